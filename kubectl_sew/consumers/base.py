@@ -1,0 +1,133 @@
+"""The contract that every consumer keeps, and what all of them share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from kubectl_sew.errors import SewError
+from kubectl_sew.event import Event
+
+Config = Mapping[str, str]
+"""A webhook's variables with their references resolved: name -> value. The values may be secrets."""
+
+
+class Verdict(Enum):
+    """What an answer means for the delivery."""
+
+    DELIVERED = "delivered"
+    RETRY = "retry"
+    """Try again with backoff."""
+    WAIT = "wait"
+    """Retryable, and the receiver said when: `Outcome.retry_after`."""
+    REJECTED = "rejected"
+    """This event is refused for good: a dead letter."""
+    PARKED = "parked"
+    """The webhook's configuration or credential is refused: no sends until it changes."""
+
+
+class FailureReason(Enum):
+    """Why a delivery did not succeed: a closed set, used as a metric's label."""
+
+    NONE = "none"
+    NETWORK = "network"
+    TIMEOUT = "timeout"
+    NAME_NOT_FOUND = "name_not_found"
+    EGRESS_REFUSED = "egress_refused"
+    CERTIFICATE = "certificate"
+    REDIRECT = "redirect"
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"
+    UNEXPECTED_ANSWER = "unexpected_answer"
+    EVENT_REFUSED = "event_refused"
+    CREDENTIAL_REFUSED = "credential_refused"
+    CONFIGURATION_REFUSED = "configuration_refused"
+    RENDERING = "rendering"
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """PEM texts of a webhook's own CA and client certificate; "" where unset."""
+
+    ca: str = ""
+    certificate: str = ""
+    key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, ready to be sent. URL and headers may be secrets: `repr` shows none of them."""
+
+    method: str
+    url: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes = field(repr=False)
+    tls: Tls | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer: `headers` with lower-case names, `body` a bounded prefix of what came (64 KiB)."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An answer's meaning. `detail` is one line for a person, at most 300 characters, and holds no secret."""
+
+    verdict: Verdict
+    reason: FailureReason = FailureReason.NONE
+    detail: str = ""
+    status: int | None = None
+    retry_after: float | None = None
+    """Seconds from now; only with WAIT."""
+    receipt: str = ""
+    """What the receiver calls it, e.g. Jira's issue key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A configuration variable: what it is, and whether the consumer requires it."""
+
+    name: str
+    required: bool
+    meaning: str
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """Something wrong with one variable of a configuration (`variable`), with what to do about it."""
+
+    variable: str
+    message: str
+    hint: str = ""
+    warning: bool = False
+
+
+class RenderError(SewError):
+    """This event cannot be rendered for its receiver: it becomes a dead letter. The text holds no secret."""
+
+
+class Consumer(Protocol):
+    """Pure: the same arguments give the same result, and nothing is read or written."""
+
+    name: str
+    variables: tuple[Variable, ...]
+
+    def validate(self, config: Config) -> list[ConfigProblem]:
+        """All that is wrong with a resolved configuration."""
+
+    def render(
+        self, event: Event, labels: Mapping[str, str], config: Config, *, now: float, delivery_id: str
+    ) -> tuple[Request, ...]:
+        """The requests that deliver an event: one, or one for each peer (delivered when one accepts).
+
+        `now` is in seconds since the epoch. Raises RenderError.
+        """
+
+    def classify(self, response: Response) -> Outcome:
+        """What an answer means; `judge` adds Retry-After and redirects, which mean the same for all."""

@@ -1,0 +1,13 @@
+"""The root of our exceptions.
+
+SewError                        whatever a user can cause: printed as `error: …`, never as a traceback
+├── query.QueryError            a query that cannot be read or answered: place, caret, hint
+├── consumers.base.RenderError  an event that cannot be rendered for its receiver
+├── agent.settings.SettingsError  a flag or an environment variable that cannot be used
+├── agent.store.base.StoreError   the state folder cannot be used
+└── agent.sources.base.SourceError  events cannot be read now
+"""
+
+
+class SewError(Exception):
+    """What is wrong, where, why, and what to do. The text never holds a secret."""

@@ -1,0 +1,73 @@
+"""A security event: what identifies it, when it happened, and safe access to its text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+META_KEYS = ("_id", "_index")
+"""What identifies a document in Elasticsearch; never sent to a receiver."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event as its source gave it.
+
+    `index` is the Elasticsearch index, "" for files. `id` is the document's `_id`. `document` is the event's JSON
+    object; it may hold `_id` (a query's `_id` is looked up there), which no receiver gets.
+    """
+
+    index: str
+    id: str
+    document: Mapping[str, Any]
+
+    @property
+    def key(self) -> bytes:
+        """16 bytes that stand for the identity (`_index`, `_id`)."""
+        return sha256(f"{self.index}\0{self.id}".encode("utf-8", "surrogatepass")).digest()[:16]
+
+    @property
+    def time(self) -> float | None:
+        """The event's own time in seconds since the epoch; None where it has none that can be read."""
+        return read_time(self.document.get("time"))
+
+    def fields(self) -> dict[str, Any]:
+        """The event's fields as receivers get them: without what identifies it in Elasticsearch."""
+        return {name: value for name, value in self.document.items() if name not in META_KEYS}
+
+
+def delivery_id(webhook: str, event: Event) -> str:
+    """The one stable id of a (webhook, event): 32 hexadecimal digits, the same through retries, restarts and replays."""
+    return sha256(webhook.encode() + b"\0" + event.key).hexdigest()[:32]
+
+
+def read_time(value: Any) -> float | None:
+    """Seconds since the epoch from a number of seconds, or from ISO 8601 with an offset (without one: UTC); else None."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return _finite(value)
+    if isinstance(value, str):
+        return _from_text(value)
+    return None
+
+
+def _finite(value: float) -> float | None:
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if abs(number) < 1e12 else None
+
+
+def _from_text(text: str) -> float | None:
+    try:
+        return _finite(float(text)) if len(text) <= 32 and "_" not in text else None
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
