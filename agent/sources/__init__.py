@@ -1,0 +1,1 @@
+"""Where the events come from; nothing here knows the store or the delivery."""

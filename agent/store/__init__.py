@@ -1,0 +1,1 @@
+"""What is owed, on disk: deliveries, positions, what is known, and the counts that must balance."""

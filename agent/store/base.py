@@ -1,0 +1,228 @@
+"""The contract of the store: every promise of the agent is a row in it before anything is sent."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from kubectl_sew.errors import SewError
+from kubectl_sew.event import Event
+
+
+class StoreError(SewError):
+    """The state folder cannot be used: which file, why, and what to do."""
+
+
+class StoreFull(StoreError):
+    """The disk is full: nothing was written; it heals by itself when there is room again."""
+
+
+class State(Enum):
+    """What became of a delivery. `seen` is the sum of all four, for each webhook, always."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    DROPPED = "dropped"
+
+
+class DropReason(Enum):
+    """Why a delivery will never be sent: a closed set, used as a metric's label."""
+
+    DEBUG = "debug"
+    DELETED = "deleted"
+    PURGED = "purged"
+    BACKLOG_DROPPED = "backlog_dropped"
+    BEFORE_READ_TO = "before_read_to"
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """One event and the webhooks it goes to; `debug` ones are counted as dropped at once."""
+
+    event: Event
+    webhooks: tuple[str, ...]
+    debug: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What one transaction takes in: new (webhook, event) pairs, and the readers' positions behind them."""
+
+    owed: Sequence[Owed]
+    positions: Mapping[str, str]
+    """Reader -> the source's opaque position after these events."""
+    read_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What an intake became: pairs that are new, pairs that were known, webhooks whose share of the room is full.
+
+    Nothing at all was written, positions neither, where `full` is not empty: read again without those webhooks.
+    """
+
+    new: int
+    known: int
+    full: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event owed to one webhook. Times are in seconds since the epoch."""
+
+    seq: int
+    """Rises in the order in which deliveries were taken in."""
+    webhook: str
+    delivery_id: str
+    event: Event
+    read_at: float
+    attempts: int = 0
+    first_attempt: float | None = None
+    """Moved forward by the time that its webhook was disabled or parked."""
+    due: float = 0.0
+    in_doubt: bool = False
+    """An attempt began whose outcome is unknown: look for it at the receiver first, where the receiver can be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A delivery that ended without success, kept for a person: read, replay or purge."""
+
+    number: int
+    webhook: str
+    delivery_id: str
+    event: Event
+    reason: str
+    detail: str
+    attempts: int
+    died_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The result of an attempt, written before the worker takes anything else."""
+
+    delivery: Delivery
+    state: State
+    at: float
+    attempts: int
+    due: float = 0.0
+    reason: str = ""
+    detail: str = ""
+    receipt: str = ""
+    in_doubt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What is remembered of a webhook as a receiver, over restarts."""
+
+    webhook: str
+    failures: int = 0
+    """Failed attempts in a row."""
+    parked: bool = False
+    held_until: float = 0.0
+    """Nothing is sent before (backoff, Retry-After, or the hourly probe of a parked one)."""
+    waiting: bool = False
+    """`held_until` is the receiver's own word (Retry-After)."""
+    reason: str = ""
+    detail: str = ""
+    since: float = 0.0
+    """When parking, waiting or backoff began."""
+    settings_digest: str = ""
+    """Of the spec and all resolved values: a change ends backoff and parking."""
+    endpoint_digest: str = ""
+    """Of URL and credentials: a change also ends a wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store remembers of a webhook besides its deliveries."""
+
+    name: str
+    state: str
+    """The last state seen in the resource."""
+    start: float | None
+    """Events before do not belong to it (epoch seconds)."""
+    deleted_at: float | None = None
+    tested: str = ""
+    """Digest of the webhook's content for which the test was last sent."""
+    test_result: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """One webhook's counts since ever, and what waits."""
+
+    webhook: str
+    delivered: int
+    pending: int
+    dead: int
+    dropped: Mapping[str, int]
+    """By DropReason."""
+    oldest_pending: float | None
+    """When the oldest waiting event was read."""
+    last_delivered_at: float | None
+    last_error: str
+    bytes_used: int
+
+    @property
+    def seen(self) -> int:
+        """The books balance by definition of what is counted, and a test holds the rows to it."""
+        return self.delivered + self.pending + self.dead + sum(self.dropped.values())
+
+
+class Store(Protocol):
+    """Thread-safe. Every method is one transaction; a full disk raises StoreFull (a StoreError) and changes nothing."""
+
+    def take_in(self, intake: Intake) -> Taken:
+        """Write new pairs and positions together."""
+
+    def positions(self) -> Mapping[str, str]:
+        """Reader -> position."""
+
+    def drop_reader(self, reader: str) -> None:
+        """Forget a reader's position: it joined another one."""
+
+    def due(self, webhook: str, *, now: float, limit: int, skip: Iterable[int] = ()) -> Sequence[Delivery]:
+        """Pending deliveries of a webhook that are due, oldest first, without those whose `seq` is in `skip`."""
+
+    def next_due(self, webhook: str) -> float | None:
+        """When the earliest pending delivery of a webhook is due; None where nothing is pending."""
+
+    def begin(self, delivery: Delivery, *, now: float) -> None:
+        """Put an attempt on disk, synchronously, before it is sent (for receivers that can be asked afterwards)."""
+
+    def settle(self, settlements: Sequence[Settlement], lanes: Sequence[Lane]) -> None:
+        """Write results and what they mean for their webhooks, together."""
+
+    def lanes(self) -> Mapping[str, Lane]:
+        """Every webhook's lane."""
+
+    def shift(self, webhook: str, seconds: float) -> None:
+        """Time disabled or parked does not count against the retry horizon: move first attempts forward."""
+
+    def known(self) -> Mapping[str, Known]:
+        """Every webhook ever seen and not yet forgotten."""
+
+    def remember(self, known: Known) -> None:
+        """Insert or replace."""
+
+    def drop(self, webhook: str, reason: DropReason, *, older_than: float | None = None) -> int:
+        """Count pending deliveries (read before `older_than`) as dropped; how many."""
+
+    def dead_letters(self, webhook: str | None = None) -> Sequence[DeadLetter]:
+        """Oldest first."""
+
+    def replay(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
+        """Dead letters become pending again, with the same id; how many."""
+
+    def purge(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
+        """Dead letters are counted as dropped; how many."""
+
+    def books(self) -> Sequence[Books]:
+        """All webhooks' counts in one consistent read."""
+
+    def close(self) -> None:
+        """Write what is left and let go of the lock."""

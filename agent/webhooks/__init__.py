@@ -1,0 +1,1 @@
+"""Where the SecurityEventWebhooks come from; nothing here sends or stores."""

@@ -1,0 +1,32 @@
+"""The contract of a webhook source: what is wanted now, with the Secrets and ConfigMaps that it refers to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from kubectl_sew.resource import Webhook
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is wanted, as last read. Values of Secrets never show in `repr`."""
+
+    webhooks: Mapping[str, Webhook]
+    secrets: Mapping[str, Mapping[str, bytes]] = field(repr=False)
+    config_maps: Mapping[str, Mapping[str, bytes]] = field(repr=False)
+    problems: Sequence[str] = ()
+    """What could not be read, each with place, reason and what is used meanwhile."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Webhook name -> why it cannot be taken at all (e.g. the name stands twice); they are not in `webhooks`."""
+    complete: bool = True
+    """False after an error: a webhook that is absent then has not been deleted."""
+
+
+class WebhookSource(Protocol):
+    """`snapshot` never blocks on the network; the same object comes back while nothing changed."""
+
+    def snapshot(self) -> Snapshot:
+        """What is wanted now."""
+
+    def close(self) -> None:
+        """Stop watching."""
