@@ -1,0 +1,221 @@
+"""Stand-ins for receivers that cannot be had, strict to their documented contracts; for tests and the demonstration.
+
+Each runs on loopback in threads of this process, answers what the real one documents, refuses what the real one
+refuses, and keeps the requests that it accepted.
+"""
+
+import base64
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a receiver says to one request."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """One request as it came; header names in lower case."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Receiver:
+    """An HTTP server on loopback: `answer` decides, accepted requests are kept in order of arrival."""
+
+    def __init__(self, answer: Callable[[Incoming], Answer]) -> None:
+        self._answer = answer
+        self._lock = threading.Lock()
+        self.accepted: list[Incoming] = []
+        self.refused: list[tuple[Incoming, Answer]] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def receive(self, incoming: Incoming) -> Answer:
+        with self._lock:
+            answer = self._answer(incoming)
+            if answer.status < 300 and incoming.method == "POST":
+                self.accepted.append(incoming)
+            elif answer.status >= 300:
+                self.refused.append((incoming, answer))
+            return answer
+
+    def ids(self, identify: Callable[[Incoming], str]) -> Counter[str]:
+        """How often each delivery was accepted."""
+        with self._lock:
+            return Counter(identify(incoming) for incoming in self.accepted)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def __enter__(self) -> "Receiver":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def _serve(self) -> None:
+            length = int(self.headers.get("content-length") or 0)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            answer = receiver.receive(Incoming(self.command, self.path, headers, self.rfile.read(length)))
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.send_header("content-length", str(len(answer.body)))
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        do_POST = do_GET = _serve  # noqa: N815 - the names that http.server calls
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server gives
+            pass
+
+    return Handler
+
+
+def generic() -> Receiver:
+    """Takes any JSON object that carries a webhook-id."""
+
+    def answer(incoming: Incoming) -> Answer:
+        if incoming.headers.get("content-type") != "application/json" or not incoming.headers.get("webhook-id"):
+            return Answer(400, b"content-type and webhook-id are required")
+        return Answer(204) if isinstance(_parse(incoming), dict) else Answer(400, b"not a JSON object")
+
+    return Receiver(answer)
+
+
+def slack(path: str, *, clock: Callable[[], float] = time.monotonic, burst: int = 4) -> Receiver:
+    """An Incoming Webhook at `path`: one message a second, short bursts; answers by Slack's documented words."""
+    allowance = _Bucket(clock, burst)
+
+    def answer(incoming: Incoming) -> Answer:
+        if incoming.path != path:
+            return Answer(404, b"no_service")
+        if not allowance.take():
+            return Answer(429, b"rate_limited", {"retry-after": "1"})
+        return _slack_payload(_parse(incoming))
+
+    return Receiver(answer)
+
+
+def _slack_payload(payload: Any) -> Answer:
+    if not isinstance(payload, dict):
+        return Answer(400, b"invalid_payload")
+    if not isinstance(payload.get("text"), str) or not payload["text"]:
+        return Answer(400, b"no_text")
+    blocks = payload.get("blocks", [])
+    fits = isinstance(blocks, list) and len(blocks) <= 50 and all(_slack_block(block) for block in blocks)
+    return Answer(200, b"ok") if fits else Answer(400, b"invalid_blocks")
+
+
+def _slack_block(block: Any) -> bool:
+    texts = {"header": 150, "section": 3000}
+    limit = texts.get(block.get("type"))
+    if limit and "text" in block and not 1 <= len(block["text"]["text"]) <= limit:
+        return False
+    fields = block.get("fields", [])
+    return (
+        len(fields) <= 10
+        and all(1 <= len(field["text"]) <= 2000 for field in fields)
+        and len(block.get("elements", [])) <= 10
+    )
+
+
+def jira(*, project: str, issue_type: str, username: str, token: str) -> Receiver:
+    """Jira's REST API v2: creates issues, and finds them again by a word of their description."""
+    issues: dict[str, str] = {}
+    credential = "Basic " + base64.b64encode(f"{username}:{token}".encode()).decode()
+
+    def answer(incoming: Incoming) -> Answer:
+        if incoming.headers.get("authorization") != credential:
+            return Answer(401, b"<html>Unauthorized</html>")
+        target = urlsplit(incoming.path)
+        if target.path.rstrip("/") == "/rest/api/2/issue" and incoming.method == "POST":
+            return _create_issue(_parse(incoming), project, issue_type, issues)
+        if target.path.startswith("/rest/api/2/search"):
+            return _search(incoming, parse_qs(target.query), issues)
+        return _jira_errors(404, "no such resource")
+
+    return Receiver(answer)
+
+
+def _create_issue(payload: Any, project: str, issue_type: str, issues: dict[str, str]) -> Answer:
+    fields = payload.get("fields", {}) if isinstance(payload, dict) else {}
+    summary, description = fields.get("summary", ""), fields.get("description", "")
+    errors = {
+        "project": fields.get("project", {}).get("key") != project and "valid project is required",
+        "issuetype": fields.get("issuetype", {}).get("name") != issue_type and "valid issue type is required",
+        "summary": (not summary or len(summary) > 255 or "\n" in summary) and "one line of at most 255 characters",
+        "description": len(description) > 32767 and "The entered text is too long.",
+    }
+    found = {name: message for name, message in errors.items() if message}
+    if found:
+        return Answer(400, json.dumps({"errorMessages": [], "errors": found}).encode())
+    key = f"{project}-{len(issues) + 1}"
+    issues[key] = description
+    return Answer(201, json.dumps({"id": str(10000 + len(issues)), "key": key, "self": ""}).encode())
+
+
+def _search(incoming: Incoming, parameters: Mapping[str, list[str]], issues: Mapping[str, str]) -> Answer:
+    jql = parameters.get("jql", [""])[0] or (_parse(incoming) or {}).get("jql", "")
+    word = jql.rsplit('"', 2)[-2] if jql.count('"') >= 2 else ""
+    found = [{"key": key} for key, description in issues.items() if word and word in description.split()]
+    return Answer(200, json.dumps({"issues": found, "total": len(found)}).encode())
+
+
+def _jira_errors(status: int, *messages: str) -> Answer:
+    return Answer(status, json.dumps({"errorMessages": messages, "errors": {}}).encode())
+
+
+def _parse(incoming: Incoming) -> Any:
+    try:
+        return incoming.json()
+    except ValueError:
+        return None
+
+
+class _Bucket:
+    """One token a second, at most `burst` saved up."""
+
+    def __init__(self, clock: Callable[[], float], burst: int) -> None:
+        self._clock, self._burst = clock, burst
+        self._tokens, self._at = float(burst), clock()
+
+    def take(self) -> bool:
+        now = self._clock()
+        self._tokens = min(self._burst, self._tokens + now - self._at)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
