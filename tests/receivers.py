@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 
@@ -23,6 +23,8 @@ class Answer:
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    takes: bool = True
+    """Whether a good answer means that something was delivered: a search delivers nothing."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Receiver:
     def receive(self, incoming: Incoming) -> Answer:
         with self._lock:
             answer = self._answer(incoming)
-            if answer.status < 300 and incoming.method == "POST":
+            if answer.status < 300 and answer.takes:
                 self.accepted.append(incoming)
             elif answer.status >= 300:
                 self.refused.append((incoming, answer))
@@ -72,7 +74,7 @@ class Receiver:
         self._server.shutdown()
         self._server.server_close()
 
-    def __enter__(self) -> "Receiver":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -190,7 +192,7 @@ def _search(incoming: Incoming, parameters: Mapping[str, list[str]], issues: Map
     jql = parameters.get("jql", [""])[0] or (_parse(incoming) or {}).get("jql", "")
     word = jql.rsplit('"', 2)[-2] if jql.count('"') >= 2 else ""
     found = [{"key": key} for key, description in issues.items() if word and word in description.split()]
-    return Answer(200, json.dumps({"issues": found, "total": len(found)}).encode())
+    return Answer(200, json.dumps({"issues": found, "total": len(found)}).encode(), takes=False)
 
 
 def _jira_errors(status: int, *messages: str) -> Answer:
