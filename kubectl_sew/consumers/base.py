@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from kubectl_sew.errors import SewError
 from kubectl_sew.event import Event
@@ -96,6 +96,8 @@ class Variable:
     required: bool
     meaning: str
     secret: bool = False
+    unless: tuple[str, str] | None = None
+    """Not required after all where this other variable has this value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +133,44 @@ class Consumer(Protocol):
 
     def classify(self, response: Response) -> Outcome:
         """What an answer means; `judge` adds Retry-After and redirects, which mean the same for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The receiver has it already: `receipt` is what it calls it."""
+
+    receipt: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """The receiver looked and does not have it: send it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """This receiver has no such search: ask the next request; after the last one send it, and log that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The search did not answer the question: retry as this outcome says, and send nothing."""
+
+    outcome: Outcome
+
+
+LookupResult = Found | NotFound | Unavailable | Failed
+
+
+@runtime_checkable
+class FindsEarlier(Protocol):
+    """A consumer whose receiver knows no idempotency key, but can be asked whether it has a delivery already.
+
+    Its attempts are on disk before they are sent; an attempt whose outcome is unknown is looked up before it is repeated.
+    """
+
+    def lookup(self, config: Config, *, delivery_id: str) -> tuple[Request, ...]:
+        """The searches to try in order, until one is not Unavailable; empty where the URL tells no place to search."""
+
+    def read_lookup(self, response: Response, *, now: float) -> LookupResult:
+        """What a search's answer means. `now` in seconds since the epoch, for `Retry-After`."""

@@ -1,0 +1,25 @@
+"""The only list of consumers."""
+
+from collections.abc import Mapping
+
+from kubectl_sew.consumers.alertmanager import AlertManager
+from kubectl_sew.consumers.base import Consumer
+from kubectl_sew.consumers.generic import Generic
+from kubectl_sew.consumers.jira import Jira
+from kubectl_sew.consumers.slack import URL_PREFIXES, Slack
+
+ALIASES = {"Alertmanager": "AlertManager"}
+"""Other spellings that Calico's documentation uses."""
+
+
+def consumers(slack_url_prefixes: tuple[str, ...] = URL_PREFIXES) -> Mapping[str, Consumer]:
+    """Every consumer by the name that `spec.consumer` gives it."""
+    return {each.name: each for each in (Slack(slack_url_prefixes), Jira(), Generic(), AlertManager())}
+
+
+CONSUMERS: Mapping[str, Consumer] = consumers()
+
+
+def find(name: str, among: Mapping[str, Consumer] = CONSUMERS) -> Consumer | None:
+    """The consumer of that name, in Calico's other spelling too; None if there is none."""
+    return among.get(ALIASES.get(name, name))
