@@ -1,0 +1,1 @@
+"""The examples: webhooks and events that the documentation speaks of, and a demonstration that runs them."""
