@@ -1,21 +1,161 @@
-"""AlertManager: one alert for each event, through API version 2."""
+"""AlertManager: one alert for each event, through API version 2.
 
-from kubectl_sew.consumers.base import Variable
-from kubectl_sew.consumers.tls import TLS_VARIABLES
+Facts: https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml, and a real server of version 0.25.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from kubectl_sew.consumers import mitre, settings, text
+from kubectl_sew.consumers.base import (
+    Config,
+    ConfigProblem,
+    FailureReason,
+    Outcome,
+    Request,
+    Response,
+    Variable,
+    Verdict,
+)
+from kubectl_sew.consumers.judge import by_status, describe
+from kubectl_sew.consumers.tls import TLS_VARIABLES, check_tls, read_tls
+from kubectl_sew.event import Event
+
+PATH = "/api/v2/alerts"
+FIRING = 3600.0
+"""Seconds that an alert stays: an event is a moment, and nobody says when it is over."""
+
+LABEL_LIMIT = 1_024
+ANNOTATION_LIMIT = 8_000
+_LABELS_LIMIT = 50
+
+_NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_]")
+_WRONG_URL = {405, 415}
+_LABELLED = ("severity", "origin", "source_namespace", "source_name", "dest_namespace", "dest_name")
+_ANNOTATED = ("attack_vector", "attack_phase", "mitre_tactic", "host", "protocol")
 
 
 class AlertManager:
-    """Renders for Prometheus Alertmanager."""
+    """Renders for Prometheus Alertmanager. Peers of one cluster each get the alert, and agree on it themselves."""
 
     name = "AlertManager"
     variables = (
         Variable(
             "url",
             required=True,
-            meaning="ends with `/api/v2/alerts`; several, separated by commas, are peers of one cluster",
+            meaning=f"ends with `{PATH}`; several, separated by commas, are peers of one cluster",
             secret=True,
         ),
         Variable("basicAuth", required=False, meaning="`user:password`", secret=True),
         *TLS_VARIABLES,
         Variable("generatorURL", required=False, meaning="where an alert links back to"),
     )
+
+    def validate(self, config: Config) -> list[ConfigProblem]:
+        problems = settings.missing(self, config)
+        for url in _urls(config):
+            problems += settings.check_url(config, "url", url) or _check_path(url)
+            if settings.text(config, "basicAuth"):
+                problems += settings.no_user("url", url, "`basicAuth` alone")
+        if settings.text(config, "url") and not _urls(config):
+            problems.append(ConfigProblem("url", "there is no URL between the commas", f"end it with `{PATH}`"))
+        return problems + _check_credentials(config) + check_tls(config) + settings.check_url(config, "generatorURL")
+
+    def render(
+        self, event: Event, labels: Mapping[str, str], config: Config, *, now: float, delivery_id: str
+    ) -> tuple[Request, ...]:
+        body = json.dumps([alert(event, labels, config, now, delivery_id)]).encode()
+        tls = read_tls(config)
+        targets = [settings.address(url) for url in _urls(config)]
+        return tuple(
+            Request("POST", target.url, _headers(config, target.authorization), body, tls) for target in targets
+        )
+
+    def classify(self, response: Response) -> Outcome:
+        if response.status == 200 and not response.body.strip():
+            return Outcome(Verdict.DELIVERED, detail=describe(200), status=200)
+        if response.status in _WRONG_URL:
+            detail = describe(response.status, f"is the URL an Alertmanager's, ending with {PATH}?")
+            return Outcome(Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED, detail, response.status)
+        return by_status(response, _said(response.body) if response.status in (400, 422) else "")
+
+
+def alert(event: Event, labels: Mapping[str, str], config: Config, now: float, delivery_id: str) -> dict[str, object]:
+    """One alert. Its labels hold the delivery's id: events that look alike stay apart, a retry is the same alert."""
+    rendered: dict[str, object] = {
+        "labels": _labels(event, labels, delivery_id),
+        "annotations": _annotations(event),
+        "startsAt": text.as_date(min(now, now if event.time is None else event.time)),
+        "endsAt": text.as_date(now + FIRING),
+    }
+    if link := settings.text(config, "generatorURL"):
+        rendered["generatorURL"] = link
+    return rendered
+
+
+def label_name(name: str) -> str:
+    """The nearest name that Alertmanager takes: `[a-zA-Z_][a-zA-Z0-9_]*`."""
+    mapped = _NOT_IN_NAME.sub("_", name)[:128]
+    return f"_{mapped}" if not mapped or mapped[0].isdigit() else mapped
+
+
+def _labels(event: Event, labels: Mapping[str, str], delivery_id: str) -> dict[str, str]:
+    """The webhook's labels, then ours, which win; Alertmanager drops empty ones itself, so none is sent."""
+    given = {label_name(name): text.line(value, LABEL_LIMIT) for name, value in list(labels.items())[:_LABELS_LIMIT]}
+    ours = {name: text.line(event.document.get(name), LABEL_LIMIT) for name in _LABELLED}
+    ours |= {"alertname": text.kind(event), "event_id": text.line(event.id, LABEL_LIMIT), "delivery_id": delivery_id}
+    return {name: value for name, value in (given | {n: v for n, v in ours.items() if v}).items() if value}
+
+
+def _annotations(event: Event) -> dict[str, str]:
+    """The long texts, and what tells nobody apart."""
+    document = event.document
+    values = {
+        "summary": text.title(event) or text.kind(event),
+        "description": text.line(document.get("description"), ANNOTATION_LIMIT),
+        "source": text.endpoint(event, "source"),
+        "destination": text.endpoint(event, "dest"),
+        "mitre_ids": ", ".join(text.items(document.get("mitre_ids"), 40)),
+        "mitre_links": " ".join(filter(None, map(mitre.link, text.items(document.get("mitre_ids"), 40)))),
+        "mitigations": "\n".join(text.items(document.get("mitigations"), 500)),
+        "record": text.block(document["record"], ANNOTATION_LIMIT) if document.get("record") else "",
+        **{name: text.line(document.get(name), 500) for name in _ANNOTATED},
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def _urls(config: Config) -> list[str]:
+    return [each for part in settings.text(config, "url").split(",") if (each := part.strip())]
+
+
+def _headers(config: Config, from_url: str) -> tuple[tuple[str, str], ...]:
+    user, _, password = settings.text(config, "basicAuth").partition(":")
+    authorization = settings.basic(user, password) if user else from_url
+    return (("Content-Type", "application/json"), *([("Authorization", authorization)] if authorization else []))
+
+
+def _check_path(url: str) -> list[ConfigProblem]:
+    path = urlsplit(url).path
+    if not url.endswith(PATH):
+        return [ConfigProblem("url", f"the URL does not end with `{PATH}`", "give the address of the API itself")]
+    if "//" in path:
+        return [ConfigProblem("url", "the URL's path holds `//`", "Alertmanager redirects such a path: write one `/`")]
+    return []
+
+
+def _check_credentials(config: Config) -> list[ConfigProblem]:
+    given = settings.text(config, "basicAuth")
+    if given and (given.startswith(":") or ":" not in given):
+        return [ConfigProblem("basicAuth", "this is no user and password", "write it as `user:password`")]
+    return []
+
+
+def _said(body: bytes) -> str:
+    """Its reason, in either form: a bare JSON string, or `{"code": 602, "message": "…"}`."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    return text.line(answer.get("message") if isinstance(answer, dict) else answer, 250)

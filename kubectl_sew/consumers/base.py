@@ -117,8 +117,13 @@ class RenderError(SewError):
 class Consumer(Protocol):
     """Pure: the same arguments give the same result, and nothing is read or written."""
 
-    name: str
-    variables: tuple[Variable, ...]
+    @property
+    def name(self) -> str:
+        """As `spec.consumer` names it."""
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """All that it reads from a configuration."""
 
     def validate(self, config: Config) -> list[ConfigProblem]:
         """All that is wrong with a resolved configuration."""
@@ -166,7 +171,7 @@ LookupResult = Found | NotFound | Unavailable | Failed
 class FindsEarlier(Protocol):
     """A consumer whose receiver knows no idempotency key, but can be asked whether it has a delivery already.
 
-    Its attempts are on disk before they are sent; an attempt whose outcome is unknown is looked up before it is repeated.
+    Its attempts are on disk before they are sent; one whose outcome is unknown is looked up before it is repeated.
     """
 
     def lookup(self, config: Config, *, delivery_id: str) -> tuple[Request, ...]:

@@ -1,24 +1,263 @@
-"""Jira: one issue for each event, through REST version 2."""
+"""Jira: one issue for each event, through REST version 2.
 
-from kubectl_sew.consumers.base import Variable
+Facts: https://developer.atlassian.com/cloud/jira/platform/rest/v2/api-group-issues/#api-rest-api-2-issue-post, the same
+for Data Center, and Jira's notation guide (https://jira.atlassian.com/secure/WikiRendererHelpAction.jspa).
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from kubectl_sew.consumers import mitre, settings, text
+from kubectl_sew.consumers.base import (
+    Config,
+    ConfigProblem,
+    Failed,
+    FailureReason,
+    Found,
+    LookupResult,
+    NotFound,
+    Outcome,
+    Request,
+    Response,
+    Unavailable,
+    Variable,
+    Verdict,
+)
+from kubectl_sew.consumers.judge import by_status, describe, with_retry_after
+from kubectl_sew.event import Event
+
+SUMMARY_LIMIT = 255
+DESCRIPTION_LIMIT = 32_767
+LABEL_LIMIT = 255
+BASIC, BEARER = "Basic", "Bearer"
+
+_NO_SUCH_SEARCH = {404, 405, 410}
+_MARKUP = re.compile(r"[!\[\]^~+?%{}()*_|@-]")  # what Jira's renderer reads a backslash before
+_BLOCK_ENDS = re.compile(r"\{(?=\s*(?:noformat|code))", re.IGNORECASE)
 
 
 class Jira:
-    """Renders for Jira."""
+    """Renders for Jira. It knows no idempotency key: a delivery is found again by its id in the description."""
 
     name = "Jira"
     variables = (
-        Variable("url", required=True, meaning="where issues are created: `https://HOST/rest/api/2/issue`", secret=True),
+        Variable(
+            "url", required=True, meaning="where issues are created: `https://HOST/rest/api/2/issue`", secret=True
+        ),
         Variable("project", required=True, meaning="the project's key"),
         Variable("issueType", required=True, meaning="the name of the issues' type, e.g. `Bug`"),
         Variable(
             "username",
             required=True,
             meaning="the account; not needed where `authentication` is `Bearer`",
-            unless=("authentication", "Bearer"),
+            unless=("authentication", BEARER),
         ),
         Variable("apiToken", required=True, meaning="the account's API token or access token", secret=True),
-        Variable("authentication", required=False, meaning="`Basic` (the default) or `Bearer`, for a Data Center token"),
+        Variable(
+            "authentication", required=False, meaning="`Basic` (the default) or `Bearer`, for a Data Center token"
+        ),
         Variable("labels", required=False, meaning="labels that every issue gets, separated by commas"),
         Variable("priority", required=False, meaning="the name of the priority that every issue gets"),
     )
+
+    def validate(self, config: Config) -> list[ConfigProblem]:
+        url = settings.text(config, "url")
+        return [
+            *settings.missing(self, config),
+            *settings.check_url(config, "url"),
+            *settings.no_user("url", url, "`username` and `apiToken`"),
+            *_check_version(url),
+            *_check_authentication(config),
+            *_check_labels(config),
+        ]
+
+    def render(
+        self,
+        event: Event,
+        labels: Mapping[str, str],
+        config: Config,
+        *,
+        now: float,  # noqa: ARG002 - the contract's: an issue shows the event's own time
+        delivery_id: str,
+    ) -> tuple[Request, ...]:
+        body = json.dumps({"fields": _fields(event, labels, config, delivery_id)}).encode()
+        headers = (*_headers(config), ("Content-Type", "application/json"))
+        return (Request("POST", _create_url(config), headers, body),)
+
+    def classify(self, response: Response) -> Outcome:
+        answer = _json_object(response.body)
+        if response.status == 201 and isinstance(key := answer.get("key"), str) and key:
+            return Outcome(Verdict.DELIVERED, detail=describe(201), status=201, receipt=text.line(key, 100))
+        return by_status(response, _said(answer))
+
+    def lookup(self, config: Config, *, delivery_id: str) -> tuple[Request, ...]:
+        """Cloud's search, then Data Center's; none where the URL does not end with `/issue`."""
+        base, end = _create_url(config).rpartition("/")[::2]
+        if end != "issue":
+            return ()
+        jql = f"project = {_quoted(settings.text(config, 'project'))} AND description ~ {_quoted(delivery_id)}"
+        query = f"?jql={quote(jql, safe='')}&maxResults=1&fields=summary"
+        return tuple(
+            Request("GET", f"{base}/{place}{query}", _headers(config), b"") for place in ("search/jql", "search")
+        )
+
+    def read_lookup(self, response: Response, *, now: float) -> LookupResult:
+        if response.status in _NO_SUCH_SEARCH:
+            return Unavailable()
+        answer = _json_object(response.body)
+        issues = answer.get("issues")
+        if response.status != 200 or not isinstance(issues, list):
+            return Failed(_failed_search(response, answer, now))
+        if not issues:
+            return NotFound()
+        key = issues[0].get("key") if isinstance(issues[0], dict) else None
+        return Found(text.line(key, 100)) if key else Failed(_failed_search(response, answer, now))
+
+
+def escape(value: str) -> str:
+    """Event text without any meaning as markup. A backslash is written as an entity: two of them are a line break."""
+    return _MARKUP.sub(r"\\\g<0>", value.replace("\\", "&#92;"))
+
+
+def _fields(event: Event, labels: Mapping[str, str], config: Config, delivery_id: str) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "project": {"key": settings.text(config, "project")},
+        "issuetype": {"name": settings.text(config, "issueType")},
+        "summary": _summary(event),
+        "description": _description(event, labels, delivery_id),
+    }
+    if own := _own_labels(config):
+        fields["labels"] = own
+    if priority := settings.text(config, "priority"):
+        fields["priority"] = {"name": priority}
+    return fields
+
+
+def _summary(event: Event) -> str:
+    severity, title = text.severity(event), text.title(event)
+    head = text.kind(event) + (f" (severity {severity})" if severity else "")
+    return text.line(f"{head}: {title}" if title else head, SUMMARY_LIMIT)
+
+
+def _description(event: Event, labels: Mapping[str, str], delivery_id: str) -> str:
+    """What is known, then the record cut to fit, and at the very end the delivery's id."""
+    end = f"\n\nDelivery {delivery_id}"
+    facts = text.cut("\n".join(_facts(event, labels)), 20_000)
+    return facts + _record(event, DESCRIPTION_LIMIT - len(facts) - len(end)) + end
+
+
+def _facts(event: Event, labels: Mapping[str, str]) -> list[str]:
+    """Lines of `*Name:* value`: event text never begins a line, where it could be a heading or a list."""
+    values = {
+        "Description": text.line(event.document.get("description"), 4_000),
+        "Type": text.line(event.document.get("type"), 200),
+        "Name": text.line(event.document.get("name"), 500),
+        "Severity": text.severity(event),
+        "When": text.when(event),
+        "Origin": text.line(event.document.get("origin"), 500),
+        "Source": text.endpoint(event, "source"),
+        "Destination": text.endpoint(event, "dest"),
+        "Attack vector": text.line(event.document.get("attack_vector"), 500),
+        "Attack phase": text.line(event.document.get("attack_phase"), 500),
+        "MITRE tactic": text.line(event.document.get("mitre_tactic"), 500),
+        "Event": text.line(event.id, 600),
+    }
+    lines = [f"*{name}:* {escape(value)}" for name, value in values.items() if value]
+    if ids := text.items(event.document.get("mitre_ids"), 40):
+        lines.append("*MITRE ids:* " + ", ".join(_linked(each) for each in ids))
+    lines += _list("Mitigations", text.items(event.document.get("mitigations"), 500))
+    return lines + _list("Labels", [f"{name}: {value}" for name, value in text.label_pairs(labels)])
+
+
+def _list(name: str, members: list[str]) -> list[str]:
+    return [f"*{name}:*", *(f"* {escape(each)}" for each in members)] if members else []
+
+
+def _linked(name: str) -> str:
+    url = mitre.link(name)
+    return f"[{name}|{url}]" if url else escape(name)
+
+
+def _record(event: Event, room: int) -> str:
+    record = event.document.get("record")
+    if not record:
+        return ""
+    start, end = "\n*Record:*\n{noformat}\n", "\n{noformat}"
+    shown = _BLOCK_ENDS.sub("{ ", text.block(record, room))
+    return start + text.cut(shown, room - len(start) - len(end)) + end
+
+
+def _headers(config: Config) -> tuple[tuple[str, str], ...]:
+    token = settings.text(config, "apiToken")
+    bearer = settings.text(config, "authentication") == BEARER
+    authorization = f"Bearer {token}" if bearer else settings.basic(settings.text(config, "username"), token)
+    return (("Authorization", authorization), ("Accept", "application/json"))
+
+
+def _create_url(config: Config) -> str:
+    return settings.address(settings.text(config, "url")).url.rstrip("/")
+
+
+def _own_labels(config: Config) -> list[str]:
+    return [each for part in settings.text(config, "labels").split(",") if (each := part.strip())]
+
+
+def _quoted(word: str) -> str:
+    return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _failed_search(response: Response, answer: Mapping[str, Any], now: float) -> Outcome:
+    """A failed search is tried again whatever its status, since nothing may be created before it has answered."""
+    outcome = by_status(response, _said(answer))
+    reason = FailureReason.UNEXPECTED_ANSWER if outcome.verdict is Verdict.REJECTED else outcome.reason
+    return with_retry_after(Outcome(Verdict.RETRY, reason, outcome.detail, response.status), response, now)
+
+
+def _json_object(body: bytes) -> Mapping[str, Any]:
+    """An empty one for what is no JSON object: gateways answer in HTML."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _said(answer: Mapping[str, Any]) -> str:
+    """Jira's own words: `{"errorMessages": [text], "errors": {field: text}}`."""
+    messages, errors = answer.get("errorMessages"), answer.get("errors")
+    said = text.items(messages, 200) if isinstance(messages, list) else []
+    if isinstance(errors, dict):
+        said += [f"{text.line(name, 60)}: {text.line(each, 200)}" for name, each in list(errors.items())[:10]]
+    return "; ".join(said)
+
+
+def _check_version(url: str) -> list[ConfigProblem]:
+    if "/rest/api/3/" in url + "/":
+        hint = "end it with `/rest/api/2/issue`"
+        return [ConfigProblem("url", "REST version 3 wants another form of description and would refuse ours", hint)]
+    if url and not url.rstrip("/").endswith("/issue"):
+        hint = "it usually ends with `/rest/api/2/issue`; without that, an issue of unknown fate cannot be looked up"
+        return [ConfigProblem("url", "the URL does not end with `/issue`", hint, warning=True)]
+    return []
+
+
+def _check_authentication(config: Config) -> list[ConfigProblem]:
+    scheme = settings.text(config, "authentication")
+    problems = settings.plain_line("apiToken", settings.text(config, "apiToken"))
+    if scheme not in ("", BASIC, BEARER):
+        hint = f"set it to `{BASIC}` or `{BEARER}`"
+        problems.append(ConfigProblem("authentication", "there is no such authentication", hint))
+    if scheme != BEARER and ":" in settings.text(config, "username"):
+        problems.append(ConfigProblem("username", "a user name with `:` cannot be sent", "put the token in `apiToken`"))
+    return problems
+
+
+def _check_labels(config: Config) -> list[ConfigProblem]:
+    return [
+        ConfigProblem("labels", "a Jira label holds no blank and has at most 255 characters", "separate them by commas")
+        for each in _own_labels(config)
+        if len(each) > LABEL_LIMIT or re.search(r"\s", each)
+    ][:1]

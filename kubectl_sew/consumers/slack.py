@@ -1,11 +1,52 @@
-"""Slack: an Incoming Webhook gets a Block Kit message. Facts: https://api.slack.com/messaging/webhooks."""
+"""Slack: an Incoming Webhook gets a Block Kit message.
 
+Facts: https://api.slack.com/messaging/webhooks, /reference/block-kit/blocks, /reference/surfaces/formatting#escaping.
+"""
+
+import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from kubectl_sew.consumers.base import Variable
+from kubectl_sew.consumers import mitre, settings, text
+from kubectl_sew.consumers.base import (
+    Config,
+    ConfigProblem,
+    FailureReason,
+    Outcome,
+    Request,
+    Response,
+    Variable,
+    Verdict,
+)
+from kubectl_sew.consumers.judge import by_status, describe
+from kubectl_sew.event import Event
 
 URL_PREFIXES = ("https://hooks.slack.com/", "https://hooks.slack-gov.com/")
+
+TEXT_LIMIT = 4_000
+HEADER_LIMIT = 150
+SECTION_LIMIT = 3_000
+FIELD_LIMIT = 2_000
+FIELDS_LIMIT = 10
+CONTEXT_LIMIT = 10
+
+_WORD = re.compile(rb"[a-z_]{2,60}")
+_REFUSED = (Verdict.REJECTED, FailureReason.EVENT_REFUSED)
+_CREDENTIAL = (Verdict.PARKED, FailureReason.CREDENTIAL_REFUSED)
+_CONFIGURATION = (Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED)
+WORDS = {
+    **dict.fromkeys(("invalid_payload", "invalid_blocks", "no_text", "too_many_attachments"), _REFUSED),
+    **dict.fromkeys(("invalid_token", "no_active_hooks", "no_service", "no_service_id"), _CREDENTIAL),
+    **dict.fromkeys(("no_team", "team_disabled"), _CREDENTIAL),
+    **dict.fromkeys(("channel_is_archived", "channel_not_found", "user_not_found"), _CONFIGURATION),
+    **dict.fromkeys(("action_prohibited", "posting_to_general_channel_denied"), _CONFIGURATION),
+    "rollup_error": (Verdict.RETRY, FailureReason.SERVER_ERROR),
+}
+"""Slack's words for what is wrong; they say more than the status beside them."""
+
+Block = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -17,3 +58,133 @@ class Slack:
     variables: ClassVar[tuple[Variable, ...]] = (
         Variable("url", required=True, meaning="the Incoming Webhook's URL", secret=True),
     )
+
+    def validate(self, config: Config) -> list[ConfigProblem]:
+        problems = settings.missing(self, config) + settings.check_url(config, "url")
+        url = settings.text(config, "url")
+        if url and not url.startswith(self.url_prefixes):
+            hint = "it begins with " + " or ".join(self.url_prefixes)
+            problems.append(ConfigProblem("url", "this is not the URL of an Incoming Webhook", hint))
+        return problems
+
+    def render(
+        self,
+        event: Event,
+        labels: Mapping[str, str],
+        config: Config,
+        *,
+        now: float,  # noqa: ARG002 - the contract's: a message shows the event's own time
+        delivery_id: str,  # noqa: ARG002 - the contract's: Slack has no place for an id
+    ) -> tuple[Request, ...]:
+        target = settings.address(settings.text(config, "url"))
+        body = json.dumps(message(event, labels)).encode()
+        headers = [("Content-Type", "application/json")]
+        if target.authorization:
+            headers.append(("Authorization", target.authorization))
+        return (Request("POST", target.url, tuple(headers), body),)
+
+    def classify(self, response: Response) -> Outcome:
+        if response.status == 200 and response.body.strip() == b"ok":
+            return Outcome(Verdict.DELIVERED, status=200, detail=describe(200))
+        word = _word(response.body)
+        if word not in WORDS:
+            return by_status(response)
+        verdict, reason = WORDS[word]
+        return Outcome(verdict, reason, describe(response.status, word), response.status)
+
+
+def message(event: Event, labels: Mapping[str, str]) -> dict[str, Any]:
+    """The message: `text` is what a notification shows, `blocks` what the channel shows."""
+    head = _headline(event)
+    title = text.title(event)
+    return {
+        "text": escape(f"{head}: {title}" if title else head, TEXT_LIMIT),
+        "blocks": [
+            {"type": "header", "text": {"type": "plain_text", "text": escape(head, HEADER_LIMIT), "emoji": False}},
+            *_sections(event),
+            *_fields(event),
+            *_labels(labels),
+            *_record(event),
+        ],
+    }
+
+
+def escape(value: str, limit: int) -> str:
+    """`&`, `<` and `>` as entities (which disarms mentions), at most `limit` characters, no entity cut in half."""
+    escaped = value[:limit].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    if len(escaped) <= limit and len(value) <= limit:
+        return escaped
+    return re.sub(r"&[a-z]{0,3}\Z", "", escaped[: limit - 1]) + text.MARK
+
+
+def _word(body: bytes) -> str:
+    match = _WORD.match(body.strip())
+    return match[0].decode() if match else ""
+
+
+def _headline(event: Event) -> str:
+    severity = text.severity(event)
+    return text.kind(event) + (f" · severity {severity}" if severity else "")
+
+
+def _sections(event: Event) -> list[Block]:
+    """The description, and how to mitigate it."""
+    description = text.line(event.document.get("description"), SECTION_LIMIT) or text.title(event)
+    mitigations = text.items(event.document.get("mitigations"), 500)
+    sections = [_section(escape(description, SECTION_LIMIT))] if description else []
+    if mitigations:
+        shown = "\n".join(f"• {each}" for each in mitigations)
+        sections.append(_section("*Mitigations*\n" + escape(shown, SECTION_LIMIT - 20)))
+    return sections
+
+
+def _fields(event: Event) -> list[Block]:
+    """When, where and how, two in a row."""
+    values = {
+        "When": escape(text.when(event), FIELD_LIMIT - 100),
+        "Origin": _plain(event, "origin"),
+        "Source": escape(text.endpoint(event, "source"), FIELD_LIMIT - 100),
+        "Destination": escape(text.endpoint(event, "dest"), FIELD_LIMIT - 100),
+        "Attack vector": _plain(event, "attack_vector"),
+        "Attack phase": _plain(event, "attack_phase"),
+        "MITRE tactic": _plain(event, "mitre_tactic"),
+        "MITRE ids": _mitre(event),
+    }
+    shown = [{"type": "mrkdwn", "text": f"*{name}*\n{value}"} for name, value in values.items() if value]
+    return [{"type": "section", "fields": shown[:FIELDS_LIMIT]}] if shown else []
+
+
+def _plain(event: Event, name: str) -> str:
+    return escape(text.line(event.document.get(name), 500), FIELD_LIMIT - 100)
+
+
+def _mitre(event: Event) -> str:
+    """The ids, linked where they are ids: twenty of them stay far under a field's limit."""
+    return ", ".join(_linked(each) for each in text.items(event.document.get("mitre_ids"), 40)[:15])
+
+
+def _linked(name: str) -> str:
+    url = mitre.link(name)
+    return f"<{url}|{name}>" if url else escape(name, 80)
+
+
+def _labels(labels: Mapping[str, str]) -> list[Block]:
+    shown = [f"{name}: {value}" for name, value in text.label_pairs(labels)]
+    if len(shown) > CONTEXT_LIMIT:
+        left_out = len(shown) - CONTEXT_LIMIT + 1
+        shown = [*shown[: CONTEXT_LIMIT - 1], f"{text.MARK} and {left_out} more labels"]
+    elements = [{"type": "mrkdwn", "text": escape(each, FIELD_LIMIT)} for each in shown]
+    return [{"type": "context", "elements": elements}] if elements else []
+
+
+def _record(event: Event) -> list[Block]:
+    record = event.document.get("record")
+    if not record:
+        return []
+    # Three backquotes would end the block: a zero-width joint keeps them apart and looks the same.
+    shown = text.block(record, SECTION_LIMIT).replace("```", "`\u2060`\u2060`")
+    return [_section(f"```{escape(shown, SECTION_LIMIT - 6)}```")]
+
+
+def _section(mrkdwn: str) -> Block:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": mrkdwn}}

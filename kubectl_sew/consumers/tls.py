@@ -1,9 +1,65 @@
-"""The TLS variables that some consumers share: a webhook's own CA and client certificate."""
+"""The TLS variables that some consumers share: a webhook's own CA and client certificate. Read here, used elsewhere."""
 
-from kubectl_sew.consumers.base import Variable
+import re
+from base64 import b64decode
+
+from kubectl_sew.consumers.base import Config, ConfigProblem, Tls, Variable
 
 TLS_VARIABLES = (
-    Variable("ca.crt", required=False, meaning="PEM of the authorities that the receiver's certificate is checked against"),
+    Variable("ca.crt", required=False, meaning="PEM of the authorities that sign the receiver's certificate"),
     Variable("tls.crt", required=False, meaning="PEM of the client certificate that is shown to the receiver"),
-    Variable("tls.key", required=False, meaning="PEM of the client certificate's key, without a passphrase", secret=True),
+    Variable(
+        "tls.key", required=False, meaning="PEM of the client certificate's key, without a passphrase", secret=True
+    ),
 )
+
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----\s*(.*?)\s*-----END \1-----", re.DOTALL)
+_ENCRYPTED = re.compile(r"-----BEGIN ENCRYPTED |Proc-Type: *4,ENCRYPTED")
+_KEYS = ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY")
+_CERTIFICATES = ("CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CERTIFICATE")
+
+
+def read_tls(config: Config) -> Tls | None:
+    """The PEM texts; None where no variable is set."""
+    ca, certificate, key = (config.get(name, "").strip() for name in ("ca.crt", "tls.crt", "tls.key"))
+    return Tls(ca, certificate, key) if ca or certificate or key else None
+
+
+def check_tls(config: Config) -> list[ConfigProblem]:
+    """What is wrong with the PEM texts, as far as it shows without opening anything."""
+    tls = read_tls(config) or Tls()
+    problems = _check_certificates("ca.crt", tls.ca) + _check_certificates("tls.crt", tls.certificate)
+    problems += _check_key(tls.key)
+    if bool(tls.certificate) is not bool(tls.key):
+        absent = "tls.key" if tls.certificate else "tls.crt"
+        hint = "a client certificate needs both `tls.crt` and `tls.key`"
+        problems.append(ConfigProblem(absent, f"`{absent}` is not set, but its other half is", hint))
+    return problems
+
+
+def _check_certificates(name: str, pem: str) -> list[ConfigProblem]:
+    if not pem or any(label in _CERTIFICATES for label in _labels(pem)):
+        return []
+    hint = "it begins with `-----BEGIN CERTIFICATE-----`"
+    return [ConfigProblem(name, f"`{name}` holds no PEM certificate that can be read", hint)]
+
+
+def _check_key(pem: str) -> list[ConfigProblem]:
+    if _ENCRYPTED.search(pem):
+        hint = "take the passphrase off, e.g. with `openssl pkey`"
+        return [ConfigProblem("tls.key", "`tls.key` is encrypted, and nobody can be asked for its passphrase", hint)]
+    if not pem or any(label in _KEYS for label in _labels(pem)):
+        return []
+    return [ConfigProblem("tls.key", "`tls.key` holds no PEM key that can be read", "export the key as PKCS #8 PEM")]
+
+
+def _labels(pem: str) -> list[str]:
+    """The labels of the sections whose content is Base64."""
+    return [match[1] for match in _PEM.finditer(pem) if _is_base64(match[2])]
+
+
+def _is_base64(body: str) -> bool:
+    try:
+        return bool(b64decode("".join(body.split()), validate=True))
+    except ValueError:
+        return False

@@ -1,0 +1,108 @@
+"""Checks of configuration variables that several consumers share. No problem's text holds a variable's value."""
+
+import re
+from base64 import b64encode
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+
+from kubectl_sew.consumers.base import Config, ConfigProblem, Consumer
+
+_UNFIT_IN_URL = re.compile(r"[^\x21-\x7e]")
+_PLAIN_LINE = re.compile(r"[\x20-\x7e\xa0-\xff]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A URL without user and password, and the Authorization header that these become ("" without)."""
+
+    url: str = field(repr=False)
+    authorization: str = field(default="", repr=False)
+
+
+def text(config: Config, name: str) -> str:
+    """A variable of one line, without the blanks and line breaks that files put around a value; "" where unset."""
+    return config.get(name, "").strip()
+
+
+def missing(consumer: Consumer, config: Config) -> list[ConfigProblem]:
+    """Required variables that are unset or empty, and unknown ones (a warning)."""
+    return [
+        ConfigProblem(each.name, f"{consumer.name} requires `{each.name}`", f"set it to {each.meaning}")
+        for each in consumer.variables
+        if each.required and not text(config, each.name) and not _excused(each.unless, config)
+    ] + _unknown(consumer, config)
+
+
+def check_url(config: Config, name: str, url: str | None = None) -> list[ConfigProblem]:
+    """What is wrong with a URL that requests go to."""
+    url = text(config, name) if url is None else url
+    if not url:
+        return []
+    if _UNFIT_IN_URL.search(url):
+        hint = "percent-encode them, and write the host's name in its ASCII form"
+        return [ConfigProblem(name, "the URL holds blanks, control or non-ASCII characters", hint)]
+    try:
+        return _check_parts(name, urlsplit(url))
+    except ValueError:
+        return [ConfigProblem(name, "the URL cannot be read", "check the brackets and the port")]
+
+
+def address(url: str) -> Address:
+    """Splits a checked URL; a fragment is never sent."""
+    split = urlsplit(url)
+    if not split.path or split.fragment:
+        split = split._replace(path=split.path or "/", fragment="")
+    user, at, host = split.netloc.rpartition("@")
+    if not at:
+        return Address(urlunsplit(split))
+    name, _, password = user.partition(":")
+    return Address(urlunsplit(split._replace(netloc=host)), basic(unquote(name), unquote(password)))
+
+
+def basic(user: str, password: str) -> str:
+    """The value of an Authorization header (RFC 7617, UTF-8)."""
+    return "Basic " + b64encode(f"{user}:{password}".encode("utf-8", "replace")).decode()
+
+
+def plain_line(name: str, value: str) -> list[ConfigProblem]:
+    """A value that goes into a header: one line of Latin-1, else the HTTP client refuses it at every send."""
+    if _PLAIN_LINE.fullmatch(value):
+        return []
+    hint = "use one line of printable characters"
+    return [ConfigProblem(name, f"`{name}` holds a line break, or characters that a header cannot", hint)]
+
+
+def address_has_user(url: str) -> bool:
+    """Whether a URL holds a user, be it readable otherwise or not."""
+    return "@" in re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
+
+
+def no_user(name: str, url: str, instead: str) -> list[ConfigProblem]:
+    """A consumer with variables for its credentials takes none from the URL."""
+    if not address_has_user(url):
+        return []
+    return [ConfigProblem(name, "the URL holds a user", f"take it out, and use {instead}")]
+
+
+def _check_parts(name: str, split: SplitResult) -> list[ConfigProblem]:
+    if split.scheme not in ("http", "https"):
+        return [ConfigProblem(name, "the URL is neither http nor https", "begin it with `https://`")]
+    if not split.hostname:
+        return [ConfigProblem(name, "the URL names no host", "write it as `https://HOST/PATH`")]
+    if split.port == 0:
+        return [ConfigProblem(name, "port 0 cannot be connected to", "name the receiver's port")]
+    return []
+
+
+def _unknown(consumer: Consumer, config: Config) -> list[ConfigProblem]:
+    known = ", ".join(each.name for each in consumer.variables)
+    names = {each.name for each in consumer.variables}
+    return [
+        ConfigProblem(name, f"{consumer.name} does not know the variable `{name}`", f"it knows {known}", warning=True)
+        for name in config
+        if name not in names
+    ]
+
+
+def _excused(unless: tuple[str, str] | None, config: Config) -> bool:
+    return unless is not None and text(config, unless[0]) == unless[1]

@@ -1,0 +1,354 @@
+"""The templates of Generic: Jinja2, cut down to what can be bounded.
+
+A template may refer to the event's fields, `id` and `labels`, use `if`, `for` over the event's lists, comparisons and
+the filters in FILTERS. Calico's Go-style references (`{{.description}}`) mean the same as Jinja's. Nothing of Python is
+reached: an attribute is a member of the event or nothing. All work is paid for from a budget, so that a template that
+loops without writing anything ends too.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import (
+    ChainableUndefined,
+    Environment,
+    Template,
+    TemplateError,
+    TemplateSyntaxError,
+    Undefined,
+    nodes,
+    pass_context,
+)
+from jinja2.ext import Extension
+from jinja2.lexer import Token, TokenStream
+from jinja2.runtime import Context, LoopContext
+
+from kubectl_sew.consumers.base import ConfigProblem, RenderError
+from kubectl_sew.consumers.text import cut, line
+
+OUTPUT_LIMIT = 1024 * 1024
+TEMPLATE_LIMIT = 64 * 1024
+DEPTH_LIMIT = 40
+LOOPS_LIMIT = 3
+BUDGET = 1_000_000
+"""Nodes of the template that one rendering may evaluate; work on long texts costs more. Well under a second."""
+
+FILTERS = ("default", "first", "join", "last", "length", "lower", "tojson", "trim", "truncate", "upper")
+LOOP_ATTRIBUTES = ("first", "index", "index0", "last")
+
+_BUDGET = "_budget"
+_EACH, _PAID = "_each", "_paid"  # not in FILTERS: a template cannot name them
+_CHARACTERS_A_NODE = 64
+_KEYWORDS = {"if", "elif", "else", "in", "and", "or", "not", "is"}
+_REFERENCE_ENDS = {"name", "rparen", "rbracket", "rbrace", "string", "integer", "float"}
+_ALLOWED = (
+    nodes.Template,
+    nodes.Output,
+    nodes.TemplateData,
+    nodes.Name,
+    nodes.Const,
+    nodes.Getattr,
+    nodes.Getitem,
+    nodes.Filter,
+    nodes.If,
+    nodes.For,
+    nodes.CondExpr,
+    nodes.And,
+    nodes.Or,
+    nodes.Not,
+    nodes.Compare,
+    nodes.Operand,
+)
+_FORBIDDEN_WORDS = {
+    nodes.Call: "calls",
+    nodes.BinExpr: "arithmetic",
+    nodes.Slice: "slices",
+    nodes.Test: "tests",
+    nodes.Assign: "assignments",
+    nodes.Include: "includes",
+    nodes.Macro: "macros",
+}
+_FAILURES = (
+    TemplateError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+class _RefusedError(Exception):
+    """The template uses what cannot be bounded."""
+
+
+class _SpentError(Exception):
+    """The rendering's budget is used up."""
+
+
+class _Budget:
+    """What is left of a rendering's budget."""
+
+    def __init__(self) -> None:
+        self.left = BUDGET
+
+    def spend(self, amount: int) -> None:
+        self.left -= amount
+        if self.left < 0:
+            raise _SpentError
+
+
+def check_template(source: str) -> list[ConfigProblem]:
+    """What is wrong with a template, at most one problem: with its line where there is one."""
+    try:
+        _compile(source)
+    except _RefusedError as error:
+        return [ConfigProblem("template", str(error), "see the documentation of Generic's templates")]
+    except TemplateSyntaxError as error:
+        message = f"line {error.lineno}: {line(error.message, 200)}"
+        return [ConfigProblem("template", message, "check the template's syntax")]
+    except (RecursionError, MemoryError, SyntaxError, ValueError):
+        return [ConfigProblem("template", "the template is nested too deeply", "simplify it")]
+    return []
+
+
+def render_template(source: str, document: Mapping[str, Any]) -> bytes:
+    """The body, as UTF-8; raises RenderError beyond 1 MiB, or where the event and the template do not fit together."""
+    try:
+        template = _compile(source)
+        chunks = template.generate({**document, _BUDGET: _Budget()})
+        return _joined(chunks)
+    except _SpentError:
+        raise RenderError("the template needs too many steps for this event") from None
+    except (_RefusedError, SyntaxError):
+        raise RenderError("the template is not valid") from None
+    except _FAILURES as error:
+        raise RenderError(f"the template cannot be rendered for this event ({type(error).__name__})") from None
+
+
+def _joined(chunks: Iterator[str]) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        parts.append(chunk.encode("utf-8", "replace"))
+        size += len(parts[-1])
+        if size > OUTPUT_LIMIT:
+            raise RenderError("the template's result exceeds 1 MiB")
+    return b"".join(parts)
+
+
+class _GoReferences(Extension):
+    """Drops the leading dot of `{{.description}}`: a dot that follows nothing it could belong to."""
+
+    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
+        before: Token | None = None
+        for token in stream:
+            if token.type != "dot" or _ends_reference(before):
+                yield token
+            before = token
+
+
+class _Members(Environment):
+    """An environment in which `a.b` and `a['b']` are members of the event, or undefined: never attributes of Python."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, LoopContext) and attribute in LOOP_ATTRIBUTES:
+            return getattr(obj, attribute)
+        return self.getitem(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(obj, Mapping) and isinstance(argument, str):
+            return obj[argument] if argument in obj else self.undefined(name=argument)
+        if isinstance(obj, list) and isinstance(argument, int) and -len(obj) <= argument < len(obj):
+            return obj[argument]
+        return self.undefined(name=str(argument)[:50])
+
+
+def _ends_reference(token: Token | None) -> bool:
+    return token is not None and token.type in _REFERENCE_ENDS and token.value not in _KEYWORDS
+
+
+@lru_cache(maxsize=128)
+def _compile(source: str) -> Template:
+    """A checked template, ready to be rendered; many events share it."""
+    if len(source) > TEMPLATE_LIMIT:
+        raise _RefusedError("the template is longer than 64 KiB")
+    environment = _environment()
+    tree = environment.parse(source)
+    _check(tree, DEPTH_LIMIT, LOOPS_LIMIT)
+    return Template.from_code(environment, environment.compile(_paid(tree)), {})
+
+
+def _environment() -> Environment:
+    environment = _Members(undefined=ChainableUndefined, finalize=_shown, extensions=[_GoReferences], cache_size=0)
+    environment.globals.clear()
+    environment.tests.clear()
+    environment.filters = _FILTERS | {_EACH: _each, _PAID: _pay_for}
+    return environment
+
+
+def _check(node: nodes.Node, depth: int, loops: int) -> None:
+    """Raises _RefusedError for what is not in the language above."""
+    if depth == 0:
+        raise _RefusedError(f"line {node.lineno}: the template is nested too deeply")
+    if not isinstance(node, _ALLOWED):
+        raise _RefusedError(f"line {node.lineno}: {_word_for(node)} cannot be used in a template")
+    if isinstance(node, nodes.For):
+        loops -= 1
+        _check_loop(node, loops)
+    _check_names(node)
+    for child in node.iter_child_nodes():
+        _check(child, depth - 1, loops)
+
+
+def _check_loop(node: nodes.For, loops: int) -> None:
+    if loops < 0:
+        raise _RefusedError(f"line {node.lineno}: loops can be nested {LOOPS_LIMIT} deep")
+    if node.recursive or node.test is not None or not isinstance(node.target, nodes.Name):
+        raise _RefusedError(f"line {node.lineno}: a loop is written as `for NAME in LIST`")
+
+
+def _check_names(node: nodes.Node) -> None:
+    """Names that begin with `_`, `self`, and filters that are not ours."""
+    name = getattr(node, "attr", None) or getattr(node, "name", None)
+    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
+        name = node.arg.value
+    if isinstance(name, str) and (name.startswith("_") or name == "self"):
+        raise _RefusedError(f"line {node.lineno}: names that begin with `_`, and `self`, cannot be used in a template")
+    if isinstance(node, nodes.Filter) and (name not in FILTERS or node.kwargs or node.dyn_args or node.dyn_kwargs):
+        raise _RefusedError(f"line {node.lineno}: there is no such filter; there are {', '.join(FILTERS)}")
+
+
+def _word_for(node: nodes.Node) -> str:
+    words = (word for each, word in _FORBIDDEN_WORDS.items() if isinstance(node, each))
+    return next(words, f"`{type(node).__name__.lower()}`")
+
+
+def _paid(tree: nodes.Template) -> nodes.Template:
+    """The same template, with what is compared and looped over paid for."""
+    for loop in list(tree.find_all(nodes.For)):
+        weight = 1 + sum(1 for _ in loop.find_all(nodes.Node))
+        loop.iter = _filtered(loop.iter, _EACH, [nodes.Const(weight)])
+    for comparison in list(tree.find_all(nodes.Compare)):
+        comparison.expr = _filtered(comparison.expr, _PAID, [])
+        for operand in comparison.ops:
+            operand.expr = _filtered(operand.expr, _PAID, [])
+    return tree
+
+
+def _filtered(node: nodes.Node, name: str, args: list[nodes.Expr]) -> nodes.Filter:
+    return nodes.Filter(node, name, args, [], None, None, lineno=node.lineno, environment=node.environment)
+
+
+@pass_context
+def _each(context: Context, value: Any, weight: int) -> list[Any]:
+    """What a loop goes over: a list's members, nothing for anything else; paid for before the first."""
+    members = value if isinstance(value, list) else []
+    context[_BUDGET].spend(weight * (1 + len(members)))
+    return members
+
+
+@pass_context
+def _pay_for(context: Context, value: Any) -> Any:
+    """A value that is about to be compared: a text, a number, or a list of them."""
+    if isinstance(value, list):
+        context[_BUDGET].spend(len(value))
+        return [_pay_for(context, each) if isinstance(each, str | int | float) else None for each in value]
+    if isinstance(value, Mapping):
+        return None
+    if isinstance(value, str):
+        context[_BUDGET].spend(1 + len(value) // _CHARACTERS_A_NODE)
+    return value
+
+
+@pass_context
+def _tojson(context: Context, value: Any) -> str:
+    """JSON in ASCII, as Generic writes it; `null` for a missing field, so that the whole stays JSON."""
+    return _spent(context, _json(None if isinstance(value, Undefined) else value))
+
+
+@pass_context
+def _join(context: Context, value: Any, separator: Any = "") -> str:
+    """A list's members with a separator between them."""
+    context[_BUDGET].spend(_length(value) if isinstance(value, list) else 1)
+    members = [_shown(each) for each in value] if isinstance(value, list) else [_shown(value)]
+    between = _shown(separator)
+    if sum(map(len, members)) + len(between) * len(members) > OUTPUT_LIMIT:
+        raise RenderError("a `join` in the template exceeds 1 MiB")
+    return _spent(context, between.join(members))
+
+
+@pass_context
+def _truncate(context: Context, value: Any, length: int = 255) -> str:
+    """At most so many characters, the last one an ellipsis where something was left out."""
+    if not isinstance(length, int) or length < 1:
+        raise RenderError("a `truncate` in the template has no length of at least 1")
+    return _spent(context, cut(_shown(value), length))
+
+
+@pass_context
+def _upper(context: Context, value: Any) -> str:
+    return _spent(context, _shown(value).upper())
+
+
+@pass_context
+def _lower(context: Context, value: Any) -> str:
+    return _spent(context, _shown(value).lower())
+
+
+@pass_context
+def _trim(context: Context, value: Any) -> str:
+    return _spent(context, _shown(value).strip())
+
+
+def _default(value: Any, instead: Any = "") -> Any:
+    return instead if value is None or isinstance(value, Undefined) else value
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, str | list | Mapping) else 0
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and value else ""
+
+
+def _last(value: Any) -> Any:
+    return value[-1] if isinstance(value, list) and value else ""
+
+
+def _spent(context: Context, result: str) -> str:
+    """A result that has been paid for. Afterwards, but nothing above makes more than a few times the event's size."""
+    context[_BUDGET].spend(1 + len(result) // _CHARACTERS_A_NODE)
+    return result
+
+
+def _shown(value: Any) -> str:
+    """How a value is written: text as it is, all else as JSON, nothing for what is missing."""
+    if isinstance(value, str):
+        return value
+    if value is None or isinstance(value, Undefined):
+        return ""
+    return _json(value) if isinstance(value, bool | int | float | list | Mapping) else ""
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, allow_nan=False)
+
+
+_FILTERS = {
+    "default": _default,
+    "first": _first,
+    "join": _join,
+    "last": _last,
+    "length": _length,
+    "lower": _lower,
+    "tojson": _tojson,
+    "trim": _trim,
+    "truncate": _truncate,
+    "upper": _upper,
+}
