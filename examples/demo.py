@@ -17,9 +17,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event, delivery_id
 from kubectl_sew.query import CALICO, compile_matcher, parse
-from kubectl_sew.resource import Webhook, load_manifests
+from kubectl_sew.resource import Webhook, load_manifests, parse_labels
 from tests import receivers
 from tests.servers.alertmanager import Alertmanager, Unavailable
 
@@ -37,9 +38,11 @@ class Place:
     address: str
     url: str
     received: Callable[[], Counter[str]]
-    """How often each delivery was received. By delivery id; for Alertmanager, which merges, once each."""
+    """How often each delivery was received; Alertmanager merges what is sent twice."""
     show: Callable[[], str]
     """One thing that was received, in a line."""
+    key: Callable[[Webhook, Event], str] = lambda webhook, event: delivery_id(webhook.name, event)
+    """What tells one delivery from another at this receiver."""
 
 
 def main() -> int:
@@ -47,8 +50,10 @@ def main() -> int:
         places = list(_places(stack))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kubectl-sew-demo-")))
         webhooks = _write_webhooks(folder / "webhooks", places)
-        owed = {webhook.name: _owed(webhook) for webhook in webhooks}
-        print(f"{_count_events()} events in {EVENTS.relative_to(EXAMPLES.parent)}; {sum(map(len, owed.values()))} deliveries owed:")
+        keys = {place.webhook: place.key for place in places}
+        owed = {webhook.name: _owed(webhook, keys[webhook.name]) for webhook in webhooks}
+        total = sum(map(len, owed.values()))
+        print(f"{_count_events()} events in {EVENTS.relative_to(EXAMPLES.parent)}; {total} deliveries owed:")
         for webhook in webhooks:
             print(f"  {webhook.name:<13} {webhook.consumer:<13} {len(owed[webhook.name]):>4}  {webhook.query}")
         return _run(folder, places, owed)
@@ -70,7 +75,7 @@ def _run(folder: Path, places: list[Place], owed: Mapping[str, set[str]]) -> int
 
 def _places(stack: ExitStack) -> Iterator[Place]:
     jira = stack.enter_context(
-        receivers.jira(project="PRJ", issue_type="Bug", username="security@example.com", token="a-jira-api-token")  # noqa: S106 - the made-up token of examples/webhooks/jira.yaml
+        receivers.jira(project="PRJ", issue_type="Bug", username="security@example.com", token="a-jira-api-token")
     )
     yield Place(
         "jira-webhook",
@@ -84,8 +89,9 @@ def _places(stack: ExitStack) -> Iterator[Place]:
         "slack-urgent",
         "https://hooks.slack.com",
         slack.url,
-        lambda: slack.ids(lambda request: request.headers["webhook-id"]),
+        lambda: slack.ids(lambda request: request.body.decode()),
         lambda: slack.accepted[0].json()["text"],
+        _slack_body,
     )
     generic = stack.enter_context(receivers.generic())
     yield Place(
@@ -93,7 +99,7 @@ def _places(stack: ExitStack) -> Iterator[Place]:
         "https://collector.example.com",
         generic.url,
         lambda: generic.ids(lambda request: request.headers["webhook-id"]),
-        lambda: generic.accepted[0].body.decode(),
+        lambda: str(generic.accepted[0].json()),
     )
     yield from _alertmanager(stack)
 
@@ -128,12 +134,19 @@ def _write_webhooks(folder: Path, places: list[Place]) -> list[Webhook]:
     return webhooks
 
 
-def _owed(webhook: Webhook) -> set[str]:
-    """The ids that the webhook's receiver must get, found without the agent."""
+def _slack_body(webhook: Webhook, event: Event) -> str:
+    """A message holds no id, so it is known by its text."""
+    labels, _ = parse_labels(webhook.labels)
+    requests = CONSUMERS["Slack"].render(event, labels, {"url": "https://hooks.slack.com/"}, now=0, delivery_id="")
+    return requests[0].body.decode()
+
+
+def _owed(webhook: Webhook, key: Callable[[Webhook, Event], str]) -> set[str]:
+    """What the webhook's receiver must get, found without the agent."""
     matches = compile_matcher(parse(webhook.query), CALICO)
     documents = (json.loads(line) for line in EVENTS.open())
     now = time.time()
-    return {delivery_id(webhook.name, Event("", doc["_id"], doc)) for doc in documents if matches(doc, now)}
+    return {key(webhook, Event("", doc["_id"], doc)) for doc in documents if matches(doc, now)}
 
 
 def _count_events() -> int:
@@ -146,7 +159,7 @@ def _start(folder: Path, places: list[Place], log: str) -> subprocess.Popen[byte
     command += ["--webhooks", str(folder / "webhooks"), "--events", str(EVENTS), "--state", str(folder / "state")]
     settings = {"SEW_EGRESS_ALLOW": "127.0.0.0/8", "SEW_SLACK_URL_PREFIXES": slack, "SEW_RATE_JIRA": "20/s"}
     with (folder / log).open("wb") as stderr:
-        return subprocess.Popen(command, env=os.environ | settings, stderr=stderr)  # noqa: S603 - our own program
+        return subprocess.Popen(command, env=os.environ | settings, stderr=stderr)
 
 
 def _kill_in_the_middle(agent: subprocess.Popen[bytes], places: list[Place], owed: Mapping[str, set[str]]) -> int:

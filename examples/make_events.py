@@ -1,4 +1,4 @@
-"""Writes realistic security events as NDJSON, the same for the same arguments: `python -m examples.make_events 300 > FILE`."""
+"""Writes realistic security events as NDJSON, always the same: `python -m examples.make_events 300 > FILE`."""
 
 import json
 import random
