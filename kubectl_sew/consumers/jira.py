@@ -35,7 +35,8 @@ LABEL_LIMIT = 255
 BASIC, BEARER = "Basic", "Bearer"
 
 _NO_SUCH_SEARCH = {404, 405, 410}
-_MARKUP = re.compile(r"[!\[\]^~+?%{}()*_|@-]")  # what Jira's renderer reads a backslash before
+# What Jira's renderer reads as markup, and reads a backslash before; `-` and `_` inside a word mean nothing to it.
+_MARKUP = re.compile(r"[!\[\]^~+?{}()*|]|(?<![^\W_])[-_]|[-_](?![^\W_])")
 _BLOCK_ENDS = re.compile(r"\{(?=\s*(?:noformat|code))", re.IGNORECASE)
 
 

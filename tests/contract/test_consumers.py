@@ -1,0 +1,331 @@
+"""One contract for every consumer: whatever an event holds and a receiver answers, these facts hold."""
+
+import json
+import math
+from dataclasses import asdict
+from email.utils import formatdate
+
+import pytest
+
+from kubectl_sew.consumers.base import (
+    Config,
+    Consumer,
+    FailureReason,
+    FindsEarlier,
+    Outcome,
+    RenderError,
+    Response,
+    Verdict,
+)
+from kubectl_sew.consumers.judge import judge
+from kubectl_sew.consumers.registry import CONSUMERS, consumers, find
+from kubectl_sew.event import Event, delivery_id
+from kubectl_sew.samples import SAMPLE_TYPES, sample
+
+NOW = 1_772_450_000.0
+SECRET = "hunter2-T0K3N-of-the-receiver"  # in every secret variable, so that one search finds every leak
+CONFIGS: dict[str, Config] = {
+    "Slack": {"url": f"https://hooks.slack.com/services/T0/B0/{SECRET}"},
+    "Jira": {
+        "url": f"https://jira.example/{SECRET}/rest/api/2/issue/",
+        "project": "SEC",
+        "issueType": "Bug",
+        "username": "sew@example.com",
+        "apiToken": SECRET,
+    },
+    "Generic": {
+        "url": f"https://user:{SECRET}@hooks.example/{SECRET}?key={SECRET}",
+        "headers": f"X-Key: {SECRET}",
+        "signingSecret": "whsec_aHVudGVyMi1UMEszTi1vZi10aGUtcmVjZWl2ZXI=",
+    },
+    "AlertManager": {
+        "url": f"https://a.example/{SECRET}/api/v2/alerts,https://b.example/{SECRET}/api/v2/alerts",
+        "basicAuth": f"user:{SECRET}",
+    },
+}
+SUCCESS = {
+    "Slack": (200, b"ok"),
+    "Jira": (201, b'{"id":"1","key":"SEC-1","self":"x"}'),
+    "Generic": (200, b""),
+    "AlertManager": (200, b""),
+}
+
+REJECTED = (400, 413, 415, 422)
+PARKED = (401, 403, 404)
+OWN_STATUSES: dict[str, dict[int, Verdict]] = {
+    "Slack": {},
+    "Jira": {},
+    "Generic": {410: Verdict.PARKED, **dict.fromkeys(range(200, 300), Verdict.DELIVERED)},
+    "AlertManager": {200: Verdict.DELIVERED, 405: Verdict.PARKED, 415: Verdict.PARKED},
+}
+"""Where an empty answer of this status means something else than for the others."""
+
+names = pytest.mark.parametrize("name", CONSUMERS)
+
+
+def expected(name: str, status: int) -> Verdict:
+    common = {
+        **dict.fromkeys(range(100, 600), Verdict.RETRY),
+        **dict.fromkeys(REJECTED, Verdict.REJECTED),
+        **dict.fromkeys((*PARKED, 301, 308), Verdict.PARKED),
+    }
+    return (common | OWN_STATUSES[name])[status]
+
+
+def answered(name: str, status: int, body: bytes = b"", **headers: str) -> Outcome:
+    given = {key.replace("_", "-"): value for key, value in headers.items()}
+    return judge(CONSUMERS[name], Response(status, given, body), NOW, CONFIGS[name])
+
+
+def rendered(name: str, document: dict[str, object], labels: dict[str, str] | None = None, event_id: str = "e-1"):
+    event = Event("calico_events", event_id, document)
+    return CONSUMERS[name].render(
+        event, labels or {}, CONFIGS[name], now=NOW, delivery_id=delivery_id("webhook", event)
+    )
+
+
+def nested(depth: int) -> list[object]:
+    value: list[object] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_every_consumer_is_under_this_contract() -> None:
+    assert set(CONSUMERS) == set(CONFIGS) == set(SUCCESS) == set(OWN_STATUSES)
+
+
+@names
+def test_a_consumer_keeps_the_protocol_and_is_found_by_its_name(name: str) -> None:
+    consumer: Consumer | None = find(name)
+    assert consumer is CONSUMERS[name]
+    assert consumer.name == name
+
+
+def test_the_other_spelling_of_alertmanager_is_found_and_no_other_name_is() -> None:
+    assert find("Alertmanager") is CONSUMERS["AlertManager"]
+    assert find("alertmanager") is find("") is find("Teams") is None
+
+
+def test_only_jira_has_to_look_for_earlier_deliveries() -> None:
+    assert [name for name, each in CONSUMERS.items() if isinstance(each, FindsEarlier)] == ["Jira"]
+
+
+@names
+def test_the_contracts_configuration_is_valid(name: str) -> None:
+    assert CONSUMERS[name].validate(CONFIGS[name]) == []
+
+
+@names
+def test_each_missing_or_blank_required_variable_is_named_with_the_consumer(name: str) -> None:
+    for variable in (each for each in CONSUMERS[name].variables if each.required):
+        config = {**CONFIGS[name], variable.name: " "}
+        problems = [each for each in CONSUMERS[name].validate(config) if each.variable == variable.name]
+        assert [name in each.message and variable.name in each.message for each in problems] == [True]
+
+
+@names
+def test_an_unknown_variable_is_a_warning(name: str) -> None:
+    (problem,) = CONSUMERS[name].validate({**CONFIGS[name], "chanel": SECRET})
+    assert (problem.variable, problem.warning) == ("chanel", True)
+
+
+@names
+@pytest.mark.parametrize(
+    "url", ["", "ftp://x/", "http:///", "http://[::1", "http://h:99999/", "http://h/a b", "http://h/\n/", "http://ä/"]
+)
+def test_a_url_that_cannot_be_sent_to_is_a_problem_that_does_not_repeat_it(name: str, url: str) -> None:
+    url = url and url + SECRET
+    problems = CONSUMERS[name].validate({**CONFIGS[name], "url": url})
+    assert "url" in {each.variable for each in problems if not each.warning}
+    assert SECRET not in str(problems)
+
+
+@names
+@pytest.mark.parametrize("status", range(100, 600))
+def test_every_status_has_its_meaning(name: str, status: int) -> None:
+    outcome = answered(name, status)
+    assert outcome.verdict is expected(name, status)
+    assert outcome.status == status
+    assert (outcome.reason is FailureReason.NONE) is (outcome.verdict is Verdict.DELIVERED)
+    assert outcome.detail.startswith(str(status))
+
+
+@names
+def test_the_documented_success_is_a_delivery(name: str) -> None:
+    status, body = SUCCESS[name]
+    assert answered(name, status, body).verdict is Verdict.DELIVERED
+
+
+@names
+@pytest.mark.parametrize("status", [302, 408, 429, 500, 502, 503, 504, 599])
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ("7", 7.0),
+        (" 120 ", 120.0),
+        ("86400", 86400.0),
+        ("86401", 86400.0),
+        ("9" * 5000, 86400.0),
+        (formatdate(NOW + 90, usegmt=True), 90.0),
+        (formatdate(NOW + 900_000, usegmt=True), 86400.0),
+        ("0", 0.0),
+        (formatdate(NOW - 90, usegmt=True), 0.0),
+        ("-5", 0.0),
+        ("1.5", 0.0),
+        ("soon", 0.0),
+        ("", 0.0),
+        ("²", 0.0),
+        ("Mon, 99 Foo 2026 99:99:99 GMT", 0.0),
+    ],
+)
+def test_retry_after_makes_any_retry_wait(name: str, status: int, given: str, seconds: float) -> None:
+    outcome = answered(name, status, retry_after=given)
+    assert (outcome.verdict, outcome.retry_after) == (Verdict.WAIT, pytest.approx(seconds))
+
+
+@names
+@pytest.mark.parametrize("status", [301, 308, 400, 401, 403, 404, 422])
+def test_retry_after_does_not_soften_a_refusal(name: str, status: int) -> None:
+    assert answered(name, status, retry_after="7").verdict is expected(name, status)
+
+
+@names
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [(301, Verdict.PARKED), (308, Verdict.PARKED), (302, Verdict.RETRY), (303, Verdict.RETRY), (307, Verdict.RETRY)],
+)
+def test_a_redirect_is_a_failure_and_its_target_is_not_shown(name: str, status: int, verdict: Verdict) -> None:
+    outcome = answered(name, status, SUCCESS[name][1], location=f"https://elsewhere.example/{SECRET}")
+    assert (outcome.verdict, outcome.reason) == (verdict, FailureReason.REDIRECT)
+    assert "elsewhere" not in outcome.detail
+
+
+ECHO = json.dumps(
+    {"errorMessages": [f"no: {SECRET}"], "errors": {SECRET: SECRET}, "message": f"https://h/{SECRET} {SECRET}"}
+)
+
+
+@names
+@pytest.mark.parametrize("status", [200, 201, 302, 400, 401, 403, 404, 422, 429, 500])
+@pytest.mark.parametrize("body", [ECHO, f"invalid_payload {SECRET}", json.dumps(SECRET), f"<html>{SECRET}</html>"])
+def test_a_receiver_that_repeats_our_secrets_does_not_get_them_shown(name: str, status: int, body: str) -> None:
+    assert SECRET not in str(asdict(answered(name, status, body.encode(), location=SECRET)))
+
+
+@names
+@pytest.mark.parametrize(
+    "body", [b"\xff\xfe\x00", b"[" * 60_000, b"null", b"7", b'{"errors": 7, "issues": {}}', b"x" * 65_536, b'"\\ud800"']
+)
+@pytest.mark.parametrize("status", [200, 201, 400, 500])
+def test_any_answer_can_be_read_and_gives_one_short_line(name: str, status: int, body: bytes) -> None:
+    detail = answered(name, status, body).detail
+    assert len(detail) <= 300
+    assert detail.isprintable()
+
+
+@names
+def test_a_request_shows_nothing_of_itself(name: str) -> None:
+    shown = repr(rendered(name, sample("waf")))
+    assert SECRET not in shown
+    assert "example" not in shown
+
+
+@names
+def test_secrets_do_not_get_into_a_body(name: str) -> None:
+    assert all(SECRET.encode() not in each.body for each in rendered(name, sample("waf"), {"cluster": "prod"}))
+
+
+@names
+def test_user_and_password_leave_the_url(name: str) -> None:
+    assert all("@" not in each.url for each in rendered(name, sample("waf")))
+
+
+@names
+@pytest.mark.parametrize("event_type", SAMPLE_TYPES)
+def test_every_sample_is_rendered_as_a_post_of_json_that_holds_its_labels(name: str, event_type: str) -> None:
+    for request in rendered(name, sample(event_type), {"cluster": "prod-eu"}):
+        assert request.method == "POST"
+        assert ("Content-Type", "application/json") in request.headers
+        assert "prod-eu" in json.dumps(json.loads(request.body))
+
+
+@names
+def test_rendering_twice_gives_the_same(name: str) -> None:
+    assert rendered(name, sample("waf")) == rendered(name, sample("waf"))
+
+
+@names
+def test_what_identifies_an_event_in_elasticsearch_is_not_sent_as_fields(name: str) -> None:
+    for request in rendered(name, sample("waf")):
+        assert b"_index" not in request.body
+        assert b'"_id"' not in request.body
+
+
+@names
+@pytest.mark.parametrize("document", [{}, {"_id": "e-1"}])
+def test_an_event_with_only_an_id_is_rendered(name: str, document: dict[str, object]) -> None:
+    assert all(json.loads(each.body) for each in rendered(name, document))
+
+
+HOSTILE_TEXT = [
+    "<!channel> <@U1> &",
+    "\ud800 lone",
+    "\x00\x1b[31m\u202e\u2028",
+    "{noformat} {code} ```",
+    "a\r\nB: c",
+    "=" * 50_000,
+    "{{ 7 }}",
+]
+
+
+@names
+@pytest.mark.parametrize("text", HOSTILE_TEXT)
+def test_hostile_text_in_every_field_and_label_and_the_id_is_rendered_as_json(name: str, text: str) -> None:
+    document: dict[str, object] = dict.fromkeys([*sample("waf"), text], text)
+    document |= {"mitre_ids": [text] * 300, "mitigations": [text], "record": {text: [text]}}
+    for request in rendered(name, document, {text: text, "b": text}, text):
+        json.loads(request.body.decode())
+
+
+@names
+def test_an_event_of_5_megabytes_is_rendered(name: str) -> None:
+    text = "x&<{" * 1_250_000
+    for request in rendered(name, {"type": text, "description": text, "record": {"payload": text, text: 1}}):
+        json.loads(request.body)
+
+
+def number_of_digits(digits: int) -> int:
+    return 10**digits
+
+
+HOSTILE_SHAPES = {
+    "100,000 deep": nested(100_000),
+    "5,000 digits": number_of_digits(5_000),
+    "NaN": math.nan,
+    "Infinity": -math.inf,
+    "a million members": list(range(1_000_000)),
+    "an object of lists": {str(n): [[n]] for n in range(10_000)},
+    "lists that widen": [[[list(range(30))] * 30] * 30] * 30,
+}
+
+
+@names
+@pytest.mark.parametrize(
+    "field", ["record", "description", "severity", "mitre_ids", "time", "source_ip", "mitigations", "type"]
+)
+@pytest.mark.parametrize("shape", HOSTILE_SHAPES)
+def test_hostile_shapes_are_rendered_or_refused_by_name(name: str, field: str, shape: str) -> None:
+    if name == "Generic" and shape in {"100,000 deep", "5,000 digits", "NaN", "Infinity"}:
+        with pytest.raises(RenderError, match="the event"):
+            rendered(name, {field: HOSTILE_SHAPES[shape]})
+    else:
+        for request in rendered(name, {field: HOSTILE_SHAPES[shape]}):
+            json.loads(request.body, parse_constant=pytest.fail)
+
+
+def test_slacks_url_prefixes_can_be_others_than_slacks() -> None:
+    local = consumers(slack_url_prefixes=("http://127.0.0.1:",))["Slack"]
+    assert local.validate({"url": "http://127.0.0.1:9/services/x"}) == []
+    assert [each.variable for each in local.validate(CONFIGS["Slack"])] == ["url"]
+    assert [each.variable for each in CONSUMERS["Slack"].validate({"url": "http://127.0.0.1:9/x"})] == ["url"]
