@@ -40,7 +40,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one read found. `position` is stored in the same transaction as the arrivals; opaque to all but the source."""
+    """What one read found. `position`, opaque to all but the source, is stored in one transaction with the arrivals."""
 
     arrivals: Sequence[Arrival]
     position: str
@@ -58,8 +58,12 @@ class EventSource(Protocol):
     def fields(self) -> FieldSet:
         """What queries may ask here. A new object after it changed."""
 
+    @property
+    def seekable(self) -> bool:
+        """False for a stream: it has one reader, which can go back to its last position and no further."""
+
     def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
-        """The next at most `limit` matching events after `position` (None: the source's beginning). Raises SourceError."""
+        """The next matching events, at most `limit`, after `position` (None: the beginning). Raises SourceError."""
 
     def reached(self, position: str, other: str) -> bool:
         """Whether `position` stands at or beyond `other`: a reader that caught up joins the common one again."""

@@ -1,0 +1,119 @@
+"""Events from a file of NDJSON, from its beginning on, followed as it grows, through rotation and truncation."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from os import SEEK_END
+from pathlib import Path
+from typing import BinaryIO
+
+from agent.sources.base import Batch, SourceError, Subscription
+from agent.sources.lines import LONGEST_LINE, BadLineError, Numbering, parse_line
+from agent.sources.page import Identities, Line, Matchers, Page, read_event
+from agent.sources.rotation import Files, Opened, Place, after
+from kubectl_sew.query import FieldSet
+
+_CHUNK = 2**20
+
+
+class NdjsonFile:
+    """See the module. `whole`: a last line without a line break is an event, if it is a whole JSON object."""
+
+    def __init__(self, path: Path, fields: FieldSet, *, whole: bool = False) -> None:
+        self.fields = fields
+        self.seekable = True
+        self._path = path
+        self._whole = whole
+        self._files = Files(path)
+        self._matchers = Matchers(fields)
+        self._numberings: dict[int, Numbering] = {}
+
+    def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
+        """The next matching events; a file that was left by rotation is finished first."""
+        try:
+            opened = self._files.locate(Place.load(position) if position else None)
+            if opened is None:
+                raise SourceError(f"there is no events file {self._path}: create it, or name another with --events")
+            return self._read(opened, subscriptions, now, limit)
+        except OSError as error:
+            raise SourceError(f"events cannot be read from {self._path}: {error.strerror or error}") from error
+
+    def reached(self, position: str, other: str) -> bool:
+        here, there = Place.load(position), Place.load(other)
+        return (here.generation, here.offset) >= (there.generation, there.offset)
+
+    def close(self) -> None:
+        self._files.close()
+
+    def _read(self, opened: Opened, subscriptions: Sequence[Subscription], now: float, limit: int) -> Batch:
+        place = opened.place
+        page = Page(str(self._path), self._matchers.of(subscriptions), self._identities(opened), now, limit)
+        end, number = place.offset, place.line
+        for line in self._lines(opened):
+            page.take(line)
+            end, number = line.end, line.number
+            if page.full:
+                break
+        position = after(opened.file, place, end, number).dump()
+        ended = not page.full and not opened.ending
+        return Batch(page.arrivals, position, caught_up=ended, notes=page.notes)
+
+    def _lines(self, opened: Opened) -> Iterator[Line]:
+        """The lines from a place on, the last one only where it is whole."""
+        for line, broken in read_lines(opened.file, opened.place.offset, opened.place.line):
+            if broken or opened.ending or (self._whole and _is_event(line)):
+                yield line
+
+    def _identities(self, opened: Opened) -> Identities:
+        """Those of this file; older files' running numbers are let go of."""
+        generation = opened.place.generation
+        for old in [each for each in self._numberings if each < generation - 1]:
+            del self._numberings[old]
+        numbering = self._numberings.setdefault(generation, Numbering())
+        return Identities(generation, numbering, lambda identities, to: _recount(opened.file, identities, to))
+
+
+def read_lines(file: BinaryIO, offset: int, number: int) -> Iterator[tuple[Line, bool]]:
+    """Lines from an offset on, `number` of them before it, and whether each ends with a line break.
+
+    The file may be moved between two of them.
+    """
+    file.seek(0, SEEK_END)  # lets go of what is buffered: a truncated file has other bytes there now
+    while True:
+        file.seek(offset)
+        text = file.readline(LONGEST_LINE + 1)
+        if not text:
+            return
+        size, broken = len(text), text.endswith(b"\n")
+        if size > LONGEST_LINE:
+            more, broken = _skip_line(file)
+            size += more
+        number += 1
+        yield Line(offset, offset + size, number, text if size <= LONGEST_LINE else None), broken
+        offset += size
+
+
+def _skip_line(file: BinaryIO) -> tuple[int, bool]:
+    """Reads the rest of a line and keeps none of it: its size, and whether it ends with a line break."""
+    size = 0
+    while chunk := file.readline(_CHUNK):
+        size += len(chunk)
+        if chunk.endswith(b"\n"):
+            return size, True
+    return size, False
+
+
+def _is_event(line: Line) -> bool:
+    try:
+        return line.text is not None and bool(parse_line(line.text))
+    except BadLineError:
+        return False
+
+
+def _recount(file: BinaryIO, identities: Identities, to: int) -> None:
+    """Number the lines before an offset again: they were read before a restart, or by nobody yet."""
+    for line, _ in read_lines(file, identities.numbering.passed, 0):
+        if line.start >= to:
+            return
+        with suppress(BadLineError):
+            read_event(line, identities)
+        identities.passed(line)

@@ -1,0 +1,312 @@
+"""The file source: every event of the file, whatever happens to the file."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.sources.base import Batch, SourceError, Subscription
+from agent.sources.ndjson import NdjsonFile
+from kubectl_sew.query import ANY, parse
+
+ALL = [Subscription("all", parse("type = * OR NOT type = *"))]
+WAF = [Subscription("waf", parse("type = waf"))]
+
+
+def line(number: int, **fields: object) -> str:
+    return json.dumps({"_id": f"e{number}", "type": "waf", "number": number, **fields}) + "\n"
+
+
+OPENED: list[NdjsonFile] = []
+
+
+def source_of(path: Path, *, whole: bool = False) -> NdjsonFile:
+    OPENED.append(NdjsonFile(path, ANY, whole=whole))
+    return OPENED[-1]
+
+
+@pytest.fixture(autouse=True)
+def close_files() -> Iterator[None]:
+    yield
+    while OPENED:
+        OPENED.pop().close()
+
+
+class Follower:
+    """A reader as the poller is one: it keeps its position, over restarts of the source too."""
+
+    def __init__(self, path: Path, *, whole: bool = False, limit: int = 1000) -> None:
+        self.path, self.whole, self.limit = path, whole, limit
+        self.source = source_of(path, whole=whole)
+        self.position: str | None = None
+        self.notes: list[str] = []
+
+    def restart(self) -> None:
+        self.source.close()
+        self.source = source_of(self.path, whole=self.whole)
+
+    def page(self) -> Batch:
+        batch = self.source.read(ALL, self.position, now=0.0, limit=self.limit)
+        self.position = batch.position
+        self.notes += [note.text for note in batch.notes]
+        return batch
+
+    def ids(self) -> list[str]:
+        """Reads on until nothing more can be read now."""
+        found: list[str] = []
+        for _ in range(1000):
+            batch = self.page()
+            found += [arrival.event.id for arrival in batch.arrivals]
+            if batch.caught_up:
+                return found
+        raise AssertionError("the source never caught up")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "events.ndjson"
+    file.write_text(line(1) + line(2) + line(3))
+    return file
+
+
+def append(path: Path, text: str) -> None:
+    with path.open("a") as file:
+        file.write(text)
+
+
+def test_a_file_is_read_from_its_beginning_whatever_the_events_times(path: Path) -> None:
+    append(path, line(4, time=0) + line(5, time="2199-01-01T00:00:00Z"))
+    assert Follower(path).ids() == ["e1", "e2", "e3", "e4", "e5"]
+
+
+def test_growth_is_followed_and_nothing_is_read_twice(path: Path) -> None:
+    reader = Follower(path)
+    reader.ids()
+    append(path, line(4))
+    assert reader.ids() == ["e4"]
+    assert reader.ids() == []
+
+
+def test_a_restart_goes_on_at_the_stored_position(path: Path) -> None:
+    reader = Follower(path)
+    reader.ids()
+    append(path, line(4))
+    reader.restart()
+    assert reader.ids() == ["e4"]
+
+
+def test_a_page_holds_at_most_the_limit_and_the_next_one_goes_on(path: Path) -> None:
+    reader = Follower(path, limit=2)
+    assert [len(reader.page().arrivals) for _ in range(3)] == [2, 1, 0]
+
+
+def test_an_event_names_only_the_webhooks_whose_queries_select_it(path: Path) -> None:
+    append(path, line(4, type="gtf_new_process"))
+    batch = source_of(path).read(ALL + WAF, None, now=0.0, limit=10)
+    assert [arrival.webhooks for arrival in batch.arrivals] == [("all", "waf")] * 3 + [("all",)]
+
+
+def test_a_half_written_line_waits_for_its_end(path: Path) -> None:
+    whole = line(4)
+    append(path, whole[:10])
+    reader = Follower(path)
+    assert reader.ids() == ["e1", "e2", "e3"]
+    append(path, whole[10:])
+    assert reader.ids() == ["e4"]
+    assert reader.notes == []
+
+
+@pytest.mark.parametrize(("rest", "ids"), [(line(4).strip(), ["e4"]), (line(4)[:10], [])])
+def test_read_once_a_last_line_without_line_break_counts_only_as_a_whole_object(
+    path: Path, rest: str, ids: list[str]
+) -> None:
+    append(path, rest)
+    assert Follower(path, whole=True).ids() == ["e1", "e2", "e3", *ids]
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["running", "restarted"])
+def test_a_renamed_file_is_finished_before_the_new_one(path: Path, *, restart: bool) -> None:
+    reader = Follower(path)
+    reader.ids()
+    append(path, line(4) + line(5).strip())
+    path.rename(path.with_name("events.ndjson.1"))
+    path.write_text(line(6))
+    if restart:
+        reader.restart()
+    assert reader.ids() == ["e4", "e5", "e6"]
+
+
+def test_a_renamed_file_is_followed_until_the_new_one_has_content(path: Path) -> None:
+    reader = Follower(path)
+    reader.ids()
+    path.rename(old := path.with_name("events.ndjson-20260101"))
+    path.touch()
+    append(old, line(4))
+    assert reader.ids() == ["e4"]
+    append(old, line(5))
+    append(path, line(6))
+    assert reader.ids() == ["e5", "e6"]
+
+
+def test_files_that_were_rotated_away_meanwhile_are_read_in_their_order(path: Path) -> None:
+    reader = Follower(path)
+    reader.ids()
+    path.rename(path.with_name("events.ndjson.2"))
+    os.utime(path.with_name("events.ndjson.2"), (100, 100))
+    path.with_name("events.ndjson.1").write_text(line(4))
+    os.utime(path.with_name("events.ndjson.1"), (200, 200))
+    path.write_text(line(5))
+    reader.restart()
+    assert reader.ids() == ["e4", "e5"]
+
+
+def test_a_deleted_file_that_is_still_open_is_finished(path: Path) -> None:
+    reader = Follower(path)
+    reader.ids()
+    append(path, line(4))
+    path.unlink()
+    path.write_text(line(5))
+    assert reader.ids() == ["e4", "e5"]
+
+
+@pytest.mark.parametrize("count", [1, 50], ids=["shorter", "longer than before"])
+def test_a_truncated_file_is_read_from_its_new_beginning(path: Path, count: int) -> None:
+    reader = Follower(path)
+    reader.ids()
+    os.truncate(path, 0)
+    append(path, "".join(line(10 + number) for number in range(count)))
+    assert reader.ids() == [f"e{10 + number}" for number in range(count)]
+
+
+def test_a_copy_that_was_made_before_truncation_is_finished(path: Path) -> None:
+    reader = Follower(path)
+    reader.ids()
+    append(path, line(4))
+    path.with_name("events.ndjson.1").write_bytes(path.read_bytes())
+    os.truncate(path, 0)
+    append(path, line(5))
+    assert reader.ids() == ["e4", "e5"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ("not json", "not JSON"),
+        ("[1, 2]", "a JSON list where an object belongs"),
+        ("null", "a JSON null where an object belongs"),
+        ('{"a": NaN}', "NaN is not JSON"),
+        ('{"a": -Infinity}', "-Infinity is not JSON"),
+        ('{"a": 1e999}', "a number too large"),
+        ('{"a": %s}' % ("9" * 5000), "a number too large"),
+        ('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested deeper than 100 levels"),
+        ('{"a": ' + "[" * 150 + "]" * 150 + "}", "nested deeper than 100 levels"),
+        ("\udcff", "not UTF-8"),
+    ],
+)
+def test_a_line_that_is_no_event_is_named_by_its_number_and_the_next_goes_on(path: Path, bad: str, why: str) -> None:
+    with path.open("ab") as file:
+        file.write(bad.encode("utf-8", "surrogateescape") + b"\n" + line(5).encode())
+    reader = Follower(path)
+    assert reader.ids() == ["e1", "e2", "e3", "e5"]
+    assert len(reader.notes) == 1
+    assert "line 4: " in reader.notes[0]
+    assert why in reader.notes[0]
+
+
+def test_blank_lines_are_nothing(path: Path) -> None:
+    append(path, "\n  \r\n" + line(4))
+    reader = Follower(path)
+    assert reader.ids() == ["e1", "e2", "e3", "e4"]
+    assert reader.notes == []
+
+
+def test_a_line_of_20_megabytes_is_an_event(path: Path) -> None:
+    append(path, line(4, text="x" * 20_000_000) + line(5))
+    assert Follower(path).ids() == ["e1", "e2", "e3", "e4", "e5"]
+
+
+def test_a_line_longer_than_any_event_is_named_and_left_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.sources.ndjson.LONGEST_LINE", 1000)
+    append(path, line(4, text="x" * 5000) + line(5))
+    reader = Follower(path)
+    assert reader.ids() == ["e1", "e2", "e3", "e5"]
+    assert "line 4: longer than" in reader.notes[0]
+
+
+def test_the_id_is_that_of_the_document_else_the_events_else_its_texts_hash(tmp_path: Path) -> None:
+    path = tmp_path / "e"
+    path.write_text('{"_id": "a", "id": "b"}\n{"id": 7}\n{"type": "waf"}\n')
+    first, second, third = Follower(path).ids()
+    assert (first, second) == ("a", "7")
+    assert len(third) == 66
+
+
+def test_a_query_finds_the_identity_under_its_one_name(tmp_path: Path) -> None:
+    path = tmp_path / "e"
+    path.write_text('{"id": "b"}\n{"id": "c"}\n')
+    batch = source_of(path).read([Subscription("w", parse("_id = b"))], None, now=0.0, limit=10)
+    assert [arrival.event.id for arrival in batch.arrivals] == ["b"]
+    assert batch.arrivals[0].event.fields() == {"id": "b"}
+
+
+def test_equal_lines_without_id_are_events_of_their_own_with_the_same_ids_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "e"
+    path.write_text('{"a": 1}\n{"a": 2}\n{"a": 1}\n')
+    whole = Follower(path).ids()
+    assert len(set(whole)) == 3
+    split = Follower(path, limit=1)
+    found = []
+    for _ in whole:
+        found += [arrival.event.id for arrival in split.page().arrivals]
+        split.restart()
+    assert found == whole
+
+
+def test_a_page_that_is_read_again_has_the_same_ids(tmp_path: Path) -> None:
+    path = tmp_path / "e"
+    path.write_text('{"a": 1}\n' * 3)
+    reader = Follower(path)
+    first = reader.ids()
+    reader.position = None
+    assert reader.ids() == first
+
+
+def test_an_equal_line_in_a_file_that_came_after_is_another_event(tmp_path: Path) -> None:
+    path = tmp_path / "e"
+    path.write_text('{"a": 1}\n')
+    reader = Follower(path)
+    before = reader.ids()
+    path.rename(path.with_name("e.1"))
+    path.write_text('{"a": 1}\n{"a": 2}\n')
+    after = reader.ids()
+    assert len({*before, *after}) == 3
+
+
+def test_a_reader_has_reached_another_when_it_stands_at_or_beyond_it(path: Path) -> None:
+    ahead, behind = Follower(path), Follower(path, limit=1)
+    ahead.ids()
+    behind.page()
+    assert ahead.position
+    assert behind.position
+    assert not behind.source.reached(behind.position, ahead.position)
+    behind.ids()
+    assert behind.source.reached(behind.position, ahead.position)
+
+
+def test_a_missing_file_is_an_error_that_says_so(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"there is no events file .*nowhere"):
+        source_of(tmp_path / "nowhere").read(ALL, None, now=0.0, limit=1)
+
+
+def test_a_file_that_vanishes_and_comes_back_is_gone_on_with(path: Path) -> None:
+    reader = Follower(path)
+    reader.ids()
+    content = path.read_bytes()
+    path.unlink()
+    reader.restart()
+    with pytest.raises(SourceError):
+        reader.page()
+    path.write_bytes(content + line(4).encode())
+    assert reader.ids() == ["e4"]
