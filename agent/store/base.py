@@ -149,6 +149,8 @@ class Known:
     tested: str = ""
     """Digest of the webhook's content for which the test was last sent."""
     test_result: str = ""
+    since: float = 0.0
+    """When `state` was first seen; 0.0 where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
