@@ -1,0 +1,109 @@
+"""Alerts as rendered: identity, times, names; the answers in both forms of body. The real server has its own tests."""
+
+import json
+
+import pytest
+
+from kubectl_sew.consumers.alertmanager import AlertManager, label_name
+from kubectl_sew.consumers.base import Response, Verdict
+from kubectl_sew.consumers.judge import judge
+from kubectl_sew.event import Event
+
+NOW = 1_772_450_000.0
+URL = "https://am.example/api/v2/alerts"
+
+
+def alert(document: dict[str, object], labels: dict[str, str] | None = None, delivery_id: str = "d-1"):
+    (request,) = AlertManager().render(
+        Event("i", "id-1", document), labels or {}, {"url": URL}, now=NOW, delivery_id=delivery_id
+    )
+    (rendered,) = json.loads(request.body)
+    return rendered
+
+
+def test_events_that_look_alike_differ_in_their_labels() -> None:
+    assert alert({"type": "waf"}, delivery_id="a")["labels"] != alert({"type": "waf"}, delivery_id="b")["labels"]
+
+
+@pytest.mark.parametrize(
+    ("time", "starts"),
+    [
+        (NOW - 60, "2026-03-02T11:12:20Z"),
+        (NOW + 60, "2026-03-02T11:13:20Z"),
+        (None, "2026-03-02T11:13:20Z"),
+        ("nonsense", "2026-03-02T11:13:20Z"),
+        (-9e11, "1970-01-01T00:00:00Z"),
+    ],
+)
+def test_an_alert_starts_at_the_events_time_and_never_in_the_future(time: object, starts: str) -> None:
+    rendered = alert({"time": time})
+    assert rendered["startsAt"] == starts
+    assert rendered["endsAt"] == "2026-03-02T12:13:20Z"
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [("cluster", "cluster"), ("Cluster name", "Cluster_name"), ("1st", "_1st"), ("", "_"), ("a.b/c-ä", "a_b_c__")],
+)
+def test_label_names_are_mapped_to_what_alertmanager_takes(given: str, name: str) -> None:
+    assert label_name(given) == name
+
+
+def test_our_labels_win_and_empty_ones_are_left_out() -> None:
+    labels = alert({"type": "waf", "severity": 80, "origin": ""}, {"delivery_id": "x", "severity": "low", "e": ""})[
+        "labels"
+    ]
+    assert labels == {"delivery_id": "d-1", "severity": "80", "alertname": "waf", "event_id": "id-1"}
+
+
+def test_each_peer_gets_the_alert_with_its_own_or_the_common_credentials() -> None:
+    config = {"url": f"https://u:p@a.example/api/v2/alerts, {URL},"}
+    first, second = AlertManager().render(Event("i", "1", {}), {}, config, now=NOW, delivery_id="d")
+    assert AlertManager().validate(config) == []
+    assert (first.url, second.url) == ("https://a.example/api/v2/alerts", URL)
+    assert ("Authorization" in dict(first.headers), "Authorization" in dict(second.headers)) == (True, False)
+    (common,) = AlertManager().render(
+        Event("i", "1", {}), {}, {"url": URL, "basicAuth": "u:p:w"}, now=NOW, delivery_id="d"
+    )
+    assert dict(common.headers)["Authorization"] == "Basic dTpwOnc="
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("url", "https://am.example/"),
+        ("url", "https://am.example/api/v2/alerts/"),
+        ("url", "https://am.example//api/v2/alerts"),
+        ("url", f"{URL},https://am.example/"),
+        ("url", ","),
+        ("basicAuth", "user"),
+        ("basicAuth", ":password"),
+        ("generatorURL", "no url"),
+        ("tls.key", "nonsense"),
+    ],
+)
+def test_what_alertmanager_would_refuse_is_found_when_the_webhook_is_accepted(variable: str, value: str) -> None:
+    problems = AlertManager().validate({"url": URL} | {variable: value})
+    assert variable in {each.variable for each in problems if not each.warning}
+
+
+def test_a_user_in_the_url_beside_basic_auth_is_a_problem() -> None:
+    config = {"url": "https://u:p@h/api/v2/alerts", "basicAuth": "u:p"}
+    assert [each.variable for each in AlertManager().validate(config)] == ["url"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "verdict", "said"),
+    [
+        (200, b"", Verdict.DELIVERED, ""),
+        (200, b"\n", Verdict.DELIVERED, ""),
+        (200, b"<html>login</html>", Verdict.RETRY, ""),
+        (400, b'"bad label"', Verdict.REJECTED, "bad label"),
+        (422, b'{"code": 602, "message": "labels in body is required"}', Verdict.REJECTED, "labels in body"),
+        (401, b"Unauthorized", Verdict.PARKED, "401"),
+    ],
+)
+def test_both_forms_of_its_reasons_are_told(status: int, body: bytes, verdict: Verdict, said: str) -> None:
+    outcome = judge(AlertManager(), Response(status, {}, body), NOW)
+    assert outcome.verdict is verdict
+    assert said in outcome.detail

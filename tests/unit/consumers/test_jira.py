@@ -1,0 +1,178 @@
+"""Jira's issues, its answers, and the look-up of an issue whose creation is in doubt."""
+
+import json
+from base64 import b64decode
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from kubectl_sew.consumers.base import (
+    Failed,
+    FailureReason,
+    Found,
+    LookupResult,
+    NotFound,
+    Response,
+    Unavailable,
+    Verdict,
+)
+from kubectl_sew.consumers.jira import Jira, escape
+from kubectl_sew.consumers.judge import judge
+from kubectl_sew.event import Event
+from kubectl_sew.samples import sample
+
+CONFIG = {
+    "url": "https://jira.example/rest/api/2/issue/",
+    "project": "SEC",
+    "issueType": "Bug",
+    "username": "ä@example.com",
+    "apiToken": "token\n",
+}
+ID = "0123456789abcdef0123456789abcdef"
+
+
+def fields(document: dict[str, object], labels: dict[str, str] | None = None) -> dict[str, object]:
+    (request,) = Jira().render(Event("i", "1", document), labels or {}, CONFIG, now=0, delivery_id=ID)
+    rendered: dict[str, object] = json.loads(request.body)["fields"]
+    return rendered
+
+
+def test_an_issue_goes_to_the_configured_url_without_its_trailing_slash() -> None:
+    (request,) = Jira().render(Event("i", "1", {}), {}, CONFIG, now=0, delivery_id=ID)
+    assert request.url == "https://jira.example/rest/api/2/issue"
+
+
+def test_basic_credentials_are_utf8_and_trimmed() -> None:
+    (request,) = Jira().render(Event("i", "1", {}), {}, CONFIG, now=0, delivery_id=ID)
+    scheme, credentials = dict(request.headers)["Authorization"].split()
+    assert (scheme, b64decode(credentials).decode()) == ("Basic", "ä@example.com:token")
+
+
+def test_a_bearer_token_needs_no_user_name() -> None:
+    config = {**CONFIG, "authentication": "Bearer", "username": ""}
+    (request,) = Jira().render(Event("i", "1", {}), {}, config, now=0, delivery_id=ID)
+    assert Jira().validate(config) == []
+    assert dict(request.headers)["Authorization"] == "Bearer token"
+
+
+def test_only_what_is_configured_is_sent_beside_the_required_fields() -> None:
+    assert set(fields({})) == {"project", "issuetype", "summary", "description"}
+    (request,) = Jira().render(
+        Event("i", "1", {}), {}, {**CONFIG, "labels": "calico, waf,", "priority": "High"}, now=0, delivery_id=ID
+    )
+    more = json.loads(request.body)["fields"]
+    assert (more["labels"], more["priority"]) == (["calico", "waf"], {"name": "High"})
+
+
+def test_the_summary_is_one_line_within_its_limit() -> None:
+    summary = str(fields({"type": "waf", "severity": 80, "name": "a\nb\r\u2028c " * 500})["summary"])
+    assert summary.startswith("waf (severity 80): a b")
+    assert len(summary) <= 255
+    assert summary.isprintable()
+
+
+@pytest.mark.parametrize(
+    "record", [{"a": "x"}, {"{noformat} {code}": "{NoFormat} {code:java}" * 9_000}, ["y" * 9_000] * 99]
+)
+def test_the_description_ends_with_the_delivery_id_and_its_one_block_is_closed_before(record: object) -> None:
+    document = {**dict.fromkeys(sample("waf"), "{noformat}{code}\nh1. x" * 9_000), "record": record}
+    description = str(fields(document, {"{code}": "{noformat}"})["description"])
+    assert len(description) <= 32_767
+    assert description.endswith(f"\n{{noformat}}\n\nDelivery {ID}")
+    assert description.replace("\\{noformat", "").lower().count("{noformat") == 2
+    assert "{code" not in description.replace("\\{code", "").lower()
+    assert "\nh1." not in description
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("*bold* {code} [~admin] !x.png!", r"\*bold\* \{code\} \[\~admin\] \!x.png\!"),
+        ("-gone- _em_ a-b a_b -", r"\-gone\- \_em\_ a-b a_b \-"),
+        ("a\\\\b | ^up^ ??cite?? :)", "a&#92;&#92;b \\| \\^up\\^ \\?\\?cite\\?\\? :\\)"),
+        ("10.0.0.1:80 /cart plain", "10.0.0.1:80 /cart plain"),
+    ],
+)
+def test_markup_is_escaped_and_plain_text_is_not(given: str, shown: str) -> None:
+    assert escape(given) == shown
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "verdict", "said"),
+    [
+        (201, b'{"key": "SEC-7"}', Verdict.DELIVERED, ""),
+        (201, b"<html>", Verdict.RETRY, ""),
+        (201, b'{"key": null}', Verdict.RETRY, ""),
+        (200, b'{"key": "SEC-7"}', Verdict.RETRY, ""),
+        (400, b'{"errorMessages": [], "errors": {"project": "is required"}}', Verdict.REJECTED, "project: is required"),
+        (400, b'{"errorMessages": ["a\\nb", "c"]}', Verdict.REJECTED, "a b; c"),
+        (401, b"<html>login</html>", Verdict.PARKED, "401"),
+        (503, b"", Verdict.RETRY, "503"),
+    ],
+)  # fmt: skip
+def test_an_answer_is_judged_and_its_reason_told(status: int, body: bytes, verdict: Verdict, said: str) -> None:
+    outcome = judge(Jira(), Response(status, {}, body), 0.0)
+    assert outcome.verdict is verdict
+    assert said in outcome.detail
+    assert outcome.receipt == ("SEC-7" if verdict is Verdict.DELIVERED else "")
+
+
+def test_an_earlier_issue_is_searched_in_the_cloud_s_place_and_then_in_the_data_center_s() -> None:
+    first, second = Jira().lookup(CONFIG | {"project": 'S"EC'}, delivery_id=ID)
+    assert urlsplit(first.url).path == "/rest/api/2/search/jql"
+    assert urlsplit(second.url).path == "/rest/api/2/search"
+    assert parse_qs(urlsplit(first.url).query)["jql"] == [f'project = "S\\"EC" AND description ~ "{ID}"']
+    assert first.method == "GET"
+    assert "Authorization" in dict(second.headers)
+
+
+def test_a_url_of_another_form_has_no_place_to_search_and_a_warning_says_so() -> None:
+    config = {**CONFIG, "url": "https://jira.example/proxy"}
+    assert Jira().lookup(config, delivery_id=ID) == ()
+    assert [each.warning for each in Jira().validate(config)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "result"),
+    [
+        (200, b'{"issues": [{"id": "1", "key": "SEC-7"}]}', Found("SEC-7")),
+        (200, b'{"issues": []}', NotFound()),
+        (404, b"", Unavailable()),
+        (405, b"", Unavailable()),
+        (410, b'{"errorMessages": ["removed"]}', Unavailable()),
+    ],
+)
+def test_a_search_says_whether_there_is_an_issue(status: int, body: bytes, result: LookupResult) -> None:
+    assert Jira().read_lookup(Response(status, {}, body), now=0.0) == result
+
+
+@pytest.mark.parametrize("status", [200, 301, 302, 400, 401, 403, 429, 500, 503])
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"issues": 1}', b'{"issues": [1]}', b'{"issues": [{"key": ""}]}'])
+def test_any_other_answer_to_a_search_is_a_retry_and_never_a_second_issue(status: int, body: bytes) -> None:
+    result = Jira().read_lookup(Response(status, {}, body), now=0.0)
+    assert isinstance(result, Failed)
+    assert result.outcome.verdict is Verdict.RETRY
+
+
+def test_a_search_that_is_limited_waits_as_long_as_it_says() -> None:
+    result = Jira().read_lookup(Response(429, {"retry-after": "30"}, b""), now=0.0)
+    assert isinstance(result, Failed)
+    assert (result.outcome.verdict, result.outcome.retry_after) == (Verdict.WAIT, 30.0)
+    assert result.outcome.reason is FailureReason.RATE_LIMITED
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("url", "https://jira.example/rest/api/3/issue"),
+        ("url", "https://u:p@jira.example/rest/api/2/issue"),
+        ("authentication", "bearer"),
+        ("username", "user:name"),
+        ("apiToken", "to\nken"),
+        ("labels", "has blank"),
+        ("labels", "x" * 256),
+    ],
+)
+def test_what_jira_would_refuse_is_found_when_the_webhook_is_accepted(variable: str, value: str) -> None:
+    (problem,) = Jira().validate(CONFIG | {variable: value})
+    assert (problem.variable, problem.warning) == (variable, False)

@@ -1,0 +1,119 @@
+"""Slack's messages, by its own model of blocks and by the limits that it documents; its words."""
+
+import json
+
+import pytest
+from slack_sdk.models.blocks import Block
+
+from kubectl_sew.consumers.base import FailureReason, Response, Verdict
+from kubectl_sew.consumers.judge import judge
+from kubectl_sew.consumers.slack import WORDS, Slack, escape, message
+from kubectl_sew.event import Event
+from kubectl_sew.samples import SAMPLE_TYPES, sample
+
+LONG = "<!here> & ``` " * 400_000
+HOSTILE = {
+    **dict.fromkeys(sample("waf"), LONG),
+    "mitre_ids": [f"T{1000 + n}.001" for n in range(500)],
+    "mitigations": [LONG] * 200,
+    "record": {f"<{n}>": ["```", LONG] for n in range(500)},
+}
+MANY_LABELS = {f"<label {n}>": LONG for n in range(60)}
+MESSAGES = {
+    **{each: message(Event("i", "1", sample(each)), {"cluster": "prod"}) for each in SAMPLE_TYPES},
+    "hostile": message(Event("i", "1", HOSTILE), MANY_LABELS),
+    "empty": message(Event("i", "1", {}), {}),
+}
+
+messages = pytest.mark.parametrize("name", MESSAGES)
+
+
+@messages
+def test_slacks_own_model_accepts_every_block(name: str) -> None:
+    for block in Block.parse_all(MESSAGES[name]["blocks"]):
+        block.validate_json()
+
+
+@messages
+def test_every_documented_limit_is_kept(name: str) -> None:
+    shown = MESSAGES[name]
+    assert 1 <= len(shown["text"]) <= 4_000
+    assert len(shown["blocks"]) <= 50
+    for block in shown["blocks"]:
+        texts = [block["text"]] if "text" in block else []
+        limit = {"header": 150, "section": 3_000}.get(block["type"], 2_000)
+        assert all(1 <= len(each["text"]) <= limit for each in texts)
+        assert 1 <= len(block.get("fields", [1])) <= 10
+        assert all(1 <= len(each["text"]) <= 2_000 for each in block.get("fields", []))
+        assert 1 <= len(block.get("elements", [1])) <= 10
+
+
+def test_no_mention_no_open_block_and_no_half_entity_is_left_in_hostile_text() -> None:
+    texts = json.dumps(MESSAGES["hostile"], ensure_ascii=False)
+    assert "<!" not in texts
+    assert MESSAGES["hostile"]["blocks"][-1]["text"]["text"].count("```") == 2
+    assert "&l…" not in texts
+    assert "…" in texts
+
+
+@pytest.mark.parametrize(
+    ("given", "limit", "shown"),
+    [
+        ("a & <b>", 99, "a &amp; &lt;b&gt;"),
+        ("abcdef", 6, "abcdef"),
+        ("abcdefg", 6, "abcde…"),
+        ("abc&", 6, "abc…"),
+        ("a&", 6, "a&amp;"),
+        ("&&", 6, "&amp;…"),
+        ("", 6, ""),
+    ],
+)
+def test_text_is_escaped_and_cut_between_characters(given: str, limit: int, shown: str) -> None:
+    assert escape(given, limit) == shown
+
+
+def test_a_message_shows_what_a_person_needs() -> None:
+    shown = json.dumps(MESSAGES["waf"], ensure_ascii=False)
+    for part in (
+        "waf · severity 80",
+        "2026-03-02 09:14:05 UTC",
+        "shop/frontend-5d4f7c9b8-x2x7k (10.244.1.17:48722)",
+        "<https://attack.mitre.org/techniques/T1190/|T1190>",
+        "Initial Access",
+        "*Mitigations*",
+        "cluster: prod",
+        "942100",
+    ):
+        assert part in shown
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "verdict", "reason"),
+    [
+        (200, b"ok", Verdict.DELIVERED, FailureReason.NONE),
+        (200, b"ok\n", Verdict.DELIVERED, FailureReason.NONE),
+        (200, b"okay", Verdict.RETRY, FailureReason.UNEXPECTED_ANSWER),
+        (200, b"<html>ok</html>", Verdict.RETRY, FailureReason.UNEXPECTED_ANSWER),
+        (201, b"ok", Verdict.RETRY, FailureReason.UNEXPECTED_ANSWER),
+        (404, b"no_service", Verdict.PARKED, FailureReason.CREDENTIAL_REFUSED),
+        (403, b"action_prohibited", Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED),
+        (410, b"channel_is_archived", Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED),
+        (500, b"rollup_error", Verdict.RETRY, FailureReason.SERVER_ERROR),
+        (400, b"invalid_payload", Verdict.REJECTED, FailureReason.EVENT_REFUSED),
+        (429, b"rate_limited", Verdict.RETRY, FailureReason.RATE_LIMITED),
+        (400, b"invalid_token_of_a_new_kind", Verdict.REJECTED, FailureReason.EVENT_REFUSED),
+    ],
+)
+def test_an_answer_is_judged_by_its_word_and_then_its_status(
+    status: int, body: bytes, verdict: Verdict, reason: FailureReason
+) -> None:
+    outcome = judge(Slack(), Response(status, {}, body), 0.0)
+    assert (outcome.verdict, outcome.reason) == (verdict, reason)
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 404, 500])
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_means_the_same_under_every_status(word: str, status: int) -> None:
+    outcome = judge(Slack(), Response(status, {}, word.encode()), 0.0)
+    assert (outcome.verdict, outcome.reason) == WORDS[word]
+    assert word in outcome.detail

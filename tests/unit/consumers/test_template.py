@@ -1,0 +1,127 @@
+"""The language of Generic's templates, and its bounds."""
+
+import json
+
+import pytest
+
+from kubectl_sew.consumers.base import RenderError
+from kubectl_sew.consumers.template import FILTERS, check_template, render_template
+
+DOCUMENT: dict[str, object] = {
+    "description": 'a<b "q"',
+    "severity": 80,
+    "dismissed": False,
+    "host": None,
+    "record": {"items": "I", "rules": [{"id": "1"}, {"id": "2"}], "empty": []},
+    "mitre_ids": ["T1", "T2"],
+    "labels": {"cluster": "prod", "keys": "K"},
+    "_hidden": "h",
+    "big": "x" * 5_000_000,
+    "many": list(range(100_000)),
+    "deep": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("template", "body"),
+    [
+        ("{{.description}}", 'a<b "q"'),
+        ("{{ .labels.cluster }}/{{.labels.keys}}/{{- .record.items -}}", "prod/K/I"),
+        ("{{ description }}{{ labels['cluster'] }}", 'a<b "q"prod'),
+        ("{{ .severity }} {{ dismissed }} {{ host }} {{ .mitre_ids }}", '80 false  ["T1", "T2"]'),
+        ("[{{ missing }}{{ .a.b.c }}{{ labels.items }}{{ description.upper }}{{ mitre_ids[7] }}{{ range }}]", "[]"),
+        ("{{ .description | tojson }} {{ nope | tojson }} {{ .record.rules | tojson }}",
+         '"a<b \\"q\\"" null [{"id": "1"}, {"id": "2"}]'),
+        ("{% for rule in .record.rules %}{{ rule.id }}{% if not loop.last %},{% endif %}{% endfor %}", "1,2"),
+        ("{% for x in .record.empty %}{% else %}none{% endfor %}{% for x in .description %}x{% endfor %}", "none"),
+        ("{% if .severity >= 80 and not .dismissed %}high{% elif .x %}{% else %}low{% endif %}", "high"),
+        ('{{ "yes" if "T1" in .mitre_ids else "no" }}{% if .labels.cluster == "prod" %}!{% endif %}', "yes!"),
+        ('{{ .x | default("d") }} {{ .mitre_ids | join("+") }} {{ .mitre_ids | first }}{{ .mitre_ids | last }}',
+         "d T1+T2 T1T2"),
+        ('{{ .labels.cluster | upper | lower | trim }} {{ .mitre_ids | length }} {{ "abcdef" | truncate(3) }}',
+         "prod 2 ab…"),
+        ("{% raw %}{{ x }}{% endraw %}{# a comment #} .description", "{{ x }} .description"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_what_the_language_has_works(template: str, body: str) -> None:
+    assert check_template(template) == []
+    assert render_template(template, DOCUMENT).decode() == body
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ a() }}", "{{ a.b() }}", "{{ 1 + 1 }}", "{{ 9 ** 9 }}", "{{ 'a' * 9 }}", "{{ 'a' ~ 'b' }}", "{{ -a }}",
+        "{{ range(9) }}", "{{ a[1:2] }}", "{{ [1] }}", "{{ {'a': 1} }}", "{{ (1, 2) }}", "{{ a is defined }}",
+        "{% set a = 1 %}", "{% include 'a' %}", "{% import 'a' as b %}", "{% extends 'a' %}",
+        "{% macro a() %}{% endmacro %}",
+        "{% block a %}{% endblock %}", "{% filter upper %}{% endfilter %}", "{% for a in b recursive %}{% endfor %}",
+        "{% for a in b if a %}{% endfor %}", "{% for a, b in c %}{% endfor %}", "{{ _hidden }}", "{{ a._b }}",
+        "{{ a.__class__ }}", "{{ a['__class__'] }}", "{{ a | attr('__class__') }}", "{{ self }}", "{{ _budget }}",
+        "{{ a | format }}", "{{ a | center(9) }}", "{{ a | replace('', b) }}", "{{ a | tojson(indent=9) }}",
+        "{{ a | _each(1) }}", "{{ a | _paid }}", "{{ a", "{% if a %}", "{% nonsense %}", "{{ a.|b }}",
+        "{{ " + "(" * 5_000 + "1" + ")" * 5_000 + " }}", "{{ " + "not " * 5_000 + "a }}", "{{ a" + ".b" * 5_000 + " }}",
+        "{% for a in b %}" * 4 + "{% endfor %}" * 4, "{% if a %}" * 500 + "{% endif %}" * 500, "x" * 70_000,
+    ],
+)  # fmt: skip
+def test_what_cannot_be_bounded_is_refused_in_words_when_the_template_is_checked(template: str) -> None:
+    (problem,) = check_template(template)
+    assert (problem.variable, problem.warning) == ("template", False)
+    assert problem.message
+    assert len(problem.message) < 400
+    with pytest.raises(RenderError):
+        render_template(template, {})
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ .big }}",
+        "{% for a in .many %}0123456789abcdef{% endfor %}",
+        "{{ .many | join(.big) }}",
+        "{{ .many | join(.description) | join | join }}" * 2,
+        "{% for a in .many %}{% for b in many %}{% for c in many %}{% endfor %}{% endfor %}{% endfor %}",
+        "{% for a in .many %}{% if .big | upper == 1 %}{% endif %}{% endfor %}",
+        "{% for a in .many %}{% if .big == .big %}{% endif %}{% endfor %}",
+        "{% for a in .many %}{% if 7 in .many %}{% endif %}{% endfor %}",
+        "{% for a in .many %}{% if .many | tojson %}{% endif %}{% endfor %}",
+        "{% for a in .many %}{% if .many | join %}{% endif %}{% endfor %}",
+        "{% for a in .many %}" + "{{ .x }}" * 5_000 + "{% endfor %}",
+    ],
+)  # fmt: skip
+def test_a_rendering_that_grows_or_never_ends_is_stopped(template: str) -> None:
+    assert check_template(template) == []
+    with pytest.raises(RenderError, match=r"1 MiB|too many steps"):
+        render_template(template, DOCUMENT)
+
+
+def test_1_mib_is_within_the_bound() -> None:
+    assert len(render_template("{{ .t }}", {"t": "x" * 1024 * 1024})) == 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ 1 < 'a' }}", "{{ .deep }}", "{{ .digits }}", "{{ .nan | tojson }}", "{{ 'a' | truncate(0) }}"]
+)
+def test_an_event_that_does_not_fit_its_template_is_refused_and_not_shown(template: str) -> None:
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(RenderError) as caught:
+        render_template(template, {"deep": deep, "digits": 10**5_000, "nan": float("nan"), "s": "secret"})
+    assert "secret" not in str(caught.value)
+
+
+def test_a_lone_surrogate_is_written_as_something_else() -> None:
+    assert render_template("{{ .t }} {{ .t | tojson }}", {"t": "\ud800"}).decode() == '? "\\ud800"'
+
+
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("value", ["text", "", None, True, 7, 1.5, [1, "a", None], [], {"a": 1}])
+def test_every_filter_takes_every_value(name: str, value: object) -> None:
+    render_template(f"{{{{ .v | {name} }}}}", {"v": value})
+
+
+def test_tojson_of_anything_is_json_again() -> None:
+    value = {"a": [1, None, "</script>\u2028\"'"]}
+    assert json.loads(render_template('{"v": {{ .v | tojson }}}', {"v": value})) == {"v": value}
