@@ -113,7 +113,7 @@ def _annotations(event: Event) -> dict[str, str]:
     """The long texts, and what tells nobody apart."""
     document = event.document
     values = {
-        "summary": text.title(event) or text.kind(event),
+        "summary": text.name(event),
         "description": text.line(document.get("description"), ANNOTATION_LIMIT),
         "source": text.endpoint(event, "source"),
         "destination": text.endpoint(event, "dest"),

@@ -74,10 +74,10 @@ class Slack:
         config: Config,
         *,
         now: float,  # noqa: ARG002 - the contract's: a message shows the event's own time
-        delivery_id: str,  # noqa: ARG002 - the contract's: Slack has no place for an id
+        delivery_id: str,
     ) -> tuple[Request, ...]:
         target = settings.address(settings.text(config, "url"))
-        body = json.dumps(message(event, labels)).encode()
+        body = json.dumps(message(event, labels, delivery_id)).encode()
         headers = [("Content-Type", "application/json")]
         if target.authorization:
             headers.append(("Authorization", target.authorization))
@@ -93,17 +93,20 @@ class Slack:
         return Outcome(verdict, reason, describe(response.status, word), response.status)
 
 
-def message(event: Event, labels: Mapping[str, str]) -> dict[str, Any]:
-    """The message: `text` is what a notification shows, `blocks` what the channel shows."""
+def message(event: Event, labels: Mapping[str, str], delivery_id: str) -> dict[str, Any]:
+    """The message: `text` is what a notification shows, `blocks` what the channel shows.
+
+    Slack takes no idempotency key; the header's `block_id`, which nobody sees, tells a repeated message as such.
+    """
     head = _headline(event)
     title = text.title(event)
     return {
         "text": escape(f"{head}: {title}" if title else head, TEXT_LIMIT),
         "blocks": [
-            {"type": "header", "text": {"type": "plain_text", "text": escape(head, HEADER_LIMIT), "emoji": False}},
+            _header(head, delivery_id),
             *_sections(event),
             *_fields(event),
-            *_labels(labels),
+            *_context(event, labels),
             *_record(event),
         ],
     }
@@ -125,6 +128,11 @@ def _word(body: bytes) -> str:
 def _headline(event: Event) -> str:
     severity = text.severity(event)
     return text.kind(event) + (f" · severity {severity}" if severity else "")
+
+
+def _header(head: str, delivery_id: str) -> Block:
+    shown = {"type": "plain_text", "text": escape(head, HEADER_LIMIT), "emoji": False}
+    return {"type": "header", "block_id": delivery_id, "text": shown}
 
 
 def _sections(event: Event) -> list[Block]:
@@ -168,11 +176,13 @@ def _linked(name: str) -> str:
     return f"<{url}|{name}>" if url else escape(name, 80)
 
 
-def _labels(labels: Mapping[str, str]) -> list[Block]:
+def _context(event: Event, labels: Mapping[str, str]) -> list[Block]:
+    """The webhook's labels and the event's id, small."""
     shown = [f"{name}: {value}" for name, value in text.label_pairs(labels)]
-    if len(shown) > CONTEXT_LIMIT:
-        left_out = len(shown) - CONTEXT_LIMIT + 1
-        shown = [*shown[: CONTEXT_LIMIT - 1], f"{text.MARK} and {left_out} more labels"]
+    room = CONTEXT_LIMIT - 1
+    if len(shown) > room:
+        shown = [*shown[: room - 1], f"{text.MARK} and {len(shown) - room + 1} more labels"]
+    shown += [f"event {known}" for known in [text.line(event.id, 600)] if known]
     elements = [{"type": "mrkdwn", "text": escape(each, FIELD_LIMIT)} for each in shown]
     return [{"type": "context", "elements": elements}] if elements else []
 

@@ -102,9 +102,15 @@ def endpoint(event: Event, side: str) -> str:
     return f"{shown} ({place})" if shown and place else shown or place
 
 
+def name(event: Event) -> str:
+    """The event's name in one line, else the beginning of its description, else its type."""
+    return line(event.document.get("name"), 200) or line(event.document.get("description"), 200) or kind(event)
+
+
 def title(event: Event) -> str:
-    """What happened in a few words: the event's name, else its description."""
-    return line(event.document.get("name"), 200) or line(event.document.get("description"), 200)
+    """What happened in one line: the event's name and description, as far as it has them."""
+    parts = (line(event.document.get(field), limit) for field, limit in (("name", 200), ("description", 3_000)))
+    return ": ".join(dict.fromkeys(part for part in parts if part))
 
 
 def label_pairs(labels: Mapping[str, str]) -> Iterable[tuple[str, str]]:

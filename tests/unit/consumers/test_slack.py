@@ -20,9 +20,9 @@ HOSTILE = {
 }
 MANY_LABELS = {f"<label {n}>": LONG for n in range(60)}
 MESSAGES = {
-    **{each: message(Event("i", "1", sample(each)), {"cluster": "prod"}) for each in SAMPLE_TYPES},
-    "hostile": message(Event("i", "1", HOSTILE), MANY_LABELS),
-    "empty": message(Event("i", "1", {}), {}),
+    **{each: message(Event("i", "1", sample(each)), {"cluster": "prod"}, "d" * 32) for each in SAMPLE_TYPES},
+    "hostile": message(Event("i", "1", HOSTILE), MANY_LABELS, "d" * 32),
+    "empty": message(Event("i", "1", {}), {}, "d" * 32),
 }
 
 messages = pytest.mark.parametrize("name", MESSAGES)
@@ -82,6 +82,7 @@ def test_a_message_shows_what_a_person_needs() -> None:
         "Initial Access",
         "*Mitigations*",
         "cluster: prod",
+        "event 1",
         "942100",
     ):
         assert part in shown
@@ -117,3 +118,8 @@ def test_a_word_means_the_same_under_every_status(word: str, status: int) -> Non
     outcome = judge(Slack(), Response(status, {}, word.encode()), 0.0)
     assert (outcome.verdict, outcome.reason) == WORDS[word]
     assert word in outcome.detail
+
+
+@messages
+def test_a_repeated_message_can_be_told_by_its_first_blocks_id(name: str) -> None:
+    assert MESSAGES[name]["blocks"][0]["block_id"] == "d" * 32
