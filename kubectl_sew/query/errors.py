@@ -1,0 +1,101 @@
+"""What is wrong with a query, and where: drawn with the line and a caret."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kubectl_sew.errors import SewError
+
+RENDER_LIMIT = 2_000
+_BEFORE, _WIDTH, _TEXT = 40, 100, 300
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a query: offsets in characters, `end` exclusive. Empty at the end of the text."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One finding: what was found and expected at `span`, and in `hint` what to do about it."""
+
+    message: str
+    span: Span
+    hint: str = ""
+    warning: bool = False
+
+
+class QueryError(SewError):
+    """A query that cannot be read or answered: every independent problem, with its place in `text`."""
+
+    def __init__(self, text: str, problems: Iterable[Problem]) -> None:
+        self.text = text
+        self.problems = tuple(problems)
+        super().__init__(_one_line(text, self.problems))
+
+    def render(self) -> str:
+        """Each problem with its line:column, its line of the query, a caret and the hint; 2,000 characters at most."""
+        return render(self.text, self.problems)
+
+
+def locate(text: str, offset: int) -> tuple[int, int]:
+    """Line and column, both from 1, of a character's offset."""
+    before = text[:offset]
+    return before.count("\n") + 1, offset - before.rfind("\n")
+
+
+def render(text: str, problems: Iterable[Problem]) -> str:
+    """Problems as text for a terminal: at most 2,000 characters; what does not fit is counted in the last line."""
+    blocks = [_block(text, problem) for problem in problems]
+    shown, room = [], RENDER_LIMIT - 40
+    for block in blocks:
+        room -= len(block) + 1
+        if room < 0:
+            break
+        shown.append(block)
+    left = len(blocks) - len(shown)
+    return "\n".join(shown + ([f"… and {left} more"] if left else []))
+
+
+def quoted(text: str) -> str:
+    """A piece of a query inside a message: on one line, at most 40 characters."""
+    return f"`{_shorten(_printable(text), 40)}`"
+
+
+def _one_line(text: str, problems: tuple[Problem, ...]) -> str:
+    first, more = problems[0], len(problems) - 1
+    line, column = locate(text, first.span.start)
+    rest = f", and {more} more problem{'s' if more > 1 else ''}" if more else ""
+    return _shorten(f"query: {_printable(first.message)} (line {line}, column {column}){rest}", _TEXT)
+
+
+def _block(text: str, problem: Problem) -> str:
+    line, column = locate(text, problem.span.start)
+    kind = "warning: " if problem.warning else ""
+    lines = [f"{line}:{column}: {kind}{_shorten(_printable(problem.message), _TEXT)}"]
+    lines += _drawing(text, problem.span) if text else []
+    return "\n".join(lines + ([f"  hint: {_shorten(_printable(problem.hint), _TEXT)}"] if problem.hint else []))
+
+
+def _drawing(text: str, span: Span) -> list[str]:
+    start = text.rfind("\n", 0, span.start) + 1
+    newline = text.find("\n", span.start)
+    end = newline if newline >= 0 else len(text)
+    left = start if end - start <= _WIDTH else max(start, min(span.start - _BEFORE, end - _WIDTH))
+    right = min(end, left + _WIDTH)
+    head, tail = "…" if left > start else "", "…" if right < end else ""
+    carets = max(1, min(span.end, right) - span.start)
+    return [
+        f"  {head}{_printable(text[left:right])}{tail}",
+        "  " + " " * (len(head) + span.start - left) + "^" * carets,
+    ]
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else " " if char in "\t\n\r" else "\ufffd" for char in text)
+
+
+def _shorten(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

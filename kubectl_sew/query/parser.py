@@ -1,0 +1,114 @@
+"""From text to tree: the linear scan, the grammar, our own tree and our own errors."""
+
+from functools import cache
+from typing import Any
+
+from parsimonious.exceptions import ParseError
+from parsimonious.grammar import TokenGrammar
+from parsimonious.nodes import Node as Match
+from parsimonious.nodes import NodeVisitor
+
+from kubectl_sew.query import ast
+from kubectl_sew.query.diagnose import diagnose
+from kubectl_sew.query.errors import Problem, QueryError, Span
+from kubectl_sew.query.grammar import GRAMMAR
+from kubectl_sew.query.scan import Token, scan
+
+MAX_DEPTH = 24
+"""Of the DSL, its leaf included: Elasticsearch refuses 30, and what wraps the query takes some."""
+MAX_KEY_PARTS = 32
+"""Between the dots of a key: Elasticsearch maps 20 levels unless told otherwise."""
+
+
+def parse(text: str) -> ast.Node:
+    """The tree of a query; the empty text gives a tree that selects everything. Raises QueryError."""
+    scanned = scan(text)
+    matched = _match(scanned.tokens)
+    problems = scanned.problems + ([] if matched else diagnose(scanned.tokens))
+    if not matched or problems:
+        # Of two problems at one place the token's own says more than its order.
+        places = {problem.span.start: problem for problem in reversed(problems)}
+        raise QueryError(text, [places[start] for start in sorted(places)])
+    node: ast.Node = _Tree(scanned.tokens).visit(matched)
+    _check(text, node)
+    return node
+
+
+def _match(tokens: list[Token]) -> Match | None:
+    try:
+        return _grammar().parse(tokens)
+    except ParseError:
+        return None
+
+
+@cache
+def _grammar() -> TokenGrammar:
+    return TokenGrammar(GRAMMAR)
+
+
+def _check(text: str, node: ast.Node) -> None:
+    depth = ast.depth(node)
+    problems = []
+    if depth > MAX_DEPTH:
+        message = f"the query is {depth} levels deep once translated; at most {MAX_DEPTH} are allowed"
+        problems.append(Problem(message, Span(0, len(text)), "write it flatter: AND of ORs, or OR of ANDs"))
+    for leaf in ast.leaves(node):
+        if leaf.key.name.count(".") >= MAX_KEY_PARTS:
+            problems.append(Problem(f"a key has at most {MAX_KEY_PARTS} parts between dots", leaf.key.span))
+    if problems:
+        raise QueryError(text, problems)
+
+
+class _Tree(NodeVisitor):  # type: ignore[misc]  # parsimonious has no types
+    """Builds our tree; a match's offsets count tokens."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self.tokens = tokens
+
+    def _span(self, match: Match) -> Span:
+        return Span(self.tokens[match.start].start, self.tokens[match.end - 1].end)
+
+    def visit_query(self, match: Match, children: list[Any]) -> ast.Node:
+        (found,) = children
+        return found[0] if found else ast.Everything()
+
+    def visit_disjunction(self, match: Match, children: list[Any]) -> ast.Node:
+        first, more = children
+        return ast.disjunction([first, *(node for _, node in more)], self._span(match))
+
+    def visit_conjunction(self, match: Match, children: list[Any]) -> ast.Node:
+        first, more = children
+        return ast.conjunction([first, *(node for _, node in more)], self._span(match))
+
+    def visit_factor(self, match: Match, children: list[Any]) -> ast.Node:
+        negations, node = children
+        return ast.negation(node, self._span(match)) if len(negations) % 2 else node
+
+    def visit_primary(self, match: Match, children: list[Any]) -> ast.Node:
+        return children[0]
+
+    def visit_bracketed(self, match: Match, children: list[Any]) -> ast.Node:
+        return children[1]
+
+    def visit_comparison(self, match: Match, children: list[Any]) -> ast.Node:
+        key, _, value = children
+        operator = ast.Operator(self.tokens[match.start + 1].text)
+        return ast.Comparison(key, operator, value, self._span(match))
+
+    def visit_membership(self, match: Match, children: list[Any]) -> ast.Node:
+        key, _, _, first, more, _ = children
+        members = (first, *(member for _, member in more))
+        return ast.Membership(key, members, self.tokens[match.start + 1].type == "notin", self._span(match))
+
+    def visit_emptiness(self, match: Match, children: list[Any]) -> ast.Node:
+        return ast.Empty(children[0], self._span(match))
+
+    def visit_key(self, match: Match, children: list[Any]) -> ast.Key:
+        return ast.Key(self.tokens[match.start].text, self._span(match))
+
+    def visit_value(self, match: Match, children: list[Any]) -> ast.Literal:
+        token = self.tokens[match.start]
+        return ast.Literal(token.text, token.type == "number", self._span(match))
+
+    def generic_visit(self, match: Match, children: list[Any]) -> Any:
+        return children

@@ -1,0 +1,165 @@
+"""One linear pass over a query's text before the grammar: tokens, limits, and what is wrong with single tokens."""
+
+import re
+from dataclasses import dataclass
+
+from kubectl_sew.query.ast import is_identifier, quote
+from kubectl_sew.query.errors import Problem, QueryError, Span, quoted
+from kubectl_sew.query.strings import unquote
+
+MAX_BYTES = 16 * 1024
+MAX_NESTING = 32
+MAX_LEAVES = 1_000
+MAX_PROBLEMS = 20
+_KEYWORDS = {"and": "and", "or": "or", "not": "not", "in": "in", "notin": "notin", "empty": "empty"}
+_SYMBOLS = {"&&": "and", "||": "or", "!": "not"}
+_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_BREAK = r"\s\"'`(){},=<>!&|"
+# Every text is a run of these; a stray word is whatever stands between blanks, quotes and signs.
+_TOKENS = re.compile(
+    rf"""(?P<blank>[ \t\r\n]+)
+    |(?P<string>"(?:[^"\\\n\r]|\\.)*"|'(?:[^'\\\n\r]|\\.)*'|`[^`]*`)
+    |(?P<number>{_NUMBER}(?=$|[{_BREAK}]|(?:[aA][nN][dD]|[oO][rR])\b))
+    |(?P<word>[^{_BREAK}]+)
+    |(?P<wrong>==|=>|=<|<>)
+    |(?P<comparator>!=|<=|>=|[=<>])
+    |(?P<symbol>&&|\|\||!)
+    |(?P<sign>[(){{}},])
+    |(?P<open>["'`][^\n\r]*)
+    |(?P<other>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_MEANT = {"==": "=", "=>": ">=", "=<": "<=", "<>": "!="}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """`type` as the grammar names it; `text` with quotes and escapes resolved; offsets in the query's text."""
+
+    type: str
+    text: str
+    start: int
+    end: int
+
+    @property
+    def span(self) -> Span:
+        return Span(self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """All tokens, the last of type `end`, and the problems of single tokens (which are read as what they seem to be)."""
+
+    tokens: list[Token]
+    problems: list[Problem]
+
+
+def scan(text: str) -> Scan:
+    """Raises QueryError where a limit is passed: 16 KiB, 32 levels, 1,000 leaves."""
+    _check_characters(text)
+    tokens: list[Token] = []
+    problems: list[Problem] = []
+    in_braces = False
+    for hit in _TOKENS.finditer(text):
+        if hit.lastgroup == "blank":
+            continue
+        literal = in_braces or (bool(tokens) and tokens[-1].type == "comparator")
+        token, problem = _read(hit, literal)
+        tokens.append(token)
+        in_braces = token.type == "{" or (in_braces and token.type != "}")
+        if problem and len(problems) < MAX_PROBLEMS:
+            problems.append(problem)
+    _check_leaves(text, tokens)
+    _check_nesting(text, tokens)
+    tokens.append(Token("end", "", len(text), len(text)))
+    return Scan(tokens, problems)
+
+
+def _check_characters(text: str) -> None:
+    found = _SURROGATE.search(text)
+    if found:
+        message = "this character is half of a pair and no text by itself"
+        raise QueryError(text, [Problem(message, Span(*found.span()), "write the text in UTF-8")])
+    size = len(text.encode())
+    if size > MAX_BYTES:
+        message = f"the query has {size:,} bytes; at most {MAX_BYTES:,} are allowed"
+        raise QueryError(text, [Problem(message, Span(0, 1), "split it into several webhooks")])
+
+
+def _read(hit: "re.Match[str]", literal: bool) -> tuple[Token, Problem | None]:
+    kind, text = hit.lastgroup or "", hit[0]
+    span = Span(*hit.span())
+    found, content, problem = kind, text, None
+    if kind == "word":
+        found, problem = _word(text, span, literal)
+    elif kind == "string":
+        content, problem = unquote(text, span)
+    elif kind in ("sign", "symbol"):
+        found = _SYMBOLS.get(text, text)
+    elif kind == "wrong":
+        found, problem = "comparator", Problem(f"{quoted(text)} is no comparator", span, f"write `{_MEANT[text]}`")
+    elif kind == "open":
+        found, problem = "string", Problem(*_unclosed(text, span))
+    elif kind == "other":
+        problem = _stray(text, span)
+    return Token(found, content, *hit.span()), problem
+
+
+def _word(text: str, span: Span, literal: bool) -> tuple[str, Problem | None]:
+    if is_identifier(text):
+        return ("word" if literal else _KEYWORDS.get(text.lower(), "word")), None
+    message, hint = f"{quoted(text)} must be quoted", f"write {quote(text)}"
+    if "*" in text or "?" in text:
+        message = f"the wildcard {quoted(text)} must be quoted"
+    elif all(map(is_identifier, text.split("."))):
+        message = f"{quoted(text)} has a dot and must be quoted"
+        hint = f"{'write' if literal else 'quote a key with dots:'} {quote(text)}"
+    return "word", Problem(message, span, hint)
+
+
+def _unclosed(text: str, span: Span) -> tuple[str, Span, str]:
+    mark = text[0]
+    return (
+        f"this {mark} is never closed",
+        Span(span.start, span.start + 1),
+        f"close the string with {mark} on the same line",
+    )
+
+
+def _stray(text: str, span: Span) -> Problem:
+    if text in "&|":
+        return Problem(f"a single {quoted(text)} means nothing", span, f"write `{text * 2}`")
+    if text.isspace():
+        return Problem(f"the blank U+{ord(text):04X} is none of ours", span, "use an ordinary blank")
+    return Problem(f"{quoted(text)} means nothing here", span)
+
+
+def _check_leaves(text: str, tokens: list[Token]) -> None:
+    leaves, in_braces = 0, False
+    for token in tokens:
+        in_braces = token.type == "{" or (in_braces and token.type != "}")
+        member = in_braces and token.type not in ("{", ",")
+        leaves += member or token.type in ("comparator", "empty")
+        if leaves > MAX_LEAVES:
+            message = f"more than {MAX_LEAVES:,} selectors, emptiness tests and set members"
+            raise QueryError(text, [Problem(message, token.span, "split the query into several webhooks")])
+
+
+def _check_nesting(text: str, tokens: list[Token]) -> None:
+    """A run of NOTs counts one level, open until what it negates ends; a bracket counts one."""
+    opened: list[int] = []
+    level = negated = 0
+    for token in tokens:
+        if token.type == "not":
+            negated = 1
+        elif token.type == "(":
+            opened.append(1 + negated)
+            level, negated = level + 1 + negated, 0
+        elif token.type == ")":
+            level, negated = level - (opened.pop() if opened else 0), 0
+        elif token.type in ("and", "or", "comparator", "empty", "in", "notin"):
+            negated = 0
+        if level + negated > MAX_NESTING:
+            message = f"brackets and NOTs are nested more than {MAX_NESTING} deep here"
+            raise QueryError(text, [Problem(message, token.span, "take out brackets that change nothing")])
