@@ -1,12 +1,15 @@
-"""What a change of the webhooks means: which are read for and sent to, which begin, stop, go on or are forgotten. Pure."""
+"""What a change of the webhooks means: which are read for, sent to, begin, stop, go on or are forgotten. Pure."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from agent.store.base import Known
 
 FORGOTTEN = ""
 """The state of a webhook that was deleted for good: what it was sent stays known, and it begins as new."""
+
+QUIET = ("Disabled", "Debug")
+"""Nothing is sent meanwhile, so time does not run against the retry horizon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class Plan:
     forget: set[str] = field(default_factory=set)
     """Deleted long enough: drop what is pending, and the position."""
     shift: dict[str, float] = field(default_factory=dict)
-    """Enabled again: seconds for which they were disabled, which do not count against the retry horizon."""
+    """Seconds for which they sent nothing, which do not count against the retry horizon."""
     test: set[str] = field(default_factory=set)
     """Send the sample once."""
     remember: list[Known] = field(default_factory=list)
@@ -42,7 +45,7 @@ class Plan:
 
 def plan(
     wanted: Mapping[str, Wanted],
-    invalid: Set[str],
+    invalid: Collection[str],
     known: Mapping[str, Known],
     *,
     complete: bool,
@@ -77,7 +80,7 @@ def _running(made: Plan, name: str, wanted: Wanted, before: Known | None, now: f
     (made.debug if wanted.state == "Debug" else made.send).add(name)
     if before is None:
         made.begin.add(name)
-    elif before.state == "Disabled" and before.since:
+    elif before.state in QUIET and wanted.state != before.state and before.since:
         made.shift[name] = max(now - before.since, 0.0)
     if wanted.state == "Test" and (before is None or before.tested != wanted.digest):
         made.test.add(name)

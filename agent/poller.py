@@ -5,7 +5,7 @@ stopped for a while) has a reader of its own, and joins the others when it has r
 the store, so all this outlives a restart.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from agent.sources.base import Arrival, Batch, EventSource, Note, Subscription
@@ -25,7 +25,7 @@ class Observer(Protocol):
     def took(self, arrivals: Sequence[Arrival], taken: Taken) -> None:
         """What was taken in."""
 
-    def no_room(self, webhooks: Set[str]) -> None:
+    def no_room(self, webhooks: Collection[str]) -> None:
         """Whose share of the store is full: they wait, and lose nothing."""
 
 
@@ -41,7 +41,7 @@ class Poller:
         self._pause = pause
         self._positions = dict(store.positions())
         self._subscriptions: Mapping[str, Subscription] = {}
-        self._debug: Set[str] = frozenset()
+        self._debug: Collection[str] = frozenset()
         self._held: dict[str, float] = {}
 
     @property
@@ -49,29 +49,29 @@ class Poller:
         """Reader -> position, as stored."""
         return self._positions
 
-    def serve(self, subscriptions: Mapping[str, Subscription], debug: Set[str]) -> None:
+    def serve(self, subscriptions: Mapping[str, Subscription], debug: Collection[str]) -> None:
         """From now on read for these webhooks; those in `debug` are counted and not owed."""
         self._subscriptions = subscriptions
         self._debug = debug
 
-    def begin(self, webhooks: Set[str], now: float) -> None:
+    def begin(self, webhooks: Collection[str], now: float) -> None:
         """New webhooks read from the source's beginning."""
         if COMMON in self._positions and self._source.seekable:
             self._move({_OWN + name: _BEGINNING for name in webhooks}, now)
 
-    def leave(self, webhooks: Set[str], now: float) -> None:
+    def leave(self, webhooks: Collection[str], now: float) -> None:
         """Keep the position of these webhooks, for when they come back."""
         gone = [_OWN + name for name in webhooks if _OWN + name not in self._positions]
         if gone and self._source.seekable:
             self._move(dict.fromkeys(gone, self._positions.get(COMMON, _BEGINNING)), now)
 
-    def detach(self, webhooks: Set[str]) -> None:
+    def detach(self, webhooks: Collection[str]) -> None:
         """Forget where these webhooks are: they go on where the source stands."""
         for name in webhooks:
             self._forget(_OWN + name)
 
     def poll(self, now: float) -> bool:
-        """Read one page for each reader; True when there is nothing more to read now. Raises SourceError, StoreError."""
+        """Read one page for each reader; True where nothing more can be read now. Raises SourceError, StoreError."""
         done = [self._poll_common(now)]
         done += [self._poll_own(name, now) for name in self._subscriptions if _OWN + name in self._positions]
         return all(done)
