@@ -16,6 +16,11 @@ _OWN = "webhook:"
 _BEGINNING = ""
 
 
+def own_reader(webhook: str) -> str:
+    """What the reader of one webhook alone is called."""
+    return _OWN + webhook
+
+
 class Observer(Protocol):
     """Is told what happened, after it is in the store."""
 
@@ -57,29 +62,29 @@ class Poller:
     def begin(self, webhooks: Collection[str], now: float) -> None:
         """New webhooks read from the source's beginning."""
         if COMMON in self._positions and self._source.seekable:
-            self._move({_OWN + name: _BEGINNING for name in webhooks}, now)
+            self._move({own_reader(name): _BEGINNING for name in webhooks}, now)
 
     def leave(self, webhooks: Collection[str], now: float) -> None:
         """Keep the position of these webhooks, for when they come back."""
-        gone = [_OWN + name for name in webhooks if _OWN + name not in self._positions]
+        gone = [own_reader(name) for name in webhooks if own_reader(name) not in self._positions]
         if gone and self._source.seekable:
             self._move(dict.fromkeys(gone, self._positions.get(COMMON, _BEGINNING)), now)
 
     def detach(self, webhooks: Collection[str]) -> None:
         """Forget where these webhooks are: they go on where the source stands."""
         for name in webhooks:
-            self._forget(_OWN + name)
+            self._forget(own_reader(name))
 
     def poll(self, now: float) -> bool:
         """Read one page for each reader; True where nothing more can be read now. Raises SourceError, StoreError."""
         done = [self._poll_common(now)]
-        done += [self._poll_own(name, now) for name in self._subscriptions if _OWN + name in self._positions]
+        done += [self._poll_own(name, now) for name in self._subscriptions if own_reader(name) in self._positions]
         return all(done)
 
     def _poll_common(self, now: float) -> bool:
         if self._is_held(COMMON, now):
             return False
-        names = [name for name in self._subscriptions if _OWN + name not in self._positions]
+        names = [name for name in self._subscriptions if own_reader(name) not in self._positions]
         batch = self._read(COMMON, names, now)
         taken = self._take_in(COMMON, batch, now)
         if not taken.full:
@@ -91,7 +96,7 @@ class Poller:
         return batch.caught_up and not taken.full
 
     def _poll_own(self, name: str, now: float) -> bool:
-        reader = _OWN + name
+        reader = own_reader(name)
         if self._is_held(reader, now):
             return False
         taken = self._take_in(reader, self._read(reader, [name], now), now)

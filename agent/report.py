@@ -1,0 +1,86 @@
+"""What the running agent knows and the store does not: a small file beside the store, for `sew-agent status`."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+NAME = "agent.json"
+STALE_AFTER = 30.0
+"""Seconds after which a report that was not written again is that of an agent that is gone."""
+REFRESH = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the agent last found about a webhook. `healthy` and `reason` are those of the condition Healthy."""
+
+    consumer: str
+    state: str
+    healthy: bool
+    reason: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`written` in seconds since the epoch. `problems` and `source_error` are for people, without secrets."""
+
+    version: str
+    pid: int
+    written: float
+    webhooks: Mapping[str, Told] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    source: str = ""
+    source_error: str = ""
+
+
+class ReportFile:
+    """Writes a report where it changed, and every 10 s that it did not."""
+
+    def __init__(self, state: Path) -> None:
+        self._path = state / NAME
+        self._last: Report | None = None
+
+    def write(self, report: Report) -> None:
+        """Replaces the file at once. A disk that refuses it costs the status, and nothing else."""
+        if self._last and report.written - self._last.written < REFRESH and _same(report, self._last):
+            return
+        self._last = report
+        partial = self._path.with_suffix(".partial")
+        try:
+            partial.write_text(json.dumps(asdict(report)))
+            partial.replace(self._path)
+        except OSError:
+            return
+
+    def remove(self) -> None:
+        """The agent has ended: there is nobody to be asked."""
+        self._path.unlink(missing_ok=True)
+
+
+def read_report(state: Path, now: float) -> Report | None:
+    """The running agent's report; None without one that is recent."""
+    try:
+        content = json.loads((state / NAME).read_text())
+    except (OSError, ValueError):
+        return None
+    if now - content["written"] > STALE_AFTER or not _alive(content["pid"]):
+        return None
+    webhooks = {name: Told(**told) for name, told in content.pop("webhooks").items()}
+    return Report(**{**content, "problems": tuple(content["problems"]), "webhooks": webhooks})
+
+
+def _same(one: Report, other: Report) -> bool:
+    return (one.webhooks, one.problems, one.source_error) == (other.webhooks, other.problems, other.source_error)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

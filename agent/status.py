@@ -1,0 +1,145 @@
+"""What a person asks at night, from the store and the running agent, without secrets."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agent.lifecycle import FORGOTTEN
+from agent.poller import COMMON, own_reader
+from agent.report import Report, Told
+from agent.store.base import Books, Known, Lane, Store
+from kubectl_sew.consumers.text import as_date
+
+
+def status(store: Store, report: Report | None, now: float) -> dict[str, Any]:
+    """The whole as JSON values; times are RFC 3339 in UTC, ages in seconds, None where nothing is known."""
+    books = {each.webhook: each for each in store.books()}
+    known, lanes, positions = store.known(), store.lanes(), store.positions()
+    told = report.webhooks if report else {}
+    names = {name for name, each in known.items() if each.state != FORGOTTEN or _owes(books.get(name))} | told.keys()
+    return {
+        "agent": _agent(report),
+        "position": positions.get(COMMON),
+        "webhooks": [
+            _webhook(name, known.get(name), told.get(name), now)
+            | _counts(books.get(name), now)
+            | _lane(lanes.get(name), now)
+            | {"position": positions.get(own_reader(name), positions.get(COMMON))}
+            for name in sorted(names)
+        ],
+    }
+
+
+def _agent(report: Report | None) -> dict[str, Any]:
+    if report is None:
+        return {"running": False}
+    return {
+        "running": True,
+        "version": report.version,
+        "pid": report.pid,
+        "source": report.source,
+        "sourceError": report.source_error or None,
+        "problems": list(report.problems),
+    }
+
+
+def _webhook(name: str, known: Known | None, told: Told | None, now: float) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": name, "consumer": None, "state": None, "healthy": None, "reason": None}
+    found |= {"message": None, "testResult": None, "deletedForSeconds": None}
+    if known:
+        found |= {"state": known.state or "Deleted", "testResult": known.test_result or None}
+        if known.deleted_at is not None:
+            found |= {"state": "Deleted", "deletedForSeconds": round(now - known.deleted_at)}
+    if told:
+        found |= {"consumer": told.consumer, "state": told.state}
+        found |= {"healthy": told.healthy, "reason": told.reason, "message": told.message or None}
+    return found
+
+
+def _counts(books: Books | None, now: float) -> dict[str, Any]:
+    if books is None:
+        books = Books("", 0, 0, 0, {}, None, None, "", 0)
+    oldest = books.oldest_pending
+    return {
+        "backlog": books.pending,
+        "oldestWaitingSeconds": None if oldest is None else max(round(now - oldest), 0),
+        "seen": books.seen,
+        "delivered": books.delivered,
+        "deadLetters": books.dead,
+        "dropped": dict(books.dropped),
+        "bytes": books.bytes_used,
+        "lastDelivery": _date(books.last_delivered_at),
+        "lastError": books.last_error or None,
+    }
+
+
+def _lane(lane: Lane | None, now: float) -> dict[str, Any]:
+    held = lane is not None and lane.held_until > now
+    return {
+        "delivering": not (lane and (lane.parked or lane.failures)),
+        "parked": bool(lane and lane.parked),
+        "nextRetry": _date(lane.held_until) if lane and held else None,
+        "delivery": (f"{lane.reason}: {lane.detail}" if lane.detail else lane.reason) or None if lane else None,
+    }
+
+
+def _owes(books: Books | None) -> bool:
+    return books is not None and bool(books.pending or books.dead)
+
+
+def _date(seconds: float | None) -> str | None:
+    return None if seconds is None else as_date(seconds)
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
+    """Rows under headings, as kubectl prints them. `columns`: heading -> key."""
+    cells = [list(columns), *([_cell(row[key]) for key in columns.values()] for row in rows)]
+    widths = [max(len(row[place]) for row in cells) for place in range(len(columns))]
+    return "\n".join(
+        "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    )
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None or value == "" else str(value)
+
+
+COLUMNS = {
+    "WEBHOOK": "name",
+    "CONSUMER": "consumer",
+    "STATE": "state",
+    "HEALTHY": "healthy",
+    "REASON": "reason",
+    "BACKLOG": "backlog",
+    "OLDEST": "oldestWaitingSeconds",
+    "DELIVERED": "delivered",
+    "DEAD": "deadLetters",
+    "NEXT RETRY": "nextRetry",
+    "LAST DELIVERY": "lastDelivery",
+}
+
+
+def for_people(found: Mapping[str, Any]) -> str:
+    """A table of the webhooks, and below it what is wrong and the command that helps."""
+    agent = found["agent"]
+    head = (
+        f"agent: running, version {agent['version']}, pid {agent['pid']}" if agent["running"] else "agent: not running"
+    )
+    lines = [head]
+    if agent["running"]:
+        lines += [f"! {agent['sourceError']}"] if agent["sourceError"] else []
+        lines += [f"! {problem}" for problem in agent["problems"]]
+    lines += ["", table(found["webhooks"], COLUMNS)] if found["webhooks"] else ["no webhooks are known"]
+    return "\n".join(lines + [line for each in found["webhooks"] for line in _troubles(each)])
+
+
+def _troubles(webhook: Mapping[str, Any]) -> list[str]:
+    name, found = webhook["name"], []
+    if webhook["healthy"] is False and webhook["message"]:
+        found.append(f"{name}: {webhook['message']}")
+    if not webhook["delivering"]:
+        found.append(f"{name}: {'parked' if webhook['parked'] else 'failing'}: {webhook['delivery'] or 'see the log'}")
+    if webhook["deadLetters"]:
+        found.append(f"{name}: {webhook['deadLetters']} dead letters: `sew-agent dead-letters list --webhook {name}`")
+    return ["", *found] if found else []
