@@ -6,7 +6,6 @@ reached: an attribute is a member of the event or nothing. All work is paid for 
 loops without writing anything ends too.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -17,30 +16,23 @@ from jinja2 import (
     Template,
     TemplateError,
     TemplateSyntaxError,
-    Undefined,
     nodes,
-    pass_context,
 )
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
-from jinja2.runtime import Context, LoopContext
+from jinja2.runtime import LoopContext
 
 from kubectl_sew.consumers.base import ConfigProblem, RenderError
-from kubectl_sew.consumers.text import cut, line
+from kubectl_sew.consumers.template_filters import BUDGET_NAME, FILTERS, Budget, SpentError, each, paid, shown
+from kubectl_sew.consumers.text import line
 
 OUTPUT_LIMIT = 1024 * 1024
 TEMPLATE_LIMIT = 64 * 1024
 DEPTH_LIMIT = 40
 LOOPS_LIMIT = 3
-BUDGET = 1_000_000
-"""Nodes of the template that one rendering may evaluate; work on long texts costs more. Well under a second."""
-
-FILTERS = ("default", "first", "join", "last", "length", "lower", "tojson", "trim", "truncate", "upper")
 LOOP_ATTRIBUTES = ("first", "index", "index0", "last")
 
-_BUDGET = "_budget"
 _EACH, _PAID = "_each", "_paid"  # not in FILTERS: a template cannot name them
-_CHARACTERS_A_NODE = 64
 _KEYWORDS = {"if", "elif", "else", "in", "and", "or", "not", "is"}
 _REFERENCE_ENDS = {"name", "rparen", "rbracket", "rbrace", "string", "integer", "float"}
 _ALLOWED = (
@@ -86,22 +78,6 @@ class _RefusedError(Exception):
     """The template uses what cannot be bounded."""
 
 
-class _SpentError(Exception):
-    """The rendering's budget is used up."""
-
-
-class _Budget:
-    """What is left of a rendering's budget."""
-
-    def __init__(self) -> None:
-        self.left = BUDGET
-
-    def spend(self, amount: int) -> None:
-        self.left -= amount
-        if self.left < 0:
-            raise _SpentError
-
-
 def check_template(source: str) -> list[ConfigProblem]:
     """What is wrong with a template, at most one problem: with its line where there is one."""
     try:
@@ -120,9 +96,9 @@ def render_template(source: str, document: Mapping[str, Any]) -> bytes:
     """The body, as UTF-8; raises RenderError beyond 1 MiB, or where the event and the template do not fit together."""
     try:
         template = _compile(source)
-        chunks = template.generate({**document, _BUDGET: _Budget()})
+        chunks = template.generate({**document, BUDGET_NAME: Budget()})
         return _joined(chunks)
-    except _SpentError:
+    except SpentError:
         raise RenderError("the template needs too many steps for this event") from None
     except (_RefusedError, SyntaxError):
         raise RenderError("the template is not valid") from None
@@ -184,10 +160,10 @@ def _compile(source: str) -> Template:
 
 
 def _environment() -> Environment:
-    environment = _Members(undefined=ChainableUndefined, finalize=_shown, extensions=[_GoReferences], cache_size=0)
+    environment = _Members(undefined=ChainableUndefined, finalize=shown, extensions=[_GoReferences], cache_size=0)
     environment.globals.clear()
     environment.tests.clear()
-    environment.filters = _FILTERS | {_EACH: _each, _PAID: _pay_for}
+    environment.filters = FILTERS | {_EACH: each, _PAID: paid}
     return environment
 
 
@@ -224,7 +200,7 @@ def _check_names(node: nodes.Node) -> None:
 
 
 def _word_for(node: nodes.Node) -> str:
-    words = (word for each, word in _FORBIDDEN_WORDS.items() if isinstance(node, each))
+    words = (word for kind, word in _FORBIDDEN_WORDS.items() if isinstance(node, kind))
     return next(words, f"`{type(node).__name__.lower()}`")
 
 
@@ -242,113 +218,3 @@ def _paid(tree: nodes.Template) -> nodes.Template:
 
 def _filtered(node: nodes.Node, name: str, args: list[nodes.Expr]) -> nodes.Filter:
     return nodes.Filter(node, name, args, [], None, None, lineno=node.lineno, environment=node.environment)
-
-
-@pass_context
-def _each(context: Context, value: Any, weight: int) -> list[Any]:
-    """What a loop goes over: a list's members, nothing for anything else; paid for before the first."""
-    members = value if isinstance(value, list) else []
-    context[_BUDGET].spend(weight * (1 + len(members)))
-    return members
-
-
-@pass_context
-def _pay_for(context: Context, value: Any) -> Any:
-    """A value that is about to be compared: a text, a number, or a list of them."""
-    if isinstance(value, list):
-        context[_BUDGET].spend(len(value))
-        return [_pay_for(context, each) if isinstance(each, str | int | float) else None for each in value]
-    if isinstance(value, Mapping):
-        return None
-    if isinstance(value, str):
-        context[_BUDGET].spend(1 + len(value) // _CHARACTERS_A_NODE)
-    return value
-
-
-@pass_context
-def _tojson(context: Context, value: Any) -> str:
-    """JSON in ASCII, as Generic writes it; `null` for a missing field, so that the whole stays JSON."""
-    return _spent(context, _json(None if isinstance(value, Undefined) else value))
-
-
-@pass_context
-def _join(context: Context, value: Any, separator: Any = "") -> str:
-    """A list's members with a separator between them."""
-    context[_BUDGET].spend(_length(value) if isinstance(value, list) else 1)
-    members = [_shown(each) for each in value] if isinstance(value, list) else [_shown(value)]
-    between = _shown(separator)
-    if sum(map(len, members)) + len(between) * len(members) > OUTPUT_LIMIT:
-        raise RenderError("a `join` in the template exceeds 1 MiB")
-    return _spent(context, between.join(members))
-
-
-@pass_context
-def _truncate(context: Context, value: Any, length: int = 255) -> str:
-    """At most so many characters, the last one an ellipsis where something was left out."""
-    if not isinstance(length, int) or length < 1:
-        raise RenderError("a `truncate` in the template has no length of at least 1")
-    return _spent(context, cut(_shown(value), length))
-
-
-@pass_context
-def _upper(context: Context, value: Any) -> str:
-    return _spent(context, _shown(value).upper())
-
-
-@pass_context
-def _lower(context: Context, value: Any) -> str:
-    return _spent(context, _shown(value).lower())
-
-
-@pass_context
-def _trim(context: Context, value: Any) -> str:
-    return _spent(context, _shown(value).strip())
-
-
-def _default(value: Any, instead: Any = "") -> Any:
-    return instead if value is None or isinstance(value, Undefined) else value
-
-
-def _length(value: Any) -> int:
-    return len(value) if isinstance(value, str | list | Mapping) else 0
-
-
-def _first(value: Any) -> Any:
-    return value[0] if isinstance(value, list) and value else ""
-
-
-def _last(value: Any) -> Any:
-    return value[-1] if isinstance(value, list) and value else ""
-
-
-def _spent(context: Context, result: str) -> str:
-    """A result that has been paid for. Afterwards, but nothing above makes more than a few times the event's size."""
-    context[_BUDGET].spend(1 + len(result) // _CHARACTERS_A_NODE)
-    return result
-
-
-def _shown(value: Any) -> str:
-    """How a value is written: text as it is, all else as JSON, nothing for what is missing."""
-    if isinstance(value, str):
-        return value
-    if value is None or isinstance(value, Undefined):
-        return ""
-    return _json(value) if isinstance(value, bool | int | float | list | Mapping) else ""
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, allow_nan=False)
-
-
-_FILTERS = {
-    "default": _default,
-    "first": _first,
-    "join": _join,
-    "last": _last,
-    "length": _length,
-    "lower": _lower,
-    "tojson": _tojson,
-    "trim": _trim,
-    "truncate": _truncate,
-    "upper": _upper,
-}

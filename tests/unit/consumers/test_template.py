@@ -5,7 +5,8 @@ import json
 import pytest
 
 from kubectl_sew.consumers.base import RenderError
-from kubectl_sew.consumers.template import FILTERS, check_template, render_template
+from kubectl_sew.consumers.template import check_template, render_template
+from kubectl_sew.consumers.template_filters import FILTERS
 
 DOCUMENT: dict[str, object] = {
     "description": 'a<b "q"',

@@ -1,0 +1,146 @@
+"""The filters of Generic's templates, each bounded, and the budget that all work in a template is paid from."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Undefined, pass_context
+from jinja2.runtime import Context
+
+from kubectl_sew.consumers.base import RenderError
+from kubectl_sew.consumers.text import cut
+
+STEPS = 1_000_000
+"""Nodes of the template that one rendering may evaluate; work on long texts costs more. Well under a second."""
+
+JOIN_LIMIT = 1024 * 1024
+BUDGET_NAME = "_budget"
+"""Where the budget is among a rendering's variables: a template cannot name it."""
+
+_CHARACTERS_A_STEP = 64
+
+
+class SpentError(Exception):
+    """The rendering's budget is used up."""
+
+
+class Budget:
+    """What is left of a rendering's budget."""
+
+    def __init__(self) -> None:
+        self.left = STEPS
+
+    def spend(self, amount: int) -> None:
+        self.left -= amount
+        if self.left < 0:
+            raise SpentError
+
+
+@pass_context
+def each(context: Context, value: Any, weight: int) -> list[Any]:
+    """What a loop goes over: a list's members, nothing for anything else; paid for before the first."""
+    members = value if isinstance(value, list) else []
+    context[BUDGET_NAME].spend(weight * (1 + len(members)))
+    return members
+
+
+@pass_context
+def paid(context: Context, value: Any) -> Any:
+    """A value that is about to be compared: a text, a number, or a list of them."""
+    if isinstance(value, list):
+        context[BUDGET_NAME].spend(len(value))
+        return [paid(context, member) if isinstance(member, str | int | float) else None for member in value]
+    if isinstance(value, Mapping):
+        return None
+    if isinstance(value, str):
+        context[BUDGET_NAME].spend(1 + len(value) // _CHARACTERS_A_STEP)
+    return value
+
+
+@pass_context
+def _tojson(context: Context, value: Any) -> str:
+    """JSON in ASCII, as Generic writes it; `null` for a missing field, so that the whole stays JSON."""
+    return _spent(context, _json(None if isinstance(value, Undefined) else value))
+
+
+@pass_context
+def _join(context: Context, value: Any, separator: Any = "") -> str:
+    """A list's members with a separator between them."""
+    context[BUDGET_NAME].spend(_length(value) if isinstance(value, list) else 1)
+    members = [shown(member) for member in value] if isinstance(value, list) else [shown(value)]
+    between = shown(separator)
+    if sum(map(len, members)) + len(between) * len(members) > JOIN_LIMIT:
+        raise RenderError("a `join` in the template exceeds 1 MiB")
+    return _spent(context, between.join(members))
+
+
+@pass_context
+def _truncate(context: Context, value: Any, length: int = 255) -> str:
+    """At most so many characters, the last one an ellipsis where something was left out."""
+    if not isinstance(length, int) or length < 1:
+        raise RenderError("a `truncate` in the template has no length of at least 1")
+    return _spent(context, cut(shown(value), length))
+
+
+@pass_context
+def _upper(context: Context, value: Any) -> str:
+    return _spent(context, shown(value).upper())
+
+
+@pass_context
+def _lower(context: Context, value: Any) -> str:
+    return _spent(context, shown(value).lower())
+
+
+@pass_context
+def _trim(context: Context, value: Any) -> str:
+    return _spent(context, shown(value).strip())
+
+
+def _default(value: Any, instead: Any = "") -> Any:
+    return instead if value is None or isinstance(value, Undefined) else value
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, str | list | Mapping) else 0
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and value else ""
+
+
+def _last(value: Any) -> Any:
+    return value[-1] if isinstance(value, list) and value else ""
+
+
+def _spent(context: Context, result: str) -> str:
+    """A result that has been paid for. Afterwards, but nothing above makes more than a few times the event's size."""
+    context[BUDGET_NAME].spend(1 + len(result) // _CHARACTERS_A_STEP)
+    return result
+
+
+def shown(value: Any) -> str:
+    """How a value is written: text as it is, all else as JSON, nothing for what is missing."""
+    if isinstance(value, str):
+        return value
+    if value is None or isinstance(value, Undefined):
+        return ""
+    return _json(value) if isinstance(value, bool | int | float | list | Mapping) else ""
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, allow_nan=False)
+
+
+FILTERS = {
+    "default": _default,
+    "first": _first,
+    "join": _join,
+    "last": _last,
+    "length": _length,
+    "lower": _lower,
+    "tojson": _tojson,
+    "trim": _trim,
+    "truncate": _truncate,
+    "upper": _upper,
+}
