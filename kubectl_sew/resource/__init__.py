@@ -1,0 +1,88 @@
+"""The resource SecurityEventWebhook: its data, its manifests, what its references stand for, its conditions.
+
+Pure: no network, no clock, no files. The consumers and the query language are not known here: what combines the three is
+`kubectl_sew.validation`. PyYAML is loaded only by who loads manifests.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from kubectl_sew.resource.conditions import (
+    Condition,
+    DeliveringReason,
+    FetchedReason,
+    HealthyReason,
+    delivering,
+    describe_backlog,
+    events_fetched,
+    healthy,
+    merge,
+    read_to,
+    write_due,
+)
+from kubectl_sew.resource.findings import CODES, Finding
+from kubectl_sew.resource.labels import parse_labels
+from kubectl_sew.resource.model import (
+    API_VERSIONS,
+    DEFAULT_TEST_EVENT,
+    KIND,
+    LABELS_ANNOTATION,
+    PLURAL,
+    SECRETS_NAMESPACE,
+    TEST_EVENT_ANNOTATION,
+    TEST_RESULT_ANNOTATION,
+    ConfigVar,
+    Reference,
+    State,
+    Webhook,
+    to_object,
+)
+from kubectl_sew.resource.references import Objects, Unresolved, resolve
+
+if TYPE_CHECKING:
+    from kubectl_sew.resource.manifests import LocatedWebhook, Manifests, load_manifests, load_many
+
+__all__ = [
+    "API_VERSIONS",
+    "CODES",
+    "DEFAULT_TEST_EVENT",
+    "KIND",
+    "LABELS_ANNOTATION",
+    "PLURAL",
+    "SECRETS_NAMESPACE",
+    "TEST_EVENT_ANNOTATION",
+    "TEST_RESULT_ANNOTATION",
+    "Condition",
+    "ConfigVar",
+    "DeliveringReason",
+    "FetchedReason",
+    "Finding",
+    "HealthyReason",
+    "LocatedWebhook",
+    "Manifests",
+    "Objects",
+    "Reference",
+    "State",
+    "Unresolved",
+    "Webhook",
+    "delivering",
+    "describe_backlog",
+    "events_fetched",
+    "healthy",
+    "load_manifests",
+    "load_many",
+    "merge",
+    "parse_labels",
+    "read_to",
+    "resolve",
+    "to_object",
+    "write_due",
+]
+
+_WITH_YAML = ("LocatedWebhook", "Manifests", "load_manifests", "load_many")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WITH_YAML:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.manifests"), name)

@@ -1,0 +1,181 @@
+"""Status conditions: what they say, when a transition happens, and when a write to the API is worth it.
+
+Facts: `metav1.Condition` of Kubernetes (fields, limits), and Calico's reasons for `Healthy`, which dashboards read.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, Literal
+
+Status = Literal["True", "False", "Unknown"]
+
+LONGEST_MESSAGE = 1_024
+"""Kubernetes allows 32,768 characters; a person, and a thousand webhooks on a watch, want fewer."""
+
+SETTLE = 10.0
+"""Seconds between two writes to one webhook, whatever changes."""
+
+REFRESH = 600.0
+"""Seconds between two writes where nothing but a message changed."""
+
+
+class HealthyReason(Enum):
+    """Why a webhook is or is not healthy; the names are Calico's."""
+
+    STATE = "WebhookState"
+    QUERY_PARSING = "QueryParsing"
+    QUERY_VALIDATION = "QueryValidation"
+    CONFIGURATION_PARSING = "ConfigurationParsing"
+    CONSUMER_DISCOVERY = "ConsumerDiscovery"
+    CONSUMER_VALIDATION = "ConsumerConfigurationValidation"
+    VALIDATION = "WebhookValidation"
+    PROCESSING = "SecurityEventsProcessing"
+    TEST = "TestFireProcedure"
+
+
+class FetchedReason(Enum):
+    """How reading events stands."""
+
+    READ = "EventsRead"
+    STATE = "WebhookState"
+    NOT_ACCEPTED = "WebhookNotAccepted"
+    UNANSWERABLE = "QueryNotAnswerable"
+    SOURCE_UNAVAILABLE = "SourceUnavailable"
+    BACKLOG_FULL = "BacklogFull"
+
+
+class DeliveringReason(Enum):
+    """How delivery stands."""
+
+    DELIVERING = "Delivering"
+    STATE = "WebhookState"
+    NOT_ACCEPTED = "WebhookNotAccepted"
+    RETRYING = "ReceiverUnavailable"
+    PARKED = "ReceiverRefuses"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition as the API holds it; `last_transition_time` in RFC 3339, kept as it came, "" before the first."""
+
+    type: str
+    status: str
+    reason: str
+    message: str = ""
+    observed_generation: int = 0
+    last_transition_time: str = ""
+
+    @classmethod
+    def from_object(cls, obj: Mapping[str, Any]) -> "Condition":
+        """Reads a condition of any writer; what cannot be read is left empty."""
+        texts = (obj.get(name) for name in ("type", "status", "reason", "message"))
+        type_, status, reason, message = (each if isinstance(each, str) else "" for each in texts)
+        generation, since = obj.get("observedGeneration"), obj.get("lastTransitionTime")
+        return cls(
+            type_,
+            status,
+            reason,
+            message,
+            generation if isinstance(generation, int) else 0,
+            since if isinstance(since, str) else "",
+        )
+
+    def to_object(self) -> dict[str, Any]:
+        """As the API takes it; a generation of 0 is left out, as Kubernetes does."""
+        obj: dict[str, Any] = {
+            "type": self.type,
+            "status": self.status,
+            "reason": self.reason,
+            "message": self.message,
+            "lastTransitionTime": self.last_transition_time,
+        }
+        return obj | ({"observedGeneration": self.observed_generation} if self.observed_generation else {})
+
+
+def healthy(status: Status, reason: HealthyReason, message: str, generation: int) -> Condition:
+    """Whether the webhook is accepted and works."""
+    return _condition("Healthy", status, reason.value, message, generation)
+
+
+def events_fetched(status: Status, reason: FetchedReason, message: str, generation: int) -> Condition:
+    """How far events have been read: `read_to` writes the message of a good one."""
+    return _condition("EventsFetched", status, reason.value, message, generation)
+
+
+def delivering(status: Status, reason: DeliveringReason, message: str, generation: int) -> Condition:
+    """Whether the receiver takes events: name the last error, and the backlog by `describe_backlog`."""
+    return _condition("Delivering", status, reason.value, message, generation)
+
+
+def merge(existing: Iterable[Condition], wanted: Iterable[Condition], *, now: float) -> tuple[Condition, ...]:
+    """The whole array to write: other writers' conditions as they are, ours in place or at the end.
+
+    `lastTransitionTime` becomes `now` (epoch seconds) only where the status changes.
+    """
+    ours = {each.type: each for each in wanted}
+    before = {each.type: each for each in existing}
+    kept = [each if each.type not in ours else _follow(each, ours[each.type], now) for each in before.values()]
+    return (*kept, *(_follow(None, each, now) for each in ours.values() if each.type not in before))
+
+
+def write_due(
+    existing: Sequence[Condition], merged: Sequence[Condition], *, last_write: float | None, now: float
+) -> float | None:
+    """Seconds until `merged` should be written: 0 at once, None never. `last_write` is ours, None before the first.
+
+    A change of status, reason or generation waits for `SETTLE` since the last write, a message alone for `REFRESH`.
+    """
+    if list(existing) == list(merged):
+        return None
+    if last_write is None:
+        return 0.0
+    pause = REFRESH if _essence(existing) == _essence(merged) else SETTLE
+    return max(0.0, last_write + pause - now)
+
+
+def read_to(moment: float) -> str:
+    """The message of a good `EventsFetched`; `moment` in epoch seconds."""
+    return f"read to {rfc3339(moment)}"
+
+
+def describe_backlog(waiting: int, oldest_age: float) -> str:
+    """Backlog and age (seconds), rounded so that the text, and with it the resource, does not change all the time."""
+    if not waiting:
+        return "nothing is waiting"
+    events = "1 event waits" if waiting == 1 else f"{_about(waiting)} events wait"
+    return f"{events}, the oldest for {_duration(oldest_age)}"
+
+
+def rfc3339(moment: float) -> str:
+    """Epoch seconds as Kubernetes writes a time: UTC, whole seconds."""
+    return datetime.fromtimestamp(int(moment), UTC).isoformat().replace("+00:00", "Z")
+
+
+def _condition(type_: str, status: Status, reason: str, message: str, generation: int) -> Condition:
+    cut = message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 1] + "…"
+    return Condition(type_, status, reason, cut, generation)
+
+
+def _follow(before: Condition | None, after: Condition, now: float) -> Condition:
+    same = before is not None and before.status == after.status and before.last_transition_time
+    return replace(after, last_transition_time=before.last_transition_time if before and same else rfc3339(now))
+
+
+def _essence(conditions: Iterable[Condition]) -> dict[str, tuple[str, str, int]]:
+    return {each.type: (each.status, each.reason, each.observed_generation) for each in conditions}
+
+
+def _about(count: int) -> str:
+    """Two leading digits, e.g. `about 1,200`; below 100 as it is."""
+    step = 10 ** max(0, len(str(count)) - 2)
+    return f"{count:,}" if step == 1 else f"about {count // step * step:,}"
+
+
+def _duration(seconds: float) -> str:
+    """One unit, rounded down: `under a minute`, `12 min`, `3 h`, `2 d`."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return "under a minute"

@@ -1,0 +1,269 @@
+"""YAML and JSON text -> documents whose every value knows its line and column. Hostile text is refused, never expanded.
+
+Built from the parser's events with a stack of our own, since composing recurses: nesting, aliases and size are bounded
+as they come. Plain scalars are read as kubectl reads them (YAML 1.1, as go-yaml has it).
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from kubectl_sew.resource.findings import Finding, error
+from kubectl_sew.resource.scalars import read_plain, read_tagged
+
+LARGEST_DOCUMENT = 1 << 20
+LARGEST_FILE = 8 << 20
+MOST_VALUES = 50_000
+"""Values in one document, aliases expanded."""
+
+DEEPEST = 64
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TAGS = {f"tag:yaml.org,2002:{name}": name for name in ("str", "null", "bool", "int", "float", "map", "seq")}
+_MARKER = re.compile(r"^---(?=\s|$)", re.MULTILINE)
+_JSON_PAIR = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
+_UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
+
+
+@dataclass(slots=True)
+class Node:
+    """A value with its place (from 1). `value` is a scalar, a list of nodes, or a dict of nodes by key."""
+
+    value: Any
+    line: int
+    column: int
+    keys: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Where each key of a map stands."""
+    size: int = 1
+    height: int = 1
+
+    def plain(self) -> Any:
+        """The value without places; aliases become copies."""
+        if isinstance(self.value, dict):
+            return {key: each.plain() for key, each in self.value.items()}
+        if isinstance(self.value, list):
+            return [each.plain() for each in self.value]
+        return self.value
+
+    def place(self, path: tuple[str | int, ...], *, at_key: bool = False) -> tuple[int, int]:
+        """Line and column of what is at `path`, or of the last thing on the way that exists."""
+        node, place = self, (self.line, self.column)
+        for step in path:
+            inside = _inside(node, step)
+            if inside is None:
+                break
+            place = node.keys.get(str(step), (inside.line, inside.column)) if at_key else (inside.line, inside.column)
+            node = inside
+        return place
+
+
+class Refused(Exception):  # noqa: N818  (it ends the reading of one document, and never leaves this package)
+    """A document that cannot be read, with the finding that says so."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.message)
+        self.finding = finding
+
+
+def read_documents(text: str | bytes) -> tuple[list[Node], list[Finding]]:
+    """All documents of a file that can be read, and the findings for the others. No text raises anything."""
+    try:
+        decoded = _decode(text)
+    except Refused as refused:
+        return [], [refused.finding]
+    documents: list[Node] = []
+    findings: list[Finding] = []
+    for first_line, part in _split(decoded):
+        try:
+            documents += _Reader(first_line).read(part)
+        except Refused as refused:
+            findings.append(refused.finding)
+    return documents, findings
+
+
+def _inside(node: Node, step: str | int) -> Node | None:
+    if isinstance(node.value, dict):
+        return node.value.get(step)
+    if isinstance(node.value, list) and isinstance(step, int) and step < len(node.value):
+        return node.value[step]
+    return None
+
+
+def _decode(text: str | bytes) -> str:
+    raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    if len(raw) > LARGEST_FILE:
+        message = f"the file has {len(raw):,} bytes, and at most {LARGEST_FILE:,} are read"
+        raise _refuse("SEW003", message, "split it", 1, 1)
+    try:
+        decoded = raw.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as cause:
+        line, column = _line_of(raw[: cause.start].decode("utf-8", "replace"))
+        raise _refuse("SEW002", "the file is not UTF-8 text", "save it as UTF-8", line, column) from None
+    if unfit := _UNFIT.search(decoded):
+        line, column = _line_of(decoded[: unfit.start()])
+        message = f"the file holds the character U+{ord(unfit[0]):04X}, which YAML does not allow"
+        raise _refuse("SEW002", message, "take it out", line, column)
+    return decoded
+
+
+def _split(text: str) -> Iterator[tuple[int, str]]:
+    """The documents with the number of lines before each: one that cannot be read does not hide the next."""
+    start, lines = 0, 0
+    for end in (*(match.start() for match in _MARKER.finditer(text)), len(text)):
+        part = text[start:end]
+        if part.strip() and not part.lstrip().startswith("%"):
+            yield lines, part
+        lines += part.count("\n")
+        start = end
+
+
+def _line_of(before: str) -> tuple[int, int]:
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
+
+
+def _refuse(code: str, message: str, hint: str, line: int, column: int) -> Refused:
+    return Refused(error(code, message, hint, line=line, column=column))
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A map or list that is being read, and in a map the key whose value comes next."""
+
+    node: Node
+    anchor: str | None
+    key: str | None = None
+
+
+class _Reader:
+    """Builds the nodes of one part of a file, which begins after `skipped` lines."""
+
+    def __init__(self, skipped: int) -> None:
+        self._skipped = skipped
+        self._frames: list[_Frame] = []
+        self._anchors: dict[str, Node] = {}
+        self._values = 0
+        self._done: list[Node] = []
+
+    def read(self, part: str) -> list[Node]:
+        if len(part) > LARGEST_DOCUMENT:
+            message = f"a document has {len(part):,} characters, and at most {LARGEST_DOCUMENT:,} are read"
+            raise _refuse("SEW003", message, "split it", self._skipped + 1, 1)
+        try:
+            for event in yaml.parse(_join_pairs(part), Loader=_LOADER):
+                self._take(event)
+        except yaml.MarkedYAMLError as cause:
+            raise self._unreadable(cause) from None
+        except yaml.YAMLError as cause:
+            raise _refuse("SEW001", f"not YAML: {cause}"[:300], "", self._skipped + 1, 1) from None
+        return self._done
+
+    def _take(self, event: Any) -> None:
+        match event:
+            case yaml.AliasEvent():
+                self._add(self._aliased(event), event)
+            case yaml.ScalarEvent():
+                self._scalar(event)
+            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                self._begin(event)
+            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                self._end(event)
+            case yaml.DocumentStartEvent():
+                self._anchors, self._values = {}, 0
+
+    def _begin(self, event: Any) -> None:
+        self._check_tag(event)
+        if len(self._frames) >= DEEPEST:
+            raise self._at(event, "SEW003", f"values are nested more than {DEEPEST} deep", "no manifest needs that")
+        if self._expects_key():
+            raise self._at(event, "SEW001", "a map or list stands where a key is expected", "keys are text")
+        node = Node({} if isinstance(event, yaml.MappingStartEvent) else [], *self._place(event))
+        self._frames.append(_Frame(node, event.anchor))
+
+    def _end(self, event: Any) -> None:
+        frame = self._frames.pop()
+        if frame.anchor:
+            self._anchors[frame.anchor] = frame.node
+        self._add(frame.node, event)
+
+    def _scalar(self, event: Any) -> None:
+        self._check_tag(event)
+        if self._expects_key():
+            self._begin_pair(event, event.value)
+            return
+        plain = event.implicit[0] and not event.tag
+        value = read_plain(event.value) if plain else read_tagged(event.value, _TAGS.get(event.tag, "str"))
+        node = Node(value, *self._place(event))
+        if event.anchor:
+            self._anchors[event.anchor] = node
+        self._add(node, event)
+
+    def _begin_pair(self, event: Any, key: str) -> None:
+        frame = self._frames[-1]
+        if key in frame.node.keys:
+            first = frame.node.keys[key][0]
+            raise self._at(
+                event, "SEW004", f"the key `{_shown(key)}` stands twice in one map", f"first in line {first}"
+            )
+        frame.key = key
+        frame.node.keys[key] = self._place(event)
+
+    def _add(self, node: Node, event: Any) -> None:
+        """Puts a finished value where it belongs, and counts it with all that it holds."""
+        self._values += node.size if isinstance(event, yaml.AliasEvent) else 1
+        if self._values > MOST_VALUES or len(self._frames) + node.height > DEEPEST + 1:
+            raise self._at(event, "SEW003", f"a document of more than {MOST_VALUES:,} values", "split it")
+        if not self._frames:
+            self._done.append(node)
+            return
+        frame = self._frames[-1]
+        frame.node.size += node.size
+        frame.node.height = max(frame.node.height, node.height + 1)
+        if isinstance(frame.node.value, list):
+            frame.node.value.append(node)
+        elif frame.key is not None:
+            frame.node.value[frame.key] = node
+            frame.key = None
+
+    def _expects_key(self) -> bool:
+        return bool(self._frames) and isinstance(self._frames[-1].node.value, dict) and self._frames[-1].key is None
+
+    def _aliased(self, event: Any) -> Node:
+        if self._expects_key():
+            raise self._at(event, "SEW001", "an alias stands where a key is expected", "write the key out")
+        if (node := self._anchors.get(event.anchor)) is None:
+            raise self._at(event, "SEW001", f"the alias `*{_shown(event.anchor)}` names nothing before it", "")
+        return node
+
+    def _check_tag(self, event: Any) -> None:
+        if event.tag not in (None, "!") and event.tag not in _TAGS:
+            message = f"the tag `{_shown(event.tag)}` means nothing to Kubernetes"
+            raise self._at(event, "SEW001", message, "leave it out")
+
+    def _unreadable(self, cause: yaml.MarkedYAMLError) -> Refused:
+        mark = cause.problem_mark or cause.context_mark
+        line, column = (mark.line, mark.column) if mark else (0, 0)
+        message = f"not YAML: {cause.problem or cause.context or 'it cannot be read'}"
+        hint = "indent with blanks" if "\\t" in message else "check indentation, quotes and colons"
+        return _refuse("SEW001", message[:300], hint, line + 1 + self._skipped, column + 1)
+
+    def _place(self, event: Any) -> tuple[int, int]:
+        return event.start_mark.line + 1 + self._skipped, event.start_mark.column + 1
+
+    def _at(self, event: Any, code: str, message: str, hint: str) -> Refused:
+        return _refuse(code, message, hint, *self._place(event))
+
+
+def _join_pairs(text: str) -> str:
+    """JSON writes a character beyond U+FFFF as two escapes, which YAML refuses."""
+    return _JSON_PAIR.sub(lambda pair: "\\U%08x" % ord(_from_pair(pair[1], pair[2])), text)
+
+
+def _from_pair(high: str, low: str) -> str:
+    return bytes.fromhex(high + low).decode("utf-16-be")
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= 60 else text[:59] + "…"

@@ -1,0 +1,78 @@
+"""What validation finds: stable codes, a place, and what to do about it."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Severity = Literal["error", "warning"]
+
+CODES = {
+    "SEW001": "The file cannot be read as YAML or JSON",
+    "SEW002": "The file is not UTF-8 text, or holds characters that YAML does not allow",
+    "SEW003": "The file or a document is too large, nested too deeply, or holds too much",
+    "SEW004": "A key stands twice in one map",
+    "SEW005": "A document is not an object with `apiVersion` and `kind`",
+    "SEW006": "A field has the wrong type",
+    "SEW007": "A field is unknown",
+    "SEW008": "A required field is missing or empty",
+    "SEW009": "The `apiVersion` is not one that serves SecurityEventWebhooks",
+    "SEW010": "The name is not one that Kubernetes takes",
+    "SEW011": "Two webhooks have one name",
+    "SEW012": "The state is unknown",
+    "SEW013": "A variable has not exactly one of `value` and `valueFrom`, or not exactly one reference",
+    "SEW014": "A variable is set twice",
+    "SEW015": "The labels annotation holds something other than `key:value` pairs",
+    "SEW016": "The test event annotation names no sample event",
+    "SEW017": "No SecurityEventWebhook was found",
+    "SEW020": "The consumer is unknown",
+    "SEW021": "The consumer refuses the configuration: a variable is missing, empty or unusable",
+    "SEW022": "The configuration works, but something in it looks wrong",
+    "SEW030": "The query cannot be read",
+    "SEW031": "The query cannot be answered: an unknown key, or a value of the wrong type",
+    "SEW032": "The query can be answered, but something in it looks wrong",
+    "SEW040": "A Secret or ConfigMap that is referred to does not exist",
+    "SEW041": "A Secret or ConfigMap does not hold the key that is referred to",
+    "SEW042": "A value in a Secret or ConfigMap is not UTF-8 text",
+    "SEW043": "A Secret or ConfigMap cannot be read",
+    "SEW044": "Two Secrets, or two ConfigMaps, have one name",
+}
+"""Code -> what it stands for, in one line. Codes are never reused: scripts and dashboards name them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem. `line` and `column` count from 1; 0 where no place is known. The text holds no secret."""
+
+    code: str
+    severity: Severity
+    message: str
+    hint: str = ""
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    resource: str = ""
+    """The webhook's name, "" where it has none or the problem is about the file."""
+    excerpt: str = ""
+    """The query's line and below it a caret, for problems in a query."""
+
+    @property
+    def place(self) -> str:
+        """`file:line:column`, as far as known."""
+        return ":".join([self.file, *(str(each) for each in (self.line, self.column) if each)]) if self.file else ""
+
+    @property
+    def is_error(self) -> bool:
+        return self.severity == "error"
+
+    def __str__(self) -> str:
+        head = ": ".join(filter(None, (self.place, f"{self.severity} {self.code}", self.resource)))
+        return f"{head}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+
+
+def error(code: str, message: str, hint: str = "", **more: Any) -> Finding:
+    """An error; `more` are the finding's other fields."""
+    return Finding(code, "error", message, hint, **more)
+
+
+def warning(code: str, message: str, hint: str = "", **more: Any) -> Finding:
+    """A warning; `more` are the finding's other fields."""
+    return Finding(code, "warning", message, hint, **more)

@@ -1,0 +1,22 @@
+"""The labels annotation: `key:value` pairs that go into every payload."""
+
+
+def parse_labels(annotation: str) -> tuple[dict[str, str], list[str]]:
+    """The pairs, and what is wrong with the parts that are none; those are left out.
+
+    Pairs are separated by commas; the value is all after the first colon; blanks around a pair are trimmed, and empty
+    parts (a comma at the end) are nothing. A key given twice has its last value, as in Calico.
+    """
+    labels: dict[str, str] = {}
+    problems: list[str] = []
+    for part in filter(None, (each.strip() for each in annotation.split(","))):
+        key, colon, value = part.partition(":")
+        if not colon or not key.strip():
+            problems.append(f"`{_shown(part)}` is not a `key:value` pair")
+        else:
+            labels[key.strip()] = value.strip()
+    return labels, problems
+
+
+def _shown(part: str) -> str:
+    return part if len(part) <= 60 else part[:59] + "…"

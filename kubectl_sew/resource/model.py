@@ -1,0 +1,168 @@
+"""A SecurityEventWebhook as frozen data, and its way from and to the API's object."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from kubectl_sew.event import read_time
+from kubectl_sew.resource.conditions import Condition
+
+GROUP = "projectcalico.org"
+API_VERSIONS = ("projectcalico.org/v3", "crd.projectcalico.org/v1")
+"""Where the kind is served: the first one, or the second beside Calico's aggregated API server."""
+
+KIND = "SecurityEventWebhook"
+PLURAL = "securityeventwebhooks"
+SECRETS_NAMESPACE = "tigera-intrusion-detection"
+"""Where Calico keeps the Secrets and ConfigMaps that webhooks refer to."""
+
+LABELS_ANNOTATION = "webhooks.projectcalico.org/labels"
+TEST_EVENT_ANNOTATION = "webhooks.projectcalico.org/testEvent"
+TEST_RESULT_ANNOTATION = "webhooks.projectcalico.org/testResult"
+DEFAULT_TEST_EVENT = "waf"
+
+
+class State(Enum):
+    """What a webhook does with events."""
+
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"
+    DEBUG = "Debug"
+    TEST = "Test"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A key of a Secret or a ConfigMap (`kind`) in the Secrets' namespace."""
+
+    kind: str
+    name: str
+    key: str
+    optional: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}, key {self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigVar:
+    """One variable. A value may be a secret, so `repr` does not show it."""
+
+    name: str
+    value: str | Reference = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """One SecurityEventWebhook. `consumer` as written, Calico's other spelling included; `created` in epoch seconds."""
+
+    name: str
+    consumer: str
+    state: State
+    query: str
+    config: tuple[ConfigVar, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict, repr=False)  # kubectl keeps the last config there
+    generation: int = 0
+    uid: str = ""
+    resource_version: str = ""
+    created: float | None = None
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def labels_text(self) -> str:
+        """The labels annotation as written: see `parse_labels`."""
+        return self.annotations.get(LABELS_ANNOTATION, "")
+
+    @property
+    def test_event(self) -> str:
+        """The type of the sample that state Test sends."""
+        return self.annotations.get(TEST_EVENT_ANNOTATION, "").strip() or DEFAULT_TEST_EVENT
+
+    @property
+    def test_result(self) -> str:
+        """What the last test gave; "" before the first."""
+        return self.annotations.get(TEST_RESULT_ANNOTATION, "")
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """All Secrets' and ConfigMaps' keys that the configuration refers to."""
+        return tuple(each.value for each in self.config if isinstance(each.value, Reference))
+
+    @classmethod
+    def from_object(cls, obj: Mapping[str, Any]) -> "Webhook":
+        """Reads an object that `check_structure` finds valid; in any other, what cannot be read is left empty.
+
+        An unreadable state becomes Disabled, so that nothing is ever sent for it.
+        """
+        metadata, spec, status = _map(obj.get("metadata")), _map(obj.get("spec")), obj.get("status")
+        generation = metadata.get("generation")
+        return cls(
+            name=_text(metadata.get("name")),
+            consumer=_text(spec.get("consumer")),
+            state=_state(spec.get("state")),
+            query=_text(spec.get("query")),
+            config=tuple(_variable(each) for each in _list(spec.get("config")) if isinstance(each, Mapping)),
+            annotations={_text(k): _text(v) for k, v in _map(metadata.get("annotations")).items()},
+            generation=generation if isinstance(generation, int) else 0,
+            uid=_text(metadata.get("uid")),
+            resource_version=_text(metadata.get("resourceVersion")),
+            created=read_time(metadata.get("creationTimestamp")),
+            conditions=tuple(Condition.from_object(each) for each in _list(status) if isinstance(each, Mapping)),
+        )
+
+
+def to_object(webhook: Webhook, api_version: str = API_VERSIONS[0]) -> dict[str, Any]:
+    """The manifest that makes this webhook: what a person writes, without what the server adds."""
+    metadata: dict[str, Any] = {"name": webhook.name}
+    if webhook.annotations:
+        metadata["annotations"] = dict(webhook.annotations)
+    spec = {
+        "consumer": webhook.consumer,
+        "state": webhook.state.value,
+        "query": webhook.query,
+        "config": [_variable_object(each) for each in webhook.config],
+    }
+    return {"apiVersion": api_version, "kind": KIND, "metadata": metadata, "spec": spec}
+
+
+REFERENCE_KINDS = {"secretKeyRef": "Secret", "configMapKeyRef": "ConfigMap"}
+"""The field of `valueFrom` -> the kind of object that it refers to."""
+
+
+def _variable_object(variable: ConfigVar) -> dict[str, Any]:
+    if isinstance(variable.value, str):
+        return {"name": variable.name, "value": variable.value}
+    reference = variable.value
+    source = next(name for name, kind in REFERENCE_KINDS.items() if kind == reference.kind)
+    target: dict[str, Any] = {"name": reference.name, "key": reference.key}
+    if reference.optional:
+        target["optional"] = True
+    return {"name": variable.name, "valueFrom": {source: target}}
+
+
+def _variable(obj: Mapping[str, Any]) -> ConfigVar:
+    source = _map(obj.get("valueFrom"))
+    for name, kind in REFERENCE_KINDS.items():
+        if isinstance(source.get(name), Mapping):
+            target = source[name]
+            optional = target.get("optional") is True
+            reference = Reference(kind, _text(target.get("name")), _text(target.get("key")), optional)
+            return ConfigVar(_text(obj.get("name")), reference)
+    return ConfigVar(_text(obj.get("name")), _text(obj.get("value")))
+
+
+def _state(value: Any) -> State:
+    return next((each for each in State if each.value == value), State.DISABLED)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _map(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,57 @@
+"""What a webhook's references to Secrets and ConfigMaps stand for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kubectl_sew.resource.findings import Finding, error
+from kubectl_sew.resource.model import ConfigVar, Reference, Webhook
+
+Objects = Mapping[str, Mapping[str, bytes]]
+"""Secrets or ConfigMaps of the one namespace: name -> key -> value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """A variable whose reference leads nowhere; it is not in the configuration then."""
+
+    variable: str
+    finding: Finding
+
+
+def resolve(webhook: Webhook, secrets: Objects, config_maps: Objects) -> tuple[dict[str, str], list[Unresolved]]:
+    """The variables with their values (secrets!), and the references that lead nowhere, none of which shows a value.
+
+    A missing object or key leaves the variable unset, and is no problem where the reference is optional.
+    """
+    config: dict[str, str] = {}
+    problems: list[Unresolved] = []
+    for variable in webhook.config:
+        if isinstance(variable.value, str):
+            config[variable.name] = variable.value
+            continue
+        found = _look_up(variable, variable.value, secrets if variable.value.kind == "Secret" else config_maps)
+        if isinstance(found, str):
+            config[variable.name] = found
+        elif found:
+            problems.append(found)
+    return config, problems
+
+
+def _look_up(variable: ConfigVar, reference: Reference, objects: Objects) -> str | Unresolved | None:
+    what = f"{reference.kind} `{reference.name}`"
+    if (held := objects.get(reference.name)) is None:
+        return _missing(variable, reference, "SEW040", f"{what} does not exist", "create it in the Secrets' namespace")
+    if (value := held.get(reference.key)) is None:
+        keys = ", ".join(f"`{each}`" for each in sorted(held)[:20]) or "no key at all"
+        return _missing(variable, reference, "SEW041", f"{what} has no key `{reference.key}`", f"it holds {keys}")
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        message = f"variable `{variable.name}`: key `{reference.key}` of {what} is not UTF-8 text"
+        return Unresolved(variable.name, error("SEW042", message, "store text there"))
+
+
+def _missing(variable: ConfigVar, reference: Reference, code: str, message: str, hint: str) -> Unresolved | None:
+    if reference.optional:
+        return None
+    return Unresolved(variable.name, error(code, f"variable `{variable.name}`: {message}", hint))
