@@ -78,7 +78,8 @@ class Poller:
     def poll(self, now: float) -> bool:
         """Read one page for each reader; True where nothing more can be read now. Raises SourceError, StoreError."""
         done = [self._poll_common(now)]
-        done += [self._poll_own(name, now) for name in self._subscriptions if own_reader(name) in self._positions]
+        if COMMON in self._positions:
+            done += [self._poll_own(name, now) for name in self._subscriptions if own_reader(name) in self._positions]
         return all(done)
 
     def _poll_common(self, now: float) -> bool:

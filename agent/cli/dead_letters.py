@@ -1,0 +1,112 @@
+"""`sew-agent dead-letters`: read, replay or purge what could not be delivered."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent.cli.options import beside, output_option, print_json, state_option
+from agent.status import table
+from agent.store.base import DeadLetter
+from kubectl_sew.consumers.text import as_date, line
+from kubectl_sew.errors import SewError
+
+COLUMNS = {
+    "NUMBER": "number",
+    "WEBHOOK": "webhook",
+    "EVENT": "event",
+    "DIED": "diedAt",
+    "ATTEMPTS": "attempts",
+    "REASON": "reason",
+    "DETAIL": "detail",
+}
+
+
+@click.group("dead-letters")
+def dead_letters() -> None:
+    """What could not be delivered: list, show, replay or purge it, also beside a running agent."""
+
+
+@dead_letters.command("list")
+@state_option
+@click.option("--webhook", help="Only those of this webhook.")
+@output_option
+def list_command(state: Path, webhook: str | None, output: str | None) -> None:
+    """All dead letters, oldest first."""
+    with beside(state) as store:
+        found = [_row(each) for each in store.dead_letters(webhook)]
+    if output:
+        print_json(found)
+    else:
+        click.echo(table(found, COLUMNS) if found else "no dead letters")
+
+
+@dead_letters.command()
+@state_option
+@click.argument("number", type=int)
+@output_option
+def show(state: Path, number: int, output: str | None) -> None:
+    """One dead letter with its event."""
+    with beside(state) as store:
+        found = next((each for each in store.dead_letters() if each.number == number), None)
+    if found is None:
+        raise SewError(f"there is no dead letter {number} in {state}; `sew-agent dead-letters list` names them")
+    row = _row(found)
+    if output:
+        print_json(row | {"document": found.event.fields()})
+        return
+    for heading, key in COLUMNS.items():
+        click.echo(f"{heading.lower()}: {row[key]}")
+    click.echo(f"delivery id: {found.delivery_id}")
+    print_json(found.event.fields())
+
+
+@dead_letters.command()
+@state_option
+@click.argument("numbers", type=int, nargs=-1)
+@click.option("--webhook", help="Those of this webhook.")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+def replay(state: Path, numbers: tuple[int, ...], webhook: str | None, everything: bool) -> None:
+    """Send dead letters again, with the same id; a running agent takes them up within 2 s."""
+    chosen = _chosen(numbers, webhook, everything)
+    with beside(state) as store:
+        click.echo(f"{_count(store.replay(chosen, webhook))} replayed")
+
+
+@dead_letters.command()
+@state_option
+@click.argument("numbers", type=int, nargs=-1)
+@click.option("--webhook", help="Those of this webhook.")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+def purge(state: Path, numbers: tuple[int, ...], webhook: str | None, everything: bool) -> None:
+    """Give dead letters up: they count as dropped."""
+    chosen = _chosen(numbers, webhook, everything)
+    with beside(state) as store:
+        click.echo(f"{_count(store.purge(chosen, webhook))} purged")
+
+
+def _chosen(numbers: Sequence[int], webhook: str | None, everything: bool) -> Sequence[int] | None:
+    """The numbers; None for all (of a webhook)."""
+    if not (numbers or webhook or everything):
+        raise click.UsageError("name dead letters by number, or give --webhook NAME or --all")
+    return numbers or None
+
+
+def _count(number: int) -> str:
+    return f"{number} dead letter{'' if number == 1 else 's'}"
+
+
+def _row(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "number": letter.number,
+        "webhook": letter.webhook,
+        "deliveryId": letter.delivery_id,
+        "event": line(letter.event.id, 80),
+        "diedAt": as_date(float(int(letter.died_at))),
+        "ageSeconds": round(time.time() - letter.died_at),
+        "attempts": letter.attempts,
+        "reason": letter.reason,
+        "detail": letter.detail,
+    }

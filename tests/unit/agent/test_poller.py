@@ -1,0 +1,226 @@
+"""Readers: which webhook is read for from where, and that nothing is skipped on the way."""
+
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from agent.poller import COMMON, Poller, own_reader
+from agent.sources.base import Arrival, Note, Subscription
+from agent.sources.ndjson import NdjsonFile
+from agent.store.base import Intake, Taken
+from kubectl_sew.query import ANY, parse
+
+EVERYTHING = parse("type = * OR NOT type = *")
+
+
+class Shelf:
+    """The part of a store that the poller uses: pairs are known, and a webhook's room may be used up."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+        self.pairs: list[tuple[str, str]] = []
+        self.debugged: list[tuple[str, str]] = []
+        self.room: dict[str, int] = {}
+
+    def positions(self) -> dict[str, str]:
+        return dict(self.kept)
+
+    def drop_reader(self, reader: str) -> None:
+        self.kept.pop(reader, None)
+
+    def take_in(self, intake: Intake) -> Taken:
+        pairs = [(name, owed.event.id) for owed in intake.owed for name in owed.webhooks]
+        new = [pair for pair in pairs if pair not in self.pairs]
+        full = frozenset(name for name, _ in new if self.room.get(name, 10**9) < len(new) + len(self.of(name)))
+        if full:
+            return Taken(0, 0, full)
+        self.pairs += new
+        self.debugged += [(name, owed.event.id) for owed in intake.owed for name in owed.debug]
+        self.kept.update(intake.positions)
+        return Taken(len(new), len(pairs) - len(new))
+
+    def of(self, webhook: str) -> list[str]:
+        return [event for name, event in self.pairs if name == webhook]
+
+
+class Witness:
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.full: set[str] = set()
+
+    def noted(self, notes: Sequence[Note]) -> None:
+        self.notes += [note.text for note in notes]
+
+    def took(self, arrivals: Sequence[Arrival], taken: Taken) -> None:
+        """Nothing to witness."""
+
+    def no_room(self, webhooks: Collection[str]) -> None:
+        self.full |= set(webhooks)
+
+
+class Setting:
+    """A file of events, and a poller that can be restarted over the same store."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.shelf, self.witness = path, Shelf(), Witness()
+        self.now = 0.0
+        self.source = NdjsonFile(path, ANY)
+        self.start()
+
+    def start(self) -> None:
+        self.source.close()
+        self.source = NdjsonFile(self.path, ANY)
+        self.poller = Poller(self.source, self.shelf, self.witness, page_size=4, pause=5.0)  # type: ignore[arg-type]
+
+    def write(self, *numbers: int) -> None:
+        with self.path.open("a") as file:
+            file.writelines(json.dumps({"id": number, "type": "waf"}) + "\n" for number in numbers)
+
+    def serve(self, *names: str, debug: Collection[str] = ()) -> None:
+        self.poller.serve({name: Subscription(name, EVERYTHING) for name in names}, debug)
+
+    def drain(self) -> None:
+        for _ in range(100):
+            if self.poller.poll(self.now):
+                return
+        raise AssertionError("the poller never came to the end")
+
+
+@pytest.fixture
+def setting(tmp_path: Path) -> Iterator[Setting]:
+    path = tmp_path / "events"
+    path.touch()
+    made = Setting(path)
+    yield made
+    made.source.close()
+
+
+def ids(*numbers: int) -> list[str]:
+    return [str(number) for number in numbers]
+
+
+def test_one_reader_serves_every_webhook(setting: Setting) -> None:
+    setting.serve("a", "b")
+    setting.write(*range(10))
+    setting.drain()
+    assert setting.shelf.of("a") == setting.shelf.of("b") == ids(*range(10))
+    assert list(setting.shelf.kept) == [COMMON]
+
+
+def test_a_restart_reads_nothing_twice_and_nothing_less(setting: Setting) -> None:
+    setting.serve("a")
+    setting.write(1, 2)
+    setting.drain()
+    setting.start()
+    setting.serve("a")
+    setting.write(3)
+    setting.drain()
+    assert setting.shelf.of("a") == ids(1, 2, 3)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_new_webhook_reads_from_the_beginning_and_joins_the_others(setting: Setting, *, restart: bool) -> None:
+    setting.serve("a")
+    setting.write(*range(10))
+    setting.drain()
+    setting.poller.begin({"b"}, 0.0)
+    if restart:
+        setting.start()
+    setting.serve("a", "b")
+    setting.drain()
+    assert setting.shelf.of("b") == ids(*range(10))
+    assert list(setting.shelf.kept) == [COMMON]
+
+
+def test_a_webhook_that_is_enabled_goes_on_where_the_source_stands(setting: Setting) -> None:
+    setting.serve("a")
+    setting.write(1)
+    setting.drain()
+    setting.poller.detach({"b"})
+    setting.serve("a", "b")
+    setting.write(2)
+    setting.drain()
+    assert setting.shelf.of("b") == ids(2)
+
+
+def test_a_webhook_that_left_misses_nothing_when_it_comes_back(setting: Setting) -> None:
+    setting.serve("a", "b")
+    setting.write(1)
+    setting.drain()
+    setting.poller.leave({"b"}, 0.0)
+    setting.serve("a")
+    setting.write(2)
+    setting.drain()
+    setting.start()
+    setting.serve("a", "b")
+    setting.write(3)
+    setting.drain()
+    assert setting.shelf.of("b") == ids(1, 2, 3)
+
+
+def test_a_webhook_without_room_waits_alone_and_catches_up(setting: Setting) -> None:
+    setting.shelf.room["b"] = 3
+    setting.serve("a", "b")
+    setting.write(*range(10))
+    for _ in range(10):
+        setting.poller.poll(0.0)
+    assert setting.shelf.of("a") == ids(*range(10))
+    assert setting.shelf.of("b") == []
+    assert setting.witness.full == {"b"}
+    assert own_reader("b") in setting.shelf.kept
+    setting.shelf.room.clear()
+    setting.now = 10.0
+    setting.drain()
+    assert setting.shelf.of("b") == ids(*range(10))
+
+
+def test_one_that_waits_for_room_is_not_tried_before_its_pause_is_over(setting: Setting) -> None:
+    setting.shelf.room["b"] = 0
+    setting.serve("b")
+    setting.write(1)
+    setting.poller.poll(0.0)
+    setting.poller.poll(0.0)
+    setting.shelf.room.clear()
+    setting.poller.poll(4.9)
+    assert setting.shelf.of("b") == []
+    setting.poller.poll(5.1)
+    assert setting.shelf.of("b") == ids(1)
+
+
+def test_debug_webhooks_are_counted_and_owed_nothing(setting: Setting) -> None:
+    setting.serve("a", "b", debug={"b"})
+    setting.write(1)
+    setting.drain()
+    assert setting.shelf.of("b") == []
+    assert setting.shelf.debugged == [("b", "1")]
+
+
+def test_a_bad_line_is_told_once_however_many_readers_pass_it(setting: Setting) -> None:
+    setting.serve("a")
+    setting.path.write_text("oops\n")
+    setting.drain()
+    setting.poller.begin({"b"}, 0.0)
+    setting.serve("a", "b")
+    setting.drain()
+    assert len(setting.witness.notes) == 1
+
+
+def test_the_position_moves_on_without_any_webhook(setting: Setting) -> None:
+    setting.write(1)
+    setting.drain()
+    setting.serve("a")
+    setting.write(2)
+    setting.drain()
+    assert setting.shelf.of("a") == ids(2)
+
+
+def test_positions_are_written_only_where_they_moved(setting: Setting) -> None:
+    setting.serve("a")
+    setting.drain()
+    written: list[Intake] = []
+    take_in: Callable[[Intake], Taken] = setting.shelf.take_in
+    setting.shelf.take_in = lambda intake: written.append(intake) or take_in(intake)  # type: ignore[func-returns-value,method-assign]
+    setting.drain()
+    assert written == []
