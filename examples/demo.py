@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
 
-from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event, delivery_id
 from kubectl_sew.query import CALICO, compile_matcher, parse
-from kubectl_sew.resource import Webhook, load_manifests, parse_labels
+from kubectl_sew.resource import Webhook, load_manifests
 from tests import receivers
-from tests.servers.alertmanager import Alertmanager, Unavailable
+from tests.servers.alertmanager import NoAlertmanager, alertmanager, find
 
 EXAMPLES = Path(__file__).parent
 EVENTS = EXAMPLES / "events.ndjson"
@@ -38,11 +38,9 @@ class Place:
     address: str
     url: str
     received: Callable[[], Counter[str]]
-    """How often each delivery was received; Alertmanager merges what is sent twice."""
+    """Delivery id -> how often it was received; Alertmanager merges what is sent twice."""
     show: Callable[[], str]
     """One thing that was received, in a line."""
-    key: Callable[[Webhook, Event], str] = lambda webhook, event: delivery_id(webhook.name, event)
-    """What tells one delivery from another at this receiver."""
 
 
 def main() -> int:
@@ -50,8 +48,7 @@ def main() -> int:
         places = list(_places(stack))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kubectl-sew-demo-")))
         webhooks = _write_webhooks(folder / "webhooks", places)
-        keys = {place.webhook: place.key for place in places}
-        owed = {webhook.name: _owed(webhook, keys[webhook.name]) for webhook in webhooks}
+        owed = {webhook.name: _owed(webhook) for webhook in webhooks}
         total = sum(map(len, owed.values()))
         print(f"{_count_events()} events in {EVENTS.relative_to(EXAMPLES.parent)}; {total} deliveries owed:")
         for webhook in webhooks:
@@ -89,9 +86,8 @@ def _places(stack: ExitStack) -> Iterator[Place]:
         "slack-urgent",
         "https://hooks.slack.com",
         slack.url,
-        lambda: slack.ids(lambda request: request.body.decode()),
+        lambda: slack.ids(lambda request: request.json()["blocks"][0]["block_id"]),
         lambda: slack.accepted[0].json()["text"],
-        _slack_body,
     )
     generic = stack.enter_context(receivers.generic())
     yield Place(
@@ -106,17 +102,23 @@ def _places(stack: ExitStack) -> Iterator[Place]:
 
 def _alertmanager(stack: ExitStack) -> Iterator[Place]:
     try:
-        alertmanager = stack.enter_context(Alertmanager())
-    except Unavailable as error:
+        url = stack.enter_context(alertmanager(find(install=True)))
+    except NoAlertmanager as error:
         print(f"Without Alertmanager: {error}\n")
         return
     yield Place(
         "on-call",
         "http://alertmanager.monitoring.svc:9093",
-        alertmanager.url,
-        lambda: Counter(alert["labels"]["delivery_id"] for alert in alertmanager.alerts()),
-        lambda: json.dumps(alertmanager.alerts()[0]["labels"]),
+        url,
+        lambda: Counter(alert["labels"]["delivery_id"] for alert in _alerts(url)),
+        lambda: _alerts(url)[0]["annotations"]["summary"],
     )
+
+
+def _alerts(url: str) -> list[dict[str, dict[str, str]]]:
+    with build_opener(ProxyHandler({})).open(f"{url}/api/v2/alerts", timeout=10) as answer:
+        alerts: list[dict[str, dict[str, str]]] = json.load(answer)
+        return alerts
 
 
 def _write_webhooks(folder: Path, places: list[Place]) -> list[Webhook]:
@@ -134,19 +136,12 @@ def _write_webhooks(folder: Path, places: list[Place]) -> list[Webhook]:
     return webhooks
 
 
-def _slack_body(webhook: Webhook, event: Event) -> str:
-    """A message holds no id, so it is known by its text."""
-    labels, _ = parse_labels(webhook.labels)
-    requests = CONSUMERS["Slack"].render(event, labels, {"url": "https://hooks.slack.com/"}, now=0, delivery_id="")
-    return requests[0].body.decode()
-
-
-def _owed(webhook: Webhook, key: Callable[[Webhook, Event], str]) -> set[str]:
-    """What the webhook's receiver must get, found without the agent."""
+def _owed(webhook: Webhook) -> set[str]:
+    """The ids of what the webhook's receiver must get, found without the agent."""
     matches = compile_matcher(parse(webhook.query), CALICO)
     documents = (json.loads(line) for line in EVENTS.open())
     now = time.time()
-    return {key(webhook, Event("", doc["_id"], doc)) for doc in documents if matches(doc, now)}
+    return {delivery_id(webhook.name, Event("", doc["_id"], doc)) for doc in documents if matches(doc, now)}
 
 
 def _count_events() -> int:
