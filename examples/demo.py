@@ -141,7 +141,7 @@ def _owed(webhook: Webhook) -> set[str]:
     matches = compile_matcher(parse(webhook.query), CALICO)
     documents = (json.loads(line) for line in EVENTS.open())
     now = time.time()
-    return {delivery_id(webhook.name, Event("", doc["_id"], doc)) for doc in documents if matches(doc, now)}
+    return {delivery_id(webhook.name, Event("", doc["id"], doc)) for doc in documents if matches(doc, now)}
 
 
 def _count_events() -> int:

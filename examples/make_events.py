@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from kubectl_sew.event import META_KEYS
 from kubectl_sew.samples import SAMPLE_TYPES, sample
 
 START = 1_767_225_600  # 2026-01-01T00:00:00Z
@@ -20,13 +21,17 @@ def events(count: int, seed: int = 1) -> Iterator[dict[str, Any]]:
     kinds = [*SAMPLE_TYPES, "waf", "waf"]
     for number in range(count):
         kind = chance.choice(kinds)
-        yield samples[kind] | _particulars(number, count, chance)
+        yield _without_meta(samples[kind]) | _particulars(number, count, chance)
+
+
+def _without_meta(event: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in event.items() if name not in META_KEYS}
 
 
 def _particulars(number: int, count: int, chance: random.Random) -> dict[str, Any]:
     workload = chance.choice(WORKLOADS)
     return {
-        "_id": f"event-{number:06d}",
+        "id": f"event-{number:06d}",
         "time": START + number * 86_400 // count,
         "severity": chance.randint(90, 100) if chance.random() < 1 / 30 else chance.randint(10, 85),
         "source_namespace": chance.choice(NAMESPACES),
