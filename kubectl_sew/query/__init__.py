@@ -1,22 +1,17 @@
 """The query language: which security events a webhook selects.
 
-One meaning, told three ways: as Elasticsearch DSL (`to_dsl`), as a predicate over an event (`compile_matcher`), in plain
-words (`explain`). Pure: the standard library and parsimonious only; no network, no clock, no files, nothing of the
-command line or the agent. Names are imported when they are first used: the commands that need no parser start without one.
+One meaning, told three ways: as Elasticsearch DSL (`to_dsl`), as a predicate over an event (`compile_matcher`), in
+plain words (`explain`). Pure: the standard library and parsimonious only; no network, no clock, no files, nothing of
+the command line or the agent.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from kubectl_sew.query.ast import Node
-    from kubectl_sew.query.elasticsearch import to_dsl
-    from kubectl_sew.query.errors import Problem, QueryError, Span, locate
-    from kubectl_sew.query.explain import explain
-    from kubectl_sew.query.fields import ANY, CALICO, Field, FieldSet, FieldType
-    from kubectl_sew.query.matcher import compile_matcher
-    from kubectl_sew.query.parser import parse
-    from kubectl_sew.query.validate import validate
+from kubectl_sew.query.ast import Node
+from kubectl_sew.query.elasticsearch import to_dsl
+from kubectl_sew.query.errors import Problem, QueryError, Span, locate
+from kubectl_sew.query.explain import explain
+from kubectl_sew.query.fields import ANY, CALICO, Field, FieldSet, FieldType
+from kubectl_sew.query.matcher import compile_matcher
+from kubectl_sew.query.validate import validate
 
 __all__ = [
     "ANY",
@@ -36,28 +31,9 @@ __all__ = [
     "validate",
 ]
 
-_HOME = {
-    "ANY": "fields",
-    "CALICO": "fields",
-    "Field": "fields",
-    "FieldSet": "fields",
-    "FieldType": "fields",
-    "Node": "ast",
-    "Problem": "errors",
-    "QueryError": "errors",
-    "Span": "errors",
-    "compile_matcher": "matcher",
-    "locate": "errors",
-    "parse": "parser",
-    "to_dsl": "elasticsearch",
-}
 
+def parse(text: str) -> Node:
+    """The tree of a query; the empty text gives a tree that selects everything. Raises QueryError."""
+    from kubectl_sew.query.parser import parse as parse_now  # noqa: PLC0415  # loads parsimonious: 30 ms for who parses
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME.get(name, name)}"), name)
-    globals()[name] = (
-        value  # also over the sub-module of the same name (explain, validate), which the import has just set
-    )
-    return value
+    return parse_now(text)

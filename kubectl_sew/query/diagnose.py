@@ -1,7 +1,7 @@
 """What is wrong with a run of tokens that the grammar refuses: the first token that cannot stand where it stands.
 
-Reads the tokens once, with the state of what may come next; after a problem it goes on behind the next AND or OR, so that
-independent problems are all found.
+Reads the tokens once, with the state of what may come next; after a problem it goes on behind the next AND or OR, so
+that independent problems are all found.
 """
 
 from enum import Enum

@@ -48,13 +48,14 @@ def _grammar() -> TokenGrammar:
 
 def _check(text: str, node: ast.Node) -> None:
     depth = ast.depth(node)
-    problems = []
+    problems = [
+        Problem(f"a key has at most {MAX_KEY_PARTS} parts between dots", leaf.key.span)
+        for leaf in ast.leaves(node)
+        if leaf.key.name.count(".") >= MAX_KEY_PARTS
+    ]
     if depth > MAX_DEPTH:
         message = f"the query is {depth} levels deep once translated; at most {MAX_DEPTH} are allowed"
         problems.append(Problem(message, Span(0, len(text)), "write it flatter: AND of ORs, or OR of ANDs"))
-    for leaf in ast.leaves(node):
-        if leaf.key.name.count(".") >= MAX_KEY_PARTS:
-            problems.append(Problem(f"a key has at most {MAX_KEY_PARTS} parts between dots", leaf.key.span))
     if problems:
         raise QueryError(text, problems)
 
@@ -68,9 +69,10 @@ class _Tree(NodeVisitor):  # type: ignore[misc]  # parsimonious has no types
     def _span(self, match: Match) -> Span:
         return Span(self.tokens[match.start].start, self.tokens[match.end - 1].end)
 
-    def visit_query(self, match: Match, children: list[Any]) -> ast.Node:
+    def visit_query(self, _: Match, children: list[Any]) -> ast.Node:
         (found,) = children
-        return found[0] if found else ast.Everything()
+        node: ast.Node = found[0] if found else ast.Everything()
+        return node
 
     def visit_disjunction(self, match: Match, children: list[Any]) -> ast.Node:
         first, more = children
@@ -84,11 +86,12 @@ class _Tree(NodeVisitor):  # type: ignore[misc]  # parsimonious has no types
         negations, node = children
         return ast.negation(node, self._span(match)) if len(negations) % 2 else node
 
-    def visit_primary(self, match: Match, children: list[Any]) -> ast.Node:
+    def visit_primary(self, _: Match, children: list[ast.Node]) -> ast.Node:
         return children[0]
 
-    def visit_bracketed(self, match: Match, children: list[Any]) -> ast.Node:
-        return children[1]
+    def visit_bracketed(self, _: Match, children: list[Any]) -> ast.Node:
+        node: ast.Node = children[1]
+        return node
 
     def visit_comparison(self, match: Match, children: list[Any]) -> ast.Node:
         key, _, value = children
@@ -103,12 +106,12 @@ class _Tree(NodeVisitor):  # type: ignore[misc]  # parsimonious has no types
     def visit_emptiness(self, match: Match, children: list[Any]) -> ast.Node:
         return ast.Empty(children[0], self._span(match))
 
-    def visit_key(self, match: Match, children: list[Any]) -> ast.Key:
+    def visit_key(self, match: Match, _: list[Any]) -> ast.Key:
         return ast.Key(self.tokens[match.start].text, self._span(match))
 
-    def visit_value(self, match: Match, children: list[Any]) -> ast.Literal:
+    def visit_value(self, match: Match, _: list[Any]) -> ast.Literal:
         token = self.tokens[match.start]
         return ast.Literal(token.text, token.type == "number", self._span(match))
 
-    def generic_visit(self, match: Match, children: list[Any]) -> Any:
+    def generic_visit(self, _: Match, children: list[Any]) -> Any:
         return children

@@ -49,7 +49,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """All tokens, the last of type `end`, and the problems of single tokens (which are read as what they seem to be)."""
+    """All tokens, the last of type `end`, and the problems of single tokens (read as what they seem to be)."""
 
     tokens: list[Token]
     problems: list[Problem]

@@ -1,0 +1,111 @@
+"""A query as Elasticsearch DSL. No client, no network."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from kubectl_sew.query.ast import And, Comparison, Empty, Everything, Leaf, Membership, Node, Not, Operator, Or
+from kubectl_sew.query.fields import Field, FieldSet, FieldType
+from kubectl_sew.query.interpret import Typed, by_type, concrete, fitting, interval, tick_of
+from kubectl_sew.query.validate import require_valid
+from kubectl_sew.query.values import SECOND, Moment, Network, Pattern
+
+Dsl = dict[str, Any]
+_BOUNDS = {Operator.LESS: "lt", Operator.AT_MOST: "lte", Operator.GREATER: "gt", Operator.AT_LEAST: "gte"}
+_ESCAPE = str.maketrans({"*": "\\*", "?": "\\?", "\\": "\\\\"})
+
+
+def to_dsl(node: Node, fields: FieldSet) -> Dsl:
+    """What goes under `query` in a search. Raises QueryError where `validate` finds errors."""
+    require_valid(node, fields)
+    return _node(node, fields)
+
+
+def _node(node: Node, fields: FieldSet) -> Dsl:
+    if isinstance(node, Everything):
+        return {"match_all": {}}
+    if isinstance(node, And):
+        return {"bool": {"filter": [_node(child, fields) for child in node.children]}}
+    if isinstance(node, Or):
+        return _any([_node(child, fields) for child in node.children])
+    if isinstance(node, Not):
+        return _not(_node(node.child, fields))
+    return _leaf(node, fields)
+
+
+def _any(queries: list[Dsl]) -> Dsl:
+    return queries[0] if len(queries) == 1 else {"bool": {"should": queries, "minimum_should_match": 1}}
+
+
+def _not(query: Dsl) -> Dsl:
+    return {"bool": {"must_not": [query]}}
+
+
+def _leaf(leaf: Leaf, fields: FieldSet) -> Dsl:
+    if isinstance(leaf, Membership):
+        query = _membership(leaf, fields.for_set(leaf.key.name))
+        return _not(query) if leaf.negated else query
+    field = fields.get(leaf.key.name)
+    assert field is not None  # noqa: S101  # `require_valid` has refused unknown keys
+    if isinstance(leaf, Empty):
+        return _not({"exists": {"field": field.path}})
+    query = _comparison(leaf, concrete(field, leaf.value, ordered=leaf.operator.orders))
+    return _not(query) if leaf.operator is Operator.NOT_EQUAL else query
+
+
+def _comparison(leaf: Comparison, field: Field) -> Dsl:
+    value = fitting(field, leaf.value)
+    if isinstance(value, Moment):
+        return _time(field, leaf.operator, value)
+    if leaf.operator in _BOUNDS:
+        return {"range": {field.path: {_BOUNDS[leaf.operator]: _plain(value)}}}
+    return {"term": {field.path: _plain(value)}}
+
+
+def _membership(leaf: Membership, field: Field | None) -> Dsl:
+    if field is None:
+        return {"match_none": {}}
+    return _any([query for own, values in by_type(field, leaf.members) for query in _members(own, values)])
+
+
+def _members(field: Field, values: list[Typed]) -> list[Dsl]:
+    if field.type is FieldType.TIME:
+        return [_time(field, Operator.EQUAL, value) for value in values if isinstance(value, Moment)]
+    exact = [_plain(value) for value in values if not isinstance(value, Pattern)]
+    terms: list[Dsl] = [{"terms": {field.path: list(dict.fromkeys(exact))}}] if exact else []
+    patterns = (value for value in values if isinstance(value, Pattern))
+    return terms + [{"wildcard": {field.path: {"value": _wildcard(value)}}} for value in patterns]
+
+
+def _plain(value: Typed) -> Any:
+    return value.text if isinstance(value, Network) else value
+
+
+def _wildcard(pattern: Pattern) -> str:
+    return "".join("*" if part is None else part.translate(_ESCAPE) or "?" for part in pattern.parts)
+
+
+def _time(field: Field, operator: Operator, moment: Moment) -> Dsl:
+    if moment.relative:
+        return {"range": {field.path: _relative(operator, moment)}}
+    low, high = interval(moment, operator, 0, tick_of(field))
+    bounds: Dsl = {} if low is None else {"gte": _tick(field, low)}
+    bounds |= {} if high is None else {"lt": _tick(field, high)}
+    # A bare number would be read as milliseconds whatever the field's format, and `epoch_second` rounds upper bounds.
+    form = "strict_date_optional_time_nanos" if field.storage.nanoseconds else "epoch_millis"
+    return {"range": {field.path: bounds | {"format": form}}}
+
+
+def _relative(operator: Operator, moment: Moment) -> Dsl:
+    then = f"now-{moment.at // SECOND}s" if moment.at else "now"
+    if operator in _BOUNDS:
+        return {_BOUNDS[operator]: then}
+    return {"gte": f"{then}/s", "lt": f"{then}+1s/s"}
+
+
+def _tick(field: Field, ticks: int) -> int | str:
+    if not field.storage.nanoseconds:
+        return ticks
+    seconds, nanoseconds = divmod(ticks, SECOND)
+    # A bound behind the year 9999 selects what its end does: no date_nanos reaches it.
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=min(seconds, 253_402_300_799))
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"

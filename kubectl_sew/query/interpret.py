@@ -1,0 +1,183 @@
+"""A literal under a field's type: what it stands for there, or why it cannot stand there."""
+
+import struct
+from collections.abc import Iterable
+from dataclasses import replace
+
+from kubectl_sew.query.ast import Literal, Operator
+from kubectl_sew.query.errors import Problem, QueryError, quoted
+from kubectl_sew.query.fields import Field, FieldType, NumberKind, closest
+from kubectl_sew.query.values import (
+    LAST_SECOND,
+    SECOND,
+    Moment,
+    Network,
+    Pattern,
+    lower,
+    moment,
+    network,
+    pattern,
+    read_number,
+    rfc3339,
+)
+
+Typed = str | int | float | bool | Network | Moment | Pattern
+
+
+def concrete(field: Field, literal: Literal, *, ordered: bool = False) -> Field:
+    """The field itself, or for one of any type the field that the literal's form makes it."""
+    if field.type is not FieldType.ANY:
+        return field
+    return replace(field, type=_type_of(literal, ordered), storage=replace(field.storage, number=NumberKind.DOUBLE))
+
+
+def _type_of(literal: Literal, ordered: bool) -> FieldType:
+    if literal.number:
+        return FieldType.FLOAT
+    if network(literal.text):
+        return FieldType.IP
+    time = moment(literal.text) if ordered and literal.text.startswith("now") else rfc3339(literal.text)
+    return FieldType.TIME if time else FieldType.STRING
+
+
+def interpret(field: Field, literal: Literal, *, in_set: bool = False) -> Typed | Problem:
+    """What `literal` stands for in a field of a concrete type; a Problem at the literal where it cannot stand there."""
+    searchable = field.type is FieldType.STRING and not field.equality_only
+    if in_set and not searchable and isinstance(pattern(literal.text), Pattern):
+        return _unfit(field, literal, "it knows no wildcards", "write `\\*` or `\\?` in `…` for the plain character")
+    if field.type is FieldType.STRING:
+        return _string(field, literal, in_set)
+    return _READERS[field.type](field, literal)
+
+
+def _string(field: Field, literal: Literal, in_set: bool) -> Typed | Problem:
+    found = pattern(literal.text) if in_set else literal.text
+    limit = field.storage.ignore_above
+    if isinstance(found, str) and limit is not None and utf16_length(found) > limit:
+        return _unfit(field, literal, f"the index ignores values of more than {limit} characters (ignore_above)")
+    if isinstance(found, Pattern):
+        return Pattern(tuple(part and fold(field, part) for part in found.parts))
+    return fold(field, found)
+
+
+def fold(field: Field, text: str) -> str:
+    """A string as the field compares it."""
+    return lower(text) if field.storage.lowercase else text
+
+
+def utf16_length(text: str) -> int:
+    """The length as Java counts it."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _whole(field: Field, literal: Literal) -> Typed | Problem:
+    number = read_number(literal.text)
+    if not isinstance(number, int):
+        return _unfit(field, literal, "a whole number is expected")
+    _, low, high = field.storage.number.value
+    low, high = max(low, field.low if field.low is not None else low), min(high, field.high or high)
+    return number if low <= number <= high else _unfit(field, literal, f"a number from {low} to {high} is expected")
+
+
+def _float(field: Field, literal: Literal) -> Typed | Problem:
+    number = read_number(literal.text)
+    rounded = None if number is None else narrow(field.storage.number, number)
+    return _unfit(field, literal, "a number is expected") if rounded is None else rounded
+
+
+def narrow(kind: NumberKind, number: float) -> float | None:
+    """A number as a field of that kind holds it; None where it is too large for it."""
+    try:
+        if kind is NumberKind.HALF_FLOAT:
+            return float(struct.unpack("e", struct.pack("e", struct.unpack("f", struct.pack("f", number))[0]))[0])
+        value = float(struct.unpack("f", struct.pack("f", number))[0]) if kind is NumberKind.FLOAT else float(number)
+    except (OverflowError, struct.error):
+        return None
+    return value if abs(value) < float("inf") else None
+
+
+def _boolean(field: Field, literal: Literal) -> Typed | Problem:
+    found = {"true": True, "false": False}.get(literal.text)
+    return _unfit(field, literal, "true or false is expected") if found is None else found
+
+
+def _address(field: Field, literal: Literal) -> Typed | Problem:
+    return network(literal.text) or _unfit(field, literal, "an IP address or a CIDR is expected")
+
+
+def _time(field: Field, literal: Literal) -> Typed | Problem:
+    found = moment(literal.text)
+    if found is None:
+        return _unfit(
+            field,
+            literal,
+            "a time is expected",
+            'write seconds since the epoch, or quoted RFC 3339 ("2026-01-31T12:00:00Z"), "now", "now-15m"',
+        )
+    if not found.relative and not 0 <= found.at < (LAST_SECOND + 1) * SECOND:
+        return _unfit(field, literal, "a time is expected", "times are seconds since the epoch, from 1970 to 9999")
+    return found
+
+
+_READERS = {
+    FieldType.INTEGER: _whole,
+    FieldType.FLOAT: _float,
+    FieldType.BOOLEAN: _boolean,
+    FieldType.IP: _address,
+    FieldType.TIME: _time,
+}
+
+
+def by_type(field: Field, members: Iterable[Literal]) -> list[tuple[Field, list[Typed]]]:
+    """A set's members as they are compared: one entry, or one for each type where the field has none of its own."""
+    groups: dict[FieldType, tuple[Field, list[Typed]]] = {}
+    for member in members:
+        own = concrete(field, member)
+        groups.setdefault(own.type, (own, []))[1].append(fitting(own, member, in_set=True))
+    return list(groups.values())
+
+
+def fitting(field: Field, literal: Literal, *, in_set: bool = False) -> Typed:
+    """As `interpret`, for a query that is known to be valid."""
+    value = interpret(field, literal, in_set=in_set)
+    if isinstance(value, Problem):
+        raise QueryError("", [value])
+    return value
+
+
+def interval(moment: Moment, operator: Operator, now: int, tick: int) -> tuple[int | None, int | None]:
+    """The ticks (of `tick` nanoseconds) from the first to before the second that a comparison selects; None: no bound.
+
+    `now` is in nanoseconds. A whole second is equal to all that begin with it.
+    """
+    at = now - moment.at if moment.relative else moment.at
+    floor, ceiling = at // tick, -(-at // tick)
+    if operator is Operator.LESS:
+        return None, ceiling
+    if operator is Operator.AT_MOST:
+        return None, floor + 1
+    if operator is Operator.GREATER:
+        return floor + 1, None
+    if operator is Operator.AT_LEAST:
+        return ceiling, None
+    if not moment.whole:
+        return floor, floor + 1
+    return at // SECOND * SECOND // tick, (at // SECOND + 1) * SECOND // tick
+
+
+def tick_of(field: Field) -> int:
+    """The resolution of a time, in nanoseconds."""
+    return 1 if field.storage.nanoseconds else 1_000_000
+
+
+def not_allowed(field: Field, literal: Literal) -> Problem | None:
+    """A Problem where a string is none of the allowed ones, with those that are like it."""
+    if not field.values or literal.text in field.values:
+        return None
+    near = closest(literal.text, list(field.values))
+    hint = "did you mean " + " or ".join(map(quoted, near)) + "?" if near else f"allowed are {field.allowed}"
+    return Problem(f"{quoted(literal.text)} is no {field.name}", literal.span, hint)
+
+
+def _unfit(field: Field, literal: Literal, why: str, hint: str = "") -> Problem:
+    return Problem(f"{quoted(literal.text)} cannot be a value of {quoted(field.name)}: {why}", literal.span, hint)

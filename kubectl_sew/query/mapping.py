@@ -1,0 +1,144 @@
+"""From an Elasticsearch index's mappings to the field set that its queries can use.
+
+Facts: https://www.elastic.co/guide/en/elasticsearch/reference/8.17/mapping-params.html and …/mapping-types.html.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from kubectl_sew.query.fields import Field, FieldSet, FieldType, NumberKind, Storage
+
+Json = Mapping[str, Any]
+
+_NUMBERS = {kind.value[0]: kind for kind in NumberKind}
+_FLOATS = {NumberKind.HALF_FLOAT, NumberKind.FLOAT, NumberKind.DOUBLE}
+_DEFAULT_DATE = "strict_date_optional_time||epoch_millis"
+_DATE_FORMATS = {"strict_date_optional_time", "epoch_second", "epoch_millis"}
+_KEYWORDS = {"keyword", "wildcard"}
+_ID = Field(name="_id", type=FieldType.STRING, meaning="the event's identity", equality_only=True)
+
+
+def field_set(name: str, mappings: Json, settings: Json) -> FieldSet:
+    """The field set of all indices of a pattern.
+
+    `mappings` is the answer of `GET PATTERN/_mapping`, `settings` that of `GET PATTERN/_settings` (normalisers are
+    defined there). A field that the indices store differently is there with the reason why it cannot be asked.
+    """
+    fields: dict[str, Field] = {}
+    for index, body in sorted(mappings.items()):
+        for found in _fields(body.get("mappings", {}), _normalizers(settings.get(index, {}))):
+            known = fields.get(found.name)
+            fields[found.name] = found if known is None or known == found else _conflict(known, found)
+    return FieldSet(name, {_ID.name: _ID} | fields)
+
+
+def _conflict(known: Field, found: Field) -> Field:
+    if known.storage.refusal:
+        return known
+    reason = "its indices store it in different ways"
+    if known.type is not found.type:
+        reason = f"it is a {known.type.value} in one index and a {found.type.value} in another"
+    return _refused(known, reason)
+
+
+def _refused(field: Field, reason: str) -> Field:
+    return replace(field, storage=replace(field.storage, refusal=reason))
+
+
+def _normalizers(settings: Json) -> Mapping[str, bool]:
+    """Normaliser -> whether it does nothing but lower-casing."""
+    defined = settings.get("settings", {}).get("index", {}).get("analysis", {}).get("normalizer", {})
+    return {"lowercase": True} | {name: _only_lowers(body) for name, body in defined.items()}
+
+
+def _only_lowers(normalizer: Json) -> bool:
+    if normalizer.get("type", "custom") == "lowercase":
+        return True
+    filters, characters = normalizer.get("filter", []), normalizer.get("char_filter", [])
+    return (filters in ("lowercase", ["lowercase"])) and not characters
+
+
+def _fields(mapping: Json, normalizers: Mapping[str, bool]) -> Iterator[Field]:
+    """All fields of one index, those that cannot be asked with the reason."""
+    flat = dict(_flatten(mapping.get("properties", {}), "", ""))
+    copied = {target for body, _ in flat.values() for target in _as_list(body.get("copy_to"))}
+    for name, (body, refusal) in flat.items():
+        field = _aliased(name, body, flat, normalizers)
+        reason = refusal or ("it is filled by copy_to, not from the event" if name in copied else "")
+        yield _refused(field, reason) if reason else field
+    for name in mapping.get("runtime", {}):
+        unknown = Field(name=name, type=FieldType.ANY)
+        yield _refused(unknown, "it is a runtime field, not stored in the event")
+
+
+def _flatten(properties: Json, prefix: str, refusal: str) -> Iterator[tuple[str, tuple[Json, str]]]:
+    """Full name -> (mapping, why nothing below can be asked or "")."""
+    for name, body in properties.items():
+        full, reason = prefix + name, refusal
+        if body.get("type") == "nested":
+            reason = f"`{full}` is mapped as nested: its objects are searched one by one"
+        if "properties" in body or body.get("type") in ("object", "nested"):
+            yield from _flatten(body.get("properties", {}), full + ".", reason)
+        else:
+            yield full, (body, reason)
+
+
+def _aliased(name: str, body: Json, flat: Mapping[str, tuple[Json, str]], normalizers: Mapping[str, bool]) -> Field:
+    if body.get("type") != "alias":
+        return _field(name, body, normalizers)
+    unknown = Field(name=name, type=FieldType.ANY)
+    target = body.get("path", "")
+    return _refused(unknown, f"it is an alias: ask for `{target}`" if target in flat else "it is an alias of no field")
+
+
+def _field(name: str, body: Json, normalizers: Mapping[str, bool]) -> Field:
+    kind = body.get("type", "object")
+    if kind in _KEYWORDS:
+        field = _keyword(name, "", body, normalizers)
+    elif kind == "text":
+        field = _text(name, body, normalizers)
+    elif kind in _NUMBERS:
+        number = _NUMBERS[kind]
+        whole = FieldType.FLOAT if number in _FLOATS else FieldType.INTEGER
+        field = Field(name=name, type=whole, null_value=body.get("null_value"), storage=Storage(number=number))
+    elif kind in ("date", "date_nanos"):
+        field = _date(name, body, nanoseconds=kind == "date_nanos")
+    elif kind in ("ip", "boolean"):
+        simple = FieldType.IP if kind == "ip" else FieldType.BOOLEAN
+        field = Field(name=name, type=simple, null_value=body.get("null_value"))
+    else:
+        return _refused(Field(name=name, type=FieldType.ANY), f"its type {kind} cannot be asked")
+    return _refused(field, "it is stored, but not indexed") if body.get("index") is False else field
+
+
+def _keyword(name: str, path: str, body: Json, normalizers: Mapping[str, bool]) -> Field:
+    normalizer = body.get("normalizer")
+    lowercase = normalizer is not None and normalizers.get(normalizer, False)
+    storage = Storage(path=path, lowercase=lowercase, ignore_above=body.get("ignore_above"))
+    field = Field(name=name, type=FieldType.STRING, null_value=body.get("null_value"), storage=storage)
+    if normalizer is not None and not lowercase:
+        return _refused(field, f"its normaliser `{normalizer}` does more than lower-casing")
+    return field
+
+
+def _text(name: str, body: Json, normalizers: Mapping[str, bool]) -> Field:
+    """A text field is asked through its keyword sub-field: the plainest one, if it has several."""
+    below = [(sub, each) for sub, each in body.get("fields", {}).items() if each.get("type") in _KEYWORDS]
+    if not below:
+        unknown = Field(name=name, type=FieldType.STRING)
+        return _refused(unknown, "it is mapped as text without a keyword sub-field, so no exact value can be asked")
+    sub, plainest = min(below, key=lambda pair: ("normalizer" in pair[1], -pair[1].get("ignore_above", 2**31), pair[0]))
+    return _keyword(name, f"{name}.{sub}", plainest, normalizers)
+
+
+def _date(name: str, body: Json, *, nanoseconds: bool) -> Field:
+    formats = tuple(body.get("format", _DEFAULT_DATE).split("||"))
+    storage = Storage(date_formats=formats, nanoseconds=nanoseconds)
+    field = Field(name=name, type=FieldType.TIME, null_value=body.get("null_value"), storage=storage)
+    strange = [each for each in formats if each not in _DATE_FORMATS]
+    return _refused(field, f"its date format `{strange[0]}` cannot be read") if strange else field
+
+
+def _as_list(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or [])

@@ -1,0 +1,99 @@
+"""Whether a query can be answered by a field set: all problems, errors and warnings, in the order of the text."""
+
+from collections.abc import Iterator
+
+from kubectl_sew.query.ast import Comparison, Key, Leaf, Literal, Membership, Node, leaves
+from kubectl_sew.query.errors import Problem, QueryError, quoted
+from kubectl_sew.query.fields import Field, FieldSet, FieldType, Unlisted
+from kubectl_sew.query.interpret import concrete, interpret, not_allowed
+from kubectl_sew.query.values import Network, Pattern
+
+
+def validate(node: Node, fields: FieldSet) -> list[Problem]:
+    """Errors and warnings (`Problem.warning`) of a parsed query."""
+    return [problem for leaf in leaves(node) for problem in _leaf(leaf, fields)]
+
+
+def require_valid(node: Node, fields: FieldSet) -> None:
+    """Raises QueryError, which has no text to draw, where `validate` finds errors: who has the text asks `validate`."""
+    errors = [problem for problem in validate(node, fields) if not problem.warning]
+    if errors:
+        raise QueryError("", errors)
+
+
+def _leaf(leaf: Leaf, fields: FieldSet) -> Iterator[Problem]:
+    field = fields.get(leaf.key.name)
+    if field is None:
+        yield _unknown(leaf, fields)
+        field = fields.for_set(leaf.key.name) if isinstance(leaf, Membership) else None
+    if field is None:
+        return
+    if field.storage.refusal:
+        yield Problem(f"{quoted(field.name)} cannot be asked: {field.storage.refusal}", leaf.key.span)
+    elif isinstance(leaf, Comparison):
+        yield from _comparison(leaf, field)
+    elif isinstance(leaf, Membership):
+        for member in leaf.members:
+            yield from _member(member, field)
+    elif field.equality_only:
+        yield _equality_only(leaf.key)
+
+
+def _unknown(leaf: Leaf, fields: FieldSet) -> Problem:
+    key, near = leaf.key, fields.closest(leaf.key.name)
+    hint = "did you mean " + " or ".join(map(quoted, near)) + "?" if near else "`kubectl sew fields` lists the fields"
+    if not isinstance(leaf, Membership):
+        return Problem(f"there is no field {quoted(key.name)}", key.span, hint)
+    why = "it has no value in any event" if fields.unlisted is Unlisted.ABSENT else "its values are not checked"
+    return Problem(f"there is no field {quoted(key.name)}: {why}", key.span, hint, warning=True)
+
+
+def _comparison(leaf: Comparison, field: Field) -> Iterator[Problem]:
+    ordered = leaf.operator.orders
+    field = concrete(field, leaf.value, ordered=ordered)
+    if ordered and field.equality_only:
+        yield _equality_only(leaf.key)
+        return
+    value = interpret(field, leaf.value)
+    if isinstance(value, Problem):
+        yield value
+        return
+    wrong = not_allowed(field, leaf.value) if not ordered else None
+    if wrong:
+        yield wrong
+    if ordered:
+        yield from _order(leaf, field, network=isinstance(value, Network) and not value.single)
+    yield from _name(field, leaf.value)
+
+
+def _order(leaf: Comparison, field: Field, *, network: bool) -> Iterator[Problem]:
+    if field.type is FieldType.BOOLEAN:
+        yield Problem(f"{quoted(field.name)} is true or false and has no order", leaf.span, "use `=` or `!=`")
+    elif network:
+        yield Problem("a network has no order", leaf.value.span, "use `=`, `!=`, IN or NOTIN with a CIDR")
+    elif field.type is FieldType.STRING:
+        message = f"{quoted(field.name)} is a string: `{leaf.operator.value}` compares it as text"
+        yield Problem(message, leaf.span, warning=True)
+
+
+def _member(member: Literal, field: Field) -> Iterator[Problem]:
+    field = concrete(field, member)
+    value = interpret(field, member, in_set=True)
+    if isinstance(value, Problem):
+        yield value
+        return
+    wrong = None if isinstance(value, Pattern) else not_allowed(field, member)
+    if wrong:
+        yield Problem(wrong.message, wrong.span, wrong.hint, warning=True)
+    yield from _name(field, member)
+
+
+def _name(field: Field, literal: Literal) -> Iterator[Problem]:
+    text = literal.text
+    if field.kubernetes_name and (text != text.lower() or text.strip(".") != text):
+        message = f"{quoted(text)} is no name in Kubernetes: those have no upper-case letters, and no dots at the ends"
+        yield Problem(message, literal.span, "names are compared as they are written", warning=True)
+
+
+def _equality_only(key: Key) -> Problem:
+    return Problem(f"{quoted(key.name)} can only be compared with `=`, `!=`, IN and NOTIN", key.span)

@@ -1,0 +1,150 @@
+"""What the texts of values mean: numbers, addresses, moments, wildcards. For queries and events alike."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+
+SECOND = 1_000_000_000
+"""Nanoseconds."""
+LAST_SECOND = 253_402_300_799
+"""The end of the year 9999."""
+_V4_MAPPED = 0xFFFF << 32
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_RELATIVE = re.compile(r"now(?:-([0-9]{1,9})([smhd]))?")
+_RFC3339 = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Addresses `low` to `high` as 128-bit numbers, IPv4 as IPv6 maps it; `text` is how Elasticsearch reads it."""
+
+    low: int
+    high: int
+    text: str
+
+    @property
+    def single(self) -> bool:
+        """Whether it is one address."""
+        return self.low == self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """`at` nanoseconds since the epoch, or before now where `relative`."""
+
+    at: int
+    relative: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether it stands for a whole second when equality is asked."""
+        return self.relative or self.at % SECOND == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A wildcard pattern: plain text between `*` (None) and `?` ("")."""
+
+    parts: tuple[str | None, ...]
+
+
+def read_number(text: str) -> int | float | None:
+    """A decimal number, whole ones as int; None where `text` is none, or has no finite value."""
+    if len(text) > 400 or not _NUMBER.fullmatch(text):
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)
+    if number in (float("inf"), float("-inf")):
+        return None
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+@lru_cache(maxsize=65_536)
+def address(text: str) -> int | None:
+    """A textual IP address as a 128-bit number; None where it is none. A zone (`%eth0`) makes it none."""
+    try:
+        if ":" not in text:
+            return _V4_MAPPED | int(IPv4Address(text))
+        return None if "%" in text else int(IPv6Address(text))
+    except AddressValueError:
+        return None
+
+
+def network(text: str) -> Network | None:
+    """An address or a CIDR, host bits masked."""
+    base, slash, length = text.partition("/")
+    low = address(base) if len(text) <= 64 else None
+    if low is None or (slash and not re.fullmatch("[0-9]{1,3}", length)):
+        return None
+    bits = 128 if not slash else int(length) + (0 if ":" in base else 96)
+    if bits > 128:
+        return None
+    mask = (1 << (128 - bits)) - 1
+    low &= ~mask
+    return Network(low, low | mask, _network_text(low, bits))
+
+
+def _network_text(low: int, bits: int) -> str:
+    version4 = low >> 32 == 0xFFFF and bits >= 96
+    host = str(IPv4Address(low & 0xFFFFFFFF) if version4 else IPv6Address(low))
+    return host if bits == 128 else f"{host}/{bits - 96 if version4 else bits}"
+
+
+def moment(text: str) -> Moment | None:
+    """Seconds since the epoch, RFC 3339, `now`, `now-15m`; None where it is none of them. Not checked for its range."""
+    relative = _RELATIVE.fullmatch(text)
+    if relative:
+        return Moment(int(relative[1] or 0) * _UNITS[relative[2] or "s"] * SECOND, relative=True)
+    if _NUMBER.fullmatch(text) and len(text) <= 32:
+        return _from_seconds(text)
+    return rfc3339(text)
+
+
+def _from_seconds(text: str) -> Moment | None:
+    if "e" not in text.lower():
+        whole, _, fraction = text.partition(".")
+        sign = -1 if whole.startswith("-") else 1
+        return Moment(int(whole or 0) * SECOND + sign * int(fraction.ljust(9, "0")[:9]))
+    seconds = read_number(text)
+    return None if seconds is None else Moment(int(seconds * SECOND))
+
+
+def rfc3339(text: str) -> Moment | None:
+    """RFC 3339 with its offset, to the nanosecond."""
+    found = _RFC3339.fullmatch(text)
+    if not found:
+        return None
+    date, clock, fraction, zone = found.groups()
+    try:
+        whole = datetime.fromisoformat(f"{date}T{clock}{zone.upper()}") - _EPOCH
+    except (ValueError, OverflowError):
+        return None
+    return Moment((whole.days * 86_400 + whole.seconds) * SECOND + int((fraction or "").ljust(9, "0")))
+
+
+def pattern(text: str) -> Pattern | str:
+    """A set's member: a pattern where it has a wildcard, else its plain text with the escapes resolved."""
+    parts: list[str | None] = []
+    plain = ""
+    for piece in re.findall(r"\\[*?\\]|.", text, re.DOTALL):
+        if piece in ("*", "?"):
+            parts += [plain, None if piece == "*" else ""] if plain else [None if piece == "*" else ""]
+            plain = ""
+        else:
+            plain += piece[-1]
+    if not parts:
+        return plain
+    return Pattern((*parts, plain) if plain else tuple(parts))
+
+
+def lower(text: str) -> str:
+    """As Elasticsearch's `lowercase` filter: each code point by itself, so no final sigma, and one `i` for `\u0130`."""
+    return text.lower() if text.isascii() else text.replace("\u0130", "i").replace("\u03a3", "\u03c3").lower()
