@@ -1,7 +1,7 @@
 """The resource SecurityEventWebhook: its data, its manifests, what its references stand for, its conditions.
 
-Pure: no network, no clock, no files. The consumers and the query language are not known here: what combines the three is
-`kubectl_sew.validation`. PyYAML is loaded only by who loads manifests.
+Pure: no network, no clock, no files. The consumers and the query language are not known here: what combines the three
+is `kubectl_sew.validation`. PyYAML is loaded only by who loads manifests.
 """
 
 from importlib import import_module
@@ -38,6 +38,7 @@ from kubectl_sew.resource.model import (
     to_object,
 )
 from kubectl_sew.resource.references import Objects, Unresolved, resolve
+from kubectl_sew.resource.structure import Located, Path, check_structure, show_path
 
 if TYPE_CHECKING:
     from kubectl_sew.resource.manifests import LocatedWebhook, Manifests, load_manifests, load_many
@@ -58,13 +59,16 @@ __all__ = [
     "FetchedReason",
     "Finding",
     "HealthyReason",
+    "Located",
     "LocatedWebhook",
     "Manifests",
     "Objects",
+    "Path",
     "Reference",
     "State",
     "Unresolved",
     "Webhook",
+    "check_structure",
     "delivering",
     "describe_backlog",
     "events_fetched",
@@ -75,6 +79,7 @@ __all__ = [
     "parse_labels",
     "read_to",
     "resolve",
+    "show_path",
     "to_object",
     "write_due",
 ]

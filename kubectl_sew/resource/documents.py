@@ -37,6 +37,8 @@ class Node:
     column: int
     keys: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Where each key of a map stands."""
+    problems: list[Finding] = field(default_factory=list)
+    """What is wrong with this map itself: keys that stand twice."""
     size: int = 1
     height: int = 1
 
@@ -48,11 +50,31 @@ class Node:
             return [each.plain() for each in self.value]
         return self.value
 
+    def all_problems(self) -> list[Finding]:
+        """The problems of this value and of all inside."""
+        return self.problems + [problem for each in self.children() for problem in each.all_problems()]
+
+    def children(self) -> "list[Node]":
+        """The values of a map, or the items of a list."""
+        if isinstance(self.value, dict):
+            return list(self.value.values())
+        return self.value if isinstance(self.value, list) else []
+
+    def inside(self, step: str | int) -> "Node | None":
+        """What stands at a key or an index."""
+        if isinstance(self.value, dict):
+            found: Node | None = self.value.get(step)
+            return found
+        if isinstance(self.value, list) and isinstance(step, int) and step < len(self.value):
+            item: Node = self.value[step]
+            return item
+        return None
+
     def place(self, path: tuple[str | int, ...], *, at_key: bool = False) -> tuple[int, int]:
         """Line and column of what is at `path`, or of the last thing on the way that exists."""
         node, place = self, (self.line, self.column)
         for step in path:
-            inside = _inside(node, step)
+            inside = node.inside(step)
             if inside is None:
                 break
             place = node.keys.get(str(step), (inside.line, inside.column)) if at_key else (inside.line, inside.column)
@@ -82,14 +104,6 @@ def read_documents(text: str | bytes) -> tuple[list[Node], list[Finding]]:
         except Refused as refused:
             findings.append(refused.finding)
     return documents, findings
-
-
-def _inside(node: Node, step: str | int) -> Node | None:
-    if isinstance(node.value, dict):
-        return node.value.get(step)
-    if isinstance(node.value, list) and isinstance(step, int) and step < len(node.value):
-        return node.value[step]
-    return None
 
 
 def _decode(text: str | bytes) -> str:
@@ -258,7 +272,7 @@ class _Reader:
 
 def _join_pairs(text: str) -> str:
     """JSON writes a character beyond U+FFFF as two escapes, which YAML refuses."""
-    return _JSON_PAIR.sub(lambda pair: "\\U%08x" % ord(_from_pair(pair[1], pair[2])), text)
+    return _JSON_PAIR.sub(lambda pair: f"\\U{ord(_from_pair(pair[1], pair[2])):08x}", text)
 
 
 def _from_pair(high: str, low: str) -> str:

@@ -1,4 +1,4 @@
-"""Plain YAML scalars as kubectl reads them: YAML 1.1 in go-yaml's dialect (`y` and `on` are booleans, dates are text)."""
+"""Plain YAML scalars as kubectl reads them: YAML 1.1 in go-yaml's dialect (`y` is a boolean, a date is text)."""
 
 import re
 

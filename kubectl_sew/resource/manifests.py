@@ -1,0 +1,199 @@
+"""Manifests: YAML or JSON text -> webhooks with their places, and the Secrets and ConfigMaps beside them."""
+
+from base64 import b64decode
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kubectl_sew.resource.documents import Node, read_documents
+from kubectl_sew.resource.findings import Finding, error, warning
+from kubectl_sew.resource.model import KIND, SECRETS_NAMESPACE, Webhook
+from kubectl_sew.resource.structure import Path, check_structure
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedWebhook:
+    """A webhook of a manifest. Where the manifest is broken, `webhook` holds what could be read of it."""
+
+    webhook: Webhook
+    source: str
+    node: Node = field(repr=False, compare=False)
+    api_version: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.webhook.name
+
+    def locate(self, finding: Finding, path: Path = (), *, at_key: bool = False) -> Finding:
+        """The finding with file, line, column and the webhook's name."""
+        line, column = self.node.place(path, at_key=at_key)
+        return replace(finding, file=self.source, line=line, column=column, resource=self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """What some files hold. Values of Secrets are bytes and never show in `repr`."""
+
+    webhooks: tuple[LocatedWebhook, ...] = ()
+    secrets: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict, repr=False)
+    config_maps: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict, repr=False)
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def refused(self) -> dict[str, Finding]:
+        """Webhook name -> the first error of its manifest; these cannot be taken at all.
+
+        A wrong part of the labels annotation alone is none: the agent leaves that part out, and says so.
+        """
+        errors = [each for each in self.findings if each.is_error and each.resource and each.code != "SEW015"]
+        return {each.resource: each for each in reversed(errors)}
+
+    @property
+    def good(self) -> dict[str, Webhook]:
+        """Webhook name -> webhook, without the refused ones."""
+        refused = self.refused
+        return {each.name: each.webhook for each in self.webhooks if each.name and each.name not in refused}
+
+
+def load_manifests(text: str | bytes, source: str, *, secrets_namespace: str = SECRETS_NAMESPACE) -> Manifests:
+    """All that one file holds, `source` being its name; no text raises anything.
+
+    Other kinds are ignored, and Secrets and ConfigMaps of other namespaces too.
+    """
+    return load_many([(source, text)], secrets_namespace=secrets_namespace)
+
+
+def load_many(files: Iterable[tuple[str, str | bytes]], *, secrets_namespace: str = SECRETS_NAMESPACE) -> Manifests:
+    """All that several files (name, text) hold together; two webhooks of one name are both refused."""
+    collected = _Collected(secrets_namespace)
+    for source, text in files:
+        roots, findings = read_documents(text)
+        collected.findings += [replace(each, file=source) for each in findings]
+        for root in roots:
+            collected.take(root, source)
+    collected.findings += _duplicates(collected.webhooks)
+    return Manifests(
+        tuple(collected.webhooks),
+        {each.name: each.values for each in collected.objects if each.kind == "Secret"},
+        {each.name: each.values for each in collected.objects if each.kind == "ConfigMap"},
+        tuple(sorted(collected.findings, key=lambda each: (each.file, each.line, each.column, each.code))),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A Secret or ConfigMap."""
+
+    kind: str
+    name: str
+    values: Mapping[str, bytes] = field(repr=False)
+
+
+class _Collected:
+    """What has been found so far."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+        self.webhooks: list[LocatedWebhook] = []
+        self.objects: list[_Held] = []
+        self.findings: list[Finding] = []
+
+    def take(self, root: Node, source: str) -> None:
+        """One document, or one item of a list."""
+        if root.value is None:
+            return
+        kind = root.inside("kind")
+        if not isinstance(root.value, dict):
+            message = "a document must be a map with `apiVersion` and `kind`"
+            self._say(error("SEW005", message, "a list of objects has `kind: List` and `items`"), root, source)
+        elif kind is None or not isinstance(kind.value, str):
+            self._say(warning("SEW005", "a document without `kind` is ignored", "is it a manifest?"), root, source)
+        elif kind.value.endswith("List") and (items := root.inside("items")) is not None:
+            for each in items.children():
+                self.take(each, source)
+        else:
+            self._object(kind.value, root, source)
+
+    def _object(self, kind: str, root: Node, source: str) -> None:
+        if kind == KIND:
+            self._webhook(root, source)
+        elif kind in ("Secret", "ConfigMap"):
+            self._held(kind, root, source)
+
+    def _webhook(self, root: Node, source: str) -> None:
+        obj = root.plain()
+        webhook = LocatedWebhook(Webhook.from_object(obj), source, root, str(obj.get("apiVersion")))
+        self.webhooks.append(webhook)
+        for problem in root.all_problems():
+            self.findings.append(replace(problem, file=source, resource=webhook.name))
+        for each in check_structure(obj):
+            self.findings.append(webhook.locate(each.finding, each.path, at_key=each.at_key))
+
+    def _held(self, kind: str, root: Node, source: str) -> None:
+        metadata = _map(root.plain().get("metadata"))
+        if metadata.get("namespace") not in (None, "", self._namespace):
+            return
+        for problem in root.all_problems():
+            self.findings.append(replace(problem, file=source))
+        name = metadata.get("name")
+        if not isinstance(name, str) or not name:
+            self._say(error("SEW043", f"a {kind} without a name", "set `metadata.name`"), root, source)
+            return
+        if any((each.kind, each.name) == (kind, name) for each in self.objects):
+            self._say(error("SEW044", f"two {kind}s have the name `{name[:60]}`", "keep one"), root, source)
+        values, problems = _values(kind, name, root.plain())
+        self.objects.append(_Held(kind, name, values))
+        for message, path in problems:
+            self._say(error("SEW043", message), root, source, path)
+
+    def _say(self, finding: Finding, node: Node, source: str, path: Path = ()) -> None:
+        line, column = node.place(path)
+        self.findings.append(replace(finding, file=source, line=line, column=column))
+
+
+_ENCODED = {"Secret": "data", "ConfigMap": "binaryData"}
+_PLAIN = {"Secret": "stringData", "ConfigMap": "data"}
+
+
+def _values(kind: str, name: str, obj: Mapping[str, Any]) -> tuple[dict[str, bytes], list[tuple[str, Path]]]:
+    """The object's values, plain ones over encoded ones as the API has it; and what is wrong, without any value."""
+    values: dict[str, bytes] = {}
+    problems: list[tuple[str, Path]] = []
+    for part, encoded in ((_ENCODED[kind], True), (_PLAIN[kind], False)):
+        held = obj.get(part)
+        if held is not None and not isinstance(held, Mapping):
+            problems.append((f"`{part}` of {kind} `{name[:60]}` must be a map", (part,)))
+        for key, text in _map(held).items():
+            value = _decoded(text) if encoded else _encoded(text)
+            if value is None:
+                wanted = "Base64" if encoded else "text: put it in quotes"
+                problems.append((f"key `{key[:60]}` of {kind} `{name[:60]}` is not {wanted}", (part, key)))
+            else:
+                values[key] = value
+    return values, problems
+
+
+def _encoded(text: Any) -> bytes | None:
+    return text.encode() if isinstance(text, str) else None
+
+
+def _decoded(text: Any) -> bytes | None:
+    try:
+        return b64decode("".join(text.split()), validate=True) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def _duplicates(webhooks: Iterable[LocatedWebhook]) -> Iterator[Finding]:
+    by_name: dict[str, list[LocatedWebhook]] = {}
+    for each in webhooks:
+        by_name.setdefault(each.name, []).append(each)
+    for name, same in by_name.items():
+        for each in same if name and len(same) > 1 else ():
+            others = ", ".join(f"{other.source}:{other.node.line}" for other in same[:4] if other is not each)
+            finding = error("SEW011", f"two webhooks have the name `{name[:60]}`", f"the other: {others}")
+            yield each.locate(finding, ("metadata", "name"))
+
+
+def _map(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,232 @@
+"""The shape of a SecurityEventWebhook, and every way in which an object can miss it.
+
+Works on plain objects, so that it judges manifests (whose places the loader knows) and objects of a cluster alike.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kubectl_sew.resource.findings import Finding, error
+from kubectl_sew.resource.labels import parse_labels
+from kubectl_sew.resource.model import API_VERSIONS, KIND, LABELS_ANNOTATION, REFERENCE_KINDS, State
+
+Path = tuple[str | int, ...]
+
+NAME_RULE = (
+    "at most 253 lower-case letters, digits, `-` and `.`, beginning and ending with a letter or digit, as is each part"
+)
+_PART = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_NAME = re.compile(rf"{_PART}(?:\.{_PART})*")
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A finding and the path in the object that it is about; `at_key` where the key itself is wrong."""
+
+    finding: Finding
+    path: Path = ()
+    at_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """Text; `given` where it may not be empty."""
+
+    given: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Flag:
+    """true or false."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Each:
+    """A list of things of one shape."""
+
+    item: "_Shape"
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """A map with these fields; any others where it is `open`, which then have the shape `other`."""
+
+    known: Mapping[str, "_Shape"] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+    open: bool = False
+    other: "_Shape | None" = None
+
+
+_Shape = _Text | _Flag | _Each | _Fields | None
+"""None: anything."""
+
+_REFERENCE = _Fields({"name": _Text(given=True), "key": _Text(given=True), "optional": _Flag()}, ("name", "key"))
+_VARIABLE = _Fields(
+    {
+        "name": _Text(given=True),
+        "value": _Text(),
+        "valueFrom": _Fields(dict.fromkeys(REFERENCE_KINDS, _REFERENCE)),
+    },
+    ("name",),
+)
+_SPEC = _Fields(
+    {
+        "consumer": _Text(given=True),
+        "state": _Text(given=True),
+        "query": _Text(given=True),
+        "config": _Each(_VARIABLE),
+    },
+    ("consumer", "state", "query", "config"),
+)
+_TEXTS = _Fields(open=True, other=_Text())
+_WEBHOOK = _Fields(
+    {
+        "apiVersion": _Text(given=True),
+        "kind": _Text(given=True),
+        "metadata": _Fields({"name": _Text(given=True), "annotations": _TEXTS, "labels": _TEXTS}, ("name",), open=True),
+        "spec": _SPEC,
+        "status": _Each(_Fields(open=True)),
+    },
+    ("apiVersion", "kind", "metadata", "spec"),
+)
+
+
+def check_structure(obj: Mapping[str, Any]) -> list[Located]:
+    """Everything wrong with one object of our kind that can be seen without consumers, query language and Secrets."""
+    found = [*_check(_WEBHOOK, obj, ())]
+    found += _check_version(obj.get("apiVersion"))
+    found += _check_name(_dig(obj, "metadata", "name"))
+    found += _check_labels(_dig(obj, "metadata", "annotations", LABELS_ANNOTATION))
+    found += _check_state(_dig(obj, "spec", "state"))
+    found += _check_variables(_dig(obj, "spec", "config"))
+    return found
+
+
+def show_path(path: Path) -> str:
+    """`spec.config[2].name`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
+
+
+def _check(shape: _Shape, value: Any, path: Path) -> Iterator[Located]:
+    match shape:
+        case _Fields():
+            yield from _check_map(shape, value, path) if isinstance(value, Mapping) else _wrong(path, "a map", value)
+        case _Each():
+            yield from _check_list(shape, value, path) if isinstance(value, list) else _wrong(path, "a list", value)
+        case _Text():
+            yield from _check_text(shape, value, path)
+        case _Flag() if not isinstance(value, bool):
+            yield from _wrong(path, "true or false", value)
+
+
+def _check_map(shape: _Fields, value: Mapping[str, Any], path: Path) -> Iterator[Located]:
+    for name in shape.required:
+        if name not in value:
+            yield Located(error("SEW008", f"`{show_path((*path, name))}` is missing", "it is required"), path)
+    for name, each in value.items():
+        if name in shape.known:
+            yield from _check(shape.known[name], each, (*path, name))
+        elif shape.open:
+            yield from _check(shape.other, each, (*path, name))
+        else:
+            yield _unknown(shape, path, name)
+
+
+def _check_list(shape: _Each, value: list[Any], path: Path) -> Iterator[Located]:
+    for index, each in enumerate(value):
+        yield from _check(shape.item, each, (*path, index))
+
+
+def _check_text(shape: _Text, value: Any, path: Path) -> Iterator[Located]:
+    if shape.given and (value is None or (isinstance(value, str) and not value.strip())):
+        yield Located(error("SEW008", f"`{show_path(path)}` is empty", "it is required"), path)
+    elif not isinstance(value, str):
+        yield from _wrong(path, "text", value)
+
+
+def _wrong(path: Path, wanted: str, value: Any) -> Iterator[Located]:
+    is_ = _kind_of(value)
+    hint = "put it in quotes" if wanted == "text" and isinstance(value, bool | int | float) else ""
+    if wanted == "a list" and isinstance(value, Mapping):
+        hint = "begin each item with `- `"
+    yield Located(error("SEW006", f"`{show_path(path) or 'the document'}` must be {wanted}, and is {is_}", hint), path)
+
+
+def _unknown(shape: _Fields, path: Path, name: str) -> Located:
+    shown = show_path((*path, name if len(name) <= 60 else name[:59] + "…"))
+    hint = "known here: " + ", ".join(f"`{each}`" for each in shape.known)
+    return Located(error("SEW007", f"the field `{shown}` is unknown", hint), (*path, name), at_key=True)
+
+
+def _kind_of(value: Any) -> str:
+    names = {
+        type(None): "empty",
+        bool: "true or false",
+        str: "text",
+        int: "a number",
+        float: "a number",
+        list: "a list",
+    }
+    return names.get(type(value), "a map")
+
+
+def _check_version(version: Any) -> Iterator[Located]:
+    if isinstance(version, str) and version.strip() and version not in API_VERSIONS:
+        hint = f"write `{API_VERSIONS[0]}`"
+        shown = version if len(version) <= 60 else version[:59] + "…"
+        yield Located(error("SEW009", f"no {KIND} is served at `{shown}`", hint), ("apiVersion",))
+
+
+def _check_name(name: Any) -> Iterator[Located]:
+    if isinstance(name, str) and name.strip() and not (len(name) <= 253 and _NAME.fullmatch(name)):
+        shown = name if len(name) <= 60 else name[:59] + "…"
+        yield Located(error("SEW010", f"Kubernetes does not take the name `{shown}`", NAME_RULE), ("metadata", "name"))
+
+
+def _check_labels(annotation: Any) -> Iterator[Located]:
+    path: Path = ("metadata", "annotations", LABELS_ANNOTATION)
+    for problem in parse_labels(annotation)[1] if isinstance(annotation, str) else ():
+        yield Located(error("SEW015", f"in the labels annotation {problem}", "write `key:value,key:value`"), path)
+
+
+def _check_state(state: Any) -> Iterator[Located]:
+    known = [each.value for each in State]
+    if isinstance(state, str) and state.strip() and state not in known:
+        shown = state if len(state) <= 60 else state[:59] + "…"
+        yield Located(
+            error("SEW012", f"the state `{shown}` is unknown", f"one of {', '.join(known)}"), ("spec", "state")
+        )
+
+
+def _check_variables(config: Any) -> Iterator[Located]:
+    first: dict[str, int] = {}
+    for index, variable in enumerate(config if isinstance(config, list) else ()):
+        if not isinstance(variable, Mapping):
+            continue
+        path: Path = ("spec", "config", index)
+        name = variable.get("name")
+        if isinstance(name, str) and first.setdefault(name, index) != index:
+            hint = f"it is set in `{show_path(('spec', 'config', first[name]))}` already; keep one"
+            yield Located(error("SEW014", f"the variable `{name[:60]}` is set twice", hint), (*path, "name"))
+        yield from _check_source(variable, path)
+
+
+def _check_source(variable: Mapping[str, Any], path: Path) -> Iterator[Located]:
+    given = [each for each in ("value", "valueFrom") if each in variable]
+    if len(given) != 1:
+        message = (
+            f"`{show_path(path)}` has {'both' if given else 'neither'} `value` {'and' if given else 'nor'} `valueFrom`"
+        )
+        yield Located(error("SEW013", message, "exactly one of them says where the value is"), path)
+    source = variable.get("valueFrom")
+    if isinstance(source, Mapping) and sum(each in source for each in REFERENCE_KINDS) != 1:
+        message = f"`{show_path((*path, 'valueFrom'))}` must have exactly one of {' and '.join(REFERENCE_KINDS)}"
+        yield Located(error("SEW013", message, "it names the object and its key"), (*path, "valueFrom"))
+
+
+def _dig(obj: Any, *path: str) -> Any:
+    for step in path:
+        obj = obj.get(step) if isinstance(obj, Mapping) else None
+    return obj

@@ -1,0 +1,204 @@
+"""Whether a webhook as a whole can work: manifest, query and consumer together, for the plugin and the agent.
+
+Pure. On a layer of its own, since resource, query and consumers do not know each other.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from kubectl_sew.consumers.base import ConfigProblem, Consumer
+from kubectl_sew.consumers.registry import CONSUMERS, find
+from kubectl_sew.errors import SewError
+from kubectl_sew.query import FieldSet, Node, Problem, QueryError, parse, validate
+from kubectl_sew.query.errors import render
+from kubectl_sew.resource.conditions import HealthyReason
+from kubectl_sew.resource.findings import Finding, error, warning
+from kubectl_sew.resource.labels import parse_labels
+from kubectl_sew.resource.manifests import LocatedWebhook, Manifests
+from kubectl_sew.resource.model import TEST_EVENT_ANNOTATION, Reference, State, Webhook
+from kubectl_sew.resource.references import Objects, resolve
+from kubectl_sew.resource.structure import Located, Path
+from kubectl_sew.samples import SAMPLE_TYPES
+
+REASONS = {
+    "SEW012": HealthyReason.STATE,
+    "SEW013": HealthyReason.CONFIGURATION_PARSING,
+    "SEW014": HealthyReason.CONFIGURATION_PARSING,
+    "SEW020": HealthyReason.CONSUMER_DISCOVERY,
+    "SEW021": HealthyReason.CONSUMER_VALIDATION,
+    "SEW030": HealthyReason.QUERY_PARSING,
+    "SEW031": HealthyReason.QUERY_VALIDATION,
+    "SEW040": HealthyReason.CONFIGURATION_PARSING,
+    "SEW041": HealthyReason.CONFIGURATION_PARSING,
+    "SEW042": HealthyReason.CONFIGURATION_PARSING,
+}
+"""Code of an error -> the reason of `Healthy`; any other is `WebhookValidation`."""
+
+_CONFIG: Path = ("spec", "config")
+_QUERY: Path = ("spec", "query")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A webhook that can work, with all that delivery needs. `config` holds secrets."""
+
+    webhook: Webhook
+    consumer: Consumer
+    config: Mapping[str, str] = field(repr=False)
+    labels: Mapping[str, str]
+    node: Node
+    warnings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A webhook that cannot work as it is: every finding, at least one of them an error."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def reason(self) -> HealthyReason:
+        """The reason of the condition `Healthy`, from the first error."""
+        return REASONS.get(self._first.code, HealthyReason.VALIDATION)
+
+    @property
+    def message(self) -> str:
+        """The first error with what to do, and how many more there are; no secret in it."""
+        more = sum(each.is_error for each in self.findings) - 1
+        hint = f": {self._first.hint}" if self._first.hint else ""
+        return f"{self._first.message}{hint}" + (f" (and {more} more)" if more else "")
+
+    @property
+    def _first(self) -> Finding:
+        return next(each for each in self.findings if each.is_error)
+
+
+def accept(
+    webhook: Webhook,
+    secrets: Objects,
+    config_maps: Objects,
+    fields: FieldSet,
+    *,
+    consumers: Mapping[str, Consumer] = CONSUMERS,
+) -> Accepted | Refused:
+    """The webhook with its configuration resolved, or why not. A wrong part of its labels is left out, with a warning."""
+    config, unresolved = resolve(webhook, secrets, config_maps)
+    labels, problems = parse_labels(webhook.labels_text)
+    node, found = _read_query(webhook.query, fields)
+    consumer = find(webhook.consumer, consumers)
+    found += [Located(each.finding) for each in unresolved]
+    found += _check_twice(webhook)
+    found += _check_test_event(webhook)
+    found += _check_consumer(webhook, consumer, config, {each.variable for each in unresolved})
+    found += [Located(warning("SEW015", f"in the labels annotation {each}; it is left out")) for each in problems]
+    findings = tuple(replace(each.finding, resource=webhook.name) for each in found)
+    if node is None or consumer is None or any(each.is_error for each in findings):
+        return Refused(findings)
+    return Accepted(webhook, consumer, config, labels, node, findings)
+
+
+def validate_manifests(
+    manifests: Manifests,
+    fields: FieldSet,
+    *,
+    consumers: Mapping[str, Consumer] = CONSUMERS,
+    all_objects: bool = False,
+) -> list[Finding]:
+    """Every finding about some manifests, in the order of the files.
+
+    Without `all_objects` a Secret or ConfigMap that is not among the manifests may be in the cluster: its value is then
+    not judged. With it, what is missing is an error.
+    """
+    found = list(manifests.findings)
+    for each in manifests.webhooks:
+        found += _check_manifest(each, manifests, fields, consumers, all_objects=all_objects)
+    if not manifests.webhooks and not found:
+        found.append(warning("SEW017", "no SecurityEventWebhook was found", "give the file or folder that holds some"))
+    return sorted(found, key=lambda each: (each.file, each.line, each.column, each.code))
+
+
+def _check_manifest(
+    located: LocatedWebhook,
+    manifests: Manifests,
+    fields: FieldSet,
+    consumers: Mapping[str, Consumer],
+    *,
+    all_objects: bool,
+) -> Iterator[Finding]:
+    webhook = located.webhook
+    config, unresolved = resolve(webhook, manifests.secrets, manifests.config_maps)
+    consumer = find(webhook.consumer, consumers)
+    found = _read_query(webhook.query, fields)[1] if webhook.query.strip() else []
+    found += _check_test_event(webhook)
+    if all_objects:
+        unknown = {each.variable for each in unresolved}
+    else:
+        unknown = {each.name for each in webhook.config if each.name not in config}
+    for each in unresolved:
+        if all_objects or each.finding.code != "SEW040":
+            found.append(Located(each.finding, _variable_path(webhook, each.variable)))
+    if webhook.consumer.strip():
+        found += _check_consumer(webhook, consumer, config, unknown)
+    for one in found:
+        yield located.locate(one.finding, one.path)
+
+
+def _read_query(query: str, fields: FieldSet) -> tuple[Node | None, list[Located]]:
+    try:
+        node = parse(query)
+    except QueryError as refused:
+        return None, [_query_finding("SEW030", query, each) for each in refused.problems]
+    return node, [_query_finding("SEW031", query, each) for each in validate(node, fields)]
+
+
+def _query_finding(code: str, query: str, problem: Problem) -> Located:
+    drawing = render(query, [replace(problem, message="", hint="")]).splitlines()[1:]
+    say = warning if problem.warning else error
+    code = "SEW032" if problem.warning else code
+    finding = say(code, f"query: {problem.message}", problem.hint, excerpt="\n".join(drawing))
+    return Located(finding, _QUERY)
+
+
+def _check_twice(webhook: Webhook) -> Iterator[Located]:
+    names = [each.name for each in webhook.config]
+    for name in sorted({each for each in names if names.count(each) > 1}):
+        yield Located(error("SEW014", f"the variable `{name[:60]}` is set twice", "keep one"), _CONFIG)
+
+
+def _check_test_event(webhook: Webhook) -> Iterator[Located]:
+    """Of no consequence but in state Test."""
+    if webhook.test_event not in SAMPLE_TYPES:
+        say = error if webhook.state is State.TEST else warning
+        finding = say(
+            "SEW016", f"no sample event is called `{webhook.test_event[:60]}`", f"one of {', '.join(SAMPLE_TYPES)}"
+        )
+        yield Located(finding, ("metadata", "annotations", TEST_EVENT_ANNOTATION))
+
+
+def _check_consumer(
+    webhook: Webhook, consumer: Consumer | None, config: Mapping[str, str], unknown: set[str]
+) -> Iterator[Located]:
+    """The consumer's judgement, without what it says only because a value is `unknown`."""
+    if consumer is None:
+        message = f"the consumer `{webhook.consumer[:60]}` is unknown"
+        yield Located(error("SEW020", message, f"one of {', '.join(CONSUMERS)}"), ("spec", "consumer"))
+        return
+    excused = {each.name for each in consumer.variables if each.unless and each.unless[0] in unknown}
+    for problem in [*consumer.validate(config), *_unheard_of(consumer, unknown)]:
+        if problem.warning or problem.variable not in unknown | excused:
+            say, code = (warning, "SEW022") if problem.warning else (error, "SEW021")
+            finding = say(code, problem.message, problem.hint)
+            yield Located(finding, _variable_path(webhook, problem.variable))
+
+
+def _unheard_of(consumer: Consumer, unknown: set[str]) -> list[ConfigProblem]:
+    """What the consumer says of names that it does not know, for variables that it was not shown."""
+    problems = consumer.validate(dict.fromkeys(unknown - {each.name for each in consumer.variables}, ""))
+    return [each for each in problems if each.variable in unknown and each.warning]
+
+
+def _variable_path(webhook: Webhook, name: str) -> Path:
+    for index, each in enumerate(webhook.config):
+        if each.name == name:
+            return (*_CONFIG, index, "valueFrom" if isinstance(each.value, Reference) else "value")
+    return _CONFIG
