@@ -11,7 +11,7 @@ from agent.sources.base import Batch, SourceError, Subscription
 from agent.sources.ndjson import NdjsonFile
 from kubectl_sew.query import ANY, parse
 
-ALL = [Subscription("all", parse("type = * OR NOT type = *"))]
+ALL = [Subscription("all", parse("type = waf OR NOT type = waf"))]
 WAF = [Subscription("waf", parse("type = waf"))]
 
 

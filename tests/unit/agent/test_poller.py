@@ -12,7 +12,7 @@ from agent.sources.ndjson import NdjsonFile
 from agent.store.base import Intake, Taken
 from kubectl_sew.query import ANY, parse
 
-EVERYTHING = parse("type = * OR NOT type = *")
+EVERYTHING = parse("type = waf OR NOT type = waf")
 
 
 class Shelf:

@@ -9,7 +9,7 @@ from agent.sources.base import Batch, Subscription
 from agent.sources.stream import NdjsonStream
 from kubectl_sew.query import ANY, parse
 
-ALL = [Subscription("all", parse("type = * OR NOT type = *"))]
+ALL = [Subscription("all", parse("type = waf OR NOT type = waf"))]
 
 
 class Pipe:

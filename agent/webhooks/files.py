@@ -1,0 +1,212 @@
+"""Webhooks from manifests: a file, or a folder with all its folders, looked at again and again.
+
+A file that is broken or empty keeps what it last held. A folder that cannot be read, or was unmounted, deletes nothing.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from agent.webhooks.base import Snapshot
+from kubectl_sew.errors import SewError
+from kubectl_sew.resource import Finding, Manifests, load_manifests
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks: a change takes effect within 2 s."""
+SUFFIXES = (".yaml", ".yml", ".json")
+_SETTLED = 2.0
+"""A file that changed less than this many seconds before it was read may change again without another time stamp."""
+_LARGEST = 64 * 2**20
+_TAKEN_ANYWAY = "SEW015"
+"""A label that is none is left out, and the webhook runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    modified: int
+    size: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One file as last read, and what counts of it: that, or what it held before it broke."""
+
+    stamp: _Stamp
+    settled: bool
+    content: bytes
+    manifests: Manifests
+    problems: tuple[str, ...] = ()
+
+
+class FileWebhooks:
+    """See the module. `clock` gives seconds since the epoch. Raises SewError at once where there is no such path."""
+
+    def __init__(self, path: Path, *, secrets_namespace: str, clock: Callable[[], float]) -> None:
+        if not path.exists():
+            raise SewError(f"there are no webhooks at {path}: name a file or a folder of manifests with --webhooks")
+        self._path = path
+        self._namespace = secrets_namespace
+        self._clock = clock
+        self._files: dict[Path, _File] = {}
+        self._device: int | None = None
+        self._looked = float("-inf")
+        self._snapshot = Snapshot({}, {}, {})
+
+    def snapshot(self) -> Snapshot:
+        now = self._clock()
+        if abs(now - self._looked) >= LOOK_EVERY:
+            self._looked = now
+            self._look(now)
+        return self._snapshot
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _look(self, now: float) -> None:
+        try:
+            found = self._list()
+            files = {path: self._file(path, stamp, now) for path, stamp in found.items()}
+        except OSError as error:
+            problem = f"webhooks cannot be read from {self._path}: {error.strerror or error}; the last ones are kept"
+            self._take(_snapshot(self._files, [problem], complete=False))
+            return
+        if files != self._files or not self._snapshot.complete:
+            self._files = files
+            self._take(_snapshot(files, [], complete=True))
+
+    def _take(self, snapshot: Snapshot) -> None:
+        if snapshot != self._snapshot:
+            self._snapshot = snapshot
+
+    def _list(self) -> dict[Path, _Stamp]:
+        """The manifests that there are. Raises OSError where that cannot be told."""
+        if not self._path.is_dir():
+            self._path.parent.stat()
+            return dict(_stamps([self._path])) if self._path.exists() else self._gone()
+        found = dict(_stamps(_manifests(self._path)))
+        device = self._path.stat().st_dev
+        if self._files and not found and device != self._device:
+            raise OSError("the folder is empty and on another device: it was unmounted")
+        self._device = device
+        return found
+
+    def _gone(self) -> dict[Path, _Stamp]:
+        """A single file may be deleted; a folder that is not there any more tells nothing about what it held."""
+        if any(path != self._path for path in self._files):
+            raise OSError("the folder is not there")
+        return {}
+
+    def _file(self, path: Path, stamp: _Stamp, now: float) -> _File:
+        before = self._files.get(path)
+        if before and before.settled and before.stamp == stamp:
+            return before
+        try:
+            with path.open("rb") as file:
+                content = file.read(_LARGEST)
+        except OSError as error:
+            return _kept(before, stamp, b"", f"{path} cannot be read: {error.strerror}")
+        settled = stamp.modified / 1e9 < now - _SETTLED
+        if before and before.content == content:
+            return _File(stamp, settled, content, before.manifests, before.problems)
+        return _judged(before, str(path), stamp, settled, content, self._namespace)
+
+
+def _judged(before: _File | None, name: str, stamp: _Stamp, settled: bool, content: bytes, namespace: str) -> _File:
+    manifests = load_manifests(content, name, secrets_namespace=namespace)
+    broken = next((each for each in manifests.findings if each.is_error and not each.resource), None)
+    if broken:
+        return _kept(before, stamp, content, str(broken), manifests, settled)
+    if before and _held(before.manifests) and not _held(manifests):
+        return _kept(before, stamp, content, f"{name} holds nothing any more", manifests, settled)
+    return _File(stamp, settled, content, manifests)
+
+
+def _kept(
+    before: _File | None,
+    stamp: _Stamp,
+    content: bytes,
+    problem: str,
+    readable: Manifests | None = None,
+    settled: bool = False,
+) -> _File:
+    """What the file held last; what can be read of it now, where it never held anything."""
+    if before and _held(before.manifests):
+        return _File(stamp, settled, content, before.manifests, (f"{problem}; what it held before is kept",))
+    return _File(stamp, settled, content, readable or Manifests(), (problem,))
+
+
+def _held(manifests: Manifests) -> bool:
+    return bool(manifests.webhooks or manifests.secrets or manifests.config_maps)
+
+
+def _snapshot(files: Mapping[Path, _File], problems: list[str], *, complete: bool) -> Snapshot:
+    parts = [files[path] for path in sorted(files)]
+    names = Counter(name for part in parts for name in {each.name for each in part.manifests.webhooks})
+    twice = {name: _twice(name, parts) for name, count in names.items() if count > 1}
+    refused = {name: str(each) for part in parts for name, each in _refused(part.manifests).items()} | twice
+    return Snapshot(
+        webhooks={
+            each.name: each.webhook
+            for part in parts
+            for each in part.manifests.webhooks
+            if each.name and each.name not in refused
+        },
+        secrets=dict(chain.from_iterable(part.manifests.secrets.items() for part in parts)),
+        config_maps=dict(chain.from_iterable(part.manifests.config_maps.items() for part in parts)),
+        problems=(*problems, *(problem for part in parts for problem in part.problems), *_nameless(parts)),
+        refused=refused,
+        complete=complete,
+    )
+
+
+def _refused(manifests: Manifests) -> dict[str, Finding]:
+    errors = [each for each in manifests.findings if each.is_error and each.resource and each.code != _TAKEN_ANYWAY]
+    return {each.resource: each for each in reversed(errors)}
+
+
+def _twice(name: str, parts: list[_File]) -> str:
+    places = [each.source for part in parts for each in part.manifests.webhooks if each.name == name]
+    return f"two webhooks have the name {name}, in {' and in '.join(places)}: keep one of them"
+
+
+def _nameless(parts: list[_File]) -> Iterator[str]:
+    """A webhook without a name is refused by nobody's name, so it is a problem of its file."""
+    for part in parts:
+        if any(not each.name for each in part.manifests.webhooks):
+            yield from (str(each) for each in part.manifests.findings if each.is_error and not each.resource)
+
+
+def _manifests(folder: Path) -> Iterator[Path]:
+    """Hidden files and folders are left out: that is where Kubernetes keeps a mounted volume's versions."""
+    stat = folder.stat()
+    seen = {(stat.st_dev, stat.st_ino)}
+    for root, folders, files in os.walk(folder, followlinks=True, onerror=_raise):
+        folders[:] = [each for each in folders if not each.startswith(".") and _first_time(Path(root, each), seen)]
+        yield from (Path(root, each) for each in files if each.endswith(SUFFIXES) and not each.startswith("."))
+
+
+def _first_time(folder: Path, seen: set[tuple[int, int]]) -> bool:
+    """Links may lead round in a circle."""
+    stat = folder.stat()
+    place = (stat.st_dev, stat.st_ino)
+    if place in seen:
+        return False
+    seen.add(place)
+    return True
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _stamps(paths: Iterator[Path] | list[Path]) -> Iterator[tuple[Path, _Stamp]]:
+    for path in paths:
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            continue  # deleted since it was listed, or a link that leads nowhere
+        yield path, _Stamp(stat.st_mtime_ns, stat.st_size, stat.st_ino)

@@ -1,0 +1,174 @@
+"""Webhooks from manifests on disk: what takes effect, and what an accident must not delete."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from agent.webhooks.base import Snapshot
+from agent.webhooks.files import FileWebhooks
+from kubectl_sew.errors import SewError
+
+SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {url: https://example.com}\n"
+
+
+def manifest(name: str, query: str = "type = waf") -> str:
+    return f"""
+apiVersion: projectcalico.org/v3
+kind: SecurityEventWebhook
+metadata: {{name: {name}}}
+spec:
+  consumer: Generic
+  state: Enabled
+  query: {query}
+  config:
+    - {{name: url, value: 'https://example.com'}}
+"""
+
+
+class Folder:
+    """A folder of manifests and who looks at it, a second later each time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.now = 10_000_000_000.0
+        self.source = FileWebhooks(path, secrets_namespace="tigera-intrusion-detection", clock=lambda: self.now)
+
+    def write(self, name: str, text: str) -> None:
+        (self.path / name).parent.mkdir(exist_ok=True)
+        (self.path / name).write_text(text)
+
+    def look(self) -> Snapshot:
+        self.now += 1
+        return self.source.snapshot()
+
+    def names(self) -> list[str]:
+        return sorted(self.look().webhooks)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    (tmp_path / "in").mkdir()
+    made = Folder(tmp_path / "in")
+    made.write("a.yaml", manifest("a"))
+    made.look()
+    return made
+
+
+def test_new_changed_and_deleted_files_take_effect_at_the_next_look(folder: Folder) -> None:
+    folder.write("deep/b.yml", manifest("b"))
+    assert folder.names() == ["a", "b"]
+    folder.write("a.yaml", manifest("a", "type = dns"))
+    assert folder.look().webhooks["a"].query == "type = dns"
+    (folder.path / "a.yaml").unlink()
+    assert folder.names() == ["b"]
+    assert folder.look().complete
+
+
+def test_the_same_object_comes_back_while_nothing_changed(folder: Folder) -> None:
+    assert folder.look() is folder.look()
+
+
+def test_the_disk_is_not_looked_at_more_often_than_needed(folder: Folder) -> None:
+    folder.write("b.yaml", manifest("b"))
+    folder.now += 0.1
+    assert "b" not in folder.source.snapshot().webhooks
+
+
+@pytest.mark.parametrize("content", ["", "a: [", "\x00", "- 1\n", manifest("a")[:70] + '"'])
+def test_a_broken_or_empty_file_keeps_its_webhooks_and_says_so(folder: Folder, content: str) -> None:
+    folder.write("b.yaml", manifest("b"))
+    folder.look()
+    folder.write("a.yaml", content)
+    found = folder.look()
+    assert sorted(found.webhooks) == ["a", "b"]
+    assert len(found.problems) == 1
+    assert "a.yaml" in found.problems[0]
+    assert "what it held before is kept" in found.problems[0]
+    folder.write("a.yaml", manifest("c"))
+    found = folder.look()
+    assert (sorted(found.webhooks), found.problems) == (["b", "c"], ())
+
+
+def test_a_webhook_with_an_error_is_refused_by_name_and_the_others_go_on(folder: Folder) -> None:
+    folder.write("b.yaml", manifest("b").replace("Enabled", "Sometimes"))
+    found = folder.look()
+    assert list(found.webhooks) == ["a"]
+    assert "Sometimes" in found.refused["b"]
+
+
+@pytest.mark.parametrize("place", ["a.yaml", "b.yaml"], ids=["in one file", "in two files"])
+def test_two_webhooks_of_one_name_are_both_refused(folder: Folder, place: str) -> None:
+    folder.write("c.yaml", manifest("c"))
+    before = (folder.path / place).read_text() if place == "a.yaml" else ""
+    folder.write(place, before + "---" + manifest("a"))
+    found = folder.look()
+    assert list(found.webhooks) == ["c"]
+    assert "two webhooks have the name" in found.refused["a"]
+
+
+def test_secrets_come_with_the_webhooks_and_do_not_show(folder: Folder) -> None:
+    folder.write("s.yaml", SECRET)
+    found = folder.look()
+    assert found.secrets == {"s": {"url": b"https://example.com"}}
+    assert "example.com" not in repr(found)
+
+
+def test_a_label_that_is_none_does_not_refuse_the_webhook(folder: Folder) -> None:
+    annotated = manifest("a").replace("{name: a}", "{name: a, annotations: {webhooks.projectcalico.org/labels: oops}}")
+    folder.write("a.yaml", annotated)
+    assert folder.names() == ["a"]
+
+
+def test_a_folder_that_vanishes_deletes_nothing(folder: Folder) -> None:
+    aside = folder.path.with_name("aside")
+    folder.path.rename(aside)
+    found = folder.look()
+    assert (list(found.webhooks), found.complete) == (["a"], False)
+    assert "the last ones are kept" in found.problems[0]
+    aside.rename(folder.path)
+    found = folder.look()
+    assert (list(found.webhooks), found.complete, found.problems) == (["a"], True, ())
+
+
+def test_an_empty_folder_on_another_device_was_unmounted(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder.path / "a.yaml").unlink()
+    monkeypatch.setattr(folder.source, "_device", -1)
+    assert not folder.look().complete
+
+
+def test_a_file_that_changes_without_a_new_time_stamp_is_noticed_while_it_is_young(folder: Folder) -> None:
+    path = folder.path / "a.yaml"
+    folder.now = path.stat().st_mtime
+    folder.write("a.yaml", manifest("a", "type = dns"))
+    folder.look()
+    stamp = path.stat().st_mtime_ns
+    folder.write("a.yaml", manifest("a", "type = waf"))
+    os.utime(path, ns=(stamp, stamp))
+    assert folder.look().webhooks["a"].query == "type = waf"
+
+
+def test_a_mounted_volume_is_read_once_through_its_links(tmp_path: Path) -> None:
+    (tmp_path / "..2026").mkdir()
+    (tmp_path / "..2026" / "a.yaml").write_text(manifest("a"))
+    (tmp_path / "..data").symlink_to("..2026")
+    (tmp_path / "a.yaml").symlink_to("..data/a.yaml")
+    (tmp_path / "loop").symlink_to(".")
+    assert Folder(tmp_path).names() == ["a"]
+
+
+def test_a_single_file_may_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "one.yaml"
+    path.write_text(manifest("a"))
+    looked = Folder(path)
+    assert looked.names() == ["a"]
+    path.unlink()
+    assert looked.names() == []
+    shutil.rmtree(tmp_path)
+    assert looked.look().complete is False
+
+
+def test_a_path_that_is_not_there_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(SewError, match="there are no webhooks at"):
+        Folder(tmp_path / "nowhere")
