@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 from kubectl_sew.consumers.base import ConfigProblem, Consumer
 from kubectl_sew.consumers.registry import CONSUMERS, find
-from kubectl_sew.errors import SewError
 from kubectl_sew.query import FieldSet, Node, Problem, QueryError, parse, validate
 from kubectl_sew.query.errors import render
 from kubectl_sew.resource.conditions import HealthyReason
@@ -81,7 +80,7 @@ def accept(
     *,
     consumers: Mapping[str, Consumer] = CONSUMERS,
 ) -> Accepted | Refused:
-    """The webhook with its configuration resolved, or why not. A wrong part of its labels is left out, with a warning."""
+    """The webhook with its configuration resolved, or why not. Wrong parts of its labels are left out (a warning)."""
     config, unresolved = resolve(webhook, secrets, config_maps)
     labels, problems = parse_labels(webhook.labels_text)
     node, found = _read_query(webhook.query, fields)
@@ -137,10 +136,17 @@ def _check_manifest(
     for each in unresolved:
         if all_objects or each.finding.code != "SEW040":
             found.append(Located(each.finding, _variable_path(webhook, each.variable)))
-    if webhook.consumer.strip():
+    if webhook.consumer.strip() and _has_config(located):
         found += _check_consumer(webhook, consumer, config, unknown)
     for one in found:
         yield located.locate(one.finding, one.path)
+
+
+def _has_config(located: LocatedWebhook) -> bool:
+    """Whether there is a list of variables at all: without it the consumer would only repeat the finding."""
+    spec = located.node.inside("spec")
+    config = spec.inside("config") if spec else None
+    return config is not None and isinstance(config.value, list)
 
 
 def _read_query(query: str, fields: FieldSet) -> tuple[Node | None, list[Located]]:

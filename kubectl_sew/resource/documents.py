@@ -16,6 +16,7 @@ from kubectl_sew.resource.scalars import read_plain, read_tagged
 
 LARGEST_DOCUMENT = 1 << 20
 LARGEST_FILE = 8 << 20
+MOST_DOCUMENTS = 10_000
 MOST_VALUES = 50_000
 """Values in one document, aliases expanded."""
 
@@ -94,6 +95,7 @@ def read_documents(text: str | bytes) -> tuple[list[Node], list[Finding]]:
     """All documents of a file that can be read, and the findings for the others. No text raises anything."""
     try:
         decoded = _decode(text)
+        _count(decoded)
     except Refused as refused:
         return [], [refused.finding]
     documents: list[Node] = []
@@ -121,6 +123,12 @@ def _decode(text: str | bytes) -> str:
         message = f"the file holds the character U+{ord(unfit[0]):04X}, which YAML does not allow"
         raise _refuse("SEW002", message, "take it out", line, column)
     return decoded
+
+
+def _count(text: str) -> None:
+    if text.count("\n---") > MOST_DOCUMENTS:
+        message = f"the file holds more than {MOST_DOCUMENTS:,} documents"
+        raise _refuse("SEW003", message, "split it", 1, 1)
 
 
 def _split(text: str) -> Iterator[tuple[int, str]]:
@@ -190,7 +198,7 @@ class _Reader:
     def _begin(self, event: Any) -> None:
         self._check_tag(event)
         if len(self._frames) >= DEEPEST:
-            raise self._at(event, "SEW003", f"values are nested more than {DEEPEST} deep", "no manifest needs that")
+            raise self._too_deep(event)
         if self._expects_key():
             raise self._at(event, "SEW001", "a map or list stands where a key is expected", "keys are text")
         node = Node({} if isinstance(event, yaml.MappingStartEvent) else [], *self._place(event))
@@ -218,17 +226,18 @@ class _Reader:
         frame = self._frames[-1]
         if key in frame.node.keys:
             first = frame.node.keys[key][0]
-            raise self._at(
-                event, "SEW004", f"the key `{_shown(key)}` stands twice in one map", f"first in line {first}"
-            )
+            twice = f"the key `{_shown(key)}` stands twice in one map"
+            frame.node.problems.append(self._at(event, "SEW004", twice, f"first in line {first}").finding)
         frame.key = key
         frame.node.keys[key] = self._place(event)
 
     def _add(self, node: Node, event: Any) -> None:
         """Puts a finished value where it belongs, and counts it with all that it holds."""
         self._values += node.size if isinstance(event, yaml.AliasEvent) else 1
-        if self._values > MOST_VALUES or len(self._frames) + node.height > DEEPEST + 1:
-            raise self._at(event, "SEW003", f"a document of more than {MOST_VALUES:,} values", "split it")
+        if self._values > MOST_VALUES:
+            raise self._at(event, "SEW003", f"a document holds more than {MOST_VALUES:,} values", "split it")
+        if len(self._frames) + node.height > DEEPEST + 1:
+            raise self._too_deep(event)
         if not self._frames:
             self._done.append(node)
             return
@@ -240,6 +249,9 @@ class _Reader:
         elif frame.key is not None:
             frame.node.value[frame.key] = node
             frame.key = None
+
+    def _too_deep(self, event: Any) -> Refused:
+        return self._at(event, "SEW003", f"values are nested more than {DEEPEST} deep", "no manifest needs that")
 
     def _expects_key(self) -> bool:
         return bool(self._frames) and isinstance(self._frames[-1].node.value, dict) and self._frames[-1].key is None
