@@ -1,0 +1,134 @@
+"""Applies what is wanted to what runs: reading, sending, and what the store remembers of the webhooks."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from agent.acceptance import Acceptance, Judged, content_digest
+from agent.lifecycle import FORGOTTEN, Plan, Wanted, plan
+from agent.log import Log
+from agent.poller import Poller
+from agent.sources.base import Subscription
+from agent.store.base import DropReason, Known, Store
+from agent.webhooks.base import Snapshot, WebhookSource
+from kubectl_sew.validation import Accepted
+
+
+class Sending(Protocol):
+    """What delivers: told which webhooks it may send for."""
+
+    def serve(self, webhooks: Mapping[str, Accepted]) -> None:
+        """From now on send for these, and for no others."""
+
+
+class Testing(Protocol):
+    """What sends samples, in its own time."""
+
+    def fire(self, webhook: Accepted, digest: str) -> None:
+        """Send the sample, unless that is under way."""
+
+    def finished(self) -> Collection[tuple[str, str, str]]:
+        """Webhook, digest and result of what has ended since the last call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a director directs."""
+
+    webhooks: WebhookSource
+    acceptance: Acceptance
+    store: Store
+    poller: Poller
+    sending: Sending
+    testing: Testing
+    log: Log
+
+
+class Director:
+    """One step at a time, in the agent's main thread."""
+
+    def __init__(self, parts: Parts, *, forget_after: float, changed: Callable[[Judged], None]) -> None:
+        """`forget_after`: seconds that a deleted webhook's deliveries are kept. `changed` is told new judgements."""
+        self._parts = parts
+        self._forget_after = forget_after
+        self._changed = changed
+        self._snapshot: Snapshot | None = None
+        self._plan_again = float("inf")
+        self.judged = Judged()
+        self.sending: Collection[str] = frozenset()
+        """Webhooks whose deliveries are sent now."""
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """What the last step was made from."""
+        return self._snapshot
+
+    def step(self, now: float) -> None:
+        """Look at what is wanted, and apply what changed. Raises StoreError; the next step then tries again."""
+        self._keep_test_results()
+        snapshot = self._parts.webhooks.snapshot()
+        if snapshot is self._snapshot and now < self._plan_again:
+            return
+        if snapshot is not self._snapshot:
+            self._judge(snapshot)
+        known = self._parts.store.known()
+        made = self._plan(snapshot, known, now)
+        self._apply(made, now)
+        self._snapshot = snapshot
+        deleted = [each.deleted_at for each in self._parts.store.known().values() if each.state != FORGOTTEN]
+        self._plan_again = min((at + self._forget_after for at in deleted if at is not None), default=float("inf"))
+
+    def _judge(self, snapshot: Snapshot) -> None:
+        before, self.judged = self.judged, self._parts.acceptance.judge(snapshot)
+        log = self._parts.log
+        for problem in snapshot.problems:
+            log.warning("webhooks_problem", problem=problem)
+        for name, unfit in self.judged.unfit.items():
+            if before.unfit.get(name) != unfit:
+                log.error("webhook_refused", webhook=name, reason=unfit.reason, message=unfit.message)
+        for name, accepted in self.judged.accepted.items():
+            if before.accepted.get(name) is not accepted:
+                log.info("webhook_accepted", webhook=name, state=accepted.webhook.state.value)
+                for each in accepted.warnings:
+                    log.warning("webhook_warning", webhook=name, message=str(each))
+        self._changed(self.judged)
+
+    def _plan(self, snapshot: Snapshot, known: Mapping[str, Known], now: float) -> Plan:
+        accepted = self.judged.accepted
+        wanted = {name: Wanted(each.webhook.state.value, content_digest(each)) for name, each in accepted.items()}
+        complete = snapshot.complete
+        unfit = self.judged.unfit
+        return plan(wanted, unfit, known, complete=complete, now=now, forget_after=self._forget_after)
+
+    def _apply(self, made: Plan, now: float) -> None:
+        """In an order that loses nothing wherever it is cut off: a webhook is remembered when its place is."""
+        parts, accepted = self._parts, self.judged.accepted
+        self.sending = frozenset(made.send)
+        parts.sending.serve({name: accepted[name] for name in made.send})
+        parts.poller.leave(made.leave, now)
+        parts.poller.begin(made.begin, now)
+        parts.poller.detach(made.detach | made.forget)
+        parts.poller.serve({name: Subscription(name, accepted[name].node) for name in sorted(made.read)}, made.debug)
+        for name, seconds in made.shift.items():
+            parts.store.shift(name, seconds)
+        for name in made.forget:
+            dropped = parts.store.drop(name, DropReason.DELETED)
+            parts.log.warning("webhook_forgotten", webhook=name, dropped=dropped)
+        for known in made.remember:
+            self._remember(known)
+        for name in made.test:
+            parts.testing.fire(accepted[name], content_digest(accepted[name]))
+
+    def _remember(self, known: Known) -> None:
+        self._parts.store.remember(known)
+        if known.deleted_at is not None and known.state != FORGOTTEN:
+            self._parts.log.warning(
+                "webhook_deleted", webhook=known.name, message=f"what waits is kept for {self._forget_after:g} s"
+            )
+
+    def _keep_test_results(self) -> None:
+        for name, digest, result in self._parts.testing.finished():
+            known = self._parts.store.known().get(name)
+            if known:
+                self._parts.store.remember(replace(known, tested=digest, test_result=result))
+            self._parts.log.info("webhook_tested", webhook=name, result=result)
