@@ -42,6 +42,8 @@ def diagnose(tokens: list[Token]) -> list[Problem]:
     opened: list[Token] = []
     state, skipping = _State.OPERAND, False
     for token in tokens if len(tokens) > 1 else []:
+        if token.type == "unclosed":
+            break  # it has a problem of its own, and swallows the rest of the text
         if skipping and token.type not in ("and", "or"):
             _follow(token, opened)
             continue

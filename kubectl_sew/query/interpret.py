@@ -44,7 +44,7 @@ def interpret(field: Field, literal: Literal, *, in_set: bool = False) -> Typed 
     """What `literal` stands for in a field of a concrete type; a Problem at the literal where it cannot stand there."""
     searchable = field.type is FieldType.STRING and not field.equality_only
     if in_set and not searchable and isinstance(pattern(literal.text), Pattern):
-        return _unfit(field, literal, "it knows no wildcards", "write `\\*` or `\\?` in `…` for the plain character")
+        return _unfit(field, literal, "wildcards are for strings only, and not for `_id`")
     if field.type is FieldType.STRING:
         return _string(field, literal, in_set)
     return _READERS[field.type](field, literal)

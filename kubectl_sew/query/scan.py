@@ -25,7 +25,7 @@ _TOKENS = re.compile(
     |(?P<comparator>!=|<=|>=|[=<>])
     |(?P<symbol>&&|\|\||!)
     |(?P<sign>[(){{}},])
-    |(?P<open>["'`][^\n\r]*)
+    |(?P<open>["'`].*)
     |(?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
@@ -100,7 +100,7 @@ def _read(hit: "re.Match[str]", literal: bool) -> tuple[Token, Problem | None]:
     elif kind == "wrong":
         found, problem = "comparator", Problem(f"{quoted(text)} is no comparator", span, f"write `{_MEANT[text]}`")
     elif kind == "open":
-        found, problem = "string", Problem(*_unclosed(text, span))
+        found, problem = "unclosed", Problem(*_unclosed(text, span))
     elif kind == "other":
         problem = _stray(text, span)
     return Token(found, content, *hit.span()), problem

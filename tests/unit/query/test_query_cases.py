@@ -1,0 +1,61 @@
+"""The golden cases hold for parser, translator, matcher and explainer."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubectl_sew.query import CALICO, Problem, QueryError, compile_matcher, explain, parse, to_dsl, validate
+
+CASES = Path(__file__).parents[2] / "cases"
+NOW = 1767225600.0
+
+
+def _load(name: str) -> list[Any]:
+    cases = tomllib.loads((CASES / name).read_text("utf-8"))["case"]
+    return [pytest.param(case, id=case["query"].strip() or "(empty)") for case in cases]
+
+
+def _problems(query: str) -> list[Problem]:
+    try:
+        return validate(parse(query), CALICO)
+    except QueryError as error:
+        return list(error.problems)
+
+
+@pytest.mark.parametrize("case", _load("queries.toml"))
+def test_the_canonical_text_is_the_golden_one_and_parses_to_an_equal_tree(case: dict[str, Any]) -> None:
+    tree = parse(case["query"])
+    assert str(tree) == case["canonical"]
+    assert parse(str(tree)) == tree
+
+
+@pytest.mark.parametrize("case", _load("queries.toml"))
+def test_the_translation_is_the_golden_one(case: dict[str, Any]) -> None:
+    assert to_dsl(parse(case["query"]), CALICO) == json.loads(case["dsl"])
+
+
+@pytest.mark.parametrize("case", _load("queries.toml"))
+def test_the_matcher_selects_exactly_the_golden_events(case: dict[str, Any]) -> None:
+    match = compile_matcher(parse(case["query"]), CALICO)
+    for key, expected in (("select", True), ("skip", False)):
+        for line in case[key].strip().splitlines():
+            assert match(json.loads(line), NOW) is expected, line
+
+
+@pytest.mark.parametrize("case", [case for case in _load("queries.toml") if "explain" in case.values[0]])
+def test_the_explanation_is_the_golden_one(case: dict[str, Any]) -> None:
+    assert explain(parse(case["query"]), CALICO) == case["explain"].strip()
+
+
+@pytest.mark.parametrize("case", _load("errors.toml"))
+def test_the_first_problem_has_the_golden_place_and_words(case: dict[str, Any]) -> None:
+    problems = _problems(case["query"])
+    assert len(problems) == case.get("count", 1)
+    first = problems[0]
+    assert [first.span.start, first.span.end] == case["span"]
+    assert case["message"] in first.message
+    assert case.get("hint", "") in first.hint
+    assert first.warning is case.get("warning", False)
