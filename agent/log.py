@@ -1,0 +1,56 @@
+"""Logs: one JSON object a line, with stable event names and without secrets."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+_URL = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*)://([^\s/?#\"'<>]*)[^\s\"'<>]*")
+_LONGEST = 2_000
+
+
+class Log:
+    """Writes to `stream`; `clock` gives seconds since the epoch. Thread-safe as far as the stream writes whole lines."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
+        self._stream = stream
+        self._clock = clock
+
+    def info(self, event: str, **fields: Any) -> None:
+        """What happened as it should. `event` is a stable name, e.g. `agent_started`."""
+        self._write("info", event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """What a person may want to look at."""
+        self._write("warning", event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        """What a person must look at."""
+        self._write("error", event, fields)
+
+    def _write(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        time = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        record = {
+            "time": time,
+            "level": level,
+            "event": event,
+            **{name: _safe(value) for name, value in fields.items()},
+        }
+        self._stream.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
+        self._stream.flush()
+
+
+def redact(text: str) -> str:
+    """Every URL cut down to scheme and host: its path, query and user may be secrets."""
+    return _URL.sub(lambda match: f"{match[1]}://{match[2].rpartition('@')[2]}", text)
+
+
+def _safe(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact(value[:_LONGEST]).encode("utf-8", "replace").decode()
+    if isinstance(value, list | tuple):
+        return [_safe(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _safe(each) for name, each in value.items()}
+    return value

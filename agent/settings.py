@@ -1,0 +1,235 @@
+"""The agent's settings: one table of flags and environment variables, their units, defaults and meanings."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any
+
+from kubectl_sew.errors import SewError
+
+Network = IPv4Network | IPv6Network
+
+PREFIX = "SEW_"
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|min|h)")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)(B|KiB|MiB|GiB|TiB)?")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PER = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_BYTES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+
+
+class SettingsError(SewError):
+    """A flag or an environment variable that cannot be used: which, why, and what it looks like."""
+
+
+def parse_duration(text: str) -> float:
+    """`500ms`, `2s`, `15m`, `72h` or `1d` in seconds."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError("a duration such as 500ms, 2s, 15m or 72h is expected")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_rate(text: str) -> float:
+    """`1/s` or `10/min` in events a second."""
+    match = _RATE.fullmatch(text)
+    if match is None or not float(match[1]):
+        raise ValueError("a rate above zero such as 1/s or 10/min is expected")
+    return float(match[1]) / _PER[match[2]]
+
+
+def parse_size(text: str) -> int:
+    """`512MiB` or `2GiB` in bytes."""
+    match = _SIZE.fullmatch(text)
+    if match is None or not float(match[1]):
+        raise ValueError("a size above zero such as 512MiB or 2GiB is expected")
+    return int(float(match[1]) * _BYTES[match[2] or ""])
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Addresses and CIDRs, separated by commas."""
+    try:
+        return tuple(ip_network(each, strict=False) for each in _members(text))
+    except ValueError as error:
+        raise ValueError(f"addresses or CIDRs separated by commas are expected ({error})") from None
+
+
+def parse_listen(text: str) -> tuple[str, int] | None:
+    """`HOST:PORT`; None for `off`."""
+    if text == "off":
+        return None
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or not int(port) < 65536:
+        raise ValueError("HOST:PORT or off is expected")
+    return host.strip("[]"), int(port)
+
+
+def parse_fields(text: str) -> str:
+    """The name of a field set."""
+    if text not in ("calico", "any"):
+        raise ValueError("calico or any is expected")
+    return text
+
+
+def parse_count(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdecimal() or not int(text):
+        raise ValueError("a whole number of at least 1 is expected")
+    return int(text)
+
+
+def parse_path(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+def parse_flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("true or false is expected")
+    return text == "true"
+
+
+def _members(text: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in text.split(",") if each.strip())
+
+
+def _optional_duration(text: str) -> float | None:
+    return parse_duration(text) if text else None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: `default` as a person would write it; `secret` values are never repeated in a message."""
+
+    name: str
+    default: str
+    parse: Callable[[str], Any]
+    meaning: str
+    secret: bool = False
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+
+SETTINGS = (
+    Setting("webhooks", "", parse_path, "file or folder of manifests: SecurityEventWebhooks, Secrets, ConfigMaps"),
+    Setting("events", "", str, "NDJSON file of events, followed as it grows; `-` is standard input"),
+    Setting("state", "", parse_path, "folder that keeps what is owed; one agent at a time"),
+    Setting("once", "false", parse_flag, "end when the file has been read and everything delivered"),
+    Setting("timeout", "", _optional_duration, "with --once: stop after so long, with exit code 124"),
+    Setting("secrets_namespace", "tigera-intrusion-detection", str, "namespace of the Secrets and ConfigMaps"),
+    Setting("fields", "calico", parse_fields, "which keys queries may use: `calico` or `any`"),
+    Setting("poll_interval", "1s", parse_duration, "pause between two looks for new events"),
+    Setting("page_size", "1000", parse_count, "events read at once"),
+    Setting("known_for", "24h", parse_duration, "how long it is remembered that an event was read"),
+    Setting("forget_after", "10m", parse_duration, "how long a deleted webhook's pending deliveries are kept"),
+    Setting("store_max", "2GiB", parse_size, "what the store may fill"),
+    Setting("request_timeout", "10s", parse_duration, "the whole of a request, from look-up to last byte"),
+    Setting("retry_initial", "2s", parse_duration, "first pause after a failure; doubles from there"),
+    Setting("retry_max", "15m", parse_duration, "longest pause between two attempts"),
+    Setting("retry_horizon", "72h", parse_duration, "how long a delivery is tried before it is a dead letter"),
+    Setting("workers", "16", parse_count, "requests at the same time"),
+    Setting("rate_slack", "1/s", parse_rate, "requests to each Slack webhook"),
+    Setting("rate_jira", "10/min", parse_rate, "requests to each Jira webhook"),
+    Setting("rate_generic", "1000/s", parse_rate, "requests to each Generic webhook"),
+    Setting("rate_alertmanager", "1000/s", parse_rate, "requests to each AlertManager webhook"),
+    Setting("egress_allow", "", parse_networks, "addresses that may be connected to, beside the default"),
+    Setting("egress_deny", "", parse_networks, "addresses that may not be connected to"),
+    Setting("slack_url_prefixes", "", _members, "what Slack URLs may begin with, instead of Slack's own hosts"),
+    Setting("proxy", "", str, "HTTP proxy for all requests; NO_PROXY names hosts without", secret=True),
+    Setting("listen", "127.0.0.1:9280", parse_listen, "where metrics and health are served; `off` for none"),
+)
+"""Every setting, in the order in which the documentation lists them."""
+
+_BY_NAME = {each.name: each for each in SETTINGS}
+_RATES = {"Slack": "rate_slack", "Jira": "rate_jira", "Generic": "rate_generic", "AlertManager": "rate_alertmanager"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings, parsed: durations in seconds, rates in events a second, sizes in bytes."""
+
+    webhooks: Path | None
+    events: str
+    state: Path | None
+    once: bool
+    timeout: float | None
+    secrets_namespace: str
+    fields: str
+    poll_interval: float
+    page_size: int
+    known_for: float
+    forget_after: float
+    store_max: int
+    request_timeout: float
+    retry_initial: float
+    retry_max: float
+    retry_horizon: float
+    workers: int
+    rate_slack: float
+    rate_jira: float
+    rate_generic: float
+    rate_alertmanager: float
+    egress_allow: tuple[Network, ...]
+    egress_deny: tuple[Network, ...]
+    slack_url_prefixes: tuple[str, ...]
+    proxy: str = field(repr=False)
+    listen: tuple[str, int] | None
+
+    @property
+    def rates(self) -> Mapping[str, float]:
+        """Consumer -> requests a second for each of its webhooks."""
+        return {consumer: getattr(self, name) for consumer, name in _RATES.items()}
+
+
+def from_environment(
+    environment: Mapping[str, str], flags: Mapping[str, str] | None = None
+) -> tuple[Settings, Sequence[str]]:
+    """Settings from flags (by setting's name), else `SEW_…` variables, else defaults; and warnings.
+
+    Raises SettingsError.
+    """
+    given = flags or {}
+    values = {each.name: _value(each, environment, given) for each in SETTINGS}
+    settings = Settings(**values)
+    _check(settings)
+    return settings, _unknown(environment)
+
+
+def _value(setting: Setting, environment: Mapping[str, str], flags: Mapping[str, str]) -> Any:
+    if setting.name in flags:
+        return _parsed(setting, flags[setting.name], setting.flag)
+    text = environment.get(setting.variable, "")
+    return _parsed(setting, text.strip() or setting.default, setting.variable)
+
+
+def _parsed(setting: Setting, text: str, place: str) -> Any:
+    try:
+        return setting.parse(text)
+    except ValueError as error:
+        shown = "" if setting.secret else f" {text!r}"
+        raise SettingsError(f"{place}{shown}: {error}") from None
+
+
+def _check(settings: Settings) -> None:
+    if settings.retry_initial > settings.retry_max:
+        raise SettingsError("SEW_RETRY_INITIAL is longer than SEW_RETRY_MAX: make it shorter")
+    if not settings.request_timeout:
+        raise SettingsError("SEW_REQUEST_TIMEOUT is zero: no request could succeed")
+
+
+def _unknown(environment: Mapping[str, str]) -> Sequence[str]:
+    known = [each.variable for each in SETTINGS]
+    return [_warning(name, known) for name in sorted(environment) if name.startswith(PREFIX) and name not in known]
+
+
+def _warning(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name, known, 1)
+    return f"{name} is no setting" + (f": did you mean {close[0]}?" if close else "; see docs/settings.md")
