@@ -1,0 +1,138 @@
+"""The real `sew-agent` as a process, with a folder of its own, for the tests here."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+DEADLINE = 20.0
+
+
+def eventually(condition: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
+    """Waits until a condition holds; fails with `what` where it does not in time."""
+    pause, deadline = threading.Event(), time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        pause.wait(0.02)
+
+
+class Folder:
+    """What an agent is started on: webhooks, a file of events, and its state."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.webhooks = path / "webhooks"
+        self.webhooks.mkdir()
+        self.events = path / "events.ndjson"
+        self.events.touch()
+        self.state = path / "state"
+        self.agents: list[Agent] = []
+
+    def webhook(
+        self, name: str, url: str, *, query: str = "severity >= 0", state: str = "Enabled", consumer: str = "Generic"
+    ) -> None:
+        """Writes a manifest at once, as careful editors do."""
+        spec = {"consumer": consumer, "state": state, "query": query, "config": [{"name": "url", "value": url}]}
+        manifest = {
+            "apiVersion": "projectcalico.org/v3",
+            "kind": "SecurityEventWebhook",
+            "metadata": {"name": name},
+            "spec": spec,
+        }
+        partial = self.path / "partial"
+        partial.write_text(json.dumps(manifest))
+        partial.replace(self.webhooks / f"{name}.json")
+
+    def write(self, numbers: Iterable[int], **fields: Any) -> None:
+        with self.events.open("a") as file:
+            file.writelines(event(number, **fields) for number in numbers)
+
+    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Runs another command of sew-agent on the same state."""
+        command = [sys.executable, "-m", "agent", *arguments, "--state", str(self.state)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    def start(self, *flags: str, events: str | None = None, stdin: int | None = None, **settings: str) -> "Agent":
+        command = [sys.executable, "-m", "agent", "run", "--webhooks", str(self.webhooks), "--state", str(self.state)]
+        command += ["--events", events or str(self.events), *flags]
+        if "--once" not in flags and "--listen" not in flags:
+            command += ["--listen", "127.0.0.1:0"]
+        given = {"SEW_EGRESS_ALLOW": "127.0.0.0/8", "SEW_RETRY_INITIAL": "50ms", "SEW_RETRY_MAX": "200ms"} | settings
+        agent = Agent(command, os.environ | given, self.path / f"agent-{len(self.agents)}.log", stdin)
+        self.agents.append(agent)
+        return agent
+
+    def stop(self) -> None:
+        for agent in self.agents:
+            agent.kill()
+
+
+class Agent:
+    """One run of `sew-agent run`; its log is kept in a file."""
+
+    def __init__(self, command: list[str], environment: dict[str, str], log: Path, stdin: int | None) -> None:
+        self._log = log
+        with log.open("wb") as stderr:
+            self._process = subprocess.Popen(
+                command, env=environment, stderr=stderr, stdin=subprocess.DEVNULL if stdin is None else stdin
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def terminate(self) -> int:
+        self._process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self, seconds: float = DEADLINE) -> int:
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the agent did not end; its log:\n{self.text()[-3000:]}") from None
+
+    def text(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def says(self, name: str) -> list[dict[str, Any]]:
+        """The log's entries of one name."""
+        lines = [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
+        return [line for line in lines if line.get("event") == name]
+
+    def scrape(self) -> str:
+        """What /metrics says now."""
+        eventually(lambda: self.says("listening") or not self.running, "the agent listens")
+        address = self.says("listening")[0]["address"]
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
+
+
+def event(number: int, **fields: Any) -> str:
+    """One line of events; its id is its number."""
+    return json.dumps({"_id": f"e{number}", "type": "waf", "severity": 50, **fields}) + "\n"
+
+
+def counters(metrics: str, name: str, by: str) -> dict[str, float]:
+    """The values of one metric by the value of one label, added up."""
+    found: dict[str, float] = {}
+    for labels, value in re.findall(rf"^{name}\{{(.*)\}} (\S+)", metrics, re.MULTILINE):
+        match = re.search(rf'{by}="([^"]*)"', labels)
+        key = match.group(1) if match else ""
+        found[key] = found.get(key, 0.0) + float(value)
+    return found
