@@ -75,7 +75,8 @@ def _whole(field: Field, literal: Literal) -> Typed | Problem:
     if not isinstance(number, int):
         return _unfit(field, literal, "a whole number is expected")
     _, low, high = field.storage.number.value
-    low, high = max(low, field.low if field.low is not None else low), min(high, field.high or high)
+    low = low if field.low is None else max(low, field.low)
+    high = high if field.high is None else min(high, field.high)
     return number if low <= number <= high else _unfit(field, literal, f"a number from {low} to {high} is expected")
 
 

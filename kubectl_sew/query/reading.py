@@ -125,7 +125,7 @@ def _whole_of_text(text: str) -> int | None:
     from decimal import Decimal  # noqa: PLC0415  # rare: a fraction or an exponent, in quotes
 
     number = Decimal(text)
-    return int(number) if number.adjusted() < 20 else None
+    return int(number) if -400 < number.adjusted() < 20 else 0 if number.adjusted() < 0 else None
 
 
 def _float(field: Field) -> Read:
@@ -155,7 +155,10 @@ def _boolean(_: Field) -> Read:
 
 
 def _address(_: Field) -> Read:
-    return lambda value: address(value) if isinstance(value, str) and len(value) <= 64 else None
+    def read(value: Any) -> int | None:
+        return address(value) if isinstance(value, str) else None
+
+    return read
 
 
 def _time(field: Field) -> Read:
@@ -163,7 +166,7 @@ def _time(field: Field) -> Read:
     tick = tick_of(field)
     formats = field.storage.date_formats
     per_second = SECOND // tick
-    seconds = formats[-1] == "epoch_second"
+    seconds = "epoch_second" in formats and "epoch_millis" not in formats
     high = 2**63 if tick > 1 else 2**63 - 1
 
     def read(value: Any) -> int | None:
@@ -198,7 +201,7 @@ def _from_epoch(text: str, form: "re.Pattern[str]", unit: int) -> int | None:
 
 
 def _from_date(text: str) -> int | None:
-    if len(text) == 20 and text[10] == "T" and text[19] == "Z" and text[4] == text[7] == "-":
+    if len(text) == 20 and text[19] == "Z" and text[4] + text[7] + text[10] + text[13] + text[16] == "--T::":
         return _from_usual(text)
     found = _DATE.fullmatch(text)
     if not found:

@@ -11,6 +11,7 @@ SECOND = 1_000_000_000
 LAST_SECOND = 253_402_300_799
 """The end of the year 9999."""
 _V4_MAPPED = 0xFFFF << 32
+_OCTETS = {str(octet): octet for octet in range(256)}
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _RELATIVE = re.compile(r"now(?:-([0-9]{1,9})([smhd]))?")
@@ -67,12 +68,19 @@ def read_number(text: str) -> int | float | None:
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
-@lru_cache(maxsize=65_536)
 def address(text: str) -> int | None:
     """A textual IP address as a 128-bit number; None where it is none. A zone (`%eth0`) makes it none."""
+    # By hand, since events are full of these: the standard library takes four times as long.
     try:
-        if ":" not in text:
-            return _V4_MAPPED | int(IPv4Address(text))
+        first, second, third, fourth = text.split(".")
+        return (_OCTETS[first] << 24 | _OCTETS[second] << 16 | _OCTETS[third] << 8 | _OCTETS[fourth]) + _V4_MAPPED
+    except (ValueError, KeyError):
+        return _version6(text) if ":" in text and len(text) <= 64 else None
+
+
+@lru_cache(maxsize=65_536)
+def _version6(text: str) -> int | None:
+    try:
         return None if "%" in text else int(IPv6Address(text))
     except AddressValueError:
         return None
