@@ -1,0 +1,95 @@
+"""Which webhooks can work, and when they are judged again."""
+
+from dataclasses import replace
+
+import pytest
+
+from agent.acceptance import Acceptance, content_digest, endpoint_digest, settings_digest
+from agent.webhooks.base import Snapshot
+from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.query import CALICO
+from kubectl_sew.resource import LABELS_ANNOTATION, ConfigVar, Reference, State, Webhook
+from kubectl_sew.validation import Accepted
+
+WEBHOOK = Webhook(
+    "w",
+    "Generic",
+    State.ENABLED,
+    "type = waf",
+    (ConfigVar("url", Reference("Secret", "s", "url")), ConfigVar("template", "{{ id }}")),
+)
+SNAPSHOT = Snapshot({"w": WEBHOOK}, {"s": {"url": b"https://example.com/1"}}, {})
+
+
+@pytest.fixture
+def acceptance() -> Acceptance:
+    return Acceptance(CALICO, CONSUMERS)
+
+
+def accepted(snapshot: Snapshot) -> Accepted:
+    return Acceptance(CALICO, CONSUMERS).judge(snapshot).accepted["w"]
+
+
+def test_an_unchanged_webhook_stays_the_same_object(acceptance: Acceptance) -> None:
+    first = acceptance.judge(SNAPSHOT).accepted["w"]
+    assert acceptance.judge(replace(SNAPSHOT, problems=("elsewhere",))).accepted["w"] is first
+
+
+def test_a_changed_secret_is_taken_up(acceptance: Acceptance) -> None:
+    acceptance.judge(SNAPSHOT)
+    changed = replace(SNAPSHOT, secrets={"s": {"url": b"https://example.com/2"}})
+    assert acceptance.judge(changed).accepted["w"].config["url"] == "https://example.com/2"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"query": "type ="}, "QueryParsing"),
+        ({"query": "typo = waf"}, "QueryValidation"),
+        ({"consumer": "Telegraph"}, "ConsumerDiscovery"),
+        ({"config": ()}, "ConsumerConfigurationValidation"),
+        ({"config": (ConfigVar("url", Reference("Secret", "other", "url")),)}, "ConfigurationParsing"),
+    ],
+)
+def test_a_webhook_that_cannot_work_is_unfit_with_its_reason(
+    acceptance: Acceptance, change: dict[str, object], reason: str
+) -> None:
+    judged = acceptance.judge(replace(SNAPSHOT, webhooks={"w": replace(WEBHOOK, **change)}))  # type: ignore[arg-type]
+    assert judged.accepted == {}
+    assert judged.unfit["w"].reason == reason
+    assert judged.unfit["w"].message
+
+
+def test_a_webhook_becomes_fit_when_its_secret_appears(acceptance: Acceptance) -> None:
+    assert acceptance.judge(replace(SNAPSHOT, secrets={})).unfit
+    assert acceptance.judge(SNAPSHOT).accepted
+
+
+def test_what_the_source_refused_is_unfit_too(acceptance: Acceptance) -> None:
+    assert acceptance.judge(Snapshot({}, {}, {}, refused={"twice": "two of them"})).unfit["twice"].message
+
+
+@pytest.mark.parametrize(
+    ("change", "content", "settings", "endpoint"),
+    [
+        ({}, True, True, True),
+        ({"state": State.TEST}, True, False, True),
+        ({"query": "type = alert"}, False, False, True),
+        ({"annotations": {LABELS_ANNOTATION: "a:b"}}, False, False, True),
+        ({"annotations": {"other": "x"}}, True, True, True),
+        ({"config": (ConfigVar("url", "https://example.com/9"),)}, False, False, False),
+        ({"resource_version": "7"}, True, True, True),
+    ],
+)
+def test_digests_tell_what_has_changed(
+    change: dict[str, object], content: bool, settings: bool, endpoint: bool
+) -> None:
+    before = accepted(SNAPSHOT)
+    after = accepted(replace(SNAPSHOT, webhooks={"w": replace(WEBHOOK, **change)}))  # type: ignore[arg-type]
+    same = [each(before) == each(after) for each in (content_digest, settings_digest, endpoint_digest)]
+    assert same == [content, settings, endpoint]
+
+
+def test_a_template_is_no_part_of_the_endpoint() -> None:
+    other = replace(WEBHOOK, config=(WEBHOOK.config[0], ConfigVar("template", "{{ name }}")))
+    assert endpoint_digest(accepted(SNAPSHOT)) == endpoint_digest(accepted(replace(SNAPSHOT, webhooks={"w": other})))
