@@ -3,6 +3,7 @@
 import json
 from array import array
 from bisect import bisect_left
+from codecs import BOM_UTF8
 from hashlib import sha256
 from math import isfinite
 from mmap import mmap
@@ -22,7 +23,7 @@ class BadLineError(ValueError):
 def parse_line(line: bytes) -> dict[str, Any]:
     """The JSON object on a line. Raises BadLineError; nothing that a line holds raises anything else."""
     try:
-        document = _DECODER.decode(line.decode("utf-8-sig"))
+        document = _DECODER.decode(line.removeprefix(BOM_UTF8).decode())
     except RecursionError:
         raise BadLineError(f"nested deeper than {DEEPEST} levels") from None
     except UnicodeDecodeError:

@@ -73,16 +73,10 @@ class NdjsonFile:
 
 
 def read_lines(file: BinaryIO, offset: int, number: int) -> Iterator[tuple[Line, bool]]:
-    """Lines from an offset on, `number` of them before it, and whether each ends with a line break.
-
-    The file may be moved between two of them.
-    """
+    """Lines from an offset on, `number` of them before it, and whether each ends with a line break."""
     file.seek(0, SEEK_END)  # lets go of what is buffered: a truncated file has other bytes there now
-    while True:
-        file.seek(offset)
-        text = file.readline(LONGEST_LINE + 1)
-        if not text:
-            return
+    file.seek(offset)
+    while text := file.readline(LONGEST_LINE + 1):
         size, broken = len(text), text.endswith(b"\n")
         if size > LONGEST_LINE:
             more, broken = _skip_line(file)
@@ -111,9 +105,11 @@ def _is_event(line: Line) -> bool:
 
 def _recount(file: BinaryIO, identities: Identities, to: int) -> None:
     """Number the lines before an offset again: they were read before a restart, or by nobody yet."""
+    place = file.tell()
     for line, _ in read_lines(file, identities.numbering.passed, 0):
         if line.start >= to:
-            return
+            break
         with suppress(BadLineError):
             read_event(line, identities)
         identities.passed(line)
+    file.seek(place)

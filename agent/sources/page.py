@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.sources.base import Arrival, Note, Subscription
 from agent.sources.lines import LONGEST_LINE, BadLineError, Numbering, digest_of, own_id, parse_line
@@ -17,8 +17,7 @@ PAGE_BYTES = 4 * 2**20
 Matcher = Callable[[Mapping[str, Any], float], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line, from where to where it stands, and its number in its file (from 1). `text` is None for one too long."""
 
     start: int
