@@ -1,0 +1,109 @@
+"""What `sew-agent status` says, from what the store and the agent's report hold."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.report import Report, ReportFile, Told, read_report
+from agent.status import for_people, status
+from agent.store.base import Books, Known, Lane
+
+NOW = 1_767_225_600.0
+BOOKS = Books("w", 5, 2, 1, {"debug": 3}, NOW - 90, NOW - 10, "503 Service Unavailable", 100)
+REPORT = Report("1.2.3", os.getpid(), NOW, {"w": Told("Slack", "Enabled", True, "WebhookValidation")})
+
+
+class Shelf:
+    """The part of a store that the status reads."""
+
+    def __init__(self, books: Books = BOOKS, lane: Lane | None = None, known: Known | None = None) -> None:
+        self._books, self._lane = books, lane
+        self._known = known or Known("w", "Enabled", None)
+
+    def books(self) -> list[Books]:
+        return [self._books]
+
+    def known(self) -> dict[str, Known]:
+        return {"w": self._known}
+
+    def lanes(self) -> dict[str, Lane]:
+        return {"w": self._lane} if self._lane else {}
+
+    def positions(self) -> dict[str, str]:
+        return {"common": "here"}
+
+
+def told(shelf: Shelf, report: Report | None = REPORT) -> Mapping[str, Any]:
+    found = status(shelf, report, NOW)  # type: ignore[arg-type]
+    assert len(found["webhooks"]) == 1
+    webhook: Mapping[str, Any] = found["webhooks"][0]
+    return webhook
+
+
+def test_counts_ages_and_dates_are_told() -> None:
+    found = told(Shelf())
+    assert (found["backlog"], found["oldestWaitingSeconds"], found["deadLetters"], found["seen"]) == (2, 90, 1, 11)
+    assert found["lastDelivery"] == "2025-12-31T23:59:50Z"
+    assert found["lastError"] == "503 Service Unavailable"
+    assert (found["consumer"], found["healthy"], found["position"]) == ("Slack", True, "here")
+
+
+def test_a_parked_webhook_says_why_and_when_it_is_tried_again() -> None:
+    lane = Lane("w", 1, True, NOW + 60, reason="credential_refused", detail="401 Unauthorized")
+    found = told(Shelf(lane=lane))
+    assert (found["parked"], found["delivering"], found["nextRetry"]) == (True, False, "2026-01-01T00:01:00Z")
+    assert found["delivery"] == "credential_refused: 401 Unauthorized"
+
+
+def test_without_an_agent_health_is_unknown_and_the_rest_is_told() -> None:
+    found = told(Shelf(), None)
+    assert (found["healthy"], found["consumer"], found["backlog"]) == (None, None, 2)
+
+
+@pytest.mark.parametrize(
+    ("known", "state"),
+    [
+        (Known("w", "Debug", None), "Debug"),
+        (Known("w", "Enabled", None, deleted_at=NOW - 5), "Deleted"),
+        (Known("w", "", None, deleted_at=NOW - 5), "Deleted"),
+    ],
+)
+def test_the_state_last_seen_is_told(known: Known, state: str) -> None:
+    assert told(Shelf(known=known), None)["state"] == state
+
+
+def test_a_person_reads_what_is_wrong_and_the_command_that_helps() -> None:
+    report = replace(REPORT, webhooks={"w": Told("Slack", "Enabled", False, "QueryParsing", "the query ends too soon")})
+    text = for_people(status(Shelf(), report, NOW))  # type: ignore[arg-type]
+    assert "w: the query ends too soon" in text
+    assert "w: 1 dead letters: `sew-agent dead-letters list --webhook w`" in text
+
+
+def test_a_report_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    report = replace(REPORT, problems=("one",), source_error="cannot read")
+    ReportFile(tmp_path).write(report)
+    assert read_report(tmp_path, NOW) == report
+
+
+@pytest.mark.parametrize("gone", [{"written": NOW - 31}, {"pid": 2**22 + 1}])
+def test_a_report_of_an_agent_that_is_gone_is_none(tmp_path: Path, gone: dict[str, Any]) -> None:
+    ReportFile(tmp_path).write(replace(REPORT, **gone))
+    assert read_report(tmp_path, NOW) is None
+
+
+def test_an_unchanged_report_is_written_again_only_after_a_while(tmp_path: Path) -> None:
+    file = ReportFile(tmp_path)
+    for moment in (0.0, 9.0, 10.0):
+        file.write(replace(REPORT, written=NOW + moment))
+        found = read_report(tmp_path, NOW + moment)
+        assert found
+        assert found.written == NOW + (10.0 if moment == 10.0 else 0.0)
+
+
+def test_a_disk_that_refuses_the_report_stops_nothing(tmp_path: Path) -> None:
+    ReportFile(tmp_path / "nowhere").write(REPORT)
+    assert read_report(tmp_path / "nowhere", NOW) is None
