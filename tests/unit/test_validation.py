@@ -1,0 +1,208 @@
+"""A webhook as a whole: what the plugin reports of manifests, and what the agent takes."""
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.query import CALICO
+from kubectl_sew.resource import CODES, ConfigVar, HealthyReason, Reference, State, Webhook, load_manifests, load_many
+from kubectl_sew.resource.findings import Finding
+from kubectl_sew.validation import REASONS, Accepted, Refused, accept, validate_manifests
+
+ROOT = Path(__file__).parents[2]
+
+JIRA = """\
+apiVersion: projectcalico.org/v3
+kind: SecurityEventWebhook
+metadata: {name: hook}
+spec:
+  consumer: Jira
+  state: Enabled
+  query: type=waf
+  config:
+    - {name: url, value: 'https://jira.example/rest/api/2/issue'}
+    - {name: project, value: P}
+    - {name: issueType, value: Bug}
+    - {name: username, value: u}
+    - {name: apiToken, valueFrom: {secretKeyRef: {name: keys, key: token}}}
+"""
+SECRET = "\n---\n{kind: Secret, metadata: {name: keys}, stringData: {token: canary}}\n"
+
+
+def found(text: str, *, all_objects: bool = False) -> list[Finding]:
+    return validate_manifests(load_manifests(text, "f"), CALICO, all_objects=all_objects)
+
+
+def test_the_examples_have_no_finding() -> None:
+    files = [(path.name, path.read_bytes()) for path in sorted((ROOT / "examples/webhooks").glob("*.yaml"))]
+    assert files
+    assert validate_manifests(load_many(files), CALICO, all_objects=True) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "place"),
+    [
+        ("consumer: Jira", "consumer: Jirra", "SEW020", (5, 13)),
+        ("consumer: Jira", "consumer: Alertmanager", "SEW021", (9, 26)),
+        ("value: P}", "value: ''}", "SEW021", (10, 30)),
+        ("project, value: P", "projekt, value: P", "SEW021", (9, 5)),
+        ("project, value: P", "projekt, value: P", "SEW022", (10, 30)),
+        ("name: apiToken", "name: apiTocken", "SEW022", (13, 36)),
+        ("query: type=waf", "query: type=", "SEW030", (7, 10)),
+        ("query: type=waf", "query: tpye=waf", "SEW031", (7, 10)),
+        ("query: type=waf", "query: tpye IN {a}", "SEW032", (7, 10)),
+        ("{name: hook}", "{name: hook, annotations: {webhooks.projectcalico.org/testEvent: x}}", "SEW016", (3, 76)),
+        ("{name: hook}", "{name: Hook}", "SEW010", (3, 18)),
+    ],
+)
+def test_each_problem_of_the_whole_has_its_code_and_place(
+    old: str, new: str, code: str, place: tuple[int, int]
+) -> None:
+    assert old in JIRA
+    findings = found(JIRA.replace(old, new, 1))
+    assert (code, *place) in [(each.code, each.line, each.column) for each in findings]
+    assert {each.resource for each in findings} <= {"hook", "Hook"}
+
+
+def test_a_problem_in_a_query_is_drawn_with_a_caret() -> None:
+    query = found(JIRA.replace("type=waf", "type=waf AND tpye = x"))[0]
+    assert query.excerpt == "  type=waf AND tpye = x\n" + " " * 15 + "^^^^"
+
+
+def test_independent_problems_are_all_found() -> None:
+    text = JIRA.replace("Jira", "Jirra").replace("type=waf", "a=").replace("{name: hook}", "{name: H}")
+    assert [each.code for each in found(text)] == ["SEW010", "SEW020", "SEW030"]
+
+
+def test_a_secret_that_is_not_among_the_manifests_may_be_in_the_cluster() -> None:
+    assert found(JIRA) == []
+    assert [each.code for each in found(JIRA, all_objects=True)] == ["SEW040"]
+    assert found(JIRA + SECRET, all_objects=True) == []
+
+
+def test_a_key_that_a_given_secret_does_not_hold_is_an_error() -> None:
+    assert [(each.code, each.line) for each in found(JIRA + SECRET.replace("token", "other"))] == [("SEW041", 13)]
+
+
+def test_a_variable_is_not_missed_when_what_excuses_it_is_elsewhere() -> None:
+    auth = "{name: authentication, valueFrom: {secretKeyRef: {name: elsewhere, key: k}}}"
+    assert found(JIRA.replace("{name: username, value: u}", auth)) == []
+
+
+def test_a_configuration_that_is_no_list_is_one_finding() -> None:
+    text = JIRA[: JIRA.index("    - {name: url")] + "    {url: x}\n"
+    assert [each.code for each in found(text)] == ["SEW006"]
+
+
+def test_no_webhook_at_all_is_a_warning() -> None:
+    assert [(each.code, each.severity) for each in found("kind: Pod")] == [("SEW017", "warning")]
+
+
+def test_no_finding_shows_a_value() -> None:
+    text = JIRA.replace("https://jira.example/rest/api/2/issue", "ftp://canary/issue") + SECRET
+    findings = found(text)
+    assert [each.code for each in findings] == ["SEW021"]
+    assert "canary" not in repr(findings) + "".join(map(str, findings))
+
+
+HOOK = Webhook(
+    "hook",
+    "Generic",
+    State.ENABLED,
+    "type = waf",
+    (ConfigVar("url", "https://x.example/canary"), ConfigVar("signingSecret", Reference("Secret", "keys", "k"))),
+    {"webhooks.projectcalico.org/labels": "a:b,oops"},
+)
+KEYS = {"keys": {"k": b"whsec_Zm9yIHRoZSBkZW1vbnN0cmF0aW9uIG9ubHkh"}}
+
+
+def test_an_accepted_webhook_has_all_that_delivery_needs() -> None:
+    accepted = accept(HOOK, KEYS, {}, CALICO)
+    assert isinstance(accepted, Accepted)
+    assert accepted.consumer is CONSUMERS["Generic"]
+    assert accepted.config == {"url": "https://x.example/canary", "signingSecret": KEYS["keys"]["k"].decode()}
+    assert str(accepted.node) == "type = waf"
+    assert accepted.labels == {"a": "b"}
+    assert [each.code for each in accepted.warnings] == ["SEW015"]
+    assert "canary" not in repr(accepted)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        (replace(HOOK, query="type ="), HealthyReason.QUERY_PARSING),
+        (replace(HOOK, query=""), HealthyReason.QUERY_PARSING),
+        (replace(HOOK, query="tpye = x"), HealthyReason.QUERY_VALIDATION),
+        (replace(HOOK, consumer="Pager"), HealthyReason.CONSUMER_DISCOVERY),
+        (replace(HOOK, config=HOOK.config[1:]), HealthyReason.CONSUMER_VALIDATION),
+        (replace(HOOK, config=(*HOOK.config, ConfigVar("url", "x"))), HealthyReason.CONFIGURATION_PARSING),
+        (
+            replace(HOOK, config=(ConfigVar("url", Reference("Secret", "no", "k")),)),
+            HealthyReason.CONFIGURATION_PARSING,
+        ),
+        (
+            replace(HOOK, state=State.TEST, annotations={"webhooks.projectcalico.org/testEvent": "x"}),
+            HealthyReason.VALIDATION,
+        ),
+    ],
+)
+def test_a_refused_webhook_says_why_in_calicos_word(changed: Webhook, reason: HealthyReason) -> None:
+    refused = accept(changed, KEYS, {}, CALICO)
+    assert isinstance(refused, Refused)
+    assert refused.reason is reason
+    assert refused.message
+    assert "canary" not in repr(refused)
+
+
+def test_a_refusal_counts_what_it_does_not_name() -> None:
+    refused = accept(replace(HOOK, query="type =", consumer="Pager"), KEYS, {}, CALICO)
+    assert isinstance(refused, Refused)
+    assert refused.message.endswith("(and 1 more)")
+
+
+def test_an_optional_reference_that_leads_nowhere_leaves_a_required_variable_missing() -> None:
+    hook = replace(HOOK, config=(ConfigVar("url", Reference("Secret", "no", "k", optional=True)),))
+    refused = accept(hook, {}, {}, CALICO)
+    assert isinstance(refused, Refused)
+    assert [each.code for each in refused.findings if each.is_error] == ["SEW021"]
+
+
+@given(
+    st.sampled_from(sorted(CONSUMERS)),
+    st.text(max_size=30),
+    st.dictionaries(st.text(max_size=9), st.text(), max_size=4),
+)
+def test_any_query_and_configuration_is_accepted_or_refused(consumer: str, query: str, config: dict[str, str]) -> None:
+    hook = Webhook("hook", consumer, State.ENABLED, query, tuple(ConfigVar(*each) for each in config.items()))
+    assert isinstance(accept(hook, {}, {}, CALICO), Accepted | Refused)
+    text = yaml.safe_dump(
+        {"apiVersion": "projectcalico.org/v3", "kind": "SecurityEventWebhook", "spec": {"query": query}}
+    )
+    assert found(text)
+
+
+def test_the_documentation_lists_every_code_with_its_meaning() -> None:
+    rows = re.findall(r"^\| (SEW\d{3}) \| (.+?) \|$", (ROOT / "docs/validation.md").read_text(), re.MULTILINE)
+    assert dict(rows) == CODES
+    assert len(rows) == len(CODES)
+    assert set(REASONS) <= set(CODES)
+
+
+def test_every_code_is_used_and_none_is_unknown() -> None:
+    sources = [*(ROOT / "kubectl_sew/resource").glob("*.py"), ROOT / "kubectl_sew/validation.py"]
+    text = "".join(path.read_text() for path in sources)
+    used = re.findall(r"\"(SEW\d{3})\"(?!:)", text)
+    assert set(used) == set(CODES)
+
+
+def test_the_resource_is_imported_without_a_yaml_parser() -> None:
+    code = "import sys, kubectl_sew.resource; sys.exit('yaml' in sys.modules or 'parsimonious' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
