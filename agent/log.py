@@ -11,7 +11,7 @@ _LONGEST = 2_000
 
 
 class Log:
-    """Writes to `stream`; `clock` gives seconds since the epoch. Thread-safe as far as the stream writes whole lines."""
+    """Writes to `stream`; `clock` gives seconds since the epoch. A line is one write."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
         self._stream = stream

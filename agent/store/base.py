@@ -13,7 +13,7 @@ class StoreError(SewError):
     """The state folder cannot be used: which file, why, and what to do."""
 
 
-class StoreFull(StoreError):
+class StoreFullError(StoreError):
     """The disk is full: nothing was written; it heals by itself when there is room again."""
 
 
@@ -176,7 +176,7 @@ class Books:
 
 
 class Store(Protocol):
-    """Thread-safe. Every method is one transaction; a full disk raises StoreFull (a StoreError) and changes nothing."""
+    """Thread-safe. Every method is one transaction; a full disk raises StoreFullError (a StoreError) and changes nothing."""
 
     def take_in(self, intake: Intake) -> Taken:
         """Write new pairs and positions together."""

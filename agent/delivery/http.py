@@ -1,0 +1,232 @@
+"""Sends a request and gives the answer, or says in one of a closed set of reasons why there is none.
+
+urllib3 is used connection by connection: its pools know neither a deadline for the whole nor a judge of addresses. Its
+error texts and log lines hold URLs, which are secrets, so none of them gets out of here.
+"""
+
+import http.client
+import logging
+import os
+import socket
+import ssl
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import urllib3.exceptions
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from agent.delivery.egress import Guard, Resolver
+from agent.delivery.proxy import Proxy
+from agent.delivery.sockets import connect, tls_context
+from kubectl_sew.consumers.base import FailureReason, Request, Response, Tls
+from kubectl_sew.errors import SewError
+
+BODY_LIMIT = 64 * 1024
+CONNECTION_LIFE = 300.0
+IDLE_LIFE = 3.0
+"""Servers close idle connections after 5 s or more: a request hardly ever meets one that is just being closed."""
+
+_PORTS = {"http": 80, "https": 443}
+
+logging.getLogger("urllib3").disabled = True
+
+
+class SendError(SewError):
+    """There is no answer: why, in a reason and in words without a secret. `parked`: trying again would not help."""
+
+    def __init__(self, reason: FailureReason, detail: str, *, parked: bool = False) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.parked = parked
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where connections can be shared."""
+
+    scheme: str
+    host: str
+    port: int
+    tls: Tls | None
+
+    def __str__(self) -> str:
+        """Scheme and host, the only parts of a URL that may be shown."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}" + ("" if self.port == _PORTS[self.scheme] else f":{self.port}")
+
+
+class _Plain(HTTPConnection):
+    """A connection over a socket that is opened elsewhere."""
+
+    open_socket: Callable[[], socket.socket]
+
+    def _new_conn(self) -> socket.socket:
+        return self.open_socket()
+
+
+class _Secure(HTTPSConnection):
+    """The same with TLS."""
+
+    open_socket: Callable[[], socket.socket]
+
+    def _new_conn(self) -> socket.socket:
+        return self.open_socket()
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A connection with the moments (monotonic) of its opening and its last use."""
+
+    connection: _Plain | _Secure
+    opened: float
+    used: float
+
+
+class Sender:
+    """Thread-safe. The guard judges whatever is connected to: the receiver, or the proxy where there is one."""
+
+    def __init__(self, guard: Guard, resolver: Resolver, *, user_agent: str, proxy: Proxy | None = None) -> None:
+        self._guard = guard
+        self._resolver = resolver
+        self._user_agent = user_agent
+        self._proxy = proxy
+        self._idle: dict[_Target, deque[_Kept]] = defaultdict(deque)
+        self._lock = threading.Lock()
+
+    def send(self, request: Request, *, deadline: float) -> Response:
+        """The answer, within `deadline` seconds from the look-up to its last byte. Raises SendError."""
+        url = urlsplit(request.url)
+        target = _Target(url.scheme, url.hostname or "", url.port or _PORTS[url.scheme], request.tls)
+        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        try:
+            return self._exchange(target, path, request, time.monotonic() + deadline)
+        except SendError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the libraries raise, its text may hold the URL
+            raise _explained(error, target, deadline) from None
+
+    def close(self) -> None:
+        """Close what is idle."""
+        with self._lock:
+            idle, self._idle = self._idle, defaultdict(deque)
+        for kept in (each for several in idle.values() for each in several):
+            kept.connection.close()
+
+    def _exchange(self, target: _Target, path: str, request: Request, ends: float) -> Response:
+        kept = self._take(target, ends) or self._open(target, ends)
+        try:
+            answer, reusable = self._ask(kept.connection, target, path, request)
+        except BaseException:
+            kept.connection.close()
+            raise
+        if reusable:
+            self._give_back(target, kept)
+        else:
+            kept.connection.close()
+        return answer
+
+    def _ask(self, connection: _Plain | _Secure, target: _Target, path: str, request: Request) -> tuple[Response, bool]:
+        headers = dict(request.headers)
+        headers.setdefault("User-Agent", self._user_agent)
+        proxy = self._proxy_for(target)
+        if proxy and target.scheme == "http":
+            path = f"{target}{path}"
+            headers |= proxy.headers
+        connection.request(request.method, path, request.body, headers, preload_content=False)
+        response = connection.getresponse()
+        body = response.read(BODY_LIMIT + 1, decode_content=False)
+        reusable = connection.sock is not None and len(body) <= BODY_LIMIT and response.status >= 200
+        received = {name.lower(): value for name, value in response.headers.items()}
+        return Response(response.status, received, body[:BODY_LIMIT]), reusable
+
+    def _take(self, target: _Target, ends: float) -> _Kept | None:
+        """A kept connection that is alive still; the others are closed."""
+        now = time.monotonic()
+        while True:
+            with self._lock:
+                idle = self._idle.get(target)
+                kept = idle.pop() if idle else None
+            if kept is None:
+                return None
+            fresh = now - kept.opened < CONNECTION_LIFE and now - kept.used < IDLE_LIFE
+            if fresh and kept.connection.is_connected:
+                kept.connection.sock.deadline = ends  # type: ignore[union-attr]  # one of ours: see agent.delivery.sockets
+                return kept
+            kept.connection.close()
+
+    def _give_back(self, target: _Target, kept: _Kept) -> None:
+        kept.used = time.monotonic()
+        with self._lock:
+            self._idle[target].append(kept)
+
+    def _open(self, target: _Target, ends: float) -> _Kept:
+        proxy = self._proxy_for(target)
+        host, port = (proxy.host, proxy.port) if proxy else (target.host, target.port)
+        connection = _connection(target, host, port)
+        if proxy and target.scheme == "https":
+            connection.set_tunnel(target.host, target.port, dict(proxy.headers))
+        connection.open_socket = lambda: self._connect(host, port, ends)
+        try:
+            connection.connect()
+        except BaseException:
+            connection.close()
+            raise
+        connection.sock.deadline = ends  # type: ignore[union-attr]  # one of ours: see agent.delivery.sockets
+        now = time.monotonic()
+        return _Kept(connection, now, now)
+
+    def _connect(self, host: str, port: int, ends: float) -> socket.socket:
+        """Connects to the first allowed address that takes it: the very addresses that were judged."""
+        addresses = self._resolver.resolve(host, port, ends - time.monotonic())
+        refusals = {address: self._guard.refusal(address) for address in addresses}
+        allowed = [address for address, refusal in refusals.items() if not refusal]
+        if refusals and not allowed:
+            address, refusal = next(iter(refusals.items()))
+            raise SendError(FailureReason.EGRESS_REFUSED, f"{host}: {address} is refused: {refusal}", parked=True)
+        failure: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
+        for address in allowed:
+            try:
+                return connect(str(address), port, ends)
+            except OSError as error:
+                failure = error
+        raise failure
+
+    def _proxy_for(self, target: _Target) -> Proxy | None:
+        return self._proxy if self._proxy and self._proxy.serves(target.host) else None
+
+
+def _connection(target: _Target, host: str, port: int) -> _Plain | _Secure:
+    if target.scheme == "http":
+        return _Plain(host, port)
+    try:
+        return _Secure(host, port, ssl_context=tls_context(target.tls))
+    except (ssl.SSLError, ValueError):
+        detail = f"{target}: the webhook's own CA, certificate or key cannot be used"
+        raise SendError(FailureReason.CONFIGURATION_REFUSED, detail, parked=True) from None
+
+
+def _explained(error: Exception, target: _Target, deadline: float) -> SendError:
+    """Which of the closed reasons an exception is, in words of our own."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        detail = f"{target}: its certificate is refused: {error.verify_message}"
+        return SendError(FailureReason.CERTIFICATE, detail, parked=True)
+    if isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
+        return SendError(FailureReason.TIMEOUT, f"{target}: no whole answer within {deadline:g} s")
+    if isinstance(error, socket.gaierror):
+        return SendError(FailureReason.NAME_NOT_FOUND, f"{target}: the name cannot be resolved")
+    return SendError(FailureReason.NETWORK, f"{target}: {_what_failed(error)}")
+
+
+def _what_failed(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"TLS fails ({(error.reason or 'unknown').lower().replace('_', ' ')})"
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "the connection was closed without an answer"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    return "the answer is cut off, or no HTTP"
