@@ -11,7 +11,7 @@ from kubectl_sew.consumers.registry import CONSUMERS, find
 from kubectl_sew.query import FieldSet, Node, Problem, QueryError, parse, validate
 from kubectl_sew.query.errors import render
 from kubectl_sew.resource.conditions import HealthyReason
-from kubectl_sew.resource.findings import Finding, error, warning
+from kubectl_sew.resource.findings import Finding, error, shown, warning
 from kubectl_sew.resource.labels import parse_labels
 from kubectl_sew.resource.manifests import LocatedWebhook, Manifests
 from kubectl_sew.resource.model import TEST_EVENT_ANNOTATION, Reference, State, Webhook
@@ -170,7 +170,7 @@ def _query_finding(code: str, query: str, problem: Problem) -> Located:
 def _check_twice(webhook: Webhook) -> Iterator[Located]:
     names = [each.name for each in webhook.config]
     for name in sorted({each for each in names if names.count(each) > 1}):
-        yield Located(error("SEW014", f"the variable `{name[:60]}` is set twice", "keep one"), _CONFIG)
+        yield Located(error("SEW014", f"the variable `{shown(name)}` is set twice", "keep one"), _CONFIG)
 
 
 def _check_test_event(webhook: Webhook) -> Iterator[Located]:
@@ -178,7 +178,7 @@ def _check_test_event(webhook: Webhook) -> Iterator[Located]:
     if webhook.test_event not in SAMPLE_TYPES:
         say = error if webhook.state is State.TEST else warning
         finding = say(
-            "SEW016", f"no sample event is called `{webhook.test_event[:60]}`", f"one of {', '.join(SAMPLE_TYPES)}"
+            "SEW016", f"no sample event is called `{shown(webhook.test_event)}`", f"one of {', '.join(SAMPLE_TYPES)}"
         )
         yield Located(finding, ("metadata", "annotations", TEST_EVENT_ANNOTATION))
 
@@ -188,7 +188,7 @@ def _check_consumer(
 ) -> Iterator[Located]:
     """The consumer's judgement, without what it says only because a value is `unknown`."""
     if consumer is None:
-        message = f"the consumer `{webhook.consumer[:60]}` is unknown"
+        message = f"the consumer `{shown(webhook.consumer)}` is unknown"
         yield Located(error("SEW020", message, f"one of {', '.join(CONSUMERS)}"), ("spec", "consumer"))
         return
     excused = {each.name for each in consumer.variables if each.unless and each.unless[0] in unknown}

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from kubectl_sew.resource.findings import Finding, error
+from kubectl_sew.resource.findings import Finding, error, shown
 from kubectl_sew.resource.scalars import read_plain, read_tagged
 
 LARGEST_DOCUMENT = 1 << 20
@@ -226,7 +226,7 @@ class _Reader:
         frame = self._frames[-1]
         if key in frame.node.keys:
             first = frame.node.keys[key][0]
-            twice = f"the key `{_shown(key)}` stands twice in one map"
+            twice = f"the key `{shown(key)}` stands twice in one map"
             frame.node.problems.append(self._at(event, "SEW004", twice, f"first in line {first}").finding)
         frame.key = key
         frame.node.keys[key] = self._place(event)
@@ -260,12 +260,12 @@ class _Reader:
         if self._expects_key():
             raise self._at(event, "SEW001", "an alias stands where a key is expected", "write the key out")
         if (node := self._anchors.get(event.anchor)) is None:
-            raise self._at(event, "SEW001", f"the alias `*{_shown(event.anchor)}` names nothing before it", "")
+            raise self._at(event, "SEW001", f"the alias `*{shown(event.anchor)}` names nothing before it", "")
         return node
 
     def _check_tag(self, event: Any) -> None:
         if event.tag not in (None, "!") and event.tag not in _TAGS:
-            message = f"the tag `{_shown(event.tag)}` means nothing to Kubernetes"
+            message = f"the tag `{shown(event.tag)}` means nothing to Kubernetes"
             raise self._at(event, "SEW001", message, "leave it out")
 
     def _unreadable(self, cause: yaml.MarkedYAMLError) -> Refused:
@@ -289,7 +289,3 @@ def _join_pairs(text: str) -> str:
 
 def _from_pair(high: str, low: str) -> str:
     return bytes.fromhex(high + low).decode("utf-16-be")
-
-
-def _shown(text: str) -> str:
-    return text if len(text) <= 60 else text[:59] + "…"

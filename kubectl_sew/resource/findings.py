@@ -38,6 +38,9 @@ CODES = {
 """Code -> what it stands for, in one line. Codes are never reused: scripts and dashboards name them."""
 
 
+_LONGEST = 500
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One problem. `line` and `column` count from 1; 0 where no place is known. The text holds no secret."""
@@ -64,15 +67,25 @@ class Finding:
         return self.severity == "error"
 
     def __str__(self) -> str:
-        head = ": ".join(filter(None, (self.place, f"{self.severity} {self.code}", self.resource)))
+        head = ": ".join(filter(None, (self.place, f"{self.severity} {self.code}", shown(self.resource))))
         return f"{head}: {self.message}" + (f" ({self.hint})" if self.hint else "")
 
 
 def error(code: str, message: str, hint: str = "", **more: Any) -> Finding:
-    """An error; `more` are the finding's other fields."""
-    return Finding(code, "error", message, hint, **more)
+    """An error; `more` are the finding's other fields. Texts are made safe for a terminal, and cut."""
+    return Finding(code, "error", _clean(message, _LONGEST), _clean(hint, _LONGEST), **more)
 
 
 def warning(code: str, message: str, hint: str = "", **more: Any) -> Finding:
-    """A warning; `more` are the finding's other fields."""
-    return Finding(code, "warning", message, hint, **more)
+    """A warning; `more` are the finding's other fields. Texts are made safe for a terminal, and cut."""
+    return Finding(code, "warning", _clean(message, _LONGEST), _clean(hint, _LONGEST), **more)
+
+
+def shown(text: str) -> str:
+    """A piece of a manifest inside a message: at most 60 characters."""
+    return _clean(text, 60)
+
+
+def _clean(text: str, limit: int) -> str:
+    cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    return cut if cut.isprintable() else "".join(each if each.isprintable() else "\ufffd" for each in cut)

@@ -1,5 +1,7 @@
 """The labels annotation: `key:value` pairs that go into every payload."""
 
+from kubectl_sew.resource.findings import shown
+
 
 def parse_labels(annotation: str) -> tuple[dict[str, str], list[str]]:
     """The pairs, and what is wrong with the parts that are none; those are left out.
@@ -12,11 +14,7 @@ def parse_labels(annotation: str) -> tuple[dict[str, str], list[str]]:
     for part in filter(None, (each.strip() for each in annotation.split(","))):
         key, colon, value = part.partition(":")
         if not colon or not key.strip():
-            problems.append(f"`{_shown(part)}` is not a `key:value` pair")
+            problems.append(f"`{shown(part)}` is not a `key:value` pair")
         else:
             labels[key.strip()] = value.strip()
     return labels, problems
-
-
-def _shown(part: str) -> str:
-    return part if len(part) <= 60 else part[:59] + "…"

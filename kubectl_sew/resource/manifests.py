@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kubectl_sew.resource.documents import Node, read_documents
-from kubectl_sew.resource.findings import Finding, error, warning
+from kubectl_sew.resource.findings import Finding, error, shown, warning
 from kubectl_sew.resource.model import KIND, SECRETS_NAMESPACE, Webhook
 from kubectl_sew.resource.structure import Path, check_structure
 
@@ -140,7 +140,7 @@ class _Collected:
             self._say(error("SEW043", f"a {kind} without a name", "set `metadata.name`"), root, source)
             return
         if any((each.kind, each.name) == (kind, name) for each in self.objects):
-            self._say(error("SEW044", f"two {kind}s have the name `{name[:60]}`", "keep one"), root, source)
+            self._say(error("SEW044", f"two {kind}s have the name `{shown(name)}`", "keep one"), root, source)
         values, problems = _values(kind, name, root.plain())
         self.objects.append(_Held(kind, name, values))
         for message, path in problems:
@@ -162,12 +162,12 @@ def _values(kind: str, name: str, obj: Mapping[str, Any]) -> tuple[dict[str, byt
     for part, encoded in ((_ENCODED[kind], True), (_PLAIN[kind], False)):
         held = obj.get(part)
         if held is not None and not isinstance(held, Mapping):
-            problems.append((f"`{part}` of {kind} `{name[:60]}` must be a map", (part,)))
+            problems.append((f"`{part}` of {kind} `{shown(name)}` must be a map", (part,)))
         for key, text in _map(held).items():
             value = _decoded(text) if encoded else _encoded(text)
             if value is None:
                 wanted = "Base64" if encoded else "text: put it in quotes"
-                problems.append((f"key `{key[:60]}` of {kind} `{name[:60]}` is not {wanted}", (part, key)))
+                problems.append((f"key `{shown(key)}` of {kind} `{shown(name)}` is not {wanted}", (part, key)))
             else:
                 values[key] = value
     return values, problems
@@ -191,7 +191,7 @@ def _duplicates(webhooks: Iterable[LocatedWebhook]) -> Iterator[Finding]:
     for name, same in by_name.items():
         for each in same if name and len(same) > 1 else ():
             others = ", ".join(f"{other.source}:{other.node.line}" for other in same[:4] if other is not each)
-            finding = error("SEW011", f"two webhooks have the name `{name[:60]}`", f"the other: {others}")
+            finding = error("SEW011", f"two webhooks have the name `{shown(name)}`", f"the other: {others}")
             yield each.locate(finding, ("metadata", "name"))
 
 

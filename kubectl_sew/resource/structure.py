@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kubectl_sew.resource.findings import Finding, error
+from kubectl_sew.resource.findings import Finding, error, shown
 from kubectl_sew.resource.labels import parse_labels
 from kubectl_sew.resource.model import API_VERSIONS, KIND, LABELS_ANNOTATION, REFERENCE_KINDS, State
 
@@ -155,9 +155,9 @@ def _wrong(path: Path, wanted: str, value: Any) -> Iterator[Located]:
 
 
 def _unknown(shape: _Fields, path: Path, name: str) -> Located:
-    shown = show_path((*path, name if len(name) <= 60 else name[:59] + "…"))
+    place = show_path((*path, shown(name)))
     hint = "known here: " + ", ".join(f"`{each}`" for each in shape.known)
-    return Located(error("SEW007", f"the field `{shown}` is unknown", hint), (*path, name), at_key=True)
+    return Located(error("SEW007", f"the field `{place}` is unknown", hint), (*path, name), at_key=True)
 
 
 def _kind_of(value: Any) -> str:
@@ -175,14 +175,14 @@ def _kind_of(value: Any) -> str:
 def _check_version(version: Any) -> Iterator[Located]:
     if isinstance(version, str) and version.strip() and version not in API_VERSIONS:
         hint = f"write `{API_VERSIONS[0]}`"
-        shown = version if len(version) <= 60 else version[:59] + "…"
-        yield Located(error("SEW009", f"no {KIND} is served at `{shown}`", hint), ("apiVersion",))
+        yield Located(error("SEW009", f"no {KIND} is served at `{shown(version)}`", hint), ("apiVersion",))
 
 
 def _check_name(name: Any) -> Iterator[Located]:
     if isinstance(name, str) and name.strip() and not (len(name) <= 253 and _NAME.fullmatch(name)):
-        shown = name if len(name) <= 60 else name[:59] + "…"
-        yield Located(error("SEW010", f"Kubernetes does not take the name `{shown}`", NAME_RULE), ("metadata", "name"))
+        yield Located(
+            error("SEW010", f"Kubernetes does not take the name `{shown(name)}`", NAME_RULE), ("metadata", "name")
+        )
 
 
 def _check_labels(annotation: Any) -> Iterator[Located]:
@@ -194,9 +194,8 @@ def _check_labels(annotation: Any) -> Iterator[Located]:
 def _check_state(state: Any) -> Iterator[Located]:
     known = [each.value for each in State]
     if isinstance(state, str) and state.strip() and state not in known:
-        shown = state if len(state) <= 60 else state[:59] + "…"
         yield Located(
-            error("SEW012", f"the state `{shown}` is unknown", f"one of {', '.join(known)}"), ("spec", "state")
+            error("SEW012", f"the state `{shown(state)}` is unknown", f"one of {', '.join(known)}"), ("spec", "state")
         )
 
 
@@ -209,7 +208,7 @@ def _check_variables(config: Any) -> Iterator[Located]:
         name = variable.get("name")
         if isinstance(name, str) and first.setdefault(name, index) != index:
             hint = f"it is set in `{show_path(('spec', 'config', first[name]))}` already; keep one"
-            yield Located(error("SEW014", f"the variable `{name[:60]}` is set twice", hint), (*path, "name"))
+            yield Located(error("SEW014", f"the variable `{shown(name)}` is set twice", hint), (*path, "name"))
         yield from _check_source(variable, path)
 
 

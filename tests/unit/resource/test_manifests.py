@@ -157,6 +157,21 @@ def test_all_problems_of_a_webhook_are_found_at_once() -> None:
     assert [each[0] for each in placed(text)] == ["SEW010", "SEW008", "SEW012", "SEW007"]
 
 
+def test_a_finding_is_safe_to_print_and_short_whatever_the_manifest_holds() -> None:
+    evil = '"\\e[31mred\\nline' + "x" * 900 + '"'
+    text = GOOD
+    for word in (" hook", " Enabled", " projectcalico.org/v3"):
+        text = text.replace(word, f" {evil}")
+    text = text.replace("  query", f"  ? {evil}\n  : 1\n  query").replace(
+        "metadata:", f"metadata:\n  labels: {{{evil}: 1}}"
+    )
+    findings = load_manifests(text, "f").findings
+    assert {"SEW006", "SEW007", "SEW009", "SEW010", "SEW012"} == {each.code for each in findings}
+    for each in findings:
+        assert str(each).isprintable()
+        assert len(str(each)) < 1_200
+
+
 def test_lists_and_json_are_read_like_single_documents() -> None:
     webhook = yaml.safe_load(GOOD)
     webhook["metadata"]["annotations"] = {"emoji": "\N{PILE OF POO}"}
