@@ -1,0 +1,67 @@
+"""State Test: the sample, and its result."""
+
+import threading
+
+import pytest
+
+from agent.trial import Trials, describe, marked_sample
+from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
+from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.event import Event
+from kubectl_sew.query import parse
+from kubectl_sew.resource import State, Webhook
+from kubectl_sew.samples import SAMPLE_TYPES
+from kubectl_sew.validation import Accepted
+
+NOW = 1_767_225_600.0
+WEBHOOK = Accepted(Webhook("w", "Generic", State.TEST, "type = waf"), CONSUMERS["Generic"], {}, {}, parse("type = waf"))
+
+
+@pytest.mark.parametrize("kind", SAMPLE_TYPES)
+def test_every_sample_is_marked_and_of_now(kind: str) -> None:
+    event = marked_sample(kind, "d" * 32, NOW)
+    assert event.document["description"].startswith("[Test] ")
+    assert event.time == NOW
+
+
+def test_the_same_content_is_the_same_event() -> None:
+    assert marked_sample("waf", "d" * 32, NOW).key == marked_sample("waf", "d" * 32, NOW + 1).key
+    assert marked_sample("waf", "e" * 32, NOW).key != marked_sample("waf", "d" * 32, NOW).key
+
+
+@pytest.mark.parametrize(
+    ("outcome", "text"),
+    [
+        (Outcome(Verdict.DELIVERED, detail="200 OK", status=200), "2026-01-01T00:00:00Z delivered: 200 OK"),
+        (
+            Outcome(Verdict.PARKED, FailureReason.CREDENTIAL_REFUSED, "401 Unauthorized", 401),
+            "2026-01-01T00:00:00Z not delivered (credential_refused): 401 Unauthorized",
+        ),
+        (Outcome(Verdict.DELIVERED), "2026-01-01T00:00:00Z delivered"),
+    ],
+)
+def test_a_result_is_one_line(outcome: Outcome, text: str) -> None:
+    assert describe(outcome, NOW) == text
+
+
+def test_a_test_under_way_is_not_sent_again_and_its_result_is_given_once() -> None:
+    release, sent = threading.Event(), list[str]()
+
+    def attempt(webhook: Accepted, event: Event) -> Outcome:
+        sent.append(event.id)
+        release.wait(10)
+        return Outcome(Verdict.DELIVERED, detail="200 OK")
+
+    trials = Trials(attempt, lambda: NOW)
+    trials.fire(WEBHOOK, "d")
+    trials.fire(WEBHOOK, "d")
+    assert trials.finished() == []
+    assert trials.busy
+    release.set()
+    for thread in threading.enumerate():
+        if thread.name == "trial":
+            thread.join(10)
+    assert trials.finished() == [("w", "d", "2026-01-01T00:00:00Z delivered: 200 OK")]
+    assert trials.finished() == []
+    assert not trials.busy
+    assert len(sent) == 1
