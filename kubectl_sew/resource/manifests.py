@@ -18,7 +18,6 @@ class LocatedWebhook:
     webhook: Webhook
     source: str
     node: Node = field(repr=False, compare=False)
-    api_version: str = ""
 
     @property
     def name(self) -> str:
@@ -122,7 +121,7 @@ class _Collected:
 
     def _webhook(self, root: Node, source: str) -> None:
         obj = root.plain()
-        webhook = LocatedWebhook(Webhook.from_object(obj), source, root, str(obj.get("apiVersion")))
+        webhook = LocatedWebhook(Webhook.from_object(obj), source, root)
         self.webhooks.append(webhook)
         for problem in root.all_problems():
             self.findings.append(replace(problem, file=source, resource=webhook.name))

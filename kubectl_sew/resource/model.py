@@ -8,7 +8,6 @@ from typing import Any
 from kubectl_sew.event import read_time
 from kubectl_sew.resource.conditions import Condition
 
-GROUP = "projectcalico.org"
 API_VERSIONS = ("projectcalico.org/v3", "crd.projectcalico.org/v1")
 """Where the kind is served: the first one, or the second beside Calico's aggregated API server."""
 
