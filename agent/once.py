@@ -1,0 +1,56 @@
+"""`--once`: whether everything has ended, and how it went. Pure."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from agent.store.base import Books, Lane
+
+TIMED_OUT = 124
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The exit code and, for each webhook that is not well, its name and why."""
+
+    code: int
+    troubles: Sequence[tuple[str, str]] = ()
+
+
+def to_probe(lanes: Mapping[str, Lane]) -> list[Lane]:
+    """Parked webhooks, to be tried once at the start of this run instead of at their hour."""
+    return [replace(lane, held_until=0.0) for lane in lanes.values() if lane.parked]
+
+
+def unfinished(books: Sequence[Books], lanes: Mapping[str, Lane], sending: Collection[str], now: float) -> list[str]:
+    """Webhooks that have deliveries which can still end in this run; a parked one is finished when it was probed."""
+    return [
+        each.webhook
+        for each in books
+        if each.pending and each.webhook in sending and not _parked(lanes.get(each.webhook), now)
+    ]
+
+
+def verdict(
+    books: Sequence[Books],
+    before: Mapping[str, int],
+    sending: Collection[str],
+    refused: Mapping[str, str],
+) -> Verdict:
+    """How a run ended. `before`: webhook -> dead letters at its start; `refused`: invalid webhooks and why."""
+    troubles = [(each.webhook, _died(each.dead - before.get(each.webhook, 0))) for each in books]
+    troubles += [
+        (each.webhook, f"parked, {each.pending} waiting: {each.last_error}")
+        for each in books
+        if each.pending and each.webhook in sending
+    ]
+    troubles += [(name, f"refused: {why}") for name, why in refused.items()]
+    found = [(name, trouble) for name, trouble in troubles if trouble]
+    return Verdict(1 if found else 0, found)
+
+
+def _died(count: int) -> str:
+    return f"{count} dead letter{'' if count == 1 else 's'} in this run" if count > 0 else ""
+
+
+def _parked(lane: Lane | None, now: float) -> bool:
+    return lane is not None and lane.parked and lane.held_until > now

@@ -1,0 +1,57 @@
+"""`--once`: when it ends, and with which exit code."""
+
+import pytest
+
+from agent.once import to_probe, unfinished, verdict
+from agent.store.base import Books, Lane
+
+NOW = 100.0
+
+
+def books(pending: int = 0, dead: int = 0) -> list[Books]:
+    return [Books("w", 5, pending, dead, {}, None, None, "401 Unauthorized", 0)]
+
+
+@pytest.mark.parametrize(
+    ("pending", "lane", "sending", "finished"),
+    [
+        (0, None, {"w"}, True),
+        (1, None, {"w"}, False),
+        (1, Lane("w", failures=3, held_until=200.0), {"w"}, False),
+        (1, Lane("w", waiting=True, held_until=90_000.0), {"w"}, False),
+        (1, Lane("w", parked=True, held_until=200.0), {"w"}, True),
+        (1, Lane("w", parked=True, held_until=0.0), {"w"}, False),
+        (1, None, set(), True),
+    ],
+    ids=["nothing waits", "something waits", "backoff", "retry-after", "parked", "parked, to be probed", "disabled"],
+)
+def test_a_run_ends_when_every_delivery_has(pending: int, lane: Lane | None, sending: set[str], finished: bool) -> None:
+    assert (unfinished(books(pending), {"w": lane} if lane else {}, sending, NOW) == []) is finished
+
+
+@pytest.mark.parametrize(
+    ("found", "before", "sending", "refused", "code", "named"),
+    [
+        (books(), {}, {"w"}, {}, 0, []),
+        (books(dead=2), {"w": 2}, {"w"}, {}, 0, []),
+        (books(dead=3), {"w": 2}, {"w"}, {}, 1, [("w", "1 dead letter in this run")]),
+        (books(pending=4), {}, {"w"}, {}, 1, [("w", "parked, 4 waiting: 401 Unauthorized")]),
+        (books(pending=4), {}, set(), {}, 0, []),
+        (books(), {}, {"w"}, {"x": "no query"}, 1, [("x", "refused: no query")]),
+    ],
+)
+def test_the_exit_code_tells_whether_all_is_well(
+    found: list[Books],
+    before: dict[str, int],
+    sending: set[str],
+    refused: dict[str, str],
+    code: int,
+    named: list[tuple[str, str]],
+) -> None:
+    ended = verdict(found, before, sending, refused)
+    assert (ended.code, list(ended.troubles)) == (code, named)
+
+
+def test_only_parked_webhooks_are_probed_at_the_start() -> None:
+    lanes = {"a": Lane("a", parked=True, held_until=3600.0), "b": Lane("b", waiting=True, held_until=3600.0)}
+    assert to_probe(lanes) == [Lane("a", parked=True)]
