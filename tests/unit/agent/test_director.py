@@ -1,0 +1,249 @@
+"""What is wanted, applied: over a real store, real files, and a sender that only remembers what it was told."""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from agent.acceptance import Acceptance, Judged
+from agent.director import Director, Parts
+from agent.log import Log
+from agent.poller import Poller, own_reader
+from agent.sources.ndjson import NdjsonFile
+from agent.store.sqlite import SqliteStore, open_store
+from agent.webhooks.files import FileWebhooks
+from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.query import CALICO
+from kubectl_sew.validation import Accepted
+from tests.unit.agent.test_poller import Witness
+
+
+class Sending:
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def serve(self, webhooks: Mapping[str, Accepted]) -> None:
+        self.names = sorted(webhooks)
+
+
+class Samples:
+    def __init__(self) -> None:
+        self.fired: list[tuple[str, str]] = []
+        self.ended: list[tuple[str, str, str]] = []
+
+    def fire(self, webhook: Accepted, digest: str) -> None:
+        self.fired.append((webhook.webhook.name, digest))
+
+    def finished(self) -> list[tuple[str, str, str]]:
+        found, self.ended = self.ended, []
+        return found
+
+
+class Stage:
+    """An agent without delivery, whose clock is moved by hand."""
+
+    def __init__(self, path: Path) -> None:
+        self.now = 10_000_000_000.0
+        self.path = path
+        (path / "webhooks").mkdir()
+        (path / "events").touch()
+        self.open()
+
+    def open(self) -> None:
+        self.store: SqliteStore = open_store(self.path / "state")
+        self.source = NdjsonFile(self.path / "events", CALICO)
+        self.sending, self.testing, self.stream = Sending(), Samples(), io.StringIO()
+        self.poller = Poller(self.source, self.store, Witness(), page_size=100, pause=1.0)
+        self.told: list[Judged] = []
+        parts = Parts(
+            webhooks=FileWebhooks(self.path / "webhooks", secrets_namespace="n", clock=lambda: self.now),
+            acceptance=Acceptance(CALICO, CONSUMERS),
+            store=self.store,
+            poller=self.poller,
+            sending=self.sending,
+            testing=self.testing,
+            log=Log(self.stream, lambda: self.now),
+        )
+        self.director = Director(parts, forget_after=600.0, changed=self.told.append)
+
+    def restart(self) -> None:
+        self.close()
+        self.open()
+
+    def close(self) -> None:
+        self.source.close()
+        self.store.close()
+
+    def webhook(self, name: str, state: str = "Enabled", query: str = "severity >= 0") -> None:
+        spec = {"consumer": "Generic", "state": state, "query": query}
+        spec |= {"config": [{"name": "url", "value": "https://example.com/SECRET"}]}  # type: ignore[dict-item]
+        manifest = {"apiVersion": "projectcalico.org/v3", "kind": "SecurityEventWebhook", "metadata": {"name": name}}
+        (self.path / "webhooks" / f"{name}.json").write_text(json.dumps(manifest | {"spec": spec}))
+
+    def delete(self, name: str) -> None:
+        (self.path / "webhooks" / f"{name}.json").unlink()
+
+    def step(self, seconds: float = 1.0) -> None:
+        self.now += seconds
+        self.director.step(self.now)
+        while not self.poller.poll(self.now):
+            pass
+
+    def write(self, *numbers: int) -> None:
+        with (self.path / "events").open("a") as file:
+            file.writelines(json.dumps({"id": number, "severity": 1}) + "\n" for number in numbers)
+
+    def pending(self, name: str) -> int:
+        return next((each.pending for each in self.store.books() if each.webhook == name), 0)
+
+    def says(self, event: str) -> list[dict[str, object]]:
+        entries = [json.loads(line) for line in self.stream.getvalue().splitlines()]
+        return [entry for entry in entries if entry["event"] == event]
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    made = Stage(tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_new_webhook_is_read_for_from_the_beginning_and_sent_for(stage: Stage) -> None:
+    stage.write(1, 2)
+    stage.webhook("a")
+    stage.step()
+    stage.webhook("b")
+    stage.step()
+    assert (stage.pending("a"), stage.pending("b")) == (2, 2)
+    assert stage.sending.names == ["a", "b"]
+
+
+def test_a_restart_begins_nothing_again(stage: Stage) -> None:
+    stage.write(1)
+    stage.webhook("a")
+    stage.step()
+    stage.restart()
+    stage.write(2)
+    stage.step()
+    assert stage.pending("a") == 2
+    assert own_reader("a") not in stage.store.positions()
+
+
+def test_a_deleted_webhook_stops_at_once_and_is_forgotten_after_its_time(stage: Stage) -> None:
+    stage.write(1)
+    stage.webhook("a")
+    stage.step()
+    stage.delete("a")
+    stage.step()
+    stage.write(2)
+    stage.step(599)
+    assert stage.sending.names == []
+    assert stage.pending("a") == 1
+    stage.step(2)
+    assert stage.pending("a") == 0
+    assert stage.store.books()[0].dropped == {"deleted": 1}
+    assert stage.says("webhook_forgotten")[0]["dropped"] == 1
+
+
+def test_one_that_is_made_again_in_time_misses_nothing(stage: Stage) -> None:
+    stage.write(1)
+    stage.webhook("a")
+    stage.step()
+    stage.delete("a")
+    stage.step()
+    stage.write(2)
+    stage.step()
+    stage.restart()
+    stage.step()
+    stage.webhook("a")
+    stage.step()
+    assert stage.pending("a") == 2
+
+
+def test_one_that_is_made_again_later_begins_as_new_and_gets_nothing_twice(stage: Stage) -> None:
+    stage.write(1)
+    stage.webhook("a")
+    stage.step()
+    stage.delete("a")
+    stage.step()
+    stage.step(601)
+    stage.write(2)
+    stage.webhook("a")
+    stage.step()
+    assert stage.pending("a") == 1
+    assert stage.store.books()[0].dropped == {"deleted": 1}
+
+
+def test_what_comes_while_a_webhook_is_disabled_is_not_its_own(stage: Stage) -> None:
+    stage.write(1)
+    stage.webhook("a")
+    stage.step()
+    stage.webhook("a", "Disabled")
+    stage.step()
+    stage.write(2)
+    stage.restart()
+    stage.step()
+    assert stage.sending.names == []
+    stage.webhook("a")
+    stage.step()
+    stage.write(3)
+    stage.step()
+    assert stage.pending("a") == 2
+
+
+def test_an_invalid_webhook_is_named_with_what_to_do_and_the_others_go_on(stage: Stage) -> None:
+    stage.webhook("a")
+    stage.webhook("b", query="severity >")
+    stage.step()
+    assert stage.sending.names == ["a"]
+    refused = stage.says("webhook_refused")
+    assert [(each["webhook"], each["reason"]) for each in refused] == [("b", "QueryParsing")]
+    stage.step()
+    assert len(stage.says("webhook_refused")) == 1
+    assert list(stage.told[-1].unfit) == ["b"]
+
+
+def test_a_webhook_that_became_invalid_keeps_its_deliveries_and_catches_up_when_it_is_mended(stage: Stage) -> None:
+    stage.write(1)
+    stage.webhook("a")
+    stage.step()
+    stage.webhook("a", query="severity >")
+    stage.step()
+    stage.write(2)
+    stage.step(1000)
+    assert stage.pending("a") == 1
+    stage.webhook("a")
+    stage.step()
+    assert stage.pending("a") == 2
+
+
+def test_a_test_is_fired_once_for_each_content_also_over_restarts(stage: Stage) -> None:
+    stage.webhook("a", "Test")
+    stage.step()
+    ((name, digest),) = stage.testing.fired
+    stage.testing.ended.append((name, digest, "2026-01-01T00:00:00Z delivered"))
+    stage.step()
+    assert stage.store.known()["a"].test_result == "2026-01-01T00:00:00Z delivered"
+    stage.restart()
+    stage.step()
+    assert stage.testing.fired == []
+    stage.webhook("a", "Test", query="severity > 1")
+    stage.step()
+    assert len(stage.testing.fired) == 1
+
+
+def test_no_secret_is_logged(stage: Stage) -> None:
+    stage.webhook("a")
+    stage.webhook("b", query="severity >")
+    stage.step()
+    assert "SECRET" not in stage.stream.getvalue()
+
+
+def test_nothing_is_done_while_nothing_changes(stage: Stage) -> None:
+    stage.webhook("a")
+    stage.step()
+    stage.sending.names = ["untouched"]
+    stage.step()
+    assert stage.sending.names == ["untouched"]
