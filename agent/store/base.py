@@ -176,7 +176,7 @@ class Books:
 
 
 class Store(Protocol):
-    """Thread-safe. Every method is one transaction; a full disk raises StoreFullError (a StoreError) and changes nothing."""
+    """Thread-safe. Every method is one transaction; a full disk raises StoreFullError, and nothing is changed."""
 
     def take_in(self, intake: Intake) -> Taken:
         """Write new pairs and positions together."""
@@ -188,10 +188,16 @@ class Store(Protocol):
         """Forget a reader's position: it joined another one."""
 
     def due(self, webhook: str, *, now: float, limit: int, skip: Iterable[int] = ()) -> Sequence[Delivery]:
-        """Pending deliveries of a webhook that are due, oldest first, without those whose `seq` is in `skip`."""
+        """Pending deliveries of a webhook that are due, oldest first, without those whose `seq` is in `skip`.
+
+        At most `limit`, and no more after 4 MiB of payloads.
+        """
 
     def next_due(self, webhook: str) -> float | None:
         """When the earliest pending delivery of a webhook is due; None where nothing is pending."""
+
+    def waiting(self) -> Mapping[str, int]:
+        """Webhook -> number of its pending deliveries, where there are any."""
 
     def begin(self, delivery: Delivery, *, now: float) -> None:
         """Put an attempt on disk, synchronously, before it is sent (for receivers that can be asked afterwards)."""
@@ -225,6 +231,9 @@ class Store(Protocol):
 
     def books(self) -> Sequence[Books]:
         """All webhooks' counts in one consistent read."""
+
+    def forget(self, now: float) -> int:
+        """Forget pairs that are known for long enough, some at a time; how many."""
 
     def close(self) -> None:
         """Write what is left and let go of the lock."""

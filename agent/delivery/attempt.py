@@ -1,0 +1,92 @@
+"""One attempt to deliver: render, send, judge. Whatever happens, an outcome without a secret."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from agent.delivery.http import SendError
+from agent.store.base import Delivery
+from kubectl_sew.consumers.base import (
+    Config,
+    Consumer,
+    Failed,
+    FailureReason,
+    FindsEarlier,
+    Found,
+    NotFound,
+    Outcome,
+    RenderError,
+    Request,
+    Response,
+    Verdict,
+)
+from kubectl_sew.consumers.judge import judge, secrets_of, without_secrets
+
+Send = Callable[[Request], Response]
+"""Raises SendError."""
+
+_HOPE = (Verdict.DELIVERED, Verdict.WAIT, Verdict.RETRY, Verdict.REJECTED, Verdict.PARKED)
+"""Of several peers' answers the first of these counts: what one of them may still take is not given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a webhook's deliveries go."""
+
+    webhook: str
+    consumer: Consumer
+    config: Config = field(repr=False)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    settings_digest: str = ""
+    endpoint_digest: str = ""
+
+
+def attempt(route: Route, delivery: Delivery, send: Send, *, now: float) -> Outcome:
+    """Deliver, after a look whether an earlier attempt of unknown outcome has done so already."""
+    if delivery.in_doubt and isinstance(route.consumer, FindsEarlier):
+        earlier = _look_up(route, route.consumer, delivery, send, now)
+        if earlier is not None:
+            return earlier
+    try:
+        requests = route.consumer.render(
+            delivery.event, route.labels, route.config, now=now, delivery_id=delivery.delivery_id
+        )
+    except RenderError as error:
+        return Outcome(Verdict.REJECTED, FailureReason.RENDERING, str(error))
+    outcomes = []
+    for request in requests:
+        outcomes.append(_ask(route, request, send, now))
+    return min(outcomes, key=lambda outcome: _HOPE.index(outcome.verdict))
+
+
+def _ask(route: Route, request: Request, send: Send, now: float) -> Outcome:
+    try:
+        return judge(route.consumer, send(request), now, route.config)
+    except SendError as error:
+        return _unsent(error)
+
+
+def _look_up(route: Route, finder: FindsEarlier, delivery: Delivery, send: Send, now: float) -> Outcome | None:
+    """The outcome if the receiver has it already or cannot be asked now; None where it must be sent."""
+    for request in finder.lookup(route.config, delivery_id=delivery.delivery_id):
+        try:
+            result = finder.read_lookup(send(request), now=now)
+        except SendError as error:
+            return _unsent(error)
+        if isinstance(result, Found):
+            return Outcome(Verdict.DELIVERED, detail="found at the receiver", receipt=result.receipt)
+        if isinstance(result, Failed):
+            detail = without_secrets(result.outcome.detail, secrets_of(route.consumer, route.config))
+            return Outcome(
+                result.outcome.verdict,
+                result.outcome.reason,
+                f"looking for an earlier delivery: {detail}",
+                result.outcome.status,
+                result.outcome.retry_after,
+            )
+        if isinstance(result, NotFound):
+            return None
+    return None
+
+
+def _unsent(error: SendError) -> Outcome:
+    return Outcome(Verdict.PARKED if error.parked else Verdict.RETRY, error.reason, error.detail)

@@ -1,0 +1,109 @@
+"""What an outcome changes: the delivery, and its webhook's lane. One pure function."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from agent.store.base import Delivery, Lane, Settlement, State
+from kubectl_sew.consumers.base import Outcome, Verdict
+
+PROBE_EVERY = 3600.0
+"""Seconds between two looks whether a parked webhook's receiver has changed its mind."""
+TRIES_IN_FRONT = 3
+"""Failures after which an event steps aside, in case that it alone is the trouble."""
+_LARGEST_POWER = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Seconds: the first pause, the longest pause, and how long one delivery is tried."""
+
+    initial: float
+    longest: float
+    horizon: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is written."""
+
+    settlement: Settlement
+    lane: Lane
+
+
+def decide(
+    outcome: Outcome, delivery: Delivery, lane: Lane, policy: Policy, *, now: float, chance: Callable[[], float]
+) -> Decision:
+    """`chance` gives a number from 0 to 1: pauses are drawn from all of their range, so that a crowd spreads out."""
+    if outcome.verdict is Verdict.DELIVERED:
+        settlement = Settlement(delivery, State.DELIVERED, now, delivery.attempts + 1, receipt=outcome.receipt)
+        return Decision(settlement, recovered(lane))
+    if outcome.verdict is Verdict.REJECTED:
+        return Decision(_dead(outcome, delivery, outcome.detail, now), recovered(lane))
+    if outcome.verdict is not Verdict.PARKED and _overdue(delivery, policy, now):
+        detail = f"given up after {policy.horizon / 3600:g} h: {outcome.detail}"
+        return Decision(_dead(outcome, delivery, detail, now), _held(outcome, lane, policy, now, chance))
+    return Decision(_waiting(outcome, delivery, policy, now, chance), _held(outcome, lane, policy, now, chance))
+
+
+def recovered(lane: Lane) -> Lane:
+    """The lane of a receiver that answers as it should."""
+    return Lane(lane.webhook, settings_digest=lane.settings_digest, endpoint_digest=lane.endpoint_digest)
+
+
+def changed(lane: Lane, settings_digest: str, endpoint_digest: str) -> Lane:
+    """The lane after a webhook's settings may have changed: backoff and parking end, a wait only for a new endpoint."""
+    if (lane.settings_digest, lane.endpoint_digest) == (settings_digest, endpoint_digest):
+        return lane
+    stays = lane.waiting and lane.endpoint_digest == endpoint_digest
+    return replace(lane if stays else recovered(lane), settings_digest=settings_digest, endpoint_digest=endpoint_digest)
+
+
+def backoff(failures: int, policy: Policy, chance: float) -> float:
+    """Seconds to pause after so many failures in a row (from 1 on)."""
+    return chance * min(policy.longest, policy.initial * 2.0 ** min(failures - 1, _LARGEST_POWER))
+
+
+def _overdue(delivery: Delivery, policy: Policy, now: float) -> bool:
+    return delivery.first_attempt is not None and now - delivery.first_attempt >= policy.horizon
+
+
+def _dead(outcome: Outcome, delivery: Delivery, detail: str, now: float) -> Settlement:
+    return Settlement(delivery, State.DEAD, now, delivery.attempts + 1, reason=outcome.reason.value, detail=detail)
+
+
+def _waiting(
+    outcome: Outcome, delivery: Delivery, policy: Policy, now: float, chance: Callable[[], float]
+) -> Settlement:
+    attempts = delivery.attempts + 1
+    aside = outcome.verdict is Verdict.RETRY and attempts >= TRIES_IN_FRONT
+    return Settlement(
+        delivery,
+        State.PENDING,
+        now,
+        attempts,
+        due=now + backoff(attempts, policy, chance()) if aside else now,
+        reason=outcome.reason.value,
+        detail=outcome.detail,
+        in_doubt=outcome.verdict is Verdict.RETRY,
+    )
+
+
+def _held(outcome: Outcome, lane: Lane, policy: Policy, now: float, chance: Callable[[], float]) -> Lane:
+    failures = lane.failures + 1
+    parked, waiting = outcome.verdict is Verdict.PARKED, outcome.verdict is Verdict.WAIT
+    if parked:
+        pause = PROBE_EVERY
+    elif waiting:
+        pause = outcome.retry_after or policy.initial
+    else:
+        pause = backoff(failures, policy, chance())
+    return replace(
+        lane,
+        failures=failures,
+        parked=parked,
+        waiting=waiting,
+        held_until=max(now + pause, lane.held_until if lane.waiting else 0.0),
+        reason=outcome.reason.value,
+        detail=outcome.detail,
+        since=lane.since if lane.failures and lane.parked == parked else now,
+    )

@@ -1,0 +1,170 @@
+"""The state folder: its lock, its database file, and what is found wrong with them before anything is read."""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from agent.store.base import StoreError, StoreFullError
+
+DATABASE = "sew.db"
+MARK = "sew.db.created"
+"""Beside the database since it was made: an empty database beside it has lost what it held."""
+LOCK = "lock"
+_CHECKED_WHOLE = 64 * 2**20
+_HEADER = 100
+
+MIGRATIONS = (
+    """
+    CREATE TABLE readers (name TEXT PRIMARY KEY, position TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE webhooks (
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
+        delivered INTEGER NOT NULL DEFAULT 0, pending INTEGER NOT NULL DEFAULT 0, dead INTEGER NOT NULL DEFAULT 0,
+        bytes INTEGER NOT NULL DEFAULT 0, last_delivered_at REAL, last_error TEXT NOT NULL DEFAULT '',
+        known TEXT, lane TEXT
+    );
+    CREATE TABLE dropped (
+        webhook INTEGER NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (webhook, reason)
+    ) WITHOUT ROWID;
+    CREATE TABLE pairs (
+        event BLOB NOT NULL, webhook INTEGER NOT NULL, until REAL NOT NULL, PRIMARY KEY (event, webhook)
+    ) WITHOUT ROWID;
+    CREATE INDEX pairs_until ON pairs (until);
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, name TEXT NOT NULL, source TEXT NOT NULL,
+        document BLOB NOT NULL, owed INTEGER NOT NULL
+    );
+    CREATE TABLE deliveries (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, webhook INTEGER NOT NULL, event INTEGER NOT NULL, bytes INTEGER NOT NULL,
+        read_at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, first_attempt REAL, due REAL NOT NULL DEFAULT 0,
+        in_doubt INTEGER NOT NULL DEFAULT 0, died_at REAL,
+        reason TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT ''
+    );
+    CREATE INDEX deliveries_pending ON deliveries (webhook, seq) WHERE died_at IS NULL;
+    CREATE INDEX deliveries_dead ON deliveries (webhook, seq) WHERE died_at IS NOT NULL;
+    CREATE INDEX deliveries_event ON deliveries (event);
+    """,
+)
+"""One step for each version of the schema; a store of an older version takes the steps that it lacks."""
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours: which file, why, what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _ours(path, error) from error
+    except OSError as error:
+        raise StoreError(f"the store {path} cannot be used: {error.strerror or error}") from error
+
+
+def _ours(path: Path, error: sqlite3.Error) -> StoreError:
+    code = getattr(error, "sqlite_errorname", "") or ""
+    if code.startswith("SQLITE_FULL") or "disk is full" in str(error):
+        return StoreFullError(f"the disk of {path} is full: make room; nothing is lost, and it goes on by itself")
+    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return damaged(path, str(error))
+    if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return StoreError(
+            f"the store {path} cannot be written ({error}): give the agent's user the right to write there"
+        )
+    return StoreError(f"the store {path} cannot be used: {error}")
+
+
+def damaged(path: Path, what: str) -> StoreError:
+    return StoreError(
+        f"the store {path} is damaged ({what}). It holds what is still owed, so it is not replaced by an empty one: "
+        f"restore the folder from a backup, or try `sqlite3 {path.name} .recover`; to start anew and give up what "
+        "was owed, move the folder away"
+    )
+
+
+def lock(folder: Path) -> BinaryIO:
+    """Holds the folder for this process until the file is closed. Raises StoreError where another one holds it."""
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = (folder / LOCK).open("a+b")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read(32).decode(errors="replace").strip() or "unknown"
+        file.close()
+        raise StoreError(
+            f"another agent (process {holder}) uses the state folder {folder}: stop it, or name another --state"
+        ) from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n".encode())
+    file.flush()
+    return file
+
+
+def open_database(folder: Path, *, create: bool) -> sqlite3.Connection:
+    """The database, checked, with the newest schema. Raises StoreError."""
+    path, mark = folder / DATABASE, folder / MARK
+    with explained(path):
+        _check_presence(path, mark, create=create)
+        connection = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, timeout=10, cached_statements=64
+        )
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            if create:
+                _check_whole(connection, path)
+                _migrate(connection, path)
+                mark.touch()
+            _check_version(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _check_presence(path: Path, mark: Path, *, create: bool) -> None:
+    size = path.stat().st_size if path.exists() else 0
+    if mark.exists() and not size:
+        raise damaged(path, "it is empty" if path.exists() else "it is gone")
+    if not create and not size:
+        raise StoreError(f"there is no store in {path.parent}: name the --state folder of an agent")
+
+
+def _check_whole(connection: sqlite3.Connection, path: Path) -> None:
+    """The size that the file's own header tells (https://www.sqlite.org/fileformat.html), and small ones through and
+    through: at start-up a large one would take minutes, and its damage is found where it is read."""
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("rb") as file:
+        header = file.read(_HEADER)
+    size = path.stat().st_size
+    page_size = int.from_bytes(header[16:18]) or 65536
+    pages = int.from_bytes(header[28:32])
+    if size and size < pages * (65536 if page_size == 1 else page_size):
+        raise damaged(path, "it is cut short")
+    if size <= _CHECKED_WHOLE and (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        raise damaged(path, str(found).splitlines()[0])
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    version = _version(connection)
+    if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise damaged(path, "it is no store of this agent")
+    for number, step in enumerate(MIGRATIONS[version:], version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE; {step} PRAGMA user_version = {number}; COMMIT;")
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    version = _version(connection)
+    if version > len(MIGRATIONS):
+        raise StoreError(
+            f"the store {path} was written by a newer agent (schema {version}, this one knows {len(MIGRATIONS)}): "
+            "run that version, or move the folder away"
+        )
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
