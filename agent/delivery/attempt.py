@@ -52,9 +52,7 @@ def attempt(route: Route, delivery: Delivery, send: Send, *, now: float) -> Outc
         )
     except RenderError as error:
         return Outcome(Verdict.REJECTED, FailureReason.RENDERING, str(error))
-    outcomes = []
-    for request in requests:
-        outcomes.append(_ask(route, request, send, now))
+    outcomes = [_ask(route, request, send, now) for request in requests]
     return min(outcomes, key=lambda outcome: _HOPE.index(outcome.verdict))
 
 

@@ -1,0 +1,164 @@
+"""Which delivery goes next: one lane for each webhook, kept apart from the others. Not thread-safe, no clock, no I/O
+but the store's."""
+
+import heapq
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from agent.delivery.attempt import Route
+from agent.delivery.rate_limit import Bucket
+from agent.delivery.retry import changed
+from agent.store.base import Delivery, Lane, Store
+
+AHEAD = 32
+"""Deliveries that a lane takes from the store at once."""
+LOOK_AGAIN = 1.0
+"""Seconds after which an empty lane looks into the store again, where a person may have replayed something."""
+
+
+@dataclass(slots=True)
+class Running:
+    """A webhook that is served: what the store remembers of its lane, and what only this process knows."""
+
+    route: Route
+    lane: Lane
+    bucket: Bucket
+    ahead: deque[Delivery] = field(default_factory=deque)
+    in_flight: set[int] = field(default_factory=set)
+    proven: bool = False
+    """The receiver has taken something since it last failed."""
+    empty: bool = False
+    """Nothing was due in the store at the last look."""
+    sleeps_until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A delivery for a worker, with the lane that it belongs to."""
+
+    running: Running
+    delivery: Delivery
+
+
+class Lanes:
+    """All lanes, in turns.
+
+    A lane that is not proven has at most one worker, and all such together at most half of them: a receiver that hangs
+    holds up nobody. A proven one leaves a quarter of the workers to the others.
+    """
+
+    def __init__(self, store: Store, rates: Mapping[str, float], workers: int) -> None:
+        """`rates`: consumer -> requests a second for each of its webhooks."""
+        self._store = store
+        self._rates = rates
+        self._workers = workers
+        self._lanes: dict[str, Running] = {}
+        self._ready: deque[Running] = deque()
+        self._asleep: list[tuple[float, int, Running]] = []
+        self._flying: list[Running] = []
+
+    @property
+    def busy(self) -> int:
+        """Deliveries that are with a worker now."""
+        return len(self._flying)
+
+    def serve(self, routes: Mapping[str, Route], now: float) -> None:
+        """From now on these and no others. Raises StoreError."""
+        kept = self._store.lanes()
+        lanes = {name: self._running(route, kept.get(name), now) for name, route in routes.items()}
+        self._store.settle((), [each.lane for name, each in lanes.items() if each.lane != kept.get(name)])
+        self._lanes = lanes
+        self._ready, self._asleep = deque(lanes.values()), []
+
+    def look(self, webhooks: Collection[str]) -> None:
+        """Something of these webhooks may be due: look into the store at their next turn."""
+        for name in webhooks:
+            running = self._lanes.get(name)
+            if running and running.empty:
+                running.empty = False
+                if running.sleeps_until:
+                    self._wake(running)
+
+    def next(self, now: float) -> Job | float:
+        """A job, or the seconds until there may be one. Raises StoreError."""
+        while self._asleep and self._asleep[0][0] <= now:
+            until, _, running = heapq.heappop(self._asleep)
+            if running.sleeps_until == until and running is self._lanes.get(running.route.webhook):
+                self._wake(running)
+        for _ in range(len(self._ready)):
+            running = self._ready.popleft()
+            wait = self._wait(running, now) if self._admits(running) else 0.0
+            if wait > 0:
+                self._sleep(running, now + wait)
+                continue
+            self._ready.append(running)
+            if running.ahead and self._admits(running):
+                return self._start(running)
+        return min(max(self._asleep[0][0] - now, 0.0), LOOK_AGAIN) if self._asleep else LOOK_AGAIN
+
+    def judge(self, job: Job, lane: Lane) -> bool:
+        """Keep what an outcome made of the lane; whether the store must know."""
+        running = job.running
+        notable = lane != running.lane
+        running.lane = lane
+        running.proven = not lane.failures
+        if lane.failures:
+            running.ahead.clear()
+        return notable
+
+    def end(self, job: Job) -> None:
+        """The delivery's result is in the store."""
+        job.running.in_flight.discard(job.delivery.seq)
+        self._flying.remove(job.running)
+
+    def _running(self, route: Route, kept: Lane | None, now: float) -> Running:
+        before = self._lanes.get(route.webhook)
+        old = before.lane if before else kept or Lane(route.webhook)
+        lane = changed(old, route.settings_digest, route.endpoint_digest)
+        if old.parked and not lane.parked:
+            self._store.shift(route.webhook, now - old.since)
+        if before is None:
+            return Running(route, lane, Bucket(self._rates[route.consumer.name]))
+        before.route, before.lane, before.empty, before.sleeps_until = route, lane, False, 0.0
+        return before
+
+    def _admits(self, running: Running) -> bool:
+        if not running.in_flight:
+            return running.proven or self._unproven() < max(self._workers // 2, 1)
+        return running.proven and self._workers - len(self._flying) > self._workers // 4
+
+    def _unproven(self) -> int:
+        return sum(1 for each in self._flying if not each.proven)
+
+    def _wait(self, running: Running, now: float) -> float:
+        """Seconds until the lane's next delivery can go; 0.0 now, with a token taken."""
+        if running.lane.held_until > now:
+            return running.lane.held_until - now
+        if not running.ahead and (pause := self._fill(running, now)):
+            return pause
+        return running.bucket.take(now)
+
+    def _fill(self, running: Running, now: float) -> float:
+        """Take what is due from the store; the seconds until the next look where that is nothing."""
+        found = self._store.due(running.route.webhook, now=now, limit=AHEAD, skip=running.in_flight)
+        running.ahead.extend(found)
+        running.empty = not found
+        if found:
+            return 0.0
+        due = self._store.next_due(running.route.webhook)
+        return LOOK_AGAIN if due is None or due <= now else min(due - now, LOOK_AGAIN)
+
+    def _start(self, running: Running) -> Job:
+        delivery = running.ahead.popleft()
+        running.in_flight.add(delivery.seq)
+        self._flying.append(running)
+        return Job(running, delivery)
+
+    def _sleep(self, running: Running, until: float) -> None:
+        running.sleeps_until = until
+        heapq.heappush(self._asleep, (until, id(running), running))
+
+    def _wake(self, running: Running) -> None:
+        running.sleeps_until = 0.0
+        self._ready.append(running)

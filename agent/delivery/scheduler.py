@@ -1,0 +1,166 @@
+"""Workers that deliver what is due. A worker's result is on disk before it takes anything else."""
+
+import random
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from agent.delivery.attempt import Route, Send, attempt
+from agent.delivery.lanes import Job, Lanes
+from agent.delivery.retry import Decision, Policy, decide
+from agent.store.base import Delivery, Lane, Settlement, Store, StoreError, StoreFullError
+from kubectl_sew.consumers.base import FindsEarlier, Outcome
+
+_STORE_PAUSE = 1.0
+
+
+class Observer(Protocol):
+    """Is told what happened; called from the workers' threads."""
+
+    def ended(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
+        """An attempt that took so many seconds, and what it changed; in the store already."""
+
+    def failed(self, error: StoreError) -> None:
+        """The store cannot be used now; what was to be written is tried again."""
+
+
+@dataclass(slots=True)
+class _Result:
+    """Written by whichever worker comes first, with all that wait."""
+
+    settlement: Settlement
+    lane: Lane | None
+    written: bool = field(default=False)
+
+
+class Scheduler:
+    """`clock` gives seconds since the epoch; `send` sends one request."""
+
+    def __init__(
+        self,
+        store: Store,
+        lanes: Lanes,
+        send: Send,
+        policy: Policy,
+        observer: Observer,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._lanes = lanes
+        self._send = send
+        self._policy = policy
+        self._observer = observer
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._commit = threading.Lock()
+        self._results: deque[_Result] = deque()
+        self._stopping = False
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def busy(self) -> int:
+        """Deliveries that are with a worker now."""
+        return self._lanes.busy
+
+    def serve(self, routes: Mapping[str, Route]) -> None:
+        """From now on deliver for these webhooks and no others. Raises StoreError."""
+        with self._changed:
+            self._lanes.serve(routes, self._clock())
+            self._changed.notify_all()
+
+    def look(self, webhooks: Collection[str]) -> None:
+        """Something new is in the store for these webhooks."""
+        with self._changed:
+            self._lanes.look(webhooks)
+            self._changed.notify()
+
+    def start(self, workers: int) -> None:
+        """Begin to deliver."""
+        names = [f"worker-{number}" for number in range(workers)]
+        self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, grace: float) -> bool:
+        """Take nothing new, and finish what is in flight within `grace` seconds; whether all of it did."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        ends = self._clock() + grace
+        for thread in self._threads:
+            thread.join(max(ends - self._clock(), 0.0))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def step(self) -> float:
+        """Deliver one that is due; the seconds until there may be another. What a worker does over and over."""
+        with self._changed:
+            found = self._lanes.next(self._clock())
+            if isinstance(found, Job):
+                self._changed.notify()
+        if isinstance(found, float):
+            return found
+        self._deliver(found)
+        return 0.0
+
+    def _work(self) -> None:
+        while not self._stopping:
+            try:
+                pause = self.step()
+            except StoreError as error:
+                self._observer.failed(error)
+                pause = _STORE_PAUSE
+            if pause > 0:
+                with self._changed:
+                    if not self._stopping:
+                        self._changed.wait(pause)
+
+    def _deliver(self, job: Job) -> None:
+        route, delivery, started = job.running.route, job.delivery, self._clock()
+        try:
+            if isinstance(route.consumer, FindsEarlier):
+                self._store.begin(delivery, now=started)
+            outcome = attempt(route, delivery, self._send, now=started)
+            decision = self._decide(job, outcome)
+        except BaseException:
+            self._release(job)
+            raise
+        self._observer.ended(route, delivery, outcome, decision, self._clock() - started)
+
+    def _decide(self, job: Job, outcome: Outcome) -> Decision:
+        now = self._clock()
+        with self._changed:
+            lane = job.running.lane
+            decision = decide(outcome, job.delivery, lane, self._policy, now=now, chance=random.random)
+            notable = self._lanes.judge(job, decision.lane)
+        if lane.parked and not decision.lane.parked:
+            self._store.shift(lane.webhook, now - lane.since)
+        self._write(_Result(decision.settlement, decision.lane if notable else None))
+        self._release(job)
+        return decision
+
+    def _release(self, job: Job) -> None:
+        with self._changed:
+            self._lanes.end(job)
+
+    def _write(self, result: _Result) -> None:
+        """One transaction for all results that wait for the lock; each worker goes on when its own is written."""
+        self._results.append(result)
+        while True:
+            try:
+                with self._commit:
+                    if not result.written:
+                        self._write_all()
+                    return
+            except StoreFullError as error:  # a result that was sent must be kept: nothing else makes sense here
+                self._observer.failed(error)
+                with self._changed:
+                    self._changed.wait(_STORE_PAUSE)
+
+    def _write_all(self) -> None:
+        batch = list(self._results)
+        self._store.settle([each.settlement for each in batch], [each.lane for each in batch if each.lane])
+        for each in batch:
+            each.written = True
+            self._results.remove(each)
