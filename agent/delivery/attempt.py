@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from agent.delivery.http import SendError
 from agent.store.base import Delivery
@@ -28,7 +29,7 @@ _HOPE = (Verdict.DELIVERED, Verdict.WAIT, Verdict.RETRY, Verdict.REJECTED, Verdi
 """Of several peers' answers the first of these counts: what one of them may still take is not given up."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Route:
     """Where a webhook's deliveries go."""
 
@@ -39,11 +40,16 @@ class Route:
     settings_digest: str = ""
     endpoint_digest: str = ""
 
+    @cached_property
+    def finder(self) -> FindsEarlier | None:
+        """The consumer, if its receiver can be asked whether it has a delivery already."""
+        return self.consumer if isinstance(self.consumer, FindsEarlier) else None
+
 
 def attempt(route: Route, delivery: Delivery, send: Send, *, now: float) -> Outcome:
     """Deliver, after a look whether an earlier attempt of unknown outcome has done so already."""
-    if delivery.in_doubt and isinstance(route.consumer, FindsEarlier):
-        earlier = _look_up(route, route.consumer, delivery, send, now)
+    if delivery.in_doubt and route.finder:
+        earlier = _look_up(route, route.finder, delivery, send, now)
         if earlier is not None:
             return earlier
     try:

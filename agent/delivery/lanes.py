@@ -11,6 +11,8 @@ from agent.delivery.rate_limit import Bucket
 from agent.delivery.retry import changed
 from agent.store.base import Delivery, Lane, Store
 
+SLOW = 0.005
+"""Seconds: a receiver that answers faster than this is served best by one worker at a time."""
 AHEAD = 32
 """Deliveries that a lane takes from the store at once."""
 LOOK_AGAIN = 1.0
@@ -31,6 +33,9 @@ class Running:
     empty: bool = False
     """Nothing was due in the store at the last look."""
     sleeps_until: float = 0.0
+    window: int = 1
+    """Workers that it can use: one more each time that all of them have waited for a slow receiver."""
+    started: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Job:
 
     running: Running
     delivery: Delivery
+    started: float
 
 
 class Lanes:
@@ -88,21 +94,25 @@ class Lanes:
                 self._wake(running)
         for _ in range(len(self._ready)):
             running = self._ready.popleft()
-            wait = self._wait(running, now) if self._admits(running) else 0.0
+            admitted = self._admits(running, now)
+            wait = self._wait(running, now) if admitted else 0.0
             if wait > 0:
                 self._sleep(running, now + wait)
                 continue
             self._ready.append(running)
-            if running.ahead and self._admits(running):
-                return self._start(running)
-        return min(max(self._asleep[0][0] - now, 0.0), LOOK_AGAIN) if self._asleep else LOOK_AGAIN
+            if admitted:
+                return self._start(running, now)
+        soonest = self._asleep[0][0] - now if self._asleep else LOOK_AGAIN
+        return min(max(soonest, 0.0), SLOW if self._ready else LOOK_AGAIN)
 
-    def judge(self, job: Job, lane: Lane) -> bool:
+    def judge(self, job: Job, lane: Lane, now: float) -> bool:
         """Keep what an outcome made of the lane; whether the store must know."""
         running = job.running
         notable = lane != running.lane
         running.lane = lane
         running.proven = not lane.failures
+        if lane.failures or now - job.started < SLOW:
+            running.window = max(running.window - 1, 1)
         if lane.failures:
             running.ahead.clear()
         return notable
@@ -123,10 +133,14 @@ class Lanes:
         before.route, before.lane, before.empty, before.sleeps_until = route, lane, False, 0.0
         return before
 
-    def _admits(self, running: Running) -> bool:
+    def _admits(self, running: Running, now: float) -> bool:
         if not running.in_flight:
             return running.proven or self._unproven() < max(self._workers // 2, 1)
-        return running.proven and self._workers - len(self._flying) > self._workers // 4
+        if not running.proven or self._workers - len(self._flying) <= self._workers // 4:
+            return False
+        if len(running.in_flight) >= running.window and now - running.started >= SLOW:
+            running.window = len(running.in_flight) + 1
+        return len(running.in_flight) < running.window
 
     def _unproven(self) -> int:
         return sum(1 for each in self._flying if not each.proven)
@@ -149,11 +163,12 @@ class Lanes:
         due = self._store.next_due(running.route.webhook)
         return LOOK_AGAIN if due is None or due <= now else min(due - now, LOOK_AGAIN)
 
-    def _start(self, running: Running) -> Job:
+    def _start(self, running: Running, now: float) -> Job:
         delivery = running.ahead.popleft()
         running.in_flight.add(delivery.seq)
         self._flying.append(running)
-        return Job(running, delivery)
+        running.started = now
+        return Job(running, delivery, now)
 
     def _sleep(self, running: Running, until: float) -> None:
         running.sleeps_until = until

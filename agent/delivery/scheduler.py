@@ -11,7 +11,7 @@ from agent.delivery.attempt import Route, Send, attempt
 from agent.delivery.lanes import Job, Lanes
 from agent.delivery.retry import Decision, Policy, decide
 from agent.store.base import Delivery, Lane, Settlement, Store, StoreError, StoreFullError
-from kubectl_sew.consumers.base import FindsEarlier, Outcome
+from kubectl_sew.consumers.base import Outcome
 
 _STORE_PAUSE = 1.0
 
@@ -57,6 +57,7 @@ class Scheduler:
         self._commit = threading.Lock()
         self._results: deque[_Result] = deque()
         self._stopping = False
+        self._watched = False
         self._threads: list[threading.Thread] = []
 
     @property
@@ -97,7 +98,7 @@ class Scheduler:
         """Deliver one that is due; the seconds until there may be another. What a worker does over and over."""
         with self._changed:
             found = self._lanes.next(self._clock())
-            if isinstance(found, Job):
+            if isinstance(found, Job) and not self._watched:
                 self._changed.notify()
         if isinstance(found, float):
             return found
@@ -112,14 +113,24 @@ class Scheduler:
                 self._observer.failed(error)
                 pause = _STORE_PAUSE
             if pause > 0:
-                with self._changed:
-                    if not self._stopping:
-                        self._changed.wait(pause)
+                self._wait(pause)
+
+    def _wait(self, pause: float) -> None:
+        """One idle worker watches the time for all: the others sleep until it has found work and calls the next."""
+        with self._changed:
+            if self._stopping:
+                return
+            if self._watched:
+                self._changed.wait()
+                return
+            self._watched = True
+            self._changed.wait(pause)
+            self._watched = False
 
     def _deliver(self, job: Job) -> None:
         route, delivery, started = job.running.route, job.delivery, self._clock()
         try:
-            if isinstance(route.consumer, FindsEarlier):
+            if route.finder:
                 self._store.begin(delivery, now=started)
             outcome = attempt(route, delivery, self._send, now=started)
             decision = self._decide(job, outcome)
@@ -133,7 +144,7 @@ class Scheduler:
         with self._changed:
             lane = job.running.lane
             decision = decide(outcome, job.delivery, lane, self._policy, now=now, chance=random.random)
-            notable = self._lanes.judge(job, decision.lane)
+            notable = self._lanes.judge(job, decision.lane, now)
         if lane.parked and not decision.lane.parked:
             self._store.shift(lane.webhook, now - lane.since)
         self._write(_Result(decision.settlement, decision.lane if notable else None))

@@ -45,7 +45,6 @@ MIGRATIONS = (
     );
     CREATE INDEX deliveries_pending ON deliveries (webhook, seq) WHERE died_at IS NULL;
     CREATE INDEX deliveries_dead ON deliveries (webhook, seq) WHERE died_at IS NOT NULL;
-    CREATE INDEX deliveries_event ON deliveries (event);
     """,
 )
 """One step for each version of the schema; a store of an older version takes the steps that it lacks."""
@@ -114,6 +113,7 @@ def open_database(folder: Path, *, create: bool) -> sqlite3.Connection:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA wal_autocheckpoint = 8000")  # pages: a checkpoint waits for the disk
             if create:
                 _check_whole(connection, path)
                 _migrate(connection, path)

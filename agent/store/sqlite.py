@@ -192,12 +192,8 @@ class SqliteStore:
         ]
 
     def forget(self, now: float) -> int:
-        """Forget pairs whose time is over, some at a time; how many."""
-        owed = (
-            "SELECT 1 FROM deliveries d JOIN events e ON e.id = d.event"
-            " WHERE e.key = pairs.event AND d.webhook = pairs.webhook"
-        )
-        chosen = f"SELECT event, webhook FROM pairs WHERE until < ? AND NOT EXISTS ({owed}) LIMIT {_FORGOTTEN_AT_ONCE}"
+        over = "until < ? AND NOT EXISTS (SELECT 1 FROM events WHERE key = pairs.event)"
+        chosen = f"SELECT event, webhook FROM pairs WHERE {over} LIMIT {_FORGOTTEN_AT_ONCE}"
         with self._writing() as db:
             return db.execute(f"DELETE FROM pairs WHERE (event, webhook) IN ({chosen})", (now,)).rowcount
 

@@ -33,6 +33,8 @@ def judge(consumer: Consumer, response: Response, now: float, config: Config | N
     WAIT with 0.0 seconds, for which the delivery puts its own shortest pause.
     """
     outcome = _redirect(response) if 300 <= response.status < 400 else consumer.classify(response)
+    if outcome.verdict is Verdict.DELIVERED:
+        return outcome
     detail = without_secrets(line(outcome.detail, DETAIL_LIMIT), secrets_of(consumer, config or {}))
     return with_retry_after(
         Outcome(outcome.verdict, outcome.reason, detail, response.status, outcome.retry_after, outcome.receipt),

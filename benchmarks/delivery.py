@@ -1,0 +1,121 @@
+"""Deliveries a second with the durable store on, beside a bare loop over urllib3; memory with a large backlog.
+
+    python -m benchmarks.delivery [DELIVERIES [BACKLOG]]
+
+The bare loop is urllib3 in one thread with keep-alive, the same bodies and the same receiver. The two alternate.
+"""
+
+import json
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from ipaddress import ip_network
+from pathlib import Path
+
+import urllib3
+
+from agent.delivery.attempt import Route
+from agent.delivery.egress import Guard, Resolver
+from agent.delivery.http import Sender
+from agent.delivery.lanes import Lanes
+from agent.delivery.retry import Decision, Policy
+from agent.delivery.scheduler import Scheduler
+from agent.store.base import Delivery, Intake, Owed, StoreError
+from agent.store.sqlite import SqliteStore, open_store
+from benchmarks.receiver import receiver
+from examples.make_events import events
+from kubectl_sew.consumers.base import Outcome
+from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.event import Event
+
+ROUNDS = 3
+WORKERS = 16
+PAGE = 1000
+RATE = 1e9
+
+
+class _Quiet:
+    def ended(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
+        pass
+
+    def failed(self, error: StoreError) -> None:
+        raise error
+
+
+def fill(store: SqliteStore, webhook: str, count: int) -> None:
+    """Take in `count` events of realistic size for one webhook."""
+    samples = list(events(PAGE))
+    for start in range(0, count, PAGE):
+        page = [document | {"id": f"{start}-{n}"} for n, document in enumerate(samples[: count - start])]
+        owed = [Owed(Event("", document["id"], document), (webhook,)) for document in page]
+        store.take_in(Intake(owed, {"common": str(start)}, time.time()))
+
+
+def ours(port: int, count: int) -> float:
+    """Seconds to deliver what is in the store."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(Path(folder))
+        fill(store, "bench", count)
+        sender = Sender(Guard(allow=(ip_network("127.0.0.0/8"),)), Resolver(), user_agent="benchmark")
+        lanes = Lanes(store, dict.fromkeys(CONSUMERS, RATE), WORKERS)
+        scheduler = Scheduler(
+            store, lanes, lambda request: sender.send(request, deadline=10), Policy(2, 900, 259200), _Quiet(), time.time
+        )
+        scheduler.serve({"bench": Route("bench", CONSUMERS["Generic"], {"url": f"http://127.0.0.1:{port}/events"})})
+        started = time.perf_counter()
+        scheduler.start(WORKERS)
+        while store.waiting():
+            time.sleep(0.01)
+        seconds = time.perf_counter() - started
+        scheduler.stop(5)
+        store.close()
+    return seconds
+
+
+def bare(port: int, count: int) -> float:
+    """Seconds for the same bodies in a bare loop."""
+    bodies = [json.dumps(document | {"labels": {}}, separators=(",", ":")).encode() for document in events(PAGE)]
+    pool = urllib3.HTTPConnectionPool("127.0.0.1", port)
+    headers = {"Content-Type": "application/json", "webhook-id": "0" * 32}
+    started = time.perf_counter()
+    for number in range(count):
+        pool.request("POST", "/events", body=bodies[number % PAGE], headers=headers)
+    return time.perf_counter() - started
+
+
+def backlog(count: int) -> None:
+    """Memory of a process that took in `count` deliveries and sends none of them."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(Path(folder), max_bytes=2**40)
+        started = time.perf_counter()
+        fill(store, "bench", count)
+        seconds = time.perf_counter() - started
+        first = store.due("bench", now=time.time(), limit=32)
+        size = sum(path.stat().st_size for path in Path(folder).iterdir())
+        store.close()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"backlog of {count:,}: taken in at {count / seconds:,.0f}/s, {size / 2**20:,.0f} MiB on disk,"
+        f" peak RSS {peak:.0f} MiB ({len(first)} due)"
+    )
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    backlog(int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000)
+    ratios = []
+    with receiver() as port:
+        bare(port, 500)
+        for _ in range(ROUNDS):
+            loop, agent = bare(port, count), ours(port, count)
+            ratios.append(loop / agent)
+            print(
+                f"bare loop {count / loop:,.0f}/s, agent {count / agent:,.0f}/s: {loop / agent:.2f} times the bare loop"
+            )
+    print(f"median {statistics.median(ratios):.2f} times the bare loop")
+
+
+if __name__ == "__main__":
+    main()
