@@ -6,6 +6,7 @@ the store, so all this outlives a restart.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from agent.sources.base import Arrival, Batch, EventSource, Note, Subscription
@@ -32,6 +33,17 @@ class Observer(Protocol):
 
     def no_room(self, webhooks: Collection[str]) -> None:
         """Whose share of the store is full: they wait, and lose nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """`done`: every reader is at the end of what can be read now. `more`: there is something to read at once."""
+
+    done: bool
+    more: bool
+
+
+_HELD = Polled(done=False, more=False)
 
 
 class Poller:
@@ -75,38 +87,40 @@ class Poller:
         for name in webhooks:
             self._forget(own_reader(name))
 
-    def poll(self, now: float) -> bool:
-        """Read one page for each reader; True where nothing more can be read now. Raises SourceError, StoreError."""
-        done = [self._poll_common(now)]
+    def poll(self, now: float) -> Polled:
+        """Read one page for each reader. Raises SourceError, StoreError."""
+        found = [self._poll_common(now)]
         if COMMON in self._positions:
-            done += [self._poll_own(name, now) for name in self._subscriptions if own_reader(name) in self._positions]
-        return all(done)
+            found += [self._poll_own(name, now) for name in self._subscriptions if own_reader(name) in self._positions]
+        return Polled(all(each.done for each in found), any(each.more for each in found))
 
-    def _poll_common(self, now: float) -> bool:
+    def _poll_common(self, now: float) -> Polled:
         if self._is_held(COMMON, now):
-            return False
+            return _HELD
         names = [name for name in self._subscriptions if own_reader(name) not in self._positions]
         batch = self._read(COMMON, names, now)
         taken = self._take_in(COMMON, batch, now)
         if not taken.full:
             self._observer.noted(batch.notes)
-        elif self._source.seekable:
+            return Polled(batch.caught_up, not batch.caught_up)
+        if self._source.seekable:
             self.leave(taken.full, now)
-        else:
-            self._held[COMMON] = now + self._pause
-        return batch.caught_up and not taken.full
+            return Polled(done=False, more=True)
+        self._held[COMMON] = now + self._pause
+        return _HELD
 
-    def _poll_own(self, name: str, now: float) -> bool:
+    def _poll_own(self, name: str, now: float) -> Polled:
         reader = own_reader(name)
         if self._is_held(reader, now):
-            return False
+            return _HELD
         taken = self._take_in(reader, self._read(reader, [name], now), now)
         if taken.full:
             self._held[reader] = now + self._pause
-        elif self._source.reached(self._positions[reader], self._positions[COMMON]):
+            return _HELD
+        if self._source.reached(self._positions[reader], self._positions[COMMON]):
             self._forget(reader)
-            return True
-        return False
+            return Polled(done=True, more=False)
+        return Polled(done=False, more=True)
 
     def _is_held(self, reader: str, now: float) -> bool:
         return self._held.get(reader, 0.0) > now

@@ -141,5 +141,6 @@ def _troubles(webhook: Mapping[str, Any]) -> list[str]:
     if not webhook["delivering"]:
         found.append(f"{name}: {'parked' if webhook['parked'] else 'failing'}: {webhook['delivery'] or 'see the log'}")
     if webhook["deadLetters"]:
-        found.append(f"{name}: {webhook['deadLetters']} dead letters: `sew-agent dead-letters list --webhook {name}`")
+        count = f"{webhook['deadLetters']} dead letter{'' if webhook['deadLetters'] == 1 else 's'}"
+        found.append(f"{name}: {count}: `sew-agent dead-letters list --webhook {name}`")
     return ["", *found] if found else []

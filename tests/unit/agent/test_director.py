@@ -88,7 +88,7 @@ class Stage:
     def step(self, seconds: float = 1.0) -> None:
         self.now += seconds
         self.director.step(self.now)
-        while not self.poller.poll(self.now):
+        while not self.poller.poll(self.now).done:
             pass
 
     def write(self, *numbers: int) -> None:

@@ -83,7 +83,7 @@ class Setting:
 
     def drain(self) -> None:
         for _ in range(100):
-            if self.poller.poll(self.now):
+            if self.poller.poll(self.now).done:
                 return
         raise AssertionError("the poller never came to the end")
 
@@ -224,3 +224,13 @@ def test_positions_are_written_only_where_they_moved(setting: Setting) -> None:
     setting.shelf.take_in = lambda intake: written.append(intake) or take_in(intake)  # type: ignore[func-returns-value,method-assign]
     setting.drain()
     assert written == []
+
+
+def test_a_reader_that_waits_for_room_is_no_reason_to_poll_at_once(setting: Setting) -> None:
+    setting.shelf.room["b"] = 0
+    setting.serve("b")
+    setting.write(1)
+    setting.poller.poll(0.0)
+    setting.poller.poll(0.0)
+    found = setting.poller.poll(0.0)
+    assert (found.done, found.more) == (False, False)

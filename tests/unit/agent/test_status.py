@@ -80,7 +80,7 @@ def test_a_person_reads_what_is_wrong_and_the_command_that_helps() -> None:
     report = replace(REPORT, webhooks={"w": Told("Slack", "Enabled", False, "QueryParsing", "the query ends too soon")})
     text = for_people(status(Shelf(), report, NOW))  # type: ignore[arg-type]
     assert "w: the query ends too soon" in text
-    assert "w: 1 dead letters: `sew-agent dead-letters list --webhook w`" in text
+    assert "w: 1 dead letter: `sew-agent dead-letters list --webhook w`" in text
 
 
 def test_a_report_comes_back_as_it_was_written(tmp_path: Path) -> None:

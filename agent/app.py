@@ -1,0 +1,165 @@
+"""The agent's main loop: look at the webhooks, read a page, tell how it stands, and stop as it should."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from importlib.metadata import version
+
+from agent.assembly import Agent, assemble
+from agent.log import Log
+from agent.once import TIMED_OUT, to_probe, unfinished, verdict
+from agent.report import Report, ReportFile, Told
+from agent.settings import Settings
+from agent.sources.base import SourceError
+from agent.store.base import StoreError
+from kubectl_sew.resource import HealthyReason, State
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks at the webhooks, when there is nothing to read."""
+ONCE_EVERY = 0.02
+_FAILED_PAUSE = 1.0
+_FORGET_EVERY = 60.0
+
+
+def run(settings: Settings, warnings: Sequence[str]) -> int:
+    """Runs until it is told to stop, or with `once` until all is done; the exit code. Raises SewError."""
+    log = Log(sys.stderr, time.time)
+    for warning in warnings:
+        log.warning("setting_unknown", message=warning)
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    with ExitStack() as stack:
+        agent = assemble(settings, log, stack)
+        loop = Loop(agent, stop)
+        stack.callback(loop.end)
+        log.info("started", version=version("kubectl-sew"), pid=os.getpid(), state=str(settings.state))
+        return loop.run()
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    """The first SIGTERM or SIGINT asks to stop; a second one ends the process as if nobody had asked."""
+
+    def asked(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, asked)
+    signal.signal(signal.SIGINT, asked)
+
+
+class Loop:
+    """All that happens in the main thread."""
+
+    def __init__(self, agent: Agent, stop: threading.Event) -> None:
+        self._agent = agent
+        self._stop = stop
+        self._done = False
+        """The source has nothing more to read now."""
+        self._source_error = ""
+        self._next_poll = 0.0
+        self._next_forget = 0.0
+        self._report = ReportFile(agent.state)
+        self._dead_before = {each.webhook: each.dead for each in agent.store.books()}
+
+    def run(self) -> int:
+        """Until `stop` is set, or with `once` until everything has ended or its time is over."""
+        settings = self._agent.settings
+        ends = time.monotonic() + (settings.timeout if settings.once and settings.timeout else float("inf"))
+        if settings.once:
+            self._agent.store.settle((), to_probe(self._agent.store.lanes()))
+        self._agent.scheduler.start(settings.workers)
+        while not self._stop.is_set():
+            pause = self._turn(time.time())
+            if settings.once and self._finished():
+                return self._verdict()
+            if time.monotonic() >= ends:
+                return self._timed_out()
+            self._stop.wait(min(pause, ONCE_EVERY) if settings.once else pause)
+        return 0
+
+    def end(self) -> None:
+        """Take nothing new, and let what is in flight finish: no request lasts longer than its deadline."""
+        agent = self._agent
+        agent.log.info("stopping", in_flight=agent.scheduler.busy)
+        whole = agent.scheduler.stop(agent.settings.request_timeout + _FAILED_PAUSE)
+        self._report.remove()
+        agent.log.info("stopped", all_finished=whole)
+
+    def _turn(self, now: float) -> float:
+        """One look at everything; the seconds until the next."""
+        try:
+            self._agent.director.step(now)
+            more = self._poll(now)
+            self._forget(now)
+        except StoreError as error:
+            self._agent.log.error("store_failed", message=str(error))  # noqa: TRY400 - our own log, which has no tracebacks
+            return _FAILED_PAUSE
+        self._report.write(self._told(now))
+        return 0.0 if more else min(LOOK_EVERY, max(self._next_poll - now, 0.0))
+
+    def _poll(self, now: float) -> bool:
+        """Whether there is more to read at once."""
+        if now < self._next_poll:
+            return False
+        try:
+            polled = self._agent.poller.poll(now)
+        except SourceError as error:
+            if self._agent.settings.once:
+                raise
+            self._failed(str(error), now)
+            return False
+        self._source_error = ""
+        self._done = polled.done
+        if not polled.more and not self._agent.settings.once:
+            self._next_poll = now + self._agent.settings.poll_interval
+        return polled.more
+
+    def _failed(self, error: str, now: float) -> None:
+        if error != self._source_error:
+            self._agent.log.error("source_failed", message=f"{error}; it is tried again")
+        self._source_error = error
+        self._next_poll = now + max(self._agent.settings.poll_interval, _FAILED_PAUSE)
+
+    def _forget(self, now: float) -> None:
+        if now >= self._next_forget and not self._agent.store.forget(now):
+            self._next_forget = now + _FORGET_EVERY
+
+    def _finished(self) -> bool:
+        agent = self._agent
+        if not self._done or agent.trials.busy or agent.scheduler.busy:
+            return False
+        return not unfinished(agent.store.books(), agent.store.lanes(), agent.director.sending, time.time())
+
+    def _verdict(self) -> int:
+        agent = self._agent
+        refused = {name: each.message for name, each in agent.director.judged.unfit.items()}
+        ended = verdict(agent.store.books(), self._dead_before, agent.director.sending, refused)
+        for name, trouble in ended.troubles:
+            agent.log.error("once_trouble", webhook=name, message=trouble)
+        agent.log.info("once_ended", code=ended.code, bad_lines=agent.reading.bad_lines)
+        return ended.code
+
+    def _timed_out(self) -> int:
+        waiting = dict(self._agent.store.waiting())
+        self._agent.log.error("once_timeout", waiting=waiting, message="what waits is kept for the next run")
+        return TIMED_OUT
+
+    def _told(self, now: float) -> Report:
+        agent = self._agent
+        judged, snapshot = agent.director.judged, agent.director.snapshot
+        told = {
+            name: Told(each.consumer, each.state, False, each.reason, each.message)
+            for name, each in judged.unfit.items()
+        }
+        for name, accepted in judged.accepted.items():
+            state = accepted.webhook.state
+            reason = HealthyReason.STATE if state is State.DISABLED else HealthyReason.VALIDATION
+            told[name] = Told(accepted.consumer.name, state.value, state is not State.DISABLED, reason.value)
+        problems = tuple(snapshot.problems) if snapshot else ()
+        return Report(
+            version("kubectl-sew"), os.getpid(), now, told, problems, agent.settings.events, self._source_error
+        )

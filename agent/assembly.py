@@ -1,0 +1,171 @@
+"""Builds the agent's parts from its settings, and says what is missing."""
+
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from agent.acceptance import Acceptance, endpoint_digest, settings_digest
+from agent.delivery.attempt import Route, Send, attempt
+from agent.delivery.egress import Guard, Resolver
+from agent.delivery.http import Sender
+from agent.delivery.lanes import Lanes
+from agent.delivery.proxy import read_proxy
+from agent.delivery.retry import Policy
+from agent.delivery.scheduler import Scheduler
+from agent.director import Director, Parts
+from agent.log import Log
+from agent.observing import Delivering, Reading
+from agent.poller import Poller
+from agent.settings import Settings, SettingsError
+from agent.sources.base import EventSource
+from agent.sources.ndjson import NdjsonFile
+from agent.sources.stream import NdjsonStream
+from agent.store.base import Delivery, Store
+from agent.store.sqlite import open_store
+from agent.trial import Attempt, Trials
+from agent.webhooks.files import FileWebhooks
+from kubectl_sew.consumers.base import Outcome
+from kubectl_sew.consumers.registry import consumers
+from kubectl_sew.consumers.slack import URL_PREFIXES
+from kubectl_sew.event import Event, delivery_id
+from kubectl_sew.query import ANY, CALICO, FieldSet
+from kubectl_sew.validation import Accepted
+
+_FIELDS = {"calico": CALICO, "any": ANY}
+_NO_ROOM_PAUSE = 2.0
+_STDIN = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """All parts that the main loop uses."""
+
+    settings: Settings
+    state: Path
+    log: Log
+    store: Store
+    reading: Reading
+    poller: Poller
+    scheduler: Scheduler
+    trials: Trials
+    director: Director
+
+
+class Routes:
+    """The scheduler as the director knows it."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+
+    def serve(self, webhooks: Mapping[str, Accepted]) -> None:
+        self._scheduler.serve({name: route_of(each) for name, each in webhooks.items()})
+
+
+def route_of(accepted: Accepted) -> Route:
+    """Where a webhook's deliveries go."""
+    return Route(
+        accepted.webhook.name,
+        accepted.consumer,
+        accepted.config,
+        accepted.labels,
+        settings_digest(accepted),
+        endpoint_digest(accepted),
+    )
+
+
+def assemble(settings: Settings, log: Log, stack: ExitStack) -> Agent:
+    """Everything, opened; `stack` closes it in the right order. Raises SewError."""
+    _check(settings)
+    fields = _FIELDS[settings.fields]
+    store = _store(settings, stack)
+    send = _send(settings, stack)
+    scheduler = _scheduler(settings, store, send, Delivering(log))
+    source = _source(settings, fields, log, stack)
+    reading = Reading(log, time.time, scheduler.look)
+    poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
+    trials = Trials(_tried(send), time.time)
+    parts = Parts(
+        webhooks=_webhooks(settings, stack),
+        acceptance=Acceptance(fields, consumers(settings.slack_url_prefixes or URL_PREFIXES)),
+        store=store,
+        poller=poller,
+        sending=Routes(scheduler),
+        testing=trials,
+        log=log,
+    )
+    director = Director(
+        parts, forget_after=settings.forget_after, changed=lambda judged: reading.serve(judged.accepted)
+    )
+    return Agent(settings, _given(settings.state), log, store, reading, poller, scheduler, trials, director)
+
+
+def _check(settings: Settings) -> None:
+    for name in ("webhooks", "events", "state"):
+        if not getattr(settings, name):
+            raise SettingsError(f"--{name} (SEW_{name.upper()}) is needed: see `sew-agent run --help`")
+
+
+def _store(settings: Settings, stack: ExitStack) -> Store:
+    store = open_store(_given(settings.state), known_for=settings.known_for, max_bytes=settings.store_max)
+    stack.callback(store.close)
+    return store
+
+
+def _send(settings: Settings, stack: ExitStack) -> Send:
+    resolver = Resolver()
+    stack.callback(resolver.close)
+    sender = Sender(
+        Guard(allow=settings.egress_allow, deny=settings.egress_deny),
+        resolver,
+        user_agent=f"sew-agent/{version('kubectl-sew')}",
+        proxy=read_proxy(settings.proxy, os.environ.get("NO_PROXY", "")),
+    )
+    stack.callback(sender.close)
+    return lambda request: sender.send(request, deadline=settings.request_timeout)
+
+
+def _scheduler(settings: Settings, store: Store, send: Send, observer: Delivering) -> Scheduler:
+    policy = Policy(settings.retry_initial, settings.retry_max, settings.retry_horizon)
+    lanes = Lanes(store, settings.rates, settings.workers)
+    return Scheduler(store, lanes, send, policy, observer, time.time)
+
+
+def _source(settings: Settings, fields: FieldSet, log: Log, stack: ExitStack) -> EventSource:
+    source: NdjsonFile | NdjsonStream
+    if settings.events == "-":
+        log.warning(
+            "position_not_kept", message="standard input cannot be read again: what is not in the store is lost"
+        )
+        source = NdjsonStream(_STDIN, fields, run=uuid.uuid4().hex, whole=settings.once)
+    else:
+        source = NdjsonFile(Path(settings.events), fields, whole=settings.once)
+    stack.callback(source.close)
+    return source
+
+
+def _webhooks(settings: Settings, stack: ExitStack) -> FileWebhooks:
+    path, namespace = _given(settings.webhooks), settings.secrets_namespace
+    webhooks = FileWebhooks(path, secrets_namespace=namespace, clock=time.time)
+    stack.callback(webhooks.close)
+    return webhooks
+
+
+def _given(path: Path | None) -> Path:
+    if path is None:  # `_check` has seen to it
+        raise SettingsError("a path is missing")
+    return path
+
+
+def _tried(send: Send) -> Attempt:
+    """One attempt outside the queue: its result is told, and nothing is tried again."""
+
+    def tried(accepted: Accepted, event: Event) -> Outcome:
+        name, now = accepted.webhook.name, time.time()
+        return attempt(route_of(accepted), Delivery(0, name, delivery_id(name, event), event, now), send, now=now)
+
+    return tried

@@ -1,0 +1,85 @@
+"""What is logged of reading and delivering, after it is in the store."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from agent.debugging import describe
+from agent.delivery.attempt import Route
+from agent.delivery.retry import Decision
+from agent.log import Log
+from agent.sources.base import Arrival, Note
+from agent.store.base import Delivery, State, StoreError, Taken
+from kubectl_sew.consumers.base import Outcome
+from kubectl_sew.resource import State as Wanted
+from kubectl_sew.validation import Accepted
+
+
+class Reading:
+    """Of the poller; `look` is told which webhooks have something new."""
+
+    def __init__(self, log: Log, clock: Callable[[], float], look: Callable[[Collection[str]], None]) -> None:
+        self._log = log
+        self._clock = clock
+        self._look = look
+        self._debug: Mapping[str, Accepted] = {}
+        self._without_room: set[str] = set()
+        self.bad_lines = 0
+
+    def serve(self, accepted: Mapping[str, Accepted]) -> None:
+        """From now on these are the webhooks."""
+        self._debug = {name: each for name, each in accepted.items() if each.webhook.state is Wanted.DEBUG}
+
+    def noted(self, notes: Sequence[Note]) -> None:
+        self.bad_lines += len(notes)
+        for note in notes:
+            self._log.warning(note.kind, message=note.text)
+
+    def took(self, arrivals: Sequence[Arrival], taken: Taken) -> None:
+        webhooks = {name for arrival in arrivals for name in arrival.webhooks}
+        self._without_room -= webhooks
+        if taken.new:
+            self._look(webhooks)
+        if webhooks & self._debug.keys():
+            self._tell_debug(arrivals)
+
+    def no_room(self, webhooks: Collection[str]) -> None:
+        for name in set(webhooks) - self._without_room:
+            message = "its share of the store is full: it is read for again when there is room; see SEW_STORE_MAX"
+            self._log.warning("webhook_without_room", webhook=name, message=message)
+        self._without_room.update(webhooks)
+
+    def _tell_debug(self, arrivals: Sequence[Arrival]) -> None:
+        for arrival in arrivals:
+            for name in arrival.webhooks:
+                if name in self._debug:
+                    self._log.info("debug_event", **describe(self._debug[name], arrival.event, self._clock()))
+
+
+class Delivering:
+    """Of the scheduler; called from the workers' threads."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def ended(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
+        """A line for what a person may act on; what was delivered is counted, not logged."""
+        if decision.settlement.state is State.DELIVERED:
+            return
+        told = {
+            "webhook": route.webhook,
+            "delivery": delivery.delivery_id,
+            "reason": outcome.reason.value,
+            "detail": outcome.detail,
+            "attempts": decision.settlement.attempts,
+            "seconds": round(seconds, 3),
+        }
+        if decision.settlement.state is State.DEAD:
+            message = "kept as a dead letter: `sew-agent dead-letters list`"
+            self._log.error("delivery_dead", **told, message=message)
+        elif decision.lane.parked:
+            message = "parked until the webhook, its Secret or its ConfigMap changes; tried once an hour"
+            self._log.error("webhook_parked", **told, message=message)
+        else:
+            self._log.warning("delivery_failed", **told, next_attempt=decision.lane.held_until)
+
+    def failed(self, error: StoreError) -> None:
+        self._log.error("store_failed", message=str(error))
