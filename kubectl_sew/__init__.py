@@ -1,1 +1,4 @@
-"""The kubectl plugin, and all that the plugin and the agent share. Below `cli` nothing here does any I/O, but for `kubectl` and `index`."""
+"""The kubectl plugin, and all that the plugin and the agent share.
+
+Only `cli`, `kubectl` and `index` do any I/O.
+"""

@@ -38,12 +38,12 @@ class Event:
 
 
 def delivery_id(webhook: str, event: Event) -> str:
-    """The one stable id of a (webhook, event): 32 hexadecimal digits, the same through retries, restarts and replays."""
+    """The one stable id of a (webhook, event): 32 hexadecimal digits, through retries, restarts and replays."""
     return sha256(webhook.encode() + b"\0" + event.key).hexdigest()[:32]
 
 
 def read_time(value: Any) -> float | None:
-    """Seconds since the epoch from a number of seconds, or from ISO 8601 with an offset (without one: UTC); else None."""
+    """Epoch seconds from a number of seconds, or from ISO 8601 with an offset (without one: UTC); else None."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):

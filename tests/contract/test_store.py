@@ -1,0 +1,220 @@
+"""What every store keeps, whatever it is made of."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.store.base import DropReason, Intake, Known, Lane, Owed, Settlement, State, Store
+from agent.store.sqlite import open_store
+from kubectl_sew.event import Event, delivery_id
+
+NOW = 1_800_000_000.0
+
+Open = Callable[..., Store]
+
+
+@pytest.fixture
+def open_again(tmp_path: Path) -> Iterator[Open]:
+    """Opens the store; what was open before is closed."""
+    opened: list[Store] = []
+
+    def open_it(**settings: Any) -> Store:
+        for each in opened:
+            each.close()
+        opened[:] = [open_store(tmp_path, **settings)]
+        return opened[0]
+
+    yield open_it
+    opened[0].close()
+
+
+@pytest.fixture
+def store(open_again: Open) -> Store:
+    return open_again()
+
+
+def event(name: str, **fields: Any) -> Event:
+    return Event("", name, {"id": name, "time": NOW, **fields})
+
+
+def take_in(store: Store, *owed: Owed, position: str = "1", at: float = NOW) -> Any:
+    return store.take_in(Intake(owed, {"common": position}, at))
+
+
+def owe(store: Store, *names: str, webhook: str = "hook") -> None:
+    take_in(store, *(Owed(event(name), (webhook,)) for name in names))
+
+
+def settle(store: Store, state: State, webhook: str = "hook", **more: Any) -> None:
+    (delivery,) = store.due(webhook, now=NOW, limit=1)
+    store.settle([Settlement(delivery, state, NOW, delivery.attempts + 1, **more)], ())
+
+
+def names(store: Store, webhook: str = "hook", **more: Any) -> list[str]:
+    return [each.event.id for each in store.due(webhook, now=more.pop("now", NOW), limit=100, **more)]
+
+
+def counts(store: Store, webhook: str = "hook") -> tuple[int, int, int, int, int]:
+    (books,) = (each for each in store.books() if each.webhook == webhook)
+    return books.seen, books.delivered, books.pending, books.dead, sum(books.dropped.values())
+
+
+def test_deliveries_and_positions_survive_a_restart_together(store: Store, open_again: Open) -> None:
+    owe(store, "a", "b")
+    again = open_again()
+    assert again.positions() == {"common": "1"}
+    assert names(again) == ["a", "b"]
+
+
+def test_a_delivery_carries_its_stable_id_and_the_event_as_it_was(store: Store) -> None:
+    whole = event("a", nested={"list": [1, 2.5, None, "ü\ud800"]})
+    take_in(store, Owed(whole, ("hook",)))
+    (delivery,) = store.due("hook", now=NOW, limit=1)
+    assert delivery.event == whole
+    assert delivery.delivery_id == delivery_id("hook", whole)
+
+
+def test_a_known_pair_is_not_owed_again_and_another_webhook_is(store: Store) -> None:
+    owe(store, "a")
+    settle(store, State.DELIVERED)
+    taken = take_in(store, Owed(event("a"), ("hook", "other")))
+    assert (taken.new, taken.known) == (1, 1)
+    assert names(store) == []
+    assert names(store, "other") == ["a"]
+
+
+def test_due_gives_the_oldest_first_and_leaves_out_what_is_skipped_or_not_due(store: Store) -> None:
+    owe(store, "a", "b", "c")
+    settle(store, State.PENDING, due=NOW + 10)
+    (first, *_) = store.due("hook", now=NOW, limit=1)
+    assert first.event.id == "b"
+    assert names(store, skip=[first.seq]) == ["c"]
+    assert names(store, now=NOW + 10) == ["a", "b", "c"]
+    assert store.next_due("hook") == 0.0
+
+
+def test_a_page_of_due_deliveries_is_bounded_in_bytes(store: Store) -> None:
+    take_in(store, *(Owed(event(name, text="x" * 3 * 2**20), ("hook",)) for name in "abc"))
+    assert names(store) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (State.DELIVERED, (1, 1, 0, 0, 0)),
+        (State.PENDING, (1, 0, 1, 0, 0)),
+        (State.DEAD, (1, 0, 0, 1, 0)),
+    ],
+)
+def test_the_books_count_what_became_of_a_delivery(
+    store: Store, state: State, expected: tuple[int, int, int, int, int]
+) -> None:
+    owe(store, "a")
+    settle(store, state)
+    assert counts(store) == expected
+
+
+def test_debug_counts_as_dropped_and_is_known(store: Store) -> None:
+    take_in(store, Owed(event("a"), (), ("hook",)))
+    take_in(store, Owed(event("a"), ("hook",)))
+    assert counts(store) == (1, 0, 0, 0, 1)
+
+
+def test_a_failed_attempt_keeps_its_count_its_first_moment_and_its_doubt(store: Store) -> None:
+    owe(store, "a")
+    settle(store, State.PENDING, in_doubt=True, detail="refused")
+    (delivery,) = store.due("hook", now=NOW, limit=1)
+    assert (delivery.attempts, delivery.first_attempt, delivery.in_doubt) == (1, NOW, True)
+    store.shift("hook", 60)
+    (delivery,) = store.due("hook", now=NOW, limit=1)
+    assert delivery.first_attempt == NOW + 60
+
+
+def test_an_attempt_that_began_is_in_doubt_after_a_restart(store: Store, open_again: Open) -> None:
+    owe(store, "a")
+    (delivery,) = store.due("hook", now=NOW, limit=1)
+    store.begin(delivery, now=NOW)
+    (delivery,) = open_again().due("hook", now=NOW, limit=1)
+    assert delivery.in_doubt
+
+
+def test_a_dead_letter_can_be_read_replayed_with_the_same_id_and_purged(store: Store) -> None:
+    owe(store, "a", "b")
+    settle(store, State.DEAD, reason="event_refused", detail="too long")
+    (letter,) = store.dead_letters("hook")
+    assert (letter.event.id, letter.reason, letter.detail, letter.attempts) == ("a", "event_refused", "too long", 1)
+    assert store.replay([letter.number]) == 1
+    (delivery, _) = store.due("hook", now=NOW, limit=9)
+    assert (delivery.delivery_id, delivery.attempts) == (letter.delivery_id, 0)
+    settle(store, State.DEAD)
+    assert store.purge(None, "other") == 0
+    assert store.purge(None, "hook") == 1
+    assert counts(store) == (2, 0, 1, 0, 1)
+
+
+def test_a_backlog_can_be_dropped_by_age_and_is_counted_so(store: Store) -> None:
+    take_in(store, Owed(event("old"), ("hook",)), at=NOW - 100)
+    take_in(store, Owed(event("new"), ("hook",)), at=NOW)
+    assert store.drop("hook", DropReason.BACKLOG_DROPPED, older_than=NOW - 50) == 1
+    assert names(store) == ["new"]
+    assert store.books()[0].dropped == {"backlog_dropped": 1}
+
+
+def test_what_was_dropped_while_it_was_in_flight_stays_dropped(store: Store) -> None:
+    owe(store, "a")
+    (delivery,) = store.due("hook", now=NOW, limit=1)
+    store.drop("hook", DropReason.BACKLOG_DROPPED)
+    store.settle([Settlement(delivery, State.DELIVERED, NOW, 1)], ())
+    assert counts(store) == (1, 0, 0, 0, 1)
+
+
+def test_lanes_and_webhooks_are_remembered(store: Store, open_again: Open) -> None:
+    lane, known = Lane("hook", failures=3, parked=True, detail="404"), Known("hook", "Enabled", None, tested="x")
+    store.settle((), [lane])
+    store.remember(known)
+    again = open_again()
+    assert again.lanes() == {"hook": lane}
+    assert again.known() == {"hook": known}
+
+
+def test_a_webhook_whose_share_is_full_stops_the_intake_and_the_others_go_on(open_again: Open) -> None:
+    store = open_again(max_bytes=100_000)
+    take_in(store, Owed(event("a", text="x" * 90_000), ("greedy",)), position="1")
+    refused = take_in(store, Owed(event("b"), ("greedy", "modest")), position="2")
+    assert refused.full == {"greedy"}
+    assert store.positions() == {"common": "1"}
+    assert take_in(store, Owed(event("b"), ("modest",)), position="2").new == 1
+    settle(store, State.DELIVERED, "greedy")
+    assert take_in(store, Owed(event("b"), ("greedy",)), position="2").new == 1
+
+
+def test_a_pair_is_forgotten_when_its_time_is_over_but_not_while_it_is_owed(open_again: Open) -> None:
+    store = open_again(known_for=100.0)
+    owe(store, "a", "b")
+    settle(store, State.DELIVERED)
+    assert store.forget(NOW + 99) == 0
+    assert store.forget(NOW + 101) == 1
+    assert take_in(store, Owed(event("b"), ("hook",))).known == 1
+
+
+def test_an_event_of_the_future_is_known_until_its_own_time_has_passed(open_again: Open) -> None:
+    store = open_again(known_for=100.0)
+    take_in(store, Owed(event("a", time=NOW + 1000), ("hook",)))
+    settle(store, State.DELIVERED)
+    assert store.forget(NOW + 1099) == 0
+    assert store.forget(NOW + 1101) == 1
+
+
+def test_waiting_counts_pending_deliveries(store: Store) -> None:
+    owe(store, "a", "b")
+    owe(store, "a", webhook="other")
+    settle(store, State.DELIVERED, "other")
+    assert store.waiting() == {"hook": 2}
+
+
+def test_a_reader_can_be_dropped(store: Store) -> None:
+    store.take_in(Intake((), {"common": "1", "own": "2"}, NOW))
+    store.drop_reader("own")
+    assert store.positions() == {"common": "1"}

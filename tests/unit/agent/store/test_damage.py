@@ -1,0 +1,142 @@
+"""A store that cannot be used says so, and is never replaced by an empty one."""
+
+import os
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.store.base import Intake, Owed, StoreError, StoreFullError
+from agent.store.files import DATABASE, MIGRATIONS
+from agent.store.sqlite import open_store
+from kubectl_sew.event import Event
+
+NOW = 1_800_000_000.0
+
+
+def owed(count: int, size: int = 10) -> Intake:
+    events = [Event("", f"{number}", {"text": "x" * size}) for number in range(count)]
+    return Intake([Owed(each, ("hook",)) for each in events], {"common": "1"}, NOW)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A state folder with a hundred deliveries in it."""
+    store = open_store(tmp_path)
+    store.take_in(owed(100, 1000))
+    store.close()
+    return tmp_path
+
+
+def _truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def _empty(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _overwrite(path: Path) -> None:
+    path.write_bytes(b"not a database at all" * 1000)
+
+
+def _scribble(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[8192:40960] = os.urandom(32768)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [_truncate, _empty, _remove, _overwrite, _scribble])
+def test_a_damaged_store_is_an_error_that_says_what_to_do(folder: Path, damage: Callable[[Path], None]) -> None:
+    damage(folder / DATABASE)
+    with pytest.raises(StoreError, match=r"is damaged .* not replaced by an empty one: restore the folder"):
+        open_store(folder)
+
+
+def test_damage_that_comes_while_it_runs_is_told(folder: Path) -> None:
+    store = open_store(folder)
+    store.take_in(owed(5000, 1000))
+    store.close()
+    store = open_store(folder)
+    with (folder / DATABASE).open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(4 * 2**20))
+    with pytest.raises(StoreError, match="damaged"):
+        store.dead_letters()
+    store.close()
+
+
+def test_a_newer_schema_is_refused(folder: Path) -> None:
+    connection = sqlite3.connect(folder / DATABASE)
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    connection.close()
+    with pytest.raises(StoreError, match="written by a newer agent"):
+        open_store(folder)
+
+
+def test_a_second_agent_is_told_which_process_holds_the_folder(folder: Path) -> None:
+    store = open_store(folder)
+    with pytest.raises(StoreError, match=rf"another agent \(process {os.getpid()}\)"):
+        open_store(folder)
+    store.close()
+    open_store(folder).close()
+
+
+def test_commands_work_beside_the_agent(folder: Path) -> None:
+    store = open_store(folder)
+    beside = open_store(folder, exclusive=False)
+    assert beside.waiting() == {"hook": 100}
+    beside.close()
+    store.close()
+
+
+def test_commands_need_a_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="there is no store in"):
+        open_store(tmp_path, exclusive=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be used"):
+        open_store(tmp_path / "file" / "state")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MiB."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(tmp_path)], check=True)
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
+def test_a_full_disk_changes_nothing_and_heals_when_there_is_room(small_disk: Path) -> None:
+    filler = small_disk / "filler"
+    store = open_store(small_disk)
+    store.take_in(owed(10))
+    filler.write_bytes(b"x" * (2**20))
+    with pytest.raises(StoreFullError, match="goes on by itself"):
+        store.take_in(Intake(owed(5000, 1000).owed, {"common": "2"}, NOW))
+    assert store.positions() == {"common": "1"}
+    assert store.waiting() == {"hook": 10}
+    filler.unlink()
+    assert store.take_in(owed(500)).new == 490
+    store.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a read-only file system")
+def test_a_read_only_folder_is_told(folder: Path) -> None:
+    subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
+        with pytest.raises(StoreError, match=r"cannot be (used|written)"):
+            open_store(folder)
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
