@@ -1,0 +1,181 @@
+"""Whether the agent makes progress and can reach what it needs, and the server that says so."""
+
+import threading
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler
+from socket import AF_INET, AF_INET6, socket
+from socketserver import BaseRequestHandler, TCPServer, ThreadingMixIn
+from time import monotonic
+from typing import Any
+
+from agent.delivery.sockets import DeadlineSocket
+from agent.metrics import CONTENT_TYPE
+from agent.settings import SettingsError
+from kubectl_sew.errors import SewError
+
+REQUEST_SECONDS = 5.0
+"""A client that is slower is cut off."""
+CLIENTS = 8
+"""Served at the same time; more of them are turned away."""
+
+
+class Heartbeat:
+    """A loop's sign of life: it beats at least once in `limit` seconds, also when it has nothing to do."""
+
+    def __init__(self, limit: float, clock: Callable[[], float]) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._last = clock()
+
+    def beat(self) -> None:
+        """The loop made progress."""
+        self._last = self._clock()
+
+    @property
+    def late(self) -> str:
+        """For how long there was no progress, where that is too long; "" where all is well."""
+        silent = self._clock() - self._last
+        return f"no progress for {silent:.0f} s" if silent > self._limit else ""
+
+
+class Health:
+    """All loops and probes by name. `clock` is monotonic, in seconds."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._heartbeats: dict[str, Heartbeat] = {}
+        self._probes: dict[str, Callable[[], str]] = {}
+
+    def heartbeat(self, name: str, limit: float) -> Heartbeat:
+        """A new loop's."""
+        return self._heartbeats.setdefault(name, Heartbeat(limit, self._clock))
+
+    def probe(self, name: str, reason: Callable[[], str]) -> None:
+        """Something that must be reachable; `reason` says at once why it is not, "" where it is, and no secret."""
+        self._probes[name] = reason
+
+    def stalled(self) -> Mapping[str, str]:
+        """Loop -> what is wrong with it."""
+        found = {name: heartbeat.late for name, heartbeat in self._heartbeats.items()}
+        return {name: late for name, late in found.items() if late}
+
+    def unready(self) -> Mapping[str, str]:
+        """Probe -> why it fails."""
+        found = {name: reason() for name, reason in self._probes.items()}
+        return {name: reason for name, reason in found.items() if reason}
+
+
+class HealthServer:
+    """Serves /metrics, /healthz and /readyz from its construction until `close`.
+
+    `metrics` gives the text of a scrape, and may raise SewError. Raises SettingsError where `listen` cannot be had.
+    """
+
+    def __init__(self, listen: tuple[str, int], health: Health, metrics: Callable[[], str]) -> None:
+        pages = {
+            "/metrics": lambda: (200, metrics()),
+            "/healthz": lambda: _verdict(health.stalled()),
+            "/readyz": lambda: _verdict(health.unready()),
+        }
+        try:
+            self._server = _Server(listen, _handler(pages))
+        except (OSError, OverflowError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise SettingsError(
+                f"SEW_LISTEN {_written(listen)}: metrics and health cannot be served there ({why.lower()}): "
+                "end what uses it, or choose another --listen HOST:PORT, or --listen off"
+            ) from None
+        threading.Thread(target=self._server.serve_forever, name="health", daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT, with the port that the system chose where none was asked for."""
+        host, port, *_ = self._server.server_address
+        return _written((str(host), int(port)))
+
+    def close(self) -> None:
+        """Answers no more."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _verdict(problems: Mapping[str, str]) -> tuple[int, str]:
+    if not problems:
+        return 200, "ok\n"
+    return 503, "".join(f"{name}: {problem}\n" for name, problem in problems.items())
+
+
+def _written(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class _Server(ThreadingMixIn, TCPServer):
+    """TCPServer and not HTTPServer, which looks its own name up at the start, and may hang over it."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, listen: tuple[str, int], handler: type[BaseRequestHandler]) -> None:
+        self.address_family = AF_INET6 if ":" in listen[0] else AF_INET
+        self._free = threading.BoundedSemaphore(CLIENTS)
+        super().__init__(listen, handler)
+
+    def get_request(self) -> tuple[socket, Any]:
+        accepted, address = super().get_request()
+        connection = DeadlineSocket(fileno=accepted.detach())
+        connection.deadline = monotonic() + REQUEST_SECONDS
+        return connection, address
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is not worth a word."""
+
+
+Page = Callable[[], tuple[int, str]]
+
+
+def _handler(pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        """HTTP/1.0: one request for each connection."""
+
+        server_version = "sew-agent"
+        sys_version = ""
+
+        def do_GET(self) -> None:
+            self._serve(pages.get(self.path.partition("?")[0]))
+
+        def _serve(self, page: Page | None) -> None:
+            status, text = _answer(page)
+            body = text.encode(errors="replace")
+            self.send_response(status)
+            self.send_header("Content-Type", CONTENT_TYPE)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server gives
+            """Nothing: probes would fill the log."""
+
+    return Handler
+
+
+def _answer(page: Page | None) -> tuple[int, str]:
+    if page is None:
+        return 404, "there is /metrics, /healthz and /readyz\n"
+    try:
+        return page()
+    except SewError as error:
+        return 500, f"{error}\n"
