@@ -85,7 +85,7 @@ class HealthServer:
                 f"SEW_LISTEN {_written(listen)}: metrics and health cannot be served there ({why.lower()}): "
                 "end what uses it, or choose another --listen HOST:PORT, or --listen off"
             ) from None
-        threading.Thread(target=self._server.serve_forever, name="health", daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="health", daemon=True).start()
 
     @property
     def address(self) -> str:

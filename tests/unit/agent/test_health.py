@@ -1,0 +1,151 @@
+"""Signs of life, and the server that tells of them, asked over real connections."""
+
+import http.client
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from agent.health import CLIENTS, Health, HealthServer
+from agent.settings import SettingsError
+from agent.store.base import StoreError
+
+
+class Clock:
+    """A monotonic clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def health(clock: Clock) -> Health:
+    return Health(clock)
+
+
+@pytest.fixture
+def server(health: Health) -> Iterator[HealthServer]:
+    made = HealthServer(("127.0.0.1", 0), health, lambda: "sew_polls_total 1\n")
+    yield made
+    made.close()
+
+
+def get(server: HealthServer, path: str, method: str = "GET") -> tuple[int, str]:
+    connection = http.client.HTTPConnection(server.address, timeout=5)
+    connection.request(method, path)
+    answer = connection.getresponse()
+    found = answer.status, answer.read().decode()
+    connection.close()
+    return found
+
+
+def test_a_loop_is_late_only_after_its_limit(clock: Clock, health: Health) -> None:
+    heartbeat = health.heartbeat("poller", limit=30.0)
+    clock.now += 30.0
+    assert health.stalled() == {}
+    clock.now += 1.0
+    assert health.stalled() == {"poller": "no progress for 31 s"}
+    heartbeat.beat()
+    assert health.stalled() == {}
+
+
+def test_healthz_names_the_loop_that_stands_still(clock: Clock, health: Health, server: HealthServer) -> None:
+    moving, standing = health.heartbeat("poller", limit=30.0), health.heartbeat("scheduler", limit=30.0)
+    assert get(server, "/healthz") == (200, "ok\n")
+    clock.now += 40.0
+    moving.beat()
+    assert get(server, "/healthz") == (503, "scheduler: no progress for 40 s\n")
+    standing.beat()
+    assert get(server, "/healthz") == (200, "ok\n")
+
+
+def test_readyz_says_what_cannot_be_reached_and_recovers(health: Health, server: HealthServer) -> None:
+    reasons = {"events": "the file is not there"}
+    health.probe("events", lambda: reasons["events"])
+    health.probe("webhooks", lambda: "")
+    assert get(server, "/readyz") == (503, "events: the file is not there\n")
+    assert get(server, "/healthz")[0] == 200
+    reasons["events"] = ""
+    assert get(server, "/readyz") == (200, "ok\n")
+
+
+def test_metrics_are_served(server: HealthServer) -> None:
+    assert get(server, "/metrics") == (200, "sew_polls_total 1\n")
+    assert get(server, "/metrics?x=1")[0] == 200
+
+
+def test_a_store_that_cannot_be_read_is_told(health: Health) -> None:
+    def fail() -> str:
+        raise StoreError("the disk is gone")
+
+    server = HealthServer(("127.0.0.1", 0), health, fail)
+    assert get(server, "/metrics") == (500, "the disk is gone\n")
+    server.close()
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/", 404), ("POST", "/metrics", 501)])
+def test_nothing_else_is_served(server: HealthServer, method: str, path: str, status: int) -> None:
+    assert get(server, path, method)[0] == status
+
+
+def test_clients_that_hang_hold_up_only_so_many_others(server: HealthServer) -> None:
+    host, port = server.address.split(":")
+    hanging = [socket.create_connection((host, int(port)), timeout=5) for _ in range(CLIENTS)]
+    for each in hanging:
+        each.sendall(b"GET /hea")
+    with socket.create_connection((host, int(port)), timeout=5) as turned_away:
+        assert turned_away.recv(1) == b""
+    hanging.pop().close()
+    for each in hanging:
+        each.close()
+
+
+def test_a_client_that_drips_is_cut_off(health: Health, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.health.REQUEST_SECONDS", 0.2)
+    server = HealthServer(("127.0.0.1", 0), health, str)
+    host, port = server.address.split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as dripping:
+        cut, stop = threading.Event(), threading.Event()
+
+        def drip() -> None:
+            try:
+                while not stop.wait(0.02):
+                    dripping.sendall(b"x")
+            except OSError:
+                cut.set()
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        assert cut.wait(5)
+        stop.set()
+        thread.join()
+    server.close()
+
+
+def test_a_port_that_is_taken_is_a_clear_error(server: HealthServer, health: Health) -> None:
+    host, port = server.address.split(":")
+    with pytest.raises(SettingsError, match=rf"^SEW_LISTEN 127.0.0.1:{port}: .*\(address already in use\): .*--listen"):
+        HealthServer((host, int(port)), health, str)
+
+
+def test_an_address_of_another_machine_is_a_clear_error(health: Health) -> None:
+    with pytest.raises(SettingsError, match=r"^SEW_LISTEN 192\.0\.2\.1:9280: "):
+        HealthServer(("192.0.2.1", 9280), health, str)
+
+
+def test_ipv6_addresses_are_written_with_brackets(health: Health) -> None:
+    try:
+        server = HealthServer(("::1", 0), health, str)
+    except SettingsError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    assert server.address.startswith("[::1]:")
+    server.close()
