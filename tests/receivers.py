@@ -48,8 +48,7 @@ class Receiver:
         self._lock = threading.Lock()
         self.accepted: list[Incoming] = []
         self.refused: list[tuple[Incoming, Answer]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     @property
@@ -79,6 +78,14 @@ class Receiver:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, *_: object) -> None:
+        """A client that was killed in the middle of a request is no news here."""
 
 
 def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
