@@ -7,6 +7,7 @@ error texts and log lines hold URLs, which are secrets, so none of them gets out
 import http.client
 import logging
 import os
+import re
 import socket
 import ssl
 import threading
@@ -31,8 +32,9 @@ IDLE_LIFE = 3.0
 """Servers close idle connections after 5 s or more: a request hardly ever meets one that is just being closed."""
 
 _PORTS = {"http": 80, "https": 443}
+_CLIENT_REFUSED = re.compile("ALERT_.*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
 
-logging.getLogger("urllib3").disabled = True
+logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)  # its children inherit a level, not `disabled`
 
 
 class SendError(SewError):
@@ -86,6 +88,9 @@ class _Kept:
     opened: float
     used: float
 
+    def fresh(self, now: float) -> bool:
+        return now - self.opened < CONNECTION_LIFE and now - self.used < IDLE_LIFE
+
 
 class Sender:
     """Thread-safe. The guard judges whatever is connected to: the receiver, or the proxy where there is one."""
@@ -97,12 +102,14 @@ class Sender:
         self._proxy = proxy
         self._idle: dict[_Target, deque[_Kept]] = defaultdict(deque)
         self._lock = threading.Lock()
+        self._sweep_at = 0.0
 
     def send(self, request: Request, *, deadline: float) -> Response:
-        """The answer, within `deadline` seconds from the look-up to its last byte. Raises SendError."""
-        url = urlsplit(request.url)
-        target = _Target(url.scheme, url.hostname or "", url.port or _PORTS[url.scheme], request.tls)
-        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        """The answer, within `deadline` seconds from the look-up to its last byte. Raises SendError.
+
+        Never sends twice: only a kept connection that is seen to be closed before the request gives way to a new one.
+        """
+        target, path = _addressed(request)
         try:
             return self._exchange(target, path, request, time.monotonic() + deadline)
         except SendError:
@@ -116,6 +123,19 @@ class Sender:
             idle, self._idle = self._idle, defaultdict(deque)
         for kept in (each for several in idle.values() for each in several):
             kept.connection.close()
+
+    def sweep(self) -> None:
+        """Close what was idle for too long: a receiver that is not asked again must not hold a socket."""
+        now = time.monotonic()
+        with self._lock:
+            self._sweep_at = now + IDLE_LIFE
+            stale = [each for several in self._idle.values() for each in several if not each.fresh(now)]
+            kept = {
+                target: deque(each for each in several if each.fresh(now)) for target, several in self._idle.items()
+            }
+            self._idle = defaultdict(deque, {target: several for target, several in kept.items() if several})
+        for each in stale:
+            each.connection.close()
 
     def _exchange(self, target: _Target, path: str, request: Request, ends: float) -> Response:
         kept = self._take(target, ends) or self._open(target, ends)
@@ -132,15 +152,16 @@ class Sender:
 
     def _ask(self, connection: _Plain | _Secure, target: _Target, path: str, request: Request) -> tuple[Response, bool]:
         headers = dict(request.headers)
-        headers.setdefault("User-Agent", self._user_agent)
+        if not any(name.lower() == "user-agent" for name in headers):
+            headers["User-Agent"] = self._user_agent
         proxy = self._proxy_for(target)
         if proxy and target.scheme == "http":
             path = f"{target}{path}"
             headers |= proxy.headers
-        connection.request(request.method, path, request.body, headers, preload_content=False)
+        whole = _put(connection, target, request.method, path, request.body, headers)
         response = connection.getresponse()
         body = response.read(BODY_LIMIT + 1, decode_content=False)
-        reusable = connection.sock is not None and len(body) <= BODY_LIMIT and response.status >= 200
+        reusable = whole and connection.sock is not None and len(body) <= BODY_LIMIT and response.status >= 200
         received = {name.lower(): value for name, value in response.headers.items()}
         return Response(response.status, received, body[:BODY_LIMIT]), reusable
 
@@ -153,8 +174,7 @@ class Sender:
                 kept = idle.pop() if idle else None
             if kept is None:
                 return None
-            fresh = now - kept.opened < CONNECTION_LIFE and now - kept.used < IDLE_LIFE
-            if fresh and kept.connection.is_connected:
+            if kept.fresh(now) and kept.connection.is_connected:
                 kept.connection.sock.deadline = ends  # type: ignore[union-attr]  # one of ours: see agent.delivery.sockets
                 return kept
             kept.connection.close()
@@ -163,6 +183,8 @@ class Sender:
         kept.used = time.monotonic()
         with self._lock:
             self._idle[target].append(kept)
+        if kept.used >= self._sweep_at:
+            self.sweep()
 
     def _open(self, target: _Target, ends: float) -> _Kept:
         proxy = self._proxy_for(target)
@@ -200,6 +222,30 @@ class Sender:
         return self._proxy if self._proxy and self._proxy.serves(target.host) else None
 
 
+def _addressed(request: Request) -> tuple[_Target, str]:
+    """Where a request goes: what connects, and the path on the wire."""
+    try:
+        url = urlsplit(request.url)
+        target = _Target(url.scheme, url.hostname or "", url.port or _PORTS[url.scheme], request.tls)
+    except (ValueError, KeyError):
+        raise SendError(FailureReason.CONFIGURATION_REFUSED, "the URL is none of http or https", parked=True) from None
+    return target, (url.path or "/") + (f"?{url.query}" if url.query else "")
+
+
+def _put(
+    connection: _Plain | _Secure, target: _Target, method: str, path: str, body: bytes, headers: dict[str, str]
+) -> bool:
+    """Whether the whole request went out. One that the receiver cut short may have been answered all the same (413)."""
+    try:
+        connection.request(method, path, body, headers, preload_content=False)
+    except (BrokenPipeError, ConnectionResetError):
+        return False
+    except (ValueError, http.client.InvalidURL):
+        detail = f"{target}: the URL or a header holds what HTTP cannot carry"
+        raise SendError(FailureReason.CONFIGURATION_REFUSED, detail, parked=True) from None
+    return True
+
+
 def _connection(target: _Target, host: str, port: int) -> _Plain | _Secure:
     if target.scheme == "http":
         return _Plain(host, port)
@@ -219,14 +265,21 @@ def _explained(error: Exception, target: _Target, deadline: float) -> SendError:
         return SendError(FailureReason.TIMEOUT, f"{target}: no whole answer within {deadline:g} s")
     if isinstance(error, socket.gaierror):
         return SendError(FailureReason.NAME_NOT_FOUND, f"{target}: the name cannot be resolved")
+    if isinstance(error, ssl.SSLError) and _CLIENT_REFUSED.search(error.reason or ""):
+        detail = f"{target}: it refuses the client certificate, or asks for one ({_words(error)})"
+        return SendError(FailureReason.CREDENTIAL_REFUSED, detail, parked=True)
     return SendError(FailureReason.NETWORK, f"{target}: {_what_failed(error)}")
 
 
 def _what_failed(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        return f"TLS fails ({(error.reason or 'unknown').lower().replace('_', ' ')})"
+        return f"TLS fails ({_words(error)})"
     if isinstance(error, http.client.RemoteDisconnected):
         return "the connection was closed without an answer"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()
     return "the answer is cut off, or no HTTP"
+
+
+def _words(error: ssl.SSLError) -> str:
+    return (error.reason or "unknown").lower().replace("_", " ")

@@ -73,7 +73,7 @@ def tls_context(tls: Tls | None) -> ssl.SSLContext:
     context.sslsocket_class = DeadlineTlsSocket
     if tls and tls.certificate:
         with _readable(tls.certificate + "\n" + tls.key) as path:
-            context.load_cert_chain(path)
+            context.load_cert_chain(path, password=lambda: "")  # else OpenSSL asks for one on a terminal
     return context
 
 

@@ -1,0 +1,165 @@
+"""Which addresses may be connected to, and looking names up."""
+
+import socket
+import threading
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+import pytest
+
+from agent.delivery.egress import Guard, Resolver, system_lookup
+from agent.settings import parse_networks
+
+ALWAYS = "always refused"
+LOOPBACK = "loopback"
+DENIED = "SEW_EGRESS_DENY"
+OPEN = Guard(allow=parse_networks("0.0.0.0/0,::/0"))
+
+
+@pytest.mark.parametrize(
+    ("address", "refusal"),
+    [
+        ("169.254.169.254", ALWAYS),
+        ("169.254.0.1", ALWAYS),
+        ("fe80::1", ALWAYS),
+        ("fd00:ec2::254", ALWAYS),
+        ("100.100.100.200", ALWAYS),
+        ("168.63.129.16", ALWAYS),
+        ("0.0.0.0", ALWAYS),
+        ("::", ALWAYS),
+        ("224.0.0.1", ALWAYS),
+        ("239.255.255.255", ALWAYS),
+        ("ff02::1", ALWAYS),
+        ("::ffff:169.254.169.254", ALWAYS),
+        ("64:ff9b::a9fe:a9fe", ALWAYS),
+        ("2002:a9fe:a9fe::1", ALWAYS),
+        ("::a9fe:a9fe", ALWAYS),
+        ("::ffff:0.0.0.0", ALWAYS),
+        ("127.0.0.1", LOOPBACK),
+        ("127.255.255.254", LOOPBACK),
+        ("::1", LOOPBACK),
+        ("::ffff:127.0.0.1", LOOPBACK),
+        ("64:ff9b::7f00:1", LOOPBACK),
+        ("2002:7f00:1::", LOOPBACK),
+        ("10.0.0.1", ""),
+        ("172.16.0.1", ""),
+        ("192.168.1.1", ""),
+        ("fd12::1", ""),
+        ("fd00:ec2::253", ""),
+        ("100.100.100.201", ""),
+        ("168.63.129.17", ""),
+        ("169.253.255.255", ""),
+        ("169.255.0.0", ""),
+        ("93.184.216.34", ""),
+        ("2606:2800:220:1::1", ""),
+        ("::ffff:10.0.0.1", ""),
+    ],
+)
+def test_without_settings_only_loopback_and_what_is_never_a_receiver_is_refused(address: str, refusal: str) -> None:
+    found = Guard().refusal(ip_address(address))
+    assert refusal in found
+    assert bool(refusal) is bool(found)
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "::ffff:169.254.169.254", "0.0.0.0", "fe80::1", "224.0.0.1"])
+def test_what_is_always_refused_cannot_be_allowed(address: str) -> None:
+    assert ALWAYS in OPEN.refusal(ip_address(address))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "10.0.0.1"])
+def test_loopback_can_be_allowed(address: str) -> None:
+    assert OPEN.refusal(ip_address(address)) == ""
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::a01:203", "2001:db8::1"])
+def test_deny_comes_before_allow(address: str) -> None:
+    guard = Guard(allow=parse_networks("0.0.0.0/0,::/0"), deny=parse_networks("10.0.0.0/8, 2001:db8::/32"))
+    assert DENIED in guard.refusal(ip_address(address))
+
+
+def test_allow_only_adds_to_what_is_allowed() -> None:
+    guard = Guard(allow=parse_networks("127.0.0.1"))
+    assert guard.refusal(ip_address("127.0.0.1")) == ""
+    assert LOOPBACK in guard.refusal(ip_address("127.0.0.2"))
+    assert guard.refusal(ip_address("10.0.0.1")) == ""
+
+
+def test_a_mapped_network_in_the_settings_matches_the_mapped_address_itself() -> None:
+    assert DENIED in Guard(deny=parse_networks("::ffff:10.0.0.0/104")).refusal(ip_address("::ffff:10.0.0.1"))
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1"])
+def test_an_address_is_not_looked_up(host: str) -> None:
+    def lookup(host: str, port: int) -> Sequence[str]:
+        raise AssertionError(host, port)
+
+    assert Resolver(lookup).resolve(host, 443, 1.0) == [ip_address(host)]
+
+
+@pytest.mark.parametrize("host", ["2130706433", "0177.0.0.1", "127.1", "0x7f.1"])
+def test_other_ways_to_write_loopback_are_judged_as_loopback(host: str) -> None:
+    try:
+        addresses = Resolver().resolve(host, 80, 5.0)
+    except socket.gaierror:
+        return
+    assert all(LOOPBACK in Guard().refusal(each) for each in addresses)
+
+
+def test_all_addresses_come_in_the_order_of_the_look_up() -> None:
+    resolver = Resolver(lambda *_: ["2001:db8::1", "192.0.2.1"])
+    assert resolver.resolve("h", 80, 1.0) == [ip_address("2001:db8::1"), ip_address("192.0.2.1")]
+
+
+def test_a_failed_look_up_is_told_and_the_next_one_asks_again() -> None:
+    answers: list[object] = [socket.gaierror(socket.EAI_NONAME, "no"), ["192.0.2.1"]]
+
+    def lookup(*_: object) -> Sequence[str]:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        assert isinstance(answer, list)
+        return answer
+
+    resolver = Resolver(lookup)
+    with pytest.raises(socket.gaierror):
+        resolver.resolve("h", 80, 1.0)
+    assert resolver.resolve("h", 80, 1.0) == [ip_address("192.0.2.1")]
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..b"])
+def test_a_name_that_cannot_be_one_is_not_found(host: str) -> None:
+    with pytest.raises(socket.gaierror):
+        system_lookup(host, 80)
+
+
+def test_a_name_that_hangs_ends_at_its_deadline_and_holds_one_thread() -> None:
+    hanging, asked = threading.Event(), []
+
+    def lookup(host: str, port: int) -> Sequence[str]:
+        asked.append(host)
+        if host == "hangs":
+            hanging.wait(10)
+        return ["192.0.2.1"]
+
+    resolver = Resolver(lookup, threads=2)
+    for _ in range(5):
+        with pytest.raises(TimeoutError):
+            resolver.resolve("hangs", 80, 0.01)
+    assert resolver.resolve("other", 80, 5.0) == [ip_address("192.0.2.1")]
+    assert asked == ["hangs", "other"]
+    hanging.set()
+
+
+def test_more_names_than_threads_wait_for_each_other() -> None:
+    hanging = threading.Event()
+
+    def lookup(host: str, port: int) -> Sequence[str]:
+        hanging.wait(10)
+        return ["192.0.2.1"]
+
+    resolver = Resolver(lookup, threads=1)
+    for name in ("one", "two"):
+        with pytest.raises(TimeoutError):
+            resolver.resolve(name, 80, 0.01)
+    hanging.set()
+    assert resolver.resolve("two", 80, 5.0) == [ip_address("192.0.2.1")]
