@@ -15,6 +15,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import urllib3.exceptions
@@ -62,9 +63,38 @@ class _Target:
         return f"{self.scheme}://{host}" + ("" if self.port == _PORTS[self.scheme] else f":{self.port}")
 
 
+class _Lines:
+    """A stream that remembers the last line that was read."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+        self.last = b""
+
+    def readline(self, limit: int) -> bytes:
+        self.last = self.stream.readline(limit)
+        return self.last
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer whose head ends as it must; the library takes one that was cut off for a whole one."""
+
+    def begin(self) -> None:
+        stream: Any = self.fp
+        lines: Any = _Lines(stream)
+        self.fp = lines  # begin reads nothing but lines
+        try:
+            super().begin()
+        finally:
+            self.fp = stream
+        unreadable = self.length is None and not self.chunked and "content-length" in self.headers
+        if lines.last not in (b"\r\n", b"\n") or unreadable:
+            raise http.client.IncompleteRead(b"")
+
+
 class _Plain(HTTPConnection):
     """A connection over a socket that is opened elsewhere."""
 
+    response_class = _Answer
     open_socket: Callable[[], socket.socket]
 
     def _new_conn(self) -> socket.socket:
@@ -74,6 +104,7 @@ class _Plain(HTTPConnection):
 class _Secure(HTTPSConnection):
     """The same with TLS."""
 
+    response_class = _Answer
     open_socket: Callable[[], socket.socket]
 
     def _new_conn(self) -> socket.socket:
@@ -160,9 +191,14 @@ class Sender:
             headers |= proxy.headers
         whole = _put(connection, target, request.method, path, request.body, headers)
         response = connection.getresponse()
-        body = response.read(BODY_LIMIT + 1, decode_content=False)
-        reusable = whole and connection.sock is not None and len(body) <= BODY_LIMIT and response.status >= 200
+        try:
+            body = response.read(BODY_LIMIT + 1, decode_content=False)
+            if len(body) <= BODY_LIMIT and response.length_remaining:
+                raise http.client.IncompleteRead(b"")
+        finally:
+            response.close()
         received = {name.lower(): value for name, value in response.headers.items()}
+        reusable = whole and connection.sock is not None and len(body) <= BODY_LIMIT and response.status >= 200
         return Response(response.status, received, body[:BODY_LIMIT]), reusable
 
     def _take(self, target: _Target, ends: float) -> _Kept | None:
@@ -226,9 +262,12 @@ def _addressed(request: Request) -> tuple[_Target, str]:
     """Where a request goes: what connects, and the path on the wire."""
     try:
         url = urlsplit(request.url)
-        target = _Target(url.scheme, url.hostname or "", url.port or _PORTS[url.scheme], request.tls)
+        usual = _PORTS[url.scheme]
+        target = _Target(url.scheme, url.hostname or "", url.port or usual, request.tls)
     except (ValueError, KeyError):
-        raise SendError(FailureReason.CONFIGURATION_REFUSED, "the URL is none of http or https", parked=True) from None
+        raise SendError(
+            FailureReason.CONFIGURATION_REFUSED, "the URL is not one of http or https", parked=True
+        ) from None
     return target, (url.path or "/") + (f"?{url.query}" if url.query else "")
 
 

@@ -1,0 +1,572 @@
+"""Sending, against real servers on loopback that do what receivers do, and what they should not."""
+
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import agent.delivery.http
+from agent.delivery.egress import Guard, Lookup, Resolver
+from agent.delivery.http import BODY_LIMIT, Sender, SendError
+from agent.delivery.proxy import Proxy, read_proxy
+from agent.settings import parse_networks
+from kubectl_sew.consumers.base import FailureReason, Request, Response, Tls
+from tests.unit.agent.raw_server import OK, Authority, Connection, RawServer, Script, answering
+
+SHORT = 0.3
+SECRET = "SECRET-PATH"
+LOCAL = Guard(allow=parse_networks("127.0.0.0/8"))
+
+
+def resolving(host: str, port: int) -> Sequence[str]:
+    """Names under .test are this machine."""
+    if not host.endswith(".test"):
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+    return ["127.0.0.1"]
+
+
+@pytest.fixture
+def sending() -> Iterator[Callable[..., Sender]]:
+    """Makes senders, and closes them at the end."""
+    made: list[Sender] = []
+
+    def make(guard: Guard = LOCAL, lookup: Lookup = resolving, proxy: Proxy | None = None) -> Sender:
+        made.append(Sender(guard, Resolver(lookup), user_agent="sew-agent/test", proxy=proxy))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def sender(sending: Callable[..., Sender]) -> Sender:
+    return sending()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+def request(port: int, *, scheme: str = "http", host: str = "hooks.test", **changes: Any) -> Request:
+    fields: dict[str, Any] = {
+        "method": "POST",
+        "url": f"{scheme}://{host}:{port}/{SECRET}?key={SECRET}",
+        "headers": (("Content-Type", "application/json"),),
+        "body": b"{}",
+    }
+    return Request(**(fields | changes))
+
+
+def failure(send: Callable[[], Response]) -> SendError:
+    """The error, without a trace of the secret in it or in what it came from."""
+    with pytest.raises(SendError) as caught:
+        send()
+    assert SECRET not in f"{caught.value} {caught.value.__cause__}"
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    return caught.value
+
+
+def test_a_request_arrives_whole_and_its_answer_comes_back(sender: Sender) -> None:
+    with RawServer(answering(b"HTTP/1.1 201 Created\r\nX-One: a\r\ncontent-length: 4\r\n\r\nbody")) as server:
+        answer = sender.send(request(server.port), deadline=5.0)
+        assert (answer.status, answer.headers["x-one"], answer.body) == (201, "a", b"body")
+        head, _, body = server.requests[0].partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    assert lines[0] == f"POST /{SECRET}?key={SECRET} HTTP/1.1"
+    assert {f"Host: hooks.test:{server.port}", "User-Agent: sew-agent/test", "Content-Length: 2"} <= set(lines)
+    assert body == b"{}"
+
+
+def test_a_user_agent_of_the_webhooks_own_stays_alone(sender: Sender) -> None:
+    with RawServer(answering(OK)) as server:
+        sender.send(request(server.port, headers=(("user-agent", "mine"),)), deadline=5.0)
+        assert server.requests[0].lower().count(b"user-agent") == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OK,
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n",
+    ],
+)
+def test_connections_are_used_again(sender: Sender, answer: bytes) -> None:
+    with RawServer(answering(answer)) as server:
+        for _ in range(3):
+            sender.send(request(server.port), deadline=5.0)
+        assert (server.connections, len(server.requests)) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok",
+        b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (BODY_LIMIT + 1) + b"x" * (BODY_LIMIT + 1),
+    ],
+)
+def test_a_connection_that_cannot_be_trusted_to_be_empty_is_not_used_again(sender: Sender, answer: bytes) -> None:
+    with RawServer(answering(answer)) as server:
+        for _ in range(2):
+            assert sender.send(request(server.port), deadline=5.0).status == 200
+        assert server.connections == 2
+
+
+def test_a_kept_connection_that_the_receiver_closed_is_replaced_without_a_failure(sender: Sender) -> None:
+    closed = threading.Event()
+
+    def script(connection: Connection) -> bool:
+        connection.send(OK)
+        connection.socket.shutdown(socket.SHUT_RDWR)
+        closed.set()
+        return False
+
+    with RawServer(script) as server:
+        for _ in range(3):
+            assert sender.send(request(server.port), deadline=5.0).status == 200
+            assert closed.wait(5)
+            closed.clear()
+        assert (server.connections, len(server.requests)) == (3, 3)
+
+
+def test_a_request_that_was_cut_off_is_not_sent_again_by_itself(sender: Sender) -> None:
+    answers = [True, False]
+
+    def script(connection: Connection) -> bool:
+        if answers.pop(0):
+            connection.send(OK)
+            return True
+        return False
+
+    with RawServer(script) as server:
+        sender.send(request(server.port), deadline=5.0)
+        error = failure(lambda: sender.send(request(server.port), deadline=5.0))
+        assert (error.reason, error.parked) == (FailureReason.NETWORK, False)
+        assert (server.connections, len(server.requests)) == (1, 2)
+
+
+@pytest.mark.parametrize("limit", ["CONNECTION_LIFE", "IDLE_LIFE"])
+def test_kept_connections_have_an_end(sender: Sender, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.setattr(agent.delivery.http, limit, 0.0)
+    with RawServer(answering(OK)) as server:
+        for _ in range(2):
+            sender.send(request(server.port), deadline=5.0)
+        assert server.connections == 2
+
+
+def test_a_receiver_that_is_not_asked_again_holds_no_socket(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def script(connection: Connection) -> bool:
+        connection.send(OK)
+        if not connection.socket.recv(1):
+            ended.set()
+        return False
+
+    with RawServer(script) as server:
+        sender.send(request(server.port), deadline=5.0)
+        sender.sweep()
+        assert not ended.is_set()
+        monkeypatch.setattr(agent.delivery.http, "IDLE_LIFE", 0.0)
+        sender.sweep()
+        assert ended.wait(5)
+
+
+def hang(connection: Connection) -> None:
+    connection.stopped.wait(10)
+
+
+def drip_head(connection: Connection) -> None:
+    connection.drip(b"HTTP/1.1 200 OK\r\n" + b"x-long: y\r\n" * 1000)
+
+
+def drip_body(connection: Connection) -> None:
+    connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+    connection.drip(b"x" * 1000)
+
+
+def drip_chunks(connection: Connection) -> None:
+    connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    connection.drip(b"1\r\nx\r\n" * 1000)
+
+
+def promise_continue(connection: Connection) -> None:
+    connection.drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+
+
+@pytest.mark.parametrize("script", [hang, drip_head, drip_body, drip_chunks, promise_continue])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_deadline_is_that_of_the_whole(sender: Sender, authority: Authority, script: Script, scheme: str) -> None:
+    context = authority.server("hooks.test") if scheme == "https" else None
+    with RawServer(script, context) as server:
+        asked = request(server.port, scheme=scheme, tls=Tls(ca=authority.certificate))
+        started = time.monotonic()
+        error = failure(lambda: sender.send(asked, deadline=SHORT))
+        assert SHORT <= time.monotonic() - started < SHORT + 1.0
+    assert (error.reason, error.parked) == (FailureReason.TIMEOUT, False)
+    assert error.detail == f"{scheme}://hooks.test:{server.port}: no whole answer within 0.3 s"
+
+
+def test_the_deadline_holds_on_a_connection_that_is_used_again(sender: Sender) -> None:
+    answers: list[Script] = [answering(OK), hang]
+
+    def script(connection: Connection) -> None:
+        answers.pop(0)(connection)
+
+    with RawServer(script) as server:
+        sender.send(request(server.port), deadline=30.0)
+        started = time.monotonic()
+        assert failure(lambda: sender.send(request(server.port), deadline=SHORT)).reason is FailureReason.TIMEOUT
+        assert time.monotonic() - started < SHORT + 1.0
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_deadline_holds_while_the_receiver_takes_nothing(sender: Sender, scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        error = failure(lambda: sender.send(request(port, scheme=scheme, body=b"x" * 50_000_000), deadline=SHORT))
+        assert error.reason is FailureReason.TIMEOUT
+
+
+def test_the_deadline_holds_for_the_look_up(sending: Callable[..., Sender]) -> None:
+    hanging = threading.Event()
+    sender = sending(lookup=lambda *_: ["127.0.0.1"] if hanging.wait(10) else [])
+    assert failure(lambda: sender.send(request(80), deadline=0.05)).reason is FailureReason.TIMEOUT
+    hanging.set()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 200",
+        b"HTTP/1.1 200 OK\r\ncontent-le",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nab",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 1000 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2, 3\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\ncontent-length: -2\r\n\r\nok",
+    ],
+)
+def test_what_is_no_whole_answer_is_a_failure_of_the_network(sender: Sender, answer: bytes) -> None:
+    def script(connection: Connection) -> bool:
+        connection.send(answer)
+        return False
+
+    with RawServer(script) as server:
+        error = failure(lambda: sender.send(request(server.port), deadline=5.0))
+    assert (error.reason, error.parked) == (FailureReason.NETWORK, False)
+    assert error.detail.startswith(f"http://hooks.test:{server.port}: ")
+
+
+def test_a_huge_body_is_cut(sender: Sender) -> None:
+    def script(connection: Connection) -> bool:
+        connection.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not connection.stopped.is_set():
+            connection.send(b"x" * 65536)
+        return False
+
+    with RawServer(script) as server:
+        assert sender.send(request(server.port), deadline=5.0).body == b"x" * BODY_LIMIT
+
+
+def test_a_compressed_body_is_not_unpacked(sender: Sender) -> None:
+    answer = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nbomb"
+    with RawServer(answering(answer)) as server:
+        assert sender.send(request(server.port), deadline=5.0).body == b"bomb"
+        assert b"accept-encoding: identity" in server.requests[0].lower()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_answers_and_never_followed(sender: Sender, status: int) -> None:
+    with RawServer(answering(OK)) as target:
+        moved = f"HTTP/1.1 {status} Moved\r\nlocation: http://hooks.test:{target.port}/\r\ncontent-length: 0\r\n\r\n"
+        with RawServer(answering(moved.encode())) as server:
+            assert sender.send(request(server.port), deadline=5.0).status == status
+        assert target.connections == 0
+
+
+def test_an_answer_that_comes_before_the_body_was_read_counts(sender: Sender) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse() -> None:
+            accepted, _ = listener.accept()
+            with accepted:
+                accepted.recv(100)
+                accepted.sendall(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        asked = request(listener.getsockname()[1], body=b"x" * 20_000_000)
+        assert sender.send(asked, deadline=5.0).status == 413
+        thread.join()
+
+
+def test_a_port_where_nobody_listens_is_a_failure_of_the_network(sender: Sender) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    error = failure(lambda: sender.send(request(port), deadline=5.0))
+    assert (error.reason, error.detail) == (
+        FailureReason.NETWORK,
+        f"http://hooks.test:{port}: connection refused",
+    )
+
+
+def test_a_name_that_is_not_there_is_told(sender: Sender) -> None:
+    error = failure(lambda: sender.send(request(80, host="nowhere.invalid"), deadline=5.0))
+    assert (error.reason, error.parked) == (FailureReason.NAME_NOT_FOUND, False)
+    assert error.detail == "http://nowhere.invalid: the name cannot be resolved"
+
+
+def test_an_address_that_is_refused_parks_and_is_not_connected_to(sending: Callable[..., Sender]) -> None:
+    sender = sending(Guard())
+    with RawServer(answering(OK)) as server:
+        error = failure(lambda: sender.send(request(server.port), deadline=5.0))
+        assert (error.reason, error.parked) == (FailureReason.EGRESS_REFUSED, True)
+        assert "hooks.test: 127.0.0.1 is refused: loopback" in error.detail
+        assert server.connections == 0
+
+
+def test_the_first_allowed_address_is_taken_and_the_name_looked_up_once(sending: Callable[..., Sender]) -> None:
+    asked = []
+
+    def lookup(host: str, port: int) -> Sequence[str]:
+        asked.append(host)
+        return ["169.254.169.254", "127.0.0.9", "127.0.0.1"]
+
+    sender = sending(lookup=lookup)
+    with RawServer(answering(OK)) as server:
+        assert sender.send(request(server.port), deadline=5.0).status == 200
+        assert asked == ["hooks.test"]
+
+
+def test_an_address_that_does_not_answer_gives_way_to_the_next(sending: Callable[..., Sender]) -> None:
+    sender = sending(lookup=lambda *_: ["127.0.0.2", "127.0.0.1"])
+    with RawServer(answering(OK)) as server:
+        assert sender.send(request(server.port), deadline=5.0).status == 200
+
+
+def test_a_certificate_of_the_webhooks_own_authority_is_taken(sender: Sender, authority: Authority) -> None:
+    with RawServer(answering(OK), authority.server("hooks.test")) as server:
+        asked = request(server.port, scheme="https", tls=Tls(ca=authority.certificate))
+        for _ in range(3):
+            assert sender.send(asked, deadline=5.0).body == b"ok"
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "known"), [("other.test", 30, True), ("hooks.test", 0, True), ("hooks.test", 30, False)]
+)
+def test_a_bad_certificate_parks(sender: Sender, authority: Authority, name: str, days: int, known: bool) -> None:
+    with RawServer(answering(OK), authority.server(name, days=days)) as server:
+        asked = request(server.port, scheme="https", tls=Tls(ca=authority.certificate) if known else None)
+        error = failure(lambda: sender.send(asked, deadline=5.0))
+        assert (error.reason, error.parked, server.requests) == (FailureReason.CERTIFICATE, True, [])
+
+
+def test_the_client_certificate_is_shown(sender: Sender, authority: Authority) -> None:
+    certificate, key = authority.sign("agent.test", kind="clientAuth")
+    with RawServer(answering(OK), authority.server("hooks.test", clients=True)) as server:
+        tls = Tls(authority.certificate, certificate.read_text(), key.read_text())
+        assert sender.send(request(server.port, scheme="https", tls=tls), deadline=5.0).status == 200
+
+
+def test_a_client_certificate_that_is_asked_for_and_not_there_fails(sender: Sender, authority: Authority) -> None:
+    with RawServer(answering(OK), authority.server("hooks.test", clients=True)) as server:
+        asked = request(server.port, scheme="https", tls=Tls(authority.certificate))
+        error = failure(lambda: sender.send(asked, deadline=5.0))
+        assert error.reason in (FailureReason.CREDENTIAL_REFUSED, FailureReason.NETWORK)
+        assert error.parked is (error.reason is FailureReason.CREDENTIAL_REFUSED)
+
+
+@pytest.mark.parametrize("reason", ["TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLSV1_ALERT_UNKNOWN_CA"])
+def test_a_client_certificate_that_is_refused_parks(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    refused = ssl.SSLError(1, "x")
+    refused.reason = reason
+
+    def refuse(*_: object) -> Response:
+        raise refused
+
+    monkeypatch.setattr(sender, "_exchange", refuse)
+    error = failure(lambda: sender.send(request(443, scheme="https"), deadline=5.0))
+    assert (error.reason, error.parked) == (FailureReason.CREDENTIAL_REFUSED, True)
+
+
+@pytest.mark.parametrize("broken", ["ca", "certificate", "key", "other key", "encrypted key"])
+def test_tls_material_that_cannot_be_used_parks(sender: Sender, authority: Authority, broken: str) -> None:
+    certificate, key = (path.read_text() for path in authority.sign("agent.test", kind="clientAuth"))
+    nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    tls = {
+        "ca": Tls(ca=nonsense),
+        "certificate": Tls(certificate=nonsense, key=key),
+        "key": Tls(certificate=certificate, key="-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
+        "other key": Tls(certificate=certificate, key=authority.sign("other.test")[1].read_text()),
+        "encrypted key": Tls(certificate=certificate, key=authority.encrypted("agent.test")),
+    }[broken]
+    error = failure(lambda: sender.send(request(443, scheme="https", tls=tls), deadline=5.0))
+    assert (error.reason, error.parked) == (FailureReason.CONFIGURATION_REFUSED, True)
+    assert "AAAA" not in error.detail
+
+
+def test_tls_1_1_is_refused(sender: Sender, authority: Authority) -> None:
+    context = authority.server("hooks.test")
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with RawServer(answering(OK), context) as server:
+        asked = request(server.port, scheme="https", tls=Tls(authority.certificate))
+        assert failure(lambda: sender.send(asked, deadline=5.0)).reason is FailureReason.NETWORK
+        assert server.requests == []
+
+
+def test_plain_http_where_tls_is_asked_for_is_a_failure_of_the_network(sender: Sender) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+
+        def answer() -> None:
+            accepted, _ = plain.accept()
+            with accepted:
+                accepted.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")
+                accepted.recv(65536)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        asked = request(plain.getsockname()[1], scheme="https")
+        assert failure(lambda: sender.send(asked, deadline=5.0)).reason is FailureReason.NETWORK
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"headers": (("X", "a\r\nb: c"),)},
+        {"headers": (("X", "\u20ac"),)},
+        {"url": f"http://hooks.test/{SECRET}\x00"},
+        {"url": f"ftp://hooks.test/{SECRET}"},
+        {"url": f"http://hooks.test:99999/{SECRET}"},
+        {"url": f"http://[hooks/{SECRET}"},
+    ],
+)
+def test_what_http_cannot_carry_parks(sender: Sender, changes: dict[str, Any]) -> None:
+    with RawServer(answering(OK)) as server:
+        url = (
+            {"url": str(changes["url"]).replace("hooks.test/", f"hooks.test:{server.port}/")}
+            if "url" in changes
+            else {}
+        )
+        error = failure(lambda: sender.send(request(server.port, **(changes | url)), deadline=5.0))
+        assert (error.reason, error.parked) == (FailureReason.CONFIGURATION_REFUSED, True)
+        assert server.requests == []
+
+
+def test_sixteen_threads_share_connections_and_each_gets_its_own_answer(sender: Sender) -> None:
+    def echo(connection: Connection) -> None:
+        body = connection.requests[-1].partition(b"\r\n\r\n")[2]
+        connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+
+    wrong: list[object] = []
+
+    def work(worker: int) -> None:
+        for number in range(30):
+            body = f"{worker}-{number}".encode()
+            answer = sender.send(request(server.port, body=body), deadline=10.0)
+            if answer.body != body:
+                wrong.append((body, answer.body))
+
+    with RawServer(echo) as server:
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert wrong == []
+        assert server.connections <= 16
+
+
+def test_a_proxy_is_asked_for_the_whole_url_and_judged_by_the_guard(
+    sending: Callable[..., Sender],
+) -> None:
+    with RawServer(answering(OK)) as proxy:
+        through = read_proxy(f"http://me:pw@proxy.test:{proxy.port}", "direct.test")
+        sender = sending(proxy=through)
+        assert sender.send(request(8080, host="nowhere.invalid"), deadline=5.0).status == 200
+        head = proxy.requests[0].decode()
+        assert head.startswith(f"POST http://nowhere.invalid:8080/{SECRET}?key={SECRET} HTTP/1.1\r\n")
+        assert "Proxy-Authorization: Basic bWU6cHc=\r\n" in head
+        refusing = sending(Guard(), proxy=through)
+        error = failure(lambda: refusing.send(request(8080, host="nowhere.invalid"), deadline=5.0))
+        assert (error.reason, error.detail[:10]) == (FailureReason.EGRESS_REFUSED, "proxy.test")
+
+
+def test_hosts_of_no_proxy_are_reached_without_it(sending: Callable[..., Sender]) -> None:
+    with RawServer(answering(OK)) as server, RawServer(answering(OK)) as proxy:
+        through = read_proxy(f"http://proxy.test:{proxy.port}", "other.test, hooks.test")
+        sender = sending(proxy=through)
+        sender.send(request(server.port), deadline=5.0)
+        assert (server.connections, proxy.connections) == (1, 0)
+
+
+def test_tls_through_a_proxy_is_with_the_receiver(sending: Callable[..., Sender], authority: Authority) -> None:
+    context = authority.server("hooks.test")
+
+    def tunnel(connection: Connection) -> bool:
+        connection.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with context.wrap_socket(connection.socket, server_side=True) as secure:
+            inner = Connection(secure, connection.stopped)
+            connection.requests.append(inner.read())
+            inner.send(OK)
+        return False
+
+    with RawServer(tunnel) as proxy:
+        through = read_proxy(f"http://me:pw@proxy.test:{proxy.port}", "")
+        sender = sending(proxy=through)
+        tls = Tls(ca=authority.certificate)
+        assert sender.send(request(443, scheme="https", tls=tls), deadline=5.0).body == b"ok"
+        assert proxy.requests[0].startswith(b"CONNECT hooks.test:443 HTTP/1.")
+        assert b"Proxy-Authorization" in proxy.requests[0]
+        assert b"Proxy-Authorization" not in proxy.requests[1]
+
+
+def test_a_proxy_that_refuses_is_a_failure_of_the_network(sending: Callable[..., Sender]) -> None:
+    with RawServer(answering(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")) as proxy:
+        sender = sending(proxy=read_proxy(f"http://proxy.test:{proxy.port}", ""))
+        error = failure(lambda: sender.send(request(443, scheme="https"), deadline=5.0))
+        assert error.reason is FailureReason.NETWORK
+
+
+def test_environment_variables_for_proxies_are_not_followed(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with RawServer(answering(OK)) as server:
+        assert sender.send(request(server.port), deadline=5.0).status == 200
+
+
+@pytest.mark.parametrize("name", ["urllib3", "urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry"])
+def test_urllib3_logs_nothing(name: str) -> None:
+    assert not logging.getLogger(name).isEnabledFor(logging.CRITICAL)
+
+
+def test_no_key_is_left_on_the_disk(
+    sender: Sender, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("os.memfd_create", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    certificate, key = (path.read_text() for path in authority.sign("disk.test", kind="clientAuth"))
+    with RawServer(answering(OK), authority.server("hooks.test", clients=True)) as server:
+        tls = Tls(authority.certificate, certificate, key)
+        assert sender.send(request(server.port, scheme="https", tls=tls), deadline=5.0).status == 200
+    assert list(tmp_path.iterdir()) == []
