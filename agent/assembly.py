@@ -117,11 +117,9 @@ def _store(settings: Settings, stack: ExitStack) -> Store:
 
 
 def _send(settings: Settings, stack: ExitStack) -> Send:
-    resolver = Resolver()
-    stack.callback(resolver.close)
     sender = Sender(
         Guard(allow=settings.egress_allow, deny=settings.egress_deny),
-        resolver,
+        Resolver(),
         user_agent=f"sew-agent/{version('kubectl-sew')}",
         proxy=read_proxy(settings.proxy, os.environ.get("NO_PROXY", "")),
     )

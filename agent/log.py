@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -37,8 +38,9 @@ class Log:
             "event": event,
             **{name: _safe(value) for name, value in fields.items()},
         }
-        self._stream.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
-        self._stream.flush()
+        with suppress(OSError):  # a log that nobody takes any more must not end the agent
+            self._stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+            self._stream.flush()
 
 
 def redact(text: str) -> str:
@@ -52,5 +54,5 @@ def _safe(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_safe(each) for each in value]
     if isinstance(value, dict):
-        return {name: _safe(each) for name, each in value.items()}
-    return value
+        return {str(name): _safe(each) for name, each in value.items()}
+    return value if value is None or isinstance(value, int | float) else _safe(str(value))

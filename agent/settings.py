@@ -13,9 +13,13 @@ from kubectl_sew.errors import SewError
 Network = IPv4Network | IPv6Network
 
 PREFIX = "SEW_"
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|min|h)")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)(B|KiB|MiB|GiB|TiB)?")
+_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)")
+_RATE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)/(s|min|h)")
+_SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(B|KiB|MiB|GiB|TiB)?")
+_PORT = re.compile(r"[0-9]{1,5}")
+_COUNT = re.compile(r"[0-9]{1,9}")
+_OF_A_SERVICE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_[0-9]+_\w+)$")
+"""How the names end that Kubernetes puts into a container's environment for a Service called `sew-…`."""
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PER = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _BYTES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -31,6 +35,14 @@ def parse_duration(text: str) -> float:
     if match is None:
         raise ValueError("a duration such as 500ms, 2s, 15m or 72h is expected")
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_pause(text: str) -> float:
+    """A duration above zero, in seconds."""
+    seconds = parse_duration(text)
+    if not seconds:
+        raise ValueError("a duration above zero such as 500ms or 2s is expected")
+    return seconds
 
 
 def parse_rate(text: str) -> float:
@@ -62,7 +74,7 @@ def parse_listen(text: str) -> tuple[str, int] | None:
     if text == "off":
         return None
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or not int(port) < 65536:
+    if not colon or not _PORT.fullmatch(port) or not int(port) < 65536:
         raise ValueError("HOST:PORT or off is expected")
     return host.strip("[]"), int(port)
 
@@ -76,7 +88,7 @@ def parse_fields(text: str) -> str:
 
 def parse_count(text: str) -> int:
     """A whole number of at least 1."""
-    if not text.isdecimal() or not int(text):
+    if not _COUNT.fullmatch(text) or not int(text):
         raise ValueError("a whole number of at least 1 is expected")
     return int(text)
 
@@ -96,7 +108,7 @@ def _members(text: str) -> tuple[str, ...]:
 
 
 def _optional_duration(text: str) -> float | None:
-    return parse_duration(text) if text else None
+    return parse_pause(text) if text else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +138,15 @@ SETTINGS = (
     Setting("timeout", "", _optional_duration, "with --once: stop after so long, with exit code 124"),
     Setting("secrets_namespace", "tigera-intrusion-detection", str, "namespace of the Secrets and ConfigMaps"),
     Setting("fields", "calico", parse_fields, "which keys queries may use: `calico` or `any`"),
-    Setting("poll_interval", "1s", parse_duration, "pause between two looks for new events"),
+    Setting("poll_interval", "1s", parse_pause, "pause between two looks for new events"),
     Setting("page_size", "1000", parse_count, "events read at once"),
     Setting("known_for", "24h", parse_duration, "how long it is remembered that an event was read"),
     Setting("forget_after", "10m", parse_duration, "how long a deleted webhook's pending deliveries are kept"),
     Setting("store_max", "2GiB", parse_size, "what the store may fill"),
-    Setting("request_timeout", "10s", parse_duration, "the whole of a request, from look-up to last byte"),
-    Setting("retry_initial", "2s", parse_duration, "first pause after a failure; doubles from there"),
-    Setting("retry_max", "15m", parse_duration, "longest pause between two attempts"),
-    Setting("retry_horizon", "72h", parse_duration, "how long a delivery is tried before it is a dead letter"),
+    Setting("request_timeout", "10s", parse_pause, "the whole of a request, from look-up to last byte"),
+    Setting("retry_initial", "2s", parse_pause, "first pause after a failure; doubles from there"),
+    Setting("retry_max", "15m", parse_pause, "longest pause between two attempts"),
+    Setting("retry_horizon", "72h", parse_pause, "how long a delivery is tried before it is a dead letter"),
     Setting("workers", "16", parse_count, "requests at the same time"),
     Setting("rate_slack", "1/s", parse_rate, "requests to each Slack webhook"),
     Setting("rate_jira", "10/min", parse_rate, "requests to each Jira webhook"),
@@ -221,13 +233,12 @@ def _parsed(setting: Setting, text: str, place: str) -> Any:
 def _check(settings: Settings) -> None:
     if settings.retry_initial > settings.retry_max:
         raise SettingsError("SEW_RETRY_INITIAL is longer than SEW_RETRY_MAX: make it shorter")
-    if not settings.request_timeout:
-        raise SettingsError("SEW_REQUEST_TIMEOUT is zero: no request could succeed")
 
 
 def _unknown(environment: Mapping[str, str]) -> Sequence[str]:
     known = [each.variable for each in SETTINGS]
-    return [_warning(name, known) for name in sorted(environment) if name.startswith(PREFIX) and name not in known]
+    ours = [name for name in sorted(environment) if name.startswith(PREFIX) and name not in known]
+    return [_warning(name, known) for name in ours if not _OF_A_SERVICE.search(name)]
 
 
 def _warning(name: str, known: Sequence[str]) -> str:

@@ -34,6 +34,7 @@ def test_files_take_effect_within_two_seconds(folder: Folder, receiver: Receiver
 def test_a_broken_file_stops_nobody(folder: Folder, receiver: Receiver) -> None:
     folder.webhook("good", receiver.url)
     agent = folder.start()
+    eventually(lambda: agent.says("webhook_accepted"), "it is accepted")
     (folder.webhooks / "good.json").write_text("{")
     (folder.webhooks / "bad.yaml").write_text("kind: [")
     eventually(lambda: len(agent.says("webhooks_problem")) >= 2, "both are named")

@@ -1,0 +1,333 @@
+"""Workers over a real store, with a scripted receiver and a clock that only the test moves."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.delivery.attempt import Route
+from agent.delivery.http import SendError
+from agent.delivery.lanes import Lanes
+from agent.delivery.retry import PROBE_EVERY, Decision, Policy
+from agent.delivery.scheduler import Scheduler
+from agent.store.base import Delivery, Intake, Owed, StoreError
+from agent.store.sqlite import SqliteStore, open_store
+from kubectl_sew.consumers.base import FailureReason, Outcome, Request, Response
+from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.event import Event
+
+NOW = 1_800_000_000.0
+PATIENCE = 10.0
+
+
+class Receivers:
+    """Answers by host; keeps the delivery ids that arrived. A test may put in other answers."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Callable[[Request], Response]] = {}
+        self.got: list[tuple[str, str]] = []
+        self._lock = threading.Lock()
+
+    def send(self, request: Request) -> Response:
+        host = request.url.split("/")[2]
+        with self._lock:
+            self.got.append((host, dict(request.headers).get("webhook-id", request.method)))
+        return self.answers.get(host, lambda _: Response(204, {}, b""))(request)
+
+    def count(self) -> Counter[str]:
+        with self._lock:
+            return Counter(host for host, _ in self.got)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Watch:
+    """Keeps what the scheduler tells."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self.errors: list[StoreError] = []
+
+    def ended(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
+        self.outcomes.append(outcome)
+
+    def failed(self, error: StoreError) -> None:
+        self.errors.append(error)
+
+
+class Bench:
+    """A scheduler with all that it needs."""
+
+    def __init__(self, folder: Path, workers: int = 4, rate: float = 1e6) -> None:
+        self.store: SqliteStore = open_store(folder)
+        self.receivers, self.clock, self.watch = Receivers(), Clock(), Watch()
+        lanes = Lanes(self.store, dict.fromkeys(CONSUMERS, rate), workers)
+        policy = Policy(2.0, 900.0, 72 * 3600.0)
+        self.scheduler = Scheduler(self.store, lanes, self.receivers.send, policy, self.watch, self.clock)
+
+    def owe(self, webhook: str, count: int = 1) -> None:
+        owed = [Owed(Event("", f"{webhook}-{number}", {}), (webhook,)) for number in range(count)]
+        self.store.take_in(Intake(owed, {}, self.clock()))
+        self.scheduler.look({webhook})
+
+    def serve(self, *webhooks: str, digest: str = "", consumer: str = "Generic") -> None:
+        self.scheduler.serve({name: route(name, digest, consumer) for name in webhooks})
+
+    def run(self) -> float:
+        """Deliver what is due, in this thread; the pause after."""
+        while not (pause := self.scheduler.step()):
+            pass
+        return pause
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.now += seconds
+        self.run()
+
+
+def route(name: str, digest: str, consumer: str) -> Route:
+    config = {"url": f"http://{name}/rest/api/2/issue", "project": "P", "issueType": "Bug"}
+    return Route(name, CONSUMERS[consumer], config, {}, digest, digest)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.scheduler.stop(PATIENCE)
+    made.store.close()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Waits for other threads; fails when they take too long."""
+    pause = threading.Event()
+    for _ in range(int(PATIENCE / 0.005)):
+        if condition():
+            return
+        pause.wait(0.005)
+    raise AssertionError("it did not come about in time")
+
+
+def status(code: int, **headers: str) -> Callable[[Request], Response]:
+    return lambda _: Response(code, {name.replace("_", "-"): value for name, value in headers.items()}, b"")
+
+
+def test_everything_owed_is_delivered_once_and_nothing_stays(bench: Bench) -> None:
+    bench.serve("a", "b")
+    bench.owe("a", 40)
+    bench.owe("b", 3)
+    bench.run()
+    assert bench.receivers.count() == {"a": 40, "b": 3}
+    assert len(set(bench.receivers.got)) == 43
+    assert not bench.store.waiting()
+
+
+def test_the_rate_makes_it_later_never_lost(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, rate=1.0)
+    bench.serve("a")
+    bench.owe("a", 3)
+    arrived = []
+    for _ in range(3):
+        bench.run()
+        arrived.append(bench.receivers.count()["a"])
+        bench.clock.now += 1
+    assert arrived == [1, 2, 3]
+    bench.store.close()
+
+
+def test_a_failing_webhook_backs_off_as_one_and_recovers_without_a_storm(bench: Bench) -> None:
+    bench.serve("a")
+    bench.owe("a", 50)
+    bench.receivers.answers["a"] = status(503)
+    bench.run()
+    bench.pass_time(2)
+    assert bench.receivers.count()["a"] == 2
+    bench.receivers.answers.clear()
+    bench.pass_time(900)
+    assert not bench.store.waiting()
+
+
+def test_after_three_failures_another_event_is_tried_and_only_the_first_waits(bench: Bench) -> None:
+    bench.serve("a")
+    bench.owe("a", 3)
+    poison = bench.store.due("a", now=NOW, limit=1)[0].delivery_id
+    bench.receivers.answers["a"] = lambda request: Response(
+        500 if dict(request.headers)["webhook-id"] == poison else 204, {}, b""
+    )
+    for _ in range(4):
+        bench.pass_time(10)
+    assert bench.store.waiting() == {"a": 1}
+    assert bench.store.lanes()["a"].failures == 0
+
+
+def test_a_wait_is_honoured_in_full_and_over_a_restart(bench: Bench, tmp_path: Path) -> None:
+    bench.serve("a")
+    bench.owe("a")
+    bench.receivers.answers["a"] = status(429, retry_after="3600")
+    bench.run()
+    bench.receivers.answers.clear()
+    bench.serve()
+    bench.serve("a")
+    bench.pass_time(3599)
+    assert bench.receivers.count()["a"] == 1
+    bench.pass_time(2)
+    assert bench.receivers.count()["a"] == 2
+
+
+def test_a_parked_webhook_is_probed_once_an_hour(bench: Bench) -> None:
+    bench.serve("a")
+    bench.owe("a", 5)
+    bench.receivers.answers["a"] = status(404)
+    bench.run()
+    bench.pass_time(PROBE_EVERY - 1)
+    assert bench.receivers.count()["a"] == 1
+    bench.pass_time(2)
+    assert bench.receivers.count()["a"] == 2
+    bench.receivers.answers.clear()
+    bench.pass_time(PROBE_EVERY + 1)
+    assert not bench.store.waiting()
+
+
+def test_a_change_ends_parking_at_once_and_its_time_does_not_count(bench: Bench) -> None:
+    bench.serve("a", digest="old")
+    bench.owe("a")
+    bench.receivers.answers["a"] = status(401)
+    bench.run()
+    bench.clock.now += 71 * 3600
+    bench.receivers.answers["a"] = status(503)
+    bench.serve("a", digest="new")
+    bench.run()
+    bench.pass_time(2 * 3600)
+    assert bench.store.waiting() == {"a": 1}
+    assert not bench.store.dead_letters()
+
+
+def test_a_webhook_that_is_no_longer_served_gets_nothing(bench: Bench) -> None:
+    bench.serve("a")
+    bench.serve()
+    bench.owe("a")
+    bench.run()
+    assert not bench.receivers.got
+    bench.serve("a")
+    bench.run()
+    assert bench.receivers.count() == {"a": 1}
+
+
+def test_a_replayed_dead_letter_is_noticed_within_two_seconds(bench: Bench) -> None:
+    bench.serve("a")
+    bench.owe("a")
+    bench.receivers.answers["a"] = status(400)
+    bench.run()
+    bench.receivers.answers.clear()
+    bench.store.replay(None)
+    bench.pass_time(2)
+    assert [code for host, code in bench.receivers.got] == [bench.receivers.got[0][1]] * 2
+    assert not bench.store.waiting()
+
+
+def test_receivers_that_hang_do_not_hold_up_the_others(bench: Bench) -> None:
+    release = threading.Event()
+
+    def hang(_: Request) -> Response:
+        release.wait(PATIENCE)
+        raise SendError(FailureReason.TIMEOUT, "no answer")
+
+    hanging = [f"hanging-{number}" for number in range(8)]
+    for name in hanging:
+        bench.receivers.answers[name] = hang
+        bench.owe(name, 20)
+    bench.owe("fine", 100)
+    bench.serve(*hanging, "fine")
+    bench.scheduler.start(4)
+    until(lambda: bench.receivers.count()["fine"] == 100)
+    assert bench.scheduler.busy == 2
+    assert sum(bench.receivers.count().values()) == 102
+    release.set()
+
+
+def test_a_slow_receiver_gets_more_workers_but_leaves_some_to_others(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, workers=8)
+    release = threading.Event()
+    first = threading.Event()
+
+    def slow(_: Request) -> Response:
+        if first.is_set():
+            release.wait(PATIENCE)
+        first.set()
+        return Response(204, {}, b"")
+
+    bench.receivers.answers["slow"] = slow
+    bench.owe("slow", 50)
+    bench.serve("slow", "fine")
+    bench.scheduler.start(8)
+    until(lambda: bench.scheduler.busy >= 1 and first.is_set())
+
+    def crowded() -> bool:
+        bench.clock.now += 0.1
+        return bench.scheduler.busy == 6
+
+    until(crowded)
+    bench.owe("fine", 10)
+    until(lambda: bench.receivers.count()["fine"] == 10)
+    release.set()
+    until(lambda: not bench.store.waiting())
+    bench.scheduler.stop(PATIENCE)
+    bench.store.close()
+
+
+def test_jira_is_asked_before_an_issue_of_unknown_fate_is_created_again(bench: Bench) -> None:
+    bench.serve("a", consumer="Jira")
+    bench.owe("a")
+
+    def cut(_: Request) -> Response:
+        raise SendError(FailureReason.NETWORK, "cut")
+
+    bench.receivers.answers["a"] = cut
+    bench.run()
+    bench.receivers.answers["a"] = lambda request: Response(200, {}, b'{"issues": [{"key": "P-1"}]}')
+    bench.pass_time(10)
+    assert [what for _, what in bench.receivers.got] == ["POST", "GET"]
+    assert bench.watch.outcomes[-1].receipt == "P-1"
+    assert not bench.store.waiting()
+
+
+def test_a_jira_attempt_is_on_disk_before_it_is_sent(bench: Bench, tmp_path: Path) -> None:
+    bench.serve("a", consumer="Jira")
+    bench.owe("a")
+    seen = []
+
+    def look(_: Request) -> Response:
+        beside = open_store(tmp_path, exclusive=False)
+        seen.append(beside.due("a", now=NOW, limit=1)[0].in_doubt)
+        beside.close()
+        return Response(201, {}, b'{"key": "P-1"}')
+
+    bench.receivers.answers["a"] = look
+    bench.run()
+    assert seen == [True]
+
+
+def test_stop_takes_nothing_new_and_waits_for_what_is_in_flight(bench: Bench) -> None:
+    arrived, release = threading.Event(), threading.Event()
+
+    def slow(_: Request) -> Response:
+        arrived.set()
+        release.wait(PATIENCE)
+        return Response(204, {}, b"")
+
+    bench.receivers.answers["a"] = slow
+    bench.serve("a")
+    bench.owe("a", 5)
+    bench.scheduler.start(4)
+    assert arrived.wait(PATIENCE)
+    assert not bench.scheduler.stop(0.0)
+    release.set()
+    assert bench.scheduler.stop(PATIENCE)
+    assert bench.store.waiting() == {"a": 4}
