@@ -22,7 +22,8 @@ from kubectl_sew.event import Event, delivery_id
 from kubectl_sew.query import CALICO, compile_matcher, parse
 from kubectl_sew.resource import Webhook, load_manifests
 from tests import receivers
-from tests.servers.alertmanager import NoAlertmanager, alertmanager, find
+from tests.servers.alertmanager import alertmanager, find
+from tests.servers.building import UnavailableError
 
 EXAMPLES = Path(__file__).parent
 EVENTS = EXAMPLES / "events.ndjson"
@@ -102,8 +103,8 @@ def _places(stack: ExitStack) -> Iterator[Place]:
 
 def _alertmanager(stack: ExitStack) -> Iterator[Place]:
     try:
-        url = stack.enter_context(alertmanager(find(install=True)))
-    except NoAlertmanager as error:
+        url = stack.enter_context(alertmanager(find()))
+    except UnavailableError as error:
         print(f"Without Alertmanager: {error}\n")
         return
     yield Place(

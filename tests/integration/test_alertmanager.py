@@ -1,7 +1,6 @@
 """What the AlertManager consumer renders, and how it reads answers, against a real Alertmanager."""
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from urllib.error import HTTPError
@@ -15,7 +14,8 @@ from kubectl_sew.consumers.base import FailureReason, Outcome, Request, Response
 from kubectl_sew.consumers.judge import judge
 from kubectl_sew.event import Event
 from kubectl_sew.samples import SAMPLE_TYPES, sample
-from tests.servers.alertmanager import NoAlertmanager, alertmanager, find
+from tests.servers.alertmanager import alertmanager, find
+from tests.servers.required import required
 
 pytestmark = pytest.mark.server
 CONSUMER = AlertManager()
@@ -31,13 +31,7 @@ OPENER = build_opener(ProxyHandler({}), NoRedirects())
 
 @pytest.fixture(scope="module")
 def base() -> Iterator[str]:
-    try:
-        program = find(install=os.environ.get("CI") == "true")
-    except NoAlertmanager as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(error))
-        pytest.skip(str(error))
-    with alertmanager(program) as url:
+    with required(), alertmanager(find()) as url:
         yield url
 
 

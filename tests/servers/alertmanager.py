@@ -12,33 +12,26 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
+from tests.servers.building import UnavailableError, program
+
 PROGRAM = "prometheus-alertmanager"
 READY_WITHIN = 20.0
 _CONFIG = "route: {receiver: none}\nreceivers: [{name: none}]\n"
 
 
-class NoAlertmanager(Exception):  # noqa: N818 - it is no error where a machine has none
-    """There is no Alertmanager on this machine, and none can be had; the text says why."""
-
-
-def find(*, install: bool = False) -> Path:
-    """The program: `ALERTMANAGER` in the environment, else on PATH, else (as root, with `install`) from Debian."""
-    given = os.environ.get("ALERTMANAGER") or shutil.which(PROGRAM) or shutil.which("alertmanager")
-    if given is None and install:
-        _install()
-        given = shutil.which(PROGRAM)
-    if given is None:
-        raise NoAlertmanager(f"no {PROGRAM} on PATH: install Debian's package, or name the program in ALERTMANAGER")
-    return Path(given)
+def find(*, install: bool = True) -> Path:
+    """`ALERTMANAGER` in the environment, else a program on PATH, else (as root) Debian's. Raises UnavailableError."""
+    given = os.environ.get("ALERTMANAGER") or shutil.which("alertmanager")
+    return Path(given) if given else program(PROGRAM, PROGRAM, install=install)
 
 
 @contextmanager
-def alertmanager(program: Path) -> Iterator[str]:
+def alertmanager(binary: Path) -> Iterator[str]:
     """Runs one on a free port, with nothing kept afterwards; yields `http://127.0.0.1:PORT`."""
     with tempfile.TemporaryDirectory() as folder:
         base = f"http://127.0.0.1:{free_port()}"
         with (Path(folder) / "log").open("wb") as log:
-            process = subprocess.Popen(_command(program, Path(folder), base), stdout=log, stderr=log)
+            process = subprocess.Popen(_command(binary, Path(folder), base), stdout=log, stderr=log)
             try:
                 _wait_until_ready(process, base, Path(folder) / "log")
                 yield base
@@ -54,11 +47,11 @@ def free_port() -> int:
         return port
 
 
-def _command(program: Path, folder: Path, base: str) -> list[str]:
+def _command(binary: Path, folder: Path, base: str) -> list[str]:
     config = folder / "alertmanager.yml"
     config.write_text(_CONFIG)
     return [
-        str(program),
+        str(binary),
         f"--config.file={config}",
         f"--storage.path={folder}/data",
         f"--web.listen-address={base.removeprefix('http://')}",
@@ -75,14 +68,4 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", base: str, log: Path) 
                 return
         except (URLError, OSError):
             time.sleep(0.05)  # a real process comes up in its own time
-    raise NoAlertmanager(f"it did not get ready; its log ends: {log.read_text(errors='replace')[-500:]}")
-
-
-def _install() -> None:
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise NoAlertmanager(f"{PROGRAM} is not installed, and only root on Debian can install it")
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["update"], ["install", "-y", "--no-install-recommends", PROGRAM]):
-        done = subprocess.run(["apt-get", "-qq", *command], env=environment, capture_output=True, check=False)
-        if done.returncode != 0:
-            raise NoAlertmanager(f"`apt-get {command[0]}` failed: {done.stderr.decode(errors='replace')[-300:]}")
+    raise UnavailableError(f"it did not get ready; its log ends: {log.read_text(errors='replace')[-500:]}")

@@ -1,0 +1,74 @@
+"""What real servers under test are made of: built once into a cache outside the checkout, by name and version.
+
+Free of pytest: the demonstration uses it too.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubectl-sew"
+
+
+class UnavailableError(Exception):
+    """A server cannot be had on this machine; the text says why and what to install."""
+
+
+def built(name: str, version: str, build: Callable[[Path], None]) -> Path:
+    """The folder `CACHE/NAME-VERSION`, filled by `build` where it is not there yet. Safe beside other test runs.
+
+    `build` fills an empty folder on the same disk; what it leaves half done is thrown away.
+    """
+    folder = CACHE / f"{name}-{version}"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=CACHE))
+            try:
+                build(partial)
+                partial.rename(folder)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def program(name: str, package: str, *, install: bool = True) -> Path:
+    """A program on PATH, else from Debian's package of that name, which root installs. Raises UnavailableError."""
+    found = shutil.which(name)
+    if found is None and install:
+        packages(package)
+        found = shutil.which(name)
+    if found is None:
+        raise UnavailableError(f"no {name} on PATH: install Debian's package {package}")
+    return Path(found)
+
+
+def packages(*names: str) -> None:
+    """Installs Debian's packages, without starting what they bring. Raises UnavailableError where that may not be."""
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise UnavailableError(f"needs {', '.join(names)}: as root on Debian, `apt-get install {' '.join(names)}`")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "packages.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run("apt-get", "-qq", "update")
+        run("apt-get", "-qq", "install", "-y", "--no-install-recommends", *names)
+
+
+def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+    """Runs a build step and returns what it printed. Raises UnavailableError with its last words where it fails."""
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"} | (env or {})
+    try:
+        done = subprocess.run(
+            [str(each) for each in command], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        raise UnavailableError(f"no {command[0]} on PATH: install it") from None
+    if done.returncode != 0:
+        words = " ".join(map(str, command[:4]))
+        raise UnavailableError(f"`{words} …` failed ({done.returncode}): {(done.stderr or done.stdout)[-800:]}")
+    return done.stdout

@@ -1,0 +1,20 @@
+"""What a test does without the real server that it needs: it is skipped on a person's machine, and fails in CI."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.servers.building import UnavailableError
+
+
+@contextmanager
+def required() -> Iterator[None]:
+    """Wraps what starts a server in a fixture; pytest's last lines then name what was skipped, and why."""
+    try:
+        yield
+    except UnavailableError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
