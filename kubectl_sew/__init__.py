@@ -2,3 +2,5 @@
 
 Only `cli`, `kubectl` and `index` do any I/O.
 """
+
+__version__ = "0.1.0"

@@ -1,0 +1,78 @@
+"""kubectl's own flags for reaching a cluster: taken before and after the subcommand, handed to kubectl as they are."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+
+_KEY = "kubectl_sew.connection"
+
+_WITH_VALUE = {
+    ("--kubeconfig",): ("FILE", "The kubeconfig file to use."),
+    ("--context",): ("NAME", "The context of the kubeconfig to use."),
+    ("--cluster",): ("NAME", "The cluster of the kubeconfig to use."),
+    ("--user",): ("NAME", "The user of the kubeconfig to use."),
+    ("-n", "--namespace"): ("NAME", "The namespace; webhooks themselves have none."),
+    ("-s", "--server"): ("URL", "The address of the API server."),
+    ("--request-timeout",): ("TIME", "How long to wait for one request, e.g. 1m; 0 waits for ever. [default: 30s]"),
+    ("--as",): ("NAME", "The user to impersonate."),
+    ("--as-group",): ("NAME", "A group to impersonate; may be repeated."),
+    ("--as-uid",): ("UID", "The UID to impersonate."),
+    ("--token",): ("TOKEN", "A bearer token."),
+    ("--username",): ("NAME", "The user name for basic authentication."),
+    ("--password",): ("TEXT", "The password for basic authentication."),
+    ("--certificate-authority",): ("FILE", "The certificate of the server's authority."),
+    ("--client-certificate",): ("FILE", "The client's certificate."),
+    ("--client-key",): ("FILE", "The key of the client's certificate."),
+    ("--tls-server-name",): ("NAME", "The name to expect in the server's certificate."),
+    ("--cache-dir",): ("FOLDER", "Where kubectl keeps its cache."),
+    ("-v", "--v"): ("LEVEL", "How much kubectl logs, 0 to 10."),
+}
+_SWITCHES = {
+    "--insecure-skip-tls-verify": "Do not check the server's certificate.",
+    "--disable-compression": "Do not compress requests.",
+    "--match-server-version": "Require kubectl and the server to have one version.",
+    "--warnings-as-errors": "Fail where the server warns.",
+}
+_REPEATED = ("--as-group",)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The flags as kubectl takes them (`--name=value`), in the order given: of two the last one counts.
+
+    One may be a token, so `repr` shows none.
+    """
+
+    flags: tuple[str, ...] = field(default=(), repr=False)
+
+    def value(self, name: str) -> str | None:
+        """What was given for a flag, e.g. `--namespace`; None without it."""
+        found = [each.partition("=")[2] for each in self.flags if each.startswith(f"{name}=")]
+        return found[-1] if found else None
+
+
+def connection(ctx: click.Context) -> Connection:
+    """What was given on the command line, before and after the subcommand."""
+    return Connection(tuple(ctx.meta.get(_KEY, ())))
+
+
+def connection_options(*, hidden: bool = False) -> list[click.Option]:
+    """The flags as click's options; none of them is an argument of the command's function."""
+    switches = [_option((name,), hidden, is_flag=True, help=text) for name, text in _SWITCHES.items()]
+    return [
+        _option(names, hidden, metavar=metavar, help=text, multiple=names[-1] in _REPEATED)
+        for names, (metavar, text) in _WITH_VALUE.items()
+    ] + switches
+
+
+def _option(names: tuple[str, ...], hidden: bool, **more: Any) -> click.Option:
+    return click.Option(names, default=None, hidden=hidden, expose_value=False, callback=_keep, **more)
+
+
+def _keep(ctx: click.Context, option: click.Parameter, value: Any) -> None:
+    name = max(option.opts, key=len)
+    flags = (
+        [name] if value is True else [f"{name}={each}" for each in ([value] if isinstance(value, str) else value or ())]
+    )
+    ctx.meta.setdefault(_KEY, []).extend(flags)

@@ -1,0 +1,63 @@
+"""The group of all commands: loads each when it is asked for, and gives each kubectl's connection flags."""
+
+from difflib import get_close_matches
+from importlib import import_module
+
+import click
+
+from kubectl_sew.cli.commands import SECTIONS, Entry
+from kubectl_sew.cli.connection import connection_options
+
+ENTRIES = {entry.name: entry for entries in SECTIONS.values() for entry in entries}
+_EPILOG = "kubectl's flags (--context, --kubeconfig …) are taken too: `kubectl sew --help` lists them."
+
+
+class Plugin(click.Group):
+    """See the module."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        return list(ENTRIES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's signature
+        entry = ENTRIES.get(cmd_name)
+        if entry and cmd_name not in self.commands:
+            self.add_command(_load(entry), cmd_name)
+        return self.commands.get(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in ENTRIES and not name.startswith("-") and not ctx.resilient_parsing:
+            near = get_close_matches(name, ENTRIES, 1)
+            raise click.UsageError(
+                f"there is no command `{name}`" + (f": did you mean `{near[0]}`?" if near else ""), ctx
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # likewise
+        for heading, entries in SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(entry.name, entry.summary) for entry in entries])
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_commands(ctx, formatter)
+        records = [record for param in self.get_params(ctx) if (record := param.get_help_record(ctx))]
+        with formatter.section("Options, before or after the command (kubectl's, handed on to it)"):
+            formatter.write_dl(records)
+
+
+def _load(entry: Entry) -> click.Command:
+    module, _, attribute = entry.place.partition(":")
+    command: click.Command = getattr(import_module(f"kubectl_sew.cli.commands.{module}"), attribute)
+    _connect(command)
+    return command
+
+
+def _connect(command: click.Command) -> None:
+    """Adds the connection flags, but those that the command has given a meaning of its own."""
+    taken = {name for param in command.params for name in param.opts}
+    command.params += [each for each in connection_options(hidden=True) if taken.isdisjoint(each.opts)]
+    command.epilog = command.epilog or _EPILOG
+    for each in command.commands.values() if isinstance(command, click.Group) else ():
+        _connect(each)

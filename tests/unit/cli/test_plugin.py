@@ -1,0 +1,95 @@
+"""What all commands share: help, usage errors, kubectl's flags, start-up."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+import kubectl_sew
+from kubectl_sew.cli.connection import connection
+from kubectl_sew.cli.group import ENTRIES
+from kubectl_sew.cli.main import PLUGIN
+
+PROGRAM = Path(sys.executable).parent / "kubectl-sew"
+
+
+def test_without_a_command_the_help_is_shown(sew):
+    ran = sew()
+    assert ran.code == 0
+    assert ran.out == sew("--help").out
+    assert "Usage: kubectl sew" in ran.out
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_the_list_of_commands_says_what_the_command_itself_says(name, sew):
+    ran = sew(name, "--help")
+    assert ran.code == 0
+    assert f"Usage: kubectl sew {name}" in ran.out
+    command = PLUGIN.get_command(click.Context(PLUGIN), name)
+    assert command is not None
+    assert (command.help or "").partition("\n")[0] == ENTRIES[name].summary
+
+
+def test_a_wrong_command_is_a_usage_error_that_names_the_one_that_was_meant(sew):
+    ran = sew("feilds")
+    assert (ran.code, ran.out) == (2, "")
+    assert (
+        ran.err == "error: there is no command `feilds`: did you mean `fields`?\nSee 'kubectl sew --help' for usage.\n"
+    )
+
+
+def test_a_wrong_flag_is_a_usage_error_that_names_the_one_that_was_meant(sew):
+    ran = sew("fields", "--tyep", "ip")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error: no such option")
+    assert "--type" in ran.err
+    assert ran.err.endswith("See 'kubectl sew fields --help' for usage.\n")
+
+
+def test_kubectls_flags_are_taken_before_and_after_the_command():
+    before = ["--context", "prod", "--as-group=a", "-n", "here", "--insecure-skip-tls-verify"]
+    after = ["version", "--context=test", "-s", "https://x", "--as-group", "b"]
+    with PLUGIN.make_context("kubectl sew", before + after) as context:
+        PLUGIN.invoke(context)
+        given = connection(context)
+    assert given.flags == (
+        *("--context=prod", "--as-group=a", "--namespace=here", "--insecure-skip-tls-verify"),
+        *("--context=test", "--server=https://x", "--as-group=b"),
+    )
+    assert given.value("--context") == "test"
+    assert given.value("--token") is None
+
+
+def test_a_token_is_not_shown():
+    with PLUGIN.make_context("kubectl sew", ["--token", "s3cret", "version"]) as context:
+        assert "s3cret" not in repr(connection(context))
+
+
+def test_version_prints_the_version(sew):
+    assert sew("version").out == f"kubectl-sew {kubectl_sew.__version__}\n"
+
+
+def test_fields_of_one_type_are_listed_with_what_they_take(sew):
+    lines = sew("fields", "--type", "integer").out.splitlines()
+    assert [line.split()[0] for line in lines] == ["NAME", "dest_port", "severity", "source_port"]
+    assert lines[2].endswith("0 to 100")
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    process = subprocess.Popen([PROGRAM, "fields"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_an_error_without_a_traceback():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([PROGRAM, "fields"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: the output: No space left on device\n"
