@@ -1,0 +1,217 @@
+"""Runs kubectl, the plugin's only way to a cluster: so every login, proxy, impersonation and kubeconfig works as there.
+
+Requests are `--raw` where they can be: one exchange with the server, no discovery, and the answer as it is. What
+kubectl prints where it fails is read here, and said again with what to do.
+"""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+from urllib.parse import urlencode
+
+from kubectl_sew.errors import SewError
+
+FIELD_MANAGER = "kubectl-sew"
+
+TIMEOUT = "30s"
+"""For one run where the person gave no `--request-timeout`: kubectl itself would wait for ever."""
+
+_LONGEST = 1_500
+"""Characters of kubectl's own words in an error."""
+
+
+class Problem(Enum):
+    """Why kubectl failed, as far as callers act upon it."""
+
+    NO_KUBECTL = "no kubectl"
+    CONFIGURATION = "kubeconfig"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    LOGIN = "login"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not found"
+    EXISTS = "exists"
+    CONFLICT = "conflict"
+    INVALID = "invalid"
+    COMMAND = "command in the container"
+    OTHER = "other"
+
+
+class KubectlError(SewError):
+    """kubectl, or the server behind it, refused. `said` is kubectl's own text in one line, without advice."""
+
+    def __init__(self, problem: Problem, said: str, hint: str = "") -> None:
+        super().__init__(f"{said}: {hint}" if hint else said)
+        self.problem = problem
+        self.said = said
+
+
+@dataclass(frozen=True, slots=True)
+class Kubectl:
+    """kubectl with a person's connection flags (`--context x`, `-s …`), which may hold a token and are never shown."""
+
+    flags: tuple[str, ...] = field(default=(), repr=False)
+    program: str = ""
+    """"" for `KUBECTL_PATH`, else the one on PATH."""
+
+    def get(self, path: str, **parameters: str) -> Any:
+        """The JSON that the server gives for a path, e.g. `/apis/projectcalico.org/v3`."""
+        return _json(self.run("get", "--raw", _with(path, parameters)))
+
+    def create(self, path: str, obj: Mapping[str, Any], **parameters: str) -> Any:
+        """POSTs an object, strictly: the server refuses fields that it does not know."""
+        parameters = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", **parameters}
+        return _json(self.run("create", "--raw", _with(path, parameters), "-f", "-", stdin=json.dumps(obj)))
+
+    def patch(self, resource: str, name: str, patch: Mapping[str, Any], *more: str) -> Any:
+        """Merges a patch into an object of a fully named resource; `more` are further arguments of kubectl's."""
+        fixed = ("--type=merge", f"--field-manager={FIELD_MANAGER}", "-o", "json")
+        return _json(self.run("patch", resource, name, *fixed, "--patch", json.dumps(patch), *more))
+
+    def execute(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
+        """What a command in a container prints. Where it fails, the error is what it said on stderr."""
+        timeout, flags = _take_timeout(self.flags)  # as a request's time-out it would cut the stream
+        return self._run([*flags, "exec", "-n", namespace, pod, "-c", container, "--", *command], "", timeout)
+
+    def run(self, *arguments: str, stdin: str = "") -> str:
+        """What kubectl prints on stdout for some arguments. Raises KubectlError."""
+        timeout, flags = _take_timeout(self.flags)
+        return self._run([*flags, f"--request-timeout={timeout}", *arguments], stdin, timeout)
+
+    def _run(self, arguments: Sequence[str], stdin: str, timeout: str) -> str:
+        program, deadline = self.program or os.environ.get("KUBECTL_PATH") or "kubectl", _seconds(timeout)
+        try:
+            done = subprocess.run(  # noqa: S603 - no shell, and the arguments are a person's own
+                [program, *arguments],
+                input=stdin,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=deadline,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            said = f"no answer from the API server within {deadline:g} s"
+            raise KubectlError(Problem.TIMEOUT, said, _SLOW) from None
+        except OSError as error:
+            said = f"`{program}` cannot be run ({(error.strerror or str(error)).lower()})"
+            raise KubectlError(Problem.NO_KUBECTL, said, _NO_KUBECTL) from None
+        if done.returncode != 0:
+            raise explain(done.stderr)
+        return done.stdout
+
+
+_NO_KUBECTL = "install kubectl, put it on PATH, or name it in KUBECTL_PATH"
+_SLOW = "is it up, and is the network to it? --request-timeout=2m waits longer; a login that asks must be done before"
+_CONTEXTS = "`kubectl config get-contexts` lists those of your kubeconfig; --context, --kubeconfig choose"
+_UP = f"is the cluster up, and the context the right one? {_CONTEXTS}"
+_LOGIN = "log in again, or use another --context or --token"
+
+_RULES: tuple[tuple[Problem, str, str], ...] = (
+    (Problem.COMMAND, r"command terminated with exit code", ""),
+    (
+        Problem.FORBIDDEN,
+        r"^Error from server \(Forbidden\)",
+        "`kubectl sew check` lists the rights that are needed",
+    ),
+    (Problem.NOT_FOUND, r"^Error from server \(NotFound\)", ""),
+    (Problem.EXISTS, r"^Error from server \(AlreadyExists\)", ""),
+    (Problem.CONFLICT, r"^Error from server \(Conflict\)", "somebody changed it meanwhile: try again"),
+    (Problem.INVALID, r"^Error from server \((Invalid|BadRequest)\)|^The .* is invalid:", ""),
+    (
+        Problem.TIMEOUT,
+        r"^Error from server \(Timeout\)|deadline exceeded|Client\.Timeout|(i/o|handshake) timeout|timed out",
+        _SLOW,
+    ),
+    (Problem.UNREACHABLE, r"^Error from server \((ServiceUnavailable|TooManyRequests|InternalError)\)", "try again"),
+    (Problem.LOGIN, r"getting credentials:", "the kubeconfig's login helper failed: run a plain `kubectl get ns`"),
+    (Problem.LOGIN, r"must be logged in|Unauthorized|provide credentials", _LOGIN),
+    (Problem.LOGIN, r"^error: EOF", "kubectl asks for a user name: this context has no user; " + _CONTEXTS),
+    (
+        Problem.UNREACHABLE,
+        r"x509:|tls:",
+        "is this the right server, and certificate-authority its CA?",
+    ),
+    (Problem.UNREACHABLE, r"^The connection to the server", _UP),
+    (
+        Problem.UNREACHABLE,
+        r"^Unable to connect to the server",
+        _UP,
+    ),
+    (Problem.CONFIGURATION, r"(context|cluster|auth info) \S* ?does not exist|context was not found", _CONTEXTS),
+    (Problem.CONFIGURATION, r"error loading config file|^error: stat |invalid configuration", "mend the kubeconfig"),
+)
+"""What kubectl's text looks like (1.32) -> what it is, and what to do; the first that fits."""
+
+
+def explain(stderr: str) -> KubectlError:
+    """kubectl's words for a failure, as our error."""
+    text = _telling(stderr)
+    for problem, pattern, hint in _RULES:
+        if re.search(pattern, text, re.MULTILINE):
+            return KubectlError(problem, _said(text), hint)
+    return KubectlError(Problem.OTHER, _said(text) or "kubectl failed without a word", "")
+
+
+_LOG_LINE = re.compile(r"^[EWI]\d{4} [\d:.]+ ")
+_WORDLESS = re.compile(r"^command terminated with exit code|^Please enter ")
+_LEAD = re.compile(r"^(error: |Error: |Error from server \((Forbidden|NotFound|AlreadyExists|Invalid)\): )")
+
+
+def _telling(stderr: str) -> str:
+    """Without kubectl's log lines, unless there is nothing else."""
+    lines = [each for each in stderr.splitlines() if each.strip()]
+    return "\n".join([each for each in lines if not _LOG_LINE.match(each)] or lines)
+
+
+def _said(text: str) -> str:
+    """In one line, without kubectl's lead, its prompts, and its note that a container's command failed."""
+    lines = text.splitlines()
+    said = " ".join(_LEAD.sub("", each).strip() for each in lines if not _WORDLESS.match(each)) or " ".join(lines)
+    plain = "".join(each if each.isprintable() else "\ufffd" for each in said)
+    return plain if len(plain) <= _LONGEST else plain[: _LONGEST - 1] + "…"
+
+
+def _with(path: str, parameters: Mapping[str, str]) -> str:
+    return f"{path}?{urlencode(parameters)}" if parameters else path
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise KubectlError(
+            Problem.OTHER, "the API server's answer is not JSON", "is there a proxy or a login page before it?"
+        ) from None
+
+
+def _take_timeout(flags: Sequence[str]) -> tuple[str, list[str]]:
+    """The value of the last `--request-timeout`, else ours; and the flags without it."""
+    timeout, rest, waiting = TIMEOUT, [], False
+    for flag in flags:
+        name, equals, value = flag.partition("=")
+        if waiting:
+            timeout, waiting = flag, False
+        elif name != "--request-timeout":
+            rest.append(flag)
+        elif equals:
+            timeout = value
+        else:
+            waiting = True
+    return timeout, rest
+
+
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+
+
+def _seconds(timeout: str) -> float | None:
+    """A `--request-timeout` in seconds; None where 0 asks to wait for ever, and where kubectl will refuse it."""
+    if timeout.isascii() and timeout.isdigit():
+        return float(timeout) or None
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(timeout)) or None

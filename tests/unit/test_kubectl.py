@@ -1,0 +1,167 @@
+"""How kubectl is run, and what becomes of its words. The programs here stand in for kubectl's command line alone."""
+
+import json
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kubectl_sew.kubectl import Kubectl, KubectlError, Problem, explain
+
+Script = Callable[[str], str]
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    """Makes a program of some shell lines; gives its path."""
+
+    def make(lines: str) -> str:
+        program = tmp_path / "kubectl"
+        program.write_text(f"#!/bin/sh\n{lines}\n")
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        return str(program)
+
+    return make
+
+
+@pytest.fixture
+def echoing(script: Script) -> str:
+    """Prints its arguments as JSON, one text."""
+    return script('printf \'["%s"]\' "$*"')
+
+
+def test_a_run_hands_the_flags_on_and_bounds_the_request(echoing: str) -> None:
+    kubectl = Kubectl(("--context", "blue", "--as=jane"), echoing)
+    assert kubectl.get("/version") == ["--context blue --as=jane --request-timeout=30s get --raw /version"]
+
+
+@pytest.mark.parametrize("flags", [("--request-timeout=5s",), ("--request-timeout", "5s"), ("--request-timeout=5",)])
+def test_a_given_time_out_is_kept(echoing: str, flags: tuple[str, ...]) -> None:
+    assert f"--request-timeout={flags[-1].removeprefix('--request-timeout=')} " in Kubectl(flags, echoing).get("/")[0]
+
+
+def test_exec_gets_the_flags_without_the_requests_time_out(echoing: str) -> None:
+    kubectl = Kubectl(("--request-timeout", "5s", "-s", "https://example.org"), echoing)
+    said = kubectl.execute("sew-system", "sew-agent-0", "sew-agent", ["sew-agent", "status"])
+    assert json.loads(said) == [
+        "-s https://example.org exec -n sew-system sew-agent-0 -c sew-agent -- sew-agent status"
+    ]
+
+
+def test_parameters_of_a_path_are_encoded(echoing: str) -> None:
+    assert Kubectl((), echoing).get("/x", fieldSelector="a=b&c")[0].endswith("--raw /x?fieldSelector=a%3Db%26c")
+
+
+def test_kubectl_path_names_the_program(echoing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECTL_PATH", echoing)
+    assert Kubectl().get("/version")
+
+
+def test_an_object_is_created_strictly_and_under_our_name(script: Script) -> None:
+    kubectl = Kubectl((), script('read body; printf \'{"body": %s, "arguments": "%s"}\' "$body" "$*"'))
+    sent = kubectl.create("/apis/x", {"kind": "Y"}, dryRun="All")
+    assert sent["body"] == {"kind": "Y"}
+    assert "fieldManager=kubectl-sew&fieldValidation=Strict&dryRun=All -f -" in sent["arguments"]
+
+
+def test_a_program_that_does_not_answer_is_given_up_at_the_time_out(script: Script) -> None:
+    kubectl = Kubectl(("--request-timeout=300ms",), script("exec sleep 60"))
+    began = time.monotonic()
+    with pytest.raises(KubectlError, match=r"no answer from the API server within 0\.3 s: is it up") as caught:
+        kubectl.get("/version")
+    assert caught.value.problem is Problem.TIMEOUT
+    assert time.monotonic() - began < 10
+
+
+def test_a_missing_kubectl_is_named_with_what_to_do() -> None:
+    with pytest.raises(KubectlError, match=r"`/nowhere/kubectl` cannot be run .*: install kubectl"):
+        Kubectl((), "/nowhere/kubectl").get("/version")
+
+
+def test_an_answer_that_is_not_json_is_an_error(script: Script) -> None:
+    with pytest.raises(KubectlError, match="is not JSON: is there a proxy"):
+        Kubectl((), script("echo '<html>'")).get("/version")
+
+
+def test_the_flags_do_not_show_in_a_repr() -> None:
+    assert "canary" not in repr(Kubectl(("--token=canary",)))
+
+
+# kubectl's own words (1.32).
+WORDS = [
+    (
+        "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
+        Problem.UNREACHABLE,
+        "The connection to the server localhost:8080 was refused - did you specify the right host or port?: is the",
+    ),
+    (
+        (
+            "E1125 15:10:33.1 7 memcache.go:265] couldn't get current server API group list\n"
+            "Unable to connect to the server: dial tcp: lookup nosuch.invalid on 10.0.0.1:53: no such host"
+        ),
+        Problem.UNREACHABLE,
+        "Unable to connect to the server: dial tcp: lookup nosuch.invalid on 10.0.0.1:53: no such host: is the cluster",
+    ),
+    (
+        "Unable to connect to the server: tls: failed to verify: x509: certificate signed by unknown authority",
+        Problem.UNREACHABLE,
+        "unknown authority: is this the right server",
+    ),
+    ("Unable to connect to the server: context deadline exceeded", Problem.TIMEOUT, "is it up"),
+    ("Unable to connect to the server: net/http: TLS handshake timeout", Problem.TIMEOUT, "is it up"),
+    ('error: context "nope" does not exist', Problem.CONFIGURATION, 'context "nope" does not exist: `kubectl config'),
+    ('error: cluster "zz" does not exist', Problem.CONFIGURATION, "`kubectl config get-contexts`"),
+    ("error: stat /tmp/none: no such file or directory", Problem.CONFIGURATION, "mend the kubeconfig"),
+    ('error: error loading config file "x": yaml: line 1', Problem.CONFIGURATION, "mend the kubeconfig"),
+    ("error: You must be logged in to the server (Unauthorized)", Problem.LOGIN, "log in again"),
+    ("Please enter Username: \nerror: EOF", Problem.LOGIN, "EOF: kubectl asks for a user name: this context has no"),
+    (
+        (
+            "Unable to connect to the server: getting credentials: exec: executable nosuchlogin not found\n\n"
+            "It looks like you are trying to use a client-go credential plugin that is not installed."
+        ),
+        Problem.LOGIN,
+        "the kubeconfig's login helper failed",
+    ),
+    (
+        'Error from server (Forbidden): securityeventwebhooks.projectcalico.org is forbidden: User "x" cannot list',
+        Problem.FORBIDDEN,
+        'securityeventwebhooks.projectcalico.org is forbidden: User "x" cannot list: `kubectl sew check`',
+    ),
+    (
+        'Error from server (NotFound): securityeventwebhooks.projectcalico.org "x" not found',
+        Problem.NOT_FOUND,
+        'securityeventwebhooks.projectcalico.org "x" not found',
+    ),
+    (
+        'Error from server (AlreadyExists): securityeventwebhooks.projectcalico.org "x" already exists',
+        Problem.EXISTS,
+        'securityeventwebhooks.projectcalico.org "x" already exists',
+    ),
+    ("Error from server (Conflict): the object has been modified", Problem.CONFLICT, "try again"),
+    ('The SecurityEventWebhook "x" is invalid: spec.state: Unsupported value', Problem.INVALID, "Unsupported value"),
+    ("Error from server (ServiceUnavailable): the server is currently unable", Problem.UNREACHABLE, "try again"),
+    (
+        "error: there is no state folder /x\ncommand terminated with exit code 1",
+        Problem.COMMAND,
+        "there is no state folder /x",
+    ),
+    ("command terminated with exit code 137", Problem.COMMAND, "command terminated with exit code 137"),
+    ("error: something new\a", Problem.OTHER, "something new\ufffd"),
+    ("", Problem.OTHER, "kubectl failed without a word"),
+]
+
+
+@pytest.mark.parametrize(("stderr", "problem", "text"), WORDS)
+def test_kubectls_words_are_told_apart_and_said_with_what_to_do(stderr: str, problem: Problem, text: str) -> None:
+    error = explain(stderr)
+    assert error.problem is problem
+    assert text in str(error)
+    assert "\n" not in str(error)
+    assert not str(error).startswith("error:")
+
+
+def test_an_endless_text_is_cut() -> None:
+    assert len(str(explain("error: " + "x" * 100_000))) < 2_000
