@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-unit lint setup clean
+.PHONY: demo test test-unit test-integration lint setup clean
 
 setup: $(READY)
 
@@ -24,8 +24,13 @@ lint: $(READY)
 test: lint
 	$(BIN)/python -m pytest
 
+# Seconds, and no servers.
 test-unit: $(READY)
 	$(BIN)/python -m pytest tests/unit tests/contract
+
+# Against real servers, which the first run builds or installs into ~/.cache/kubectl-sew.
+test-integration: $(READY)
+	$(BIN)/python -m pytest tests/integration tests/e2e
 
 demo: $(READY)
 	$(BIN)/python -m examples.demo

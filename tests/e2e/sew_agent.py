@@ -6,22 +6,12 @@ import re
 import signal
 import subprocess
 import sys
-import threading
-import time
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-DEADLINE = 20.0
-
-
-def eventually(condition: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
-    """Waits until a condition holds; fails with `what` where it does not in time."""
-    pause, deadline = threading.Event(), time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        pause.wait(0.02)
+from tests.waiting import DEADLINE, eventually
 
 
 class Folder:

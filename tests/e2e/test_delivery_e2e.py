@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from kubectl_sew.event import Event, delivery_id
-from tests.e2e.sew_agent import Agent, Folder, counters, eventually
+from tests.e2e.sew_agent import Agent, Folder, counters
 from tests.receivers import Answer, Incoming, Receiver
+from tests.waiting import eventually
 
 WORKERS = 4
 

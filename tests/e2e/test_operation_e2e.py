@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
-from tests.e2e.sew_agent import Folder, event, eventually
+from tests.e2e.sew_agent import Folder, event
 from tests.e2e.test_delivery_e2e import Switch, owed, received
 from tests.receivers import Answer, Incoming, Receiver, generic
+from tests.waiting import eventually
 
 
 def test_files_take_effect_within_two_seconds(folder: Folder, receiver: Receiver) -> None:

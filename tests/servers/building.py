@@ -8,10 +8,15 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubectl-sew"
+
+
+SPENT: dict[str, float] = {}
+"""Seconds that this process spent on having each server built or its packages installed; nothing for what was there."""
 
 
 class UnavailableError(Exception):
@@ -28,12 +33,14 @@ def built(name: str, version: str, build: Callable[[Path], None]) -> Path:
     with (CACHE / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
+            started = time.monotonic()
             partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=CACHE))
             try:
                 build(partial)
                 partial.rename(folder)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
+                SPENT[folder.name] = time.monotonic() - started
     return folder
 
 
@@ -55,8 +62,10 @@ def packages(*names: str) -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "packages.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        started = time.monotonic()
         run("apt-get", "-qq", "update")
         run("apt-get", "-qq", "install", "-y", "--no-install-recommends", *names)
+        SPENT[f"Debian's {', '.join(names)}"] = time.monotonic() - started
 
 
 def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:

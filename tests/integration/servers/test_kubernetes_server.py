@@ -1,0 +1,99 @@
+"""That the API server under test is a real one, and that nothing of it stays."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.kubernetes import Kubernetes, find, kubernetes
+from tests.servers.required import required
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.server
+CRD = Path(__file__).parents[3] / "manifests" / "base" / "crd.yaml"
+WEBHOOK = {
+    "apiVersion": "projectcalico.org/v3",
+    "kind": "SecurityEventWebhook",
+    "metadata": {"name": "servers-own-test"},
+    "spec": {
+        "consumer": "Generic",
+        "state": "Enabled",
+        "query": "severity > 50",
+        "config": [{"name": "url", "value": "https://receiver.example/hook"}],
+    },
+}
+CONDITION = {
+    "type": "Healthy",
+    "status": "True",
+    "reason": "Delivering",
+    "message": "",
+    "lastTransitionTime": "2026-01-01T00:00:00Z",
+}
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Kubernetes]:
+    with required(), kubernetes(find()) as server:
+        server.define(CRD)
+        yield server
+
+
+def test_a_status_that_is_an_array_is_written_through_its_subresource_alone(own: Kubernetes) -> None:
+    own.apply({**WEBHOOK, "status": [CONDITION]})
+    assert "status" not in own.get("sew", "servers-own-test")
+    patch = f'{{"status": [{str(CONDITION).replace(chr(39), chr(34))}]}}'
+    own.kubectl("patch", "sew/servers-own-test", "--subresource=status", "--type=merge", "-p", patch)
+    assert own.get("sew", "servers-own-test")["status"] == [CONDITION]
+
+
+def test_a_service_account_may_do_what_rbac_grants_it_and_no_more(own: Kubernetes) -> None:
+    account = {"KUBECONFIG": str(own.as_account("reader"))}
+    assert "forbidden" in own.try_kubectl("get", "sew", env=account).stderr
+    own.kubectl("create", "clusterrole", "reader", "--verb=get,list", "--resource=securityeventwebhooks")
+    own.kubectl("create", "clusterrolebinding", "reader", "--clusterrole=reader", "--serviceaccount=default:reader")
+    eventually(lambda: own.try_kubectl("get", "sew", env=account).returncode == 0, "the binding holds")
+    assert "forbidden" in own.try_kubectl("delete", "sew", "servers-own-test", env=account).stderr
+
+
+def test_a_restarted_server_has_its_port_and_its_data(own: Kubernetes) -> None:
+    own.kubectl("create", "configmap", "kept", "--from-literal=key=value")
+    url = own.url
+    own.stop()
+    assert own.try_kubectl("get", "configmap", "kept").returncode != 0
+    own.start()
+    assert own.url == url
+    assert own.get("configmap", "kept")["data"] == {"key": "value"}
+
+
+def test_a_server_that_hangs_takes_connections_and_answers_nothing(own: Kubernetes) -> None:
+    own.hang()
+    try:
+        assert "deadline exceeded" in own.try_kubectl("get", "namespaces", "--request-timeout=1s").stderr
+    finally:
+        own.resume()
+    assert "default" in own.kubectl("get", "namespaces")
+
+
+def test_nothing_runs_on_when_the_test_run_is_killed(own: Kubernetes) -> None:
+    script = (
+        "from tests.servers.kubernetes import find, kubernetes\n"
+        "with kubernetes(find()) as server:\n"
+        "    print(server.folder, flush=True)\n"
+        "    input()\n"
+    )
+    run = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    folder = run.stdout.readline().strip()
+    assert len(processes_of(folder)) > 2
+    os.kill(run.pid, signal.SIGKILL)
+    run.communicate()
+    eventually(lambda: not processes_of(folder), "etcd and the API server end")
+
+
+def processes_of(folder: str) -> list[str]:
+    """Those whose command line names the folder."""
+    return subprocess.run(["pgrep", "-f", folder], capture_output=True, text=True, check=False).stdout.split()

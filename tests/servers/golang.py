@@ -1,0 +1,28 @@
+"""Servers that are Go programs: built from a module beside this file that pins them, once. Free of pytest."""
+
+from pathlib import Path
+
+from tests.servers.building import built, run
+
+_MODULES = Path(__file__).with_name("go")
+_ENVIRONMENT = {
+    "CGO_ENABLED": "0",
+    "GOFLAGS": "-mod=readonly -buildvcs=false -trimpath",
+    "GOSUMDB": "off",  # go.sum guards; the public database is not reachable from everywhere
+    "GOTOOLCHAIN": "local",
+}
+
+
+def go_program(module: str, package: str, version: str, *, stamps: dict[str, str] | None = None) -> Path:
+    """The program that `package` builds, from `go/MODULE`. `stamps` are variables set by the linker.
+
+    Raises UnavailableError where Go is missing or too old, or its modules cannot be had.
+    """
+    name = package.rsplit("/", 1)[-1]
+    flags = " ".join(["-s", "-w", *(f"-X {variable}={value}" for variable, value in (stamps or {}).items())])
+
+    def build(folder: Path) -> None:
+        command = ("nice", "go", "build", "-ldflags", flags, "-o", folder / name, package)
+        run(*command, cwd=_MODULES / module, env=_ENVIRONMENT)
+
+    return built(name, version, build) / name

@@ -1,0 +1,26 @@
+"""The real krew, kubectl's plugin manager, and the check of its index on manifests. Free of pytest."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.servers.golang import go_program
+
+VERSION = "0.5.0"
+
+
+@dataclass(frozen=True)
+class Krew:
+    """Its two programs."""
+
+    krew: Path
+    validate_manifest: Path
+    """`validate-krew-manifest -manifest FILE -skip-install` ends with 0 for what the index would take."""
+
+
+def find() -> Krew:
+    """Builds them where they are not there yet. Raises UnavailableError."""
+    krew, check = (go_program("krew", f"sigs.k8s.io/krew/cmd/{name}", VERSION) for name in _PROGRAMS)
+    return Krew(krew, check)
+
+
+_PROGRAMS = ("krew", "validate-krew-manifest")

@@ -1,0 +1,237 @@
+"""A real Kubernetes API server with its etcd on loopback: empty, RBAC, no nodes, no controllers. Free of pytest.
+
+Built from Kubernetes' own source, etcd from Debian; `KUBEBUILDER_ASSETS`, a folder with kube-apiserver, etcd and
+kubectl as envtest has it, comes first.
+"""
+
+import json
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
+
+from tests.servers.building import program
+from tests.servers.golang import go_program
+from tests.servers.running import Server, free_port
+
+VERSION = "1.32.4"
+READY_WITHIN = 60.0
+_STAMP = "k8s.io/component-base/version"
+_ADMIN = "admin-of-the-tests"
+
+
+@dataclass(frozen=True)
+class Programs:
+    """What one runs with."""
+
+    apiserver: Path
+    etcd: Path
+    kubectl: Path
+
+
+def find() -> Programs:
+    """Finds or builds them. Raises UnavailableError."""
+    return Programs(
+        apiserver=_given("kube-apiserver") or kubernetes_program("kube-apiserver"),
+        etcd=_given("etcd") or program("etcd", "etcd-server"),
+        kubectl=_given("kubectl") or Path(shutil.which("kubectl") or kubernetes_program("kubectl")),
+    )
+
+
+def kubernetes_program(name: str) -> Path:
+    """One of Kubernetes' own programs, such as `kubelet`, built from source. Raises UnavailableError."""
+    major, minor, _ = VERSION.split(".")
+    stamps = {f"{_STAMP}.gitVersion": f"v{VERSION}", f"{_STAMP}.gitMajor": major, f"{_STAMP}.gitMinor": minor}
+    return go_program("kubernetes", f"k8s.io/kubernetes/cmd/{name}", VERSION, stamps=stamps)
+
+
+def _given(name: str) -> Path | None:
+    folder = os.environ.get("KUBEBUILDER_ASSETS")
+    return Path(folder) / name if folder and (Path(folder) / name).exists() else None
+
+
+@dataclass
+class Kubernetes:
+    """A running API server. Its data and its port outlive `stop` and `start`."""
+
+    programs: Programs
+    folder: Path
+    arguments: Sequence[str]
+    port: int = field(default_factory=free_port)
+    _server: Server | None = None
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def ca(self) -> Path:
+        """The certificate by which clients know the server."""
+        return self.folder / "certificates" / "apiserver.crt"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "kube-apiserver.log"
+
+    @cached_property
+    def admin(self) -> Path:
+        """The kubeconfig of one who may do everything."""
+        return self.kubeconfig("admin", _ADMIN)
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """What makes kubectl, and the plugin below it, talk to this server as the admin."""
+        return {"KUBECONFIG": str(self.admin), "KUBECACHEDIR": str(self.folder / "kubectl-cache")}
+
+    def kubeconfig(self, name: str, token: str, namespace: str = "default") -> Path:
+        """Writes the kubeconfig of whoever has the token; context and user are called `name`."""
+        config = self.folder / f"{name}.kubeconfig"
+        config.write_text(json.dumps(_kubeconfig(self.url, self.ca, name, token, namespace)))
+        return config
+
+    def token(self, account: str, namespace: str = "default", duration: str = "1h") -> str:
+        """A token of an existing service account, as a pod of it would have."""
+        return self.kubectl("create", "token", account, "--namespace", namespace, "--duration", duration).strip()
+
+    def as_account(self, account: str, namespace: str = "default") -> Path:
+        """The kubeconfig of a service account, made where it is missing: it may do what RBAC grants it, no more."""
+        arguments = ("serviceaccount", account, "--namespace", namespace)
+        if not self.kubectl("get", *arguments, "--ignore-not-found"):
+            self.kubectl("create", *arguments)
+        return self.kubeconfig(f"{namespace}-{account}", self.token(account, namespace), namespace)
+
+    def kubectl(self, *arguments: str | Path, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:
+        """Runs kubectl as the admin; returns its standard output. An AssertionError tells what it said else."""
+        done = self.try_kubectl(*arguments, stdin=stdin, env=env)
+        assert done.returncode == 0, f"kubectl {' '.join(map(str, arguments))}: {done.stderr}{done.stdout}"
+        return done.stdout
+
+    def try_kubectl(
+        self, *arguments: str | Path, stdin: str | None = None, env: Mapping[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """Runs kubectl, that may fail, as the admin, or as whoever `KUBECONFIG` in `env` says."""
+        environment = {**os.environ, **self.environment, **(env or {})}
+        command = [self.programs.kubectl, *arguments]
+        return subprocess.run(command, input=stdin, env=environment, capture_output=True, text=True, check=False)
+
+    def apply(self, *objects: Mapping[str, Any] | Path) -> None:
+        """`kubectl apply` of manifests in files, folders, or memory."""
+        for each in objects:
+            if isinstance(each, Path):
+                self.kubectl("apply", "-f", each)
+            else:
+                self.kubectl("apply", "-f", "-", stdin=json.dumps(each))
+
+    def define(self, definition: Path) -> None:
+        """Applies a custom resource definition, and waits until it is served."""
+        self.apply(definition)
+        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", definition)
+
+    def get(self, *arguments: str) -> Any:
+        """`kubectl get … -o json`, read."""
+        return json.loads(self.kubectl("get", *arguments, "-o", "json"))
+
+    def start(self) -> None:
+        """Starts it on its port, and waits until it is ready."""
+        self._server = Server([self.programs.apiserver, *self.arguments, "--secure-port", str(self.port)], self.log)
+        self._server.wait_until(self._ready, READY_WITHIN)
+
+    def stop(self) -> None:
+        """Kills it: connections are refused from now on."""
+        if self._server is not None:
+            self._server.stop()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def hang(self) -> None:
+        """Lets it take connections and answer nothing, until `resume`."""
+        assert self._server is not None
+        self._server.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._server is not None
+        self._server.signal(signal.SIGCONT)
+
+    def _ready(self) -> bool:
+        return self.ca.exists() and all(self._answers(path) for path in ("/readyz", "/api/v1/namespaces/default"))
+
+    def _answers(self, path: str) -> bool:
+        try:
+            context = ssl.create_default_context(cafile=str(self.ca))
+            opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
+            request = Request(self.url + path, headers={"Authorization": f"Bearer {_ADMIN}"})
+            with opener.open(request, timeout=5):
+                return True
+        except (URLError, OSError, ssl.SSLError):
+            return False
+
+
+@contextmanager
+def kubernetes(programs: Programs, *, more: Sequence[str] = ()) -> Iterator[Kubernetes]:
+    """Runs one, ready, with nothing kept afterwards. `more` are arguments of kube-apiserver.
+
+    No controller manager makes service accounts or their tokens: admission asks for none unless `more` says so.
+    """
+    with tempfile.TemporaryDirectory(prefix="sew-kubernetes-") as name, ExitStack() as stack:
+        folder = Path(name)
+        etcd, command = _etcd(programs.etcd, folder)
+        stack.enter_context(Server(command, folder / "etcd.log"))
+        server = Kubernetes(programs, folder, [*_arguments(folder, etcd), *(more or _NO_CONTROLLERS)])
+        stack.callback(server.stop)
+        server.start()
+        yield server
+
+
+_NO_CONTROLLERS = ("--disable-admission-plugins", "ServiceAccount")
+
+
+def _etcd(binary: Path, folder: Path) -> tuple[str, list[str | Path]]:
+    url, peers = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    urls = ("--listen-client-urls", url, "--advertise-client-urls", url, "--listen-peer-urls", peers)
+    joined = ("--initial-advertise-peer-urls", peers, "--initial-cluster", f"default={peers}")
+    return url, [binary, "--data-dir", folder / "etcd", *urls, *joined, "--unsafe-no-fsync"]
+
+
+def _arguments(folder: Path, etcd: str) -> list[str]:
+    key, tokens = folder / "service-accounts.key", folder / "tokens.csv"
+    openssl = program("openssl", "openssl")
+    subprocess.run([openssl, "ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", key], check=True)
+    tokens.write_text(f'{_ADMIN},admin,1,"system:masters"\n')
+    options = {
+        "etcd-servers": etcd,
+        "bind-address": "127.0.0.1",
+        "advertise-address": "127.0.0.1",
+        "endpoint-reconciler-type": "none",
+        "cert-dir": folder / "certificates",
+        "service-account-key-file": key,
+        "service-account-signing-key-file": key,
+        "service-account-issuer": "https://kubernetes.default.svc",
+        "service-cluster-ip-range": "10.0.0.0/24",
+        "authorization-mode": "RBAC",
+        "token-auth-file": tokens,
+        "allow-privileged": "true",
+    }
+    return [f"--{name}={value}" for name, value in options.items()]
+
+
+def _kubeconfig(url: str, ca: Path, name: str, token: str, namespace: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "tests", "cluster": {"server": url, "certificate-authority": str(ca)}}],
+        "users": [{"name": name, "user": {"token": token}}],
+        "contexts": [{"name": name, "context": {"cluster": "tests", "user": name, "namespace": namespace}}],
+        "current-context": name,
+    }
