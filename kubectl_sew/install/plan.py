@@ -1,0 +1,62 @@
+"""What one installation is: all that its options and its cluster decide."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+NAME = "sew-agent"
+"""Of every object that is installed, and of the agent's container."""
+NAMESPACE = "sew-system"
+SECRETS_NAMESPACE = "tigera-intrusion-detection"
+
+API_GROUP = "projectcalico.org"
+FALLBACK_API_GROUP = "crd.projectcalico.org"
+"""Where open-source Calico's aggregated API server serves the group above, and hides every definition of it."""
+
+USER = 65532
+"""User and group of the agent in its image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A running Deployment, in whose pod the agent is a sidecar. `fs_group` is its pod's own, None for none."""
+
+    name: str
+    namespace: str
+    service_account: str
+    fs_group: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A Secret for Elasticsearch in the agent's namespace, and which of its keys are used."""
+
+    secret: str
+    keys: tuple[str, ...]
+
+
+CREDENTIAL_VARIABLES: Mapping[str, str] = {
+    "api-key": "SEW_ELASTICSEARCH_API_KEY_FILE",
+    "username": "SEW_ELASTICSEARCH_USERNAME_FILE",
+    "password": "SEW_ELASTICSEARCH_PASSWORD_FILE",
+    "token": "SEW_ELASTICSEARCH_TOKEN_FILE",
+    "ca.crt": "SEW_ELASTICSEARCH_CA_FILE",
+    "tls.crt": "SEW_ELASTICSEARCH_CLIENT_CERT_FILE",
+    "tls.key": "SEW_ELASTICSEARCH_CLIENT_KEY_FILE",
+}
+"""Key of the Secret -> the agent's setting that names its file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An empty `image` and `claim` are those of the manifests; `crd_group` is None where the API is served already."""
+
+    namespace: str = NAMESPACE
+    secrets_namespace: str = SECRETS_NAMESPACE
+    create_secrets_namespace: bool = False
+    crd_group: str | None = API_GROUP
+    image: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the agent beside those of the manifests, e.g. SEW_ELASTICSEARCH."""
+    credentials: Credentials | None = None
+    claim: str = ""
+    host: Host | None = None

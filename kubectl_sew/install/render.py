@@ -1,0 +1,104 @@
+"""The objects of an installation, in the order in which they can be applied. Pure."""
+
+from collections.abc import Iterable
+
+from kubectl_sew.install.manifests import Document, documents, resources
+from kubectl_sew.install.plan import (
+    CREDENTIAL_VARIABLES,
+    FALLBACK_API_GROUP,
+    NAME,
+    NAMESPACE,
+    SECRETS_NAMESPACE,
+    USER,
+    Host,
+    Plan,
+)
+
+_CREDENTIALS = "/etc/sew/credentials"
+_FIRST = ("Namespace", "CustomResourceDefinition")
+
+
+def render(plan: Plan) -> list[Document]:
+    """All that is to be applied; where the agent is a sidecar, with what it adds to its Deployment as the last."""
+    found = resources("overlays/sidecar" if plan.host else "overlays/standalone")
+    objects = [_adapted(each, plan) for each in found if not _left_out(each, plan)]
+    if plan.create_secrets_namespace and plan.secrets_namespace not in _names(objects, "Namespace"):
+        objects.append(_namespace(plan.secrets_namespace))
+    if plan.host:
+        objects.append(sidecar(plan, plan.host))
+    return sorted(objects, key=lambda each: each["kind"] not in _FIRST)
+
+
+def sidecar(plan: Plan, host: Host) -> Document:
+    """A Deployment with the fields that are ours, and no others: for a server-side apply upon the running one."""
+    (deployment,) = documents("overlays/sidecar/agent.yaml")
+    deployment["metadata"] = {"name": host.name, "namespace": host.namespace}
+    pod = deployment["spec"]["template"]["spec"]
+    _configure(pod, pod["initContainers"][0], plan)
+    if plan.claim and host.fs_group in (None, USER):
+        pod["securityContext"] = {"fsGroup": USER}
+    return deployment
+
+
+def _left_out(each: Document, plan: Plan) -> bool:
+    if each["kind"] == "CustomResourceDefinition":
+        return not plan.crd_group
+    return each["kind"] == "PersistentVolumeClaim" and bool(plan.claim)
+
+
+def _adapted(each: Document, plan: Plan) -> Document:
+    kind, metadata = each["kind"], each["metadata"]
+    namespaces = {NAMESPACE: plan.namespace, SECRETS_NAMESPACE: plan.secrets_namespace}
+    if "namespace" in metadata:
+        metadata["namespace"] = namespaces[metadata["namespace"]]
+    if kind == "Namespace":
+        metadata["name"] = namespaces[metadata["name"]]
+    for subject in each.get("subjects", ()):
+        subject["name"] = plan.host.service_account if plan.host else NAME
+        subject["namespace"] = plan.host.namespace if plan.host else plan.namespace
+    if kind == "CustomResourceDefinition" and plan.crd_group == FALLBACK_API_GROUP:
+        _serve_fallback(each)
+    if kind == "Deployment":
+        pod = each["spec"]["template"]["spec"]
+        _configure(pod, pod["containers"][0], plan)
+    return each
+
+
+def _serve_fallback(definition: Document) -> None:
+    names = definition["spec"]["names"]
+    definition["metadata"]["name"] = f"{names['plural']}.{FALLBACK_API_GROUP}"
+    definition["spec"]["group"] = FALLBACK_API_GROUP
+    definition["spec"]["versions"][0]["name"] = "v1"
+
+
+def _names(objects: Iterable[Document], kind: str) -> list[str]:
+    return [each["metadata"]["name"] for each in objects if each["kind"] == kind]
+
+
+def _namespace(name: str) -> Document:
+    (namespace,) = documents("overlays/standalone/namespace.yaml")
+    namespace["metadata"]["name"] = name
+    return namespace
+
+
+def _configure(pod: Document, container: Document, plan: Plan) -> None:
+    """The agent's container and its volumes, the same alone and as a sidecar."""
+    if plan.image:
+        container["image"] = plan.image
+    if plan.claim:
+        state = next(each for each in pod["volumes"] if each["name"] == "sew-state")
+        state.pop("emptyDir", None)
+        state["persistentVolumeClaim"] = {"claimName": plan.claim}
+    container["env"] += [{"name": name, "value": value} for name, value in _settings(plan)]
+    if plan.credentials:
+        pod["volumes"].append({"name": "sew-credentials", "secret": {"secretName": plan.credentials.secret}})
+        container["volumeMounts"].append({"name": "sew-credentials", "mountPath": _CREDENTIALS, "readOnly": True})
+
+
+def _settings(plan: Plan) -> Iterable[tuple[str, str]]:
+    yield from plan.settings.items()
+    if plan.secrets_namespace != SECRETS_NAMESPACE:
+        yield "SEW_SECRETS_NAMESPACE", plan.secrets_namespace
+    if plan.credentials:
+        for key in plan.credentials.keys:
+            yield CREDENTIAL_VARIABLES[key], f"{_CREDENTIALS}/{key}"
