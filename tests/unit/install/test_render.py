@@ -1,0 +1,197 @@
+"""What `kubectl sew install` renders."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kubectl_sew import __version__
+from kubectl_sew.install import Credentials, Host, Plan, render
+
+MANIFESTS = Path(__file__).parents[3] / "manifests"
+HOST = Host("shop", "shops", "keeper")
+PLANS = {
+    "alone": Plan(),
+    "alone, all of it": Plan("a", "b", create_secrets_namespace=True, credentials=Credentials("es", ("api-key",))),
+    "sidecar": Plan(host=HOST),
+    "sidecar, all of it": Plan("a", "b", create_secrets_namespace=True, claim="c", host=HOST),
+}
+plans = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+
+
+def named(plan: Plan, kind: str, name: str = "") -> Any:
+    (found,) = [each for each in render(plan) if each["kind"] == kind and name in ("", each["metadata"]["name"])]
+    return found
+
+
+def pod_of(plan: Plan) -> Any:
+    return named(plan, "Deployment")["spec"]["template"]["spec"]
+
+
+def agent_of(plan: Plan) -> Any:
+    pod = pod_of(plan)
+    (agent,) = [each for key in ("containers", "initContainers") for each in pod.get(key, ())]
+    return agent
+
+
+def variables(plan: Plan) -> dict[str, str]:
+    return {each["name"]: each.get("value", "") for each in agent_of(plan)["env"]}
+
+
+def files() -> Iterator[Any]:
+    for path in MANIFESTS.glob("*/**/*.yaml"):
+        yield from yaml.safe_load_all(path.read_text())
+
+
+@plans
+def test_nothing_is_rendered_twice(plan: Plan) -> None:
+    identities = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in render(plan)]
+    assert len(set(identities)) == len(identities)
+
+
+@plans
+def test_whatever_is_ours_carries_the_standard_labels_and_the_version(plan: Plan) -> None:
+    for each in render(plan):
+        if each["metadata"]["name"] != HOST.name:
+            labels = {key.partition("/")[2]: value for key, value in each["metadata"]["labels"].items()}
+            assert labels.pop("component")
+            assert labels == {"name": "sew-agent", "part-of": "kubectl-sew", "version": __version__}
+
+
+def test_the_image_is_of_this_version() -> None:
+    assert {agent_of(plan)["image"] for plan in PLANS.values()} == {f"sew-agent:{__version__}"}
+
+
+def test_the_agent_is_the_same_container_alone_and_as_a_sidecar_but_for_its_part_in_the_pod() -> None:
+    alone, sidecar = agent_of(Plan()), agent_of(Plan(host=HOST))
+    assert sidecar.pop("restartPolicy") == "Always"
+    assert alone.pop("readinessProbe")["httpGet"]["path"] == "/readyz"
+    assert [each["name"] for each in sidecar.pop("volumeMounts")] == ["sew-state", "sew-token"]
+    assert [each["name"] for each in alone.pop("volumeMounts")] == ["sew-state"]
+    assert alone == sidecar
+
+
+def test_a_sidecar_is_no_part_of_the_readiness_of_its_pod() -> None:
+    agent = agent_of(Plan(host=HOST))
+    assert {key for key in agent if key.endswith("Probe")} == {"startupProbe", "livenessProbe"}
+
+
+def test_a_sidecar_adds_to_its_deployment_and_sets_nothing_of_its_own() -> None:
+    deployment = named(Plan(host=HOST), "Deployment")
+    assert deployment["metadata"] == {"name": "shop", "namespace": "shops"}
+    assert set(deployment["spec"]) == {"template"}
+    assert set(deployment["spec"]["template"]) == {"spec"}
+    assert set(deployment["spec"]["template"]["spec"]) == {"initContainers", "volumes"}
+
+
+def test_nothing_of_a_sidecar_selects_pods() -> None:
+    kinds = {each["kind"] for each in render(Plan(host=HOST))}
+    assert kinds.isdisjoint({"Service", "NetworkPolicy", "PodDisruptionBudget"})
+
+
+def test_the_bindings_name_the_service_account_that_the_agent_acts_as() -> None:
+    for plan, account in (
+        (Plan(), ("sew-agent", "sew-system")),
+        (Plan("other"), ("sew-agent", "other")),
+        (Plan(host=HOST), ("keeper", "shops")),
+    ):
+        for kind in ("ClusterRoleBinding", "RoleBinding"):
+            (subject,) = named(plan, kind)["subjects"]
+            assert (subject["name"], subject["namespace"]) == account
+
+
+def test_a_service_account_of_ours_comes_only_with_an_agent_alone() -> None:
+    assert named(Plan(), "ServiceAccount")["metadata"]["name"] == pod_of(Plan())["serviceAccountName"]
+    assert "ServiceAccount" not in {each["kind"] for each in render(Plan(host=HOST))}
+
+
+def test_the_rights_on_secrets_are_given_in_their_namespace_alone() -> None:
+    plan = Plan(secrets_namespace="vault")
+    assert named(plan, "Role")["metadata"]["namespace"] == "vault"
+    assert named(plan, "RoleBinding")["metadata"]["namespace"] == "vault"
+    granted = {resource for rule in named(plan, "ClusterRole")["rules"] for resource in rule["resources"]}
+    assert granted.isdisjoint({"secrets", "configmaps", "leases"})
+    assert variables(plan)["SEW_SECRETS_NAMESPACE"] == "vault"
+
+
+def test_the_namespace_of_the_secrets_is_created_only_where_that_is_asked() -> None:
+    for plan, namespaces in (
+        (Plan(), ["sew-system"]),
+        (Plan(create_secrets_namespace=True), ["sew-system", "tigera-intrusion-detection"]),
+        (Plan("one", "one", create_secrets_namespace=True), ["one"]),
+        (Plan(host=HOST), []),
+        (Plan(host=HOST, create_secrets_namespace=True), ["tigera-intrusion-detection"]),
+    ):
+        found = [each["metadata"]["name"] for each in render(plan) if each["kind"] == "Namespace"]
+        assert found == namespaces
+
+
+def test_namespaces_and_the_definition_come_before_what_needs_them() -> None:
+    kinds = [each["kind"] for each in render(Plan(create_secrets_namespace=True))]
+    assert kinds[:3] == ["CustomResourceDefinition", "Namespace", "Namespace"]
+
+
+def test_beside_an_aggregated_api_server_the_definition_is_of_the_other_group() -> None:
+    definition = named(Plan(crd_group="crd.projectcalico.org"), "CustomResourceDefinition")
+    assert definition["metadata"]["name"] == "securityeventwebhooks.crd.projectcalico.org"
+    assert definition["spec"]["group"] == "crd.projectcalico.org"
+    assert [each["name"] for each in definition["spec"]["versions"]] == ["v1"]
+
+
+def test_where_the_api_is_served_already_there_is_no_definition() -> None:
+    kinds = [each["kind"] for each in render(Plan(crd_group=None))]
+    assert "CustomResourceDefinition" not in kinds
+    assert len(kinds) == len(render(Plan())) - 1
+
+
+@pytest.mark.parametrize("host", [None, HOST])
+def test_a_claim_that_is_named_holds_the_state(host: Host | None) -> None:
+    plan = Plan(claim="mine", host=host)
+    volumes = {each["name"]: each for each in pod_of(plan)["volumes"]}
+    assert volumes["sew-state"] == {"name": "sew-state", "persistentVolumeClaim": {"claimName": "mine"}}
+    assert "PersistentVolumeClaim" not in {each["kind"] for each in render(plan)}
+
+
+def test_the_group_that_owns_a_claim_is_set_only_where_the_host_has_none() -> None:
+    for before, after in ((None, {"fsGroup": 65532}), (65532, {"fsGroup": 65532}), (2000, None)):
+        host = Host("shop", "shops", "keeper", before)
+        assert pod_of(Plan(claim="mine", host=host)).get("securityContext") == after
+        assert "securityContext" not in pod_of(Plan(host=host))
+
+
+@pytest.mark.parametrize("host", [None, HOST])
+def test_credentials_are_mounted_and_each_file_is_named_to_the_agent(host: Host | None) -> None:
+    plan = Plan(credentials=Credentials("es", ("username", "password", "ca.crt")), host=host)
+    (volume,) = [each for each in pod_of(plan)["volumes"] if "secret" in each]
+    (mount,) = [each for each in agent_of(plan)["volumeMounts"] if each["name"] == volume["name"]]
+    assert volume["secret"] == {"secretName": "es"}
+    assert {name: value for name, value in variables(plan).items() if name.endswith("_FILE")} == {
+        "SEW_ELASTICSEARCH_USERNAME_FILE": f"{mount['mountPath']}/username",
+        "SEW_ELASTICSEARCH_PASSWORD_FILE": f"{mount['mountPath']}/password",
+        "SEW_ELASTICSEARCH_CA_FILE": f"{mount['mountPath']}/ca.crt",
+    }
+
+
+@pytest.mark.parametrize("host", [None, HOST])
+def test_settings_and_image_are_the_container_s(host: Host | None) -> None:
+    plan = Plan(image="registry/agent:9", settings={"SEW_ELASTICSEARCH": "https://es:9200"}, host=host)
+    assert agent_of(plan)["image"] == "registry/agent:9"
+    assert variables(plan)["SEW_ELASTICSEARCH"] == "https://es:9200"
+
+
+@plans
+def test_a_namespace_that_enforces_pod_security_restricted_takes_the_agent(plan: Plan) -> None:
+    security = agent_of(plan)["securityContext"]
+    assert security["runAsNonRoot"]
+    assert security["readOnlyRootFilesystem"]
+    assert security["allowPrivilegeEscalation"] is False
+    assert security["capabilities"] == {"drop": ["ALL"]}
+    assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def test_every_manifest_is_of_one_version() -> None:
+    key = "app.kubernetes.io/version"
+    found = {each["metadata"]["labels"][key] for each in files() if "labels" in each.get("metadata", {})}
+    assert found == {__version__}
