@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from agent.sources.base import Batch, SourceError, Subscription
-from agent.sources.lines import LONGEST_LINE, BadLineError, Numbering, parse_line
+from agent.sources.lines import Numbering
 from agent.sources.page import Identities, Line, Matchers, Page, read_event
 from agent.sources.rotation import Files, Opened, Place, after
+from kubectl_sew.ndjson import LONGEST_LINE, BadLineError, parse_line
 from kubectl_sew.query import FieldSet
 
 _CHUNK = 2**20

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from agent.sources.base import Arrival, Note, Subscription
-from agent.sources.lines import LONGEST_LINE, BadLineError, Numbering, digest_of, own_id, parse_line
+from agent.sources.lines import Numbering, digest_of, own_id
 from kubectl_sew.event import Event
+from kubectl_sew.ndjson import LONGEST_LINE, BadLineError, parse_line
 from kubectl_sew.query import FieldSet, Node, compile_matcher
 
 SCAN_BYTES = 16 * 2**20

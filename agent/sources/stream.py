@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Sequence
 
 from agent.sources.base import Batch, SourceError, Subscription
-from agent.sources.lines import LONGEST_LINE, Numbering
+from agent.sources.lines import Numbering
 from agent.sources.page import SCAN_BYTES, Identities, Line, Matchers, Page
+from kubectl_sew.ndjson import LONGEST_LINE
 from kubectl_sew.query import FieldSet
 
 _CHUNK = 2**16
