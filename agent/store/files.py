@@ -4,7 +4,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -107,22 +107,43 @@ def open_database(folder: Path, *, create: bool) -> sqlite3.Connection:
     path, mark = folder / DATABASE, folder / MARK
     with explained(path):
         _check_presence(path, mark, create=create)
-        connection = sqlite3.connect(
-            path, isolation_level=None, check_same_thread=False, timeout=10, cached_statements=64
-        )
+        if create:
+            _prepare(path)
+            mark.touch()
+        connection = _connect(path)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA wal_autocheckpoint = 8000")  # pages: a checkpoint waits for the disk
-            if create:
-                _check_whole(connection, path)
-                _migrate(connection, path)
-                mark.touch()
             _check_version(connection, path)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10, cached_statements=64)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 8000")  # pages: a checkpoint waits for the disk
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(path: Path) -> None:
+    """Check it and bring it up to date, over a connection of its own.
+
+    The file is read only while this process has no connection to it: closing it would drop SQLite's locks, and a
+    command that ends beside the agent would then take the write-ahead log away from under it
+    (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    """
+    with closing(_connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    _check_length(path)
+    with closing(_connect(path)) as connection:
+        _check_pages(connection, path)
+        _migrate(connection, path)
 
 
 def _check_presence(path: Path, mark: Path, *, create: bool) -> None:
@@ -133,19 +154,22 @@ def _check_presence(path: Path, mark: Path, *, create: bool) -> None:
         raise StoreError(f"there is no store in {path.parent}: name the --state folder of an agent")
 
 
-def _check_whole(connection: sqlite3.Connection, path: Path) -> None:
-    """The size that the file's own header tells (https://www.sqlite.org/fileformat.html), and small ones through and
-    through: at start-up a large one would take minutes, and its damage is found where it is read."""
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+def _check_length(path: Path) -> None:
+    """Against what the file's own header tells (https://www.sqlite.org/fileformat.html)."""
     with path.open("rb") as file:
         header = file.read(_HEADER)
-    size = path.stat().st_size
-    page_size = int.from_bytes(header[16:18]) or 65536
+    page_size = int.from_bytes(header[16:18])
     pages = int.from_bytes(header[28:32])
-    if size and size < pages * (65536 if page_size == 1 else page_size):
+    if path.stat().st_size < pages * (65536 if page_size == 1 else page_size):
         raise damaged(path, "it is cut short")
-    if size <= _CHECKED_WHOLE and (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-        raise damaged(path, str(found).splitlines()[0])
+
+
+def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
+    """Small ones through and through; a large one would take minutes, and its damage is found where it is read."""
+    if path.stat().st_size <= _CHECKED_WHOLE:
+        found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+        if found != "ok":
+            raise damaged(path, found.splitlines()[0])
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -94,6 +95,24 @@ def test_commands_work_beside_the_agent(folder: Path) -> None:
     assert beside.waiting() == {"hook": 100}
     beside.close()
     store.close()
+
+
+def test_a_command_that_ends_beside_the_agent_takes_nothing_of_what_it_writes_later(folder: Path) -> None:
+    store = open_store(folder)
+    store.take_in(Intake(owed(101).owed, {}, NOW))
+    assert _waiting_seen_by_another_process(folder) == "101"
+    store.take_in(Intake(owed(102).owed, {}, NOW))
+    assert _waiting_seen_by_another_process(folder) == "102"
+    store.close()
+
+
+def _waiting_seen_by_another_process(folder: Path) -> str:
+    code = (
+        "import pathlib, sys; from agent.store.sqlite import open_store\n"
+        "store = open_store(pathlib.Path(sys.argv[1]), exclusive=False); print(store.waiting()['hook']); store.close()"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
+    return ran.stdout.strip()
 
 
 def test_commands_need_a_store(tmp_path: Path) -> None:
