@@ -5,23 +5,30 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 
 from agent.assembly import Agent, assemble
 from agent.log import Log
+from agent.metrics import PollFailure
 from agent.once import TIMED_OUT, to_probe, unfinished, verdict
+from agent.poller import Polled
 from agent.report import Report, ReportFile, Told
 from agent.settings import Settings
 from agent.sources.base import SourceError
-from agent.store.base import StoreError
+from agent.store.base import StoreError, StoreFullError
+from kubectl_sew.errors import SewError
 from kubectl_sew.resource import HealthyReason, State
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at the webhooks, when there is nothing to read."""
 ONCE_EVERY = 0.02
 _FAILED_PAUSE = 1.0
+_STALLED_AFTER = 60.0
+"""Seconds without a turn after which a loop is told to stand still; a worker's requests come on top."""
+_REQUESTS = 10
+"""Requests that one attempt takes at most: one for each peer, or a look-up before it."""
 _FORGET_EVERY = 60.0
 
 
@@ -51,6 +58,12 @@ def _stop_on_signals(stop: threading.Event) -> None:
     signal.signal(signal.SIGINT, asked)
 
 
+def _kind(error: SewError) -> PollFailure:
+    if isinstance(error, StoreFullError):
+        return PollFailure.STORE_FULL
+    return PollFailure.STORE if isinstance(error, StoreError) else PollFailure.SOURCE
+
+
 class Loop:
     """All that happens in the main thread."""
 
@@ -59,11 +72,15 @@ class Loop:
         self._stop = stop
         self._done = False
         """The source has nothing more to read now."""
-        self._source_error = ""
+        self._source_error = self._store_error = ""
         self._next_poll = 0.0
         self._next_forget = 0.0
         self._report = ReportFile(agent.state)
         self._dead_before = {each.webhook: each.dead for each in agent.store.books()}
+        self._heartbeat = agent.health.heartbeat("main", _STALLED_AFTER)
+        agent.health.probe("webhooks", self._webhooks_error)
+        agent.health.probe("events", lambda: self._source_error)
+        agent.health.probe("store", lambda: self._store_error)
 
     def run(self) -> int:
         """Until `stop` is set, or with `once` until everything has ended or its time is over."""
@@ -71,7 +88,7 @@ class Loop:
         ends = time.monotonic() + (settings.timeout if settings.once and settings.timeout else float("inf"))
         if settings.once:
             self._agent.store.settle((), to_probe(self._agent.store.lanes()))
-        self._agent.scheduler.start(settings.workers)
+        self._agent.scheduler.start([self._worker(number) for number in range(settings.workers)])
         while not self._stop.is_set():
             pause = self._turn(time.time())
             if settings.once and self._finished():
@@ -91,13 +108,15 @@ class Loop:
 
     def _turn(self, now: float) -> float:
         """One look at everything; the seconds until the next."""
+        self._heartbeat.beat()
         try:
             self._agent.director.step(now)
             more = self._poll(now)
             self._forget(now)
         except StoreError as error:
-            self._agent.log.error("store_failed", message=str(error))  # noqa: TRY400 - our own log, which has no tracebacks
+            self._store_failed(error)
             return _FAILED_PAUSE
+        self._store_error = ""
         self._report.write(self._told(now))
         return 0.0 if more else min(LOOK_EVERY, max(self._next_poll - now, 0.0))
 
@@ -106,11 +125,11 @@ class Loop:
         if now < self._next_poll:
             return False
         try:
-            polled = self._agent.poller.poll(now)
+            polled = self._polled(now)
         except SourceError as error:
             if self._agent.settings.once:
                 raise
-            self._failed(str(error), now)
+            self._source_failed(str(error), now)
             return False
         self._source_error = ""
         self._done = polled.done
@@ -118,11 +137,35 @@ class Loop:
             self._next_poll = now + self._agent.settings.poll_interval
         return polled.more
 
-    def _failed(self, error: str, now: float) -> None:
+    def _polled(self, now: float) -> Polled:
+        """A poll, counted."""
+        started, failure = time.monotonic(), None
+        try:
+            return self._agent.poller.poll(now)
+        except (SourceError, StoreError) as error:
+            failure = _kind(error)
+            raise
+        finally:
+            self._agent.metrics.polled(time.monotonic() - started, failure)
+
+    def _source_failed(self, error: str, now: float) -> None:
         if error != self._source_error:
             self._agent.log.error("source_failed", message=f"{error}; it is tried again")
         self._source_error = error
         self._next_poll = now + max(self._agent.settings.poll_interval, _FAILED_PAUSE)
+
+    def _store_failed(self, error: StoreError) -> None:
+        if str(error) != self._store_error:
+            self._agent.log.error("store_failed", message=f"{error}; it is tried again")
+        self._store_error = str(error)
+
+    def _webhooks_error(self) -> str:
+        snapshot = self._agent.director.snapshot
+        return "" if snapshot and snapshot.complete else "they cannot be read: see the log"
+
+    def _worker(self, number: int) -> Callable[[], None]:
+        limit = _STALLED_AFTER + _REQUESTS * self._agent.settings.request_timeout
+        return self._agent.health.heartbeat(f"worker-{number}", limit).beat
 
     def _forget(self, now: float) -> None:
         if now >= self._next_forget and not self._agent.store.forget(now):

@@ -1,6 +1,7 @@
 """Builds the agent's parts from its settings, and says what is missing."""
 
 import os
+import random
 import time
 import uuid
 from collections.abc import Mapping
@@ -18,9 +19,12 @@ from agent.delivery.proxy import read_proxy
 from agent.delivery.retry import Policy
 from agent.delivery.scheduler import Scheduler
 from agent.director import Director, Parts
+from agent.health import Health, HealthServer
 from agent.log import Log
+from agent.metrics import Metrics
 from agent.observing import Delivering, Reading
 from agent.poller import Poller
+from agent.scrape import scrape
 from agent.settings import Settings, SettingsError
 from agent.sources.base import EventSource
 from agent.sources.ndjson import NdjsonFile
@@ -54,6 +58,8 @@ class Agent:
     scheduler: Scheduler
     trials: Trials
     director: Director
+    health: Health
+    metrics: Metrics
 
 
 class Routes:
@@ -84,9 +90,11 @@ def assemble(settings: Settings, log: Log, stack: ExitStack) -> Agent:
     fields = _FIELDS[settings.fields]
     store = _store(settings, stack)
     send = _send(settings, stack)
-    scheduler = _scheduler(settings, store, send, Delivering(log))
+    health, metrics = Health(), Metrics()
+    _serve(settings, store, health, metrics, log, stack)
+    scheduler = _scheduler(settings, store, send, Delivering(log, metrics))
     source = _source(settings, fields, log, stack)
-    reading = Reading(log, time.time, scheduler.look)
+    reading = Reading(log, metrics, time.time, scheduler.look)
     poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
     trials = Trials(_tried(send), time.time)
     parts = Parts(
@@ -101,7 +109,8 @@ def assemble(settings: Settings, log: Log, stack: ExitStack) -> Agent:
     director = Director(
         parts, forget_after=settings.forget_after, changed=lambda judged: reading.serve(judged.accepted)
     )
-    return Agent(settings, _given(settings.state), log, store, reading, poller, scheduler, trials, director)
+    state = _given(settings.state)
+    return Agent(settings, state, log, store, reading, poller, scheduler, trials, director, health, metrics)
 
 
 def _check(settings: Settings) -> None:
@@ -128,9 +137,17 @@ def _send(settings: Settings, stack: ExitStack) -> Send:
 
 
 def _scheduler(settings: Settings, store: Store, send: Send, observer: Delivering) -> Scheduler:
-    policy = Policy(settings.retry_initial, settings.retry_max, settings.retry_horizon)
+    policy = Policy(settings.retry_initial, settings.retry_max, settings.retry_horizon, random.random)
     lanes = Lanes(store, settings.rates, settings.workers)
     return Scheduler(store, lanes, send, policy, observer, time.time)
+
+
+def _serve(settings: Settings, store: Store, health: Health, metrics: Metrics, log: Log, stack: ExitStack) -> None:
+    if settings.listen is None:
+        return
+    server = HealthServer(settings.listen, health, lambda: scrape(store.books(), store.lanes(), metrics, time.time()))
+    stack.callback(server.close)
+    log.info("listening", address=server.address)
 
 
 def _source(settings: Settings, fields: FieldSet, log: Log, stack: ExitStack) -> EventSource:

@@ -7,7 +7,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-_URL = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*)://([^\s/?#\"'<>]*)[^\s\"'<>]*")
+_URL = re.compile(r"(?i)\b((?:[a-z][a-z0-9+.-]*:/|https?:)/)([^\s/?#\"'<>]*)[^\s\"'<>]*")
+"""A path's text has one slash where a URL has two."""
+_NOT_OF_A_LINE = re.compile("[\x7f-\x9f\u2028\u2029]")
+"""What JSON may hold as it is, and terminals and readers of lines take for more than text."""
 _LONGEST = 2_000
 
 
@@ -39,13 +42,14 @@ class Log:
             **{name: _safe(value) for name, value in fields.items()},
         }
         with suppress(OSError):  # a log that nobody takes any more must not end the agent
-            self._stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+            line = json.dumps(record, ensure_ascii=False)
+            self._stream.write(_NOT_OF_A_LINE.sub(lambda match: f"\\u{ord(match[0]):04x}", line) + "\n")
             self._stream.flush()
 
 
 def redact(text: str) -> str:
     """Every URL cut down to scheme and host: its path, query and user may be secrets."""
-    return _URL.sub(lambda match: f"{match[1]}://{match[2].rpartition('@')[2]}", text)
+    return _URL.sub(lambda match: match[1] + match[2].rpartition("@")[2], text)
 
 
 def _safe(value: Any) -> Any:

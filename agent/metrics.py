@@ -23,7 +23,6 @@ class PollFailure(Enum):
     SOURCE = "source"
     STORE = "store"
     STORE_FULL = "store_full"
-    INTERNAL = "internal"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What is logged of reading and delivering, after it is in the store."""
+"""What is logged and counted of reading and delivering, after it is in the store."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -6,6 +6,7 @@ from agent.debugging import describe
 from agent.delivery.attempt import Route
 from agent.delivery.retry import Decision
 from agent.log import Log
+from agent.metrics import Metrics
 from agent.sources.base import Arrival, Note
 from agent.store.base import Delivery, State, StoreError, Taken
 from kubectl_sew.consumers.base import Outcome
@@ -16,8 +17,11 @@ from kubectl_sew.validation import Accepted
 class Reading:
     """Of the poller; `look` is told which webhooks have something new."""
 
-    def __init__(self, log: Log, clock: Callable[[], float], look: Callable[[Collection[str]], None]) -> None:
+    def __init__(
+        self, log: Log, metrics: Metrics, clock: Callable[[], float], look: Callable[[Collection[str]], None]
+    ) -> None:
         self._log = log
+        self._metrics = metrics
         self._clock = clock
         self._look = look
         self._debug: Mapping[str, Accepted] = {}
@@ -31,6 +35,7 @@ class Reading:
     def noted(self, notes: Sequence[Note]) -> None:
         self.bad_lines += len(notes)
         for note in notes:
+            self._metrics.noted(note.kind)
             self._log.warning(note.kind, message=note.text)
 
     def took(self, arrivals: Sequence[Arrival], taken: Taken) -> None:
@@ -57,13 +62,21 @@ class Reading:
 class Delivering:
     """Of the scheduler; called from the workers' threads."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, metrics: Metrics) -> None:
         self._log = log
+        self._metrics = metrics
 
     def ended(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
         """A line for what a person may act on; what was delivered is counted, not logged."""
-        if decision.settlement.state is State.DELIVERED:
-            return
+        consumer, settled = route.consumer.name, decision.settlement
+        self._metrics.attempted(route.webhook, consumer, outcome.verdict.value, outcome.reason.value, seconds)
+        if settled.state is State.DELIVERED:
+            read_at, time = delivery.read_at, delivery.event.time
+            self._metrics.delivered(consumer, now=settled.at, read_at=read_at, event_time=time)
+        else:
+            self._tell(route, delivery, outcome, decision, seconds)
+
+    def _tell(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
         told = {
             "webhook": route.webhook,
             "delivery": delivery.delivery_id,

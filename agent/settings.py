@@ -8,11 +8,13 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
+from kubectl_sew.consumers.text import line
 from kubectl_sew.errors import SewError
 
 Network = IPv4Network | IPv6Network
 
 PREFIX = "SEW_"
+_SHOWN = 200
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)")
 _RATE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)/(s|min|h)")
 _SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(B|KiB|MiB|GiB|TiB)?")
@@ -156,7 +158,9 @@ SETTINGS = (
     Setting("egress_deny", "", parse_networks, "addresses that may not be connected to"),
     Setting("slack_url_prefixes", "", _members, "what Slack URLs may begin with, instead of Slack's own hosts"),
     Setting("proxy", "", str, "HTTP proxy for all requests; NO_PROXY names hosts without", secret=True),
-    Setting("listen", "127.0.0.1:9280", parse_listen, "where metrics and health are served; `off` for none"),
+    Setting(
+        "listen", "127.0.0.1:9280", parse_listen, "where metrics and health are served; `off` for none, as with --once"
+    ),
 )
 """Every setting, in the order in which the documentation lists them."""
 
@@ -210,6 +214,8 @@ def from_environment(
     """
     given = flags or {}
     values = {each.name: _value(each, environment, given) for each in SETTINGS}
+    if values["once"] and "listen" not in given and not environment.get("SEW_LISTEN"):
+        values["listen"] = None
     settings = Settings(**values)
     _check(settings)
     return settings, _unknown(environment)
@@ -226,8 +232,8 @@ def _parsed(setting: Setting, text: str, place: str) -> Any:
     try:
         return setting.parse(text)
     except ValueError as error:
-        shown = "" if setting.secret else f" {text!r}"
-        raise SettingsError(f"{place}{shown}: {error}") from None
+        shown = "" if setting.secret else f" {line(text, _SHOWN)!r}"
+        raise SettingsError(f"{place}{shown}: {line(str(error), 3 * _SHOWN)}") from None
 
 
 def _check(settings: Settings) -> None:
@@ -236,11 +242,12 @@ def _check(settings: Settings) -> None:
 
 
 def _unknown(environment: Mapping[str, str]) -> Sequence[str]:
-    known = [each.variable for each in SETTINGS]
+    known = {each.variable for each in SETTINGS}
     ours = [name for name in sorted(environment) if name.startswith(PREFIX) and name not in known]
-    return [_warning(name, known) for name in ours if not _OF_A_SERVICE.search(name)]
+    return [_warning(name) for name in ours if not _OF_A_SERVICE.search(name)]
 
 
-def _warning(name: str, known: Sequence[str]) -> str:
-    close = get_close_matches(name, known, 1)
-    return f"{name} is no setting" + (f": did you mean {close[0]}?" if close else "; see docs/settings.md")
+def _warning(variable: str) -> str:
+    close = get_close_matches(variable.removeprefix(PREFIX).lower(), _BY_NAME, 1)
+    hint = f": did you mean {_BY_NAME[close[0]].variable}?" if close else "; see docs/settings.md"
+    return f"{variable} is no setting{hint}"

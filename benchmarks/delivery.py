@@ -6,11 +6,13 @@ The bare loop is urllib3 in one thread with keep-alive, the same bodies and the 
 """
 
 import json
+import random
 import resource
 import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -60,12 +62,12 @@ def ours(port: int, count: int) -> float:
         fill(store, "bench", count)
         sender = Sender(Guard(allow=(ip_network("127.0.0.0/8"),)), Resolver(), user_agent="benchmark")
         lanes = Lanes(store, dict.fromkeys(CONSUMERS, RATE), WORKERS)
-        scheduler = Scheduler(
-            store, lanes, lambda request: sender.send(request, deadline=10), Policy(2, 900, 259200), _Quiet(), time.time
-        )
+        policy = Policy(2, 900, 259200, random.random)
+        send = partial(sender.send, deadline=10)
+        scheduler = Scheduler(store, lanes, send, policy, _Quiet(), time.time)
         scheduler.serve({"bench": Route("bench", CONSUMERS["Generic"], {"url": f"http://127.0.0.1:{port}/events"})})
         started = time.perf_counter()
-        scheduler.start(WORKERS)
+        scheduler.start([int] * WORKERS)
         while store.waiting():
             time.sleep(0.01)
         seconds = time.perf_counter() - started

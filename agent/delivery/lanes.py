@@ -28,8 +28,6 @@ class Running:
     bucket: Bucket
     ahead: deque[Delivery] = field(default_factory=deque)
     in_flight: set[int] = field(default_factory=set)
-    proven: bool = False
-    """The receiver has taken something since it last failed."""
     empty: bool = False
     """Nothing was due in the store at the last look."""
     sleeps_until: float = 0.0
@@ -50,8 +48,8 @@ class Job:
 class Lanes:
     """All lanes, in turns.
 
-    A lane that is not proven has at most one worker, and all such together at most half of them: a receiver that hangs
-    holds up nobody. A proven one leaves a quarter of the workers to the others.
+    A lane that is not proven has at most one worker, all failing ones together at most half of them: a receiver that
+    hangs holds up nobody. Any other leaves a quarter of the workers to those that are proven.
     """
 
     def __init__(self, store: Store, rates: Mapping[str, float], workers: int) -> None:
@@ -110,7 +108,6 @@ class Lanes:
         running = job.running
         notable = lane != running.lane
         running.lane = lane
-        running.proven = not lane.failures
         if lane.failures or now - job.started < SLOW:
             running.window = max(running.window - 1, 1)
         if lane.failures:
@@ -135,15 +132,17 @@ class Lanes:
 
     def _admits(self, running: Running, now: float) -> bool:
         if not running.in_flight:
-            return running.proven or self._unproven() < max(self._workers // 2, 1)
-        if not running.proven or self._workers - len(self._flying) <= self._workers // 4:
+            return running.lane.proven or self._gives_a_chance(running)
+        if not running.lane.proven or self._workers - len(self._flying) <= self._workers // 4:
             return False
         if len(running.in_flight) >= running.window and now - running.started >= SLOW:
             running.window = len(running.in_flight) + 1
         return len(running.in_flight) < running.window
 
-    def _unproven(self) -> int:
-        return sum(1 for each in self._flying if not each.proven)
+    def _gives_a_chance(self, running: Running) -> bool:
+        if running.lane.failures:
+            return sum(1 for each in self._flying if each.lane.failures) < max(self._workers // 2, 1)
+        return sum(1 for each in self._flying if not each.lane.proven) < self._workers - self._workers // 4
 
     def _wait(self, running: Running, now: float) -> float:
         """Seconds until the lane's next delivery can go; 0.0 now, with a token taken."""

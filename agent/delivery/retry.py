@@ -15,11 +15,15 @@ _LARGEST_POWER = 32
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Seconds: the first pause, the longest pause, and how long one delivery is tried."""
+    """Seconds: the first pause, the longest pause, and how long one delivery is tried.
+
+    `chance` gives a number from 0 to 1: pauses are drawn from all of their range, so that a crowd spreads out.
+    """
 
     initial: float
     longest: float
     horizon: float
+    chance: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,37 +34,37 @@ class Decision:
     lane: Lane
 
 
-def decide(
-    outcome: Outcome, delivery: Delivery, lane: Lane, policy: Policy, *, now: float, chance: Callable[[], float]
-) -> Decision:
-    """`chance` gives a number from 0 to 1: pauses are drawn from all of their range, so that a crowd spreads out."""
+def decide(outcome: Outcome, delivery: Delivery, lane: Lane, policy: Policy, *, now: float) -> Decision:
+    """What one attempt's outcome changes."""
     if outcome.verdict is Verdict.DELIVERED:
         settlement = Settlement(delivery, State.DELIVERED, now, delivery.attempts + 1, receipt=outcome.receipt)
         return Decision(settlement, recovered(lane))
     if outcome.verdict is Verdict.REJECTED:
         return Decision(_dead(outcome, delivery, outcome.detail, now), recovered(lane))
+    held = _held(outcome, lane, policy, now)
     if outcome.verdict is not Verdict.PARKED and _overdue(delivery, policy, now):
         detail = f"given up after {policy.horizon / 3600:g} h: {outcome.detail}"
-        return Decision(_dead(outcome, delivery, detail, now), _held(outcome, lane, policy, now, chance))
-    return Decision(_waiting(outcome, delivery, policy, now, chance), _held(outcome, lane, policy, now, chance))
+        return Decision(_dead(outcome, delivery, detail, now), held)
+    return Decision(_waiting(outcome, delivery, held, policy, now), held)
 
 
 def recovered(lane: Lane) -> Lane:
     """The lane of a receiver that answers as it should."""
-    return Lane(lane.webhook, settings_digest=lane.settings_digest, endpoint_digest=lane.endpoint_digest)
+    return Lane(lane.webhook, proven=True, settings_digest=lane.settings_digest, endpoint_digest=lane.endpoint_digest)
 
 
 def changed(lane: Lane, settings_digest: str, endpoint_digest: str) -> Lane:
     """The lane after a webhook's settings may have changed: backoff and parking end, a wait only for a new endpoint."""
     if (lane.settings_digest, lane.endpoint_digest) == (settings_digest, endpoint_digest):
         return lane
-    stays = lane.waiting and lane.endpoint_digest == endpoint_digest
-    return replace(lane if stays else recovered(lane), settings_digest=settings_digest, endpoint_digest=endpoint_digest)
+    same_endpoint = lane.endpoint_digest == endpoint_digest
+    after = lane if lane.waiting and same_endpoint else Lane(lane.webhook, proven=lane.proven and same_endpoint)
+    return replace(after, settings_digest=settings_digest, endpoint_digest=endpoint_digest)
 
 
-def backoff(failures: int, policy: Policy, chance: float) -> float:
+def backoff(failures: int, policy: Policy) -> float:
     """Seconds to pause after so many failures in a row (from 1 on)."""
-    return chance * min(policy.longest, policy.initial * 2.0 ** min(failures - 1, _LARGEST_POWER))
+    return policy.chance() * min(policy.longest, policy.initial * 2.0 ** min(failures - 1, _LARGEST_POWER))
 
 
 def _overdue(delivery: Delivery, policy: Policy, now: float) -> bool:
@@ -71,9 +75,8 @@ def _dead(outcome: Outcome, delivery: Delivery, detail: str, now: float) -> Sett
     return Settlement(delivery, State.DEAD, now, delivery.attempts + 1, reason=outcome.reason.value, detail=detail)
 
 
-def _waiting(
-    outcome: Outcome, delivery: Delivery, policy: Policy, now: float, chance: Callable[[], float]
-) -> Settlement:
+def _waiting(outcome: Outcome, delivery: Delivery, held: Lane, policy: Policy, now: float) -> Settlement:
+    """One that steps aside comes after the lane's own pause, so that another one goes first."""
     attempts = delivery.attempts + 1
     aside = outcome.verdict is Verdict.RETRY and attempts >= TRIES_IN_FRONT
     return Settlement(
@@ -81,14 +84,14 @@ def _waiting(
         State.PENDING,
         now,
         attempts,
-        due=now + backoff(attempts, policy, chance()) if aside else now,
+        due=held.held_until + backoff(attempts, policy) if aside else now,
         reason=outcome.reason.value,
         detail=outcome.detail,
         in_doubt=outcome.verdict is Verdict.RETRY,
     )
 
 
-def _held(outcome: Outcome, lane: Lane, policy: Policy, now: float, chance: Callable[[], float]) -> Lane:
+def _held(outcome: Outcome, lane: Lane, policy: Policy, now: float) -> Lane:
     failures = lane.failures + 1
     parked, waiting = outcome.verdict is Verdict.PARKED, outcome.verdict is Verdict.WAIT
     if parked:
@@ -96,10 +99,11 @@ def _held(outcome: Outcome, lane: Lane, policy: Policy, now: float, chance: Call
     elif waiting:
         pause = outcome.retry_after or policy.initial
     else:
-        pause = backoff(failures, policy, chance())
+        pause = backoff(failures, policy)
     return replace(
         lane,
         failures=failures,
+        proven=False,
         parked=parked,
         waiting=waiting,
         held_until=max(now + pause, lane.held_until if lane.waiting else 0.0),

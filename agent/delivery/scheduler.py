@@ -1,9 +1,8 @@
 """Workers that deliver what is due. A worker's result is on disk before it takes anything else."""
 
-import random
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,6 +13,7 @@ from agent.store.base import Delivery, Lane, Settlement, Store, StoreError, Stor
 from kubectl_sew.consumers.base import Outcome
 
 _STORE_PAUSE = 1.0
+_IDLE_PAUSE = 10.0
 
 
 class Observer(Protocol):
@@ -77,10 +77,12 @@ class Scheduler:
             self._lanes.look(webhooks)
             self._changed.notify()
 
-    def start(self, workers: int) -> None:
-        """Begin to deliver."""
-        names = [f"worker-{number}" for number in range(workers)]
-        self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
+    def start(self, beats: Sequence[Callable[[], None]]) -> None:
+        """Begin to deliver, with one worker for each of `beats`: its sign of life, between deliveries and when idle."""
+        self._threads = [
+            threading.Thread(target=self._work, args=(beat,), name=f"worker-{number}", daemon=True)
+            for number, beat in enumerate(beats)
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -105,8 +107,9 @@ class Scheduler:
         self._deliver(found)
         return 0.0
 
-    def _work(self) -> None:
+    def _work(self, beat: Callable[[], None]) -> None:
         while not self._stopping:
+            beat()
             try:
                 pause = self.step()
             except StoreError as error:
@@ -121,7 +124,7 @@ class Scheduler:
             if self._stopping:
                 return
             if self._watched:
-                self._changed.wait()
+                self._changed.wait(_IDLE_PAUSE)
                 return
             self._watched = True
             self._changed.wait(pause)
@@ -143,7 +146,7 @@ class Scheduler:
         now = self._clock()
         with self._changed:
             lane = job.running.lane
-            decision = decide(outcome, job.delivery, lane, self._policy, now=now, chance=random.random)
+            decision = decide(outcome, job.delivery, lane, self._policy, now=now)
             notable = self._lanes.judge(job, decision.lane, now)
         if lane.parked and not decision.lane.parked:
             self._store.shift(lane.webhook, now - lane.since)

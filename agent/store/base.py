@@ -134,6 +134,8 @@ class Lane:
     """Of the spec and all resolved values: a change ends backoff and parking."""
     endpoint_digest: str = ""
     """Of URL and credentials: a change also ends a wait."""
+    proven: bool = False
+    """The receiver has taken something since it last failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
 from kubectl_sew.event import Event
 
 NOW = 1_800_000_000.0
-POLICY = Policy(initial=2.0, longest=900.0, horizon=72 * 3600.0)
+POLICY = Policy(initial=2.0, longest=900.0, horizon=72 * 3600.0, chance=lambda: 1.0)
 LANE = Lane("hook", settings_digest="s", endpoint_digest="e")
 RETRY = Outcome(Verdict.RETRY, FailureReason.SERVER_ERROR, "503")
 
@@ -20,8 +20,8 @@ def delivery(**more: object) -> Delivery:
     return replace(Delivery(1, "hook", "id", Event("", "a", {}), NOW - 5), **more)  # type: ignore[arg-type]
 
 
-def decided(outcome: Outcome, lane: Lane = LANE, chance: float = 1.0, **more: object):  # type: ignore[no-untyped-def]
-    return decide(outcome, delivery(**more), lane, POLICY, now=NOW, chance=lambda: chance)
+def decided(outcome: Outcome, lane: Lane = LANE, **more: object):  # type: ignore[no-untyped-def]
+    return decide(outcome, delivery(**more), lane, POLICY, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ def test_each_verdict_decides_the_delivery_and_how_long_its_lane_is_held(
 
 
 def test_the_pause_doubles_up_to_the_longest_and_is_drawn_from_its_whole_range() -> None:
-    assert [backoff(failures, POLICY, 1.0) for failures in (1, 2, 3, 4, 9, 10, 10_000)] == [2, 4, 8, 16, 512, 900, 900]
-    assert backoff(3, POLICY, 0.25) == 2
+    assert [backoff(failures, POLICY) for failures in (1, 2, 3, 4, 9, 10, 10_000)] == [2, 4, 8, 16, 512, 900, 900]
+    assert backoff(3, replace(POLICY, chance=lambda: 0.25)) == 2
 
 
 def test_the_lane_backs_off_not_each_event() -> None:
@@ -81,13 +81,14 @@ def test_an_unknown_outcome_is_in_doubt_and_a_plain_refusal_is_not() -> None:
 
 
 def test_success_clears_the_lane_and_keeps_its_digests() -> None:
-    assert decided(Outcome(Verdict.DELIVERED), replace(LANE, failures=4, parked=True, held_until=NOW + 9)).lane == LANE
+    troubled = replace(LANE, failures=4, parked=True, held_until=NOW + 9)
+    assert decided(Outcome(Verdict.DELIVERED), troubled).lane == replace(LANE, proven=True)
 
 
 def test_since_is_when_the_trouble_of_this_kind_began() -> None:
     first = decided(RETRY).lane
-    later = decide(RETRY, delivery(), first, POLICY, now=NOW + 50, chance=lambda: 1.0).lane
-    parked = decide(Outcome(Verdict.PARKED), delivery(), later, POLICY, now=NOW + 60, chance=lambda: 1.0).lane
+    later = decide(RETRY, delivery(), first, POLICY, now=NOW + 50).lane
+    parked = decide(Outcome(Verdict.PARKED), delivery(), later, POLICY, now=NOW + 60).lane
     assert (first.since, later.since, parked.since) == (NOW, NOW, NOW + 60)
 
 
