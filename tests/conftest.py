@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.servers.elasticsearch import V8, V9, elasticsearch_url
 from tests.servers.kubernetes import Kubernetes, find, kubernetes
 from tests.servers.required import required
 from tests.times import Times
@@ -27,6 +28,27 @@ def cluster() -> Iterator[Kubernetes]:
     """
     with required(), kubernetes(find()) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_8() -> Iterator[str]:
+    """The URL of an Elasticsearch 8.17 that all tests share: make indices of your own names in it."""
+    with required(), elasticsearch_url(V8) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_9() -> Iterator[str]:
+    """The URL of an Elasticsearch 9.0 that all tests share."""
+    with required(), elasticsearch_url(V9) as url:
+        yield url
+
+
+@pytest.fixture(params=["elasticsearch_8", "elasticsearch_9"])
+def each_elasticsearch(request: pytest.FixtureRequest) -> str:
+    """The URL of the one and of the other, for what must hold on both."""
+    url: str = request.getfixturevalue(request.param)
+    return url
 
 
 def pytest_configure(config: pytest.Config) -> None:

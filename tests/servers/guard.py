@@ -25,7 +25,8 @@ def main(log: str, *command: str) -> int:
 
 
 def _kill_when_alone(group: int) -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # not by sys.stdin: its lock, held here, would break the guard's own end
+        pass
     _kill(group)
 
 

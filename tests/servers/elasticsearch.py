@@ -1,0 +1,267 @@
+"""Real Elasticsearch nodes on loopback, from the jars of Maven Central: one node, or three that form a cluster.
+
+A node keeps its ports and data when it is killed and started again. There is no security in it, no scripts, and nothing
+at `/`. Free of pytest.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
+
+from tests.servers.building import UnavailableError, built, packages, run
+from tests.servers.running import Server, free_port
+from tests.waiting import eventually
+
+SOURCES = Path(__file__).parent / "elasticsearch-node"
+READY_WITHIN = 90.0
+VIRTUAL_MACHINES = Path("/usr/lib/jvm")
+_OPENER = build_opener(ProxyHandler({}))
+_LOG = """\
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{HH:mm:ss,SSS} %-5p %c{1.} %m%n
+rootLogger.level = info
+rootLogger.appenderRef.console.ref = console
+"""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version under test, and the first and last Java that runs it."""
+
+    number: str
+    first_java: int
+    last_java: int
+
+    @property
+    def major(self) -> str:
+        """Names the folder of our sources for it."""
+        return self.number.partition(".")[0]
+
+
+V8 = Version("8.17.0", 17, 23)
+V9 = Version("9.0.4", 21, 99)
+
+
+@dataclass
+class Node:
+    """A node: `url` answers once it is started. The context managers below start it and stop it."""
+
+    version: Version
+    name: str
+    folder: Path
+    heap: str
+    http_port: int = field(default_factory=free_port)
+    transport_port: int = field(default_factory=free_port)
+    settings: dict[str, str] = field(default_factory=dict)
+    _server: Server | None = None
+
+    @property
+    def url(self) -> str:
+        """Without a slash at its end."""
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def log(self) -> Path:
+        """All that the node has written, over all its starts."""
+        return self.folder / "log"
+
+    @property
+    def pid(self) -> int:
+        assert self._server is not None
+        return self._server.pid
+
+    def launch(self) -> None:
+        """Starts the process and returns at once."""
+        _configure(self)
+        self._server = Server(_command(self), self.log)
+
+    def wait(self) -> None:
+        """Until it answers and every index can be searched. Raises UnavailableError with the end of its log."""
+        assert self._server is not None
+        health = f"{self.url}/_cluster/health?wait_for_status=yellow&timeout=1s"
+        self._server.wait_until(lambda: _answers(health), READY_WITHIN)
+
+    def start(self) -> None:
+        """After a `kill` or `stop`: on the same ports, with the same data. Returns when it answers."""
+        self.launch()
+        self.wait()
+
+    def kill(self) -> None:
+        """As a lost machine: at once, nothing written any more. Nothing happens where it is not running."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+    def stop(self) -> None:
+        """As an orderly shutdown: everything is written first."""
+        assert self._server is not None
+        self._server.signal(signal.SIGTERM)
+        eventually(lambda: self._server is None or not self._server.running(), "the node ends", seconds=30)
+        self.kill()
+
+    def restart(self) -> None:
+        """Kills it and starts it again."""
+        self.kill()
+        self.start()
+
+
+@contextmanager
+def elasticsearch(version: Version, *, heap: str = "512m", settings: Mapping[str, str] | None = None) -> Iterator[Node]:
+    """One node with data of its own, gone afterwards; `settings` go into its configuration. Raises UnavailableError."""
+    build(version)
+    with _stopped_at_the_end(1, version, heap) as (node,):
+        node.settings = {"discovery.type": "single-node"} | dict(settings or {})
+        node.start()
+        yield node
+
+
+@contextmanager
+def elasticsearch_url(version: Version) -> Iterator[str]:
+    """`ELASTICSEARCH_URL` in the environment where its server has that major version, else one node of our own."""
+    given = os.environ.get("ELASTICSEARCH_URL", "").rstrip("/")
+    if given and _major(given) == version.major:
+        yield given
+    else:
+        with elasticsearch(version) as node:
+            yield node.url
+
+
+@contextmanager
+def cluster(version: Version, *, size: int = 3, heap: str = "400m") -> Iterator[list[Node]]:
+    """Nodes that form a cluster, any of which may be killed and started again. Raises UnavailableError."""
+    build(version)
+    with _stopped_at_the_end(size, version, heap) as nodes:
+        for node in nodes:
+            node.settings = {
+                "discovery.seed_hosts": ",".join(f"127.0.0.1:{each.transport_port}" for each in nodes),
+                "cluster.initial_master_nodes": ",".join(each.name for each in nodes),
+            }
+            node.launch()
+        for node in nodes:
+            node.wait()
+        yield nodes
+
+
+@contextmanager
+def _stopped_at_the_end(size: int, version: Version, heap: str) -> Iterator[list[Node]]:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, ExitStack() as stack:
+        nodes = [Node(version, f"node-{number}", Path(folder) / f"node-{number}", heap) for number in range(size)]
+        for node in nodes:
+            stack.callback(node.kill)
+        yield nodes
+
+
+def build(version: Version) -> Path:
+    """The folder with its jars (`lib`) and our classes (`classes`), built where it is not there yet."""
+    digest = hashlib.sha256()
+    for source in [SOURCES / "pom.xml", *sorted((SOURCES / version.major).glob("*.java"))]:
+        digest.update(source.read_bytes())
+    return built("elasticsearch", f"{version.number}-{digest.hexdigest()[:12]}", lambda folder: _build(version, folder))
+
+
+def java_home(version: Version) -> Path:
+    """`JAVA_HOME` where it suits that version, else the oldest Java of this machine that does."""
+    given = os.environ.get("JAVA_HOME")
+    found = [(_java_version(home), home) for home in VIRTUAL_MACHINES.glob("*") if (home / "bin" / "javac").exists()]
+    own = [(_java_version(Path(given)), Path(given))] if given else []
+    for number, home in own + sorted(found):
+        if version.first_java <= number <= version.last_java:
+            return home
+    raise UnavailableError(
+        f"Elasticsearch {version.number} needs a JDK of version {version.first_java} or newer"
+        f"{f', {version.last_java} at most' if version.last_java < 99 else ''}: set JAVA_HOME, or install one"
+    )
+
+
+def _java_version(home: Path) -> int:
+    release = home / "release"
+    found = re.search(r'JAVA_VERSION="(\d+)', release.read_text()) if release.exists() else None
+    return int(found[1]) if found else 0
+
+
+def _build(version: Version, folder: Path) -> None:
+    if shutil.which("mvn") is None:
+        packages("maven")
+    pom, lib, classes = SOURCES / "pom.xml", folder / "lib", folder / "classes"
+    home = _jdk(version)
+    goal = ("dependency:copy-dependencies", f"-DoutputDirectory={lib}", f"-Delasticsearch.version={version.number}")
+    run("mvn", "-q", "-B", "-f", pom, *goal, env={"JAVA_HOME": str(home)})
+    sources = sorted((SOURCES / version.major).glob("*.java"))
+    run(home / "bin" / "javac", "-d", classes, "-cp", f"{lib}/*", *sources)
+
+
+def _jdk(version: Version) -> Path:
+    try:
+        return java_home(version)
+    except UnavailableError:
+        if version.first_java > 17:
+            raise
+        packages("openjdk-17-jdk-headless")
+        return java_home(version)
+
+
+def _configure(node: Node) -> None:
+    config = node.folder / "config"
+    for each in (config, node.folder / "tmp"):
+        each.mkdir(parents=True, exist_ok=True)
+    (config / "log4j2.properties").write_text(_LOG)
+    settings = {
+        "path.home": str(node.folder),
+        "path.data": str(node.folder / "data"),
+        "path.logs": str(node.folder / "logs"),
+        "node.name": node.name,
+        "cluster.name": "under-test",
+        "network.host": "127.0.0.1",
+        "http.port": str(node.http_port),
+        "transport.port": str(node.transport_port),
+        "node.processors": "2",
+        "cluster.routing.allocation.disk.threshold_enabled": "false",
+    }
+    lines = [f"{key}: {value}\n" for key, value in (settings | node.settings).items()]
+    (config / "elasticsearch.yml").write_text("".join(lines))
+
+
+def _command(node: Node) -> list[str]:
+    files = build(node.version)
+    return [
+        str(java_home(node.version) / "bin" / "java"),
+        f"-Xms{node.heap}",
+        f"-Xmx{node.heap}",
+        "-XX:+UseSerialGC",
+        f"-Djava.io.tmpdir={node.folder / 'tmp'}",
+        "-Dlog4j2.shutdownHookEnabled=false",  # the last words of an orderly end are worth having
+        *(["--enable-native-access=ALL-UNNAMED"] if node.version.major != "8" else []),
+        "-cp",
+        f"{files / 'classes'}:{files / 'lib'}/*",
+        "org.elasticsearch.node.ClassPathNode",
+        str(node.folder / "config"),
+        node.name,
+    ]
+
+
+def _answers(url: str) -> bool:
+    try:
+        with _OPENER.open(url, timeout=5) as answer:
+            return b'"timed_out":false' in answer.read()
+    except OSError:
+        return False
+
+
+def _major(url: str) -> str:
+    try:
+        with _OPENER.open(f"{url}/_nodes/_local?filter_path=nodes.*.version", timeout=5) as answer:
+            (node,) = json.load(answer)["nodes"].values()
+    except OSError as error:
+        raise UnavailableError(f"ELASTICSEARCH_URL={url} does not answer: {error}") from None
+    return str(node["version"]).partition(".")[0]

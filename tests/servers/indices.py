@@ -1,0 +1,59 @@
+"""Indices on an Elasticsearch under test: made with Calico's mapping or another, filled, and deleted again."""
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from elasticsearch import Elasticsearch
+from elasticsearch.helpers import bulk
+
+Json = Mapping[str, Any]
+
+_KEYWORD = {"type": "keyword"}
+_LOWERED = {"type": "keyword", "normalizer": "lowercase"}
+_PORT = {"type": "long", "null_value": 0}
+_ADDRESS = {"type": "ip", "null_value": "0.0.0.0"}  # a value in an index, no socket is bound
+
+CALICO_SETTINGS: Json = {
+    "number_of_shards": 1,
+    "number_of_replicas": 0,
+    "analysis": {"normalizer": {"lowercase": {"type": "custom", "filter": ["lowercase"]}}},
+}
+CALICO_MAPPINGS: Json = {
+    "dynamic": False,
+    "properties": {
+        **dict.fromkeys(("attack_vector", "host", "type", "protocol", "attack_phase"), _KEYWORD),
+        **dict.fromkeys(("description", "origin", "name", "mitre_tactic", "mitre_ids"), _LOWERED),
+        **{f"{end}_{part}": _KEYWORD for end in ("source", "dest") for part in ("name", "name_aggr", "namespace")},
+        **dict.fromkeys(("source_ip", "dest_ip"), _ADDRESS),
+        **dict.fromkeys(("source_port", "dest_port"), _PORT),
+        "severity": {"type": "long"},
+        "dismissed": {"type": "boolean"},
+        "time": {"type": "date", "format": "strict_date_optional_time||epoch_second"},
+    },
+}
+
+
+@contextmanager
+def index(
+    client: Elasticsearch, *, name: str = "", mappings: Json = CALICO_MAPPINGS, settings: Json = CALICO_SETTINGS
+) -> Iterator[str]:
+    """Makes an index, under a name that no other has unless one is given; yields its name; deletes it."""
+    name = name or f"sew-test-{uuid.uuid4().hex[:12]}"
+    client.indices.create(index=name, mappings=mappings, settings=settings)
+    try:
+        yield name
+    finally:
+        client.indices.delete(index=name, ignore_unavailable=True)
+
+
+def write(client: Elasticsearch, name: str, documents: Iterable[Json], *, refresh: bool = True) -> int:
+    """Writes documents in one go, each under its `_id` where it has one, and makes them visible; returns how many."""
+    actions = ({"_index": name, "_id": each.get("_id"), "_source": _source(each)} for each in documents)
+    written, _ = bulk(client, actions, refresh=refresh)
+    return written
+
+
+def _source(document: Json) -> Json:
+    return {key: value for key, value in document.items() if key != "_id"}
