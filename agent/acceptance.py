@@ -1,7 +1,7 @@
 """Which webhooks can work, judged again only where something of them changed. Pure."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -36,14 +36,25 @@ class Judged:
 class Acceptance:
     """Keeps its judgements, so an unchanged webhook stays the same object, and its query is compiled once."""
 
-    def __init__(self, fields: FieldSet, consumers: Mapping[str, Consumer]) -> None:
+    def __init__(self, fields: Callable[[], FieldSet], consumers: Mapping[str, Consumer]) -> None:
+        """`fields`: what queries may ask now; another object where that changed."""
         self._fields = fields
+        self._judged_by: FieldSet | None = None
         self._consumers = consumers
         self._judged: dict[str, tuple[object, Accepted | Unfit]] = {}
 
+    @property
+    def stale(self) -> bool:
+        """What queries may ask has changed since the last judgement."""
+        return self._judged_by is not self._fields()
+
     def judge(self, snapshot: Snapshot) -> Judged:
         """Every webhook of the snapshot, those that its source refused among the unfit."""
-        self._judged = {name: self._one(webhook, snapshot) for name, webhook in snapshot.webhooks.items()}
+        fields = self._fields()
+        if fields is not self._judged_by:
+            self._judged.clear()
+        self._judged_by = fields
+        self._judged = {name: self._one(webhook, snapshot, fields) for name, webhook in snapshot.webhooks.items()}
         results = {name: result for name, (_, result) in self._judged.items()}
         refused = {name: Unfit("", "", HealthyReason.VALIDATION.value, why) for name, why in snapshot.refused.items()}
         return Judged(
@@ -51,12 +62,12 @@ class Acceptance:
             {name: each for name, each in results.items() if isinstance(each, Unfit)} | refused,
         )
 
-    def _one(self, webhook: Webhook, snapshot: Snapshot) -> tuple[object, Accepted | Unfit]:
+    def _one(self, webhook: Webhook, snapshot: Snapshot, fields: FieldSet) -> tuple[object, Accepted | Unfit]:
         basis = (webhook, _values(webhook, snapshot))
         before = self._judged.get(webhook.name)
         if before and before[0] == basis:
             return before
-        found = accept(webhook, snapshot.secrets, snapshot.config_maps, self._fields, consumers=self._consumers)
+        found = accept(webhook, snapshot.secrets, snapshot.config_maps, fields, consumers=self._consumers)
         if isinstance(found, Accepted):
             return basis, found
         return basis, Unfit(webhook.consumer, webhook.state.value, found.reason.value, found.message)

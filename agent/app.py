@@ -30,6 +30,8 @@ _STALLED_AFTER = 60.0
 _REQUESTS = 10
 """Requests that one attempt takes at most: one for each peer, or a look-up before it."""
 _FORGET_EVERY = 60.0
+_PASSED_MARGIN = 600.0
+"""A write may be seen so many seconds before all writes below its number are in."""
 
 
 def run(settings: Settings, warnings: Sequence[str]) -> int:
@@ -168,7 +170,9 @@ class Loop:
         return self._agent.health.heartbeat(f"worker-{number}", limit).beat
 
     def _forget(self, now: float) -> None:
-        if now >= self._next_forget and not self._agent.store.forget(now):
+        if now < self._next_forget:
+            return
+        if not self._agent.store.forget(now, passed=self._agent.poller.passed() - _PASSED_MARGIN):
             self._next_forget = now + _FORGET_EVERY
 
     def _finished(self) -> bool:

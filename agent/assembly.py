@@ -99,7 +99,7 @@ def assemble(settings: Settings, log: Log, stack: ExitStack) -> Agent:
     trials = Trials(_tried(send), time.time)
     parts = Parts(
         webhooks=_webhooks(settings, stack),
-        acceptance=Acceptance(fields, consumers(settings.slack_url_prefixes or URL_PREFIXES)),
+        acceptance=Acceptance(lambda: source.fields, consumers(settings.slack_url_prefixes or URL_PREFIXES)),
         store=store,
         poller=poller,
         sending=Routes(scheduler),

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from agent.acceptance import Acceptance, Judged, content_digest
-from agent.lifecycle import FORGOTTEN, Plan, Wanted, plan
+from agent.lifecycle import FORGOTTEN, Plan, Rules, Wanted, plan
 from agent.log import Log
 from agent.poller import Poller
 from agent.sources.base import Subscription
 from agent.store.base import DropReason, Known, Store
 from agent.webhooks.base import Snapshot, WebhookSource
+from kubectl_sew.resource import checkpoint
 from kubectl_sew.validation import Accepted
 
 
@@ -47,10 +48,16 @@ class Parts:
 class Director:
     """One step at a time, in the agent's main thread."""
 
-    def __init__(self, parts: Parts, *, forget_after: float, changed: Callable[[Judged], None]) -> None:
-        """`forget_after`: seconds that a deleted webhook's deliveries are kept. `changed` is told new judgements."""
+    def __init__(
+        self, parts: Parts, *, forget_after: float, start: str | float = "", changed: Callable[[Judged], None]
+    ) -> None:
+        """`forget_after`: seconds that a deleted webhook's deliveries are kept. `changed` is told new judgements.
+
+        `start`: see agent.lifecycle.Rules.
+        """
         self._parts = parts
         self._forget_after = forget_after
+        self._start = start
         self._changed = changed
         self._snapshot: Snapshot | None = None
         self._plan_again = float("inf")
@@ -67,9 +74,10 @@ class Director:
         """Look at what is wanted, and apply what changed. Raises StoreError; the next step then tries again."""
         self._keep_test_results()
         snapshot = self._parts.webhooks.snapshot()
-        if snapshot is self._snapshot and now < self._plan_again:
+        same = snapshot is self._snapshot and not self._parts.acceptance.stale
+        if same and now < self._plan_again:
             return
-        if snapshot is not self._snapshot:
+        if not same:
             self._judge(snapshot)
         known = self._parts.store.known()
         made = self._plan(snapshot, known, now)
@@ -94,11 +102,14 @@ class Director:
         self._changed(self.judged)
 
     def _plan(self, snapshot: Snapshot, known: Mapping[str, Known], now: float) -> Plan:
-        accepted = self.judged.accepted
-        wanted = {name: Wanted(each.webhook.state.value, content_digest(each)) for name, each in accepted.items()}
-        complete = snapshot.complete
-        unfit = self.judged.unfit
-        return plan(wanted, unfit, known, complete=complete, now=now, forget_after=self._forget_after)
+        return plan(
+            {name: _wanted(each) for name, each in self.judged.accepted.items()},
+            self.judged.unfit,
+            known,
+            complete=snapshot.complete,
+            rules=Rules(self._forget_after, self._parts.store.first_used(now), self._start),
+            now=now,
+        )
 
     def _apply(self, made: Plan, now: float) -> None:
         """In an order that loses nothing wherever it is cut off: a webhook is remembered when its place is."""
@@ -108,7 +119,8 @@ class Director:
         parts.poller.leave(made.leave, now)
         parts.poller.begin(made.begin, now)
         parts.poller.detach(made.detach | made.forget)
-        parts.poller.serve({name: Subscription(name, accepted[name].node) for name in sorted(made.read)}, made.debug)
+        read = {name: Subscription(name, accepted[name].node, start) for name, start in sorted(made.read.items())}
+        parts.poller.serve(read, made.debug)
         for name, seconds in made.shift.items():
             parts.store.shift(name, seconds)
         for name in made.forget:
@@ -132,3 +144,8 @@ class Director:
             if known:
                 self._parts.store.remember(replace(known, tested=digest, test_result=result))
             self._parts.log.info("webhook_tested", webhook=name, result=result)
+
+
+def _wanted(accepted: Accepted) -> Wanted:
+    webhook = accepted.webhook
+    return Wanted(webhook.state.value, content_digest(accepted), webhook.created, checkpoint(webhook.conditions))

@@ -1,25 +1,37 @@
 """From the source into the store: readers, and what each of them reads for.
 
-One reader serves all webhooks. One that is elsewhere (new, so at the source's beginning; without room in the store; or
-stopped for a while) has a reader of its own, and joins the others when it has reached them. A reader is its position in
-the store, so all this outlives a restart.
+One reader, the common one, serves all webhooks. A webhook that is elsewhere (a file's beginning; without room in the
+store; stopped for a while; its query not answerable) has a row of its own instead, and joins the others when it has
+reached them. One that begins in the past has, beside the common reader, a row for what was before. A row is a position
+in the store, so all this outlives a restart; rows at the same position are read together, as one reader.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import log2
 from typing import Protocol
 
-from agent.sources.base import Arrival, Batch, EventSource, Note, Subscription
+from agent.fetched import Fetched, Progress, tell
+from agent.remarks import Remarks
+from agent.sources.base import Arrival, Batch, EventSource, Note, SourceError, Subscription
 from agent.store.base import Intake, Owed, Store, Taken
 
 COMMON = "common"
 _OWN = "webhook:"
+_PAST = "past:"
 _BEGINNING = ""
+_READERS_AT_ONCE = 8
+"""Beside the common one, in one poll: the others have their turn in the next."""
 
 
 def own_reader(webhook: str) -> str:
-    """What the reader of one webhook alone is called."""
+    """The row of a webhook that the common reader does not serve."""
     return _OWN + webhook
+
+
+def past_reader(webhook: str) -> str:
+    """The row for what was before a webhook began."""
+    return _PAST + webhook
 
 
 class Observer(Protocol):
@@ -46,11 +58,23 @@ class Polled:
 _HELD = Polled(done=False, more=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Rows at one position, by webhook: what is read for them together. The common one has one row for all."""
+
+    position: str
+    rows: Mapping[str, str]
+
+    @property
+    def is_common(self) -> bool:
+        return COMMON in self.rows.values()
+
+
 class Poller:
     """Not thread-safe."""
 
     def __init__(self, source: EventSource, store: Store, observer: Observer, *, page_size: int, pause: float) -> None:
-        """`pause`: seconds until a reader without room is tried again."""
+        """`pause`: seconds until a reader that could not go on is tried again."""
         self._source = source
         self._store = store
         self._observer = observer
@@ -60,21 +84,36 @@ class Poller:
         self._subscriptions: Mapping[str, Subscription] = {}
         self._debug: Collection[str] = frozenset()
         self._held: dict[str, float] = {}
+        self._full: set[str] = set()
+        self._refused: dict[str, str] = {}
+        self._troubles: dict[str, str] = {}
+        self._last_turn: dict[str, float] = {}
+        self._begun = False
+        self._remarks = Remarks()
 
     @property
     def positions(self) -> Mapping[str, str]:
-        """Reader -> position, as stored."""
+        """Row -> position, as stored."""
         return self._positions
+
+    @property
+    def trouble(self) -> str:
+        """What cannot be read now, and what to do; "" where all is well."""
+        return "; ".join(dict.fromkeys(self._troubles.values()))
 
     def serve(self, subscriptions: Mapping[str, Subscription], debug: Collection[str]) -> None:
         """From now on read for these webhooks; those in `debug` are counted and not owed."""
         self._subscriptions = subscriptions
         self._debug = debug
 
-    def begin(self, webhooks: Collection[str], now: float) -> None:
-        """New webhooks read from the source's beginning."""
-        if COMMON in self._positions and self._source.seekable:
-            self._move({own_reader(name): _BEGINNING for name in webhooks}, now)
+    def begin(self, starts: Mapping[str, float], now: float) -> None:
+        """New webhooks read from their starts (epoch seconds) on; those that begin together share a reader."""
+        for start, names in _together(starts, now):
+            origin = self._source.origin(start)
+            if origin.beside:
+                self._move({past_reader(name): origin.position for name in names}, now)
+            elif COMMON in self._positions and self._source.seekable:
+                self._move({own_reader(name): origin.position for name in names}, now)
 
     def leave(self, webhooks: Collection[str], now: float) -> None:
         """Keep the position of these webhooks, for when they come back."""
@@ -84,74 +123,189 @@ class Poller:
 
     def detach(self, webhooks: Collection[str]) -> None:
         """Forget where these webhooks are: they go on where the source stands."""
-        for name in webhooks:
-            self._forget(own_reader(name))
+        self._forget([row for name in webhooks for row in (own_reader(name), past_reader(name))])
 
     def poll(self, now: float) -> Polled:
         """Read one page for each reader. Raises SourceError, StoreError."""
-        found = [self._poll_common(now)]
+        common = self._common()
+        found = [_HELD if self._is_held(COMMON, now) else self._poll(common, now)]
+        self._begun = True
         if COMMON in self._positions:
-            found += [self._poll_own(name, now) for name in self._subscriptions if own_reader(name) in self._positions]
+            readers, held = self._others(now)
+            found += [self._try(reader, now) for reader in readers[:_READERS_AT_ONCE]]
+            found += [Polled(done=False, more=True)] if len(readers) > _READERS_AT_ONCE else []
+            found += [_HELD] if held else []
         return Polled(all(each.done for each in found), any(each.more for each in found))
 
-    def _poll_common(self, now: float) -> Polled:
-        if self._is_held(COMMON, now):
-            return _HELD
-        names = [name for name in self._subscriptions if own_reader(name) not in self._positions]
-        batch = self._read(COMMON, names, now)
-        taken = self._take_in(COMMON, batch, now)
-        if not taken.full:
-            self._observer.noted(batch.notes)
-            return Polled(batch.caught_up, not batch.caught_up)
-        if self._source.seekable:
-            self.leave(taken.full, now)
-            return Polled(done=False, more=True)
-        self._held[COMMON] = now + self._pause
-        return _HELD
+    def fetched(self, now: float) -> Mapping[str, Fetched]:
+        """How far events have been read for each webhook that is read for. Raises StoreError."""
+        oldest = self._store.oldest_times()
+        moments = {position: self._source.read_to(position) for position in {None, *self._positions.values()}}
+        return {name: tell(self._progress(name, moments, oldest, now)) for name in self._subscriptions}
 
-    def _poll_own(self, name: str, now: float) -> Polled:
-        reader = own_reader(name)
-        if self._is_held(reader, now):
+    def passed(self) -> float:
+        """The moment (epoch seconds) before which nothing is read again by any reader."""
+        moments = (self._source.read_to(position) for position in set(self._positions.values()))
+        return min((each for each in moments if each is not None), default=float("inf"))
+
+    def _common(self) -> _Reader:
+        names = [name for name in self._subscriptions if own_reader(name) not in self._positions]
+        return _Reader(self._positions.get(COMMON, _BEGINNING), dict.fromkeys(names, COMMON) or {"": COMMON})
+
+    def _others(self, now: float) -> tuple[list[_Reader], bool]:
+        """The readers beside the common one, the longest without a turn first; and whether any row is held."""
+        at: dict[tuple[str, str], dict[str, str]] = {}
+        held = False
+        for kind in (_OWN, _PAST):
+            for name in self._subscriptions:
+                row = kind + name
+                if self._is_held(row, now):
+                    held = True
+                elif row in self._positions:
+                    at.setdefault((kind, self._positions[row]), {})[name] = row
+        readers = [_Reader(position, rows) for (_, position), rows in at.items()]
+        return sorted(readers, key=self._turn), held
+
+    def _turn(self, reader: _Reader) -> float:
+        return min(self._last_turn.get(row, 0.0) for row in reader.rows.values())
+
+    def _try(self, reader: _Reader, now: float) -> Polled:
+        """As `_poll`; what this reader alone cannot read is no reason to stop the others."""
+        self._last_turn.update(dict.fromkeys(reader.rows.values(), now))
+        try:
+            return self._poll(reader, now)
+        except SourceError as error:
+            self._hold(reader.rows.values(), now)
+            self._troubles.update(dict.fromkeys(reader.rows.values(), str(error)))
             return _HELD
-        taken = self._take_in(reader, self._read(reader, [name], now), now)
+
+    def _poll(self, reader: _Reader, now: float) -> Polled:
+        batch = self._read(reader, now)
+        reader = self._set_aside(reader, batch.refused, now)
+        taken = self._take_in(reader, batch, now)
         if taken.full:
-            self._held[reader] = now + self._pause
-            return _HELD
-        if self._source.reached(self._positions[reader], self._positions[COMMON]):
-            self._forget(reader)
+            return self._without_room(reader, taken.full, now)
+        self._went_on(reader.rows.values())
+        self._tell(reader, batch, now)
+        if not reader.is_common and self._source.reached(batch.position, self._positions[COMMON]):
+            self._forget(reader.rows.values())
             return Polled(done=True, more=False)
+        return Polled(batch.done and reader.is_common, batch.more)
+
+    def _read(self, reader: _Reader, now: float) -> Batch:
+        subscriptions = [self._subscriptions[name] for name in reader.rows if name]
+        rows = reader.rows.values()
+        try:
+            batch = self._source.read(subscriptions, reader.position or None, now=now, limit=self._page_size)
+        except SourceError as error:
+            self._troubles.update(dict.fromkeys(rows, str(error)))
+            raise
+        for row in rows:
+            self._troubles.pop(row, None)
+        self._troubles.update(dict.fromkeys(rows, batch.trouble) if batch.trouble else {})
+        return batch
+
+    def _set_aside(self, reader: _Reader, refused: Mapping[str, str], now: float) -> _Reader:
+        """Whose query cannot be answered stays where it is; the reader of the others."""
+        if not refused:
+            return reader
+        if reader.is_common:
+            self.leave(refused.keys(), now)
+        rows = {own_reader(name) if reader.is_common else reader.rows[name]: why for name, why in refused.items()}
+        self._hold(rows, now)
+        self._refused.update(rows)
+        others = {name: row for name, row in reader.rows.items() if name not in refused}
+        return _Reader(reader.position, others or ({"": COMMON} if reader.is_common else {}))
+
+    def _without_room(self, reader: _Reader, full: Collection[str], now: float) -> Polled:
+        if not (reader.is_common and self._source.seekable):
+            rows = [reader.rows[name] for name in full]
+            self._hold(rows, now)
+            self._full.update(rows)
+            return Polled(done=False, more=len(full) < len(reader.rows) and not reader.is_common)
+        self.leave(full, now)
+        self._full.update(own_reader(name) for name in full)
         return Polled(done=False, more=True)
 
-    def _is_held(self, reader: str, now: float) -> bool:
-        return self._held.get(reader, 0.0) > now
-
-    def _read(self, reader: str, names: Sequence[str], now: float) -> Batch:
-        position = self._positions.get(reader) or None
-        subscriptions = [self._subscriptions[name] for name in names]
-        return self._source.read(subscriptions, position, now=now, limit=self._page_size)
-
-    def _take_in(self, reader: str, batch: Batch, now: float) -> Taken:
-        if not batch.arrivals and self._positions.get(reader) == batch.position:
+    def _take_in(self, reader: _Reader, batch: Batch, now: float) -> Taken:
+        names = reader.rows.keys()
+        rows = {row: batch.position for row in reader.rows.values() if self._positions.get(row) != batch.position}
+        if not batch.arrivals and not rows:
             return Taken(0, 0)
-        owed = [self._owed(arrival) for arrival in batch.arrivals]
-        taken = self._store.take_in(Intake(owed, {reader: batch.position}, now))
+        owed = [self._owed(arrival, names) for arrival in batch.arrivals]
+        taken = self._store.take_in(Intake(owed, rows, now))
         if taken.full:
             self._observer.no_room(taken.full)
         else:
-            self._positions[reader] = batch.position
+            self._positions.update(rows)
             self._observer.took(batch.arrivals, taken)
         return taken
 
-    def _owed(self, arrival: Arrival) -> Owed:
-        debug = tuple(name for name in arrival.webhooks if name in self._debug)
-        return Owed(arrival.event, tuple(name for name in arrival.webhooks if name not in self._debug), debug)
+    def _owed(self, arrival: Arrival, names: Collection[str]) -> Owed:
+        served = [name for name in arrival.webhooks if name in names]
+        debug = tuple(name for name in served if name in self._debug)
+        return Owed(arrival.event, tuple(name for name in served if name not in debug), debug, arrival.time)
+
+    def _tell(self, reader: _Reader, batch: Batch, now: float) -> None:
+        """What is said of no webhook is said by the common reader alone: others pass the same place."""
+        notes = [note for note in batch.notes if note.webhooks or reader.is_common]
+        if notes:
+            self._observer.noted(notes)
+            self._remarks.add(notes, now)
+
+    def _progress(
+        self, name: str, moments: Mapping[str | None, float | None], oldest: Mapping[str, float], now: float
+    ) -> Progress:
+        rows = self._rows_of(name)
+        read = [moments[self._positions.get(row) or None] for row in rows]
+        known = [each for each in read if each is not None]
+        start = self._subscriptions[name].start
+        moment = max(min(known, default=float("-inf")), float("-inf") if start is None else start)
+        tellable = len(known) == len(read) and moment > float("-inf")
+        return Progress(
+            read_to=min(moment, oldest.get(name, now), now) if tellable else None,
+            begun=self._begun,
+            trouble=next((self._troubles[row] for row in rows if row in self._troubles), ""),
+            refused=next((self._refused[row] for row in rows if row in self._refused), ""),
+            full=any(row in self._full for row in rows),
+            remarks=self._remarks.of(name, now),
+        )
+
+    def _rows_of(self, name: str) -> list[str]:
+        follows = own_reader(name) if own_reader(name) in self._positions else COMMON
+        return [follows, past_reader(name)] if past_reader(name) in self._positions else [follows]
+
+    def _is_held(self, row: str, now: float) -> bool:
+        return self._held.get(row, 0.0) > now
+
+    def _hold(self, rows: Collection[str], now: float) -> None:
+        self._held.update(dict.fromkeys(rows, now + self._pause))
+
+    def _went_on(self, rows: Collection[str]) -> None:
+        self._full.difference_update(rows)
+        for row in rows:
+            self._held.pop(row, None)
+            self._refused.pop(row, None)
 
     def _move(self, positions: Mapping[str, str], now: float) -> None:
         self._store.take_in(Intake((), positions, now))
         self._positions.update(positions)
 
-    def _forget(self, reader: str) -> None:
-        self._held.pop(reader, None)
-        if reader in self._positions:
-            self._store.drop_reader(reader)
-            del self._positions[reader]
+    def _forget(self, rows: Collection[str]) -> None:
+        there = [row for row in rows if row in self._positions]
+        if there:
+            self._store.drop_readers(there)
+        self._went_on(there)
+        for row in there:
+            self._troubles.pop(row, None)
+            self._last_turn.pop(row, None)
+            del self._positions[row]
+
+
+def _together(starts: Mapping[str, float], now: float) -> Iterator[tuple[float, list[str]]]:
+    """Webhooks whose starts are about equally far back, with the earliest start of each group."""
+    groups: dict[int, list[str]] = {}
+    for name, start in starts.items():
+        groups.setdefault(int(log2(max(now - start, 1.0))) // 2, []).append(name)
+    for names in groups.values():
+        yield min(starts[name] for name in names), names

@@ -1,7 +1,7 @@
 """The contract of an event source: pages of matching events from a position that the caller keeps."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from kubectl_sew.errors import SewError
@@ -24,18 +24,24 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One event, and the webhooks whose queries select it (never empty)."""
+    """One event, and the webhooks whose queries select it (never empty). `time` is its own, in epoch seconds."""
 
     event: Event
     webhooks: tuple[str, ...]
+    time: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something read that is no event, e.g. a line that is not JSON: counted by `kind` and named by `text`."""
+    """What was read and is not delivered, e.g. a line that is not JSON: `count` of one `kind`, named by `text`.
+
+    `webhooks` are those that it would have gone to; empty where that cannot be known.
+    """
 
     kind: str
     text: str
+    count: int = 1
+    webhooks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +50,23 @@ class Batch:
 
     arrivals: Sequence[Arrival]
     position: str
-    caught_up: bool
-    """True where nothing more can be read now."""
-    read_to: float | None = None
-    """The event time (epoch seconds) up to which everything has been read; None where a source cannot tell."""
+    more: bool
+    """There is more to read at once."""
+    done: bool
+    """All that there was to read has been read."""
     notes: Sequence[Note] = ()
+    trouble: str = ""
+    """What could not be read this time, and what to do; its place in the position is kept."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Webhook -> why its query cannot be answered now: nothing was read for it, and its position stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a new webhook's own reader begins. `beside`: it reads what was before, and the common one all else."""
+
+    position: str
+    beside: bool
 
 
 class EventSource(Protocol):
@@ -62,8 +80,20 @@ class EventSource(Protocol):
     def seekable(self) -> bool:
         """False for a stream: it has one reader, which can go back to its last position and no further."""
 
+    def origin(self, start: float) -> Origin:
+        """Where a reader begins that finds all from the moment `start` (epoch seconds) on."""
+
     def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
-        """The next matching events, at most `limit`, after `position` (None: the beginning). Raises SourceError."""
+        """The next matching events, about `limit`, after `position`. Raises SourceError.
+
+        None: where a reader begins that no other was before. All reads of one poll have the same `now`.
+        """
+
+    def read_to(self, position: str | None) -> float | None:
+        """The moment (epoch seconds) up to which a reader at `position` has read everything.
+
+        None where a source cannot tell; minus infinity for one that has not begun.
+        """
 
     def reached(self, position: str, other: str) -> bool:
         """Whether `position` stands at or beyond `other`: a reader that caught up joins the common one again."""

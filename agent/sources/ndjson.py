@@ -6,7 +6,7 @@ from os import SEEK_END
 from pathlib import Path
 from typing import BinaryIO
 
-from agent.sources.base import Batch, SourceError, Subscription
+from agent.sources.base import Batch, Origin, SourceError, Subscription
 from agent.sources.lines import Numbering
 from agent.sources.page import Identities, Line, Matchers, Page, read_event
 from agent.sources.rotation import Files, Opened, Place, after
@@ -28,6 +28,10 @@ class NdjsonFile:
         self._matchers = Matchers(fields)
         self._numberings: dict[int, Numbering] = {}
 
+    def origin(self, _start: float) -> Origin:
+        """A file has no start: whoever is new reads it from its beginning."""
+        return Origin("", beside=False)
+
     def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
         """The next matching events; a file that was left by rotation is finished first."""
         try:
@@ -37,6 +41,10 @@ class NdjsonFile:
             return self._read(opened, subscriptions, now, limit)
         except OSError as error:
             raise SourceError(f"events cannot be read from {self._path}: {error.strerror or error}") from error
+
+    def read_to(self, _position: str | None) -> float | None:
+        """Lines stand in no order of time."""
+        return None
 
     def reached(self, position: str, other: str) -> bool:
         here, there = Place.load(position), Place.load(other)
@@ -56,7 +64,7 @@ class NdjsonFile:
                 break
         position = after(opened.file, place, end, number).dump()
         ended = not page.full and not opened.ending
-        return Batch(page.arrivals, position, caught_up=ended, notes=page.notes)
+        return Batch(page.arrivals, position, more=not ended, done=ended, notes=page.notes)
 
     def _lines(self, opened: Opened) -> Iterator[Line]:
         """The lines from a place on, the last one only where it is whole."""

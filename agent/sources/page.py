@@ -106,7 +106,7 @@ class Page:
         webhooks = tuple(name for name, matches in self.matchers if matches(event.document, self.now))
         if webhooks:
             self._matched += size
-            self.arrivals.append(Arrival(event, webhooks))
+            self.arrivals.append(Arrival(event, webhooks, event.time))
 
 
 def read_event(line: Line, identities: Identities) -> Event | None:

@@ -6,7 +6,7 @@ import select
 from collections import deque
 from collections.abc import Sequence
 
-from agent.sources.base import Batch, SourceError, Subscription
+from agent.sources.base import Batch, Origin, SourceError, Subscription
 from agent.sources.lines import Numbering
 from agent.sources.page import SCAN_BYTES, Identities, Line, Matchers, Page
 from kubectl_sew.ndjson import LONGEST_LINE
@@ -36,6 +36,10 @@ class NdjsonStream:
         self._buffered = 0
         self._closed = False
 
+    def origin(self, _start: float) -> Origin:
+        """Where the one reader stands: there is no way back."""
+        return Origin("", beside=False)
+
     def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
         """Never waits: what the stream holds now."""
         try:
@@ -50,8 +54,13 @@ class NdjsonStream:
             last = line.number
             if page.full:
                 break
-        ended = last == self._number and (self._closed or not self._whole)
-        return Batch(page.arrivals, json.dumps([self._run, last]), caught_up=ended, notes=page.notes)
+        ended = last == self._number
+        done = ended and (self._closed or not self._whole)
+        return Batch(page.arrivals, json.dumps([self._run, last]), more=not ended, done=done, notes=page.notes)
+
+    def read_to(self, _position: str | None) -> float | None:
+        """Lines stand in no order of time."""
+        return None
 
     def reached(self, position: str, other: str) -> bool:
         return self._line_of(position) >= self._line_of(other)

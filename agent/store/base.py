@@ -1,6 +1,6 @@
 """The contract of the store: every promise of the agent is a row in it before anything is sent."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -38,11 +38,15 @@ class DropReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """One event and the webhooks it goes to; `debug` ones are counted as dropped at once."""
+    """One event and the webhooks it goes to; `debug` ones are counted as dropped at once.
+
+    `time` is the event's own (epoch seconds), where that stands elsewhere than in the document's `time`.
+    """
 
     event: Event
     webhooks: tuple[str, ...]
     debug: tuple[str, ...] = ()
+    time: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +187,17 @@ class Store(Protocol):
     def take_in(self, intake: Intake) -> Taken:
         """Write new pairs and positions together."""
 
+    def known_to(self, keys: Sequence[bytes]) -> Mapping[bytes, frozenset[str]]:
+        """Event's key -> the webhooks that have it, for those of the keys that any has."""
+
+    def first_used(self, now: float) -> float:
+        """The moment when this store was first used: `now` at the first call, and the same ever after."""
+
     def positions(self) -> Mapping[str, str]:
         """Reader -> position."""
 
-    def drop_reader(self, reader: str) -> None:
-        """Forget a reader's position: it joined another one."""
+    def drop_readers(self, readers: Collection[str]) -> None:
+        """Forget readers' positions: they joined another one."""
 
     def due(self, webhook: str, *, now: float, limit: int, skip: Iterable[int] = ()) -> Sequence[Delivery]:
         """Pending deliveries of a webhook that are due, oldest first, without those whose `seq` is in `skip`.
@@ -200,6 +210,9 @@ class Store(Protocol):
 
     def waiting(self) -> Mapping[str, int]:
         """Webhook -> number of its pending deliveries, where there are any."""
+
+    def oldest_times(self) -> Mapping[str, float]:
+        """Webhook -> the oldest own time among the events that wait for it, where any of them has one."""
 
     def begin(self, delivery: Delivery, *, now: float) -> None:
         """Put an attempt on disk, synchronously, before it is sent (for receivers that can be asked afterwards)."""
@@ -234,8 +247,11 @@ class Store(Protocol):
     def books(self) -> Sequence[Books]:
         """All webhooks' counts in one consistent read."""
 
-    def forget(self, now: float) -> int:
-        """Forget pairs that are known for long enough, some at a time; how many."""
+    def forget(self, now: float, *, passed: float = float("inf")) -> int:
+        """Forget pairs that are known for long enough, some at a time; how many.
+
+        Those read after `passed` (epoch seconds) stay: some reader may come by again.
+        """
 
     def close(self) -> None:
         """Write what is left and let go of the lock."""

@@ -46,6 +46,11 @@ MIGRATIONS = (
     CREATE INDEX deliveries_pending ON deliveries (webhook, seq) WHERE died_at IS NULL;
     CREATE INDEX deliveries_dead ON deliveries (webhook, seq) WHERE died_at IS NOT NULL;
     """,
+    """
+    CREATE TABLE moments (name TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
+    ALTER TABLE deliveries ADD COLUMN time REAL;
+    CREATE INDEX deliveries_oldest ON deliveries (webhook, time) WHERE died_at IS NULL AND time IS NOT NULL;
+    """,
 )
 """One step for each version of the schema; a store of an older version takes the steps that it lacks."""
 

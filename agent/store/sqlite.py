@@ -5,7 +5,7 @@ import json
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import islice
@@ -32,6 +32,7 @@ OVERHEAD = 300
 """Bytes that a delivery takes beside its event's payload."""
 LEAST_SHARE = 0.05
 _FORGOTTEN_AT_ONCE = 2_000
+_KEYS_AT_ONCE = 500
 _DUE = (
     "SELECT d.seq, d.read_at, d.attempts, d.first_attempt, d.due, d.in_doubt, e.source, e.name, e.document"
     " FROM deliveries d JOIN events e ON e.id = d.event"
@@ -87,12 +88,28 @@ class SqliteStore:
             db.executemany("REPLACE INTO readers VALUES (?, ?)", intake.positions.items())
             return Taken(taken.new, taken.known)
 
+    def known_to(self, keys: Sequence[bytes]) -> Mapping[bytes, frozenset[str]]:
+        found: dict[bytes, set[str]] = {}
+        for start in range(0, len(keys), _KEYS_AT_ONCE):
+            some = keys[start : start + _KEYS_AT_ONCE]
+            marks = ",".join("?" * len(some))
+            sql = f"SELECT event, name FROM pairs JOIN webhooks ON id = webhook WHERE event IN ({marks})"
+            for event, name in self._read(sql, some):
+                found.setdefault(event, set()).add(name)
+        return {event: frozenset(webhooks) for event, webhooks in found.items()}
+
+    def first_used(self, now: float) -> float:
+        with self._writing() as db:
+            db.execute("INSERT OR IGNORE INTO moments VALUES ('first used', ?)", (now,))
+            ((at,),) = db.execute("SELECT at FROM moments WHERE name = 'first used'").fetchall()
+        return float(at)
+
     def positions(self) -> Mapping[str, str]:
         return dict(self._read("SELECT name, position FROM readers"))
 
-    def drop_reader(self, reader: str) -> None:
+    def drop_readers(self, readers: Collection[str]) -> None:
         with self._writing() as db:
-            db.execute("DELETE FROM readers WHERE name = ?", (reader,))
+            db.executemany("DELETE FROM readers WHERE name = ?", ((each,) for each in readers))
 
     def due(self, webhook: str, *, now: float, limit: int, skip: Iterable[int] = ()) -> Sequence[Delivery]:
         skipped = set(skip)
@@ -112,6 +129,11 @@ class SqliteStore:
 
     def waiting(self) -> Mapping[str, int]:
         return dict(self._read("SELECT name, pending FROM webhooks WHERE pending > 0"))
+
+    def oldest_times(self) -> Mapping[str, float]:
+        oldest = "(SELECT min(time) FROM deliveries WHERE webhook = w.id AND died_at IS NULL AND time IS NOT NULL)"
+        rows = self._read(f"SELECT name, {oldest} FROM webhooks w WHERE pending > 0")
+        return {name: time for name, time in rows if time is not None}
 
     def begin(self, delivery: Delivery, *, now: float) -> None:
         with self._writing(durably=True) as db:
@@ -191,11 +213,12 @@ class SqliteStore:
             for number, name, delivered, pending, dead, oldest, last, error, size in rows
         ]
 
-    def forget(self, now: float) -> int:
+    def forget(self, now: float, *, passed: float = float("inf")) -> int:
         over = "until < ? AND NOT EXISTS (SELECT 1 FROM events WHERE key = pairs.event)"
         chosen = f"SELECT event, webhook FROM pairs WHERE {over} LIMIT {_FORGOTTEN_AT_ONCE}"
         with self._writing() as db:
-            return db.execute(f"DELETE FROM pairs WHERE (event, webhook) IN ({chosen})", (now,)).rowcount
+            before = min(now, passed + self._known_for)
+            return db.execute(f"DELETE FROM pairs WHERE (event, webhook) IN ({chosen})", (before,)).rowcount
 
     def close(self) -> None:
         with self._lock:
@@ -297,11 +320,12 @@ class _Intaker:
 
     def take(self, owed: Owed) -> None:
         key = owed.event.key
-        until = max(self._read_at, owed.event.time or 0.0) + self._known_for
+        time = owed.event.time if owed.time is None else owed.time
+        until = max(self._read_at, time or 0.0) + self._known_for
         webhooks = [each for each in map(self._ids.__getitem__, owed.webhooks) if self._is_new(key, each, until)]
         self._debug.update(each for each in map(self._ids.__getitem__, owed.debug) if self._is_new(key, each, until))
         if webhooks:
-            self._keep(key, owed.event, webhooks)
+            self._keep(key, owed.event, webhooks, time)
 
     def count(self) -> None:
         for webhook, count in self._pending.items():
@@ -316,7 +340,7 @@ class _Intaker:
         self.known += not new
         return new
 
-    def _keep(self, key: bytes, event: Event, webhooks: Sequence[int]) -> None:
+    def _keep(self, key: bytes, event: Event, webhooks: Sequence[int], time: float | None) -> None:
         document = _WRITE_JSON(event.document).encode()
         sql = (
             "INSERT INTO events (key, name, source, document, owed) VALUES (?, ?, ?, ?, ?)"
@@ -325,8 +349,8 @@ class _Intaker:
         ((row,),) = self._db.execute(sql, (key, event.id, event.index, document, len(webhooks))).fetchall()
         size = len(document) + OVERHEAD
         for webhook in webhooks:
-            sql = "INSERT INTO deliveries (webhook, event, bytes, read_at) VALUES (?, ?, ?, ?)"
-            self._db.execute(sql, (webhook, row, size, self._read_at))
+            sql = "INSERT INTO deliveries (webhook, event, bytes, read_at, time) VALUES (?, ?, ?, ?, ?)"
+            self._db.execute(sql, (webhook, row, size, self._read_at, time))
             self._pending[webhook] += 1
             self._bytes[webhook] += size
 

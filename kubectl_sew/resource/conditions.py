@@ -3,16 +3,21 @@
 Facts: `metav1.Condition` of Kubernetes (fields, limits), and Calico's reasons for `Healthy`, which dashboards read.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Literal
 
+from kubectl_sew.event import read_time
+
 Status = Literal["True", "False", "Unknown"]
 
 LONGEST_MESSAGE = 1_024
 """Kubernetes allows 32,768 characters; a person, and a thousand webhooks on a watch, want fewer."""
+
+_READ_TO = re.compile(r"^read to ([0-9T:-]{19}Z)")
 
 SETTLE = 10.0
 """Seconds between two writes to one webhook, whatever changes."""
@@ -138,6 +143,13 @@ def write_due(
 def read_to(moment: float) -> str:
     """The message of a good `EventsFetched`; `moment` in epoch seconds."""
     return f"read to {rfc3339(moment)}"
+
+
+def checkpoint(conditions: Iterable[Condition]) -> float | None:
+    """The moment that `EventsFetched` says everything was read to (epoch seconds); None where it says none."""
+    messages = (each.message for each in conditions if each.type == "EventsFetched")
+    found = next((match for match in map(_READ_TO.search, messages) if match), None)
+    return read_time(found[1]) if found else None
 
 
 def describe_backlog(waiting: int, oldest_age: float) -> str:

@@ -216,5 +216,32 @@ def test_waiting_counts_pending_deliveries(store: Store) -> None:
 
 def test_a_reader_can_be_dropped(store: Store) -> None:
     store.take_in(Intake((), {"common": "1", "own": "2"}, NOW))
-    store.drop_reader("own")
+    store.drop_readers(["own"])
     assert store.positions() == {"common": "1"}
+
+
+def test_it_tells_which_webhooks_have_an_event(store: Store) -> None:
+    take_in(store, Owed(event("a"), ("hook", "other")), Owed(event("b"), (), ("hook",)))
+    keys = [event(name).key for name in "abc"] + [event(str(number)).key for number in range(2_000)]
+    assert store.known_to(keys) == {event("a").key: {"hook", "other"}, event("b").key: {"hook"}}
+
+
+def test_the_moment_of_its_first_use_stays(store: Store, open_again: Open) -> None:
+    assert store.first_used(NOW) == NOW
+    assert open_again().first_used(NOW + 100) == NOW
+
+
+def test_it_tells_the_oldest_own_time_of_what_waits(store: Store) -> None:
+    take_in(store, Owed(event("a", time=NOW - 50), ("hook", "other")), Owed(event("b", time=None), ("hook",)))
+    take_in(store, Owed(event("c"), ("hook",), time=NOW - 70), Owed(event("d"), (), ("third",)))
+    assert store.oldest_times() == {"hook": NOW - 70, "other": NOW - 50}
+    settle(store, State.DEAD, "other")
+    assert store.oldest_times() == {"hook": NOW - 70}
+
+
+def test_a_pair_stays_while_a_reader_may_come_by_again(open_again: Open) -> None:
+    store = open_again(known_for=100.0)
+    owe(store, "a")
+    settle(store, State.DELIVERED)
+    assert store.forget(NOW + 1000, passed=NOW - 1) == 0
+    assert store.forget(NOW + 1000, passed=NOW + 1) == 1

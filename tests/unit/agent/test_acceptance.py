@@ -23,11 +23,11 @@ SNAPSHOT = Snapshot({"w": WEBHOOK}, {"s": {"url": b"https://example.com/1"}}, {}
 
 @pytest.fixture
 def acceptance() -> Acceptance:
-    return Acceptance(CALICO, CONSUMERS)
+    return Acceptance(lambda: CALICO, CONSUMERS)
 
 
 def accepted(snapshot: Snapshot) -> Accepted:
-    return Acceptance(CALICO, CONSUMERS).judge(snapshot).accepted["w"]
+    return Acceptance(lambda: CALICO, CONSUMERS).judge(snapshot).accepted["w"]
 
 
 def test_an_unchanged_webhook_stays_the_same_object(acceptance: Acceptance) -> None:

@@ -59,7 +59,7 @@ class Stage:
         self.told: list[Judged] = []
         parts = Parts(
             webhooks=FileWebhooks(self.path / "webhooks", secrets_namespace="n", clock=lambda: self.now),
-            acceptance=Acceptance(CALICO, CONSUMERS),
+            acceptance=Acceptance(lambda: self.source.fields, CONSUMERS),
             store=self.store,
             poller=self.poller,
             sending=self.sending,

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from agent.lifecycle import FORGOTTEN, Plan, Wanted, plan
+from agent.lifecycle import FORGOTTEN, Plan, Rules, Wanted, plan
 from agent.store.base import Known
 
-NOW = 1000.0
-KNOWN = Known("w", "Enabled", None, tested="t", since=400.0)
+NOW, FIRST_USED = 1000.0, 700.0
+KNOWN = Known("w", "Enabled", 300.0, tested="t", since=400.0)
 
 
 def decide(
@@ -17,14 +17,15 @@ def decide(
     *,
     invalid: bool = False,
     complete: bool = True,
+    rule: str | float = "",
 ) -> Plan:
     return plan(
         {"w": wanted} if wanted else {},
         {"w"} if invalid else set(),
         {"w": known} if known else {},
         complete=complete,
+        rules=Rules(600.0, FIRST_USED, rule),
         now=NOW,
-        forget_after=600.0,
     )
 
 
@@ -40,32 +41,60 @@ def decide(
 def test_a_state_says_whether_events_are_read_and_sent(
     state: str, read: bool, debug: bool, send: bool, detached: bool
 ) -> None:
-    made = decide(Wanted(state, "d"), replace(KNOWN, state=state))
+    known = replace(KNOWN, state=state, start=None if detached else 300.0)
+    made = decide(Wanted(state, "d"), known)
     assert [bool(each) for each in (made.read, made.debug, made.send, made.detach)] == [read, debug, send, detached]
     assert made.remember == []
 
 
 @pytest.mark.parametrize("known", [None, replace(KNOWN, state=FORGOTTEN, deleted_at=1.0)], ids=["never", "forgotten"])
-def test_a_webhook_not_known_begins_at_the_beginning_and_is_remembered(known: Known | None) -> None:
-    made = decide(Wanted("Enabled", "d"), known)
-    assert made.begin == {"w"}
-    assert made.remember == [Known("w", "Enabled", None, since=NOW)]
+def test_a_webhook_not_known_begins_and_its_start_is_remembered(known: Known | None) -> None:
+    made = decide(Wanted("Enabled", "d", created=800.0), known)
+    assert made.begin == made.read == {"w": 800.0}
+    assert made.remember == [Known("w", "Enabled", 800.0, since=NOW)]
+
+
+@pytest.mark.parametrize(
+    ("created", "checkpoint", "rule", "start"),
+    [
+        (None, None, "", NOW),
+        (800.0, None, "", 800.0),
+        (600.0, None, "", FIRST_USED),
+        (2000.0, None, "", NOW),
+        (600.0, 650.0, "", 650.0),
+        (600.0, 650.0, "now", 650.0),
+        (600.0, None, "now", NOW),
+        (600.0, None, "created", 600.0),
+        (None, None, "created", NOW),
+        (600.0, None, 900.0, 100.0),
+    ],
+)
+def test_where_a_new_webhook_starts(
+    created: float | None, checkpoint: float | None, rule: str | float, start: float
+) -> None:
+    assert decide(Wanted("Enabled", "d", created, checkpoint), None, rule=rule).begin == {"w": start}
+
+
+def test_enabling_starts_a_webhook_at_that_moment_and_a_restart_does_not() -> None:
+    assert decide(Wanted("Enabled", "d", 100.0, 200.0), replace(KNOWN, state="Disabled")).read == {"w": NOW}
+    assert decide(Wanted("Test", "d", 100.0, 200.0), replace(KNOWN, state="Debug")).read == {"w": 300.0}
+    assert decide(Wanted("Enabled", "d", 100.0, 200.0), KNOWN).read == {"w": 300.0}
 
 
 def test_a_known_webhook_does_not_begin_again() -> None:
-    assert decide(Wanted("Enabled", "d"), KNOWN).begin == set()
+    assert decide(Wanted("Enabled", "d"), KNOWN).begin == {}
 
 
 def test_a_webhook_first_seen_disabled_does_not_begin_when_it_is_enabled() -> None:
     first = decide(Wanted("Disabled", "d"), None)
-    assert first.begin == set()
-    assert decide(Wanted("Enabled", "d"), first.remember[0]).begin == set()
+    assert first.begin == {}
+    assert decide(Wanted("Enabled", "d"), first.remember[0]).begin == {}
 
 
 def test_time_disabled_is_given_back_when_it_is_enabled() -> None:
     made = decide(Wanted("Enabled", "d"), replace(KNOWN, state="Disabled"))
     assert made.shift == {"w": 600.0}
-    assert made.remember == [replace(KNOWN, since=NOW)]
+    assert made.remember == [replace(KNOWN, since=NOW, start=NOW)]
 
 
 @pytest.mark.parametrize(("tested", "fires"), [("d", False), ("another", True), ("", True)])
@@ -76,7 +105,7 @@ def test_a_test_is_sent_once_for_each_content(tested: str, fires: bool) -> None:
 
 def test_a_deleted_webhook_stops_at_once_and_keeps_its_place() -> None:
     made = decide(None, KNOWN)
-    assert (made.leave, made.read, made.send, made.forget) == ({"w"}, set(), set(), set())
+    assert (made.leave, made.read, made.send, made.forget) == ({"w"}, {}, set(), set())
     assert made.remember[-1].deleted_at == NOW
 
 
@@ -93,7 +122,7 @@ def test_a_forgotten_webhook_needs_nothing_more() -> None:
 
 def test_a_webhook_that_comes_back_in_time_goes_on() -> None:
     made = decide(Wanted("Enabled", "d"), replace(KNOWN, deleted_at=900.0))
-    assert (made.begin, made.read) == (set(), {"w"})
+    assert (made.begin, made.read) == ({}, {"w": 300.0})
     assert made.remember == [KNOWN]
 
 

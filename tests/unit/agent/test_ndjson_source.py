@@ -59,7 +59,7 @@ class Follower:
         for _ in range(1000):
             batch = self.page()
             found += [arrival.event.id for arrival in batch.arrivals]
-            if batch.caught_up:
+            if batch.done:
                 return found
         raise AssertionError("the source never caught up")
 

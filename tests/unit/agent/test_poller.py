@@ -27,8 +27,12 @@ class Shelf:
     def positions(self) -> dict[str, str]:
         return dict(self.kept)
 
-    def drop_reader(self, reader: str) -> None:
-        self.kept.pop(reader, None)
+    def drop_readers(self, readers: Collection[str]) -> None:
+        for reader in readers:
+            self.kept.pop(reader, None)
+
+    def oldest_times(self) -> dict[str, float]:
+        return {}
 
     def take_in(self, intake: Intake) -> Taken:
         pairs = [(name, owed.event.id) for owed in intake.owed for name in owed.webhooks]
@@ -125,7 +129,7 @@ def test_a_new_webhook_reads_from_the_beginning_and_joins_the_others(setting: Se
     setting.serve("a")
     setting.write(*range(10))
     setting.drain()
-    setting.poller.begin({"b"}, 0.0)
+    setting.poller.begin({"b": 0.0}, 0.0)
     if restart:
         setting.start()
     setting.serve("a", "b")
@@ -201,7 +205,7 @@ def test_a_bad_line_is_told_once_however_many_readers_pass_it(setting: Setting) 
     setting.serve("a")
     setting.path.write_text("oops\n")
     setting.drain()
-    setting.poller.begin({"b"}, 0.0)
+    setting.poller.begin({"b": 0.0}, 0.0)
     setting.serve("a", "b")
     setting.drain()
     assert len(setting.witness.notes) == 1

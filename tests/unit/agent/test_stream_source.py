@@ -41,7 +41,7 @@ def pipe(request: pytest.FixtureRequest) -> Iterator[Pipe]:
 def test_an_empty_pipe_is_not_waited_for(pipe: Pipe) -> None:
     ids, batch = pipe.read()
     assert ids == []
-    assert batch.caught_up
+    assert batch.done
 
 
 def test_lines_come_once_and_a_half_written_one_waits_for_its_end(pipe: Pipe) -> None:
@@ -75,7 +75,7 @@ def test_a_line_that_is_no_event_is_named(pipe: Pipe) -> None:
 def test_read_once_it_has_caught_up_at_the_end_of_the_stream_alone(pipe: Pipe) -> None:
     pipe.write('{"id": 1}\n{"id": 2}')
     ids, batch = pipe.read()
-    assert (ids, batch.caught_up) == (["1"], False)
+    assert (ids, batch.done) == (["1"], False)
     pipe.end()
     ids, batch = pipe.read(batch.position)
-    assert (ids, batch.caught_up) == (["2"], True)
+    assert (ids, batch.done) == (["2"], True)

@@ -1,0 +1,55 @@
+"""How far events have been read for a webhook: what the condition EventsFetched and `sew-agent status` say. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kubectl_sew.resource.conditions import FetchedReason, Status, read_to
+
+FULL = "its share of the store is full: it is read for again when there is room; see SEW_STORE_MAX"
+_NOT_YET = "events have not been read yet"
+_TO_THE_END = "all that the source holds has been read"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The condition EventsFetched, without what belongs to the resource. The text holds no secret."""
+
+    status: Status
+    reason: FetchedReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is known of one webhook's reading."""
+
+    read_to: float | None
+    """Up to this moment everything was read and delivered (epoch seconds); None where the source cannot tell."""
+    begun: bool = True
+    """Events have been read for it since this agent was started."""
+    trouble: str = ""
+    """Why the source, or a part of it, cannot be read."""
+    refused: str = ""
+    """Why the source cannot answer its query."""
+    full: bool = False
+    remarks: Sequence[str] = ()
+    """What was read for it lately and is not delivered."""
+
+
+def tell(progress: Progress) -> Fetched:
+    """The worst first. Every message of a source that can tell begins with `read to …`, the checkpoint."""
+    if progress.refused:
+        return _told("False", FetchedReason.UNANSWERABLE, progress.refused, progress)
+    if progress.trouble:
+        return _told("False", FetchedReason.SOURCE_UNAVAILABLE, progress.trouble, progress)
+    if progress.full:
+        return _told("False", FetchedReason.BACKLOG_FULL, FULL, progress)
+    if not progress.begun:
+        return _told("Unknown", FetchedReason.READ, _NOT_YET, progress)
+    return _told("True", FetchedReason.READ, _TO_THE_END if progress.read_to is None else "", progress)
+
+
+def _told(status: Status, reason: FetchedReason, what: str, progress: Progress) -> Fetched:
+    """The checkpoint stands first: a long message is cut at its end."""
+    checkpoint = () if progress.read_to is None else (read_to(progress.read_to),)
+    return Fetched(status, reason, "; ".join(each for each in (*checkpoint, what, *progress.remarks) if each))
