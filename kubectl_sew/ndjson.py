@@ -23,7 +23,7 @@ def parse_line(line: bytes) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise BadLineError("not UTF-8") from None
     except json.JSONDecodeError as error:
-        raise BadLineError(f"not JSON ({error.msg}, column {error.colno})") from None
+        raise BadLineError(f"not JSON ({error.msg}, column {error.pos + 1})") from None
     except ValueError as error:
         raise BadLineError(_number_problem(error)) from None
     if not isinstance(document, dict):

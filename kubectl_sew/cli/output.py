@@ -1,7 +1,9 @@
 """How the commands print: results on stdout, all else on stderr; colour only on a terminal."""
 
+import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -11,14 +13,35 @@ LONGEST_ERROR = 2_000
 
 def print_error(text: str) -> None:
     """An error on stderr, as kubectl writes one."""
+    _print_marked("error:", "red", text)
+
+
+def print_warning(text: str) -> None:
+    """What works but may be wrong, on stderr."""
+    _print_marked("warning:", "yellow", text)
+
+
+def print_json(value: Any) -> None:
+    """A result as JSON, indented, as text that can be read."""
+    import json  # noqa: PLC0415  # not every command prints JSON
+
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_yaml(value: Any) -> None:
+    """A result as YAML."""
+    import yaml  # noqa: PLC0415  # not every command prints YAML
+
+    click.echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=110), nl=False)
+
+
+def _print_marked(mark: str, shade: str, text: str) -> None:
     cut = text if len(text) <= LONGEST_ERROR else text[: LONGEST_ERROR - 1] + "…"
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {cut}", err=True, color=colour(sys.stderr.isatty()))
+    click.echo(f"{click.style(mark, fg=shade, bold=True)} {cut}", err=True, color=colour(sys.stderr.isatty()))
 
 
 def colour(terminal: bool) -> bool:
     """Whether to colour what goes to a terminal, or to something else: https://no-color.org."""
-    import os  # noqa: PLC0415  # never at import: the environment is the process's, not the module's
-
     return terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 

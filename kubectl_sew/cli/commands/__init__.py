@@ -13,6 +13,11 @@ class Entry(NamedTuple):
 
 SECTIONS: dict[str, tuple[Entry, ...]] = {
     "Write and check webhooks": (
+        Entry(
+            "preview-query",
+            "preview_query:preview_query",
+            "Show what a query selects: as an Elasticsearch query, in words, or on events.",
+        ),
         Entry("fields", "fields:fields", "List the keys that a query may use, with their types and values."),
     ),
     "About this program": (Entry("version", "version:version", "Print the version of this program."),),

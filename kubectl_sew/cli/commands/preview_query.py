@@ -1,0 +1,93 @@
+"""`kubectl sew preview-query`."""
+
+from dataclasses import replace
+
+import click
+
+from kubectl_sew.cli.output import print_json, print_warning, print_yaml
+from kubectl_sew.query import ANY, CALICO, FieldSet, Node, QueryError, parse, validate
+from kubectl_sew.query.errors import render
+
+FIELD_SETS = {"calico": CALICO, "any": ANY}
+
+
+@click.command("preview-query")
+@click.argument("query", nargs=-1, required=True)
+@click.option(
+    "-o", "--output", type=click.Choice(["json", "yaml"]), help="The Elasticsearch query's form. [default: json]"
+)
+@click.option("--explain", is_flag=True, help="Say in plain words what the query selects.")
+@click.option("--format", "canonical", is_flag=True, help="Print the query in its canonical form.")
+@click.option("--events", metavar="FILE", help="Print the matching events of an NDJSON file; - reads standard input.")
+@click.option(
+    "--fields",
+    type=click.Choice(list(FIELD_SETS)),
+    default="calico",
+    help="The keys that may be used. [default: calico]",
+)
+def preview_query(
+    query: tuple[str, ...], output: str | None, explain: bool, canonical: bool, events: str | None, fields: str
+) -> None:
+    """Show what a query selects: as an Elasticsearch query, in words, or on events.
+
+    The Elasticsearch query is what stands under `query` in a search. With --events the matching lines are printed as
+    they are, in their order; how many match, and the lines that are no events, are told on stderr.
+
+    \b
+    Examples:
+      kubectl sew preview-query 'type = waf AND severity >= 90'
+      kubectl sew preview-query 'source_ip IN {"10.0.0.0/8"}' --explain
+      kubectl sew preview-query 'host IN {"web-*"}' --events events.ndjson | jq .name
+    """
+    _check_flags(query, {"--explain": explain, "--format": canonical, "--events": events is not None}, output)
+    node = read_query(query[0], FIELD_SETS[fields])
+    if events is not None:
+        _print_events(node, FIELD_SETS[fields], events)
+    elif canonical:
+        click.echo(str(node))
+    elif explain:
+        _print_explanation(node, FIELD_SETS[fields])
+    else:
+        _print_dsl(node, FIELD_SETS[fields], output or "json")
+
+
+def read_query(text: str, fields: FieldSet) -> Node:
+    """The tree of a query that can be answered; warnings go to stderr. Raises QueryError with every problem."""
+    node = parse(text)
+    problems = validate(node, fields)
+    errors = [each for each in problems if not each.warning]
+    if errors:
+        raise QueryError(text, errors)
+    if problems:
+        print_warning(render(text, [replace(each, warning=False) for each in problems]))
+    return node
+
+
+def _check_flags(query: tuple[str, ...], modes: dict[str, bool], output: str | None) -> None:
+    if len(query) > 1:
+        raise click.UsageError(f"the query is in {len(query)} pieces: put it in quotes, e.g. '{' '.join(query)[:80]}'")
+    given = [flag for flag, on in modes.items() if on]
+    if len(given) > 1:
+        raise click.UsageError(f"{' and '.join(given)} cannot be given together")
+    if given and output and (given, output) != (["--events"], "json"):
+        raise click.UsageError(f"-o {output} is a form of the Elasticsearch query: leave it out with {given[0]}")
+
+
+def _print_dsl(node: Node, fields: FieldSet, output: str) -> None:
+    from kubectl_sew.query import to_dsl  # noqa: PLC0415  # each way of showing loads what it needs
+
+    dsl = to_dsl(node, fields)
+    (print_yaml if output == "yaml" else print_json)(dsl)
+
+
+def _print_explanation(node: Node, fields: FieldSet) -> None:
+    from kubectl_sew.query import explain  # noqa: PLC0415  # likewise
+
+    click.echo(explain(node, fields))
+
+
+def _print_events(node: Node, fields: FieldSet, source: str) -> None:
+    from kubectl_sew.cli.events import print_matching  # noqa: PLC0415  # likewise
+    from kubectl_sew.query import compile_matcher  # noqa: PLC0415  # likewise
+
+    print_matching(compile_matcher(node, fields), source)

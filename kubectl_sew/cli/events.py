@@ -1,0 +1,76 @@
+"""Prints the events of a file that match."""
+
+import os
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from kubectl_sew.cli.output import print_warning
+from kubectl_sew.cli.progress import on_stderr
+from kubectl_sew.cli.selecting import Selector, read_lines
+from kubectl_sew.errors import SewError
+
+NAMED = 100
+"""Lines that are no events are named one by one up to so many."""
+
+
+def print_matching(match: Callable[[Mapping[str, Any], float], bool], source: str) -> None:
+    """Matching lines on stdout, as they are and as they come; on stderr the lines that are no events, and the count."""
+    selector = Selector(match)
+    with _opened(source) as file:
+        progress = on_stderr(_size(file))
+        done = 0
+        for lines in read_lines(file.read1):
+            named = selector.bad
+            found, bad = selector.take(lines, time.time())
+            if found or bad:
+                progress.clear()
+                _print(found, bad[: max(0, NAMED - named)])
+            done += sum(map(len, lines))
+            progress.show(done, f"{selector.events:,} events read, {selector.matching:,} match")
+        progress.clear()
+    click.echo(_summary(selector), err=True)
+
+
+def _print(found: list[bytes], bad: list[str]) -> None:
+    sys.stdout.buffer.write(b"".join(found))
+    sys.stdout.buffer.flush()
+    for each in bad:
+        print_warning(each)
+
+
+def _summary(selector: Selector) -> str:
+    text = f"{selector.matching:,} of {selector.events:,} event{'' if selector.events == 1 else 's'} match"
+    if not selector.bad:
+        return text
+    text += f"; {selector.bad:,} line{' is no event' if selector.bad == 1 else 's are no events'}"
+    return text + (f" (the first {NAMED} are named above)" if selector.bad > NAMED else "")
+
+
+@contextmanager
+def _opened(source: str) -> Iterator[BufferedReader]:
+    if source == "-":
+        yield cast("BufferedReader", sys.stdin.buffer)
+        return
+    try:
+        file = Path(source).open("rb")  # noqa: SIM115  # closed below: only opening it may fail so
+    except OSError as error:
+        raise SewError(f"events cannot be read from {source}: {error.strerror or error}") from None
+    with file:
+        yield file
+
+
+def _size(file: BufferedReader) -> int:
+    """Bytes of a regular file; 0 for what has no size, such as a pipe."""
+    try:
+        status = os.fstat(file.fileno())
+    except OSError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0

@@ -1,0 +1,64 @@
+"""Which lines of NDJSON a query selects. The lines go through as they are, byte for byte."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from io import BytesIO
+from typing import Any
+
+from kubectl_sew.ndjson import LONGEST_LINE, BadLineError, parse_line
+
+_CHUNK = 2**20
+
+
+def read_lines(read: Callable[[int], bytes]) -> Iterator[list[bytes]]:
+    """Lines with their line breaks, in lists as they come; only the very last may have none.
+
+    `read(n)` gives at most n bytes, none at the end. Of an overlong line so much is kept that it is seen to be one.
+    """
+    parts: list[bytes] = []
+    size = 0
+    while data := read(_CHUNK):
+        cut = data.rfind(b"\n") + 1
+        if cut:
+            yield BytesIO(b"".join((*parts, data[:cut]))).readlines()
+            parts, size = [], 0
+        if size <= LONGEST_LINE:
+            parts.append(data[cut:])
+            size += len(data) - cut
+    if size:
+        yield [b"".join(parts)]
+
+
+class Selector:
+    """Takes the lines of one file in order, and counts its events and those that match."""
+
+    def __init__(self, match: Callable[[Mapping[str, Any], float], bool]) -> None:
+        self._match = match
+        self._lines = 0
+        self.bad = self.events = self.matching = 0
+
+    def take(self, lines: Sequence[bytes], now: float) -> tuple[list[bytes], list[str]]:
+        """Those of the next lines that match, and for each that is no event its number and why; `now` in seconds."""
+        found: list[bytes] = []
+        bad: list[str] = []
+        blank = 0
+        match = self._match
+        for number, line in enumerate(lines, self._lines + 1):
+            try:
+                if match(_parse(line), now):
+                    found.append(line)
+            except BadLineError as error:
+                if line.isspace():
+                    blank += 1
+                else:
+                    bad.append(f"line {number}: {error}")
+        self._lines += len(lines)
+        self.events += len(lines) - blank - len(bad)
+        self.bad += len(bad)
+        self.matching += len(found)
+        return found, bad
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    if len(line) > LONGEST_LINE:
+        raise BadLineError(f"longer than {LONGEST_LINE >> 20} MiB")
+    return parse_line(line)
