@@ -44,8 +44,13 @@ def find() -> Programs:
     return Programs(
         apiserver=_given("kube-apiserver") or kubernetes_program("kube-apiserver"),
         etcd=_given("etcd") or program("etcd", "etcd-server"),
-        kubectl=_given("kubectl") or Path(shutil.which("kubectl") or kubernetes_program("kubectl")),
+        kubectl=kubectl(),
     )
+
+
+def kubectl() -> Path:
+    """kubectl alone. Raises UnavailableError."""
+    return _given("kubectl") or Path(shutil.which("kubectl") or kubernetes_program("kubectl"))
 
 
 def kubernetes_program(name: str) -> Path:
@@ -80,6 +85,11 @@ class Kubernetes:
         return self.folder / "certificates" / "apiserver.crt"
 
     @property
+    def account_key(self) -> Path:
+        """The private key that service accounts' tokens are signed with."""
+        return self.folder / "service-accounts.key"
+
+    @property
     def log(self) -> Path:
         return self.folder / "kube-apiserver.log"
 
@@ -91,7 +101,11 @@ class Kubernetes:
     @cached_property
     def environment(self) -> dict[str, str]:
         """What makes kubectl, and the plugin below it, talk to this server as the admin."""
-        return {"KUBECONFIG": str(self.admin), "KUBECACHEDIR": str(self.folder / "kubectl-cache")}
+        return {
+            "KUBECONFIG": str(self.admin),
+            "KUBECACHEDIR": str(self.folder / "kubectl-cache"),
+            "KUBECTL_PATH": str(self.programs.kubectl),
+        }
 
     def kubeconfig(self, name: str, token: str, namespace: str = "default") -> Path:
         """Writes the kubeconfig of whoever has the token; context and user are called `name`."""
@@ -178,23 +192,21 @@ class Kubernetes:
             return False
 
 
-@contextmanager
-def kubernetes(programs: Programs, *, more: Sequence[str] = ()) -> Iterator[Kubernetes]:
-    """Runs one, ready, with nothing kept afterwards. `more` are arguments of kube-apiserver.
+WITHOUT_CONTROLLERS = ("--disable-admission-plugins=ServiceAccount",)
+"""No controller manager makes the service accounts that this admission asks for."""
 
-    No controller manager makes service accounts or their tokens: admission asks for none unless `more` says so.
-    """
+
+@contextmanager
+def kubernetes(programs: Programs, *, arguments: Sequence[str] = WITHOUT_CONTROLLERS) -> Iterator[Kubernetes]:
+    """Runs one, ready, with nothing kept afterwards. `arguments` are kube-apiserver's, beside what it needs to run."""
     with tempfile.TemporaryDirectory(prefix="sew-kubernetes-") as name, ExitStack() as stack:
         folder = Path(name)
         etcd, command = _etcd(programs.etcd, folder)
         stack.enter_context(Server(command, folder / "etcd.log"))
-        server = Kubernetes(programs, folder, [*_arguments(folder, etcd), *(more or _NO_CONTROLLERS)])
+        server = Kubernetes(programs, folder, [*_arguments(folder, etcd), *arguments])
         stack.callback(server.stop)
         server.start()
         yield server
-
-
-_NO_CONTROLLERS = ("--disable-admission-plugins", "ServiceAccount")
 
 
 def _etcd(binary: Path, folder: Path) -> tuple[str, list[str | Path]]:

@@ -49,6 +49,10 @@ class Server:
         """To the server itself: SIGTERM for an orderly end, SIGSTOP to have it hang, SIGCONT."""
         os.kill(self.pid, number)
 
+    def wait(self) -> None:
+        """Until it has ended."""
+        self._guard.wait()
+
     def stop(self) -> None:
         """Kills it with all that it started. Nothing happens where it has ended already."""
         for pipe in (self._guard.stdin, self._guard.stdout):

@@ -1,14 +1,11 @@
 """That the API server under test is a real one, and that nothing of it stays."""
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.integration.servers.killing import killed_run
 from tests.servers.kubernetes import Kubernetes, find, kubernetes
 from tests.servers.required import required
 from tests.waiting import eventually
@@ -79,21 +76,5 @@ def test_a_server_that_hangs_takes_connections_and_answers_nothing(own: Kubernet
 
 
 def test_nothing_runs_on_when_the_test_run_is_killed(own: Kubernetes) -> None:
-    script = (
-        "from tests.servers.kubernetes import find, kubernetes\n"
-        "with kubernetes(find()) as server:\n"
-        "    print(server.folder, flush=True)\n"
-        "    input()\n"
-    )
-    run = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert run.stdout is not None
-    folder = run.stdout.readline().strip()
-    assert len(processes_of(folder)) > 2
-    os.kill(run.pid, signal.SIGKILL)
-    run.communicate()
-    eventually(lambda: not processes_of(folder), "etcd and the API server end")
-
-
-def processes_of(folder: str) -> list[str]:
-    """Those whose command line names the folder."""
-    return subprocess.run(["pgrep", "-f", folder], capture_output=True, text=True, check=False).stdout.split()
+    with killed_run("kubernetes", "kubernetes(find())") as folder:
+        assert folder
