@@ -8,7 +8,7 @@ from hashlib import sha256
 from agent.webhooks.base import Snapshot
 from kubectl_sew.consumers.base import Consumer
 from kubectl_sew.query import FieldSet
-from kubectl_sew.resource import HealthyReason, Webhook
+from kubectl_sew.resource import Webhook
 from kubectl_sew.validation import Accepted, accept
 
 _ENDPOINT = ("url", "username", "authentication")
@@ -56,7 +56,7 @@ class Acceptance:
         self._judged_by = fields
         self._judged = {name: self._one(webhook, snapshot, fields) for name, webhook in snapshot.webhooks.items()}
         results = {name: result for name, (_, result) in self._judged.items()}
-        refused = {name: Unfit("", "", HealthyReason.VALIDATION.value, why) for name, why in snapshot.refused.items()}
+        refused = {name: Unfit("", "", each.reason.value, each.message) for name, each in snapshot.refused.items()}
         return Judged(
             {name: each for name, each in results.items() if isinstance(each, Accepted)},
             {name: each for name, each in results.items() if isinstance(each, Unfit)} | refused,

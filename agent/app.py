@@ -162,7 +162,9 @@ class Loop:
         self._store_error = str(error)
 
     def _webhooks_error(self) -> str:
-        snapshot = self._agent.director.snapshot
+        troubles, snapshot = self._agent.troubles(), self._agent.director.snapshot
+        if troubles:
+            return "; ".join(troubles)
         return "" if snapshot and snapshot.complete else "they cannot be read: see the log"
 
     def _worker(self, number: int) -> Callable[[], None]:
@@ -206,7 +208,7 @@ class Loop:
             state = accepted.webhook.state
             reason = HealthyReason.STATE if state is State.DISABLED else HealthyReason.VALIDATION
             told[name] = Told(accepted.consumer.name, state.value, state is not State.DISABLED, reason.value)
-        problems = tuple(snapshot.problems) if snapshot else ()
+        problems = (*(snapshot.problems if snapshot else ()), *agent.troubles())
         return Report(
             version("kubectl-sew"), os.getpid(), now, told, problems, agent.settings.events, self._source_error
         )

@@ -4,7 +4,7 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -32,6 +32,7 @@ from agent.sources.stream import NdjsonStream
 from agent.store.base import Delivery, Store
 from agent.store.sqlite import open_store
 from agent.trial import Attempt, Trials
+from agent.webhooks.base import WebhookSource
 from agent.webhooks.files import FileWebhooks
 from kubectl_sew.consumers.base import Outcome
 from kubectl_sew.consumers.registry import consumers
@@ -60,6 +61,8 @@ class Agent:
     director: Director
     health: Health
     metrics: Metrics
+    troubles: Callable[[], Sequence[str]]
+    """What does not work in the cluster at the moment."""
 
 
 class Routes:
@@ -97,8 +100,9 @@ def assemble(settings: Settings, log: Log, stack: ExitStack) -> Agent:
     reading = Reading(log, metrics, time.time, scheduler.look)
     poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
     trials = Trials(_tried(send), time.time)
+    webhooks, troubles = _webhooks(settings, log, stack)
     parts = Parts(
-        webhooks=_webhooks(settings, stack),
+        webhooks=webhooks,
         acceptance=Acceptance(lambda: source.fields, consumers(settings.slack_url_prefixes or URL_PREFIXES)),
         store=store,
         poller=poller,
@@ -110,13 +114,18 @@ def assemble(settings: Settings, log: Log, stack: ExitStack) -> Agent:
         parts, forget_after=settings.forget_after, changed=lambda judged: reading.serve(judged.accepted)
     )
     state = _given(settings.state)
-    return Agent(settings, state, log, store, reading, poller, scheduler, trials, director, health, metrics)
+    return Agent(settings, state, log, store, reading, poller, scheduler, trials, director, health, metrics, troubles)
 
 
 def _check(settings: Settings) -> None:
-    for name in ("webhooks", "events", "state"):
+    for name in ("events", "state"):
         if not getattr(settings, name):
             raise SettingsError(f"--{name} (SEW_{name.upper()}) is needed: see `sew-agent run --help`")
+    if not (settings.webhooks or settings.kubeconfig or _in_pod()):
+        raise SettingsError(
+            "--webhooks (SEW_WEBHOOKS) is needed, or outside of a pod --kubeconfig (SEW_KUBECONFIG) for those of a "
+            "cluster: see `sew-agent run --help`"
+        )
 
 
 def _store(settings: Settings, stack: ExitStack) -> Store:
@@ -163,11 +172,21 @@ def _source(settings: Settings, fields: FieldSet, log: Log, stack: ExitStack) ->
     return source
 
 
-def _webhooks(settings: Settings, stack: ExitStack) -> FileWebhooks:
-    path, namespace = _given(settings.webhooks), settings.secrets_namespace
-    webhooks = FileWebhooks(path, secrets_namespace=namespace, clock=time.time)
+def _in_pod() -> bool:
+    """Whether Kubernetes has put the address of its API server into this process' environment."""
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
+
+
+def _webhooks(settings: Settings, log: Log, stack: ExitStack) -> tuple[WebhookSource, Callable[[], Sequence[str]]]:
+    """From files where they are named, else from the cluster; and what does not work there."""
+    if settings.webhooks is None:
+        from agent.cluster.assembly import open_cluster  # noqa: PLC0415 - its client costs 20 MiB
+
+        cluster = open_cluster(settings, log, stack)
+        return cluster.webhooks, lambda: cluster.troubles.all
+    webhooks = FileWebhooks(settings.webhooks, secrets_namespace=settings.secrets_namespace, clock=time.time)
     stack.callback(webhooks.close)
-    return webhooks
+    return webhooks, tuple
 
 
 def _given(path: Path | None) -> Path:

@@ -77,6 +77,9 @@ class Director:
         same = snapshot is self._snapshot and not self._parts.acceptance.stale
         if same and now < self._plan_again:
             return
+        if not snapshot.known:
+            self._snapshot = snapshot
+            return
         if not same:
             self._judge(snapshot)
         known = self._parts.store.known()

@@ -10,6 +10,7 @@ from typing import Any
 
 from kubectl_sew.consumers.text import line
 from kubectl_sew.errors import SewError
+from kubectl_sew.resource import API_VERSIONS
 
 Network = IPv4Network | IPv6Network
 
@@ -99,6 +100,19 @@ def parse_path(text: str) -> Path | None:
     return Path(text) if text else None
 
 
+def parse_group(text: str) -> str:
+    """One of the groups that may serve the webhooks, or a group with its version."""
+    known = [each for version in API_VERSIONS for each in (version, version.partition("/")[0])]
+    if text and text not in known:
+        raise ValueError(f"one of {', '.join(known)} is expected")
+    return text
+
+
+def parse_selector(text: str) -> str:
+    """A label selector as Kubernetes reads it: the server judges it."""
+    return text.strip()
+
+
 def parse_flag(text: str) -> bool:
     if text not in ("true", "false"):
         raise ValueError("true or false is expected")
@@ -134,6 +148,11 @@ class Setting:
 
 SETTINGS = (
     Setting("webhooks", "", parse_path, "file or folder of manifests: SecurityEventWebhooks, Secrets, ConfigMaps"),
+    Setting("kubeconfig", "", parse_path, "webhooks from a cluster; in a pod its service account serves without"),
+    Setting("context", "", str, "context of the kubeconfig, else its current one"),
+    Setting("api_group", "", parse_group, "group that serves the webhooks, else found by discovery"),
+    Setting("selector", "", parse_selector, "label selector: which webhooks of the cluster are ours"),
+    Setting("secret_selector", "", parse_selector, "label selector: which Secrets and ConfigMaps may be referred to"),
     Setting("events", "", str, "NDJSON file of events, followed as it grows; `-` is standard input"),
     Setting("state", "", parse_path, "folder that keeps what is owed; one agent at a time"),
     Setting("once", "false", parse_flag, "end when the file has been read and everything delivered"),
@@ -173,6 +192,11 @@ class Settings:
     """All settings, parsed: durations in seconds, rates in events a second, sizes in bytes."""
 
     webhooks: Path | None
+    kubeconfig: Path | None
+    context: str
+    api_group: str
+    selector: str
+    secret_selector: str
     events: str
     state: Path | None
     once: bool

@@ -58,7 +58,7 @@ class Refused:
     @property
     def reason(self) -> HealthyReason:
         """The reason of the condition `Healthy`, from the first error."""
-        return REASONS.get(self._first.code, HealthyReason.VALIDATION)
+        return reason_of(self._first)
 
     @property
     def message(self) -> str:
@@ -70,6 +70,11 @@ class Refused:
     @property
     def _first(self) -> Finding:
         return next(each for each in self.findings if each.is_error)
+
+
+def reason_of(finding: Finding) -> HealthyReason:
+    """The reason of the condition `Healthy` for an error."""
+    return REASONS.get(finding.code, HealthyReason.VALIDATION)
 
 
 def accept(

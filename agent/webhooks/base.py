@@ -4,7 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from kubectl_sew.resource import Webhook
+from kubectl_sew.resource import HealthyReason, Webhook
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a webhook cannot be taken at all, and what to do; without secrets."""
+
+    message: str
+    reason: HealthyReason = HealthyReason.VALIDATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +24,12 @@ class Snapshot:
     config_maps: Mapping[str, Mapping[str, bytes]] = field(repr=False)
     problems: Sequence[str] = ()
     """What could not be read, each with place, reason and what is used meanwhile."""
-    refused: Mapping[str, str] = field(default_factory=dict)
-    """Webhook name -> why it cannot be taken at all (e.g. the name stands twice); they are not in `webhooks`."""
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
+    """Webhook name -> why (e.g. the name stands twice); they are not in `webhooks`."""
     complete: bool = True
     """False after an error: a webhook that is absent then has not been deleted."""
+    known: bool = True
+    """False before anything could be read: then nothing changes."""
 
 
 class WebhookSource(Protocol):

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from agent.webhooks.base import Snapshot
+from agent.webhooks.base import Refusal, Snapshot
 from kubectl_sew.errors import SewError
 from kubectl_sew.resource import Finding, Manifests, load_manifests
+from kubectl_sew.validation import reason_of
 
 LOOK_EVERY = 0.5
 """Seconds between two looks: a change takes effect within 2 s."""
@@ -146,8 +147,8 @@ def _held(manifests: Manifests) -> bool:
 def _snapshot(files: Mapping[Path, _File], problems: list[str], *, complete: bool) -> Snapshot:
     parts = [files[path] for path in sorted(files)]
     names = Counter(name for part in parts for name in {each.name for each in part.manifests.webhooks})
-    twice = {name: _twice(name, parts) for name, count in names.items() if count > 1}
-    refused = {name: str(each) for part in parts for name, each in _refused(part.manifests).items()} | twice
+    twice = {name: Refusal(_twice(name, parts)) for name, count in names.items() if count > 1}
+    refused = {name: _refusal(each) for part in parts for name, each in _refused(part.manifests).items()} | twice
     return Snapshot(
         webhooks={
             each.name: each.webhook
@@ -166,6 +167,10 @@ def _snapshot(files: Mapping[Path, _File], problems: list[str], *, complete: boo
 def _refused(manifests: Manifests) -> dict[str, Finding]:
     errors = [each for each in manifests.findings if each.is_error and each.resource and each.code != _TAKEN_ANYWAY]
     return {each.resource: each for each in reversed(errors)}
+
+
+def _refusal(finding: Finding) -> Refusal:
+    return Refusal(str(finding), reason_of(finding))
 
 
 def _twice(name: str, parts: list[_File]) -> str:

@@ -140,7 +140,7 @@ class _Collected:
             return
         if any((each.kind, each.name) == (kind, name) for each in self.objects):
             self._say(error("SEW044", f"two {kind}s have the name `{shown(name)}`", "keep one"), root, source)
-        values, problems = _values(kind, name, root.plain())
+        values, problems = object_values(kind, name, root.plain())
         self.objects.append(_Held(kind, name, values))
         for message, path in problems:
             self._say(error("SEW043", message), root, source, path)
@@ -154,7 +154,7 @@ _ENCODED = {"Secret": "data", "ConfigMap": "binaryData"}
 _PLAIN = {"Secret": "stringData", "ConfigMap": "data"}
 
 
-def _values(kind: str, name: str, obj: Mapping[str, Any]) -> tuple[dict[str, bytes], list[tuple[str, Path]]]:
+def object_values(kind: str, name: str, obj: Mapping[str, Any]) -> tuple[dict[str, bytes], list[tuple[str, Path]]]:
     """The object's values, plain ones over encoded ones as the API has it; and what is wrong, without any value."""
     values: dict[str, bytes] = {}
     problems: list[tuple[str, Path]] = []

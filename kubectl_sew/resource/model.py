@@ -54,7 +54,10 @@ class ConfigVar:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """One SecurityEventWebhook. `consumer` as written, Calico's other spelling included; `created` in epoch seconds."""
+    """One SecurityEventWebhook. `consumer` as written, Calico's other spelling included; `created` in epoch seconds.
+
+    What the server counts and the agent itself writes makes no other webhook of it.
+    """
 
     name: str
     consumer: str
@@ -62,11 +65,11 @@ class Webhook:
     query: str
     config: tuple[ConfigVar, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict, repr=False)  # kubectl keeps the last config there
-    generation: int = 0
+    generation: int = field(default=0, compare=False)
     uid: str = ""
-    resource_version: str = ""
+    resource_version: str = field(default="", compare=False)
     created: float | None = None
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[Condition, ...] = field(default=(), compare=False)
 
     @property
     def labels_text(self) -> str:

@@ -51,7 +51,9 @@ class Folder:
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     def start(self, *flags: str, events: str | None = None, stdin: int | None = None, **settings: str) -> "Agent":
-        command = [sys.executable, "-m", "agent", "run", "--webhooks", str(self.webhooks), "--state", str(self.state)]
+        command = [sys.executable, "-m", "agent", "run", "--state", str(self.state)]
+        if "--kubeconfig" not in flags:
+            command += ["--webhooks", str(self.webhooks)]
         command += ["--events", events or str(self.events), *flags]
         if "--once" not in flags and "--listen" not in flags:
             command += ["--listen", "127.0.0.1:0"]

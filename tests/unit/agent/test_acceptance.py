@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from agent.acceptance import Acceptance, content_digest, endpoint_digest, settings_digest
-from agent.webhooks.base import Snapshot
+from agent.webhooks.base import Refusal, Snapshot
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.query import CALICO
 from kubectl_sew.resource import LABELS_ANNOTATION, ConfigVar, Reference, State, Webhook
@@ -66,7 +66,7 @@ def test_a_webhook_becomes_fit_when_its_secret_appears(acceptance: Acceptance) -
 
 
 def test_what_the_source_refused_is_unfit_too(acceptance: Acceptance) -> None:
-    assert acceptance.judge(Snapshot({}, {}, {}, refused={"twice": "two of them"})).unfit["twice"].message
+    assert acceptance.judge(Snapshot({}, {}, {}, refused={"twice": Refusal("two of them")})).unfit["twice"].message
 
 
 @pytest.mark.parametrize(

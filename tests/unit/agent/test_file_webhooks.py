@@ -95,7 +95,7 @@ def test_a_webhook_with_an_error_is_refused_by_name_and_the_others_go_on(folder:
     folder.write("b.yaml", manifest("b").replace("Enabled", "Sometimes"))
     found = folder.look()
     assert list(found.webhooks) == ["a"]
-    assert "Sometimes" in found.refused["b"]
+    assert "Sometimes" in found.refused["b"].message
 
 
 @pytest.mark.parametrize("place", ["a.yaml", "b.yaml"], ids=["in one file", "in two files"])
@@ -105,7 +105,7 @@ def test_two_webhooks_of_one_name_are_both_refused(folder: Folder, place: str) -
     folder.write(place, before + "---" + manifest("a"))
     found = folder.look()
     assert list(found.webhooks) == ["c"]
-    assert "two webhooks have the name" in found.refused["a"]
+    assert "two webhooks have the name" in found.refused["a"].message
 
 
 def test_secrets_come_with_the_webhooks_and_do_not_show(folder: Folder) -> None:

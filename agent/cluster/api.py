@@ -1,0 +1,215 @@
+"""The API server. Of the `kubernetes` client it uses the login (kubeconfig, service account, TLS, proxy) and none of
+the generated classes, which cost memory and know nothing of SecurityEventWebhooks."""
+
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import yaml
+from kubernetes.client import Configuration
+from kubernetes.client.rest import RESTClientObject
+from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
+from urllib3 import BaseHTTPResponse, Timeout
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from kubectl_sew.errors import SewError
+
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 15.0
+WATCH_SECONDS = 120
+"""The server ends a watch after so long; the next one goes on where it ended."""
+_SILENCE_SECONDS = WATCH_SECONDS + 30.0
+_KEEPALIVE = [
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+        if hasattr(socket, name)
+    ),
+]
+"""A watch may be silent for a minute: a connection that nobody holds at the other end is found within 25 s."""
+_LONGEST = 500
+
+MERGE_PATCH = "application/merge-patch+json"
+_JSON = "application/json"
+
+
+class ApiError(SewError):
+    """The API server refused, or was not reached (`status` 0). The text names what was asked for, and no secret."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Watch:
+    """The events of one watch, until the server or `close` ends it."""
+
+    def __init__(self, response: BaseHTTPResponse, server: str) -> None:
+        self._response = response
+        self._server = server
+        self._socket: socket.socket | None = getattr(response.connection, "sock", None)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Raises ApiError where the connection breaks."""
+        try:
+            with closing(self._response):
+                for line in self._response:
+                    if line.strip():
+                        yield json.loads(line)
+        except (HTTPError, OSError, ValueError) as error:
+            raise ApiError(f"the watch at {self._server} was cut ({_why(error)})") from None
+
+    def close(self) -> None:
+        """From any thread: whoever waits for the next event gets an end."""
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+
+class Api:
+    """Thread-safe. Every method raises ApiError."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        self._pool = RESTClientObject(configuration).pool_manager
+        self._pool.connection_pool_kw["socket_options"] = _KEEPALIVE
+        self.server = "{0.scheme}://{0.netloc}".format(urlsplit(configuration.host))
+
+    def get(self, path: str, query: Mapping[str, str] | None = None, *, accept: str = _JSON) -> dict[str, Any]:
+        """An object, or a page of a list."""
+        return self._object("GET", path, query=query, accept=accept)
+
+    def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return self._object("POST", path, body=body, content_type=_JSON)
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """A merge patch. With `metadata.resourceVersion` in it, a change in between is refused with 409."""
+        return self._object("PATCH", path, body=body, content_type=MERGE_PATCH)
+
+    def watch(self, path: str, query: Mapping[str, str], *, accept: str = _JSON) -> Watch:
+        query = dict(query) | {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        timeout = Timeout(connect=CONNECT_SECONDS, read=_SILENCE_SECONDS)
+        return Watch(self._request("GET", path, query, {"Accept": accept}, None, timeout, whole=False), self.server)
+
+    def close(self) -> None:
+        self._pool.clear()
+
+    def _object(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        accept: str = _JSON,
+        content_type: str = "",
+    ) -> dict[str, Any]:
+        headers = {"Accept": accept} | ({"Content-Type": content_type} if content_type else {})
+        timeout = Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS)
+        content = None if body is None else json.dumps(body).encode()
+        response = self._request(method, path, query or {}, headers, content, timeout, whole=True)
+        try:
+            found = json.loads(response.data)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise ApiError(f"{self.server} does not answer as an API server does ({method} {path})")
+        return found
+
+    def _request(  # noqa: PLR0913 - one place for all that a request is
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes | None,
+        timeout: Timeout,
+        *,
+        whole: bool,
+    ) -> BaseHTTPResponse:
+        url = self._configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        try:
+            response: BaseHTTPResponse = self._pool.request(
+                method,
+                url,
+                body=body,
+                headers={**headers, **self._login()},
+                timeout=timeout,
+                retries=False,
+                redirect=False,
+                preload_content=whole,
+            )
+        except (HTTPError, OSError) as error:
+            raise ApiError(f"the API server at {self.server} cannot be reached ({_why(error)})") from None
+        if not 200 <= response.status < 300:
+            raise _refusal(response, method, path)
+        return response
+
+    def _login(self) -> dict[str, str]:
+        try:
+            settings = self._configuration.auth_settings().values()
+        except (ConfigException, OSError) as error:
+            raise ApiError(f"the credential for {self.server} cannot be read ({_why(error)})") from None
+        return {each["key"]: each["value"] for each in settings if each["in"] == "header" and each["value"]}
+
+
+def connect(kubeconfig: Path | None, context: str) -> Api:
+    """By a kubeconfig, else by the service account of the pod that this runs in. Raises ApiError."""
+    configuration = Configuration()
+    try:
+        if kubeconfig is None:
+            load_incluster_config(configuration)
+        else:
+            load_kube_config(str(kubeconfig), context or None, configuration, persist_config=False)
+    except (ConfigException, OSError, yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
+        place = f"the kubeconfig {kubeconfig}" if kubeconfig else "the pod's service account"
+        raise ApiError(f"{place} cannot be used: {str(error).splitlines()[0][:_LONGEST] or _why(error)}") from None
+    return Api(configuration)
+
+
+def _refusal(response: BaseHTTPResponse, method: str, path: str) -> ApiError:
+    with closing(response):
+        try:
+            said = json.loads(response.read() if response.data is None else response.data)["message"]
+        except (ValueError, TypeError, KeyError, HTTPError):
+            said = f"{method} {path} was answered with {response.status}"
+    return ApiError(str(said)[:_LONGEST], response.status)
+
+
+def _why(error: Exception) -> str:
+    """Without the libraries' own words, which hold addresses of objects."""
+    for kind, word in _WORDS:
+        if isinstance(error, kind):
+            return word
+    cause = getattr(error, "original_error", error)
+    return getattr(cause, "strerror", None) or type(error).__name__
+
+
+_WORDS: tuple[tuple[type[Exception], str], ...] = (
+    (NameResolutionError, "its name is not found"),
+    (ConnectTimeoutError, f"no connection within {CONNECT_SECONDS:g} s"),
+    (NewConnectionError, "the connection is refused"),
+    (ReadTimeoutError, f"no answer within {ANSWER_SECONDS:g} s"),
+    (SSLError, "its certificate is not trusted"),
+    (ConnectionResetError, "the connection was reset"),
+    (ConfigException, "no valid credential"),
+    (HTTPError, "the connection was cut"),
+    (ValueError, "half a line"),
+)

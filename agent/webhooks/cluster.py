@@ -1,0 +1,210 @@
+"""Webhooks from a cluster, with the Secrets and ConfigMaps of one namespace that they refer to."""
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agent.cluster.api import Api, ApiError
+from agent.cluster.discovery import Served, discover
+from agent.cluster.troubles import Troubles
+from agent.cluster.values import PLURALS, Values
+from agent.cluster.watch import Collection, Fixed, Watcher
+from agent.webhooks.base import Refusal, Snapshot
+from kubectl_sew.resource import (
+    API_VERSIONS,
+    KIND,
+    LABELS_ANNOTATION,
+    TEST_EVENT_ANNOTATION,
+    HealthyReason,
+    Reference,
+    Webhook,
+    check_structure,
+)
+from kubectl_sew.validation import reason_of
+
+_VALUES = "values"
+_TRY_AGAIN = 2.0
+_UNKNOWN = 404
+_TAKEN_ANYWAY = "SEW015"
+"""A label that is none is left out, and the webhook runs."""
+_OURS = (LABELS_ANNOTATION, TEST_EVENT_ANNOTATION)
+"""The annotations that say what a webhook does; others come and go, and change nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One webhook as the server has it, and why it cannot be taken, where its structure forbids that."""
+
+    webhook: Webhook
+    refusal: Refusal | None = None
+
+
+class WebhookPlace:
+    """Where the webhooks are served, looked for again when they are not there any more."""
+
+    def __init__(self, api: Api, only: str) -> None:
+        self._api = api
+        self._only = only
+        self.served: Served | None = None
+        """As last found."""
+
+    def path(self) -> str:
+        """Raises ApiError, also where nothing serves the kind."""
+        self.served = self.served or discover(self._resources, self._only)
+        if self.served is None:
+            looked = self._only or " and ".join(API_VERSIONS)
+            raise ApiError(f"no API here serves {KIND}s ({looked}): `kubectl sew install` brings it", _UNKNOWN)
+        return self.served.path
+
+    def lost(self) -> None:
+        self.served = None
+
+    def _resources(self, version: str) -> Mapping[str, Any] | None:
+        try:
+            return self._api.get(f"/apis/{version}")
+        except ApiError as error:
+            if error.status == _UNKNOWN:
+                return None
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is ours in the cluster."""
+
+    secrets_namespace: str
+    selector: str = ""
+    secret_selector: str = ""
+
+
+class ClusterWebhooks:
+    """See the module. `believe_after`: seconds for which a list that is empty after an error is not believed."""
+
+    def __init__(
+        self, api: Api, place: WebhookPlace, scope: Scope, troubles: Troubles, *, believe_after: float
+    ) -> None:
+        self._troubles = troubles
+        self._namespace = scope.secrets_namespace
+        self._changed = threading.Event()
+        self._stopped = False
+        self._snapshot = Snapshot({}, {}, {}, complete=False, known=False)
+
+        def watcher(collection: Collection[Any]) -> Watcher[Any]:
+            return Watcher(api, collection, troubles, self._changed.set, believe_after=believe_after)
+
+        self._webhooks: Watcher[Seen] = watcher(Collection("webhooks", place, read_webhook, scope.selector))
+        self._values = [
+            Values(api, kind, scope.secrets_namespace, watcher(_metadata(plural, scope)))
+            for kind, plural in PLURALS.items()
+        ]
+        for each in self._watchers():
+            each.start()
+        threading.Thread(target=self._run, name="webhooks", daemon=True).start()
+
+    def snapshot(self) -> Snapshot:
+        return self._snapshot
+
+    @property
+    def current(self) -> Mapping[str, Webhook]:
+        """The webhooks as the server last told them, with conditions and resourceVersion."""
+        return {name: each.webhook for name, each in self._webhooks.objects.items()}
+
+    def close(self) -> None:
+        self._stopped = True
+        for each in self._watchers():
+            each.stop()
+        self._changed.set()
+
+    def _watchers(self) -> Iterator[Watcher[Any]]:
+        yield self._webhooks
+        yield from (each.metadata for each in self._values)
+
+    def _run(self) -> None:
+        again: float | None = None
+        while not self._stopped:
+            self._changed.wait(again)
+            self._changed.clear()
+            try:
+                self._look()
+                again = None
+            except ApiError as error:
+                self._troubles.say(_VALUES, f"{error}; what was known before goes on; it is tried again")
+                again = _TRY_AGAIN
+
+    def _look(self) -> None:
+        """A new snapshot, once all that it needs has been read: until then the last one stays."""
+        if not all(each.settled for each in self._watchers()):
+            return
+        seen = self._webhooks.objects
+        found = {each.kind: each.read(_wanted(each.kind, seen.values())) for each in self._values}
+        self._tell_refused()
+        snapshot = Snapshot(
+            webhooks={name: each.webhook for name, each in seen.items() if not each.refusal},
+            secrets=found["Secret"],
+            config_maps=found["ConfigMap"],
+            refused={name: each.refusal for name, each in seen.items() if each.refusal},
+            complete=self._webhooks.known and not self._webhooks.stale,
+            known=self._webhooks.known,
+        )
+        snapshot = _without(snapshot, {each.kind: self._unreadable(each) for each in self._values})
+        if snapshot != self._snapshot:
+            self._snapshot = snapshot
+
+    def _tell_refused(self) -> None:
+        refused = [text for each in self._values for text in each.refused.values()]
+        if refused:
+            self._troubles.say(_VALUES, f"{refused[0]}: grant it as manifests/base/rbac.yaml does")
+        else:
+            self._troubles.over(_VALUES)
+
+    def _unreadable(self, values: Values) -> Mapping[str, str] | str:
+        """Why objects of a kind cannot be read: one text for all, or by object."""
+        return values.refused if values.metadata.known else values.metadata.refused
+
+
+def read_webhook(obj: Mapping[str, Any]) -> Seen:
+    """An object of the API; a list's items may lack the kind that the list has."""
+    whole = {"apiVersion": API_VERSIONS[0], "kind": KIND, **obj}
+    webhook = Webhook.from_object(whole)
+    webhook = replace(webhook, annotations={k: v for k, v in webhook.annotations.items() if k in _OURS})
+    errors = [each.finding for each in check_structure(whole)]
+    wrong = next((each for each in errors if each.is_error and each.code != _TAKEN_ANYWAY), None)
+    if wrong is None:
+        return Seen(webhook)
+    return Seen(webhook, Refusal(f"{wrong.message}: {wrong.hint}" if wrong.hint else wrong.message, reason_of(wrong)))
+
+
+def _metadata(plural: str, scope: Scope) -> Collection[str]:
+    place = Fixed(f"/api/v1/namespaces/{scope.secrets_namespace}/{plural}")
+    return Collection(plural, place, _version, scope.secret_selector, metadata_only=True)
+
+
+def _version(obj: Mapping[str, Any]) -> str:
+    return str(obj["metadata"]["resourceVersion"])
+
+
+def _wanted(kind: str, seen: Iterable[Seen]) -> Mapping[str, set[str]]:
+    wanted: dict[str, set[str]] = {}
+    for each in seen:
+        for reference in each.webhook.references:
+            if reference.kind == kind:
+                wanted.setdefault(reference.name, set()).add(reference.key)
+    return wanted
+
+
+def _without(snapshot: Snapshot, unreadable: Mapping[str, Mapping[str, str] | str]) -> Snapshot:
+    """Webhooks that refer to what may not be read are refused, with that as the reason: it may well exist."""
+
+    def why(reference: Reference) -> str:
+        found = unreadable[reference.kind]
+        return found if isinstance(found, str) else found.get(reference.name, "")
+
+    refused = {
+        name: Refusal(f"{reference.kind} `{reference.name}`: {why(reference)}", HealthyReason.CONFIGURATION_PARSING)
+        for name, webhook in snapshot.webhooks.items()
+        for reference in reversed(webhook.references)
+        if why(reference)
+    }
+    kept = {name: each for name, each in snapshot.webhooks.items() if name not in refused}
+    return replace(snapshot, webhooks=kept, refused={**snapshot.refused, **refused})

@@ -1,0 +1,30 @@
+"""An installation on the session's API server, a folder for the agent, and a receiver, for each test here."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.sew_agent import Folder
+from tests.integration.cluster.in_cluster import Installed, installed
+from tests.receivers import Receiver, generic
+from tests.servers.kubernetes import Kubernetes
+
+
+@pytest.fixture
+def here(cluster: Kubernetes) -> Iterator[Installed]:
+    with installed(cluster) as made:
+        yield made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    made = Folder(tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with generic() as made:
+        yield made

@@ -1,0 +1,98 @@
+"""A real API server as the agent meets it, and the real `sew-agent` under its own service account."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.e2e.sew_agent import Agent, Folder
+from tests.servers.kubernetes import Kubernetes
+
+BASE = Path(__file__).parents[3] / "manifests" / "base"
+SECRETS = "tigera-intrusion-detection"
+V3, V1 = "projectcalico.org/v3", "crd.projectcalico.org/v1"
+
+
+def definition(group_version: str = V3, *, status: bool = True) -> dict[str, Any]:
+    """Our CRD for one of the groups, with or without the subresource."""
+    group, _, version = group_version.partition("/")
+    crd: dict[str, Any] = yaml.safe_load((BASE / "crd.yaml").read_text())
+    crd["metadata"]["name"] = f"securityeventwebhooks.{group}"
+    crd["spec"]["group"] = group
+    crd["spec"]["versions"][0]["name"] = version
+    if not status:
+        del crd["spec"]["versions"][0]["subresources"]
+    return crd
+
+
+def webhook(name: str, url: str = "", **more: Any) -> dict[str, Any]:
+    """A manifest; `more` are fields of the spec, or `labels` and `annotations`. Without a URL it is the Secret's."""
+    reference = {"name": "url", "valueFrom": {"secretKeyRef": {"name": name, "key": "url"}}}
+    metadata = {"name": name, **{key: more.pop(key) for key in ("labels", "annotations") if key in more}}
+    spec = {"consumer": "Generic", "state": "Enabled", "query": "severity >= 0"}
+    spec |= {"config": [{"name": "url", "value": url} if url else reference]} | more
+    return {"apiVersion": V3, "kind": "SecurityEventWebhook", "metadata": metadata, "spec": spec}
+
+
+def secret(name: str, labels: Mapping[str, str] | None = None, **values: str) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": SECRETS, "labels": dict(labels or {})}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values}
+
+
+class Installed:
+    """What an installation has made, on a server of its own or a shared one."""
+
+    def __init__(self, server: Kubernetes) -> None:
+        self.server = server
+        self.kubeconfig = Path()
+
+    def install(self) -> None:
+        """Namespaces and rights as manifests/base has them, and the kubeconfig of exactly that service account."""
+        for namespace in (SECRETS, "sew-system"):
+            if not self.server.kubectl("get", "namespace", namespace, "--ignore-not-found"):
+                self.server.kubectl("create", "namespace", namespace)
+        self.server.apply(BASE / "rbac.yaml")
+        self.kubeconfig = self.server.as_account("sew-agent", "sew-system")
+
+    def define(self, group_version: str = V3, *, status: bool = True) -> None:
+        crd = definition(group_version, status=status)
+        self.server.apply(crd)
+        self.server.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"crd/{crd['metadata']['name']}")
+
+    def apply(self, *objects: Mapping[str, Any]) -> None:
+        self.server.apply({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+
+    def object(self, name: str, group_version: str = V3) -> dict[str, Any]:
+        group, _, version = group_version.partition("/")
+        found: dict[str, Any] = self.server.get(f"securityeventwebhooks.{version}.{group}", name)
+        return found
+
+    def condition(self, name: str, kind: str, group_version: str = V3) -> dict[str, Any]:
+        """One condition of a webhook; empty where there is none yet."""
+        status = self.object(name, group_version).get("status") or []
+        return next((each for each in status if each["type"] == kind), {})
+
+    def delete(self, *names: str) -> None:
+        self.server.kubectl("delete", "securityeventwebhooks.v3.projectcalico.org", *names)
+
+    def patch(self, name: str, change: Mapping[str, Any]) -> None:
+        resource = f"securityeventwebhooks.v3.projectcalico.org/{name}"
+        self.server.kubectl("patch", resource, "--type=merge", "-p", json.dumps(change))
+
+    def agent(self, folder: Folder, *flags: str, **settings: str) -> Agent:
+        """Started on this cluster, with events from the folder's file."""
+        return folder.start("--kubeconfig", str(self.kubeconfig), *flags, **settings)
+
+
+@contextmanager
+def installed(server: Kubernetes) -> Iterator[Installed]:
+    """Installed with our CRD; afterwards no webhook is left."""
+    made = Installed(server)
+    made.define()
+    made.install()
+    yield made
+    server.kubectl("delete", "securityeventwebhooks.v3.projectcalico.org", "--all")
+    server.kubectl("delete", "secrets,configmaps,leases", "--all", "-n", SECRETS)
