@@ -118,14 +118,14 @@ class Director:
         """In an order that loses nothing wherever it is cut off: a webhook is remembered when its place is."""
         parts, accepted = self._parts, self.judged.accepted
         self.sending = frozenset(made.send)
+        for name, seconds in made.shift.items():
+            parts.store.shift(name, seconds)
         parts.sending.serve({name: accepted[name] for name in made.send})
         parts.poller.leave(made.leave, now)
         parts.poller.begin(made.begin, now)
         parts.poller.detach(made.detach | made.forget)
         read = {name: Subscription(name, accepted[name].node, start) for name, start in sorted(made.read.items())}
         parts.poller.serve(read, made.debug)
-        for name, seconds in made.shift.items():
-            parts.store.shift(name, seconds)
         for name in made.forget:
             dropped = parts.store.drop(name, DropReason.DELETED)
             parts.log.warning("webhook_forgotten", webhook=name, dropped=dropped)

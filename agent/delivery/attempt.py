@@ -1,7 +1,7 @@
 """One attempt to deliver: render, send, judge. Whatever happens, an outcome without a secret."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from agent.delivery.http import SendError
@@ -25,6 +25,8 @@ from kubectl_sew.consumers.judge import judge, secrets_of, without_secrets
 Send = Callable[[Request], Response]
 """Raises SendError."""
 
+_NO_SEARCH = "this receiver has no search"
+
 _HOPE = (Verdict.DELIVERED, Verdict.WAIT, Verdict.RETRY, Verdict.REJECTED, Verdict.PARKED)
 """Of several peers' answers the first of these counts: what one of them may still take is not given up."""
 
@@ -47,11 +49,17 @@ class Route:
 
 
 def attempt(route: Route, delivery: Delivery, send: Send, *, now: float) -> Outcome:
-    """Deliver, after a look whether an earlier attempt of unknown outcome has done so already."""
-    if delivery.in_doubt and route.finder:
-        earlier = _look_up(route, route.finder, delivery, send, now)
-        if earlier is not None:
-            return earlier
+    """Deliver, after a look whether an earlier attempt of unknown outcome has done so already. Raises nothing."""
+    try:
+        if delivery.in_doubt and route.finder:
+            return _look_first(route, route.finder, delivery, send, now)
+        return _deliver(route, delivery, send, now)
+    except Exception as error:  # noqa: BLE001 - a mistake of ours costs one event, which is kept, and no worker
+        detail = f"a mistake of this program, please report it: {type(error).__name__}"
+        return Outcome(Verdict.REJECTED, FailureReason.INTERNAL, detail)
+
+
+def _deliver(route: Route, delivery: Delivery, send: Send, now: float) -> Outcome:
     try:
         requests = route.consumer.render(
             delivery.event, route.labels, route.config, now=now, delivery_id=delivery.delivery_id
@@ -69,8 +77,8 @@ def _ask(route: Route, request: Request, send: Send, now: float) -> Outcome:
         return _unsent(error)
 
 
-def _look_up(route: Route, finder: FindsEarlier, delivery: Delivery, send: Send, now: float) -> Outcome | None:
-    """The outcome if the receiver has it already or cannot be asked now; None where it must be sent."""
+def _look_first(route: Route, finder: FindsEarlier, delivery: Delivery, send: Send, now: float) -> Outcome:
+    """Sends it only where the receiver does not have it, or has no search at all."""
     for request in finder.lookup(route.config, delivery_id=delivery.delivery_id):
         try:
             result = finder.read_lookup(send(request), now=now)
@@ -80,16 +88,11 @@ def _look_up(route: Route, finder: FindsEarlier, delivery: Delivery, send: Send,
             return Outcome(Verdict.DELIVERED, detail="found at the receiver", receipt=result.receipt)
         if isinstance(result, Failed):
             detail = without_secrets(result.outcome.detail, secrets_of(route.consumer, route.config))
-            return Outcome(
-                result.outcome.verdict,
-                result.outcome.reason,
-                f"looking for an earlier delivery: {detail}",
-                result.outcome.status,
-                result.outcome.retry_after,
-            )
+            return replace(result.outcome, detail=f"looking for an earlier delivery: {detail}")
         if isinstance(result, NotFound):
-            return None
-    return None
+            return _deliver(route, delivery, send, now)
+    outcome = _deliver(route, delivery, send, now)
+    return replace(outcome, detail=f"{outcome.detail or 'sent'} (without a look for an earlier one: {_NO_SEARCH})")
 
 
 def _unsent(error: SendError) -> Outcome:

@@ -61,6 +61,7 @@ class Lanes:
         self._ready: deque[Running] = deque()
         self._asleep: list[tuple[float, int, Running]] = []
         self._flying: list[Running] = []
+        self._now = 0.0
 
     @property
     def busy(self) -> int:
@@ -70,8 +71,10 @@ class Lanes:
     def serve(self, routes: Mapping[str, Route], now: float) -> None:
         """From now on these and no others. Raises StoreError."""
         kept = self._store.lanes()
+        gone = {name: self._left(each, now) for name, each in self._lanes.items() if name not in routes}
         lanes = {name: self._running(route, kept.get(name), now) for name, route in routes.items()}
-        self._store.settle((), [each.lane for name, each in lanes.items() if each.lane != kept.get(name)])
+        current = gone | {name: each.lane for name, each in lanes.items()}
+        self._store.settle((), [lane for name, lane in current.items() if lane != kept.get(name)])
         self._lanes = lanes
         self._ready, self._asleep = deque(lanes.values()), []
 
@@ -86,6 +89,9 @@ class Lanes:
 
     def next(self, now: float) -> Job | float:
         """A job, or the seconds until there may be one. Raises StoreError."""
+        if now < self._now:  # the clock was set back: what sleeps would sleep for too long
+            self._ready, self._asleep = deque(self._lanes.values()), []
+        self._now = now
         while self._asleep and self._asleep[0][0] <= now:
             until, _, running = heapq.heappop(self._asleep)
             if running.sleeps_until == until and running is self._lanes.get(running.route.webhook):
@@ -122,13 +128,22 @@ class Lanes:
     def _running(self, route: Route, kept: Lane | None, now: float) -> Running:
         before = self._lanes.get(route.webhook)
         old = before.lane if before else kept or Lane(route.webhook)
-        lane = changed(old, route.settings_digest, route.endpoint_digest)
-        if old.parked and not lane.parked:
-            self._store.shift(route.webhook, now - old.since)
+        lane = self._changed(old, route.settings_digest, route.endpoint_digest, now)
         if before is None:
             return Running(route, lane, Bucket(self._rates[route.consumer.name]))
         before.route, before.lane, before.empty, before.sleeps_until = route, lane, False, 0.0
         return before
+
+    def _left(self, running: Running, now: float) -> Lane:
+        """One that is no longer served: its settings count as changed when it comes back."""
+        return self._changed(running.lane, "", running.lane.endpoint_digest, now)
+
+    def _changed(self, old: Lane, settings_digest: str, endpoint_digest: str, now: float) -> Lane:
+        """Time parked does not count against the retry horizon."""
+        lane = changed(old, settings_digest, endpoint_digest)
+        if old.parked and not lane.parked:
+            self._store.shift(old.webhook, now - old.since)
+        return lane
 
     def _admits(self, running: Running, now: float) -> bool:
         if not running.in_flight:

@@ -42,7 +42,7 @@ def decide(outcome: Outcome, delivery: Delivery, lane: Lane, policy: Policy, *, 
     if outcome.verdict is Verdict.REJECTED:
         return Decision(_dead(outcome, delivery, outcome.detail, now), recovered(lane))
     held = _held(outcome, lane, policy, now)
-    if outcome.verdict is not Verdict.PARKED and _overdue(delivery, policy, now):
+    if outcome.verdict is not Verdict.PARKED and _overdue(delivery, lane, policy, now):
         detail = f"given up after {policy.horizon / 3600:g} h: {outcome.detail}"
         return Decision(_dead(outcome, delivery, detail, now), held)
     return Decision(_waiting(outcome, delivery, held, policy, now), held)
@@ -67,12 +67,20 @@ def backoff(failures: int, policy: Policy) -> float:
     return policy.chance() * min(policy.longest, policy.initial * 2.0 ** min(failures - 1, _LARGEST_POWER))
 
 
-def _overdue(delivery: Delivery, policy: Policy, now: float) -> bool:
-    return delivery.first_attempt is not None and now - delivery.first_attempt >= policy.horizon
+def _overdue(delivery: Delivery, lane: Lane, policy: Policy, now: float) -> bool:
+    """Time parked does not count."""
+    until = lane.since if lane.parked else now
+    return delivery.first_attempt is not None and until - delivery.first_attempt >= policy.horizon
+
+
+def _in_doubt(outcome: Outcome, delivery: Delivery) -> bool:
+    """Whether the receiver may have it; it stays so where the look-up got no answer."""
+    return delivery.in_doubt or outcome.verdict is Verdict.RETRY
 
 
 def _dead(outcome: Outcome, delivery: Delivery, detail: str, now: float) -> Settlement:
-    return Settlement(delivery, State.DEAD, now, delivery.attempts + 1, reason=outcome.reason.value, detail=detail)
+    attempts, doubt = delivery.attempts + 1, _in_doubt(outcome, delivery)
+    return Settlement(delivery, State.DEAD, now, attempts, reason=outcome.reason.value, detail=detail, in_doubt=doubt)
 
 
 def _waiting(outcome: Outcome, delivery: Delivery, held: Lane, policy: Policy, now: float) -> Settlement:
@@ -87,7 +95,7 @@ def _waiting(outcome: Outcome, delivery: Delivery, held: Lane, policy: Policy, n
         due=held.held_until + backoff(attempts, policy) if aside else now,
         reason=outcome.reason.value,
         detail=outcome.detail,
-        in_doubt=outcome.verdict is Verdict.RETRY,
+        in_doubt=_in_doubt(outcome, delivery),
     )
 
 

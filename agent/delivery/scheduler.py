@@ -9,7 +9,7 @@ from typing import Protocol
 from agent.delivery.attempt import Route, Send, attempt
 from agent.delivery.lanes import Job, Lanes
 from agent.delivery.retry import Decision, Policy, decide
-from agent.store.base import Delivery, Lane, Settlement, Store, StoreError, StoreFullError
+from agent.store.base import Delivery, Lane, Settlement, Store, StoreError
 from kubectl_sew.consumers.base import Outcome
 
 _STORE_PAUSE = 1.0
@@ -58,6 +58,7 @@ class Scheduler:
         self._results: deque[_Result] = deque()
         self._stopping = False
         self._watched = False
+        self._pause = threading.Event()
         self._threads: list[threading.Thread] = []
 
     @property
@@ -90,6 +91,7 @@ class Scheduler:
         """Take nothing new, and finish what is in flight within `grace` seconds; whether all of it did."""
         with self._changed:
             self._stopping = True
+            self._pause.set()
             self._changed.notify_all()
         ends = self._clock() + grace
         for thread in self._threads:
@@ -114,7 +116,8 @@ class Scheduler:
                 pause = self.step()
             except StoreError as error:
                 self._observer.failed(error)
-                pause = _STORE_PAUSE
+                self._pause.wait(_STORE_PAUSE)
+                continue
             if pause > 0:
                 self._wait(pause)
 
@@ -167,10 +170,9 @@ class Scheduler:
                     if not result.written:
                         self._write_all()
                     return
-            except StoreFullError as error:  # a result that was sent must be kept: nothing else makes sense here
+            except StoreError as error:  # what was sent must be kept: nothing else makes sense here
                 self._observer.failed(error)
-                with self._changed:
-                    self._changed.wait(_STORE_PAUSE)
+                self._pause.wait(_STORE_PAUSE)
 
     def _write_all(self) -> None:
         batch = list(self._results)

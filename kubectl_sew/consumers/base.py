@@ -43,6 +43,7 @@ class FailureReason(Enum):
     CREDENTIAL_REFUSED = "credential_refused"
     CONFIGURATION_REFUSED = "configuration_refused"
     RENDERING = "rendering"
+    INTERNAL = "internal"
 
 
 @dataclass(frozen=True, slots=True)

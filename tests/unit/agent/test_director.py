@@ -247,3 +247,24 @@ def test_nothing_is_done_while_nothing_changes(stage: Stage) -> None:
     stage.sending.names = ["untouched"]
     stage.step()
     assert stage.sending.names == ["untouched"]
+
+
+def test_time_disabled_is_taken_off_before_anything_is_sent_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.write(1)
+    stage.webhook("a")
+    stage.step()
+    (delivery,) = stage.store.due("a", now=stage.now, limit=1)
+    stage.store.begin(delivery, now=stage.now)
+    stage.webhook("a", state="Disabled")
+    stage.step()
+    seen: list[float | None] = []
+
+    def look(webhooks: Mapping[str, Accepted]) -> None:
+        seen.extend(each.first_attempt for name in webhooks for each in stage.store.due(name, now=stage.now, limit=1))
+
+    monkeypatch.setattr(stage.sending, "serve", look)
+    stage.webhook("a")
+    stage.step(80 * 3600.0)
+    assert seen == [pytest.approx(stage.now, abs=10.0)]

@@ -75,9 +75,29 @@ def test_after_the_horizon_a_delivery_is_a_dead_letter_unless_it_is_parked(
     assert decided(outcome, first_attempt=NOW - age).settlement.state is state
 
 
+def test_time_parked_does_not_count_against_the_horizon() -> None:
+    parked = replace(PARKED, since=NOW - 71 * 3600.0)
+    first_attempt = NOW - 80 * 3600.0
+    assert decided(RETRY, parked, first_attempt=first_attempt).settlement.state is State.PENDING
+    assert (
+        decided(RETRY, replace(parked, since=NOW - 3600.0), first_attempt=first_attempt).settlement.state is State.DEAD
+    )
+
+
 def test_an_unknown_outcome_is_in_doubt_and_a_plain_refusal_is_not() -> None:
     assert decided(RETRY).settlement.in_doubt
     assert not decided(Outcome(Verdict.WAIT, retry_after=1.0)).settlement.in_doubt
+
+
+@pytest.mark.parametrize(
+    "later", [Outcome(Verdict.WAIT, retry_after=1.0), Outcome(Verdict.PARKED), Outcome(Verdict.REJECTED), RETRY]
+)
+def test_what_is_in_doubt_stays_so_until_it_is_delivered(later: Outcome) -> None:
+    assert decided(later, in_doubt=True).settlement.in_doubt
+
+
+def test_a_dead_letter_of_unknown_fate_is_looked_for_when_it_is_replayed() -> None:
+    assert decided(RETRY, first_attempt=NOW - 72 * 3600.0).settlement.in_doubt
 
 
 def test_success_clears_the_lane_and_keeps_its_digests() -> None:

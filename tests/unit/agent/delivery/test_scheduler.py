@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -211,6 +212,94 @@ def test_a_change_ends_parking_at_once_and_its_time_does_not_count(bench: Bench)
     bench.pass_time(2 * 3600)
     assert bench.store.waiting() == {"a": 1}
     assert not bench.store.dead_letters()
+
+
+def test_a_webhook_that_was_taken_away_and_comes_back_is_not_parked_any_more(bench: Bench) -> None:
+    bench.serve("a", digest="same")
+    bench.owe("a")
+    bench.receivers.answers["a"] = status(401)
+    bench.run()
+    bench.serve()
+    bench.receivers.answers.clear()
+    bench.serve("a", digest="same")
+    bench.run()
+    assert not bench.store.waiting()
+
+
+def test_a_clock_that_is_set_back_holds_up_nobody(bench: Bench) -> None:
+    bench.serve("a")
+    bench.owe("a")
+    bench.receivers.answers["a"] = status(400)
+    bench.run()
+    bench.receivers.answers.clear()
+    bench.store.replay(None)
+    bench.clock.now -= 3600
+    bench.run()
+    assert not bench.store.waiting()
+
+
+def test_an_event_that_shows_a_mistake_of_ours_costs_no_worker(bench: Bench) -> None:
+    bench.serve("a")
+    bench.owe("a", 2)
+
+    def fail(_: Request) -> Response:
+        raise RecursionError("https://a/SECRET")
+
+    bench.receivers.answers["a"] = fail
+    bench.run()
+    assert [(each.reason, "SECRET" in each.detail) for each in bench.store.dead_letters()] == [("internal", False)] * 2
+
+
+def test_a_result_is_kept_until_the_store_takes_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.serve("a")
+    bench.owe("a")
+    settle, failures = bench.store.settle, iter([StoreError("locked"), StoreError("locked")])
+
+    def fail_twice(*arguments: Any) -> None:
+        for failure in failures:
+            raise failure
+        settle(*arguments)
+
+    monkeypatch.setattr(bench.store, "settle", fail_twice)
+    monkeypatch.setattr("agent.delivery.scheduler._STORE_PAUSE", 0.0)
+    bench.run()
+    assert bench.receivers.count() == {"a": 1}
+    assert [str(each) for each in bench.watch.errors] == ["locked"] * 2
+    assert not bench.store.waiting()
+
+
+def test_a_jira_search_that_fails_leaves_the_doubt(bench: Bench) -> None:
+    bench.serve("a", consumer="Jira")
+    bench.owe("a")
+
+    def cut(_: Request) -> Response:
+        raise SendError(FailureReason.NETWORK, "cut")
+
+    bench.receivers.answers["a"] = cut
+    bench.run()
+    bench.receivers.answers["a"] = status(429, retry_after="5")
+    bench.pass_time(10)
+    bench.receivers.answers["a"] = lambda request: Response(200, {}, b'{"issues": [{"key": "P-1"}]}')
+    bench.pass_time(10)
+    assert [what for _, what in bench.receivers.got] == ["POST", "GET", "GET"]
+    assert not bench.store.waiting()
+
+
+def test_where_jira_has_no_search_it_is_sent_and_that_is_told(bench: Bench) -> None:
+    bench.serve("a", consumer="Jira")
+    bench.owe("a")
+
+    def cut(_: Request) -> Response:
+        raise SendError(FailureReason.NETWORK, "cut")
+
+    bench.receivers.answers["a"] = cut
+    bench.run()
+    bench.receivers.answers["a"] = lambda request: (
+        Response(404, {}, b"") if request.method == "GET" else Response(201, {}, b'{"key": "P-1"}')
+    )
+    bench.pass_time(10)
+    assert [what for _, what in bench.receivers.got] == ["POST", "GET", "GET", "POST"]
+    assert "no search" in bench.watch.outcomes[-1].detail
 
 
 def test_a_webhook_that_is_no_longer_served_gets_nothing(bench: Bench) -> None:
