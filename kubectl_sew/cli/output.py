@@ -10,15 +10,17 @@ import click
 LONGEST_ERROR = 2_000
 """Characters of an error's text, whatever an input holds."""
 
+SHADES = {"error": "red", "warning": "yellow"}
+
 
 def print_error(text: str) -> None:
     """An error on stderr, as kubectl writes one."""
-    _print_marked("error:", "red", text)
+    _print_marked("error", text)
 
 
 def print_warning(text: str) -> None:
     """What works but may be wrong, on stderr."""
-    _print_marked("warning:", "yellow", text)
+    _print_marked("warning", text)
 
 
 def print_json(value: Any) -> None:
@@ -35,9 +37,11 @@ def print_yaml(value: Any) -> None:
     click.echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=110), nl=False)
 
 
-def _print_marked(mark: str, shade: str, text: str) -> None:
+def _print_marked(mark: str, text: str) -> None:
     cut = text if len(text) <= LONGEST_ERROR else text[: LONGEST_ERROR - 1] + "…"
-    click.echo(f"{click.style(mark, fg=shade, bold=True)} {cut}", err=True, color=colour(sys.stderr.isatty()))
+    click.echo(
+        f"{click.style(f'{mark}:', fg=SHADES[mark], bold=True)} {cut}", err=True, color=colour(sys.stderr.isatty())
+    )
 
 
 def colour(terminal: bool) -> bool:

@@ -14,6 +14,9 @@ class Entry(NamedTuple):
 SECTIONS: dict[str, tuple[Entry, ...]] = {
     "Write and check webhooks": (
         Entry(
+            "validate", "validate:validate", "Check manifests offline: structure, names, labels, variables, queries."
+        ),
+        Entry(
             "preview-query",
             "preview_query:preview_query",
             "Show what a query selects: as an Elasticsearch query, in words, or on events.",

@@ -1,0 +1,93 @@
+"""`kubectl sew validate`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from kubectl_sew.cli.files import file_options, read_sources
+from kubectl_sew.cli.junit import junit
+from kubectl_sew.cli.output import SHADES, print_json
+from kubectl_sew.query import CALICO
+from kubectl_sew.resource import Finding
+from kubectl_sew.resource.manifests import load_many
+from kubectl_sew.validation import validate_manifests
+
+FINDINGS, ONLY_WARNINGS = 1, 3
+
+
+@click.command
+@file_options
+@click.option("-o", "--output", type=click.Choice(["text", "json", "junit"]), default="text", help="[default: text]")
+@click.option("--strict", is_flag=True, help="Exit with 3 where there are only warnings.")
+def validate(files: tuple[str, ...], recursive: bool, output: str, strict: bool) -> int:
+    """Check manifests offline: structure, names, labels, variables, queries.
+
+    Every problem is told at once, with its place and a code (docs/validation.md). Secrets and ConfigMaps in the files
+    are used; those that are not there may be in the cluster, and their values are not judged.
+
+    Exit codes: 0 no errors, 1 errors, 3 only warnings, with --strict.
+
+    \b
+    Examples:
+      kubectl sew validate -f webhook.yaml
+      kubectl sew validate -f webhooks/ -R --strict
+      kubectl kustomize overlay/ | kubectl sew validate -f - -o json
+    """
+    manifests = load_many(read_sources(files, recursive=recursive))
+    findings = validate_manifests(manifests, CALICO)
+    if output == "json":
+        print_json(_as_json(len(manifests.webhooks), findings))
+    elif output == "junit":
+        cases = [(each.source, each.name) for each in manifests.webhooks]
+        click.echo(junit(cases, findings, strict=strict))
+    else:
+        _print_text(len(manifests.webhooks), findings)
+    return _exit_code(findings, strict)
+
+
+def _exit_code(findings: Sequence[Finding], strict: bool) -> int:
+    if any(each.is_error for each in findings):
+        return FINDINGS
+    return ONLY_WARNINGS if findings and strict else 0
+
+
+def _print_text(webhooks: int, findings: Sequence[Finding]) -> None:
+    for each in findings:
+        mark = f"{each.severity} {each.code}"
+        click.echo(str(each).replace(mark, click.style(mark, fg=SHADES[each.severity], bold=True), 1))
+        if each.excerpt:
+            click.echo(each.excerpt)
+    click.echo(f"{_count(webhooks, 'webhook')} checked: {_counts(findings)}", err=True)
+
+
+def _counts(findings: Sequence[Finding]) -> str:
+    errors = sum(each.is_error for each in findings)
+    return f"{_count(errors, 'error')}, {_count(len(findings) - errors, 'warning')}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _as_json(webhooks: int, findings: Sequence[Finding]) -> dict[str, Any]:
+    errors = sum(each.is_error for each in findings)
+    return {
+        "webhooks": webhooks,
+        "errors": errors,
+        "warnings": len(findings) - errors,
+        "findings": [
+            {
+                "code": each.code,
+                "severity": each.severity,
+                "file": each.file,
+                "line": each.line,
+                "column": each.column,
+                "webhook": each.resource,
+                "message": each.message,
+                "hint": each.hint,
+                "excerpt": each.excerpt,
+            }
+            for each in findings
+        ],
+    }

@@ -1,0 +1,157 @@
+"""`kubectl sew validate`: what it reads, what it prints, how it exits. What it finds is proved with the validation."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.receivers import Answer, Incoming, Receiver
+
+GOOD = Path("examples/webhooks/jira.yaml").read_text("utf-8")
+BAD = GOOD.replace("consumer: Jira", "consumer: Jiro").replace("type=waf", "tpye = waf")
+WARNING = GOOD.replace("name: project", "name: projekt\n      value: x\n    - name: project")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "good.yaml").write_text(GOOD)
+    (tmp_path / "notes.txt").write_text(BAD)
+    (tmp_path / "below" / "bad.yml").write_text(BAD.partition("---")[0].replace("jira-webhook", "other"))
+    return tmp_path
+
+
+def test_manifests_without_findings_exit_with_0_and_print_nothing(sew):
+    ran = sew("validate", "-f", "examples/webhooks", "--strict")
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.err == "4 webhooks checked: 0 errors, 0 warnings\n"
+
+
+def test_errors_exit_with_1_and_stand_on_stdout_with_file_line_and_column(sew):
+    ran = sew("validate", "-f", "-", stdin=BAD)
+    assert ran.code == 1
+    assert ran.out.splitlines() == [
+        (
+            "stdin:9:13: error SEW020: jira-webhook: the consumer `Jiro` is unknown"
+            " (one of Slack, Jira, Generic, AlertManager)"
+        ),
+        "stdin:11:10: error SEW031: jira-webhook: query: there is no field `tpye` (did you mean `type`?)",
+        "  tpye = waf",
+        "  ^^^^",
+    ]
+
+
+def test_warnings_alone_exit_with_0_and_with_3_where_it_is_strict(sew):
+    assert sew("validate", "-f", "-", stdin=WARNING).code == 0
+    ran = sew("validate", "-f", "-", "--strict", stdin=WARNING)
+    assert ran.code == 3
+    assert "warning SEW022" in ran.out
+
+
+def test_errors_beside_warnings_exit_with_1_also_where_it_is_strict(sew):
+    assert sew("validate", "-f", "-", "--strict", stdin=f"{WARNING}\n---\n{BAD}").code == 1
+
+
+def test_a_folder_is_read_without_those_in_it_unless_recursively(folder, sew):
+    assert sew("validate", "-f", str(folder)).err.startswith("1 webhook checked")
+    ran = sew("validate", "-R", "-f", str(folder))
+    assert ran.code == 1
+    assert ran.out.startswith(f"{folder}/below/bad.yml:9:13: error SEW020: other:")
+
+
+def test_several_files_are_judged_together_and_each_once(folder, sew):
+    good, bad = str(folder / "good.yaml"), str(folder / "below" / "bad.yml")
+    assert sew("validate", "-f", f"{good},{bad}", "-f", good).err.startswith("2 webhooks checked: 2 errors")
+
+
+def test_a_folder_without_manifests_is_an_error(tmp_path, sew):
+    ran = sew("validate", "-f", str(tmp_path))
+    assert ran.code == 1
+    assert f"the folder {tmp_path} holds no manifest" in ran.err
+    assert "-R" in ran.err
+
+
+def test_a_file_that_is_not_there_is_an_error(sew):
+    ran = sew("validate", "-f", "none.yaml")
+    assert (ran.code, ran.out, ran.err) == (1, "", "error: none.yaml: No such file or directory\n")
+
+
+def test_json_holds_every_finding_with_its_place(sew):
+    ran = sew("validate", "-f", "-", "-o", "json", stdin=BAD)
+    report = json.loads(ran.out)
+    assert (ran.code, ran.err) == (1, "")
+    assert (report["webhooks"], report["errors"], report["warnings"]) == (1, 2, 0)
+    first = report["findings"][0]
+    assert (first["code"], first["file"], first["line"], first["column"]) == ("SEW020", "stdin", 9, 13)
+    assert report["findings"][1]["excerpt"] == "  tpye = waf\n  ^^^^"
+
+
+def test_junit_has_a_case_for_each_webhook_and_a_failure_for_each_error(folder, sew):
+    ran = sew("validate", "-R", "-f", str(folder), "-o", "junit")
+    suites = ET.fromstring(ran.out)
+    assert (suites.get("tests"), suites.get("failures")) == ("2", "1")
+    cases = {case.get("name"): case for case in suites.iter("testcase")}
+    assert [each.get("type") for each in cases["other"].iter("failure")] == ["SEW020", "SEW031"]
+    assert list(cases["jira-webhook"]) == []
+
+
+@pytest.mark.parametrize(("strict", "tag"), [((), "system-out"), (("--strict",), "failure")])
+def test_junit_calls_a_warning_a_failure_only_where_it_is_strict(strict, tag, sew):
+    ran = sew("validate", "-f", "-", "-o", "junit", *strict, stdin=WARNING)
+    (case,) = ET.fromstring(ran.out).iter("testcase")
+    assert [each.tag for each in case] == [tag]
+
+
+def test_junit_can_be_read_whatever_a_file_holds(sew):
+    ran = sew("validate", "-f", "-", "-o", "junit", stdin='kind: SecurityEventWebhook\n"\\x01<&\\u2028": ]]>\n')
+    assert ET.fromstring(ran.out).get("failures") == "1"
+
+
+@pytest.mark.parametrize("junk", ["", "{" * 100_000, "x: &a [*a]", "\x00", "- " * 5_000_000], ids=lambda junk: junk[:9])
+def test_junk_is_told_without_a_traceback(junk, sew):
+    ran = sew("validate", "-f", "-", stdin=junk)
+    assert ran.code in (0, 1)
+    assert ran.out.startswith(("stdin", "warning SEW017"))
+    assert len(ran.out) < 2_000
+
+
+@pytest.fixture
+def site() -> Iterator[Receiver]:
+    def answer(incoming: Incoming) -> Answer:
+        if incoming.headers.get("authorization") == "Basic bWU6czNjcmV0":
+            return Answer(200, BAD.encode())
+        return Answer(200, GOOD.encode()) if incoming.path == "/good.yaml" else Answer(404)
+
+    receiver = Receiver(answer)
+    yield receiver
+    receiver.close()
+
+
+def test_a_url_is_read(site, sew):
+    assert sew("validate", "-f", f"{site.url}/good.yaml").err == "1 webhook checked: 0 errors, 0 warnings\n"
+
+
+def test_a_url_that_is_not_there_is_an_error_with_the_servers_answer(site, sew):
+    ran = sew("validate", "-f", f"{site.url}/none.yaml")
+    assert (ran.code, ran.err) == (
+        1,
+        f"error: {site.url}/none.yaml cannot be read: the server answered 404 Not Found\n",
+    )
+
+
+def test_a_credential_in_a_url_is_used_and_not_shown(site, sew):
+    ran = sew("validate", "-f", site.url.replace("://", "://me:s3cret@") + "/x.yaml?token=s3cret")
+    assert ran.code == 1
+    assert ran.out.startswith(f"{site.url}/x.yaml:9:13: error SEW020")
+    assert "s3cret" not in ran.out + ran.err
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1/", "http://127.0.0.1:x/", "http://", "http://127.0.0.1:9/", "http://a b/"]
+)
+def test_a_url_that_cannot_be_asked_is_an_error_without_a_traceback(url, sew):
+    ran = sew("validate", "-f", url)
+    assert ran.code == 1
+    assert ran.err.startswith(f"error: {url} cannot be read: ")
