@@ -1,6 +1,7 @@
 """Images of containers without a registry: of Debian's packages, built by buildah. As root; free of pytest."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from tests.servers.building import UnavailableError, built, program, run
 PAUSE = "localhost/pause:1"
 BASE = "localhost/base:bookworm"
 _PAUSE_SOURCE = "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n"
+_NOT_NEEDED = ("usr/share/doc", "usr/share/locale", "usr/share/man", "var/cache/apt", "var/lib/apt/lists")
 _CERTIFICATES = "/etc/ssl/certs"
 
 
@@ -35,6 +37,8 @@ def base_image() -> Path:
             debootstrap = (program("debootstrap", "debootstrap"), "--variant=minbase")
             packages = "--include=python3,python3-venv,ca-certificates"
             run("nice", *debootstrap, packages, "bookworm", Path(context) / "root")
+            for part in _NOT_NEEDED:
+                shutil.rmtree(Path(context) / "root" / part)
             (Path(context) / "Dockerfile").write_text("FROM scratch\nCOPY root /\n")
             tool.build(Path(context) / "Dockerfile", Path(context), BASE, folder / "image.tar")
 
