@@ -96,7 +96,7 @@ class Kubectl:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            said = f"no answer from the API server within {deadline:g} s"
+            said = f"no answer within {deadline:g} s"
             raise KubectlError(Problem.TIMEOUT, said, _SLOW) from None
         except OSError as error:
             said = f"`{program}` cannot be run ({(error.strerror or str(error)).lower()})"
@@ -107,7 +107,10 @@ class Kubectl:
 
 
 _NO_KUBECTL = "install kubectl, put it on PATH, or name it in KUBECTL_PATH"
-_SLOW = "is it up, and is the network to it? --request-timeout=2m waits longer; a login that asks must be done before"
+_SLOW = (
+    "is the API server up, and the network to it? --request-timeout=2m waits longer; "
+    "a login that asks for something must be done before"
+)
 _CONTEXTS = "`kubectl config get-contexts` lists those of your kubeconfig; --context, --kubeconfig choose"
 _UP = f"is the cluster up, and the context the right one? {_CONTEXTS}"
 _LOGIN = "log in again, or use another --context or --token"

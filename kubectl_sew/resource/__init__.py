@@ -19,6 +19,7 @@ from kubectl_sew.resource.conditions import (
     healthy,
     merge,
     read_to,
+    spell_duration,
     write_due,
 )
 from kubectl_sew.resource.findings import CODES, Finding
@@ -82,6 +83,7 @@ __all__ = [
     "read_to",
     "resolve",
     "show_path",
+    "spell_duration",
     "to_object",
     "write_due",
 ]

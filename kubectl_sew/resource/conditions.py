@@ -157,12 +157,20 @@ def describe_backlog(waiting: int, oldest_age: float) -> str:
     if not waiting:
         return "nothing is waiting"
     events = "1 event waits" if waiting == 1 else f"{_about(waiting)} events wait"
-    return f"{events}, the oldest for {_duration(oldest_age)}"
+    return f"{events}, the oldest for {spell_duration(oldest_age)}"
 
 
 def rfc3339(moment: float) -> str:
     """Epoch seconds as Kubernetes writes a time: UTC, whole seconds."""
     return datetime.fromtimestamp(int(moment), UTC).isoformat().replace("+00:00", "Z")
+
+
+def spell_duration(seconds: float) -> str:
+    """One unit, rounded down: `under a minute`, `12 min`, `3 h`, `2 d`."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return "under a minute"
 
 
 def _condition(type_: str, status: Status, reason: str, message: str, generation: int) -> Condition:
@@ -183,11 +191,3 @@ def _about(count: int) -> str:
     """Two leading digits, e.g. `about 1,200`; below 100 as it is."""
     step = 10 ** max(0, len(str(count)) - 2)
     return f"{count:,}" if step == 1 else f"about {count // step * step:,}"
-
-
-def _duration(seconds: float) -> str:
-    """One unit, rounded down: `under a minute`, `12 min`, `3 h`, `2 d`."""
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return "under a minute"

@@ -86,6 +86,16 @@ class Webhook:
         """What the last test gave; "" before the first."""
         return self.annotations.get(TEST_RESULT_ANNOTATION, "")
 
+    def condition(self, kind: str) -> Condition | None:
+        """The condition of this type, e.g. `Healthy`."""
+        return next((each for each in self.conditions if each.type == kind), None)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether Healthy is True for the resource as it is now; other writers than our agent tell no generation."""
+        found = self.condition("Healthy")
+        return found is not None and found.status == "True" and found.observed_generation in (0, self.generation)
+
     @property
     def references(self) -> tuple[Reference, ...]:
         """All Secrets' and ConfigMaps' keys that the configuration refers to."""

@@ -69,7 +69,7 @@ def test_an_object_is_created_strictly_and_under_our_name(script: Script) -> Non
 def test_a_program_that_does_not_answer_is_given_up_at_the_time_out(script: Script) -> None:
     kubectl = Kubectl(("--request-timeout=300ms",), script("exec sleep 60"))
     began = time.monotonic()
-    with pytest.raises(KubectlError, match=r"no answer from the API server within 0\.3 s: is it up") as caught:
+    with pytest.raises(KubectlError, match=r"no answer within 0\.3 s: is the API server up") as caught:
         kubectl.get("/version")
     assert caught.value.problem is Problem.TIMEOUT
     assert time.monotonic() - began < 10
@@ -109,8 +109,8 @@ WORDS = [
         Problem.UNREACHABLE,
         "unknown authority: is this the right server",
     ),
-    ("Unable to connect to the server: context deadline exceeded", Problem.TIMEOUT, "is it up"),
-    ("Unable to connect to the server: net/http: TLS handshake timeout", Problem.TIMEOUT, "is it up"),
+    ("Unable to connect to the server: context deadline exceeded", Problem.TIMEOUT, "is the API server up"),
+    ("Unable to connect to the server: net/http: TLS handshake timeout", Problem.TIMEOUT, "is the API server up"),
     ('error: context "nope" does not exist', Problem.CONFIGURATION, 'context "nope" does not exist: `kubectl config'),
     ('error: cluster "zz" does not exist', Problem.CONFIGURATION, "`kubectl config get-contexts`"),
     ("error: stat /tmp/none: no such file or directory", Problem.CONFIGURATION, "mend the kubeconfig"),

@@ -23,6 +23,20 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         ),
         Entry("fields", "fields:fields", "List the keys that a query may use, with their types and values."),
     ),
+    "Operate the cluster's webhooks": (
+        Entry("list", "list:list_command", "List the cluster's webhooks with their state and health."),
+        Entry("status", "status:status", "Show all that is known of a webhook, and what helps."),
+        Entry("test", "test:test", "Have the agent send one sample event, and tell what the receiver said."),
+        Entry("enable", "state:enable", "Have a webhook deliver events."),
+        Entry("disable", "state:disable", "Stop a webhook: nothing is read or sent for it."),
+        Entry("debug", "state:debug", "Have the agent log a webhook's events instead of sending them."),
+        Entry("backlog", "backlog:backlog", "Show what waits to be sent for a webhook, or drop it."),
+        Entry(
+            "dead-letters",
+            "dead_letters:dead_letters",
+            "List, show, replay or purge what could not be delivered.",
+        ),
+    ),
     "About this program": (Entry("version", "version:version", "Print the version of this program."),),
 }
 """Heading in `--help` -> its commands, in the order shown. A new command is its own file and one line here."""

@@ -1,0 +1,33 @@
+"""`kubectl sew backlog`."""
+
+import click
+
+from kubectl_sew.cli.asking import ask_agent
+from kubectl_sew.cli.reach import secrets_namespace_option
+
+
+@click.command
+@click.argument("name")
+@click.option("--drop", is_flag=True, help="Give up what waits: it is never sent, and counts as dropped.")
+@click.option("--older-than", metavar="TIME", help="With --drop: only what was read longer ago, e.g. 1h.")
+@click.option("-o", "--output", type=click.Choice(["json"]), help="Print JSON.")
+@secrets_namespace_option
+@click.pass_context
+def backlog(
+    ctx: click.Context, name: str, *, drop: bool, older_than: str | None, output: str | None, secrets_namespace: str
+) -> None:
+    """Show what waits to be sent for a webhook, or drop it.
+
+    It is the running agent that knows, so it is asked in its pod.
+
+    \b
+    Examples:
+      kubectl sew backlog prod-slack
+      kubectl sew backlog prod-slack --drop --older-than 1h
+    """
+    if older_than and not drop:
+        raise click.UsageError("--older-than says what --drop drops: give both")
+    if drop and output:
+        raise click.UsageError("--drop prints one line: leave --output out")
+    more = ["--older-than", older_than] if older_than else ["-o", output] if output else []
+    ask_agent(ctx, secrets_namespace, "backlog", "drop" if drop else "list", "--webhook", name, *more)

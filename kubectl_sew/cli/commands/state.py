@@ -1,0 +1,49 @@
+"""`kubectl sew enable`, `disable` and `debug`: the state, and nothing else, is changed."""
+
+import click
+
+from kubectl_sew.cli.reach import DRY_RUN_NOTES, api_group_option, dry_run_option, webhooks
+from kubectl_sew.resource import State, Webhook
+
+
+def _command(name: str, state: State, done: str, text: str) -> click.Command:
+    @click.command(name, help=text)
+    @click.argument("name")
+    @dry_run_option
+    @api_group_option
+    @click.pass_context
+    def command(ctx: click.Context, name: str, dry_run: str, api_group: str | None) -> None:
+        cluster = webhooks(ctx, api_group)
+        before = Webhook.from_object(cluster.one(name)).state
+        if before is not state and dry_run != "client":
+            cluster.set_state(name, state, dry_run=dry_run == "server")
+        unchanged = " (no change)" if before is state else ""
+        click.echo(f"{cluster.api.shown(name)} {done}{unchanged}{DRY_RUN_NOTES[dry_run]}")
+
+    return command
+
+
+enable = _command(
+    "enable",
+    State.ENABLED,
+    "enabled",
+    """Have a webhook deliver events.
+
+    One that was disabled starts at this moment; what was queued before is delivered.""",
+)
+disable = _command(
+    "disable",
+    State.DISABLED,
+    "disabled",
+    """Stop a webhook: nothing is read or sent for it.
+
+    What is queued stays queued, and is delivered once the webhook is enabled again.""",
+)
+debug = _command(
+    "debug",
+    State.DEBUG,
+    "set to Debug",
+    """Have the agent log a webhook's events instead of sending them.
+
+    They are not sent later. `kubectl sew enable NAME` ends it.""",
+)

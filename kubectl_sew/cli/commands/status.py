@@ -1,0 +1,86 @@
+"""`kubectl sew status`."""
+
+import json
+
+import click
+
+from kubectl_sew.cli.output import print_error
+from kubectl_sew.cli.picture import as_object, for_people
+from kubectl_sew.cli.reach import api_group_option, secrets_namespace_option, webhooks
+from kubectl_sew.cli.waiting import TIMED_OUT, timeout_option, until
+from kubectl_sew.cluster.picture import Picture, take_picture
+from kubectl_sew.resource import Webhook
+
+
+@click.command
+@click.argument("name")
+@click.option("-w", "--watch", is_flag=True, help="Print it again whenever it changes.")
+@click.option("--wait", is_flag=True, help="Wait until Healthy is True for the resource as it is now.")
+@timeout_option("How long --wait waits; then the exit code is 124.")
+@click.option("-o", "--output", type=click.Choice(["json", "yaml"]), help="Print an object.")
+@api_group_option
+@secrets_namespace_option
+@click.pass_context
+def status(  # noqa: PLR0913 - one for each flag
+    ctx: click.Context,
+    name: str,
+    *,
+    watch: bool,
+    wait: bool,
+    timeout: float,
+    output: str | None,
+    api_group: str | None,
+    secrets_namespace: str,
+) -> int:
+    """Show all that is known of a webhook, and what helps.
+
+    What only the running agent knows is asked in its pod; where that cannot be, it says `unknown` and why.
+
+    \b
+    Examples:
+      kubectl sew status prod-slack
+      kubectl sew status prod-slack --wait --timeout 2m
+    """
+    cluster = webhooks(ctx, api_group)
+    screen = _Screen(output)
+
+    def look() -> bool | None:
+        if wait and not watch:
+            return Webhook.from_object(cluster.one(name)).healthy or None
+        picture = take_picture(cluster, name, secrets_namespace)
+        screen.show(picture)
+        return True if not watch else (wait and picture.webhook.healthy) or None
+
+    reached = until(look, timeout if wait else None)
+    if wait and not watch:
+        screen.show(take_picture(cluster, name, secrets_namespace))
+    if not reached:
+        print_error(f"{name} did not become healthy within {timeout:g} s")
+        return TIMED_OUT
+    return 0
+
+
+class _Screen:
+    """What has been printed last, so that only a change is printed again."""
+
+    def __init__(self, output: str | None) -> None:
+        self._output = output
+        self._last = ""
+
+    def show(self, picture: Picture) -> None:
+        text = _as_text(picture, self._output)
+        if text != self._last:
+            click.echo(f"\n{text}" if self._last and not self._output else text)
+        self._last = text
+
+
+def _as_text(picture: Picture, output: str | None) -> str:
+    if output is None:
+        return for_people(picture)
+    found = as_object(picture)
+    if output == "json":
+        return json.dumps(found, indent=2, ensure_ascii=False)
+    import yaml  # noqa: PLC0415 - only for this format
+
+    text: str = yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
+    return f"---\n{text}".rstrip()

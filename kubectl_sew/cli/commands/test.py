@@ -1,0 +1,70 @@
+"""`kubectl sew test`."""
+
+import sys
+
+import click
+
+from kubectl_sew.cli.output import print_error
+from kubectl_sew.cli.reach import api_group_option, webhooks
+from kubectl_sew.cli.waiting import TIMED_OUT, timeout_option, until
+from kubectl_sew.cluster.webhooks import Webhooks
+from kubectl_sew.consumers.text import line
+from kubectl_sew.resource import State, Webhook
+
+
+@click.command
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask, although the test leaves the webhook Enabled.")
+@timeout_option("How long to wait for the result; then the exit code is 124.")
+@api_group_option
+@click.pass_context
+def test(ctx: click.Context, name: str, *, yes: bool, timeout: float, api_group: str | None) -> int:
+    """Have the agent send one sample event, and tell what the receiver said.
+
+    The test leaves the webhook Enabled. The annotation webhooks.projectcalico.org/testEvent chooses the sample.
+    Exit codes: 0 delivered, 1 not delivered, 124 no answer in time.
+    """
+    cluster = webhooks(ctx, api_group)
+    before = Webhook.from_object(cluster.one(name))
+    if before.state in (State.DISABLED, State.DEBUG) and not yes:
+        _ask(before)
+    generation = Webhook.from_object(cluster.set_state(name, State.TEST)).generation
+    result = until(lambda: _result(cluster, before, generation), timeout)
+    if result is None:
+        print_error(_no_answer(name, timeout))
+        return TIMED_OUT
+    delivered, said = result
+    click.echo(f"{cluster.api.shown(name)} tested: {line(said, 1_000)}")
+    return 0 if delivered else 1
+
+
+def _ask(webhook: Webhook) -> None:
+    question = f"{webhook.name} is {webhook.state.value}, and a test leaves it Enabled"
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{question}: add --yes if that is meant")
+    click.confirm(f"{question}. Test it?", abort=True, err=True)
+
+
+def _result(cluster: Webhooks, before: Webhook, generation: int) -> tuple[bool, str] | None:
+    """Whether it was delivered, and what the agent wrote; None while it has not."""
+    now = Webhook.from_object(cluster.one(before.name))
+    if now.test_result and now.test_result != before.test_result:
+        return was_delivered(now.test_result), now.test_result
+    healthy = now.condition("Healthy")
+    refused = healthy is not None and healthy.status == "False" and healthy.observed_generation >= generation
+    if healthy and refused and healthy.reason not in ("TestFireProcedure", "WebhookState"):
+        return False, f"not sent: {healthy.reason}: {healthy.message}"
+    return None
+
+
+def was_delivered(test_result: str) -> bool:
+    """Whether the agent's line, `TIME delivered: …` or `TIME not delivered (REASON): …`, tells a success."""
+    word = test_result.split(maxsplit=2)[1:2]
+    return bool(word) and word[0].rstrip(":") == "delivered"
+
+
+def _no_answer(name: str, timeout: float) -> str:
+    return (
+        f"no agent tested {name} within {timeout:g} s: `kubectl sew check` says why; an agent that comes up "
+        f"still makes the test, unless `kubectl sew enable {name}` takes it back"
+    )

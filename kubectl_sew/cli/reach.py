@@ -1,0 +1,50 @@
+"""How commands reach a cluster: kubectl with the person's connection flags, and the options that they share."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from kubectl_sew.cli.connection import connection
+from kubectl_sew.cluster.webhooks import GROUPS, Webhooks, connect
+from kubectl_sew.kubectl import Kubectl
+from kubectl_sew.resource import SECRETS_NAMESPACE
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def kubectl(ctx: click.Context) -> Kubectl:
+    return Kubectl(connection(ctx).flags)
+
+
+def webhooks(ctx: click.Context, api_group: str | None) -> Webhooks:
+    """Those of the cluster, once the group is found that serves them."""
+    return connect(kubectl(ctx), api_group or "")
+
+
+def api_group_option(command: Command) -> Command:
+    text = "The API group of the webhooks, instead of the one that discovery finds."
+    return click.option("--api-group", type=click.Choice(GROUPS), help=text)(command)
+
+
+def secrets_namespace_option(command: Command) -> Command:
+    return click.option(
+        "--secrets-namespace",
+        metavar="NAME",
+        default=SECRETS_NAMESPACE,
+        show_default=True,
+        help="The namespace of the Secrets and ConfigMaps, and of the agent's Lease.",
+    )(command)
+
+
+def dry_run_option(command: Command) -> Command:
+    return click.option(
+        "--dry-run",
+        type=click.Choice(["none", "client", "server"]),
+        default="none",
+        help="Change nothing: `client` only says what would be done, `server` has the API server check it.",
+    )(command)
+
+
+DRY_RUN_NOTES = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
+"""What kubectl adds to a message."""

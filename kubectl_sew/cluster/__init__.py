@@ -1,0 +1,4 @@
+"""What the plugin reads from a cluster and writes to it: webhooks, what they refer to, and the running agent.
+
+Everything goes through `kubectl_sew.kubectl`. No command line, no output, no judgement belongs here.
+"""

@@ -1,0 +1,84 @@
+"""The running agent: who it is, by its Lease, and what it says, by its own commands in its container."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from kubectl_sew.errors import SewError
+from kubectl_sew.event import read_time
+from kubectl_sew.kubectl import Kubectl, KubectlError, Problem
+
+CONTAINER = "sew-agent"
+LEASE = "sew-agent"
+_INSTALL = "`kubectl sew check` says what lacks, `kubectl sew install` installs one"
+
+
+class AgentError(SewError):
+    """No agent can be asked; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The pod that holds the Lease: the active agent. `renewed` in epoch seconds, `duration` in seconds."""
+
+    namespace: str
+    pod: str
+    renewed: float | None
+    duration: float
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.pod}"
+
+    def expired(self, now: float) -> bool:
+        """Whether no agent has renewed it for so long that another would have taken over."""
+        return self.renewed is not None and now - self.renewed > 2 * self.duration
+
+
+def find_holder(kubectl: Kubectl, secrets_namespace: str) -> Holder:
+    """Raises AgentError where nobody holds the Lease or it may not be read, KubectlError without a server."""
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{quote(secrets_namespace)}/leases/{LEASE}"
+    try:
+        spec = kubectl.get(path).get("spec") or {}
+    except KubectlError as error:
+        if error.problem is Problem.NOT_FOUND:
+            said = f"no agent has ever held the Lease {LEASE} in the namespace {secrets_namespace}"
+            raise AgentError(f"{said}: {_INSTALL}") from None
+        if error.problem is Problem.FORBIDDEN:
+            raise AgentError(str(error)) from None
+        raise
+    namespace, _, pod = str(spec.get("holderIdentity") or "").partition("/")
+    if not pod:
+        raise AgentError(f"no agent holds the Lease {LEASE} in the namespace {secrets_namespace}: {_INSTALL}")
+    return Holder(namespace, pod, read_time(spec.get("renewTime")), float(spec.get("leaseDurationSeconds") or 15))
+
+
+def ask(kubectl: Kubectl, holder: Holder, *command: str) -> str:
+    """What `sew-agent …` prints in the agent's container. Raises AgentError."""
+    try:
+        return kubectl.execute(holder.namespace, holder.pod, CONTAINER, ["sew-agent", *command])
+    except KubectlError as error:
+        if error.problem is Problem.COMMAND:
+            raise AgentError(f"{holder}: {error.said}") from None
+        if error.problem is Problem.NOT_FOUND:
+            said = f"the pod {holder}, which holds the Lease, is gone, and no other agent has taken over"
+            raise AgentError(f"{said}: {_INSTALL}") from None
+        raise AgentError(f"{holder} cannot be asked: {error}") from None
+
+
+def ask_status(kubectl: Kubectl, holder: Holder) -> dict[str, Any]:
+    """What the agent tells of itself and of all webhooks, as `sew-agent status -o json` writes it."""
+    return read_status(ask(kubectl, holder, "status", "-o", "json"))
+
+
+def read_status(text: str) -> dict[str, Any]:
+    """Raises AgentError where it is not what an agent of this kind prints."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not isinstance(found.get("agent"), dict):
+        raise AgentError("the agent's status cannot be read: is it of another version than `kubectl sew version`?")
+    rows: Sequence[Any] = found.get("webhooks") or ()
+    return {**found, "webhooks": [each for each in rows if isinstance(each, dict) and each.get("name")]}

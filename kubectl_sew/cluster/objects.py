@@ -1,0 +1,52 @@
+"""The Secrets and ConfigMaps that webhooks refer to: which keys they hold. Values go no further than `values`."""
+
+from base64 import b64decode
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from kubectl_sew.cluster.webhooks import Object
+from kubectl_sew.kubectl import Kubectl, KubectlError, Problem
+from kubectl_sew.resource import Reference
+
+_PLURALS = {"Secret": "secrets", "ConfigMap": "configmaps"}
+
+Id = tuple[str, str]
+"""Kind and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What could be read. An object that is in neither map does not exist."""
+
+    values: Mapping[Id, Mapping[str, bytes]] = field(default_factory=dict, repr=False)
+    unread: Mapping[Id, str] = field(default_factory=dict)
+    """Object -> why it could not be read."""
+
+    def of_kind(self, kind: str) -> dict[str, Mapping[str, bytes]]:
+        """Name -> key -> value, as `resolve` takes them."""
+        return {name: values for (each, name), values in self.values.items() if each == kind}
+
+
+def read_objects(kubectl: Kubectl, namespace: str, references: Iterable[Reference]) -> Held:
+    """The objects that some references name, each read once. Raises KubectlError where the server is out of reach."""
+    values: dict[Id, Mapping[str, bytes]] = {}
+    unread: dict[Id, str] = {}
+    for kind, name in dict.fromkeys((each.kind, each.name) for each in references):
+        try:
+            obj = kubectl.get(f"/api/v1/namespaces/{quote(namespace)}/{_PLURALS[kind]}/{quote(name, safe='')}")
+            values[kind, name] = _values(obj)
+        except KubectlError as error:
+            if error.problem in (Problem.UNREACHABLE, Problem.TIMEOUT, Problem.LOGIN):
+                raise
+            if error.problem is not Problem.NOT_FOUND:
+                unread[kind, name] = error.said
+    return Held(values, unread)
+
+
+def _values(obj: Object) -> dict[str, bytes]:
+    plain = obj.get("data") or {}
+    if obj.get("kind") == "Secret":
+        return {key: b64decode(value) for key, value in plain.items()}
+    binary = {key: b64decode(value) for key, value in (obj.get("binaryData") or {}).items()}
+    return binary | {key: value.encode() for key, value in plain.items()}

@@ -1,0 +1,108 @@
+"""All that can be known of one webhook: the resource, what its references hold, and what the agent tells of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from kubectl_sew.cluster.agent import AgentError, ask_status, find_holder
+from kubectl_sew.cluster.objects import Held, read_objects
+from kubectl_sew.cluster.webhooks import Webhooks
+from kubectl_sew.kubectl import Kubectl
+from kubectl_sew.resource import Reference, Webhook
+
+
+class Lookup(Enum):
+    """How following a reference ended."""
+
+    FOUND = "found"
+    NO_OBJECT = "the object does not exist"
+    NO_KEY = "the object has no such key"
+    UNREAD = "it could not be read"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A variable's reference, where it leads, and `more`: the keys that are there, or why it could not be read."""
+
+    variable: str
+    reference: Reference
+    lookup: Lookup
+    more: str = ""
+
+    @property
+    def lacking(self) -> bool:
+        """Whether the variable has no value although it must."""
+        return self.lookup in (Lookup.NO_OBJECT, Lookup.NO_KEY) and not self.reference.optional
+
+    def help(self, namespace: str) -> str:
+        """The command that gives it a value; "" where it has one."""
+        kind, name, key = self.reference.kind, self.reference.name, self.reference.key
+        if self.lookup is Lookup.NO_KEY:
+            return f"kubectl -n {namespace} edit {kind.lower()} {name}"
+        if self.lookup is Lookup.NO_OBJECT:
+            made = "secret generic" if kind == "Secret" else "configmap"
+            return f"kubectl -n {namespace} create {made} {name} --from-file={key}=FILE"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """What the active agent tells; `unknown` says why there is nothing, and is "" otherwise."""
+
+    holder: str = ""
+    unknown: str = ""
+    told: Mapping[str, Any] = field(default_factory=dict)
+    rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Webhook -> what `sew-agent status -o json` says of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One webhook as a whole."""
+
+    webhook: Webhook
+    secrets_namespace: str
+    references: tuple[Resolved, ...]
+    agent: Agent
+
+    @property
+    def delivery(self) -> Mapping[str, Any] | None:
+        """What the agent knows of this webhook; None where it is not known."""
+        return self.agent.rows.get(self.webhook.name)
+
+
+def take_picture(webhooks: Webhooks, name: str, secrets_namespace: str) -> Picture:
+    """Raises KubectlError where the webhook itself cannot be read."""
+    webhook = Webhook.from_object(webhooks.one(name))
+    held = read_objects(webhooks.kubectl, secrets_namespace, webhook.references)
+    agent = look_at_agent(webhooks.kubectl, secrets_namespace)
+    return Picture(webhook, secrets_namespace, resolve_references(webhook, held), agent)
+
+
+def look_at_agent(kubectl: Kubectl, secrets_namespace: str) -> Agent:
+    """The active agent; where it cannot be asked, why."""
+    holder = ""
+    try:
+        found = find_holder(kubectl, secrets_namespace)
+        holder = str(found)
+        told = ask_status(kubectl, found)
+    except AgentError as error:
+        return Agent(holder, unknown=str(error))
+    return Agent(holder, "", told["agent"], {each["name"]: each for each in told["webhooks"]})
+
+
+def resolve_references(webhook: Webhook, held: Held) -> tuple[Resolved, ...]:
+    """Each variable that refers to something, in the order of the configuration."""
+    pairs = [(each.name, each.value) for each in webhook.config if isinstance(each.value, Reference)]
+    return tuple(Resolved(variable, reference, *_look_up(reference, held)) for variable, reference in pairs)
+
+
+def _look_up(reference: Reference, held: Held) -> tuple[Lookup, str]:
+    identity = (reference.kind, reference.name)
+    if identity in held.unread:
+        return Lookup.UNREAD, held.unread[identity]
+    if identity not in held.values:
+        return Lookup.NO_OBJECT, ""
+    keys = "it holds " + (", ".join(sorted(held.values[identity])) or "no key at all")
+    return Lookup.FOUND if reference.key in held.values[identity] else Lookup.NO_KEY, keys

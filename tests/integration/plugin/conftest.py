@@ -1,0 +1,80 @@
+"""`kubectl sew` for real: kubectl finds the plugin on PATH, and both talk to a real API server of these tests' own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers.kubernetes import Kubernetes, find, kubernetes
+from tests.servers.required import required
+
+CRD = Path("manifests/base/crd.yaml")
+SECRETS = "tigera-intrusion-detection"
+
+Ran = subprocess.CompletedProcess[str]
+Sew = Callable[..., Ran]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Kubernetes]:
+    """Serves the kind, and has the Secrets' namespace; no agent runs."""
+    with required(), kubernetes(find()) as started:
+        started.define(CRD)
+        started.kubectl("create", "namespace", SECRETS)
+        yield started
+
+
+def environment(server: Kubernetes) -> dict[str, str]:
+    """What makes `kubectl sew` the plugin of this checkout, and the admin its user."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), str(server.programs.kubectl.parent), os.environ["PATH"]))
+    return {**os.environ, **server.environment, "PATH": path}
+
+
+def run_plugin(server: Kubernetes, *args: str, env: Mapping[str, str] | None = None, stdin: str = "") -> Ran:
+    command = [str(server.programs.kubectl), "sew", *args]
+    return subprocess.run(
+        command, env={**environment(server), **(env or {})}, input=stdin, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def sew(server: Kubernetes) -> Sew:
+    """`sew("list", "-o", "wide")` runs `kubectl sew list -o wide` as the admin; `env` may name another KUBECONFIG."""
+    return lambda *args, **more: run_plugin(server, *args, **more)
+
+
+def webhook(name: str, **spec: Any) -> dict[str, Any]:
+    config = [{"name": "url", "value": "https://receiver.example/hook"}]
+    whole = {"consumer": "Generic", "state": "Enabled", "query": "type = waf", "config": config, **spec}
+    metadata = {"name": name}
+    return {"apiVersion": "projectcalico.org/v3", "kind": "SecurityEventWebhook", "metadata": metadata, "spec": whole}
+
+
+Make = Callable[..., str]
+
+
+@pytest.fixture
+def make(server: Kubernetes) -> Iterator[Make]:
+    """`make("name", state="Disabled")` creates a webhook that is gone after the test; gives its name."""
+    made: list[str] = []
+
+    def call(name: str, **spec: Any) -> str:
+        server.kubectl("create", "-f", "-", stdin=json.dumps(webhook(name, **spec)))
+        made.append(name)
+        return name
+
+    yield call
+    server.kubectl("delete", "securityeventwebhooks.projectcalico.org", "--ignore-not-found", *made) if made else None
+
+
+def write_status(server: Kubernetes, name: str, *conditions: Mapping[str, Any]) -> None:
+    """Writes conditions as the agent does."""
+    common = {"lastTransitionTime": "2026-01-02T03:04:05Z", "message": ""}
+    patch = json.dumps({"status": [{**common, **each} for each in conditions]})
+    resource = "securityeventwebhooks.projectcalico.org"
+    server.kubectl("patch", resource, name, "--subresource=status", "--type=merge", "-p", patch)
