@@ -37,6 +37,15 @@ class Event:
         return {name: value for name, value in self.document.items() if name not in META_KEYS}
 
 
+def own_id(document: dict[str, Any]) -> str | None:
+    """The event's `_id`, else its `id`, as text; None where it has neither (or only an empty or compound one)."""
+    for name in ("_id", "id"):
+        value = document.get(name)
+        if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
+            return str(value)
+    return None
+
+
 def delivery_id(webhook: str, event: Event) -> str:
     """The one stable id of a (webhook, event): 32 hexadecimal digits, through retries, restarts and replays."""
     return sha256(webhook.encode() + b"\0" + event.key).hexdigest()[:32]

@@ -1,22 +1,12 @@
-"""What identifies a line of NDJSON: the event's own id, or a hash of its text and a running number."""
+"""What identifies a line of NDJSON without an id of its own: a hash of its text, and a running number."""
 
 from array import array
 from bisect import bisect_left
 from hashlib import sha256
 from mmap import mmap
-from typing import Any
 
 _ROWS = 4
 _CELLS = 2**21
-
-
-def own_id(document: dict[str, Any]) -> str | None:
-    """The event's `_id`, else its `id`, as text; None where it has neither (or only an empty or compound one)."""
-    for name in ("_id", "id"):
-        value = document.get(name)
-        if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
-            return str(value)
-    return None
 
 
 class Numbering:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from agent.sources.base import Arrival, Note, Subscription
-from agent.sources.lines import Numbering, digest_of, own_id
-from kubectl_sew.event import Event
+from agent.sources.lines import Numbering, digest_of
+from kubectl_sew.event import Event, own_id
 from kubectl_sew.ndjson import LONGEST_LINE, BadLineError, parse_line
 from kubectl_sew.query import FieldSet, Node, compile_matcher
 

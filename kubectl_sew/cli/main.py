@@ -9,7 +9,7 @@ import click
 
 from kubectl_sew.cli.connection import connection_options
 from kubectl_sew.cli.group import Plugin
-from kubectl_sew.cli.output import colour, print_error
+from kubectl_sew.cli.output import colour_of, print_error
 from kubectl_sew.errors import SewError
 
 USAGE, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
@@ -66,7 +66,7 @@ def _report(error: click.ClickException | SewError | OSError) -> int:
 
 def _invoke(args: list[str]) -> int:
     with PLUGIN.make_context("kubectl sew", args) as context:
-        context.color = colour(sys.stdout.isatty())
+        context.color = colour_of(err=False)
         if not args:
             click.echo(context.get_help())
             return 0

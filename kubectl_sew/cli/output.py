@@ -23,6 +23,11 @@ def print_warning(text: str) -> None:
     _print_marked("warning", text)
 
 
+def print_text(text: str) -> None:
+    """A result as text that holds what an event or a file says: nothing in it can steer a terminal."""
+    click.echo("".join(each if each.isprintable() or each in "\n\t" else "\ufffd" for each in text))
+
+
 def print_json(value: Any) -> None:
     """A result as JSON, indented, as text that can be read."""
     import json  # noqa: PLC0415  # not every command prints JSON
@@ -39,14 +44,16 @@ def print_yaml(value: Any) -> None:
 
 def _print_marked(mark: str, text: str) -> None:
     cut = text if len(text) <= LONGEST_ERROR else text[: LONGEST_ERROR - 1] + "…"
-    click.echo(
-        f"{click.style(f'{mark}:', fg=SHADES[mark], bold=True)} {cut}", err=True, color=colour(sys.stderr.isatty())
+    click.echo(f"{click.style(f'{mark}:', fg=SHADES[mark], bold=True)} {cut}", err=True, color=colour_of(err=True))
+
+
+def colour_of(*, err: bool) -> bool:
+    """Whether to colour what goes to stderr, or else to stdout: https://no-color.org."""
+    return (
+        (sys.stderr if err else sys.stdout).isatty()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM") != "dumb"
     )
-
-
-def colour(terminal: bool) -> bool:
-    """Whether to colour what goes to a terminal, or to something else: https://no-color.org."""
-    return terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

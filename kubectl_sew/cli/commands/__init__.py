@@ -21,6 +21,11 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
             "preview_query:preview_query",
             "Show what a query selects: as an Elasticsearch query, in words, or on events.",
         ),
+        Entry(
+            "preview-payload",
+            "preview_payload:preview_payload",
+            "Print the request that a webhook would send, without its secrets.",
+        ),
         Entry("fields", "fields:fields", "List the keys that a query may use, with their types and values."),
     ),
     "Operate the cluster's webhooks": (

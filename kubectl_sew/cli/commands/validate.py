@@ -6,8 +6,9 @@ from typing import Any
 import click
 
 from kubectl_sew.cli.files import file_options, read_sources
+from kubectl_sew.cli.findings import print_findings
 from kubectl_sew.cli.junit import junit
-from kubectl_sew.cli.output import SHADES, print_json
+from kubectl_sew.cli.output import print_json
 from kubectl_sew.query import CALICO
 from kubectl_sew.resource import Finding
 from kubectl_sew.resource.manifests import load_many
@@ -53,11 +54,7 @@ def _exit_code(findings: Sequence[Finding], strict: bool) -> int:
 
 
 def _print_text(webhooks: int, findings: Sequence[Finding]) -> None:
-    for each in findings:
-        mark = f"{each.severity} {each.code}"
-        click.echo(str(each).replace(mark, click.style(mark, fg=SHADES[each.severity], bold=True), 1))
-        if each.excerpt:
-            click.echo(each.excerpt)
+    print_findings(findings)
     click.echo(f"{_count(webhooks, 'webhook')} checked: {_counts(findings)}", err=True)
 
 

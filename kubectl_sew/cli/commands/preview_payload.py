@@ -1,0 +1,100 @@
+"""`kubectl sew preview-payload`."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kubectl_sew.cli.files import file_options, read_sources
+from kubectl_sew.cli.findings import print_findings
+from kubectl_sew.cli.output import print_text, print_warning
+from kubectl_sew.cli.payload import describe, fill_in, headings
+from kubectl_sew.consumers.base import Consumer
+from kubectl_sew.consumers.judge import secrets_of
+from kubectl_sew.consumers.registry import find
+from kubectl_sew.errors import SewError
+from kubectl_sew.event import Event, delivery_id, own_id
+from kubectl_sew.ndjson import BadLineError, parse_line
+from kubectl_sew.query import CALICO, compile_matcher, parse
+from kubectl_sew.resource import Webhook, parse_labels, resolve
+from kubectl_sew.resource.manifests import Manifests, load_many
+from kubectl_sew.samples import SAMPLE_TYPES, sample
+from kubectl_sew.validation import validate_manifests
+
+
+@click.command("preview-payload")
+@file_options
+@click.option(
+    "--event", metavar="FILE", help="The event: a JSON object, or the first line of NDJSON; - for standard input."
+)
+@click.option("--sample", "kind", type=click.Choice(SAMPLE_TYPES), help="A sample event. [default: the webhook's own]")
+def preview_payload(files: tuple[str, ...], recursive: bool, event: str | None, kind: str | None) -> int:
+    """Print the request that a webhook would send, without its secrets.
+
+    Of a URL only scheme and host are shown. Values of Secrets and ConfigMaps come from the files; for one that only
+    the cluster has, something stands in its place.
+
+    \b
+    Examples:
+      kubectl sew preview-payload -f webhook.yaml
+      kubectl sew preview-payload -f webhook.yaml --sample suspicious_flow
+      kubectl sew preview-payload -f webhook.yaml --event event.json
+    """
+    if event is not None and kind is not None:
+        raise click.UsageError("--event and --sample cannot be given together")
+    manifests = load_many(read_sources(files, recursive=recursive))
+    findings = validate_manifests(manifests, CALICO)
+    print_findings(findings, err=True)
+    if any(each.is_error for each in findings) or not manifests.webhooks:
+        return 1
+    given = None if event is None else _read_event(event)
+    described = {
+        each.name: _describe(
+            each.webhook, consumer, manifests, given or _identified(sample(kind or each.webhook.test_event))
+        )
+        for each in manifests.webhooks
+        if (consumer := find(each.webhook.consumer))
+    }
+    print_text(headings(described))
+    return 0
+
+
+def _describe(webhook: Webhook, consumer: Consumer, manifests: Manifests, event: Event) -> list[str]:
+    known, _ = resolve(webhook, manifests.secrets, manifests.config_maps)
+    config, notes = fill_in(webhook, consumer, known)
+    now = time.time()
+    if not compile_matcher(parse(webhook.query), CALICO)(event.document, now):
+        notes.append("its query does not select this event: it would not be sent")
+    for note in notes:
+        print_warning(f"{webhook.name}: {note}")
+    labels, _ = parse_labels(webhook.labels_text)
+    requests = consumer.render(event, labels, config, now=now, delivery_id=delivery_id(webhook.name, event))
+    return [describe(each, secrets_of(consumer, known)) for each in requests]
+
+
+def _read_event(source: str) -> Event:
+    try:
+        text = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    except OSError as error:
+        raise SewError(f"the event cannot be read from {source}: {error.strerror or error}") from None
+    try:
+        return _identified(_parse(text))
+    except BadLineError as error:
+        raise SewError(f"there is no event in {source}: {error}") from None
+
+
+def _parse(text: bytes) -> dict[str, Any]:
+    """A whole file that is one object, else the object on its first line."""
+    try:
+        return parse_line(text)
+    except BadLineError:
+        first, _, more = text.lstrip().partition(b"\n")
+        if not more.lstrip().startswith(b"{"):
+            raise
+        return parse_line(first)
+
+
+def _identified(document: dict[str, Any]) -> Event:
+    return Event("", own_id(document) or "preview", document)

@@ -1,0 +1,91 @@
+"""`kubectl sew preview-payload`: the request that would be sent, and no secret."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.samples import SAMPLE_TYPES
+
+EXAMPLES = {path.stem: path for path in Path("examples/webhooks").glob("*.yaml")}
+SECRETS = ("a-jira-api-token", "security@example.com", "T00000000", "XXXXXXXX", "whsec_", "Zm9yIHRo", "/rest/api/2")
+
+
+@pytest.mark.parametrize("kind", SAMPLE_TYPES)
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_every_consumers_request_shows_its_body_and_none_of_its_secrets(name, kind, sew):
+    ran = sew("preview-payload", "-f", str(EXAMPLES[name]), "--sample", kind)
+    head, _, body = ran.out.partition("\n\n")
+    assert ran.code == 0
+    assert head.startswith("POST http")
+    assert head.splitlines()[0].endswith("/[secret]")
+    assert json.loads(body)
+    assert not [each for each in SECRETS if each in ran.out + ran.err]
+
+
+def test_the_examples_show_every_consumer():
+    text = "".join(path.read_text("utf-8") for path in EXAMPLES.values())
+    assert all(f"consumer: {name}\n" in text for name in CONSUMERS)
+
+
+def test_the_event_is_taken_from_a_file_and_must_be_selected_to_be_sent(tmp_path, sew):
+    event = tmp_path / "event.json"
+    event.write_text('{\n  "id": "e1",\n  "type": "alert"\n}\n')
+    ran = sew("preview-payload", "-f", str(EXAMPLES["jira"]), "--event", str(event))
+    assert json.loads(ran.out.partition("\n\n")[2])["fields"]["summary"] == "alert"
+    assert ran.err == "warning: jira-webhook: its query does not select this event: it would not be sent\n"
+
+
+def test_of_ndjson_the_first_event_is_taken(sew):
+    events = '{"id": "first", "severity": 1}\n{"id": "second"}\n'
+    ran = sew("preview-payload", "-f", str(EXAMPLES["generic"]), "--event", "-", stdin=events)
+    assert json.loads(ran.out.partition("\n\n")[2])["id"] == "first"
+
+
+def test_several_webhooks_are_told_apart(sew):
+    out = sew("preview-payload", "-f", "examples/webhooks").out
+    assert [line for line in out.splitlines() if line.startswith("# ")] == [
+        "# on-call",
+        "# archive",
+        "# jira-webhook",
+        "# slack-urgent",
+    ]
+
+
+def test_what_only_the_cluster_knows_is_said_and_something_stands_in_its_place(sew):
+    alone = EXAMPLES["slack"].read_text("utf-8").partition("---")[0]
+    ran = sew("preview-payload", "-f", "-", stdin=alone)
+    assert ran.code == 0
+    assert ran.out.startswith("POST [the URL]\n")
+    assert "`url` is in Secret slack-hook, key url, which is not in the files" in ran.err
+
+
+def test_a_webhook_that_cannot_work_is_refused_with_what_validation_finds(sew):
+    bad = EXAMPLES["jira"].read_text("utf-8").replace("type=waf", "tpye=waf")
+    ran = sew("preview-payload", "-f", "-", stdin=bad)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("stdin:11:10: error SEW031: jira-webhook: query: there is no field `tpye`")
+
+
+@pytest.mark.parametrize("event", ["", "[1]", "{", "not json\n{}", '{"a": NaN}', "{" * 5_000])
+def test_what_is_no_event_is_an_error_that_says_why(event, sew):
+    ran = sew("preview-payload", "-f", str(EXAMPLES["jira"]), "--event", "-", stdin=event)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("error: there is no event in -: ")
+
+
+def test_nothing_in_an_event_can_steer_a_terminal(tmp_path, sew):
+    text = (
+        EXAMPLES["generic"]
+        .read_text("utf-8")
+        .replace("  config:\n", "  config:\n    - name: template\n      value: 'said {{.description}}'\n")
+    )
+    event = tmp_path / "event.json"
+    event.write_text(json.dumps({"id": "e", "severity": 1, "description": "\x1b[2J\x9b31m"}))
+    ran = sew("preview-payload", "-f", "-", "--event", str(event), stdin=text)
+    assert ran.out.endswith("said \ufffd[2J\ufffd31m\n")
+
+
+def test_an_event_and_a_sample_together_are_a_usage_error(sew):
+    assert sew("preview-payload", "-f", "x", "--event", "y", "--sample", "waf").code == 2
