@@ -3,27 +3,24 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from kubectl_sew.resource import SECRETS_NAMESPACE
+
 NAME = "sew-agent"
 """Of every object that is installed, and of the agent's container."""
 NAMESPACE = "sew-system"
-SECRETS_NAMESPACE = "tigera-intrusion-detection"
 
 API_GROUP = "projectcalico.org"
 FALLBACK_API_GROUP = "crd.projectcalico.org"
 """Where open-source Calico's aggregated API server serves the group above, and hides every definition of it."""
 
-USER = 65532
-"""User and group of the agent in its image."""
-
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A running Deployment, in whose pod the agent is a sidecar. `fs_group` is its pod's own, None for none."""
+    """The Deployment in whose pod the agent is a sidecar, and as whom that acts."""
 
     name: str
     namespace: str
     service_account: str
-    fs_group: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

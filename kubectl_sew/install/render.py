@@ -8,36 +8,67 @@ from kubectl_sew.install.plan import (
     FALLBACK_API_GROUP,
     NAME,
     NAMESPACE,
-    SECRETS_NAMESPACE,
-    USER,
-    Host,
     Plan,
 )
+from kubectl_sew.resource import SECRETS_NAMESPACE
 
 _CREDENTIALS = "/etc/sew/credentials"
 _FIRST = ("Namespace", "CustomResourceDefinition")
+_LISTS = ("initContainers", "volumes")
+"""Of a pod: where a sidecar adds to it, by names that begin with `sew-`."""
 
 
 def render(plan: Plan) -> list[Document]:
-    """All that is to be applied; where the agent is a sidecar, with what it adds to its Deployment as the last."""
+    """All that is ours. As a sidecar the agent itself is not among it: `with_agent` puts that into its host."""
     found = resources("overlays/sidecar" if plan.host else "overlays/standalone")
     objects = [_adapted(each, plan) for each in found if not _left_out(each, plan)]
     if plan.create_secrets_namespace and plan.secrets_namespace not in _names(objects, "Namespace"):
         objects.append(_namespace(plan.secrets_namespace))
-    if plan.host:
-        objects.append(sidecar(plan, plan.host))
     return sorted(objects, key=lambda each: each["kind"] not in _FIRST)
 
 
-def sidecar(plan: Plan, host: Host) -> Document:
-    """A Deployment with the fields that are ours, and no others: for a server-side apply upon the running one."""
-    (deployment,) = documents("overlays/sidecar/agent.yaml")
-    deployment["metadata"] = {"name": host.name, "namespace": host.namespace}
-    pod = deployment["spec"]["template"]["spec"]
-    _configure(pod, pod["initContainers"][0], plan)
-    if plan.claim and host.fs_group in (None, USER):
-        pod["securityContext"] = {"fsGroup": USER}
-    return deployment
+def removable(plan: Plan, *, data: bool) -> list[Document]:
+    """What of it is deleted, in the order for that; the claim with what is owed only where `data` is set.
+
+    Namespaces stay, since they hold what others put there.
+    """
+    kept = {"Namespace"} if data else {"Namespace", "PersistentVolumeClaim"}
+    return [each for each in reversed(render(plan)) if each["kind"] not in kept]
+
+
+def with_agent(deployment: Document, plan: Plan) -> Document:
+    """A Deployment with the agent as a sidecar: what it had stays in its place, but for an older agent."""
+    (patch,) = documents("overlays/sidecar/agent.yaml")
+    ours = patch["spec"]["template"]["spec"]
+    _configure(ours, ours["initContainers"][0], plan)
+    return _with_pod(deployment, {key: _replaced(_pod(deployment).get(key, ()), ours[key]) for key in _LISTS})
+
+
+def without_agent(deployment: Document) -> Document:
+    """As it was before `with_agent`."""
+    pod = _pod(deployment)
+    return _with_pod(deployment, {key: [each for each in pod.get(key, ()) if not _is_ours(each)] for key in _LISTS})
+
+
+def _pod(deployment: Document) -> Document:
+    pod: Document = deployment["spec"]["template"]["spec"]
+    return pod
+
+
+def _with_pod(deployment: Document, lists: Document) -> Document:
+    pod = {key: value for key, value in (_pod(deployment) | lists).items() if key not in _LISTS or value}
+    template = deployment["spec"]["template"] | {"spec": pod}
+    return deployment | {"spec": deployment["spec"] | {"template": template}}
+
+
+def _replaced(theirs: Iterable[Document], ours: Iterable[Document]) -> list[Document]:
+    new = {each["name"]: each for each in ours}
+    kept = [new.pop(each["name"], each) for each in theirs if each["name"] in new or not _is_ours(each)]
+    return [*kept, *new.values()]
+
+
+def _is_ours(part: Document) -> bool:
+    return str(part["name"]).startswith("sew-")
 
 
 def _left_out(each: Document, plan: Plan) -> bool:

@@ -42,6 +42,10 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
             "List, show, replay or purge what could not be delivered.",
         ),
     ),
+    "Install": (
+        Entry("install", "install:install", "Print the API, the agent's rights and the agent, or apply them."),
+        Entry("uninstall", "uninstall:uninstall", "Print what `install` installed, or delete it."),
+    ),
     "About this program": (Entry("version", "version:version", "Print the version of this program."),),
 }
 """Heading in `--help` -> its commands, in the order shown. A new command is its own file and one line here."""

@@ -1,6 +1,7 @@
 """What `kubectl sew install` renders."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,27 @@ import pytest
 import yaml
 
 from kubectl_sew import __version__
-from kubectl_sew.install import Credentials, Host, Plan, render
+from kubectl_sew.install import Credentials, Host, Plan, removable, render, with_agent, without_agent
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"
 HOST = Host("shop", "shops", "keeper")
+BARE = {
+    "metadata": {"name": "shop", "namespace": "shops"},
+    "spec": {"replicas": 3, "template": {"metadata": {}, "spec": {"containers": [{"name": "shop"}]}}},
+}
+FULL = {
+    "metadata": {"name": "shop", "namespace": "shops"},
+    "spec": {
+        "template": {
+            "spec": {
+                "containers": [{"name": "shop"}],
+                "initContainers": [{"name": "first"}],
+                "volumes": [{"name": "goods", "emptyDir": {}}],
+                "securityContext": {"fsGroup": 7},
+            }
+        }
+    },
+}
 PLANS = {
     "alone": Plan(),
     "alone, all of it": Plan("a", "b", create_secrets_namespace=True, credentials=Credentials("es", ("api-key",))),
@@ -27,12 +45,13 @@ def named(plan: Plan, kind: str, name: str = "") -> Any:
 
 
 def pod_of(plan: Plan) -> Any:
-    return named(plan, "Deployment")["spec"]["template"]["spec"]
+    deployment = with_agent(BARE, plan) if plan.host else named(plan, "Deployment")
+    return deployment["spec"]["template"]["spec"]
 
 
 def agent_of(plan: Plan) -> Any:
     pod = pod_of(plan)
-    (agent,) = [each for key in ("containers", "initContainers") for each in pod.get(key, ())]
+    (agent,) = pod["initContainers"] if plan.host else pod["containers"]
     return agent
 
 
@@ -54,10 +73,9 @@ def test_nothing_is_rendered_twice(plan: Plan) -> None:
 @plans
 def test_whatever_is_ours_carries_the_standard_labels_and_the_version(plan: Plan) -> None:
     for each in render(plan):
-        if each["metadata"]["name"] != HOST.name:
-            labels = {key.partition("/")[2]: value for key, value in each["metadata"]["labels"].items()}
-            assert labels.pop("component")
-            assert labels == {"name": "sew-agent", "part-of": "kubectl-sew", "version": __version__}
+        labels = {key.partition("/")[2]: value for key, value in each["metadata"]["labels"].items()}
+        assert labels.pop("component")
+        assert labels == {"name": "sew-agent", "part-of": "kubectl-sew", "version": __version__}
 
 
 def test_the_image_is_of_this_version() -> None:
@@ -78,12 +96,35 @@ def test_a_sidecar_is_no_part_of_the_readiness_of_its_pod() -> None:
     assert {key for key in agent if key.endswith("Probe")} == {"startupProbe", "livenessProbe"}
 
 
-def test_a_sidecar_adds_to_its_deployment_and_sets_nothing_of_its_own() -> None:
-    deployment = named(Plan(host=HOST), "Deployment")
-    assert deployment["metadata"] == {"name": "shop", "namespace": "shops"}
-    assert set(deployment["spec"]) == {"template"}
-    assert set(deployment["spec"]["template"]) == {"spec"}
-    assert set(deployment["spec"]["template"]["spec"]) == {"initContainers", "volumes"}
+@pytest.mark.parametrize("host", [BARE, FULL])
+def test_a_sidecar_adds_to_its_deployment_and_changes_nothing_else(host: Any) -> None:
+    before = deepcopy(host)
+    after = with_agent(host, Plan(host=HOST, credentials=Credentials("es", ("token",))))
+    assert host == before
+    pod = after["spec"]["template"]["spec"]
+    for key in ("initContainers", "volumes"):
+        old = before["spec"]["template"]["spec"].get(key, [])
+        assert pod[key][: len(old)] == old
+        assert all(each["name"].startswith("sew-") for each in pod[key][len(old) :])
+    assert without_agent(after) == before
+
+
+def test_a_sidecar_that_is_there_already_is_replaced_in_its_place() -> None:
+    once = with_agent(FULL, Plan(host=HOST, credentials=Credentials("es", ("token",)), image="old"))
+    once["spec"]["template"]["spec"]["initContainers"].append({"name": "last"})
+    again = with_agent(once, Plan(host=HOST, image="new"))
+    pod = again["spec"]["template"]["spec"]
+    assert [each["name"] for each in pod["initContainers"]] == ["first", "sew-agent", "last"]
+    assert [each["name"] for each in pod["volumes"]] == ["goods", "sew-state", "sew-token"]
+    assert pod["initContainers"][1] == agent_of(Plan(host=HOST, image="new"))
+
+
+def test_neither_namespaces_nor_what_is_owed_nor_the_host_is_removed_unless_asked() -> None:
+    kinds = [each["kind"] for each in removable(Plan(create_secrets_namespace=True, crd_group=None), data=False)]
+    assert kinds[0] == "NetworkPolicy"
+    assert {"Namespace", "PersistentVolumeClaim", "CustomResourceDefinition"}.isdisjoint(kinds)
+    assert "PersistentVolumeClaim" in {each["kind"] for each in removable(Plan(), data=True)}
+    assert "Deployment" not in {each["kind"] for each in removable(Plan(host=HOST), data=True)}
 
 
 def test_nothing_of_a_sidecar_selects_pods() -> None:
@@ -152,13 +193,6 @@ def test_a_claim_that_is_named_holds_the_state(host: Host | None) -> None:
     volumes = {each["name"]: each for each in pod_of(plan)["volumes"]}
     assert volumes["sew-state"] == {"name": "sew-state", "persistentVolumeClaim": {"claimName": "mine"}}
     assert "PersistentVolumeClaim" not in {each["kind"] for each in render(plan)}
-
-
-def test_the_group_that_owns_a_claim_is_set_only_where_the_host_has_none() -> None:
-    for before, after in ((None, {"fsGroup": 65532}), (65532, {"fsGroup": 65532}), (2000, None)):
-        host = Host("shop", "shops", "keeper", before)
-        assert pod_of(Plan(claim="mine", host=host)).get("securityContext") == after
-        assert "securityContext" not in pod_of(Plan(host=host))
 
 
 @pytest.mark.parametrize("host", [None, HOST])

@@ -1,0 +1,146 @@
+"""`kubectl sew install`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from kubectl_sew.cli.output import print_warning
+from kubectl_sew.cli.placement import placement_options, reach, running
+from kubectl_sew.install import Plan, render, target, with_agent
+from kubectl_sew.install.manifests import Document
+from kubectl_sew.install.plan import API_GROUP, FALLBACK_API_GROUP, NAMESPACE
+from kubectl_sew.kubectl import Kubectl, KubectlError
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was given; "" and None where nothing was."""
+
+    apply: bool
+    namespace: str | None
+    secrets_namespace: str
+    create_namespace: bool
+    image: str
+    elasticsearch: str
+    credentials_secret: str
+    claim: str
+    host: str | None
+    selector: str
+    beside_calico: bool
+
+
+@click.command
+@click.option("--apply", is_flag=True, help="Apply it on the server, instead of printing it.")
+@placement_options
+@click.option("--create-namespace", is_flag=True, help="Create the Secrets' namespace, too.")
+@click.option("--image", metavar="IMAGE", default="", help="The agent's image.")
+@click.option("--elasticsearch", metavar="URL[,URL…]", default="", help="Where the events are.")
+@click.option("--credentials-secret", metavar="NAME", default="", help="The Secret with the keys for Elasticsearch.")
+@click.option("--claim", metavar="NAME", default="", help="A claim of yours for the agent's state.")
+@click.option(
+    "--selector", metavar="LABELS", envvar="SEW_SELECTOR", default="", help="Only webhooks with these labels."
+)
+@click.option("--beside-calico", is_flag=True, help="Install beside Calico's own processor; needs --selector.")
+@click.pass_context
+def install(ctx: click.Context, /, **given: Any) -> None:
+    """Print the API, the agent's rights and the agent, or apply them.
+
+    \b
+    The Secret of --credentials-secret is in the agent's namespace, with some of the keys
+    api-key, username, password, token, ca.crt, tls.crt, tls.key.
+
+    \b
+    Examples:
+      kubectl sew install --elasticsearch https://es:9200 | kubectl apply -f -
+      kubectl sew install --apply --image registry.example/sew-agent:0.1.0
+      kubectl sew install --apply --sidecar-of deployment/shop -n shops
+    """
+    options = Options(**given)
+    if options.beside_calico and not options.selector:
+        raise click.UsageError("--beside-calico needs --selector: else both deliver the same events", ctx)
+    kubectl, namespace = reach(ctx, options.namespace)
+    found = running(kubectl, namespace, options.host) if options.host else None
+    plan = _plan(kubectl, namespace, found, options)
+    if options.apply:
+        _apply(kubectl, plan, found)
+    else:
+        host = [target.manifest_of(with_agent(found, plan))] if found else []
+        click.echo(target.text([*render(plan), *host]), nl=False)
+    if found and options.claim:
+        _mind_the_claim(found)
+
+
+def _plan(kubectl: Kubectl, namespace: str | None, found: Document | None, options: Options) -> Plan:
+    host = target.host_of(found) if found else None
+    where = host.namespace if host else namespace or NAMESPACE
+    settings = {"SEW_ELASTICSEARCH": options.elasticsearch, "SEW_SELECTOR": options.selector}
+    secret = options.credentials_secret
+    return Plan(
+        namespace=where,
+        secrets_namespace=options.secrets_namespace,
+        create_secrets_namespace=options.create_namespace,
+        crd_group=_look_around(kubectl, options),
+        image=options.image,
+        settings={name: value for name, value in settings.items() if value},
+        credentials=target.credentials(kubectl, where, secret) if secret else None,
+        claim=options.claim,
+        host=host,
+    )
+
+
+def _apply(kubectl: Kubectl, plan: Plan, found: Document | None) -> None:
+    click.echo(target.apply(kubectl, render(plan)), nl=False)
+    if found:
+        changed = target.change_pod(kubectl, found, with_agent(found, plan))
+        click.echo(f"deployment.apps/{found['metadata']['name']} {'patched' if changed else 'unchanged'}")
+
+
+def _mind_the_claim(found: Document) -> None:
+    """A claim is one pod's at a time, and belongs to root unless the pod says otherwise: both are the host's to say."""
+    name, spec = found["metadata"]["name"], found["spec"]
+    if spec["strategy"]["type"] != "Recreate" or spec["replicas"] > 1:
+        print_warning(f"deployment/{name} may run several pods at once, and a claim serves one: one replica, Recreate")
+    if "fsGroup" not in target.pod_of(found).get("securityContext", {}):
+        print_warning(f"the pods of deployment/{name} have no fsGroup: the claim must be writable for the user 65532")
+
+
+def _look_around(kubectl: Kubectl, options: Options) -> str | None:
+    """The group of the definition to install, None for none; says what else a person should know of the cluster."""
+    try:
+        group = target.crd_group(kubectl)
+    except KubectlError as error:
+        if options.apply or not target.unconfigured(error):
+            raise
+        print_warning("no cluster was asked, since none is configured: this is for one without Calico's own API")
+        return API_GROUP
+    _refuse_twice(kubectl, options)
+    _miss_namespace(kubectl, options)
+    if group != API_GROUP:
+        print_warning(_OF_GROUP[group])
+    return group
+
+
+_OF_GROUP = {
+    None: "the cluster serves SecurityEventWebhooks already, so their definition is left out",
+    FALLBACK_API_GROUP: f"Calico's API server hides the group {API_GROUP}: {FALLBACK_API_GROUP}/v1 is used instead",
+}
+
+
+def _refuse_twice(kubectl: Kubectl, options: Options) -> None:
+    found = target.processor(kubectl, options.secrets_namespace)
+    if found and not options.beside_calico:
+        raise target.InstallError(
+            f"Calico's own processor runs in {found} (namespace {options.secrets_namespace}), and each event would "
+            "be sent twice: --beside-calico --selector LABELS installs an agent for the webhooks with these labels only"
+        )
+
+
+def _miss_namespace(kubectl: Kubectl, options: Options) -> None:
+    name = options.secrets_namespace
+    if options.create_namespace or target.namespace_exists(kubectl, name):
+        return
+    missing = f"there is no namespace {name}, where the Secrets are: `kubectl create namespace {name}`"
+    if options.apply:
+        raise target.InstallError(f"{missing}, or --create-namespace")
+    print_warning(f"{missing} first, or --create-namespace")

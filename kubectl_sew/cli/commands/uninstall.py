@@ -1,0 +1,71 @@
+"""`kubectl sew uninstall`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from kubectl_sew.cli.output import print_warning
+from kubectl_sew.cli.placement import placement_options, reach
+from kubectl_sew.install import Host, Plan, removable, target, without_agent
+from kubectl_sew.install.plan import NAMESPACE
+from kubectl_sew.kubectl import Kubectl
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was given; None where nothing was."""
+
+    apply: bool
+    namespace: str | None
+    secrets_namespace: str
+    host: str | None
+    crd: bool
+    data: bool
+
+
+@click.command
+@click.option("--apply", is_flag=True, help="Delete it on the server, instead of printing it.")
+@placement_options
+@click.option("--crd", is_flag=True, help="Delete our definition of the API, too, and every webhook with it.")
+@click.option("--data", is_flag=True, help="Delete the agent's claim, too, and what is owed to the receivers with it.")
+@click.pass_context
+def uninstall(ctx: click.Context, /, **given: Any) -> None:
+    """Print what `install` installed, or delete it.
+
+    Webhooks and what is owed to their receivers are kept unless asked. Namespaces and Secrets are never deleted.
+
+    \b
+    Examples:
+      kubectl sew uninstall | kubectl delete --ignore-not-found -f -
+      kubectl sew uninstall --apply
+      kubectl sew uninstall --apply --sidecar-of deployment/shop -n shops
+    """
+    options = Options(**given)
+    kubectl, namespace = reach(ctx, options.namespace)
+    objects = removable(_plan(kubectl, namespace, options), data=options.data)
+    if options.apply:
+        if options.host:
+            _take_out(kubectl, namespace, options.host)
+        click.echo(target.delete(kubectl, objects), nl=False)
+    else:
+        click.echo(target.text(objects), nl=False)
+        if options.host:
+            print_warning(f"the agent stays in deployment/{options.host}: --apply takes it out")
+
+
+def _plan(kubectl: Kubectl, namespace: str | None, options: Options) -> Plan:
+    return Plan(
+        namespace=namespace or NAMESPACE,
+        secrets_namespace=options.secrets_namespace,
+        crd_group=target.installed_crd_group(kubectl) if options.crd else None,
+        host=Host(options.host, namespace or "", "") if options.host else None,
+    )
+
+
+def _take_out(kubectl: Kubectl, namespace: str | None, host: str) -> None:
+    found = target.deployment(kubectl, namespace, host)
+    if found is None:
+        print_warning(f"there is no deployment/{host} any more")
+    elif target.change_pod(kubectl, found, without_agent(found)):
+        click.echo(f"deployment.apps/{host} patched")

@@ -1,0 +1,159 @@
+"""The cluster that is installed into: what it says of itself before, and what is put into it, all by kubectl."""
+
+import json
+from collections.abc import Iterable
+
+import yaml
+
+from kubectl_sew.errors import SewError
+from kubectl_sew.install.manifests import Document
+from kubectl_sew.install.plan import API_GROUP, CREDENTIAL_VARIABLES, FALLBACK_API_GROUP, Credentials, Host
+from kubectl_sew.kubectl import FIELD_MANAGER, Kubectl, KubectlError, Problem
+
+PROCESSOR = "webhooks-processor"
+"""The container in which Calico Enterprise delivers events itself."""
+
+_PLURAL = "securityeventwebhooks"
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_API_SERVICE = "/apis/apiregistration.k8s.io/v1/apiservices/v3.projectcalico.org"
+
+
+class InstallError(SewError):
+    """The cluster is not as an installation needs it."""
+
+
+def crd_group(kubectl: Kubectl) -> str | None:
+    """The group that our definition is to serve, None where Calico serves the API already."""
+    service = _found(kubectl, _API_SERVICE)
+    if service and service["spec"].get("service"):
+        served = kubectl.get(f"/apis/{API_GROUP}/v3")["resources"]
+        return None if _PLURAL in {each["name"] for each in served} else FALLBACK_API_GROUP
+    definition = _found(kubectl, f"{_DEFINITIONS}/{_PLURAL}.{API_GROUP}")
+    return API_GROUP if definition is None or _is_ours(definition) else None
+
+
+def installed_crd_group(kubectl: Kubectl) -> str | None:
+    """The group of the definition that an installation of ours put there; None for none."""
+    for group in (API_GROUP, FALLBACK_API_GROUP):
+        definition = _found(kubectl, f"{_DEFINITIONS}/{_PLURAL}.{group}")
+        if definition and _is_ours(definition):
+            return group
+    return None
+
+
+def processor(kubectl: Kubectl, namespace: str) -> str:
+    """Where Calico's own processor is, e.g. `deployment/NAME`; "" where it is not."""
+    for kind, path in (("deployment", f"/apis/apps/v1/namespaces/{namespace}/deployments"), ("pod", _pods(namespace))):
+        for each in kubectl.get(path)["items"]:
+            spec = each["spec"] if kind == "pod" else each["spec"]["template"]["spec"]
+            if PROCESSOR in {container["name"] for container in spec["containers"]}:
+                return f"{kind}/{each['metadata']['name']}"
+    return ""
+
+
+def unconfigured(error: KubectlError) -> bool:
+    """Whether kubectl failed since nothing names a cluster: then it looks for one on this machine."""
+    return "localhost:8080" in error.said
+
+
+def namespace_exists(kubectl: Kubectl, name: str) -> bool:
+    return _found(kubectl, f"/api/v1/namespaces/{name}") is not None
+
+
+def deployment(kubectl: Kubectl, namespace: str | None, name: str) -> Document | None:
+    """A running Deployment, in the context's namespace for None; None where there is none."""
+    where = ("-n", namespace) if namespace else ()
+    found = kubectl.run("get", "deployment", name, "--ignore-not-found", "-o", "json", *where)
+    return json.loads(found) if found.strip() else None
+
+
+def host_of(found: Document) -> Host:
+    metadata = found["metadata"]
+    return Host(metadata["name"], metadata["namespace"], pod_of(found).get("serviceAccountName", "default"))
+
+
+def pod_of(found: Document) -> Document:
+    """The specification of a Deployment's pods."""
+    pod: Document = found["spec"]["template"]["spec"]
+    return pod
+
+
+def credentials(kubectl: Kubectl, namespace: str, secret: str) -> Credentials:
+    """Which keys of a Secret the agent can use. Raises InstallError where that is none."""
+    found = _found(kubectl, f"/api/v1/namespaces/{namespace}/secrets/{secret}")
+    known = ", ".join(CREDENTIAL_VARIABLES)
+    if found is None:
+        raise InstallError(
+            f"there is no Secret {secret} in the namespace {namespace}: create it with some of the keys {known}, "
+            f"e.g. `kubectl create secret generic {secret} -n {namespace} --from-file=api-key=FILE`"
+        )
+    keys = tuple(key for key in CREDENTIAL_VARIABLES if key in (found.get("data") or ()))
+    if not keys:
+        raise InstallError(f"the Secret {secret} in the namespace {namespace} has none of the keys {known}")
+    return Credentials(secret, keys)
+
+
+def apply(kubectl: Kubectl, objects: Iterable[Document]) -> str:
+    """Applies them on the server, ours where somebody else set the same field; what kubectl prints."""
+    return kubectl.run(
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        f"--field-manager={FIELD_MANAGER}",
+        "-f",
+        "-",
+        stdin=text(objects),
+    )
+
+
+def delete(kubectl: Kubectl, objects: Iterable[Document]) -> str:
+    """Deletes those that are there; what kubectl prints."""
+    return kubectl.run("delete", "--ignore-not-found", "--wait=false", "-f", "-", stdin=text(objects))
+
+
+def change_pod(kubectl: Kubectl, before: Document, after: Document) -> bool:
+    """Changes a Deployment's pods, unless somebody else changes it meanwhile; whether that made a difference."""
+    old, new = pod_of(before), pod_of(after)
+    pod = {key: new.get(key) for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+    metadata = before["metadata"]
+    patch = {
+        "metadata": {"resourceVersion": metadata["resourceVersion"]},
+        "spec": {"template": {"spec": pod}},
+    }
+    done = kubectl.patch("deployments.apps", metadata["name"], patch, "-n", metadata["namespace"])
+    return bool(done["metadata"]["generation"] != metadata["generation"])
+
+
+def manifest_of(found: Document) -> Document:
+    """A running object as one would write it: without what the server and kubectl add."""
+    metadata = {key: value for key, value in found["metadata"].items() if key in ("name", "namespace", "labels")}
+    annotations = found["metadata"].get("annotations", {}).items()
+    kept = {key: value for key, value in annotations if not key.startswith(_ADDED)}
+    metadata |= {"annotations": kept} if kept else {}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": found["spec"]}
+
+
+_ADDED = ("kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/")
+
+
+def text(objects: Iterable[Document]) -> str:
+    return yaml.safe_dump_all(objects, sort_keys=False, width=120)
+
+
+def _pods(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/pods"
+
+
+def _is_ours(definition: Document) -> bool:
+    labels = definition["metadata"].get("labels", {})
+    return bool(labels.get("app.kubernetes.io/part-of") == "kubectl-sew")
+
+
+def _found(kubectl: Kubectl, path: str) -> Document | None:
+    try:
+        found: Document = kubectl.get(path)
+    except KubectlError as error:
+        if error.problem is Problem.NOT_FOUND:
+            return None
+        raise
+    return found

@@ -1,0 +1,74 @@
+"""A real API server to install into, and the plugin as a person runs it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.servers.kubernetes import Kubernetes, find, kubernetes
+from tests.servers.required import required
+
+SECRETS = "tigera-intrusion-detection"
+DEFINITIONS = ("securityeventwebhooks.projectcalico.org", "securityeventwebhooks.crd.projectcalico.org")
+
+
+@dataclass(frozen=True)
+class Person:
+    """An admin at a terminal."""
+
+    server: Kubernetes
+
+    def tries(self, *words: str, stdin: str | None = None, **env: str) -> "subprocess.CompletedProcess[str]":
+        """`kubectl WORDS`, with the plugin on PATH."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return self.server.try_kubectl(*words, stdin=stdin, env={"PATH": path, **env})
+
+    def runs(self, *words: str, stdin: str | None = None, **env: str) -> str:
+        """What `kubectl WORDS` prints on stdout, where it must work."""
+        done = self.tries(*words, stdin=stdin, **env)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def installs(self, *words: str, **env: str) -> str:
+        return self.runs("sew", "install", "--apply", *words, **env)
+
+    def is_refused(self, *words: str, **env: str) -> str:
+        """The error."""
+        done = self.tries(*words, **env)
+        assert done.returncode in (1, 2), done.stdout
+        assert done.stderr.startswith("error: ")
+        return done.stderr
+
+    def names(self, kind: str, *words: str) -> list[str]:
+        """`NAMESPACE/NAME` of those that carry our label; of cluster-scoped ones the name alone."""
+        label = "app.kubernetes.io/name=sew-agent"
+        items = self.server.get(kind, "-A", "-l", label, *words)["items"]
+        return ["/".join(filter(None, (each["metadata"].get("namespace"), each["metadata"]["name"]))) for each in items]
+
+
+@pytest.fixture(scope="session")
+def own_server() -> Iterator[Kubernetes]:
+    """Of these tests alone, since what is installed is one for a whole cluster."""
+    with required(), kubernetes(find()) as server:
+        for namespace in (SECRETS, "shops"):
+            server.kubectl("create", "namespace", namespace)
+        yield server
+
+
+@pytest.fixture
+def person(own_server: Kubernetes) -> Iterator[Person]:
+    """At a cluster without anything of ours, but for the namespaces, which nobody ends here."""
+    yield Person(own_server)
+    own_server.kubectl("delete", "crd", *DEFINITIONS, "--ignore-not-found")
+    own_server.kubectl("delete", _OURS, "-A", "-l", "app.kubernetes.io/part-of=kubectl-sew", "--wait=false")
+    own_server.kubectl("delete", "deployment,pod", "-A", "--all", "--now")
+    for each in own_server.get("persistentvolumeclaim", "-A")["items"]:  # a controller would let them go
+        where = ("-n", each["metadata"]["namespace"], each["metadata"]["name"])
+        own_server.kubectl("patch", "persistentvolumeclaim", *where, "-p", '{"metadata": {"finalizers": null}}')
+
+
+_OURS = "clusterrole,clusterrolebinding,role,rolebinding,serviceaccount,networkpolicy,persistentvolumeclaim"

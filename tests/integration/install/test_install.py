@@ -1,0 +1,254 @@
+"""`kubectl sew install` and `uninstall`, on a real API server."""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.integration.install.conftest import DEFINITIONS, SECRETS, Person
+
+pytestmark = pytest.mark.server
+CRD = DEFINITIONS[0]
+
+
+def deployment(name: str, namespace: str, **pod: Any) -> dict[str, Any]:
+    containers = pod.pop("containers", [{"name": name, "image": f"{name}:1"}])
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": containers, **pod}},
+        },
+    }
+
+
+@pytest.fixture
+def shop(person: Person) -> dict[str, Any]:
+    """A Deployment that may host the agent, with an init container and a volume of its own."""
+    first = {"name": "first", "image": "first:1"}
+    volumes = [{"name": "goods", "emptyDir": {}}]
+    made = deployment("shop", "shops", serviceAccountName="keeper", initContainers=[first], volumes=volumes)
+    person.runs("apply", "-f", "-", stdin=json.dumps(made))
+    return made
+
+
+def spec_of(person: Person, name: str = "shop", namespace: str = "shops") -> Any:
+    return person.server.get("deployment", name, "-n", namespace)["spec"]
+
+
+def pod_of(person: Person, name: str = "shop", namespace: str = "shops") -> Any:
+    return spec_of(person, name, namespace)["template"]["spec"]
+
+
+def test_what_is_installed_is_there_and_installing_it_again_changes_nothing(person: Person) -> None:
+    person.installs()
+    assert person.names("deployments") == ["sew-system/sew-agent"]
+    assert person.names("roles") == [f"{SECRETS}/sew-agent"]
+    assert person.names("crds") == [CRD]
+    before = person.server.get("deployment", "sew-agent", "-n", "sew-system")["metadata"]["generation"]
+    person.installs()
+    assert person.server.get("deployment", "sew-agent", "-n", "sew-system")["metadata"]["generation"] == before
+
+
+def test_what_is_printed_can_be_piped_to_kubectl_apply_twice(person: Person) -> None:
+    printed = person.runs("sew", "install", "--elasticsearch", "https://es:9200", "--image", "own/agent:7")
+    person.runs("apply", "-f", "-", stdin=printed)
+    assert "configured" not in person.runs("apply", "-f", "-", stdin=printed)
+    (agent,) = pod_of(person, "sew-agent", "sew-system")["containers"]
+    assert agent["image"] == "own/agent:7"
+    assert {"name": "SEW_ELASTICSEARCH", "value": "https://es:9200"} in agent["env"]
+
+
+def test_an_installation_that_was_piped_is_upgraded_by_apply(person: Person) -> None:
+    person.runs("apply", "-f", "-", stdin=person.runs("sew", "install", "--image", "own/agent:1"))
+    person.installs("--image", "own/agent:2")
+    (agent,) = pod_of(person, "sew-agent", "sew-system")["containers"]
+    assert agent["image"] == "own/agent:2"
+
+
+def test_the_agent_may_be_in_another_namespace_wherever_the_flag_stands(person: Person) -> None:
+    before = person.runs("sew", "install", "--namespace", "watch")
+    assert before == person.runs("sew", "-n", "watch", "install")
+    assert before == person.runs("sew", "install", "-n", "watch")
+    person.runs("apply", "-f", "-", stdin=before)
+    assert person.names("deployments") == ["watch/sew-agent"]
+
+
+def test_without_the_namespace_of_the_secrets_nothing_is_installed_unless_it_is_to_be_created(person: Person) -> None:
+    error = person.is_refused("sew", "install", "--apply", "--secrets-namespace", "vault")
+    assert "kubectl create namespace vault" in error
+    assert person.names("deployments") == []
+    person.installs("--secrets-namespace", "vault", "--create-namespace")
+    assert person.names("roles") == ["vault/sew-agent"]
+
+
+def test_the_keys_of_the_credentials_say_which_files_the_agent_is_told_of(person: Person) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sew-system"}}
+    person.runs("apply", "-f", "-", stdin=json.dumps(namespace))
+    assert "create it" in person.is_refused("sew", "install", "--apply", "--credentials-secret", "es")
+    person.runs("create", "secret", "generic", "es", "-n", "sew-system", "--from-literal=other=x")
+    assert "has none of the keys api-key" in person.is_refused(
+        "sew", "install", "--apply", "--credentials-secret", "es"
+    )
+    person.runs("delete", "secret", "es", "-n", "sew-system")
+    keys = ("--from-literal=username=u", "--from-literal=password=p", "--from-literal=other=x")
+    person.runs("create", "secret", "generic", "es", "-n", "sew-system", *keys)
+    person.installs("--credentials-secret", "es")
+    (agent,) = pod_of(person, "sew-agent", "sew-system")["containers"]
+    files = {each["name"]: each["value"] for each in agent["env"] if each["name"].endswith("_FILE")}
+    assert set(files) == {"SEW_ELASTICSEARCH_USERNAME_FILE", "SEW_ELASTICSEARCH_PASSWORD_FILE"}
+
+
+def test_uninstalling_keeps_the_webhooks_and_what_is_owed_unless_asked(person: Person) -> None:
+    person.installs()
+    person.runs("sew", "uninstall", "--apply")
+    for kind in ("deployments", "serviceaccounts", "networkpolicies", "roles", "rolebindings", "clusterroles"):
+        assert person.names(kind) == []
+    assert person.names("clusterrolebindings") == []
+    assert person.names("crds") == [CRD]
+    assert person.names("persistentvolumeclaims") == ["sew-system/sew-agent"]
+    assert person.server.get("namespace", "sew-system")["status"]["phase"] == "Active"
+    person.runs("sew", "uninstall", "--apply", "--crd", "--data")
+    assert person.names("crds") == []
+    deleted = person.server.get("persistentvolumeclaim", "sew-agent", "-n", "sew-system")["metadata"]
+    assert deleted["deletionTimestamp"]
+    assert person.server.get("namespace", SECRETS)["status"]["phase"] == "Active"
+
+
+def test_what_uninstall_prints_can_be_piped_to_kubectl_delete(person: Person) -> None:
+    person.installs()
+    person.runs("delete", "-f", "-", stdin=person.runs("sew", "uninstall"))
+    assert person.names("deployments") == person.names("roles") == []
+
+
+def test_uninstalling_what_is_not_there_is_fine(person: Person) -> None:
+    assert person.runs("sew", "uninstall", "--apply", "--crd", "--data") == ""
+
+
+def test_as_a_sidecar_the_agent_is_in_the_pod_of_the_deployment_beside_all_that_it_had(
+    person: Person, shop: dict[str, Any]
+) -> None:
+    person.installs("--sidecar-of", "deployment/shop", "-n", "shops", "--image", "own/agent:7")
+    pod = pod_of(person)
+    assert [each["name"] for each in pod["initContainers"]] == ["first", "sew-agent"]
+    agent = pod["initContainers"][1]
+    assert (agent["restartPolicy"], agent["image"]) == ("Always", "own/agent:7")
+    assert {"startupProbe", "livenessProbe"} <= set(agent)
+    assert "readinessProbe" not in agent
+    volumes = {each["name"]: each for each in pod["volumes"]}
+    assert volumes["sew-state"] == {"name": "sew-state", "emptyDir": {}}
+    assert "goods" in volumes
+    (subject,) = person.server.get("clusterrolebinding", "sew-agent")["subjects"]
+    assert (subject["name"], subject["namespace"]) == ("keeper", "shops")
+    assert person.names("deployments") == person.names("serviceaccounts") == []
+
+
+def test_installing_a_sidecar_again_rolls_no_pod(person: Person, shop: dict[str, Any]) -> None:
+    person.installs("--sidecar-of", "deployment/shop", "-n", "shops")
+    before = person.server.get("deployment", "shop", "-n", "shops")["metadata"]["generation"]
+    person.installs("--sidecar-of", "deployment/shop", "-n", "shops")
+    assert person.server.get("deployment", "shop", "-n", "shops")["metadata"]["generation"] == before
+
+
+def test_the_owner_of_the_host_may_apply_it_again_without_losing_the_sidecar(
+    person: Person, shop: dict[str, Any]
+) -> None:
+    person.installs("--sidecar-of", "deployment/shop", "-n", "shops")
+    shop["spec"]["template"]["spec"]["containers"][0]["image"] = "shop:2"
+    person.runs("apply", "-f", "-", stdin=json.dumps(shop))
+    pod = pod_of(person)
+    assert pod["containers"][0]["image"] == "shop:2"
+    assert "sew-agent" in [each["name"] for each in pod["initContainers"]]
+
+
+@pytest.mark.parametrize("how", ["--apply", "piped"])
+def test_uninstalling_a_sidecar_gives_the_deployment_back_as_it_was(
+    person: Person, shop: dict[str, Any], how: str
+) -> None:
+    before = spec_of(person)
+    host = ("--sidecar-of", "deployment/shop", "-n", "shops")
+    if how == "--apply":
+        person.installs(*host)
+    else:
+        person.runs("apply", "-f", "-", stdin=person.runs("sew", "install", *host))
+    assert spec_of(person) != before
+    person.runs("sew", "uninstall", "--apply", *host)
+    assert spec_of(person) == before
+    assert person.names("roles") == person.names("clusterrolebindings") == []
+    person.runs("sew", "uninstall", "--apply", *host)
+
+
+def test_uninstalling_a_sidecar_works_where_its_deployment_is_gone(person: Person, shop: dict[str, Any]) -> None:
+    host = ("--sidecar-of", "deployment/shop", "-n", "shops")
+    person.installs(*host)
+    person.runs("delete", "deployment", "shop", "-n", "shops")
+    person.runs("sew", "uninstall", "--apply", *host)
+    assert person.names("roles") == []
+
+
+def test_what_a_claim_asks_of_its_host_is_said(person: Person, shop: dict[str, Any]) -> None:
+    words = ("sew", "install", "--apply", "--sidecar-of", "deployment/shop", "-n", "shops", "--claim", "state")
+    said = person.tries(*words).stderr
+    assert "may run several pods at once" in said
+    assert "have no fsGroup" in said
+    assert {"name": "sew-state", "persistentVolumeClaim": {"claimName": "state"}} in pod_of(person)["volumes"]
+    shop["spec"] |= {"strategy": {"type": "Recreate"}}
+    shop["spec"]["template"]["spec"]["securityContext"] = {"fsGroup": 65532}
+    person.runs("apply", "-f", "-", stdin=json.dumps(shop))
+    assert person.tries(*words).stderr == ""
+
+
+def test_a_host_that_is_not_there_and_one_that_is_no_deployment_are_errors(person: Person) -> None:
+    error = person.is_refused("sew", "install", "--sidecar-of", "deployment/shop", "-n", "shops")
+    assert "there is no deployment/shop in the namespace shops" in error
+    assert "deployment/NAME is expected" in person.is_refused("sew", "install", "--sidecar-of", "statefulset/shop")
+
+
+def test_where_calico_defines_the_api_its_definition_is_left_alone(person: Person) -> None:
+    ours = next(each for each in yaml.safe_load_all(person.runs("sew", "install")) if each["metadata"]["name"] == CRD)
+    del ours["metadata"]["labels"]
+    person.runs("create", "-f", "-", stdin=json.dumps(ours))
+    done = person.tries("sew", "install", "--apply")
+    assert done.returncode == 0
+    assert "serves SecurityEventWebhooks already" in done.stderr
+    assert "labels" not in person.server.get("crd", CRD)["metadata"]
+    person.runs("sew", "uninstall", "--apply", "--crd")
+    assert person.server.get("crd", CRD)["metadata"]["name"] == CRD
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Pod"])
+def test_beside_calico_s_own_processor_only_webhooks_of_a_selector_are_ours(person: Person, kind: str) -> None:
+    made = deployment("controller", SECRETS, containers=[{"name": "webhooks-processor", "image": "x:1"}])
+    if kind == "Pod":
+        made = {"apiVersion": "v1", "kind": "Pod", **made["spec"]["template"]}
+        made["metadata"] = {"name": "controller", "namespace": SECRETS}
+    person.runs("apply", "-f", "-", stdin=json.dumps(made))
+    assert f"{kind.lower()}/controller" in person.is_refused("sew", "install")
+    assert "needs --selector" in person.is_refused("sew", "install", "--beside-calico")
+    for words, env in ((("--selector", "team=blue"), {}), ((), {"SEW_SELECTOR": "team=blue"})):
+        printed = yaml.safe_load_all(person.runs("sew", "install", "--beside-calico", *words, **env))
+        (agent,) = [each for each in printed if each["kind"] == "Deployment"]
+        (container,) = agent["spec"]["template"]["spec"]["containers"]
+        assert {"name": "SEW_SELECTOR", "value": "team=blue"} in container["env"]
+
+
+def test_without_any_cluster_it_prints_what_a_plain_one_needs_and_says_so(person: Person) -> None:
+    expected = person.runs("sew", "install")
+    done = person.tries("sew", "install", KUBECONFIG="/dev/null")
+    assert (done.returncode, done.stdout) == (0, expected)
+    assert "no cluster was asked" in done.stderr
+    person.is_refused("sew", "install", "--apply", KUBECONFIG="/dev/null")
+
+
+def test_a_cluster_that_cannot_be_reached_is_an_error(person: Person) -> None:
+    for words in (
+        ("install",),
+        ("install", "--apply"),
+        ("uninstall", "--apply"),
+        ("install", "--sidecar-of", "deploy/x"),
+    ):
+        person.is_refused("sew", *words, "--context", "nowhere")
+        person.is_refused("sew", *words, "-s", "https://127.0.0.1:1")

@@ -1,0 +1,79 @@
+"""The manifests, as kustomize and a real API server take them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kubectl_sew.install import Host, Plan, render, with_agent
+from tests.integration.install.conftest import SECRETS, Person
+
+pytestmark = pytest.mark.server
+OVERLAYS = Path(__file__).parents[3] / "manifests" / "overlays"
+HOST = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "shop", "namespace": "shops"},
+    "spec": {
+        "selector": {"matchLabels": {"app": "shop"}},
+        "template": {
+            "metadata": {"labels": {"app": "shop"}},
+            "spec": {
+                "serviceAccountName": "keeper",
+                "containers": [{"name": "shop", "image": "shop:1"}],
+            },
+        },
+    },
+}
+
+
+def by_identity(objects: Any) -> dict[tuple[str, str, str], Any]:
+    return {(each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): each for each in objects}
+
+
+@pytest.mark.parametrize("overlay", ["standalone", "sidecar"])
+def test_an_overlay_is_applied_and_applied_again(person: Person, overlay: str) -> None:
+    first = person.runs("apply", "-k", str(OVERLAYS / overlay))
+    again = person.runs("apply", "-k", str(OVERLAYS / overlay))
+    assert again.count("unchanged") == len(again.splitlines()) == len(first.splitlines())
+
+
+def test_deleting_what_was_applied_leaves_the_namespace_of_the_secrets(person: Person) -> None:
+    person.runs("apply", "-k", str(OVERLAYS / "standalone"))
+    person.runs("delete", "--wait=false", "-k", str(OVERLAYS / "standalone"))
+    assert person.server.get("namespace", SECRETS)["status"]["phase"] == "Active"
+
+
+def test_alone_install_prints_what_kustomize_builds(person: Person) -> None:
+    built = list(yaml.safe_load_all(person.runs("kustomize", str(OVERLAYS / "standalone"))))
+    assert by_identity(render(Plan())) == by_identity(built)
+    assert by_identity(yaml.safe_load_all(person.runs("sew", "install"))) == by_identity(built)
+
+
+def test_as_a_sidecar_install_adds_what_the_component_adds(person: Person, tmp_path: Path) -> None:
+    (tmp_path / "deployment.yaml").write_text(json.dumps(HOST))
+    (tmp_path / "manifests").symlink_to(OVERLAYS.parent)
+    kustomization = {"resources": ["deployment.yaml"], "components": ["manifests/overlays/sidecar"]}
+    (tmp_path / "kustomization.yaml").write_text(json.dumps(kustomization))
+    built = by_identity(yaml.safe_load_all(person.runs("kustomize", str(tmp_path))))
+    host = built.pop(("Deployment", "shops", "shop"))
+    plan = Plan(host=Host("shop", "shops", "sew-agent"))
+    assert host == with_agent(HOST, plan)
+    assert set(built) == set(by_identity(render(plan)))
+
+
+@pytest.mark.parametrize("overlay", ["standalone", "sidecar"])
+def test_a_namespace_that_enforces_pod_security_restricted_takes_the_pod(person: Person, overlay: str) -> None:
+    person.runs("label", "namespace", "shops", "--overwrite", "pod-security.kubernetes.io/enforce=restricted")
+    (alone,) = [each for each in render(Plan()) if each["kind"] == "Deployment"]
+    deployment = with_agent(alone, Plan(host=Host("shop", "shops", "keeper"))) if overlay == "sidecar" else alone
+    spec = deployment["spec"]["template"]["spec"]
+    if overlay == "sidecar":
+        spec["containers"][0]["name"] = "shop"
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "any", "namespace": "shops"}, "spec": spec}
+    assert "created" in person.runs("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
+    agent = (spec["initContainers"] if overlay == "sidecar" else spec["containers"])[0]
+    del agent["securityContext"]
+    assert "restricted" in person.tries("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(pod)).stderr
