@@ -21,8 +21,9 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# All of it, the quick tests first.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest tests/unit tests/contract tests/integration tests/e2e
 
 # Seconds, and no servers.
 test-unit: $(READY)

@@ -63,8 +63,9 @@ def packages(*names: str) -> None:
     with (CACHE / "packages.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         started = time.monotonic()
-        run("apt-get", "-qq", "update")
-        run("apt-get", "-qq", "install", "-y", "--no-install-recommends", *names)
+        apt = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=600")
+        run(*apt, "update")
+        run(*apt, "install", "-y", "--no-install-recommends", *names)
         SPENT[f"Debian's {', '.join(names)}"] = time.monotonic() - started
 
 

@@ -11,6 +11,7 @@ from tests.servers.building import UnavailableError, built, program, run
 
 PAUSE = "localhost/pause:1"
 BASE = "localhost/base:bookworm"
+_CHECKOUT = Path(__file__).parents[2]
 _PAUSE_SOURCE = "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n"
 _NOT_NEEDED = ("usr/share/doc", "usr/share/locale", "usr/share/man", "var/cache/apt", "var/lib/apt/lists")
 _CERTIFICATES = "/etc/ssl/certs"
@@ -43,6 +44,14 @@ def base_image() -> Path:
             tool.build(Path(context) / "Dockerfile", Path(context), BASE, folder / "image.tar")
 
     return built("image-base", "bookworm", build) / "image.tar"
+
+
+def agent_image(name: str, archive: Path) -> Path:
+    """Builds the agent's image of this checkout over `BASE`, and writes its archive. Raises UnavailableError."""
+    with buildah() as tool:
+        tool.pull(base_image())
+        tool.build(_CHECKOUT / "agent" / "Dockerfile", _CHECKOUT, name, archive, {"BASE": BASE})
+    return archive
 
 
 class Buildah:
