@@ -1,6 +1,7 @@
 """What is logged and counted of reading and delivering, after it is in the store."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from time import monotonic
 
 from agent.debugging import describe
 from agent.delivery.attempt import Route
@@ -12,6 +13,9 @@ from agent.store.base import Delivery, State, StoreError, Taken
 from kubectl_sew.consumers.base import Outcome
 from kubectl_sew.resource import State as Wanted
 from kubectl_sew.validation import Accepted
+
+_FAILURES_EVERY = 60.0
+"""Seconds between two lines of workers whose store does not take their results."""
 
 
 class Reading:
@@ -65,14 +69,18 @@ class Delivering:
     def __init__(self, log: Log, metrics: Metrics) -> None:
         self._log = log
         self._metrics = metrics
+        self._quiet_until = 0.0
 
     def ended(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
-        """A line for what a person may act on; what was delivered is counted, not logged."""
+        """A line for what a person may act on; what was delivered is counted, and logged where it has a name."""
         consumer, settled = route.consumer.name, decision.settlement
         self._metrics.attempted(route.webhook, consumer, outcome.verdict.value, outcome.reason.value, seconds)
         if settled.state is State.DELIVERED:
             read_at, time = delivery.read_at, delivery.event.time
             self._metrics.delivered(consumer, now=settled.at, read_at=read_at, event_time=time)
+            if outcome.receipt:
+                told = {"receipt": outcome.receipt, "message": outcome.detail}
+                self._log.info("delivered", webhook=route.webhook, delivery=delivery.delivery_id, **told)
         else:
             self._tell(route, delivery, outcome, decision, seconds)
 
@@ -95,4 +103,6 @@ class Delivering:
             self._log.warning("delivery_failed", **told, next_attempt=decision.lane.held_until)
 
     def failed(self, error: StoreError) -> None:
-        self._log.error("store_failed", message=str(error))
+        if monotonic() >= self._quiet_until:
+            self._quiet_until = monotonic() + _FAILURES_EVERY
+            self._log.error("store_failed", message=f"{error}; it is tried again")

@@ -64,12 +64,11 @@ def read_report(state: Path, now: float) -> Report | None:
     """The running agent's report; None without one that is recent."""
     try:
         content = json.loads((state / NAME).read_text())
-    except (OSError, ValueError):
+        webhooks = {name: Told(**told) for name, told in content.pop("webhooks").items()}
+        report = Report(**{**content, "problems": tuple(content["problems"]), "webhooks": webhooks})
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):  # of no agent, or of another version
         return None
-    if now - content["written"] > STALE_AFTER or not _alive(content["pid"]):
-        return None
-    webhooks = {name: Told(**told) for name, told in content.pop("webhooks").items()}
-    return Report(**{**content, "problems": tuple(content["problems"]), "webhooks": webhooks})
+    return report if now - report.written <= STALE_AFTER and _alive(report.pid) else None
 
 
 def _same(one: Report, other: Report) -> bool:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import click
 
-from agent.cli.options import beside, output_option, print_json, state_option
-from agent.settings import parse_duration
+from agent.cli.options import Duration, beside, check_webhook, output_option, print_json, state_option
 from agent.status import table
 from agent.store.base import DropReason
 
@@ -25,6 +24,7 @@ def backlog() -> None:
 def list_command(state: Path, webhook: str | None, output: str | None) -> None:
     """How much waits for each webhook, and for how long."""
     with beside(state) as store:
+        check_webhook(store, webhook, state)
         books = [each for each in store.books() if webhook in (None, each.webhook)]
     now = time.time()
     rows = [
@@ -45,10 +45,11 @@ def list_command(state: Path, webhook: str | None, output: str | None) -> None:
 @backlog.command()
 @state_option
 @click.option("--webhook", required=True, help="Whose backlog.")
-@click.option("--older-than", help="Only what was read longer ago, e.g. 1h.")
-def drop(state: Path, webhook: str, older_than: str | None) -> None:
+@click.option("--older-than", type=Duration(), help="Only what was read longer ago, e.g. 1h.")
+def drop(state: Path, webhook: str, older_than: float | None) -> None:
     """Give up what waits: it is never sent, and counts as dropped."""
-    before = None if older_than is None else time.time() - parse_duration(older_than)
+    before = None if older_than is None else time.time() - older_than
     with beside(state) as store:
+        check_webhook(store, webhook, state)
         dropped = store.drop(webhook, DropReason.BACKLOG_DROPPED, older_than=before)
     click.echo(f"{dropped} of the deliveries waiting for {webhook} were dropped")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from agent.cli.options import beside, output_option, print_json, state_option
+from agent.cli.options import beside, check_webhook, output_option, print_json, state_option
 from agent.status import table
 from agent.store.base import DeadLetter
 from kubectl_sew.consumers.text import as_date, line
@@ -36,6 +36,7 @@ def dead_letters() -> None:
 def list_command(state: Path, webhook: str | None, output: str | None) -> None:
     """All dead letters, oldest first."""
     with beside(state) as store:
+        check_webhook(store, webhook, state)
         found = [_row(each) for each in store.dead_letters(webhook)]
     if output:
         print_json(found)
@@ -72,6 +73,7 @@ def replay(state: Path, numbers: tuple[int, ...], webhook: str | None, everythin
     """Send dead letters again, with the same id; a running agent takes them up within 2 s."""
     chosen = _chosen(numbers, webhook, everything)
     with beside(state) as store:
+        check_webhook(store, webhook, state)
         click.echo(f"{_count(store.replay(chosen, webhook))} replayed")
 
 
@@ -84,6 +86,7 @@ def purge(state: Path, numbers: tuple[int, ...], webhook: str | None, everything
     """Give dead letters up: they count as dropped."""
     chosen = _chosen(numbers, webhook, everything)
     with beside(state) as store:
+        check_webhook(store, webhook, state)
         click.echo(f"{_count(store.purge(chosen, webhook))} purged")
 
 

@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
+from agent.settings import parse_duration
 from agent.store.base import Store
 from agent.store.sqlite import open_store
+from kubectl_sew.errors import SewError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -28,6 +30,18 @@ def output_option(command: Command) -> Command:
     return click.option("-o", "--output", type=click.Choice(["json"]), help="Print JSON.")(command)
 
 
+class Duration(click.ParamType[float]):
+    """A flag's value such as `1h`, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+
+
 @contextmanager
 def beside(state: Path) -> Iterator[Store]:
     """The store of a folder that an agent may be using at the same time."""
@@ -36,6 +50,13 @@ def beside(state: Path) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def check_webhook(store: Store, webhook: str | None, state: Path) -> None:
+    """Raises SewError where the store has never seen it: a name with a slip of the pen would do nothing, silently."""
+    names = [each.webhook for each in store.books()]
+    if webhook is not None and webhook not in names:
+        raise SewError(f"there is no webhook {webhook} in {state}; it holds: {', '.join(names) or 'none'}")
 
 
 def print_json(value: Any) -> None:

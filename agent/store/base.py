@@ -1,6 +1,6 @@
 """The contract of the store: every promise of the agent is a row in it before anything is sent."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -182,7 +182,10 @@ class Books:
 
 
 class Store(Protocol):
-    """Thread-safe. Every method is one transaction; a full disk raises StoreFullError, and nothing is changed."""
+    """Thread-safe. Every method is one transaction, but for those that do some at a time.
+
+    A full disk raises StoreFullError, and nothing is changed.
+    """
 
     def take_in(self, intake: Intake) -> Taken:
         """Write new pairs and positions together."""
@@ -233,19 +236,22 @@ class Store(Protocol):
         """Insert or replace."""
 
     def drop(self, webhook: str, reason: DropReason, *, older_than: float | None = None) -> int:
-        """Count pending deliveries (read before `older_than`) as dropped; how many."""
+        """Count pending deliveries (read before `older_than`) as dropped, some at a time; how many."""
 
-    def dead_letters(self, webhook: str | None = None) -> Sequence[DeadLetter]:
-        """Oldest first."""
+    def dead_letters(self, webhook: str | None = None) -> Iterator[DeadLetter]:
+        """Oldest first, some at a time."""
 
     def replay(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
-        """Dead letters become pending again, with the same id; how many."""
+        """Dead letters become pending again, with the same id, some at a time; how many."""
 
     def purge(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
-        """Dead letters are counted as dropped; how many."""
+        """Dead letters are counted as dropped, some at a time; how many."""
 
     def books(self) -> Sequence[Books]:
         """All webhooks' counts in one consistent read."""
+
+    def room(self) -> Mapping[str, float]:
+        """Webhook -> how full its share of the store is; nothing is read for it from 1.0 on."""
 
     def forget(self, now: float, *, passed: float = float("inf")) -> int:
         """Forget pairs that are known for long enough, some at a time; how many.

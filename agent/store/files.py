@@ -4,7 +4,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -91,7 +91,7 @@ def lock(folder: Path) -> BinaryIO:
     """Holds the folder for this process until the file is closed. Raises StoreError where another one holds it."""
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = (folder / LOCK).open("a+b")
+        file = (folder / LOCK).open("a+b", buffering=0)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -101,9 +101,9 @@ def lock(folder: Path) -> BinaryIO:
         raise StoreError(
             f"another agent (process {holder}) uses the state folder {folder}: stop it, or name another --state"
         ) from None
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n".encode())
-    file.flush()
+    with suppress(OSError):  # on a full disk it is held without a name
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n".encode())
     return file
 
 

@@ -4,8 +4,7 @@ for each other less than for a second connection's busy retries."""
 import json
 import sqlite3
 import threading
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import islice
@@ -20,17 +19,14 @@ from agent.store.base import (
     Intake,
     Known,
     Lane,
-    Owed,
     Settlement,
-    State,
     Taken,
 )
+from agent.store.ending import Row, end, revive, settle
 from agent.store.files import DATABASE, explained, lock, open_database
+from agent.store.intake import Intaker, room, write_json
 from kubectl_sew.event import Event, delivery_id
 
-OVERHEAD = 300
-"""Bytes that a delivery takes beside its event's payload."""
-LEAST_SHARE = 0.05
 _FORGOTTEN_AT_ONCE = 2_000
 _KEYS_AT_ONCE = 500
 _DUE = (
@@ -40,7 +36,8 @@ _DUE = (
     " ORDER BY d.seq LIMIT ?"
 )
 _BYTES_AT_ONCE = 4 * 2**20
-_WRITE_JSON = json.JSONEncoder(separators=(",", ":")).encode
+_DEAD = "died_at IS NOT NULL AND w.name = coalesce(?, w.name)"
+_DEAD_AT_ONCE = 20
 
 
 def open_store(
@@ -78,10 +75,11 @@ class SqliteStore:
         with self._writing() as db:
             names = {name for owed in intake.owed for name in (*owed.webhooks, *owed.debug)}
             ids = {name: self._id(db, name) for name in names}
-            full = self._full(db, {name for owed in intake.owed for name in owed.webhooks})
+            filled = room(db, self._max_bytes)
+            full = frozenset(each for owed in intake.owed for each in owed.webhooks if filled.get(each, 0.0) >= 1.0)
             if full:
                 return Taken(0, 0, full)
-            taken = _Intaker(db, ids, intake.read_at, self._known_for)
+            taken = Intaker(db, ids, intake.read_at, self._known_for)
             for owed in intake.owed:
                 taken.take(owed)
             taken.count()
@@ -143,9 +141,9 @@ class SqliteStore:
     def settle(self, settlements: Sequence[Settlement], lanes: Sequence[Lane]) -> None:
         with self._writing() as db:
             for each in settlements:
-                self._settle_one(db, each)
+                settle(db, self._id(db, each.delivery.webhook), each)
             for lane in lanes:
-                values = (_WRITE_JSON(asdict(lane)), self._id(db, lane.webhook))
+                values = (write_json(asdict(lane)), self._id(db, lane.webhook))
                 db.execute("UPDATE webhooks SET lane = ? WHERE id = ?", values)
 
     def lanes(self) -> Mapping[str, Lane]:
@@ -163,40 +161,52 @@ class SqliteStore:
 
     def remember(self, known: Known) -> None:
         with self._writing() as db:
-            values = (_WRITE_JSON(asdict(known)), self._id(db, known.name))
+            values = (write_json(asdict(known)), self._id(db, known.name))
             db.execute("UPDATE webhooks SET known = ? WHERE id = ?", values)
 
     def drop(self, webhook: str, reason: DropReason, *, older_than: float | None = None) -> int:
-        with self._writing() as db:
-            chosen = "webhook = ? AND died_at IS NULL AND read_at < ?"
-            values = (self._id(db, webhook), float("inf") if older_than is None else older_than)
-            return _drop(db, f"SELECT seq, webhook, event, bytes FROM deliveries WHERE {chosen}", values, reason)
+        before = float("inf") if older_than is None else older_than
+        chosen = "died_at IS NULL AND w.name = ? AND read_at < ?"
+        return self._in_parts(chosen, (webhook, before), lambda db, rows: end(db, rows, "pending", reason))
 
-    def dead_letters(self, webhook: str | None = None) -> Sequence[DeadLetter]:
-        rows = self._read(
+    def dead_letters(self, webhook: str | None = None) -> Iterator[DeadLetter]:
+        sql = (
             "SELECT w.name, d.seq, e.source, e.name, e.document, d.reason, d.detail, d.attempts, d.died_at"
             " FROM deliveries d JOIN events e ON e.id = d.event JOIN webhooks w ON w.id = d.webhook"
-            " WHERE d.died_at IS NOT NULL AND w.name = coalesce(?, w.name) ORDER BY d.seq",
-            (webhook,),
+            " WHERE d.died_at IS NOT NULL AND w.name = coalesce(?, w.name) AND d.seq > ? ORDER BY d.seq LIMIT ?"
         )
-        return [_dead_letter(row) for row in rows]
+        last = 0
+        while rows := self._read(sql, (webhook, last, _DEAD_AT_ONCE)):
+            yield from map(_dead_letter, rows)
+            last = rows[-1][1]
 
     def replay(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
-        with self._writing() as db:
-            chosen = _chosen_dead(db, numbers, webhook)
-            for seq, owner, _, _ in chosen:
-                db.execute(
-                    "UPDATE deliveries SET died_at = NULL, attempts = 0, first_attempt = NULL, due = 0 WHERE seq = ?",
-                    (seq,),
-                )
-                db.execute("UPDATE webhooks SET dead = dead - 1, pending = pending + 1 WHERE id = ?", (owner,))
-            return len(chosen)
+        return self._in_parts(_DEAD, (webhook,), revive, numbers)
 
     def purge(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
-        with self._writing() as db:
-            chosen = _chosen_dead(db, numbers, webhook)
-            _end(db, chosen, "dead", DropReason.PURGED)
-            return len(chosen)
+        return self._in_parts(_DEAD, (webhook,), lambda db, rows: end(db, rows, "dead", DropReason.PURGED), numbers)
+
+    def _in_parts(
+        self,
+        chosen: str,
+        values: Sequence[Any],
+        change: Callable[[sqlite3.Connection, Sequence[Row]], None],
+        numbers: Collection[int] | None = None,
+    ) -> int:
+        """Change those (seq, webhook, event, bytes) that are chosen now, some at a time; how many were changed."""
+        deliveries = f"deliveries d JOIN webhooks w ON w.id = d.webhook WHERE {chosen}"
+        found = [seq for (seq,) in self._read(f"SELECT seq FROM {deliveries}", values)]
+        wanted = found if numbers is None else sorted(set(found) & set(numbers))
+        changed = 0
+        for start in range(0, len(wanted), _KEYS_AT_ONCE):
+            some = wanted[start : start + _KEYS_AT_ONCE]
+            marks = ",".join("?" * len(some))
+            sql = f"SELECT seq, d.webhook, event, d.bytes FROM {deliveries} AND seq IN ({marks})"
+            with self._writing() as db:
+                rows = db.execute(sql, (*values, *some)).fetchall()
+                change(db, rows)
+            changed += len(rows)
+        return changed
 
     def books(self) -> Sequence[Books]:
         with self._lock, explained(self._path), self._transaction("BEGIN") as db:
@@ -212,6 +222,10 @@ class SqliteStore:
             Books(name, delivered, pending, dead, dropped.get(number, {}), oldest, last, error, size)
             for number, name, delivered, pending, dead, oldest, last, error, size in rows
         ]
+
+    def room(self) -> Mapping[str, float]:
+        with self._lock, explained(self._path):
+            return room(self._connection, self._max_bytes)
 
     def forget(self, now: float, *, passed: float = float("inf")) -> int:
         over = "until < ? AND NOT EXISTS (SELECT 1 FROM events WHERE key = pairs.event)"
@@ -261,99 +275,6 @@ class SqliteStore:
             self._ids[name] = db.execute("SELECT id FROM webhooks WHERE name = ?", (name,)).fetchone()[0]
         return self._ids[name]
 
-    def _full(self, db: sqlite3.Connection, names: set[str]) -> frozenset[str]:
-        """Those whose share is full: an even part of what the others leave, and at least 5 % while there is room."""
-        used = dict(db.execute("SELECT name, bytes FROM webhooks"))
-        whole = sum(used.values())
-        if whole >= self._max_bytes:
-            return frozenset(names)
-        shares = {name: (self._max_bytes - (whole - used[name])) / len(used) for name in names}
-        return frozenset(name for name in names if used[name] >= max(shares[name], LEAST_SHARE * self._max_bytes))
-
-    def _settle_one(self, db: sqlite3.Connection, each: Settlement) -> None:
-        webhook = self._id(db, each.delivery.webhook)
-        if each.state is State.PENDING:
-            db.execute(
-                "UPDATE deliveries SET attempts = ?, due = ?, in_doubt = ?, reason = ?, detail = ?,"
-                " first_attempt = coalesce(first_attempt, ?) WHERE seq = ? AND died_at IS NULL",
-                (each.attempts, each.due, each.in_doubt, each.reason, each.detail, each.at, each.delivery.seq),
-            )
-            db.execute("UPDATE webhooks SET last_error = ? WHERE id = ?", (each.detail, webhook))
-        elif each.state is State.DEAD:
-            self._bury(db, webhook, each)
-        else:
-            _deliver(db, webhook, each)
-
-    def _bury(self, db: sqlite3.Connection, webhook: int, each: Settlement) -> None:
-        buried = db.execute(
-            "UPDATE deliveries SET died_at = ?, attempts = ?, reason = ?, detail = ?, in_doubt = ?"
-            " WHERE seq = ? AND died_at IS NULL",
-            (each.at, each.attempts, each.reason, each.detail, each.in_doubt, each.delivery.seq),
-        ).rowcount
-        sql = "UPDATE webhooks SET pending = pending - ?, dead = dead + ?, last_error = ? WHERE id = ?"
-        db.execute(sql, (buried, buried, each.detail, webhook))
-
-
-def _deliver(db: sqlite3.Connection, webhook: int, each: Settlement) -> None:
-    """A delivery that a person dropped while it was in flight is gone already, and stays counted as dropped."""
-    row = db.execute("DELETE FROM deliveries WHERE seq = ? RETURNING event, bytes", (each.delivery.seq,)).fetchone()
-    if row is None:
-        return
-    _release(db, row[0])
-    db.execute(
-        "UPDATE webhooks SET pending = pending - 1, delivered = delivered + 1, bytes = bytes - ?,"
-        " last_delivered_at = ? WHERE id = ?",
-        (row[1], each.at, webhook),
-    )
-
-
-class _Intaker:
-    """Takes in events within one transaction, and counts."""
-
-    def __init__(self, db: sqlite3.Connection, ids: Mapping[str, int], read_at: float, known_for: float) -> None:
-        self._db, self._ids, self._read_at, self._known_for = db, ids, read_at, known_for
-        self.new = 0
-        self.known = 0
-        self._pending: Counter[int] = Counter()
-        self._bytes: Counter[int] = Counter()
-        self._debug: Counter[int] = Counter()
-
-    def take(self, owed: Owed) -> None:
-        key = owed.event.key
-        time = owed.event.time if owed.time is None else owed.time
-        until = max(self._read_at, time or 0.0) + self._known_for
-        webhooks = [each for each in map(self._ids.__getitem__, owed.webhooks) if self._is_new(key, each, until)]
-        self._debug.update(each for each in map(self._ids.__getitem__, owed.debug) if self._is_new(key, each, until))
-        if webhooks:
-            self._keep(key, owed.event, webhooks, time)
-
-    def count(self) -> None:
-        for webhook, count in self._pending.items():
-            sql = "UPDATE webhooks SET pending = pending + ?, bytes = bytes + ? WHERE id = ?"
-            self._db.execute(sql, (count, self._bytes[webhook], webhook))
-        for webhook, count in self._debug.items():
-            _count_dropped(self._db, webhook, DropReason.DEBUG, count)
-
-    def _is_new(self, key: bytes, webhook: int, until: float) -> bool:
-        new = self._db.execute("INSERT OR IGNORE INTO pairs VALUES (?, ?, ?)", (key, webhook, until)).rowcount == 1
-        self.new += new
-        self.known += not new
-        return new
-
-    def _keep(self, key: bytes, event: Event, webhooks: Sequence[int], time: float | None) -> None:
-        document = _WRITE_JSON(event.document).encode()
-        sql = (
-            "INSERT INTO events (key, name, source, document, owed) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (key) DO UPDATE SET owed = owed + excluded.owed RETURNING id"
-        )
-        ((row,),) = self._db.execute(sql, (key, event.id, event.index, document, len(webhooks))).fetchall()
-        size = len(document) + OVERHEAD
-        for webhook in webhooks:
-            sql = "INSERT INTO deliveries (webhook, event, bytes, read_at, time) VALUES (?, ?, ?, ?, ?)"
-            self._db.execute(sql, (webhook, row, size, self._read_at, time))
-            self._pending[webhook] += 1
-            self._bytes[webhook] += size
-
 
 def _bounded(rows: Iterable[Any], limit: int) -> Iterator[Any]:
     """At most `limit` rows, and none after the one that fills the bytes."""
@@ -377,38 +298,3 @@ def _dead_letter(row: Sequence[Any]) -> DeadLetter:
     webhook, seq, source, name, document, *rest = row
     event = Event(source, name, json.loads(document))
     return DeadLetter(seq, webhook, delivery_id(webhook, event), event, *rest)
-
-
-def _chosen_dead(db: sqlite3.Connection, numbers: Sequence[int] | None, webhook: str | None) -> list[Any]:
-    sql = (
-        "SELECT d.seq, d.webhook, d.event, d.bytes FROM deliveries d JOIN webhooks w ON w.id = d.webhook"
-        " WHERE d.died_at IS NOT NULL AND w.name = coalesce(?, w.name) ORDER BY d.seq"
-    )
-    rows = db.execute(sql, (webhook,)).fetchall()
-    return rows if numbers is None else [row for row in rows if row[0] in set(numbers)]
-
-
-def _drop(db: sqlite3.Connection, sql: str, values: Sequence[Any], reason: DropReason) -> int:
-    rows = db.execute(sql, values).fetchall()
-    _end(db, rows, "pending", reason)
-    return len(rows)
-
-
-def _end(db: sqlite3.Connection, rows: Iterable[Sequence[Any]], counter: str, reason: DropReason) -> None:
-    """Take deliveries (seq, webhook, event, bytes) away and count them as dropped instead of in `counter`."""
-    for seq, webhook, event, size in rows:
-        db.execute("DELETE FROM deliveries WHERE seq = ?", (seq,))
-        _release(db, event)
-        db.execute(f"UPDATE webhooks SET {counter} = {counter} - 1, bytes = bytes - ? WHERE id = ?", (size, webhook))
-        _count_dropped(db, webhook, reason, 1)
-
-
-def _release(db: sqlite3.Connection, event: int) -> None:
-    """One delivery less refers to an event; the last one takes its payload along."""
-    if not db.execute("DELETE FROM events WHERE id = ? AND owed = 1", (event,)).rowcount:
-        db.execute("UPDATE events SET owed = owed - 1 WHERE id = ?", (event,))
-
-
-def _count_dropped(db: sqlite3.Connection, webhook: int, reason: DropReason, count: int) -> None:
-    sql = "INSERT INTO dropped VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
-    db.execute(sql, (webhook, reason.value, count))

@@ -245,3 +245,35 @@ def test_a_pair_stays_while_a_reader_may_come_by_again(open_again: Open) -> None
     settle(store, State.DELIVERED)
     assert store.forget(NOW + 1000, passed=NOW - 1) == 0
     assert store.forget(NOW + 1000, passed=NOW + 1) == 1
+
+
+def test_thousands_are_dropped_replayed_and_purged_in_parts_and_the_books_balance(store: Store) -> None:
+    take_in(store, *(Owed(event(str(number)), ("hook", "other")) for number in range(1_200)))
+    due = [each for _ in range(40) for each in store.due("hook", now=NOW, limit=2_000)][:1_200]
+    store.settle([Settlement(each, State.DEAD, NOW, 1) for each in due], ())
+    assert [each.event.id for each in store.dead_letters()] == [str(number) for number in range(1_200)]
+    assert store.replay(None) == 1_200
+    assert store.drop("hook", DropReason.BACKLOG_DROPPED) == 1_200
+    assert counts(store) == (1_200, 0, 0, 0, 1_200)
+    assert counts(store, "other") == (1_200, 0, 1_200, 0, 0)
+    assert [each.bytes_used for each in store.books() if each.webhook == "hook"] == [0]
+
+
+def test_a_webhook_that_is_gone_for_good_shares_in_nothing(open_again: Open) -> None:
+    store = open_again(max_bytes=1_000_000)
+    for number in range(4):
+        take_in(store, Owed(event(f"a{number}"), (f"gone-{number}",)))
+        store.remember(Known(f"gone-{number}", "Enabled", None))
+    take_in(store, Owed(event("a", text="x" * 300_000), ("hook",)))
+    assert store.room()["hook"] == pytest.approx(1.5, rel=0.05)
+    for number in range(4):
+        settle(store, State.DELIVERED, f"gone-{number}")
+        store.remember(Known(f"gone-{number}", "", None))
+    assert store.room() == {"hook": pytest.approx(0.3, rel=0.05)}
+
+
+def test_a_share_is_at_least_a_twentieth_while_there_is_room(open_again: Open) -> None:
+    store = open_again(max_bytes=1_000_000)
+    take_in(store, *(Owed(event(str(number)), (f"hook-{number}",)) for number in range(40)))
+    take_in(store, Owed(event("a", text="x" * 25_000), ("hook-1",)))
+    assert store.room()["hook-1"] == pytest.approx(0.51, abs=0.02)

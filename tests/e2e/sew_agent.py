@@ -1,13 +1,14 @@
 """The real `sew-agent` as a process, with a folder of its own, for the tests here."""
 
+import http.client
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,18 @@ class Folder:
         self.agents: list[Agent] = []
 
     def webhook(
-        self, name: str, url: str, *, query: str = "severity >= 0", state: str = "Enabled", consumer: str = "Generic"
+        self,
+        name: str,
+        url: str,
+        *,
+        query: str = "severity >= 0",
+        state: str = "Enabled",
+        consumer: str = "Generic",
+        **config: str,
     ) -> None:
         """Writes a manifest at once, as careful editors do."""
-        spec = {"consumer": consumer, "state": state, "query": query, "config": [{"name": "url", "value": url}]}
+        values = [{"name": variable, "value": value} for variable, value in {"url": url, **config}.items()]
+        spec = {"consumer": consumer, "state": state, "query": query, "config": values}
         manifest = {
             "apiVersion": "projectcalico.org/v3",
             "kind": "SecurityEventWebhook",
@@ -109,10 +118,18 @@ class Agent:
 
     def scrape(self) -> str:
         """What /metrics says now."""
+        status, text = self.get("/metrics")
+        assert status == 200, text
+        return text
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body of a page."""
         eventually(lambda: self.says("listening") or not self.running, "the agent listens")
-        address = self.says("listening")[0]["address"]
-        with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as answer:
-            return str(answer.read().decode())
+        connection = http.client.HTTPConnection(self.says("listening")[0]["address"], timeout=5)
+        with closing(connection):
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
 
 
 def event(number: int, **fields: Any) -> str:

@@ -211,7 +211,7 @@ def test_a_change_ends_parking_at_once_and_its_time_does_not_count(bench: Bench)
     bench.run()
     bench.pass_time(2 * 3600)
     assert bench.store.waiting() == {"a": 1}
-    assert not bench.store.dead_letters()
+    assert not list(bench.store.dead_letters())
 
 
 def test_a_webhook_that_was_taken_away_and_comes_back_is_not_parked_any_more(bench: Bench) -> None:

@@ -69,7 +69,7 @@ def test_damage_that_comes_while_it_runs_is_told(folder: Path) -> None:
         file.seek(4096)
         file.write(os.urandom(4 * 2**20))
     with pytest.raises(StoreError, match="damaged"):
-        store.dead_letters()
+        list(store.dead_letters())
     store.close()
 
 

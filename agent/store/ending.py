@@ -1,0 +1,80 @@
+"""What an attempt or a person makes of a delivery: rows and counts change together, within one transaction."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+
+from agent.store.base import DropReason, Settlement, State
+
+Row = tuple[int, int, int, int]
+"""A delivery's seq, webhook, event and bytes."""
+
+
+def settle(db: sqlite3.Connection, webhook: int, each: Settlement) -> None:
+    """Write one result."""
+    if each.state is State.PENDING:
+        db.execute(
+            "UPDATE deliveries SET attempts = ?, due = ?, in_doubt = ?, reason = ?, detail = ?,"
+            " first_attempt = coalesce(first_attempt, ?) WHERE seq = ? AND died_at IS NULL",
+            (each.attempts, each.due, each.in_doubt, each.reason, each.detail, each.at, each.delivery.seq),
+        )
+        db.execute("UPDATE webhooks SET last_error = ? WHERE id = ?", (each.detail, webhook))
+    elif each.state is State.DEAD:
+        _bury(db, webhook, each)
+    else:
+        _deliver(db, webhook, each)
+
+
+def end(db: sqlite3.Connection, rows: Sequence[Row], counter: str, reason: DropReason) -> None:
+    """Take deliveries away, and count them as dropped instead of in `counter`."""
+    db.executemany("DELETE FROM deliveries WHERE seq = ?", ((seq,) for seq, *_ in rows))
+    for _, _, event, _ in rows:
+        _release(db, event)
+    for webhook, count in Counter(webhook for _, webhook, _, _ in rows).items():
+        size = sum(each for _, owner, _, each in rows if owner == webhook)
+        sql = f"UPDATE webhooks SET {counter} = {counter} - ?, bytes = bytes - ? WHERE id = ?"
+        db.execute(sql, (count, size, webhook))
+        count_dropped(db, webhook, reason, count)
+
+
+def revive(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Dead letters are pending again, as if they had never been tried; but a doubt stays."""
+    sql = "UPDATE deliveries SET died_at = NULL, attempts = 0, first_attempt = NULL, due = 0 WHERE seq = ?"
+    db.executemany(sql, ((seq,) for seq, *_ in rows))
+    for webhook, count in Counter(webhook for _, webhook, _, _ in rows).items():
+        db.execute("UPDATE webhooks SET dead = dead - ?, pending = pending + ? WHERE id = ?", (count, count, webhook))
+
+
+def count_dropped(db: sqlite3.Connection, webhook: int, reason: DropReason, count: int) -> None:
+    """So many more."""
+    sql = "INSERT INTO dropped VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
+    db.execute(sql, (webhook, reason.value, count))
+
+
+def _bury(db: sqlite3.Connection, webhook: int, each: Settlement) -> None:
+    buried = db.execute(
+        "UPDATE deliveries SET died_at = ?, attempts = ?, reason = ?, detail = ?, in_doubt = ?"
+        " WHERE seq = ? AND died_at IS NULL",
+        (each.at, each.attempts, each.reason, each.detail, each.in_doubt, each.delivery.seq),
+    ).rowcount
+    sql = "UPDATE webhooks SET pending = pending - ?, dead = dead + ?, last_error = ? WHERE id = ?"
+    db.execute(sql, (buried, buried, each.detail, webhook))
+
+
+def _deliver(db: sqlite3.Connection, webhook: int, each: Settlement) -> None:
+    """A delivery that a person dropped while it was in flight is gone already, and stays counted as dropped."""
+    row = db.execute("DELETE FROM deliveries WHERE seq = ? RETURNING event, bytes", (each.delivery.seq,)).fetchone()
+    if row is None:
+        return
+    _release(db, row[0])
+    db.execute(
+        "UPDATE webhooks SET pending = pending - 1, delivered = delivered + 1, bytes = bytes - ?,"
+        " last_delivered_at = ? WHERE id = ?",
+        (row[1], each.at, webhook),
+    )
+
+
+def _release(db: sqlite3.Connection, event: int) -> None:
+    """One delivery less refers to an event; the last one takes its payload along."""
+    if not db.execute("DELETE FROM events WHERE id = ? AND owed = 1", (event,)).rowcount:
+        db.execute("UPDATE events SET owed = owed - 1 WHERE id = ?", (event,))
