@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from agent.webhooks.base import Snapshot
+from agent.webhooks.base import Refusal, Snapshot
 from kubectl_sew.consumers.base import Consumer
 from kubectl_sew.query import FieldSet
 from kubectl_sew.resource import Webhook
@@ -23,6 +23,8 @@ class Unfit:
     state: str
     reason: str
     message: str
+    webhook: Webhook | None = None
+    """As it was judged; None where it could not even be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Acceptance:
         self._judged_by = fields
         self._judged = {name: self._one(webhook, snapshot, fields) for name, webhook in snapshot.webhooks.items()}
         results = {name: result for name, (_, result) in self._judged.items()}
-        refused = {name: Unfit("", "", each.reason.value, each.message) for name, each in snapshot.refused.items()}
+        refused = {name: _unfit(each) for name, each in snapshot.refused.items()}
         return Judged(
             {name: each for name, each in results.items() if isinstance(each, Accepted)},
             {name: each for name, each in results.items() if isinstance(each, Unfit)} | refused,
@@ -70,7 +72,13 @@ class Acceptance:
         found = accept(webhook, snapshot.secrets, snapshot.config_maps, fields, consumers=self._consumers)
         if isinstance(found, Accepted):
             return basis, found
-        return basis, Unfit(webhook.consumer, webhook.state.value, found.reason.value, found.message)
+        return basis, _unfit(Refusal(found.message, found.reason, webhook))
+
+
+def _unfit(refusal: Refusal) -> Unfit:
+    webhook = refusal.webhook
+    consumer, state = (webhook.consumer, webhook.state.value) if webhook else ("", "")
+    return Unfit(consumer, state, refusal.reason.value, refusal.message, webhook)
 
 
 def content_digest(accepted: Accepted) -> str:

@@ -115,6 +115,7 @@ class Loop:
             self._agent.director.step(now)
             more = self._poll(now)
             self._forget(now)
+            self._agent.tell(now)
         except StoreError as error:
             self._store_failed(error)
             return _FAILED_PAUSE

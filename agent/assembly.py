@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.acceptance import Acceptance, endpoint_digest, settings_digest
 from agent.delivery.attempt import Route, Send, attempt
@@ -32,7 +33,6 @@ from agent.sources.stream import NdjsonStream
 from agent.store.base import Delivery, Store
 from agent.store.sqlite import open_store
 from agent.trial import Attempt, Trials
-from agent.webhooks.base import WebhookSource
 from agent.webhooks.files import FileWebhooks
 from kubectl_sew.consumers.base import Outcome
 from kubectl_sew.consumers.registry import consumers
@@ -40,6 +40,9 @@ from kubectl_sew.consumers.slack import URL_PREFIXES
 from kubectl_sew.event import Event, delivery_id
 from kubectl_sew.query import ANY, CALICO, FieldSet
 from kubectl_sew.validation import Accepted
+
+if TYPE_CHECKING:
+    from agent.cluster.assembly import Cluster
 
 _FIELDS = {"calico": CALICO, "any": ANY}
 _NO_ROOM_PAUSE = 2.0
@@ -63,6 +66,8 @@ class Agent:
     metrics: Metrics
     troubles: Callable[[], Sequence[str]]
     """What does not work in the cluster at the moment."""
+    tell: Callable[[float], None]
+    """Tells the cluster how the webhooks stand at a moment (epoch seconds). Raises StoreError."""
 
 
 class Routes:
@@ -100,9 +105,10 @@ def assemble(settings: Settings, log: Log, stack: ExitStack) -> Agent:
     reading = Reading(log, metrics, time.time, scheduler.look)
     poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
     trials = Trials(_tried(send), time.time)
-    webhooks, troubles = _webhooks(settings, log, stack)
+    cluster = _clustered(settings, log, stack)
+    watched = cluster.webhooks(stack) if cluster else None
     parts = Parts(
-        webhooks=webhooks,
+        webhooks=watched or _files(settings, stack),
         acceptance=Acceptance(lambda: source.fields, consumers(settings.slack_url_prefixes or URL_PREFIXES)),
         store=store,
         poller=poller,
@@ -113,8 +119,25 @@ def assemble(settings: Settings, log: Log, stack: ExitStack) -> Agent:
     director = Director(
         parts, forget_after=settings.forget_after, changed=lambda judged: reading.serve(judged.accepted)
     )
-    state = _given(settings.state)
-    return Agent(settings, state, log, store, reading, poller, scheduler, trials, director, health, metrics, troubles)
+    return Agent(
+        settings=settings,
+        state=_given(settings.state),
+        log=log,
+        store=store,
+        reading=reading,
+        poller=poller,
+        scheduler=scheduler,
+        trials=trials,
+        director=director,
+        health=health,
+        metrics=metrics,
+        troubles=(lambda: cluster.troubles.all) if cluster else tuple,
+        tell=cluster.telling(watched, director, poller, store, stack) if cluster and watched else _nobody,
+    )
+
+
+def _nobody(_: float) -> None:
+    """Over files there is no one to be told."""
 
 
 def _check(settings: Settings) -> None:
@@ -177,16 +200,20 @@ def _in_pod() -> bool:
     return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
 
 
-def _webhooks(settings: Settings, log: Log, stack: ExitStack) -> tuple[WebhookSource, Callable[[], Sequence[str]]]:
-    """From files where they are named, else from the cluster; and what does not work there."""
-    if settings.webhooks is None:
-        from agent.cluster.assembly import open_cluster  # noqa: PLC0415 - its client costs 20 MiB
-
-        cluster = open_cluster(settings, log, stack)
-        return cluster.webhooks, lambda: cluster.troubles.all
-    webhooks = FileWebhooks(settings.webhooks, secrets_namespace=settings.secrets_namespace, clock=time.time)
+def _files(settings: Settings, stack: ExitStack) -> FileWebhooks:
+    path, namespace = _given(settings.webhooks), settings.secrets_namespace
+    webhooks = FileWebhooks(path, secrets_namespace=namespace, clock=time.time)
     stack.callback(webhooks.close)
-    return webhooks, tuple
+    return webhooks
+
+
+def _clustered(settings: Settings, log: Log, stack: ExitStack) -> "Cluster | None":
+    """Webhooks come from files where these are named."""
+    if settings.webhooks is not None:
+        return None
+    from agent.cluster.assembly import Cluster  # noqa: PLC0415 - its client costs 20 MiB
+
+    return Cluster(settings, log, stack)
 
 
 def _given(path: Path | None) -> Path:

@@ -1,32 +1,45 @@
 """Builds what the agent has in a cluster from its settings."""
 
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 
-from agent.cluster.api import Api, connect
+from agent.cluster.api import connect
+from agent.cluster.standings import Standings
+from agent.cluster.status import StatusWriter
 from agent.cluster.troubles import Troubles
+from agent.director import Director
 from agent.log import Log
+from agent.poller import Poller
 from agent.settings import Settings
+from agent.store.base import Store
 from agent.webhooks.cluster import ClusterWebhooks, Scope, WebhookPlace
 
 
-@dataclass(frozen=True, slots=True)
 class Cluster:
-    """The agent's side of its cluster."""
+    """The agent's side of its cluster, for as long as the process runs. Raises ApiError where it cannot log in."""
 
-    api: Api
-    place: WebhookPlace
-    troubles: Troubles
-    webhooks: ClusterWebhooks
+    def __init__(self, settings: Settings, log: Log, stack: ExitStack) -> None:
+        self._settings = settings
+        self._api = connect(settings.kubeconfig, settings.context)
+        stack.callback(self._api.close)
+        self.troubles = Troubles(log)
+        self._place = WebhookPlace(self._api, settings.api_group)
+        log.info("cluster", server=self._api.server, secrets_namespace=settings.secrets_namespace)
 
+    def webhooks(self, stack: ExitStack) -> ClusterWebhooks:
+        """Begins to watch."""
+        settings = self._settings
+        scope = Scope(settings.secrets_namespace, settings.selector, settings.secret_selector)
+        found = ClusterWebhooks(self._api, self._place, scope, self.troubles, believe_after=settings.forget_after)
+        stack.callback(found.close)
+        return found
 
-def open_cluster(settings: Settings, log: Log, stack: ExitStack) -> Cluster:
-    """Begins to watch. Raises ApiError where there is nobody to log in as."""
-    api = connect(settings.kubeconfig, settings.context)
-    stack.callback(api.close)
-    place, troubles = WebhookPlace(api, settings.api_group), Troubles(log)
-    scope = Scope(settings.secrets_namespace, settings.selector, settings.secret_selector)
-    webhooks = ClusterWebhooks(api, place, scope, troubles, believe_after=settings.forget_after)
-    stack.callback(webhooks.close)
-    log.info("cluster", server=api.server, secrets_namespace=scope.secrets_namespace)
-    return Cluster(api, place, troubles, webhooks)
+    def telling(
+        self, webhooks: ClusterWebhooks, director: Director, poller: Poller, store: Store, stack: ExitStack
+    ) -> Callable[[float], None]:
+        """Begins to write conditions; what is returned tells how the webhooks stand at a moment (epoch seconds)."""
+        writer = StatusWriter(self._api, self._place, webhooks, self.troubles, time.time)
+        writer.start()
+        stack.callback(writer.stop)
+        return Standings(director, poller, store, writer.tell).step

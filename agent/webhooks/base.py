@@ -13,6 +13,8 @@ class Refusal:
 
     message: str
     reason: HealthyReason = HealthyReason.VALIDATION
+    webhook: Webhook | None = None
+    """What could be read of it."""
 
 
 @dataclass(frozen=True, slots=True)

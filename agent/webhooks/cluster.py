@@ -28,6 +28,7 @@ _TRY_AGAIN = 2.0
 _UNKNOWN = 404
 _TAKEN_ANYWAY = "SEW015"
 """A label that is none is left out, and the webhook runs."""
+_UNREAD = HealthyReason.CONFIGURATION_PARSING
 _OURS = (LABELS_ANNOTATION, TEST_EVENT_ANNOTATION)
 """The annotations that say what a webhook does; others come and go, and change nothing."""
 
@@ -172,7 +173,8 @@ def read_webhook(obj: Mapping[str, Any]) -> Seen:
     wrong = next((each for each in errors if each.is_error and each.code != _TAKEN_ANYWAY), None)
     if wrong is None:
         return Seen(webhook)
-    return Seen(webhook, Refusal(f"{wrong.message}: {wrong.hint}" if wrong.hint else wrong.message, reason_of(wrong)))
+    message = f"{wrong.message}: {wrong.hint}" if wrong.hint else wrong.message
+    return Seen(webhook, Refusal(message, reason_of(wrong), webhook))
 
 
 def _metadata(plural: str, scope: Scope) -> Collection[str]:
@@ -201,7 +203,7 @@ def _without(snapshot: Snapshot, unreadable: Mapping[str, Mapping[str, str] | st
         return found if isinstance(found, str) else found.get(reference.name, "")
 
     refused = {
-        name: Refusal(f"{reference.kind} `{reference.name}`: {why(reference)}", HealthyReason.CONFIGURATION_PARSING)
+        name: Refusal(f"{reference.kind} `{reference.name}`: {why(reference)}", _UNREAD, webhook)
         for name, webhook in snapshot.webhooks.items()
         for reference in reversed(webhook.references)
         if why(reference)

@@ -1,0 +1,157 @@
+"""What the conditions of one webhook say: how it was judged, how its events are read, how they arrive. Pure."""
+
+from dataclasses import dataclass
+
+from agent.acceptance import Unfit
+from agent.fetched import Fetched
+from agent.store.base import Books, Lane
+from kubectl_sew.resource import (
+    Condition,
+    DeliveringReason,
+    FetchedReason,
+    HealthyReason,
+    State,
+    delivering,
+    describe_backlog,
+    events_fetched,
+    healthy,
+    read_to,
+)
+from kubectl_sew.resource.conditions import Status
+from kubectl_sew.validation import Accepted
+
+FAILING = 2
+"""Failures in a row from which on a receiver counts as down: a single one is often over by the next attempt."""
+LONG_WAIT = 60.0
+"""Seconds from which on a receiver that asks us to wait counts as down."""
+_NOT_RUN = "it is not run: see the condition Healthy"
+_DISABLED = "the state is Disabled: nothing is fetched or sent, and what waits is kept"
+_DEBUG = "the state is Debug: events are counted and logged, and nothing is sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """How the last test of a webhook went; `at` in epoch seconds."""
+
+    at: float
+    delivered: bool
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All that is known of one webhook; None where nothing is known yet."""
+
+    judged: Accepted | Unfit
+    fetched: Fetched | None = None
+    lane: Lane | None = None
+    books: Books | None = None
+    tested: Tested | None = None
+    """Of its present content."""
+    checkpoint: float | None = None
+    """What its condition EventsFetched says now: kept where nothing newer is known."""
+
+
+def conditions(standing: Standing, *, generation: int, now: float) -> tuple[Condition, ...]:
+    """The three of them, of this generation; `now` in epoch seconds."""
+    return (
+        _healthy(standing, generation, now),
+        _fetched(standing, generation),
+        _delivering(standing, generation, now),
+    )
+
+
+def _healthy(standing: Standing, generation: int, now: float) -> Condition:
+    status, reason, message = _health(standing, now)
+    return healthy(status, reason, message, generation)
+
+
+def _health(standing: Standing, now: float) -> tuple[Status, HealthyReason, str]:
+    judged = standing.judged
+    if isinstance(judged, Unfit):
+        return "False", HealthyReason(judged.reason), judged.message
+    if judged.webhook.state is State.DISABLED:
+        return "False", HealthyReason.STATE, _DISABLED
+    if standing.tested and _nothing_since(standing.tested, standing.books):
+        return _truth(standing.tested.delivered), HealthyReason.TEST, standing.tested.result
+    return _working(standing, judged, now)
+
+
+def _working(standing: Standing, accepted: Accepted, now: float) -> tuple[Status, HealthyReason, str]:
+    fetched = standing.fetched
+    if fetched and fetched.status == "False":
+        unanswerable = fetched.reason is FetchedReason.UNANSWERABLE
+        reason = HealthyReason.QUERY_VALIDATION if unanswerable else HealthyReason.PROCESSING
+        return "False", reason, fetched.message
+    if failing(standing.lane, now):
+        return "False", HealthyReason.PROCESSING, f"not delivered: {_last_error(standing.lane)}"
+    if standing.books and standing.books.last_delivered_at is not None:
+        return "True", HealthyReason.PROCESSING, _with_warnings("events are delivered", accepted)
+    return "True", HealthyReason.VALIDATION, _with_warnings(f"accepted for {accepted.consumer.name}", accepted)
+
+
+def _fetched(standing: Standing, generation: int) -> Condition:
+    kept = "" if standing.checkpoint is None else f"{read_to(standing.checkpoint)}; "
+    if isinstance(standing.judged, Unfit):
+        return events_fetched("False", FetchedReason.NOT_ACCEPTED, kept + _NOT_RUN, generation)
+    if standing.judged.webhook.state is State.DISABLED:
+        return events_fetched("False", FetchedReason.STATE, _DISABLED, generation)
+    found = standing.fetched or Fetched("Unknown", FetchedReason.READ, f"{kept}events have not been read yet")
+    return events_fetched(found.status, found.reason, found.message, generation)
+
+
+def _delivering(standing: Standing, generation: int, now: float) -> Condition:
+    status, reason, message = _delivery(standing, now)
+    return delivering(status, reason, message, generation)
+
+
+def _delivery(standing: Standing, now: float) -> tuple[Status, DeliveringReason, str]:
+    judged, lane = standing.judged, standing.lane
+    backlog = _backlog(standing.books, now)
+    if isinstance(judged, Unfit):
+        return "False", DeliveringReason.NOT_ACCEPTED, f"{_NOT_RUN}; {backlog}"
+    if judged.webhook.state in (State.DISABLED, State.DEBUG):
+        quiet = _DISABLED if judged.webhook.state is State.DISABLED else _DEBUG
+        return "False", DeliveringReason.STATE, f"{quiet}; {backlog}"
+    if not failing(lane, now):
+        return "True", DeliveringReason.DELIVERING, backlog
+    error = _last_error(lane)
+    if lane and lane.parked:
+        again = "tried again when the webhook, its Secret or its ConfigMap changes, and once an hour"
+        return "False", DeliveringReason.PARKED, f"{error}; {backlog}; {again}"
+    return "False", DeliveringReason.RETRYING, f"{error}; {backlog}"
+
+
+def failing(lane: Lane | None, now: float) -> bool:
+    """Whether a receiver refuses what is sent, or is down."""
+    if lane is None:
+        return False
+    return lane.parked or (lane.failures >= FAILING and not lane.waiting) or _waits_long(lane, now)
+
+
+def _waits_long(lane: Lane, now: float) -> bool:
+    return lane.waiting and lane.held_until > now and lane.held_until - lane.since >= LONG_WAIT
+
+
+def _nothing_since(tested: Tested, books: Books | None) -> bool:
+    return books is None or books.last_delivered_at is None or books.last_delivered_at < tested.at
+
+
+def _with_warnings(text: str, accepted: Accepted) -> str:
+    return "; ".join([text, *(each.message for each in accepted.warnings)])
+
+
+def _last_error(lane: Lane | None) -> str:
+    if lane is None:
+        return ""
+    return f"{lane.reason}: {lane.detail}" if lane.detail else lane.reason
+
+
+def _backlog(books: Books | None, now: float) -> str:
+    if books is None or books.oldest_pending is None:
+        return describe_backlog(0, 0.0)
+    return describe_backlog(books.pending, now - books.oldest_pending)
+
+
+def _truth(value: bool) -> Status:
+    return "True" if value else "False"

@@ -1,0 +1,148 @@
+"""Writes the webhooks' conditions: the whole array at once, only where it changed, and never over another's write."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from agent.cluster.api import Api, ApiError
+from agent.cluster.conditions import Standing, conditions
+from agent.cluster.discovery import Served
+from agent.cluster.troubles import Troubles
+from agent.cluster.watch import REFUSED
+from agent.webhooks.cluster import ClusterWebhooks, WebhookPlace, read_webhook
+from kubectl_sew.resource import Condition, Webhook, checkpoint, merge, write_due
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks whether a write that had to wait is due."""
+_MATTER = "status"
+_UNKNOWN = 404
+_CONFLICT = 409
+
+
+class StatusWriter:
+    """A thread that writes what it was last told. `clock` in epoch seconds."""
+
+    def __init__(
+        self,
+        api: Api,
+        place: WebhookPlace,
+        webhooks: ClusterWebhooks,
+        troubles: Troubles,
+        clock: Callable[[], float],
+    ) -> None:
+        self._api = api
+        self._place = place
+        self._webhooks = webhooks
+        self._troubles = troubles
+        self._clock = clock
+        self._standings: Mapping[str, Standing] = {}
+        self._told = threading.Event()
+        self._stopped = False
+        self._written: dict[str, Webhook] = {}
+        """As the server answered our last write, until the watch shows it."""
+        self._last_write: dict[str, float] = {}
+        self._waiting: set[str] = set()
+        """Webhooks whose write is not due yet."""
+        self._done: dict[str, tuple[Standing, Webhook]] = {}
+        """For which there was nothing to write."""
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="status", daemon=True).start()
+
+    def tell(self, standings: Mapping[str, Standing]) -> None:
+        """From now on this is how the webhooks stand."""
+        self._standings = standings
+        self._told.set()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._told.set()
+
+    def _run(self) -> None:
+        while not self._stopped:
+            self._told.wait(LOOK_EVERY)
+            told = self._told.is_set()
+            self._told.clear()
+            try:
+                self._round(self._standings, told)
+            except ApiError as error:
+                self._troubles.say(_MATTER, _text(error))
+
+    def _round(self, standings: Mapping[str, Standing], told: bool) -> None:
+        """One look at all, or at those alone that wait. Raises ApiError where the server cannot be reached."""
+        current, served = self._webhooks.current, self._place.served
+        if served is None:
+            return
+        self._forget(current)
+        for name in list(standings if told else self._waiting):
+            if self._stopped:
+                return
+            if name in standings and name in current:
+                self._look(name, standings[name], self._newest(current[name]), served)
+
+    def _forget(self, current: Mapping[str, Webhook]) -> None:
+        for name in (self._written.keys() | self._last_write.keys() | self._done.keys()) - current.keys():
+            self._written.pop(name, None)
+            self._last_write.pop(name, None)
+            self._done.pop(name, None)
+        self._waiting.intersection_update(current)
+
+    def _newest(self, webhook: Webhook) -> Webhook:
+        written = self._written.get(webhook.name)
+        if written and _number(written) > _number(webhook):
+            return written
+        self._written.pop(webhook.name, None)
+        return webhook
+
+    def _look(self, name: str, standing: Standing, webhook: Webhook, served: Served) -> None:
+        if standing.judged.webhook != webhook or self._done.get(name) == (standing, webhook):
+            return
+        now = self._clock()
+        generation = webhook.generation if served.status else _generation(webhook)
+        standing_now = replace(standing, checkpoint=checkpoint(webhook.conditions))
+        merged = merge(webhook.conditions, conditions(standing_now, generation=generation, now=now), now=now)
+        due = write_due(webhook.conditions, merged, last_write=self._last_write.get(name), now=now)
+        self._waiting.discard(name)
+        if due is None:
+            self._done[name] = (standing, webhook)
+        elif due > 0:
+            self._waiting.add(name)
+        else:
+            self._write(name, webhook, merged, served)
+
+    def _write(self, name: str, webhook: Webhook, merged: tuple[Condition, ...], served: Served) -> None:
+        status = [each.to_object() for each in merged]
+        body = {"metadata": {"resourceVersion": webhook.resource_version}, "status": status}
+        try:
+            answer = self._api.patch(served.status_of(name), body)
+        except ApiError as error:
+            if error.status == _CONFLICT:
+                self._read_again(name, served)
+            elif error.status != _UNKNOWN:
+                raise
+            return
+        self._last_write[name] = self._clock()
+        self._written[name] = read_webhook(answer).webhook
+        self._troubles.over(_MATTER)
+
+    def _read_again(self, name: str, served: Served) -> None:
+        """Somebody wrote in between: what they wrote is kept, and ours is tried in the next round."""
+        self._written[name] = read_webhook(self._api.get(served.one(name))).webhook
+        self._waiting.add(name)
+
+
+def _generation(webhook: Webhook) -> int:
+    """Where the status is no subresource, writing it makes a new generation, which is the one that was seen then."""
+    observed = max((each.observed_generation for each in webhook.conditions), default=0)
+    return observed if observed >= webhook.generation else webhook.generation + 1
+
+
+def _number(webhook: Webhook) -> int:
+    """Of the version: Kubernetes has them comparable as numbers, by its own word since 1.35."""
+    return int(webhook.resource_version) if webhook.resource_version.isdecimal() else 0
+
+
+def _text(error: ApiError) -> str:
+    if error.status in REFUSED:
+        return f"{error}: grant it as manifests/base/rbac.yaml does"
+    return f"conditions cannot be written: {error}; it is tried again"

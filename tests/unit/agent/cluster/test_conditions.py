@@ -1,0 +1,124 @@
+"""What the conditions of a webhook say."""
+
+from dataclasses import replace
+
+import pytest
+
+from agent.acceptance import Acceptance, Unfit
+from agent.cluster.conditions import LONG_WAIT, Standing, Tested, conditions
+from agent.fetched import Fetched
+from agent.store.base import Books, Lane
+from agent.webhooks.base import Snapshot
+from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.query import CALICO
+from kubectl_sew.resource import LABELS_ANNOTATION, Condition, ConfigVar, FetchedReason, State, Webhook, checkpoint
+from kubectl_sew.validation import Accepted
+
+NOW = 1_800_000_000.0
+WEBHOOK = Webhook("w", "Generic", State.ENABLED, "type = waf", (ConfigVar("url", "https://example.com/SECRET"),))
+READ = Fetched("True", FetchedReason.READ, "read to 2027-01-15T08:00:00Z")
+
+
+def judged(webhook: Webhook = WEBHOOK) -> Accepted:
+    return Acceptance(lambda: CALICO, CONSUMERS).judge(Snapshot({"w": webhook}, {}, {})).accepted["w"]
+
+
+GOOD = Standing(judged(), READ, Lane("w"), Books("w", 0, 0, 0, {}, None, None, "", 0))
+UNFIT = Unfit("Generic", "Enabled", "QueryParsing", "the query ends too soon", WEBHOOK)
+DOWN = Lane("w", failures=2, reason="http_5xx", detail="503")
+
+
+def told(standing: Standing, generation: int = 3) -> dict[str, Condition]:
+    return {each.type: each for each in conditions(standing, generation=generation, now=NOW)}
+
+
+def in_state(state: State) -> Standing:
+    return replace(GOOD, judged=judged(replace(WEBHOOK, state=state)))
+
+
+def books(**changes: object) -> Books:
+    return replace(Books("w", 0, 0, 0, {}, None, None, "", 0), **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("standing", "status", "reason"),
+    [
+        (GOOD, "True", "WebhookValidation"),
+        (replace(GOOD, books=books(delivered=1, last_delivered_at=NOW)), "True", "SecurityEventsProcessing"),
+        (replace(GOOD, judged=UNFIT), "False", "QueryParsing"),
+        (in_state(State.DISABLED), "False", "WebhookState"),
+        (in_state(State.DEBUG), "True", "WebhookValidation"),
+        (replace(GOOD, lane=DOWN), "False", "SecurityEventsProcessing"),
+        (
+            replace(GOOD, fetched=Fetched("False", FetchedReason.SOURCE_UNAVAILABLE, "down")),
+            "False",
+            "SecurityEventsProcessing",
+        ),
+        (replace(GOOD, fetched=Fetched("False", FetchedReason.UNANSWERABLE, "no")), "False", "QueryValidation"),
+        (replace(GOOD, tested=Tested(NOW, True, "delivered")), "True", "TestFireProcedure"),
+        (replace(GOOD, tested=Tested(NOW, False, "refused")), "False", "TestFireProcedure"),
+        (
+            replace(GOOD, tested=Tested(NOW - 9, False, "refused"), books=books(last_delivered_at=NOW)),
+            "True",
+            "SecurityEventsProcessing",
+        ),
+    ],
+)
+def test_healthy_tells_the_first_thing_that_is_wrong(standing: Standing, status: str, reason: str) -> None:
+    found = told(standing)["Healthy"]
+    assert (found.status, found.reason) == (status, reason)
+    assert found.message
+
+
+@pytest.mark.parametrize(
+    ("standing", "status", "reason", "named"),
+    [
+        (GOOD, "True", "Delivering", "nothing is waiting"),
+        (replace(GOOD, lane=replace(DOWN, failures=1)), "True", "Delivering", ""),
+        (replace(GOOD, lane=DOWN), "False", "ReceiverUnavailable", "http_5xx: 503"),
+        (replace(GOOD, lane=replace(DOWN, parked=True)), "False", "ReceiverRefuses", "once an hour"),
+        (replace(GOOD, judged=UNFIT), "False", "WebhookNotAccepted", "Healthy"),
+        (in_state(State.DISABLED), "False", "WebhookState", "Disabled"),
+        (in_state(State.DEBUG), "False", "WebhookState", "Debug"),
+        (
+            replace(GOOD, lane=DOWN, books=books(pending=1234, oldest_pending=NOW - 7200)),
+            "False",
+            "ReceiverUnavailable",
+            "about 1,200 events wait, the oldest for 2 h",
+        ),
+    ],
+)
+def test_delivering_names_error_and_backlog(standing: Standing, status: str, reason: str, named: str) -> None:
+    found = told(standing)["Delivering"]
+    assert (found.status, found.reason) == (status, reason)
+    assert named in found.message
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(LONG_WAIT, "False"), (LONG_WAIT - 1, "True")])
+def test_a_receiver_that_asks_to_wait_for_long_is_not_delivered_to(seconds: float, status: str) -> None:
+    lane = replace(DOWN, failures=5, waiting=True, since=NOW, held_until=NOW + seconds)
+    assert told(replace(GOOD, lane=lane))["Delivering"].status == status
+
+
+def test_the_checkpoint_is_kept_while_nothing_is_read_and_gone_when_disabled() -> None:
+    kept = replace(GOOD, judged=UNFIT, fetched=None, checkpoint=NOW - 60)
+    assert checkpoint([told(kept)["EventsFetched"]]) == NOW - 60
+    assert checkpoint([told(replace(GOOD, fetched=None, checkpoint=NOW - 60))["EventsFetched"]]) == NOW - 60
+    assert checkpoint([told(replace(in_state(State.DISABLED), checkpoint=NOW))["EventsFetched"]]) is None
+
+
+def test_how_events_are_read_is_told_as_the_poller_says_it() -> None:
+    found = told(GOOD)["EventsFetched"]
+    assert (found.status, found.reason, found.message) == ("True", "EventsRead", READ.message)
+
+
+def test_labels_that_were_left_out_are_named() -> None:
+    labelled = replace(GOOD, judged=judged(replace(WEBHOOK, annotations={LABELS_ANNOTATION: "team:red,nonsense"})))
+    assert "nonsense" in told(labelled)["Healthy"].message
+
+
+def test_all_carry_the_generation_and_none_a_secret() -> None:
+    for standing in (GOOD, replace(GOOD, lane=DOWN), in_state(State.DISABLED)):
+        found = told(standing, 7)
+        assert [each.observed_generation for each in found.values()] == [7, 7, 7]
+        assert "SECRET" not in str(found)
