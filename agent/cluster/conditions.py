@@ -30,7 +30,7 @@ _DEBUG = "the state is Debug: events are counted and logged, and nothing is sent
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class TrialResult:
     """How the last test of a webhook went; `at` in epoch seconds."""
 
     at: float
@@ -46,7 +46,7 @@ class Standing:
     fetched: Fetched | None = None
     lane: Lane | None = None
     books: Books | None = None
-    tested: Tested | None = None
+    tested: TrialResult | None = None
     """Of its present content."""
     checkpoint: float | None = None
     """What its condition EventsFetched says now: kept where nothing newer is known."""
@@ -133,7 +133,7 @@ def _waits_long(lane: Lane, now: float) -> bool:
     return lane.waiting and lane.held_until > now and lane.held_until - lane.since >= LONG_WAIT
 
 
-def _nothing_since(tested: Tested, books: Books | None) -> bool:
+def _nothing_since(tested: TrialResult, books: Books | None) -> bool:
     return books is None or books.last_delivered_at is None or books.last_delivered_at < tested.at
 
 

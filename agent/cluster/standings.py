@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from agent.acceptance import Judged, Unfit
-from agent.cluster.conditions import Standing, Tested
+from agent.cluster.conditions import Standing, TrialResult
 from agent.director import Director
 from agent.poller import Poller
 from agent.store.base import Store
@@ -38,7 +38,7 @@ class Standings:
         self._judged, self._next = judged, now + TELL_EVERY
         fetched, lanes = self._poller.fetched(now), self._store.lanes()
         books = {each.webhook: each for each in self._store.books()}
-        tested: Mapping[str, Tested] = {}
+        tested: Mapping[str, TrialResult] = {}
         all_judged: Mapping[str, Accepted | Unfit] = {**judged.accepted, **judged.unfit}
         self._tell(
             {

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from agent.acceptance import Acceptance, Unfit
-from agent.cluster.conditions import LONG_WAIT, Standing, Tested, conditions
+from agent.cluster.conditions import LONG_WAIT, Standing, TrialResult, conditions
 from agent.fetched import Fetched
 from agent.store.base import Books, Lane
 from agent.webhooks.base import Snapshot
@@ -55,10 +55,10 @@ def books(**changes: object) -> Books:
             "SecurityEventsProcessing",
         ),
         (replace(GOOD, fetched=Fetched("False", FetchedReason.UNANSWERABLE, "no")), "False", "QueryValidation"),
-        (replace(GOOD, tested=Tested(NOW, True, "delivered")), "True", "TestFireProcedure"),
-        (replace(GOOD, tested=Tested(NOW, False, "refused")), "False", "TestFireProcedure"),
+        (replace(GOOD, tested=TrialResult(NOW, True, "delivered")), "True", "TestFireProcedure"),
+        (replace(GOOD, tested=TrialResult(NOW, False, "refused")), "False", "TestFireProcedure"),
         (
-            replace(GOOD, tested=Tested(NOW - 9, False, "refused"), books=books(last_delivered_at=NOW)),
+            replace(GOOD, tested=TrialResult(NOW - 9, False, "refused"), books=books(last_delivered_at=NOW)),
             "True",
             "SecurityEventsProcessing",
         ),
