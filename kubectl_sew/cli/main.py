@@ -48,6 +48,7 @@ def run(args: Sequence[str]) -> int:
     except (click.ClickException, SewError, OSError) as error:
         return _report(error)
     except (KeyboardInterrupt, EOFError, click.Abort):
+        click.echo(err=True)  # what comes next begins on a line of its own
         return INTERRUPTED
 
 
@@ -79,7 +80,8 @@ def _usage(wrong: click.ClickException) -> str:
     message = wrong.format_message().rstrip(".")
     context = wrong.ctx if isinstance(wrong, click.UsageError) else None
     path = context.command_path if context else PLUGIN.name
-    return f"{message[:1].lower()}{message[1:]}\nSee '{path} --help' for usage."
+    first = message[:1] if message[1:2].isupper() else message[:1].lower()  # click begins sentences, kubectl does not
+    return f"{first}{message[1:]}\nSee '{path} --help' for usage."
 
 
 def _discard_output() -> None:

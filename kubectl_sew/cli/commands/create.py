@@ -1,0 +1,105 @@
+"""`kubectl sew create`."""
+
+from collections.abc import Iterator
+from typing import Never
+
+import click
+
+from kubectl_sew.cli.draft import Draft, build, check, label_problem, read_reference
+from kubectl_sew.cli.interview import ask_missing, can_ask
+from kubectl_sew.cli.output import print_json, print_yaml
+from kubectl_sew.cli.words import Words
+from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.resource import API_VERSIONS, KIND, ConfigVar, State, Webhook, to_object
+
+STATES = [each.value for each in State]
+
+
+@click.command
+@click.argument("name", required=False)
+@click.option(
+    "--consumer", metavar="NAME", type=Words(list(CONSUMERS)), help=f"What receives the events: {', '.join(CONSUMERS)}."
+)
+@click.option("--query", help="Which events: `kubectl sew preview-query` shows what it selects.")
+@click.option("--config", metavar="NAME=VALUE", multiple=True, help="A variable of the consumer.")
+@click.option("--secret", metavar="NAME=SECRET/KEY", multiple=True, help="A variable that a Secret holds.")
+@click.option("--configmap", metavar="NAME=CONFIGMAP/KEY", multiple=True, help="A variable that a ConfigMap holds.")
+@click.option("--label", metavar="KEY:VALUE", multiple=True, help="A label that goes into every message.")
+@click.option("--state", metavar="STATE", type=Words(STATES), help=f"One of {', '.join(STATES)}. [default: Enabled]")
+@click.option(
+    "--dry-run", type=click.Choice(["client"]), required=True, help="Only make the manifest, and send nothing."
+)
+@click.option("-o", "--output", type=click.Choice(["yaml", "json", "name"]), help="Print the manifest, or its name.")
+def create(  # noqa: PLR0913  # one for each flag
+    name: str | None,
+    *,
+    consumer: str | None,
+    query: str | None,
+    config: tuple[str, ...],
+    secret: tuple[str, ...],
+    configmap: tuple[str, ...],
+    label: tuple[str, ...],
+    state: str | None,
+    dry_run: str,
+    output: str | None,
+) -> None:
+    """Make a webhook from flags, or step by step on a terminal.
+
+    It is checked as `validate` does. Secrets and ConfigMaps are in the namespace tigera-intrusion-detection; a
+    receiver's URL is often its credential: keep it in a Secret. What the flags leave out is asked for on a terminal.
+
+    \b
+    Examples:
+      kubectl sew create urgent --consumer Slack --query 'severity >= 90' --secret url=slack-hook/url \\
+        --label cluster:production --dry-run=client -o yaml > urgent.yaml
+      kubectl sew create --dry-run=client -o yaml
+    """
+    variables = (
+        *(ConfigVar(*_split(each, "--config", "NAME=VALUE")) for each in config),
+        *_references(secret, "--secret", "Secret"),
+        *_references(configmap, "--configmap", "ConfigMap"),
+    )
+    draft = Draft(name, consumer, query, state, variables, _labels(label))
+    webhook = build(_complete(draft))
+    check(webhook)
+    _show(webhook, output, " (dry run)" if dry_run == "client" else "")
+
+
+def _complete(draft: Draft) -> Draft:
+    if not draft.missing:
+        return draft
+    if can_ask():
+        return ask_missing(draft)
+    raise click.UsageError(f"{', '.join(draft.missing)} must be given where there is no terminal to ask on")
+
+
+def _show(webhook: Webhook, output: str | None, how: str) -> None:
+    name = f"{KIND.lower()}.{API_VERSIONS[0].partition('/')[0]}/{webhook.name}"
+    if output == "yaml":
+        print_yaml(to_object(webhook))
+    elif output == "json":
+        print_json(to_object(webhook))
+    else:
+        click.echo(name if output == "name" else f"{name} created{how}")
+
+
+def _references(flags: tuple[str, ...], flag: str, kind: str) -> Iterator[ConfigVar]:
+    form = f"NAME={kind.upper()}/KEY"
+    for each in flags:
+        name, place = _split(each, flag, form)
+        yield ConfigVar(name, read_reference(kind, place) or _refuse(flag, form))
+
+
+def _split(text: str, flag: str, form: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return (name, value) if name and value else _refuse(flag, form)
+
+
+def _refuse(flag: str, form: str) -> Never:
+    raise click.UsageError(f"{flag} is written {flag} {form}")  # what was given may be a secret, and is not repeated
+
+
+def _labels(pairs: tuple[str, ...]) -> tuple[str, ...]:
+    for problem in filter(None, map(label_problem, pairs)):
+        raise click.UsageError(f"--label: {problem}")
+    return pairs

@@ -1,0 +1,68 @@
+"""A webhook as flags and answers describe it, and whether it can work."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kubectl_sew.cli.output import print_warning
+from kubectl_sew.errors import SewError
+from kubectl_sew.query import CALICO
+from kubectl_sew.resource import LABELS_ANNOTATION, ConfigVar, Finding, Reference, State, Webhook, to_object
+from kubectl_sew.resource.manifests import load_manifests
+from kubectl_sew.validation import validate_manifests
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is known of a webhook so far; None for what is not."""
+
+    name: str | None
+    consumer: str | None
+    query: str | None
+    state: str | None = None
+    config: tuple[ConfigVar, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> list[str]:
+        """What a webhook must have, as the command line calls it."""
+        needed = {"NAME": self.name, "--consumer": self.consumer, "--query": self.query}
+        return [name for name, value in needed.items() if value is None]
+
+
+def build(draft: Draft) -> Webhook:
+    """The webhook of a draft that misses nothing."""
+    annotations = {LABELS_ANNOTATION: ",".join(draft.labels)} if draft.labels else {}
+    state = State(draft.state or State.ENABLED.value)
+    return Webhook(draft.name or "", draft.consumer or "", state, draft.query or "", draft.config, annotations)
+
+
+def check(webhook: Webhook) -> None:
+    """Raises SewError with every error that `validate` finds; its warnings go to stderr."""
+    findings = validate_manifests(load_manifests(json.dumps(to_object(webhook)), ""), CALICO)
+    if errors := [each for each in findings if each.is_error]:
+        raise SewError(in_words(errors))
+    if findings:
+        print_warning(in_words(findings))
+
+
+def in_words(findings: Iterable[Finding]) -> str:
+    """Findings about something that has no place: it was never in a file."""
+    return "\n".join(
+        each.message + (f" ({each.hint})" if each.hint else "") + (f"\n{each.excerpt}" if each.excerpt else "")
+        for each in findings
+    )
+
+
+def read_reference(kind: str, place: str) -> Reference | None:
+    """`NAME/KEY` as a reference; None where it is not of that form."""
+    name, _, key = place.partition("/")
+    return Reference(kind, name, key) if name and key else None
+
+
+def label_problem(pair: str) -> str:
+    """What is wrong with one `key:value` pair; "" if nothing."""
+    key, colon, _ = pair.partition(":")
+    if not colon or not key.strip():
+        return "a label is written KEY:VALUE"
+    return "a label cannot hold a comma: commas separate the labels" if "," in pair else ""

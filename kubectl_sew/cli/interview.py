@@ -1,0 +1,134 @@
+"""Asks on a terminal, step by step, for what a webhook still misses. Each answer is judged at once, and asked again.
+
+Questions go to stderr, so that stdout holds nothing but the result.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+
+import click
+
+from kubectl_sew.cli.draft import Draft, in_words, label_problem, read_reference
+from kubectl_sew.cli.output import print_error
+from kubectl_sew.consumers.base import Consumer, Variable
+from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.query import CALICO, QueryError, parse, validate
+from kubectl_sew.resource import SECRETS_NAMESPACE, ConfigVar, Reference, State, Webhook, check_structure, to_object
+
+_KINDS = {"secret": "Secret", "configmap": "ConfigMap"}
+_VARIABLES = f"""
+Now the variables of {{}}: each is a value, or secret:NAME/KEY or configmap:NAME/KEY for one that is kept
+in the namespace {SECRETS_NAMESPACE}. Those marked * are required; an empty answer leaves out any other."""
+
+Judge = Callable[[str], str]
+"""An answer -> what is wrong with it; "" if nothing."""
+
+
+def can_ask() -> bool:
+    """Whether somebody sits there."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask_missing(draft: Draft) -> Draft:
+    """The draft with everything that it missed; an end of the input (Ctrl-D) raises EOFError."""
+    name = draft.name or _ask("Name", _judge_name)
+    consumer = CONSUMERS[draft.consumer or _choose("Consumer", list(CONSUMERS))]
+    query = draft.query or _ask("Query, e.g. type = waf AND severity >= 90", _judge_query)
+    config = _ask_variables(consumer, draft.config)
+    labels = draft.labels or _ask_labels()
+    state = draft.state or _choose("State", [each.value for each in State], State.ENABLED.value)
+    return Draft(name, consumer.name, query, state, config, labels)
+
+
+def _ask(question: str, judge: Judge) -> str:
+    while True:
+        click.echo(f"{question}: ", err=True, nl=False)
+        line = sys.stdin.readline()
+        if not line:
+            raise EOFError
+        answer = line.strip()
+        problem = judge(answer)
+        if not problem:
+            return answer
+        print_error(problem)
+
+
+def _choose(question: str, words: Sequence[str], default: str = "") -> str:
+    """One of some words, in any case; also a unique beginning of one."""
+
+    def found(answer: str) -> list[str]:
+        exact = [each for each in words if each.lower() == (answer or default).lower()]
+        return exact or [each for each in words if answer and each.lower().startswith(answer.lower())]
+
+    wanted = f"one of {', '.join(words)} is expected"
+    shown = f"{question} ({', '.join(words)})" + (f" [{default}]" if default else "")
+    return found(_ask(shown, lambda answer: "" if len(found(answer)) == 1 else wanted))[0]
+
+
+def _judge_name(name: str) -> str:
+    found = check_structure(to_object(Webhook(name, "", State.ENABLED, "")))
+    return in_words(each.finding for each in found if each.path[:1] == ("metadata",))
+
+
+def _judge_query(query: str) -> str:
+    if not query:
+        return "a query is needed: `kubectl sew fields` lists the keys that it may use"
+    try:
+        errors = [each for each in validate(parse(query), CALICO) if not each.warning]
+    except QueryError as error:
+        return error.render()
+    return QueryError(query, errors).render() if errors else ""
+
+
+def _ask_variables(consumer: Consumer, given: tuple[ConfigVar, ...]) -> tuple[ConfigVar, ...]:
+    """What decides whether another variable is required comes first, then the required ones."""
+    click.echo(_VARIABLES.format(consumer.name), err=True)
+    deciding = {each.unless[0] for each in consumer.variables if each.unless}
+    found = {each.name: each for each in given}
+    for variable in sorted(consumer.variables, key=lambda each: (each.name not in deciding, not each.required)):
+        if variable.name not in found:
+            answered = _ask_variable(consumer, variable, found)
+            found |= {each.name: each for each in answered}
+    return tuple(found.values())
+
+
+def _ask_variable(consumer: Consumer, variable: Variable, found: dict[str, ConfigVar]) -> list[ConfigVar]:
+    known = {name: each.value for name, each in found.items() if isinstance(each.value, str)}
+    required = variable.required and not (variable.unless and known.get(variable.unless[0]) == variable.unless[1])
+
+    def judge(answer: str) -> str:
+        if not answer:
+            return f"{consumer.name} requires `{variable.name}`" if required else ""
+        value = _read_value(answer)
+        if value is None:
+            return "a reference is written secret:NAME/KEY or configmap:NAME/KEY"
+        problems = consumer.validate(known | {variable.name: value}) if isinstance(value, str) else []
+        return "\n".join(f"{each.message}: {each.hint}" for each in problems if each.variable == variable.name)
+
+    answer = _ask(f"{'*' if required else ' '} {variable.name} ({variable.meaning})", judge)
+    value = _read_value(answer)
+    return [ConfigVar(variable.name, value)] if answer and value is not None else []
+
+
+def _read_value(answer: str) -> str | Reference | None:
+    """A value or a reference; None for a reference that is not written as one."""
+    kind, _, place = answer.partition(":")
+    return read_reference(_KINDS[kind], place) if kind in _KINDS else answer
+
+
+def _ask_labels() -> tuple[str, ...]:
+    def pairs(answer: str) -> list[str]:
+        return [each.strip() for each in answer.split(",") if each.strip()]
+
+    return tuple(
+        pairs(
+            _ask(
+                "Labels for every message, KEY:VALUE with commas between them",
+                lambda answer: _judge_labels(pairs(answer)),
+            )
+        )
+    )
+
+
+def _judge_labels(pairs: list[str]) -> str:
+    return next(filter(None, map(label_problem, pairs)), "")
