@@ -17,6 +17,7 @@ def status(store: Store, report: Report | None, now: float) -> dict[str, Any]:
     told = report.webhooks if report else {}
     names = {name for name, each in known.items() if each.state != FORGOTTEN or _owes(books.get(name))} | told.keys()
     return {
+        "now": _date(now),
         "agent": _agent(report),
         "position": positions.get(COMMON),
         "webhooks": [

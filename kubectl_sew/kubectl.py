@@ -49,6 +49,7 @@ class KubectlError(SewError):
         super().__init__(f"{said}: {hint}" if hint else said)
         self.problem = problem
         self.said = said
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)

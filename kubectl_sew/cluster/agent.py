@@ -16,7 +16,11 @@ _INSTALL = "`kubectl sew check` says what lacks, `kubectl sew install` installs 
 
 
 class AgentError(SewError):
-    """No agent can be asked; the text says why and what to do."""
+    """No agent can be asked: `said` is why, without advice."""
+
+    def __init__(self, said: str, hint: str = "") -> None:
+        super().__init__(f"{said}: {hint}" if hint else said)
+        self.said = said
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +48,13 @@ def find_holder(kubectl: Kubectl, secrets_namespace: str) -> Holder:
     except KubectlError as error:
         if error.problem is Problem.NOT_FOUND:
             said = f"no agent has ever held the Lease {LEASE} in the namespace {secrets_namespace}"
-            raise AgentError(f"{said}: {_INSTALL}") from None
+            raise AgentError(said, _INSTALL) from None
         if error.problem is Problem.FORBIDDEN:
-            raise AgentError(str(error)) from None
+            raise AgentError(error.said, error.hint) from None
         raise
     namespace, _, pod = str(spec.get("holderIdentity") or "").partition("/")
     if not pod:
-        raise AgentError(f"no agent holds the Lease {LEASE} in the namespace {secrets_namespace}: {_INSTALL}")
+        raise AgentError(f"no agent holds the Lease {LEASE} in the namespace {secrets_namespace}", _INSTALL)
     return Holder(namespace, pod, read_time(spec.get("renewTime")), float(spec.get("leaseDurationSeconds") or 15))
 
 
@@ -63,8 +67,8 @@ def ask(kubectl: Kubectl, holder: Holder, *command: str) -> str:
             raise AgentError(f"{holder}: {error.said}") from None
         if error.problem is Problem.NOT_FOUND:
             said = f"the pod {holder}, which holds the Lease, is gone, and no other agent has taken over"
-            raise AgentError(f"{said}: {_INSTALL}") from None
-        raise AgentError(f"{holder} cannot be asked: {error}") from None
+            raise AgentError(said, _INSTALL) from None
+        raise AgentError(f"{holder} cannot be asked: {error.said}", error.hint) from None
 
 
 def ask_status(kubectl: Kubectl, holder: Holder) -> dict[str, Any]:
@@ -79,6 +83,6 @@ def read_status(text: str) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict) or not isinstance(found.get("agent"), dict):
-        raise AgentError("the agent's status cannot be read: is it of another version than `kubectl sew version`?")
+        raise AgentError("the agent's status cannot be read", "is it of another version than `kubectl sew version`?")
     rows: Sequence[Any] = found.get("webhooks") or ()
     return {**found, "webhooks": [each for each in rows if isinstance(each, dict) and each.get("name")]}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from kubectl_sew.cluster.agent import AgentError, ask_status, find_holder
+from kubectl_sew.cluster.agent import AgentError, Holder, ask_status, find_holder
 from kubectl_sew.cluster.objects import Held, read_objects
 from kubectl_sew.cluster.webhooks import Webhooks
 from kubectl_sew.kubectl import Kubectl
@@ -82,14 +82,21 @@ def take_picture(webhooks: Webhooks, name: str, secrets_namespace: str) -> Pictu
 
 def look_at_agent(kubectl: Kubectl, secrets_namespace: str) -> Agent:
     """The active agent; where it cannot be asked, why."""
-    holder = ""
     try:
-        found = find_holder(kubectl, secrets_namespace)
-        holder = str(found)
-        told = ask_status(kubectl, found)
+        holder = find_holder(kubectl, secrets_namespace)
     except AgentError as error:
-        return Agent(holder, unknown=str(error))
-    return Agent(holder, "", told["agent"], {each["name"]: each for each in told["webhooks"]})
+        return Agent(unknown=str(error))
+    return ask_holder(kubectl, holder)
+
+
+def ask_holder(kubectl: Kubectl, holder: Holder) -> Agent:
+    """What the agent in this pod tells; where it cannot be asked, why."""
+    try:
+        told = ask_status(kubectl, holder)
+    except AgentError as error:
+        return Agent(str(holder), unknown=str(error))
+    now = {"now": told.get("now")}
+    return Agent(str(holder), "", told["agent"] | now, {each["name"]: each for each in told["webhooks"]})
 
 
 def resolve_references(webhook: Webhook, held: Held) -> tuple[Resolved, ...]:

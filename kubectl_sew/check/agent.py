@@ -1,0 +1,112 @@
+"""Checks of the agent: that one runs, as it should, with its rights, alone, and that it reaches Elasticsearch."""
+
+from kubectl_sew.check.api import skew
+from kubectl_sew.check.facts import Facts, Unknown
+from kubectl_sew.check.rights import spell
+from kubectl_sew.check.verdict import OK, Check, Verdict, failed, fails_with, unknown
+
+_INSTALL = "kubectl sew install --elasticsearch URL | kubectl apply -f -"
+
+NO_AGENT = "the agent could not be asked"
+
+
+def _running(facts: Facts) -> Verdict:
+    """That a pod is there and renews the Lease."""
+    if isinstance(facts.pods, Unknown):
+        return unknown(facts.pods.why)
+    if not facts.pods:
+        return failed(f"no pod of {facts.account} holds a container sew-agent", f"install one: `{_INSTALL}`")
+    if isinstance(facts.holder, Unknown):
+        return failed(facts.holder.why, _look(facts))
+    if facts.lease_age is not None and facts.lease_age > 2 * facts.holder.duration:
+        said = f"{facts.holder} has not renewed its Lease for {facts.lease_age:.0f} s, and no other agent took over"
+        return failed(said, _look(facts))
+    return OK
+
+
+def _look(facts: Facts) -> str:
+    pods = () if isinstance(facts.pods, Unknown) else facts.pods
+    namespace, name = (pods[0].namespace, pods[0].name) if pods else (facts.account.namespace, "POD")
+    return f"`kubectl -n {namespace} describe pod {name}` and `kubectl -n {namespace} logs {name} -c sew-agent`"
+
+
+def _ready(facts: Facts) -> Verdict:
+    if isinstance(facts.pods, Unknown):
+        return unknown(facts.pods.why)
+    if not facts.pods:
+        return unknown("there is no pod")
+    return fails_with([f"{each}: {each.trouble}" for each in facts.pods if each.trouble], _look(facts))
+
+
+def _asked(facts: Facts) -> Verdict:
+    if isinstance(facts.holder, Unknown):
+        return unknown(NO_AGENT)
+    if facts.agent.unknown:
+        return failed(facts.agent.unknown, _look(facts))
+    if not facts.agent.told.get("running"):
+        return failed(f"the program in {facts.agent.holder} tells nothing: it hangs, or starts", _look(facts))
+    return OK
+
+
+def _version(facts: Facts) -> Verdict:
+    told = facts.agent.told.get("version")
+    if not told:
+        return unknown(NO_AGENT if facts.agent.unknown else "the agent tells none")
+    if told == facts.plugin_version:
+        return OK
+    said = f"the agent is of version {told}, the plugin of {facts.plugin_version}"
+    return failed(said, "bring both to one version: `kubectl sew install`, or the plugin by krew or pip")
+
+
+def _rights(facts: Facts) -> Verdict:
+    if isinstance(facts.agent_rights, Unknown):
+        return unknown(facts.agent_rights.why)
+    missing = spell(right for right, allowed in facts.agent_rights.items() if not allowed)
+    details = [f"the service account {facts.account} may not {each}" for each in missing]
+    return fails_with(details, f"install its roles and bindings again: `{_INSTALL}`")
+
+
+def _problems(facts: Facts) -> Verdict:
+    if facts.agent.unknown:
+        return unknown(NO_AGENT)
+    return fails_with([str(each) for each in facts.agent.told.get("problems") or ()], _look(facts))
+
+
+def _clock(facts: Facts) -> Verdict:
+    if facts.agent_clock_ahead is None:
+        return unknown(NO_AGENT if facts.agent.unknown else "the clocks cannot be compared")
+    return skew("the agent's clock", facts.agent_clock_ahead, "set the clock of the agent's node by NTP")
+
+
+def _alone(facts: Facts) -> Verdict:
+    """Beside Calico's own processor each event would be sent twice, unless ours serves webhooks of its own."""
+    if isinstance(facts.processor, Unknown):
+        return unknown(facts.processor.why)
+    pods = () if isinstance(facts.pods, Unknown) else facts.pods
+    everything = [each for each in pods if not each.selects]
+    if not facts.processor or not everything:
+        return OK
+    said = f"{facts.processor} in {facts.secrets_namespace} is Calico's own processor: each event is sent twice"
+    return failed(said, "give our agent webhooks of its own: `kubectl sew install --beside-calico --selector LABELS`")
+
+
+AGENT = (
+    Check("agent-running", "an agent runs and holds the Lease", _running),
+    Check("agent-ready", "its containers are ready", _ready),
+    Check("agent-answers", "it can be asked", _asked),
+    Check("agent-version", "it is of the plugin's version", _version),
+    Check("agent-rights", "it has its rights", _rights),
+    Check("agent-problems", "it reports no trouble", _problems),
+    Check("agent-clock", "its clock is right", _clock),
+    Check("calico-processor", "no other processor delivers the same events", _alone),
+)
+
+
+def _events(facts: Facts) -> Verdict:
+    if facts.agent.unknown:
+        return unknown(NO_AGENT)
+    error = facts.agent.told.get("sourceError")
+    return failed(str(error), "see the agent's settings SEW_ELASTICSEARCH… and SEW_INDEX") if error else OK
+
+
+ELASTICSEARCH = (Check("events-readable", "events can be read", _events),)

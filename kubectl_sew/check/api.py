@@ -1,0 +1,109 @@
+"""Checks of the API server, the person's rights, and the kind itself."""
+
+from kubectl_sew.check.facts import Facts, Unknown
+from kubectl_sew.check.rights import own_rights, spell
+from kubectl_sew.check.verdict import OK, Check, Verdict, failed, fails_with, unknown
+from kubectl_sew.cluster.webhooks import GROUPS
+
+MOST_SKEW = 30.0
+"""Seconds by which two clocks may differ: above it Leases, start times and tokens are judged wrongly."""
+
+_INSTALL = "kubectl sew install | kubectl apply -f -"
+
+
+def _reachable(facts: Facts) -> Verdict:
+    return failed(facts.unreachable, "start the cluster, or choose another --context") if facts.unreachable else OK
+
+
+def _clock(facts: Facts) -> Verdict:
+    if isinstance(facts.clock_ahead, Unknown):
+        return unknown(facts.clock_ahead.why)
+    return skew("this machine's clock", facts.clock_ahead, "set this machine's clock by NTP")
+
+
+def skew(whose: str, ahead: float, hint: str) -> Verdict:
+    """Judges how far a clock is ahead of the API server's."""
+    if abs(ahead) <= MOST_SKEW:
+        return OK
+    word = "ahead of" if ahead > 0 else "behind"
+    return failed(f"{whose} is {abs(ahead):.0f} s {word} the API server's", hint)
+
+
+def _own(purpose: str, commands: str) -> Check:
+    def judge(facts: Facts) -> Verdict:
+        if isinstance(facts.own_rights, Unknown):
+            return unknown(facts.own_rights.why)
+        needed = own_rights(facts.api_group, facts.secrets_namespace, facts.account.namespace)[purpose]
+        missing = spell(each for each in needed if not facts.own_rights.get(each, False))
+        return fails_with(
+            [f"you may not {each}" for each in missing],
+            f"ask who manages the cluster for these rights; {commands} need them",
+        )
+
+    return Check(f"your-rights-{purpose}", f"you may do what {commands} need", judge)
+
+
+KUBERNETES = (
+    Check("api-reachable", "the API server answers", _reachable),
+    Check("clock-skew", "this machine's clock is right", _clock),
+    _own("webhooks", "list, create, enable and test"),
+    _own("secrets", "status, check and validate"),
+    _own("agent", "status, backlog and dead-letters"),
+)
+
+
+def _served(facts: Facts) -> Verdict:
+    if isinstance(facts.served, Unknown):
+        return unknown(facts.served.why)
+    if facts.served:
+        return OK
+    return failed(f"no SecurityEventWebhook is served in {' or '.join(GROUPS)}", f"install it: `{_INSTALL}`")
+
+
+def _group(facts: Facts) -> Verdict:
+    """A definition behind Calico's aggregated API server is never reached; of two groups only one is read."""
+    if isinstance(facts.served, Unknown) or isinstance(facts.definitions, Unknown):
+        return unknown(facts.served.why if isinstance(facts.served, Unknown) else _why(facts.definitions))
+    served = {each.group for each in facts.served}
+    hidden = [each.group for each in facts.definitions if each.group not in served]
+    if hidden:
+        by = f", since {facts.aggregated} serves that group" if isinstance(facts.aggregated, str) else ""
+        said = f"the definition in the group {hidden[0]} is not reachable{by}"
+        return failed(said, f"install it in {GROUPS[1]}, as this does by itself: `{_INSTALL}`")
+    if isinstance(facts.elsewhere, Unknown):
+        return unknown(facts.elsewhere.why)
+    if facts.elsewhere:
+        other = next(each for each in GROUPS if each != facts.api_group)
+        said = f"{len(facts.elsewhere)} webhooks are in {other}, and the agent reads {facts.api_group}: "
+        return failed(said + _some(facts.elsewhere), f"move them to {facts.api_group}")
+    return OK
+
+
+def _why(fact: object) -> str:
+    return fact.why if isinstance(fact, Unknown) else ""
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+
+
+def _version(facts: Facts) -> Verdict:
+    """Of our own definition; Calico's carries no version of ours."""
+    if isinstance(facts.definitions, Unknown):
+        return unknown(facts.definitions.why)
+    ours = [each for each in facts.definitions if each.ours and each.group == facts.api_group]
+    if ours and _numbers(ours[0].version) < _numbers(facts.plugin_version):
+        said = f"the definition is of version {ours[0].version or 'none'}, the plugin of {facts.plugin_version}"
+        return failed(said, f"install this version's: `{_INSTALL}`")
+    return OK
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(each) for each in version.split("+", maxsplit=1)[0].split(".") if each.isdigit()]
+
+
+RESOURCE = (
+    Check("api-served", "SecurityEventWebhooks are served", _served),
+    Check("api-group", "they are served where the agent reads them", _group),
+    Check("crd-version", "their definition is not older than this plugin", _version),
+)

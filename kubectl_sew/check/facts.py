@@ -1,0 +1,82 @@
+"""All that the checks judge, as found in a cluster at one moment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kubectl_sew.check.pods import Account, AgentPod
+from kubectl_sew.check.rights import Right
+from kubectl_sew.cluster.agent import Holder
+from kubectl_sew.cluster.objects import Held
+from kubectl_sew.cluster.picture import Agent
+from kubectl_sew.cluster.webhooks import GROUPS, Api
+from kubectl_sew.install.plan import NAME, NAMESPACE
+from kubectl_sew.resource import Webhook
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A fact that could not be found out."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A custom resource definition of the kind: whether it is ours, and of which version."""
+
+    group: str
+    ours: bool
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Times are in seconds. What one fact needs of another that is unknown is unknown too."""
+
+    plugin_version: str
+    secrets_namespace: str
+    server_version: str = ""
+    unreachable: str = ""
+    """Why the API server cannot be asked at all: then nothing else is known."""
+    clock_ahead: float | Unknown = 0.0
+    """How far this machine's clock is ahead of the API server's."""
+
+    served: tuple[Api, ...] | Unknown = ()
+    """Where the kind is served; the first is used."""
+    definitions: tuple[Definition, ...] | Unknown = ()
+    aggregated: str | Unknown = ""
+    """The Service behind which Calico's API server serves the group projectcalico.org, "" without one."""
+    namespace_exists: bool | Unknown = True
+    """The Secrets' namespace."""
+    processor: str | Unknown = ""
+    """Where Calico's own processor runs, "" where it does not."""
+
+    holder: Holder | Unknown = Unknown("")
+    lease_age: float | None = None
+    """Since the agent renewed its Lease, by the API server's clock; None where that is not known."""
+    accounts: tuple[Account, ...] | Unknown = ()
+    """Whom the agent's rights are bound to."""
+    pods: tuple[AgentPod, ...] | Unknown = ()
+    agent: Agent = field(default_factory=lambda: Agent(unknown="there is none to ask"))
+    agent_clock_ahead: float | None = None
+    """How far the agent's clock is ahead of the API server's; None where that is not known."""
+
+    webhooks: tuple[Webhook, ...] | Unknown = ()
+    elsewhere: tuple[str, ...] | Unknown = ()
+    """Names of webhooks in a group that is not the one used."""
+    held: Held | Unknown = field(default_factory=Held)
+    own_rights: Mapping[Right, bool] | Unknown = field(default_factory=dict)
+    agent_rights: Mapping[Right, bool] | Unknown = field(default_factory=dict)
+
+    @property
+    def api_group(self) -> str:
+        """The one used, or that would be."""
+        return GROUPS[0] if isinstance(self.served, Unknown) or not self.served else self.served[0].group
+
+    @property
+    def account(self) -> Account:
+        """The service account of the agent, or that an installation would give it."""
+        pods = () if isinstance(self.pods, Unknown) else self.pods
+        active = [each.account for each in pods if str(each) == str(self.holder)]
+        bound = () if isinstance(self.accounts, Unknown) else self.accounts
+        return next(iter((*active, *(each.account for each in pods), *bound)), Account(NAMESPACE, NAME))

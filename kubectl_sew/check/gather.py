@@ -1,0 +1,186 @@
+"""Asks a cluster for all facts, one after the other, but for the many small questions about rights."""
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, TypeVar
+
+import kubectl_sew
+from kubectl_sew.check.facts import Definition, Facts, Unknown
+from kubectl_sew.check.pods import Account, agent_pods, bound_accounts
+from kubectl_sew.check.rights import Right, agent_rights, has, is_mine, own_rights
+from kubectl_sew.cluster.agent import AgentError, find_holder
+from kubectl_sew.cluster.objects import Held, read_objects
+from kubectl_sew.cluster.picture import ask_holder
+from kubectl_sew.cluster.webhooks import Api, Webhooks, discover
+from kubectl_sew.event import read_time
+from kubectl_sew.install import target
+from kubectl_sew.install.manifests import documents
+from kubectl_sew.install.plan import NAME, NAMESPACE
+from kubectl_sew.kubectl import Kubectl, KubectlError, Problem
+from kubectl_sew.resource import API_VERSIONS, PLURAL, Webhook
+
+T = TypeVar("T")
+Clock = Callable[[], float]
+Step = Callable[[str], None]
+
+_AT_ONCE = 8
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_API_SERVICE = "/apis/apiregistration.k8s.io/v1/apiservices/v3.projectcalico.org"
+_REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+
+
+def gather(kubectl: Kubectl, secrets_namespace: str, group: str, clock: Clock, step: Step) -> Facts:
+    """`group`: the API group to take, "" for the one that discovery finds. `clock`: seconds since the epoch.
+
+    `step` is told what is asked for next.
+    """
+    facts = Facts(kubectl_sew.__version__, secrets_namespace)
+    step("the API server")
+    try:
+        facts = replace(facts, server_version=str(kubectl.get("/version").get("gitVersion", "")))
+    except KubectlError as error:
+        return replace(facts, unreachable=str(error))
+    facts = replace(facts, clock_ahead=attempt(lambda: _clock_ahead(kubectl, clock)))
+    for what, stage in _STAGES:
+        step(what)
+        facts = stage(_Asking(kubectl, group, clock), facts)
+    return facts
+
+
+def attempt(ask: Callable[[], T]) -> T | Unknown:
+    """What was asked for, or why it cannot be known."""
+    try:
+        return ask()
+    except (KubectlError, AgentError) as error:
+        return Unknown(error.said)
+
+
+def _clock_ahead(kubectl: Kubectl, clock: Clock) -> float:
+    """A review of who asks carries the server's time, in whole seconds, and anybody may make one."""
+    before = clock()
+    told = kubectl.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", _REVIEW)
+    here, there = (before + clock()) / 2, read_time(told["metadata"].get("creationTimestamp"))
+    if there is None:
+        raise KubectlError(Problem.OTHER, "the API server does not tell its time")
+    return here - (there + 0.5)
+
+
+def _api(asking: "_Asking", facts: Facts) -> Facts:
+    kubectl = asking.kubectl
+    versions = [each for each in API_VERSIONS if asking.group in ("", each.partition("/")[0])]
+    served = attempt(lambda: tuple(api for each in versions if (api := discover(kubectl, each))))
+    return replace(
+        facts,
+        served=served,
+        definitions=attempt(lambda: tuple(_definitions(kubectl))),
+        aggregated=attempt(lambda: _aggregated(kubectl)),
+        namespace_exists=attempt(lambda: target.namespace_exists(kubectl, facts.secrets_namespace)),
+        processor=attempt(lambda: target.processor(kubectl, facts.secrets_namespace)),
+    )
+
+
+def _definitions(kubectl: Kubectl) -> Iterable[Definition]:
+    for api_version in API_VERSIONS:
+        group = api_version.partition("/")[0]
+        if found := _found(kubectl, f"{_DEFINITIONS}/{PLURAL}.{group}"):
+            labels = found["metadata"].get("labels") or {}
+            ours = labels.get("app.kubernetes.io/part-of") == "kubectl-sew"
+            yield Definition(group, ours, labels.get("app.kubernetes.io/version", ""))
+
+
+def _aggregated(kubectl: Kubectl) -> str:
+    service = ((_found(kubectl, _API_SERVICE) or {}).get("spec") or {}).get("service") or {}
+    return f"{service['namespace']}/{service['name']}" if service else ""
+
+
+def _found(kubectl: Kubectl, path: str) -> Mapping[str, Any] | None:
+    try:
+        found: Mapping[str, Any] = kubectl.get(path)
+    except KubectlError as error:
+        if error.problem is Problem.NOT_FOUND:
+            return None
+        raise
+    return found
+
+
+def _agent_place(asking: "_Asking", facts: Facts) -> Facts:
+    kubectl = asking.kubectl
+    holder = attempt(lambda: find_holder(kubectl, facts.secrets_namespace))
+    accounts = attempt(lambda: bound_accounts(kubectl, facts.secrets_namespace))
+    known = () if isinstance(accounts, Unknown) else accounts
+    active = None if isinstance(holder, Unknown) else (holder.namespace, holder.pod)
+    pods = attempt(lambda: agent_pods(kubectl, known or (Account(NAMESPACE, NAME),), active))
+    age = None
+    if not isinstance(holder, Unknown) and holder.renewed and not isinstance(facts.clock_ahead, Unknown):
+        age = asking.clock() - facts.clock_ahead - holder.renewed
+    return replace(facts, holder=holder, accounts=accounts, pods=pods, lease_age=age)
+
+
+def _agent(asking: "_Asking", facts: Facts) -> Facts:
+    kubectl = asking.kubectl
+    if isinstance(facts.holder, Unknown):
+        return facts
+    before = asking.clock()
+    agent = ask_holder(kubectl, facts.holder)
+    here, there = (before + asking.clock()) / 2, read_time(agent.told.get("now"))
+    if there is None or isinstance(facts.clock_ahead, Unknown):
+        return replace(facts, agent=agent)
+    return replace(facts, agent=agent, agent_clock_ahead=there - (here - facts.clock_ahead))
+
+
+def _webhooks(asking: "_Asking", facts: Facts) -> Facts:
+    kubectl = asking.kubectl
+    if isinstance(facts.served, Unknown) or not facts.served:
+        nothing = Unknown("the cluster does not serve the kind")
+        return replace(facts, webhooks=nothing, held=nothing)
+    used, *others = facts.served
+    found = attempt(lambda: tuple(_all(kubectl, used)))
+    elsewhere = attempt(lambda: tuple(each.name for api in others for each in _all(kubectl, api)))
+    held: Held | Unknown = Unknown(found.why) if isinstance(found, Unknown) else Held()
+    if not isinstance(found, Unknown):
+        references = [reference for each in found for reference in each.references]
+        held = attempt(lambda: read_objects(kubectl, facts.secrets_namespace, references))
+    return replace(facts, webhooks=found, elsewhere=elsewhere, held=held)
+
+
+def _all(kubectl: Kubectl, api: Api) -> list[Webhook]:
+    return [Webhook.from_object(each) for each in Webhooks(kubectl, api).all()]
+
+
+def _rights(asking: "_Asking", facts: Facts) -> Facts:
+    kubectl = asking.kubectl
+    used = facts.api_group
+    account = facts.account
+    mine = chain.from_iterable(own_rights(used, facts.secrets_namespace, account.namespace).values())
+    theirs = agent_rights(documents("base/rbac.yaml"), used, facts.secrets_namespace)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        own = attempt(lambda: _answers(pool, lambda each: is_mine(kubectl, each), mine))
+        agents = attempt(lambda: _answers(pool, lambda each: has(kubectl, account, each), theirs))
+    return replace(facts, own_rights=own, agent_rights=agents)
+
+
+def _answers(pool: ThreadPoolExecutor, ask: Callable[[Right], bool], rights: Iterable[Right]) -> Mapping[Right, bool]:
+    asked = list(rights)
+    return dict(zip(asked, pool.map(ask, asked), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """How it is asked."""
+
+    kubectl: Kubectl
+    group: str
+    clock: Clock
+
+
+_STAGES: tuple[tuple[str, Callable[[_Asking, Facts], Facts]], ...] = (
+    ("the kind SecurityEventWebhook", _api),
+    ("the agent's Lease and pods", _agent_place),
+    ("the agent's own word", _agent),
+    ("the webhooks and what they refer to", _webhooks),
+    ("rights, yours and the agent's", _rights),
+)
+STEPS = 1 + len(_STAGES)
+"""How often `step` is called."""

@@ -1,0 +1,119 @@
+"""Where the agent runs: the service accounts that its rights are bound to, and the pods of those with its container."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from kubectl_sew.cluster.agent import CONTAINER
+from kubectl_sew.install.plan import NAME
+from kubectl_sew.kubectl import Kubectl, KubectlError, Problem
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A service account."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPod:
+    """A pod with the agent's container. `trouble`: why that does not run as it should, "" where it does."""
+
+    namespace: str
+    name: str
+    account: Account
+    selects: bool = False
+    """Whether this agent serves only webhooks with certain labels."""
+    trouble: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+def bound_accounts(kubectl: Kubectl, secrets_namespace: str) -> tuple[Account, ...]:
+    """The subjects of the agent's RoleBinding; none where there is no such binding. Raises KubectlError."""
+    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{quote(secrets_namespace)}/rolebindings/{NAME}"
+    try:
+        subjects = kubectl.get(path).get("subjects") or ()
+    except KubectlError as error:
+        if error.problem is Problem.NOT_FOUND:
+            return ()
+        raise
+    accounts = [each for each in subjects if each.get("kind") == "ServiceAccount"]
+    return tuple(Account(each.get("namespace", ""), each.get("name", "")) for each in accounts)
+
+
+def agent_pods(kubectl: Kubectl, accounts: Iterable[Account], active: tuple[str, str] | None) -> tuple[AgentPod, ...]:
+    """The pods of some accounts that hold the agent's container, alone or as a sidecar, and the `active` one.
+
+    `active`: namespace and name. Raises KubectlError.
+    """
+    found = {str(pod): pod for account in accounts for pod in _pods(kubectl, account)}
+    if active and "/".join(active) not in found:
+        found |= {str(pod): pod for pod in _pod(kubectl, *active)}
+    return tuple(found.values())
+
+
+def _pods(kubectl: Kubectl, account: Account) -> Iterator[AgentPod]:
+    path = f"/api/v1/namespaces/{quote(account.namespace)}/pods"
+    listed = kubectl.get(path, fieldSelector=f"spec.serviceAccountName={account.name}")
+    for pod in listed.get("items") or ():
+        if found := read_pod(pod):
+            yield found
+
+
+def _pod(kubectl: Kubectl, namespace: str, name: str) -> Iterator[AgentPod]:
+    try:
+        found = read_pod(kubectl.get(f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(name)}"))
+    except KubectlError as error:
+        if error.problem is not Problem.NOT_FOUND:
+            raise
+    else:
+        if found:
+            yield found
+
+
+def read_pod(pod: Object) -> AgentPod | None:
+    """None where the agent is not in it."""
+    metadata, spec = pod["metadata"], pod["spec"]
+    containers = [*(spec.get("initContainers") or ()), *spec["containers"]]
+    ours = next((each for each in containers if each["name"] == CONTAINER), None)
+    if ours is None:
+        return None
+    account = Account(metadata["namespace"], spec.get("serviceAccountName", "default"))
+    return AgentPod(metadata["namespace"], metadata["name"], account, _selects(ours), _trouble(pod))
+
+
+def _selects(container: Object) -> bool:
+    by_variable = any(each["name"] == "SEW_SELECTOR" for each in container.get("env") or ())
+    arguments = [*(container.get("command") or ()), *(container.get("args") or ())]
+    return by_variable or any(each.partition("=")[0] == "--selector" for each in arguments)
+
+
+def _trouble(pod: Object) -> str:
+    status = pod.get("status") or {}
+    states = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    ours = next((each for each in states if each["name"] == CONTAINER), None)
+    if ours is None:
+        return _not_started(status)
+    state = ours.get("state") or {}
+    if "running" in state:
+        return "" if ours.get("ready") else "it runs and is not ready"
+    ((kind, why),) = list(state.items())[:1] or [("waiting", {})]
+    said = ": ".join(filter(None, (why.get("reason"), why.get("message"))))
+    restarts = f", restarted {ours['restartCount']} times" if ours.get("restartCount") else ""
+    return f"its container is {kind}{restarts}" + (f" ({said})" if said else "")
+
+
+def _not_started(status: Object) -> str:
+    conditions = [each for each in status.get("conditions") or () if each.get("status") == "False"]
+    why = next((f" ({each['message']})" for each in conditions if each.get("message")), "")
+    return f"the pod is {status.get('phase', 'unknown')}{why}"

@@ -1,0 +1,164 @@
+"""Checks of the webhooks: what they refer to, whether they are valid, and how their receivers take events."""
+
+from collections.abc import Callable
+
+from kubectl_sew.check.agent import NO_AGENT
+from kubectl_sew.check.facts import Facts, Unknown
+from kubectl_sew.check.verdict import OK, Check, Verdict, failed, fails_with, unknown
+from kubectl_sew.cluster.objects import Held
+from kubectl_sew.cluster.picture import Lookup, Resolved, resolve_references
+from kubectl_sew.query.fields import ANY
+from kubectl_sew.resource import DeliveringReason, FetchedReason, HealthyReason, State, Webhook
+from kubectl_sew.validation import Refused, accept
+
+Complaint = Callable[[Facts, Webhook], str]
+"""What is wrong with one webhook, "" where nothing is known to be."""
+
+
+def _namespace(facts: Facts) -> Verdict:
+    if isinstance(facts.namespace_exists, Unknown):
+        return unknown(facts.namespace_exists.why)
+    if facts.namespace_exists:
+        return OK
+    name = facts.secrets_namespace
+    return failed(f"there is no namespace {name}", f"`kubectl create namespace {name}`, or --secrets-namespace")
+
+
+def _lookup(lookup: Lookup, title: str, code: str) -> Check:
+    def judge(facts: Facts) -> Verdict:
+        if isinstance(facts.held, Unknown) or isinstance(facts.webhooks, Unknown):
+            return unknown(facts.held.why if isinstance(facts.held, Unknown) else _why(facts.webhooks))
+        found = [(each, one) for each in facts.webhooks for one in resolve_references(each, facts.held)]
+        wrong = [(each, one) for each, one in found if one.lookup is lookup and one.lacking]
+        details = [f"{webhook.name}: {_said(one)}" for webhook, one in wrong]
+        if details:
+            return failed(details, f"`{wrong[0][1].help(facts.secrets_namespace)}`")
+        unread = [f"{each.name}: {_said(one)}" for each, one in found if one.lookup is Lookup.UNREAD]
+        return unknown(unread[0]) if unread else OK
+
+    return Check(code, title, judge)
+
+
+def _said(resolved: Resolved) -> str:
+    more = f": {resolved.more}" if resolved.more else ""
+    return f"{resolved.variable}: {resolved.reference}: {resolved.lookup.value}{more}"
+
+
+def _why(fact: object) -> str:
+    return fact.why if isinstance(fact, Unknown) else ""
+
+
+SECRETS = (
+    Check("secrets-namespace", "their namespace exists", _namespace),
+    _lookup(Lookup.NO_OBJECT, "those that webhooks refer to exist", "missing-object"),
+    _lookup(Lookup.NO_KEY, "they hold the keys that webhooks refer to", "missing-key"),
+)
+
+
+def _each(code: str, title: str, complaint: Complaint, hint: str) -> Check:
+    """A check of every webhook by what the agent knows of it, or has written into its conditions."""
+
+    def judge(facts: Facts) -> Verdict:
+        if isinstance(facts.webhooks, Unknown):
+            return unknown(facts.webhooks.why)
+        details = [f"{each.name}: {said}" for each in facts.webhooks if (said := complaint(facts, each))]
+        if not details and facts.agent.unknown and facts.webhooks:
+            return unknown(NO_AGENT)
+        return fails_with(details, hint)
+
+    return Check(code, title, judge)
+
+
+def _invalid(facts: Facts, webhook: Webhook) -> str:
+    """By the agent's word about the resource as it is now; without one, by the rules that need no agent."""
+    found = webhook.condition("Healthy")
+    if found and found.observed_generation == webhook.generation:
+        passing = (HealthyReason.STATE.value, HealthyReason.PROCESSING.value, HealthyReason.TEST.value)
+        bad = found.status == "False" and found.reason not in passing
+        return f"{found.reason}: {found.message}" if bad else ""
+    if isinstance(facts.held, Unknown) or _unread(webhook, facts.held):
+        return ""
+    judged = accept(webhook, facts.held.of_kind("Secret"), facts.held.of_kind("ConfigMap"), ANY)
+    return f"{judged.reason.value}: {judged.message}" if isinstance(judged, Refused) else ""
+
+
+def _unread(webhook: Webhook, held: Held) -> bool:
+    return any(each.lookup is Lookup.UNREAD for each in resolve_references(webhook, held))
+
+
+def _complained(webhook: Webhook, kind: str, reason: str) -> str:
+    """What a condition says, where it is False for this reason."""
+    found = webhook.condition(kind)
+    if found is None or found.status != "False" or found.reason != reason or webhook.state is State.DISABLED:
+        return ""
+    return found.message or reason
+
+
+def _parked(facts: Facts, webhook: Webhook) -> str:
+    row = facts.agent.rows.get(webhook.name)
+    if row is None:
+        return _complained(webhook, "Delivering", DeliveringReason.PARKED.value)
+    return str(row.get("delivery") or "see the agent's log") if row.get("parked") else ""
+
+
+def _down(facts: Facts, webhook: Webhook) -> str:
+    row = facts.agent.rows.get(webhook.name)
+    if row is None:
+        return _complained(webhook, "Delivering", DeliveringReason.RETRYING.value)
+    failing = row.get("delivering") is False and not row.get("parked")
+    return f"{row.get('delivery') or 'see the log'}, {row.get('backlog', 0):,} waiting" if failing else ""
+
+
+def _dead(facts: Facts, webhook: Webhook) -> str:
+    row = facts.agent.rows.get(webhook.name) or {}
+    count = row.get("deadLetters") or 0
+    last = f", the last error: {row['lastError']}" if row.get("lastError") else ""
+    return f"{count:,} dead letter{'' if count == 1 else 's'}{last}" if count else ""
+
+
+def _unanswerable(_: Facts, webhook: Webhook) -> str:
+    return _complained(webhook, "EventsFetched", FetchedReason.UNANSWERABLE.value)
+
+
+def _full(_: Facts, webhook: Webhook) -> str:
+    return _complained(webhook, "EventsFetched", FetchedReason.BACKLOG_FULL.value)
+
+
+WEBHOOKS = (
+    _each(
+        "webhook-invalid",
+        "all webhooks are valid",
+        _invalid,
+        "`kubectl sew status NAME` says more, `kubectl edit securityeventwebhooks.projectcalico.org NAME` mends it",
+    ),
+    _each(
+        "query-unanswerable",
+        "the index can answer their queries",
+        _unanswerable,
+        "`kubectl sew fields` lists the keys, `kubectl sew preview-query QUERY --elasticsearch URL` tries a query",
+    ),
+    _each(
+        "webhook-parked",
+        "no receiver refuses configuration or credential",
+        _parked,
+        "mend what the receiver refuses, then `kubectl sew test NAME`; nothing is lost meanwhile",
+    ),
+    _each(
+        "receiver-unavailable",
+        "all receivers can be reached",
+        _down,
+        "mend the receiver: it is tried again by itself, and nothing is lost; `kubectl sew backlog NAME`",
+    ),
+    _each(
+        "backlog-full",
+        "no webhook has filled its share of the store",
+        _full,
+        "mend the receiver, or `kubectl sew backlog NAME --drop`, `kubectl sew dead-letters NAME purge`",
+    ),
+    _each(
+        "dead-letters",
+        "there are no dead letters",
+        _dead,
+        "`kubectl sew dead-letters NAME list`; `… replay` sends them again, `… purge` gives them up",
+    ),
+)

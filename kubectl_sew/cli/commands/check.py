@@ -1,0 +1,81 @@
+"""`kubectl sew check`."""
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from itertools import count
+
+import click
+
+from kubectl_sew.check.checks import judge
+from kubectl_sew.check.gather import STEPS, gather
+from kubectl_sew.check.verdict import Outcome, Result
+from kubectl_sew.cli.progress import on_stderr
+from kubectl_sew.cli.reach import api_group_option, kubectl, secrets_namespace_option
+from kubectl_sew.consumers.text import line
+
+_MARKS = {
+    Result.OK: ("\N{CHECK MARK}", "green"),
+    Result.FAILED: ("\N{BALLOT X}", "red"),
+    Result.UNKNOWN: ("?", "yellow"),
+}
+_MOST_DETAILS = 10
+_LONGEST = 400
+
+
+@click.command
+@click.option("-o", "--output", type=click.Choice(["json"]), help="Print JSON.")
+@api_group_option
+@secrets_namespace_option
+@click.pass_context
+def check(ctx: click.Context, output: str | None, api_group: str | None, secrets_namespace: str) -> int:
+    """Find out what is wrong with an installation, and what to do.
+
+    A line with ? could not be found out. Exit codes: 0 nothing is wrong, 1 something is.
+    """
+    outcomes = _outcomes(ctx, secrets_namespace, api_group or "")
+    wrong = sum(each.verdict.result is Result.FAILED for each in outcomes)
+    if output:
+        found = {"ok": not wrong, "checks": [each.to_object() for each in outcomes]}
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        click.echo("\n".join(for_people(outcomes)), color=ctx.color)
+    return 1 if wrong else 0
+
+
+def _outcomes(ctx: click.Context, secrets_namespace: str, group: str) -> Sequence[Outcome]:
+    bar, done = on_stderr(STEPS), count()
+
+    def step(what: str) -> None:
+        bar.show(next(done), f"asking for {what}")
+
+    facts = gather(kubectl(ctx), secrets_namespace, group, time.time, step)
+    bar.clear()
+    return list(judge(facts))
+
+
+def for_people(outcomes: Sequence[Outcome]) -> Iterable[str]:
+    """One line for each check below its group's heading; below a failure what is wrong, what to do, and a link."""
+    group = ""
+    for each in outcomes:
+        if each.group != group:
+            yield from ([""] if group else [])
+            yield from (each.group, "-" * len(each.group))
+            group = each.group
+        yield from _lines(each)
+    wrong = sum(each.verdict.result is Result.FAILED for each in outcomes)
+    yield ""
+    yield f"{wrong} of {len(outcomes)} checks failed" if wrong else "Nothing is wrong"
+
+
+def _lines(outcome: Outcome) -> Iterable[str]:
+    verdict = outcome.verdict
+    mark, shade = _MARKS[verdict.result]
+    yield f"{click.style(mark, fg=shade)} {outcome.check.title}"
+    shown = verdict.details[:_MOST_DETAILS]
+    yield from (f"    {line(each, _LONGEST)}" for each in shown)
+    if len(verdict.details) > len(shown):
+        yield f"    … and {len(verdict.details) - len(shown)} more"
+    if verdict.result is Result.FAILED:
+        yield f"    what to do: {verdict.hint}"
+        yield f"    see {outcome.link}"

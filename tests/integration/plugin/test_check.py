@@ -1,0 +1,191 @@
+"""`kubectl sew check` on a real API server. Without a kubelet: pods are objects, and their state is written here."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.plugin.conftest import SECRETS, run_plugin, webhook
+from tests.servers.kubernetes import Kubernetes, find, kubernetes
+from tests.servers.required import required
+
+ACCOUNT = "system:serviceaccount:sew-system:sew-agent"
+ADMIN_ONLY = {"your-rights-webhooks", "your-rights-secrets", "your-rights-agent"}
+
+
+@pytest.fixture(scope="module")
+def installed() -> Iterator[Kubernetes]:
+    """With what `install` puts there, and a pod that no kubelet starts but that tells to be ready."""
+    with required(), kubernetes(find()) as server:
+        ran = run_plugin(server, "install", "--apply", "--create-namespace")
+        assert ran.returncode == 0, ran.stderr
+        server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+        server.apply(agent_pod())
+        tell(server, ready=True)
+        server.apply(lease("sew-system/agent-0"))
+        yield server
+
+
+def agent_pod() -> dict[str, Any]:
+    container = {"name": "sew-agent", "image": "sew-agent:0.1.0"}
+    metadata = {"name": "agent-0", "namespace": "sew-system"}
+    spec = {"serviceAccountName": "sew-agent", "containers": [container]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def tell(server: Kubernetes, *, ready: bool, **state: Any) -> None:
+    """What a kubelet would write of the agent's container."""
+    known = {"name": "sew-agent", "ready": ready, "restartCount": 3, "image": "x", "imageID": "x"}
+    status = {"phase": "Running", "containerStatuses": [{**known, "state": state or {"running": {}}}]}
+    patch = json.dumps({"status": status})
+    server.kubectl("-n", "sew-system", "patch", "pod", "agent-0", "--subresource=status", "--type=merge", "-p", patch)
+
+
+def lease(holder: str) -> dict[str, Any]:
+    metadata = {"name": "sew-agent", "namespace": SECRETS}
+    spec = {"holderIdentity": holder, "leaseDurationSeconds": 15}
+    return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+
+
+def check(server: Kubernetes, *flags: str) -> dict[str, dict[str, Any]]:
+    """Code of a check -> what it found."""
+    ran = run_plugin(server, "check", "-o", "json", *flags)
+    assert ran.stderr == ""
+    found = json.loads(ran.stdout)
+    failed = any(each["result"] == "failed" for each in found["checks"])
+    assert (ran.returncode, found["ok"]) == ((1, False) if failed else (0, True))
+    return {each["check"]: each for each in found["checks"]}
+
+
+def failed(server: Kubernetes, *flags: str) -> dict[str, str]:
+    """Code of a failed check -> its details; without what the missing kubelet fails."""
+    found = {code: each for code, each in check(server, *flags).items() if each["result"] == "failed"}
+    return {code: "\n".join(each["details"]) for code, each in found.items() if code != "agent-answers"}
+
+
+def test_on_an_empty_cluster_it_says_what_to_install() -> None:
+    with required(), kubernetes(find()) as empty:
+        ran = run_plugin(empty, "check")
+        assert ran.returncode == 1
+        assert set(failed(empty)) == {"api-served", "agent-running", "agent-rights", "secrets-namespace"}
+    assert ran.stdout.startswith("Kubernetes API\n--------------\n✓ the API server answers\n")
+    assert "✗ SecurityEventWebhooks are served\n" in ran.stdout
+    assert "    what to do: install it: `kubectl sew install | kubectl apply -f -`\n" in ran.stdout
+    assert "    see docs/troubleshooting.md#api-served\n" in ran.stdout
+    assert ran.stdout.endswith("4 of 26 checks failed\n")
+
+
+def test_an_installation_is_good_but_for_the_kubelet(installed: Kubernetes) -> None:
+    found = check(installed)
+    assert failed(installed) == {}
+    assert "does not have a host assigned" in found["agent-answers"]["details"][0]
+    assert found["agent-rights"]["result"] == found["clock-skew"]["result"] == "ok"
+
+
+def test_missing_rights_of_the_agent_are_named(installed: Kubernetes) -> None:
+    installed.kubectl("delete", "clusterrolebinding", "sew-agent")
+    try:
+        said = failed(installed)["agent-rights"]
+        assert "the service account sew-system/sew-agent may not get, list, watch, patch securityeventwebhooks" in said
+        assert "secrets" not in said
+    finally:
+        installed.kubectl("create", "clusterrolebinding", "sew-agent", "--clusterrole=sew-agent", f"--user={ACCOUNT}")
+
+
+def test_missing_rights_of_a_person_are_named(installed: Kubernetes) -> None:
+    installed.as_account("nobody")
+    ran = run_plugin(installed, "check", "-o", "json", "--as=system:serviceaccount:default:nobody")
+    assert (ran.returncode, ran.stderr) == (1, "")
+    found = {each["check"]: each for each in json.loads(ran.stdout)["checks"]}
+    assert {code for code, each in found.items() if each["result"] == "failed"} == ADMIN_ONLY
+    assert found["your-rights-webhooks"]["details"] == [
+        "you may not get, list, create, patch securityeventwebhooks.projectcalico.org"
+    ]
+    assert "create pods/exec in sew-system" in "\n".join(found["your-rights-agent"]["details"])
+    assert found["agent-running"]["result"] == "unknown"
+
+
+def test_a_container_that_does_not_run_is_told_with_its_reason(installed: Kubernetes) -> None:
+    try:
+        tell(installed, ready=False, waiting={"reason": "ImagePullBackOff", "message": "no such image"})
+        said = "sew-system/agent-0: its container is waiting, restarted 3 times (ImagePullBackOff: no such image)"
+        assert failed(installed) == {"agent-ready": said}
+        tell(installed, ready=False)
+        assert failed(installed) == {"agent-ready": "sew-system/agent-0: it runs and is not ready"}
+    finally:
+        tell(installed, ready=True)
+
+
+def test_a_lease_that_nobody_renews_is_no_agent(installed: Kubernetes) -> None:
+    old = lease("sew-system/agent-0")
+    installed.apply({**old, "spec": {**old["spec"], "renewTime": "2026-01-02T03:04:05.000000Z"}})
+    try:
+        assert "sew-system/agent-0 has not renewed its Lease for" in failed(installed)["agent-running"]
+    finally:
+        installed.kubectl("-n", SECRETS, "delete", "lease", "sew-agent")
+        installed.apply(lease("sew-system/agent-0"))
+
+
+def test_references_webhooks_and_conditions_are_judged(installed: Kubernetes) -> None:
+    installed.kubectl("-n", SECRETS, "create", "secret", "generic", "held", "--from-literal=there=CANARY")
+    for name, secret, key in (("no-object", "gone", "k"), ("no-key", "held", "k")):
+        url = {"name": "url", "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+        installed.apply(webhook(name, config=[url]))
+    installed.apply(webhook("no-query", query="type = "))
+    try:
+        found = failed(installed)
+        assert found["missing-object"] == "no-object: url: Secret gone, key k: the object does not exist"
+        assert found["missing-key"] == "no-key: url: Secret held, key k: the object has no such key: it holds there"
+        assert "no-query: QueryParsing: " in found["webhook-invalid"]
+        assert "CANARY" not in json.dumps(found)
+    finally:
+        installed.kubectl("delete", "securityeventwebhooks.projectcalico.org", "--all")
+
+
+def test_an_older_definition_is_found(installed: Kubernetes) -> None:
+    crd = ("crd", "securityeventwebhooks.projectcalico.org")
+    version = installed.get(*crd)["metadata"]["labels"]["app.kubernetes.io/version"]
+    installed.kubectl("label", *crd, "app.kubernetes.io/version=0.0.1", "--overwrite")
+    try:
+        assert failed(installed)["crd-version"].startswith("the definition is of version 0.0.1, the plugin of ")
+    finally:
+        installed.kubectl("label", *crd, f"app.kubernetes.io/version={version}", "--overwrite")
+
+
+def test_webhooks_in_the_group_that_is_not_read_are_found(installed: Kubernetes) -> None:
+    definition = installed.get("crd", "securityeventwebhooks.projectcalico.org")
+    definition["metadata"] = {"name": "securityeventwebhooks.crd.projectcalico.org"}
+    definition["spec"]["group"], definition["spec"]["versions"][0]["name"] = "crd.projectcalico.org", "v1"
+    installed.apply(definition)
+    other = "crd/securityeventwebhooks.crd.projectcalico.org"
+    installed.kubectl("wait", "--for=condition=Established", other, "--timeout=20s")
+    try:
+        installed.apply({**webhook("astray"), "apiVersion": "crd.projectcalico.org/v1"})
+        said = "1 webhooks are in crd.projectcalico.org, and the agent reads projectcalico.org: astray"
+        assert failed(installed) == {"api-group": said}
+    finally:
+        installed.kubectl("delete", other)
+
+
+def test_calicos_own_processor_is_found(installed: Kubernetes) -> None:
+    container = {"name": "webhooks-processor", "image": "x"}
+    metadata = {"name": "intrusion-detection-controller", "namespace": SECRETS}
+    installed.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}})
+    try:
+        said = f"pod/intrusion-detection-controller in {SECRETS} is Calico's own processor: each event is sent twice"
+        assert failed(installed) == {"calico-processor": said}
+    finally:
+        installed.kubectl("-n", SECRETS, "delete", "pod", metadata["name"], "--now")
+
+
+def test_a_missing_namespace_is_found(installed: Kubernetes) -> None:
+    assert failed(installed, "--secrets-namespace=elsewhere")["secrets-namespace"] == "there is no namespace elsewhere"
+
+
+@pytest.mark.parametrize("flags", [("--server", "http://127.0.0.1:1"), ("--context", "nope")])
+def test_a_server_out_of_reach_is_one_failed_check(installed: Kubernetes, flags: tuple[str, ...]) -> None:
+    ran = run_plugin(installed, "check", *flags)
+    assert (ran.returncode, ran.stderr) == (1, "")
+    assert ran.stdout.count("✗") == 1
+    assert ran.stdout.endswith("see docs/troubleshooting.md#api-reachable\n\n1 of 1 checks failed\n")

@@ -1,0 +1,216 @@
+"""What each check says of made-up facts: all is well, or one thing is not."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from kubectl_sew.check.checks import GROUPS, judge
+from kubectl_sew.check.facts import Definition, Facts, Unknown
+from kubectl_sew.check.pods import Account, AgentPod
+from kubectl_sew.check.rights import Right, own_rights
+from kubectl_sew.check.verdict import Outcome, Result
+from kubectl_sew.cluster.agent import Holder
+from kubectl_sew.cluster.objects import Held
+from kubectl_sew.cluster.picture import Agent
+from kubectl_sew.cluster.webhooks import Api
+from kubectl_sew.resource import Condition, ConfigVar, Reference, State, Webhook
+
+ACCOUNT = Account("sew-system", "sew-agent")
+POD = AgentPod("sew-system", "sew-agent-0", ACCOUNT)
+HEALTHY = Condition("Healthy", "True", "WebhookValidation", observed_generation=1)
+URL = Reference("Secret", "receiver", "url")
+WEBHOOK = Webhook(
+    "w", "Generic", State.ENABLED, "type = waf", (ConfigVar("url", URL),), generation=1, conditions=(HEALTHY,)
+)
+ROW = {"name": "w", "delivering": True, "parked": False, "deadLetters": 0, "delivery": None}
+TOLD = {"running": True, "version": "0.1.0", "sourceError": None, "problems": []}
+OWN = {right: True for rights in own_rights("projectcalico.org", "tid", "sew-system").values() for right in rights}
+WATCH = Right("watch", "", "secrets", "tid")
+
+GOOD = Facts(
+    plugin_version="0.1.0",
+    secrets_namespace="tid",
+    server_version="v1.32.4",
+    served=(Api("projectcalico.org/v3"),),
+    definitions=(Definition("projectcalico.org", ours=True, version="0.1.0"),),
+    holder=Holder("sew-system", "sew-agent-0", 100.0, 15.0),
+    lease_age=3.0,
+    accounts=(ACCOUNT,),
+    pods=(POD,),
+    agent=Agent("sew-system/sew-agent-0", "", TOLD, {"w": ROW}),
+    agent_clock_ahead=1.0,
+    webhooks=(WEBHOOK,),
+    held=Held({("Secret", "receiver"): {"url": b"https://receiver.example"}}),
+    own_rights=OWN,
+    agent_rights={WATCH: True},
+)
+
+
+def failures(facts: Facts) -> dict[str, Outcome]:
+    return {each.check.code: each for each in judge(facts) if each.verdict.result is Result.FAILED}
+
+
+def agent(row: Mapping[str, Any] | None = None, **told: Any) -> Agent:
+    return Agent("sew-system/sew-agent-0", "", {**TOLD, **told}, {"w": {**ROW, **(row or {})}})
+
+
+def condition(kind: str, reason: str, message: str = "said so", generation: int = 1) -> tuple[Webhook, ...]:
+    found = Condition(kind, "False", reason, message, generation)
+    kept = tuple(each for each in (HEALTHY,) if each.type != kind)
+    return (replace(WEBHOOK, conditions=(*kept, found)),)
+
+
+BROKEN = replace(WEBHOOK, query="type = ", conditions=())
+
+FAULTS: list[tuple[str, dict[str, Any], str]] = [
+    ("clock-skew", {"clock_ahead": -95.0}, "this machine's clock is 95 s behind the API server's"),
+    (
+        "your-rights-webhooks",
+        {"own_rights": {each: each.verb not in ("create", "patch") for each in OWN}},
+        "you may not create, patch securityeventwebhooks.projectcalico.org",
+    ),
+    (
+        "your-rights-secrets",
+        {"own_rights": {each: each.resource != "secrets" for each in OWN}},
+        "you may not get secrets in tid",
+    ),
+    (
+        "your-rights-agent",
+        {"own_rights": {each: each.resource != "pods/exec" for each in OWN}},
+        "create pods/exec in sew-system",
+    ),
+    ("api-served", {"served": (), "definitions": ()}, "no SecurityEventWebhook is served in projectcalico.org or crd."),
+    (
+        "api-group",
+        {"served": (Api("crd.projectcalico.org/v1"),), "aggregated": "calico-system/calico-api"},
+        "the group projectcalico.org is not reachable, since calico-system/calico-api serves that group",
+    ),
+    (
+        "api-group",
+        {"elsewhere": ("a", "b")},
+        "2 webhooks are in crd.projectcalico.org, and the agent reads projectcalico.org: a, b",
+    ),
+    (
+        "crd-version",
+        {"definitions": (Definition("projectcalico.org", ours=True, version="0.0.9"),)},
+        "version 0.0.9, the plugin of 0.1.0",
+    ),
+    ("crd-version", {"definitions": (Definition("projectcalico.org", ours=True),)}, "version none"),
+    ("agent-running", {"pods": ()}, "no pod of sew-system/sew-agent holds a container sew-agent"),
+    ("agent-running", {"holder": Unknown("no agent has ever held the Lease")}, "no agent has ever held the Lease"),
+    ("agent-running", {"lease_age": 95.0}, "sew-system/sew-agent-0 has not renewed its Lease for 95 s"),
+    (
+        "agent-ready",
+        {"pods": (replace(POD, trouble="its container is waiting (ImagePullBackOff)"),)},
+        "ImagePullBackOff",
+    ),
+    ("agent-answers", {"agent": Agent("x", "x cannot be asked: no host")}, "x cannot be asked: no host"),
+    ("agent-answers", {"agent": agent(running=False)}, "tells nothing: it hangs, or starts"),
+    ("agent-version", {"agent": agent(version="0.0.9")}, "the agent is of version 0.0.9, the plugin of 0.1.0"),
+    (
+        "agent-rights",
+        {"agent_rights": {WATCH: False}},
+        "the service account sew-system/sew-agent may not watch secrets in tid",
+    ),
+    ("agent-problems", {"agent": agent(problems=["secrets: forbidden"])}, "secrets: forbidden"),
+    ("agent-clock", {"agent_clock_ahead": 120.0}, "the agent's clock is 120 s ahead of the API server's"),
+    (
+        "calico-processor",
+        {"processor": "deployment/intrusion"},
+        "deployment/intrusion in tid is Calico's own processor",
+    ),
+    (
+        "events-readable",
+        {"agent": agent(sourceError="Elasticsearch at https://es cannot be reached")},
+        "cannot be reached",
+    ),
+    ("secrets-namespace", {"namespace_exists": False}, "there is no namespace tid"),
+    ("missing-object", {"held": Held()}, "w: url: Secret receiver, key url: the object does not exist"),
+    (
+        "missing-key",
+        {"held": Held({("Secret", "receiver"): {"other": b""}})},
+        "the object has no such key: it holds other",
+    ),
+    ("webhook-invalid", {"webhooks": condition("Healthy", "QueryValidation")}, "w: QueryValidation: said so"),
+    ("webhook-invalid", {"webhooks": (BROKEN,)}, "w: QueryParsing: query: "),
+    ("query-unanswerable", {"webhooks": condition("EventsFetched", "QueryNotAnswerable")}, "w: said so"),
+    ("backlog-full", {"webhooks": condition("EventsFetched", "BacklogFull")}, "w: said so"),
+    ("webhook-parked", {"agent": agent({"parked": True, "delivering": False, "delivery": "401"})}, "w: 401"),
+    (
+        "receiver-unavailable",
+        {"agent": agent({"delivering": False, "delivery": "503", "backlog": 7})},
+        "w: 503, 7 waiting",
+    ),
+    ("dead-letters", {"agent": agent({"deadLetters": 1, "lastError": "400"})}, "w: 1 dead letter, the last error: 400"),
+]
+
+
+def test_where_all_is_well_every_check_is_ok() -> None:
+    outcomes = list(judge(GOOD))
+    assert {each.verdict.result for each in outcomes} == {Result.OK}
+    assert len(outcomes) == sum(len(checks) for checks in GROUPS.values())
+
+
+@pytest.mark.parametrize(("code", "fault", "said"), FAULTS)
+def test_a_fault_fails_its_check_and_says_what_and_what_to_do(code: str, fault: dict[str, Any], said: str) -> None:
+    found = failures(replace(GOOD, **fault))
+    assert code in found
+    assert any(said in each for each in found[code].verdict.details)
+    assert found[code].verdict.hint
+    assert found[code].link == f"docs/troubleshooting.md#{code}"
+
+
+def test_every_check_can_fail() -> None:
+    codes = {check.code for checks in GROUPS.values() for check in checks}
+    assert codes == {code for code, _, _ in FAULTS} | {"api-reachable"}
+
+
+def test_a_server_out_of_reach_is_all_that_is_said() -> None:
+    (outcome,) = judge(Facts("0.1.0", "tid", unreachable="The connection was refused"))
+    assert (outcome.check.code, outcome.verdict.details) == ("api-reachable", ("The connection was refused",))
+
+
+FACTS = ["clock_ahead", "served", "definitions", "aggregated", "namespace_exists", "processor", "holder", "accounts"]
+FACTS += ["pods", "webhooks", "elsewhere", "held", "own_rights", "agent_rights"]
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_what_cannot_be_found_out_fails_nothing_by_itself(name: str) -> None:
+    facts = replace(GOOD, **{name: Unknown("it is forbidden")})
+    assert set(failures(facts)) <= ({"agent-running"} if name == "holder" else set())
+
+
+def test_without_an_agent_the_conditions_speak() -> None:
+    gone = Agent(unknown="there is none to ask")
+    parked = condition("Delivering", "ReceiverRefuses", "401 Unauthorized")
+    down = condition("Delivering", "ReceiverUnavailable", "503")
+    assert "webhook-parked" in failures(replace(GOOD, agent=gone, webhooks=parked))
+    assert "receiver-unavailable" in failures(replace(GOOD, agent=gone, webhooks=down))
+    results = {each.check.code: each.verdict.result for each in judge(replace(GOOD, agent=gone))}
+    assert results["dead-letters"] is results["webhook-parked"] is Result.UNKNOWN
+
+
+def test_the_agents_word_about_an_earlier_version_does_not_count() -> None:
+    assert not failures(replace(GOOD, webhooks=condition("Healthy", "QueryParsing", generation=0)))
+
+
+def test_an_agent_with_webhooks_of_its_own_may_run_beside_calicos() -> None:
+    facts = replace(GOOD, processor="deployment/intrusion", pods=(replace(POD, selects=True),))
+    assert not failures(facts)
+
+
+def test_a_disabled_webhook_is_not_wrong() -> None:
+    (webhook,) = condition("Healthy", "WebhookState")
+    assert not failures(replace(GOOD, webhooks=(replace(webhook, state=State.DISABLED),)))
+
+
+def test_calicos_own_definition_has_no_version_of_ours() -> None:
+    assert not failures(replace(GOOD, definitions=(Definition("projectcalico.org", ours=False),)))
+
+
+def test_an_optional_reference_may_lead_nowhere() -> None:
+    optional = ConfigVar("ca.crt", Reference("Secret", "gone", "k", optional=True))
+    webhook = replace(WEBHOOK, config=(*WEBHOOK.config, optional))
+    assert not failures(replace(GOOD, webhooks=(webhook,)))

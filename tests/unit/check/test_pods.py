@@ -1,0 +1,72 @@
+"""What a pod tells of the agent in it."""
+
+from typing import Any
+
+import pytest
+
+from kubectl_sew.check.pods import read_pod
+
+RUNNING = {"name": "sew-agent", "ready": True, "restartCount": 0, "state": {"running": {"startedAt": "x"}}}
+
+
+def pod(*states: dict[str, Any], spec: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:
+    containers = {"containers": [{"name": "sew-agent", "image": "x"}], "serviceAccountName": "host"}
+    return {
+        "metadata": {"namespace": "here", "name": "p"},
+        "spec": spec or containers,
+        "status": {"phase": "Running", "containerStatuses": list(states), **status},
+    }
+
+
+def test_a_pod_without_the_container_is_none_of_ours() -> None:
+    assert read_pod(pod(spec={"containers": [{"name": "web"}]})) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "trouble"),
+    [
+        (RUNNING, ""),
+        ({**RUNNING, "ready": False}, "it runs and is not ready"),
+        (
+            {"name": "sew-agent", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}},
+            "its container is waiting (ImagePullBackOff: no such image)",
+        ),
+        (
+            {"name": "sew-agent", "restartCount": 4, "state": {"waiting": {"reason": "CrashLoopBackOff"}}},
+            "its container is waiting, restarted 4 times (CrashLoopBackOff)",
+        ),
+        ({"name": "sew-agent", "state": {}}, "its container is waiting"),
+    ],
+)
+def test_the_containers_state_is_told(state: dict[str, Any], trouble: str) -> None:
+    found = read_pod(pod(state))
+    assert found is not None
+    assert found.trouble == trouble
+
+
+def test_a_pod_that_has_no_node_says_why() -> None:
+    conditions = [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}]
+    found = read_pod(pod(phase="Pending", conditions=conditions))
+    assert found is not None
+    assert found.trouble == "the pod is Pending (0/3 nodes are available)"
+
+
+def test_a_native_sidecar_is_found_among_the_init_containers() -> None:
+    spec = {"containers": [{"name": "web"}], "initContainers": [{"name": "sew-agent"}], "serviceAccountName": "host"}
+    found = read_pod(pod(spec=spec, initContainerStatuses=[RUNNING]))
+    assert found is not None
+    assert (found.trouble, str(found.account)) == ("", "here/host")
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        {"env": [{"name": "SEW_SELECTOR", "value": "team=a"}]},
+        {"args": ["run", "--selector", "team=a"]},
+        {"args": ["run", "--selector=team=a"]},
+    ],
+)
+def test_a_selector_is_seen(container: dict[str, Any]) -> None:
+    found = read_pod(pod(RUNNING, spec={"containers": [{"name": "sew-agent", **container}]}))
+    assert found is not None
+    assert found.selects

@@ -1,0 +1,21 @@
+"""That docs/troubleshooting.md has a section for whatever `check` and the conditions can say, and no other."""
+
+import re
+from pathlib import Path
+
+from kubectl_sew.check.checks import GROUPS
+from kubectl_sew.check.verdict import PAGE
+from kubectl_sew.resource import DeliveringReason, FetchedReason, HealthyReason
+
+CODES = [check.code for checks in GROUPS.values() for check in checks]
+REASONS = [each.value for reasons in (HealthyReason, FetchedReason, DeliveringReason) for each in reasons]
+
+
+def test_each_code_and_each_reason_has_its_section() -> None:
+    headings = re.findall(r"^### (.+)$", Path(PAGE).read_text(), re.MULTILINE)
+    assert headings == list(dict.fromkeys(CODES + REASONS))
+
+
+def test_codes_are_anchors_and_stand_once() -> None:
+    assert len(CODES) == len(set(CODES))
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", code) for code in CODES)
