@@ -1,11 +1,13 @@
 """What all tests share: examples that repeat, the session's real servers, and what each part of a run took."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.servers.elasticsearch import V8, V9, elasticsearch_url
+from tests.servers.images import agent_image
 from tests.servers.kubernetes import Kubernetes, find, kubernetes
 from tests.servers.required import required
 from tests.times import Times
@@ -49,6 +51,13 @@ def each_elasticsearch(request: pytest.FixtureRequest) -> str:
     """The URL of the one and of the other, for what must hold on both."""
     url: str = request.getfixturevalue(request.param)
     return url
+
+
+@pytest.fixture(scope="session")
+def agent_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The image `AGENT` of this checkout's agent, as OCI archive."""
+    with required():
+        return agent_image(tmp_path_factory.mktemp("image") / "agent.tar")
 
 
 def pytest_configure(config: pytest.Config) -> None:

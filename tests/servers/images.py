@@ -11,6 +11,7 @@ from tests.servers.building import UnavailableError, built, program, run
 
 PAUSE = "localhost/pause:1"
 BASE = "localhost/base:bookworm"
+AGENT = "localhost/sew-agent:tests"
 _CHECKOUT = Path(__file__).parents[2]
 _PAUSE_SOURCE = "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n"
 _NOT_NEEDED = ("usr/share/doc", "usr/share/locale", "usr/share/man", "var/cache/apt", "var/lib/apt/lists")
@@ -46,11 +47,11 @@ def base_image() -> Path:
     return built("image-base", "bookworm", build) / "image.tar"
 
 
-def agent_image(name: str, archive: Path) -> Path:
-    """Builds the agent's image of this checkout over `BASE`, and writes its archive. Raises UnavailableError."""
+def agent_image(archive: Path) -> Path:
+    """Builds `AGENT`, the agent's image of this checkout, over `BASE`; writes its archive. Raises UnavailableError."""
     with buildah() as tool:
         tool.pull(base_image())
-        tool.build(_CHECKOUT / "agent" / "Dockerfile", _CHECKOUT, name, archive, {"BASE": BASE})
+        tool.build(_CHECKOUT / "agent" / "Dockerfile", _CHECKOUT, AGENT, archive, {"BASE": BASE})
     return archive
 
 
