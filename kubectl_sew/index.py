@@ -1,0 +1,320 @@
+"""An Elasticsearch index, or all of a pattern: how to reach it, what its mapping can answer, what it holds.
+
+The only module beside agent/sources/elasticsearch that may import `elasticsearch`, and only when it connects: 0.12 s
+and 33 MiB that no other command should pay. Servers 8 and 9 are reached with client 8; client 9 cannot talk to 8.
+
+What the client does by itself is turned off: it would look for other nodes, and try again at once and without a pause.
+A search that lost shards or time is a success to the client; `check_search` says that it is none.
+"""
+
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from kubectl_sew.errors import SewError
+from kubectl_sew.query import FieldSet
+from kubectl_sew.query.mapping import field_set
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
+
+Json = Mapping[str, Any]
+
+_STATS = (
+    "_shards,indices.*.uuid,indices.*.shards.*.routing,indices.*.shards.*.seq_no,"
+    "indices.*.shards.*.commit.user_data.history_uuid"
+)
+_SETTINGS = ("index.uuid", "index.refresh_interval", "index.number_of_shards", "index.creation_date")
+_POINT_KEPT = "5m"
+_NO_INDEX = "index_not_found_exception"
+_PRIVILEGES = "the privileges `read`, `view_index_metadata` and `monitor` on the indices are needed"
+
+
+class ElasticsearchError(SewError):
+    """The index cannot be asked now: what failed and what to do. `status` is the HTTP status, 0 without an answer."""
+
+    def __init__(self, message: str, status: int = 0, kind: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        """Elasticsearch's name for it, e.g. `index_not_found_exception`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where Elasticsearch is and as whom it is asked: an API key, a user with a password, or a bearer token.
+
+    `seal` stands for what is in the certificate files, so that another certificate makes another access.
+    """
+
+    urls: tuple[str, ...]
+    api_key: str = field(default="", repr=False)
+    username: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    ca: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    seal: str = field(default="", repr=False)
+
+    @property
+    def place(self) -> str:
+        """The servers for people: scheme, host and port."""
+        return ", ".join(f"{each.scheme}://{each.netloc.rpartition('@')[2]}" for each in map(urlsplit, self.urls))
+
+
+class Index:
+    """All indices of a pattern. Every method raises ElasticsearchError where the server cannot answer as it should."""
+
+    def __init__(self, access: Access, pattern: str, *, timeout: float = 10.0) -> None:
+        """`timeout`: seconds for each request. Raises ElasticsearchError where `access` or `pattern` cannot be used."""
+        if ":" in pattern:
+            raise ElasticsearchError(
+                f"the index pattern {pattern!r} names a remote cluster: those tell no sequence numbers, so no event of "
+                "them could be read for certain; name Elasticsearch's own indices, and run an agent for each cluster"
+            )
+        self.pattern = pattern
+        self.place = access.place
+        self._client = _connect(access, timeout)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    def stats(self) -> Json:
+        """For each shard copy of each open index: numbers of its writes, and its history. Empty without any index."""
+        with self._explained():
+            return self._or_none(
+                lambda: self._client.indices.stats(
+                    index=self.pattern, metric="docs", level="shards", filter_path=_STATS
+                )
+            )
+
+    def settings(self) -> Mapping[str, Mapping[str, str]]:
+        """Index -> its settings `index.…` that reading depends on; closed indices too."""
+        with self._explained():
+            found = self._or_none(
+                lambda: self._client.indices.get_settings(
+                    index=self.pattern,
+                    name=",".join(_SETTINGS),
+                    expand_wildcards="all",
+                    flat_settings=True,
+                    ignore_unavailable=True,
+                )
+            )
+        return {name: body.get("settings", {}) for name, body in found.items()}
+
+    def mappings(self) -> tuple[Json, Json]:
+        """The indices' mappings and the normalisers that they name: what `kubectl_sew.query.mapping` reads."""
+        with self._explained():
+            mappings = self._or_none(
+                lambda: self._client.indices.get_mapping(index=self.pattern, ignore_unavailable=True)
+            )
+            settings = self._or_none(
+                lambda: self._client.indices.get_settings(
+                    index=self.pattern, name="index.analysis.*", ignore_unavailable=True
+                )
+            )
+        return mappings, settings
+
+    def fields(self) -> FieldSet:
+        """What queries can ask of these indices."""
+        return field_set(self.pattern, *self.mappings())
+
+    def search(self, body: Json) -> Json:
+        """One search over the whole pattern, or over a point in time in `body`: whole, or an error."""
+        whole: dict[str, Any] = {} if "pit" in body else {"index": self.pattern, "allow_partial_search_results": False}
+        with self._explained():
+            found: Json = self._client.search(body=dict(body), **whole).body
+        check_search(found)
+        return found
+
+    def search_many(self, searches: Sequence[tuple[Json, Json]]) -> Sequence[Json]:
+        """Several searches (header, body) in one request: their answers as they come, errors too."""
+        with self._explained():
+            lines = [dict(each) for search in searches for each in search]
+            return list(self._client.msearch(searches=lines).body["responses"])
+
+    def documents(self, wanted: Sequence[Json]) -> Sequence[Json]:
+        """Documents by `_index` and `_id` (and `routing`), in that order: `found`, `_source`."""
+        with self._explained():
+            return list(self._client.mget(docs=list(wanted)).body["docs"])
+
+    def open_point_in_time(self) -> str:
+        """A view of all indices as they are now, kept for five minutes from each use."""
+        with self._explained():
+            opened = self._client.open_point_in_time(index=self.pattern, keep_alive=_POINT_KEPT)
+        return str(opened["id"])
+
+    def in_point_in_time(self, point: str) -> Json:
+        """What goes under `pit` in a search."""
+        return {"id": point, "keep_alive": _POINT_KEPT}
+
+    def close_point_in_time(self, point: str) -> None:
+        """What is closed already is no error."""
+        try:
+            with self._explained():
+                self._client.close_point_in_time(id=point)
+        except ElasticsearchError as error:
+            if error.status != 404:
+                raise
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        from elasticsearch import ApiError, TransportError  # noqa: PLC0415  # see the module
+
+        try:
+            yield
+        except (ApiError, TransportError) as error:
+            raise explain(error, self.place) from None
+
+    def _or_none(self, ask: Any) -> Json:
+        """A pattern without wildcard that names no index is as empty as one with."""
+        from elasticsearch import NotFoundError  # noqa: PLC0415  # see the module
+
+        try:
+            body: Json = ask().body
+        except NotFoundError as error:
+            if error.message != _NO_INDEX:
+                raise
+            return {}
+        return body
+
+
+def check_search(answer: Json) -> None:
+    """Raises ElasticsearchError where a search did not see everything: failed shards, a timeout, an early end, an error."""
+    if answer.get("error"):
+        raise search_error(answer["error"], int(answer.get("status", 0)))
+    shards = answer.get("_shards", {})
+    if shards.get("failed"):
+        reasons = [each.get("reason", {}) for each in shards.get("failures", [])]
+        raise search_error(reasons[0] if reasons else {}, 0, f"{shards['failed']} of {shards['total']} shards failed")
+    if answer.get("timed_out") or answer.get("terminated_early"):
+        raise ElasticsearchError("Elasticsearch ended a search before it was complete (timed out): it may be overloaded")
+
+
+def search_error(error: Any, status: int, what: str = "a search failed") -> ElasticsearchError:
+    """Elasticsearch's `error` of a search with its innermost reason."""
+    inner: Json = error if isinstance(error, Mapping) else {"reason": str(error)}
+    for cause in inner.get("failed_shards") or ():
+        inner = cause.get("reason", inner)
+    while isinstance(inner.get("caused_by"), Mapping):
+        inner = inner["caused_by"]
+    kind, reason = str(inner.get("type", "")), str(inner.get("reason", ""))
+    return ElasticsearchError(f"{what}: {kind}: {reason}"[:500], status, kind)
+
+
+def explain(error: Exception, place: str) -> ElasticsearchError:
+    """The client's error as ours: without what was sent, which may hold credentials."""
+    from elasticsearch import ApiError, UnsupportedProductError  # noqa: PLC0415  # see the module
+
+    if isinstance(error, UnsupportedProductError):
+        return ElasticsearchError(f"what answers at {place} does not say that it is Elasticsearch (its header is missing)")
+    if isinstance(error, ApiError):
+        return _explain_answer(error.meta.status, error.body, place)
+    return ElasticsearchError(f"Elasticsearch at {place} {_transport_reason(error)}")
+
+
+def _explain_answer(status: int, body: Any, place: str) -> ElasticsearchError:
+    cause = body.get("error", {}) if isinstance(body, Mapping) else {}
+    cause = cause if isinstance(cause, Mapping) else {}
+    kind, reason = str(cause.get("type", "")), str(cause.get("reason", ""))
+    known = {
+        401: "refuses our credentials (401): check API key, user and password, or token",
+        403: f"does not let us (403): {_PRIVILEGES}: {reason}",
+        429: "has too much to do (429)",
+    }
+    said = known.get(status, f"answers {status}" + (f": {kind}: {reason}" if kind else ""))
+    return ElasticsearchError(f"Elasticsearch at {place} {said}"[:600], status, kind)
+
+
+def _transport_reason(error: Exception) -> str:
+    from elastic_transport import ConnectionTimeout, SerializationError, TlsError  # noqa: PLC0415  # see the module
+
+    if isinstance(error, TlsError):
+        return f"cannot be trusted ({_innermost(error)}): name the file of its CA's certificate"
+    if isinstance(error, ConnectionTimeout):
+        return "did not answer in time"
+    if isinstance(error, SerializationError):
+        return "answers with something that is no JSON, or was cut off"
+    return f"cannot be reached ({_innermost(error)})"
+
+
+def _innermost(error: BaseException) -> str:
+    """The system's own word; the libraries around it add whole URLs."""
+    causes: list[BaseException] = [error]
+    while len(causes) < 10:
+        last = causes[-1]
+        inner = next(iter(getattr(last, "errors", ())), None) or last.__cause__ or getattr(last, "reason", None)
+        if not isinstance(inner, BaseException):
+            break
+        causes.append(inner)
+    for each in reversed(causes):
+        if isinstance(each, ssl.SSLError):
+            return getattr(each, "verify_message", "") or each.reason or "TLS failed"
+        if isinstance(each, OSError) and each.strerror:
+            return each.strerror
+    return type(causes[-1]).__name__
+
+
+def _connect(access: Access, timeout: float) -> "Elasticsearch":
+    from elastic_transport import NodeConfig  # noqa: PLC0415  # see the module
+    from elasticsearch import Elasticsearch  # noqa: PLC0415  # see the module
+
+    context = _tls(access) if any(url.startswith("https:") for url in access.urls) else None
+    nodes = []
+    for url in access.urls:
+        host, port, path = _parts(url)
+        tls: dict[str, Any] = {"ssl_context": context} if url.startswith("https:") else {}
+        scheme = urlsplit(url).scheme
+        nodes.append(NodeConfig(scheme, host, port, path_prefix=path, connections_per_node=2, **tls))
+    return Elasticsearch(
+        nodes,
+        **_auth(access),
+        request_timeout=timeout,
+        max_retries=0,
+        retry_on_timeout=False,
+        retry_on_status=(),
+    )
+
+
+def _parts(url: str) -> tuple[str, int, str]:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ElasticsearchError(f"{parts.hostname or url!r} is no URL of Elasticsearch: e.g. https://elasticsearch:9200")
+    if parts.username is not None:
+        raise ElasticsearchError("credentials do not belong into Elasticsearch's URL: give them in files of their own")
+    try:
+        port = parts.port
+    except ValueError:
+        raise ElasticsearchError(f"the port of Elasticsearch's URL is no number up to 65535: {parts.hostname}") from None
+    return parts.hostname, port or (443 if parts.scheme == "https" else 9200), parts.path.rstrip("/")
+
+
+def _auth(access: Access) -> dict[str, Any]:
+    ways: dict[str, Any] = {
+        "api_key": access.api_key,
+        "basic_auth": (access.username, access.password) if access.username or access.password else None,
+        "bearer_auth": access.token,
+    }
+    given = {name: value for name, value in ways.items() if value}
+    if len(given) > 1:
+        raise ElasticsearchError("give one of an API key, a user with a password, and a token for Elasticsearch, not several")
+    return given
+
+
+def _tls(access: Access) -> ssl.SSLContext:
+    """All certificates in one context: the client drops a client certificate in some of its settings."""
+    try:
+        context = ssl.create_default_context(cafile=access.ca)
+        if access.client_cert:
+            context.load_cert_chain(access.client_cert, access.client_key)
+    except (OSError, ValueError) as error:
+        files = ", ".join(str(each) for each in (access.ca, access.client_cert, access.client_key) if each)
+        reason = getattr(error, "strerror", "") or str(error)
+        raise ElasticsearchError(f"the certificates for Elasticsearch cannot be read ({files}): {reason}") from None
+    return context
