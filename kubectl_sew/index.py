@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from kubectl_sew.errors import SewError
 from kubectl_sew.query import FieldSet
@@ -87,12 +87,13 @@ class Index:
 
     def stats(self) -> Json:
         """For each shard copy of each open index: numbers of its writes, and its history. Empty without any index."""
+        path = f"/{quote(self.pattern, safe=',*')}/_stats/docs"
+        options = {"level": "shards", "filter_path": _STATS, "ignore_unavailable": "true"}
         with self._explained():
-            return self._or_none(
-                lambda: self._client.indices.stats(
-                    index=self.pattern, metric="docs", level="shards", filter_path=_STATS
-                )
-            )
+            body: Json = self._client.perform_request(
+                "GET", path, params=options, headers={"accept": "application/json"}
+            ).body
+        return body
 
     def settings(self) -> Mapping[str, Mapping[str, str]]:
         """Index -> its settings `index.…` that reading depends on; closed indices too."""
@@ -139,10 +140,11 @@ class Index:
             lines = [dict(each) for search in searches for each in search]
             return list(self._client.msearch(searches=lines).body["responses"])
 
-    def documents(self, wanted: Sequence[Json]) -> Sequence[Json]:
-        """Documents by `_index` and `_id` (and `routing`), in that order: `found`, `_source`."""
+    def documents(self, wanted: Sequence[Json]) -> tuple[Sequence[Json], int]:
+        """Documents by `_index` and `_id` (and `routing`), in that order, and about how many bytes they came in."""
         with self._explained():
-            return list(self._client.mget(docs=list(wanted)).body["docs"])
+            answer = self._client.mget(docs=list(wanted))
+        return list(answer.body["docs"]), int(answer.meta.headers.get("content-length") or 0)
 
     def open_point_in_time(self) -> str:
         """A view of all indices as they are now, kept for five minutes from each use."""
@@ -186,7 +188,7 @@ class Index:
 
 
 def check_search(answer: Json) -> None:
-    """Raises ElasticsearchError where a search did not see everything: failed shards, a timeout, an early end, an error."""
+    """Raises ElasticsearchError where a search did not see everything: failed shards, a timeout, an early end."""
     if answer.get("error"):
         raise search_error(answer["error"], int(answer.get("status", 0)))
     shards = answer.get("_shards", {})
@@ -194,7 +196,9 @@ def check_search(answer: Json) -> None:
         reasons = [each.get("reason", {}) for each in shards.get("failures", [])]
         raise search_error(reasons[0] if reasons else {}, 0, f"{shards['failed']} of {shards['total']} shards failed")
     if answer.get("timed_out") or answer.get("terminated_early"):
-        raise ElasticsearchError("Elasticsearch ended a search before it was complete (timed out): it may be overloaded")
+        raise ElasticsearchError(
+            "Elasticsearch ended a search before it was complete (timed out): it may be overloaded"
+        )
 
 
 def search_error(error: Any, status: int, what: str = "a search failed") -> ElasticsearchError:
@@ -213,7 +217,9 @@ def explain(error: Exception, place: str) -> ElasticsearchError:
     from elasticsearch import ApiError, UnsupportedProductError  # noqa: PLC0415  # see the module
 
     if isinstance(error, UnsupportedProductError):
-        return ElasticsearchError(f"what answers at {place} does not say that it is Elasticsearch (its header is missing)")
+        return ElasticsearchError(
+            f"what answers at {place} does not say that it is Elasticsearch (its header is missing)"
+        )
     if isinstance(error, ApiError):
         return _explain_answer(error.meta.status, error.body, place)
     return ElasticsearchError(f"Elasticsearch at {place} {_transport_reason(error)}")
@@ -285,13 +291,17 @@ def _connect(access: Access, timeout: float) -> "Elasticsearch":
 def _parts(url: str) -> tuple[str, int, str]:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ElasticsearchError(f"{parts.hostname or url!r} is no URL of Elasticsearch: e.g. https://elasticsearch:9200")
+        raise ElasticsearchError(
+            f"{parts.hostname or url!r} is no URL of Elasticsearch: e.g. https://elasticsearch:9200"
+        )
     if parts.username is not None:
         raise ElasticsearchError("credentials do not belong into Elasticsearch's URL: give them in files of their own")
     try:
         port = parts.port
     except ValueError:
-        raise ElasticsearchError(f"the port of Elasticsearch's URL is no number up to 65535: {parts.hostname}") from None
+        raise ElasticsearchError(
+            f"the port of Elasticsearch's URL is no number up to 65535: {parts.hostname}"
+        ) from None
     return parts.hostname, port or (443 if parts.scheme == "https" else 9200), parts.path.rstrip("/")
 
 
@@ -303,7 +313,9 @@ def _auth(access: Access) -> dict[str, Any]:
     }
     given = {name: value for name, value in ways.items() if value}
     if len(given) > 1:
-        raise ElasticsearchError("give one of an API key, a user with a password, and a token for Elasticsearch, not several")
+        raise ElasticsearchError(
+            "give one of an API key, a user with a password, and a token for Elasticsearch, not several"
+        )
     return given
 
 

@@ -1,0 +1,110 @@
+"""Readers of the past: a window of time, read once in a point in time, when all that was in at its opening is seen."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from agent.sources.base import Batch
+from agent.sources.elasticsearch.judging import Hit, Left
+from agent.sources.elasticsearch.past import Past
+from agent.sources.elasticsearch.reading import Asked, Reads, arrival, oldest_first
+from agent.sources.elasticsearch.searching import Found, Job
+from agent.sources.elasticsearch.watching import Watch
+from kubectl_sew.index import ElasticsearchError, Index
+
+_TEXTS = {
+    "no_source": "{count} document{s} without _source left out, the last one {last}: see the index's mapping",
+    "deleted": "{count} event{s} deleted before reading was complete, the last one {last}",
+}
+
+
+@dataclass(slots=True)
+class _Run:
+    """`noted`: when it began to wait (monotonic seconds). `point`: its point in time, "" before it is open."""
+
+    noted: float
+    point: str = ""
+
+
+class Backfill:
+    """What is written from the first read on is not its own: the reader that follows has it."""
+
+    def __init__(self, reads: Reads, watch: Watch, clock: Callable[[], float]) -> None:
+        """`clock` is monotonic, in seconds."""
+        self._reads = reads
+        self._watch = watch
+        self._clock = clock
+        self._runs: dict[str, _Run] = {}
+
+    def read(self, asked: Asked, past: Past, limit: int) -> Batch:
+        """Raises ElasticsearchError; what failed begins again where it was."""
+        run = self._runs.get(past.run)
+        if run is None:
+            name = uuid4().hex[:8]
+            self._runs[name] = _Run(self._clock())
+            return _waiting(replace(past, run=name, after=None))
+        if self._clock() - run.noted < self._watch.wait:
+            return _waiting(past)
+        if not asked.clauses:
+            return Batch([], past.dump(), more=False, done=False, refused=asked.refused)
+        run.point = run.point or asked.index.open_point_in_time()
+        found, refused = self._reads.searcher.run(asked.index, [self._job(asked, past, run, limit)], asked.clauses)
+        if found[0].failure is not None:
+            self.close(asked.index, past.run)
+            raise found[0].failure
+        run.point = found[0].point or run.point
+        return self._batch(asked, past, found[0], dict(asked.refused) | refused)
+
+    def close(self, index: Index, run: str = "") -> None:
+        """Let go of one point in time, or of all."""
+        for name in [run] if run else list(self._runs):
+            ended = self._runs.pop(name, None)
+            if ended and ended.point:
+                index.close_point_in_time(ended.point)
+
+    def _job(self, asked: Asked, past: Past, run: _Run, limit: int) -> Job:
+        rules = self._reads.rules
+        time = {"order": "asc", "format": "epoch_millis", "numeric_type": "date", "unmapped_type": "date"}
+        body = {
+            "size": limit,
+            "pit": asked.index.in_point_in_time(run.point),
+            "sort": [{rules.time_field: time}, {"_shard_doc": "asc"}],
+            "_source": False,
+            "track_total_hits": False,
+            "docvalue_fields": rules.times(asked.fields),
+        }
+        window = {"range": {rules.time_field: {"gte": past.begin, "format": "epoch_millis"}}}
+        return Job({}, [window, *rules.everywhere], body | ({"search_after": past.after} if past.after else {}))
+
+    def _batch(self, asked: Asked, past: Past, found: Found, refused: dict[str, str]) -> Batch:
+        left = Left()
+        arrivals = []
+        for hit, document in self._reads.documents(asked.index, self._reads.new(found.hits, refused)):
+            if "_source" in document:
+                arrivals.append(arrival(hit, document["_source"]))
+            else:
+                left.add("no_source" if document.get("found") else "deleted", hit)
+        after = _after(past, found)
+        if after.done and not refused:
+            self._close_quietly(asked.index, past.run)
+        notes = left.notes(_TEXTS)
+        position = after.dump()
+        return Batch(oldest_first(arrivals), position, more=not after.done, done=False, notes=notes, refused=refused)
+
+    def _close_quietly(self, index: Index, run: str) -> None:
+        """All was read: a point in time that cannot be closed ends by itself."""
+        try:
+            self.close(index, run)
+        except ElasticsearchError:
+            return
+
+
+def _waiting(past: Past) -> Batch:
+    return Batch([], past.dump(), more=False, done=False)
+
+
+def _after(past: Past, found: Found) -> Past:
+    last: Hit | None = found.hits[-1] if found.hits else None
+    if last is None:
+        return replace(past, done=found.end is None)
+    return replace(past, reached=last.order[0], after=(last.order[0], last.order[1]), done=found.end is None)

@@ -1,0 +1,98 @@
+"""Queries of many webhooks in one search: named clauses, packed so that no search is refused for its size. Pure."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agent.sources.base import Subscription
+from kubectl_sew.query import FieldSet, Node, QueryError, to_dsl
+
+Dsl = Mapping[str, Any]
+
+MOST_LEAVES = 1_020
+"""Elasticsearch takes at least 1,024 in one search, our own among them."""
+LEAST_LEAVES = 64
+MOST_BYTES = 2 * 2**20
+_COMPOUND = ("bool", "filter", "must_not", "should")
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One webhook's query."""
+
+    webhook: str
+    start: float | None
+    dsl: Dsl
+    leaves: int
+    size: int
+
+
+class Clauses:
+    """Translates queries, each once while it and the fields stay the same objects."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Node, FieldSet, Dsl, int, int]] = {}
+
+    def of(self, subscriptions: Sequence[Subscription], fields: FieldSet) -> tuple[list[Clause], dict[str, str]]:
+        """The clauses, and webhook -> why its query cannot be asked of these fields."""
+        clauses, refused = [], {}
+        for each in subscriptions:
+            try:
+                _, _, dsl, leaves, size = self._translate(each, fields)
+            except QueryError as error:
+                refused[each.webhook] = f"the mapping cannot answer the query: {error.problems[0].message}"
+            else:
+                clauses.append(Clause(each.webhook, each.start, dsl, leaves, size))
+        return clauses, refused
+
+    def _translate(self, subscription: Subscription, fields: FieldSet) -> tuple[Node, FieldSet, Dsl, int, int]:
+        known = self._known.get(subscription.webhook)
+        if known is None or known[0] is not subscription.query or known[1] is not fields:
+            dsl = to_dsl(subscription.query, fields)
+            known = (subscription.query, fields, dsl, count_leaves(dsl), len(json.dumps(dsl)))
+            self._known[subscription.webhook] = known
+        return known
+
+
+def count_leaves(dsl: Any) -> int:
+    """What Elasticsearch counts: every query that holds no other."""
+    if isinstance(dsl, list):
+        return sum(map(count_leaves, dsl))
+    if isinstance(dsl, Mapping):
+        inner = [value for key, value in dsl.items() if key in _COMPOUND]
+        return sum(map(count_leaves, inner)) if inner else 1
+    return 0
+
+
+def pack(clauses: Sequence[Clause], most_leaves: int = MOST_LEAVES) -> list[list[Clause]]:
+    """In their order, as few groups as the limits allow; a clause above them is alone."""
+    groups: list[list[Clause]] = []
+    leaves = size = 0
+    for each in clauses:
+        if not groups or leaves + each.leaves > most_leaves or size + each.size > MOST_BYTES:
+            groups.append([])
+            leaves = size = 0
+        groups[-1].append(each)
+        leaves, size = leaves + each.leaves, size + each.size
+    return groups
+
+
+def halves(group: Sequence[Clause]) -> Iterator[list[Clause]]:
+    """A group that was refused in two, to find out which of its clauses is the reason."""
+    middle = len(group) // 2
+    yield list(group[:middle])
+    yield list(group[middle:])
+
+
+def asked(group: Sequence[Clause], ours: Sequence[Dsl]) -> Dsl:
+    """The query for a group, each clause named by its place in it; `ours` hold for all of them."""
+    if not group:
+        return {"match_none": {}}
+    should = [{"bool": {"filter": [each.dsl], "_name": str(place)}} for place, each in enumerate(group)]
+    return {"bool": {"filter": list(ours), "should": should, "minimum_should_match": 1}}
+
+
+def named(group: Sequence[Clause], matched: Sequence[str]) -> list[Clause]:
+    """The clauses that a hit's `matched_queries` name."""
+    return [group[int(name)] for name in matched]

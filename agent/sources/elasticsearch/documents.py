@@ -1,0 +1,46 @@
+"""Documents of events that are new, each once for all webhooks, in requests whose answers stay bounded."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agent.sources.elasticsearch.judging import Hit
+from kubectl_sew.index import Index, search_error
+
+MOST_AT_ONCE = 500
+_ANSWER_BYTES = 8 * 2**20
+
+
+class Documents:
+    """Learns from the answers how many documents fill one."""
+
+    def __init__(self) -> None:
+        self._at_once = 50
+
+    def fetch(self, index: Index, hits: Sequence[Hit]) -> Mapping[bytes, Mapping[str, Any]]:
+        """Event's key -> document (`found`, and `_source` where it is kept). Raises ElasticsearchError."""
+        wanted = list({hit.key: hit for hit in hits}.items())
+        found: dict[bytes, Mapping[str, Any]] = {}
+        while wanted:
+            some, wanted = wanted[: self._at_once], wanted[self._at_once :]
+            answers, size = index.documents([_address(hit) for _, hit in some])
+            self._learn(len(some), size)
+            for (key, _), answer in zip(some, answers, strict=True):
+                found[key] = _checked(answer)
+        return found
+
+    def _learn(self, count: int, size: int) -> None:
+        fit = _ANSWER_BYTES * count // max(size, 1)
+        self._at_once = max(1, min(fit, self._at_once * 4, MOST_AT_ONCE))
+
+
+def _address(hit: Hit) -> Mapping[str, Any]:
+    routing = {} if hit.routing is None else {"routing": hit.routing}
+    return {"_index": hit.index, "_id": hit.id, **routing}
+
+
+def _checked(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of an index that is gone meanwhile the document is not found; any other failure may pass."""
+    error = answer.get("error")
+    if error and error.get("type") != "index_not_found_exception":
+        raise search_error(error, 0, "a document cannot be read")
+    return answer

@@ -1,0 +1,139 @@
+"""A reader that follows: what was written since, shard by shard."""
+
+from collections.abc import Mapping, Sequence
+
+from agent.sources.base import Arrival, Batch
+from agent.sources.elasticsearch.cursors import Cursor, Place, Search, begin, catch_up, moved, searches
+from agent.sources.elasticsearch.judging import Hit, Left, verdict
+from agent.sources.elasticsearch.reading import Asked, Reads, arrival, oldest_first
+from agent.sources.elasticsearch.searching import Found, Job
+from agent.sources.elasticsearch.shards import Look
+from agent.sources.elasticsearch.watching import Watch, check_vanished
+
+_LEAST_PAGE = 100
+_GONE_INDEX = 404
+_TEXTS = {
+    "too_old": "{count} event{s} older than SEW_MAX_EVENT_AGE when read left out, the last one {last}",
+    "no_time": "{count} event{s} without time left out, in an index that is read anew, the last one {last}",
+    "no_source": "{count} document{s} without _source left out, the last one {last}: see the index's mapping",
+    "deleted": "{count} event{s} deleted before reading was complete, the last one {last}",
+}
+
+
+class Following:
+    """Reads a page of every shard that moved."""
+
+    def __init__(self, reads: Reads, watch: Watch) -> None:
+        self._reads = reads
+        self._watch = watch
+        self._noted: Look | None = None
+
+    def read(self, asked: Asked, position: str | None, limit: int) -> Batch:
+        """About `limit` hits, fewer of each shard where many have moved. Raises ElasticsearchError."""
+        watch = self._watch
+        place = Place.load(position) if position else begin(watch.look)
+        self._noted = self._noted or watch.look
+        check_vanished(watch, place)
+        seen = catch_up(place, watch.look, watch.there, watch.aged(asked.index, place))
+        page = _Page(self._reads, asked, seen.place)
+        page.read(list(searches(seen.place, watch.look, watch.proofs)), limit)
+        after = Place(seen.place.at, page.cursors)
+        troubles = [each for each in (watch.troubles(after), *page.failures) if each]
+        return Batch(
+            page.arrivals,
+            after.dump(),
+            more=page.cut,
+            done=not page.cut and not page.failures and _has_read(after, self._noted),
+            notes=[*seen.notes, *page.left.notes(_TEXTS)],
+            trouble="; ".join(dict.fromkeys(troubles)),
+            refused=page.refused,
+        )
+
+
+class _Page:
+    """One page of each search, and where the cursors stand behind it."""
+
+    def __init__(self, reads: Reads, asked: Asked, place: Place) -> None:
+        self._reads = reads
+        self._asked = asked
+        self._before: Mapping[str, Cursor] = place.cursors
+        self.cursors = dict(place.cursors)
+        self.arrivals: list[Arrival] = []
+        self.left = Left()
+        self.failures: list[str] = []
+        self.refused = dict(asked.refused)
+        self.cut = False
+
+    def read(self, wanted: Sequence[Search], limit: int) -> None:
+        """Without any clause the cursors move as if nothing matched."""
+        found: Sequence[Found] = [Found()] * len(wanted)
+        if self._asked.clauses:
+            size = max(min(_LEAST_PAGE, limit), limit // max(len(wanted), 1))
+            jobs = [self._job(search, size) for search in wanted]
+            found, refused = self._reads.searcher.run(self._asked.index, jobs, self._asked.clauses)
+            self.refused.update(refused)
+        for search, each in zip(wanted, found, strict=True):
+            self._move(search, each)
+        self._deliver([hit for each in found for hit in each.hits], wanted)
+
+    def _job(self, search: Search, size: int) -> Job:
+        shard, rules = search.shard, self._reads.rules
+        bounds = {"gt": search.above} | ({} if search.upto is None else {"lte": search.upto})
+        return Job(
+            {"index": shard.index, "preference": f"_shards:{shard.number}", "allow_partial_search_results": False},
+            [{"range": {"_seq_no": bounds}}, *rules.everywhere],
+            {
+                "size": size,
+                "sort": [{"_seq_no": "asc"}],
+                "version": True,
+                "_source": False,
+                "track_total_hits": False,
+                "docvalue_fields": rules.times(self._asked.fields),
+            },
+        )
+
+    def _move(self, search: Search, found: Found) -> None:
+        if found.failure is None:
+            end = None if found.end is None else found.end[0]
+            last = found.hits[-1].order[0] if found.hits else None
+            self.cursors[search.shard.key] = moved(self.cursors[search.shard.key], search, last, end)
+            self.cut |= end is not None
+        elif found.failure.status != _GONE_INDEX:  # one that was deleted meanwhile: the next look tells
+            name = f"{search.shard.index}[{search.shard.number}]"
+            self.failures.append(f"{name} could not be read, and is tried again: {found.failure}")
+
+    def _deliver(self, hits: Sequence[Hit], wanted: Sequence[Search]) -> None:
+        rules = self._reads.rules
+        new = self._reads.new(hits, self.refused)
+        timed = rules.timed(self._asked.fields)
+        taken = [hit for hit in new if not timed or self._take(hit, wanted[hit.job])]
+        found: list[Arrival] = []
+        for hit, document in self._reads.documents(self._asked.index, taken):
+            source = document.get("_source")
+            if source is None:
+                self._leave("no_source" if document.get("found") else "deleted", hit, wanted[hit.job])
+                continue
+            own = hit if timed else self._reads.with_time(hit, source)
+            if own.clauses and (timed or self._take(own, wanted[hit.job])):
+                found.append(arrival(own, source))
+        self.arrivals = oldest_first(found)
+
+    def _take(self, hit: Hit, search: Search) -> bool:
+        kind = verdict(hit, self._before[search.shard.key], self._reads.rules.limits)
+        if kind:
+            self._leave(kind, hit, search)
+        return not kind
+
+    def _leave(self, kind: str, hit: Hit, search: Search) -> None:
+        """Told once: by the search that is whole, which passes each number once."""
+        if search.whole and kind in _TEXTS:
+            self.left.add(kind, hit)
+
+
+def _has_read(place: Place, noted: Look) -> bool:
+    """Whether a reader has passed all that was there when the agent was started."""
+    return all(
+        place.cursors[key].seq >= shard.checkpoint
+        for key, shard in noted.shards.items()
+        if key in place.cursors and place.cursors[key].history == shard.history
+    )

@@ -1,0 +1,87 @@
+"""What readers that follow and readers of the past have in common: from hits to arrivals."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agent.sources.base import Arrival
+from agent.sources.elasticsearch.clauses import Clause, Dsl
+from agent.sources.elasticsearch.documents import Documents
+from agent.sources.elasticsearch.judging import Hit, Known, Limits, since_start, unknown
+from agent.sources.elasticsearch.searching import Searcher
+from kubectl_sew.event import Event, read_time
+from kubectl_sew.index import Index
+from kubectl_sew.query import FieldSet, FieldType
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """For whom, and of what, one page is read. `refused`: webhook -> why its query cannot be asked at all."""
+
+    index: Index
+    fields: FieldSet
+    clauses: Sequence[Clause]
+    refused: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for every event. `cluster`: only events with this value in their field `cluster`; "" for all."""
+
+    time_field: str
+    cluster: str
+    limits: Limits
+
+    @property
+    def everywhere(self) -> list[Dsl]:
+        """What every search asks beside the webhooks' queries."""
+        return [{"term": {"cluster": self.cluster}}] if self.cluster else []
+
+    def timed(self, fields: FieldSet) -> bool:
+        """Whether Elasticsearch itself tells the events' own time; else it is read from the documents."""
+        field = fields.get(self.time_field)
+        return field is not None and field.type is FieldType.TIME
+
+    def times(self, fields: FieldSet) -> list[Dsl]:
+        """What a search asks for to get the events' own times."""
+        return [{"field": self.time_field, "format": "epoch_millis"}] if self.timed(fields) else []
+
+
+class Reads:
+    """Not thread-safe. `known`: see agent.sources.elasticsearch.judging."""
+
+    def __init__(self, rules: Rules, known: Known) -> None:
+        self.rules = rules
+        self.searcher = Searcher(rules.time_field)
+        self._known = known
+        self._documents = Documents()
+
+    def new(self, hits: Sequence[Hit], refused: Collection[str]) -> list[Hit]:
+        """The hits with the webhooks that had started, and neither have the event nor are refused."""
+        if refused:
+            hits = [
+                replace(hit, clauses=tuple(each for each in hit.clauses if each.webhook not in refused)) for hit in hits
+            ]
+        own = [started for hit in hits if (started := since_start(hit)).clauses]
+        return unknown(own, self._known)
+
+    def documents(self, index: Index, hits: Sequence[Hit]) -> Iterator[tuple[Hit, Mapping[str, Any]]]:
+        """Each hit with its document; one that was found twice comes once."""
+        found = dict(self._documents.fetch(index, hits))
+        for hit in hits:
+            document = found.pop(hit.key, None)
+            if document is not None:
+                yield hit, document
+
+    def with_time(self, hit: Hit, source: Mapping[str, Any]) -> Hit:
+        """The hit with the own time that its document tells, and the webhooks that had started by then."""
+        return since_start(replace(hit, time=read_time(source.get(self.rules.time_field))))
+
+
+def arrival(hit: Hit, source: Mapping[str, Any]) -> Arrival:
+    return Arrival(Event(hit.index, hit.id, source), hit.webhooks, hit.time)
+
+
+def oldest_first(arrivals: Sequence[Arrival]) -> list[Arrival]:
+    """As deliveries go: by their own time, those without time at the end."""
+    return sorted(arrivals, key=lambda each: (each.time is None, each.time or 0.0))

@@ -1,0 +1,100 @@
+"""What Elasticsearch says about its shards: how far writes are in, and what should be there and is not. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+LEAST_WAIT = 10.0
+REFRESHES = 3
+_DEFAULT_REFRESH = 1.0
+_UNITS = {"nanos": 1e-9, "micros": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """An active primary. `checkpoint`: all writes up to this number are in; `top`: the highest number given out."""
+
+    index: str
+    uuid: str
+    number: int
+    history: str
+    checkpoint: int
+    top: int
+
+    @property
+    def key(self) -> str:
+        """What a cursor belongs to: the index's uuid, since another one may get its name, and the shard's number."""
+        return f"{self.uuid}/{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the settings of an index say. `refresh` in seconds, None where nothing becomes visible by itself."""
+
+    index: str
+    uuid: str
+    shards: int
+    refresh: float | None
+
+    @property
+    def wait(self) -> float | None:
+        """Seconds after which every write that is in can be seen for certain; None: never."""
+        return None if self.refresh is None else max(LEAST_WAIT, REFRESHES * self.refresh)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """All active primaries at one moment (epoch seconds, before they were asked for), by key."""
+
+    at: float
+    shards: Mapping[str, Shard] = field(default_factory=dict)
+
+    @property
+    def uuids(self) -> frozenset[str]:
+        return frozenset(shard.uuid for shard in self.shards.values())
+
+
+def read_stats(stats: Mapping[str, Any], at: float) -> Look:
+    """From `GET PATTERN/_stats/docs?level=shards`. A copy that tells no numbers is none."""
+    found = (shard for name, body in stats.get("indices", {}).items() for shard in _primaries(name, body))
+    return Look(at, {shard.key: shard for shard in found})
+
+
+def _primaries(index: str, body: Mapping[str, Any]) -> Iterator[Shard]:
+    for number, copies in body.get("shards", {}).items():
+        for copy in copies:
+            history = copy.get("commit", {}).get("user_data", {}).get("history_uuid")
+            numbers = copy.get("seq_no")
+            if copy.get("routing", {}).get("primary") and history and numbers:
+                checkpoint, top = int(numbers["global_checkpoint"]), int(numbers["max_seq_no"])
+                yield Shard(index, body["uuid"], int(number), history, checkpoint, top)
+
+
+def read_settings(settings: Mapping[str, Mapping[str, str]]) -> Mapping[str, Facts]:
+    """Index's uuid -> facts, closed indices too; from `kubectl_sew.index.Index.settings`."""
+    found = [
+        Facts(name, each["index.uuid"], int(each.get("index.number_of_shards", 1)), _refresh(each))
+        for name, each in settings.items()
+        if "index.uuid" in each
+    ]
+    return {each.uuid: each for each in found}
+
+
+def _refresh(settings: Mapping[str, str]) -> float | None:
+    text = settings.get("index.refresh_interval", "")
+    if not text:
+        return _DEFAULT_REFRESH
+    number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
+    unit = text[len(number) :]
+    seconds = float(number) * _UNITS.get(unit, 1e-3)
+    return None if seconds < 0 else seconds
+
+
+def absent(look: Look, facts: Mapping[str, Facts]) -> Mapping[str, str]:
+    """Key -> name, of every shard that there should be and is not: closed, or without an active primary."""
+    return {
+        f"{each.uuid}/{number}": f"{each.index}[{number}]"
+        for each in facts.values()
+        for number in range(each.shards)
+        if f"{each.uuid}/{number}" not in look.shards
+    }

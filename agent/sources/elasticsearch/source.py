@@ -1,0 +1,107 @@
+"""The event source over Elasticsearch: see the package."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from agent.sources.base import Batch, Origin, SourceError, Subscription
+from agent.sources.elasticsearch.backfill import Backfill
+from agent.sources.elasticsearch.clauses import Clauses
+from agent.sources.elasticsearch.cursors import Place, reached
+from agent.sources.elasticsearch.following import Following
+from agent.sources.elasticsearch.judging import Known, Limits
+from agent.sources.elasticsearch.past import Past, is_past
+from agent.sources.elasticsearch.reading import Asked, Reads, Rules
+from agent.sources.elasticsearch.watching import Watch
+from kubectl_sew.index import Access, ElasticsearchError, Index
+from kubectl_sew.query import FieldSet
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is read. `most_age` and `known_for` in seconds; `cluster`: "" for all events of the indices."""
+
+    pattern: str
+    time_field: str = "time"
+    cluster: str = ""
+    most_age: float = 86_400.0
+    known_for: float = 86_400.0
+
+
+class ElasticsearchSource:
+    """`access` is asked at every poll, so that changed credentials are used. `fields` hold until there is a mapping."""
+
+    seekable = True
+
+    def __init__(
+        self,
+        reading: Reading,
+        access: Callable[[], Access],
+        known: Known,
+        fields: FieldSet,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock` is monotonic, in seconds. Raises SourceError where the pattern or the access cannot be used."""
+        rules = Rules(reading.time_field, reading.cluster, Limits(reading.most_age, reading.known_for))
+        reads = Reads(rules, known)
+        self._pattern = reading.pattern
+        self._read_access = access
+        with _ours():
+            self._access = access()
+            self._index = Index(self._access, self._pattern)
+        self._watch = Watch(clock, fields, reading.time_field, reading.most_age)
+        self._clauses = Clauses()
+        self._following = Following(reads, self._watch)
+        self._backfill = Backfill(reads, self._watch, clock)
+
+    @property
+    def fields(self) -> FieldSet:
+        """That of all indices of the pattern, as last read."""
+        return self._watch.fields
+
+    def origin(self, start: float) -> Origin:
+        """Beside the reader that follows: what was written before that one began is found by time."""
+        return Origin(Past(start).dump(), beside=True)
+
+    def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
+        """A page of each shard that moved, or of the past."""
+        with _ours():
+            index = self._current()
+            self._watch.update(index, now)
+            clauses, refused = self._clauses.of(subscriptions, self.fields)
+            asked = Asked(index, self.fields, clauses, refused)
+            if position and is_past(position):
+                return self._backfill.read(asked, Past.load(position), limit)
+            return self._following.read(asked, position, limit)
+
+    def read_to(self, position: str | None) -> float | None:
+        if position is None:
+            return float("-inf")
+        return Past.load(position).read_to if is_past(position) else Place.load(position).read_to(self._watch.look)
+
+    def reached(self, position: str, other: str) -> bool:
+        """A reader of the past has when its window is read."""
+        if is_past(position):
+            return Past.load(position).done
+        return reached(Place.load(position), Place.load(other))
+
+    def close(self) -> None:
+        with suppress(ElasticsearchError):  # a point in time that is not closed ends by itself
+            self._backfill.close(self._index)
+        self._index.close()
+
+    def _current(self) -> Index:
+        access = self._read_access()
+        if access != self._access:
+            self._index.close()
+            self._index, self._access = Index(access, self._pattern), access
+        return self._index
+
+
+@contextmanager
+def _ours() -> Iterator[None]:
+    try:
+        yield
+    except ElasticsearchError as error:
+        raise SourceError(str(error)) from None

@@ -1,0 +1,132 @@
+"""What is there now: shards and how far they are, settings, the mapping. Asked once for all readers of a poll."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from agent.sources.elasticsearch.cursors import Place, Proofs
+from agent.sources.elasticsearch.shards import LEAST_WAIT, Facts, Look, absent, read_settings, read_stats
+from kubectl_sew.index import ElasticsearchError, Index, check_search
+from kubectl_sew.query import FieldSet
+from kubectl_sew.query.mapping import field_set
+
+FACTS_EVERY = 10.0
+"""Seconds between two looks at the settings while something is absent."""
+FIELDS_EVERY = 30.0
+"""Seconds after which the mapping is read again."""
+
+
+@dataclass(slots=True)
+class _Times:
+    """Monotonic seconds."""
+
+    facts: float = float("-inf")
+    fields: float = float("-inf")
+
+
+class Watch:
+    """One for all readers. `clock` is monotonic, in seconds; `fields` hold until there is a mapping."""
+
+    def __init__(self, clock: Callable[[], float], fields: FieldSet, time_field: str, most_age: float) -> None:
+        self.fields = fields
+        self.facts: Mapping[str, Facts] = {}
+        self.proofs = Proofs()
+        self.look = Look(float("-inf"))
+        self._clock = clock
+        self._time_field = time_field
+        self._most_age = most_age
+        self._times = _Times()
+        self._aged: dict[str, bool] = {}
+
+    def update(self, index: Index, now: float) -> None:
+        """Look, unless that was done in this poll. `now` in seconds since the epoch. Raises ElasticsearchError."""
+        if self.look.at == now:
+            return
+        look = read_stats(index.stats(), now)
+        answered = self._clock()
+        new = bool(look.uuids - self.facts.keys())
+        missing = bool(absent(look, self.facts)) or not look.shards
+        if (
+            new
+            or self.proofs.due(look, self.facts, answered)
+            or (missing and self._older(self._times.facts, FACTS_EVERY))
+        ):
+            self.facts = read_settings(index.settings())
+            self._times.facts = answered
+        if new or self._older(self._times.fields, FIELDS_EVERY):
+            self._read_fields(index)
+            self._times.fields = answered
+        self.proofs.observe(look, self.facts, answered)
+        self.look = look
+
+    @property
+    def wait(self) -> float:
+        """Seconds after which what is in now can be seen in every index (in which anything ever becomes visible)."""
+        return max((each.wait for each in self.facts.values() if each.wait is not None), default=LEAST_WAIT)
+
+    @property
+    def there(self) -> frozenset[str]:
+        """The uuids of all indices, closed ones too."""
+        return self.look.uuids | self.facts.keys()
+
+    def aged(self, index: Index, place: Place) -> frozenset[str]:
+        """Of indices that a reader has no cursor in: those that hold events above the age limit."""
+        known = {key.partition("/")[0] for key in place.cursors}
+        new = self.look.uuids - known
+        for uuid in new - self._aged.keys():
+            self._aged[uuid] = self._has_old(index, uuid, place.at - self._most_age)
+        return frozenset(uuid for uuid in new if self._aged[uuid])
+
+    def _has_old(self, index: Index, uuid: str, before: float) -> bool:
+        name = next(shard.index for shard in self.look.shards.values() if shard.uuid == uuid)
+        query = {"range": {self._time_field: {"lt": int(before * 1000), "format": "epoch_millis"}}}
+        header = {"index": name, "allow_partial_search_results": False}
+        (answer,) = index.search_many([(header, {"query": query, "size": 0, "track_total_hits": 1})])
+        check_search(answer)
+        return bool(answer["hits"]["total"]["value"])
+
+    def troubles(self, place: Place) -> str:
+        """What a reader at `place` cannot be sure to read now, and what to do."""
+        closed = absent(self.look, self.facts)
+        names = sorted(name for key, name in closed.items() if key in place.cursors)
+        frozen = sorted(
+            {self.facts[shard.uuid].index for key, shard in self.look.shards.items() if self._hidden(key, place)}
+        )
+        found = []
+        if not self.look.shards and not place.cursors:
+            found.append("no index is there to read from: see the index pattern, and the privilege `monitor` on it")
+        if names:
+            found.append(
+                f"{_some(names)} cannot be read: closed, without an active primary, or the privilege `monitor` is "
+                "missing; it goes on from where it was"
+            )
+        if frozen:
+            found.append(f"{_some(frozen)}: refresh_interval is -1, so nobody can see new events until it is refreshed")
+        return "; ".join(found)
+
+    def _hidden(self, key: str, place: Place) -> bool:
+        shard, cursor = self.look.shards[key], place.cursors.get(key)
+        fact = self.facts.get(shard.uuid)
+        return fact is not None and fact.refresh is None and cursor is not None and cursor.seq < shard.checkpoint
+
+    def _older(self, moment: float, seconds: float) -> bool:
+        return self._clock() - moment >= seconds
+
+    def _read_fields(self, index: Index) -> None:
+        """The same object stays while nothing changed; a pattern without indices has no fields of its own."""
+        mappings, settings = index.mappings()
+        found = field_set(index.pattern, mappings, settings) if mappings else self.fields
+        if found != self.fields:
+            self.fields = found
+
+
+def check_vanished(watch: Watch, place: Place) -> None:
+    """All indices gone at once is more likely a lost privilege: nothing is concluded from it."""
+    if not watch.look.shards and not watch.facts and any(not each.gone for each in place.cursors.values()):
+        raise ElasticsearchError(
+            "none of the indices that were read is there any more: were they deleted, or the privileges "
+            "`view_index_metadata` and `monitor` taken away?"
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
