@@ -29,9 +29,11 @@ _STALLED_AFTER = 60.0
 """Seconds without a turn after which a loop is told to stand still; a worker's requests come on top."""
 _REQUESTS = 10
 """Requests that one attempt takes at most: one for each peer, or a look-up before it."""
+_LONGEST_PAUSE = 16.0
+"""Seconds between two attempts to reach a source that fails: doubled from one second."""
 _FORGET_EVERY = 60.0
 _PASSED_MARGIN = 600.0
-"""A write may be seen so many seconds before all writes below its number are in."""
+"""Seconds that pairs are kept after the last reader has passed: some of its writes may have been seen earlier."""
 
 
 def run(settings: Settings, warnings: Sequence[str]) -> int:
@@ -75,6 +77,8 @@ class Loop:
         self._done = False
         """The source has nothing more to read now."""
         self._source_error = self._store_error = ""
+        self._failures = 0
+        """Of the source in a row."""
         self._next_poll = 0.0
         self._next_forget = 0.0
         self._report = ReportFile(agent.state)
@@ -134,7 +138,8 @@ class Loop:
                 raise
             self._source_failed(str(error), now)
             return False
-        self._source_error = ""
+        self._partly_failed(self._agent.poller.trouble)
+        self._failures = 0
         self._done = polled.done
         if not polled.more and not self._agent.settings.once:
             self._next_poll = now + self._agent.settings.poll_interval
@@ -155,7 +160,14 @@ class Loop:
         if error != self._source_error:
             self._agent.log.error("source_failed", message=f"{error}; it is tried again")
         self._source_error = error
-        self._next_poll = now + max(self._agent.settings.poll_interval, _FAILED_PAUSE)
+        pause = min(_FAILED_PAUSE * 2**self._failures, _LONGEST_PAUSE)
+        self._failures += 1
+        self._next_poll = now + max(self._agent.settings.poll_interval, pause)
+
+    def _partly_failed(self, error: str) -> None:
+        if error and error != self._source_error:
+            self._agent.log.error("source_failed_in_part", message=f"{error}; it is tried again")
+        self._source_error = error
 
     def _store_failed(self, error: StoreError) -> None:
         if str(error) != self._store_error:
@@ -175,7 +187,7 @@ class Loop:
     def _forget(self, now: float) -> None:
         if now < self._next_forget:
             return
-        if not self._agent.store.forget(now, passed=self._agent.poller.passed() - _PASSED_MARGIN):
+        if not self._agent.store.forget(min(now, self._agent.poller.passed() - _PASSED_MARGIN)):
             self._next_forget = now + _FORGET_EVERY
 
     def _finished(self) -> bool:
@@ -192,6 +204,10 @@ class Loop:
             agent.log.error("once_trouble", webhook=name, message=trouble)
         agent.log.info("once_ended", code=ended.code, bad_lines=agent.reading.bad_lines)
         return ended.code
+
+    def _source_name(self) -> str:
+        settings = self._agent.settings
+        return settings.events or f"{settings.index} at {', '.join(settings.elasticsearch)}"
 
     def _timed_out(self) -> int:
         waiting = dict(self._agent.store.waiting())
@@ -210,6 +226,4 @@ class Loop:
             reason = HealthyReason.STATE if state is State.DISABLED else HealthyReason.VALIDATION
             told[name] = Told(accepted.consumer.name, state.value, state is not State.DISABLED, reason.value)
         problems = (*(snapshot.problems if snapshot else ()), *agent.troubles())
-        return Report(
-            version("kubectl-sew"), os.getpid(), now, told, problems, agent.settings.events, self._source_error
-        )
+        return Report(version("kubectl-sew"), os.getpid(), now, told, problems, self._source_name(), self._source_error)

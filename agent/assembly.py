@@ -101,7 +101,7 @@ def assemble(settings: Settings, log: Log, stack: ExitStack) -> Agent:
     health, metrics = Health(), Metrics()
     _serve(settings, store, health, metrics, log, stack)
     scheduler = _scheduler(settings, store, send, Delivering(log, metrics))
-    source = _source(settings, fields, log, stack)
+    source = _source(settings, fields, store, log, stack)
     reading = Reading(log, metrics, time.time, scheduler.look)
     poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
     trials = Trials(_tried(send), time.time)
@@ -117,7 +117,10 @@ def assemble(settings: Settings, log: Log, stack: ExitStack) -> Agent:
         log=log,
     )
     director = Director(
-        parts, forget_after=settings.forget_after, changed=lambda judged: reading.serve(judged.accepted)
+        parts,
+        forget_after=settings.forget_after,
+        start=settings.start,
+        changed=lambda judged: reading.serve(judged.accepted),
     )
     return Agent(
         settings=settings,
@@ -141,9 +144,12 @@ def _nobody(_: float) -> None:
 
 
 def _check(settings: Settings) -> None:
-    for name in ("events", "state"):
-        if not getattr(settings, name):
-            raise SettingsError(f"--{name} (SEW_{name.upper()}) is needed: see `sew-agent run --help`")
+    if settings.state is None:
+        raise SettingsError("--state (SEW_STATE) is needed: see `sew-agent run --help`")
+    if bool(settings.events) == bool(settings.elasticsearch):
+        raise SettingsError(
+            "one of --elasticsearch (SEW_ELASTICSEARCH) and --events (SEW_EVENTS) is needed: see `sew-agent run --help`"
+        )
     if not (settings.webhooks or settings.kubeconfig or _in_pod()):
         raise SettingsError(
             "--webhooks (SEW_WEBHOOKS) is needed, or outside of a pod --kubeconfig (SEW_KUBECONFIG) for those of a "
@@ -152,7 +158,7 @@ def _check(settings: Settings) -> None:
 
 
 def _store(settings: Settings, stack: ExitStack) -> Store:
-    store = open_store(_given(settings.state), known_for=settings.known_for, max_bytes=settings.store_max)
+    store = open_store(_given(settings.state), known_for=_known_for(settings), max_bytes=settings.store_max)
     stack.callback(store.close)
     return store
 
@@ -182,9 +188,16 @@ def _serve(settings: Settings, store: Store, health: Health, metrics: Metrics, l
     log.info("listening", address=server.address)
 
 
-def _source(settings: Settings, fields: FieldSet, log: Log, stack: ExitStack) -> EventSource:
-    source: NdjsonFile | NdjsonStream
-    if settings.events == "-":
+def _known_for(settings: Settings) -> float:
+    """What is young enough to be read again must still be known."""
+    return max(settings.known_for, settings.max_event_age)
+
+
+def _source(settings: Settings, fields: FieldSet, store: Store, log: Log, stack: ExitStack) -> EventSource:
+    source: EventSource
+    if settings.elasticsearch:
+        source = _elasticsearch(settings, fields, store)
+    elif settings.events == "-":
         log.warning(
             "position_not_kept", message="standard input cannot be read again: what is not in the store is lost"
         )
@@ -193,6 +206,20 @@ def _source(settings: Settings, fields: FieldSet, log: Log, stack: ExitStack) ->
         source = NdjsonFile(Path(settings.events), fields, whole=settings.once)
     stack.callback(source.close)
     return source
+
+
+def _elasticsearch(settings: Settings, fields: FieldSet, store: Store) -> EventSource:
+    from agent.sources.elasticsearch.credentials import from_files  # noqa: PLC0415 - its client costs 33 MiB
+    from agent.sources.elasticsearch.source import ElasticsearchSource, Reading  # noqa: PLC0415 - as above
+
+    reading = Reading(
+        settings.index, settings.time_field, settings.cluster_name, settings.max_event_age, _known_for(settings)
+    )
+    names = ("api_key", "username", "password", "token", "ca", "client_cert", "client_key")
+    access = from_files(
+        settings.elasticsearch, {each: getattr(settings, f"elasticsearch_{each}_file") for each in names}
+    )
+    return ElasticsearchSource(reading, access, store.known_to, fields)
 
 
 def _in_pod() -> bool:

@@ -119,6 +119,16 @@ def parse_flag(text: str) -> bool:
     return text == "true"
 
 
+def parse_start(text: str) -> str | float:
+    """`now`, `created`, a duration back in seconds, or "" for the rule without this setting."""
+    if text in ("", "now", "created"):
+        return text
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise ValueError("now, created, or a duration such as 24h is expected") from None
+
+
 def _members(text: str) -> tuple[str, ...]:
     return tuple(each.strip() for each in text.split(",") if each.strip())
 
@@ -154,6 +164,44 @@ SETTINGS = (
     Setting("selector", "", parse_selector, "label selector: which webhooks of the cluster are ours"),
     Setting("secret_selector", "", parse_selector, "label selector: which Secrets and ConfigMaps may be referred to"),
     Setting("events", "", str, "NDJSON file of events, followed as it grows; `-` is standard input"),
+    Setting("elasticsearch", "", _members, "Elasticsearch's URLs, separated by commas: events from there"),
+    Setting("index", "tigera_secure_ee_events.*", str, "pattern of the indices that hold the events"),
+    Setting("time_field", "time", str, "field of the events' own time"),
+    Setting("cluster_name", "", str, "only events with this value in their field `cluster`"),
+    Setting(
+        "elasticsearch_api_key_file",
+        "",
+        parse_path,
+        "file that holds an API key of Elasticsearch; read again when it changes",
+    ),
+    Setting(
+        "elasticsearch_username_file",
+        "",
+        parse_path,
+        "file that holds the user's name, for basic authentication; read again when it changes",
+    ),
+    Setting(
+        "elasticsearch_password_file", "", parse_path, "file that holds the user's password; read again when it changes"
+    ),
+    Setting("elasticsearch_token_file", "", parse_path, "file that holds a bearer token; read again when it changes"),
+    Setting(
+        "elasticsearch_ca_file",
+        "",
+        parse_path,
+        "file that holds the certificates of CAs that are trusted, PEM; read again when it changes",
+    ),
+    Setting(
+        "elasticsearch_client_cert_file",
+        "",
+        parse_path,
+        "file that holds our own certificate, PEM; read again when it changes",
+    ),
+    Setting(
+        "elasticsearch_client_key_file",
+        "",
+        parse_path,
+        "file that holds the key of our own certificate, PEM; read again when it changes",
+    ),
     Setting("state", "", parse_path, "folder that keeps what is owed; one agent at a time"),
     Setting("once", "false", parse_flag, "end when the file has been read and everything delivered"),
     Setting("timeout", "", _optional_duration, "with --once: stop after so long, with exit code 124"),
@@ -162,6 +210,8 @@ SETTINGS = (
     Setting("poll_interval", "1s", parse_pause, "pause between two looks for new events"),
     Setting("page_size", "1000", parse_count, "events read at once"),
     Setting("known_for", "24h", parse_duration, "how long it is remembered that an event was read"),
+    Setting("max_event_age", "24h", parse_pause, "events that are older when they are read are counted, not delivered"),
+    Setting("start", "", parse_start, "where a new webhook starts: `now`, `created`, or a duration back such as `24h`"),
     Setting("forget_after", "10m", parse_duration, "how long a deleted webhook's pending deliveries are kept"),
     Setting("store_max", "2GiB", parse_size, "what the store may fill"),
     Setting("request_timeout", "10s", parse_pause, "the whole of a request, from look-up to last byte"),
@@ -198,6 +248,17 @@ class Settings:
     selector: str
     secret_selector: str
     events: str
+    elasticsearch: tuple[str, ...]
+    index: str
+    time_field: str
+    cluster_name: str
+    elasticsearch_api_key_file: Path | None
+    elasticsearch_username_file: Path | None
+    elasticsearch_password_file: Path | None
+    elasticsearch_token_file: Path | None
+    elasticsearch_ca_file: Path | None
+    elasticsearch_client_cert_file: Path | None
+    elasticsearch_client_key_file: Path | None
     state: Path | None
     once: bool
     timeout: float | None
@@ -206,6 +267,8 @@ class Settings:
     poll_interval: float
     page_size: int
     known_for: float
+    max_event_age: float
+    start: str | float
     forget_after: float
     store_max: int
     request_timeout: float

@@ -70,7 +70,7 @@ class Access:
 class Index:
     """All indices of a pattern. Every method raises ElasticsearchError where the server cannot answer as it should."""
 
-    def __init__(self, access: Access, pattern: str, *, timeout: float = 10.0) -> None:
+    def __init__(self, access: Access, pattern: str, *, timeout: float = 30.0) -> None:
         """`timeout`: seconds for each request. Raises ElasticsearchError where `access` or `pattern` cannot be used."""
         if ":" in pattern:
             raise ElasticsearchError(

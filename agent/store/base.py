@@ -253,11 +253,8 @@ class Store(Protocol):
     def room(self) -> Mapping[str, float]:
         """Webhook -> how full its share of the store is; nothing is read for it from 1.0 on."""
 
-    def forget(self, now: float, *, passed: float = float("inf")) -> int:
-        """Forget pairs that are known for long enough, some at a time; how many.
-
-        Those read after `passed` (epoch seconds) stay: some reader may come by again.
-        """
+    def forget(self, now: float) -> int:
+        """Forget pairs that are known for long enough, some at a time; how many."""
 
     def close(self) -> None:
         """Write what is left and let go of the lock."""

@@ -227,12 +227,11 @@ class SqliteStore:
         with self._lock, explained(self._path):
             return room(self._connection, self._max_bytes)
 
-    def forget(self, now: float, *, passed: float = float("inf")) -> int:
+    def forget(self, now: float) -> int:
         over = "until < ? AND NOT EXISTS (SELECT 1 FROM events WHERE key = pairs.event)"
         chosen = f"SELECT event, webhook FROM pairs WHERE {over} LIMIT {_FORGOTTEN_AT_ONCE}"
         with self._writing() as db:
-            before = min(now, passed + self._known_for)
-            return db.execute(f"DELETE FROM pairs WHERE (event, webhook) IN ({chosen})", (before,)).rowcount
+            return db.execute(f"DELETE FROM pairs WHERE (event, webhook) IN ({chosen})", (now,)).rowcount
 
     def close(self) -> None:
         with self._lock:

@@ -239,14 +239,6 @@ def test_it_tells_the_oldest_own_time_of_what_waits(store: Store) -> None:
     assert store.oldest_times() == {"hook": NOW - 70}
 
 
-def test_a_pair_stays_while_a_reader_may_come_by_again(open_again: Open) -> None:
-    store = open_again(known_for=100.0)
-    owe(store, "a")
-    settle(store, State.DELIVERED)
-    assert store.forget(NOW + 1000, passed=NOW - 1) == 0
-    assert store.forget(NOW + 1000, passed=NOW + 1) == 1
-
-
 def test_thousands_are_dropped_replayed_and_purged_in_parts_and_the_books_balance(store: Store) -> None:
     take_in(store, *(Owed(event(str(number)), ("hook", "other")) for number in range(1_200)))
     due = [each for _ in range(40) for each in store.due("hook", now=NOW, limit=2_000)][:1_200]

@@ -63,7 +63,9 @@ class Folder:
         command = [sys.executable, "-m", "agent", "run", "--state", str(self.state)]
         if "--kubeconfig" not in flags:
             command += ["--webhooks", str(self.webhooks)]
-        command += ["--events", events or str(self.events), *flags]
+        if "--elasticsearch" not in flags:
+            command += ["--events", events or str(self.events)]
+        command += flags
         if "--once" not in flags and "--listen" not in flags:
             command += ["--listen", "127.0.0.1:0"]
         given = {"SEW_EGRESS_ALLOW": "127.0.0.0/8", "SEW_RETRY_INITIAL": "50ms", "SEW_RETRY_MAX": "200ms"} | settings

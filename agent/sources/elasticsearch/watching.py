@@ -44,11 +44,10 @@ class Watch:
         look = read_stats(index.stats(), now)
         answered = self._clock()
         new = bool(look.uuids - self.facts.keys())
-        missing = bool(absent(look, self.facts)) or not look.shards
         if (
             new
             or self.proofs.due(look, self.facts, answered)
-            or (missing and self._older(self._times.facts, FACTS_EVERY))
+            or (self._odd(look) and self._older(self._times.facts, FACTS_EVERY))
         ):
             self.facts = read_settings(index.settings())
             self._times.facts = answered
@@ -107,6 +106,14 @@ class Watch:
         shard, cursor = self.look.shards[key], place.cursors.get(key)
         fact = self.facts.get(shard.uuid)
         return fact is not None and fact.refresh is None and cursor is not None and cursor.seq < shard.checkpoint
+
+    def _odd(self, look: Look) -> bool:
+        """Something is not as it should be, and the settings tell when it is again."""
+        return (
+            not look.shards
+            or bool(absent(look, self.facts))
+            or any(each.refresh is None for each in self.facts.values())
+        )
 
     def _older(self, moment: float, seconds: float) -> bool:
         return self._clock() - moment >= seconds

@@ -1,0 +1,70 @@
+"""The real process over a real Elasticsearch: from an event written to the request at the receiver."""
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from tests.e2e.sew_agent import Agent, Folder
+from tests.receivers import Receiver
+from tests.servers.indices import index, write
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.server
+
+
+class Events:
+    """An index of a test's own, and the flags of an agent that reads it."""
+
+    def __init__(self, client: Elasticsearch, url: str, name: str) -> None:
+        self._client, self._name = client, name
+        self.flags = ("--elasticsearch", url, "--index", name)
+
+    def write(self, numbers: range) -> None:
+        """Visible after the index's next refresh, as in life."""
+        documents = ({"_id": f"e{number}", "severity": 50, "time": int(time.time())} for number in numbers)
+        write(self._client, self._name, documents, refresh=False)
+
+
+@pytest.fixture
+def events(elasticsearch_8: str) -> Iterator[Events]:
+    name = f"sew-e2e-{uuid.uuid4().hex[:8]}"
+    with Elasticsearch(elasticsearch_8, request_timeout=60) as client, index(client, name=name):
+        yield Events(client, elasticsearch_8, name)
+
+
+def received(receiver: Receiver) -> Counter[str]:
+    return receiver.ids(lambda incoming: incoming.json()["id"])
+
+
+def expected(numbers: range) -> Counter[str]:
+    return Counter(f"e{number}" for number in numbers)
+
+
+def reads(agent: Agent) -> bool:
+    """Whether it has looked at the index, so that what is written from now on is its own."""
+    return bool(agent.says("listening")) and "\nsew_polls_total 0\n" not in agent.scrape()
+
+
+def test_events_arrive_once_over_kills_of_the_agent(folder: Folder, receiver: Receiver, events: Events) -> None:
+    folder.webhook("all", receiver.url)
+    agent = folder.start(*events.flags)
+    eventually(lambda: reads(agent), "the agent reads")
+    events.write(range(100))
+    eventually(lambda: len(received(receiver)) > 20, "some events arrive")
+    agent.kill()
+    events.write(range(100, 200))
+    folder.start(*events.flags)
+    eventually(lambda: len(received(receiver)) == 200, "all events arrive")
+    assert received(receiver).keys() == expected(range(200)).keys()
+    assert sum(received(receiver).values()) <= 200 + 16  # one in flight for each worker
+
+
+def test_once_reads_a_window_of_the_past_and_ends(folder: Folder, receiver: Receiver, events: Events) -> None:
+    folder.webhook("all", receiver.url)
+    events.write(range(50))
+    assert folder.start(*events.flags, "--once", "--start", "1h").wait(60) == 0
+    assert received(receiver) == expected(range(50))

@@ -1,0 +1,141 @@
+"""An agent's reading without delivery, over a real server: its clock is moved by hand, what was taken is counted."""
+
+import uuid
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from elasticsearch import Elasticsearch
+from elasticsearch.helpers import bulk
+
+from agent.poller import Polled, Poller
+from agent.sources.base import Arrival, Note, Subscription
+from agent.sources.elasticsearch.source import ElasticsearchSource, Reading
+from agent.store.base import Taken
+from agent.store.sqlite import SqliteStore, open_store
+from kubectl_sew.index import Access
+from kubectl_sew.query import CALICO, parse
+from tests.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
+
+NOW = 1_800_000_000.0
+WAIT = 11.0
+"""Seconds after which what is in is proven to be visible, where the refresh interval is the default."""
+
+
+class Witness:
+    """Counts each (webhook, event) as often as the store takes it for new."""
+
+    def __init__(self) -> None:
+        self.notes: list[Note] = []
+        self.full: set[str] = set()
+
+    def noted(self, notes: Sequence[Note]) -> None:
+        self.notes += notes
+
+    def took(self, arrivals: Sequence[Arrival], taken: Taken) -> None:
+        """What counts is in the store."""
+
+    def no_room(self, webhooks: Collection[str]) -> None:
+        self.full |= set(webhooks)
+
+
+class Scene:
+    """`now` is wall clock and monotonic clock in one."""
+
+    def __init__(self, client: Elasticsearch, url: str, state: Path) -> None:
+        self.client, self.url, self.state = client, url, state
+        self.prefix = f"sew-{uuid.uuid4().hex[:8]}"
+        self.reading = Reading(f"{self.prefix}.*")
+        self.now = NOW
+        self.page_size = 1000
+        self.max_bytes = 2**31
+        self.subscriptions: dict[str, Subscription] = {}
+        self.witness = Witness()
+        self.open()
+
+    def open(self) -> None:
+        """Starts the agent's reading over the same state."""
+        self.store: SqliteStore = open_store(self.state, known_for=self.reading.known_for, max_bytes=self.max_bytes)
+        self.source = ElasticsearchSource(
+            self.reading, lambda: Access((self.url,)), self.store.known_to, CALICO, lambda: self.now
+        )
+        self.poller = Poller(self.source, self.store, self.witness, page_size=self.page_size, pause=2.0)
+        self.poller.serve(self.subscriptions, ())
+
+    def restart(self) -> None:
+        self.stop()
+        self.open()
+
+    def stop(self) -> None:
+        self.source.close()
+        self.store.close()
+
+    def close(self) -> None:
+        self.stop()
+        names = self.client.indices.get_settings(index=f"{self.prefix}*", expand_wildcards="all")
+        if names:
+            self.client.indices.delete(index=list(names))
+
+    def index(self, name: str = "a", *, shards: int = 1, refresh: str = "1s", **mappings: Any) -> str:
+        """Makes an index of the pattern; its whole name."""
+        settings = {**CALICO_SETTINGS, "number_of_shards": shards, "refresh_interval": refresh}
+        whole = f"{self.prefix}.{name}"
+        self.client.indices.create(index=whole, mappings=mappings or CALICO_MAPPINGS, settings=settings)
+        return whole
+
+    def write(self, ids: Iterable[Any], *, index: str = "a", refresh: bool = True, **fields: Any) -> None:
+        """Writes events whose own time is now, unless `time` says another; None for none."""
+        document = {"type": "waf", "time": int(self.now), **fields}
+        document = {key: value for key, value in document.items() if value is not None}
+        name = f"{self.prefix}.{index}"
+        bulk(self.client, ({"_index": name, "_id": str(each), "_source": document} for each in ids), refresh=refresh)
+
+    def refresh(self) -> None:
+        self.client.indices.refresh(index=f"{self.prefix}.*")
+
+    def serve(self, query: str = "type = waf", *names: str, start: float | None = NOW, begin: bool = True) -> None:
+        """More webhooks with that query, which begin now."""
+        added = {name: Subscription(name, parse(query), start) for name in names or ("w",)}
+        self.subscriptions = {**self.subscriptions, **added}
+        if begin and start is not None:
+            self.poller.begin(dict.fromkeys(added, start), self.now)
+        self.poller.serve(self.subscriptions, ())
+
+    def poll(self, seconds: float = 1.0) -> Polled:
+        """One poll after so many seconds, and more at once while there is more."""
+        self.now += seconds
+        for _ in range(10_000):
+            found = self.poller.poll(self.now)
+            if not found.more:
+                return found
+            self.now += 0.001
+        raise AssertionError("there was always more to read at once")
+
+    def settle(self, wait: float = WAIT) -> None:
+        """Until all that is in now has been read for certain: twice the wait, since a checkpoint may be watched."""
+        self.refresh()
+        for _ in range(3):
+            self.poll(wait)
+
+    def got(self, webhook: str = "w") -> Counter[str]:
+        """The ids of the events that wait for a webhook, each as often as it does."""
+        return Counter(each.event.id for each in self.store.due(webhook, now=self.now, limit=10**9))
+
+    def count(self, webhook: str = "w") -> int:
+        return self.store.waiting().get(webhook, 0)
+
+    def message(self, webhook: str = "w") -> str:
+        return self.poller.fetched(self.now)[webhook].message
+
+    def kinds(self) -> Mapping[str, int]:
+        """Kind of note -> how many of them."""
+        found: Counter[str] = Counter()
+        for note in self.witness.notes:
+            found[note.kind] += note.count
+        return found
+
+
+def ids(*numbers: Any) -> Counter[str]:
+    """Each once."""
+    return Counter(str(each) for each in numbers)

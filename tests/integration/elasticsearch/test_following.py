@@ -1,0 +1,229 @@
+"""Nothing is missed, nothing doubled while indices are written, in whatever order time, number and visibility have."""
+
+import pytest
+
+from agent.sources.elasticsearch.source import Reading
+from tests.integration.elasticsearch.scene import NOW, WAIT, Scene, ids
+
+pytestmark = pytest.mark.server
+HOUR = 3600
+
+
+def test_events_are_read_as_they_become_visible_and_once(scene: Scene) -> None:
+    scene.index()
+    scene.serve()
+    scene.poll()
+    scene.write(range(5))
+    scene.poll()
+    assert scene.got() == ids(*range(5))
+    scene.settle()
+    assert scene.got() == ids(*range(5))
+
+
+def test_late_events_future_events_and_those_without_time_are_read(scene: Scene) -> None:
+    scene.index()
+    scene.serve(start=NOW - 5 * HOUR)
+    scene.settle()
+    for name, seconds in {"minutes": -300, "hours": -3 * HOUR, "future": 7 * 24 * HOUR}.items():
+        scene.write([name], time=int(scene.now) + seconds)
+    scene.write(["none"], time=None)
+    scene.poll()
+    scene.settle()
+    assert scene.got() == ids("minutes", "hours", "future", "none")
+
+
+def test_what_is_too_old_is_counted_once_and_named(scene: Scene) -> None:
+    scene.index()
+    scene.serve(start=NOW - 100 * HOUR)
+    scene.settle()
+    scene.write(["old"], time=int(scene.now) - 30 * HOUR)
+    scene.poll()
+    scene.settle()
+    assert scene.got() == {}
+    assert scene.kinds() == {"too_old": 1}
+    assert "1 event older than SEW_MAX_EVENT_AGE" in scene.message()
+
+
+def test_a_tie_of_thousands_on_one_moment_is_read_whole(scene: Scene) -> None:
+    scene.page_size = 100
+    scene.restart()
+    scene.index()
+    scene.serve()
+    scene.poll()
+    scene.write(range(5_000))
+    scene.poll()
+    assert scene.count() == 5_000
+    scene.settle()
+    assert scene.got() == ids(*range(5_000))
+
+
+def test_writes_that_no_refresh_has_shown_yet_are_waited_for(scene: Scene) -> None:
+    scene.index(refresh="30s")
+    scene.serve()
+    scene.settle(91)
+    scene.write(["first"], refresh=False)
+    scene.poll()
+    assert scene.got() == {}
+    scene.write(["second"], refresh=False)
+    scene.refresh()
+    scene.poll()
+    assert scene.got() == ids("first", "second")
+
+
+def test_the_cursor_waits_for_three_refresh_intervals(scene: Scene) -> None:
+    scene.index(refresh="30s")
+    scene.serve()
+    scene.settle(91)
+    scene.write(["late"], refresh=False)
+    for _ in range(8):
+        scene.poll(WAIT)
+    scene.refresh()
+    scene.settle(91)
+    assert scene.got() == ids("late")
+
+
+def test_a_refresh_interval_that_grows_is_read_again_before_the_cursor_moves(scene: Scene) -> None:
+    name = scene.index(refresh="1s")
+    scene.serve()
+    scene.settle()
+    scene.client.indices.put_settings(index=name, settings={"index.refresh_interval": "40s"})
+    scene.write(["late"], refresh=False)
+    for _ in range(10):
+        scene.poll(WAIT)
+    scene.refresh()
+    scene.settle(121)
+    assert scene.got() == ids("late")
+
+
+def test_without_refreshes_the_cursor_stays_and_it_is_told(scene: Scene) -> None:
+    name = scene.index(refresh="-1")
+    scene.serve()
+    scene.poll()
+    scene.write(["hidden"], refresh=False)
+    for _ in range(5):
+        scene.poll(100)
+    assert "refresh_interval is -1" in scene.message()
+    scene.client.indices.put_settings(index=name, settings={"index.refresh_interval": "1s"})
+    scene.settle()
+    assert scene.got() == ids("hidden")
+    assert scene.message().startswith("read to")
+    assert "refresh" not in scene.message()
+
+
+def test_an_update_after_delivery_is_no_new_event_and_one_before_reading_is(scene: Scene) -> None:
+    scene.index()
+    scene.serve("dismissed = false OR dismissed EMPTY OR dismissed = true")
+    scene.poll()
+    scene.write(["a"], dismissed=False)
+    scene.poll()
+    scene.write(["a"], dismissed=True)
+    scene.write(["b"], dismissed=False)
+    scene.write(["b"], dismissed=True)
+    scene.settle()
+    assert scene.got() == ids("a", "b")
+
+
+def test_an_event_is_delivered_to_a_webhook_when_it_first_matches(scene: Scene) -> None:
+    scene.index()
+    scene.serve("type = waf", "all")
+    scene.serve("dismissed = true", "some")
+    scene.poll()
+    scene.write(["a"])
+    scene.poll()
+    assert (scene.got("all"), scene.got("some")) == (ids("a"), ids())
+    scene.write(["a"], dismissed=True)
+    scene.settle()
+    assert (scene.got("all"), scene.got("some")) == (ids("a"), ids("a"))
+
+
+def test_a_restart_goes_on_where_it_was(scene: Scene) -> None:
+    scene.index(shards=2)
+    scene.serve()
+    scene.settle()
+    scene.write(range(10))
+    scene.poll()
+    scene.restart()
+    scene.write(range(10, 20))
+    scene.poll()
+    scene.restart()
+    scene.settle()
+    assert scene.got() == ids(*range(20))
+
+
+def test_an_outage_of_days_loses_nothing_and_updates_in_it_double_nothing(scene: Scene) -> None:
+    scene.index()
+    scene.serve()
+    scene.settle()
+    scene.write(["before"])
+    scene.settle()
+    scene.write(["known"])
+    scene.settle()
+    scene.stop()
+    scene.now += HOUR
+    scene.write(["missed", "updated"])
+    scene.write(["known", "updated"], dismissed=True, time=int(scene.now) - HOUR)
+    scene.now += 72 * HOUR
+    scene.open()
+    scene.store.forget(min(scene.now, scene.poller.passed()))
+    scene.settle()
+    assert scene.got() == ids("before", "known", "missed", "updated")
+
+
+def test_an_index_made_while_the_agent_runs_is_read_from_its_beginning(scene: Scene) -> None:
+    scene.index("a")
+    scene.serve()
+    scene.settle()
+    scene.index("b", shards=3)
+    scene.write(range(9), index="b")
+    scene.write(["no time"], index="b", time=None)
+    scene.poll()
+    assert scene.got() == ids(*range(9), "no time")
+
+
+def test_an_index_made_while_the_agent_was_away_is_read_from_its_beginning(scene: Scene) -> None:
+    scene.index("a")
+    scene.serve()
+    scene.settle()
+    scene.stop()
+    scene.now += 40 * HOUR
+    scene.index("b")
+    scene.write(["b"], index="b")
+    scene.now += 40 * HOUR
+    scene.open()
+    scene.settle()
+    assert scene.got() == ids("b")
+
+
+def test_events_of_one_cluster_in_a_shared_index_are_told_from_others(scene: Scene) -> None:
+    properties = {"type": {"type": "keyword"}, "cluster": {"type": "keyword"}, "time": {"type": "date"}}
+    scene.index(properties=properties)
+    scene.reading = Reading(scene.reading.pattern, cluster="ours")
+    scene.restart()
+    scene.serve()
+    scene.poll()
+    scene.write(["a"], cluster="ours", time=int(scene.now * 1000))
+    scene.write(["b"], cluster="theirs", time=int(scene.now * 1000))
+    scene.settle()
+    assert scene.got() == ids("a")
+
+
+def test_another_time_field_rules_age_and_start(scene: Scene) -> None:
+    scene.index(properties={"type": {"type": "keyword"}, "@timestamp": {"type": "date"}})
+    scene.reading = Reading(scene.reading.pattern, time_field="@timestamp")
+    scene.restart()
+    scene.serve(start=NOW - HOUR)
+    scene.settle()
+    for name, back in {"new": 0, "before its start": 2 * HOUR, "too old": 30 * HOUR}.items():
+        scene.write([name], **{"@timestamp": int((scene.now - back) * 1000)})
+    scene.settle()
+    assert scene.got() == ids("new")
+
+
+def test_time_that_the_mapping_does_not_know_is_read_from_the_document(scene: Scene) -> None:
+    scene.index(dynamic=False, properties={"type": {"type": "keyword"}})
+    scene.serve(start=NOW - HOUR)
+    scene.settle()
+    scene.write(["new"])
+    scene.write(["before"], time=int(NOW) - 2 * HOUR)
+    scene.settle()
+    assert scene.got() == ids("new")
