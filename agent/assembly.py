@@ -19,7 +19,7 @@ from agent.delivery.lanes import Lanes
 from agent.delivery.proxy import read_proxy
 from agent.delivery.retry import Policy
 from agent.delivery.scheduler import Scheduler
-from agent.director import Director, Parts
+from agent.director import Director, Parts, Testing
 from agent.health import Health, HealthServer
 from agent.log import Log
 from agent.metrics import Metrics
@@ -60,7 +60,7 @@ class Agent:
     reading: Reading
     poller: Poller
     scheduler: Scheduler
-    trials: Trials
+    trials: Testing
     director: Director
     health: Health
     metrics: Metrics
@@ -104,8 +104,8 @@ def assemble(settings: Settings, log: Log, stack: ExitStack) -> Agent:
     source = _source(settings, fields, store, log, stack)
     reading = Reading(log, metrics, time.time, scheduler.look)
     poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
-    trials = Trials(_tried(send), time.time)
     cluster = _clustered(settings, log, stack)
+    trials = cluster.trials(_tried(send), stack) if cluster else Trials(_tried(send), time.time)
     watched = cluster.webhooks(stack) if cluster else None
     parts = Parts(
         webhooks=watched or _files(settings, stack),

@@ -25,6 +25,10 @@ class Sending(Protocol):
 class Testing(Protocol):
     """What sends samples, in its own time."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether a test is under way, or its result has not been taken."""
+
     def fire(self, webhook: Accepted, digest: str) -> None:
         """Send the sample, unless that is under way."""
 

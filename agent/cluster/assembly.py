@@ -7,12 +7,14 @@ from contextlib import ExitStack
 from agent.cluster.api import connect
 from agent.cluster.standings import Standings
 from agent.cluster.status import StatusWriter
+from agent.cluster.trials import ClusterTrials
 from agent.cluster.troubles import Troubles
 from agent.director import Director
 from agent.log import Log
 from agent.poller import Poller
 from agent.settings import Settings
 from agent.store.base import Store
+from agent.trial import Attempt
 from agent.webhooks.cluster import ClusterWebhooks, Scope, WebhookPlace
 
 
@@ -35,6 +37,12 @@ class Cluster:
         stack.callback(found.close)
         return found
 
+    def trials(self, attempt: Attempt, stack: ExitStack) -> ClusterTrials:
+        """What serves state Test."""
+        self._trials = ClusterTrials(self._api, self._place, self.troubles, attempt, time.time)
+        stack.callback(self._trials.stop)
+        return self._trials
+
     def telling(
         self, webhooks: ClusterWebhooks, director: Director, poller: Poller, store: Store, stack: ExitStack
     ) -> Callable[[float], None]:
@@ -42,4 +50,4 @@ class Cluster:
         writer = StatusWriter(self._api, self._place, webhooks, self.troubles, time.time)
         writer.start()
         stack.callback(writer.stop)
-        return Standings(director, poller, store, writer.tell).step
+        return Standings(director, poller, store, self._trials.results, writer.tell).step

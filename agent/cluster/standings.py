@@ -14,15 +14,17 @@ TELL_EVERY = 2.0
 
 
 class Standings:
-    """In the agent's main thread. `tell` takes them, `tested` gives the last test of a webhook's present content."""
+    """In the agent's main thread. `tell` takes them, `results` gives the last tests of webhooks' present content."""
 
     def __init__(
         self,
         director: Director,
         poller: Poller,
         store: Store,
+        results: Callable[[Mapping[str, Accepted]], Mapping[str, TrialResult]],
         tell: Callable[[Mapping[str, Standing]], None],
     ) -> None:
+        self._results = results
         self._director = director
         self._poller = poller
         self._store = store
@@ -38,7 +40,7 @@ class Standings:
         self._judged, self._next = judged, now + TELL_EVERY
         fetched, lanes = self._poller.fetched(now), self._store.lanes()
         books = {each.webhook: each for each in self._store.books()}
-        tested: Mapping[str, TrialResult] = {}
+        tested = self._results(judged.accepted)
         all_judged: Mapping[str, Accepted | Unfit] = {**judged.accepted, **judged.unfit}
         self._tell(
             {

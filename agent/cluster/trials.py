@@ -1,0 +1,217 @@
+"""State Test in a cluster: the sample once, its result into an annotation, and the state back to Enabled.
+
+The annotation is the journal: what is about to be sent stands there first, so that whoever finds it there, after an
+agent that ended in between or lost its volume, sends it once more at most, and says so.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from hashlib import sha256
+from typing import Any
+
+from agent.acceptance import content_digest
+from agent.cluster.api import Api, ApiError
+from agent.cluster.conditions import TrialResult
+from agent.cluster.troubles import Troubles
+from agent.cluster.watch import REFUSED
+from agent.trial import Attempt, describe, marked_sample
+from agent.webhooks.cluster import WebhookPlace, read_webhook
+from kubectl_sew.consumers.base import Verdict
+from kubectl_sew.consumers.text import as_date
+from kubectl_sew.resource import TEST_RESULT_ANNOTATION, State
+from kubectl_sew.validation import Accepted
+
+AT_ONCE = 8
+_TRY_AGAIN = 2.0
+_MATTER = "tests"
+_UNKNOWN = 404
+_CONFLICT = 409
+_SENDING = " the sample is being sent"
+_AGAIN = " the sample is being sent again"
+_TWICE = "; sent a second time, since the agent ended during the first"
+_NO_MORE = " not known: the agent ended twice while the sample was being sent; look for it at the receiver"
+
+
+class Step(Enum):
+    """What to do about a webhook that is in state Test."""
+
+    SEND = "send"
+    SEND_AGAIN = "send again"
+    GIVE_UP = "give up"
+
+
+def next_step(journal: str) -> Step:
+    """From the annotation as it is found. What another test left there says nothing about this one."""
+    if journal.endswith(_AGAIN):
+        return Step.GIVE_UP
+    return Step.SEND_AGAIN if journal.endswith(_SENDING) else Step.SEND
+
+
+class _ChangedError(Exception):
+    """Somebody changed the webhook: this test is over, and what they made of it is looked at anew."""
+
+
+class ClusterTrials:
+    """Each test in a thread of its own, some at a time. `clock` in epoch seconds."""
+
+    def __init__(
+        self, api: Api, place: WebhookPlace, troubles: Troubles, attempt: Attempt, clock: Callable[[], float]
+    ) -> None:
+        self._api = api
+        self._place = place
+        self._troubles = troubles
+        self._attempt = attempt
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._free = threading.BoundedSemaphore(AT_ONCE)
+        self._wanted: dict[str, Accepted] = {}
+        """Tests that are under way, each with the newest content that was asked for."""
+        self._finished: list[tuple[str, str, str]] = []
+        self._noted: dict[str, str] = {}
+        self._results: dict[str, tuple[str, TrialResult]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether a test is under way, or its result has not been taken."""
+        with self._lock:
+            return bool(self._wanted or self._finished)
+
+    def fire(self, webhook: Accepted, digest: str) -> None:  # noqa: ARG002 - state Test asks, whatever the content
+        """Test this one, unless that is under way; then it is looked at again afterwards."""
+        name = webhook.webhook.name
+        with self._lock:
+            running, self._wanted[name] = name in self._wanted, webhook
+        if not running:
+            threading.Thread(target=self._run, args=(name,), name="trial", daemon=True).start()
+
+    def finished(self) -> Sequence[tuple[str, str, str]]:
+        """Webhook, no digest, and result of what has ended since the last call."""
+        with self._lock:
+            found, self._finished = self._finished, []
+        return found
+
+    def results(self, accepted: Mapping[str, Accepted]) -> Mapping[str, TrialResult]:
+        """The last results, for those whose content is still what was tested."""
+        with self._lock:
+            kept = dict(self._results)
+        return {
+            name: result
+            for name, (digest, result) in kept.items()
+            if name in accepted and content_digest(accepted[name]) == digest
+        }
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _run(self, name: str) -> None:
+        tested: Accepted | None = None
+        while (wanted := self._next(name, tested)) is not None:
+            tested = wanted
+            with self._free:
+                self._persist(wanted)
+
+    def _next(self, name: str, tested: Accepted | None) -> Accepted | None:
+        """What to test now; None, and the test is over, where nothing newer was asked for."""
+        with self._lock:
+            wanted = self._wanted[name]
+            if wanted is tested or self._stop.is_set():
+                del self._wanted[name]
+                return None
+            return wanted
+
+    def _persist(self, accepted: Accepted) -> None:
+        """Until it is through, however long the server is away."""
+        while not self._stop.is_set():
+            try:
+                self._test(accepted)
+            except _ChangedError:
+                pass
+            except ApiError as error:
+                if error.status != _UNKNOWN:
+                    self._pause(error)
+                    continue
+            self._troubles.over(_MATTER)
+            return
+
+    def _test(self, accepted: Accepted) -> None:
+        obj = self._read(accepted)
+        step = self._step(accepted.webhook.name, _journal(obj))
+        now = self._clock()
+        if step is Step.GIVE_UP:
+            self._finish(accepted, TrialResult(now, False, as_date(float(int(now))) + _NO_MORE))
+            return
+        self._note(accepted, obj, as_date(float(int(now))) + (_AGAIN if step is Step.SEND_AGAIN else _SENDING))
+        outcome = self._attempt(accepted, marked_sample(accepted.webhook.test_event, _identity(obj), now))
+        result = describe(outcome, now) + (_TWICE if step is Step.SEND_AGAIN else "")
+        self._finish(accepted, TrialResult(self._clock(), outcome.verdict is Verdict.DELIVERED, result))
+
+    def _step(self, name: str, journal: str) -> Step:
+        """A note of our own, whose answer was cut off: nothing was sent after it."""
+        return Step.SEND if journal and journal == self._noted.pop(name, "") else next_step(journal)
+
+    def _read(self, accepted: Accepted) -> dict[str, Any]:
+        """The webhook as it is now. Raises _ChangedError where it is not the one to be tested any more."""
+        obj = self._api.get(self._path(accepted))
+        found = read_webhook(obj).webhook
+        if found.state is not State.TEST or found != accepted.webhook:
+            raise _ChangedError
+        return obj
+
+    def _note(self, accepted: Accepted, obj: Mapping[str, Any], text: str) -> None:
+        """Before the sample is sent."""
+        if text.endswith(_SENDING):
+            self._noted[accepted.webhook.name] = text
+        self._patch(accepted, obj, text, {})
+
+    def _finish(self, accepted: Accepted, result: TrialResult) -> None:
+        """Writes the result and ends the state, unless somebody has changed that."""
+        name = accepted.webhook.name
+        with self._lock:
+            self._results[name] = (content_digest(accepted), result)
+            self._finished.append((name, "", result.result))
+        while not self._stop.is_set():
+            try:
+                obj = self._api.get(self._path(accepted))
+                ours = read_webhook(obj).webhook == accepted.webhook
+                self._patch(accepted, obj, result.result, {"spec": {"state": State.ENABLED.value}} if ours else {})
+            except ApiError as error:
+                if error.status == _UNKNOWN:
+                    return
+                self._pause(error)
+            else:
+                return
+
+    def _pause(self, error: ApiError) -> None:
+        """Somebody wrote in between, e.g. conditions: that is read again at once."""
+        if error.status != _CONFLICT:
+            self._troubles.say(_MATTER, _text(error))
+            self._stop.wait(_TRY_AGAIN)
+
+    def _patch(self, accepted: Accepted, obj: Mapping[str, Any], text: str, change: Mapping[str, Any]) -> None:
+        version = obj["metadata"]["resourceVersion"]
+        metadata = {"resourceVersion": version, "annotations": {TEST_RESULT_ANNOTATION: text}}
+        self._api.patch(self._path(accepted), {"metadata": metadata, **change})
+
+    def _path(self, accepted: Accepted) -> str:
+        self._place.path()
+        served = self._place.served
+        if served is None:
+            raise ApiError("the webhooks are not served any more")
+        return served.one(accepted.webhook.name)
+
+
+def _journal(obj: Mapping[str, Any]) -> str:
+    return str((obj["metadata"].get("annotations") or {}).get(TEST_RESULT_ANNOTATION, ""))
+
+
+def _identity(obj: Mapping[str, Any]) -> str:
+    """The same for a sample that is sent again, another one for the next test."""
+    return sha256(f"{obj['metadata'].get('uid')} {obj['metadata'].get('generation')}".encode()).hexdigest()
+
+
+def _text(error: ApiError) -> str:
+    if error.status in REFUSED:
+        return f"{error}: grant it as manifests/base/rbac.yaml does"
+    return f"a test waits: {error}; it is tried again"
