@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-unit test-integration lint setup clean
+.PHONY: demo test test-unit test-integration lint setup clean krew-archive
 
 setup: $(READY)
 
@@ -35,6 +35,14 @@ test-integration: $(READY)
 
 demo: $(READY)
 	$(BIN)/python -m examples.demo
+
+# What krew installs, for this platform: dist/kubectl-sew-OS-ARCH.tar.gz, which needs no Python, and dist/sew.yaml.
+krew-archive:
+	rm -rf build
+	$(PYTHON) -m venv build/krew/venv
+	build/krew/venv/bin/pip install --quiet '.[archive]'
+	build/krew/venv/bin/python krew/archive.py build
+	build/krew/venv/bin/python krew/archive.py manifest
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -1,9 +1,16 @@
-"""What is shipped."""
+"""What is shipped, and where it is built."""
 
 from configparser import ConfigParser
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 ROOT = Path(__file__).parents[2]
+
+
+def read(path: str) -> Any:
+    return yaml.safe_load((ROOT / path).read_text())
 
 
 def test_every_package_is_shipped() -> None:
@@ -12,3 +19,9 @@ def test_every_package_is_shipped() -> None:
     inits = [path for top in ("agent", "kubectl_sew") for path in (ROOT / top).rglob("__init__.py")]
     packages = {".".join(path.relative_to(ROOT).parent.parts) for path in inits} | {"kubectl_sew.manifests"}
     assert set(config["options"]["packages"].split()) == packages
+
+
+def test_a_release_builds_the_archive_of_each_platform_that_krew_knows() -> None:
+    known = [each["selector"]["matchLabels"] for each in read("krew/sew.yaml")["spec"]["platforms"]]
+    built = read(".github/workflows/release.yml")["jobs"]["archive"]["strategy"]["matrix"]["include"]
+    assert [(each["os"], each["arch"]) for each in known] == [(each["system"], each["machine"]) for each in built]

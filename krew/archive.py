@@ -1,0 +1,76 @@
+"""Makes what krew installs: `dist/kubectl-sew-OS-ARCH.tar.gz` for this machine, and `dist/sew.yaml`.
+
+Usage: archive.py build      where the plugin and PyInstaller are installed
+       archive.py manifest   over all archives in dist/, of this machine or of others
+       HOMEPAGE in the environment is the address of the repository that releases them, instead of the template's.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+import tarfile
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+DIST, WORK = ROOT / "dist", ROOT / "build" / "krew"
+SYSTEMS = {"Linux": "linux", "Darwin": "darwin", "Windows": "windows"}
+MACHINES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+def build() -> Path:
+    """The archive for this machine."""
+    command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level=WARN", str(HERE / "kubectl-sew.spec")]
+    WORK.mkdir(parents=True, exist_ok=True)
+    # Elsewhere than in the checkout, which would be found before what is installed.
+    subprocess.run([*command, f"--distpath={WORK}", f"--workpath={WORK / 'work'}"], cwd=WORK, check=True)
+    archive = DIST / archive_name(SYSTEMS[platform.system()], MACHINES[platform.machine()])
+    DIST.mkdir(exist_ok=True)
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(ROOT / "LICENSE", "LICENSE", filter=_anonymous)
+        for part in sorted((WORK / "kubectl-sew").iterdir()):
+            tar.add(part, part.name, filter=_anonymous)
+    return archive
+
+
+def manifest() -> Path:
+    """The template with what is known of the archives in dist/."""
+    plugin: dict[str, Any] = yaml.safe_load((HERE / "sew.yaml").read_text(encoding="utf-8"))
+    spec = plugin["spec"]
+    spec["version"] = f"v{version('kubectl-sew')}"
+    spec["homepage"] = os.environ.get("HOMEPAGE") or spec["homepage"]
+    spec["platforms"] = [_released(each, spec) for each in spec["platforms"] if _archive_of(each).exists()]
+    written = DIST / "sew.yaml"
+    written.write_text(yaml.safe_dump(plugin, sort_keys=False, width=120), encoding="utf-8")
+    return written
+
+
+def archive_name(system: str, machine: str) -> str:
+    return f"kubectl-sew-{system}-{machine}.tar.gz"
+
+
+def _archive_of(entry: dict[str, Any]) -> Path:
+    labels = entry["selector"]["matchLabels"]
+    return DIST / archive_name(labels["os"], labels["arch"])
+
+
+def _released(entry: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
+    archive = _archive_of(entry)
+    uri = f"{spec['homepage']}/releases/download/{spec['version']}/{archive.name}"
+    return {**entry, "uri": uri, "sha256": sha256(archive.read_bytes()).hexdigest()}
+
+
+def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    return entry
+
+
+if __name__ == "__main__":
+    print({"build": build, "manifest": manifest}[sys.argv[1]]())

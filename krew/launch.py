@@ -1,0 +1,5 @@
+"""What the executable of the krew archive runs."""
+
+from kubectl_sew.cli.main import main
+
+main()

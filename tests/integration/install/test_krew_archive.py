@@ -1,0 +1,90 @@
+"""What krew installs: the plugin with its own Python."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kubectl_sew import __version__
+from tests.servers.building import run
+from tests.servers.krew import Krew, find
+from tests.servers.kubernetes import kubectl
+from tests.servers.required import required
+
+pytestmark = pytest.mark.server
+ROOT = Path(__file__).parents[3]
+DIST = ROOT / "dist"
+
+
+@pytest.fixture(scope="module")
+def krew() -> Krew:
+    with required():
+        return find()
+
+
+@pytest.fixture(scope="module")
+def archive() -> Path:
+    """As a person makes it; the manifest is beside it."""
+    for old in DIST.glob("kubectl-sew-*.tar.gz"):
+        old.unlink()
+    with required():
+        run("nice", "make", "krew-archive", f"PYTHON={sys.executable}", cwd=ROOT)
+    (made,) = DIST.glob("kubectl-sew-*.tar.gz")
+    return made
+
+
+@pytest.fixture(scope="module")
+def environment(krew: Krew, archive: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Of a person who has installed it, and has neither Python nor anything else of ours."""
+    root, tools = tmp_path_factory.mktemp("krew"), tmp_path_factory.mktemp("tools")
+    (tools / "kubectl").symlink_to(kubectl())
+    path = f"{root}/bin:{tools}"
+    made = {"KREW_ROOT": str(root), "KREW_NO_UPGRADE_CHECK": "1", "PATH": path, "HOME": str(root)}
+    command = [krew.krew, "install", f"--manifest={DIST / 'sew.yaml'}", f"--archive={archive}"]
+    subprocess.run(command, env={**os.environ, **made, "PATH": f"{path}:{os.environ['PATH']}"}, check=True)
+    return made
+
+
+def prints(environment: dict[str, str], *words: str) -> str:
+    done = subprocess.run([kubectl(), *words], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_manifest_is_as_krew_s_index_asks(krew: Krew, archive: Path) -> None:
+    subprocess.run([krew.validate_manifest, "-skip-install", "-manifest", DIST / "sew.yaml"], check=True)
+    spec = yaml.safe_load((DIST / "sew.yaml").read_text())["spec"]
+    assert spec["version"] == f"v{__version__}"
+    assert [each["uri"].rpartition("/")[2] for each in spec["platforms"]] == [archive.name]
+
+
+def test_kubectl_runs_what_krew_installed_on_a_machine_without_python(environment: dict[str, str]) -> None:
+    assert prints(environment, "sew", "version") == f"kubectl-sew {__version__}\n"
+    assert "severity" in prints(environment, "sew", "preview-query", "severity > 90")
+
+
+def test_it_holds_the_manifests(environment: dict[str, str]) -> None:
+    beside = Path(sys.executable).with_name("kubectl-sew")
+    checkout = subprocess.run([beside, "install"], env=environment, capture_output=True, text=True, check=True)
+    assert prints(environment, "sew", "install") == checkout.stdout
+
+
+def test_it_starts_within_three_times_kubectl_itself(environment: dict[str, str]) -> None:
+    plugin = Path(environment["KREW_ROOT"]) / "bin" / "kubectl-sew"
+    kubectls, plugins = zip(
+        *((cpu(f"{kubectl()} version --client"), cpu(f"{plugin} --help")) for _ in range(10)), strict=True
+    )
+    assert min(plugins) <= 3 * min(kubectls)
+
+
+def cpu(command: str) -> float:
+    """Seconds of the processor: unlike those of the clock, they do not tell how busy the machine is."""
+    words = shlex.split(command)
+    silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+    _, status, used = os.wait4(os.posix_spawn(words[0], words, os.environ, file_actions=silent), 0)
+    assert status == 0
+    return used.ru_utime + used.ru_stime
