@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from kubectl_sew.cli.connection import connection
 from kubectl_sew.cluster.webhooks import GROUPS, Webhooks, connect
 from kubectl_sew.kubectl import Kubectl
-from kubectl_sew.resource import SECRETS_NAMESPACE
+from kubectl_sew.resource import SECRETS_NAMESPACE, Webhook
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -20,6 +21,19 @@ def kubectl(ctx: click.Context) -> Kubectl:
 def webhooks(ctx: click.Context, api_group: str | None) -> Webhooks:
     """Those of the cluster, once the group is found that serves them."""
     return connect(kubectl(ctx), api_group or "")
+
+
+def name_argument(command: Command) -> Command:
+    """The webhook's name, completed from the cluster."""
+    return click.argument("name", shell_complete=_complete_names)(command)
+
+
+def _complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001 - click's signature
+    """A shell that waits is worse than one that completes nothing. Raises SewError without a cluster."""
+    quick = Kubectl((*connection(ctx).flags, "--request-timeout=3s"))
+    found = [Webhook.from_object(each) for each in connect(quick, ctx.params.get("api_group") or "").all()]
+    fitting = [each for each in found if each.name.startswith(incomplete)]
+    return [CompletionItem(each.name, help=f"{each.consumer}, {each.state.value}") for each in fitting]
 
 
 def api_group_option(command: Command) -> Command:

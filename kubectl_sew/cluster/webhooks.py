@@ -63,9 +63,10 @@ class Webhooks:
         return found
 
     def create(self, obj: Object, *, dry_run: bool = False) -> Object:
-        """Where one of that name exists, that is an error."""
+        """The object as it is then. Where one of that name exists, that is an error."""
         created: Object = self.kubectl.create(self.api.path, obj, **({"dryRun": "All"} if dry_run else {}))
-        return created
+        metadata = {key: value for key, value in created["metadata"].items() if key != "managedFields"}
+        return {**created, "metadata": metadata}
 
     def set_state(self, name: str, state: State, *, dry_run: bool = False) -> Object:
         """The webhook as it is then."""

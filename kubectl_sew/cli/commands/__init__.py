@@ -13,7 +13,7 @@ class Entry(NamedTuple):
 
 SECTIONS: dict[str, tuple[Entry, ...]] = {
     "Write and check webhooks": (
-        Entry("create", "create:create", "Make a webhook from flags, or step by step on a terminal."),
+        Entry("create", "create:create", "Create a webhook from flags, or step by step on a terminal."),
         Entry(
             "validate", "validate:validate", "Check manifests offline: structure, names, labels, variables, queries."
         ),

@@ -3,11 +3,11 @@
 import click
 
 from kubectl_sew.cli.asking import ask_agent
-from kubectl_sew.cli.reach import secrets_namespace_option
+from kubectl_sew.cli.reach import name_argument, secrets_namespace_option
 
 
 @click.command
-@click.argument("name")
+@name_argument
 @click.option("--drop", is_flag=True, help="Give up what waits: it is never sent, and counts as dropped.")
 @click.option("--older-than", metavar="TIME", help="With --drop: only what was read longer ago, e.g. 1h.")
 @click.option("-o", "--output", type=click.Choice(["json"]), help="Print JSON.")

@@ -8,9 +8,11 @@ import click
 from kubectl_sew.cli.draft import Draft, build, check, label_problem, read_reference
 from kubectl_sew.cli.interview import ask_missing, can_ask
 from kubectl_sew.cli.output import print_json, print_yaml
+from kubectl_sew.cli.reach import DRY_RUN_NOTES, api_group_option, dry_run_option, webhooks
 from kubectl_sew.cli.words import Words
+from kubectl_sew.cluster.webhooks import Api, Object
 from kubectl_sew.consumers.registry import CONSUMERS
-from kubectl_sew.resource import API_VERSIONS, KIND, ConfigVar, State, Webhook, to_object
+from kubectl_sew.resource import API_VERSIONS, ConfigVar, State, to_object
 
 STATES = [each.value for each in State]
 
@@ -26,11 +28,12 @@ STATES = [each.value for each in State]
 @click.option("--configmap", metavar="NAME=CONFIGMAP/KEY", multiple=True, help="A variable that a ConfigMap holds.")
 @click.option("--label", metavar="KEY:VALUE", multiple=True, help="A label that goes into every message.")
 @click.option("--state", metavar="STATE", type=Words(STATES), help=f"One of {', '.join(STATES)}. [default: Enabled]")
-@click.option(
-    "--dry-run", type=click.Choice(["client"]), required=True, help="Only make the manifest, and send nothing."
-)
-@click.option("-o", "--output", type=click.Choice(["yaml", "json", "name"]), help="Print the manifest, or its name.")
+@dry_run_option
+@click.option("-o", "--output", type=click.Choice(["yaml", "json", "name"]), help="Print the object, or its name.")
+@api_group_option
+@click.pass_context
 def create(  # noqa: PLR0913  # one for each flag
+    ctx: click.Context,
     name: str | None,
     *,
     consumer: str | None,
@@ -42,17 +45,19 @@ def create(  # noqa: PLR0913  # one for each flag
     state: str | None,
     dry_run: str,
     output: str | None,
+    api_group: str | None,
 ) -> None:
-    """Make a webhook from flags, or step by step on a terminal.
+    """Create a webhook from flags, or step by step on a terminal.
 
-    It is checked as `validate` does. Secrets and ConfigMaps are in the namespace tigera-intrusion-detection; a
-    receiver's URL is often its credential: keep it in a Secret. What the flags leave out is asked for on a terminal.
+    It is checked as `validate` does. One of that name in the cluster is an error, and stays as it is. Secrets and
+    ConfigMaps are in the namespace tigera-intrusion-detection; a receiver's URL is often its credential: keep it in a
+    Secret. What the flags leave out is asked for on a terminal.
 
     \b
     Examples:
       kubectl sew create urgent --consumer Slack --query 'severity >= 90' --secret url=slack-hook/url \\
-        --label cluster:production --dry-run=client -o yaml > urgent.yaml
-      kubectl sew create --dry-run=client -o yaml
+        --label cluster:production
+      kubectl sew create urgent --dry-run=client -o yaml > urgent.yaml
     """
     variables = (
         *(ConfigVar(*_split(each, "--config", "NAME=VALUE")) for each in config),
@@ -62,7 +67,13 @@ def create(  # noqa: PLR0913  # one for each flag
     draft = Draft(name, consumer, query, state, variables, _labels(label))
     webhook = build(_complete(draft))
     check(webhook)
-    _show(webhook, output, " (dry run)" if dry_run == "client" else "")
+    api_version = next(each for each in API_VERSIONS if api_group in (None, each.partition("/")[0]))
+    made: Object = to_object(webhook, api_version)
+    if dry_run != "client":
+        cluster = webhooks(ctx, api_group)
+        api_version = cluster.api.api_version
+        made = cluster.create({**made, "apiVersion": api_version}, dry_run=dry_run == "server")
+    _show(made, Api(api_version).shown(webhook.name), output, DRY_RUN_NOTES[dry_run])
 
 
 def _complete(draft: Draft) -> Draft:
@@ -73,14 +84,13 @@ def _complete(draft: Draft) -> Draft:
     raise click.UsageError(f"{', '.join(draft.missing)} must be given where there is no terminal to ask on")
 
 
-def _show(webhook: Webhook, output: str | None, how: str) -> None:
-    name = f"{KIND.lower()}.{API_VERSIONS[0].partition('/')[0]}/{webhook.name}"
+def _show(made: Object, name: str, output: str | None, note: str) -> None:
     if output == "yaml":
-        print_yaml(to_object(webhook))
+        print_yaml(made)
     elif output == "json":
-        print_json(to_object(webhook))
+        print_json(made)
     else:
-        click.echo(name if output == "name" else f"{name} created{how}")
+        click.echo(name if output == "name" else f"{name} created{note}")
 
 
 def _references(flags: tuple[str, ...], flag: str, kind: str) -> Iterator[ConfigVar]:

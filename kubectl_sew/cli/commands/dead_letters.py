@@ -3,11 +3,11 @@
 import click
 
 from kubectl_sew.cli.asking import ask_agent
-from kubectl_sew.cli.reach import secrets_namespace_option
+from kubectl_sew.cli.reach import name_argument, secrets_namespace_option
 
 
 @click.command("dead-letters")
-@click.argument("name")
+@name_argument
 @click.argument("action", type=click.Choice(["list", "show", "replay", "purge"]), default="list")
 @click.argument("numbers", type=click.IntRange(min=0), nargs=-1)
 @click.option("-o", "--output", type=click.Choice(["json"]), help="With list and show: print JSON.")

@@ -2,13 +2,13 @@
 
 import click
 
-from kubectl_sew.cli.reach import DRY_RUN_NOTES, api_group_option, dry_run_option, webhooks
+from kubectl_sew.cli.reach import DRY_RUN_NOTES, api_group_option, dry_run_option, name_argument, webhooks
 from kubectl_sew.resource import State, Webhook
 
 
 def _command(name: str, state: State, done: str, text: str) -> click.Command:
     @click.command(name, help=text)
-    @click.argument("name")
+    @name_argument
     @dry_run_option
     @api_group_option
     @click.pass_context

@@ -6,14 +6,14 @@ import click
 
 from kubectl_sew.cli.output import print_error
 from kubectl_sew.cli.picture import as_object, for_people
-from kubectl_sew.cli.reach import api_group_option, secrets_namespace_option, webhooks
+from kubectl_sew.cli.reach import api_group_option, name_argument, secrets_namespace_option, webhooks
 from kubectl_sew.cli.waiting import TIMED_OUT, timeout_option, until
 from kubectl_sew.cluster.picture import Picture, take_picture
 from kubectl_sew.resource import Webhook
 
 
 @click.command
-@click.argument("name")
+@name_argument
 @click.option("-w", "--watch", is_flag=True, help="Print it again whenever it changes.")
 @click.option("--wait", is_flag=True, help="Wait until Healthy is True for the resource as it is now.")
 @timeout_option("How long --wait waits; then the exit code is 124.")

@@ -5,7 +5,7 @@ import sys
 import click
 
 from kubectl_sew.cli.output import print_error
-from kubectl_sew.cli.reach import api_group_option, webhooks
+from kubectl_sew.cli.reach import api_group_option, name_argument, webhooks
 from kubectl_sew.cli.waiting import TIMED_OUT, timeout_option, until
 from kubectl_sew.cluster.webhooks import Webhooks
 from kubectl_sew.consumers.text import line
@@ -13,7 +13,7 @@ from kubectl_sew.resource import State, Webhook
 
 
 @click.command
-@click.argument("name")
+@name_argument
 @click.option("-y", "--yes", is_flag=True, help="Do not ask, although the test leaves the webhook Enabled.")
 @timeout_option("How long to wait for the result; then the exit code is 124.")
 @api_group_option

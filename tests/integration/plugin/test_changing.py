@@ -160,3 +160,65 @@ def test_the_fallback_group_is_found_and_named_in_full(sew: Sew, server: Kuberne
         assert sew("list").stdout.splitlines()[1].split()[2] == "Disabled"
     finally:
         server.kubectl("delete", other)
+
+
+FLAGS = ("--consumer", "Generic", "--query", "type = waf", "--config", "url=https://receiver.example/CANARY")
+
+
+def test_create_makes_the_webhook_and_an_existing_name_is_an_error(sew: Sew, server: Kubernetes) -> None:
+    dry = sew("create", "made", *FLAGS, "--dry-run=server")
+    assert (dry.returncode, dry.stdout) == (0, "securityeventwebhook.projectcalico.org/made created (server dry run)\n")
+    assert server.try_kubectl("get", RESOURCE, "made").returncode == 1
+    try:
+        ran = sew("create", "made", *FLAGS, "--label", "cluster:production", "--state", "Disabled")
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert ran.stdout == "securityeventwebhook.projectcalico.org/made created\n"
+        found = server.get(RESOURCE, "made", "--show-managed-fields")
+        assert (found["spec"]["state"], found["spec"]["query"]) == ("Disabled", "type = waf")
+        assert found["metadata"]["annotations"] == {"webhooks.projectcalico.org/labels": "cluster:production"}
+        assert [each["manager"] for each in found["metadata"]["managedFields"]] == ["kubectl-sew"]
+        again = sew("create", "made", *FLAGS)
+        assert (again.returncode, again.stdout) == (1, "")
+        assert again.stderr == f'error: {RESOURCE} "made" already exists\n'
+        assert spec(server, "made") == found["spec"]
+    finally:
+        server.kubectl("delete", RESOURCE, "made")
+
+
+def test_create_prints_what_the_server_made_of_it(sew: Sew, server: Kubernetes) -> None:
+    ran = sew("create", "shown", *FLAGS, "--dry-run=server", "-o", "json")
+    metadata = json.loads(ran.stdout)["metadata"]
+    assert (metadata["name"], metadata["generation"]) == ("shown", 1)
+    assert "managedFields" not in metadata
+
+
+def test_what_the_server_refuses_is_told_without_a_value(sew: Sew, server: Kubernetes) -> None:
+    """A rule that only the server knows: the plugin's own checks come before it."""
+    definition = server.get("crd", RESOURCE)
+    rules = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    stricter = {"rule": "self.query != 'type = waf'", "message": "house rules", "fieldPath": ".config"}
+    kept = list(rules["x-kubernetes-validations"])
+    rules["x-kubernetes-validations"] = [*kept, stricter]
+    server.apply(definition)
+    try:
+        eventually(lambda: sew("create", "ruled", *FLAGS, "--dry-run=server").returncode == 1, "the rule holds")
+        ran = sew("create", "ruled", *FLAGS)
+        assert (ran.returncode, ran.stdout) == (1, "")
+        assert ran.stderr.startswith('error: The SecurityEventWebhook "ruled" is invalid: spec.config: Invalid value: ')
+        assert "house rules" in ran.stderr
+        assert "CANARY" not in ran.stderr
+    finally:
+        rules["x-kubernetes-validations"] = kept
+        server.kubectl("replace", "-f", "-", stdin=json.dumps(definition_of(server, definition)))
+        eventually(lambda: sew("create", "ruled", *FLAGS, "--dry-run=server").returncode == 0, "the rule is gone")
+
+
+def definition_of(server: Kubernetes, wanted: dict[str, Any]) -> dict[str, Any]:
+    """The definition as it is now, with a wanted specification."""
+    return {**server.get("crd", RESOURCE), "spec": wanted["spec"]}
+
+
+def test_create_needs_the_right(sew: Sew, server: Kubernetes) -> None:
+    ran = sew("create", "forbidden", *FLAGS, env={"KUBECONFIG": str(server.as_account("nobody"))})
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith('error: securityeventwebhooks.projectcalico.org is forbidden: User "system:')
