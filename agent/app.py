@@ -5,21 +5,20 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 
 from agent.assembly import Agent, assemble
 from agent.log import Log
 from agent.metrics import PollFailure
-from agent.once import TIMED_OUT, to_probe, unfinished, verdict
+from agent.once import TIMED_OUT, filled_by_the_dead, to_probe, unfinished, verdict
 from agent.poller import Polled
-from agent.report import Report, ReportFile, Told
+from agent.report import TIGHT, Report, ReportFile, room_words, tell
 from agent.settings import Settings
 from agent.sources.base import SourceError
-from agent.store.base import StoreError, StoreFullError
+from agent.store.base import Books, StoreError, StoreFullError
 from kubectl_sew.errors import SewError
-from kubectl_sew.resource import HealthyReason, State
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at the webhooks, when there is nothing to read."""
@@ -76,6 +75,7 @@ class Loop:
         self._stop = stop
         self._done = False
         """The source has nothing more to read now."""
+        self._room: Mapping[str, float] = {}
         self._source_error = self._store_error = ""
         self._failures = 0
         """Of the source in a row."""
@@ -96,7 +96,7 @@ class Loop:
             self._agent.store.settle((), to_probe(self._agent.store.lanes()))
         self._agent.scheduler.start([self._worker(number) for number in range(settings.workers)])
         while not self._stop.is_set():
-            pause = self._turn(time.time())
+            pause = self._turn()
             if settings.once and self._finished():
                 return self._verdict()
             if time.monotonic() >= ends:
@@ -112,37 +112,39 @@ class Loop:
         self._report.remove()
         agent.log.info("stopped", all_finished=whole)
 
-    def _turn(self, now: float) -> float:
+    def _turn(self) -> float:
         """One look at everything; the seconds until the next."""
         self._heartbeat.beat()
+        now, pace = time.time(), time.monotonic()
         try:
             self._agent.director.step(now)
-            more = self._poll(now)
-            self._forget(now)
+            more = self._poll(now, pace)
+            self._forget(now, pace)
+            self._look_at_room()
             self._agent.tell(now)
         except StoreError as error:
             self._store_failed(error)
             return _FAILED_PAUSE
         self._store_error = ""
         self._report.write(self._told(now))
-        return 0.0 if more else min(LOOK_EVERY, max(self._next_poll - now, 0.0))
+        return 0.0 if more else min(LOOK_EVERY, max(self._next_poll - pace, 0.0))
 
-    def _poll(self, now: float) -> bool:
-        """Whether there is more to read at once."""
-        if now < self._next_poll:
+    def _poll(self, now: float, pace: float) -> bool:
+        """Whether there is more to read at once. `pace` is monotonic: the clock may be set."""
+        if pace < self._next_poll:
             return False
         try:
             polled = self._polled(now)
         except SourceError as error:
             if self._agent.settings.once:
                 raise
-            self._source_failed(str(error), now)
+            self._source_failed(str(error), pace)
             return False
         self._partly_failed(self._agent.poller.trouble)
         self._failures = 0
         self._done = polled.done
         if not polled.more and not self._agent.settings.once:
-            self._next_poll = now + self._agent.settings.poll_interval
+            self._next_poll = pace + self._agent.settings.poll_interval
         return polled.more
 
     def _polled(self, now: float) -> Polled:
@@ -156,13 +158,13 @@ class Loop:
         finally:
             self._agent.metrics.polled(time.monotonic() - started, failure)
 
-    def _source_failed(self, error: str, now: float) -> None:
+    def _source_failed(self, error: str, pace: float) -> None:
         if error != self._source_error:
             self._agent.log.error("source_failed", message=f"{error}; it is tried again")
         self._source_error = error
         pause = min(_FAILED_PAUSE * 2**self._failures, _LONGEST_PAUSE)
         self._failures += 1
-        self._next_poll = now + max(self._agent.settings.poll_interval, pause)
+        self._next_poll = pace + max(self._agent.settings.poll_interval, pause)
 
     def _partly_failed(self, error: str) -> None:
         if error and error != self._source_error:
@@ -184,22 +186,36 @@ class Loop:
         limit = _STALLED_AFTER + _REQUESTS * self._agent.settings.request_timeout
         return self._agent.health.heartbeat(f"worker-{number}", limit).beat
 
-    def _forget(self, now: float) -> None:
-        if now < self._next_forget:
+    def _forget(self, now: float, pace: float) -> None:
+        if pace < self._next_forget:
             return
         if not self._agent.store.forget(min(now, self._agent.poller.passed() - _PASSED_MARGIN)):
-            self._next_forget = now + _FORGET_EVERY
+            self._next_forget = pace + _FORGET_EVERY
+
+    def _look_at_room(self) -> None:
+        before, self._room = self._room, self._agent.store.room()
+        for name, filled in self._room.items():
+            if filled >= TIGHT > before.get(name, 0.0):
+                self._agent.log.warning("webhook_room_low", webhook=name, message=room_words(filled))
 
     def _finished(self) -> bool:
         agent = self._agent
-        if not self._done or agent.trials.busy or agent.scheduler.busy:
+        books = agent.store.books()
+        if agent.trials.busy or agent.scheduler.busy or not (self._done or self._is_stuck(books)):
             return False
-        return not unfinished(agent.store.books(), agent.store.lanes(), agent.director.sending, time.time())
+        return not unfinished(books, agent.store.lanes(), agent.director.sending, time.time())
+
+    def _is_stuck(self, books: Sequence[Books]) -> bool:
+        """Nothing more can be read for those that have no room, since nothing of theirs can end in this run."""
+        without_room = self._agent.reading.without_room
+        return bool(without_room) and without_room <= filled_by_the_dead(books, self._room).keys()
 
     def _verdict(self) -> int:
         agent = self._agent
         refused = {name: each.message for name, each in agent.director.judged.unfit.items()}
-        ended = verdict(agent.store.books(), self._dead_before, agent.director.sending, refused)
+        books = agent.store.books()
+        full = filled_by_the_dead(books, self._room)
+        ended = verdict(books, self._dead_before, agent.director.sending, refused | full)
         for name, trouble in ended.troubles:
             agent.log.error("once_trouble", webhook=name, message=trouble)
         agent.log.info("once_ended", code=ended.code, bad_lines=agent.reading.bad_lines)
@@ -216,14 +232,13 @@ class Loop:
 
     def _told(self, now: float) -> Report:
         agent = self._agent
-        judged, snapshot = agent.director.judged, agent.director.snapshot
-        told = {
-            name: Told(each.consumer, each.state, False, each.reason, each.message)
-            for name, each in judged.unfit.items()
-        }
-        for name, accepted in judged.accepted.items():
-            state = accepted.webhook.state
-            reason = HealthyReason.STATE if state is State.DISABLED else HealthyReason.VALIDATION
-            told[name] = Told(accepted.consumer.name, state.value, state is not State.DISABLED, reason.value)
-        problems = (*(snapshot.problems if snapshot else ()), *agent.troubles())
-        return Report(version("kubectl-sew"), os.getpid(), now, told, problems, self._source_name(), self._source_error)
+        snapshot = agent.director.snapshot
+        return Report(
+            version("kubectl-sew"),
+            os.getpid(),
+            now,
+            tell(agent.director.judged, self._room),
+            problems=(*(snapshot.problems if snapshot else ()), *agent.troubles()),
+            source=self._source_name(),
+            source_error=self._source_error,
+        )

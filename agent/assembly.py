@@ -183,7 +183,11 @@ def _scheduler(settings: Settings, store: Store, send: Send, observer: Deliverin
 def _serve(settings: Settings, store: Store, health: Health, metrics: Metrics, log: Log, stack: ExitStack) -> None:
     if settings.listen is None:
         return
-    server = HealthServer(settings.listen, health, lambda: scrape(store.books(), store.lanes(), metrics, time.time()))
+
+    def page() -> str:
+        return scrape(store.books(), store.lanes(), store.room(), metrics, time.time())
+
+    server = HealthServer(settings.listen, health, page)
     stack.callback(server.close)
     log.info("listening", address=server.address)
 

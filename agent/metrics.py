@@ -46,6 +46,9 @@ DELIVERIES = Metric(
 DROPPED = Metric("sew_dropped_total", "counter", ("webhook", "reason"), "deliveries that will never be sent, by reason")
 OLDEST = Metric("sew_backlog_oldest_seconds", "gauge", ("webhook",), "for how long the oldest pending delivery waits")
 STORED = Metric("sew_store_bytes", "gauge", ("webhook",), "what pending deliveries and dead letters fill of the store")
+ROOM = Metric(
+    "sew_store_room_ratio", "gauge", ("webhook",), "how full its share of the store is; from 1 on it is not read for"
+)
 LAST_DELIVERY = Metric(
     "sew_last_delivery_timestamp_seconds", "gauge", ("webhook",), "when the last delivery succeeded, since the epoch"
 )
@@ -73,7 +76,7 @@ POLL_SECONDS = Metric("sew_poll_duration_seconds", "histogram", (), "how long su
 NOTES = Metric("sew_source_notes_total", "counter", ("kind",), "what was read and is no event, e.g. lines without JSON")
 
 METRICS = (
-    *(SEEN, DELIVERIES, DROPPED, OLDEST, STORED, LAST_DELIVERY, PARKED, FAILURES),
+    *(SEEN, DELIVERIES, DROPPED, OLDEST, STORED, ROOM, LAST_DELIVERY, PARKED, FAILURES),
     *(ATTEMPTS, ATTEMPT_SECONDS, EVENT_LATENCY, DELIVERY_LATENCY),
     *(POLLS, POLL_ERRORS, POLL_SECONDS, NOTES),
 )

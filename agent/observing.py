@@ -29,7 +29,8 @@ class Reading:
         self._clock = clock
         self._look = look
         self._debug: Mapping[str, Accepted] = {}
-        self._without_room: set[str] = set()
+        self.without_room: set[str] = set()
+        """Whose share of the store was full when something was read for them last."""
         self.bad_lines = 0
 
     def serve(self, accepted: Mapping[str, Accepted]) -> None:
@@ -44,17 +45,17 @@ class Reading:
 
     def took(self, arrivals: Sequence[Arrival], taken: Taken) -> None:
         webhooks = {name for arrival in arrivals for name in arrival.webhooks}
-        self._without_room -= webhooks
+        self.without_room -= webhooks
         if taken.new:
             self._look(webhooks)
         if webhooks & self._debug.keys():
             self._tell_debug(arrivals)
 
     def no_room(self, webhooks: Collection[str]) -> None:
-        for name in set(webhooks) - self._without_room:
+        for name in set(webhooks) - self.without_room:
             message = "its share of the store is full: it is read for again when there is room; see SEW_STORE_MAX"
             self._log.warning("webhook_without_room", webhook=name, message=message)
-        self._without_room.update(webhooks)
+        self.without_room.update(webhooks)
 
     def _tell_debug(self, arrivals: Sequence[Arrival]) -> None:
         for arrival in arrivals:

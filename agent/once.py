@@ -48,6 +48,12 @@ def verdict(
     return Verdict(1 if found else 0, found)
 
 
+def filled_by_the_dead(books: Sequence[Books], room: Mapping[str, float]) -> dict[str, str]:
+    """Webhooks for which nothing can be read, since dead letters alone fill their share; and what to do."""
+    why = "dead letters fill its share of the store, so nothing more is read for it: replay or purge them"
+    return {each.webhook: why for each in books if not each.pending and room.get(each.webhook, 0.0) >= 1.0}
+
+
 def _died(count: int) -> str:
     return f"{count} dead letter{'' if count == 1 else 's'} in this run" if count > 0 else ""
 

@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from agent.acceptance import Judged
+from kubectl_sew.resource import HealthyReason, State
+
 NAME = "agent.json"
 STALE_AFTER = 30.0
 """Seconds after which a report that was not written again is that of an agent that is gone."""
 REFRESH = 10.0
+TIGHT = 0.8
+"""How full a webhook's share of the store may be before a person is warned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,8 @@ class Told:
     healthy: bool
     reason: str
     message: str = ""
+    room: float = 0.0
+    """How full its share of the store is, in steps of 5 %; from 1.0 on nothing is read for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,29 @@ class Report:
     problems: tuple[str, ...] = ()
     source: str = ""
     source_error: str = ""
+
+
+def tell(judged: Judged, room: Mapping[str, float]) -> Mapping[str, Told]:
+    """What is found about each webhook. `room`: how full its share of the store is."""
+    told = {
+        name: Told(each.consumer, each.state, False, each.reason, each.message) for name, each in judged.unfit.items()
+    }
+    for name, accepted in judged.accepted.items():
+        state = accepted.webhook.state
+        reason = HealthyReason.STATE if state is State.DISABLED else HealthyReason.VALIDATION
+        filled = int(room.get(name, 0.0) * 20) / 20
+        told[name] = Told(accepted.consumer.name, state.value, state is not State.DISABLED, reason.value, room=filled)
+    return told
+
+
+def room_words(room: float) -> str:
+    """What a share of the store that is nearly full means, and what to do; "" where there is room."""
+    if room < TIGHT:
+        return ""
+    helps = "deliver, `sew-agent backlog drop`, `sew-agent dead-letters replay` or `purge`, or raise SEW_STORE_MAX"
+    if room < 1.0:
+        return f"its share of the store is {room:.0%} full; when it is full nothing more is read for it: {helps}"
+    return f"its share of the store is full: it keeps its position and is read for again when there is room: {helps}"
 
 
 class ReportFile:

@@ -7,9 +7,13 @@ from agent.metrics import Metric, Metrics, Samples
 from agent.store.base import Books, Lane, State
 
 
-def scrape(books: Sequence[Books], lanes: Mapping[str, Lane], counted: Metrics, now: float) -> str:
+def scrape(
+    books: Sequence[Books], lanes: Mapping[str, Lane], room: Mapping[str, float], counted: Metrics, now: float
+) -> str:
     """The text for Prometheus; `now` in seconds since the epoch."""
-    return counted.write(_of_books(books, now) | _of_lanes(lanes))
+    gauges = _of_books(books, now) | _of_lanes(lanes)
+    gauges[metrics.ROOM] = {(name,): filled for name, filled in room.items()}
+    return counted.write(gauges)
 
 
 def _of_books(books: Sequence[Books], now: float) -> dict[Metric, Samples]:

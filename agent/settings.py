@@ -324,6 +324,8 @@ def _parsed(setting: Setting, text: str, place: str) -> Any:
 
 
 def _check(settings: Settings) -> None:
+    if settings.timeout and not settings.once:
+        raise SettingsError("--timeout (SEW_TIMEOUT) is for --once: without it the agent runs until it is stopped")
     if settings.retry_initial > settings.retry_max:
         raise SettingsError("SEW_RETRY_INITIAL is longer than SEW_RETRY_MAX: make it shorter")
 

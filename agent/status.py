@@ -5,7 +5,7 @@ from typing import Any
 
 from agent.lifecycle import FORGOTTEN
 from agent.poller import COMMON, own_reader
-from agent.report import Report, Told
+from agent.report import Report, Told, room_words
 from agent.store.base import Books, Known, Lane, Store
 from kubectl_sew.consumers.text import as_date
 
@@ -45,7 +45,7 @@ def _agent(report: Report | None) -> dict[str, Any]:
 
 def _webhook(name: str, known: Known | None, told: Told | None, now: float) -> dict[str, Any]:
     found: dict[str, Any] = {"name": name, "consumer": None, "state": None, "healthy": None, "reason": None}
-    found |= {"message": None, "testResult": None, "deletedForSeconds": None}
+    found |= {"message": None, "testResult": None, "deletedForSeconds": None, "room": None}
     if known:
         found |= {"state": known.state or "Deleted", "testResult": known.test_result or None}
         if known.deleted_at is not None:
@@ -53,6 +53,7 @@ def _webhook(name: str, known: Known | None, told: Told | None, now: float) -> d
     if told:
         found |= {"consumer": told.consumer, "state": told.state}
         found |= {"healthy": told.healthy, "reason": told.reason, "message": told.message or None}
+        found["room"] = told.room
     return found
 
 
@@ -141,6 +142,8 @@ def _troubles(webhook: Mapping[str, Any]) -> list[str]:
         found.append(f"{name}: {webhook['message']}")
     if not webhook["delivering"]:
         found.append(f"{name}: {'parked' if webhook['parked'] else 'failing'}: {webhook['delivery'] or 'see the log'}")
+    if words := room_words(webhook["room"] or 0.0):
+        found.append(f"{name}: {words}")
     if webhook["deadLetters"]:
         count = f"{webhook['deadLetters']} dead letter{'' if webhook['deadLetters'] == 1 else 's'}"
         found.append(f"{name}: {count}: `sew-agent dead-letters list --webhook {name}`")

@@ -295,3 +295,29 @@ def test_a_command_that_cannot_be_carried_out_says_why(
     assert ran.returncode in (1, 2)
     assert says in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_a_webhook_without_room_is_told_and_catches_up_when_there_is_some(folder: Folder, receiver: Receiver) -> None:
+    refusing = Switch(503)
+    with refusing.receiver:
+        folder.webhook("stuck", refusing.receiver.url)
+        folder.webhook("good", receiver.url)
+        agent = folder.start(SEW_STORE_MAX="200KiB", SEW_PAGE_SIZE="10")
+        folder.write(range(500), padding="x" * 500)
+        eventually(lambda: received(receiver).keys() == owed("good", 500), "the good one gets all")
+        eventually(lambda: agent.says("webhook_room_low"), "a person is warned")
+        eventually(lambda: agent.says("webhook_without_room"), "that it is full is told")
+        assert 'sew_store_room_ratio{webhook="stuck"} 1' in agent.scrape()
+        eventually(lambda: "its share of the store is full" in folder.command("status").stdout, "the status says so")
+        refusing.status = 200
+        eventually(lambda: len(received(refusing.receiver)) == 500, "it catches up")
+        assert received(refusing.receiver).total() == 500
+
+
+def test_dead_letters_that_fill_a_share_end_a_run_with_a_word_on_what_helps(folder: Folder) -> None:
+    with Switch(400).receiver as receiver:
+        folder.webhook("w", receiver.url)
+        folder.write(range(500), padding="x" * 500)
+        agent = folder.start("--once", SEW_STORE_MAX="100KiB", SEW_PAGE_SIZE="10")
+        assert agent.wait() == 1
+        assert any("replay or purge" in each["message"] for each in agent.says("once_trouble"))

@@ -28,7 +28,7 @@ def books(webhook: str, **changes: object) -> Books:
 
 
 def test_the_text_is_what_prometheus_reads() -> None:
-    text = scrape([books("w")], {"w": Lane("w", failures=2, parked=True)}, Metrics(), 1000.0)
+    text = scrape([books("w")], {"w": Lane("w", failures=2, parked=True)}, {"w": 0.25}, Metrics(), 1000.0)
     for line in (
         "# TYPE sew_events_seen_total counter",
         'sew_events_seen_total{webhook="w"} 15',
@@ -39,6 +39,7 @@ def test_the_text_is_what_prometheus_reads() -> None:
         'sew_dropped_total{webhook="w",reason="purged"} 4',
         'sew_backlog_oldest_seconds{webhook="w"} 100',
         'sew_last_delivery_timestamp_seconds{webhook="w"} 990.5',
+        'sew_store_room_ratio{webhook="w"} 0.25',
         'sew_parked{webhook="w"} 1',
         'sew_failures_in_a_row{webhook="w"} 2',
         "sew_polls_total 0",
@@ -49,20 +50,20 @@ def test_the_text_is_what_prometheus_reads() -> None:
 
 
 def test_seen_is_the_sum_of_the_states() -> None:
-    text = scrape([books("a"), books("b", pending=0, dropped={})], {}, Metrics(), 1000.0)
+    text = scrape([books("a"), books("b", pending=0, dropped={})], {}, {}, Metrics(), 1000.0)
     states = re.findall(r'^sew_deliveries\{webhook="a",.*\} (\d+)$', text, re.MULTILINE)
     assert 'sew_events_seen_total{webhook="a"} 15' in text
     assert sum(map(int, states)) == 15
 
 
 def test_an_empty_backlog_has_no_age_and_a_new_webhook_no_last_delivery() -> None:
-    text = scrape([books("w", pending=0, oldest_pending=None, last_delivered_at=None)], {}, Metrics(), 1000.0)
+    text = scrape([books("w", pending=0, oldest_pending=None, last_delivered_at=None)], {}, {}, Metrics(), 1000.0)
     assert 'sew_backlog_oldest_seconds{webhook="w"} 0' in text
     assert "sew_last_delivery_timestamp_seconds{" not in text
 
 
 def test_labels_are_escaped() -> None:
-    text = scrape([books('a"b\\c\nd')], {}, Metrics(), 1000.0)
+    text = scrape([books('a"b\\c\nd')], {}, {}, Metrics(), 1000.0)
     assert 'sew_events_seen_total{webhook="a\\"b\\\\c\\nd"} 15' in text.splitlines()
 
 
@@ -121,7 +122,7 @@ def test_every_line_is_of_the_text_format() -> None:
     metrics.polled(1.5)
     metrics.attempted("w", "Slack", "retry", "timeout", 3.0)
     sample = re.compile(r'[a-z_]+(\{([a-z]+="[^"]*")(,[a-z]+="[^"]*")*\})? [0-9.+Inf]+')
-    for line in scrape([books("w")], {"w": Lane("w")}, metrics, 1000.0).splitlines():
+    for line in scrape([books("w")], {"w": Lane("w")}, {"w": 0.5}, metrics, 1000.0).splitlines():
         assert line.startswith(("# HELP ", "# TYPE ")) or sample.fullmatch(line), line
 
 

@@ -33,7 +33,6 @@ ROOT = Path(__file__).parents[3]
         ("SEW_LISTEN", "[::1]:0", ("::1", 0)),
         ("SEW_LISTEN", "off", None),
         ("SEW_TIMEOUT", "", None),
-        ("SEW_TIMEOUT", "1m", 60.0),
         ("SEW_ONCE", "true", True),
         ("SEW_FIELDS", "any", "any"),
         ("SEW_STATE", "/state", Path("/state")),
@@ -85,6 +84,18 @@ def test_a_flag_comes_before_the_environment_and_that_before_the_default() -> No
 def test_a_pause_that_begins_longer_than_it_may_become_is_refused() -> None:
     with pytest.raises(SettingsError, match="SEW_RETRY_INITIAL is longer than SEW_RETRY_MAX"):
         from_environment({"SEW_RETRY_INITIAL": "1h"})
+
+
+def test_a_time_limit_is_for_a_run_that_ends() -> None:
+    assert from_environment({"SEW_TIMEOUT": "1m", "SEW_ONCE": "true"})[0].timeout == 60.0
+    with pytest.raises(SettingsError, match="is for --once"):
+        from_environment({"SEW_TIMEOUT": "1m"})
+
+
+def test_nothing_is_served_with_once_unless_it_is_asked_for() -> None:
+    assert from_environment({"SEW_ONCE": "true"})[0].listen is None
+    assert from_environment({"SEW_ONCE": "true", "SEW_LISTEN": "127.0.0.1:1"})[0].listen == ("127.0.0.1", 1)
+    assert from_environment({"SEW_ONCE": "true"}, {"listen": "127.0.0.1:1"})[0].listen == ("127.0.0.1", 1)
 
 
 @pytest.mark.parametrize(
