@@ -120,7 +120,9 @@ def _configure(pod: Document, container: Document, plan: Plan) -> None:
         state = next(each for each in pod["volumes"] if each["name"] == "sew-state")
         state.pop("emptyDir", None)
         state["persistentVolumeClaim"] = {"claimName": plan.claim}
-    container["env"] += [{"name": name, "value": value} for name, value in _settings(plan)]
+    given = dict(_settings(plan))
+    container["env"] = [each for each in container["env"] if each["name"] not in given]
+    container["env"] += [{"name": name, "value": value} for name, value in given.items()]
     if plan.credentials:
         pod["volumes"].append({"name": "sew-credentials", "secret": {"secretName": plan.credentials.secret}})
         container["volumeMounts"].append({"name": "sew-credentials", "mountPath": _CREDENTIALS, "readOnly": True})

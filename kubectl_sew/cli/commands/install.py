@@ -35,7 +35,7 @@ class Options:
 @placement_options
 @click.option("--create-namespace", is_flag=True, help="Create the Secrets' namespace, too.")
 @click.option("--image", metavar="IMAGE", default="", help="The agent's image.")
-@click.option("--elasticsearch", metavar="URL[,URL…]", default="", help="Where the events are.")
+@click.option("--elasticsearch", metavar="URL[,URL…]", default="", help="Where the events are. [default: Calico's]")
 @click.option("--credentials-secret", metavar="NAME", default="", help="The Secret with the keys for Elasticsearch.")
 @click.option("--claim", metavar="NAME", default="", help="A claim of yours for the agent's state.")
 @click.option(

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from agent.settings import SETTINGS
 from kubectl_sew import __version__
 from kubectl_sew.install import Credentials, Host, Plan, removable, render, with_agent, without_agent
+from kubectl_sew.install.plan import CREDENTIAL_VARIABLES
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"
 HOST = Host("shop", "shops", "keeper")
@@ -213,6 +215,14 @@ def test_settings_and_image_are_the_container_s(host: Host | None) -> None:
     plan = Plan(image="registry/agent:9", settings={"SEW_ELASTICSEARCH": "https://es:9200"}, host=host)
     assert agent_of(plan)["image"] == "registry/agent:9"
     assert variables(plan)["SEW_ELASTICSEARCH"] == "https://es:9200"
+    assert len(variables(plan)) == len(agent_of(plan)["env"])
+
+
+@plans
+def test_every_variable_is_a_setting_of_the_agent(plan: Plan) -> None:
+    known = {each.variable for each in SETTINGS}
+    assert {name for name in variables(plan) if name.startswith("SEW_")} <= known
+    assert set(CREDENTIAL_VARIABLES.values()) <= known
 
 
 @plans
