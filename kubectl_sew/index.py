@@ -90,10 +90,9 @@ class Index:
         path = f"/{quote(self.pattern, safe=',*')}/_stats/docs"
         options = {"level": "shards", "filter_path": _STATS, "ignore_unavailable": "true"}
         with self._explained():
-            body: Json = self._client.perform_request(
-                "GET", path, params=options, headers={"accept": "application/json"}
-            ).body
-        return body
+            return _body(
+                self._client.perform_request("GET", path, params=options, headers={"accept": "application/json"})
+            )
 
     def settings(self) -> Mapping[str, Mapping[str, str]]:
         """Index -> its settings `index.…` that reading depends on; closed indices too."""
@@ -130,7 +129,7 @@ class Index:
         """One search over the whole pattern, or over a point in time in `body`: whole, or an error."""
         whole: dict[str, Any] = {} if "pit" in body else {"index": self.pattern, "allow_partial_search_results": False}
         with self._explained():
-            found: Json = self._client.search(body=dict(body), **whole).body
+            found = _body(self._client.search(body=dict(body), **whole), "hits")
         check_search(found)
         return found
 
@@ -138,19 +137,19 @@ class Index:
         """Several searches (header, body) in one request: their answers as they come, errors too."""
         with self._explained():
             lines = [dict(each) for search in searches for each in search]
-            return list(self._client.msearch(searches=lines).body["responses"])
+            return list(_body(self._client.msearch(searches=lines), "responses")["responses"])
 
     def documents(self, wanted: Sequence[Json]) -> tuple[Sequence[Json], int]:
         """Documents by `_index` and `_id` (and `routing`), in that order, and about how many bytes they came in."""
         with self._explained():
             answer = self._client.mget(docs=list(wanted))
-        return list(answer.body["docs"]), int(answer.meta.headers.get("content-length") or 0)
+            return list(_body(answer, "docs")["docs"]), int(answer.meta.headers.get("content-length") or 0)
 
     def open_point_in_time(self) -> str:
         """A view of all indices as they are now, kept for five minutes from each use."""
         with self._explained():
             opened = self._client.open_point_in_time(index=self.pattern, keep_alive=_POINT_KEPT)
-        return str(opened["id"])
+            return str(_body(opened, "id")["id"])
 
     def in_point_in_time(self, point: str) -> Json:
         """What goes under `pit` in a search."""
@@ -179,12 +178,19 @@ class Index:
         from elasticsearch import NotFoundError  # noqa: PLC0415  # see the module
 
         try:
-            body: Json = ask().body
+            return _body(ask())
         except NotFoundError as error:
             if error.message != _NO_INDEX:
                 raise
             return {}
-        return body
+
+
+def _body(answer: Any, *needed: str) -> Json:
+    """What was answered, if it is what was asked for: an empty or strange body is none."""
+    body = answer.body
+    if not isinstance(body, Mapping) or not all(each in body for each in needed):
+        raise ElasticsearchError("Elasticsearch answers with something else than what it was asked for, or was cut off")
+    return body
 
 
 def check_search(answer: Json) -> None:
@@ -255,8 +261,9 @@ def _innermost(error: BaseException) -> str:
     causes: list[BaseException] = [error]
     while len(causes) < 10:
         last = causes[-1]
-        inner = next(iter(getattr(last, "errors", ())), None) or last.__cause__ or getattr(last, "reason", None)
-        if not isinstance(inner, BaseException):
+        held = (*getattr(last, "errors", ()), last.__cause__, getattr(last, "reason", None), *last.args)
+        inner = next((each for each in held if isinstance(each, BaseException)), None)
+        if inner is None:
             break
         causes.append(inner)
     for each in reversed(causes):

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ from elasticsearch.helpers import bulk
 from agent.poller import Polled, Poller
 from agent.sources.base import Arrival, Note, Subscription
 from agent.sources.elasticsearch.source import ElasticsearchSource, Reading
-from agent.store.base import Taken
+from agent.store.base import Delivery, Known, Settlement, State, Taken
 from agent.store.sqlite import SqliteStore, open_store
 from kubectl_sew.index import Access
 from kubectl_sew.query import CALICO, parse
+from kubectl_sew.resource import Condition, checkpoint
 from tests.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
 
 NOW = 1_800_000_000.0
@@ -48,6 +49,8 @@ class Scene:
         self.prefix = f"sew-{uuid.uuid4().hex[:8]}"
         self.reading = Reading(f"{self.prefix}.*")
         self.now = NOW
+        self.clock: Callable[[], float] = lambda: self.now
+        self.access: Callable[[], Access] = lambda: Access(tuple(url.split(",")))
         self.page_size = 1000
         self.max_bytes = 2**31
         self.subscriptions: dict[str, Subscription] = {}
@@ -57,9 +60,7 @@ class Scene:
     def open(self) -> None:
         """Starts the agent's reading over the same state."""
         self.store: SqliteStore = open_store(self.state, known_for=self.reading.known_for, max_bytes=self.max_bytes)
-        self.source = ElasticsearchSource(
-            self.reading, lambda: Access((self.url,)), self.store.known_to, CALICO, lambda: self.now
-        )
+        self.source = ElasticsearchSource(self.reading, self.access, self.store.known_to, CALICO, self.clock)
         self.poller = Poller(self.source, self.store, self.witness, page_size=self.page_size, pause=2.0)
         self.poller.serve(self.subscriptions, ())
 
@@ -77,9 +78,12 @@ class Scene:
         if names:
             self.client.indices.delete(index=list(names))
 
-    def index(self, name: str = "a", *, shards: int = 1, refresh: str = "1s", **mappings: Any) -> str:
+    def index(
+        self, name: str = "a", *, shards: int = 1, refresh: str = "1s", replicas: int = 0, **mappings: Any
+    ) -> str:
         """Makes an index of the pattern; its whole name."""
-        settings = {**CALICO_SETTINGS, "number_of_shards": shards, "refresh_interval": refresh}
+        numbers = {"number_of_shards": shards, "number_of_replicas": replicas}
+        settings = {**CALICO_SETTINGS, **numbers, "refresh_interval": refresh}
         whole = f"{self.prefix}.{name}"
         self.client.indices.create(index=whole, mappings=mappings or CALICO_MAPPINGS, settings=settings)
         return whole
@@ -98,6 +102,8 @@ class Scene:
         """More webhooks with that query, which begin now."""
         added = {name: Subscription(name, parse(query), start) for name in names or ("w",)}
         self.subscriptions = {**self.subscriptions, **added}
+        for name in added:
+            self.store.remember(Known(name, "Enabled", start))
         if begin and start is not None:
             self.poller.begin(dict.fromkeys(added, start), self.now)
         self.poller.serve(self.subscriptions, ())
@@ -120,10 +126,22 @@ class Scene:
 
     def got(self, webhook: str = "w") -> Counter[str]:
         """The ids of the events that wait for a webhook, each as often as it does."""
-        return Counter(each.event.id for each in self.store.due(webhook, now=self.now, limit=10**9))
+        found: dict[int, str] = {}
+        while some := self.store.due(webhook, now=self.now, limit=10**6, skip=found):
+            found |= {each.seq: each.event.id for each in some}
+        return Counter(found.values())
 
     def count(self, webhook: str = "w") -> int:
         return self.store.waiting().get(webhook, 0)
+
+    def deliver(self, delivery: Delivery) -> None:
+        """As if its receiver had taken it."""
+        self.store.settle([Settlement(delivery, State.DELIVERED, self.now, 1)], ())
+
+    def checkpoint(self, webhook: str = "w") -> float | None:
+        """What a fresh agent would read from the resource."""
+        told = self.poller.fetched(self.now)[webhook]
+        return checkpoint([Condition("EventsFetched", told.status, told.reason.value, told.message)])
 
     def message(self, webhook: str = "w") -> str:
         return self.poller.fetched(self.now)[webhook].message

@@ -1,0 +1,117 @@
+"""A proxy in front of Elasticsearch that can be told to fail: it answers itself, cuts answers off, or changes them."""
+
+import base64
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+HEADERS = {"X-Elastic-Product": "Elasticsearch", "Content-Type": "application/vnd.elasticsearch+json;compatible-with=8"}
+
+
+@dataclass
+class Answer:
+    """What goes back to the client. `cut`: the connection ends after half of the body."""
+
+    status: int
+    body: bytes
+    cut: bool = False
+
+    def change(self, change: Callable[[Any], Any]) -> "Answer":
+        """The same with another body: `change` gets the JSON and returns what it becomes."""
+        return Answer(self.status, json.dumps(change(json.loads(self.body))).encode())
+
+
+Fault = Callable[[str, bytes, Callable[[], Answer]], Answer]
+"""From a request's path, its body and the way to the real answer to the one that is given."""
+
+
+def refuse(status: int, kind: str = "es_rejected_execution_exception", reason: str = "made up") -> Answer:
+    return Answer(status, json.dumps({"error": {"type": kind, "reason": reason}, "status": status}).encode())
+
+
+@dataclass
+class Proxy:
+    """`fault` may be changed at any time. `asked`: the paths of all requests, in order."""
+
+    url: str
+    fault: Fault | None = None
+    password: str = ""
+    """Basic authentication that is asked for, where there is one: `user:password`."""
+    asked: list[str] = field(default_factory=list)
+    _server: ThreadingHTTPServer | None = None
+
+    def of(self, part: str) -> int:
+        """How many requests had this in their path."""
+        return sum(part in path for path in self.asked)
+
+
+@contextmanager
+def proxy(target: str, tls: tuple[Path, Path] | None = None) -> Iterator[Proxy]:
+    """Runs one on a free port. `tls`: certificate and key, for https."""
+    pool = urllib3.PoolManager(retries=False, timeout=60, maxsize=4)
+    made = Proxy("")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(made, pool, target))
+    server.daemon_threads = True
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that does not trust us hangs up
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*tls)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    made.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield made
+    finally:
+        server.shutdown()
+        server.server_close()
+        pool.clear()
+
+
+def _handler(made: Proxy, pool: urllib3.PoolManager, target: str) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _serve(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            made.asked.append(self.path)
+
+            def real() -> Answer:
+                headers = {name: self.headers[name] for name in ("Accept", "Content-Type") if name in self.headers}
+                found = pool.request(self.command, target + self.path, body=body, headers=headers)
+                return Answer(found.status, found.data)
+
+            self._send(self._judged(body, real))
+
+        def _judged(self, body: bytes, real: Callable[[], Answer]) -> Answer:
+            wanted = "Basic " + base64.b64encode(made.password.encode()).decode()
+            if made.password and self.headers.get("Authorization") != wanted:
+                return refuse(401, "security_exception", "unable to authenticate")
+            return made.fault(self.path, body, real) if made.fault else real()
+
+        def _send(self, answer: Answer) -> None:
+            self.send_response(answer.status)
+            for name, value in HEADERS.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answer.body)))
+            self.end_headers()
+            self.wfile.write(answer.body[: len(answer.body) // 2] if answer.cut else answer.body)
+            if answer.cut:
+                self.wfile.flush()
+                self.connection.shutdown(socket.SHUT_RDWR)
+                self.close_connection = True
+
+        do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - the names that http.server gives
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server gives
+            """Nothing."""
+
+    return Handler

@@ -1,0 +1,167 @@
+"""Where webhooks begin, and that what was before is read by as few readers as can be."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.poller import COMMON
+from kubectl_sew.resource import FetchedReason
+from tests.integration.elasticsearch.scene import NOW, WAIT, Scene, ids
+
+pytestmark = pytest.mark.server
+HOUR = 3600
+
+
+def lose_volume(scene: Scene) -> None:
+    scene.stop()
+    for each in scene.state.iterdir():
+        each.unlink()
+    scene.open()
+
+
+def test_a_fresh_store_begins_at_its_first_poll(scene: Scene) -> None:
+    scene.index()
+    scene.write(["before"], time=int(NOW) - 10)
+    scene.serve(start=NOW)
+    scene.settle()
+    scene.write(["after"])
+    scene.settle()
+    assert scene.got() == ids("after")
+
+
+def test_a_window_of_the_past_is_read_once_and_beside_what_is_new(scene: Scene) -> None:
+    scene.page_size = 10
+    scene.restart()
+    scene.index(shards=3)
+    scene.write(range(100), time=int(NOW) - 2 * HOUR)
+    scene.write(["older"], time=int(NOW) - 4 * HOUR)
+    scene.serve(start=NOW - 3 * HOUR)
+    scene.poll()
+    scene.write(["new"])
+    scene.poll()
+    assert scene.got() == ids("new")
+    scene.settle()
+    assert scene.got() == ids("new", *range(100))
+    assert list(scene.poller.positions) == [COMMON]
+
+
+def test_the_window_is_above_the_age_limit(scene: Scene) -> None:
+    scene.index()
+    scene.write(["old"], time=int(NOW) - 90 * HOUR)
+    scene.serve(start=NOW - 100 * HOUR)
+    scene.settle()
+    assert scene.got() == ids("old")
+
+
+def test_a_restart_in_the_midst_of_the_past_goes_on_there(scene: Scene) -> None:
+    scene.page_size = 50
+    scene.restart()
+    scene.index()
+    for back in range(10):
+        scene.write(range(back * 30, back * 30 + 30), time=int(NOW) - HOUR + back)
+    scene.serve(start=NOW - 2 * HOUR)
+    scene.poll()
+    scene.poll(WAIT - 5)
+    scene.now += 10
+    scene.poller.poll(scene.now)
+    assert 0 < scene.count() < 300
+    scene.restart()
+    scene.settle()
+    assert scene.got() == ids(*range(300))
+
+
+def test_a_webhook_created_moments_before_it_was_learned_of_misses_nothing(scene: Scene) -> None:
+    scene.index()
+    scene.serve()
+    scene.settle()
+    created = scene.now
+    scene.write(["between"])
+    scene.settle()
+    scene.serve("type = waf", "late", start=created)
+    scene.poll()
+    scene.write(["after"])
+    scene.settle()
+    assert scene.got("late") == ids("between", "after")
+    assert scene.got("w") == ids("between", "after")
+
+
+def test_a_lost_volume_reads_again_from_the_checkpoint(scene: Scene) -> None:
+    scene.index()
+    scene.serve(start=NOW - 2 * HOUR)
+    scene.settle()
+    scene.write(["delivered"], time=int(scene.now) - HOUR)
+    scene.settle()
+    (delivery,) = scene.store.due("w", now=scene.now, limit=9)
+    scene.deliver(delivery)
+    checkpoint = scene.checkpoint()
+    assert checkpoint is not None
+    assert scene.now - 30 <= checkpoint <= scene.now
+    lose_volume(scene)
+    scene.write(["while it was away"])
+    scene.serve(start=checkpoint)
+    scene.settle()
+    assert scene.got() == ids("while it was away")
+
+
+def test_the_checkpoint_waits_for_what_is_not_delivered(scene: Scene) -> None:
+    scene.index()
+    scene.serve(start=NOW - 2 * HOUR)
+    scene.settle()
+    scene.write(["waits"], time=int(NOW) - HOUR)
+    scene.settle()
+    assert scene.checkpoint() == NOW - HOUR
+
+
+def test_a_thousand_webhooks_that_begin_together_cost_a_handful_of_readers(scene: Scene) -> None:
+    scene.index()
+    scene.write(range(20), time=int(NOW) - 600)
+    names = [f"w{number:03}" for number in range(300)]
+    scene.serve("type = waf", *names, start=NOW - HOUR)
+    scene.poll()
+    assert len(set(scene.poller.positions.values())) == 2
+    scene.settle()
+    assert {scene.count(name) for name in names} == {20}
+    assert list(scene.poller.positions) == [COMMON]
+
+
+def test_a_webhook_whose_share_is_full_waits_alone_and_catches_up(scene: Scene) -> None:
+    scene.max_bytes = 60_000
+    scene.page_size = 20
+    scene.restart()
+    scene.index()
+    scene.serve("type = waf", "slow")
+    scene.serve("severity >= 90", "quick")
+    scene.settle()
+    for some in range(10):
+        scene.write(range(some * 20, some * 20 + 20), description="x" * 300)
+        scene.poll()
+    scene.write(["urgent"], severity=95, type="alert")
+    scene.settle()
+    assert scene.got("quick") == ids("urgent")
+    told = scene.poller.fetched(scene.now)
+    assert (told["slow"].reason, told["quick"].status) == (FetchedReason.BACKLOG_FULL, "True")
+    assert 0 < scene.count("slow") < 200
+    delivered: list[str] = []
+    for _ in range(40):
+        for delivery in scene.store.due("slow", now=scene.now, limit=50):
+            delivered.append(delivery.event.id)
+            scene.deliver(delivery)
+        scene.poll(5)
+    assert sorted(delivered) == sorted(map(str, range(200)))
+    assert list(scene.poller.positions) == [COMMON]
+    assert scene.poller.fetched(scene.now)["slow"].status == "True"
+
+
+def test_a_webhook_that_left_and_came_back_misses_nothing(scene: Scene, tmp_path: Path) -> None:
+    scene.index(shards=2)
+    scene.serve("type = waf", "a", "b")
+    scene.settle()
+    scene.poller.leave({"b"}, scene.now)
+    scene.poller.serve({"a": scene.subscriptions["a"]}, ())
+    scene.write(range(10))
+    scene.settle()
+    assert scene.got("b") == ids()
+    scene.poller.serve(scene.subscriptions, ())
+    scene.settle()
+    assert scene.got("b") == ids(*range(10))
+    assert list(scene.poller.positions) == [COMMON]

@@ -1,0 +1,289 @@
+"""Whatever fails on the way to Elasticsearch is told, loses and doubles nothing, and is over when it is over."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from agent.sources.base import SourceError
+from agent.sources.elasticsearch.credentials import from_files
+from kubectl_sew.resource import FetchedReason
+from tests.integration.elasticsearch.faults import Answer, Fault, Proxy, proxy, refuse
+from tests.integration.elasticsearch.scene import Scene, ids
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def between(elasticsearch_8: str) -> Iterator[Proxy]:
+    with proxy(elasticsearch_8) as made:
+        yield made
+
+
+@pytest.fixture
+def scene(client: Elasticsearch, between: Proxy, tmp_path: Path) -> Iterator[Scene]:
+    made = Scene(client, between.url, tmp_path / "state")
+    made.index(shards=2)
+    made.serve()
+    made.settle()
+    yield made
+    between.fault = None
+    made.close()
+
+
+def on(part: str, change: Callable[[Callable[[], Answer]], Answer]) -> Fault:
+    """A fault of requests whose path has this part."""
+    return lambda path, _body, real: change(real) if part in path else real()
+
+
+def in_searches(change: Callable[[int, dict[str, Any]], dict[str, Any]]) -> Fault:
+    """A fault of single searches of an `_msearch`, by their number."""
+
+    def changed(body: dict[str, Any]) -> dict[str, Any]:
+        return {**body, "responses": [change(number, each) for number, each in enumerate(body["responses"])]}
+
+    return on("_msearch", lambda real: real().change(changed))
+
+
+def failed_poll(scene: Scene) -> str:
+    """What a poll failed with, and what its webhook's condition says of it."""
+    with pytest.raises(SourceError) as error:
+        scene.poll()
+    told = scene.poller.fetched(scene.now)["w"]
+    assert (told.status, told.reason) == ("False", FetchedReason.SOURCE_UNAVAILABLE)
+    assert str(error.value) in told.message
+    return str(error.value)
+
+
+def recovers(scene: Scene, between: Proxy, *more: str) -> None:
+    """Everything arrives once when the fault is over, what was written meanwhile too."""
+    scene.write(["meanwhile"])
+    between.fault = None
+    scene.settle()
+    assert scene.got() == ids(*range(20), "meanwhile", *more)
+    assert scene.poller.trouble == ""
+    assert scene.poller.fetched(scene.now)["w"].status == "True"
+
+
+@pytest.mark.parametrize("part", ["_stats", "_msearch", "_mget"])
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (refuse(429), "has too much to do (429)"),
+        (refuse(503, "unavailable"), "answers 503: unavailable"),
+        (Answer(502, b"<html>bad gateway"), "no JSON"),
+        (Answer(200, b"<html>hello"), "no JSON"),
+    ],
+    ids=["429", "503", "502", "html"],
+)
+def test_a_refused_request_is_tried_again(scene: Scene, between: Proxy, part: str, answer: Answer, said: str) -> None:
+    scene.write(range(20))
+    between.fault = on(part, lambda _real: answer)
+    assert said in failed_poll(scene)
+    recovers(scene, between)
+
+
+@pytest.mark.parametrize("part", ["_stats", "_msearch", "_mget"])
+def test_an_answer_that_is_cut_off_is_tried_again(scene: Scene, between: Proxy, part: str) -> None:
+    scene.write(range(20))
+    between.fault = on(part, lambda real: Answer(200, real().body, cut=True))
+    failed_poll(scene)
+    recovers(scene, between)
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        {"timed_out": True},
+        {"terminated_early": True},
+        {"_shards": {"total": 1, "successful": 0, "failed": 1, "failures": [{"reason": {"type": "x", "reason": "y"}}]}},
+        {"error": {"type": "search_phase_execution_exception", "reason": "all shards failed"}, "status": 503},
+    ],
+    ids=["timed out", "ended early", "shards failed", "error"],
+)
+def test_a_search_that_did_not_see_all_counts_for_nothing_and_the_other_shard_goes_on(
+    scene: Scene, between: Proxy, lost: dict[str, Any]
+) -> None:
+    scene.write(range(20))
+    hidden = {"hits": {"hits": []}}
+    between.fault = in_searches(lambda number, each: each if number else {**each, **hidden, **lost})
+    scene.poll(0.1)
+    some = scene.count()
+    assert 0 < some < 20
+    assert scene.poller.fetched(scene.now)["w"].reason is FetchedReason.SOURCE_UNAVAILABLE
+    for _ in range(3):
+        scene.poll(11)
+    recovers(scene, between)
+
+
+@pytest.mark.parametrize(
+    ("part", "privilege"), [("_stats", "monitor"), ("_settings", "view_index_metadata"), ("_msearch", "read")]
+)
+def test_a_missing_privilege_is_named(scene: Scene, between: Proxy, part: str, privilege: str) -> None:
+    refused = refuse(403, "security_exception", f"action is unauthorized: `{privilege}`")
+    scene.write(range(20))
+    scene.poll()
+    between.fault = on(part, lambda _real: refused)
+    scene.write(["later"])
+    for _ in range(3):
+        scene.now += 11
+        with suppress(SourceError):
+            scene.poll(0)
+    assert privilege in scene.poller.trouble
+    recovers(scene, between, "later")
+
+
+def test_indices_that_are_out_of_our_sight_are_not_given_up(scene: Scene, between: Proxy) -> None:
+    scene.write(range(20))
+    between.fault = lambda path, _body, real: (
+        Answer(200, b'{"_shards":{"total":0,"successful":0,"failed":0},"indices":{}}')
+        if "_stats" in path
+        else Answer(200, b"{}")
+        if "_settings" in path or "_mapping" in path
+        else real()
+    )
+    assert "privileges" in failed_poll(scene)
+    recovers(scene, between)
+
+
+def test_the_server_away_for_a_minute_loses_nothing(scene: Scene, between: Proxy) -> None:
+    scene.write(range(20))
+    between.fault = lambda _path, _body, _real: Answer(200, b"", cut=True)
+    for _ in range(6):
+        failed_poll(scene)
+        scene.now += 10
+    recovers(scene, between)
+
+
+def test_what_is_no_elasticsearch_is_said_so(scene: Scene, between: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.integration.elasticsearch.faults.HEADERS", {"Content-Type": "application/json"})
+    scene.restart()
+    assert "does not say that it is Elasticsearch" in failed_poll(scene)
+
+
+def test_a_wrong_password_is_said_and_a_corrected_one_is_used_without_restart(
+    scene: Scene, between: Proxy, tmp_path: Path
+) -> None:
+    user, password = tmp_path / "user", tmp_path / "password"
+    user.write_text("sew\n")
+    password.write_text("WRONG\n")
+    between.password = "sew:right"
+    scene.access = from_files((between.url,), {"username": user, "password": password})
+    scene.restart()
+    scene.write(range(20))
+    said = failed_poll(scene)
+    assert "refuses our credentials (401)" in said
+    assert "WRONG" not in said
+    password.write_text("right\n")
+    recovers(scene, between)
+
+
+def test_an_unknown_ca_is_said_and_a_corrected_one_is_used_without_restart(
+    scene: Scene, elasticsearch_8: str, tmp_path: Path
+) -> None:
+    right, wrong, ca = (tmp_path / name for name in ("right.pem", "wrong.pem", "ca.pem"))
+    for each in (right, wrong):
+        make_certificate(each)
+    ca.write_bytes(wrong.read_bytes())
+    with proxy(elasticsearch_8, (right, right.with_suffix(".key"))) as tls:
+        scene.access = from_files((tls.url,), {"ca": ca})
+        scene.restart()
+        scene.write(range(20))
+        assert "cannot be trusted (self-signed certificate)" in failed_poll(scene)
+        ca.unlink()
+        assert "ca.pem" in failed_poll(scene)
+        ca.write_text("no certificate")
+        assert "ca.pem" in failed_poll(scene)
+        ca.write_bytes(right.read_bytes())
+        recovers(scene, tls)
+
+
+def make_certificate(path: Path) -> None:
+    """One that vouches for itself, and its key beside it."""
+    subprocess.run(
+        f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=es"
+        f" -addext subjectAltName=IP:127.0.0.1 -keyout {path.with_suffix('.key')} -out {path}".split(),
+        check=True,
+        capture_output=True,
+    )
+
+
+def choking_on(text: bytes) -> Fault:
+    """Refuses each search of an `_msearch` that has this in it."""
+
+    def choke(path: str, body: bytes, real: Callable[[], Answer]) -> Answer:
+        if "_msearch" not in path:
+            return real()
+        asked = body.splitlines()[1::2]
+        error = {"error": {"type": "query_shard_exception", "reason": "failed to create query"}, "status": 400}
+        return real().change(
+            lambda found: {
+                "responses": [
+                    error if text in query else answer for query, answer in zip(asked, found["responses"], strict=True)
+                ]
+            }
+        )
+
+    return choke
+
+
+def test_a_clause_that_a_shard_refuses_stands_alone_and_the_others_go_on(scene: Scene, between: Proxy) -> None:
+    for number in range(9):
+        scene.serve("type = waf", f"w{number}")
+    scene.serve("source_ip = '10.0.0.1' OR type = waf", "bad")
+    scene.settle()
+    between.fault = choking_on(b"10.0.0.1")
+    scene.write(range(20))
+    scene.poll()
+    told = scene.poller.fetched(scene.now)
+    assert told["bad"].reason is FetchedReason.UNANSWERABLE
+    assert "failed to create query" in told["bad"].message
+    assert (told["w3"].status, scene.count("w3"), scene.count("bad")) == ("True", 20, 0)
+    between.fault = None
+    scene.settle()
+    scene.settle()
+    assert scene.got("bad") == scene.got("w3") == ids(*range(20))
+    assert scene.poller.fetched(scene.now)["bad"].status == "True"
+
+
+def test_a_search_that_is_refused_without_any_clause_is_no_webhooks_fault(scene: Scene, between: Proxy) -> None:
+    scene.write(range(20))
+    between.fault = choking_on(b"_seq_no")
+    scene.poll()
+    told = scene.poller.fetched(scene.now)["w"]
+    assert told.reason is FetchedReason.SOURCE_UNAVAILABLE
+    recovers(scene, between)
+
+
+def test_a_field_that_two_indices_store_differently_is_refused_until_it_is_one_again(scene: Scene) -> None:
+    scene.serve("source_ip = '10.0.0.1' OR type = waf", "bad")
+    scene.settle()
+    mappings = {"type": {"type": "keyword"}, "time": {"type": "date"}, "source_ip": {"type": "long"}}
+    scene.index("b", properties=mappings)
+    scene.write(["b"], index="b", time=int(scene.now * 1000))
+    scene.write(range(20))
+    scene.poll()
+    told = scene.poller.fetched(scene.now)
+    assert told["bad"].reason is FetchedReason.UNANSWERABLE
+    assert "source_ip" in told["bad"].message
+    assert scene.got("w") == ids(*range(20), "b")
+    scene.client.indices.delete(index=f"{scene.prefix}.b")
+    scene.poll(31)
+    scene.settle()
+    scene.settle()
+    assert scene.got("bad") == ids(*range(20))
+    assert scene.poller.fetched(scene.now)["bad"].status == "True"
+
+
+def test_a_resting_agent_asks_for_the_stats_alone(scene: Scene, between: Proxy) -> None:
+    scene.write(range(20))
+    scene.settle()
+    scene.poll(31)
+    before = len(between.asked)
+    for _ in range(5):
+        scene.poll()
+    assert [path.partition("?")[0].rpartition("/")[2] for path in between.asked[before:]] == ["docs"] * 5

@@ -1,0 +1,145 @@
+"""Indices come, go, close and come back; what was lost with them is named, and nothing else is lost."""
+
+import pytest
+
+from agent.sources.base import SourceError
+from tests.integration.elasticsearch.scene import NOW, Scene, ids
+
+pytestmark = pytest.mark.server
+HOUR = 3600
+
+
+@pytest.fixture
+def reading(scene: Scene) -> Scene:
+    """One index that is read."""
+    scene.index(shards=2)
+    scene.serve(start=NOW - 100 * HOUR)
+    scene.settle()
+    return scene
+
+
+def test_an_index_that_goes_after_it_was_read_is_not_worth_a_word(reading: Scene) -> None:
+    reading.index("b")
+    reading.write(["b"], index="b")
+    reading.settle()
+    reading.client.indices.delete(index=f"{reading.prefix}.b")
+    reading.settle()
+    assert reading.kinds() == {}
+    assert reading.poller.trouble == ""
+
+
+def test_what_went_with_an_index_before_it_was_read_is_named_with_its_numbers(reading: Scene) -> None:
+    reading.index("b", refresh="-1")
+    reading.poll()
+    reading.write(range(7), index="b", refresh=False)
+    reading.poll()
+    reading.client.indices.delete(index=f"{reading.prefix}.b")
+    reading.settle()
+    assert reading.kinds() == {"lost": 7}
+    assert f"{reading.prefix}.b[0] is gone: its writes 0 to 6 were not read" in reading.message()
+
+
+def test_an_index_made_again_under_its_name_is_another_one(reading: Scene) -> None:
+    reading.write(range(20))
+    reading.settle()
+    reading.client.indices.delete(index=f"{reading.prefix}.a")
+    reading.index(shards=2)
+    reading.write(range(10, 30))
+    reading.settle()
+    assert reading.got() == ids(*range(30))
+
+
+def test_a_closed_index_is_told_and_read_from_where_it_was_when_it_opens(reading: Scene) -> None:
+    reading.index("b")
+    reading.settle()
+    reading.write(["unread"], index="b", refresh=False)
+    reading.client.indices.close(index=f"{reading.prefix}.b")
+    reading.write(["other"])
+    reading.poll()
+    reading.poll(11)
+    assert reading.got() == ids("other")
+    assert f"{reading.prefix}.b[0] cannot be read: closed" in reading.message()
+    reading.restart()
+    reading.poll(11)
+    reading.client.indices.open(index=f"{reading.prefix}.b")
+    reading.settle()
+    assert reading.got() == ids("other", "unread")
+    assert reading.poller.trouble == ""
+
+
+def test_a_copy_of_an_index_brings_no_old_events_back(reading: Scene) -> None:
+    """As an index that is restored under another name."""
+    name = reading.index("b")
+    reading.settle()
+    reading.write(["old"], index="b", time=int(NOW) - 30 * HOUR)
+    reading.write(["timeless"], index="b", time=None)
+    reading.settle()
+    assert reading.got() == ids("timeless")
+    reading.witness.notes.clear()
+    reading.client.indices.add_block(index=name, block="write")
+    reading.client.indices.clone(index=name, target=f"{reading.prefix}.copy")
+    reading.settle()
+    assert reading.got() == ids("timeless")
+    assert reading.kinds() == {"too_old": 1, "no_time": 1}
+
+
+def test_a_rollover_between_two_polls_loses_nothing(reading: Scene) -> None:
+    name = f"{reading.prefix}.roll-000001"
+    alias = f"{reading.prefix}-write"
+    reading.client.indices.create(
+        index=name, aliases={alias: {"is_write_index": True}}, settings={"number_of_replicas": 0}
+    )
+    reading.write(["one"], index="roll-000001")
+    reading.client.indices.rollover(alias=alias)
+    reading.write(["two"], index="roll-000002")
+    reading.poll()
+    assert reading.got() == ids()  # its mapping knows no keyword `type`
+    reading.client.indices.delete(index=[name, f"{reading.prefix}.roll-000002"])
+    reading.poll(31)
+    reading.settle()
+    assert reading.poller.fetched(reading.now)["w"].status == "True"
+
+
+def test_a_pattern_without_any_index_is_told_and_its_first_index_is_read_whole(scene: Scene) -> None:
+    scene.serve()
+    scene.poll()
+    assert "no index is there to read from" in scene.message()
+    scene.index()
+    scene.write(["first"])
+    scene.write(["no time"], time=None)
+    scene.poll()
+    assert scene.got() == ids("first", "no time")
+    assert scene.poller.trouble == ""
+
+
+def test_documents_without_source_are_counted_and_named(reading: Scene) -> None:
+    mappings = {"_source": {"enabled": False}, "properties": {"type": {"type": "keyword"}, "time": {"type": "date"}}}
+    reading.index("b", **mappings)
+    reading.write(["empty"], index="b", time=int(NOW * 1000))
+    reading.settle()
+    assert reading.kinds() == {"no_source": 1}
+    assert "without _source" in reading.message()
+
+
+def test_an_event_of_five_megabytes_is_read(reading: Scene) -> None:
+    reading.write(["large"], description="x", record={"text": "x" * 5 * 2**20})
+    reading.write(range(10))
+    reading.settle()
+    assert reading.got() == ids("large", *range(10))
+
+
+def test_events_with_routing_of_their_own_are_read(reading: Scene) -> None:
+    for number in range(5):
+        document = {"type": "waf", "time": int(NOW)}
+        reading.client.index(index=f"{reading.prefix}.a", id=str(number), document=document, routing=f"r{number}")
+    reading.settle()
+    assert reading.got() == ids(*range(5))
+
+
+def test_a_remote_cluster_is_refused_with_the_reason(scene: Scene) -> None:
+    scene.reading = type(scene.reading)("other:events.*")
+    with pytest.raises(SourceError, match="names a remote cluster"):
+        scene.restart()
+    scene.reading = type(scene.reading)(f"{scene.prefix}.*")
+    scene.store.close()
+    scene.open()

@@ -1,0 +1,118 @@
+"""In real time: six writers at once, over refreshes, kills of the server, and kills of nodes that hold primaries."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from elasticsearch import Elasticsearch
+from elasticsearch.helpers import scan
+
+from agent.sources.base import SourceError
+from tests.integration.elasticsearch.scene import Scene
+from tests.integration.elasticsearch.writers import Writers
+from tests.servers.elasticsearch import V8, cluster, elasticsearch
+from tests.servers.required import required
+
+pytestmark = pytest.mark.server
+THOROUGH = os.environ.get("SEW_TEST_THOROUGH") == "true"
+"""A minute of writing and a refresh interval of 30 s, instead of what tells in seconds."""
+SECONDS = 60.0 if THOROUGH else 8.0
+SLOW = "30s" if THOROUGH else "3s"
+
+
+class Live:
+    """Reads as the agent does, by the real clock."""
+
+    def __init__(self, scene: Scene) -> None:
+        scene.clock = time.monotonic
+        scene.now = time.time()
+        scene.restart()
+        self.scene = scene
+        self.failures = 0
+
+    def read(self, seconds: float, done: Callable[[], bool] = lambda: False) -> None:
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends and not done():
+            self.scene.now = time.time()
+            try:
+                more = self.scene.poller.poll(self.scene.now).more
+            except SourceError:
+                self.failures += 1
+                more = False
+            if not more:
+                time.sleep(0.3)  # the agent's own pause, shortened
+
+    def read_all(self, client: Elasticsearch) -> None:
+        """Until all that is in the index has been read, or for long enough that it should have been."""
+        client.indices.refresh(index=f"{self.scene.prefix}.*")
+        written = in_index(client, f"{self.scene.prefix}.*")
+        self.read(120 if THOROUGH else 45, lambda: self.scene.count() >= len(written))
+        self.read(15)  # nothing more comes
+        assert self.scene.got() == written
+
+
+def in_index(client: Elasticsearch, pattern: str) -> Counter[str]:
+    return Counter(hit["_id"] for hit in scan(client, index=pattern, query={"_source": False}, size=5_000))
+
+
+def test_six_writers_over_five_shards_of_two_indices(scene: Scene) -> None:
+    scene.index("a", shards=3)
+    scene.index("b", shards=2, refresh=SLOW)
+    live = Live(scene)
+    scene.serve(start=scene.now - 86_400)
+    live.read(1)
+    writers = Writers([scene.url], [f"{scene.prefix}.a", f"{scene.prefix}.b"])
+    writers.start()
+    live.read(SECONDS)
+    writers.stop()
+    assert scene.count() > 500
+    live.read_all(scene.client)
+
+
+def test_a_server_that_is_killed_and_started_again(tmp_path: Path) -> None:
+    with required(), elasticsearch(V8) as node, Elasticsearch(node.url, request_timeout=60) as client:
+        scene = Scene(client, node.url, tmp_path / "state")
+        scene.index("a", shards=2)
+        live = Live(scene)
+        scene.serve(start=scene.now - 86_400)
+        live.read(1)
+        writers = Writers([node.url], [f"{scene.prefix}.a"])
+        writers.start()
+        live.read(3)
+        node.kill()
+        live.read(3)
+        node.start()
+        live.read(5)
+        writers.stop()
+        assert live.failures
+        live.read_all(client)
+        scene.stop()
+
+
+@pytest.mark.skipif(not THOROUGH, reason="minutes and three nodes: SEW_TEST_THOROUGH=true")
+def test_nodes_that_hold_primaries_are_killed_again_and_again(tmp_path: Path) -> None:
+    with required(), cluster(V8) as nodes, Elasticsearch([each.url for each in nodes], request_timeout=60) as client:
+        scene = Scene(client, ",".join(each.url for each in nodes), tmp_path / "state")
+        scene.index("a", shards=5, replicas=1)
+        live = Live(scene)
+        scene.serve(start=scene.now - 86_400)
+        live.read(2)
+        writers = Writers([each.url for each in nodes], [f"{scene.prefix}.a"])
+        writers.start()
+        for _ in range(4):
+            live.read(5)
+            node = max(nodes, key=lambda each: primaries(client, each.name))
+            node.kill()
+            live.read(8)
+            node.start()
+            client.cluster.health(wait_for_status="green", timeout="60s")
+        writers.stop()
+        live.read_all(client)
+        scene.stop()
+
+
+def primaries(client: Elasticsearch, node: str) -> int:
+    return sum(each["prirep"] == "p" and each["node"] == node for each in client.cat.shards(format="json"))
