@@ -34,6 +34,7 @@ _SWITCHES = {
     "--match-server-version": "Require kubectl and the server to have one version.",
     "--warnings-as-errors": "Fail where the server warns.",
 }
+_TYPES = {"FILE": click.Path(), "FOLDER": click.Path(file_okay=False)}
 _REPEATED = ("--as-group",)
 
 
@@ -57,22 +58,25 @@ def connection(ctx: click.Context) -> Connection:
     return Connection(tuple(ctx.meta.get(_KEY, ())))
 
 
-def connection_options(*, hidden: bool = False) -> list[click.Option]:
-    """The flags as click's options; none of them is an argument of the command's function."""
-    switches = [_option((name,), hidden, is_flag=True, help=text) for name, text in _SWITCHES.items()]
+def connection_options(*, listed: bool = True) -> list[click.Option]:
+    """The flags as click's options, in the help where they are `listed`; none is an argument of the function."""
+    make = click.Option if listed else _Unlisted
+    kept: dict[str, Any] = {"default": None, "expose_value": False, "callback": _keep}
+    switches = [make([name], is_flag=True, help=text, **kept) for name, text in _SWITCHES.items()]
     return [
-        _option(names, hidden, metavar=metavar, help=text, multiple=names[-1] in _REPEATED)
+        make(names, metavar=metavar, help=text, multiple=names[-1] in _REPEATED, type=_TYPES.get(metavar), **kept)
         for names, (metavar, text) in _WITH_VALUE.items()
     ] + switches
 
 
-def _option(names: tuple[str, ...], hidden: bool, **more: Any) -> click.Option:
-    return click.Option(names, default=None, hidden=hidden, expose_value=False, callback=_keep, **more)
+class _Unlisted(click.Option):
+    """Completed, but not in the help: each command would repeat them all."""
+
+    def get_help_record(self, ctx: click.Context) -> None:  # noqa: ARG002  # click's signature
+        return None
 
 
 def _keep(ctx: click.Context, option: click.Parameter, value: Any) -> None:
     name = max(option.opts, key=len)
-    flags = (
-        [name] if value is True else [f"{name}={each}" for each in ([value] if isinstance(value, str) else value or ())]
-    )
-    ctx.meta.setdefault(_KEY, []).extend(flags)
+    given = [value] if isinstance(value, str) else value or ()
+    ctx.meta.setdefault(_KEY, []).extend([name] if value is True else [f"{name}={each}" for each in given])

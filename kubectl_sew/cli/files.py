@@ -30,6 +30,7 @@ def file_options(command: Command) -> Command:
         "--filename",
         "files",
         metavar="FILE",
+        type=click.Path(allow_dash=True),
         multiple=True,
         required=True,
         help="A file, a folder, a URL, or - for standard input; several with commas or by repeating it.",

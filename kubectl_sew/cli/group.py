@@ -4,6 +4,7 @@ from difflib import get_close_matches
 from importlib import import_module
 
 import click
+from click.shell_completion import CompletionItem
 
 from kubectl_sew.cli.commands import SECTIONS, Entry
 from kubectl_sew.cli.connection import connection_options
@@ -35,6 +36,12 @@ class Plugin(click.Group):
             )
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """From the list alone: no command is loaded for it."""
+        found = [entry for entry in ENTRIES.values() if entry.name.startswith(incomplete)]
+        commands = [CompletionItem(entry.name, help=entry.summary) for entry in found]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # likewise
         for heading, entries in SECTIONS.items():
             with formatter.section(heading):
@@ -57,7 +64,7 @@ def _load(entry: Entry) -> click.Command:
 def _connect(command: click.Command) -> None:
     """Adds the connection flags, but those that the command has given a meaning of its own."""
     taken = {name for param in command.params for name in param.opts}
-    command.params += [each for each in connection_options(hidden=True) if taken.isdisjoint(each.opts)]
+    command.params += [each for each in connection_options(listed=False) if taken.isdisjoint(each.opts)]
     command.epilog = command.epilog or _EPILOG
     for each in command.commands.values() if isinstance(command, click.Group) else ():
         _connect(each)

@@ -13,6 +13,8 @@ from kubectl_sew.cli.output import colour_of, print_error
 from kubectl_sew.errors import SewError
 
 USAGE, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+COMPLETE = "__complete"
+"""The first argument where the script that `completion install` writes asks for completions of the others."""
 
 PLUGIN = Plugin(
     "kubectl sew",
@@ -31,6 +33,11 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # What arguments and files hold need not be text that can be written.
             stream.reconfigure(errors="backslashreplace")
+    if sys.argv[1:2] == [COMPLETE]:
+        from kubectl_sew.cli.complete import complete  # noqa: PLC0415  # only a shell asks for it
+
+        click.echo(complete(sys.argv[2:]), nl=False)
+        return
     sys.exit(run(sys.argv[1:]))
 
 

@@ -48,6 +48,13 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry("install", "install:install", "Print the API, the agent's rights and the agent, or apply them."),
         Entry("uninstall", "uninstall:uninstall", "Print what `install` installed, or delete it."),
     ),
-    "About this program": (Entry("version", "version:version", "Print the version of this program."),),
+    "About this program": (
+        Entry(
+            "completion",
+            "completion:completion",
+            "Complete `kubectl sew` in the shell, as kubectl is.",
+        ),
+        Entry("version", "version:version", "Print the version of this program."),
+    ),
 }
 """Heading in `--help` -> its commands, in the order shown. A new command is its own file and one line here."""

@@ -27,7 +27,10 @@ from kubectl_sew.validation import validate_manifests
 @click.command("preview-payload")
 @file_options
 @click.option(
-    "--event", metavar="FILE", help="The event: a JSON object, or the first line of NDJSON; - for standard input."
+    "--event",
+    metavar="FILE",
+    type=click.Path(allow_dash=True),
+    help="The event: a JSON object, or the first line of NDJSON; - for standard input.",
 )
 @click.option("--sample", "kind", type=click.Choice(SAMPLE_TYPES), help="A sample event. [default: the webhook's own]")
 def preview_payload(files: tuple[str, ...], recursive: bool, event: str | None, kind: str | None) -> int:

@@ -18,7 +18,12 @@ FIELD_SETS = {"calico": CALICO, "any": ANY}
 )
 @click.option("--explain", is_flag=True, help="Say in plain words what the query selects.")
 @click.option("--format", "canonical", is_flag=True, help="Print the query in its canonical form.")
-@click.option("--events", metavar="FILE", help="Print the matching events of an NDJSON file; - reads standard input.")
+@click.option(
+    "--events",
+    metavar="FILE",
+    type=click.Path(allow_dash=True),
+    help="Print the matching events of an NDJSON file; - reads standard input.",
+)
 @click.option(
     "--fields",
     type=click.Choice(list(FIELD_SETS)),

@@ -1,0 +1,53 @@
+"""`kubectl sew completion`."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import click
+
+from kubectl_sew.cli.main import COMPLETE
+from kubectl_sew.cli.output import print_warning
+from kubectl_sew.errors import SewError
+
+NAME = "kubectl_complete-sew"
+
+_SCRIPT = f"""#!/bin/sh
+# Written by `kubectl sew completion install`: kubectl runs it to complete `kubectl sew`.
+exec "$(dirname "$0")/kubectl-sew" {COMPLETE} "$@"
+"""
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def completion(ctx: click.Context) -> None:
+    """Complete `kubectl sew` in the shell, as kubectl is.
+
+    kubectl's own completion (`kubectl completion --help` says how to load it) runs kubectl_complete-sew to complete
+    this plugin. It must be on PATH: pip puts it there, and krew does not, so with krew install it once.
+
+    \b
+    Example:
+      kubectl sew completion install
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@completion.command
+def install() -> None:
+    """Put kubectl_complete-sew beside the plugin."""
+    folder = Path(shutil.which("kubectl-sew") or sys.argv[0]).absolute().parent
+    target = folder / NAME
+    if os.access(target, os.X_OK):
+        click.echo(f"{target} is there already")
+        return
+    try:
+        target.write_text(_SCRIPT)
+        target.chmod(0o755)
+    except OSError as error:
+        raise SewError(f"{target} cannot be written: {error.strerror}: install as the owner of that folder") from None
+    click.echo(f"{target} written")
+    if shutil.which(NAME) is None:
+        print_warning(f"{folder} is not on PATH, so kubectl will not find it")
