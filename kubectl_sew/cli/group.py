@@ -1,13 +1,15 @@
 """The group of all commands: loads each when it is asked for, and gives each kubectl's connection flags."""
 
-from difflib import get_close_matches
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from kubectl_sew.cli.commands import SECTIONS, Entry
 from kubectl_sew.cli.connection import connection_options
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 ENTRIES = {entry.name: entry for entries in SECTIONS.values() for entry in entries}
 _EPILOG = "kubectl's flags (--context, --kubeconfig …) are taken too: `kubectl sew --help` lists them."
@@ -30,14 +32,18 @@ class Plugin(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in ENTRIES and not name.startswith("-") and not ctx.resilient_parsing:
+            from difflib import get_close_matches  # noqa: PLC0415  # only a mistake needs it
+
             near = get_close_matches(name, ENTRIES, 1)
             raise click.UsageError(
                 f"there is no command `{name}`" + (f": did you mean `{near[0]}`?" if near else ""), ctx
             )
         return super().resolve_command(ctx, args)
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
         """From the list alone: no command is loaded for it."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415  # only a shell asks for it
+
         found = [entry for entry in ENTRIES.values() if entry.name.startswith(incomplete)]
         commands = [CompletionItem(entry.name, help=entry.summary) for entry in found]
         return commands + click.Command.shell_complete(self, ctx, incomplete)

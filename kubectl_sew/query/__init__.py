@@ -5,13 +5,19 @@ plain words (`explain`). Pure: the standard library and parsimonious only; no ne
 the command line or the agent.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from kubectl_sew.query.ast import Node
-from kubectl_sew.query.elasticsearch import to_dsl
 from kubectl_sew.query.errors import Problem, QueryError, Span, locate
 from kubectl_sew.query.explain import explain
 from kubectl_sew.query.fields import ANY, CALICO, Field, FieldSet, FieldType
-from kubectl_sew.query.matcher import compile_matcher
 from kubectl_sew.query.validate import validate
+
+if TYPE_CHECKING:
+    from kubectl_sew.query.elasticsearch import to_dsl
+    from kubectl_sew.query.matcher import compile_matcher
+    from kubectl_sew.query.parser import parse
 
 __all__ = [
     "ANY",
@@ -31,9 +37,11 @@ __all__ = [
     "validate",
 ]
 
+_PLACES = {"compile_matcher": "matcher", "parse": "parser", "to_dsl": "elasticsearch"}
+"""Loaded when they are asked for: a command line that needs one of them does not wait for the others."""
 
-def parse(text: str) -> Node:
-    """The tree of a query; the empty text gives a tree that selects everything. Raises QueryError."""
-    from kubectl_sew.query.parser import parse as parse_now  # noqa: PLC0415  # loads parsimonious: 30 ms for who parses
 
-    return parse_now(text)
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

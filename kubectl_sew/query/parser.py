@@ -9,7 +9,6 @@ from parsimonious.nodes import Node as Match
 from parsimonious.nodes import NodeVisitor
 
 from kubectl_sew.query import ast
-from kubectl_sew.query.diagnose import diagnose
 from kubectl_sew.query.errors import Problem, QueryError, Span
 from kubectl_sew.query.grammar import GRAMMAR
 from kubectl_sew.query.scan import Token, scan
@@ -24,7 +23,7 @@ def parse(text: str) -> ast.Node:
     """The tree of a query; the empty text gives a tree that selects everything. Raises QueryError."""
     scanned = scan(text)
     matched = _match(scanned.tokens)
-    problems = scanned.problems + ([] if matched else diagnose(scanned.tokens))
+    problems = scanned.problems + ([] if matched else _diagnose(scanned.tokens))
     if not matched or problems:
         # Of two problems at one place the token's own says more than its order.
         places = {problem.span.start: problem for problem in reversed(problems)}
@@ -32,6 +31,12 @@ def parse(text: str) -> ast.Node:
     node: ast.Node = _Tree(scanned.tokens).visit(matched)
     _check(text, node)
     return node
+
+
+def _diagnose(tokens: list[Token]) -> list[Problem]:
+    from kubectl_sew.query.diagnose import diagnose  # noqa: PLC0415  # only a mistake needs it
+
+    return diagnose(tokens)
 
 
 def _match(tokens: list[Token]) -> Match | None:
