@@ -40,7 +40,7 @@ def install() -> None:
     """Put kubectl_complete-sew beside the plugin."""
     folder = Path(shutil.which("kubectl-sew") or sys.argv[0]).absolute().parent
     target = folder / NAME
-    if os.access(target, os.X_OK):
+    if target.is_file() and os.access(target, os.X_OK):
         click.echo(f"{target} is there already")
         return
     try:

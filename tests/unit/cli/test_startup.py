@@ -1,0 +1,40 @@
+"""What is run often starts fast: it loads no client of a cluster, an index or the network."""
+
+import subprocess
+import sys
+
+import pytest
+
+SLOW = ("kubernetes", "elasticsearch", "elastic_transport", "urllib3", "yaml", "jinja2", "urllib.request", "asyncio")
+CHECK = f"""
+import sys
+from kubectl_sew.cli import complete, main
+try:
+    main.main()
+except SystemExit as ended:
+    assert not ended.code, ended.code
+print(*[name for name in {SLOW!r} if name in sys.modules], file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["--help"],
+        ["version"],
+        ["fields"],
+        ["completion"],
+        ["__complete", ""],
+        ["__complete", "preview-query", "--"],
+        ["preview-query", "--help"],
+        ["preview-query", "type = waf"],
+        ["preview-query", "type = waf", "--explain"],
+        ["preview-query", "type = waf", "--format"],
+        ["preview-query", "type = waf", "--events", "/dev/null"],
+    ],
+    ids=" ".join,
+)
+def test_nothing_slow_is_loaded(line):
+    done = subprocess.run([sys.executable, "-c", CHECK, *line], capture_output=True, text=True, check=True)
+    assert done.stdout or "--events" in line
+    assert done.stderr.splitlines()[-1] == ""
