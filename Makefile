@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-unit test-integration lint setup clean krew-archive
+.PHONY: demo test test-unit test-integration fuzz-query lint setup clean krew-archive
 
 setup: $(READY)
 
@@ -32,6 +32,10 @@ test-unit: $(READY)
 # Against real servers, which the first run builds or installs into ~/.cache/kubectl-sew.
 test-integration: $(READY)
 	$(BIN)/python -m pytest tests/integration tests/e2e
+
+# Random queries on random events, N of them, against both versions of Elasticsearch.
+fuzz-query: $(READY)
+	$(BIN)/python -m tests.differential $(or $(N),20000) $(or $(SEED),1)
 
 demo: $(READY)
 	$(BIN)/python -m examples.demo

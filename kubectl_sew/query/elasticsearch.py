@@ -11,6 +11,9 @@ from kubectl_sew.query.values import SECOND, Moment, Network, Pattern
 
 Dsl = dict[str, Any]
 _BOUNDS = {Operator.LESS: "lt", Operator.AT_MOST: "lte", Operator.GREATER: "gt", Operator.AT_LEAST: "gte"}
+_ZEROS = [-0.0, 0.0]
+"""Lucene orders the one before the other and holds them for different; here they are one number."""
+_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 _ESCAPE = str.maketrans({"*": "\\*", "?": "\\?", "\\": "\\\\"})
 
 
@@ -57,8 +60,16 @@ def _comparison(leaf: Comparison, field: Field) -> Dsl:
     if isinstance(value, Moment):
         return _time(field, leaf.operator, value)
     if leaf.operator in _BOUNDS:
-        return {"range": {field.path: {_BOUNDS[leaf.operator]: _plain(value)}}}
+        return {"range": {field.path: {_BOUNDS[leaf.operator]: _bound(leaf.operator, value)}}}
+    if isinstance(value, float) and value == 0:
+        return {"terms": {field.path: _ZEROS}}
     return {"term": {field.path: _plain(value)}}
+
+
+def _bound(operator: Operator, value: Typed) -> Any:
+    if isinstance(value, float) and value == 0:
+        return _ZEROS[0] if operator in (Operator.LESS, Operator.AT_LEAST) else _ZEROS[1]
+    return _plain(value)
 
 
 def _membership(leaf: Membership, field: Field | None) -> Dsl:
@@ -67,11 +78,16 @@ def _membership(leaf: Membership, field: Field | None) -> Dsl:
     return _any([query for own, values in by_type(field, leaf.members) for query in _members(own, values)])
 
 
+def _distinct(values: list[Any]) -> list[Any]:
+    return list({repr(value): value for value in values}.values())
+
+
 def _members(field: Field, values: list[Typed]) -> list[Dsl]:
     if field.type is FieldType.TIME:
         return [_time(field, Operator.EQUAL, value) for value in values if isinstance(value, Moment)]
     exact = [_plain(value) for value in values if not isinstance(value, Pattern)]
-    terms: list[Dsl] = [{"terms": {field.path: list(dict.fromkeys(exact))}}] if exact else []
+    exact = [each for value in exact for each in (_ZEROS if isinstance(value, float) and value == 0 else [value])]
+    terms: list[Dsl] = [{"terms": {field.path: _distinct(exact)}}] if exact else []
     patterns = (value for value in values if isinstance(value, Pattern))
     return terms + [{"wildcard": {field.path: {"value": _wildcard(value)}}} for value in patterns]
 
@@ -96,16 +112,21 @@ def _time(field: Field, operator: Operator, moment: Moment) -> Dsl:
 
 
 def _relative(operator: Operator, moment: Moment) -> Dsl:
-    then = f"now-{moment.at // SECOND}s" if moment.at else "now"
+    then = f"now-{_span(moment.at // SECOND)}" if moment.at else "now"
     if operator in _BOUNDS:
         return {_BOUNDS[operator]: then}
     return {"gte": f"{then}/s", "lt": f"{then}+1s/s"}
+
+
+def _span(seconds: int) -> str:
+    """In the largest unit that is exact: Elasticsearch counts units by 32 bits."""
+    unit, size = next((unit, size) for unit, size in _UNITS if seconds % size == 0)
+    return f"{seconds // size}{unit}"
 
 
 def _tick(field: Field, ticks: int) -> int | str:
     if not field.storage.nanoseconds:
         return ticks
     seconds, nanoseconds = divmod(ticks, SECOND)
-    # A bound behind the year 9999 selects what its end does: no date_nanos reaches it.
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=min(seconds, 253_402_300_799))
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"

@@ -38,12 +38,14 @@ class Storage:
     """How an index stores a field; the default is a plain `keyword`, `long`, `ip`, `boolean` or `date`.
 
     `path` is what a query asks (a text field's keyword sub-field), "" for the field's own name. `ignore_above` counts
-    UTF-16 units, as Elasticsearch does. `date_formats` are tried in order: strict_date_optional_time, epoch_second,
+    UTF-16 units, as Elasticsearch does. Without `coerce` a number field takes neither quoted numbers nor, where it is a
+    whole one, fractions. `date_formats` are tried in order: strict_date_optional_time (or …_nanos), epoch_second,
     epoch_millis. `refusal` says why the mapping cannot answer queries on this field, "" where it can.
     """
 
     path: str = ""
     number: NumberKind = NumberKind.LONG
+    coerce: bool = True
     lowercase: bool = False
     ignore_above: int | None = None
     date_formats: tuple[str, ...] = CALICO_TIME

@@ -9,6 +9,7 @@ from kubectl_sew.query.errors import Problem, QueryError, quoted
 from kubectl_sew.query.fields import Field, FieldType, NumberKind, closest
 from kubectl_sew.query.values import (
     LAST_SECOND,
+    LAST_SECOND_OF_NANOSECONDS,
     SECOND,
     Moment,
     Network,
@@ -20,6 +21,9 @@ from kubectl_sew.query.values import (
     read_number,
     rfc3339,
 )
+
+_LONGEST_SPAN_OF_NANOSECONDS = 20_000 * 86_400 * SECOND
+"""Back from now: less than the time since 1970."""
 
 Typed = str | int | float | bool | Network | Moment | Pattern
 
@@ -55,6 +59,8 @@ def _string(field: Field, literal: Literal, in_set: bool) -> Typed | Problem:
     limit = field.storage.ignore_above
     if isinstance(found, str) and limit is not None and utf16_length(found) > limit:
         return _unfit(field, literal, f"the index ignores values of more than {limit} characters (ignore_above)")
+    if field.equality_only and not found:
+        return _unfit(field, literal, "no event has an empty identity")
     if isinstance(found, Pattern):
         return Pattern(tuple(part and fold(field, part) for part in found.parts))
     return fold(field, found)
@@ -89,9 +95,11 @@ def _float(field: Field, literal: Literal) -> Typed | Problem:
 def narrow(kind: NumberKind, number: float) -> float | None:
     """A number as a field of that kind holds it; None where it is too large for it."""
     try:
+        value = float(number)
+        if kind is not NumberKind.DOUBLE:
+            value = struct.unpack("f", struct.pack("f", value))[0]
         if kind is NumberKind.HALF_FLOAT:
-            return float(struct.unpack("e", struct.pack("e", struct.unpack("f", struct.pack("f", number))[0]))[0])
-        value = float(struct.unpack("f", struct.pack("f", number))[0]) if kind is NumberKind.FLOAT else float(number)
+            value = struct.unpack("e", struct.pack("e", value))[0]
     except (OverflowError, struct.error):
         return None
     return value if abs(value) < float("inf") else None
@@ -115,8 +123,12 @@ def _time(field: Field, literal: Literal) -> Typed | Problem:
             "a time is expected",
             'write seconds since the epoch, or quoted RFC 3339 ("2026-01-31T12:00:00Z"), "now", "now-15m"',
         )
-    if not found.relative and not 0 <= found.at < (LAST_SECOND + 1) * SECOND:
-        return _unfit(field, literal, "a time is expected", "times are seconds since the epoch, from 1970 to 9999")
+    if found.relative and field.storage.nanoseconds and found.at > _LONGEST_SPAN_OF_NANOSECONDS:
+        return _unfit(field, literal, "the index stores it as date_nanos, which has no time before 1970")
+    last = LAST_SECOND_OF_NANOSECONDS if field.storage.nanoseconds else LAST_SECOND
+    if not found.relative and not 0 <= found.at < (last + 1) * SECOND:
+        end = "2262-04-11 (the index stores it as date_nanos)" if field.storage.nanoseconds else "9999"
+        return _unfit(field, literal, "a time is expected", f"times are seconds since the epoch, from 1970 to {end}")
     return found
 
 

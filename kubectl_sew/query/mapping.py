@@ -4,7 +4,7 @@ Facts: https://www.elastic.co/guide/en/elasticsearch/reference/8.17/mapping-para
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kubectl_sew.query.fields import Field, FieldSet, FieldType, NumberKind, Storage
@@ -13,8 +13,7 @@ Json = Mapping[str, Any]
 
 _NUMBERS = {kind.value[0]: kind for kind in NumberKind}
 _FLOATS = {NumberKind.HALF_FLOAT, NumberKind.FLOAT, NumberKind.DOUBLE}
-_DEFAULT_DATE = "strict_date_optional_time||epoch_millis"
-_DATE_FORMATS = {"strict_date_optional_time", "epoch_second", "epoch_millis"}
+_DATE_FORMATS = {"strict_date_optional_time", "strict_date_optional_time_nanos", "epoch_second", "epoch_millis"}
 _KEYWORDS = {"keyword", "wildcard"}
 _ID = Field(name="_id", type=FieldType.STRING, meaning="the event's identity", equality_only=True)
 
@@ -27,7 +26,8 @@ def field_set(name: str, mappings: Json, settings: Json) -> FieldSet:
     """
     fields: dict[str, Field] = {}
     for index, body in sorted(mappings.items()):
-        for found in _fields(body.get("mappings", {}), _normalizers(settings.get(index, {}))):
+        of_index = settings.get(index, {}).get("settings", {}).get("index", {})
+        for found in _fields(body.get("mappings", {}), of_index):
             known = fields.get(found.name)
             fields[found.name] = found if known is None or known == found else _conflict(known, found)
     return FieldSet(name, {_ID.name: _ID} | fields)
@@ -46,9 +46,17 @@ def _refused(field: Field, reason: str) -> Field:
     return replace(field, storage=replace(field.storage, refusal=reason))
 
 
+@dataclass(frozen=True)
+class _Defaults:
+    """What an index's settings say for its fields: normaliser -> whether it only lower-cases; whether it coerces."""
+
+    normalizers: Mapping[str, bool]
+    coerce: bool
+
+
 def _normalizers(settings: Json) -> Mapping[str, bool]:
     """Normaliser -> whether it does nothing but lower-casing."""
-    defined = settings.get("settings", {}).get("index", {}).get("analysis", {}).get("normalizer", {})
+    defined = settings.get("analysis", {}).get("normalizer", {})
     return {"lowercase": True} | {name: _only_lowers(body) for name, body in defined.items()}
 
 
@@ -59,12 +67,13 @@ def _only_lowers(normalizer: Json) -> bool:
     return (filters in ("lowercase", ["lowercase"])) and not characters
 
 
-def _fields(mapping: Json, normalizers: Mapping[str, bool]) -> Iterator[Field]:
+def _fields(mapping: Json, settings: Json) -> Iterator[Field]:
     """All fields of one index, those that cannot be asked with the reason."""
+    defaults = _Defaults(_normalizers(settings), _truth(settings.get("mapping", {}).get("coerce", True)))
     flat = dict(_flatten(mapping.get("properties", {}), "", ""))
     copied = {target for body, _ in flat.values() for target in _as_list(body.get("copy_to"))}
     for name, (body, refusal) in flat.items():
-        field = _aliased(name, body, flat, normalizers)
+        field = _aliased(name, body, flat, defaults)
         reason = refusal or ("it is filled by copy_to, not from the event" if name in copied else "")
         yield _refused(field, reason) if reason else field
     for name in mapping.get("runtime", {}):
@@ -84,24 +93,25 @@ def _flatten(properties: Json, prefix: str, refusal: str) -> Iterator[tuple[str,
             yield full, (body, reason)
 
 
-def _aliased(name: str, body: Json, flat: Mapping[str, tuple[Json, str]], normalizers: Mapping[str, bool]) -> Field:
+def _aliased(name: str, body: Json, flat: Mapping[str, tuple[Json, str]], defaults: _Defaults) -> Field:
     if body.get("type") != "alias":
-        return _field(name, body, normalizers)
+        return _field(name, body, defaults)
     unknown = Field(name=name, type=FieldType.ANY)
     target = body.get("path", "")
     return _refused(unknown, f"it is an alias: ask for `{target}`" if target in flat else "it is an alias of no field")
 
 
-def _field(name: str, body: Json, normalizers: Mapping[str, bool]) -> Field:
+def _field(name: str, body: Json, defaults: _Defaults) -> Field:
     kind = body.get("type", "object")
     if kind in _KEYWORDS:
-        field = _keyword(name, "", body, normalizers)
+        field = _keyword(name, "", body, defaults)
     elif kind == "text":
-        field = _text(name, body, normalizers)
+        field = _text(name, body, defaults)
     elif kind in _NUMBERS:
         number = _NUMBERS[kind]
         whole = FieldType.FLOAT if number in _FLOATS else FieldType.INTEGER
-        field = Field(name=name, type=whole, null_value=body.get("null_value"), storage=Storage(number=number))
+        storage = Storage(number=number, coerce=_truth(body.get("coerce", defaults.coerce)))
+        field = Field(name=name, type=whole, null_value=body.get("null_value"), storage=storage)
     elif kind in ("date", "date_nanos"):
         field = _date(name, body, nanoseconds=kind == "date_nanos")
     elif kind in ("ip", "boolean"):
@@ -112,32 +122,38 @@ def _field(name: str, body: Json, normalizers: Mapping[str, bool]) -> Field:
     return _refused(field, "it is stored, but not indexed") if body.get("index") is False else field
 
 
-def _keyword(name: str, path: str, body: Json, normalizers: Mapping[str, bool]) -> Field:
+def _keyword(name: str, path: str, body: Json, defaults: _Defaults) -> Field:
     normalizer = body.get("normalizer")
-    lowercase = normalizer is not None and normalizers.get(normalizer, False)
+    lowercase = normalizer is not None and defaults.normalizers.get(normalizer, False)
     storage = Storage(path=path, lowercase=lowercase, ignore_above=body.get("ignore_above"))
     field = Field(name=name, type=FieldType.STRING, null_value=body.get("null_value"), storage=storage)
     if normalizer is not None and not lowercase:
-        return _refused(field, f"its normaliser `{normalizer}` does more than lower-casing")
+        return _refused(field, f"its normaliser `{normalizer}` is not plain lower-casing")
     return field
 
 
-def _text(name: str, body: Json, normalizers: Mapping[str, bool]) -> Field:
+def _text(name: str, body: Json, defaults: _Defaults) -> Field:
     """A text field is asked through its keyword sub-field: the plainest one, if it has several."""
     below = [(sub, each) for sub, each in body.get("fields", {}).items() if each.get("type") in _KEYWORDS]
     if not below:
         unknown = Field(name=name, type=FieldType.STRING)
         return _refused(unknown, "it is mapped as text without a keyword sub-field, so no exact value can be asked")
     sub, plainest = min(below, key=lambda pair: ("normalizer" in pair[1], -pair[1].get("ignore_above", 2**31), pair[0]))
-    return _keyword(name, f"{name}.{sub}", plainest, normalizers)
+    return _keyword(name, f"{name}.{sub}", plainest, defaults)
 
 
 def _date(name: str, body: Json, *, nanoseconds: bool) -> Field:
-    formats = tuple(body.get("format", _DEFAULT_DATE).split("||"))
+    default = "strict_date_optional_time_nanos" if nanoseconds else "strict_date_optional_time"
+    formats = tuple(body.get("format", f"{default}||epoch_millis").split("||"))
     storage = Storage(date_formats=formats, nanoseconds=nanoseconds)
     field = Field(name=name, type=FieldType.TIME, null_value=body.get("null_value"), storage=storage)
     strange = [each for each in formats if each not in _DATE_FORMATS]
     return _refused(field, f"its date format `{strange[0]}` cannot be read") if strange else field
+
+
+def _truth(setting: Any) -> bool:
+    """Settings are answered as text, mappings as JSON."""
+    return setting in (True, "true")
 
 
 def _as_list(value: Any) -> list[str]:

@@ -10,6 +10,8 @@ SECOND = 1_000_000_000
 """Nanoseconds."""
 LAST_SECOND = 253_402_300_799
 """The end of the year 9999."""
+LAST_SECOND_OF_NANOSECONDS = 9_223_372_035
+"""The last whole second whose end 63 bits of nanoseconds reach."""
 _V4_MAPPED = 0xFFFF << 32
 _OCTETS = {str(octet): octet for octet in range(256)}
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)

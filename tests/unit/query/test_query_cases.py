@@ -1,26 +1,21 @@
 """The golden cases hold for parser, translator, matcher and explainer."""
 
 import json
-import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kubectl_sew.query import CALICO, Problem, QueryError, compile_matcher, explain, parse, to_dsl, validate
-
-CASES = Path(__file__).parents[2] / "cases"
-NOW = 1767225600.0
+from tests import cases
 
 
 def _load(name: str) -> list[Any]:
-    cases = tomllib.loads((CASES / name).read_text("utf-8"))["case"]
-    return [pytest.param(case, id=case["query"].strip() or "(empty)") for case in cases]
+    return [pytest.param(case, id=case["query"].strip() or "(empty)") for case in cases.load(name)]
 
 
-def _problems(query: str) -> list[Problem]:
+def _problems(case: dict[str, Any]) -> list[Problem]:
     try:
-        return validate(parse(query), CALICO)
+        return validate(parse(case["query"]), cases.fields_of(case))
     except QueryError as error:
         return list(error.problems)
 
@@ -34,15 +29,14 @@ def test_the_canonical_text_is_the_golden_one_and_parses_to_an_equal_tree(case: 
 
 @pytest.mark.parametrize("case", _load("queries.toml"))
 def test_the_translation_is_the_golden_one(case: dict[str, Any]) -> None:
-    assert to_dsl(parse(case["query"]), CALICO) == json.loads(case["dsl"])
+    assert to_dsl(parse(case["query"]), cases.fields_of(case)) == json.loads(case["dsl"])
 
 
 @pytest.mark.parametrize("case", _load("queries.toml"))
 def test_the_matcher_selects_exactly_the_golden_events(case: dict[str, Any]) -> None:
-    match = compile_matcher(parse(case["query"]), CALICO)
-    for key, expected in (("select", True), ("skip", False)):
-        for line in case[key].strip().splitlines():
-            assert match(json.loads(line), NOW) is expected, line
+    match = compile_matcher(parse(case["query"]), cases.fields_of(case))
+    for event, selected in cases.events_of(case):
+        assert match(event, cases.NOW) is selected, event
 
 
 @pytest.mark.parametrize("case", [case for case in _load("queries.toml") if "explain" in case.values[0]])
@@ -52,7 +46,7 @@ def test_the_explanation_is_the_golden_one(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", _load("errors.toml"))
 def test_the_first_problem_has_the_golden_place_and_words(case: dict[str, Any]) -> None:
-    problems = _problems(case["query"])
+    problems = _problems(case)
     assert len(problems) == case.get("count", 1)
     first = problems[0]
     assert [first.span.start, first.span.end] == case["span"]

@@ -1,0 +1,33 @@
+"""The golden cases, for all who hold something to them."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from kubectl_sew.query import CALICO, FieldSet
+from kubectl_sew.query.mapping import field_set
+
+FOLDER = Path(__file__).parent
+NOW = 1767225600.0
+"""The moment at which the cases are judged."""
+
+
+def load(name: str) -> list[dict[str, Any]]:
+    """The cases of a file of this folder."""
+    cases: list[dict[str, Any]] = tomllib.loads((FOLDER / name).read_text("utf-8"))["case"]
+    return cases
+
+
+def fields_of(case: dict[str, Any]) -> FieldSet:
+    """The field set of a case."""
+    if "mapping" not in case:
+        return CALICO
+    return field_set("case", {"case": {"mappings": {"properties": json.loads(case["mapping"])}}}, {})
+
+
+def events_of(case: dict[str, Any]) -> list[tuple[dict[str, Any], bool]]:
+    """A case's events, and whether its query selects them."""
+    return [
+        (json.loads(line), key == "select") for key in ("select", "skip") for line in case[key].strip().splitlines()
+    ]

@@ -1,0 +1,161 @@
+"""What a server selects beside what the matcher selects, for one random index at a time."""
+
+import json
+import time
+import uuid
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Self
+
+import urllib3
+
+from kubectl_sew.query import FieldSet, Node, compile_matcher, to_dsl
+from kubectl_sew.query.ast import leaves
+from kubectl_sew.query.mapping import field_set
+from tests.differential import generate
+
+Json = dict[str, Any]
+Found = set[str] | str
+"""The ids that a server selects, or why it refuses to."""
+EVENTS = 120
+QUERIES = 250
+_ONLY = "responses.hits.hits._id,responses.error.root_cause,responses._shards.failed"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One event on which server and matcher part, made small; `server` is what it said, or why it refused."""
+
+    seed: str
+    query: str
+    mappings: Json
+    settings: Json
+    event: Json
+    server: bool | str
+    matcher: bool
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [
+                f"seed     {self.seed}",
+                f"query    {self.query}",
+                f"mappings {json.dumps(self.mappings)}",
+                f"settings {json.dumps(self.settings)}",
+                f"event    {json.dumps(self.event)}",
+                f"server   {self.server}",
+                f"matcher  {self.matcher}",
+            ]
+        )
+
+
+class Server:
+    """An Elasticsearch by plain HTTP, so that JSON is sent as it is written here."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._pool = urllib3.PoolManager(timeout=120, retries=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.clear()
+
+    def ask(self, method: str, path: str, body: Json | None = None, lines: Sequence[Json] = ()) -> Any:
+        """An answer's JSON, errors among them."""
+        text = "".join(json.dumps(line) + "\n" for line in lines) if lines else json.dumps(body)
+        kind = {"Content-Type": "application/x-ndjson" if lines else "application/json"}
+        answer = self._pool.request(method, self._url + path, body=text if body or lines else None, headers=kind)
+        return json.loads(answer.data)
+
+
+class Index:
+    """An index that lives as long as its `with`; `events` are those that it took, by id."""
+
+    def __init__(self, server: Server, mappings: Json, settings: Json) -> None:
+        self._server, self._name = server, f"sew-meaning-{uuid.uuid4().hex}"
+        self.mappings, self.settings = mappings, settings
+        self.events: dict[str, Json] = {}
+
+    def __enter__(self) -> Self:
+        answer = self._server.ask("PUT", f"/{self._name}", {"mappings": self.mappings, "settings": self.settings})
+        assert "error" not in answer, answer
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.ask("DELETE", f"/{self._name}")
+
+    def fields(self) -> FieldSet:
+        """By the server's own answers."""
+        paths = (f"/{self._name}/_mapping", f"/{self._name}/_settings")
+        return field_set(self._name, *(self._server.ask("GET", path) for path in paths))
+
+    def fill(self, events: Mapping[str, Json]) -> None:
+        """Writes events, each under an id; Elasticsearch keeps `_id` out of the source."""
+        sources = ({key: value for key, value in each.items() if key != "_id"} for each in events.values())
+        lines = [line for name, each in zip(events, sources, strict=True) for line in ({"index": {"_id": name}}, each)]
+        answer = self._server.ask("POST", f"/{self._name}/_bulk?refresh=true", lines=lines)
+        taken = [item["index"]["_id"] for item in answer["items"] if item["index"]["status"] < 300]
+        self.events = {name: events[name] | {"_id": name} for name in taken}
+
+    def search(self, queries: Iterable[Node], fields: FieldSet) -> list[Found]:
+        """What each query selects."""
+        body = {"size": len(self.events) + 1, "_source": False, "sort": ["_doc"], "track_total_hits": False}
+        lines = [line for query in queries for line in ({}, body | {"query": to_dsl(query, fields)})]
+        answer = self._server.ask("POST", f"/{self._name}/_msearch?filter_path={_ONLY}", lines=lines)
+        assert "responses" in answer, answer
+        return [_found(response) for response in answer["responses"]]
+
+    def match(self, query: Node, fields: FieldSet) -> set[str]:
+        """What the matcher selects."""
+        selects, now = compile_matcher(query, fields), time.time()
+        return {name for name, each in self.events.items() if selects(each, now)}
+
+
+def _found(response: Json) -> Found:
+    if "error" in response or response["_shards"]["failed"]:
+        return json.dumps(response)[:500]
+    return {hit["_id"] for hit in response.get("hits", {}).get("hits", [])}
+
+
+def differences(server: Server, seed: int, count: int) -> Generator[Difference, None, None]:
+    """Compares `count` triples of index, events and query, QUERIES of them to an index."""
+    for number in range(-(-count // QUERIES)):
+        yield from _one_index(server, f"{seed}/{number}", min(QUERIES, count - number * QUERIES))
+
+
+def _one_index(server: Server, seed: str, count: int) -> Iterator[Difference]:
+    rng = Random(seed)
+    with Index(server, *generate.index(rng)) as index:
+        empty = index.fields()
+        index.fill({f"e{number}": generate.event(rng, empty) for number in range(EVENTS)})
+        fields = index.fields()  # what the mapping has become by the events too
+        queries = [generate.query(rng, fields) for _ in range(count)]
+        for query, found in zip(queries, index.search(queries, fields), strict=True):
+            if found != index.match(query, fields):
+                yield _shrunk(index, seed, query, fields)
+
+
+def _shrunk(index: Index, seed: str, query: Node, fields: FieldSet) -> Difference:
+    """The first leaf and event that part alone, where one does."""
+    for part in (*leaves(query), query):
+        (found,), selected = index.search([part], fields), index.match(part, fields)
+        if found != selected:
+            break
+    name = min(found ^ selected) if isinstance(found, set) else next(iter(index.events), "")
+    return Difference(
+        seed=seed,
+        query=str(part),
+        mappings=index.mappings | {"properties": _only(index.mappings["properties"], part)},
+        settings=index.settings,
+        event=_only(index.events.get(name, {}), part),
+        server=name in found if isinstance(found, set) else found,
+        matcher=name in selected,
+    )
+
+
+def _only(of: Json, query: Node) -> Json:
+    """What belongs to the query's keys."""
+    heads = {leaf.key.name.partition(".")[0] for leaf in leaves(query)}
+    return {key: value for key, value in of.items() if key.partition(".")[0] in heads}

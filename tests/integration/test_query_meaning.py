@@ -1,0 +1,57 @@
+"""A query means on a real Elasticsearch what it means to the matcher: in the golden cases, and at random."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from kubectl_sew.query import parse
+from tests import cases
+from tests.differential.compare import Index, Server, differences
+from tests.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
+
+pytestmark = pytest.mark.server
+
+TRIPLES = 20_000
+SEED = 1
+# Values that a field cannot hold have no value, instead of keeping an event out of the index.
+SETTINGS = {**CALICO_SETTINGS, "mapping": {"ignore_malformed": True}}
+# A query may name what Calico's mapping does not search.
+WIDER = {"record": {"properties": {"rules": {"properties": {"id": {"type": "keyword"}}}}}}
+
+
+@pytest.fixture
+def server(each_elasticsearch: str) -> Iterator[Server]:
+    with Server(each_elasticsearch) as server:
+        yield server
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["query"]) for case in cases.load("queries.toml")])
+def test_a_real_server_selects_exactly_the_golden_events(server: Server, case: dict[str, Any]) -> None:
+    properties = json.loads(case["mapping"]) if "mapping" in case else CALICO_MAPPINGS["properties"] | WIDER
+    for events in _by_identity(cases.events_of(case)):
+        with Index(server, {"dynamic": False, "properties": properties}, SETTINGS) as index:
+            index.fill({name: event for name, (event, _) in events.items()})
+            (found,) = index.search([parse(case["query"])], index.fields())
+        judged_by_now = "now-15m" in case["query"]
+        assert found == {name for name in index.events if events[name][1] and not judged_by_now}
+
+
+def _by_identity(events: list[tuple[dict[str, Any], bool]]) -> list[dict[str, tuple[dict[str, Any], bool]]]:
+    """Events under their ids, in as many groups as one id comes up."""
+    groups: list[dict[str, tuple[dict[str, Any], bool]]] = []
+    for number, (event, selected) in enumerate(events):
+        name = event.get("_id", event.get("id", f"n{number}"))
+        group = next((each for each in groups if name not in each), None)
+        if group is None:
+            groups.append(group := {})
+        group[name] = (event, selected)
+    return groups
+
+
+def test_server_and_matcher_select_the_same_of_random_events_by_random_queries(server: Server) -> None:
+    with closing(differences(server, SEED, TRIPLES)) as found:
+        assert "\n\n".join(map(str, islice(found, 5))) == ""
