@@ -4,8 +4,6 @@ import io
 import json
 import os
 import pty
-import tomllib
-from pathlib import Path
 
 import pytest
 import yaml
@@ -13,8 +11,9 @@ import yaml
 from kubectl_sew.cli.progress import Progress
 from kubectl_sew.cli.selecting import read_lines
 from kubectl_sew.ndjson import LONGEST_LINE
+from tests import cases
 
-GOLDEN = tomllib.loads((Path(__file__).parents[2] / "cases/queries.toml").read_text("utf-8"))["case"]
+GOLDEN = [case for case in cases.load("queries.toml") if "mapping" not in case]
 SAMPLE = GOLDEN[:: max(1, len(GOLDEN) // 20)]
 
 
