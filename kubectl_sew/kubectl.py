@@ -126,7 +126,7 @@ _RULES: tuple[tuple[Problem, str, str], ...] = (
     (Problem.NOT_FOUND, r"^Error from server \(NotFound\)", ""),
     (Problem.EXISTS, r"^Error from server \(AlreadyExists\)", ""),
     (Problem.CONFLICT, r"^Error from server \(Conflict\)", "somebody changed it meanwhile: try again"),
-    (Problem.INVALID, r"^Error from server \((Invalid|BadRequest)\)|^The .* is invalid:", ""),
+    (Problem.INVALID, r"^Error from server \((Invalid|BadRequest)\)|^The .* is invalid:|no matches for kind", ""),
     (
         Problem.TIMEOUT,
         r"^Error from server \(Timeout\)|deadline exceeded|Client\.Timeout|(i/o|handshake) timeout|timed out",
@@ -141,7 +141,7 @@ _RULES: tuple[tuple[Problem, str, str], ...] = (
         r"x509:|tls:",
         "is this the right server, and certificate-authority its CA?",
     ),
-    (Problem.UNREACHABLE, r"^The connection to the server", _UP),
+    (Problem.UNREACHABLE, r"^The connection to the server|connection refused|no such host", _UP),
     (
         Problem.UNREACHABLE,
         r"^Unable to connect to the server",

@@ -15,7 +15,7 @@ from kubectl_sew.resource.findings import Finding, error, shown, warning
 from kubectl_sew.resource.labels import parse_labels
 from kubectl_sew.resource.manifests import LocatedWebhook, Manifests
 from kubectl_sew.resource.model import TEST_EVENT_ANNOTATION, Reference, State, Webhook
-from kubectl_sew.resource.references import Objects, resolve
+from kubectl_sew.resource.references import Objects, Unresolved, resolve
 from kubectl_sew.resource.structure import Located, Path
 from kubectl_sew.samples import SAMPLE_TYPES
 
@@ -106,16 +106,16 @@ def validate_manifests(
     fields: FieldSet,
     *,
     consumers: Mapping[str, Consumer] = CONSUMERS,
-    all_objects: bool = False,
+    unread: Mapping[tuple[str, str], str] | None = None,
 ) -> list[Finding]:
     """Every finding about some manifests, in the order of the files.
 
-    Without `all_objects` a Secret or ConfigMap that is not among the manifests may be in the cluster: its value is then
-    not judged. With it, what is missing is an error.
+    A Secret or ConfigMap that is not among the manifests may be elsewhere: its value is then not judged. Where there is
+    no elsewhere, what is missing is an error, but for those `unread` (kind and name -> why).
     """
     found = list(manifests.findings)
     for each in manifests.webhooks:
-        found += _check_manifest(each, manifests, fields, consumers, all_objects=all_objects)
+        found += _check_manifest(each, manifests, fields, consumers, unread)
     if not manifests.webhooks and not found:
         found.append(warning("SEW017", "no SecurityEventWebhook was found", "give the file or folder that holds some"))
     return sorted(found, key=lambda each: (each.file, each.line, each.column, each.code))
@@ -126,25 +126,43 @@ def _check_manifest(
     manifests: Manifests,
     fields: FieldSet,
     consumers: Mapping[str, Consumer],
-    *,
-    all_objects: bool,
+    unread: Mapping[tuple[str, str], str] | None,
 ) -> Iterator[Finding]:
     webhook = located.webhook
     config, unresolved = resolve(webhook, manifests.secrets, manifests.config_maps)
     consumer = find(webhook.consumer, consumers)
     found = _read_query(webhook.query, fields)[1] if webhook.query.strip() else []
     found += _check_test_event(webhook)
-    if all_objects:
-        unknown = {each.variable for each in unresolved}
-    else:
-        unknown = {each.name for each in webhook.config if each.name not in config}
-    for each in unresolved:
-        if all_objects or each.finding.code != "SEW040":
-            found.append(Located(each.finding, _variable_path(webhook, each.variable)))
+    if unread:
+        unresolved = [_excused(webhook, each, unread) for each in unresolved]
+    if unread is None:
+        unresolved = [each for each in unresolved if each.finding.code != "SEW040"]
+    found += [Located(each.finding, _variable_path(webhook, each.variable)) for each in unresolved]
+    unknown = {each.variable for each in unresolved} | _out_of_sight(webhook, config, unread)
     if webhook.consumer.strip() and _has_config(located):
         found += _check_consumer(webhook, consumer, config, unknown)
     for one in found:
         yield located.locate(one.finding, one.path)
+
+
+def _excused(webhook: Webhook, unresolved: Unresolved, unread: Mapping[tuple[str, str], str]) -> Unresolved:
+    """A missing object as a warning, where it could not be read."""
+    references = {each.name: each.value for each in webhook.config if isinstance(each.value, Reference)}
+    reference = references[unresolved.variable]
+    why = unread.get((reference.kind, reference.name))
+    if why is None:
+        return unresolved
+    message = f"variable `{unresolved.variable}`: {reference.kind} `{reference.name}` cannot be read"
+    return replace(unresolved, finding=warning("SEW043", message, why))
+
+
+def _out_of_sight(
+    webhook: Webhook, config: Mapping[str, str], unread: Mapping[tuple[str, str], str] | None
+) -> set[str]:
+    """Variables whose value nobody knows here, although there may be one."""
+    pairs = [(each.name, each.value) for each in webhook.config if each.name not in config]
+    references = {name: value for name, value in pairs if isinstance(value, Reference)}
+    return {name for name, each in references.items() if unread is None or (each.kind, each.name) in unread}
 
 
 def _has_config(located: LocatedWebhook) -> bool:

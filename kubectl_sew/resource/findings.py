@@ -34,6 +34,7 @@ CODES = {
     "SEW042": "A value in a Secret or ConfigMap is not UTF-8 text",
     "SEW043": "A Secret or ConfigMap cannot be read",
     "SEW044": "Two Secrets, or two ConfigMaps, have one name",
+    "SEW050": "The API server refuses the webhook",
 }
 """Code -> what it stands for, in one line. Codes are never reused: scripts and dashboards name them."""
 

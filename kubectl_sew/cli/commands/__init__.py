@@ -14,9 +14,7 @@ class Entry(NamedTuple):
 SECTIONS: dict[str, tuple[Entry, ...]] = {
     "Write and check webhooks": (
         Entry("create", "create:create", "Create a webhook from flags, or step by step on a terminal."),
-        Entry(
-            "validate", "validate:validate", "Check manifests offline: structure, names, labels, variables, queries."
-        ),
+        Entry("validate", "validate:validate", "Check manifests: structure, names, labels, variables, queries."),
         Entry(
             "preview-query",
             "preview_query:preview_query",

@@ -9,6 +9,8 @@ from kubectl_sew.cli.files import file_options, read_sources
 from kubectl_sew.cli.findings import print_findings
 from kubectl_sew.cli.junit import junit
 from kubectl_sew.cli.output import print_json
+from kubectl_sew.cli.reach import kubectl, secrets_namespace_option
+from kubectl_sew.cluster.validation import against
 from kubectl_sew.query import CALICO
 from kubectl_sew.resource import Finding
 from kubectl_sew.resource.manifests import load_many
@@ -21,11 +23,23 @@ FINDINGS, ONLY_WARNINGS = 1, 3
 @file_options
 @click.option("-o", "--output", type=click.Choice(["text", "json", "junit"]), default="text", help="[default: text]")
 @click.option("--strict", is_flag=True, help="Exit with 3 where there are only warnings.")
-def validate(files: tuple[str, ...], recursive: bool, output: str, strict: bool) -> int:
-    """Check manifests offline: structure, names, labels, variables, queries.
+@click.option("--against-cluster", is_flag=True, help="Look Secrets up in the cluster, and ask its API server, too.")
+@secrets_namespace_option
+@click.pass_context
+def validate(  # noqa: PLR0913  # one for each flag
+    ctx: click.Context,
+    *,
+    files: tuple[str, ...],
+    recursive: bool,
+    output: str,
+    strict: bool,
+    against_cluster: bool,
+    secrets_namespace: str,
+) -> int:
+    """Check manifests: structure, names, labels, variables, queries.
 
     Every problem is told at once, with its place and a code (docs/validation.md). Secrets and ConfigMaps in the files
-    are used; those that are not there may be in the cluster, and their values are not judged.
+    are used; those that are not there may be in the cluster: without --against-cluster their values are not judged.
 
     Exit codes: 0 no errors, 1 errors, 3 only warnings, with --strict.
 
@@ -34,9 +48,13 @@ def validate(files: tuple[str, ...], recursive: bool, output: str, strict: bool)
       kubectl sew validate -f webhook.yaml
       kubectl sew validate -f webhooks/ -R --strict
       kubectl kustomize overlay/ | kubectl sew validate -f - -o json
+      kubectl sew validate -f webhook.yaml --against-cluster
     """
-    manifests = load_many(read_sources(files, recursive=recursive))
-    findings = validate_manifests(manifests, CALICO)
+    manifests = load_many(read_sources(files, recursive=recursive), secrets_namespace=secrets_namespace)
+    if against_cluster:
+        findings = against(kubectl(ctx), manifests, secrets_namespace)
+    else:
+        findings = validate_manifests(manifests, CALICO)
     if output == "json":
         print_json(_as_json(len(manifests.webhooks), findings))
     elif output == "junit":

@@ -1,0 +1,58 @@
+"""Manifests judged with a cluster: by the Secrets that it holds, and by its API server."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+from kubectl_sew.cluster.objects import Held, read_objects
+from kubectl_sew.kubectl import FIELD_MANAGER, Kubectl, KubectlError, Problem
+from kubectl_sew.query import CALICO
+from kubectl_sew.resource import Finding, Reference
+from kubectl_sew.resource.findings import error
+from kubectl_sew.resource.manifests import LocatedWebhook, Manifests
+from kubectl_sew.validation import validate_manifests
+
+_DRY = (
+    "--server-side",
+    "--dry-run=server",
+    "--force-conflicts",
+    "--validate=false",
+    f"--field-manager={FIELD_MANAGER}",
+)
+"""Of the fields that the server does not know there is a finding already."""
+
+
+def against(kubectl: Kubectl, manifests: Manifests, secrets_namespace: str) -> list[Finding]:
+    """Every finding, in the order of the files. Raises KubectlError where the cluster cannot be asked."""
+    held = read_objects(kubectl, secrets_namespace, _missing(manifests))
+    found = validate_manifests(_joined(manifests, held), CALICO, unread=held.unread)
+    broken = {each.resource for each in found if each.is_error}
+    for each in manifests.webhooks:
+        if each.name not in broken:
+            found += _ask(kubectl, each)
+    return sorted(found, key=lambda each: (each.file, each.line, each.column, each.code))
+
+
+def _missing(manifests: Manifests) -> Iterator[Reference]:
+    """References to objects that are not among the manifests."""
+    known = {"Secret": manifests.secrets, "ConfigMap": manifests.config_maps}
+    for webhook in manifests.webhooks:
+        yield from (each for each in webhook.webhook.references if each.name and each.name not in known[each.kind])
+
+
+def _joined(manifests: Manifests, held: Held) -> Manifests:
+    return replace(
+        manifests,
+        secrets={**held.of_kind("Secret"), **manifests.secrets},
+        config_maps={**held.of_kind("ConfigMap"), **manifests.config_maps},
+    )
+
+
+def _ask(kubectl: Kubectl, located: LocatedWebhook) -> Iterator[Finding]:
+    """What the server says to a dry run of applying it, whether it is there already or not."""
+    try:
+        kubectl.run("apply", *_DRY, "-f", "-", stdin=json.dumps(located.node.plain()))
+    except KubectlError as refused:
+        if refused.problem is not Problem.INVALID:
+            raise
+        yield located.locate(error("SEW050", f"the API server refuses it: {refused.said}"), ("metadata", "name"))
