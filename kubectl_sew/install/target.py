@@ -1,7 +1,7 @@
 """The cluster that is installed into: what it says of itself before, and what is put into it, all by kubectl."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import yaml
 
@@ -111,17 +111,32 @@ def delete(kubectl: Kubectl, objects: Iterable[Document]) -> str:
     return kubectl.run("delete", "--ignore-not-found", "--wait=false", "-f", "-", stdin=text(objects))
 
 
-def change_pod(kubectl: Kubectl, before: Document, after: Document) -> bool:
-    """Changes a Deployment's pods, unless somebody else changes it meanwhile; whether that made a difference."""
+def change_pod(kubectl: Kubectl, found: Document, change: Callable[[Document], Document]) -> bool:
+    """Changes a Deployment's pods; whether that made a difference.
+
+    `change` sees it again where it was changed meanwhile, be it by the controller that counts its pods.
+    """
+    name, namespace = found["metadata"]["name"], found["metadata"]["namespace"]
+    for _ in range(_TRIES):
+        try:
+            done = kubectl.patch("deployments.apps", name, _patch(found, change(found)), "-n", namespace)
+            return bool(done["metadata"]["generation"] != found["metadata"]["generation"])
+        except KubectlError as error:
+            if error.problem is not Problem.CONFLICT:
+                raise
+            found = deployment(kubectl, namespace, name) or found
+    raise InstallError(f"deployment/{name} changes all the time, and was left as it is: try again")
+
+
+_TRIES = 10
+
+
+def _patch(before: Document, after: Document) -> Document:
+    """What turns one into the other, and only that one: the whole lists, and the version that was read."""
     old, new = pod_of(before), pod_of(after)
     pod = {key: new.get(key) for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
-    metadata = before["metadata"]
-    patch = {
-        "metadata": {"resourceVersion": metadata["resourceVersion"]},
-        "spec": {"template": {"spec": pod}},
-    }
-    done = kubectl.patch("deployments.apps", metadata["name"], patch, "-n", metadata["namespace"])
-    return bool(done["metadata"]["generation"] != metadata["generation"])
+    version = before["metadata"]["resourceVersion"]
+    return {"metadata": {"resourceVersion": version}, "spec": {"template": {"spec": pod}}}
 
 
 def manifest_of(found: Document) -> Document:

@@ -92,7 +92,7 @@ def _plan(kubectl: Kubectl, namespace: str | None, found: Document | None, optio
 def _apply(kubectl: Kubectl, plan: Plan, found: Document | None) -> None:
     click.echo(target.apply(kubectl, render(plan)), nl=False)
     if found:
-        changed = target.change_pod(kubectl, found, with_agent(found, plan))
+        changed = target.change_pod(kubectl, found, lambda seen: with_agent(seen, plan))
         click.echo(f"deployment.apps/{found['metadata']['name']} {'patched' if changed else 'unchanged'}")
 
 

@@ -67,5 +67,5 @@ def _take_out(kubectl: Kubectl, namespace: str | None, host: str) -> None:
     found = target.deployment(kubectl, namespace, host)
     if found is None:
         print_warning(f"there is no deployment/{host} any more")
-    elif target.change_pod(kubectl, found, without_agent(found)):
+    elif target.change_pod(kubectl, found, without_agent):
         click.echo(f"deployment.apps/{host} patched")

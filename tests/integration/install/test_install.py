@@ -1,6 +1,7 @@
 """`kubectl sew install` and `uninstall`, on a real API server."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -151,6 +152,18 @@ def test_installing_a_sidecar_again_rolls_no_pod(person: Person, shop: dict[str,
     before = person.server.get("deployment", "shop", "-n", "shops")["metadata"]["generation"]
     person.installs("--sidecar-of", "deployment/shop", "-n", "shops")
     assert person.server.get("deployment", "shop", "-n", "shops")["metadata"]["generation"] == before
+
+
+def test_a_deployment_that_changes_meanwhile_is_looked_at_again(
+    person: Person, shop: dict[str, Any], tmp_path: Path
+) -> None:
+    real, meanwhile = person.server.programs.kubectl, tmp_path / "kubectl"
+    change = f"{real} annotate deployment shop -n shops changed=meanwhile --overwrite=false"
+    meanwhile.write_text(f'#!/bin/sh\ncase "$*" in *patch*) {change} >&2;; esac\nexec {real} "$@"\n')
+    meanwhile.chmod(0o755)
+    person.installs("--sidecar-of", "deployment/shop", "-n", "shops", KUBECTL_PATH=str(meanwhile))
+    assert person.server.get("deployment", "shop", "-n", "shops")["metadata"]["annotations"]["changed"] == "meanwhile"
+    assert "sew-agent" in [each["name"] for each in pod_of(person)["initContainers"]]
 
 
 def test_the_owner_of_the_host_may_apply_it_again_without_losing_the_sidecar(
