@@ -1,0 +1,85 @@
+"""The whole thing on a whole node, as its users run it: installed, fed, watched, killed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from tests.e2e.in_node import HOST, INDEX, Installed, host, overlay
+from tests.e2e.test_delivery_e2e import Switch
+from tests.receivers import Receiver
+from tests.servers.elasticsearch import V9, elasticsearch
+from tests.servers.images import AGENT, base_image
+from tests.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
+from tests.servers.node import find, node
+from tests.servers.required import required
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module")
+def installed(agent_archive: Path) -> Iterator[Installed]:
+    with required(), node(find()) as made, elasticsearch(V9) as server:
+        for image in (base_image(), agent_archive):
+            made.load(image)
+        with Elasticsearch(server.url) as events:
+            events.indices.create(index=INDEX, mappings=CALICO_MAPPINGS, settings=CALICO_SETTINGS)
+            made.kubernetes.apply(*host())
+            here = Installed(made, events)
+            here.wait_until_ready()
+            where = ("--create-namespace", "-n", HOST, "--sidecar-of", f"deployment/{HOST}")
+            here.do("install", "--apply", *where, "--elasticsearch", server.url, "--image", AGENT)
+            made.kubernetes.kubectl("patch", "deployment", HOST, "-n", HOST, "-p", overlay(made))
+            here.wait_until_ready()
+            yield here
+
+
+@pytest.fixture
+def switch() -> Iterator[Switch]:
+    made = Switch(200)
+    with made.receiver:
+        yield made
+
+
+def names(receiver: Receiver) -> set[str]:
+    return {incoming.json()["name"] for incoming in receiver.accepted}
+
+
+def test_the_agent_runs_as_a_native_sidecar_of_a_pod_that_is_ready(installed: Installed) -> None:
+    pod = installed.pod()
+    (agent,) = pod["spec"]["initContainers"]
+    (status,) = pod["status"]["initContainerStatuses"]
+    assert (agent["name"], agent["restartPolicy"]) == ("sew-agent", "Always")
+    assert status["started"]
+    assert status["ready"]
+
+
+def test_an_event_in_elasticsearch_arrives_at_a_receiver_and_status_shows_it(
+    installed: Installed, switch: Switch
+) -> None:
+    installed.webhook("arrives", switch.receiver.url)
+    installed.do("status", "arrives", "--wait", "--timeout", "60s")
+    installed.write("arrives", range(3))
+    eventually(lambda: names(switch.receiver) == {"0", "1", "2"}, "all events arrive", 60)
+    eventually(lambda: "delivered" in installed.do("status", "arrives").lower(), "status tells of it", 30)
+    installed.forget("arrives")
+
+
+def test_a_pod_killed_with_deliveries_pending_comes_back_and_loses_nothing(
+    installed: Installed, switch: Switch
+) -> None:
+    installed.webhook("killed", switch.receiver.url)
+    installed.write("killed", [0])
+    eventually(lambda: names(switch.receiver) == {"0"}, "the first event arrives", 60)
+    switch.status = 503
+    installed.write("killed", range(1, 21))
+    eventually(lambda: switch.receiver.refused, "the receiver refuses", 30)
+    old = installed.pod()["metadata"]["name"]
+    installed.node.kubernetes.kubectl("delete", "pod", old, "-n", HOST, "--force", "--grace-period=0")
+    switch.status = 200
+    installed.wait_until_ready()
+    assert installed.pod()["metadata"]["name"] != old
+    eventually(lambda: names(switch.receiver) == set(map(str, range(21))), "every event arrives", 120)
+    installed.forget("killed")
