@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Protocol
 
-from agent.assembly import Agent, assemble
+from agent.assembly import Agent, assemble, enter_cluster
 from agent.log import Log
 from agent.metrics import PollFailure
 from agent.once import TIMED_OUT, filled_by_the_dead, to_probe, unfinished, verdict
@@ -19,6 +20,9 @@ from agent.settings import Settings
 from agent.sources.base import SourceError
 from agent.store.base import Books, StoreError, StoreFullError
 from kubectl_sew.errors import SewError
+
+if TYPE_CHECKING:
+    from agent.cluster.assembly import Cluster
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at the webhooks, when there is nothing to read."""
@@ -35,6 +39,16 @@ _PASSED_MARGIN = 600.0
 """Seconds that pairs are kept after the last reader has passed: some of its writes may have been seen earlier."""
 
 
+class Stop(Protocol):
+    """What asks the main loop to end."""
+
+    def is_set(self) -> bool:
+        """Whether it asks."""
+
+    def wait(self, timeout: float) -> bool:
+        """Until it asks, at most so many seconds."""
+
+
 def run(settings: Settings, warnings: Sequence[str]) -> int:
     """Runs until it is told to stop, or with `once` until all is done; the exit code. Raises SewError."""
     log = Log(sys.stderr, time.time)
@@ -43,7 +57,28 @@ def run(settings: Settings, warnings: Sequence[str]) -> int:
     stop = threading.Event()
     _stop_on_signals(stop)
     with ExitStack() as stack:
-        agent = assemble(settings, log, stack)
+        cluster = enter_cluster(settings, log, stack)
+        if cluster is None:
+            return _deliver(settings, None, log, stop)
+        return _take_turns(settings, cluster, log, stop)
+
+
+def _take_turns(settings: Settings, cluster: "Cluster", log: Log, stop: threading.Event) -> int:
+    """Deliver while this agent holds the Lease, and stand by while another one does."""
+    from agent.cluster.standby import Turn, stand_by  # noqa: PLC0415 - without a cluster there is none to wait for
+
+    cluster.lease.start()
+    while stand_by(cluster, settings, log, stop):
+        turn = Turn(cluster.lease, stop)
+        code = _deliver(settings, cluster, log, turn)
+        if not turn.lost:
+            return code
+    return 0
+
+
+def _deliver(settings: Settings, cluster: "Cluster | None", log: Log, stop: Stop) -> int:
+    with ExitStack() as stack:
+        agent = assemble(settings, cluster, log, stack)
         loop = Loop(agent, stop)
         stack.callback(loop.end)
         log.info("started", version=version("kubectl-sew"), pid=os.getpid(), state=str(settings.state))
@@ -70,7 +105,7 @@ def _kind(error: SewError) -> PollFailure:
 class Loop:
     """All that happens in the main thread."""
 
-    def __init__(self, agent: Agent, stop: threading.Event) -> None:
+    def __init__(self, agent: Agent, stop: Stop) -> None:
         self._agent = agent
         self._stop = stop
         self._done = False
@@ -118,7 +153,7 @@ class Loop:
         now, pace = time.time(), time.monotonic()
         try:
             self._agent.director.step(now)
-            more = self._poll(now, pace)
+            more = self._agent.director.ready and self._poll(now, pace)
             self._forget(now, pace)
             self._look_at_room()
             self._agent.tell(now)

@@ -92,11 +92,21 @@ def route_of(accepted: Accepted) -> Route:
     )
 
 
-def assemble(settings: Settings, log: Log, stack: ExitStack) -> Agent:
-    """Everything, opened; `stack` closes it in the right order. Raises SewError."""
+def enter_cluster(settings: Settings, log: Log, stack: ExitStack) -> "Cluster | None":
+    """The cluster that the webhooks come from; None where they come from files. Raises SewError."""
     _check(settings)
+    if settings.webhooks is not None:
+        return None
+    from agent.cluster.assembly import Cluster  # noqa: PLC0415 - its client costs 20 MiB
+
+    return Cluster(settings, _given(settings.state), log, stack)
+
+
+def assemble(settings: Settings, cluster: "Cluster | None", log: Log, stack: ExitStack) -> Agent:
+    """Everything, opened; `stack` closes it in the right order. Raises SewError."""
     fields = _FIELDS[settings.fields]
     store = _store(settings, stack)
+    watched = cluster.webhooks(store, stack) if cluster else None
     send = _send(settings, stack)
     health, metrics = Health(), Metrics()
     _serve(settings, store, health, metrics, log, stack)
@@ -104,9 +114,7 @@ def assemble(settings: Settings, log: Log, stack: ExitStack) -> Agent:
     source = _source(settings, fields, store, log, stack)
     reading = Reading(log, metrics, time.time, scheduler.look)
     poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
-    cluster = _clustered(settings, log, stack)
     trials = cluster.trials(_tried(send), stack) if cluster else Trials(_tried(send), time.time)
-    watched = cluster.webhooks(stack) if cluster else None
     parts = Parts(
         webhooks=watched or _files(settings, stack),
         acceptance=Acceptance(lambda: source.fields, consumers(settings.slack_url_prefixes or URL_PREFIXES)),
@@ -236,15 +244,6 @@ def _files(settings: Settings, stack: ExitStack) -> FileWebhooks:
     webhooks = FileWebhooks(path, secrets_namespace=namespace, clock=time.time)
     stack.callback(webhooks.close)
     return webhooks
-
-
-def _clustered(settings: Settings, log: Log, stack: ExitStack) -> "Cluster | None":
-    """Webhooks come from files where these are named."""
-    if settings.webhooks is not None:
-        return None
-    from agent.cluster.assembly import Cluster  # noqa: PLC0415 - its client costs 20 MiB
-
-    return Cluster(settings, log, stack)
 
 
 def _given(path: Path | None) -> Path:

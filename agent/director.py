@@ -74,6 +74,11 @@ class Director:
         """What the last step was made from."""
         return self._snapshot
 
+    @property
+    def ready(self) -> bool:
+        """Whether it is known what is wanted: what is read before that is read for nobody."""
+        return self._snapshot is not None and self._snapshot.known
+
     def step(self, now: float) -> None:
         """Look at what is wanted, and apply what changed. Raises StoreError; the next step then tries again."""
         self._keep_test_results()

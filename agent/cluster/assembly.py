@@ -1,12 +1,20 @@
 """Builds what the agent has in a cluster from its settings."""
 
+import os
+import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 
+from agent.cluster import takeover
 from agent.cluster.api import connect
+from agent.cluster.keeper import LeaseKeeper
+from agent.cluster.lease import Identity
 from agent.cluster.standings import Standings
 from agent.cluster.status import StatusWriter
+from agent.cluster.takeover import Takeover
 from agent.cluster.trials import ClusterTrials
 from agent.cluster.troubles import Troubles
 from agent.director import Director
@@ -14,26 +22,34 @@ from agent.log import Log
 from agent.poller import Poller
 from agent.settings import Settings
 from agent.store.base import Store
+from agent.store.files import identity
 from agent.trial import Attempt
 from agent.webhooks.cluster import ClusterWebhooks, Scope, WebhookPlace
 
 
 class Cluster:
-    """The agent's side of its cluster, for as long as the process runs. Raises ApiError where it cannot log in."""
+    """The agent's side of its cluster, for as long as the process runs. Raises SewError where it cannot log in."""
 
-    def __init__(self, settings: Settings, log: Log, stack: ExitStack) -> None:
+    def __init__(self, settings: Settings, state: Path, log: Log, stack: ExitStack) -> None:
         self._settings = settings
+        self._state = state
+        self._log = log
         self._api = connect(settings.kubeconfig, settings.context)
         stack.callback(self._api.close)
         self.troubles = Troubles(log)
         self._place = WebhookPlace(self._api, settings.api_group)
-        log.info("cluster", server=self._api.server, secrets_namespace=settings.secrets_namespace)
+        me, afresh = identify(identity(state)), partial(takeover.mark, state)
+        self.lease = LeaseKeeper(self._api, settings.secrets_namespace, me, self.troubles, log, afresh=afresh)
+        stack.callback(self.lease.release)
+        log.info("cluster", server=self._api.server, secrets_namespace=settings.secrets_namespace, holder=me.holder)
 
-    def webhooks(self, stack: ExitStack) -> ClusterWebhooks:
-        """Begins to watch."""
-        settings = self._settings
+    def webhooks(self, store: Store, stack: ExitStack) -> ClusterWebhooks:
+        """Begins to watch. A store that starts afresh has no positions from here on."""
+        settings, begin = self._settings, Takeover(self._state, store, self._log).begin
         scope = Scope(settings.secrets_namespace, settings.selector, settings.secret_selector)
-        found = ClusterWebhooks(self._api, self._place, scope, self.troubles, believe_after=settings.forget_after)
+        found = ClusterWebhooks(
+            self._api, self._place, scope, self.troubles, begin, believe_after=settings.forget_after
+        )
         stack.callback(found.close)
         return found
 
@@ -51,3 +67,11 @@ class Cluster:
         writer.start()
         stack.callback(writer.stop)
         return Standings(director, poller, store, self._trials.results, writer.tell).step
+
+
+def identify(store: str) -> Identity:
+    """By the pod's name, which the manifests put into the environment; outside of a pod by host and store."""
+    pod, namespace = os.environ.get("POD_NAME"), os.environ.get("POD_NAMESPACE")
+    if pod and namespace:
+        return Identity(f"{namespace}/{pod}", store)
+    return Identity(f"outside/{socket.gethostname()}-{store[:8]}", store)

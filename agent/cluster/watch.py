@@ -136,6 +136,8 @@ class Watcher(Generic[T]):
                 self._step()
                 failures = 0
             except ApiError as error:
+                if self._stop.is_set():
+                    return
                 failures += 1
                 self._failed(error)
                 self._stop.wait(min(_FIRST_PAUSE * 2.0**failures, LONGEST_PAUSE) * random.uniform(0.5, 1.0))  # noqa: S311 - spreads agents out, guards nothing

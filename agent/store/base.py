@@ -235,8 +235,13 @@ class Store(Protocol):
     def remember(self, known: Known) -> None:
         """Insert or replace."""
 
-    def drop(self, webhook: str, reason: DropReason, *, older_than: float | None = None) -> int:
-        """Count pending deliveries (read before `older_than`) as dropped, some at a time; how many."""
+    def drop(
+        self, webhook: str, reason: DropReason, *, older_than: float | None = None, event_before: float | None = None
+    ) -> int:
+        """Count pending deliveries as dropped, some at a time; how many.
+
+        Only those read before `older_than`, and of events whose own time is before `event_before` (epoch seconds).
+        """
 
     def dead_letters(self, webhook: str | None = None) -> Iterator[DeadLetter]:
         """Oldest first, some at a time."""

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sqlite3
+import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ DATABASE = "sew.db"
 MARK = "sew.db.created"
 """Beside the database since it was made: an empty database beside it has lost what it held."""
 LOCK = "lock"
+IDENTITY = "identity"
 _CHECKED_WHOLE = 64 * 2**20
 _HEADER = 100
 
@@ -105,6 +107,18 @@ def lock(folder: Path) -> BinaryIO:
         file.truncate(0)
         file.write(f"{os.getpid()}\n".encode())
     return file
+
+
+def identity(folder: Path) -> str:
+    """What tells this store from any other: made once, and lost with it. Raises StoreError."""
+    path = folder / IDENTITY
+    with explained(path):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            partial = path.with_suffix(".partial")
+            partial.write_text(uuid.uuid4().hex)
+            partial.replace(path)
+        return path.read_text().strip()
 
 
 def open_database(folder: Path, *, create: bool) -> sqlite3.Connection:

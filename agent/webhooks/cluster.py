@@ -1,7 +1,7 @@
 """Webhooks from a cluster, with the Secrets and ConfigMaps of one namespace that they refer to."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -83,8 +83,17 @@ class ClusterWebhooks:
     """See the module. `believe_after`: seconds for which a list that is empty after an error is not believed."""
 
     def __init__(
-        self, api: Api, place: WebhookPlace, scope: Scope, troubles: Troubles, *, believe_after: float
+        self,
+        api: Api,
+        place: WebhookPlace,
+        scope: Scope,
+        troubles: Troubles,
+        begin: Callable[[Snapshot], None],
+        *,
+        believe_after: float,
     ) -> None:
+        """`begin` is given the first webhooks that are known, before anybody else has them."""
+        self._begin: Callable[[Snapshot], None] | None = begin
         self._troubles = troubles
         self._namespace = scope.secrets_namespace
         self._changed = threading.Event()
@@ -104,7 +113,11 @@ class ClusterWebhooks:
         threading.Thread(target=self._run, name="webhooks", daemon=True).start()
 
     def snapshot(self) -> Snapshot:
-        return self._snapshot
+        snapshot = self._snapshot
+        if snapshot.known and self._begin:
+            self._begin(snapshot)
+            self._begin = None
+        return snapshot
 
     @property
     def current(self) -> Mapping[str, Webhook]:

@@ -1,0 +1,63 @@
+"""What an agent does that does not hold the Lease: it waits, ready, and answers its probes."""
+
+import threading
+from contextlib import ExitStack
+
+from agent.cluster.assembly import Cluster
+from agent.cluster.keeper import LeaseKeeper
+from agent.health import Health, HealthServer
+from agent.log import Log
+from agent.metrics import Metrics
+from agent.settings import Settings
+
+SOON = 2.0
+"""Seconds within which an agent that is alone gets its Lease: for them nothing is served."""
+_LOOK_EVERY = 0.5
+_STALLED_AFTER = 60.0
+
+
+class Turn:
+    """Ends when the agent is told to stop, or does not hold the Lease any more."""
+
+    def __init__(self, lease: LeaseKeeper, stop: threading.Event) -> None:
+        self._lease = lease
+        self._stop = stop
+        self.lost = False
+        """Whether it ended because another agent has the Lease."""
+
+    def is_set(self) -> bool:
+        self.lost = self.lost or not self._lease.held.is_set()
+        return self.lost or self._stop.is_set()
+
+    def wait(self, timeout: float) -> bool:
+        """The loss of a Lease is seen at the next look."""
+        return self._stop.wait(timeout) or self.is_set()
+
+
+def stand_by(cluster: Cluster, settings: Settings, log: Log, stop: threading.Event) -> bool:
+    """Until this agent holds the Lease (True) or is told to stop. Raises SettingsError where it cannot listen."""
+    if _held_within(cluster, stop, SOON):
+        return not stop.is_set()
+    log.info("standing_by", holder=cluster.lease.holder)
+    with ExitStack() as stack:
+        health = Health()
+        heartbeat = health.heartbeat("main", _STALLED_AFTER)
+        health.probe("cluster", lambda: "; ".join(cluster.troubles.all))
+        _serve(settings, health, log, stack)
+        while not _held_within(cluster, stop, _LOOK_EVERY):
+            heartbeat.beat()
+    return not stop.is_set()
+
+
+def _held_within(cluster: Cluster, stop: threading.Event, seconds: float) -> bool:
+    """Whether the waiting is over, one way or the other."""
+    held = cluster.lease.held.wait(seconds)
+    return held or stop.is_set()
+
+
+def _serve(settings: Settings, health: Health, log: Log, stack: ExitStack) -> None:
+    if settings.listen is None:
+        return
+    server = HealthServer(settings.listen, health, lambda: Metrics().write({}))
+    stack.callback(server.close)
+    log.info("listening", address=server.address)

@@ -1,0 +1,51 @@
+"""An agent that gets the Lease after another one had it starts as one with a fresh store does.
+
+What it owes was delivered by the other up to the checkpoint in each webhook's condition: that is dropped and counted.
+From there on it reads again, and what it knows already is not taken twice.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from agent.lifecycle import FORGOTTEN
+from agent.log import Log
+from agent.store.base import DropReason, Store
+from agent.webhooks.base import Snapshot
+from kubectl_sew.resource import checkpoint
+
+MARKER = "afresh"
+"""A file in the state folder, made before the Lease is taken, gone when the new start is in the store."""
+
+
+def mark(state: Path) -> None:
+    """From now on this store has to start afresh, whatever happens in between."""
+    (state / MARKER).touch()
+
+
+class Takeover:
+    """The new start of one store, in two parts: at once, and when the webhooks are known."""
+
+    def __init__(self, state: Path, store: Store, log: Log) -> None:
+        self._marker = state / MARKER
+        self._store = store
+        self._log = log
+        self._due = self._marker.exists()
+        if self._due:
+            store.drop_readers(list(store.positions()))
+
+    def begin(self, snapshot: Snapshot) -> None:
+        """Before anything is made of the first webhooks that are known. Raises StoreError: then it is tried again."""
+        if not self._due:
+            return
+        known = self._store.known()
+        for name, webhook in snapshot.webhooks.items():
+            read_to = checkpoint(webhook.conditions)
+            if read_to is not None and (
+                dropped := self._store.drop(name, DropReason.BEFORE_READ_TO, event_before=read_to)
+            ):
+                message = "another agent delivered them: these events are from before its checkpoint"
+                self._log.warning("deliveries_dropped", webhook=name, dropped=dropped, message=message)
+            if name in known:
+                self._store.remember(replace(known[name], state=FORGOTTEN, deleted_at=None))
+        self._marker.unlink(missing_ok=True)
+        self._due = False

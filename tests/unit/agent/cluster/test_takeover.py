@@ -1,0 +1,76 @@
+"""A store that starts afresh: over a real one."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from agent.cluster.takeover import Takeover, mark
+from agent.lifecycle import FORGOTTEN
+from agent.log import Log
+from agent.store.base import Intake, Known, Owed
+from agent.store.sqlite import SqliteStore, open_store
+from agent.webhooks.base import Snapshot
+from kubectl_sew.event import Event
+from kubectl_sew.resource import Condition, State, Webhook, read_to
+
+READ_TO = 1_000_000.0
+CONDITION = Condition("EventsFetched", "True", "EventsRead", read_to(READ_TO))
+WEBHOOKS = {
+    "told": Webhook("told", "Generic", State.ENABLED, "x", conditions=(CONDITION,)),
+    "new": Webhook("new", "Generic", State.ENABLED, "x"),
+}
+SNAPSHOT = Snapshot(WEBHOOKS, {}, {})
+
+
+def event(number: int, time: float | None) -> Event:
+    return Event("", str(number), {"id": number} | ({"time": time} if time is not None else {}))
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def filled(state: Path) -> SqliteStore:
+    store = open_store(state)
+    times = (READ_TO - 10, READ_TO - 1, READ_TO + 1, None)
+    owed = [Owed(event(number, time), ("told", "new", "gone")) for number, time in enumerate(times)]
+    store.take_in(Intake(owed, {"common": "p", "webhook:told": "q"}, READ_TO))
+    for name in ("told", "gone"):
+        store.remember(Known(name, "Enabled", READ_TO - 100))
+    return store
+
+
+def test_what_the_other_agent_delivered_is_dropped_and_counted_and_the_rest_is_kept(state: Path) -> None:
+    mark(state)
+    store = filled(state)
+    takeover = Takeover(state, store, Log(io.StringIO(), lambda: 0.0))
+    assert store.positions() == {}
+    takeover.begin(SNAPSHOT)
+    books = {each.webhook: each for each in store.books()}
+    assert (books["told"].pending, books["told"].dropped) == (2, {"before_read_to": 2})
+    assert books["new"].pending == books["gone"].pending == 4
+    assert (store.known()["told"].state, store.known()["gone"].state) == (FORGOTTEN, "Enabled")
+    store.close()
+
+
+def test_it_happens_once_and_again_where_it_was_cut_off(state: Path) -> None:
+    mark(state)
+    store = filled(state)
+    Takeover(state, store, Log(io.StringIO(), lambda: 0.0))
+    again = Takeover(state, store, Log(io.StringIO(), lambda: 0.0))
+    again.begin(SNAPSHOT)
+    store.take_in(Intake([], {"common": "r"}, READ_TO))
+    done = Takeover(state, store, Log(io.StringIO(), lambda: 0.0))
+    done.begin(SNAPSHOT)
+    assert store.positions() == {"common": "r"}
+    store.close()
+
+
+def test_without_the_mark_nothing_changes(state: Path) -> None:
+    store = filled(state)
+    Takeover(state, store, Log(io.StringIO(), lambda: 0.0)).begin(SNAPSHOT)
+    assert len(store.positions()) == 2
+    assert store.waiting() == {"told": 4, "new": 4, "gone": 4}
+    store.close()
