@@ -3,13 +3,15 @@
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 from agent.cluster import takeover
+from agent.cluster.announcer import Announcer
 from agent.cluster.api import connect
+from agent.cluster.conditions import Standing
 from agent.cluster.keeper import LeaseKeeper
 from agent.cluster.lease import Identity
 from agent.cluster.standings import Standings
@@ -38,7 +40,8 @@ class Cluster:
         stack.callback(self._api.close)
         self.troubles = Troubles(log)
         self._place = WebhookPlace(self._api, settings.api_group)
-        me, afresh = identify(identity(state)), partial(takeover.mark, state)
+        self._me = me = identify(identity(state))
+        afresh = partial(takeover.mark, state)
         self.lease = LeaseKeeper(self._api, settings.secrets_namespace, me, self.troubles, log, afresh=afresh)
         stack.callback(self.lease.release)
         log.info("cluster", server=self._api.server, secrets_namespace=settings.secrets_namespace, holder=me.holder)
@@ -62,11 +65,18 @@ class Cluster:
     def telling(
         self, webhooks: ClusterWebhooks, director: Director, poller: Poller, store: Store, stack: ExitStack
     ) -> Callable[[float], None]:
-        """Begins to write conditions; what is returned tells how the webhooks stand at a moment (epoch seconds)."""
+        """Begins to write conditions and Events; what is returned tells how it stands at a moment (epoch seconds)."""
         writer = StatusWriter(self._api, self._place, webhooks, self.troubles, time.time)
-        writer.start()
-        stack.callback(writer.stop)
-        return Standings(director, poller, store, self._trials.results, writer.tell).step
+        announcer = Announcer(self._api, self._place, self.troubles, self._me.holder)
+        for each in (writer, announcer):
+            each.start()
+            stack.callback(each.stop)
+
+        def tell(standings: Mapping[str, Standing], now: float) -> None:
+            writer.tell(standings)
+            announcer.tell(standings, now)
+
+        return Standings(director, poller, store, self._trials.results, tell).step
 
 
 def identify(store: str) -> Identity:

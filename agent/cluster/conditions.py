@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from agent.acceptance import Unfit
 from agent.fetched import Fetched
+from agent.log import redact
 from agent.store.base import Books, Lane
 from kubectl_sew.resource import (
     Condition,
@@ -53,17 +54,15 @@ class Standing:
 
 
 def conditions(standing: Standing, *, generation: int, now: float) -> tuple[Condition, ...]:
-    """The three of them, of this generation; `now` in epoch seconds."""
+    """The three of them, of this generation and without secrets; `now` in epoch seconds."""
+    fetched = _fetching(standing)
+    health, health_reason, health_message = _health(standing, now)
+    delivery, delivery_reason, delivery_message = _delivery(standing, now)
     return (
-        _healthy(standing, generation, now),
-        _fetched(standing, generation),
-        _delivering(standing, generation, now),
+        healthy(health, health_reason, redact(health_message), generation),
+        events_fetched(fetched.status, fetched.reason, redact(fetched.message), generation),
+        delivering(delivery, delivery_reason, redact(delivery_message), generation),
     )
-
-
-def _healthy(standing: Standing, generation: int, now: float) -> Condition:
-    status, reason, message = _health(standing, now)
-    return healthy(status, reason, message, generation)
 
 
 def _health(standing: Standing, now: float) -> tuple[Status, HealthyReason, str]:
@@ -84,25 +83,19 @@ def _working(standing: Standing, accepted: Accepted, now: float) -> tuple[Status
         reason = HealthyReason.QUERY_VALIDATION if unanswerable else HealthyReason.PROCESSING
         return "False", reason, fetched.message
     if failing(standing.lane, now):
-        return "False", HealthyReason.PROCESSING, f"not delivered: {_last_error(standing.lane)}"
+        return "False", HealthyReason.PROCESSING, f"not delivered: {last_error(standing.lane)}"
     if standing.books and standing.books.last_delivered_at is not None:
         return "True", HealthyReason.PROCESSING, _with_warnings("events are delivered", accepted)
     return "True", HealthyReason.VALIDATION, _with_warnings(f"accepted for {accepted.consumer.name}", accepted)
 
 
-def _fetched(standing: Standing, generation: int) -> Condition:
+def _fetching(standing: Standing) -> Fetched:
     kept = "" if standing.checkpoint is None else f"{read_to(standing.checkpoint)}; "
     if isinstance(standing.judged, Unfit):
-        return events_fetched("False", FetchedReason.NOT_ACCEPTED, kept + _NOT_RUN, generation)
+        return Fetched("False", FetchedReason.NOT_ACCEPTED, kept + _NOT_RUN)
     if standing.judged.webhook.state is State.DISABLED:
-        return events_fetched("False", FetchedReason.STATE, _DISABLED, generation)
-    found = standing.fetched or Fetched("Unknown", FetchedReason.READ, f"{kept}events have not been read yet")
-    return events_fetched(found.status, found.reason, found.message, generation)
-
-
-def _delivering(standing: Standing, generation: int, now: float) -> Condition:
-    status, reason, message = _delivery(standing, now)
-    return delivering(status, reason, message, generation)
+        return Fetched("False", FetchedReason.STATE, _DISABLED)
+    return standing.fetched or Fetched("Unknown", FetchedReason.READ, f"{kept}events have not been read yet")
 
 
 def _delivery(standing: Standing, now: float) -> tuple[Status, DeliveringReason, str]:
@@ -115,7 +108,7 @@ def _delivery(standing: Standing, now: float) -> tuple[Status, DeliveringReason,
         return "False", DeliveringReason.STATE, f"{quiet}; {backlog}"
     if not failing(lane, now):
         return "True", DeliveringReason.DELIVERING, backlog
-    error = _last_error(lane)
+    error = last_error(lane)
     if lane and lane.parked:
         again = "tried again when the webhook, its Secret or its ConfigMap changes, and once an hour"
         return "False", DeliveringReason.PARKED, f"{error}; {backlog}; {again}"
@@ -141,7 +134,8 @@ def _with_warnings(text: str, accepted: Accepted) -> str:
     return "; ".join([text, *(each.message for each in accepted.warnings)])
 
 
-def _last_error(lane: Lane | None) -> str:
+def last_error(lane: Lane | None) -> str:
+    """Why a receiver did not take what was sent last."""
     if lane is None:
         return ""
     return f"{lane.reason}: {lane.detail}" if lane.detail else lane.reason

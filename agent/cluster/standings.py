@@ -22,7 +22,7 @@ class Standings:
         poller: Poller,
         store: Store,
         results: Callable[[Mapping[str, Accepted]], Mapping[str, TrialResult]],
-        tell: Callable[[Mapping[str, Standing]], None],
+        tell: Callable[[Mapping[str, Standing], float], None],
     ) -> None:
         self._results = results
         self._director = director
@@ -46,5 +46,6 @@ class Standings:
             {
                 name: Standing(each, fetched.get(name), lanes.get(name), books.get(name), tested.get(name))
                 for name, each in all_judged.items()
-            }
+            },
+            now,
         )

@@ -1,0 +1,77 @@
+"""What is announced, and how often."""
+
+from dataclasses import replace
+from typing import Any
+
+from agent.acceptance import Unfit
+from agent.cluster.conditions import Standing
+from agent.cluster.notices import AGAIN_AFTER, AT_ONCE, LONGEST, ONE_EVERY, Ledger
+from agent.store.base import Books, Lane
+from kubectl_sew.resource import ConfigVar, State, Webhook
+from tests.unit.agent.cluster.test_conditions import GOOD
+
+NOW = 1_000_000.0
+WEBHOOK = Webhook("w", "Generic", State.ENABLED, "x", (ConfigVar("url", "https://example.com/SECRET"),), uid="u")
+UNFIT = Standing(Unfit("Generic", "Enabled", "QueryParsing", "the query ends too soon", WEBHOOK))
+PARKED = replace(GOOD, lane=Lane("w", parked=True, reason="http_403", detail="Forbidden"))
+
+
+def books(**changes: Any) -> Books:
+    return replace(Books("w", 0, 0, 0, {}, None, None, "", 0), **changes)
+
+
+def reasons(ledger: Ledger, standing: Standing, now: float) -> list[str]:
+    """What is told of the webhook `w` now."""
+    found = ledger.due({"w": standing}, now)
+    for each in found:
+        ledger.told(each, standing, now)
+    return [each.reason for each in found]
+
+
+def test_what_holds_is_told_once() -> None:
+    ledger = Ledger()
+    assert reasons(ledger, UNFIT, NOW) == ["Invalid"]
+    assert [reasons(ledger, UNFIT, NOW + seconds) for seconds in (2.0, AGAIN_AFTER, 9 * AGAIN_AFTER)] == [[], [], []]
+
+
+def test_what_comes_back_is_told_again_but_seldom() -> None:
+    ledger = Ledger()
+    assert reasons(ledger, PARKED, NOW) == ["Parked"]
+    assert reasons(ledger, GOOD, NOW + 5) == []
+    assert reasons(ledger, PARKED, NOW + 10) == []
+    assert reasons(ledger, GOOD, NOW + AGAIN_AFTER + 11) == []
+    assert reasons(ledger, PARKED, NOW + AGAIN_AFTER + 12) == ["Parked"]
+
+
+def test_new_dead_letters_are_told_and_old_ones_are_not() -> None:
+    ledger = Ledger()
+    assert reasons(ledger, replace(GOOD, books=books(dead=3)), NOW) == []
+    died = replace(GOOD, books=books(dead=4, last_error="http_400: no"))
+    assert "4 events" in ledger.due({"w": died}, NOW)[0].note
+    assert reasons(ledger, died, NOW) == ["DeadLetters"]
+    assert reasons(ledger, died, NOW + AGAIN_AFTER) == []
+    assert reasons(ledger, replace(GOOD, books=books(dead=0)), NOW + AGAIN_AFTER) == []
+    assert reasons(ledger, replace(GOOD, books=books(dead=1)), NOW + 2 * AGAIN_AFTER) == ["DeadLetters"]
+
+
+def test_a_thousand_at_once_are_told_a_few_at_a_time() -> None:
+    ledger = Ledger()
+    standings = {f"w{number}": UNFIT for number in range(1000)}
+
+    def count(now: float) -> int:
+        found = ledger.due(standings, now)
+        for each in found:
+            ledger.told(each, UNFIT, now)
+        return len(found)
+
+    assert count(NOW) == AT_ONCE
+    assert count(NOW + 1) == 0
+    assert count(NOW + 1 + 3 * ONE_EVERY) == 3
+
+
+def test_a_notice_is_bounded_names_its_webhook_and_holds_no_url() -> None:
+    judged = Unfit("Generic", "Enabled", "QueryParsing", "see https://example.com/SECRET " + "x" * 5000, WEBHOOK)
+    (notice,) = Ledger().due({"w": Standing(judged)}, NOW)
+    assert (notice.webhook, notice.uid) == ("w", "u")
+    assert len(notice.note) == LONGEST
+    assert "SECRET" not in notice.note
