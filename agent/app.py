@@ -215,7 +215,8 @@ class Loop:
         troubles, snapshot = self._agent.troubles(), self._agent.director.snapshot
         if troubles:
             return "; ".join(troubles)
-        return "" if snapshot and snapshot.complete else "they cannot be read: see the log"
+        read = snapshot and (snapshot.complete or (snapshot.known and self._agent.settings.webhooks is None))
+        return "" if read else "they cannot be read: see the log"
 
     def _worker(self, number: int) -> Callable[[], None]:
         limit = _STALLED_AFTER + _REQUESTS * self._agent.settings.request_timeout

@@ -26,7 +26,7 @@ from urllib3.exceptions import (
 from kubectl_sew.errors import SewError
 
 CONNECT_SECONDS = 5.0
-ANSWER_SECONDS = 15.0
+ANSWER_SECONDS = 10.0
 WATCH_SECONDS = 120
 """The server ends a watch after so long; the next one goes on where it ended."""
 _SILENCE_SECONDS = WATCH_SECONDS + 30.0
@@ -204,8 +204,8 @@ def _why(error: Exception) -> str:
 
 _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (NameResolutionError, "its name is not found"),
+    (NewConnectionError, "the connection is refused"),  # before the next, of which urllib3 makes it a kind
     (ConnectTimeoutError, f"no connection within {CONNECT_SECONDS:g} s"),
-    (NewConnectionError, "the connection is refused"),
     (ReadTimeoutError, f"no answer within {ANSWER_SECONDS:g} s"),
     (SSLError, "its certificate is not trusted"),
     (ConnectionResetError, "the connection was reset"),

@@ -23,8 +23,13 @@ class Holding(Generic[T]):
 
     @property
     def stale(self) -> bool:
-        """Whether what is held is kept against an empty list, or after an error: what is absent was not deleted."""
-        return self._in_doubt or self._empty_since is not None
+        """Whether something that is absent has perhaps not been deleted."""
+        return self._in_doubt or self.doubted
+
+    @property
+    def doubted(self) -> bool:
+        """Whether what is held is kept against an empty list."""
+        return self._empty_since is not None
 
     def listed(self, objects: Mapping[str, T], now: float) -> None:
         """All that there is."""

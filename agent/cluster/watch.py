@@ -129,6 +129,12 @@ class Watcher(Generic[T]):
         with self._lock:
             return self._holding.stale
 
+    @property
+    def doubted(self) -> bool:
+        """Whether what is held is kept against an empty list."""
+        with self._lock:
+            return self._holding.doubted
+
     def _run(self) -> None:
         failures = 0
         while not self._stop.is_set():

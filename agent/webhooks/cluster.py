@@ -158,12 +158,18 @@ class ClusterWebhooks:
             secrets=found["Secret"],
             config_maps=found["ConfigMap"],
             refused={name: each.refusal for name, each in seen.items() if each.refusal},
+            problems=self._doubts(len(seen)),
             complete=self._webhooks.known and not self._webhooks.stale,
             known=self._webhooks.known,
         )
         snapshot = _without(snapshot, {each.kind: self._unreadable(each) for each in self._values})
         if snapshot != self._snapshot:
             self._snapshot = snapshot
+
+    def _doubts(self, held: int) -> tuple[str, ...]:
+        if not self._webhooks.doubted:
+            return ()
+        return (f"the list of webhooks is empty after an error: the {held} that were there before go on for a while",)
 
     def _tell_refused(self) -> None:
         refused = [text for each in self._values for text in each.refused.values()]

@@ -56,7 +56,7 @@ def test_delivery_goes_on_without_the_server_and_changes_count_when_it_is_back(
     folder.write([2])
     eventually(lambda: len(receiver.accepted) == 2, "an event arrives without the server")
     own.server.start()
-    own.apply(webhook("b", receiver.url, query="id = e3"))
+    own.apply(webhook("b", receiver.url, query="_id = e3"))
     eventually(lambda: accepted(agent, "b"), "a new webhook is seen", SOON)
     eventually(lambda: page(agent, "/readyz")[0] == 200, "it is ready again", SOON)
     own.delete("a")
@@ -101,7 +101,7 @@ def test_without_the_kind_the_agent_waits_and_says_so_and_a_lost_kind_deletes_no
     eventually(lambda: page(agent, "/readyz")[0] == 200, "the kind is back", SOON)
     folder.write([2])
     eventually(lambda: len(receiver.accepted) == 2, "an empty list deletes nothing")
-    own.apply(webhook("b", receiver.url, query="id = nothing"))
+    own.apply(webhook("b", receiver.url, query="_id = nothing"))
     eventually(lambda: agent.says("webhook_deleted"), "the next webhook says that the first is gone", SOON)
 
 
