@@ -9,15 +9,16 @@ from collections.abc import Sequence
 
 from click.shell_completion import CompletionItem, ShellComplete
 
-from kubectl_sew.cli.main import PLUGIN
+from kubectl_sew.cli.program import PLUGIN
 from kubectl_sew.errors import SewError
 
 _FILES, _NO_FILES = ":0", ":4"
 
 
-def main() -> None:
+def print_completions(words: Sequence[str]) -> int:
     """Never fails: a shell that completes nothing is better than one that prints an error into the line."""
-    sys.stdout.write(complete(sys.argv[1:]))
+    sys.stdout.write(complete(words))
+    return 0
 
 
 def complete(words: Sequence[str]) -> str:
@@ -35,7 +36,3 @@ def complete(words: Sequence[str]) -> str:
 def _line(item: CompletionItem) -> str:
     help_text = " ".join((item.help or "").split())
     return f"{item.value}\t{help_text}" if help_text else str(item.value)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,31 +1,12 @@
-"""`kubectl sew`: runs a command, and turns every way in which it can end into an exit code."""
+"""Where `kubectl sew` and its completion begin: loads what they are made of, which is most of a start."""
 
-import os
+import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
 from io import TextIOWrapper
 
-import click
-
-from kubectl_sew.cli.connection import connection_options
-from kubectl_sew.cli.group import Plugin
-from kubectl_sew.cli.output import colour_of, print_error
-from kubectl_sew.errors import SewError
-
-USAGE, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 COMPLETE = "__complete"
 """The first argument where the script that `completion install` writes asks for completions of the others."""
-
-PLUGIN = Plugin(
-    "kubectl sew",
-    params=list(connection_options()),
-    help="Write, check, preview and operate Calico's SecurityEventWebhooks.",
-    epilog="`kubectl sew COMMAND --help` says more of a command.",
-    callback=lambda: None,
-    no_args_is_help=False,
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-)
 
 
 def main() -> None:
@@ -33,67 +14,37 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # What arguments and files hold need not be text that can be written.
             stream.reconfigure(errors="backslashreplace")
-    if sys.argv[1:2] == [COMPLETE]:
-        from kubectl_sew.cli.complete import complete  # noqa: PLC0415  # only a shell asks for it
-
-        click.echo(complete(sys.argv[2:]), nl=False)
-        return
-    sys.exit(run(sys.argv[1:]))
+    args = sys.argv[1:]
+    sys.exit(_loaded(_completer)(args[1:]) if args[:1] == [COMPLETE] else _loaded(_runner)(args))
 
 
-def run(args: Sequence[str]) -> int:
-    """Runs a command line, and returns the exit code: a command's own if it returns one."""
-    try:
-        code = _invoke(list(args))
-        sys.stdout.flush()
-        return code
-    except click.exceptions.Exit as ended:
-        return ended.exit_code
-    except BrokenPipeError:
-        _discard_output()
-        return BROKEN_PIPE
-    except (click.ClickException, SewError, OSError) as error:
-        return _report(error)
-    except (KeyboardInterrupt, EOFError, click.Abort):
-        click.echo(err=True)  # what comes next begins on a line of its own
-        return INTERRUPTED
+def complete() -> None:
+    """`kubectl_complete-sew`: what kubectl runs with the words so far."""
+    sys.exit(_loaded(_completer)(sys.argv[1:]))
 
 
-def _report(error: click.ClickException | SewError | OSError) -> int:
-    """Prints an error, and returns the exit code."""
-    match error:
-        case click.ClickException():
-            text, code = _usage(error), USAGE
-        case SewError():
-            text, code = error.render(), error.exit_code
-        case _:
-            text, code = f"{error.filename or 'the output'}: {error.strerror or error}", 1
-    print_error(text)
-    return code
+Program = Callable[[list[str]], int]
 
 
-def _invoke(args: list[str]) -> int:
-    with PLUGIN.make_context("kubectl sew", args) as context:
-        context.color = colour_of(err=False)
-        if not args:
-            click.echo(context.get_help())
-            return 0
-        code = PLUGIN.invoke(context)
-        return code if isinstance(code, int) else 0
+def _loaded(load: Callable[[], Program]) -> Program:
+    """What is loaded stays until the end: looking through it for garbage would take a tenth of a short run."""
+    gc.disable()
+    program = load()
+    gc.freeze()
+    gc.enable()
+    return program
 
 
-def _usage(wrong: click.ClickException) -> str:
-    """As kubectl words it: what is wrong, and where the usage is described."""
-    message = wrong.format_message().rstrip(".")
-    context = wrong.ctx if isinstance(wrong, click.UsageError) else None
-    path = context.command_path if context else PLUGIN.name
-    first = message[:1] if message[1:2].isupper() else message[:1].lower()  # click begins sentences, kubectl does not
-    return f"{first}{message[1:]}\nSee '{path} --help' for usage."
+def _runner() -> Program:
+    from kubectl_sew.cli.program import run  # noqa: PLC0415  # see the module
+
+    return run
 
 
-def _discard_output() -> None:
-    """The reader has gone (`| head`): what is still buffered goes nowhere, and nothing complains at the exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _completer() -> Program:
+    from kubectl_sew.cli.complete import print_completions  # noqa: PLC0415  # see the module
+
+    return print_completions
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from kubectl_sew.cli.main import run
+from kubectl_sew.cli.program import run
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 import kubectl_sew
 from kubectl_sew.cli.connection import connection
 from kubectl_sew.cli.group import ENTRIES
-from kubectl_sew.cli.main import PLUGIN
+from kubectl_sew.cli.program import PLUGIN
 
 PROGRAM = Path(sys.executable).parent / "kubectl-sew"
 

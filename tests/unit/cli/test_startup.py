@@ -8,7 +8,7 @@ import pytest
 SLOW = ("kubernetes", "elasticsearch", "elastic_transport", "urllib3", "yaml", "jinja2", "urllib.request", "asyncio")
 CHECK = f"""
 import sys
-from kubectl_sew.cli import complete, main
+from kubectl_sew.cli import main
 try:
     main.main()
 except SystemExit as ended:
