@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -32,6 +32,7 @@ CONNECTION_LIFE = 300.0
 IDLE_LIFE = 3.0
 """Servers close idle connections after 5 s or more: a request hardly ever meets one that is just being closed."""
 
+_Bare = http.client.HTTPConnection
 _PORTS = {"http": 80, "https": 443}
 _CLIENT_REFUSED = re.compile("ALERT_.*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
 
@@ -91,24 +92,51 @@ class _Answer(http.client.HTTPResponse):
             raise http.client.IncompleteRead(b"")
 
 
-class _Plain(HTTPConnection):
-    """A connection over a socket that is opened elsewhere."""
+class _Exchange(_Bare):
+    """A request and its answer by the standard library alone: urllib3's own way does much for each that we do not need.
+
+    Head and body are sent as one, over a socket that is opened elsewhere.
+    """
 
     response_class = _Answer
     open_socket: Callable[[], socket.socket]
+    _parts: list[bytes] | None = None
+
+    def ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bool:
+        """Whether the whole request went out. Raises ValueError, http.client.InvalidURL for what HTTP cannot carry."""
+        _Bare.putrequest(self, method, path)
+        for name, value in headers.items():
+            _Bare.putheader(self, name, value)
+        if body or method != "GET":
+            _Bare.putheader(self, "Content-Length", str(len(body)))
+        self._parts = []
+        _Bare.endheaders(self, body)
+        whole, self._parts = b"".join(self._parts), None
+        try:
+            self.send(whole)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        return True
+
+    def answer(self) -> http.client.HTTPResponse:
+        return _Bare.getresponse(self)
+
+    def send(self, data: Any) -> None:
+        if self._parts is None:
+            _Bare.send(self, data)
+        else:
+            self._parts.append(data)
 
     def _new_conn(self) -> socket.socket:
         return self.open_socket()
 
 
-class _Secure(HTTPSConnection):
+class _Plain(_Exchange, HTTPConnection):
+    """urllib3's connection, for how it connects."""
+
+
+class _Secure(_Exchange, HTTPSConnection):
     """The same with TLS."""
-
-    response_class = _Answer
-    open_socket: Callable[[], socket.socket]
-
-    def _new_conn(self) -> socket.socket:
-        return self.open_socket()
 
 
 @dataclass(slots=True)
@@ -190,10 +218,10 @@ class Sender:
             path = f"{target}{path}"
             headers |= proxy.headers
         whole = _put(connection, target, request.method, path, request.body, headers)
-        response = connection.getresponse()
+        response = connection.answer()
         try:
-            body = response.read(BODY_LIMIT + 1, decode_content=False)
-            if len(body) <= BODY_LIMIT and response.length_remaining:
+            body = response.read(BODY_LIMIT + 1)
+            if len(body) <= BODY_LIMIT and response.length:
                 raise http.client.IncompleteRead(b"")
         finally:
             response.close()
@@ -276,13 +304,10 @@ def _put(
 ) -> bool:
     """Whether the whole request went out. One that the receiver cut short may have been answered all the same (413)."""
     try:
-        connection.request(method, path, body, headers, preload_content=False)
-    except (BrokenPipeError, ConnectionResetError):
-        return False
+        return connection.ask(method, path, headers, body)
     except (ValueError, http.client.InvalidURL):
         detail = f"{target}: the URL or a header holds what HTTP cannot carry"
         raise SendError(FailureReason.CONFIGURATION_REFUSED, detail, parked=True) from None
-    return True
 
 
 def _connection(target: _Target, host: str, port: int) -> _Plain | _Secure:
