@@ -1,14 +1,16 @@
-"""Deliveries a second with the durable store on, beside a bare loop over urllib3; memory with a large backlog.
+"""Deliveries a second with the durable store on, beside a bare loop over urllib3; memory, idle and with a backlog.
 
     python -m benchmarks.delivery [DELIVERIES [BACKLOG]]
 
 The bare loop is urllib3 in one thread with keep-alive, the same bodies and the same receiver. The two alternate.
+Memory is that of the running `sew-agent`: the most that it ever held, and what it holds after a while.
 """
 
 import json
 import random
-import resource
+import re
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -36,6 +38,8 @@ ROUNDS = 3
 WORKERS = 16
 PAGE = 1000
 RATE = 1e9
+SETTLING = 10.0
+"""Seconds after which an agent has begun its work."""
 
 
 class _Quiet:
@@ -88,20 +92,40 @@ def bare(port: int, count: int) -> float:
 
 
 def backlog(count: int) -> None:
-    """Memory of a process that took in `count` deliveries and sends none of them."""
+    """Memory of the agent without anything to do, and with `count` deliveries that no receiver takes."""
     with tempfile.TemporaryDirectory() as folder:
-        store = open_store(Path(folder), max_bytes=2**40)
+        idle, _ = memory(Path(folder) / "idle")
+        state = Path(folder) / "state"
+        store = open_store(state, max_bytes=2**40)
         started = time.perf_counter()
         fill(store, "bench", count)
         seconds = time.perf_counter() - started
-        first = store.due("bench", now=time.time(), limit=32)
-        size = sum(path.stat().st_size for path in Path(folder).iterdir())
         store.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        size = sum(path.stat().st_size for path in state.iterdir())
+        settled, peak = memory(state)
+    print(f"idle: RSS {idle} MiB")
     print(
         f"backlog of {count:,}: taken in at {count / seconds:,.0f}/s, {size / 2**20:,.0f} MiB on disk,"
-        f" peak RSS {peak:.0f} MiB ({len(first)} due)"
+        f" RSS {settled} MiB, at most {peak} MiB"
     )
+
+
+def memory(state: Path) -> tuple[int, int]:
+    """RSS in MiB of an agent on this state, a few seconds after its start, and its peak. Its receiver is not there."""
+    manifest = {"apiVersion": "projectcalico.org/v3", "kind": "SecurityEventWebhook", "metadata": {"name": "bench"}}
+    config = [{"name": "url", "value": "http://127.0.0.1:9/"}]
+    spec = {"consumer": "Generic", "state": "Enabled", "query": "severity >= 0", "config": config}
+    webhooks, events = state.parent / "webhooks.json", state.parent / "events"
+    webhooks.write_text(json.dumps(manifest | {"spec": spec}))
+    events.touch()
+    command = [sys.executable, "-m", "agent", "run", "--listen", "off", "--state", str(state)]
+    command += ["--webhooks", str(webhooks), "--events", str(events), "--egress-allow", "127.0.0.0/8"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as agent:
+        time.sleep(SETTLING)
+        status = Path(f"/proc/{agent.pid}/status").read_text()
+        agent.terminate()
+    held = {name: int(kib) // 1024 for name, kib in re.findall(r"^Vm(RSS|HWM):\s+(\d+) kB", status, re.MULTILINE)}
+    return held["RSS"], held["HWM"]
 
 
 def main() -> None:

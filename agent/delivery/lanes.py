@@ -12,7 +12,9 @@ from agent.delivery.retry import changed
 from agent.store.base import Delivery, Lane, Store
 
 SLOW = 0.005
-"""Seconds: a receiver that answers faster than this is served best by one worker at a time."""
+"""Seconds: a receiver that answers faster than this is served best by a pair of workers, see PAIR."""
+PAIR = 2
+"""One's result is written while the other's request is under way; more would wait for each other."""
 AHEAD = 32
 """Deliveries that a lane takes from the store at once."""
 LOOK_AGAIN = 1.0
@@ -31,7 +33,7 @@ class Running:
     empty: bool = False
     """Nothing was due in the store at the last look."""
     sleeps_until: float = 0.0
-    window: int = 1
+    window: int = PAIR
     """Workers that it can use: one more each time that all of them have waited for a slow receiver."""
     started: float = 0.0
 
@@ -115,7 +117,7 @@ class Lanes:
         notable = lane != running.lane
         running.lane = lane
         if lane.failures or now - job.started < SLOW:
-            running.window = max(running.window - 1, 1)
+            running.window = max(running.window - 1, PAIR)
         if lane.failures:
             running.ahead.clear()
         return notable
