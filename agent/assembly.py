@@ -24,7 +24,7 @@ from agent.health import Health, HealthServer
 from agent.log import Log
 from agent.metrics import Metrics
 from agent.observing import Delivering, Reading
-from agent.poller import Poller
+from agent.poller import COMMON, Poller
 from agent.scrape import scrape
 from agent.settings import Settings, SettingsError
 from agent.sources.base import EventSource
@@ -217,7 +217,21 @@ def _source(settings: Settings, fields: FieldSet, store: Store, log: Log, stack:
     else:
         source = NdjsonFile(Path(settings.events), fields, whole=settings.once)
     stack.callback(source.close)
+    _check_positions(source, store.positions(), settings)
     return source
+
+
+def _check_positions(source: EventSource, positions: Mapping[str, str], settings: Settings) -> None:
+    """Raises SettingsError where they were written by another kind of source."""
+    try:
+        source.reached(positions[COMMON], positions[COMMON])
+    except KeyError:
+        return
+    except (ValueError, TypeError, AttributeError):
+        raise SettingsError(
+            f"the state folder {settings.state} was used with another kind of events, and holds positions in those: "
+            "name another --state, or finish there first what waits, with the events that it was used with"
+        ) from None
 
 
 def _elasticsearch(settings: Settings, fields: FieldSet, store: Store) -> EventSource:

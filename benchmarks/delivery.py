@@ -56,7 +56,7 @@ def fill(store: SqliteStore, webhook: str, count: int) -> None:
     for start in range(0, count, PAGE):
         page = [document | {"id": f"{start}-{n}"} for n, document in enumerate(samples[: count - start])]
         owed = [Owed(Event("", document["id"], document), (webhook,)) for document in page]
-        store.take_in(Intake(owed, {"common": str(start)}, time.time()))
+        store.take_in(Intake(owed, {}, time.time()))
 
 
 def ours(port: int, count: int) -> float:

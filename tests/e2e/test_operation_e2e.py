@@ -162,6 +162,19 @@ def test_events_may_come_from_standard_input(folder: Folder, receiver: Receiver)
     assert received(receiver).keys() == owed("w", 200)
 
 
+def test_a_state_that_was_used_with_other_events_is_a_clear_error(folder: Folder, receiver: Receiver) -> None:
+    folder.webhook("w", receiver.url)
+    folder.write(range(2))
+    assert folder.start("--once").wait() == 0
+    reading, writing = os.pipe()
+    os.close(writing)
+    agent = folder.start("--once", events="-", stdin=reading)
+    os.close(reading)
+    assert agent.wait() == 1
+    assert "name another --state" in agent.text()
+    assert "Traceback" not in agent.text()
+
+
 def test_a_second_agent_on_the_same_state_is_refused(folder: Folder, receiver: Receiver) -> None:
     folder.webhook("w", receiver.url)
     first = folder.start()
