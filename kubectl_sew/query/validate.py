@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 
 from kubectl_sew.query.ast import Comparison, Key, Leaf, Literal, Membership, Node, leaves
+from kubectl_sew.query.complexity import MOST_WORK, MOST_WORK_OF_A_QUERY, work
 from kubectl_sew.query.errors import Problem, QueryError, quoted
 from kubectl_sew.query.fields import Field, FieldSet, FieldType, Unlisted
 from kubectl_sew.query.interpret import concrete, interpret, not_allowed
-from kubectl_sew.query.values import Network, Pattern
+from kubectl_sew.query.values import Network, Pattern, pattern
 
 
 def validate(node: Node, fields: FieldSet) -> list[Problem]:
     """Errors and warnings (`Problem.warning`) of a parsed query."""
-    return [problem for leaf in leaves(node) for problem in _leaf(leaf, fields)]
+    problems = [problem for leaf in leaves(node) for problem in _leaf(leaf, fields)]
+    return sorted((*problems, *_too_much_work(node)), key=lambda problem: problem.span.start)
 
 
 def require_valid(node: Node, fields: FieldSet) -> None:
@@ -74,6 +76,18 @@ def _order(leaf: Comparison, field: Field, *, network: bool) -> Iterator[Problem
     elif field.type is FieldType.STRING:
         message = f"{quoted(field.name)} is a string: `{leaf.operator.value}` compares it as text"
         yield Problem(message, leaf.span, warning=True)
+
+
+def _too_much_work(node: Node) -> Iterator[Problem]:
+    left = MOST_WORK_OF_A_QUERY
+    for member in (member for leaf in leaves(node) if isinstance(leaf, Membership) for member in leaf.members):
+        found = pattern(member.text)
+        needed = work(found) if isinstance(found, Pattern) else 0
+        left -= needed
+        if needed > MOST_WORK or left < 0:
+            message = "these wildcards are too much work: Elasticsearch would refuse them"
+            yield Problem(message, member.span, "use fewer `?` after a `*`, and fewer `*`")
+            return
 
 
 def _member(member: Literal, field: Field) -> Iterator[Problem]:

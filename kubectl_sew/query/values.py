@@ -52,7 +52,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A wildcard pattern: plain text between `*` (None) and `?` ("")."""
+    """A wildcard pattern: plain text between `*` (None) and `?` (""); of neighbours the `?` come first, and one `*`."""
 
     parts: tuple[str | None, ...]
 
@@ -143,16 +143,15 @@ def rfc3339(text: str) -> Moment | None:
 def pattern(text: str) -> Pattern | str:
     """A set's member: a pattern where it has a wildcard, else its plain text with the escapes resolved."""
     parts: list[str | None] = []
-    plain = ""
-    for piece in re.findall(r"\\[*?\\]|.", text, re.DOTALL):
-        if piece in ("*", "?"):
-            parts += [plain, None if piece == "*" else ""] if plain else [None if piece == "*" else ""]
-            plain = ""
-        else:
-            plain += piece[-1]
-    if not parts:
-        return plain
-    return Pattern((*parts, plain) if plain else tuple(parts))
+    star = False
+    for run, plain in re.findall(r"([*?]+)|((?:\\[*?\\]|[^*?])+)", text):
+        star = star or "*" in run
+        parts += [""] * run.count("?")
+        if plain:
+            parts += [None] * star + [re.sub(r"\\([*?\\])", r"\1", plain)]
+            star = False
+    parts += [None] * star
+    return Pattern(tuple(parts)) if not all(parts) else "".join(filter(None, parts))
 
 
 def lower(text: str) -> str:

@@ -226,7 +226,7 @@ def _member(rng: Random, field: Field) -> Literal:
     return Literal(
         "".join(
             rng.choice(("a", "b", "A", "*", "*", "?", "\\*", "\\?", "\\", "😀", "ß", "i", "\n", ".", "1"))
-            for _ in range(rng.randint(1, 6))
+            for _ in range(rng.randint(1, 6) if rng.random() < 0.95 else rng.randint(10, 60))
         )
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kubectl_sew.query import parse
+from kubectl_sew.query import parse, validate
 from tests import cases
 from tests.differential.compare import Index, Server, differences
 from tests.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
@@ -55,3 +55,25 @@ def _by_identity(events: list[tuple[dict[str, Any], bool]]) -> list[dict[str, tu
 def test_server_and_matcher_select_the_same_of_random_events_by_random_queries(server: Server) -> None:
     with closing(differences(server, SEED, TRIPLES)) as found:
         assert "\n\n".join(map(str, islice(found, 5))) == ""
+
+
+LETTERS = "".join(map(chr, range(0x4E00, 0x4E00 + 200)))
+HOSTILE = [
+    *("*a" + "?" * count for count in range(8, 20)),
+    *("*ab" * count for count in range(50, 250, 10)),
+    *("*a" * count for count in range(100, 400, 20)),
+    *("*" + "a" * count for count in range(100, 1000, 50)),
+    *("*a?????" + "*b?????" * count for count in range(6)),
+    *("*" + LETTERS[:count] + "?a?" * 3 for count in range(0, 200, 20)),
+    *("*" * 5_000, "*?" * 400, "*" + "?" * 900, "a*" + LETTERS + "*" + LETTERS, "*?a" * 12, "*a?b" * 9),
+]
+
+
+def test_wildcards_that_a_real_server_refuses_are_refused_at_once(server: Server) -> None:
+    mappings = {"properties": {"host": {"type": "keyword"}}}
+    queries = [parse(f'host IN {{"{pattern}"}}') for pattern in HOSTILE]
+    with Index(server, mappings, {"number_of_replicas": 0}) as index:
+        fields = index.fields()
+        accepted = [query for query in queries if not validate(query, fields)]
+        assert index.search(accepted, fields) == [set()] * len(accepted)
+    assert len(HOSTILE) / 3 < len(accepted) < len(HOSTILE)
