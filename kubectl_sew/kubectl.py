@@ -163,7 +163,7 @@ def explain(stderr: str) -> KubectlError:
 
 
 _LOG_LINE = re.compile(r"^[EWI]\d{4} [\d:.]+ ")
-_WORDLESS = re.compile(r"^command terminated with exit code|^Please enter ")
+_WORDLESS = re.compile(r"^command terminated with exit code|^Please enter |^Usage: |^Try '|^See '")
 _LEAD = re.compile(r"^(error: |Error: |Error from server \((Forbidden|NotFound|AlreadyExists|Invalid)\): )")
 
 

@@ -4,6 +4,7 @@ from kubectl_sew.check.api import skew
 from kubectl_sew.check.facts import Facts, Unknown
 from kubectl_sew.check.rights import spell
 from kubectl_sew.check.verdict import OK, Check, Verdict, failed, fails_with, unknown
+from kubectl_sew.resource import FetchedReason
 
 _INSTALL = "kubectl sew install --elasticsearch URL | kubectl apply -f -"
 
@@ -103,10 +104,20 @@ AGENT = (
 
 
 def _events(facts: Facts) -> Verdict:
-    if facts.agent.unknown:
-        return unknown(NO_AGENT)
+    """By the agent's own word; where it cannot be asked, by the conditions that it wrote."""
     error = facts.agent.told.get("sourceError")
+    if not error and facts.agent.unknown:
+        error = _written(facts)
+        if not error:
+            return unknown(NO_AGENT)
     return failed(str(error), "see the agent's settings SEW_ELASTICSEARCH… and SEW_INDEX") if error else OK
+
+
+def _written(facts: Facts) -> str:
+    found = () if isinstance(facts.webhooks, Unknown) else facts.webhooks
+    conditions = (each.condition("EventsFetched") for each in found)
+    troubled = (each for each in conditions if each and each.reason == FetchedReason.SOURCE_UNAVAILABLE.value)
+    return next((each.message for each in troubled), "")
 
 
 ELASTICSEARCH = (Check("events-readable", "events can be read", _events),)

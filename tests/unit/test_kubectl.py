@@ -148,6 +148,7 @@ WORDS = [
         Problem.COMMAND,
         "there is no state folder /x",
     ),
+    ("Usage: x [OPTIONS]\nTry 'x -h'.\nError: no\ncommand terminated with exit code 2", Problem.COMMAND, "no"),
     ("command terminated with exit code 137", Problem.COMMAND, "command terminated with exit code 137"),
     ("error: something new\a", Problem.OTHER, "something new\ufffd"),
     ("", Problem.OTHER, "kubectl failed without a word"),

@@ -48,7 +48,8 @@ def _ask(webhook: Webhook) -> None:
 def _result(cluster: Webhooks, before: Webhook, generation: int) -> tuple[bool, str] | None:
     """Whether it was delivered, and what the agent wrote; None while it has not."""
     now = Webhook.from_object(cluster.one(before.name))
-    if now.test_result and now.test_result != before.test_result:
+    ended = now.state is not State.TEST  # until then the annotation says that the sample is being sent
+    if ended and now.test_result and now.test_result != before.test_result:
         return was_delivered(now.test_result), now.test_result
     healthy = now.condition("Healthy")
     refused = healthy is not None and healthy.status == "False" and healthy.observed_generation >= generation

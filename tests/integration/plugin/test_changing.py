@@ -71,9 +71,13 @@ class Answering(threading.Thread):
         if self._condition:
             write_status(self._server, self._name, self._condition)
         if self._result:
-            annotations = {"webhooks.projectcalico.org/testResult": self._result}
-            patch = {"metadata": {"annotations": annotations}, "spec": {"state": "Enabled"}}
-            self._server.kubectl("patch", RESOURCE, self._name, "--type=merge", "-p", json.dumps(patch))
+            self._write("2026-11-25T14:59:59Z the sample is being sent", "Test")
+            self._write(self._result, "Enabled")
+
+    def _write(self, result: str, state: str) -> None:
+        annotations = {"webhooks.projectcalico.org/testResult": result}
+        patch = {"metadata": {"annotations": annotations}, "spec": {"state": state}}
+        self._server.kubectl("patch", RESOURCE, self._name, "--type=merge", "-p", json.dumps(patch))
 
 
 @pytest.mark.parametrize(

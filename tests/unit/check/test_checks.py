@@ -186,6 +186,8 @@ def test_without_an_agent_the_conditions_speak() -> None:
     gone = Agent(unknown="there is none to ask")
     parked = condition("Delivering", "ReceiverRefuses", "401 Unauthorized")
     down = condition("Delivering", "ReceiverUnavailable", "503")
+    source = condition("EventsFetched", "SourceUnavailable", "Elasticsearch cannot be reached")
+    assert "events-readable" in failures(replace(GOOD, agent=gone, webhooks=source))
     assert "webhook-parked" in failures(replace(GOOD, agent=gone, webhooks=parked))
     assert "receiver-unavailable" in failures(replace(GOOD, agent=gone, webhooks=down))
     results = {each.check.code: each.verdict.result for each in judge(replace(GOOD, agent=gone))}

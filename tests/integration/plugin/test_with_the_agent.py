@@ -1,0 +1,175 @@
+"""The plugin beside the real agent, on a real API server. `kubectl exec` needs a kubelet: here the agent runs on this
+machine, so what exec would run in its container is run beside it, and all else is kubectl's own."""
+
+import json
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.sew_agent import Agent, Folder
+from tests.integration.cluster.in_cluster import Installed, installed, webhook
+from tests.integration.plugin.conftest import SECRETS, Ran, run_plugin
+from tests.integration.plugin.test_check import agent_pod, tell
+from tests.receivers import Answer, Incoming, Receiver
+from tests.servers.kubernetes import Kubernetes
+from tests.waiting import eventually
+
+Sew = Callable[..., Ran]
+
+_EXEC = """#!/bin/sh
+for word in "$@"; do case "$word" in exec) inside=yes ;; esac; done
+[ "$inside" ] || exec "$REAL_KUBECTL" "$@"
+while [ "$1" != -- ]; do shift; done
+shift 2
+"$PYTHON" -m agent "$@"
+code=$?
+[ $code = 0 ] || echo "command terminated with exit code $code" >&2
+exit $code
+"""
+
+
+class Picky(Receiver):
+    """Answers by path: `/ok` takes everything, `/400` is answered 400, and so on; `mended` takes all."""
+
+    def __init__(self) -> None:
+        self.mended = False
+        super().__init__(self._decide)
+
+    def _decide(self, incoming: Incoming) -> Answer:
+        path = incoming.path.strip("/")
+        return Answer(204 if self.mended or path == "ok" else int(path))
+
+
+@pytest.fixture
+def receiver() -> Iterator[Picky]:
+    with Picky() as made:
+        yield made
+
+
+@pytest.fixture
+def here(server: Kubernetes) -> Iterator[Installed]:
+    with installed(server) as made:
+        server.apply(agent_pod())
+        tell(server, ready=True)
+        yield made
+        server.kubectl("-n", "sew-system", "delete", "pod", "agent-0", "--now")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    made = Folder(tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def agent(here: Installed, folder: Folder) -> Agent:
+    started = here.agent(folder, POD_NAMESPACE="sew-system", POD_NAME="agent-0")
+    eventually(lambda: here.server.kubectl("-n", SECRETS, "get", "lease", "sew-agent", "--ignore-not-found"), "a Lease")
+    return started
+
+
+@pytest.fixture
+def sew(here: Installed, folder: Folder, agent: Agent) -> Sew:
+    kubectl = folder.path / "kubectl"
+    kubectl.write_text(_EXEC)
+    kubectl.chmod(kubectl.stat().st_mode | stat.S_IXUSR)
+    real, state = str(here.server.programs.kubectl), str(folder.state)
+    env = {"KUBECTL_PATH": str(kubectl), "REAL_KUBECTL": real, "PYTHON": sys.executable, "SEW_STATE": state}
+    return lambda *args, **more: run_plugin(here.server, *args, env=env, **more)
+
+
+def row(sew: Sew, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(sew("status", name, "-o", "json").stdout)["delivery"] or {}
+    return found
+
+
+def test_status_tells_what_the_agent_knows(sew: Sew, here: Installed, folder: Folder, receiver: Picky) -> None:
+    here.apply(webhook("fine", f"{receiver.url}/ok"), webhook("down", f"{receiver.url}/503"))
+    assert sew("status", "fine", "--wait", "--timeout", "30s").returncode == 0
+    folder.write(range(3))
+    eventually(lambda: row(sew, "fine").get("delivered") == 3, "delivered")
+    eventually(lambda: row(sew, "down").get("lastError"), "a failure")
+    fine, down = sew("status", "fine").stdout, sew("status", "down").stdout
+    assert "Agent:         sew-system/agent-0, version " in fine
+    assert "Backlog:       nothing waits\nDelivered:     3, the last 20" in fine
+    assert "What helps" not in fine
+    assert "Backlog:       3 waiting, the oldest for under a minute\nDelivered:     0, the last never" in down
+    assert "Failing:       server_error: " in down
+    assert "it is tried again by itself and nothing is lost; `kubectl sew backlog down`" in down
+    assert receiver.url not in fine + down
+
+
+def test_the_backlog_is_shown_and_dropped(sew: Sew, here: Installed, folder: Folder, receiver: Picky) -> None:
+    here.apply(webhook("flood", f"{receiver.url}/503"))
+    folder.write(range(5))
+    eventually(lambda: row(sew, "flood").get("backlog") == 5, "a backlog")
+    (only,) = json.loads(sew("backlog", "flood", "-o", "json").stdout)
+    assert (only["webhook"], only["pending"]) == ("flood", 5)
+    assert sew("backlog", "flood").stdout.startswith("WEBHOOK")
+    wrong = sew("backlog", "flood", "--drop", "--older-than", "soon")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert wrong.stderr.startswith("error: sew-system/agent-0: Invalid value for '--older-than': 'soon': a duration")
+    assert sew("backlog", "flood", "--drop", "--older-than", "1h").stdout.startswith("0 of the deliveries")
+    assert sew("backlog", "flood", "--drop").stdout.startswith("5 of the deliveries")
+    eventually(lambda: row(sew, "flood").get("backlog") == 0, "no backlog")
+
+
+def test_dead_letters_are_listed_shown_replayed_and_purged(
+    sew: Sew, here: Installed, folder: Folder, receiver: Picky
+) -> None:
+    here.apply(webhook("refusing", f"{receiver.url}/400"))
+    folder.write(range(2))
+    eventually(lambda: row(sew, "refusing").get("deadLetters") == 2, "dead letters")
+    assert "dead letters: `kubectl sew dead-letters refusing list`" in sew("status", "refusing").stdout
+    letters = json.loads(sew("dead-letters", "refusing", "-o", "json").stdout)
+    first, second = (str(each["number"]) for each in letters)
+    assert '"severity": 50' in sew("dead-letters", "refusing", "show", first).stdout
+    receiver.mended = True
+    assert sew("dead-letters", "refusing", "replay", first).stdout == "1 dead letter replayed\n"
+    eventually(lambda: len(receiver.accepted) == 1, "it is sent again")
+    assert sew("dead-letters", "refusing", "purge", second).stdout == "1 dead letter purged\n"
+    assert sew("dead-letters", "refusing").stdout == "no dead letters\n"
+
+
+@pytest.mark.parametrize(("path", "code", "said"), [("ok", 0, " delivered: 204"), ("401", 1, " not delivered (")])
+def test_a_test_tells_what_the_receiver_said(
+    sew: Sew, here: Installed, receiver: Picky, path: str, code: int, said: str
+) -> None:
+    here.apply(webhook("tried", f"{receiver.url}/{path}", state="Disabled"))
+    ran = sew("test", "tried", "--yes", "--timeout", "30s")
+    assert (ran.returncode, ran.stderr) == (code, "")
+    assert said in ran.stdout
+    assert here.object("tried")["spec"]["state"] == "Enabled"
+
+
+def test_check_finds_what_the_agent_meets(sew: Sew, here: Installed, folder: Folder, receiver: Picky) -> None:
+    eventually(lambda: sew("check").returncode == 0, "all is well", 60)
+    paths = {"parked": "401", "down": "503", "refusing": "400"}
+    here.apply(*(webhook(name, f"{receiver.url}/{path}") for name, path in paths.items()))
+    here.apply(webhook("broken", f"{receiver.url}/ok", query="tpye = waf"))
+    folder.write(range(1))
+
+    def found() -> dict[str, list[str]]:
+        checks = json.loads(sew("check", "-o", "json").stdout)["checks"]
+        return {each["check"]: each["details"] for each in checks if each["result"] == "failed"}
+
+    wanted = {"webhook-parked", "receiver-unavailable", "dead-letters", "webhook-invalid"}
+    eventually(lambda: set(found()) == wanted, "four findings", 60)
+    last = found()
+    assert last["webhook-parked"][0].startswith("parked: credential_refused: ")
+    assert last["receiver-unavailable"][0].startswith("down: server_error: ")
+    assert last["dead-letters"][0].startswith("refusing: 1 dead letter, the last error: ")
+    assert last["webhook-invalid"][0].startswith("broken: QueryValidation: ")
+    assert receiver.url not in json.dumps(last)
+
+
+def test_an_agent_that_was_killed_is_found(sew: Sew, agent: Agent) -> None:
+    agent.kill()
+    ran = sew("check", "-o", "json")
+    failed = {each["check"] for each in json.loads(ran.stdout)["checks"] if each["result"] == "failed"}
+    assert (ran.returncode, failed) == (1, {"agent-answers"})
