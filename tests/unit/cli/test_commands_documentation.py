@@ -1,0 +1,79 @@
+"""docs/commands.md names every command and flag of both programs, and its examples are what they print."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from agent.__main__ import cli
+from kubectl_sew.cli.program import PLUGIN
+
+PAGE = Path("docs/commands.md").read_text("utf-8")
+SECTIONS = dict(re.findall(r"^#+ (.+)\n((?:(?!^#).*\n)*)", PAGE, re.MULTILINE))
+EXAMPLES = [
+    line
+    for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
+    for line in re.split(r"^(?=\$ )", block, flags=re.MULTILINE)
+    if line
+]
+ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    """The command and all below it, with what a person types."""
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below
+            yield from commands(below, f"{path} {name}")
+
+
+ALL = dict([*commands(PLUGIN, "kubectl sew"), *commands(cli, "sew-agent")])
+
+
+@pytest.mark.parametrize("path", [each for each in ALL if each != "sew-agent"])
+def test_every_command_has_its_section_with_every_flag_as_its_help_has_it(path):
+    section = SECTIONS[path]
+    if path == "sew-agent run":  # its flags are the settings, which docs/settings.md describes
+        flags = [f"`{each.opts[0]}`" for each in ALL[path].params]
+        assert [each for each in flags if each not in section] == []
+    else:
+        assert [row for row in rows(ALL[path]) if row not in section] == []
+
+
+@pytest.mark.parametrize("path", [each for each in ALL if each not in ("sew-agent", "sew-agent run")])
+def test_no_flag_is_described_that_there_is_not(path):
+    described = re.findall(r"^\| `.*$", SECTIONS[path], re.MULTILINE)
+    assert [row for row in described if row not in rows(ALL[path])] == []
+
+
+def rows(command: click.Command) -> list[str]:
+    context = click.Context(command)
+    records = [each.get_help_record(context) for each in command.params if isinstance(each, click.Option)]
+    shown = [(flag, " ".join(meaning.split())) for flag, meaning in filter(None, records)]
+    return [
+        f"| `{flag.replace('|', chr(92) + '|')}` | {meaning.replace('|', chr(92) + '|')} |" for flag, meaning in shown
+    ]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.partition("\n")[0][2:60])
+def test_an_example_prints_what_the_page_shows(example):
+    line, _, shown = example.partition("\n")
+    command = line.removeprefix("$ ").replace("kubectl sew", "kubectl-sew")
+    done = subprocess.run(
+        command, shell=True, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert done.stdout == shown
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_every_command_explains_itself(path):
+    text = ALL[path].help or ""
+    assert text.partition("\n")[0].rstrip().endswith((".", ":"))
