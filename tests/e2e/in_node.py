@@ -14,6 +14,7 @@ from elasticsearch import Elasticsearch
 
 from tests.servers.images import BASE
 from tests.servers.node import Node
+from tests.servers.running import free_port
 
 HOST = "shop"
 """The Deployment that takes the agent in, and its namespace."""
@@ -86,7 +87,10 @@ def host() -> list[dict[str, Any]]:
 
 
 def overlay(node: Node) -> str:
-    """What this node needs and a usual one does not: where the API server is, and receivers on loopback."""
-    env = [*node.api_environment, {"name": "SEW_EGRESS_ALLOW", "value": "127.0.0.1"}]
-    agent = {"name": "sew-agent", "env": env}
+    """What this node needs and a usual one does not: where the API server is, receivers on loopback, a free port."""
+    port = free_port()
+    settings = {"SEW_EGRESS_ALLOW": "127.0.0.1", "SEW_LISTEN": f"0.0.0.0:{port}"}
+    env = [*node.api_environment, *({"name": name, "value": value} for name, value in settings.items())]
+    ports = [{"$patch": "replace"}, {"name": "sew-metrics", "containerPort": port, "hostPort": port}]
+    agent = {"name": "sew-agent", "env": env, "ports": ports}
     return json.dumps({"spec": {"template": {"spec": {"initContainers": [agent]}}}})
