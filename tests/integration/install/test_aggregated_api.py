@@ -1,0 +1,94 @@
+"""Beside an aggregated API server of Calico's: a second real API server stands for it, which the first one asks."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from kubectl_sew.install import Plan, render
+from tests.integration.install.conftest import DEFINITIONS, Person
+from tests.servers.kubernetes import Kubernetes, find, kubernetes
+from tests.servers.required import required
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.server
+API_SERVICE = "v3.projectcalico.org"
+READERS = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRoleBinding",
+    "metadata": {"name": "all-may-discover"},
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:discovery"},
+    "subjects": [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "system:unauthenticated"}],
+}
+
+
+def networksets() -> Any:
+    """Another kind of the same group, as open-source Calico serves it."""
+    (definition,) = [each for each in render(Plan()) if each["kind"] == "CustomResourceDefinition"]
+    names = {"kind": "NetworkSet", "listKind": "NetworkSetList", "plural": "networksets", "singular": "networkset"}
+    definition["metadata"] = {"name": "networksets.projectcalico.org"}
+    definition["spec"]["names"] = names
+    return definition
+
+
+@pytest.fixture(scope="module")
+def calico() -> Iterator[Kubernetes]:
+    with required(), kubernetes(find()) as server:
+        server.apply(READERS, networksets())
+        yield server
+
+
+@pytest.fixture
+def beside(person: Person, calico: Kubernetes) -> Iterator[Person]:
+    """A person at a cluster that asks Calico's server for the group `projectcalico.org`."""
+    reference = {"name": "calico-api", "namespace": "default", "port": calico.port}
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "calico-api"},
+        "spec": {"type": "ExternalName", "externalName": "localhost", "ports": [{"port": calico.port}]},
+    }
+    aggregated = {
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "kind": "APIService",
+        "metadata": {"name": API_SERVICE},
+        "spec": {
+            "group": "projectcalico.org",
+            "version": "v3",
+            "service": reference,
+            "insecureSkipTLSVerify": True,
+            "groupPriorityMinimum": 1500,
+            "versionPriority": 200,
+        },
+    }
+    person.server.apply(service, aggregated)
+    answers = ("get", "--raw", "/apis/projectcalico.org/v3")
+    eventually(lambda: person.server.try_kubectl(*answers).returncode == 0, "the group is served by the other", 60)
+    yield person
+    person.server.kubectl("delete", "apiservice", API_SERVICE)
+    person.server.kubectl("delete", "service", "calico-api")
+
+
+def test_where_calico_s_server_lacks_the_kind_the_other_group_serves_it(beside: Person) -> None:
+    done = beside.tries("sew", "install", "--apply")
+    assert done.returncode == 0, done.stderr
+    assert "crd.projectcalico.org/v1 is used instead" in done.stderr
+    assert beside.names("crds") == [DEFINITIONS[1]]
+    eventually(lambda: beside.tries("get", "securityeventwebhooks.v1.crd.projectcalico.org").returncode == 0, "served")
+    beside.runs("sew", "uninstall", "--apply", "--crd")
+    assert beside.names("crds") == []
+
+
+def test_where_calico_s_server_has_the_kind_no_definition_is_installed(beside: Person, calico: Kubernetes) -> None:
+    ours = next(each for each in render(Plan()) if each["kind"] == "CustomResourceDefinition")
+    calico.apply(ours)
+    served = ("get", "--raw", "/apis/projectcalico.org/v3")
+    eventually(lambda: "securityeventwebhooks" in beside.server.kubectl(*served), "the kind is served", 60)
+    done = beside.tries("sew", "install")
+    assert "serves SecurityEventWebhooks already" in done.stderr
+    kinds = {each["kind"] for each in yaml.safe_load_all(done.stdout)}
+    assert "CustomResourceDefinition" not in kinds
+    assert "ClusterRole" in kinds
+    calico.kubectl("delete", "-f", "-", stdin=json.dumps(ours))
