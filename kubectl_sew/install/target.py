@@ -145,7 +145,10 @@ def manifest_of(found: Document) -> Document:
     annotations = found["metadata"].get("annotations", {}).items()
     kept = {key: value for key, value in annotations if not key.startswith(_ADDED)}
     metadata |= {"annotations": kept} if kept else {}
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": found["spec"]}
+    template = found["spec"]["template"]
+    of_pods = {key: value for key, value in template["metadata"].items() if value}
+    spec = found["spec"] | {"template": template | {"metadata": of_pods}}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
 
 
 _ADDED = ("kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/")

@@ -67,8 +67,8 @@ def install(ctx: click.Context, /, **given: Any) -> None:
     else:
         host = [target.manifest_of(with_agent(found, plan))] if found else []
         click.echo(target.text([*render(plan), *host]), nl=False)
-    if found and options.claim:
-        _mind_the_claim(found)
+    if found:
+        _mind_the_host(found, plan)
 
 
 def _plan(kubectl: Kubectl, namespace: str | None, found: Document | None, options: Options) -> Plan:
@@ -96,12 +96,16 @@ def _apply(kubectl: Kubectl, plan: Plan, found: Document | None) -> None:
         click.echo(f"deployment.apps/{found['metadata']['name']} {'patched' if changed else 'unchanged'}")
 
 
-def _mind_the_claim(found: Document) -> None:
+def _mind_the_host(found: Document, plan: Plan) -> None:
     """A claim is one pod's at a time, and belongs to root unless the pod says otherwise: both are the host's to say."""
     name, spec = found["metadata"]["name"], found["spec"]
-    if spec["strategy"]["type"] != "Recreate" or spec["replicas"] > 1:
+    if plan.host and plan.host.service_account == "default":
+        print_warning(
+            f"deployment/{name} acts as the service account default: whatever else does so may read the Secrets"
+        )
+    if plan.claim and (spec["strategy"]["type"] != "Recreate" or spec["replicas"] > 1):
         print_warning(f"deployment/{name} may run several pods at once, and a claim serves one: one replica, Recreate")
-    if "fsGroup" not in target.pod_of(found).get("securityContext", {}):
+    if plan.claim and "fsGroup" not in target.pod_of(found).get("securityContext", {}):
         print_warning(f"the pods of deployment/{name} have no fsGroup: the claim must be writable for the user 65532")
 
 
