@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
+from kubectl_sew.consumers.text import line
 from kubectl_sew.event import Event, delivery_id
 from kubectl_sew.query import CALICO, compile_matcher, parse
 from kubectl_sew.resource import Webhook, load_manifests
@@ -50,21 +51,30 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kubectl-sew-demo-")))
         webhooks = _write_webhooks(folder / "webhooks", places)
         owed = {webhook.name: _owed(webhook) for webhook in webhooks}
-        total = sum(map(len, owed.values()))
-        print(f"{_count_events()} events in {EVENTS.relative_to(EXAMPLES.parent)}; {total} deliveries owed:")
-        for webhook in webhooks:
-            print(f"  {webhook.name:<13} {webhook.consumer:<13} {len(owed[webhook.name]):>4}  {webhook.query}")
+        _introduce(webhooks, owed)
         return _run(folder, places, owed)
+
+
+def _introduce(webhooks: list[Webhook], owed: Mapping[str, set[str]]) -> None:
+    events = EVENTS.relative_to(EXAMPLES.parent)
+    print(f"{_count_events()} security events ({events}) and the webhooks of examples/webhooks, each pointed")
+    print("at a receiver of its own on this machine that is strict to its contract:\n")
+    print(f"  {'webhook':<13} {'consumer':<13} {'selects':>7}  its query")
+    for webhook in webhooks:
+        print(f"  {webhook.name:<13} {webhook.consumer:<13} {len(owed[webhook.name]):>7}  {webhook.query}")
+    print(f"\nSo {_total(owed)} deliveries are owed.\n")
 
 
 def _run(folder: Path, places: list[Place], owed: Mapping[str, set[str]]) -> int:
     started = time.monotonic()
+    print("1. sew-agent is started, and killed (kill -9) in the middle: ", end="", flush=True)
     agent = _start(folder, places, "agent-1.log")
     at_kill = _kill_in_the_middle(agent, places, owed)
-    print(f"\nThe agent was killed (SIGKILL) after {at_kill} requests had arrived. It is started again:")
+    print(f"{at_kill} requests had arrived.")
+    print("2. It is started again on the same state folder: ", end="", flush=True)
     agent = _start(folder, places, "agent-2.log")
     code = agent.wait(timeout=TIMEOUT)
-    print(f"it ended by itself with exit code {code}; {time.monotonic() - started:.0f} s in all.\n")
+    print(f"it ended by itself, exit code {code}, {time.monotonic() - started:.0f} s in all.\n")
     lost = _report(places, owed)
     if code or lost:
         print((folder / "agent-2.log").read_text()[-3000:], file=sys.stderr)
@@ -80,7 +90,7 @@ def _places(stack: ExitStack) -> Iterator[Place]:
         "https://your-jira-instance-name.atlassian.net",
         jira.url,
         lambda: jira.ids(lambda request: request.json()["fields"]["description"].split()[-1]),
-        lambda: jira.accepted[0].json()["fields"]["summary"],
+        lambda: "issue: " + jira.accepted[0].json()["fields"]["summary"],
     )
     slack = stack.enter_context(receivers.slack(SLACK_PATH))
     yield Place(
@@ -88,7 +98,7 @@ def _places(stack: ExitStack) -> Iterator[Place]:
         "https://hooks.slack.com",
         slack.url,
         lambda: slack.ids(lambda request: request.json()["blocks"][0]["block_id"]),
-        lambda: slack.accepted[0].json()["text"],
+        lambda: "message: " + slack.accepted[0].json()["text"],
     )
     generic = stack.enter_context(receivers.generic())
     yield Place(
@@ -96,7 +106,7 @@ def _places(stack: ExitStack) -> Iterator[Place]:
         "https://collector.example.com",
         generic.url,
         lambda: generic.ids(lambda request: request.headers["webhook-id"]),
-        lambda: str(generic.accepted[0].json()),
+        lambda: "JSON: " + generic.accepted[0].body.decode(),
     )
     yield from _alertmanager(stack)
 
@@ -105,14 +115,14 @@ def _alertmanager(stack: ExitStack) -> Iterator[Place]:
     try:
         url = stack.enter_context(alertmanager(find()))
     except UnavailableError as error:
-        print(f"Without Alertmanager: {error}\n")
+        print(f"(without Alertmanager: {error})\n")
         return
     yield Place(
         "on-call",
         "http://alertmanager.monitoring.svc:9093",
         url,
         lambda: Counter(alert["labels"]["delivery_id"] for alert in _alerts(url)),
-        lambda: _alerts(url)[0]["annotations"]["summary"],
+        lambda: "alert: " + _alerts(url)[0]["annotations"]["summary"],
     )
 
 
@@ -159,7 +169,7 @@ def _start(folder: Path, places: list[Place], log: str) -> subprocess.Popen[byte
 
 
 def _kill_in_the_middle(agent: subprocess.Popen[bytes], places: list[Place], owed: Mapping[str, set[str]]) -> int:
-    half = sum(map(len, owed.values())) // 2
+    half = _total(owed) // 2
     deadline = time.monotonic() + TIMEOUT
     while (arrived := _arrived(places)) < half and agent.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -173,21 +183,22 @@ def _arrived(places: list[Place]) -> int:
 
 
 def _report(places: list[Place], owed: Mapping[str, set[str]]) -> int:
-    """Prints a line for each webhook and returns how many deliveries are missing."""
-    print(f"{'webhook':<13} {'owed':>5} {'received':>9} {'sent twice':>11} {'not owed':>9} {'lost':>5}")
-    lost = 0
+    """Prints what each receiver got, and returns how many deliveries are missing."""
+    lost = twice = 0
+    print(f"  {'webhook':<13} {'owed':>5} {'received':>9} {'lost':>5} {'twice':>6}  for example")
     for place in places:
         got, want = place.received(), owed[place.webhook]
-        twice = sum(1 for times in got.values() if times > 1)
-        missing = len(want - got.keys())
-        lost += missing
-        print(f"{place.webhook:<13} {len(want):>5} {len(got):>9} {twice:>11} {len(got.keys() - want):>9} {missing:>5}")
-    print("\nThe first that each receiver got:")
-    for place in places:
-        print(f"  {place.webhook:<13} {place.show()[:100]}")
-    print("\nNothing was lost." if not lost else f"\n{lost} deliveries were lost.")
-    print("What was sent twice was in flight at the kill: at most one request for each worker, with the same id.")
+        missing, again = len(want - got.keys()), sum(1 for times in got.values() if times > 1)
+        lost, twice = lost + missing, twice + again
+        shown = line(place.show(), 64)
+        print(f"  {place.webhook:<13} {len(want):>5} {len(got):>9} {missing:>5} {again:>6}  {shown}")
+    print(f"\n{lost} deliveries were lost." if lost else f"\nNothing was lost: all {_total(owed)} arrived.", end=" ")
+    print(f"{twice} were in flight at the kill, and were sent again with the same id." if twice else "None came twice.")
     return lost
+
+
+def _total(owed: Mapping[str, set[str]]) -> int:
+    return sum(map(len, owed.values()))
 
 
 if __name__ == "__main__":
