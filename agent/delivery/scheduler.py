@@ -101,6 +101,8 @@ class Scheduler:
     def step(self) -> float:
         """Deliver one that is due; the seconds until there may be another. What a worker does over and over."""
         with self._changed:
+            if self._stopping:
+                return _IDLE_PAUSE
             found = self._lanes.next(self._clock())
             if isinstance(found, Job) and not self._watched:
                 self._changed.notify()

@@ -53,6 +53,7 @@ MIGRATIONS = (
     ALTER TABLE deliveries ADD COLUMN time REAL;
     CREATE INDEX deliveries_oldest ON deliveries (webhook, time) WHERE died_at IS NULL AND time IS NOT NULL;
     """,
+    "CREATE TABLE released (event INTEGER NOT NULL);",
 )
 """One step for each version of the schema; a store of an older version takes the steps that it lacks."""
 

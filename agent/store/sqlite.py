@@ -22,13 +22,14 @@ from agent.store.base import (
     Settlement,
     Taken,
 )
-from agent.store.ending import Row, end, revive, settle
+from agent.store.ending import Row, clear, end, revive, settle
 from agent.store.files import DATABASE, explained, lock, open_database
 from agent.store.intake import Intaker, room, write_json
 from kubectl_sew.event import Event, delivery_id
 
 _FORGOTTEN_AT_ONCE = 2_000
 _KEYS_AT_ONCE = 500
+_CLEARED_AT_ONCE = 64
 _DUE = (
     "SELECT d.seq, d.read_at, d.attempts, d.first_attempt, d.due, d.in_doubt, e.source, e.name, e.document"
     " FROM deliveries d JOIN events e ON e.id = d.event"
@@ -70,6 +71,7 @@ class SqliteStore:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._ids: dict[str, int] = {}
+        self._settled = 0
 
     def take_in(self, intake: Intake) -> Taken:
         with self._writing() as db:
@@ -140,6 +142,9 @@ class SqliteStore:
 
     def settle(self, settlements: Sequence[Settlement], lanes: Sequence[Lane]) -> None:
         with self._writing() as db:
+            self._settled += len(settlements)
+            if self._settled >= _CLEARED_AT_ONCE:
+                self._clear(db)
             for each in settlements:
                 settle(db, self._id(db, each.delivery.webhook), each)
             for lane in lanes:
@@ -234,7 +239,12 @@ class SqliteStore:
         over = "until < ? AND NOT EXISTS (SELECT 1 FROM events WHERE key = pairs.event)"
         chosen = f"SELECT event, webhook FROM pairs WHERE {over} LIMIT {_FORGOTTEN_AT_ONCE}"
         with self._writing() as db:
+            self._clear(db)
             return db.execute(f"DELETE FROM pairs WHERE (event, webhook) IN ({chosen})", (now,)).rowcount
+
+    def _clear(self, db: sqlite3.Connection) -> None:
+        clear(db)
+        self._settled = 0
 
     def close(self) -> None:
         with self._lock:

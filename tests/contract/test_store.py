@@ -1,6 +1,8 @@
 """What every store keeps, whatever it is made of."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -269,3 +271,13 @@ def test_a_share_is_at_least_a_twentieth_while_there_is_room(open_again: Open) -
     take_in(store, *(Owed(event(str(number)), (f"hook-{number}",)) for number in range(40)))
     take_in(store, Owed(event("a", text="x" * 25_000), ("hook-1",)))
     assert store.room()["hook-1"] == pytest.approx(0.51, abs=0.02)
+
+
+def test_payloads_of_what_was_delivered_are_let_go_of(store: Store, open_again: Open, tmp_path: Path) -> None:
+    take_in(store, *(Owed(event(str(number)), ("hook", "other")) for number in range(100)))
+    for webhook in ("hook", "other"):
+        for _ in range(100):
+            settle(store, State.DELIVERED, webhook)
+    open_again().forget(NOW)
+    with closing(sqlite3.connect(tmp_path / "sew.db")) as database:
+        assert database.execute("SELECT count(*) FROM events").fetchone() == (0,)
