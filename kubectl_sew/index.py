@@ -109,14 +109,14 @@ class Index:
         return {name: body.get("settings", {}) for name, body in found.items()}
 
     def mappings(self) -> tuple[Json, Json]:
-        """The indices' mappings and the normalisers that they name: what `kubectl_sew.query.mapping` reads."""
+        """The indices' mappings, and their settings that `kubectl_sew.query.mapping` reads too."""
         with self._explained():
             mappings = self._or_none(
                 lambda: self._client.indices.get_mapping(index=self.pattern, ignore_unavailable=True)
             )
             settings = self._or_none(
                 lambda: self._client.indices.get_settings(
-                    index=self.pattern, name="index.analysis.*", ignore_unavailable=True
+                    index=self.pattern, name="index.analysis.*,index.mapping.coerce", ignore_unavailable=True
                 )
             )
         return mappings, settings
@@ -275,8 +275,13 @@ def _innermost(error: BaseException) -> str:
 
 
 def _connect(access: Access, timeout: float) -> "Elasticsearch":
-    from elastic_transport import NodeConfig  # noqa: PLC0415  # see the module
-    from elasticsearch import Elasticsearch  # noqa: PLC0415  # see the module
+    try:
+        from elastic_transport import NodeConfig  # noqa: PLC0415  # see the module
+        from elasticsearch import Elasticsearch  # noqa: PLC0415  # see the module
+    except ImportError:
+        raise ElasticsearchError(
+            "Elasticsearch's client is not installed: pip install 'kubectl-sew[elasticsearch]'"
+        ) from None
 
     context = _tls(access) if any(url.startswith("https:") for url in access.urls) else None
     nodes = []

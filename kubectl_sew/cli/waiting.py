@@ -1,12 +1,12 @@
 """Waiting for a cluster: durations as flags, and looking again and again until something is so."""
 
-import re
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
+from kubectl_sew.cli.durations import read_duration
 from kubectl_sew.kubectl import KubectlError, Problem
 
 TIMED_OUT = 124
@@ -18,21 +18,11 @@ PAUSE = 1.0
 Found = TypeVar("Found")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def _read_duration(ctx: click.Context, param: click.Parameter, value: str) -> float:
-    matched = _DURATION.fullmatch(value)
-    if not matched:
-        raise click.BadParameter(f"`{value}` is no duration: write e.g. 30s or 2m", ctx, param)
-    return float(matched[1]) * _SECONDS[matched[2]]
-
 
 def timeout_option(text: str) -> Callable[[Command], Command]:
     """In seconds, written as `60s`, `2m`, `90`."""
     return click.option(
-        "--timeout", callback=_read_duration, default="60s", show_default=True, metavar="TIME", help=text
+        "--timeout", callback=read_duration, default="60s", show_default=True, metavar="TIME", help=text
     )
 
 

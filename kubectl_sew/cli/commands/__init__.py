@@ -18,7 +18,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry(
             "preview-query",
             "preview_query:preview_query",
-            "Show what a query selects: as an Elasticsearch query, in words, or on events.",
+            "Show what a query selects: as an Elasticsearch query, in words, on events of a file, or on a real index.",
         ),
         Entry(
             "preview-payload",

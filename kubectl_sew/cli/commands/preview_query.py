@@ -1,12 +1,11 @@
 """`kubectl sew preview-query`."""
 
-from dataclasses import replace
-
 import click
 
-from kubectl_sew.cli.output import print_json, print_warning, print_yaml
-from kubectl_sew.query import ANY, CALICO, FieldSet, Node, QueryError, parse, validate
-from kubectl_sew.query.errors import render
+from kubectl_sew.cli.durations import read_duration
+from kubectl_sew.cli.output import print_json, print_yaml
+from kubectl_sew.cli.reading import read_query
+from kubectl_sew.query import ANY, CALICO, FieldSet, Node
 
 FIELD_SETS = {"calico": CALICO, "any": ANY}
 
@@ -14,7 +13,7 @@ FIELD_SETS = {"calico": CALICO, "any": ANY}
 @click.command("preview-query")
 @click.argument("query", nargs=-1, required=True)
 @click.option(
-    "-o", "--output", type=click.Choice(["json", "yaml"]), help="The Elasticsearch query's form. [default: json]"
+    "-o", "--output", type=click.Choice(["json", "yaml"]), help="The form of what is printed. [default: json]"
 )
 @click.option("--explain", is_flag=True, help="Say in plain words what the query selects.")
 @click.option("--format", "canonical", is_flag=True, help="Print the query in its canonical form.")
@@ -30,21 +29,47 @@ FIELD_SETS = {"calico": CALICO, "any": ANY}
     default="calico",
     help="The keys that may be used. [default: calico]",
 )
-def preview_query(
-    query: tuple[str, ...], output: str | None, explain: bool, canonical: bool, events: str | None, fields: str
+@click.option("--elasticsearch", metavar="URL", help="Count and sample what matches on a real index.")
+@click.option("--index", metavar="PATTERN", default="tigera_secure_ee_events.*", show_default=True, help="Its indices.")
+@click.option(
+    "--since", metavar="TIME", default="24h", show_default=True, callback=read_duration, help="How far back to look."
+)
+@click.option("--time-field", metavar="NAME", default="time", show_default=True, help="The field with an event's time.")
+def preview_query(  # noqa: PLR0913, PLR0917  # one for each flag
+    query: tuple[str, ...],
+    output: str | None,
+    explain: bool,
+    canonical: bool,
+    events: str | None,
+    fields: str,
+    elasticsearch: str | None,
+    index: str,
+    since: float,
+    time_field: str,
 ) -> None:
-    """Show what a query selects: as an Elasticsearch query, in words, or on events.
+    """Show what a query selects: as an Elasticsearch query, in words, on events of a file, or on a real index.
 
     The Elasticsearch query is what stands under `query` in a search. With --events the matching lines are printed as
     they are, in their order; how many match, and the lines that are no events, are told on stderr.
+
+    With --elasticsearch the keys are those of the index's mapping. Credentials come from the files that the agent's
+    variables name: SEW_ELASTICSEARCH_API_KEY_FILE, ..._USERNAME_FILE and ..._PASSWORD_FILE, ..._TOKEN_FILE,
+    ..._CA_FILE, ..._CLIENT_CERT_FILE and ..._CLIENT_KEY_FILE. It needs the extra kubectl-sew[elasticsearch].
 
     \b
     Examples:
       kubectl sew preview-query 'type = waf AND severity >= 90'
       kubectl sew preview-query 'source_ip IN {"10.0.0.0/8"}' --explain
       kubectl sew preview-query 'host IN {"web-*"}' --events events.ndjson | jq .name
+      kubectl sew preview-query 'type = waf' --elasticsearch https://elasticsearch:9200 --since 7d
     """
-    _check_flags(query, {"--explain": explain, "--format": canonical, "--events": events is not None}, output)
+    modes = {"--explain": explain, "--format": canonical, "--events": events is not None}
+    _check_flags(query, modes | {"--elasticsearch": elasticsearch is not None}, output)
+    if elasticsearch is not None:
+        from kubectl_sew.cli.surveying import print_survey  # noqa: PLC0415  # each way of showing loads what it needs
+
+        print_survey(query[0], elasticsearch, index, since, time_field, output)
+        return
     node = read_query(query[0], FIELD_SETS[fields])
     if events is not None:
         _print_events(node, FIELD_SETS[fields], events)
@@ -56,25 +81,13 @@ def preview_query(
         _print_dsl(node, FIELD_SETS[fields], output or "json")
 
 
-def read_query(text: str, fields: FieldSet) -> Node:
-    """The tree of a query that can be answered; warnings go to stderr. Raises QueryError with every problem."""
-    node = parse(text)
-    problems = validate(node, fields)
-    errors = [each for each in problems if not each.warning]
-    if errors:
-        raise QueryError(text, errors)
-    if problems:
-        print_warning(render(text, [replace(each, warning=False) for each in problems]))
-    return node
-
-
 def _check_flags(query: tuple[str, ...], modes: dict[str, bool], output: str | None) -> None:
     if len(query) > 1:
         raise click.UsageError(f"the query is in {len(query)} pieces: put it in quotes, e.g. '{' '.join(query)[:80]}'")
     given = [flag for flag, on in modes.items() if on]
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(given)} cannot be given together")
-    if given and output and (given, output) != (["--events"], "json"):
+    if given and output and given != ["--elasticsearch"] and (given, output) != (["--events"], "json"):
         raise click.UsageError(f"-o {output} is a form of the Elasticsearch query: leave it out with {given[0]}")
 
 

@@ -1,4 +1,4 @@
-"""How Elasticsearch is reached, from files that may change while the agent runs."""
+"""How Elasticsearch is reached, from files that may change while a program runs."""
 
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -9,6 +9,10 @@ from kubectl_sew.index import Access, ElasticsearchError
 _TEXTS = ("api_key", "username", "password", "token")
 _CERTIFICATES = ("ca", "client_cert", "client_key")
 _LONGEST = 2**20
+
+
+VARIABLES = {name: f"SEW_ELASTICSEARCH_{name.upper()}_FILE" for name in (*_TEXTS, *_CERTIFICATES)}
+"""Field of Access -> the environment variable that names the file of its value, for the agent and the plugin alike."""
 
 
 def from_files(urls: tuple[str, ...], files: Mapping[str, Path | None]) -> Callable[[], Access]:

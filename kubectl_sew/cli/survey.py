@@ -1,0 +1,181 @@
+"""What a query would select of an index in the last hours: how much, when, some of it, the cost of each part. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from kubectl_sew.consumers.text import line
+from kubectl_sew.index import ElasticsearchError, check_search
+from kubectl_sew.query import FieldSet, Node, to_dsl
+from kubectl_sew.query.ast import And, Not, Or
+
+Json = dict[str, Any]
+
+SAMPLES = 5
+SLOW_MS = 1_000
+_BARS, _WIDTH, _LONGEST = 24, 40, 150
+_MOST_PARTS = 20
+_STEPS = (1, 5, 15, 60, 300, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400, 604_800, 2_592_000)
+"""Seconds that a bar may stand for."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """From `start` to `end`, milliseconds since the epoch, by the index's field `field`."""
+
+    field: str
+    start: int
+    end: int
+
+    @property
+    def step(self) -> int:
+        """Seconds of a bar, so that there are about _BARS of them."""
+        wanted = (self.end - self.start) / 1_000 / _BARS
+        return next((step for step in _STEPS if step >= wanted), -(-int(wanted) // _STEPS[-1]) * _STEPS[-1])
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the query alone: how many events it selects in how many milliseconds, or why it cannot be asked."""
+
+    text: str
+    count: int = 0
+    took: int = 0
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """`total`: all events of the window. `bars`: (start in milliseconds, events)."""
+
+    total: int
+    count: int
+    took: int
+    bars: Sequence[tuple[int, int]]
+    samples: Sequence[Mapping[str, Any]]
+    parts: Sequence[Part]
+
+
+def parts_of(node: Node) -> list[Node]:
+    """What is joined at the top; nothing where the query is one part."""
+    inner = node.child if isinstance(node, Not) else node
+    return list(inner.children[:_MOST_PARTS]) if isinstance(inner, And | Or) else []
+
+
+def searches(node: Node, fields: FieldSet, window: Window) -> list[Json]:
+    """The bodies of the searches whose answers `read` takes: all events, the query's, and each part's."""
+    bars = {"field": window.field, "fixed_interval": f"{window.step}s", "min_doc_count": 0}
+    bars["extended_bounds"] = {"min": window.start, "max": window.end - 1}
+    bars["format"] = "epoch_millis"
+    sort = [{window.field: {"order": "desc", "unmapped_type": "date"}}]
+    whole = _body(window, to_dsl(node, fields)) | {"size": SAMPLES, "sort": sort}
+    whole["aggs"] = {"bars": {"date_histogram": bars}}
+    return [_body(window), whole, *(_body(window, to_dsl(part, fields)) for part in parts_of(node))]
+
+
+def _body(window: Window, *filters: Json) -> Json:
+    bounds = {"gte": window.start, "lt": window.end, "format": "epoch_millis"}
+    of_window = {"range": {window.field: bounds}}
+    return {"size": 0, "track_total_hits": True, "query": {"bool": {"filter": [of_window, *filters]}}}
+
+
+def read(node: Node, answers: Sequence[Mapping[str, Any]]) -> Survey:
+    """Raises ElasticsearchError where the query as a whole could not be asked, naming the parts that could not."""
+    parts = [_part(part, answer) for part, answer in zip(parts_of(node), answers[2:], strict=True)]
+    for answer in answers[:2]:
+        try:
+            check_search(answer)
+        except ElasticsearchError as error:
+            refused = [f"\n  `{part.text}`: {part.refusal}" for part in parts if part.refusal]
+            raise ElasticsearchError(f"{error}{''.join(refused)}", error.status, error.kind) from None
+    whole = answers[1]
+    return Survey(
+        total=_count(answers[0]),
+        count=_count(whole),
+        took=whole["took"],
+        bars=[(int(each["key"]), each["doc_count"]) for each in whole["aggregations"]["bars"]["buckets"]],
+        samples=whole["hits"]["hits"],
+        parts=parts,
+    )
+
+
+def _count(answer: Mapping[str, Any]) -> int:
+    count: int = answer["hits"]["total"]["value"]
+    return count
+
+
+def _part(part: Node, answer: Mapping[str, Any]) -> Part:
+    try:
+        check_search(answer)
+    except ElasticsearchError as error:
+        return Part(str(part), refusal=str(error))
+    return Part(str(part), _count(answer), answer["took"])
+
+
+def for_people(survey: Survey, window: Window, where: str) -> str:
+    """Lines for a terminal."""
+    share = f" ({survey.count / survey.total:.1%})" if survey.total else ""
+    heads = [
+        f"Indices:  {where}",
+        f"Window:   {_moment(window.start)} to {_moment(window.end)}",
+        f"Events:   {survey.count:,} of {survey.total:,} match{share}, found in {survey.took} ms{_slow(survey.took)}",
+    ]
+    drawn = [*_histogram(survey, window), *_parts(survey), *_samples(survey)] if survey.total else []
+    return "\n".join([*heads, *drawn])
+
+
+def _moment(milliseconds: int) -> str:
+    return f"{datetime.fromtimestamp(milliseconds / 1_000, UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def _slow(took: int) -> str:
+    return ": slow" if took >= SLOW_MS else ""
+
+
+def _histogram(survey: Survey, window: Window) -> Iterator[str]:
+    most = max((count for _, count in survey.bars), default=0)
+    if not most:
+        return
+    yield f"\nEvents in each {_span(window.step)}:"
+    for start, count in survey.bars:
+        bar = "#" * -(-count * _WIDTH // most)
+        yield f"  {_moment(start)[:16]}  {bar:<{_WIDTH}} {count:>9,}".rstrip()
+
+
+def _span(seconds: int) -> str:
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def _parts(survey: Survey) -> Iterator[str]:
+    if survey.parts:
+        yield "\nEach part alone:"
+    for part in survey.parts:
+        said = part.refusal or f"{part.count:,} in {part.took} ms{_slow(part.took)}"
+        yield f"  {line(part.text, _LONGEST)}: {line(said, _LONGEST)}"
+
+
+def _samples(survey: Survey) -> Iterator[str]:
+    if survey.samples:
+        yield "\nThe newest that match:"
+    for hit in survey.samples:
+        yield f"  {hit['_id']}  {line(hit.get('_source', {}), _LONGEST)}"
+
+
+def as_object(survey: Survey, window: Window) -> Json:
+    """For programs."""
+    return {
+        "since": _moment(window.start),
+        "total": survey.total,
+        "count": survey.count,
+        "tookMilliseconds": survey.took,
+        "histogram": [{"start": _moment(start), "count": count} for start, count in survey.bars],
+        "parts": [
+            {"query": each.text, "count": each.count, "tookMilliseconds": each.took, "refusal": each.refusal or None}
+            for each in survey.parts
+        ],
+        "samples": [{"_index": hit["_index"], "_id": hit["_id"], **hit.get("_source", {})} for hit in survey.samples],
+    }

@@ -1,0 +1,43 @@
+"""Asks an index what a query would select of it, for `preview-query --elasticsearch`."""
+
+import os
+import time
+from pathlib import Path
+
+from kubectl_sew.cli.output import print_json, print_text, print_yaml
+from kubectl_sew.cli.reading import read_query
+from kubectl_sew.cli.survey import Window, as_object, for_people, read, searches
+from kubectl_sew.credentials import VARIABLES, from_files
+from kubectl_sew.errors import SewError
+from kubectl_sew.index import Index
+from kubectl_sew.query import FieldSet, FieldType
+
+
+def print_survey(text: str, urls: str, pattern: str, since: float, time_field: str, output: str | None) -> None:
+    """`since` in seconds; `output` is "json", "yaml" or None for people."""
+    files = {name: Path(path) for name, variable in VARIABLES.items() if (path := os.environ.get(variable))}
+    access = from_files(tuple(each.strip() for each in urls.split(",")), files)()
+    index = Index(access, pattern)
+    try:
+        fields = index.fields()
+        end = int(time.time() * 1_000)
+        window = Window(_time_path(fields, time_field, index), end - int(since * 1_000), end)
+        node = read_query(text, fields)
+        header = {"index": pattern, "allow_partial_search_results": False, "request_cache": False}
+        survey = read(node, index.search_many([(header, body) for body in searches(node, fields, window)]))
+    finally:
+        index.close()
+    if output:
+        (print_yaml if output == "yaml" else print_json)(as_object(survey, window))
+    else:
+        print_text(for_people(survey, window, f"{pattern} at {index.place}"))
+
+
+def _time_path(fields: FieldSet, name: str, index: Index) -> str:
+    if not list(fields)[1:]:
+        raise SewError(f"no index of {index.place} has a name like {index.pattern} and a field: see --index")
+    field = fields.get(name)
+    if field is None or field.type is not FieldType.TIME or field.storage.refusal:
+        why = "there is none" if field is None else field.storage.refusal or f"it is no time, but {field.type.value}"
+        raise SewError(f"the events of {index.pattern} have no time in `{name}`: {why}; name it by --time-field")
+    return field.path
