@@ -17,7 +17,25 @@ class BadLineError(ValueError):
 def parse_line(line: bytes) -> dict[str, Any]:
     """The JSON object on a line. Raises BadLineError; nothing that a line holds raises anything else."""
     try:
-        document = _DECODER.decode(line.removeprefix(BOM_UTF8).decode())
+        text = line.decode()
+        document, end = _DECODER.raw_decode(text)
+        whole = not text[end:].strip(" \t\r\n")
+    except (ValueError, RecursionError):
+        whole = False
+    if not whole:  # not as events are usually written: blanks before it, a byte order mark, or no event
+        document = _decode(line)
+    if document.__class__ is not dict:
+        raise BadLineError(f"a JSON {_name(document)} where an object belongs")
+    if line.count(b"{") + line.count(b"[") > DEEPEST and _deeper_than(document, DEEPEST):
+        raise BadLineError(f"nested deeper than {DEEPEST} levels")
+    found: dict[str, Any] = document
+    return found
+
+
+def _decode(line: bytes) -> Any:
+    """Any JSON value that is alone on the line, or what is wrong."""
+    try:
+        return _DECODER.decode(line.removeprefix(BOM_UTF8).decode())
     except RecursionError:
         raise BadLineError(f"nested deeper than {DEEPEST} levels") from None
     except UnicodeDecodeError:
@@ -26,11 +44,6 @@ def parse_line(line: bytes) -> dict[str, Any]:
         raise BadLineError(f"not JSON ({error.msg}, column {error.pos + 1})") from None
     except ValueError as error:
         raise BadLineError(_number_problem(error)) from None
-    if not isinstance(document, dict):
-        raise BadLineError(f"a JSON {_name(document)} where an object belongs")
-    if line.count(b"{") + line.count(b"[") > DEEPEST and _deeper_than(document, DEEPEST):
-        raise BadLineError(f"nested deeper than {DEEPEST} levels")
-    return document
 
 
 def _finite(text: str) -> float:

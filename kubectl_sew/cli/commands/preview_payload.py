@@ -11,6 +11,7 @@ from kubectl_sew.cli.files import file_options, read_sources
 from kubectl_sew.cli.findings import print_findings
 from kubectl_sew.cli.output import print_text, print_warning
 from kubectl_sew.cli.payload import describe, fill_in, headings
+from kubectl_sew.cli.words import Words
 from kubectl_sew.consumers.base import Consumer
 from kubectl_sew.consumers.judge import secrets_of
 from kubectl_sew.consumers.registry import find
@@ -32,7 +33,13 @@ from kubectl_sew.validation import validate_manifests
     type=click.Path(allow_dash=True),
     help="The event: a JSON object, or the first line of NDJSON; - for standard input.",
 )
-@click.option("--sample", "kind", type=click.Choice(SAMPLE_TYPES), help="A sample event. [default: the webhook's own]")
+@click.option(
+    "--sample",
+    "kind",
+    metavar="TYPE",
+    type=Words(SAMPLE_TYPES),
+    help="A sample event of one of Calico's types, e.g. waf. [default: the one that state Test sends]",
+)
 def preview_payload(files: tuple[str, ...], recursive: bool, event: str | None, kind: str | None) -> int:
     """Print the request that a webhook would send, without its secrets.
 

@@ -11,7 +11,7 @@ FIELD_SETS = {"calico": CALICO, "any": ANY}
 
 
 @click.command("preview-query")
-@click.argument("query", nargs=-1, required=True)
+@click.argument("query", nargs=-1, required=True, metavar="QUERY")
 @click.option(
     "-o", "--output", type=click.Choice(["json", "yaml"]), help="The form of what is printed. [default: json]"
 )

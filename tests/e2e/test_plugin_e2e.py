@@ -1,0 +1,98 @@
+"""`kubectl sew …` for real: kubectl finds the plugin on PATH, and its exit codes, bytes and streams come through."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.servers.kubernetes import kubectl
+from tests.servers.required import required
+
+EVENTS = Path("docs/examples/events.ndjson")
+
+
+@pytest.fixture(scope="session")
+def environment() -> dict[str, str]:
+    """Where kubectl finds the plugin of this checkout, and no cluster."""
+    with required():
+        folders = (str(Path(sys.executable).parent), str(kubectl().parent), os.environ["PATH"])
+    return os.environ | {"PATH": os.pathsep.join(folders), "KUBECONFIG": "/dev/null"}
+
+
+@pytest.fixture
+def sew(environment):
+    """`sew("fields", "--type", "ip")`; bytes in and out."""
+
+    def call(*args: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+        command = ["kubectl", "sew", *args]
+        return subprocess.run(command, env=environment, input=stdin, capture_output=True, check=False)
+
+    return call
+
+
+def test_kubectl_lists_the_plugin(environment):
+    command = ["kubectl", "plugin", "list", "--name-only"]
+    listed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "kubectl-sew" in listed.stdout.splitlines()
+
+
+def test_the_elasticsearch_query_comes_alone(sew):
+    done = sew("preview-query", "type = waf", "-o", "json")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout) == {"term": {"type": "waf"}}
+
+
+def test_an_invalid_query_exits_with_1_and_a_caret_line(sew):
+    done = sew("preview-query", "tpye = waf", "-o", "json")
+    assert (done.returncode, done.stdout) == (1, b"")
+    lines = done.stderr.decode().splitlines()
+    assert lines[0].startswith("error: ")
+    assert lines[2].strip() == "^^^^"
+
+
+def test_matching_lines_pass_unchanged(sew):
+    content = EVENTS.read_bytes()
+    first, _, _, last = content.splitlines(keepends=True)
+    from_file = sew("preview-query", "type = waf", "--events", str(EVENTS))
+    from_stdin = sew("preview-query", "type = waf", "--events", "-", stdin=content)
+    assert from_file.stdout == from_stdin.stdout == first + last
+    assert from_file.stderr == from_stdin.stderr
+    assert from_file.returncode == from_stdin.returncode == 0
+
+
+def test_validate_exits_as_scripts_expect(sew):
+    assert sew("validate", "-f", "examples/webhooks", "--strict").returncode == 0
+    assert sew("validate", "-f", "docs/examples/broken.yaml").returncode == 1
+    assert sew("validate", "--nonsense").returncode == 2
+    assert sew("validate", "--strict", "-f", "-", stdin=b"kind: ConfigMap\nmetadata: {name: x}\n").returncode == 3
+
+
+def test_what_is_created_client_side_is_valid(sew):
+    flags = ("--consumer", "Slack", "--query", "severity >= 90", "--secret", "url=hook/url", "--dry-run=client")
+    made = sew("create", "urgent", *flags, "-o", "yaml")
+    assert made.returncode == 0
+    assert sew("validate", "--strict", "-f", "-", stdin=made.stdout).returncode == 0
+
+
+def test_a_payload_shows_no_secret(sew):
+    done = sew("preview-payload", "-f", "docs/examples/collector.yaml", "--sample", "waf")
+    assert done.returncode == 0
+    assert b"s3cret" not in done.stdout + done.stderr
+    assert b"a1b2c3" not in done.stdout + done.stderr
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(environment, tmp_path):
+    events = tmp_path / "events.ndjson"
+    events.write_bytes(EVENTS.read_bytes().splitlines(keepends=True)[0] * 50_000)
+    line = f"kubectl sew preview-query 'type = waf' --events {events} | head -n 1"
+    done = subprocess.run(line, shell=True, env=environment, capture_output=True, check=True)
+    assert done.stdout == events.read_bytes().splitlines(keepends=True)[0]
+    assert done.stderr == b""
+
+
+def test_kubectls_flags_before_the_command_are_no_hindrance(sew):
+    done = sew("--context", "prod", "version")
+    assert (done.returncode, done.stderr) == (0, b"")
