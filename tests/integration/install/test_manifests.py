@@ -1,6 +1,7 @@
 """The manifests, as kustomize and a real API server take them."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,30 @@ def test_as_a_sidecar_install_adds_what_the_component_adds(person: Person, tmp_p
     plan = Plan(host=Host("shop", "shops", "sew-agent"))
     assert host == with_agent(HOST, plan)
     assert set(built) == set(by_identity(render(plan)))
+
+
+def test_the_kustomization_of_the_documentation_sets_what_it_says(person: Person, tmp_path: Path) -> None:
+    document = (OVERLAYS.parents[1] / "docs" / "install.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", document, re.DOTALL)
+    (tmp_path / "manifests").symlink_to(OVERLAYS.parent)
+    local = re.sub(r"- github\.com/\S*(manifests/\S+)\?ref=\S+", r"- \1", example)
+    (tmp_path / "kustomization.yaml").write_text(local)
+    built = list(yaml.safe_load_all(person.runs("kustomize", str(tmp_path))))
+    assert set(by_identity(built)) == set(by_identity(render(Plan())))
+    (deployment,) = [each for each in built if each["kind"] == "Deployment"]
+    (agent,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert agent["image"] == "registry.example/sew-agent:0.1.0"
+    variables = {each["name"]: each.get("value") for each in agent["env"]}
+    assert variables["SEW_ELASTICSEARCH"] == "https://elasticsearch.example:9200"
+    assert "sew-credentials" in [each["name"] for each in agent["volumeMounts"]]
+
+
+def test_a_setting_made_beside_the_installation_outlives_the_next_one(person: Person) -> None:
+    person.installs()
+    person.runs("set", "env", "deployment/sew-agent", "-n", "sew-system", "SEW_INDEX=calico_events.*")
+    person.installs("--image", "own/agent:2")
+    found = person.server.get("deployment", "sew-agent", "-n", "sew-system")["spec"]["template"]["spec"]
+    assert {"name": "SEW_INDEX", "value": "calico_events.*"} in found["containers"][0]["env"]
 
 
 @pytest.mark.parametrize("overlay", ["standalone", "sidecar"])
