@@ -37,7 +37,7 @@ def webhook(name: str, url: str = "", **more: Any) -> dict[str, Any]:
     return {"apiVersion": V3, "kind": "SecurityEventWebhook", "metadata": metadata, "spec": spec}
 
 
-def secret(name: str, labels: Mapping[str, str] | None = None, **values: str) -> dict[str, Any]:
+def secret(name: str, labels: Mapping[str, str] | None = None, /, **values: str) -> dict[str, Any]:
     metadata = {"name": name, "namespace": SECRETS, "labels": dict(labels or {})}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values}
 

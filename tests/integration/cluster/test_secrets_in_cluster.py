@@ -1,0 +1,127 @@
+"""No secret shows: canaries in every variable and every credential file, searched for in all that the agent tells."""
+
+import io
+import json
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from agent.cluster.api import connect
+from agent.cluster.troubles import Troubles
+from agent.log import Log
+from agent.webhooks.cluster import ClusterWebhooks, Scope, WebhookPlace
+from tests.e2e.sew_agent import Agent, Folder
+from tests.integration.cluster.in_cluster import SECRETS, Installed, secret, webhook
+from tests.receivers import Answer, Receiver
+from tests.servers.running import free_port
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.server
+CANARY = re.compile("canary", re.IGNORECASE)
+
+
+def canaries(url: str, closed: str) -> Mapping[str, tuple[str, Mapping[str, str]]]:
+    """Webhook -> consumer and variables: what works but for the receiver, and what is wrong in each way."""
+    jira = {"url": f"{url}/canary-1", "project": "CANARY2", "issueType": "canary-3", "username": "canary-4@example.com"}
+    jira |= {"apiToken": "canary-5", "labels": "canary-6", "priority": "canary-7"}
+    generic = {"url": f"{url}/canary-8?token=canary-9", "headers": "Authorization: Bearer canary-10"}
+    generic |= {"signingSecret": "whsec_Q2FuYXJ5Q2FuYXJ5Q2FuYXJ5", "template": '{"x": "canary-11"}'}
+    alerts = f"{closed}/canary-12/api/v2/alerts"
+    return {
+        "slack": ("Slack", {"url": f"{url}/services/canary-13"}),
+        "jira": ("Jira", jira),
+        "generic": ("Generic", generic),
+        "alerts": ("AlertManager", {"url": alerts, "basicAuth": "user:canary-14", "generatorURL": f"{url}/canary-15"}),
+        "bad-slack": ("Slack", {"url": "https://canary-16.example/services/canary-17"}),
+        "bad-url": ("Generic", {"url": "canary-18://canary-19"}),
+        "bad-user": ("Generic", {"url": "http://canary-20:canary-21@receiver.example/canary-22"}),
+        "bad-headers": ("Generic", {"url": url, "headers": "canary-23 has no colon"}),
+        "bad-header": ("Generic", {"url": url, "headers": "X-Key: canary-24\x01"}),
+        "bad-template": ("Generic", {"url": url, "template": "{{ canary_25 }"}),
+        "bad-name": ("Generic", {"url": url, "template": "{{ canary_26.canary }}"}),
+        "bad-signing": ("Generic", {"url": url, "signingSecret": "canary-27 !"}),
+        "bad-ca": ("Generic", {"url": url, "ca.crt": "canary-28"}),
+        "bad-key": ("Generic", {"url": url, "tls.crt": "canary-29", "tls.key": "canary-30"}),
+        "bad-jira": ("Jira", jira | {"url": "canary-31", "authentication": "canary-32"}),
+        "bad-alerts": ("AlertManager", {"url": f"{url}/canary-33", "basicAuth": "canary-34"}),
+    }
+
+
+def test_no_variable_shows_in_status_events_logs_or_metrics(here: Installed, folder: Folder) -> None:
+    closed = f"http://127.0.0.1:{free_port()}"
+    with Receiver(lambda _: Answer(401, b"no")) as refuses:
+        made = canaries(refuses.url, closed)
+        for name, (consumer, variables) in made.items():
+            config = [{"name": key, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}} for key in variables]
+            here.apply(webhook(name, consumer=consumer, config=config), secret(name, **variables))
+        agent = here.agent(folder, SEW_SLACK_URL_PREFIXES="http://127.0.0.1")
+        eventually(lambda: len(agent.says("webhook_accepted") + agent.says("webhook_refused")) >= len(made), "judged")
+        folder.write([1, 2])
+        for name in ("slack", "jira", "generic", "alerts"):
+            eventually(lambda each=name: here.condition(each, "Delivering").get("status") == "False", name, 30)
+        for name in made:
+            eventually(lambda each=name: here.condition(each, "Healthy"), name)
+        here.patch("generic", {"spec": {"state": "Test"}})
+        eventually(lambda: here.object("generic")["spec"]["state"] == "Enabled", "a test ends")
+        eventually(lambda: "Parked" in events(here), "Events are written")
+        told = {name: json.dumps(here.object(name)["status"]) for name in made}
+        told |= {"annotations": json.dumps(here.object("generic")["metadata"]["annotations"]), "Events": events(here)}
+        found = {place: text for place, text in (told | everything(agent, folder)).items() if CANARY.search(text)}
+        assert found == {}
+
+
+def test_no_credential_file_shows(here: Installed, folder: Folder, tmp_path: Path) -> None:
+    here.apply(webhook("any", "http://127.0.0.1:9/"))
+    files = {}
+    for name in ("username", "password"):
+        (tmp_path / name).write_text(f"canary-{name}\n")
+        files[f"SEW_ELASTICSEARCH_{name.upper()}_FILE"] = str(tmp_path / name)
+    proxy = f"http://canary-user:canary-password@127.0.0.1:{free_port()}"
+    address = f"http://127.0.0.1:{free_port()}"
+    agent = here.agent(folder, "--elasticsearch", address, events="", SEW_PROXY=proxy, **files)
+    eventually(lambda: agent.says("source_failed"), "Elasticsearch is not there")
+    eventually(lambda: here.condition("any", "EventsFetched").get("status") == "False", "it is told", 30)
+    token = json.loads(here.kubeconfig.read_text())["users"][0]["user"]["token"]
+    told = everything(agent, folder) | {"status": json.dumps(here.object("any")["status"])}
+    assert {place: text for place, text in told.items() if CANARY.search(text) or token in text} == {}
+
+
+def events(here: Installed) -> str:
+    return here.server.kubectl("get", "events.events.k8s.io", "-n", "default", "-o", "json")
+
+
+def everything(agent: Agent, folder: Folder) -> dict[str, str]:
+    """All that an agent tells of itself."""
+    address = agent.says("listening")[-1]["address"]
+    pages = {path: page(f"http://{address}{path}") for path in ("/metrics", "/readyz", "/healthz")}
+    status = folder.command("status", "-o", "json")
+    people, letters = folder.command("status"), folder.command("dead-letters", "list")
+    report = (folder.state / "agent.json").read_text()
+    texts = {"status": status.stdout, "for people": people.stdout, "dead letters": letters.stdout, "report": report}
+    return {"log": agent.text(), **pages, **texts}
+
+
+def page(url: str) -> str:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return str(answer.read().decode())
+    except urllib.error.HTTPError as error:
+        return str(error.read().decode())
+
+
+def test_only_the_keys_that_are_referred_to_are_kept(here: Installed) -> None:
+    here.apply(webhook("frugal"), secret("frugal", url="http://127.0.0.1:9/", other="canary-35"))
+    here.apply(secret("stranger", url="canary-36"))
+    api, troubles = connect(here.kubeconfig, ""), Troubles(Log(io.StringIO(), lambda: 0.0))
+    place = WebhookPlace(api, "")
+    webhooks = ClusterWebhooks(api, place, Scope(SECRETS), troubles, lambda _: None, believe_after=600.0)
+    try:
+        eventually(lambda: webhooks.snapshot().known, "the webhooks are known")
+        assert webhooks.snapshot().secrets == {"frugal": {"url": b"http://127.0.0.1:9/", "other": b""}}
+    finally:
+        webhooks.close()
+        api.close()
