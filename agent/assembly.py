@@ -106,9 +106,9 @@ def assemble(settings: Settings, cluster: "Cluster | None", log: Log, stack: Exi
     """Everything, opened; `stack` closes it in the right order. Raises SewError."""
     fields = _FIELDS[settings.fields]
     store = _store(settings, stack)
-    watched = cluster.webhooks(store, stack) if cluster else None
     send = _send(settings, stack)
     health, metrics = Health(), Metrics()
+    watched = cluster.webhooks(store, health, stack) if cluster else None
     _serve(settings, store, health, metrics, log, stack)
     scheduler = _scheduler(settings, store, send, Delivering(log, metrics))
     source = _source(settings, fields, store, log, stack)

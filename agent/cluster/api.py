@@ -29,7 +29,7 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
 WATCH_SECONDS = 120
 """The server ends a watch after so long; the next one goes on where it ended."""
-_SILENCE_SECONDS = WATCH_SECONDS + 30.0
+SILENCE_SECONDS = WATCH_SECONDS + 30.0
 _KEEPALIVE = [
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -44,6 +44,10 @@ _LONGEST = 500
 
 MERGE_PATCH = "application/merge-patch+json"
 _JSON = "application/json"
+
+
+UNREADABLE = (KeyError, TypeError, AttributeError, ValueError)
+"""What an answer of another shape than Kubernetes' own leads to."""
 
 
 class ApiError(SewError):
@@ -105,7 +109,7 @@ class Api:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(WATCH_SECONDS),
         }
-        timeout = Timeout(connect=CONNECT_SECONDS, read=_SILENCE_SECONDS)
+        timeout = Timeout(connect=CONNECT_SECONDS, read=SILENCE_SECONDS)
         return Watch(self._request("GET", path, query, {"Accept": accept}, None, timeout, whole=False), self.server)
 
     def close(self) -> None:

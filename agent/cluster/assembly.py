@@ -19,7 +19,9 @@ from agent.cluster.status import StatusWriter
 from agent.cluster.takeover import Takeover
 from agent.cluster.trials import ClusterTrials
 from agent.cluster.troubles import Troubles
+from agent.cluster.watch import LONGEST_SILENCE
 from agent.director import Director
+from agent.health import Health
 from agent.log import Log
 from agent.poller import Poller
 from agent.settings import Settings
@@ -46,12 +48,17 @@ class Cluster:
         stack.callback(self.lease.release)
         log.info("cluster", server=self._api.server, secrets_namespace=settings.secrets_namespace, holder=me.holder)
 
-    def webhooks(self, store: Store, stack: ExitStack) -> ClusterWebhooks:
+    def webhooks(self, store: Store, health: Health, stack: ExitStack) -> ClusterWebhooks:
         """Begins to watch. A store that starts afresh has no positions from here on."""
         settings, begin = self._settings, Takeover(self._state, store, self._log).begin
-        scope = Scope(settings.secrets_namespace, settings.selector, settings.secret_selector)
+        scope = Scope(settings.secrets_namespace, settings.selector, settings.secret_selector, settings.forget_after)
         found = ClusterWebhooks(
-            self._api, self._place, scope, self.troubles, begin, believe_after=settings.forget_after
+            self._api,
+            self._place,
+            scope,
+            self.troubles,
+            begin,
+            lambda name: health.heartbeat(name, LONGEST_SILENCE).beat,
         )
         stack.callback(found.close)
         return found

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from agent.cluster.api import Api, ApiError
+from agent.cluster.api import UNREADABLE, Api, ApiError
 from agent.cluster.lease import LOOK_EVERY, NAME, RENEW_EVERY, Identity, Lease, Move, decide, starts_afresh, written
 from agent.cluster.troubles import Troubles
 from agent.cluster.watch import REFUSED
@@ -71,6 +71,8 @@ class LeaseKeeper:
             except ApiError as error:
                 if error.status not in _TAKEN:
                     self._troubles.say(_MATTER, _text(error, held=self.held.is_set()))
+            except UNREADABLE as error:
+                self._troubles.say(_MATTER, f"the Lease cannot be read ({error!r}): delete it, and it is made anew")
             self._stop.wait(RENEW_EVERY if self.held.is_set() else LOOK_EVERY)
 
     def _step(self) -> None:

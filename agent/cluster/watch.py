@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from agent.cluster.api import Api, ApiError, Watch
+from agent.cluster.api import SILENCE_SECONDS, UNREADABLE, Api, ApiError, Watch
 from agent.cluster.holding import Holding
 from agent.cluster.troubles import Troubles
 
@@ -17,6 +17,8 @@ PAGE = "500"
 LONGEST_PAUSE = 5.0
 """Seconds between two tries: a change takes effect within 10 s after the server is back."""
 _FIRST_PAUSE = 0.5
+LONGEST_SILENCE = 2 * SILENCE_SECONDS
+"""Seconds between two signs of life of a watch on which nothing happens."""
 _UNKNOWN = 404
 _GONE = 410
 REFUSED = (401, 403)
@@ -73,7 +75,8 @@ class Collection(Generic[T]):
 class Watcher(Generic[T]):
     """A thread that keeps `objects` up to date and calls `changed` after each change.
 
-    `believe_after`: seconds for which a list that is empty after an error is not believed.
+    `believe_after`: seconds for which a list that is empty after an error is not believed. `beat` is called at least
+    once in LONGEST_SILENCE.
     """
 
     def __init__(
@@ -84,7 +87,9 @@ class Watcher(Generic[T]):
         changed: Callable[[], None],
         *,
         believe_after: float,
+        beat: Callable[[], None],
     ) -> None:
+        self._beat = beat
         self._api = api
         self._collection = collection
         self._troubles = troubles
@@ -139,7 +144,7 @@ class Watcher(Generic[T]):
         failures = 0
         while not self._stop.is_set():
             try:
-                self._step()
+                self._guarded()
                 failures = 0
             except ApiError as error:
                 if self._stop.is_set():
@@ -148,8 +153,17 @@ class Watcher(Generic[T]):
                 self._failed(error)
                 self._stop.wait(min(_FIRST_PAUSE * 2.0**failures, LONGEST_PAUSE) * random.uniform(0.5, 1.0))  # noqa: S311 - spreads agents out, guards nothing
 
+    def _guarded(self) -> None:
+        """No answer may end the thread: what cannot be read is an error of the server, and is tried again."""
+        try:
+            self._step()
+        except UNREADABLE as error:
+            self._version = ""
+            raise ApiError(f"an answer about {self._collection.matter} cannot be read ({error!r})") from None
+
     def _step(self) -> None:
         """One list where that is needed, and one watch to its end."""
+        self._beat()
         path = self._collection.place.path()
         if not self._version:
             self._list(path)
@@ -161,6 +175,7 @@ class Watcher(Generic[T]):
             watch.close()
         self._works()
         for event in watch:
+            self._beat()
             self._take(event)
         self._look()
 

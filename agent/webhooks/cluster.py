@@ -77,10 +77,12 @@ class Scope:
     secrets_namespace: str
     selector: str = ""
     secret_selector: str = ""
+    believe_after: float = 600.0
+    """Seconds for which a list that is empty after an error is not believed."""
 
 
 class ClusterWebhooks:
-    """See the module. `believe_after`: seconds for which a list that is empty after an error is not believed."""
+    """See the module."""
 
     def __init__(
         self,
@@ -89,10 +91,12 @@ class ClusterWebhooks:
         scope: Scope,
         troubles: Troubles,
         begin: Callable[[Snapshot], None],
-        *,
-        believe_after: float,
+        heartbeat: Callable[[str], Callable[[], None]],
     ) -> None:
-        """`begin` is given the first webhooks that are known, before anybody else has them."""
+        """`begin` is given the first webhooks that are known, before anybody else has them.
+
+        `heartbeat` makes the sign of life of a loop, by its name.
+        """
         self._begin: Callable[[Snapshot], None] | None = begin
         self._troubles = troubles
         self._namespace = scope.secrets_namespace
@@ -101,7 +105,14 @@ class ClusterWebhooks:
         self._snapshot = Snapshot({}, {}, {}, complete=False, known=False)
 
         def watcher(collection: Collection[Any]) -> Watcher[Any]:
-            return Watcher(api, collection, troubles, self._changed.set, believe_after=believe_after)
+            return Watcher(
+                api,
+                collection,
+                troubles,
+                self._changed.set,
+                believe_after=scope.believe_after,
+                beat=heartbeat(f"watch-{collection.matter}"),
+            )
 
         self._webhooks: Watcher[Seen] = watcher(Collection("webhooks", place, read_webhook, scope.selector))
         self._values = [

@@ -94,7 +94,7 @@ def test_conditions_of_others_are_kept_and_traffic_alone_writes_nothing(
     eventually(settled, "it works")
     eventually(lambda: here.condition("calm", "EventsFetched")["status"] == "True", "events are read")
     version = here.object("calm")["metadata"]["resourceVersion"]
-    traffic(folder, receiver, seconds=15)
+    traffic(folder, receiver, seconds=120)
     found = here.object("calm")
     assert found["metadata"]["resourceVersion"] == version
     assert found["status"][0] == FOREIGN

@@ -118,7 +118,7 @@ def test_only_the_keys_that_are_referred_to_are_kept(here: Installed) -> None:
     here.apply(secret("stranger", url="canary-36"))
     api, troubles = connect(here.kubeconfig, ""), Troubles(Log(io.StringIO(), lambda: 0.0))
     place = WebhookPlace(api, "")
-    webhooks = ClusterWebhooks(api, place, Scope(SECRETS), troubles, lambda _: None, believe_after=600.0)
+    webhooks = ClusterWebhooks(api, place, Scope(SECRETS), troubles, lambda _: None, lambda _: lambda: None)
     try:
         eventually(lambda: webhooks.snapshot().known, "the webhooks are known")
         assert webhooks.snapshot().secrets == {"frugal": {"url": b"http://127.0.0.1:9/", "other": b""}}

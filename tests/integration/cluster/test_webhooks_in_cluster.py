@@ -1,9 +1,13 @@
 """Webhooks, Secrets and ConfigMaps watched on a real API server by a real agent under its own service account."""
 
+import json
+import urllib.error
+import urllib.request
+
 import pytest
 
 from tests.e2e.sew_agent import Agent, Folder
-from tests.integration.cluster.in_cluster import SECRETS, Installed, secret, webhook
+from tests.integration.cluster.in_cluster import BASE, SECRETS, Installed, secret, webhook
 from tests.receivers import Receiver, generic
 from tests.waiting import eventually
 
@@ -81,26 +85,46 @@ def test_secrets_of_another_namespace_are_not_read(here: Installed, folder: Fold
     here.server.kubectl("delete", "secret", "far")
 
 
-@pytest.mark.parametrize("matter", ["webhooks", "secrets"])
+@pytest.mark.parametrize("matter", ["webhooks", "secrets", "lease"])
 def test_a_missing_permission_is_named_and_its_grant_is_enough(
     here: Installed, folder: Folder, receiver: Receiver, matter: str
 ) -> None:
     here.apply(webhook("a"), secret("a", url=receiver.url), webhook("plain", receiver.url))
-    kind, *scope = {"webhooks": ["clusterrole"], "secrets": ["role", "-n", SECRETS]}[matter]
-    here.server.kubectl("delete", kind, "sew-agent", *scope)
-    eventually(lambda: not may(here, matter), "the right is gone")
+    role, rule, resource = RULES[matter]
+    without = [{"op": "replace", "path": f"/rules/{rule}/resources", "value": ["none"]}]
+    here.server.kubectl("patch", *role, "--type=json", "-p", json.dumps(without))
+    eventually(lambda: not may(here, *resource), "the right is gone")
     agent = here.agent(folder)
     eventually(lambda: matter in str(agent.says("cluster_trouble")), "the trouble is told", SOON)
-    assert "cannot list resource" in str(agent.says("cluster_trouble"))
+    assert "forbidden" in str(agent.says("cluster_trouble"))
+    eventually(lambda: "forbidden" in unready(agent), "the readiness names it", SOON)
     if matter == "secrets":
         eventually(lambda: accepted(agent, "plain"), "who needs no Secret works", SOON)
         assert "forbidden" in refused(agent, "a")
-    here.install()
+    here.server.apply(BASE / "rbac.yaml")
     eventually(lambda: accepted(agent, "a"), "the grant is found", SOON)
     eventually(lambda: matter in str(agent.says("cluster_recovered")), "its end is told", SOON)
 
 
-def may(here: Installed, matter: str) -> bool:
-    what = {"webhooks": ["securityeventwebhooks.projectcalico.org"], "secrets": ["secrets", "-n", SECRETS]}[matter]
-    asked = here.server.try_kubectl("auth", "can-i", "list", *what, env={"KUBECONFIG": str(here.kubeconfig)})
+RULES = {
+    "webhooks": (("clusterrole", "sew-agent"), 0, ("list", "securityeventwebhooks.projectcalico.org")),
+    "secrets": (("role", "sew-agent", "-n", SECRETS), 0, ("list", "secrets", "-n", SECRETS)),
+    "lease": (("role", "sew-agent", "-n", SECRETS), 2, ("get", "leases/sew-agent", "-n", SECRETS)),
+}
+"""Of each matter: the role, the number of its rule, and what cannot be done without it."""
+
+
+def unready(agent: Agent) -> str:
+    """What /readyz names; nothing where it is ready, or does not serve yet."""
+    if not agent.says("listening"):
+        return ""
+    try:
+        with urllib.request.urlopen(f"http://{agent.says('listening')[-1]['address']}/readyz", timeout=5):
+            return ""
+    except urllib.error.HTTPError as error:
+        return str(error.read().decode())
+
+
+def may(here: Installed, *what: str) -> bool:
+    asked = here.server.try_kubectl("auth", "can-i", *what, env={"KUBECONFIG": str(here.kubeconfig)})
     return asked.returncode == 0
