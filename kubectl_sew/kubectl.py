@@ -64,6 +64,15 @@ class Kubectl:
         """The JSON that the server gives for a path, e.g. `/apis/projectcalico.org/v3`."""
         return _json(self.run("get", "--raw", _with(path, parameters)))
 
+    def find(self, path: str) -> Any | None:
+        """As `get`; None where there is nothing at this path."""
+        try:
+            return self.get(path)
+        except KubectlError as error:
+            if error.problem is Problem.NOT_FOUND:
+                return None
+            raise
+
     def create(self, path: str, obj: Mapping[str, Any], **parameters: str) -> Any:
         """POSTs an object, strictly: the server refuses fields that it does not know."""
         parameters = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", **parameters}

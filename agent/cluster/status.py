@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from agent.cluster.api import Api, ApiError
 from agent.cluster.conditions import Standing, conditions
-from agent.cluster.discovery import Served
 from agent.cluster.troubles import Troubles
 from agent.cluster.watch import REFUSED
 from agent.webhooks.cluster import ClusterWebhooks, WebhookPlace, read_webhook
 from kubectl_sew.resource import Condition, Webhook, checkpoint, merge, write_due
+from kubectl_sew.resource.serving import Served
 
 LOOK_EVERY = 1.0
 """Seconds between two looks whether a write that had to wait is due."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.cluster.api import Api, ApiError
-from agent.cluster.discovery import Served, discover
 from agent.cluster.troubles import Troubles
 from agent.cluster.values import PLURALS, Values
 from agent.cluster.watch import Collection, Fixed, Watcher
@@ -21,6 +20,7 @@ from kubectl_sew.resource import (
     Webhook,
     check_structure,
 )
+from kubectl_sew.resource.serving import Served, discover
 from kubectl_sew.validation import reason_of
 
 _VALUES = "values"

@@ -70,6 +70,11 @@ def _group(facts: Facts) -> Verdict:
         by = f", since {facts.aggregated} serves that group" if isinstance(facts.aggregated, str) else ""
         said = f"the definition in the group {hidden[0]} is not reachable{by}"
         return failed(said, f"install it in {GROUPS[1]}, as this does by itself: `{_INSTALL}`")
+    pods = () if isinstance(facts.pods, Unknown) else facts.pods
+    told = [each for each in pods if each.api_group.partition("/")[0] not in ("", facts.api_group)]
+    if told:
+        said = f"{told[0]} reads {told[0].api_group}, and webhooks are served in {facts.api_group}"
+        return failed(said, "take the agent's setting SEW_API_GROUP away: it finds the group by itself")
     if isinstance(facts.elsewhere, Unknown):
         return unknown(facts.elsewhere.why)
     if facts.elsewhere:

@@ -8,9 +8,10 @@ from kubectl_sew.check.rights import Right
 from kubectl_sew.cluster.agent import Holder
 from kubectl_sew.cluster.objects import Held
 from kubectl_sew.cluster.picture import Agent
-from kubectl_sew.cluster.webhooks import GROUPS, Api
+from kubectl_sew.cluster.webhooks import GROUPS
 from kubectl_sew.install.plan import NAME, NAMESPACE
 from kubectl_sew.resource import Webhook
+from kubectl_sew.resource.serving import Served
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Facts:
     clock_ahead: float | Unknown = 0.0
     """How far this machine's clock is ahead of the API server's."""
 
-    served: tuple[Api, ...] | Unknown = ()
+    served: tuple[Served, ...] | Unknown = ()
     """Where the kind is served; the first is used."""
     definitions: tuple[Definition, ...] | Unknown = ()
     aggregated: str | Unknown = ""

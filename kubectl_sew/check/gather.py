@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import kubectl_sew
 from kubectl_sew.check.facts import Definition, Facts, Unknown
@@ -13,13 +13,14 @@ from kubectl_sew.check.rights import Right, agent_rights, has, is_mine, own_righ
 from kubectl_sew.cluster.agent import AgentError, find_holder
 from kubectl_sew.cluster.objects import Held, read_objects
 from kubectl_sew.cluster.picture import ask_holder
-from kubectl_sew.cluster.webhooks import Api, Webhooks, discover
+from kubectl_sew.cluster.webhooks import GROUPS, Webhooks, served_as
 from kubectl_sew.event import read_time
 from kubectl_sew.install import target
 from kubectl_sew.install.manifests import documents
 from kubectl_sew.install.plan import NAME, NAMESPACE
 from kubectl_sew.kubectl import Kubectl, KubectlError, Problem
-from kubectl_sew.resource import API_VERSIONS, PLURAL, Webhook
+from kubectl_sew.resource import PLURAL, Webhook
+from kubectl_sew.resource.serving import Served
 
 T = TypeVar("T")
 Clock = Callable[[], float]
@@ -69,8 +70,8 @@ def _clock_ahead(kubectl: Kubectl, clock: Clock) -> float:
 
 def _api(asking: "_Asking", facts: Facts) -> Facts:
     kubectl = asking.kubectl
-    versions = [each for each in API_VERSIONS if asking.group in ("", each.partition("/")[0])]
-    served = attempt(lambda: tuple(api for each in versions if (api := discover(kubectl, each))))
+    groups = (asking.group,) if asking.group else GROUPS
+    served = attempt(lambda: tuple(found for each in groups if (found := served_as(kubectl, each))))
     return replace(
         facts,
         served=served,
@@ -82,27 +83,16 @@ def _api(asking: "_Asking", facts: Facts) -> Facts:
 
 
 def _definitions(kubectl: Kubectl) -> Iterable[Definition]:
-    for api_version in API_VERSIONS:
-        group = api_version.partition("/")[0]
-        if found := _found(kubectl, f"{_DEFINITIONS}/{PLURAL}.{group}"):
+    for group in GROUPS:
+        if found := kubectl.find(f"{_DEFINITIONS}/{PLURAL}.{group}"):
             labels = found["metadata"].get("labels") or {}
             ours = labels.get("app.kubernetes.io/part-of") == "kubectl-sew"
             yield Definition(group, ours, labels.get("app.kubernetes.io/version", ""))
 
 
 def _aggregated(kubectl: Kubectl) -> str:
-    service = ((_found(kubectl, _API_SERVICE) or {}).get("spec") or {}).get("service") or {}
+    service = ((kubectl.find(_API_SERVICE) or {}).get("spec") or {}).get("service") or {}
     return f"{service['namespace']}/{service['name']}" if service else ""
-
-
-def _found(kubectl: Kubectl, path: str) -> Mapping[str, Any] | None:
-    try:
-        found: Mapping[str, Any] = kubectl.get(path)
-    except KubectlError as error:
-        if error.problem is Problem.NOT_FOUND:
-            return None
-        raise
-    return found
 
 
 def _agent_place(asking: "_Asking", facts: Facts) -> Facts:
@@ -145,7 +135,7 @@ def _webhooks(asking: "_Asking", facts: Facts) -> Facts:
     return replace(facts, webhooks=found, elsewhere=elsewhere, held=held)
 
 
-def _all(kubectl: Kubectl, api: Api) -> list[Webhook]:
+def _all(kubectl: Kubectl, api: Served) -> list[Webhook]:
     return [Webhook.from_object(each) for each in Webhooks(kubectl, api).all()]
 
 

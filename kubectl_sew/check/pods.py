@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
@@ -32,6 +33,8 @@ class AgentPod:
     account: Account
     selects: bool = False
     """Whether this agent serves only webhooks with certain labels."""
+    api_group: str = ""
+    """The one that it is told to read, "" where it finds out by itself."""
     trouble: str = ""
 
     def __str__(self) -> str:
@@ -89,13 +92,19 @@ def read_pod(pod: Object) -> AgentPod | None:
     if ours is None:
         return None
     account = Account(metadata["namespace"], spec.get("serviceAccountName", "default"))
-    return AgentPod(metadata["namespace"], metadata["name"], account, _selects(ours), _trouble(pod))
+    selector, group = _setting(ours, "selector"), _setting(ours, "api-group")
+    return AgentPod(metadata["namespace"], metadata["name"], account, bool(selector), group, _trouble(pod))
 
 
-def _selects(container: Object) -> bool:
-    by_variable = any(each["name"] == "SEW_SELECTOR" for each in container.get("env") or ())
-    arguments = [*(container.get("command") or ()), *(container.get("args") or ())]
-    return by_variable or any(each.partition("=")[0] == "--selector" for each in arguments)
+def _setting(container: Object, name: str) -> str:
+    """A setting of the agent's by its flag or its variable; "" where it is not set."""
+    flag, variable = f"--{name}", f"SEW_{name.upper().replace('-', '_')}"
+    words = [*(container.get("command") or ()), *(container.get("args") or ())]
+    for word, following in pairwise([*words, ""]):
+        if word.partition("=")[0] == flag:
+            return str(word.partition("=")[2] or following)
+    by_name = {each["name"]: each for each in container.get("env") or ()}
+    return str(by_name.get(variable, {}).get("value") or "")
 
 
 def _trouble(pod: Object) -> str:

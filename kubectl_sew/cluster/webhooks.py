@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from kubectl_sew.kubectl import Kubectl, KubectlError, Problem
 from kubectl_sew.resource import API_VERSIONS, KIND, PLURAL, State
+from kubectl_sew.resource.serving import Served, discover, shown
 
 Object = Mapping[str, Any]
 
@@ -16,37 +16,15 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
-class Api:
-    """Where the kind is served: `api_version` is e.g. `projectcalico.org/v3`."""
-
-    api_version: str
-    has_status: bool = True
-    """Whether there is a status subresource; Calico Enterprise serves the kind without."""
-
-    @property
-    def group(self) -> str:
-        return self.api_version.partition("/")[0]
-
-    @property
-    def path(self) -> str:
-        return f"/apis/{self.api_version}/{PLURAL}"
-
-    @property
-    def resource(self) -> str:
-        """The full name for kubectl: any shorter one is ambiguous where two groups serve the kind."""
-        return f"{PLURAL}.{self.api_version.partition('/')[2]}.{self.group}"
-
-    def shown(self, name: str) -> str:
-        """A webhook as kubectl names it in messages."""
-        return f"{KIND.lower()}.{self.group}/{name}"
-
-
-@dataclass(frozen=True, slots=True)
 class Webhooks:
     """The webhooks of one cluster. All methods raise KubectlError."""
 
     kubectl: Kubectl
-    api: Api
+    api: Served
+
+    def shown(self, name: str) -> str:
+        """A webhook as kubectl names it in messages."""
+        return shown(name, self.api.api_version)
 
     def all(self) -> list[Object]:
         found: list[Object] = self.kubectl.get(self.api.path).get("items") or []
@@ -57,7 +35,7 @@ class Webhooks:
             said = f'{PLURAL}.{self.api.group} "{name}" not found'
             raise KubectlError(Problem.NOT_FOUND, said, "a name is of lower-case letters, digits, - and .")
         try:
-            found: Object = self.kubectl.get(f"{self.api.path}/{quote(name)}")
+            found: Object = self.kubectl.get(self.api.one(name))
         except KubectlError as error:
             raise _with_hint(error) from None
         return found
@@ -78,24 +56,15 @@ class Webhooks:
 
 def connect(kubectl: Kubectl, group: str = "") -> Webhooks:
     """Finds the group by discovery, unless one is given. Raises KubectlError, also where none serves the kind."""
-    for api_version in API_VERSIONS:
-        if group in ("", api_version.partition("/")[0]) and (api := discover(kubectl, api_version)):
-            return Webhooks(kubectl, api)
-    wanted = group or " or ".join(GROUPS)
-    said = f"the cluster serves no {KIND} in {wanted}"
+    if served := served_as(kubectl, group):
+        return Webhooks(kubectl, served)
+    said = f"the cluster serves no {KIND} in {group or ' or '.join(GROUPS)}"
     raise KubectlError(Problem.NOT_FOUND, said, "install it: `kubectl sew install | kubectl apply -f -`")
 
 
-def discover(kubectl: Kubectl, api_version: str) -> Api | None:
-    """The kind in this group and version; None where it is not served there."""
-    try:
-        resources = kubectl.get(f"/apis/{api_version}").get("resources") or []
-    except KubectlError as error:
-        if error.problem is Problem.NOT_FOUND:
-            return None
-        raise
-    names = {each.get("name") for each in resources}
-    return Api(api_version, f"{PLURAL}/status" in names) if PLURAL in names else None
+def served_as(kubectl: Kubectl, group: str = "") -> Served | None:
+    """Where the kind is served, the first group before the second, or only in this one. Raises KubectlError."""
+    return discover(lambda version: kubectl.find(f"/apis/{version}"), group)
 
 
 def _with_hint(error: KubectlError) -> KubectlError:

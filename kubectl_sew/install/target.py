@@ -24,18 +24,18 @@ class InstallError(SewError):
 
 def crd_group(kubectl: Kubectl) -> str | None:
     """The group that our definition is to serve, None where Calico serves the API already."""
-    service = _found(kubectl, _API_SERVICE)
+    service = kubectl.find(_API_SERVICE)
     if service and service["spec"].get("service"):
         served = kubectl.get(f"/apis/{API_GROUP}/v3")["resources"]
         return None if _PLURAL in {each["name"] for each in served} else FALLBACK_API_GROUP
-    definition = _found(kubectl, f"{_DEFINITIONS}/{_PLURAL}.{API_GROUP}")
+    definition = kubectl.find(f"{_DEFINITIONS}/{_PLURAL}.{API_GROUP}")
     return API_GROUP if definition is None or _is_ours(definition) else None
 
 
 def installed_crd_group(kubectl: Kubectl) -> str | None:
     """The group of the definition that an installation of ours put there; None for none."""
     for group in (API_GROUP, FALLBACK_API_GROUP):
-        definition = _found(kubectl, f"{_DEFINITIONS}/{_PLURAL}.{group}")
+        definition = kubectl.find(f"{_DEFINITIONS}/{_PLURAL}.{group}")
         if definition and _is_ours(definition):
             return group
     return None
@@ -57,7 +57,7 @@ def unconfigured(error: KubectlError) -> bool:
 
 
 def namespace_exists(kubectl: Kubectl, name: str) -> bool:
-    return _found(kubectl, f"/api/v1/namespaces/{name}") is not None
+    return kubectl.find(f"/api/v1/namespaces/{name}") is not None
 
 
 def deployment(kubectl: Kubectl, namespace: str | None, name: str) -> Document | None:
@@ -80,7 +80,7 @@ def pod_of(found: Document) -> Document:
 
 def credentials(kubectl: Kubectl, namespace: str, secret: str) -> Credentials:
     """Which keys of a Secret the agent can use. Raises InstallError where that is none."""
-    found = _found(kubectl, f"/api/v1/namespaces/{namespace}/secrets/{secret}")
+    found = kubectl.find(f"/api/v1/namespaces/{namespace}/secrets/{secret}")
     known = ", ".join(CREDENTIAL_VARIABLES)
     if found is None:
         raise InstallError(
@@ -165,13 +165,3 @@ def _pods(namespace: str) -> str:
 def _is_ours(definition: Document) -> bool:
     labels = definition["metadata"].get("labels", {})
     return bool(labels.get("app.kubernetes.io/part-of") == "kubectl-sew")
-
-
-def _found(kubectl: Kubectl, path: str) -> Document | None:
-    try:
-        found: Document = kubectl.get(path)
-    except KubectlError as error:
-        if error.problem is Problem.NOT_FOUND:
-            return None
-        raise
-    return found

@@ -10,9 +10,10 @@ from kubectl_sew.cli.interview import ask_missing, can_ask
 from kubectl_sew.cli.output import print_json, print_yaml
 from kubectl_sew.cli.reach import DRY_RUN_NOTES, api_group_option, dry_run_option, webhooks
 from kubectl_sew.cli.words import Words
-from kubectl_sew.cluster.webhooks import Api, Object
+from kubectl_sew.cluster.webhooks import Object
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.resource import API_VERSIONS, ConfigVar, State, to_object
+from kubectl_sew.resource.serving import shown
 
 STATES = [each.value for each in State]
 
@@ -73,7 +74,7 @@ def create(  # noqa: PLR0913  # one for each flag
         cluster = webhooks(ctx, api_group)
         api_version = cluster.api.api_version
         made = cluster.create({**made, "apiVersion": api_version}, dry_run=dry_run == "server")
-    _show(made, Api(api_version).shown(webhook.name), output, DRY_RUN_NOTES[dry_run])
+    _show(made, shown(webhook.name, api_version), output, DRY_RUN_NOTES[dry_run])
 
 
 def _complete(draft: Draft) -> Draft:

@@ -18,7 +18,7 @@ def _command(name: str, state: State, done: str, text: str) -> click.Command:
         if before is not state and dry_run != "client":
             cluster.set_state(name, state, dry_run=dry_run == "server")
         unchanged = " (no change)" if before is state else ""
-        click.echo(f"{cluster.api.shown(name)} {done}{unchanged}{DRY_RUN_NOTES[dry_run]}")
+        click.echo(f"{cluster.shown(name)} {done}{unchanged}{DRY_RUN_NOTES[dry_run]}")
 
     return command
 

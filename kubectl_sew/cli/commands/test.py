@@ -34,7 +34,7 @@ def test(ctx: click.Context, name: str, *, yes: bool, timeout: float, api_group:
         print_error(_no_answer(name, timeout))
         return TIMED_OUT
     delivered, said = result
-    click.echo(f"{cluster.api.shown(name)} tested: {line(said, 1_000)}")
+    click.echo(f"{cluster.shown(name)} tested: {line(said, 1_000)}")
     return 0 if delivered else 1
 
 

@@ -14,8 +14,8 @@ from kubectl_sew.check.verdict import Outcome, Result
 from kubectl_sew.cluster.agent import Holder
 from kubectl_sew.cluster.objects import Held
 from kubectl_sew.cluster.picture import Agent
-from kubectl_sew.cluster.webhooks import Api
 from kubectl_sew.resource import Condition, ConfigVar, Reference, State, Webhook
+from kubectl_sew.resource.serving import Served
 
 ACCOUNT = Account("sew-system", "sew-agent")
 POD = AgentPod("sew-system", "sew-agent-0", ACCOUNT)
@@ -33,7 +33,7 @@ GOOD = Facts(
     plugin_version="0.1.0",
     secrets_namespace="tid",
     server_version="v1.32.4",
-    served=(Api("projectcalico.org/v3"),),
+    served=(Served("projectcalico.org/v3", status=True),),
     definitions=(Definition("projectcalico.org", ours=True, version="0.1.0"),),
     holder=Holder("sew-system", "sew-agent-0", 100.0, 15.0),
     lease_age=3.0,
@@ -84,7 +84,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("api-served", {"served": (), "definitions": ()}, "no SecurityEventWebhook is served in projectcalico.org or crd."),
     (
         "api-group",
-        {"served": (Api("crd.projectcalico.org/v1"),), "aggregated": "calico-system/calico-api"},
+        {"served": (Served("crd.projectcalico.org/v1", status=True),), "aggregated": "calico-system/calico-api"},
         "the group projectcalico.org is not reachable, since calico-system/calico-api serves that group",
     ),
     (
@@ -96,6 +96,11 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
         "crd-version",
         {"definitions": (Definition("projectcalico.org", ours=True, version="0.0.9"),)},
         "version 0.0.9, the plugin of 0.1.0",
+    ),
+    (
+        "api-group",
+        {"pods": (replace(POD, api_group="crd.projectcalico.org"),)},
+        "sew-system/sew-agent-0 reads crd.projectcalico.org, and webhooks are served in projectcalico.org",
     ),
     ("crd-version", {"definitions": (Definition("projectcalico.org", ours=True),)}, "version none"),
     ("agent-running", {"pods": ()}, "no pod of sew-system/sew-agent holds a container sew-agent"),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kubectl_sew.resource import API_VERSIONS, PLURAL
+from kubectl_sew.resource.model import API_VERSIONS, KIND, PLURAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,15 @@ class Served:
 
     api_version: str
     status: bool
+
+    @property
+    def group(self) -> str:
+        return self.api_version.partition("/")[0]
+
+    @property
+    def resource(self) -> str:
+        """The full name for kubectl: any shorter one is ambiguous where two groups serve the kind."""
+        return f"{PLURAL}.{self.api_version.partition('/')[2]}.{self.group}"
 
     @property
     def path(self) -> str:
@@ -25,6 +34,11 @@ class Served:
     def status_of(self, name: str) -> str:
         """The path at which the status of one webhook is written."""
         return f"{self.one(name)}/status" if self.status else self.one(name)
+
+
+def shown(name: str, api_version: str) -> str:
+    """A webhook as kubectl names it in messages."""
+    return f"{KIND.lower()}.{api_version.partition('/')[0]}/{name}"
 
 
 def discover(resources: Callable[[str], Mapping[str, Any] | None], only: str = "") -> Served | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agent.cluster.discovery import Served, discover
+from kubectl_sew.resource.serving import Served, discover
 
 V3, V1 = "projectcalico.org/v3", "crd.projectcalico.org/v1"
 
