@@ -1,0 +1,322 @@
+"""Reading from a real Elasticsearch: requests and its own time for 1,000 webhooks, latency, a drain, memory at rest.
+
+    python -m benchmarks.elasticsearch [polls] [latency] [drain] [memory]
+
+The server is started for it (tests/servers), or `ELASTICSEARCH_URL` names one. 1,000 webhooks in one search are beside
+1,000 single searches; a drain is beside the bare urllib3 loop of benchmarks/delivery.py. Each pair alternates.
+"""
+
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import elastic_transport
+from elasticsearch import Elasticsearch
+from elasticsearch.helpers import bulk
+
+from agent.poller import Poller
+from agent.sources.base import Arrival, Note, Subscription
+from agent.sources.elasticsearch.source import ElasticsearchSource, Reading
+from agent.store.base import Taken
+from agent.store.sqlite import open_store
+from benchmarks.delivery import bare
+from benchmarks.receiver import receiver
+from kubectl_sew.index import Access
+from kubectl_sew.query import CALICO, parse, to_dsl
+from tests.servers.elasticsearch import V8, elasticsearch_url
+from tests.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
+
+EVENTS = 300_000
+WEBHOOKS = 1_000
+ROUNDS = 3
+DRAINED = 100_000
+LATENCY_SECONDS = 60.0
+WAIT = 12.0
+
+
+class _Quiet:
+    def noted(self, notes: Sequence[Note]) -> None:
+        pass
+
+    def took(self, arrivals: Sequence[Arrival], taken: Taken) -> None:
+        pass
+
+    def no_room(self, _webhooks: object) -> None:
+        raise RuntimeError("the store is full")
+
+
+class Requests:
+    """Counts the requests to Elasticsearch, all but those that fetch sources."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        real = elastic_transport.Transport.perform_request
+
+        def counted(transport: Any, method: str, target: str, **more: Any) -> Any:
+            self.paths.append(target)
+            return real(transport, method, target, **more)
+
+        elastic_transport.Transport.perform_request = counted  # type: ignore[method-assign,assignment]
+
+    def count(self) -> int:
+        found = sum("_mget" not in path for path in self.paths)
+        self.paths.clear()
+        return found
+
+
+@contextmanager
+def events(client: Elasticsearch, count: int, shards: int = 3) -> Iterator[str]:
+    name = f"bench-{uuid.uuid4().hex[:8]}"
+    settings = {**CALICO_SETTINGS, "number_of_shards": shards, "refresh_interval": "1s"}
+    client.indices.create(index=name, mappings=CALICO_MAPPINGS, settings=settings)
+    write(client, name, 0, count)
+    client.indices.refresh(index=name)
+    yield name
+    client.indices.delete(index=name)
+
+
+def write(client: Elasticsearch, name: str, first: int, count: int) -> None:
+    chance = random.Random(first)
+
+    def actions() -> Iterator[dict[str, Any]]:
+        for number in range(first, first + count):
+            yield {"_index": name, "_id": str(number), "_source": event(chance)}
+
+    bulk(client, actions(), chunk_size=5_000)
+
+
+def event(chance: random.Random) -> dict[str, Any]:
+    return {
+        "time": int(time.time()) - 5,
+        "type": chance.choice(["waf", "alert", "suspicious_flow", "runtime_security"]),
+        "severity": chance.randrange(100),
+        "source_namespace": f"ns-{chance.randrange(200)}",
+        "dest_port": chance.randrange(65_536),
+        "origin": f"origin-{chance.randrange(1_000)}",
+        "record": {"text": "x" * 500},
+    }
+
+
+def queries() -> list[str]:
+    """Up to five leaves each; they select little, as alerts do."""
+    chance = random.Random(7)
+    made = []
+    for number in range(WEBHOOKS):
+        leaves = [
+            f"origin = 'origin-{number}'",
+            f"severity >= {chance.randrange(50)}",
+            f"source_namespace != 'ns-{chance.randrange(200)}'",
+            "type IN {'waf', 'alert'}",
+            f"dest_port > {chance.randrange(1_000)}",
+        ]
+        made.append(" AND ".join(leaves[: chance.randint(2, 5)]))
+    return made
+
+
+def polls(client: Elasticsearch, url: str) -> None:
+    requests = Requests()
+    with events(client, EVENTS) as name, tempfile.TemporaryDirectory() as folder:
+        store = open_store(Path(folder))
+        source = ElasticsearchSource(Reading(name), lambda: Access((url,)), store.known_to, CALICO)
+        poller = Poller(source, store, _Quiet(), page_size=1_000, pause=2.0)
+        asked = {f"w{number:04}": parse(query) for number, query in enumerate(queries())}
+        poller.serve({each: Subscription(each, node) for each, node in asked.items()}, ())
+        poller.poll(time.time())
+        ratios = []
+        for number in range(ROUNDS):
+            write(client, name, EVENTS + number * 1_000, 1_000)
+            client.indices.refresh(index=name)
+            time.sleep(WAIT)
+            requests.count()
+            before = spent(client)
+            started = time.perf_counter()
+            poller.poll(time.time())
+            ours, seconds = since(client, before), time.perf_counter() - started
+            print(f"one poll: {requests.count()} requests, {seconds:.2f} s, Elasticsearch: {told(ours)}")
+            single = singles(client, name, [to_dsl(node, source.fields) for node in asked.values()])
+            ratios.append([single[each] / max(ours[each], 1) for each in ("query", "cpu")])
+            print(f"1,000 single searches: Elasticsearch: {told(single)}")
+        print(
+            "median: query time {:.0f} times, CPU {:.0f} times less".format(
+                *map(statistics.median, zip(*ratios, strict=True))
+            )
+        )
+        for _ in range(3):
+            time.sleep(WAIT)
+            poller.poll(time.time())
+        requests.count()
+        poller.poll(time.time())
+        print(f"a poll at rest: {requests.count()} requests")
+        source.close()
+        store.close()
+
+
+def singles(client: Elasticsearch, name: str, dsl: Sequence[dict[str, Any]]) -> dict[str, float]:
+    before = spent(client)
+    window = {"range": {"_seq_no": {"gt": EVENTS // 3}}}
+    for query in dsl:
+        body = {"query": {"bool": {"filter": [window, query]}}, "size": 1_000, "sort": [{"_seq_no": "asc"}]}
+        client.search(index=name, body={**body, "_source": False, "track_total_hits": False})
+    return since(client, before)
+
+
+def spent(client: Elasticsearch) -> dict[str, float]:
+    """Milliseconds of Elasticsearch since its start."""
+    (node,) = client.nodes.stats(metric="indices,process").body["nodes"].values()
+    search = node["indices"]["search"]
+    time_ = search["query_time_in_millis"] + search["fetch_time_in_millis"]
+    return {"query": time_, "cpu": node["process"]["cpu"]["total_in_millis"]}
+
+
+def since(client: Elasticsearch, before: dict[str, float]) -> dict[str, float]:
+    return {name: value - before[name] for name, value in spent(client).items()}
+
+
+def told(spent_: dict[str, float]) -> str:
+    return f"{spent_['query']:,.0f} ms of searching, {spent_['cpu']:,.0f} ms of CPU"
+
+
+class Arrivals:
+    """A receiver that notes how long after its event was written each request came."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        noted = self.seconds
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                noted.append(time.time() - body["record"]["written"])
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server gives
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        return int(self.server.server_address[1])
+
+
+@contextmanager
+def agent(url: str, name: str, webhooks: dict[str, str], port: int, *flags: str) -> Iterator[tuple[int, Path]]:
+    """The real process, with the Kubernetes client loaded too; its process id and its state folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        manifests, state = Path(folder) / "webhooks", Path(folder) / "state"
+        manifests.mkdir()
+        for each, query in webhooks.items():
+            spec = {"consumer": "Generic", "state": "Enabled", "query": query}
+            spec |= {"config": [{"name": "url", "value": f"http://127.0.0.1:{port}/events"}]}  # type: ignore[dict-item]
+            manifest = {
+                "apiVersion": "projectcalico.org/v3",
+                "kind": "SecurityEventWebhook",
+                "metadata": {"name": each},
+            }
+            (manifests / f"{each}.json").write_text(json.dumps(manifest | {"spec": spec}))
+        program = "import sys, kubernetes.client, kubernetes.watch; from agent.__main__ import main; sys.exit(main())"
+        command = [sys.executable, "-c", program, "run", "--webhooks", str(manifests), "--state", str(state)]
+        command += ["--elasticsearch", url, "--index", name, "--listen", "off", *flags]
+        environment = os.environ | {"SEW_EGRESS_ALLOW": "127.0.0.0/8", "SEW_RATE_GENERIC": "100000/s"}
+        with (
+            (Path(folder) / "log").open("wb") as log,
+            subprocess.Popen(command, env=environment, stderr=log) as process,
+        ):
+            try:
+                yield process.pid, state
+            finally:
+                process.kill()
+
+
+def latency(client: Elasticsearch, url: str) -> None:
+    arrivals = Arrivals()
+    webhooks = {f"w{number}": f"severity = {number}" for number in range(100)}
+    with events(client, 1_000) as name, agent(url, name, webhooks, arrivals.port):
+        time.sleep(15)
+        chance = random.Random(1)
+        ends, number = time.time() + LATENCY_SECONDS, 0
+        while time.time() < ends:
+            written = time.time()
+            document = event(chance) | {"time": int(written), "record": {"written": written}}
+            client.index(index=name, id=f"l{number}", document=document)
+            number += 1
+            time.sleep(max(0.0, 0.05 - (time.time() - written)))
+        time.sleep(5)
+    found = sorted(arrivals.seconds)
+    print(
+        f"latency, 100 webhooks, {number / LATENCY_SECONDS:.0f} events a second: {len(found)} of {number} arrived,"
+        f" p50 {found[len(found) // 2]:.2f} s, p99 {found[int(len(found) * 0.99)]:.2f} s"
+    )
+
+
+def drain(client: Elasticsearch, url: str) -> None:
+    ratios = []
+    with receiver() as port, events(client, DRAINED) as name:
+        for _ in range(ROUNDS):
+            loop = DRAINED / 5 / bare(port, DRAINED // 5)
+            with agent(url, name, {"all": "severity >= 0"}, port, "--start", "24h") as (_, state):
+                rate = drained(state)
+            ratios.append(rate / loop)
+            print(
+                f"drain of {DRAINED:,}: {rate:,.0f}/s, bare loop {loop:,.0f}/s: {rate / loop:.2f} times the bare loop"
+            )
+    print(f"median {statistics.median(ratios):.2f} times the bare loop")
+
+
+def drained(state: Path) -> float:
+    """Deliveries a second, from the first one on."""
+    while not (state / "sew.db.created").exists():
+        time.sleep(0.1)
+    store = open_store(state, exclusive=False)
+    first, started = 0, 0.0
+    while True:
+        done = sum(each.delivered for each in store.books())
+        if done and not started:
+            first, started = done, time.perf_counter()
+        if done >= DRAINED:
+            store.close()
+            return (DRAINED - first) / (time.perf_counter() - started)
+        time.sleep(0.05)
+
+
+def memory(client: Elasticsearch, url: str) -> None:
+    found = []
+    with events(client, 1_000) as name:
+        for count in (1, 1_000):
+            webhooks = {f"w{number}": f"severity = {number % 100}" for number in range(count)}
+            with agent(url, name, webhooks, 9) as (pid, _):
+                time.sleep(30)
+                status = Path(f"/proc/{pid}/status").read_text()
+            found.append(int(status.partition("VmRSS:")[2].split()[0]))
+    print(
+        f"at rest, both clients loaded: {found[0] / 1024:.0f} MiB; {(found[1] - found[0]) / 999:.1f} KiB a webhook more"
+    )
+
+
+PARTS = {"polls": polls, "latency": latency, "drain": drain, "memory": memory}
+
+
+def main() -> None:
+    with elasticsearch_url(V8) as url, Elasticsearch(url, request_timeout=120) as client:
+        for part in sys.argv[1:] or PARTS:
+            PARTS[part](client, url)
+
+
+if __name__ == "__main__":
+    main()

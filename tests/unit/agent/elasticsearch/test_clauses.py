@@ -1,0 +1,78 @@
+"""Many queries in few searches, within what Elasticsearch takes."""
+
+import json
+
+import pytest
+
+from agent.sources.base import Subscription
+from agent.sources.elasticsearch.clauses import MOST_LEAVES, Clauses, asked, count_leaves, halves, named, pack
+from kubectl_sew.query import CALICO, FieldSet, parse, to_dsl
+
+
+def subscribe(*queries: str) -> list[Subscription]:
+    return [Subscription(f"w{number}", parse(query)) for number, query in enumerate(queries)]
+
+
+@pytest.mark.parametrize(
+    ("query", "leaves"),
+    [
+        ("type = waf", 1),
+        ("NOT type = waf AND severity > 5", 2),
+        ("(type = waf OR host EMPTY) AND NOT (severity > 5 OR origin = x)", 4),
+        ("type IN {'waf', 'alert'} OR host IN {'a*', 'b'}", 3),
+    ],
+)
+def test_leaves_are_counted_as_elasticsearch_does(query: str, leaves: int) -> None:
+    assert count_leaves(to_dsl(parse(query), CALICO)) == leaves
+
+
+def test_groups_stay_within_the_leaves_and_keep_every_clause() -> None:
+    many = " OR ".join(["severity > 1"] * 100)
+    clauses, refused = Clauses().of(subscribe(*[many] * 25), CALICO)
+    groups = pack(clauses)
+    assert refused == {}
+    assert [each.webhook for group in groups for each in group] == [each.webhook for each in clauses]
+    assert all(sum(each.leaves for each in group) <= MOST_LEAVES for group in groups)
+    assert len(groups) == 3
+
+
+def test_a_clause_above_the_limit_stands_alone() -> None:
+    clauses, _ = Clauses().of(subscribe("type = waf", " OR ".join(["severity > 1"] * 900), "type = waf"), CALICO)
+    assert [len(group) for group in pack(clauses, most_leaves=500)] == [1, 1, 1]
+
+
+def test_a_hit_names_the_clauses_that_it_matched() -> None:
+    clauses, _ = Clauses().of(subscribe("type = waf", "type = alert", "severity > 1"), CALICO)
+    query = asked(clauses, [{"term": {"cluster": "c"}}])
+    names = [each["bool"]["_name"] for each in query["bool"]["should"]]
+    assert len(set(names)) == 3
+    assert [each.webhook for each in named(clauses, [names[2], names[0]])] == ["w2", "w0"]
+
+
+def test_halves_hold_every_clause_once() -> None:
+    clauses, _ = Clauses().of(subscribe(*["type = waf"] * 7), CALICO)
+    first, second = halves(clauses)
+    assert [*first, *second] == clauses
+    assert first
+
+
+def test_a_query_that_the_mapping_cannot_answer_is_refused_and_the_others_are_asked() -> None:
+    fields = FieldSet("few", {"type": CALICO.fields["type"]})
+    clauses, refused = Clauses().of(subscribe("type = waf", "severity > 1"), fields)
+    assert [each.webhook for each in clauses] == ["w0"]
+    assert "severity" in refused["w1"]
+
+
+def test_a_query_is_translated_again_only_when_it_or_the_fields_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    translated: list[str] = []
+
+    def counting(node: object, fields: FieldSet) -> dict[str, object]:
+        translated.append(fields.name)
+        return {"match_all": {}}
+
+    monkeypatch.setattr("agent.sources.elasticsearch.clauses.to_dsl", counting)
+    clauses, some = Clauses(), subscribe("type = waf")
+    for fields in (CALICO, CALICO, FieldSet("other", {})):
+        clauses.of(some, fields)
+    assert translated == ["calico", "other"]
+    assert json.dumps(translated)

@@ -1,0 +1,181 @@
+"""When a cursor moves and how far: the rules that keep a reader from missing a write."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from agent.sources.elasticsearch.cursors import (
+    COARSE,
+    GONE_KEPT,
+    Cursor,
+    Place,
+    Proofs,
+    Search,
+    begin,
+    catch_up,
+    moved,
+    reached,
+    searches,
+)
+from agent.sources.elasticsearch.shards import Facts, Look, Shard
+
+AT = 1_800_000_000.0
+SHARD = Shard("events", "uuid", 0, "history", checkpoint=10, top=12)
+CURSOR = Cursor("events", "history", 5, 7, AT, top=10)
+NOBODY: frozenset[str] = frozenset()
+
+
+def look(*shards: Shard, at: float = AT) -> Look:
+    return Look(at, {each.key: each for each in shards})
+
+
+def place(cursor: Cursor = CURSOR) -> Place:
+    return Place(AT, {SHARD.key: cursor})
+
+
+def facts(refresh: float | None = 1.0) -> Mapping[str, Facts]:
+    return {"uuid": Facts("events", "uuid", 1, refresh)}
+
+
+def proven(shard: Shard = SHARD, checkpoint: int = 10) -> Proofs:
+    """Proofs by which a search sees all writes up to `checkpoint`."""
+    proofs = Proofs()
+    proofs.observe(look(replace(shard, checkpoint=checkpoint)), facts(), 0.0)
+    proofs.observe(look(shard), facts(), 10.0)
+    return proofs
+
+
+def test_a_place_is_the_same_after_it_was_stored() -> None:
+    assert Place.load(place().dump()) == place()
+
+
+def test_a_fresh_store_begins_at_the_checkpoints() -> None:
+    assert begin(look(SHARD)).cursors[SHARD.key] == Cursor("events", "history", 10, 10, AT, top=10)
+
+
+@pytest.mark.parametrize(
+    ("refresh", "seconds", "is_proven"),
+    [
+        (1.0, 9.9, False),
+        (1.0, 10.0, True),
+        (0.1, 9.9, False),
+        (30.0, 89.0, False),
+        (30.0, 90.0, True),
+        (None, 1e9, False),
+    ],
+)
+def test_a_checkpoint_is_proven_after_three_refreshes_and_never_before_ten_seconds(
+    refresh: float | None, seconds: float, is_proven: bool
+) -> None:
+    proofs = Proofs()
+    proofs.observe(look(SHARD), facts(refresh), 0.0)
+    assert proofs.due(look(SHARD), facts(refresh), seconds) is is_proven
+    proofs.observe(look(replace(SHARD, checkpoint=11)), facts(refresh), seconds)
+    assert proofs.of(SHARD)[0] == (10 if is_proven else -1)
+
+
+def test_a_checkpoint_of_another_history_proves_nothing() -> None:
+    proofs = proven()
+    assert proofs.of(replace(SHARD, history="another")) == (-1, 0.0)
+    proofs.observe(look(replace(SHARD, history="another", checkpoint=3)), facts(), 20.0)
+    assert proofs.of(replace(SHARD, history="another")) == (-1, 0.0)
+
+
+def test_the_next_checkpoint_is_watched_when_one_is_proven() -> None:
+    proofs = proven()
+    later = replace(SHARD, checkpoint=40)
+    proofs.observe(look(later), facts(), 11.0)
+    proofs.observe(look(later), facts(), 20.9)
+    assert proofs.of(later)[0] == 10
+    proofs.observe(look(later), facts(), 21.0)
+    assert proofs.of(later)[0] == 40
+
+
+def test_a_cursor_at_its_checkpoint_is_not_searched() -> None:
+    resting = place(replace(CURSOR, seq=10, seen=10))
+    assert list(searches(resting, look(SHARD), Proofs())) == []
+
+
+def test_the_newest_are_searched_at_once_and_all_when_it_is_proven() -> None:
+    assert list(searches(place(), look(SHARD), Proofs())) == [Search(SHARD, 7)]
+    whole = list(searches(place(), look(SHARD), proven()))
+    assert whole == [Search(SHARD, 5, 10, AT), Search(SHARD, 10)]
+
+
+def test_what_was_seen_up_to_the_top_is_not_searched_for_newer_ones() -> None:
+    assert list(searches(place(replace(CURSOR, seen=12)), look(SHARD), Proofs())) == []
+
+
+def test_only_a_whole_search_moves_the_cursor_and_never_beyond_what_is_proven() -> None:
+    assert moved(CURSOR, Search(SHARD, 7), 12, None) == replace(CURSOR, seen=12)
+    assert moved(CURSOR, Search(SHARD, 5, 9, AT + 3), 8, None) == replace(CURSOR, seq=9, seen=9, at=AT + 3)
+    assert moved(CURSOR, Search(SHARD, 5, 9, AT + 3), None, None).seq == 9
+
+
+def test_a_page_that_is_cut_off_moves_the_cursor_to_its_end_and_not_its_moment() -> None:
+    assert moved(CURSOR, Search(SHARD, 5, 9, AT + 3), 8, 8) == replace(CURSOR, seq=8, seen=8)
+
+
+def test_a_new_shard_is_read_from_its_beginning_by_the_age_of_its_reader() -> None:
+    new = replace(SHARD, uuid="new")
+    found = catch_up(place(), look(SHARD, new, at=AT + 30), frozenset({"uuid", "new"}), NOBODY)
+    assert found.place.cursors[new.key] == Cursor("events", "history", -1, -1, AT, top=10)
+    aged = catch_up(place(), look(SHARD, new, at=AT + 30), frozenset({"uuid", "new"}), frozenset({"new"}))
+    assert aged.place.cursors[new.key].old == 10
+
+
+def test_a_changed_history_is_read_from_its_beginning_and_told() -> None:
+    other = replace(SHARD, history="restored", checkpoint=3, top=3)
+    found = catch_up(place(), look(other), frozenset({"uuid"}), NOBODY)
+    assert found.place.cursors[SHARD.key] == Cursor("events", "restored", -1, -1, AT, 3, 3)
+    assert [note.kind for note in found.notes] == ["history"]
+
+
+def test_numbers_that_were_rolled_back_are_looked_for_again() -> None:
+    back = replace(SHARD, checkpoint=8, top=8)
+    found = catch_up(place(replace(CURSOR, seen=12)), look(back), frozenset({"uuid"}), NOBODY)
+    assert (found.place.cursors[SHARD.key].seq, found.place.cursors[SHARD.key].seen) == (5, 8)
+
+
+def test_an_absent_shard_keeps_its_cursor_and_one_that_is_gone_is_named_with_its_numbers() -> None:
+    assert catch_up(place(), look(), frozenset({"uuid"}), NOBODY).place.cursors == {SHARD.key: CURSOR}
+    gone = catch_up(place(), look(at=AT + 5), NOBODY, NOBODY)
+    assert [(note.kind, note.count) for note in gone.notes] == [("lost", 3)]
+    assert "events[0] is gone: its writes 8 to 10 were not read" in gone.notes[0].text
+    assert catch_up(gone.place, look(at=AT + 6), NOBODY, NOBODY).notes == ()
+
+
+def test_the_cursor_of_what_is_gone_is_kept_for_a_day_in_case_it_comes_back() -> None:
+    gone = catch_up(place(), look(at=AT + 5), NOBODY, NOBODY).place
+    back = catch_up(gone, look(SHARD, at=AT + 100), frozenset({"uuid"}), NOBODY)
+    assert back.place.cursors[SHARD.key] == replace(CURSOR)
+    assert catch_up(gone, look(at=AT + 6 + GONE_KEPT), NOBODY, NOBODY).place.cursors == {}
+
+
+def test_a_reader_at_rest_has_read_up_to_the_last_look() -> None:
+    resting = place(replace(CURSOR, seq=10))
+    assert resting.read_to(look(SHARD, at=AT + 500)) == AT + 500
+    assert place().read_to(look(SHARD, at=AT + 500)) == AT
+    assert resting.read_to(look(replace(SHARD, history="another"), at=AT + 500)) == AT
+
+
+def test_the_moment_of_a_reader_at_rest_is_stored_only_now_and_then() -> None:
+    resting = place(replace(CURSOR, seq=10))
+    assert catch_up(resting, look(SHARD, at=AT + COARSE - 1), frozenset({"uuid"}), NOBODY).place == resting
+    later = catch_up(resting, look(SHARD, at=AT + COARSE), frozenset({"uuid"}), NOBODY).place
+    assert later.read_to(None) == AT + COARSE
+
+
+@pytest.mark.parametrize(
+    ("mine", "joins"),
+    [
+        (CURSOR, True),
+        (replace(CURSOR, seq=6), True),
+        (replace(CURSOR, seq=4, seen=99), False),
+        (replace(CURSOR, history="another"), False),
+    ],
+)
+def test_a_reader_joins_another_that_it_has_reached_in_every_shard(mine: Cursor, joins: bool) -> None:
+    assert reached(place(mine), place()) is joins
+    assert not reached(Place(AT), place())

@@ -1,0 +1,76 @@
+"""Which documents are new events, and for whom."""
+
+from dataclasses import replace
+
+import pytest
+
+from agent.sources.elasticsearch.clauses import Clause
+from agent.sources.elasticsearch.cursors import Cursor
+from agent.sources.elasticsearch.judging import Hit, Left, Limits, merge, since_start, unknown, verdict
+
+AT = 1_800_000_000.0
+HOUR = 3600.0
+LIMITS = Limits(most_age=24 * HOUR, known_for=24 * HOUR)
+CURSOR = Cursor("events", "history", 0, 0, AT)
+
+
+def clause(webhook: str, start: float | None = None) -> Clause:
+    return Clause(webhook, start, {}, 1, 1)
+
+
+def hit(number: int = 1, *webhooks: str, **more: object) -> Hit:
+    return replace(Hit("events", f"e{number}", (number,), tuple(map(clause, webhooks or ("w",)))), **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("found", "cursor", "kind"),
+    [
+        (hit(time=AT), CURSOR, ""),
+        (hit(time=AT + 1e6), CURSOR, ""),
+        (hit(time=AT - 24 * HOUR), CURSOR, ""),
+        (hit(time=AT - 24 * HOUR - 1), CURSOR, "too_old"),
+        (hit(time=None), CURSOR, ""),
+        (hit(5, time=None), replace(CURSOR, old=5), "no_time"),
+        (hit(6, time=None), replace(CURSOR, old=5), ""),
+        (hit(time=AT - HOUR, version=2), CURSOR, ""),
+        (hit(time=None, version=2), CURSOR, ""),
+    ],
+)
+def test_age_counts_from_the_moment_up_to_which_the_shard_was_read(found: Hit, cursor: Cursor, kind: str) -> None:
+    assert verdict(found, cursor, LIMITS) == kind
+
+
+def test_an_update_of_what_may_be_forgotten_is_no_new_event() -> None:
+    limits = Limits(most_age=100 * HOUR, known_for=24 * HOUR)
+    assert verdict(hit(time=AT - 25 * HOUR, version=2), CURSOR, limits) == "updated"
+    assert verdict(hit(time=AT - 25 * HOUR, version=1), CURSOR, limits) == ""
+
+
+def test_an_event_before_the_whole_second_of_a_start_is_not_its_own() -> None:
+    found = Hit("events", "e", (1,), (clause("early", AT + 0.9), clause("late", AT + 1), clause("ever")), time=AT)
+    assert since_start(found).webhooks == ("early", "ever")
+    assert since_start(replace(found, time=None)).webhooks == ("early", "late", "ever")
+
+
+def test_who_has_an_event_is_left_out_and_an_event_that_all_have_too() -> None:
+    first, second = hit(1, "a", "b"), hit(2, "a")
+    found = unknown([first, second], lambda _keys: {first.key: {"b"}, second.key: {"a", "c"}})
+    assert [(each.id, each.webhooks) for each in found] == [("e1", ("a",))]
+
+
+def test_pages_for_different_webhooks_become_one_up_to_the_end_of_the_first_full_one() -> None:
+    full = ([hit(1, "a"), hit(3, "a")], True)
+    rest = ([hit(1, "b"), hit(2, "b"), hit(4, "b")], False)
+    found, end = merge([full, rest])
+    assert [(each.id, each.webhooks) for each in found] == [("e1", ("a", "b")), ("e2", ("b",)), ("e3", ("a",))]
+    assert end == (3,)
+    assert merge([rest])[1] is None
+    assert merge([([], True)]) == ([], None)
+
+
+def test_what_is_left_out_is_told_in_one_note_for_each_kind() -> None:
+    left = Left()
+    for number in range(3):
+        left.add("too_old", hit(number, "a", "b"))
+    (note,) = left.notes({"too_old": "{count} event{s}, the last {last}"})
+    assert (note.text, note.count, note.webhooks) == ("3 events, the last e2", 3, ("a", "b"))

@@ -1,0 +1,48 @@
+"""What the answers about shards mean."""
+
+import pytest
+
+from agent.sources.elasticsearch.past import Past, is_past
+from agent.sources.elasticsearch.shards import absent, read_settings, read_stats
+
+
+def copy(*, primary: bool = True, checkpoint: int = 4, **more: object) -> dict[str, object]:
+    return {
+        "routing": {"primary": primary},
+        "commit": {"user_data": {"history_uuid": "h"}},
+        "seq_no": {"global_checkpoint": checkpoint, "max_seq_no": 9},
+        **more,
+    }
+
+
+def stats(*copies: dict[str, object]) -> dict[str, object]:
+    return {"indices": {"events": {"uuid": "u", "shards": {"0": list(copies)}}}}
+
+
+def test_the_primary_says_how_far_a_shard_is() -> None:
+    look = read_stats(stats(copy(primary=False, checkpoint=2), copy()), at=1.0)
+    (shard,) = look.shards.values()
+    assert (shard.key, shard.index, shard.checkpoint, shard.top, shard.history) == ("u/0", "events", 4, 9, "h")
+
+
+@pytest.mark.parametrize("broken", [copy(primary=False), copy(seq_no=None), copy(commit={})])
+def test_a_shard_without_a_primary_that_tells_its_numbers_is_absent(broken: dict[str, object]) -> None:
+    look = read_stats(stats(broken), at=1.0)
+    facts = read_settings({"events": {"index.uuid": "u", "index.number_of_shards": "2"}})
+    assert absent(look, facts) == {"u/0": "events[0]", "u/1": "events[1]"}
+
+
+@pytest.mark.parametrize(
+    ("refresh", "wait"),
+    [(None, 10.0), ("1s", 10.0), ("30s", 90.0), ("1m", 180.0), ("500ms", 10.0), ("-1", None), ("0s", 10.0)],
+)
+def test_the_wait_is_three_refresh_intervals_and_at_least_ten_seconds(refresh: str | None, wait: float | None) -> None:
+    settings = {"index.uuid": "u"} | ({} if refresh is None else {"index.refresh_interval": refresh})
+    assert read_settings({"events": settings})["u"].wait == wait
+
+
+def test_a_place_in_the_past_is_the_same_after_it_was_stored_and_known_as_such() -> None:
+    past = Past(1_800_000_000.7, 1_800_000_123_456, (1_800_000_123_456, 7), "run")
+    assert Past.load(past.dump()) == past
+    assert is_past(past.dump())
+    assert (past.begin, Past(1_800_000_000.7).begin) == (1_800_000_123_456, 1_800_000_000_000)
