@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
 from agent.assembly import Agent, assemble, enter_cluster
+from agent.fetched import Fetched
 from agent.log import Log
 from agent.metrics import PollFailure
 from agent.once import TIMED_OUT, filled_by_the_dead, to_probe, unfinished, verdict
@@ -34,6 +35,8 @@ _REQUESTS = 10
 """Requests that one attempt takes at most: one for each peer, or a look-up before it."""
 _LONGEST_PAUSE = 16.0
 """Seconds between two attempts to reach a source that fails: doubled from one second."""
+_FETCHED_EVERY = 5.0
+"""Seconds between two looks at how far events have been read for each webhook."""
 _FORGET_EVERY = 60.0
 _PASSED_MARGIN = 600.0
 """Seconds that pairs are kept after the last reader has passed: some of its writes may have been seen earlier."""
@@ -114,6 +117,8 @@ class Loop:
         self._source_error = self._store_error = ""
         self._failures = 0
         """Of the source in a row."""
+        self._fetched: Mapping[str, Fetched] = {}
+        self._next_fetched = 0.0
         self._next_poll = 0.0
         self._next_forget = 0.0
         self._report = ReportFile(agent.state)
@@ -268,12 +273,15 @@ class Loop:
 
     def _told(self, now: float) -> Report:
         agent = self._agent
+        if now >= self._next_fetched:
+            self._fetched = agent.poller.fetched(now)
+            self._next_fetched = now + _FETCHED_EVERY
         snapshot = agent.director.snapshot
         return Report(
             version("kubectl-sew"),
             os.getpid(),
             now,
-            tell(agent.director.judged, self._room),
+            tell(agent.director.judged, self._room, self._fetched),
             problems=(*(snapshot.problems if snapshot else ()), *agent.troubles()),
             source=self._source_name(),
             source_error=self._source_error,

@@ -75,10 +75,14 @@ POLL_ERRORS = Metric("sew_poll_errors_total", "counter", ("reason",), "looks for
 POLL_SECONDS = Metric("sew_poll_duration_seconds", "histogram", (), "how long such a look took", DURATION_BUCKETS)
 NOTES = Metric("sew_source_notes_total", "counter", ("kind",), "what was read and is no event, e.g. lines without JSON")
 
+TOO_OLD = Metric(
+    "sew_events_too_old_total", "counter", (), "events older than SEW_MAX_EVENT_AGE when read, and not delivered"
+)
+
 METRICS = (
     *(SEEN, DELIVERIES, DROPPED, OLDEST, STORED, ROOM, LAST_DELIVERY, PARKED, FAILURES),
     *(ATTEMPTS, ATTEMPT_SECONDS, EVENT_LATENCY, DELIVERY_LATENCY),
-    *(POLLS, POLL_ERRORS, POLL_SECONDS, NOTES),
+    *(POLLS, POLL_ERRORS, POLL_SECONDS, NOTES, TOO_OLD),
 )
 """Every metric, in the order in which it is served and documented."""
 
@@ -98,8 +102,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counters: dict[Metric, Counter[Labels]] = {each: Counter() for each in (ATTEMPTS, POLLS, NOTES)}
-        self._counters[POLLS][()] = 0
+        self._counters: dict[Metric, Counter[Labels]] = {each: Counter() for each in (ATTEMPTS, POLLS, NOTES, TOO_OLD)}
+        self._counters[POLLS][()] = self._counters[TOO_OLD][()] = 0
         self._counters[POLL_ERRORS] = Counter({(reason.value,): 0 for reason in PollFailure})
         self._histograms: dict[Metric, dict[Labels, _Distribution]] = {
             each: {} for each in METRICS if each.kind == "histogram"
@@ -126,10 +130,11 @@ class Metrics:
             if failure:
                 self._counters[POLL_ERRORS][failure.value,] += 1
 
-    def noted(self, kind: str) -> None:
-        """Something was read that is no event. `kind` is one of a closed set, not text that was read."""
+    def noted(self, kind: str, count: int = 1) -> None:
+        """Something was read that is not delivered. `kind` is one of a closed set, not text that was read."""
         with self._lock:
-            self._counters[NOTES][kind,] += 1
+            self._counters[NOTES][kind,] += count
+            self._counters[TOO_OLD][()] += count if kind == "too_old" else 0
 
     def write(self, gauges: Mapping[Metric, Samples]) -> str:
         """The text for Prometheus; `gauges` holds what this process does not count."""

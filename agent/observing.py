@@ -38,9 +38,9 @@ class Reading:
         self._debug = {name: each for name, each in accepted.items() if each.webhook.state is Wanted.DEBUG}
 
     def noted(self, notes: Sequence[Note]) -> None:
-        self.bad_lines += len(notes)
         for note in notes:
-            self._metrics.noted(note.kind)
+            self.bad_lines += note.count if note.kind == "bad_line" else 0
+            self._metrics.noted(note.kind, note.count)
             self._log.warning(note.kind, message=note.text)
 
     def took(self, arrivals: Sequence[Arrival], taken: Taken) -> None:

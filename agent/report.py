@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from agent.acceptance import Judged
+from agent.fetched import Fetched
 from kubectl_sew.resource import HealthyReason, State
 
 NAME = "agent.json"
@@ -28,6 +29,10 @@ class Told:
     message: str = ""
     room: float = 0.0
     """How full its share of the store is, in steps of 5 %; from 1.0 on nothing is read for it."""
+    reads: bool = True
+    """Events can be read for it."""
+    fetched: str = field(default="", compare=False)
+    """How far they have been read, and what is in the way; it changes all the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +48,8 @@ class Report:
     source_error: str = ""
 
 
-def tell(judged: Judged, room: Mapping[str, float]) -> Mapping[str, Told]:
-    """What is found about each webhook. `room`: how full its share of the store is."""
+def tell(judged: Judged, room: Mapping[str, float], fetched: Mapping[str, Fetched]) -> Mapping[str, Told]:
+    """What is found about each webhook. `room`: how full its share of the store is; `fetched`: of those read for."""
     told = {
         name: Told(each.consumer, each.state, False, each.reason, each.message) for name, each in judged.unfit.items()
     }
@@ -52,7 +57,12 @@ def tell(judged: Judged, room: Mapping[str, float]) -> Mapping[str, Told]:
         state = accepted.webhook.state
         reason = HealthyReason.STATE if state is State.DISABLED else HealthyReason.VALIDATION
         filled = int(room.get(name, 0.0) * 20) / 20
-        told[name] = Told(accepted.consumer.name, state.value, state is not State.DISABLED, reason.value, room=filled)
+        healthy = state is not State.DISABLED
+        read = fetched.get(name)
+        reads, words = (read.status != "False", read.message) if read else (True, "")
+        told[name] = Told(
+            accepted.consumer.name, state.value, healthy, reason.value, room=filled, reads=reads, fetched=words
+        )
     return told
 
 

@@ -45,7 +45,14 @@ def _agent(report: Report | None) -> dict[str, Any]:
 
 def _webhook(name: str, known: Known | None, told: Told | None, now: float) -> dict[str, Any]:
     found: dict[str, Any] = {"name": name, "consumer": None, "state": None, "healthy": None, "reason": None}
-    found |= {"message": None, "testResult": None, "deletedForSeconds": None, "room": None}
+    found |= {
+        "eventsRead": None,
+        "eventsFetched": None,
+        "message": None,
+        "testResult": None,
+        "deletedForSeconds": None,
+        "room": None,
+    }
     if known:
         found |= {"state": known.state or "Deleted", "testResult": known.test_result or None}
         if known.deleted_at is not None:
@@ -53,7 +60,7 @@ def _webhook(name: str, known: Known | None, told: Told | None, now: float) -> d
     if told:
         found |= {"consumer": told.consumer, "state": told.state}
         found |= {"healthy": told.healthy, "reason": told.reason, "message": told.message or None}
-        found["room"] = told.room
+        found |= {"room": told.room, "eventsRead": told.reads, "eventsFetched": told.fetched or None}
     return found
 
 
@@ -142,6 +149,8 @@ def _troubles(webhook: Mapping[str, Any]) -> list[str]:
         found.append(f"{name}: {webhook['message']}")
     if not webhook["delivering"]:
         found.append(f"{name}: {'parked' if webhook['parked'] else 'failing'}: {webhook['delivery'] or 'see the log'}")
+    if webhook["eventsRead"] is False:
+        found.append(f"{name}: events cannot be read: {webhook['eventsFetched']}")
     if words := room_words(webhook["room"] or 0.0):
         found.append(f"{name}: {words}")
     if webhook["deadLetters"]:

@@ -61,6 +61,9 @@ def test_events_arrive_once_over_kills_of_the_agent(folder: Folder, receiver: Re
     eventually(lambda: len(received(receiver)) == 200, "all events arrive")
     assert received(receiver).keys() == expected(range(200)).keys()
     assert sum(received(receiver).values()) <= 200 + 16  # one in flight for each worker
+    eventually(
+        lambda: '"eventsFetched": "read to 2' in folder.command("status", "-o", "json").stdout, "it says how far"
+    )
 
 
 def test_once_reads_a_window_of_the_past_and_ends(folder: Folder, receiver: Receiver, events: Events) -> None:

@@ -51,6 +51,8 @@ class ElasticsearchSource:
             self._access = access()
             self._index = Index(self._access, self._pattern)
         self._watch = Watch(clock, fields, reading.time_field, reading.most_age)
+        with suppress(ElasticsearchError):  # the first poll says what is wrong
+            self._watch.read_fields(self._index)
         self._clauses = Clauses()
         self._following = Following(reads, self._watch)
         self._backfill = Backfill(reads, self._watch, clock)

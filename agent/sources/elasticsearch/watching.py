@@ -52,10 +52,17 @@ class Watch:
             self.facts = read_settings(index.settings())
             self._times.facts = answered
         if new or self._older(self._times.fields, FIELDS_EVERY):
-            self._read_fields(index)
+            self.read_fields(index)
             self._times.fields = answered
         self.proofs.observe(look, self.facts, answered)
         self.look = look
+
+    def read_fields(self, index: Index) -> None:
+        """The same object stays while nothing changed; a pattern without indices has no fields of its own."""
+        mappings, settings = index.mappings()
+        found = field_set(index.pattern, mappings, settings) if mappings else self.fields
+        if found != self.fields:
+            self.fields = found
 
     @property
     def wait(self) -> float:
@@ -117,13 +124,6 @@ class Watch:
 
     def _older(self, moment: float, seconds: float) -> bool:
         return self._clock() - moment >= seconds
-
-    def _read_fields(self, index: Index) -> None:
-        """The same object stays while nothing changed; a pattern without indices has no fields of its own."""
-        mappings, settings = index.mappings()
-        found = field_set(index.pattern, mappings, settings) if mappings else self.fields
-        if found != self.fields:
-            self.fields = found
 
 
 def check_vanished(watch: Watch, place: Place) -> None:
