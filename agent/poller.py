@@ -133,8 +133,7 @@ class Poller:
         if COMMON in self._positions:
             readers, held = self._others(now)
             found += [self._try(reader, now) for reader in readers[:_READERS_AT_ONCE]]
-            found += [Polled(done=False, more=True)] if len(readers) > _READERS_AT_ONCE else []
-            found += [_HELD] if held else []
+            found += [_HELD] if held or len(readers) > _READERS_AT_ONCE else []
         return Polled(all(each.done for each in found), any(each.more for each in found))
 
     def fetched(self, now: float) -> Mapping[str, Fetched]:

@@ -40,7 +40,7 @@ class Rules:
     def timed(self, fields: FieldSet) -> bool:
         """Whether Elasticsearch itself tells the events' own time; else it is read from the documents."""
         field = fields.get(self.time_field)
-        return field is not None and field.type is FieldType.TIME
+        return field is not None and field.type is FieldType.TIME and not field.storage.refusal
 
     def times(self, fields: FieldSet) -> list[Dsl]:
         """What a search asks for to get the events' own times."""

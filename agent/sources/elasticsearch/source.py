@@ -17,6 +17,9 @@ from agent.sources.elasticsearch.watching import Watch
 from kubectl_sew.index import Access, ElasticsearchError, Index
 from kubectl_sew.query import FieldSet
 
+_MOST_HITS = 10_000
+"""Elasticsearch's own limit for one search, unless an index has another."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -73,6 +76,7 @@ class ElasticsearchSource:
             self._watch.update(index, now)
             clauses, refused = self._clauses.of(subscriptions, self.fields)
             asked = Asked(index, self.fields, clauses, refused)
+            limit = min(limit, _MOST_HITS)
             if position and is_past(position):
                 return self._backfill.read(asked, Past.load(position), limit)
             return self._following.read(asked, position, limit)

@@ -11,6 +11,7 @@ from kubectl_sew.query.mapping import field_set
 
 FACTS_EVERY = 10.0
 """Seconds between two looks at the settings while something is absent."""
+_BAD_REQUEST = 400
 FIELDS_EVERY = 30.0
 """Seconds after which the mapping is read again."""
 
@@ -36,6 +37,8 @@ class Watch:
         self._most_age = most_age
         self._times = _Times()
         self._aged: dict[str, bool] = {}
+        self._absent: frozenset[str] = frozenset()
+        """The keys that were absent when the settings were last read."""
 
     def update(self, index: Index, now: float) -> None:
         """Look, unless that was done in this poll. `now` in seconds since the epoch. Raises ElasticsearchError."""
@@ -44,12 +47,9 @@ class Watch:
         look = read_stats(index.stats(), now)
         answered = self._clock()
         new = bool(look.uuids - self.facts.keys())
-        if (
-            new
-            or self.proofs.due(look, self.facts, answered)
-            or (self._odd(look) and self._older(self._times.facts, FACTS_EVERY))
-        ):
+        if new or self.proofs.due(look, self.facts, answered) or self._odd(look):
             self.facts = read_settings(index.settings())
+            self._absent = frozenset(absent(look, self.facts))
             self._times.facts = answered
         if new or self._older(self._times.fields, FIELDS_EVERY):
             self.read_fields(index)
@@ -83,10 +83,13 @@ class Watch:
         return frozenset(uuid for uuid in new if self._aged[uuid])
 
     def _has_old(self, index: Index, uuid: str, before: float) -> bool:
+        """One that cannot be asked for times has none by which its events are old."""
         name = next(shard.index for shard in self.look.shards.values() if shard.uuid == uuid)
         query = {"range": {self._time_field: {"lt": int(before * 1000), "format": "epoch_millis"}}}
         header = {"index": name, "allow_partial_search_results": False}
         (answer,) = index.search_many([(header, {"query": query, "size": 0, "track_total_hits": 1})])
+        if answer.get("status") == _BAD_REQUEST:
+            return False
         check_search(answer)
         return bool(answer["hits"]["total"]["value"])
 
@@ -115,12 +118,11 @@ class Watch:
         return fact is not None and fact.refresh is None and cursor is not None and cursor.seq < shard.checkpoint
 
     def _odd(self, look: Look) -> bool:
-        """Something is not as it should be, and the settings tell when it is again."""
-        return (
-            not look.shards
-            or bool(absent(look, self.facts))
-            or any(each.refresh is None for each in self.facts.values())
-        )
+        """Something is not as it should be: the settings tell why, and, asked now and then, when it is again."""
+        missing = frozenset(absent(look, self.facts))
+        frozen = any(each.refresh is None for each in self.facts.values())
+        odd = bool(missing) or frozen or not look.shards
+        return missing != self._absent or (odd and self._older(self._times.facts, FACTS_EVERY))
 
     def _older(self, moment: float, seconds: float) -> bool:
         return self._clock() - moment >= seconds

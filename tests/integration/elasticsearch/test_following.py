@@ -1,6 +1,9 @@
 """Nothing is missed, nothing doubled while indices are written, in whatever order time, number and visibility have."""
 
+from pathlib import Path
+
 import pytest
+from elasticsearch import Elasticsearch
 
 from agent.sources.elasticsearch.source import Reading
 from tests.integration.elasticsearch.scene import NOW, WAIT, Scene, ids
@@ -227,3 +230,22 @@ def test_time_that_the_mapping_does_not_know_is_read_from_the_document(scene: Sc
     scene.write(["before"], time=int(NOW) - 2 * HOUR)
     scene.settle()
     assert scene.got() == ids("new")
+
+
+def test_the_other_version_is_read_as_well(elasticsearch_9: str, tmp_path: Path) -> None:
+    with Elasticsearch(elasticsearch_9, request_timeout=60) as client:
+        scene = Scene(client, elasticsearch_9, tmp_path / "state")
+        scene.index(shards=2)
+        scene.write(["past"], time=int(NOW) - HOUR)
+        scene.serve(start=NOW - 2 * HOUR)
+        scene.settle()
+        scene.write(range(10))
+        scene.write(["late"], time=int(NOW) - HOUR)
+        scene.write(["timeless"], time=None)
+        scene.poll()
+        scene.index("b")
+        scene.write(["b"], index="b")
+        scene.write(["late"], dismissed=True, time=int(NOW) - HOUR)
+        scene.settle()
+        assert scene.got() == ids("past", "late", "timeless", "b", *range(10))
+        scene.close()

@@ -23,9 +23,10 @@ def test_an_index_that_goes_after_it_was_read_is_not_worth_a_word(reading: Scene
     reading.write(["b"], index="b")
     reading.settle()
     reading.client.indices.delete(index=f"{reading.prefix}.b")
+    reading.poll()
+    assert reading.poller.trouble == ""
     reading.settle()
     assert reading.kinds() == {}
-    assert reading.poller.trouble == ""
 
 
 def test_what_went_with_an_index_before_it_was_read_is_named_with_its_numbers(reading: Scene) -> None:
@@ -134,6 +135,16 @@ def test_events_with_routing_of_their_own_are_read(reading: Scene) -> None:
         reading.client.index(index=f"{reading.prefix}.a", id=str(number), document=document, routing=f"r{number}")
     reading.settle()
     assert reading.got() == ids(*range(5))
+
+
+def test_time_that_one_index_stores_otherwise_is_read_from_the_documents(reading: Scene) -> None:
+    reading.index("b", properties={"type": {"type": "keyword"}, "time": {"type": "long"}})
+    reading.write(["b"], index="b")
+    reading.write(["old"], index="b", time=int(NOW) - 30 * HOUR)
+    reading.write(["a"])
+    reading.settle()
+    assert reading.got() == ids("a", "b")
+    assert reading.kinds() == {"too_old": 1}
 
 
 def test_a_remote_cluster_is_refused_with_the_reason(scene: Scene) -> None:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,15 +11,15 @@ from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
 from agent.sources.base import SourceError
-from tests.integration.elasticsearch.scene import Scene
+from tests.integration.elasticsearch.scene import Scene, ids
 from tests.integration.elasticsearch.writers import Writers
-from tests.servers.elasticsearch import V8, cluster, elasticsearch
+from tests.servers.elasticsearch import V8, Node, cluster, elasticsearch
 from tests.servers.required import required
 
 pytestmark = pytest.mark.server
 THOROUGH = os.environ.get("SEW_TEST_THOROUGH") == "true"
 """A minute of writing and a refresh interval of 30 s, instead of what tells in seconds."""
-SECONDS = 60.0 if THOROUGH else 8.0
+SECONDS = 60.0 if THOROUGH else 6.0
 SLOW = "30s" if THOROUGH else "3s"
 
 
@@ -72,8 +72,38 @@ def test_six_writers_over_five_shards_of_two_indices(scene: Scene) -> None:
     live.read_all(scene.client)
 
 
-def test_a_server_that_is_killed_and_started_again(tmp_path: Path) -> None:
-    with required(), elasticsearch(V8) as node, Elasticsearch(node.url, request_timeout=60) as client:
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A server of our own, that may be killed, and keeps snapshots in a folder."""
+    snapshots = str(tmp_path_factory.mktemp("snapshots"))
+    with required(), elasticsearch(V8, settings={"path.repo": snapshots}) as made:
+        yield made
+
+
+def test_an_index_that_is_restored_over_itself_is_read_again_and_doubles_nothing(node: Node, tmp_path: Path) -> None:
+    with Elasticsearch(node.url, request_timeout=60) as client:
+        scene = Scene(client, node.url, tmp_path / "state")
+        name = scene.index()
+        scene.serve()
+        scene.settle()
+        scene.write(range(10))
+        scene.settle()
+        place = {"type": "fs", "settings": {"location": node.settings["path.repo"]}}
+        client.snapshot.create_repository(name="repository", repository=place)
+        client.snapshot.create(repository="repository", snapshot="one", indices=name, wait_for_completion=True)
+        scene.write(range(10, 20))
+        scene.settle()
+        client.indices.close(index=name)
+        client.snapshot.restore(repository="repository", snapshot="one", indices=name, wait_for_completion=True)
+        scene.write(range(20, 30))
+        scene.settle()
+        assert scene.got() == ids(*range(30))
+        assert scene.kinds() == {"history": 1}
+        scene.close()
+
+
+def test_a_server_that_is_killed_and_started_again(node: Node, tmp_path: Path) -> None:
+    with Elasticsearch(node.url, request_timeout=60) as client:
         scene = Scene(client, node.url, tmp_path / "state")
         scene.index("a", shards=2)
         live = Live(scene)
@@ -89,7 +119,7 @@ def test_a_server_that_is_killed_and_started_again(tmp_path: Path) -> None:
         writers.stop()
         assert live.failures
         live.read_all(client)
-        scene.stop()
+        scene.close()
 
 
 @pytest.mark.skipif(not THOROUGH, reason="minutes and three nodes: SEW_TEST_THOROUGH=true")
