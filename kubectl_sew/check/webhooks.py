@@ -6,7 +6,7 @@ from kubectl_sew.check.agent import NO_AGENT
 from kubectl_sew.check.facts import Facts, Unknown
 from kubectl_sew.check.verdict import OK, Check, Verdict, failed, fails_with, unknown
 from kubectl_sew.cluster.objects import Held
-from kubectl_sew.cluster.picture import Lookup, Resolved, resolve_references
+from kubectl_sew.cluster.picture import TIGHT, Lookup, Resolved, resolve_references
 from kubectl_sew.query.fields import ANY
 from kubectl_sew.resource import DeliveringReason, FetchedReason, HealthyReason, State, Webhook
 from kubectl_sew.validation import Refused, accept
@@ -120,8 +120,12 @@ def _unanswerable(_: Facts, webhook: Webhook) -> str:
     return _complained(webhook, "EventsFetched", FetchedReason.UNANSWERABLE.value)
 
 
-def _full(_: Facts, webhook: Webhook) -> str:
-    return _complained(webhook, "EventsFetched", FetchedReason.BACKLOG_FULL.value)
+def _full(facts: Facts, webhook: Webhook) -> str:
+    row = facts.agent.rows.get(webhook.name)
+    if row is None:
+        return _complained(webhook, "EventsFetched", FetchedReason.BACKLOG_FULL.value)
+    room = row.get("room") or 0
+    return f"{room:.0%} of its share of the store is used" if room >= TIGHT else ""
 
 
 WEBHOOKS = (
@@ -151,7 +155,7 @@ WEBHOOKS = (
     ),
     _each(
         "backlog-full",
-        "no webhook has filled its share of the store",
+        "no webhook fills its share of the store",
         _full,
         "mend the receiver, or `kubectl sew backlog NAME --drop`, `kubectl sew dead-letters NAME purge`",
     ),

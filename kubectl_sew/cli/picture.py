@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kubectl_sew.cluster.picture import Lookup, Picture, Resolved
+from kubectl_sew.cluster.picture import TIGHT, Lookup, Picture, Resolved
 from kubectl_sew.consumers.text import line
 from kubectl_sew.resource import State, Webhook, spell_duration
 
@@ -102,8 +102,8 @@ def _delivery(picture: Picture) -> Iterator[str]:
         yield _labelled("Parked" if row.get("parked") else "Failing", str(row["delivery"]))
     if row.get("nextRetry"):
         yield _labelled("Next attempt", str(row["nextRetry"]))
-    if row.get("position"):
-        yield _labelled("Position", str(row["position"]))
+    if (row.get("room") or 0) >= TIGHT:
+        yield _labelled("Store", f"{row['room']:.0%} of its share is used; from 100 % on nothing is read for it")
 
 
 def _backlog(row: Mapping[str, Any]) -> str:

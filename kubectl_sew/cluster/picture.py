@@ -11,6 +11,9 @@ from kubectl_sew.cluster.webhooks import Webhooks
 from kubectl_sew.kubectl import Kubectl
 from kubectl_sew.resource import Reference, Webhook
 
+TIGHT = 0.8
+"""How full a webhook's share of the agent's store may be before a person is told."""
+
 
 class Lookup(Enum):
     """How following a reference ended."""

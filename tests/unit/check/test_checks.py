@@ -141,7 +141,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("webhook-invalid", {"webhooks": condition("Healthy", "QueryValidation")}, "w: QueryValidation: said so"),
     ("webhook-invalid", {"webhooks": (BROKEN,)}, "w: QueryParsing: query: "),
     ("query-unanswerable", {"webhooks": condition("EventsFetched", "QueryNotAnswerable")}, "w: said so"),
-    ("backlog-full", {"webhooks": condition("EventsFetched", "BacklogFull")}, "w: said so"),
+    ("backlog-full", {"agent": agent({"room": 0.85})}, "w: 85% of its share of the store is used"),
     ("webhook-parked", {"agent": agent({"parked": True, "delivering": False, "delivery": "401"})}, "w: 401"),
     (
         "receiver-unavailable",
@@ -191,6 +191,8 @@ def test_without_an_agent_the_conditions_speak() -> None:
     gone = Agent(unknown="there is none to ask")
     parked = condition("Delivering", "ReceiverRefuses", "401 Unauthorized")
     down = condition("Delivering", "ReceiverUnavailable", "503")
+    full = condition("EventsFetched", "BacklogFull")
+    assert "backlog-full" in failures(replace(GOOD, agent=gone, webhooks=full))
     source = condition("EventsFetched", "SourceUnavailable", "Elasticsearch cannot be reached")
     assert "events-readable" in failures(replace(GOOD, agent=gone, webhooks=source))
     assert "webhook-parked" in failures(replace(GOOD, agent=gone, webhooks=parked))

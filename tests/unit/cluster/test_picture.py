@@ -1,0 +1,132 @@
+"""What `kubectl sew status` says of a webhook, from all that is known of it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from kubectl_sew.cli.picture import advice, as_object, for_people
+from kubectl_sew.cluster.agent import AgentError, read_status
+from kubectl_sew.cluster.objects import Held
+from kubectl_sew.cluster.picture import Agent, Picture, resolve_references
+from kubectl_sew.resource import Condition, ConfigVar, Reference, State, Webhook
+
+URL = Reference("Secret", "slack", "url")
+HEALTHY = Condition("Healthy", "True", "WebhookValidation", "accepted", 3)
+WEBHOOK = Webhook(
+    "night", "Slack", State.ENABLED, "type = waf", (ConfigVar("url", URL),), generation=3, conditions=(HEALTHY,)
+)
+ROW: dict[str, Any] = {
+    "name": "night",
+    "backlog": 0,
+    "oldestWaitingSeconds": None,
+    "delivered": 1234,
+    "deadLetters": 0,
+    "lastDelivery": "2026-01-01T00:00:00Z",
+    "lastError": None,
+    "delivering": True,
+    "parked": False,
+    "nextRetry": None,
+    "delivery": None,
+}
+TOLD = {"running": True, "version": "0.1.0", "sourceError": None, "problems": []}
+HELD = Held({("Secret", "slack"): {"url": b"CANARY", "other": b"CANARY"}})
+
+
+def picture(row: Mapping[str, Any] | None = None, *, held: Held = HELD, **webhook: Any) -> Picture:
+    seen = replace(WEBHOOK, **webhook)
+    agent = Agent("sew-system/agent-0", "", TOLD, {"night": {**ROW, **(row or {})}})
+    return Picture(seen, "secrets", resolve_references(seen, held), agent)
+
+
+def test_where_all_is_well_it_is_short_and_advises_nothing() -> None:
+    assert for_people(picture()).splitlines() == [
+        "Webhook:       night (Slack)",
+        "State:         Enabled",
+        "Query:         type = waf",
+        "Healthy:       True (WebhookValidation): accepted",
+        "References:    url: Secret slack, key url: found: it holds other, url",
+        "Agent:         sew-system/agent-0, version 0.1.0",
+        "Backlog:       nothing waits",
+        "Delivered:     1,234, the last 2026-01-01T00:00:00Z",
+        "Dead letters:  0",
+    ]
+
+
+def test_a_parked_webhook_tells_why_since_when_and_what_helps() -> None:
+    shown = picture(
+        {
+            "backlog": 12,
+            "oldestWaitingSeconds": 7300,
+            "parked": True,
+            "delivering": False,
+            "delivery": "credential_refused: 401 Unauthorized",
+            "nextRetry": "2026-01-01T01:00:00Z",
+            "lastError": "401 Unauthorized",
+        }
+    )
+    text = for_people(shown)
+    assert "Backlog:       12 waiting, the oldest for 2 h\n" in text
+    assert "Last error:    401 Unauthorized\nParked:        credential_refused: 401 Unauthorized\n" in text
+    assert "Next attempt:  2026-01-01T01:00:00Z\n" in text
+    assert list(advice(shown)) == [
+        "sending stopped until configuration or credential change; then `kubectl sew test night` tries it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "webhook", "help_"),
+    [
+        ({"deadLetters": 2}, {}, "dead letters: `kubectl sew dead-letters night list`"),
+        ({"delivering": False}, {}, "`kubectl sew backlog night` shows what waits"),
+        ({}, {"state": State.DISABLED}, "`kubectl sew enable night`"),
+        ({}, {"state": State.DEBUG}, "nothing is sent while it is in Debug: `kubectl sew enable night`"),
+        ({}, {"conditions": (replace(HEALTHY, status="False", reason="QueryParsing"),)}, "kubectl sew preview-query"),
+    ],
+)
+def test_each_trouble_comes_with_the_command_that_helps(
+    row: Mapping[str, Any], webhook: Mapping[str, Any], help_: str
+) -> None:
+    assert any(help_ in each for each in advice(picture(row, **webhook)))
+
+
+def test_a_store_that_fills_is_told() -> None:
+    assert "Store:         85% of its share is used" in for_people(picture({"room": 0.85}))
+
+
+def test_a_condition_of_an_earlier_version_is_marked() -> None:
+    assert "accepted [of an earlier version of the resource]" in for_people(picture(generation=4))
+    assert not replace(WEBHOOK, generation=4).healthy
+
+
+def test_a_condition_of_another_writer_needs_no_generation() -> None:
+    assert replace(WEBHOOK, conditions=(replace(HEALTHY, observed_generation=0),)).healthy
+
+
+def test_without_an_agent_it_says_why_and_what_is_not_known() -> None:
+    alone = replace(picture(), agent=Agent(unknown="no agent holds the Lease"))
+    assert "Agent:         unknown: no agent holds the Lease\n" in for_people(alone)
+    assert "Backlog" not in for_people(alone)
+    assert as_object(alone)["delivery"] is None
+    assert "the agent: `kubectl sew check`" in list(advice(alone))
+
+
+def test_what_others_wrote_cannot_reach_the_terminal_as_control_characters() -> None:
+    evil = Condition("Healthy\x1b[2J", "False", "Re\nason", "\x1b]0;title\x07", 3)
+    shown = picture(query="type = \x1b[31m", conditions=(evil,))
+    assert "\x1b" not in for_people(shown)
+
+
+def test_no_value_is_shown() -> None:
+    assert "CANARY" not in for_people(picture()) + str(as_object(picture())) + repr(picture())
+
+
+@pytest.mark.parametrize("text", ["", "hello", "[]", "{}", '{"agent": 5}'])
+def test_what_no_agent_prints_is_refused(text: str) -> None:
+    with pytest.raises(AgentError, match="the agent's status cannot be read: is it of another version"):
+        read_status(text)
+
+
+def test_rows_that_are_none_are_left_out() -> None:
+    assert read_status('{"agent": {}, "webhooks": [5, {}, {"name": "a"}]}')["webhooks"] == [{"name": "a"}]
