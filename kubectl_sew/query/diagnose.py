@@ -84,6 +84,8 @@ def _unexpected(token: Token, state: _State) -> Problem:
 def _hint(token: Token, state: _State) -> str:
     if state is _State.OPERAND and token.type in ("in", "notin", "empty", "and", "or") and token.text.isalpha():
         return f'a key called `{token.text}` must be quoted: "{token.text}"'
+    if state is _State.KEY and token.type == "not":
+        return "write NOTIN, or NOT before the key"
     if state is _State.MEMBER:
         return "an empty set and a comma too many are errors" if token.type in (",", "}") else ""
     if state is _State.DONE and token.type in ("word", "string", "number"):

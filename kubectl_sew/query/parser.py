@@ -58,6 +58,7 @@ def _check(text: str, node: ast.Node) -> None:
         for leaf in ast.leaves(node)
         if leaf.key.name.count(".") >= MAX_KEY_PARTS
     ]
+    problems += [Problem("a key is empty", leaf.key.span) for leaf in ast.leaves(node) if not leaf.key.name]
     if depth > MAX_DEPTH:
         message = f"the query is {depth} levels deep once translated; at most {MAX_DEPTH} are allowed"
         problems.append(Problem(message, Span(0, len(text)), "write it flatter: AND of ORs, or OR of ANDs"))

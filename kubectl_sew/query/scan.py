@@ -30,6 +30,7 @@ _TOKENS = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _MEANT = {"==": "=", "=>": ">=", "=<": "<=", "<>": "!="}
+_CURLY = "\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -110,7 +111,10 @@ def _word(text: str, span: Span, literal: bool) -> tuple[str, Problem | None]:
     if is_identifier(text):
         return ("word" if literal else _KEYWORDS.get(text.lower(), "word")), None
     message, hint = f"{quoted(text)} must be quoted", f"write {quote(text)}"
-    if "*" in text or "?" in text:
+    straight = text.strip(_CURLY)
+    if straight != text:
+        hint = f"use straight quotes: {quote(straight)}"
+    elif "*" in text or "?" in text:
         message = f"the wildcard {quoted(text)} must be quoted"
     elif all(map(is_identifier, text.split("."))):
         message = f"{quoted(text)} has a dot and must be quoted"

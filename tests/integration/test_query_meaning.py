@@ -1,22 +1,30 @@
 """A query means on a real Elasticsearch what it means to the matcher: in the golden cases, and at random."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
-from kubectl_sew.query import parse, validate
+from kubectl_sew.query import CALICO, parse, validate
 from tests import cases
-from tests.differential.compare import Index, Server, differences
+from tests.differential import generate
+from tests.differential.compare import EVENTS, Index, Server, differences
 from tests.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
 
 pytestmark = pytest.mark.server
 
 TRIPLES = 20_000
 SEED = 1
+PRINTED = 25
 # Values that a field cannot hold have no value, instead of keeping an event out of the index.
 SETTINGS = {**CALICO_SETTINGS, "mapping": {"ignore_malformed": True}}
 # A query may name what Calico's mapping does not search.
@@ -77,3 +85,22 @@ def test_wildcards_that_a_real_server_refuses_are_refused_at_once(server: Server
         accepted = [query for query in queries if not validate(query, fields)]
         assert index.search(accepted, fields) == [set()] * len(accepted)
     assert len(HOSTILE) / 3 < len(accepted) < len(HOSTILE)
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on PATH")
+def test_the_plugin_prints_of_random_events_what_the_server_selects(server: Server, tmp_path: Path) -> None:
+    rng, file = Random(SEED), tmp_path / "events.ndjson"
+    with Index(server, CALICO_MAPPINGS, SETTINGS) as index:
+        index.fill({f"e{number}": generate.event(rng, CALICO) for number in range(EVENTS)})
+        file.write_text("".join(json.dumps(event) + "\n" for event in index.events.values()))
+        queries = [generate.query(rng, CALICO) for _ in range(PRINTED)]
+        for query, found in zip(queries, index.search(queries, index.fields()), strict=True):
+            lines = _printed(str(query), file)
+            assert [json.loads(line)["_id"] for line in lines] == [name for name in index.events if name in found]
+
+
+def _printed(query: str, file: Path) -> list[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command = ["kubectl", "sew", "preview-query", query, "--events", file]
+    ran = subprocess.run(command, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=True)
+    return ran.stdout.splitlines()

@@ -29,7 +29,7 @@ WORDS = st.sampled_from(
     ["a", "b", "AND", "not", "a.b", "b*", "10.0.0.1", "::/0", "true", "", "é", "x y", '"', "\\", "\n"]
 )
 TEXTS = WORDS | st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
-KEYS = st.builds(Key, st.sampled_from(["k", "l", "m.n", "in"]) | TEXTS)
+KEYS = st.builds(Key, st.sampled_from(["k", "l", "m.n", "in"]) | TEXTS.filter(bool))
 VALUES = st.builds(Literal, TEXTS) | st.builds(
     lambda n: Literal(str(n), number=True), st.integers(-9, 99) | st.floats(-9, 9)
 )

@@ -1,0 +1,25 @@
+"""docs/queries.md shows golden queries only, and names each limit as it is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kubectl_sew.query.scan import MAX_BYTES, MAX_LEAVES, MAX_NESTING
+from tests import cases
+
+TEXT = (Path(__file__).parents[3] / "docs" / "queries.md").read_text("utf-8")
+EXAMPLES = [
+    line for block in re.findall(r"^```\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE) for line in block.splitlines()
+]
+GOLDEN = {case["query"] for case in cases.load("queries.toml")}
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_what_an_example_means_is_held_by_a_golden_case(example: str) -> None:
+    assert example in GOLDEN
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    assert f"{MAX_BYTES // 1024} KiB of text, {MAX_NESTING} levels of brackets" in TEXT
+    assert f"{MAX_LEAVES:,} selectors" in TEXT
