@@ -15,6 +15,7 @@ from elasticsearch import Elasticsearch
 from tests.servers.images import BASE
 from tests.servers.node import Node
 from tests.servers.running import free_port
+from tests.waiting import eventually
 
 HOST = "shop"
 """The Deployment that takes the agent in, and its namespace."""
@@ -66,6 +67,13 @@ class Installed:
     def wait_until_ready(self) -> None:
         rollout = ("rollout", "status", f"deployment/{HOST}", "-n", HOST, f"--timeout={READY_WITHIN}")
         self.node.kubernetes.kubectl(*rollout)
+
+    def wait_until_active(self) -> None:
+        """Until the Deployment's pod is ready, and the agent in it holds the Lease."""
+        self.wait_until_ready()
+        holder = f"{HOST}/{self.pod()['metadata']['name']}"
+        read = ("get", "lease", "sew-agent", "-n", SECRETS, "-o", "jsonpath={.spec.holderIdentity}")
+        eventually(lambda: self.node.kubernetes.try_kubectl(*read).stdout == holder, "the agent holds the Lease", 60)
 
 
 def host() -> list[dict[str, Any]]:

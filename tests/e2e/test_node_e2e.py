@@ -1,5 +1,6 @@
 """The whole thing on a whole node, as its users run it: installed, fed, watched, killed."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def installed(agent_archive: Path) -> Iterator[Installed]:
             where = ("--create-namespace", "-n", HOST, "--sidecar-of", f"deployment/{HOST}")
             here.do("install", "--apply", *where, "--elasticsearch", server.url, "--image", AGENT)
             made.kubernetes.kubectl("patch", "deployment", HOST, "-n", HOST, "-p", overlay(made))
-            here.wait_until_ready()
+            here.wait_until_active()
             yield here
 
 
@@ -63,7 +64,8 @@ def test_an_event_in_elasticsearch_arrives_at_a_receiver_and_status_shows_it(
     installed.do("status", "arrives", "--wait", "--timeout", "60s")
     installed.write("arrives", range(3))
     eventually(lambda: names(switch.receiver) == {"0", "1", "2"}, "all events arrive", 60)
-    eventually(lambda: "delivered" in installed.do("status", "arrives").lower(), "status tells of it", 30)
+    delivery = json.loads(installed.do("status", "arrives", "-o", "json"))["delivery"]
+    assert (delivery["delivered"], delivery["backlog"]) == (3, 0)
     installed.forget("arrives")
 
 
@@ -79,7 +81,13 @@ def test_a_pod_killed_with_deliveries_pending_comes_back_and_loses_nothing(
     old = installed.pod()["metadata"]["name"]
     installed.node.kubernetes.kubectl("delete", "pod", old, "-n", HOST, "--force", "--grace-period=0")
     switch.status = 200
-    installed.wait_until_ready()
+    installed.wait_until_active()
     assert installed.pod()["metadata"]["name"] != old
     eventually(lambda: names(switch.receiver) == set(map(str, range(21))), "every event arrives", 120)
     installed.forget("killed")
+
+
+def test_check_finds_nothing_to_complain_of(installed: Installed) -> None:
+    done = installed.sew("check", "-o", "json")
+    complaints = [each for each in json.loads(done.stdout)["checks"] if each["result"] != "ok"]
+    assert (done.returncode, complaints) == (0, [])
