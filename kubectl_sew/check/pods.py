@@ -85,15 +85,19 @@ def _pod(kubectl: Kubectl, namespace: str, name: str) -> Iterator[AgentPod]:
 
 
 def read_pod(pod: Object) -> AgentPod | None:
-    """None where the agent is not in it."""
+    """None where the agent is not in it, or where it has ended or is being deleted: another one takes its place."""
     metadata, spec = pod["metadata"], pod["spec"]
     containers = [*(spec.get("initContainers") or ()), *spec["containers"]]
     ours = next((each for each in containers if each["name"] == CONTAINER), None)
-    if ours is None:
+    if ours is None or metadata.get("deletionTimestamp") or _phase(pod) in ("Succeeded", "Failed"):
         return None
     account = Account(metadata["namespace"], spec.get("serviceAccountName", "default"))
     selector, group = _setting(ours, "selector"), _setting(ours, "api-group")
     return AgentPod(metadata["namespace"], metadata["name"], account, bool(selector), group, _trouble(pod))
+
+
+def _phase(pod: Object) -> str:
+    return str((pod.get("status") or {}).get("phase", ""))
 
 
 def _setting(container: Object, name: str) -> str:

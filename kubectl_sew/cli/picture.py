@@ -93,6 +93,8 @@ def _delivery(picture: Picture) -> Iterator[str]:
         if not picture.agent.unknown:
             yield _labelled("Backlog", "unknown: the agent does not know this webhook (yet)")
         return
+    if row.get("eventsFetched"):
+        yield _labelled("Events", str(row["eventsFetched"]))
     yield _labelled("Backlog", _backlog(row))
     yield _labelled("Delivered", f"{row.get('delivered', 0):,}, the last {row.get('lastDelivery') or 'never'}")
     yield _labelled("Dead letters", f"{row.get('deadLetters', 0):,}")

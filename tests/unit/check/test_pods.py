@@ -22,6 +22,13 @@ def test_a_pod_without_the_container_is_none_of_ours() -> None:
     assert read_pod(pod(spec={"containers": [{"name": "web"}]})) is None
 
 
+def test_a_pod_that_is_over_is_none_either() -> None:
+    leaving = pod(RUNNING)
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert read_pod(leaving) is None
+    assert read_pod(pod(phase="Failed", reason="Evicted")) is None
+
+
 @pytest.mark.parametrize(
     ("state", "trouble"),
     [

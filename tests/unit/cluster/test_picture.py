@@ -19,6 +19,7 @@ WEBHOOK = Webhook(
 )
 ROW: dict[str, Any] = {
     "name": "night",
+    "eventsFetched": "read to 2026-01-01T00:00:00Z",
     "backlog": 0,
     "oldestWaitingSeconds": None,
     "delivered": 1234,
@@ -48,6 +49,7 @@ def test_where_all_is_well_it_is_short_and_advises_nothing() -> None:
         "Healthy:       True (WebhookValidation): accepted",
         "References:    url: Secret slack, key url: found: it holds other, url",
         "Agent:         sew-system/agent-0, version 0.1.0",
+        "Events:        read to 2026-01-01T00:00:00Z",
         "Backlog:       nothing waits",
         "Delivered:     1,234, the last 2026-01-01T00:00:00Z",
         "Dead letters:  0",
