@@ -52,10 +52,7 @@ class Acceptance:
 
     def judge(self, snapshot: Snapshot) -> Judged:
         """Every webhook of the snapshot, those that its source refused among the unfit."""
-        fields = self._fields()
-        if fields is not self._judged_by:
-            self._judged.clear()
-        self._judged_by = fields
+        fields = self._judged_by = self._fields()
         self._judged = {name: self._one(webhook, snapshot, fields) for name, webhook in snapshot.webhooks.items()}
         results = {name: result for name, (_, result) in self._judged.items()}
         refused = {name: _unfit(each) for name, each in snapshot.refused.items()}
@@ -65,13 +62,13 @@ class Acceptance:
         )
 
     def _one(self, webhook: Webhook, snapshot: Snapshot, fields: FieldSet) -> tuple[object, Accepted | Unfit]:
-        basis = (webhook, _values(webhook, snapshot))
+        basis = (webhook, _values(webhook, snapshot), fields)
         before = self._judged.get(webhook.name)
         if before and before[0] == basis:
             return before
         found = accept(webhook, snapshot.secrets, snapshot.config_maps, fields, consumers=self._consumers)
         if isinstance(found, Accepted):
-            return basis, found
+            return basis, before[1] if before and before[1] == found else found
         return basis, _unfit(Refusal(found.message, found.reason, webhook))
 
 

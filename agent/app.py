@@ -125,7 +125,7 @@ class Loop:
         self._dead_before = {each.webhook: each.dead for each in agent.store.books()}
         self._heartbeat = agent.health.heartbeat("main", _STALLED_AFTER)
         agent.health.probe("webhooks", self._webhooks_error)
-        agent.health.probe("events", lambda: self._source_error)
+        agent.health.probe("events", lambda: self._source_error if self._failures else "")
         agent.health.probe("store", lambda: self._store_error)
 
     def run(self) -> int:

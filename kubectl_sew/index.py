@@ -1,7 +1,7 @@
 """An Elasticsearch index, or all of a pattern: how to reach it, what its mapping can answer, what it holds.
 
-The only module beside agent/sources/elasticsearch that may import `elasticsearch`, and only when it connects: 0.12 s
-and 33 MiB that no other command should pay. Servers 8 and 9 are reached with client 8; client 9 cannot talk to 8.
+The only module that imports `elasticsearch`, and only when it connects: 0.12 s and 33 MiB that no other command should
+pay. Servers 8 and 9 are reached with client 8; client 9 cannot talk to 8.
 
 What the client does by itself is turned off: it would look for other nodes, and try again at once and without a pause.
 A search that lost shards or time is a success to the client; `check_search` says that it is none.

@@ -1,6 +1,5 @@
 """In real time: six writers at once, over refreshes, kills of the server, and kills of nodes that hold primaries."""
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,14 +10,12 @@ from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
 from agent.sources.base import SourceError
-from tests.integration.elasticsearch.scene import Scene, ids
+from tests.integration.elasticsearch.scene import THOROUGH, Scene, ids
 from tests.integration.elasticsearch.writers import Writers
 from tests.servers.elasticsearch import V8, Node, cluster, elasticsearch
 from tests.servers.required import required
 
 pytestmark = pytest.mark.server
-THOROUGH = os.environ.get("SEW_TEST_THOROUGH") == "true"
-"""A minute of writing and a refresh interval of 30 s, instead of what tells in seconds."""
 SECONDS = 60.0 if THOROUGH else 6.0
 SLOW = "30s" if THOROUGH else "3s"
 

@@ -7,7 +7,7 @@ import pytest
 from agent.acceptance import Acceptance, content_digest, endpoint_digest, settings_digest
 from agent.webhooks.base import Refusal, Snapshot
 from kubectl_sew.consumers.registry import CONSUMERS
-from kubectl_sew.query import CALICO
+from kubectl_sew.query import CALICO, FieldSet
 from kubectl_sew.resource import LABELS_ANNOTATION, ConfigVar, Reference, State, Webhook
 from kubectl_sew.validation import Accepted
 
@@ -93,3 +93,15 @@ def test_digests_tell_what_has_changed(
 def test_a_template_is_no_part_of_the_endpoint() -> None:
     other = replace(WEBHOOK, config=(WEBHOOK.config[0], ConfigVar("template", "{{ name }}")))
     assert endpoint_digest(accepted(SNAPSHOT)) == endpoint_digest(accepted(replace(SNAPSHOT, webhooks={"w": other})))
+
+
+def test_other_fields_are_a_reason_to_judge_again_and_the_same_judgement_stays_the_same_object() -> None:
+    fields = [CALICO]
+    acceptance = Acceptance(lambda: fields[0], CONSUMERS)
+    first = acceptance.judge(SNAPSHOT)
+    assert not acceptance.stale
+    fields[0] = FieldSet("other", {**CALICO.fields, "new": CALICO.fields["host"]})
+    assert acceptance.stale
+    assert acceptance.judge(SNAPSHOT).accepted["w"] is first.accepted["w"]
+    fields[0] = FieldSet("few", {"host": CALICO.fields["host"]})
+    assert "w" in acceptance.judge(SNAPSHOT).unfit
