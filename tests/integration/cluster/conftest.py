@@ -8,12 +8,22 @@ import pytest
 from tests.e2e.sew_agent import Folder
 from tests.integration.cluster.in_cluster import Installed, installed
 from tests.receivers import Receiver, generic
-from tests.servers.kubernetes import Kubernetes
+from tests.servers.kubernetes import Kubernetes, find, kubernetes
+from tests.servers.required import required
 
 
 @pytest.fixture
 def here(cluster: Kubernetes) -> Iterator[Installed]:
     with installed(cluster) as made:
+        yield made
+
+
+@pytest.fixture
+def own() -> Iterator[Installed]:
+    """The agent's rights on an API server that may be stopped, and that does not serve our kind yet."""
+    with required(), kubernetes(find()) as server:
+        made = Installed(server)
+        made.install()
         yield made
 
 

@@ -3,28 +3,16 @@
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.sew_agent import Agent, Folder
 from tests.integration.cluster.in_cluster import V1, V3, Installed, secret, webhook
 from tests.receivers import Receiver
-from tests.servers.kubernetes import find, kubernetes
-from tests.servers.required import required
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server
 SOON = 10.0
-
-
-@pytest.fixture
-def own() -> Iterator[Installed]:
-    """An API server that may be stopped, without our CRD."""
-    with required(), kubernetes(find()) as server:
-        made = Installed(server)
-        made.install()
-        yield made
 
 
 def page(agent: Agent, path: str) -> tuple[int, str]:
