@@ -17,6 +17,8 @@ LOOK_EVERY = 1.0
 _MATTER = "status"
 _UNKNOWN = 404
 _CONFLICT = 409
+_INVALID = (400, 422)
+"""The server's schema is another one: that is so for this webhook, and the others go on."""
 
 
 class StatusWriter:
@@ -43,8 +45,8 @@ class StatusWriter:
         self._last_write: dict[str, float] = {}
         self._waiting: set[str] = set()
         """Webhooks whose write is not due yet."""
-        self._done: dict[str, tuple[Standing, Webhook]] = {}
-        """For which there was nothing to write."""
+        self._done: dict[str, tuple[Standing, str]] = {}
+        """For which there was nothing to write, and the resourceVersion then."""
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="status", daemon=True).start()
@@ -95,7 +97,7 @@ class StatusWriter:
         return webhook
 
     def _look(self, name: str, standing: Standing, webhook: Webhook, served: Served) -> None:
-        if standing.judged.webhook != webhook or self._done.get(name) == (standing, webhook):
+        if standing.judged.webhook != webhook or self._done.get(name) == (standing, webhook.resource_version):
             return
         now = self._clock()
         generation = webhook.generation if served.status else _generation(webhook)
@@ -104,7 +106,7 @@ class StatusWriter:
         due = write_due(webhook.conditions, merged, last_write=self._last_write.get(name), now=now)
         self._waiting.discard(name)
         if due is None:
-            self._done[name] = (standing, webhook)
+            self._done[name] = (standing, webhook.resource_version)
         elif due > 0:
             self._waiting.add(name)
         else:
@@ -118,9 +120,13 @@ class StatusWriter:
         except ApiError as error:
             if error.status == _CONFLICT:
                 self._read_again(name, served)
+            elif error.status in _INVALID:
+                self._last_write[name] = self._clock()
+                self._troubles.say(f"{_MATTER} of {name}", _text(error))
             elif error.status != _UNKNOWN:
                 raise
             return
+        self._troubles.over(f"{_MATTER} of {name}")
         self._last_write[name] = self._clock()
         self._written[name] = read_webhook(answer).webhook
         self._troubles.over(_MATTER)
