@@ -43,6 +43,8 @@ HOSTILE = {
     "dots": _filled("a."),
     "digits": "severity=" + "9" * (SIZE - 9),
     "stars": "host IN {`" + "*a" * 8_000 + "`}",
+    "heavy wildcards": "host IN {" + ",".join(f'"*a{"?" * 9}{n}"' for n in range(600)) + "}",
+    "light wildcards": "host IN {" + ",".join(f'"*abcdefg{n}?hi?j?k"' for n in range(600)) + "}",
     "deep and wide": "(" * 32 + " AND ".join(["a=b"] * 1_000) + ")" * 32,
     "newlines": _filled("a=b\n"),
     "emoji": "a = `" + "😀" * 4_000 + "`",

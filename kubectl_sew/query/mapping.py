@@ -38,7 +38,7 @@ def _conflict(known: Field, found: Field) -> Field:
         return known
     reason = "its indices store it in different ways"
     if known.type is not found.type:
-        reason = f"it is a {known.type.value} in one index and a {found.type.value} in another"
+        reason = f"it is {known.type.value} in one index and {found.type.value} in another"
     return _refused(known, reason)
 
 
@@ -75,6 +75,7 @@ def _fields(mapping: Json, settings: Json) -> Iterator[Field]:
     for name, (body, refusal) in flat.items():
         field = _aliased(name, body, flat, defaults)
         reason = refusal or ("it is filled by copy_to, not from the event" if name in copied else "")
+        reason = reason or ("it is computed by a script, not stored in the event" if "script" in body else "")
         yield _refused(field, reason) if reason else field
     for name in mapping.get("runtime", {}):
         unknown = Field(name=name, type=FieldType.ANY)

@@ -90,9 +90,11 @@ def _address(_: Field) -> Read:
     def read(value: Any) -> int | None:
         if not isinstance(value, str):
             return None
-        base, _, zone = value.partition("%")
-        # An IPv6 address may have a zone, which is not kept.
-        return address(base if zone and ":" in base and "." not in base else value)
+        found = address(value)
+        if found is None and "%" in value:  # an IPv6 address may have a zone, which is not kept
+            base, _, zone = value.partition("%")
+            return address(base) if zone and ":" in base and "." not in base else None
+        return found
 
     return read
 
