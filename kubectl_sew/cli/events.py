@@ -25,14 +25,14 @@ def print_matching(match: Callable[[Mapping[str, Any], float], bool], source: st
     """Matching lines on stdout, as they are and as they come; on stderr the lines that are no events, and the count."""
     selector = Selector(match)
     with _opened(source) as file:
-        progress = on_stderr(_size(file))
+        progress, beside = on_stderr(_size(file)), sys.stdout.isatty()
         done = 0
         for lines in read_lines(file.read1):
             named = selector.bad
             found, bad = selector.take(lines, time.time())
-            if found or bad:
+            if bad or (found and beside):
                 progress.clear()
-                _print(found, bad[: max(0, NAMED - named)])
+            _print(found, bad[: max(0, NAMED - named)])
             done += sum(map(len, lines))
             progress.show(done, f"{selector.events:,} events read, {selector.matching:,} match")
         progress.clear()

@@ -24,8 +24,8 @@ def print_warning(text: str) -> None:
 
 
 def print_text(text: str) -> None:
-    """A result as text that holds what an event or a file says: nothing in it can steer a terminal."""
-    click.echo("".join(each if each.isprintable() or each in "\n\t" else "\ufffd" for each in text))
+    """A result as text that holds what an event or a file says."""
+    click.echo(_harmless(text))
 
 
 def print_json(value: Any) -> None:
@@ -44,7 +44,13 @@ def print_yaml(value: Any) -> None:
 
 def _print_marked(mark: str, text: str) -> None:
     cut = text if len(text) <= LONGEST_ERROR else text[: LONGEST_ERROR - 1] + "…"
-    click.echo(f"{click.style(f'{mark}:', fg=SHADES[mark], bold=True)} {cut}", err=True, color=colour_of(err=True))
+    head = click.style(f"{mark}:", fg=SHADES[mark], bold=True)
+    click.echo(f"{head} {_harmless(cut)}", err=True, color=colour_of(err=True))
+
+
+def _harmless(text: str) -> str:
+    """Nothing in it can steer a terminal."""
+    return "".join(each if each.isprintable() or each in "\n\t" else "\ufffd" for each in text)
 
 
 def colour_of(*, err: bool) -> bool:

@@ -48,6 +48,13 @@ def test_a_wrong_flag_is_a_usage_error_that_names_the_one_that_was_meant(sew):
     assert ran.err.endswith("See 'kubectl sew fields --help' for usage.\n")
 
 
+def test_an_error_is_short_and_cannot_steer_a_terminal(sew):
+    ran = sew("\x1b[31m" + "x" * 100_000)
+    assert ran.code == 2
+    assert len(ran.err) < 2_010
+    assert ran.err.startswith("error: there is no command `\ufffd[31mxxx")
+
+
 def test_kubectls_flags_are_taken_before_and_after_the_command():
     before = ["--context", "prod", "--as-group=a", "-n", "here", "--insecure-skip-tls-verify"]
     after = ["version", "--context=test", "-s", "https://x", "--as-group", "b"]
