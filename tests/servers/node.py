@@ -84,20 +84,14 @@ class Node:
 
     def load(self, archive: Path) -> None:
         """Makes an image of an OCI archive known to the node."""
-        self._ctr("images", "import", archive)
-
-    def containers(self) -> list[str]:
-        """Ids of those that run."""
-        return self._ctr("tasks", "list", "--quiet").split()
+        address = ("--address", self.folder / "containerd.sock", "--namespace", "k8s.io")
+        run(self.programs.ctr, *address, "images", "import", archive)
 
     def ready(self) -> bool:
         conditions = self.kubernetes.try_kubectl(
             "get", "node", NAME, "-o", "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
         )
         return conditions.stdout == "True"
-
-    def _ctr(self, *arguments: str | Path) -> str:
-        return run(self.programs.ctr, "--address", self.folder / "containerd.sock", "-n", "k8s.io", *arguments)
 
 
 @contextmanager
