@@ -55,12 +55,18 @@ class Survey:
     bars: Sequence[tuple[int, int]]
     samples: Sequence[Mapping[str, Any]]
     parts: Sequence[Part]
+    left_out: int = 0
+    """Parts that were not asked alone."""
 
 
 def parts_of(node: Node) -> list[Node]:
-    """What is joined at the top; nothing where the query is one part."""
+    """What is joined at the top, so many as are asked alone; nothing where the query is one part."""
+    return list(_joined(node)[:_MOST_PARTS])
+
+
+def _joined(node: Node) -> tuple[Node, ...]:
     inner = node.child if isinstance(node, Not) else node
-    return list(inner.children[:_MOST_PARTS]) if isinstance(inner, And | Or) else []
+    return inner.children if isinstance(inner, And | Or) else ()
 
 
 def searches(node: Node, fields: FieldSet, window: Window) -> list[Json]:
@@ -97,6 +103,7 @@ def read(node: Node, answers: Sequence[Mapping[str, Any]]) -> Survey:
         bars=[(int(each["key"]), each["doc_count"]) for each in whole["aggregations"]["bars"]["buckets"]],
         samples=whole["hits"]["hits"],
         parts=parts,
+        left_out=len(_joined(node)) - len(parts),
     )
 
 
@@ -156,6 +163,8 @@ def _parts(survey: Survey) -> Iterator[str]:
     for part in survey.parts:
         said = part.refusal or f"{part.count:,} in {part.took} ms{_slow(part.took)}"
         yield f"  {line(part.text, _LONGEST)}: {line(said, _LONGEST)}"
+    if survey.left_out:
+        yield f"  … and {survey.left_out} more, not asked alone"
 
 
 def _samples(survey: Survey) -> Iterator[str]:

@@ -14,14 +14,15 @@ from kubectl_sew.query import FieldSet, FieldType
 
 
 def print_survey(text: str, urls: str, pattern: str, since: float, time_field: str, output: str | None) -> None:
-    """`since` in seconds; `output` is "json", "yaml" or None for people."""
+    """`since` in seconds, at least one, and not before 1970; `output` is "json", "yaml" or None for people."""
     files = {name: Path(path) for name, variable in VARIABLES.items() if (path := os.environ.get(variable))}
     access = from_files(tuple(each.strip() for each in urls.split(",")), files)()
     index = Index(access, pattern)
     try:
         fields = index.fields()
         end = int(time.time() * 1_000)
-        window = Window(_time_path(fields, time_field, index), end - int(since * 1_000), end)
+        start = max(0, end - max(1_000, int(since * 1_000)))
+        window = Window(_time_path(fields, time_field, index), start, end)
         node = read_query(text, fields)
         header = {"index": pattern, "allow_partial_search_results": False, "request_cache": False}
         survey = read(node, index.search_many([(header, body) for body in searches(node, fields, window)]))

@@ -62,6 +62,8 @@ def test_it_counts_samples_and_draws_when(preview: Sew) -> None:
 def test_the_window_is_as_wide_as_asked(preview: Sew) -> None:
     assert "Events:   6 of 11 match" in preview("type = waf", "--since", "3d").stdout
     assert "Events:   1 of 2 match" in preview("type = waf", "--since", "90m").stdout
+    assert "Window:   1970-01-01 00:00:00Z to " in preview("type = waf", "--since", "999999999d").stdout
+    assert "Events:   0 of 0 match" in preview("type = waf", "--since", "0").stdout
 
 
 def test_programs_get_it_as_json(preview: Sew) -> None:

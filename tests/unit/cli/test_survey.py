@@ -48,6 +48,13 @@ def test_a_part_that_cannot_be_answered_is_named():
     )
 
 
+def test_of_many_parts_the_first_are_asked_alone_and_the_others_counted():
+    many = parse(" OR ".join(f"host = h{n}" for n in range(50)))
+    bodies = searches(many, CALICO, WINDOW)
+    assert len(bodies) == 22
+    assert for_people(read(many, [_answer(1)] * 22), WINDOW, "").endswith("  … and 30 more, not asked alone")
+
+
 def test_bars_are_as_long_as_their_share():
     bars = [(WINDOW.start, 10), (WINDOW.start + 3_600_000, 5), (WINDOW.start + 7_200_000, 0)]
     lines = for_people(read(QUERY, [_answer(15), _answer(15, 1, bars), _answer(), _answer()]), WINDOW, "").splitlines()
