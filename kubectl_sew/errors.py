@@ -4,6 +4,7 @@ SewError                        whatever a user can cause: printed as `error: �
 ├── query.QueryError            a query that cannot be read or answered: place, caret, hint
 ├── consumers.base.RenderError  an event that cannot be rendered for its receiver
 ├── agent.settings.SettingsError  a flag or an environment variable that cannot be used
+├── agent.cluster.api.ApiError    the API server refused, or was not reached
 ├── agent.store.base.StoreError   the state folder cannot be used
 └── agent.sources.base.SourceError  events cannot be read now
 """

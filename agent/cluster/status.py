@@ -87,6 +87,7 @@ class StatusWriter:
             self._written.pop(name, None)
             self._last_write.pop(name, None)
             self._done.pop(name, None)
+            self._troubles.over(f"{_MATTER} of {name}")
         self._waiting.intersection_update(current)
 
     def _newest(self, webhook: Webhook) -> Webhook:

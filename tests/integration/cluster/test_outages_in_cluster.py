@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 
 from tests.e2e.sew_agent import Agent, Folder
-from tests.integration.cluster.in_cluster import V1, V3, Installed, secret, webhook
+from tests.integration.cluster.in_cluster import V1, V3, Installed, definition, secret, webhook
 from tests.receivers import Receiver
 from tests.waiting import eventually
 
@@ -144,3 +144,16 @@ def test_a_thousand_webhooks_and_secrets_are_known_within_seconds(
     folder.write([1])
     eventually(lambda: len(receiver.accepted) == 1000, "each gets the event", 60)
     assert sum(each.path == "/moved" for each in receiver.accepted) == 1
+
+
+def test_a_status_that_the_server_refuses_holds_up_no_other(own: Installed, folder: Folder, receiver: Receiver) -> None:
+    crd = definition()
+    condition = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["items"]
+    condition["properties"]["message"]["pattern"] = "^[^;]*$"  # not what the agent writes for a Disabled one
+    own.server.apply(crd)
+    own.server.kubectl("wait", "--for=condition=Established", f"crd/{crd['metadata']['name']}")
+    own.apply(webhook("a-refused", receiver.url, state="Disabled"), webhook("b-taken", receiver.url))
+    agent = own.agent(folder)
+    eventually(lambda: own.condition("b-taken", "Healthy"), "the other status is written")
+    eventually(lambda: "status of a-refused" in str(agent.says("cluster_trouble")), "the refusal is told")
+    assert len(agent.says("cluster_trouble")) == 1
