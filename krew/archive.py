@@ -47,8 +47,18 @@ def manifest() -> Path:
     spec["homepage"] = os.environ.get("HOMEPAGE") or spec["homepage"]
     spec["platforms"] = [_released(each, spec) for each in spec["platforms"] if _archive_of(each).exists()]
     written = DIST / "sew.yaml"
-    written.write_text(yaml.safe_dump(plugin, sort_keys=False, width=120), encoding="utf-8")
+    written.write_text(yaml.dump(plugin, Dumper=_Dumper, sort_keys=False, width=120), encoding="utf-8")
     return written
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines as people do."""
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
+)
 
 
 def archive_name(system: str, machine: str) -> str:

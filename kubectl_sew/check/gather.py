@@ -86,8 +86,7 @@ def _definitions(kubectl: Kubectl) -> Iterable[Definition]:
     for group in GROUPS:
         if found := kubectl.find(f"{_DEFINITIONS}/{PLURAL}.{group}"):
             labels = found["metadata"].get("labels") or {}
-            ours = labels.get("app.kubernetes.io/part-of") == "kubectl-sew"
-            yield Definition(group, ours, labels.get("app.kubernetes.io/version", ""))
+            yield Definition(group, target.is_ours(found), labels.get("app.kubernetes.io/version", ""))
 
 
 def _aggregated(kubectl: Kubectl) -> str:

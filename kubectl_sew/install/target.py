@@ -1,7 +1,8 @@
 """The cluster that is installed into: what it says of itself before, and what is put into it, all by kubectl."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import yaml
 
@@ -9,11 +10,11 @@ from kubectl_sew.errors import SewError
 from kubectl_sew.install.manifests import Document
 from kubectl_sew.install.plan import API_GROUP, CREDENTIAL_VARIABLES, FALLBACK_API_GROUP, Credentials, Host
 from kubectl_sew.kubectl import FIELD_MANAGER, Kubectl, KubectlError, Problem
+from kubectl_sew.resource import PLURAL
 
 PROCESSOR = "webhooks-processor"
 """The container in which Calico Enterprise delivers events itself."""
 
-_PLURAL = "securityeventwebhooks"
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _API_SERVICE = "/apis/apiregistration.k8s.io/v1/apiservices/v3.projectcalico.org"
 
@@ -27,16 +28,16 @@ def crd_group(kubectl: Kubectl) -> str | None:
     service = kubectl.find(_API_SERVICE)
     if service and service["spec"].get("service"):
         served = kubectl.get(f"/apis/{API_GROUP}/v3")["resources"]
-        return None if _PLURAL in {each["name"] for each in served} else FALLBACK_API_GROUP
-    definition = kubectl.find(f"{_DEFINITIONS}/{_PLURAL}.{API_GROUP}")
-    return API_GROUP if definition is None or _is_ours(definition) else None
+        return None if PLURAL in {each["name"] for each in served} else FALLBACK_API_GROUP
+    definition = kubectl.find(f"{_DEFINITIONS}/{PLURAL}.{API_GROUP}")
+    return API_GROUP if definition is None or is_ours(definition) else None
 
 
 def installed_crd_group(kubectl: Kubectl) -> str | None:
     """The group of the definition that an installation of ours put there; None for none."""
     for group in (API_GROUP, FALLBACK_API_GROUP):
-        definition = kubectl.find(f"{_DEFINITIONS}/{_PLURAL}.{group}")
-        if definition and _is_ours(definition):
+        definition = kubectl.find(f"{_DEFINITIONS}/{PLURAL}.{group}")
+        if definition and is_ours(definition):
             return group
     return None
 
@@ -162,6 +163,7 @@ def _pods(namespace: str) -> str:
     return f"/api/v1/namespaces/{namespace}/pods"
 
 
-def _is_ours(definition: Document) -> bool:
-    labels = definition["metadata"].get("labels", {})
+def is_ours(definition: Mapping[str, Any]) -> bool:
+    """Whether we brought it, and not Calico."""
+    labels = definition["metadata"].get("labels") or {}
     return bool(labels.get("app.kubernetes.io/part-of") == "kubectl-sew")
