@@ -12,11 +12,6 @@ from agent.sources.elasticsearch.searching import Found, Job
 from agent.sources.elasticsearch.watching import Watch
 from kubectl_sew.index import ElasticsearchError, Index
 
-_TEXTS = {
-    "no_source": "{count} document{s} without _source left out, the last one {last}: see the index's mapping",
-    "deleted": "{count} event{s} deleted before reading was complete, the last one {last}",
-}
-
 
 @dataclass(slots=True)
 class _Run:
@@ -87,7 +82,7 @@ class Backfill:
         after = _after(past, found)
         if after.done and not refused:
             self._close_quietly(asked.index, past.run)
-        notes = left.notes(_TEXTS)
+        notes = left.notes()
         position = after.dump()
         return Batch(oldest_first(arrivals), position, more=not after.done, done=False, notes=notes, refused=refused)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from agent.sources.base import Arrival, Batch
 from agent.sources.elasticsearch.cursors import Cursor, Place, Search, begin, catch_up, moved, searches
-from agent.sources.elasticsearch.judging import Hit, Left, verdict
+from agent.sources.elasticsearch.judging import TEXTS, Hit, Left, verdict
 from agent.sources.elasticsearch.reading import Asked, Reads, arrival, oldest_first
 from agent.sources.elasticsearch.searching import Found, Job
 from agent.sources.elasticsearch.shards import Look
@@ -12,12 +12,6 @@ from agent.sources.elasticsearch.watching import Watch, check_vanished
 
 _LEAST_PAGE = 100
 _GONE_INDEX = 404
-_TEXTS = {
-    "too_old": "{count} event{s} older than SEW_MAX_EVENT_AGE when read left out, the last one {last}",
-    "no_time": "{count} event{s} without time left out, in an index that is read anew, the last one {last}",
-    "no_source": "{count} document{s} without _source left out, the last one {last}: see the index's mapping",
-    "deleted": "{count} event{s} deleted before reading was complete, the last one {last}",
-}
 
 
 class Following:
@@ -44,7 +38,7 @@ class Following:
             after.dump(),
             more=page.cut,
             done=not page.cut and not page.failures and _has_read(after, self._noted),
-            notes=[*seen.notes, *page.left.notes(_TEXTS)],
+            notes=[*seen.notes, *page.left.notes()],
             trouble="; ".join(dict.fromkeys(troubles)),
             refused=page.refused,
         )
@@ -126,7 +120,7 @@ class _Page:
 
     def _leave(self, kind: str, hit: Hit, search: Search) -> None:
         """Told once: by the search that is whole, which passes each number once."""
-        if search.whole and kind in _TEXTS:
+        if search.whole and kind in TEXTS:
             self.left.add(kind, hit)
 
 

@@ -10,6 +10,14 @@ from agent.sources.elasticsearch.clauses import Clause
 from agent.sources.elasticsearch.cursors import Cursor
 from kubectl_sew.event import Event
 
+TEXTS = {
+    "too_old": "{count} event{s} older than SEW_MAX_EVENT_AGE when read left out, the last one {last}",
+    "no_time": "{count} event{s} without time left out, in an index that is read anew, the last one {last}",
+    "no_source": "{count} document{s} without _source left out, the last one {last}: see the index's mapping",
+    "deleted": "{count} event{s} deleted before reading was complete, the last one {last}",
+}
+"""What is said of documents that are not delivered, by kind. A kind without text is not worth a word."""
+
 Known = Callable[[Sequence[bytes]], Mapping[bytes, Collection[str]]]
 """Events' keys -> the webhooks that have them already."""
 
@@ -56,12 +64,12 @@ class Left:
     def add(self, kind: str, hit: Hit) -> None:
         self.by_kind.setdefault(kind, []).append(hit)
 
-    def notes(self, texts: Mapping[str, str]) -> list[Note]:
-        """One note for each kind. `texts`: kind -> what happened to `{count}`, e.g. `{last}`."""
+    def notes(self) -> list[Note]:
+        """One note for each kind."""
         return [
             Note(
                 kind,
-                texts[kind].format(count=len(hits), s="" if len(hits) == 1 else "s", last=hits[-1].id[:100]),
+                TEXTS[kind].format(count=len(hits), s="" if len(hits) == 1 else "s", last=hits[-1].id[:100]),
                 len(hits),
                 tuple(sorted({name for hit in hits for name in hit.webhooks})),
             )
