@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.sew_agent import Folder
+from tests.integration.cluster.in_cluster import Installed, installed
 from tests.servers.kubernetes import Kubernetes, find, kubernetes
 from tests.servers.required import required
 
@@ -78,3 +81,56 @@ def write_status(server: Kubernetes, name: str, *conditions: Mapping[str, Any]) 
     patch = json.dumps({"status": [{**common, **each} for each in conditions]})
     resource = "securityeventwebhooks.projectcalico.org"
     server.kubectl("patch", resource, name, "--subresource=status", "--type=merge", "-p", patch)
+
+
+def agent_pod() -> dict[str, Any]:
+    container = {"name": "sew-agent", "image": "sew-agent:0.1.0"}
+    metadata = {"name": "agent-0", "namespace": "sew-system"}
+    spec = {"serviceAccountName": "sew-agent", "containers": [container]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def tell(server: Kubernetes, *, ready: bool, **state: Any) -> None:
+    """What a kubelet would write of the agent's container."""
+    known = {"name": "sew-agent", "ready": ready, "restartCount": 3, "image": "x", "imageID": "x"}
+    status = {"phase": "Running", "containerStatuses": [{**known, "state": state or {"running": {}}}]}
+    patch = json.dumps({"status": status})
+    server.kubectl("-n", "sew-system", "patch", "pod", "agent-0", "--subresource=status", "--type=merge", "-p", patch)
+
+
+@pytest.fixture
+def here(server: Kubernetes) -> Iterator[Installed]:
+    with installed(server) as made:
+        server.apply(agent_pod())
+        tell(server, ready=True)
+        yield made
+        server.kubectl("-n", "sew-system", "delete", "pod", "agent-0", "--now")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    made = Folder(tmp_path)
+    yield made
+    made.stop()
+
+
+_EXEC = """#!/bin/sh
+for word in "$@"; do case "$word" in exec) inside=yes ;; esac; done
+[ "$inside" ] || exec "$REAL_KUBECTL" "$@"
+while [ "$1" != -- ]; do shift; done
+shift 2
+"$PYTHON" -m agent "$@"
+code=$?
+[ $code = 0 ] || echo "command terminated with exit code $code" >&2
+exit $code
+"""
+
+
+def beside(here: Installed, folder: Folder) -> Sew:
+    """`kubectl sew` whose exec runs on the state of this folder's agent."""
+    kubectl = folder.path / "kubectl"
+    kubectl.write_text(_EXEC)
+    kubectl.chmod(kubectl.stat().st_mode | stat.S_IXUSR)
+    real, state = str(here.server.programs.kubectl), str(folder.state)
+    env = {"KUBECTL_PATH": str(kubectl), "REAL_KUBECTL": real, "PYTHON": sys.executable, "SEW_STATE": state}
+    return lambda *args, **more: run_plugin(here.server, *args, env=env, **more)

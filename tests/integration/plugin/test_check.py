@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.plugin.conftest import SECRETS, run_plugin, webhook
+from tests.integration.plugin.conftest import SECRETS, agent_pod, run_plugin, tell, webhook
 from tests.servers.kubernetes import Kubernetes, find, kubernetes
 from tests.servers.required import required
 
@@ -25,21 +25,6 @@ def installed() -> Iterator[Kubernetes]:
         tell(server, ready=True)
         server.apply(lease("sew-system/agent-0"))
         yield server
-
-
-def agent_pod() -> dict[str, Any]:
-    container = {"name": "sew-agent", "image": "sew-agent:0.1.0"}
-    metadata = {"name": "agent-0", "namespace": "sew-system"}
-    spec = {"serviceAccountName": "sew-agent", "containers": [container]}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-
-
-def tell(server: Kubernetes, *, ready: bool, **state: Any) -> None:
-    """What a kubelet would write of the agent's container."""
-    known = {"name": "sew-agent", "ready": ready, "restartCount": 3, "image": "x", "imageID": "x"}
-    status = {"phase": "Running", "containerStatuses": [{**known, "state": state or {"running": {}}}]}
-    patch = json.dumps({"status": status})
-    server.kubectl("-n", "sew-system", "patch", "pod", "agent-0", "--subresource=status", "--type=merge", "-p", patch)
 
 
 def lease(holder: str) -> dict[str, Any]:

@@ -2,34 +2,16 @@
 machine, so what exec would run in its container is run beside it, and all else is kubectl's own."""
 
 import json
-import stat
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.e2e.sew_agent import Agent, Folder
-from tests.integration.cluster.in_cluster import Installed, installed, webhook
-from tests.integration.plugin.conftest import SECRETS, Ran, run_plugin
-from tests.integration.plugin.test_check import agent_pod, tell
+from tests.integration.cluster.in_cluster import Installed, webhook
+from tests.integration.plugin.conftest import SECRETS, Sew, beside
 from tests.receivers import Answer, Incoming, Receiver
-from tests.servers.kubernetes import Kubernetes
 from tests.waiting import eventually
-
-Sew = Callable[..., Ran]
-
-_EXEC = """#!/bin/sh
-for word in "$@"; do case "$word" in exec) inside=yes ;; esac; done
-[ "$inside" ] || exec "$REAL_KUBECTL" "$@"
-while [ "$1" != -- ]; do shift; done
-shift 2
-"$PYTHON" -m agent "$@"
-code=$?
-[ $code = 0 ] || echo "command terminated with exit code $code" >&2
-exit $code
-"""
 
 
 class Picky(Receiver):
@@ -51,22 +33,6 @@ def receiver() -> Iterator[Picky]:
 
 
 @pytest.fixture
-def here(server: Kubernetes) -> Iterator[Installed]:
-    with installed(server) as made:
-        server.apply(agent_pod())
-        tell(server, ready=True)
-        yield made
-        server.kubectl("-n", "sew-system", "delete", "pod", "agent-0", "--now")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Folder]:
-    made = Folder(tmp_path)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
 def agent(here: Installed, folder: Folder) -> Agent:
     started = here.agent(folder, POD_NAMESPACE="sew-system", POD_NAME="agent-0")
     eventually(lambda: here.server.kubectl("-n", SECRETS, "get", "lease", "sew-agent", "--ignore-not-found"), "a Lease")
@@ -75,12 +41,7 @@ def agent(here: Installed, folder: Folder) -> Agent:
 
 @pytest.fixture
 def sew(here: Installed, folder: Folder, agent: Agent) -> Sew:
-    kubectl = folder.path / "kubectl"
-    kubectl.write_text(_EXEC)
-    kubectl.chmod(kubectl.stat().st_mode | stat.S_IXUSR)
-    real, state = str(here.server.programs.kubectl), str(folder.state)
-    env = {"KUBECTL_PATH": str(kubectl), "REAL_KUBECTL": real, "PYTHON": sys.executable, "SEW_STATE": state}
-    return lambda *args, **more: run_plugin(here.server, *args, env=env, **more)
+    return beside(here, folder)
 
 
 def row(sew: Sew, name: str) -> dict[str, Any]:
