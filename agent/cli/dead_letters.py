@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from agent.cli.options import beside, check_webhook, output_option, print_json, state_option
+from agent.lifecycle import FORGOTTEN
 from agent.status import table
-from agent.store.base import DeadLetter
+from agent.store.base import DeadLetter, Store
 from kubectl_sew.consumers.text import as_date, line
 from kubectl_sew.errors import SewError
 
@@ -75,6 +76,8 @@ def replay(state: Path, numbers: tuple[int, ...], webhook: str | None, everythin
     with beside(state) as store:
         check_webhook(store, webhook, state)
         click.echo(f"{_count(store.replay(chosen, webhook))} replayed")
+        for name in _gone(store):
+            click.echo(f"{name} is not there any more: what waits for it is sent when it is created again", err=True)
 
 
 @dead_letters.command()
@@ -95,6 +98,11 @@ def _chosen(numbers: Sequence[int], webhook: str | None, everything: bool) -> Se
     if not (numbers or webhook or everything):
         raise click.UsageError("name dead letters by number, or give --webhook NAME or --all")
     return numbers or None
+
+
+def _gone(store: Store) -> Sequence[str]:
+    waiting = store.waiting()
+    return [name for name, each in store.known().items() if each.state == FORGOTTEN and name in waiting]
 
 
 def _count(number: int) -> str:

@@ -323,3 +323,18 @@ def test_dead_letters_that_fill_a_share_end_a_run_with_a_word_on_what_helps(fold
         agent = folder.start("--once", SEW_STORE_MAX="100KiB", SEW_PAGE_SIZE="10")
         assert agent.wait() == 1
         assert any("replay or purge" in each["message"] for each in agent.says("once_trouble"))
+
+
+def test_what_is_replayed_for_a_webhook_that_is_gone_waits_for_its_return(folder: Folder) -> None:
+    refusing = Switch(400)
+    with refusing.receiver as receiver:
+        folder.webhook("w", receiver.url)
+        folder.write(range(1))
+        agent = folder.start(SEW_FORGET_AFTER="0s")
+        eventually(lambda: agent.says("delivery_dead"), "it is a dead letter")
+        (folder.webhooks / "w.json").unlink()
+        eventually(lambda: agent.says("webhook_forgotten"), "the webhook is gone")
+        assert "sent when it is created again" in folder.command("dead-letters", "replay", "--all").stderr
+        refusing.status = 200
+        folder.webhook("w", receiver.url)
+        eventually(lambda: len(receiver.accepted) == 1, "it is sent")
