@@ -3,14 +3,10 @@
 from functools import cache
 from typing import Any
 
-from parsimonious.exceptions import ParseError
-from parsimonious.grammar import TokenGrammar
-from parsimonious.nodes import Node as Match
-from parsimonious.nodes import NodeVisitor
-
 from kubectl_sew.query import ast
 from kubectl_sew.query.errors import Problem, QueryError, Span
 from kubectl_sew.query.grammar import GRAMMAR
+from kubectl_sew.query.peg import Match, NodeVisitor, ParseError, TokenGrammar
 from kubectl_sew.query.scan import Token, scan
 
 MAX_DEPTH = 24

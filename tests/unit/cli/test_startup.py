@@ -5,7 +5,17 @@ import sys
 
 import pytest
 
-SLOW = ("kubernetes", "elasticsearch", "elastic_transport", "urllib3", "yaml", "jinja2", "urllib.request", "asyncio")
+SLOW = (
+    "regex",
+    "kubernetes",
+    "elasticsearch",
+    "elastic_transport",
+    "urllib3",
+    "yaml",
+    "jinja2",
+    "urllib.request",
+    "asyncio",
+)
 CHECK = f"""
 import sys
 from kubectl_sew.cli import main
