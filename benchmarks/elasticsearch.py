@@ -61,8 +61,11 @@ class _Quiet:
         raise RuntimeError("the store is full")
 
 
+_READING = ("_stats/docs", "_msearch", "_settings", "_mapping", "_pit")
+
+
 class Requests:
-    """Counts the requests to Elasticsearch, all but those that fetch sources."""
+    """Counts the requests of the event source, all but those that fetch sources."""
 
     def __init__(self) -> None:
         self.paths: list[str] = []
@@ -75,7 +78,7 @@ class Requests:
         elastic_transport.Transport.perform_request = counted  # type: ignore[method-assign,assignment]
 
     def count(self) -> int:
-        found = sum("_mget" not in path for path in self.paths)
+        found = sum(any(kind in path for kind in _READING) for path in self.paths)
         self.paths.clear()
         return found
 
@@ -151,9 +154,10 @@ def polls(client: Elasticsearch, url: str) -> None:
             for _ in range(POLLS):
                 poll_after(new)
             ours = {each: value / POLLS for each, value in since(client, before).items()}
+            asked_for = requests.count() / POLLS
             single = singles(client, name, dsl)
             less = ", ".join(f"{single[each] / max(ours[each], 0.1):.0f} times less {each}" for each in ours)
-            print(f"{new} new events: a poll {requests.count() / POLLS:.1f} requests, {told(ours)}")
+            print(f"{new} new events: a poll {asked_for:.1f} requests, {told(ours)}")
             print(f"  1,000 single searches {told(single)}: {less}", flush=True)
         for _ in range(3):
             time.sleep(WAIT)
