@@ -1,5 +1,6 @@
 """A real API server to install into, and the plugin as a person runs it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -61,7 +62,7 @@ def own_server() -> Iterator[Kubernetes]:
 
 @pytest.fixture
 def person(own_server: Kubernetes) -> Iterator[Person]:
-    """At a cluster without anything of ours, but for the namespaces, which nobody ends here."""
+    """At a cluster without anything of ours but namespaces."""
     yield Person(own_server)
     own_server.kubectl("delete", "crd", *DEFINITIONS, "--ignore-not-found")
     own_server.kubectl("delete", _OURS, "-A", "-l", "app.kubernetes.io/part-of=kubectl-sew", "--wait=false")
@@ -69,6 +70,11 @@ def person(own_server: Kubernetes) -> Iterator[Person]:
     for each in own_server.get("persistentvolumeclaim", "-A")["items"]:  # a controller would let them go
         where = ("-n", each["metadata"]["namespace"], each["metadata"]["name"])
         own_server.kubectl("patch", "persistentvolumeclaim", *where, "-p", '{"metadata": {"finalizers": null}}')
+    for each in own_server.get("namespaces")["items"]:  # so it would
+        if each["status"]["phase"] == "Terminating":
+            each["spec"]["finalizers"] = []
+            finalize = f"/api/v1/namespaces/{each['metadata']['name']}/finalize"
+            own_server.kubectl("replace", "--raw", finalize, "-f", "-", stdin=json.dumps(each))
 
 
 _OURS = "clusterrole,clusterrolebinding,role,rolebinding,serviceaccount,networkpolicy,persistentvolumeclaim"
