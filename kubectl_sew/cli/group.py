@@ -1,7 +1,7 @@
 """The group of all commands: loads each when it is asked for, and gives each kubectl's connection flags."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -39,6 +39,16 @@ class Plugin(click.Group):
                 f"there is no command `{name}`" + (f": did you mean `{near[0]}`?" if near else ""), ctx
             )
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Says of every usage error which command it is about; click itself does not of a flag without its value."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as wrong:
+            name = ctx.invoked_subcommand
+            if wrong.ctx is None and name and name in self.commands:
+                wrong.ctx = click.Context(self.commands[name], ctx, name)
+            raise
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
         """From the list alone: no command is loaded for it."""

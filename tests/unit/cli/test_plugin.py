@@ -48,6 +48,12 @@ def test_a_wrong_flag_is_a_usage_error_that_names_the_one_that_was_meant(sew):
     assert ran.err.endswith("See 'kubectl sew fields --help' for usage.\n")
 
 
+def test_a_flag_without_its_value_is_a_usage_error_of_its_command(sew):
+    ran = sew("validate", "-f")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "error: option '-f' requires an argument\nSee 'kubectl sew validate --help' for usage.\n"
+
+
 def test_an_error_is_short_and_cannot_steer_a_terminal(sew):
     ran = sew("\x1b[31m" + "x" * 100_000)
     assert ran.code == 2

@@ -167,7 +167,9 @@ class Clock:
         return self.now
 
 
-def test_work_of_over_a_second_shows_a_bar_on_a_terminal_and_takes_it_away():
+def test_work_of_over_a_second_shows_a_bar_on_a_terminal_and_takes_it_away(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
     reader, writer = pty.openpty()
     clock = Clock()
     with open(writer, "w", encoding="utf-8") as terminal:  # noqa: PTH123  # a descriptor
@@ -177,11 +179,15 @@ def test_work_of_over_a_second_shows_a_bar_on_a_terminal_and_takes_it_away():
         clock.now = 1.1
         progress.show(100, "100 events read, 5 match")
         progress.clear()
-        shown = os.read(reader, 10_000).decode()
+        terminal.write("\r\nend")
+        terminal.flush()
+        shown = ""
+        while not shown.endswith("end"):
+            shown += os.read(reader, 10_000).decode()
     os.close(reader)
     assert "too early" not in shown
     assert "[############            ]  50%  100 events read, 5 match" in shown
-    assert shown.endswith("\r\x1b[K")
+    assert shown.partition("match")[2].startswith("\r\x1b[K\r")
 
 
 def test_nothing_is_shown_where_no_terminal_is():
