@@ -40,7 +40,8 @@ class Storage:
     `path` is what a query asks (a text field's keyword sub-field), "" for the field's own name. `ignore_above` counts
     UTF-16 units, as Elasticsearch does. Without `coerce` a number field takes neither quoted numbers nor, where it is a
     whole one, fractions. `date_formats` are tried in order: strict_date_optional_time (or …_nanos), epoch_second,
-    epoch_millis. `refusal` says why the mapping cannot answer queries on this field, "" where it can.
+    epoch_millis. Behind `flat_from` parts of its dotted name a field is not sought in lists of objects (`subobjects` is
+    off). `refusal` says why the mapping cannot answer queries on this field, "" where it can.
     """
 
     path: str = ""
@@ -50,6 +51,7 @@ class Storage:
     ignore_above: int | None = None
     date_formats: tuple[str, ...] = CALICO_TIME
     nanoseconds: bool = False
+    flat_from: int | None = None
     refusal: str = ""
 
 

@@ -74,12 +74,25 @@ def _fields(mapping: Json, settings: Json) -> Iterator[Field]:
     copied = {target for body, _ in flat.values() for target in _as_list(body.get("copy_to"))}
     for name, (body, refusal) in flat.items():
         field = _aliased(name, body, flat, defaults)
+        if "." in name:
+            field = replace(field, storage=replace(field.storage, flat_from=_flat_from(mapping, name)))
         reason = refusal or ("it is filled by copy_to, not from the event" if name in copied else "")
         reason = reason or ("it is computed by a script, not stored in the event" if "script" in body else "")
         yield _refused(field, reason) if reason else field
     for name in mapping.get("runtime", {}):
         unknown = Field(name=name, type=FieldType.ANY)
         yield _refused(unknown, "it is a runtime field, not stored in the event")
+
+
+def _flat_from(mapping: Json, name: str) -> int | None:
+    """How many parts of a dotted name stand before the object that has `subobjects` off; None where none has."""
+    body, rest = mapping, name
+    for depth in range(name.count(".") + 1):
+        if body.get("subobjects") in (False, "false"):
+            return depth
+        head, _, rest = rest.partition(".")
+        body = body.get("properties", {}).get(head, {})
+    return None
 
 
 def _flatten(properties: Json, prefix: str, refusal: str) -> Iterator[tuple[str, tuple[Json, str]]]:

@@ -171,7 +171,7 @@ def _expression(parts: tuple[str | None, ...]) -> str:
 
 def _values(field: Field, test: _Test) -> Match:
     """Whether any value of the field passes the test; the common case, one scalar at the top, is told apart first."""
-    read, walk, name = reader(field), walker(field.name), field.name
+    read, walk, name = reader(field), walker(field.name, field.storage.flat_from), field.name
     null = None if field.null_value is None else read(field.null_value)
     blank = null if field.type in (FieldType.INTEGER, FieldType.FLOAT) and field.storage.coerce else None
 

@@ -17,11 +17,12 @@ Read = Callable[[Any], Any]
 Walk = Callable[[Mapping[str, Any]], Iterator[Any]]
 
 
-def walker(name: str) -> Walk:
+def walker(name: str, flat_from: int | None = None) -> Walk:
     """All that stands below a dotted key, through lists, and under keys written with the dot; nulls and objects too."""
     if name == "_id":
         return lambda document: iter((document.get("_id", document.get("id")),))
     parts = name.split(".")
+    flat = len(parts) if flat_from is None else flat_from
     steps = [
         [(".".join(parts[start:end]), end) for end in range(start + 1, len(parts) + 1)] for start in range(len(parts))
     ]
@@ -31,7 +32,8 @@ def walker(name: str) -> Walk:
         while stack:
             value, at = stack.pop()
             if isinstance(value, list):
-                stack += [(entry, at) for entry in value]
+                if at <= flat or at == len(parts):
+                    stack += [(entry, at) for entry in value]
             elif at == len(parts):
                 yield value
             elif isinstance(value, Mapping):

@@ -27,6 +27,7 @@ from kubectl_sew.query.values import read_number
 
 Json = dict[str, Any]
 
+_OBJECTS = ("nested", "object")
 NAMES = ("a", "b", "c", "in", "größe", "x y", "o.p", "o.q", "o.r.s", "Ä.*", "d", "e")
 VALUES: Mapping[str, list[Any]] = json.loads(Path(__file__).with_name("values.json").read_text("utf-8"))
 POOLS: Mapping[FieldType, list[Any]] = {
@@ -55,7 +56,18 @@ def index(rng: Random) -> tuple[Json, Json]:
         "analysis": {"normalizer": {"lowered": lowered, "same": {"type": "custom", "filter": []}}},
         "mapping": {"ignore_malformed": rng.random() < 0.8, "coerce": rng.random() < 0.9},
     }
-    return {"dynamic": rng.choice((False, False, True)), "properties": properties}, settings
+    mappings = {"dynamic": rng.choice((False, False, True)), "properties": properties}
+    return _flat(rng, mappings) if rng.random() < 0.2 else mappings, settings
+
+
+def _flat(rng: Random, mappings: Json) -> Json:
+    """Without objects below the root, or below `o`."""
+    properties = {name: body for name, body in mappings["properties"].items() if body["type"] not in _OBJECTS}
+    if rng.random() < 0.5:
+        return mappings | {"subobjects": False, "properties": properties}
+    inner = {name: properties.pop(name) for name in list(properties) if name.startswith("o.")}
+    below = {name.partition(".")[2]: body for name, body in inner.items()}
+    return mappings | {"properties": properties | {"o": {"type": "object", "subobjects": False, "properties": below}}}
 
 
 def _mapped(rng: Random) -> Json:
