@@ -85,11 +85,15 @@ def _fields(mapping: Json, settings: Json) -> Iterator[Field]:
 
 
 def _flat_from(mapping: Json, name: str) -> int | None:
-    """How many parts of a dotted name stand before the object that has `subobjects` off; None where none has."""
-    body, rest = mapping, name
+    """How many parts of a dotted name stand before the object that has `subobjects` off, and is not `dynamic` either.
+
+    None where none is so: one that is dynamic makes a field of each object, and takes lists of them apart.
+    """
+    body, rest, dynamic = mapping, name, mapping.get("dynamic")
     for depth in range(name.count(".") + 1):
+        dynamic = body.get("dynamic", dynamic)
         if body.get("subobjects") in (False, "false"):
-            return depth
+            return depth if dynamic in (False, "false") else None
         head, _, rest = rest.partition(".")
         body = body.get("properties", {}).get(head, {})
     return None
