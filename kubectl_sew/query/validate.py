@@ -39,6 +39,8 @@ def _leaf(leaf: Leaf, fields: FieldSet) -> Iterator[Problem]:
             yield from _member(member, field)
     elif field.equality_only:
         yield _equality_only(leaf.key)
+    elif "*" in field.path:
+        yield Problem("Elasticsearch takes a `*` in the name for a pattern, and asks other fields too", leaf.key.span)
 
 
 def _unknown(leaf: Leaf, fields: FieldSet) -> Problem:
