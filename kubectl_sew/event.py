@@ -42,7 +42,8 @@ def own_id(document: dict[str, Any]) -> str | None:
     for name in ("_id", "id"):
         value = document.get(name)
         if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
-            return str(value)
+            # JSON can write halves of characters, which nothing behind this can keep or send.
+            return str(value).encode("utf-8", "backslashreplace").decode()
     return None
 
 

@@ -78,8 +78,8 @@ class Index:
                 "them could be read for certain; name Elasticsearch's own indices, and run an agent for each cluster"
             )
         self.pattern = pattern
-        self.place = access.place
         self._client = _connect(access, timeout)
+        self.place = access.place
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -301,20 +301,17 @@ def _connect(access: Access, timeout: float) -> "Elasticsearch":
 
 
 def _parts(url: str) -> tuple[str, int, str]:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ElasticsearchError(
-            f"{parts.hostname or url!r} is no URL of Elasticsearch: e.g. https://elasticsearch:9200"
-        )
+    """Host, port and path. What was given is not repeated: where its scheme was forgotten, it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https"):
+        raise ElasticsearchError("Elasticsearch's URL cannot be read: it is written https://HOST:PORT")
     if parts.username is not None:
         raise ElasticsearchError("credentials do not belong into Elasticsearch's URL: give them in files of their own")
-    try:
-        port = parts.port
-    except ValueError:
-        raise ElasticsearchError(
-            f"the port of Elasticsearch's URL is no number up to 65535: {parts.hostname}"
-        ) from None
-    return parts.hostname, port or (443 if parts.scheme == "https" else 9200), parts.path.rstrip("/")
+    return host, port or (443 if parts.scheme == "https" else 9200), parts.path.rstrip("/")
 
 
 def _auth(access: Access) -> dict[str, Any]:

@@ -51,6 +51,15 @@ def test_every_event_arrives_once_at_every_webhook_that_selects_it(folder: Folde
     assert received(receiver) == Counter(owed("all", 310) | urgent)
 
 
+def test_an_id_with_half_a_character_arrives_as_the_others_do(folder: Folder, receiver: Receiver) -> None:
+    folder.webhook("all", receiver.url)
+    with folder.events.open("a") as file:
+        file.write('{"id": "\\ud800", "type": "waf", "severity": 1}\n')
+    folder.write(range(3))
+    assert folder.start("--once").wait() == 0
+    assert received(receiver).total() == 4
+
+
 def test_events_that_are_written_later_arrive_too(folder: Folder, receiver: Receiver) -> None:
     folder.webhook("all", receiver.url)
     folder.start()
