@@ -117,9 +117,7 @@ class Poller:
 
     def leave(self, webhooks: Collection[str], now: float) -> None:
         """Keep the position of these webhooks, for when they come back."""
-        gone = [own_reader(name) for name in webhooks if own_reader(name) not in self._positions]
-        if gone and self._source.seekable:
-            self._move(dict.fromkeys(gone, self._positions.get(COMMON, _BEGINNING)), now)
+        self._stay(webhooks, self._positions.get(COMMON, _BEGINNING), now)
 
     def detach(self, webhooks: Collection[str]) -> None:
         """Forget where these webhooks are: they go on where the source stands."""
@@ -139,13 +137,17 @@ class Poller:
     def fetched(self, now: float) -> Mapping[str, Fetched]:
         """How far events have been read for each webhook that is read for. Raises StoreError."""
         oldest = self._store.oldest_times()
-        moments = {position: self._source.read_to(position) for position in {None, *self._positions.values()}}
+        moments = {position: self._source.read_to(position) for position in {None, *self._stored()}}
         return {name: tell(self._progress(name, moments, oldest, now)) for name in self._subscriptions}
 
     def passed(self) -> float:
         """The moment (epoch seconds) before which nothing is read again by any reader."""
-        moments = (self._source.read_to(position) for position in set(self._positions.values()))
+        moments = (self._source.read_to(position) for position in self._stored())
         return min((each for each in moments if each is not None), default=float("inf"))
+
+    def _stored(self) -> set[str | None]:
+        """The positions of all rows; None for one that has not begun."""
+        return {position or None for position in self._positions.values()}
 
     def _common(self) -> _Reader:
         names = [name for name in self._subscriptions if own_reader(name) not in self._positions]
@@ -180,7 +182,7 @@ class Poller:
 
     def _poll(self, reader: _Reader, now: float) -> Polled:
         batch = self._read(reader, now)
-        reader = self._set_aside(reader, batch.refused, now)
+        reader = self._set_aside(reader, batch, now)
         taken = self._take_in(reader, batch, now)
         if taken.full:
             return self._without_room(reader, taken.full, now)
@@ -204,12 +206,18 @@ class Poller:
         self._troubles.update(dict.fromkeys(rows, batch.trouble) if batch.trouble else {})
         return batch
 
-    def _set_aside(self, reader: _Reader, refused: Mapping[str, str], now: float) -> _Reader:
+    def _stay(self, webhooks: Collection[str], position: str, now: float) -> None:
+        gone = [own_reader(name) for name in webhooks if own_reader(name) not in self._positions]
+        if gone and self._source.seekable:
+            self._move(dict.fromkeys(gone, position), now)
+
+    def _set_aside(self, reader: _Reader, batch: Batch, now: float) -> _Reader:
         """Whose query cannot be answered stays where it is; the reader of the others."""
+        refused = batch.refused
         if not refused:
             return reader
         if reader.is_common:
-            self.leave(refused.keys(), now)
+            self._stay(refused.keys(), reader.position or batch.position, now)
         rows = {own_reader(name) if reader.is_common else reader.rows[name]: why for name, why in refused.items()}
         self._hold(rows, now)
         self._refused.update(rows)

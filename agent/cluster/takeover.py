@@ -1,7 +1,8 @@
 """An agent that gets the Lease after another one had it starts as one with a fresh store does.
 
 What it owes was delivered by the other up to the checkpoint in each webhook's condition: that is dropped and counted.
-From there on it reads again, and what it knows already is not taken twice.
+From there on it reads again, and what it knows already is not taken twice. One that is refused now begins there when it
+is valid again; what is owed to one that was deleted is dropped.
 """
 
 from dataclasses import replace
@@ -11,7 +12,7 @@ from agent.lifecycle import FORGOTTEN
 from agent.log import Log
 from agent.store.base import DropReason, Store
 from agent.webhooks.base import Snapshot
-from kubectl_sew.resource import checkpoint
+from kubectl_sew.resource import Webhook, checkpoint
 
 MARKER = "afresh"
 """A file in the state folder, made before the Lease is taken, gone when the new start is in the store."""
@@ -37,15 +38,22 @@ class Takeover:
         """Before anything is made of the first webhooks that are known. Raises StoreError: then it is tried again."""
         if not self._due:
             return
-        known = self._store.known()
-        for name, webhook in snapshot.webhooks.items():
-            read_to = checkpoint(webhook.conditions)
-            if read_to is not None and (
-                dropped := self._store.drop(name, DropReason.BEFORE_READ_TO, event_before=read_to)
-            ):
-                message = "another agent delivered them: these events are from before its checkpoint"
-                self._log.warning("deliveries_dropped", webhook=name, dropped=dropped, message=message)
-            if name in known:
-                self._store.remember(replace(known[name], state=FORGOTTEN, deleted_at=None))
+        refused = {name: each.webhook for name, each in snapshot.refused.items()}
+        there = {**snapshot.webhooks, **refused}
+        for name, webhook in there.items():
+            self._drop_delivered(name, webhook)
+        for name, known in self._store.known().items():
+            if snapshot.complete and name not in there:
+                dropped = self._store.drop(name, DropReason.DELETED)
+                self._log.warning("webhook_forgotten", webhook=name, dropped=dropped)
+            self._store.remember(replace(known, state=FORGOTTEN, deleted_at=None))
         self._marker.unlink(missing_ok=True)
         self._due = False
+
+    def _drop_delivered(self, name: str, webhook: Webhook | None) -> None:
+        read_to = checkpoint(webhook.conditions) if webhook else None
+        if read_to is None:
+            return
+        if dropped := self._store.drop(name, DropReason.BEFORE_READ_TO, event_before=read_to):
+            message = "another agent delivered them: these events are from before its checkpoint"
+            self._log.warning("deliveries_dropped", webhook=name, dropped=dropped, message=message)

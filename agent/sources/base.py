@@ -58,7 +58,10 @@ class Batch:
     trouble: str = ""
     """What could not be read this time, and what to do; its place in the position is kept."""
     refused: Mapping[str, str] = field(default_factory=dict)
-    """Webhook -> why its query cannot be answered now: nothing was read for it, and its position stays."""
+    """Webhook -> why its query cannot be answered now: nothing was read for it, and its position stays.
+
+    Where a reader begins with this read, nothing was there to read before `position`.
+    """
 
 
 @dataclass(frozen=True, slots=True)

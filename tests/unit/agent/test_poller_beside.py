@@ -26,6 +26,8 @@ class Script:
     refuses: dict[str, str] = field(default_factory=dict)
     trouble: str = ""
     past_fails: bool = False
+    first: int = 0
+    """Where a reader begins that no other was before."""
     reads: list[tuple[str | None, tuple[str, ...]]] = field(default_factory=list)
     fields = ANY
     seekable = True
@@ -42,14 +44,17 @@ class Script:
             return Batch([Arrival(Event("i", "past", {}), names)], "past:done", more=False, done=True)
         refused = {name: self.refuses[name] for name in names if name in self.refuses}
         served = tuple(name for name in names if name not in refused)
-        numbers = range(int(position or 0), self.events)
+        numbers = range(self.first if position is None else int(position), self.events)
         arrivals = [Arrival(Event("i", str(each), {}), served) for each in numbers] if served else []
         notes = [Note("too_old", "1 was too old", webhooks=served)] if numbers and served else []
         position = str(self.events)
         return Batch(arrivals, position, more=False, done=True, notes=notes, trouble=self.trouble, refused=refused)
 
     def read_to(self, position: str | None) -> float | None:
-        return float("-inf") if position is None else NOW - (1000 if position.startswith("past:") else 5)
+        if position is None:
+            return float("-inf")
+        assert position.startswith("past:") or position.isdigit()
+        return NOW - (1000 if position.startswith("past:") else 5)
 
     def reached(self, position: str, other: str) -> bool:
         return position == "past:done" or (not position.startswith("past:") and int(position) >= int(other))
@@ -108,6 +113,7 @@ def test_what_fails_in_the_past_alone_stops_nobody_and_is_told(scene: Scene) -> 
 
 def test_whose_query_cannot_be_answered_waits_alone_and_catches_up(scene: Scene) -> None:
     scene.serve("a", "b")
+    scene.poller.poll(NOW)
     scene.source.refuses = {"b": "the field is no date"}
     scene.source.events = 3
     scene.poller.poll(NOW)
@@ -120,6 +126,28 @@ def test_whose_query_cannot_be_answered_waits_alone_and_catches_up(scene: Scene)
     assert scene.pending() == {"a": 3, "b": 3}
     assert own_reader("b") not in scene.store.positions()
     assert scene.poller.fetched(NOW)["b"].status == "True"
+
+
+def test_whose_query_is_refused_by_the_very_first_read_misses_nothing_from_there_on(scene: Scene) -> None:
+    scene.serve("a", "b")
+    scene.source.refuses = {"b": "the field is no date"}
+    scene.source.first = scene.source.events = 3
+    scene.poller.poll(NOW)
+    scene.source.refuses = {}
+    scene.source.first = scene.source.events = 5
+    scene.poller.poll(NOW + 6)
+    assert scene.pending() == {"a": 2, "b": 2}
+
+
+def test_a_webhook_that_leaves_before_anything_was_read_stops_nothing(scene: Scene) -> None:
+    scene.poller.leave({"b"}, NOW)
+    scene.serve("a")
+    scene.poller.poll(NOW)
+    assert scene.poller.fetched(NOW)["a"].status == "True"
+    assert scene.poller.passed() == float("-inf")
+    scene.serve("a", "b")
+    scene.poller.poll(NOW)
+    assert scene.poller.passed() == NOW - 5
 
 
 def test_what_of_the_source_cannot_be_read_is_told_and_ends(scene: Scene) -> None:

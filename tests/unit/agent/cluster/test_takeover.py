@@ -1,6 +1,7 @@
 """A store that starts afresh: over a real one."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from agent.lifecycle import FORGOTTEN
 from agent.log import Log
 from agent.store.base import Intake, Known, Owed
 from agent.store.sqlite import SqliteStore, open_store
-from agent.webhooks.base import Snapshot
+from agent.webhooks.base import Refusal, Snapshot
 from kubectl_sew.event import Event
 from kubectl_sew.resource import Condition, State, Webhook, read_to
 
@@ -20,7 +21,10 @@ WEBHOOKS = {
     "told": Webhook("told", "Generic", State.ENABLED, "x", conditions=(CONDITION,)),
     "new": Webhook("new", "Generic", State.ENABLED, "x"),
 }
-SNAPSHOT = Snapshot(WEBHOOKS, {}, {})
+REFUSED = {
+    "wrong": Refusal("its type is unknown", webhook=Webhook("wrong", "x", State.ENABLED, "x", conditions=(CONDITION,)))
+}
+SNAPSHOT = Snapshot(WEBHOOKS, {}, {}, refused=REFUSED)
 
 
 def event(number: int, time: float | None) -> Event:
@@ -35,9 +39,9 @@ def state(tmp_path: Path) -> Path:
 def filled(state: Path) -> SqliteStore:
     store = open_store(state)
     times = (READ_TO - 10, READ_TO - 1, READ_TO + 1, None)
-    owed = [Owed(event(number, time), ("told", "new", "gone")) for number, time in enumerate(times)]
+    owed = [Owed(event(number, time), ("told", "new", "gone", "wrong")) for number, time in enumerate(times)]
     store.take_in(Intake(owed, {"common": "p", "webhook:told": "q"}, READ_TO))
-    for name in ("told", "gone"):
+    for name in ("told", "gone", "wrong"):
         store.remember(Known(name, "Enabled", READ_TO - 100))
     return store
 
@@ -50,8 +54,20 @@ def test_what_the_other_agent_delivered_is_dropped_and_counted_and_the_rest_is_k
     takeover.begin(SNAPSHOT)
     books = {each.webhook: each for each in store.books()}
     assert (books["told"].pending, books["told"].dropped) == (2, {"before_read_to": 2})
-    assert books["new"].pending == books["gone"].pending == 4
-    assert (store.known()["told"].state, store.known()["gone"].state) == (FORGOTTEN, "Enabled")
+    assert (books["wrong"].pending, books["wrong"].dropped) == (2, {"before_read_to": 2})
+    assert (books["gone"].pending, books["gone"].dropped) == (0, {"deleted": 4})
+    assert books["new"].pending == 4
+    assert {each.state for each in store.known().values()} == {FORGOTTEN}
+    store.close()
+
+
+def test_one_that_is_absent_after_an_error_has_not_been_deleted(state: Path) -> None:
+    mark(state)
+    store = filled(state)
+    takeover = Takeover(state, store, Log(io.StringIO(), lambda: 0.0))
+    takeover.begin(replace(SNAPSHOT, complete=False))
+    assert store.waiting()["gone"] == 4
+    assert store.known()["gone"].state == FORGOTTEN
     store.close()
 
 
@@ -72,5 +88,5 @@ def test_without_the_mark_nothing_changes(state: Path) -> None:
     store = filled(state)
     Takeover(state, store, Log(io.StringIO(), lambda: 0.0)).begin(SNAPSHOT)
     assert len(store.positions()) == 2
-    assert store.waiting() == {"told": 4, "new": 4, "gone": 4}
+    assert store.waiting() == {"told": 4, "new": 4, "gone": 4, "wrong": 4}
     store.close()
