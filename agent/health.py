@@ -50,6 +50,10 @@ class Health:
         """A new loop's."""
         return self._heartbeats.setdefault(name, Heartbeat(limit, self._clock))
 
+    def watch(self, name: str, heartbeat: Heartbeat) -> None:
+        """A loop's that was there before."""
+        self._heartbeats[name] = heartbeat
+
     def probe(self, name: str, reason: Callable[[], str]) -> None:
         """Something that must be reachable; `reason` says at once why it is not, "" where it is, and no secret."""
         self._probes[name] = reason

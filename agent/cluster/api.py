@@ -27,6 +27,7 @@ from kubectl_sew.errors import SewError
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
+REQUEST_SECONDS = CONNECT_SECONDS + ANSWER_SECONDS
 WATCH_SECONDS = 120
 """The server ends a watch after so long; the next one goes on where it ended."""
 SILENCE_SECONDS = WATCH_SECONDS + 30.0

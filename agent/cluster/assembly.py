@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from time import monotonic
 
 from agent.cluster import takeover
 from agent.cluster.announcer import Announcer
 from agent.cluster.api import connect
 from agent.cluster.conditions import Standing
-from agent.cluster.keeper import LeaseKeeper
+from agent.cluster.keeper import LONGEST_STEP, LeaseKeeper
 from agent.cluster.lease import Identity
 from agent.cluster.standings import Standings
 from agent.cluster.status import StatusWriter
@@ -21,7 +22,7 @@ from agent.cluster.trials import ClusterTrials
 from agent.cluster.troubles import Troubles
 from agent.cluster.watch import LONGEST_SILENCE
 from agent.director import Director
-from agent.health import Health
+from agent.health import Health, Heartbeat
 from agent.log import Log
 from agent.poller import Poller
 from agent.settings import Settings
@@ -43,13 +44,22 @@ class Cluster:
         self.troubles = Troubles(log)
         self._place = WebhookPlace(self._api, settings.api_group)
         self._me = me = identify(identity(state))
-        afresh = partial(takeover.mark, state)
-        self.lease = LeaseKeeper(self._api, settings.secrets_namespace, me, self.troubles, log, afresh=afresh)
+        self.lease_heartbeat = Heartbeat(2 * LONGEST_STEP, monotonic)
+        self.lease = LeaseKeeper(
+            self._api,
+            settings.secrets_namespace,
+            me,
+            self.troubles,
+            log,
+            afresh=partial(takeover.mark, state),
+            beat=self.lease_heartbeat.beat,
+        )
         stack.callback(self.lease.release)
         log.info("cluster", server=self._api.server, secrets_namespace=settings.secrets_namespace, holder=me.holder)
 
     def webhooks(self, store: Store, health: Health, stack: ExitStack) -> ClusterWebhooks:
         """Begins to watch. A store that starts afresh has no positions from here on."""
+        health.watch("lease", self.lease_heartbeat)
         settings, begin = self._settings, Takeover(self._state, store, self._log).begin
         scope = Scope(settings.secrets_namespace, settings.selector, settings.secret_selector, settings.forget_after)
         found = ClusterWebhooks(

@@ -4,27 +4,32 @@ import threading
 import time
 from collections.abc import Callable
 
-from agent.cluster.api import UNREADABLE, Api, ApiError
+from agent.cluster.api import REQUEST_SECONDS, UNREADABLE, Api, ApiError
 from agent.cluster.lease import LOOK_EVERY, NAME, RENEW_EVERY, Identity, Lease, Move, decide, starts_afresh, written
 from agent.cluster.troubles import Troubles
 from agent.cluster.watch import REFUSED
 from agent.log import Log
+from agent.store.base import StoreError
 
 _MATTER = "lease"
 _UNKNOWN = 404
 _TAKEN = (404, 409)
 """Somebody else was faster, or the Lease was deleted in between: it is looked at again."""
+LONGEST_STEP = 2 * REQUEST_SECONDS + RENEW_EVERY
+"""Seconds between two signs of life at most: a step is two requests."""
 _RELEASED = 1
 """Seconds that a Lease lasts whose holder has ended as it should: the next agent need not wait."""
 
 
 class LeaseKeeper:
-    """A thread. While the API server is away the holder goes on: nobody else can take the Lease then either.
+    """A thread. While the API server cannot be reached the holder goes on: where that is so for all, nobody can take
+    the Lease. Where this agent alone is cut off another one takes it, and both deliver: the same ids, twice.
 
-    `afresh` is called before this agent takes a Lease that an agent with another store had.
+    `afresh` is called whenever an agent with another store has the Lease, before this one takes it: also where it is
+    deleted afterwards and made anew, it is known then. It raises StoreError, and then the Lease is not taken.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whom it asks, who it is, and whom it tells
         self,
         api: Api,
         namespace: str,
@@ -33,6 +38,7 @@ class LeaseKeeper:
         log: Log,
         *,
         afresh: Callable[[], None],
+        beat: Callable[[], None],
     ) -> None:
         self._api = api
         self._all = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
@@ -41,11 +47,14 @@ class LeaseKeeper:
         self._troubles = troubles
         self._log = log
         self._afresh = afresh
+        self._beat = beat
         self._stop = threading.Event()
         self._seen: tuple[str, str] = ("", "")
         self._seen_at = 0.0
         self._lease: Lease | None = None
         self.held = threading.Event()
+        self.turns = 0
+        """How often this agent got it: lost and retaken between two looks at `held`, that shows here alone."""
         self.holder = ""
         """Who had it at the last look."""
 
@@ -65,12 +74,15 @@ class LeaseKeeper:
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            self._beat()
             try:
                 self._step()
                 self._troubles.over(_MATTER)
             except ApiError as error:
                 if error.status not in _TAKEN:
                     self._troubles.say(_MATTER, _text(error, held=self.held.is_set()))
+            except StoreError as error:
+                self._troubles.say(_MATTER, f"this agent takes no Lease: {error}")
             except UNREADABLE as error:
                 self._troubles.say(_MATTER, f"the Lease cannot be read ({error!r}): delete it, and it is made anew")
             self._stop.wait(RENEW_EVERY if self.held.is_set() else LOOK_EVERY)
@@ -78,12 +90,13 @@ class LeaseKeeper:
     def _step(self) -> None:
         lease = self._look()
         move = decide(lease, self._me, seen_for=time.monotonic() - self._seen_at)
-        if move is Move.WAIT:
+        afresh = starts_afresh(lease, self._me)
+        if afresh or move is Move.WAIT:
             self._give_up()
-            return
-        if move is Move.TAKE and starts_afresh(lease, self._me):
-            self._give_up()
+        if afresh:
             self._afresh()
+        if move is Move.WAIT:
+            return
         body = written(lease, self._me, time.time())
         answer = self._api.create(self._all, body) if move is Move.CREATE else self._api.patch(self._one, body)
         if self._stop.is_set():
@@ -92,6 +105,7 @@ class LeaseKeeper:
         self.holder = self._me.holder
         if not self.held.is_set():
             self._log.info("lease_taken", holder=self._me.holder, before=lease.holder if lease else "")
+            self.turns += 1
             self.held.set()
 
     def _look(self) -> Lease | None:

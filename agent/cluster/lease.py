@@ -73,7 +73,10 @@ def decide(lease: Lease | None, me: Identity, *, seen_for: float) -> Move:
 
 
 def starts_afresh(lease: Lease | None, me: Identity) -> bool:
-    """Whether another agent may have delivered since this store was last used."""
+    """Whether another agent may have delivered since this store was last used.
+
+    A Lease that is not there says nothing: whether another agent had it is known from the looks before.
+    """
     return lease is not None and lease.store != me.store
 
 

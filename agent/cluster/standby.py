@@ -21,12 +21,14 @@ class Turn:
 
     def __init__(self, lease: LeaseKeeper, stop: threading.Event) -> None:
         self._lease = lease
+        self._number = lease.turns
         self._stop = stop
         self.lost = False
-        """Whether it ended because another agent has the Lease."""
+        """Whether it ended because another agent has the Lease, or had it in between."""
 
     def is_set(self) -> bool:
-        self.lost = self.lost or not self._lease.held.is_set()
+        held = self._lease.held.is_set() and self._lease.turns == self._number
+        self.lost = self.lost or not held
         return self.lost or self._stop.is_set()
 
     def wait(self, timeout: float) -> bool:
@@ -42,6 +44,7 @@ def stand_by(cluster: Cluster, settings: Settings, log: Log, stop: threading.Eve
     with ExitStack() as stack:
         health = Health()
         heartbeat = health.heartbeat("main", _STALLED_AFTER)
+        health.watch("lease", cluster.lease_heartbeat)
         health.probe("cluster", lambda: "; ".join(cluster.troubles.all))
         _serve(settings, health, log, stack)
         while not _held_within(cluster, stop, _LOOK_EVERY):

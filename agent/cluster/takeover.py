@@ -10,17 +10,26 @@ from pathlib import Path
 
 from agent.lifecycle import FORGOTTEN
 from agent.log import Log
-from agent.store.base import DropReason, Store
+from agent.store.base import DropReason, Store, StoreError
 from agent.webhooks.base import Snapshot
 from kubectl_sew.resource import Webhook, checkpoint
 
 MARKER = "afresh"
-"""A file in the state folder, made before the Lease is taken, gone when the new start is in the store."""
+"""A file in the state folder, made when another agent is seen to have the Lease, gone when the new start is in the
+store."""
 
 
 def mark(state: Path) -> None:
-    """From now on this store has to start afresh, whatever happens in between."""
-    (state / MARKER).touch()
+    """From now on this store has to start afresh, whatever happens in between. Raises StoreError."""
+    marker = state / MARKER
+    try:
+        if not marker.exists():
+            marker.touch()
+    except OSError as error:
+        raise StoreError(
+            f"the state folder {state} cannot be written ({error.strerror or error}): make room there, and give the "
+            "agent's user the right to write"
+        ) from None
 
 
 class Takeover:

@@ -1,0 +1,127 @@
+"""The keeper of the Lease over a real API server: what it makes of a lost, deleted and retaken Lease."""
+
+import io
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.cluster import takeover
+from agent.cluster.api import Api, connect
+from agent.cluster.keeper import LONGEST_STEP, LeaseKeeper
+from agent.cluster.lease import Identity
+from agent.cluster.standby import Turn
+from agent.cluster.troubles import Troubles
+from agent.health import Health, Heartbeat
+from agent.log import Log
+from tests.integration.cluster.in_cluster import SECRETS, Installed
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.server
+
+
+class Kept:
+    """A keeper at work, with a state folder of its own."""
+
+    def __init__(self, api: Api, state: Path) -> None:
+        self.state = state
+        self.log = io.StringIO()
+        log = Log(self.log, lambda: 0.0)
+        self.troubles = Troubles(log)
+        me = Identity("n/me", "mine")
+        self.now = 0.0
+        heartbeat = Heartbeat(LONGEST_STEP, lambda: self.now)
+        self.health = Health()
+        self.health.watch("lease", heartbeat)
+        self.hanging = threading.Lock()
+        self.keeper = LeaseKeeper(api, SECRETS, me, self.troubles, log, afresh=self._mark, beat=heartbeat.beat)
+        self.keeper.start()
+        self.has_it()
+
+    def has_it(self) -> None:
+        eventually(self.keeper.held.is_set, "it holds the Lease")
+
+    def _mark(self) -> None:
+        with self.hanging:
+            takeover.mark(self.state)
+
+    @property
+    def afresh(self) -> bool:
+        return (self.state / takeover.MARKER).exists()
+
+
+@pytest.fixture
+def kept(here: Installed, tmp_path: Path) -> Iterator[Kept]:
+    api = connect(here.kubeconfig, "")
+    made = Kept(api, tmp_path)
+    yield made
+    made.keeper.release()
+    api.close()
+
+
+def steal(here: Installed, lasts: int) -> None:
+    """Another agent, which is silent afterwards."""
+    spec = {"holderIdentity": "n/thief", "renewTime": "2030-01-01T00:00:00.000000Z", "leaseDurationSeconds": lasts}
+    change = {"metadata": {"annotations": {"sew-agent/store": "theirs"}}, "spec": spec}
+    here.server.kubectl("patch", "lease", "sew-agent", "-n", SECRETS, "--type=merge", "-p", json.dumps(change))
+
+
+def delete(here: Installed) -> None:
+    here.server.kubectl("delete", "lease", "sew-agent", "-n", SECRETS)
+
+
+def taken(kept: Kept) -> int:
+    return kept.log.getvalue().count("lease_taken")
+
+
+def test_a_lease_that_another_agent_had_is_made_anew_with_a_fresh_start(here: Installed, kept: Kept) -> None:
+    steal(here, lasts=3600)
+    eventually(lambda: not kept.keeper.held.is_set(), "it loses the Lease")
+    delete(here)
+    kept.has_it()
+    assert kept.afresh
+
+
+def test_the_holder_whose_lease_is_deleted_goes_on_with_what_it_owes(here: Installed, kept: Kept) -> None:
+    delete(here)
+    eventually(lambda: here.server.kubectl("get", "lease", "sew-agent", "-n", SECRETS, "--ignore-not-found"), "it")
+    assert kept.keeper.held.is_set()
+    assert taken(kept) == 1
+    assert not kept.afresh
+
+
+def test_a_state_folder_that_cannot_be_written_is_told_and_the_lease_is_taken_when_it_can(
+    here: Installed, kept: Kept
+) -> None:
+    marker = kept.state / takeover.MARKER
+    marker.symlink_to(kept.state / "not mounted" / "marker")
+    steal(here, lasts=1)
+    eventually(lambda: "cannot be written" in "".join(kept.troubles.all), "it is told")
+    assert str(kept.state) in kept.troubles.all[0]
+    assert not kept.keeper.held.is_set()
+    marker.unlink()
+    kept.has_it()
+    eventually(lambda: not kept.troubles.all, "the trouble is over")
+
+
+def test_a_turn_ends_with_a_lease_that_was_lost_and_retaken_unseen(here: Installed, kept: Kept) -> None:
+    turn = Turn(kept.keeper, threading.Event())
+    steal(here, lasts=1)
+    eventually(lambda: taken(kept) == 2, "it takes the silent thief's Lease")
+    kept.has_it()
+    assert turn.is_set()
+    assert turn.lost
+    assert not Turn(kept.keeper, threading.Event()).is_set()
+
+
+def test_health_names_a_keeper_that_hangs(here: Installed, kept: Kept) -> None:
+    kept.now = 1000.0
+    eventually(lambda: not kept.health.stalled(), "it beats at each look")
+    with kept.hanging:
+        steal(here, lasts=1)
+        eventually(lambda: not kept.keeper.held.is_set(), "it is about to start afresh")
+        kept.now = 2000.0
+        assert kept.health.stalled() == {"lease": "no progress for 1000 s"}
+    eventually(lambda: not kept.health.stalled(), "it goes on")
