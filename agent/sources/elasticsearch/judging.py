@@ -128,14 +128,14 @@ def merge(pages: Sequence[tuple[Sequence[Hit], bool]]) -> tuple[list[Hit], tuple
 
 
 def read_hit(hit: Mapping[str, Any], clauses: Sequence[Clause], time_field: str, job: int) -> Hit:
-    """From a search's answer; `clauses` are those that it matched."""
+    """From a search's answer; `clauses` are those that it matched. A date_nanos has fractions of a millisecond."""
     times = hit.get("fields", {}).get(time_field) or [None]
     return Hit(
         hit["_index"],
         hit["_id"],
         tuple(int(each) for each in hit["sort"]),
         tuple(clauses),
-        None if times[0] is None else int(times[0]) / 1000,
+        None if times[0] is None else float(times[0]) / 1000,
         int(hit.get("_version", 1)),
         hit.get("_routing"),
         job,

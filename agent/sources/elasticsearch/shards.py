@@ -81,7 +81,8 @@ def read_settings(settings: Mapping[str, Mapping[str, str]]) -> Mapping[str, Fac
 
 
 def _refresh(settings: Mapping[str, str]) -> float | None:
-    text = settings.get("index.refresh_interval", "")
+    """Elasticsearch takes units in any case, and keeps them as they were written."""
+    text = settings.get("index.refresh_interval", "").strip().lower()
     if not text:
         return _DEFAULT_REFRESH
     number = text.rstrip("abcdefghijklmnopqrstuvwxyz")

@@ -147,6 +147,17 @@ def test_time_that_one_index_stores_otherwise_is_read_from_the_documents(reading
     assert reading.kinds() == {"too_old": 1}
 
 
+def test_time_in_nanoseconds_is_read(scene: Scene) -> None:
+    scene.index(properties={"type": {"type": "keyword"}, "time": {"type": "date_nanos"}})
+    scene.write(["past"], time="2027-01-15T07:59:00.123456789Z")
+    scene.serve(start=NOW - HOUR)
+    scene.settle()
+    scene.write(["new"], time="2027-01-15T08:00:30.987654321Z")
+    scene.settle()
+    assert scene.got() == ids("past", "new")
+    assert scene.store.oldest_times()["w"] == pytest.approx(NOW - 59.876544)
+
+
 def test_a_remote_cluster_is_refused_with_the_reason(scene: Scene) -> None:
     scene.reading = type(scene.reading)("other:events.*")
     with pytest.raises(SourceError, match="names a remote cluster"):

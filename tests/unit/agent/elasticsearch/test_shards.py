@@ -34,7 +34,16 @@ def test_a_shard_without_a_primary_that_tells_its_numbers_is_absent(broken: dict
 
 @pytest.mark.parametrize(
     ("refresh", "wait"),
-    [(None, 10.0), ("1s", 10.0), ("30s", 90.0), ("1m", 180.0), ("500ms", 10.0), ("-1", None), ("0s", 10.0)],
+    [
+        (None, 10.0),
+        ("1s", 10.0),
+        ("30s", 90.0),
+        ("1m", 180.0),
+        ("500ms", 10.0),
+        (" 5S ", 15.0),
+        ("-1", None),
+        ("0s", 10.0),
+    ],
 )
 def test_the_wait_is_three_refresh_intervals_and_at_least_ten_seconds(refresh: str | None, wait: float | None) -> None:
     settings = {"index.uuid": "u"} | ({} if refresh is None else {"index.refresh_interval": refresh})
