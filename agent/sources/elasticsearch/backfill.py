@@ -69,7 +69,8 @@ class Backfill:
             "docvalue_fields": rules.times(asked.fields),
         }
         window = {"range": {rules.time_field: {"gte": past.begin, "format": "epoch_millis"}}}
-        return Job({}, [window, *rules.everywhere], body | ({"search_after": past.after} if past.after else {}))
+        after = {"search_after": past.after} if past.after else {}
+        return Job({"allow_partial_search_results": False}, [window, *rules.everywhere], body | after)
 
     def _batch(self, asked: Asked, past: Past, found: Found, refused: dict[str, str]) -> Batch:
         left = Left()

@@ -165,3 +165,20 @@ def test_a_webhook_that_left_and_came_back_misses_nothing(scene: Scene, tmp_path
     scene.settle()
     assert scene.got("b") == ids(*range(10))
     assert list(scene.poller.positions) == [COMMON]
+
+
+def test_a_query_that_one_index_of_the_past_refuses_stands_alone(scene: Scene) -> None:
+    """The mapping is changed after it was read."""
+    scene.index()
+    other = scene.index("b", dynamic=False, properties={"type": {"type": "keyword"}, "time": {"type": "date"}})
+    scene.write(range(20), time=int(NOW) - HOUR)
+    scene.write(["b"], index="b", time=int(NOW - HOUR) * 1000)
+    scene.serve("source_ip = '10.0.0.1' OR type = waf", "bad", start=NOW - 2 * HOUR)
+    scene.serve("type = waf", "w", "x", start=NOW - 2 * HOUR)
+    scene.poll()
+    scene.client.indices.put_mapping(index=other, properties={"source_ip": {"type": "long"}})
+    scene.poll(WAIT)
+    scene.poll()
+    assert scene.got("w") == scene.got("x") == ids(*range(20), "b")
+    assert scene.poller.fetched(scene.now)["bad"].reason is FetchedReason.UNANSWERABLE
+    assert scene.poller.fetched(scene.now)["w"].status == "True"
