@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from traceback import extract_tb
 
 from agent.sources.base import Batch, Origin, SourceError, Subscription
 from agent.sources.elasticsearch.backfill import Backfill
@@ -19,6 +21,8 @@ from kubectl_sew.query import FieldSet
 
 _MOST_HITS = 10_000
 """Elasticsearch's own limit for one search, unless an index has another."""
+_UNREADABLE = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
+"""What an answer of another shape than Elasticsearch's own leads to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class ElasticsearchSource:
 
     def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
         """A page of each shard that moved, or of the past."""
-        with _ours():
+        with _ours(), _readable():
             index = self._current()
             self._watch.update(index, now)
             clauses, refused = self._clauses.of(subscriptions, self.fields)
@@ -111,3 +115,17 @@ def _ours() -> Iterator[None]:
         yield
     except ElasticsearchError as error:
         raise SourceError(str(error)) from None
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Says where it stopped, and nothing of what was answered: that may be anything."""
+    try:
+        yield
+    except _UNREADABLE as error:
+        stop = extract_tb(error.__traceback__, limit=-1)[0]
+        place = f"{type(error).__name__} at {Path(stop.filename).name}:{stop.lineno}"
+        raise SourceError(
+            f"Elasticsearch's answer cannot be read ({place}): is it Elasticsearch 8 or 9 that answers, and nothing "
+            "between that changes answers?"
+        ) from None

@@ -87,6 +87,29 @@ def test_a_refused_request_is_tried_again(scene: Scene, between: Proxy, part: st
     recovers(scene, between)
 
 
+@pytest.mark.parametrize(
+    ("part", "answer"),
+    [
+        ("_stats", b'{"indices": {"a": 5}}'),
+        ("_stats", b'{"indices": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+        ("_msearch", b'{"responses": [{"hits": {"hits": [{"_index": "a", "_id": "1", "sort": ["SECRET"]}]}}]}'),
+        ("_msearch", b'{"responses": [{"hits": {}}]}'),
+        ("_msearch", b'{"responses": []}'),
+        ("_mget", b'{"docs": ["SECRET"]}'),
+    ],
+    ids=["no-object", "deep", "no-number", "no-hits", "too-few", "no-document"],
+)
+def test_an_answer_of_another_shape_is_told_and_tried_again(
+    scene: Scene, between: Proxy, part: str, answer: bytes
+) -> None:
+    scene.write(range(20))
+    between.fault = on(part, lambda _real: Answer(200, answer))
+    said = failed_poll(scene)
+    assert "Elasticsearch's answer cannot be read" in said
+    assert "SECRET" not in said
+    recovers(scene, between)
+
+
 @pytest.mark.parametrize("part", ["_stats", "_msearch", "_mget"])
 def test_an_answer_that_is_cut_off_is_tried_again(scene: Scene, between: Proxy, part: str) -> None:
     scene.write(range(20))
