@@ -273,9 +273,10 @@ class Loop:
 
     def _told(self, now: float) -> Report:
         agent = self._agent
-        if now >= self._next_fetched:
+        pace = time.monotonic()
+        if pace >= self._next_fetched:
             self._fetched = agent.poller.fetched(now)
-            self._next_fetched = now + _FETCHED_EVERY
+            self._next_fetched = pace + _FETCHED_EVERY
         snapshot = agent.director.snapshot
         return Report(
             version("kubectl-sew"),

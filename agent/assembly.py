@@ -184,7 +184,7 @@ def _send(settings: Settings, stack: ExitStack) -> Send:
 
 def _scheduler(settings: Settings, store: Store, send: Send, observer: Delivering) -> Scheduler:
     policy = Policy(settings.retry_initial, settings.retry_max, settings.retry_horizon, random.random)
-    lanes = Lanes(store, settings.rates, settings.workers)
+    lanes = Lanes(store, settings.rates, settings.workers, policy.furthest)
     return Scheduler(store, lanes, send, policy, observer, time.time)
 
 

@@ -283,7 +283,8 @@ class Poller:
         return [follows, past_reader(name)] if past_reader(name) in self._positions else [follows]
 
     def _is_held(self, row: str, now: float) -> bool:
-        return self._held.get(row, 0.0) > now
+        """For no longer than the pause, if the clock was set back."""
+        return now < self._held.get(row, 0.0) <= now + self._pause
 
     def _hold(self, rows: Collection[str], now: float) -> None:
         self._held.update(dict.fromkeys(rows, now + self._pause))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from agent.delivery.attempt import Route
 from agent.delivery.rate_limit import Bucket
-from agent.delivery.retry import changed
+from agent.delivery.retry import changed, left
 from agent.store.base import Delivery, Lane, Store
 
 SLOW = 0.005
@@ -54,11 +54,12 @@ class Lanes:
     hangs holds up nobody. Any other leaves a quarter of the workers to those that are proven.
     """
 
-    def __init__(self, store: Store, rates: Mapping[str, float], workers: int) -> None:
-        """`rates`: consumer -> requests a second for each of its webhooks."""
+    def __init__(self, store: Store, rates: Mapping[str, float], workers: int, furthest: float) -> None:
+        """`rates`: consumer -> requests a second for each of its webhooks. `furthest`: as in a Policy."""
         self._store = store
         self._rates = rates
         self._workers = workers
+        self._furthest = furthest
         self._lanes: dict[str, Running] = {}
         self._ready: deque[Running] = deque()
         self._asleep: list[tuple[float, int, Running]] = []
@@ -163,15 +164,16 @@ class Lanes:
 
     def _wait(self, running: Running, now: float) -> float:
         """Seconds until the lane's next delivery can go; 0.0 now, with a token taken."""
-        if running.lane.held_until > now:
-            return running.lane.held_until - now
+        if held := left(running.lane.held_until, self._furthest, now):
+            return held
         if not running.ahead and (pause := self._fill(running, now)):
             return pause
         return running.bucket.take(now)
 
     def _fill(self, running: Running, now: float) -> float:
         """Take what is due from the store; the seconds until the next look where that is nothing."""
-        found = self._store.due(running.route.webhook, now=now, limit=AHEAD, skip=running.in_flight)
+        far = now + self._furthest
+        found = self._store.due(running.route.webhook, now=now, limit=AHEAD, skip=running.in_flight, far=far)
         running.ahead.extend(found)
         running.empty = not found
         if found:

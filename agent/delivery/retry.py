@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from agent.store.base import Delivery, Lane, Settlement, State
 from kubectl_sew.consumers.base import Outcome, Verdict
+from kubectl_sew.consumers.judge import LONGEST_WAIT
 
 PROBE_EVERY = 3600.0
 """Seconds between two looks whether a parked webhook's receiver has changed its mind."""
@@ -24,6 +25,11 @@ class Policy:
     longest: float
     horizon: float
     chance: Callable[[], float]
+
+    @property
+    def furthest(self) -> float:
+        """Seconds ahead that nothing is ever held beyond."""
+        return max(LONGEST_WAIT, self.longest) + self.longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,11 @@ def changed(lane: Lane, settings_digest: str, endpoint_digest: str) -> Lane:
 def backoff(failures: int, policy: Policy) -> float:
     """Seconds to pause after so many failures in a row (from 1 on)."""
     return policy.chance() * min(policy.longest, policy.initial * 2.0 ** min(failures - 1, _LARGEST_POWER))
+
+
+def left(until: float, furthest: float, now: float) -> float:
+    """Seconds until a moment, 0.0 where it has passed. One that lies too far ahead is of a clock that was set back."""
+    return until - now if now < until <= now + furthest else 0.0
 
 
 def _overdue(delivery: Delivery, lane: Lane, policy: Policy, now: float) -> bool:
@@ -114,7 +125,7 @@ def _held(outcome: Outcome, lane: Lane, policy: Policy, now: float) -> Lane:
         proven=False,
         parked=parked,
         waiting=waiting,
-        held_until=max(now + pause, lane.held_until if lane.waiting else 0.0),
+        held_until=now + max(pause, left(lane.held_until, policy.furthest, now) if lane.waiting else 0.0),
         reason=outcome.reason.value,
         detail=outcome.detail,
         since=lane.since if lane.failures and lane.parked == parked else now,

@@ -202,10 +202,13 @@ class Store(Protocol):
     def drop_readers(self, readers: Collection[str]) -> None:
         """Forget readers' positions: they joined another one."""
 
-    def due(self, webhook: str, *, now: float, limit: int, skip: Iterable[int] = ()) -> Sequence[Delivery]:
+    def due(
+        self, webhook: str, *, now: float, limit: int, skip: Iterable[int] = (), far: float = float("inf")
+    ) -> Sequence[Delivery]:
         """Pending deliveries of a webhook that are due, oldest first, without those whose `seq` is in `skip`.
 
-        At most `limit`, and no more after 4 MiB of payloads.
+        What is due after `far` is due too: the clock was ahead when that was written. At most `limit`, and no more
+        after 4 MiB of payloads.
         """
 
     def next_due(self, webhook: str) -> float | None:

@@ -33,7 +33,8 @@ _CLEARED_AT_ONCE = 64
 _DUE = (
     "SELECT d.seq, d.read_at, d.attempts, d.first_attempt, d.due, d.in_doubt, e.source, e.name, e.document"
     " FROM deliveries d JOIN events e ON e.id = d.event"
-    " WHERE d.webhook = (SELECT id FROM webhooks WHERE name = ?) AND d.died_at IS NULL AND d.due <= ?"
+    " WHERE d.webhook = (SELECT id FROM webhooks WHERE name = ?) AND d.died_at IS NULL"
+    " AND (d.due <= ? OR d.due > ?)"
     " ORDER BY d.seq LIMIT ?"
 )
 _BYTES_AT_ONCE = 4 * 2**20
@@ -111,10 +112,12 @@ class SqliteStore:
         with self._writing() as db:
             db.executemany("DELETE FROM readers WHERE name = ?", ((each,) for each in readers))
 
-    def due(self, webhook: str, *, now: float, limit: int, skip: Iterable[int] = ()) -> Sequence[Delivery]:
+    def due(
+        self, webhook: str, *, now: float, limit: int, skip: Iterable[int] = (), far: float = float("inf")
+    ) -> Sequence[Delivery]:
         skipped = set(skip)
         with self._lock, explained(self._path):
-            cursor = self._connection.execute(_DUE, (webhook, now, limit + len(skipped)))
+            cursor = self._connection.execute(_DUE, (webhook, now, far, limit + len(skipped)))
             rows = list(_bounded((row for row in cursor if row[0] not in skipped), limit))
             cursor.close()
         return [_delivery(webhook, row) for row in rows]

@@ -97,6 +97,13 @@ def test_due_gives_the_oldest_first_and_leaves_out_what_is_skipped_or_not_due(st
     assert store.next_due("hook") == 0.0
 
 
+def test_what_is_due_later_than_anything_can_be_is_due(store: Store) -> None:
+    owe(store, "a", "b")
+    settle(store, State.PENDING, due=NOW + 10)
+    assert names(store, far=NOW + 10) == ["b"]
+    assert names(store, far=NOW + 9) == ["a", "b"]
+
+
 def test_a_page_of_due_deliveries_is_bounded_in_bytes(store: Store) -> None:
     take_in(store, *(Owed(event(name, text="x" * 3 * 2**20), ("hook",)) for name in "abc"))
     assert names(store) == ["a", "b"]

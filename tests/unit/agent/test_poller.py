@@ -238,3 +238,14 @@ def test_a_reader_that_waits_for_room_is_no_reason_to_poll_at_once(setting: Sett
     setting.poller.poll(0.0)
     found = setting.poller.poll(0.0)
     assert (found.done, found.more) == (False, False)
+
+
+def test_a_clock_that_is_set_back_holds_no_reader_for_longer_than_its_pause(setting: Setting) -> None:
+    setting.shelf.room["b"] = 0
+    setting.serve("b")
+    setting.write(1)
+    setting.poller.poll(1e9)
+    setting.poller.poll(1e9)
+    setting.shelf.room.clear()
+    setting.poller.poll(0.0)
+    assert setting.shelf.of("b") == ids(1)

@@ -11,7 +11,7 @@ import pytest
 from agent.delivery.attempt import Route
 from agent.delivery.http import SendError
 from agent.delivery.lanes import Lanes
-from agent.delivery.retry import PROBE_EVERY, Decision, Policy
+from agent.delivery.retry import PROBE_EVERY, TRIES_IN_FRONT, Decision, Policy
 from agent.delivery.scheduler import Scheduler
 from agent.store.base import Delivery, Intake, Owed, StoreError
 from agent.store.sqlite import SqliteStore, open_store
@@ -20,6 +20,7 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
 
 NOW = 1_800_000_000.0
+YEAR = 365 * 86_400.0
 PATIENCE = 10.0
 
 
@@ -71,8 +72,13 @@ class Bench:
         self.store: SqliteStore = open_store(folder)
         self.receivers, self.clock, self.watch = Receivers(), Clock(), Watch()
         self.beats = threading.Event()
-        lanes = Lanes(self.store, dict.fromkeys(CONSUMERS, rate), workers)
+        self.workers, self.rate = workers, rate
+        self.restart()
+
+    def restart(self) -> None:
+        """Another scheduler over the same store."""
         policy = Policy(2.0, 900.0, 72 * 3600.0, lambda: 1.0)
+        lanes = Lanes(self.store, dict.fromkeys(CONSUMERS, self.rate), self.workers, policy.furthest)
         self.scheduler = Scheduler(self.store, lanes, self.receivers.send, policy, self.watch, self.clock)
 
     def owe(self, webhook: str, count: int = 1) -> None:
@@ -235,6 +241,31 @@ def test_a_clock_that_is_set_back_holds_up_nobody(bench: Bench) -> None:
     bench.store.replay(None)
     bench.clock.now -= 3600
     bench.run()
+    assert not bench.store.waiting()
+
+
+@pytest.mark.parametrize("answer", [status(503), status(401), status(429, retry_after="3600")])
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_failed_while_the_clock_was_a_year_ahead_is_tried_when_it_is_right_again(
+    bench: Bench, answer: Callable[[Request], Response], *, restart: bool
+) -> None:
+    bench.clock.now += YEAR
+    bench.serve("a")
+    bench.owe("a")
+    bench.receivers.answers["a"] = answer
+    bench.run()
+    for _ in range(TRIES_IN_FRONT):
+        bench.pass_time(3600)
+    bench.clock.now = NOW
+    if restart:
+        bench.restart()
+        bench.serve("a")
+    before = bench.receivers.count()["a"]
+    assert bench.run() > 0
+    bench.pass_time(1)
+    assert bench.receivers.count()["a"] == before + 1
+    bench.receivers.answers.clear()
+    bench.pass_time(3600)
     assert not bench.store.waiting()
 
 
