@@ -143,7 +143,7 @@ def assemble(settings: Settings, cluster: "Cluster | None", log: Log, stack: Exi
         health=health,
         metrics=metrics,
         troubles=(lambda: cluster.troubles.all) if cluster else tuple,
-        tell=cluster.telling(watched, director, poller, store, stack) if cluster and watched else _nobody,
+        tell=cluster.telling(watched, director, poller, store, health, stack) if cluster and watched else _nobody,
     )
 
 

@@ -3,11 +3,11 @@
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from agent.cluster.api import Api, ApiError
+from agent.cluster.api import REQUEST_SECONDS, Api, ApiError
 from agent.cluster.conditions import Standing
 from agent.cluster.notices import Ledger, Notice
 from agent.cluster.troubles import Troubles
@@ -20,6 +20,9 @@ NAMESPACE = "default"
 CONTROLLER = "sew-agent"
 _PATH = f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events"
 _MATTER = "events"
+_LOOK_EVERY = 5.0
+LONGEST_STEP = REQUEST_SECONDS + _LOOK_EVERY
+"""Seconds between two signs of life at most."""
 _LONGEST_NAME = 200
 _LONGEST_INSTANCE = 128
 
@@ -27,11 +30,14 @@ _LONGEST_INSTANCE = 128
 class Announcer:
     """A thread that writes; `tell` never waits. An Event that cannot be written is lost: the conditions say it too."""
 
-    def __init__(self, api: Api, place: WebhookPlace, troubles: Troubles, instance: str) -> None:
+    def __init__(
+        self, api: Api, place: WebhookPlace, troubles: Troubles, instance: str, beat: Callable[[], None]
+    ) -> None:
         self._api = api
         self._place = place
         self._troubles = troubles
         self._instance = instance[:_LONGEST_INSTANCE]
+        self._beat = beat
         self._ledger = Ledger()
         self._queue: queue.SimpleQueue[Notice | None] = queue.SimpleQueue()
 
@@ -48,15 +54,25 @@ class Announcer:
             self._queue.put(notice)
 
     def _run(self) -> None:
-        while (notice := self._queue.get()) is not None:
-            served = self._place.served
-            version = served.api_version if served else API_VERSIONS[0]
+        while True:
+            self._beat()
             try:
-                self._api.create(_PATH, event(notice, version, self._instance, time.time()))
-                self._troubles.over(_MATTER)
-            except ApiError as error:
-                if error.status in REFUSED:
-                    self._troubles.say(_MATTER, f"{error}: grant it as manifests/base/rbac.yaml does")
+                notice = self._queue.get(timeout=_LOOK_EVERY)
+            except queue.Empty:
+                continue
+            if notice is None:
+                return
+            self._write(notice)
+
+    def _write(self, notice: Notice) -> None:
+        served = self._place.served
+        version = served.api_version if served else API_VERSIONS[0]
+        try:
+            self._api.create(_PATH, event(notice, version, self._instance, time.time()))
+            self._troubles.over(_MATTER)
+        except ApiError as error:
+            if error.status in REFUSED:
+                self._troubles.say(_MATTER, f"{error}: grant it as manifests/base/rbac.yaml does")
 
 
 def event(notice: Notice, api_version: str, instance: str, now: float) -> dict[str, Any]:

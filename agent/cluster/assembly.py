@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 
-from agent.cluster import takeover
+from agent.cluster import announcer, keeper, status, takeover
 from agent.cluster.announcer import Announcer
 from agent.cluster.api import connect
 from agent.cluster.conditions import Standing
-from agent.cluster.keeper import LONGEST_STEP, LeaseKeeper
+from agent.cluster.keeper import LeaseKeeper
 from agent.cluster.lease import Identity
 from agent.cluster.standings import Standings
 from agent.cluster.status import StatusWriter
@@ -44,7 +44,7 @@ class Cluster:
         self.troubles = Troubles(log)
         self._place = WebhookPlace(self._api, settings.api_group)
         self._me = me = identify(identity(state))
-        self.lease_heartbeat = Heartbeat(2 * LONGEST_STEP, monotonic)
+        self.lease_heartbeat = Heartbeat(2 * keeper.LONGEST_STEP, monotonic)
         self.lease = LeaseKeeper(
             self._api,
             settings.secrets_namespace,
@@ -80,18 +80,26 @@ class Cluster:
         return self._trials
 
     def telling(
-        self, webhooks: ClusterWebhooks, director: Director, poller: Poller, store: Store, stack: ExitStack
+        self,
+        webhooks: ClusterWebhooks,
+        director: Director,
+        poller: Poller,
+        store: Store,
+        health: Health,
+        stack: ExitStack,
     ) -> Callable[[float], None]:
         """Begins to write conditions and Events; what is returned tells how it stands at a moment (epoch seconds)."""
-        writer = StatusWriter(self._api, self._place, webhooks, self.troubles, time.time)
-        announcer = Announcer(self._api, self._place, self.troubles, self._me.holder)
-        for each in (writer, announcer):
+        writing = health.heartbeat("status", 2 * status.LONGEST_STEP).beat
+        announcing = health.heartbeat("announcer", 2 * announcer.LONGEST_STEP).beat
+        writer = StatusWriter(self._api, self._place, webhooks, self.troubles, time.time, writing)
+        events = Announcer(self._api, self._place, self.troubles, self._me.holder, announcing)
+        for each in (writer, events):
             each.start()
             stack.callback(each.stop)
 
         def tell(standings: Mapping[str, Standing], now: float) -> None:
             writer.tell(standings)
-            announcer.tell(standings, now)
+            events.tell(standings, now)
 
         return Standings(director, poller, store, self._trials.results, tell).step
 

@@ -52,6 +52,8 @@ class LeaseKeeper:
         self._seen: tuple[str, str] = ("", "")
         self._seen_at = 0.0
         self._lease: Lease | None = None
+        self._unnoted = False
+        """Whether another agent had the Lease since `afresh` last succeeded."""
         self.held = threading.Event()
         self.turns = 0
         """How often this agent got it: lost and retaken between two looks at `held`, that shows here alone."""
@@ -90,11 +92,10 @@ class LeaseKeeper:
     def _step(self) -> None:
         lease = self._look()
         move = decide(lease, self._me, seen_for=time.monotonic() - self._seen_at)
-        afresh = starts_afresh(lease, self._me)
-        if afresh or move is Move.WAIT:
+        another = starts_afresh(lease, self._me)
+        if another or move is Move.WAIT:
             self._give_up()
-        if afresh:
-            self._afresh()
+        self._note(another=another)
         if move is Move.WAIT:
             return
         body = written(lease, self._me, time.time())
@@ -119,6 +120,13 @@ class LeaseKeeper:
             self._seen, self._seen_at = (lease.holder, lease.renewed), time.monotonic()
         self.holder = lease.holder
         return lease
+
+    def _note(self, *, another: bool) -> None:
+        """Until it is done: the Lease may be deleted in between."""
+        self._unnoted = self._unnoted or another
+        if self._unnoted:
+            self._afresh()
+            self._unnoted = False
 
     def _give_up(self) -> None:
         if self.held.is_set():

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from agent.cluster.api import Api, ApiError
+from agent.cluster.api import REQUEST_SECONDS, Api, ApiError
 from agent.cluster.conditions import Standing, conditions
 from agent.cluster.troubles import Troubles
 from agent.cluster.watch import REFUSED
@@ -14,6 +14,8 @@ from kubectl_sew.resource.serving import Served
 
 LOOK_EVERY = 1.0
 """Seconds between two looks whether a write that had to wait is due."""
+LONGEST_STEP = 2 * REQUEST_SECONDS + LOOK_EVERY
+"""Seconds between two signs of life at most: a webhook takes two requests."""
 _MATTER = "status"
 _UNKNOWN = 404
 _CONFLICT = 409
@@ -31,12 +33,14 @@ class StatusWriter:
         webhooks: ClusterWebhooks,
         troubles: Troubles,
         clock: Callable[[], float],
+        beat: Callable[[], None],
     ) -> None:
         self._api = api
         self._place = place
         self._webhooks = webhooks
         self._troubles = troubles
         self._clock = clock
+        self._beat = beat
         self._standings: Mapping[str, Standing] = {}
         self._told = threading.Event()
         self._stopped = False
@@ -63,6 +67,7 @@ class StatusWriter:
     def _run(self) -> None:
         while not self._stopped:
             self._told.wait(LOOK_EVERY)
+            self._beat()
             told = self._told.is_set()
             self._told.clear()
             try:
@@ -79,6 +84,7 @@ class StatusWriter:
         for name in list(standings if told else self._waiting):
             if self._stopped:
                 return
+            self._beat()
             if name in standings and name in current:
                 self._look(name, standings[name], self._newest(current[name]), served)
 

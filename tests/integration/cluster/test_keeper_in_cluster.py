@@ -106,6 +106,18 @@ def test_a_state_folder_that_cannot_be_written_is_told_and_the_lease_is_taken_wh
     eventually(lambda: not kept.troubles.all, "the trouble is over")
 
 
+def test_another_agent_is_not_forgotten_where_it_could_not_be_noted(here: Installed, kept: Kept) -> None:
+    marker = kept.state / takeover.MARKER
+    marker.symlink_to(kept.state / "not mounted" / "marker")
+    steal(here, lasts=3600)
+    eventually(lambda: kept.troubles.all, "it cannot be noted")
+    with kept.hanging:
+        delete(here)
+        marker.unlink()
+    kept.has_it()
+    assert kept.afresh
+
+
 def test_a_turn_ends_with_a_lease_that_was_lost_and_retaken_unseen(here: Installed, kept: Kept) -> None:
     turn = Turn(kept.keeper, threading.Event())
     steal(here, lasts=1)
