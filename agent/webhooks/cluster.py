@@ -99,7 +99,7 @@ class ClusterWebhooks:
         """
         self._begin: Callable[[Snapshot], None] | None = begin
         self._troubles = troubles
-        self._namespace = scope.secrets_namespace
+        self._secret_selector = scope.secret_selector
         self._changed = threading.Event()
         self._stopped = False
         self._snapshot = Snapshot({}, {}, {}, complete=False, known=False)
@@ -173,7 +173,8 @@ class ClusterWebhooks:
             complete=self._webhooks.known and not self._webhooks.stale,
             known=self._webhooks.known,
         )
-        snapshot = _without(snapshot, {each.kind: self._unreadable(each) for each in self._values})
+        unreadable = {each.kind: self._unreadable(each) for each in self._values}
+        snapshot = _without(snapshot, unreadable, self._secret_selector)
         if snapshot != self._snapshot:
             self._snapshot = snapshot
 
@@ -225,12 +226,16 @@ def _wanted(kind: str, seen: Iterable[Seen]) -> Mapping[str, set[str]]:
     return wanted
 
 
-def _without(snapshot: Snapshot, unreadable: Mapping[str, Mapping[str, str] | str]) -> Snapshot:
+def _without(snapshot: Snapshot, unreadable: Mapping[str, Mapping[str, str] | str], selector: str) -> Snapshot:
     """Webhooks that refer to what may not be read are refused, with that as the reason: it may well exist."""
+    objects = {"Secret": snapshot.secrets, "ConfigMap": snapshot.config_maps}
 
     def why(reference: Reference) -> str:
         found = unreadable[reference.kind]
-        return found if isinstance(found, str) else found.get(reference.name, "")
+        if text := found if isinstance(found, str) else found.get(reference.name, ""):
+            return text
+        absent = not reference.optional and reference.name not in objects[reference.kind]
+        return _unselected(selector) if selector and absent else ""
 
     refused = {
         name: Refusal(f"{reference.kind} `{reference.name}`: {why(reference)}", _UNREAD, webhook)
@@ -240,3 +245,10 @@ def _without(snapshot: Snapshot, unreadable: Mapping[str, Mapping[str, str] | st
     }
     kept = {name: each for name, each in snapshot.webhooks.items() if name not in refused}
     return replace(snapshot, webhooks=kept, refused={**snapshot.refused, **refused})
+
+
+def _unselected(selector: str) -> str:
+    return (
+        f"it does not exist, or the agent's SEW_SECRET_SELECTOR (`{selector}`) does not select it: "
+        "create it in the Secrets' namespace, or label it so"
+    )

@@ -66,6 +66,7 @@ def test_a_selector_takes_some_webhooks_and_some_secrets(here: Installed, folder
     here.apply(secret("red", ours, url=receiver.url), secret("blue", url=receiver.url), secret("poor", url="x"))
     agent = here.agent(folder, "--selector", "team=red", "--secret-selector", "team=red")
     eventually(lambda: accepted(agent, "red") and refused(agent, "poor"), "both are judged", SOON)
+    assert "SEW_SECRET_SELECTOR (`team=red`) does not select it" in refused(agent, "poor")
     assert not accepted(agent, "blue")
 
 
