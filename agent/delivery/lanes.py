@@ -11,10 +11,10 @@ from agent.delivery.rate_limit import Bucket
 from agent.delivery.retry import changed, left
 from agent.store.base import Delivery, Lane, Store
 
-SLOW = 0.005
-"""Seconds: a receiver that answers faster than this is served best by a pair of workers, see PAIR."""
-PAIR = 2
-"""One's result is written while the other's request is under way; more would wait for each other."""
+SLOW = 0.001
+"""Seconds: a receiver that answers faster than this is served fastest by one worker; more would wait for each other."""
+BUSY_PAUSE = 0.005
+"""Seconds between two looks at lanes that have all the workers that they can use."""
 AHEAD = 32
 """Deliveries that a lane takes from the store at once."""
 LOOK_AGAIN = 1.0
@@ -33,7 +33,7 @@ class Running:
     empty: bool = False
     """Nothing was due in the store at the last look."""
     sleeps_until: float = 0.0
-    window: int = PAIR
+    window: int = 1
     """Workers that it can use: one more each time that all of them have waited for a slow receiver."""
     started: float = 0.0
 
@@ -110,7 +110,7 @@ class Lanes:
             if admitted:
                 return self._start(running, now)
         soonest = self._asleep[0][0] - now if self._asleep else LOOK_AGAIN
-        return min(max(soonest, 0.0), SLOW if self._ready else LOOK_AGAIN)
+        return min(max(soonest, 0.0), BUSY_PAUSE if self._ready else LOOK_AGAIN)
 
     def judge(self, job: Job, lane: Lane, now: float) -> bool:
         """Keep what an outcome made of the lane; whether the store must know."""
@@ -118,7 +118,7 @@ class Lanes:
         notable = lane != running.lane
         running.lane = lane
         if lane.failures or now - job.started < SLOW:
-            running.window = max(running.window - 1, PAIR)
+            running.window = max(running.window - 1, 1)
         if lane.failures:
             running.ahead.clear()
         return notable
