@@ -99,6 +99,11 @@ def _stop_on_signals(stop: threading.Event) -> None:
     signal.signal(signal.SIGINT, asked)
 
 
+def pause_after(failures: int) -> float:
+    """Seconds until a source is tried again that has failed so many times in a row before."""
+    return float(min(_FAILED_PAUSE * 2 ** min(failures, 16), _LONGEST_PAUSE))  # an outage of hours overflows a float
+
+
 def _kind(error: SewError) -> PollFailure:
     if isinstance(error, StoreFullError):
         return PollFailure.STORE_FULL
@@ -202,7 +207,7 @@ class Loop:
         if error != self._source_error:
             self._agent.log.error("source_failed", message=f"{error}; it is tried again")
         self._source_error = error
-        pause = min(_FAILED_PAUSE * 2**self._failures, _LONGEST_PAUSE)
+        pause = pause_after(self._failures)
         self._failures += 1
         self._next_poll = pace + max(self._agent.settings.poll_interval, pause)
 
