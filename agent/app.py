@@ -18,7 +18,7 @@ from agent.once import TIMED_OUT, filled_by_the_dead, to_probe, unfinished, verd
 from agent.poller import Polled
 from agent.report import TIGHT, Report, ReportFile, room_words, tell
 from agent.settings import Settings
-from agent.sources.base import SourceError
+from agent.sources.base import SourceError, in_words
 from agent.store.base import Books, StoreError, StoreFullError
 from kubectl_sew.errors import SewError
 
@@ -185,7 +185,7 @@ class Loop:
                 raise
             self._source_failed(str(error), pace)
             return False
-        self._partly_failed(self._agent.poller.trouble)
+        self._partly_failed(in_words(self._agent.poller.troubles))
         self._failures = 0
         self._done = polled.done
         if not polled.more and not self._agent.settings.once:
@@ -290,5 +290,5 @@ class Loop:
             tell(agent.director.judged, self._room, self._fetched),
             problems=(*(snapshot.problems if snapshot else ()), *agent.troubles()),
             source=self._source_name(),
-            source_error=self._source_error,
+            source_troubles=agent.poller.troubles,
         )

@@ -8,12 +8,13 @@ in the store, so all this outlives a restart; rows at the same position are read
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import log2
 from typing import Protocol
 
 from agent.fetched import Fetched, Progress, tell
 from agent.remarks import Remarks
-from agent.sources.base import Arrival, Batch, EventSource, Note, SourceError, Subscription
+from agent.sources.base import Arrival, Batch, EventSource, Note, SourceError, Subscription, Trouble, in_words
 from agent.store.base import Intake, Owed, Store, Taken
 
 COMMON = "common"
@@ -86,7 +87,7 @@ class Poller:
         self._held: dict[str, float] = {}
         self._full: set[str] = set()
         self._refused: dict[str, str] = {}
-        self._troubles: dict[str, str] = {}
+        self._troubles: dict[str, tuple[Trouble, ...]] = {}
         self._last_turn: dict[str, float] = {}
         self._begun = False
         self._remarks = Remarks()
@@ -97,9 +98,9 @@ class Poller:
         return self._positions
 
     @property
-    def trouble(self) -> str:
-        """What cannot be read now, and what to do; "" where all is well."""
-        return "; ".join(dict.fromkeys(self._troubles.values()))
+    def troubles(self) -> tuple[Trouble, ...]:
+        """What cannot be read now; none where all is well."""
+        return tuple(dict.fromkeys(chain.from_iterable(self._troubles.values())))
 
     def serve(self, subscriptions: Mapping[str, Subscription], debug: Collection[str]) -> None:
         """From now on read for these webhooks; those in `debug` are counted and not owed."""
@@ -177,7 +178,7 @@ class Poller:
             return self._poll(reader, now)
         except SourceError as error:
             self._hold(reader.rows.values(), now)
-            self._troubles.update(dict.fromkeys(reader.rows.values(), str(error)))
+            self._troubles.update(dict.fromkeys(reader.rows.values(), (error.trouble,)))
             return _HELD
 
     def _poll(self, reader: _Reader, now: float) -> Polled:
@@ -199,11 +200,11 @@ class Poller:
         try:
             batch = self._source.read(subscriptions, reader.position or None, now=now, limit=self._page_size)
         except SourceError as error:
-            self._troubles.update(dict.fromkeys(rows, str(error)))
+            self._troubles.update(dict.fromkeys(rows, (error.trouble,)))
             raise
         for row in rows:
             self._troubles.pop(row, None)
-        self._troubles.update(dict.fromkeys(rows, batch.trouble) if batch.trouble else {})
+        self._troubles.update(dict.fromkeys(rows, tuple(batch.troubles)) if batch.troubles else {})
         return batch
 
     def _stay(self, webhooks: Collection[str], position: str, now: float) -> None:
@@ -272,7 +273,7 @@ class Poller:
         return Progress(
             read_to=min(moment, oldest.get(name, now), now) if tellable else None,
             begun=self._begun,
-            trouble=next((self._troubles[row] for row in rows if row in self._troubles), ""),
+            trouble=in_words(next((self._troubles[row] for row in rows if row in self._troubles), ())),
             refused=next((self._refused[row] for row in rows if row in self._refused), ""),
             full=any(row in self._full for row in rows),
             remarks=self._remarks.of(name, now),

@@ -3,11 +3,13 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from agent.acceptance import Judged
 from agent.fetched import Fetched
+from agent.sources.base import Trouble
+from kubectl_sew.index import IndexProblem
 from kubectl_sew.resource import HealthyReason, State
 
 NAME = "agent.json"
@@ -37,7 +39,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`written` in seconds since the epoch. `problems` and `source_error` are for people, without secrets."""
+    """`written` in seconds since the epoch. `problems` and `source_troubles` hold no secrets."""
 
     version: str
     pid: int
@@ -45,7 +47,8 @@ class Report:
     webhooks: Mapping[str, Told] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     source: str = ""
-    source_error: str = ""
+    source_troubles: tuple[Trouble, ...] = ()
+    """Why events, or some of them, cannot be read now."""
 
 
 def tell(judged: Judged, room: Mapping[str, float], fetched: Mapping[str, Fetched]) -> Mapping[str, Told]:
@@ -105,14 +108,16 @@ def read_report(state: Path, now: float) -> Report | None:
     try:
         content = json.loads((state / NAME).read_text())
         webhooks = {name: Told(**told) for name, told in content.pop("webhooks").items()}
-        report = Report(**{**content, "problems": tuple(content["problems"]), "webhooks": webhooks})
+        troubles = tuple(Trouble(each["message"], IndexProblem(each["problem"])) for each in content["source_troubles"])
+        told = {"problems": tuple(content["problems"]), "webhooks": webhooks, "source_troubles": troubles}
+        report = Report(**{**content, **told})
     except (OSError, ValueError, TypeError, LookupError, AttributeError):  # of no agent, or of another version
         return None
     return report if now - report.written <= STALE_AFTER and _alive(report.pid) else None
 
 
 def _same(one: Report, other: Report) -> bool:
-    return (one.webhooks, one.problems, one.source_error) == (other.webhooks, other.problems, other.source_error)
+    return replace(one, written=0.0) == replace(other, written=0.0)
 
 
 def _alive(pid: int) -> bool:

@@ -1,6 +1,7 @@
 """What a person asks at night, from the store and the running agent, without secrets."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from agent.lifecycle import FORGOTTEN
@@ -38,7 +39,7 @@ def _agent(report: Report | None) -> dict[str, Any]:
         "version": report.version,
         "pid": report.pid,
         "source": report.source,
-        "sourceError": report.source_error or None,
+        "sourceTroubles": [asdict(each) for each in report.source_troubles],
         "problems": list(report.problems),
     }
 
@@ -137,7 +138,7 @@ def for_people(found: Mapping[str, Any]) -> str:
     )
     lines = [head]
     if agent["running"]:
-        lines += [f"! {agent['sourceError']}"] if agent["sourceError"] else []
+        lines += [f"! {trouble['message']}" for trouble in agent["sourceTroubles"]]
         lines += [f"! {problem}" for problem in agent["problems"]]
     lines += ["", table(found["webhooks"], COLUMNS)] if found["webhooks"] else ["no webhooks are known"]
     return "\n".join(lines + [line for each in found["webhooks"] for line in _troubles(each)])

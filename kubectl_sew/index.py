@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -34,11 +35,31 @@ _NO_INDEX = "index_not_found_exception"
 _PRIVILEGES = "the privileges `read`, `view_index_metadata` and `monitor` on the indices are needed"
 
 
-class ElasticsearchError(SewError):
-    """The index cannot be asked now: what failed and what to do. `status` is the HTTP status, 0 without an answer."""
+class IndexProblem(StrEnum):
+    """Why an index cannot be read, as far as `kubectl sew check` tells it apart: a closed set."""
 
-    def __init__(self, message: str, status: int = 0, kind: str = "") -> None:
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    """The credentials are not taken."""
+    EMPTY = "empty"
+    """The pattern names no index."""
+    PRIVILEGE = "privilege"
+    """A privilege on the indices is missing."""
+    OTHER = "other"
+
+
+_PROBLEMS = {401: IndexProblem.REFUSED, 403: IndexProblem.PRIVILEGE}
+
+
+class ElasticsearchError(SewError):
+    """The index cannot be asked now: what failed and what to do. `status` is the HTTP status, 0 without an answer.
+
+    Where no `problem` is given, the status tells it.
+    """
+
+    def __init__(self, message: str, status: int = 0, kind: str = "", problem: IndexProblem | None = None) -> None:
         super().__init__(message)
+        self.problem = problem or _PROBLEMS.get(status, IndexProblem.OTHER)
         self.status = status
         self.kind = kind
         """Elasticsearch's name for it, e.g. `index_not_found_exception`."""
@@ -228,7 +249,7 @@ def explain(error: Exception, place: str) -> ElasticsearchError:
         )
     if isinstance(error, ApiError):
         return _explain_answer(error.meta.status, error.body, place)
-    return ElasticsearchError(f"Elasticsearch at {place} {_transport_reason(error)}")
+    return ElasticsearchError(f"Elasticsearch at {place} {_transport_reason(error)}", problem=_transport_problem(error))
 
 
 def _explain_answer(status: int, body: Any, place: str) -> ElasticsearchError:
@@ -242,6 +263,13 @@ def _explain_answer(status: int, body: Any, place: str) -> ElasticsearchError:
     }
     said = known.get(status, f"answers {status}" + (f": {kind}: {reason}" if kind else ""))
     return ElasticsearchError(f"Elasticsearch at {place} {said}"[:600], status, kind)
+
+
+def _transport_problem(error: Exception) -> IndexProblem:
+    """An answer that cannot be read is one."""
+    from elastic_transport import SerializationError  # noqa: PLC0415  # see the module
+
+    return IndexProblem.OTHER if isinstance(error, SerializationError) else IndexProblem.UNREACHABLE
 
 
 def _transport_reason(error: Exception) -> str:

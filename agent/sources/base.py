@@ -1,16 +1,34 @@
 """The contract of an event source: pages of matching events from a position that the caller keeps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from kubectl_sew.errors import SewError
 from kubectl_sew.event import Event
+from kubectl_sew.index import IndexProblem
 from kubectl_sew.query import FieldSet, Node
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why events, or some of them, cannot be read now, and what to do."""
+
+    message: str
+    problem: IndexProblem = IndexProblem.OTHER
+
+
+def in_words(troubles: Iterable[Trouble]) -> str:
+    """One line of all; "" where there is none."""
+    return "; ".join(each.message for each in troubles)
 
 
 class SourceError(SewError):
     """Events cannot be read now: what failed and what to do. The caller keeps its position and tries again."""
+
+    def __init__(self, message: str, problem: IndexProblem = IndexProblem.OTHER) -> None:
+        super().__init__(message)
+        self.trouble = Trouble(message, problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +73,8 @@ class Batch:
     done: bool
     """All that there was to read has been read."""
     notes: Sequence[Note] = ()
-    trouble: str = ""
-    """What could not be read this time, and what to do; its place in the position is kept."""
+    troubles: Sequence[Trouble] = ()
+    """What could not be read this time; its place in the position is kept."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Webhook -> why its query cannot be answered now: nothing was read for it, and its position stays.
 

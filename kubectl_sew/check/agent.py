@@ -1,10 +1,9 @@
-"""Checks of the agent: that one runs, as it should, with its rights, alone, and that it reaches Elasticsearch."""
+"""Checks of the agent: that one runs, as it should, with its rights, and alone."""
 
 from kubectl_sew.check.api import skew
 from kubectl_sew.check.facts import Facts, Unknown
 from kubectl_sew.check.rights import spell
 from kubectl_sew.check.verdict import OK, Check, Verdict, failed, fails_with, unknown
-from kubectl_sew.resource import FetchedReason
 
 _INSTALL = "kubectl sew install --elasticsearch URL | kubectl apply -f -"
 
@@ -101,23 +100,3 @@ AGENT = (
     Check("agent-clock", "its clock is right", _clock),
     Check("calico-processor", "no other processor delivers the same events", _alone),
 )
-
-
-def _events(facts: Facts) -> Verdict:
-    """By the agent's own word; where it cannot be asked, by the conditions that it wrote."""
-    error = facts.agent.told.get("sourceError")
-    if not error and facts.agent.unknown:
-        error = _written(facts)
-        if not error:
-            return unknown(NO_AGENT)
-    return failed(str(error), "see the agent's settings SEW_ELASTICSEARCH… and SEW_INDEX") if error else OK
-
-
-def _written(facts: Facts) -> str:
-    found = () if isinstance(facts.webhooks, Unknown) else facts.webhooks
-    conditions = (each.condition("EventsFetched") for each in found)
-    troubled = (each for each in conditions if each and each.reason == FetchedReason.SOURCE_UNAVAILABLE.value)
-    return next((each.message for each in troubled), "")
-
-
-ELASTICSEARCH = (Check("events-readable", "events can be read", _events),)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from kubectl_sew.check.agent import AGENT, ELASTICSEARCH
+from kubectl_sew.check.agent import AGENT
 from kubectl_sew.check.api import KUBERNETES, RESOURCE
+from kubectl_sew.check.elasticsearch import ELASTICSEARCH
 from kubectl_sew.check.facts import Facts
 from kubectl_sew.check.verdict import Check, Outcome
 from kubectl_sew.check.webhooks import SECRETS, WEBHOOKS

@@ -82,9 +82,9 @@ def _agent(picture: Picture) -> Iterator[str]:
         yield _labelled("Agent", f"{agent.holder}: its program does not run; the figures are those of its store")
     else:
         yield _labelled("Agent", f"{agent.holder}, version {told.get('version')}")
-    for problem in (told.get("sourceError"), *(told.get("problems") or ())):
-        if problem:
-            yield _labelled("", f"! {problem}")
+    troubles = [each.get("message") for each in told.get("sourceTroubles") or ()]
+    for problem in (*troubles, *(told.get("problems") or ())):
+        yield _labelled("", f"! {problem}")
 
 
 def _delivery(picture: Picture) -> Iterator[str]:
@@ -122,7 +122,7 @@ def advice(picture: Picture) -> Iterator[str]:
     yield from _about_health(picture.webhook)
     yield from _about_state(picture.webhook)
     yield from _about_delivery(picture.delivery or {}, name)
-    if picture.agent.unknown or not picture.agent.told.get("running") or picture.agent.told.get("sourceError"):
+    if picture.agent.unknown or not picture.agent.told.get("running") or picture.agent.told.get("sourceTroubles"):
         yield "the agent: `kubectl sew check`"
 
 

@@ -1,8 +1,10 @@
-"""What is said of an address of Elasticsearch that is none."""
+"""What is said of an address of Elasticsearch that is none, and what kind of problem an error is."""
 
+import elastic_transport as transport
 import pytest
+from elasticsearch import ApiError, UnsupportedProductError
 
-from kubectl_sew.index import Access, ElasticsearchError, Index
+from kubectl_sew.index import Access, ElasticsearchError, Index, IndexProblem, explain, search_error
 
 
 @pytest.mark.parametrize(
@@ -22,3 +24,32 @@ def test_an_address_that_cannot_be_used_is_refused_without_what_it_holds(url: st
         Index(Access((url,)), "events.*")
     assert "hunter2" not in str(refused.value)
     assert "Elasticsearch's URL" in str(refused.value)
+
+
+def answer(status: int) -> ApiError:
+    meta = transport.ApiResponseMeta(
+        status, "1.1", transport.HttpHeaders(), 0.1, transport.NodeConfig("http", "es", 9200)
+    )
+    return ApiError("made up", meta, {"error": {"type": "made_up", "reason": "so"}})
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (transport.ConnectionError("no route"), IndexProblem.UNREACHABLE),
+        (transport.ConnectionTimeout("30 s"), IndexProblem.UNREACHABLE),
+        (transport.TlsError("self-signed"), IndexProblem.UNREACHABLE),
+        (transport.SerializationError("<html>"), IndexProblem.OTHER),
+        (UnsupportedProductError("no header", answer(200).meta, {}), IndexProblem.OTHER),
+        (answer(401), IndexProblem.REFUSED),
+        (answer(403), IndexProblem.PRIVILEGE),
+        (answer(429), IndexProblem.OTHER),
+        (answer(503), IndexProblem.OTHER),
+    ],
+)
+def test_an_error_of_the_client_is_one_of_a_few_problems(error: Exception, problem: IndexProblem) -> None:
+    assert explain(error, "http://es:9200").problem is problem
+
+
+def test_a_search_among_many_that_is_forbidden_lacks_a_privilege() -> None:
+    assert search_error({"type": "security_exception", "reason": "no"}, 403).problem is IndexProblem.PRIVILEGE

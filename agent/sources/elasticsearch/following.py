@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from agent.sources.base import Arrival, Batch
+from agent.sources.base import Arrival, Batch, Trouble
 from agent.sources.elasticsearch.cursors import Cursor, Place, Search, begin, catch_up, moved, searches
 from agent.sources.elasticsearch.judging import TEXTS, Hit, Left, verdict
 from agent.sources.elasticsearch.reading import Asked, Reads, arrival, oldest_first
@@ -32,14 +32,13 @@ class Following:
         page = _Page(self._reads, asked, seen.place)
         page.read(list(searches(seen.place, watch.look, watch.proofs)), limit)
         after = Place(seen.place.at, page.cursors)
-        troubles = [each for each in (watch.troubles(after), *page.failures) if each]
         return Batch(
             page.arrivals,
             after.dump(),
             more=page.cut,
             done=not page.cut and not page.failures and _has_read(after, self._noted),
             notes=[*seen.notes, *page.left.notes()],
-            trouble="; ".join(dict.fromkeys(troubles)),
+            troubles=[*watch.troubles(after), *page.failures],
             refused=page.refused,
         )
 
@@ -54,7 +53,7 @@ class _Page:
         self.cursors = dict(place.cursors)
         self.arrivals: list[Arrival] = []
         self.left = Left()
-        self.failures: list[str] = []
+        self.failures: list[Trouble] = []
         self.refused = dict(asked.refused)
         self.cut = False
 
@@ -94,7 +93,8 @@ class _Page:
             self.cut |= end is not None
         elif found.failure.status != _GONE_INDEX:  # one that was deleted meanwhile: the next look tells
             name = f"{search.shard.index}[{search.shard.number}]"
-            self.failures.append(f"{name} could not be read, and is tried again: {found.failure}")
+            said = f"{name} could not be read, and is tried again: {found.failure}"
+            self.failures.append(Trouble(said, found.failure.problem))
 
     def _deliver(self, hits: Sequence[Hit], wanted: Sequence[Search]) -> None:
         rules = self._reads.rules

@@ -114,7 +114,7 @@ def _ours() -> Iterator[None]:
     try:
         yield
     except ElasticsearchError as error:
-        raise SourceError(str(error)) from None
+        raise SourceError(str(error), error.problem) from None
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """What is there now: shards and how far they are, settings, the mapping. Asked once for all readers of a poll."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from agent.sources.base import Trouble
 from agent.sources.elasticsearch.cursors import Place, Proofs
 from agent.sources.elasticsearch.shards import LEAST_WAIT, Facts, Look, absent, read_settings, read_stats
-from kubectl_sew.index import ElasticsearchError, Index, check_search
+from kubectl_sew.index import ElasticsearchError, Index, IndexProblem, check_search
 from kubectl_sew.query import FieldSet
 from kubectl_sew.query.mapping import field_set
 
@@ -93,24 +94,25 @@ class Watch:
         check_search(answer)
         return bool(answer["hits"]["total"]["value"])
 
-    def troubles(self, place: Place) -> str:
-        """What a reader at `place` cannot be sure to read now, and what to do."""
+    def troubles(self, place: Place) -> Iterator[Trouble]:
+        """What a reader at `place` cannot be sure to read now."""
         closed = absent(self.look, self.facts)
         names = sorted(name for key, name in closed.items() if key in place.cursors)
         frozen = sorted(
             {self.facts[shard.uuid].index for key, shard in self.look.shards.items() if self._hidden(key, place)}
         )
-        found = []
         if not self.look.shards and not place.cursors:
-            found.append("no index is there to read from: see the index pattern, and the privilege `monitor` on it")
+            said = "no index is there to read from: see the index pattern, and the privilege `monitor` on it"
+            yield Trouble(said, IndexProblem.EMPTY)
         if names:
-            found.append(
+            yield Trouble(
                 f"{_some(names)} cannot be read: closed, without an active primary, or the privilege `monitor` is "
                 "missing; it goes on from where it was"
             )
         if frozen:
-            found.append(f"{_some(frozen)}: refresh_interval is -1, so nobody can see new events until it is refreshed")
-        return "; ".join(found)
+            yield Trouble(
+                f"{_some(frozen)}: refresh_interval is -1, so nobody can see new events until it is refreshed"
+            )
 
     def _hidden(self, key: str, place: Place) -> bool:
         shard, cursor = self.look.shards[key], place.cursors.get(key)
@@ -133,7 +135,8 @@ def check_vanished(watch: Watch, place: Place) -> None:
     if not watch.look.shards and not watch.facts and any(not each.gone for each in place.cursors.values()):
         raise ElasticsearchError(
             "none of the indices that were read is there any more: were they deleted, or the privileges "
-            "`view_index_metadata` and `monitor` taken away?"
+            "`view_index_metadata` and `monitor` taken away?",
+            problem=IndexProblem.EMPTY,
         )
 
 

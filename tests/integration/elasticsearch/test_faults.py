@@ -11,6 +11,7 @@ from elasticsearch import Elasticsearch
 
 from agent.sources.base import SourceError
 from kubectl_sew.credentials import from_files
+from kubectl_sew.index import IndexProblem
 from kubectl_sew.resource import FetchedReason
 from tests.integration.elasticsearch.faults import Answer, Fault, Proxy, proxy, refuse
 from tests.integration.elasticsearch.scene import Scene, ids
@@ -65,7 +66,7 @@ def recovers(scene: Scene, between: Proxy, *more: str) -> None:
     between.fault = None
     scene.settle()
     assert scene.got() == ids(*range(20), "meanwhile", *more)
-    assert scene.poller.trouble == ""
+    assert scene.poller.troubles == ()
     assert scene.poller.fetched(scene.now)["w"].status == "True"
 
 
@@ -156,7 +157,9 @@ def test_a_missing_privilege_is_named(scene: Scene, between: Proxy, part: str, p
         scene.now += 11
         with suppress(SourceError):
             scene.poll(0)
-    assert privilege in scene.poller.trouble
+    (trouble,) = scene.poller.troubles
+    assert privilege in trouble.message
+    assert trouble.problem is IndexProblem.PRIVILEGE
     recovers(scene, between, "later")
 
 

@@ -24,7 +24,7 @@ def test_an_index_that_goes_after_it_was_read_is_not_worth_a_word(reading: Scene
     reading.settle()
     reading.client.indices.delete(index=f"{reading.prefix}.b")
     reading.poll()
-    assert reading.poller.trouble == ""
+    assert reading.poller.troubles == ()
     reading.settle()
     assert reading.kinds() == {}
 
@@ -65,7 +65,7 @@ def test_a_closed_index_is_told_and_read_from_where_it_was_when_it_opens(reading
     reading.client.indices.open(index=f"{reading.prefix}.b")
     reading.settle()
     assert reading.got() == ids("other", "unread")
-    assert reading.poller.trouble == ""
+    assert reading.poller.troubles == ()
 
 
 def test_a_copy_of_an_index_brings_no_old_events_back(reading: Scene) -> None:
@@ -110,7 +110,7 @@ def test_a_pattern_without_any_index_is_told_and_its_first_index_is_read_whole(s
     scene.write(["no time"], time=None)
     scene.poll()
     assert scene.got() == ids("first", "no time")
-    assert scene.poller.trouble == ""
+    assert scene.poller.troubles == ()
 
 
 def test_documents_without_source_are_counted_and_named(reading: Scene) -> None:

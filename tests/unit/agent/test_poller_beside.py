@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.poller import COMMON, Poller, own_reader, past_reader
-from agent.sources.base import Arrival, Batch, Note, Origin, SourceError, Subscription
+from agent.sources.base import Arrival, Batch, Note, Origin, SourceError, Subscription, Trouble
 from agent.store.sqlite import SqliteStore, open_store
 from kubectl_sew.event import Event
 from kubectl_sew.query import ANY, parse
@@ -24,7 +24,7 @@ class Script:
 
     events: int = 0
     refuses: dict[str, str] = field(default_factory=dict)
-    trouble: str = ""
+    troubles: tuple[Trouble, ...] = ()
     past_fails: bool = False
     first: int = 0
     """Where a reader begins that no other was before."""
@@ -48,7 +48,7 @@ class Script:
         arrivals = [Arrival(Event("i", str(each), {}), served) for each in numbers] if served else []
         notes = [Note("too_old", "1 was too old", webhooks=served)] if numbers and served else []
         position = str(self.events)
-        return Batch(arrivals, position, more=False, done=True, notes=notes, trouble=self.trouble, refused=refused)
+        return Batch(arrivals, position, more=False, done=True, notes=notes, troubles=self.troubles, refused=refused)
 
     def read_to(self, position: str | None) -> float | None:
         if position is None:
@@ -107,7 +107,7 @@ def test_what_fails_in_the_past_alone_stops_nobody_and_is_told(scene: Scene) -> 
     scene.source.past_fails = False
     scene.poller.poll(NOW + 6)
     assert scene.pending() == {"a": 2}
-    assert scene.poller.trouble == ""
+    assert scene.poller.troubles == ()
     assert past_reader("a") not in scene.store.positions()
 
 
@@ -152,11 +152,11 @@ def test_a_webhook_that_leaves_before_anything_was_read_stops_nothing(scene: Sce
 
 def test_what_of_the_source_cannot_be_read_is_told_and_ends(scene: Scene) -> None:
     scene.serve("a")
-    scene.source.trouble = "shard 2 is absent"
+    scene.source.troubles = (Trouble("shard 2 is absent"),)
     scene.poller.poll(NOW)
-    assert scene.poller.trouble == "shard 2 is absent"
+    assert scene.poller.troubles == (Trouble("shard 2 is absent"),)
     assert scene.poller.fetched(NOW)["a"].reason is FetchedReason.SOURCE_UNAVAILABLE
-    scene.source.trouble = ""
+    scene.source.troubles = ()
     scene.poller.poll(NOW)
     assert scene.poller.fetched(NOW)["a"].status == "True"
 

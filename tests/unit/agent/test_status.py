@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from agent.report import Report, ReportFile, Told, read_report
+from agent.sources.base import Trouble
 from agent.status import for_people, status
 from agent.store.base import Books, Known, Lane
+from kubectl_sew.index import IndexProblem
 
 NOW = 1_767_225_600.0
 BOOKS = Books("w", 5, 2, 1, {"debug": 3}, NOW - 90, NOW - 10, "503 Service Unavailable", 100)
@@ -84,7 +86,7 @@ def test_a_person_reads_what_is_wrong_and_the_command_that_helps() -> None:
 
 
 def test_a_report_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    report = replace(REPORT, problems=("one",), source_error="cannot read")
+    report = replace(REPORT, problems=("one",), source_troubles=(Trouble("cannot read", IndexProblem.REFUSED),))
     ReportFile(tmp_path).write(report)
     assert read_report(tmp_path, NOW) == report
 

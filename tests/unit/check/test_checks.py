@@ -25,7 +25,7 @@ WEBHOOK = Webhook(
     "w", "Generic", State.ENABLED, "type = waf", (ConfigVar("url", URL),), generation=1, conditions=(HEALTHY,)
 )
 ROW = {"name": "w", "delivering": True, "parked": False, "deadLetters": 0, "delivery": None}
-TOLD = {"running": True, "version": "0.1.0", "sourceError": None, "problems": []}
+TOLD = {"running": True, "version": "0.1.0", "sourceTroubles": [], "problems": []}
 OWN = {right: True for rights in own_rights("projectcalico.org", "tid", "sew-system").values() for right in rights}
 WATCH = Right("watch", "", "secrets", "tid")
 
@@ -54,6 +54,10 @@ def failures(facts: Facts) -> dict[str, Outcome]:
 
 def agent(row: Mapping[str, Any] | None = None, **told: Any) -> Agent:
     return Agent("sew-system/sew-agent-0", "", {**TOLD, **told}, {"w": {**ROW, **(row or {})}})
+
+
+def source(*problems: str) -> Agent:
+    return agent(sourceTroubles=[{"problem": each, "message": f"it is {each}"} for each in problems])
 
 
 def condition(kind: str, reason: str, message: str = "said so", generation: int = 1) -> tuple[Webhook, ...]:
@@ -126,11 +130,11 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
         {"processor": "deployment/intrusion"},
         "deployment/intrusion in tid is Calico's own processor",
     ),
-    (
-        "events-readable",
-        {"agent": agent(sourceError="Elasticsearch at https://es cannot be reached")},
-        "cannot be reached",
-    ),
+    ("elasticsearch-reachable", {"agent": source("unreachable")}, "it is unreachable"),
+    ("elasticsearch-credentials", {"agent": source("refused")}, "it is refused"),
+    ("elasticsearch-privileges", {"agent": source("privilege")}, "it is privilege"),
+    ("index-pattern", {"agent": source("empty")}, "it is empty"),
+    ("events-readable", {"agent": source("other")}, "it is other"),
     ("secrets-namespace", {"namespace_exists": False}, "there is no namespace tid"),
     ("missing-object", {"held": Held()}, "w: url: Secret receiver, key url: the object does not exist"),
     (
@@ -170,6 +174,33 @@ def test_a_fault_fails_its_check_and_says_what_and_what_to_do(code: str, fault: 
 def test_every_check_can_fail() -> None:
     codes = {check.code for checks in GROUPS.values() for check in checks}
     assert codes == {code for code, _, _ in FAULTS} | {"api-reachable"}
+
+
+SOURCE = [check.code for check in GROUPS["Elasticsearch"]]
+
+
+@pytest.mark.parametrize(
+    ("problems", "results"),
+    [
+        ((), "ok ok ok ok ok"),
+        (("unreachable",), "failed unknown unknown unknown unknown"),
+        (("refused",), "ok failed unknown unknown unknown"),
+        (("privilege",), "ok ok failed unknown unknown"),
+        (("empty",), "ok ok unknown failed unknown"),
+        (("other",), "unknown unknown unknown unknown failed"),
+        (("of a later version",), "unknown unknown unknown unknown failed"),
+        (("privilege", "other"), "ok ok failed unknown failed"),
+    ],
+)
+def test_what_keeps_events_from_being_read_fails_its_own_check_alone(problems: tuple[str, ...], results: str) -> None:
+    found = {each.check.code: each.verdict.result.value for each in judge(replace(GOOD, agent=source(*problems)))}
+    assert [found[code] for code in SOURCE] == results.split()
+
+
+def test_while_the_agent_tells_nothing_its_reading_is_not_known() -> None:
+    silent = replace(GOOD, agent=agent(running=False))
+    found = {each.check.code: each.verdict.result for each in judge(silent)}
+    assert {found[code] for code in SOURCE} == {Result.UNKNOWN}
 
 
 def test_a_server_out_of_reach_is_all_that_is_said() -> None:

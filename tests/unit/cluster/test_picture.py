@@ -31,7 +31,7 @@ ROW: dict[str, Any] = {
     "nextRetry": None,
     "delivery": None,
 }
-TOLD = {"running": True, "version": "0.1.0", "sourceError": None, "problems": []}
+TOLD = {"running": True, "version": "0.1.0", "sourceTroubles": [], "problems": []}
 HELD = Held({("Secret", "slack"): {"url": b"CANARY", "other": b"CANARY"}})
 
 

@@ -1,0 +1,95 @@
+"""Checks of reading events, by the agent's own word: Elasticsearch answers, lets it in, and holds what it asks for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kubectl_sew.check.agent import NO_AGENT
+from kubectl_sew.check.facts import Facts, Unknown
+from kubectl_sew.check.verdict import OK, Check, Verdict, failed, unknown
+from kubectl_sew.index import IndexProblem
+from kubectl_sew.resource import FetchedReason
+
+_RULED_OUT: Mapping[IndexProblem, tuple[IndexProblem, ...]] = {
+    IndexProblem.REFUSED: (IndexProblem.UNREACHABLE,),
+    IndexProblem.EMPTY: (IndexProblem.UNREACHABLE, IndexProblem.REFUSED),
+    IndexProblem.PRIVILEGE: (IndexProblem.UNREACHABLE, IndexProblem.REFUSED),
+}
+"""What is no problem where this one is met."""
+
+
+def _check(code: str, title: str, problem: IndexProblem, hint: str) -> Check:
+    def judge(facts: Facts) -> Verdict:
+        if _is_silent(facts):
+            return unknown(NO_AGENT)
+        troubles = _troubles(facts)
+        if problem in troubles:
+            return failed(troubles[problem], hint)
+        well = not troubles or any(problem in _RULED_OUT.get(each, ()) for each in troubles)
+        return OK if well else unknown("this is not known while events cannot be read")
+
+    return Check(code, title, judge)
+
+
+def _is_silent(facts: Facts) -> bool:
+    return bool(facts.agent.unknown) or not facts.agent.told.get("running")
+
+
+def _troubles(facts: Facts) -> Mapping[IndexProblem, list[str]]:
+    """What the agent tells, by problem; one that this plugin does not know is like any other."""
+    found: dict[IndexProblem, list[str]] = {}
+    for each in facts.agent.told.get("sourceTroubles") or ():
+        found.setdefault(_problem(each.get("problem")), []).append(str(each.get("message")))
+    return found
+
+
+def _problem(told: Any) -> IndexProblem:
+    return next((each for each in IndexProblem if each.value == told), IndexProblem.OTHER)
+
+
+def _readable(facts: Facts) -> Verdict:
+    """Whatever else is wrong; where the agent cannot be asked, what the conditions tell that it wrote."""
+    if _is_silent(facts):
+        written = _written(facts)
+        return failed(written, _SETTINGS) if written else unknown(NO_AGENT)
+    troubles = _troubles(facts)
+    if IndexProblem.OTHER in troubles:
+        return failed(troubles[IndexProblem.OTHER], _SETTINGS)
+    return unknown("see what fails above") if troubles else OK
+
+
+def _written(facts: Facts) -> str:
+    found = () if isinstance(facts.webhooks, Unknown) else facts.webhooks
+    conditions = (each.condition("EventsFetched") for each in found)
+    troubled = (each for each in conditions if each and each.reason == FetchedReason.SOURCE_UNAVAILABLE.value)
+    return next((each.message for each in troubled), "")
+
+
+_SETTINGS = "see the agent's settings SEW_ELASTICSEARCH… and SEW_INDEX"
+
+ELASTICSEARCH = (
+    _check(
+        "elasticsearch-reachable",
+        "Elasticsearch answers",
+        IndexProblem.UNREACHABLE,
+        "see SEW_ELASTICSEARCH, the NetworkPolicies between, and the server; events wait there meanwhile",
+    ),
+    _check(
+        "elasticsearch-credentials",
+        "it takes the agent's credentials",
+        IndexProblem.REFUSED,
+        "correct the Secret that `kubectl sew install --credentials-secret` named; it is read again by itself",
+    ),
+    _check(
+        "elasticsearch-privileges",
+        "the agent has its privileges on the indices",
+        IndexProblem.PRIVILEGE,
+        "grant `read`, `view_index_metadata` and `monitor` on the indices of SEW_INDEX",
+    ),
+    _check(
+        "index-pattern",
+        "the index pattern names an index",
+        IndexProblem.EMPTY,
+        "see the agent's setting SEW_INDEX; an index that is made later is found by itself",
+    ),
+    Check("events-readable", "events can be read", _readable),
+)
