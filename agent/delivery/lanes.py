@@ -18,7 +18,9 @@ BUSY_PAUSE = 0.005
 AHEAD = 32
 """Deliveries that a lane takes from the store at once."""
 LOOK_AGAIN = 1.0
-"""Seconds after which an empty lane looks into the store again, where a person may have replayed something."""
+"""Seconds between two looks at whom something waits for: a person may have replayed something beside this process."""
+_UNTIL_LOOK = float("inf")
+"""Seconds that a lane sleeps for which nothing is pending."""
 
 
 @dataclass(slots=True)
@@ -65,6 +67,7 @@ class Lanes:
         self._asleep: list[tuple[float, int, Running]] = []
         self._flying: list[Running] = []
         self._now = 0.0
+        self._next_look = 0.0
 
     @property
     def busy(self) -> int:
@@ -79,7 +82,7 @@ class Lanes:
         current = gone | {name: each.lane for name, each in lanes.items()}
         self._store.settle((), [lane for name, lane in current.items() if lane != kept.get(name)])
         self._lanes = lanes
-        self._ready, self._asleep = deque(lanes.values()), []
+        self._wake_all()
 
     def look(self, webhooks: Collection[str]) -> None:
         """Something of these webhooks may be due: look into the store at their next turn."""
@@ -93,8 +96,12 @@ class Lanes:
     def next(self, now: float) -> Job | float:
         """A job, or the seconds until there may be one. Raises StoreError."""
         if now < self._now:  # the clock was set back: what sleeps would sleep for too long
-            self._ready, self._asleep = deque(self._lanes.values()), []
+            self._wake_all()
+            self._next_look = now
         self._now = now
+        if now >= self._next_look:
+            self._next_look = now + LOOK_AGAIN
+            self.look(self._store.waiting())
         while self._asleep and self._asleep[0][0] <= now:
             until, _, running = heapq.heappop(self._asleep)
             if running.sleeps_until == until and running is self._lanes.get(running.route.webhook):
@@ -134,7 +141,7 @@ class Lanes:
         lane = self._changed(old, route.settings_digest, route.endpoint_digest, now)
         if before is None:
             return Running(route, lane, Bucket(self._rates[route.consumer.name]))
-        before.route, before.lane, before.empty, before.sleeps_until = route, lane, False, 0.0
+        before.route, before.lane, before.empty = route, lane, False
         return before
 
     def _left(self, running: Running, now: float) -> Lane:
@@ -179,7 +186,9 @@ class Lanes:
         if found:
             return 0.0
         due = self._store.next_due(running.route.webhook)
-        return LOOK_AGAIN if due is None or due <= now else min(due - now, LOOK_AGAIN)
+        if due is None:
+            return _UNTIL_LOOK
+        return LOOK_AGAIN if due <= now else min(due - now, LOOK_AGAIN)
 
     def _start(self, running: Running, now: float) -> Job:
         delivery = running.ahead.popleft()
@@ -190,7 +199,13 @@ class Lanes:
 
     def _sleep(self, running: Running, until: float) -> None:
         running.sleeps_until = until
-        heapq.heappush(self._asleep, (until, id(running), running))
+        if until < _UNTIL_LOOK:
+            heapq.heappush(self._asleep, (until, id(running), running))
+
+    def _wake_all(self) -> None:
+        for running in self._lanes.values():
+            running.sleeps_until = 0.0
+        self._ready, self._asleep = deque(self._lanes.values()), []
 
     def _wake(self, running: Running) -> None:
         running.sleeps_until = 0.0

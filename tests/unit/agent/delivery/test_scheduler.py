@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -354,6 +354,27 @@ def test_a_replayed_dead_letter_is_noticed_within_two_seconds(bench: Bench) -> N
     bench.pass_time(2)
     assert [code for host, code in bench.receivers.got] == [bench.receivers.got[0][1]] * 2
     assert not bench.store.waiting()
+
+
+def test_the_store_is_not_asked_about_each_webhook_for_which_nothing_waits(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.serve(*(f"w{number}" for number in range(100)))
+    bench.run()
+    asked: list[str] = []
+    real = bench.store.due
+
+    def due(webhook: str, **more: Any) -> Sequence[Delivery]:
+        asked.append(webhook)
+        return real(webhook, **more)
+
+    monkeypatch.setattr(bench.store, "due", due)
+    for _ in range(10):
+        bench.pass_time(1)
+    assert not asked
+    bench.owe("w7")
+    bench.run()
+    assert set(asked) == {"w7"}
 
 
 def test_receivers_that_hang_do_not_hold_up_the_others(bench: Bench) -> None:
