@@ -18,9 +18,9 @@ def _running(facts: Facts) -> Verdict:
         return failed(f"no pod of {facts.account} holds a container sew-agent", f"install one: `{_INSTALL}`")
     if isinstance(facts.holder, Unknown):
         return failed(facts.holder.why, _look(facts))
-    if facts.lease_age is not None and facts.lease_age > 2 * facts.holder.duration:
-        said = f"{facts.holder} has not renewed its Lease for {facts.lease_age:.0f} s, and no other agent took over"
-        return failed(said, _look(facts))
+    if facts.now is not None and facts.holder.renewed is not None and facts.holder.expired(facts.now):
+        age = facts.now - facts.holder.renewed
+        return failed(f"{facts.holder} has not renewed its Lease for {age:.0f} s, and no other took over", _look(facts))
     return OK
 
 
@@ -83,7 +83,7 @@ def _alone(facts: Facts) -> Verdict:
     if isinstance(facts.processor, Unknown):
         return unknown(facts.processor.why)
     pods = () if isinstance(facts.pods, Unknown) else facts.pods
-    everything = [each for each in pods if not each.selects]
+    everything = [each for each in pods if not each.selector]
     if not facts.processor or not everything:
         return OK
     said = f"{facts.processor} in {facts.secrets_namespace} is Calico's own processor: each event is sent twice"

@@ -41,6 +41,8 @@ class Facts:
     """Why the API server cannot be asked at all: then nothing else is known."""
     clock_ahead: float | Unknown = 0.0
     """How far this machine's clock is ahead of the API server's."""
+    now: float | None = None
+    """By the API server's clock (epoch seconds); None where that is not known."""
 
     served: tuple[Served, ...] | Unknown = ()
     """Where the kind is served; the first is used."""
@@ -53,8 +55,6 @@ class Facts:
     """Where Calico's own processor runs, "" where it does not."""
 
     holder: Holder | Unknown = Unknown("")
-    lease_age: float | None = None
-    """Since the agent renewed its Lease, by the API server's clock; None where that is not known."""
     accounts: tuple[Account, ...] | Unknown = ()
     """Whom the agent's rights are bound to."""
     pods: tuple[AgentPod, ...] | Unknown = ()

@@ -43,7 +43,8 @@ def gather(kubectl: Kubectl, secrets_namespace: str, group: str, clock: Clock, s
         facts = replace(facts, server_version=str(kubectl.get("/version").get("gitVersion", "")))
     except KubectlError as error:
         return replace(facts, unreachable=str(error))
-    facts = replace(facts, clock_ahead=attempt(lambda: _clock_ahead(kubectl, clock)))
+    ahead = attempt(lambda: _clock_ahead(kubectl, clock))
+    facts = replace(facts, clock_ahead=ahead, now=None if isinstance(ahead, Unknown) else clock() - ahead)
     for what, stage in _STAGES:
         step(what)
         facts = stage(_Asking(kubectl, group, clock), facts)
@@ -101,10 +102,7 @@ def _agent_place(asking: "_Asking", facts: Facts) -> Facts:
     known = () if isinstance(accounts, Unknown) else accounts
     active = None if isinstance(holder, Unknown) else (holder.namespace, holder.pod)
     pods = attempt(lambda: agent_pods(kubectl, known or (Account(NAMESPACE, NAME),), active))
-    age = None
-    if not isinstance(holder, Unknown) and holder.renewed and not isinstance(facts.clock_ahead, Unknown):
-        age = asking.clock() - facts.clock_ahead - holder.renewed
-    return replace(facts, holder=holder, accounts=accounts, pods=pods, lease_age=age)
+    return replace(facts, holder=holder, accounts=accounts, pods=pods)
 
 
 def _agent(asking: "_Asking", facts: Facts) -> Facts:

@@ -31,8 +31,8 @@ class AgentPod:
     namespace: str
     name: str
     account: Account
-    selects: bool = False
-    """Whether this agent serves only webhooks with certain labels."""
+    selector: str = ""
+    """The labels of the webhooks that this agent serves; "" for all."""
     api_group: str = ""
     """The one that it is told to read, "" where it finds out by itself."""
     trouble: str = ""
@@ -93,7 +93,7 @@ def read_pod(pod: Object) -> AgentPod | None:
         return None
     account = Account(metadata["namespace"], spec.get("serviceAccountName", "default"))
     selector, group = _setting(ours, "selector"), _setting(ours, "api-group")
-    return AgentPod(metadata["namespace"], metadata["name"], account, bool(selector), group, _trouble(pod))
+    return AgentPod(metadata["namespace"], metadata["name"], account, selector, group, _trouble(pod))
 
 
 def _phase(pod: Object) -> str:

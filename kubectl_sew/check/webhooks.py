@@ -11,6 +11,9 @@ from kubectl_sew.query.fields import ANY
 from kubectl_sew.resource import DeliveringReason, FetchedReason, HealthyReason, State, Webhook
 from kubectl_sew.validation import Refused, accept
 
+_TAKEN_UP = 30.0
+"""Seconds in which an agent that is active has written the conditions of a new webhook."""
+
 Complaint = Callable[[Facts, Webhook], str]
 """What is wrong with one webhook, "" where nothing is known to be."""
 
@@ -128,7 +131,34 @@ def _full(facts: Facts, webhook: Webhook) -> str:
     return f"{room:.0%} of its share of the store is used" if room >= TIGHT else ""
 
 
+def _served(facts: Facts) -> Verdict:
+    if isinstance(facts.webhooks, Unknown):
+        return unknown(facts.webhooks.why)
+    if isinstance(facts.holder, Unknown) or facts.now is None or facts.holder.expired(facts.now):
+        return unknown("no agent is known to be active")
+    old = [each for each in facts.webhooks if each.created is not None and facts.now - each.created > _TAKEN_UP]
+    left = [each.name for each in old if not _is_taken_up(facts, each)]
+    which = _selector(facts)
+    return fails_with([f"{each}: {facts.holder} has not taken it up{which}" for each in left], _UNSERVED)
+
+
+def _is_taken_up(facts: Facts, webhook: Webhook) -> bool:
+    """By the agent's word, or a condition that only an agent writes; Calico's own processor writes Healthy alone."""
+    told = (facts.agent.rows.get(webhook.name) or {}).get("healthy") is not None
+    written = ("EventsFetched", "Delivering", *(("Healthy",) if facts.processor else ()))
+    return told or any(webhook.condition(each) for each in written)
+
+
+def _selector(facts: Facts) -> str:
+    pods = () if isinstance(facts.pods, Unknown) else facts.pods
+    found = next((each.selector for each in pods if str(each) == str(facts.holder)), "")
+    return f": it serves those with the labels {found}" if found else ""
+
+
+_UNSERVED = "`kubectl label` it as the agent's SEW_SELECTOR asks; where that is not set, see the agent's log"
+
 WEBHOOKS = (
+    Check("webhook-unserved", "an agent has taken up all that are not new", _served),
     _each(
         "webhook-invalid",
         "all webhooks are valid",

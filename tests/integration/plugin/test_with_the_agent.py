@@ -49,6 +49,12 @@ def row(sew: Sew, name: str) -> dict[str, Any]:
     return found
 
 
+def findings(sew: Sew) -> dict[str, list[str]]:
+    """Code of a failed check -> its details."""
+    checks = json.loads(sew("check", "-o", "json").stdout)["checks"]
+    return {each["check"]: each["details"] for each in checks if each["result"] == "failed"}
+
+
 def test_status_tells_what_the_agent_knows(sew: Sew, here: Installed, folder: Folder, receiver: Picky) -> None:
     here.apply(webhook("fine", f"{receiver.url}/ok"), webhook("down", f"{receiver.url}/503"))
     assert sew("status", "fine", "--wait", "--timeout", "30s").returncode == 0
@@ -115,13 +121,9 @@ def test_check_finds_what_the_agent_meets(sew: Sew, here: Installed, folder: Fol
     here.apply(webhook("broken", f"{receiver.url}/ok", query="tpye = waf"))
     folder.write(range(1))
 
-    def found() -> dict[str, list[str]]:
-        checks = json.loads(sew("check", "-o", "json").stdout)["checks"]
-        return {each["check"]: each["details"] for each in checks if each["result"] == "failed"}
-
     wanted = {"webhook-parked", "receiver-unavailable", "dead-letters", "webhook-invalid"}
-    eventually(lambda: set(found()) == wanted, "four findings", 60)
-    last = found()
+    eventually(lambda: set(findings(sew)) == wanted, "four findings", 60)
+    last = findings(sew)
     assert last["webhook-parked"][0].startswith("parked: credential_refused: ")
     assert last["receiver-unavailable"][0].startswith("down: server_error: ")
     assert last["dead-letters"][0].startswith("refusing: 1 dead letter, the last error: ")
@@ -129,8 +131,14 @@ def test_check_finds_what_the_agent_meets(sew: Sew, here: Installed, folder: Fol
     assert receiver.url not in json.dumps(last)
 
 
+def test_a_webhook_that_no_agent_takes_up_is_found(here: Installed, folder: Folder, receiver: Picky) -> None:
+    here.agent(folder, "--selector", "team=night", POD_NAMESPACE="sew-system", POD_NAME="agent-0")
+    here.apply(*(webhook(name, f"{receiver.url}/ok", labels={"team": name}) for name in ("night", "day")))
+    sew = beside(here, folder)
+    eventually(lambda: "webhook-unserved" in findings(sew), "it is found", 90)
+    assert findings(sew) == {"webhook-unserved": ["day: sew-system/agent-0 has not taken it up"]}
+
+
 def test_an_agent_that_was_killed_is_found(sew: Sew, agent: Agent) -> None:
     agent.kill()
-    ran = sew("check", "-o", "json")
-    failed = {each["check"] for each in json.loads(ran.stdout)["checks"] if each["result"] == "failed"}
-    assert (ran.returncode, failed) == (1, {"agent-answers"})
+    assert set(findings(sew)) == {"agent-answers"}

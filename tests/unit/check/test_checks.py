@@ -24,7 +24,8 @@ URL = Reference("Secret", "receiver", "url")
 WEBHOOK = Webhook(
     "w", "Generic", State.ENABLED, "type = waf", (ConfigVar("url", URL),), generation=1, conditions=(HEALTHY,)
 )
-ROW = {"name": "w", "delivering": True, "parked": False, "deadLetters": 0, "delivery": None}
+NOW = 1_800_000_000.0
+ROW = {"name": "w", "healthy": True, "delivering": True, "parked": False, "deadLetters": 0, "delivery": None}
 TOLD = {"running": True, "version": "0.1.0", "sourceTroubles": [], "problems": []}
 OWN = {right: True for rights in own_rights("projectcalico.org", "tid", "sew-system").values() for right in rights}
 WATCH = Right("watch", "", "secrets", "tid")
@@ -35,8 +36,8 @@ GOOD = Facts(
     server_version="v1.32.4",
     served=(Served("projectcalico.org/v3", status=True),),
     definitions=(Definition("projectcalico.org", ours=True, version="0.1.0"),),
-    holder=Holder("sew-system", "sew-agent-0", 100.0, 15.0),
-    lease_age=3.0,
+    holder=Holder("sew-system", "sew-agent-0", NOW - 3, 15.0),
+    now=NOW,
     accounts=(ACCOUNT,),
     pods=(POD,),
     agent=Agent("sew-system/sew-agent-0", "", TOLD, {"w": ROW}),
@@ -67,6 +68,13 @@ def condition(kind: str, reason: str, message: str = "said so", generation: int 
 
 
 BROKEN = replace(WEBHOOK, query="type = ", conditions=())
+
+OLD = replace(WEBHOOK, created=NOW - 31, conditions=())
+UNSERVED = {
+    "agent": Agent("sew-system/sew-agent-0", "", TOLD),
+    "pods": (replace(POD, selector="team=a"),),
+    "webhooks": (OLD,),
+}
 
 FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("clock-skew", {"clock_ahead": -95.0}, "this machine's clock is 95 s behind the API server's"),
@@ -109,7 +117,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("crd-version", {"definitions": (Definition("projectcalico.org", ours=True),)}, "version none"),
     ("agent-running", {"pods": ()}, "no pod of sew-system/sew-agent holds a container sew-agent"),
     ("agent-running", {"holder": Unknown("no agent has ever held the Lease")}, "no agent has ever held the Lease"),
-    ("agent-running", {"lease_age": 95.0}, "sew-system/sew-agent-0 has not renewed its Lease for 95 s"),
+    ("agent-running", {"now": NOW + 92}, "sew-system/sew-agent-0 has not renewed its Lease for 95 s"),
     (
         "agent-ready",
         {"pods": (replace(POD, trouble="its container is waiting (ImagePullBackOff)"),)},
@@ -142,6 +150,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
         {"held": Held({("Secret", "receiver"): {"other": b""}})},
         "the object has no such key: it holds other",
     ),
+    ("webhook-unserved", UNSERVED, "w: sew-system/sew-agent-0 has not taken it up: it serves those with the labels"),
     ("webhook-invalid", {"webhooks": condition("Healthy", "QueryValidation")}, "w: QueryValidation: said so"),
     ("webhook-invalid", {"webhooks": (BROKEN,)}, "w: QueryParsing: query: "),
     ("query-unanswerable", {"webhooks": condition("EventsFetched", "QueryNotAnswerable")}, "w: said so"),
@@ -236,8 +245,24 @@ def test_the_agents_word_about_an_earlier_version_does_not_count() -> None:
     assert not failures(replace(GOOD, webhooks=condition("Healthy", "QueryParsing", generation=0)))
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"webhooks": (replace(OLD, created=NOW - 29),)},
+        {"webhooks": (replace(OLD, conditions=(Condition("Delivering", "True", "Delivering"),)),)},
+        {"webhooks": (replace(OLD, conditions=(HEALTHY,)),), "processor": "deployment/intrusion"},
+        {"agent": GOOD.agent},
+        {"agent": Agent(unknown="forbidden"), "holder": Unknown("forbidden")},
+        {"now": NOW + 60},
+    ],
+    ids=["new", "another agent's", "Calico's", "told", "no agent known", "no agent active"],
+)
+def test_a_webhook_is_unserved_only_where_an_agent_is_active_and_none_took_it_up(more: dict[str, Any]) -> None:
+    assert "webhook-unserved" not in failures(replace(GOOD, **(UNSERVED | more)))
+
+
 def test_an_agent_with_webhooks_of_its_own_may_run_beside_calicos() -> None:
-    facts = replace(GOOD, processor="deployment/intrusion", pods=(replace(POD, selects=True),))
+    facts = replace(GOOD, processor="deployment/intrusion", pods=(replace(POD, selector="team=a"),))
     assert not failures(facts)
 
 

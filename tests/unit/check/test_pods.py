@@ -76,4 +76,4 @@ def test_a_native_sidecar_is_found_among_the_init_containers() -> None:
 def test_a_selector_is_seen(container: dict[str, Any]) -> None:
     found = read_pod(pod(RUNNING, spec={"containers": [{"name": "sew-agent", **container}]}))
     assert found is not None
-    assert found.selects
+    assert found.selector == "team=a"
