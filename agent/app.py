@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from agent.assembly import Agent, assemble, enter_cluster
 from agent.fetched import Fetched
-from agent.log import Log
+from agent.log import Log, redact
 from agent.metrics import PollFailure
 from agent.once import TIMED_OUT, filled_by_the_dead, to_probe, unfinished, verdict
 from agent.poller import Polled
@@ -269,7 +269,7 @@ class Loop:
 
     def _source_name(self) -> str:
         settings = self._agent.settings
-        return settings.events or f"{settings.index} at {', '.join(settings.elasticsearch)}"
+        return settings.events or f"{settings.index} at {redact(', '.join(settings.elasticsearch))}"
 
     def _timed_out(self) -> int:
         waiting = dict(self._agent.store.waiting())

@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any, TextIO
 
 _URL = re.compile(r"(?i)\b((?:[a-z][a-z0-9+.-]*:/|https?:)/)([^\s/?#\"'<>]*)[^\s\"'<>]*")
@@ -50,6 +52,12 @@ class Log:
 def redact(text: str) -> str:
     """Every URL cut down to scheme and host: its path, query and user may be secrets."""
     return _URL.sub(lambda match: match[1] + match[2].rpartition("@")[2], text)
+
+
+def locate(error: Exception) -> str:
+    """Kind and place of an error that was caught, and nothing of its text: that may hold anything."""
+    stop = extract_tb(error.__traceback__, limit=-1)[0]
+    return f"{type(error).__name__} at {Path(stop.filename).name}:{stop.lineno}"
 
 
 def _safe(value: Any) -> Any:

@@ -7,6 +7,7 @@ What the client does by itself is turned off: it would look for other nodes, and
 A search that lost shards or time is a success to the client; `check_search` says that it is none.
 """
 
+import re
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from kubectl_sew.concealing import Conceal, conceal_failures, concealer
 from kubectl_sew.errors import SewError
 from kubectl_sew.query import FieldSet
 from kubectl_sew.query.mapping import field_set
@@ -32,6 +34,9 @@ _STATS = (
 _SETTINGS = ("index.uuid", "index.refresh_interval", "index.number_of_shards", "index.creation_date")
 _POINT_KEPT = "5m"
 _NO_INDEX = "index_not_found_exception"
+_NOT_OF_A_URL = re.compile(r"[?#\s]")
+"""What ends the host or the path where somebody has put a password into the URL that holds one of these."""
+_NOT_OF_A_HEADER = re.compile(r"[^\x21-\x7e]")
 _PRIVILEGES = "the privileges `read`, `view_index_metadata` and `monitor` on the indices are needed"
 
 
@@ -100,6 +105,7 @@ class Index:
             )
         self.pattern = pattern
         self._client = _connect(access, timeout)
+        self._conceal = concealer(access.api_key, access.username, access.password, access.token, _pair(access))
         self.place = access.place
 
     def close(self) -> None:
@@ -111,7 +117,7 @@ class Index:
         path = f"/{quote(self.pattern, safe=',*')}/_stats/docs"
         options = {"level": "shards", "filter_path": _STATS, "ignore_unavailable": "true"}
         with self._explained():
-            return _body(
+            return self._body(
                 self._client.perform_request("GET", path, params=options, headers={"accept": "application/json"})
             )
 
@@ -150,7 +156,7 @@ class Index:
         """One search over the whole pattern, or over a point in time in `body`: whole, or an error."""
         whole: dict[str, Any] = {} if "pit" in body else {"index": self.pattern, "allow_partial_search_results": False}
         with self._explained():
-            found = _body(self._client.search(body=dict(body), **whole), "hits")
+            found = self._body(self._client.search(body=dict(body), **whole), "hits")
         check_search(found)
         return found
 
@@ -158,19 +164,19 @@ class Index:
         """Several searches (header, body) in one request: their answers as they come, errors too."""
         with self._explained():
             lines = [dict(each) for search in searches for each in search]
-            return list(_body(self._client.msearch(searches=lines), "responses")["responses"])
+            return list(self._body(self._client.msearch(searches=lines), "responses")["responses"])
 
     def documents(self, wanted: Sequence[Json]) -> tuple[Sequence[Json], int]:
         """Documents by `_index` and `_id` (and `routing`), in that order, and about how many bytes they came in."""
         with self._explained():
             answer = self._client.mget(docs=list(wanted))
-            return list(_body(answer, "docs")["docs"]), int(answer.meta.headers.get("content-length") or 0)
+            return list(self._body(answer, "docs")["docs"]), int(answer.meta.headers.get("content-length") or 0)
 
     def open_point_in_time(self) -> str:
         """A view of all indices as they are now, kept for five minutes from each use."""
         with self._explained():
             opened = self._client.open_point_in_time(index=self.pattern, keep_alive=_POINT_KEPT)
-            return str(_body(opened, "id")["id"])
+            return str(self._body(opened, "id")["id"])
 
     def in_point_in_time(self, point: str) -> Json:
         """What goes under `pit` in a search."""
@@ -192,26 +198,28 @@ class Index:
         try:
             yield
         except (ApiError, TransportError) as error:
-            raise explain(error, self.place) from None
+            raise explain(error, self.place, self._conceal) from None
 
     def _or_none(self, ask: Any) -> Json:
         """A pattern without wildcard that names no index is as empty as one with."""
         from elasticsearch import NotFoundError  # noqa: PLC0415  # see the module
 
         try:
-            return _body(ask())
+            return self._body(ask())
         except NotFoundError as error:
             if error.message != _NO_INDEX:
                 raise
             return {}
 
-
-def _body(answer: Any, *needed: str) -> Json:
-    """What was answered, if it is what was asked for: an empty or strange body is none."""
-    body = answer.body
-    if not isinstance(body, Mapping) or not all(each in body for each in needed):
-        raise ElasticsearchError("Elasticsearch answers with something else than what it was asked for, or was cut off")
-    return body
+    def _body(self, answer: Any, *needed: str) -> Json:
+        """What was answered, if it is what was asked for: an empty or strange body is none."""
+        body = answer.body
+        if not isinstance(body, Mapping) or not all(each in body for each in needed):
+            raise ElasticsearchError(
+                "Elasticsearch answers with something else than what it was asked for, or was cut off"
+            )
+        concealed: Json = conceal_failures(body, self._conceal)
+        return concealed
 
 
 def check_search(answer: Json) -> None:
@@ -239,8 +247,8 @@ def search_error(error: Any, status: int, what: str = "a search failed") -> Elas
     return ElasticsearchError(f"{what}: {kind}: {reason}"[:500], status, kind)
 
 
-def explain(error: Exception, place: str) -> ElasticsearchError:
-    """The client's error as ours: without what was sent, which may hold credentials."""
+def explain(error: Exception, place: str, conceal: Conceal) -> ElasticsearchError:
+    """The client's error as ours: without what was sent, which may hold credentials, and may be repeated in answers."""
     from elasticsearch import ApiError, UnsupportedProductError  # noqa: PLC0415  # see the module
 
     if isinstance(error, UnsupportedProductError):
@@ -248,7 +256,7 @@ def explain(error: Exception, place: str) -> ElasticsearchError:
             f"what answers at {place} does not say that it is Elasticsearch (its header is missing)"
         )
     if isinstance(error, ApiError):
-        return _explain_answer(error.meta.status, error.body, place)
+        return _explain_answer(error.meta.status, conceal_failures(error.body, conceal), place)
     return ElasticsearchError(f"Elasticsearch at {place} {_transport_reason(error)}", problem=_transport_problem(error))
 
 
@@ -335,7 +343,7 @@ def _parts(url: str) -> tuple[str, int, str]:
         host, port = parts.hostname, parts.port
     except ValueError:
         host = None
-    if not host or parts.scheme not in ("http", "https"):
+    if not host or parts.scheme not in ("http", "https") or _NOT_OF_A_URL.search(url) or "@" in parts.path:
         raise ElasticsearchError("Elasticsearch's URL cannot be read: it is written https://HOST:PORT")
     if parts.username is not None:
         raise ElasticsearchError("credentials do not belong into Elasticsearch's URL: give them in files of their own")
@@ -353,7 +361,16 @@ def _auth(access: Access) -> dict[str, Any]:
         raise ElasticsearchError(
             "give one of an API key, a user with a password, and a token for Elasticsearch, not several"
         )
+    if _NOT_OF_A_HEADER.search(access.api_key or access.token):
+        raise ElasticsearchError(
+            "the API key or token for Elasticsearch holds a blank, a line break or a character that no key has: "
+            "its file must hold it alone, on one line"
+        )
     return given
+
+
+def _pair(access: Access) -> str:
+    return f"{access.username}:{access.password}" if access.username or access.password else ""
 
 
 def _tls(access: Access) -> ssl.SSLContext:
@@ -361,9 +378,14 @@ def _tls(access: Access) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=access.ca)
         if access.client_cert:
-            context.load_cert_chain(access.client_cert, access.client_key)
+            context.load_cert_chain(access.client_cert, access.client_key, _no_passphrase)
     except (OSError, ValueError) as error:
         files = ", ".join(str(each) for each in (access.ca, access.client_cert, access.client_key) if each)
         reason = getattr(error, "strerror", "") or str(error)
         raise ElasticsearchError(f"the certificates for Elasticsearch cannot be read ({files}): {reason}") from None
     return context
+
+
+def _no_passphrase() -> bytes:
+    """Otherwise OpenSSL asks the terminal, and waits."""
+    raise ValueError("the key is encrypted: take its passphrase off, e.g. with `openssl pkey`")

@@ -2,6 +2,7 @@
 the generated classes, which cost memory and know nothing of SecurityEventWebhooks."""
 
 import json
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
@@ -42,6 +43,7 @@ _KEEPALIVE = [
 ]
 """A watch may be silent for a minute: a connection that nobody holds at the other end is found within 25 s."""
 _LONGEST = 500
+_NOT_OF_A_HEADER = re.compile(r"[^\x20-\x7e]")
 
 MERGE_PATCH = "application/merge-patch+json"
 _JSON = "application/json"
@@ -91,7 +93,8 @@ class Api:
         self._configuration = configuration
         self._pool = RESTClientObject(configuration).pool_manager
         self._pool.connection_pool_kw["socket_options"] = _KEEPALIVE
-        self.server = "{0.scheme}://{0.netloc}".format(urlsplit(configuration.host))
+        url = urlsplit(configuration.host)
+        self.server = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
 
     def get(self, path: str, query: Mapping[str, str] | None = None, *, accept: str = _JSON) -> dict[str, Any]:
         """An object, or a page of a list."""
@@ -172,7 +175,10 @@ class Api:
             settings = self._configuration.auth_settings().values()
         except (ConfigException, OSError) as error:
             raise ApiError(f"the credential for {self.server} cannot be read ({_why(error)})") from None
-        return {each["key"]: each["value"] for each in settings if each["in"] == "header" and each["value"]}
+        found = {each["key"]: each["value"].strip() for each in settings if each["in"] == "header" and each["value"]}
+        if any(_NOT_OF_A_HEADER.search(value) for value in found.values()):
+            raise ApiError(f"the token for {self.server} holds a line break, or a character that no token has")
+        return found
 
 
 def connect(kubeconfig: Path | None, context: str) -> Api:
@@ -185,8 +191,15 @@ def connect(kubeconfig: Path | None, context: str) -> Api:
             load_kube_config(str(kubeconfig), context or None, configuration, persist_config=False)
     except (ConfigException, OSError, yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
         place = f"the kubeconfig {kubeconfig}" if kubeconfig else "the pod's service account"
-        raise ApiError(f"{place} cannot be used: {str(error).splitlines()[0][:_LONGEST] or _why(error)}") from None
+        raise ApiError(f"{place} cannot be used: {_flaw(error)}") from None
     return Api(configuration)
+
+
+def _flaw(error: Exception) -> str:
+    """What is wrong with a login's file. YAML's own errors repeat what is written there."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"it is no YAML (line {error.problem_mark.line + 1})"
+    return str(error).splitlines()[0][:_LONGEST] or _why(error)
 
 
 def _refusal(response: BaseHTTPResponse, method: str, path: str) -> ApiError:

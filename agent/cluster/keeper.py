@@ -8,7 +8,7 @@ from agent.cluster.api import REQUEST_SECONDS, UNREADABLE, Api, ApiError
 from agent.cluster.lease import LOOK_EVERY, NAME, RENEW_EVERY, Identity, Lease, Move, decide, starts_afresh, written
 from agent.cluster.troubles import Troubles
 from agent.cluster.watch import REFUSED
-from agent.log import Log
+from agent.log import Log, locate
 from agent.store.base import StoreError
 
 _MATTER = "lease"
@@ -86,7 +86,8 @@ class LeaseKeeper:
             except StoreError as error:
                 self._troubles.say(_MATTER, f"this agent takes no Lease: {error}")
             except UNREADABLE as error:
-                self._troubles.say(_MATTER, f"the Lease cannot be read ({error!r}): delete it, and it is made anew")
+                found = f"the Lease cannot be read ({locate(error)})"
+                self._troubles.say(_MATTER, f"{found}: delete it, and it is made anew")
             self._stop.wait(RENEW_EVERY if self.held.is_set() else LOOK_EVERY)
 
     def _step(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from agent.cluster.api import SILENCE_SECONDS, UNREADABLE, Api, ApiError, Watch
 from agent.cluster.holding import Holding
 from agent.cluster.troubles import Troubles
+from agent.log import locate
 
 T = TypeVar("T")
 
@@ -159,7 +160,7 @@ class Watcher(Generic[T]):
             self._step()
         except UNREADABLE as error:
             self._version = ""
-            raise ApiError(f"an answer about {self._collection.matter} cannot be read ({error!r})") from None
+            raise ApiError(f"an answer about {self._collection.matter} cannot be read ({locate(error)})") from None
 
     def _step(self) -> None:
         """One list where that is needed, and one watch to its end."""

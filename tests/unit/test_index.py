@@ -16,6 +16,9 @@ from kubectl_sew.index import Access, ElasticsearchError, Index, IndexProblem, e
         "https://elastic:hunter2@es:9200",
         "https://elastic:hunter2@[es",
         "https://elastic:hunter2@es:99999",
+        "https://hunter2#x@es:9200",
+        "https://hunter2?x@es:9200",
+        "https://elastic:1/hunter2@es:9200",
         "",
     ],
 )

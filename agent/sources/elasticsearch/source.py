@@ -4,9 +4,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from traceback import extract_tb
 
+from agent.log import locate
 from agent.sources.base import Batch, Origin, SourceError, Subscription
 from agent.sources.elasticsearch.backfill import Backfill
 from agent.sources.elasticsearch.clauses import Clauses
@@ -123,9 +122,7 @@ def _readable() -> Iterator[None]:
     try:
         yield
     except _UNREADABLE as error:
-        stop = extract_tb(error.__traceback__, limit=-1)[0]
-        place = f"{type(error).__name__} at {Path(stop.filename).name}:{stop.lineno}"
         raise SourceError(
-            f"Elasticsearch's answer cannot be read ({place}): is it Elasticsearch 8 or 9 that answers, and nothing "
-            "between that changes answers?"
+            f"Elasticsearch's answer cannot be read ({locate(error)}): is it Elasticsearch 8 or 9 that answers, "
+            "and nothing between that changes answers?"
         ) from None
