@@ -81,6 +81,27 @@ def test_where_calico_s_server_lacks_the_kind_the_other_group_serves_it(beside: 
     assert beside.names("crds") == []
 
 
+def test_check_finds_a_definition_that_calico_s_server_hides(beside: Person) -> None:
+    (definition,) = [each for each in render(Plan()) if each["kind"] == "CustomResourceDefinition"]
+    beside.server.apply(definition)
+    found = check(beside)
+    hidden = (
+        "the definition in the group projectcalico.org is not reachable, since default/calico-api serves that group"
+    )
+    assert (found["api-group"]["result"], found["api-group"]["details"]) == ("failed", [hidden])
+    assert found["api-served"]["result"] == "failed"
+    forbidden = check(beside, "--as=system:serviceaccount:default:nobody")
+    for code in ("api-group", "crd-version"):
+        assert forbidden[code]["result"] == "unknown"
+        assert "customresourcedefinitions" in forbidden[code]["details"][0]
+
+
+def check(person: Person, *words: str) -> dict[str, Any]:
+    """Code -> what `kubectl sew check` says of it."""
+    found = json.loads(person.tries("sew", "check", "-o", "json", *words).stdout)
+    return {each["check"]: each for each in found["checks"]}
+
+
 def test_where_calico_s_server_has_the_kind_no_definition_is_installed(beside: Person, calico: Kubernetes) -> None:
     ours = next(each for each in render(Plan()) if each["kind"] == "CustomResourceDefinition")
     calico.apply(ours)

@@ -107,6 +107,13 @@ def here(server: Kubernetes) -> Iterator[Installed]:
         server.kubectl("-n", "sew-system", "delete", "pod", "agent-0", "--now")
 
 
+def clock_ahead(folder: Path, seconds: float) -> str:
+    """A PYTHONPATH with which a program of ours finds its machine's clock set wrong."""
+    moved = f"import time\nreal = time.time\ntime.time = lambda: real() + {seconds}\n"
+    (folder / "sitecustomize.py").write_text(moved)
+    return str(folder)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Folder]:
     made = Folder(tmp_path)
@@ -119,18 +126,19 @@ for word in "$@"; do case "$word" in exec) inside=yes ;; esac; done
 [ "$inside" ] || exec "$REAL_KUBECTL" "$@"
 while [ "$1" != -- ]; do shift; done
 shift 2
-"$PYTHON" -m agent "$@"
+PYTHONPATH=$INSIDE "$PYTHON" -m agent "$@"
 code=$?
 [ $code = 0 ] || echo "command terminated with exit code $code" >&2
 exit $code
 """
 
 
-def beside(here: Installed, folder: Folder) -> Sew:
-    """`kubectl sew` whose exec runs on the state of this folder's agent."""
+def beside(here: Installed, folder: Folder, inside: str = "") -> Sew:
+    """`kubectl sew` whose exec runs on the state of this folder's agent; `inside` is the PYTHONPATH there."""
     kubectl = folder.path / "kubectl"
     kubectl.write_text(_EXEC)
     kubectl.chmod(kubectl.stat().st_mode | stat.S_IXUSR)
     real, state = str(here.server.programs.kubectl), str(folder.state)
     env = {"KUBECTL_PATH": str(kubectl), "REAL_KUBECTL": real, "PYTHON": sys.executable, "SEW_STATE": state}
+    env["INSIDE"] = inside
     return lambda *args, **more: run_plugin(here.server, *args, env=env, **more)

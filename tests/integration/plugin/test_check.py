@@ -1,13 +1,15 @@
 """`kubectl sew check` on a real API server. Without a kubelet: pods are objects, and their state is written here."""
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kubectl_sew.check.checks import GROUPS
-from tests.integration.plugin.conftest import SECRETS, agent_pod, run_plugin, tell, webhook
+from tests.integration.plugin.conftest import SECRETS, agent_pod, clock_ahead, run_plugin, tell, webhook
 from tests.servers.kubernetes import Kubernetes, find, kubernetes
 from tests.servers.required import required
 
@@ -67,6 +69,14 @@ def test_an_installation_is_good_but_for_the_kubelet(installed: Kubernetes) -> N
     assert failed(installed) == {}
     assert "does not have a host assigned" in found["agent-answers"]["details"][0]
     assert found["agent-rights"]["result"] == found["clock-skew"]["result"] == "ok"
+
+
+def test_a_clock_that_is_wrong_here_is_found_and_spoils_nothing_else(installed: Kubernetes, tmp_path: Path) -> None:
+    env = {"PYTHONPATH": clock_ahead(tmp_path, 120)}
+    found = json.loads(run_plugin(installed, "check", "-o", "json", env=env).stdout)["checks"]
+    (wrong,) = (each for each in found if each["result"] == "failed" and each["check"] != "agent-answers")
+    assert (wrong["check"], wrong["hint"]) == ("clock-skew", "set this machine's clock by NTP")
+    assert re.fullmatch("this machine's clock is 1(19|20|21) s ahead of the API server's", wrong["details"][0])
 
 
 def test_missing_rights_of_the_agent_are_named(installed: Kubernetes) -> None:

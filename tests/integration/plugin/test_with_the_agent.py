@@ -2,14 +2,17 @@
 machine, so what exec would run in its container is run beside it, and all else is kubectl's own."""
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import kubectl_sew
 from tests.e2e.sew_agent import Agent, Folder
 from tests.integration.cluster.in_cluster import Installed, webhook
-from tests.integration.plugin.conftest import SECRETS, Sew, beside
+from tests.integration.plugin.conftest import SECRETS, Sew, beside, clock_ahead
 from tests.receivers import Answer, Incoming, Receiver
 from tests.waiting import eventually
 
@@ -137,6 +140,36 @@ def test_a_webhook_that_no_agent_takes_up_is_found(here: Installed, folder: Fold
     sew = beside(here, folder)
     eventually(lambda: "webhook-unserved" in findings(sew), "it is found", 90)
     assert findings(sew) == {"webhook-unserved": ["day: sew-system/agent-0 has not taken it up"]}
+
+
+def test_an_agent_whose_clock_is_wrong_is_found(here: Installed, folder: Folder, tmp_path: Path) -> None:
+    ahead = clock_ahead(tmp_path, 120)
+    here.agent(folder, POD_NAMESPACE="sew-system", POD_NAME="agent-0", PYTHONPATH=ahead)
+    sew = beside(here, folder, ahead)
+    eventually(lambda: set(findings(sew)) == {"agent-clock"}, "it alone is found", 60)
+    assert re.match("the agent's clock is 1(19|20|21) s ahead", findings(sew)["agent-clock"][0])
+
+
+def test_an_agent_of_another_version_is_found(here: Installed, folder: Folder, tmp_path: Path) -> None:
+    metadata = tmp_path / "kubectl_sew-0.0.9.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: kubectl-sew\nVersion: 0.0.9\n")
+    older = {"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"}
+    here.agent(folder, POD_NAMESPACE="sew-system", POD_NAME="agent-0", **older)
+    said = [f"the agent is of version 0.0.9, the plugin of {kubectl_sew.__version__}"]
+    sew = beside(here, folder)
+    eventually(lambda: findings(sew) == {"agent-version": said}, "it alone is found", 60)
+
+
+def test_a_webhook_that_fills_its_share_of_the_store_is_found(here: Installed, folder: Folder, receiver: Picky) -> None:
+    small = {"SEW_STORE_MAX": "200KiB", "SEW_PAGE_SIZE": "10"}
+    here.agent(folder, POD_NAMESPACE="sew-system", POD_NAME="agent-0", **small)
+    here.apply(webhook("stuck", f"{receiver.url}/503"))
+    sew = beside(here, folder)
+    eventually(lambda: sew("status", "stuck", "--wait", "--timeout", "5s").returncode == 0, "it is taken up", 60)
+    folder.write(range(500), padding="x" * 500)
+    eventually(lambda: set(findings(sew)) == {"backlog-full", "receiver-unavailable"}, "both are found", 60)
+    assert re.fullmatch(r"stuck: \d+% of its share of the store is used", findings(sew)["backlog-full"][0])
 
 
 def test_an_agent_that_was_killed_is_found(sew: Sew, agent: Agent) -> None:
