@@ -8,6 +8,7 @@ from kubectl_sew.check.verdict import OK, Check, Verdict, failed, fails_with, un
 _INSTALL = "kubectl sew install --elasticsearch URL | kubectl apply -f -"
 
 NO_AGENT = "the agent could not be asked"
+_NO_POD = "there is no pod"
 
 
 def _running(facts: Facts) -> Verdict:
@@ -15,7 +16,9 @@ def _running(facts: Facts) -> Verdict:
     if isinstance(facts.pods, Unknown):
         return unknown(facts.pods.why)
     if not facts.pods:
-        return failed(f"no pod of {facts.account} holds a container sew-agent", f"install one: `{_INSTALL}`")
+        said = f"no pod of {facts.account} holds a container sew-agent"
+        why = f"`kubectl -n {facts.account.namespace} get events` says why one that is installed has no pod"
+        return failed(said, f"install one: `{_INSTALL}`; {why}")
     if isinstance(facts.holder, Unknown):
         return failed(facts.holder.why, _look(facts))
     if facts.now is not None and facts.holder.renewed is not None and facts.holder.expired(facts.now):
@@ -34,13 +37,15 @@ def _ready(facts: Facts) -> Verdict:
     if isinstance(facts.pods, Unknown):
         return unknown(facts.pods.why)
     if not facts.pods:
-        return unknown("there is no pod")
+        return unknown(_NO_POD)
     return fails_with([f"{each}: {each.trouble}" for each in facts.pods if each.trouble], _look(facts))
 
 
 def _asked(facts: Facts) -> Verdict:
     if isinstance(facts.holder, Unknown):
         return unknown(NO_AGENT)
+    if facts.pods == ():
+        return unknown(_NO_POD)
     if facts.agent.unknown:
         return failed(facts.agent.unknown, _look(facts))
     if not facts.agent.told.get("running"):

@@ -1,6 +1,6 @@
 """Checks of the API server, the person's rights, and the kind itself."""
 
-from kubectl_sew.check.facts import Facts, Unknown
+from kubectl_sew.check.facts import NOT_SERVED, Facts, Unknown
 from kubectl_sew.check.rights import own_rights, spell
 from kubectl_sew.check.verdict import OK, Check, Verdict, failed, fails_with, unknown
 from kubectl_sew.cluster.webhooks import GROUPS
@@ -70,6 +70,8 @@ def _group(facts: Facts) -> Verdict:
         by = f", since {facts.aggregated} serves that group" if isinstance(facts.aggregated, str) else ""
         said = f"the definition in the group {hidden[0]} is not reachable{by}"
         return failed(said, f"install it in {GROUPS[1]}, as this does by itself: `{_INSTALL}`")
+    if not facts.served:
+        return unknown(NOT_SERVED.why)
     pods = () if isinstance(facts.pods, Unknown) else facts.pods
     told = [each for each in pods if each.api_group.partition("/")[0] not in ("", facts.api_group)]
     if told:
@@ -96,6 +98,8 @@ def _version(facts: Facts) -> Verdict:
     """Of our own definition; Calico's carries no version of ours."""
     if isinstance(facts.definitions, Unknown):
         return unknown(facts.definitions.why)
+    if facts.served == ():
+        return unknown(NOT_SERVED.why)
     ours = [each for each in facts.definitions if each.ours and each.group == facts.api_group]
     if ours and _numbers(ours[0].version) < _numbers(facts.plugin_version):
         said = f"the definition is of version {ours[0].version or 'none'}, the plugin of {facts.plugin_version}"

@@ -21,6 +21,9 @@ class Unknown:
     why: str
 
 
+NOT_SERVED = Unknown("the cluster does not serve the kind")
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """A custom resource definition of the kind: whether it is ours, and of which version."""

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TypeVar
 
 import kubectl_sew
-from kubectl_sew.check.facts import Definition, Facts, Unknown
+from kubectl_sew.check.facts import NOT_SERVED, Definition, Facts, Unknown
 from kubectl_sew.check.pods import Account, agent_pods, bound_accounts
 from kubectl_sew.check.rights import Right, agent_rights, has, is_mine, own_rights
 from kubectl_sew.cluster.agent import AgentError, find_holder
@@ -120,8 +120,7 @@ def _agent(asking: "_Asking", facts: Facts) -> Facts:
 def _webhooks(asking: "_Asking", facts: Facts) -> Facts:
     kubectl = asking.kubectl
     if isinstance(facts.served, Unknown) or not facts.served:
-        nothing = Unknown("the cluster does not serve the kind")
-        return replace(facts, webhooks=nothing, held=nothing)
+        return replace(facts, webhooks=NOT_SERVED, held=NOT_SERVED)
     used, *others = facts.served
     found = attempt(lambda: tuple(_all(kubectl, used)))
     elsewhere = attempt(lambda: tuple(each.name for api in others for each in _all(kubectl, api)))

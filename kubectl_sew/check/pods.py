@@ -122,7 +122,8 @@ def _trouble(pod: Object) -> str:
         return "" if ours.get("ready") else "it runs and is not ready"
     ((kind, why),) = list(state.items())[:1] or [("waiting", {})]
     said = ": ".join(filter(None, (why.get("reason"), why.get("message"))))
-    restarts = f", restarted {ours['restartCount']} times" if ours.get("restartCount") else ""
+    times = ours.get("restartCount")
+    restarts = f", restarted {times} time{'' if times == 1 else 's'}" if times else ""
     return f"its container is {kind}{restarts}" + (f" ({said})" if said else "")
 
 

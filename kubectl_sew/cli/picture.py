@@ -49,7 +49,7 @@ def _said(resolved: Resolved) -> str:
 
 
 def _labelled(label: str, text: str) -> str:
-    return f"{label + ':':<{_LABEL}}{line(text, _LONGEST)}"
+    return f"{label and label + ':':<{_LABEL}}{line(text, _LONGEST)}"
 
 
 def _resource(webhook: Webhook) -> Iterator[str]:

@@ -212,6 +212,15 @@ def test_while_the_agent_tells_nothing_its_reading_is_not_known() -> None:
     assert {found[code] for code in SOURCE} == {Result.UNKNOWN}
 
 
+def test_what_is_not_there_is_told_once_and_nothing_is_said_of_it_else() -> None:
+    found = failures(replace(GOOD, served=(), definitions=()))
+    assert [code for code in ("api-served", "api-group", "crd-version") if code in found] == ["api-served"]
+    results = {each.check.code: each.verdict.result for each in judge(replace(GOOD, served=(), definitions=()))}
+    assert results["api-group"] is results["crd-version"] is Result.UNKNOWN
+    gone = Agent("sew-system/sew-agent-0", "the pod is gone")
+    assert list(failures(replace(GOOD, pods=(), agent=gone))) == ["agent-running"]
+
+
 def test_a_server_out_of_reach_is_all_that_is_said() -> None:
     (outcome,) = judge(Facts("0.1.0", "tid", unreachable="The connection was refused"))
     assert (outcome.check.code, outcome.verdict.details) == ("api-reachable", ("The connection was refused",))

@@ -42,6 +42,10 @@ def test_a_pod_that_is_over_is_none_either() -> None:
             {"name": "sew-agent", "restartCount": 4, "state": {"waiting": {"reason": "CrashLoopBackOff"}}},
             "its container is waiting, restarted 4 times (CrashLoopBackOff)",
         ),
+        (
+            {"name": "sew-agent", "restartCount": 1, "state": {"terminated": {"reason": "Error"}}},
+            "its container is terminated, restarted 1 time (Error)",
+        ),
         ({"name": "sew-agent", "state": {}}, "its container is waiting"),
     ],
 )

@@ -56,6 +56,14 @@ def test_where_all_is_well_it_is_short_and_advises_nothing() -> None:
     ]
 
 
+def test_what_the_agent_cannot_do_stands_below_its_name() -> None:
+    told = {**TOLD, "sourceTroubles": [{"message": "no index is there"}], "problems": ["lease: forbidden"]}
+    troubled = replace(picture(), agent=Agent("sew-system/agent-0", "", told))
+    lines = for_people(troubled).splitlines()
+    at = lines.index("Agent:         sew-system/agent-0, version 0.1.0")
+    assert lines[at + 1 : at + 3] == ["               ! no index is there", "               ! lease: forbidden"]
+
+
 def test_a_parked_webhook_tells_why_since_when_and_what_helps() -> None:
     shown = picture(
         {
