@@ -322,7 +322,7 @@ def _connect(access: Access, timeout: float) -> "Elasticsearch":
     context = _tls(access) if any(url.startswith("https:") for url in access.urls) else None
     nodes = []
     for url in access.urls:
-        host, port, path = _parts(url)
+        host, port, path = read_url(url)
         tls: dict[str, Any] = {"ssl_context": context} if url.startswith("https:") else {}
         scheme = urlsplit(url).scheme
         nodes.append(NodeConfig(scheme, host, port, path_prefix=path, connections_per_node=2, **tls))
@@ -336,15 +336,20 @@ def _connect(access: Access, timeout: float) -> "Elasticsearch":
     )
 
 
-def _parts(url: str) -> tuple[str, int, str]:
-    """Host, port and path. What was given is not repeated: where its scheme was forgotten, it may hold a password."""
+def read_url(url: str) -> tuple[str, int, str]:
+    """Host, port and path. Raises ElasticsearchError.
+
+    What was given is not repeated: where its scheme was forgotten, it may hold a password.
+    """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
         host = None
     if not host or parts.scheme not in ("http", "https") or _NOT_OF_A_URL.search(url) or "@" in parts.path:
-        raise ElasticsearchError("Elasticsearch's URL cannot be read: it is written https://HOST:PORT")
+        raise ElasticsearchError(
+            "Elasticsearch's URL cannot be read (--elasticsearch, SEW_ELASTICSEARCH): it is written https://HOST:PORT"
+        )
     if parts.username is not None:
         raise ElasticsearchError("credentials do not belong into Elasticsearch's URL: give them in files of their own")
     return host, port or (443 if parts.scheme == "https" else 9200), parts.path.rstrip("/")

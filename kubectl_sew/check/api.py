@@ -61,7 +61,7 @@ def _served(facts: Facts) -> Verdict:
 
 
 def _group(facts: Facts) -> Verdict:
-    """A definition behind Calico's aggregated API server is never reached; of two groups only one is read."""
+    """A definition behind Calico's aggregated API server is never reached."""
     if isinstance(facts.served, Unknown) or isinstance(facts.definitions, Unknown):
         return unknown(facts.served.why if isinstance(facts.served, Unknown) else _why(facts.definitions))
     served = {each.group for each in facts.served}
@@ -70,8 +70,11 @@ def _group(facts: Facts) -> Verdict:
         by = f", since {facts.aggregated} serves that group" if isinstance(facts.aggregated, str) else ""
         said = f"the definition in the group {hidden[0]} is not reachable{by}"
         return failed(said, f"install it in {GROUPS[1]}, as this does by itself: `{_INSTALL}`")
-    if not facts.served:
-        return unknown(NOT_SERVED.why)
+    return _one_group(facts) if facts.served else unknown(NOT_SERVED.why)
+
+
+def _one_group(facts: Facts) -> Verdict:
+    """Of two groups only one is read."""
     pods = () if isinstance(facts.pods, Unknown) else facts.pods
     told = [each for each in pods if each.api_group.partition("/")[0] not in ("", facts.api_group)]
     if told:

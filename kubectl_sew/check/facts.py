@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kubectl_sew.check.pods import Account, AgentPod
+from kubectl_sew.check.pods import AgentPod
 from kubectl_sew.check.rights import Right
 from kubectl_sew.cluster.agent import Holder
 from kubectl_sew.cluster.objects import Held
 from kubectl_sew.cluster.picture import Agent
 from kubectl_sew.cluster.webhooks import GROUPS
+from kubectl_sew.install.holders import Account
 from kubectl_sew.install.plan import NAME, NAMESPACE
 from kubectl_sew.resource import Webhook
 from kubectl_sew.resource.serving import Served

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import kubectl_sew
 from kubectl_sew.check.facts import NOT_SERVED, Definition, Facts, Unknown
-from kubectl_sew.check.pods import Account, agent_pods, bound_accounts
+from kubectl_sew.check.pods import agent_pods
 from kubectl_sew.check.rights import Right, agent_rights, has, is_mine, own_rights
 from kubectl_sew.cluster.agent import AgentError, find_holder
 from kubectl_sew.cluster.objects import Held, read_objects
@@ -16,6 +16,7 @@ from kubectl_sew.cluster.picture import ask_holder
 from kubectl_sew.cluster.webhooks import GROUPS, Webhooks, served_as
 from kubectl_sew.event import read_time
 from kubectl_sew.install import target
+from kubectl_sew.install.holders import Account, bound_accounts
 from kubectl_sew.install.manifests import documents
 from kubectl_sew.install.plan import NAME, NAMESPACE
 from kubectl_sew.kubectl import Kubectl, KubectlError, Problem

@@ -1,4 +1,4 @@
-"""Where the agent runs: the service accounts that its rights are bound to, and the pods of those with its container."""
+"""Where the agent runs: the pods with its container, of the service accounts that its rights are bound to."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -7,21 +7,10 @@ from typing import Any
 from urllib.parse import quote
 
 from kubectl_sew.cluster.agent import CONTAINER
-from kubectl_sew.install.plan import NAME
+from kubectl_sew.install.holders import Account
 from kubectl_sew.kubectl import Kubectl, KubectlError, Problem
 
 Object = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A service account."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +28,6 @@ class AgentPod:
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
-
-
-def bound_accounts(kubectl: Kubectl, secrets_namespace: str) -> tuple[Account, ...]:
-    """The subjects of the agent's RoleBinding; none where there is no such binding. Raises KubectlError."""
-    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{quote(secrets_namespace)}/rolebindings/{NAME}"
-    try:
-        subjects = kubectl.get(path).get("subjects") or ()
-    except KubectlError as error:
-        if error.problem is Problem.NOT_FOUND:
-            return ()
-        raise
-    accounts = [each for each in subjects if each.get("kind") == "ServiceAccount"]
-    return tuple(Account(each.get("namespace", ""), each.get("name", "")) for each in accounts)
 
 
 def agent_pods(kubectl: Kubectl, accounts: Iterable[Account], active: tuple[str, str] | None) -> tuple[AgentPod, ...]:

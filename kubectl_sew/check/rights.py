@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kubectl_sew.check.pods import Account
+from kubectl_sew.install.holders import Account
 from kubectl_sew.kubectl import Kubectl
 from kubectl_sew.resource import PLURAL
 

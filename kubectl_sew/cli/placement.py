@@ -35,9 +35,13 @@ def running(kubectl: Kubectl, namespace: str | None, host: str) -> Document:
     """The Deployment of `--sidecar-of`. Raises InstallError where there is none."""
     found = target.deployment(kubectl, namespace, host)
     if found is None:
-        where = f"the namespace {namespace}" if namespace else "the context's namespace"
-        raise target.InstallError(f"there is no deployment/{host} in {where}: --namespace says where it is")
+        raise target.InstallError(f"there is no deployment/{host} in {where(namespace)}: --namespace says where it is")
     return found
+
+
+def where(namespace: str | None) -> str:
+    """The namespace of a sidecar's host, for people."""
+    return f"the namespace {namespace}" if namespace else "the context's namespace"
 
 
 def _deployment_name(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:

@@ -7,9 +7,11 @@ import click
 
 from kubectl_sew.cli.output import print_warning
 from kubectl_sew.cli.placement import placement_options, reach, running
-from kubectl_sew.install import Plan, render, target, with_agent
+from kubectl_sew.index import read_url
+from kubectl_sew.install import Host, Plan, render, target, with_agent
+from kubectl_sew.install.holders import refuse_another
 from kubectl_sew.install.manifests import Document
-from kubectl_sew.install.plan import API_GROUP, FALLBACK_API_GROUP, NAMESPACE
+from kubectl_sew.install.plan import API_GROUP, FALLBACK_API_GROUP, NAME, NAMESPACE
 from kubectl_sew.kubectl import Kubectl, KubectlError
 
 
@@ -30,12 +32,24 @@ class Options:
     beside_calico: bool
 
 
+def _readable(_ctx: click.Context, _option: click.Parameter, urls: str) -> str:
+    for each in filter(None, map(str.strip, urls.split(","))):
+        read_url(each)
+    return urls
+
+
 @click.command
 @click.option("--apply", is_flag=True, help="Apply it on the server, instead of printing it.")
 @placement_options
 @click.option("--create-namespace", is_flag=True, help="Create the Secrets' namespace, too.")
 @click.option("--image", metavar="IMAGE", default="", help="The agent's image.")
-@click.option("--elasticsearch", metavar="URL[,URL…]", default="", help="Where the events are. [default: Calico's]")
+@click.option(
+    "--elasticsearch",
+    metavar="URL[,URL…]",
+    default="",
+    callback=_readable,
+    help="Where the events are. [default: Calico's]",
+)
 @click.option("--credentials-secret", metavar="NAME", default="", help="The Secret with the keys for Elasticsearch.")
 @click.option("--claim", metavar="NAME", default="", help="A claim of yours for the agent's state.")
 @click.option(
@@ -73,17 +87,17 @@ def install(ctx: click.Context, /, **given: Any) -> None:
 
 def _plan(kubectl: Kubectl, namespace: str | None, found: Document | None, options: Options) -> Plan:
     host = target.host_of(found) if found else None
-    where = host.namespace if host else namespace or NAMESPACE
+    ours = host or Host(NAME, namespace or NAMESPACE, NAME)
     settings = {"SEW_ELASTICSEARCH": options.elasticsearch, "SEW_SELECTOR": options.selector}
     secret = options.credentials_secret
     return Plan(
-        namespace=where,
+        namespace=ours.namespace,
         secrets_namespace=options.secrets_namespace,
         create_secrets_namespace=options.create_namespace,
-        crd_group=_look_around(kubectl, options),
+        crd_group=_look_around(kubectl, options, ours),
         image=options.image,
         settings={name: value for name, value in settings.items() if value},
-        credentials=target.credentials(kubectl, where, secret) if secret else None,
+        credentials=target.credentials(kubectl, ours.namespace, secret) if secret else None,
         claim=options.claim,
         host=host,
     )
@@ -109,7 +123,7 @@ def _mind_the_host(found: Document, plan: Plan) -> None:
         print_warning(f"the pods of deployment/{name} have no fsGroup: the claim must be writable for the user 65532")
 
 
-def _look_around(kubectl: Kubectl, options: Options) -> str | None:
+def _look_around(kubectl: Kubectl, options: Options, ours: Host) -> str | None:
     """The group of the definition to install, None for none; says what else a person should know of the cluster."""
     try:
         group = target.crd_group(kubectl)
@@ -119,6 +133,7 @@ def _look_around(kubectl: Kubectl, options: Options) -> str | None:
         print_warning("no cluster was asked, since none is configured: this is for one without Calico's own API")
         return API_GROUP
     _refuse_twice(kubectl, options)
+    refuse_another(kubectl, options.secrets_namespace, ours)
     _miss_namespace(kubectl, options)
     if group != API_GROUP:
         print_warning(_OF_GROUP[group])

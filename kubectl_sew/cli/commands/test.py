@@ -1,10 +1,11 @@
 """`kubectl sew test`."""
 
 import sys
+from dataclasses import dataclass
 
 import click
 
-from kubectl_sew.cli.output import print_error
+from kubectl_sew.cli.output import print_error, print_warning
 from kubectl_sew.cli.reach import api_group_option, name_argument, webhooks
 from kubectl_sew.cli.waiting import TIMED_OUT, timeout_option, until
 from kubectl_sew.cluster.webhooks import Webhooks
@@ -33,9 +34,10 @@ def test(ctx: click.Context, name: str, *, yes: bool, timeout: float, api_group:
     if result is None:
         print_error(_no_answer(name, timeout))
         return TIMED_OUT
-    delivered, said = result
-    click.echo(f"{cluster.shown(name)} tested: {line(said, 1_000)}")
-    return 0 if delivered else 1
+    click.echo(f"{cluster.shown(name)} tested: {line(result.said, 1_000)}")
+    if result.waits:
+        print_warning(f"the sample is sent once {name} can run, unless `kubectl sew enable {name}` takes the test back")
+    return 0 if result.delivered else 1
 
 
 def _ask(webhook: Webhook) -> None:
@@ -45,16 +47,26 @@ def _ask(webhook: Webhook) -> None:
     click.confirm(f"{question}. Test it?", abort=True, err=True)
 
 
-def _result(cluster: Webhooks, before: Webhook, generation: int) -> tuple[bool, str] | None:
-    """Whether it was delivered, and what the agent wrote; None while it has not."""
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What the agent wrote."""
+
+    said: str
+    delivered: bool = False
+    waits: bool = False
+    """Whether the webhook cannot run, and so stays in Test."""
+
+
+def _result(cluster: Webhooks, before: Webhook, generation: int) -> _Result | None:
+    """None while there is none."""
     now = Webhook.from_object(cluster.one(before.name))
     ended = now.state is not State.TEST  # until then the annotation says that the sample is being sent
     if ended and now.test_result and now.test_result != before.test_result:
-        return was_delivered(now.test_result), now.test_result
+        return _Result(now.test_result, delivered=was_delivered(now.test_result))
     healthy = now.condition("Healthy")
     refused = healthy is not None and healthy.status == "False" and healthy.observed_generation >= generation
     if healthy and refused and healthy.reason not in ("TestFireProcedure", "WebhookState"):
-        return False, f"not sent: {healthy.reason}: {healthy.message}"
+        return _Result(f"not sent: {healthy.reason}: {healthy.message}", waits=True)
     return None
 
 

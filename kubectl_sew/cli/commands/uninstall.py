@@ -1,14 +1,17 @@
 """`kubectl sew uninstall`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from kubectl_sew.cli.output import print_warning
-from kubectl_sew.cli.placement import placement_options, reach
+from kubectl_sew.cli.placement import placement_options, reach, where
 from kubectl_sew.install import Host, Plan, removable, target, without_agent
-from kubectl_sew.install.plan import NAMESPACE
+from kubectl_sew.install.holders import refuse_another
+from kubectl_sew.install.manifests import Document
+from kubectl_sew.install.plan import NAME, NAMESPACE
 from kubectl_sew.kubectl import Kubectl
 
 
@@ -45,9 +48,7 @@ def uninstall(ctx: click.Context, /, **given: Any) -> None:
     kubectl, namespace = reach(ctx, options.namespace)
     objects = removable(_plan(kubectl, namespace, options), data=options.data)
     if options.apply:
-        if options.host:
-            _take_out(kubectl, namespace, options.host)
-        click.echo(target.delete(kubectl, objects), nl=False)
+        _apply(kubectl, namespace, options, objects)
     else:
         click.echo(target.text(objects), nl=False)
         if options.host:
@@ -63,9 +64,16 @@ def _plan(kubectl: Kubectl, namespace: str | None, options: Options) -> Plan:
     )
 
 
-def _take_out(kubectl: Kubectl, namespace: str | None, host: str) -> None:
-    found = target.deployment(kubectl, namespace, host)
-    if found is None:
-        print_warning(f"there is no deployment/{host} any more")
-    elif target.change_pod(kubectl, found, without_agent):
-        click.echo(f"deployment.apps/{host} patched")
+def _apply(kubectl: Kubectl, namespace: str | None, options: Options, objects: Iterable[Document]) -> None:
+    found = target.deployment(kubectl, namespace, options.host) if options.host else None
+    ours = target.host_of(found) if found else Host(NAME, namespace or NAMESPACE, "" if options.host else NAME)
+    refuse_another(kubectl, options.secrets_namespace, ours)
+    taken_out = found is not None and target.change_pod(kubectl, found, without_agent)
+    if taken_out:
+        click.echo(f"deployment.apps/{options.host} patched")
+    elif options.host:
+        print_warning(f"there is no agent in deployment/{options.host} in {where(namespace)}")
+    deleted = target.delete(kubectl, objects)
+    click.echo(deleted, nl=False)
+    if not (taken_out or deleted):
+        print_warning("nothing was there to delete")

@@ -126,7 +126,8 @@ def test_what_uninstall_prints_can_be_piped_to_kubectl_delete(person: Person) ->
 
 
 def test_uninstalling_what_is_not_there_is_fine(person: Person) -> None:
-    assert person.runs("sew", "uninstall", "--apply", "--crd", "--data") == ""
+    done = person.tries("sew", "uninstall", "--apply", "--crd", "--data")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "warning: nothing was there to delete\n")
 
 
 def test_as_a_sidecar_the_agent_is_in_the_pod_of_the_deployment_beside_all_that_it_had(
@@ -192,6 +193,40 @@ def test_uninstalling_a_sidecar_gives_the_deployment_back_as_it_was(
     assert spec_of(person) == before
     assert person.names("roles") == person.names("clusterrolebindings") == []
     person.runs("sew", "uninstall", "--apply", *host)
+
+
+def test_the_rights_of_an_agent_are_not_given_to_another_nor_taken_by_its_name_alone(
+    person: Person, shop: dict[str, Any]
+) -> None:
+    host = ("--sidecar-of", "deployment/shop", "-n", "shops")
+    person.installs()
+    for words in (("install", *host), ("install", "--apply", *host), ("uninstall", "--apply", "-n", "elsewhere")):
+        error = person.is_refused("sew", *words)
+        assert "an agent is in deployment/sew-agent (namespace sew-system)" in error
+        assert "`kubectl sew uninstall --apply -n sew-system`" in error
+    person.runs("sew", "uninstall", "--apply", "-n", "sew-system")
+    person.installs(*host)
+    for words in (("install", "--apply"), ("uninstall", "--apply"), ("uninstall", "--apply", *host[:2])):
+        error = person.is_refused("sew", *words)
+        assert "`kubectl sew uninstall --apply --sidecar-of deployment/shop -n shops`" in error
+    assert person.names("rolebindings") == [f"{SECRETS}/sew-agent"]
+    person.runs("sew", "uninstall", "--apply", *host)
+    person.installs()
+
+
+def test_a_host_that_acts_as_another_account_since_gets_the_rights_again(person: Person, shop: dict[str, Any]) -> None:
+    host = ("--sidecar-of", "deployment/shop", "-n", "shops")
+    person.installs(*host)
+    person.runs("set", "serviceaccount", "deployment/shop", "other", "-n", "shops")
+    person.installs(*host)
+    (subject,) = person.server.get("clusterrolebinding", "sew-agent")["subjects"]
+    assert (subject["name"], subject["namespace"]) == ("other", "shops")
+
+
+def test_an_address_that_no_agent_can_read_is_refused_before_anything_is_installed(person: Person) -> None:
+    error = person.is_refused("sew", "install", "--apply", "--elasticsearch", "elasticsearch:9200")
+    assert "it is written https://HOST:PORT" in error
+    assert person.names("deployments") == []
 
 
 def test_uninstalling_a_sidecar_works_where_its_deployment_is_gone(person: Person, shop: dict[str, Any]) -> None:

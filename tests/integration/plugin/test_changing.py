@@ -102,6 +102,9 @@ def test_a_test_of_a_webhook_that_cannot_work_says_why(sew: Sew, server: Kuberne
     agent.join()
     assert ran.returncode == 1
     assert ran.stdout.endswith("broken tested: not sent: QueryParsing: the query ends too early\n")
+    assert (
+        "the sample is sent once broken can run, unless `kubectl sew enable broken` takes the test back" in ran.stderr
+    )
 
 
 def test_a_test_that_nobody_makes_times_out(sew: Sew, make: Make) -> None:

@@ -8,12 +8,13 @@ import pytest
 
 from kubectl_sew.check.checks import GROUPS, judge
 from kubectl_sew.check.facts import Definition, Facts, Unknown
-from kubectl_sew.check.pods import Account, AgentPod
+from kubectl_sew.check.pods import AgentPod
 from kubectl_sew.check.rights import Right, own_rights
 from kubectl_sew.check.verdict import Outcome, Result
 from kubectl_sew.cluster.agent import Holder
 from kubectl_sew.cluster.objects import Held
 from kubectl_sew.cluster.picture import Agent
+from kubectl_sew.install.holders import Account
 from kubectl_sew.resource import Condition, ConfigVar, Reference, State, Webhook
 from kubectl_sew.resource.serving import Served
 

@@ -1,0 +1,52 @@
+"""Whose the agent's rights are: they are bound to one service account, and so taken from an agent that has another."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from kubectl_sew.install import target
+from kubectl_sew.install.plan import NAME, Host
+from kubectl_sew.kubectl import Kubectl
+from kubectl_sew.resource import SECRETS_NAMESPACE
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A service account."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+def bound_accounts(kubectl: Kubectl, secrets_namespace: str) -> tuple[Account, ...]:
+    """The subjects of the agent's RoleBinding; none where there is no such binding. Raises KubectlError."""
+    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{quote(secrets_namespace)}/rolebindings/{NAME}"
+    subjects = (kubectl.find(path) or {}).get("subjects") or ()
+    accounts = [each for each in subjects if each.get("kind") == "ServiceAccount"]
+    return tuple(Account(each.get("namespace", ""), each.get("name", "")) for each in accounts)
+
+
+def refuse_another(kubectl: Kubectl, secrets_namespace: str, ours: Host) -> None:
+    """Raises InstallError where the rights belong to an agent that acts as another account than `ours` does."""
+    for account in bound_accounts(kubectl, secrets_namespace):
+        if account == Account(ours.namespace, ours.service_account):
+            continue
+        for other in _agents(kubectl, account):
+            sidecar = f" --sidecar-of deployment/{other.name}" if other.name != NAME else ""
+            elsewhere = f" --secrets-namespace {secrets_namespace}" if secrets_namespace != SECRETS_NAMESPACE else ""
+            raise target.InstallError(
+                f"an agent is in deployment/{other.name} (namespace {other.namespace}), and would lose its rights: to "
+                f"take it out, `kubectl sew uninstall --apply{sidecar} -n {other.namespace}{elsewhere}`"
+            )
+
+
+def _agents(kubectl: Kubectl, account: Account) -> Iterator[Host]:
+    """The Deployments that act as an account, and have the agent in their pods, alone or as a sidecar."""
+    for each in kubectl.get(f"/apis/apps/v1/namespaces/{quote(account.namespace)}/deployments")["items"]:
+        pod, host = target.pod_of(each), target.host_of(each)
+        containers = [*pod.get("initContainers", ()), *pod["containers"]]
+        if host.service_account == account.name and NAME in {container["name"] for container in containers}:
+            yield host
