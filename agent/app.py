@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
 from agent.assembly import Agent, assemble, enter_cluster
+from agent.delivery.attempt import MOST_REQUESTS
 from agent.fetched import Fetched
 from agent.log import Log, redact
 from agent.metrics import PollFailure
@@ -31,8 +32,6 @@ ONCE_EVERY = 0.02
 _FAILED_PAUSE = 1.0
 _STALLED_AFTER = 60.0
 """Seconds without a turn after which a loop is told to stand still; a worker's requests come on top."""
-_REQUESTS = 10
-"""Requests that one attempt takes at most: one for each peer, or a look-up before it."""
 _LONGEST_PAUSE = 16.0
 """Seconds between two attempts to reach a source that fails: doubled from one second."""
 _FETCHED_EVERY = 5.0
@@ -229,7 +228,7 @@ class Loop:
         return "" if read else "they cannot be read: see the log"
 
     def _worker(self, number: int) -> Callable[[], None]:
-        limit = _STALLED_AFTER + _REQUESTS * self._agent.settings.request_timeout
+        limit = _STALLED_AFTER + MOST_REQUESTS * self._agent.settings.request_timeout
         return self._agent.health.heartbeat(f"worker-{number}", limit).beat
 
     def _forget(self, now: float, pace: float) -> None:

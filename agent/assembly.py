@@ -114,7 +114,7 @@ def assemble(settings: Settings, cluster: "Cluster | None", log: Log, stack: Exi
     source = _source(settings, fields, store, log, stack)
     reading = Reading(log, metrics, time.time, scheduler.look)
     poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
-    trials = cluster.trials(_tried(send), stack) if cluster else Trials(_tried(send), time.time)
+    trials = cluster.trials(_tried(send), health, stack) if cluster else Trials(_tried(send), time.time)
     parts = Parts(
         webhooks=watched or _files(settings, stack),
         acceptance=Acceptance(lambda: source.fields, consumers(settings.slack_url_prefixes or URL_PREFIXES)),

@@ -1,7 +1,8 @@
 """Whether the agent makes progress and can reach what it needs, and the server that says so."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from socket import AF_INET, AF_INET6, socket
 from socketserver import BaseRequestHandler, TCPServer, ThreadingMixIn
@@ -50,6 +51,12 @@ class Health:
         """A new loop's."""
         return self._heartbeats.setdefault(name, Heartbeat(limit, self._clock))
 
+    @contextmanager
+    def during(self, name: str, limit: float) -> Iterator[Heartbeat]:
+        """That of work with an end. Where an error ends it, it is one that makes no progress."""
+        yield self.heartbeat(name, limit)
+        del self._heartbeats[name]
+
     def watch(self, name: str, heartbeat: Heartbeat) -> None:
         """A loop's that was there before."""
         self._heartbeats[name] = heartbeat
@@ -60,7 +67,7 @@ class Health:
 
     def stalled(self) -> Mapping[str, str]:
         """Loop -> what is wrong with it."""
-        found = {name: heartbeat.late for name, heartbeat in self._heartbeats.items()}
+        found = {name: heartbeat.late for name, heartbeat in dict(self._heartbeats).items()}
         return {name: late for name, late in found.items() if late}
 
     def unready(self) -> Mapping[str, str]:

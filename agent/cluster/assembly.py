@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 
-from agent.cluster import announcer, keeper, status, takeover
+from agent.cluster import announcer, keeper, status, takeover, trials
 from agent.cluster.announcer import Announcer
 from agent.cluster.api import connect
 from agent.cluster.conditions import Standing
@@ -73,9 +73,10 @@ class Cluster:
         stack.callback(found.close)
         return found
 
-    def trials(self, attempt: Attempt, stack: ExitStack) -> ClusterTrials:
+    def trials(self, attempt: Attempt, health: Health, stack: ExitStack) -> ClusterTrials:
         """What serves state Test."""
-        self._trials = ClusterTrials(self._api, self._place, self.troubles, attempt, time.time)
+        alive = partial(health.during, limit=trials.longest_step(self._settings.request_timeout))
+        self._trials = ClusterTrials(self._api, self._place, self.troubles, attempt, time.time, alive)
         stack.callback(self._trials.stop)
         return self._trials
 

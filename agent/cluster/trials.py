@@ -6,15 +6,18 @@ agent that ended in between or lost its volume, sends it once more at most, and 
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from enum import Enum
 from hashlib import sha256
 from typing import Any
 
 from agent.acceptance import content_digest
-from agent.cluster.api import Api, ApiError
+from agent.cluster.api import REQUEST_SECONDS, Api, ApiError
 from agent.cluster.conditions import TrialResult
 from agent.cluster.troubles import Troubles
 from agent.cluster.watch import REFUSED
+from agent.delivery.attempt import MOST_REQUESTS
+from agent.health import Heartbeat
 from agent.trial import Attempt, describe, marked_sample
 from agent.webhooks.cluster import WebhookPlace, read_webhook
 from kubectl_sew.consumers.base import Verdict
@@ -31,6 +34,11 @@ _SENDING = " the sample is being sent"
 _AGAIN = " the sample is being sent again"
 _TWICE = "; sent a second time, since the agent ended during the first"
 _NO_MORE = " not known: the agent ended twice while the sample was being sent; look for it at the receiver"
+
+
+def longest_step(request_timeout: float) -> float:
+    """Seconds between two signs of life at most: a test takes two requests, and one attempt."""
+    return 2 * (2 * REQUEST_SECONDS + _TRY_AGAIN + MOST_REQUESTS * request_timeout)
 
 
 class Step(Enum):
@@ -56,8 +64,16 @@ class ClusterTrials:
     """Each test in a thread of its own, some at a time. `clock` in epoch seconds."""
 
     def __init__(
-        self, api: Api, place: WebhookPlace, troubles: Troubles, attempt: Attempt, clock: Callable[[], float]
+        self,
+        api: Api,
+        place: WebhookPlace,
+        troubles: Troubles,
+        attempt: Attempt,
+        clock: Callable[[], float],
+        alive: Callable[[str], AbstractContextManager[Heartbeat]],
     ) -> None:
+        """`alive` begins the signs of life of a test, by a name; they come at least once in `longest_step`."""
+        self._alive = alive
         self._api = api
         self._place = place
         self._troubles = troubles
@@ -109,8 +125,8 @@ class ClusterTrials:
         tested: Accepted | None = None
         while (wanted := self._next(name, tested)) is not None:
             tested = wanted
-            with self._free:
-                self._persist(wanted)
+            with self._free, self._alive(f"test-{name}") as heartbeat:
+                self._persist(wanted, heartbeat)
 
     def _next(self, name: str, tested: Accepted | None) -> Accepted | None:
         """What to test now; None, and the test is over, where nothing newer was asked for."""
@@ -121,11 +137,12 @@ class ClusterTrials:
                 return None
             return wanted
 
-    def _persist(self, accepted: Accepted) -> None:
+    def _persist(self, accepted: Accepted, heartbeat: Heartbeat) -> None:
         """Until it is through, however long the server is away."""
         while not self._stop.is_set():
+            heartbeat.beat()
             try:
-                self._test(accepted)
+                self._test(accepted, heartbeat)
             except _ChangedError:
                 pass
             except ApiError as error:
@@ -135,17 +152,17 @@ class ClusterTrials:
             self._troubles.over(_MATTER)
             return
 
-    def _test(self, accepted: Accepted) -> None:
+    def _test(self, accepted: Accepted, heartbeat: Heartbeat) -> None:
         obj = self._read(accepted)
         step = self._step(accepted.webhook.name, _journal(obj))
         now = self._clock()
         if step is Step.GIVE_UP:
-            self._finish(accepted, TrialResult(now, False, as_date(float(int(now))) + _NO_MORE))
+            self._finish(accepted, TrialResult(now, False, as_date(float(int(now))) + _NO_MORE), heartbeat)
             return
         self._note(accepted, obj, as_date(float(int(now))) + (_AGAIN if step is Step.SEND_AGAIN else _SENDING))
         outcome = self._attempt(accepted, marked_sample(accepted.webhook.test_event, _identity(obj), now))
         result = describe(outcome, now) + (_TWICE if step is Step.SEND_AGAIN else "")
-        self._finish(accepted, TrialResult(self._clock(), outcome.verdict is Verdict.DELIVERED, result))
+        self._finish(accepted, TrialResult(self._clock(), outcome.verdict is Verdict.DELIVERED, result), heartbeat)
 
     def _step(self, name: str, journal: str) -> Step:
         """A note of our own, whose answer was cut off: nothing was sent after it."""
@@ -165,13 +182,14 @@ class ClusterTrials:
             self._noted[accepted.webhook.name] = text
         self._patch(accepted, obj, text, {})
 
-    def _finish(self, accepted: Accepted, result: TrialResult) -> None:
+    def _finish(self, accepted: Accepted, result: TrialResult, heartbeat: Heartbeat) -> None:
         """Writes the result and ends the state, unless somebody has changed that."""
         name = accepted.webhook.name
         with self._lock:
             self._results[name] = (content_digest(accepted), result)
             self._finished.append((name, "", result.result))
         while not self._stop.is_set():
+            heartbeat.beat()
             try:
                 obj = self._api.get(self._path(accepted))
                 ours = read_webhook(obj).webhook == accepted.webhook

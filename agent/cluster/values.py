@@ -1,6 +1,6 @@
 """What the Secrets and ConfigMaps hold under the keys that webhooks refer to. Nothing else of them is kept."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,9 +22,13 @@ class Kept:
 
 
 class Values:
-    """Of one kind in one namespace: reads what `metadata` (name -> resourceVersion) says has changed."""
+    """Of one kind in one namespace: reads what `metadata` (name -> resourceVersion) says has changed.
 
-    def __init__(self, api: Api, kind: str, namespace: str, metadata: Watcher[str]) -> None:
+    `beat` is called for each object that is wanted: reading many takes its time.
+    """
+
+    def __init__(self, api: Api, kind: str, namespace: str, metadata: Watcher[str], beat: Callable[[], None]) -> None:
+        self._beat = beat
         self.kind = kind
         self.metadata = metadata
         self._api = api
@@ -39,6 +43,7 @@ class Values:
         self._kept = {name: kept for name, kept in self._kept.items() if name in wanted and name in versions}
         self.refused = {}
         for name in sorted(wanted.keys() & versions.keys()):
+            self._beat()
             self._look(name, frozenset(wanted[name]), versions[name])
         return {name: kept.values for name, kept in self._kept.items()}
 

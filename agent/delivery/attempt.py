@@ -25,6 +25,8 @@ from kubectl_sew.consumers.judge import judge, secrets_of, without_secrets
 Send = Callable[[Request], Response]
 """Raises SendError."""
 
+MOST_REQUESTS = 10
+"""Requests that one attempt takes at most: one for each peer, or a look-up before it."""
 _NO_SEARCH = "this receiver has no search"
 
 _HOPE = (Verdict.DELIVERED, Verdict.WAIT, Verdict.RETRY, Verdict.REJECTED, Verdict.PARKED)

@@ -25,6 +25,7 @@ from kubectl_sew.validation import reason_of
 
 _VALUES = "values"
 _TRY_AGAIN = 2.0
+_LOOK_EVERY = 5.0
 _UNKNOWN = 404
 _TAKEN_ANYWAY = "SEW015"
 """A label that is none is left out, and the webhook runs."""
@@ -95,12 +96,14 @@ class ClusterWebhooks:
     ) -> None:
         """`begin` is given the first webhooks that are known, before anybody else has them.
 
-        `heartbeat` makes the sign of life of a loop, by its name.
+        `heartbeat` makes the sign of life of a loop, by its name; it comes at least once in
+        agent.cluster.watch.LONGEST_SILENCE.
         """
         self._begin: Callable[[Snapshot], None] | None = begin
         self._troubles = troubles
         self._secret_selector = scope.secret_selector
         self._changed = threading.Event()
+        self._beat = heartbeat("webhooks")
         self._stopped = False
         self._snapshot = Snapshot({}, {}, {}, complete=False, known=False)
 
@@ -116,7 +119,7 @@ class ClusterWebhooks:
 
         self._webhooks: Watcher[Seen] = watcher(Collection("webhooks", place, read_webhook, scope.selector))
         self._values = [
-            Values(api, kind, scope.secrets_namespace, watcher(_metadata(plural, scope)))
+            Values(api, kind, scope.secrets_namespace, watcher(_metadata(plural, scope)), self._beat)
             for kind, plural in PLURALS.items()
         ]
         for each in self._watchers():
@@ -146,16 +149,19 @@ class ClusterWebhooks:
         yield from (each.metadata for each in self._values)
 
     def _run(self) -> None:
-        again: float | None = None
+        again = False
         while not self._stopped:
-            self._changed.wait(again)
+            self._beat()
+            changed = self._changed.wait(_TRY_AGAIN if again else _LOOK_EVERY)
             self._changed.clear()
+            if not (changed or again):
+                continue
             try:
                 self._look()
-                again = None
+                again = False
             except ApiError as error:
                 self._troubles.say(_VALUES, f"{error}; what was known before goes on; it is tried again")
-                again = _TRY_AGAIN
+                again = True
 
     def _look(self) -> None:
         """A new snapshot, once all that it needs has been read: until then the last one stays."""

@@ -1,19 +1,26 @@
-"""The loops that write to the cluster show in the health that they live, also while there is nothing to write."""
+"""The loops in a cluster show in the health that they live, also while there is nothing to do."""
 
 import io
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
 from agent.cluster.announcer import Announcer
 from agent.cluster.api import Api, connect
 from agent.cluster.status import StatusWriter
+from agent.cluster.trials import ClusterTrials
 from agent.cluster.troubles import Troubles
 from agent.health import Health
 from agent.log import Log
-from agent.webhooks.cluster import ClusterWebhooks, Scope, WebhookPlace
-from tests.integration.cluster.in_cluster import SECRETS, Installed
+from agent.webhooks.cluster import ClusterWebhooks, Scope, WebhookPlace, read_webhook
+from kubectl_sew.consumers.base import Outcome, Verdict
+from kubectl_sew.event import Event
+from kubectl_sew.query import CALICO
+from kubectl_sew.validation import Accepted, accept
+from tests.integration.cluster.in_cluster import SECRETS, Installed, webhook
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server
@@ -26,19 +33,89 @@ def api(here: Installed) -> Iterator[Api]:
     made.close()
 
 
-def test_the_writers_of_status_and_events_beat_until_they_are_stopped(api: Api) -> None:
-    now = [0.0]
-    health, troubles, place = Health(lambda: now[0]), Troubles(Log(io.StringIO(), time.time)), WebhookPlace(api, "")
-    beats = [health.heartbeat(name, 10.0).beat for name in ("status", "announcer")]
-    webhooks = ClusterWebhooks(api, place, Scope(SECRETS), troubles, lambda _: None, lambda _: lambda: None)
+class Lives:
+    """Heartbeats of a clock that stands still but for the test."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.health = Health(lambda: self.now)
+
+    def beat(self, name: str) -> Callable[[], None]:
+        return self.health.heartbeat(name, 10.0).beat
+
+    def all_go_on(self) -> None:
+        """Each of them beats after all were late."""
+        self.now += 1000.0
+        assert self.health.stalled()
+        eventually(lambda: not self.health.stalled(), "all of them beat")
+
+
+@pytest.fixture
+def troubles() -> Troubles:
+    return Troubles(Log(io.StringIO(), time.time))
+
+
+def watching(api: Api, troubles: Troubles, lives: Lives) -> ClusterWebhooks:
+    place, named = WebhookPlace(api, ""), lives.beat
+    return ClusterWebhooks(api, place, Scope(SECRETS), troubles, lambda _: None, named)
+
+
+def test_the_writers_of_status_and_events_beat_until_they_are_stopped(api: Api, troubles: Troubles) -> None:
+    lives, place = Lives(), WebhookPlace(api, "")
+    webhooks = watching(api, troubles, Lives())
     loops = (
-        StatusWriter(api, place, webhooks, troubles, time.time, beats[0]),
-        Announcer(api, place, troubles, "n/me", beats[1]),
+        StatusWriter(api, place, webhooks, troubles, time.time, lives.beat("status")),
+        Announcer(api, place, troubles, "n/me", lives.beat("announcer")),
     )
     for each in loops:
         each.start()
-    now[0] = 1000.0
-    eventually(lambda: not health.stalled(), "both beat")
+    lives.all_go_on()
     for each in loops:
         each.stop()
     webhooks.close()
+
+
+def test_the_loop_that_puts_webhooks_together_beats_while_nothing_changes(api: Api, troubles: Troubles) -> None:
+    lives = Lives()
+    beats = {"webhooks": lives.beat}
+    webhooks = ClusterWebhooks(
+        api,
+        WebhookPlace(api, ""),
+        Scope(SECRETS),
+        troubles,
+        lambda _: None,
+        lambda name: beats.get(name, Lives().beat)(name),
+    )
+    eventually(lambda: webhooks.snapshot().known, "all is read")
+    lives.all_go_on()
+    lives.all_go_on()
+    webhooks.close()
+
+
+def test_a_test_that_hangs_is_named_until_it_has_ended(here: Installed, api: Api, troubles: Troubles) -> None:
+    here.apply(webhook("hangs", "http://127.0.0.1:9/", state="Test"))
+    lives, reached, release = Lives(), threading.Event(), threading.Event()
+
+    def attempt(_accepted: Accepted, _event: Event) -> Outcome:
+        reached.set()
+        release.wait()
+        return Outcome(Verdict.DELIVERED)
+
+    trials = ClusterTrials(
+        api, WebhookPlace(api, ""), troubles, attempt, time.time, partial(lives.health.during, limit=10.0)
+    )
+    trials.fire(accepted(here, "hangs"), "")
+    assert reached.wait(10)
+    lives.now += 11.0
+    assert lives.health.stalled() == {"test-hangs": "no progress for 11 s"}
+    release.set()
+    eventually(lambda: here.object("hangs")["spec"]["state"] == "Enabled", "the test ends")
+    eventually(lambda: not (trials.finished() or trials.busy), "its thread ends")
+    lives.now += 11.0
+    assert lives.health.stalled() == {}
+
+
+def accepted(here: Installed, name: str) -> Accepted:
+    found = accept(read_webhook(here.object(name)).webhook, {}, {}, CALICO)
+    assert isinstance(found, Accepted)
+    return found

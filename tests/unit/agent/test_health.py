@@ -58,6 +58,17 @@ def test_a_loop_is_late_only_after_its_limit(clock: Clock, health: Health) -> No
     assert health.stalled() == {}
 
 
+def test_work_with_an_end_is_late_only_while_it_lasts_or_when_an_error_ended_it(clock: Clock, health: Health) -> None:
+    with health.during("work", limit=30.0):
+        clock.now += 31.0
+        assert health.stalled() == {"work": "no progress for 31 s"}
+    assert health.stalled() == {}
+    with pytest.raises(RuntimeError), health.during("work", limit=30.0):
+        raise RuntimeError
+    clock.now += 31.0
+    assert health.stalled() == {"work": "no progress for 31 s"}
+
+
 def test_healthz_names_the_loop_that_stands_still(clock: Clock, health: Health, server: HealthServer) -> None:
     moving, standing = health.heartbeat("poller", limit=30.0), health.heartbeat("scheduler", limit=30.0)
     assert get(server, "/healthz") == (200, "ok\n")
