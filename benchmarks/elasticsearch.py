@@ -27,10 +27,8 @@ import elastic_transport
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
-from agent.poller import Poller
-from agent.sources.base import Arrival, Note, Subscription
+from agent.sources.base import Subscription
 from agent.sources.elasticsearch.source import ElasticsearchSource, Reading
-from agent.store.base import Taken
 from agent.store.sqlite import open_store
 from benchmarks.delivery import bare
 from benchmarks.receiver import receiver
@@ -42,45 +40,51 @@ from tests.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
 EVENTS = 300_000
 WEBHOOKS = 1_000
 NEW_EVENTS = (20, 200)
-WARM_UP = 30
-POLLS = 10
+WARM_UP = 60
+POLLS = 30
+PAGE = 1_000
 ROUNDS = 3
 DRAINED = 100_000
 LATENCY_SECONDS = 60.0
 WAIT = 12.0
 
 
-class _Quiet:
-    def noted(self, notes: Sequence[Note]) -> None:
-        pass
-
-    def took(self, arrivals: Sequence[Arrival], taken: Taken) -> None:
-        pass
-
-    def no_room(self, _webhooks: object) -> None:
-        raise RuntimeError("the store is full")
-
-
 _READING = ("_stats/docs", "_msearch", "_settings", "_mapping", "_pit")
 
 
 class Requests:
-    """Counts the requests of the event source, all but those that fetch sources."""
+    """Counts the requests of the event source, all but those that fetch sources, and the time that they took."""
 
     def __init__(self) -> None:
-        self.paths: list[str] = []
+        self.count = 0
+        self.took = 0
+        """Milliseconds, by Elasticsearch's own account."""
         real = elastic_transport.Transport.perform_request
 
         def counted(transport: Any, method: str, target: str, **more: Any) -> Any:
-            self.paths.append(target)
-            return real(transport, method, target, **more)
+            answer = real(transport, method, target, **more)
+            self.count += any(kind in target for kind in _READING)
+            self.took += answer.body.get("took", 0) if isinstance(answer.body, dict) else 0
+            return answer
 
         elastic_transport.Transport.perform_request = counted  # type: ignore[method-assign,assignment]
 
-    def count(self) -> int:
-        found = sum(any(kind in path for kind in _READING) for path in self.paths)
-        self.paths.clear()
-        return found
+
+class Reader:
+    """Reads for all webhooks, and keeps its position in memory."""
+
+    def __init__(self, source: ElasticsearchSource, subscriptions: Sequence[Subscription]) -> None:
+        self._source = source
+        self._subscriptions = subscriptions
+        self._position: str | None = None
+
+    def read(self) -> str:
+        """One page from its position; the position behind it."""
+        batch = self._source.read(self._subscriptions, self._position, now=time.time(), limit=PAGE)
+        return batch.position
+
+    def go_on(self) -> None:
+        self._position = self.read()
 
 
 @contextmanager
@@ -130,69 +134,74 @@ def queries() -> list[str]:
 
 def polls(client: Elasticsearch, url: str) -> None:
     requests = Requests()
-    with events(client, EVENTS) as name, tempfile.TemporaryDirectory() as folder:
-        store = open_store(Path(folder))
-        source = ElasticsearchSource(Reading(name), lambda: Access((url,)), store.known_to, CALICO)
-        poller = Poller(source, store, _Quiet(), page_size=1_000, pause=2.0)
-        asked = {f"w{number:04}": parse(query) for number, query in enumerate(queries())}
-        poller.serve({each: Subscription(each, node) for each, node in asked.items()}, ())
-        poller.poll(time.time())
+    with events(client, EVENTS) as name:
+        source = ElasticsearchSource(Reading(name), lambda: Access((url,)), lambda _: {}, CALICO)
+        asked = [parse(query) for query in queries()]
+        reader = Reader(source, [Subscription(f"w{number:04}", node) for number, node in enumerate(asked)])
+        reader.go_on()
+        dsl = [to_dsl(node, source.fields) for node in asked]
         numbers = count(EVENTS)
-
-        def poll_after(new: int) -> None:
-            write(client, name, [next(numbers) for _ in range(new)])
-            client.indices.refresh(index=name)
-            poller.poll(time.time())
-
         for _ in range(WARM_UP):
-            poll_after(20)
-        dsl = [to_dsl(node, source.fields) for node in asked.values()]
+            write(client, name, [next(numbers) for _ in range(20)])
+            client.indices.refresh(index=name)
+            reader.go_on()
         singles(client, name, dsl)
         for new in NEW_EVENTS:
-            requests.count()
-            before = spent(client)
-            for _ in range(POLLS):
-                poll_after(new)
-            ours = {each: value / POLLS for each, value in since(client, before).items()}
-            asked_for = requests.count() / POLLS
-            single = singles(client, name, dsl)
-            less = ", ".join(f"{single[each] / max(ours[each], 0.1):.0f} times less {each}" for each in ours)
-            print(f"{new} new events: a poll {asked_for:.1f} requests, {told(ours)}")
-            print(f"  1,000 single searches {told(single)}: {less}", flush=True)
+            reader.go_on()
+            write(client, name, [next(numbers) for _ in range(new)])
+            client.indices.refresh(index=name)
+            compare(client, requests, reader, name, dsl)
         for _ in range(3):
             time.sleep(WAIT)
-            poller.poll(time.time())
-        requests.count()
-        poller.poll(time.time())
-        print(f"a poll at rest: {requests.count()} requests")
+            reader.go_on()
+        before = requests.count
+        reader.read()
+        print(f"a poll at rest: {requests.count - before} requests")
         source.close()
-        store.close()
 
 
-def singles(client: Elasticsearch, name: str, dsl: Sequence[dict[str, Any]]) -> dict[str, float]:
-    before = spent(client)
+def compare(
+    client: Elasticsearch, requests: Requests, reader: Reader, name: str, dsl: Sequence[dict[str, Any]]
+) -> None:
+    """The same new events read again and again, for all webhooks at once, and by a search for each."""
+    asked_for, before = requests.count, spent(client, requests)
+    for _ in range(POLLS):
+        reader.read()
+    ours = {each: value / POLLS for each, value in since(client, requests, before).items()}
+    asked_for = requests.count - asked_for
+    before = spent(client, requests)
+    singles(client, name, dsl)
+    single = since(client, requests, before)
+    less = ", ".join(f"{single[each] / max(ours[each], 0.1):.0f} times less {each}" for each in ours)
+    print(f"a poll: {asked_for / POLLS:.1f} requests, {told(ours)}")
+    print(f"  1,000 single searches: {told(single)}; {less}", flush=True)
+
+
+def singles(client: Elasticsearch, name: str, dsl: Sequence[dict[str, Any]]) -> None:
     window = {"range": {"_seq_no": {"gte": EVENTS // 3}}}
     for query in dsl:
-        body = {"query": {"bool": {"filter": [window, query]}}, "size": 1_000, "sort": [{"_seq_no": "asc"}]}
+        body = {"query": {"bool": {"filter": [window, query]}}, "size": PAGE, "sort": [{"_seq_no": "asc"}]}
         client.search(index=name, body={**body, "_source": False, "track_total_hits": False})
-    return since(client, before)
 
 
-def spent(client: Elasticsearch) -> dict[str, float]:
+def spent(client: Elasticsearch, requests: Requests) -> dict[str, float]:
     """Milliseconds of Elasticsearch since its start; it looks at its process once a second."""
     time.sleep(1.5)
     (node,) = client.nodes.stats(metric="indices,process").body["nodes"].values()
     search = node["indices"]["search"]
-    time_ = search["query_time_in_millis"] + search["fetch_time_in_millis"]
-    return {"query": time_, "cpu": node["process"]["cpu"]["total_in_millis"]}
+    return {
+        "query time": requests.took,
+        "CPU": node["process"]["cpu"]["total_in_millis"],
+        "time in shards": search["query_time_in_millis"] + search["fetch_time_in_millis"],
+    }
 
 
-def since(client: Elasticsearch, before: dict[str, float]) -> dict[str, float]:
-    return {name: value - before[name] for name, value in spent(client).items()}
+def since(client: Elasticsearch, requests: Requests, before: dict[str, float]) -> dict[str, float]:
+    return {name: value - before[name] for name, value in spent(client, requests).items()}
 
 
 def told(spent_: dict[str, float]) -> str:
-    return f"{spent_['query']:,.0f} ms of searching, {spent_['cpu']:,.0f} ms of CPU"
+    return ", ".join(f"{value:,.0f} ms of {name}" for name, value in spent_.items())
 
 
 class Arrivals:
