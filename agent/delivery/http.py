@@ -23,7 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from agent.delivery.egress import Guard, Resolver
 from agent.delivery.proxy import Proxy
-from agent.delivery.sockets import connect, tls_context
+from agent.delivery.sockets import DeadlineSocket, DeadlineTlsSocket, connect, tls_context
 from kubectl_sew.consumers.base import FailureReason, Request, Response, Tls
 from kubectl_sew.errors import SewError
 
@@ -32,8 +32,9 @@ CONNECTION_LIFE = 300.0
 IDLE_LIFE = 3.0
 """Servers close idle connections after 5 s or more: a request hardly ever meets one that is just being closed."""
 
-_Bare = http.client.HTTPConnection
 _PORTS = {"http": 80, "https": 443}
+_HEAD = re.compile(r"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~\x80-\xff]*\r\n)+\r\n")
+"""https://www.rfc-editor.org/rfc/rfc9112#section-2.1"""
 _CLIENT_REFUSED = re.compile("ALERT_.*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
 
 logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)  # its children inherit a level, not `disabled`
@@ -58,10 +59,14 @@ class _Target:
     port: int
     tls: Tls | None
 
+    @property
+    def netloc(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
     def __str__(self) -> str:
         """Scheme and host, the only parts of a URL that may be shown."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}" + ("" if self.port == _PORTS[self.scheme] else f":{self.port}")
+        return f"{self.scheme}://{self.netloc}"
 
 
 class _Lines:
@@ -92,50 +97,39 @@ class _Answer(http.client.HTTPResponse):
             raise http.client.IncompleteRead(b"")
 
 
-class _Exchange(_Bare):
-    """A request and its answer by the standard library alone: urllib3's own way does much for each that we do not need.
+class _Exchange:
+    """A request and its answer by a socket and the standard library alone: urllib3's own way does much for each that
+    we do not need. The socket is opened elsewhere."""
 
-    Head and body are sent as one, over a socket that is opened elsewhere.
-    """
-
-    response_class = _Answer
+    sock: DeadlineSocket | DeadlineTlsSocket
     open_socket: Callable[[], socket.socket]
-    _parts: list[bytes] | None = None
 
-    def ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bool:
-        """Whether the whole request went out. Raises ValueError, http.client.InvalidURL for what HTTP cannot carry."""
-        _Bare.putrequest(self, method, path)
-        for name, value in headers.items():
-            _Bare.putheader(self, name, value)
-        if body or method != "GET":
-            _Bare.putheader(self, "Content-Length", str(len(body)))
-        self._parts = []
-        _Bare.endheaders(self, body)
-        whole, self._parts = b"".join(self._parts), None
+    def ask(self, head: bytes, body: bytes) -> bool:
+        """Whether the whole request went out."""
         try:
-            self.send(whole)
+            self.sock.sendall(head + body)
         except (BrokenPipeError, ConnectionResetError):
             return False
         return True
 
-    def answer(self) -> http.client.HTTPResponse:
-        return _Bare.getresponse(self)
-
-    def send(self, data: Any) -> None:
-        if self._parts is None:
-            _Bare.send(self, data)
-        else:
-            self._parts.append(data)
+    def answer(self, method: str) -> http.client.HTTPResponse:
+        response = _Answer(self.sock, method=method)
+        try:
+            response.begin()
+        except BaseException:
+            response.close()
+            raise
+        return response
 
     def _new_conn(self) -> socket.socket:
         return self.open_socket()
 
 
-class _Plain(_Exchange, HTTPConnection):
+class _Plain(_Exchange, HTTPConnection):  # type: ignore[misc]  # its socket is one of ours
     """urllib3's connection, for how it connects."""
 
 
-class _Secure(_Exchange, HTTPSConnection):
+class _Secure(_Exchange, HTTPSConnection):  # type: ignore[misc]  # its socket is one of ours
     """The same with TLS."""
 
 
@@ -217,8 +211,8 @@ class Sender:
         if proxy and target.scheme == "http":
             path = f"{target}{path}"
             headers |= proxy.headers
-        whole = _put(connection, target, request.method, path, request.body, headers)
-        response = connection.answer()
+        whole = connection.ask(_head(target, request.method, path, request.body, headers), request.body)
+        response = connection.answer(request.method)
         try:
             body = response.read(BODY_LIMIT + 1)
             if len(body) <= BODY_LIMIT and response.length:
@@ -226,7 +220,7 @@ class Sender:
         finally:
             response.close()
         received = {name.lower(): value for name, value in response.headers.items()}
-        reusable = whole and connection.sock is not None and len(body) <= BODY_LIMIT and response.status >= 200
+        reusable = whole and not response.will_close and len(body) <= BODY_LIMIT and response.status >= 200
         return Response(response.status, received, body[:BODY_LIMIT]), reusable
 
     def _take(self, target: _Target, ends: float) -> _Kept | None:
@@ -239,7 +233,7 @@ class Sender:
             if kept is None:
                 return None
             if kept.fresh(now) and kept.connection.is_connected:
-                kept.connection.sock.deadline = ends  # type: ignore[union-attr]  # one of ours: see agent.delivery.sockets
+                kept.connection.sock.deadline = ends
                 return kept
             kept.connection.close()
 
@@ -262,7 +256,7 @@ class Sender:
         except BaseException:
             connection.close()
             raise
-        connection.sock.deadline = ends  # type: ignore[union-attr]  # one of ours: see agent.delivery.sockets
+        connection.sock.deadline = ends
         now = time.monotonic()
         return _Kept(connection, now, now)
 
@@ -299,15 +293,17 @@ def _addressed(request: Request) -> tuple[_Target, str]:
     return target, (url.path or "/") + (f"?{url.query}" if url.query else "")
 
 
-def _put(
-    connection: _Plain | _Secure, target: _Target, method: str, path: str, body: bytes, headers: dict[str, str]
-) -> bool:
-    """Whether the whole request went out. One that the receiver cut short may have been answered all the same (413)."""
-    try:
-        return connection.ask(method, path, headers, body)
-    except (ValueError, http.client.InvalidURL):
+def _head(target: _Target, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+    """A request's first line and headers. Raises SendError for what HTTP cannot carry."""
+    fields = {"Host": target.netloc, "Accept-Encoding": "identity", **headers}
+    if body or method != "GET":
+        fields["Content-Length"] = str(len(body))
+    lines = [f"{name}: {value}\r\n" for name, value in fields.items()]
+    head = f"{method} {path} HTTP/1.1\r\n{''.join(lines)}\r\n"
+    if not _HEAD.fullmatch(head) or head.count("\n") != len(fields) + 2:
         detail = f"{target}: the URL or a header holds what HTTP cannot carry"
-        raise SendError(FailureReason.CONFIGURATION_REFUSED, detail, parked=True) from None
+        raise SendError(FailureReason.CONFIGURATION_REFUSED, detail, parked=True)
+    return head.encode("latin-1")
 
 
 def _connection(target: _Target, host: str, port: int) -> _Plain | _Secure:
