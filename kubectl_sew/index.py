@@ -31,7 +31,7 @@ _STATS = (
     "_shards,indices.*.uuid,indices.*.shards.*.routing,indices.*.shards.*.seq_no,"
     "indices.*.shards.*.commit.user_data.history_uuid"
 )
-_SETTINGS = ("index.uuid", "index.refresh_interval", "index.number_of_shards", "index.creation_date")
+_SETTINGS = ("index.uuid", "index.refresh_interval", "index.number_of_shards", "index.verified_before_close")
 _POINT_KEPT = "5m"
 _NO_INDEX = "index_not_found_exception"
 _NOT_OF_A_URL = re.compile(r"[?#\s]")

@@ -35,6 +35,7 @@ class Facts:
     uuid: str
     shards: int
     refresh: float | None
+    closed: bool = False
 
     @property
     def wait(self) -> float | None:
@@ -48,6 +49,8 @@ class Look:
 
     at: float
     shards: Mapping[str, Shard] = field(default_factory=dict)
+    copies: int = 0
+    """Of shards of open indices that we may see, whether active or not."""
 
     @property
     def uuids(self) -> frozenset[str]:
@@ -57,7 +60,7 @@ class Look:
 def read_stats(stats: Mapping[str, Any], at: float) -> Look:
     """From `GET PATTERN/_stats/docs?level=shards`. A copy that tells no numbers is none."""
     found = (shard for name, body in stats.get("indices", {}).items() for shard in _primaries(name, body))
-    return Look(at, {shard.key: shard for shard in found})
+    return Look(at, {shard.key: shard for shard in found}, int(stats.get("_shards", {}).get("total", 0)))
 
 
 def _primaries(index: str, body: Mapping[str, Any]) -> Iterator[Shard]:
@@ -73,7 +76,13 @@ def _primaries(index: str, body: Mapping[str, Any]) -> Iterator[Shard]:
 def read_settings(settings: Mapping[str, Mapping[str, str]]) -> Mapping[str, Facts]:
     """Index's uuid -> facts, closed indices too; from `kubectl_sew.index.Index.settings`."""
     found = [
-        Facts(name, each["index.uuid"], int(each.get("index.number_of_shards", 1)), _refresh(each))
+        Facts(
+            name,
+            each["index.uuid"],
+            int(each.get("index.number_of_shards", 1)),
+            _refresh(each),
+            each.get("index.verified_before_close") == "true",
+        )
         for name, each in settings.items()
         if "index.uuid" in each
     ]

@@ -40,6 +40,8 @@ class Watch:
         self._aged: dict[str, bool] = {}
         self._absent: frozenset[str] = frozenset()
         """The keys that were absent when the settings were last read."""
+        self._without_settings: frozenset[str] = frozenset()
+        """Names of indices that were there in two looks, and have no settings."""
 
     def update(self, index: Index, now: float) -> None:
         """Look, unless that was done in this poll. `now` in seconds since the epoch. Raises ElasticsearchError."""
@@ -56,6 +58,8 @@ class Watch:
             self.read_fields(index)
             self._times.fields = answered
         self.proofs.observe(look, self.facts, answered)
+        unsettled = (look.uuids & self.look.uuids) - self.facts.keys()
+        self._without_settings = frozenset(each.index for each in look.shards.values() if each.uuid in unsettled)
         self.look = look
 
     def read_fields(self, index: Index) -> None:
@@ -96,23 +100,36 @@ class Watch:
 
     def troubles(self, place: Place) -> Iterator[Trouble]:
         """What a reader at `place` cannot be sure to read now."""
-        closed = absent(self.look, self.facts)
-        names = sorted(name for key, name in closed.items() if key in place.cursors)
+        if not (self.look.copies or self.facts or place.cursors):
+            said = "no index is there to read from: see the index pattern, and the privileges on what it names"
+            yield Trouble(said, IndexProblem.EMPTY)
+        if self._without_settings:
+            names = _some(sorted(self._without_settings))
+            said = f"{names} cannot be read for certain: the privilege `view_index_metadata` is missing"
+            yield Trouble(said, IndexProblem.PRIVILEGE)
+        yield from self._absences(place)
         frozen = sorted(
             {self.facts[shard.uuid].index for key, shard in self.look.shards.items() if self._hidden(key, place)}
         )
-        if not self.look.shards and not place.cursors:
-            said = "no index is there to read from: see the index pattern, and the privilege `monitor` on it"
-            yield Trouble(said, IndexProblem.EMPTY)
-        if names:
-            yield Trouble(
-                f"{_some(names)} cannot be read: closed, without an active primary, or the privilege `monitor` is "
-                "missing; it goes on from where it was"
-            )
         if frozen:
             yield Trouble(
                 f"{_some(frozen)}: refresh_interval is -1, so nobody can see new events until it is refreshed"
             )
+
+    def _absences(self, place: Place) -> Iterator[Trouble]:
+        """Of the shards that a reader knows, or of all where not one can be seen."""
+        seen = bool(self.look.shards)
+        lacking = {key: name for key, name in absent(self.look, self.facts).items() if key in place.cursors or not seen}
+        closed = sorted(name for key, name in lacking.items() if self.facts[key.partition("/")[0]].closed)
+        silent = sorted(set(lacking.values()) - set(closed))
+        if closed:
+            yield Trouble(f"{_some(closed)} cannot be read: closed; open it, or leave it out of the pattern")
+        if silent and self.look.copies:
+            why = "without an active primary, or the privilege `monitor` is missing"
+            yield Trouble(f"{_some(silent)} cannot be read: {why}; it goes on from where it was")
+        elif silent:
+            said = f"{_some(silent)} cannot be read: the privilege `monitor` is missing"
+            yield Trouble(said, IndexProblem.PRIVILEGE)
 
     def _hidden(self, key: str, place: Place) -> bool:
         shard, cursor = self.look.shards[key], place.cursors.get(key)

@@ -163,6 +163,29 @@ def test_a_missing_privilege_is_named(scene: Scene, between: Proxy, part: str, p
     recovers(scene, between, "later")
 
 
+NO_SHARDS = b'{"_shards": {"total": 0, "successful": 0, "failed": 0}}'
+
+
+@pytest.mark.parametrize(
+    ("part", "hidden", "privilege"),
+    [("_stats", NO_SHARDS, "monitor"), ("_settings", b"{}", "view_index_metadata")],
+)
+def test_a_missing_privilege_by_which_indices_are_hidden_is_named(
+    scene: Scene, between: Proxy, part: str, hidden: bytes, privilege: str
+) -> None:
+    """As Elasticsearch answers a pattern with a wildcard, where the privilege is there for other indices."""
+    scene.write(range(20))
+    scene.poll()
+    between.fault = on(part, lambda _real: Answer(200, hidden))
+    scene.write(["later"])
+    for _ in range(3):
+        scene.poll(11)
+    (trouble,) = scene.poller.troubles
+    assert f"the privilege `{privilege}` is missing" in trouble.message
+    assert trouble.problem is IndexProblem.PRIVILEGE
+    recovers(scene, between, "later")
+
+
 def test_indices_that_are_out_of_our_sight_are_not_given_up(scene: Scene, between: Proxy) -> None:
     scene.write(range(20))
     between.fault = lambda path, _body, real: (

@@ -60,6 +60,7 @@ def test_a_closed_index_is_told_and_read_from_where_it_was_when_it_opens(reading
     reading.poll(11)
     assert reading.got() == ids("other")
     assert f"{reading.prefix}.b[0] cannot be read: closed" in reading.message()
+    assert "privilege" not in reading.message()
     reading.restart()
     reading.poll(11)
     reading.client.indices.open(index=f"{reading.prefix}.b")
