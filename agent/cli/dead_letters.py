@@ -54,7 +54,7 @@ def show(state: Path, number: int, output: str | None) -> None:
     with beside(state) as store:
         found = next((each for each in store.dead_letters() if each.number == number), None)
     if found is None:
-        raise SewError(f"there is no dead letter {number} in {state}; `sew-agent dead-letters list` names them")
+        raise _missing([number], state)
     row = _row(found)
     if output:
         print_json(row | {"document": found.event.fields()})
@@ -75,6 +75,7 @@ def replay(state: Path, numbers: tuple[int, ...], webhook: str | None, everythin
     chosen = _chosen(numbers, webhook, everything)
     with beside(state) as store:
         check_webhook(store, webhook, state)
+        _check_numbers(store, numbers, webhook, state)
         click.echo(f"{_count(store.replay(chosen, webhook))} replayed")
         for name in _gone(store):
             click.echo(f"{name} is not there any more: what waits for it is sent when it is created again", err=True)
@@ -90,6 +91,7 @@ def purge(state: Path, numbers: tuple[int, ...], webhook: str | None, everything
     chosen = _chosen(numbers, webhook, everything)
     with beside(state) as store:
         check_webhook(store, webhook, state)
+        _check_numbers(store, numbers, webhook, state)
         click.echo(f"{_count(store.purge(chosen, webhook))} purged")
 
 
@@ -98,6 +100,18 @@ def _chosen(numbers: Sequence[int], webhook: str | None, everything: bool) -> Se
     if not (numbers or webhook or everything):
         raise click.UsageError("name dead letters by number, or give --webhook NAME or --all")
     return numbers or None
+
+
+def _check_numbers(store: Store, numbers: Sequence[int], webhook: str | None, state: Path) -> None:
+    """Raises SewError where one of them is not there: then nothing is done to the others either."""
+    there = {each.number for each in store.dead_letters(webhook)} if numbers else set()
+    if missing := [each for each in numbers if each not in there]:
+        raise _missing(missing, state)
+
+
+def _missing(numbers: Sequence[int], state: Path) -> SewError:
+    named = ", ".join(map(str, numbers))
+    return SewError(f"there is no dead letter {named} in {state}: `dead-letters list` names those that are there")
 
 
 def _gone(store: Store) -> Sequence[str]:

@@ -285,6 +285,7 @@ def test_nothing_listens_with_once_unless_it_is_asked_to(folder: Folder, receive
         (["backlog", "drop", "--webhook", "w", "--older-than", "soon"], "a duration such as"),
         (["dead-letters", "show", "7"], "there is no dead letter 7"),
         (["dead-letters", "replay"], "name dead letters by number"),
+        (["dead-letters", "replay", "7", "8"], "there is no dead letter 7, 8"),
         (["backlog", "drop", "--webhook", "nobody"], "there is no webhook nobody"),
     ],
 )
