@@ -1,4 +1,4 @@
-"""The agent as a native sidecar on a whole node, put there by `kubectl sew install`, reading from Elasticsearch."""
+"""The agent on a whole node, put there by `kubectl sew install` as a sidecar or alone, reading from Elasticsearch."""
 
 import json
 import os
@@ -12,13 +12,28 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from tests.servers.images import BASE
+from tests.servers.images import AGENT, BASE
 from tests.servers.node import Node
 from tests.servers.running import free_port
 from tests.waiting import eventually
 
-HOST = "shop"
-"""The Deployment that takes the agent in, and its namespace."""
+
+@dataclass(frozen=True)
+class Place:
+    """A Deployment in whose pod the agent is, alone in its namespace, and the list there that has its container."""
+
+    name: str
+    namespace: str
+    containers: str
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What says so to `kubectl sew install` and `uninstall`."""
+        return ("-n", self.namespace, "--sidecar-of", f"deployment/{self.name}") if self is SIDECAR else ()
+
+
+SIDECAR = Place("shop", "shop", "initContainers")
+ALONE = Place("sew-agent", "sew-system", "containers")
 SECRETS = "tigera-intrusion-detection"
 INDEX = "tigera_secure_ee_events.cluster.20260101"
 READY_WITHIN = "120s"
@@ -26,15 +41,21 @@ READY_WITHIN = "120s"
 
 @dataclass(frozen=True)
 class Installed:
-    """A node with the agent in it, and the Elasticsearch that it reads."""
+    """A node with the agent in it, and the Elasticsearch that it reads, also by its address."""
 
     node: Node
     events: Elasticsearch
+    elasticsearch: str
+    host: Any
+    """What the Deployment of the sidecar was before."""
 
     def sew(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Runs `kubectl sew …` as the admin, with this checkout's plugin."""
+        return self.kubectl("sew", *arguments)
+
+    def kubectl(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-        return self.node.kubernetes.try_kubectl("sew", *arguments, env={"PATH": path})
+        return self.node.kubernetes.try_kubectl(*arguments, env={"PATH": path})
 
     def do(self, *arguments: str) -> str:
         """`sew`, which is to end well."""
@@ -42,63 +63,88 @@ class Installed:
         assert done.returncode == 0, f"kubectl sew {' '.join(arguments)}: {done.stderr}{done.stdout}"
         return done.stdout
 
-    def write(self, webhook: str, numbers: Iterable[int]) -> None:
+    def install(self, place: Place) -> None:
+        """Installs the agent there, and waits until it is active."""
+        self.do("install", "--apply", *place.options, "--elasticsearch", self.elasticsearch, "--image", AGENT)
+        where = ("deployment", place.name, "-n", place.namespace)
+        self.node.kubernetes.kubectl("patch", *where, "-p", overlay(self.node, place))
+        self.wait_until_active(place)
+
+    def uninstall(self, place: Place) -> None:
+        self.do("uninstall", "--apply", *place.options)
+
+    def write(self, webhook: str, numbers: Iterable[int], severity: int = 80) -> None:
         """Writes events that belong to a webhook of `webhook`; they become visible by the index's own refresh."""
         for number in numbers:
-            event = {"time": int(time.time()), "type": "waf", "origin": webhook, "name": str(number), "severity": 80}
-            self.events.index(index=INDEX, id=f"{webhook}-{number}", document=event)
+            event = {"time": int(time.time()), "type": "waf", "origin": webhook, "name": str(number)}
+            self.events.index(index=INDEX, id=f"{webhook}-{number}", document={**event, "severity": severity})
 
     def webhook(self, name: str, url: str) -> None:
         """Creates one whose receiver's address is in a Secret."""
         self.node.kubernetes.kubectl("create", "secret", "generic", name, "-n", SECRETS, f"--from-literal=url={url}")
         self.do("create", name, "--consumer", "Generic", "--query", f'origin = "{name}"', "--secret", f"url={name}/url")
 
-    def forget(self, name: str) -> None:
+    def forget(self, name: str, secret: str = "") -> None:
         """Deletes a webhook of `webhook` with its Secret."""
         self.node.kubernetes.kubectl("delete", "securityeventwebhooks.projectcalico.org", name)
-        self.node.kubernetes.kubectl("delete", "secret", name, "-n", SECRETS)
+        self.node.kubernetes.kubectl("delete", "secret", secret or name, "-n", SECRETS)
 
-    def pod(self) -> dict[str, Any]:
+    def spec(self, place: Place) -> Any:
+        """Of the Deployment."""
+        return self.node.kubernetes.get("deployment", place.name, "-n", place.namespace)["spec"]
+
+    def pod(self, place: Place = SIDECAR) -> dict[str, Any]:
         """The Deployment's one pod that is not on its way out. Raises ValueError where it has none, or two."""
-        pods = self.node.kubernetes.get("pods", "-n", HOST, "-l", f"app={HOST}")["items"]
+        pods = self.node.kubernetes.get("pods", "-n", place.namespace)["items"]
         (pod,) = [each for each in pods if "deletionTimestamp" not in each["metadata"]]
         return dict(pod)
 
-    def wait_until_ready(self) -> None:
-        rollout = ("rollout", "status", f"deployment/{HOST}", "-n", HOST, f"--timeout={READY_WITHIN}")
-        self.node.kubernetes.kubectl(*rollout)
+    def wait_until_ready(self, place: Place = SIDECAR) -> None:
+        rollout = ("rollout", "status", f"deployment/{place.name}", "-n", place.namespace)
+        self.node.kubernetes.kubectl(*rollout, f"--timeout={READY_WITHIN}")
 
-    def wait_until_active(self) -> None:
+    def wait_until_active(self, place: Place = SIDECAR) -> None:
         """Until the Deployment's pod is ready, and the agent in it holds the Lease."""
-        self.wait_until_ready()
-        holder = f"{HOST}/{self.pod()['metadata']['name']}"
+        self.wait_until_ready(place)
+        holder = f"{place.namespace}/{self.pod(place)['metadata']['name']}"
         read = ("get", "lease", "sew-agent", "-n", SECRETS, "-o", "jsonpath={.spec.holderIdentity}")
         eventually(lambda: self.node.kubernetes.try_kubectl(*read).stdout == holder, "the agent holds the Lease", 60)
 
 
 def host() -> list[dict[str, Any]]:
     """An application that knows nothing of the agent."""
-    container = {"name": HOST, "image": BASE, "imagePullPolicy": "Never", "command": ["sleep", "infinity"]}
-    pod = {"hostNetwork": True, "terminationGracePeriodSeconds": 5, "containers": [container]}
-    labels = {"app": HOST}
+    name = SIDECAR.name
+    container = {"name": name, "image": BASE, "imagePullPolicy": "Never", "command": ["sleep", "infinity"]}
+    pod = {"hostNetwork": True, "terminationGracePeriodSeconds": 2, "containers": [container]}
+    labels = {"app": name}
     deployment = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": HOST, "namespace": HOST},
+        "metadata": {"name": name, "namespace": SIDECAR.namespace},
         "spec": {
             "selector": {"matchLabels": labels},
             "strategy": {"type": "Recreate"},  # two pods cannot both listen on the host's network
             "template": {"metadata": {"labels": labels}, "spec": pod},
         },
     }
-    return [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOST}}, deployment]
+    return [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SIDECAR.namespace}}, deployment]
 
 
-def overlay(node: Node) -> str:
+def volume(node: Node) -> dict[str, Any]:
+    """What the agent alone claims: a folder of this node, for whomever it runs as."""
+    folder = node.folder / "volume"
+    folder.mkdir()
+    folder.chmod(0o777)
+    capacity = {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "4Gi"}}
+    spec = {**capacity, "hostPath": {"path": str(folder)}}
+    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "volume"}, "spec": spec}
+
+
+def overlay(node: Node, place: Place) -> str:
     """What this node needs and a usual one does not: where the API server is, receivers on loopback, a free port."""
     port = free_port()
     settings = {"SEW_EGRESS_ALLOW": "127.0.0.1", "SEW_LISTEN": f"0.0.0.0:{port}"}
     env = [*node.api_environment, *({"name": name, "value": value} for name, value in settings.items())]
     ports = [{"$patch": "replace"}, {"name": "sew-metrics", "containerPort": port, "hostPort": port}]
     agent = {"name": "sew-agent", "env": env, "ports": ports}
-    return json.dumps({"spec": {"template": {"spec": {"initContainers": [agent]}}}})
+    return json.dumps({"spec": {"template": {"spec": {"hostNetwork": True, place.containers: [agent]}}}})

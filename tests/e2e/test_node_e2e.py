@@ -1,17 +1,20 @@
 """The whole thing on a whole node, as its users run it: installed, fed, watched, killed."""
 
 import json
+import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from elasticsearch import Elasticsearch
 
-from tests.e2e.in_node import HOST, INDEX, Installed, host, overlay
+from tests.documented import examples, masked
+from tests.e2e.in_node import ALONE, INDEX, SECRETS, SIDECAR, Installed, host, volume
 from tests.e2e.test_delivery_e2e import Switch
 from tests.receivers import Receiver
 from tests.servers.elasticsearch import V9, elasticsearch
-from tests.servers.images import AGENT, base_image
+from tests.servers.images import base_image
 from tests.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
 from tests.servers.node import find, node
 from tests.servers.required import required
@@ -27,13 +30,12 @@ def installed(agent_archive: Path) -> Iterator[Installed]:
             made.load(image)
         with Elasticsearch(server.url) as events:
             events.indices.create(index=INDEX, mappings=CALICO_MAPPINGS, settings=CALICO_SETTINGS)
-            made.kubernetes.apply(*host())
-            here = Installed(made, events)
+            made.kubernetes.kubectl("create", "namespace", SECRETS)
+            made.kubernetes.apply(*host(), volume(made))
+            before = made.kubernetes.get("deployment", SIDECAR.name, "-n", SIDECAR.namespace)["spec"]
+            here = Installed(made, events, server.url, before)
             here.wait_until_ready()
-            where = ("--create-namespace", "-n", HOST, "--sidecar-of", f"deployment/{HOST}")
-            here.do("install", "--apply", *where, "--elasticsearch", server.url, "--image", AGENT)
-            made.kubernetes.kubectl("patch", "deployment", HOST, "-n", HOST, "-p", overlay(made))
-            here.wait_until_active()
+            here.install(SIDECAR)
             yield here
 
 
@@ -79,7 +81,7 @@ def test_a_pod_killed_with_deliveries_pending_comes_back_and_loses_nothing(
     installed.write("killed", range(1, 21))
     eventually(lambda: switch.receiver.refused, "the receiver refuses", 30)
     old = installed.pod()["metadata"]["name"]
-    installed.node.kubernetes.kubectl("delete", "pod", old, "-n", HOST, "--force", "--grace-period=0")
+    installed.node.kubernetes.kubectl("delete", "pod", old, "-n", SIDECAR.namespace, "--force", "--grace-period=0")
     switch.status = 200
     installed.wait_until_active()
     assert installed.pod()["metadata"]["name"] != old
@@ -91,3 +93,50 @@ def test_check_finds_nothing_to_complain_of(installed: Installed) -> None:
     done = installed.sew("check", "-o", "json")
     complaints = [each for each in json.loads(done.stdout)["checks"] if each["result"] != "ok"]
     assert (done.returncode, complaints) == (0, [])
+
+
+def test_the_first_event_is_told_as_the_installation_page_shows(installed: Installed, switch: Switch) -> None:
+    switch.status = 204
+    for typed in examples("docs/install.md", section="The first event"):
+        words = shlex.split(typed.line.replace("https://receiver.example", switch.receiver.url))[1:]
+        if words == ["sew", "list"]:
+            installed.write("any", [1], severity=95)
+        assert_printed(installed, words, typed.shown)
+    assert names(switch.receiver) == {"1", "WAF Event"}
+    installed.forget("urgent", secret="receiver")
+
+
+def assert_printed(installed: Installed, words: list[str], shown: str) -> None:
+    """Asks again where it only reads, since a condition is written at most every 10 s."""
+    said = []
+
+    def prints() -> bool:
+        done = installed.kubectl(*words)
+        said.append(masked(done.stdout + done.stderr))
+        return said[-1] == masked(shown) or not set(words) & {"list", "status"}
+
+    with suppress(AssertionError):
+        eventually(prints, "it is printed", 60)
+    assert said[-1] == masked(shown)
+
+
+def test_uninstalled_the_host_is_as_it_was_and_wherever_the_agent_is_next_it_goes_on(
+    installed: Installed, switch: Switch
+) -> None:
+    installed.webhook("moves", switch.receiver.url)
+    installed.write("moves", [0])
+    eventually(lambda: names(switch.receiver) == {"0"}, "the event arrives", 60)
+    installed.uninstall(SIDECAR)
+    assert installed.spec(SIDECAR) == installed.host
+    installed.write("moves", [1])
+    installed.install(ALONE)
+    eventually(lambda: names(switch.receiver) == {"0", "1"}, "what came without an agent arrives", 60)
+    installed.uninstall(ALONE)
+    kubernetes = installed.node.kubernetes
+    assert kubernetes.get("deployments", "-n", ALONE.namespace)["items"] == []
+    (claim,) = kubernetes.get("persistentvolumeclaims", "-n", ALONE.namespace)["items"]
+    assert claim["status"]["phase"] == "Bound"
+    installed.write("moves", [2])
+    installed.install(SIDECAR)
+    eventually(lambda: names(switch.receiver) == {"0", "1", "2"}, "the next one goes on", 60)
+    installed.forget("moves")

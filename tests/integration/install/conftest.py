@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,11 +63,12 @@ def own_server() -> Iterator[Kubernetes]:
 
 @pytest.fixture
 def person(own_server: Kubernetes) -> Iterator[Person]:
-    """At a cluster without anything of ours but namespaces."""
+    """At a cluster without anything of ours but the Secrets' namespace."""
     yield Person(own_server)
     own_server.kubectl("delete", "crd", *DEFINITIONS, "--ignore-not-found")
     own_server.kubectl("delete", _OURS, "-A", "-l", "app.kubernetes.io/part-of=kubectl-sew", "--wait=false")
     own_server.kubectl("delete", "deployment,pod", "-A", "--all", "--now")
+    own_server.kubectl("delete", "namespace", "sew-system", "--ignore-not-found", "--wait=false")
     for each in own_server.get("persistentvolumeclaim", "-A")["items"]:  # a controller would let them go
         where = ("-n", each["metadata"]["namespace"], each["metadata"]["name"])
         own_server.kubectl("patch", "persistentvolumeclaim", *where, "-p", '{"metadata": {"finalizers": null}}')
@@ -75,6 +77,29 @@ def person(own_server: Kubernetes) -> Iterator[Person]:
             each["spec"]["finalizers"] = []
             finalize = f"/api/v1/namespaces/{each['metadata']['name']}/finalize"
             own_server.kubectl("replace", "--raw", finalize, "-f", "-", stdin=json.dumps(each))
+
+
+def deployment(name: str, namespace: str, **pod: Any) -> dict[str, Any]:
+    containers = pod.pop("containers", [{"name": name, "image": f"{name}:1"}])
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": containers, **pod}},
+        },
+    }
+
+
+@pytest.fixture
+def shop(person: Person) -> dict[str, Any]:
+    """A Deployment that may host the agent, with an init container and a volume of its own."""
+    first = {"name": "first", "image": "first:1"}
+    volumes = [{"name": "goods", "emptyDir": {}}]
+    made = deployment("shop", "shops", serviceAccountName="keeper", initContainers=[first], volumes=volumes)
+    person.runs("apply", "-f", "-", stdin=json.dumps(made))
+    return made
 
 
 _OURS = "clusterrole,clusterrolebinding,role,rolebinding,serviceaccount,networkpolicy,persistentvolumeclaim"

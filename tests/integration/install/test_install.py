@@ -7,33 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.integration.install.conftest import DEFINITIONS, SECRETS, Person
+from tests.integration.install.conftest import DEFINITIONS, SECRETS, Person, deployment
 
 pytestmark = pytest.mark.server
 CRD = DEFINITIONS[0]
-
-
-def deployment(name: str, namespace: str, **pod: Any) -> dict[str, Any]:
-    containers = pod.pop("containers", [{"name": name, "image": f"{name}:1"}])
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "selector": {"matchLabels": {"app": name}},
-            "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": containers, **pod}},
-        },
-    }
-
-
-@pytest.fixture
-def shop(person: Person) -> dict[str, Any]:
-    """A Deployment that may host the agent, with an init container and a volume of its own."""
-    first = {"name": "first", "image": "first:1"}
-    volumes = [{"name": "goods", "emptyDir": {}}]
-    made = deployment("shop", "shops", serviceAccountName="keeper", initContainers=[first], volumes=volumes)
-    person.runs("apply", "-f", "-", stdin=json.dumps(made))
-    return made
 
 
 def spec_of(person: Person, name: str = "shop", namespace: str = "shops") -> Any:

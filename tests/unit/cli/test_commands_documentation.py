@@ -1,4 +1,4 @@
-"""docs/commands.md names every command and flag of both programs, and its examples are what they print."""
+"""docs/commands.md names every command and flag of both programs; its examples and README.md's are what they print."""
 
 import os
 import re
@@ -12,15 +12,11 @@ import pytest
 
 from agent.__main__ import cli
 from kubectl_sew.cli.program import PLUGIN
+from tests.documented import examples
 
 PAGE = Path("docs/commands.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^#+ (.+)\n((?:(?!^#).*\n)*)", PAGE, re.MULTILINE))
-EXAMPLES = [
-    line
-    for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
-    for line in re.split(r"^(?=\$ )", block, flags=re.MULTILINE)
-    if line
-]
+EXAMPLES = [*examples("docs/commands.md"), *examples("README.md")]
 ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
@@ -63,14 +59,13 @@ def rows(command: click.Command) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.partition("\n")[0][2:60])
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.line[:60])
 def test_an_example_prints_what_the_page_shows(example):
-    line, _, shown = example.partition("\n")
-    command = line.removeprefix("$ ").replace("kubectl sew", "kubectl-sew")
+    command = example.line.replace("kubectl sew", "kubectl-sew")
     done = subprocess.run(
         command, shell=True, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
-    assert done.stdout == shown
+    assert done.stdout == example.shown
 
 
 @pytest.mark.parametrize("path", ALL)

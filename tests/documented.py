@@ -1,0 +1,37 @@
+"""The examples of the documentation: what a person types, and what the page shows to be printed then."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_DIFFERS = {
+    r"\d{4}-\d\d-\d\d[T ][\d:.]+Z": "TIME",
+    r"[\w-]+/[\w-]+-[0-9a-f]{8,10}-[0-9a-z]{5}\b": "POD",
+    r"\b(under a minute|\d+ (min|h|days?))\b": "AGE",
+    r" +": " ",  # columns are as wide as what stands in them
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """One command as it is typed, and the lines that it prints, on both streams."""
+
+    line: str
+    shown: str
+
+
+def examples(page: str, *, form: str = "console", section: str = "") -> list[Example]:
+    """Those of a page's code blocks of one form, in order; of one section by its heading, else of all."""
+    text = Path(page).read_text("utf-8")
+    if section:
+        text = text.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    blocks = re.findall(rf"```{form}\n(.*?)```", text, re.DOTALL)
+    typed = [each for block in blocks for each in re.split(r"^\n?(?=\$ )", block, flags=re.MULTILINE) if each]
+    return [Example(line.removeprefix("$ "), shown) for line, _, shown in (each.partition("\n") for each in typed)]
+
+
+def masked(text: str) -> str:
+    """Without what differs from cluster to cluster: times, ages, pods' names."""
+    for pattern, name in _DIFFERS.items():
+        text = re.sub(pattern, name, text)
+    return text
