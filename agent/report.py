@@ -49,6 +49,10 @@ class Report:
     source: str = ""
     source_troubles: tuple[Trouble, ...] = ()
     """Why events, or some of them, cannot be read now."""
+    standing_by: bool = False
+    """Another agent has the Lease: this one reads and sends nothing."""
+    holder: str = ""
+    """Who has it then, "" where that is not known."""
 
 
 def tell(judged: Judged, room: Mapping[str, float], fetched: Mapping[str, Fetched]) -> Mapping[str, Told]:

@@ -11,10 +11,13 @@ from agent.store.base import Books, Known, Lane, Store
 from kubectl_sew.consumers.text import as_date
 
 
-def status(store: Store, report: Report | None, now: float) -> dict[str, Any]:
-    """The whole as JSON values; times are RFC 3339 in UTC, ages in seconds, None where nothing is known."""
-    books = {each.webhook: each for each in store.books()}
-    known, lanes, positions = store.known(), store.lanes(), store.positions()
+def status(store: Store | None, report: Report | None, now: float) -> dict[str, Any]:
+    """The whole as JSON values; times are RFC 3339 in UTC, ages in seconds, None where nothing is known.
+
+    `store`: None for an agent that stands by and was never active.
+    """
+    books = {each.webhook: each for each in store.books()} if store else {}
+    known, lanes, positions = (store.known(), store.lanes(), store.positions()) if store else ({}, {}, {})
     told = report.webhooks if report else {}
     names = {name for name, each in known.items() if each.state != FORGOTTEN or _owes(books.get(name))} | told.keys()
     return {
@@ -38,6 +41,8 @@ def _agent(report: Report | None) -> dict[str, Any]:
         "running": True,
         "version": report.version,
         "pid": report.pid,
+        "standingBy": report.standing_by,
+        "leaseHolder": report.holder or None,
         "source": report.source,
         "sourceTroubles": [asdict(each) for each in report.source_troubles],
         "problems": list(report.problems),
@@ -133,15 +138,22 @@ COLUMNS = {
 def for_people(found: Mapping[str, Any]) -> str:
     """A table of the webhooks, and below it what is wrong and the command that helps."""
     agent = found["agent"]
-    head = (
-        f"agent: running, version {agent['version']}, pid {agent['pid']}" if agent["running"] else "agent: not running"
-    )
-    lines = [head]
+    lines = [f"agent: {_life(agent)}"]
     if agent["running"]:
         lines += [f"! {trouble['message']}" for trouble in agent["sourceTroubles"]]
         lines += [f"! {problem}" for problem in agent["problems"]]
     lines += ["", table(found["webhooks"], COLUMNS)] if found["webhooks"] else ["no webhooks are known"]
     return "\n".join(lines + [line for each in found["webhooks"] for line in _troubles(each)])
+
+
+def _life(agent: Mapping[str, Any]) -> str:
+    if not agent["running"]:
+        return "not running"
+    program = f"version {agent['version']}, pid {agent['pid']}"
+    if not agent["standingBy"]:
+        return f"running, {program}"
+    holder = agent["leaseHolder"]
+    return f"stands by for {holder}, which holds the Lease, {program}" if holder else f"stands by, {program}"
 
 
 def _troubles(webhook: Mapping[str, Any]) -> list[str]:

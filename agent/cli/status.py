@@ -1,6 +1,7 @@
 """`sew-agent status`."""
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -8,6 +9,7 @@ import click
 from agent.cli.options import beside, output_option, print_json, state_option
 from agent.report import read_report
 from agent.status import for_people, status
+from agent.store.files import has_store
 
 
 @click.command("status")
@@ -16,8 +18,10 @@ from agent.status import for_people, status
 def status_command(state: Path, output: str | None) -> None:
     """State, health, backlog and its age, last delivery and error, next retry: all without secrets."""
     now = time.time()
-    with beside(state) as store:
-        found = status(store, read_report(state, now), now)
+    report = read_report(state, now)
+    new = report is not None and report.standing_by and not has_store(state)
+    with nullcontext() if new else beside(state) as store:
+        found = status(store, report, now)
     if output:
         print_json(found)
     else:

@@ -37,7 +37,7 @@ class Cluster:
 
     def __init__(self, settings: Settings, state: Path, log: Log, stack: ExitStack) -> None:
         self._settings = settings
-        self._state = state
+        self.state = state
         self._log = log
         self._api = connect(settings.kubeconfig, settings.context)
         stack.callback(self._api.close)
@@ -60,7 +60,7 @@ class Cluster:
     def webhooks(self, store: Store, health: Health, stack: ExitStack) -> ClusterWebhooks:
         """Begins to watch. A store that starts afresh has no positions from here on."""
         health.watch("lease", self.lease_heartbeat)
-        settings, begin = self._settings, Takeover(self._state, store, self._log).begin
+        settings, begin = self._settings, Takeover(self.state, store, self._log).begin
         scope = Scope(settings.secrets_namespace, settings.selector, settings.secret_selector, settings.forget_after)
         found = ClusterWebhooks(
             self._api,

@@ -1,13 +1,17 @@
 """What an agent does that does not hold the Lease: it waits, ready, and answers its probes."""
 
+import os
 import threading
+import time
 from contextlib import ExitStack
+from importlib.metadata import version
 
 from agent.cluster.assembly import Cluster
 from agent.cluster.keeper import LeaseKeeper
 from agent.health import Health, HealthServer
 from agent.log import Log
 from agent.metrics import Metrics
+from agent.report import Report, ReportFile
 from agent.settings import Settings
 
 SOON = 2.0
@@ -47,8 +51,13 @@ def stand_by(cluster: Cluster, settings: Settings, log: Log, stop: threading.Eve
         health.watch("lease", cluster.lease_heartbeat)
         health.probe("cluster", lambda: "; ".join(cluster.troubles.all))
         _serve(settings, health, log, stack)
-        while not _held_within(cluster, stop, _LOOK_EVERY):
+        report = ReportFile(cluster.state)
+        stack.callback(report.remove)
+        over = False
+        while not over:
             heartbeat.beat()
+            report.write(_report(cluster))
+            over = _held_within(cluster, stop, _LOOK_EVERY)
     return not stop.is_set()
 
 
@@ -56,6 +65,17 @@ def _held_within(cluster: Cluster, stop: threading.Event, seconds: float) -> boo
     """Whether the waiting is over, one way or the other."""
     held = cluster.lease.held.wait(seconds)
     return held or stop.is_set()
+
+
+def _report(cluster: Cluster) -> Report:
+    return Report(
+        version("kubectl-sew"),
+        os.getpid(),
+        time.time(),
+        problems=tuple(cluster.troubles.all),
+        standing_by=True,
+        holder=cluster.lease.holder,
+    )
 
 
 def _serve(settings: Settings, health: Health, log: Log, stack: ExitStack) -> None:

@@ -110,6 +110,11 @@ def lock(folder: Path) -> BinaryIO:
     return file
 
 
+def has_store(folder: Path) -> bool:
+    """Whether an agent was ever active on this folder: one that stands by makes none."""
+    return (folder / DATABASE).exists() or (folder / MARK).exists()
+
+
 def identity(folder: Path) -> str:
     """What tells this store from any other: made once, and lost with it. Raises StoreError."""
     path = folder / IDENTITY

@@ -1,9 +1,13 @@
 """Checks of the agent: that one runs, as it should, with its rights, and alone."""
 
+from collections.abc import Iterable, Iterator
+
 from kubectl_sew.check.api import skew
 from kubectl_sew.check.facts import Facts, Unknown
+from kubectl_sew.check.pods import AgentPod
 from kubectl_sew.check.rights import spell
-from kubectl_sew.check.verdict import OK, Check, Verdict, failed, fails_with, unknown
+from kubectl_sew.check.verdict import OK, Check, Result, Verdict, failed, fails_with, unknown
+from kubectl_sew.cluster.agent import Holder
 
 _INSTALL = "kubectl sew install --elasticsearch URL | kubectl apply -f -"
 
@@ -24,7 +28,14 @@ def _running(facts: Facts) -> Verdict:
     if facts.now is not None and facts.holder.renewed is not None and facts.holder.expired(facts.now):
         age = facts.now - facts.holder.renewed
         return failed(f"{facts.holder} has not renewed its Lease for {age:.0f} s, and no other took over", _look(facts))
-    return OK
+    return Verdict(Result.OK, tuple(_standing_by(facts.pods, facts.holder)))
+
+
+def _standing_by(pods: Iterable[AgentPod], holder: Holder) -> Iterator[str]:
+    """Of the pods that run well all but the holder do nothing else."""
+    for each in pods:
+        if str(each) != str(holder) and not each.trouble:
+            yield f"{each} stands by for {holder}"
 
 
 def _look(facts: Facts) -> str:

@@ -21,7 +21,7 @@ class Result(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`details`: what is wrong or unknown, one line each; `hint`: what to do."""
+    """`details`: what is wrong, unknown or worth knowing, one line each; `hint`: what to do."""
 
     result: Result
     details: tuple[str, ...] = ()

@@ -98,8 +98,16 @@ def ask_holder(kubectl: Kubectl, holder: Holder) -> Agent:
         told = ask_status(kubectl, holder)
     except AgentError as error:
         return Agent(str(holder), unknown=str(error))
+    if told["agent"].get("standingBy"):
+        return Agent(str(holder), unknown=_standing_by(holder, told["agent"].get("leaseHolder")))
     now = {"now": told.get("now")}
     return Agent(str(holder), "", told["agent"] | now, {each["name"]: each for each in told["webhooks"]})
+
+
+def _standing_by(holder: Holder, other: str | None) -> str:
+    """The Lease was asked before the agent: in between it changed hands, or the agent has not begun yet."""
+    whom = f" for {other}" if other else ""
+    return f"{holder} holds the Lease and stands by{whom}: one agent takes over from another just now; ask again"
 
 
 def resolve_references(webhook: Webhook, held: Held) -> tuple[Resolved, ...]:

@@ -52,6 +52,10 @@ def test_a_second_agent_stands_by_ready_and_takes_over_within_15_s_of_a_kill(
     eventually(lambda: standing.says("listening"), "the second stands by")
     assert standing.says("standing_by")[0]["holder"] == "sew-system/first"
     assert (page(standing, "/readyz"), page(standing, "/healthz")) == (200, 200)
+    said = other.command("status")
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout.startswith("agent: stands by for sew-system/first, which holds the Lease, version ")
+    assert folder.command("status").stdout.startswith("agent: running, version ")
     folder.write([1])
     eventually(lambda: receiver.accepted, "the first delivers")
     first.kill()
@@ -61,7 +65,9 @@ def test_a_second_agent_stands_by_ready_and_takes_over_within_15_s_of_a_kill(
     folder.write([2], time="2030-01-01T00:00:00Z")
     eventually(lambda: any("2030" in each.body.decode() for each in receiver.accepted), "the second delivers")
     assert not standing.says("lease_lost")
+    assert other.command("status").stdout.startswith("agent: running, version ")
     other.stop()
+    assert other.command("status").stdout.startswith("agent: not running")
 
 
 def test_an_agent_that_ends_as_it_should_is_followed_at_once(

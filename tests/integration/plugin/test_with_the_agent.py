@@ -175,3 +175,20 @@ def test_a_webhook_that_fills_its_share_of_the_store_is_found(here: Installed, f
 def test_an_agent_that_was_killed_is_found(sew: Sew, agent: Agent) -> None:
     agent.kill()
     assert set(findings(sew)) == {"agent-answers"}
+
+
+def test_an_agent_that_stands_by_is_named_so_where_the_lease_names_it(
+    here: Installed, agent: Agent, receiver: Picky, tmp_path: Path
+) -> None:
+    here.apply(webhook("any", f"{receiver.url}/ok"))
+    (tmp_path / "other").mkdir()
+    other = Folder(tmp_path / "other")
+    standing = here.agent(other, POD_NAMESPACE="sew-system", POD_NAME="agent-1")
+    eventually(lambda: standing.says("standing_by"), "it stands by")
+    sew = beside(here, other)
+    said = "sew-system/agent-0 holds the Lease and stands by for sew-system/agent-0: one agent takes over from another"
+    ran = sew("status", "any")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert f"Agent:         unknown: {said}" in ran.stdout
+    assert findings(sew)["agent-answers"][0].startswith(said)
+    other.stop()

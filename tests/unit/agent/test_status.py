@@ -85,6 +85,18 @@ def test_a_person_reads_what_is_wrong_and_the_command_that_helps() -> None:
     assert "w: 1 dead letter: `sew-agent dead-letters list --webhook w`" in text
 
 
+@pytest.mark.parametrize(
+    ("holder", "said"),
+    [("ns/other", "stands by for ns/other, which holds the Lease, version 1.2.3"), ("", "stands by, version 1.2.3")],
+)
+def test_an_agent_that_stands_by_says_so_and_for_whom(holder: str, said: str) -> None:
+    report = replace(REPORT, webhooks={}, standing_by=True, holder=holder)
+    found = status(None, report, NOW)
+    assert (found["agent"]["standingBy"], found["agent"]["leaseHolder"]) == (True, holder or None)
+    assert for_people(found).startswith(f"agent: {said}, pid {os.getpid()}\n")
+    assert told(Shelf(), report)["backlog"] == 2
+
+
 def test_a_report_comes_back_as_it_was_written(tmp_path: Path) -> None:
     report = replace(REPORT, problems=("one",), source_troubles=(Trouble("cannot read", IndexProblem.REFUSED),))
     ReportFile(tmp_path).write(report)

@@ -289,3 +289,10 @@ def test_an_optional_reference_may_lead_nowhere() -> None:
     optional = ConfigVar("ca.crt", Reference("Secret", "gone", "k", optional=True))
     webhook = replace(WEBHOOK, config=(*WEBHOOK.config, optional))
     assert not failures(replace(GOOD, webhooks=(webhook,)))
+
+
+def test_pods_that_run_well_beside_the_holder_are_told_to_stand_by() -> None:
+    pods = (POD, replace(POD, name="sew-agent-1"), replace(POD, name="sew-agent-2", trouble="it waits"))
+    (running,) = (each for each in judge(replace(GOOD, pods=pods)) if each.check.code == "agent-running")
+    assert running.verdict.result is Result.OK
+    assert running.verdict.details == ("sew-system/sew-agent-1 stands by for sew-system/sew-agent-0",)
