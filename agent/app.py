@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
+from agent.acceptance import Judged
 from agent.assembly import Agent, assemble, enter_cluster
 from agent.delivery.attempt import MOST_REQUESTS
 from agent.fetched import Fetched
@@ -34,8 +35,8 @@ _STALLED_AFTER = 60.0
 """Seconds without a turn after which a loop is told to stand still; a worker's requests come on top."""
 _LONGEST_PAUSE = 16.0
 """Seconds between two attempts to reach a source that fails: doubled from one second."""
-_FETCHED_EVERY = 5.0
-"""Seconds between two looks at how far events have been read for each webhook."""
+_TELL_EVERY = 2.0
+"""Seconds between two looks at how each webhook stands; a new judgement is told at once."""
 _FORGET_EVERY = 60.0
 _PASSED_MARGIN = 600.0
 """Seconds that pairs are kept after the last reader has passed: some of its writes may have been seen earlier."""
@@ -121,8 +122,8 @@ class Loop:
         self._source_error = self._store_error = ""
         self._failures = 0
         """Of the source in a row."""
-        self._fetched: Mapping[str, Fetched] = {}
-        self._next_fetched = 0.0
+        self._told: Judged | None = None
+        self._next_tell = 0.0
         self._next_poll = 0.0
         self._next_forget = 0.0
         self._report = ReportFile(agent.state)
@@ -164,13 +165,11 @@ class Loop:
             self._agent.director.step(now)
             more = self._agent.director.ready and self._poll(now, pace)
             self._forget(now, pace)
-            self._look_at_room()
-            self._agent.tell(now)
+            self._tell(now, pace)
         except StoreError as error:
             self._store_failed(error)
             return _FAILED_PAUSE
         self._store_error = ""
-        self._report.write(self._told(now))
         return 0.0 if more else min(LOOK_EVERY, max(self._next_poll - pace, 0.0))
 
     def _poll(self, now: float, pace: float) -> bool:
@@ -237,6 +236,17 @@ class Loop:
         if not self._agent.store.forget(min(now, self._agent.poller.passed() - _PASSED_MARGIN)):
             self._next_forget = pace + _FORGET_EVERY
 
+    def _tell(self, now: float, pace: float) -> None:
+        """How each webhook stands, to the cluster and in the report."""
+        judged = self._agent.director.judged
+        if judged is self._told and pace < self._next_tell:
+            return
+        fetched = self._agent.poller.fetched(now)
+        self._look_at_room()
+        self._agent.tell(fetched, now)
+        self._report.write(self._found(fetched, now))
+        self._told, self._next_tell = judged, pace + _TELL_EVERY
+
     def _look_at_room(self) -> None:
         before, self._room = self._room, self._agent.store.room()
         for name, filled in self._room.items():
@@ -253,13 +263,13 @@ class Loop:
     def _is_stuck(self, books: Sequence[Books]) -> bool:
         """Nothing more can be read for those that have no room, since nothing of theirs can end in this run."""
         without_room = self._agent.reading.without_room
-        return bool(without_room) and without_room <= filled_by_the_dead(books, self._room).keys()
+        return bool(without_room) and without_room <= filled_by_the_dead(books, self._agent.store.room()).keys()
 
     def _verdict(self) -> int:
         agent = self._agent
         refused = {name: each.message for name, each in agent.director.judged.unfit.items()}
         books = agent.store.books()
-        full = filled_by_the_dead(books, self._room)
+        full = filled_by_the_dead(books, agent.store.room())
         ended = verdict(books, self._dead_before, agent.director.sending, refused | full)
         for name, trouble in ended.troubles:
             agent.log.error("once_trouble", webhook=name, message=trouble)
@@ -275,18 +285,14 @@ class Loop:
         self._agent.log.error("once_timeout", waiting=waiting, message="what waits is kept for the next run")
         return TIMED_OUT
 
-    def _told(self, now: float) -> Report:
+    def _found(self, fetched: Mapping[str, Fetched], now: float) -> Report:
         agent = self._agent
-        pace = time.monotonic()
-        if pace >= self._next_fetched:
-            self._fetched = agent.poller.fetched(now)
-            self._next_fetched = pace + _FETCHED_EVERY
         snapshot = agent.director.snapshot
         return Report(
             version("kubectl-sew"),
             os.getpid(),
             now,
-            tell(agent.director.judged, self._room, self._fetched),
+            tell(agent.director.judged, self._room, fetched),
             problems=(*(snapshot.problems if snapshot else ()), *agent.troubles()),
             source=self._source_name(),
             source_troubles=agent.poller.troubles,

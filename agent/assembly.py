@@ -20,6 +20,7 @@ from agent.delivery.proxy import read_proxy
 from agent.delivery.retry import Policy
 from agent.delivery.scheduler import Scheduler
 from agent.director import Director, Parts, Testing
+from agent.fetched import Fetched
 from agent.health import Health, HealthServer
 from agent.log import Log
 from agent.metrics import Metrics
@@ -66,7 +67,7 @@ class Agent:
     metrics: Metrics
     troubles: Callable[[], Sequence[str]]
     """What does not work in the cluster at the moment."""
-    tell: Callable[[float], None]
+    tell: Callable[[Mapping[str, Fetched], float], None]
     """Tells the cluster how the webhooks stand at a moment (epoch seconds). Raises StoreError."""
 
 
@@ -143,11 +144,13 @@ def assemble(settings: Settings, cluster: "Cluster | None", log: Log, stack: Exi
         health=health,
         metrics=metrics,
         troubles=(lambda: cluster.troubles.all) if cluster else tuple,
-        tell=cluster.telling(watched, director, poller, store, health, stack) if cluster and watched else _nobody,
+        tell=cluster.telling(watched, director, store, scheduler.lanes, health, stack)
+        if cluster and watched
+        else _nobody,
     )
 
 
-def _nobody(_: float) -> None:
+def _nobody(_fetched: Mapping[str, Fetched], _now: float) -> None:
     """Over files there is no one to be told."""
 
 

@@ -1,7 +1,7 @@
 """How far events have been read for a webhook: what the condition EventsFetched and `sew-agent status` say. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kubectl_sew.resource.conditions import FetchedReason, Status, read_to
 
@@ -16,7 +16,15 @@ class Fetched:
 
     status: Status
     reason: FetchedReason
-    message: str
+    what: str
+    read_to: float | None = field(default=None, compare=False)
+    """The checkpoint (epoch seconds), None where there is none; it changes all the time."""
+
+    @property
+    def message(self) -> str:
+        """The checkpoint stands first: a long message is cut at its end."""
+        checkpoint = [] if self.read_to is None else [read_to(self.read_to)]
+        return "; ".join([*checkpoint, self.what] if self.what else checkpoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,5 @@ def tell(progress: Progress) -> Fetched:
 
 
 def _told(status: Status, reason: FetchedReason, what: str, progress: Progress) -> Fetched:
-    """The checkpoint stands first: a long message is cut at its end."""
-    checkpoint = () if progress.read_to is None else (read_to(progress.read_to),)
-    return Fetched(status, reason, "; ".join(each for each in (*checkpoint, what, *progress.remarks) if each))
+    told = "; ".join([what, *progress.remarks] if what else progress.remarks)
+    return Fetched(status, reason, told, progress.read_to)

@@ -67,6 +67,11 @@ class _Reader:
     rows: Mapping[str, str]
 
     @property
+    def distinct(self) -> Collection[str]:
+        """The rows, each once."""
+        return set(self.rows.values())
+
+    @property
     def is_common(self) -> bool:
         return COMMON in self.rows.values()
 
@@ -138,35 +143,41 @@ class Poller:
     def fetched(self, now: float) -> Mapping[str, Fetched]:
         """How far events have been read for each webhook that is read for. Raises StoreError."""
         oldest = self._store.oldest_times()
-        moments = {position: self._source.read_to(position) for position in {None, *self._stored()}}
+        moments = {position: self._read_to(position) for position in {_BEGINNING, *self._positions.values()}}
         return {name: tell(self._progress(name, moments, oldest, now)) for name in self._subscriptions}
 
     def passed(self) -> float:
         """The moment (epoch seconds) before which nothing is read again by any reader."""
-        moments = (self._source.read_to(position) for position in self._stored())
+        moments = map(self._read_to, set(self._positions.values()))
         return min((each for each in moments if each is not None), default=float("inf"))
 
-    def _stored(self) -> set[str | None]:
-        """The positions of all rows; None for one that has not begun."""
-        return {position or None for position in self._positions.values()}
+    def _read_to(self, position: str) -> float | None:
+        return self._source.read_to(position or None)
 
     def _common(self) -> _Reader:
-        names = [name for name in self._subscriptions if own_reader(name) not in self._positions]
+        own = {row.removeprefix(_OWN) for row in self._positions if row.startswith(_OWN)}
+        names = [name for name in self._subscriptions if name not in own]
         return _Reader(self._positions.get(COMMON, _BEGINNING), dict.fromkeys(names, COMMON) or {"": COMMON})
 
     def _others(self, now: float) -> tuple[list[_Reader], bool]:
         """The readers beside the common one, the longest without a turn first; and whether any row is held."""
         at: dict[tuple[str, str], dict[str, str]] = {}
         held = False
-        for kind in (_OWN, _PAST):
-            for name in self._subscriptions:
-                row = kind + name
-                if self._is_held(row, now):
-                    held = True
-                elif row in self._positions:
-                    at.setdefault((kind, self._positions[row]), {})[name] = row
+        for row in self._beside():
+            kind, _, name = row.partition(":")
+            if self._is_held(row, now):
+                held = True
+            elif row in self._positions:
+                at.setdefault((kind, self._positions[row]), {})[name] = row
         readers = [_Reader(position, rows) for (_, position), rows in at.items()]
         return sorted(readers, key=self._turn), held
+
+    def _beside(self) -> Iterator[str]:
+        """The rows of webhooks that are read for, but for the common one."""
+        for row in dict.fromkeys([*self._positions, *self._held]):
+            _, own, name = row.partition(":")
+            if own and name in self._subscriptions:
+                yield row
 
     def _turn(self, reader: _Reader) -> float:
         return min(self._last_turn.get(row, 0.0) for row in reader.rows.values())
@@ -187,7 +198,7 @@ class Poller:
         taken = self._take_in(reader, batch, now)
         if taken.full:
             return self._without_room(reader, taken.full, now)
-        self._went_on(reader.rows.values())
+        self._went_on(reader.distinct)
         self._tell(reader, batch, now)
         if not reader.is_common and self._source.reached(batch.position, self._positions[COMMON]):
             self._forget(reader.rows.values())
@@ -196,7 +207,7 @@ class Poller:
 
     def _read(self, reader: _Reader, now: float) -> Batch:
         subscriptions = [self._subscriptions[name] for name in reader.rows if name]
-        rows = reader.rows.values()
+        rows = reader.distinct
         try:
             batch = self._source.read(subscriptions, reader.position or None, now=now, limit=self._page_size)
         except SourceError as error:
@@ -237,7 +248,7 @@ class Poller:
 
     def _take_in(self, reader: _Reader, batch: Batch, now: float) -> Taken:
         names = reader.rows.keys()
-        rows = {row: batch.position for row in reader.rows.values() if self._positions.get(row) != batch.position}
+        rows = {row: batch.position for row in reader.distinct if self._positions.get(row) != batch.position}
         if not batch.arrivals and not rows:
             return Taken(0, 0)
         owed = [self._owed(arrival, names) for arrival in batch.arrivals]
@@ -262,10 +273,10 @@ class Poller:
             self._remarks.add(notes, now)
 
     def _progress(
-        self, name: str, moments: Mapping[str | None, float | None], oldest: Mapping[str, float], now: float
+        self, name: str, moments: Mapping[str, float | None], oldest: Mapping[str, float], now: float
     ) -> Progress:
         rows = self._rows_of(name)
-        read = [moments[self._positions.get(row) or None] for row in rows]
+        read = [moments[self._positions.get(row, _BEGINNING)] for row in rows]
         known = [each for each in read if each is not None]
         start = self._subscriptions[name].start
         moment = max(min(known, default=float("-inf")), float("-inf") if start is None else start)

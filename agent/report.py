@@ -3,8 +3,9 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from agent.acceptance import Judged
 from agent.fetched import Fetched
@@ -97,7 +98,7 @@ class ReportFile:
         self._last = report
         partial = self._path.with_suffix(".partial")
         try:
-            partial.write_text(json.dumps(asdict(report)))
+            partial.write_text(json.dumps(report, default=_fields))
             partial.replace(self._path)
         except OSError:
             return
@@ -118,6 +119,11 @@ def read_report(state: Path, now: float) -> Report | None:
     except (OSError, ValueError, TypeError, LookupError, AttributeError):  # of no agent, or of another version
         return None
     return report if now - report.written <= STALE_AFTER and _alive(report.pid) else None
+
+
+def _fields(one: Any) -> dict[str, Any]:
+    """Of one dataclass, its parts as they are: `asdict` would copy them all."""
+    return {each.name: getattr(one, each.name) for each in fields(one)}
 
 
 def _same(one: Report, other: Report) -> bool:

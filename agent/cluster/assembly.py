@@ -22,11 +22,11 @@ from agent.cluster.trials import ClusterTrials
 from agent.cluster.troubles import Troubles
 from agent.cluster.watch import LONGEST_SILENCE
 from agent.director import Director
+from agent.fetched import Fetched
 from agent.health import Health, Heartbeat
 from agent.log import Log
-from agent.poller import Poller
 from agent.settings import Settings
-from agent.store.base import Store
+from agent.store.base import Lane, Store
 from agent.store.files import identity
 from agent.trial import Attempt
 from agent.webhooks.cluster import ClusterWebhooks, Scope, WebhookPlace
@@ -84,11 +84,11 @@ class Cluster:
         self,
         webhooks: ClusterWebhooks,
         director: Director,
-        poller: Poller,
         store: Store,
+        lanes: Callable[[], Mapping[str, Lane]],
         health: Health,
         stack: ExitStack,
-    ) -> Callable[[float], None]:
+    ) -> Callable[[Mapping[str, Fetched], float], None]:
         """Begins to write conditions and Events; what is returned tells how it stands at a moment (epoch seconds)."""
         writing = health.heartbeat("status", 2 * status.LONGEST_STEP).beat
         announcing = health.heartbeat("announcer", 2 * announcer.LONGEST_STEP).beat
@@ -102,7 +102,7 @@ class Cluster:
             writer.tell(standings)
             events.tell(standings, now)
 
-        return Standings(director, poller, store, self._trials.results, tell).step
+        return Standings(director, store, lanes, self._trials.results, tell).tell
 
 
 def identify(store: str) -> Identity:

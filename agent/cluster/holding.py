@@ -40,11 +40,13 @@ class Holding(Generic[T]):
             self._empty_since = now
         self._in_doubt = False
 
-    def put(self, name: str, value: T) -> None:
-        """One was added or changed: what was kept against an empty list is not there any more."""
+    def put(self, name: str, value: T) -> bool:
+        """One was added or changed: what was kept against an empty list is not there any more. Whether that is news."""
+        news = self.doubted or self.objects.get(name) != value
         if self._empty_since is not None:
             self.objects, self._empty_since = {}, None
         self.objects[name] = value
+        return news
 
     def delete(self, name: str, now: float) -> None:
         gone = self.objects.pop(name, None)

@@ -1,8 +1,9 @@
 """Writes the webhooks' conditions: the whole array at once, only where it changed, and never over another's write."""
 
 import threading
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from agent.cluster.api import REQUEST_SECONDS, Api, ApiError
 from agent.cluster.conditions import Standing, conditions
@@ -10,10 +11,11 @@ from agent.cluster.troubles import Troubles
 from agent.cluster.watch import REFUSED
 from agent.webhooks.cluster import ClusterWebhooks, WebhookPlace, read_webhook
 from kubectl_sew.resource import Condition, Webhook, checkpoint, merge, write_due
+from kubectl_sew.resource.conditions import REFRESH
 from kubectl_sew.resource.serving import Served
 
 LOOK_EVERY = 1.0
-"""Seconds between two looks whether a write that had to wait is due."""
+"""Seconds between two looks at what was told, and at whether a write that had to wait is due."""
 LONGEST_STEP = 2 * REQUEST_SECONDS + LOOK_EVERY
 """Seconds between two signs of life at most: a webhook takes two requests."""
 _MATTER = "status"
@@ -21,6 +23,18 @@ _UNKNOWN = 404
 _CONFLICT = 409
 _INVALID = (400, 422)
 """The server's schema is another one: that is so for this webhook, and the others go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """There was nothing to write yet: for which standing, at which resourceVersion, and until when (monotonic)."""
+
+    standing: Standing
+    version: str
+    until: float
+
+    def holds(self, standing: Standing, webhook: Webhook, pace: float) -> bool:
+        return pace < self.until and (self.standing, self.version) == (standing, webhook.resource_version)
 
 
 class StatusWriter:
@@ -47,10 +61,8 @@ class StatusWriter:
         self._written: dict[str, Webhook] = {}
         """As the server answered our last write, until the watch shows it."""
         self._last_write: dict[str, float] = {}
-        self._waiting: set[str] = set()
-        """Webhooks whose write is not due yet."""
-        self._done: dict[str, tuple[Standing, str]] = {}
-        """For which there was nothing to write, and the resourceVersion then."""
+        """In monotonic seconds."""
+        self._looked: dict[str, _Looked] = {}
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="status", daemon=True).start()
@@ -67,34 +79,31 @@ class StatusWriter:
     def _run(self) -> None:
         while not self._stopped:
             self._told.wait(LOOK_EVERY)
-            self._beat()
-            told = self._told.is_set()
             self._told.clear()
+            self._beat()
             try:
-                self._round(self._standings, told)
+                self._round(self._standings)
             except ApiError as error:
                 self._troubles.say(_MATTER, _text(error))
 
-    def _round(self, standings: Mapping[str, Standing], told: bool) -> None:
-        """One look at all, or at those alone that wait. Raises ApiError where the server cannot be reached."""
+    def _round(self, standings: Mapping[str, Standing]) -> None:
+        """One look at all. Raises ApiError where the server cannot be reached."""
         current, served = self._webhooks.current, self._place.served
         if served is None:
             return
         self._forget(current)
-        for name in list(standings if told else self._waiting):
+        for name, standing in standings.items():
             if self._stopped:
                 return
-            self._beat()
-            if name in standings and name in current:
-                self._look(name, standings[name], self._newest(current[name]), served)
+            if name in current:
+                self._look(name, standing, self._newest(current[name]), served)
 
     def _forget(self, current: Mapping[str, Webhook]) -> None:
-        for name in (self._written.keys() | self._last_write.keys() | self._done.keys()) - current.keys():
+        for name in (self._written.keys() | self._last_write.keys() | self._looked.keys()) - current.keys():
             self._written.pop(name, None)
             self._last_write.pop(name, None)
-            self._done.pop(name, None)
+            self._looked.pop(name, None)
             self._troubles.over(f"{_MATTER} of {name}")
-        self._waiting.intersection_update(current)
 
     def _newest(self, webhook: Webhook) -> Webhook:
         written = self._written.get(webhook.name)
@@ -104,44 +113,44 @@ class StatusWriter:
         return webhook
 
     def _look(self, name: str, standing: Standing, webhook: Webhook, served: Served) -> None:
-        if standing.judged.webhook != webhook or self._done.get(name) == (standing, webhook.resource_version):
+        pace = time.monotonic()
+        looked = self._looked.get(name)
+        if (looked and looked.holds(standing, webhook, pace)) or standing.judged.webhook != webhook:
             return
         now = self._clock()
         generation = webhook.generation if served.status else _generation(webhook)
         standing_now = replace(standing, checkpoint=checkpoint(webhook.conditions))
         merged = merge(webhook.conditions, conditions(standing_now, generation=generation, now=now), now=now)
-        due = write_due(webhook.conditions, merged, last_write=self._last_write.get(name), now=now)
-        self._waiting.discard(name)
-        if due is None:
-            self._done[name] = (standing, webhook.resource_version)
-        elif due > 0:
-            self._waiting.add(name)
-        else:
+        due = write_due(webhook.conditions, merged, last_write=self._last_write.get(name), now=pace)
+        if due == 0.0:
             self._write(name, webhook, merged, served)
+        else:
+            again = pace + (REFRESH if due is None else due)
+            self._looked[name] = _Looked(standing, webhook.resource_version, again)
 
     def _write(self, name: str, webhook: Webhook, merged: tuple[Condition, ...], served: Served) -> None:
         status = [each.to_object() for each in merged]
         body = {"metadata": {"resourceVersion": webhook.resource_version}, "status": status}
+        self._beat()
         try:
             answer = self._api.patch(served.status_of(name), body)
         except ApiError as error:
             if error.status == _CONFLICT:
                 self._read_again(name, served)
             elif error.status in _INVALID:
-                self._last_write[name] = self._clock()
+                self._last_write[name] = time.monotonic()
                 self._troubles.say(f"{_MATTER} of {name}", _text(error))
             elif error.status != _UNKNOWN:
                 raise
             return
         self._troubles.over(f"{_MATTER} of {name}")
-        self._last_write[name] = self._clock()
+        self._last_write[name] = time.monotonic()
         self._written[name] = read_webhook(answer).webhook
         self._troubles.over(_MATTER)
 
     def _read_again(self, name: str, served: Served) -> None:
         """Somebody wrote in between: what they wrote is kept, and ours is tried in the next round."""
         self._written[name] = read_webhook(self._api.get(served.one(name))).webhook
-        self._waiting.add(name)
 
 
 def _generation(webhook: Webhook) -> int:

@@ -74,7 +74,7 @@ class Collection(Generic[T]):
 
 
 class Watcher(Generic[T]):
-    """A thread that keeps `objects` up to date and calls `changed` after each change.
+    """A thread that keeps `objects` up to date and calls `changed` after each change, if it makes another object.
 
     `believe_after`: seconds for which a list that is empty after an error is not believed. `beat` is called at least
     once in LONGEST_SILENCE.
@@ -199,16 +199,16 @@ class Watcher(Generic[T]):
         kind, obj = event["type"], event["object"]
         if kind == "ERROR":
             raise ApiError(str(obj.get("message") or "the watch failed"), obj.get("code") or 0)
-        name = obj["metadata"].get("name", "")
+        name, news = obj["metadata"].get("name", ""), kind == "DELETED"
         with self._lock:
             if kind == "DELETED":
                 self._holding.delete(name, time.monotonic())
             elif kind in ("ADDED", "MODIFIED"):
-                self._holding.put(name, self._collection.take(obj))
+                news = self._holding.put(name, self._collection.take(obj))
             self._version = obj["metadata"]["resourceVersion"]
         if kind == "BOOKMARK":
             self._look()
-        else:
+        if news:
             self._changed()
 
     def _works(self) -> None:

@@ -74,6 +74,11 @@ class Lanes:
         """Deliveries that are with a worker now."""
         return len(self._flying)
 
+    @property
+    def all(self) -> Mapping[str, Lane]:
+        """By webhook."""
+        return {name: each.lane for name, each in self._lanes.items()}
+
     def serve(self, routes: Mapping[str, Route], now: float) -> None:
         """From now on these and no others. Raises StoreError."""
         kept = self._store.lanes()

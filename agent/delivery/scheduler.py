@@ -66,6 +66,11 @@ class Scheduler:
         """Deliveries that are with a worker now."""
         return self._lanes.busy
 
+    def lanes(self) -> Mapping[str, Lane]:
+        """Of every webhook that is served, as it is now."""
+        with self._changed:
+            return self._lanes.all
+
     def serve(self, routes: Mapping[str, Route]) -> None:
         """From now on deliver for these webhooks and no others. Raises StoreError."""
         with self._changed:

@@ -32,27 +32,26 @@ class Clauses:
     """Translates queries, each once while it and the fields stay the same objects."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Node, FieldSet, Dsl, int, int]] = {}
+        self._known: dict[str, tuple[Node, FieldSet, Clause]] = {}
 
     def of(self, subscriptions: Sequence[Subscription], fields: FieldSet) -> tuple[list[Clause], dict[str, str]]:
         """The clauses, and webhook -> why its query cannot be asked of these fields."""
         clauses, refused = [], {}
         for each in subscriptions:
             try:
-                _, _, dsl, leaves, size = self._translate(each, fields)
+                clauses.append(self._translate(each, fields))
             except QueryError as error:
                 refused[each.webhook] = f"the mapping cannot answer the query: {error.problems[0].message}"
-            else:
-                clauses.append(Clause(each.webhook, each.start, dsl, leaves, size))
         return clauses, refused
 
-    def _translate(self, subscription: Subscription, fields: FieldSet) -> tuple[Node, FieldSet, Dsl, int, int]:
-        known = self._known.get(subscription.webhook)
-        if known is None or known[0] is not subscription.query or known[1] is not fields:
-            dsl = to_dsl(subscription.query, fields)
-            known = (subscription.query, fields, dsl, count_leaves(dsl), len(json.dumps(dsl)))
-            self._known[subscription.webhook] = known
-        return known
+    def _translate(self, subscription: Subscription, fields: FieldSet) -> Clause:
+        name, query, start = subscription.webhook, subscription.query, subscription.start
+        known = self._known.get(name)
+        if known is None or known[0] is not query or known[1] is not fields or known[2].start != start:
+            dsl = to_dsl(query, fields)
+            known = (query, fields, Clause(name, start, dsl, count_leaves(dsl), len(json.dumps(dsl))))
+            self._known[name] = known
+        return known[2]
 
 
 def count_leaves(dsl: Any) -> int:

@@ -21,6 +21,16 @@ def test_what_is_listed_changed_and_deleted_is_followed() -> None:
     assert not holding.stale
 
 
+def test_what_comes_again_as_it_was_is_no_news() -> None:
+    holding = full()
+    assert not holding.put("a", 1)
+    assert holding.put("a", 2)
+    assert holding.put("c", 3)
+    holding.failed()
+    holding.listed({}, 10.0)
+    assert holding.put("a", 2)
+
+
 def test_an_empty_list_after_an_error_is_not_believed_for_a_while() -> None:
     holding = full()
     holding.failed()
