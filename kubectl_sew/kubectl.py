@@ -46,7 +46,7 @@ class KubectlError(SewError):
     """kubectl, or the server behind it, refused. `said` is kubectl's own text in one line, without advice."""
 
     def __init__(self, problem: Problem, said: str, hint: str = "") -> None:
-        super().__init__(f"{said}: {hint}" if hint else said)
+        super().__init__(f"{said}{'' if said.endswith('?') else ':'} {hint}" if hint else said)
         self.problem = problem
         self.said = said
         self.hint = hint
@@ -123,6 +123,7 @@ _SLOW = (
 )
 _CONTEXTS = "`kubectl config get-contexts` lists those of your kubeconfig; --context, --kubeconfig choose"
 _UP = f"is the cluster up, and the context the right one? {_CONTEXTS}"
+_NOWHERE = "kubectl looks there where nothing names a cluster: set KUBECONFIG, or give --kubeconfig"
 _LOGIN = "log in again, or use another --context or --token"
 
 _RULES: tuple[tuple[Problem, str, str], ...] = (
@@ -150,6 +151,7 @@ _RULES: tuple[tuple[Problem, str, str], ...] = (
         r"x509:|tls:",
         "is this the right server, and certificate-authority its CA?",
     ),
+    (Problem.UNREACHABLE, r"^The connection to the server localhost:8080", _NOWHERE),
     (Problem.UNREACHABLE, r"^The connection to the server|connection refused|no such host", _UP),
     (
         Problem.UNREACHABLE,

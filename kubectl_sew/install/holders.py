@@ -35,12 +35,18 @@ def refuse_another(kubectl: Kubectl, secrets_namespace: str, ours: Host) -> None
         if account == Account(ours.namespace, ours.service_account):
             continue
         for other in _agents(kubectl, account):
-            sidecar = f" --sidecar-of deployment/{other.name}" if other.name != NAME else ""
-            elsewhere = f" --secrets-namespace {secrets_namespace}" if secrets_namespace != SECRETS_NAMESPACE else ""
+            options = _options(other, secrets_namespace)
             raise target.InstallError(
-                f"an agent is in deployment/{other.name} (namespace {other.namespace}), and would lose its rights: to "
-                f"take it out, `kubectl sew uninstall --apply{sidecar} -n {other.namespace}{elsewhere}`"
+                f"an agent is in deployment/{other.name} (namespace {other.namespace}), and would lose its rights: "
+                f"`{options}` means that one, and `kubectl sew uninstall --apply {options}` takes it out"
             )
+
+
+def _options(agent: Host, secrets_namespace: str) -> str:
+    """What says to `install` and `uninstall` where an agent is."""
+    sidecar = f"--sidecar-of deployment/{agent.name} " if agent.name != NAME else ""
+    elsewhere = f" --secrets-namespace {secrets_namespace}" if secrets_namespace != SECRETS_NAMESPACE else ""
+    return f"{sidecar}-n {agent.namespace}{elsewhere}"
 
 
 def _agents(kubectl: Kubectl, account: Account) -> Iterator[Host]:

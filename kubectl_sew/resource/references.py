@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kubectl_sew.resource.findings import Finding, error
-from kubectl_sew.resource.model import ConfigVar, Reference, Webhook
+from kubectl_sew.resource.model import SECRETS_NAMESPACE, ConfigVar, Reference, Webhook
 
 Objects = Mapping[str, Mapping[str, bytes]]
 """Secrets or ConfigMaps of the one namespace: name -> key -> value."""
+
+
+_CREATE = f"create it in the Secrets' namespace, by default {SECRETS_NAMESPACE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ def resolve(webhook: Webhook, secrets: Objects, config_maps: Objects) -> tuple[d
 def _look_up(variable: ConfigVar, reference: Reference, objects: Objects) -> str | Unresolved | None:
     what = f"{reference.kind} `{reference.name}`"
     if (held := objects.get(reference.name)) is None:
-        return _missing(variable, reference, "SEW040", f"{what} does not exist", "create it in the Secrets' namespace")
+        return _missing(variable, reference, "SEW040", f"{what} does not exist", _CREATE)
     if (value := held.get(reference.key)) is None:
         keys = ", ".join(f"`{each}`" for each in sorted(held)[:20]) or "no key at all"
         return _missing(variable, reference, "SEW041", f"{what} has no key `{reference.key}`", f"it holds {keys}")

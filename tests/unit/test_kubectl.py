@@ -94,7 +94,12 @@ WORDS = [
     (
         "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
         Problem.UNREACHABLE,
-        "The connection to the server localhost:8080 was refused - did you specify the right host or port?: is the",
+        "right host or port? kubectl looks there where nothing names a cluster: set KUBECONFIG",
+    ),
+    (
+        "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?",
+        Problem.UNREACHABLE,
+        "did you specify the right host or port? is the cluster up, and the context the right one?",
     ),
     (
         (

@@ -102,7 +102,7 @@ def test_references_are_resolved() -> None:
 @pytest.mark.parametrize(
     ("secrets", "code", "hint"),
     [
-        ({}, "SEW040", "create it in the Secrets' namespace"),
+        ({}, "SEW040", "create it in the Secrets' namespace, by default tigera-intrusion-detection"),
         ({"keys": {}}, "SEW041", "it holds no key at all"),
         ({"keys": {"b": b"canary", "a": b"canary"}}, "SEW041", "it holds `a`, `b`"),
         ({"keys": {"token": b"canary\xff"}}, "SEW042", "store text there"),
