@@ -6,7 +6,7 @@ from typing import Any
 
 from kubectl_sew.install.holders import Account
 from kubectl_sew.kubectl import Kubectl
-from kubectl_sew.resource import PLURAL
+from kubectl_sew.resource import PLURAL, SECRETS_NAMESPACE
 
 _REVIEWS = "/apis/authorization.k8s.io/v1"
 
@@ -66,7 +66,8 @@ def agent_rights(documents: Sequence[dict[str, Any]], group: str, secrets_namesp
 
 
 def _granted(role: dict[str, Any], secrets_namespace: str) -> Iterator[Right]:
-    namespace = secrets_namespace if role["kind"] == "Role" else ""
+    namespace = role["metadata"].get("namespace", "")
+    namespace = secrets_namespace if namespace == SECRETS_NAMESPACE else namespace
     for rule in role["rules"]:
         for name in rule.get("resourceNames", [""]):
             for group in rule["apiGroups"]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from kubectl_sew.resource import SECRETS_NAMESPACE
 
 NAME = "sew-agent"
-"""Of every object that is installed, and of the agent's container."""
+"""Of what is installed, and of the agent's container."""
 NAMESPACE = "sew-system"
 
 API_GROUP = "projectcalico.org"

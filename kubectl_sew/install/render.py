@@ -81,7 +81,7 @@ def _adapted(each: Document, plan: Plan) -> Document:
     kind, metadata = each["kind"], each["metadata"]
     namespaces = {NAMESPACE: plan.namespace, SECRETS_NAMESPACE: plan.secrets_namespace}
     if "namespace" in metadata:
-        metadata["namespace"] = namespaces[metadata["namespace"]]
+        metadata["namespace"] = namespaces.get(metadata["namespace"], metadata["namespace"])
     if kind == "Namespace":
         metadata["name"] = namespaces[metadata["name"]]
     for subject in each.get("subjects", ()):

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.sew_agent import Folder
-from tests.integration.cluster.in_cluster import Installed, webhook
+from tests.integration.cluster.in_cluster import SECRETS, Installed, webhook
 from tests.receivers import Answer, Receiver
 from tests.waiting import eventually
 
@@ -35,3 +35,14 @@ def test_what_a_person_must_act_on_is_an_event_beside_the_webhook(here: Installe
         assert "dead-letters said-dead" in told(here, "said-dead")[0]["note"]
         described = here.server.kubectl("describe", "securityeventwebhooks.v3.projectcalico.org", "said-parked")
         assert "Parked" in described
+
+
+def test_the_agent_may_write_events_in_no_other_namespace(here: Installed) -> None:
+    account = "--as=system:serviceaccount:sew-system:sew-agent"
+
+    def may(namespace: str) -> bool:
+        asked = ("auth", "can-i", "create", "events.events.k8s.io", account, "-n", namespace)
+        return here.server.try_kubectl(*asked).stdout.strip() == "yes"
+
+    assert may("default")
+    assert not any(may(each) for each in ("kube-system", "sew-system", SECRETS))

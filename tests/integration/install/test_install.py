@@ -24,7 +24,7 @@ def pod_of(person: Person, name: str = "shop", namespace: str = "shops") -> Any:
 def test_what_is_installed_is_there_and_installing_it_again_changes_nothing(person: Person) -> None:
     person.installs()
     assert person.names("deployments") == ["sew-system/sew-agent"]
-    assert person.names("roles") == [f"{SECRETS}/sew-agent"]
+    assert person.names("roles") == person.names("rolebindings") == ["default/sew-agent-events", f"{SECRETS}/sew-agent"]
     assert person.names("crds") == [CRD]
     before = person.server.get("deployment", "sew-agent", "-n", "sew-system")["metadata"]["generation"]
     person.installs()
@@ -60,7 +60,7 @@ def test_without_the_namespace_of_the_secrets_nothing_is_installed_unless_it_is_
     assert "kubectl create namespace vault" in error
     assert person.names("deployments") == []
     person.installs("--secrets-namespace", "vault", "--create-namespace")
-    assert person.names("roles") == ["vault/sew-agent"]
+    assert person.names("roles") == ["default/sew-agent-events", "vault/sew-agent"]
 
 
 def test_the_keys_of_the_credentials_say_which_files_the_agent_is_told_of(person: Person) -> None:
@@ -186,7 +186,7 @@ def test_the_rights_of_an_agent_are_not_given_to_another_nor_taken_by_its_name_a
     for words in (("install", "--apply"), ("uninstall", "--apply"), ("uninstall", "--apply", *host[:2])):
         error = person.is_refused("sew", *words)
         assert "`kubectl sew uninstall --apply --sidecar-of deployment/shop -n shops`" in error
-    assert person.names("rolebindings") == [f"{SECRETS}/sew-agent"]
+    assert person.names("rolebindings") == ["default/sew-agent-events", f"{SECRETS}/sew-agent"]
     person.runs("sew", "uninstall", "--apply", *host)
     person.installs()
 

@@ -89,6 +89,16 @@ def test_missing_rights_of_the_agent_are_named(installed: Kubernetes) -> None:
         installed.kubectl("create", "clusterrolebinding", "sew-agent", "--clusterrole=sew-agent", f"--user={ACCOUNT}")
 
 
+def test_a_missing_right_in_one_namespace_is_named_with_it(installed: Kubernetes) -> None:
+    installed.kubectl("-n", "default", "delete", "rolebinding", "sew-agent-events")
+    try:
+        said = failed(installed)["agent-rights"]
+        assert said == "the service account sew-system/sew-agent may not create events.events.k8s.io in default"
+    finally:
+        role = ("--role=sew-agent-events", "--serviceaccount=sew-system:sew-agent")
+        installed.kubectl("-n", "default", "create", "rolebinding", "sew-agent-events", *role)
+
+
 def test_missing_rights_of_a_person_are_named(installed: Kubernetes) -> None:
     installed.as_account("nobody")
     ran = run_plugin(installed, "check", "-o", "json", "--as=system:serviceaccount:default:nobody")

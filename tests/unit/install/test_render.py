@@ -140,8 +140,10 @@ def test_the_bindings_name_the_service_account_that_the_agent_acts_as() -> None:
         (Plan("other"), ("sew-agent", "other")),
         (Plan(host=HOST), ("keeper", "shops")),
     ):
-        for kind in ("ClusterRoleBinding", "RoleBinding"):
-            (subject,) = named(plan, kind)["subjects"]
+        bindings = [each for each in render(plan) if each["kind"] in ("ClusterRoleBinding", "RoleBinding")]
+        assert len(bindings) == 3
+        for each in bindings:
+            (subject,) = each["subjects"]
             assert (subject["name"], subject["namespace"]) == account
 
 
@@ -152,11 +154,31 @@ def test_a_service_account_of_ours_comes_only_with_an_agent_alone() -> None:
 
 def test_the_rights_on_secrets_are_given_in_their_namespace_alone() -> None:
     plan = Plan(secrets_namespace="vault")
-    assert named(plan, "Role")["metadata"]["namespace"] == "vault"
-    assert named(plan, "RoleBinding")["metadata"]["namespace"] == "vault"
-    granted = {resource for rule in named(plan, "ClusterRole")["rules"] for resource in rule["resources"]}
-    assert granted.isdisjoint({"secrets", "configmaps", "leases"})
+    assert granted(plan) == {
+        "": {"securityeventwebhooks", "securityeventwebhooks/status"},
+        "vault": {"secrets", "configmaps", "leases"},
+        "default": {"events"},
+    }
     assert variables(plan)["SEW_SECRETS_NAMESPACE"] == "vault"
+
+
+def granted(plan: Plan) -> dict[str, set[str]]:
+    """Namespace, "" for the whole cluster -> the resources that roles there grant, and bindings of their names give."""
+    objects = [(each["kind"], each["metadata"], each) for each in render(plan)]
+    places = {
+        (each["metadata"].get("namespace", ""), each["roleRef"]["name"]) for *_, each in objects if "roleRef" in each
+    }
+    return {
+        meta.get("namespace", ""): {resource for rule in role["rules"] for resource in rule["resources"]}
+        for kind, meta, role in objects
+        if kind in ("Role", "ClusterRole") and (meta.get("namespace", ""), meta["name"]) in places
+    }
+
+
+def test_the_secrets_may_be_in_the_namespace_of_the_events() -> None:
+    objects = render(Plan(secrets_namespace="default"))
+    names = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in objects]
+    assert len(set(names)) == len(names)
 
 
 def test_the_namespace_of_the_secrets_is_created_only_where_that_is_asked() -> None:
