@@ -132,16 +132,36 @@ def test_installing_a_sidecar_again_rolls_no_pod(person: Person, shop: dict[str,
     assert person.server.get("deployment", "shop", "-n", "shops")["metadata"]["generation"] == before
 
 
+def changing(person: Person, folder: Path, times: int) -> str:
+    """A kubectl before whose first so many patches somebody else changes the Deployment, as its controller may."""
+    real, made, changes = person.server.programs.kubectl, folder / "kubectl", folder / "changes"
+    change = f'{real} annotate deployment shop -n shops changed="$(wc -c <{changes})" --overwrite >&2'
+    once_more = f"[ $(wc -c <{changes}) -lt {times} ] && printf x >>{changes} && {change}"
+    changes.touch()
+    made.write_text(f'#!/bin/sh\ncase "$*" in *patch*) {once_more};; esac\nexec {real} "$@"\n')
+    made.chmod(0o755)
+    return str(made)
+
+
 def test_a_deployment_that_changes_meanwhile_is_looked_at_again(
     person: Person, shop: dict[str, Any], tmp_path: Path
 ) -> None:
-    real, meanwhile = person.server.programs.kubectl, tmp_path / "kubectl"
-    change = f"{real} annotate deployment shop -n shops changed=meanwhile --overwrite=false"
-    meanwhile.write_text(f'#!/bin/sh\ncase "$*" in *patch*) {change} >&2;; esac\nexec {real} "$@"\n')
-    meanwhile.chmod(0o755)
-    person.installs("--sidecar-of", "deployment/shop", "-n", "shops", KUBECTL_PATH=str(meanwhile))
-    assert person.server.get("deployment", "shop", "-n", "shops")["metadata"]["annotations"]["changed"] == "meanwhile"
+    sidecar = ("--sidecar-of", "deployment/shop", "-n", "shops")
+    person.installs(*sidecar, KUBECTL_PATH=changing(person, tmp_path, 4))
+    assert person.server.get("deployment", "shop", "-n", "shops")["metadata"]["annotations"]["changed"] == "4"
     assert "sew-agent" in [each["name"] for each in pod_of(person)["initContainers"]]
+    person.runs("sew", "uninstall", "--apply", *sidecar, KUBECTL_PATH=changing(person, tmp_path, 8))
+    assert person.server.get("deployment", "shop", "-n", "shops")["metadata"]["annotations"]["changed"] == "8"
+    assert [each["name"] for each in pod_of(person)["initContainers"]] == ["first"]
+
+
+def test_a_deployment_that_changes_all_the_time_is_left_as_it_is(
+    person: Person, shop: dict[str, Any], tmp_path: Path
+) -> None:
+    sidecar = ("--sidecar-of", "deployment/shop", "-n", "shops")
+    error = person.is_refused("sew", "install", "--apply", *sidecar, KUBECTL_PATH=changing(person, tmp_path, 1_000))
+    assert error == "error: deployment/shop changes all the time, and was left as it is: try again\n"
+    assert [each["name"] for each in pod_of(person)["initContainers"]] == ["first"]
 
 
 def test_the_owner_of_the_host_may_apply_it_again_without_losing_the_sidecar(
