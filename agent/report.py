@@ -10,7 +10,7 @@ from typing import Any
 from agent.acceptance import Judged
 from agent.fetched import Fetched
 from agent.sources.base import Trouble
-from kubectl_sew.index import IndexProblem
+from kubectl_sew.access import IndexProblem
 from kubectl_sew.resource import HealthyReason, State
 
 NAME = "agent.json"

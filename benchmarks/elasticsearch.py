@@ -32,7 +32,7 @@ from agent.sources.elasticsearch.source import ElasticsearchSource, Reading
 from agent.store.sqlite import open_store
 from benchmarks.delivery import bare
 from benchmarks.receiver import receiver
-from kubectl_sew.index import Access
+from kubectl_sew.access import Access
 from kubectl_sew.query import CALICO, parse, to_dsl
 from tests.servers.elasticsearch import V8, elasticsearch_url
 from tests.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS

@@ -7,18 +7,14 @@ What the client does by itself is turned off: it would look for other nodes, and
 A search that lost shards or time is a success to the client; `check_search` says that it is none.
 """
 
-import re
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from kubectl_sew.access import Access, ElasticsearchError, IndexProblem, authorization, read_url, tls_context
 from kubectl_sew.concealing import Conceal, conceal_failures, concealer
-from kubectl_sew.errors import SewError
 from kubectl_sew.query import FieldSet
 from kubectl_sew.query.mapping import field_set
 
@@ -34,63 +30,7 @@ _STATS = (
 _SETTINGS = ("index.uuid", "index.refresh_interval", "index.number_of_shards", "index.verified_before_close")
 _POINT_KEPT = "5m"
 _NO_INDEX = "index_not_found_exception"
-_NOT_OF_A_URL = re.compile(r"[?#\s]")
-"""What ends the host or the path where somebody has put a password into the URL that holds one of these."""
-_NOT_OF_A_HEADER = re.compile(r"[^\x21-\x7e]")
 _PRIVILEGES = "the privileges `read`, `view_index_metadata` and `monitor` on the indices are needed"
-
-
-class IndexProblem(StrEnum):
-    """Why an index cannot be read, as far as `kubectl sew check` tells it apart: a closed set."""
-
-    UNREACHABLE = "unreachable"
-    REFUSED = "refused"
-    """The credentials are not taken."""
-    EMPTY = "empty"
-    """The pattern names no index."""
-    PRIVILEGE = "privilege"
-    """A privilege on the indices is missing."""
-    OTHER = "other"
-
-
-_PROBLEMS = {401: IndexProblem.REFUSED, 403: IndexProblem.PRIVILEGE}
-
-
-class ElasticsearchError(SewError):
-    """The index cannot be asked now: what failed and what to do. `status` is the HTTP status, 0 without an answer.
-
-    Where no `problem` is given, the status tells it.
-    """
-
-    def __init__(self, message: str, status: int = 0, kind: str = "", problem: IndexProblem | None = None) -> None:
-        super().__init__(message)
-        self.problem = problem or _PROBLEMS.get(status, IndexProblem.OTHER)
-        self.status = status
-        self.kind = kind
-        """Elasticsearch's name for it, e.g. `index_not_found_exception`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Where Elasticsearch is and as whom it is asked: an API key, a user with a password, or a bearer token.
-
-    `seal` stands for what is in the certificate files, so that another certificate makes another access.
-    """
-
-    urls: tuple[str, ...]
-    api_key: str = field(default="", repr=False)
-    username: str = ""
-    password: str = field(default="", repr=False)
-    token: str = field(default="", repr=False)
-    ca: Path | None = None
-    client_cert: Path | None = None
-    client_key: Path | None = None
-    seal: str = field(default="", repr=False)
-
-    @property
-    def place(self) -> str:
-        """The servers for people: scheme, host and port."""
-        return ", ".join(f"{each.scheme}://{each.netloc.rpartition('@')[2]}" for each in map(urlsplit, self.urls))
 
 
 class Index:
@@ -105,7 +45,7 @@ class Index:
             )
         self.pattern = pattern
         self._client = _connect(access, timeout)
-        self._conceal = concealer(access.api_key, access.username, access.password, access.token, _pair(access))
+        self._conceal = concealer(*access.credentials)
         self.place = access.place
 
     def close(self) -> None:
@@ -319,7 +259,7 @@ def _connect(access: Access, timeout: float) -> "Elasticsearch":
             "Elasticsearch's client is not installed: pip install 'kubectl-sew[elasticsearch]'"
         ) from None
 
-    context = _tls(access) if any(url.startswith("https:") for url in access.urls) else None
+    context = tls_context(access) if any(url.startswith("https:") for url in access.urls) else None
     nodes = []
     for url in access.urls:
         host, port, path = read_url(url)
@@ -328,69 +268,9 @@ def _connect(access: Access, timeout: float) -> "Elasticsearch":
         nodes.append(NodeConfig(scheme, host, port, path_prefix=path, connections_per_node=2, **tls))
     return Elasticsearch(
         nodes,
-        **_auth(access),
+        **authorization(access),
         request_timeout=timeout,
         max_retries=0,
         retry_on_timeout=False,
         retry_on_status=(),
     )
-
-
-def read_url(url: str) -> tuple[str, int, str]:
-    """Host, port and path. Raises ElasticsearchError.
-
-    What was given is not repeated: where its scheme was forgotten, it may hold a password.
-    """
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host or parts.scheme not in ("http", "https") or _NOT_OF_A_URL.search(url) or "@" in parts.path:
-        raise ElasticsearchError(
-            "Elasticsearch's URL cannot be read (--elasticsearch, SEW_ELASTICSEARCH): it is written https://HOST:PORT"
-        )
-    if parts.username is not None:
-        raise ElasticsearchError("credentials do not belong into Elasticsearch's URL: give them in files of their own")
-    return host, port or (443 if parts.scheme == "https" else 9200), parts.path.rstrip("/")
-
-
-def _auth(access: Access) -> dict[str, Any]:
-    ways: dict[str, Any] = {
-        "api_key": access.api_key,
-        "basic_auth": (access.username, access.password) if access.username or access.password else None,
-        "bearer_auth": access.token,
-    }
-    given = {name: value for name, value in ways.items() if value}
-    if len(given) > 1:
-        raise ElasticsearchError(
-            "give one of an API key, a user with a password, and a token for Elasticsearch, not several"
-        )
-    if _NOT_OF_A_HEADER.search(access.api_key or access.token):
-        raise ElasticsearchError(
-            "the API key or token for Elasticsearch holds a blank, a line break or a character that no key has: "
-            "its file must hold it alone, on one line"
-        )
-    return given
-
-
-def _pair(access: Access) -> str:
-    return f"{access.username}:{access.password}" if access.username or access.password else ""
-
-
-def _tls(access: Access) -> ssl.SSLContext:
-    """All certificates in one context: the client drops a client certificate in some of its settings."""
-    try:
-        context = ssl.create_default_context(cafile=access.ca)
-        if access.client_cert:
-            context.load_cert_chain(access.client_cert, access.client_key, _no_passphrase)
-    except (OSError, ValueError) as error:
-        files = ", ".join(str(each) for each in (access.ca, access.client_cert, access.client_key) if each)
-        reason = getattr(error, "strerror", "") or str(error)
-        raise ElasticsearchError(f"the certificates for Elasticsearch cannot be read ({files}): {reason}") from None
-    return context
-
-
-def _no_passphrase() -> bytes:
-    """Otherwise OpenSSL asks the terminal, and waits."""
-    raise ValueError("the key is encrypted: take its passphrase off, e.g. with `openssl pkey`")

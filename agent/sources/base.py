@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from kubectl_sew.access import IndexProblem
 from kubectl_sew.errors import SewError
 from kubectl_sew.event import Event
-from kubectl_sew.index import IndexProblem
 from kubectl_sew.query import FieldSet, Node
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from kubectl_sew.access import ElasticsearchError
 from kubectl_sew.consumers.text import line
-from kubectl_sew.index import ElasticsearchError, check_search
+from kubectl_sew.index import check_search
 from kubectl_sew.query import FieldSet, Node, to_dsl
 from kubectl_sew.query.ast import And, Not, Or
 

@@ -4,8 +4,9 @@ import elastic_transport as transport
 import pytest
 from elasticsearch import ApiError, UnsupportedProductError
 
+from kubectl_sew.access import Access, ElasticsearchError, IndexProblem
 from kubectl_sew.concealing import concealer
-from kubectl_sew.index import Access, ElasticsearchError, Index, IndexProblem, explain, search_error
+from kubectl_sew.index import Index, explain, search_error
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from agent.sources.elasticsearch.past import Past
 from agent.sources.elasticsearch.reading import Asked, Reads, arrival, oldest_first
 from agent.sources.elasticsearch.searching import Found, Job
 from agent.sources.elasticsearch.watching import Watch
-from kubectl_sew.index import ElasticsearchError, Index
+from kubectl_sew.access import ElasticsearchError
+from kubectl_sew.index import Index
 
 
 @dataclass(slots=True)

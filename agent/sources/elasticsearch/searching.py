@@ -19,7 +19,8 @@ from agent.sources.elasticsearch.clauses import (
     pack,
 )
 from agent.sources.elasticsearch.judging import Hit, merge, read_hit
-from kubectl_sew.index import ElasticsearchError, Index, check_search
+from kubectl_sew.access import ElasticsearchError
+from kubectl_sew.index import Index, check_search
 
 MOST_REQUEST_BYTES = 8 * 2**20
 _HEADER_BYTES = 1_000

@@ -15,7 +15,8 @@ from agent.sources.elasticsearch.judging import Known, Limits
 from agent.sources.elasticsearch.past import Past, is_past
 from agent.sources.elasticsearch.reading import Asked, Reads, Rules
 from agent.sources.elasticsearch.watching import Watch
-from kubectl_sew.index import Access, ElasticsearchError, Index
+from kubectl_sew.access import Access, ElasticsearchError
+from kubectl_sew.index import Index
 from kubectl_sew.query import FieldSet
 
 _MOST_HITS = 10_000

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from agent.sources.base import Trouble
 from agent.sources.elasticsearch.cursors import Place, Proofs
 from agent.sources.elasticsearch.shards import LEAST_WAIT, Facts, Look, absent, read_settings, read_stats
-from kubectl_sew.index import ElasticsearchError, Index, IndexProblem, check_search
+from kubectl_sew.access import ElasticsearchError, IndexProblem
+from kubectl_sew.index import Index, check_search
 from kubectl_sew.query import FieldSet
 from kubectl_sew.query.mapping import field_set
 

@@ -15,7 +15,7 @@ from agent.sources.base import Arrival, Note, Subscription
 from agent.sources.elasticsearch.source import ElasticsearchSource, Reading
 from agent.store.base import Delivery, Known, Settlement, State, Taken
 from agent.store.sqlite import SqliteStore, open_store
-from kubectl_sew.index import Access
+from kubectl_sew.access import Access
 from kubectl_sew.query import CALICO, parse
 from kubectl_sew.resource import Condition, checkpoint
 from tests.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS

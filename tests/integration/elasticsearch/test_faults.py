@@ -10,8 +10,8 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from agent.sources.base import SourceError
+from kubectl_sew.access import IndexProblem
 from kubectl_sew.credentials import from_files
-from kubectl_sew.index import IndexProblem
 from kubectl_sew.resource import FetchedReason
 from tests.integration.elasticsearch.faults import Answer, Fault, Proxy, proxy, refuse
 from tests.integration.elasticsearch.scene import Scene, ids

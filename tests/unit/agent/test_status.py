@@ -12,7 +12,7 @@ from agent.report import Report, ReportFile, Told, read_report
 from agent.sources.base import Trouble
 from agent.status import for_people, status
 from agent.store.base import Books, Known, Lane
-from kubectl_sew.index import IndexProblem
+from kubectl_sew.access import IndexProblem
 
 NOW = 1_767_225_600.0
 BOOKS = Books("w", 5, 2, 1, {"debug": 3}, NOW - 90, NOW - 10, "503 Service Unavailable", 100)

@@ -1,0 +1,134 @@
+"""How Elasticsearch is reached and as whom, judged before anything is asked; and the error that it cannot be asked."""
+
+import re
+import ssl
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from kubectl_sew.errors import SewError
+
+_NOT_OF_A_URL = re.compile(r"[?#\s]")
+"""What ends the host or the path where somebody has put a password into the URL that holds one of these."""
+_NOT_OF_A_HEADER = re.compile(r"[^\x21-\x7e]")
+
+
+class IndexProblem(StrEnum):
+    """Why an index cannot be read, as far as `kubectl sew check` tells it apart: a closed set."""
+
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    """The credentials are not taken."""
+    EMPTY = "empty"
+    """The pattern names no index."""
+    PRIVILEGE = "privilege"
+    """A privilege on the indices is missing."""
+    OTHER = "other"
+
+
+_PROBLEMS = {401: IndexProblem.REFUSED, 403: IndexProblem.PRIVILEGE}
+
+
+class ElasticsearchError(SewError):
+    """The index cannot be asked now: what failed and what to do. `status` is the HTTP status, 0 without an answer.
+
+    Where no `problem` is given, the status tells it.
+    """
+
+    def __init__(self, message: str, status: int = 0, kind: str = "", problem: IndexProblem | None = None) -> None:
+        super().__init__(message)
+        self.problem = problem or _PROBLEMS.get(status, IndexProblem.OTHER)
+        self.status = status
+        self.kind = kind
+        """Elasticsearch's name for it, e.g. `index_not_found_exception`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where Elasticsearch is and as whom it is asked: an API key, a user with a password, or a bearer token.
+
+    `seal` stands for what is in the certificate files, so that another certificate makes another access.
+    """
+
+    urls: tuple[str, ...]
+    api_key: str = field(default="", repr=False)
+    username: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    ca: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    seal: str = field(default="", repr=False)
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """All that must not be repeated to anybody; the last is what basic authentication sends."""
+        pair = f"{self.username}:{self.password}" if self.username or self.password else ""
+        return self.api_key, self.username, self.password, self.token, pair
+
+    @property
+    def place(self) -> str:
+        """The servers for people: scheme, host and port."""
+        return ", ".join(f"{each.scheme}://{each.netloc.rpartition('@')[2]}" for each in map(urlsplit, self.urls))
+
+
+def read_url(url: str) -> tuple[str, int, str]:
+    """Host, port and path. Raises ElasticsearchError.
+
+    What was given is not repeated: where its scheme was forgotten, it may hold a password.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https") or _NOT_OF_A_URL.search(url) or "@" in parts.path:
+        raise ElasticsearchError(
+            "Elasticsearch's URL cannot be read (--elasticsearch, SEW_ELASTICSEARCH): it is written https://HOST:PORT"
+        )
+    if parts.username is not None:
+        raise ElasticsearchError("credentials do not belong into Elasticsearch's URL: give them in files of their own")
+    return host, port or (443 if parts.scheme == "https" else 9200), parts.path.rstrip("/")
+
+
+def authorization(access: Access) -> dict[str, Any]:
+    """As options of Elasticsearch's client. Raises ElasticsearchError."""
+    ways: dict[str, Any] = {
+        "api_key": access.api_key,
+        "basic_auth": (access.username, access.password) if access.username or access.password else None,
+        "bearer_auth": access.token,
+    }
+    given = {name: value for name, value in ways.items() if value}
+    if len(given) > 1:
+        raise ElasticsearchError(
+            "give one of an API key, a user with a password, and a token for Elasticsearch, not several"
+        )
+    if _NOT_OF_A_HEADER.search(access.api_key or access.token):
+        raise ElasticsearchError(
+            "the API key or token for Elasticsearch holds a blank, a line break or a character that no key has: "
+            "its file must hold it alone, on one line"
+        )
+    return given
+
+
+def tls_context(access: Access) -> ssl.SSLContext:
+    """All certificates in one context: the client drops a client certificate in some of its settings.
+
+    Raises ElasticsearchError.
+    """
+    try:
+        context = ssl.create_default_context(cafile=access.ca)
+        if access.client_cert:
+            context.load_cert_chain(access.client_cert, access.client_key, _no_passphrase)
+    except (OSError, ValueError) as error:
+        files = ", ".join(str(each) for each in (access.ca, access.client_cert, access.client_key) if each)
+        reason = getattr(error, "strerror", "") or str(error)
+        raise ElasticsearchError(f"the certificates for Elasticsearch cannot be read ({files}): {reason}") from None
+    return context
+
+
+def _no_passphrase() -> bytes:
+    """Otherwise OpenSSL asks the terminal, and waits."""
+    raise ValueError("the key is encrypted: take its passphrase off, e.g. with `openssl pkey`")
