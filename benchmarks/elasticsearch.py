@@ -1,4 +1,5 @@
-"""Reading from a real Elasticsearch: requests and its own time for 1,000 webhooks, latency, a drain, memory at rest.
+"""Reading from a real Elasticsearch: requests and its own time for 1,000 webhooks, latency, a drain, memory and
+processor at rest, with webhooks from a real API server.
 
     python -m benchmarks.elasticsearch [polls] [latency] [drain] [memory]
 
@@ -34,8 +35,10 @@ from benchmarks.delivery import bare
 from benchmarks.receiver import receiver
 from kubectl_sew.access import Access
 from kubectl_sew.query import CALICO, parse, to_dsl
+from tests.integration.cluster.in_cluster import Installed, webhook
 from tests.servers.elasticsearch import V8, elasticsearch_url
 from tests.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
+from tests.servers.kubernetes import find, kubernetes
 
 EVENTS = 300_000
 WEBHOOKS = 1_000
@@ -47,6 +50,8 @@ ROUNDS = 3
 DRAINED = 100_000
 LATENCY_SECONDS = 60.0
 WAIT = 12.0
+SETTLED = 60.0
+AT_REST = 60.0
 
 
 _READING = ("_stats/docs", "_msearch", "_settings", "_mapping", "_pit")
@@ -233,21 +238,21 @@ class Arrivals:
 
 @contextmanager
 def agent(url: str, name: str, webhooks: dict[str, str], port: int, *flags: str) -> Iterator[tuple[int, Path]]:
-    """The real process, with the Kubernetes client loaded too; its process id and its state folder."""
+    """The real process on manifests in files; its process id and its state folder."""
     with tempfile.TemporaryDirectory() as folder:
-        manifests, state = Path(folder) / "webhooks", Path(folder) / "state"
-        manifests.mkdir()
         for each, query in webhooks.items():
-            spec = {"consumer": "Generic", "state": "Enabled", "query": query}
-            spec |= {"config": [{"name": "url", "value": f"http://127.0.0.1:{port}/events"}]}  # type: ignore[dict-item]
-            manifest = {
-                "apiVersion": "projectcalico.org/v3",
-                "kind": "SecurityEventWebhook",
-                "metadata": {"name": each},
-            }
-            (manifests / f"{each}.json").write_text(json.dumps(manifest | {"spec": spec}))
-        program = "import sys, kubernetes.client, kubernetes.watch; from agent.__main__ import main; sys.exit(main())"
-        command = [sys.executable, "-c", program, "run", "--webhooks", str(manifests), "--state", str(state)]
+            manifest = webhook(each, f"http://127.0.0.1:{port}/events", query=query)
+            (Path(folder) / f"{each}.json").write_text(json.dumps(manifest))
+        with agent_on(["--webhooks", folder], url, name, *flags) as started:
+            yield started
+
+
+@contextmanager
+def agent_on(webhooks: Sequence[str], url: str, name: str, *flags: str) -> Iterator[tuple[int, Path]]:
+    """The real process; `webhooks` are the flags that say where those are."""
+    with tempfile.TemporaryDirectory() as folder:
+        state = Path(folder) / "state"
+        command = [sys.executable, "-m", "agent", "run", *webhooks, "--state", str(state)]
         command += ["--elasticsearch", url, "--index", name, "--listen", "off", *flags]
         environment = os.environ | {"SEW_EGRESS_ALLOW": "127.0.0.0/8", "SEW_RATE_GENERIC": "100000/s"}
         with (
@@ -313,16 +318,28 @@ def drained(state: Path) -> float:
 
 def memory(client: Elasticsearch, url: str) -> None:
     found = []
-    with events(client, 1_000) as name:
-        for many in (1, 1_000):
-            webhooks = {f"w{number}": f"severity = {number % 100}" for number in range(many)}
-            with agent(url, name, webhooks, 9) as (pid, _):
-                time.sleep(30)
-                status = Path(f"/proc/{pid}/status").read_text()
-            found.append(int(status.partition("VmRSS:")[2].split()[0]))
-    print(
-        f"at rest, both clients loaded: {found[0] / 1024:.0f} MiB; {(found[1] - found[0]) / 999:.1f} KiB a webhook more"
-    )
+    with kubernetes(find()) as server, events(client, 1_000) as name:
+        cluster = Installed(server)
+        cluster.install()
+        cluster.define()
+        for many in (1, WEBHOOKS):
+            names = [f"w{number}" for number in range(many)]
+            cluster.apply(*(webhook(each, "http://127.0.0.1:9/", query="severity = 101") for each in names))
+            with agent_on(["--kubeconfig", str(cluster.kubeconfig)], url, name) as (pid, _):
+                time.sleep(SETTLED)
+                before = cpu_seconds(pid)
+                time.sleep(AT_REST)
+                cpu = (cpu_seconds(pid) - before) / AT_REST
+                resident = int(Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()[0])
+            print(f"at rest, {many:,} webhooks: {resident / 1024:.0f} MiB, {cpu:.1%} of a core", flush=True)
+            found.append(resident)
+    print(f"{(found[1] - found[0]) / (WEBHOOKS - 1):.1f} KiB a webhook more")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of a process since its start, in user and system mode."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 PARTS = {"polls": polls, "latency": latency, "drain": drain, "memory": memory}

@@ -30,7 +30,7 @@ class Running:
     route: Route
     lane: Lane
     bucket: Bucket
-    ahead: deque[Delivery] = field(default_factory=deque)
+    ahead: list[Delivery] = field(default_factory=list)
     in_flight: set[int] = field(default_factory=set)
     empty: bool = False
     """Nothing was due in the store at the last look."""
@@ -196,7 +196,7 @@ class Lanes:
         return LOOK_AGAIN if due <= now else min(due - now, LOOK_AGAIN)
 
     def _start(self, running: Running, now: float) -> Job:
-        delivery = running.ahead.popleft()
+        delivery = running.ahead.pop(0)
         running.in_flight.add(delivery.seq)
         self._flying.append(running)
         running.started = now

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
+from sys import intern
 from typing import Any, Literal
 
 from kubectl_sew.event import read_time
@@ -74,9 +75,12 @@ class Condition:
 
     @classmethod
     def from_object(cls, obj: Mapping[str, Any]) -> "Condition":
-        """Reads a condition of any writer; what cannot be read is left empty."""
+        """Reads a condition of any writer; what cannot be read is left empty.
+
+        Of a thousand webhooks most say the same, so each text is kept once.
+        """
         texts = (obj.get(name) for name in ("type", "status", "reason", "message"))
-        type_, status, reason, message = (each if isinstance(each, str) else "" for each in texts)
+        type_, status, reason, message = (intern(each) if isinstance(each, str) else "" for each in texts)
         generation, since = obj.get("observedGeneration"), obj.get("lastTransitionTime")
         return cls(
             type_,
@@ -84,7 +88,7 @@ class Condition:
             reason,
             message,
             generation if isinstance(generation, int) else 0,
-            since if isinstance(since, str) else "",
+            intern(since) if isinstance(since, str) else "",
         )
 
     def to_object(self) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """What is said of an address of Elasticsearch that is none, and what kind of problem an error is."""
 
+import subprocess
+import sys
+
 import elastic_transport as transport
 import pytest
 from elasticsearch import ApiError, UnsupportedProductError
@@ -58,3 +61,15 @@ def test_an_error_of_the_client_is_one_of_a_few_problems(error: Exception, probl
 
 def test_a_search_among_many_that_is_forbidden_lacks_a_privilege() -> None:
     assert search_error({"type": "security_exception", "reason": "no"}, 403).problem is IndexProblem.PRIVILEGE
+
+
+def test_connecting_loads_nothing_of_the_clients_asynchronous_half() -> None:
+    code = """import sys
+from kubectl_sew.access import Access
+from kubectl_sew.index import Index
+Index(Access(("http://es:9200",)), "events.*").close()
+assert "elasticsearch" in sys.modules
+assert "aiohttp" not in sys.modules
+import aiohttp  # and whoever needs it finds it
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -28,6 +28,12 @@ def test_the_worst_is_told_and_the_checkpoint_always(
     assert checkpoint([Condition("EventsFetched", told.status, told.reason.value, told.message)]) == MOMENT
 
 
+def test_a_checkpoint_that_moves_on_makes_no_other_standing() -> None:
+    assert tell(Progress(MOMENT)) == tell(Progress(MOMENT + 60))
+    assert tell(Progress(MOMENT)).message != tell(Progress(MOMENT + 60)).message
+    assert tell(Progress(MOMENT)) != tell(Progress(MOMENT, trouble="down"))
+
+
 def test_a_source_that_cannot_tell_has_no_checkpoint() -> None:
     told = tell(Progress(None))
     assert told == Fetched("True", FetchedReason.READ, "all that the source holds has been read")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from agent.sources.base import Subscription
-from agent.sources.elasticsearch.clauses import MOST_LEAVES, Clauses, asked, count_leaves, halves, named, pack
+from agent.sources.elasticsearch.clauses import MOST_LEAVES, Clause, Clauses, asked, count_leaves, halves, named, pack
 from kubectl_sew.query import CALICO, FieldSet, parse, to_dsl
 
 
@@ -24,6 +24,20 @@ def subscribe(*queries: str) -> list[Subscription]:
 )
 def test_leaves_are_counted_as_elasticsearch_does(query: str, leaves: int) -> None:
     assert count_leaves(to_dsl(parse(query), CALICO)) == leaves
+
+
+def test_a_clause_is_made_again_where_query_start_or_fields_are_others() -> None:
+    clauses, query = Clauses(), parse("type = waf")
+
+    def made(subscription: Subscription, fields: FieldSet = CALICO) -> Clause:
+        return clauses.of([subscription], fields)[0][0]
+
+    first = made(Subscription("w", query, 1.0))
+    assert made(Subscription("w", query, 1.0)) is first
+    assert made(Subscription("w", query, 2.0)).start == 2.0
+    assert made(Subscription("w", parse("severity > 5"))).dsl == {"range": {"severity": {"gt": 5}}}
+    again = made(Subscription("w", query))
+    assert made(Subscription("w", query), FieldSet("same", CALICO.fields)) is not again
 
 
 def test_groups_stay_within_the_leaves_and_keep_every_clause() -> None:
