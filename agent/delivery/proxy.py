@@ -34,7 +34,7 @@ def read_proxy(url: str, no_proxy: str) -> Proxy | None:
         host, port = split.hostname, split.port or 80
     except ValueError:
         raise SettingsError(f"SEW_PROXY is no URL: {_EXAMPLE}") from None
-    if split.scheme != "http" or not host:
+    if split.scheme != "http" or not host or split.path.strip("/") or split.query or split.fragment:
         raise SettingsError(f"SEW_PROXY is not the URL of an HTTP proxy: {_EXAMPLE}")
     if split.username is None:
         return Proxy(host, port, {}, no_proxy)

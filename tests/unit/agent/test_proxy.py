@@ -26,7 +26,19 @@ def test_without_one_there_is_none() -> None:
     assert read_proxy("", "host") is None
 
 
-@pytest.mark.parametrize("url", ["https://me:SECRET@proxy", "socks5://SECRET", "SECRET", "http://", "http://h:SECRET"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:SECRET@proxy",
+        "socks5://SECRET",
+        "SECRET",
+        "http://",
+        "http://h:SECRET",
+        "http://me:1#SECRET@proxy:3128",
+        "http://me?SECRET@proxy:3128",
+        "http://me:1/SECRET@proxy:3128",
+    ],
+)
 def test_what_is_no_proxy_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(SettingsError, match=r"^SEW_PROXY is .*http://HOST:PORT") as error:
         read_proxy(url, "")
