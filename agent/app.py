@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
@@ -154,6 +154,8 @@ class Loop:
         agent = self._agent
         agent.log.info("stopping", in_flight=agent.scheduler.busy)
         whole = agent.scheduler.stop(agent.settings.request_timeout + _FAILED_PAUSE)
+        with suppress(StoreError):
+            agent.tell(agent.poller.fetched(time.time()), time.time())
         self._report.remove()
         agent.log.info("stopped", all_finished=whole)
 

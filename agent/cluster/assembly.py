@@ -96,7 +96,8 @@ class Cluster:
         events = Announcer(self._api, self._place, self.troubles, self._me.holder, announcing)
         for each in (writer, events):
             each.start()
-            stack.callback(each.stop)
+        stack.callback(lambda: writer.stop(in_charge=self.lease.held.is_set()))
+        stack.callback(events.stop)
 
         def tell(standings: Mapping[str, Standing], now: float) -> None:
             writer.tell(standings)

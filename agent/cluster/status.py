@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from agent.cluster.api import REQUEST_SECONDS, Api, ApiError
@@ -18,6 +19,8 @@ LOOK_EVERY = 1.0
 """Seconds between two looks at what was told, and at whether a write that had to wait is due."""
 LONGEST_STEP = 2 * REQUEST_SECONDS + LOOK_EVERY
 """Seconds between two signs of life at most: a webhook takes two requests."""
+LAST_WORDS = 5.0
+"""Seconds for what is written at the end, of however many webhooks: a pod is killed when its time is over."""
 _MATTER = "status"
 _UNKNOWN = 404
 _CONFLICT = 409
@@ -63,18 +66,25 @@ class StatusWriter:
         self._last_write: dict[str, float] = {}
         """In monotonic seconds."""
         self._looked: dict[str, _Looked] = {}
+        self._thread = threading.Thread(target=self._run, name="status", daemon=True)
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name="status", daemon=True).start()
+        self._thread.start()
 
     def tell(self, standings: Mapping[str, Standing]) -> None:
         """From now on this is how the webhooks stand."""
         self._standings = standings
         self._told.set()
 
-    def stop(self) -> None:
+    def stop(self, *, in_charge: bool) -> None:
+        """`in_charge`: no other agent writes yet, and the next one is to find how far this one was."""
+        ends = time.monotonic() + LAST_WORDS
         self._stopped = True
         self._told.set()
+        self._thread.join(LAST_WORDS)
+        if in_charge and not self._thread.is_alive():
+            with suppress(ApiError):
+                self._leave(self._standings, ends)
 
     def _run(self) -> None:
         while not self._stopped:
@@ -98,6 +108,19 @@ class StatusWriter:
             if name in current:
                 self._look(name, standing, self._newest(current[name]), served)
 
+    def _leave(self, standings: Mapping[str, Standing], ends: float) -> None:
+        """How far events were read and delivered, where that went on since: it need not be fresh before the end."""
+        current, served = self._webhooks.current, self._place.served
+        if served is None:
+            return
+        for name in standings.keys() & current.keys():
+            webhook = self._newest(current[name])
+            merged = self._merged(standings[name], webhook, served)
+            if standings[name].judged.webhook == webhook and checkpoint(merged) != checkpoint(webhook.conditions):
+                self._write(name, webhook, merged, served)
+            if time.monotonic() > ends:
+                return
+
     def _forget(self, current: Mapping[str, Webhook]) -> None:
         for name in (self._written.keys() | self._last_write.keys() | self._looked.keys()) - current.keys():
             self._written.pop(name, None)
@@ -117,16 +140,20 @@ class StatusWriter:
         looked = self._looked.get(name)
         if (looked and looked.holds(standing, webhook, pace)) or standing.judged.webhook != webhook:
             return
-        now = self._clock()
-        generation = webhook.generation if served.status else _generation(webhook)
-        standing_now = replace(standing, checkpoint=checkpoint(webhook.conditions))
-        merged = merge(webhook.conditions, conditions(standing_now, generation=generation, now=now), now=now)
+        merged = self._merged(standing, webhook, served)
         due = write_due(webhook.conditions, merged, last_write=self._last_write.get(name), now=pace)
         if due == 0.0:
             self._write(name, webhook, merged, served)
         else:
             again = pace + (REFRESH if due is None else due)
             self._looked[name] = _Looked(standing, webhook.resource_version, again)
+
+    def _merged(self, standing: Standing, webhook: Webhook, served: Served) -> tuple[Condition, ...]:
+        """All conditions as they are to be now."""
+        now = self._clock()
+        generation = webhook.generation if served.status else _generation(webhook)
+        standing_now = replace(standing, checkpoint=checkpoint(webhook.conditions))
+        return merge(webhook.conditions, conditions(standing_now, generation=generation, now=now), now=now)
 
     def _write(self, name: str, webhook: Webhook, merged: tuple[Condition, ...], served: Served) -> None:
         status = [each.to_object() for each in merged]

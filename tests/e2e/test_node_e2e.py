@@ -128,6 +128,8 @@ def test_uninstalled_the_host_is_as_it_was_and_wherever_the_agent_is_next_it_goe
     eventually(lambda: names(switch.receiver) == {"0"}, "the event arrives", 60)
     installed.uninstall(SIDECAR)
     assert installed.spec(SIDECAR) == installed.host
+    lease = installed.node.kubernetes.get("lease", "sew-agent", "-n", SECRETS)["spec"]
+    assert lease["leaseDurationSeconds"] == 1  # it could let go of it: it had its rights until it ended
     installed.write("moves", [1])
     installed.install(ALONE)
     eventually(lambda: names(switch.receiver) == {"0", "1"}, "what came without an agent arrives", 60)

@@ -1,6 +1,7 @@
 """`kubectl sew uninstall`."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +9,16 @@ import click
 
 from kubectl_sew.cli.output import print_warning
 from kubectl_sew.cli.placement import placement_options, reach, where
+from kubectl_sew.cli.waiting import until
+from kubectl_sew.cluster.agent import AgentError, find_holder
 from kubectl_sew.install import Host, Plan, removable, target, without_agent
 from kubectl_sew.install.holders import refuse_another
 from kubectl_sew.install.manifests import Document
 from kubectl_sew.install.plan import NAME, NAMESPACE
 from kubectl_sew.kubectl import Kubectl
+
+_LONGEST_END = 60.0
+"""Seconds: as a sidecar the agent ends after the containers of its host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +70,45 @@ def _plan(kubectl: Kubectl, namespace: str | None, options: Options) -> Plan:
     )
 
 
-def _apply(kubectl: Kubectl, namespace: str | None, options: Options, objects: Iterable[Document]) -> None:
+def _apply(kubectl: Kubectl, namespace: str | None, options: Options, objects: Sequence[Document]) -> None:
     found = target.deployment(kubectl, namespace, options.host) if options.host else None
     ours = target.host_of(found) if found else Host(NAME, namespace or NAMESPACE, "" if options.host else NAME)
     refuse_another(kubectl, options.secrets_namespace, ours)
-    taken_out = found is not None and target.change_pod(kubectl, found, without_agent)
-    if taken_out:
+    gone = found is not None and target.change_pod(kubectl, found, without_agent)
+    if gone:
         click.echo(f"deployment.apps/{options.host} patched")
     elif options.host:
         print_warning(f"there is no agent in deployment/{options.host} in {where(namespace)}")
+    agent, rest = _parted(objects)
+    if agent:
+        gone = _delete(kubectl, agent)
+    if gone:
+        _let_end(kubectl, options.secrets_namespace, ours.namespace)
+    if not (_delete(kubectl, rest) or gone):
+        print_warning("nothing was there to delete")
+
+
+def _parted(objects: Sequence[Document]) -> tuple[Sequence[Document], Sequence[Document]]:
+    """What makes the agent alone end, and what it needs until then."""
+    ends = next((at for at, each in enumerate(objects, 1) if each["kind"] == "Deployment"), 0)
+    return objects[:ends], objects[ends:]
+
+
+def _delete(kubectl: Kubectl, objects: Sequence[Document]) -> bool:
+    """Whether any of it was there."""
     deleted = target.delete(kubectl, objects)
     click.echo(deleted, nl=False)
-    if not (taken_out or deleted):
-        print_warning("nothing was there to delete")
+    return bool(deleted)
+
+
+def _let_end(kubectl: Kubectl, secrets_namespace: str, namespace: str) -> None:
+    """Until the agent has let go of its Lease: with its rights it still writes how far the next one need not read."""
+
+    def ended() -> bool | None:
+        try:
+            holder = find_holder(kubectl, secrets_namespace)
+        except AgentError:
+            return True
+        return holder.namespace != namespace or holder.expired(time.time()) or None
+
+    until(ended, _LONGEST_END)

@@ -63,15 +63,13 @@ def watching(api: Api, troubles: Troubles, lives: Lives) -> ClusterWebhooks:
 def test_the_writers_of_status_and_events_beat_until_they_are_stopped(api: Api, troubles: Troubles) -> None:
     lives, place = Lives(), WebhookPlace(api, "")
     webhooks = watching(api, troubles, Lives())
-    loops = (
-        StatusWriter(api, place, webhooks, troubles, time.time, lives.beat("status")),
-        Announcer(api, place, troubles, "n/me", lives.beat("announcer")),
-    )
-    for each in loops:
-        each.start()
+    writer = StatusWriter(api, place, webhooks, troubles, time.time, lives.beat("status"))
+    announcer = Announcer(api, place, troubles, "n/me", lives.beat("announcer"))
+    writer.start()
+    announcer.start()
     lives.all_go_on()
-    for each in loops:
-        each.stop()
+    writer.stop(in_charge=False)
+    announcer.stop()
     webhooks.close()
 
 

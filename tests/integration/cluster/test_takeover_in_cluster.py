@@ -1,5 +1,6 @@
 """Two agents over a real API server and a real Elasticsearch: whoever takes over loses nothing."""
 
+import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -79,3 +80,32 @@ def test_what_the_killed_agent_owed_is_delivered_by_the_next_and_back_again(
         assert len(identities) == len(events.written)
     for folder in folders:
         folder.stop()
+
+
+def test_what_an_agent_delivered_that_ended_as_it_should_is_not_sent_again_by_the_next(
+    here: Installed, tmp_path: Path, events: Events
+) -> None:
+    folders = [Folder(tmp_path / name) for name in ("first", "second") if not (tmp_path / name).mkdir()]
+    with Receiver(lambda _: Answer(204)) as receiver:
+        here.apply(webhook("kept", receiver.url))
+        first = here.agent(folders[0], *events.flags, POD_NAME="first", POD_NAMESPACE="n")
+        eventually(lambda: read_to(here), "the first reads, and leaves a checkpoint", 30)
+        events.write(50)
+        written = time.time()
+        eventually(lambda: received(receiver) == events.written, "the first delivers", 30)
+        eventually(lambda: told_read_to(folders[0]) > written, "its checkpoint is past them", 60)
+        assert (read_to(here) or 0.0) < written
+        assert first.terminate() == 0
+        assert (read_to(here) or 0.0) > written
+        here.agent(folders[1], *events.flags, POD_NAME="second", POD_NAMESPACE="n")
+        events.write(1)
+        eventually(lambda: received(receiver) == events.written, "the second goes on", 60)
+        assert set(receiver.ids(lambda incoming: incoming.headers["webhook-id"]).values()) == {1}
+    for folder in folders:
+        folder.stop()
+
+
+def told_read_to(folder: Folder) -> float:
+    """The checkpoint that the running agent tells."""
+    (row,) = json.loads(folder.command("status", "-o", "json").stdout)["webhooks"]
+    return checkpoint([Condition("EventsFetched", "True", "EventsRead", row["eventsFetched"] or "")]) or 0.0

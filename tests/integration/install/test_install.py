@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.integration.install.conftest import DEFINITIONS, SECRETS, Person, deployment
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.server
 CRD = DEFINITIONS[0]
@@ -90,7 +91,7 @@ def test_uninstalling_keeps_the_webhooks_and_what_is_owed_unless_asked(person: P
     assert person.names("persistentvolumeclaims") == ["sew-system/sew-agent"]
     assert person.server.get("namespace", "sew-system")["status"]["phase"] == "Active"
     person.runs("sew", "uninstall", "--apply", "--crd", "--data")
-    assert person.names("crds") == []
+    eventually(lambda: person.names("crds") == [], "the server has let go of the definition")
     deleted = person.server.get("persistentvolumeclaim", "sew-agent", "-n", "sew-system")["metadata"]
     assert deleted["deletionTimestamp"]
     assert person.server.get("namespace", SECRETS)["status"]["phase"] == "Active"
