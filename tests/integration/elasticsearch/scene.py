@@ -1,6 +1,5 @@
 """An agent's reading without delivery, over a real server: its clock is moved by hand, what was taken is counted."""
 
-import os
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -21,8 +20,6 @@ from kubectl_sew.resource import Condition, checkpoint
 from tests.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
 
 NOW = 1_800_000_000.0
-THOROUGH = os.environ.get("SEW_TEST_THOROUGH") == "true"
-"""As long as it takes (tens of minutes), instead of what tells in seconds."""
 WAIT = 11.0
 """Seconds after which what is in is proven to be visible, where the refresh interval is the default."""
 

@@ -6,11 +6,11 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from agent.sources.elasticsearch.source import Reading
-from tests.integration.elasticsearch.scene import NOW, THOROUGH, WAIT, Scene, ids
+from tests.integration.elasticsearch.scene import NOW, WAIT, Scene, ids
 
 pytestmark = pytest.mark.server
 HOUR = 3600
-TIES = 50_000 if THOROUGH else 5_000
+TIES = 50_000
 
 
 def test_events_are_read_as_they_become_visible_and_once(scene: Scene) -> None:

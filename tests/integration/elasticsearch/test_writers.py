@@ -10,14 +10,14 @@ from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
 from agent.sources.base import SourceError
-from tests.integration.elasticsearch.scene import THOROUGH, Scene, ids
+from tests.integration.elasticsearch.scene import Scene, ids
 from tests.integration.elasticsearch.writers import Writers
 from tests.servers.elasticsearch import V8, Node, cluster, elasticsearch
 from tests.servers.required import required
 
 pytestmark = pytest.mark.server
-SECONDS = 60.0 if THOROUGH else 6.0
-SLOW = "30s" if THOROUGH else "3s"
+SECONDS = 60.0
+SLOW = "30s"
 
 
 class Live:
@@ -46,7 +46,7 @@ class Live:
         """Until all that is in the index has been read, or for long enough that it should have been."""
         client.indices.refresh(index=f"{self.scene.prefix}.*")
         written = in_index(client, f"{self.scene.prefix}.*")
-        self.read(120 if THOROUGH else 45, lambda: self.scene.count() >= len(written))
+        self.read(120, lambda: self.scene.count() >= len(written))
         self.read(15)  # nothing more comes
         assert self.scene.got() == written
 
@@ -119,7 +119,6 @@ def test_a_server_that_is_killed_and_started_again(node: Node, tmp_path: Path) -
         scene.close()
 
 
-@pytest.mark.skipif(not THOROUGH, reason="minutes and three nodes: SEW_TEST_THOROUGH=true")
 def test_nodes_that_hold_primaries_are_killed_again_and_again(tmp_path: Path) -> None:
     with required(), cluster(V8) as nodes, Elasticsearch([each.url for each in nodes], request_timeout=60) as client:
         scene = Scene(client, ",".join(each.url for each in nodes), tmp_path / "state")
