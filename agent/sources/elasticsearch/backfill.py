@@ -44,7 +44,7 @@ class Backfill:
         if not asked.clauses:
             return Batch([], past.dump(), more=False, done=False, refused=asked.refused)
         run.point = run.point or asked.index.open_point_in_time()
-        found, refused = self._reads.searcher.run(asked.index, [self._job(asked, past, run, limit)], asked.clauses)
+        found, refused = self._reads.searcher.run(asked.index, [self._job(asked, past, run, limit)])
         if found[0].failure is not None:
             self.close(asked.index, past.run)
             raise found[0].failure
@@ -71,7 +71,8 @@ class Backfill:
         }
         window = {"range": {rules.time_field: {"gte": past.begin, "format": "epoch_millis"}}}
         after = {"search_after": past.after} if past.after else {}
-        return Job({"allow_partial_search_results": False}, [window, *rules.everywhere], body | after)
+        ours = [window, *rules.everywhere]
+        return Job({"allow_partial_search_results": False}, ours, asked.clauses, body | after)
 
     def _batch(self, asked: Asked, past: Past, found: Found, refused: dict[str, str]) -> Batch:
         left = Left()

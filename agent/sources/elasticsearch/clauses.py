@@ -1,12 +1,12 @@
 """Queries of many webhooks in one search: named clauses, packed so that no search is refused for its size. Pure."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agent.sources.base import Subscription
-from kubectl_sew.query import FieldSet, Node, QueryError, to_dsl
+from kubectl_sew.query import FieldSet, FieldType, Node, QueryError, to_dsl
 
 Dsl = Mapping[str, Any]
 
@@ -19,11 +19,12 @@ _COMPOUND = ("bool", "filter", "must_not", "should")
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One webhook's query."""
+    """One webhook's query. `needs`: string field -> values of which a document that it matches has one at least."""
 
     webhook: str
     start: float | None
     dsl: Dsl
+    needs: Mapping[str, frozenset[str]]
     leaves: int
     size: int
 
@@ -37,21 +38,41 @@ class Clauses:
     def of(self, subscriptions: Sequence[Subscription], fields: FieldSet) -> tuple[list[Clause], dict[str, str]]:
         """The clauses, and webhook -> why its query cannot be asked of these fields."""
         clauses, refused = [], {}
+        exact = exact_fields(fields)
         for each in subscriptions:
             try:
-                clauses.append(self._translate(each, fields))
+                clauses.append(self._translate(each, fields, exact))
             except QueryError as error:
                 refused[each.webhook] = f"the mapping cannot answer the query: {error.problems[0].message}"
         return clauses, refused
 
-    def _translate(self, subscription: Subscription, fields: FieldSet) -> Clause:
+    def _translate(self, subscription: Subscription, fields: FieldSet, exact: Collection[str]) -> Clause:
         name, query, start = subscription.webhook, subscription.query, subscription.start
         known = self._known.get(name)
         if known is None or known[0] is not query or known[1] is not fields or known[2].start != start:
             dsl = to_dsl(query, fields)
-            known = (query, fields, Clause(name, start, dsl, count_leaves(dsl), len(json.dumps(dsl))))
-            self._known[name] = known
+            clause = Clause(name, start, dsl, needs(dsl, exact), count_leaves(dsl), len(json.dumps(dsl)))
+            known = self._known[name] = (query, fields, clause)
         return known[2]
+
+
+def exact_fields(fields: FieldSet) -> frozenset[str]:
+    """Those whose doc values are the very terms that our translation asks for, by Elasticsearch's names for them.
+
+    Where doc values are asked for, a `*` in a name stands for other fields.
+    """
+    strings = (each for each in fields if each.type is FieldType.STRING and not each.storage.refusal)
+    return frozenset(each.path for each in strings if not each.name.startswith("_") and "*" not in each.path)
+
+
+def needs(dsl: Dsl, exact: Collection[str]) -> dict[str, frozenset[str]]:
+    """Of what must hold in a query, the fields among `exact` that are asked for exact values, and those values."""
+    found: dict[str, frozenset[str]] = {}
+    for part in dsl.get("bool", {}).get("filter", [dsl]):
+        for field, value in {**part.get("term", {}), **part.get("terms", {})}.items():
+            if field in exact:
+                found.setdefault(field, frozenset(value if isinstance(value, list) else [value]))
+    return found
 
 
 def count_leaves(dsl: Any) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from agent.sources.base import Arrival, Batch, Trouble
 from agent.sources.elasticsearch.cursors import Cursor, Place, Search, begin, catch_up, moved, searches
 from agent.sources.elasticsearch.judging import TEXTS, Hit, Left, verdict
+from agent.sources.elasticsearch.narrowing import narrow
 from agent.sources.elasticsearch.reading import Asked, Reads, arrival, oldest_first
 from agent.sources.elasticsearch.searching import Found, Job
 from agent.sources.elasticsearch.shards import Look
@@ -62,8 +63,8 @@ class _Page:
         found: Sequence[Found] = [Found()] * len(wanted)
         if self._asked.clauses:
             size = max(min(_LEAST_PAGE, limit), limit // max(len(wanted), 1))
-            jobs = [self._job(search, size) for search in wanted]
-            found, refused = self._reads.searcher.run(self._asked.index, jobs, self._asked.clauses)
+            jobs = narrow(self._asked.index, [self._job(search, size) for search in wanted])
+            found, refused = self._reads.searcher.run(self._asked.index, jobs)
             self.refused.update(refused)
         for search, each in zip(wanted, found, strict=True):
             self._move(search, each)
@@ -75,6 +76,7 @@ class _Page:
         return Job(
             {"index": shard.index, "preference": f"_shards:{shard.number}", "allow_partial_search_results": False},
             [{"range": {"_seq_no": bounds}}, *rules.everywhere],
+            self._asked.clauses,
             {
                 "size": size,
                 "sort": [{"_seq_no": "asc"}],

@@ -30,10 +30,11 @@ _TOO_MANY = ("too_many_nested_clauses", "too_many_clauses")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One search for all webhooks. `ours` holds for all clauses; `body` is the rest of the search."""
+    """One search for many webhooks. `ours` holds for all clauses; `body` is the rest of the search."""
 
     header: Mapping[str, Any]
     ours: Sequence[Dsl]
+    clauses: Sequence[Clause]
     body: Mapping[str, Any]
 
     @property
@@ -77,11 +78,12 @@ class Searcher:
         self._time_field = time_field
         self._most_leaves = MOST_LEAVES
 
-    def run(self, index: Index, jobs: Sequence[Job], clauses: Sequence[Clause]) -> tuple[list[Found], dict[str, str]]:
+    def run(self, index: Index, jobs: Sequence[Job]) -> tuple[list[Found], dict[str, str]]:
         """What each job found, and webhook -> why a shard refuses its query. Raises ElasticsearchError."""
         run = _Run()
-        groups = pack(clauses, self._most_leaves)
-        tasks = [_Task(job, group) for job in range(len(jobs)) for group in groups]
+        tasks = [
+            _Task(number, group) for number, job in enumerate(jobs) for group in pack(job.clauses, self._most_leaves)
+        ]
         while tasks:
             tasks = [
                 more for task, answer in self._ask(index, jobs, tasks) for more in self._take(run, task, answer, jobs)

@@ -5,7 +5,18 @@ import json
 import pytest
 
 from agent.sources.base import Subscription
-from agent.sources.elasticsearch.clauses import MOST_LEAVES, Clause, Clauses, asked, count_leaves, halves, named, pack
+from agent.sources.elasticsearch.clauses import (
+    MOST_LEAVES,
+    Clause,
+    Clauses,
+    asked,
+    count_leaves,
+    exact_fields,
+    halves,
+    named,
+    needs,
+    pack,
+)
 from kubectl_sew.query import CALICO, FieldSet, parse, to_dsl
 
 
@@ -38,6 +49,24 @@ def test_a_clause_is_made_again_where_query_start_or_fields_are_others() -> None
     assert made(Subscription("w", parse("severity > 5"))).dsl == {"range": {"severity": {"gt": 5}}}
     again = made(Subscription("w", query))
     assert made(Subscription("w", query), FieldSet("same", CALICO.fields)) is not again
+
+
+@pytest.mark.parametrize(
+    ("query", "needed"),
+    [
+        ("type = waf", {"type": {"waf"}}),
+        ("type IN {'waf', 'alert'} AND severity > 5", {"type": {"waf", "alert"}}),
+        ("origin = 'A Name' AND type = waf", {"origin": {"a name"}, "type": {"waf"}}),
+        ("host = a AND host = b", {"host": {"a"}}),
+        ("type = waf OR host = a", {}),
+        ("host IN {'a', 'b*'}", {}),
+        ("type != waf AND NOT host = a AND host NOTIN {b}", {}),
+        ("_id = a AND severity = 5 AND source_ip = '10.0.0.1'", {}),
+        ("", {}),
+    ],
+)
+def test_a_query_needs_what_it_asks_of_every_event_of_string_fields(query: str, needed: dict[str, set[str]]) -> None:
+    assert needs(to_dsl(parse(query), CALICO), exact_fields(CALICO)) == needed
 
 
 def test_groups_stay_within_the_leaves_and_keep_every_clause() -> None:

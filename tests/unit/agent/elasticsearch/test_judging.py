@@ -15,7 +15,7 @@ CURSOR = Cursor("events", "history", 0, 0, AT)
 
 
 def clause(webhook: str, start: float | None = None) -> Clause:
-    return Clause(webhook, start, {}, 1, 1)
+    return Clause(webhook, start, {}, {}, 1, 1)
 
 
 def hit(number: int = 1, *webhooks: str, **more: object) -> Hit:

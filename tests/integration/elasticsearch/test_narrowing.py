@@ -1,0 +1,137 @@
+"""A thousand webhooks: those whose queries cannot match what is new are not asked for, and nothing is missed."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from agent.sources.elasticsearch.clauses import exact_fields, needs
+from agent.sources.elasticsearch.narrowing import MOST_EVENTS
+from kubectl_sew.query import to_dsl
+from tests.differential import generate
+from tests.differential.compare import EVENTS, Index, Server
+from tests.integration.elasticsearch.faults import Answer, Proxy, proxy
+from tests.integration.elasticsearch.scene import Scene, ids
+from tests.servers.indices import CALICO_MAPPINGS
+
+pytestmark = pytest.mark.server
+MANY = 600
+"""Webhooks of two leaves each, more than fit into one search."""
+INDICES = 10
+QUERIES = 250
+
+
+@pytest.fixture
+def between(elasticsearch_8: str) -> Iterator[Proxy]:
+    with proxy(elasticsearch_8) as made:
+        yield made
+
+
+@pytest.fixture
+def scene(client: Elasticsearch, between: Proxy, tmp_path: Path) -> Iterator[Scene]:
+    made = Scene(client, between.url, tmp_path / "state")
+    yield made
+    made.close()
+
+
+def serve_many(scene: Scene) -> None:
+    for number in range(MANY):
+        scene.serve(f"type = waf AND host = 'h{number}'", f"w{number}", start=None)
+    scene.serve("severity >= 0", "all", start=None)
+    scene.serve("host = 'h1' OR host = 'h2'", "either", start=None)
+
+
+def asked(between: Proxy) -> list[int]:
+    """How many clauses each request with searches asks from now on."""
+    counts: list[int] = []
+
+    def counted(path: str, body: bytes, real: Callable[[], Answer]) -> Answer:
+        if "_msearch" in path:
+            counts.append(body.count(b'"_name"'))
+        return real()
+
+    between.fault = counted
+    return counts
+
+
+def test_only_queries_that_can_match_are_asked(scene: Scene, between: Proxy) -> None:
+    scene.index(shards=2)
+    serve_many(scene)
+    scene.settle()
+    counts = asked(between)
+    for number in range(20):
+        scene.write([number], host=f"h{number}", severity=1)
+    scene.write(["both"], host=["h30", "h31"])
+    scene.settle()
+    assert max(counts) <= 4 * (22 + 2)
+    assert [scene.count(f"w{number}") for number in range(40)] == [1] * 20 + [0] * 10 + [1, 1] + [0] * 8
+    assert scene.got("all") == ids(*range(20))
+    assert scene.got("either") == ids(1, 2)
+
+
+def test_more_events_than_are_looked_at_are_all_read(scene: Scene) -> None:
+    scene.index()
+    serve_many(scene)
+    scene.settle()
+    for number in range(MANY):
+        scene.write([number], host=f"h{number}", refresh=False)
+    assert MANY > MOST_EVENTS
+    scene.settle()
+    assert {scene.count(f"w{number}") for number in range(MANY)} == {1}
+
+
+def test_a_field_whose_values_cannot_be_had_leaves_all_queries_asked(scene: Scene, between: Proxy) -> None:
+    host = {"host": {"type": "keyword", "doc_values": False}}
+    scene.index(**CALICO_MAPPINGS | {"properties": CALICO_MAPPINGS["properties"] | host})
+    serve_many(scene)
+    scene.settle()
+    counts = asked(between)
+    scene.write(["a"], host="h7")
+    scene.settle()
+    assert max(counts) > MANY
+    assert scene.got("w7") == ids("a")
+
+
+def test_an_event_that_becomes_visible_between_the_two_searches_is_read(scene: Scene, between: Proxy) -> None:
+    scene.index()
+    serve_many(scene)
+    scene.settle()
+    looks: list[bool] = []
+
+    def write_after_the_look(path: str, body: bytes, real: Callable[[], Answer]) -> Answer:
+        answer = real()
+        if "_msearch" in path and b'"_name"' not in body and not looks:
+            looks.append(True)
+            scene.write(["late"], host="h9")
+            scene.write(["later"], host="h3")
+        return answer
+
+    scene.write(["first"], host="h3")
+    between.fault = write_after_the_look
+    scene.poll()
+    assert looks
+    scene.settle()
+    assert scene.got("w3") == ids("first", "later")
+    assert scene.got("w9") == ids("late")
+
+
+def test_whatever_a_query_selects_has_the_doc_values_that_it_needs(each_elasticsearch: str) -> None:
+    """At random, as the comparison of server and matcher."""
+    needed = 0
+    with Server(each_elasticsearch) as server:
+        for number in range(INDICES):
+            rng = Random(f"needs/{number}")
+            with Index(server, *generate.index(rng)) as index:
+                index.fill({f"e{each}": generate.event(rng, index.fields()) for each in range(EVENTS)})
+                fields = index.fields()
+                values = {path: index.values(path) for path in exact_fields(fields)}
+                exact = [path for path, found in values.items() if found is not None]
+                queries = [generate.query(rng, fields) for _ in range(QUERIES)]
+                for query, found in zip(queries, index.search(queries, fields), strict=True):
+                    for path, wanted in needs(to_dsl(query, fields), exact).items():
+                        lacking = [name for name in found if wanted.isdisjoint(values[path][name])]
+                        assert not lacking, (index.mappings, str(query))
+                        needed += len(found)
+    assert needed > 100

@@ -1,0 +1,31 @@
+"""Which queries can match at all, by the values that are there."""
+
+from agent.sources.base import Subscription
+from agent.sources.elasticsearch.clauses import Clauses
+from agent.sources.elasticsearch.narrowing import can_match
+from kubectl_sew.query import CALICO, parse
+
+FIELDS = ("type", "host")
+
+
+def possible(query: str, **seen: set[str]) -> bool:
+    ((clause,), _) = Clauses().of([Subscription("w", parse(query))], CALICO)
+    return can_match(clause, seen, FIELDS)
+
+
+def test_a_value_that_is_needed_must_be_there() -> None:
+    assert possible("type = waf", type={"waf", "alert"})
+    assert not possible("type = waf", type={"alert"})
+    assert not possible("type = waf")
+    assert possible("type IN {'waf', 'other'}", type={"waf"})
+
+
+def test_every_field_that_is_needed_counts() -> None:
+    assert possible("type = waf AND host = a", type={"waf"}, host={"a"})
+    assert not possible("type = waf AND host = a", type={"waf"}, host={"b"})
+
+
+def test_what_was_not_looked_at_excludes_nothing() -> None:
+    assert possible("origin = x AND type = waf", type={"waf"})
+    assert possible("severity > 5")
+    assert possible("type = waf OR severity > 5", type={"alert"})
