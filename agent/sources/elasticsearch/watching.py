@@ -152,8 +152,8 @@ def check_vanished(watch: Watch, place: Place) -> None:
     """All indices gone at once is more likely a lost privilege: nothing is concluded from it."""
     if not watch.look.shards and not watch.facts and any(not each.gone for each in place.cursors.values()):
         raise ElasticsearchError(
-            "none of the indices that were read is there any more: were they deleted, or the privileges "
-            "`view_index_metadata` and `monitor` taken away?",
+            "none of the indices that were read is there any more: were they deleted, the index pattern changed, or "
+            "the privileges `view_index_metadata` and `monitor` taken away?",
             problem=IndexProblem.EMPTY,
         )
 
