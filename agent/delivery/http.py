@@ -35,6 +35,8 @@ IDLE_LIFE = 3.0
 _PORTS = {"http": 80, "https": 443}
 _HEAD = re.compile(r"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~\x80-\xff]*\r\n)+\r\n")
 """https://www.rfc-editor.org/rfc/rfc9112#section-2.1"""
+_INTERIM = (102, 103, 104)
+"""What comes before the answer, beside 100, which the library passes over. After 101 nothing more comes by HTTP."""
 _CLIENT_REFUSED = re.compile("ALERT_.*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
 
 logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)  # its children inherit a level, not `disabled`
@@ -84,12 +86,17 @@ class _Lines:
 class _Answer(http.client.HTTPResponse):
     """An answer whose head ends as it must; the library takes one that was cut off for a whole one."""
 
+    headers: Any
+
     def begin(self) -> None:
         stream: Any = self.fp
         lines: Any = _Lines(stream)
         self.fp = lines  # begin reads nothing but lines
         try:
             super().begin()
+            while self.status in _INTERIM:
+                self.headers = None  # else it takes itself for begun
+                super().begin()
         finally:
             self.fp = stream
         unreadable = self.length is None and not self.chunked and "content-length" in self.headers
@@ -129,8 +136,15 @@ class _Plain(_Exchange, HTTPConnection):  # type: ignore[misc]  # its socket is 
     """urllib3's connection, for how it connects."""
 
 
-class _Secure(_Exchange, HTTPSConnection):  # type: ignore[misc]  # its socket is one of ours
+class _Secure(_Exchange, HTTPSConnection):
     """The same with TLS."""
+
+    sock: DeadlineTlsSocket
+
+    @property
+    def is_connected(self) -> bool:
+        """Without anything left of the last answer, also in TLS itself, which urllib3 does not look at."""
+        return super().is_connected and not self.sock.pending()
 
 
 @dataclass(slots=True)
@@ -285,12 +299,17 @@ def _addressed(request: Request) -> tuple[_Target, str]:
     try:
         url = urlsplit(request.url)
         usual = _PORTS[url.scheme]
-        target = _Target(url.scheme, url.hostname or "", url.port or usual, request.tls)
+        target = _Target(url.scheme, _in_ascii(url.hostname or ""), url.port or usual, request.tls)
     except (ValueError, KeyError):
         raise SendError(
             FailureReason.CONFIGURATION_REFUSED, "the URL is not one of http or https", parked=True
         ) from None
     return target, (url.path or "/") + (f"?{url.query}" if url.query else "")
+
+
+def _in_ascii(host: str) -> str:
+    """As names are looked up, and as HTTP carries them. Raises ValueError."""
+    return host if host.isascii() else host.encode("idna").decode()
 
 
 def _head(target: _Target, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:

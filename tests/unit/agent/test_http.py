@@ -1,5 +1,6 @@
 """Sending, against real servers on loopback that do what receivers do, and what they should not."""
 
+import io
 import logging
 import socket
 import ssl
@@ -85,6 +86,18 @@ def test_a_request_arrives_whole_and_its_answer_comes_back(sender: Sender) -> No
     assert body == b"{}"
 
 
+def test_a_host_of_other_letters_is_named_as_it_is_looked_up(sending: Callable[..., Sender]) -> None:
+    with RawServer(answering(OK)) as proxy:
+        for through in (None, read_proxy(f"http://proxy.test:{proxy.port}", "")):
+            sender = sending(proxy=through)
+            for host in ("münchen.test", "例え.test"):
+                assert sender.send(request(proxy.port, host=host), deadline=5.0).status == 200
+        heads = [each.decode("ascii") for each in proxy.requests]
+    names = ["xn--mnchen-3ya.test", "xn--r8jz45g.test"]
+    assert all(f"Host: {name}:{proxy.port}\r\n" in head for name, head in zip(names * 2, heads, strict=True))
+    assert [head.split("/")[2].partition(":")[0] for head in heads[2:]] == names
+
+
 def test_a_user_agent_of_the_webhooks_own_stays_alone(sender: Sender) -> None:
     with RawServer(answering(OK)) as server:
         sender.send(request(server.port, headers=(("user-agent", "mine"),)), deadline=5.0)
@@ -120,6 +133,24 @@ def test_a_connection_that_cannot_be_trusted_to_be_empty_is_not_used_again(sende
         for _ in range(2):
             assert sender.send(request(server.port), deadline=5.0).status == 200
         assert server.connections == 2
+
+
+def test_what_is_left_of_an_answer_is_never_the_next_one(sender: Sender, authority: Authority) -> None:
+    """It fits into one TLS record, of which nothing is in the socket any more."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 4000\r\nx: "
+    first = head.ljust(io.DEFAULT_BUFFER_SIZE - 4004, b"y") + b"\r\n\r\n" + b"x" * 4000
+    with RawServer(answering(first + b"HTTP/1.1 500 Oops\r\n\r\n"), authority.server("hooks.test")) as server:
+        asked = request(server.port, scheme="https", tls=Tls(ca=authority.certificate))
+        assert [sender.send(asked, deadline=5.0).status for _ in range(3)] == [200, 200, 200]
+
+
+@pytest.mark.parametrize("status", [100, 102, 103])
+def test_what_comes_before_the_answer_is_passed_over(sender: Sender, status: int) -> None:
+    interim = b"HTTP/1.1 %d Wait\r\nx: 1\r\n\r\n" % status
+    with RawServer(answering(interim * 2 + OK)) as server:
+        for _ in range(2):
+            assert sender.send(request(server.port), deadline=5.0).body == b"ok"
+        assert server.connections == 1
 
 
 def test_a_kept_connection_that_the_receiver_closed_is_replaced_without_a_failure(sender: Sender) -> None:
