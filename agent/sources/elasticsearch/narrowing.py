@@ -20,7 +20,7 @@ from kubectl_sew.access import ElasticsearchError
 from kubectl_sew.index import Index, check_search
 
 MOST_EVENTS = 500
-"""New events of one job that are looked at. Of more than that a thousand queries are no waste."""
+"""New events of one job that are looked at, at most a page of them. Of more a thousand queries are no waste."""
 _MOST_FIELDS = 50
 """Elasticsearch gives 100 at most, unless an index has another limit."""
 
@@ -30,11 +30,11 @@ def narrow(index: Index, jobs: Sequence[Job]) -> list[Job]:
 
     Raises ElasticsearchError.
     """
-    if all(len(pack(job.clauses)) < 2 for job in jobs):
-        return list(jobs)
     fields = _fields(jobs)
+    if not fields or all(len(pack(job.clauses)) < 2 for job in jobs):
+        return list(jobs)
     answers = index.search_many([(job.header, _look(job, fields)) for job in jobs])
-    return [_narrowed(job, _seen(answer), fields) for job, answer in zip(jobs, answers, strict=True)]
+    return [_narrowed(job, _seen(job, answer), fields) for job, answer in zip(jobs, answers, strict=True)]
 
 
 def can_match(clause: Clause, seen: Mapping[str, Collection[str]], fields: Collection[str]) -> bool:
@@ -51,21 +51,25 @@ def _fields(jobs: Sequence[Job]) -> list[str]:
 def _look(job: Job, fields: Sequence[str]) -> Mapping[str, Any]:
     return {
         "query": {"bool": {"filter": list(job.ours)}},
-        "size": MOST_EVENTS,
+        "size": _most(job),
         "_source": False,
         "track_total_hits": False,
         "docvalue_fields": fields,
     }
 
 
-def _seen(answer: Mapping[str, Any]) -> Mapping[str, Collection[str]] | None:
+def _most(job: Job) -> int:
+    return min(MOST_EVENTS, job.size)
+
+
+def _seen(job: Job, answer: Mapping[str, Any]) -> Mapping[str, Collection[str]] | None:
     """Field -> values; None where not all was seen. What cannot be read is told by the search itself."""
     try:
         check_search(answer)
     except ElasticsearchError:
         return None
     hits = answer["hits"]["hits"]
-    if len(hits) >= MOST_EVENTS:
+    if len(hits) >= _most(job):
         return None
     seen: dict[str, set[str]] = {}
     for field, values in _values(hits):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from elasticsearch import Elasticsearch
@@ -80,6 +81,64 @@ def test_more_events_than_are_looked_at_are_all_read(scene: Scene) -> None:
     assert MANY > MOST_EVENTS
     scene.settle()
     assert {scene.count(f"w{number}") for number in range(MANY)} == {1}
+
+
+def test_no_more_events_are_looked_at_than_are_on_a_page(scene: Scene, between: Proxy) -> None:
+    scene.page_size = 100
+    scene.restart()
+    scene.index()
+    serve_many(scene)
+    scene.settle()
+    looks: list[bytes] = []
+
+    def noted(path: str, body: bytes, real: Callable[[], Answer]) -> Answer:
+        answer = real()
+        if "_msearch" in path and b'"_name"' not in body:
+            looks.append(answer.body)
+        return answer
+
+    between.fault = noted
+    for number in range(150):
+        scene.write([number], host=f"h{number}", refresh=False)
+    scene.settle()
+    assert max(each.count(b'"_id"') for each in looks) == 100
+    assert [scene.count(f"w{number}") for number in range(151)] == [1] * 150 + [0]
+
+
+def test_where_no_query_needs_a_value_nothing_is_looked_at(scene: Scene, between: Proxy) -> None:
+    scene.index()
+    for number in range(MANY):
+        scene.serve(f"severity > {number % 7} OR host = 'h{number}'", f"w{number}", start=None)
+    scene.settle()
+    counts = asked(between)
+    scene.write(["a"], host="h9", severity=1)
+    scene.settle()
+    assert counts
+    assert min(counts) > MANY / 2
+    assert scene.got("w9") == ids("a")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        {"type": "text", "fields": {"raw": {"type": "keyword", "ignore_above": 20}}},
+        {"type": "keyword", "normalizer": "lowercase", "null_value": "h5"},
+        {"type": "keyword", "index_options": "freqs", "store": True, "eager_global_ordinals": True},
+    ],
+)
+def test_a_string_field_of_every_kind_tells_its_values(scene: Scene, between: Proxy, host: dict[str, Any]) -> None:
+    scene.index(**CALICO_MAPPINGS | {"properties": CALICO_MAPPINGS["properties"] | {"host": host}})
+    scene.index("without", **CALICO_MAPPINGS | {"properties": {"type": {"type": "keyword"}, "time": {"type": "date"}}})
+    serve_many(scene)
+    scene.settle()
+    counts = asked(between)
+    scene.write(["one"], host="h7")
+    scene.write(["several"], host=["h8", "x" * 99, "h7", None])
+    scene.write(["elsewhere"], host="h7", index="without")
+    scene.settle()
+    assert max(counts) < MANY
+    assert (scene.got("w7"), scene.got("w8")) == (ids("one", "several"), ids("several"))
+    assert scene.got("w5") == (ids("several") if "null_value" in host else ids())
 
 
 def test_a_field_whose_values_cannot_be_had_leaves_all_queries_asked(scene: Scene, between: Proxy) -> None:
