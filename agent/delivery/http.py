@@ -1,7 +1,7 @@
 """Sends a request and gives the answer, or says in one of a closed set of reasons why there is none.
 
-urllib3 is used connection by connection: its pools know neither a deadline for the whole nor a judge of addresses. Its
-error texts and log lines hold URLs, which are secrets, so none of them gets out of here.
+Connections are kept here: urllib3's pools know neither a deadline for the whole nor a judge of addresses. Its error
+texts and log lines hold URLs, which are secrets, so none of them gets out of here.
 """
 
 import http.client
@@ -13,17 +13,16 @@ import ssl
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import urllib3.exceptions
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from agent.delivery.egress import Guard, Resolver
+from agent.delivery.exchange import Plain, Secure, write_head
 from agent.delivery.proxy import Proxy
-from agent.delivery.sockets import DeadlineSocket, DeadlineTlsSocket, connect, tls_context
+from agent.delivery.sockets import connect, tls_context
 from kubectl_sew.consumers.base import FailureReason, Request, Response, Tls
 from kubectl_sew.errors import SewError
 
@@ -33,10 +32,6 @@ IDLE_LIFE = 3.0
 """Servers close idle connections after 5 s or more: a request hardly ever meets one that is just being closed."""
 
 _PORTS = {"http": 80, "https": 443}
-_HEAD = re.compile(r"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~\x80-\xff]*\r\n)+\r\n")
-"""https://www.rfc-editor.org/rfc/rfc9112#section-2.1"""
-_INTERIM = (102, 103, 104)
-"""What comes before the answer, beside 100, which the library passes over. After 101 nothing more comes by HTTP."""
 _CLIENT_REFUSED = re.compile("ALERT_.*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
 
 logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)  # its children inherit a level, not `disabled`
@@ -71,87 +66,11 @@ class _Target:
         return f"{self.scheme}://{self.netloc}"
 
 
-class _Lines:
-    """A stream that remembers the last line that was read."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self.stream = stream
-        self.last = b""
-
-    def readline(self, limit: int) -> bytes:
-        self.last = self.stream.readline(limit)
-        return self.last
-
-
-class _Answer(http.client.HTTPResponse):
-    """An answer whose head ends as it must; the library takes one that was cut off for a whole one."""
-
-    headers: Any
-
-    def begin(self) -> None:
-        stream: Any = self.fp
-        lines: Any = _Lines(stream)
-        self.fp = lines  # begin reads nothing but lines
-        try:
-            super().begin()
-            while self.status in _INTERIM:
-                self.headers = None  # else it takes itself for begun
-                super().begin()
-        finally:
-            self.fp = stream
-        unreadable = self.length is None and not self.chunked and "content-length" in self.headers
-        if lines.last not in (b"\r\n", b"\n") or unreadable:
-            raise http.client.IncompleteRead(b"")
-
-
-class _Exchange:
-    """A request and its answer by a socket and the standard library alone: urllib3's own way does much for each that
-    we do not need. The socket is opened elsewhere."""
-
-    sock: DeadlineSocket | DeadlineTlsSocket
-    open_socket: Callable[[], socket.socket]
-
-    def ask(self, head: bytes, body: bytes) -> bool:
-        """Whether the whole request went out."""
-        try:
-            self.sock.sendall(head + body)
-        except (BrokenPipeError, ConnectionResetError):
-            return False
-        return True
-
-    def answer(self, method: str) -> http.client.HTTPResponse:
-        response = _Answer(self.sock, method=method)
-        try:
-            response.begin()
-        except BaseException:
-            response.close()
-            raise
-        return response
-
-    def _new_conn(self) -> socket.socket:
-        return self.open_socket()
-
-
-class _Plain(_Exchange, HTTPConnection):  # type: ignore[misc]  # its socket is one of ours
-    """urllib3's connection, for how it connects."""
-
-
-class _Secure(_Exchange, HTTPSConnection):
-    """The same with TLS."""
-
-    sock: DeadlineTlsSocket
-
-    @property
-    def is_connected(self) -> bool:
-        """Without anything left of the last answer, also in TLS itself, which urllib3 does not look at."""
-        return super().is_connected and not self.sock.pending()
-
-
 @dataclass(slots=True)
 class _Kept:
     """A connection with the moments (monotonic) of its opening and its last use."""
 
-    connection: _Plain | _Secure
+    connection: Plain | Secure
     opened: float
     used: float
 
@@ -217,7 +136,7 @@ class Sender:
             kept.connection.close()
         return answer
 
-    def _ask(self, connection: _Plain | _Secure, target: _Target, path: str, request: Request) -> tuple[Response, bool]:
+    def _ask(self, connection: Plain | Secure, target: _Target, path: str, request: Request) -> tuple[Response, bool]:
         headers = dict(request.headers)
         if not any(name.lower() == "user-agent" for name in headers):
             headers["User-Agent"] = self._user_agent
@@ -225,7 +144,7 @@ class Sender:
         if proxy and target.scheme == "http":
             path = f"{target}{path}"
             headers |= proxy.headers
-        whole = connection.ask(_head(target, request.method, path, request.body, headers), request.body)
+        whole = connection.ask(_head(target, request, path, headers), request.body)
         response = connection.answer(request.method)
         try:
             body = response.read(BODY_LIMIT + 1)
@@ -312,24 +231,19 @@ def _in_ascii(host: str) -> str:
     return host if host.isascii() else host.encode("idna").decode()
 
 
-def _head(target: _Target, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-    """A request's first line and headers. Raises SendError for what HTTP cannot carry."""
-    fields = {"Host": target.netloc, "Accept-Encoding": "identity", **headers}
-    if body or method != "GET":
-        fields["Content-Length"] = str(len(body))
-    lines = [f"{name}: {value}\r\n" for name, value in fields.items()]
-    head = f"{method} {path} HTTP/1.1\r\n{''.join(lines)}\r\n"
-    if not _HEAD.fullmatch(head) or head.count("\n") != len(fields) + 2:
-        detail = f"{target}: the URL or a header holds what HTTP cannot carry"
-        raise SendError(FailureReason.CONFIGURATION_REFUSED, detail, parked=True)
-    return head.encode("latin-1")
-
-
-def _connection(target: _Target, host: str, port: int) -> _Plain | _Secure:
-    if target.scheme == "http":
-        return _Plain(host, port)
+def _head(target: _Target, request: Request, path: str, headers: Mapping[str, str]) -> bytes:
     try:
-        return _Secure(host, port, ssl_context=tls_context(target.tls))
+        return write_head(target.netloc, request.method, path, request.body, headers)
+    except ValueError:
+        detail = f"{target}: the URL or a header holds what HTTP cannot carry"
+        raise SendError(FailureReason.CONFIGURATION_REFUSED, detail, parked=True) from None
+
+
+def _connection(target: _Target, host: str, port: int) -> Plain | Secure:
+    if target.scheme == "http":
+        return Plain(host, port)
+    try:
+        return Secure(host, port, ssl_context=tls_context(target.tls))
     except (ssl.SSLError, ValueError):
         detail = f"{target}: the webhook's own CA, certificate or key cannot be used"
         raise SendError(FailureReason.CONFIGURATION_REFUSED, detail, parked=True) from None

@@ -485,6 +485,10 @@ def test_plain_http_where_tls_is_asked_for_is_a_failure_of_the_network(sender: S
     "changes",
     [
         {"headers": (("X", "a\r\nb: c"),)},
+        {"headers": (("X: a\r\nb", "c"),)},
+        {"headers": (("X y", "a"),)},
+        {"headers": (("", "a"),)},
+        {"method": "POST / HTTP/1.1\r\nX: a\r\n\r\nPOST"},
         {"headers": (("X", "\u20ac"),)},
         {"url": f"http://hooks.test/{SECRET}\x00"},
         {"url": f"ftp://hooks.test/{SECRET}"},
