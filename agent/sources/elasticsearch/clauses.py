@@ -66,12 +66,16 @@ def exact_fields(fields: FieldSet) -> frozenset[str]:
 
 
 def needs(dsl: Dsl, exact: Collection[str]) -> dict[str, frozenset[str]]:
-    """Of what must hold in a query, the fields among `exact` that are asked for exact values, and those values."""
+    """Of what must hold in a query, the fields among `exact` that are asked for exact values, and those values.
+
+    In ASCII alone: of other letters the server may know a lower case that we do not.
+    """
     found: dict[str, frozenset[str]] = {}
     for part in dsl.get("bool", {}).get("filter", [dsl]):
         for field, value in {**part.get("term", {}), **part.get("terms", {})}.items():
-            if field in exact:
-                found.setdefault(field, frozenset(value if isinstance(value, list) else [value]))
+            values = value if isinstance(value, list) else [value]
+            if field in exact and all(map(str.isascii, values)):
+                found.setdefault(field, frozenset(values))
     return found
 
 

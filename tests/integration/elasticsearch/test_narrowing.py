@@ -10,7 +10,7 @@ from elasticsearch import Elasticsearch
 
 from agent.sources.elasticsearch.clauses import exact_fields, needs
 from agent.sources.elasticsearch.narrowing import MOST_EVENTS
-from kubectl_sew.query import to_dsl
+from kubectl_sew.query import parse, to_dsl
 from tests.differential import generate
 from tests.differential.compare import EVENTS, Index, Server
 from tests.integration.elasticsearch.faults import Answer, Proxy, proxy
@@ -194,3 +194,15 @@ def test_whatever_a_query_selects_has_the_doc_values_that_it_needs(each_elastics
                         assert not lacking, (index.mappings, str(query))
                         needed += len(found)
     assert needed > 100
+
+
+def test_a_letter_whose_lower_case_only_the_server_may_know_is_needed_by_no_query(each_elasticsearch: str) -> None:
+    """It is in Unicode since 2024: Java 24 knows it, Python before 3.14 does not."""
+    letter = "\ua7cb"
+    mappings = {"properties": {"name": {"type": "keyword", "normalizer": "lowercase"}}}
+    with Server(each_elasticsearch) as server, Index(server, mappings, {"number_of_replicas": 0}) as index:
+        index.fill({"e": {"name": letter}})
+        fields, query = index.fields(), parse(f"name = '{letter}'")
+        assert index.search([query], fields) == [{"e"}]
+        values = index.values("name") or {}
+        assert not any(wanted.isdisjoint(values["e"]) for wanted in needs(to_dsl(query, fields), ["name"]).values())

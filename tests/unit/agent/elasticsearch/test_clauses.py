@@ -56,6 +56,7 @@ def test_a_clause_is_made_again_where_query_start_or_fields_are_others() -> None
         ("type IN {'waf', 'alert'} AND severity > 5", {"type": {"waf", "alert"}}),
         ("origin = 'A Name' AND type = waf", {"origin": {"a name"}, "type": {"waf"}}),
         ("host = a AND host = b", {"host": {"a"}}),
+        ("host = 'ä' AND type IN {'waf', 'ä'} AND origin = a", {"origin": {"a"}}),
         ("type = waf OR host = a", {}),
         ("host IN {'a', 'b*'}", {}),
         ("type != waf AND NOT host = a AND host NOTIN {b}", {}),
