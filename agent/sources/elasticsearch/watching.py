@@ -50,12 +50,11 @@ class Watch:
             return
         look = read_stats(index.stats(), now)
         answered = self._clock()
-        new = bool(look.uuids - self.facts.keys())
-        if new or self.proofs.due(look, self.facts, answered) or self._odd(look):
+        if look.uuids - self.facts.keys() or self.proofs.due(look, self.facts, answered) or self._odd(look):
             self.facts = read_settings(index.settings())
             self._absent = frozenset(absent(look, self.facts))
             self._times.facts = answered
-        if new or self._older(self._times.fields, FIELDS_EVERY):
+        if look.uuids - self.look.uuids or self._older(self._times.fields, FIELDS_EVERY):
             self.read_fields(index)
             self._times.fields = answered
         self.proofs.observe(look, self.facts, answered)

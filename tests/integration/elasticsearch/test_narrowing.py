@@ -14,7 +14,7 @@ from kubectl_sew.query import parse, to_dsl
 from tests.differential import generate
 from tests.differential.compare import EVENTS, Index, Server
 from tests.integration.elasticsearch.faults import Answer, Proxy, proxy
-from tests.integration.elasticsearch.scene import Scene, ids
+from tests.integration.elasticsearch.scene import WAIT, Scene, ids
 from tests.servers.indices import CALICO_MAPPINGS
 
 pytestmark = pytest.mark.server
@@ -174,6 +174,35 @@ def test_an_event_that_becomes_visible_between_the_two_searches_is_read(scene: S
     scene.settle()
     assert scene.got("w3") == ids("first", "later")
     assert scene.got("w9") == ids("late")
+
+
+def test_an_index_that_stores_a_field_otherwise_is_not_read_by_the_mapping_of_before(
+    scene: Scene, between: Proxy
+) -> None:
+    """Its settings were seen before its shards were there, so that it was not new any more when they were."""
+    first = scene.index()
+    serve_many(scene)
+    scene.serve("host = 'H7'", "upper", start=None)
+    scene.settle()
+    scene.poll(31)
+    between.fault = lambda path, _body, real: real().change(without_the_second) if "_stats" in path else real()
+    scene.write(["first"], host="h1")
+    scene.poll()
+    lowered = {"host": {"type": "keyword", "normalizer": "lowercase"}}
+    scene.index("second", **CALICO_MAPPINGS | {"properties": CALICO_MAPPINGS["properties"] | lowered})
+    scene.poll(WAIT)
+    between.fault = None
+    scene.write(["late"], host="H7", index="second")
+    scene.poll()
+    scene.poll(WAIT)
+    scene.client.indices.delete(index=first)
+    scene.poll(31)
+    scene.settle()
+    assert scene.got("upper") == ids("late")
+
+
+def without_the_second(stats: dict[str, Any]) -> dict[str, Any]:
+    return stats | {"indices": {name: body for name, body in stats["indices"].items() if "second" not in name}}
 
 
 def test_whatever_a_query_selects_has_the_doc_values_that_it_needs(each_elasticsearch: str) -> None:
