@@ -73,6 +73,11 @@ class Collection(Generic[T]):
         return _METADATA.format("PartialObjectMetadata") if self.metadata_only else _JSON
 
 
+def pause_after(failures: int) -> float:
+    """Seconds, at most, until the server is asked again that has failed so many times in a row."""
+    return min(_FIRST_PAUSE * 2.0 ** min(failures, 16), LONGEST_PAUSE)  # an outage of an hour overflows a float
+
+
 class Watcher(Generic[T]):
     """A thread that keeps `objects` up to date and calls `changed` after each change, if it makes another object.
 
@@ -152,7 +157,7 @@ class Watcher(Generic[T]):
                     return
                 failures += 1
                 self._failed(error)
-                self._stop.wait(min(_FIRST_PAUSE * 2.0**failures, LONGEST_PAUSE) * random.uniform(0.5, 1.0))  # noqa: S311 - spreads agents out, guards nothing
+                self._stop.wait(pause_after(failures) * random.uniform(0.5, 1.0))  # noqa: S311 - spreads agents out, guards nothing
 
     def _guarded(self) -> None:
         """No answer may end the thread: what cannot be read is an error of the server, and is tried again."""

@@ -1,0 +1,12 @@
+"""How long a watch waits for a server that is away."""
+
+import pytest
+
+from agent.cluster.watch import LONGEST_PAUSE, pause_after
+
+
+@pytest.mark.parametrize(
+    ("failures", "seconds"), [(1, 1.0), (2, 2.0), (3, 4.0), (4, LONGEST_PAUSE), (100_000, LONGEST_PAUSE)]
+)
+def test_a_server_that_is_away_is_asked_again_after_pauses_that_double(failures: int, seconds: float) -> None:
+    assert pause_after(failures) == seconds
