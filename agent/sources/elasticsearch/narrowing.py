@@ -26,12 +26,12 @@ _MOST_FIELDS = 50
 
 
 def narrow(index: Index, jobs: Sequence[Job]) -> list[Job]:
-    """The jobs with those clauses alone that can match. As they are where all clauses fit into one search each.
+    """The jobs with those clauses alone that can match. As they are where all clauses fit into one search each, or none
+    needs a value.
 
     Raises ElasticsearchError.
     """
-    fields = _fields(jobs)
-    if not fields or all(len(pack(job.clauses)) < 2 for job in jobs):
+    if all(len(pack(job.clauses)) < 2 for job in jobs) or not (fields := _fields(jobs)):
         return list(jobs)
     answers = index.search_many([(job.header, _look(job, fields)) for job in jobs])
     return [_narrowed(job, _seen(job, answer), fields) for job, answer in zip(jobs, answers, strict=True)]
