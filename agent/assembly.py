@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -182,7 +183,7 @@ def _send(settings: Settings, stack: ExitStack) -> Send:
         proxy=read_proxy(settings.proxy, os.environ.get("NO_PROXY", "")),
     )
     stack.callback(sender.close)
-    return lambda request: sender.send(request, deadline=settings.request_timeout)
+    return partial(sender.send, deadline=settings.request_timeout)
 
 
 def _scheduler(settings: Settings, store: Store, send: Send, observer: Delivering) -> Scheduler:
@@ -274,6 +275,7 @@ def _tried(send: Send) -> Attempt:
 
     def tried(accepted: Accepted, event: Event) -> Outcome:
         name, now = accepted.webhook.name, time.time()
-        return attempt(route_of(accepted), Delivery(0, name, delivery_id(name, event), event, now), send, now=now)
+        delivery = Delivery(0, name, delivery_id(name, event), event, now)
+        return attempt(route_of(accepted), [delivery], send, now=now)[0]
 
     return tried

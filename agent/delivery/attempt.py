@@ -1,6 +1,6 @@
-"""One attempt to deliver: render, send, judge. Whatever happens, an outcome without a secret."""
+"""Attempts to deliver: render, send, judge. Whatever happens, an outcome without a secret for each."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -22,11 +22,15 @@ from kubectl_sew.consumers.base import (
 )
 from kubectl_sew.consumers.judge import judge, secrets_of, without_secrets
 
-Send = Callable[[Request], Response]
-"""Raises SendError."""
+Send = Callable[[Sequence[Request]], Sequence[Response | SendError]]
+"""Sends requests side by side; what came of each, in their order."""
 
 MOST_REQUESTS = 10
 """Requests that one attempt takes at most: one for each peer, or a look-up before it."""
+
+_Steps = Generator[Request, Response | SendError, Outcome]
+"""An attempt that yields what is to be sent, and is given what came of it."""
+
 _NO_SEARCH = "this receiver has no search"
 
 _HOPE = (Verdict.DELIVERED, Verdict.WAIT, Verdict.RETRY, Verdict.REJECTED, Verdict.PARKED)
@@ -50,50 +54,65 @@ class Route:
         return self.consumer if isinstance(self.consumer, FindsEarlier) else None
 
 
-def attempt(route: Route, delivery: Delivery, send: Send, *, now: float) -> Outcome:
-    """Deliver, after a look whether an earlier attempt of unknown outcome has done so already. Raises nothing."""
+def attempt(route: Route, deliveries: Sequence[Delivery], send: Send, *, now: float) -> list[Outcome]:
+    """Deliver some of one webhook side by side. Raises nothing."""
+    steps = [_steps(route, each, now) for each in deliveries]
+    outcomes: dict[int, Outcome] = {}
+    answers: dict[int, Response | SendError | None] = dict.fromkeys(range(len(steps)))
+    while answers:
+        requests: dict[int, Request] = {}
+        for number, answer in answers.items():
+            try:
+                requests[number] = steps[number].send(answer)  # type: ignore[arg-type]  # None begins it
+            except StopIteration as ended:
+                outcomes[number] = ended.value
+        answers = dict(zip(requests, send(list(requests.values())) if requests else (), strict=True))
+    return [outcomes[number] for number in range(len(steps))]
+
+
+def _steps(route: Route, delivery: Delivery, now: float) -> _Steps:
+    """Deliver, after a look whether an earlier attempt of unknown outcome has done so already."""
     try:
         if delivery.in_doubt and route.finder:
-            return _look_first(route, route.finder, delivery, send, now)
-        return _deliver(route, delivery, send, now)
+            return (yield from _look_first(route, route.finder, delivery, now))
+        return (yield from _deliver(route, delivery, now))
     except Exception as error:  # noqa: BLE001 - a mistake of ours costs one event, which is kept, and no worker
         detail = f"a mistake of this program, please report it: {type(error).__name__}"
         return Outcome(Verdict.REJECTED, FailureReason.INTERNAL, detail)
 
 
-def _deliver(route: Route, delivery: Delivery, send: Send, now: float) -> Outcome:
+def _deliver(route: Route, delivery: Delivery, now: float) -> _Steps:
     try:
         requests = route.consumer.render(
             delivery.event, route.labels, route.config, now=now, delivery_id=delivery.delivery_id
         )
     except RenderError as error:
         return Outcome(Verdict.REJECTED, FailureReason.RENDERING, str(error))
-    outcomes = [_ask(route, request, send, now) for request in requests]
+    outcomes: list[Outcome] = []
+    for request in requests:
+        answer = yield request
+        if isinstance(answer, SendError):
+            outcomes.append(_unsent(answer))
+        else:
+            outcomes.append(judge(route.consumer, answer, now, route.config))
     return min(outcomes, key=lambda outcome: _HOPE.index(outcome.verdict))
 
 
-def _ask(route: Route, request: Request, send: Send, now: float) -> Outcome:
-    try:
-        return judge(route.consumer, send(request), now, route.config)
-    except SendError as error:
-        return _unsent(error)
-
-
-def _look_first(route: Route, finder: FindsEarlier, delivery: Delivery, send: Send, now: float) -> Outcome:
+def _look_first(route: Route, finder: FindsEarlier, delivery: Delivery, now: float) -> _Steps:
     """Sends it only where the receiver does not have it, or has no search at all."""
     for request in finder.lookup(route.config, delivery_id=delivery.delivery_id):
-        try:
-            result = finder.read_lookup(send(request), now=now)
-        except SendError as error:
-            return _unsent(error)
+        answer = yield request
+        if isinstance(answer, SendError):
+            return _unsent(answer)
+        result = finder.read_lookup(answer, now=now)
         if isinstance(result, Found):
             return Outcome(Verdict.DELIVERED, detail="found at the receiver", receipt=result.receipt)
         if isinstance(result, Failed):
             detail = without_secrets(result.outcome.detail, secrets_of(route.consumer, route.config))
             return replace(result.outcome, detail=f"looking for an earlier delivery: {detail}")
         if isinstance(result, NotFound):
-            return _deliver(route, delivery, send, now)
-    outcome = _deliver(route, delivery, send, now)
+            return (yield from _deliver(route, delivery, now))
+    outcome = yield from _deliver(route, delivery, now)
     return replace(outcome, detail=f"{outcome.detail or 'sent'} (without a look for an earlier one: {_NO_SEARCH})")
 
 

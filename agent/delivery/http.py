@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -27,6 +27,8 @@ from kubectl_sew.consumers.base import FailureReason, Request, Response, Tls
 from kubectl_sew.errors import SewError
 
 BODY_LIMIT = 64 * 1024
+_LATE = 0.1
+"""Seconds for an answer that may be there already, where another one before it took all the time."""
 CONNECTION_LIFE = 300.0
 IDLE_LIFE = 3.0
 """Servers close idle connections after 5 s or more: a request hardly ever meets one that is just being closed."""
@@ -78,6 +80,16 @@ class _Kept:
         return now - self.opened < CONNECTION_LIFE and now - self.used < IDLE_LIFE
 
 
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """A request that was sent; `whole`: to its end."""
+
+    target: _Target
+    method: str
+    kept: _Kept
+    whole: bool
+
+
 class Sender:
     """Thread-safe. The guard judges whatever is connected to: the receiver, or the proxy where there is one."""
 
@@ -90,18 +102,16 @@ class Sender:
         self._lock = threading.Lock()
         self._sweep_at = 0.0
 
-    def send(self, request: Request, *, deadline: float) -> Response:
-        """The answer, within `deadline` seconds from the look-up to its last byte. Raises SendError.
+    def send(self, requests: Sequence[Request], *, deadline: float) -> list[Response | SendError]:
+        """What came of each, within `deadline` seconds from the first look-up to the last byte.
 
-        Never sends twice: only a kept connection that is seen to be closed before the request gives way to a new one.
+        All go out before the first answer is waited for. An answer that is there is taken, whatever time one before it
+        took. Never sends twice: only a kept connection that is seen to be closed before the request gives way to a new
+        one.
         """
-        target, path = _addressed(request)
-        try:
-            return self._exchange(target, path, request, time.monotonic() + deadline)
-        except SendError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever the libraries raise, its text may hold the URL
-            raise _explained(error, target, deadline) from None
+        ends = time.monotonic() + deadline
+        flights = [self._begun(each, ends, deadline) for each in requests]
+        return [each if isinstance(each, SendError) else self._ended(each, deadline) for each in flights]
 
     def close(self) -> None:
         """Close what is idle."""
@@ -123,20 +133,28 @@ class Sender:
         for each in stale:
             each.connection.close()
 
-    def _exchange(self, target: _Target, path: str, request: Request, ends: float) -> Response:
+    def _begun(self, request: Request, ends: float, deadline: float) -> _Flight | SendError:
+        try:
+            target, path = _addressed(request)
+        except SendError as error:
+            return error
+        try:
+            return self._begin(target, path, request, ends)
+        except SendError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - whatever the libraries raise, its text may hold the URL
+            return _explained(error, target, deadline)
+
+    def _begin(self, target: _Target, path: str, request: Request, ends: float) -> _Flight:
         kept = self._take(target, ends) or self._open(target, ends)
         try:
-            answer, reusable = self._ask(kept.connection, target, path, request)
+            whole = kept.connection.ask(self._head(target, path, request), request.body)
         except BaseException:
             kept.connection.close()
             raise
-        if reusable:
-            self._give_back(target, kept)
-        else:
-            kept.connection.close()
-        return answer
+        return _Flight(target, request.method, kept, whole)
 
-    def _ask(self, connection: Plain | Secure, target: _Target, path: str, request: Request) -> tuple[Response, bool]:
+    def _head(self, target: _Target, path: str, request: Request) -> bytes:
         headers = dict(request.headers)
         if not any(name.lower() == "user-agent" for name in headers):
             headers["User-Agent"] = self._user_agent
@@ -144,17 +162,21 @@ class Sender:
         if proxy and target.scheme == "http":
             path = f"{target}{path}"
             headers |= proxy.headers
-        whole = connection.ask(_head(target, request, path, headers), request.body)
-        response = connection.answer(request.method)
+        return _head(target, request, path, headers)
+
+    def _ended(self, flight: _Flight, deadline: float) -> Response | SendError:
+        connection = flight.kept.connection
+        connection.sock.deadline = max(connection.sock.deadline, time.monotonic() + _LATE)
         try:
-            body = response.read(BODY_LIMIT + 1)
-            if len(body) <= BODY_LIMIT and response.length:
-                raise http.client.IncompleteRead(b"")
-        finally:
-            response.close()
-        received = {name.lower(): value for name, value in response.headers.items()}
-        reusable = whole and not response.will_close and len(body) <= BODY_LIMIT and response.status >= 200
-        return Response(response.status, received, body[:BODY_LIMIT]), reusable
+            answer, reusable = _received(flight)
+        except Exception as error:  # noqa: BLE001 - whatever the libraries raise, its text may hold the URL
+            connection.close()
+            return _explained(error, flight.target, deadline)
+        if reusable:
+            self._give_back(flight.target, flight.kept)
+        else:
+            connection.close()
+        return answer
 
     def _take(self, target: _Target, ends: float) -> _Kept | None:
         """A kept connection that is alive still; the others are closed."""
@@ -229,6 +251,20 @@ def _addressed(request: Request) -> tuple[_Target, str]:
 def _in_ascii(host: str) -> str:
     """As names are looked up, and as HTTP carries them. Raises ValueError."""
     return host if host.isascii() else host.encode("idna").decode()
+
+
+def _received(flight: _Flight) -> tuple[Response, bool]:
+    """The answer, and whether the connection can be used again."""
+    response = flight.kept.connection.answer(flight.method)
+    try:
+        body = response.read(BODY_LIMIT + 1)
+        if len(body) <= BODY_LIMIT and response.length:
+            raise http.client.IncompleteRead(b"")
+    finally:
+        response.close()
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    reusable = flight.whole and not response.will_close and len(body) <= BODY_LIMIT and response.status >= 200
+    return Response(response.status, headers, body[:BODY_LIMIT]), reusable
 
 
 def _head(target: _Target, request: Request, path: str, headers: Mapping[str, str]) -> bytes:

@@ -3,7 +3,7 @@ but the store's."""
 
 import heapq
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.delivery.attempt import Route
@@ -13,6 +13,8 @@ from agent.store.base import Delivery, Lane, Store
 
 SLOW = 0.001
 """Seconds: a receiver that answers faster than this is served fastest by one worker; more would wait for each other."""
+TOGETHER = 8
+"""Deliveries that one worker sends such a receiver side by side: it works while the worker does, not by turns."""
 BUSY_PAUSE = 0.005
 """Seconds between two looks at lanes that have all the workers that they can use."""
 AHEAD = 32
@@ -37,15 +39,17 @@ class Running:
     sleeps_until: float = 0.0
     window: int = 1
     """Workers that it can use: one more each time that all of them have waited for a slow receiver."""
+    together: int = 1
+    """Deliveries that one worker takes at once."""
     started: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A delivery for a worker, with the lane that it belongs to."""
+    """Deliveries for a worker, with the lane that they belong to. Each counts as a worker's."""
 
     running: Running
-    delivery: Delivery
+    deliveries: Sequence[Delivery]
     started: float
 
 
@@ -53,7 +57,8 @@ class Lanes:
     """All lanes, in turns.
 
     A lane that is not proven has at most one worker, all failing ones together at most half of them: a receiver that
-    hangs holds up nobody. Any other leaves a quarter of the workers to those that are proven.
+    hangs holds up nobody. Any other leaves a quarter of the workers to those that are proven. There are never more
+    deliveries in flight than workers, and of those that go together never more than half as many.
     """
 
     def __init__(self, store: Store, rates: Mapping[str, float], workers: int, furthest: float) -> None:
@@ -125,20 +130,23 @@ class Lanes:
         return min(max(soonest, 0.0), BUSY_PAUSE if self._ready else LOOK_AGAIN)
 
     def judge(self, job: Job, lane: Lane, now: float) -> bool:
-        """Keep what an outcome made of the lane; whether the store must know."""
+        """Keep what the outcomes made of the lane; whether the store must know."""
         running = job.running
         notable = lane != running.lane
         running.lane = lane
+        quick = 0 < (now - job.started) / len(job.deliveries) < SLOW
         if lane.failures or now - job.started < SLOW:
             running.window = max(running.window - 1, 1)
+        running.together = min(running.together * 2, TOGETHER) if quick and lane.proven else 1
         if lane.failures:
             running.ahead.clear()
         return notable
 
     def end(self, job: Job) -> None:
-        """The delivery's result is in the store."""
-        job.running.in_flight.discard(job.delivery.seq)
-        self._flying.remove(job.running)
+        """The deliveries' results are in the store."""
+        for delivery in job.deliveries:
+            job.running.in_flight.discard(delivery.seq)
+            self._flying.remove(job.running)
 
     def _running(self, route: Route, kept: Lane | None, now: float) -> Running:
         before = self._lanes.get(route.webhook)
@@ -161,6 +169,8 @@ class Lanes:
         return lane
 
     def _admits(self, running: Running, now: float) -> bool:
+        if len(self._flying) >= self._workers:
+            return False
         if not running.in_flight:
             return running.lane.proven or self._gives_a_chance(running)
         if not running.lane.proven or self._workers - len(self._flying) <= self._workers // 4:
@@ -196,11 +206,14 @@ class Lanes:
         return LOOK_AGAIN if due <= now else min(due - now, LOOK_AGAIN)
 
     def _start(self, running: Running, now: float) -> Job:
-        delivery = running.ahead.pop(0)
-        running.in_flight.add(delivery.seq)
-        self._flying.append(running)
+        most = min(running.together, self._workers // 2 - len(self._flying))
+        deliveries = [running.ahead.pop(0)]
+        while len(deliveries) < most and running.ahead and not running.bucket.take(now):
+            deliveries.append(running.ahead.pop(0))
+        running.in_flight.update(each.seq for each in deliveries)
+        self._flying.extend([running] * len(deliveries))
         running.started = now
-        return Job(running, delivery, now)
+        return Job(running, deliveries, now)
 
     def _sleep(self, running: Running, until: float) -> None:
         running.sleeps_until = until

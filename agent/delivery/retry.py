@@ -1,6 +1,6 @@
 """What an outcome changes: the delivery, and its webhook's lane. One pure function."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from agent.store.base import Delivery, Lane, Settlement, State
@@ -52,6 +52,11 @@ def decide(outcome: Outcome, delivery: Delivery, lane: Lane, policy: Policy, *, 
         detail = f"given up after {policy.horizon / 3600:g} h: {outcome.detail}"
         return Decision(_dead(outcome, delivery, detail, now), held)
     return Decision(_waiting(outcome, delivery, held, policy, now), held)
+
+
+def joint(decisions: Sequence[Decision]) -> Lane:
+    """The lane after several at once: their failures are one failure, and what else came with it does not end it."""
+    return max((each.lane for each in decisions), key=lambda lane: (lane.failures > 0, lane.parked, lane.held_until))
 
 
 def recovered(lane: Lane) -> Lane:

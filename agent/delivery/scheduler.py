@@ -8,7 +8,7 @@ from typing import Protocol
 
 from agent.delivery.attempt import Route, Send, attempt
 from agent.delivery.lanes import Job, Lanes
-from agent.delivery.retry import Decision, Policy, decide
+from agent.delivery.retry import Decision, Policy, decide, joint
 from agent.store.base import Delivery, Lane, Settlement, Store, StoreError
 from kubectl_sew.consumers.base import Outcome
 
@@ -30,13 +30,13 @@ class Observer(Protocol):
 class _Result:
     """Written by whichever worker comes first, with all that wait."""
 
-    settlement: Settlement
+    settlements: Sequence[Settlement]
     lane: Lane | None
     written: bool = field(default=False)
 
 
 class Scheduler:
-    """`clock` gives seconds since the epoch; `send` sends one request."""
+    """`clock` gives seconds since the epoch."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class Scheduler:
         return not any(thread.is_alive() for thread in self._threads)
 
     def step(self) -> float:
-        """Deliver one that is due; the seconds until there may be another. What a worker does over and over."""
+        """Deliver what is due and goes together; seconds until there may be more. What a worker does over and over."""
         with self._changed:
             if self._stopping:
                 return _IDLE_PAUSE
@@ -141,28 +141,35 @@ class Scheduler:
             self._watched = False
 
     def _deliver(self, job: Job) -> None:
-        route, delivery, started = job.running.route, job.delivery, self._clock()
+        route, started = job.running.route, self._clock()
         try:
             if route.finder:
-                self._store.begin(delivery, now=started)
-            outcome = attempt(route, delivery, self._send, now=started)
-            decision = self._decide(job, outcome)
+                for delivery in job.deliveries:
+                    self._store.begin(delivery, now=started)
+            outcomes = attempt(route, job.deliveries, self._send, now=started)
+            decisions = self._decide(job, outcomes)
         except BaseException:
             self._release(job)
             raise
-        self._observer.ended(route, delivery, outcome, decision, self._clock() - started)
+        seconds = self._clock() - started
+        for delivery, outcome, decision in zip(job.deliveries, outcomes, decisions, strict=True):
+            self._observer.ended(route, delivery, outcome, decision, seconds)
 
-    def _decide(self, job: Job, outcome: Outcome) -> Decision:
+    def _decide(self, job: Job, outcomes: Sequence[Outcome]) -> list[Decision]:
         now = self._clock()
         with self._changed:
-            lane = job.running.lane
-            decision = decide(outcome, job.delivery, lane, self._policy, now=now)
-            notable = self._lanes.judge(job, decision.lane, now)
-        if lane.parked and not decision.lane.parked:
-            self._store.shift(lane.webhook, now - lane.since)
-        self._write(_Result(decision.settlement, decision.lane if notable else None))
+            before = job.running.lane
+            decisions = [
+                decide(outcome, delivery, before, self._policy, now=now)
+                for delivery, outcome in zip(job.deliveries, outcomes, strict=True)
+            ]
+            lane = joint(decisions)
+            notable = self._lanes.judge(job, lane, now)
+        if before.parked and not lane.parked:
+            self._store.shift(lane.webhook, now - before.since)
+        self._write(_Result([each.settlement for each in decisions], lane if notable else None))
         self._release(job)
-        return decision
+        return decisions
 
     def _release(self, job: Job) -> None:
         with self._changed:
@@ -183,7 +190,8 @@ class Scheduler:
 
     def _write_all(self) -> None:
         batch = list(self._results)
-        self._store.settle([each.settlement for each in batch], [each.lane for each in batch if each.lane])
+        settlements = [settlement for each in batch for settlement in each.settlements]
+        self._store.settle(settlements, [each.lane for each in batch if each.lane])
         for each in batch:
             each.written = True
             self._results.remove(each)

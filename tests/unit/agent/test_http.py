@@ -66,6 +66,14 @@ def request(port: int, *, scheme: str = "http", host: str = "hooks.test", **chan
     return Request(**(fields | changes))
 
 
+def send(sender: Sender, asked: Request, *, deadline: float) -> Response:
+    """The answer to one request; raises what came instead of it."""
+    (answer,) = sender.send([asked], deadline=deadline)
+    if isinstance(answer, SendError):
+        raise answer
+    return answer
+
+
 def failure(send: Callable[[], Response]) -> SendError:
     """The error, without a trace of the secret in it or in what it came from."""
     with pytest.raises(SendError) as caught:
@@ -77,7 +85,7 @@ def failure(send: Callable[[], Response]) -> SendError:
 
 def test_a_request_arrives_whole_and_its_answer_comes_back(sender: Sender) -> None:
     with RawServer(answering(b"HTTP/1.1 201 Created\r\nX-One: a\r\ncontent-length: 4\r\n\r\nbody")) as server:
-        answer = sender.send(request(server.port), deadline=5.0)
+        answer = send(sender, request(server.port), deadline=5.0)
         assert (answer.status, answer.headers["x-one"], answer.body) == (201, "a", b"body")
         head, _, body = server.requests[0].partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
@@ -91,7 +99,7 @@ def test_a_host_of_other_letters_is_named_as_it_is_looked_up(sending: Callable[.
         for through in (None, read_proxy(f"http://proxy.test:{proxy.port}", "")):
             sender = sending(proxy=through)
             for host in ("münchen.test", "例え.test"):
-                assert sender.send(request(proxy.port, host=host), deadline=5.0).status == 200
+                assert send(sender, request(proxy.port, host=host), deadline=5.0).status == 200
         heads = [each.decode("ascii") for each in proxy.requests]
     names = ["xn--mnchen-3ya.test", "xn--r8jz45g.test"]
     assert all(f"Host: {name}:{proxy.port}\r\n" in head for name, head in zip(names * 2, heads, strict=True))
@@ -100,7 +108,7 @@ def test_a_host_of_other_letters_is_named_as_it_is_looked_up(sending: Callable[.
 
 def test_a_user_agent_of_the_webhooks_own_stays_alone(sender: Sender) -> None:
     with RawServer(answering(OK)) as server:
-        sender.send(request(server.port, headers=(("user-agent", "mine"),)), deadline=5.0)
+        send(sender, request(server.port, headers=(("user-agent", "mine"),)), deadline=5.0)
         assert server.requests[0].lower().count(b"user-agent") == 1
 
 
@@ -116,7 +124,7 @@ def test_a_user_agent_of_the_webhooks_own_stays_alone(sender: Sender) -> None:
 def test_connections_are_used_again(sender: Sender, answer: bytes) -> None:
     with RawServer(answering(answer)) as server:
         for _ in range(3):
-            sender.send(request(server.port), deadline=5.0)
+            send(sender, request(server.port), deadline=5.0)
         assert (server.connections, len(server.requests)) == (1, 3)
 
 
@@ -131,7 +139,7 @@ def test_connections_are_used_again(sender: Sender, answer: bytes) -> None:
 def test_a_connection_that_cannot_be_trusted_to_be_empty_is_not_used_again(sender: Sender, answer: bytes) -> None:
     with RawServer(answering(answer)) as server:
         for _ in range(2):
-            assert sender.send(request(server.port), deadline=5.0).status == 200
+            assert send(sender, request(server.port), deadline=5.0).status == 200
         assert server.connections == 2
 
 
@@ -141,7 +149,7 @@ def test_what_is_left_of_an_answer_is_never_the_next_one(sender: Sender, authori
     first = head.ljust(io.DEFAULT_BUFFER_SIZE - 4004, b"y") + b"\r\n\r\n" + b"x" * 4000
     with RawServer(answering(first + b"HTTP/1.1 500 Oops\r\n\r\n"), authority.server("hooks.test")) as server:
         asked = request(server.port, scheme="https", tls=Tls(ca=authority.certificate))
-        assert [sender.send(asked, deadline=5.0).status for _ in range(3)] == [200, 200, 200]
+        assert [send(sender, asked, deadline=5.0).status for _ in range(3)] == [200, 200, 200]
 
 
 @pytest.mark.parametrize("status", [100, 102, 103])
@@ -149,7 +157,7 @@ def test_what_comes_before_the_answer_is_passed_over(sender: Sender, status: int
     interim = b"HTTP/1.1 %d Wait\r\nx: 1\r\n\r\n" % status
     with RawServer(answering(interim * 2 + OK)) as server:
         for _ in range(2):
-            assert sender.send(request(server.port), deadline=5.0).body == b"ok"
+            assert send(sender, request(server.port), deadline=5.0).body == b"ok"
         assert server.connections == 1
 
 
@@ -164,7 +172,7 @@ def test_a_kept_connection_that_the_receiver_closed_is_replaced_without_a_failur
 
     with RawServer(script) as server:
         for _ in range(3):
-            assert sender.send(request(server.port), deadline=5.0).status == 200
+            assert send(sender, request(server.port), deadline=5.0).status == 200
             assert closed.wait(5)
             closed.clear()
         assert (server.connections, len(server.requests)) == (3, 3)
@@ -180,8 +188,8 @@ def test_a_request_that_was_cut_off_is_not_sent_again_by_itself(sender: Sender) 
         return False
 
     with RawServer(script) as server:
-        sender.send(request(server.port), deadline=5.0)
-        error = failure(lambda: sender.send(request(server.port), deadline=5.0))
+        send(sender, request(server.port), deadline=5.0)
+        error = failure(lambda: send(sender, request(server.port), deadline=5.0))
         assert (error.reason, error.parked) == (FailureReason.NETWORK, False)
         assert (server.connections, len(server.requests)) == (1, 2)
 
@@ -191,7 +199,7 @@ def test_kept_connections_have_an_end(sender: Sender, monkeypatch: pytest.Monkey
     monkeypatch.setattr(agent.delivery.http, limit, 0.0)
     with RawServer(answering(OK)) as server:
         for _ in range(2):
-            sender.send(request(server.port), deadline=5.0)
+            send(sender, request(server.port), deadline=5.0)
         assert server.connections == 2
 
 
@@ -205,7 +213,7 @@ def test_a_receiver_that_is_not_asked_again_holds_no_socket(sender: Sender, monk
         return False
 
     with RawServer(script) as server:
-        sender.send(request(server.port), deadline=5.0)
+        send(sender, request(server.port), deadline=5.0)
         sender.sweep()
         assert not ended.is_set()
         monkeypatch.setattr(agent.delivery.http, "IDLE_LIFE", 0.0)
@@ -242,7 +250,7 @@ def test_the_deadline_is_that_of_the_whole(sender: Sender, authority: Authority,
     with RawServer(script, context) as server:
         asked = request(server.port, scheme=scheme, tls=Tls(ca=authority.certificate))
         started = time.monotonic()
-        error = failure(lambda: sender.send(asked, deadline=SHORT))
+        error = failure(lambda: send(sender, asked, deadline=SHORT))
         assert SHORT <= time.monotonic() - started < SHORT + 1.0
     assert (error.reason, error.parked) == (FailureReason.TIMEOUT, False)
     assert error.detail == f"{scheme}://hooks.test:{server.port}: no whole answer within 0.3 s"
@@ -255,24 +263,48 @@ def test_the_deadline_holds_on_a_connection_that_is_used_again(sender: Sender) -
         answers.pop(0)(connection)
 
     with RawServer(script) as server:
-        sender.send(request(server.port), deadline=30.0)
+        send(sender, request(server.port), deadline=30.0)
         started = time.monotonic()
-        assert failure(lambda: sender.send(request(server.port), deadline=SHORT)).reason is FailureReason.TIMEOUT
+        assert failure(lambda: send(sender, request(server.port), deadline=SHORT)).reason is FailureReason.TIMEOUT
         assert time.monotonic() - started < SHORT + 1.0
+
+
+def test_an_answer_that_is_there_is_taken_whatever_time_another_took(sender: Sender) -> None:
+    with RawServer(hang) as silent, RawServer(answering(OK)) as server:
+        asked = [request(silent.port), request(server.port), request(silent.port), request(server.port)]
+        started = time.monotonic()
+        answers = sender.send(asked, deadline=SHORT)
+        assert time.monotonic() - started < SHORT + 1.0
+    found = [each.reason if isinstance(each, SendError) else each.status for each in answers]
+    assert found == [FailureReason.TIMEOUT, 200, FailureReason.TIMEOUT, 200]
+
+
+def test_all_requests_go_out_before_an_answer_is_waited_for(sender: Sender) -> None:
+    together = threading.Barrier(3, timeout=5.0)
+
+    def script(connection: Connection) -> None:
+        together.wait()
+        connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n" + connection.requests[-1][-2:])
+
+    with RawServer(script) as server:
+        answers = sender.send([request(server.port, body=b"n%d" % number) for number in range(3)], deadline=5.0)
+        assert [each.status for each in answers if isinstance(each, Response)] == [200, 200, 200]
+        assert server.connections == 3
+        assert len(server.requests) == 3
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_the_deadline_holds_while_the_receiver_takes_nothing(sender: Sender, scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        error = failure(lambda: sender.send(request(port, scheme=scheme, body=b"x" * 50_000_000), deadline=SHORT))
+        error = failure(lambda: send(sender, request(port, scheme=scheme, body=b"x" * 50_000_000), deadline=SHORT))
         assert error.reason is FailureReason.TIMEOUT
 
 
 def test_the_deadline_holds_for_the_look_up(sending: Callable[..., Sender]) -> None:
     hanging = threading.Event()
     sender = sending(lookup=lambda *_: ["127.0.0.1"] if hanging.wait(10) else [])
-    assert failure(lambda: sender.send(request(80), deadline=0.05)).reason is FailureReason.TIMEOUT
+    assert failure(lambda: send(sender, request(80), deadline=0.05)).reason is FailureReason.TIMEOUT
     hanging.set()
 
 
@@ -299,7 +331,7 @@ def test_what_is_no_whole_answer_is_a_failure_of_the_network(sender: Sender, ans
         return False
 
     with RawServer(script) as server:
-        error = failure(lambda: sender.send(request(server.port), deadline=5.0))
+        error = failure(lambda: send(sender, request(server.port), deadline=5.0))
     assert (error.reason, error.parked) == (FailureReason.NETWORK, False)
     assert error.detail.startswith(f"http://hooks.test:{server.port}: ")
 
@@ -312,13 +344,13 @@ def test_a_huge_body_is_cut(sender: Sender) -> None:
         return False
 
     with RawServer(script) as server:
-        assert sender.send(request(server.port), deadline=5.0).body == b"x" * BODY_LIMIT
+        assert send(sender, request(server.port), deadline=5.0).body == b"x" * BODY_LIMIT
 
 
 def test_a_compressed_body_is_not_unpacked(sender: Sender) -> None:
     answer = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nbomb"
     with RawServer(answering(answer)) as server:
-        assert sender.send(request(server.port), deadline=5.0).body == b"bomb"
+        assert send(sender, request(server.port), deadline=5.0).body == b"bomb"
         assert b"accept-encoding: identity" in server.requests[0].lower()
 
 
@@ -327,7 +359,7 @@ def test_redirects_are_answers_and_never_followed(sender: Sender, status: int) -
     with RawServer(answering(OK)) as target:
         moved = f"HTTP/1.1 {status} Moved\r\nlocation: http://hooks.test:{target.port}/\r\ncontent-length: 0\r\n\r\n"
         with RawServer(answering(moved.encode())) as server:
-            assert sender.send(request(server.port), deadline=5.0).status == status
+            assert send(sender, request(server.port), deadline=5.0).status == status
         assert target.connections == 0
 
 
@@ -343,14 +375,14 @@ def test_an_answer_that_comes_before_the_body_was_read_counts(sender: Sender) ->
         thread = threading.Thread(target=refuse)
         thread.start()
         asked = request(listener.getsockname()[1], body=b"x" * 20_000_000)
-        assert sender.send(asked, deadline=5.0).status == 413
+        assert send(sender, asked, deadline=5.0).status == 413
         thread.join()
 
 
 def test_a_port_where_nobody_listens_is_a_failure_of_the_network(sender: Sender) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    error = failure(lambda: sender.send(request(port), deadline=5.0))
+    error = failure(lambda: send(sender, request(port), deadline=5.0))
     assert (error.reason, error.detail) == (
         FailureReason.NETWORK,
         f"http://hooks.test:{port}: connection refused",
@@ -358,7 +390,7 @@ def test_a_port_where_nobody_listens_is_a_failure_of_the_network(sender: Sender)
 
 
 def test_a_name_that_is_not_there_is_told(sender: Sender) -> None:
-    error = failure(lambda: sender.send(request(80, host="nowhere.invalid"), deadline=5.0))
+    error = failure(lambda: send(sender, request(80, host="nowhere.invalid"), deadline=5.0))
     assert (error.reason, error.parked) == (FailureReason.NAME_NOT_FOUND, False)
     assert error.detail == "http://nowhere.invalid: the name cannot be resolved"
 
@@ -366,7 +398,7 @@ def test_a_name_that_is_not_there_is_told(sender: Sender) -> None:
 def test_an_address_that_is_refused_parks_and_is_not_connected_to(sending: Callable[..., Sender]) -> None:
     sender = sending(Guard())
     with RawServer(answering(OK)) as server:
-        error = failure(lambda: sender.send(request(server.port), deadline=5.0))
+        error = failure(lambda: send(sender, request(server.port), deadline=5.0))
         assert (error.reason, error.parked) == (FailureReason.EGRESS_REFUSED, True)
         assert "hooks.test: 127.0.0.1 is refused: loopback" in error.detail
         assert server.connections == 0
@@ -381,21 +413,21 @@ def test_the_first_allowed_address_is_taken_and_the_name_looked_up_once(sending:
 
     sender = sending(lookup=lookup)
     with RawServer(answering(OK)) as server:
-        assert sender.send(request(server.port), deadline=5.0).status == 200
+        assert send(sender, request(server.port), deadline=5.0).status == 200
         assert asked == ["hooks.test"]
 
 
 def test_an_address_that_does_not_answer_gives_way_to_the_next(sending: Callable[..., Sender]) -> None:
     sender = sending(lookup=lambda *_: ["127.0.0.2", "127.0.0.1"])
     with RawServer(answering(OK)) as server:
-        assert sender.send(request(server.port), deadline=5.0).status == 200
+        assert send(sender, request(server.port), deadline=5.0).status == 200
 
 
 def test_a_certificate_of_the_webhooks_own_authority_is_taken(sender: Sender, authority: Authority) -> None:
     with RawServer(answering(OK), authority.server("hooks.test")) as server:
         asked = request(server.port, scheme="https", tls=Tls(ca=authority.certificate))
         for _ in range(3):
-            assert sender.send(asked, deadline=5.0).body == b"ok"
+            assert send(sender, asked, deadline=5.0).body == b"ok"
         assert server.connections == 1
 
 
@@ -405,7 +437,7 @@ def test_a_certificate_of_the_webhooks_own_authority_is_taken(sender: Sender, au
 def test_a_bad_certificate_parks(sender: Sender, authority: Authority, name: str, days: int, known: bool) -> None:
     with RawServer(answering(OK), authority.server(name, days=days)) as server:
         asked = request(server.port, scheme="https", tls=Tls(ca=authority.certificate) if known else None)
-        error = failure(lambda: sender.send(asked, deadline=5.0))
+        error = failure(lambda: send(sender, asked, deadline=5.0))
         assert (error.reason, error.parked, server.requests) == (FailureReason.CERTIFICATE, True, [])
 
 
@@ -413,13 +445,13 @@ def test_the_client_certificate_is_shown(sender: Sender, authority: Authority) -
     certificate, key = authority.sign("agent.test", kind="clientAuth")
     with RawServer(answering(OK), authority.server("hooks.test", clients=True)) as server:
         tls = Tls(authority.certificate, certificate.read_text(), key.read_text())
-        assert sender.send(request(server.port, scheme="https", tls=tls), deadline=5.0).status == 200
+        assert send(sender, request(server.port, scheme="https", tls=tls), deadline=5.0).status == 200
 
 
 def test_a_client_certificate_that_is_asked_for_and_not_there_fails(sender: Sender, authority: Authority) -> None:
     with RawServer(answering(OK), authority.server("hooks.test", clients=True)) as server:
         asked = request(server.port, scheme="https", tls=Tls(authority.certificate))
-        error = failure(lambda: sender.send(asked, deadline=5.0))
+        error = failure(lambda: send(sender, asked, deadline=5.0))
         assert error.reason in (FailureReason.CREDENTIAL_REFUSED, FailureReason.NETWORK)
         assert error.parked is (error.reason is FailureReason.CREDENTIAL_REFUSED)
 
@@ -434,8 +466,8 @@ def test_a_client_certificate_that_is_refused_parks(
     def refuse(*_: object) -> Response:
         raise refused
 
-    monkeypatch.setattr(sender, "_exchange", refuse)
-    error = failure(lambda: sender.send(request(443, scheme="https"), deadline=5.0))
+    monkeypatch.setattr(sender, "_begin", refuse)
+    error = failure(lambda: send(sender, request(443, scheme="https"), deadline=5.0))
     assert (error.reason, error.parked) == (FailureReason.CREDENTIAL_REFUSED, True)
 
 
@@ -450,7 +482,7 @@ def test_tls_material_that_cannot_be_used_parks(sender: Sender, authority: Autho
         "other key": Tls(certificate=certificate, key=authority.sign("other.test")[1].read_text()),
         "encrypted key": Tls(certificate=certificate, key=authority.encrypted("agent.test")),
     }[broken]
-    error = failure(lambda: sender.send(request(443, scheme="https", tls=tls), deadline=5.0))
+    error = failure(lambda: send(sender, request(443, scheme="https", tls=tls), deadline=5.0))
     assert (error.reason, error.parked) == (FailureReason.CONFIGURATION_REFUSED, True)
     assert "AAAA" not in error.detail
 
@@ -461,7 +493,7 @@ def test_tls_1_1_is_refused(sender: Sender, authority: Authority) -> None:
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
     with RawServer(answering(OK), context) as server:
         asked = request(server.port, scheme="https", tls=Tls(authority.certificate))
-        assert failure(lambda: sender.send(asked, deadline=5.0)).reason is FailureReason.NETWORK
+        assert failure(lambda: send(sender, asked, deadline=5.0)).reason is FailureReason.NETWORK
         assert server.requests == []
 
 
@@ -477,7 +509,7 @@ def test_plain_http_where_tls_is_asked_for_is_a_failure_of_the_network(sender: S
         thread = threading.Thread(target=answer)
         thread.start()
         asked = request(plain.getsockname()[1], scheme="https")
-        assert failure(lambda: sender.send(asked, deadline=5.0)).reason is FailureReason.NETWORK
+        assert failure(lambda: send(sender, asked, deadline=5.0)).reason is FailureReason.NETWORK
         thread.join()
 
 
@@ -503,7 +535,7 @@ def test_what_http_cannot_carry_parks(sender: Sender, changes: dict[str, Any]) -
             if "url" in changes
             else {}
         )
-        error = failure(lambda: sender.send(request(server.port, **(changes | url)), deadline=5.0))
+        error = failure(lambda: send(sender, request(server.port, **(changes | url)), deadline=5.0))
         assert (error.reason, error.parked) == (FailureReason.CONFIGURATION_REFUSED, True)
         assert server.requests == []
 
@@ -518,7 +550,7 @@ def test_sixteen_threads_share_connections_and_each_gets_its_own_answer(sender: 
     def work(worker: int) -> None:
         for number in range(30):
             body = f"{worker}-{number}".encode()
-            answer = sender.send(request(server.port, body=body), deadline=10.0)
+            answer = send(sender, request(server.port, body=body), deadline=10.0)
             if answer.body != body:
                 wrong.append((body, answer.body))
 
@@ -538,12 +570,12 @@ def test_a_proxy_is_asked_for_the_whole_url_and_judged_by_the_guard(
     with RawServer(answering(OK)) as proxy:
         through = read_proxy(f"http://me:pw@proxy.test:{proxy.port}", "direct.test")
         sender = sending(proxy=through)
-        assert sender.send(request(8080, host="nowhere.invalid"), deadline=5.0).status == 200
+        assert send(sender, request(8080, host="nowhere.invalid"), deadline=5.0).status == 200
         head = proxy.requests[0].decode()
         assert head.startswith(f"POST http://nowhere.invalid:8080/{SECRET}?key={SECRET} HTTP/1.1\r\n")
         assert "Proxy-Authorization: Basic bWU6cHc=\r\n" in head
         refusing = sending(Guard(), proxy=through)
-        error = failure(lambda: refusing.send(request(8080, host="nowhere.invalid"), deadline=5.0))
+        error = failure(lambda: send(refusing, request(8080, host="nowhere.invalid"), deadline=5.0))
         assert (error.reason, error.detail[:10]) == (FailureReason.EGRESS_REFUSED, "proxy.test")
 
 
@@ -551,7 +583,7 @@ def test_hosts_of_no_proxy_are_reached_without_it(sending: Callable[..., Sender]
     with RawServer(answering(OK)) as server, RawServer(answering(OK)) as proxy:
         through = read_proxy(f"http://proxy.test:{proxy.port}", "other.test, hooks.test")
         sender = sending(proxy=through)
-        sender.send(request(server.port), deadline=5.0)
+        send(sender, request(server.port), deadline=5.0)
         assert (server.connections, proxy.connections) == (1, 0)
 
 
@@ -570,7 +602,7 @@ def test_tls_through_a_proxy_is_with_the_receiver(sending: Callable[..., Sender]
         through = read_proxy(f"http://me:pw@proxy.test:{proxy.port}", "")
         sender = sending(proxy=through)
         tls = Tls(ca=authority.certificate)
-        assert sender.send(request(443, scheme="https", tls=tls), deadline=5.0).body == b"ok"
+        assert send(sender, request(443, scheme="https", tls=tls), deadline=5.0).body == b"ok"
         assert proxy.requests[0].startswith(b"CONNECT hooks.test:443 HTTP/1.")
         assert b"Proxy-Authorization" in proxy.requests[0]
         assert b"Proxy-Authorization" not in proxy.requests[1]
@@ -579,7 +611,7 @@ def test_tls_through_a_proxy_is_with_the_receiver(sending: Callable[..., Sender]
 def test_a_proxy_that_refuses_is_a_failure_of_the_network(sending: Callable[..., Sender]) -> None:
     with RawServer(answering(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")) as proxy:
         sender = sending(proxy=read_proxy(f"http://proxy.test:{proxy.port}", ""))
-        error = failure(lambda: sender.send(request(443, scheme="https"), deadline=5.0))
+        error = failure(lambda: send(sender, request(443, scheme="https"), deadline=5.0))
         assert error.reason is FailureReason.NETWORK
 
 
@@ -587,7 +619,7 @@ def test_environment_variables_for_proxies_are_not_followed(sender: Sender, monk
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with RawServer(answering(OK)) as server:
-        assert sender.send(request(server.port), deadline=5.0).status == 200
+        assert send(sender, request(server.port), deadline=5.0).status == 200
 
 
 @pytest.mark.parametrize("name", ["urllib3", "urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry"])
@@ -603,5 +635,5 @@ def test_no_key_is_left_on_the_disk(
     certificate, key = (path.read_text() for path in authority.sign("disk.test", kind="clientAuth"))
     with RawServer(answering(OK), authority.server("hooks.test", clients=True)) as server:
         tls = Tls(authority.certificate, certificate, key)
-        assert sender.send(request(server.port, scheme="https", tls=tls), deadline=5.0).status == 200
+        assert send(sender, request(server.port, scheme="https", tls=tls), deadline=5.0).status == 200
     assert list(tmp_path.iterdir()) == []

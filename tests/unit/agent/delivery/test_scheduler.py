@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from agent.delivery.attempt import Route
 from agent.delivery.http import SendError
-from agent.delivery.lanes import Lanes
+from agent.delivery.lanes import SLOW, Lanes
 from agent.delivery.retry import PROBE_EVERY, TRIES_IN_FRONT, Decision, Policy
 from agent.delivery.scheduler import Scheduler
 from agent.store.base import Delivery, Intake, Owed, StoreError
@@ -30,9 +31,21 @@ class Receivers:
     def __init__(self) -> None:
         self.answers: dict[str, Callable[[Request], Response]] = {}
         self.got: list[tuple[str, str]] = []
+        self.together: list[int] = []
+        """How many requests were sent side by side, each time."""
         self._lock = threading.Lock()
 
-    def send(self, request: Request) -> Response:
+    def send(self, requests: Sequence[Request]) -> list[Response | SendError]:
+        self.together.append(len(requests))
+        return [self._one(each) for each in requests]
+
+    def _one(self, request: Request) -> Response | SendError:
+        try:
+            return self._answer(request)
+        except SendError as error:
+            return error
+
+    def _answer(self, request: Request) -> Response:
         host = request.url.split("/")[2]
         with self._lock:
             self.got.append((host, dict(request.headers).get("webhook-id", request.method)))
@@ -269,14 +282,14 @@ def test_what_failed_while_the_clock_was_a_year_ahead_is_tried_when_it_is_right_
     assert not bench.store.waiting()
 
 
-def test_an_event_that_shows_a_mistake_of_ours_costs_no_worker(bench: Bench) -> None:
+def test_an_event_that_shows_a_mistake_of_ours_costs_no_worker(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.serve("a")
     bench.owe("a", 2)
 
-    def fail(_: Request) -> Response:
+    def fail(_: Response) -> Outcome:
         raise RecursionError("https://a/SECRET")
 
-    bench.receivers.answers["a"] = fail
+    monkeypatch.setattr(CONSUMERS["Generic"], "classify", fail)
     bench.run()
     assert [(each.reason, "SECRET" in each.detail) for each in bench.store.dead_letters()] == [("internal", False)] * 2
 
@@ -398,6 +411,86 @@ def test_receivers_that_hang_do_not_hold_up_the_others(bench: Bench) -> None:
     until(lambda: bench.scheduler.busy == 3)
     assert sum(bench.receivers.count().values()) == 103
     release.set()
+
+
+def answering_within(bench: Bench, seconds: float, code: int = 204) -> Callable[[Request], Response]:
+    def answer(_: Request) -> Response:
+        bench.clock.now += seconds
+        return Response(code, {}, b"")
+
+    return answer
+
+
+def test_a_quick_receiver_gets_more_and_more_side_by_side(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, workers=16)
+    bench.receivers.answers["a"] = answering_within(bench, SLOW / 2)
+    bench.serve("a")
+    bench.owe("a", 31)
+    bench.run()
+    assert bench.receivers.together == [1, 2, 4, 8, 8, 8]
+    assert bench.receivers.got == [("a", each) for each in dict.fromkeys(name for _, name in bench.receivers.got)]
+    assert bench.store.books()[0].delivered == 31
+    bench.store.close()
+
+
+@pytest.mark.parametrize(("workers", "most"), [(1, 1), (4, 2), (16, 8)])
+def test_what_goes_side_by_side_is_at_most_half_of_the_workers(tmp_path: Path, workers: int, most: int) -> None:
+    bench = Bench(tmp_path, workers=workers)
+    bench.receivers.answers["a"] = answering_within(bench, SLOW / 2)
+    bench.serve("a")
+    bench.owe("a", 30)
+    bench.run()
+    assert max(bench.receivers.together) == most
+    bench.store.close()
+
+
+def test_a_receiver_that_becomes_slow_gets_one_at_a_time(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, workers=16)
+    bench.receivers.answers["a"] = answering_within(bench, SLOW / 2)
+    bench.serve("a")
+    bench.owe("a", 10)
+    bench.run()
+    bench.receivers.answers["a"] = answering_within(bench, SLOW * 2)
+    bench.receivers.together.clear()
+    for number in range(10, 22):
+        bench.store.take_in(Intake([Owed(Event("", f"a-{number}", {}), ("a",))], {}, bench.clock()))
+    bench.scheduler.look({"a"})
+    bench.run()
+    assert bench.receivers.together == [8, 1, 1, 1, 1]
+    bench.store.close()
+
+
+def test_side_by_side_never_means_above_the_rate(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, workers=16, rate=5.0)
+    bench.receivers.answers["a"] = answering_within(bench, SLOW / 2)
+    bench.serve("a")
+    bench.owe("a", 20)
+    bench.run()
+    assert sum(bench.receivers.together) == 5
+    bench.store.close()
+
+
+def test_of_several_side_by_side_each_gets_its_own_result(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, workers=16)
+    bench.receivers.answers["a"] = answering_within(bench, SLOW / 2)
+    bench.serve("a")
+    bench.owe("a", 3)
+    bench.run()
+    codes = iter([204, 503, 400, 503, 204])
+    quick = answering_within(bench, SLOW / 2)
+    bench.receivers.answers["a"] = lambda asked: replace(quick(asked), status=next(codes))
+    for number in range(10, 15):
+        bench.store.take_in(Intake([Owed(Event("", f"a-{number}", {}), ("a",))], {}, bench.clock()))
+    bench.scheduler.look({"a"})
+    bench.run()
+    books = bench.store.books()[0]
+    assert bench.receivers.together == [1, 2, 4]
+    assert (books.delivered, books.dead, books.pending) == (4, 1, 3)
+    assert bench.store.lanes()["a"].failures == 1, "they failed together, so the pause is that of one failure"
+    bench.receivers.answers["a"] = answering_within(bench, SLOW / 2)
+    bench.pass_time(2.0)
+    assert (bench.store.books()[0].delivered, bench.receivers.together[3]) == (7, 1)
+    bench.store.close()
 
 
 def test_a_slow_receiver_gets_more_workers_but_leaves_some_to_others(tmp_path: Path) -> None:
