@@ -7,6 +7,8 @@ from typing import Any
 
 Conceal = Callable[[str], str]
 HIDDEN = "[hidden]"
+_LONG = 8
+"""Characters."""
 _FAILURES = ("error", "failures")
 """The keys under which Elasticsearch says why something failed, at whatever depth."""
 
@@ -16,9 +18,13 @@ def concealer(*credentials: str) -> Conceal:
     forms = {form for each in credentials for form in _forms(each)} - {""}
     if not forms:
         return lambda text: text
-    longest_first = "|".join(re.escape(each) for each in sorted(forms, key=len, reverse=True))
-    pattern = re.compile(rf"(?<!\w)(?:{longest_first})(?!\w)")
+    pattern = re.compile("|".join(map(_wherever, sorted(forms, key=len, reverse=True))))
     return lambda text: pattern.sub(HIDDEN, text)
+
+
+def _wherever(form: str) -> str:
+    """A short one is hidden as a whole word alone: a user `elastic` is in many words that are no secret."""
+    return re.escape(form) if len(form) >= _LONG else rf"(?<!\w){re.escape(form)}(?!\w)"
 
 
 def conceal_failures(body: Any, conceal: Conceal) -> Any:

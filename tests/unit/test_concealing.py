@@ -15,10 +15,11 @@ ENCODED = b64encode(b"id-7:s3cret").decode()
         (f"ApiKey {ENCODED}", f"ApiKey {HIDDEN}"),
         ("API key id [id-7] of user [sew]", f"API key id [{HIDDEN}] of user [{HIDDEN}]"),
         (f"Basic {b64encode(b'sew:pass word').decode()}", f"Basic {HIDDEN}"),
+        (f"x{ENCODED}x, xpass wordx", f"x{HIDDEN}x, x{HIDDEN}x"),
         ("sewing machine", "sewing machine"),
     ],
 )
-def test_a_credential_its_base64_and_the_parts_of_an_api_key_are_hidden_as_whole_words(said: str, shown: str) -> None:
+def test_a_credential_its_base64_and_an_api_keys_parts_are_hidden_short_ones_as_words(said: str, shown: str) -> None:
     assert concealer(ENCODED, "sew", "pass word", "sew:pass word", "")(said) == shown
 
 
