@@ -188,7 +188,7 @@ class Loop:
         self._partly_failed(in_words(self._agent.poller.troubles))
         self._failures = 0
         self._done = polled.done
-        if not polled.more and not self._agent.settings.once:
+        if not polled.more:
             self._next_poll = pace + self._agent.settings.poll_interval
         return polled.more
 

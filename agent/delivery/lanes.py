@@ -11,7 +11,7 @@ from agent.delivery.rate_limit import Bucket
 from agent.delivery.retry import changed, left
 from agent.store.base import Delivery, Lane, Store
 
-SLOW = 0.001
+SLOW = 0.02
 """Seconds: a receiver that answers faster than this is served fastest by one worker; more would wait for each other."""
 TOGETHER = 8
 """Deliveries that one worker sends such a receiver side by side: it works while the worker does, not by turns."""
