@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import urllib3.exceptions
+from urllib3.util.wait import wait_for_read
 
 from agent.delivery.egress import Guard, Resolver
 from agent.delivery.exchange import Plain, Secure, write_head
@@ -29,6 +30,8 @@ from kubectl_sew.errors import SewError
 BODY_LIMIT = 64 * 1024
 _LATE = 0.1
 """Seconds for an answer that may be there already, where another one before it took all the time."""
+STALLED = 0.5
+"""Seconds without an answer after which idle connections to a receiver are closed: some serve one at a time."""
 CONNECTION_LIFE = 300.0
 IDLE_LIFE = 3.0
 """Servers close idle connections after 5 s or more: a request hardly ever meets one that is just being closed."""
@@ -166,8 +169,11 @@ class Sender:
 
     def _ended(self, flight: _Flight, deadline: float) -> Response | SendError:
         connection = flight.kept.connection
-        connection.sock.deadline = max(connection.sock.deadline, time.monotonic() + _LATE)
+        now = time.monotonic()
+        ends = connection.sock.deadline = max(connection.sock.deadline, now + _LATE)
         try:
+            if not wait_for_read(connection.sock, timeout=min(STALLED, ends - now)):
+                self._let_go(flight.target)
             answer, reusable = _received(flight)
         except Exception as error:  # noqa: BLE001 - whatever the libraries raise, its text may hold the URL
             connection.close()
@@ -198,6 +204,13 @@ class Sender:
             self._idle[target].append(kept)
         if kept.used >= self._sweep_at:
             self.sweep()
+
+    def _let_go(self, target: _Target) -> None:
+        """Close what is idle there."""
+        with self._lock:
+            idle = self._idle.pop(target, ())
+        for kept in idle:
+            kept.connection.close()
 
     def _open(self, target: _Target, ends: float) -> _Kept:
         proxy = self._proxy_for(target)

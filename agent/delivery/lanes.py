@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.delivery.attempt import Route
+from agent.delivery.http import STALLED
 from agent.delivery.rate_limit import Bucket
 from agent.delivery.retry import changed, left
 from agent.store.base import Delivery, Lane, Store
@@ -17,6 +18,8 @@ TOGETHER = 8
 """Deliveries that one worker sends such a receiver side by side: it works while the worker does, not by turns."""
 BUSY_PAUSE = 0.005
 """Seconds between two looks at lanes that have all the workers that they can use."""
+APART = 30.0
+"""Seconds of one at a time for a receiver that failed or stalled over several: it may not serve as many connections."""
 AHEAD = 32
 """Deliveries that a lane takes from the store at once."""
 LOOK_AGAIN = 1.0
@@ -41,6 +44,8 @@ class Running:
     """Workers that it can use: one more each time that all of them have waited for a slow receiver."""
     together: int = 1
     """Deliveries that one worker takes at once."""
+    apart_until: float = 0.0
+    """No more than one before."""
     started: float = 0.0
 
 
@@ -137,7 +142,10 @@ class Lanes:
         quick = 0 < (now - job.started) / len(job.deliveries) < SLOW
         if lane.failures or now - job.started < SLOW:
             running.window = max(running.window - 1, 1)
-        running.together = min(running.together * 2, TOGETHER) if quick and lane.proven else 1
+        if len(job.deliveries) > 1 and (lane.failures or now - job.started >= STALLED):
+            running.apart_until = now + APART
+        together = quick and lane.proven and not left(running.apart_until, APART, now)
+        running.together = min(running.together * 2, TOGETHER) if together else 1
         if lane.failures:
             running.ahead.clear()
         return notable

@@ -53,10 +53,11 @@ class Connection:
 
 
 class RawServer:
-    """Counts its connections, keeps the requests, and lets `script` answer each."""
+    """Counts its connections, keeps the requests, and lets `script` answer each; one connection at a time if asked."""
 
-    def __init__(self, script: Script, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, script: Script, context: ssl.SSLContext | None = None, *, in_turn: bool = False) -> None:
         self._script = script
+        self._in_turn = in_turn
         self._context = context
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -91,6 +92,8 @@ class RawServer:
             thread = threading.Thread(target=self._serve, args=(accepted,))
             self._threads.append(thread)
             thread.start()
+            if self._in_turn:
+                thread.join()
 
     def _serve(self, accepted: socket.socket) -> None:
         try:

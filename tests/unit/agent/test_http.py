@@ -293,6 +293,17 @@ def test_all_requests_go_out_before_an_answer_is_waited_for(sender: Sender) -> N
         assert len(server.requests) == 3
 
 
+def test_a_receiver_that_serves_one_connection_at_a_time_answers_all(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent.delivery.http, "STALLED", 0.02)
+    with RawServer(answering(OK), in_turn=True) as server:
+        for _ in range(2):
+            answers = sender.send([request(server.port) for _ in range(3)], deadline=5.0)
+            assert [each.status for each in answers if isinstance(each, Response)] == [200, 200, 200]
+        assert len(server.requests) == 6, "none is sent twice"
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_the_deadline_holds_while_the_receiver_takes_nothing(sender: Sender, scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:

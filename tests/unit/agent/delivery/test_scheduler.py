@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from agent.delivery.attempt import Route
-from agent.delivery.http import SendError
-from agent.delivery.lanes import SLOW, Lanes
+from agent.delivery.http import STALLED, SendError
+from agent.delivery.lanes import APART, SLOW, Lanes
 from agent.delivery.retry import PROBE_EVERY, TRIES_IN_FRONT, Decision, Policy
 from agent.delivery.scheduler import Scheduler
 from agent.store.base import Delivery, Intake, Owed, StoreError
@@ -421,6 +421,14 @@ def answering_within(bench: Bench, seconds: float, code: int = 204) -> Callable[
     return answer
 
 
+def owe_more(bench: Bench, count: int) -> None:
+    """Events that were not there before, for `a`."""
+    before = bench.store.books()[0].seen
+    owed = [Owed(Event("", f"a-{number}", {}), ("a",)) for number in range(before, before + count)]
+    bench.store.take_in(Intake(owed, {}, bench.clock()))
+    bench.scheduler.look({"a"})
+
+
 def test_a_quick_receiver_gets_more_and_more_side_by_side(tmp_path: Path) -> None:
     bench = Bench(tmp_path, workers=16)
     bench.receivers.answers["a"] = answering_within(bench, SLOW / 2)
@@ -452,11 +460,36 @@ def test_a_receiver_that_becomes_slow_gets_one_at_a_time(tmp_path: Path) -> None
     bench.run()
     bench.receivers.answers["a"] = answering_within(bench, SLOW * 2)
     bench.receivers.together.clear()
-    for number in range(10, 22):
-        bench.store.take_in(Intake([Owed(Event("", f"a-{number}", {}), ("a",))], {}, bench.clock()))
-    bench.scheduler.look({"a"})
+    owe_more(bench, 12)
     bench.run()
     assert bench.receivers.together == [8, 1, 1, 1, 1]
+    bench.store.close()
+
+
+@pytest.mark.parametrize(("seconds", "code"), [(2 * STALLED, 204), (SLOW / 2, 503)])
+def test_a_receiver_that_cannot_take_several_gets_one_at_a_time_for_a_while(
+    tmp_path: Path, seconds: float, code: int
+) -> None:
+    bench = Bench(tmp_path, workers=16)
+    quick = bench.receivers.answers["a"] = answering_within(bench, SLOW / 4)
+    bench.serve("a")
+    bench.owe("a", 1)
+    bench.run()
+    bench.receivers.answers["a"] = answering_within(bench, seconds, code)
+    owe_more(bench, 2)
+    bench.run()
+    bench.receivers.answers["a"] = quick
+    bench.pass_time(5.0)
+    owe_more(bench, 20)
+    bench.run()
+    assert bench.receivers.together[:2] == [1, 2]
+    assert set(bench.receivers.together[2:]) == {1}
+    bench.clock.now += APART
+    bench.receivers.together.clear()
+    owe_more(bench, 20)
+    bench.run()
+    assert bench.receivers.together == [1, 2, 4, 8, 5]
+    assert not bench.store.waiting()
     bench.store.close()
 
 
@@ -479,9 +512,7 @@ def test_of_several_side_by_side_each_gets_its_own_result(tmp_path: Path) -> Non
     codes = iter([204, 503, 400, 503, 204])
     quick = answering_within(bench, SLOW / 2)
     bench.receivers.answers["a"] = lambda asked: replace(quick(asked), status=next(codes))
-    for number in range(10, 15):
-        bench.store.take_in(Intake([Owed(Event("", f"a-{number}", {}), ("a",))], {}, bench.clock()))
-    bench.scheduler.look({"a"})
+    owe_more(bench, 5)
     bench.run()
     books = bench.store.books()[0]
     assert bench.receivers.together == [1, 2, 4]
