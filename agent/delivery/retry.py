@@ -54,9 +54,13 @@ def decide(outcome: Outcome, delivery: Delivery, lane: Lane, policy: Policy, *, 
     return Decision(_waiting(outcome, delivery, held, policy, now), held)
 
 
-def joint(decisions: Sequence[Decision]) -> Lane:
-    """The lane after several at once: their failures are one failure, and what else came with it does not end it."""
-    return max((each.lane for each in decisions), key=lambda lane: (lane.failures > 0, lane.parked, lane.held_until))
+def joint(decisions: Sequence[Decision]) -> list[Decision]:
+    """What several at once change, with one lane: their failures are one failure, which nothing that came with it ends,
+    and the longest pause holds."""
+    lanes = [each.lane for each in decisions]
+    worst = max(lanes, key=lambda lane: (lane.failures > 0, lane.parked, lane.held_until))
+    lane = replace(worst, held_until=max(each.held_until for each in lanes))
+    return [replace(each, lane=lane) for each in decisions]
 
 
 def recovered(lane: Lane) -> Lane:

@@ -20,7 +20,7 @@ class Observer(Protocol):
     """Is told what happened; called from the workers' threads."""
 
     def ended(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
-        """An attempt that took so many seconds, and what it changed; in the store already."""
+        """An attempt that took so many seconds with those beside it, and what it changed; in the store already."""
 
     def failed(self, error: StoreError) -> None:
         """The store cannot be used now; what was to be written is tried again."""
@@ -159,11 +159,13 @@ class Scheduler:
         now = self._clock()
         with self._changed:
             before = job.running.lane
-            decisions = [
-                decide(outcome, delivery, before, self._policy, now=now)
-                for delivery, outcome in zip(job.deliveries, outcomes, strict=True)
-            ]
-            lane = joint(decisions)
+            decisions = joint(
+                [
+                    decide(outcome, delivery, before, self._policy, now=now)
+                    for delivery, outcome in zip(job.deliveries, outcomes, strict=True)
+                ]
+            )
+            lane = decisions[0].lane
             notable = self._lanes.judge(job, lane, now)
         if before.parked and not lane.parked:
             self._store.shift(lane.webhook, now - before.since)

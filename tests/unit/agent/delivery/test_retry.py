@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from agent.delivery.rate_limit import Bucket
-from agent.delivery.retry import PROBE_EVERY, Policy, backoff, changed, decide
+from agent.delivery.retry import PROBE_EVERY, Policy, backoff, changed, decide, joint
 from agent.store.base import Delivery, Lane, State
 from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
 from kubectl_sew.event import Event
@@ -53,6 +53,15 @@ def test_the_lane_backs_off_not_each_event() -> None:
     for failures, held in ((1, 2), (2, 4), (3, 8)):
         lane = decided(RETRY, lane).lane
         assert (lane.failures, lane.held_until) == (failures, NOW + held)
+
+
+def test_what_fails_beside_others_fails_once_and_the_longest_pause_holds_for_all() -> None:
+    day = Outcome(Verdict.WAIT, retry_after=86_400.0)
+    outcomes = (Outcome(Verdict.DELIVERED), RETRY, day, Outcome(Verdict.PARKED), Outcome(Verdict.DELIVERED))
+    made = joint([decided(each) for each in outcomes])
+    assert [each.settlement.state is State.DELIVERED for each in made] == [True, False, False, False, True]
+    assert {(each.lane.failures, each.lane.parked, each.lane.held_until) for each in made} == {(1, True, NOW + 86_400)}
+    assert {each.lane for each in joint([decided(outcomes[0])] * 2)} == {replace(LANE, proven=True)}
 
 
 @pytest.mark.parametrize(("attempts", "aside"), [(0, False), (1, False), (2, True), (7, True)])
