@@ -189,8 +189,13 @@ class Loop:
         self._failures = 0
         self._done = polled.done
         if not polled.more:
-            self._next_poll = pace + self._agent.settings.poll_interval
+            self._next_poll = pace + self._interval()
         return polled.more
+
+    def _interval(self) -> float:
+        """With `once` it is not for long that there may be more, however seldom one looks otherwise."""
+        settings = self._agent.settings
+        return min(settings.poll_interval, LOOK_EVERY) if settings.once else settings.poll_interval
 
     def _polled(self, now: float) -> Polled:
         """A poll, counted."""

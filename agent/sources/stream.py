@@ -44,7 +44,7 @@ class NdjsonStream:
         """Never waits: what the stream holds now."""
         try:
             self._let_go(self._line_of(position))
-            self._fill(limit)
+            came = self._fill(limit)
         except OSError as error:
             raise SourceError(f"events cannot be read from standard input: {error.strerror or error}") from error
         page = Page("standard input", self._matchers.of(subscriptions), self._identities, now, limit)
@@ -56,7 +56,7 @@ class NdjsonStream:
                 break
         ended = last == self._number
         done = ended and (self._closed or not self._whole)
-        return Batch(page.arrivals, json.dumps([self._run, last]), more=not ended, done=done, notes=page.notes)
+        return Batch(page.arrivals, json.dumps([self._run, last]), more=came or not ended, done=done, notes=page.notes)
 
     def read_to(self, _position: str | None) -> float | None:
         """Lines stand in no order of time."""
@@ -76,14 +76,18 @@ class NdjsonStream:
         while self._lines and self._lines[0].number <= line:
             self._buffered -= len(self._lines.popleft().text or b"")
 
-    def _fill(self, limit: int) -> None:
+    def _fill(self, limit: int) -> bool:
+        """Whether anything came: then the writer, whose pipe was full, may have written more by now."""
+        came = False
         while not self._closed and len(self._lines) < limit and self._buffered < SCAN_BYTES and self._ready():
             chunk = os.read(self._descriptor, _CHUNK)
             if chunk:
+                came = True
                 self._split(chunk)
             else:
                 self._closed = True
                 self._finish_line()
+        return came
 
     def _ready(self) -> bool:
         return bool(select.select([self._descriptor], [], [], 0)[0])

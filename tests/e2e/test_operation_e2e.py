@@ -162,6 +162,19 @@ def test_events_may_come_from_standard_input(folder: Folder, receiver: Receiver)
     assert received(receiver).keys() == owed("w", 200)
 
 
+def test_once_looks_for_more_whatever_the_pause_between_two_looks(folder: Folder, receiver: Receiver) -> None:
+    folder.webhook("w", receiver.url)
+    reading, writing = os.pipe()
+    agent = folder.start("--once", events="-", stdin=reading, SEW_POLL_INTERVAL="1h")
+    os.close(reading)
+    with os.fdopen(writing, "w", buffering=1) as pipe:
+        pipe.write(event(0))
+        eventually(lambda: received(receiver).keys() == owed("w", 1), "the first one arrives")
+        pipe.write(event(1))
+    assert agent.wait() == 0
+    assert received(receiver).keys() == owed("w", 2)
+
+
 def test_a_state_that_was_used_with_other_events_is_a_clear_error(folder: Folder, receiver: Receiver) -> None:
     folder.webhook("w", receiver.url)
     folder.write(range(2))

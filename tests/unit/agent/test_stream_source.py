@@ -52,6 +52,16 @@ def test_lines_come_once_and_a_half_written_one_waits_for_its_end(pipe: Pipe) ->
     assert pipe.read(batch.position)[0] == ["3"]
 
 
+def test_where_something_came_there_may_be_more_at_once(pipe: Pipe) -> None:
+    pipe.write('{"id": 1}\n{"id"')
+    _, batch = pipe.read()
+    assert batch.more
+    pipe.write(": 2}")
+    _, batch = pipe.read(batch.position)
+    assert batch.more
+    assert not pipe.read(batch.position)[1].more
+
+
 def test_the_last_position_can_be_read_from_again(pipe: Pipe) -> None:
     pipe.write('{"id": 1}\n{"id": 2}\n{"id": 3}\n')
     _, first = pipe.read(limit=1)
