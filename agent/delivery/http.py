@@ -13,7 +13,8 @@ import ssl
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -31,7 +32,7 @@ BODY_LIMIT = 64 * 1024
 _LATE = 0.1
 """Seconds for an answer that may be there already, where another one before it took all the time."""
 STALLED = 0.5
-"""Seconds without an answer after which idle connections to a receiver are closed: some serve one at a time."""
+"""Seconds without an answer after which no connection to a receiver is kept idle: some serve one at a time."""
 CONNECTION_LIFE = 300.0
 IDLE_LIFE = 3.0
 """Servers close idle connections after 5 s or more: a request hardly ever meets one that is just being closed."""
@@ -102,6 +103,8 @@ class Sender:
         self._user_agent = user_agent
         self._proxy = proxy
         self._idle: dict[_Target, deque[_Kept]] = defaultdict(deque)
+        self._stalled: list[_Target] = []
+        """Where an answer is waited for that does not come: one for each."""
         self._lock = threading.Lock()
         self._sweep_at = 0.0
 
@@ -172,9 +175,11 @@ class Sender:
         now = time.monotonic()
         ends = connection.sock.deadline = max(connection.sock.deadline, now + _LATE)
         try:
-            if not wait_for_read(connection.sock, timeout=min(STALLED, ends - now)):
-                self._let_go(flight.target)
-            answer, reusable = _received(flight)
+            if wait_for_read(connection.sock, timeout=min(STALLED, ends - now)):
+                answer, reusable = _received(flight)
+            else:
+                with self._none_idle(flight.target):
+                    answer, reusable = _received(flight)
         except Exception as error:  # noqa: BLE001 - whatever the libraries raise, its text may hold the URL
             connection.close()
             return _explained(error, flight.target, deadline)
@@ -201,16 +206,27 @@ class Sender:
     def _give_back(self, target: _Target, kept: _Kept) -> None:
         kept.used = time.monotonic()
         with self._lock:
-            self._idle[target].append(kept)
+            stalled = target in self._stalled
+            if not stalled:
+                self._idle[target].append(kept)
+        if stalled:
+            kept.connection.close()
         if kept.used >= self._sweep_at:
             self.sweep()
 
-    def _let_go(self, target: _Target) -> None:
-        """Close what is idle there."""
+    @contextmanager
+    def _none_idle(self, target: _Target) -> Iterator[None]:
+        """Close what is idle there, and keep nothing meanwhile."""
         with self._lock:
+            self._stalled.append(target)
             idle = self._idle.pop(target, ())
         for kept in idle:
             kept.connection.close()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._stalled.remove(target)
 
     def _open(self, target: _Target, ends: float) -> _Kept:
         proxy = self._proxy_for(target)

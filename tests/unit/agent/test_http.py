@@ -304,6 +304,31 @@ def test_a_receiver_that_serves_one_connection_at_a_time_answers_all(
         assert len(server.requests) == 6, "none is sent twice"
 
 
+def test_a_worker_that_is_never_idle_leaves_a_receiver_of_one_connection_to_another(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent.delivery.http, "STALLED", 0.02)
+    begun, done = threading.Event(), threading.Event()
+
+    def script(connection: Connection) -> None:
+        connection.stopped.wait(0.01)
+        connection.send(OK)
+
+    def busy() -> None:
+        while not done.is_set():
+            sender.send([request(server.port)], deadline=5.0)
+            begun.set()
+
+    with RawServer(script, in_turn=True) as server:
+        other = threading.Thread(target=busy)
+        other.start()
+        assert begun.wait(5.0)
+        answers = [answer for _ in range(3) for answer in sender.send([request(server.port)], deadline=1.0)]
+        done.set()
+        other.join()
+    assert [each.status for each in answers if isinstance(each, Response)] == [200] * 3
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_the_deadline_holds_while_the_receiver_takes_nothing(sender: Sender, scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
