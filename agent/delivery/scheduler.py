@@ -168,8 +168,10 @@ class Scheduler:
             lane = decisions[0].lane
             notable = self._lanes.judge(job, lane, now)
         if before.parked and not lane.parked:
-            self._store.shift(lane.webhook, now - before.since)
-        self._write(_Result([each.settlement for each in decisions], lane if notable else None))
+            self._insist(lambda: self._store.shift(lane.webhook, now - before.since))
+        result = _Result([each.settlement for each in decisions], lane if notable else None)
+        self._results.append(result)
+        self._insist(lambda: self._write(result))
         self._release(job)
         return decisions
 
@@ -177,18 +179,21 @@ class Scheduler:
         with self._changed:
             self._lanes.end(job)
 
-    def _write(self, result: _Result) -> None:
-        """One transaction for all results that wait for the lock; each worker goes on when its own is written."""
-        self._results.append(result)
+    def _insist(self, write: Callable[[], None]) -> None:
+        """Until the store takes it: what came of something sent must be kept, and nothing else makes sense here."""
         while True:
             try:
-                with self._commit:
-                    if not result.written:
-                        self._write_all()
-                    return
-            except StoreError as error:  # what was sent must be kept: nothing else makes sense here
+                write()
+                return
+            except StoreError as error:
                 self._observer.failed(error)
                 self._pause.wait(_STORE_PAUSE)
+
+    def _write(self, result: _Result) -> None:
+        """One transaction for all results that wait for the lock; each worker goes on when its own is written."""
+        with self._commit:
+            if not result.written:
+                self._write_all()
 
     def _write_all(self) -> None:
         batch = list(self._results)

@@ -312,6 +312,28 @@ def test_a_result_is_kept_until_the_store_takes_it(bench: Bench, monkeypatch: py
     assert not bench.store.waiting()
 
 
+def test_the_result_of_a_probe_is_kept_until_the_store_takes_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.serve("a")
+    bench.owe("a")
+    bench.receivers.answers["a"] = status(404)
+    bench.run()
+    bench.receivers.answers.clear()
+    shift, failures = bench.store.shift, iter([StoreError("locked")])
+
+    def fail_once(*arguments: Any) -> None:
+        for failure in failures:
+            raise failure
+        shift(*arguments)
+
+    monkeypatch.setattr(bench.store, "shift", fail_once)
+    monkeypatch.setattr("agent.delivery.scheduler._STORE_PAUSE", 0.0)
+    bench.pass_time(PROBE_EVERY + 1)
+    assert bench.receivers.count() == {"a": 2}
+    assert [str(each) for each in bench.watch.errors] == ["locked"]
+    assert not bench.store.waiting()
+    assert not bench.store.lanes()["a"].parked
+
+
 def test_a_jira_search_that_fails_leaves_the_doubt(bench: Bench) -> None:
     bench.serve("a", consumer="Jira")
     bench.owe("a")
