@@ -161,7 +161,8 @@ class Lanes:
         old = before.lane if before else kept or Lane(route.webhook)
         lane = self._changed(old, route.settings_digest, route.endpoint_digest, now)
         if before is None:
-            return Running(route, lane, Bucket(self._rates[route.consumer.name]))
+            still = next((each.in_flight for each in self._flying if each.route.webhook == route.webhook), set[int]())
+            return Running(route, lane, Bucket(self._rates[route.consumer.name]), in_flight=still)
         before.route, before.lane, before.empty = route, lane, False
         return before
 

@@ -379,6 +379,26 @@ def test_a_webhook_that_is_no_longer_served_gets_nothing(bench: Bench) -> None:
     assert bench.receivers.count() == {"a": 1}
 
 
+def test_what_is_in_flight_is_not_sent_again_when_its_webhook_was_away_for_a_moment(bench: Bench) -> None:
+    bench.serve("a")
+    bench.owe("a")
+
+    def away(_: Request) -> Response:
+        if len(bench.receivers.got) == 1:
+            bench.serve()
+            bench.serve("a")
+            bench.scheduler.step()
+        return Response(204, {}, b"")
+
+    bench.receivers.answers["a"] = away
+    bench.run()
+    assert bench.receivers.count() == {"a": 1}
+    bench.owe("a", 2)
+    bench.run()
+    assert bench.receivers.count() == {"a": 2}
+    assert bench.scheduler.busy == 0
+
+
 def test_a_replayed_dead_letter_is_noticed_within_two_seconds(bench: Bench) -> None:
     bench.serve("a")
     bench.owe("a")
