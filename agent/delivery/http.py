@@ -31,6 +31,8 @@ from kubectl_sew.errors import SewError
 BODY_LIMIT = 64 * 1024
 _LATE = 0.1
 """Seconds for an answer that may be there already, where another one before it took all the time."""
+MOST_IDLE = 256
+"""Connections to all receivers together: 1,024 open files are all that many systems allow a process."""
 STALLED = 0.5
 """Seconds without an answer after which no connection to a receiver is kept idle: some serve one at a time."""
 CONNECTION_LIFE = 300.0
@@ -206,10 +208,10 @@ class Sender:
     def _give_back(self, target: _Target, kept: _Kept) -> None:
         kept.used = time.monotonic()
         with self._lock:
-            stalled = target in self._stalled
-            if not stalled:
+            wanted = target not in self._stalled and sum(map(len, self._idle.values())) < MOST_IDLE
+            if wanted:
                 self._idle[target].append(kept)
-        if stalled:
+        if not wanted:
             kept.connection.close()
         if kept.used >= self._sweep_at:
             self.sweep()

@@ -304,6 +304,16 @@ def test_a_receiver_that_serves_one_connection_at_a_time_answers_all(
         assert len(server.requests) == 6, "none is sent twice"
 
 
+def test_no_more_connections_are_kept_idle_than_a_process_may_have_files(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent.delivery.http, "MOST_IDLE", 3)
+    with RawServer(answering(OK)) as one, RawServer(answering(OK)) as other:
+        for _ in range(2):
+            sender.send([request(one.port)] * 2 + [request(other.port)] * 2, deadline=5.0)
+        assert (one.connections, other.connections) == (2, 3)
+
+
 def test_a_worker_that_is_never_idle_leaves_a_receiver_of_one_connection_to_another(
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
