@@ -66,8 +66,15 @@ def attempt(route: Route, deliveries: Sequence[Delivery], send: Send, *, now: fl
                 requests[number] = steps[number].send(answer)  # type: ignore[arg-type]  # None begins it
             except StopIteration as ended:
                 outcomes[number] = ended.value
-        answers = dict(zip(requests, send(list(requests.values())) if requests else (), strict=True))
+        answers = dict(zip(requests, _sent(send, list(requests.values())), strict=True)) if requests else {}
     return [outcomes[number] for number in range(len(steps))]
+
+
+def _sent(send: Send, requests: Sequence[Request]) -> Sequence[Response | SendError]:
+    try:
+        return send(requests)
+    except Exception as error:  # noqa: BLE001 - as below; any of them may have arrived
+        return [SendError(FailureReason.INTERNAL, _mistake(error))] * len(requests)
 
 
 def _steps(route: Route, delivery: Delivery, now: float) -> _Steps:
@@ -77,8 +84,7 @@ def _steps(route: Route, delivery: Delivery, now: float) -> _Steps:
             return (yield from _look_first(route, route.finder, delivery, now))
         return (yield from _deliver(route, delivery, now))
     except Exception as error:  # noqa: BLE001 - a mistake of ours costs one event, which is kept, and no worker
-        detail = f"a mistake of this program, please report it: {type(error).__name__}"
-        return Outcome(Verdict.REJECTED, FailureReason.INTERNAL, detail)
+        return Outcome(Verdict.REJECTED, FailureReason.INTERNAL, _mistake(error))
 
 
 def _deliver(route: Route, delivery: Delivery, now: float) -> _Steps:
@@ -114,6 +120,10 @@ def _look_first(route: Route, finder: FindsEarlier, delivery: Delivery, now: flo
             return (yield from _deliver(route, delivery, now))
     outcome = yield from _deliver(route, delivery, now)
     return replace(outcome, detail=f"{outcome.detail or 'sent'} (without a look for an earlier one: {_NO_SEARCH})")
+
+
+def _mistake(error: Exception) -> str:
+    return f"a mistake of this program, please report it: {type(error).__name__}"
 
 
 def _unsent(error: SendError) -> Outcome:

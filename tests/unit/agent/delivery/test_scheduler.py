@@ -294,6 +294,24 @@ def test_an_event_that_shows_a_mistake_of_ours_costs_no_worker(bench: Bench, mon
     assert [(each.reason, "SECRET" in each.detail) for each in bench.store.dead_letters()] == [("internal", False)] * 2
 
 
+def test_a_mistake_of_ours_in_sending_costs_no_worker_and_no_event(bench: Bench) -> None:
+    bench.serve("a")
+    bench.owe("a", 2)
+
+    def fail(_: Request) -> Response:
+        raise RecursionError("https://a/SECRET")
+
+    bench.receivers.answers["a"] = fail
+    bench.run()
+    assert [(each.reason, "SECRET" in each.detail) for each in bench.watch.outcomes] == [
+        (FailureReason.INTERNAL, False)
+    ]
+    assert bench.scheduler.busy == 0
+    bench.receivers.answers.clear()
+    bench.pass_time(10)
+    assert bench.store.books()[0].delivered == 2
+
+
 def test_a_result_is_kept_until_the_store_takes_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.serve("a")
     bench.owe("a")
