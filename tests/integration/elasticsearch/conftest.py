@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from elasticsearch import Elasticsearch
 
+from tests.integration.elasticsearch.faults import Proxy, proxy
 from tests.integration.elasticsearch.scene import Scene
 
 
@@ -20,3 +21,10 @@ def scene(client: Elasticsearch, elasticsearch_8: str, tmp_path: Path) -> Iterat
     made = Scene(client, elasticsearch_8, tmp_path / "state")
     yield made
     made.close()
+
+
+@pytest.fixture
+def between(elasticsearch_8: str) -> Iterator[Proxy]:
+    """Before the server, for tests whose scene goes through it."""
+    with proxy(elasticsearch_8) as made:
+        yield made

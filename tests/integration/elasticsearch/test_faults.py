@@ -20,12 +20,6 @@ pytestmark = pytest.mark.server
 
 
 @pytest.fixture
-def between(elasticsearch_8: str) -> Iterator[Proxy]:
-    with proxy(elasticsearch_8) as made:
-        yield made
-
-
-@pytest.fixture
 def scene(client: Elasticsearch, between: Proxy, tmp_path: Path) -> Iterator[Scene]:
     made = Scene(client, between.url, tmp_path / "state")
     made.index(shards=2)

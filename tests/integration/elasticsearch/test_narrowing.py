@@ -13,7 +13,7 @@ from agent.sources.elasticsearch.narrowing import MOST_EVENTS
 from kubectl_sew.query import parse, to_dsl
 from tests.differential import generate
 from tests.differential.compare import EVENTS, Index, Server
-from tests.integration.elasticsearch.faults import Answer, Proxy, proxy
+from tests.integration.elasticsearch.faults import Answer, Proxy
 from tests.integration.elasticsearch.scene import WAIT, Scene, ids
 from tests.servers.indices import CALICO_MAPPINGS
 
@@ -22,12 +22,6 @@ MANY = 600
 """Webhooks of two leaves each, more than fit into one search."""
 INDICES = 10
 QUERIES = 250
-
-
-@pytest.fixture
-def between(elasticsearch_8: str) -> Iterator[Proxy]:
-    with proxy(elasticsearch_8) as made:
-        yield made
 
 
 @pytest.fixture
