@@ -58,7 +58,11 @@ ATTEMPTS = Metric(
     "sew_attempts_total", "counter", ("webhook", "outcome", "reason"), "attempts to deliver, by what came of them"
 )
 ATTEMPT_SECONDS = Metric(
-    "sew_attempt_duration_seconds", "histogram", ("consumer",), "how long an attempt took", DURATION_BUCKETS
+    "sew_attempt_duration_seconds",
+    "histogram",
+    ("consumer",),
+    "how long an attempt took, those sent side by side together",
+    DURATION_BUCKETS,
 )
 EVENT_LATENCY = Metric(
     "sew_event_latency_seconds", "histogram", ("consumer",), "from an event's own time to its delivery", LATENCY_BUCKETS

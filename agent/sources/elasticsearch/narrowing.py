@@ -19,8 +19,8 @@ from agent.sources.elasticsearch.searching import Job
 from kubectl_sew.access import ElasticsearchError
 from kubectl_sew.index import Index, check_search
 
-MOST_EVENTS = 500
-"""New events of one job that are looked at, at most a page of them. Of more a thousand queries are no waste."""
+MOST_EVENTS = 6_000
+"""New events that are looked at, of all jobs together. Of more a thousand queries are no waste."""
 _MOST_FIELDS = 50
 """Elasticsearch gives 100 at most, unless an index has another limit."""
 
@@ -33,8 +33,9 @@ def narrow(index: Index, jobs: Sequence[Job]) -> list[Job]:
     """
     if all(len(pack(job.clauses)) < 2 for job in jobs) or not (fields := _fields(jobs)):
         return list(jobs)
-    answers = index.search_many([(job.header, _look(job, fields)) for job in jobs])
-    return [_narrowed(job, _seen(job, answer), fields) for job, answer in zip(jobs, answers, strict=True)]
+    most = MOST_EVENTS // len(jobs)
+    answers = index.search_many([(job.header, _look(job, fields, most)) for job in jobs])
+    return [_narrowed(job, _seen(answer, most), fields) for job, answer in zip(jobs, answers, strict=True)]
 
 
 def can_match(clause: Clause, seen: Mapping[str, Collection[str]], fields: Collection[str]) -> bool:
@@ -48,28 +49,24 @@ def _fields(jobs: Sequence[Job]) -> list[str]:
     return [field for field, _ in counts.most_common(_MOST_FIELDS)]
 
 
-def _look(job: Job, fields: Sequence[str]) -> Mapping[str, Any]:
+def _look(job: Job, fields: Sequence[str], most: int) -> Mapping[str, Any]:
     return {
         "query": {"bool": {"filter": list(job.ours)}},
-        "size": _most(job),
+        "size": most,
         "_source": False,
         "track_total_hits": False,
         "docvalue_fields": fields,
     }
 
 
-def _most(job: Job) -> int:
-    return min(MOST_EVENTS, job.size)
-
-
-def _seen(job: Job, answer: Mapping[str, Any]) -> Mapping[str, Collection[str]] | None:
+def _seen(answer: Mapping[str, Any], most: int) -> Mapping[str, Collection[str]] | None:
     """Field -> values; None where not all was seen. What cannot be read is told by the search itself."""
     try:
         check_search(answer)
     except ElasticsearchError:
         return None
     hits = answer["hits"]["hits"]
-    if len(hits) >= _most(job):
+    if len(hits) >= most:
         return None
     seen: dict[str, set[str]] = {}
     for field, values in _values(hits):
