@@ -17,6 +17,7 @@ from agent.fetched import Fetched
 from agent.log import Log, redact
 from agent.metrics import PollFailure
 from agent.once import TIMED_OUT, filled_by_the_dead, to_probe, unfinished, verdict
+from agent.pauses import doubled
 from agent.poller import Polled
 from agent.report import TIGHT, Report, ReportFile, room_words, tell
 from agent.settings import Settings
@@ -101,7 +102,7 @@ def _stop_on_signals(stop: threading.Event) -> None:
 
 def pause_after(failures: int) -> float:
     """Seconds until a source is tried again that has failed so many times in a row before."""
-    return float(min(_FAILED_PAUSE * 2 ** min(failures, 16), _LONGEST_PAUSE))  # an outage of hours overflows a float
+    return doubled(_FAILED_PAUSE, failures, _LONGEST_PAUSE)
 
 
 def _kind(error: SewError) -> PollFailure:

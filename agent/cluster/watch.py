@@ -11,6 +11,7 @@ from agent.cluster.api import SILENCE_SECONDS, UNREADABLE, Api, ApiError, Watch
 from agent.cluster.holding import Holding
 from agent.cluster.troubles import Troubles
 from agent.log import locate
+from agent.pauses import doubled
 
 T = TypeVar("T")
 
@@ -75,7 +76,7 @@ class Collection(Generic[T]):
 
 def pause_after(failures: int) -> float:
     """Seconds, at most, until the server is asked again that has failed so many times in a row."""
-    return min(_FIRST_PAUSE * 2.0 ** min(failures, 16), LONGEST_PAUSE)  # an outage of an hour overflows a float
+    return doubled(_FIRST_PAUSE, failures, LONGEST_PAUSE)
 
 
 class Watcher(Generic[T]):

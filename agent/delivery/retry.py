@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from agent.pauses import doubled
 from agent.store.base import Delivery, Lane, Settlement, State
 from kubectl_sew.consumers.base import Outcome, Verdict
 from kubectl_sew.consumers.judge import LONGEST_WAIT
@@ -11,7 +12,6 @@ PROBE_EVERY = 3600.0
 """Seconds between two looks whether a parked webhook's receiver has changed its mind."""
 TRIES_IN_FRONT = 3
 """Failures after which an event steps aside, in case that it alone is the trouble."""
-_LARGEST_POWER = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def changed(lane: Lane, settings_digest: str, endpoint_digest: str) -> Lane:
 
 def backoff(failures: int, policy: Policy) -> float:
     """Seconds to pause after so many failures in a row (from 1 on)."""
-    return policy.chance() * min(policy.longest, policy.initial * 2.0 ** min(failures - 1, _LARGEST_POWER))
+    return policy.chance() * doubled(policy.initial, failures - 1, policy.longest)
 
 
 def left(until: float, furthest: float, now: float) -> float:
