@@ -180,12 +180,17 @@ def test_a_webhook_without_room_waits_alone_and_catches_up(setting: Setting) -> 
     assert setting.shelf.of("b") == ids(*range(10))
 
 
-def test_one_that_waits_for_room_is_not_tried_before_its_pause_is_over(setting: Setting) -> None:
+def wait_for_room(setting: Setting, now: float) -> None:
+    """An event for `b`, which has no room, so that a reader of its own waits from now on."""
     setting.shelf.room["b"] = 0
     setting.serve("b")
     setting.write(1)
-    setting.poller.poll(0.0)
-    setting.poller.poll(0.0)
+    setting.poller.poll(now)
+    setting.poller.poll(now)
+
+
+def test_one_that_waits_for_room_is_not_tried_before_its_pause_is_over(setting: Setting) -> None:
+    wait_for_room(setting, 0.0)
     setting.shelf.room.clear()
     setting.poller.poll(4.9)
     assert setting.shelf.of("b") == []
@@ -231,21 +236,13 @@ def test_positions_are_written_only_where_they_moved(setting: Setting) -> None:
 
 
 def test_a_reader_that_waits_for_room_is_no_reason_to_poll_at_once(setting: Setting) -> None:
-    setting.shelf.room["b"] = 0
-    setting.serve("b")
-    setting.write(1)
-    setting.poller.poll(0.0)
-    setting.poller.poll(0.0)
+    wait_for_room(setting, 0.0)
     found = setting.poller.poll(0.0)
     assert (found.done, found.more) == (False, False)
 
 
 def test_a_clock_that_is_set_back_holds_no_reader_for_longer_than_its_pause(setting: Setting) -> None:
-    setting.shelf.room["b"] = 0
-    setting.serve("b")
-    setting.write(1)
-    setting.poller.poll(1e9)
-    setting.poller.poll(1e9)
+    wait_for_room(setting, 1e9)
     setting.shelf.room.clear()
     setting.poller.poll(0.0)
     assert setting.shelf.of("b") == ids(1)

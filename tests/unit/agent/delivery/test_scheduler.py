@@ -481,6 +481,16 @@ def answering_within(bench: Bench, seconds: float, code: int = 204) -> Callable[
     return answer
 
 
+def quick_bench(folder: Path, owed: int, workers: int = 16, rate: float = 1e6) -> Bench:
+    """One whose only receiver, `a`, is quick, and what is owed to it was delivered as far as the rate lets it."""
+    bench = Bench(folder, workers, rate)
+    bench.receivers.answers["a"] = answering_within(bench, SLOW / 2)
+    bench.serve("a")
+    bench.owe("a", owed)
+    bench.run()
+    return bench
+
+
 def owe_more(bench: Bench, count: int) -> None:
     """Events that were not there before, for `a`."""
     before = bench.store.books()[0].seen
@@ -490,11 +500,7 @@ def owe_more(bench: Bench, count: int) -> None:
 
 
 def test_a_quick_receiver_gets_more_and_more_side_by_side(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, workers=16)
-    bench.receivers.answers["a"] = answering_within(bench, SLOW / 2)
-    bench.serve("a")
-    bench.owe("a", 31)
-    bench.run()
+    bench = quick_bench(tmp_path, 31)
     assert bench.receivers.together == [1, 2, 4, 8, 8, 8]
     assert bench.receivers.got == [("a", each) for each in dict.fromkeys(name for _, name in bench.receivers.got)]
     assert bench.store.books()[0].delivered == 31
@@ -503,21 +509,13 @@ def test_a_quick_receiver_gets_more_and_more_side_by_side(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(("workers", "most"), [(1, 1), (4, 2), (16, 8)])
 def test_what_goes_side_by_side_is_at_most_half_of_the_workers(tmp_path: Path, workers: int, most: int) -> None:
-    bench = Bench(tmp_path, workers=workers)
-    bench.receivers.answers["a"] = answering_within(bench, SLOW / 2)
-    bench.serve("a")
-    bench.owe("a", 30)
-    bench.run()
+    bench = quick_bench(tmp_path, 30, workers=workers)
     assert max(bench.receivers.together) == most
     bench.store.close()
 
 
 def test_a_receiver_that_becomes_slow_gets_one_at_a_time(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, workers=16)
-    bench.receivers.answers["a"] = answering_within(bench, SLOW / 2)
-    bench.serve("a")
-    bench.owe("a", 10)
-    bench.run()
+    bench = quick_bench(tmp_path, 10)
     bench.receivers.answers["a"] = answering_within(bench, SLOW * 2)
     bench.receivers.together.clear()
     owe_more(bench, 12)
@@ -554,21 +552,13 @@ def test_a_receiver_that_cannot_take_several_gets_one_at_a_time_for_a_while(
 
 
 def test_side_by_side_never_means_above_the_rate(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, workers=16, rate=5.0)
-    bench.receivers.answers["a"] = answering_within(bench, SLOW / 2)
-    bench.serve("a")
-    bench.owe("a", 20)
-    bench.run()
+    bench = quick_bench(tmp_path, 20, rate=5.0)
     assert sum(bench.receivers.together) == 5
     bench.store.close()
 
 
 def test_of_several_side_by_side_each_gets_its_own_result(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, workers=16)
-    bench.receivers.answers["a"] = answering_within(bench, SLOW / 2)
-    bench.serve("a")
-    bench.owe("a", 3)
-    bench.run()
+    bench = quick_bench(tmp_path, 3)
     codes = iter([204, 503, 400, 503, 204])
     quick = answering_within(bench, SLOW / 2)
     bench.receivers.answers["a"] = lambda asked: replace(quick(asked), status=next(codes))
