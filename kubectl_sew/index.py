@@ -30,6 +30,8 @@ _STATS = (
 )
 _SETTINGS = ("index.uuid", "index.refresh_interval", "index.number_of_shards", "index.verified_before_close")
 _POINT_KEPT = "5m"
+_LONGEST_NAMES = 2_000
+"""Elasticsearch takes 4,096 bytes as a request's first line, where no other limit is set."""
 _NO_INDEX = "index_not_found_exception"
 _PRIVILEGES = "the privileges `read`, `view_index_metadata` and `monitor` on the indices are needed"
 
@@ -88,6 +90,13 @@ class Index:
                 )
             )
         return mappings, settings
+
+    def mappings_of(self, names: Sequence[str]) -> Json:
+        """The mappings of these indices, of all where their names are too long for one request."""
+        some = ",".join(names)
+        wanted = some if len(some) <= _LONGEST_NAMES else self.pattern
+        with self._explained():
+            return self._or_none(lambda: self._client.indices.get_mapping(index=wanted, ignore_unavailable=True))
 
     def fields(self) -> FieldSet:
         """What queries can ask of these indices."""

@@ -33,7 +33,10 @@ class Backfill:
         self._runs: dict[str, _Run] = {}
 
     def read(self, asked: Asked, past: Past, limit: int) -> Batch:
-        """Raises ElasticsearchError; what failed begins again where it was."""
+        """Raises ElasticsearchError; what failed begins again where it was.
+
+        The point in time is searched from the next read on: by a mapping that knows all that it holds.
+        """
         run = self._runs.get(past.run)
         if run is None:
             name = uuid4().hex[:8]
@@ -43,7 +46,9 @@ class Backfill:
             return _waiting(past)
         if not asked.clauses:
             return Batch([], past.dump(), more=False, done=False, refused=asked.refused)
-        run.point = run.point or asked.index.open_point_in_time()
+        if not run.point:
+            run.point = asked.index.open_point_in_time()
+            return replace(_waiting(past), more=True)
         found, refused = self._reads.searcher.run(asked.index, [self._job(asked, past, run, limit)])
         if found[0].failure is not None:
             self.close(asked.index, past.run)

@@ -205,6 +205,11 @@ class Search:
     """The moment at which all writes up to `upto` were in."""
 
     @property
+    def last(self) -> int:
+        """Nothing above is asked for: the mapping that the queries were translated by may be older than that."""
+        return self.shard.top if self.upto is None else self.upto
+
+    @property
     def whole(self) -> bool:
         return self.upto is not None
 

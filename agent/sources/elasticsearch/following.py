@@ -72,7 +72,7 @@ class _Page:
 
     def _job(self, search: Search, size: int) -> Job:
         shard, rules = search.shard, self._reads.rules
-        bounds = {"gt": search.above} | ({} if search.upto is None else {"lte": search.upto})
+        bounds = {"gt": search.above, "lte": search.last}
         return Job(
             {"index": shard.index, "preference": f"_shards:{shard.number}", "allow_partial_search_results": False},
             [{"range": {"_seq_no": bounds}}, *rules.everywhere],

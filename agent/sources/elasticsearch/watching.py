@@ -1,7 +1,8 @@
 """What is there now: shards and how far they are, settings, the mapping. Asked once for all readers of a poll."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from agent.sources.base import Trouble
 from agent.sources.elasticsearch.cursors import Place, Proofs
@@ -39,6 +40,10 @@ class Watch:
         self._most_age = most_age
         self._times = _Times()
         self._aged: dict[str, bool] = {}
+        self._mappings: Mapping[str, Any] = {}
+        self._analysis: Mapping[str, Any] = {}
+        self._mapped: Mapping[str, int] = {}
+        """Shard's key -> the highest number that was given out before the mapping was read."""
         self._absent: frozenset[str] = frozenset()
         """The keys that were absent when the settings were last read."""
         self._without_settings: frozenset[str] = frozenset()
@@ -54,9 +59,7 @@ class Watch:
             self.facts = read_settings(index.settings())
             self._absent = frozenset(absent(look, self.facts))
             self._times.facts = answered
-        if look.uuids - self.look.uuids or self._older(self._times.fields, FIELDS_EVERY):
-            self.read_fields(index)
-            self._times.fields = answered
+        self._refresh_fields(index, look, answered)
         self.proofs.observe(look, self.facts, answered)
         unsettled = (look.uuids & self.look.uuids) - self.facts.keys()
         self._without_settings = frozenset(each.index for each in look.shards.values() if each.uuid in unsettled)
@@ -64,8 +67,28 @@ class Watch:
 
     def read_fields(self, index: Index) -> None:
         """The same object stays while nothing changed; a pattern without indices has no fields of its own."""
-        mappings, settings = index.mappings()
-        found = field_set(index.pattern, mappings, settings) if mappings else self.fields
+        self._mappings, self._analysis = index.mappings()
+        self._translate(index)
+
+    def _refresh_fields(self, index: Index, look: Look, answered: float) -> None:
+        """A write may have brought a new field with it: whatever this look tells of is judged by a newer mapping."""
+        numbers = {key: each.top for key, each in look.shards.items()}
+        moved = {each.index for key, each in look.shards.items() if self._mapped.get(key) != each.top}
+        if look.uuids - self.look.uuids or self._older(self._times.fields, FIELDS_EVERY):
+            self.read_fields(index)
+            self._times.fields = answered
+        elif moved:
+            self._reread_fields(index, sorted(moved))
+        self._mapped = numbers
+
+    def _reread_fields(self, index: Index, names: Sequence[str]) -> None:
+        changed = {name: body for name, body in index.mappings_of(names).items() if self._mappings.get(name) != body}
+        if changed:
+            self._mappings = {**self._mappings, **changed}
+            self._translate(index)
+
+    def _translate(self, index: Index) -> None:
+        found = field_set(index.pattern, self._mappings, self._analysis) if self._mappings else self.fields
         if found != self.fields:
             self.fields = found
 

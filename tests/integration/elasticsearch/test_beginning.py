@@ -64,6 +64,8 @@ def test_a_restart_in_the_midst_of_the_past_goes_on_there(scene: Scene) -> None:
     scene.poll(WAIT - 5)
     scene.now += 10
     scene.poller.poll(scene.now)
+    scene.now += 1
+    scene.poller.poll(scene.now)
     assert 0 < scene.count() < 300
     scene.restart()
     scene.settle()

@@ -1,11 +1,14 @@
 """Nothing is missed, nothing doubled while indices are written, in whatever order time, number and visibility have."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from elasticsearch import Elasticsearch
 
 from agent.sources.elasticsearch.source import Reading
+from kubectl_sew.access import Access
+from tests.integration.elasticsearch.faults import Answer, Proxy
 from tests.integration.elasticsearch.scene import NOW, WAIT, Scene, ids
 
 pytestmark = pytest.mark.server
@@ -250,3 +253,64 @@ def test_the_other_version_is_read_as_well(elasticsearch_9: str, tmp_path: Path)
         scene.settle()
         assert scene.got() == ids("past", "late", "timeless", "b", *range(10))
         scene.close()
+
+
+NEW_FIELDS = {"properties": {"time": {"type": "date", "format": "strict_date_optional_time||epoch_second"}}}
+
+
+def serve_new_fields(scene: Scene, *, start: float = NOW) -> None:
+    scene.serve('"record.rule" IN {evil}', "in", start=start)
+    scene.serve('NOT "record.env" IN {test}', "not", start=start)
+
+
+def test_the_first_event_with_a_new_field_is_judged_by_the_mapping_that_it_made(scene: Scene) -> None:
+    scene.index(**NEW_FIELDS)
+    serve_new_fields(scene)
+    scene.settle()
+    scene.write(["a"], record={"rule": "evil", "env": "test"})
+    scene.poll()
+    assert (scene.got("in"), scene.got("not")) == (ids("a"), ids())
+    scene.settle()
+    assert (scene.got("in"), scene.got("not")) == (ids("a"), ids())
+
+
+def test_what_is_written_while_a_poll_reads_the_mapping_waits_for_the_next_one(scene: Scene, between: Proxy) -> None:
+    scene.access = lambda: Access((between.url,))
+    scene.restart()
+    scene.index(**NEW_FIELDS)
+    serve_new_fields(scene)
+    scene.settle()
+
+    def write_before_the_search(path: str, _body: bytes, real: Callable[[], Answer]) -> Answer:
+        if "_msearch" in path:
+            between.fault = None
+            scene.write(["later"], record={"rule": "evil", "env": "test"})
+        return real()
+
+    scene.write(["first"], host="h")
+    between.fault = write_before_the_search
+    scene.poll()
+    assert (scene.got("in"), scene.got("not")) == (ids(), ids("first"))
+    scene.poll()
+    assert (scene.got("in"), scene.got("not")) == (ids("later"), ids("first"))
+
+
+def test_a_new_field_in_the_past_is_judged_by_the_mapping_that_it_made(scene: Scene, between: Proxy) -> None:
+    """Written after the checkpoints were noted, and seen in the point in time all the same."""
+    scene.access = lambda: Access((between.url,))
+    scene.restart()
+    scene.index(**NEW_FIELDS)
+    scene.write(["before"], host="h", time=int(NOW) - 60)
+    serve_new_fields(scene, start=NOW - HOUR)
+    scene.poll()
+
+    def write_before_the_view(path: str, _body: bytes, real: Callable[[], Answer]) -> Answer:
+        if "_pit" in path:
+            between.fault = None
+            scene.write(["later"], record={"rule": "evil", "env": "test"})
+        return real()
+
+    between.fault = write_before_the_view
+    scene.settle()
+    assert between.fault is None
+    assert (scene.got("in"), scene.got("not")) == (ids("later"), ids("before"))
