@@ -54,6 +54,8 @@ class AlertManager:
     )
 
     def validate(self, config: Config) -> list[ConfigProblem]:
+        if long := settings.too_long(self, config):
+            return long
         problems = settings.missing(self, config)
         for url in _urls(config):
             problems += settings.check_url(config, "url", url) or _check_path(url)

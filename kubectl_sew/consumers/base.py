@@ -99,6 +99,8 @@ class Variable:
     secret: bool = False
     unless: tuple[str, str] | None = None
     """Not required after all where this other variable has this value."""
+    limit: int = 4_096
+    """Characters that its value may have."""
 
 
 @dataclass(frozen=True, slots=True)

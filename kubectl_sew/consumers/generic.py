@@ -43,8 +43,10 @@ class Generic:
     name = "Generic"
     variables = (
         Variable("url", required=True, meaning="where events are posted to", secret=True),
-        Variable("headers", required=False, meaning="more headers, one `Name: value` a line", secret=True),
-        Variable("template", required=False, meaning="a Jinja2 template of the body"),
+        Variable(
+            "headers", required=False, meaning="more headers, one `Name: value` a line", secret=True, limit=16 * 1024
+        ),
+        Variable("template", required=False, meaning="a Jinja2 template of the body", limit=64 * 1024),
         Variable(
             "signingSecret",
             required=False,
@@ -55,7 +57,7 @@ class Generic:
     )
 
     def validate(self, config: Config) -> list[ConfigProblem]:
-        return [
+        return settings.too_long(self, config) or [
             *settings.missing(self, config),
             *settings.check_url(config, "url"),
             *_check_headers(config),

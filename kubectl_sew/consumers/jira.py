@@ -66,7 +66,7 @@ class Jira:
 
     def validate(self, config: Config) -> list[ConfigProblem]:
         url = settings.text(config, "url")
-        return [
+        return settings.too_long(self, config) or [
             *settings.missing(self, config),
             *settings.check_url(config, "url"),
             *settings.no_user("url", url, "`username` and `apiToken`"),

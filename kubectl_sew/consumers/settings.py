@@ -33,6 +33,15 @@ def missing(consumer: Consumer, config: Config) -> list[ConfigProblem]:
     ] + _unknown(consumer, config)
 
 
+def too_long(consumer: Consumer, config: Config) -> list[ConfigProblem]:
+    """Values beyond their bound: found first, so that no other check works on a text without one."""
+    return [
+        ConfigProblem(each.name, f"`{each.name}` has {len(value)} characters", f"at most {each.limit} are taken")
+        for each in consumer.variables
+        if len(value := config.get(each.name, "")) > each.limit
+    ]
+
+
 def check_url(config: Config, name: str, url: str | None = None) -> list[ConfigProblem]:
     """What is wrong with a URL that requests go to."""
     url = text(config, name) if url is None else url

@@ -60,6 +60,8 @@ class Slack:
     )
 
     def validate(self, config: Config) -> list[ConfigProblem]:
+        if long := settings.too_long(self, config):
+            return long
         problems = settings.missing(self, config) + settings.check_url(config, "url")
         url = settings.text(config, "url")
         if url and not url.startswith(self.url_prefixes):

@@ -2,18 +2,37 @@
 
 import re
 from base64 import b64decode
+from collections.abc import Iterator
 
 from kubectl_sew.consumers.base import Config, ConfigProblem, Tls, Variable
 
+BUNDLE_LIMIT = 512 * 1024
+"""Characters: all authorities that a system trusts are about 220 KiB."""
+_PEM_LIMIT = 64 * 1024
+
 TLS_VARIABLES = (
-    Variable("ca.crt", required=False, meaning="PEM of the authorities that sign the receiver's certificate"),
-    Variable("tls.crt", required=False, meaning="PEM of the client certificate that is shown to the receiver"),
     Variable(
-        "tls.key", required=False, meaning="PEM of the client certificate's key, without a passphrase", secret=True
+        "ca.crt",
+        required=False,
+        meaning="PEM of the authorities that sign the receiver's certificate",
+        limit=BUNDLE_LIMIT,
+    ),
+    Variable(
+        "tls.crt",
+        required=False,
+        meaning="PEM of the client certificate that is shown to the receiver",
+        limit=_PEM_LIMIT,
+    ),
+    Variable(
+        "tls.key",
+        required=False,
+        meaning="PEM of the client certificate's key, without a passphrase",
+        secret=True,
+        limit=_PEM_LIMIT,
     ),
 )
 
-_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----\s*(.*?)\s*-----END \1-----", re.DOTALL)
+_BEGIN, _END, _DASHES = "-----BEGIN ", "-----END ", "-----"
 _ENCRYPTED = re.compile(r"-----BEGIN ENCRYPTED |Proc-Type: *4,ENCRYPTED")
 _KEYS = ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY")
 _CERTIFICATES = ("CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CERTIFICATE")
@@ -54,8 +73,17 @@ def _check_key(pem: str) -> list[ConfigProblem]:
 
 
 def _labels(pem: str) -> list[str]:
-    """The labels of the sections whose content is Base64."""
-    return [match[1] for match in _PEM.finditer(pem) if _is_base64(match[2])]
+    """Return the labels of the sections whose content is Base64."""
+    return [label for label, body in _sections(pem) if _is_base64(body)]
+
+
+def _sections(pem: str) -> Iterator[tuple[str, str]]:
+    """Yield label and content of each section, in one pass: a search by pattern takes hours for some texts."""
+    for part in pem.split(_BEGIN)[1:]:
+        label, _, rest = part.partition(_DASHES)
+        body, end, closing = rest.partition(_END)
+        if end and closing.startswith(label + _DASHES):
+            yield label, body
 
 
 def _is_base64(body: str) -> bool:

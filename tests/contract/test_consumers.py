@@ -329,3 +329,34 @@ def test_slacks_url_prefixes_can_be_others_than_slacks() -> None:
     assert local.validate({"url": "http://127.0.0.1:9/services/x"}) == []
     assert [each.variable for each in local.validate(CONFIGS["Slack"])] == ["url"]
     assert [each.variable for each in CONSUMERS["Slack"].validate({"url": "http://127.0.0.1:9/x"})] == ["url"]
+
+
+@names
+def test_every_variable_has_a_bound_and_what_is_longer_is_named_without_its_value(name: str) -> None:
+    for variable in CONSUMERS[name].variables:
+        long = SECRET + "x" * variable.limit
+        (problem,) = CONSUMERS[name].validate({**CONFIGS[name], variable.name: long})
+        assert (problem.variable, problem.warning) == (variable.name, False)
+        assert SECRET not in problem.message + problem.hint
+
+
+SLOW_TO_READ = {
+    "blanks": "-----BEGIN A-----" + " " * 300_000 + "x",
+    "beginnings": "-----BEGIN A-----" * 20_000,
+    "ends": "-----BEGIN A-----" + "-----END " * 30_000,
+    "half ends": "-----BEGIN A-----\n-----END B-----\n" * 8_000,
+    "braces": "{" * 300_000,
+    "tags": "<" * 300_000,
+    "colons": ":\r" * 150_000,
+    "commas": "," * 300_000,
+    "proc-types": "Proc-Type:" + " " * 300_000,
+}
+
+
+@names
+@pytest.mark.parametrize("shape", SLOW_TO_READ)
+def test_no_value_takes_long_to_judge(name: str, shape: str) -> None:
+    """A cubic pattern over these would not end within hours: here the test's own end is the limit."""
+    for variable in CONSUMERS[name].variables:
+        value = SLOW_TO_READ[shape][: variable.limit]
+        CONSUMERS[name].validate({**CONFIGS[name], variable.name: value})
