@@ -8,8 +8,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
+from kubectl_sew.access import ElasticsearchError, index_pattern
 from kubectl_sew.consumers.text import line
 from kubectl_sew.errors import SewError
+from kubectl_sew.members import members
 from kubectl_sew.resource import API_VERSIONS
 
 Network = IPv4Network | IPv6Network
@@ -67,7 +69,7 @@ def parse_size(text: str) -> int:
 def parse_networks(text: str) -> tuple[Network, ...]:
     """Addresses and CIDRs, separated by commas."""
     try:
-        return tuple(ip_network(each, strict=False) for each in _members(text))
+        return tuple(ip_network(each, strict=False) for each in members(text))
     except ValueError as error:
         raise ValueError(f"addresses or CIDRs separated by commas are expected ({error})") from None
 
@@ -94,6 +96,14 @@ def parse_count(text: str) -> int:
     if not _COUNT.fullmatch(text) or not int(text):
         raise ValueError("a whole number of at least 1 is expected")
     return int(text)
+
+
+def parse_index(text: str) -> str:
+    """A pattern of indices as Elasticsearch takes it."""
+    try:
+        return index_pattern(text)
+    except ElasticsearchError as error:
+        raise ValueError(str(error)) from None
 
 
 def parse_path(text: str) -> Path | None:
@@ -129,10 +139,6 @@ def parse_start(text: str) -> str | float:
         raise ValueError("now, created, or a duration such as 24h is expected") from None
 
 
-def _members(text: str) -> tuple[str, ...]:
-    return tuple(each.strip() for each in text.split(",") if each.strip())
-
-
 def _optional_duration(text: str) -> float | None:
     return parse_pause(text) if text else None
 
@@ -164,8 +170,8 @@ SETTINGS = (
     Setting("selector", "", parse_selector, "label selector: which webhooks of the cluster are ours"),
     Setting("secret_selector", "", parse_selector, "label selector: which Secrets and ConfigMaps may be referred to"),
     Setting("events", "", str, "NDJSON file of events, followed as it grows; `-` is standard input"),
-    Setting("elasticsearch", "", _members, "Elasticsearch's URLs, separated by commas: events from there"),
-    Setting("index", "tigera_secure_ee_events.*", str, "pattern of the indices that hold the events"),
+    Setting("elasticsearch", "", members, "Elasticsearch's URLs, separated by commas: events from there"),
+    Setting("index", "tigera_secure_ee_events.*", parse_index, "pattern of the indices that hold the events"),
     Setting("time_field", "time", str, "field of the events' own time"),
     Setting("cluster_name", "", str, "only events with this value in their field `cluster`"),
     Setting(
@@ -225,7 +231,7 @@ SETTINGS = (
     Setting("rate_alertmanager", "1000/s", parse_rate, "requests to each AlertManager webhook"),
     Setting("egress_allow", "", parse_networks, "addresses that may be connected to, beside the default"),
     Setting("egress_deny", "", parse_networks, "addresses that may not be connected to"),
-    Setting("slack_url_prefixes", "", _members, "what Slack URLs may begin with, instead of Slack's own hosts"),
+    Setting("slack_url_prefixes", "", members, "what Slack URLs may begin with, instead of Slack's own hosts"),
     Setting("proxy", "", str, "HTTP proxy for all requests; NO_PROXY names hosts without", secret=True),
     Setting(
         "listen", "127.0.0.1:9280", parse_listen, "where metrics and health are served; `off` for none, as with --once"

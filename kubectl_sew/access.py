@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from kubectl_sew.errors import SewError
+from kubectl_sew.members import members
 
 _NOT_OF_A_URL = re.compile(r"[?#\s]")
 """What ends the host or the path where somebody has put a password into the URL that holds one of these."""
@@ -72,6 +73,27 @@ class Access:
     def place(self) -> str:
         """The servers for people: scheme, host and port."""
         return ", ".join(f"{each.scheme}://{each.netloc.rpartition('@')[2]}" for each in map(urlsplit, self.urls))
+
+
+def index_pattern(text: str) -> str:
+    """The pattern as it is asked for: without blanks. Raises ElasticsearchError where it means something else to
+    Elasticsearch than to people: nothing names every index, and what is excluded first is not excluded.
+    """
+    names = members(text)
+    if not names:
+        raise ElasticsearchError("the index pattern is empty, which would name every index (--index, SEW_INDEX)")
+    for place, name in enumerate(names):
+        if ":" in name and not name.startswith("<"):
+            raise ElasticsearchError(
+                f"the index pattern {text!r} names a remote cluster: those tell no sequence numbers, so no event of "
+                "them could be read for certain; name Elasticsearch's own indices, and run an agent for each cluster"
+            )
+        if name.startswith("-") and not any("*" in before for before in names[:place]):
+            raise ElasticsearchError(
+                f"the index pattern {text!r} excludes nothing by {name!r}: Elasticsearch takes out what a pattern with "
+                "`*` before it has named; write the exclusion behind that one"
+            )
+    return ",".join(names)
 
 
 def read_url(url: str) -> tuple[str, int, str]:

@@ -14,7 +14,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from kubectl_sew.access import Access, ElasticsearchError, IndexProblem, authorization, read_url, tls_context
+from kubectl_sew.access import (
+    Access,
+    ElasticsearchError,
+    IndexProblem,
+    authorization,
+    index_pattern,
+    read_url,
+    tls_context,
+)
 from kubectl_sew.concealing import Conceal, conceal_failures, concealer
 from kubectl_sew.query import FieldSet
 from kubectl_sew.query.mapping import field_set
@@ -41,12 +49,7 @@ class Index:
 
     def __init__(self, access: Access, pattern: str, *, timeout: float = 30.0) -> None:
         """`timeout`: seconds for each request. Raises ElasticsearchError where `access` or `pattern` cannot be used."""
-        if ":" in pattern:
-            raise ElasticsearchError(
-                f"the index pattern {pattern!r} names a remote cluster: those tell no sequence numbers, so no event of "
-                "them could be read for certain; name Elasticsearch's own indices, and run an agent for each cluster"
-            )
-        self.pattern = pattern
+        self.pattern = index_pattern(pattern)
         self._client = _connect(access, timeout)
         self._conceal = concealer(*access.credentials)
         self.place = access.place
@@ -57,12 +60,15 @@ class Index:
 
     def stats(self) -> Json:
         """For each shard copy of each open index: numbers of its writes, and its history. Empty without any index."""
-        path = f"/{quote(self.pattern, safe=',*')}/_stats/docs"
-        options = {"level": "shards", "filter_path": _STATS, "ignore_unavailable": "true"}
-        with self._explained():
-            return self._body(
-                self._client.perform_request("GET", path, params=options, headers={"accept": "application/json"})
-            )
+        return self._get("_stats/docs", {"level": "shards", "filter_path": _STATS})
+
+    def filters(self) -> Mapping[str, Json]:
+        """Index -> the query that its documents must match to be of the pattern: that of the aliases which name it.
+
+        As Elasticsearch resolves it for every search: an index that is named without filter, too, has none.
+        """
+        found = self._get("_search_shards", {"filter_path": "indices"}).get("indices", {})
+        return {name: body["filter"] for name, body in found.items() if "filter" in body}
 
     def settings(self) -> Mapping[str, Mapping[str, str]]:
         """Index -> its settings `index.…` that reading depends on; closed indices too."""
@@ -71,7 +77,7 @@ class Index:
                 lambda: self._client.indices.get_settings(
                     index=self.pattern,
                     name=",".join(_SETTINGS),
-                    expand_wildcards="all",
+                    expand_wildcards="open,closed",
                     flat_settings=True,
                     ignore_unavailable=True,
                 )
@@ -102,9 +108,14 @@ class Index:
         """What queries can ask of these indices."""
         return field_set(self.pattern, *self.mappings())
 
+    @property
+    def everywhere(self) -> Json:
+        """The header of a search over the whole pattern: what is not there yet holds nothing."""
+        return {"index": self.pattern, "ignore_unavailable": True, "allow_partial_search_results": False}
+
     def search(self, body: Json) -> Json:
         """One search over the whole pattern, or over a point in time in `body`: whole, or an error."""
-        whole: dict[str, Any] = {} if "pit" in body else {"index": self.pattern, "allow_partial_search_results": False}
+        whole: dict[str, Any] = {} if "pit" in body else dict(self.everywhere)
         with self._explained():
             found = self._body(self._client.search(body=dict(body), **whole), "hits")
         check_search(found)
@@ -125,7 +136,9 @@ class Index:
     def open_point_in_time(self) -> str:
         """A view of all indices as they are now, kept for five minutes from each use."""
         with self._explained():
-            opened = self._client.open_point_in_time(index=self.pattern, keep_alive=_POINT_KEPT)
+            opened = self._client.open_point_in_time(
+                index=self.pattern, keep_alive=_POINT_KEPT, ignore_unavailable=True
+            )
             return str(self._body(opened, "id")["id"])
 
     def in_point_in_time(self, point: str) -> Json:
@@ -149,6 +162,15 @@ class Index:
             yield
         except (ApiError, TransportError) as error:
             raise explain(error, self.place, self._conceal) from None
+
+    def _get(self, what: str, options: Mapping[str, str]) -> Json:
+        """Of all indices of the pattern; empty without any."""
+        path = f"/{quote(self.pattern, safe=',*')}/{what}"
+        params = {**options, "ignore_unavailable": "true"}
+        with self._explained():
+            return self._body(
+                self._client.perform_request("GET", path, params=params, headers={"accept": "application/json"})
+            )
 
     def _or_none(self, ask: Any) -> Json:
         """A pattern without wildcard that names no index is as empty as one with."""

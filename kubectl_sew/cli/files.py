@@ -10,6 +10,7 @@ import click
 
 from kubectl_sew.consumers.settings import address, check_url
 from kubectl_sew.errors import SewError
+from kubectl_sew.members import members
 from kubectl_sew.resource.documents import LARGEST_FILE
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -39,7 +40,7 @@ def file_options(command: Command) -> Command:
 
 def read_sources(files: Sequence[str], *, recursive: bool) -> list[tuple[str, bytes]]:
     """Name and content of everything that is named, each once; of a file so much is read that an overlong one shows."""
-    names = dict.fromkeys(name for each in files for name in each.split(",") if name)
+    names = dict.fromkeys(name for each in files for name in members(each))
     return [source for name in names for source in _read(name, recursive)]
 
 

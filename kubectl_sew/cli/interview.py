@@ -12,6 +12,7 @@ from kubectl_sew.cli.draft import Draft, in_words, label_problem, read_reference
 from kubectl_sew.cli.output import print_error
 from kubectl_sew.consumers.base import Consumer, Variable
 from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.members import members
 from kubectl_sew.query import CALICO, QueryError, parse, validate
 from kubectl_sew.resource import SECRETS_NAMESPACE, ConfigVar, Reference, State, Webhook, check_structure, to_object
 
@@ -117,18 +118,13 @@ def _read_value(answer: str) -> str | Reference | None:
 
 
 def _ask_labels() -> tuple[str, ...]:
-    def pairs(answer: str) -> list[str]:
-        return [each.strip() for each in answer.split(",") if each.strip()]
-
-    return tuple(
-        pairs(
-            _ask(
-                "Labels for every message, KEY:VALUE with commas between them",
-                lambda answer: _judge_labels(pairs(answer)),
-            )
+    return members(
+        _ask(
+            "Labels for every message, KEY:VALUE with commas between them",
+            lambda answer: _judge_labels(members(answer)),
         )
     )
 
 
-def _judge_labels(pairs: list[str]) -> str:
+def _judge_labels(pairs: Sequence[str]) -> str:
     return next(filter(None, map(label_problem, pairs)), "")

@@ -10,13 +10,14 @@ from kubectl_sew.cli.survey import Window, as_object, for_people, read, searches
 from kubectl_sew.credentials import VARIABLES, from_files
 from kubectl_sew.errors import SewError
 from kubectl_sew.index import Index
+from kubectl_sew.members import members
 from kubectl_sew.query import FieldSet, FieldType
 
 
 def print_survey(text: str, urls: str, pattern: str, since: float, time_field: str, output: str | None) -> None:
     """`since` in seconds, at least one, and not before 1970; `output` is "json", "yaml" or None for people."""
     files = {name: Path(path) for name, variable in VARIABLES.items() if (path := os.environ.get(variable))}
-    access = from_files(tuple(each.strip() for each in urls.split(",")), files)()
+    access = from_files(members(urls), files)()
     index = Index(access, pattern)
     try:
         fields = index.fields()
@@ -24,14 +25,14 @@ def print_survey(text: str, urls: str, pattern: str, since: float, time_field: s
         start = max(0, end - max(1_000, int(since * 1_000)))
         window = Window(_time_path(fields, time_field, index), start, end)
         node = read_query(text, fields)
-        header = {"index": pattern, "allow_partial_search_results": False, "request_cache": False}
+        header = {**index.everywhere, "request_cache": False}
         survey = read(node, index.search_many([(header, body) for body in searches(node, fields, window)]))
     finally:
         index.close()
     if output:
         (print_yaml if output == "yaml" else print_json)(as_object(survey, window))
     else:
-        print_text(for_people(survey, window, f"{pattern} at {index.place}"))
+        print_text(for_people(survey, window, f"{index.pattern} at {index.place}"))
 
 
 def _time_path(fields: FieldSet, name: str, index: Index) -> str:

@@ -22,6 +22,7 @@ from kubectl_sew.consumers.base import (
 from kubectl_sew.consumers.judge import by_status, describe
 from kubectl_sew.consumers.tls import TLS_VARIABLES, check_tls, read_tls
 from kubectl_sew.event import Event
+from kubectl_sew.members import members
 
 PATH = "/api/v2/alerts"
 FIRING = 3600.0
@@ -129,7 +130,7 @@ def _annotations(event: Event) -> dict[str, str]:
 
 
 def _urls(config: Config) -> list[str]:
-    return [each for part in settings.text(config, "url").split(",") if (each := part.strip())]
+    return list(members(settings.text(config, "url")))
 
 
 def _headers(config: Config, from_url: str) -> tuple[tuple[str, str], ...]:

@@ -28,6 +28,7 @@ from kubectl_sew.consumers.base import (
 )
 from kubectl_sew.consumers.judge import by_status, describe, with_retry_after
 from kubectl_sew.event import Event
+from kubectl_sew.members import members
 
 SUMMARY_LIMIT = 255
 DESCRIPTION_LIMIT = 32_767
@@ -203,7 +204,7 @@ def _create_url(config: Config) -> str:
 
 
 def _own_labels(config: Config) -> list[str]:
-    return [each for part in settings.text(config, "labels").split(",") if (each := part.strip())]
+    return list(members(settings.text(config, "labels")))
 
 
 def _quoted(word: str) -> str:

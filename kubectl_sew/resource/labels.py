@@ -1,5 +1,6 @@
 """The labels annotation: `key:value` pairs that go into every payload."""
 
+from kubectl_sew.members import members
 from kubectl_sew.resource.findings import shown
 
 
@@ -11,7 +12,7 @@ def parse_labels(annotation: str) -> tuple[dict[str, str], list[str]]:
     """
     labels: dict[str, str] = {}
     problems: list[str] = []
-    for part in filter(None, (each.strip() for each in annotation.split(","))):
+    for part in members(annotation):
         key, colon, value = part.partition(":")
         if not colon or not key.strip():
             problems.append(f"`{shown(part)}` is not a `key:value` pair")

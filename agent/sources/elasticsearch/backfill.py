@@ -76,7 +76,7 @@ class Backfill:
         }
         window = {"range": {rules.time_field: {"gte": past.begin, "format": "epoch_millis"}}}
         after = {"search_after": past.after} if past.after else {}
-        ours = [window, *rules.everywhere]
+        ours = [window, *asked.everywhere]
         return Job({"allow_partial_search_results": False}, ours, asked.clauses, body | after)
 
     def _batch(self, asked: Asked, past: Past, found: Found, refused: dict[str, str]) -> Batch:

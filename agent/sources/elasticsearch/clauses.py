@@ -113,10 +113,11 @@ def asked(group: Sequence[Clause], ours: Sequence[Dsl]) -> Dsl:
     """The query for a group, each clause named by its place in it; `ours` hold for all of them.
 
     Elasticsearch looks at what must hold before all else, and at filters last: a segment without any new event is then
-    left without a look at a thousand clauses. Nothing is scored, since hits are sorted.
+    left without a look at a thousand clauses. Nothing is scored, since hits are sorted. Without any clause it is what
+    is ours that is asked, to see whether it can be.
     """
     if not group:
-        return {"match_none": {}}
+        return {"bool": {"must": list(ours)}}
     should = [{"bool": {"filter": [each.dsl], "_name": str(place)}} for place, each in enumerate(group)]
     return {"bool": {"must": list(ours), "should": should, "minimum_should_match": 1}}
 

@@ -75,7 +75,7 @@ class _Page:
         bounds = {"gt": search.above, "lte": search.last}
         return Job(
             {"index": shard.index, "preference": f"_shards:{shard.number}", "allow_partial_search_results": False},
-            [{"range": {"_seq_no": bounds}}, *rules.everywhere],
+            [{"range": {"_seq_no": bounds}}, *self._asked.ours(shard.index)],
             self._asked.clauses,
             {
                 "size": size,

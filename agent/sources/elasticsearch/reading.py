@@ -1,7 +1,7 @@
 """What readers that follow and readers of the past have in common: from hits to arrivals."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.sources.base import Arrival
@@ -16,26 +16,29 @@ from kubectl_sew.query import FieldSet, FieldType
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """For whom, and of what, one page is read. `refused`: webhook -> why its query cannot be asked at all."""
+    """For whom, and of what, one page is read. `refused`: webhook -> why its query cannot be asked at all.
+
+    `everywhere` is asked of every event beside the webhooks' queries, `filters` of those of an index.
+    """
 
     index: Index
     fields: FieldSet
     clauses: Sequence[Clause]
     refused: Mapping[str, str]
+    everywhere: Sequence[Dsl] = ()
+    filters: Mapping[str, Dsl] = field(default_factory=dict)
+
+    def ours(self, index: str) -> list[Dsl]:
+        """What every search of one index asks."""
+        return [*self.everywhere, *([self.filters[index]] if index in self.filters else [])]
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What holds for every event. `cluster`: only events with this value in their field `cluster`; "" for all."""
+    """What holds for every event."""
 
     time_field: str
-    cluster: str
     limits: Limits
-
-    @property
-    def everywhere(self) -> list[Dsl]:
-        """What every search asks beside the webhooks' queries."""
-        return [{"term": {"cluster": self.cluster}}] if self.cluster else []
 
     def timed(self, fields: FieldSet) -> bool:
         """Whether Elasticsearch itself tells the events' own time; else it is read from the documents."""

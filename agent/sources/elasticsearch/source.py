@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from agent.log import locate
 from agent.sources.base import Batch, Origin, SourceError, Subscription
 from agent.sources.elasticsearch.backfill import Backfill
-from agent.sources.elasticsearch.clauses import Clauses
+from agent.sources.elasticsearch.clauses import Clauses, Dsl
 from agent.sources.elasticsearch.cursors import Place, reached
 from agent.sources.elasticsearch.following import Following
 from agent.sources.elasticsearch.judging import Known, Limits
@@ -17,10 +17,13 @@ from agent.sources.elasticsearch.reading import Asked, Reads, Rules
 from agent.sources.elasticsearch.watching import Watch
 from kubectl_sew.access import Access, ElasticsearchError
 from kubectl_sew.index import Index
-from kubectl_sew.query import FieldSet
+from kubectl_sew.query import FieldSet, QueryError, to_dsl
+from kubectl_sew.query.ast import Comparison, Key, Literal, Operator
+from kubectl_sew.query.fields import Unlisted
 
 _MOST_HITS = 10_000
 """Elasticsearch's own limit for one search, unless an index has another."""
+_CLUSTER = "cluster"
 _UNREADABLE = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
 """What an answer of another shape than Elasticsearch's own leads to."""
 
@@ -50,9 +53,10 @@ class ElasticsearchSource:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`clock` is monotonic, in seconds. Raises SourceError where the pattern or the access cannot be used."""
-        rules = Rules(reading.time_field, reading.cluster, Limits(reading.most_age, reading.known_for))
+        rules = Rules(reading.time_field, Limits(reading.most_age, reading.known_for))
         reads = Reads(rules, known)
         self._pattern = reading.pattern
+        self._cluster = reading.cluster
         self._read_access = access
         with _ours():
             self._access = access()
@@ -79,11 +83,23 @@ class ElasticsearchSource:
             index = self._current()
             self._watch.update(index, now)
             clauses, refused = self._clauses.of(subscriptions, self.fields)
-            asked = Asked(index, self.fields, clauses, refused)
+            asked = Asked(index, self.fields, clauses, refused, self._everywhere(), self._watch.filters)
             limit = min(limit, _MOST_HITS)
             if position and is_past(position):
                 return self._backfill.read(asked, Past.load(position), limit)
             return self._following.read(asked, position, limit)
+
+    def _everywhere(self) -> list[Dsl]:
+        """What is asked of every event. Without a mapping there is no event to ask it of."""
+        if not self._cluster or self.fields.unlisted is not Unlisted.ABSENT:
+            return []
+        try:
+            return [to_dsl(Comparison(Key(_CLUSTER), Operator.EQUAL, Literal(self._cluster)), self.fields)]
+        except QueryError as error:
+            raise ElasticsearchError(
+                f"SEW_CLUSTER_NAME (--cluster-name) {self._cluster!r} cannot be asked, so nothing is read: "
+                f"{error.problems[0].message}"
+            ) from None
 
     def read_to(self, position: str | None) -> float | None:
         if position is None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.sources.base import Trouble
+from agent.sources.elasticsearch.clauses import Dsl
 from agent.sources.elasticsearch.cursors import Place, Proofs
 from agent.sources.elasticsearch.shards import LEAST_WAIT, Facts, Look, absent, read_settings, read_stats
 from kubectl_sew.access import ElasticsearchError, IndexProblem
@@ -32,6 +33,8 @@ class Watch:
 
     def __init__(self, clock: Callable[[], float], fields: FieldSet, time_field: str, most_age: float) -> None:
         self.fields = fields
+        self.filters: Mapping[str, Dsl] = {}
+        """Index -> what its events must match to be of the pattern, where an alias with a filter names it."""
         self.facts: Mapping[str, Facts] = {}
         self.proofs = Proofs()
         self.look = Look(float("-inf"))
@@ -67,6 +70,7 @@ class Watch:
 
     def read_fields(self, index: Index) -> None:
         """The same object stays while nothing changed; a pattern without indices has no fields of its own."""
+        self.filters = index.filters()
         self._mappings, self._analysis = index.mappings()
         self._translate(index)
 
@@ -78,6 +82,7 @@ class Watch:
             self.read_fields(index)
             self._times.fields = answered
         elif moved:
+            self.filters = index.filters() if self.filters else {}
             self._reread_fields(index, sorted(moved))
         self._mapped = numbers
 
@@ -113,7 +118,8 @@ class Watch:
     def _has_old(self, index: Index, uuid: str, before: float) -> bool:
         """One that cannot be asked for times has none by which its events are old."""
         name = next(shard.index for shard in self.look.shards.values() if shard.uuid == uuid)
-        query = {"range": {self._time_field: {"lt": int(before * 1000), "format": "epoch_millis"}}}
+        old = {"range": {self._time_field: {"lt": int(before * 1000), "format": "epoch_millis"}}}
+        query = {"bool": {"filter": [old, *([self.filters[name]] if name in self.filters else [])]}}
         header = {"index": name, "allow_partial_search_results": False}
         (answer,) = index.search_many([(header, {"query": query, "size": 0, "track_total_hits": 1})])
         if answer.get("status") == _BAD_REQUEST:

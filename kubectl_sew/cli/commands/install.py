@@ -13,6 +13,7 @@ from kubectl_sew.install.holders import refuse_another
 from kubectl_sew.install.manifests import Document
 from kubectl_sew.install.plan import API_GROUP, FALLBACK_API_GROUP, NAME, NAMESPACE
 from kubectl_sew.kubectl import Kubectl, KubectlError
+from kubectl_sew.members import members
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Options:
 
 
 def _readable(_ctx: click.Context, _option: click.Parameter, urls: str) -> str:
-    for each in filter(None, map(str.strip, urls.split(","))):
+    for each in members(urls):
         read_url(each)
     return urls
 

@@ -37,6 +37,9 @@ ROOT = Path(__file__).parents[3]
         ("SEW_FIELDS", "any", "any"),
         ("SEW_STATE", "/state", Path("/state")),
         ("SEW_SLACK_URL_PREFIXES", "http://a/, http://b/", ("http://a/", "http://b/")),
+        ("SEW_INDEX", " a-*, -a-old-* ,b", "a-*,-a-old-*,b"),
+        ("SEW_INDEX", "<a-{now/d{yyyy.MM.dd|+12:00}}>", "<a-{now/d{yyyy.MM.dd|+12:00}}>"),
+        ("SEW_INDEX", "", "tigera_secure_ee_events.*"),
     ],
 )
 def test_values_are_read_in_their_units(variable: str, text: str, value: object) -> None:
@@ -68,6 +71,21 @@ def test_what_cannot_be_used_is_named_with_what_is_expected(variable: str, text:
     flag = variable.removeprefix("SEW_").lower()
     with pytest.raises(SettingsError, match=rf"^--{flag.replace('_', '-')} "):
         from_environment({}, {flag: text})
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "is empty, which would name every index"),
+        (" , ", "is empty, which would name every index"),
+        ("-old-*,a-*", "excludes nothing by"),
+        ("a,b,-b", "excludes nothing by '-b'"),
+        ("a-*, far:a-*", "names a remote cluster"),
+    ],
+)
+def test_a_pattern_that_means_something_else_than_it_says_is_refused(text: str, why: str) -> None:
+    with pytest.raises(SettingsError, match=f"^--index .*{why}"):
+        from_environment({}, {"index": text})
 
 
 def test_networks_are_addresses_and_cidrs() -> None:

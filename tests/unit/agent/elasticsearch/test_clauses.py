@@ -117,3 +117,8 @@ def test_a_query_is_translated_again_only_when_it_or_the_fields_are_others(monke
     for fields in (CALICO, CALICO, FieldSet("other", {})):
         clauses.of(some, fields)
     assert translated == ["calico", "other"]
+
+
+def test_without_any_clause_our_own_part_is_asked_alone() -> None:
+    ours = [{"range": {"_seq_no": {"gt": 5}}}, {"term": {"cluster": "c"}}]
+    assert asked([], ours) == {"bool": {"must": ours}}
