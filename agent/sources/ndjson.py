@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from os import SEEK_END
 from pathlib import Path
 from typing import BinaryIO
@@ -9,11 +10,13 @@ from typing import BinaryIO
 from agent.sources.base import Batch, Origin, SourceError, Subscription
 from agent.sources.lines import Numbering
 from agent.sources.page import Identities, Line, Matchers, Page, read_event
-from agent.sources.rotation import Files, Opened, Place, after
+from agent.sources.rotation import Files, Opened, Place
 from kubectl_sew.ndjson import LONGEST_LINE, BadLineError, parse_line
 from kubectl_sew.query import FieldSet
 
 _CHUNK = 2**20
+_NUMBERINGS = 4
+"""Files whose running numbers are kept, 32 MiB each: readers that are behind take turns with the common one."""
 
 
 class NdjsonFile:
@@ -35,10 +38,11 @@ class NdjsonFile:
     def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
         """The next matching events; a file that was left by rotation is finished first."""
         try:
-            opened = self._files.locate(Place.load(position) if position else None)
-            if opened is None:
-                raise SourceError(f"there is no events file {self._path}: create it, or name another with --events")
-            return self._read(opened, subscriptions, now, limit)
+            for opened in self._opened(Place.load(position) if position else None, now):
+                batch, advanced = self._read(opened, subscriptions, now, limit)
+                if advanced:
+                    return batch
+            return batch
         except OSError as error:
             raise SourceError(f"events cannot be read from {self._path}: {error.strerror or error}") from error
 
@@ -48,12 +52,32 @@ class NdjsonFile:
 
     def reached(self, position: str, other: str) -> bool:
         here, there = Place.load(position), Place.load(other)
-        return (here.generation, here.offset) >= (there.generation, there.offset)
+        if (here.generation, here.offset) < (there.generation, there.offset):
+            return False
+        left, theirs = here.left, there.left
+        return left is None or (theirs is not None and (left.inode, left.offset) >= (theirs.inode, theirs.offset))
 
     def close(self) -> None:
         self._files.close()
 
-    def _read(self, opened: Opened, subscriptions: Sequence[Subscription], now: float, limit: int) -> Batch:
+    def _opened(self, place: Place | None, now: float) -> Iterator[Opened]:
+        """The files to look into, until there is something new in one."""
+        left = self._files.left(place, now)
+        if left:
+            yield left
+        opened = self._files.locate(place, now)
+        if opened and opened.rotated:
+            opened = replace(opened, over=self._whole)
+            yield opened
+            opened = self._files.following(opened, now)
+        if opened is None:
+            raise SourceError(f"there is no events file {self._path}: create it, or name another with --events")
+        yield opened
+
+    def _read(
+        self, opened: Opened, subscriptions: Sequence[Subscription], now: float, limit: int
+    ) -> tuple[Batch, bool]:
+        """What one page of a file holds, and whether it leads any further."""
         place = opened.place
         page = Page(str(self._path), self._matchers.of(subscriptions), self._identities(opened), now, limit)
         end, number = place.offset, place.line
@@ -62,22 +86,25 @@ class NdjsonFile:
             end, number = line.end, line.number
             if page.full:
                 break
-        position = after(opened.file, place, end, number).dump()
-        ended = not page.full and not opened.ending
-        return Batch(page.arrivals, position, more=not ended, done=ended, notes=page.notes)
+        position = opened.position(end, number, ended=not page.full)
+        ended = not page.full and not opened.rotated
+        batch = Batch(page.arrivals, position.dump(), more=not ended, done=ended, notes=page.notes)
+        return batch, end > place.offset or (opened.main is not None and position.left is None)
 
     def _lines(self, opened: Opened) -> Iterator[Line]:
         """The lines from a place on, the last one only where it is whole."""
+        last_counts = self._whole or opened.rotated
         for line, broken in read_lines(opened.file, opened.place.offset, opened.place.line):
-            if broken or opened.ending or (self._whole and _is_event(line)):
+            if broken or opened.over or (last_counts and _is_event(line)):
                 yield line
 
     def _identities(self, opened: Opened) -> Identities:
-        """Those of this file; older files' running numbers are let go of."""
+        """Those of this file; running numbers of files that were not read for the longest are let go of."""
         generation = opened.place.generation
-        for old in [each for each in self._numberings if each < generation - 1]:
-            del self._numberings[old]
-        numbering = self._numberings.setdefault(generation, Numbering())
+        numbering = self._numberings.pop(generation, None) or Numbering()
+        while len(self._numberings) >= _NUMBERINGS:
+            del self._numberings[next(iter(self._numberings))]
+        self._numberings[generation] = numbering
         return Identities(generation, numbering, lambda identities, to: _recount(opened.file, identities, to))
 
 

@@ -1,21 +1,32 @@
-"""Which file a position is in, through rename, re-creation and truncation.
+"""Which file a position is in, through rename, re-creation, replacement and truncation.
 
 A position names the place by what stands before it (a hash of up to 1 KiB), so a file that was truncated and has grown
-again, or replaced by another, is told from one that only grew. The inode helps to find a file that was renamed.
+again, or replaced by another, is told from one that only grew. The inode helps to find a file that was renamed. Which
+rotated files were there before a file was begun is part of the position too: any other one came after, whatever the
+times of the files say.
 """
 
 import json
 import os
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
+from stat import S_ISREG
+from typing import Any, BinaryIO
 
 _CHECKED = 1024
+_COMPARED = 2**20
 _KEPT_OPEN = 8
+WATCHED = 30.0
+"""Seconds that a file is looked at after the next one was begun: a second writer may not have noticed the rotation."""
 _ROTATED = re.compile(r"[.-]\d[\dT:.-]*")
 """What log rotation adds to a name: a number or a date."""
+_NUMBER = re.compile(r"\.(\d{1,6})$")
+
+Seen = tuple[int, int, str]
+"""A rotated file: its inode, and the hash of so many bytes at its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +39,26 @@ class Place:
     line: int = 0
     before: str = ""
     """Hash of the bytes that end at `offset`."""
+    written: int = 0
+    """When the file was written last, in nanoseconds since the epoch."""
+    seen: tuple[Seen, ...] | None = None
+    """Rotated files that came before this one; None in positions of older versions."""
+    left: "Place | None" = None
+    """Where the file before was left, while it may still be written to."""
+    left_until: float = 0.0
 
     def dump(self) -> str:
         return json.dumps(asdict(self))
 
     @classmethod
     def load(cls, text: str) -> "Place":
-        return cls(**json.loads(text))
+        return cls._of(json.loads(text))
+
+    @classmethod
+    def _of(cls, values: dict[str, Any]) -> "Place":
+        seen, left = values.pop("seen", None), values.pop("left", None)
+        rotated = None if seen is None else tuple((inode, length, before) for inode, length, before in seen)
+        return cls(**values, seen=rotated, left=cls._of(left) if left else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +67,26 @@ class Opened:
 
     file: BinaryIO
     place: Place
-    ending: bool = False
+    rotated: bool = False
+    """Another file has taken its name: a last line without line break is an event, if it is a whole JSON object."""
+    over: bool = False
     """Nothing more is written to it: its last line is whole, line break or not."""
+    main: Place | None = None
+    """Where this is the file that was left before: the place in the one that came after."""
+
+    def position(self, offset: int, line: int, *, ended: bool) -> Place:
+        """The position further on in this file; `ended`: at its end."""
+        there = replace(
+            self.place,
+            inode=_inode(self.file),
+            offset=offset,
+            line=line,
+            before=_before(self.file, offset),
+            written=_written(self.file),
+        )
+        if self.main is None:
+            return there
+        return replace(self.main, left=None if ended and self.over else there)
 
 
 class Files:
@@ -55,57 +97,116 @@ class Files:
         self._open: dict[int, BinaryIO] = {}
         self._generations: dict[int, int] = {}
 
-    def locate(self, place: Place | None) -> Opened | None:
-        """The file of a place, or, where that one is finished or gone, the beginning of the next; None without any."""
+    def locate(self, place: Place | None, now: float) -> Opened | None:
+        """The file of a place, or, where that is gone, the beginning of the next; None without any."""
         current = _stat(self._path)
         if place is None:
             return self._begin(self._path, self._generations.get(current.st_ino, 0)) if current else None
+        if place.left and not _watched(place, now):
+            place = replace(place, left=None)
         file = self._find(place)
         if file is None:
-            return self._begin(self._path, place.generation + 1)
+            return self._next(place, place.inode, place.written, place.left, place.left_until)
         if current is None or _inode(file) == current.st_ino:
             return self._opened(file, place)
-        if current.st_size == 0 or os.fstat(file.fileno()).st_size > place.offset:
-            return self._opened(file, place, ending=current.st_size > 0)
-        return self._begin(self._successor(file), place.generation + 1)
+        return self._replacement(file, place) or self._opened(file, place, rotated=current.st_size > 0)
+
+    def left(self, place: Place | None, now: float) -> Opened | None:
+        """The file that was left for this one, where there is more in it or it need not be looked at any longer."""
+        if place is None or place.left is None:
+            return None
+        over = not _watched(place, now)
+        file = self._held(place.left) or self._named(place.left, self._with_inode(place.left.inode))
+        if file is None:
+            return None
+        more = os.fstat(file.fileno()).st_size > place.left.offset
+        return Opened(file, place.left, rotated=True, over=over, main=place) if more or over else None
+
+    def following(self, finished: Opened, now: float) -> Opened | None:
+        """The beginning of the file after one that another has taken the name of."""
+        place, inode = finished.place, _inode(finished.file)
+        left = None if finished.over else replace(place, seen=None, left=None)
+        return self._next(place, inode, _written(finished.file), left, now + WATCHED)
 
     def close(self) -> None:
         for file in self._open.values():
             file.close()
         self._open.clear()
 
-    def _begin(self, path: Path, generation: int) -> Opened | None:
+    def _begin(self, path: Path, generation: int, unread: Collection[Path] = ()) -> Opened | None:
         file = _open(path)
         if file is None:
             return None
-        return self._opened(self._keep(file), Place(_inode(file), generation), ending=path != self._path)
+        seen = tuple(_seen(each) for each in self._rotated() if each not in unread)
+        place = Place(_inode(file), generation, written=_written(file), seen=seen)
+        return self._opened(self._keep(file), place, rotated=path != self._path)
 
-    def _opened(self, file: BinaryIO, place: Place, *, ending: bool = False) -> Opened:
+    def _next(self, place: Place, inode: int, written: int, left: Place | None, until: float) -> Opened | None:
+        """The oldest file that was rotated away after this one, else the one of our name."""
+        unread = self._unread(place, inode, written)
+        opened = self._begin(unread[0] if unread else self._path, place.generation + 1, unread)
+        return opened and replace(opened, place=replace(opened.place, left=left, left_until=until if left else 0.0))
+
+    def _unread(self, place: Place, inode: int, written: int) -> list[Path]:
+        """Rotated files that came after this one, oldest first."""
+        found = []
+        for path in self._rotated():
+            stat = _stat(path)
+            if stat is None or stat.st_ino == inode or stat.st_mtime_ns < written:
+                continue
+            if stat.st_mtime_ns > written if place.seen is None else not _is_one_of(path, stat.st_ino, place.seen):
+                found.append((stat.st_mtime_ns, _age(path), path))
+        return [path for _, _, path in sorted(found)]
+
+    def _replacement(self, file: BinaryIO, place: Place) -> Opened | None:
+        """The file of our name, where it is no later one but a copy of this one, e.g. by rsync or an editor."""
+        if not place.offset or _inode(file) in map(_inode_at, self._rotated()):
+            return None
+        new = _open(self._path)
+        if new is None:
+            return None
+        if not (_holds(new, place) and _goes_on(file, new)):
+            new.close()
+            return None
+        return self._opened(self._keep(new), place)
+
+    def _opened(self, file: BinaryIO, place: Place, *, rotated: bool = False) -> Opened:
         self._generations[_inode(file)] = place.generation
-        return Opened(file, place, ending)
+        return Opened(file, place, rotated)
 
     def _find(self, place: Place) -> BinaryIO | None:
-        """The file with this inode, else any of its names, that has the same bytes before the place."""
-        held = self._open.get(place.inode)
-        if held and _holds(held, place):
+        """The file with this inode, else any with the same bytes before the place, if there are some."""
+        held = self._held(place)
+        if held:
             return held
-        paths = sorted([self._path, *self._rotated()], key=lambda path: _inode_at(path) != place.inode)
+        named = self._named(place, self._with_inode(place.inode))
+        return named or (self._named(place, [self._path, *self._rotated()]) if place.offset else None)
+
+    def _held(self, place: Place) -> BinaryIO | None:
+        held = self._open.get(place.inode)
+        return held if held and _holds(held, place) else None
+
+    def _named(self, place: Place, paths: Sequence[Path]) -> BinaryIO | None:
         for file in filter(None, map(_open, paths)):
             if _holds(file, place):
                 return self._keep(file)
             file.close()
         return None
 
-    def _rotated(self) -> list[Path]:
-        name = self._path.name
-        siblings = (path for path in self._path.parent.iterdir() if path.name.startswith(name))
-        return [path for path in siblings if _ROTATED.fullmatch(path.name[len(name) :])]
+    def _beside(self) -> Iterator[tuple[str, Path]]:
+        """All that is beside ours, and beside the file that it is a link to, with the name that ours has there."""
+        for ours in dict.fromkeys((self._path, self._path.resolve())):
+            if ours.parent.is_dir():
+                yield from ((ours.name, path) for path in ours.parent.iterdir() if path != ours)
 
-    def _successor(self, finished: BinaryIO) -> Path:
-        """The oldest file that was rotated away after this one was written last, else the one of our name."""
-        written, inode = os.fstat(finished.fileno()).st_mtime_ns, _inode(finished)
-        found = [(stat.st_mtime_ns, path) for path in self._rotated() if (stat := _stat(path)) and stat.st_ino != inode]
-        return min((each for each in found if each[0] > written), default=(0, self._path))[1]
+    def _rotated(self) -> list[Path]:
+        found = (path for name, path in self._beside() if path.name.startswith(name) and _suffix(path, name))
+        return list(dict.fromkeys(found))
+
+    def _with_inode(self, inode: int) -> list[Path]:
+        """The file, whatever it is called now."""
+        paths = [self._path, *(path for _, path in self._beside())]
+        return [path for path in paths if (stat := _stat(path)) and stat.st_ino == inode and S_ISREG(stat.st_mode)]
 
     def _keep(self, file: BinaryIO) -> BinaryIO:
         old = self._open.pop(_inode(file), None)
@@ -117,20 +218,53 @@ class Files:
         return file
 
 
-def after(file: BinaryIO, place: Place, offset: int, line: int) -> Place:
-    """The place further on in the same file."""
-    return Place(_inode(file), place.generation, offset, line, _before(file, offset))
-
-
 def _before(file: BinaryIO, offset: int) -> str:
     length = min(offset, _CHECKED)
-    return sha256(os.pread(file.fileno(), length, offset - length)).hexdigest()[:16]
+    return _hash(os.pread(file.fileno(), length, offset - length))
+
+
+def _hash(content: bytes) -> str:
+    return sha256(content).hexdigest()[:16]
 
 
 def _holds(file: BinaryIO, place: Place) -> bool:
     if os.fstat(file.fileno()).st_size < place.offset:
         return False
     return not place.offset or _before(file, place.offset) == place.before
+
+
+def _goes_on(old: BinaryIO, new: BinaryIO) -> bool:
+    """Whether a file begins with all of another one, as far as both their ends and beginnings tell."""
+    size = os.fstat(old.fileno()).st_size
+    parts = ((0, min(size, _COMPARED)), (max(size - _COMPARED, 0), min(size, _COMPARED)))
+    return all(os.pread(old.fileno(), length, at) == os.pread(new.fileno(), length, at) for at, length in parts)
+
+
+def _watched(place: Place, now: float) -> bool:
+    """Whether the file before may still be written to. A clock that was set back makes it no longer."""
+    return now < place.left_until <= now + WATCHED
+
+
+def _seen(path: Path) -> Seen:
+    with path.open("rb") as file:
+        beginning = file.read(_CHECKED)
+        return _inode(file), len(beginning), _hash(beginning)
+
+
+def _is_one_of(path: Path, inode: int, seen: Collection[Seen]) -> bool:
+    with path.open("rb") as file:
+        beginning = file.read(_CHECKED)
+    return any(each[0] == inode and _hash(beginning[: each[1]]) == each[2] for each in seen)
+
+
+def _suffix(path: Path, name: str) -> bool:
+    return bool(_ROTATED.fullmatch(path.name[len(name) :]))
+
+
+def _age(path: Path) -> tuple[int, str]:
+    """Sort the older one first: among numbers that is the higher one, among dates the lower."""
+    number = _NUMBER.search(path.name)
+    return (-int(number[1]) if number else 0, path.name)
 
 
 def _open(path: Path) -> BinaryIO | None:
@@ -149,6 +283,10 @@ def _stat(path: Path) -> os.stat_result | None:
 
 def _inode(file: BinaryIO) -> int:
     return os.fstat(file.fileno()).st_ino
+
+
+def _written(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_mtime_ns
 
 
 def _inode_at(path: Path) -> int | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.sources import lines
 from agent.sources.base import Batch, SourceError, Subscription
 from agent.sources.ndjson import NdjsonFile
 from kubectl_sew.query import ANY, parse
@@ -41,6 +42,7 @@ class Follower:
         self.path, self.whole, self.limit = path, whole, limit
         self.source = source_of(path, whole=whole)
         self.position: str | None = None
+        self.now = 0.0
         self.notes: list[str] = []
 
     def restart(self) -> None:
@@ -48,7 +50,7 @@ class Follower:
         self.source = source_of(self.path, whole=self.whole)
 
     def page(self) -> Batch:
-        batch = self.source.read(ALL, self.position, now=0.0, limit=self.limit)
+        batch = self.source.read(ALL, self.position, now=self.now, limit=self.limit)
         self.position = batch.position
         self.notes += [note.text for note in batch.notes]
         return batch
@@ -310,3 +312,177 @@ def test_a_file_that_vanishes_and_comes_back_is_gone_on_with(path: Path) -> None
         reader.page()
     path.write_bytes(content + line(4).encode())
     assert reader.ids() == ["e4"]
+
+
+def bare(number: int) -> str:
+    """A line without an id of its own."""
+    return json.dumps({"type": "waf", "number": number}) + "\n"
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["running", "restarted"])
+@pytest.mark.parametrize("backup", [False, True], ids=["", "with a backup"])
+def test_a_file_that_is_replaced_by_a_longer_copy_of_itself_is_gone_on_with(
+    path: Path, *, restart: bool, backup: bool
+) -> None:
+    path.write_text("".join(bare(number) for number in range(20)))
+    reader = Follower(path)
+    assert len(reader.ids()) == 20
+    for number in range(3):
+        copy = path.with_name("copy")
+        copy.write_text(path.read_text() + bare(20 + number))
+        if backup:
+            path.rename(path.with_name("events.ndjson~"))
+        copy.rename(path)
+        if restart:
+            reader.restart()
+        assert len(reader.ids()) == 1
+
+
+def test_a_replaced_file_that_has_what_was_not_read_yet_gives_it_once(path: Path) -> None:
+    path.write_text(bare(1) + bare(2))
+    reader = Follower(path)
+    reader.ids()
+    append(path, bare(3) + bare(4)[:8])
+    path.with_name("copy").write_text(path.read_text() + bare(4)[8:] + bare(5))
+    path.with_name("copy").rename(path)
+    assert len(reader.ids()) == 3
+    assert reader.notes == []
+
+
+def test_another_file_in_the_place_of_a_deleted_one_is_read_whole(path: Path) -> None:
+    reader = Follower(path)
+    reader.ids()
+    append(path, line(4))
+    path.with_name("copy").write_text("".join(line(10 + number) for number in range(9)))
+    path.with_name("copy").rename(path)
+    assert reader.ids() == ["e4", *(f"e{10 + number}" for number in range(9))]
+
+
+def rotate(path: Path, text: str, *, at: int = 1000) -> None:
+    """As logrotate does: `.1` is the newest of the old ones."""
+    for number in (3, 2, 1):
+        old = path.with_name(f"{path.name}.{number}")
+        if old.exists():
+            old.rename(path.with_name(f"{path.name}.{number + 1}"))
+    os.utime(path, (at, at))
+    path.rename(path.with_name(f"{path.name}.1"))
+    path.write_text(text)
+
+
+def test_rotated_files_are_read_although_the_one_that_was_read_last_is_deleted(path: Path) -> None:
+    rotate(path, line(4))
+    reader = Follower(path)
+    assert reader.ids() == ["e4"]
+    rotate(path, line(5), at=2_000_000_000)
+    rotate(path, line(6), at=2_000_000_001)
+    rotate(path, line(7), at=2_000_000_002)
+    path.with_name("events.ndjson.3").unlink()
+    reader.restart()
+    assert reader.ids() == ["e5", "e6", "e7"]
+
+
+def test_files_rotated_within_one_second_are_all_read(path: Path) -> None:
+    reader = Follower(path)
+    reader.ids()
+    for number in (4, 5, 6):
+        rotate(path, line(number), at=2_000_000_000)
+    reader.restart()
+    assert reader.ids() == ["e4", "e5", "e6"]
+
+
+def test_an_old_file_that_is_touched_is_not_read_again(path: Path) -> None:
+    rotate(path, line(4))
+    reader = Follower(path)
+    assert reader.ids() == ["e4"]
+    rotate(path, line(5), at=2_000_000_000)
+    os.utime(path.with_name("events.ndjson.2"), (2_000_000_001, 2_000_000_001))
+    assert reader.ids() == ["e5"]
+    rotate(path, line(6), at=2_000_000_002)
+    os.utime(path.with_name("events.ndjson.2"), (2_000_000_003, 2_000_000_003))
+    os.utime(path.with_name("events.ndjson.3"), (2_000_000_003, 2_000_000_003))
+    reader.restart()
+    assert reader.ids() == ["e6"]
+
+
+def test_the_target_of_a_link_is_followed_through_its_rotation_while_nobody_reads(path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "links"
+    folder.mkdir()
+    link = folder / "current"
+    link.symlink_to(path)
+    reader = Follower(link)
+    reader.ids()
+    append(path, line(4))
+    rotate(path, line(5), at=2_000_000_000)
+    rotate(path, line(6), at=2_000_000_001)
+    reader.restart()
+    assert reader.ids() == ["e4", "e5", "e6"]
+
+
+def test_a_file_that_was_renamed_to_any_name_is_finished_after_a_restart(path: Path) -> None:
+    reader = Follower(path)
+    reader.ids()
+    append(path, line(4))
+    path.rename(path.with_name("old events"))
+    path.write_text(line(5))
+    reader.restart()
+    assert reader.ids() == ["e4", "e5"]
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["running", "restarted"])
+def test_what_a_second_writer_adds_to_the_renamed_file_is_read_for_half_a_minute(path: Path, *, restart: bool) -> None:
+    reader = Follower(path)
+    reader.ids()
+    rotate(path, line(4))
+    old = path.with_name("events.ndjson.1")
+    assert reader.ids() == ["e4"]
+    append(old, line(5) + line(6)[:9])
+    append(path, line(7))
+    if restart:
+        reader.restart()
+    assert reader.ids() == ["e5", "e7"]
+    append(old, line(6)[9:])
+    reader.now = 29.0
+    assert reader.ids() == ["e6"]
+    append(old, line(8)[:9])
+    reader.now = 31.0
+    assert reader.ids() == []
+    assert len(reader.notes) == 1
+    append(old, line(9))
+    assert reader.ids() == []
+
+
+def test_a_reader_that_has_more_to_read_of_the_renamed_file_has_not_reached_the_other(path: Path) -> None:
+    ahead, behind = Follower(path), Follower(path)
+    ahead.ids(), behind.ids()
+    rotate(path, line(4))
+    ahead.ids(), behind.ids()
+    append(path.with_name("events.ndjson.1"), line(5))
+    ahead.ids()
+    assert ahead.position
+    assert behind.position
+    assert not behind.source.reached(behind.position, ahead.position)
+    assert behind.ids() == ["e5"]
+    assert behind.source.reached(behind.position, ahead.position)
+
+
+def test_readers_that_are_files_apart_number_each_line_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[bytes] = []
+
+    def digest_of(text: bytes) -> bytes:
+        counted.append(text)
+        return lines.digest_of(text)
+
+    monkeypatch.setattr("agent.sources.page.digest_of", digest_of)
+    path.write_text("".join(bare(number) for number in range(100)))
+    reader = Follower(path, limit=10)
+    first = reader.page().position
+    for _ in range(2):
+        rotate(path, bare(200))
+        reader.ids()
+    behind = Follower(path, limit=10)
+    behind.source, behind.position = reader.source, first
+    counted.clear()
+    for _ in range(9):
+        behind.page()
+        reader.page()
+    assert len(counted) <= 2 * 100
