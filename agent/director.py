@@ -93,7 +93,7 @@ class Director:
             self._judge(snapshot)
         known = self._parts.store.known()
         made = self._plan(snapshot, known, now)
-        self._apply(made, now)
+        self._apply(made, known, now)
         self._snapshot = snapshot
         deleted = [each.deleted_at for each in self._parts.store.known().values() if each.state != FORGOTTEN]
         self._plan_again = min((at + self._forget_after for at in deleted if at is not None), default=float("inf"))
@@ -123,12 +123,12 @@ class Director:
             now=now,
         )
 
-    def _apply(self, made: Plan, now: float) -> None:
+    def _apply(self, made: Plan, known: Mapping[str, Known], now: float) -> None:
         """In an order that loses nothing wherever it is cut off: a webhook is remembered when its place is."""
         parts, accepted = self._parts, self.judged.accepted
         self.sending = frozenset(made.send)
         for name, seconds in made.shift.items():
-            parts.store.shift(name, seconds)
+            parts.store.remember(replace(known[name], since=now), shift=seconds)
         parts.sending.serve({name: accepted[name] for name in made.send})
         parts.poller.leave(made.leave, now)
         parts.poller.begin(made.begin, now)
@@ -138,8 +138,8 @@ class Director:
         for name in made.forget:
             dropped = parts.store.drop(name, DropReason.DELETED)
             parts.log.warning("webhook_forgotten", webhook=name, dropped=dropped)
-        for known in made.remember:
-            self._remember(known)
+        for each in made.remember:
+            self._remember(each)
         for name in made.test:
             parts.testing.fire(accepted[name], content_digest(accepted[name]))
 

@@ -174,7 +174,7 @@ class Lanes:
         """Time parked does not count against the retry horizon."""
         lane = changed(old, settings_digest, endpoint_digest)
         if old.parked and not lane.parked:
-            self._store.shift(old.webhook, now - old.since)
+            self._store.settle((), (), [(old.webhook, now - old.since)])
         return lane
 
     def _admits(self, running: Running, now: float) -> bool:
@@ -203,8 +203,8 @@ class Lanes:
 
     def _fill(self, running: Running, now: float) -> float:
         """Take what is due from the store; the seconds until the next look where that is nothing."""
-        far = now + self._furthest
-        found = self._store.due(running.route.webhook, now=now, limit=AHEAD, skip=running.in_flight, far=far)
+        longest = self._furthest
+        found = self._store.due(running.route.webhook, now=now, limit=AHEAD, skip=running.in_flight, longest=longest)
         running.ahead.extend(found)
         running.empty = not found
         if found:

@@ -145,7 +145,7 @@ class Scheduler:
         try:
             if route.finder:
                 for delivery in job.deliveries:
-                    self._store.begin(delivery, now=started)
+                    self._store.begin(delivery)
             outcomes = attempt(route, job.deliveries, self._send, now=started)
             decisions = self._decide(job, outcomes)
         except BaseException:
@@ -168,7 +168,7 @@ class Scheduler:
             lane = decisions[0].lane
             notable = self._lanes.judge(job, lane, now)
         if before.parked and not lane.parked:
-            self._insist(lambda: self._store.shift(lane.webhook, now - before.since))
+            self._insist(lambda: self._store.settle((), (), [(lane.webhook, now - before.since)]))
         result = _Result([each.settlement for each in decisions], lane if notable else None)
         self._results.append(result)
         self._insist(lambda: self._write(result))

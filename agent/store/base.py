@@ -1,6 +1,6 @@
 """The contract of the store: every promise of the agent is a row in it before anything is sent."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -124,7 +124,7 @@ class Lane:
 
     webhook: str
     failures: int = 0
-    """Failed attempts in a row."""
+    """Failed attempts in a row, of whatever events."""
     parked: bool = False
     held_until: float = 0.0
     """Nothing is sent before (backoff, Retry-After, or the hourly probe of a parked one)."""
@@ -139,7 +139,15 @@ class Lane:
     endpoint_digest: str = ""
     """Of URL and credentials: a change also ends a wait."""
     proven: bool = False
-    """The receiver has taken something since it last failed."""
+    """The receiver has taken something since it last failed: an event that fails again is alone the trouble."""
+    different: int = 0
+    """Different events that failed in a row: what is known of the receiver, whatever one event holds."""
+    retry_until: float = 0.0
+    """No event that has failed is tried again before."""
+    held_at: float = 0.0
+    """When the pauses began: a clock that shows less was set back."""
+    refused: tuple[int, ...] = ()
+    """The `seq` of the events that were rejected in a row, with nothing accepted in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,16 +211,28 @@ class Store(Protocol):
         """Forget readers' positions: they joined another one."""
 
     def due(
-        self, webhook: str, *, now: float, limit: int, skip: Iterable[int] = (), far: float = float("inf")
+        self,
+        webhook: str,
+        *,
+        now: float,
+        limit: int,
+        skip: Collection[int] = (),
+        retries: bool = True,
+        longest: float = float("inf"),
     ) -> Sequence[Delivery]:
-        """Pending deliveries of a webhook that are due, oldest first, without those whose `seq` is in `skip`.
+        """Pending deliveries of a webhook that are due, without those whose `seq` is in `skip`.
 
-        What is due after `far` is due too: the clock was ahead when that was written. At most `limit`, and no more
-        after 4 MiB of payloads.
+        At most `limit` that were never tried, oldest first; then, with `retries`, as many as there is room for of those
+        that failed, as they are due: one in any case where it is due for more than `longest` seconds. What is due more
+        than `longest` ahead is due too: the clock was ahead when that was written. No more after 4 MiB of payloads.
         """
 
     def next_due(self, webhook: str) -> float | None:
-        """When the earliest pending delivery of a webhook is due; None where nothing is pending."""
+        """When the earliest pending delivery of a webhook is due: 0.0 where one was never tried, None where none is
+        pending."""
+
+    def version(self) -> int:
+        """A number that changes when another process has changed the store."""
 
     def waiting(self) -> Mapping[str, int]:
         """Webhook -> number of its pending deliveries, where there are any."""
@@ -220,23 +240,30 @@ class Store(Protocol):
     def oldest_times(self) -> Mapping[str, float]:
         """Webhook -> the oldest own time among the events that wait for it, where any of them has one."""
 
-    def begin(self, delivery: Delivery, *, now: float) -> None:
+    def begin(self, delivery: Delivery) -> None:
         """Put an attempt on disk, synchronously, before it is sent (for receivers that can be asked afterwards)."""
 
-    def settle(self, settlements: Sequence[Settlement], lanes: Sequence[Lane]) -> None:
-        """Write results and what they mean for their webhooks, together."""
+    def settle(
+        self,
+        settlements: Sequence[Settlement],
+        lanes: Sequence[Lane],
+        shifts: Sequence[tuple[str, float]] = (),
+        revived: Sequence[int] = (),
+    ) -> None:
+        """Write results and what they mean for their webhooks, together.
+
+        `shifts`: webhooks with the seconds for which they were parked, which do not count against the retry horizon:
+        first attempts move forward. `revived`: the `seq` of dead letters that are pending after all.
+        """
 
     def lanes(self) -> Mapping[str, Lane]:
         """Every webhook's lane."""
 
-    def shift(self, webhook: str, seconds: float) -> None:
-        """Time disabled or parked does not count against the retry horizon: move first attempts forward."""
-
     def known(self) -> Mapping[str, Known]:
         """Every webhook ever seen and not yet forgotten."""
 
-    def remember(self, known: Known) -> None:
-        """Insert or replace."""
+    def remember(self, known: Known, *, shift: float = 0.0) -> None:
+        """Insert or replace, and move its first attempts forward by `shift` seconds, in which nothing was sent."""
 
     def drop(
         self, webhook: str, reason: DropReason, *, older_than: float | None = None, event_before: float | None = None

@@ -45,6 +45,20 @@ def revive(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
         db.execute("UPDATE webhooks SET dead = dead - ?, pending = pending + ? WHERE id = ?", (count, count, webhook))
 
 
+def unbury(db: sqlite3.Connection, seq: int) -> None:
+    """A dead letter that is pending after all: tried before, and due at once. One that a person took away stays so."""
+    sql = "UPDATE deliveries SET died_at = NULL WHERE seq = ? AND died_at IS NOT NULL RETURNING webhook"
+    for (webhook,) in db.execute(sql, (seq,)).fetchall():
+        db.execute("UPDATE webhooks SET dead = dead - 1, pending = pending + 1 WHERE id = ?", (webhook,))
+
+
+def move_first_attempts(db: sqlite3.Connection, webhook: int, seconds: float) -> None:
+    """Time in which nothing was sent does not count against the retry horizon."""
+    if seconds > 0:
+        sql = "UPDATE deliveries SET first_attempt = first_attempt + ? WHERE webhook = ? AND died_at IS NULL"
+        db.execute(sql + " AND attempts > 0", (seconds, webhook))
+
+
 def clear(db: sqlite3.Connection) -> None:
     """Let go of the payloads of what was delivered. Done for many at once, it writes half as much to the disk."""
     for (event,) in db.execute("SELECT event FROM released").fetchall():

@@ -54,6 +54,10 @@ MIGRATIONS = (
     CREATE INDEX deliveries_oldest ON deliveries (webhook, time) WHERE died_at IS NULL AND time IS NOT NULL;
     """,
     "CREATE TABLE released (event INTEGER NOT NULL);",
+    """
+    CREATE INDEX deliveries_fresh ON deliveries (webhook, seq) WHERE died_at IS NULL AND attempts = 0;
+    CREATE INDEX deliveries_tried ON deliveries (webhook, due) WHERE died_at IS NULL AND attempts > 0;
+    """,
 )
 """One step for each version of the schema; a store of an older version takes the steps that it lacks."""
 

@@ -5,7 +5,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -22,7 +22,7 @@ from agent.store.base import (
     Settlement,
     Taken,
 )
-from agent.store.ending import Row, clear, end, revive, settle
+from agent.store.ending import Row, clear, end, move_first_attempts, revive, settle, unbury
 from agent.store.files import DATABASE, explained, lock, open_database
 from agent.store.intake import Intaker, room, write_json
 from kubectl_sew.event import Event, delivery_id
@@ -34,9 +34,10 @@ _DUE = (
     "SELECT d.seq, d.read_at, d.attempts, d.first_attempt, d.due, d.in_doubt, e.source, e.name, e.document"
     " FROM deliveries d JOIN events e ON e.id = d.event"
     " WHERE d.webhook = (SELECT id FROM webhooks WHERE name = ?) AND d.died_at IS NULL"
-    " AND (d.due <= ? OR d.due > ?)"
-    " ORDER BY d.seq LIMIT ?"
 )
+_FRESH = f"{_DUE} AND d.attempts = 0 ORDER BY d.seq LIMIT ?"
+_TRIED = f"{_DUE} AND d.attempts > 0 AND d.due > ? AND d.due <= ? ORDER BY d.due LIMIT ?"
+_EVER = float("inf")
 _BYTES_AT_ONCE = 4 * 2**20
 _DEAD = "died_at IS NOT NULL AND w.name = coalesce(?, w.name)"
 _DEAD_AT_ONCE = 20
@@ -113,22 +114,38 @@ class SqliteStore:
             db.executemany("DELETE FROM readers WHERE name = ?", ((each,) for each in readers))
 
     def due(
-        self, webhook: str, *, now: float, limit: int, skip: Iterable[int] = (), far: float = float("inf")
+        self,
+        webhook: str,
+        *,
+        now: float,
+        limit: int,
+        skip: Collection[int] = (),
+        retries: bool = True,
+        longest: float = _EVER,
     ) -> Sequence[Delivery]:
-        skipped = set(skip)
         with self._lock, explained(self._path):
-            cursor = self._connection.execute(_DUE, (webhook, now, far, limit + len(skipped)))
-            rows = list(_bounded((row for row in cursor if row[0] not in skipped), limit))
-            cursor.close()
-        return [_delivery(webhook, row) for row in rows]
+            rows = self._rows(_FRESH, (webhook,), limit, skip)
+            crowded = len(rows) == limit
+            spans = [(-_EVER, now - longest)] if crowded else [(-_EVER, now), (now + longest, _EVER)]
+            for after, until in spans if retries else ():
+                rows += self._rows(_TRIED, (webhook, after, until), 1 if crowded else limit - len(rows), skip)
+        return [_delivery(webhook, row) for row in _bounded(rows)]
+
+    def _rows(self, sql: str, values: Sequence[Any], limit: int, skip: Collection[int]) -> list[Any]:
+        """At most `limit` rows without those that are skipped, and none after those that fill the bytes."""
+        with closing(self._connection.execute(sql, (*values, limit + len(skip)))) as cursor:
+            return list(_bounded(islice((row for row in cursor if row[0] not in skip), limit)))
 
     def next_due(self, webhook: str) -> float | None:
-        sql = (
-            "SELECT min(due) FROM (SELECT due FROM deliveries WHERE died_at IS NULL"
-            " AND webhook = (SELECT id FROM webhooks WHERE name = ?) ORDER BY seq LIMIT 1000)"
-        )
-        found: float | None = self._read(sql, (webhook,))[0][0]
-        return found
+        pending = "SELECT {} FROM deliveries WHERE webhook = w.id AND died_at IS NULL AND attempts"
+        fresh, tried = pending.format(1) + " = 0", pending.format("min(due)") + " > 0"
+        sql = f"SELECT CASE WHEN EXISTS ({fresh}) THEN 0.0 ELSE ({tried}) END FROM webhooks w WHERE name = ?"
+        found: list[tuple[float | None]] = self._read(sql, (webhook,))
+        return found[0][0] if found else None
+
+    def version(self) -> int:
+        ((found,),) = self._read("PRAGMA data_version")
+        return int(found)
 
     def waiting(self) -> Mapping[str, int]:
         return dict(self._read("SELECT name, pending FROM webhooks WHERE pending > 0"))
@@ -138,39 +155,44 @@ class SqliteStore:
         rows = self._read(f"SELECT name, {oldest} FROM webhooks w WHERE pending > 0")
         return {name: time for name, time in rows if time is not None}
 
-    def begin(self, delivery: Delivery, *, now: float) -> None:
+    def begin(self, delivery: Delivery) -> None:
         with self._writing(durably=True) as db:
-            sql = "UPDATE deliveries SET in_doubt = 1, first_attempt = coalesce(first_attempt, ?) WHERE seq = ?"
-            db.execute(sql, (now, delivery.seq))
+            db.execute("UPDATE deliveries SET in_doubt = 1 WHERE seq = ?", (delivery.seq,))
 
-    def settle(self, settlements: Sequence[Settlement], lanes: Sequence[Lane]) -> None:
+    def settle(
+        self,
+        settlements: Sequence[Settlement],
+        lanes: Sequence[Lane],
+        shifts: Sequence[tuple[str, float]] = (),
+        revived: Sequence[int] = (),
+    ) -> None:
         with self._writing() as db:
             self._settled += len(settlements)
             if self._settled >= _CLEARED_AT_ONCE:
                 self._clear(db)
+            for name, seconds in shifts:
+                move_first_attempts(db, self._id(db, name), seconds)
             for each in settlements:
                 settle(db, self._id(db, each.delivery.webhook), each)
+            for seq in revived:
+                unbury(db, seq)
             for lane in lanes:
                 values = (write_json(asdict(lane)), self._id(db, lane.webhook))
                 db.execute("UPDATE webhooks SET lane = ? WHERE id = ?", values)
 
     def lanes(self) -> Mapping[str, Lane]:
         rows = self._read("SELECT name, lane FROM webhooks WHERE lane IS NOT NULL")
-        return {name: Lane(**json.loads(lane)) for name, lane in rows}
-
-    def shift(self, webhook: str, seconds: float) -> None:
-        with self._writing() as db:
-            sql = "UPDATE deliveries SET first_attempt = first_attempt + ? WHERE webhook = ? AND died_at IS NULL"
-            db.execute(sql + " AND first_attempt IS NOT NULL", (seconds, self._id(db, webhook)))
+        return {name: _lane(json.loads(lane)) for name, lane in rows}
 
     def known(self) -> Mapping[str, Known]:
         rows = self._read("SELECT name, known FROM webhooks WHERE known IS NOT NULL")
         return {name: Known(**json.loads(known)) for name, known in rows}
 
-    def remember(self, known: Known) -> None:
+    def remember(self, known: Known, *, shift: float = 0.0) -> None:
         with self._writing() as db:
-            values = (write_json(asdict(known)), self._id(db, known.name))
-            db.execute("UPDATE webhooks SET known = ? WHERE id = ?", values)
+            webhook = self._id(db, known.name)
+            db.execute("UPDATE webhooks SET known = ? WHERE id = ?", (write_json(asdict(known)), webhook))
+            move_first_attempts(db, webhook, shift)
 
     def drop(
         self, webhook: str, reason: DropReason, *, older_than: float | None = None, event_before: float | None = None
@@ -291,10 +313,15 @@ class SqliteStore:
         return self._ids[name]
 
 
-def _bounded(rows: Iterable[Any], limit: int) -> Iterator[Any]:
-    """At most `limit` rows, and none after the one that fills the bytes."""
+def _lane(stored: Mapping[str, Any]) -> Lane:
+    """JSON has no tuples, and one that an older agent wrote lacks what it did not know."""
+    return Lane(**{**stored, "refused": tuple(stored.get("refused", ()))})
+
+
+def _bounded(rows: Iterable[Any]) -> Iterator[Any]:
+    """No more rows after the one that fills the bytes."""
     size = 0
-    for row in islice(rows, limit):
+    for row in rows:
         yield row
         size += len(row[-1])
         if size >= _BYTES_AT_ONCE:

@@ -93,15 +93,59 @@ def test_due_gives_the_oldest_first_and_leaves_out_what_is_skipped_or_not_due(st
     (first, *_) = store.due("hook", now=NOW, limit=1)
     assert first.event.id == "b"
     assert names(store, skip=[first.seq]) == ["c"]
-    assert names(store, now=NOW + 10) == ["a", "b", "c"]
+    assert names(store, now=NOW + 10) == ["b", "c", "a"]
     assert store.next_due("hook") == 0.0
+
+
+def test_what_failed_comes_after_all_that_was_never_tried_as_it_is_due(store: Store) -> None:
+    owe(store, "a", "b", "c", "d")
+    settle(store, State.PENDING, due=NOW - 1)
+    settle(store, State.PENDING, due=NOW - 9)
+    assert names(store) == ["c", "d", "b", "a"]
+    assert names(store, retries=False) == ["c", "d"]
+    settle(store, State.DELIVERED)
+    settle(store, State.DELIVERED)
+    assert store.next_due("hook") == NOW - 9
+
+
+def test_of_what_failed_one_that_waits_for_too_long_goes_with_many_that_were_never_tried(store: Store) -> None:
+    owe(store, "a", "b", "c", "d")
+    settle(store, State.PENDING, due=NOW - 100)
+
+    def some(longest: float) -> list[str]:
+        return [each.event.id for each in store.due("hook", now=NOW, limit=2, longest=longest)]
+
+    assert some(101.0) == ["b", "c"]
+    assert some(100.0) == ["b", "c", "a"]
+
+
+def test_a_dead_letter_is_pending_again_with_what_shows_that_it_was_none(store: Store) -> None:
+    owe(store, "a", "b")
+    (first, second) = store.due("hook", now=NOW, limit=2)
+    store.settle([Settlement(first, State.DEAD, NOW, 1)], ())
+    store.settle([Settlement(second, State.PENDING, NOW, 1, due=NOW)], [Lane("hook", parked=True)], revived=[first.seq])
+    assert counts(store) == (2, 0, 2, 0, 0)
+    assert [each.attempts for each in store.due("hook", now=NOW, limit=2)] == [1, 1]
+    store.settle((), (), revived=[first.seq, 77])
+    assert counts(store) == (2, 0, 2, 0, 0)
+
+
+def test_its_version_tells_what_another_process_changed(store: Store, tmp_path: Path) -> None:
+    owe(store, "a")
+    before = store.version()
+    owe(store, "b")
+    assert store.version() == before
+    beside = open_store(tmp_path, exclusive=False)
+    beside.drop("hook", DropReason.BACKLOG_DROPPED)
+    beside.close()
+    assert store.version() != before
 
 
 def test_what_is_due_later_than_anything_can_be_is_due(store: Store) -> None:
     owe(store, "a", "b")
     settle(store, State.PENDING, due=NOW + 10)
-    assert names(store, far=NOW + 10) == ["b"]
-    assert names(store, far=NOW + 9) == ["a", "b"]
+    assert names(store, longest=10.0) == ["b"]
+    assert names(store, longest=9.0) == ["b", "a"]
 
 
 def test_a_page_of_due_deliveries_is_bounded_in_bytes(store: Store) -> None:
@@ -136,15 +180,18 @@ def test_a_failed_attempt_keeps_its_count_its_first_moment_and_its_doubt(store: 
     settle(store, State.PENDING, in_doubt=True, detail="refused")
     (delivery,) = store.due("hook", now=NOW, limit=1)
     assert (delivery.attempts, delivery.first_attempt, delivery.in_doubt) == (1, NOW, True)
-    store.shift("hook", 60)
+    store.settle((), (), shifts=[("hook", 60.0)])
     (delivery,) = store.due("hook", now=NOW, limit=1)
     assert delivery.first_attempt == NOW + 60
+    store.remember(Known("hook", "Enabled", None), shift=40.0)
+    (delivery,) = store.due("hook", now=NOW, limit=1)
+    assert delivery.first_attempt == NOW + 100
 
 
 def test_an_attempt_that_began_is_in_doubt_after_a_restart(store: Store, open_again: Open) -> None:
     owe(store, "a")
     (delivery,) = store.due("hook", now=NOW, limit=1)
-    store.begin(delivery, now=NOW)
+    store.begin(delivery)
     (delivery,) = open_again().due("hook", now=NOW, limit=1)
     assert delivery.in_doubt
 
@@ -180,7 +227,8 @@ def test_what_was_dropped_while_it_was_in_flight_stays_dropped(store: Store) -> 
 
 
 def test_lanes_and_webhooks_are_remembered(store: Store, open_again: Open) -> None:
-    lane, known = Lane("hook", failures=3, parked=True, detail="404"), Known("hook", "Enabled", None, tested="x")
+    lane = Lane("hook", failures=3, parked=True, detail="404", refused=(3, 4))
+    known = Known("hook", "Enabled", None, tested="x")
     store.settle((), [lane])
     store.remember(known)
     again = open_again()

@@ -12,6 +12,7 @@ from agent.director import Director, Parts
 from agent.log import Log
 from agent.poller import Poller, own_reader
 from agent.sources.ndjson import NdjsonFile
+from agent.store.base import Settlement, State, StoreError
 from agent.store.sqlite import SqliteStore, open_store
 from agent.webhooks.files import FileWebhooks
 from kubectl_sew.consumers.registry import CONSUMERS
@@ -256,7 +257,7 @@ def test_time_disabled_is_taken_off_before_anything_is_sent_again(
     stage.webhook("a")
     stage.step()
     (delivery,) = stage.store.due("a", now=stage.now, limit=1)
-    stage.store.begin(delivery, now=stage.now)
+    stage.store.settle([Settlement(delivery, State.PENDING, stage.now, 1)], ())
     stage.webhook("a", state="Disabled")
     stage.step()
     seen: list[float | None] = []
@@ -268,3 +269,28 @@ def test_time_disabled_is_taken_off_before_anything_is_sent_again(
     stage.webhook("a")
     stage.step(80 * 3600.0)
     assert seen == [pytest.approx(stage.now, abs=10.0)]
+
+
+def test_time_disabled_is_taken_off_once_however_often_the_step_fails_after_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.write(1)
+    stage.webhook("a")
+    stage.step()
+    (delivery,) = stage.store.due("a", now=stage.now, limit=1)
+    stage.store.settle([Settlement(delivery, State.PENDING, stage.now, 1)], ())
+    stage.webhook("a", state="Disabled")
+    stage.step()
+
+    def fail(_: Mapping[str, Accepted]) -> None:
+        raise StoreError("locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.sending, "serve", fail)
+        stage.webhook("a")
+        for seconds in (3600.0, 1.0, 1.0):
+            with pytest.raises(StoreError):
+                stage.step(seconds)
+    stage.step()
+    (delivery,) = stage.store.due("a", now=stage.now, limit=1)
+    assert delivery.first_attempt == pytest.approx(stage.now, abs=10.0)
