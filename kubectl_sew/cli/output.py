@@ -37,9 +37,9 @@ def print_json(value: Any) -> None:
 
 def print_yaml(value: Any) -> None:
     """A result as YAML."""
-    import yaml  # noqa: PLC0415  # not every command prints YAML
+    from kubectl_sew.resource.writing import to_yaml  # noqa: PLC0415  # not every command prints YAML
 
-    click.echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=110), nl=False)
+    click.echo(to_yaml(value), nl=False)
 
 
 def _print_marked(mark: str, text: str) -> None:

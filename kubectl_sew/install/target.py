@@ -4,13 +4,12 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import yaml
-
 from kubectl_sew.errors import SewError
 from kubectl_sew.install.manifests import Document
 from kubectl_sew.install.plan import API_GROUP, CREDENTIAL_VARIABLES, FALLBACK_API_GROUP, Credentials, Host
 from kubectl_sew.kubectl import FIELD_MANAGER, Kubectl, KubectlError, Problem
 from kubectl_sew.resource import PLURAL
+from kubectl_sew.resource.writing import to_yaml
 
 PROCESSOR = "webhooks-processor"
 """The container in which Calico Enterprise delivers events itself."""
@@ -156,7 +155,7 @@ _ADDED = ("kubectl.kubernetes.io/last-applied-configuration", "deployment.kubern
 
 
 def text(objects: Iterable[Document]) -> str:
-    return yaml.safe_dump_all(objects, sort_keys=False, width=120)
+    return to_yaml(*objects, width=120)
 
 
 def _pods(namespace: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from kubectl_sew.resource.findings import Finding, error, shown
-from kubectl_sew.resource.scalars import read_plain, read_tagged
+from kubectl_sew.resource.scalars import is_finite, read_plain, read_tagged
 
 LARGEST_DOCUMENT = 1 << 20
 LARGEST_FILE = 8 << 20
@@ -218,6 +218,9 @@ class _Reader:
         plain = event.implicit[0] and not event.tag
         value = read_plain(event.value) if plain else read_tagged(event.value, _TAGS.get(event.tag, "str"))
         node = Node(value, *self._place(event))
+        if not is_finite(value):
+            message = f"`{shown(event.value)}` is no number that Kubernetes can hold"
+            node.problems.append(self._at(event, "SEW006", message, "put it in quotes").finding)
         if event.anchor:
             self._anchors[event.anchor] = node
         self._add(node, event)

@@ -1,41 +1,65 @@
-"""Plain YAML scalars as kubectl reads them: YAML 1.1 in go-yaml's dialect (`y` is a boolean, a date is text)."""
+"""Plain YAML scalars as kubectl reads them, and so what must be quoted to be read as text.
+
+The rules are go-yaml's (`resolve.go` of sigs.k8s.io/yaml/goyaml.v2, and `strconv.ParseInt` and `ParseFloat` below it):
+`y` is a boolean, `0o17`, `0x1F` and `1_000.5` are numbers, a date is text.
+"""
 
 import re
 
-_NULL = re.compile(r"(?:~|null|Null|NULL)?")
-_TRUE = re.compile(r"[yY]|yes|Yes|YES|true|True|TRUE|on|On|ON")
-_FALSE = re.compile(r"[nN]|no|No|NO|false|False|FALSE|off|Off|OFF")
-_INTEGER = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]*|[1-9][0-9_]*)")
-_FLOAT = re.compile(
-    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+Scalar = str | int | float | bool | None
+
+_INFINITY = float("inf")
+_WORDS: dict[str, Scalar] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True),
+    **dict.fromkeys(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"), False),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
+    **{sign + word: _INFINITY for sign in ("", "+") for word in (".inf", ".Inf", ".INF")},
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -_INFINITY),
+}
+_INTEGER = re.compile(
+    r"(?P<sign>[-+]?)(?:0[bB](?P<two>[01]+)|0[xX](?P<sixteen>[0-9a-fA-F]+)|0[oO]?(?P<eight>[0-7]+)|(?P<ten>0|[1-9][0-9]*))"
+    r"|0b(?P<signed>[-+][01]+)"
 )
-_LONGEST_NUMBER = 64
+_BASES = {"two": 2, "signed": 2, "eight": 8, "ten": 10, "sixteen": 16}
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_MISPLACED = re.compile(r"(?<![0-9])_|_(?![0-9])")
+_LONGEST_NUMBER = 1_024
+"""Characters; a longer one is text, since no number that Kubernetes keeps is written so."""
 
 
-def read_plain(text: str) -> str | int | float | bool | None:
+def read_plain(text: str) -> Scalar:
     """The value that a scalar without quotes and tag stands for."""
-    if _NULL.fullmatch(text):
-        return None
-    if _TRUE.fullmatch(text) or _FALSE.fullmatch(text):
-        return _TRUE.fullmatch(text) is not None
-    if len(text) > _LONGEST_NUMBER:
+    if text in _WORDS:
+        return _WORDS[text]
+    if len(text) > _LONGEST_NUMBER or text[0] not in "+-.0123456789":
         return text
-    if _INTEGER.fullmatch(text):
-        return _integer(text)
-    return float(text.replace(".inf", "inf").replace(".nan", "nan")) if _FLOAT.fullmatch(text.lower()) else text
+    if text[0] == "." and _MISPLACED.search(text):
+        return text
+    found = _number(text.replace("_", ""))
+    return text if found is None else found
 
 
-def read_tagged(text: str, tag: str) -> str | int | float | bool | None:
+def read_tagged(text: str, tag: str) -> Scalar:
     """The value of a quoted scalar (tag `str`), or of one with a tag of YAML's own."""
     return text if tag == "str" else read_plain(text)
 
 
-def _integer(text: str) -> int | str:
-    digits = text.replace("_", "").lower()
-    sign = -1 if digits.startswith("-") else 1
-    digits = digits.lstrip("+-")
-    base = {"0b": 2, "0x": 16, "0o": 8}.get(digits[:2], 8 if digits.startswith("0") else 10)
-    try:
-        return sign * int(digits, base)
-    except ValueError:  # `0x_`, `0o`: they look like numbers and are none
-        return text
+def is_finite(value: Scalar) -> bool:
+    """Whether JSON, and so Kubernetes, can hold the value."""
+    return not isinstance(value, float) or abs(value) < _INFINITY
+
+
+def _number(text: str) -> int | float | None:
+    """A whole number that 64 bits hold is exact; any other has a float's precision, if it is in a float's range."""
+    whole = _INTEGER.fullmatch(text)
+    if whole:
+        base = next(each for each in _BASES if whole[each])
+        sign = whole["sign"] or ""
+        number = int(sign + whole[base], _BASES[base])
+        if -(2**63) <= number < (2**63 if sign else 2**64):
+            return number
+    if not _FLOAT.fullmatch(text):
+        return None
+    value = float(text)
+    return value if is_finite(value) else None

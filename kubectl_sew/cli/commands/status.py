@@ -80,7 +80,6 @@ def _as_text(picture: Picture, output: str | None) -> str:
     found = as_object(picture)
     if output == "json":
         return json.dumps(found, indent=2, ensure_ascii=False)
-    import yaml  # noqa: PLC0415 - only for this format
+    from kubectl_sew.resource.writing import to_yaml  # noqa: PLC0415 - only for this format
 
-    text: str = yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
-    return f"---\n{text}".rstrip()
+    return f"---\n{to_yaml(found)}".rstrip()

@@ -5,12 +5,14 @@ import time
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kubectl_sew.resource import load_manifests, load_many
-from kubectl_sew.resource.documents import DEEPEST, LARGEST_DOCUMENT, LARGEST_FILE, MOST_VALUES
+from kubectl_sew.resource.documents import DEEPEST, LARGEST_DOCUMENT, LARGEST_FILE, MOST_VALUES, read_documents
 from kubectl_sew.resource.scalars import read_plain
+from kubectl_sew.resource.writing import to_yaml
+from tests.fuzz.alphabet import PIECES
 
 GOOD = """\
 apiVersion: projectcalico.org/v3
@@ -253,9 +255,28 @@ def test_a_broken_secret_is_found_and_its_value_never_shown(text: str, expected:
         ("1e3", 1000.0),
         (".5", 0.5),
         ("-.inf", float("-inf")),
+        ("+.Inf", float("inf")),
+        ("-.INF", float("-inf")),
+        (".inF", ".inF"),
+        ("0X1F", 31),
+        ("0B11", 3),
+        ("0b-1", -1),
+        ("-0O17", -15),
+        ("1_000.5", 1000.5),
+        ("1_0e1", 100.0),
+        (".1_0", 0.1),
+        ("._1", "._1"),
+        ("08", 8.0),
+        ("0_8", 8.0),
+        ("0912345678", 912345678.0),
+        ("1e400", "1e400"),
+        ("_1", "_1"),
+        ("18446744073709551615", 2**64 - 1),
+        ("18446744073709551616", 2.0**64),
         ("2026-01-02", "2026-01-02"),
         ("12:30:45", "12:30:45"),
-        ("1" * 100, "1" * 100),
+        ("1" * 100, float("1" * 100)),
+        ("1" * 2_000, "1" * 2_000),
         ("1.2.3.4", "1.2.3.4"),
         ("yes please", "yes please"),
     ],
@@ -263,6 +284,27 @@ def test_a_broken_secret_is_found_and_its_value_never_shown(text: str, expected:
 def test_plain_scalars_are_read_as_kubectl_reads_them(text: str, value: object) -> None:
     read = read_plain(text)
     assert (type(read), read) == (type(value), value)
+
+
+@pytest.mark.parametrize("scalar", [".NaN", ".nan", ".Inf", "-.INF", "+.inf"])
+def test_a_number_that_json_cannot_hold_is_a_finding_and_nothing_worse(scalar: str) -> None:
+    assert placed(f"service: {{limit: {scalar}}}") == [("SEW005", 1, 1)]
+    text = GOOD.replace("metadata:", f"metadata:\n  generation: {scalar}", 1)
+    assert [code for code, *_ in placed(text)] == ["SEW006"]
+
+
+SCALARS = st.lists(st.sampled_from([each for each in PIECES if each != "\ud83d"]), max_size=5).map("".join)
+
+
+@given(SCALARS)
+@example("0912345678")
+@example("1e5")
+@example("y")
+def test_text_that_is_written_is_read_back_as_that_text_and_steers_no_terminal(text: str) -> None:
+    written = to_yaml({"value": text})
+    read, findings = read_documents(written)
+    assert ([each.plain() for each in read], findings) == ([{"value": text}], [])
+    assert written.replace("\n", "").isprintable()
 
 
 @given(st.binary(max_size=300))

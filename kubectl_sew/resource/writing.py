@@ -1,0 +1,36 @@
+"""Values as YAML that kubectl, and `scalars`, read back as what they are."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from kubectl_sew.resource.scalars import read_plain
+
+_TEXT = "tag:yaml.org,2002:str"
+
+
+def to_yaml(*documents: Any, width: int = 110) -> str:
+    """Documents as YAML. What could steer a terminal is written as an escape."""
+    text = _dump(documents, width, allow_unicode=True)
+    return text if _is_harmless(text) else _dump(documents, width, allow_unicode=False)
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML itself leaves `1e5` and `y` without quotes, which kubectl reads as a number and a boolean."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar(_TEXT, text, style=None if read_plain(text) == text else "'")
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _dump(documents: Iterable[Any], width: int, *, allow_unicode: bool) -> str:
+    dumped: str = yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, width=width, allow_unicode=allow_unicode)
+    return dumped
+
+
+def _is_harmless(text: str) -> bool:
+    return text.replace("\n", "").isprintable()
