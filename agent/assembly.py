@@ -115,6 +115,7 @@ def assemble(settings: Settings, cluster: "Cluster | None", log: Log, stack: Exi
     scheduler = _scheduler(settings, store, send, Delivering(log, metrics))
     source = _source(settings, fields, store, log, stack)
     reading = Reading(log, metrics, time.time, scheduler.look)
+    stack.callback(reading.close)
     poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
     trials = cluster.trials(_tried(send), health, stack) if cluster else Trials(_tried(send), time.time)
     parts = Parts(

@@ -1,8 +1,12 @@
-"""State Debug: what would be sent, in one line without a secret."""
+"""State Debug: what would be sent, in one line without a secret, rendered where it holds up nobody."""
 
+from collections.abc import Callable
+from queue import Full, Queue
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
+from agent.log import Log
 from kubectl_sew.consumers.base import RenderError, Request
 from kubectl_sew.consumers.judge import secrets_of, without_secrets
 from kubectl_sew.consumers.text import line
@@ -10,17 +14,57 @@ from kubectl_sew.event import Event, delivery_id
 from kubectl_sew.validation import Accepted
 
 _SHOWN = 500
+ROOM = 256
+"""Events that may wait to be rendered; of more only id and type are logged."""
+_TOO_MANY = ["not shown: more events came at once than are rendered for state Debug"]
+_GRACE = 5.0
+"""Seconds that the end of the process waits for what has not been logged yet."""
+
+_Told = tuple[Accepted, Event]
+
+
+class Debugging:
+    """Logs what comes for webhooks in state Debug. A template may take seconds: a thread of its own renders."""
+
+    def __init__(self, log: Log, clock: Callable[[], float]) -> None:
+        self._log = log
+        self._clock = clock
+        self._waiting: Queue[_Told | None] = Queue(ROOM)
+        self._thread: Thread | None = None
+
+    def tell(self, accepted: Accepted, event: Event) -> None:
+        """Have it logged soon; renders nothing itself."""
+        if self._thread is None:
+            self._thread = Thread(target=self._run, name="debug", daemon=True)
+            self._thread.start()
+        try:
+            self._waiting.put_nowait((accepted, event))
+        except Full:
+            self._log.info("debug_event", **_named(accepted, event), would_send=_TOO_MANY)
+
+    def close(self) -> None:
+        """Wait a moment for what is not logged yet."""
+        if self._thread is None:
+            return
+        try:
+            self._waiting.put(None, timeout=_GRACE)
+        except Full:
+            return
+        self._thread.join(_GRACE)
+
+    def _run(self) -> None:
+        while told := self._waiting.get():
+            self._log.info("debug_event", **describe(*told, self._clock()))
 
 
 def describe(accepted: Accepted, event: Event, now: float) -> dict[str, Any]:
     """The event's id and type, and the requests: method, host and the beginning of the body."""
-    name = accepted.webhook.name
-    return {
-        "webhook": name,
-        "id": line(event.id, 100),
-        "type": line(event.document.get("type"), 100),
-        "would_send": _requests(accepted, event, now),
-    }
+    return _named(accepted, event) | {"would_send": _requests(accepted, event, now)}
+
+
+def _named(accepted: Accepted, event: Event) -> dict[str, Any]:
+    name, kind = accepted.webhook.name, line(event.document.get("type"), 100)
+    return {"webhook": name, "id": line(event.id, 100), "type": kind}
 
 
 def _requests(accepted: Accepted, event: Event, now: float) -> list[str]:

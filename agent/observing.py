@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from time import monotonic
 
-from agent.debugging import describe
+from agent.debugging import Debugging
 from agent.delivery.attempt import Route
 from agent.delivery.retry import Decision
 from agent.log import Log
@@ -26,7 +26,7 @@ class Reading:
     ) -> None:
         self._log = log
         self._metrics = metrics
-        self._clock = clock
+        self._debugging = Debugging(log, clock)
         self._look = look
         self._debug: Mapping[str, Accepted] = {}
         self.without_room: set[str] = set()
@@ -36,6 +36,10 @@ class Reading:
     def serve(self, accepted: Mapping[str, Accepted]) -> None:
         """From now on these are the webhooks."""
         self._debug = {name: each for name, each in accepted.items() if each.webhook.state is Wanted.DEBUG}
+
+    def close(self) -> None:
+        """Wait a moment for what is not logged yet."""
+        self._debugging.close()
 
     def noted(self, notes: Sequence[Note]) -> None:
         for note in notes:
@@ -61,7 +65,7 @@ class Reading:
         for arrival in arrivals:
             for name in arrival.webhooks:
                 if name in self._debug:
-                    self._log.info("debug_event", **describe(self._debug[name], arrival.event, self._clock()))
+                    self._debugging.tell(self._debug[name], arrival.event)
 
 
 class Delivering:

@@ -8,6 +8,7 @@ loops without writing anything ends too.
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from time import thread_time
 from typing import Any
 
 from jinja2 import (
@@ -23,7 +24,7 @@ from jinja2.lexer import Token, TokenStream
 from jinja2.runtime import LoopContext
 
 from kubectl_sew.consumers.base import ConfigProblem, RenderError
-from kubectl_sew.consumers.template_filters import BUDGET_NAME, FILTERS, Budget, SpentError, each, paid, shown
+from kubectl_sew.consumers.template_filters import BUDGET_NAME, FILTERS, Budget, Clock, SpentError, each, paid, shown
 from kubectl_sew.consumers.text import line
 
 OUTPUT_LIMIT = 1024 * 1024
@@ -31,6 +32,9 @@ TEMPLATE_LIMIT = 64 * 1024
 DEPTH_LIMIT = 40
 LOOPS_LIMIT = 3
 LOOP_ATTRIBUTES = ("first", "index", "index0", "last")
+
+_LOOK_EVERY = 64
+"""Pieces of the result between two looks at the clock."""
 
 _EACH, _PAID = "_each", "_paid"  # not in FILTERS: a template cannot name them
 _KEYWORDS = {"if", "elif", "else", "in", "and", "or", "not", "is"}
@@ -92,24 +96,29 @@ def check_template(source: str) -> list[ConfigProblem]:
     return []
 
 
-def render_template(source: str, document: Mapping[str, Any]) -> bytes:
-    """The body, as UTF-8; raises RenderError beyond 1 MiB, or where the event and the template do not fit together."""
+def render_template(source: str, document: Mapping[str, Any], *, clock: Clock = thread_time) -> bytes:
+    """The body, as UTF-8; raises RenderError beyond 1 MiB, or where the event and the template do not fit together.
+
+    `clock` gives the seconds that the processor has worked for this thread.
+    """
     try:
-        template = _compile(source)
-        chunks = template.generate({**document, BUDGET_NAME: Budget()})
-        return _joined(chunks)
+        budget = Budget(clock)
+        chunks = _compile(source).generate({**document, BUDGET_NAME: budget})
+        return _joined(chunks, budget)
     except SpentError:
-        raise RenderError("the template needs too many steps for this event") from None
+        raise RenderError("the template needs too many steps for this event, or too long") from None
     except (_RefusedError, SyntaxError):
         raise RenderError("the template is not valid") from None
     except _FAILURES as error:
         raise RenderError(f"the template cannot be rendered for this event ({type(error).__name__})") from None
 
 
-def _joined(chunks: Iterator[str]) -> bytes:
+def _joined(chunks: Iterator[str], budget: Budget) -> bytes:
     parts: list[bytes] = []
     size = 0
     for chunk in chunks:
+        if not len(parts) % _LOOK_EVERY:
+            budget.spend(1)
         parts.append(chunk.encode("utf-8", "replace"))
         size += len(parts[-1])
         if size > OUTPUT_LIMIT:
@@ -141,14 +150,14 @@ class _Members(Environment):
             return obj[argument] if argument in obj else self.undefined(name=argument)
         if isinstance(obj, list) and isinstance(argument, int) and -len(obj) <= argument < len(obj):
             return obj[argument]
-        return self.undefined(name=str(argument)[:50])
+        return self.undefined(name=argument[:50] if isinstance(argument, str) else None)
 
 
 def _ends_reference(token: Token | None) -> bool:
     return token is not None and token.type in _REFERENCE_ENDS and token.value not in _KEYWORDS
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=1024)
 def _compile(source: str) -> Template:
     """A checked template, ready to be rendered; many events share it."""
     if len(source) > TEMPLATE_LIMIT:

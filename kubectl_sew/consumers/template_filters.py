@@ -1,7 +1,8 @@
 """The filters of Generic's templates, each bounded, and the budget that all work in a template is paid from."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from time import thread_time
 from typing import Any
 
 from jinja2 import Undefined, pass_context
@@ -13,11 +14,18 @@ from kubectl_sew.consumers.text import cut
 STEPS = 1_000_000
 """Nodes of the template that one rendering may evaluate; work on long texts costs more. Well under a second."""
 
+SECONDS = 2.0
+"""Of the processor, for one rendering: other threads do not count, so that a busy machine refuses no event."""
+
+Clock = Callable[[], float]
+
 JOIN_LIMIT = 1024 * 1024
 BUDGET_NAME = "_budget"
 """Where the budget is among a rendering's variables: a template cannot name it."""
 
 _CHARACTERS_A_STEP = 64
+_JSON_A_STEP = 8
+"""Characters of JSON: lists of lists cost most to write."""
 
 
 class SpentError(Exception):
@@ -25,14 +33,16 @@ class SpentError(Exception):
 
 
 class Budget:
-    """What is left of a rendering's budget."""
+    """What is left of a rendering's steps and of its time."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = thread_time) -> None:
         self.left = STEPS
+        self._clock = clock
+        self._end = clock() + SECONDS
 
     def spend(self, amount: int) -> None:
         self.left -= amount
-        if self.left < 0:
+        if self.left < 0 or self._clock() > self._end:
             raise SpentError
 
 
@@ -60,18 +70,20 @@ def paid(context: Context, value: Any) -> Any:
 @pass_context
 def _tojson(context: Context, value: Any) -> str:
     """JSON in ASCII, as Generic writes it; `null` for a missing field, so that the whole stays JSON."""
-    return _spent(context, _json(None if isinstance(value, Undefined) else value))
+    return _written(context, None if isinstance(value, Undefined) else value)
 
 
 @pass_context
 def _join(context: Context, value: Any, separator: Any = "") -> str:
     """A list's members with a separator between them."""
-    context[BUDGET_NAME].spend(_length(value) if isinstance(value, list) else 1)
+    budget, between = context[BUDGET_NAME], _text(context, separator)
+    budget.spend(1 + _length(value) if isinstance(value, list) else 1)
     members = [shown(member) for member in value] if isinstance(value, list) else [shown(value)]
-    between = shown(separator)
-    if sum(map(len, members)) + len(between) * len(members) > JOIN_LIMIT:
+    size = sum(map(len, members))
+    budget.spend(size // _JSON_A_STEP)
+    if size + len(between) * len(members) > JOIN_LIMIT:
         raise RenderError("a `join` in the template exceeds 1 MiB")
-    return _spent(context, between.join(members))
+    return between.join(members)
 
 
 @pass_context
@@ -79,22 +91,22 @@ def _truncate(context: Context, value: Any, length: int = 255) -> str:
     """At most so many characters, the last one an ellipsis where something was left out."""
     if not isinstance(length, int) or length < 1:
         raise RenderError("a `truncate` in the template has no length of at least 1")
-    return _spent(context, cut(shown(value), length))
+    return cut(_text(context, value), length)
 
 
 @pass_context
 def _upper(context: Context, value: Any) -> str:
-    return _spent(context, shown(value).upper())
+    return _text(context, value).upper()
 
 
 @pass_context
 def _lower(context: Context, value: Any) -> str:
-    return _spent(context, shown(value).lower())
+    return _text(context, value).lower()
 
 
 @pass_context
 def _trim(context: Context, value: Any) -> str:
-    return _spent(context, shown(value).strip())
+    return _text(context, value).strip()
 
 
 def _default(value: Any, instead: Any = "") -> Any:
@@ -113,10 +125,20 @@ def _last(value: Any) -> Any:
     return value[-1] if isinstance(value, list) and value else ""
 
 
-def _spent(context: Context, result: str) -> str:
-    """A result that has been paid for. Afterwards, but nothing above makes more than a few times the event's size."""
-    context[BUDGET_NAME].spend(1 + len(result) // _CHARACTERS_A_STEP)
-    return result
+def _text(context: Context, value: Any) -> str:
+    """How a value is written, paid for by all of it, however little of it is used."""
+    if isinstance(value, list | Mapping):
+        return _written(context, value)
+    text = shown(value)
+    context[BUDGET_NAME].spend(1 + len(text) // _CHARACTERS_A_STEP)
+    return text
+
+
+def _written(context: Context, value: Any) -> str:
+    """A value as JSON. It is paid for afterwards, but never more than one value beyond the budget is written."""
+    text = _json(value)
+    context[BUDGET_NAME].spend(1 + len(text) // _JSON_A_STEP)
+    return text
 
 
 def shown(value: Any) -> str:

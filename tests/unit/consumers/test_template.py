@@ -1,6 +1,8 @@
 """The language of Generic's templates, and its bounds."""
 
 import json
+from itertools import count
+from time import thread_time
 
 import pytest
 
@@ -126,3 +128,41 @@ def test_every_filter_takes_every_value(name: str, value: object) -> None:
 def test_tojson_of_anything_is_json_again() -> None:
     value = {"a": [1, None, "</script>\u2028\"'"]}
     assert json.loads(render_template('{"v": {{ .v | tojson }}}', {"v": value})) == {"v": value}
+
+
+WIDE: dict[str, object] = {"l": [0] * 4_000, "lists": [[] for _ in range(15_000)], "blanks": " " * 60_000, "t": "t"}
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ record | truncate(1) }}",
+        "{{ record.lists | truncate(1) }}",
+        "{{ .t | join(record) }}",
+        "{{ .nothing | join(record) }}",
+        "{{ record.blanks | trim | trim | trim | trim | trim }}" * 40,
+        "{% if record | upper | length == 1 %}{% endif %}",
+        "{% if record | tojson == 1 %}{% endif %}",
+        "{{ record | truncate(1) | truncate(1) }}{{ record | lower | truncate(1) }}",
+    ],
+)
+def test_work_is_paid_for_by_all_that_it_reads_however_little_of_it_is_used(template: str) -> None:
+    with pytest.raises(RenderError, match="too many steps"):
+        render_template("{% for a in record.l %}" + template + "{% endfor %}", {"record": WIDE, "t": ["t"]})
+
+
+def test_a_member_of_no_name_costs_nothing() -> None:
+    started = thread_time()
+    assert render_template("{% for a in record.l %}{{ t[record] }}{% endfor %}", {"record": WIDE, "t": {}}) == b""
+    assert thread_time() - started < 1.0
+
+
+def test_a_rendering_ends_after_its_time() -> None:
+    seconds = count()
+    with pytest.raises(RenderError, match="too long"):
+        render_template("{% for a in many %}{{ 1 }}{% endfor %}", DOCUMENT, clock=lambda: next(seconds) / 10)
+
+
+def test_a_list_of_two_megabytes_can_still_be_written_in_part() -> None:
+    document = {"l": ["x" * 100] * 20_000}
+    assert render_template("{{ l | truncate(3) }}", document) == '["…'.encode()
