@@ -1,10 +1,11 @@
 """Whether the agent makes progress and can reach what it needs, and the server that says so."""
 
+import errno
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
-from socket import AF_INET, AF_INET6, socket
+from socket import AF_INET, AF_INET6, IPPROTO_IPV6, IPV6_V6ONLY, SHUT_RDWR, socket
 from socketserver import BaseRequestHandler, TCPServer, ThreadingMixIn
 from time import monotonic
 from typing import Any
@@ -17,7 +18,11 @@ from kubectl_sew.errors import SewError
 REQUEST_SECONDS = 5.0
 """A client that is slower is cut off."""
 CLIENTS = 8
-"""Served at the same time; more of them are turned away."""
+"""Served at the same time. One more takes the place of the oldest: idle connections must not keep the kubelet out."""
+_ROOM_WITHIN = 1.0
+"""Seconds in which the oldest, cut off, has made room."""
+ANY_IPV6 = "::"
+ANY_IPV4 = "0.0.0.0"  # noqa: S104 - what the manifests ask for by [::], on a machine without IPv6
 
 
 class Heartbeat:
@@ -89,7 +94,7 @@ class HealthServer:
             "/readyz": lambda: _verdict(health.unready()),
         }
         try:
-            self._server = _Server(listen, _handler(pages))
+            self._server = _listen(listen, _handler(pages))
         except (OSError, OverflowError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise SettingsError(
@@ -121,6 +126,19 @@ def _written(address: tuple[str, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def _listen(listen: tuple[str, int], handler: type[BaseRequestHandler]) -> "_Server":
+    """`[::]` serves IPv4 as well, and IPv4 alone where the machine has no IPv6. Raises OSError, OverflowError."""
+    try:
+        return _Server(listen, handler)
+    except OSError as error:
+        if listen[0] != ANY_IPV6 or error.errno not in _NO_IPV6:
+            raise
+        return _Server((ANY_IPV4, listen[1]), handler)
+
+
+_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+
+
 class _Server(ThreadingMixIn, TCPServer):
     """TCPServer and not HTTPServer, which looks its own name up at the start, and may hang over it."""
 
@@ -131,7 +149,15 @@ class _Server(ThreadingMixIn, TCPServer):
     def __init__(self, listen: tuple[str, int], handler: type[BaseRequestHandler]) -> None:
         self.address_family = AF_INET6 if ":" in listen[0] else AF_INET
         self._free = threading.BoundedSemaphore(CLIENTS)
+        self._lock = threading.Lock()
+        self._open: dict[socket, None] = {}
+        """Connections that are served, the oldest first."""
         super().__init__(listen, handler)
+
+    def server_bind(self) -> None:
+        if self.address_family == AF_INET6 and self.server_address[0] == ANY_IPV6:
+            self.socket.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 0)
+        super().server_bind()
 
     def get_request(self) -> tuple[socket, Any]:
         accepted, address = super().get_request()
@@ -140,16 +166,30 @@ class _Server(ThreadingMixIn, TCPServer):
         return connection, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
+        if not self._free.acquire(blocking=False):
+            self._cut_oldest()
+            if not self._free.acquire(timeout=_ROOM_WITHIN):
+                self.shutdown_request(request)
+                return
+        with self._lock:
+            self._open[request] = None
+        super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
+            with self._lock:
+                self._open.pop(request, None)
             self._free.release()
+
+    def _cut_oldest(self) -> None:
+        """Its thread then finds the end of the connection, and is free."""
+        with self._lock:
+            oldest = next(iter(self._open), None)
+        if oldest is not None:
+            with suppress(OSError):
+                oldest.shutdown(SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is not worth a word."""

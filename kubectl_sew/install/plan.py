@@ -14,6 +14,10 @@ FALLBACK_API_GROUP = "crd.projectcalico.org"
 """Where open-source Calico's aggregated API server serves the group above, and hides every definition of it."""
 
 
+PARTS = ("api", "rights", "agent")
+"""The definition of the kind; the agent's service account and its roles, and the roles of people; the agent itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """The Deployment in whose pod the agent is a sidecar, and as whom that acts."""
@@ -57,3 +61,4 @@ class Plan:
     credentials: Credentials | None = None
     claim: str = ""
     host: Host | None = None
+    parts: frozenset[str] = frozenset(PARTS)

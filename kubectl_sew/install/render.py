@@ -71,7 +71,15 @@ def _is_ours(part: Document) -> bool:
     return str(part["name"]).startswith("sew-")
 
 
+_PART_OF = {"CustomResourceDefinition": "api", "Deployment": "agent", "PersistentVolumeClaim": "agent"}
+_PART_OF |= {"NetworkPolicy": "agent"}
+"""By kind; all else is needed for the agent's rights: whoever acts as it, here or outside, is the service account."""
+
+
 def _left_out(each: Document, plan: Plan) -> bool:
+    part = _PART_OF.get(each["kind"], "rights")
+    if part not in plan.parts and not (each["kind"] == "Namespace" and "agent" in plan.parts):
+        return True
     if each["kind"] == "CustomResourceDefinition":
         return not plan.crd_group
     return each["kind"] == "PersistentVolumeClaim" and bool(plan.claim)

@@ -11,7 +11,7 @@ from kubectl_sew.cli.placement import placement_options, reach, running
 from kubectl_sew.install import Host, Plan, render, target, with_agent
 from kubectl_sew.install.holders import refuse_another
 from kubectl_sew.install.manifests import Document
-from kubectl_sew.install.plan import API_GROUP, FALLBACK_API_GROUP, NAME, NAMESPACE
+from kubectl_sew.install.plan import API_GROUP, FALLBACK_API_GROUP, NAME, NAMESPACE, PARTS
 from kubectl_sew.kubectl import Kubectl, KubectlError
 from kubectl_sew.members import members
 
@@ -30,13 +30,22 @@ class Options:
     claim: str
     host: str | None
     selector: str
+    secret_selector: str
     beside_calico: bool
+    only: frozenset[str]
 
 
 def _readable(_ctx: click.Context, _option: click.Parameter, urls: str) -> str:
     for each in members(urls):
         read_url(each)
     return urls
+
+
+def _parts(_ctx: click.Context, _option: click.Parameter, text: str) -> frozenset[str]:
+    found = frozenset(filter(None, map(str.strip, text.split(","))))
+    if not found or not found <= set(PARTS):
+        raise click.BadParameter(f"some of {','.join(PARTS)} are expected")
+    return found
 
 
 @click.command
@@ -56,6 +65,20 @@ def _readable(_ctx: click.Context, _option: click.Parameter, urls: str) -> str:
 @click.option(
     "--selector", metavar="LABELS", envvar="SEW_SELECTOR", default="", help="Only webhooks with these labels."
 )
+@click.option(
+    "--secret-selector",
+    metavar="LABELS",
+    envvar="SEW_SECRET_SELECTOR",
+    default="",
+    help="Webhooks may refer only to Secrets and ConfigMaps with these labels.",
+)
+@click.option(
+    "--only",
+    metavar="PART[,PART]",
+    default=",".join(PARTS),
+    callback=_parts,
+    help="api, rights, agent: for an agent outside of the cluster, api,rights. [default: all]",
+)
 @click.option("--beside-calico", is_flag=True, help="Install beside Calico's own processor; needs --selector.")
 @click.pass_context
 def install(ctx: click.Context, /, **given: Any) -> None:
@@ -70,10 +93,13 @@ def install(ctx: click.Context, /, **given: Any) -> None:
       kubectl sew install --elasticsearch https://es:9200 | kubectl apply -f -
       kubectl sew install --apply --image registry.example/sew-agent:0.1.0
       kubectl sew install --apply --sidecar-of deployment/shop -n shops
+      kubectl sew install --apply --only api,rights
     """
     options = Options(**given)
     if options.beside_calico and not options.selector:
         raise click.UsageError("--beside-calico needs --selector: else both deliver the same events", ctx)
+    if options.host and options.only != set(PARTS):
+        raise click.UsageError("--only is for an agent on its own or outside: a sidecar is installed as a whole", ctx)
     kubectl, namespace = reach(ctx, options.namespace)
     found = running(kubectl, namespace, options.host) if options.host else None
     plan = _plan(kubectl, namespace, found, options)
@@ -89,7 +115,11 @@ def install(ctx: click.Context, /, **given: Any) -> None:
 def _plan(kubectl: Kubectl, namespace: str | None, found: Document | None, options: Options) -> Plan:
     host = target.host_of(found) if found else None
     ours = host or Host(NAME, namespace or NAMESPACE, NAME)
-    settings = {"SEW_ELASTICSEARCH": options.elasticsearch, "SEW_SELECTOR": options.selector}
+    settings = {
+        "SEW_ELASTICSEARCH": options.elasticsearch,
+        "SEW_SELECTOR": options.selector,
+        "SEW_SECRET_SELECTOR": options.secret_selector,
+    }
     secret = options.credentials_secret
     return Plan(
         namespace=ours.namespace,
@@ -101,6 +131,7 @@ def _plan(kubectl: Kubectl, namespace: str | None, found: Document | None, optio
         credentials=target.credentials(kubectl, ours.namespace, secret) if secret else None,
         claim=options.claim,
         host=host,
+        parts=options.only,
     )
 
 

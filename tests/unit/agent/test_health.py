@@ -108,16 +108,35 @@ def test_nothing_else_is_served(server: HealthServer, method: str, path: str, st
     assert get(server, path, method)[0] == status
 
 
-def test_clients_that_hang_hold_up_only_so_many_others(server: HealthServer) -> None:
+def test_clients_that_hang_keep_no_probe_out_and_the_oldest_of_them_goes(server: HealthServer) -> None:
     host, port = server.address.split(":")
-    hanging = [socket.create_connection((host, int(port)), timeout=5) for _ in range(CLIENTS)]
-    for each in hanging:
-        each.sendall(b"GET /hea")
-    with socket.create_connection((host, int(port)), timeout=5) as turned_away:
-        assert turned_away.recv(1) == b""
-    hanging.pop().close()
-    for each in hanging:
+    hanging = [socket.create_connection((host, int(port)), timeout=5) for _ in range(3 * CLIENTS)]
+    assert get(server, "/healthz") == (200, "ok\n")
+    assert hanging[0].recv(1) == b""
+    for each in hanging[:-1]:
         each.close()
+    hanging[-1].sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+    assert hanging[-1].recv(12) == b"HTTP/1.0 200"
+    hanging[-1].close()
+
+
+def test_any_ipv6_address_serves_ipv4_as_well(health: Health) -> None:
+    server = HealthServer(("::", 0), health, str)
+    port = server.address.rpartition(":")[2]
+    for host in ("127.0.0.1", *(["::1"] if socket.has_ipv6 and server.address.startswith("[") else [])):
+        with socket.create_connection((host, int(port)), timeout=5) as client:
+            client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            assert client.recv(12) == b"HTTP/1.0 200"
+    server.close()
+
+
+def test_a_machine_without_ipv6_serves_ipv4_where_any_address_is_asked_for(
+    health: Health, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.health.AF_INET6", 12345)
+    server = HealthServer(("::", 0), health, str)
+    assert server.address.startswith("0.0.0.0:")
+    server.close()
 
 
 def test_a_client_that_drips_is_cut_off(health: Health, monkeypatch: pytest.MonkeyPatch) -> None:

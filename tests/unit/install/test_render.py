@@ -77,6 +77,7 @@ def test_whatever_is_ours_carries_the_standard_labels_and_the_version(plan: Plan
     for each in render(plan):
         labels = {key.partition("/")[2]: value for key, value in each["metadata"]["labels"].items()}
         assert labels.pop("component")
+        labels = {key: value for key, value in labels.items() if not key.startswith("aggregate-to-")}
         assert labels == {"name": "sew-agent", "part-of": "kubectl-sew", "version": __version__}
 
 
@@ -209,6 +210,31 @@ def test_where_the_api_is_served_already_there_is_no_definition() -> None:
     kinds = [each["kind"] for each in render(Plan(crd_group=None))]
     assert "CustomResourceDefinition" not in kinds
     assert len(kinds) == len(render(Plan())) - 1
+
+
+def test_for_an_agent_outside_there_are_the_api_and_the_rights_of_its_service_account() -> None:
+    kinds = [each["kind"] for each in render(Plan(parts=frozenset({"api", "rights"})))]
+    assert {"CustomResourceDefinition", "Namespace", "ServiceAccount", "ClusterRoleBinding", "Role"} <= set(kinds)
+    assert not {"Deployment", "PersistentVolumeClaim", "NetworkPolicy"} & set(kinds)
+    assert [each["kind"] for each in render(Plan(parts=frozenset({"api"})))] == ["CustomResourceDefinition"]
+
+
+def test_who_may_view_or_edit_in_the_cluster_may_do_so_with_webhooks() -> None:
+    roles = {each["metadata"]["name"]: each for each in render(Plan()) if each["kind"] == "ClusterRole"}
+    for name, verbs in (("view", ["get", "list", "watch"]), ("edit", ["create", "update", "patch", "delete"])):
+        role = roles[f"securityeventwebhooks-{name}"]
+        assert role["metadata"]["labels"][f"rbac.authorization.k8s.io/aggregate-to-{name}"] == "true"
+        assert role["rules"][0]["verbs"][:4] == verbs
+
+
+def test_the_pod_runs_on_nodes_with_linux_and_a_sidecar_leaves_that_to_its_host() -> None:
+    assert pod_of(Plan())["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    assert "nodeSelector" not in pod_of(PLANS["sidecar"])
+
+
+@plans
+def test_metrics_and_health_are_served_by_ipv4_and_ipv6(plan: Plan) -> None:
+    assert variables(plan)["SEW_LISTEN"] == "[::]:9280"
 
 
 @pytest.mark.parametrize("host", [None, HOST])
