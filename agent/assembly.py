@@ -23,6 +23,7 @@ from agent.delivery.scheduler import Scheduler
 from agent.director import Director, Parts, Testing
 from agent.fetched import Fetched
 from agent.health import Health, HealthServer
+from agent.lifecycle import FORGOTTEN
 from agent.log import Log
 from agent.metrics import Metrics
 from agent.observing import Delivering, Reading
@@ -119,7 +120,7 @@ def assemble(settings: Settings, cluster: "Cluster | None", log: Log, stack: Exi
     poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
     trials = cluster.trials(_tried(send), health, stack) if cluster else Trials(_tried(send), time.time)
     parts = Parts(
-        webhooks=watched or _files(settings, stack),
+        webhooks=watched or _files(settings, store, stack),
         acceptance=Acceptance(lambda: source.fields, consumers(settings.slack_url_prefixes or URL_PREFIXES)),
         store=store,
         poller=poller,
@@ -258,9 +259,10 @@ def _in_pod() -> bool:
     return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
 
 
-def _files(settings: Settings, stack: ExitStack) -> FileWebhooks:
+def _files(settings: Settings, store: Store, stack: ExitStack) -> FileWebhooks:
     path, namespace = _given(settings.webhooks), settings.secrets_namespace
-    webhooks = FileWebhooks(path, secrets_namespace=namespace, clock=time.time)
+    expected = any(each.state != FORGOTTEN for each in store.known().values())
+    webhooks = FileWebhooks(path, secrets_namespace=namespace, clock=time.time, expected=expected)
     stack.callback(webhooks.close)
     return webhooks
 

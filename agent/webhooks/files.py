@@ -1,18 +1,18 @@
 """Webhooks from manifests: a file, or a folder with all its folders, looked at again and again.
 
-A file that is broken or empty keeps what it last held. A folder that cannot be read, or was unmounted, deletes nothing.
+A file that is broken or empty keeps what it last held. A folder that cannot be read, or was unmounted, deletes nothing;
+neither does one that is not mounted yet, or a file that is broken, when the agent is started.
 """
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.webhooks.base import Refusal, Snapshot
 from kubectl_sew.errors import SewError
-from kubectl_sew.resource import Finding, Manifests, load_manifests
+from kubectl_sew.resource import Finding, LocatedWebhook, Manifests, load_manifests
 from kubectl_sew.validation import reason_of
 
 LOOK_EVERY = 0.5
@@ -21,6 +21,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 _SETTLED = 2.0
 """A file that changed less than this many seconds before it was read may change again without another time stamp."""
 _LARGEST = 64 * 2**20
+_MOUNTED = "is it mounted? The webhooks that there were are kept as they are until there is one here"
 _TAKEN_ANYWAY = "SEW015"
 """A label that is none is left out, and the webhook runs."""
 
@@ -41,21 +42,27 @@ class _File:
     content: bytes
     manifests: Manifests
     problems: tuple[str, ...] = ()
+    whole: bool = True
+    """False for one that is broken and never held anything since the agent was started: what it held is not known."""
 
 
 class FileWebhooks:
-    """See the module. `clock` gives seconds since the epoch. Raises SewError at once where there is no such path."""
+    """See the module. Raises SewError at once where there is no such path."""
 
-    def __init__(self, path: Path, *, secrets_namespace: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, path: Path, *, secrets_namespace: str, clock: Callable[[], float], expected: bool = False
+    ) -> None:
+        """`clock` gives seconds since the epoch. `expected`: there were webhooks when the agent ran last."""
         if not path.exists():
             raise SewError(f"there are no webhooks at {path}: name a file or a folder of manifests with --webhooks")
         self._path = path
         self._namespace = secrets_namespace
         self._clock = clock
         self._files: dict[Path, _File] = {}
-        self._device: int | None = None
+        self._devices: dict[Path, int] = {}
+        self._expected = expected
         self._looked = float("-inf")
-        self._snapshot = Snapshot({}, {}, {})
+        self._snapshot = Snapshot({}, {}, {}, complete=not expected)
 
     def snapshot(self) -> Snapshot:
         now = self._clock()
@@ -75,9 +82,12 @@ class FileWebhooks:
             problem = f"webhooks cannot be read from {self._path}: {error.strerror or error}; the last ones are kept"
             self._take(_snapshot(self._files, [problem], complete=False))
             return
+        self._expected = self._expected and not any(_held(each.manifests) for each in files.values())
         if files != self._files or not self._snapshot.complete:
             self._files = files
-            self._take(_snapshot(files, [], complete=True))
+            problems = [f"there is nothing in {self._path}: {_MOUNTED}"] if self._expected else []
+            whole = all(each.whole for each in files.values())
+            self._take(_snapshot(files, problems, complete=whole and not self._expected))
 
     def _take(self, snapshot: Snapshot) -> None:
         if snapshot != self._snapshot:
@@ -89,10 +99,12 @@ class FileWebhooks:
             self._path.parent.stat()
             return dict(_stamps([self._path])) if self._path.exists() else self._gone()
         found = dict(_stamps(_manifests(self._path)))
-        device = self._path.stat().st_dev
-        if self._files and not found and device != self._device:
-            raise OSError("the folder is empty and on another device: it was unmounted")
-        self._device = device
+        folders = {path.parent for path in found}
+        for folder in self._devices.keys() - folders:
+            empty = not any(each.is_relative_to(folder) for each in folders)
+            if empty and folder.exists() and folder.stat().st_dev != self._devices[folder]:
+                raise OSError(f"the folder {folder} is empty and on another device: it was unmounted")
+        self._devices = {folder: folder.stat().st_dev for folder in folders | {self._path}}
         return found
 
     def _gone(self) -> dict[Path, _Stamp]:
@@ -112,7 +124,7 @@ class FileWebhooks:
             return _kept(before, stamp, b"", f"{path} cannot be read: {error.strerror}")
         settled = stamp.modified / 1e9 < now - _SETTLED
         if before and before.content == content:
-            return _File(stamp, settled, content, before.manifests, before.problems)
+            return replace(before, stamp=stamp, settled=settled)
         return _judged(before, str(path), stamp, settled, content, self._namespace)
 
 
@@ -137,7 +149,7 @@ def _kept(
     """What the file held last; what can be read of it now, where it never held anything."""
     if before and _held(before.manifests):
         return _File(stamp, settled, content, before.manifests, (f"{problem}; what it held before is kept",))
-    return _File(stamp, settled, content, readable or Manifests(), (problem,))
+    return _File(stamp, settled, content, readable or Manifests(), (problem,), whole=False)
 
 
 def _held(manifests: Manifests) -> bool:
@@ -148,7 +160,17 @@ def _snapshot(files: Mapping[Path, _File], problems: list[str], *, complete: boo
     parts = [files[path] for path in sorted(files)]
     names = Counter(name for part in parts for name in {each.name for each in part.manifests.webhooks})
     twice = {name: Refusal(_twice(name, parts)) for name, count in names.items() if count > 1}
-    refused = {name: _refusal(each) for part in parts for name, each in _refused(part.manifests).items()} | twice
+    unclear = _unclear(files)
+    refused = {
+        **{
+            each.name: Refusal(why)
+            for part in parts
+            for each in part.manifests.webhooks
+            if (why := _why(each, unclear))
+        },
+        **{name: _refusal(each) for part in parts for name, each in _refused(part.manifests).items()},
+        **twice,
+    }
     return Snapshot(
         webhooks={
             each.name: each.webhook
@@ -156,12 +178,38 @@ def _snapshot(files: Mapping[Path, _File], problems: list[str], *, complete: boo
             for each in part.manifests.webhooks
             if each.name and each.name not in refused
         },
-        secrets=dict(chain.from_iterable(part.manifests.secrets.items() for part in parts)),
-        config_maps=dict(chain.from_iterable(part.manifests.config_maps.items() for part in parts)),
+        secrets=_merged("Secret", (part.manifests.secrets for part in parts), unclear),
+        config_maps=_merged("ConfigMap", (part.manifests.config_maps for part in parts), unclear),
         problems=(*problems, *(problem for part in parts for problem in part.problems), *_nameless(parts)),
         refused=refused,
         complete=complete,
     )
+
+
+def _unclear(files: Mapping[Path, _File]) -> dict[tuple[str, str], str]:
+    """Kind and name of each Secret and ConfigMap that stands more than once -> where, and what to do."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for path, each in sorted(files.items()):
+        held = [("Secret", name) for name in each.manifests.secrets]
+        for one in held + [("ConfigMap", name) for name in each.manifests.config_maps]:
+            places.setdefault(one, []).extend([str(path)] * (2 if one in each.manifests.twice else 1))
+    return {
+        (kind, name): f"two {kind}s have the name {name}, in {' and in '.join(where)}: keep one of them"
+        for (kind, name), where in places.items()
+        if len(where) > 1
+    }
+
+
+def _why(located: LocatedWebhook, unclear: Mapping[tuple[str, str], str]) -> str:
+    """Why a webhook that refers to one of those is refused; "" for any other."""
+    found = (unclear.get((each.kind, each.name), "") for each in located.webhook.references)
+    return next(filter(None, found), "") if located.name else ""
+
+
+def _merged(
+    kind: str, held: Iterable[Mapping[str, Mapping[str, bytes]]], unclear: Collection[tuple[str, str]]
+) -> dict[str, Mapping[str, bytes]]:
+    return {name: values for part in held for name, values in part.items() if (kind, name) not in unclear}
 
 
 def _refused(manifests: Manifests) -> dict[str, Finding]:

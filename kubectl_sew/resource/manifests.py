@@ -37,6 +37,8 @@ class Manifests:
     secrets: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict, repr=False)
     config_maps: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict, repr=False)
     findings: tuple[Finding, ...] = ()
+    twice: frozenset[tuple[str, str]] = frozenset()
+    """Kind and name of those Secrets and ConfigMaps that stand more than once: which of them is meant is not known."""
 
     @property
     def refused(self) -> dict[str, Finding]:
@@ -76,6 +78,7 @@ def load_many(files: Iterable[tuple[str, str | bytes]], *, secrets_namespace: st
         {each.name: each.values for each in collected.objects if each.kind == "Secret"},
         {each.name: each.values for each in collected.objects if each.kind == "ConfigMap"},
         tuple(sorted(collected.findings, key=lambda each: (each.file, each.line, each.column, each.code))),
+        frozenset(collected.twice),
     )
 
 
@@ -96,6 +99,7 @@ class _Collected:
         self.webhooks: list[LocatedWebhook] = []
         self.objects: list[_Held] = []
         self.findings: list[Finding] = []
+        self.twice: set[tuple[str, str]] = set()
 
     def take(self, root: Node, source: str) -> None:
         """One document, or one item of a list."""
@@ -139,6 +143,7 @@ class _Collected:
             self._say(error("SEW043", f"a {kind} without a name", "set `metadata.name`"), root, source)
             return
         if any((each.kind, each.name) == (kind, name) for each in self.objects):
+            self.twice.add((kind, name))
             self._say(error("SEW044", f"two {kind}s have the name `{shown(name)}`", "keep one"), root, source)
         values, problems = object_values(kind, name, root.plain())
         self.objects.append(_Held(kind, name, values))

@@ -133,9 +133,12 @@ def test_a_folder_that_vanishes_deletes_nothing(folder: Folder) -> None:
 
 
 def test_an_empty_folder_on_another_device_was_unmounted(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder.path / "a.yaml").unlink()
-    monkeypatch.setattr(folder.source, "_device", -1)
-    assert not folder.look().complete
+    folder.write("deep/b.yaml", manifest("b"))
+    folder.look()
+    (folder.path / "deep/b.yaml").unlink()
+    monkeypatch.setattr(folder.source, "_devices", {folder.path: -1, folder.path / "deep": -1})
+    found = folder.look()
+    assert (sorted(found.webhooks), found.complete) == (["a", "b"], False)
 
 
 def test_a_file_that_changes_without_a_new_time_stamp_is_noticed_while_it_is_young(folder: Folder) -> None:
@@ -172,3 +175,64 @@ def test_a_single_file_may_be_named(tmp_path: Path) -> None:
 def test_a_path_that_is_not_there_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(SewError, match="there are no webhooks at"):
         Folder(tmp_path / "nowhere")
+
+
+def referring(name: str) -> str:
+    value = "valueFrom: {secretKeyRef: {name: s, key: url}}"
+    return manifest(name).replace("value: 'https://example.com'", value)
+
+
+@pytest.mark.parametrize("place", ["s.yaml", "t.yaml"], ids=["in one file", "in two files"])
+def test_a_webhook_that_refers_to_one_of_two_secrets_of_one_name_is_refused(tmp_path: Path, place: str) -> None:
+    folder = Folder(tmp_path)
+    other = SECRET.replace("example.com", "elsewhere.example.com")
+    folder.write("a.yaml", manifest("a") + "---" + referring("b"))
+    folder.write("s.yaml", SECRET)
+    folder.write(place, (SECRET + "---\n" if place == "s.yaml" else "") + other)
+    found = folder.look()
+    assert (list(found.webhooks), found.secrets) == (["a"], {})
+    assert found.refused["b"].message.startswith("two Secrets have the name s, in ")
+    assert "s.yaml and in " in found.refused["b"].message
+    assert place in found.refused["b"].message
+    folder.write(place, "kind: Other" if place == "t.yaml" else SECRET)
+    (folder.path / "t.yaml").unlink(missing_ok=True)
+    assert folder.names() == ["a", "b"]
+
+
+def expecting(path: Path) -> Folder:
+    """After a restart of an agent that had webhooks."""
+    folder = Folder(path)
+    clock = lambda: folder.now  # noqa: E731 - the folder's own
+    folder.source = FileWebhooks(path, secrets_namespace="n", clock=clock, expected=True)
+    return folder
+
+
+@pytest.mark.parametrize("empty", [None, "", "kind: Other"], ids=["folder", "file", "file of others"])
+def test_a_folder_that_is_empty_at_the_start_deletes_nothing_until_it_holds_something(
+    tmp_path: Path, empty: str | None
+) -> None:
+    folder = expecting(tmp_path)
+    if empty is not None:
+        folder.write("a.yaml", empty)
+    found = folder.look()
+    assert not found.complete
+    assert "is it mounted?" in found.problems[0]
+    folder.write("a.yaml", manifest("a"))
+    found = folder.look()
+    assert (list(found.webhooks), found.complete, found.problems) == (["a"], True, ())
+    (tmp_path / "a.yaml").unlink()
+    assert folder.look().complete
+
+
+def test_an_empty_folder_is_complete_where_there_were_no_webhooks(tmp_path: Path) -> None:
+    assert Folder(tmp_path).look().complete
+
+
+def test_a_file_that_is_broken_at_the_start_deletes_nothing_until_it_is_mended(tmp_path: Path) -> None:
+    folder = expecting(tmp_path)
+    folder.write("a.yaml", manifest("a"))
+    folder.write("b.yaml", "a: [")
+    found = folder.look()
+    assert (list(found.webhooks), found.complete) == (["a"], False)
+    folder.write("b.yaml", manifest("b"))
+    assert folder.look().complete
