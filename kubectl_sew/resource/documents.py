@@ -5,7 +5,6 @@ as they come. Plain scalars are read as kubectl reads them (YAML 1.1, as go-yaml
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +12,7 @@ import yaml
 
 from kubectl_sew.resource.findings import Finding, error, shown
 from kubectl_sew.resource.scalars import is_finite, read_plain, read_tagged
+from kubectl_sew.resource.splitting import split
 
 LARGEST_DOCUMENT = 1 << 20
 LARGEST_FILE = 8 << 20
@@ -24,7 +24,6 @@ DEEPEST = 64
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAGS = {f"tag:yaml.org,2002:{name}": name for name in ("str", "null", "bool", "int", "float", "map", "seq")}
-_MARKER = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _JSON_PAIR = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
 
@@ -100,7 +99,7 @@ def read_documents(text: str | bytes) -> tuple[list[Node], list[Finding]]:
         return [], [refused.finding]
     documents: list[Node] = []
     findings: list[Finding] = []
-    for first_line, part in _split(decoded):
+    for first_line, part in split(decoded):
         try:
             documents += _Reader(first_line).read(part)
         except Refused as refused:
@@ -131,17 +130,6 @@ def _count(text: str) -> None:
         raise _refuse("SEW003", message, "split it", 1, 1)
 
 
-def _split(text: str) -> Iterator[tuple[int, str]]:
-    """The documents with the number of lines before each: one that cannot be read does not hide the next."""
-    start, lines = 0, 0
-    for end in (*(match.start() for match in _MARKER.finditer(text)), len(text)):
-        part = text[start:end]
-        if part.strip() and not part.lstrip().startswith("%"):
-            yield lines, part
-        lines += part.count("\n")
-        start = end
-
-
 def _line_of(before: str) -> tuple[int, int]:
     return before.count("\n") + 1, len(before) - before.rfind("\n")
 
@@ -157,6 +145,10 @@ class _Frame:
     node: Node
     anchor: str | None
     key: str | None = None
+    given: dict[str, int] = field(default_factory=dict)
+    """The keys that stand in the map itself, and their lines."""
+    merges: bool = False
+    """Whether the value that comes next is merged into the map."""
 
 
 class _Reader:
@@ -211,13 +203,16 @@ class _Reader:
         self._add(frame.node, event)
 
     def _scalar(self, event: Any) -> None:
-        self._check_tag(event)
+        tagged = self._tagged_query(event)
+        if not tagged:
+            self._check_tag(event)
         if self._expects_key():
             self._begin_pair(event, event.value)
             return
         plain = event.implicit[0] and not event.tag
         value = read_plain(event.value) if plain else read_tagged(event.value, _TAGS.get(event.tag, "str"))
         node = Node(value, *self._place(event))
+        node.problems += tagged
         if not is_finite(value):
             message = f"`{shown(event.value)}` is no number that Kubernetes can hold"
             node.problems.append(self._at(event, "SEW006", message, "put it in quotes").finding)
@@ -227,12 +222,15 @@ class _Reader:
 
     def _begin_pair(self, event: Any, key: str) -> None:
         frame = self._frames[-1]
-        if key in frame.node.keys:
-            first = frame.node.keys[key][0]
-            twice = f"the key `{shown(key)}` stands twice in one map"
-            frame.node.problems.append(self._at(event, "SEW004", twice, f"first in line {first}").finding)
         frame.key = key
-        frame.node.keys[key] = self._place(event)
+        frame.merges = key == "<<" and event.implicit[0]
+        if key in frame.given:
+            twice = f"the key `{shown(key)}` stands twice in one map"
+            frame.node.problems.append(self._at(event, "SEW004", twice, f"first in line {frame.given[key]}").finding)
+        place = self._place(event)
+        frame.given[key] = place[0]
+        if not frame.merges:
+            frame.node.keys[key] = place
 
     def _add(self, node: Node, event: Any) -> None:
         """Puts a finished value where it belongs, and counts it with all that it holds."""
@@ -250,8 +248,17 @@ class _Reader:
         if isinstance(frame.node.value, list):
             frame.node.value.append(node)
         elif frame.key is not None:
-            frame.node.value[frame.key] = node
+            frame.node.value |= self._merged(node, event) if frame.merges else {frame.key: node}
             frame.key = None
+
+    def _merged(self, node: Node, event: Any) -> dict[str, Node]:
+        """What `<<` adds: a map, or several of which the first counts most. As in kubectl the last word counts."""
+        maps = node.value if isinstance(node.value, list) else [node]
+        if not all(isinstance(each.value, dict) for each in maps):
+            raise self._at(
+                event, "SEW001", "`<<` merges a map, or a list of maps", "put the key in quotes if it is one"
+            )
+        return {key: value for each in reversed(maps) for key, value in each.value.items()}
 
     def _too_deep(self, event: Any) -> Refused:
         return self._at(event, "SEW003", f"values are nested more than {DEEPEST} deep", "no manifest needs that")
@@ -271,6 +278,19 @@ class _Reader:
             message = f"the tag `{shown(event.tag)}` means nothing to Kubernetes"
             raise self._at(event, "SEW001", message, "leave it out")
 
+    def _tagged_query(self, event: Any) -> list[Finding]:
+        """YAML takes a `!` before a query for a tag and drops it, and kubectl does too: the opposite is selected."""
+        if event.tag is None or not self._frames or self._frames[-1].key != "query":
+            return []
+        tag = "!!" + _TAGS[event.tag] if event.tag in _TAGS else event.tag
+        rest = " ".join(filter(None, (tag.lstrip("!"), event.value)))
+        hint = "leave it out" if tag.startswith("!!") else "write `query: " + _quoted(f"NOT {rest}") + "`"
+        return [
+            self._at(
+                event, "SEW001", f"YAML reads `{shown(tag)}` before the query as a tag, and drops it", hint
+            ).finding
+        ]
+
     def _unreadable(self, cause: yaml.MarkedYAMLError) -> Refused:
         mark = cause.problem_mark or cause.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
@@ -283,6 +303,11 @@ class _Reader:
 
     def _at(self, event: Any, code: str, message: str, hint: str) -> Refused:
         return _refuse(code, message, hint, *self._place(event))
+
+
+def _quoted(text: str) -> str:
+    """As a scalar in single quotes."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _join_pairs(text: str) -> str:

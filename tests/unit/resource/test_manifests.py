@@ -349,3 +349,56 @@ def test_any_value_at_any_place_is_judged_and_never_raises(path: tuple[str | int
         for finding in load_manifests(text, "f").findings:
             assert finding.line >= 1
             assert finding.column >= 1
+
+
+@pytest.mark.parametrize(
+    ("query", "hint"),
+    [
+        ("! type = waf", "write `query: 'NOT type = waf'`"),
+        ("!type = waf", "write `query: 'NOT type = waf'`"),
+        ("! 'name = \"x\"'", "write `query: 'NOT name = \"x\"'`"),
+        ("!!str type = waf", "leave it out"),
+    ],
+)
+def test_a_tag_before_a_query_is_an_error_since_yaml_would_drop_it(query: str, hint: str) -> None:
+    (found,) = load_manifests(GOOD.replace("type=waf", query), "f").findings
+    assert (found.code, found.severity, found.hint, found.line, found.resource) == ("SEW001", "error", hint, 8, "hook")
+
+
+def test_a_quoted_query_may_begin_with_an_exclamation_mark() -> None:
+    assert placed(GOOD.replace("type=waf", "'! type = waf'")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{a: &a {p: 1, q: 2}, m: {<<: *a, p: 5}}", {"p": 5, "q": 2}),
+        ("{a: &a {p: 1, q: 2}, m: {p: 5, <<: *a}}", {"p": 1, "q": 2}),
+        ("{a: &a {p: 1, q: 2}, b: &b {p: 9, r: 3}, m: {<<: [*a, *b]}}", {"p": 1, "q": 2, "r": 3}),
+        ("{a: &a {p: 1}, m: {'<<': *a}}", {"<<": {"p": 1}}),
+    ],
+)
+def test_maps_are_merged_as_kubectl_merges_them(text: str, expected: object) -> None:
+    documents, findings = read_documents(text)
+    assert (documents[0].plain()["m"], [*findings, *documents[0].all_problems()]) == (expected, [])
+
+
+def test_only_maps_can_be_merged() -> None:
+    assert [(each.code, each.line, each.column) for each in read_documents("a: {<<: 3}")[1]] == [("SEW001", 1, 9)]
+
+
+def test_json_objects_in_a_row_are_read_one_by_one_each_at_its_place() -> None:
+    one = json.dumps({"kind": "Secret", "metadata": {"name": "a"}}, indent=2)
+    documents, findings = read_documents(f"{one}\n  {one}{one}\n")
+    assert [(each.line, each.column, each.plain()["kind"]) for each in documents] == [
+        (1, 1, "Secret"),
+        (7, 3, "Secret"),
+        (12, 2, "Secret"),
+    ]
+    assert findings == []
+
+
+def test_merging_does_not_expand_without_bound() -> None:
+    levels = "".join(f"a{at}: &a{at} {{b: [*a{at - 1}, *a{at - 1}], <<: *a{at - 1}}}\n" for at in range(1, 60))
+    _, findings = read_documents(f"a0: &a0 {{x: 1}}\n{levels}")
+    assert [each.code for each in findings] == ["SEW003"]
