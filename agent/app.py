@@ -24,6 +24,7 @@ from agent.settings import Settings
 from agent.sources.base import SourceError, in_words
 from agent.store.base import Books, StoreError, StoreFullError
 from kubectl_sew.errors import SewError
+from kubectl_sew.resource.conditions import FetchedReason
 
 if TYPE_CHECKING:
     from agent.cluster.assembly import Cluster
@@ -186,9 +187,13 @@ class Loop:
                 raise
             self._source_failed(str(error), pace)
             return False
-        self._partly_failed(in_words(self._agent.poller.troubles))
-        self._failures = 0
         self._done = polled.done
+        troubles = in_words(self._agent.poller.troubles)
+        if polled.failed:
+            self._source_failed(troubles, pace)
+            return False
+        self._partly_failed(troubles)
+        self._failures = 0
         if not polled.more:
             self._next_poll = pace + self._interval()
         return polled.more
@@ -202,7 +207,9 @@ class Loop:
         """A poll, counted."""
         started, failure = time.monotonic(), None
         try:
-            return self._agent.poller.poll(now)
+            polled = self._agent.poller.poll(now)
+            failure = PollFailure.SOURCE if polled.failed else None
+            return polled
         except (SourceError, StoreError) as error:
             failure = _kind(error)
             raise
@@ -251,9 +258,16 @@ class Loop:
             return
         fetched = self._agent.poller.fetched(now)
         self._look_at_room()
+        self._measure(judged, fetched)
         self._agent.tell(fetched, now)
         self._report.write(self._found(fetched, now))
         self._told, self._next_tell = judged, pace + _TELL_EVERY
+
+    def _measure(self, judged: Judged, fetched: Mapping[str, Fetched]) -> None:
+        unanswerable = {name for name, each in fetched.items() if each.reason is FetchedReason.UNANSWERABLE}
+        accepted = {name: name not in unanswerable for name in judged.accepted}
+        read_to = {name: each.reading for name, each in fetched.items() if each.reading is not None}
+        self._agent.metrics.stands(accepted | dict.fromkeys(judged.unfit, False), read_to)
 
     def _look_at_room(self) -> None:
         before, self._room = self._room, self._agent.store.room()

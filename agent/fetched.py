@@ -19,6 +19,8 @@ class Fetched:
     what: str
     read_to: float | None = field(default=None, compare=False)
     """The checkpoint (epoch seconds), None where there is none; it changes all the time."""
+    reading: float | None = field(default=None, compare=False)
+    """As `Progress.reading`."""
 
     @property
     def message(self) -> str:
@@ -33,6 +35,8 @@ class Progress:
 
     read_to: float | None
     """Up to this moment everything was read and delivered (epoch seconds); None where the source cannot tell."""
+    reading: float | None = None
+    """Up to this moment everything was read, delivered or not; None where the source cannot tell."""
     begun: bool = True
     """Events have been read for it since this agent was started."""
     trouble: str = ""
@@ -59,4 +63,4 @@ def tell(progress: Progress) -> Fetched:
 
 def _told(status: Status, reason: FetchedReason, what: str, progress: Progress) -> Fetched:
     told = "; ".join([what, *progress.remarks] if what else progress.remarks)
-    return Fetched(status, reason, told, progress.read_to)
+    return Fetched(status, reason, told, progress.read_to, progress.reading)

@@ -74,6 +74,15 @@ DELIVERY_LATENCY = Metric(
     "from the reading of an event to its delivery",
     LATENCY_BUCKETS,
 )
+ACCEPTED = Metric(
+    "sew_webhook_accepted",
+    "gauge",
+    ("webhook",),
+    "1 where a webhook is run, 0 where it is refused: its conditions say why",
+)
+READ_LAG = Metric(
+    "sew_read_lag_seconds", "gauge", ("webhook",), "how far behind reading is: since when not everything was read"
+)
 POLLS = Metric("sew_polls_total", "counter", (), "looks for new events, failed ones too")
 POLL_ERRORS = Metric("sew_poll_errors_total", "counter", ("reason",), "looks for new events that failed, by reason")
 POLL_SECONDS = Metric("sew_poll_duration_seconds", "histogram", (), "how long such a look took", DURATION_BUCKETS)
@@ -86,6 +95,7 @@ TOO_OLD = Metric(
 METRICS = (
     *(SEEN, DELIVERIES, DROPPED, OLDEST, STORED, ROOM, LAST_DELIVERY, PARKED, FAILURES),
     *(ATTEMPTS, ATTEMPT_SECONDS, EVENT_LATENCY, DELIVERY_LATENCY),
+    *(ACCEPTED, READ_LAG),
     *(POLLS, POLL_ERRORS, POLL_SECONDS, NOTES, TOO_OLD),
 )
 """Every metric, in the order in which it is served and documented."""
@@ -112,6 +122,8 @@ class Metrics:
         self._histograms: dict[Metric, dict[Labels, _Distribution]] = {
             each: {} for each in METRICS if each.kind == "histogram"
         }
+        self._accepted: Mapping[str, bool] = {}
+        self._read_to: Mapping[str, float] = {}
 
     def attempted(self, webhook: str, consumer: str, outcome: str, reason: str, seconds: float) -> None:
         """One attempt to deliver. `outcome` and `reason` are values of Verdict and FailureReason."""
@@ -139,6 +151,19 @@ class Metrics:
         with self._lock:
             self._counters[NOTES][kind,] += count
             self._counters[TOO_OLD][()] += count if kind == "too_old" else 0
+
+    def stands(self, accepted: Mapping[str, bool], read_to: Mapping[str, float]) -> None:
+        """How each webhook stands: whether it is run, and the moment up to which everything was read for it."""
+        with self._lock:
+            self._accepted, self._read_to = accepted, read_to
+
+    def standing(self, now: float) -> Mapping[Metric, Samples]:
+        """The gauges of the last word on that; `now` in seconds since the epoch, as are the moments."""
+        with self._lock:
+            return {
+                ACCEPTED: {(name,): float(run) for name, run in self._accepted.items()},
+                READ_LAG: {(name,): max(now - moment, 0.0) for name, moment in self._read_to.items()},
+            }
 
     def write(self, gauges: Mapping[Metric, Samples]) -> str:
         """The text for Prometheus; `gauges` holds what this process does not count."""

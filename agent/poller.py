@@ -50,10 +50,14 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """`done`: every reader is at the end of what can be read now. `more`: there is something to read at once."""
+    """`done`: every reader is at the end of what can be read now. `more`: there is something to read at once.
+
+    `failed`: the common reader could read nothing of what there is.
+    """
 
     done: bool
     more: bool
+    failed: bool = False
 
 
 _HELD = Polled(done=False, more=False)
@@ -138,7 +142,7 @@ class Poller:
             readers, held = self._others(now)
             found += [self._try(reader, now) for reader in readers[:_READERS_AT_ONCE]]
             found += [_HELD] if held or len(readers) > _READERS_AT_ONCE else []
-        return Polled(all(each.done for each in found), any(each.more for each in found))
+        return Polled(all(each.done for each in found), any(each.more for each in found), found[0].failed)
 
     def fetched(self, now: float) -> Mapping[str, Fetched]:
         """How far events have been read for each webhook that is read for. Raises StoreError."""
@@ -203,7 +207,7 @@ class Poller:
         if not reader.is_common and self._source.reached(batch.position, self._positions[COMMON]):
             self._forget(reader.rows.values())
             return Polled(done=True, more=False)
-        return Polled(batch.done and reader.is_common, batch.more)
+        return Polled(batch.done and reader.is_common, batch.more, batch.failed)
 
     def _read(self, reader: _Reader, now: float) -> Batch:
         subscriptions = [self._subscriptions[name] for name in reader.rows if name]
@@ -283,6 +287,7 @@ class Poller:
         tellable = len(known) == len(read) and moment > float("-inf")
         return Progress(
             read_to=min(moment, oldest.get(name, now), now) if tellable else None,
+            reading=min(moment, now) if tellable else None,
             begun=self._begun,
             trouble=in_words(next((self._troubles[row] for row in rows if row in self._troubles), ())),
             refused=next((self._refused[row] for row in rows if row in self._refused), ""),

@@ -80,6 +80,8 @@ class Batch:
 
     Where a reader begins with this read, nothing was there to read before `position`.
     """
+    failed: bool = False
+    """There was something to read, and none of it could be: it is not worth trying again at once."""
 
 
 @dataclass(frozen=True, slots=True)

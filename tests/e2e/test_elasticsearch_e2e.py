@@ -3,12 +3,13 @@
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from elasticsearch import Elasticsearch
 
 from tests.e2e.sew_agent import Agent, Folder
+from tests.integration.elasticsearch.faults import Answer, proxy
 from tests.receivers import Receiver
 from tests.servers.indices import index, write
 from tests.waiting import eventually
@@ -47,6 +48,32 @@ def expected(numbers: range) -> Counter[str]:
 def reads(agent: Agent) -> bool:
     """Whether it has looked at the index, so that what is written from now on is its own."""
     return bool(agent.says("listening")) and "\nsew_polls_total 0\n" not in agent.scrape()
+
+
+def test_an_overloaded_elasticsearch_is_seen_in_readiness_and_metrics_and_is_not_pressed(
+    folder: Folder, receiver: Receiver, events: Events
+) -> None:
+    busy = {"error": {"type": "es_rejected_execution_exception", "reason": "queue full"}, "status": 429}
+
+    def overloaded(path: str, _body: bytes, real: Callable[[], Answer]) -> Answer:
+        answer = real()
+        if "_msearch" not in path:
+            return answer
+        return answer.change(lambda body: {**body, "responses": [busy for _ in body["responses"]]})
+
+    folder.webhook("all", receiver.url)
+    with proxy(events.flags[1]) as between:
+        agent = folder.start("--elasticsearch", between.url, *events.flags[2:])
+        eventually(lambda: reads(agent), "the agent reads")
+        between.fault = overloaded
+        events.write(range(10))
+        eventually(lambda: "queue full" in agent.get("/readyz")[1], "it is not ready, and says why")
+        eventually(lambda: 'sew_poll_errors_total{reason="source"} 2' in agent.scrape(), "failures are counted")
+        assert 'sew_webhook_accepted{webhook="all"} 1' in agent.scrape()
+        assert "sew_read_lag_seconds{" in agent.scrape()
+        assert between.of("_msearch") <= 3
+        between.fault = None
+        eventually(lambda: received(receiver) == expected(range(10)), "everything arrives")
 
 
 def test_events_arrive_once_over_kills_of_the_agent(folder: Folder, receiver: Receiver, events: Events) -> None:

@@ -41,6 +41,7 @@ class Following:
             notes=[*seen.notes, *page.left.notes()],
             troubles=[*watch.troubles(after), *page.failures],
             refused=page.refused,
+            failed=page.failed,
         )
 
 
@@ -57,6 +58,12 @@ class _Page:
         self.failures: list[Trouble] = []
         self.refused = dict(asked.refused)
         self.cut = False
+        self._read = 0
+
+    @property
+    def failed(self) -> bool:
+        """Of all that was searched, nothing was found out."""
+        return bool(self.failures) and not self._read
 
     def read(self, wanted: Sequence[Search], limit: int) -> None:
         """Without any clause the cursors move as if nothing matched."""
@@ -93,6 +100,7 @@ class _Page:
             last = found.hits[-1].order[0] if found.hits else None
             self.cursors[search.shard.key] = moved(self.cursors[search.shard.key], search, last, end)
             self.cut |= end is not None
+            self._read += 1
         elif found.failure.status != _GONE_INDEX:  # one that was deleted meanwhile: the next look tells
             name = f"{search.shard.index}[{search.shard.number}]"
             said = f"{name} could not be read, and is tried again: {found.failure}"

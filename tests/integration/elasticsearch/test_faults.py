@@ -105,6 +105,18 @@ def test_an_answer_of_another_shape_is_told_and_tried_again(
     recovers(scene, between)
 
 
+def test_where_every_search_fails_there_is_a_pause_and_where_one_does_not_there_is_none(
+    scene: Scene, between: Proxy
+) -> None:
+    scene.write(range(20))
+    busy = {"error": {"type": "es_rejected_execution_exception", "reason": "queue"}, "status": 429}
+    between.fault = in_searches(lambda _number, _each: busy)
+    assert scene.poll().failed
+    between.fault = in_searches(lambda number, each: each if number else busy)
+    assert not scene.poll().failed
+    recovers(scene, between)
+
+
 @pytest.mark.parametrize("part", ["_stats", "_msearch", "_mget"])
 def test_an_answer_that_is_cut_off_is_tried_again(scene: Scene, between: Proxy, part: str) -> None:
     scene.write(range(20))

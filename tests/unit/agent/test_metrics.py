@@ -49,6 +49,17 @@ def test_the_text_is_what_prometheus_reads() -> None:
     assert text.endswith("\n")
 
 
+def test_how_far_behind_reading_is_grows_with_the_clock() -> None:
+    metrics = Metrics()
+    metrics.stands({"good": True, "bad": False}, {"good": 990.0, "ahead": 1001.0})
+    lines = scrape([], {}, {}, metrics, 1000.0).splitlines()
+    assert 'sew_read_lag_seconds{webhook="good"} 10' in lines
+    assert 'sew_read_lag_seconds{webhook="ahead"} 0' in lines
+    assert 'sew_webhook_accepted{webhook="good"} 1' in lines
+    assert 'sew_webhook_accepted{webhook="bad"} 0' in lines
+    assert 'sew_read_lag_seconds{webhook="good"} 70' in scrape([], {}, {}, metrics, 1060.0).splitlines()
+
+
 def test_seen_is_the_sum_of_the_states() -> None:
     text = scrape([books("a"), books("b", pending=0, dropped={})], {}, {}, Metrics(), 1000.0)
     states = re.findall(r'^sew_deliveries\{webhook="a",.*\} (\d+)$', text, re.MULTILINE)

@@ -1,0 +1,112 @@
+"""The alert rules that we ship, judged by Prometheus' own promtool over scrapes of agents that fare well and badly."""
+
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agent.metrics import Metrics, PollFailure
+from agent.scrape import scrape
+from tests.servers.building import program
+from tests.servers.required import required
+
+pytestmark = pytest.mark.server
+RULES = Path(__file__).parents[2] / "manifests/alerts.yaml"
+MINUTES = 60
+_SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
+
+
+@pytest.fixture(scope="module")
+def promtool() -> Path:
+    with required():
+        return program("promtool", "prometheus")
+
+
+class Agent:
+    """Scraped once a minute; `step` is what happens in each of them."""
+
+    def __init__(self, pod: str) -> None:
+        self.pod, self.metrics, self.read_to = pod, Metrics(), 0.0
+
+    def step(self, now: float) -> None:
+        self.metrics.polled(0.01)
+        self.metrics.stands({"ns/w": True}, {"ns/w": now - 12})
+
+
+class StandingBy(Agent):
+    def step(self, now: float) -> None:
+        """It does not read."""
+
+
+class Failing(Agent):
+    def step(self, now: float) -> None:
+        self.metrics.polled(0.01, PollFailure.SOURCE)
+        self.metrics.stands({"ns/w": True}, {"ns/w": now})
+
+
+class ReadingAPart(Agent):
+    def step(self, now: float) -> None:
+        self.metrics.polled(0.01)
+        self.metrics.stands({"ns/w": True}, {"ns/w": 0.0})
+
+
+class Refusing(Agent):
+    def step(self, now: float) -> None:
+        self.metrics.polled(0.01)
+        self.metrics.stands({"ns/w": False}, {})
+
+
+def series(agents: Sequence[Agent]) -> Mapping[str, list[str]]:
+    """Series -> its values over an hour, as they were scraped."""
+    found: dict[str, list[str]] = {}
+    for minute in range(MINUTES + 1):
+        for agent in agents:
+            agent.step(minute * 60.0)
+            for line in scrape([], {}, {}, agent.metrics, minute * 60.0).splitlines():
+                if match := _SAMPLE.fullmatch(line):
+                    labels = ",".join(filter(None, [match[2], f'job="sew-agent",pod="{agent.pod}"']))
+                    found.setdefault(f"{match[1]}{{{labels}}}", []).append(match[3])
+    return found
+
+
+def firing(promtool: Path, folder: Path, agents: Sequence[Agent]) -> set[str]:
+    """The alerts that fire after an hour: promtool names those that it did not expect."""
+    names = [rule["alert"] for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    tested: dict[str, Any] = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": " ".join(values)} for name, values in series(agents).items()],
+        "alert_rule_test": [{"eval_time": "1h", "alertname": name, "exp_alerts": []} for name in names],
+    }
+    file = folder / "test.yaml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "tests": [tested]}))
+    ran = subprocess.run([promtool, "test", "rules", str(file)], capture_output=True, text=True, check=False)
+    found = set(re.findall(r"alertname: ?(\w+)", ran.stdout + ran.stderr))
+    assert ran.returncode == 0 or found, ran.stderr
+    return found
+
+
+def test_the_rules_are_what_prometheus_takes(promtool: Path) -> None:
+    subprocess.run([promtool, "check", "rules", str(RULES)], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("agents", "fires"),
+    [
+        ([Agent("a")], set()),
+        ([Agent("a"), StandingBy("b")], set()),
+        ([StandingBy("a"), StandingBy("b")], {"SecurityEventsAreNotRead"}),
+        ([], {"SecurityEventAgentIsGone"}),
+        ([Failing("a"), StandingBy("b")], {"SecurityEventsCannotBeRead"}),
+        ([ReadingAPart("a")], {"SecurityEventsAreReadLate"}),
+        ([Refusing("a")], {"SecurityEventWebhookRefused"}),
+    ],
+    ids=["well", "one stands by", "nobody reads", "gone", "fails", "a part is not read", "refused"],
+)
+def test_an_alert_fires_for_what_is_wrong_and_for_nothing_else(
+    promtool: Path, tmp_path: Path, agents: Sequence[Agent], fires: set[str]
+) -> None:
+    assert firing(promtool, tmp_path, agents) == fires
