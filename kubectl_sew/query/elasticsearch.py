@@ -5,7 +5,7 @@ from typing import Any
 
 from kubectl_sew.query.ast import And, Comparison, Empty, Everything, Leaf, Membership, Node, Not, Operator, Or
 from kubectl_sew.query.fields import Field, FieldSet, FieldType
-from kubectl_sew.query.interpret import Typed, by_type, concrete, fitting, interval, tick_of
+from kubectl_sew.query.interpret import Typed, by_type, fitting, interval, readings, tick_of
 from kubectl_sew.query.validate import require_valid
 from kubectl_sew.query.values import SECOND, Moment, Network, Pattern
 
@@ -51,7 +51,8 @@ def _leaf(leaf: Leaf, fields: FieldSet) -> Dsl:
     assert field is not None  # noqa: S101  # `require_valid` has refused unknown keys
     if isinstance(leaf, Empty):
         return _not({"exists": {"field": field.path}})
-    query = _comparison(leaf, concrete(field, leaf.value, ordered=leaf.operator.orders))
+    readers = readings(field, leaf.value, ordered=leaf.operator.orders)
+    query = _any(_distinct([_comparison(leaf, own) for own in readers]))
     return _not(query) if leaf.operator is Operator.NOT_EQUAL else query
 
 
@@ -75,7 +76,7 @@ def _bound(operator: Operator, value: Typed) -> Any:
 def _membership(leaf: Membership, field: Field | None) -> Dsl:
     if field is None:
         return {"match_none": {}}
-    return _any([query for own, values in by_type(field, leaf.members) for query in _members(own, values)])
+    return _any(_distinct([query for own, values in by_type(field, leaf.members) for query in _members(own, values)]))
 
 
 def _distinct(values: list[Any]) -> list[Any]:

@@ -28,6 +28,8 @@ class NumberKind(Enum):
     HALF_FLOAT = ("half_float", 0, 0)
     FLOAT = ("float", 0, 0)
     DOUBLE = ("double", 0, 0)
+    EXACT = ("exact", 0, 0)
+    """No mapping's: whole numbers of any size keep all their digits."""
 
 
 CALICO_TIME = ("strict_date_optional_time", "epoch_second")

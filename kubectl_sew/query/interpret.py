@@ -32,7 +32,18 @@ def concrete(field: Field, literal: Literal, *, ordered: bool = False) -> Field:
     """The field itself, or for one of any type the field that the literal's form makes it."""
     if field.type is not FieldType.ANY:
         return field
-    return replace(field, type=_type_of(literal, ordered), storage=replace(field.storage, number=NumberKind.DOUBLE))
+    return replace(field, type=_type_of(literal, ordered), storage=replace(field.storage, number=NumberKind.EXACT))
+
+
+def readings(field: Field, literal: Literal, *, ordered: bool = False) -> list[Field]:
+    """Fields as which a field is compared with `literal`: one, or two where it is of any type.
+
+    What a literal looks like is a guess there. So an address, a network or a time is equal to its own text too.
+    """
+    guessed = concrete(field, literal, ordered=ordered)
+    if ordered or field.type is not FieldType.ANY or guessed.type not in (FieldType.IP, FieldType.TIME):
+        return [guessed]
+    return [guessed, replace(guessed, type=FieldType.STRING)]
 
 
 def _type_of(literal: Literal, ordered: bool) -> FieldType:
@@ -88,15 +99,22 @@ def _whole(field: Field, literal: Literal) -> Typed | Problem:
 
 def _float(field: Field, literal: Literal) -> Typed | Problem:
     number = read_number(literal.text)
-    rounded = None if number is None else narrow(field.storage.number, number)
-    return _unfit(field, literal, "a number is expected") if rounded is None else rounded
+    if number is None:
+        return _unfit(field, literal, "a number is expected")
+    rounded = narrow(field.storage.number, number)
+    if rounded is None:
+        kind = field.storage.number.value[0]
+        return _unfit(field, literal, f"the index stores it as {kind}, which holds no number as large as this")
+    return rounded
 
 
 def narrow(kind: NumberKind, number: float) -> float | None:
     """A number as a field of that kind holds it; None where it is too large for it."""
+    if kind is NumberKind.EXACT and isinstance(number, int):
+        return number
     try:
         value = float(number)
-        if kind is not NumberKind.DOUBLE:
+        if kind in (NumberKind.HALF_FLOAT, NumberKind.FLOAT):
             value = struct.unpack("f", struct.pack("f", value))[0]
         if kind is NumberKind.HALF_FLOAT:
             value = struct.unpack("e", struct.pack("e", value))[0]
@@ -145,8 +163,8 @@ def by_type(field: Field, members: Iterable[Literal]) -> list[tuple[Field, list[
     """A set's members as they are compared: one entry, or one for each type where the field has none of its own."""
     groups: dict[FieldType, tuple[Field, list[Typed]]] = {}
     for member in members:
-        own = concrete(field, member)
-        groups.setdefault(own.type, (own, []))[1].append(fitting(own, member, in_set=True))
+        for own in readings(field, member):
+            groups.setdefault(own.type, (own, []))[1].append(fitting(own, member, in_set=True))
     return list(groups.values())
 
 

@@ -11,7 +11,7 @@ from kubectl_sew.query.fields import Field, FieldSet, FieldType, NumberKind, Sto
 
 Json = Mapping[str, Any]
 
-_NUMBERS = {kind.value[0]: kind for kind in NumberKind}
+_NUMBERS = {kind.value[0]: kind for kind in NumberKind if kind is not NumberKind.EXACT}
 _FLOATS = {NumberKind.HALF_FLOAT, NumberKind.FLOAT, NumberKind.DOUBLE}
 _DATE_FORMATS = {"strict_date_optional_time", "strict_date_optional_time_nanos", "epoch_second", "epoch_millis"}
 _KEYWORDS = {"keyword", "wildcard"}

@@ -7,7 +7,7 @@ from typing import Any
 
 from kubectl_sew.query.ast import And, Comparison, Empty, Everything, Leaf, Membership, Node, Not, Operator, Or
 from kubectl_sew.query.fields import PLAIN, Field, FieldSet, FieldType
-from kubectl_sew.query.interpret import Typed, by_type, concrete, fitting, interval, tick_of
+from kubectl_sew.query.interpret import Typed, by_type, fitting, interval, readings, tick_of
 from kubectl_sew.query.reading import reader, walker
 from kubectl_sew.query.validate import require_valid
 from kubectl_sew.query.values import Moment, Network, Pattern
@@ -80,8 +80,8 @@ def _leaf(leaf: Leaf, fields: FieldSet) -> Match:
     assert field is not None  # noqa: S101  # `require_valid` has refused unknown keys
     if isinstance(leaf, Empty):
         return _not(_values(field, lambda _, __: True))
-    field = concrete(field, leaf.value, ordered=leaf.operator.orders)
-    match = _values(field, _comparison(leaf, field))
+    readers = readings(field, leaf.value, ordered=leaf.operator.orders)
+    match = _any([_values(own, _comparison(leaf, own)) for own in readers])
     return _not(match) if leaf.operator is Operator.NOT_EQUAL else match
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from kubectl_sew.query.fields import Field, NumberKind
 from kubectl_sew.query.interpret import narrow
+from kubectl_sew.query.values import read_number
 
 # `long` reads decimals in any script's digits; the other types read what Java's Double.parseDouble does.
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,9})?")
@@ -77,15 +78,21 @@ def _long_of_text(text: str) -> int | None:
 def read_double(field: Field) -> Callable[[Any], float | None]:
     """The reader of a field of numbers with a fraction."""
     kind, coerce = field.storage.number, field.storage.coerce
+    of_text = _exact_of_text if kind is NumberKind.EXACT else _double_of_text
 
     def read(value: Any) -> float | None:
-        if value.__class__ is float and kind is NumberKind.DOUBLE:
+        if value.__class__ is float and kind in (NumberKind.DOUBLE, NumberKind.EXACT):
             return value if abs(value) < float("inf") else None
         if isinstance(value, str):
-            value = _double_of_text(value) if coerce else None
+            value = of_text(value) if coerce else None
         return narrow(kind, value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
     return read
+
+
+def _exact_of_text(text: str) -> float | None:
+    number = read_number(text.strip(_BLANKS))
+    return _double_of_text(text) if number is None else number
 
 
 def _double_of_text(text: str) -> float | None:

@@ -58,7 +58,7 @@ class Pattern:
 
 
 def read_number(text: str) -> int | float | None:
-    """A decimal number, whole ones as int; None where `text` is none, or has no finite value."""
+    """A decimal number, whole ones as int with all their digits; None where `text` is none, or has no finite value."""
     if len(text) > 400 or not _NUMBER.fullmatch(text):
         return None
     try:
@@ -67,7 +67,18 @@ def read_number(text: str) -> int | float | None:
         number = float(text)
     if number in (float("inf"), float("-inf")):
         return None
-    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+    return _exact(text) if number.is_integer() else number
+
+
+def _exact(text: str) -> int | float:
+    """`1e18` and `9007199254740993.0` have more digits than a float keeps; `float` has bounded the exponent already."""
+    from decimal import Decimal  # noqa: PLC0415  # rare, and every start would pay
+
+    number = Decimal(text)
+    if number.adjusted() < 0:  # too small for a float, which made it zero
+        return 0 if not number else float(text)
+    whole = int(number)
+    return whole if whole == number else float(text)
 
 
 def address(text: str) -> int | None:

@@ -63,6 +63,23 @@ STORED = [
     (ANY, 'k = "10.0.0.0/8"', "10.1.2.3", True),
     (ANY, 'k > "2024-01-01T00:00:00Z"', 1767225600, True),
     (ANY, 'k IN {"1.2.3.4", x, 7, "y*"}', ["z", "::ffff:1.2.3.4"], True),
+    (ANY, 'k = "198.51.100.0/24"', "198.51.100.0/24", True),
+    (ANY, 'k IN {"198.51.100.0/24"}', "198.51.100.0/24", True),
+    (ANY, 'k NOTIN {"198.51.100.0/24"}', "198.51.100.0/24", False),
+    (ANY, 'k = "10.0.0.1/32"', "10.0.0.1/32", True),
+    (ANY, 'k = "10.0.0.1/32"', "10.0.0.1/33", False),
+    (ANY, 'k IN {"2026-01-01 00:00:00Z"}', "2026-01-01 00:00:00Z", True),
+    (ANY, 'k != "2026-01-01 00:00:00Z"', "2026-01-01 00:00:00Z", False),
+    (ANY, "k = 9007199254740993", 9007199254740993, True),
+    (ANY, "k = 9007199254740993", "9007199254740993", True),
+    (ANY, "k = 9007199254740993", 9007199254740992, False),
+    (ANY, "k > 9007199254740992", 9007199254740993, True),
+    (ANY, "k IN {9007199254740993}", 9007199254740992, False),
+    (ANY, "k = 1e18", 10**18, True),
+    (FieldSet.of("test", [Field(name="k", type=FieldType.INTEGER)]), "k = 1e18", 10**18, True),
+    (FieldSet.of("test", [Field(name="k", type=FieldType.INTEGER)]), "k = 9007199254740993.0", 9007199254740993, True),
+    (ANY, "k = 0.5", "0.5", True),
+    (ANY, "k = 1e-400", 0, False),
     (ANY, "k EMPTY", {"n": [None]}, True),
     (ANY, "k EMPTY", {"n": [0]}, False),
 ]
@@ -72,6 +89,24 @@ STORED = [
 def test_values_are_read_as_the_mapping_reads_them(fields: FieldSet, query: str, value: Any, selected: bool) -> None:
     assert compile_matcher(parse(query), fields)({"k": value}, NOW) is selected
     assert compile_matcher(parse(query), fields)({"k": [[value]]}, NOW) is selected
+
+
+def test_a_number_with_more_digits_than_a_double_keeps_them_in_the_translation() -> None:
+    assert to_dsl(parse("k = 9007199254740993"), ANY) == {"term": {"k": 9007199254740993}}
+
+
+def test_a_network_on_a_key_of_any_type_is_asked_as_network_and_as_its_own_text() -> None:
+    assert to_dsl(parse('k = "10.0.0.0/8"'), ANY) == {"term": {"k": "10.0.0.0/8"}}
+    both = [{"term": {"k": "10.0.0.1"}}, {"term": {"k": "10.0.0.1/32"}}]
+    assert to_dsl(parse('k = "10.0.0.1/32"'), ANY) == {"bool": {"should": both, "minimum_should_match": 1}}
+
+
+def test_a_number_too_large_for_its_field_is_refused_by_the_name_of_what_stores_it() -> None:
+    (problem,) = validate(parse("k = 1e300"), _set(FLOAT, number=NumberKind.FLOAT))
+    assert (
+        problem.message
+        == "`1e300` cannot be a value of `k`: the index stores it as float, which holds no number as large as this"
+    )
 
 
 def test_a_text_field_is_asked_through_its_keyword_sub_field() -> None:
