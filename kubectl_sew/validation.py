@@ -35,6 +35,7 @@ REASONS = {
 
 _CONFIG: Path = ("spec", "config")
 _QUERY: Path = ("spec", "query")
+_WRITE_A_QUERY = "e.g. `type = waf`; for every event: `type EMPTY OR NOT type EMPTY`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,7 @@ def _has_config(located: LocatedWebhook) -> bool:
 
 def _read_query(query: str, fields: FieldSet) -> tuple[Node | None, list[Located]]:
     if not query.strip():  # The language reads it as everything, which nobody has asked for here.
-        return None, [Located(error("SEW030", "the query is empty", "e.g. `type = waf`"), _QUERY)]
+        return None, [Located(error("SEW030", "the query is empty", _WRITE_A_QUERY), _QUERY)]
     try:
         node = parse(query)
     except QueryError as refused:

@@ -15,14 +15,22 @@ import click
 from kubectl_sew.cli.output import print_warning
 from kubectl_sew.cli.progress import on_stderr
 from kubectl_sew.cli.selecting import Selector, read_lines
+from kubectl_sew.consumers.text import line
 from kubectl_sew.errors import SewError
 
+_LONGEST_PART = 150
 NAMED = 100
 """Lines that are no events are named one by one up to so many."""
 
 
-def print_matching(match: Callable[[Mapping[str, Any], float], bool], source: str) -> None:
-    """Matching lines on stdout, as they are and as they come; on stderr the lines that are no events, and the count."""
+Match = Callable[[Mapping[str, Any], float], bool]
+
+
+def print_matching(match: Match, source: str, parts: Mapping[str, Match]) -> None:
+    """Matching lines on stdout, as they are and as they come; on stderr the lines that are no events, and the count.
+
+    Where nothing matches, a file is read again to count what each of `parts` (its text -> its matcher) selects alone.
+    """
     selector = Selector(match)
     with _opened(source) as file:
         progress, beside = on_stderr(_size(file)), sys.stdout.isatty()
@@ -37,6 +45,18 @@ def print_matching(match: Callable[[Mapping[str, Any], float], bool], source: st
             progress.show(done, f"{selector.events:,} events read, {selector.matching:,} match")
         progress.clear()
     click.echo(_summary(selector), err=True)
+    if parts and selector.events and not selector.matching and Path(source).is_file():
+        click.echo("\n".join(["Each part alone:", *_alone(parts, source)]), err=True)
+
+
+def _alone(parts: Mapping[str, Match], source: str) -> Iterator[str]:
+    """How many events each part selects. The file is read once for each, so that a long query costs no memory."""
+    for text, match in parts.items():
+        selector = Selector(match)
+        with _opened(source) as file:
+            for lines in read_lines(file.read1):
+                selector.take(lines, time.time())
+        yield f"  {line(text, _LONGEST_PART)}: {selector.matching:,}"
 
 
 def _print(found: list[bytes], bad: list[str]) -> None:

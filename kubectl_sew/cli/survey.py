@@ -9,14 +9,13 @@ from kubectl_sew.access import ElasticsearchError
 from kubectl_sew.consumers.text import line
 from kubectl_sew.index import check_search
 from kubectl_sew.query import FieldSet, Node, to_dsl
-from kubectl_sew.query.ast import And, Not, Or
+from kubectl_sew.query.ast import MOST_PARTS, parts_of
 
 Json = dict[str, Any]
 
 SAMPLES = 5
 SLOW_MS = 1_000
 _BARS, _WIDTH, _LONGEST = 24, 40, 150
-_MOST_PARTS = 20
 _STEPS = (1, 5, 15, 60, 300, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400, 604_800, 2_592_000)
 """Seconds that a bar may stand for."""
 
@@ -60,16 +59,6 @@ class Survey:
     """Parts that were not asked alone."""
 
 
-def parts_of(node: Node) -> list[Node]:
-    """What is joined at the top, so many as are asked alone; nothing where the query is one part."""
-    return list(_joined(node)[:_MOST_PARTS])
-
-
-def _joined(node: Node) -> tuple[Node, ...]:
-    inner = node.child if isinstance(node, Not) else node
-    return inner.children if isinstance(inner, And | Or) else ()
-
-
 def searches(node: Node, fields: FieldSet, window: Window) -> list[Json]:
     """The bodies of the searches whose answers `read` takes: all events, the query's, and each part's."""
     bars = {"field": window.field, "fixed_interval": f"{window.step}s", "min_doc_count": 0}
@@ -78,7 +67,12 @@ def searches(node: Node, fields: FieldSet, window: Window) -> list[Json]:
     sort = [{window.field: {"order": "desc", "unmapped_type": "date"}}]
     whole = _body(window, to_dsl(node, fields)) | {"size": SAMPLES, "sort": sort}
     whole["aggs"] = {"bars": {"date_histogram": bars}}
-    return [_body(window), whole, *(_body(window, to_dsl(part, fields)) for part in parts_of(node))]
+    return [_body(window), whole, *(_body(window, to_dsl(part, fields)) for part in _asked(node))]
+
+
+def _asked(node: Node) -> tuple[Node, ...]:
+    """Parts of the query that are asked alone."""
+    return parts_of(node)[:MOST_PARTS]
 
 
 def _body(window: Window, *filters: Json) -> Json:
@@ -89,7 +83,7 @@ def _body(window: Window, *filters: Json) -> Json:
 
 def read(node: Node, answers: Sequence[Mapping[str, Any]]) -> Survey:
     """Raises ElasticsearchError where the query as a whole could not be asked, naming the parts that could not."""
-    parts = [_part(part, answer) for part, answer in zip(parts_of(node), answers[2:], strict=True)]
+    parts = [_part(part, answer) for part, answer in zip(_asked(node), answers[2:], strict=True)]
     for answer in answers[:2]:
         try:
             check_search(answer)
@@ -104,7 +98,7 @@ def read(node: Node, answers: Sequence[Mapping[str, Any]]) -> Survey:
         bars=[(int(each["key"]), each["doc_count"]) for each in whole["aggregations"]["bars"]["buckets"]],
         samples=whole["hits"]["hits"],
         parts=parts,
-        left_out=len(_joined(node)) - len(parts),
+        left_out=len(parts_of(node)) - len(parts),
     )
 
 

@@ -14,6 +14,8 @@ from kubectl_sew.query.errors import Span
 KEYWORDS = frozenset({"and", "or", "not", "in", "notin", "empty"})
 IDENTIFIER = re.compile(r"[^\W\d]\w*")
 NOWHERE = Span(0, 0)
+MOST_PARTS = 20
+"""Parts of a query that are worth counting alone."""
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _TO_ESCAPE = re.compile(r'["\\\x00-\x1f\x7f]')
 
@@ -169,6 +171,12 @@ def leaves(node: Node) -> Iterable[Leaf]:
         yield from leaves(node.child)
     elif not isinstance(node, Everything):
         yield node
+
+
+def parts_of(node: Node) -> "tuple[Node, ...]":
+    """Nodes that the top of a query joins by AND or OR, also under one NOT; none where the query is one part."""
+    inner = node.child if isinstance(node, Not) else node
+    return inner.children if isinstance(inner, And | Or) else ()
 
 
 def depth(node: Node) -> int:

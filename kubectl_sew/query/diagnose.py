@@ -85,9 +85,9 @@ def _hint(token: Token, state: _State) -> str:
     if state is _State.OPERAND and token.type in ("in", "notin", "empty", "and", "or") and token.text.isalpha():
         return f'a key called `{token.text}` must be quoted: "{token.text}"'
     if state is _State.KEY and token.type == "not":
-        return "write NOTIN, or NOT before the key"
+        return "write NOTIN {…}, or NOT before the key: `NOT key EMPTY`"
     if state is _State.MEMBER:
         return "an empty set and a comma too many are errors" if token.type in (",", "}") else ""
     if state is _State.DONE and token.type in ("word", "string", "number"):
-        return "join selectors with AND or OR; quote a value that has blanks"
+        return "join selectors with AND or OR; quote a value that has spaces"
     return "the members of a set stand in braces: {a, b}" if state is _State.SET else ""

@@ -14,14 +14,14 @@ MAX_PROBLEMS = 20
 _KEYWORDS = {"and": "and", "or": "or", "not": "not", "in": "in", "notin": "notin", "empty": "empty"}
 _SYMBOLS = {"&&": "and", "||": "or", "!": "not"}
 _NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
-_BREAK = r"\s\"'`(){},=<>!&|"
+_BREAK = r"\s\"'`(){},=<>!&|≥≤≠"
 # Every text is a run of these; a stray word is whatever stands between blanks, quotes and signs.
 _TOKENS = re.compile(
     rf"""(?P<blank>[ \t\r\n]+)
     |(?P<string>"(?:[^"\\\n\r]|\\.)*"|'(?:[^'\\\n\r]|\\.)*'|`[^`]*`)
     |(?P<number>{_NUMBER}(?=$|[{_BREAK}]|(?:[aA][nN][dD]|[oO][rR])\b))
     |(?P<word>[^{_BREAK}]+)
-    |(?P<wrong>==|=>|=<|<>)
+    |(?P<wrong>=~|!~|==|=>|=<|<>|[≥≤≠])
     |(?P<comparator>!=|<=|>=|[=<>])
     |(?P<symbol>&&|\|\||!)
     |(?P<sign>[(){{}},])
@@ -29,7 +29,19 @@ _TOKENS = re.compile(
     |(?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
-_MEANT = {"==": "=", "=>": ">=", "=<": "<=", "<>": "!="}
+_WILDCARDS = "for a pattern write a set with wildcards: "
+_MEANT = {
+    "==": "write `=`",
+    "=>": "write `>=`",
+    "=<": "write `<=`",
+    "<>": "write `!=`",
+    "≥": "write `>=`",
+    "≤": "write `<=`",
+    "≠": "write `!=`",
+    "~": _WILDCARDS + 'IN {"*text*"}',
+    "=~": _WILDCARDS + 'IN {"*text*"}',
+    "!~": _WILDCARDS + 'NOTIN {"*text*"}',
+}
 _CURLY = "\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -99,7 +111,7 @@ def _read(hit: "re.Match[str]", literal: bool) -> tuple[Token, Problem | None]:
     elif kind in ("sign", "symbol"):
         found = _SYMBOLS.get(text, text)
     elif kind == "wrong":
-        found, problem = "comparator", Problem(f"{quoted(text)} is no comparator", span, f"write `{_MEANT[text]}`")
+        found, problem = "comparator", Problem(f"{quoted(text)} is no comparator", span, _MEANT[text])
     elif kind == "open":
         found, problem = "unclosed", Problem(*_unclosed(text, span))
     elif kind == "other":
@@ -110,16 +122,42 @@ def _read(hit: "re.Match[str]", literal: bool) -> tuple[Token, Problem | None]:
 def _word(text: str, span: Span, literal: bool) -> tuple[str, Problem | None]:
     if is_identifier(text):
         return ("word" if literal else _KEYWORDS.get(text.lower(), "word")), None
+    if text == "~":
+        return "comparator", Problem("`~` is no comparator", span, _MEANT[text])
+    return "word", _unseen(text, span) or _must_be_quoted(text, span, literal)
+
+
+def _unseen(text: str, span: Span) -> Problem | None:
+    """A character of no width, as pages and editors leave it in what is copied."""
+    unseen = next((char for char in text if not char.isprintable()), None)
+    if unseen is None:
+        return None
+    at = span.start + text.index(unseen)
+    return Problem(f"the invisible character U+{ord(unseen):04X} stands here", Span(at, at + 1), "take it out")
+
+
+def _must_be_quoted(text: str, span: Span, literal: bool) -> Problem:
+    message, hint = _unquoted(text, literal)
+    return Problem(message, span, hint)
+
+
+def _unquoted(text: str, literal: bool) -> tuple[str, str]:
+    """What is wrong with a word that is no identifier, and what to write."""
     message, hint = f"{quoted(text)} must be quoted", f"write {quote(text)}"
+    key, colon, value = text.partition(":")
     straight = text.strip(_CURLY)
     if straight != text:
-        hint = f"use straight quotes: {quote(straight)}"
-    elif "*" in text or "?" in text:
-        message = f"the wildcard {quoted(text)} must be quoted"
-    elif all(map(is_identifier, text.split("."))):
-        message = f"{quoted(text)} has a dot and must be quoted"
-        hint = f"{'write' if literal else 'quote a key with dots:'} {quote(text)}"
-    return "word", Problem(message, span, hint)
+        return message, f"use straight quotes: {quote(straight)}"
+    if text[0] == "[" or text[-1] == "]":
+        return message, "the members of a set stand in braces: {a, b}"
+    if "*" in text or "?" in text:
+        return f"the wildcard {quoted(text)} must be quoted", hint
+    if colon and not literal and is_identifier(key):
+        return "`:` is no comparator", f"write `{key} = {value or '…'}`"
+    if all(map(is_identifier, text.split("."))):
+        dotted = f"{quoted(text)} has a dot and must be quoted"
+        return dotted, f"{'write' if literal else 'quote a key with dots:'} {quote(text)}"
+    return message, hint
 
 
 def _unclosed(text: str, span: Span) -> tuple[str, Span, str]:
@@ -135,7 +173,7 @@ def _stray(text: str, span: Span) -> Problem:
     if text in "&|":
         return Problem(f"a single {quoted(text)} means nothing", span, f"write `{text * 2}`")
     if text.isspace():
-        return Problem(f"the blank U+{ord(text):04X} is none of ours", span, "use an ordinary blank")
+        return Problem(f"the space U+{ord(text):04X} is not allowed outside quotes", span, "use an ordinary space")
     return Problem(f"{quoted(text)} means nothing here", span)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from kubectl_sew.query.ast import Comparison, Key, Leaf, Literal, Membership, Node, leaves
+from kubectl_sew.query.ast import Comparison, Key, Leaf, Literal, Membership, Node, Operator, leaves
 from kubectl_sew.query.complexity import MOST_WORK, MOST_WORK_OF_A_QUERY, work
 from kubectl_sew.query.errors import Problem, QueryError, quoted
 from kubectl_sew.query.fields import Field, FieldSet, FieldType, Unlisted
@@ -48,6 +48,8 @@ def _unknown(leaf: Leaf, fields: FieldSet) -> Problem:
     hint = "did you mean " + " or ".join(map(quoted, near)) + "?" if near else "`kubectl sew fields` lists the fields"
     if not isinstance(leaf, Membership):
         return Problem(f"there is no field {quoted(key.name)}", key.span, hint)
+    if fields.unlisted is Unlisted.IN_SETS and near:
+        return Problem(f"there is no field {quoted(key.name)}", key.span, hint, warning=True)
     why = "it has no value in any event" if fields.unlisted is Unlisted.ABSENT else "its values are not checked"
     return Problem(f"there is no field {quoted(key.name)}: {why}", key.span, hint, warning=True)
 
@@ -67,7 +69,17 @@ def _comparison(leaf: Comparison, field: Field) -> Iterator[Problem]:
         yield wrong
     if ordered:
         yield from _order(leaf, field, network=isinstance(value, Network) and not value.single)
+    if field.type is FieldType.STRING and not ordered:
+        yield from _wildcard_outside_a_set(leaf)
     yield from _name(field, leaf.value)
+
+
+def _wildcard_outside_a_set(leaf: Comparison) -> Iterator[Problem]:
+    if "*" in leaf.value.text:
+        form = "NOTIN" if leaf.operator is Operator.NOT_EQUAL else "IN"
+        message = f"`*` is a plain character after `{leaf.operator.value}`"
+        hint = f"for a pattern write a set: {leaf.key} {form} {{{leaf.value}}}"
+        yield Problem(message, leaf.value.span, hint, warning=True)
 
 
 def _order(leaf: Comparison, field: Field, *, network: bool) -> Iterator[Problem]:

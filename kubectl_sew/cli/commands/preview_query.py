@@ -107,5 +107,7 @@ def _print_explanation(node: Node, fields: FieldSet) -> None:
 def _print_events(node: Node, fields: FieldSet, source: str) -> None:
     from kubectl_sew.cli.events import print_matching  # noqa: PLC0415  # likewise
     from kubectl_sew.query import compile_matcher  # noqa: PLC0415  # likewise
+    from kubectl_sew.query.ast import MOST_PARTS, parts_of  # noqa: PLC0415  # likewise
 
-    print_matching(compile_matcher(node, fields), source)
+    parts = {str(part): compile_matcher(part, fields) for part in parts_of(node)[:MOST_PARTS]}
+    print_matching(compile_matcher(node, fields), source, parts)

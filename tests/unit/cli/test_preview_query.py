@@ -197,3 +197,17 @@ def test_nothing_is_shown_where_no_terminal_is():
     progress.show(100, "half")
     progress.clear()
     assert stream.getvalue() == ""
+
+
+def test_each_part_is_counted_alone_where_nothing_of_a_file_matches(sew, tmp_path):
+    events = tmp_path / "events.ndjson"
+    events.write_text('{"type": "waf", "severity": 10}\n' * 3)
+    ran = sew("preview-query", "type = waf AND severity > 50", "--events", str(events))
+    assert ran.err.splitlines() == ["0 of 3 events match", "Each part alone:", "  type = waf: 3", "  severity > 50: 0"]
+
+
+def test_no_part_is_counted_where_something_matches_or_the_query_is_one_part(sew, tmp_path):
+    events = tmp_path / "events.ndjson"
+    events.write_text('{"type": "waf", "severity": 10}\n')
+    for query in ("type = waf AND severity > 5", "severity > 50"):
+        assert "alone" not in sew("preview-query", query, "--events", str(events)).err
