@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from kubectl_sew.consumers.base import ConfigProblem, Consumer
 from kubectl_sew.consumers.registry import CONSUMERS, find
 from kubectl_sew.query import FieldSet, Node, Problem, QueryError, parse, validate
+from kubectl_sew.query.ast import EVERY_EVENT
 from kubectl_sew.query.errors import render
 from kubectl_sew.resource.conditions import HealthyReason
 from kubectl_sew.resource.findings import Finding, error, shown, warning
@@ -35,7 +36,7 @@ REASONS = {
 
 _CONFIG: Path = ("spec", "config")
 _QUERY: Path = ("spec", "query")
-_WRITE_A_QUERY = "e.g. `type = waf`; for every event: `type EMPTY OR NOT type EMPTY`"
+_WRITE_A_QUERY = f"e.g. `type = waf`; for every event: `{EVERY_EVENT}`"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from kubectl_sew.query.errors import Span
 KEYWORDS = frozenset({"and", "or", "not", "in", "notin", "empty"})
 IDENTIFIER = re.compile(r"[^\W\d]\w*")
 NOWHERE = Span(0, 0)
+EVERY_EVENT = "type EMPTY OR NOT type EMPTY"
+"""A query that selects every event, for webhooks: those have no empty query."""
 MOST_PARTS = 20
 """Parts of a query that are worth counting alone."""
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}

@@ -3,9 +3,10 @@
 import click
 
 from kubectl_sew.cli.durations import read_duration
-from kubectl_sew.cli.output import print_json, print_yaml
+from kubectl_sew.cli.output import print_json, print_warning, print_yaml
 from kubectl_sew.cli.reading import read_query
 from kubectl_sew.query import ANY, CALICO, FieldSet, Node
+from kubectl_sew.query.ast import EVERY_EVENT, MOST_PARTS, parts_of
 
 FIELD_SETS = {"calico": CALICO, "any": ANY}
 
@@ -71,6 +72,8 @@ def preview_query(  # noqa: PLR0913, PLR0917  # one for each flag
         print_survey(query[0], elasticsearch, index, since, time_field, output)
         return
     node = read_query(query[0], FIELD_SETS[fields])
+    if not query[0].strip():
+        print_warning(f"the empty query selects every event, but no webhook takes it: write `{EVERY_EVENT}`")
     if events is not None:
         _print_events(node, FIELD_SETS[fields], events)
     elif canonical:
@@ -107,7 +110,6 @@ def _print_explanation(node: Node, fields: FieldSet) -> None:
 def _print_events(node: Node, fields: FieldSet, source: str) -> None:
     from kubectl_sew.cli.events import print_matching  # noqa: PLC0415  # likewise
     from kubectl_sew.query import compile_matcher  # noqa: PLC0415  # likewise
-    from kubectl_sew.query.ast import MOST_PARTS, parts_of  # noqa: PLC0415  # likewise
 
     parts = {str(part): compile_matcher(part, fields) for part in parts_of(node)[:MOST_PARTS]}
     print_matching(compile_matcher(node, fields), source, parts)
