@@ -14,6 +14,7 @@ from agent.acceptance import Judged
 from agent.assembly import Agent, assemble, enter_cluster
 from agent.delivery.attempt import MOST_REQUESTS
 from agent.fetched import Fetched
+from agent.health import MAIN, STALLED_AFTER
 from agent.log import Log, redact
 from agent.metrics import PollFailure
 from agent.once import TIMED_OUT, filled_by_the_dead, to_probe, unfinished, verdict
@@ -33,8 +34,6 @@ LOOK_EVERY = 0.5
 """Seconds between two looks at the webhooks, when there is nothing to read."""
 ONCE_EVERY = 0.02
 _FAILED_PAUSE = 1.0
-_STALLED_AFTER = 60.0
-"""Seconds without a turn after which a loop is told to stand still; a worker's requests come on top."""
 _LONGEST_PAUSE = 16.0
 """Seconds between two attempts to reach a source that fails: doubled from one second."""
 _TELL_EVERY = 2.0
@@ -130,7 +129,7 @@ class Loop:
         self._next_forget = 0.0
         self._report = ReportFile(agent.state)
         self._dead_before = {each.webhook: each.dead for each in agent.store.books()}
-        self._heartbeat = agent.health.heartbeat("main", _STALLED_AFTER)
+        self._heartbeat = agent.health.heartbeat(MAIN, STALLED_AFTER)
         agent.health.probe("webhooks", self._webhooks_error)
         agent.health.probe("events", lambda: self._source_error if self._failures else "")
         agent.health.probe("store", lambda: self._store_error)
@@ -242,7 +241,7 @@ class Loop:
         return "" if read else "they cannot be read: see the log"
 
     def _worker(self, number: int) -> Callable[[], None]:
-        limit = _STALLED_AFTER + MOST_REQUESTS * self._agent.settings.request_timeout
+        limit = STALLED_AFTER + MOST_REQUESTS * self._agent.settings.request_timeout
         return self._agent.health.heartbeat(f"worker-{number}", limit).beat
 
     def _forget(self, now: float, pace: float) -> None:

@@ -22,7 +22,7 @@ from agent.delivery.retry import Policy
 from agent.delivery.scheduler import Scheduler
 from agent.director import Director, Parts, Testing
 from agent.fetched import Fetched
-from agent.health import Health, HealthServer
+from agent.health import MAIN, STALLED_AFTER, Health, HealthServer
 from agent.lifecycle import FORGOTTEN
 from agent.log import Log
 from agent.metrics import Metrics
@@ -107,14 +107,13 @@ def enter_cluster(settings: Settings, log: Log, stack: ExitStack) -> "Cluster | 
 
 def assemble(settings: Settings, cluster: "Cluster | None", log: Log, stack: ExitStack) -> Agent:
     """Everything, opened; `stack` closes it in the right order. Raises SewError."""
-    fields = _FIELDS[settings.fields]
     store = _store(settings, stack)
     send = _send(settings, stack)
     health, metrics = Health(), Metrics()
     watched = cluster.webhooks(store, health, stack) if cluster else None
     _serve(settings, store, health, metrics, log, stack)
     scheduler = _scheduler(settings, store, send, Delivering(log, metrics))
-    source = _source(settings, fields, store, log, stack)
+    source = _source(settings, store, log, health.heartbeat(MAIN, STALLED_AFTER).beat, stack)
     reading = Reading(log, metrics, time.time, scheduler.look)
     stack.callback(reading.close)
     poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
@@ -211,10 +210,12 @@ def _known_for(settings: Settings) -> float:
     return max(settings.known_for, settings.max_event_age)
 
 
-def _source(settings: Settings, fields: FieldSet, store: Store, log: Log, stack: ExitStack) -> EventSource:
+def _source(settings: Settings, store: Store, log: Log, beat: Callable[[], None], stack: ExitStack) -> EventSource:
+    """`beat`: the sign of life of the loop that reads."""
     source: EventSource
+    fields = _FIELDS[settings.fields]
     if settings.elasticsearch:
-        source = _elasticsearch(settings, fields, store)
+        source = _elasticsearch(settings, fields, store, beat)
     elif settings.events == "-":
         log.warning(
             "position_not_kept", message="standard input cannot be read again: what is not in the store is lost"
@@ -240,7 +241,7 @@ def _check_positions(source: EventSource, positions: Mapping[str, str], settings
         ) from None
 
 
-def _elasticsearch(settings: Settings, fields: FieldSet, store: Store) -> EventSource:
+def _elasticsearch(settings: Settings, fields: FieldSet, store: Store, beat: Callable[[], None]) -> EventSource:
     from agent.sources.elasticsearch.source import ElasticsearchSource, Reading  # noqa: PLC0415 - as above
     from kubectl_sew.credentials import from_files  # noqa: PLC0415 - its client costs 19 MiB
 
@@ -251,7 +252,7 @@ def _elasticsearch(settings: Settings, fields: FieldSet, store: Store) -> EventS
     access = from_files(
         settings.elasticsearch, {each: getattr(settings, f"elasticsearch_{each}_file") for each in names}
     )
-    return ElasticsearchSource(reading, access, store.known_to, fields)
+    return ElasticsearchSource(reading, access, store.known_to, fields, beat=beat)
 
 
 def _in_pod() -> bool:

@@ -25,6 +25,12 @@ ANY_IPV6 = "::"
 ANY_IPV4 = "0.0.0.0"  # noqa: S104 - what the manifests ask for by [::], on a machine without IPv6
 
 
+MAIN = "main"
+"""The loop that reads, and sees to all else that waits for nobody."""
+STALLED_AFTER = 60.0
+"""Seconds without progress after which a loop is told to stand still; a worker's requests come on top."""
+
+
 class Heartbeat:
     """A loop's sign of life: it beats at least once in `limit` seconds, also when it has nothing to do."""
 

@@ -9,7 +9,7 @@ A search that lost shards or time is a success to the client; `check_search` say
 
 import ssl
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -47,9 +47,15 @@ _PRIVILEGES = "the privileges `read`, `view_index_metadata` and `monitor` on the
 class Index:
     """All indices of a pattern. Every method raises ElasticsearchError where the server cannot answer as it should."""
 
-    def __init__(self, access: Access, pattern: str, *, timeout: float = 30.0) -> None:
-        """`timeout`: seconds for each request. Raises ElasticsearchError where `access` or `pattern` cannot be used."""
+    def __init__(
+        self, access: Access, pattern: str, *, timeout: float = 30.0, beat: Callable[[], object] = lambda: None
+    ) -> None:
+        """`timeout`: seconds for each request; `beat` is called before and after each.
+
+        Raises ElasticsearchError where `access` or `pattern` cannot be used.
+        """
         self.pattern = index_pattern(pattern)
+        self._beat = beat
         self._client = _connect(access, timeout)
         self._conceal = concealer(*access.credentials)
         self.place = access.place
@@ -90,6 +96,7 @@ class Index:
             mappings = self._or_none(
                 lambda: self._client.indices.get_mapping(index=self.pattern, ignore_unavailable=True)
             )
+        with self._explained():
             settings = self._or_none(
                 lambda: self._client.indices.get_settings(
                     index=self.pattern, name="index.analysis.*,index.mapping.coerce", ignore_unavailable=True
@@ -158,10 +165,13 @@ class Index:
     def _explained(self) -> Iterator[None]:
         from elasticsearch import ApiError, TransportError  # noqa: PLC0415  # see the module
 
+        self._beat()
         try:
             yield
         except (ApiError, TransportError) as error:
             raise explain(error, self.place, self._conceal) from None
+        finally:
+            self._beat()
 
     def _get(self, what: str, options: Mapping[str, str]) -> Json:
         """Of all indices of the pattern; empty without any."""

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from agent.cluster.assembly import Cluster
 from agent.cluster.keeper import LeaseKeeper
-from agent.health import Health, HealthServer
+from agent.health import MAIN, STALLED_AFTER, Health, HealthServer
 from agent.log import Log
 from agent.metrics import Metrics
 from agent.report import Report, ReportFile
@@ -17,7 +17,6 @@ from agent.settings import Settings
 SOON = 2.0
 """Seconds within which an agent that is alone gets its Lease: for them nothing is served."""
 _LOOK_EVERY = 0.5
-_STALLED_AFTER = 60.0
 
 
 class Turn:
@@ -47,7 +46,7 @@ def stand_by(cluster: Cluster, settings: Settings, log: Log, stop: threading.Eve
     log.info("standing_by", holder=cluster.lease.holder)
     with ExitStack() as stack:
         health = Health()
-        heartbeat = health.heartbeat("main", _STALLED_AFTER)
+        heartbeat = health.heartbeat(MAIN, STALLED_AFTER)
         health.watch("lease", cluster.lease_heartbeat)
         health.probe("cluster", lambda: "; ".join(cluster.troubles.all))
         _serve(settings, health, log, stack)

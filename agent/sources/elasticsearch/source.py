@@ -51,16 +51,21 @@ class ElasticsearchSource:
         known: Known,
         fields: FieldSet,
         clock: Callable[[], float] = time.monotonic,
+        beat: Callable[[], object] = lambda: None,
     ) -> None:
-        """`clock` is monotonic, in seconds. Raises SourceError where the pattern or the access cannot be used."""
+        """`clock` is monotonic, in seconds; `beat` is called around each request, since a poll has several.
+
+        Raises SourceError where the pattern or the access cannot be used.
+        """
         rules = Rules(reading.time_field, Limits(reading.most_age, reading.known_for))
         reads = Reads(rules, known)
         self._pattern = reading.pattern
         self._cluster = reading.cluster
         self._read_access = access
+        self._beat = beat
         with _ours():
             self._access = access()
-            self._index = Index(self._access, self._pattern)
+            self._index = Index(self._access, self._pattern, beat=beat)
         self._watch = Watch(clock, fields, reading.time_field, reading.most_age)
         with suppress(ElasticsearchError):  # the first poll says what is wrong
             self._watch.read_fields(self._index)
@@ -121,7 +126,7 @@ class ElasticsearchSource:
         access = self._read_access()
         if access != self._access:
             self._index.close()
-            self._index, self._access = Index(access, self._pattern), access
+            self._index, self._access = Index(access, self._pattern, beat=self._beat), access
         return self._index
 
 

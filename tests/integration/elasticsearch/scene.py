@@ -51,6 +51,7 @@ class Scene:
         self.now = NOW
         self.clock: Callable[[], float] = lambda: self.now
         self.access: Callable[[], Access] = lambda: Access(tuple(url.split(",")))
+        self.beat: Callable[[], None] = lambda: None
         self.page_size = 1000
         self.max_bytes = 2**31
         self.subscriptions: dict[str, Subscription] = {}
@@ -60,7 +61,8 @@ class Scene:
     def open(self) -> None:
         """Starts the agent's reading over the same state."""
         self.store: SqliteStore = open_store(self.state, known_for=self.reading.known_for, max_bytes=self.max_bytes)
-        self.source = ElasticsearchSource(self.reading, self.access, self.store.known_to, CALICO, self.clock)
+        known = self.store.known_to
+        self.source = ElasticsearchSource(self.reading, self.access, known, CALICO, self.clock, self.beat)
         self.poller = Poller(self.source, self.store, self.witness, page_size=self.page_size, pause=2.0)
         self.poller.serve(self.subscriptions, ())
 

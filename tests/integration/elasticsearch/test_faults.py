@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,25 @@ def test_where_every_search_fails_there_is_a_pause_and_where_one_does_not_there_
     between.fault = in_searches(lambda number, each: each if number else busy)
     assert not scene.poll().failed
     recovers(scene, between)
+
+
+def test_every_request_is_a_sign_of_life_since_a_poll_of_a_slow_server_takes_minutes(
+    scene: Scene, between: Proxy
+) -> None:
+    signs: list[float] = []
+    scene.beat = lambda: signs.append(scene.now)
+    scene.restart()
+    scene.write(range(20))
+    beats_at: list[int] = []
+
+    def slow(_path: str, _body: bytes, real: Callable[[], Answer]) -> Answer:
+        beats_at.append(len(signs))
+        return real()
+
+    between.fault = slow
+    scene.poll()
+    assert len(beats_at) >= 4
+    assert all(later > earlier for earlier, later in pairwise(beats_at))
 
 
 @pytest.mark.parametrize("part", ["_stats", "_msearch", "_mget"])
