@@ -60,30 +60,47 @@ def run(settings: Settings, warnings: Sequence[str]) -> int:
         log.warning("setting_unknown", message=warning)
     stop = threading.Event()
     _stop_on_signals(stop)
+    ends = time.monotonic() + (settings.timeout if settings.once and settings.timeout else float("inf"))
     with ExitStack() as stack:
         cluster = enter_cluster(settings, log, stack)
         if cluster is None:
-            return _deliver(settings, None, log, stop)
-        return _take_turns(settings, cluster, log, stop)
+            return _deliver(settings, None, log, stop, ends)
+        return _take_turns(settings, cluster, log, stop, ends)
 
 
-def _take_turns(settings: Settings, cluster: "Cluster", log: Log, stop: threading.Event) -> int:
+class _Until:
+    """Asks to end where `stop` does, and when the time of `--once` is over."""
+
+    def __init__(self, stop: threading.Event, ends: float) -> None:
+        self._stop = stop
+        self._ends = ends
+
+    def is_set(self) -> bool:
+        return self._stop.is_set() or time.monotonic() >= self._ends
+
+
+def _take_turns(settings: Settings, cluster: "Cluster", log: Log, stop: threading.Event, ends: float) -> int:
     """Deliver while this agent holds the Lease, and stand by while another one does."""
     from agent.cluster.standby import Turn, stand_by  # noqa: PLC0415 - without a cluster there is none to wait for
 
     cluster.lease.start()
-    while stand_by(cluster, settings, log, stop):
+    while stand_by(cluster, settings, log, _Until(stop, ends)):
         turn = Turn(cluster.lease, stop)
-        code = _deliver(settings, cluster, log, turn)
+        code = _deliver(settings, cluster, log, turn, ends)
         if not turn.lost:
             return code
-    return 0
+    if stop.is_set():
+        return 0
+    holder = cluster.lease.holder
+    why = f"{holder} holds the Lease" if holder else "; ".join(cluster.troubles.all) or "the Lease was not had"
+    log.error("once_timeout", message=f"nothing was read or sent: {why}")
+    return TIMED_OUT
 
 
-def _deliver(settings: Settings, cluster: "Cluster | None", log: Log, stop: Stop) -> int:
+def _deliver(settings: Settings, cluster: "Cluster | None", log: Log, stop: Stop, ends: float) -> int:
     with ExitStack() as stack:
         agent = assemble(settings, cluster, log, stack)
-        loop = Loop(agent, stop)
+        loop = Loop(agent, stop, ends)
         stack.callback(loop.end)
         log.info("started", version=version("kubectl-sew"), pid=os.getpid(), state=str(settings.state))
         return loop.run()
@@ -114,9 +131,11 @@ def _kind(error: SewError) -> PollFailure:
 class Loop:
     """All that happens in the main thread."""
 
-    def __init__(self, agent: Agent, stop: Stop) -> None:
+    def __init__(self, agent: Agent, stop: Stop, ends: float) -> None:
+        """`ends`: monotonic seconds at which the time of `--once` is over."""
         self._agent = agent
         self._stop = stop
+        self._ends = ends
         self._done = False
         """The source has nothing more to read now."""
         self._room: Mapping[str, float] = {}
@@ -137,7 +156,6 @@ class Loop:
     def run(self) -> int:
         """Until `stop` is set, or with `once` until everything has ended or its time is over."""
         settings = self._agent.settings
-        ends = time.monotonic() + (settings.timeout if settings.once and settings.timeout else float("inf"))
         if settings.once:
             self._agent.store.settle((), to_probe(self._agent.store.lanes()))
         self._agent.scheduler.start([self._worker(number) for number in range(settings.workers)])
@@ -145,7 +163,7 @@ class Loop:
             pause = self._turn()
             if settings.once and self._finished():
                 return self._verdict()
-            if time.monotonic() >= ends:
+            if time.monotonic() >= self._ends:
                 return self._timed_out()
             self._stop.wait(min(pause, ONCE_EVERY) if settings.once else pause)
         return 0

@@ -6,6 +6,7 @@ import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -45,8 +46,10 @@ _KEEPALIVE = [
 _LONGEST = 500
 _NOT_OF_A_HEADER = re.compile(r"[^\x20-\x7e]")
 
+FIELD_MANAGER = "sew-agent"
 MERGE_PATCH = "application/merge-patch+json"
 _JSON = "application/json"
+_MANAGED = {"fieldManager": FIELD_MANAGER}
 
 
 UNREADABLE = (KeyError, TypeError, AttributeError, ValueError)
@@ -93,6 +96,7 @@ class Api:
         self._configuration = configuration
         self._pool = RESTClientObject(configuration).pool_manager
         self._pool.connection_pool_kw["socket_options"] = _KEEPALIVE
+        self._agent = f"{FIELD_MANAGER}/{version('kubectl-sew')}"
         url = urlsplit(configuration.host)
         self.server = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
 
@@ -101,11 +105,11 @@ class Api:
         return self._object("GET", path, query=query, accept=accept)
 
     def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        return self._object("POST", path, body=body, content_type=_JSON)
+        return self._object("POST", path, query=_MANAGED, body=body, content_type=_JSON)
 
     def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """A merge patch. With `metadata.resourceVersion` in it, a change in between is refused with 409."""
-        return self._object("PATCH", path, body=body, content_type=MERGE_PATCH)
+        return self._object("PATCH", path, query=_MANAGED, body=body, content_type=MERGE_PATCH)
 
     def watch(self, path: str, query: Mapping[str, str], *, accept: str = _JSON) -> Watch:
         query = dict(query) | {
@@ -158,7 +162,7 @@ class Api:
                 method,
                 url,
                 body=body,
-                headers={**headers, **self._login()},
+                headers={"User-Agent": self._agent, **headers, **self._login()},
                 timeout=timeout,
                 retries=False,
                 redirect=False,

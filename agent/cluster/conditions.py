@@ -37,6 +37,10 @@ class TrialResult:
     at: float
     delivered: bool
     result: str
+    requested: str = ""
+    """Which request of a person it answers; "" where nobody asked but by the state."""
+    repeated: bool = False
+    """The state was set again, and nothing was sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,13 @@ def _working(standing: Standing, accepted: Accepted, now: float) -> tuple[Status
     if failing(standing.lane, now):
         return "False", HealthyReason.PROCESSING, f"not delivered: {last_error(standing.lane)}"
     if standing.books and standing.books.last_delivered_at is not None:
-        return "True", HealthyReason.PROCESSING, _with_warnings("events are delivered", accepted)
+        return "True", HealthyReason.PROCESSING, _with_warnings(f"events are delivered{_repeated(standing)}", accepted)
     return "True", HealthyReason.VALIDATION, _with_warnings(f"accepted for {accepted.consumer.name}", accepted)
+
+
+def _repeated(standing: Standing) -> str:
+    """What a person must know who sets the state Test again and again."""
+    return f"; state Test: {standing.tested.result}" if standing.tested and standing.tested.repeated else ""
 
 
 def _fetching(standing: Standing) -> Fetched:

@@ -5,6 +5,7 @@ import threading
 import time
 from contextlib import ExitStack
 from importlib.metadata import version
+from typing import Protocol
 
 from agent.cluster.assembly import Cluster
 from agent.cluster.keeper import LeaseKeeper
@@ -39,7 +40,14 @@ class Turn:
         return self._stop.wait(timeout) or self.is_set()
 
 
-def stand_by(cluster: Cluster, settings: Settings, log: Log, stop: threading.Event) -> bool:
+class Stop(Protocol):
+    """What asks to end the waiting."""
+
+    def is_set(self) -> bool:
+        """Whether it asks."""
+
+
+def stand_by(cluster: Cluster, settings: Settings, log: Log, stop: Stop) -> bool:
     """Until this agent holds the Lease (True) or is told to stop. Raises SettingsError where it cannot listen."""
     if _held_within(cluster, stop, SOON):
         return not stop.is_set()
@@ -60,7 +68,7 @@ def stand_by(cluster: Cluster, settings: Settings, log: Log, stop: threading.Eve
     return not stop.is_set()
 
 
-def _held_within(cluster: Cluster, stop: threading.Event, seconds: float) -> bool:
+def _held_within(cluster: Cluster, stop: Stop, seconds: float) -> bool:
     """Whether the waiting is over, one way or the other."""
     held = cluster.lease.held.wait(seconds)
     return held or stop.is_set()

@@ -6,7 +6,8 @@ agent that ended in between or lost its volume, sends it once more at most, and 
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from enum import Enum
 from hashlib import sha256
 from typing import Any
@@ -23,6 +24,7 @@ from agent.webhooks.cluster import WebhookPlace, read_webhook
 from kubectl_sew.consumers.base import Verdict
 from kubectl_sew.consumers.text import as_date
 from kubectl_sew.resource import TEST_RESULT_ANNOTATION, State
+from kubectl_sew.resource.ownership import give_back
 from kubectl_sew.validation import Accepted
 
 AT_ONCE = 8
@@ -33,6 +35,8 @@ _CONFLICT = 409
 _SENDING = " the sample is being sent"
 _AGAIN = " the sample is being sent again"
 _TWICE = "; sent a second time, since the agent ended during the first"
+NOT_AGAIN = "; not sent again: the same was tested less than an hour before (`kubectl sew test` sends another)"
+_AN_HOUR = 3600.0
 _NO_MORE = " not known: the agent ended twice while the sample was being sent; look for it at the receiver"
 
 
@@ -156,13 +160,31 @@ class ClusterTrials:
         obj = self._read(accepted)
         step = self._step(accepted.webhook.name, _journal(obj))
         now = self._clock()
+        if step is Step.SEND and (before := self._lately(accepted, now)):
+            self._finish(accepted, before, heartbeat)
+            return
         if step is Step.GIVE_UP:
-            self._finish(accepted, TrialResult(now, False, as_date(float(int(now))) + _NO_MORE), heartbeat)
+            result = TrialResult(now, False, as_date(float(int(now))) + _NO_MORE, accepted.webhook.test_requested)
+            self._finish(accepted, result, heartbeat)
             return
         self._note(accepted, obj, as_date(float(int(now))) + (_AGAIN if step is Step.SEND_AGAIN else _SENDING))
         outcome = self._attempt(accepted, marked_sample(accepted.webhook.test_event, _identity(obj), now))
-        result = describe(outcome, now) + (_TWICE if step is Step.SEND_AGAIN else "")
-        self._finish(accepted, TrialResult(self._clock(), outcome.verdict is Verdict.DELIVERED, result), heartbeat)
+        said = describe(outcome, now) + (_TWICE if step is Step.SEND_AGAIN else "")
+        delivered = outcome.verdict is Verdict.DELIVERED
+        result = TrialResult(self._clock(), delivered, said, accepted.webhook.test_requested)
+        self._finish(accepted, result, heartbeat)
+
+    def _lately(self, accepted: Accepted, now: float) -> TrialResult | None:
+        """The result of the same test within an hour: whoever keeps setting the state, e.g. from a repository, would
+        else have a sample sent each time."""
+        with self._lock:
+            digest, result = self._results.get(accepted.webhook.name, ("", None))
+        asked = accepted.webhook.test_requested
+        if result is None or digest != content_digest(accepted) or result.requested != asked:
+            return None
+        if not 0.0 <= now - result.at < _AN_HOUR:
+            return None
+        return replace(result, result=result.result.removesuffix(NOT_AGAIN) + NOT_AGAIN, repeated=True)
 
     def _step(self, name: str, journal: str) -> Step:
         """A note of our own, whose answer was cut off: nothing was sent after it."""
@@ -193,7 +215,8 @@ class ClusterTrials:
             try:
                 obj = self._api.get(self._path(accepted))
                 ours = read_webhook(obj).webhook == accepted.webhook
-                self._patch(accepted, obj, result.result, {"spec": {"state": State.ENABLED.value}} if ours else {})
+                change = {"spec": {"state": State.ENABLED.value}} if ours else {}
+                self._give_back(accepted, obj, self._patch(accepted, obj, result.result, change))
             except ApiError as error:
                 if error.status == _UNKNOWN:
                     return
@@ -207,10 +230,22 @@ class ClusterTrials:
             self._troubles.say(_MATTER, _text(error))
             self._stop.wait(_TRY_AGAIN)
 
-    def _patch(self, accepted: Accepted, obj: Mapping[str, Any], text: str, change: Mapping[str, Any]) -> None:
+    def _give_back(self, accepted: Accepted, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """The state belongs to whom it belonged to; where somebody has written meanwhile it stays ours."""
+        fields = (each["metadata"].get("managedFields") or () for each in (before, after))
+        if (owned := give_back(*fields)) is None:
+            return
+        metadata = {"resourceVersion": after["metadata"]["resourceVersion"], "managedFields": owned}
+        with suppress(ApiError):
+            self._api.patch(self._path(accepted), {"metadata": metadata})
+
+    def _patch(
+        self, accepted: Accepted, obj: Mapping[str, Any], text: str, change: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """The webhook as it is then."""
         version = obj["metadata"]["resourceVersion"]
         metadata = {"resourceVersion": version, "annotations": {TEST_RESULT_ANNOTATION: text}}
-        self._api.patch(self._path(accepted), {"metadata": metadata, **change})
+        return self._api.patch(self._path(accepted), {"metadata": metadata, **change})
 
     def _path(self, accepted: Accepted) -> str:
         self._place.path()

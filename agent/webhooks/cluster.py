@@ -15,6 +15,7 @@ from kubectl_sew.resource import (
     KIND,
     LABELS_ANNOTATION,
     TEST_EVENT_ANNOTATION,
+    TEST_REQUESTED_ANNOTATION,
     HealthyReason,
     Reference,
     Webhook,
@@ -30,7 +31,7 @@ _UNKNOWN = 404
 _TAKEN_ANYWAY = "SEW015"
 """A label that is none is left out, and the webhook runs."""
 _UNREAD = HealthyReason.CONFIGURATION_PARSING
-_OURS = (LABELS_ANNOTATION, TEST_EVENT_ANNOTATION)
+_OURS = (LABELS_ANNOTATION, TEST_EVENT_ANNOTATION, TEST_REQUESTED_ANNOTATION)
 """The annotations that say what a webhook does; others come and go, and change nothing."""
 
 

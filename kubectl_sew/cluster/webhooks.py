@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from kubectl_sew.kubectl import Kubectl, KubectlError, Problem
-from kubectl_sew.resource import API_VERSIONS, KIND, PLURAL, State
+from kubectl_sew.resource import API_VERSIONS, KIND, PLURAL, TEST_REQUESTED_ANNOTATION, State
+from kubectl_sew.resource.ownership import give_back
 from kubectl_sew.resource.serving import Served, discover, shown
 
 Object = Mapping[str, Any]
@@ -52,6 +54,19 @@ class Webhooks:
         patch = {"spec": {"state": state.value}}
         changed: Object = self.kubectl.patch(self.api.resource, name, patch, *more)
         return changed
+
+    def request_test(self, name: str, at: str) -> Object:
+        """Sets state Test for a moment: the state stays whose it was. `at` tells this request from others."""
+        before = self.one(name)
+        patch = {"metadata": {"annotations": {TEST_REQUESTED_ANNOTATION: at}}, "spec": {"state": State.TEST.value}}
+        after: Object = self.kubectl.patch(self.api.resource, name, patch, "--show-managed-fields")
+        fields = (each["metadata"].get("managedFields") or () for each in (before, after))
+        if (owned := give_back(*fields)) is None:
+            return after
+        metadata = {"resourceVersion": after["metadata"]["resourceVersion"], "managedFields": owned}
+        with suppress(KubectlError):  # whoever wrote in between has the newer word
+            self.kubectl.patch(self.api.resource, name, {"metadata": metadata})
+        return after
 
 
 def connect(kubectl: Kubectl, group: str = "") -> Webhooks:

@@ -19,6 +19,8 @@ SECRETS_NAMESPACE = "tigera-intrusion-detection"
 LABELS_ANNOTATION = "webhooks.projectcalico.org/labels"
 TEST_EVENT_ANNOTATION = "webhooks.projectcalico.org/testEvent"
 TEST_RESULT_ANNOTATION = "webhooks.projectcalico.org/testResult"
+TEST_REQUESTED_ANNOTATION = "kubectl-sew/test-requested"
+"""When a person asked for the test by `kubectl sew test`: each time a sample is sent, whatever was sent before."""
 DEFAULT_TEST_EVENT = "waf"
 
 
@@ -85,6 +87,11 @@ class Webhook:
     def test_result(self) -> str:
         """What the last test gave; "" before the first."""
         return self.annotations.get(TEST_RESULT_ANNOTATION, "")
+
+    @property
+    def test_requested(self) -> str:
+        """Which request of a person state Test answers; "" where nobody asked by `kubectl sew test`."""
+        return self.annotations.get(TEST_REQUESTED_ANNOTATION, "")
 
     def condition(self, kind: str) -> Condition | None:
         """The condition of this type, e.g. `Healthy`."""

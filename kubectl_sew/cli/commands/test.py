@@ -2,15 +2,15 @@
 
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import click
 
 from kubectl_sew.cli.output import print_error, print_warning
 from kubectl_sew.cli.reach import api_group_option, name_argument, webhooks
 from kubectl_sew.cli.waiting import TIMED_OUT, timeout_option, until
-from kubectl_sew.cluster.webhooks import Webhooks
 from kubectl_sew.consumers.text import line
-from kubectl_sew.resource import State, Webhook
+from kubectl_sew.resource import Condition, DeliveringReason, HealthyReason, State, Webhook
 
 
 @click.command
@@ -29,8 +29,8 @@ def test(ctx: click.Context, name: str, *, yes: bool, timeout: float, api_group:
     before = Webhook.from_object(cluster.one(name))
     if before.state in (State.DISABLED, State.DEBUG) and not yes:
         _ask(before)
-    generation = Webhook.from_object(cluster.set_state(name, State.TEST)).generation
-    result = until(lambda: _result(cluster, before, generation), timeout)
+    asked = Webhook.from_object(cluster.request_test(name, datetime.now(UTC).isoformat(timespec="milliseconds")))
+    result = until(lambda: read_result(Webhook.from_object(cluster.one(name)), before, asked.generation), timeout)
     if result is None:
         print_error(_no_answer(name, timeout))
         return TIMED_OUT
@@ -48,7 +48,7 @@ def _ask(webhook: Webhook) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Result:
+class Result:
     """What the agent wrote."""
 
     said: str
@@ -57,17 +57,28 @@ class _Result:
     """Whether the webhook cannot run, and so stays in Test."""
 
 
-def _result(cluster: Webhooks, before: Webhook, generation: int) -> _Result | None:
-    """None while there is none."""
-    now = Webhook.from_object(cluster.one(before.name))
+def read_result(now: Webhook, before: Webhook, generation: int) -> Result | None:
+    """None while there is none. `before` the test was asked for, which made the `generation`."""
     ended = now.state is not State.TEST  # until then the annotation says that the sample is being sent
     if ended and now.test_result and now.test_result != before.test_result:
-        return _Result(now.test_result, delivered=was_delivered(now.test_result))
+        return Result(now.test_result, delivered=was_delivered(now.test_result))
     healthy = now.condition("Healthy")
-    refused = healthy is not None and healthy.status == "False" and healthy.observed_generation >= generation
-    if healthy and refused and healthy.reason not in ("TestFireProcedure", "WebhookState"):
-        return _Result(f"not sent: {healthy.reason}: {healthy.message}", waits=True)
-    return None
+    if healthy is None or healthy.status != "False" or healthy.observed_generation < generation:
+        return None
+    return Result(f"not sent: {healthy.reason}: {healthy.message}", waits=True) if _cannot_run(now, healthy) else None
+
+
+def _cannot_run(webhook: Webhook, healthy: Condition) -> bool:
+    """Whether the agent refuses it. A receiver that fails, or events that cannot be read, keep no sample back."""
+    delivering = webhook.condition("Delivering")
+    if delivering is None:
+        return healthy.reason in _REFUSALS
+    return delivering.reason == DeliveringReason.NOT_ACCEPTED.value
+
+
+_REFUSALS = {each.value for each in HealthyReason} - {
+    each.value for each in (HealthyReason.STATE, HealthyReason.PROCESSING, HealthyReason.TEST)
+}
 
 
 def was_delivered(test_result: str) -> bool:

@@ -1,13 +1,16 @@
 """State Test on a real API server: once, told, and over; also where the agent dies in between."""
 
+import json
+
 import pytest
 
-from kubectl_sew.resource import TEST_EVENT_ANNOTATION, TEST_RESULT_ANNOTATION
+from kubectl_sew.resource import TEST_EVENT_ANNOTATION, TEST_REQUESTED_ANNOTATION, TEST_RESULT_ANNOTATION
 from tests.e2e.sew_agent import Agent, Folder
 from tests.integration.cluster.in_cluster import Installed, webhook
 from tests.receivers import Answer, Incoming, Receiver
 from tests.waiting import eventually
 
+PATH = "/apis/projectcalico.org/v3/securityeventwebhooks"
 pytestmark = pytest.mark.server
 
 
@@ -35,7 +38,7 @@ def test_the_sample_is_sent_once_and_its_result_told(here: Installed, folder: Fo
     assert here.condition("tried", "Healthy")["status"] == "True"
     assert len(receiver.accepted) == 1
     assert "[Test]" in receiver.accepted[0].body.decode()
-    here.patch("tried", {"spec": {"state": "Test"}})
+    here.patch("tried", {"metadata": {"annotations": {TEST_REQUESTED_ANNOTATION: "now"}}, "spec": {"state": "Test"}})
     eventually(lambda: len(receiver.accepted) == 2, "the next test is another one")
     eventually(lambda: state(here, "tried") == "Enabled", "it ends as well")
     assert len(set(identities(receiver))) == 2
@@ -92,4 +95,28 @@ def test_a_webhook_that_cannot_work_is_tested_when_it_can(here: Installed, folde
     assert state(here, "broken") == "Test"
     here.patch("broken", {"spec": {"query": "severity > 1"}})
     eventually(lambda: state(here, "broken") == "Enabled", "then it is tested")
+    assert len(receiver.accepted) == 1
+
+
+def test_the_state_stays_whose_it_was_and_what_the_agent_writes_bears_its_name(
+    here: Installed, folder: Folder, receiver: Receiver
+) -> None:
+    def apply(state: str) -> None:
+        manifest = json.dumps(webhook("owned", receiver.url, state=state))
+        here.server.kubectl("apply", "--server-side", "--field-manager=gitops", "-f", "-", stdin=manifest)
+
+    def owners(field: str) -> set[str]:
+        found = json.loads(here.server.kubectl("get", "--raw", f"{PATH}/owned"))["metadata"]["managedFields"]
+        return {each["manager"] for each in found if f'"f:{field}"' in json.dumps(each)}
+
+    apply("Test")
+    here.agent(folder)
+    eventually(lambda: state(here, "owned") == "Enabled", "the state is set back")
+    eventually(lambda: owners("state") == {"gitops"}, "its owner keeps it")
+    eventually(lambda: here.condition("owned", "Healthy"), "a condition")
+    assert owners("status") == owners(TEST_RESULT_ANNOTATION) == {"sew-agent"}
+    apply("Test")
+    eventually(lambda: "not sent again" in result(here, "owned"), "the same is not sent again, and that is told")
+    eventually(lambda: state(here, "owned") == "Enabled", "the state is set back")
+    apply("Disabled")
     assert len(receiver.accepted) == 1

@@ -1,10 +1,39 @@
-"""The main loop's pauses."""
+"""The main loop's pauses, and its end."""
+
+import signal
+from pathlib import Path
 
 import pytest
 
-from agent.app import pause_after
+from agent.app import pause_after, run
+from agent.settings import from_environment
+
+_NOWHERE = """
+apiVersion: v1
+kind: Config
+current-context: c
+clusters: [{name: c, cluster: {server: "http://127.0.0.1:1"}}]
+contexts: [{name: c, context: {cluster: c, user: u}}]
+users: [{name: u, user: {token: t}}]
+"""
 
 
 @pytest.mark.parametrize(("failures", "seconds"), [(0, 1.0), (1, 2.0), (3, 8.0), (4, 16.0), (5, 16.0), (100_000, 16.0)])
 def test_a_source_that_fails_is_tried_again_after_pauses_that_double_up_to_16_s(failures: int, seconds: float) -> None:
     assert pause_after(failures) == seconds
+
+
+def test_once_ends_when_its_time_is_over_also_while_the_api_server_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("kubernetes")
+    monkeypatch.setattr("agent.cluster.standby.SOON", 0.05)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    (tmp_path / "config").write_text(_NOWHERE)
+    (tmp_path / "events").write_text("")
+    flags = {"once": "true", "timeout": "1s", "state": str(tmp_path / "state"), "events": str(tmp_path / "events")}
+    settings, _ = from_environment({}, flags | {"kubeconfig": str(tmp_path / "config")})
+    assert run(settings, ()) == 124
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if "once_timeout" in line]
+    assert "nothing was read or sent" in told
+    assert "cannot be reached" in told

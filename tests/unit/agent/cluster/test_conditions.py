@@ -70,6 +70,12 @@ def test_healthy_tells_the_first_thing_that_is_wrong(standing: Standing, status:
     assert found.message
 
 
+def test_a_test_that_was_not_repeated_is_told_also_where_events_are_delivered_meanwhile() -> None:
+    tested = TrialResult(NOW - 9, True, "delivered; not sent again", repeated=True)
+    found = told(replace(GOOD, tested=tested, books=books(last_delivered_at=NOW)))["Healthy"]
+    assert (found.status, found.message) == ("True", "events are delivered; state Test: delivered; not sent again")
+
+
 @pytest.mark.parametrize(
     ("standing", "status", "reason", "named"),
     [

@@ -1,0 +1,42 @@
+"""What `kubectl sew test` makes of what the agent has written by now."""
+
+import pytest
+
+from kubectl_sew.cli.commands.test import read_result
+from kubectl_sew.resource import TEST_RESULT_ANNOTATION, Condition, State, Webhook
+
+ACCEPTED = Condition("Delivering", "True", "Delivering", observed_generation=2)
+REFUSED = Condition("Delivering", "False", "WebhookNotAccepted", observed_generation=2)
+BEFORE = Webhook("w", "Generic", State.ENABLED, "type = waf", generation=1)
+
+
+def webhook(*conditions: Condition, state: State = State.TEST, result: str = "") -> Webhook:
+    annotations = {TEST_RESULT_ANNOTATION: result} if result else {}
+    return Webhook("w", "Generic", state, "type = waf", annotations=annotations, generation=2, conditions=conditions)
+
+
+def unhealthy(reason: str, generation: int = 2) -> Condition:
+    return Condition("Healthy", "False", reason, "said so", generation)
+
+
+@pytest.mark.parametrize("reason", ["SecurityEventsProcessing", "QueryValidation", "TestFireProcedure", "WebhookState"])
+def test_while_the_agent_runs_the_webhook_nothing_that_is_wrong_with_it_ends_the_waiting(reason: str) -> None:
+    assert read_result(webhook(unhealthy(reason), ACCEPTED), BEFORE, 2) is None
+
+
+def test_a_receiver_that_failed_before_is_tested_all_the_same() -> None:
+    now = webhook(unhealthy("SecurityEventsProcessing"), ACCEPTED, state=State.ENABLED, result="T delivered: 204")
+    found = read_result(now, BEFORE, 2)
+    assert found
+    assert (found.delivered, found.said, found.waits) == (True, "T delivered: 204", False)
+
+
+@pytest.mark.parametrize("delivering", [(REFUSED,), ()])
+def test_a_webhook_that_the_agent_refuses_is_not_tested_and_says_why(delivering: tuple[Condition, ...]) -> None:
+    found = read_result(webhook(unhealthy("QueryParsing"), *delivering), BEFORE, 2)
+    assert found
+    assert (found.waits, found.said) == (True, "not sent: QueryParsing: said so")
+
+
+def test_what_was_written_before_the_request_says_nothing() -> None:
+    assert read_result(webhook(unhealthy("QueryParsing", 1), REFUSED), BEFORE, 2) is None
