@@ -17,7 +17,10 @@ ALWAYS_REFUSED = tuple(
     for each in (
         "169.254.0.0/16",  # link-local, with the metadata service of most clouds
         "fe80::/10",
-        "fd00:ec2::254/128",  # metadata at AWS
+        "fd00:ec2::/64",  # metadata, time, names and credentials of pods at AWS
+        "fd20:ce::254/128",  # metadata at Google
+        "fd00:42::42/128",  # metadata at Scaleway
+        "192.0.0.192/32",  # metadata at Oracle
         "100.100.100.200/32",  # metadata at Alibaba
         "168.63.129.16/32",  # metadata at Azure
         "0.0.0.0/8",
@@ -29,8 +32,12 @@ ALWAYS_REFUSED = tuple(
 )
 LOOPBACK = tuple(ip_network(each) for each in ("127.0.0.0/8", "::1/128"))
 
-_NAT64 = ip_network("64:ff9b::/96")
-_COMPATIBLE = ip_network("::/96")
+_LAST_32_BITS = tuple(ip_network(each) for each in ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96"))
+"""NAT64, IPv4-compatible and IPv4-translated addresses: they end with the IPv4 address."""
+_NAT64_LOCAL = ip_network("64:ff9b:1::/48")
+"""https://www.rfc-editor.org/rfc/rfc8215: how long the operator's own prefix is cannot be seen."""
+_ISATAP = (0x0000_5EFE, 0x0200_5EFE)
+"""https://www.rfc-editor.org/rfc/rfc5214#section-6.1"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +49,45 @@ class Guard:
 
     def refusal(self, address: Address) -> str:
         """Why an address may not be connected to; "" where it may."""
-        reached = reaches(address)
-        if _among(reached, ALWAYS_REFUSED) or _among(address, ALWAYS_REFUSED):
+        embedded = _embedded(address)
+        reached = (address, *embedded)
+        if _any_among(reached, ALWAYS_REFUSED):
             return "link-local, metadata, multicast and unspecified addresses are always refused"
-        if _among(reached, self.deny) or _among(address, self.deny):
+        if _any_among(reached, self.deny):
             return "SEW_EGRESS_DENY refuses it"
-        if _among(reached, self.allow) or _among(address, self.allow):
+        if _among(address, self.allow) or (embedded and all(_among(each, self.allow) for each in embedded)):
             return ""
-        return "loopback is refused unless SEW_EGRESS_ALLOW allows it" if _among(reached, LOOPBACK) else ""
+        return "loopback is refused unless SEW_EGRESS_ALLOW allows it" if _any_among(reached, LOOPBACK) else ""
 
 
-def reaches(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one stands for (mapped, compatible, NAT64, 6to4), else itself."""
-    if isinstance(address, IPv4Address):
-        return address
-    embedded = address.ipv4_mapped or address.sixtofour
-    if embedded is None and (address in _NAT64 or (address in _COMPATIBLE and int(address) > 1)):
-        embedded = IPv4Address(int(address) & 0xFFFFFFFF)
-    return embedded or address
+def _embedded(address: Address) -> tuple[IPv4Address, ...]:
+    """IPv4 addresses that an IPv6 one may stand for, by all ways in which one is written into the other."""
+    if isinstance(address, IPv4Address) or int(address) <= 1:
+        return ()
+    number = int(address)
+    if address.ipv4_mapped:
+        return (address.ipv4_mapped,)
+    if address.sixtofour:
+        return (address.sixtofour,)
+    if address.teredo:
+        return address.teredo
+    if any(address in network for network in _LAST_32_BITS) or (number >> 32) & 0xFFFFFFFF in _ISATAP:
+        return (IPv4Address(number & 0xFFFFFFFF),)
+    return _nat64_local(number) if address in _NAT64_LOCAL else ()
+
+
+def _nat64_local(number: int) -> tuple[IPv4Address, ...]:
+    """For prefixes of 96 bits, and of 48, 56 and 64, which leave out bits 64 to 71; nobody has 0.0.0.0/8 by these.
+
+    https://www.rfc-editor.org/rfc/rfc6052#section-2.2
+    """
+    without = (number >> 64) << 56 | (number & ((1 << 56) - 1))
+    shorter = [without >> (120 - length - 32) & 0xFFFFFFFF for length in (48, 56, 64)]
+    return tuple(map(IPv4Address, [number & 0xFFFFFFFF, *(each for each in shorter if each >> 24)]))
+
+
+def _any_among(addresses: Sequence[Address], networks: Sequence[Network]) -> bool:
+    return any(_among(each, networks) for each in addresses)
 
 
 def _among(address: Address, networks: Sequence[Network]) -> bool:

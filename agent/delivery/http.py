@@ -16,12 +16,13 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import urllib3.exceptions
 from urllib3.util.wait import wait_for_read
 
-from agent.delivery.egress import Guard, Resolver
+from agent.delivery.egress import Address, Guard, Resolver
 from agent.delivery.exchange import Plain, Secure, write_head
 from agent.delivery.proxy import Proxy
 from agent.delivery.sockets import connect, tls_context
@@ -232,6 +233,8 @@ class Sender:
 
     def _open(self, target: _Target, ends: float) -> _Kept:
         proxy = self._proxy_for(target)
+        if proxy:
+            self._judge_literal(target.host)
         host, port = (proxy.host, proxy.port) if proxy else (target.host, target.port)
         connection = _connection(target, host, port)
         if proxy and target.scheme == "https":
@@ -246,14 +249,22 @@ class Sender:
         now = time.monotonic()
         return _Kept(connection, now, now)
 
+    def _judge_literal(self, host: str) -> None:
+        """A name is the proxy's to look up; an address says already where the proxy would go. Raises SendError."""
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return
+        if refusal := self._guard.refusal(address):
+            raise _refused(host, address, refusal)
+
     def _connect(self, host: str, port: int, ends: float) -> socket.socket:
         """Connects to the first allowed address that takes it: the very addresses that were judged."""
         addresses = self._resolver.resolve(host, port, ends - time.monotonic())
         refusals = {address: self._guard.refusal(address) for address in addresses}
         allowed = [address for address, refusal in refusals.items() if not refusal]
         if refusals and not allowed:
-            address, refusal = next(iter(refusals.items()))
-            raise SendError(FailureReason.EGRESS_REFUSED, f"{host}: {address} is refused: {refusal}", parked=True)
+            raise _refused(host, *next(iter(refusals.items())))
         failure: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
         for address in allowed:
             try:
@@ -263,7 +274,11 @@ class Sender:
         raise failure
 
     def _proxy_for(self, target: _Target) -> Proxy | None:
-        return self._proxy if self._proxy and self._proxy.serves(target.host) else None
+        return self._proxy if self._proxy and self._proxy.serves(target.host, target.port) else None
+
+
+def _refused(host: str, address: Address, refusal: str) -> SendError:
+    return SendError(FailureReason.EGRESS_REFUSED, f"{host}: {address} is refused: {refusal}", parked=True)
 
 
 def _addressed(request: Request) -> tuple[_Target, str]:

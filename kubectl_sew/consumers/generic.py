@@ -32,7 +32,8 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 - how such a secret begins
 SECRET_BYTES = range(24, 65)
 
 _FORBIDDEN = {"host", "content-length", "transfer-encoding", "connection"}
-_OURS = "webhook-"
+_NOT_OF_A_WEBHOOK = ("webhook-", "proxy-")
+"""Beginnings of headers that the sender writes: the signature's, and what is between the agent and its proxy."""
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _ENCODE = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
@@ -149,7 +150,7 @@ def _header_problem(name: str, colon: str, value: str, seen: bool) -> tuple[str,
     """What is wrong with a header, and what to do; names are no secret, values are."""
     if not colon or not _HEADER_NAME.fullmatch(name):
         return "this is no header", "write one `Name: value` a line"
-    if name.lower() in _FORBIDDEN or name.lower().startswith(_OURS):
+    if name.lower() in _FORBIDDEN or name.lower().startswith(_NOT_OF_A_WEBHOOK):
         return f"the header `{name}` cannot be set", "leave it out: it is written by the sender"
     if settings.plain_line(name, value.strip()):
         return f"the value of `{name}` holds what a header cannot", "use printable Latin-1 characters"

@@ -625,6 +625,16 @@ def test_a_proxy_is_asked_for_the_whole_url_and_judged_by_the_guard(
         assert (error.reason, error.detail[:10]) == (FailureReason.EGRESS_REFUSED, "proxy.test")
 
 
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fd00:ec2::254]", "127.0.0.1"])
+def test_an_address_in_a_url_is_judged_also_behind_a_proxy(sending: Callable[..., Sender], host: str) -> None:
+    with RawServer(answering(OK)) as proxy:
+        sender = sending(Guard(), resolving, read_proxy(f"http://proxy.test:{proxy.port}", ""))
+        for scheme in ("http", "https"):
+            error = failure(lambda scheme=scheme: send(sender, request(80, scheme=scheme, host=host), deadline=SHORT))
+            assert (error.reason, error.parked) == (FailureReason.EGRESS_REFUSED, True)
+        assert proxy.requests == []
+
+
 def test_hosts_of_no_proxy_are_reached_without_it(sending: Callable[..., Sender]) -> None:
     with RawServer(answering(OK)) as server, RawServer(answering(OK)) as proxy:
         through = read_proxy(f"http://proxy.test:{proxy.port}", "other.test, hooks.test")

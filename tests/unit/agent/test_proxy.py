@@ -46,15 +46,31 @@ def test_what_is_no_proxy_is_refused_without_repeating_it(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("no_proxy", "host", "served"),
+    ("no_proxy", "host", "port", "served"),
     [
-        ("", "a.example", True),
-        ("a.example", "a.example", False),
-        ("a.example", "b.example", True),
-        (".example", "a.example", False),
-        ("x, example", "a.example", False),
-        ("*", "a.example", False),
+        ("", "a.example", 443, True),
+        ("a.example", "a.example", 443, False),
+        ("a.example", "A.EXAMPLE.", 443, False),
+        ("a.example", "b.example", 443, True),
+        ("a.example", "ba.example", 443, True),
+        ("a.example", "b.a.example", 443, False),
+        (".example", "a.example", 443, False),
+        ("*.example", "a.example", 443, False),
+        ("x, example", "a.example", 443, False),
+        ("*", "a.example", 443, False),
+        ("a.example:8443", "a.example", 8443, False),
+        ("a.example:8443", "a.example", 443, True),
+        ("10.0.0.0/8", "10.1.2.3", 443, False),
+        ("10.0.0.0/8", "11.1.2.3", 443, True),
+        ("10.0.0.5/8", "10.1.2.3", 443, False),
+        ("fd00::/8", "fd12::1", 443, False),
+        ("10.1.2.3", "10.1.2.3", 443, False),
+        ("10.1.2.3:80", "10.1.2.3", 443, True),
+        ("10.1.2.3:443", "10.1.2.3", 443, False),
+        ("fd12::1", "fd12:0::1", 443, False),
+        ("[fd12::1]:443", "fd12::1", 443, False),
+        ("10.0.0.0/33, ,:,[", "10.1.2.3", 443, True),
     ],
 )
-def test_hosts_of_no_proxy_are_not_served(no_proxy: str, host: str, served: bool) -> None:
-    assert Proxy("proxy", 80, no_proxy=no_proxy).serves(host) is served
+def test_what_no_proxy_names_is_reached_without_the_proxy(no_proxy: str, host: str, port: int, served: bool) -> None:
+    assert Proxy("proxy", 80, no_proxy=no_proxy).serves(host, port) is served
