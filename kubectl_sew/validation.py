@@ -118,8 +118,8 @@ def validate_manifests(
     found = list(manifests.findings)
     for each in manifests.webhooks:
         found += _check_manifest(each, manifests, fields, consumers, unread)
-    if not manifests.webhooks and not found:
-        found.append(warning("SEW017", "no SecurityEventWebhook was found", "give the file or folder that holds some"))
+    if not manifests.webhooks and not any(each.is_error for each in found):
+        found.append(error("SEW017", "no SecurityEventWebhook was found", "give the file or folder that holds some"))
     return sorted(found, key=lambda each: (each.file, each.line, each.column, each.code))
 
 

@@ -4,7 +4,6 @@ A file that is broken or empty keeps what it last held. A folder that cannot be 
 neither does one that is not mounted yet, or a file that is broken, when the agent is started.
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,12 +11,12 @@ from pathlib import Path
 
 from agent.webhooks.base import Refusal, Snapshot
 from kubectl_sew.errors import SewError
+from kubectl_sew.folders import manifests_in
 from kubectl_sew.resource import Finding, LocatedWebhook, Manifests, load_manifests
 from kubectl_sew.validation import reason_of
 
 LOOK_EVERY = 0.5
 """Seconds between two looks: a change takes effect within 2 s."""
-SUFFIXES = (".yaml", ".yml", ".json")
 _SETTLED = 2.0
 """A file that changed less than this many seconds before it was read may change again without another time stamp."""
 _LARGEST = 64 * 2**20
@@ -98,7 +97,7 @@ class FileWebhooks:
         if not self._path.is_dir():
             self._path.parent.stat()
             return dict(_stamps([self._path])) if self._path.exists() else self._gone()
-        found = dict(_stamps(_manifests(self._path)))
+        found = dict(_stamps(manifests_in(self._path)))
         folders = {path.parent for path in found}
         for folder in self._devices.keys() - folders:
             empty = not any(each.is_relative_to(folder) for each in folders)
@@ -231,29 +230,6 @@ def _nameless(parts: list[_File]) -> Iterator[str]:
     for part in parts:
         if any(not each.name for each in part.manifests.webhooks):
             yield from (str(each) for each in part.manifests.findings if each.is_error and not each.resource)
-
-
-def _manifests(folder: Path) -> Iterator[Path]:
-    """Hidden files and folders are left out: that is where Kubernetes keeps a mounted volume's versions."""
-    stat = folder.stat()
-    seen = {(stat.st_dev, stat.st_ino)}
-    for root, folders, files in os.walk(folder, followlinks=True, onerror=_raise):
-        folders[:] = [each for each in folders if not each.startswith(".") and _first_time(Path(root, each), seen)]
-        yield from (Path(root, each) for each in files if each.endswith(SUFFIXES) and not each.startswith("."))
-
-
-def _first_time(folder: Path, seen: set[tuple[int, int]]) -> bool:
-    """Links may lead round in a circle."""
-    stat = folder.stat()
-    place = (stat.st_dev, stat.st_ino)
-    if place in seen:
-        return False
-    seen.add(place)
-    return True
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 def _stamps(paths: Iterator[Path] | list[Path]) -> Iterator[tuple[Path, _Stamp]]:

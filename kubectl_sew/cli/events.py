@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 
 from kubectl_sew.cli.output import print_warning
 from kubectl_sew.cli.progress import on_stderr
 from kubectl_sew.cli.selecting import Selector, read_lines
+from kubectl_sew.cli.streams import standard_input
 from kubectl_sew.consumers.text import line
 from kubectl_sew.errors import SewError
 
@@ -77,7 +78,7 @@ def _summary(selector: Selector) -> str:
 @contextmanager
 def _opened(source: str) -> Iterator[BufferedReader]:
     if source == "-":
-        yield cast("BufferedReader", sys.stdin.buffer)
+        yield standard_input()
         return
     try:
         file = Path(source).open("rb")  # noqa: SIM115  # closed below: only opening it may fail so

@@ -1,22 +1,26 @@
 """What `-f` names: files, folders, standard input and URLs, as kubectl takes them."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import click
 
+from kubectl_sew.cli.streams import standard_input
 from kubectl_sew.consumers.settings import address, check_url
 from kubectl_sew.errors import SewError
+from kubectl_sew.folders import SUFFIXES, manifests_in
 from kubectl_sew.members import members
 from kubectl_sew.resource.documents import LARGEST_FILE
+from kubectl_sew.resource.findings import Finding, error
 
-SUFFIXES = (".yaml", ".yml", ".json")
 STDIN = "stdin"
 """What standard input is called where a place is named."""
 
+_SCHEMES = ("http://", "https://")
 _FETCH_SECONDS = 30.0
 _CHUNK = 2**16
 
@@ -38,32 +42,70 @@ def file_options(command: Command) -> Command:
     )(command)
 
 
-def read_sources(files: Sequence[str], *, recursive: bool) -> list[tuple[str, bytes]]:
-    """Name and content of everything that is named, each once; of a file so much is read that an overlong one shows."""
-    names = dict.fromkeys(name for each in files for name in members(each))
-    return [source for name in names for source in _read(name, recursive)]
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Name and content of what could be read, and a finding for each of the others."""
+
+    files: list[tuple[str, bytes]]
+    problems: list[Finding]
 
 
-def _read(name: str, recursive: bool) -> Iterator[tuple[str, bytes]]:
-    if name == "-":
-        yield STDIN, sys.stdin.buffer.read(LARGEST_FILE + 1)
-    elif name.startswith(("http://", "https://")):
-        yield _shown(name), _fetch(name)
-    else:
-        for path in _paths(Path(name), recursive):
-            with path.open("rb") as file:
-                yield str(path), file.read(LARGEST_FILE + 1)
-
-
-def _paths(path: Path, recursive: bool) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    inside = path.rglob("*") if recursive else path.iterdir()
-    found = sorted(each for each in inside if each.suffix in SUFFIXES and each.is_file())
-    if not found:
-        more = "" if recursive else "; -R reads the folders in it too"
-        raise SewError(f"the folder {path} holds no manifest ({', '.join('*' + each for each in SUFFIXES)}){more}")
+def read_sources(files: Sequence[str], *, recursive: bool) -> Sources:
+    """Everything that is named, each once; of a file so much is read that an overlong one shows."""
+    if not all(map(members, files)):
+        raise click.UsageError("-f names no file where it is empty: is a variable unset?")
+    found = Sources([], [])
+    for name in dict.fromkeys(name for each in files for name in members(each)):
+        for each in _expand(name, recursive, found):
+            with _told(each, found):
+                found.files.append((_shown(each), _read(each)))
     return found
+
+
+def _expand(name: str, recursive: bool, found: Sources) -> list[str]:
+    """What a name stands for: the manifests of a folder, or itself."""
+    if name == "-" or name.startswith(_SCHEMES):
+        return [name]
+    inside: list[str] = []
+    with _told(name, found):
+        inside += _manifests(Path(name), recursive, found) if Path(name).is_dir() else [name]
+    return inside
+
+
+def _manifests(folder: Path, recursive: bool, found: Sources) -> list[str]:
+    before = len(found.problems)
+    inside = manifests_in(folder, recursive=recursive, failed=lambda error: _tell(found, str(folder), error))
+    names = sorted(map(str, inside))
+    if not names and len(found.problems) == before:
+        more = "" if recursive else "; -R reads the folders in it too"
+        raise SewError(f"the folder holds no manifest ({', '.join('*' + each for each in SUFFIXES)}){more}")
+    return names
+
+
+def _read(name: str) -> bytes:
+    if name == "-":
+        return standard_input().read(LARGEST_FILE + 1)
+    if name.startswith(_SCHEMES):
+        return _fetch(name)
+    with Path(name).open("rb") as file:
+        return file.read(LARGEST_FILE + 1)
+
+
+@contextmanager
+def _told(name: str, found: Sources) -> Iterator[None]:
+    """Makes a finding of what cannot be read, so that all else is still judged."""
+    try:
+        yield
+    except (SewError, OSError) as failed:
+        _tell(found, _shown(name), failed)
+
+
+def _tell(found: Sources, name: str, failed: SewError | OSError) -> None:
+    if isinstance(failed, OSError):
+        name, why = str(failed.filename or name), f"it cannot be read: {failed.strerror or failed}"
+    else:
+        why = str(failed)
+    found.problems.append(error("SEW051", why, file=name))
 
 
 def _fetch(url: str) -> bytes:
@@ -72,7 +114,7 @@ def _fetch(url: str) -> bytes:
     from urllib.request import Request, urlopen  # noqa: PLC0415  # likewise
 
     if problems := check_url({}, "url", url):
-        raise SewError(f"{_shown(url)} cannot be read: {problems[0].message}: {problems[0].hint}")
+        raise SewError(f"it cannot be read: {problems[0].message}: {problems[0].hint}")
     target = address(url)
     headers = {"Authorization": target.authorization} if target.authorization else {}
     try:
@@ -85,7 +127,7 @@ def _fetch(url: str) -> bytes:
         why = str(getattr(error.reason, "strerror", None) or error.reason)
     except (OSError, HTTPException, ValueError) as error:
         why = str(error) or type(error).__name__
-    raise SewError(f"{_shown(url)} cannot be read: {why}")
+    raise SewError(f"it cannot be read: {why}")
 
 
 def _drain(answer: IO[bytes]) -> bytes:
@@ -100,7 +142,9 @@ def _drain(answer: IO[bytes]) -> bytes:
 
 
 def _shown(url: str) -> str:
-    """A URL without what may be a credential in it: user, password, parameters."""
+    """A name for people; a URL without what may be a credential in it: user, password, parameters."""
+    if not url.startswith(_SCHEMES):
+        return STDIN if url == "-" else url
     scheme, separator, rest = url.partition("?")[0].partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"

@@ -7,6 +7,7 @@ import click
 
 from kubectl_sew.cli.commands import SECTIONS, Entry
 from kubectl_sew.cli.connection import connection_options
+from kubectl_sew.cli.dialect import in_clicks_form
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -17,6 +18,10 @@ _EPILOG = "kubectl's flags (--context, --kubeconfig …) are taken too: `kubectl
 
 class Plugin(click.Group):
     """See the module."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = self.get_params(ctx)
+        return super().parse_args(ctx, args if ctx.resilient_parsing else in_clicks_form(args, own, interspersed=False))
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         return list(ENTRIES)
@@ -38,7 +43,10 @@ class Plugin(click.Group):
             raise click.UsageError(
                 f"there is no command `{name}`" + (f": did you mean `{near[0]}`?" if near else ""), ctx
             )
-        return super().resolve_command(ctx, args)
+        found, command, rest = super().resolve_command(ctx, args)
+        if command and not ctx.resilient_parsing:
+            rest = in_clicks_form(rest, command.get_params(ctx), interspersed=command.allow_interspersed_args)
+        return found, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
         """Says of every usage error which command it is about; click itself does not of a flag without its value."""

@@ -23,6 +23,8 @@ CODES = {
     "SEW015": "The labels annotation holds something other than `key:value` pairs",
     "SEW016": "The test event annotation names no sample event",
     "SEW017": "No SecurityEventWebhook was found",
+    "SEW018": "The kind is not ours, but so like ours that ours was meant",
+    "SEW019": "An annotation of ours is misspelt, so that nobody reads it",
     "SEW020": "The consumer is unknown",
     "SEW021": "The consumer refuses the configuration: a variable is missing, empty or unusable",
     "SEW022": "The configuration works, but something in it looks wrong",
@@ -35,6 +37,7 @@ CODES = {
     "SEW043": "A Secret or ConfigMap cannot be read",
     "SEW044": "Two Secrets, or two ConfigMaps, have one name",
     "SEW050": "The API server refuses the webhook",
+    "SEW051": "A file, folder or URL cannot be read",
 }
 """Code -> what it stands for, in one line. Codes are never reused: scripts and dashboards name them."""
 

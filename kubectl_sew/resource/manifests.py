@@ -3,11 +3,13 @@
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from typing import Any
 
 from kubectl_sew.resource.documents import Node, read_documents
 from kubectl_sew.resource.findings import Finding, error, shown, warning
 from kubectl_sew.resource.model import KIND, SECRETS_NAMESPACE, Webhook
+from kubectl_sew.resource.oversights import find_oversights, nearly_our_kind
 from kubectl_sew.resource.structure import Path, check_structure
 
 
@@ -110,7 +112,8 @@ class _Collected:
             message = "a document must be a map with `apiVersion` and `kind`"
             self._say(error("SEW005", message, "a list of objects has `kind: List` and `items`"), root, source)
         elif kind is None or not isinstance(kind.value, str):
-            self._say(warning("SEW005", "a document without `kind` is ignored", "is it a manifest?"), root, source)
+            if not _is_kustomization(source):
+                self._say(warning("SEW005", "a document without `kind` is ignored", "is it a manifest?"), root, source)
         elif kind.value.endswith("List") and (items := root.inside("items")) is not None:
             for each in items.children():
                 self.take(each, source)
@@ -122,6 +125,14 @@ class _Collected:
             self._webhook(root, source)
         elif kind in ("Secret", "ConfigMap"):
             self._held(kind, root, source)
+        elif nearly_our_kind(kind):
+            self._near_miss(kind, root, source)
+
+    def _near_miss(self, kind: str, root: Node, source: str) -> None:
+        name = _map(root.plain().get("metadata")).get("name")
+        hint = f"write `{KIND}`: Kubernetes knows capitals"
+        finding = error("SEW018", f"the kind `{shown(kind)}` is unknown", hint, resource=str(name or kind))
+        self._say(finding, root, source, ("kind",))
 
     def _webhook(self, root: Node, source: str) -> None:
         obj = root.plain()
@@ -129,7 +140,7 @@ class _Collected:
         self.webhooks.append(webhook)
         for problem in root.all_problems():
             self.findings.append(replace(problem, file=source, resource=webhook.name))
-        for each in check_structure(obj):
+        for each in [*check_structure(obj), *find_oversights(obj)]:
             self.findings.append(webhook.locate(each.finding, each.path, at_key=each.at_key))
 
     def _held(self, kind: str, root: Node, source: str) -> None:
@@ -197,6 +208,11 @@ def _duplicates(webhooks: Iterable[LocatedWebhook]) -> Iterator[Finding]:
             others = ", ".join(f"{other.source}:{other.node.line}" for other in same[:4] if other is not each)
             finding = error("SEW011", f"two webhooks have the name `{shown(name)}`", f"the other: {others}")
             yield each.locate(finding, ("metadata", "name"))
+
+
+def _is_kustomization(source: str) -> bool:
+    """Kustomize lets its own file have no `kind`."""
+    return PurePath(source).name in ("kustomization.yaml", "kustomization.yml")
 
 
 def _map(value: Any) -> Mapping[str, Any]:

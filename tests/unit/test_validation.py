@@ -108,8 +108,8 @@ def test_a_configuration_that_is_no_list_is_one_finding() -> None:
     assert [each.code for each in found(text)] == ["SEW006"]
 
 
-def test_no_webhook_at_all_is_a_warning() -> None:
-    assert [(each.code, each.severity) for each in found("kind: Pod")] == [("SEW017", "warning")]
+def test_where_no_webhook_was_found_nothing_was_checked_which_is_an_error() -> None:
+    assert [(each.code, each.severity) for each in found("kind: Pod")] == [("SEW017", "error")]
 
 
 def test_no_finding_shows_a_value() -> None:
@@ -204,7 +204,8 @@ def test_the_documentation_lists_every_code_with_its_meaning() -> None:
 
 def test_every_code_is_used_and_none_is_unknown() -> None:
     package = ROOT / "kubectl_sew"
-    sources = [*(package / "resource").glob("*.py"), package / "validation.py", package / "cluster/validation.py"]
+    sources = [*(package / "resource").glob("*.py"), package / "validation.py"]
+    sources += [package / "cluster/validation.py", package / "cli/files.py"]
     text = "".join(path.read_text() for path in sources)
     used = re.findall(r"\"(SEW\d{3})\"(?!:)", text)
     assert set(used) == set(CODES)

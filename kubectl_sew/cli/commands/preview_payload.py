@@ -1,6 +1,5 @@
 """`kubectl sew preview-payload`."""
 
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from kubectl_sew.cli.files import file_options, read_sources
 from kubectl_sew.cli.findings import print_findings
 from kubectl_sew.cli.output import print_text, print_warning
 from kubectl_sew.cli.payload import describe, fill_in, headings
+from kubectl_sew.cli.streams import standard_input
 from kubectl_sew.cli.words import Words
 from kubectl_sew.consumers.base import Consumer
 from kubectl_sew.consumers.judge import secrets_of
@@ -54,8 +54,9 @@ def preview_payload(files: tuple[str, ...], recursive: bool, event: str | None, 
     """
     if event is not None and kind is not None:
         raise click.UsageError("--event and --sample cannot be given together")
-    manifests = load_many(read_sources(files, recursive=recursive))
-    findings = validate_manifests(manifests, CALICO)
+    sources = read_sources(files, recursive=recursive)
+    manifests = load_many(sources.files)
+    findings = [*sources.problems, *validate_manifests(manifests, CALICO)]
     print_findings(findings, err=True)
     if any(each.is_error for each in findings) or not manifests.webhooks:
         return 1
@@ -86,7 +87,7 @@ def _describe(webhook: Webhook, consumer: Consumer, manifests: Manifests, event:
 
 def _read_event(source: str) -> Event:
     try:
-        text = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        text = standard_input().read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
         raise SewError(f"the event cannot be read from {source}: {error.strerror or error}") from None
     try:

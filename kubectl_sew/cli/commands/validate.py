@@ -56,11 +56,14 @@ def validate(  # noqa: PLR0913  # one for each flag
       kubectl kustomize overlay/ | kubectl sew validate -f - -o json
       kubectl sew validate -f webhook.yaml --against-cluster
     """
-    manifests = load_many(read_sources(files, recursive=recursive), secrets_namespace=secrets_namespace)
+    sources = read_sources(files, recursive=recursive)
+    manifests = load_many(sources.files, secrets_namespace=secrets_namespace)
     if against_cluster:
         findings = against(kubectl(ctx), manifests, secrets_namespace)
     else:
         findings = validate_manifests(manifests, CALICO)
+    if sources.problems:
+        findings = [*sources.problems, *(each for each in findings if each.code != "SEW017")]
     if output == "json":
         print_json(_as_json(len(manifests.webhooks), findings))
     elif output == "junit":

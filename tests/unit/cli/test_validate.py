@@ -1,12 +1,14 @@
 """`kubectl sew validate`: what it reads, what it prints, how it exits. What it finds is proved with the validation."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from agent.webhooks.files import FileWebhooks
 from tests.receivers import Answer, Incoming, Receiver
 
 GOOD = Path("examples/webhooks/jira.yaml").read_text("utf-8")
@@ -69,13 +71,13 @@ def test_several_files_are_judged_together_and_each_once(folder, sew):
 def test_a_folder_without_manifests_is_an_error(tmp_path, sew):
     ran = sew("validate", "-f", str(tmp_path))
     assert ran.code == 1
-    assert f"the folder {tmp_path} holds no manifest" in ran.err
-    assert "-R" in ran.err
+    assert ran.out.startswith(f"{tmp_path}: error SEW051: the folder holds no manifest")
+    assert "-R" in ran.out
 
 
 def test_a_file_that_is_not_there_is_an_error(sew):
     ran = sew("validate", "-f", "none.yaml")
-    assert (ran.code, ran.out, ran.err) == (1, "", "error: none.yaml: No such file or directory\n")
+    assert (ran.code, ran.out) == (1, "none.yaml: error SEW051: it cannot be read: No such file or directory\n")
 
 
 def test_json_holds_every_finding_with_its_place(sew):
@@ -113,7 +115,7 @@ def test_junit_can_be_read_whatever_a_file_holds(sew):
 def test_junk_is_told_without_a_traceback(junk, sew):
     ran = sew("validate", "-f", "-", stdin=junk)
     assert ran.code in (0, 1)
-    assert ran.out.startswith(("stdin", "warning SEW017"))
+    assert ran.out.startswith(("stdin", "error SEW017"))
     assert len(ran.out) < 2_000
 
 
@@ -135,9 +137,9 @@ def test_a_url_is_read(site, sew):
 
 def test_a_url_that_is_not_there_is_an_error_with_the_servers_answer(site, sew):
     ran = sew("validate", "-f", f"{site.url}/none.yaml")
-    assert (ran.code, ran.err) == (
+    assert (ran.code, ran.out) == (
         1,
-        f"error: {site.url}/none.yaml cannot be read: the server answered 404 Not Found\n",
+        f"{site.url}/none.yaml: error SEW051: it cannot be read: the server answered 404 Not Found\n",
     )
 
 
@@ -154,4 +156,59 @@ def test_a_credential_in_a_url_is_used_and_not_shown(site, sew):
 def test_a_url_that_cannot_be_asked_is_an_error_without_a_traceback(url, sew):
     ran = sew("validate", "-f", url)
     assert ran.code == 1
-    assert ran.err.startswith(f"error: {url} cannot be read: ")
+    assert ran.out.startswith(f"{url}: error SEW051: it cannot be read: ")
+
+
+@pytest.mark.parametrize("files", ["", ","])
+def test_an_empty_name_of_a_file_is_an_error(files, sew):
+    ran = sew("validate", "-f", files)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error: -f names no file where it is empty: is a variable unset?\n")
+
+
+def test_a_file_that_cannot_be_read_does_not_hide_what_is_wrong_with_the_others(folder, sew):
+    ran = sew("validate", "-o", "json", "-f", f"{folder}/none.yaml", "-f", f"{folder}/below/bad.yml")
+    found = [(each["code"], each["file"]) for each in json.loads(ran.out)["findings"]]
+    assert found[0] == ("SEW051", f"{folder}/none.yaml")
+    assert ("SEW020", f"{folder}/below/bad.yml") in found
+    assert ran.code == 1
+
+
+def test_a_folder_is_read_as_the_agent_reads_it(tmp_path, sew):
+    """As Kubernetes mounts a ConfigMap: hidden folders, and links into them."""
+    mounted = tmp_path / "mounted"
+    (mounted / "..2026").mkdir(parents=True)
+    (mounted / "..2026" / "hook.yaml").write_text(GOOD)
+    (mounted / "..data").symlink_to("..2026")
+    (mounted / "hook.yaml").symlink_to("..data/hook.yaml")
+    folder = tmp_path / "all"
+    folder.mkdir()
+    (folder / "linked").symlink_to(mounted)
+    (mounted / "round").symlink_to(folder)
+    ran = sew("validate", "-R", "-f", str(folder), "-o", "json")
+    assert json.loads(ran.out) == {"webhooks": 1, "errors": 0, "warnings": 0, "findings": []}
+    agent = FileWebhooks(folder, secrets_namespace="x", clock=lambda: 0.0).snapshot()
+    assert len(agent.webhooks) == 1
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, sew, monkeypatch):
+    (tmp_path / "bad.yaml").write_text(BAD)
+    (tmp_path / "locked").mkdir()
+    listed = os.scandir
+
+    def scan(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    ran = sew("validate", "-R", "-f", str(tmp_path))
+    assert ran.code == 1
+    assert f"{tmp_path}/locked: error SEW051: it cannot be read: Permission denied" in ran.out
+    assert f"{tmp_path}/bad.yaml:9:13: error SEW020" in ran.out
+
+
+def test_empty_input_is_an_error_since_nothing_was_checked(sew):
+    ran = sew("validate", "-f", "-", stdin="")
+    assert ran.code == 1
+    assert "error SEW017" in ran.out

@@ -1,0 +1,14 @@
+"""Standard input, which may be closed."""
+
+import sys
+from io import BufferedReader
+from typing import cast
+
+from kubectl_sew.errors import SewError
+
+
+def standard_input() -> BufferedReader:
+    """The bytes of standard input. Raises SewError where it is closed (`<&-`)."""
+    if sys.stdin is None:
+        raise SewError("standard input is closed: redirect a file or a pipe to it")
+    return cast("BufferedReader", sys.stdin.buffer)

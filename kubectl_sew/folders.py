@@ -1,0 +1,50 @@
+"""Which files of a folder are manifests: one answer for the plugin and the agent."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def manifests_in(folder: Path, *, recursive: bool = True, failed: Callable[[OSError], None] = _raise) -> Iterator[Path]:
+    """The manifests of a folder and, where it is `recursive`, of those in it, behind links too.
+
+    What cannot be listed is given to `failed`, which raises it unless another is given.
+
+    Hidden files and folders are left out: that is where Kubernetes keeps a mounted volume's versions. A link that leads
+    nowhere is named; what is no file, such as a pipe that nobody writes to, is not.
+    """
+    status = folder.stat()
+    seen = {(status.st_dev, status.st_ino)}
+    for root, folders, files in os.walk(folder, followlinks=True, onerror=failed):
+        folders[:] = [each for each in folders if not each.startswith(".") and _first_time(Path(root, each), seen)]
+        yield from (Path(root, each) for each in files if _fits(each) and _is_file(Path(root, each)))
+        if not recursive:
+            return
+
+
+def _fits(name: str) -> bool:
+    return name.endswith(SUFFIXES) and not name.startswith(".")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        return True
+
+
+def _first_time(folder: Path, seen: set[tuple[int, int]]) -> bool:
+    """Links may lead round in a circle."""
+    status = folder.stat()
+    place = (status.st_dev, status.st_ino)
+    if place in seen:
+        return False
+    seen.add(place)
+    return True

@@ -1,0 +1,54 @@
+"""What Kubernetes takes and then ignores, although somebody meant something by it: near misses of names. Warnings."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from kubectl_sew.resource.findings import shown, warning
+from kubectl_sew.resource.model import (
+    KIND,
+    LABELS_ANNOTATION,
+    TEST_EVENT_ANNOTATION,
+    TEST_RESULT_ANNOTATION,
+)
+from kubectl_sew.resource.structure import Located, Path
+
+_METADATA = (
+    *("name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "generation", "creationTimestamp"),
+    *("deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "ownerReferences", "finalizers"),
+    *("managedFields",),
+)
+_ANNOTATIONS = (LABELS_ANNOTATION, TEST_EVENT_ANNOTATION, TEST_RESULT_ANNOTATION)
+_PREFIX = LABELS_ANNOTATION.partition("/")[0] + "/"
+_NEAR = 0.85
+
+
+def nearly_our_kind(kind: str) -> bool:
+    """Whether `kind` is another, but so like ours that ours was meant."""
+    return kind != KIND and bool(get_close_matches(kind.lower()[:100], [KIND.lower()], 1, _NEAR))
+
+
+def find_oversights(obj: Mapping[str, Any]) -> Iterator[Located]:
+    """In an object of our kind: fields and annotations that nobody reads, and a namespace."""
+    metadata = obj.get("metadata")
+    if not isinstance(metadata, Mapping):
+        return
+    for name in metadata:
+        if name not in _METADATA:
+            yield _ignored("SEW007", f"the field `metadata.{shown(name)}` is unknown", name, _METADATA, ("metadata",))
+    if metadata.get("namespace"):
+        message = f"`metadata.namespace` means nothing: a {KIND} belongs to the whole cluster"
+        yield Located(warning("SEW007", message, "leave it out"), ("metadata", "namespace"), at_key=True)
+    annotations = metadata.get("annotations")
+    for name in annotations if isinstance(annotations, Mapping) else ():
+        if name not in _ANNOTATIONS and (
+            name.startswith(_PREFIX) or get_close_matches(name[:100], _ANNOTATIONS, 1, _NEAR)
+        ):
+            message = f"nobody reads the annotation `{shown(name)}`"
+            yield _ignored("SEW019", message, name, _ANNOTATIONS, ("metadata", "annotations"))
+
+
+def _ignored(code: str, message: str, name: str, known: Sequence[str], path: Path) -> Located:
+    near = get_close_matches(name[:100], known, 1)
+    hint = f"did you mean `{near[0]}`?" if near else "known here: " + ", ".join(f"`{each}`" for each in known)
+    return Located(warning(code, message, hint), (*path, name), at_key=True)
