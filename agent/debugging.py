@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from agent.log import Log
 from kubectl_sew.consumers.base import RenderError, Request
-from kubectl_sew.consumers.judge import secrets_of, without_secrets
+from kubectl_sew.consumers.judge import shown_body
 from kubectl_sew.consumers.text import line
 from kubectl_sew.event import Event, delivery_id
 from kubectl_sew.validation import Accepted
@@ -77,6 +77,5 @@ def _requests(accepted: Accepted, event: Event, now: float) -> list[str]:
 
 
 def _shown(accepted: Accepted, request: Request) -> str:
-    body = request.body[: 8 * _SHOWN].decode(errors="replace")
-    safe = without_secrets(body, secrets_of(accepted.consumer, accepted.config))
-    return f"{request.method} {urlsplit(request.url).hostname}: {line(safe, _SHOWN)}"
+    body = shown_body(request, accepted.consumer, accepted.config)
+    return f"{request.method} {urlsplit(request.url).hostname}: {line(body, _SHOWN)}"

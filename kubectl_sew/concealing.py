@@ -1,30 +1,57 @@
 """Takes out of what a server says whatever it repeats of a credential: it may say it back in its errors."""
 
+import html
+import json
 import re
-from base64 import b64decode, b64encode
-from collections.abc import Callable, Sequence
+from base64 import b64decode, b64encode, urlsafe_b64encode
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
+from urllib.parse import quote, quote_plus, unquote
 
 Conceal = Callable[[str], str]
-HIDDEN = "[hidden]"
+HIDDEN = "[secret]"
 _LONG = 8
 """Characters."""
+_SHORTEST = 3
+"""Of less nobody can tell whether it was repeated."""
 _FAILURES = ("error", "failures")
 """The keys under which Elasticsearch says why something failed, at whatever depth."""
 
 
+class Secret(str):
+    """A value that came from a Secret: whatever it is for, nobody is shown it."""
+
+    __slots__ = ()
+
+
 def concealer(*credentials: str) -> Conceal:
-    """Hides the credentials themselves, also encoded as Base64, and the parts `a` and `b` of the Base64 of `a:b`."""
-    forms = {form for each in credentials for form in _forms(each)} - {""}
-    if not forms:
-        return lambda text: text
-    pattern = re.compile("|".join(map(_wherever, sorted(forms, key=len, reverse=True))))
-    return lambda text: pattern.sub(HIDDEN, text)
+    """Return what hides the credentials in a text, before it is cut: as they are, decoded, percent-encoded, escaped
+    for JSON and HTML, as Base64 and inside a longer Base64; and the parts `a` and `b` of the Base64 of `a:b`."""
+    return _prepared(credentials)
 
 
-def _wherever(form: str) -> str:
-    """A short one is hidden as a whole word alone: a user `elastic` is in many words that are no secret."""
-    return re.escape(form) if len(form) >= _LONG else rf"(?<!\w){re.escape(form)}(?!\w)"
+@lru_cache(maxsize=1024)
+def _prepared(credentials: Sequence[str]) -> Conceal:
+    forms = {form for each in credentials for form in _forms(each) if len(form) >= _SHORTEST}
+    whole = sorted((each for each in forms if len(each) >= _LONG), key=len, reverse=True)
+    # A short one is hidden as a word alone: a user `elastic` is in many words that are no secret.
+    short = sorted((re.escape(each) for each in forms if len(each) < _LONG), key=len, reverse=True)
+    words = re.compile(rf"(?<!\w)(?:{'|'.join(short)})(?!\w)") if short else None
+
+    def hide(text: str) -> str:
+        for form in whole:
+            text = text.replace(form, HIDDEN)
+        return words.sub(HIDDEN, text) if words else text
+
+    def conceal(text: str) -> str:
+        """Hide them in the text as well as in what its percent-encoding stands for, however much of it is encoded."""
+        text = hide(text)
+        decoded = unquote(text)
+        hidden = hide(decoded)
+        return text if hidden == decoded else hidden
+
+    return conceal
 
 
 def conceal_failures(body: Any, conceal: Conceal) -> Any:
@@ -53,13 +80,35 @@ def _all(value: Any, conceal: Conceal) -> Any:
     return [_all(each, conceal) for each in value] if isinstance(value, list) else value
 
 
-def _forms(credential: str) -> Sequence[str]:
-    return credential, b64encode(credential.encode()).decode(), *_parts(credential)
+def _forms(credential: str) -> Iterator[str]:
+    for text in {credential, unquote(credential), *_parts(credential)}:
+        yield from _encoded(text)
+
+
+def _encoded(text: str) -> Iterator[str]:
+    """Yield the forms in which a server may write a text."""
+    yield from (text, " ".join(text.split()), html.escape(text))
+    yield from (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
+    data = text.encode("utf-8", "replace")
+    yield from (quote(data), quote_plus(data))
+    for encode in (b64encode, urlsafe_b64encode):
+        yield encode(data).decode()
+        if len(data) >= _LONG:
+            yield from (_inside(encode, data, before) for before in (1, 2))
+            yield _inside(encode, data, 0)
+
+
+def _inside(encode: Callable[[bytes], bytes], data: bytes, before: int) -> str:
+    """Return what the Base64 of a longer text holds of this one where `before` bytes (of three) precede it."""
+    whole = encode(b"\0" * before + data).decode().rstrip("=")
+    own = (before + len(data)) * 8 // 6
+    return whole[-(-before * 8 // 6) : own]
 
 
 def _parts(credential: str) -> Sequence[str]:
-    """Of an API key in the form that Elasticsearch gives it: the Base64 of its id and its secret."""
+    """Of what is Base64, such as Basic credentials or an API key, the text and the parts around its first colon."""
     try:
-        return b64decode(credential, validate=True).decode().split(":")
+        text = b64decode(credential, validate=True).decode()
     except ValueError:
         return ()
+    return (text, *text.split(":", 1)) if text.isprintable() else ()

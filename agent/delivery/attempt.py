@@ -20,7 +20,7 @@ from kubectl_sew.consumers.base import (
     Response,
     Verdict,
 )
-from kubectl_sew.consumers.judge import judge, secrets_of, without_secrets
+from kubectl_sew.consumers.judge import judge, told
 
 Send = Callable[[Sequence[Request]], Sequence[Response | SendError]]
 """Sends requests side by side; what came of each, in their order."""
@@ -114,8 +114,8 @@ def _look_first(route: Route, finder: FindsEarlier, delivery: Delivery, now: flo
         if isinstance(result, Found):
             return Outcome(Verdict.DELIVERED, detail="found at the receiver", receipt=result.receipt)
         if isinstance(result, Failed):
-            detail = without_secrets(result.outcome.detail, secrets_of(route.consumer, route.config))
-            return replace(result.outcome, detail=f"looking for an earlier delivery: {detail}")
+            outcome = told(result.outcome, route.consumer, route.config)
+            return replace(outcome, detail=f"looking for an earlier delivery: {outcome.detail}")
         if isinstance(result, NotFound):
             return (yield from _deliver(route, delivery, now))
     outcome = yield from _deliver(route, delivery, now)

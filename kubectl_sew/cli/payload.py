@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from kubectl_sew.consumers.base import Config, Consumer, Request
-from kubectl_sew.consumers.judge import without_secrets
+from kubectl_sew.consumers.judge import secrets_of, shown_body, without_secrets
 from kubectl_sew.resource import Reference, Webhook
 
 SECRET = "[secret]"  # noqa: S105  # what stands for one
@@ -32,11 +32,15 @@ def fill_in(webhook: Webhook, consumer: Consumer, config: Config) -> tuple[dict[
     return filled, notes
 
 
-def describe(request: Request, secrets: Sequence[str]) -> str:
-    """Request line, headers, a blank line, and the body: JSON indented, any other text as it is."""
+def describe(request: Request, consumer: Consumer, known: Config) -> str:
+    """Request line, headers, a blank line, and the body: JSON indented, any other text as it is.
+
+    `known`: the values that may be secrets.
+    """
     lines = [f"{request.method} {_address(request.url)}"]
     lines += [f"{name}: {value if name.lower() in _PLAIN_HEADERS else SECRET}" for name, value in request.headers]
-    return "\n".join((*lines, "", without_secrets(_body(request.body), secrets)))
+    body = shown_body(request, consumer, known)
+    return "\n".join((*lines, "", without_secrets(_indented(body), secrets_of(consumer, known))))
 
 
 def _address(url: str) -> str:
@@ -47,8 +51,7 @@ def _address(url: str) -> str:
     return f"{split.scheme}://{split.netloc}/{SECRET if split.path.strip('/') or split.query else ''}"
 
 
-def _body(body: bytes) -> str:
-    text = body.decode("utf-8", "replace")
+def _indented(text: str) -> str:
     try:
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):

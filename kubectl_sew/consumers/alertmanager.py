@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from kubectl_sew.consumers import mitre, settings, text
+from kubectl_sew.consumers import mitre, settings, text, words
 from kubectl_sew.consumers.base import (
     Config,
     ConfigProblem,
@@ -30,7 +30,9 @@ FIRING = 3600.0
 
 LABEL_LIMIT = 1_024
 ANNOTATION_LIMIT = 8_000
+"""Bytes, as Alertmanager and those that read its API (Mimir) count."""
 _LABELS_LIMIT = 50
+MOST_PEERS = 10
 
 _NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_]")
 _WRONG_URL = {405, 415}
@@ -62,6 +64,8 @@ class AlertManager:
             problems += settings.check_url(config, "url", url) or _check_path(url)
             if settings.text(config, "basicAuth"):
                 problems += settings.no_user("url", url, "`basicAuth` alone")
+        if len(_urls(config)) > MOST_PEERS:
+            problems.append(ConfigProblem("url", f"there are {len(_urls(config))} URLs", f"give at most {MOST_PEERS}"))
         if settings.text(config, "url") and not _urls(config):
             problems.append(ConfigProblem("url", "there is no URL between the commas", f"end it with `{PATH}`"))
         return problems + _check_credentials(config) + check_tls(config) + settings.check_url(config, "generatorURL")
@@ -81,8 +85,9 @@ class AlertManager:
             return Outcome(Verdict.DELIVERED, detail=describe(200), status=200)
         if response.status in _WRONG_URL:
             detail = describe(response.status, f"is the URL an Alertmanager's, ending with {PATH}?")
-            return Outcome(Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED, detail, response.status)
-        return by_status(response, _said(response.body) if response.status in (400, 422) else "")
+            said = words.said(response)
+            return Outcome(Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED, detail, response.status, said=said)
+        return by_status(response, _said(response.body), "Alertmanager's empty answer")
 
 
 def alert(event: Event, labels: Mapping[str, str], config: Config, now: float, delivery_id: str) -> dict[str, object]:
@@ -109,7 +114,7 @@ def _labels(event: Event, labels: Mapping[str, str], delivery_id: str) -> dict[s
     given = {label_name(name): text.line(value, LABEL_LIMIT) for name, value in list(labels.items())[:_LABELS_LIMIT]}
     ours = {name: text.line(event.document.get(name), LABEL_LIMIT) for name in _LABELLED}
     ours |= {"alertname": text.kind(event), "event_id": text.line(event.id, LABEL_LIMIT), "delivery_id": delivery_id}
-    return {name: value for name, value in (given | {n: v for n, v in ours.items() if v}).items() if value}
+    return _cut(given | {name: value for name, value in ours.items() if value}, LABEL_LIMIT)
 
 
 def _annotations(event: Event) -> dict[str, str]:
@@ -126,7 +131,11 @@ def _annotations(event: Event) -> dict[str, str]:
         "record": text.block(document["record"], ANNOTATION_LIMIT) if document.get("record") else "",
         **{name: text.line(document.get(name), 500) for name in _ANNOTATED},
     }
-    return {name: value for name, value in values.items() if value}
+    return _cut(values, ANNOTATION_LIMIT)
+
+
+def _cut(values: Mapping[str, str], limit: int) -> dict[str, str]:
+    return {name: text.cut(value, limit, text.utf8) for name, value in values.items() if value}
 
 
 def _urls(config: Config) -> list[str]:
@@ -161,4 +170,5 @@ def _said(body: bytes) -> str:
         answer = json.loads(body)
     except (ValueError, RecursionError):
         return ""
-    return text.line(answer.get("message") if isinstance(answer, dict) else answer, 250)
+    said = answer.get("message") if isinstance(answer, dict) else answer
+    return said if isinstance(said, str) else ""

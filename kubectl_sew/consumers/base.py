@@ -77,7 +77,11 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An answer's meaning. `detail` is one line for a person, at most 300 characters, and holds no secret."""
+    """An answer's meaning. `detail` is one line for a person, at most 300 characters, and holds no secret.
+
+    `said` is what the receiver said, whole and with whatever it repeats of our secrets: `judge` hides those, cuts it,
+    and puts it into the detail.
+    """
 
     verdict: Verdict
     reason: FailureReason = FailureReason.NONE
@@ -87,6 +91,7 @@ class Outcome:
     """Seconds from now; only with WAIT."""
     receipt: str = ""
     """What the receiver calls it, e.g. Jira's issue key."""
+    said: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

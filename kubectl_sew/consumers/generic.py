@@ -9,9 +9,10 @@ import json
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from kubectl_sew.consumers import settings
+from kubectl_sew.consumers import settings, words
 from kubectl_sew.consumers.base import (
     Config,
     ConfigProblem,
@@ -84,10 +85,10 @@ class Generic:
             return Outcome(Verdict.DELIVERED, detail=describe(response.status), status=response.status)
         if response.status == 410:
             detail = describe(410, "the receiver asks to stop")
-            return Outcome(Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED, detail, 410)
-        if response.status in (502, 504):
-            return Outcome(Verdict.RETRY, FailureReason.RATE_LIMITED, describe(response.status), response.status)
-        return by_status(response)
+            said = words.said(response)
+            return Outcome(Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED, detail, 410, said=said)
+        outcome = by_status(response)
+        return replace(outcome, reason=FailureReason.RATE_LIMITED) if response.status in (502, 504) else outcome
 
 
 def sign(secrets: list[bytes], delivery_id: str, timestamp: int, body: bytes) -> str:

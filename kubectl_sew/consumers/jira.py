@@ -7,10 +7,11 @@ for Data Center, and Jira's notation guide (https://jira.atlassian.com/secure/Wi
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from kubectl_sew.consumers import mitre, settings, text
+from kubectl_sew.consumers import mitre, settings, text, words
 from kubectl_sew.consumers.base import (
     Config,
     ConfigProblem,
@@ -33,8 +34,15 @@ from kubectl_sew.members import members
 SUMMARY_LIMIT = 255
 DESCRIPTION_LIMIT = 32_767
 LABEL_LIMIT = 255
+"""All three in UTF-16 units: Jira is written in Java."""
 BASIC, BEARER = "Basic", "Bearer"
 
+_ANONYMOUS = re.compile(r"\banonymous\b", re.IGNORECASE)
+_SAME_FOR_ALL = re.compile(
+    r"project|pid|issuetype|priority|labels|components|assignee|reporter|versions|fixVersions|security|parent|duedate"
+    r"|customfield_\w+"
+)
+"""The fields that a webhook's issues have in common, or that its project demands of all of them."""
 _NO_SUCH_SEARCH = {404, 405, 410}
 # What Jira's renderer reads as markup, and reads a backslash before; `-` and `_` inside a word mean nothing to it.
 _MARKUP = re.compile(r"[!\[\]^~+?{}()*|]|(?<![^\W_])[-_]|[-_](?![^\W_])")
@@ -74,6 +82,7 @@ class Jira:
             *_check_version(url),
             *_check_authentication(config),
             *_check_labels(config),
+            *_check_project(config),
         ]
 
     def render(
@@ -93,7 +102,10 @@ class Jira:
         answer = _json_object(response.body)
         if response.status == 201 and isinstance(key := answer.get("key"), str) and key:
             return Outcome(Verdict.DELIVERED, detail=describe(201), status=201, receipt=text.line(key, 100))
-        return by_status(response, _said(answer))
+        outcome = by_status(response, _said(answer), "Jira's 201 with the new issue's key")
+        if response.status == 400 and (reason := _refused(response, answer)):
+            outcome = replace(outcome, verdict=Verdict.PARKED, reason=reason)
+        return replace(outcome, detail=outcome.detail + _denied(response))
 
     def lookup(self, config: Config, *, delivery_id: str) -> tuple[Request, ...]:
         """Cloud's search, then Data Center's; none where the URL does not end with `/issue`."""
@@ -114,7 +126,7 @@ class Jira:
         if response.status != 200 or not isinstance(issues, list):
             return Failed(_failed_search(response, answer, now))
         if not issues:
-            return NotFound()
+            return Failed(_unknown_caller(response, now)) if _is_anonymous(response) else NotFound()
         key = issues[0].get("key") if isinstance(issues[0], dict) else None
         return Found(text.line(key, 100)) if key else Failed(_failed_search(response, answer, now))
 
@@ -141,14 +153,14 @@ def _fields(event: Event, labels: Mapping[str, str], config: Config, delivery_id
 def _summary(event: Event) -> str:
     severity, title = text.severity(event), text.title(event)
     head = text.kind(event) + (f" (severity {severity})" if severity else "")
-    return text.line(f"{head}: {title}" if title else head, SUMMARY_LIMIT)
+    return text.cut(text.line(f"{head}: {title}" if title else head, SUMMARY_LIMIT), SUMMARY_LIMIT, text.utf16)
 
 
 def _description(event: Event, labels: Mapping[str, str], delivery_id: str) -> str:
     """What is known, then the record cut to fit, and at the very end the delivery's id."""
     end = f"\n\nDelivery {delivery_id}"
-    facts = text.cut("\n".join(_facts(event, labels)), 20_000)
-    return facts + _record(event, DESCRIPTION_LIMIT - len(facts) - len(end)) + end
+    facts = text.cut("\n".join(_facts(event, labels)), 20_000, text.utf16)
+    return facts + _record(event, DESCRIPTION_LIMIT - text.utf16_units(facts) - len(end)) + end
 
 
 def _facts(event: Event, labels: Mapping[str, str]) -> list[str]:
@@ -189,7 +201,7 @@ def _record(event: Event, room: int) -> str:
         return ""
     start, end = "\n*Record:*\n{noformat}\n", "\n{noformat}"
     shown = _BLOCK_ENDS.sub("{ ", text.block(record, room))
-    return start + text.cut(shown, room - len(start) - len(end)) + end
+    return start + text.cut(shown, room - len(start) - len(end), text.utf16) + end
 
 
 def _headers(config: Config) -> tuple[tuple[str, str], ...]:
@@ -230,10 +242,38 @@ def _json_object(body: bytes) -> Mapping[str, Any]:
 def _said(answer: Mapping[str, Any]) -> str:
     """Jira's own words: `{"errorMessages": [text], "errors": {field: text}}`."""
     messages, errors = answer.get("errorMessages"), answer.get("errors")
-    said = text.items(messages, 200) if isinstance(messages, list) else []
+    said = [words.plain(each) for each in messages] if isinstance(messages, list) else []
     if isinstance(errors, dict):
-        said += [f"{text.line(name, 60)}: {text.line(each, 200)}" for name, each in list(errors.items())[:10]]
+        said += [f"{name}: {words.plain(each)}" for name, each in errors.items()]
     return "; ".join(said)
+
+
+def _refused(response: Response, answer: Mapping[str, Any]) -> FailureReason | None:
+    """Why a 400 concerns every issue and not this one; None where it is about what only this event says."""
+    errors = answer.get("errors")
+    if _is_anonymous(response) or _ANONYMOUS.search(_said(answer)):
+        return FailureReason.CREDENTIAL_REFUSED
+    if isinstance(errors, dict) and errors and all(map(_SAME_FOR_ALL.fullmatch, errors)):
+        return FailureReason.CONFIGURATION_REFUSED
+    return None
+
+
+def _is_anonymous(response: Response) -> bool:
+    """Whether Jira did not take the credentials, and yet answered: as it would answer anybody."""
+    login = response.headers.get("x-seraph-loginreason", "OK").upper().replace(",", " ").split()
+    user = response.headers.get("x-ausername", "").strip().lower()
+    return "OK" not in login or user == "anonymous" or words.DENIED in response.headers
+
+
+def _unknown_caller(response: Response, now: float) -> Outcome:
+    detail = describe(response.status, "Jira did not take the credentials, so what it found says nothing")
+    reason, said = FailureReason.CREDENTIAL_REFUSED, response.headers.get(words.DENIED, "")
+    return with_retry_after(Outcome(Verdict.RETRY, reason, detail, response.status, said=said), response, now)
+
+
+def _denied(response: Response) -> str:
+    wanted = "CAPTCHA" in response.headers.get(words.DENIED, "").upper()
+    return ", Jira wants a CAPTCHA solved: log in once as this user in a browser" if wanted else ""
 
 
 def _check_version(url: str) -> list[ConfigProblem]:
@@ -261,5 +301,12 @@ def _check_labels(config: Config) -> list[ConfigProblem]:
     return [
         ConfigProblem("labels", "a Jira label holds no blank and has at most 255 characters", "separate them by commas")
         for each in _own_labels(config)
-        if len(each) > LABEL_LIMIT or re.search(r"\s", each)
+        if text.utf16_units(each) > LABEL_LIMIT or re.search(r"\s", each)
     ][:1]
+
+
+def _check_project(config: Config) -> list[ConfigProblem]:
+    if not re.search(r"\s", settings.text(config, "project")):
+        return []
+    hint = "give the key, e.g. `SEC`, and not the project's name"
+    return [ConfigProblem("project", "a project's key holds no blank", hint, warning=True)]

@@ -1,19 +1,32 @@
 """What an answer means, as far as it means the same for every receiver."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-from kubectl_sew.consumers.base import Config, Consumer, FailureReason, Outcome, Response, Verdict
+from kubectl_sew.concealing import HIDDEN, Secret, concealer
+from kubectl_sew.consumers import words
+from kubectl_sew.consumers.base import Config, Consumer, FailureReason, Outcome, Request, Response, Verdict
 from kubectl_sew.consumers.text import line
 
 LONGEST_WAIT = 24 * 3600.0
 DETAIL_LIMIT = 300
-SHORTEST_SECRET = 4
-"""Shorter values would blank out ordinary words."""
-_LIKE_A_TOKEN = 16  # a path's last part is a credential (Slack's has 24 characters), or a word such as `issue`
+SAID_LIMIT = 200
+"""Characters of the receiver's own words."""
+_LIKE_A_TOKEN = 16  # a part of a path is a credential (Slack's has 24 characters), or a word such as `issue`
+_TEMPLATES = ("template", "fields")
+"""Variables that a body is made of: where such a one is secret, so is the body, and an answer that may repeat it."""
+_WRONG_PORT = (
+    "plain HTTP request was sent to HTTPS port",  # nginx
+    "No required SSL certificate was sent",
+    "The SSL certificate error",
+    "Client sent an HTTP request to an HTTPS server",  # Go
+    "speaking plain HTTP to an SSL-enabled server port",  # Apache
+    "This combination of host and port requires TLS",  # Tomcat
+)
 
 _MOVED = {301, 308}
 _BY_STATUS = {
@@ -33,24 +46,33 @@ def judge(consumer: Consumer, response: Response, now: float, config: Config | N
     WAIT with 0.0 seconds, for which the delivery puts its own shortest pause.
     """
     outcome = _redirect(response) if 300 <= response.status < 400 else consumer.classify(response)
-    if outcome.verdict is Verdict.DELIVERED:
-        return outcome
-    detail = without_secrets(line(outcome.detail, DETAIL_LIMIT), secrets_of(consumer, config or {}))
-    return with_retry_after(
-        Outcome(outcome.verdict, outcome.reason, detail, response.status, outcome.retry_after, outcome.receipt),
-        response,
-        now,
-    )
+    return with_retry_after(told(outcome, consumer, config or {}), response, now)
 
 
-def by_status(response: Response, said: str = "") -> Outcome:
-    """What a status means where the receiver documents nothing else; `said` is what it said, without secrets."""
+def told(outcome: Outcome, consumer: Consumer, config: Config) -> Outcome:
+    """Return the outcome with the receiver's words in its detail: first what they repeat of secrets is hidden, then
+    they are cut."""
+    conceal = concealer(*secrets_of(consumer, config))
+    said = HIDDEN if outcome.said and _has_secret_body(config) else line(conceal(outcome.said), SAID_LIMIT)
+    detail = line(f"{outcome.detail}: {said}" if said else outcome.detail, DETAIL_LIMIT)
+    return replace(outcome, detail=detail, said="", receipt=line(conceal(outcome.receipt), 100))
+
+
+def by_status(response: Response, said: str = "", instead: str = "") -> Outcome:
+    """What a status means where the receiver documents nothing else.
+
+    `said`: its words, if other than the body's; `instead`: what a success would have been.
+    """
     verdict, reason = _BY_STATUS.get(response.status, _other(response.status))
-    return Outcome(verdict, reason, describe(response.status, said), response.status)
+    said = said or words.said(response)
+    if response.status == 400 and words.is_page(response) and any(each in said[:300] for each in _WRONG_PORT):
+        verdict, reason = Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED
+    lacking = f", but not {instead}" if instead and 200 <= response.status < 300 else ""
+    return Outcome(verdict, reason, describe(response.status) + lacking, response.status, said=said)
 
 
 def describe(status: int, said: str = "") -> str:
-    """`400 Bad Request: what it said`, in one line."""
+    """`400 Bad Request: what to say of it`, in one line."""
     try:
         name = f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
@@ -63,43 +85,55 @@ def with_retry_after(outcome: Outcome, response: Response, now: float) -> Outcom
     text = response.headers.get("retry-after")
     if outcome.verdict is not Verdict.RETRY or text is None:
         return outcome
-    seconds = _seconds(text.strip(), now)
-    return Outcome(Verdict.WAIT, outcome.reason, outcome.detail, outcome.status, seconds, outcome.receipt)
+    return replace(outcome, verdict=Verdict.WAIT, retry_after=_seconds(text.strip(), now))
 
 
 def secrets_of(consumer: Consumer, config: Config) -> list[str]:
-    """The texts in a configuration that must not be shown, longest first."""
+    """The texts in a configuration that must not be shown: of secret variables, and whatever came from a Secret."""
+    secret = {each.name for each in consumer.variables if each.secret}
     found: set[str] = set()
-    for variable in consumer.variables:
-        if variable.secret and (value := config.get(variable.name, "")):
+    for name, value in config.items():
+        if value and (name in secret or isinstance(value, Secret)) and name not in _TEMPLATES:
             found.update(_parts(value))
-    return sorted((each for each in found if len(each) >= SHORTEST_SECRET), key=len, reverse=True)
+            found.add(f"{config.get('username', '').strip()}:{value.strip()}")
+    return sorted(found - {""})
 
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "[secret]")
-    return text
+    return concealer(*secrets)(text)
 
 
-def _parts(value: str) -> list[str]:
+def shown_body(request: Request, consumer: Consumer, config: Config) -> str:
+    """A request's body for people: nothing of it where it is made of a template that is a secret."""
+    if _has_secret_body(config):
+        return f"{HIDDEN}: the template is in a Secret; in a ConfigMap it could be shown"
+    return without_secrets(request.body.decode("utf-8", "replace"), secrets_of(consumer, config))
+
+
+def _has_secret_body(config: Config) -> bool:
+    return any(isinstance(config.get(name), Secret) for name in _TEMPLATES)
+
+
+def _parts(value: str) -> Iterator[str]:
     """A secret value, its lines, and of each URL or header in it the part that is the secret."""
-    parts = [value.strip()]
-    for piece in value.replace(",", "\n").splitlines():
-        parts += [piece.strip(), piece.partition(":")[2].strip(), piece.split(" ")[-1].strip()]
+    yield value.strip()
+    if "-----BEGIN " in value:  # no receiver gets it
+        return
+    for piece in map(str.strip, value.replace(",", "\n").splitlines()):
+        yield from (piece, piece.partition(":")[2].strip(), piece.split(" ")[-1])
         if "://" in piece:
-            parts += _of_url(piece.strip())
-    return parts
+            yield from _of_url(piece)
 
 
-def _of_url(url: str) -> list[str]:
+def _of_url(url: str) -> Iterator[str]:
     try:
         split = urlsplit(url)
     except ValueError:
-        return [url]
-    path = split.path.rstrip("/")
-    last = path.rpartition("/")[2]
-    return [path, last if len(last) >= _LIKE_A_TOKEN else "", split.query, split.password or ""]
+        return
+    yield from (split.path.rstrip("/"), split.query, *(each for _, each in parse_qsl(split.query)))
+    yield from (each for each in split.path.split("/") if len(each) >= _LIKE_A_TOKEN)
+    user = split.netloc.rpartition("@")[0]
+    yield from (user, unquote(user), split.password or "", unquote(split.password or ""))
 
 
 def _other(status: int) -> tuple[Verdict, FailureReason]:

@@ -23,7 +23,8 @@ from kubectl_sew.consumers.base import (
 from kubectl_sew.consumers.judge import by_status, describe
 from kubectl_sew.event import Event
 
-URL_PREFIXES = ("https://hooks.slack.com/", "https://hooks.slack-gov.com/")
+URL_PREFIXES = ("https://hooks.slack.com/services/", "https://hooks.slack-gov.com/services/")
+_WORKFLOWS = re.compile(r"https://hooks\.slack(?:-gov)?\.com/(?:workflows|triggers)/")
 
 TEXT_LIMIT = 4_000
 HEADER_LIMIT = 150
@@ -66,6 +67,8 @@ class Slack:
         url = settings.text(config, "url")
         if url and not url.startswith(self.url_prefixes):
             hint = "it begins with " + " or ".join(self.url_prefixes)
+            if _WORKFLOWS.match(url):
+                hint = f"a workflow would run again at every retry; add an Incoming Webhook to the app: {hint}"
             problems.append(ConfigProblem("url", "this is not the URL of an Incoming Webhook", hint))
         return problems
 
@@ -90,7 +93,7 @@ class Slack:
             return Outcome(Verdict.DELIVERED, status=200, detail=describe(200))
         word = _word(response.body)
         if word not in WORDS:
-            return by_status(response)
+            return by_status(response, instead="Slack's `ok`")
         verdict, reason = WORDS[word]
         return Outcome(verdict, reason, describe(response.status, word), response.status)
 
@@ -160,7 +163,7 @@ def _fields(event: Event) -> list[Block]:
         "MITRE tactic": _plain(event, "mitre_tactic"),
         "MITRE ids": _mitre(event),
     }
-    shown = [{"type": "mrkdwn", "text": f"*{name}*\n{value}"} for name, value in values.items() if value]
+    shown = [_mrkdwn(f"*{name}*\n{value}") for name, value in values.items() if value]
     return [{"type": "section", "fields": shown[:FIELDS_LIMIT]}] if shown else []
 
 
@@ -185,7 +188,7 @@ def _context(event: Event, labels: Mapping[str, str]) -> list[Block]:
     if len(shown) > room:
         shown = [*shown[: room - 1], f"{text.MARK} and {len(shown) - room + 1} more labels"]
     shown += [f"event {known}" for known in [text.line(event.id, 600)] if known]
-    elements = [{"type": "mrkdwn", "text": escape(each, FIELD_LIMIT)} for each in shown]
+    elements = [_mrkdwn(escape(each, FIELD_LIMIT)) for each in shown]
     return [{"type": "context", "elements": elements}] if elements else []
 
 
@@ -199,4 +202,9 @@ def _record(event: Event) -> list[Block]:
 
 
 def _section(mrkdwn: str) -> Block:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": mrkdwn}}
+    return {"type": "section", "text": _mrkdwn(mrkdwn)}
+
+
+def _mrkdwn(text: str) -> Block:
+    """Marked up text in which only our own marks mean something: Slack makes no links of what an event's text holds."""
+    return {"type": "mrkdwn", "text": text, "verbatim": True}

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,9 +22,33 @@ _UNFIT = re.compile(
 _BLANKS = re.compile(r"\s+")
 
 
-def cut(text: str, limit: int) -> str:
-    """At most `limit` characters, the last one a mark where something was left out."""
-    return text if len(text) <= limit else text[: max(limit - 1, 0)] + MARK
+def cut(text: str, limit: int, beginning: Callable[[str, int], str] | None = None) -> str:
+    """At most `limit` characters, the last one a mark where something was left out.
+
+    `beginning` cuts in the unit that the receiver counts in, such as `utf16` and `utf8`.
+    """
+    first = beginning or _characters
+    if first(text, limit) == text:
+        return text
+    return first(text, max(limit - (len(MARK.encode()) if first is utf8 else 1), 0)) + MARK
+
+
+def utf16(text: str, limit: int) -> str:
+    """The beginning of at most `limit` UTF-16 units: Java's characters, of which an emoji is two."""
+    return text.encode("utf-16-le", "replace")[: 2 * limit].decode("utf-16-le", "ignore")
+
+
+def utf16_units(text: str) -> int:
+    return len(text.encode("utf-16-le", "replace")) // 2
+
+
+def utf8(text: str, limit: int) -> str:
+    """The beginning of at most `limit` bytes of UTF-8."""
+    return text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
+
+
+def _characters(text: str, limit: int) -> str:
+    return text[:limit]
 
 
 def clean(text: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kubectl_sew.concealing import Secret
 from kubectl_sew.resource.findings import Finding, error
 from kubectl_sew.resource.model import SECRETS_NAMESPACE, ConfigVar, Reference, Webhook
 
@@ -48,7 +49,7 @@ def _look_up(variable: ConfigVar, reference: Reference, objects: Objects) -> str
         keys = ", ".join(f"`{each}`" for each in sorted(held)[:20]) or "no key at all"
         return _missing(variable, reference, "SEW041", f"{what} has no key `{reference.key}`", f"it holds {keys}")
     try:
-        return value.decode()
+        return Secret(value.decode()) if reference.kind == "Secret" else value.decode()
     except UnicodeDecodeError:
         message = f"variable `{variable.name}`: key `{reference.key}` of {what} is not UTF-8 text"
         return Unresolved(variable.name, error("SEW042", message, "store text there"))

@@ -2,11 +2,14 @@
 
 import json
 import math
+from base64 import b64encode
 from dataclasses import asdict
 from email.utils import formatdate
+from urllib.parse import quote
 
 import pytest
 
+from kubectl_sew.concealing import Secret
 from kubectl_sew.consumers.base import (
     Config,
     Consumer,
@@ -213,9 +216,133 @@ def test_a_receiver_that_repeats_our_secrets_does_not_get_them_shown(name: str, 
     assert SECRET not in str(asdict(answered(name, status, body.encode(), location=SECRET)))
 
 
+def percent(text: str) -> str:
+    return "".join(f"%{each:02x}" for each in text.encode())
+
+
+REPEATED = {
+    "plain": SECRET,
+    "percent-encoded": quote(SECRET, safe=""),
+    "every character percent-encoded": percent(SECRET),
+    "Base64": b64encode(SECRET.encode()).decode(),
+    "Basic": b64encode(f"user:{SECRET}".encode()).decode(),
+    "Basic of another user": b64encode(f"sew@example.com:{SECRET}".encode()).decode(),
+}
+
+
+@names
+@pytest.mark.parametrize("form", REPEATED)
+@pytest.mark.parametrize("before", range(140, 210, 7))
+def test_a_secret_is_hidden_before_the_words_are_cut(name: str, form: str, before: int) -> None:
+    said = "x " * (before // 2) + REPEATED[form]
+    detail = answered(name, 500, said.encode()).detail
+    own = REPEATED[form][-32:]
+    assert not any(own[n : n + 8] in detail for n in range(24))
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"url": "https://us%40er:p%2Fss%20word@h.example/x"}, "no p/ss word, us@er:p/ss word"),
+        ({"url": "https://h.example/x?key=p%2Fss%20word"}, "no p/ss word, p%2fss%20word, p%2Fss+word"),
+        ({"url": "https://h.example/", "headers": "X-Key: p/ss word"}, r'{"no": "p\/ss word"}'),
+        ({"url": "https://h.example/", "headers": 'X-Key: p/ss"word'}, r'{"no": "p\u002fss\u0022word"}'),
+        ({"url": "https://h.example/", "headers": "X-Key: p/ss<word"}, "<p>p/ss&lt;word</p>"),
+        (
+            {"url": "https://h.example/", "headers": "Authorization: Basic dXNlcjpwL3NzIHdvcmQ="},
+            "user `user`, password `p/ss word`",
+        ),
+    ],
+)
+def test_a_secret_is_hidden_in_every_form_in_which_a_receiver_repeats_it(config: Config, said: str) -> None:
+    detail = judge(CONSUMERS["Generic"], Response(400, {}, said.encode()), NOW, config).detail
+    assert "word" not in detail.replace("password", "")
+    assert "[secret]" in detail
+
+
+def test_whatever_came_from_a_secret_is_hidden_whatever_it_is_for() -> None:
+    config = {**CONFIGS["Jira"], "project": Secret("KEY-77"), "labels": Secret("blue,greenish")}
+    said = json.dumps({"errorMessages": ["KEY-77 has no greenish"]}).encode()
+    detail = judge(CONSUMERS["Jira"], Response(400, {}, said), NOW, config).detail
+    assert detail == "400 Bad Request: [secret] has no [secret]"
+
+
+def test_an_answer_that_may_repeat_a_template_that_is_a_secret_is_not_shown() -> None:
+    config = {**CONFIGS["Generic"], "template": Secret('{"routing_key": "R0UT1NG"}')}
+    detail = judge(CONSUMERS["Generic"], Response(400, {}, b"bad key R0UT1NG"), NOW, config).detail
+    assert detail == "400 Bad Request: [secret]"
+
+
 @names
 @pytest.mark.parametrize(
-    "body", [b"\xff\xfe\x00", b"[" * 60_000, b"null", b"7", b'{"errors": 7, "issues": {}}', b"x" * 65_536, b'"\\ud800"']
+    ("status", "body", "told"),
+    [
+        (400, b'{"error": "field `x` is missing"}', "400 Bad Request: "),
+        (403, b"XSRF check failed", "403 Forbidden: XSRF check failed"),
+        (500, b"<html><head><title>Oh no</title><script>x</script></head>it broke &amp; fell", "Oh no it broke & fell"),
+        (302, b"<html>login", "302 Found: redirects are not followed"),
+    ],
+)
+def test_the_receivers_own_words_are_told(name: str, status: int, body: bytes, told: str) -> None:
+    assert told in answered(name, status, body).detail
+
+
+@names
+def test_a_receivers_words_are_cut_at_200_characters(name: str) -> None:
+    detail = answered(name, 500, b"word " * 10_000).detail
+    assert detail.endswith("…")
+    assert 190 <= len(detail.partition(": ")[2]) <= 200
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "told"),
+    [
+        ("Slack", 200, "200 OK, but not Slack's `ok`: <login>"),
+        ("Jira", 200, "200 OK, but not Jira's 201 with the new issue's key: <login>"),
+        ("AlertManager", 200, "200 OK, but not Alertmanager's empty answer: <login>"),
+        ("AlertManager", 204, "204 No Content, but not Alertmanager's empty answer: <login>"),
+    ],
+)
+def test_a_success_that_is_none_says_what_it_should_have_been(name: str, status: int, told: str) -> None:
+    assert answered(name, status, b"Log in").detail == told.replace("<login>", "Log in")
+
+
+WRONG_PORT = [
+    b"<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head><body>nginx</body></html>",
+    b"<html><body><h1>400 Bad Request</h1><center>No required SSL certificate was sent</center></body>",
+    b"<html><head><title>400 No required SSL certificate was sent</title></head></html>",
+    b"Client sent an HTTP request to an HTTPS server.\n",
+]
+
+
+@names
+@pytest.mark.parametrize("body", WRONG_PORT)
+def test_a_server_in_front_that_wants_tls_or_a_certificate_parks_the_webhook(name: str, body: bytes) -> None:
+    outcome = answered(name, 400, body)
+    assert (outcome.verdict, outcome.reason) == (Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED)
+    assert "HTTP" in outcome.detail or "certificate" in outcome.detail
+
+
+@names
+def test_an_application_that_repeats_such_words_of_an_event_refuses_the_event(name: str) -> None:
+    said = json.dumps({"message": "bad: The plain HTTP request was sent to HTTPS port"}).encode()
+    assert answered(name, 400, said).verdict is Verdict.REJECTED
+
+
+@names
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xff\xfe\x00",
+        b"[" * 60_000,
+        b"null",
+        b"7",
+        b'{"errors": 7, "issues": {}}',
+        b"x" * 65_536,
+        b'"\\ud800"',
+        b"<&#" + b"9" * 9_000,
+        b"<" * 60_000,
+    ],
 )
 @pytest.mark.parametrize("status", [200, 201, 400, 500])
 def test_any_answer_can_be_read_and_gives_one_short_line(name: str, status: int, body: bytes) -> None:

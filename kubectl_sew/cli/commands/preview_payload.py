@@ -13,7 +13,6 @@ from kubectl_sew.cli.payload import describe, fill_in, headings
 from kubectl_sew.cli.streams import standard_input
 from kubectl_sew.cli.words import Words
 from kubectl_sew.consumers.base import Consumer
-from kubectl_sew.consumers.judge import secrets_of
 from kubectl_sew.consumers.registry import find
 from kubectl_sew.errors import SewError
 from kubectl_sew.event import Event, delivery_id, own_id
@@ -82,7 +81,7 @@ def _describe(webhook: Webhook, consumer: Consumer, manifests: Manifests, event:
         print_warning(f"{webhook.name}: {note}")
     labels, _ = parse_labels(webhook.labels_text)
     requests = consumer.render(event, labels, config, now=now, delivery_id=delivery_id(webhook.name, event))
-    return [describe(each, secrets_of(consumer, known)) for each in requests]
+    return [describe(each, consumer, known) for each in requests]
 
 
 def _read_event(source: str) -> Event:

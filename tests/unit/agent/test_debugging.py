@@ -14,6 +14,7 @@ from agent.metrics import Metrics
 from agent.observing import Reading
 from agent.sources.base import Arrival
 from agent.store.base import Taken
+from kubectl_sew.concealing import Secret
 from kubectl_sew.consumers.generic import Generic
 from kubectl_sew.event import Event
 from kubectl_sew.query import parse
@@ -87,3 +88,21 @@ def test_nothing_is_told_of_webhooks_in_other_states(scene: Scene) -> None:
     scene.accepted = replace(scene.accepted, webhook=replace(scene.accepted.webhook, state=State.ENABLED))
     scene.read(events=3)
     assert scene.told() == []
+
+
+def test_a_body_made_by_a_template_from_a_secret_is_not_told(scene: Scene) -> None:
+    config = {"url": "https://hooks.example/x", "template": Secret('{"routing_key": "R0UT1NG", "t": "{{ type }}"}')}
+    scene.accepted = replace(scene.accepted, config=config)
+    scene.read(events=1)
+    (told,) = scene.told()
+    assert "POST hooks.example: [secret]: the template is in a Secret" in str(told["would_send"])
+    assert "R0UT1NG" not in str(told)
+
+
+def test_a_secret_at_any_place_of_a_body_is_not_told_in_part(scene: Scene) -> None:
+    for blanks in range(440, 500, 4):
+        template = '{"t": "' + "x" * blanks + '", "u": "T0K3N-of-hooks-example"}'
+        config = {"url": "https://hooks.example/T0K3N-of-hooks-example", "template": template}
+        scene.accepted = replace(scene.accepted, config=config)
+        scene.read(events=1)
+    assert "T0K3" not in str(scene.told())

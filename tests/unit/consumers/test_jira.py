@@ -104,7 +104,7 @@ def test_markup_is_escaped_and_plain_text_is_not(given: str, shown: str) -> None
         (201, b"<html>", Verdict.RETRY, ""),
         (201, b'{"key": null}', Verdict.RETRY, ""),
         (200, b'{"key": "SEC-7"}', Verdict.RETRY, ""),
-        (400, b'{"errorMessages": [], "errors": {"project": "is required"}}', Verdict.REJECTED, "project: is required"),
+        (400, b'{"errorMessages": [], "errors": {"summary": "is required"}}', Verdict.REJECTED, "summary: is required"),
         (400, b'{"errorMessages": ["a\\nb", "c"]}', Verdict.REJECTED, "a b; c"),
         (401, b"<html>login</html>", Verdict.PARKED, "401"),
         (503, b"", Verdict.RETRY, "503"),
@@ -115,6 +115,87 @@ def test_an_answer_is_judged_and_its_reason_told(status: int, body: bytes, verdi
     assert outcome.verdict is verdict
     assert said in outcome.detail
     assert outcome.receipt == ("SEC-7" if verdict is Verdict.DELIVERED else "")
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "reason"),
+    [
+        ({}, {"errors": {"project": "valid project is required"}}, FailureReason.CONFIGURATION_REFUSED),
+        ({}, {"errors": {"issuetype": "x", "priority": "y"}}, FailureReason.CONFIGURATION_REFUSED),
+        ({}, {"errors": {"labels": "cannot be set"}}, FailureReason.CONFIGURATION_REFUSED),
+        ({}, {"errors": {"customfield_10010": "Team is required."}}, FailureReason.CONFIGURATION_REFUSED),
+        ({"x-ausername": "anonymous"}, {"errors": {"summary": "x"}}, FailureReason.CREDENTIAL_REFUSED),
+        ({"x-seraph-loginreason": "AUTHENTICATED_FAILED"}, {}, FailureReason.CREDENTIAL_REFUSED),
+        ({}, {"errorMessages": ["Anonymous users may not create issues"]}, FailureReason.CREDENTIAL_REFUSED),
+    ],
+)
+def test_a_400_that_is_the_same_for_every_issue_parks_with_jiras_words(
+    headers: dict[str, str], body: dict[str, object], reason: FailureReason
+) -> None:
+    outcome = judge(Jira(), Response(400, headers, json.dumps(body).encode()), 0.0, CONFIG)
+    assert (outcome.verdict, outcome.reason) == (Verdict.PARKED, reason)
+    assert all(str(each) in outcome.detail for each in body.get("errors", {}))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "body", [{"errors": {"project": "x", "summary": "y"}}, {"errors": {"description": "x"}}, {"errorMessages": ["x"]}]
+)
+def test_a_400_over_what_the_event_says_refuses_that_event_alone(body: dict[str, object]) -> None:
+    assert judge(Jira(), Response(400, {}, json.dumps(body).encode()), 0.0, CONFIG).verdict is Verdict.REJECTED
+
+
+@pytest.mark.parametrize("project", ["Security Team", "SEC X"])
+def test_a_blank_in_the_projects_key_is_warned_of(project: str) -> None:
+    (problem,) = Jira().validate(CONFIG | {"project": project})
+    assert (problem.variable, problem.warning) == ("project", True)
+
+
+def test_a_captcha_is_told_with_what_to_do() -> None:
+    headers = {"x-authentication-denied-reason": "CAPTCHA_CHALLENGE; login-url=https://jira.example/login.jsp"}
+    outcome = judge(Jira(), Response(403, headers, b"<html>Basic Auth Failure</html>"), 0.0, CONFIG)
+    assert outcome.verdict is Verdict.PARKED
+    assert "log in once as this user in a browser: CAPTCHA_CHALLENGE" in outcome.detail
+    assert "Basic Auth Failure" in outcome.detail
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-seraph-loginreason": "AUTHENTICATED_FAILED"},
+        {"x-seraph-loginreason": "OUT"},
+        {"x-ausername": "anonymous"},
+        {"x-authentication-denied-reason": "CAPTCHA_CHALLENGE"},
+    ],
+)
+def test_a_search_as_nobody_that_finds_nothing_has_failed(headers: dict[str, str]) -> None:
+    result = Jira().read_lookup(Response(200, headers, b'{"issues": []}'), now=0.0)
+    assert isinstance(result, Failed)
+    assert (result.outcome.verdict, result.outcome.reason) == (Verdict.RETRY, FailureReason.CREDENTIAL_REFUSED)
+
+
+def test_a_search_as_somebody_that_finds_nothing_has_not_failed() -> None:
+    headers = {"x-seraph-loginreason": "OK", "x-ausername": "sew"}
+    assert Jira().read_lookup(Response(200, headers, b'{"issues": []}'), now=0.0) == NotFound()
+
+
+def units(text: object) -> int:
+    return len(str(text).encode("utf-16-le")) // 2
+
+
+@pytest.mark.parametrize("text", ["\N{FIRE}" * 300, "a" + "\N{FIRE}" * 300, "\N{FIRE} \u00e4" * 100_000])
+def test_limits_are_kept_in_the_units_that_jira_counts(text: str) -> None:
+    document = {**dict.fromkeys(sample("waf"), text), "record": {text[:50]: [text] * 50}}
+    issue = fields(document, {text: text})
+    assert units(issue["summary"]) <= 255
+    assert units(issue["description"]) <= 32_767
+    assert units(issue["description"]) > 30_000 or len(text) < 400
+    assert units(issue["summary"]) > 250
+    assert str(issue["summary"]).endswith("…")
+    assert str(issue["description"]).endswith(f"Delivery {ID}")
+
+
+def test_a_label_of_more_units_than_jira_takes_is_a_problem() -> None:
+    assert [each.variable for each in Jira().validate(CONFIG | {"labels": "\N{FIRE}" * 128})] == ["labels"]
 
 
 def test_an_earlier_issue_is_searched_in_the_cloud_s_place_and_then_in_the_data_center_s() -> None:

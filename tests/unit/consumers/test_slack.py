@@ -123,3 +123,23 @@ def test_a_word_means_the_same_under_every_status(word: str, status: int) -> Non
 @messages
 def test_a_repeated_message_can_be_told_by_its_first_blocks_id(name: str) -> None:
     assert MESSAGES[name]["blocks"][0]["block_id"] == "d" * 32
+
+
+@messages
+def test_slack_makes_no_links_or_mentions_of_what_an_event_says(name: str) -> None:
+    def texts(value: object) -> list[dict[str, object]]:
+        if isinstance(value, list):
+            return [each for one in value for each in texts(one)]
+        found = [each for one in value.values() for each in texts(one)] if isinstance(value, dict) else []
+        return [*found, value] if isinstance(value, dict) and value.get("type") == "mrkdwn" else found
+
+    assert all(each["verbatim"] is True for each in texts(MESSAGES[name]["blocks"]))
+
+
+@pytest.mark.parametrize("path", ["workflows/T0/A0/1/x", "triggers/T0/1/x", "x"])
+@pytest.mark.parametrize("host", ["hooks.slack.com", "hooks.slack-gov.com"])
+def test_a_url_that_is_no_incoming_webhooks_is_a_problem_with_what_to_do(host: str, path: str) -> None:
+    (problem,) = Slack().validate({"url": f"https://{host}/{path}"})
+    assert (problem.variable, problem.warning) == ("url", False)
+    assert "/services/" in problem.hint
+    assert ("run again at every retry" in problem.hint) is (path != "x")
