@@ -34,6 +34,7 @@ Json = Mapping[str, Any]
 
 _STATS = (
     "_shards,indices.*.uuid,indices.*.shards.*.routing,indices.*.shards.*.seq_no,"
+    "indices.*.shards.*.refresh.external_total,"
     "indices.*.shards.*.commit.user_data.history_uuid"
 )
 _SETTINGS = ("index.uuid", "index.refresh_interval", "index.number_of_shards", "index.verified_before_close")
@@ -65,8 +66,8 @@ class Index:
         self._client.close()
 
     def stats(self) -> Json:
-        """For each shard copy of each open index: numbers of its writes, and its history. Empty without any index."""
-        return self._get("_stats/docs", {"level": "shards", "filter_path": _STATS})
+        """For each shard copy of each open index: numbers of its writes, refreshes and history. Empty without any."""
+        return self._get("_stats/docs,refresh", {"level": "shards", "filter_path": _STATS})
 
     def filters(self) -> Mapping[str, Json]:
         """Index -> the query that its documents must match to be of the pattern: that of the aliases which name it.

@@ -1,6 +1,5 @@
 """Readers of the past: a window of time, read once in a point in time, when all that was in at its opening is seen."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
@@ -9,6 +8,7 @@ from agent.sources.elasticsearch.judging import Hit, Left
 from agent.sources.elasticsearch.past import Past
 from agent.sources.elasticsearch.reading import Asked, Reads, arrival, oldest_first
 from agent.sources.elasticsearch.searching import Found, Job
+from agent.sources.elasticsearch.shards import Look
 from agent.sources.elasticsearch.watching import Watch
 from kubectl_sew.access import ElasticsearchError
 from kubectl_sew.index import Index
@@ -16,20 +16,18 @@ from kubectl_sew.index import Index
 
 @dataclass(slots=True)
 class _Run:
-    """`noted`: when it began to wait (monotonic seconds). `point`: its point in time, "" before it is open."""
+    """`noted`: what was in when it began to wait. `point`: its point in time, "" before it is open."""
 
-    noted: float
+    noted: Look
     point: str = ""
 
 
 class Backfill:
     """What is written from the first read on is not its own: the reader that follows has it."""
 
-    def __init__(self, reads: Reads, watch: Watch, clock: Callable[[], float]) -> None:
-        """`clock` is monotonic, in seconds."""
+    def __init__(self, reads: Reads, watch: Watch) -> None:
         self._reads = reads
         self._watch = watch
-        self._clock = clock
         self._runs: dict[str, _Run] = {}
 
     def read(self, asked: Asked, past: Past, limit: int) -> Batch:
@@ -40,9 +38,9 @@ class Backfill:
         run = self._runs.get(past.run)
         if run is None:
             name = uuid4().hex[:8]
-            self._runs[name] = _Run(self._clock())
+            self._runs[name] = _Run(self._watch.look)
             return _waiting(replace(past, run=name, after=None))
-        if self._clock() - run.noted < self._watch.wait:
+        if not self._watch.sees(run.noted):
             return _waiting(past)
         if not asked.clauses:
             return Batch([], past.dump(), more=False, done=False, refused=asked.refused)

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, field, replace
 
 from agent.sources.base import Note
-from agent.sources.elasticsearch.shards import Facts, Look, Shard
+from agent.sources.elasticsearch.proofs import Proofs
+from agent.sources.elasticsearch.shards import START, Look, Shard
 
-START = -1
-"""Below the first number of a shard."""
 COARSE = 60.0
 """Seconds by which a moment in a position may be older than it could be: an idle agent need not write each second."""
 GONE_KEPT = 86_400.0
@@ -139,56 +138,6 @@ def _lost(key: str, cursor: Cursor) -> list[Note]:
         return []
     text = f"{cursor.index}[{key.partition('/')[2]}] is gone: its writes {read + 1} to {cursor.top} were not read"
     return [Note("lost", text, cursor.top - read)]
-
-
-@dataclass(slots=True)
-class _Proof:
-    history: str
-    proven: int
-    proven_at: float
-    candidate: int
-    observed: float
-    observed_at: float
-
-
-class Proofs:
-    """Checkpoints, and since when they are known: after the wait all writes up to one can be seen by a search.
-
-    `clock` is monotonic, in seconds. One checkpoint of each shard is watched at a time, so everything is read again
-    once in each such wait.
-    """
-
-    def __init__(self) -> None:
-        self._proofs: dict[str, _Proof] = {}
-
-    def due(self, look: Look, facts: Mapping[str, Facts], clock: float) -> bool:
-        """Whether a checkpoint becomes proven now, if the refresh intervals are still what they were."""
-        return any(self._ripe(key, shard, facts, clock) for key, shard in look.shards.items())
-
-    def observe(self, look: Look, facts: Mapping[str, Facts], clock: float) -> None:
-        """`facts` were read just now where `due` said so. `clock`: after the look was answered."""
-        for key, shard in look.shards.items():
-            proof = self._proofs.get(key)
-            if proof is None or proof.history != shard.history:
-                proof = _Proof(shard.history, START, 0.0, shard.checkpoint, clock, look.at)
-                self._proofs[key] = proof
-            elif self._ripe(key, shard, facts, clock):
-                proof.proven, proof.proven_at = proof.candidate, proof.observed_at
-            if proof.candidate <= proof.proven < shard.checkpoint:
-                proof.candidate, proof.observed, proof.observed_at = shard.checkpoint, clock, look.at
-        for key in self._proofs.keys() - look.shards.keys():
-            del self._proofs[key]
-
-    def of(self, shard: Shard) -> tuple[int, float]:
-        """The highest number up to which a search now sees all, and the moment at which all these writes were in."""
-        proof = self._proofs.get(shard.key)
-        return (proof.proven, proof.proven_at) if proof and proof.history == shard.history else (START, 0.0)
-
-    def _ripe(self, key: str, shard: Shard, facts: Mapping[str, Facts], clock: float) -> bool:
-        proof, fact = self._proofs.get(key), facts.get(shard.uuid)
-        if proof is None or proof.history != shard.history or proof.candidate <= proof.proven:
-            return False
-        return fact is not None and fact.wait is not None and clock - proof.observed >= fact.wait
 
 
 @dataclass(frozen=True, slots=True)

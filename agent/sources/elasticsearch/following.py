@@ -80,8 +80,10 @@ class _Page:
     def _job(self, search: Search, size: int) -> Job:
         shard, rules = search.shard, self._reads.rules
         bounds = {"gt": search.above, "lte": search.last}
+        copy = f"|_only_nodes:{shard.node}" if search.whole else ""
+        place = f"_shards:{shard.number}{copy}"
         return Job(
-            {"index": shard.index, "preference": f"_shards:{shard.number}", "allow_partial_search_results": False},
+            {"index": shard.index, "preference": place, "allow_partial_search_results": False},
             [{"range": {"_seq_no": bounds}}, *self._asked.ours(shard.index)],
             self._asked.clauses,
             {

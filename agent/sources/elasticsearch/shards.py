@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+START = -1
+"""Below the first number of a shard."""
 LEAST_WAIT = 10.0
 REFRESHES = 3
 _DEFAULT_REFRESH = 1.0
@@ -20,6 +22,10 @@ class Shard:
     history: str
     checkpoint: int
     top: int
+    node: str = ""
+    """Where it is."""
+    refreshes: Mapping[str, int] = field(default_factory=dict)
+    """Of all its active copies: the node -> how often new writes became visible there."""
 
     @property
     def key(self) -> str:
@@ -39,7 +45,7 @@ class Facts:
 
     @property
     def wait(self) -> float | None:
-        """Seconds after which every write that is in can be seen for certain; None: never."""
+        """Seconds without a refresh after which none is needed, as long as the copy lives; None: never."""
         return None if self.refresh is None else max(LEAST_WAIT, REFRESHES * self.refresh)
 
 
@@ -51,6 +57,8 @@ class Look:
     shards: Mapping[str, Shard] = field(default_factory=dict)
     copies: int = 0
     """Of shards of open indices that we may see, whether active or not."""
+    whole: bool = True
+    """No copy failed to answer."""
 
     @property
     def uuids(self) -> frozenset[str]:
@@ -58,19 +66,26 @@ class Look:
 
 
 def read_stats(stats: Mapping[str, Any], at: float) -> Look:
-    """From `GET PATTERN/_stats/docs?level=shards`. A copy that tells no numbers is none."""
+    """From `GET PATTERN/_stats/docs,refresh?level=shards`. A copy that tells no numbers is none."""
     found = (shard for name, body in stats.get("indices", {}).items() for shard in _primaries(name, body))
-    return Look(at, {shard.key: shard for shard in found}, int(stats.get("_shards", {}).get("total", 0)))
+    answers = stats.get("_shards", {})
+    return Look(at, {shard.key: shard for shard in found}, int(answers.get("total", 0)), not answers.get("failed"))
 
 
 def _primaries(index: str, body: Mapping[str, Any]) -> Iterator[Shard]:
     for number, copies in body.get("shards", {}).items():
+        refreshes = dict(_refreshes(each) for each in copies if "node" in each.get("routing", {}))
         for copy in copies:
             history = copy.get("commit", {}).get("user_data", {}).get("history_uuid")
             numbers = copy.get("seq_no")
             if copy.get("routing", {}).get("primary") and history and numbers:
                 checkpoint, top = int(numbers["global_checkpoint"]), int(numbers["max_seq_no"])
-                yield Shard(index, body["uuid"], int(number), history, checkpoint, top)
+                node = copy["routing"].get("node", "")
+                yield Shard(index, body["uuid"], int(number), history, checkpoint, top, node, refreshes)
+
+
+def _refreshes(copy: Mapping[str, Any]) -> tuple[str, int]:
+    return copy["routing"]["node"], int(copy.get("refresh", {}).get("external_total", 0))
 
 
 def read_settings(settings: Mapping[str, Mapping[str, str]]) -> Mapping[str, Facts]:

@@ -71,7 +71,7 @@ class ElasticsearchSource:
             self._watch.read_fields(self._index)
         self._clauses = Clauses()
         self._following = Following(reads, self._watch)
-        self._backfill = Backfill(reads, self._watch, clock)
+        self._backfill = Backfill(reads, self._watch)
 
     @property
     def fields(self) -> FieldSet:

@@ -6,8 +6,9 @@ from typing import Any
 
 from agent.sources.base import Trouble
 from agent.sources.elasticsearch.clauses import Dsl
-from agent.sources.elasticsearch.cursors import Place, Proofs
-from agent.sources.elasticsearch.shards import LEAST_WAIT, Facts, Look, absent, read_settings, read_stats
+from agent.sources.elasticsearch.cursors import Place
+from agent.sources.elasticsearch.proofs import Proofs
+from agent.sources.elasticsearch.shards import Facts, Look, Shard, absent, read_settings, read_stats
 from kubectl_sew.access import ElasticsearchError, IndexProblem
 from kubectl_sew.index import Index, check_search
 from kubectl_sew.query import FieldSet
@@ -56,14 +57,16 @@ class Watch:
         """Look, unless that was done in this poll. `now` in seconds since the epoch. Raises ElasticsearchError."""
         if self.look.at == now:
             return
+        asked = self._clock()
         look = read_stats(index.stats(), now)
         answered = self._clock()
-        if look.uuids - self.facts.keys() or self.proofs.due(look, self.facts, answered) or self._odd(look):
+        self.proofs.count(look, asked, answered)
+        if look.uuids - self.facts.keys() or self.proofs.due(look, self.facts) or self._odd(look):
             self.facts = read_settings(index.settings())
             self._absent = frozenset(absent(look, self.facts))
             self._times.facts = answered
         self._refresh_fields(index, look, answered)
-        self.proofs.observe(look, self.facts, answered)
+        self.proofs.conclude(look, self.facts)
         unsettled = (look.uuids & self.look.uuids) - self.facts.keys()
         self._without_settings = frozenset(each.index for each in look.shards.values() if each.uuid in unsettled)
         self.look = look
@@ -97,10 +100,18 @@ class Watch:
         if found != self.fields:
             self.fields = found
 
-    @property
-    def wait(self) -> float:
-        """Seconds after which what is in now can be seen in every index (in which anything ever becomes visible)."""
-        return max((each.wait for each in self.facts.values() if each.wait is not None), default=LEAST_WAIT)
+    def sees(self, noted: Look) -> bool:
+        """Whether what was in at that look can be seen, in every index in which anything ever becomes visible."""
+        there = [(each, self.look.shards.get(key)) for key, each in noted.shards.items() if self._becomes_visible(each)]
+        return all(
+            self.proofs.of(now)[0] >= before.checkpoint
+            for before, now in there
+            if now is not None and now.history == before.history
+        )
+
+    def _becomes_visible(self, shard: Shard) -> bool:
+        fact = self.facts.get(shard.uuid)
+        return fact is not None and fact.wait is not None
 
     @property
     def there(self) -> frozenset[str]:

@@ -3,6 +3,7 @@
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from kubectl_sew.resource import Condition, checkpoint
 from tests.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
 
 NOW = 1_800_000_000.0
-WAIT = 11.0
+WAIT = 14.0
 """Seconds after which what is in is proven to be visible, where the refresh interval is the default."""
+STEP = 2.0
+"""Seconds between two polls at most, as an agent polls."""
 
 
 class Witness:
@@ -111,7 +114,13 @@ class Scene:
         self.poller.serve(self.subscriptions, ())
 
     def poll(self, seconds: float = 1.0) -> Polled:
-        """One poll after so many seconds, and more at once while there is more."""
+        """Polls for so many seconds, and more at once while there is more."""
+        steps = max(ceil(seconds / STEP), 1)
+        for _ in range(steps - 1):
+            self._poll_all(seconds / steps)
+        return self._poll_all(seconds / steps)
+
+    def _poll_all(self, seconds: float) -> Polled:
         self.now += seconds
         for _ in range(10_000):
             found = self.poller.poll(self.now)

@@ -361,4 +361,4 @@ def test_a_resting_agent_asks_for_the_stats_alone(scene: Scene, between: Proxy) 
     before = len(between.asked)
     for _ in range(5):
         scene.poll()
-    assert [path.partition("?")[0].rpartition("/")[2] for path in between.asked[before:]] == ["docs"] * 5
+    assert [path.partition("?")[0].rpartition("/")[2] for path in between.asked[before:]] == ["docs,refresh"] * 5

@@ -9,7 +9,7 @@ from elasticsearch import Elasticsearch
 from agent.sources.elasticsearch.source import Reading
 from kubectl_sew.access import Access
 from tests.integration.elasticsearch.faults import Answer, Proxy
-from tests.integration.elasticsearch.scene import NOW, WAIT, Scene, ids
+from tests.integration.elasticsearch.scene import NOW, Scene, ids
 
 pytestmark = pytest.mark.server
 HOUR = 3600
@@ -82,8 +82,7 @@ def test_the_cursor_waits_for_three_refresh_intervals(scene: Scene) -> None:
     scene.serve()
     scene.settle(91)
     scene.write(["late"], refresh=False)
-    for _ in range(8):
-        scene.poll(WAIT)
+    scene.poll(88)
     scene.refresh()
     scene.settle(91)
     assert scene.got() == ids("late")
@@ -95,11 +94,49 @@ def test_a_refresh_interval_that_grows_is_read_again_before_the_cursor_moves(sce
     scene.settle()
     scene.client.indices.put_settings(index=name, settings={"index.refresh_interval": "40s"})
     scene.write(["late"], refresh=False)
-    for _ in range(10):
-        scene.poll(WAIT)
+    scene.poll(110)
     scene.refresh()
     scene.settle(121)
     assert scene.got() == ids("late")
+
+
+@pytest.mark.parametrize("part", ["_stats", "_msearch"])
+def test_time_in_which_the_server_stands_still_does_not_count(scene: Scene, between: Proxy, part: str) -> None:
+    """Before its next refresh, as in a long garbage collection."""
+    scene.access = lambda: Access((between.url,))
+    scene.restart()
+    scene.index(refresh="3s")
+    scene.serve()
+    scene.settle()
+    stalls = iter([30.0])
+
+    def stand_still(path: str, _body: bytes, real: Callable[[], Answer]) -> Answer:
+        scene.now += next(stalls, 0.0) if part in path else 0.0
+        return real()
+
+    scene.write(["a"], refresh=False)
+    scene.poll()
+    between.fault = stand_still
+    scene.poll()
+    scene.poll()
+    scene.poll()
+    between.fault = None
+    scene.settle()
+    assert scene.got() == ids("a")
+
+
+def test_a_cursor_moves_when_every_copy_was_refreshed_twice(scene: Scene) -> None:
+    scene.index(refresh="1h")
+    scene.serve("type = dns")
+    scene.settle()
+    written = scene.now
+    scene.write(["a"], refresh=False)
+    scene.poll(30)
+    assert (scene.checkpoint() or 0.0) < written
+    for number in range(2):
+        scene.write([number])
+        scene.poll()
+    assert (scene.checkpoint() or 0.0) >= written
 
 
 def test_without_refreshes_the_cursor_stays_and_it_is_told(scene: Scene) -> None:

@@ -1,6 +1,5 @@
 """When a cursor moves and how far: the rules that keep a reader from missing a write."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -10,7 +9,6 @@ from agent.sources.elasticsearch.cursors import (
     GONE_KEPT,
     Cursor,
     Place,
-    Proofs,
     Search,
     begin,
     catch_up,
@@ -18,10 +16,11 @@ from agent.sources.elasticsearch.cursors import (
     reached,
     searches,
 )
+from agent.sources.elasticsearch.proofs import Proofs
 from agent.sources.elasticsearch.shards import Facts, Look, Shard
 
 AT = 1_800_000_000.0
-SHARD = Shard("events", "uuid", 0, "history", checkpoint=10, top=12)
+SHARD = Shard("events", "uuid", 0, "history", checkpoint=10, top=12, node="n", refreshes={"n": 0})
 CURSOR = Cursor("events", "history", 5, 7, AT, top=10)
 NOBODY: frozenset[str] = frozenset()
 
@@ -34,15 +33,12 @@ def place(cursor: Cursor = CURSOR) -> Place:
     return Place(AT, {SHARD.key: cursor})
 
 
-def facts(refresh: float | None = 1.0) -> Mapping[str, Facts]:
-    return {"uuid": Facts("events", "uuid", 1, refresh)}
-
-
 def proven(shard: Shard = SHARD, checkpoint: int = 10) -> Proofs:
     """Proofs by which a search sees all writes up to `checkpoint`."""
     proofs = Proofs()
-    proofs.observe(look(replace(shard, checkpoint=checkpoint)), facts(), 0.0)
-    proofs.observe(look(shard), facts(), 10.0)
+    for number, each in enumerate([replace(shard, checkpoint=checkpoint)] * 7 + [shard]):
+        proofs.count(look(each), 2.0 * number, 2.0 * number)
+        proofs.conclude(look(each), {"uuid": Facts("events", "uuid", 1, 1.0)})
     return proofs
 
 
@@ -52,44 +48,6 @@ def test_a_place_is_the_same_after_it_was_stored() -> None:
 
 def test_a_fresh_store_begins_at_the_checkpoints() -> None:
     assert begin(look(SHARD)).cursors[SHARD.key] == Cursor("events", "history", 10, 10, AT, top=10)
-
-
-@pytest.mark.parametrize(
-    ("refresh", "seconds", "is_proven"),
-    [
-        (1.0, 9.9, False),
-        (1.0, 10.0, True),
-        (0.1, 9.9, False),
-        (30.0, 89.0, False),
-        (30.0, 90.0, True),
-        (None, 1e9, False),
-    ],
-)
-def test_a_checkpoint_is_proven_after_three_refreshes_and_never_before_ten_seconds(
-    refresh: float | None, seconds: float, is_proven: bool
-) -> None:
-    proofs = Proofs()
-    proofs.observe(look(SHARD), facts(refresh), 0.0)
-    assert proofs.due(look(SHARD), facts(refresh), seconds) is is_proven
-    proofs.observe(look(replace(SHARD, checkpoint=11)), facts(refresh), seconds)
-    assert proofs.of(SHARD)[0] == (10 if is_proven else -1)
-
-
-def test_a_checkpoint_of_another_history_proves_nothing() -> None:
-    proofs = proven()
-    assert proofs.of(replace(SHARD, history="another")) == (-1, 0.0)
-    proofs.observe(look(replace(SHARD, history="another", checkpoint=3)), facts(), 20.0)
-    assert proofs.of(replace(SHARD, history="another")) == (-1, 0.0)
-
-
-def test_the_next_checkpoint_is_watched_when_one_is_proven() -> None:
-    proofs = proven()
-    later = replace(SHARD, checkpoint=40)
-    proofs.observe(look(later), facts(), 11.0)
-    proofs.observe(look(later), facts(), 20.9)
-    assert proofs.of(later)[0] == 10
-    proofs.observe(look(later), facts(), 21.0)
-    assert proofs.of(later)[0] == 40
 
 
 def test_a_cursor_at_its_checkpoint_is_not_searched() -> None:

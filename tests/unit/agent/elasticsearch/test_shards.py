@@ -25,6 +25,19 @@ def test_the_primary_says_how_far_a_shard_is() -> None:
     assert (shard.key, shard.index, shard.checkpoint, shard.top, shard.history) == ("u/0", "events", 4, 9, "h")
 
 
+def test_every_copy_says_how_often_it_was_refreshed() -> None:
+    on = {name: {"primary": name == "one", "node": name} for name in ("one", "two")}
+    copies = [copy(routing=on[name], refresh={"external_total": number}) for name, number in (("one", 3), ("two", 8))]
+    look = read_stats(stats(*copies), at=1.0)
+    (shard,) = look.shards.values()
+    assert (shard.node, shard.refreshes) == ("one", {"one": 3, "two": 8})
+
+
+@pytest.mark.parametrize(("failed", "whole"), [(0, True), (1, False)])
+def test_a_copy_that_failed_to_answer_is_noted(failed: int, whole: bool) -> None:
+    assert read_stats(stats(copy()) | {"_shards": {"total": 2, "failed": failed}}, at=1.0).whole is whole
+
+
 @pytest.mark.parametrize("broken", [copy(primary=False), copy(seq_no=None), copy(commit={})])
 def test_a_shard_without_a_primary_that_tells_its_numbers_is_absent(broken: dict[str, object]) -> None:
     look = read_stats(stats(broken), at=1.0)
