@@ -38,6 +38,7 @@ _STATS = (
     "indices.*.shards.*.commit.user_data.history_uuid"
 )
 _SETTINGS = ("index.uuid", "index.refresh_interval", "index.number_of_shards", "index.verified_before_close")
+_ANALYSIS = "index.analysis.*,index.mapping.coerce,index.mapping.ignore_above,index.mode"
 _POINT_KEPT = "5m"
 _LONGEST_NAMES = 2_000
 """Elasticsearch takes 4,096 bytes as a request's first line, where no other limit is set."""
@@ -99,9 +100,7 @@ class Index:
             )
         with self._explained():
             settings = self._or_none(
-                lambda: self._client.indices.get_settings(
-                    index=self.pattern, name="index.analysis.*,index.mapping.coerce", ignore_unavailable=True
-                )
+                lambda: self._client.indices.get_settings(index=self.pattern, name=_ANALYSIS, ignore_unavailable=True)
             )
         return mappings, settings
 

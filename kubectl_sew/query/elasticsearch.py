@@ -50,10 +50,16 @@ def _leaf(leaf: Leaf, fields: FieldSet) -> Dsl:
     field = fields.get(leaf.key.name)
     assert field is not None  # noqa: S101  # `require_valid` has refused unknown keys
     if isinstance(leaf, Empty):
-        return _not({"exists": {"field": field.path}})
+        return {"bool": {"must_not": _existence(field)}}
     readers = readings(field, leaf.value, ordered=leaf.operator.orders)
     query = _any(_distinct([_comparison(leaf, own) for own in readers]))
     return _not(query) if leaf.operator is Operator.NOT_EQUAL else query
+
+
+def _existence(field: Field) -> list[Dsl]:
+    """A value that is too long to be indexed is none to `exists`, and yet there."""
+    exists: Dsl = {"exists": {"field": field.path}}
+    return [exists] if field.storage.ignore_above is None else [exists, {"term": {"_ignored": field.path}}]
 
 
 def _comparison(leaf: Comparison, field: Field) -> Dsl:

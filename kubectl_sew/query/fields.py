@@ -1,7 +1,7 @@
 """Field sets: which keys a query can use, their types and values, and how an index stores them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 
@@ -105,11 +105,16 @@ class Unlisted(Enum):
 
 @dataclass(frozen=True)
 class FieldSet:
-    """The fields that queries can use, by name."""
+    """The fields that queries can use, by name.
+
+    `unindexed`: object ("" for the whole event) -> why an index keeps what has no mapping in it, and does not index it;
+    "" where it does.
+    """
 
     name: str
     fields: Mapping[str, Field] = field(repr=False)
     unlisted: Unlisted = Unlisted.ABSENT
+    unindexed: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, name: str, fields: "list[Field]", unlisted: Unlisted = Unlisted.ABSENT) -> "FieldSet":
@@ -124,7 +129,22 @@ class FieldSet:
         known = self.fields.get(name)
         if known is None and self.unlisted is Unlisted.ANYTHING:
             return Field(name=name, type=FieldType.ANY)
-        return known
+        return known or self._inside(name)
+
+    def _inside(self, name: str) -> Field | None:
+        """What is below a field that an index takes whole, as a flattened one, cannot be asked as that cannot."""
+        for outer in _outer(name):
+            whole = self.fields.get(outer)
+            if whole and whole.type is FieldType.ANY and whole.storage.refusal:
+                refusal = f"it is a part of `{outer}`, and of that {whole.storage.refusal}"
+                return Field(name=name, type=FieldType.ANY, storage=replace(PLAIN, refusal=refusal))
+        return None
+
+    def why_absent(self, name: str) -> str:
+        """Why no event has a value in a field that is not known: it may have one that is not indexed."""
+        outer = next((each for each in (*_outer(name), "") if each in self.unindexed), "")
+        why = self.unindexed.get(outer)
+        return f"its values are not indexed ({why})" if why else "it has no value in any event"
 
     def for_set(self, name: str) -> Field | None:
         """As `get`, for a set expression, which may name other fields too. None where the field has no value."""
@@ -136,6 +156,13 @@ class FieldSet:
     def closest(self, name: str, count: int = 3) -> list[str]:
         """Known names like `name`, the closest first."""
         return closest(name, list(self.fields), count)
+
+
+def _outer(name: str) -> Iterator[str]:
+    """The objects around a dotted name, the innermost first."""
+    while "." in name:
+        name = name.rpartition(".")[0]
+        yield name
 
 
 def closest(word: str, words: list[str], count: int = 3) -> list[str]:

@@ -3,7 +3,7 @@
 Facts: https://www.elastic.co/guide/en/elasticsearch/reference/8.17/mapping-params.html and …/mapping-types.html.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,10 @@ _NUMBERS = {kind.value[0]: kind for kind in NumberKind if kind is not NumberKind
 _FLOATS = {NumberKind.HALF_FLOAT, NumberKind.FLOAT, NumberKind.DOUBLE}
 _DATE_FORMATS = {"strict_date_optional_time", "strict_date_optional_time_nanos", "epoch_second", "epoch_millis"}
 _KEYWORDS = {"keyword", "wildcard"}
+_TEXTS = {"text", "match_only_text"}
+_OBJECTS = {"object", "nested", "passthrough"}
+_OF_LOGSDB = 8191
+"""What `ignore_above` is in an index of that mode which says nothing else."""
 _ID = Field(name="_id", type=FieldType.STRING, meaning="the event's identity", equality_only=True)
 
 
@@ -25,12 +29,46 @@ def field_set(name: str, mappings: Json, settings: Json) -> FieldSet:
     defined there). A field that the indices store differently is there with the reason why it cannot be asked.
     """
     fields: dict[str, Field] = {}
+    unindexed: dict[str, str] = {}
     for index, body in sorted(mappings.items()):
+        mapping = body.get("mappings", {})
         of_index = settings.get(index, {}).get("settings", {}).get("index", {})
-        for found in _fields(body.get("mappings", {}), of_index):
-            known = fields.get(found.name)
-            fields[found.name] = found if known is None or known == found else _conflict(known, found)
-    return FieldSet(name, {_ID.name: _ID} | fields)
+        for key, found in _fields(mapping, of_index):
+            known = fields.get(key)
+            fields[key] = found if known is None or known == found else _conflict(known, found)
+        for path, why in _unindexed(mapping, ""):
+            unindexed[path] = unindexed.get(path) or why
+    objects = {path for body in mappings.values() for path in _objects(body.get("mappings", {}), "")}
+    return FieldSet(name, {_ID.name: _ID} | _no_objects(fields, objects), unindexed=unindexed)
+
+
+def _objects(mapping: Json, prefix: str) -> Iterator[str]:
+    for name, body in mapping.get("properties", {}).items():
+        if "properties" in body or body.get("type") in _OBJECTS:
+            yield prefix + name
+            yield from _objects(body, f"{prefix}{name}.")
+
+
+def _no_objects(fields: Mapping[str, Field], objects: Collection[str]) -> dict[str, Field]:
+    """The fields, refused where another index has an object under their name."""
+    return {
+        key: _refused(each, f"it is {each.type.value} in one index and an object in another")
+        if key in objects and not each.storage.refusal
+        else each
+        for key, each in fields.items()
+    }
+
+
+def _unindexed(mapping: Json, prefix: str) -> Iterator[tuple[str, str]]:
+    """The objects of which what has no mapping is kept, and not indexed: path -> why; "" where an outer one is so."""
+    name = f"`{prefix[:-1]}`" if prefix else "the mapping"
+    if mapping.get("enabled") in (False, "false"):
+        yield prefix[:-1], f"{name} is not enabled"
+    elif "dynamic" in mapping:
+        off = mapping["dynamic"] in (False, "false")
+        yield prefix[:-1], f"{name} is not dynamic" if off else ""
+    for key, body in mapping.get("properties", {}).items():
+        yield from _unindexed(body, f"{prefix}{key}.")
 
 
 def _conflict(known: Field, found: Field) -> Field:
@@ -48,10 +86,20 @@ def _refused(field: Field, reason: str) -> Field:
 
 @dataclass(frozen=True)
 class _Defaults:
-    """What an index's settings say for its fields: normaliser -> whether it only lower-cases; whether it coerces."""
+    """What an index's settings say for its fields: normaliser -> whether it only lower-cases; whether it coerces; how
+    long values may be.
+    """
 
     normalizers: Mapping[str, bool]
     coerce: bool
+    ignore_above: int | None
+
+    @classmethod
+    def of(cls, settings: Json) -> "_Defaults":
+        mapping = settings.get("mapping", {})
+        longest = mapping.get("ignore_above", _OF_LOGSDB if settings.get("mode") == "logsdb" else None)
+        coerce = _truth(mapping.get("coerce", True))
+        return cls(_normalizers(settings), coerce, None if longest is None else int(longest))
 
 
 def _normalizers(settings: Json) -> Mapping[str, bool]:
@@ -67,9 +115,9 @@ def _only_lowers(normalizer: Json) -> bool:
     return (filters in ("lowercase", ["lowercase"])) and not characters
 
 
-def _fields(mapping: Json, settings: Json) -> Iterator[Field]:
-    """All fields of one index, those that cannot be asked with the reason."""
-    defaults = _Defaults(_normalizers(settings), _truth(settings.get("mapping", {}).get("coerce", True)))
+def _fields(mapping: Json, settings: Json) -> Iterator[tuple[str, Field]]:
+    """All fields of one index by the keys that name them, those that cannot be asked with the reason."""
+    defaults = _Defaults.of(settings)
     flat = dict(_flatten(mapping.get("properties", {}), "", ""))
     copied = {target for body, _ in flat.values() for target in _as_list(body.get("copy_to"))}
     for name, (body, refusal) in flat.items():
@@ -78,10 +126,33 @@ def _fields(mapping: Json, settings: Json) -> Iterator[Field]:
             field = replace(field, storage=replace(field.storage, flat_from=_flat_from(mapping, name)))
         reason = refusal or ("it is filled by copy_to, not from the event" if name in copied else "")
         reason = reason or ("it is computed by a script, not stored in the event" if "script" in body else "")
-        yield _refused(field, reason) if reason else field
+        yield name, _refused(field, reason) if reason else field
+        if not reason:
+            yield from _sub_fields(field, body, defaults)
     for name in mapping.get("runtime", {}):
         unknown = Field(name=name, type=FieldType.ANY)
-        yield _refused(unknown, "it is a runtime field, not stored in the event")
+        yield name, _refused(unknown, "it is a runtime field, not stored in the event")
+    for name, target in _passed_through(mapping.get("properties", {})):
+        if name not in flat:
+            unknown = Field(name=name, type=FieldType.ANY)
+            yield name, _refused(unknown, f"it is an alias: ask for `{target}`")
+
+
+def _sub_fields(field: Field, body: Json, defaults: _Defaults) -> Iterator[tuple[str, Field]]:
+    """`name.keyword` and its like are the field itself, asked in another way."""
+    for sub, each in body.get("fields", {}).items():
+        key = f"{field.name}.{sub}"
+        found = _field(key, each, defaults)
+        storage = replace(found.storage, path=found.path, flat_from=field.storage.flat_from)
+        yield key, replace(found, name=field.name, storage=storage)
+
+
+def _passed_through(properties: Json) -> Iterator[tuple[str, str]]:
+    """Short name -> field: what a passthrough object holds can be asked for without the object's name."""
+    for name, body in properties.items():
+        if body.get("type") == "passthrough":
+            for full, _ in _flatten(body.get("properties", {}), "", ""):
+                yield full, f"{name}.{full}"
 
 
 def _flat_from(mapping: Json, name: str) -> int | None:
@@ -105,7 +176,7 @@ def _flatten(properties: Json, prefix: str, refusal: str) -> Iterator[tuple[str,
         full, reason = prefix + name, refusal
         if body.get("type") == "nested":
             reason = f"`{full}` is mapped as nested: its objects are searched one by one"
-        if "properties" in body or body.get("type") in ("object", "nested"):
+        if "properties" in body or body.get("type") in _OBJECTS:
             yield from _flatten(body.get("properties", {}), full + ".", reason)
         else:
             yield full, (body, reason)
@@ -123,8 +194,8 @@ def _field(name: str, body: Json, defaults: _Defaults) -> Field:
     kind = body.get("type", "object")
     if kind in _KEYWORDS:
         field = _keyword(name, "", body, defaults)
-    elif kind == "text":
-        field = _text(name, body, defaults)
+    elif kind in _TEXTS:
+        return _text(name, body, defaults)
     elif kind in _NUMBERS:
         number = _NUMBERS[kind]
         whole = FieldType.FLOAT if number in _FLOATS else FieldType.INTEGER
@@ -143,7 +214,7 @@ def _field(name: str, body: Json, defaults: _Defaults) -> Field:
 def _keyword(name: str, path: str, body: Json, defaults: _Defaults) -> Field:
     normalizer = body.get("normalizer")
     lowercase = normalizer is not None and defaults.normalizers.get(normalizer, False)
-    storage = Storage(path=path, lowercase=lowercase, ignore_above=body.get("ignore_above"))
+    storage = Storage(path=path, lowercase=lowercase, ignore_above=body.get("ignore_above", defaults.ignore_above))
     field = Field(name=name, type=FieldType.STRING, null_value=body.get("null_value"), storage=storage)
     if normalizer is not None and not lowercase:
         return _refused(field, f"its normaliser `{normalizer}` is not plain lower-casing")
@@ -156,8 +227,19 @@ def _text(name: str, body: Json, defaults: _Defaults) -> Field:
     if not below:
         unknown = Field(name=name, type=FieldType.STRING)
         return _refused(unknown, "it is mapped as text without a keyword sub-field, so no exact value can be asked")
-    sub, plainest = min(below, key=lambda pair: ("normalizer" in pair[1], -pair[1].get("ignore_above", 2**31), pair[0]))
-    return _keyword(name, f"{name}.{sub}", plainest, defaults)
+    sub, plainest = min(below, key=_plainness)
+    field = _keyword(name, f"{name}.{sub}", plainest, defaults)
+    return field if _searchable(plainest) else _refused(field, f"`{field.path}` is stored, but not indexed")
+
+
+def _plainness(sub_field: tuple[str, Json]) -> tuple[Any, ...]:
+    name, body = sub_field
+    return not _searchable(body), "normalizer" in body, -body.get("ignore_above", 2**31), name
+
+
+def _searchable(body: Json) -> bool:
+    """Doc values are searched where there is no index."""
+    return body.get("index") is not False or body.get("doc_values") is not False
 
 
 def _date(name: str, body: Json, *, nanoseconds: bool) -> Field:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from operator import eq, ge, gt, le, lt
 from typing import Any
 
@@ -79,7 +80,8 @@ def _leaf(leaf: Leaf, fields: FieldSet) -> Match:
     field = fields.get(leaf.key.name)
     assert field is not None  # noqa: S101  # `require_valid` has refused unknown keys
     if isinstance(leaf, Empty):
-        return _not(_values(field, lambda _, __: True))
+        whole = replace(field, storage=replace(field.storage, ignore_above=None))
+        return _not(_values(whole, lambda _, __: True))
     readers = readings(field, leaf.value, ordered=leaf.operator.orders)
     match = _any([_values(own, _comparison(leaf, own)) for own in readers])
     return _not(match) if leaf.operator is Operator.NOT_EQUAL else match

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from kubectl_sew.query.ast import Comparison, Key, Leaf, Literal, Membership, Node, Operator, leaves
 from kubectl_sew.query.complexity import MOST_WORK, MOST_WORK_OF_A_QUERY, work
-from kubectl_sew.query.errors import Problem, QueryError, quoted
+from kubectl_sew.query.errors import Problem, QueryError, Span, quoted
 from kubectl_sew.query.fields import Field, FieldSet, FieldType, Unlisted
 from kubectl_sew.query.interpret import concrete, interpret, not_allowed
 from kubectl_sew.query.values import Network, Pattern, pattern
@@ -45,12 +45,14 @@ def _leaf(leaf: Leaf, fields: FieldSet) -> Iterator[Problem]:
 
 def _unknown(leaf: Leaf, fields: FieldSet) -> Problem:
     key, near = leaf.key, fields.closest(leaf.key.name)
-    hint = "did you mean " + " or ".join(map(quoted, near)) + "?" if near else "`kubectl sew fields` lists the fields"
+    of_index = fields.unlisted is Unlisted.ABSENT
+    listed = f"see the mapping of {fields.name}" if of_index else "`kubectl sew fields` lists the fields"
+    hint = "did you mean " + " or ".join(map(quoted, near)) + "?" if near else listed
     if not isinstance(leaf, Membership):
         return Problem(f"there is no field {quoted(key.name)}", key.span, hint)
     if fields.unlisted is Unlisted.IN_SETS and near:
         return Problem(f"there is no field {quoted(key.name)}", key.span, hint, warning=True)
-    why = "it has no value in any event" if fields.unlisted is Unlisted.ABSENT else "its values are not checked"
+    why = fields.why_absent(key.name) if of_index else "its values are not checked"
     return Problem(f"there is no field {quoted(key.name)}: {why}", key.span, hint, warning=True)
 
 
@@ -90,6 +92,7 @@ def _order(leaf: Comparison, field: Field, *, network: bool) -> Iterator[Problem
     elif field.type is FieldType.STRING:
         message = f"{quoted(field.name)} is a string: `{leaf.operator.value}` compares it as text"
         yield Problem(message, leaf.span, warning=True)
+        yield from _long_values(field, leaf.span)
 
 
 def _too_much_work(node: Node) -> Iterator[Problem]:
@@ -113,7 +116,18 @@ def _member(member: Literal, field: Field) -> Iterator[Problem]:
     wrong = None if isinstance(value, Pattern) else not_allowed(field, member)
     if wrong:
         yield Problem(wrong.message, wrong.span, wrong.hint, warning=True)
+    if isinstance(value, Pattern) and None in value.parts:
+        yield from _long_values(field, member.span)
     yield from _name(field, member)
+
+
+def _long_values(field: Field, span: Span) -> Iterator[Problem]:
+    limit = field.storage.ignore_above
+    if limit is not None:
+        message = (
+            f"values of {quoted(field.name)} of more than {limit} characters are not indexed: none of them is found"
+        )
+        yield Problem(message, span, "see `ignore_above` in the index's mapping", warning=True)
 
 
 def _name(field: Field, literal: Literal) -> Iterator[Problem]:

@@ -126,3 +126,19 @@ def test_the_name_of_a_cluster_that_cannot_be_asked_is_refused_and_costs_no_even
     scene.now += 31
     scene.settle()
     assert scene.got() == ids("mapped")
+
+
+def test_a_value_that_is_too_long_to_be_indexed_is_no_empty_one(scene: Scene) -> None:
+    scene.index(dynamic=True, properties={"time": CALICO_MAPPINGS["properties"]["time"]})
+    scene.write(["seed"], description="x")
+    scene.settle()
+    scene.serve("description EMPTY", "empty")
+    scene.serve("NOT description EMPTY", "filled")
+    scene.serve('"description.keyword" IN {short}', "by-keyword")
+    scene.write(["padded"], description="SCAN" + "x" * 300)
+    scene.write(["short"], description="short")
+    scene.write(["none"])
+    scene.settle()
+    assert scene.got("empty") == ids("none")
+    assert scene.got("filled") == ids("padded", "short")
+    assert scene.got("by-keyword") == ids("short")

@@ -46,6 +46,10 @@ def test_types_are_known(body: dict[str, Any], kind: FieldType) -> None:
     [
         ({"type": "text"}, "text without a keyword sub-field"),
         ({"type": "keyword", "index": False}, "stored, but not indexed"),
+        (
+            {"type": "text", "fields": {"raw": {"type": "keyword", "index": False, "doc_values": False}}},
+            "`k.raw` is stored, but not indexed",
+        ),
         ({"type": "keyword", "normalizer": "folded"}, "normaliser `folded` is not plain lower-casing"),
         ({"type": "keyword", "script": "emit('a')"}, "computed by a script"),
         ({"type": "date", "format": "yyyy/MM/dd"}, "date format `yyyy/MM/dd` cannot be read"),
@@ -125,3 +129,103 @@ def test_what_two_indices_store_differently_is_refused(
 def test_what_only_one_index_maps_can_be_asked() -> None:
     mappings = {"a": {"mappings": {"properties": {"k": {"type": "ip"}}}}, "b": {"mappings": {}}}
     assert validate(parse('k = "::1"'), field_set("a,b", mappings, {})) == []
+
+
+RAW = {"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 256}}}
+
+
+def _messages(query: str, fields: FieldSet) -> list[str]:
+    return [problem.message for problem in validate(parse(query), fields)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"type": "text", "index": False, "fields": {"raw": {"type": "keyword"}}},
+        {"type": "match_only_text", "fields": {"raw": {"type": "keyword"}}},
+        {"type": "text", "fields": {"raw": {"type": "keyword", "index": False}}},
+    ],
+)
+def test_a_keyword_that_is_searchable_is_asked_however_its_text_is_stored(body: dict[str, Any]) -> None:
+    assert to_dsl(parse("k = a"), _fields({"k": body})) == {"term": {"k.raw": "a"}}
+
+
+def test_of_several_keywords_below_a_text_one_that_is_searchable_is_asked() -> None:
+    below = {"kept": {"type": "keyword", "index": False, "doc_values": False}, "raw": {"type": "keyword"}}
+    assert to_dsl(parse("k = a"), _fields({"k": {"type": "text", "fields": below}})) == {"term": {"k.raw": "a"}}
+
+
+def test_the_keyword_below_a_field_is_the_field_as_every_user_of_kibana_writes_it() -> None:
+    fields = _fields({"name": RAW, "port": {"type": "keyword", "fields": {"number": {"type": "long"}}}})
+    assert to_dsl(parse('"name.keyword" IN {x}'), fields) == {"terms": {"name.keyword": ["x"]}}
+    assert to_dsl(parse('"port.number" > 5'), fields) == {"range": {"port.number": {"gt": 5}}}
+    assert _messages('"name.keyword" = x', fields) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("labels.app", "it is a part of `labels`, and of that its type flattened cannot be asked"),
+        ("attributes.zone", ""),
+        ("zone", "it is an alias: ask for `attributes.zone`"),
+        ("raw.field", "there is no field `raw.field`: its values are not indexed (`raw` is not enabled)"),
+        ("record.rule", "there is no field `record.rule`: its values are not indexed (`record` is not dynamic)"),
+        ("record.geo.city", "there is no field `record.geo.city`: it has no value in any event"),
+        ("other", "there is no field `other`: it has no value in any event"),
+    ],
+)
+def test_what_is_not_in_the_mapping_is_not_said_to_be_in_no_event(key: str, said: str) -> None:
+    fields = _fields(
+        {
+            "labels": {"type": "flattened"},
+            "attributes": {"type": "passthrough", "priority": 1, "properties": {"zone": {"type": "keyword"}}},
+            "raw": {"type": "object", "enabled": False},
+            "record": {"dynamic": "false", "properties": {"geo": {"dynamic": "true", "properties": {}}}},
+        }
+    )
+    found = _messages(f'"{key}" IN {{x}}', fields)
+    assert any(said in message for message in found) if said else found == []
+
+
+def test_a_mapping_that_is_not_dynamic_is_named_as_the_reason_and_a_hint_names_the_index() -> None:
+    (problem,) = validate(parse('"record.rule" IN {x}'), _fields({"k": {"type": "keyword"}}, dynamic=False))
+    assert "its values are not indexed (the mapping is not dynamic)" in problem.message
+    assert problem.hint == "see the mapping of i"
+
+
+@pytest.mark.parametrize(
+    ("settings", "limit"),
+    [
+        ({"mapping": {"ignore_above": "100"}}, 100),
+        ({"mode": "logsdb"}, 8191),
+        ({"mode": "logsdb", "mapping": {"ignore_above": "9000"}}, 9000),
+        ({"mode": "time_series"}, None),
+    ],
+)
+def test_how_long_values_may_be_is_said_by_the_field_else_by_the_index(
+    settings: dict[str, Any], limit: int | None
+) -> None:
+    assert _field({"type": "keyword"}, settings).storage.ignore_above == limit
+    assert _field({"type": "keyword", "ignore_above": 5}, settings).storage.ignore_above == 5
+
+
+@pytest.mark.parametrize("query", ['k IN {"*SCAN*"}', "k < b"])
+def test_a_search_that_misses_long_values_says_so_and_names_the_bound(query: str) -> None:
+    assert any("more than 256 characters are not indexed" in each for each in _messages(query, _fields({"k": RAW})))
+
+
+@pytest.mark.parametrize("query", ["k = b", "k IN {a, b}", 'k IN {"a?"}', "k EMPTY"])
+def test_a_search_that_misses_no_long_value_is_without_that_word(query: str) -> None:
+    assert _messages(query, _fields({"k": RAW})) == []
+
+
+def test_a_string_in_one_index_and_an_object_in_another_is_a_conflict() -> None:
+    inner = {"properties": {"name": {"type": "keyword"}}}
+    mappings = {
+        name: {"mappings": {"properties": {"host": body}}} for name, body in (("a", {"type": "keyword"}), ("b", inner))
+    }
+    fields = field_set("a,b", mappings, {})
+    assert _messages("host = x", fields) == [
+        "`host` cannot be asked: it is string in one index and an object in another"
+    ]
+    assert _messages('"host.name" = x', fields) == []
