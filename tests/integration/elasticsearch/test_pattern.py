@@ -130,7 +130,7 @@ def test_the_name_of_a_cluster_that_cannot_be_asked_is_refused_and_costs_no_even
 
 def test_a_value_that_is_too_long_to_be_indexed_is_no_empty_one(scene: Scene) -> None:
     scene.index(dynamic=True, properties={"time": CALICO_MAPPINGS["properties"]["time"]})
-    scene.write(["seed"], description="x")
+    scene.write(["seed"], description="x", time=int(NOW) - HOUR)
     scene.settle()
     scene.serve("description EMPTY", "empty")
     scene.serve("NOT description EMPTY", "filled")
