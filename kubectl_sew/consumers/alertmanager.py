@@ -19,6 +19,7 @@ from kubectl_sew.consumers.base import (
     Variable,
     Verdict,
 )
+from kubectl_sew.consumers.headers import HEADERS_VARIABLE, check_headers, own_headers
 from kubectl_sew.consumers.judge import by_status, describe
 from kubectl_sew.consumers.tls import TLS_VARIABLES, check_tls, read_tls
 from kubectl_sew.event import Event
@@ -32,6 +33,7 @@ LABEL_LIMIT = 1_024
 ANNOTATION_LIMIT = 8_000
 """Bytes, as Alertmanager and those that read its API (Mimir) count."""
 _LABELS_LIMIT = 50
+_CREDENTIALS = ("basicAuth", "bearerToken")
 MOST_PEERS = 10
 
 _NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_]")
@@ -52,6 +54,8 @@ class AlertManager:
             secret=True,
         ),
         Variable("basicAuth", required=False, meaning="`user:password`", secret=True),
+        Variable("bearerToken", required=False, meaning="a token for a proxy in front of Alertmanager", secret=True),
+        HEADERS_VARIABLE,
         *TLS_VARIABLES,
         Variable("generatorURL", required=False, meaning="where an alert links back to"),
     )
@@ -62,13 +66,14 @@ class AlertManager:
         problems = settings.missing(self, config)
         for url in _urls(config):
             problems += settings.check_url(config, "url", url) or _check_path(url)
-            if settings.text(config, "basicAuth"):
-                problems += settings.no_user("url", url, "`basicAuth` alone")
+            for name in filter(lambda each: settings.text(config, each), _CREDENTIALS):
+                problems += settings.no_user("url", url, f"`{name}` alone")
         if len(_urls(config)) > MOST_PEERS:
             problems.append(ConfigProblem("url", f"there are {len(_urls(config))} URLs", f"give at most {MOST_PEERS}"))
         if settings.text(config, "url") and not _urls(config):
             problems.append(ConfigProblem("url", "there is no URL between the commas", f"end it with `{PATH}`"))
-        return problems + _check_credentials(config) + check_tls(config) + settings.check_url(config, "generatorURL")
+        problems += _check_credentials(config) + check_headers(config, fixed=("content-type",))
+        return problems + check_tls(config) + settings.check_url(config, "generatorURL")
 
     def render(
         self, event: Event, labels: Mapping[str, str], config: Config, *, now: float, delivery_id: str
@@ -144,8 +149,9 @@ def _urls(config: Config) -> list[str]:
 
 def _headers(config: Config, from_url: str) -> tuple[tuple[str, str], ...]:
     user, _, password = settings.text(config, "basicAuth").partition(":")
-    authorization = settings.basic(user, password) if user else from_url
-    return (("Content-Type", "application/json"), *([("Authorization", authorization)] if authorization else []))
+    token = settings.text(config, "bearerToken")
+    authorization = f"Bearer {token}" if token else settings.basic(user, password) if user else from_url
+    return (*own_headers(config), *([("Authorization", authorization)] if authorization else []))
 
 
 def _check_path(url: str) -> list[ConfigProblem]:
@@ -159,9 +165,16 @@ def _check_path(url: str) -> list[ConfigProblem]:
 
 def _check_credentials(config: Config) -> list[ConfigProblem]:
     given = settings.text(config, "basicAuth")
+    problems = settings.plain_line("bearerToken", settings.text(config, "bearerToken"))
     if given and (given.startswith(":") or ":" not in given):
-        return [ConfigProblem("basicAuth", "this is no user and password", "write it as `user:password`")]
-    return []
+        problems.append(ConfigProblem("basicAuth", "this is no user and password", "write it as `user:password`"))
+    names = [name for name in _CREDENTIALS if settings.text(config, name)]
+    if any(name.lower() == "authorization" for name, _ in own_headers(config)):
+        names.append("headers")
+    if len(names) > 1:
+        message = f"{' and '.join(f'`{each}`' for each in names)} each give an Authorization"
+        problems.append(ConfigProblem(names[-1], message, "keep one of them"))
+    return problems
 
 
 def _said(body: bytes) -> str:

@@ -6,7 +6,6 @@ Signatures: https://github.com/standard-webhooks/standard-webhooks/blob/main/spe
 import hashlib
 import hmac
 import json
-import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,18 +23,14 @@ from kubectl_sew.consumers.base import (
     Variable,
     Verdict,
 )
+from kubectl_sew.consumers.headers import HEADERS_VARIABLE, check_headers, own_headers
 from kubectl_sew.consumers.judge import by_status, describe
 from kubectl_sew.consumers.tls import TLS_VARIABLES, check_tls, read_tls
 from kubectl_sew.event import Event
 
-CONTENT_TYPE = ("Content-Type", "application/json")
 SECRET_PREFIX = "whsec_"  # noqa: S105 - how such a secret begins
 SECRET_BYTES = range(24, 65)
 
-_FORBIDDEN = {"host", "content-length", "transfer-encoding", "connection"}
-_NOT_OF_A_WEBHOOK = ("webhook-", "proxy-")
-"""Beginnings of headers that the sender writes: the signature's, and what is between the agent and its proxy."""
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _ENCODE = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
@@ -45,9 +40,7 @@ class Generic:
     name = "Generic"
     variables = (
         Variable("url", required=True, meaning="where events are posted to", secret=True),
-        Variable(
-            "headers", required=False, meaning="more headers, one `Name: value` a line", secret=True, limit=16 * 1024
-        ),
+        HEADERS_VARIABLE,
         Variable("template", required=False, meaning="a Jinja2 template of the body", limit=64 * 1024),
         Variable(
             "signingSecret",
@@ -62,7 +55,7 @@ class Generic:
         return settings.too_long(self, config) or [
             *settings.missing(self, config),
             *settings.check_url(config, "url"),
-            *_check_headers(config),
+            *check_headers(config),
             *_check_template(config),
             *_check_secrets(config),
             *check_tls(config),
@@ -74,7 +67,7 @@ class Generic:
         target = settings.address(settings.text(config, "url"))
         document = event.fields() | {"id": event.id, "labels": dict(labels)}
         body = _body(document, config)
-        headers = [("webhook-id", delivery_id), *_own_headers(config)]
+        headers = [("webhook-id", delivery_id), *own_headers(config)]
         if target.authorization:
             headers.append(("Authorization", target.authorization))
         headers += _signature(config, delivery_id, int(now), body)
@@ -118,44 +111,6 @@ def _why(error: ValueError) -> str:
     if "limit" in str(error):  # Python writes no integer of more than 4,300 digits
         return "it holds an integer of thousands of digits"
     return "it holds NaN or Infinity" if "float" in str(error).lower() else "it holds itself"
-
-
-def _own_headers(config: Config) -> list[tuple[str, str]]:
-    headers = [(name.strip(), value.strip()) for _, name, _, value in _header_lines(config)]
-    given = any(name.lower() == "content-type" for name, _ in headers)
-    return headers if given else [CONTENT_TYPE, *headers]
-
-
-def _header_lines(config: Config) -> list[tuple[int, str, str, str]]:
-    """(line number, name, colon or "", value) of each line that is not empty."""
-    lines = enumerate(re.split(r"\r?\n", config.get("headers", "")), 1)
-    return [(number, *line.partition(":")) for number, line in lines if line.strip()]
-
-
-def _check_headers(config: Config) -> list[ConfigProblem]:
-    problems: list[ConfigProblem] = []
-    seen: set[str] = set()
-    for number, name, colon, value in _header_lines(config):
-        lower = name.strip().lower()
-        if reason := _header_problem(name.strip(), colon, value, lower in seen):
-            message, hint = reason
-            problems.append(ConfigProblem("headers", f"line {number}: {message}", hint))
-        seen.add(lower)
-    if "authorization" in seen and settings.address_has_user(settings.text(config, "url")):
-        hint = "take the user out of the URL, or the header out of `headers`"
-        problems.append(ConfigProblem("headers", "both the URL and `headers` give an Authorization", hint))
-    return problems
-
-
-def _header_problem(name: str, colon: str, value: str, seen: bool) -> tuple[str, str] | None:
-    """What is wrong with a header, and what to do; names are no secret, values are."""
-    if not colon or not _HEADER_NAME.fullmatch(name):
-        return "this is no header", "write one `Name: value` a line"
-    if name.lower() in _FORBIDDEN or name.lower().startswith(_NOT_OF_A_WEBHOOK):
-        return f"the header `{name}` cannot be set", "leave it out: it is written by the sender"
-    if settings.plain_line(name, value.strip()):
-        return f"the value of `{name}` holds what a header cannot", "use printable Latin-1 characters"
-    return (f"the header `{name}` is there twice", "keep one of them") if seen else None
 
 
 def _check_template(config: Config) -> list[ConfigProblem]:

@@ -107,3 +107,55 @@ def test_both_forms_of_its_reasons_are_told(status: int, body: bytes, verdict: V
     outcome = judge(AlertManager(), Response(status, {}, body), NOW)
     assert outcome.verdict is verdict
     assert said in outcome.detail
+
+
+def headers(**config: str) -> dict[str, str]:
+    (request,) = AlertManager().render(Event("i", "id-1", {}), {}, {"url": URL} | config, now=NOW, delivery_id="d")
+    return dict(request.headers)
+
+
+def test_a_bearer_token_and_more_headers_go_with_every_alert() -> None:
+    assert headers(bearerToken="T0K3N\n", headers="X-Scope-OrgID: team-a") == {
+        "Content-Type": "application/json",
+        "X-Scope-OrgID": "team-a",
+        "Authorization": "Bearer T0K3N",
+    }
+
+
+@pytest.mark.parametrize(
+    ("config", "variable"),
+    [
+        ({"basicAuth": "u:p", "bearerToken": "t"}, "bearerToken"),
+        ({"basicAuth": "u:p", "headers": "authorization: Bearer t"}, "headers"),
+        ({"bearerToken": "t", "headers": "Authorization: Bearer t"}, "headers"),
+        ({"bearerToken": "t", "url": "https://u:p@h/api/v2/alerts"}, "url"),
+        ({"headers": "Authorization: Bearer t", "url": "https://u:p@h/api/v2/alerts"}, "headers"),
+        ({"bearerToken": "to\nken"}, "bearerToken"),
+        ({"headers": "Content-Type: text/plain"}, "headers"),
+        ({"headers": "Host: x"}, "headers"),
+        ({"headers": "nonsense"}, "headers"),
+    ],
+)
+def test_headers_that_cannot_be_sent_and_two_authorizations_are_problems(config: dict[str, str], variable: str) -> None:
+    assert [each.variable for each in AlertManager().validate({"url": URL} | config)] == [variable]
+
+
+def test_token_and_headers_are_secrets() -> None:
+    config = {"url": URL, "bearerToken": "T0K3N-of-am", "headers": "X-Key: 0TH3R-key"}
+    said = b"no T0K3N-of-am nor 0TH3R-key"
+    assert judge(AlertManager(), Response(401, {}, said), NOW, config).detail.endswith("no [secret] nor [secret]")
+
+
+@pytest.mark.parametrize("text", ["\N{FIRE}" * 9_000, "\u00e4" * 9_000, "a" + "\u20ac" * 9_000])
+def test_limits_are_kept_in_bytes(text: str) -> None:
+    rendered = alert({**dict.fromkeys(["type", "host", "description", "severity"], text), "record": text}, {"l": text})
+    assert all(len(value.encode()) <= 1_024 for value in rendered["labels"].values())
+    assert all(len(value.encode()) <= 8_000 for value in rendered["annotations"].values())
+    assert len(rendered["labels"]["l"].encode()) >= 1_020
+    assert rendered["labels"]["l"].endswith("…")
+
+
+def test_more_than_ten_peers_are_a_problem() -> None:
+    urls = [f"https://h{n}/api/v2/alerts" for n in range(11)]
+    assert AlertManager().validate({"url": ",".join(urls[:10])}) == []
+    assert [each.variable for each in AlertManager().validate({"url": ",".join(urls)})] == ["url"]

@@ -94,6 +94,8 @@ def test_the_public_library_verifies_a_signature_by_either_of_two_secrets(
         ("Transfer-Encoding: chunked", "cannot be set"),
         ("Connection: close", "cannot be set"),
         ("Webhook-Signature: x", "cannot be set"),
+        ("Proxy-Authorization: Basic eA==", "cannot be set"),
+        ("proxy-connection: x", "cannot be set"),
         ("proxy-authorization: Basic x", "cannot be set"),
         ("Proxy-Connection: close", "cannot be set"),
         ("X-A: a\rb", "holds what a header cannot"),
