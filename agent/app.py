@@ -331,7 +331,7 @@ class Loop:
             version("kubectl-sew"),
             os.getpid(),
             now,
-            tell(agent.director.judged, self._room, fetched),
+            tell(agent.director.judged, self._room, fetched, agent.routes.failing_peers()),
             problems=(*(snapshot.problems if snapshot else ()), *agent.troubles()),
             source=self._source_name(),
             source_troubles=agent.poller.troubles,

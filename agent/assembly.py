@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -33,7 +33,7 @@ from agent.settings import Settings, SettingsError
 from agent.sources.base import EventSource
 from agent.sources.ndjson import NdjsonFile
 from agent.sources.stream import NdjsonStream
-from agent.store.base import Delivery, Store
+from agent.store.base import Delivery, Lane, Store
 from agent.store.sqlite import open_store
 from agent.trial import Attempt, Trials
 from agent.webhooks.files import FileWebhooks
@@ -52,6 +52,37 @@ _NO_ROOM_PAUSE = 2.0
 _STDIN = 0
 
 
+class Routes:
+    """The scheduler as the director knows it."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._routes: Mapping[str, Route] = {}
+
+    def serve(self, webhooks: Mapping[str, Accepted]) -> None:
+        """What is known of the receivers stays while the settings do."""
+        routes = {name: route_of(each) for name, each in webhooks.items()}
+        for name, route in routes.items():
+            before = self._routes.get(name)
+            if before and before.settings_digest == route.settings_digest:
+                routes[name] = replace(route, peers=before.peers)
+        self._scheduler.serve(routes)
+        self._routes = routes
+
+    def failing_peers(self) -> Mapping[str, str]:
+        """Return the webhooks of which some receivers fail while others deliver, with which and why."""
+        found = {name: each.peers.failing for name, each in self._routes.items()}
+        return {name: "; ".join(failing) for name, failing in found.items() if failing}
+
+    def lanes(self) -> Mapping[str, Lane]:
+        """Return every lane; the detail of one that does not fail names the peers that do."""
+        failing = self.failing_peers()
+        return {
+            name: replace(lane, detail=failing.get(name, "")) if not lane.failures else lane
+            for name, lane in self._scheduler.lanes().items()
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class Agent:
     """All parts that the main loop uses."""
@@ -63,6 +94,7 @@ class Agent:
     reading: Reading
     poller: Poller
     scheduler: Scheduler
+    routes: Routes
     trials: Testing
     director: Director
     health: Health
@@ -71,16 +103,6 @@ class Agent:
     """What does not work in the cluster at the moment."""
     tell: Callable[[Mapping[str, Fetched], float], None]
     """Tells the cluster how the webhooks stand at a moment (epoch seconds). Raises StoreError."""
-
-
-class Routes:
-    """The scheduler as the director knows it."""
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-
-    def serve(self, webhooks: Mapping[str, Accepted]) -> None:
-        self._scheduler.serve({name: route_of(each) for name, each in webhooks.items()})
 
 
 def route_of(accepted: Accepted) -> Route:
@@ -113,6 +135,7 @@ def assemble(settings: Settings, cluster: "Cluster | None", log: Log, stack: Exi
     watched = cluster.webhooks(store, health, stack) if cluster else None
     _serve(settings, store, health, metrics, log, stack)
     scheduler = _scheduler(settings, store, send, Delivering(log, metrics))
+    routes = Routes(scheduler)
     source = _source(settings, store, log, health.heartbeat(MAIN, STALLED_AFTER).beat, stack)
     reading = Reading(log, metrics, time.time, scheduler.look)
     stack.callback(reading.close)
@@ -123,7 +146,7 @@ def assemble(settings: Settings, cluster: "Cluster | None", log: Log, stack: Exi
         acceptance=Acceptance(lambda: source.fields, consumers(settings.slack_url_prefixes or URL_PREFIXES)),
         store=store,
         poller=poller,
-        sending=Routes(scheduler),
+        sending=routes,
         testing=trials,
         log=log,
     )
@@ -141,14 +164,13 @@ def assemble(settings: Settings, cluster: "Cluster | None", log: Log, stack: Exi
         reading=reading,
         poller=poller,
         scheduler=scheduler,
+        routes=routes,
         trials=trials,
         director=director,
         health=health,
         metrics=metrics,
         troubles=(lambda: cluster.troubles.all) if cluster else tuple,
-        tell=cluster.telling(watched, director, store, scheduler.lanes, health, stack)
-        if cluster and watched
-        else _nobody,
+        tell=cluster.telling(watched, director, store, routes.lanes, health, stack) if cluster and watched else _nobody,
     )
 
 

@@ -79,6 +79,7 @@ class Delivering:
     def ended(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
         """A line for what a person may act on; what was delivered is counted, and logged where it has a name."""
         consumer, settled = route.consumer.name, decision.settlement
+        self._tell_peers(route)
         self._metrics.attempted(route.webhook, consumer, outcome.verdict.value, outcome.reason.value, seconds)
         if settled.state is State.DELIVERED:
             read_at, time = delivery.read_at, delivery.event.time
@@ -88,6 +89,14 @@ class Delivering:
                 self._log.info("delivered", webhook=route.webhook, delivery=delivery.delivery_id, **told)
         else:
             self._tell(route, delivery, outcome, decision, seconds)
+
+    def _tell_peers(self, route: Route) -> None:
+        for peer, why in route.peers.news():
+            if why:
+                message = "it rests for a while; the others are sent to"
+                self._log.warning("peer_failed", webhook=route.webhook, peer=peer, detail=why, message=message)
+            else:
+                self._log.info("peer_recovered", webhook=route.webhook, peer=peer)
 
     def _tell(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
         told = {

@@ -36,6 +36,8 @@ class Told:
     """Events can be read for it."""
     fetched: str = field(default="", compare=False)
     """How far they have been read, and what is in the way; it changes all the time."""
+    failing_peers: str = ""
+    """Which of its receivers fail while others deliver, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,9 @@ class Report:
     """Who has it then, "" where that is not known."""
 
 
-def tell(judged: Judged, room: Mapping[str, float], fetched: Mapping[str, Fetched]) -> Mapping[str, Told]:
+def tell(
+    judged: Judged, room: Mapping[str, float], fetched: Mapping[str, Fetched], failing_peers: Mapping[str, str]
+) -> Mapping[str, Told]:
     """What is found about each webhook. `room`: how full its share of the store is; `fetched`: of those read for."""
     told = {
         name: Told(each.consumer, each.state, False, each.reason, each.message) for name, each in judged.unfit.items()
@@ -69,7 +73,14 @@ def tell(judged: Judged, room: Mapping[str, float], fetched: Mapping[str, Fetche
         read = fetched.get(name)
         reads, words = (read.status != "False", read.message) if read else (True, "")
         told[name] = Told(
-            accepted.consumer.name, state.value, healthy, reason.value, room=filled, reads=reads, fetched=words
+            accepted.consumer.name,
+            state.value,
+            healthy,
+            reason.value,
+            room=filled,
+            reads=reads,
+            fetched=words,
+            failing_peers=failing_peers.get(name, ""),
         )
     return told
 

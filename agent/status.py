@@ -58,6 +58,7 @@ def _webhook(name: str, known: Known | None, told: Told | None, now: float) -> d
         "testResult": None,
         "deletedForSeconds": None,
         "room": None,
+        "failingPeers": None,
     }
     if known:
         found |= {"state": known.state or "Deleted", "testResult": known.test_result or None}
@@ -67,6 +68,7 @@ def _webhook(name: str, known: Known | None, told: Told | None, now: float) -> d
         found |= {"consumer": told.consumer, "state": told.state}
         found |= {"healthy": told.healthy, "reason": told.reason, "message": told.message or None}
         found |= {"room": told.room, "eventsRead": told.reads, "eventsFetched": told.fetched or None}
+        found |= {"failingPeers": told.failing_peers or None}
     return found
 
 
@@ -162,6 +164,8 @@ def _troubles(webhook: Mapping[str, Any]) -> list[str]:
         found.append(f"{name}: {webhook['message']}")
     if not webhook["delivering"]:
         found.append(f"{name}: {'parked' if webhook['parked'] else 'failing'}: {webhook['delivery'] or 'see the log'}")
+    if webhook["failingPeers"]:
+        found.append(f"{name}: not taken by every peer: {webhook['failingPeers']}")
     if webhook["eventsRead"] is False:
         found.append(f"{name}: events cannot be read: {webhook['eventsFetched']}")
     if words := room_words(webhook["room"] or 0.0):

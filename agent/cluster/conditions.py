@@ -116,7 +116,8 @@ def _delivery(standing: Standing, now: float) -> tuple[Status, DeliveringReason,
         quiet = _DISABLED if judged.webhook.state is State.DISABLED else _DEBUG
         return "False", DeliveringReason.STATE, f"{quiet}; {backlog}"
     if not failing(lane, now):
-        return "True", DeliveringReason.DELIVERING, backlog
+        peers = f"; not taken by every peer: {lane.detail}" if lane and lane.detail and not lane.failures else ""
+        return "True", DeliveringReason.DELIVERING, backlog + peers
     error = last_error(lane)
     if lane and lane.parked:
         again = "tried again when the webhook, its Secret or its ConfigMap changes, and once an hour"

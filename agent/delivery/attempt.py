@@ -3,8 +3,10 @@
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 
 from agent.delivery.http import SendError
+from agent.delivery.peers import Peers, named
 from agent.store.base import Delivery
 from kubectl_sew.consumers.base import (
     Config,
@@ -20,16 +22,19 @@ from kubectl_sew.consumers.base import (
     Response,
     Verdict,
 )
-from kubectl_sew.consumers.judge import judge, told
+from kubectl_sew.consumers.judge import DETAIL_LIMIT, judge, told
+from kubectl_sew.consumers.text import line
 
 Send = Callable[[Sequence[Request]], Sequence[Response | SendError]]
-"""Sends requests side by side; what came of each, in their order."""
+"""Sends requests side by side, all within one deadline; what came of each, in their order."""
 
 MOST_REQUESTS = 10
-"""Requests that one attempt takes at most: one for each peer, or a look-up before it."""
+"""Rounds of requests that one attempt takes at most: look-ups one after the other, then one request, or one to each
+peer, side by side."""
 
-_Steps = Generator[Request, Response | SendError, Outcome]
-"""An attempt that yields what is to be sent, and is given what came of it."""
+_Answer = Response | SendError
+_Steps = Generator[Sequence[Request], Sequence[_Answer], Outcome]
+"""An attempt that yields what is to be sent side by side, and is given what came of each."""
 
 _NO_SEARCH = "this receiver has no search"
 
@@ -47,6 +52,7 @@ class Route:
     labels: Mapping[str, str] = field(default_factory=dict)
     settings_digest: str = ""
     endpoint_digest: str = ""
+    peers: Peers = field(default_factory=Peers, repr=False, compare=False)
 
     @cached_property
     def finder(self) -> FindsEarlier | None:
@@ -58,15 +64,17 @@ def attempt(route: Route, deliveries: Sequence[Delivery], send: Send, *, now: fl
     """Deliver some of one webhook side by side. Raises nothing."""
     steps = [_steps(route, each, now) for each in deliveries]
     outcomes: dict[int, Outcome] = {}
-    answers: dict[int, Response | SendError | None] = dict.fromkeys(range(len(steps)))
+    answers: dict[int, Sequence[_Answer] | None] = dict.fromkeys(range(len(steps)))
     while answers:
-        requests: dict[int, Request] = {}
+        asked: dict[int, Sequence[Request]] = {}
         for number, answer in answers.items():
             try:
-                requests[number] = steps[number].send(answer)  # type: ignore[arg-type]  # None begins it
+                asked[number] = steps[number].send(answer)  # type: ignore[arg-type]  # None begins it
             except StopIteration as ended:
                 outcomes[number] = ended.value
-        answers = dict(zip(requests, _sent(send, list(requests.values())), strict=True)) if requests else {}
+        requests = [request for each in asked.values() for request in each]
+        came = iter(_sent(send, requests) if requests else ())
+        answers = {number: list(islice(came, len(each))) for number, each in asked.items()}
     return [outcomes[number] for number in range(len(steps))]
 
 
@@ -94,20 +102,38 @@ def _deliver(route: Route, delivery: Delivery, now: float) -> _Steps:
         )
     except RenderError as error:
         return Outcome(Verdict.REJECTED, FailureReason.RENDERING, str(error))
-    outcomes: list[Outcome] = []
-    for request in requests:
-        answer = yield request
-        if isinstance(answer, SendError):
-            outcomes.append(_unsent(answer))
-        else:
-            outcomes.append(judge(route.consumer, answer, now, route.config))
-    return min(outcomes, key=lambda outcome: _HOPE.index(outcome.verdict))
+    if not 0 < len(requests) <= MOST_REQUESTS:
+        detail = f"an event takes {len(requests)} requests, and may take {MOST_REQUESTS}"
+        return Outcome(Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED, detail)
+    awake = route.peers.awake(requests, now) if len(requests) > 1 else list(requests)
+    answers = yield awake
+    outcomes = [_meant(route, answer, now) for answer in answers]
+    if len(requests) > 1:
+        route.peers.ended(awake, outcomes, now)
+    best = min(outcomes, key=lambda outcome: _HOPE.index(outcome.verdict))
+    return _with_failing(best, awake, outcomes)
+
+
+def _meant(route: Route, answer: _Answer, now: float) -> Outcome:
+    return _unsent(answer) if isinstance(answer, SendError) else judge(route.consumer, answer, now, route.config)
+
+
+def _with_failing(best: Outcome, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> Outcome:
+    """Name the peers that did not take what another one took."""
+    if best.verdict is not Verdict.DELIVERED or all(each.verdict is Verdict.DELIVERED for each in outcomes):
+        return best
+    failed = [
+        f"{named(request)}: {outcome.detail.removeprefix(f'{named(request)}: ')}"
+        for request, outcome in zip(requests, outcomes, strict=True)
+        if outcome.verdict is not Verdict.DELIVERED
+    ]
+    return replace(best, detail=line(f"{best.detail}; not taken by {'; '.join(failed)}", DETAIL_LIMIT))
 
 
 def _look_first(route: Route, finder: FindsEarlier, delivery: Delivery, now: float) -> _Steps:
     """Sends it only where the receiver does not have it, or has no search at all."""
-    for request in finder.lookup(route.config, delivery_id=delivery.delivery_id):
-        answer = yield request
+    for request in finder.lookup(route.config, delivery_id=delivery.delivery_id)[: MOST_REQUESTS - 1]:
+        (answer,) = yield [request]
         if isinstance(answer, SendError):
             return _unsent(answer)
         result = finder.read_lookup(answer, now=now)

@@ -13,9 +13,10 @@ import ssl
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -114,13 +115,23 @@ class Sender:
     def send(self, requests: Sequence[Request], *, deadline: float) -> list[Response | SendError]:
         """What came of each, within `deadline` seconds from the first look-up to the last byte.
 
-        All go out before the first answer is waited for. An answer that is there is taken, whatever time one before it
-        took. Never sends twice: only a kept connection that is seen to be closed before the request gives way to a new
-        one.
+        All go out before the first answer is waited for, and each receiver has a thread: one that cannot be connected
+        to holds up no other. An answer that is there is taken, whatever time one before it took. Never sends twice:
+        only a kept connection that is seen to be closed before the request gives way to a new one.
         """
         ends = time.monotonic() + deadline
-        flights = [self._begun(each, ends, deadline) for each in requests]
-        return [each if isinstance(each, SendError) else self._ended(each, deadline) for each in flights]
+        places: dict[str, list[int]] = defaultdict(list)
+        for number, request in enumerate(requests):
+            places[request.url].append(number)
+        answers: dict[int, Response | SendError] = {}
+
+        def exchange(numbers: Sequence[int]) -> None:
+            flights = [self._begun(requests[each], ends, deadline) for each in numbers]
+            for number, flight in zip(numbers, flights, strict=True):
+                answers[number] = flight if isinstance(flight, SendError) else self._ended(flight, deadline)
+
+        _side_by_side([partial(exchange, numbers) for numbers in places.values()])
+        return [answers[number] for number in range(len(requests))]
 
     def close(self) -> None:
         """Close what is idle."""
@@ -279,6 +290,17 @@ class Sender:
 
 def _refused(host: str, address: Address, refusal: str) -> SendError:
     return SendError(FailureReason.EGRESS_REFUSED, f"{host}: {address} is refused: {refusal}", parked=True)
+
+
+def _side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
+    """Run the first in this thread, and each other one in its own."""
+    threads = [threading.Thread(target=each, name="peer", daemon=True) for each in tasks[1:]]
+    for thread in threads:
+        thread.start()
+    for task in tasks[:1]:
+        task()
+    for thread in threads:
+        thread.join()
 
 
 def _addressed(request: Request) -> tuple[_Target, str]:

@@ -1,0 +1,86 @@
+"""Which receivers of one webhook take what the others take: one that fails rests, and is named."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from kubectl_sew.consumers.base import Outcome, Request, Verdict
+
+REST = 30.0
+"""Seconds between two attempts at a peer that fails, as long as another one delivers."""
+_FAILS = (Verdict.RETRY, Verdict.WAIT, Verdict.PARKED)
+
+
+@dataclass(slots=True)
+class _Failing:
+    peer: str
+    why: str
+    until: float
+    rest: float
+
+
+class Peers:
+    """Thread-safe. Moments in seconds since the epoch, as an attempt is given them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failing: dict[str, _Failing] = {}
+        self._news: list[tuple[str, str]] = []
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        """Each peer that fails, with the reason, without a secret."""
+        with self._lock:
+            return tuple(f"{each.peer}: {each.why}" for each in self._failing.values())
+
+    def awake(self, requests: Sequence[Request], now: float) -> list[Request]:
+        """Return the requests to peers that do not rest; all of them where every one rests.
+
+        Of several attempts one alone tries a peer again after its rest: the others would all hang with it.
+        """
+        with self._lock:
+            resting = [each for each in requests if self._rests(each, now)]
+            found = [each for each in requests if each not in resting] or list(requests)
+            for each in found:
+                if failing := self._failing.get(each.url):
+                    failing.until = now + failing.rest
+            return found
+
+    def ended(self, requests: Sequence[Request], outcomes: Sequence[Outcome], now: float) -> None:
+        """Learn from what came of each request."""
+        with self._lock:
+            for request, outcome in zip(requests, outcomes, strict=True):
+                if outcome.verdict in _FAILS:
+                    self._fails(request, outcome, now)
+                elif failing := self._failing.pop(request.url, None):
+                    self._news.append((failing.peer, ""))
+
+    def news(self) -> list[tuple[str, str]]:
+        """Return each peer that began to fail since the last call, with the reason; "" for one that works again."""
+        with self._lock:
+            news, self._news = self._news, []
+        return news
+
+    def _rests(self, request: Request, now: float) -> bool:
+        """A moment further ahead than the rest is of a clock that was set back."""
+        failing = self._failing.get(request.url)
+        return failing is not None and now < failing.until <= now + failing.rest
+
+    def _fails(self, request: Request, outcome: Outcome, now: float) -> None:
+        peer, why = named(request), outcome.detail.removeprefix(f"{named(request)}: ")
+        rest = max(REST, outcome.retry_after or 0.0)
+        if request.url not in self._failing:
+            self._news.append((peer, why))
+        self._failing[request.url] = _Failing(peer, why, now + rest, rest)
+
+
+def named(request: Request) -> str:
+    """Scheme and host, the only parts of a URL that may be shown."""
+    try:
+        split = urlsplit(request.url)
+        port = f":{split.port}" if split.port else ""
+    except ValueError:
+        return "a URL that cannot be read"
+    host = split.hostname or ""
+    return f"{split.scheme}://" + (f"[{host}]" if ":" in host else host) + port

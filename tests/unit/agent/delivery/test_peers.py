@@ -1,0 +1,127 @@
+"""Several receivers of one webhook: each gets the event, and one that fails holds up nothing."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from agent.delivery.attempt import MOST_REQUESTS, Route, attempt
+from agent.delivery.http import SendError
+from agent.delivery.peers import REST
+from agent.store.base import Delivery
+from kubectl_sew.consumers.base import FailureReason, Outcome, Request, Response, Verdict
+from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.event import Event
+
+NOW = 1_800_000_000.0
+TAKEN = Response(200, {}, b"")
+
+
+class Peers:
+    """Answers by host, and keeps which hosts each sending went to."""
+
+    def __init__(self, **answers: Response | SendError) -> None:
+        self.answers = answers
+        self.sent: list[list[str]] = []
+        self.route = route(*answers)
+
+    def send(self, requests: Sequence[Request]) -> list[Response | SendError]:
+        hosts = [each.url.split("/")[2].partition(":")[0] for each in requests]
+        self.sent.append(hosts)
+        return [self.answers[host] for host in hosts]
+
+    def deliver(self, now: float = NOW) -> Outcome:
+        delivery = Delivery(0, "w", "id", Event("", "e", {}), now)
+        return attempt(self.route, [delivery], self.send, now=now)[0]
+
+
+def route(*hosts: str) -> Route:
+    url = ",".join(f"http://{host}:9093/api/v2/alerts" for host in hosts)
+    return Route("w", CONSUMERS["AlertManager"], {"url": url})
+
+
+def silent() -> SendError:
+    return SendError(FailureReason.TIMEOUT, "http://one:9093: no whole answer within 10 s")
+
+
+FAILURES = [silent(), Response(401, {}, b""), Response(404, {}, b""), Response(503, {}, b"")]
+
+
+def test_all_peers_are_sent_to_side_by_side() -> None:
+    peers = Peers(one=TAKEN, two=TAKEN)
+    assert peers.deliver().verdict is Verdict.DELIVERED
+    assert peers.sent == [["one", "two"]]
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=str)
+def test_a_peer_that_fails_rests_while_another_takes_everything(failure: Response | SendError) -> None:
+    peers = Peers(one=failure, two=TAKEN)
+    for seconds in range(10):
+        assert peers.deliver(NOW + seconds).verdict is Verdict.DELIVERED
+    assert peers.sent == [["one", "two"]] + [["two"]] * 9
+
+
+def test_after_its_rest_one_attempt_alone_tries_a_peer_again() -> None:
+    peers = Peers(one=silent(), two=TAKEN)
+    peers.deliver()
+    again = NOW + REST
+    requests = CONSUMERS["AlertManager"].render(Event("", "e", {}), {}, peers.route.config, now=NOW, delivery_id="i")
+    assert len(peers.route.peers.awake(requests, again)) == 2
+    assert len(peers.route.peers.awake(requests, again)) == 1
+
+
+def test_a_peer_that_works_again_is_sent_to_again() -> None:
+    peers = Peers(one=silent(), two=TAKEN)
+    peers.deliver()
+    peers.answers["one"] = TAKEN
+    for seconds in (REST, REST + 1):
+        peers.deliver(NOW + seconds)
+    assert peers.sent[1:] == [["one", "two"]] * 2
+    assert peers.route.peers.failing == ()
+
+
+def test_where_all_peers_fail_all_are_tried() -> None:
+    peers = Peers(one=silent(), two=silent())
+    for seconds in range(3):
+        assert peers.deliver(NOW + seconds).verdict is Verdict.RETRY
+    assert peers.sent == [["one", "two"]] * 3
+
+
+def test_a_clock_that_is_set_back_lets_no_peer_rest_for_longer() -> None:
+    peers = Peers(one=silent(), two=TAKEN)
+    peers.deliver(NOW + 72_000)
+    peers.deliver(NOW)
+    assert peers.sent[1] == ["one", "two"]
+
+
+def test_a_peer_that_names_a_time_rests_until_then() -> None:
+    peers = Peers(one=Response(429, {"retry-after": "300"}, b""), two=TAKEN)
+    for seconds in (0, 299, 300):
+        peers.deliver(NOW + seconds)
+    assert peers.sent == [["one", "two"], ["two"], ["one", "two"]]
+
+
+def test_a_peer_that_fails_is_named_with_its_reason_once() -> None:
+    peers = Peers(one=silent(), two=Response(401, {}, b""), three=TAKEN)
+    outcome = peers.deliver()
+    assert "not taken by http://one:9093: no whole answer within 10 s; http://two:9093: 401" in outcome.detail
+    assert peers.route.peers.failing == (
+        "http://one:9093: no whole answer within 10 s",
+        "http://two:9093: 401 Unauthorized",
+    )
+    assert [peer for peer, _ in peers.route.peers.news()] == ["http://one:9093", "http://two:9093"]
+    peers.deliver(NOW + REST)
+    assert peers.route.peers.news() == []
+
+
+def test_more_peers_than_an_attempt_may_ask_park_unsent() -> None:
+    peers = Peers(**{f"h{number}": TAKEN for number in range(MOST_REQUESTS + 1)})
+    assert peers.deliver().verdict is Verdict.PARKED
+    assert peers.sent == []
+
+
+def test_more_peers_than_an_attempt_may_ask_are_refused_by_validation() -> None:
+    alertmanager = CONSUMERS["AlertManager"]
+    hosts = [f"h{number}" for number in range(MOST_REQUESTS + 1)]
+    assert alertmanager.validate(route(*hosts[:-1]).config) == []
+    (problem,) = alertmanager.validate(route(*hosts).config)
+    assert "at most 10" in problem.hint
