@@ -2,6 +2,7 @@
 
 import click
 
+from kubectl_sew.cli.output import pass_through
 from kubectl_sew.cli.reach import kubectl
 from kubectl_sew.cluster.agent import ask, find_holder
 
@@ -9,4 +10,4 @@ from kubectl_sew.cluster.agent import ask, find_holder
 def ask_agent(ctx: click.Context, secrets_namespace: str, *command: str) -> None:
     """Prints what `sew-agent …` says there. Raises AgentError where no agent can be asked."""
     connected = kubectl(ctx)
-    click.echo(ask(connected, find_holder(connected, secrets_namespace), *command), nl=False)
+    pass_through(ask(connected, find_holder(connected, secrets_namespace), *command))

@@ -10,9 +10,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-import click
-
-from kubectl_sew.cli.output import print_warning
+from kubectl_sew.cli.output import echo, harmless_json, print_warning
 from kubectl_sew.cli.progress import on_stderr
 from kubectl_sew.cli.selecting import Selector, read_lines
 from kubectl_sew.cli.streams import standard_input
@@ -45,9 +43,9 @@ def print_matching(match: Match, source: str, parts: Mapping[str, Match]) -> Non
             done += sum(map(len, lines))
             progress.show(done, f"{selector.events:,} events read, {selector.matching:,} match")
         progress.clear()
-    click.echo(_summary(selector), err=True)
+    echo(_summary(selector), err=True)
     if parts and selector.events and not selector.matching and Path(source).is_file():
-        click.echo("\n".join(["Each part alone:", *_alone(parts, source)]), err=True)
+        echo("\n".join(["Each part alone:", *_alone(parts, source)]), err=True)
 
 
 def _alone(parts: Mapping[str, Match], source: str) -> Iterator[str]:
@@ -61,7 +59,10 @@ def _alone(parts: Mapping[str, Match], source: str) -> Iterator[str]:
 
 
 def _print(found: list[bytes], bad: list[str]) -> None:
-    sys.stdout.buffer.write(b"".join(found))
+    shown = b"".join(found)
+    if sys.stdout.isatty():
+        shown = harmless_json(shown.decode()).encode()
+    sys.stdout.buffer.write(shown)
     sys.stdout.buffer.flush()
     for each in bad:
         print_warning(each)

@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 
-import click
-
-from kubectl_sew.cli.output import SHADES, colour_of
+from kubectl_sew.cli.output import SHADES, echo, shade
 from kubectl_sew.resource.findings import Finding
 
 
@@ -12,5 +10,5 @@ def print_findings(findings: Sequence[Finding], *, err: bool = False) -> None:
     """Each with its place and code, and below a problem in a query the query with a caret."""
     for each in findings:
         mark = f"{each.severity} {each.code}"
-        text = str(each).replace(mark, click.style(mark, fg=SHADES[each.severity], bold=True), 1)
-        click.echo(f"{text}\n{each.excerpt}" if each.excerpt else text, err=err, color=colour_of(err=err))
+        text = str(each).replace(mark, shade(mark, SHADES[each.severity], bold=True), 1)
+        echo(f"{text}\n{each.excerpt}" if each.excerpt else text, err=err)

@@ -6,10 +6,8 @@ Questions go to stderr, so that stdout holds nothing but the result.
 import sys
 from collections.abc import Callable, Sequence
 
-import click
-
 from kubectl_sew.cli.draft import Draft, in_words, label_problem, read_reference
-from kubectl_sew.cli.output import print_error
+from kubectl_sew.cli.output import echo, print_error
 from kubectl_sew.consumers.base import Consumer, Variable
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.members import members
@@ -43,7 +41,7 @@ def ask_missing(draft: Draft) -> Draft:
 
 def _ask(question: str, judge: Judge) -> str:
     while True:
-        click.echo(f"{question}: ", err=True, nl=False)
+        echo(f"{question}: ", err=True, nl=False)
         line = sys.stdin.readline()
         if not line:
             raise EOFError
@@ -83,7 +81,7 @@ def _judge_query(query: str) -> str:
 
 def _ask_variables(consumer: Consumer, given: tuple[ConfigVar, ...]) -> tuple[ConfigVar, ...]:
     """What decides whether another variable is required comes first, then the required ones."""
-    click.echo(_VARIABLES.format(consumer.name), err=True)
+    echo(_VARIABLES.format(consumer.name), err=True)
     deciding = {each.unless[0] for each in consumer.variables if each.unless}
     found = {each.name: each for each in given}
     for variable in sorted(consumer.variables, key=lambda each: (each.name not in deciding, not each.required)):

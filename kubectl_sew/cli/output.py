@@ -1,6 +1,11 @@
-"""How the commands print: results on stdout, all else on stderr; colour only on a terminal."""
+"""How the commands print: results on stdout, all else on stderr; colour only on a terminal.
+
+Everything goes through `echo`, and so through one gate: what files, events, a cluster, a pod or a receiver say cannot
+steer the terminal.
+"""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +16,61 @@ LONGEST_ERROR = 2_000
 """Characters of an error's text, whatever an input holds."""
 
 SHADES = {"error": "red", "warning": "yellow"}
+
+_MARK = os.urandom(8).hex()
+"""Stands where a colour begins and ends. Nobody can write it beforehand."""
+_MARKED = re.compile(f"{_MARK}([a-z]+)( bold)?:(.*?){_MARK}", re.DOTALL)
+_SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+"""Python holds these for unprintable, and they are harmless."""
+
+
+def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
+    """A text on stdout, or on stderr, that steers no terminal."""
+    coloured = colour_of(err=err)
+
+    def paint(hit: "re.Match[str]") -> str:
+        return click.style(hit[3], fg=hit[1], bold=True if hit[2] else None) if coloured else hit[3]
+
+    click.echo(_MARKED.sub(paint, harmless(text)), err=err, nl=nl, color=True)
+
+
+def shade(text: str, colour: str, *, bold: bool = False) -> str:
+    """A piece of a text for `echo`, in a colour where there are colours."""
+    return f"{_MARK}{colour}{' bold' if bold else ''}:{text}{_MARK}"
+
+
+def harmless(text: str) -> str:
+    """A text without what could steer a terminal, or turn round the order in which it is read."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() or each in "\n\t" or each in _SPACES else "\ufffd" for each in text)
+
+
+def harmless_json(text: str) -> str:
+    """JSON that says the same, with escapes for what could steer a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() or each in "\n\t\r" else _escape(each) for each in text)
+
+
+def _escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
+def pass_through(text: str) -> None:
+    """What another program has printed: as it is for a program, and harmless for a terminal."""
+    if not sys.stdout.isatty():
+        click.echo(text, nl=False)
+    elif text.lstrip().startswith(("{", "[")):
+        echo(harmless_json(text), nl=False)
+    else:
+        echo(text, nl=False)
+
+
+def confirm(question: str) -> None:
+    """Asks on stderr; anything but yes ends the command."""
+    click.confirm(harmless(question), abort=True, err=True)
 
 
 def print_error(text: str) -> None:
@@ -23,43 +83,34 @@ def print_warning(text: str) -> None:
     _print_marked("warning", text)
 
 
-def print_text(text: str) -> None:
-    """A result as text that holds what an event or a file says."""
-    click.echo(_harmless(text))
-
-
 def print_json(value: Any) -> None:
     """A result as JSON, indented, as text that can be read."""
     import json  # noqa: PLC0415  # not every command prints JSON
 
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    echo(harmless_json(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def print_yaml(value: Any) -> None:
     """A result as YAML."""
     from kubectl_sew.resource.writing import to_yaml  # noqa: PLC0415  # not every command prints YAML
 
-    click.echo(to_yaml(value), nl=False)
+    echo(to_yaml(value), nl=False)
 
 
 def _print_marked(mark: str, text: str) -> None:
     cut = text if len(text) <= LONGEST_ERROR else text[: LONGEST_ERROR - 1] + "…"
-    head = click.style(f"{mark}:", fg=SHADES[mark], bold=True)
-    click.echo(f"{head} {_harmless(cut)}", err=True, color=colour_of(err=True))
-
-
-def _harmless(text: str) -> str:
-    """Nothing in it can steer a terminal."""
-    return "".join(each if each.isprintable() or each in "\n\t" else "\ufffd" for each in text)
+    echo(f"{shade(f'{mark}:', SHADES[mark], bold=True)} {cut}", err=True)
 
 
 def colour_of(*, err: bool) -> bool:
-    """Whether to colour what goes to stderr, or else to stdout: https://no-color.org."""
-    return (
-        (sys.stderr if err else sys.stdout).isatty()
-        and not os.environ.get("NO_COLOR")
-        and os.environ.get("TERM") != "dumb"
-    )
+    """Whether to colour what goes to stderr, or else to stdout: https://no-color.org, https://bixense.com/clicolors."""
+    wish = os.environ.get
+    if wish("NO_COLOR"):
+        return False
+    if any(wish(name, "0") not in ("", "0") for name in ("CLICOLOR_FORCE", "FORCE_COLOR")):
+        return True
+    terminal = (sys.stderr if err else sys.stdout).isatty()
+    return terminal and wish("TERM") != "dumb" and wish("CLICOLOR") != "0"
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

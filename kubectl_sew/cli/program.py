@@ -8,7 +8,7 @@ import click
 
 from kubectl_sew.cli.connection import connection_options
 from kubectl_sew.cli.group import Plugin
-from kubectl_sew.cli.output import colour_of, print_error
+from kubectl_sew.cli.output import echo, print_error
 from kubectl_sew.errors import SewError
 
 USAGE, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
@@ -39,7 +39,7 @@ def run(args: Sequence[str]) -> int:
     except (click.ClickException, SewError, OSError) as error:
         return _report(error)
     except (KeyboardInterrupt, EOFError, click.Abort):
-        click.echo(err=True)  # what comes next begins on a line of its own
+        echo(err=True)  # what comes next begins on a line of its own
         return INTERRUPTED
 
 
@@ -58,9 +58,8 @@ def _report(error: click.ClickException | SewError | OSError) -> int:
 
 def _invoke(args: list[str]) -> int:
     with PLUGIN.make_context("kubectl sew", args) as context:
-        context.color = colour_of(err=False)
         if not args:
-            click.echo(context.get_help())
+            echo(context.get_help())
             return 0
         code = PLUGIN.invoke(context)
         return code if isinstance(code, int) else 0

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from kubectl_sew.cli.output import print_json, print_text, print_yaml
+from kubectl_sew.cli.output import echo, print_json, print_yaml
 from kubectl_sew.cli.reading import read_query
 from kubectl_sew.cli.survey import Window, as_object, for_people, read, searches
 from kubectl_sew.credentials import VARIABLES, from_files
@@ -32,7 +32,7 @@ def print_survey(text: str, urls: str, pattern: str, since: float, time_field: s
     if output:
         (print_yaml if output == "yaml" else print_json)(as_object(survey, window))
     else:
-        print_text(for_people(survey, window, f"{index.pattern} at {index.place}"))
+        echo(for_people(survey, window, f"{index.pattern} at {index.place}"))
 
 
 def _time_path(fields: FieldSet, name: str, index: Index) -> str:

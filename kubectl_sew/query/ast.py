@@ -19,7 +19,6 @@ EVERY_EVENT = "type EMPTY OR NOT type EMPTY"
 MOST_PARTS = 20
 """Parts of a query that are worth counting alone."""
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_TO_ESCAPE = re.compile(r'["\\\x00-\x1f\x7f]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,5 +197,10 @@ def is_identifier(text: str) -> bool:
 
 
 def quote(text: str) -> str:
-    """`text` as a quoted string of the language."""
-    return '"' + _TO_ESCAPE.sub(lambda hit: _ESCAPES.get(hit[0]) or f"\\x{ord(hit[0]):02x}", text) + '"'
+    """`text` as a quoted string of the language; what is not seen is written as an escape."""
+    return '"' + "".join(_ESCAPES.get(each) or (each if each.isprintable() else _escape(each)) for each in text) + '"'
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,6 +1,5 @@
 """`kubectl sew check`."""
 
-import json
 import time
 from collections.abc import Iterable, Sequence
 from itertools import count
@@ -10,6 +9,7 @@ import click
 from kubectl_sew.check.checks import judge
 from kubectl_sew.check.gather import STEPS, gather
 from kubectl_sew.check.verdict import Outcome, Result
+from kubectl_sew.cli.output import echo, print_json, shade
 from kubectl_sew.cli.progress import on_stderr
 from kubectl_sew.cli.reach import api_group_option, kubectl, secrets_namespace_option
 from kubectl_sew.consumers.text import line
@@ -37,9 +37,9 @@ def check(ctx: click.Context, output: str | None, api_group: str | None, secrets
     wrong = sum(each.verdict.result is Result.FAILED for each in outcomes)
     if output:
         found = {"ok": not wrong, "checks": [each.to_object() for each in outcomes]}
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        print_json(found)
     else:
-        click.echo("\n".join(for_people(outcomes)), color=ctx.color)
+        echo("\n".join(for_people(outcomes)))
     return 1 if wrong else 0
 
 
@@ -70,8 +70,8 @@ def for_people(outcomes: Sequence[Outcome]) -> Iterable[str]:
 
 def _lines(outcome: Outcome) -> Iterable[str]:
     verdict = outcome.verdict
-    mark, shade = _MARKS[verdict.result]
-    yield f"{click.style(mark, fg=shade)} {outcome.check.title}"
+    mark, colour = _MARKS[verdict.result]
+    yield f"{shade(mark, colour)} {outcome.check.title}"
     shown = verdict.details[:_MOST_DETAILS]
     yield from (f"    {line(each, _LONGEST)}" for each in shown)
     if len(verdict.details) > len(shown):

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from kubectl_sew.cli.main import COMPLETE
-from kubectl_sew.cli.output import print_warning
+from kubectl_sew.cli.output import echo, print_warning
 from kubectl_sew.errors import SewError
 
 NAME = "kubectl_complete-sew"
@@ -32,7 +32,7 @@ def completion(ctx: click.Context) -> None:
       kubectl sew completion install
     """
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        echo(ctx.get_help())
 
 
 @completion.command
@@ -41,13 +41,13 @@ def install() -> None:
     folder = Path(shutil.which("kubectl-sew") or sys.argv[0]).absolute().parent
     target = folder / NAME
     if target.is_file() and os.access(target, os.X_OK):
-        click.echo(f"{target} is there already")
+        echo(f"{target} is there already")
         return
     try:
         target.write_text(_SCRIPT)
         target.chmod(0o755)
     except OSError as error:
         raise SewError(f"{target} cannot be written: {error.strerror}: install as the owner of that folder") from None
-    click.echo(f"{target} written")
+    echo(f"{target} written")
     if shutil.which(NAME) is None:
         print_warning(f"{folder} is not on PATH, so kubectl will not find it")

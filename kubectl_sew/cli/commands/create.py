@@ -7,7 +7,7 @@ import click
 
 from kubectl_sew.cli.draft import Draft, build, check, label_problem, read_reference
 from kubectl_sew.cli.interview import ask_missing, can_ask
-from kubectl_sew.cli.output import print_json, print_yaml
+from kubectl_sew.cli.output import echo, print_json, print_yaml
 from kubectl_sew.cli.reach import DRY_RUN_NOTES, api_group_option, dry_run_option, webhooks
 from kubectl_sew.cli.words import Words
 from kubectl_sew.cluster.webhooks import Object
@@ -91,7 +91,7 @@ def _show(made: Object, name: str, output: str | None, note: str) -> None:
     elif output == "json":
         print_json(made)
     else:
-        click.echo(name if output == "name" else f"{name} created{note}")
+        echo(name if output == "name" else f"{name} created{note}")
 
 
 def _references(flags: tuple[str, ...], flag: str, kind: str) -> Iterator[ConfigVar]:

@@ -2,7 +2,7 @@
 
 import click
 
-from kubectl_sew.cli.output import table
+from kubectl_sew.cli.output import echo, table
 from kubectl_sew.query.fields import CALICO, Field, FieldType
 
 _TYPES = {"string": FieldType.STRING, "integer": FieldType.INTEGER, "boolean": FieldType.BOOLEAN}
@@ -26,7 +26,7 @@ def fields(kind: str | None) -> None:
       kubectl sew fields --type ip
     """
     chosen = [each for each in CALICO if kind is None or each.type is _TYPES[kind]]
-    click.echo(table(("NAME", "TYPE", "MEANING", "VALUES"), [_row(each) for each in chosen]))
+    echo(table(("NAME", "TYPE", "MEANING", "VALUES"), [_row(each) for each in chosen]))
 
 
 def _row(field: Field) -> tuple[str, ...]:

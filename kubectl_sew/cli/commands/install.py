@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from kubectl_sew.access import read_url
-from kubectl_sew.cli.output import print_warning
+from kubectl_sew.cli.output import echo, print_warning
 from kubectl_sew.cli.placement import placement_options, reach, running
 from kubectl_sew.install import Host, Plan, render, target, with_agent
 from kubectl_sew.install.holders import refuse_another
@@ -107,7 +107,7 @@ def install(ctx: click.Context, /, **given: Any) -> None:
         _apply(kubectl, plan, found)
     else:
         host = [target.manifest_of(with_agent(found, plan))] if found else []
-        click.echo(target.text([*render(plan), *host]), nl=False)
+        echo(target.text([*render(plan), *host]), nl=False)
     if found:
         _mind_the_host(found, plan)
 
@@ -136,10 +136,10 @@ def _plan(kubectl: Kubectl, namespace: str | None, found: Document | None, optio
 
 
 def _apply(kubectl: Kubectl, plan: Plan, found: Document | None) -> None:
-    click.echo(target.apply(kubectl, render(plan)), nl=False)
+    echo(target.apply(kubectl, render(plan)), nl=False)
     if found:
         changed = target.change_pod(kubectl, found, lambda seen: with_agent(seen, plan))
-        click.echo(f"deployment.apps/{found['metadata']['name']} {'patched' if changed else 'unchanged'}")
+        echo(f"deployment.apps/{found['metadata']['name']} {'patched' if changed else 'unchanged'}")
 
 
 def _mind_the_host(found: Document, plan: Plan) -> None:

@@ -4,7 +4,7 @@ import time
 
 import click
 
-from kubectl_sew.cli.output import table
+from kubectl_sew.cli.output import echo, pass_through, table
 from kubectl_sew.cli.reach import api_group_option, webhooks
 from kubectl_sew.consumers.text import line
 from kubectl_sew.resource import Condition, Webhook, spell_duration
@@ -30,15 +30,15 @@ def list_command(ctx: click.Context, output: str | None, api_group: str | None) 
     """
     cluster = webhooks(ctx, api_group)
     if output not in (None, "wide"):
-        click.echo(cluster.kubectl.run("get", cluster.api.resource, "-o", output), nl=False)
+        pass_through(cluster.kubectl.run("get", cluster.api.resource, "-o", output))
         return
     found = [Webhook.from_object(each) for each in cluster.all()]
     if not found:
-        click.echo("No resources found", err=True)
+        echo("No resources found", err=True)
         return
     now = time.time()
     rows = [_wide(each, now) if output else _row(each) for each in found]
-    click.echo(table(_WIDE if output else _HEADINGS, rows))
+    echo(table(_WIDE if output else _HEADINGS, rows))
 
 
 def _row(webhook: Webhook) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import click
 
 from kubectl_sew.cli.files import file_options, read_sources
 from kubectl_sew.cli.findings import print_findings
-from kubectl_sew.cli.output import print_text, print_warning
+from kubectl_sew.cli.output import echo, print_warning
 from kubectl_sew.cli.payload import describe, fill_in, headings
 from kubectl_sew.cli.streams import standard_input
 from kubectl_sew.cli.words import Words
@@ -67,7 +67,7 @@ def preview_payload(files: tuple[str, ...], recursive: bool, event: str | None, 
         for each in manifests.webhooks
         if (consumer := find(each.webhook.consumer))
     }
-    print_text(headings(described))
+    echo(headings(described))
     return 0
 
 

@@ -3,7 +3,7 @@
 import click
 
 from kubectl_sew.cli.durations import read_duration
-from kubectl_sew.cli.output import print_json, print_warning, print_yaml
+from kubectl_sew.cli.output import echo, print_json, print_warning, print_yaml
 from kubectl_sew.cli.reading import read_query
 from kubectl_sew.query import ANY, CALICO, FieldSet, Node
 from kubectl_sew.query.ast import EVERY_EVENT, MOST_PARTS, parts_of
@@ -77,7 +77,7 @@ def preview_query(  # noqa: PLR0913, PLR0917  # one for each flag
     if events is not None:
         _print_events(node, FIELD_SETS[fields], events)
     elif canonical:
-        click.echo(str(node))
+        echo(str(node))
     elif explain:
         _print_explanation(node, FIELD_SETS[fields])
     else:
@@ -104,7 +104,7 @@ def _print_dsl(node: Node, fields: FieldSet, output: str) -> None:
 def _print_explanation(node: Node, fields: FieldSet) -> None:
     from kubectl_sew.query import explain  # noqa: PLC0415  # likewise
 
-    click.echo(explain(node, fields))
+    echo(explain(node, fields))
 
 
 def _print_events(node: Node, fields: FieldSet, source: str) -> None:

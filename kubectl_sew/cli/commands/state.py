@@ -2,6 +2,7 @@
 
 import click
 
+from kubectl_sew.cli.output import echo
 from kubectl_sew.cli.reach import DRY_RUN_NOTES, api_group_option, dry_run_option, name_argument, webhooks
 from kubectl_sew.resource import State, Webhook
 
@@ -18,7 +19,7 @@ def _command(name: str, state: State, done: str, text: str) -> click.Command:
         if before is not state and dry_run != "client":
             cluster.set_state(name, state, dry_run=dry_run == "server")
         unchanged = " (no change)" if before is state else ""
-        click.echo(f"{cluster.shown(name)} {done}{unchanged}{DRY_RUN_NOTES[dry_run]}")
+        echo(f"{cluster.shown(name)} {done}{unchanged}{DRY_RUN_NOTES[dry_run]}")
 
     return command
 

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from kubectl_sew.cli.output import print_error
+from kubectl_sew.cli.output import echo, harmless_json, print_error
 from kubectl_sew.cli.picture import as_object, for_people
 from kubectl_sew.cli.reach import api_group_option, name_argument, secrets_namespace_option, webhooks
 from kubectl_sew.cli.waiting import TIMED_OUT, timeout_option, until
@@ -70,7 +70,7 @@ class _Screen:
     def show(self, picture: Picture) -> None:
         text = _as_text(picture, self._output)
         if text != self._last:
-            click.echo(f"\n{text}" if self._last and not self._output else text)
+            echo(f"\n{text}" if self._last and not self._output else text)
         self._last = text
 
 
@@ -79,7 +79,7 @@ def _as_text(picture: Picture, output: str | None) -> str:
         return for_people(picture)
     found = as_object(picture)
     if output == "json":
-        return json.dumps(found, indent=2, ensure_ascii=False)
+        return harmless_json(json.dumps(found, indent=2, ensure_ascii=False))
     from kubectl_sew.resource.writing import to_yaml  # noqa: PLC0415 - only for this format
 
     return f"---\n{to_yaml(found)}".rstrip()

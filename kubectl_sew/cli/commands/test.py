@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from kubectl_sew.cli.output import print_error, print_warning
+from kubectl_sew.cli.output import confirm, echo, print_error, print_warning
 from kubectl_sew.cli.reach import api_group_option, name_argument, webhooks
 from kubectl_sew.cli.waiting import TIMED_OUT, timeout_option, until
 from kubectl_sew.consumers.text import line
@@ -34,7 +34,7 @@ def test(ctx: click.Context, name: str, *, yes: bool, timeout: float, api_group:
     if result is None:
         print_error(_no_answer(name, timeout))
         return TIMED_OUT
-    click.echo(f"{cluster.shown(name)} tested: {line(result.said, 1_000)}")
+    echo(f"{cluster.shown(name)} tested: {line(result.said, 1_000)}")
     if result.waits:
         print_warning(f"the sample is sent once {name} can run, unless `kubectl sew enable {name}` takes the test back")
     return 0 if result.delivered else 1
@@ -44,7 +44,7 @@ def _ask(webhook: Webhook) -> None:
     question = f"{webhook.name} is {webhook.state.value}, and a test leaves it Enabled"
     if not sys.stdin.isatty():
         raise click.UsageError(f"{question}: add --yes if that is meant")
-    click.confirm(f"{question}. Test it?", abort=True, err=True)
+    confirm(f"{question}. Test it?")
 
 
 @dataclass(frozen=True, slots=True)

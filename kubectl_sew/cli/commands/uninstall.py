@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from kubectl_sew.cli.output import print_warning
+from kubectl_sew.cli.output import echo, print_warning
 from kubectl_sew.cli.placement import placement_options, reach, where
 from kubectl_sew.cli.waiting import until
 from kubectl_sew.cluster.agent import AgentError, find_holder
@@ -56,7 +56,7 @@ def uninstall(ctx: click.Context, /, **given: Any) -> None:
     if options.apply:
         _apply(kubectl, namespace, options, objects)
     else:
-        click.echo(target.text(objects), nl=False)
+        echo(target.text(objects), nl=False)
         if options.host:
             print_warning(f"the agent stays in deployment/{options.host}: --apply takes it out")
 
@@ -76,7 +76,7 @@ def _apply(kubectl: Kubectl, namespace: str | None, options: Options, objects: S
     refuse_another(kubectl, options.secrets_namespace, ours)
     gone = found is not None and target.change_pod(kubectl, found, without_agent)
     if gone:
-        click.echo(f"deployment.apps/{options.host} patched")
+        echo(f"deployment.apps/{options.host} patched")
     elif options.host:
         print_warning(f"there is no agent in deployment/{options.host} in {where(namespace)}")
     agent, rest = _parted(objects)
@@ -97,7 +97,7 @@ def _parted(objects: Sequence[Document]) -> tuple[Sequence[Document], Sequence[D
 def _delete(kubectl: Kubectl, objects: Sequence[Document]) -> bool:
     """Whether any of it was there."""
     deleted = target.delete(kubectl, objects)
-    click.echo(deleted, nl=False)
+    echo(deleted, nl=False)
     return bool(deleted)
 
 

@@ -8,7 +8,7 @@ import click
 from kubectl_sew.cli.files import file_options, read_sources
 from kubectl_sew.cli.findings import print_findings
 from kubectl_sew.cli.junit import junit
-from kubectl_sew.cli.output import print_json
+from kubectl_sew.cli.output import echo, print_json
 from kubectl_sew.cli.reach import kubectl, secrets_namespace_option
 from kubectl_sew.cluster.validation import against
 from kubectl_sew.query import CALICO
@@ -68,7 +68,7 @@ def validate(  # noqa: PLR0913  # one for each flag
         print_json(_as_json(len(manifests.webhooks), findings))
     elif output == "junit":
         cases = [(each.source, each.name) for each in manifests.webhooks]
-        click.echo(junit(cases, findings, strict=strict))
+        echo(junit(cases, findings, strict=strict))
     else:
         _print_text(len(manifests.webhooks), findings)
     return _exit_code(findings, strict)
@@ -82,7 +82,7 @@ def _exit_code(findings: Sequence[Finding], strict: bool) -> int:
 
 def _print_text(webhooks: int, findings: Sequence[Finding]) -> None:
     print_findings(findings)
-    click.echo(f"{_count(webhooks, 'webhook')} checked: {_counts(findings)}", err=True)
+    echo(f"{_count(webhooks, 'webhook')} checked: {_counts(findings)}", err=True)
 
 
 def _counts(findings: Sequence[Finding]) -> str:

@@ -3,9 +3,10 @@
 import click
 
 import kubectl_sew
+from kubectl_sew.cli.output import echo
 
 
 @click.command
 def version() -> None:
     """Print the version of this program."""
-    click.echo(f"kubectl-sew {kubectl_sew.__version__}")
+    echo(f"kubectl-sew {kubectl_sew.__version__}")
