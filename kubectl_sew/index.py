@@ -37,7 +37,13 @@ _STATS = (
     "indices.*.shards.*.refresh.external_total,"
     "indices.*.shards.*.commit.user_data.history_uuid"
 )
-_SETTINGS = ("index.uuid", "index.refresh_interval", "index.number_of_shards", "index.verified_before_close")
+_SETTINGS = (
+    "index.uuid",
+    "index.refresh_interval",
+    "index.number_of_shards",
+    "index.verified_before_close",
+    "index.max_result_window",
+)
 _ANALYSIS = "index.analysis.*,index.mapping.coerce,index.mapping.ignore_above,index.mode"
 _POINT_KEPT = "5m"
 _LONGEST_NAMES = 2_000

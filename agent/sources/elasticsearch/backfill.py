@@ -12,6 +12,7 @@ from agent.sources.elasticsearch.shards import Look
 from agent.sources.elasticsearch.watching import Watch
 from kubectl_sew.access import ElasticsearchError
 from kubectl_sew.index import Index
+from kubectl_sew.query import FieldType
 
 
 @dataclass(slots=True)
@@ -44,6 +45,7 @@ class Backfill:
             return _waiting(past)
         if not asked.clauses:
             return Batch([], past.dump(), more=False, done=False, refused=asked.refused)
+        self._check_time(asked)
         if not run.point:
             run.point = asked.index.open_point_in_time()
             return replace(_waiting(past), more=True)
@@ -53,6 +55,16 @@ class Backfill:
             raise found[0].failure
         run.point = found[0].point or run.point
         return self._batch(asked, past, found[0], dict(asked.refused) | refused)
+
+    def _check_time(self, asked: Asked) -> None:
+        """What is no time is compared by no time: it would fail, or find what is not asked for."""
+        name = self._reads.rules.time_field
+        field = asked.fields.get(name)
+        if field is not None and field.type not in (FieldType.TIME, FieldType.ANY):
+            raise ElasticsearchError(
+                f"what was before cannot be read by time: `{name}` is mapped as {field.type.value}, not as a date; map "
+                "it as a date, name another field by SEW_TIME_FIELD (--time-field), or start with SEW_START=now"
+            )
 
     def close(self, index: Index, run: str = "") -> None:
         """Let go of one point in time, or of all."""

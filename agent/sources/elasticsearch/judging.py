@@ -12,6 +12,7 @@ from kubectl_sew.event import Event
 
 TEXTS = {
     "too_old": "{count} event{s} older than SEW_MAX_EVENT_AGE when read left out, the last one {last}",
+    "updated": "{count} event{s} older than SEW_MAX_EVENT_AGE changed since and not sent again, the last one {last}",
     "no_time": "{count} event{s} without time left out, in an index that is read anew, the last one {last}",
     "no_source": "{count} document{s} without _source left out, the last one {last}: see the index's mapping",
     "deleted": "{count} event{s} deleted before reading was complete, the last one {last}",
@@ -104,11 +105,9 @@ def verdict(hit: Hit, cursor: Cursor, limits: Limits) -> str:
     """
     if hit.time is None:
         return "no_time" if hit.order[0] <= cursor.old else ""
-    if hit.time < cursor.at - limits.most_age:
-        return "too_old"
     if hit.version > 1 and hit.time < cursor.at - limits.known_for:
         return "updated"
-    return ""
+    return "too_old" if hit.time < cursor.at - limits.most_age else ""
 
 
 def merge(pages: Sequence[tuple[Sequence[Hit], bool]]) -> tuple[list[Hit], tuple[int, ...] | None]:

@@ -134,7 +134,7 @@ class Searcher:
             try:
                 check_search(answer)
             except ElasticsearchError as error:
-                run.failures[task.job] = error
+                run.failures[task.job] = _hinted(error)
             else:
                 refused.update(run.suspects[task.job])
         return refused
@@ -144,6 +144,12 @@ class Searcher:
             return Found(failure=run.failures[job])
         hits, end = merge(run.pages.get(job, ()))
         return Found(hits, end, point=run.points.get(job, ""))
+
+
+def _hinted(error: ElasticsearchError) -> ElasticsearchError:
+    if "max_result_window" not in str(error):
+        return error
+    return ElasticsearchError(f"{error}; or lower SEW_PAGE_SIZE (--page-size)", error.status, error.kind)
 
 
 def _in_requests(tasks: Sequence[_Task]) -> Iterator[list[_Task]]:

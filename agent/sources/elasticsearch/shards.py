@@ -9,6 +9,8 @@ START = -1
 LEAST_WAIT = 10.0
 REFRESHES = 3
 _DEFAULT_REFRESH = 1.0
+MOST_HITS = 10_000
+"""Elasticsearch's own limit for one search, unless an index has another."""
 _UNITS = {"nanos": 1e-9, "micros": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -42,6 +44,8 @@ class Facts:
     shards: int
     refresh: float | None
     closed: bool = False
+    window: int = MOST_HITS
+    """Hits that one search may ask for."""
 
     @property
     def wait(self) -> float | None:
@@ -97,6 +101,7 @@ def read_settings(settings: Mapping[str, Mapping[str, str]]) -> Mapping[str, Fac
             int(each.get("index.number_of_shards", 1)),
             _refresh(each),
             each.get("index.verified_before_close") == "true",
+            int(each.get("index.max_result_window", MOST_HITS)),
         )
         for name, each in settings.items()
         if "index.uuid" in each

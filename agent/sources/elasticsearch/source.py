@@ -21,8 +21,6 @@ from kubectl_sew.query import FieldSet, QueryError, to_dsl
 from kubectl_sew.query.ast import Comparison, Key, Literal, Operator
 from kubectl_sew.query.fields import Unlisted
 
-_MOST_HITS = 10_000
-"""Elasticsearch's own limit for one search, unless an index has another."""
 _CLUSTER = "cluster"
 _UNREADABLE = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
 """What an answer of another shape than Elasticsearch's own leads to."""
@@ -89,7 +87,7 @@ class ElasticsearchSource:
             self._watch.update(index, now)
             clauses, refused = self._clauses.of(subscriptions, self.fields)
             asked = Asked(index, self.fields, clauses, refused, self._everywhere(), self._watch.filters)
-            limit = min(limit, _MOST_HITS)
+            limit = min(limit, self._watch.window)
             if position and is_past(position):
                 return self._backfill.read(asked, Past.load(position), limit)
             return self._following.read(asked, position, limit)

@@ -8,7 +8,7 @@ from agent.sources.base import Trouble
 from agent.sources.elasticsearch.clauses import Dsl
 from agent.sources.elasticsearch.cursors import Place
 from agent.sources.elasticsearch.proofs import Proofs
-from agent.sources.elasticsearch.shards import Facts, Look, Shard, absent, read_settings, read_stats
+from agent.sources.elasticsearch.shards import MOST_HITS, Facts, Look, Shard, absent, read_settings, read_stats
 from kubectl_sew.access import ElasticsearchError, IndexProblem
 from kubectl_sew.index import Index, check_search
 from kubectl_sew.query import FieldSet
@@ -112,6 +112,11 @@ class Watch:
     def _becomes_visible(self, shard: Shard) -> bool:
         fact = self.facts.get(shard.uuid)
         return fact is not None and fact.wait is not None
+
+    @property
+    def window(self) -> int:
+        """Hits that a search may ask for in each index."""
+        return min((each.window for each in self.facts.values()), default=MOST_HITS)
 
     @property
     def there(self) -> frozenset[str]:

@@ -7,6 +7,7 @@ import pytest
 from agent.poller import COMMON
 from kubectl_sew.resource import FetchedReason
 from tests.integration.elasticsearch.scene import NOW, WAIT, Scene, ids
+from tests.servers.indices import CALICO_MAPPINGS
 
 pytestmark = pytest.mark.server
 HOUR = 3600
@@ -181,3 +182,24 @@ def test_a_query_that_one_index_of_the_past_refuses_stands_alone(scene: Scene) -
     assert scene.got("w") == scene.got("x") == ids(*range(20), "b")
     assert scene.poller.fetched(scene.now)["bad"].reason is FetchedReason.UNANSWERABLE
     assert scene.poller.fetched(scene.now)["w"].status == "True"
+
+
+def test_a_time_that_is_mapped_as_a_number_is_named_with_its_field(scene: Scene) -> None:
+    scene.index(dynamic=False, properties={**CALICO_MAPPINGS["properties"], "time": {"type": "long"}})
+    scene.serve(start=NOW - HOUR)
+    scene.settle()
+    assert "`time` is mapped as integer, not as a date" in scene.message()
+    scene.write(["new"])
+    scene.settle()
+    assert scene.got() == ids("new")
+
+
+def test_an_index_that_gives_few_hits_at_once_is_read_in_such_pages(scene: Scene) -> None:
+    name = scene.index()
+    scene.client.indices.put_settings(index=name, settings={"max_result_window": 20})
+    scene.write(range(50), time=int(NOW) - 60)
+    scene.serve(start=NOW - HOUR)
+    scene.settle()
+    scene.write(range(50, 100))
+    scene.settle()
+    assert scene.got() == ids(*range(100))

@@ -46,6 +46,16 @@ def test_an_update_of_what_may_be_forgotten_is_no_new_event() -> None:
     assert verdict(hit(time=AT - 25 * HOUR, version=1), CURSOR, limits) == ""
 
 
+def test_dismissing_a_delivered_event_a_day_later_does_not_read_like_loss() -> None:
+    dismissed = hit(time=AT - 25 * HOUR, version=2)
+    kind = verdict(dismissed, CURSOR, LIMITS)
+    left = Left()
+    left.add(kind, dismissed)
+    (note,) = left.notes()
+    assert note.kind == "updated"
+    assert "changed since and not sent again" in note.text
+
+
 def test_an_event_before_the_whole_second_of_a_start_is_not_its_own() -> None:
     found = Hit("events", "e", (1,), (clause("early", AT + 0.9), clause("late", AT + 1), clause("ever")), time=AT)
     assert since_start(found).webhooks == ("early", "ever")
