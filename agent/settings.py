@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kubectl_sew.access import ElasticsearchError, index_pattern
+from kubectl_sew.consumers.rate import parse_rate
 from kubectl_sew.consumers.text import line
 from kubectl_sew.errors import SewError
 from kubectl_sew.members import members
@@ -19,14 +20,12 @@ Network = IPv4Network | IPv6Network
 PREFIX = "SEW_"
 _SHOWN = 200
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)")
-_RATE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)/(s|min|h)")
 _SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(B|KiB|MiB|GiB|TiB)?")
 _PORT = re.compile(r"[0-9]{1,5}")
 _COUNT = re.compile(r"[0-9]{1,9}")
 _OF_A_SERVICE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_[0-9]+_\w+)$")
 """How the names end that Kubernetes puts into a container's environment for a Service called `sew-…`."""
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_PER = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _BYTES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
@@ -48,14 +47,6 @@ def parse_pause(text: str) -> float:
     if not seconds:
         raise ValueError("a duration above zero such as 500ms or 2s is expected")
     return seconds
-
-
-def parse_rate(text: str) -> float:
-    """`1/s` or `10/min` in events a second."""
-    match = _RATE.fullmatch(text)
-    if match is None or not float(match[1]):
-        raise ValueError("a rate above zero such as 1/s or 10/min is expected")
-    return float(match[1]) / _PER[match[2]]
 
 
 def parse_size(text: str) -> int:

@@ -21,6 +21,7 @@ from kubectl_sew.consumers.base import (
 )
 from kubectl_sew.consumers.headers import HEADERS_VARIABLE, check_headers, own_headers
 from kubectl_sew.consumers.judge import by_status, describe
+from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
 from kubectl_sew.consumers.tls import TLS_VARIABLES, check_tls, read_tls
 from kubectl_sew.event import Event
 from kubectl_sew.members import members
@@ -58,6 +59,7 @@ class AlertManager:
         HEADERS_VARIABLE,
         *TLS_VARIABLES,
         Variable("generatorURL", required=False, meaning="where an alert links back to"),
+        RATE_VARIABLE,
     )
 
     def validate(self, config: Config) -> list[ConfigProblem]:
@@ -73,7 +75,8 @@ class AlertManager:
         if settings.text(config, "url") and not _urls(config):
             problems.append(ConfigProblem("url", "there is no URL between the commas", f"end it with `{PATH}`"))
         problems += _check_credentials(config) + check_headers(config, fixed=("content-type",))
-        return problems + check_tls(config) + settings.check_url(config, "generatorURL")
+        problems += check_tls(config) + check_rate(config)
+        return problems + settings.check_url(config, "generatorURL")
 
     def render(
         self, event: Event, labels: Mapping[str, str], config: Config, *, now: float, delivery_id: str

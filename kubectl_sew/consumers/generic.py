@@ -25,6 +25,7 @@ from kubectl_sew.consumers.base import (
 )
 from kubectl_sew.consumers.headers import HEADERS_VARIABLE, check_headers, own_headers
 from kubectl_sew.consumers.judge import by_status, describe
+from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
 from kubectl_sew.consumers.tls import TLS_VARIABLES, check_tls, read_tls
 from kubectl_sew.event import Event
 
@@ -49,6 +50,7 @@ class Generic:
             secret=True,
         ),
         *TLS_VARIABLES,
+        RATE_VARIABLE,
     )
 
     def validate(self, config: Config) -> list[ConfigProblem]:
@@ -59,6 +61,7 @@ class Generic:
             *_check_template(config),
             *_check_secrets(config),
             *check_tls(config),
+            *check_rate(config),
         ]
 
     def render(

@@ -27,7 +27,9 @@ from kubectl_sew.consumers.base import (
     Variable,
     Verdict,
 )
+from kubectl_sew.consumers.jira_fields import FIELDS_VARIABLE, check_fields, more_fields
 from kubectl_sew.consumers.judge import by_status, describe, with_retry_after
+from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
 from kubectl_sew.event import Event
 from kubectl_sew.members import members
 
@@ -71,6 +73,8 @@ class Jira:
         ),
         Variable("labels", required=False, meaning="labels that every issue gets, separated by commas"),
         Variable("priority", required=False, meaning="the name of the priority that every issue gets"),
+        FIELDS_VARIABLE,
+        RATE_VARIABLE,
     )
 
     def validate(self, config: Config) -> list[ConfigProblem]:
@@ -83,6 +87,8 @@ class Jira:
             *_check_authentication(config),
             *_check_labels(config),
             *_check_project(config),
+            *check_fields(config),
+            *check_rate(config),
         ]
 
     def render(
@@ -147,7 +153,7 @@ def _fields(event: Event, labels: Mapping[str, str], config: Config, delivery_id
         fields["labels"] = own
     if priority := settings.text(config, "priority"):
         fields["priority"] = {"name": priority}
-    return fields
+    return fields | more_fields(config, event.fields() | {"id": event.id, "labels": dict(labels)})
 
 
 def _summary(event: Event) -> str:

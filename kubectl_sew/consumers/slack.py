@@ -21,6 +21,7 @@ from kubectl_sew.consumers.base import (
     Verdict,
 )
 from kubectl_sew.consumers.judge import by_status, describe
+from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
 from kubectl_sew.event import Event
 
 URL_PREFIXES = ("https://hooks.slack.com/services/", "https://hooks.slack-gov.com/services/")
@@ -58,12 +59,13 @@ class Slack:
     name: ClassVar[str] = "Slack"
     variables: ClassVar[tuple[Variable, ...]] = (
         Variable("url", required=True, meaning="the Incoming Webhook's URL", secret=True),
+        RATE_VARIABLE,
     )
 
     def validate(self, config: Config) -> list[ConfigProblem]:
         if long := settings.too_long(self, config):
             return long
-        problems = settings.missing(self, config) + settings.check_url(config, "url")
+        problems = settings.missing(self, config) + settings.check_url(config, "url") + check_rate(config)
         url = settings.text(config, "url")
         if url and not url.startswith(self.url_prefixes):
             hint = "it begins with " + " or ".join(self.url_prefixes)

@@ -8,7 +8,6 @@ loops without writing anything ends too.
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from time import thread_time
 from typing import Any
 
 from jinja2 import (
@@ -24,7 +23,7 @@ from jinja2.lexer import Token, TokenStream
 from jinja2.runtime import LoopContext
 
 from kubectl_sew.consumers.base import ConfigProblem, RenderError
-from kubectl_sew.consumers.template_filters import BUDGET_NAME, FILTERS, Budget, Clock, SpentError, each, paid, shown
+from kubectl_sew.consumers.template_filters import BUDGET_NAME, FILTERS, Budget, SpentError, each, paid, shown
 from kubectl_sew.consumers.text import line
 
 OUTPUT_LIMIT = 1024 * 1024
@@ -96,13 +95,13 @@ def check_template(source: str) -> list[ConfigProblem]:
     return []
 
 
-def render_template(source: str, document: Mapping[str, Any], *, clock: Clock = thread_time) -> bytes:
+def render_template(source: str, document: Mapping[str, Any], *, budget: Budget | None = None) -> bytes:
     """The body, as UTF-8; raises RenderError beyond 1 MiB, or where the event and the template do not fit together.
 
-    `clock` gives the seconds that the processor has worked for this thread.
+    `budget`: one that several templates of one request share.
     """
     try:
-        budget = Budget(clock)
+        budget = budget or Budget()
         chunks = _compile(source).generate({**document, BUDGET_NAME: budget})
         return _joined(chunks, budget)
     except SpentError:

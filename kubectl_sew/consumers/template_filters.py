@@ -33,7 +33,7 @@ class SpentError(Exception):
 
 
 class Budget:
-    """What is left of a rendering's steps and of its time."""
+    """What is left of a rendering's steps and of its time; `clock`: seconds of the processor for this thread."""
 
     def __init__(self, clock: Clock = thread_time) -> None:
         self.left = STEPS

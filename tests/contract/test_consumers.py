@@ -21,6 +21,7 @@ from kubectl_sew.consumers.base import (
     Verdict,
 )
 from kubectl_sew.consumers.judge import judge
+from kubectl_sew.consumers.rate import rate_of
 from kubectl_sew.consumers.registry import CONSUMERS, consumers, find
 from kubectl_sew.event import Event, delivery_id
 from kubectl_sew.samples import SAMPLE_TYPES, sample
@@ -487,3 +488,20 @@ def test_no_value_takes_long_to_judge(name: str, shape: str) -> None:
     for variable in CONSUMERS[name].variables:
         value = SLOW_TO_READ[shape][: variable.limit]
         CONSUMERS[name].validate({**CONFIGS[name], variable.name: value})
+
+
+@names
+@pytest.mark.parametrize("rate", ["1/s", "10/min", "0.5/h", " 2/s\n"])
+def test_every_consumer_takes_a_rate(name: str, rate: str) -> None:
+    assert CONSUMERS[name].validate({**CONFIGS[name], "rate": rate}) == []
+
+
+@names
+@pytest.mark.parametrize("rate", ["0/s", "1", "-1/s", "fast", "1/s/s", "1/d"])
+def test_what_is_no_rate_is_a_problem(name: str, rate: str) -> None:
+    assert [each.variable for each in CONSUMERS[name].validate({**CONFIGS[name], "rate": rate})] == ["rate"]
+
+
+@pytest.mark.parametrize(("asked", "given"), [("", 10.0), ("1/s", 1.0), ("6/min", 0.1), ("11/s", 10.0)])
+def test_a_webhooks_rate_is_bounded_by_the_consumers(asked: str, given: float) -> None:
+    assert rate_of({"rate": asked}, 10.0) == pytest.approx(given)

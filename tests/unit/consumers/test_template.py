@@ -8,7 +8,7 @@ import pytest
 
 from kubectl_sew.consumers.base import RenderError
 from kubectl_sew.consumers.template import check_template, render_template
-from kubectl_sew.consumers.template_filters import FILTERS
+from kubectl_sew.consumers.template_filters import FILTERS, Budget
 
 DOCUMENT: dict[str, object] = {
     "description": 'a<b "q"',
@@ -159,8 +159,9 @@ def test_a_member_of_no_name_costs_nothing() -> None:
 
 def test_a_rendering_ends_after_its_time() -> None:
     seconds = count()
+    budget = Budget(lambda: next(seconds) / 10)
     with pytest.raises(RenderError, match="too long"):
-        render_template("{% for a in many %}{{ 1 }}{% endfor %}", DOCUMENT, clock=lambda: next(seconds) / 10)
+        render_template("{% for a in many %}{{ 1 }}{% endfor %}", DOCUMENT, budget=budget)
 
 
 def test_a_list_of_two_megabytes_can_still_be_written_in_part() -> None:

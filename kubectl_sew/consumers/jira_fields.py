@@ -1,0 +1,113 @@
+"""Jira's variable `fields`: what a project demands of its issues beyond what every project has."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kubectl_sew.consumers import settings, text
+from kubectl_sew.consumers.base import Config, ConfigProblem, Variable
+
+FIELDS_VARIABLE = Variable(
+    "fields",
+    required=False,
+    meaning="more fields of every issue as a JSON object, with templates in its texts",
+    limit=16 * 1024,
+)
+
+_OURS = {
+    "project": "`project`",
+    "issuetype": "`issueType`",
+    "summary": "nothing: it is made of the event",
+    "description": "nothing: it ends with the delivery's id, by which an issue is found again",
+}
+"""Fields that cannot be set here -> the variable for it."""
+_ALSO_VARIABLES = ("labels", "priority")
+_TEXT_LIMIT = 32_767
+_A_VALUE = re.compile(r"\{\{[^{}]*\|\s*tojson\s*\}\}")
+
+
+class _NotJsonError(ValueError):
+    """What json takes, and JSON does not have."""
+
+
+def check_fields(config: Config) -> list[ConfigProblem]:
+    """What is wrong with the variable, of each kind the first."""
+    if not settings.text(config, "fields"):
+        return []
+    try:
+        fields = _read(config)
+    except (ValueError, RecursionError) as error:
+        place = f", line {error.lineno} column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+        return [_problem(f"this is no JSON{place}", 'write an object such as `{"components": [{"name": "Network"}]}`')]
+    if not isinstance(fields, dict):
+        return [_problem("this is no JSON object", 'write it as `{"NAME": VALUE}`')]
+    return [*_check_names(fields, config), *_check_templates(fields)]
+
+
+def more_fields(config: Config, document: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of one issue; raises RenderError where a template does not fit the event."""
+    if not settings.text(config, "fields"):
+        return {}
+    from kubectl_sew.consumers.template_filters import Budget  # noqa: PLC0415 - jinja2 only where it is needed
+
+    filled: dict[str, Any] = _filled(_read(config), document, Budget())
+    return filled
+
+
+def _read(config: Config) -> Any:
+    return json.loads(settings.text(config, "fields"), parse_constant=_refuse)
+
+
+def _refuse(name: str) -> None:
+    raise _NotJsonError(name)
+
+
+def _filled(value: Any, document: Mapping[str, Any], budget: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _filled(each, document, budget) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_filled(each, document, budget) for each in value]
+    return _rendered(value, document, budget) if _is_template(value) else value
+
+
+def _rendered(source: str, document: Mapping[str, Any], budget: Any) -> Any:
+    """A text; the event's value itself, such as a number, where all of the template is one value and `tojson`."""
+    from kubectl_sew.consumers.template import render_template  # noqa: PLC0415 - as above
+
+    rendered = render_template(source, document, budget=budget).decode()
+    if _A_VALUE.fullmatch(source.strip()):
+        return json.loads(rendered)
+    return text.cut(text.clean(rendered), _TEXT_LIMIT, text.utf16)
+
+
+def _is_template(value: Any) -> bool:
+    return isinstance(value, str) and ("{{" in value or "{%" in value)
+
+
+def _check_names(fields: Mapping[str, Any], config: Config) -> Iterator[ConfigProblem]:
+    for name in fields:
+        if name in _OURS:
+            yield _problem(f"the field `{name}` cannot be set here", f"leave it out; there is {_OURS[name]}")
+        if name in _ALSO_VARIABLES and settings.text(config, name):
+            yield _problem(f"both `fields` and the variable `{name}` give the field `{name}`", "keep one of them")
+
+
+def _check_templates(fields: Mapping[str, Any]) -> list[ConfigProblem]:
+    from kubectl_sew.consumers.template import check_template  # noqa: PLC0415 - as above
+
+    sources = [each for each in _texts(fields) if _is_template(each)]
+    found = [problem for source in sources for problem in check_template(source)]
+    return [_problem(f"a template in it: {each.message}", each.hint) for each in found[:1]]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for each in members:
+        yield from _texts(each)
+    if isinstance(value, str):
+        yield value
+
+
+def _problem(message: str, hint: str) -> ConfigProblem:
+    return ConfigProblem("fields", message, hint)
