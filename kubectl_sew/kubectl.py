@@ -81,12 +81,16 @@ class Kubectl:
     def patch(self, resource: str, name: str, patch: Mapping[str, Any], *more: str) -> Any:
         """Merges a patch into an object of a fully named resource; `more` are further arguments of kubectl's."""
         fixed = ("--type=merge", f"--field-manager={FIELD_MANAGER}", "-o", "json")
-        return _json(self.run("patch", resource, name, *fixed, "--patch", json.dumps(patch), *more))
+        return _json(self.run("patch", *fixed, "--patch", json.dumps(patch), *more, "--", resource, name))
 
     def execute(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
-        """What a command in a container prints. Where it fails, the error is what it said on stderr."""
+        """What a command in a container prints. Where it fails, the error is what it said on stderr.
+
+        No name can be taken for a flag: before the command kubectl knows no `--`.
+        """
         timeout, flags = _take_timeout(self.flags)  # as a request's time-out it would cut the stream
-        return self._run([*flags, "exec", "-n", namespace, pod, "-c", container, "--", *command], "", timeout)
+        where = (f"--namespace={namespace}", f"--container={container}", f"pod/{pod}")
+        return self._run([*flags, "exec", *where, "--", *command], "", timeout)
 
     def run(self, *arguments: str, stdin: str = "") -> str:
         """What kubectl prints on stdout for some arguments. Raises KubectlError."""

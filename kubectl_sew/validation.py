@@ -31,6 +31,7 @@ REASONS = {
     "SEW040": HealthyReason.CONFIGURATION_PARSING,
     "SEW041": HealthyReason.CONFIGURATION_PARSING,
     "SEW042": HealthyReason.CONFIGURATION_PARSING,
+    "SEW045": HealthyReason.CONFIGURATION_PARSING,
 }
 """Code of an error -> the reason of `Healthy`; any other is `WebhookValidation`."""
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from kubectl_sew.errors import SewError
 from kubectl_sew.event import read_time
 from kubectl_sew.kubectl import Kubectl, KubectlError, Problem
+from kubectl_sew.resource.structure import is_dns_name
 
 CONTAINER = "sew-agent"
 LEASE = "sew-agent"
@@ -53,6 +54,9 @@ def find_holder(kubectl: Kubectl, secrets_namespace: str) -> Holder:
             raise AgentError(error.said, error.hint) from None
         raise
     namespace, _, pod = str(spec.get("holderIdentity") or "").partition("/")
+    if pod and not (is_dns_name(namespace) and is_dns_name(pod)):
+        said = f"what holds the Lease {LEASE} in the namespace {secrets_namespace} is no NAMESPACE/POD"
+        raise AgentError(said, "somebody else than an agent has written it: who may change Leases there?")
     if not pod:
         raise AgentError(f"no agent holds the Lease {LEASE} in the namespace {secrets_namespace}", _INSTALL)
     return Holder(namespace, pod, read_time(spec.get("renewTime")), float(spec.get("leaseDurationSeconds") or 15))

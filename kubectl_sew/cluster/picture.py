@@ -1,5 +1,6 @@
 """All that can be known of one webhook: the resource, what its references hold, and what the agent tells of it."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -42,10 +43,10 @@ class Resolved:
         """The command that gives it a value; "" where it has one."""
         kind, name, key = self.reference.kind, self.reference.name, self.reference.key
         if self.lookup is Lookup.NO_KEY:
-            return f"kubectl -n {namespace} edit {kind.lower()} {name}"
+            return shlex.join(("kubectl", "-n", namespace, "edit", kind.lower(), name))
         if self.lookup is Lookup.NO_OBJECT:
-            made = "secret generic" if kind == "Secret" else "configmap"
-            return f"kubectl -n {namespace} create {made} {name} --from-file={key}=FILE"
+            made = ("secret", "generic") if kind == "Secret" else ("configmap",)
+            return shlex.join(("kubectl", "-n", namespace, "create", *made, name, f"--from-file={key}=FILE"))
         return ""
 
 

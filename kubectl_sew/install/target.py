@@ -62,8 +62,8 @@ def namespace_exists(kubectl: Kubectl, name: str) -> bool:
 
 def deployment(kubectl: Kubectl, namespace: str | None, name: str) -> Document | None:
     """A running Deployment, in the context's namespace for None; None where there is none."""
-    where = ("-n", namespace) if namespace else ()
-    found = kubectl.run("get", "deployment", name, "--ignore-not-found", "-o", "json", *where)
+    where = (f"--namespace={namespace}",) if namespace else ()
+    found = kubectl.run("get", "--ignore-not-found", "-o", "json", *where, "--", "deployment", name)
     return json.loads(found) if found.strip() else None
 
 
@@ -119,7 +119,7 @@ def change_pod(kubectl: Kubectl, found: Document, change: Callable[[Document], D
     name, namespace = found["metadata"]["name"], found["metadata"]["namespace"]
     for _ in range(_TRIES):
         try:
-            done = kubectl.patch("deployments.apps", name, _patch(found, change(found)), "-n", namespace)
+            done = kubectl.patch("deployments.apps", name, _patch(found, change(found)), f"--namespace={namespace}")
             return bool(done["metadata"]["generation"] != found["metadata"]["generation"])
         except KubectlError as error:
             if error.problem is not Problem.CONFLICT:

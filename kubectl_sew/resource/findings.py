@@ -36,6 +36,7 @@ CODES = {
     "SEW042": "A value in a Secret or ConfigMap is not UTF-8 text",
     "SEW043": "A Secret or ConfigMap cannot be read",
     "SEW044": "Two Secrets, or two ConfigMaps, have one name",
+    "SEW045": "A Secret or ConfigMap, or a key in one, cannot have the name that is referred to",
     "SEW050": "The API server refuses the webhook",
     "SEW051": "A file, folder or URL cannot be read",
 }

@@ -17,8 +17,10 @@ Path = tuple[str | int, ...]
 NAME_RULE = (
     "at most 253 lower-case letters, digits, `-` and `.`, beginning and ending with a letter or digit, as is each part"
 )
+KEY_RULE = "at most 253 letters, digits, `-`, `_` and `.`, and neither `.` nor `..`"
 _PART = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _NAME = re.compile(rf"{_PART}(?:\.{_PART})*")
+_KEY = re.compile(r"(?!\.{1,2}$)[-._a-zA-Z0-9]{1,253}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,11 @@ def check_structure(obj: Mapping[str, Any]) -> list[Located]:
     return found
 
 
+def is_dns_name(text: str) -> bool:
+    """Whether Kubernetes takes it as the name of a webhook, Secret, ConfigMap or pod."""
+    return len(text) <= 253 and _NAME.fullmatch(text) is not None
+
+
 def show_path(path: Path) -> str:
     """`spec.config[2].name`."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
@@ -179,7 +186,7 @@ def _check_version(version: Any) -> Iterator[Located]:
 
 
 def _check_name(name: Any) -> Iterator[Located]:
-    if isinstance(name, str) and name.strip() and not (len(name) <= 253 and _NAME.fullmatch(name)):
+    if isinstance(name, str) and name.strip() and not is_dns_name(name):
         yield Located(
             error("SEW010", f"Kubernetes does not take the name `{shown(name)}`", NAME_RULE), ("metadata", "name")
         )
@@ -223,6 +230,16 @@ def _check_source(variable: Mapping[str, Any], path: Path) -> Iterator[Located]:
     if isinstance(source, Mapping) and sum(each in source for each in REFERENCE_KINDS) != 1:
         message = f"`{show_path((*path, 'valueFrom'))}` must have exactly one of {' and '.join(REFERENCE_KINDS)}"
         yield Located(error("SEW013", message, "it names the object and its key"), (*path, "valueFrom"))
+    for kind in REFERENCE_KINDS:
+        yield from _check_reference(_dig(source, kind), (*path, "valueFrom", kind))
+
+
+def _check_reference(reference: Any, path: Path) -> Iterator[Located]:
+    name, key = _dig(reference, "name"), _dig(reference, "key")
+    if isinstance(name, str) and name.strip() and not is_dns_name(name):
+        yield Located(error("SEW045", f"Kubernetes does not take the name `{shown(name)}`", NAME_RULE), (*path, "name"))
+    if isinstance(key, str) and key.strip() and not _KEY.fullmatch(key):
+        yield Located(error("SEW045", f"no Secret or ConfigMap has the key `{shown(key)}`", KEY_RULE), (*path, "key"))
 
 
 def _dig(obj: Any, *path: str) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kubectl_sew.cluster.agent import AgentError, find_holder
 from kubectl_sew.kubectl import Kubectl, KubectlError, Problem, explain
 
 Script = Callable[[str], str]
@@ -46,8 +47,24 @@ def test_exec_gets_the_flags_without_the_requests_time_out(echoing: str) -> None
     kubectl = Kubectl(("--request-timeout", "5s", "-s", "https://example.org"), echoing)
     said = kubectl.execute("sew-system", "sew-agent-0", "sew-agent", ["sew-agent", "status"])
     assert json.loads(said) == [
-        "-s https://example.org exec -n sew-system sew-agent-0 -c sew-agent -- sew-agent status"
+        "-s https://example.org exec --namespace=sew-system --container=sew-agent pod/sew-agent-0 -- sew-agent status"
     ]
+
+
+def test_a_name_that_looks_like_a_flag_is_still_a_name(echoing: str) -> None:
+    kubectl = Kubectl((), echoing)
+    assert "--namespace=--filename=x --container=c pod/--filename=y -- z" in kubectl.execute(
+        "--filename=x", "--filename=y", "c", ["z"]
+    )
+    (said,) = kubectl.patch("hooks", "--filename=x", {})
+    assert said.endswith(" -- hooks --filename=x")
+
+
+@pytest.mark.parametrize("holder", ["x/--filename=http://evil", "-n/agent", "x/a;b", "x/a/b", "x\x1b/a", "--as=root/a"])
+def test_only_the_names_of_a_namespace_and_a_pod_are_asked_by_what_holds_the_lease(script: Script, holder: str) -> None:
+    lease = json.dumps({"spec": {"holderIdentity": holder}}).replace("\\", "\\\\")
+    with pytest.raises(AgentError, match="is no NAMESPACE/POD"):
+        find_holder(Kubectl((), script(f"printf '{lease}'")), "secrets")
 
 
 def test_parameters_of_a_path_are_encoded(echoing: str) -> None:

