@@ -12,6 +12,7 @@ import socket
 import ssl
 import threading
 import time
+import zlib
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,6 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import urllib3.exceptions
-from urllib3.util.wait import wait_for_read
 
 from agent.delivery.egress import Address, Guard, Resolver
 from agent.delivery.exchange import Plain, Secure, write_head
@@ -42,6 +42,9 @@ IDLE_LIFE = 3.0
 """Servers close idle connections after 5 s or more: a request hardly ever meets one that is just being closed."""
 
 _PORTS = {"http": 80, "https": 443}
+_ANY_HEADER = zlib.MAX_WBITS | 32
+_COMPRESSED = {"gzip": _ANY_HEADER, "x-gzip": _ANY_HEADER, "deflate": _ANY_HEADER}
+"""Content encodings -> what zlib calls them."""
 _CLIENT_REFUSED = re.compile("ALERT_.*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
 
 logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)  # its children inherit a level, not `disabled`
@@ -189,7 +192,7 @@ class Sender:
         now = time.monotonic()
         ends = connection.sock.deadline = max(connection.sock.deadline, now + _LATE)
         try:
-            if wait_for_read(connection.sock, timeout=min(STALLED, ends - now)):
+            if connection.answers_within(min(STALLED, ends - now)):
                 answer, reusable = _received(flight)
             else:
                 with self._none_idle(flight.target):
@@ -332,7 +335,18 @@ def _received(flight: _Flight) -> tuple[Response, bool]:
         response.close()
     headers = {name.lower(): value for name, value in response.headers.items()}
     reusable = flight.whole and not response.will_close and len(body) <= BODY_LIMIT and response.status >= 200
-    return Response(response.status, headers, body[:BODY_LIMIT]), reusable
+    return Response(response.status, headers, _decoded(body[:BODY_LIMIT], headers)), reusable
+
+
+def _decoded(body: bytes, headers: Mapping[str, str]) -> bytes:
+    """Some compress although they were asked not to. What cannot be decoded stays as it is; 64 KiB at most."""
+    window = _COMPRESSED.get(headers.get("content-encoding", "").strip().lower())
+    if window is None:
+        return body
+    try:
+        return zlib.decompressobj(window).decompress(body, BODY_LIMIT)
+    except zlib.error:
+        return body
 
 
 def _head(target: _Target, request: Request, path: str, headers: Mapping[str, str]) -> bytes:

@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from urllib3.util.wait import wait_for_read
+
 from kubectl_sew.consumers.base import Tls
 
 
@@ -34,15 +36,42 @@ class DeadlineSocket(socket.socket):
         self.settimeout(_left(self.deadline))
         super().sendall(*args, **kwargs)
 
+    def answered(self) -> bool:
+        """Whether there is something to read, or the end."""
+        return bool(wait_for_read(self, timeout=0))
+
 
 class DeadlineTlsSocket(ssl.SSLSocket):
     """The same over TLS."""
 
     deadline = float("inf")
+    ahead = b""
+    """What was read by `answered`, and is read again first."""
+    failure: ssl.SSLError | None = None
+    """What `answered` met instead, for whoever reads: TLS tells it once."""
 
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        if self.ahead:
+            size = min(len(self.ahead), nbytes or len(buffer))
+            buffer[:size], self.ahead = self.ahead[:size], self.ahead[size:]
+            return size
+        if self.failure:
+            raise self.failure
         self.settimeout(_left(self.deadline))
-        return super().recv_into(*args, **kwargs)
+        return super().recv_into(buffer, nbytes, flags)
+
+    def answered(self) -> bool:
+        """Whether there is something to read, or the end: what TLS itself says (tickets, new keys) is no answer."""
+        if self.ahead or not (self.pending() or wait_for_read(self, timeout=0)):
+            return bool(self.ahead)
+        self.settimeout(0)
+        try:
+            self.ahead = self.recv(1024)
+        except (ssl.SSLWantReadError, BlockingIOError):
+            return False
+        except ssl.SSLError as error:
+            self.failure = error
+        return True
 
     def send(self, *args: Any, **kwargs: Any) -> int:
         self.settimeout(_left(self.deadline))  # sendall is a loop over send here

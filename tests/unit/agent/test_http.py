@@ -1,11 +1,13 @@
 """Sending, against real servers on loopback that do what receivers do, and what they should not."""
 
+import gzip
 import io
 import logging
 import socket
 import ssl
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -159,6 +161,67 @@ def test_what_comes_before_the_answer_is_passed_over(sender: Sender, status: int
         for _ in range(2):
             assert send(sender, request(server.port), deadline=5.0).body == b"ok"
         assert server.connections == 1
+
+
+ODD_HEADS = [
+    b"X-A : b",
+    b"My Param: x",
+    b"no colon",
+    b": no name",
+    b"X-Fold: a\r\n b: c",
+    b"My Param: x\r\n content-length: 9",
+    b"\r\n".join(b"X-%d: y" % number for number in range(300)),
+]
+
+
+@pytest.mark.parametrize("odd", ODD_HEADS)
+@pytest.mark.parametrize("length", [b"Content-Length: 2", b"Content-Length : 2"])
+def test_an_answer_with_an_odd_head_is_an_answer(sender: Sender, odd: bytes, length: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\n" + odd + b"\r\n" + length + b"\r\nX-Last: z\r\n\r\n"
+    with RawServer(answering(head + b"ok")) as server:
+        for _ in range(2):
+            answer = send(sender, request(server.port), deadline=5.0)
+            assert (answer.status, answer.body, answer.headers["content-length"]) == (200, b"ok", "2")
+
+
+def test_a_head_without_an_end_is_no_answer(sender: Sender) -> None:
+    with RawServer(answering(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 60_000 + b"\r\n")) as server:
+        error = failure(lambda: send(sender, request(server.port), deadline=5.0))
+        assert error.detail.endswith("the answer is cut off, or no HTTP")
+
+
+@pytest.mark.parametrize("size", [b"-1", b"+2", b"0x2", b"1_0", b"", b" ", b"2 2", b"F" * 400])
+def test_a_size_of_a_chunk_that_is_none_ends_the_answer(sender: Sender, size: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    with RawServer(answering(head + size + b"\r\nok\r\n0\r\n\r\n")) as server:
+        error = failure(lambda: send(sender, request(server.port), deadline=5.0))
+        assert (error.reason, error.parked) == (FailureReason.NETWORK, False)
+
+
+@pytest.mark.parametrize("length", [b"-1", b"+2", b"2_0", b"0x2", b"9" * 400])
+def test_a_length_that_is_no_number_is_no_answer(sender: Sender, length: bytes) -> None:
+    with RawServer(answering(b"HTTP/1.1 200 OK\r\ncontent-length: " + length + b"\r\n\r\nok")) as server:
+        error = failure(lambda: send(sender, request(server.port), deadline=5.0))
+        assert (error.reason, error.parked) == (FailureReason.NETWORK, False)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "read"),
+    [
+        (b"gzip", gzip.compress(b"ok"), b"ok"),
+        (b" X-GZIP ", gzip.compress(b"ok"), b"ok"),
+        (b"deflate", zlib.compress(b"ok"), b"ok"),
+        (b"identity", b"ok", b"ok"),
+        (b"gzip", b"not packed", b"not packed"),
+        (b"gzip", gzip.compress(b"x" * 50_000_000), b"x" * BODY_LIMIT),
+    ],
+)
+def test_a_body_that_was_compressed_unasked_is_decoded_within_the_bound(
+    sender: Sender, encoding: bytes, body: bytes, read: bytes
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-encoding: %s\r\ncontent-length: %d\r\n\r\n" % (encoding, len(body))
+    with RawServer(answering(head + body)) as server:
+        assert send(sender, request(server.port), deadline=5.0).body == read
 
 
 def test_a_kept_connection_that_the_receiver_closed_is_replaced_without_a_failure(sender: Sender) -> None:
@@ -384,7 +447,7 @@ def test_the_deadline_holds_for_the_look_up(sending: Callable[..., Sender]) -> N
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nab",
         b"SSH-2.0-OpenSSH_9.2\r\n",
         b"HTTP/1.1 abc OK\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 1000 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 60_000 + b"\r\n",
         b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000 + b"\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ncontent-length: 2, 3\r\n\r\nok",
         b"HTTP/1.1 200 OK\r\ncontent-length: -2\r\n\r\nok",
@@ -428,18 +491,25 @@ def test_redirects_are_answers_and_never_followed(sender: Sender, status: int) -
         assert target.connections == 0
 
 
-def test_an_answer_that_comes_before_the_body_was_read_counts(sender: Sender) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("size", [70_000, 20_000_000])
+def test_an_answer_that_comes_before_the_body_was_read_counts(
+    sender: Sender, authority: Authority, scheme: str, size: int
+) -> None:
+    context = authority.server("hooks.test")
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def refuse() -> None:
             accepted, _ = listener.accept()
-            with accepted:
-                accepted.recv(100)
-                accepted.sendall(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n")
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else closing drops what waits
+            with context.wrap_socket(accepted, server_side=True) if scheme == "https" else accepted as connection:
+                connection.recv(100)
+                connection.sendall(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n")
 
         thread = threading.Thread(target=refuse)
         thread.start()
-        asked = request(listener.getsockname()[1], body=b"x" * 20_000_000)
+        tls = Tls(ca=authority.certificate) if scheme == "https" else None
+        asked = request(listener.getsockname()[1], scheme=scheme, body=b"x" * size, tls=tls)
         assert send(sender, asked, deadline=5.0).status == 413
         thread.join()
 
@@ -515,10 +585,11 @@ def test_the_client_certificate_is_shown(sender: Sender, authority: Authority) -
 
 def test_a_client_certificate_that_is_asked_for_and_not_there_fails(sender: Sender, authority: Authority) -> None:
     with RawServer(answering(OK), authority.server("hooks.test", clients=True)) as server:
-        asked = request(server.port, scheme="https", tls=Tls(authority.certificate))
-        error = failure(lambda: send(sender, asked, deadline=5.0))
-        assert error.reason in (FailureReason.CREDENTIAL_REFUSED, FailureReason.NETWORK)
-        assert error.parked is (error.reason is FailureReason.CREDENTIAL_REFUSED)
+        for size in (2, 200_000):
+            asked = request(server.port, scheme="https", tls=Tls(authority.certificate), body=b"x" * size)
+            error = failure(lambda asked=asked: send(sender, asked, deadline=5.0))
+            assert error.reason in (FailureReason.CREDENTIAL_REFUSED, FailureReason.NETWORK)
+            assert error.parked is (error.reason is FailureReason.CREDENTIAL_REFUSED)
 
 
 @pytest.mark.parametrize("reason", ["TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLSV1_ALERT_UNKNOWN_CA"])
