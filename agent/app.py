@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,7 +21,7 @@ from agent.metrics import PollFailure
 from agent.once import TIMED_OUT, filled_by_the_dead, to_probe, unfinished, verdict
 from agent.pauses import doubled
 from agent.poller import Polled
-from agent.report import TIGHT, Report, ReportFile, room_words, tell
+from agent.report import TIGHT, Known, Report, ReportFile, room_words, tell
 from agent.settings import Settings
 from agent.sources.base import SourceError, in_words
 from agent.store.base import Books, StoreError, StoreFullError
@@ -186,12 +187,19 @@ class Loop:
             self._agent.director.step(now)
             more = self._agent.director.ready and self._poll(now, pace)
             self._forget(now, pace)
+        except StoreError as error:
+            self._store_failed(error)
+            more = False
+        else:
+            self._store_works()
+        failed = bool(self._store_error)
+        try:
             self._tell(now, pace)
         except StoreError as error:
             self._store_failed(error)
-            return _FAILED_PAUSE
-        self._store_error = ""
-        return 0.0 if more else min(LOOK_EVERY, max(self._next_poll - pace, 0.0))
+        if failed or more:
+            return _FAILED_PAUSE if failed else 0.0
+        return min(LOOK_EVERY, max(self._next_poll - pace, 0.0))
 
     def _poll(self, now: float, pace: float) -> bool:
         """Whether there is more to read at once. `pace` is monotonic: the clock may be set."""
@@ -244,12 +252,19 @@ class Loop:
     def _partly_failed(self, error: str) -> None:
         if error and error != self._source_error:
             self._agent.log.error("source_failed_in_part", message=f"{error}; it is tried again")
+        if self._source_error and not error:
+            self._agent.log.info("source_recovered")
         self._source_error = error
 
     def _store_failed(self, error: StoreError) -> None:
         if str(error) != self._store_error:
             self._agent.log.error("store_failed", message=f"{error}; it is tried again")
         self._store_error = str(error)
+
+    def _store_works(self) -> None:
+        if self._store_error:
+            self._agent.log.info("store_recovered")
+        self._store_error = ""
 
     def _webhooks_error(self) -> str:
         troubles, snapshot = self._agent.troubles(), self._agent.director.snapshot
@@ -273,12 +288,22 @@ class Loop:
         judged = self._agent.director.judged
         if judged is self._told and pace < self._next_tell:
             return
-        fetched = self._agent.poller.fetched(now)
+        fetched = self._fetched(now)
         self._look_at_room()
         self._measure(judged, fetched)
         self._agent.tell(fetched, now)
         self._report.write(self._found(fetched, now))
         self._told, self._next_tell = judged, pace + _TELL_EVERY
+
+    def _fetched(self, now: float) -> Mapping[str, Fetched]:
+        """How far is read. Nothing is read that cannot be kept."""
+        fetched = self._agent.poller.fetched(now)
+        if not self._store_error:
+            return fetched
+        why = self._store_error
+        return {
+            name: replace(each, status="False", reason=FetchedReason.STORE, what=why) for name, each in fetched.items()
+        }
 
     def _measure(self, judged: Judged, fetched: Mapping[str, Fetched]) -> None:
         unanswerable = {name for name, each in fetched.items() if each.reason is FetchedReason.UNANSWERABLE}
@@ -327,12 +352,16 @@ class Loop:
     def _found(self, fetched: Mapping[str, Fetched], now: float) -> Report:
         agent = self._agent
         snapshot = agent.director.snapshot
+        books = {each.webhook: each for each in agent.store.books()}
+        lanes, peers = agent.scheduler.lanes(), agent.routes.failing_peers()
+        known = Known(self._room, fetched, lanes, books, agent.settings.rates, peers)
+        store = (f"store: {self._store_error}",) if self._store_error else ()
         return Report(
             version("kubectl-sew"),
             os.getpid(),
             now,
-            tell(agent.director.judged, self._room, fetched, agent.routes.failing_peers()),
-            problems=(*(snapshot.problems if snapshot else ()), *agent.troubles()),
+            tell(agent.director.judged, known, now),
+            problems=(*(snapshot.problems if snapshot else ()), *agent.troubles(), *store),
             source=self._source_name(),
             source_troubles=agent.poller.troubles,
         )

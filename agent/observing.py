@@ -75,6 +75,8 @@ class Delivering:
         self._log = log
         self._metrics = metrics
         self._quiet_until = 0.0
+        self._down: set[str] = set()
+        """Webhooks whose receivers were told to fail, and have taken nothing since."""
 
     def ended(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
         """A line for what a person may act on; what was delivered is counted, and logged where it has a name."""
@@ -84,6 +86,7 @@ class Delivering:
         if settled.state is State.DELIVERED:
             read_at, time = delivery.read_at, delivery.event.time
             self._metrics.delivered(consumer, now=settled.at, read_at=read_at, event_time=time)
+            self._recovered(route.webhook)
             if outcome.receipt:
                 told = {"receipt": outcome.receipt, "message": outcome.detail}
                 self._log.info("delivered", webhook=route.webhook, delivery=delivery.delivery_id, **told)
@@ -98,7 +101,14 @@ class Delivering:
             else:
                 self._log.info("peer_recovered", webhook=route.webhook, peer=peer)
 
+    def _recovered(self, webhook: str) -> None:
+        if webhook in self._down:
+            self._down.discard(webhook)
+            self._log.info("webhook_recovered", webhook=webhook, message="its receiver takes events again")
+
     def _tell(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
+        if decision.lane.parked or decision.lane.failures:
+            self._down.add(route.webhook)
         told = {
             "webhook": route.webhook,
             "delivery": delivery.delivery_id,

@@ -3,15 +3,20 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from agent.acceptance import Judged
+from agent.cluster.conditions import Standing, healthy_now
 from agent.fetched import Fetched
+from agent.log import redact
 from agent.sources.base import Trouble
+from agent.store.base import Books, Lane
 from kubectl_sew.access import IndexProblem
-from kubectl_sew.resource import HealthyReason, State
+from kubectl_sew.validation import Accepted
 
 NAME = "agent.json"
 STALE_AFTER = 30.0
@@ -34,6 +39,8 @@ class Told:
     """How full its share of the store is, in steps of 5 %; from 1.0 on nothing is read for it."""
     reads: bool = True
     """Events can be read for it."""
+    rate: float = 0.0
+    """Requests a second that are allowed."""
     fetched: str = field(default="", compare=False)
     """How far they have been read, and what is in the way; it changes all the time."""
     failing_peers: str = ""
@@ -58,31 +65,45 @@ class Report:
     """Who has it then, "" where that is not known."""
 
 
-def tell(
-    judged: Judged, room: Mapping[str, float], fetched: Mapping[str, Fetched], failing_peers: Mapping[str, str]
-) -> Mapping[str, Told]:
-    """What is found about each webhook. `room`: how full its share of the store is; `fetched`: of those read for."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What else is known of all webhooks, by name: how full its share of the store is, how far it is read for, how its
+    receiver and its peers do, and what waits. `rates`: consumer -> requests a second."""
+
+    room: Mapping[str, float]
+    fetched: Mapping[str, Fetched]
+    lanes: Mapping[str, Lane]
+    books: Mapping[str, Books]
+    rates: Mapping[str, float]
+    failing_peers: Mapping[str, str]
+
+
+def tell(judged: Judged, known: Known, now: float) -> Mapping[str, Told]:
+    """What is found about each webhook; `now` in epoch seconds."""
     told = {
         name: Told(each.consumer, each.state, False, each.reason, each.message) for name, each in judged.unfit.items()
     }
-    for name, accepted in judged.accepted.items():
-        state = accepted.webhook.state
-        reason = HealthyReason.STATE if state is State.DISABLED else HealthyReason.VALIDATION
-        filled = int(room.get(name, 0.0) * 20) / 20
-        healthy = state is not State.DISABLED
-        read = fetched.get(name)
-        reads, words = (read.status != "False", read.message) if read else (True, "")
-        told[name] = Told(
-            accepted.consumer.name,
-            state.value,
-            healthy,
-            reason.value,
-            room=filled,
-            reads=reads,
-            fetched=words,
-            failing_peers=failing_peers.get(name, ""),
-        )
-    return told
+    return told | {name: _accepted(name, each, known, now) for name, each in judged.accepted.items()}
+
+
+def _accepted(name: str, accepted: Accepted, known: Known, now: float) -> Told:
+    consumer, read = accepted.consumer.name, known.fetched.get(name)
+    rate = known.rates[consumer]
+    standing = Standing(accepted, read, known.lanes.get(name), known.books.get(name), rate=rate)
+    status, reason, message = healthy_now(standing, now)
+    reads, words = (read.status != "False", read.message) if read else (True, "")
+    return Told(
+        consumer,
+        accepted.webhook.state.value,
+        status == "True",
+        reason.value,
+        "" if status == "True" else redact(message),
+        room=int(known.room.get(name, 0.0) * 20) / 20,
+        reads=reads,
+        rate=rate,
+        fetched=words,
+        failing_peers=known.failing_peers.get(name, ""),
+    )
 
 
 def room_words(room: float) -> str:
@@ -99,37 +120,68 @@ class ReportFile:
     """Writes a report where it changed, and every 10 s that it did not."""
 
     def __init__(self, state: Path) -> None:
-        self._path = state / NAME
+        self._places = _places(state)
         self._last: Report | None = None
 
     def write(self, report: Report) -> None:
-        """Replaces the file at once. A disk that refuses it costs the status, and nothing else."""
+        """Replaces the file at once: in the state folder, or in memory where that takes nothing, e.g. a full disk."""
         if self._last and report.written - self._last.written < REFRESH and _same(report, self._last):
             return
         self._last = report
-        partial = self._path.with_suffix(".partial")
-        try:
-            partial.write_text(json.dumps(report, default=_fields))
-            partial.replace(self._path)
-        except OSError:
-            return
+        text = json.dumps(report, default=_fields).encode()
+        for place in self._places:
+            with suppress(OSError):
+                _replace(place, text)
+                return
 
     def remove(self) -> None:
         """The agent has ended: there is nobody to be asked."""
-        self._path.unlink(missing_ok=True)
+        for place in self._places:
+            with suppress(OSError):
+                place.unlink(missing_ok=True)
+
+
+def _places(state: Path) -> tuple[Path, ...]:
+    """Where the report may be: in the state folder, and in memory, which every container has for itself."""
+    mark = sha256(os.fsencode(state.absolute())).hexdigest()[:16]
+    return (state / NAME, *([_MEMORY / f"sew-agent-{os.getuid()}-{mark}.json"] if _MEMORY.is_dir() else []))
+
+
+_MEMORY = Path("/dev/shm")  # noqa: S108 - written as a new file of ours alone, and read only where it is ours
+
+
+def _replace(place: Path, content: bytes) -> None:
+    """For this user alone. Raises OSError, and leaves nothing half-written."""
+    partial = place.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+            file.write(content)
+        partial.replace(place)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def read_report(state: Path, now: float) -> Report | None:
-    """The running agent's report; None without one that is recent."""
+    """The running agent's newest report; None without one that is recent."""
+    found = [report for place in _places(state) if (report := _read(place))]
+    report = max(found, key=lambda each: each.written, default=None)
+    return report if report and now - report.written <= STALE_AFTER and _alive(report.pid) else None
+
+
+def _read(place: Path) -> Report | None:
     try:
-        content = json.loads((state / NAME).read_text())
+        with os.fdopen(os.open(place, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            if place.parent == _MEMORY and os.fstat(file.fileno()).st_uid != os.getuid():
+                return None
+            content = json.load(file)
         webhooks = {name: Told(**told) for name, told in content.pop("webhooks").items()}
         troubles = tuple(Trouble(each["message"], IndexProblem(each["problem"])) for each in content["source_troubles"])
         told = {"problems": tuple(content["problems"]), "webhooks": webhooks, "source_troubles": troubles}
-        report = Report(**{**content, **told})
+        return Report(**{**content, **told})
     except (OSError, ValueError, TypeError, LookupError, AttributeError):  # of no agent, or of another version
         return None
-    return report if now - report.written <= STALE_AFTER and _alive(report.pid) else None
 
 
 def _fields(one: Any) -> dict[str, Any]:

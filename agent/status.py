@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from agent.cluster.conditions import failing, falling_behind
 from agent.lifecycle import FORGOTTEN
 from agent.poller import COMMON, own_reader
 from agent.report import Report, Told, room_words
 from agent.store.base import Books, Known, Lane, Store
-from kubectl_sew.consumers.text import as_date
+from kubectl_sew.event import read_time
+from kubectl_sew.resource.conditions import rfc3339, spell_age, spell_seconds
 
 
 def status(store: Store | None, report: Report | None, now: float) -> dict[str, Any]:
@@ -27,6 +29,7 @@ def status(store: Store | None, report: Report | None, now: float) -> dict[str, 
         "webhooks": [
             _webhook(name, known.get(name), told.get(name), now)
             | _counts(books.get(name), now)
+            | {"behind": _behind(books.get(name), told.get(name), now)}
             | _lane(lanes.get(name), now)
             | {"position": positions.get(own_reader(name), positions.get(COMMON))}
             for name in sorted(names)
@@ -59,13 +62,17 @@ def _webhook(name: str, known: Known | None, told: Told | None, now: float) -> d
         "deletedForSeconds": None,
         "room": None,
         "failingPeers": None,
+        "ratePerSecond": None,
+        "start": None,
+        "behind": None,
     }
     if known:
         found |= {"state": known.state or "Deleted", "testResult": known.test_result or None}
+        found |= {"start": _date(known.start)}
         if known.deleted_at is not None:
             found |= {"state": "Deleted", "deletedForSeconds": round(now - known.deleted_at)}
     if told:
-        found |= {"consumer": told.consumer, "state": told.state}
+        found |= {"consumer": told.consumer, "state": told.state, "ratePerSecond": told.rate or None}
         found |= {"healthy": told.healthy, "reason": told.reason, "message": told.message or None}
         found |= {"room": told.room, "eventsRead": told.reads, "eventsFetched": told.fetched or None}
         found |= {"failingPeers": told.failing_peers or None}
@@ -89,12 +96,17 @@ def _counts(books: Books | None, now: float) -> dict[str, Any]:
     }
 
 
+def _behind(books: Books | None, told: Told | None, now: float) -> str | None:
+    return falling_behind(books, told.rate if told else 0.0, now) or None
+
+
 def _lane(lane: Lane | None, now: float) -> dict[str, Any]:
     held = lane is not None and lane.held_until > now
     return {
-        "delivering": not (lane and (lane.parked or lane.failures)),
+        "delivering": not failing(lane, now),
         "parked": bool(lane and lane.parked),
         "nextRetry": _date(lane.held_until) if lane and held else None,
+        "failingSince": _date(lane.since) if lane and lane.since and (lane.parked or lane.failures) else None,
         "delivery": (f"{lane.reason}: {lane.detail}" if lane.detail else lane.reason) or None if lane else None,
     }
 
@@ -104,7 +116,7 @@ def _owes(books: Books | None) -> bool:
 
 
 def _date(seconds: float | None) -> str | None:
-    return None if seconds is None else as_date(seconds)
+    return None if seconds is None else rfc3339(seconds)
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
@@ -122,6 +134,7 @@ def _cell(value: Any) -> str:
     return "-" if value is None or value == "" else str(value)
 
 
+DATES = ("nextRetry", "lastDelivery")
 COLUMNS = {
     "WEBHOOK": "name",
     "CONSUMER": "consumer",
@@ -129,7 +142,7 @@ COLUMNS = {
     "HEALTHY": "healthy",
     "REASON": "reason",
     "BACKLOG": "backlog",
-    "OLDEST": "oldestWaitingSeconds",
+    "OLDEST": "oldestWaiting",
     "DELIVERED": "delivered",
     "DEAD": "deadLetters",
     "NEXT RETRY": "nextRetry",
@@ -144,8 +157,17 @@ def for_people(found: Mapping[str, Any]) -> str:
     if agent["running"]:
         lines += [f"! {trouble['message']}" for trouble in agent["sourceTroubles"]]
         lines += [f"! {problem}" for problem in agent["problems"]]
-    lines += ["", table(found["webhooks"], COLUMNS)] if found["webhooks"] else ["no webhooks are known"]
+    now = read_time(found["now"]) or 0.0
+    rows = [_row(each, now) for each in found["webhooks"]]
+    lines += ["", table(rows, COLUMNS)] if rows else ["no webhooks are known"]
     return "\n".join(lines + [line for each in found["webhooks"] for line in _troubles(each)])
+
+
+def _row(webhook: Mapping[str, Any], now: float) -> dict[str, Any]:
+    """With ages as kubectl writes them instead of dates and seconds."""
+    ages = {key: spell_age(moment - now) for key in DATES if (moment := read_time(webhook[key])) is not None}
+    oldest = webhook["oldestWaitingSeconds"]
+    return {**webhook, **ages, "oldestWaiting": None if oldest is None else spell_seconds(oldest)}
 
 
 def _life(agent: Mapping[str, Any]) -> str:
@@ -163,7 +185,11 @@ def _troubles(webhook: Mapping[str, Any]) -> list[str]:
     if webhook["healthy"] is False and webhook["message"]:
         found.append(f"{name}: {webhook['message']}")
     if not webhook["delivering"]:
-        found.append(f"{name}: {'parked' if webhook['parked'] else 'failing'}: {webhook['delivery'] or 'see the log'}")
+        since = f" since {webhook['failingSince']}" if webhook["failingSince"] else ""
+        word = "parked" if webhook["parked"] else "failing"
+        found.append(f"{name}: {word}{since}: {webhook['delivery'] or 'see the log'}")
+    if webhook["behind"] and webhook["delivering"]:
+        found.append(f"{name}: falls behind: {webhook['behind']}")
     if webhook["failingPeers"]:
         found.append(f"{name}: not taken by every peer: {webhook['failingPeers']}")
     if webhook["eventsRead"] is False:

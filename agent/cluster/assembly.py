@@ -103,7 +103,7 @@ class Cluster:
             writer.tell(standings)
             events.tell(standings, now)
 
-        return Standings(director, store, lanes, self._trials.results, tell).tell
+        return Standings(director, store, lanes, self._trials.results, tell, rates=self._settings.rates).tell
 
 
 def identify(store: str) -> Identity:

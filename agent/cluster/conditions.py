@@ -17,6 +17,7 @@ from kubectl_sew.resource import (
     events_fetched,
     healthy,
     read_to,
+    spell_duration,
 )
 from kubectl_sew.resource.conditions import Status
 from kubectl_sew.validation import Accepted
@@ -25,6 +26,10 @@ FAILING = 2
 """Failures in a row from which on a receiver counts as down: a single one is often over by the next attempt."""
 LONG_WAIT = 60.0
 """Seconds from which on a receiver that asks us to wait counts as down."""
+BEHIND = 60.0
+"""Seconds of sending, at the rate that is allowed, from which on what waits is told."""
+_SOME, _OLD = 10, 300.0
+"""So many events of which the oldest waits for so many seconds are no matter of one that failed."""
 _NOT_RUN = "it is not run: see the condition Healthy"
 _DISABLED = "the state is Disabled: nothing is fetched or sent, and what waits is kept"
 _DEBUG = "the state is Debug: events are counted and logged, and nothing is sent"
@@ -53,6 +58,8 @@ class Standing:
     books: Books | None = None
     tested: TrialResult | None = None
     """Of its present content."""
+    rate: float = 0.0
+    """Requests a second that are allowed; 0.0 where that is not known."""
     checkpoint: float | None = None
     """What its condition EventsFetched says now: kept where nothing newer is known."""
 
@@ -60,7 +67,7 @@ class Standing:
 def conditions(standing: Standing, *, generation: int, now: float) -> tuple[Condition, ...]:
     """The three of them, of this generation and without secrets; `now` in epoch seconds."""
     fetched = _fetching(standing)
-    health, health_reason, health_message = _health(standing, now)
+    health, health_reason, health_message = healthy_now(standing, now)
     delivery, delivery_reason, delivery_message = _delivery(standing, now)
     return (
         healthy(health, health_reason, redact(health_message), generation),
@@ -69,7 +76,8 @@ def conditions(standing: Standing, *, generation: int, now: float) -> tuple[Cond
     )
 
 
-def _health(standing: Standing, now: float) -> tuple[Status, HealthyReason, str]:
+def healthy_now(standing: Standing, now: float) -> tuple[Status, HealthyReason, str]:
+    """The condition Healthy: the one meaning of that word, in `sew-agent status`, too."""
     judged = standing.judged
     if isinstance(judged, Unfit):
         return "False", HealthyReason(judged.reason), judged.message
@@ -89,7 +97,12 @@ def _working(standing: Standing, accepted: Accepted, now: float) -> tuple[Status
     if failing(standing.lane, now):
         return "False", HealthyReason.PROCESSING, f"not delivered: {last_error(standing.lane)}"
     if standing.books and standing.books.last_delivered_at is not None:
-        return "True", HealthyReason.PROCESSING, _with_warnings(f"events are delivered{_repeated(standing)}", accepted)
+        late = f", and late: {said}" if (said := falling_behind(standing.books, standing.rate, now)) else ""
+        return (
+            "True",
+            HealthyReason.PROCESSING,
+            _with_warnings(f"events are delivered{late}{_repeated(standing)}", accepted),
+        )
     return "True", HealthyReason.VALIDATION, _with_warnings(f"accepted for {accepted.consumer.name}", accepted)
 
 
@@ -117,12 +130,32 @@ def _delivery(standing: Standing, now: float) -> tuple[Status, DeliveringReason,
         return "False", DeliveringReason.STATE, f"{quiet}; {backlog}"
     if not failing(lane, now):
         peers = f"; not taken by every peer: {lane.detail}" if lane and lane.detail and not lane.failures else ""
-        return "True", DeliveringReason.DELIVERING, backlog + peers
+        behind = falling_behind(standing.books, standing.rate, now)
+        reason = DeliveringReason.BEHIND if behind else DeliveringReason.DELIVERING
+        return "True", reason, (behind or backlog) + peers
     error = last_error(lane)
     if lane and lane.parked:
         again = "tried again when the webhook, its Secret or its ConfigMap changes, and once an hour"
         return "False", DeliveringReason.PARKED, f"{error}; {backlog}; {again}"
     return "False", DeliveringReason.RETRYING, f"{error}; {backlog}"
+
+
+def falling_behind(books: Books | None, rate: float, now: float) -> str:
+    """What waits, and when the last of it will be sent, where that is more than can be sent soon; "" otherwise."""
+    if books is None or books.oldest_pending is None:
+        return ""
+    lasts = books.pending / rate if rate else 0.0
+    if lasts >= BEHIND:
+        soonest = spell_duration(lasts)
+        return f"{_backlog(books, now)}; {spell_rate(rate)} are sent, so the last goes in {soonest} at the earliest"
+    if books.pending >= _SOME and now - books.oldest_pending >= _OLD:
+        return f"{_backlog(books, now)}: the receiver takes them slower than they come"
+    return ""
+
+
+def spell_rate(rate: float) -> str:
+    """A rate limit (requests a second) as people say it."""
+    return f"at most {rate:g} a second" if rate >= 1.0 else f"at most {rate * 60:g} a minute"
 
 
 def failing(lane: Lane | None, now: float) -> bool:
@@ -152,9 +185,12 @@ def last_error(lane: Lane | None) -> str:
 
 
 def _backlog(books: Books | None, now: float) -> str:
-    if books is None or books.oldest_pending is None:
+    if books is None:
         return describe_backlog(0, 0.0)
-    return describe_backlog(books.pending, now - books.oldest_pending)
+    dead = f"; {books.dead:,} dead letter{'' if books.dead == 1 else 's'}" if books.dead else ""
+    if books.oldest_pending is None:
+        return describe_backlog(0, 0.0) + dead
+    return describe_backlog(books.pending, now - books.oldest_pending) + dead
 
 
 def _truth(value: bool) -> Status:

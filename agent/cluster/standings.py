@@ -13,7 +13,7 @@ from kubectl_sew.validation import Accepted
 class Standings:
     """In the agent's main thread. `tell` takes them, `results` gives the last tests of webhooks' present content.
 
-    `lanes` gives those of the webhooks that are sent for.
+    `lanes` gives those of the webhooks that are sent for. `rates`: consumer -> requests a second.
     """
 
     def __init__(
@@ -23,12 +23,15 @@ class Standings:
         lanes: Callable[[], Mapping[str, Lane]],
         results: Callable[[Mapping[str, Accepted]], Mapping[str, TrialResult]],
         tell: Callable[[Mapping[str, Standing], float], None],
+        *,
+        rates: Mapping[str, float],
     ) -> None:
         self._director = director
         self._store = store
         self._lanes = lanes
         self._results = results
         self._tell = tell
+        self._rates = rates
 
     def tell(self, fetched: Mapping[str, Fetched], now: float) -> None:
         """Tell how it stands now (epoch seconds). Raises StoreError."""
@@ -38,8 +41,13 @@ class Standings:
         all_judged: Mapping[str, Accepted | Unfit] = {**judged.accepted, **judged.unfit}
         self._tell(
             {
-                name: Standing(each, fetched.get(name), lanes.get(name), books.get(name), tested.get(name))
+                name: Standing(
+                    each, fetched.get(name), lanes.get(name), books.get(name), tested.get(name), self._rate(each)
+                )
                 for name, each in all_judged.items()
             },
             now,
         )
+
+    def _rate(self, judged: Accepted | Unfit) -> float:
+        return self._rates[judged.consumer.name] if isinstance(judged, Accepted) else 0.0

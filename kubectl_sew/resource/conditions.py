@@ -50,12 +50,14 @@ class FetchedReason(Enum):
     UNANSWERABLE = "QueryNotAnswerable"
     SOURCE_UNAVAILABLE = "SourceUnavailable"
     BACKLOG_FULL = "BacklogFull"
+    STORE = "StoreUnavailable"
 
 
 class DeliveringReason(Enum):
     """How delivery stands."""
 
     DELIVERING = "Delivering"
+    BEHIND = "FallingBehind"
     STATE = "WebhookState"
     NOT_ACCEPTED = "WebhookNotAccepted"
     RETRYING = "ReceiverUnavailable"
@@ -134,7 +136,8 @@ def write_due(
 ) -> float | None:
     """Seconds until `merged` should be written: 0 at once, None never. `last_write` is ours, None before the first.
 
-    A change of status, reason or generation waits for `SETTLE` since the last write, a message alone for `REFRESH`.
+    A change of status, reason, generation or cause waits for `SETTLE` since the last write, one of numbers alone for
+    `REFRESH`.
     """
     if list(existing) == list(merged):
         return None
@@ -164,6 +167,21 @@ def describe_backlog(waiting: int, oldest_age: float) -> str:
     return f"{events}, the oldest for {spell_duration(oldest_age)}"
 
 
+_BACKLOG = re.compile(
+    r"nothing is waiting|(1 event waits|(?P<events>(about )?[0-9,]+) events wait)"
+    r", the oldest for (under a minute|[0-9]+ (d|h|min))"
+)
+
+
+def waiting_in(conditions: Iterable[Condition]) -> str:
+    """How many events wait by what was last written of it: `0`, `12`, `about 1,200`; "" where nothing was."""
+    messages = (each.message for each in conditions if each.type == "Delivering")
+    found = next((match for match in map(_BACKLOG.search, messages) if match), None)
+    if found is None:
+        return ""
+    return found["events"] or ("1" if found[0].startswith("1 ") else "0")
+
+
 def rfc3339(moment: float) -> str:
     """Epoch seconds as Kubernetes writes a time: UTC, whole seconds."""
     return datetime.fromtimestamp(int(moment), UTC).isoformat().replace("+00:00", "Z")
@@ -177,6 +195,24 @@ def spell_duration(seconds: float) -> str:
     return "under a minute"
 
 
+def spell_seconds(seconds: float) -> str:
+    """As kubectl writes ages, rounded down: `45s`, `12m`, `5h32m`, `3d`."""
+    whole = max(int(seconds), 0)
+    if whole < 120:
+        return f"{whole}s"
+    if whole < 10_800:
+        return f"{whole // 60}m"
+    if whole < 172_800:
+        hours, minutes = divmod(whole // 60, 60)
+        return f"{hours}h{minutes}m" if minutes else f"{hours}h"
+    return f"{whole // 86_400}d"
+
+
+def spell_age(seconds: float) -> str:
+    """How far away a moment is: `12m ago`, or `in 59m` where it is still to come."""
+    return f"in {spell_seconds(seconds)}" if seconds > 0 else f"{spell_seconds(-seconds)} ago"
+
+
 def _condition(type_: str, status: Status, reason: str, message: str, generation: int) -> Condition:
     cut = message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 1] + "…"
     return Condition(type_, status, reason, cut, generation)
@@ -187,8 +223,16 @@ def _follow(before: Condition | None, after: Condition, now: float) -> Condition
     return replace(after, last_transition_time=before.last_transition_time if before and same else rfc3339(now))
 
 
-def _essence(conditions: Iterable[Condition]) -> dict[str, tuple[str, str, int]]:
-    return {each.type: (each.status, each.reason, each.observed_generation) for each in conditions}
+def _essence(conditions: Iterable[Condition]) -> dict[str, tuple[str, str, int, str]]:
+    return {each.type: (each.status, each.reason, each.observed_generation, _cause(each)) for each in conditions}
+
+
+_NUMBERS = re.compile(rf"{_READ_TO.pattern}(; )?|{_BACKLOG.pattern}|[0-9]+")
+
+
+def _cause(condition: Condition) -> str:
+    """What is wrong, without what changes all the time: how far was read, what waits, and every number."""
+    return _NUMBERS.sub("", condition.message) if condition.status == "False" else ""
 
 
 def _about(count: int) -> str:

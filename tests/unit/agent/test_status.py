@@ -8,11 +8,20 @@ from typing import Any
 
 import pytest
 
-from agent.report import Report, ReportFile, Told, read_report
+from agent.acceptance import Acceptance, Judged
+from agent.report import Known as Known_
+from agent.report import Report, ReportFile, Told, read_report, tell
 from agent.sources.base import Trouble
 from agent.status import for_people, status
 from agent.store.base import Books, Known, Lane
+from agent.webhooks.base import Snapshot
 from kubectl_sew.access import IndexProblem
+from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.query import CALICO
+from kubectl_sew.resource import ConfigVar, Webhook
+from kubectl_sew.resource import State as ResourceState
+
+URL = "https://hooks.slack.com/services/x"
 
 NOW = 1_767_225_600.0
 BOOKS = Books("w", 5, 2, 1, {"debug": 3}, NOW - 90, NOW - 10, "503 Service Unavailable", 100)
@@ -118,6 +127,74 @@ def test_an_unchanged_report_is_written_again_only_after_a_while(tmp_path: Path)
         assert found.written == NOW + (10.0 if moment == 10.0 else 0.0)
 
 
-def test_a_disk_that_refuses_the_report_stops_nothing(tmp_path: Path) -> None:
+def test_a_disk_that_refuses_the_report_keeps_it_from_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    monkeypatch.setattr("agent.report._MEMORY", memory)
+    file = ReportFile(tmp_path / "nowhere")
+    file.write(REPORT)
+    assert read_report(tmp_path / "nowhere", NOW) == REPORT
+    assert [each.stat().st_mode & 0o077 for each in memory.iterdir()] == [0]
+    assert read_report(tmp_path / "elsewhere", NOW) is None
+    file.remove()
+    assert list(memory.iterdir()) == []
+
+
+def test_without_memory_either_nothing_is_told_and_nothing_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.report._MEMORY", tmp_path / "none")
     ReportFile(tmp_path / "nowhere").write(REPORT)
     assert read_report(tmp_path / "nowhere", NOW) is None
+
+
+def test_of_two_reports_the_newer_one_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.report._MEMORY", tmp_path)
+    state = tmp_path / "state"
+    ReportFile(state).write(replace(REPORT, version="old"))
+    state.mkdir()
+    ReportFile(state).write(replace(REPORT, written=NOW + 1))
+    found = read_report(state, NOW)
+    assert found
+    assert found.version == "1.2.3"
+
+
+def accepted() -> Judged:
+    webhook = Webhook("w", "Slack", ResourceState.ENABLED, "type = waf", (ConfigVar("url", URL),))
+    return Acceptance(lambda: CALICO, CONSUMERS).judge(Snapshot({"w": webhook}, {}, {}))
+
+
+@pytest.mark.parametrize(
+    ("lane", "healthy"),
+    [
+        (Lane("w", proven=True), True),
+        (Lane("w", failures=1, parked=True, reason="credential_refused"), False),
+        (Lane("w", failures=6, reason="server_error"), False),
+    ],
+)
+def test_healthy_means_in_the_report_what_the_condition_means(lane: Lane, healthy: bool) -> None:
+    told = tell(accepted(), Known_({}, {}, {"w": lane}, {"w": BOOKS}, {"Slack": 1.0}, {}), NOW)["w"]
+    assert (told.healthy, told.reason) == (healthy, "SecurityEventsProcessing")
+    assert told.message == ("" if healthy else f"not delivered: {lane.reason}")
+
+
+def test_what_falls_behind_says_its_rate_and_when_the_last_will_be_sent() -> None:
+    many = replace(BOOKS, pending=19_938)
+    report = replace(REPORT, webhooks={"w": replace(REPORT.webhooks["w"], rate=1.0)})
+    found = told(Shelf(many), report)
+    assert (found["ratePerSecond"], found["healthy"]) == (1.0, True)
+    said = (
+        "about 19,000 events wait, the oldest for 1 min; 1 dead letter; at most 1 a second are sent, so the last goes"
+    )
+    assert found["behind"] == f"{said} in 5 h at the earliest"
+    assert f"w: falls behind: {said}" in for_people(status(Shelf(many), report, NOW))  # type: ignore[arg-type]
+
+
+def test_people_read_ages_and_programs_dates() -> None:
+    lane = Lane("w", 3, held_until=NOW + 3_540.5, reason="server_error", since=NOW - 600)
+    text = for_people(status(Shelf(lane=lane), REPORT, NOW))  # type: ignore[arg-type]
+    row = text.splitlines()[3]
+    assert row.split()[-4:] == ["in", "59m", "10s", "ago"]
+    assert "90s" in row
+    assert "w: failing since 2025-12-31T23:50:00Z: server_error" in text
+    assert told(Shelf(lane=lane))["nextRetry"] == "2026-01-01T00:59:00Z"

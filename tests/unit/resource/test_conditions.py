@@ -5,15 +5,17 @@ import pytest
 from kubectl_sew.resource import (
     Condition,
     DeliveringReason,
+    FetchedReason,
     HealthyReason,
     delivering,
     describe_backlog,
+    events_fetched,
     healthy,
     merge,
     read_to,
     write_due,
 )
-from kubectl_sew.resource.conditions import LONGEST_MESSAGE
+from kubectl_sew.resource.conditions import LONGEST_MESSAGE, spell_age, waiting_in
 
 EARLY, NOW = 1_000_000.0, 1_000_100.9
 OK = healthy("True", HealthyReason.VALIDATION, "accepted", 1)
@@ -99,3 +101,56 @@ def test_numbers_are_rounded_so_that_the_text_stays(waiting: int, age: float, te
 
 def test_how_far_events_are_read_is_an_rfc_3339_time() -> None:
     assert read_to(0.9) == "read to 1970-01-01T00:00:00Z"
+
+
+DOWN = "read to 2026-01-01T00:00:00Z; the server says 503"
+
+
+@pytest.mark.parametrize(
+    ("now", "due"),
+    [
+        ("read to 2026-01-01T00:09:00Z; the server says 502", 600.0),
+        ("read to 2026-01-01T00:09:00Z; it refuses the credential (401)", 10.0),
+    ],
+)
+def test_another_cause_is_written_at_once_and_other_numbers_are_not(now: str, due: float) -> None:
+    before, after = (
+        merge((), (events_fetched("False", FetchedReason.SOURCE_UNAVAILABLE, text, 1),), now=0.0)
+        for text in (DOWN, now)
+    )
+    assert write_due(before, after, last_write=100.0, now=100.0) == due
+
+
+@pytest.mark.parametrize("backlog", ["nothing is waiting", "1 event waits, the oldest for 3 h"])
+def test_what_waits_is_no_cause(backlog: str) -> None:
+    texts = (
+        "timeout: no answer; about 1,200 events wait, the oldest for under a minute",
+        f"timeout: no answer; {backlog}",
+    )
+    before, after = (merge((), (delivering("False", DeliveringReason.RETRYING, text, 1),), now=0.0) for text in texts)
+    assert write_due(before, after, last_write=100.0, now=100.0) == 600.0
+
+
+@pytest.mark.parametrize(
+    ("waiting", "age", "told"),
+    [(0, 0, "0"), (1, 4, "1"), (12, 70, "12"), (1_299, 7_300, "about 1,200"), (30_000, 200_000, "about 30,000")],
+)
+def test_what_waits_is_read_back_from_a_condition(waiting: int, age: float, told: str) -> None:
+    text = f"timeout: 1 of 2 peers; {describe_backlog(waiting, age)}; 2 dead letters"
+    assert waiting_in((delivering("False", DeliveringReason.RETRYING, text, 1),)) == told
+    assert waiting_in(()) == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "spelled"),
+    [
+        (0, "0s ago"),
+        (-119, "119s ago"),
+        (-720, "12m ago"),
+        (3_541, "in 59m"),
+        (19_920, "in 5h32m"),
+        (-259_300, "3d ago"),
+    ],
+)
+def test_ages_are_spelled_as_kubectl_does(seconds: float, spelled: str) -> None:
+    assert spell_age(seconds) == spelled

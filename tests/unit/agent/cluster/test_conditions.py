@@ -70,6 +70,37 @@ def test_healthy_tells_the_first_thing_that_is_wrong(standing: Standing, status:
     assert found.message
 
 
+@pytest.mark.parametrize(
+    ("waiting", "rate", "age", "named"),
+    [
+        (19_938, 1.0, 9.0, "at most 1 a second are sent, so the last goes in 5 h at the earliest"),
+        (20, 10 / 60, 9.0, "at most 10 a minute are sent, so the last goes in 2 min at the earliest"),
+        (10, 1000.0, 301.0, "the oldest for 5 min: the receiver takes them slower than they come"),
+    ],
+)
+def test_a_webhook_that_falls_behind_says_when_the_last_will_be_sent(
+    waiting: int, rate: float, age: float, named: str
+) -> None:
+    late = replace(GOOD, rate=rate, books=books(pending=waiting, oldest_pending=NOW - age, last_delivered_at=NOW))
+    found = told(late)
+    assert (found["Delivering"].status, found["Delivering"].reason) == ("True", "FallingBehind")
+    assert named in found["Delivering"].message
+    assert found["Healthy"].message.startswith("events are delivered, and late: ")
+
+
+@pytest.mark.parametrize(("waiting", "rate", "age"), [(59, 1.0, 30.0), (9, 1000.0, 4000.0)])
+def test_what_will_soon_be_sent_and_a_few_events_that_fail_are_no_falling_behind(
+    waiting: int, rate: float, age: float
+) -> None:
+    found = told(replace(GOOD, rate=rate, books=books(pending=waiting, oldest_pending=NOW - age)))
+    assert found["Delivering"].reason == "Delivering"
+
+
+def test_dead_letters_are_told_with_the_backlog() -> None:
+    found = told(replace(GOOD, books=books(dead=12)))["Delivering"]
+    assert found.message == "nothing is waiting; 12 dead letters"
+
+
 def test_a_test_that_was_not_repeated_is_told_also_where_events_are_delivered_meanwhile() -> None:
     tested = TrialResult(NOW - 9, True, "delivered; not sent again", repeated=True)
     found = told(replace(GOOD, tested=tested, books=books(last_delivered_at=NOW)))["Healthy"]
