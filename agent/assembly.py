@@ -5,7 +5,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -33,7 +33,7 @@ from agent.settings import Settings, SettingsError
 from agent.sources.base import EventSource
 from agent.sources.ndjson import NdjsonFile
 from agent.sources.stream import NdjsonStream
-from agent.store.base import Delivery, Lane, Store
+from agent.store.base import Delivery, Intake, Lane, Store
 from agent.store.sqlite import open_store
 from agent.trial import Attempt, Trials
 from agent.webhooks.files import FileWebhooks
@@ -137,6 +137,8 @@ def assemble(settings: Settings, cluster: "Cluster | None", log: Log, stack: Exi
     scheduler = _scheduler(settings, store, send, Delivering(log, metrics))
     routes = Routes(scheduler)
     source = _source(settings, store, log, health.heartbeat(MAIN, STALLED_AFTER).beat, stack)
+    if cluster and settings.elasticsearch:
+        _go_on(source, store, cluster.place)
     reading = Reading(log, metrics, time.time, scheduler.look)
     stack.callback(reading.close)
     poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
@@ -154,6 +156,7 @@ def assemble(settings: Settings, cluster: "Cluster | None", log: Log, stack: Exi
         parts,
         forget_after=settings.forget_after,
         start=settings.start,
+        by_number=bool(settings.elasticsearch),
         changed=lambda judged: reading.serve(judged.accepted),
     )
     return Agent(
@@ -170,8 +173,29 @@ def assemble(settings: Settings, cluster: "Cluster | None", log: Log, stack: Exi
         health=health,
         metrics=metrics,
         troubles=(lambda: cluster.troubles.all) if cluster else tuple,
-        tell=cluster.telling(watched, director, store, routes.lanes, health, stack) if cluster and watched else _nobody,
+        tell=_telling(cluster, cluster.telling(watched, director, store, routes.lanes, health, stack), poller)
+        if cluster and watched
+        else _nobody,
     )
+
+
+def _go_on(source: EventSource, store: Store, place: str) -> None:
+    """An empty store begins where another agent has left the events."""
+    if store.positions() or not place:
+        return
+    with suppress(ValueError, TypeError, AttributeError, LookupError):  # of another version: it begins at the newest
+        source.reached(place, place)
+        store.take_in(Intake((), {COMMON: place}, time.time()))
+
+
+def _telling(
+    cluster: "Cluster", told: Callable[[Mapping[str, Fetched], float], None], poller: Poller
+) -> Callable[[Mapping[str, Fetched], float], None]:
+    def tell(fetched: Mapping[str, Fetched], now: float) -> None:
+        told(fetched, now)
+        cluster.keep(poller.positions.get(COMMON, ""), fetched)
+
+    return tell
 
 
 def _nobody(_fetched: Mapping[str, Fetched], _now: float) -> None:

@@ -53,12 +53,19 @@ class Director:
     """One step at a time, in the agent's main thread."""
 
     def __init__(
-        self, parts: Parts, *, forget_after: float, start: str | float = "", changed: Callable[[Judged], None]
+        self,
+        parts: Parts,
+        *,
+        forget_after: float,
+        start: str | float = "",
+        by_number: bool = False,
+        changed: Callable[[Judged], None],
     ) -> None:
         """`forget_after`: seconds that a deleted webhook's deliveries are kept. `changed` is told new judgements.
 
-        `start`: see agent.lifecycle.Rules.
+        `start`, `by_number`: see agent.lifecycle.Rules.
         """
+        self._by_number = by_number
         self._parts = parts
         self._forget_after = forget_after
         self._start = start
@@ -119,7 +126,7 @@ class Director:
             self.judged.unfit,
             known,
             complete=snapshot.complete,
-            rules=Rules(self._forget_after, self._parts.store.first_used(now), self._start),
+            rules=Rules(self._forget_after, self._parts.store.first_used(now), self._start, self._by_number),
             now=now,
         )
 

@@ -35,6 +35,19 @@ class Rules:
     start: str | float = ""
     """SEW_START: `now`, `created`, seconds back, or "" for the later of creation and the store's first use."""
 
+    by_number: bool = False
+    """Events are found by their numbers: late ones too, of a webhook that another agent read for."""
+
+    def own_since(self, webhook: Wanted, now: float) -> float:
+        """The own time (epoch seconds) from which on events belong to a new webhook.
+
+        Its checkpoint says how far another agent was by time, and is no bound for what came late.
+        """
+        start = self.start_of(webhook, now)
+        if not self.by_number or webhook.checkpoint is None or webhook.created is None:
+            return start
+        return min(start, webhook.created)
+
     def start_of(self, webhook: Wanted, now: float) -> float:
         """Epoch seconds, never after `now`. One whose creation is not known was created when it is first seen."""
         created = now if webhook.created is None else webhook.created
@@ -102,6 +115,8 @@ def _present(made: Plan, name: str, wanted: Wanted, known: Known | None, rules: 
     else:
         start = _start(wanted, before, rules, now)
         _running(made, name, wanted, before, start, now)
+        if before is None:
+            made.begin[name] = rules.start_of(wanted, now)
     after = _seen(name, wanted, before, start, now)
     if after != known:
         made.remember.append(after)
@@ -117,15 +132,13 @@ def _seen(name: str, wanted: Wanted, before: Known | None, start: float | None, 
 def _start(wanted: Wanted, before: Known | None, rules: Rules, now: float) -> float | None:
     """Enabling starts a webhook anew; nothing else moves its start."""
     if before is None:
-        return rules.start_of(wanted, now)
+        return rules.own_since(wanted, now)
     return now if before.state == "Disabled" else before.start
 
 
 def _running(made: Plan, name: str, wanted: Wanted, before: Known | None, start: float | None, now: float) -> None:
     made.read[name] = start
     (made.debug if wanted.state == "Debug" else made.send).add(name)
-    if before is None and start is not None:
-        made.begin[name] = start
     if before and before.state in QUIET and wanted.state != before.state and before.since:
         made.shift[name] = max(now - before.since, 0.0)
     if wanted.state == "Test" and (before is None or before.tested != wanted.digest):

@@ -15,6 +15,7 @@ from agent.cluster.api import connect
 from agent.cluster.conditions import Standing
 from agent.cluster.keeper import LeaseKeeper
 from agent.cluster.lease import Identity
+from agent.cluster.place import covered, pack, unpack
 from agent.cluster.standings import Standings
 from agent.cluster.status import StatusWriter
 from agent.cluster.takeover import Takeover
@@ -57,6 +58,16 @@ class Cluster:
         stack.callback(self.lease.release)
         log.info("cluster", server=self._api.server, secrets_namespace=settings.secrets_namespace, holder=me.holder)
 
+    @property
+    def place(self) -> str:
+        """The position that another agent left in the Lease; "" where there is none of these indices."""
+        return unpack(self.lease.found, self._settings.index)
+
+    def keep(self, position: str, fetched: Mapping[str, Fetched]) -> None:
+        """For a successor whose store is empty, where nothing that waits would be lost by it."""
+        if self._settings.elasticsearch and position and covered(fetched, self._writer.checkpoints):
+            self.lease.keep(pack(self._settings.index, position))
+
     def webhooks(self, store: Store, health: Health, stack: ExitStack) -> ClusterWebhooks:
         """Begins to watch. A store that starts afresh has no positions from here on."""
         health.watch("lease", self.lease_heartbeat)
@@ -93,6 +104,7 @@ class Cluster:
         writing = health.heartbeat("status", 2 * status.LONGEST_STEP).beat
         announcing = health.heartbeat("announcer", 2 * announcer.LONGEST_STEP).beat
         writer = StatusWriter(self._api, self._place, webhooks, self.troubles, time.time, writing)
+        self._writer = writer
         events = Announcer(self._api, self._place, self.troubles, self._me.holder, announcing)
         for each in (writer, events):
             each.start()

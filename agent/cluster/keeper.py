@@ -54,6 +54,9 @@ class LeaseKeeper:
         self._lease: Lease | None = None
         self._unnoted = False
         """Whether another agent had the Lease since `afresh` last succeeded."""
+        self._place: str | None = None
+        self.found = ""
+        """The place that the Lease held when this agent got it."""
         self.held = threading.Event()
         self.turns = 0
         """How often this agent got it: lost and retaken between two looks at `held`, that shows here alone."""
@@ -63,6 +66,10 @@ class LeaseKeeper:
     def start(self) -> None:
         threading.Thread(target=self._run, name="lease", daemon=True).start()
 
+    def keep(self, place: str) -> None:
+        """From the next renewal on the Lease holds this place."""
+        self._place = place
+
     def release(self) -> None:
         """This agent has ended its work: the next one may begin at once. Nothing where it is not the holder."""
         self._stop.set()
@@ -70,7 +77,8 @@ class LeaseKeeper:
             return
         self.held.clear()
         try:
-            self._api.patch(self._one, written(self._lease, self._me, time.time(), lasts=_RELEASED))
+            body = written(self._lease, self._me, time.time(), lasts=_RELEASED, place=self._place)
+            self._api.patch(self._one, body)
         except ApiError as error:
             self._log.warning("lease_not_released", message=str(error))
 
@@ -99,7 +107,9 @@ class LeaseKeeper:
         self._note(another=another)
         if move is Move.WAIT:
             return
-        body = written(lease, self._me, time.time())
+        if not self.held.is_set():
+            self._place, self.found = None, lease.place if lease else ""
+        body = written(lease, self._me, time.time(), place=self._place)
         answer = self._api.create(self._all, body) if move is Move.CREATE else self._api.patch(self._one, body)
         if self._stop.is_set():
             return

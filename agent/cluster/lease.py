@@ -13,6 +13,8 @@ from typing import Any
 NAME = "sew-agent"
 STORE_ANNOTATION = "sew-agent/store"
 """Which store the holder delivers from: another agent's owes other deliveries."""
+PLACE_ANNOTATION = "sew-agent/place"
+"""How far the holder has read: see agent.cluster.place."""
 LASTS = 10
 """Seconds without a renewal after which another agent may take the Lease."""
 RENEW_EVERY = 2.0
@@ -38,6 +40,7 @@ class Lease:
     lasts: float
     transitions: int
     version: str
+    place: str = ""
 
     @classmethod
     def from_object(cls, obj: Mapping[str, Any]) -> "Lease":
@@ -49,6 +52,7 @@ class Lease:
             lasts=float(spec.get("leaseDurationSeconds") or LASTS),
             transitions=spec.get("leaseTransitions") or 0,
             version=metadata["resourceVersion"],
+            place=(metadata.get("annotations") or {}).get(PLACE_ANNOTATION, ""),
         )
 
 
@@ -80,14 +84,21 @@ def starts_afresh(lease: Lease | None, me: Identity) -> bool:
     return lease is not None and lease.store != me.store
 
 
-def written(lease: Lease | None, me: Identity, now: float, *, lasts: int = LASTS) -> dict[str, Any]:
-    """The Lease with this agent as its holder, to be created or patched; `now` in epoch seconds."""
+def written(
+    lease: Lease | None, me: Identity, now: float, *, lasts: int = LASTS, place: str | None = None
+) -> dict[str, Any]:
+    """The Lease with this agent as its holder, to be created or patched; `now` in epoch seconds.
+
+    `place`: None where what the Lease holds stays.
+    """
     moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     mine = lease is not None and lease.holder == me.holder
     spec: dict[str, Any] = {"holderIdentity": me.holder, "leaseDurationSeconds": lasts, "renewTime": moment}
     if not mine:
         spec |= {"acquireTime": moment, "leaseTransitions": lease.transitions + 1 if lease else 0}
     metadata: dict[str, Any] = {"name": NAME, "annotations": {STORE_ANNOTATION: me.store}}
+    if place is not None and place != (lease.place if lease else ""):
+        metadata["annotations"][PLACE_ANNOTATION] = place
     if lease:
         metadata["resourceVersion"] = lease.version
     return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}

@@ -30,14 +30,21 @@ _INVALID = (400, 422)
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """There was nothing to write yet: for which standing, at which resourceVersion, and until when (monotonic)."""
+    """There was nothing to write yet: for which standing, at which resourceVersion, and until when (monotonic).
+
+    `checkpoint`: what the resource says; one that has to be lowered is worth another look.
+    """
 
     standing: Standing
     version: str
     until: float
+    checkpoint: float | None
 
     def holds(self, standing: Standing, webhook: Webhook, pace: float) -> bool:
-        return pace < self.until and (self.standing, self.version) == (standing, webhook.resource_version)
+        read_to = standing.fetched.read_to if standing.fetched else None
+        fallen = self.checkpoint is not None and read_to is not None and read_to < self.checkpoint
+        same = (self.standing, self.version) == (standing, webhook.resource_version)
+        return pace < self.until and same and not fallen
 
 
 class StatusWriter:
@@ -75,6 +82,16 @@ class StatusWriter:
         """From now on this is how the webhooks stand."""
         self._standings = standings
         self._told.set()
+
+    @property
+    def checkpoints(self) -> Mapping[str, float | None]:
+        """Webhook -> up to when, by its conditions as we last know them, everything was delivered."""
+        found = {}
+        for name, webhook in self._webhooks.current.items():
+            written = self._written.get(name)
+            newest = written if written and _number(written) > _number(webhook) else webhook
+            found[name] = checkpoint(newest.conditions)
+        return found
 
     def stop(self, *, in_charge: bool) -> None:
         """`in_charge`: no other agent writes yet, and the next one is to find how far this one was."""
@@ -146,7 +163,7 @@ class StatusWriter:
             self._write(name, webhook, merged, served)
         else:
             again = pace + (REFRESH if due is None else due)
-            self._looked[name] = _Looked(standing, webhook.resource_version, again)
+            self._looked[name] = _Looked(standing, webhook.resource_version, again, checkpoint(webhook.conditions))
 
     def _merged(self, standing: Standing, webhook: Webhook, served: Served) -> tuple[Condition, ...]:
         """All conditions as they are to be now."""

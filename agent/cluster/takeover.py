@@ -1,8 +1,8 @@
 """An agent that gets the Lease after another one had it starts as one with a fresh store does.
 
-What it owes was delivered by the other up to the checkpoint in each webhook's condition: that is dropped and counted.
-From there on it reads again, and what it knows already is not taken twice. One that is refused now begins there when it
-is valid again; what is owed to one that was deleted is dropped.
+It reads again from where the other was, and what it knows already is not taken twice. What it owes it still sends: that
+the other sent it, too, cannot be known, and receivers get the same id. One that is refused now begins there when it is
+valid again; what is owed to one that was deleted is dropped.
 """
 
 from dataclasses import replace
@@ -12,7 +12,6 @@ from agent.lifecycle import FORGOTTEN
 from agent.log import Log
 from agent.store.base import DropReason, Store, StoreError
 from agent.webhooks.base import Snapshot
-from kubectl_sew.resource import Webhook, checkpoint
 
 MARKER = "afresh"
 """A file in the state folder, made when another agent is seen to have the Lease, gone when the new start is in the
@@ -47,10 +46,7 @@ class Takeover:
         """Before anything is made of the first webhooks that are known. Raises StoreError: then it is tried again."""
         if not self._due:
             return
-        refused = {name: each.webhook for name, each in snapshot.refused.items()}
-        there = {**snapshot.webhooks, **refused}
-        for name, webhook in there.items():
-            self._drop_delivered(name, webhook)
+        there = snapshot.webhooks.keys() | snapshot.refused.keys()
         for name, known in self._store.known().items():
             if snapshot.complete and name not in there:
                 dropped = self._store.drop(name, DropReason.DELETED)
@@ -58,11 +54,3 @@ class Takeover:
             self._store.remember(replace(known, state=FORGOTTEN, deleted_at=None))
         self._marker.unlink(missing_ok=True)
         self._due = False
-
-    def _drop_delivered(self, name: str, webhook: Webhook | None) -> None:
-        read_to = checkpoint(webhook.conditions) if webhook else None
-        if read_to is None:
-            return
-        if dropped := self._store.drop(name, DropReason.BEFORE_READ_TO, event_before=read_to):
-            message = "another agent delivered them: these events are from before its checkpoint"
-            self._log.warning("deliveries_dropped", webhook=name, dropped=dropped, message=message)

@@ -33,7 +33,6 @@ class DropReason(Enum):
     DELETED = "deleted"
     PURGED = "purged"
     BACKLOG_DROPPED = "backlog_dropped"
-    BEFORE_READ_TO = "before_read_to"
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,13 +264,8 @@ class Store(Protocol):
     def remember(self, known: Known, *, shift: float = 0.0) -> None:
         """Insert or replace, and move its first attempts forward by `shift` seconds, in which nothing was sent."""
 
-    def drop(
-        self, webhook: str, reason: DropReason, *, older_than: float | None = None, event_before: float | None = None
-    ) -> int:
-        """Count pending deliveries as dropped, some at a time; how many.
-
-        Only those read before `older_than`, and of events whose own time is before `event_before` (epoch seconds).
-        """
+    def drop(self, webhook: str, reason: DropReason, *, older_than: float | None = None) -> int:
+        """Count pending deliveries as dropped, some at a time; how many. Only those read before `older_than`."""
 
     def dead_letters(self, webhook: str | None = None) -> Iterator[DeadLetter]:
         """Oldest first, some at a time."""

@@ -194,13 +194,10 @@ class SqliteStore:
             db.execute("UPDATE webhooks SET known = ? WHERE id = ?", (write_json(asdict(known)), webhook))
             move_first_attempts(db, webhook, shift)
 
-    def drop(
-        self, webhook: str, reason: DropReason, *, older_than: float | None = None, event_before: float | None = None
-    ) -> int:
+    def drop(self, webhook: str, reason: DropReason, *, older_than: float | None = None) -> int:
         before = float("inf") if older_than is None else older_than
-        chosen = "died_at IS NULL AND w.name = ? AND read_at < ? AND (? IS NULL OR time < ?)"
-        values = (webhook, before, event_before, event_before)
-        return self._in_parts(chosen, values, lambda db, rows: end(db, rows, "pending", reason))
+        chosen = "died_at IS NULL AND w.name = ? AND read_at < ?"
+        return self._in_parts(chosen, (webhook, before), lambda db, rows: end(db, rows, "pending", reason))
 
     def dead_letters(self, webhook: str | None = None) -> Iterator[DeadLetter]:
         sql = (

@@ -136,14 +136,16 @@ def write_due(
 ) -> float | None:
     """Seconds until `merged` should be written: 0 at once, None never. `last_write` is ours, None before the first.
 
-    A change of status, reason, generation or cause waits for `SETTLE` since the last write, one of numbers alone for
-    `REFRESH`.
+    A change of status, reason, generation or cause waits for `SETTLE` since the last write, and so does a checkpoint
+    that falls: an event that came late waits for delivery. A change of numbers alone waits for `REFRESH`.
     """
     if list(existing) == list(merged):
         return None
     if last_write is None:
         return 0.0
-    pause = REFRESH if _essence(existing) == _essence(merged) else SETTLE
+    before, after = checkpoint(existing), checkpoint(merged)
+    fallen = before is not None and after is not None and after < before
+    pause = SETTLE if fallen or _essence(existing) != _essence(merged) else REFRESH
     return max(0.0, last_write + pause - now)
 
 

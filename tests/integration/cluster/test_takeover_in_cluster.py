@@ -27,10 +27,10 @@ class Events:
         self.flags = ("--elasticsearch", url, "--index", name)
         self.written: set[str] = set()
 
-    def write(self, count: int) -> None:
-        """Of now, visible after the next refresh."""
+    def write(self, count: int, dated: float | None = None) -> None:
+        """Of now, unless dated otherwise, visible after the next refresh."""
         names = [f"e{len(self.written) + number}" for number in range(count)]
-        now = int(time.time())
+        now = int(dated or time.time())
         write(self._client, self._name, ({"_id": name, "severity": 50, "time": now} for name in names), refresh=False)
         self.written |= set(names)
 
@@ -101,6 +101,25 @@ def test_what_an_agent_delivered_that_ended_as_it_should_is_not_sent_again_by_th
         events.write(1)
         eventually(lambda: received(receiver) == events.written, "the second goes on", 60)
         assert set(receiver.ids(lambda incoming: incoming.headers["webhook-id"]).values()) == {1}
+    for folder in folders:
+        folder.stop()
+
+
+def test_an_event_that_comes_late_while_nobody_runs_is_delivered_by_one_with_an_empty_store(
+    here: Installed, tmp_path: Path, events: Events
+) -> None:
+    """As when a pod without a volume is replaced: what was on its way is dated before the last checkpoint."""
+    folders = [Folder(tmp_path / name) for name in ("first", "second") if not (tmp_path / name).mkdir()]
+    with Receiver(lambda _: Answer(204)) as receiver:
+        here.apply(webhook("kept", receiver.url))
+        first = here.agent(folders[0], *events.flags, POD_NAME="first", POD_NAMESPACE="n")
+        eventually(lambda: read_to(here), "the first reads, and leaves a checkpoint", 30)
+        dated = time.time()
+        eventually(lambda: told_read_to(folders[0]) > dated + 1, "its checkpoint is past it", 30)
+        assert first.terminate() == 0
+        events.write(1, dated)
+        here.agent(folders[1], *events.flags, POD_NAME="second", POD_NAMESPACE="n")
+        eventually(lambda: received(receiver) == events.written, "the second delivers it", 30)
     for folder in folders:
         folder.stop()
 

@@ -18,13 +18,14 @@ def decide(
     invalid: bool = False,
     complete: bool = True,
     rule: str | float = "",
+    by_number: bool = False,
 ) -> Plan:
     return plan(
         {"w": wanted} if wanted else {},
         {"w"} if invalid else set(),
         {"w": known} if known else {},
         complete=complete,
-        rules=Rules(600.0, FIRST_USED, rule),
+        rules=Rules(600.0, FIRST_USED, rule, by_number),
         now=NOW,
     )
 
@@ -73,6 +74,19 @@ def test_where_a_new_webhook_starts(
     created: float | None, checkpoint: float | None, rule: str | float, start: float
 ) -> None:
     assert decide(Wanted("Enabled", "d", created, checkpoint), None, rule=rule).begin == {"w": start}
+
+
+@pytest.mark.parametrize(
+    ("created", "checkpoint", "since"),
+    [(600.0, 650.0, 600.0), (None, 650.0, 650.0), (700.0, 650.0, 650.0), (800.0, None, 800.0)],
+)
+def test_where_events_are_found_by_number_a_late_one_is_its_own_though_it_is_read_by_time_from_its_checkpoint(
+    created: float | None, checkpoint: float | None, since: float
+) -> None:
+    made = decide(Wanted("Enabled", "d", created, checkpoint), None, by_number=True)
+    assert made.begin == {"w": 800.0 if checkpoint is None else checkpoint}
+    assert made.read == {"w": since}
+    assert made.remember[0].start == since
 
 
 def test_enabling_starts_a_webhook_at_that_moment_and_a_restart_does_not() -> None:

@@ -85,6 +85,13 @@ def test_a_change_is_written_after_ten_seconds_and_mere_words_after_ten_minutes(
     assert write_due(SAME, merged, last_write=last_write, now=100.0) == due
 
 
+@pytest.mark.parametrize(("moment", "due"), [(50.0, 10.0), (150.0, 600.0)])
+def test_a_checkpoint_that_falls_is_written_soon_and_one_that_rises_later(moment: float, due: float) -> None:
+    before = (events_fetched("True", FetchedReason.READ, read_to(100.0), 1),)
+    after = (events_fetched("True", FetchedReason.READ, read_to(moment), 1),)
+    assert write_due(before, after, last_write=100.0, now=100.0) == due
+
+
 @pytest.mark.parametrize(
     ("waiting", "age", "text"),
     [

@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 
-from agent.cluster.lease import LASTS, STORE_ANNOTATION, Identity, Lease, Move, decide, starts_afresh, written
+from agent.cluster.lease import (
+    LASTS,
+    PLACE_ANNOTATION,
+    STORE_ANNOTATION,
+    Identity,
+    Lease,
+    Move,
+    decide,
+    starts_afresh,
+    written,
+)
 
 ME, OTHER = Identity("n/me", "mine"), Identity("n/other", "theirs")
 NOW = 1_800_000_000.5
@@ -71,3 +81,12 @@ def test_a_lease_of_other_software_is_read_too() -> None:
     bare = {"metadata": {"resourceVersion": "1"}, "spec": {"holderIdentity": None}}
     assert Lease.from_object(bare) == Lease("", "", "", LASTS, 0, "1")
     assert STORE_ANNOTATION not in bare["metadata"]
+
+
+def test_a_place_is_written_where_it_changed_and_read_back() -> None:
+    held = lease(ME, place="p")
+    assert PLACE_ANNOTATION not in written(held, ME, NOW)["metadata"]["annotations"]
+    assert PLACE_ANNOTATION not in written(held, ME, NOW, place="p")["metadata"]["annotations"]
+    moved = written(held, ME, NOW, place="q")
+    moved["metadata"]["resourceVersion"] = "8"
+    assert Lease.from_object(moved).place == "q"
