@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from agent.acceptance import Acceptance, endpoint_digest, settings_digest
 from agent.delivery.attempt import Route, Send, attempt
-from agent.delivery.egress import Guard, Resolver
+from agent.delivery.egress import Guard
 from agent.delivery.http import Sender
 from agent.delivery.lanes import Lanes
 from agent.delivery.proxy import read_proxy
+from agent.delivery.resolving import Resolver
 from agent.delivery.retry import Policy
 from agent.delivery.scheduler import Scheduler
 from agent.director import Director, Parts, Testing

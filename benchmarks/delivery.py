@@ -21,9 +21,10 @@ from pathlib import Path
 import urllib3
 
 from agent.delivery.attempt import Route
-from agent.delivery.egress import Guard, Resolver
+from agent.delivery.egress import Guard
 from agent.delivery.http import Sender
 from agent.delivery.lanes import Lanes
+from agent.delivery.resolving import Resolver
 from agent.delivery.retry import Decision, Policy
 from agent.delivery.scheduler import Scheduler
 from agent.store.base import Delivery, Intake, Owed, StoreError

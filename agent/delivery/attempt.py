@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 
-from agent.delivery.http import SendError
+from agent.delivery.failures import SendError
 from agent.delivery.peers import Peers, named
 from agent.store.base import Delivery
 from kubectl_sew.consumers.base import (
@@ -22,7 +22,7 @@ from kubectl_sew.consumers.base import (
     Response,
     Verdict,
 )
-from kubectl_sew.consumers.judge import DETAIL_LIMIT, judge, told
+from kubectl_sew.consumers.judge import DETAIL_LIMIT, judge, told, with_retry_after
 from kubectl_sew.consumers.text import line
 
 Send = Callable[[Sequence[Request]], Sequence[Response | SendError]]
@@ -115,7 +115,7 @@ def _deliver(route: Route, delivery: Delivery, now: float) -> _Steps:
 
 
 def _meant(route: Route, answer: _Answer, now: float) -> Outcome:
-    return _unsent(answer) if isinstance(answer, SendError) else judge(route.consumer, answer, now, route.config)
+    return _unsent(answer, now) if isinstance(answer, SendError) else judge(route.consumer, answer, now, route.config)
 
 
 def _with_failing(best: Outcome, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> Outcome:
@@ -135,7 +135,7 @@ def _look_first(route: Route, finder: FindsEarlier, delivery: Delivery, now: flo
     for request in finder.lookup(route.config, delivery_id=delivery.delivery_id)[: MOST_REQUESTS - 1]:
         (answer,) = yield [request]
         if isinstance(answer, SendError):
-            return _unsent(answer)
+            return _unsent(answer, now)
         result = finder.read_lookup(answer, now=now)
         if isinstance(result, Found):
             return Outcome(Verdict.DELIVERED, detail="found at the receiver", receipt=result.receipt)
@@ -152,5 +152,6 @@ def _mistake(error: Exception) -> str:
     return f"a mistake of this program, please report it: {type(error).__name__}"
 
 
-def _unsent(error: SendError) -> Outcome:
-    return Outcome(Verdict.PARKED if error.parked else Verdict.RETRY, error.reason, error.detail)
+def _unsent(error: SendError, now: float) -> Outcome:
+    outcome = Outcome(Verdict.PARKED if error.parked else Verdict.RETRY, error.reason, error.detail)
+    return with_retry_after(outcome, error.answer, now) if error.answer else outcome

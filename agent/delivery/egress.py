@@ -1,16 +1,11 @@
 """Where a request may go: every address is judged, and what was judged is what is connected to."""
 
-import socket
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from time import monotonic
+from ipaddress import IPv4Address, ip_network
 
+from agent.delivery.resolving import Address
 from agent.settings import Network
-
-Address = IPv4Address | IPv6Address
 
 ALWAYS_REFUSED = tuple(
     ip_network(each)
@@ -92,70 +87,3 @@ def _any_among(addresses: Sequence[Address], networks: Sequence[Network]) -> boo
 
 def _among(address: Address, networks: Sequence[Network]) -> bool:
     return any(address.version == network.version and address in network for network in networks)
-
-
-Lookup = Callable[[str, int], Sequence[str]]
-"""Host name and port -> addresses, in the order of preference. Raises OSError."""
-
-
-def system_lookup(host: str, port: int) -> Sequence[str]:
-    """The operating system's."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except UnicodeError:
-        raise socket.gaierror(socket.EAI_NONAME, "no name that can be asked for") from None
-    return list(dict.fromkeys(str(sockaddr[0]).partition("%")[0] for *_, sockaddr in found))
-
-
-class Resolver:
-    """Looks names up in a few threads of its own: a look-up cannot be given a deadline in one's own thread.
-
-    All who ask for a name at the same time share one look-up, so a name that hangs holds one thread, however often it
-    is asked for; and the threads are daemons, so it does not keep the process from ending.
-    """
-
-    def __init__(self, lookup: Lookup = system_lookup, threads: int = 8) -> None:
-        self._lookup = lookup
-        self._free = threading.Semaphore(threads)
-        self._lock = threading.Lock()
-        self._running: dict[tuple[str, int], Future[Sequence[str]]] = {}
-
-    def resolve(self, host: str, port: int, timeout: float) -> Sequence[Address]:
-        """Raises OSError (socket.gaierror, TimeoutError)."""
-        try:
-            return [ip_address(host)]
-        except ValueError:
-            ends = monotonic() + timeout
-        answer = self._asked(host, port, timeout)
-        return [ip_address(each) for each in answer.result(max(ends - monotonic(), 0.0))]
-
-    def _asked(self, host: str, port: int, timeout: float) -> Future[Sequence[str]]:
-        with self._lock:
-            shared = self._running.get((host, port))
-        if shared:
-            return shared
-        if not self._free.acquire(timeout=max(timeout, 0.0)):
-            raise TimeoutError("all threads are waiting for other names")
-        with self._lock:
-            shared = self._running.get((host, port))
-            answer = shared or self._running.setdefault((host, port), Future())
-        if shared:
-            self._free.release()
-        else:
-            threading.Thread(target=self._look_up, args=(host, port, answer), name="resolver", daemon=True).start()
-        return answer
-
-    def _look_up(self, host: str, port: int, answer: Future[Sequence[str]]) -> None:
-        found: Sequence[str] = ()
-        failure: BaseException | None = None
-        try:
-            found = self._lookup(host, port)
-        except BaseException as error:  # noqa: BLE001 - whoever waits for the answer gets it, or waits for ever
-            failure = error
-        with self._lock:
-            del self._running[host, port]
-        self._free.release()
-        if failure:
-            answer.set_exception(failure)
-        else:
-            answer.set_result(found)

@@ -35,7 +35,7 @@ _INTERIM = (102, 103, 104)
 def write_head(host: str, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
     """A request's first line and headers. Raises ValueError for what HTTP cannot carry."""
     fields = {"Host": host, "Accept-Encoding": "identity", **headers}
-    if body or method != "GET":
+    if body or method not in ("GET", "CONNECT"):
         fields["Content-Length"] = str(len(body))
     lines = [f"{name}: {value}\r\n" for name, value in fields.items()]
     head = f"{method} {path} HTTP/1.1\r\n{''.join(lines)}\r\n"
@@ -120,6 +120,17 @@ class _Answer(http.client.HTTPResponse):
         return int(size, 16)
 
 
+def answer_on(connection: socket.socket, method: str) -> http.client.HTTPResponse:
+    """Return the next answer, its head read and its body not. Raises what the library and the socket raise."""
+    response = _Answer(connection, method=method)
+    try:
+        response.begin()
+    except BaseException:
+        response.close()
+        raise
+    return response
+
+
 class _Exchange:
     """What urllib3's connections get beside how they connect. Their socket is opened elsewhere."""
 
@@ -143,13 +154,7 @@ class _Exchange:
         return self.sock.answered() or bool(wait_for_read(self.sock, timeout=seconds))
 
     def answer(self, method: str) -> http.client.HTTPResponse:
-        response = _Answer(self.sock, method=method)
-        try:
-            response.begin()
-        except BaseException:
-            response.close()
-            raise
-        return response
+        return answer_on(self.sock, method)
 
     def _new_conn(self) -> socket.socket:
         return self.open_socket()

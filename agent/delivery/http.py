@@ -6,9 +6,6 @@ texts and log lines hold URLs, which are secrets, so none of them gets out of he
 
 import http.client
 import logging
-import os
-import re
-import socket
 import ssl
 import threading
 import time
@@ -18,17 +15,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-import urllib3.exceptions
-
-from agent.delivery.egress import Address, Guard, Resolver
+from agent.delivery.connecting import Connector, ProxyError, ProxyRefusalError, RefusedAddressError
+from agent.delivery.egress import Guard
 from agent.delivery.exchange import Plain, Secure, write_head
+from agent.delivery.failures import SendError, explained
+from agent.delivery.peers import named
 from agent.delivery.proxy import Proxy
-from agent.delivery.sockets import connect, tls_context
+from agent.delivery.resolving import Resolver
+from agent.delivery.sockets import tls_context
 from kubectl_sew.consumers.base import FailureReason, Request, Response, Tls
-from kubectl_sew.errors import SewError
+from kubectl_sew.consumers.judge import describe
 
 BODY_LIMIT = 64 * 1024
 _LATE = 0.1
@@ -41,23 +39,13 @@ CONNECTION_LIFE = 300.0
 IDLE_LIFE = 3.0
 """Servers close idle connections after 5 s or more: a request hardly ever meets one that is just being closed."""
 
+_PROXY_CREDENTIAL = 407
 _PORTS = {"http": 80, "https": 443}
 _ANY_HEADER = zlib.MAX_WBITS | 32
 _COMPRESSED = {"gzip": _ANY_HEADER, "x-gzip": _ANY_HEADER, "deflate": _ANY_HEADER}
 """Content encodings -> what zlib calls them."""
-_CLIENT_REFUSED = re.compile("ALERT_.*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
 
 logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)  # its children inherit a level, not `disabled`
-
-
-class SendError(SewError):
-    """There is no answer: why, in a reason and in words without a secret. `parked`: trying again would not help."""
-
-    def __init__(self, reason: FailureReason, detail: str, *, parked: bool = False) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-        self.parked = parked
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +93,8 @@ class Sender:
     """Thread-safe. The guard judges whatever is connected to: the receiver, or the proxy where there is one."""
 
     def __init__(self, guard: Guard, resolver: Resolver, *, user_agent: str, proxy: Proxy | None = None) -> None:
-        self._guard = guard
-        self._resolver = resolver
+        self._connector = Connector(guard, resolver, proxy)
         self._user_agent = user_agent
-        self._proxy = proxy
         self._idle: dict[_Target, deque[_Kept]] = defaultdict(deque)
         self._stalled: list[_Target] = []
         """Where an answer is waited for that does not come: one for each."""
@@ -125,7 +111,7 @@ class Sender:
         ends = time.monotonic() + deadline
         places: dict[str, list[int]] = defaultdict(list)
         for number, request in enumerate(requests):
-            places[request.url].append(number)
+            places[named(request)].append(number)
         answers: dict[int, Response | SendError] = {}
 
         def exchange(numbers: Sequence[int]) -> None:
@@ -166,7 +152,23 @@ class Sender:
         except SendError as error:
             return error
         except Exception as error:  # noqa: BLE001 - whatever the libraries raise, its text may hold the URL
-            return _explained(error, target, deadline)
+            return self._explained(error, target, deadline)
+
+    def _explained(self, error: Exception, target: _Target, deadline: float) -> SendError:
+        if isinstance(error, RefusedAddressError):
+            return SendError(FailureReason.EGRESS_REFUSED, str(error), parked=True)
+        if isinstance(error, ProxyError | ProxyRefusalError):
+            return self._of_proxy(error, deadline)
+        return explained(error, str(target), deadline)
+
+    def _of_proxy(self, error: Exception, deadline: float) -> SendError:
+        proxy = self._connector.proxy
+        place = f"the proxy {_Target('http', proxy.host, proxy.port, None)}" if proxy else "the proxy"
+        if isinstance(error, ProxyRefusalError):
+            detail = f"{place} refuses: {describe(error.answer.status)}"
+            parked = error.answer.status == _PROXY_CREDENTIAL
+            return SendError(FailureReason.PROXY_REFUSED, detail, parked=parked, answer=error.answer)
+        return explained(error.__cause__ or error, place, deadline)
 
     def _begin(self, target: _Target, path: str, request: Request, ends: float) -> _Flight:
         kept = self._take(target, ends) or self._open(target, ends)
@@ -181,11 +183,14 @@ class Sender:
         headers = dict(request.headers)
         if not any(name.lower() == "user-agent" for name in headers):
             headers["User-Agent"] = self._user_agent
-        proxy = self._proxy_for(target)
-        if proxy and target.scheme == "http":
+        if proxy := self._asked_by_http(target):
             path = f"{target}{path}"
             headers |= proxy.headers
         return _head(target, request, path, headers)
+
+    def _asked_by_http(self, target: _Target) -> Proxy | None:
+        """Return the proxy that is given the request itself, and no tunnel."""
+        return self._connector.proxy_for(target.host, target.port) if target.scheme == "http" else None
 
     def _ended(self, flight: _Flight, deadline: float) -> Response | SendError:
         connection = flight.kept.connection
@@ -199,11 +204,13 @@ class Sender:
                     answer, reusable = _received(flight)
         except Exception as error:  # noqa: BLE001 - whatever the libraries raise, its text may hold the URL
             connection.close()
-            return _explained(error, flight.target, deadline)
+            return self._explained(error, flight.target, deadline)
         if reusable:
             self._give_back(flight.target, flight.kept)
         else:
             connection.close()
+        if answer.status == _PROXY_CREDENTIAL and self._asked_by_http(flight.target):
+            return self._of_proxy(ProxyRefusalError(answer), deadline)
         return answer
 
     def _take(self, target: _Target, ends: float) -> _Kept | None:
@@ -246,14 +253,8 @@ class Sender:
                 self._stalled.remove(target)
 
     def _open(self, target: _Target, ends: float) -> _Kept:
-        proxy = self._proxy_for(target)
-        if proxy:
-            self._judge_literal(target.host)
-        host, port = (proxy.host, proxy.port) if proxy else (target.host, target.port)
-        connection = _connection(target, host, port)
-        if proxy and target.scheme == "https":
-            connection.set_tunnel(target.host, target.port, dict(proxy.headers))
-        connection.open_socket = lambda: self._connect(host, port, ends)
+        connection, tunnel = _connection(target), target.scheme == "https"
+        connection.open_socket = lambda: self._connector.open(target.host, target.port, ends, tunnel=tunnel)
         try:
             connection.connect()
         except BaseException:
@@ -262,37 +263,6 @@ class Sender:
         connection.sock.deadline = ends
         now = time.monotonic()
         return _Kept(connection, now, now)
-
-    def _judge_literal(self, host: str) -> None:
-        """A name is the proxy's to look up; an address says already where the proxy would go. Raises SendError."""
-        try:
-            address = ip_address(host)
-        except ValueError:
-            return
-        if refusal := self._guard.refusal(address):
-            raise _refused(host, address, refusal)
-
-    def _connect(self, host: str, port: int, ends: float) -> socket.socket:
-        """Connects to the first allowed address that takes it: the very addresses that were judged."""
-        addresses = self._resolver.resolve(host, port, ends - time.monotonic())
-        refusals = {address: self._guard.refusal(address) for address in addresses}
-        allowed = [address for address, refusal in refusals.items() if not refusal]
-        if refusals and not allowed:
-            raise _refused(host, *next(iter(refusals.items())))
-        failure: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
-        for address in allowed:
-            try:
-                return connect(str(address), port, ends)
-            except OSError as error:
-                failure = error
-        raise failure
-
-    def _proxy_for(self, target: _Target) -> Proxy | None:
-        return self._proxy if self._proxy and self._proxy.serves(target.host, target.port) else None
-
-
-def _refused(host: str, address: Address, refusal: str) -> SendError:
-    return SendError(FailureReason.EGRESS_REFUSED, f"{host}: {address} is refused: {refusal}", parked=True)
 
 
 def _side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
@@ -357,40 +327,11 @@ def _head(target: _Target, request: Request, path: str, headers: Mapping[str, st
         raise SendError(FailureReason.CONFIGURATION_REFUSED, detail, parked=True) from None
 
 
-def _connection(target: _Target, host: str, port: int) -> Plain | Secure:
+def _connection(target: _Target) -> Plain | Secure:
     if target.scheme == "http":
-        return Plain(host, port)
+        return Plain(target.host, target.port)
     try:
-        return Secure(host, port, ssl_context=tls_context(target.tls))
+        return Secure(target.host, target.port, ssl_context=tls_context(target.tls))
     except (ssl.SSLError, ValueError):
         detail = f"{target}: the webhook's own CA, certificate or key cannot be used"
         raise SendError(FailureReason.CONFIGURATION_REFUSED, detail, parked=True) from None
-
-
-def _explained(error: Exception, target: _Target, deadline: float) -> SendError:
-    """Which of the closed reasons an exception is, in words of our own."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        detail = f"{target}: its certificate is refused: {error.verify_message}"
-        return SendError(FailureReason.CERTIFICATE, detail, parked=True)
-    if isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
-        return SendError(FailureReason.TIMEOUT, f"{target}: no whole answer within {deadline:g} s")
-    if isinstance(error, socket.gaierror):
-        return SendError(FailureReason.NAME_NOT_FOUND, f"{target}: the name cannot be resolved")
-    if isinstance(error, ssl.SSLError) and _CLIENT_REFUSED.search(error.reason or ""):
-        detail = f"{target}: it refuses the client certificate, or asks for one ({_words(error)})"
-        return SendError(FailureReason.CREDENTIAL_REFUSED, detail, parked=True)
-    return SendError(FailureReason.NETWORK, f"{target}: {_what_failed(error)}")
-
-
-def _what_failed(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError):
-        return f"TLS fails ({_words(error)})"
-    if isinstance(error, http.client.RemoteDisconnected):
-        return "the connection was closed without an answer"
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno).lower()
-    return "the answer is cut off, or no HTTP"
-
-
-def _words(error: ssl.SSLError) -> str:
-    return (error.reason or "unknown").lower().replace("_", " ")

@@ -33,6 +33,8 @@ class FailureReason(Enum):
     NETWORK = "network"
     TIMEOUT = "timeout"
     NAME_NOT_FOUND = "name_not_found"
+    NAME_SERVER_SILENT = "name_server_silent"
+    PROXY_REFUSED = "proxy_refused"
     EGRESS_REFUSED = "egress_refused"
     CERTIFICATE = "certificate"
     REDIRECT = "redirect"

@@ -1,13 +1,12 @@
-"""Which addresses may be connected to, and looking names up."""
+"""Which addresses may be connected to."""
 
 import socket
-import threading
-from collections.abc import Sequence
 from ipaddress import ip_address
 
 import pytest
 
-from agent.delivery.egress import Guard, Resolver, system_lookup
+from agent.delivery.egress import Guard
+from agent.delivery.resolving import Resolver
 from agent.settings import parse_networks
 
 ALWAYS = "always refused"
@@ -105,14 +104,6 @@ def test_a_mapped_network_in_the_settings_matches_the_mapped_address_itself() ->
     assert DENIED in Guard(deny=parse_networks("::ffff:10.0.0.0/104")).refusal(ip_address("::ffff:10.0.0.1"))
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1"])
-def test_an_address_is_not_looked_up(host: str) -> None:
-    def lookup(host: str, port: int) -> Sequence[str]:
-        raise AssertionError(host, port)
-
-    assert Resolver(lookup).resolve(host, 443, 1.0) == [ip_address(host)]
-
-
 @pytest.mark.parametrize("host", ["2130706433", "0177.0.0.1", "127.1", "0x7f.1"])
 def test_other_ways_to_write_loopback_are_judged_as_loopback(host: str) -> None:
     try:
@@ -120,63 +111,3 @@ def test_other_ways_to_write_loopback_are_judged_as_loopback(host: str) -> None:
     except socket.gaierror:
         return
     assert all(LOOPBACK in Guard().refusal(each) for each in addresses)
-
-
-def test_all_addresses_come_in_the_order_of_the_look_up() -> None:
-    resolver = Resolver(lambda *_: ["2001:db8::1", "192.0.2.1"])
-    assert resolver.resolve("h", 80, 1.0) == [ip_address("2001:db8::1"), ip_address("192.0.2.1")]
-
-
-def test_a_failed_look_up_is_told_and_the_next_one_asks_again() -> None:
-    answers: list[object] = [socket.gaierror(socket.EAI_NONAME, "no"), ["192.0.2.1"]]
-
-    def lookup(*_: object) -> Sequence[str]:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        assert isinstance(answer, list)
-        return answer
-
-    resolver = Resolver(lookup)
-    with pytest.raises(socket.gaierror):
-        resolver.resolve("h", 80, 1.0)
-    assert resolver.resolve("h", 80, 1.0) == [ip_address("192.0.2.1")]
-
-
-@pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..b"])
-def test_a_name_that_cannot_be_one_is_not_found(host: str) -> None:
-    with pytest.raises(socket.gaierror):
-        system_lookup(host, 80)
-
-
-def test_a_name_that_hangs_ends_at_its_deadline_and_holds_one_thread() -> None:
-    hanging, asked = threading.Event(), []
-
-    def lookup(host: str, port: int) -> Sequence[str]:
-        asked.append(host)
-        if host == "hangs":
-            hanging.wait(10)
-        return ["192.0.2.1"]
-
-    resolver = Resolver(lookup, threads=2)
-    for _ in range(5):
-        with pytest.raises(TimeoutError):
-            resolver.resolve("hangs", 80, 0.01)
-    assert resolver.resolve("other", 80, 5.0) == [ip_address("192.0.2.1")]
-    assert asked == ["hangs", "other"]
-    hanging.set()
-
-
-def test_more_names_than_threads_wait_for_each_other() -> None:
-    hanging = threading.Event()
-
-    def lookup(host: str, port: int) -> Sequence[str]:
-        hanging.wait(10)
-        return ["192.0.2.1"]
-
-    resolver = Resolver(lookup, threads=1)
-    for name in ("one", "two"):
-        with pytest.raises(TimeoutError):
-            resolver.resolve(name, 80, 0.01)
-    hanging.set()
-    assert resolver.resolve("two", 80, 5.0) == [ip_address("192.0.2.1")]

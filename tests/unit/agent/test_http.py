@@ -9,17 +9,27 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import agent.delivery.http
-from agent.delivery.egress import Guard, Lookup, Resolver
-from agent.delivery.http import BODY_LIMIT, Sender, SendError
+from agent.delivery.attempt import Route, attempt
+from agent.delivery.egress import Guard
+from agent.delivery.failures import SendError
+from agent.delivery.http import BODY_LIMIT, Sender
 from agent.delivery.proxy import Proxy, read_proxy
+from agent.delivery.resolving import Lookup, Resolver
+from agent.delivery.sockets import in_turns
 from agent.settings import parse_networks
-from kubectl_sew.consumers.base import FailureReason, Request, Response, Tls
+from agent.store.base import Delivery
+from kubectl_sew.consumers.base import FailureReason, Request, Response, Tls, Verdict
+from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.event import Event
 from tests.unit.agent.raw_server import OK, Authority, Connection, RawServer, Script, answering
 
 SHORT = 0.3
@@ -432,7 +442,9 @@ def test_the_deadline_holds_while_the_receiver_takes_nothing(sender: Sender, sch
 def test_the_deadline_holds_for_the_look_up(sending: Callable[..., Sender]) -> None:
     hanging = threading.Event()
     sender = sending(lookup=lambda *_: ["127.0.0.1"] if hanging.wait(10) else [])
-    assert failure(lambda: send(sender, request(80), deadline=0.05)).reason is FailureReason.TIMEOUT
+    error = failure(lambda: send(sender, request(80), deadline=0.05))
+    assert (error.reason, error.parked) == (FailureReason.NAME_SERVER_SILENT, False)
+    assert error.detail == "http://hooks.test: the name server does not answer within 0.05 s"
     hanging.set()
 
 
@@ -556,6 +568,45 @@ def test_an_address_that_does_not_answer_gives_way_to_the_next(sending: Callable
     sender = sending(lookup=lambda *_: ["127.0.0.2", "127.0.0.1"])
     with RawServer(answering(OK)) as server:
         assert send(sender, request(server.port), deadline=5.0).status == 200
+
+
+@contextmanager
+def swallowing(port: int) -> Iterator[str]:
+    """An address that takes no more connections, and answers none."""
+    with socket.create_server(("127.0.0.2", port), backlog=0), ExitStack() as stack:
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.2", port))
+        yield "127.0.0.2"
+
+
+def test_an_address_that_swallows_packets_costs_little_of_the_time(sending: Callable[..., Sender]) -> None:
+    with RawServer(answering(OK)) as server, swallowing(server.port) as silent:
+        sender = sending(lookup=lambda *_: [silent, "127.0.0.1"])
+        started = time.monotonic()
+        assert send(sender, request(server.port), deadline=5.0).status == 200
+        assert time.monotonic() - started < 2.0
+        assert server.connections == 1
+
+
+def test_where_no_address_takes_a_connection_that_is_said(sending: Callable[..., Sender]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with swallowing(port) as silent:
+        sender = sending(lookup=lambda *_: [silent])
+        error = failure(lambda: send(sender, request(port), deadline=SHORT))
+    assert (error.reason, error.detail) == (
+        FailureReason.TIMEOUT,
+        f"http://hooks.test:{port}: no connection within 0.3 s",
+    )
+
+
+def test_families_of_addresses_are_tried_in_turns() -> None:
+    addresses = [ip_address(each) for each in ("2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1", "192.0.2.2")]
+    order = ["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2", "2001:db8::3"]
+    assert [str(each) for each in in_turns(addresses)] == order
+    assert in_turns([]) == []
 
 
 def test_a_certificate_of_the_webhooks_own_authority_is_taken(sender: Sender, authority: Authority) -> None:
@@ -754,11 +805,66 @@ def test_tls_through_a_proxy_is_with_the_receiver(sending: Callable[..., Sender]
         assert b"Proxy-Authorization" not in proxy.requests[1]
 
 
-def test_a_proxy_that_refuses_is_a_failure_of_the_network(sending: Callable[..., Sender]) -> None:
-    with RawServer(answering(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")) as proxy:
+@pytest.mark.parametrize(
+    "answer",
+    ["407 Proxy Authentication Required", "403 Forbidden", "502 Bad Gateway", "302 Found", "400 Bad Request"],
+)
+def test_a_refusal_by_the_proxy_is_the_proxys(sending: Callable[..., Sender], answer: str) -> None:
+    with RawServer(answering(f"HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n".encode())) as proxy:
         sender = sending(proxy=read_proxy(f"http://proxy.test:{proxy.port}", ""))
         error = failure(lambda: send(sender, request(443, scheme="https"), deadline=5.0))
-        assert error.reason is FailureReason.NETWORK
+    assert error.detail == f"the proxy http://proxy.test:{proxy.port} refuses: {answer}"
+    assert (error.reason, error.parked) == (FailureReason.PROXY_REFUSED, answer.startswith("407"))
+
+
+def test_what_a_proxy_says_of_when_to_come_again_is_kept(sending: Callable[..., Sender]) -> None:
+    with RawServer(answering(b"HTTP/1.1 503 Busy\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n")) as proxy:
+        sender = sending(proxy=read_proxy(f"http://proxy.test:{proxy.port}", ""))
+        route = Route("w", CONSUMERS["Generic"], {"url": "https://hooks.test/"})
+        delivery = Delivery(0, "w", "id", Event("", "e", {}), 0.0)
+        (outcome,) = attempt(route, [delivery], partial(sender.send, deadline=5.0), now=0.0)
+    assert (outcome.verdict, outcome.retry_after) == (Verdict.WAIT, 120.0)
+    assert outcome.reason is FailureReason.PROXY_REFUSED
+
+
+def test_a_proxy_without_the_right_credential_parks_also_without_tls(sending: Callable[..., Sender]) -> None:
+    with RawServer(answering(b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n")) as proxy:
+        sender = sending(proxy=read_proxy(f"http://proxy.test:{proxy.port}", ""))
+        error = failure(lambda: send(sender, request(80), deadline=5.0))
+    assert (error.reason, error.parked) == (FailureReason.PROXY_REFUSED, True)
+
+
+def test_a_407_of_a_receiver_without_a_proxy_is_its_own_answer(sender: Sender) -> None:
+    with RawServer(answering(b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n")) as server:
+        assert send(sender, request(server.port), deadline=5.0).status == 407
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_is_down_is_named(sending: Callable[..., Sender], scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    sender = sending(proxy=read_proxy(f"http://proxy.test:{port}", ""))
+    error = failure(lambda: send(sender, request(443, scheme=scheme), deadline=5.0))
+    assert (error.reason, error.parked) == (FailureReason.NETWORK, False)
+    assert error.detail == f"the proxy http://proxy.test:{port}: connection refused"
+
+
+def test_a_proxy_that_hangs_or_answers_no_http_is_named(sending: Callable[..., Sender]) -> None:
+    for script, words in ((hang, "no whole answer within 0.3 s"), (answering(b"SSH-2.0\r\n"), "no HTTP")):
+        with RawServer(script) as proxy:
+            sender = sending(proxy=read_proxy(f"http://proxy.test:{proxy.port}", ""))
+            error = failure(lambda: send(sender, request(443, scheme="https"), deadline=SHORT))  # noqa: B023
+        assert error.detail.startswith(f"the proxy http://proxy.test:{proxy.port}: ")
+        assert words in error.detail
+
+
+def test_a_tunnel_is_asked_for_in_http_1_1_with_the_host(sending: Callable[..., Sender]) -> None:
+    with RawServer(answering(b"HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n")) as proxy:
+        sender = sending(proxy=read_proxy(f"http://proxy.test:{proxy.port}", ""))
+        failure(lambda: send(sender, request(443, scheme="https", host="[2001:db8::1]"), deadline=5.0))
+        head = proxy.requests[0]
+    assert head.startswith(b"CONNECT [2001:db8::1]:443 HTTP/1.1\r\nHost: [2001:db8::1]:443\r\n")
+    assert b"content-length" not in head.lower()
 
 
 def test_environment_variables_for_proxies_are_not_followed(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from agent.delivery.attempt import MOST_REQUESTS, Route, attempt
-from agent.delivery.http import SendError
+from agent.delivery.failures import SendError
 from agent.delivery.peers import REST
 from agent.store.base import Delivery
 from kubectl_sew.consumers.base import FailureReason, Outcome, Request, Response, Verdict
