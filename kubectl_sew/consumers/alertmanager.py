@@ -22,6 +22,7 @@ from kubectl_sew.consumers.base import (
 from kubectl_sew.consumers.headers import HEADERS_VARIABLE, check_headers, own_headers
 from kubectl_sew.consumers.judge import by_status, describe
 from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
+from kubectl_sew.consumers.shapes import readable
 from kubectl_sew.consumers.tls import TLS_VARIABLES, check_tls, read_tls
 from kubectl_sew.event import Event
 from kubectl_sew.members import members
@@ -81,7 +82,7 @@ class AlertManager:
     def render(
         self, event: Event, labels: Mapping[str, str], config: Config, *, now: float, delivery_id: str
     ) -> tuple[Request, ...]:
-        body = json.dumps([alert(event, labels, config, now, delivery_id)]).encode()
+        body = json.dumps([alert(readable(event), labels, config, now, delivery_id)]).encode()
         tls = read_tls(config)
         targets = [settings.address(url) for url in _urls(config)]
         return tuple(

@@ -30,6 +30,7 @@ from kubectl_sew.consumers.base import (
 from kubectl_sew.consumers.jira_fields import FIELDS_VARIABLE, check_fields, more_fields
 from kubectl_sew.consumers.judge import by_status, describe, with_retry_after
 from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
+from kubectl_sew.consumers.shapes import readable
 from kubectl_sew.event import Event
 from kubectl_sew.members import members
 
@@ -143,11 +144,12 @@ def escape(value: str) -> str:
 
 
 def _fields(event: Event, labels: Mapping[str, str], config: Config, delivery_id: str) -> dict[str, Any]:
+    shown = readable(event)
     fields: dict[str, Any] = {
         "project": {"key": settings.text(config, "project")},
         "issuetype": {"name": settings.text(config, "issueType")},
-        "summary": _summary(event),
-        "description": _description(event, labels, delivery_id),
+        "summary": _summary(shown),
+        "description": _description(shown, labels, delivery_id),
     }
     if own := _own_labels(config):
         fields["labels"] = own

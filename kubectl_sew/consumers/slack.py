@@ -22,6 +22,7 @@ from kubectl_sew.consumers.base import (
 )
 from kubectl_sew.consumers.judge import by_status, describe
 from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
+from kubectl_sew.consumers.shapes import readable
 from kubectl_sew.event import Event
 
 URL_PREFIXES = ("https://hooks.slack.com/services/", "https://hooks.slack-gov.com/services/")
@@ -84,7 +85,7 @@ class Slack:
         delivery_id: str,
     ) -> tuple[Request, ...]:
         target = settings.address(settings.text(config, "url"))
-        body = json.dumps(message(event, labels, delivery_id)).encode()
+        body = json.dumps(message(readable(event), labels, delivery_id)).encode()
         headers = [("Content-Type", "application/json")]
         if target.authorization:
             headers.append(("Authorization", target.authorization))

@@ -14,6 +14,7 @@ from kubectl_sew.cli.streams import standard_input
 from kubectl_sew.cli.words import Words
 from kubectl_sew.consumers.base import Consumer
 from kubectl_sew.consumers.registry import find
+from kubectl_sew.consumers.shapes import is_known
 from kubectl_sew.errors import SewError
 from kubectl_sew.event import Event, delivery_id, own_id
 from kubectl_sew.ndjson import BadLineError, parse_line
@@ -77,6 +78,8 @@ def _describe(webhook: Webhook, consumer: Consumer, manifests: Manifests, event:
     now = time.time()
     if not compile_matcher(parse(webhook.query), CALICO)(event.document, now):
         notes.append("its query does not select this event: it would not be sent")
+    if consumer.name != "Generic" and not is_known(event):
+        notes.append("the event has none of the fields that messages are made of: its main fields are shown instead")
     for note in notes:
         print_warning(f"{webhook.name}: {note}")
     labels, _ = parse_labels(webhook.labels_text)

@@ -37,6 +37,27 @@ def test_the_event_is_taken_from_a_file_and_must_be_selected_to_be_sent(tmp_path
     assert ran.err == "warning: jira-webhook: its query does not select this event: it would not be sent\n"
 
 
+@pytest.mark.parametrize(("name", "warned"), [("jira", True), ("slack", True), ("generic", False)])
+def test_an_event_without_any_known_field_is_warned_of_where_people_would_read_it(name, warned, sew):
+    ran = sew("preview-payload", "-f", str(EXAMPLES[name]), "--event", "-", stdin='{"id": "x", "verb": "delete"}')
+    assert "verb" in ran.out
+    assert ("its main fields are shown instead" in ran.err) is warned
+
+
+def test_what_a_template_from_a_secret_makes_is_not_shown(sew):
+    template = 'stringData:\n  template: \'{"routing_key": "R0UT1NG", "t": "{{ type }}"}\''
+    variable = "- name: template\n    valueFrom:\n      secretKeyRef: {name: s, key: template}"
+    manifest = (
+        "apiVersion: crd.projectcalico.org/v1\nkind: SecurityEventWebhook\nmetadata: {name: w}\nspec:\n"
+        "  consumer: Generic\n  state: Enabled\n  query: type = waf\n  config:\n  - name: url\n    value: https://h/x\n"
+        f"  {variable}\n---\napiVersion: v1\nkind: Secret\n"
+        f"metadata: {{name: s, namespace: tigera-intrusion-detection}}\n{template}\n"
+    )
+    ran = sew("preview-payload", "-f", "-", stdin=manifest)
+    assert (ran.code, "R0UT1NG" in ran.out + ran.err) == (0, False)
+    assert "[secret]: the template is in a Secret" in ran.out
+
+
 def test_of_ndjson_the_first_event_is_taken(sew):
     events = '{"id": "first", "severity": 1}\n{"id": "second"}\n'
     ran = sew("preview-payload", "-f", str(EXAMPLES["generic"]), "--event", "-", stdin=events)
