@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from kubectl_sew.errors import SewError
 from kubectl_sew.members import members
+from kubectl_sew.tls import client_context
 
 _NOT_OF_A_URL = re.compile(r"[?#\s]")
 """What ends the host or the path where somebody has put a password into the URL that holds one of these."""
@@ -141,7 +142,7 @@ def tls_context(access: Access) -> ssl.SSLContext:
     Raises ElasticsearchError.
     """
     try:
-        context = ssl.create_default_context(cafile=access.ca)
+        context = client_context(cafile=access.ca)
         if access.client_cert:
             context.load_cert_chain(access.client_cert, access.client_key, _no_passphrase)
     except (OSError, ValueError) as error:

@@ -4,6 +4,7 @@ the generated classes, which cost memory and know nothing of SecurityEventWebhoo
 import json
 import re
 import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from importlib.metadata import version
@@ -24,8 +25,10 @@ from urllib3.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
+from urllib3.util.ssl_ import create_urllib3_context
 
 from kubectl_sew.errors import SewError
+from kubectl_sew.tls import set_verification
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
@@ -89,6 +92,15 @@ class Watch:
                 self._socket.shutdown(socket.SHUT_RDWR)
 
 
+def _tls_context(configuration: Configuration) -> ssl.SSLContext:
+    """urllib3 loads the kubeconfig's certificates into it."""
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE)
+    if not configuration.ssl_ca_cert:
+        context.load_default_certs()
+    set_verification(context)
+    return context
+
+
 class Api:
     """Thread-safe. Every method raises ApiError."""
 
@@ -96,6 +108,7 @@ class Api:
         self._configuration = configuration
         self._pool = RESTClientObject(configuration).pool_manager
         self._pool.connection_pool_kw["socket_options"] = _KEEPALIVE
+        self._pool.connection_pool_kw["ssl_context"] = _tls_context(configuration)
         self._agent = f"{FIELD_MANAGER}/{version('kubectl-sew')}"
         url = urlsplit(configuration.host)
         self.server = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"

@@ -19,6 +19,7 @@ from urllib3.util.wait import wait_for_read
 
 from agent.delivery.resolving import Address
 from kubectl_sew.consumers.base import Tls
+from kubectl_sew.tls import client_context
 
 HEAD_START = 0.25
 """Seconds that each address of a name has before the next one is tried beside it."""
@@ -163,8 +164,7 @@ def _decided(begun: Sequence[DeadlineSocket], until: float) -> list[DeadlineSock
 @lru_cache(maxsize=512)
 def tls_context(tls: Tls | None) -> ssl.SSLContext:
     """TLS 1.2 or newer, verified; shared by all webhooks with the same material. Raises ssl.SSLError."""
-    context = ssl.create_default_context(cadata=tls.ca if tls and tls.ca else None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = client_context(cadata=tls.ca if tls and tls.ca else None)
     context.sslsocket_class = DeadlineTlsSocket
     if tls and tls.certificate:
         with _readable(tls.certificate + "\n" + tls.key) as path:

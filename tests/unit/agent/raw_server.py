@@ -145,6 +145,18 @@ class Authority:
         )
         return self._folder / f"{stem}.crt", self._folder / f"{stem}.key"
 
+    def intermediate(self) -> str:
+        """The certificate of an authority below this one; what is signed from now on, that one signs.
+
+        As old tools make them: basicConstraints is not critical, and there is no keyUsage.
+        """
+        (self._folder / "below.ext").write_text("basicConstraints=CA:TRUE\n")
+        self._run("req -newkey rsa:2048 -nodes -subj /CN=below -keyout below.key -out below.csr")
+        self._run("x509 -req -in below.csr -CA ca.crt -CAkey ca.key -CAcreateserial -extfile below.ext -out below.crt")
+        self._run("x509 -in below.crt -out ca.crt")
+        self._run("pkey -in below.key -out ca.key")
+        return self.certificate
+
     def encrypted(self, name: str) -> str:
         """The key of a name that was signed, with a passphrase."""
         self._run(f"pkey -aes128 -passout pass:secret -in {name}30.key -out {name}.encrypted")

@@ -634,6 +634,16 @@ def test_the_client_certificate_is_shown(sender: Sender, authority: Authority) -
         assert send(sender, request(server.port, scheme="https", tls=tls), deadline=5.0).status == 200
 
 
+def test_an_intermediate_authority_alone_is_trusted_with_every_python(
+    sender: Sender, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    authority = Authority(tmp_path_factory.mktemp("below"))
+    below = authority.intermediate()
+    with RawServer(answering(OK), authority.server("hooks.test")) as server:
+        asked = request(server.port, scheme="https", tls=Tls(ca=below))
+        assert send(sender, asked, deadline=5.0).status == 200
+
+
 def test_a_client_certificate_that_is_asked_for_and_not_there_fails(sender: Sender, authority: Authority) -> None:
     with RawServer(answering(OK), authority.server("hooks.test", clients=True)) as server:
         for size in (2, 200_000):
