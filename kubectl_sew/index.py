@@ -144,7 +144,8 @@ class Index:
         """Documents by `_index` and `_id` (and `routing`), in that order, and about how many bytes they came in."""
         with self._explained():
             answer = self._client.mget(docs=list(wanted))
-            return list(self._body(answer, "docs")["docs"]), int(answer.meta.headers.get("content-length") or 0)
+            found = list(self._body(answer, "docs")["docs"])
+            return found, int(answer.meta.headers.get("content-length") or len(str(found)))
 
     def open_point_in_time(self) -> str:
         """A view of all indices as they are now, kept for five minutes from each use."""

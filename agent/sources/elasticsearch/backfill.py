@@ -92,12 +92,13 @@ class Backfill:
     def _batch(self, asked: Asked, past: Past, found: Found, refused: dict[str, str]) -> Batch:
         left = Left()
         arrivals = []
-        for hit, document in self._reads.documents(asked.index, self._reads.new(found.hits, refused)):
+        documents, rest = self._reads.documents(asked.index, self._reads.new(found.hits, refused))
+        for hit, document in documents:
             if "_source" in document:
                 arrivals.append(arrival(hit, document["_source"]))
             else:
                 left.add("no_source" if document.get("found") else "deleted", hit)
-        after = _after(past, found)
+        after = _after(past, _before(found, rest.get(0)))
         if after.done and not refused:
             self._close_quietly(asked.index, past.run)
         notes = left.notes()
@@ -114,6 +115,14 @@ class Backfill:
 
 def _waiting(past: Past) -> Batch:
     return Batch([], past.dump(), more=False, done=False)
+
+
+def _before(found: Found, left: tuple[int, ...] | None) -> Found:
+    """What was found before the first hit that is left for another page: there is always one."""
+    if left is None:
+        return found
+    hits = [hit for hit in found.hits if hit.order < left]
+    return replace(found, hits=hits, end=hits[-1].order)
 
 
 def _after(past: Past, found: Found) -> Past:

@@ -1,4 +1,4 @@
-"""Documents of events that are new, each once for all webhooks, in requests whose answers stay bounded."""
+"""Documents of events that are new, each once for all webhooks: so many as fit into one page, in bounded answers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,23 +6,30 @@ from typing import Any
 from agent.sources.elasticsearch.judging import Hit
 from kubectl_sew.index import Index, search_error
 
-MOST_AT_ONCE = 500
+MOST_AT_ONCE = 100
+"""More are hardly quicker, and each may be as large as Elasticsearch takes them."""
 _ANSWER_BYTES = 8 * 2**20
+_PAGE_BYTES = 16 * 2**20
 
 
 class Documents:
-    """Learns from the answers how many documents fill one."""
+    """Learns from the answers how many documents fill one; the first holds one document."""
 
     def __init__(self) -> None:
-        self._at_once = 50
+        self._at_once = 1
 
     def fetch(self, index: Index, hits: Sequence[Hit]) -> Mapping[bytes, Mapping[str, Any]]:
-        """Event's key -> document (`found`, and `_source` where it is kept). Raises ElasticsearchError."""
+        """Event's key -> document (`found`, and `_source` where it is kept), of the first hits that fill a page.
+
+        Raises ElasticsearchError.
+        """
         wanted = list({hit.key: hit for hit in hits}.items())
         found: dict[bytes, Mapping[str, Any]] = {}
-        while wanted:
+        left = _PAGE_BYTES
+        while wanted and left > 0:
             some, wanted = wanted[: self._at_once], wanted[self._at_once :]
             answers, size = index.documents([_address(hit) for _, hit in some])
+            left -= size
             self._learn(len(some), size)
             for (key, _), answer in zip(some, answers, strict=True):
                 found[key] = _checked(answer)

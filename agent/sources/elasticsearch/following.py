@@ -1,6 +1,7 @@
 """A reader that follows: what was written since, shard by shard."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from agent.sources.base import Arrival, Batch, Trouble
 from agent.sources.elasticsearch.cursors import Cursor, Place, Search, begin, catch_up, moved, searches
@@ -73,9 +74,10 @@ class _Page:
             jobs = narrow(self._asked.index, [self._job(search, size) for search in wanted])
             found, refused = self._reads.searcher.run(self._asked.index, jobs)
             self.refused.update(refused)
-        for search, each in zip(wanted, found, strict=True):
-            self._move(search, each)
-        self._deliver([hit for each in found for hit in each.hits], wanted)
+        left = self._deliver([hit for each in found for hit in each.hits], wanted)
+        for number, (search, each) in enumerate(zip(wanted, found, strict=True)):
+            self._move(search, _before(each, left.get(number)))
+        self.left = self.left.before(left)
 
     def _job(self, search: Search, size: int) -> Job:
         shard, rules = search.shard, self._reads.rules
@@ -108,13 +110,15 @@ class _Page:
             said = f"{name} could not be read, and is tried again: {found.failure}"
             self.failures.append(Trouble(said, found.failure.problem))
 
-    def _deliver(self, hits: Sequence[Hit], wanted: Sequence[Search]) -> None:
+    def _deliver(self, hits: Sequence[Hit], wanted: Sequence[Search]) -> Mapping[int, tuple[int, ...]]:
+        """Job -> the first of its hits that is left for another page."""
         rules = self._reads.rules
         new = self._reads.new(hits, self.refused)
         timed = rules.timed(self._asked.fields)
         taken = [hit for hit in new if not timed or self._take(hit, wanted[hit.job])]
         found: list[Arrival] = []
-        for hit, document in self._reads.documents(self._asked.index, taken):
+        documents, left = self._reads.documents(self._asked.index, taken)
+        for hit, document in documents:
             source = document.get("_source")
             if source is None:
                 self._leave("no_source" if document.get("found") else "deleted", hit, wanted[hit.job])
@@ -123,6 +127,7 @@ class _Page:
             if own.clauses and (timed or self._take(own, wanted[hit.job])):
                 found.append(arrival(own, source))
         self.arrivals = oldest_first(found)
+        return left
 
     def _take(self, hit: Hit, search: Search) -> bool:
         kind = verdict(hit, self._before[search.shard.key], self._reads.rules.limits)
@@ -134,6 +139,13 @@ class _Page:
         """Told once: by the search that is whole, which passes each number once."""
         if search.whole and kind in TEXTS:
             self.left.add(kind, hit)
+
+
+def _before(found: Found, left: tuple[int, ...] | None) -> Found:
+    """What a search found before the first hit that is left for another page."""
+    if left is None:
+        return found
+    return replace(found, hits=[hit for hit in found.hits if hit.order < left], end=(left[0] - 1,))
 
 
 def _has_read(place: Place, noted: Look) -> bool:

@@ -65,6 +65,14 @@ class Left:
     def add(self, kind: str, hit: Hit) -> None:
         self.by_kind.setdefault(kind, []).append(hit)
 
+    def before(self, left: Mapping[int, tuple[int, ...]]) -> "Left":
+        """Without those that are read again: job -> the first of its hits that is left for another page."""
+        kept = {
+            kind: [hit for hit in hits if hit.job not in left or hit.order < left[hit.job]]
+            for kind, hits in self.by_kind.items()
+        }
+        return Left({kind: hits for kind, hits in kept.items() if hits})
+
     def notes(self) -> list[Note]:
         """One note for each kind."""
         return [

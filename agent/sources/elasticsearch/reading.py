@@ -1,6 +1,6 @@
 """What readers that follow and readers of the past have in common: from hits to arrivals."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -68,13 +68,14 @@ class Reads:
         own = [started for hit in hits if (started := since_start(hit)).clauses]
         return unknown(own, self._known)
 
-    def documents(self, index: Index, hits: Sequence[Hit]) -> Iterator[tuple[Hit, Mapping[str, Any]]]:
-        """Each hit with its document; one that was found twice comes once."""
-        found = dict(self._documents.fetch(index, hits))
-        for hit in hits:
-            document = found.pop(hit.key, None)
-            if document is not None:
-                yield hit, document
+    def documents(
+        self, index: Index, hits: Sequence[Hit]
+    ) -> tuple[list[tuple[Hit, Mapping[str, Any]]], Mapping[int, tuple[int, ...]]]:
+        """Each hit with its document, one found twice once; and job -> the first hit that is left for another page."""
+        found = self._documents.fetch(index, hits)
+        first = {hit.key: hit for hit in reversed(hits) if hit.key in found}
+        left = {hit.job: hit.order for hit in reversed(hits) if hit.key not in found}
+        return [(hit, found[key]) for key, hit in reversed(first.items())], left
 
     def with_time(self, hit: Hit, source: Mapping[str, Any]) -> Hit:
         """The hit with the own time that its document tells, and the webhooks that had started by then."""

@@ -1,5 +1,6 @@
 """An agent's reading without delivery, over a real server: its clock is moved by hand, what was taken is counted."""
 
+import json
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -33,12 +34,15 @@ class Witness:
     def __init__(self) -> None:
         self.notes: list[Note] = []
         self.full: set[str] = set()
+        self.largest_page = 0
 
     def noted(self, notes: Sequence[Note]) -> None:
         self.notes += notes
 
     def took(self, arrivals: Sequence[Arrival], taken: Taken) -> None:
         """What counts is in the store."""
+        page = sum(len(json.dumps(each.event.document)) for each in arrivals)
+        self.largest_page = max(self.largest_page, page)
 
     def no_room(self, webhooks: Collection[str]) -> None:
         self.full |= set(webhooks)

@@ -1,5 +1,6 @@
 """Whatever fails on the way to Elasticsearch is told, loses and doubles nothing, and is over when it is over."""
 
+import json
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,7 +16,7 @@ from kubectl_sew.access import IndexProblem
 from kubectl_sew.credentials import from_files
 from kubectl_sew.resource import FetchedReason
 from tests.integration.elasticsearch.faults import Answer, Fault, Proxy, proxy, refuse
-from tests.integration.elasticsearch.scene import Scene, ids
+from tests.integration.elasticsearch.scene import NOW, Scene, ids
 
 pytestmark = pytest.mark.server
 
@@ -135,6 +136,27 @@ def test_every_request_is_a_sign_of_life_since_a_poll_of_a_slow_server_takes_min
     scene.poll()
     assert len(beats_at) >= 4
     assert all(later > earlier for earlier, later in pairwise(beats_at))
+
+
+def test_large_events_come_in_bounded_answers_from_the_first_on(scene: Scene, between: Proxy) -> None:
+    sizes: list[tuple[int, int]] = []
+
+    def measured(path: str, body: bytes, real: Callable[[], Answer]) -> Answer:
+        answer = real()
+        if "_mget" in path:
+            sizes.append((len(json.loads(body)["docs"]), len(answer.body)))
+        return answer
+
+    between.fault = measured
+    scene.serve("type = waf", "past", start=NOW - 3600)
+    scene.write(range(15), time=int(NOW) - 60, padding="x" * 1_200_000)
+    scene.write(range(15, 30), padding="x" * 1_200_000)
+    scene.settle()
+    assert scene.got("w") == ids(*range(15, 30))
+    assert scene.got("past") == ids(*range(30))
+    assert sizes[0][0] == 1
+    assert max(size for _, size in sizes) < 9 * 2**20
+    assert scene.witness.largest_page < 25 * 2**20
 
 
 @pytest.mark.parametrize("part", ["_stats", "_msearch", "_mget"])
