@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 
 from kubectl_sew.consumers.base import ConfigProblem, Consumer
 from kubectl_sew.consumers.registry import CONSUMERS, find
+from kubectl_sew.consumers.template_findings import asked_of_events, is_secret, unreadable_json
 from kubectl_sew.query import FieldSet, Node, Problem, QueryError, parse, validate
 from kubectl_sew.query.ast import EVERY_EVENT
 from kubectl_sew.query.errors import render
+from kubectl_sew.query.fields import closest
 from kubectl_sew.resource.conditions import HealthyReason
 from kubectl_sew.resource.findings import Finding, error, shown, warning
 from kubectl_sew.resource.labels import parse_labels
@@ -18,7 +20,7 @@ from kubectl_sew.resource.manifests import LocatedWebhook, Manifests
 from kubectl_sew.resource.model import TEST_EVENT_ANNOTATION, Reference, State, Webhook
 from kubectl_sew.resource.references import Objects, Unresolved, resolve
 from kubectl_sew.resource.structure import Located, Path
-from kubectl_sew.samples import SAMPLE_TYPES
+from kubectl_sew.samples import SAMPLE_TYPES, sample
 
 REASONS = {
     "SEW012": HealthyReason.STATE,
@@ -34,6 +36,16 @@ REASONS = {
     "SEW045": HealthyReason.CONFIGURATION_PARSING,
 }
 """Code of an error -> the reason of `Healthy`; any other is `WebhookValidation`."""
+
+_WITH_TEMPLATES = ("template", "fields")
+_ALSO_IN_EVENTS = (
+    *("id", "labels", "record"),
+    *("attack_phase", "geo_info", "mitigations", "mitre_ids", "protocol"),
+)
+"""What templates can name though queries cannot: ours, and what Calico's events hold and do not index."""
+
+_WHOLE = ("event", "document", "root")
+"""What people call the event itself: their mistake is not one of spelling."""
 
 _CONFIG: Path = ("spec", "config")
 _QUERY: Path = ("spec", "query")
@@ -96,7 +108,7 @@ def accept(
     found += [Located(each.finding) for each in unresolved]
     found += _check_twice(webhook)
     found += _check_test_event(webhook)
-    found += _check_consumer(webhook, consumer, config, {each.variable for each in unresolved})
+    found += _check_consumer(webhook, consumer, config, {each.variable for each in unresolved}, fields)
     found += [Located(warning("SEW015", f"in the labels annotation {each}; it is left out")) for each in problems]
     findings = tuple(replace(each.finding, resource=webhook.name) for each in found)
     if node is None or consumer is None or any(each.is_error for each in findings):
@@ -143,7 +155,7 @@ def _check_manifest(
     found += [Located(each.finding, _variable_path(webhook, each.variable)) for each in unresolved]
     unknown = {each.variable for each in unresolved} | _out_of_sight(webhook, config, unread)
     if webhook.consumer.strip() and _has_config(located):
-        found += _check_consumer(webhook, consumer, config, unknown)
+        found += _check_consumer(webhook, consumer, config, unknown, fields)
     for one in found:
         yield located.locate(one.finding, one.path)
 
@@ -210,7 +222,7 @@ def _check_test_event(webhook: Webhook) -> Iterator[Located]:
 
 
 def _check_consumer(
-    webhook: Webhook, consumer: Consumer | None, config: Mapping[str, str], unknown: set[str]
+    webhook: Webhook, consumer: Consumer | None, config: Mapping[str, str], unknown: set[str], fields: FieldSet
 ) -> Iterator[Located]:
     """The consumer's judgement, without what it says only because a value is `unknown`."""
     if consumer is None:
@@ -218,11 +230,34 @@ def _check_consumer(
         yield Located(error("SEW020", message, f"one of {', '.join(CONSUMERS)}"), ("spec", "consumer"))
         return
     excused = {each.name for each in consumer.variables if each.unless and each.unless[0] in unknown}
-    for problem in [*consumer.validate(config), *_unheard_of(consumer, unknown)]:
+    problems = consumer.validate(config)
+    if not any(each.variable in _WITH_TEMPLATES for each in problems):
+        known = {name: value for name, value in config.items() if name in {each.name for each in consumer.variables}}
+        problems += _check_templates(webhook, known, fields)
+    for problem in [*problems, *_unheard_of(consumer, unknown)]:
         if problem.warning or problem.variable not in unknown | excused:
             say, code = (warning, "SEW022") if problem.warning else (error, "SEW021")
             finding = say(code, problem.message, problem.hint)
             yield Located(finding, _variable_path(webhook, problem.variable))
+
+
+def _check_templates(webhook: Webhook, config: Mapping[str, str], fields: FieldSet) -> Iterator[ConfigProblem]:
+    """Warnings of what a template would leave empty, or write wrongly, without a word."""
+    for variable, name, line in asked_of_events(config):
+        if not _is_of_events(name, fields):
+            near = closest(name, [*fields.fields, *_ALSO_IN_EVENTS], 1) if name not in _WHOLE else []
+            asked = "a name" if is_secret(config, variable) else f"`{shown(name)}`"
+            hint = f"did you mean `{near[0]}`?" if near else "the event's fields stand at the top: `{{ description }}`"
+            message = f"line {line}: there is no field {asked}, so nothing is written for it"
+            yield ConfigProblem(variable, message, hint, warning=True)
+    if webhook.test_event in SAMPLE_TYPES:
+        document = sample(webhook.test_event) | {"labels": {}}
+        yield from unreadable_json(config, webhook.test_event, document)
+
+
+def _is_of_events(name: str, fields: FieldSet) -> bool:
+    inside = any(each.name.startswith(f"{name}.") for each in fields)
+    return name in _ALSO_IN_EVENTS or inside or fields.get(name) is not None
 
 
 def _unheard_of(consumer: Consumer, unknown: set[str]) -> list[ConfigProblem]:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kubectl_sew.concealing import Secret
 from kubectl_sew.consumers import settings, text
 from kubectl_sew.consumers.base import Config, ConfigProblem, Variable
 
@@ -42,7 +43,13 @@ def check_fields(config: Config) -> list[ConfigProblem]:
         return [_problem(f"this is no JSON{place}", 'write an object such as `{"components": [{"name": "Network"}]}`')]
     if not isinstance(fields, dict):
         return [_problem("this is no JSON object", 'write it as `{"NAME": VALUE}`')]
-    return [*_check_names(fields, config), *_check_templates(fields)]
+    secret = isinstance(config.get("fields"), Secret)
+    return [*_check_names(fields, config), *_check_templates(fields, secret=secret)]
+
+
+def templates_of_fields(config: Config) -> list[str]:
+    """The templates in a checked variable."""
+    return _templates(_read(config), secret=False) if settings.text(config, "fields") else []
 
 
 def more_fields(config: Config, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,12 +100,15 @@ def _check_names(fields: Mapping[str, Any], config: Config) -> Iterator[ConfigPr
             yield _problem(f"both `fields` and the variable `{name}` give the field `{name}`", "keep one of them")
 
 
-def _check_templates(fields: Mapping[str, Any]) -> list[ConfigProblem]:
+def _check_templates(fields: Mapping[str, Any], *, secret: bool) -> list[ConfigProblem]:
     from kubectl_sew.consumers.template import check_template  # noqa: PLC0415 - as above
 
-    sources = [each for each in _texts(fields) if _is_template(each)]
-    found = [problem for source in sources for problem in check_template(source)]
+    found = [problem for source in _templates(fields, secret=secret) for problem in check_template(source)]
     return [_problem(f"a template in it: {each.message}", each.hint) for each in found[:1]]
+
+
+def _templates(fields: Any, *, secret: bool) -> list[str]:
+    return [Secret(each) if secret else each for each in _texts(fields) if _is_template(each)]
 
 
 def _texts(value: Any) -> Iterator[str]:

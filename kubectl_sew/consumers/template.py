@@ -16,12 +16,14 @@ from jinja2 import (
     Template,
     TemplateError,
     TemplateSyntaxError,
+    meta,
     nodes,
 )
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
 from jinja2.runtime import LoopContext
 
+from kubectl_sew.concealing import Secret
 from kubectl_sew.consumers.base import ConfigProblem, RenderError
 from kubectl_sew.consumers.template_filters import BUDGET_NAME, FILTERS, Budget, SpentError, each, paid, shown
 from kubectl_sew.consumers.text import line
@@ -88,11 +90,23 @@ def check_template(source: str) -> list[ConfigProblem]:
     except _RefusedError as error:
         return [ConfigProblem("template", str(error), "see the documentation of Generic's templates")]
     except TemplateSyntaxError as error:
-        message = f"line {error.lineno}: {line(error.message, 200)}"
+        why = "this cannot be read" if isinstance(source, Secret) else line(error.message, 200)
+        message = f"line {error.lineno}: {why}"
         return [ConfigProblem("template", message, "check the template's syntax")]
     except (RecursionError, MemoryError, SyntaxError, ValueError):
         return [ConfigProblem("template", "the template is nested too deeply", "simplify it")]
     return []
+
+
+def first_names(source: str) -> dict[str, int]:
+    """Return what a checked template asks an event for: the first name of each reference, with its first line."""
+    tree = _environment().parse(source)
+    asked = meta.find_undeclared_variables(tree)
+    found: dict[str, int] = {}
+    for node in tree.find_all(nodes.Name):
+        if node.name in asked:
+            found.setdefault(node.name, node.lineno)
+    return found
 
 
 def render_template(source: str, document: Mapping[str, Any], *, budget: Budget | None = None) -> bytes:

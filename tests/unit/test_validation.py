@@ -1,5 +1,6 @@
 """A webhook as a whole: what the plugin reports of manifests, and what the agent takes."""
 
+import json
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubectl_sew.consumers.registry import CONSUMERS
-from kubectl_sew.query import CALICO
+from kubectl_sew.query import ANY, CALICO
 from kubectl_sew.resource import CODES, ConfigVar, HealthyReason, Reference, State, Webhook, load_manifests, load_many
 from kubectl_sew.resource.findings import Finding
 from kubectl_sew.validation import REASONS, Accepted, Refused, accept, validate_manifests
@@ -214,3 +215,82 @@ def test_every_code_is_used_and_none_is_unknown() -> None:
 def test_the_resource_is_imported_without_a_yaml_parser() -> None:
     code = "import sys, kubectl_sew.resource; sys.exit('yaml' in sys.modules or 'parsimonious' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+GENERIC = """\
+kind: SecurityEventWebhook
+apiVersion: projectcalico.org/v3
+metadata: {name: hook}
+spec:
+  consumer: Generic
+  state: Enabled
+  query: type=waf
+  config:
+    - {name: url, value: 'https://h.example/'}
+    - name: template
+      %s
+"""
+
+
+def template(text: str) -> list[Finding]:
+    return found(GENERIC % f"value: {json.dumps(text)}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("{{ sevrity }}", "line 1: there is no field `sevrity`", "did you mean `severity`?"),
+        ("a\n{{ secrets.routing_key }}", "line 2: there is no field `secrets`", "{{ description }}"),
+        ("{{ event }}", "line 1: there is no field `event`", "{{ description }}"),
+        ("{{.descripton}}", "line 1: there is no field `descripton`", "did you mean `description`?"),
+        (
+            "{% for a in recrod.l %}{{ a.b }}{% endfor %}",
+            "line 1: there is no field `recrod`",
+            "did you mean `record`?",
+        ),
+        ("{% if mitre_id == 1 %}{% endif %}", "line 1: there is no field `mitre_id`", "did you mean `mitre_ids`?"),
+        ('{"a": {{ description }}}', "of the sample event `waf` it makes no JSON: line 1 column 8", "| tojson }}"),
+        ('{"a": {{ severity }}, }', "of the sample event `waf` it makes no JSON: line 1", "| tojson }}"),
+        ("[{{ severity | truncate(0) }}]", "of the sample event `waf` nothing can be made", "preview-payload"),
+    ],
+)
+def test_what_a_template_would_get_silently_wrong_is_warned_of_at_its_place(text: str, message: str, hint: str) -> None:
+    (finding,) = template(text)
+    assert (finding.code, finding.is_error, finding.line) == ("SEW022", False, 11)
+    assert finding.message.startswith(message)
+    assert hint in finding.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "said {{ description }}",
+        '{"a": {{ description | tojson }}, "l": {{ labels.x | tojson }}, "i": {{ id | tojson }}, "s": {{ severity }}}',
+        "{{ .record.rules[0].id }} {{ geo_info }} {{ mitigations }} {{ protocol }} {{ attack_phase }}",
+        "{% for a in mitre_ids %}{{ loop.index }}{{ a }}{% endfor %}",
+        "[{% for a in mitre_ids %}{{ a | tojson }}{% if not loop.last %},{% endif %}{% endfor %}]",
+    ],
+)
+def test_a_template_that_works_has_no_finding(text: str) -> None:
+    assert template(text) == []
+
+
+def test_a_template_for_events_of_any_kind_may_name_any_field() -> None:
+    text = GENERIC % 'value: "{{ rule }} {{ output_fields.x }}"'
+    assert validate_manifests(load_manifests(text, "f"), ANY) == []
+
+
+def test_names_in_jiras_fields_are_checked_as_well() -> None:
+    text = JIRA.replace(
+        "    - {name: username", '    - {name: fields, value: \'{"x": "{{ sevrity }}"}\'}\n    - {name: username'
+    )
+    (finding,) = [each for each in found(text + SECRET) if each.code == "SEW022"]
+    assert "`sevrity`" in finding.message
+
+
+@pytest.mark.parametrize("text", ["{{ cana.ry }}", "{% canary %}", "{{ a canary }}"])
+def test_of_a_template_from_a_secret_nothing_is_told_but_the_line(text: str) -> None:
+    secret = f"---\n{{kind: Secret, metadata: {{name: keys}}, stringData: {{token: {json.dumps(text)}}}}}\n"
+    told = found(GENERIC % "valueFrom: {secretKeyRef: {name: keys, key: token}}" + secret)
+    assert any("line 1" in each.message for each in told)
+    assert not [each for each in told if "cana" in each.message + each.hint]
