@@ -99,7 +99,8 @@ class Sender:
         self._stalled: list[_Target] = []
         """Where an answer is waited for that does not come: one for each."""
         self._lock = threading.Lock()
-        self._sweep_at = 0.0
+        self._sweeping: threading.Timer | None = None
+        self._closed = False
 
     def send(self, requests: Sequence[Request], *, deadline: float) -> list[Response | SendError]:
         """What came of each, within `deadline` seconds from the first look-up to the last byte.
@@ -123,24 +124,35 @@ class Sender:
         return [answers[number] for number in range(len(requests))]
 
     def close(self) -> None:
-        """Close what is idle."""
+        """Close what is idle, and keep nothing more."""
         with self._lock:
+            self._closed = True
+            if self._sweeping:
+                self._sweeping.cancel()
             idle, self._idle = self._idle, defaultdict(deque)
         for kept in (each for several in idle.values() for each in several):
             kept.connection.close()
 
-    def sweep(self) -> None:
+    def _sweep(self) -> None:
         """Close what was idle for too long: a receiver that is not asked again must not hold a socket."""
         now = time.monotonic()
         with self._lock:
-            self._sweep_at = now + IDLE_LIFE
             stale = [each for several in self._idle.values() for each in several if not each.fresh(now)]
             kept = {
                 target: deque(each for each in several if each.fresh(now)) for target, several in self._idle.items()
             }
             self._idle = defaultdict(deque, {target: several for target, several in kept.items() if several})
+            self._sweeping = None
+            self._sweep_later()
         for each in stale:
             each.connection.close()
+
+    def _sweep_later(self) -> None:
+        """With the lock. A thread of its own for as long as something is idle: nobody may ask a receiver again."""
+        if self._idle and not self._sweeping and not self._closed:
+            self._sweeping = threading.Timer(IDLE_LIFE, self._sweep)
+            self._sweeping.daemon = True
+            self._sweeping.start()
 
     def _begun(self, request: Request, ends: float, deadline: float) -> _Flight | SendError:
         try:
@@ -230,13 +242,13 @@ class Sender:
     def _give_back(self, target: _Target, kept: _Kept) -> None:
         kept.used = time.monotonic()
         with self._lock:
-            wanted = target not in self._stalled and sum(map(len, self._idle.values())) < MOST_IDLE
+            room = sum(map(len, self._idle.values())) < MOST_IDLE and not self._closed
+            wanted = target not in self._stalled and room
             if wanted:
                 self._idle[target].append(kept)
+                self._sweep_later()
         if not wanted:
             kept.connection.close()
-        if kept.used >= self._sweep_at:
-            self.sweep()
 
     @contextmanager
     def _none_idle(self, target: _Target) -> Iterator[None]:

@@ -286,12 +286,17 @@ def test_a_receiver_that_is_not_asked_again_holds_no_socket(sender: Sender, monk
         return False
 
     with RawServer(script) as server:
+        monkeypatch.setattr(agent.delivery.http, "IDLE_LIFE", 0.01)
         send(sender, request(server.port), deadline=5.0)
-        sender.sweep()
-        assert not ended.is_set()
-        monkeypatch.setattr(agent.delivery.http, "IDLE_LIFE", 0.0)
-        sender.sweep()
         assert ended.wait(5)
+
+
+def test_a_sender_that_is_closed_keeps_no_connection(sender: Sender) -> None:
+    with RawServer(answering(OK)) as server:
+        sender.close()
+        for _ in range(2):
+            assert send(sender, request(server.port), deadline=5.0).status == 200
+        assert server.connections == 2
 
 
 def hang(connection: Connection) -> None:
