@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from agent.acceptance import Acceptance, endpoint_digest, settings_digest
 from agent.delivery.attempt import Route, Send, attempt
-from agent.delivery.egress import Guard
+from agent.delivery.egress import Guard, Own
 from agent.delivery.http import Sender
 from agent.delivery.lanes import Lanes
 from agent.delivery.proxy import read_proxy
@@ -131,7 +131,7 @@ def enter_cluster(settings: Settings, log: Log, stack: ExitStack) -> "Cluster | 
 def assemble(settings: Settings, cluster: "Cluster | None", log: Log, stack: ExitStack) -> Agent:
     """Everything, opened; `stack` closes it in the right order. Raises SewError."""
     store = _store(settings, stack)
-    send = _send(settings, stack)
+    send = _send(settings, cluster, stack)
     health, metrics = Health(), Metrics()
     watched = cluster.webhooks(store, health, stack) if cluster else None
     _serve(settings, store, health, metrics, log, stack)
@@ -223,15 +223,26 @@ def _store(settings: Settings, stack: ExitStack) -> Store:
     return store
 
 
-def _send(settings: Settings, stack: ExitStack) -> Send:
+def _send(settings: Settings, cluster: "Cluster | None", stack: ExitStack) -> Send:
+    resolver = Resolver()
     sender = Sender(
-        Guard(allow=settings.egress_allow, deny=settings.egress_deny),
-        Resolver(),
+        Guard(settings.egress_allow, settings.egress_deny, Own(_own(settings, cluster), resolver)),
+        resolver,
         user_agent=f"sew-agent/{version('kubectl-sew')}",
         proxy=read_proxy(settings.proxy, os.environ.get("NO_PROXY", "")),
     )
     stack.callback(sender.close)
     return partial(sender.send, deadline=settings.request_timeout)
+
+
+def _own(settings: Settings, cluster: "Cluster | None") -> Mapping[str, str]:
+    """The URLs that the agent itself uses, with what is there."""
+    urls = dict.fromkeys(settings.elasticsearch, "the agent's own Elasticsearch")
+    servers = [cluster.server] if cluster else []
+    if host := os.environ.get("KUBERNETES_SERVICE_HOST", ""):
+        in_url = f"[{host}]" if ":" in host else host
+        servers.append(f"https://{in_url}:{os.environ.get('KUBERNETES_SERVICE_PORT', '443')}")
+    return urls | dict.fromkeys(servers, "the cluster's API server")
 
 
 def _scheduler(settings: Settings, store: Store, send: Send, observer: Delivering) -> Scheduler:

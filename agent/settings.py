@@ -21,6 +21,7 @@ PREFIX = "SEW_"
 _SHOWN = 200
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)")
 _SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(B|KiB|MiB|GiB|TiB)?")
+_RULE = re.compile(r"(?:\[(?P<ipv6>[^]]+)\]|(?P<network>[^]:[]+))(?::(?P<port>[0-9]{1,5}))?|[^][]+")
 _PORT = re.compile(r"[0-9]{1,5}")
 _COUNT = re.compile(r"[0-9]{1,9}")
 _OF_A_SERVICE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_[0-9]+_\w+)$")
@@ -57,12 +58,30 @@ def parse_size(text: str) -> int:
     return int(float(match[1]) * _BYTES[match[2] or ""])
 
 
-def parse_networks(text: str) -> tuple[Network, ...]:
-    """Addresses and CIDRs, separated by commas."""
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A network, and the port there that is meant; None for every port."""
+
+    network: Network
+    port: int | None = None
+
+
+def parse_rules(text: str) -> tuple[Rule, ...]:
+    """Addresses and CIDRs, separated by commas, each with `:PORT` where one port is meant, IPv6 then in brackets."""
     try:
-        return tuple(ip_network(each, strict=False) for each in members(text))
+        return tuple(map(_rule, members(text)))
     except ValueError as error:
-        raise ValueError(f"addresses or CIDRs separated by commas are expected ({error})") from None
+        raise ValueError(f"addresses or CIDRs, each with :PORT if need be, are expected ({error})") from None
+
+
+def _rule(text: str) -> Rule:
+    match = _RULE.fullmatch(text)
+    if not match:
+        raise ValueError(f"{text!r} is none")
+    port = int(match["port"]) if match["port"] else None
+    if port is not None and not 0 < port < 65536:
+        raise ValueError(f"{port} is no port")
+    return Rule(ip_network(match["ipv6"] or match["network"] or text, strict=False), port)
 
 
 def parse_listen(text: str) -> tuple[str, int] | None:
@@ -220,8 +239,8 @@ SETTINGS = (
     Setting("rate_jira", "10/min", parse_rate, "requests to each Jira webhook"),
     Setting("rate_generic", "1000/s", parse_rate, "requests to each Generic webhook"),
     Setting("rate_alertmanager", "1000/s", parse_rate, "requests to each AlertManager webhook"),
-    Setting("egress_allow", "", parse_networks, "addresses that may be connected to, beside the default"),
-    Setting("egress_deny", "", parse_networks, "addresses that may not be connected to"),
+    Setting("egress_allow", "", parse_rules, "addresses that may be connected to, beside the default"),
+    Setting("egress_deny", "", parse_rules, "addresses that may not be connected to"),
     Setting("slack_url_prefixes", "", members, "what Slack URLs may begin with, instead of Slack's own hosts"),
     Setting("proxy", "", str, "HTTP proxy for all requests; NO_PROXY names hosts without", secret=True),
     Setting(
@@ -277,8 +296,8 @@ class Settings:
     rate_jira: float
     rate_generic: float
     rate_alertmanager: float
-    egress_allow: tuple[Network, ...]
-    egress_deny: tuple[Network, ...]
+    egress_allow: tuple[Rule, ...]
+    egress_deny: tuple[Rule, ...]
     slack_url_prefixes: tuple[str, ...]
     proxy: str = field(repr=False)
     listen: tuple[str, int] | None

@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from functools import partial
-from ipaddress import ip_network
 from pathlib import Path
 
 import urllib3
@@ -27,6 +26,7 @@ from agent.delivery.lanes import Lanes
 from agent.delivery.resolving import Resolver
 from agent.delivery.retry import Decision, Policy
 from agent.delivery.scheduler import Scheduler
+from agent.settings import parse_rules
 from agent.store.base import Delivery, Intake, Owed, StoreError
 from agent.store.sqlite import SqliteStore, open_store
 from benchmarks.receiver import receiver
@@ -65,7 +65,7 @@ def ours(port: int, count: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Path(folder))
         fill(store, "bench", count)
-        sender = Sender(Guard(allow=(ip_network("127.0.0.0/8"),)), Resolver(), user_agent="benchmark")
+        sender = Sender(Guard(allow=parse_rules("127.0.0.0/8")), Resolver(), user_agent="benchmark")
         policy = Policy(2, 900, 259200, random.random)
         lanes = Lanes(store, dict.fromkeys(CONSUMERS, RATE), WORKERS, policy.furthest)
         send = partial(sender.send, deadline=10)

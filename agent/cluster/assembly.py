@@ -42,6 +42,7 @@ class Cluster:
         self._log = log
         self._api = connect(settings.kubeconfig, settings.context)
         stack.callback(self._api.close)
+        self.server = self._api.server
         self.troubles = Troubles(log)
         self._place = WebhookPlace(self._api, settings.api_group)
         self._me = me = identify(identity(state))

@@ -42,7 +42,7 @@ class Connector:
         proxy = self.proxy_for(host, port)
         if proxy is None:
             return self._reach(host, port, ends)
-        self._judge_literal(host)
+        self._judge_literal(host, port)
         try:
             connection = self._reach(proxy.host, proxy.port, ends)
             try:
@@ -58,18 +58,18 @@ class Connector:
     def proxy_for(self, host: str, port: int) -> Proxy | None:
         return self.proxy if self.proxy and self.proxy.serves(host, port) else None
 
-    def _judge_literal(self, host: str) -> None:
+    def _judge_literal(self, host: str, port: int) -> None:
         """A name is the proxy's to look up; an address says already where the proxy would go."""
         try:
             address = ip_address(host)
         except ValueError:
             return
-        if refusal := self.guard.refusal(address):
+        if refusal := self.guard.refusal(address, port):
             raise _refused(host, address, refusal)
 
     def _reach(self, host: str, port: int, ends: float) -> DeadlineSocket:
         addresses = self.resolver.resolve(host, port, ends - time.monotonic())
-        refusals = {address: self.guard.refusal(address) for address in addresses}
+        refusals = {address: self.guard.refusal(address, port) for address in addresses}
         allowed = [address for address, refusal in refusals.items() if not refusal]
         if refusals and not allowed:
             raise _refused(host, *next(iter(refusals.items())))

@@ -1,11 +1,16 @@
 """Where a request may go: every address is judged, and what was judged is what is connected to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_network
+from urllib.parse import urlsplit
 
-from agent.delivery.resolving import Address
-from agent.settings import Network
+from agent.delivery.resolving import Address, Resolver
+from agent.settings import Network, Rule
+
+_OWN_SECONDS = 1.0
+"""Seconds that a look-up of what the agent itself is connected to may take; then its last answer counts."""
 
 ALWAYS_REFUSED = tuple(
     ip_network(each)
@@ -35,24 +40,69 @@ _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 """https://www.rfc-editor.org/rfc/rfc5214#section-6.1"""
 
 
+KUBELET_PORTS = (10250, 10255)
+
+
+class Own:
+    """What the agent itself is connected to: a webhook must not make it write there with its own place in the network.
+
+    Thread-safe.
+    """
+
+    def __init__(self, urls: Mapping[str, str], resolver: Resolver) -> None:
+        """`urls`: what is at each URL, in words."""
+        self._endpoints = {place: what for url, what in urls.items() if (place := _place(url))}
+        self._resolver = resolver
+        self._known: dict[tuple[str, int], Sequence[Address]] = {}
+
+    def name(self, reached: Sequence[Address], port: int) -> str:
+        """Return what is at one of these addresses; "" where it is nothing of the agent's."""
+        for (host, of_port), what in self._endpoints.items():
+            if of_port == port and not set(self._addresses(host, port)).isdisjoint(reached):
+                return what
+        return ""
+
+    def _addresses(self, host: str, port: int) -> Sequence[Address]:
+        """Those of the last answer, where there is none now."""
+        with suppress(OSError):
+            self._known[host, port] = self._resolver.resolve(host, port, _OWN_SECONDS)
+        return self._known.get((host, port), ())
+
+
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Refuses addresses in this order: always, `deny`, then `allow` lets through, then loopback is refused."""
+    """Refuses addresses in this order: always, `deny`, then `allow` lets through, then what a webhook has no business
+    with: loopback, the kubelet, and what the agent itself is connected to."""
 
-    allow: Sequence[Network] = ()
-    deny: Sequence[Network] = ()
+    allow: Sequence[Rule] = ()
+    deny: Sequence[Rule] = ()
+    own: Own | None = None
 
-    def refusal(self, address: Address) -> str:
-        """Why an address may not be connected to; "" where it may."""
+    def refusal(self, address: Address, port: int) -> str:
+        """Why an address may not be connected to at a port; "" where it may."""
         embedded = _embedded(address)
         reached = (address, *embedded)
         if _any_among(reached, ALWAYS_REFUSED):
             return "link-local, metadata, multicast and unspecified addresses are always refused"
-        if _any_among(reached, self.deny):
+        if any(_ruled(each, port, self.deny) for each in reached):
             return "SEW_EGRESS_DENY refuses it"
-        if _among(address, self.allow) or (embedded and all(_among(each, self.allow) for each in embedded)):
+        if _ruled(address, port, self.allow) or (embedded and all(_ruled(each, port, self.allow) for each in embedded)):
             return ""
-        return "loopback is refused unless SEW_EGRESS_ALLOW allows it" if _any_among(reached, LOOPBACK) else ""
+        what = "loopback" if _any_among(reached, LOOPBACK) else self._not_meant(reached, port)
+        return f"{what} is refused unless SEW_EGRESS_ALLOW allows it" if what else ""
+
+    def _not_meant(self, reached: Sequence[Address], port: int) -> str:
+        if port in KUBELET_PORTS:
+            return f"the kubelet's port {port}"
+        return self.own.name(reached, port) if self.own else ""
+
+
+def _place(url: str) -> tuple[str, int] | None:
+    try:
+        split = urlsplit(url)
+        return split.hostname or "", split.port or (80 if split.scheme == "http" else 443)
+    except ValueError:
+        return None
 
 
 def _embedded(address: Address) -> tuple[IPv4Address, ...]:
@@ -87,3 +137,7 @@ def _any_among(addresses: Sequence[Address], networks: Sequence[Network]) -> boo
 
 def _among(address: Address, networks: Sequence[Network]) -> bool:
     return any(address.version == network.version and address in network for network in networks)
+
+
+def _ruled(address: Address, port: int, rules: Sequence[Rule]) -> bool:
+    return any(rule.port in (None, port) and _among(address, [rule.network]) for rule in rules)

@@ -5,14 +5,15 @@ from ipaddress import ip_address
 
 import pytest
 
-from agent.delivery.egress import Guard
+import agent.delivery.resolving
+from agent.delivery.egress import Guard, Own
 from agent.delivery.resolving import Resolver
-from agent.settings import parse_networks
+from agent.settings import parse_rules
 
 ALWAYS = "always refused"
 LOOPBACK = "loopback"
 DENIED = "SEW_EGRESS_DENY"
-OPEN = Guard(allow=parse_networks("0.0.0.0/0,::/0"))
+OPEN = Guard(allow=parse_rules("0.0.0.0/0,::/0"))
 
 
 @pytest.mark.parametrize(
@@ -72,36 +73,36 @@ OPEN = Guard(allow=parse_networks("0.0.0.0/0,::/0"))
     ],
 )
 def test_without_settings_only_loopback_and_what_is_never_a_receiver_is_refused(address: str, refusal: str) -> None:
-    found = Guard().refusal(ip_address(address))
+    found = Guard().refusal(ip_address(address), 443)
     assert refusal in found
     assert bool(refusal) is bool(found)
 
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "::ffff:169.254.169.254", "0.0.0.0", "fe80::1", "224.0.0.1"])
 def test_what_is_always_refused_cannot_be_allowed(address: str) -> None:
-    assert ALWAYS in OPEN.refusal(ip_address(address))
+    assert ALWAYS in OPEN.refusal(ip_address(address), 443)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "10.0.0.1"])
 def test_loopback_can_be_allowed(address: str) -> None:
-    assert OPEN.refusal(ip_address(address)) == ""
+    assert OPEN.refusal(ip_address(address), 443) == ""
 
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::a01:203", "2001:db8::1"])
 def test_deny_comes_before_allow(address: str) -> None:
-    guard = Guard(allow=parse_networks("0.0.0.0/0,::/0"), deny=parse_networks("10.0.0.0/8, 2001:db8::/32"))
-    assert DENIED in guard.refusal(ip_address(address))
+    guard = Guard(allow=parse_rules("0.0.0.0/0,::/0"), deny=parse_rules("10.0.0.0/8, 2001:db8::/32"))
+    assert DENIED in guard.refusal(ip_address(address), 443)
 
 
 def test_allow_only_adds_to_what_is_allowed() -> None:
-    guard = Guard(allow=parse_networks("127.0.0.1"))
-    assert guard.refusal(ip_address("127.0.0.1")) == ""
-    assert LOOPBACK in guard.refusal(ip_address("127.0.0.2"))
-    assert guard.refusal(ip_address("10.0.0.1")) == ""
+    guard = Guard(allow=parse_rules("127.0.0.1"))
+    assert guard.refusal(ip_address("127.0.0.1"), 443) == ""
+    assert LOOPBACK in guard.refusal(ip_address("127.0.0.2"), 443)
+    assert guard.refusal(ip_address("10.0.0.1"), 443) == ""
 
 
 def test_a_mapped_network_in_the_settings_matches_the_mapped_address_itself() -> None:
-    assert DENIED in Guard(deny=parse_networks("::ffff:10.0.0.0/104")).refusal(ip_address("::ffff:10.0.0.1"))
+    assert DENIED in Guard(deny=parse_rules("::ffff:10.0.0.0/104")).refusal(ip_address("::ffff:10.0.0.1"), 443)
 
 
 @pytest.mark.parametrize("host", ["2130706433", "0177.0.0.1", "127.1", "0x7f.1"])
@@ -110,4 +111,78 @@ def test_other_ways_to_write_loopback_are_judged_as_loopback(host: str) -> None:
         addresses = Resolver().resolve(host, 80, 5.0)
     except socket.gaierror:
         return
-    assert all(LOOPBACK in Guard().refusal(each) for each in addresses)
+    assert all(LOOPBACK in Guard().refusal(each, 443) for each in addresses)
+
+
+@pytest.mark.parametrize(
+    ("rules", "address", "port", "named"),
+    [
+        ("10.0.0.0/8:443", "10.1.2.3", 443, True),
+        ("10.0.0.0/8:443", "10.1.2.3", 8443, False),
+        ("10.1.2.3:443", "10.1.2.3", 443, True),
+        ("[2001:db8::/32]:443", "2001:db8::1", 443, True),
+        ("[2001:db8::/32]:443", "2001:db8::1", 80, False),
+        ("[2001:db8::1]", "2001:db8::1", 80, True),
+        ("2001:db8::1", "2001:db8::1", 80, True),
+        ("10.0.0.0/8:443", "::ffff:10.1.2.3", 443, True),
+    ],
+)
+def test_a_rule_may_name_a_port(rules: str, address: str, port: int, named: bool) -> None:
+    assert (DENIED in Guard(deny=parse_rules(rules)).refusal(ip_address(address), port)) is named
+    loopback = Guard(allow=parse_rules(f"127.0.0.1:{port}"))
+    assert loopback.refusal(ip_address("127.0.0.1"), port) == ""
+    assert LOOPBACK in loopback.refusal(ip_address("127.0.0.1"), port + 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["10.0.0.0/8:", "10.0.0.0/8:x", "10.0.0.0/8:0", "10.0.0.0/8:65536", "host:443", "[::1"]
+)
+def test_what_is_no_rule_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        parse_rules(text)
+
+
+OWN = {
+    "https://10.96.0.1:443": "the cluster's API server",
+    "https://elastic.example": "the agent's own Elasticsearch",
+    "http://elastic.example:9200": "the agent's own Elasticsearch",
+}
+
+
+def own(*addresses: str) -> Own:
+    return Own(OWN, Resolver(lambda *_: addresses))
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "what"),
+    [
+        ("10.96.0.1", 443, "the cluster's API server"),
+        ("::ffff:10.96.0.1", 443, "the cluster's API server"),
+        ("10.96.0.1", 8443, ""),
+        ("10.2.0.1", 9200, "the agent's own Elasticsearch"),
+        ("10.2.0.2", 443, "the agent's own Elasticsearch"),
+        ("10.2.0.3", 443, ""),
+        ("10.7.7.7", 10250, "the kubelet's port 10250"),
+    ],
+)
+def test_what_the_agent_itself_is_connected_to_is_refused_unless_it_is_allowed(
+    address: str, port: int, what: str
+) -> None:
+    found = Guard(own=own("10.2.0.1", "10.2.0.2")).refusal(ip_address(address), port)
+    assert found == (f"{what} is refused unless SEW_EGRESS_ALLOW allows it" if what else "")
+    allowing = Guard(parse_rules(f"[{address}]:{port}"), own=own("10.2.0.1"))
+    assert allowing.refusal(ip_address(address), port) == ""
+
+
+def test_what_the_agent_is_connected_to_is_known_from_its_last_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent.delivery.resolving, "KEPT_FOR", 0.0)
+    answers = [["10.2.0.1"]]
+
+    def lookup(*_: object) -> list[str]:
+        if not answers:
+            raise socket.gaierror(socket.EAI_AGAIN, "not now")
+        return answers.pop()
+
+    guard = Guard(own=Own({"http://elastic.example:9200": "Elasticsearch"}, Resolver(lookup)))
+    for _ in range(2):
+        assert guard.refusal(ip_address("10.2.0.1"), 9200)

@@ -25,7 +25,7 @@ from agent.delivery.http import BODY_LIMIT, Sender
 from agent.delivery.proxy import Proxy, read_proxy
 from agent.delivery.resolving import Lookup, Resolver
 from agent.delivery.sockets import in_turns
-from agent.settings import parse_networks
+from agent.settings import parse_rules
 from agent.store.base import Delivery
 from kubectl_sew.consumers.base import FailureReason, Request, Response, Tls, Verdict
 from kubectl_sew.consumers.registry import CONSUMERS
@@ -34,7 +34,7 @@ from tests.unit.agent.raw_server import OK, Authority, Connection, RawServer, Sc
 
 SHORT = 0.3
 SECRET = "SECRET-PATH"
-LOCAL = Guard(allow=parse_networks("127.0.0.0/8"))
+LOCAL = Guard(allow=parse_rules("127.0.0.0/8"))
 
 
 def resolving(host: str, port: int) -> Sequence[str]:

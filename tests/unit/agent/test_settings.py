@@ -90,7 +90,7 @@ def test_a_pattern_that_means_something_else_than_it_says_is_refused(text: str, 
 
 def test_networks_are_addresses_and_cidrs() -> None:
     settings, _ = from_environment({"SEW_EGRESS_DENY": " 10.1.2.3/8, ::1 ,"})
-    assert [str(each) for each in settings.egress_deny] == ["10.0.0.0/8", "::1/128"]
+    assert [str(each.network) for each in settings.egress_deny] == ["10.0.0.0/8", "::1/128"]
 
 
 def test_a_flag_comes_before_the_environment_and_that_before_the_default() -> None:
