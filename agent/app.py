@@ -16,6 +16,7 @@ from agent.assembly import Agent, assemble, enter_cluster
 from agent.delivery.attempt import MOST_REQUESTS
 from agent.fetched import Fetched
 from agent.health import MAIN, STALLED_AFTER
+from agent.housekeeping import Housekeeping
 from agent.log import Log, redact
 from agent.metrics import PollFailure
 from agent.once import TIMED_OUT, filled_by_the_dead, to_probe, unfinished, verdict
@@ -39,9 +40,6 @@ _LONGEST_PAUSE = 16.0
 """Seconds between two attempts to reach a source that fails: doubled from one second."""
 _TELL_EVERY = 2.0
 """Seconds between two looks at how each webhook stands; a new judgement is told at once."""
-_FORGET_EVERY = 60.0
-_PASSED_MARGIN = 600.0
-"""Seconds that pairs are kept after the last reader has passed: some of its writes may have been seen earlier."""
 
 
 class Stop(Protocol):
@@ -129,6 +127,15 @@ def _kind(error: SewError) -> PollFailure:
     return PollFailure.STORE if isinstance(error, StoreError) else PollFailure.SOURCE
 
 
+def _tried(part: Callable[[], None]) -> StoreError | None:
+    """What failed is told, and what comes after it is done all the same: on a full disk only the intake waits."""
+    try:
+        part()
+    except StoreError as error:
+        return error
+    return None
+
+
 class Loop:
     """All that happens in the main thread."""
 
@@ -146,7 +153,9 @@ class Loop:
         self._told: Judged | None = None
         self._next_tell = 0.0
         self._next_poll = 0.0
-        self._next_forget = 0.0
+        self._housekeeping = Housekeeping(
+            agent.store, agent.poller, agent.log, dead_letters_for=agent.settings.dead_letters_for
+        )
         self._report = ReportFile(agent.state)
         self._dead_before = {each.webhook: each.dead for each in agent.store.books()}
         self._heartbeat = agent.health.heartbeat(MAIN, STALLED_AFTER)
@@ -183,20 +192,19 @@ class Loop:
         """One look at everything; the seconds until the next."""
         self._heartbeat.beat()
         now, pace = time.time(), time.monotonic()
+        more, failed = False, _tried(lambda: self._housekeeping.step(now, pace))
         try:
             self._agent.director.step(now)
             more = self._agent.director.ready and self._poll(now, pace)
-            self._forget(now, pace)
         except StoreError as error:
-            self._store_failed(error)
-            more = False
+            failed = error
+        if failed:
+            self._store_failed(failed)
         else:
             self._store_works()
-        failed = bool(self._store_error)
-        try:
-            self._tell(now, pace)
-        except StoreError as error:
-            self._store_failed(error)
+        untold = _tried(lambda: self._tell(now, pace))
+        if untold:
+            self._store_failed(untold)
         if failed or more:
             return _FAILED_PAUSE if failed else 0.0
         return min(LOOK_EVERY, max(self._next_poll - pace, 0.0))
@@ -276,12 +284,6 @@ class Loop:
     def _worker(self, number: int) -> Callable[[], None]:
         limit = STALLED_AFTER + MOST_REQUESTS * self._agent.settings.request_timeout
         return self._agent.health.heartbeat(f"worker-{number}", limit).beat
-
-    def _forget(self, now: float, pace: float) -> None:
-        if pace < self._next_forget:
-            return
-        if not self._agent.store.forget(min(now, self._agent.poller.passed() - _PASSED_MARGIN)):
-            self._next_forget = pace + _FORGET_EVERY
 
     def _tell(self, now: float, pace: float) -> None:
         """How each webhook stands, to the cluster and in the report."""

@@ -1,5 +1,6 @@
 """Applies what is wanted to what runs: reading, sending, and what the store remembers of the webhooks."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -13,6 +14,9 @@ from agent.store.base import DropReason, Known, Store
 from agent.webhooks.base import Snapshot, WebhookSource
 from kubectl_sew.resource import checkpoint
 from kubectl_sew.validation import Accepted
+
+_DROPPED_AT_ONCE = 5_000
+"""Of a deleted webhook's deliveries, in one step."""
 
 
 class Sending(Protocol):
@@ -72,6 +76,7 @@ class Director:
         self._changed = changed
         self._snapshot: Snapshot | None = None
         self._plan_again = float("inf")
+        self._dropping: Counter[str] = Counter()
         self.judged = Judged()
         self.sending: Collection[str] = frozenset()
         """Webhooks whose deliveries are sent now."""
@@ -142,13 +147,21 @@ class Director:
         parts.poller.detach(made.detach | made.forget)
         read = {name: Subscription(name, accepted[name].node, start) for name, start in sorted(made.read.items())}
         parts.poller.serve(read, made.debug)
-        for name in made.forget:
-            dropped = parts.store.drop(name, DropReason.DELETED)
-            parts.log.warning("webhook_forgotten", webhook=name, dropped=dropped)
+        unfinished = {name for name in made.forget if not self._dropped(name)}
         for each in made.remember:
-            self._remember(each)
+            if each.name not in unfinished:
+                self._remember(each)
         for name in made.test:
             parts.testing.fire(accepted[name], content_digest(accepted[name]))
+
+    def _dropped(self, name: str) -> bool:
+        """Drop some of what waits for a deleted webhook; whether that was all: else the next step goes on."""
+        dropped = self._parts.store.drop(name, DropReason.DELETED, most=_DROPPED_AT_ONCE)
+        self._dropping[name] += dropped
+        if dropped >= _DROPPED_AT_ONCE:
+            return False
+        self._parts.log.warning("webhook_forgotten", webhook=name, dropped=self._dropping.pop(name))
+        return True
 
     def _remember(self, known: Known) -> None:
         self._parts.store.remember(known)

@@ -7,7 +7,7 @@ https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format.
 import threading
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -164,6 +164,13 @@ class Metrics:
                 ACCEPTED: {(name,): float(run) for name, run in self._accepted.items()},
                 READ_LAG: {(name,): max(now - moment, 0.0) for name, moment in self._read_to.items()},
             }
+
+    def keep(self, webhooks: Collection[str]) -> None:
+        """Let go of what is counted of all other webhooks: they are gone."""
+        with self._lock:
+            attempts = self._counters[ATTEMPTS]
+            for labels in [each for each in attempts if each[0] not in webhooks]:
+                del attempts[labels]
 
     def write(self, gauges: Mapping[Metric, Samples]) -> str:
         """The text for Prometheus; `gauges` holds what this process does not count."""

@@ -13,6 +13,7 @@ def scrape(
     """The text for Prometheus; `now` in seconds since the epoch."""
     gauges = _of_books(books, now) | _of_lanes(lanes)
     gauges[metrics.ROOM] = {(name,): filled for name, filled in room.items()}
+    counted.keep({each.webhook for each in books})
     return counted.write({**gauges, **counted.standing(now)})
 
 

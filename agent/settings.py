@@ -234,6 +234,7 @@ SETTINGS = (
     Setting("retry_initial", "2s", parse_pause, "first pause after a failure; doubles from there"),
     Setting("retry_max", "15m", parse_pause, "longest pause between two attempts"),
     Setting("retry_horizon", "72h", parse_pause, "how long a delivery is tried before it is a dead letter"),
+    Setting("dead_letters_for", "30d", parse_pause, "how long a dead letter is kept before it is dropped, and counted"),
     Setting("workers", "16", parse_count, "requests at the same time"),
     Setting("rate_slack", "1/s", parse_rate, "requests to each Slack webhook"),
     Setting("rate_jira", "10/min", parse_rate, "requests to each Jira webhook"),
@@ -291,6 +292,7 @@ class Settings:
     retry_initial: float
     retry_max: float
     retry_horizon: float
+    dead_letters_for: float
     workers: int
     rate_slack: float
     rate_jira: float

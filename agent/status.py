@@ -8,9 +8,12 @@ from agent.cluster.conditions import failing, falling_behind
 from agent.lifecycle import FORGOTTEN
 from agent.poller import COMMON, own_reader
 from agent.report import Report, Told, room_words
-from agent.store.base import Books, Known, Lane, Store
+from agent.store.base import Act, Books, Known, Lane, Store
 from kubectl_sew.event import read_time
 from kubectl_sew.resource.conditions import rfc3339, spell_age, spell_seconds
+
+_ACTS_SHOWN_FOR = 7 * 86_400.0
+_ACTS_SHOWN = 10
 
 
 def status(store: Store | None, report: Report | None, now: float) -> dict[str, Any]:
@@ -22,6 +25,7 @@ def status(store: Store | None, report: Report | None, now: float) -> dict[str, 
     known, lanes, positions = (store.known(), store.lanes(), store.positions()) if store else ({}, {}, {})
     told = report.webhooks if report else {}
     names = {name for name, each in known.items() if each.state != FORGOTTEN or _owes(books.get(name))} | told.keys()
+    acts = [each for each in store.acts() if each.at >= now - _ACTS_SHOWN_FOR] if store else []
     return {
         "now": _date(now),
         "agent": _agent(report),
@@ -34,7 +38,13 @@ def status(store: Store | None, report: Report | None, now: float) -> dict[str, 
             | {"position": positions.get(own_reader(name), positions.get(COMMON))}
             for name in sorted(names)
         ],
+        "byHand": [_act(each) for each in acts[-_ACTS_SHOWN:]],
     }
+
+
+def _act(act: Act) -> dict[str, Any]:
+    at = _date(float(int(act.at)))
+    return {"at": at, "who": act.who, "what": act.what, "webhook": act.webhook, "count": act.count}
 
 
 def _agent(report: Report | None) -> dict[str, Any]:
@@ -160,7 +170,12 @@ def for_people(found: Mapping[str, Any]) -> str:
     now = read_time(found["now"]) or 0.0
     rows = [_row(each, now) for each in found["webhooks"]]
     lines += ["", table(rows, COLUMNS)] if rows else ["no webhooks are known"]
-    return "\n".join(lines + [line for each in found["webhooks"] for line in _troubles(each)])
+    lines += [line for each in found["webhooks"] for line in _troubles(each)]
+    by_hand = [
+        f"{each['at']}: {each['who']} gave up {each['count']:,} of {each['webhook']} ({each['what']})"
+        for each in found["byHand"]
+    ]
+    return "\n".join(lines + (["", *by_hand] if by_hand else []))
 
 
 def _row(webhook: Mapping[str, Any], now: float) -> dict[str, Any]:

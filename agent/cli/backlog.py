@@ -5,9 +5,20 @@ from pathlib import Path
 
 import click
 
-from agent.cli.options import Duration, beside, check_webhook, output_option, print_json, state_option
+from agent.cli.options import (
+    Duration,
+    beside,
+    by_option,
+    check_webhook,
+    output_option,
+    print_json,
+    record,
+    state_option,
+    yes_option,
+)
 from agent.status import table
 from agent.store.base import DropReason
+from kubectl_sew.by_hand import confirm
 
 COLUMNS = {"WEBHOOK": "webhook", "WAITING": "pending", "OLDEST (SECONDS)": "oldestWaitingSeconds", "BYTES": "bytes"}
 
@@ -46,10 +57,17 @@ def list_command(state: Path, webhook: str | None, output: str | None) -> None:
 @state_option
 @click.option("--webhook", required=True, help="Whose backlog.")
 @click.option("--older-than", type=Duration(), help="Only what was read longer ago, e.g. 1h.")
-def drop(state: Path, webhook: str, older_than: float | None) -> None:
-    """Give up what waits: it is never sent, and counts as dropped."""
-    before = None if older_than is None else time.time() - older_than
+@yes_option
+@by_option
+def drop(state: Path, webhook: str, older_than: float | None, *, yes: bool, by: str) -> None:
+    """Give up what waits: it is never sent, and counts as dropped. It asks first, and leaves a trace."""
+    now = time.time()
+    before = None if older_than is None else now - older_than
     with beside(state) as store:
         check_webhook(store, webhook, state)
+        waiting = store.waiting().get(webhook, 0)
+        some = "those that were read long enough ago " if older_than else ""
+        confirm(f"{waiting} wait for {webhook}: give {some or 'them '}up? They are never sent", yes=yes, said="--yes")
         dropped = store.drop(webhook, DropReason.BACKLOG_DROPPED, older_than=before)
+        record(store, DropReason.BACKLOG_DROPPED, webhook, dropped, by)
     click.echo(f"{dropped} of the deliveries waiting for {webhook} were dropped")

@@ -7,10 +7,20 @@ from typing import Any
 
 import click
 
-from agent.cli.options import beside, check_webhook, output_option, print_json, state_option
+from agent.cli.options import (
+    beside,
+    by_option,
+    check_webhook,
+    output_option,
+    print_json,
+    record,
+    state_option,
+    yes_option,
+)
 from agent.lifecycle import FORGOTTEN
 from agent.status import table
-from agent.store.base import DeadLetter, Store
+from agent.store.base import DeadLetter, DropReason, Store
+from kubectl_sew.by_hand import confirm, on_terminal
 from kubectl_sew.consumers.text import as_date, line
 from kubectl_sew.errors import SewError
 
@@ -86,13 +96,24 @@ def replay(state: Path, numbers: tuple[int, ...], webhook: str | None, everythin
 @click.argument("numbers", type=int, nargs=-1)
 @click.option("--webhook", help="Those of this webhook.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
-def purge(state: Path, numbers: tuple[int, ...], webhook: str | None, everything: bool) -> None:
-    """Give dead letters up: they count as dropped."""
+@yes_option
+@by_option
+def purge(state: Path, numbers: tuple[int, ...], webhook: str | None, everything: bool, *, yes: bool, by: str) -> None:
+    """Give dead letters up: they count as dropped. Of all, it asks first; it leaves a trace."""
     chosen = _chosen(numbers, webhook, everything)
     with beside(state) as store:
         check_webhook(store, webhook, state)
         _check_numbers(store, numbers, webhook, state)
-        click.echo(f"{_count(store.purge(chosen, webhook))} purged")
+        if chosen is None:
+            dead = sum(each.dead for each in store.books() if webhook in (None, each.webhook))
+            whose = f" of {webhook}" if webhook else ""
+            sure = yes or (everything and not on_terminal())
+            confirm(f"give up {_count(dead)}{whose}? They cannot be sent again", yes=sure, said="--all or --yes")
+        before = {each.webhook: each.dead for each in store.books()}
+        purged = store.purge(chosen, webhook)
+        for each in store.books():
+            record(store, DropReason.PURGED, each.webhook, before.get(each.webhook, 0) - each.dead, by)
+        click.echo(f"{_count(purged)} purged")
 
 
 def _chosen(numbers: Sequence[int], webhook: str | None, everything: bool) -> Sequence[int] | None:

@@ -1,6 +1,7 @@
 """What the commands share: the state folder, the output's form, and errors without traceback."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any, TypeVar
 import click
 
 from agent.settings import parse_duration
-from agent.store.base import Store
+from agent.store.base import Act, DropReason, Store
 from agent.store.sqlite import open_store
+from kubectl_sew.by_hand import who
+from kubectl_sew.consumers.text import line
 from kubectl_sew.errors import SewError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -24,6 +27,15 @@ def state_option(command: Command) -> Command:
         type=click.Path(path_type=Path, file_okay=False),
         help="The agent's state folder.",
     )(command)
+
+
+def yes_option(command: Command) -> Command:
+    return click.option("--yes", is_flag=True, help="Do not ask.")(command)
+
+
+def by_option(command: Command) -> Command:
+    """Who it is that does it, where `kubectl sew` asks for somebody else."""
+    return click.option("--by", default=who, hidden=True)(command)
 
 
 def output_option(command: Command) -> Command:
@@ -50,6 +62,12 @@ def beside(state: Path) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def record(store: Store, what: DropReason, webhook: str, count: int, by: str) -> None:
+    """Leave a trace of what a person gave up: the running agent logs it, and `status` shows it."""
+    if count:
+        store.record(Act(0, time.time(), line(by, 80), what.value, webhook, count))
 
 
 def check_webhook(store: Store, webhook: str | None, state: Path) -> None:

@@ -23,7 +23,7 @@ def mark(state: Path) -> None:
     marker = state / MARKER
     try:
         if not marker.exists():
-            marker.touch()
+            marker.touch(mode=0o600)
     except OSError as error:
         raise StoreError(
             f"the state folder {state} cannot be written ({error.strerror or error}): make room there, and give the "

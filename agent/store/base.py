@@ -33,6 +33,7 @@ class DropReason(Enum):
     DELETED = "deleted"
     PURGED = "purged"
     BACKLOG_DROPPED = "backlog_dropped"
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,20 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Act:
+    """What a person gave up by hand: kept, so that others can see it."""
+
+    number: int
+    """Rises with each; 0 for one that is not in the store yet."""
+    at: float
+    who: str
+    what: str
+    """A DropReason's value."""
+    webhook: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Books:
     """One webhook's counts since ever, and what waits."""
 
@@ -264,8 +279,13 @@ class Store(Protocol):
     def remember(self, known: Known, *, shift: float = 0.0) -> None:
         """Insert or replace, and move its first attempts forward by `shift` seconds, in which nothing was sent."""
 
-    def drop(self, webhook: str, reason: DropReason, *, older_than: float | None = None) -> int:
-        """Count pending deliveries as dropped, some at a time; how many. Only those read before `older_than`."""
+    def drop(
+        self, webhook: str, reason: DropReason, *, older_than: float | None = None, most: int | None = None
+    ) -> int:
+        """Count pending deliveries as dropped, some at a time; how many: all that there are now, or about `most`.
+
+        Only those read before `older_than` (epoch seconds).
+        """
 
     def dead_letters(self, webhook: str | None = None) -> Iterator[DeadLetter]:
         """Oldest first, some at a time."""
@@ -276,6 +296,12 @@ class Store(Protocol):
     def purge(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
         """Dead letters are counted as dropped, some at a time; how many."""
 
+    def record(self, act: Act) -> None:
+        """Keep what a person did: the last hundred."""
+
+    def acts(self, after: int = 0) -> Sequence[Act]:
+        """What persons did after that number, oldest first."""
+
     def books(self) -> Sequence[Books]:
         """All webhooks' counts in one consistent read."""
 
@@ -283,7 +309,16 @@ class Store(Protocol):
         """Webhook -> how full its share of the store is; nothing is read for it from 1.0 on."""
 
     def forget(self, now: float) -> int:
-        """Forget pairs that are known for long enough, some at a time; how many."""
+        """Forget pairs that are known for long enough, and webhooks that are gone for good; how many pairs.
+
+        Some at a time, and not all at one call. Where the store is nearly full, pairs are forgotten sooner.
+        """
+
+    def expire(self, before: float) -> int:
+        """Count dead letters that died before (epoch seconds) as dropped, some at a time; how many at this call."""
+
+    def shrink(self) -> None:
+        """Give room that is not needed back to the disk, some at a time."""
 
     def close(self) -> None:
         """Write what is left and let go of the lock."""

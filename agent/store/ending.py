@@ -8,6 +8,8 @@ from agent.store.base import DropReason, Settlement, State
 
 Row = tuple[int, int, int, int]
 """A delivery's seq, webhook, event and bytes."""
+CLEARED = 250
+"""Payloads that are let go of at once."""
 
 
 def settle(db: sqlite3.Connection, webhook: int, each: Settlement) -> None:
@@ -15,8 +17,9 @@ def settle(db: sqlite3.Connection, webhook: int, each: Settlement) -> None:
     if each.state is State.PENDING:
         db.execute(
             "UPDATE deliveries SET attempts = ?, due = ?, in_doubt = ?, reason = ?, detail = ?,"
-            " first_attempt = coalesce(first_attempt, ?) WHERE seq = ? AND died_at IS NULL",
-            (each.attempts, each.due, each.in_doubt, each.reason, each.detail, each.at, each.delivery.seq),
+            " first_attempt = coalesce(first_attempt, ? - (SELECT shifted FROM webhooks WHERE id = ?))"
+            " WHERE seq = ? AND died_at IS NULL",
+            (each.attempts, each.due, each.in_doubt, each.reason, each.detail, each.at, webhook, each.delivery.seq),
         )
         db.execute("UPDATE webhooks SET last_error = ? WHERE id = ?", (each.detail, webhook))
     elif each.state is State.DEAD:
@@ -28,8 +31,7 @@ def settle(db: sqlite3.Connection, webhook: int, each: Settlement) -> None:
 def end(db: sqlite3.Connection, rows: Sequence[Row], counter: str, reason: DropReason) -> None:
     """Take deliveries away, and count them as dropped instead of in `counter`."""
     db.executemany("DELETE FROM deliveries WHERE seq = ?", ((seq,) for seq, *_ in rows))
-    for _, _, event, _ in rows:
-        _release(db, event)
+    db.executemany("INSERT INTO released VALUES (?)", ((event,) for _, _, event, _ in rows))
     for webhook, count in Counter(webhook for _, webhook, _, _ in rows).items():
         size = sum(each for _, owner, _, each in rows if owner == webhook)
         sql = f"UPDATE webhooks SET {counter} = {counter} - ?, bytes = bytes - ? WHERE id = ?"
@@ -53,17 +55,18 @@ def unbury(db: sqlite3.Connection, seq: int) -> None:
 
 
 def move_first_attempts(db: sqlite3.Connection, webhook: int, seconds: float) -> None:
-    """Time in which nothing was sent does not count against the retry horizon."""
+    """Time in which nothing was sent does not count against the retry horizon: it is taken off all at once."""
     if seconds > 0:
-        sql = "UPDATE deliveries SET first_attempt = first_attempt + ? WHERE webhook = ? AND died_at IS NULL"
-        db.execute(sql + " AND attempts > 0", (seconds, webhook))
+        db.execute("UPDATE webhooks SET shifted = shifted + ? WHERE id = ?", (seconds, webhook))
 
 
-def clear(db: sqlite3.Connection) -> None:
-    """Let go of the payloads of what was delivered. Done for many at once, it writes half as much to the disk."""
-    for (event,) in db.execute("SELECT event FROM released").fetchall():
+def clear(db: sqlite3.Connection) -> bool:
+    """Let go of some payloads of what has ended; whether there are more. For many at once it writes half as much."""
+    found = db.execute("SELECT rowid, event FROM released ORDER BY rowid LIMIT ?", (CLEARED,)).fetchall()
+    for _, event in found:
         _release(db, event)
-    db.execute("DELETE FROM released")
+    db.executemany("DELETE FROM released WHERE rowid = ?", ((row,) for row, _ in found))
+    return len(found) == CLEARED
 
 
 def count_dropped(db: sqlite3.Connection, webhook: int, reason: DropReason, count: int) -> None:

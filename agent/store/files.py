@@ -16,8 +16,10 @@ MARK = "sew.db.created"
 """Beside the database since it was made: an empty database beside it has lost what it held."""
 LOCK = "lock"
 IDENTITY = "identity"
+OURS = (LOCK, IDENTITY, MARK, "agent.json", "reserve")
 _CHECKED_WHOLE = 64 * 2**20
 _HEADER = 100
+_PAGE = 4096
 
 MIGRATIONS = (
     """
@@ -58,6 +60,20 @@ MIGRATIONS = (
     CREATE INDEX deliveries_fresh ON deliveries (webhook, seq) WHERE died_at IS NULL AND attempts = 0;
     CREATE INDEX deliveries_tried ON deliveries (webhook, due) WHERE died_at IS NULL AND attempts > 0;
     """,
+    """
+    ALTER TABLE webhooks ADD COLUMN shifted REAL NOT NULL DEFAULT 0;
+    CREATE INDEX deliveries_died ON deliveries (died_at) WHERE died_at IS NOT NULL;
+    CREATE TABLE gone (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, at REAL NOT NULL);
+    CREATE INDEX gone_at ON gone (at);
+    CREATE TABLE amounts (name TEXT PRIMARY KEY, amount INTEGER NOT NULL) WITHOUT ROWID;
+    INSERT INTO amounts SELECT 'pairs', count(*) FROM pairs;
+    INSERT INTO amounts SELECT 'ids', coalesce(max(id), 0) FROM webhooks;
+    UPDATE pairs SET until = strftime('%s', 'now') + 2678400.0 WHERE until > strftime('%s', 'now') + 2678400.0;
+    CREATE TABLE acts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL,
+        webhook TEXT NOT NULL, count INTEGER NOT NULL
+    );
+    """,
 )
 """One step for each version of the schema; a store of an older version takes the steps that it lacks."""
 
@@ -75,8 +91,8 @@ def explained(path: Path) -> Iterator[None]:
 
 def _ours(path: Path, error: sqlite3.Error) -> StoreError:
     code = getattr(error, "sqlite_errorname", "") or ""
-    if code.startswith("SQLITE_FULL") or "disk is full" in str(error):
-        return StoreFullError(f"the disk of {path} is full: make room; nothing is lost, and it goes on by itself")
+    if is_full(error):
+        return full(path)
     if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return damaged(path, str(error))
     if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
@@ -84,6 +100,16 @@ def _ours(path: Path, error: sqlite3.Error) -> StoreError:
             f"the store {path} cannot be written ({error}): give the agent's user the right to write there"
         )
     return StoreError(f"the store {path} cannot be used: {error}")
+
+
+def full(path: Path) -> StoreFullError:
+    return StoreFullError(f"the disk of {path} is full: make room; nothing is lost, and it goes on by itself")
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether it is the disk that is full. The index of the log has an error of its own for that."""
+    code = getattr(error, "sqlite_errorname", "") or ""
+    return code.startswith(("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")) or "disk is full" in str(error)
 
 
 def damaged(path: Path, what: str) -> StoreError:
@@ -98,7 +124,11 @@ def lock(folder: Path) -> BinaryIO:
     """Holds the folder for this process until the file is closed. Raises StoreError where another one holds it."""
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = (folder / LOCK).open("a+b", buffering=0)
+        file = os.fdopen(private(str(folder / LOCK), os.O_RDWR | os.O_CREAT | os.O_APPEND), "a+b", buffering=0)
+        for each in folder.iterdir():  # whatever an older version, or a careless hand, left readable
+            if each.name in OURS or each.name.startswith(DATABASE):
+                with suppress(OSError):
+                    each.chmod(0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -114,6 +144,20 @@ def lock(folder: Path) -> BinaryIO:
     return file
 
 
+def private(path: str, flags: int) -> int:
+    """Open a file that nobody else may read, whatever the umask is and the folder allows."""
+    descriptor = os.open(path, flags, 0o600)
+    with suppress(OSError):  # it is another user's: then it is that one's to say
+        os.fchmod(descriptor, 0o600)
+    return descriptor
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file of the state folder."""
+    with os.fdopen(private(str(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "w") as file:
+        file.write(text)
+
+
 def has_store(folder: Path) -> bool:
     """Whether an agent was ever active on this folder: one that stands by makes none."""
     return (folder / DATABASE).exists() or (folder / MARK).exists()
@@ -126,21 +170,23 @@ def identity(folder: Path) -> str:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
             partial = path.with_suffix(".partial")
-            partial.write_text(uuid.uuid4().hex)
+            write_private(partial, uuid.uuid4().hex)
             partial.replace(path)
         return path.read_text().strip()
 
 
-def open_database(folder: Path, *, create: bool) -> sqlite3.Connection:
-    """The database, checked, with the newest schema. Raises StoreError."""
+def open_database(folder: Path, *, create: bool, log_pages: int) -> sqlite3.Connection:
+    """The database, checked, with the newest schema. `log_pages`: of the write-ahead log. Raises StoreError."""
     path, mark = folder / DATABASE, folder / MARK
     with explained(path):
         _check_presence(path, mark, create=create)
         if create:
+            os.close(private(str(path), os.O_RDWR | os.O_CREAT))
             _prepare(path)
-            mark.touch()
+            mark.touch(mode=0o600)
         connection = _connect(path)
         try:
+            connection.execute(f"PRAGMA wal_autocheckpoint = {log_pages}")  # a checkpoint waits for the disk
             _check_version(connection, path)
         except BaseException:
             connection.close()
@@ -151,9 +197,9 @@ def open_database(folder: Path, *, create: bool) -> sqlite3.Connection:
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10, cached_statements=64)
     try:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes effect where there is no table yet
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA wal_autocheckpoint = 8000")  # pages: a checkpoint waits for the disk
     except BaseException:
         connection.close()
         raise
@@ -173,6 +219,17 @@ def _prepare(path: Path) -> None:
     with closing(_connect(path)) as connection:
         _check_pages(connection, path)
         _migrate(connection, path)
+        _make_shrinkable(connection)
+
+
+def _make_shrinkable(connection: sqlite3.Connection) -> None:
+    """A file that an older version made is written anew where what it holds is small."""
+    mode, free, pages = (
+        connection.execute(f"PRAGMA {each}").fetchone()[0] for each in ("auto_vacuum", "freelist_count", "page_count")
+    )
+    if mode != 2 and (pages - free) * _PAGE <= _CHECKED_WHOLE:
+        with suppress(sqlite3.Error):  # without room for both it stays as it is
+            connection.execute("VACUUM")
 
 
 def _check_presence(path: Path, mark: Path, *, create: bool) -> None:

@@ -7,29 +7,40 @@ from collections.abc import Mapping, Sequence
 
 from agent.store.base import DropReason, Owed
 from agent.store.ending import count_dropped
+from agent.store.tending import add, known_bytes
 from kubectl_sew.event import Event
 
 OVERHEAD = 300
 """Bytes that a delivery takes beside its event's payload."""
 LEAST_SHARE = 0.05
+RESERVED = 0.04
+FURTHEST = 30 * 86_400.0
+"""Seconds for which an event that is dated in the future is taken at its word."""
 
 write_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def room(db: sqlite3.Connection, max_bytes: int) -> Mapping[str, float]:
-    """Webhook -> how full its share is. One that was deleted for good has none unless it fills something still."""
+    """Webhook -> how full its share is. One that was deleted for good has none unless it fills something still.
+
+    What is known takes room, too.
+    """
     sql = "SELECT name, bytes FROM webhooks WHERE bytes > 0 OR known IS NULL OR json_extract(known, '$.state') != ''"
     used = dict(db.execute(sql).fetchall())
-    return {name: used[name] / share if share else 1.0 for name, share in shares(used, max_bytes).items()}
+    return {name: used[name] / share for name, share in shares(used, max_bytes, known_bytes(db)).items()}
 
 
-def shares(used: Mapping[str, int], max_bytes: int) -> Mapping[str, float]:
-    """Webhook -> bytes that it may fill: an even part of what others leave, at least 5 % while there is room."""
-    whole = sum(used.values())
-    if whole >= max_bytes:
-        return dict.fromkeys(used, 0.0)
-    least = LEAST_SHARE * max_bytes
-    return {name: max((max_bytes - whole + size) / len(used), least) for name, size in used.items()}
+def shares(used: Mapping[str, int], max_bytes: int, known: int = 0) -> Mapping[str, float]:
+    """Webhook -> bytes that it may fill: an even part of what others leave, at least 5 % while there is room.
+
+    A part is reserved for those that hold little: an even part of that is everybody's, whatever the others fill.
+    """
+    reserved = RESERVED * max_bytes
+    most, whole = max_bytes - reserved, sum(used.values()) + known
+    least = LEAST_SHARE * max_bytes if whole < most else 0.0
+    own = reserved / max(len(used), 1)
+    even = {name: (most - whole + size) / len(used) for name, size in used.items()}
+    return {name: max(each if whole < most else 0.0, least, own) for name, each in even.items()}
 
 
 class Intaker:
@@ -46,13 +57,14 @@ class Intaker:
     def take(self, owed: Owed) -> None:
         key = owed.event.key
         time = owed.event.time if owed.time is None else owed.time
-        until = max(self._read_at, time or 0.0) + self._known_for
+        until = max(self._read_at, min(time or 0.0, self._read_at + FURTHEST)) + self._known_for
         webhooks = [each for each in map(self._ids.__getitem__, owed.webhooks) if self._is_new(key, each, until)]
         self._debug.update(each for each in map(self._ids.__getitem__, owed.debug) if self._is_new(key, each, until))
         if webhooks:
             self._keep(key, owed.event, webhooks, time)
 
     def count(self) -> None:
+        add(self._db, "pairs", self.new)
         for webhook, count in self._pending.items():
             sql = "UPDATE webhooks SET pending = pending + ?, bytes = bytes + ? WHERE id = ?"
             self._db.execute(sql, (count, self._bytes[webhook], webhook))

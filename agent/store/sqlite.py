@@ -3,15 +3,16 @@ for each other less than for a second connection's busy retries."""
 
 import json
 import sqlite3
-import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from time import sleep
 from typing import Any, BinaryIO
 
 from agent.store.base import (
+    Act,
     Books,
     DeadLetter,
     Delivery,
@@ -22,24 +23,35 @@ from agent.store.base import (
     Settlement,
     Taken,
 )
+from agent.store.database import REST, STEPS, Change, Database, apply, opened
 from agent.store.ending import Row, clear, end, move_first_attempts, revive, settle, unbury
-from agent.store.files import DATABASE, explained, lock, open_database
-from agent.store.intake import Intaker, room, write_json
+from agent.store.files import DATABASE, explained, lock
+from agent.store.intake import FURTHEST, Intaker, room, write_json
+from agent.store.reserve import Reserve
+from agent.store.tending import (
+    AT_ONCE,
+    expire,
+    forget_pairs,
+    known_until,
+    lose_names,
+    put_away,
+    shrink,
+)
 from kubectl_sew.event import Event, delivery_id
 
-_FORGOTTEN_AT_ONCE = 2_000
 _KEYS_AT_ONCE = 500
 _CLEARED_AT_ONCE = 64
+_ACTS_KEPT = 100
 _DUE = (
-    "SELECT d.seq, d.read_at, d.attempts, d.first_attempt, d.due, d.in_doubt, e.source, e.name, e.document"
-    " FROM deliveries d JOIN events e ON e.id = d.event"
-    " WHERE d.webhook = (SELECT id FROM webhooks WHERE name = ?) AND d.died_at IS NULL"
+    "SELECT d.seq, d.read_at, d.attempts, d.first_attempt + w.shifted, d.due, d.in_doubt, e.source, e.name, e.document"
+    " FROM webhooks w JOIN deliveries d ON d.webhook = w.id JOIN events e ON e.id = d.event"
+    " WHERE w.name = ? AND d.died_at IS NULL"
 )
 _FRESH = f"{_DUE} AND d.attempts = 0 ORDER BY d.seq LIMIT ?"
 _TRIED = f"{_DUE} AND d.attempts > 0 AND d.due > ? AND d.due <= ? ORDER BY d.due LIMIT ?"
 _EVER = float("inf")
 _BYTES_AT_ONCE = 4 * 2**20
-_DEAD = "died_at IS NOT NULL AND w.name = coalesce(?, w.name)"
+_DEAD = "died_at IS NOT NULL"
 _DEAD_AT_ONCE = 20
 
 
@@ -52,31 +64,37 @@ def open_store(
     """
     held = lock(folder) if exclusive else None
     try:
-        connection = open_database(folder, create=exclusive)
+        reserve, connection = opened(folder, max_bytes, exclusive=exclusive)
     except BaseException:
         if held:
             held.close()
         raise
-    return SqliteStore(connection, folder / DATABASE, held, known_for, max_bytes)
+    return SqliteStore(connection, folder / DATABASE, held, reserve, Limits(known_for, max_bytes))
 
 
-class SqliteStore:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """For how many seconds a (webhook, event) stays known, and how many bytes the store may fill."""
+
+    known_for: float
+    max_bytes: int
+
+
+class SqliteStore(Database):
     """See agent.store.base.Store."""
 
     def __init__(
-        self, connection: sqlite3.Connection, path: Path, held: BinaryIO | None, known_for: float, max_bytes: int
+        self, connection: sqlite3.Connection, path: Path, held: BinaryIO | None, reserve: Reserve, limits: Limits
     ) -> None:
-        self._connection = connection
-        self._path = path
-        self._held = held
-        self._known_for = known_for
-        self._max_bytes = max_bytes
-        self._lock = threading.Lock()
-        self._ids: dict[str, int] = {}
+        super().__init__(connection, path, held, reserve)
+        self._known_for = limits.known_for
+        self._max_bytes = limits.max_bytes
         self._settled = 0
 
     def take_in(self, intake: Intake) -> Taken:
-        with self._writing() as db:
+        with self._writing(taking=bool(intake.owed)) as db:
+            if intake.owed:
+                self._check_reserve(db)
             names = {name for owed in intake.owed for name in (*owed.webhooks, *owed.debug)}
             ids = {name: self._id(db, name) for name in names}
             filled = room(db, self._max_bytes)
@@ -169,7 +187,8 @@ class SqliteStore:
         with self._writing() as db:
             self._settled += len(settlements)
             if self._settled >= _CLEARED_AT_ONCE:
-                self._clear(db)
+                self._settled = 0
+                clear(db)
             for name, seconds in shifts:
                 move_first_attempts(db, self._id(db, name), seconds)
             for each in settlements:
@@ -194,10 +213,13 @@ class SqliteStore:
             db.execute("UPDATE webhooks SET known = ? WHERE id = ?", (write_json(asdict(known)), webhook))
             move_first_attempts(db, webhook, shift)
 
-    def drop(self, webhook: str, reason: DropReason, *, older_than: float | None = None) -> int:
-        before = float("inf") if older_than is None else older_than
-        chosen = "died_at IS NULL AND w.name = ? AND read_at < ?"
-        return self._in_parts(chosen, (webhook, before), lambda db, rows: end(db, rows, "pending", reason))
+    def drop(
+        self, webhook: str, reason: DropReason, *, older_than: float | None = None, most: int | None = None
+    ) -> int:
+        def change(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
+            end(db, rows, "pending", reason)
+
+        return self._in_parts(webhook, change, older_than=older_than, most=most)
 
     def dead_letters(self, webhook: str | None = None) -> Iterator[DeadLetter]:
         sql = (
@@ -211,32 +233,41 @@ class SqliteStore:
             last = rows[-1][1]
 
     def replay(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
-        return self._in_parts(_DEAD, (webhook,), revive, numbers)
+        return self._of_the_dead(numbers, webhook, revive)
 
     def purge(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
-        return self._in_parts(_DEAD, (webhook,), lambda db, rows: end(db, rows, "dead", DropReason.PURGED), numbers)
+        return self._of_the_dead(numbers, webhook, lambda db, rows: end(db, rows, "dead", DropReason.PURGED))
 
-    def _in_parts(
-        self,
-        chosen: str,
-        values: Sequence[Any],
-        change: Callable[[sqlite3.Connection, Sequence[Row]], None],
-        numbers: Collection[int] | None = None,
-    ) -> int:
-        """Change those (seq, webhook, event, bytes) that are chosen now, some at a time; how many were changed."""
-        deliveries = f"deliveries d JOIN webhooks w ON w.id = d.webhook WHERE {chosen}"
-        found = [seq for (seq,) in self._read(f"SELECT seq FROM {deliveries}", values)]
-        wanted = found if numbers is None else sorted(set(found) & set(numbers))
-        changed = 0
-        for start in range(0, len(wanted), _KEYS_AT_ONCE):
-            some = wanted[start : start + _KEYS_AT_ONCE]
-            marks = ",".join("?" * len(some))
-            sql = f"SELECT seq, d.webhook, event, d.bytes FROM {deliveries} AND seq IN ({marks})"
-            with self._writing() as db:
-                rows = db.execute(sql, (*values, *some)).fetchall()
-                change(db, rows)
-            changed += len(rows)
-        return changed
+    def _of_the_dead(self, numbers: Sequence[int] | None, webhook: str | None, change: Change) -> int:
+        if numbers is None:
+            names = [name for (name,) in self._read("SELECT name FROM webhooks WHERE dead > 0")]
+            return sum(self._in_parts(name, change, dead=True) for name in names if webhook in (None, name))
+        sql = (
+            "SELECT seq, webhook, event, d.bytes FROM deliveries d JOIN webhooks w ON w.id = d.webhook"
+            f" WHERE seq = ? AND {_DEAD} AND name = coalesce(?, name)"
+        )
+
+        def chosen(db: sqlite3.Connection, some: Sequence[int]) -> list[Row]:
+            rows = [db.execute(sql, (number, webhook)).fetchone() for number in some]
+            return [row for row in rows if row]
+
+        whole = 0
+        for start in range(0, len(numbers), AT_ONCE):
+            some = numbers[start : start + AT_ONCE]
+            whole += self._change(lambda db, some=some: apply(db, chosen(db, some), change))  # type: ignore[misc]
+        return whole
+
+    def record(self, act: Act) -> None:
+        def change(db: sqlite3.Connection) -> None:
+            values = (act.at, act.who, act.what, act.webhook, act.count)
+            db.execute("INSERT INTO acts (at, who, what, webhook, count) VALUES (?, ?, ?, ?, ?)", values)
+            db.execute("DELETE FROM acts WHERE id <= (SELECT max(id) FROM acts) - ?", (_ACTS_KEPT,))
+
+        self._change(change)
+
+    def acts(self, after: int = 0) -> Sequence[Act]:
+        rows = self._read("SELECT id, at, who, what, webhook, count FROM acts WHERE id > ? ORDER BY id", (after,))
+        return [Act(*row) for row in rows]
 
     def books(self) -> Sequence[Books]:
         with self._lock, explained(self._path), self._transaction("BEGIN") as db:
@@ -258,56 +289,30 @@ class SqliteStore:
             return room(self._connection, self._max_bytes)
 
     def forget(self, now: float) -> int:
-        over = "until < ? AND NOT EXISTS (SELECT 1 FROM events WHERE key = pairs.event)"
-        chosen = f"SELECT event, webhook FROM pairs WHERE {over} LIMIT {_FORGOTTEN_AT_ONCE}"
-        with self._writing() as db:
-            self._clear(db)
-            return db.execute(f"DELETE FROM pairs WHERE (event, webhook) IN ({chosen})", (now,)).rowcount
+        def step(db: sqlite3.Connection) -> tuple[int, bool]:
+            until = known_until(db, now, self._known_for, self._max_bytes)
+            forgotten, looked = forget_pairs(db, until, now + self._known_for)
+            put = put_away(db, now)
+            lose_names(db, now - self._known_for - FURTHEST)
+            if put:
+                self._ids.clear()
+            return forgotten, clear(db) or AT_ONCE in (looked, put)
 
-    def _clear(self, db: sqlite3.Connection) -> None:
-        clear(db)
-        self._settled = 0
+        return self._by_steps(step)
 
-    def close(self) -> None:
-        with self._lock:
-            self._connection.close()
-            if self._held:
-                self._held.close()
+    def expire(self, before: float) -> int:
+        def step(db: sqlite3.Connection) -> tuple[int, bool]:
+            expired = expire(db, before)
+            return expired, expired == AT_ONCE
 
-    def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        with self._lock, explained(self._path):
-            return self._connection.execute(sql, values).fetchall()
+        return self._by_steps(step)
 
-    @contextmanager
-    def _writing(self, *, durably: bool = False) -> Iterator[sqlite3.Connection]:
-        with self._lock, explained(self._path):
-            if durably:
-                self._connection.execute("PRAGMA synchronous = FULL")
-            try:
-                with self._transaction("BEGIN IMMEDIATE") as db:
-                    yield db
-            finally:
-                if durably:
-                    self._connection.execute("PRAGMA synchronous = NORMAL")
-
-    @contextmanager
-    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
-        db = self._connection
-        db.execute(begin)
-        try:
-            yield db
-            db.execute("COMMIT")
-        except BaseException:
-            self._ids.clear()
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
-
-    def _id(self, db: sqlite3.Connection, name: str) -> int:
-        if name not in self._ids:
-            db.execute("INSERT OR IGNORE INTO webhooks (name) VALUES (?)", (name,))
-            self._ids[name] = db.execute("SELECT id FROM webhooks WHERE name = ?", (name,)).fetchone()[0]
-        return self._ids[name]
+    def shrink(self) -> None:
+        for _ in range(STEPS):
+            with self._lock, explained(self._path), self._room_made():
+                if not shrink(self._connection):
+                    return
+            sleep(REST)
 
 
 def _lane(stored: Mapping[str, Any]) -> Lane:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent.store.base import DropReason, Intake, Known, Lane, Owed, Settlement, State, Store
+from agent.store.base import Act, DropReason, Intake, Known, Lane, Owed, Settlement, State, Store
 from agent.store.sqlite import open_store
 from kubectl_sew.event import Event, delivery_id
 
@@ -336,3 +336,117 @@ def test_payloads_of_what_was_delivered_are_let_go_of(store: Store, open_again: 
     open_again().forget(NOW)
     with closing(sqlite3.connect(tmp_path / "sew.db")) as database:
         assert database.execute("SELECT count(*) FROM events").fetchone() == (0,)
+
+
+def test_an_event_dated_millennia_ahead_is_not_known_for_ever(open_again: Open) -> None:
+    store = open_again(known_for=100.0)
+    take_in(store, Owed(event("a", time=253_402_300_799.0), ("hook",)))
+    settle(store, State.DELIVERED)
+    assert store.forget(NOW + 86_400) == 0
+    assert store.forget(NOW + 31 * 86_400) == 1
+
+
+def gone(store: Store, *webhooks: str, at: float = NOW) -> None:
+    for each in webhooks:
+        store.remember(Known(each, "", None, deleted_at=at))
+
+
+def test_a_webhook_that_is_gone_for_good_leaves_the_books_and_gets_nothing_twice_when_it_comes_back(
+    store: Store, open_again: Open
+) -> None:
+    take_in(store, Owed(event("a"), ("hook", "other")))
+    settle(store, State.DELIVERED)
+    gone(store, "hook")
+    store.forget(NOW + 500)
+    assert [each.webhook for each in store.books()] == ["hook", "other"]
+    store.forget(NOW + 700)
+    assert [each.webhook for each in store.books()] == ["other"]
+    assert (list(store.known()), list(store.room())) == ([], ["other"])
+    again = open_again()
+    assert take_in(again, Owed(event("a"), ("hook",))).known == 1
+    assert take_in(again, Owed(event("b"), ("hook", "new"))).new == 2
+    assert again.known_to([event("a").key]) == {event("a").key: {"hook", "other"}}
+
+
+def test_a_new_webhook_never_takes_the_place_of_one_that_is_gone(store: Store) -> None:
+    owe(store, "a")
+    settle(store, State.DELIVERED)
+    gone(store, "hook")
+    store.forget(NOW + 700)
+    assert take_in(store, Owed(event("a"), ("new",))).new == 1
+
+
+def test_one_that_is_gone_for_good_stays_in_the_books_while_it_owes_something(store: Store) -> None:
+    owe(store, "a")
+    settle(store, State.DEAD)
+    gone(store, "hook")
+    store.forget(NOW + 700)
+    assert counts(store) == (1, 0, 0, 1, 0)
+    store.purge(None)
+    store.forget(NOW + 701)
+    assert store.books() == []
+
+
+def test_ten_thousand_webhooks_that_are_gone_are_put_away(store: Store) -> None:
+    gone(store, *(f"hook-{number}" for number in range(10_000)))
+    assert len(store.known()) == 10_000
+    store.forget(NOW + 700)
+    assert (store.known(), store.books(), store.room()) == ({}, [], {})
+
+
+def test_a_dead_letter_ends_as_dropped_when_its_time_is_over(store: Store) -> None:
+    owe(store, "a", "b")
+    settle(store, State.DEAD)
+    assert store.expire(NOW) == 0
+    assert store.expire(NOW + 1) == 1
+    assert counts(store) == (2, 0, 1, 0, 1)
+    assert store.books()[0].dropped == {"expired": 1}
+
+
+def test_a_drop_can_be_made_a_part_at_a_time(store: Store) -> None:
+    owe(store, *(str(number) for number in range(1_200)))
+    parts = [store.drop("hook", DropReason.DELETED, most=500) for _ in range(4)]
+    assert parts == [500, 500, 200, 0]
+    assert counts(store) == (1_200, 0, 0, 0, 1_200)
+
+
+def test_those_that_hold_little_have_room_when_others_have_filled_all(open_again: Open) -> None:
+    store = open_again(max_bytes=1_000_000)
+    for number in range(25):
+        text = "x" * 45_000
+        take_in(store, Owed(event(f"{number}", text=text), (f"greedy-{number}",)))
+    assert sum(each.bytes_used for each in store.books()) > 960_000
+    assert take_in(store, Owed(event("more", text="x" * 5_000), ("greedy-1",))).full == {"greedy-1"}
+    assert take_in(store, Owed(event("modest"), ("modest",))).new == 1
+    assert store.room()["modest"] < 1.0 <= store.room()["greedy-1"]
+
+
+def test_what_is_known_takes_room_and_is_forgotten_sooner_where_that_is_needed(open_again: Open) -> None:
+    store = open_again(max_bytes=200_000)
+    for at in (NOW, NOW + 5_000):
+        names = [f"{at}-{number}" for number in range(1_500)]
+        take_in(store, *(Owed(event(name), (), ("hook",)) for name in names), at=at)
+    take_in(store, Owed(event("a"), ("hook",)), at=NOW + 5_000)
+    assert store.room()["hook"] > 0.03
+    assert store.forget(NOW + 5_001) == 1_000
+    assert store.forget(NOW + 5_001) == 0
+
+
+def test_a_file_that_became_empty_is_given_back_to_the_disk(store: Store, tmp_path: Path) -> None:
+    for part in range(10):
+        take_in(store, *(Owed(event(f"{part}-{each}", text="x" * 20_000), ("hook",)) for each in range(200)))
+    store.drop("hook", DropReason.BACKLOG_DROPPED)
+    store.forget(NOW)
+    for _ in range(5):
+        store.shrink()
+    store.close()
+    assert (tmp_path / "sew.db").stat().st_size < 25 * 2**20
+
+
+def test_what_a_person_did_is_kept_in_its_order_a_hundred_times(store: Store, open_again: Open) -> None:
+    for number in range(120):
+        store.record(Act(0, NOW + number, "ann", "purged", "hook", number + 1))
+    again = open_again()
+    acts = again.acts()
+    assert (len(acts), acts[-1].count, acts[-1].who) == (100, 120, "ann")
+    assert again.acts(acts[-1].number) == []

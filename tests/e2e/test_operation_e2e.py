@@ -74,7 +74,7 @@ def test_a_backlog_can_be_seen_and_dropped(folder: Folder) -> None:
         folder.start()
         eventually(lambda: receiver.refused, "it is tried")
         assert json.loads(folder.command("backlog", "list", "-o", "json").stdout)[0]["pending"] == 20
-        dropped = folder.command("backlog", "drop", "--webhook", "w")
+        dropped = folder.command("backlog", "drop", "--webhook", "w", "--yes")
         assert dropped.returncode == 0
         assert json.loads(folder.command("backlog", "list", "-o", "json").stdout)[0]["pending"] <= 1
 

@@ -2,6 +2,7 @@
 
 import click
 
+from kubectl_sew.by_hand import confirm, who
 from kubectl_sew.cli.asking import ask_agent
 from kubectl_sew.cli.reach import name_argument, secrets_namespace_option
 
@@ -10,15 +11,23 @@ from kubectl_sew.cli.reach import name_argument, secrets_namespace_option
 @name_argument
 @click.option("--drop", is_flag=True, help="Give up what waits: it is never sent, and counts as dropped.")
 @click.option("--older-than", metavar="TIME", help="With --drop: only what was read longer ago, e.g. 1h.")
+@click.option("--yes", is_flag=True, help="With --drop: do not ask.")
 @click.option("-o", "--output", type=click.Choice(["json"]), help="Print JSON.")
 @secrets_namespace_option
 @click.pass_context
-def backlog(
-    ctx: click.Context, name: str, *, drop: bool, older_than: str | None, output: str | None, secrets_namespace: str
+def backlog(  # noqa: PLR0913 - one for each flag
+    ctx: click.Context,
+    name: str,
+    *,
+    drop: bool,
+    older_than: str | None,
+    yes: bool,
+    output: str | None,
+    secrets_namespace: str,
 ) -> None:
     """Show what waits to be sent for a webhook, or drop it.
 
-    It is the running agent that knows, so it is asked in its pod.
+    It is the running agent that knows, so it is asked in its pod. Dropping asks first, and leaves a trace in `status`.
 
     \b
     Examples:
@@ -30,4 +39,7 @@ def backlog(
     if drop and output:
         raise click.UsageError("--drop prints one line: leave --output out")
     more = ["--older-than", older_than] if older_than else ["-o", output] if output else []
+    if drop:
+        confirm(f"give up what waits for {name}? It is never sent", yes=yes, said="--yes")
+        more += ["--yes", "--by", who()]
     ask_agent(ctx, secrets_namespace, "backlog", "drop" if drop else "list", "--webhook", name, *more)

@@ -2,6 +2,7 @@
 
 import click
 
+from kubectl_sew.by_hand import confirm, on_terminal, who
 from kubectl_sew.cli.asking import ask_agent
 from kubectl_sew.cli.reach import name_argument, secrets_namespace_option
 
@@ -10,15 +11,26 @@ from kubectl_sew.cli.reach import name_argument, secrets_namespace_option
 @name_argument
 @click.argument("action", type=click.Choice(["list", "show", "replay", "purge"]), default="list")
 @click.argument("numbers", type=click.IntRange(min=0), nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="With purge: all of the webhook.")
+@click.option("--yes", is_flag=True, help="With purge: do not ask.")
 @click.option("-o", "--output", type=click.Choice(["json"]), help="With list and show: print JSON.")
 @secrets_namespace_option
 @click.pass_context
-def dead_letters(
-    ctx: click.Context, name: str, action: str, numbers: tuple[int, ...], *, output: str | None, secrets_namespace: str
+def dead_letters(  # noqa: PLR0913 - one for each flag
+    ctx: click.Context,
+    name: str,
+    action: str,
+    numbers: tuple[int, ...],
+    *,
+    everything: bool,
+    yes: bool,
+    output: str | None,
+    secrets_namespace: str,
 ) -> None:
     """List, show, replay or purge what could not be delivered.
 
-    `replay` sends again, with the same id, and `purge` gives up: those of the given numbers, else all of the webhook.
+    `replay` sends again, with the same id: those of the given numbers, else all of the webhook. `purge` gives up
+    those of the given numbers, or with --all all of the webhook: it asks first, and leaves a trace in `status`.
     It is the running agent that knows, so it is asked in its pod.
 
     \b
@@ -34,5 +46,19 @@ def dead_letters(
         raise click.UsageError("list shows all of them: leave the numbers out, or use show")
     if output and action not in ("list", "show"):
         raise click.UsageError(f"{action} prints one line: leave --output out")
+    if (everything or yes) and action != "purge":
+        raise click.UsageError(f"--all and --yes are for purge: leave them out with {action}")
+    if action == "purge":
+        arguments += _sure(name, numbers, everything=everything, yes=yes)
     whose = [] if action == "show" else ["--webhook", name]
     ask_agent(ctx, secrets_namespace, "dead-letters", action, *arguments, *whose, *(["-o", output] if output else []))
+
+
+def _sure(name: str, numbers: tuple[int, ...], *, everything: bool, yes: bool) -> list[str]:
+    """What the agent is told more, after a person was asked where that is due."""
+    if not (numbers or everything):
+        raise click.UsageError("purge needs the numbers of dead letters, or --all")
+    if not numbers:
+        sure = yes or not on_terminal()
+        confirm(f"give up all dead letters of {name}? They cannot be sent again", yes=sure, said="--yes")
+    return ["--yes", "--by", who()]

@@ -13,7 +13,7 @@ from agent.report import Known as Known_
 from agent.report import Report, ReportFile, Told, read_report, tell
 from agent.sources.base import Trouble
 from agent.status import for_people, status
-from agent.store.base import Books, Known, Lane
+from agent.store.base import Act, Books, Known, Lane
 from agent.webhooks.base import Snapshot
 from kubectl_sew.access import IndexProblem
 from kubectl_sew.consumers.registry import CONSUMERS
@@ -43,6 +43,9 @@ class Shelf:
 
     def lanes(self) -> dict[str, Lane]:
         return {"w": self._lane} if self._lane else {}
+
+    def acts(self) -> list[Act]:
+        return [Act(1, NOW - 60, "ann@desk", "backlog_dropped", "w", 19_914)]
 
     def positions(self) -> dict[str, str]:
         return {"common": "here"}
@@ -198,3 +201,10 @@ def test_people_read_ages_and_programs_dates() -> None:
     assert "90s" in row
     assert "w: failing since 2025-12-31T23:50:00Z: server_error" in text
     assert told(Shelf(lane=lane))["nextRetry"] == "2026-01-01T00:59:00Z"
+
+
+def test_what_was_given_up_by_hand_is_told_with_who_when_and_how_many() -> None:
+    found = status(Shelf(), REPORT, NOW)  # type: ignore[arg-type]
+    assert found["byHand"][0]["who"] == "ann@desk"
+    assert "2025-12-31T23:59:00Z: ann@desk gave up 19,914 of w (backlog_dropped)" in for_people(found)
+    assert status(Shelf(), REPORT, NOW + 8 * 86_400)["byHand"] == []  # type: ignore[arg-type]

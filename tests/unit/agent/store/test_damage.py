@@ -5,12 +5,15 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
 
-from agent.store.base import Intake, Owed, StoreError, StoreFullError
-from agent.store.files import DATABASE, MIGRATIONS
+from agent.report import Report, ReportFile
+from agent.store.base import DropReason, Intake, Owed, Settlement, State, StoreError, StoreFullError
+from agent.store.files import DATABASE, MIGRATIONS, identity
 from agent.store.sqlite import open_store
 from kubectl_sew.event import Event
 
@@ -159,3 +162,71 @@ def test_a_read_only_folder_is_told(folder: Path) -> None:
             open_store(folder)
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 MiB that a store has filled, without what it holds in reserve."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", str(tmp_path)], check=True)
+    store = open_store(tmp_path)
+    with suppress(StoreFullError):
+        for part in count():
+            owed = [Owed(Event("", f"{part}-{each}", {"text": "x" * 10_000}), ("hook",)) for each in range(100)]
+            store.take_in(Intake(owed, {"common": f"{part}"}, NOW))
+    store.close()
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
+def fill(folder: Path) -> None:
+    """Whatever the store left on the disk belongs to others now."""
+    with suppress(OSError), (folder / "others").open("wb") as others:
+        while True:
+            others.write(b"x" * 4096)
+            others.flush()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
+def test_what_fills_the_disk_can_be_delivered_and_then_more_is_taken_in(full_disk: Path) -> None:
+    fill(full_disk)
+    store = open_store(full_disk)
+    before = store.waiting()["hook"]
+    while found := store.due("hook", now=NOW, limit=50):
+        done = [Settlement(each, State.DELIVERED, NOW, 1) for each in found]
+        with suppress(StoreFullError):
+            store.settle(done, ())
+    store.forget(NOW)
+    assert store.books()[0].delivered == before
+    assert store.take_in(owed(100, 1000)).new == 100
+    store.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
+def test_a_backlog_that_fills_the_disk_can_be_dropped_without_an_agent(full_disk: Path) -> None:
+    fill(full_disk)
+    command = open_store(full_disk, exclusive=False)
+    assert command.drop("hook", DropReason.BACKLOG_DROPPED) > 500
+    command.close()
+    store = open_store(full_disk)
+    store.forget(NOW)
+    assert store.take_in(owed(100, 1000)).new == 100
+    store.close()
+
+
+def test_nobody_else_may_read_the_state_folders_files(tmp_path: Path) -> None:
+    os.umask(before := os.umask(0))
+    tmp_path.chmod(0o777)
+    (tmp_path / "identity").write_text("of an older version")
+    (tmp_path / "identity").chmod(0o666)
+    try:
+        os.umask(0)
+        store = open_store(tmp_path)
+        store.take_in(owed(10))
+        identity(tmp_path)
+        ReportFile(tmp_path).write(Report("1", 1, NOW))
+        modes = {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()}
+        store.close()
+    finally:
+        os.umask(before)
+    assert {"sew.db", "sew.db-wal", "lock", "identity", "agent.json", "sew.db.created"} <= modes.keys()
+    assert set(modes.values()) == {0o600}

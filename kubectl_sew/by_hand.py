@@ -1,0 +1,31 @@
+"""What cannot be undone: a person is asked first, and named afterwards. For both programs."""
+
+import getpass
+import os
+import socket
+import sys
+
+import click
+
+
+def confirm(question: str, *, yes: bool, said: str) -> None:
+    """Ask a person on a terminal; elsewhere `said` must have been given. Raises click.Abort, click.UsageError."""
+    if yes:
+        return
+    if not on_terminal():
+        raise click.UsageError(f"this cannot be undone: say {said}")
+    click.confirm(question, abort=True, err=True)
+
+
+def on_terminal() -> bool:
+    """Whether there is a person who can be asked."""
+    return sys.stdin.isatty()
+
+
+def who() -> str:
+    """The person at this machine, for the trace of what was done by hand."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):  # a user need not have a name
+        name = str(os.getuid())
+    return f"{name}@{socket.gethostname()}"

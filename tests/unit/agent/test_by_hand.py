@@ -1,0 +1,115 @@
+"""What a person gives up by hand: asked for first, and told afterwards."""
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from agent.cli.backlog import backlog
+from agent.cli.dead_letters import dead_letters
+from agent.housekeeping import Housekeeping
+from agent.log import Log
+from agent.metrics import Metrics
+from agent.scrape import scrape
+from agent.store.base import Books, Intake, Owed, Settlement, State
+from agent.store.sqlite import open_store
+from kubectl_sew.event import Event
+
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """Five deliveries wait, and two are dead."""
+    store = open_store(tmp_path)
+    events = [Owed(Event("", str(number), {}), ("hook",)) for number in range(7)]
+    store.take_in(Intake(events, {}, NOW))
+    dead = [Settlement(each, State.DEAD, NOW, 1) for each in store.due("hook", now=NOW, limit=2)]
+    store.settle(dead, ())
+    store.close()
+    return tmp_path
+
+
+class Passed:
+    """A poller whose readers have read all."""
+
+    def passed(self) -> float:
+        return float("inf")
+
+
+def run(command: Any, *arguments: str, typed: str = "") -> Any:
+    return CliRunner().invoke(command, arguments, input=typed)
+
+
+def counts(state: Path) -> tuple[int, int]:
+    store = open_store(state, exclusive=False)
+    (books,) = store.books()
+    store.close()
+    return books.pending, books.dead
+
+
+def acts(state: Path) -> list[tuple[str, str, int]]:
+    store = open_store(state, exclusive=False)
+    found = [(each.who, each.what, each.count) for each in store.acts()]
+    store.close()
+    return found
+
+
+def test_a_backlog_is_dropped_elsewhere_than_on_a_terminal_only_with_yes(state: Path) -> None:
+    command = ("drop", "--state", str(state), "--webhook", "hook")
+    refused = run(backlog, *command)
+    assert refused.exit_code == 2
+    assert "this cannot be undone: say --yes" in refused.output
+    assert counts(state) == (5, 2)
+    done = run(backlog, *command, "--yes", "--by", "ann@desk")
+    assert done.output == "5 of the deliveries waiting for hook were dropped\n"
+    assert acts(state) == [("ann@desk", "backlog_dropped", 5)]
+
+
+@pytest.mark.parametrize(("typed", "left"), [("n\n", (5, 2)), ("y\n", (0, 2))])
+def test_on_a_terminal_a_person_is_asked(
+    state: Path, monkeypatch: pytest.MonkeyPatch, typed: str, left: tuple[int, int]
+) -> None:
+    monkeypatch.setattr("kubectl_sew.by_hand.on_terminal", lambda: True)
+    asked = run(backlog, "drop", "--state", str(state), "--webhook", "hook", typed=typed)
+    assert "5 wait for hook: give them up? They are never sent [y/N]" in asked.output
+    assert counts(state) == left
+
+
+def test_dead_letters_are_purged_by_number_or_all_of_them_when_that_is_said(state: Path) -> None:
+    command = ("purge", "--state", str(state))
+    assert run(dead_letters, *command).exit_code == 2
+    refused = run(dead_letters, *command, "--webhook", "hook")
+    assert "say --all or --yes" in refused.output
+    assert run(dead_letters, *command, "1", "--by", "ann").output == "1 dead letter purged\n"
+    assert run(dead_letters, *command, "--all", "--by", "bob").exit_code == 0
+    assert counts(state) == (5, 0)
+    assert acts(state) == [("ann", "purged", 1), ("bob", "purged", 1)]
+
+
+def test_the_running_agent_logs_what_was_done_beside_it_and_what_expired(state: Path) -> None:
+    store, out = open_store(state), io.StringIO()
+    keeping = Housekeeping(store, Passed(), Log(out, lambda: NOW), dead_letters_for=10.0)  # type: ignore[arg-type]
+    keeping.step(NOW, 0.0)
+    assert out.getvalue() == ""
+    run(backlog, "drop", "--state", str(state), "--webhook", "hook", "--yes", "--by", "ann")
+    keeping.step(NOW + 11, 2.0)
+    expired, by_hand = map(json.loads, out.getvalue().splitlines())
+    assert (expired["event"], expired["count"]) == ("dead_letters_expired", 2)
+    told: Mapping[str, Any] = by_hand
+    assert (told["who"], told["what"], told["webhook"], told["count"]) == ("ann", "backlog_dropped", "hook", 5)
+    store.close()
+
+
+def test_metrics_let_go_of_webhooks_that_are_gone() -> None:
+    metrics = Metrics()
+    for name in ("there", "gone"):
+        metrics.attempted(name, "Generic", "delivered", "", 0.1)
+    books = [Books("there", 1, 0, 0, {}, None, None, "", 0)]
+    text = scrape(books, {}, {}, metrics, NOW)
+    assert 'sew_attempts_total{webhook="there"' in text
+    assert "gone" not in text
