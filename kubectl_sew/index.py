@@ -117,6 +117,10 @@ class Index:
         with self._explained():
             return self._or_none(lambda: self._client.indices.get_mapping(index=wanted, ignore_unavailable=True))
 
+    def recoveries(self) -> Json:
+        """Index -> how each of its shards came to be, and a restored one from which index."""
+        return self._get("_recovery", {"filter_path": "*.shards.type,*.shards.primary,*.shards.source.index"})
+
     def fields(self) -> FieldSet:
         """What queries can ask of these indices."""
         return field_set(self.pattern, *self.mappings())

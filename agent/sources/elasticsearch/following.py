@@ -30,6 +30,7 @@ class Following:
         place = Place.load(position) if position else begin(watch.look)
         self._noted = self._noted or watch.look
         check_vanished(watch, place)
+        asked = replace(asked, origins=watch.origins(asked.index, place))
         seen = catch_up(place, watch.look, watch.there, watch.aged(asked.index, place))
         page = _Page(self._reads, asked, seen.place)
         page.read(list(searches(seen.place, watch.look, watch.proofs)), limit)
@@ -113,7 +114,7 @@ class _Page:
     def _deliver(self, hits: Sequence[Hit], wanted: Sequence[Search]) -> Mapping[int, tuple[int, ...]]:
         """Job -> the first of its hits that is left for another page."""
         rules = self._reads.rules
-        new = self._reads.new(hits, self.refused)
+        new = self._reads.new(self._asked.own(hits), self.refused)
         timed = rules.timed(self._asked.fields)
         taken = [hit for hit in new if not timed or self._take(hit, wanted[hit.job])]
         found: list[Arrival] = []

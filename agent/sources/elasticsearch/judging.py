@@ -38,10 +38,12 @@ class Hit:
     version: int = 1
     routing: str | None = None
     job: int = 0
+    origin: str = ""
+    """The index that its event was first in, where that is another one."""
 
     @property
     def key(self) -> bytes:
-        return Event(self.index, self.id, {}).key
+        return Event(self.origin or self.index, self.id, {}).key
 
     @property
     def webhooks(self) -> tuple[str, ...]:
@@ -125,13 +127,14 @@ def merge(pages: Sequence[tuple[Sequence[Hit], bool]]) -> tuple[list[Hit], tuple
     """
     ends = [hits[-1].order for hits, full in pages if full and hits]
     end = min(ends, default=None)
-    found: dict[tuple[int, ...], Hit] = {}
+    found: dict[tuple[tuple[int, ...], str], Hit] = {}
     for hits, _ in pages:
         for hit in hits:
             if end is None or hit.order <= end:
-                before = found.get(hit.order)
-                found[hit.order] = replace(before, clauses=before.clauses + hit.clauses) if before else hit
-    return [found[order] for order in sorted(found)], end
+                place = (hit.order, hit.id)  # in an index that was shrunk several documents have one number
+                before = found.get(place)
+                found[place] = replace(before, clauses=before.clauses + hit.clauses) if before else hit
+    return [found[place] for place in sorted(found)], end
 
 
 def read_hit(hit: Mapping[str, Any], clauses: Sequence[Clause], time_field: str, job: int) -> Hit:

@@ -18,7 +18,8 @@ from kubectl_sew.query import FieldSet, FieldType
 class Asked:
     """For whom, and of what, one page is read. `refused`: webhook -> why its query cannot be asked at all.
 
-    `everywhere` is asked of every event beside the webhooks' queries, `filters` of those of an index.
+    `everywhere` is asked of every event beside the webhooks' queries, `filters` of those of an index. `origins`: an
+    index that was made of another -> that one's name.
     """
 
     index: Index
@@ -27,6 +28,12 @@ class Asked:
     refused: Mapping[str, str]
     everywhere: Sequence[Dsl] = ()
     filters: Mapping[str, Dsl] = field(default_factory=dict)
+
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    def own(self, hits: Sequence[Hit]) -> list[Hit]:
+        """The hits, each with the index that its event was first in."""
+        return [replace(hit, origin=self.origins.get(hit.index, "")) for hit in hits] if self.origins else list(hits)
 
     def ours(self, index: str) -> list[Dsl]:
         """What every search of one index asks."""
@@ -83,7 +90,7 @@ class Reads:
 
 
 def arrival(hit: Hit, source: Mapping[str, Any]) -> Arrival:
-    return Arrival(Event(hit.index, hit.id, source), hit.webhooks, hit.time)
+    return Arrival(Event(hit.origin or hit.index, hit.id, source), hit.webhooks, hit.time)
 
 
 def oldest_first(arrivals: Sequence[Arrival]) -> list[Arrival]:

@@ -1,12 +1,13 @@
 """What is there now: shards and how far they are, settings, the mapping. Asked once for all readers of a poll."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agent.sources.base import Trouble
 from agent.sources.elasticsearch.clauses import Dsl
 from agent.sources.elasticsearch.cursors import Place
+from agent.sources.elasticsearch.origins import origin
 from agent.sources.elasticsearch.proofs import Proofs
 from agent.sources.elasticsearch.shards import MOST_HITS, Facts, Look, Shard, absent, read_settings, read_stats
 from kubectl_sew.access import ElasticsearchError, IndexProblem
@@ -44,6 +45,8 @@ class Watch:
         self._most_age = most_age
         self._times = _Times()
         self._aged: dict[str, bool] = {}
+        self._origins: dict[str, str] = {}
+        self._asked_for_origin: set[str] = set()
         self._mappings: Mapping[str, Any] = {}
         self._analysis: Mapping[str, Any] = {}
         self._mapped: Mapping[str, int] = {}
@@ -130,6 +133,25 @@ class Watch:
         for uuid in new - self._aged.keys():
             self._aged[uuid] = self._has_old(index, uuid, place.at - self._most_age)
         return frozenset(uuid for uuid in new if self._aged[uuid])
+
+    def origins(self, index: Index, place: Place) -> Mapping[str, str]:
+        """The names of the indices that were made of others since this agent was started, and those of the others."""
+        known = {key.partition("/")[0] for key in place.cursors}
+        new = self.look.uuids - known - self._asked_for_origin
+        if new:
+            self._origins.update(self._find_origins(new, index.recoveries(), place))
+            self._asked_for_origin |= new
+        return self._origins
+
+    def _find_origins(
+        self, new: Collection[str], recoveries: Mapping[str, Any], place: Place
+    ) -> Iterator[tuple[str, str]]:
+        for uuid in new:
+            shards = [each for each in self.look.shards.values() if each.uuid == uuid]
+            name = shards[0].index
+            found = origin(name, shards, recoveries.get(name, {}), place.cursors)
+            if found:
+                yield name, found
 
     def _has_old(self, index: Index, uuid: str, before: float) -> bool:
         """One that cannot be asked for times has none by which its events are old."""

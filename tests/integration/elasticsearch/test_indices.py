@@ -82,7 +82,27 @@ def test_a_copy_of_an_index_brings_no_old_events_back(reading: Scene) -> None:
     reading.client.indices.clone(index=name, target=f"{reading.prefix}.copy")
     reading.settle()
     assert reading.got() == ids("timeless")
-    assert reading.kinds() == {"too_old": 1, "no_time": 1}
+    assert reading.kinds() == {"too_old": 1}
+
+
+@pytest.mark.parametrize(("way", "shards"), [("shrink", 2), ("split", 8), ("clone", 4)])
+def test_an_index_that_is_made_of_another_doubles_nothing(reading: Scene, way: str, shards: int) -> None:
+    """As index lifecycle management shrinks one, and deletes it at once."""
+    name = reading.index("b", shards=4)
+    reading.write(range(50), index="b")
+    reading.write(["timeless"], index="b", time=None)
+    reading.settle()
+    reading.client.indices.add_block(index=name, block="write")
+    numbers = {"index.number_of_shards": shards, "index.number_of_replicas": 0}
+    settings = {**numbers, "index.blocks.write": None}
+    getattr(reading.client.indices, way)(index=name, target=f"{reading.prefix}.made", settings=settings)
+    reading.client.cluster.health(index=f"{reading.prefix}.made", wait_for_status="green")
+    reading.client.indices.delete(index=name)
+    reading.settle()
+    assert reading.got() == ids("timeless", *range(50))
+    reading.write(range(40, 60), index="made")
+    reading.settle()
+    assert reading.got() == ids("timeless", *range(60))
 
 
 def test_a_rollover_between_two_polls_loses_nothing(reading: Scene) -> None:
