@@ -144,7 +144,8 @@ class Director:
         parts.sending.serve({name: accepted[name] for name in made.send})
         parts.poller.leave(made.leave, now)
         parts.poller.begin(made.begin, now)
-        parts.poller.detach(made.detach | made.forget)
+        parts.poller.detach(made.detach)
+        parts.poller.forget(made.forget)
         read = {name: Subscription(name, accepted[name].node, start) for name, start in sorted(made.read.items())}
         parts.poller.serve(read, made.debug)
         unfinished = {name for name in made.forget if not self._dropped(name)}

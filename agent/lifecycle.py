@@ -69,7 +69,7 @@ class Plan:
     leave: set[str] = field(default_factory=set)
     """Deleted or no longer valid: stop, and keep the position, so that nothing is missed if they come back."""
     detach: set[str] = field(default_factory=set)
-    """Disabled: stop, and keep no position. Enabled again they read from where the source stands."""
+    """Disabled: stop. Enabled again they read from where the source stands, and what they had not read before."""
     forget: set[str] = field(default_factory=set)
     """Deleted long enough: drop what is pending, and the position."""
     shift: dict[str, float] = field(default_factory=dict)

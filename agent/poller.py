@@ -6,8 +6,8 @@ reached them. One that begins in the past has, beside the common reader, a row f
 in the store, so all this outlives a restart; rows at the same position are read together, as one reader.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from math import log2
 from typing import Protocol
@@ -20,6 +20,8 @@ from agent.store.base import Intake, Owed, Store, Taken
 COMMON = "common"
 _OWN = "webhook:"
 _PAST = "past:"
+_UNTIL = "until:"
+"""The row for where what was before ends, where that is not where the common reader is."""
 _BEGINNING = ""
 _READERS_AT_ONCE = 8
 """Beside the common one, in one poll: the others have their turn in the next."""
@@ -130,8 +132,20 @@ class Poller:
         self._stay(webhooks, self._positions.get(COMMON, _BEGINNING), now)
 
     def detach(self, webhooks: Collection[str]) -> None:
-        """Forget where these webhooks are: they go on where the source stands."""
-        self._forget([row for name in webhooks for row in (own_reader(name), past_reader(name))])
+        """From now on these webhooks go on where the source stands when they come back.
+
+        What is behind that, and was not read for them yet, stays theirs.
+        """
+        for name in webhooks:
+            own, past, until = own_reader(name), past_reader(name), _UNTIL + name
+            if own in self._positions or (past in self._positions and until not in self._positions):
+                begin = self._positions.get(past, self._positions.get(own, _BEGINNING))
+                self._move({past: begin, until: self._positions.get(COMMON, begin)}, 0.0)
+        self._forget(map(own_reader, webhooks))
+
+    def forget(self, webhooks: Collection[str]) -> None:
+        """Where these webhooks are."""
+        self._forget([row for name in webhooks for row in (own_reader(name), past_reader(name), _UNTIL + name)])
 
     def poll(self, now: float) -> Polled:
         """Read one page for each reader. Raises SourceError, StoreError."""
@@ -165,23 +179,28 @@ class Poller:
 
     def _others(self, now: float) -> tuple[list[_Reader], bool]:
         """The readers beside the common one, the longest without a turn first; and whether any row is held."""
-        at: dict[tuple[str, str], dict[str, str]] = {}
+        at: dict[tuple[str, str, str], dict[str, str]] = {}
         held = False
         for row in self._beside():
             kind, _, name = row.partition(":")
             if self._is_held(row, now):
                 held = True
             elif row in self._positions:
-                at.setdefault((kind, self._positions[row]), {})[name] = row
-        readers = [_Reader(position, rows) for (_, position), rows in at.items()]
+                at.setdefault((kind, self._positions[row], self._goal(row)), {})[name] = row
+        readers = [_Reader(position, rows) for (_, position, _), rows in at.items()]
         return sorted(readers, key=self._turn), held
 
     def _beside(self) -> Iterator[str]:
         """The rows of webhooks that are read for, but for the common one."""
         for row in dict.fromkeys([*self._positions, *self._held]):
             _, own, name = row.partition(":")
-            if own and name in self._subscriptions:
+            if own and name in self._subscriptions and not row.startswith(_UNTIL):
                 yield row
+
+    def _goal(self, row: str) -> str:
+        """The position where a reader beside the common one ends."""
+        until = _UNTIL + row.removeprefix(_PAST)
+        return self._positions.get(until, self._positions[COMMON]) if row.startswith(_PAST) else self._positions[COMMON]
 
     def _turn(self, reader: _Reader) -> float:
         return min(self._last_turn.get(row, 0.0) for row in reader.rows.values())
@@ -204,13 +223,14 @@ class Poller:
             return self._without_room(reader, taken.full, now)
         self._went_on(reader.distinct)
         self._tell(reader, batch, now)
-        if not reader.is_common and self._source.reached(batch.position, self._positions[COMMON]):
-            self._forget(reader.rows.values())
+        if not reader.is_common and self._source.reached(batch.position, self._goal(next(iter(reader.distinct)))):
+            ends = [_UNTIL + name for name, row in reader.rows.items() if row.startswith(_PAST)]
+            self._forget([*reader.rows.values(), *ends])
             return Polled(done=True, more=False)
         return Polled(batch.done and reader.is_common, batch.more, batch.failed)
 
     def _read(self, reader: _Reader, now: float) -> Batch:
-        subscriptions = [self._subscriptions[name] for name in reader.rows if name]
+        subscriptions = [self._subscription(name, row) for name, row in reader.rows.items() if name]
         rows = reader.distinct
         try:
             batch = self._source.read(subscriptions, reader.position or None, now=now, limit=self._page_size)
@@ -221,6 +241,12 @@ class Poller:
             self._troubles.pop(row, None)
         self._troubles.update(dict.fromkeys(rows, tuple(batch.troubles)) if batch.troubles else {})
         return batch
+
+    def _subscription(self, name: str, row: str) -> Subscription:
+        """What was not read before a webhook was disabled is its own, whatever its start is now."""
+        found = self._subscriptions[name]
+        late = row.startswith(_PAST) and _UNTIL + name in self._positions
+        return replace(found, start=None) if late else found
 
     def _stay(self, webhooks: Collection[str], position: str, now: float) -> None:
         gone = [own_reader(name) for name in webhooks if own_reader(name) not in self._positions]
@@ -316,7 +342,7 @@ class Poller:
         self._store.take_in(Intake((), positions, now))
         self._positions.update(positions)
 
-    def _forget(self, rows: Collection[str]) -> None:
+    def _forget(self, rows: Iterable[str]) -> None:
         there = [row for row in rows if row in self._positions]
         if there:
             self._store.drop_readers(there)

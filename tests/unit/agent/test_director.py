@@ -194,6 +194,39 @@ def test_what_comes_while_a_webhook_is_disabled_is_not_its_own(stage: Stage) -> 
     assert stage.pending("a") == 2
 
 
+@pytest.mark.parametrize("restart", [False, True], ids=["running", "restarted"])
+def test_what_was_not_read_yet_when_a_webhook_was_disabled_is_still_its_own(stage: Stage, *, restart: bool) -> None:
+    stage.webhook("b")
+    stage.webhook("a")
+    stage.step()
+    stage.store._max_bytes = 1000
+    stage.write(1)
+    stage.step()
+    stage.write(*range(2, 300))
+    stage.director.step(stage.now)
+    for _ in range(5):
+        stage.poller.poll(stage.now)
+    assert stage.pending("a") == 1
+    stage.webhook("a", "Disabled")
+    stage.director.step(stage.now)
+    stage.store._max_bytes = 2**31
+    for _ in range(9):
+        stage.step(2.0)
+    stage.write(*range(1000, 1500))
+    stage.step()
+    if restart:
+        stage.restart()
+    stage.step()
+    assert stage.pending("a") == 1
+    stage.webhook("a")
+    stage.write(5000)
+    for _ in range(9):
+        stage.step(2.0)
+    assert 300 <= stage.pending("a") <= 300 + 100
+    assert stage.pending("b") == 300 - 1 + 500 + 1
+    assert [row for row in stage.store.positions() if row != "common"] == []
+
+
 def test_an_invalid_webhook_is_named_with_what_to_do_and_the_others_go_on(stage: Stage) -> None:
     stage.webhook("a")
     stage.webhook("b", query="severity >")
