@@ -10,9 +10,8 @@ import ssl
 import threading
 import time
 import zlib
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
@@ -21,6 +20,7 @@ from agent.delivery.connecting import Connector, ProxyError, ProxyRefusalError, 
 from agent.delivery.egress import Guard
 from agent.delivery.exchange import Plain, Secure, write_head
 from agent.delivery.failures import SendError, explained
+from agent.delivery.kept import Connections, Kept
 from agent.delivery.peers import named
 from agent.delivery.proxy import Proxy
 from agent.delivery.resolving import Resolver
@@ -31,14 +31,6 @@ from kubectl_sew.consumers.judge import describe
 BODY_LIMIT = 64 * 1024
 _LATE = 0.1
 """Seconds for an answer that may be there already, where another one before it took all the time."""
-MOST_IDLE = 256
-"""Connections to all receivers together: 1,024 open files are all that many systems allow a process."""
-STALLED = 0.5
-"""Seconds without an answer after which no connection to a receiver is kept idle: some serve one at a time."""
-CONNECTION_LIFE = 300.0
-IDLE_LIFE = 3.0
-"""Servers close idle connections after 5 s or more: a request hardly ever meets one that is just being closed."""
-
 _PROXY_CREDENTIAL = 407
 _PORTS = {"http": 80, "https": 443}
 _ANY_HEADER = zlib.MAX_WBITS | 32
@@ -67,25 +59,13 @@ class _Target:
         return f"{self.scheme}://{self.netloc}"
 
 
-@dataclass(slots=True)
-class _Kept:
-    """A connection with the moments (monotonic) of its opening and its last use."""
-
-    connection: Plain | Secure
-    opened: float
-    used: float
-
-    def fresh(self, now: float) -> bool:
-        return now - self.opened < CONNECTION_LIFE and now - self.used < IDLE_LIFE
-
-
 @dataclass(frozen=True, slots=True)
 class _Flight:
     """A request that was sent; `whole`: to its end."""
 
     target: _Target
     method: str
-    kept: _Kept
+    kept: Kept
     whole: bool
 
 
@@ -95,12 +75,7 @@ class Sender:
     def __init__(self, guard: Guard, resolver: Resolver, *, user_agent: str, proxy: Proxy | None = None) -> None:
         self._connector = Connector(guard, resolver, proxy)
         self._user_agent = user_agent
-        self._idle: dict[_Target, deque[_Kept]] = defaultdict(deque)
-        self._stalled: list[_Target] = []
-        """Where an answer is waited for that does not come: one for each."""
-        self._lock = threading.Lock()
-        self._sweeping: threading.Timer | None = None
-        self._closed = False
+        self._connections = Connections()
 
     def send(self, requests: Sequence[Request], *, deadline: float) -> list[Response | SendError]:
         """What came of each, within `deadline` seconds from the first look-up to the last byte.
@@ -125,34 +100,7 @@ class Sender:
 
     def close(self) -> None:
         """Close what is idle, and keep nothing more."""
-        with self._lock:
-            self._closed = True
-            if self._sweeping:
-                self._sweeping.cancel()
-            idle, self._idle = self._idle, defaultdict(deque)
-        for kept in (each for several in idle.values() for each in several):
-            kept.connection.close()
-
-    def _sweep(self) -> None:
-        """Close what was idle for too long: a receiver that is not asked again must not hold a socket."""
-        now = time.monotonic()
-        with self._lock:
-            stale = [each for several in self._idle.values() for each in several if not each.fresh(now)]
-            kept = {
-                target: deque(each for each in several if each.fresh(now)) for target, several in self._idle.items()
-            }
-            self._idle = defaultdict(deque, {target: several for target, several in kept.items() if several})
-            self._sweeping = None
-            self._sweep_later()
-        for each in stale:
-            each.connection.close()
-
-    def _sweep_later(self) -> None:
-        """With the lock. A thread of its own for as long as something is idle: nobody may ask a receiver again."""
-        if self._idle and not self._sweeping and not self._closed:
-            self._sweeping = threading.Timer(IDLE_LIFE, self._sweep)
-            self._sweeping.daemon = True
-            self._sweeping.start()
+        self._connections.close()
 
     def _begun(self, request: Request, ends: float, deadline: float) -> _Flight | SendError:
         try:
@@ -183,7 +131,8 @@ class Sender:
         return explained(error.__cause__ or error, place, deadline)
 
     def _begin(self, target: _Target, path: str, request: Request, ends: float) -> _Flight:
-        kept = self._take(target, ends) or self._open(target, ends)
+        kept = self._connections.take(target) or self._open(target, ends)
+        kept.connection.sock.deadline = ends
         try:
             whole = kept.connection.ask(self._head(target, path, request), request.body)
         except BaseException:
@@ -209,62 +158,20 @@ class Sender:
         now = time.monotonic()
         ends = connection.sock.deadline = max(connection.sock.deadline, now + _LATE)
         try:
-            if connection.answers_within(min(STALLED, ends - now)):
-                answer, reusable = _received(flight)
-            else:
-                with self._none_idle(flight.target):
-                    answer, reusable = _received(flight)
+            self._connections.await_answer(flight.target, flight.kept, ends)
+            answer, reusable = _received(flight)
         except Exception as error:  # noqa: BLE001 - whatever the libraries raise, its text may hold the URL
             connection.close()
             return self._explained(error, flight.target, deadline)
         if reusable:
-            self._give_back(flight.target, flight.kept)
+            self._connections.give_back(flight.target, flight.kept)
         else:
             connection.close()
         if answer.status == _PROXY_CREDENTIAL and self._asked_by_http(flight.target):
             return self._of_proxy(ProxyRefusalError(answer), deadline)
         return answer
 
-    def _take(self, target: _Target, ends: float) -> _Kept | None:
-        """A kept connection that is alive still; the others are closed."""
-        now = time.monotonic()
-        while True:
-            with self._lock:
-                idle = self._idle.get(target)
-                kept = idle.pop() if idle else None
-            if kept is None:
-                return None
-            if kept.fresh(now) and kept.connection.is_connected:
-                kept.connection.sock.deadline = ends
-                return kept
-            kept.connection.close()
-
-    def _give_back(self, target: _Target, kept: _Kept) -> None:
-        kept.used = time.monotonic()
-        with self._lock:
-            room = sum(map(len, self._idle.values())) < MOST_IDLE and not self._closed
-            wanted = target not in self._stalled and room
-            if wanted:
-                self._idle[target].append(kept)
-                self._sweep_later()
-        if not wanted:
-            kept.connection.close()
-
-    @contextmanager
-    def _none_idle(self, target: _Target) -> Iterator[None]:
-        """Close what is idle there, and keep nothing meanwhile."""
-        with self._lock:
-            self._stalled.append(target)
-            idle = self._idle.pop(target, ())
-        for kept in idle:
-            kept.connection.close()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._stalled.remove(target)
-
-    def _open(self, target: _Target, ends: float) -> _Kept:
+    def _open(self, target: _Target, ends: float) -> Kept:
         connection, tunnel = _connection(target), target.scheme == "https"
         connection.open_socket = lambda: self._connector.open(target.host, target.port, ends, tunnel=tunnel)
         try:
@@ -272,9 +179,8 @@ class Sender:
         except BaseException:
             connection.close()
             raise
-        connection.sock.deadline = ends
         now = time.monotonic()
-        return _Kept(connection, now, now)
+        return Kept(connection, now, now, served=tunnel)
 
 
 def _side_by_side(tasks: Sequence[Callable[[], None]]) -> None:

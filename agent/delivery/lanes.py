@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.delivery.attempt import Route
-from agent.delivery.http import STALLED
+from agent.delivery.kept import STALLED
 from agent.delivery.rate_limit import Bucket
 from agent.delivery.retry import changed, left
 from agent.store.base import Delivery, Lane, Store

@@ -11,7 +11,7 @@ import pytest
 
 from agent.delivery.attempt import Route
 from agent.delivery.failures import SendError
-from agent.delivery.http import STALLED
+from agent.delivery.kept import STALLED
 from agent.delivery.lanes import APART, SLOW, Lanes
 from agent.delivery.retry import PROBE_EVERY, TRIES_IN_FRONT, Decision, Policy
 from agent.delivery.scheduler import Scheduler
