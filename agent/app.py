@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from agent.acceptance import Judged
 from agent.assembly import Agent, assemble, enter_cluster
 from agent.delivery.attempt import MOST_REQUESTS
+from agent.delivery.retry import probed
 from agent.fetched import Fetched
 from agent.health import MAIN, STALLED_AFTER
 from agent.housekeeping import Housekeeping
@@ -146,6 +147,8 @@ class Loop:
         self._ends = ends
         self._done = False
         """The source has nothing more to read now."""
+        self._grace = agent.settings.request_timeout + _FAILED_PAUSE
+        """Seconds in which what is in flight may end."""
         self._room: Mapping[str, float] = {}
         self._source_error = self._store_error = ""
         self._failures = 0
@@ -174,15 +177,19 @@ class Loop:
             if settings.once and self._finished():
                 return self._verdict()
             if time.monotonic() >= self._ends:
+                self._grace = _FAILED_PAUSE
                 return self._timed_out()
             self._stop.wait(min(pause, ONCE_EVERY) if settings.once else pause)
         return 0
 
     def end(self) -> None:
-        """Take nothing new, and let what is in flight finish: no request lasts longer than its deadline."""
+        """Take nothing new, and let what is in flight finish: no request lasts longer than its deadline.
+
+        A run whose time is over does not wait for that: what has no result then is sent again by the next one.
+        """
         agent = self._agent
         agent.log.info("stopping", in_flight=agent.scheduler.busy)
-        whole = agent.scheduler.stop(agent.settings.request_timeout + _FAILED_PAUSE)
+        whole = agent.scheduler.stop(self._grace)
         with suppress(StoreError):
             agent.tell(agent.poller.fetched(time.time()), time.time())
         self._report.remove()
@@ -282,8 +289,9 @@ class Loop:
         return "" if read else "they cannot be read: see the log"
 
     def _worker(self, number: int) -> Callable[[], None]:
+        """Its sign of life: looked for from the first one on, since workers start as they are needed."""
         limit = STALLED_AFTER + MOST_REQUESTS * self._agent.settings.request_timeout
-        return self._agent.health.heartbeat(f"worker-{number}", limit).beat
+        return lambda: self._agent.health.heartbeat(f"worker-{number}", limit).beat()
 
     def _tell(self, now: float, pace: float) -> None:
         """How each webhook stands, to the cluster and in the report."""
@@ -324,12 +332,13 @@ class Loop:
         books = agent.store.books()
         if agent.trials.busy or agent.scheduler.busy or not (self._done or self._is_stuck(books)):
             return False
-        return not unfinished(books, agent.store.lanes(), agent.director.sending, time.time())
+        return not unfinished(books, agent.store.lanes(), agent.director.sending)
 
     def _is_stuck(self, books: Sequence[Books]) -> bool:
         """Nothing more can be read for those that have no room, since nothing of theirs can end in this run."""
-        without_room = self._agent.reading.without_room
-        return bool(without_room) and without_room <= filled_by_the_dead(books, self._agent.store.room()).keys()
+        agent, without_room = self._agent, self._agent.reading.without_room
+        parked = {name for name, lane in agent.scheduler.lanes().items() if probed(lane)}
+        return bool(without_room) and without_room <= filled_by_the_dead(books, agent.store.room()).keys() | parked
 
     def _verdict(self) -> int:
         agent = self._agent

@@ -247,8 +247,8 @@ def _own(settings: Settings, cluster: "Cluster | None") -> Mapping[str, str]:
 
 def _scheduler(settings: Settings, store: Store, send: Send, observer: Delivering) -> Scheduler:
     policy = Policy(settings.retry_initial, settings.retry_max, settings.retry_horizon, random.random)
-    lanes = Lanes(store, settings.rates, settings.workers, policy.furthest)
-    return Scheduler(store, lanes, send, policy, observer, time.time)
+    lanes = Lanes(store, settings.rates, settings.workers, policy)
+    return Scheduler(store, lanes, send, observer, time.time)
 
 
 def _serve(settings: Settings, store: Store, health: Health, metrics: Metrics, log: Log, stack: ExitStack) -> None:

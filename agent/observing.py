@@ -124,7 +124,9 @@ class Delivering:
             message = "parked until the webhook, its Secret or its ConfigMap changes; tried once an hour"
             self._log.error("webhook_parked", **told, message=message)
         else:
-            self._log.warning("delivery_failed", **told, next_attempt=decision.lane.held_until)
+            self._log.warning(
+                "delivery_failed", **told, next_attempt=max(decision.lane.retry_until, decision.settlement.due)
+            )
 
     def failed(self, error: StoreError) -> None:
         if monotonic() >= self._quiet_until:

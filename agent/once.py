@@ -1,8 +1,9 @@
 """`--once`: whether everything has ended, and how it went. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from agent.delivery import retry
 from agent.store.base import Books, Lane
 
 TIMED_OUT = 124
@@ -17,16 +18,16 @@ class Verdict:
 
 
 def to_probe(lanes: Mapping[str, Lane]) -> list[Lane]:
-    """Parked webhooks, to be tried once at the start of this run instead of at their hour."""
-    return [replace(lane, held_until=0.0) for lane in lanes.values() if lane.parked]
+    """Parked webhooks, to be tried with different events at the start of this run instead of at their hour."""
+    return [retry.to_probe(lane) for lane in lanes.values() if lane.parked]
 
 
-def unfinished(books: Sequence[Books], lanes: Mapping[str, Lane], sending: Collection[str], now: float) -> list[str]:
+def unfinished(books: Sequence[Books], lanes: Mapping[str, Lane], sending: Collection[str]) -> list[str]:
     """Webhooks that have deliveries which can still end in this run; a parked one is finished when it was probed."""
     return [
         each.webhook
         for each in books
-        if each.pending and each.webhook in sending and not _parked(lanes.get(each.webhook), now)
+        if each.pending and each.webhook in sending and not _probed(lanes.get(each.webhook))
     ]
 
 
@@ -58,5 +59,5 @@ def _died(count: int) -> str:
     return f"{count} dead letter{'' if count == 1 else 's'} in this run" if count > 0 else ""
 
 
-def _parked(lane: Lane | None, now: float) -> bool:
-    return lane is not None and lane.parked and lane.held_until > now
+def _probed(lane: Lane | None) -> bool:
+    return lane is not None and retry.probed(lane)

@@ -111,12 +111,12 @@ def _behind(books: Books | None, told: Told | None, now: float) -> str | None:
 
 
 def _lane(lane: Lane | None, now: float) -> dict[str, Any]:
-    held = lane is not None and lane.held_until > now
+    ends = [each for each in (lane.held_until, lane.retry_until) if each > now] if lane else []
     return {
         "delivering": not failing(lane, now),
         "parked": bool(lane and lane.parked),
-        "nextRetry": _date(lane.held_until) if lane and held else None,
-        "failingSince": _date(lane.since) if lane and lane.since and (lane.parked or lane.failures) else None,
+        "nextRetry": _date(min(ends, default=None)),
+        "failingSince": _date(lane.since) if lane and lane.since and failing(lane, now) else None,
         "delivery": (f"{lane.reason}: {lane.detail}" if lane.detail else lane.reason) or None if lane else None,
     }
 

@@ -162,7 +162,8 @@ def failing(lane: Lane | None, now: float) -> bool:
     """Whether a receiver refuses what is sent, or is down."""
     if lane is None:
         return False
-    return lane.parked or (lane.failures >= FAILING and not lane.waiting) or _waits_long(lane, now)
+    down = lane.failures >= FAILING and not lane.proven and not lane.waiting
+    return lane.parked or down or _waits_long(lane, now)
 
 
 def _waits_long(lane: Lane, now: float) -> bool:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from agent.delivery.attempt import Route
 from agent.delivery.kept import STALLED
 from agent.delivery.rate_limit import Bucket
-from agent.delivery.retry import changed, left
-from agent.store.base import Delivery, Lane, Store
+from agent.delivery.retry import Decision, Policy, Since, changed, decide, failing, left, on_the_clock
+from agent.store.base import Delivery, Lane, State, Store
+from kubectl_sew.consumers.base import Outcome
 
 SLOW = 0.02
 """Seconds: a receiver that answers faster than this is served fastest by one worker; more would wait for each other."""
@@ -24,6 +25,7 @@ AHEAD = 32
 """Deliveries that a lane takes from the store at once."""
 LOOK_AGAIN = 1.0
 """Seconds between two looks at whom something waits for: a person may have replayed something beside this process."""
+_MOST = 16
 _UNTIL_LOOK = float("inf")
 """Seconds that a lane sleeps for which nothing is pending."""
 
@@ -37,6 +39,10 @@ class Running:
     bucket: Bucket
     ahead: list[Delivery] = field(default_factory=list)
     in_flight: set[int] = field(default_factory=set)
+    settings: int = 0
+    """Rises when its settings change."""
+    news: int = 0
+    """Rises when the receiver shows something else than before."""
     empty: bool = False
     """Nothing was due in the store at the last look."""
     sleeps_until: float = 0.0
@@ -51,38 +57,56 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Deliveries for a worker, with the lane that they belong to. Each counts as a worker's."""
+    """Deliveries for a worker, with what was known when they began. Each counts as a worker's."""
 
     running: Running
+    route: Route
     deliveries: Sequence[Delivery]
     started: float
+    settings: int
+    news: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a job's outcomes change, to be written together. `lane`: None where the store knows it as it is."""
+
+    decisions: Sequence[Decision]
+    lane: Lane | None
+    shifts: Sequence[tuple[str, float]]
+    revived: Sequence[int]
 
 
 class Lanes:
     """All lanes, in turns.
 
-    A lane that is not proven has at most one worker, all failing ones together at most half of them: a receiver that
-    hangs holds up nobody. Any other leaves a quarter of the workers to those that are proven. There are never more
-    deliveries in flight than workers, and of those that go together never more than half as many.
+    A lane that is not proven has at most one worker, all failing ones together at most half of them. A proven one has
+    an even part of three quarters, and never more than some sixteen (an eighth of many): whoever holds workers for
+    long, failing or not, takes no other's share. There are never more deliveries in flight than workers, and of those
+    that go together never more than half as many.
     """
 
-    def __init__(self, store: Store, rates: Mapping[str, float], workers: int, furthest: float) -> None:
-        """`rates`: consumer -> requests a second for each of its webhooks. `furthest`: as in a Policy."""
+    def __init__(self, store: Store, rates: Mapping[str, float], workers: int, policy: Policy) -> None:
+        """`rates`: consumer -> requests a second for each of its webhooks."""
         self._store = store
         self._rates = rates
         self._workers = workers
-        self._furthest = furthest
+        self._policy = policy
+        self._most = max(min(_MOST, workers - workers // 4), workers // 8)
         self._lanes: dict[str, Running] = {}
         self._ready: deque[Running] = deque()
         self._asleep: list[tuple[float, int, Running]] = []
-        self._flying: list[Running] = []
+        self._flying: dict[str, set[int]] = {}
+        """Webhook -> its deliveries that are with a worker, where there are any."""
+        self._busy = 0
+        self._version = store.version()
         self._now = 0.0
         self._next_look = 0.0
 
     @property
     def busy(self) -> int:
         """Deliveries that are with a worker now."""
-        return len(self._flying)
+        return self._busy
 
     @property
     def all(self) -> Mapping[str, Lane]:
@@ -90,37 +114,38 @@ class Lanes:
         return {name: each.lane for name, each in self._lanes.items()}
 
     def serve(self, routes: Mapping[str, Route], now: float) -> None:
-        """From now on these and no others. Raises StoreError."""
+        """From now on these and no others. Raises StoreError, and nothing is changed then."""
         kept = self._store.lanes()
-        gone = {name: self._left(each, now) for name, each in self._lanes.items() if name not in routes}
-        lanes = {name: self._running(route, kept.get(name), now) for name, route in routes.items()}
-        current = gone | {name: each.lane for name, each in lanes.items()}
-        self._store.settle((), [lane for name, lane in current.items() if lane != kept.get(name)])
-        self._lanes = lanes
+        before = {
+            name: self._lanes[name].lane if name in self._lanes else kept.get(name) or Lane(name)
+            for name in routes.keys() | self._lanes.keys()
+        }
+        after = {name: _served(lane, routes.get(name)) for name, lane in before.items()}
+        shifts = [(name, now - lane.since) for name, lane in before.items() if lane.parked and not after[name].parked]
+        self._store.settle((), [lane for name, lane in after.items() if lane != kept.get(name)], shifts)
+        for name in self._lanes.keys() - routes.keys():
+            self._lanes[name].lane = after[name]
+        self._lanes = {name: self._running(route, after[name]) for name, route in routes.items()}
         self._wake_all()
 
     def look(self, webhooks: Collection[str]) -> None:
         """Something of these webhooks may be due: look into the store at their next turn."""
         for name in webhooks:
             running = self._lanes.get(name)
-            if running and running.empty:
+            if running is None:
+                continue
+            if running.ahead and running.ahead[0].attempts:
+                running.ahead.clear()  # what was never tried goes first
+            if running.empty:
                 running.empty = False
                 if running.sleeps_until:
                     self._wake(running)
 
     def next(self, now: float) -> Job | float:
         """A job, or the seconds until there may be one. Raises StoreError."""
-        if now < self._now:  # the clock was set back: what sleeps would sleep for too long
-            self._wake_all()
-            self._next_look = now
-        self._now = now
-        if now >= self._next_look:
-            self._next_look = now + LOOK_AGAIN
-            self.look(self._store.waiting())
-        while self._asleep and self._asleep[0][0] <= now:
-            until, _, running = heapq.heappop(self._asleep)
-            if running.sleeps_until == until and running is self._lanes.get(running.route.webhook):
-                self._wake(running)
+        self._keep_up(now)
+        if self._busy >= self._workers:
+            return BUSY_PAUSE
         for _ in range(len(self._ready)):
             running = self._ready.popleft()
             admitted = self._admits(running, now)
@@ -134,95 +159,142 @@ class Lanes:
         soonest = self._asleep[0][0] - now if self._asleep else LOOK_AGAIN
         return min(max(soonest, 0.0), BUSY_PAUSE if self._ready else LOOK_AGAIN)
 
-    def judge(self, job: Job, lane: Lane, now: float) -> bool:
-        """Keep what the outcomes made of the lane; whether the store must know."""
-        running = job.running
-        notable = lane != running.lane
-        running.lane = lane
-        quick = 0 < (now - job.started) / len(job.deliveries) < SLOW
-        if lane.failures or now - job.started < SLOW:
-            running.window = max(running.window - 1, 1)
-        if len(job.deliveries) > 1 and (lane.failures or now - job.started >= STALLED):
-            running.apart_until = now + APART
-        together = quick and lane.proven and not left(running.apart_until, APART, now)
-        running.together = min(running.together * 2, TOGETHER) if together else 1
-        if lane.failures:
+    def judge(self, job: Job, outcomes: Sequence[Outcome], now: float) -> Judgement:
+        """What the outcomes mean, one after the other: what failed beside others failed with them."""
+        running = self._lanes.get(job.route.webhook, job.running)
+        before = running.lane
+        decisions = [
+            self._decide(job, running, outcome, delivery, now)
+            for delivery, outcome in zip(job.deliveries, outcomes, strict=True)
+        ]
+        lane = running.lane
+        if running is job.running:
+            failed = sum(1 for each in decisions if each.settlement.state is State.PENDING)
+            self._pace(job, failed, now)
+        if lane.failures > before.failures or before.parked:
             running.ahead.clear()
-        return notable
+        shifts = [(lane.webhook, now - before.since)] if before.parked and not lane.parked else []
+        revived = [seq for each in decisions for seq in each.revived]
+        return Judgement(decisions, lane if lane != before else None, shifts, revived)
 
     def end(self, job: Job) -> None:
         """The deliveries' results are in the store."""
-        for delivery in job.deliveries:
-            job.running.in_flight.discard(delivery.seq)
-            self._flying.remove(job.running)
+        flying = job.running.in_flight
+        flying.difference_update(each.seq for each in job.deliveries)
+        self._busy -= len(job.deliveries)
+        if not flying:
+            self._flying.pop(job.route.webhook, None)
 
-    def _running(self, route: Route, kept: Lane | None, now: float) -> Running:
+    def _keep_up(self, now: float) -> None:
+        """With the clock, and with what other processes do to the store."""
+        if now < self._now:  # the clock was set back: what sleeps would sleep for too long
+            self._wake_all()
+            self._next_look = now
+        self._now = now
+        if now >= self._next_look:
+            self._next_look = now + LOOK_AGAIN
+            self.look(self._store.waiting())
+        while self._asleep and self._asleep[0][0] <= now:
+            until, _, running = heapq.heappop(self._asleep)
+            if running.sleeps_until == until and running is self._lanes.get(running.route.webhook):
+                self._wake(running)
+        version = self._store.version()
+        if version != self._version:
+            self._version = version
+            for running in self._lanes.values():
+                running.ahead.clear()
+
+    def _decide(self, job: Job, running: Running, outcome: Outcome, delivery: Delivery, now: float) -> Decision:
+        before = running.lane
+        made = decide(outcome, delivery, before, self._policy, now=now, since=_since(job, running))
+        if _shown(made.lane) != _shown(before):
+            running.news += 1
+        running.lane = made.lane
+        return made
+
+    def _pace(self, job: Job, failed: int, now: float) -> None:
+        """How many at once, by how long they took."""
+        running, many = job.running, len(job.deliveries) > 1
+        quick = 0 < (now - job.started) / len(job.deliveries) < SLOW
+        if failed or now - job.started < SLOW:
+            running.window = max(running.window - 1, 1)
+        if many and (failed > 1 or now - job.started >= STALLED):
+            running.apart_until = now + APART
+        together = quick and running.lane.proven and not left(running.apart_until, APART, now)
+        running.together = min(running.together * 2, TOGETHER) if together else 1
+
+    def _running(self, route: Route, lane: Lane) -> Running:
         before = self._lanes.get(route.webhook)
-        old = before.lane if before else kept or Lane(route.webhook)
-        lane = self._changed(old, route.settings_digest, route.endpoint_digest, now)
         if before is None:
-            still = next((each.in_flight for each in self._flying if each.route.webhook == route.webhook), set[int]())
-            return Running(route, lane, Bucket(self._rates[route.consumer.name]), in_flight=still)
+            flying = self._flying.get(route.webhook, set())
+            return Running(route, lane, Bucket(self._rates[route.consumer.name]), in_flight=flying)
+        if before.route.consumer.name != route.consumer.name:
+            before.bucket = Bucket(self._rates[route.consumer.name])
+        if before.lane != lane:
+            before.settings += 1
+            before.ahead.clear()
         before.route, before.lane, before.empty = route, lane, False
         return before
 
-    def _left(self, running: Running, now: float) -> Lane:
-        """One that is no longer served: its settings count as changed when it comes back."""
-        return self._changed(running.lane, "", running.lane.endpoint_digest, now)
-
-    def _changed(self, old: Lane, settings_digest: str, endpoint_digest: str, now: float) -> Lane:
-        """Time parked does not count against the retry horizon."""
-        lane = changed(old, settings_digest, endpoint_digest)
-        if old.parked and not lane.parked:
-            self._store.settle((), (), [(old.webhook, now - old.since)])
-        return lane
-
     def _admits(self, running: Running, now: float) -> bool:
-        if len(self._flying) >= self._workers:
-            return False
-        if not running.in_flight:
+        held = len(running.in_flight)
+        if not held:
             return running.lane.proven or self._gives_a_chance(running)
-        if not running.lane.proven or self._workers - len(self._flying) <= self._workers // 4:
+        if not running.lane.proven or self._workers - self._busy <= self._workers // 4:
             return False
-        if len(running.in_flight) >= running.window and now - running.started >= SLOW:
-            running.window = len(running.in_flight) + 1
-        return len(running.in_flight) < running.window
+        if held >= running.window and now - running.started >= SLOW:
+            running.window = held + 1
+        return held < min(running.window, self._share())
+
+    def _share(self) -> int:
+        return min(self._most, max((self._workers - self._workers // 4) // max(len(self._flying), 1), 1))
 
     def _gives_a_chance(self, running: Running) -> bool:
-        if running.lane.failures:
-            return sum(1 for each in self._flying if each.lane.failures) < max(self._workers // 2, 1)
-        return sum(1 for each in self._flying if not each.lane.proven) < self._workers - self._workers // 4
+        if failing(running.lane):
+            return self._held_by(failed=True) < max(self._workers // 2, 1)
+        return self._held_by(failed=False) < self._workers - self._workers // 4
+
+    def _held_by(self, *, failed: bool) -> int:
+        """Workers that lanes hold which are not proven, or of them those that failed."""
+        lanes = {name: self._lanes[name].lane for name in self._flying if name in self._lanes}
+        unproven = {name: lane for name, lane in lanes.items() if not lane.proven}
+        return sum(len(self._flying[name]) for name, lane in unproven.items() if failing(lane) or not failed)
 
     def _wait(self, running: Running, now: float) -> float:
         """Seconds until the lane's next delivery can go; 0.0 now, with a token taken."""
-        if held := left(running.lane.held_until, self._furthest, now):
-            return held
+        if left(running.lane.held_until, self._policy.furthest, now):
+            running.lane = on_the_clock(running.lane, now)
+            return left(running.lane.held_until, self._policy.furthest, now)
         if not running.ahead and (pause := self._fill(running, now)):
             return pause
         return running.bucket.take(now)
 
     def _fill(self, running: Running, now: float) -> float:
         """Take what is due from the store; the seconds until the next look where that is nothing."""
-        longest = self._furthest
-        found = self._store.due(running.route.webhook, now=now, limit=AHEAD, skip=running.in_flight, longest=longest)
+        if left(running.lane.retry_until, self._policy.furthest, now):
+            running.lane = on_the_clock(running.lane, now)
+        name, pause = running.route.webhook, left(running.lane.retry_until, self._policy.furthest, now)
+        longest = self._policy.longest
+        found = self._store.due(name, now=now, limit=AHEAD, skip=running.in_flight, retries=not pause, longest=longest)
         running.ahead.extend(found)
         running.empty = not found
         if found:
             return 0.0
-        due = self._store.next_due(running.route.webhook)
+        due = self._store.next_due(name)
         if due is None:
             return _UNTIL_LOOK
-        return LOOK_AGAIN if due <= now else min(due - now, LOOK_AGAIN)
+        return min(max(due - now, pause, 0.0) or LOOK_AGAIN, LOOK_AGAIN)
 
     def _start(self, running: Running, now: float) -> Job:
-        most = min(running.together, self._workers // 2 - len(self._flying))
+        most = min(running.together, self._workers // 2 - self._busy, self._share() - len(running.in_flight))
         deliveries = [running.ahead.pop(0)]
         while len(deliveries) < most and running.ahead and not running.bucket.take(now):
             deliveries.append(running.ahead.pop(0))
         running.in_flight.update(each.seq for each in deliveries)
-        self._flying.extend([running] * len(deliveries))
+        self._flying[running.route.webhook] = running.in_flight
+        self._busy += len(deliveries)
         running.started = now
-        return Job(running, deliveries, now)
+        return Job(running, running.route, deliveries, now, running.settings, running.news)
 
     def _sleep(self, running: Running, until: float) -> None:
         running.sleeps_until = until
@@ -237,3 +309,23 @@ class Lanes:
     def _wake(self, running: Running) -> None:
         running.sleeps_until = 0.0
         self._ready.append(running)
+
+
+def _served(lane: Lane, route: Route | None) -> Lane:
+    """The lane with the settings that hold from now on; those of one that is no longer served count as changed."""
+    return (
+        changed(lane, route.settings_digest, route.endpoint_digest)
+        if route
+        else changed(lane, "", lane.endpoint_digest)
+    )
+
+
+def _since(job: Job, running: Running) -> Since:
+    if running is not job.running or running.settings != job.settings:
+        same = running.route.endpoint_digest == job.route.endpoint_digest
+        return Since.SETTINGS if same else Since.ENDPOINT
+    return Since.NOTHING if running.news == job.news else Since.NEWS
+
+
+def _shown(lane: Lane) -> tuple[object, ...]:
+    return lane.proven, lane.parked, lane.waiting, lane.held_until

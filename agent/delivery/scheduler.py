@@ -1,15 +1,16 @@
 """Workers that deliver what is due. A worker's result is on disk before it takes anything else."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from agent.delivery.attempt import Route, Send, attempt
-from agent.delivery.lanes import Job, Lanes
-from agent.delivery.retry import Decision, Policy, decide, joint
-from agent.store.base import Delivery, Lane, Settlement, Store, StoreError
+from agent.delivery.lanes import Job, Judgement, Lanes
+from agent.delivery.retry import Decision
+from agent.store.base import Delivery, Lane, Store, StoreError
 from kubectl_sew.consumers.base import Outcome
 
 _STORE_PAUSE = 1.0
@@ -30,35 +31,33 @@ class Observer(Protocol):
 class _Result:
     """Written by whichever worker comes first, with all that wait."""
 
-    settlements: Sequence[Settlement]
-    lane: Lane | None
+    judgement: Judgement
     written: bool = field(default=False)
 
 
 class Scheduler:
     """`clock` gives seconds since the epoch."""
 
-    def __init__(
-        self,
-        store: Store,
-        lanes: Lanes,
-        send: Send,
-        policy: Policy,
-        observer: Observer,
-        clock: Callable[[], float],
-    ) -> None:
+    def __init__(self, store: Store, lanes: Lanes, send: Send, observer: Observer, clock: Callable[[], float]) -> None:
         self._store = store
         self._lanes = lanes
         self._send = send
-        self._policy = policy
         self._observer = observer
         self._clock = clock
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._watch, self._rest = threading.Condition(lock), threading.Condition(lock)
+        self._lock = lock
         self._commit = threading.Lock()
         self._results: deque[_Result] = deque()
         self._stopping = False
         self._watched = False
-        self._pause = threading.Event()
+        """A worker watches the time for all that are idle."""
+        self._stirred = False
+        """There may be something to do since a worker looked last."""
+        self._resting = 0
+        self._beats: list[Callable[[], None]] = []
+        """Of workers that are not needed yet."""
+        self._pause, self._over = threading.Event(), threading.Event()
         self._threads: list[threading.Thread] = []
 
     @property
@@ -68,53 +67,82 @@ class Scheduler:
 
     def lanes(self) -> Mapping[str, Lane]:
         """Of every webhook that is served, as it is now."""
-        with self._changed:
+        with self._lock:
             return self._lanes.all
 
     def serve(self, routes: Mapping[str, Route]) -> None:
         """From now on deliver for these webhooks and no others. Raises StoreError."""
-        with self._changed:
+        with self._lock:
+            with self._commit:  # what was judged by the old settings is not written over the new ones
+                self._write_all()
             self._lanes.serve(routes, self._clock())
-            self._changed.notify_all()
+            self._call()
 
     def look(self, webhooks: Collection[str]) -> None:
         """Something new is in the store for these webhooks."""
-        with self._changed:
+        with self._lock:
             self._lanes.look(webhooks)
-            self._changed.notify()
+            self._call()
 
     def start(self, beats: Sequence[Callable[[], None]]) -> None:
-        """Begin to deliver, with one worker for each of `beats`: its sign of life, between deliveries and when idle."""
-        self._threads = [
-            threading.Thread(target=self._work, args=(beat,), name=f"worker-{number}", daemon=True)
-            for number, beat in enumerate(beats)
-        ]
-        for thread in self._threads:
-            thread.start()
+        """Begin to deliver, with a worker for each of `beats` at most, as they are needed: its sign of life, between
+        deliveries and when idle."""
+        self._beats = list(reversed(beats))
+        with self._lock:
+            self._hire()
 
     def stop(self, grace: float) -> bool:
-        """Take nothing new, and finish what is in flight within `grace` seconds; whether all of it did."""
-        with self._changed:
+        """Take nothing new, and finish what is in flight within `grace` seconds; whether all of it did.
+
+        What ends later is written if the store takes it at once, and else not at all: it is sent again.
+        """
+        with self._lock:
             self._stopping = True
             self._pause.set()
-            self._changed.notify_all()
-        ends = self._clock() + grace
+            self._watch.notify_all()
+            self._rest.notify_all()
+        ends = time.monotonic() + grace
         for thread in self._threads:
-            thread.join(max(ends - self._clock(), 0.0))
+            thread.join(max(ends - time.monotonic(), 0.0))
+        self._over.set()
         return not any(thread.is_alive() for thread in self._threads)
 
     def step(self) -> float:
         """Deliver what is due and goes together; seconds until there may be more. What a worker does over and over."""
-        with self._changed:
-            if self._stopping:
-                return _IDLE_PAUSE
-            found = self._lanes.next(self._clock())
-            if isinstance(found, Job) and not self._watched:
-                self._changed.notify()
+        found = self.take()
         if isinstance(found, float):
             return found
-        self._deliver(found)
+        self.deliver(found)
         return 0.0
+
+    def take(self) -> Job | float:
+        """What is due and goes together, to be delivered now, or the seconds until there may be something."""
+        with self._lock:
+            if self._stopping:
+                return _IDLE_PAUSE
+            self._stirred = False
+            found = self._lanes.next(self._clock())
+            if isinstance(found, Job) and not self._watched:
+                if self._resting:
+                    self._rest.notify()
+                else:
+                    self._hire()
+        return found
+
+    def deliver(self, job: Job) -> None:
+        """Send it, write what came of it, and tell."""
+        try:
+            if job.route.finder:
+                for delivery in job.deliveries:
+                    self._store.begin(delivery)
+            outcomes = attempt(job.route, job.deliveries, self._send, now=self._clock())
+            decisions = self._judge(job, outcomes)
+        finally:
+            with self._lock:
+                self._lanes.end(job)
+        seconds = self._clock() - job.started
+        for delivery, outcome, decision in zip(job.deliveries, outcomes, decisions, strict=True):
+            self._observer.ended(job.route, delivery, outcome, decision, seconds)
 
     def _work(self, beat: Callable[[], None]) -> None:
         while not self._stopping:
@@ -130,64 +158,53 @@ class Scheduler:
 
     def _wait(self, pause: float) -> None:
         """One idle worker watches the time for all: the others sleep until it has found work and calls the next."""
-        with self._changed:
-            if self._stopping:
+        with self._lock:
+            if self._stopping or self._stirred:
                 return
             if self._watched:
-                self._changed.wait(_IDLE_PAUSE)
+                self._resting += 1
+                self._rest.wait(_IDLE_PAUSE)
+                self._resting -= 1
                 return
             self._watched = True
-            self._changed.wait(pause)
+            self._watch.wait(pause)
             self._watched = False
 
-    def _deliver(self, job: Job) -> None:
-        route, started = job.running.route, self._clock()
-        try:
-            if route.finder:
-                for delivery in job.deliveries:
-                    self._store.begin(delivery)
-            outcomes = attempt(route, job.deliveries, self._send, now=started)
-            decisions = self._decide(job, outcomes)
-        except BaseException:
-            self._release(job)
-            raise
-        seconds = self._clock() - started
-        for delivery, outcome, decision in zip(job.deliveries, outcomes, decisions, strict=True):
-            self._observer.ended(route, delivery, outcome, decision, seconds)
+    def _call(self) -> None:
+        """Wake a worker: the one that watches, or else it would sleep on while others find more than they can do."""
+        self._stirred = True
+        if self._watched:
+            self._watch.notify()
+        else:
+            self._rest.notify()
 
-    def _decide(self, job: Job, outcomes: Sequence[Outcome]) -> list[Decision]:
-        now = self._clock()
-        with self._changed:
-            before = job.running.lane
-            decisions = joint(
-                [
-                    decide(outcome, delivery, before, self._policy, now=now)
-                    for delivery, outcome in zip(job.deliveries, outcomes, strict=True)
-                ]
-            )
-            lane = decisions[0].lane
-            notable = self._lanes.judge(job, lane, now)
-        if before.parked and not lane.parked:
-            self._insist(lambda: self._store.settle((), (), [(lane.webhook, now - before.since)]))
-        result = _Result([each.settlement for each in decisions], lane if notable else None)
-        self._results.append(result)
-        self._insist(lambda: self._write(result))
-        self._release(job)
-        return decisions
+    def _hire(self) -> None:
+        if not self._beats:
+            return
+        name = f"worker-{len(self._threads)}"
+        thread = threading.Thread(target=self._work, args=(self._beats.pop(),), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
-    def _release(self, job: Job) -> None:
-        with self._changed:
-            self._lanes.end(job)
+    def _judge(self, job: Job, outcomes: Sequence[Outcome]) -> Sequence[Decision]:
+        with self._lock:
+            judgement = self._lanes.judge(job, outcomes, self._clock())
+            result = _Result(judgement)
+            self._results.append(result)
+        self._insist(result)
+        return judgement.decisions
 
-    def _insist(self, write: Callable[[], None]) -> None:
+    def _insist(self, result: _Result) -> None:
         """Until the store takes it: what came of something sent must be kept, and nothing else makes sense here."""
         while True:
             try:
-                write()
+                self._write(result)
                 return
             except StoreError as error:
+                if self._over.is_set():
+                    return
                 self._observer.failed(error)
-                self._pause.wait(_STORE_PAUSE)
+                self._over.wait(_STORE_PAUSE)
 
     def _write(self, result: _Result) -> None:
         """One transaction for all results that wait for the lock; each worker goes on when its own is written."""
@@ -197,8 +214,15 @@ class Scheduler:
 
     def _write_all(self) -> None:
         batch = list(self._results)
-        settlements = [settlement for each in batch for settlement in each.settlements]
-        self._store.settle(settlements, [each.lane for each in batch if each.lane])
+        if not batch:
+            return
+        made = [each.judgement for each in batch]
+        self._store.settle(
+            [decision.settlement for each in made for decision in each.decisions],
+            [each.lane for each in made if each.lane],
+            [shift for each in made for shift in each.shifts],
+            [seq for each in made for seq in each.revived],
+        )
         for each in batch:
             each.written = True
-            self._results.remove(each)
+            self._results.popleft()

@@ -5,7 +5,7 @@ import os
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -103,7 +103,7 @@ def test_a_second_sigterm_ends_at_once(folder: Folder) -> None:
 
 
 def test_kills_leave_books_that_the_rows_agree_with(folder: Folder, receiver: Receiver) -> None:
-    refusing = Switch(400)
+    refusing = Switch(400, owed("bad", 1000, step=2))
     with refusing.receiver:
         folder.webhook("good", receiver.url)
         folder.webhook("bad", refusing.receiver.url)
@@ -119,7 +119,7 @@ def test_kills_leave_books_that_the_rows_agree_with(folder: Folder, receiver: Re
         found = books_agree(folder.state)
     assert {name: (delivered, pending, dead) for name, delivered, pending, dead, _ in found} == {
         "good": (1000, 0, 0),
-        "bad": (0, 0, 1000),
+        "bad": (500, 0, 500),
         "watched": (0, 0, 0),
     }
     assert received(receiver).keys() == owed("good", 1000)
@@ -317,13 +317,20 @@ def test_a_webhook_without_room_is_told_and_catches_up_when_there_is_some(folder
         assert received(refusing.receiver).total() == 500
 
 
-def test_dead_letters_that_fill_a_share_end_a_run_with_a_word_on_what_helps(folder: Folder) -> None:
-    with Switch(400).receiver as receiver:
+@pytest.mark.parametrize(
+    ("status", "accepted", "says"),
+    [(400, owed("w", 500, step=2), "replay or purge"), (400, (), "parked"), (401, (), "parked")],
+    ids=["dead letters", "all are rejected", "parked"],
+)
+def test_what_fills_a_share_for_good_ends_a_run_with_a_word_on_it(
+    folder: Folder, status: int, accepted: Container[str], says: str
+) -> None:
+    with Switch(status, accepted).receiver as receiver:
         folder.webhook("w", receiver.url)
         folder.write(range(500), padding="x" * 500)
-        agent = folder.start("--once", SEW_STORE_MAX="100KiB", SEW_PAGE_SIZE="10")
+        agent = folder.start("--once", SEW_STORE_MAX="100KiB", SEW_PAGE_SIZE="10", SEW_RETRY_INITIAL="100ms")
         assert agent.wait() == 1
-        assert any("replay or purge" in each["message"] for each in agent.says("once_trouble"))
+        assert any(says in each["message"] for each in agent.says("once_trouble"))
 
 
 def test_what_is_replayed_for_a_webhook_that_is_gone_waits_for_its_return(folder: Folder) -> None:

@@ -2,10 +2,9 @@
 
 import pytest
 
+from agent.delivery.retry import FEW
 from agent.once import to_probe, unfinished, verdict
 from agent.store.base import Books, Lane
-
-NOW = 100.0
 
 
 def books(pending: int = 0, dead: int = 0) -> list[Books]:
@@ -19,14 +18,22 @@ def books(pending: int = 0, dead: int = 0) -> list[Books]:
         (1, None, {"w"}, False),
         (1, Lane("w", failures=3, held_until=200.0), {"w"}, False),
         (1, Lane("w", waiting=True, held_until=90_000.0), {"w"}, False),
-        (1, Lane("w", parked=True, held_until=200.0), {"w"}, True),
-        (1, Lane("w", parked=True, held_until=0.0), {"w"}, False),
+        (1, Lane("w", parked=True, failures=FEW + 1), {"w"}, True),
+        (1, Lane("w", parked=True, failures=1, held_until=200.0), {"w"}, False),
         (1, None, set(), True),
     ],
-    ids=["nothing waits", "something waits", "backoff", "retry-after", "parked", "parked, to be probed", "disabled"],
+    ids=[
+        "nothing waits",
+        "something waits",
+        "backoff",
+        "retry-after",
+        "parked",
+        "parked, to be probed with others",
+        "disabled",
+    ],
 )
 def test_a_run_ends_when_every_delivery_has(pending: int, lane: Lane | None, sending: set[str], finished: bool) -> None:
-    assert (unfinished(books(pending), {"w": lane} if lane else {}, sending, NOW) == []) is finished
+    assert (unfinished(books(pending), {"w": lane} if lane else {}, sending) == []) is finished
 
 
 @pytest.mark.parametrize(
@@ -53,5 +60,6 @@ def test_the_exit_code_tells_whether_all_is_well(
 
 
 def test_only_parked_webhooks_are_probed_at_the_start() -> None:
-    lanes = {"a": Lane("a", parked=True, held_until=3600.0), "b": Lane("b", waiting=True, held_until=3600.0)}
+    parked = Lane("a", parked=True, failures=9, different=9, held_until=3600.0, retry_until=3600.0)
+    lanes = {"a": parked, "b": Lane("b", waiting=True, held_until=3600.0)}
     assert to_probe(lanes) == [Lane("a", parked=True)]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from agent.delivery.rate_limit import Bucket
-from agent.delivery.retry import PROBE_EVERY, Policy, backoff, changed, decide, joint
+from agent.delivery.retry import FEW, PROBE_EVERY, TRIES, Policy, Since, backoff, changed, decide, failing
 from agent.store.base import Delivery, Lane, State
 from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
 from kubectl_sew.event import Event
@@ -13,6 +13,7 @@ from kubectl_sew.event import Event
 NOW = 1_800_000_000.0
 POLICY = Policy(initial=2.0, longest=900.0, horizon=72 * 3600.0, chance=lambda: 1.0)
 LANE = Lane("hook", settings_digest="s", endpoint_digest="e")
+PROVEN = replace(LANE, proven=True)
 RETRY = Outcome(Verdict.RETRY, FailureReason.SERVER_ERROR, "503")
 
 
@@ -25,48 +26,118 @@ def decided(outcome: Outcome, lane: Lane = LANE, **more: object):  # type: ignor
 
 
 @pytest.mark.parametrize(
-    ("outcome", "state", "held"),
+    ("outcome", "state", "held", "retried"),
     [
-        (Outcome(Verdict.DELIVERED), State.DELIVERED, 0.0),
-        (Outcome(Verdict.REJECTED), State.DEAD, 0.0),
-        (RETRY, State.PENDING, NOW + 2),
-        (Outcome(Verdict.WAIT, retry_after=77.0), State.PENDING, NOW + 77),
-        (Outcome(Verdict.WAIT, retry_after=0.0), State.PENDING, NOW + 2),
-        (Outcome(Verdict.PARKED), State.PENDING, NOW + PROBE_EVERY),
+        (Outcome(Verdict.DELIVERED), State.DELIVERED, 0.0, 0.0),
+        (Outcome(Verdict.REJECTED), State.DEAD, 0.0, 0.0),
+        (RETRY, State.PENDING, NOW + 2, NOW + 2),
+        (Outcome(Verdict.WAIT, retry_after=77.0), State.PENDING, NOW + 77, NOW + 77),
+        (Outcome(Verdict.WAIT, retry_after=0.0), State.PENDING, NOW + 2, NOW + 2),
+        (Outcome(Verdict.PARKED), State.PENDING, NOW + 2, NOW + 2),
     ],
 )
 def test_each_verdict_decides_the_delivery_and_how_long_its_lane_is_held(
-    outcome: Outcome, state: State, held: float
+    outcome: Outcome, state: State, held: float, retried: float
 ) -> None:
     made = decided(outcome)
-    assert (made.settlement.state, made.lane.held_until) == (state, held)
+    assert (made.settlement.state, made.lane.held_until, made.lane.retry_until) == (state, held, retried)
     assert made.settlement.attempts == 1
+
+
+def pauses(outcome: Outcome, count: int) -> list[float]:
+    """What so many different events that fail in a row make of a lane."""
+    lane, found = LANE, []
+    for _ in range(count):
+        lane = decided(outcome, lane).lane
+        found.append(lane.held_until - NOW)
+    return found
+
+
+def test_the_pauses_of_a_few_different_events_are_short_and_then_they_grow() -> None:
+    assert pauses(RETRY, FEW + 3) == [2.0] * FEW + [4.0, 8.0, 16.0]
+    assert pauses(RETRY, 100)[-1] == 900.0
+    assert pauses(Outcome(Verdict.PARKED), FEW + 2) == [2.0] * FEW + [PROBE_EVERY] * 2
+
+
+def test_the_first_failure_of_a_receiver_that_accepts_is_a_doubt_and_another_event_goes_at_once() -> None:
+    lane = decided(Outcome(Verdict.PARKED), PROVEN).lane
+    assert (lane.held_until, lane.retry_until, lane.parked, lane.proven) == (NOW, NOW + 2, False, False)
+    assert decided(Outcome(Verdict.PARKED), lane).lane.parked
+
+
+def test_an_event_that_fails_again_changes_how_long_it_waits_and_not_how_long_others_do() -> None:
+    lane = decided(RETRY).lane
+    for attempts in range(1, 9):
+        lane = decided(RETRY, lane, attempts=attempts).lane
+    assert (lane.failures, lane.held_until, lane.retry_until) == (9, NOW + 2, NOW + 512)
+
+
+def test_an_event_that_failed_before_others_were_accepted_is_alone_the_trouble() -> None:
+    made = decided(RETRY, PROVEN, attempts=3)
+    assert (made.lane.proven, made.lane.held_until, failing(made.lane)) == (True, NOW, False)
+    assert made.settlement.due == NOW + 16
+
+
+def test_many_of_them_in_a_row_with_nothing_accepted_make_it_the_receiver() -> None:
+    lane = PROVEN
+    for _ in range(FEW):
+        assert not failing(lane)
+        lane = decided(RETRY, lane, attempts=3).lane
+    assert failing(lane)
+
+
+@pytest.mark.parametrize(("attempts", "state"), [(0, State.PENDING), (1, State.PENDING), (TRIES - 1, State.DEAD)])
+def test_one_that_is_refused_like_a_wrong_configuration_has_a_few_tries(attempts: int, state: State) -> None:
+    assert decided(Outcome(Verdict.PARKED), PROVEN, attempts=attempts).settlement.state is state
+    assert decided(Outcome(Verdict.PARKED), LANE, attempts=attempts).settlement.state is State.PENDING
+
+
+@pytest.mark.parametrize("verdict", [Verdict.RETRY, Verdict.WAIT, Verdict.PARKED, Verdict.REJECTED])
+@pytest.mark.parametrize("since", [Since.SETTINGS, Since.ENDPOINT])
+def test_under_other_settings_a_failure_is_as_if_it_had_not_been(verdict: Verdict, since: Since) -> None:
+    outcome = Outcome(verdict, FailureReason.SERVER_ERROR, "no", retry_after=77.0)
+    made = decide(outcome, delivery(attempts=2, due=5.0), PROVEN, POLICY, now=NOW, since=since)
+    assert (made.settlement.state, made.settlement.attempts, made.settlement.due) == (State.PENDING, 2, 5.0)
+    waits = verdict is Verdict.WAIT and since is Since.SETTINGS
+    assert made.lane.held_until == (NOW + 77 if waits else 0.0)
+
+
+def test_what_began_before_the_newest_knowledge_only_waits_and_the_longest_wait_holds() -> None:
+    held = decided(Outcome(Verdict.WAIT, retry_after=100.0)).lane
+    for outcome, until in (
+        (Outcome(Verdict.DELIVERED), NOW + 100),
+        (RETRY, NOW + 100),
+        (Outcome(Verdict.PARKED), NOW + 100),
+        (Outcome(Verdict.WAIT, retry_after=50.0), NOW + 100),
+        (Outcome(Verdict.WAIT, retry_after=150.0), NOW + 150),
+    ):
+        lane = decide(outcome, delivery(), held, POLICY, now=NOW, since=Since.NEWS).lane
+        assert (lane.held_until, lane.failures, lane.parked) == (until, 1, False)
+
+
+def test_so_many_rejected_in_a_row_park_the_webhook_and_are_pending_again() -> None:
+    lane, dead = LANE, []
+    for seq in range(1, FEW):
+        made = decided(Outcome(Verdict.REJECTED, detail="400"), lane, seq=seq)
+        lane, dead = made.lane, [*dead, seq]
+        assert (made.settlement.state, lane.parked) == (State.DEAD, False)
+    made = decided(Outcome(Verdict.REJECTED, detail="400"), lane, seq=FEW)
+    assert (made.settlement.state, made.lane.parked, made.lane.detail) == (State.PENDING, True, "400")
+    assert list(made.revived) == dead
+    again = decided(Outcome(Verdict.REJECTED, detail="400"), made.lane, seq=FEW + 1)
+    assert (again.settlement.state, again.lane.parked, again.revived) == (State.PENDING, True, ())
+
+
+@pytest.mark.parametrize("reason", [FailureReason.RENDERING, FailureReason.INTERNAL])
+def test_what_was_never_sent_says_nothing_of_the_receiver(reason: FailureReason) -> None:
+    held = decided(RETRY).lane
+    made = decided(Outcome(Verdict.REJECTED, reason), held)
+    assert (made.settlement.state, made.lane) == (State.DEAD, held)
 
 
 def test_the_pause_doubles_up_to_the_longest_and_is_drawn_from_its_whole_range() -> None:
     assert [backoff(failures, POLICY) for failures in (1, 2, 3, 4, 9, 10, 10_000)] == [2, 4, 8, 16, 512, 900, 900]
     assert backoff(3, replace(POLICY, chance=lambda: 0.25)) == 2
-
-
-def test_the_lane_backs_off_not_each_event() -> None:
-    lane = LANE
-    for failures, held in ((1, 2), (2, 4), (3, 8)):
-        lane = decided(RETRY, lane).lane
-        assert (lane.failures, lane.held_until) == (failures, NOW + held)
-
-
-def test_what_fails_beside_others_fails_once_and_the_longest_pause_holds_for_all() -> None:
-    day = Outcome(Verdict.WAIT, retry_after=86_400.0)
-    outcomes = (Outcome(Verdict.DELIVERED), RETRY, day, Outcome(Verdict.PARKED), Outcome(Verdict.DELIVERED))
-    made = joint([decided(each) for each in outcomes])
-    assert [each.settlement.state is State.DELIVERED for each in made] == [True, False, False, False, True]
-    assert {(each.lane.failures, each.lane.parked, each.lane.held_until) for each in made} == {(1, True, NOW + 86_400)}
-    assert {each.lane for each in joint([decided(outcomes[0])] * 2)} == {replace(LANE, proven=True)}
-
-
-@pytest.mark.parametrize(("attempts", "aside"), [(0, False), (1, False), (2, True), (7, True)])
-def test_after_three_failures_an_event_steps_aside(attempts: int, aside: bool) -> None:
-    assert (decided(RETRY, attempts=attempts).settlement.due > NOW) is aside
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,459 @@
+"""What is learnt of a receiver and what of an event: bad events, late answers, changed settings, moved clocks."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.delivery.attempt import Route
+from agent.delivery.http import SendError
+from agent.delivery.lanes import Job
+from agent.delivery.retry import FEW, PROBE_EVERY, TRIES
+from agent.store.base import DropReason, StoreError
+from agent.store.sqlite import open_store
+from kubectl_sew.consumers.base import FailureReason, Request, Response
+from kubectl_sew.consumers.registry import CONSUMERS
+from tests.unit.agent.delivery.test_scheduler import NOW, PATIENCE, Bench, owe_more, route, status, until
+
+BAD_ANSWERS = {
+    "500": status(500),
+    "403": status(403),
+    "401": status(401),
+    "404": status(404),
+    "410": status(410),
+    "301": status(301, location="https://elsewhere/"),
+    "503 with Retry-After": status(503, retry_after="1"),
+    "429 with Retry-After": status(429, retry_after="1"),
+}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path, workers=8)
+    yield made
+    made.scheduler.stop(PATIENCE)
+    made.store.close()
+
+
+def ids(bench: Bench, count: int) -> list[str]:
+    """Of the events that wait, oldest first."""
+    return [each.delivery_id for each in bench.store.due("a", now=NOW, limit=count)]
+
+
+def refusing(bench: Bench, bad: Sequence[str], answer: Callable[[Request], Response]) -> None:
+    """`a` answers so to these events, and accepts all others."""
+    refused = set(bad)
+    bench.receivers.answers["a"] = lambda request: (
+        answer if dict(request.headers)["webhook-id"] in refused else status(204)
+    )(request)
+
+
+def sent(bench: Bench) -> list[str]:
+    return [name for _, name in bench.receivers.got]
+
+
+def taken(bench: Bench) -> Job:
+    job = bench.scheduler.take()
+    assert isinstance(job, Job)
+    return job
+
+
+@pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
+@pytest.mark.parametrize("proven", [False, True], ids=["a new receiver", "one that accepted before"])
+def test_bad_events_delay_good_ones_behind_them_by_seconds(
+    bench: Bench, answer: Callable[[Request], Response], *, proven: bool
+) -> None:
+    bench.serve("a")
+    if proven:
+        bench.owe("a", 1)
+        bench.run()
+    bench.receivers.got.clear()
+    bench.owe("a", 56)
+    waiting = ids(bench, 56)
+    bad, good = waiting[:FEW], waiting[FEW:]
+    refusing(bench, bad, answer)
+    for _ in range(30):
+        bench.pass_time(1)
+    assert set(good) <= set(sent(bench))
+    first_good = min(sent(bench).index(each) for each in good)
+    assert first_good <= FEW, "every bad one went once before"
+    assert sent(bench)[first_good : first_good + len(good)] == good, "and none of them again before all others"
+
+
+@pytest.mark.parametrize("code", [403, 401, 404, 410])
+def test_an_event_that_is_refused_like_a_wrong_configuration_is_a_dead_letter_when_others_are_accepted(
+    bench: Bench, code: int
+) -> None:
+    bench.serve("a")
+    bench.owe("a", 11)
+    bad = ids(bench, 1)
+    refusing(bench, bad, status(code))
+    for _ in range(60):
+        bench.pass_time(1)
+    (letter,) = bench.store.dead_letters()
+    assert (letter.delivery_id, letter.attempts) == (bad[0], TRIES)
+    assert letter.detail.startswith(str(code))
+    assert bench.store.books()[0].delivered == 10
+    assert not bench.store.lanes()["a"].parked
+
+
+def test_an_event_that_fails_for_ever_is_tried_ever_less_and_nothing_waits_for_it(bench: Bench) -> None:
+    bench.serve("a")
+    bench.owe("a", 1)
+    refusing(bench, ids(bench, 1), status(500))
+    bench.run()
+    for number in range(60):
+        owe_more(bench, 1)
+        bench.pass_time(60)
+        assert bench.store.books()[0].delivered == number + 1
+    assert len(sent(bench)) - 60 < 15
+
+
+def test_a_receiver_that_is_down_gets_one_request_at_a_time_with_pauses_up_to_the_longest(bench: Bench) -> None:
+    bench.serve("a")
+    bench.owe("a", 500)
+    bench.receivers.answers["a"] = status(500)
+    for _ in range(2 * 3600):
+        bench.pass_time(1)
+    before = len(sent(bench))
+    assert before < 25
+    for _ in range(4 * 900):
+        bench.pass_time(1)
+    assert len(sent(bench)) - before <= 4
+    bench.receivers.answers.clear()
+    bench.pass_time(900)
+    assert not bench.store.waiting()
+
+
+def test_what_failed_while_the_receiver_was_down_goes_as_soon_as_it_is_up(bench: Bench) -> None:
+    bench.serve("a")
+    bench.owe("a", 3)
+    bench.receivers.answers["a"] = status(500)
+    for _ in range(3600):
+        bench.pass_time(1)
+    bench.receivers.answers.clear()
+    bench.pass_time(900)
+    bench.pass_time(1)
+    assert not bench.store.waiting()
+
+
+def test_a_receiver_that_rejects_one_event_after_the_other_is_parked_and_none_of_them_is_lost(bench: Bench) -> None:
+    bench.serve("a", digest="old")
+    bench.owe("a", 30)
+    bench.receivers.answers["a"] = status(400)
+    for _ in range(60):
+        bench.pass_time(1)
+    lane = bench.store.lanes()["a"]
+    assert (lane.parked, lane.detail) == (True, "400 Bad Request")
+    books = bench.store.books()[0]
+    assert (books.pending, books.dead) == (30, 0)
+    assert len(sent(bench)) < 2 * FEW
+    bench.receivers.answers.clear()
+    bench.serve("a", digest="new")
+    bench.run()
+    assert bench.store.books()[0].delivered == 30
+
+
+def test_events_that_are_rejected_among_others_are_dead_letters(bench: Bench) -> None:
+    bench.serve("a")
+    bench.owe("a", 30)
+    bad = ids(bench, 30)[::2]
+    refusing(bench, bad, status(400))
+    bench.run()
+    assert {each.delivery_id for each in bench.store.dead_letters()} == set(bad)
+    assert bench.store.books()[0].delivered == 15
+
+
+def test_rejected_events_in_a_row_delay_the_next_by_seconds_and_are_dead_letters_after_it(bench: Bench) -> None:
+    bench.serve("a")
+    bench.owe("a", 20)
+    bad = ids(bench, FEW + 2)
+    refusing(bench, bad, status(400))
+    for _ in range(60):
+        bench.pass_time(1)
+    assert bench.store.books()[0].delivered == 20 - len(bad)
+    assert {each.delivery_id for each in bench.store.dead_letters()} == set(bad)
+
+
+@pytest.mark.parametrize("answer", [status(401), status(429, retry_after="3600"), status(500), status(400)])
+def test_a_result_of_old_settings_says_nothing_of_the_new_ones(
+    bench: Bench, answer: Callable[[Request], Response]
+) -> None:
+    bench.serve("a", digest="old")
+    bench.owe("a", 5)
+    job = taken(bench)
+    bench.clock.now += 1
+    bench.serve("a", digest="new")
+    bench.receivers.answers["a"] = answer
+    bench.scheduler.deliver(job)
+    bench.receivers.answers.clear()
+    bench.run()
+    assert bench.store.books()[0].delivered == 5
+
+
+def test_a_late_result_does_not_overwrite_the_lane_of_a_webhook_that_came_back(bench: Bench) -> None:
+    bench.serve("a", digest="same")
+    bench.owe("a", 5)
+    job = taken(bench)
+    bench.serve()
+    bench.serve("a", digest="same")
+    bench.receivers.answers["a"] = status(401)
+    bench.scheduler.deliver(job)
+    assert not bench.store.lanes()["a"].parked
+    bench.receivers.answers.clear()
+    bench.run()
+    assert bench.store.books()[0].delivered == 5
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["changed", "away for a moment"])
+def test_retry_after_holds_over_a_change_of_settings_while_the_receiver_is_the_same(
+    bench: Bench, *, away: bool
+) -> None:
+    def settings(digest: str) -> dict[str, Route]:
+        return {"a": replace(route("a", "", "Generic"), settings_digest=digest, endpoint_digest="same")}
+
+    bench.scheduler.serve(settings("old"))
+    bench.owe("a", 5)
+    job = taken(bench)
+    if away:
+        bench.scheduler.serve({})
+    else:
+        bench.scheduler.serve(settings("new"))
+    bench.receivers.answers["a"] = status(429, retry_after="60")
+    bench.scheduler.deliver(job)
+    bench.receivers.answers.clear()
+    bench.scheduler.serve(settings("new"))
+    bench.pass_time(59)
+    assert len(sent(bench)) == 1
+    bench.pass_time(2)
+    assert bench.store.books()[0].delivered == 5
+
+
+def many_in_flight(bench: Bench, count: int) -> list[Job]:
+    """`a` has accepted events, and gets so many at once from now on."""
+    bench.serve("a")
+    bench.owe("a", 30)
+    bench.scheduler.deliver(taken(bench))
+    jobs = [taken(bench)]
+    while len(jobs) < count:
+        bench.clock.now += 1
+        jobs.append(taken(bench))
+    return jobs
+
+
+def test_retry_after_holds_whatever_other_requests_in_flight_come_to(bench: Bench) -> None:
+    jobs = many_in_flight(bench, 4)
+    bench.receivers.answers["a"] = status(429, retry_after="60")
+    bench.scheduler.deliver(jobs[0])
+    bench.receivers.answers.clear()
+    for job in jobs[1:]:
+        bench.scheduler.deliver(job)
+    before = len(sent(bench))
+    bench.pass_time(59)
+    assert len(sent(bench)) == before
+    bench.pass_time(2)
+    assert not bench.store.waiting()
+
+
+def test_of_several_waits_the_longest_holds(bench: Bench) -> None:
+    jobs = many_in_flight(bench, 3)
+    for job, seconds in zip(jobs, ("30", "90", "60"), strict=True):
+        bench.receivers.answers["a"] = status(429, retry_after=seconds)
+        bench.scheduler.deliver(job)
+    bench.receivers.answers.clear()
+    bench.pass_time(89)
+    assert len(sent(bench)) == 4
+    bench.pass_time(2)
+    assert not bench.store.waiting()
+
+
+def test_a_late_success_does_not_lift_what_was_learnt_since(bench: Bench) -> None:
+    jobs = many_in_flight(bench, 3)
+    bench.receivers.answers["a"] = status(401)
+    bench.scheduler.deliver(jobs[0])
+    bench.scheduler.deliver(jobs[1])
+    bench.receivers.answers.clear()
+    lane = bench.store.lanes()["a"]
+    bench.scheduler.deliver(jobs[2])
+    assert bench.store.lanes()["a"] == lane
+    assert lane.failures == 1, "two that failed together are one failure"
+
+
+def test_a_late_failure_says_nothing_of_a_receiver_that_has_recovered(bench: Bench) -> None:
+    jobs = many_in_flight(bench, 2)
+    bench.receivers.answers["a"] = status(401)
+    bench.scheduler.deliver(jobs[0])
+    bench.receivers.answers.clear()
+    bench.scheduler.deliver(jobs[1])
+    late = taken(bench)
+    bench.receivers.answers["a"] = status(401)
+    bench.scheduler.deliver(late)
+    assert bench.store.lanes()["a"].parked, "two of them in a row, one after the other"
+
+
+def test_a_changed_consumer_has_its_own_rate(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.rates = dict.fromkeys(CONSUMERS, 1000.0) | {"Jira": 1.0}
+    bench.restart()
+    bench.serve("a", digest="old")
+    bench.owe("a", 3)
+    bench.run()
+    bench.receivers.got.clear()
+    bench.receivers.answers["a"] = lambda _: Response(201, {}, b'{"key": "P-1"}')
+    bench.serve("a", digest="new", consumer="Jira")
+    owe_more(bench, 5)
+    bench.run()
+    assert len(sent(bench)) == 1
+    bench.store.close()
+
+
+def test_what_another_process_drops_is_not_sent(bench: Bench, tmp_path: Path) -> None:
+    bench.serve("a")
+    bench.owe("a", 20)
+    bench.scheduler.deliver(taken(bench))
+    beside = open_store(tmp_path, exclusive=False)
+    assert beside.drop("a", DropReason.BACKLOG_DROPPED) == 19
+    beside.close()
+    bench.run()
+    assert len(sent(bench)) == 1
+    assert bench.store.books()[0].dropped == {"backlog_dropped": 19}
+
+
+def test_time_parked_does_not_count_for_what_was_taken_from_the_store_before(bench: Bench) -> None:
+    bench.serve("a")
+    bench.owe("a", 3)
+    bench.receivers.answers["a"] = status(401)
+    for _ in range(20):
+        bench.pass_time(1)
+    for _ in range(80):
+        bench.pass_time(PROBE_EVERY)
+    codes = iter([204, 500])
+    bench.receivers.answers["a"] = lambda _: Response(next(codes, 204), {}, b"")
+    bench.pass_time(PROBE_EVERY)
+    bench.pass_time(900)
+    assert not list(bench.store.dead_letters())
+    assert bench.store.books()[0].delivered == 3
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_pause_is_no_longer_for_a_clock_that_was_ahead_when_it_began(bench: Bench, *, restart: bool) -> None:
+    ahead = 20 * 3600.0
+    bench.serve("a")
+    bench.owe("a", 1)
+    bench.clock.now += ahead
+    bench.receivers.answers["a"] = status(500)
+    bench.run()
+    bench.clock.now -= ahead
+    if restart:
+        bench.restart()
+        bench.serve("a")
+    bench.receivers.answers.clear()
+    bench.run()
+    bench.pass_time(3)
+    assert not bench.store.waiting()
+
+
+def test_a_wait_is_kept_in_full_when_the_clock_is_set_back_meanwhile(bench: Bench) -> None:
+    bench.serve("a")
+    bench.owe("a", 1)
+    bench.receivers.answers["a"] = status(429, retry_after="60")
+    bench.run()
+    bench.receivers.answers.clear()
+    bench.clock.now -= 3600
+    bench.run()
+    bench.pass_time(59)
+    assert len(sent(bench)) == 1
+    bench.pass_time(2)
+    assert not bench.store.waiting()
+
+
+def test_a_result_that_comes_after_the_end_is_not_written_again_and_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrived, release = threading.Event(), threading.Event()
+
+    def slow(_: Request) -> Response:
+        arrived.set()
+        release.wait(PATIENCE)
+        raise SendError(FailureReason.TIMEOUT, "too late")
+
+    def gone(*_: object) -> None:
+        raise StoreError("closed")
+
+    bench.receivers.answers["a"] = slow
+    bench.serve("a")
+    bench.owe("a")
+    bench.start(2)
+    assert arrived.wait(PATIENCE)
+    assert not bench.scheduler.stop(0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.store, "settle", gone)
+        release.set()
+        assert bench.scheduler.stop(PATIENCE)
+    assert len(bench.watch.errors) <= 1
+
+
+def test_workers_are_started_as_they_are_needed(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, workers=8)
+    release = threading.Event()
+
+    def hang(_: Request) -> Response:
+        release.wait(PATIENCE)
+        return Response(204, {}, b"")
+
+    names = [f"w{number}" for number in range(4)]
+    for name in names:
+        bench.receivers.answers[name] = hang
+        bench.owe(name)
+
+    def workers() -> int:
+        return sum(1 for each in threading.enumerate() if each.name.startswith("worker-"))
+
+    before = workers()
+    bench.start(8)
+    until(lambda: workers() - before == 1)
+    bench.serve(*names)
+    until(lambda: bench.scheduler.busy == 4)
+    until(lambda: workers() - before == 5)
+    release.set()
+    bench.scheduler.stop(PATIENCE)
+    bench.store.close()
+
+
+def test_events_that_come_together_after_a_rest_are_sent_at_once_not_a_second_later(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, workers=8)
+    bench.serve("a", "b")
+    both = threading.Barrier(2)
+
+    def meet(_: Request) -> Response:
+        both.wait(PATIENCE)
+        return Response(204, {}, b"")
+
+    bench.start(8)
+    for name in ("a", "b"):
+        bench.receivers.answers[name] = meet
+        bench.owe(name)
+    until(lambda: not bench.store.waiting())
+    bench.scheduler.stop(PATIENCE)
+    bench.store.close()
+
+
+def test_a_receiver_that_holds_workers_for_long_takes_no_share_of_another(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, workers=64, rate=1e6)
+    slow = [f"slow-{number}" for number in range(3)]
+    for name in ("fine", *slow):
+        bench.owe(name, 100)
+    bench.serve("fine", *slow)
+    held: dict[str, list[Job]] = {name: [] for name in ("fine", *slow)}
+    for _ in range(200):
+        bench.clock.now += 0.05
+        while isinstance(job := bench.scheduler.take(), Job):
+            held[job.route.webhook].append(job)
+        for name, jobs in held.items():
+            if jobs and bench.clock.now - jobs[0].started >= (0.2 if name == "fine" else 5.0):
+                bench.scheduler.deliver(jobs.pop(0))
+    assert len(held["fine"]) == 0
+    assert bench.receivers.count()["fine"] == 100
+    bench.store.close()
