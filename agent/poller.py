@@ -6,10 +6,11 @@ reached them. One that begins in the past has, beside the common reader, a row f
 in the store, so all this outlives a restart; rows at the same position are read together, as one reader.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from math import log2
+from time import monotonic
 from typing import Protocol
 
 from agent.fetched import Fetched, Progress, tell
@@ -25,6 +26,10 @@ _UNTIL = "until:"
 _BEGINNING = ""
 _READERS_AT_ONCE = 8
 """Beside the common one, in one poll: the others have their turn in the next."""
+_OTHERS_SECONDS = 3.0
+"""Seconds after which the others have their turn in the next poll, too."""
+_REST = 5.0
+"""How many times as long as it took in vain a reader is not tried again."""
 
 
 def own_reader(webhook: str) -> str:
@@ -85,17 +90,28 @@ class _Reader:
 class Poller:
     """Not thread-safe."""
 
-    def __init__(self, source: EventSource, store: Store, observer: Observer, *, page_size: int, pause: float) -> None:
-        """`pause`: seconds until a reader that could not go on is tried again."""
+    def __init__(
+        self,
+        source: EventSource,
+        store: Store,
+        observer: Observer,
+        *,
+        page_size: int,
+        pause: float,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """`pause`: seconds until a reader that could not go on is tried again. `clock` is monotonic, in seconds."""
         self._source = source
         self._store = store
         self._observer = observer
         self._page_size = page_size
         self._pause = pause
+        self._clock = clock
         self._positions = dict(store.positions())
         self._subscriptions: Mapping[str, Subscription] = {}
         self._debug: Collection[str] = frozenset()
-        self._held: dict[str, float] = {}
+        self._held: dict[str, tuple[float, float]] = {}
+        """Row -> from when until when it is not read for."""
         self._full: set[str] = set()
         self._refused: dict[str, str] = {}
         self._troubles: dict[str, tuple[Trouble, ...]] = {}
@@ -154,8 +170,8 @@ class Poller:
         self._begun = True
         if COMMON in self._positions:
             readers, held = self._others(now)
-            found += [self._try(reader, now) for reader in readers[:_READERS_AT_ONCE]]
-            found += [_HELD] if held or len(readers) > _READERS_AT_ONCE else []
+            tried = self._take_turns(readers, now)
+            found += [*tried, _HELD] if held or len(readers) > len(tried) else tried
         return Polled(all(each.done for each in found), any(each.more for each in found), found[0].failed)
 
     def fetched(self, now: float) -> Mapping[str, Fetched]:
@@ -205,13 +221,24 @@ class Poller:
     def _turn(self, reader: _Reader) -> float:
         return min(self._last_turn.get(row, 0.0) for row in reader.rows.values())
 
+    def _take_turns(self, readers: Sequence[_Reader], now: float) -> list[Polled]:
+        """So many of them as there is time for: the common reader waits meanwhile."""
+        found: list[Polled] = []
+        ends = self._clock() + _OTHERS_SECONDS
+        for reader in readers[:_READERS_AT_ONCE]:
+            if found and self._clock() >= ends:
+                break
+            found.append(self._try(reader, now))
+        return found
+
     def _try(self, reader: _Reader, now: float) -> Polled:
         """As `_poll`; what this reader alone cannot read is no reason to stop the others."""
         self._last_turn.update(dict.fromkeys(reader.rows.values(), now))
+        started = self._clock()
         try:
             return self._poll(reader, now)
         except SourceError as error:
-            self._hold(reader.rows.values(), now)
+            self._hold(reader.rows.values(), now, _REST * (self._clock() - started))
             self._troubles.update(dict.fromkeys(reader.rows.values(), (error.trouble,)))
             return _HELD
 
@@ -254,16 +281,16 @@ class Poller:
             self._move(dict.fromkeys(gone, position), now)
 
     def _set_aside(self, reader: _Reader, batch: Batch, now: float) -> _Reader:
-        """Whose query cannot be answered stays where it is; the reader of the others."""
-        refused = batch.refused
-        if not refused:
+        """Whose query cannot be answered, or not now, stays where it is; the reader of the others."""
+        aside = {*batch.refused, *batch.later}
+        if not aside:
             return reader
         if reader.is_common:
-            self._stay(refused.keys(), reader.position or batch.position, now)
-        rows = {own_reader(name) if reader.is_common else reader.rows[name]: why for name, why in refused.items()}
-        self._hold(rows, now)
-        self._refused.update(rows)
-        others = {name: row for name, row in reader.rows.items() if name not in refused}
+            self._stay(aside, reader.position or batch.position, now)
+        rows = {name: own_reader(name) if reader.is_common else reader.rows[name] for name in aside}
+        self._hold([rows[name] for name in batch.refused], now)
+        self._refused.update({rows[name]: why for name, why in batch.refused.items()})
+        others = {name: row for name, row in reader.rows.items() if name not in aside}
         return _Reader(reader.position, others or ({"": COMMON} if reader.is_common else {}))
 
     def _without_room(self, reader: _Reader, full: Collection[str], now: float) -> Polled:
@@ -326,11 +353,13 @@ class Poller:
         return [follows, past_reader(name)] if past_reader(name) in self._positions else [follows]
 
     def _is_held(self, row: str, now: float) -> bool:
-        """For no longer than the pause, if the clock was set back."""
-        return now < self._held.get(row, 0.0) <= now + self._pause
+        """Not if the clock was set back."""
+        since, until = self._held.get(row, (0.0, 0.0))
+        return since <= now < until
 
-    def _hold(self, rows: Collection[str], now: float) -> None:
-        self._held.update(dict.fromkeys(rows, now + self._pause))
+    def _hold(self, rows: Collection[str], now: float, seconds: float = 0.0) -> None:
+        """For the pause at least."""
+        self._held.update(dict.fromkeys(rows, (now, now + max(self._pause, seconds))))
 
     def _went_on(self, rows: Collection[str]) -> None:
         self._full.difference_update(rows)

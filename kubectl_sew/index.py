@@ -48,6 +48,8 @@ _ANALYSIS = "index.analysis.*,index.mapping.coerce,index.mapping.ignore_above,in
 _POINT_KEPT = "5m"
 _LONGEST_NAMES = 2_000
 """Elasticsearch takes 4,096 bytes as a request's first line, where no other limit is set."""
+TIMED_OUT = "timed_out"
+"""The kind of an error where Elasticsearch did not answer in time."""
 _NO_INDEX = "index_not_found_exception"
 _PRIVILEGES = "the privileges `read`, `view_index_metadata` and `monitor` on the indices are needed"
 
@@ -63,6 +65,7 @@ class Index:
         Raises ElasticsearchError where `access` or `pattern` cannot be used.
         """
         self.pattern = index_pattern(pattern)
+        self.timeout = timeout
         self._beat = beat
         self._client = _connect(access, timeout)
         self._conceal = concealer(*access.credentials)
@@ -250,7 +253,8 @@ def explain(error: Exception, place: str, conceal: Conceal) -> ElasticsearchErro
         )
     if isinstance(error, ApiError):
         return _explain_answer(error.meta.status, conceal_failures(error.body, conceal), place)
-    return ElasticsearchError(f"Elasticsearch at {place} {_transport_reason(error)}", problem=_transport_problem(error))
+    said = f"Elasticsearch at {place} {_transport_reason(error)}"
+    return ElasticsearchError(said, kind=_transport_kind(error), problem=_transport_problem(error))
 
 
 def _explain_answer(status: int, body: Any, place: str) -> ElasticsearchError:
@@ -271,6 +275,12 @@ def _transport_problem(error: Exception) -> IndexProblem:
     from elastic_transport import SerializationError  # noqa: PLC0415  # see the module
 
     return IndexProblem.OTHER if isinstance(error, SerializationError) else IndexProblem.UNREACHABLE
+
+
+def _transport_kind(error: Exception) -> str:
+    from elastic_transport import ConnectionTimeout  # noqa: PLC0415  # see the module
+
+    return TIMED_OUT if isinstance(error, ConnectionTimeout) else ""
 
 
 def _transport_reason(error: Exception) -> str:

@@ -1,6 +1,6 @@
 """The contract of an event source: pages of matching events from a position that the caller keeps."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -80,6 +80,8 @@ class Batch:
 
     Where a reader begins with this read, nothing was there to read before `position`.
     """
+    later: Collection[str] = ()
+    """The webhooks that nothing was read for this time, since the others would wait: their positions stay."""
     failed: bool = False
     """There was something to read, and none of it could be: it is not worth trying again at once."""
 

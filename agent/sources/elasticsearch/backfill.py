@@ -49,12 +49,17 @@ class Backfill:
         if not run.point:
             run.point = asked.index.open_point_in_time()
             return replace(_waiting(past), more=True)
-        found, refused = self._reads.searcher.run(asked.index, [self._job(asked, past, run, limit)])
+        job = self._job(asked, past, run, limit)
+        later = self._reads.searcher.later([job])
+        found, refused = self._reads.searcher.run(asked.index, [job])
         if found[0].failure is not None:
             self.close(asked.index, past.run)
             raise found[0].failure
         run.point = found[0].point or run.point
-        return self._batch(asked, past, found[0], dict(asked.refused) | refused)
+        batch = self._batch(asked, past, found[0], dict(asked.refused) | refused)
+        if not (batch.more or batch.refused or later):
+            self._close_quietly(asked.index, past.run)
+        return replace(batch, later=later)
 
     def _check_time(self, asked: Asked) -> None:
         """What is no time is compared by no time: it would fail, or find what is not asked for."""
@@ -99,8 +104,6 @@ class Backfill:
             else:
                 left.add("no_source" if document.get("found") else "deleted", hit)
         after = _after(past, _before(found, rest.get(0)))
-        if after.done and not refused:
-            self._close_quietly(asked.index, past.run)
         notes = left.notes()
         position = after.dump()
         return Batch(oldest_first(arrivals), position, more=not after.done, done=False, notes=notes, refused=refused)

@@ -27,6 +27,7 @@ class Clause:
     needs: Mapping[str, frozenset[str]]
     leaves: int
     size: int
+    wildcards: int = 0
 
 
 class Clauses:
@@ -51,7 +52,9 @@ class Clauses:
         known = self._known.get(name)
         if known is None or known[0] is not query or known[1] is not fields or known[2].start != start:
             dsl = to_dsl(query, fields)
-            clause = Clause(name, start, dsl, needs(dsl, exact), count_leaves(dsl), len(json.dumps(dsl)))
+            clause = Clause(
+                name, start, dsl, needs(dsl, exact), count_leaves(dsl), len(json.dumps(dsl)), wildcards(dsl)
+            )
             known = self._known[name] = (query, fields, clause)
         return known[2]
 
@@ -86,6 +89,15 @@ def count_leaves(dsl: Any) -> int:
     if isinstance(dsl, Mapping):
         inner = [value for key, value in dsl.items() if key in _COMPOUND]
         return sum(map(count_leaves, inner)) if inner else 1
+    return 0
+
+
+def wildcards(dsl: Any) -> int:
+    """How many there are in a query."""
+    if isinstance(dsl, list):
+        return sum(map(wildcards, dsl))
+    if isinstance(dsl, Mapping):
+        return sum(1 if key == "wildcard" else wildcards(value) for key, value in dsl.items())
     return 0
 
 

@@ -40,9 +40,10 @@ class Following:
             after.dump(),
             more=page.cut,
             done=not page.cut and not page.failures and _has_read(after, self._noted),
-            notes=[*seen.notes, *page.left.notes()],
+            notes=[*seen.notes, *page.left.notes(), *self._reads.searcher.costs.notes()],
             troubles=[*watch.troubles(after), *page.failures],
             refused=page.refused,
+            later=page.later,
             failed=page.failed,
         )
 
@@ -60,6 +61,7 @@ class _Page:
         self.failures: list[Trouble] = []
         self.refused = dict(asked.refused)
         self.cut = False
+        self.later: frozenset[str] = frozenset()
         self._read = 0
 
     @property
@@ -73,6 +75,7 @@ class _Page:
         if self._asked.clauses:
             size = max(min(_LEAST_PAGE, limit), limit // max(len(wanted), 1))
             jobs = narrow(self._asked.index, [self._job(search, size) for search in wanted])
+            self.later = self._reads.searcher.later(jobs)
             found, refused = self._reads.searcher.run(self._asked.index, jobs)
             self.refused.update(refused)
         left = self._deliver([hit for each in found for hit in each.hits], wanted)

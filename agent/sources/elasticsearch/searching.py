@@ -5,7 +5,7 @@ alone. Where our own part of the search is refused too, it is the shard that can
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.sources.elasticsearch.clauses import (
@@ -18,9 +18,10 @@ from agent.sources.elasticsearch.clauses import (
     named,
     pack,
 )
+from agent.sources.elasticsearch.costs import Costs
 from agent.sources.elasticsearch.judging import Hit, merge, read_hit
 from kubectl_sew.access import ElasticsearchError
-from kubectl_sew.index import Index, check_search
+from kubectl_sew.index import TIMED_OUT, Index, check_search
 
 MOST_REQUEST_BYTES = 8 * 2**20
 _HEADER_BYTES = 1_000
@@ -77,9 +78,16 @@ class Searcher:
     def __init__(self, time_field: str) -> None:
         self._time_field = time_field
         self._most_leaves = MOST_LEAVES
+        self.costs = Costs()
+
+    def later(self, jobs: Sequence[Job]) -> frozenset[str]:
+        """The webhooks whose queries are not asked now, since others would wait for them."""
+        return self.costs.later({each.webhook: each for job in jobs for each in job.clauses}.values())
 
     def run(self, index: Index, jobs: Sequence[Job]) -> tuple[list[Found], dict[str, str]]:
         """What each job found, and webhook -> why a shard refuses its query. Raises ElasticsearchError."""
+        later = self.later(jobs)
+        jobs = [replace(job, clauses=[each for each in job.clauses if each.webhook not in later]) for job in jobs]
         run = _Run()
         tasks = [
             _Task(number, group) for number, job in enumerate(jobs) for group in pack(job.clauses, self._most_leaves)
@@ -94,15 +102,23 @@ class Searcher:
     def _ask(
         self, index: Index, jobs: Sequence[Job], tasks: Sequence[_Task]
     ) -> Iterator[tuple[_Task, Mapping[str, Any]]]:
-        for some in _in_requests(tasks):
+        slow = any(self.costs.of(each) for task in tasks for each in task.group)
+        for some in [[task] for task in tasks] if slow else _in_requests(tasks):
             searches = [
                 (jobs[each.job].header, {**jobs[each.job].body, "query": asked(each.group, jobs[each.job].ours)})
                 for each in some
             ]
-            yield from zip(some, index.search_many(searches), strict=True)
+            try:
+                answers = index.search_many(searches)
+            except ElasticsearchError as error:
+                if error.kind == TIMED_OUT:
+                    self.costs.charge([clause for each in some for clause in each.group], index.timeout)
+                raise
+            yield from zip(some, answers, strict=True)
 
     def _take(self, run: _Run, task: _Task, answer: Mapping[str, Any], jobs: Sequence[Job]) -> list[_Task]:
         """Keeps a good answer; of a refused one the smaller tasks that find out why."""
+        self.costs.charge(task.group, answer.get("took", 0) / 1000)
         try:
             check_search(answer)
         except ElasticsearchError as error:

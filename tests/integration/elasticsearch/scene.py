@@ -70,7 +70,9 @@ class Scene:
         self.store: SqliteStore = open_store(self.state, known_for=self.reading.known_for, max_bytes=self.max_bytes)
         known = self.store.known_to
         self.source = ElasticsearchSource(self.reading, self.access, known, CALICO, self.clock, self.beat)
-        self.poller = Poller(self.source, self.store, self.witness, page_size=self.page_size, pause=2.0)
+        self.poller = Poller(
+            self.source, self.store, self.witness, page_size=self.page_size, pause=2.0, clock=self.clock
+        )
         self.poller.serve(self.subscriptions, ())
 
     def restart(self) -> None:

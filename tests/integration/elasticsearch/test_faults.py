@@ -347,6 +347,45 @@ def test_a_clause_that_a_shard_refuses_stands_alone_and_the_others_go_on(scene: 
     assert scene.poller.fetched(scene.now)["bad"].status == "True"
 
 
+def test_a_query_whose_wildcards_are_slow_is_asked_after_the_others_and_says_so(scene: Scene, between: Proxy) -> None:
+    members = ", ".join(f'"*a{number}*"' for number in range(50))
+    scene.serve(f'host IN {{{members}, "*web*"}}', "costly", "costlier")
+    scene.settle()
+    together: list[set[int]] = []
+
+    def slow(_path: str, body: bytes, real: Callable[[], Answer]) -> Answer:
+        if "_msearch" not in _path:
+            return real()
+        bodies = [json.loads(line) for line in body.splitlines()[1::2]]
+        wildcards = [json.dumps(each).count("wildcard") for each in bodies]
+        together.append(set(wildcards))
+        return real().change(
+            lambda found: {
+                **found,
+                "responses": [
+                    {**each, "took": 4_000 if count else 1}
+                    for each, count in zip(found["responses"], wildcards, strict=True)
+                ],
+            }
+        )
+
+    between.fault = slow
+    scene.write(range(20), host="web-1")
+    scene.poll()
+    together.clear()
+    scene.write(["meanwhile"], host="web-1")
+    scene.poll()
+    assert together[0] == {0}
+    assert "102 wildcards" not in scene.message("w")
+    assert "the query's 51 wildcards take Elasticsearch about 2.0 s" in scene.message("costly")
+    between.fault = None
+    scene.settle()
+    scene.settle()
+    for name in ("w", "costly", "costlier"):
+        assert scene.got(name) == ids(*range(20), "meanwhile")
+    assert scene.poller.troubles == ()
+
+
 def test_a_search_that_is_refused_without_any_clause_is_no_webhooks_fault(scene: Scene, between: Proxy) -> None:
     scene.write(range(20))
     between.fault = choking_on(b"_seq_no")

@@ -1,0 +1,72 @@
+"""Which queries are asked after the others, by what their searches took."""
+
+import pytest
+
+from agent.sources.elasticsearch.clauses import Clause
+from agent.sources.elasticsearch.costs import Costs
+from agent.sources.elasticsearch.searching import Job, Searcher
+from kubectl_sew.access import ElasticsearchError
+from kubectl_sew.index import TIMED_OUT
+
+
+def clause(webhook: str, wildcards: int) -> Clause:
+    return Clause(webhook, None, {"wildcard": {}}, {}, 1, 20, wildcards)
+
+
+QUICK, HEAVY, HEAVIER = clause("quick", 3), clause("heavy", 100), clause("heavier", 300)
+
+
+def test_of_a_slow_search_many_wildcards_are_the_reason_each_by_its_share() -> None:
+    costs = Costs()
+    costs.charge([QUICK, HEAVY, HEAVIER], 8.0)
+    assert [costs.of(each) for each in (QUICK, HEAVY, HEAVIER)] == [0.0, 2.0, 6.0]
+    assert costs.later([QUICK, HEAVY, HEAVIER]) == {"heavy", "heavier"}
+
+
+def test_a_quick_search_and_one_without_many_wildcards_are_nobodys_fault() -> None:
+    costs = Costs()
+    costs.charge([HEAVY], 0.9)
+    costs.charge([QUICK], 60.0)
+    assert costs.later([QUICK, HEAVY]) == frozenset()
+
+
+def test_of_slow_queries_alone_so_many_are_asked_as_take_a_few_seconds_and_one_at_least() -> None:
+    costs = Costs()
+    several = [clause(f"w{number}", 100) for number in range(4)]
+    costs.charge(several, 6.0)
+    assert costs.later(several) == {"w2", "w3"}
+    costs.charge(several, 60.0)
+    assert costs.later(several) == {"w1", "w2", "w3"}
+
+
+def test_a_query_that_is_quick_again_or_another_is_asked_with_the_others() -> None:
+    costs = Costs()
+    costs.charge([HEAVY, HEAVIER], 8.0)
+    costs.charge([HEAVY], 0.01)
+    assert costs.later([QUICK, HEAVY, HEAVIER]) == {"heavier"}
+    assert costs.later([QUICK, clause("heavier", 2)]) == frozenset()
+
+
+def test_what_costs_is_told_once() -> None:
+    costs = Costs()
+    costs.charge([HEAVY], 2.0)
+    costs.charge([HEAVY], 3.0)
+    assert [note.webhooks for note in costs.notes()] == [("heavy",)]
+    assert costs.notes() == []
+
+
+class Silent:
+    """An index that does not answer in time."""
+
+    timeout = 30.0
+
+    def search_many(self, _searches: object) -> object:
+        raise ElasticsearchError("did not answer in time", kind=TIMED_OUT)
+
+
+def test_where_there_is_no_answer_in_time_many_wildcards_are_the_reason_too() -> None:
+    searcher = Searcher("time")
+    job = Job({}, [], [QUICK, HEAVY], {"size": 10})
+    with pytest.raises(ElasticsearchError):
+        searcher.run(Silent(), [job])  # type: ignore[arg-type]
+    assert searcher.later([job]) == {"heavy"}
