@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from kubectl_sew.cli.judging import Judge
 from kubectl_sew.cli.output import print_warning
 from kubectl_sew.errors import SewError
-from kubectl_sew.query import CALICO
 from kubectl_sew.resource import LABELS_ANNOTATION, ConfigVar, Finding, Reference, State, Webhook, to_object
 from kubectl_sew.resource.manifests import load_manifests
 from kubectl_sew.validation import validate_manifests
@@ -37,9 +37,10 @@ def build(draft: Draft) -> Webhook:
     return Webhook(draft.name or "", draft.consumer or "", state, draft.query or "", draft.config, annotations)
 
 
-def check(webhook: Webhook) -> None:
+def check(webhook: Webhook, judge: Judge) -> None:
     """Raises SewError with every error that `validate` finds; its warnings go to stderr."""
-    findings = validate_manifests(load_manifests(json.dumps(to_object(webhook)), ""), CALICO)
+    manifests = load_manifests(json.dumps(to_object(webhook)), "")
+    findings = validate_manifests(manifests, judge.fields, consumers=judge.consumers)
     if errors := [each for each in findings if each.is_error]:
         raise SewError(in_words(errors))
     if findings:

@@ -48,6 +48,21 @@ def print_matching(match: Match, source: str, parts: Mapping[str, Match]) -> Non
         echo("\n".join(["Each part alone:", *_alone(parts, source)]), err=True)
 
 
+def read_events(source: str, take: Callable[[Mapping[str, Any]], None]) -> None:
+    """Has every event of a file taken; on stderr the lines that are none."""
+
+    def none_matches(event: Mapping[str, Any], _: float) -> bool:
+        take(event)
+        return False
+
+    selector = Selector(none_matches)
+    with _opened(source) as file:
+        for lines in read_lines(file.read1):
+            named = selector.bad
+            _, bad = selector.take(lines, 0.0)
+            _print([], bad[: max(0, NAMED - named)])
+
+
 def _alone(parts: Mapping[str, Match], source: str) -> Iterator[str]:
     """How many events each part selects. The file is read once for each, so that a long query costs no memory."""
     for text, match in parts.items():

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 
 from kubectl_sew.cli.draft import Draft, in_words, label_problem, read_reference
+from kubectl_sew.cli.judging import Judge
 from kubectl_sew.cli.output import echo, print_error
 from kubectl_sew.consumers.base import Consumer, Variable
-from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.members import members
-from kubectl_sew.query import CALICO, QueryError, parse, validate
+from kubectl_sew.query import FieldSet, QueryError, parse, validate
 from kubectl_sew.resource import SECRETS_NAMESPACE, ConfigVar, Reference, State, Webhook, check_structure, to_object
 
 _KINDS = {"secret": "Secret", "configmap": "ConfigMap"}
@@ -19,7 +19,7 @@ _VARIABLES = f"""
 Now the variables of {{}}: each is a value, or secret:NAME/KEY or configmap:NAME/KEY for one that is kept
 in the namespace {SECRETS_NAMESPACE}. Those marked * are required; an empty answer leaves out any other."""
 
-Judge = Callable[[str], str]
+Verdict = Callable[[str], str]
 """An answer -> what is wrong with it; "" if nothing."""
 
 
@@ -28,18 +28,20 @@ def can_ask() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def ask_missing(draft: Draft) -> Draft:
+def ask_missing(draft: Draft, judge: Judge) -> Draft:
     """The draft with everything that it missed; an end of the input (Ctrl-D) raises EOFError."""
     name = draft.name or _ask("Name", _judge_name)
-    consumer = CONSUMERS[draft.consumer or _choose("Consumer", list(CONSUMERS))]
-    query = draft.query or _ask("Query, e.g. type = waf AND severity >= 90", _judge_query)
+    consumer = judge.consumers[draft.consumer or _choose("Consumer", list(judge.consumers))]
+    query = draft.query or _ask(
+        "Query, e.g. type = waf AND severity >= 90", lambda answer: _judge_query(answer, judge.fields)
+    )
     config = _ask_variables(consumer, draft.config)
     labels = draft.labels or _ask_labels()
     state = draft.state or _choose("State", [each.value for each in State], State.ENABLED.value)
     return Draft(name, consumer.name, query, state, config, labels)
 
 
-def _ask(question: str, judge: Judge) -> str:
+def _ask(question: str, judge: Verdict) -> str:
     while True:
         echo(f"{question}: ", err=True, nl=False)
         line = sys.stdin.readline()
@@ -69,11 +71,11 @@ def _judge_name(name: str) -> str:
     return in_words(each.finding for each in found if each.path[:1] == ("metadata",))
 
 
-def _judge_query(query: str) -> str:
+def _judge_query(query: str, fields: FieldSet) -> str:
     if not query:
         return "a query is needed: `kubectl sew fields` lists the keys that it may use"
     try:
-        errors = [each for each in validate(parse(query), CALICO) if not each.warning]
+        errors = [each for each in validate(parse(query), fields) if not each.warning]
     except QueryError as error:
         return error.render()
     return QueryError(query, errors).render() if errors else ""

@@ -1,12 +1,13 @@
 """Manifests judged with a cluster: by the Secrets that it holds, and by its API server."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from kubectl_sew.cluster.objects import Held, read_objects
+from kubectl_sew.consumers.base import Consumer
 from kubectl_sew.kubectl import FIELD_MANAGER, Kubectl, KubectlError, Problem
-from kubectl_sew.query import CALICO
+from kubectl_sew.query import FieldSet
 from kubectl_sew.resource import Finding, Reference
 from kubectl_sew.resource.findings import error
 from kubectl_sew.resource.manifests import LocatedWebhook, Manifests
@@ -22,10 +23,17 @@ _DRY = (
 """Of the fields that the server does not know there is a finding already."""
 
 
-def against(kubectl: Kubectl, manifests: Manifests, secrets_namespace: str) -> list[Finding]:
+def against(
+    kubectl: Kubectl,
+    manifests: Manifests,
+    secrets_namespace: str,
+    fields: FieldSet,
+    *,
+    consumers: Mapping[str, Consumer],
+) -> list[Finding]:
     """Every finding, in the order of the files. Raises KubectlError where the cluster cannot be asked."""
     held = read_objects(kubectl, secrets_namespace, _missing(manifests))
-    found = validate_manifests(_joined(manifests, held), CALICO, unread=held.unread)
+    found = validate_manifests(_joined(manifests, held), fields, consumers=consumers, unread=held.unread)
     broken = {each.resource for each in found if each.is_error}
     for each in manifests.webhooks:
         if each.name not in broken:

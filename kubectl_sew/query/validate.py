@@ -9,6 +9,8 @@ from kubectl_sew.query.fields import Field, FieldSet, FieldType, Unlisted
 from kubectl_sew.query.interpret import concrete, interpret, not_allowed
 from kubectl_sew.query.values import Network, Pattern, pattern
 
+_CALICOS_FIELDS = "`kubectl sew fields` lists those of Calico's events; --fields any takes every key"
+
 
 def validate(node: Node, fields: FieldSet) -> list[Problem]:
     """Errors and warnings (`Problem.warning`) of a parsed query."""
@@ -46,7 +48,7 @@ def _leaf(leaf: Leaf, fields: FieldSet) -> Iterator[Problem]:
 def _unknown(leaf: Leaf, fields: FieldSet) -> Problem:
     key, near = leaf.key, fields.closest(leaf.key.name)
     of_index = fields.unlisted is Unlisted.ABSENT
-    listed = f"see the mapping of {fields.name}" if of_index else "`kubectl sew fields` lists the fields"
+    listed = f"see the mapping of {fields.name}" if of_index else _CALICOS_FIELDS
     hint = "did you mean " + " or ".join(map(quoted, near)) + "?" if near else listed
     if not isinstance(leaf, Membership):
         return Problem(f"there is no field {quoted(key.name)}", key.span, hint)

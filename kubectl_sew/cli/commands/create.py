@@ -7,6 +7,7 @@ import click
 
 from kubectl_sew.cli.draft import Draft, build, check, label_problem, read_reference
 from kubectl_sew.cli.interview import ask_missing, can_ask
+from kubectl_sew.cli.judging import Judge, judge_options
 from kubectl_sew.cli.output import echo, print_json, print_yaml
 from kubectl_sew.cli.reach import DRY_RUN_NOTES, api_group_option, dry_run_option, webhooks
 from kubectl_sew.cli.words import Words
@@ -29,6 +30,7 @@ STATES = [each.value for each in State]
 @click.option("--configmap", metavar="NAME=CONFIGMAP/KEY", multiple=True, help="A variable that a ConfigMap holds.")
 @click.option("--label", metavar="KEY:VALUE", multiple=True, help="A label that goes into every message.")
 @click.option("--state", metavar="STATE", type=Words(STATES), help=f"One of {', '.join(STATES)}. [default: Enabled]")
+@judge_options
 @dry_run_option
 @click.option("-o", "--output", type=click.Choice(["yaml", "json", "name"]), help="Print the object, or its name.")
 @api_group_option
@@ -44,6 +46,7 @@ def create(  # noqa: PLR0913  # one for each flag
     configmap: tuple[str, ...],
     label: tuple[str, ...],
     state: str | None,
+    judge: Judge,
     dry_run: str,
     output: str | None,
     api_group: str | None,
@@ -66,8 +69,8 @@ def create(  # noqa: PLR0913  # one for each flag
         *_references(configmap, "--configmap", "ConfigMap"),
     )
     draft = Draft(name, consumer, query, state, variables, _labels(label))
-    webhook = build(_complete(draft))
-    check(webhook)
+    webhook = build(_complete(draft, judge))
+    check(webhook, judge)
     api_version = next(each for each in API_VERSIONS if api_group in (None, each.partition("/")[0]))
     made: Object = to_object(webhook, api_version)
     if dry_run != "client":
@@ -77,11 +80,11 @@ def create(  # noqa: PLR0913  # one for each flag
     _show(made, shown(webhook.name, api_version), output, DRY_RUN_NOTES[dry_run])
 
 
-def _complete(draft: Draft) -> Draft:
+def _complete(draft: Draft, judge: Judge) -> Draft:
     if not draft.missing:
         return draft
     if can_ask():
-        return ask_missing(draft)
+        return ask_missing(draft, judge)
     raise click.UsageError(f"{', '.join(draft.missing)} must be given where there is no terminal to ask on")
 
 

@@ -8,6 +8,7 @@ import click
 
 from kubectl_sew.cli.files import file_options, read_sources
 from kubectl_sew.cli.findings import print_findings
+from kubectl_sew.cli.judging import Judge, judge_options
 from kubectl_sew.cli.output import echo, print_warning
 from kubectl_sew.cli.payload import describe, fill_in, headings
 from kubectl_sew.cli.streams import standard_input
@@ -18,7 +19,7 @@ from kubectl_sew.consumers.shapes import is_known
 from kubectl_sew.errors import SewError
 from kubectl_sew.event import Event, delivery_id, own_id
 from kubectl_sew.ndjson import BadLineError, parse_line
-from kubectl_sew.query import CALICO, compile_matcher, parse
+from kubectl_sew.query import FieldSet, compile_matcher, parse
 from kubectl_sew.resource import Webhook, parse_labels, resolve
 from kubectl_sew.resource.manifests import Manifests, load_many
 from kubectl_sew.samples import SAMPLE_TYPES, sample
@@ -27,6 +28,7 @@ from kubectl_sew.validation import validate_manifests
 
 @click.command("preview-payload")
 @file_options
+@judge_options
 @click.option(
     "--event",
     metavar="FILE",
@@ -40,7 +42,7 @@ from kubectl_sew.validation import validate_manifests
     type=Words(SAMPLE_TYPES),
     help="A sample event of one of Calico's types, e.g. waf. [default: the one that state Test sends]",
 )
-def preview_payload(files: tuple[str, ...], recursive: bool, event: str | None, kind: str | None) -> int:
+def preview_payload(files: tuple[str, ...], recursive: bool, event: str | None, kind: str | None, judge: Judge) -> int:
     """Print the request that a webhook would send, without its secrets.
 
     Of a URL only scheme and host are shown. Values of Secrets and ConfigMaps come from the files; for one that only
@@ -56,27 +58,31 @@ def preview_payload(files: tuple[str, ...], recursive: bool, event: str | None, 
         raise click.UsageError("--event and --sample cannot be given together")
     sources = read_sources(files, recursive=recursive)
     manifests = load_many(sources.files)
-    findings = [*sources.problems, *validate_manifests(manifests, CALICO)]
+    findings = [*sources.problems, *validate_manifests(manifests, judge.fields, consumers=judge.consumers)]
     print_findings(findings, err=True)
     if any(each.is_error for each in findings) or not manifests.webhooks:
         return 1
     given = None if event is None else _read_event(event)
     described = {
         each.name: _describe(
-            each.webhook, consumer, manifests, given or _identified(sample(kind or each.webhook.test_event))
+            each.webhook,
+            consumer,
+            manifests,
+            given or _identified(sample(kind or each.webhook.test_event)),
+            judge.fields,
         )
         for each in manifests.webhooks
-        if (consumer := find(each.webhook.consumer))
+        if (consumer := find(each.webhook.consumer, judge.consumers))
     }
     echo(headings(described))
     return 0
 
 
-def _describe(webhook: Webhook, consumer: Consumer, manifests: Manifests, event: Event) -> list[str]:
+def _describe(webhook: Webhook, consumer: Consumer, manifests: Manifests, event: Event, fields: FieldSet) -> list[str]:
     known, _ = resolve(webhook, manifests.secrets, manifests.config_maps)
     config, notes = fill_in(webhook, consumer, known)
     now = time.time()
-    if not compile_matcher(parse(webhook.query), CALICO)(event.document, now):
+    if not compile_matcher(parse(webhook.query), fields)(event.document, now):
         notes.append("its query does not select this event: it would not be sent")
     if consumer.name != "Generic" and not is_known(event):
         notes.append("the event has none of the fields that messages are made of: its main fields are shown instead")

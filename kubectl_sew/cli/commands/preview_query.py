@@ -3,12 +3,11 @@
 import click
 
 from kubectl_sew.cli.durations import read_duration
+from kubectl_sew.cli.judging import FIELD_SETS, INDEX
 from kubectl_sew.cli.output import echo, print_json, print_warning, print_yaml
 from kubectl_sew.cli.reading import read_query
-from kubectl_sew.query import ANY, CALICO, FieldSet, Node
+from kubectl_sew.query import FieldSet, Node
 from kubectl_sew.query.ast import EVERY_EVENT, MOST_PARTS, parts_of
-
-FIELD_SETS = {"calico": CALICO, "any": ANY}
 
 
 @click.command("preview-query")
@@ -31,7 +30,7 @@ FIELD_SETS = {"calico": CALICO, "any": ANY}
     help="The keys that may be used. [default: calico]",
 )
 @click.option("--elasticsearch", metavar="URL", help="Count and sample what matches on a real index.")
-@click.option("--index", metavar="PATTERN", default="tigera_secure_ee_events.*", show_default=True, help="Its indices.")
+@click.option("--index", metavar="PATTERN", default=INDEX, show_default=True, help="Its indices.")
 @click.option(
     "--since", metavar="TIME", default="24h", show_default=True, callback=read_duration, help="How far back to look."
 )

@@ -7,11 +7,11 @@ import click
 
 from kubectl_sew.cli.files import file_options, read_sources
 from kubectl_sew.cli.findings import print_findings
+from kubectl_sew.cli.judging import Judge, judge_options
 from kubectl_sew.cli.junit import junit
 from kubectl_sew.cli.output import echo, print_json
 from kubectl_sew.cli.reach import kubectl, secrets_namespace_option
 from kubectl_sew.cluster.validation import against
-from kubectl_sew.query import CALICO
 from kubectl_sew.resource import Finding
 from kubectl_sew.resource.manifests import load_many
 from kubectl_sew.validation import validate_manifests
@@ -30,6 +30,7 @@ FINDINGS, ONLY_WARNINGS = 1, 3
 )
 @click.option("--strict", is_flag=True, help="Exit with 3 where there are only warnings.")
 @click.option("--against-cluster", is_flag=True, help="Look Secrets up in the cluster, and ask its API server, too.")
+@judge_options
 @secrets_namespace_option
 @click.pass_context
 def validate(  # noqa: PLR0913  # one for each flag
@@ -40,12 +41,16 @@ def validate(  # noqa: PLR0913  # one for each flag
     output: str,
     strict: bool,
     against_cluster: bool,
+    judge: Judge,
     secrets_namespace: str,
 ) -> int:
     """Check manifests: structure, names, labels, variables, queries.
 
     Every problem is told at once, with its place and a code (docs/validation.md). Secrets and ConfigMaps in the files
     are used; those that are not there may be in the cluster: without --against-cluster their values are not judged.
+
+    Queries are judged by Calico's keys; for events of another kind give what the agent has: --fields any, or its index.
+    What the agent has in SEW_SLACK_URL_PREFIXES holds here, too, where that variable is set.
 
     Exit codes: 0 no errors, 1 errors, 3 only warnings, with --strict.
 
@@ -55,13 +60,14 @@ def validate(  # noqa: PLR0913  # one for each flag
       kubectl sew validate -f webhooks/ -R --strict
       kubectl kustomize overlay/ | kubectl sew validate -f - -o json
       kubectl sew validate -f webhook.yaml --against-cluster
+      kubectl sew validate -f falco.yaml --elasticsearch https://elasticsearch:9200 --index 'falco-*'
     """
     sources = read_sources(files, recursive=recursive)
     manifests = load_many(sources.files, secrets_namespace=secrets_namespace)
     if against_cluster:
-        findings = against(kubectl(ctx), manifests, secrets_namespace)
+        findings = against(kubectl(ctx), manifests, secrets_namespace, judge.fields, consumers=judge.consumers)
     else:
-        findings = validate_manifests(manifests, CALICO)
+        findings = validate_manifests(manifests, judge.fields, consumers=judge.consumers)
     if sources.problems:
         findings = [*sources.problems, *(each for each in findings if each.code != "SEW017")]
     if output == "json":

@@ -171,6 +171,7 @@ def test_on_a_terminal_it_asks_step_by_step_and_asks_again_after_a_wrong_answer(
     asked.answer("* apiToken", "secret:jira/token\n")
     asked.answer("  labels", "\n")
     asked.answer("  priority", "High\n")
+    asked.answer("  fields", "\n")
     asked.answer("Labels", "cluster:production, team:x\n")
     asked.answer("State", "dis\n")
     out, _ = asked.process.communicate()

@@ -1,0 +1,78 @@
+"""By what a command judges webhooks: the keys that queries may use, and the consumers, as the agent has them."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from kubectl_sew.members import members
+from kubectl_sew.query import ANY, CALICO, FieldSet
+
+if TYPE_CHECKING:
+    from kubectl_sew.consumers.base import Consumer
+
+FIELD_SETS = {"calico": CALICO, "any": ANY}
+INDEX = "tigera_secure_ee_events.*"
+SLACK_URL_PREFIXES = "SEW_SLACK_URL_PREFIXES"
+"""The agent's own variable: CI judges as the agent does where both have it."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """The keys that queries may use, and the consumers."""
+
+    fields: FieldSet
+    consumers: "Mapping[str, Consumer]"
+
+
+def judge_options(command: Command) -> Command:
+    """`--fields`, `--elasticsearch` and `--index`, as the argument `judge`."""
+
+    @wraps(command)
+    def judging(*args: Any, fields: str | None, elasticsearch: str | None, index: str, **given: Any) -> Any:
+        return command(*args, judge=_judge(fields, elasticsearch, index), **given)
+
+    wrapped: Any = judging
+    for option in (_INDEX, _ELASTICSEARCH, _FIELDS):
+        wrapped = option(wrapped)
+    return cast("Command", wrapped)
+
+
+_FIELDS = click.option(
+    "--fields",
+    type=click.Choice(list(FIELD_SETS)),
+    help="The keys that queries may use, as the agent's SEW_FIELDS. [default: calico]",
+)
+_ELASTICSEARCH = click.option(
+    "--elasticsearch", metavar="URL", help="Queries may use the keys of an index there, as with the agent's setting."
+)
+_INDEX = click.option("--index", metavar="PATTERN", default=INDEX, show_default=True, help="Its indices.")
+
+
+def _judge(fields: str | None, elasticsearch: str | None, index: str) -> Judge:
+    if fields and elasticsearch is not None:
+        raise click.UsageError("--fields and --elasticsearch cannot be given together: an index has its own keys")
+    from kubectl_sew.consumers.registry import CONSUMERS, consumers  # noqa: PLC0415  # not every query's preview needs them
+
+    prefixes = members(os.environ.get(SLACK_URL_PREFIXES, ""))
+    found = FIELD_SETS[fields or "calico"] if elasticsearch is None else index_fields(elasticsearch, index)
+    return Judge(found, consumers(prefixes) if prefixes else CONSUMERS)
+
+
+def index_fields(urls: str, pattern: str) -> FieldSet:
+    """The keys that the mapping of an index has. Raises ElasticsearchError."""
+    from kubectl_sew.credentials import VARIABLES, from_files  # noqa: PLC0415  # few commands ask an index
+    from kubectl_sew.index import Index  # noqa: PLC0415  # likewise
+
+    files = {name: Path(path) for name, variable in VARIABLES.items() if (path := os.environ.get(variable))}
+    index = Index(from_files(members(urls), files)(), pattern)
+    try:
+        return index.fields()
+    finally:
+        index.close()
