@@ -12,6 +12,7 @@ from agent.sources.base import Arrival, Note
 from agent.store.base import Delivery, State, StoreError, Taken
 from kubectl_sew.consumers.base import Outcome
 from kubectl_sew.resource import State as Wanted
+from kubectl_sew.resource.conditions import rfc3339
 from kubectl_sew.validation import Accepted
 
 _FAILURES_EVERY = 60.0
@@ -124,9 +125,8 @@ class Delivering:
             message = "parked until the webhook, its Secret or its ConfigMap changes; tried once an hour"
             self._log.error("webhook_parked", **told, message=message)
         else:
-            self._log.warning(
-                "delivery_failed", **told, next_attempt=max(decision.lane.retry_until, decision.settlement.due)
-            )
+            again = max(decision.lane.retry_until, decision.settlement.due)
+            self._log.warning("delivery_failed", **told, next_attempt=rfc3339(again))
 
     def failed(self, error: StoreError) -> None:
         if monotonic() >= self._quiet_until:

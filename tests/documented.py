@@ -7,7 +7,7 @@ from pathlib import Path
 _DIFFERS = {
     r"\d{4}-\d\d-\d\d[T ][\d:.]+Z": "TIME",
     r"[\w-]+/[\w-]+-[0-9a-f]{8,10}-[0-9a-z]{5}\b": "POD",
-    r"\b(under a minute|\d+ (min|h|days?))\b": "AGE",
+    r"\b(under a minute|\d+ (min|h|days?)|\d+[dhms](\d+m)?)\b": "AGE",
     r" +": " ",  # columns are as wide as what stands in them
 }
 

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,8 +20,9 @@ from agent.cli.options import (
 from agent.status import table
 from agent.store.base import DropReason
 from kubectl_sew.by_hand import confirm
+from kubectl_sew.resource.conditions import spell_seconds
 
-COLUMNS = {"WEBHOOK": "webhook", "WAITING": "pending", "OLDEST (SECONDS)": "oldestWaitingSeconds", "BYTES": "bytes"}
+COLUMNS = {"WEBHOOK": "webhook", "WAITING": "pending", "OLDEST": "oldest", "BYTES": "bytes"}
 
 
 @click.group()
@@ -38,7 +40,7 @@ def list_command(state: Path, webhook: str | None, output: str | None) -> None:
         check_webhook(store, webhook, state)
         books = [each for each in store.books() if webhook in (None, each.webhook)]
     now = time.time()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "webhook": each.webhook,
             "pending": each.pending,
@@ -50,7 +52,12 @@ def list_command(state: Path, webhook: str | None, output: str | None) -> None:
     if output:
         print_json(rows)
     else:
-        click.echo(table(rows, COLUMNS) if rows else "nothing waits")
+        shown = [{**row, "oldest": _age(row["oldestWaitingSeconds"])} for row in rows]
+        click.echo(table(shown, COLUMNS) if rows else "nothing waits")
+
+
+def _age(seconds: float | None) -> str | None:
+    return None if seconds is None else spell_seconds(seconds)
 
 
 @backlog.command()

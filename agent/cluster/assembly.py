@@ -1,6 +1,7 @@
 """Builds what the agent has in a cluster from its settings."""
 
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -124,4 +125,5 @@ def identify(store: str) -> Identity:
     pod, namespace = os.environ.get("POD_NAME"), os.environ.get("POD_NAMESPACE")
     if pod and namespace:
         return Identity(f"{namespace}/{pod}", store)
-    return Identity(f"outside/{socket.gethostname()}-{store[:8]}", store)
+    host = re.sub(r"[^a-z0-9.-]+", "-", socket.gethostname().lower()).strip(".-") or "host"
+    return Identity(f"outside/{host[:200]}-{store[:8]}", store)

@@ -31,6 +31,7 @@ BEHIND = 60.0
 _SOME, _OLD = 10, 300.0
 """So many events of which the oldest waits for so many seconds are no matter of one that failed."""
 _NOT_RUN = "it is not run: see the condition Healthy"
+_LATER = "what matches meanwhile is read when it runs"
 _DISABLED = "the state is Disabled: nothing is fetched or sent, and what waits is kept"
 _DEBUG = "the state is Debug: events are counted and logged, and nothing is sent"
 
@@ -124,7 +125,7 @@ def _delivery(standing: Standing, now: float) -> tuple[Status, DeliveringReason,
     judged, lane = standing.judged, standing.lane
     backlog = _backlog(standing.books, now)
     if isinstance(judged, Unfit):
-        return "False", DeliveringReason.NOT_ACCEPTED, f"{_NOT_RUN}; {backlog}"
+        return "False", DeliveringReason.NOT_ACCEPTED, f"{_NOT_RUN}; {backlog}; {_LATER}"
     if judged.webhook.state in (State.DISABLED, State.DEBUG):
         quiet = _DISABLED if judged.webhook.state is State.DISABLED else _DEBUG
         return "False", DeliveringReason.STATE, f"{quiet}; {backlog}"

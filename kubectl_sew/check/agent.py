@@ -9,26 +9,31 @@ from kubectl_sew.check.rights import spell
 from kubectl_sew.check.verdict import OK, Check, Result, Verdict, failed, fails_with, unknown
 from kubectl_sew.cluster.agent import Holder
 
-_INSTALL = "kubectl sew install --elasticsearch URL | kubectl apply -f -"
-
 NO_AGENT = "the agent could not be asked"
 _NO_POD = "there is no pod"
 
 
 def _running(facts: Facts) -> Verdict:
     """That a pod is there and renews the Lease."""
+    if isinstance(facts.holder, Holder) and facts.holder.outside:
+        return _renews(facts, facts.holder) or Verdict(Result.OK, (f"{facts.holder} runs outside of the cluster",))
     if isinstance(facts.pods, Unknown):
         return unknown(facts.pods.why)
     if not facts.pods:
         said = f"no pod of {facts.account} holds a container sew-agent"
         why = f"`kubectl -n {facts.account.namespace} get events` says why one that is installed has no pod"
-        return failed(said, f"install one: `{_INSTALL}`; {why}")
+        return failed(said, f"install one: `{facts.install}`; {why}")
     if isinstance(facts.holder, Unknown):
         return failed(facts.holder.why, _look(facts))
-    if facts.now is not None and facts.holder.renewed is not None and facts.holder.expired(facts.now):
-        age = facts.now - facts.holder.renewed
-        return failed(f"{facts.holder} has not renewed its Lease for {age:.0f} s, and no other took over", _look(facts))
-    return Verdict(Result.OK, tuple(_standing_by(facts.pods, facts.holder)))
+    return _renews(facts, facts.holder) or Verdict(Result.OK, tuple(_standing_by(facts.pods, facts.holder)))
+
+
+def _renews(facts: Facts, holder: Holder) -> Verdict | None:
+    """None where it does, or that is not known."""
+    if facts.now is None or holder.renewed is None or not holder.expired(facts.now):
+        return None
+    said = f"{holder} has not renewed its Lease for {facts.now - holder.renewed:.0f} s, and no other took over"
+    return failed(said, "start it again, where it runs" if holder.outside else _look(facts))
 
 
 def _standing_by(pods: Iterable[AgentPod], holder: Holder) -> Iterator[str]:
@@ -40,8 +45,10 @@ def _standing_by(pods: Iterable[AgentPod], holder: Holder) -> Iterator[str]:
 
 def _look(facts: Facts) -> str:
     pods = () if isinstance(facts.pods, Unknown) else facts.pods
-    namespace, name = (pods[0].namespace, pods[0].name) if pods else (facts.account.namespace, "POD")
-    return f"`kubectl -n {namespace} describe pod {name}` and `kubectl -n {namespace} logs {name} -c sew-agent`"
+    pod = next((each for each in pods if each.trouble or each.ended), pods[0] if pods else None)
+    namespace, name = (pod.namespace, pod.name) if pod else (facts.account.namespace, "POD")
+    logs = f"`kubectl -n {namespace} logs {name} -c sew-agent{' --previous' if pod and pod.ended else ''}`"
+    return f"`kubectl -n {namespace} describe pod {name}` and {logs}"
 
 
 def _ready(facts: Facts) -> Verdict:
@@ -49,12 +56,41 @@ def _ready(facts: Facts) -> Verdict:
         return unknown(facts.pods.why)
     if not facts.pods:
         return unknown(_NO_POD)
-    return fails_with([f"{each}: {each.trouble}" for each in facts.pods if each.trouble], _look(facts))
+    details = [f"{each}: {each.trouble}{_ended(each)}" for each in facts.pods if each.trouble]
+    ended = [each for each in facts.pods if each.ended and not each.trouble]
+    if details or any(_lately(facts, each) for each in ended):
+        return failed([*details, *(f"{each}{_ended(each)}" for each in ended)], _look_closer(facts))
+    return Verdict(Result.OK, tuple(f"{each}{_ended(each)}" for each in ended))
+
+
+def _ended(pod: AgentPod) -> str:
+    return f"; before, its container ended: {pod.ended}" if pod.ended else ""
+
+
+def _lately(facts: Facts, pod: AgentPod) -> bool:
+    """Whether its container was killed, or failed, so short a time ago that it may do so again."""
+    return facts.now is not None and pod.ended_at is not None and facts.now - pod.ended_at < _AN_HOUR
+
+
+_AN_HOUR = 3600.0
+
+
+def _look_closer(facts: Facts) -> str:
+    """What helps for the commonest reasons, and where to look for all others."""
+    pods = () if isinstance(facts.pods, Unknown) else facts.pods
+    said = " ".join(each.trouble + each.ended for each in pods)
+    if "ImagePull" in said or "InvalidImageName" in said:
+        return f"name an image that the nodes can pull: `{facts.install}`; {_look(facts)}"
+    if "OOMKilled" in said:
+        return f"raise the memory limit of the container sew-agent; {_look(facts)}"
+    return _look(facts)
 
 
 def _asked(facts: Facts) -> Verdict:
     if isinstance(facts.holder, Unknown):
         return unknown(NO_AGENT)
+    if facts.holder.outside:
+        return unknown(facts.agent.unknown)
     if facts.pods == ():
         return unknown(_NO_POD)
     if facts.agent.unknown:
@@ -79,11 +115,11 @@ def _rights(facts: Facts) -> Verdict:
         return unknown(facts.agent_rights.why)
     missing = spell(right for right, allowed in facts.agent_rights.items() if not allowed)
     details = [f"the service account {facts.account} may not {each}" for each in missing]
-    return fails_with(details, f"install its roles and bindings again: `{_INSTALL}`")
+    return fails_with(details, f"install its roles and bindings again: `{facts.install}`")
 
 
 def _problems(facts: Facts) -> Verdict:
-    if facts.agent.unknown:
+    if facts.agent.unknown or not facts.agent.told.get("running"):
         return unknown(NO_AGENT)
     return fails_with([str(each) for each in facts.agent.told.get("problems") or ()], _look(facts))
 

@@ -8,8 +8,6 @@ from kubectl_sew.cluster.webhooks import GROUPS
 MOST_SKEW = 30.0
 """Seconds by which two clocks may differ: above it Leases, start times and tokens are judged wrongly."""
 
-_INSTALL = "kubectl sew install | kubectl apply -f -"
-
 
 def _reachable(facts: Facts) -> Verdict:
     return failed(facts.unreachable, "start the cluster, or choose another --context") if facts.unreachable else OK
@@ -57,7 +55,7 @@ def _served(facts: Facts) -> Verdict:
         return unknown(facts.served.why)
     if facts.served:
         return OK
-    return failed(f"no SecurityEventWebhook is served in {' or '.join(GROUPS)}", f"install it: `{_INSTALL}`")
+    return failed(f"no SecurityEventWebhook is served in {' or '.join(GROUPS)}", f"install it: `{facts.install}`")
 
 
 def _group(facts: Facts) -> Verdict:
@@ -69,7 +67,7 @@ def _group(facts: Facts) -> Verdict:
     if hidden:
         by = f", since {facts.aggregated} serves that group" if isinstance(facts.aggregated, str) else ""
         said = f"the definition in the group {hidden[0]} is not reachable{by}"
-        return failed(said, f"install it in {GROUPS[1]}, as this does by itself: `{_INSTALL}`")
+        return failed(said, f"install it in {GROUPS[1]}, as this does by itself: `{facts.install}`")
     return _one_group(facts) if facts.served else unknown(NOT_SERVED.why)
 
 
@@ -106,7 +104,7 @@ def _version(facts: Facts) -> Verdict:
     ours = [each for each in facts.definitions if each.ours and each.group == facts.api_group]
     if ours and _numbers(ours[0].version) < _numbers(facts.plugin_version):
         said = f"the definition is of version {ours[0].version or 'none'}, the plugin of {facts.plugin_version}"
-        return failed(said, f"install this version's: `{_INSTALL}`")
+        return failed(said, f"install this version's: `{facts.install}`")
     return OK
 
 

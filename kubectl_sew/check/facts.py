@@ -1,5 +1,6 @@
 """All that the checks judge, as found in a cluster at one moment."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from kubectl_sew.cluster.picture import Agent
 from kubectl_sew.cluster.webhooks import GROUPS
 from kubectl_sew.install.holders import Account
 from kubectl_sew.install.plan import NAME, NAMESPACE
-from kubectl_sew.resource import Webhook
+from kubectl_sew.resource import SECRETS_NAMESPACE, Webhook
 from kubectl_sew.resource.serving import Served
 
 
@@ -77,6 +78,17 @@ class Facts:
     def api_group(self) -> str:
         """The one used, or that would be."""
         return GROUPS[0] if isinstance(self.served, Unknown) or not self.served else self.served[0].group
+
+    @property
+    def install(self) -> str:
+        """The command that installs what is missing in this cluster, also where nothing of ours is there yet."""
+        missing = self.namespace_exists is False
+        elsewhere = self.secrets_namespace != SECRETS_NAMESPACE
+        return (
+            "kubectl sew install --apply --image IMAGE --elasticsearch URL"
+            + (" --create-namespace" if missing else "")
+            + (f" --secrets-namespace {shlex.quote(self.secrets_namespace)}" if elsewhere else "")
+        )
 
     @property
     def account(self) -> Account:

@@ -10,7 +10,7 @@ import kubectl_sew
 from kubectl_sew.check.facts import NOT_SERVED, Definition, Facts, Unknown
 from kubectl_sew.check.pods import agent_pods
 from kubectl_sew.check.rights import Right, agent_rights, has, is_mine, own_rights
-from kubectl_sew.cluster.agent import AgentError, find_holder
+from kubectl_sew.cluster.agent import AgentError, clock_ahead, find_holder
 from kubectl_sew.cluster.objects import Held, read_objects
 from kubectl_sew.cluster.picture import ask_holder
 from kubectl_sew.cluster.webhooks import GROUPS, Webhooks, served_as
@@ -19,7 +19,7 @@ from kubectl_sew.install import target
 from kubectl_sew.install.holders import Account, bound_accounts
 from kubectl_sew.install.manifests import documents
 from kubectl_sew.install.plan import NAME, NAMESPACE
-from kubectl_sew.kubectl import Kubectl, KubectlError, Problem
+from kubectl_sew.kubectl import Kubectl, KubectlError
 from kubectl_sew.resource import PLURAL, Webhook
 from kubectl_sew.resource.serving import Served
 
@@ -30,7 +30,6 @@ Step = Callable[[str], None]
 _AT_ONCE = 8
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _API_SERVICE = "/apis/apiregistration.k8s.io/v1/apiservices/v3.projectcalico.org"
-_REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 
 
 def gather(kubectl: Kubectl, secrets_namespace: str, group: str, clock: Clock, step: Step) -> Facts:
@@ -44,7 +43,7 @@ def gather(kubectl: Kubectl, secrets_namespace: str, group: str, clock: Clock, s
         facts = replace(facts, server_version=str(kubectl.get("/version").get("gitVersion", "")))
     except KubectlError as error:
         return replace(facts, unreachable=str(error))
-    ahead = attempt(lambda: _clock_ahead(kubectl, clock))
+    ahead = attempt(lambda: clock_ahead(kubectl, clock))
     facts = replace(facts, clock_ahead=ahead, now=None if isinstance(ahead, Unknown) else clock() - ahead)
     for what, stage in _STAGES:
         step(what)
@@ -58,16 +57,6 @@ def attempt(ask: Callable[[], T]) -> T | Unknown:
         return ask()
     except (KubectlError, AgentError) as error:
         return Unknown(error.said)
-
-
-def _clock_ahead(kubectl: Kubectl, clock: Clock) -> float:
-    """A review of who asks carries the server's time, in whole seconds, and anybody may make one."""
-    before = clock()
-    told = kubectl.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", _REVIEW)
-    here, there = (before + clock()) / 2, read_time(told["metadata"].get("creationTimestamp"))
-    if there is None:
-        raise KubectlError(Problem.OTHER, "the API server does not tell its time")
-    return here - (there + 0.5)
 
 
 def _api(asking: "_Asking", facts: Facts) -> Facts:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from kubectl_sew.cluster.agent import CONTAINER
+from kubectl_sew.event import read_time
 from kubectl_sew.install.holders import Account
 from kubectl_sew.kubectl import Kubectl, KubectlError, Problem
 
@@ -25,6 +26,9 @@ class AgentPod:
     api_group: str = ""
     """The one that it is told to read, "" where it finds out by itself."""
     trouble: str = ""
+    ended: str = ""
+    """How the container ended that ran before this one, "" where none did, or it ended as it should."""
+    ended_at: float | None = None
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -69,7 +73,8 @@ def read_pod(pod: Object) -> AgentPod | None:
         return None
     account = Account(metadata["namespace"], spec.get("serviceAccountName", "default"))
     selector, group = _setting(ours, "selector"), _setting(ours, "api-group")
-    return AgentPod(metadata["namespace"], metadata["name"], account, selector, group, _trouble(pod))
+    place, name = metadata["namespace"], metadata["name"]
+    return AgentPod(place, name, account, selector, group, _trouble(pod), *_before(pod))
 
 
 def _phase(pod: Object) -> str:
@@ -87,10 +92,24 @@ def _setting(container: Object, name: str) -> str:
     return str(by_name.get(variable, {}).get("value") or "")
 
 
+def _ours(status: Object) -> Object | None:
+    states = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    return next((each for each in states if each["name"] == CONTAINER), None)
+
+
+def _before(pod: Object) -> tuple[str, float | None]:
+    """How the container that ran before ended, and when."""
+    last = ((_ours(pod.get("status") or {}) or {}).get("lastState") or {}).get("terminated")
+    if not last or last.get("exitCode") == 0:
+        return "", None
+    at = str(last.get("finishedAt") or "")
+    said = f"{last.get('reason') or 'it failed'}, exit code {last.get('exitCode')}" + (f", at {at}" if at else "")
+    return said, read_time(at)
+
+
 def _trouble(pod: Object) -> str:
     status = pod.get("status") or {}
-    states = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
-    ours = next((each for each in states if each["name"] == CONTAINER), None)
+    ours = _ours(status)
     if ours is None:
         return _not_started(status)
     state = ours.get("state") or {}

@@ -1,6 +1,7 @@
 """Checks of the webhooks: what they refer to, whether they are valid, and how their receivers take events."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from kubectl_sew.check.agent import NO_AGENT
 from kubectl_sew.check.facts import Facts, Unknown
@@ -8,7 +9,7 @@ from kubectl_sew.check.verdict import OK, Check, Verdict, failed, fails_with, un
 from kubectl_sew.cluster.objects import Held
 from kubectl_sew.cluster.picture import TIGHT, Lookup, Resolved, resolve_references
 from kubectl_sew.query.fields import ANY
-from kubectl_sew.resource import DeliveringReason, FetchedReason, HealthyReason, State, Webhook
+from kubectl_sew.resource import DeliveringReason, FetchedReason, HealthyReason, State, Webhook, spell_duration
 from kubectl_sew.validation import Refused, accept
 
 _TAKEN_UP = 30.0
@@ -101,7 +102,14 @@ def _parked(facts: Facts, webhook: Webhook) -> str:
     row = facts.agent.rows.get(webhook.name)
     if row is None:
         return _complained(webhook, "Delivering", DeliveringReason.PARKED.value)
-    return str(row.get("delivery") or "see the agent's log") if row.get("parked") else ""
+    return f"{row.get('delivery') or 'see the log'}{_waiting(row)}" if row.get("parked") else ""
+
+
+def _waiting(row: Mapping[str, Any]) -> str:
+    """How many events wait, for how long, and since when nothing is taken."""
+    backlog, oldest, since = row.get("backlog") or 0, row.get("oldestWaitingSeconds"), row.get("failingSince")
+    age = f", the oldest for {spell_duration(oldest)}" if oldest is not None else ""
+    return f", {backlog:,} waiting{age}" + (f", since {since}" if since else "")
 
 
 def _down(facts: Facts, webhook: Webhook) -> str:
@@ -109,7 +117,15 @@ def _down(facts: Facts, webhook: Webhook) -> str:
     if row is None:
         return _complained(webhook, "Delivering", DeliveringReason.RETRYING.value)
     failing = row.get("delivering") is False and not row.get("parked")
-    return f"{row.get('delivery') or 'see the log'}, {row.get('backlog', 0):,} waiting" if failing else ""
+    return f"{row.get('delivery') or 'see the log'}{_waiting(row)}" if failing else ""
+
+
+def _behind(facts: Facts, webhook: Webhook) -> str:
+    row = facts.agent.rows.get(webhook.name)
+    if row is not None:
+        return str(row.get("behind") or "") if row.get("delivering") else ""
+    found = webhook.condition("Delivering")
+    return found.message if found and found.reason == DeliveringReason.BEHIND.value else ""
 
 
 def _dead(facts: Facts, webhook: Webhook) -> str:
@@ -182,6 +198,12 @@ WEBHOOKS = (
         "all receivers can be reached",
         _down,
         "mend the receiver: it is tried again by itself, and nothing is lost; `kubectl sew backlog NAME`",
+    ),
+    _each(
+        "webhook-behind",
+        "no webhook falls behind",
+        _behind,
+        "narrow its query, raise its limit (SEW_RATE_…), or `kubectl sew backlog NAME --drop --older-than 1h`",
     ),
     _each(
         "backlog-full",

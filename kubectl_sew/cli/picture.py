@@ -1,11 +1,14 @@
 """How `kubectl sew status` says what is known of a webhook: to people, to programs, and what helps. Pure."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kubectl_sew.cluster.picture import TIGHT, Lookup, Picture, Resolved
 from kubectl_sew.consumers.text import line
-from kubectl_sew.resource import State, Webhook, spell_duration
+from kubectl_sew.event import read_time
+from kubectl_sew.resource import Condition, DeliveringReason, State, Webhook, spell_duration
+from kubectl_sew.resource.conditions import spell_age, with_backlog
 
 _LONGEST = 600
 _LABEL = 15
@@ -14,7 +17,7 @@ _LABEL = 15
 def for_people(picture: Picture) -> str:
     """Labelled lines, and below them the commands that help."""
     helps = [f"  {each}" for each in advice(picture)]
-    lines = [*_resource(picture.webhook), *_references(picture), *_agent(picture), *_delivery(picture)]
+    lines = [*_resource(picture), *_references(picture), *_agent(picture), *_delivery(picture)]
     return "\n".join(lines + (["What helps:", *helps] if helps else []))
 
 
@@ -31,7 +34,12 @@ def as_object(picture: Picture) -> dict[str, Any]:
         "conditions": [each.to_object() for each in webhook.conditions],
         "testResult": webhook.test_result or None,
         "references": [_reference_object(each) for each in picture.references],
-        "agent": {"pod": agent.holder or None, "unknown": agent.unknown or None, **agent.told},
+        "agent": {
+            "pod": agent.holder or None,
+            "unknown": agent.unknown or None,
+            "silent": agent.silent or None,
+            **agent.told,
+        },
         "delivery": dict(picture.delivery) if picture.delivery is not None else None,
         "helps": list(advice(picture)),
     }
@@ -52,19 +60,33 @@ def _labelled(label: str, text: str) -> str:
     return f"{label and label + ':':<{_LABEL}}{line(text, _LONGEST)}"
 
 
-def _resource(webhook: Webhook) -> Iterator[str]:
+def _resource(picture: Picture) -> Iterator[str]:
+    webhook = picture.webhook
     yield _labelled("Webhook", f"{webhook.name} ({webhook.consumer})")
     yield _labelled("State", webhook.state.value)
     yield _labelled("Query", webhook.query)
     if not webhook.conditions:
         yield _labelled("Healthy", "unknown: no agent has written a status yet")
+    elif picture.agent.gone:
+        yield _labelled("", f"! {picture.agent.gone}")
+    late = " [of an earlier version of the resource]"
     for each in webhook.conditions:
         behind = each.observed_generation not in (0, webhook.generation)
-        late = " [of an earlier version of the resource]" if behind else ""
-        said = f": {each.message}" if each.message else ""
-        yield _labelled(line(each.type, 30), f"{each.status} ({each.reason}){said}{late}")
+        yield _labelled(line(each.type, 30), _condition(picture, each) + (late if behind else ""))
+        late = "" if behind else late  # said once: they are written together
     if webhook.test_result:
         yield _labelled("Last test", webhook.test_result)
+
+
+def _condition(picture: Picture, condition: Condition) -> str:
+    """As it was written; what waits by the agent's own word, where that is known."""
+    message, row = condition.message, picture.delivery
+    if row is not None and condition.type == "Delivering":
+        message = with_backlog(message, row.get("backlog") or 0, row.get("oldestWaitingSeconds") or 0)
+    since = ""
+    if condition.status == "False" and condition.last_transition_time:
+        since = f" [since {_moment(condition.last_transition_time, read_time(picture.agent.told.get('now')))}]"
+    return f"{condition.status} ({condition.reason})" + (f": {message}" if message else "") + since
 
 
 def _references(picture: Picture) -> Iterator[str]:
@@ -93,36 +115,59 @@ def _delivery(picture: Picture) -> Iterator[str]:
         if not picture.agent.unknown:
             yield _labelled("Backlog", "unknown: the agent does not know this webhook (yet)")
         return
+    now = read_time(picture.agent.told.get("now"))
     if row.get("eventsFetched"):
         yield _labelled("Events", str(row["eventsFetched"]))
-    yield _labelled("Backlog", _backlog(row))
-    yield _labelled("Delivered", f"{row.get('delivered', 0):,}, the last {row.get('lastDelivery') or 'never'}")
+    if row.get("start"):
+        yield _labelled(
+            "Matched", f"{row.get('seen') or 0:,} events since {_moment(row['start'], now)}, where it began"
+        )
+    yield _labelled("Backlog", _backlog(row, _is_refused(picture.webhook)))
+    yield _labelled("Delivered", f"{row.get('delivered', 0):,}, the last {_moment(row.get('lastDelivery'), now)}")
     yield _labelled("Dead letters", f"{row.get('deadLetters', 0):,}")
     if row.get("lastError"):
-        yield _labelled("Last error", str(row["lastError"]))
+        at = f", at {_moment(row['lastErrorAt'], now)}" if row.get("lastErrorAt") else ""
+        yield _labelled("Last error", f"{row['lastError']}{at}")
     if row.get("delivery") and not row.get("delivering"):
-        yield _labelled("Parked" if row.get("parked") else "Failing", str(row["delivery"]))
+        since = f"since {_moment(row['failingSince'], now)}: " if row.get("failingSince") else ""
+        yield _labelled("Parked" if row.get("parked") else "Failing", f"{since}{row['delivery']}")
     if row.get("nextRetry"):
-        yield _labelled("Next attempt", str(row["nextRetry"]))
+        yield _labelled("Next attempt", _moment(row["nextRetry"], now))
     if (row.get("room") or 0) >= TIGHT:
         yield _labelled("Store", f"{row['room']:.0%} of its share is used; from 100 % on nothing is read for it")
 
 
-def _backlog(row: Mapping[str, Any]) -> str:
+def _moment(date: Any, now: float | None) -> str:
+    """A date, and how far away it is, where that is known."""
+    at = read_time(date)
+    if at is None:
+        return str(date or "never")
+    return str(date) + (f" ({spell_age(at - now)})" if now is not None else "")
+
+
+def _is_refused(webhook: Webhook) -> bool:
+    delivering = webhook.condition("Delivering")
+    return delivering is not None and delivering.reason == DeliveringReason.NOT_ACCEPTED.value
+
+
+def _backlog(row: Mapping[str, Any], refused: bool) -> str:
     waiting, oldest = row.get("backlog") or 0, row.get("oldestWaitingSeconds")
+    later = "; what matches meanwhile is read when the webhook runs" if refused else ""
     if not waiting:
-        return "nothing waits"
-    return f"{waiting:,} waiting" + (f", the oldest for {spell_duration(oldest)}" if oldest is not None else "")
+        return f"nothing waits{later}"
+    if row.get("behind"):
+        return f"{waiting:,} waiting: {row['behind']}"
+    return f"{waiting:,} waiting" + (f", the oldest for {spell_duration(oldest)}" if oldest is not None else "") + later
 
 
 def advice(picture: Picture) -> Iterator[str]:
     """What to do, most urgent first; nothing where all is well."""
-    name = picture.webhook.name
     yield from _about_references(picture)
     yield from _about_health(picture.webhook)
     yield from _about_state(picture.webhook)
-    yield from _about_delivery(picture.delivery or {}, name)
-    if picture.agent.unknown or not picture.agent.told.get("running") or picture.agent.told.get("sourceTroubles"):
+    yield from _about_delivery(picture)
+    agent = picture.agent
+    if agent.gone or agent.unknown or agent.told.get("sourceTroubles"):
         yield "the agent: `kubectl sew check`"
 
 
@@ -151,10 +196,37 @@ def _about_state(webhook: Webhook) -> Iterator[str]:
         yield f"nothing is sent while it is in Debug: `kubectl sew enable {webhook.name}`"
 
 
-def _about_delivery(row: Mapping[str, Any], name: str) -> Iterator[str]:
+def _about_delivery(picture: Picture) -> Iterator[str]:
+    row, name = picture.delivery or {}, picture.webhook.name
+    tried = f"at once: `kubectl sew test {name}`"
     if row.get("parked"):
-        yield f"sending stopped until configuration or credential change; then `kubectl sew test {name}` tries it"
+        mend = f"mend {_values(picture)}, or the webhook"
+        yield f"sending stopped until configuration or credential change: {mend}; {tried}"
     elif row.get("delivering") is False:
-        yield f"it is tried again by itself and nothing is lost; `kubectl sew backlog {name}` shows what waits"
+        waits = f"`kubectl sew backlog {name}` shows what waits"
+        yield f"it is tried again by itself and nothing is lost; {waits}; {tried}"
+    elif row.get("behind"):
+        yield (
+            "more matches than is sent: narrow the query, raise its limit (SEW_RATE_…), or give up what is old: "
+            f"`kubectl sew backlog {name} --drop --older-than 1h`"
+        )
     if row.get("deadLetters"):
         yield f"dead letters: `kubectl sew dead-letters {name} list`, and `… replay` once the cause is mended"
+    if _is_silent(row, picture.agent.told.get("now")):
+        query = shlex.quote(line(picture.webhook.query, _LONGEST))
+        yield f"nothing has matched yet: `kubectl sew preview-query {query} --elasticsearch URL` shows what would"
+
+
+def _values(picture: Picture) -> str:
+    """The Secrets and ConfigMaps that hold what a receiver may refuse."""
+    found = dict.fromkeys(f"{each.reference.kind} {each.reference.name}" for each in picture.references)
+    return " and ".join(found) or "its variables"
+
+
+def _is_silent(row: Mapping[str, Any], now: Any) -> bool:
+    """Whether a webhook that runs for a while has had no event."""
+    start, moment = read_time(row.get("start")), read_time(now)
+    return start is not None and moment is not None and row.get("seen") == 0 and moment - start > _A_WHILE
+
+
+_A_WHILE = 600.0

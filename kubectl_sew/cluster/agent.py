@@ -1,7 +1,7 @@
 """The running agent: who it is, by its Lease, and what it says, by its own commands in its container."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -9,10 +9,13 @@ from urllib.parse import quote
 from kubectl_sew.errors import SewError
 from kubectl_sew.event import read_time
 from kubectl_sew.kubectl import Kubectl, KubectlError, Problem
+from kubectl_sew.resource.conditions import rfc3339, spell_seconds
 from kubectl_sew.resource.structure import is_dns_name
 
 CONTAINER = "sew-agent"
 LEASE = "sew-agent"
+OUTSIDE = "outside"
+"""What an agent that runs in no pod writes for its namespace."""
 _INSTALL = "`kubectl sew check` says what lacks, `kubectl sew install` installs one"
 
 
@@ -35,6 +38,11 @@ class Holder:
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.pod}"
+
+    @property
+    def outside(self) -> bool:
+        """Whether it runs in no pod of this cluster."""
+        return self.namespace == OUTSIDE
 
     def expired(self, now: float) -> bool:
         """Whether no agent has renewed it for so long that another would have taken over."""
@@ -62,15 +70,52 @@ def find_holder(kubectl: Kubectl, secrets_namespace: str) -> Holder:
     return Holder(namespace, pod, read_time(spec.get("renewTime")), float(spec.get("leaseDurationSeconds") or 15))
 
 
+def silence(kubectl: Kubectl, holder: Holder, clock: Callable[[], float]) -> str:
+    """For how long the holder has not renewed its Lease, where that is too long, and what that means; "" otherwise.
+
+    `clock`: this machine's (epoch seconds), which is asked first; what it says is believed where the server says so.
+    """
+    if not holder.expired(clock()):
+        return ""
+    try:
+        now = clock() - clock_ahead(kubectl, clock)
+    except KubectlError:
+        now = clock()
+    if holder.renewed is None or not holder.expired(now):
+        return ""
+    silent = spell_seconds(now - holder.renewed)
+    return f"the agent {holder} has been silent for {silent}: what follows is what it last wrote"
+
+
+def clock_ahead(kubectl: Kubectl, clock: Callable[[], float]) -> float:
+    """Seconds by which this machine's clock is ahead of the API server's. Raises KubectlError.
+
+    A review of who asks carries the server's time, in whole seconds, and anybody may make one.
+    """
+    before = clock()
+    told = kubectl.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", _REVIEW)
+    here, there = (before + clock()) / 2, read_time(told["metadata"].get("creationTimestamp"))
+    if there is None:
+        raise KubectlError(Problem.OTHER, "the API server does not tell its time")
+    return here - (there + 0.5)
+
+
+_REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+
+
 def ask(kubectl: Kubectl, holder: Holder, *command: str) -> str:
     """What `sew-agent …` prints in the agent's container. Raises AgentError."""
+    if holder.outside:
+        said = f"the agent runs outside of the cluster ({holder.pod}), where kubectl cannot ask it"
+        raise AgentError(said, f"there `sew-agent {command[0]} --state DIR` tells it")
     try:
         return kubectl.execute(holder.namespace, holder.pod, CONTAINER, ["sew-agent", *command])
     except KubectlError as error:
         if error.problem is Problem.COMMAND:
             raise AgentError(f"{holder}: {error.said}") from None
         if error.problem is Problem.NOT_FOUND:
-            said = f"the pod {holder}, which holds the Lease, is gone, and no other agent has taken over"
+            last = "" if holder.renewed is None else f" since {rfc3339(holder.renewed)}"
+            said = f"the pod {holder}, which holds the Lease, is gone, and no other agent has taken over{last}"
             raise AgentError(said, _INSTALL) from None
         raise AgentError(f"{holder} cannot be asked: {error.said}", error.hint) from None
 

@@ -1,12 +1,12 @@
 """All that can be known of one webhook: the resource, what its references hold, and what the agent tells of it."""
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from kubectl_sew.cluster.agent import AgentError, Holder, ask_status, find_holder
+from kubectl_sew.cluster.agent import AgentError, Holder, ask_status, find_holder, silence
 from kubectl_sew.cluster.objects import Held, read_objects
 from kubectl_sew.cluster.webhooks import Webhooks
 from kubectl_sew.kubectl import Kubectl
@@ -59,6 +59,15 @@ class Agent:
     told: Mapping[str, Any] = field(default_factory=dict)
     rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Webhook -> what `sew-agent status -o json` says of it."""
+    silent: str = ""
+    """For how long it has not renewed its Lease, where that is too long."""
+
+    @property
+    def gone(self) -> str:
+        """Why nobody writes conditions any more; "" where somebody does, or that is not known."""
+        if self.silent or not self.told or self.told.get("running"):
+            return self.silent
+        return f"the program of the agent {self.holder} tells nothing: what follows is what it last wrote"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +85,21 @@ class Picture:
         return self.agent.rows.get(self.webhook.name)
 
 
-def take_picture(webhooks: Webhooks, name: str, secrets_namespace: str) -> Picture:
-    """Raises KubectlError where the webhook itself cannot be read."""
+def take_picture(webhooks: Webhooks, name: str, secrets_namespace: str, clock: Callable[[], float]) -> Picture:
+    """Raises KubectlError where the webhook itself cannot be read. `clock` in epoch seconds."""
     webhook = Webhook.from_object(webhooks.one(name))
     held = read_objects(webhooks.kubectl, secrets_namespace, webhook.references)
-    agent = look_at_agent(webhooks.kubectl, secrets_namespace)
+    agent = look_at_agent(webhooks.kubectl, secrets_namespace, clock)
     return Picture(webhook, secrets_namespace, resolve_references(webhook, held), agent)
 
 
-def look_at_agent(kubectl: Kubectl, secrets_namespace: str) -> Agent:
-    """The active agent; where it cannot be asked, why."""
+def look_at_agent(kubectl: Kubectl, secrets_namespace: str, clock: Callable[[], float]) -> Agent:
+    """The active agent; where it cannot be asked, why, and for how long it has been silent."""
     try:
         holder = find_holder(kubectl, secrets_namespace)
     except AgentError as error:
         return Agent(unknown=str(error))
-    return ask_holder(kubectl, holder)
+    return replace(ask_holder(kubectl, holder), silent=silence(kubectl, holder, clock))
 
 
 def ask_holder(kubectl: Kubectl, holder: Holder) -> Agent:
@@ -102,7 +111,7 @@ def ask_holder(kubectl: Kubectl, holder: Holder) -> Agent:
     if told["agent"].get("standingBy"):
         return Agent(str(holder), unknown=_standing_by(holder, told["agent"].get("leaseHolder")))
     now = {"now": told.get("now")}
-    return Agent(str(holder), "", told["agent"] | now, {each["name"]: each for each in told["webhooks"]})
+    return Agent(str(holder), told=told["agent"] | now, rows={each["name"]: each for each in told["webhooks"]})
 
 
 def _standing_by(holder: Holder, other: str | None) -> str:

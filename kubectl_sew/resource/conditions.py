@@ -184,6 +184,11 @@ def waiting_in(conditions: Iterable[Condition]) -> str:
     return found["events"] or ("1" if found[0].startswith("1 ") else "0")
 
 
+def with_backlog(message: str, waiting: int, oldest_age: float) -> str:
+    """What a condition says, with what waits now instead of what waited when it was written."""
+    return _BACKLOG.sub(describe_backlog(waiting, oldest_age), message)
+
+
 def rfc3339(moment: float) -> str:
     """Epoch seconds as Kubernetes writes a time: UTC, whole seconds."""
     return datetime.fromtimestamp(int(moment), UTC).isoformat().replace("+00:00", "Z")

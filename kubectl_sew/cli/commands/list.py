@@ -4,13 +4,15 @@ import time
 
 import click
 
-from kubectl_sew.cli.output import echo, pass_through, table
-from kubectl_sew.cli.reach import api_group_option, webhooks
+from kubectl_sew.cli.output import echo, pass_through, print_warning, table
+from kubectl_sew.cli.reach import api_group_option, secrets_namespace_option, webhooks
+from kubectl_sew.cluster.picture import Agent, look_at_agent
 from kubectl_sew.consumers.text import line
-from kubectl_sew.resource import Condition, Webhook, spell_duration
+from kubectl_sew.resource import Condition, Webhook
+from kubectl_sew.resource.conditions import spell_seconds, waiting_in
 
-_HEADINGS = ("NAME", "CONSUMER", "STATE", "HEALTHY", "REASON", "MESSAGE")
-_WIDE = ("NAME", "CONSUMER", "STATE", "HEALTHY", "REASON", "DELIVERING", "EVENTS", "AGE", "QUERY", "MESSAGE")
+_HEADINGS = ("NAME", "CONSUMER", "STATE", "HEALTHY", "REASON", "WAITING", "DEAD", "MESSAGE")
+_WIDE = (*_HEADINGS[:-1], "DELIVERING", "EVENTS", "AGE", "QUERY", "MESSAGE")
 
 
 @click.command("list")
@@ -18,8 +20,9 @@ _WIDE = ("NAME", "CONSUMER", "STATE", "HEALTHY", "REASON", "DELIVERING", "EVENTS
     "-o", "--output", metavar="FORMAT", help="wide, or any format of kubectl get: json, yaml, name, jsonpath=…"
 )
 @api_group_option
+@secrets_namespace_option
 @click.pass_context
-def list_command(ctx: click.Context, output: str | None, api_group: str | None) -> None:
+def list_command(ctx: click.Context, output: str | None, api_group: str | None, secrets_namespace: str) -> None:
     """List the cluster's webhooks with their state and health.
 
     \b
@@ -36,25 +39,40 @@ def list_command(ctx: click.Context, output: str | None, api_group: str | None) 
     if not found:
         echo("No resources found", err=True)
         return
+    agent = look_at_agent(cluster.kubectl, secrets_namespace, time.time)
+    if agent.gone:
+        print_warning(agent.gone)
     now = time.time()
-    rows = [_wide(each, now) if output else _row(each) for each in found]
+    rows = [_wide(each, agent, now) if output else _row(each, agent) for each in found]
     echo(table(_WIDE if output else _HEADINGS, rows))
 
 
-def _row(webhook: Webhook) -> tuple[str, ...]:
+def _row(webhook: Webhook, agent: Agent) -> tuple[str, ...]:
     healthy = _condition(webhook, "Healthy")
-    return (*_head(webhook, healthy), line(healthy.message, 100) or "-")
+    return (*_head(webhook, healthy, agent), line(healthy.message, 100) or "-")
 
 
-def _wide(webhook: Webhook, now: float) -> tuple[str, ...]:
+def _wide(webhook: Webhook, agent: Agent, now: float) -> tuple[str, ...]:
     healthy, delivering, fetched = (_condition(webhook, each) for each in ("Healthy", "Delivering", "EventsFetched"))
-    age = "-" if webhook.created is None else spell_duration(now - webhook.created)
+    age = "-" if webhook.created is None else spell_seconds(now - webhook.created)
     more = (delivering.status, line(fetched.message, 60) or fetched.reason, age, line(webhook.query, 60))
-    return (*_head(webhook, healthy), *more, line(healthy.message, 500) or "-")
+    return (*_head(webhook, healthy, agent), *more, line(healthy.message, 500) or "-")
 
 
-def _head(webhook: Webhook, healthy: Condition) -> tuple[str, ...]:
-    return webhook.name, line(webhook.consumer, 30), webhook.state.value, healthy.status, line(healthy.reason, 60)
+def _head(webhook: Webhook, healthy: Condition, agent: Agent) -> tuple[str, ...]:
+    """What an agent that is gone has written of health is not known any more."""
+    row = agent.rows.get(webhook.name, {})
+    waiting, dead = row.get("backlog"), row.get("deadLetters")
+    health = "Unknown" if agent.gone and healthy.status == "True" else healthy.status
+    return (
+        webhook.name,
+        line(webhook.consumer, 30),
+        webhook.state.value,
+        health,
+        line(healthy.reason, 60),
+        (waiting_in(webhook.conditions) or "-") if waiting is None else f"{waiting:,}",
+        "-" if dead is None else f"{dead:,}",
+    )
 
 
 def _condition(webhook: Webhook, kind: str) -> Condition:

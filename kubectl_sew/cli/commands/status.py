@@ -1,6 +1,7 @@
 """`kubectl sew status`."""
 
 import json
+import time
 
 import click
 
@@ -47,13 +48,13 @@ def status(  # noqa: PLR0913 - one for each flag
     def look() -> bool | None:
         if wait and not watch:
             return Webhook.from_object(cluster.one(name)).healthy or None
-        picture = take_picture(cluster, name, secrets_namespace)
+        picture = take_picture(cluster, name, secrets_namespace, time.time)
         screen.show(picture)
         return True if not watch else (wait and picture.webhook.healthy) or None
 
     reached = until(look, timeout if wait else None)
     if wait and not watch:
-        screen.show(take_picture(cluster, name, secrets_namespace))
+        screen.show(take_picture(cluster, name, secrets_namespace, time.time))
     if not reached:
         print_error(f"{name} did not become healthy within {timeout:g} s")
         return TIMED_OUT

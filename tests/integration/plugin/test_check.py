@@ -59,7 +59,8 @@ def test_on_an_empty_cluster_it_says_what_to_install() -> None:
         assert set(failed(empty)) == {"api-served", "agent-running", "agent-rights", "secrets-namespace"}
     assert ran.stdout.startswith("Kubernetes API\n--------------\n✓ the API server answers\n")
     assert "✗ SecurityEventWebhooks are served\n" in ran.stdout
-    assert "    what to do: install it: `kubectl sew install | kubectl apply -f -`\n" in ran.stdout
+    install = "kubectl sew install --apply --image IMAGE --elasticsearch URL --create-namespace"
+    assert f"    what to do: install it: `{install}`\n" in ran.stdout
     assert "    see docs/troubleshooting.md#api-served\n" in ran.stdout
     assert ran.stdout.endswith(f"4 of {sum(map(len, GROUPS.values()))} checks failed\n")
 

@@ -1,6 +1,7 @@
 """What the plugin says of a cluster's webhooks."""
 
 import json
+import re
 import threading
 from pathlib import Path
 
@@ -22,20 +23,21 @@ def test_list_shows_consumer_state_health_reason_and_message(sew: Sew, server: K
     write_status(server, make("seen"), {**HEALTHY, "status": "False", "message": "the query is \x1b[31m wrong"})
     make("unseen", state="Disabled")
     heading, seen, unseen = sew("list").stdout.splitlines()
-    assert heading.split() == ["NAME", "CONSUMER", "STATE", "HEALTHY", "REASON", "MESSAGE"]
+    assert heading.split() == ["NAME", "CONSUMER", "STATE", "HEALTHY", "REASON", "WAITING", "DEAD", "MESSAGE"]
     assert seen.split(maxsplit=5)[:5] == ["seen", "Generic", "Enabled", "False", "WebhookValidation"]
     assert seen.endswith("the query is \ufffd[31m wrong")
-    assert unseen.split() == ["unseen", "Generic", "Disabled", "-", "-", "-"]
+    assert unseen.split() == ["unseen", "Generic", "Disabled", "-", "-", "-", "-", "-"]
 
 
 def test_list_wide_adds_delivery_reading_age_and_query(sew: Sew, server: Kubernetes, make: Make) -> None:
-    delivering = {"type": "Delivering", "status": "False", "reason": "ReceiverRefuses"}
+    waits = "401; about 1,200 events wait, the oldest for 2 h"
+    delivering = {"type": "Delivering", "status": "False", "reason": "ReceiverRefuses", "message": waits}
     fetched = {"type": "EventsFetched", "status": "True", "reason": "EventsRead", "message": "read to 2026-01-02"}
     write_status(server, make("wide"), HEALTHY, delivering, fetched)
     heading, row = sew("list", "-o", "wide").stdout.splitlines()
-    assert heading.split()[5:] == ["DELIVERING", "EVENTS", "AGE", "QUERY", "MESSAGE"]
-    assert "False" in row
-    assert "read to 2026-01-02   under a minute   type = waf" in row
+    assert heading.split()[7:] == ["DELIVERING", "EVENTS", "AGE", "QUERY", "MESSAGE"]
+    assert "about 1,200   -      False        read to 2026-01-02   " in row
+    assert re.search(r"read to 2026-01-02 +\d+s +type = waf", row)
 
 
 def test_list_takes_kubectls_own_formats(sew: Sew, make: Make) -> None:

@@ -10,7 +10,7 @@ from kubectl_sew.check.checks import GROUPS, judge
 from kubectl_sew.check.facts import Definition, Facts, Unknown
 from kubectl_sew.check.pods import AgentPod
 from kubectl_sew.check.rights import Right, own_rights
-from kubectl_sew.check.verdict import Outcome, Result
+from kubectl_sew.check.verdict import Outcome, Result, Verdict
 from kubectl_sew.cluster.agent import Holder
 from kubectl_sew.cluster.objects import Held
 from kubectl_sew.cluster.picture import Agent
@@ -124,6 +124,16 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
         {"pods": (replace(POD, trouble="its container is waiting (ImagePullBackOff)"),)},
         "ImagePullBackOff",
     ),
+    (
+        "agent-ready",
+        {"pods": (replace(POD, ended="OOMKilled, exit code 137, at 2027-01-15T07:59:00Z", ended_at=NOW - 60),)},
+        "sew-system/sew-agent-0; before, its container ended: OOMKilled, exit code 137",
+    ),
+    (
+        "agent-running",
+        {"holder": Holder("outside", "host-1", NOW - 60, 10.0), "pods": ()},
+        "outside/host-1 has not renewed its Lease for 60 s",
+    ),
     ("agent-answers", {"agent": Agent("x", "x cannot be asked: no host")}, "x cannot be asked: no host"),
     ("agent-answers", {"agent": agent(running=False)}, "tells nothing: it hangs, or starts"),
     ("agent-version", {"agent": agent(version="0.0.9")}, "the agent is of version 0.0.9, the plugin of 0.1.0"),
@@ -162,6 +172,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
         {"agent": agent({"delivering": False, "delivery": "503", "backlog": 7})},
         "w: 503, 7 waiting",
     ),
+    ("webhook-behind", {"agent": agent({"behind": "19,938 events wait"})}, "w: 19,938 events wait"),
     ("dead-letters", {"agent": agent({"deadLetters": 1, "lastError": "400"})}, "w: 1 dead letter, the last error: 400"),
 ]
 
@@ -179,6 +190,39 @@ def test_a_fault_fails_its_check_and_says_what_and_what_to_do(code: str, fault: 
     assert any(said in each for each in found[code].verdict.details)
     assert found[code].verdict.hint
     assert found[code].link == f"docs/troubleshooting.md#{code}"
+
+
+def of(facts: Facts, code: str) -> Verdict:
+    return next(each.verdict for each in judge(facts) if each.check.code == code)
+
+
+def test_an_agent_outside_of_the_cluster_is_no_missing_pod() -> None:
+    outside = Agent("outside/host-1", "the agent runs outside of the cluster")
+    facts = replace(GOOD, holder=Holder("outside", "host-1", NOW - 3, 10.0), pods=(), agent=outside)
+    assert failures(facts) == {}
+    assert of(facts, "agent-running").details == ("outside/host-1 runs outside of the cluster",)
+    assert of(facts, "agent-answers").result is Result.UNKNOWN
+
+
+def test_a_container_that_was_killed_is_looked_at_in_its_own_log() -> None:
+    pod = replace(POD, ended="OOMKilled, exit code 137", ended_at=NOW - 60)
+    hint = of(replace(GOOD, pods=(pod,)), "agent-ready").hint
+    assert "raise the memory limit" in hint
+    assert "logs sew-agent-0 -c sew-agent --previous`" in hint
+    long_ago = of(replace(GOOD, pods=(replace(pod, ended_at=NOW - 7200),)), "agent-ready")
+    assert (long_ago.result, len(long_ago.details)) == (Result.OK, 1)
+
+
+def test_an_agent_whose_program_tells_nothing_is_not_said_to_report_no_trouble() -> None:
+    assert of(replace(GOOD, agent=agent(running=False)), "agent-problems").result is Result.UNKNOWN
+
+
+def test_what_is_advised_works_in_a_cluster_where_nothing_is_yet() -> None:
+    hint = of(replace(GOOD, served=(), definitions=(), namespace_exists=False), "api-served").hint
+    wanted = "kubectl sew install --apply --image IMAGE --elasticsearch URL --create-namespace --secrets-namespace tid"
+    assert wanted in hint
+    unpulled = replace(POD, trouble="its container is waiting (ImagePullBackOff)")
+    assert "--image IMAGE" in of(replace(GOOD, pods=(unpulled,)), "agent-ready").hint
 
 
 def test_every_check_can_fail() -> None:

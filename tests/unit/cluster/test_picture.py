@@ -82,7 +82,10 @@ def test_a_parked_webhook_tells_why_since_when_and_what_helps() -> None:
     assert "Last error:    401 Unauthorized\nParked:        credential_refused: 401 Unauthorized\n" in text
     assert "Next attempt:  2026-01-01T01:00:00Z\n" in text
     assert list(advice(shown)) == [
-        "sending stopped until configuration or credential change; then `kubectl sew test night` tries it"
+        (
+            "sending stopped until configuration or credential change: mend Secret slack, or the webhook; "
+            "at once: `kubectl sew test night`"
+        )
     ]
 
 
@@ -102,6 +105,57 @@ def test_each_trouble_comes_with_the_command_that_helps(
     assert any(help_ in each for each in advice(picture(row, **webhook)))
 
 
+def told_at(now: str, row: Mapping[str, Any], **webhook: Any) -> Picture:
+    shown = picture(row, **webhook)
+    return replace(shown, agent=replace(shown.agent, told={**TOLD, "now": now}))
+
+
+def test_moments_are_told_with_their_age() -> None:
+    row = {"lastDelivery": "2026-01-01T00:00:00Z", "nextRetry": "2026-01-01T01:11:30Z", "delivering": False}
+    row |= {"delivery": "server_error: 503", "failingSince": "2026-01-01T00:02:00Z"}
+    text = for_people(told_at("2026-01-01T00:12:00Z", row))
+    assert "the last 2026-01-01T00:00:00Z (12m ago)\n" in text
+    assert "Failing:       since 2026-01-01T00:02:00Z (10m ago): server_error: 503\n" in text
+    assert "Next attempt:  2026-01-01T01:11:30Z (in 59m)\n" in text
+
+
+def test_an_agent_that_is_silent_or_tells_nothing_is_told_before_what_it_last_wrote() -> None:
+    shown = picture()
+    silent = replace(shown, agent=replace(shown.agent, silent="the agent a/b has been silent for 20s: what follows"))
+    dead = replace(shown, agent=replace(shown.agent, told={**TOLD, "running": False}))
+    for each, said in ((silent, "silent for 20s"), (dead, "the program of the agent sew-system/agent-0 tells nothing")):
+        lines = for_people(each).splitlines()
+        assert said in lines[3]
+        assert lines[4].startswith("Healthy:")
+        assert "the agent: `kubectl sew check`" in list(advice(each))
+
+
+def test_what_waits_is_told_by_the_agent_and_nothing_older_contradicts_it() -> None:
+    behind = "about 19,000 events wait, the oldest for 3 h; at most 1 a second are sent, so the last goes in 5 h"
+    old = Condition("Delivering", "True", "Delivering", "nothing is waiting", 3)
+    text = for_people(
+        picture({"backlog": 19_938, "oldestWaitingSeconds": 11_000, "behind": behind}, conditions=(HEALTHY, old))
+    )
+    assert "nothing is waiting" not in text
+    assert "Delivering:    True (Delivering): about 19,000 events wait, the oldest for 3 h\n" in text
+    assert f"Backlog:       19,938 waiting: {behind}\n" in text
+    assert "`kubectl sew backlog night --drop --older-than 1h`" in text
+
+
+def test_a_refused_webhook_says_that_what_matches_meanwhile_is_read_later() -> None:
+    refused = Condition("Delivering", "False", "WebhookNotAccepted", "it is not run", 3)
+    text = for_people(picture(conditions=(refused,)))
+    assert "Backlog:       nothing waits; what matches meanwhile is read when the webhook runs\n" in text
+
+
+def test_a_webhook_that_matches_nothing_says_since_when_and_what_would_show_why() -> None:
+    text = for_people(told_at("2026-01-01T00:12:00Z", {"seen": 0, "start": "2026-01-01T00:00:00Z"}, query="a = 'b'"))
+    assert "Matched:       0 events since 2026-01-01T00:00:00Z (12m ago), where it began\n" in text
+    assert "nothing has matched yet: `kubectl sew preview-query 'a = '\"'\"'b'\"'\"'' --elasticsearch URL`" in text
+    early = for_people(told_at("2026-01-01T00:05:00Z", {"seen": 0, "start": "2026-01-01T00:00:00Z"}))
+    assert "preview-query" not in early
+
+
 def test_a_store_that_fills_is_told() -> None:
     assert "Store:         85% of its share is used" in for_people(picture({"room": 0.85}))
 
@@ -109,6 +163,8 @@ def test_a_store_that_fills_is_told() -> None:
 def test_a_condition_of_an_earlier_version_is_marked() -> None:
     assert "accepted [of an earlier version of the resource]" in for_people(picture(generation=4))
     assert not replace(WEBHOOK, generation=4).healthy
+    both = (HEALTHY, replace(HEALTHY, type="Delivering"))
+    assert for_people(picture(generation=4, conditions=both)).count("of an earlier version") == 1
 
 
 def test_a_condition_of_another_writer_needs_no_generation() -> None:
