@@ -17,7 +17,7 @@ from agent.store.tending import AT_ONCE, number_of
 Found = TypeVar("Found")
 Change = Callable[[sqlite3.Connection, Sequence[Row]], None]
 
-STEPS = 20
+STEPS = 40
 """Steps of housekeeping at one call."""
 _PENDING = (
     "SELECT seq, webhook, event, bytes, read_at FROM deliveries WHERE died_at IS NULL"

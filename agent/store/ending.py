@@ -8,7 +8,7 @@ from agent.store.base import DropReason, Settlement, State
 
 Row = tuple[int, int, int, int]
 """A delivery's seq, webhook, event and bytes."""
-CLEARED = 250
+CLEARED = 100
 """Payloads that are let go of at once."""
 
 

@@ -5,7 +5,7 @@ import sqlite3
 from agent.store.base import DropReason
 from agent.store.ending import end
 
-AT_ONCE = 500
+AT_ONCE = 250
 """Rows that one step looks at."""
 PAIR = 64
 """Bytes that it takes to know one (webhook, event)."""

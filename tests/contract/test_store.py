@@ -428,7 +428,7 @@ def test_what_is_known_takes_room_and_is_forgotten_sooner_where_that_is_needed(o
         take_in(store, *(Owed(event(name), (), ("hook",)) for name in names), at=at)
     take_in(store, Owed(event("a"), ("hook",)), at=NOW + 5_000)
     assert store.room()["hook"] > 0.03
-    assert store.forget(NOW + 5_001) == 1_000
+    assert store.forget(NOW + 5_001) == 750
     assert store.forget(NOW + 5_001) == 0
 
 
