@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 Json = Mapping[str, Any]
 
 _STATS = (
-    "_shards,indices.*.uuid,indices.*.shards.*.routing,indices.*.shards.*.seq_no,"
+    "_shards.total,_shards.failed,indices.*.uuid,indices.*.shards.*.routing.primary,indices.*.shards.*.routing.node,"
+    "indices.*.shards.*.seq_no.global_checkpoint,indices.*.shards.*.seq_no.max_seq_no,"
     "indices.*.shards.*.refresh.external_total,"
     "indices.*.shards.*.commit.user_data.history_uuid"
 )
