@@ -25,7 +25,7 @@ Verdict = Callable[[str], str]
 
 def can_ask() -> bool:
     """Whether somebody sits there."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def ask_missing(draft: Draft, judge: Judge) -> Draft:

@@ -1,6 +1,7 @@
 """Where `kubectl sew` and its completion begin: loads what they are made of, which is most of a start."""
 
 import gc
+import os
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
@@ -11,9 +12,14 @@ COMPLETE = "__complete"
 
 def main() -> None:
     """Exit codes: 0 fine, 1 an error or findings, 2 usage, 3 only warnings (--strict), 124 a wait timed out."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  # it was closed: nobody wants to know
+    if sys.stdout is None:
+        sys.stderr.write("error: standard output is closed\n")
+        sys.exit(1)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # What arguments and files hold need not be text that can be written.
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     args = sys.argv[1:]
     sys.exit(_loaded(_completer)(args[1:]) if args[:1] == [COMPLETE] else _loaded(_runner)(args))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kubectl_sew.consumers.registry import CONSUMERS
 from tests.waiting import DEADLINE
 
 PROGRAM = Path(sys.executable).parent / "kubectl-sew"
@@ -171,7 +172,9 @@ def test_on_a_terminal_it_asks_step_by_step_and_asks_again_after_a_wrong_answer(
     asked.answer("* apiToken", "secret:jira/token\n")
     asked.answer("  labels", "\n")
     asked.answer("  priority", "High\n")
-    asked.answer("  fields", "\n")
+    names = [each.name for each in CONSUMERS["Jira"].variables]
+    for name in names[names.index("priority") + 1 :]:
+        asked.answer(f"  {name}", "\n")
     asked.answer("Labels", "cluster:production, team:x\n")
     asked.answer("State", "dis\n")
     out, _ = asked.process.communicate()

@@ -106,3 +106,35 @@ def test_a_full_disk_is_an_error_without_a_traceback():
         done = subprocess.run([PROGRAM, "fields"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == "error: the output: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("fields >&-", 1, "error: standard output is closed\n"),
+        ("fields >/dev/null 2>&-", 0, ""),
+        ("nonsense 2>&-", 2, ""),
+        ("validate -f - <&-", 1, ""),
+        ("preview-query 'type = waf' --events - <&-", 1, "error: standard input is closed"),
+        ("preview-payload -f examples/webhooks/jira.yaml --event - <&-", 1, "error: standard input is closed"),
+        ("create <&-", 2, "error: NAME, --consumer, --query must be given"),
+    ],
+)
+def test_a_closed_stream_is_an_error_without_a_traceback(command, code, said):
+    shell = subprocess.run(["sh", "-c", f'"$0" {command}', PROGRAM], capture_output=True, text=True, check=False)
+    assert shell.returncode == code
+    assert said in shell.stderr
+    assert "Traceback" not in shell.stderr
+
+
+def test_output_is_utf_8_whatever_the_locale_is():
+    args = [PROGRAM, "create", "a", "--consumer=Generic", "--query=name = 'Zoë'", "--config=url=https://a.example/x"]
+    env = {
+        "PATH": "/usr/bin",
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONIOENCODING": "latin-1",
+    }
+    ran = subprocess.run([*args, "--dry-run=client", "-o=yaml"], env=env, capture_output=True, check=True)
+    assert "name = 'Zoë'".replace("'", "''") in ran.stdout.decode("utf-8")
