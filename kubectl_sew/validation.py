@@ -233,7 +233,7 @@ def _check_consumer(
     problems = consumer.validate(config)
     if not any(each.variable in _WITH_TEMPLATES for each in problems):
         known = {name: value for name, value in config.items() if name in {each.name for each in consumer.variables}}
-        problems += _check_templates(webhook, known, fields)
+        problems += _check_templates(webhook, consumer, known, fields)
     for problem in [*problems, *_unheard_of(consumer, unknown)]:
         if problem.warning or problem.variable not in unknown | excused:
             say, code = (warning, "SEW022") if problem.warning else (error, "SEW021")
@@ -241,7 +241,9 @@ def _check_consumer(
             yield Located(finding, _variable_path(webhook, problem.variable))
 
 
-def _check_templates(webhook: Webhook, config: Mapping[str, str], fields: FieldSet) -> Iterator[ConfigProblem]:
+def _check_templates(
+    webhook: Webhook, consumer: Consumer, config: Mapping[str, str], fields: FieldSet
+) -> Iterator[ConfigProblem]:
     """Warnings of what a template would leave empty, or write wrongly, without a word."""
     for variable, name, line in asked_of_events(config):
         if not _is_of_events(name, fields):
@@ -250,7 +252,7 @@ def _check_templates(webhook: Webhook, config: Mapping[str, str], fields: FieldS
             hint = f"did you mean `{near[0]}`?" if near else "the event's fields stand at the top: `{{ description }}`"
             message = f"line {line}: there is no field {asked}, so nothing is written for it"
             yield ConfigProblem(variable, message, hint, warning=True)
-    if webhook.test_event in SAMPLE_TYPES:
+    if consumer.name == "Generic" and webhook.test_event in SAMPLE_TYPES:
         document = sample(webhook.test_event) | {"labels": {}}
         yield from unreadable_json(config, webhook.test_event, document)
 

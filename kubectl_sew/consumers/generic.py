@@ -26,6 +26,7 @@ from kubectl_sew.consumers.base import (
 from kubectl_sew.consumers.headers import HEADERS_VARIABLE, check_headers, own_headers
 from kubectl_sew.consumers.judge import by_status, describe
 from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
+from kubectl_sew.consumers.templated import check_own_template, template_variable
 from kubectl_sew.consumers.tls import TLS_VARIABLES, check_tls, read_tls
 from kubectl_sew.event import Event
 
@@ -42,7 +43,7 @@ class Generic:
     variables = (
         Variable("url", required=True, meaning="where events are posted to", secret=True),
         HEADERS_VARIABLE,
-        Variable("template", required=False, meaning="a Jinja2 template of the body", limit=64 * 1024),
+        template_variable("a Jinja2 template of the body"),
         Variable(
             "signingSecret",
             required=False,
@@ -58,7 +59,7 @@ class Generic:
             *settings.missing(self, config),
             *settings.check_url(config, "url"),
             *check_headers(config),
-            *_check_template(config),
+            *check_own_template(config),
             *_check_secrets(config),
             *check_tls(config),
             *check_rate(config),
@@ -114,15 +115,6 @@ def _why(error: ValueError) -> str:
     if "limit" in str(error):  # Python writes no integer of more than 4,300 digits
         return "it holds an integer of thousands of digits"
     return "it holds NaN or Infinity" if "float" in str(error).lower() else "it holds itself"
-
-
-def _check_template(config: Config) -> list[ConfigProblem]:
-    template = config.get("template", "")
-    if not template.strip():
-        return []
-    from kubectl_sew.consumers.template import check_template  # noqa: PLC0415 - jinja2 only where it is needed
-
-    return check_template(template)
 
 
 def _secrets(config: Config) -> list[str]:

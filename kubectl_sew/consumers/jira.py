@@ -31,6 +31,7 @@ from kubectl_sew.consumers.jira_fields import FIELDS_VARIABLE, check_fields, mor
 from kubectl_sew.consumers.judge import by_status, describe, with_retry_after
 from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
 from kubectl_sew.consumers.shapes import readable
+from kubectl_sew.consumers.templated import check_own_template, own_text, template_variable
 from kubectl_sew.event import Event
 from kubectl_sew.members import members
 
@@ -74,6 +75,7 @@ class Jira:
         ),
         Variable("labels", required=False, meaning="labels that every issue gets, separated by commas"),
         Variable("priority", required=False, meaning="the name of the priority that every issue gets"),
+        template_variable("a Jinja2 template of the description, in place of the event's facts"),
         FIELDS_VARIABLE,
         RATE_VARIABLE,
     )
@@ -88,6 +90,7 @@ class Jira:
             *_check_authentication(config),
             *_check_labels(config),
             *_check_project(config),
+            *check_own_template(config),
             *check_fields(config),
             *check_rate(config),
         ]
@@ -149,7 +152,7 @@ def _fields(event: Event, labels: Mapping[str, str], config: Config, delivery_id
         "project": {"key": settings.text(config, "project")},
         "issuetype": {"name": settings.text(config, "issueType")},
         "summary": _summary(shown),
-        "description": _description(shown, labels, delivery_id),
+        "description": _description(shown, labels, delivery_id, own_text(event, labels, config, _value)),
     }
     if own := _own_labels(config):
         fields["labels"] = own
@@ -164,9 +167,16 @@ def _summary(event: Event) -> str:
     return text.cut(text.line(f"{head}: {title}" if title else head, SUMMARY_LIMIT), SUMMARY_LIMIT, text.utf16)
 
 
-def _description(event: Event, labels: Mapping[str, str], delivery_id: str) -> str:
-    """What is known, then the record cut to fit, and at the very end the delivery's id."""
+def _value(value: str) -> str:
+    """A value in a template: one line without any meaning as markup."""
+    return escape(text.line(value, 4_000))
+
+
+def _description(event: Event, labels: Mapping[str, str], delivery_id: str, own: str | None) -> str:
+    """What is known, then the record cut to fit, or what a template made; and at the very end the delivery's id."""
     end = f"\n\nDelivery {delivery_id}"
+    if own is not None:
+        return text.cut(text.clean(own), DESCRIPTION_LIMIT - len(end), text.utf16) + end
     facts = text.cut("\n".join(_facts(event, labels)), 20_000, text.utf16)
     return facts + _record(event, DESCRIPTION_LIMIT - text.utf16_units(facts) - len(end)) + end
 

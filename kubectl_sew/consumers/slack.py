@@ -23,6 +23,7 @@ from kubectl_sew.consumers.base import (
 from kubectl_sew.consumers.judge import by_status, describe
 from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
 from kubectl_sew.consumers.shapes import readable
+from kubectl_sew.consumers.templated import check_own_template, own_text, template_variable
 from kubectl_sew.event import Event
 
 URL_PREFIXES = ("https://hooks.slack.com/services/", "https://hooks.slack-gov.com/services/")
@@ -60,13 +61,15 @@ class Slack:
     name: ClassVar[str] = "Slack"
     variables: ClassVar[tuple[Variable, ...]] = (
         Variable("url", required=True, meaning="the Incoming Webhook's URL", secret=True),
+        template_variable("a Jinja2 template of the message's text, in place of the event's facts"),
         RATE_VARIABLE,
     )
 
     def validate(self, config: Config) -> list[ConfigProblem]:
         if long := settings.too_long(self, config):
             return long
-        problems = settings.missing(self, config) + settings.check_url(config, "url") + check_rate(config)
+        problems = settings.missing(self, config) + settings.check_url(config, "url")
+        problems += check_own_template(config) + check_rate(config)
         url = settings.text(config, "url")
         if url and not url.startswith(self.url_prefixes):
             hint = "it begins with " + " or ".join(self.url_prefixes)
@@ -85,7 +88,8 @@ class Slack:
         delivery_id: str,
     ) -> tuple[Request, ...]:
         target = settings.address(settings.text(config, "url"))
-        body = json.dumps(message(readable(event), labels, delivery_id)).encode()
+        own = own_text(event, labels, config, _value)
+        body = json.dumps(message(readable(event), labels, delivery_id, own)).encode()
         headers = [("Content-Type", "application/json")]
         if target.authorization:
             headers.append(("Authorization", target.authorization))
@@ -101,21 +105,21 @@ class Slack:
         return Outcome(verdict, reason, describe(response.status, word), response.status)
 
 
-def message(event: Event, labels: Mapping[str, str], delivery_id: str) -> dict[str, Any]:
-    """The message: `text` is what a notification shows, `blocks` what the channel shows.
+def message(event: Event, labels: Mapping[str, str], delivery_id: str, own: str | None = None) -> dict[str, Any]:
+    """The message: `text` is what a notification shows, `blocks` what the channel shows; `own` instead of the facts.
 
     Slack takes no idempotency key; the header's `block_id`, which nobody sees, tells a repeated message as such.
     """
     head = _headline(event)
     title = text.title(event)
+    facts = [*_sections(event), *_fields(event)] if own is None else _own(own)
     return {
         "text": escape(f"{head}: {title}" if title else head, TEXT_LIMIT),
         "blocks": [
             _header(head, delivery_id),
-            *_sections(event),
-            *_fields(event),
+            *facts,
             *_context(event, labels),
-            *_record(event),
+            *(_record(event) if own is None else ()),
         ],
     }
 
@@ -126,6 +130,18 @@ def escape(value: str, limit: int) -> str:
     if len(escaped) <= limit and len(value) <= limit:
         return escaped
     return re.sub(r"&[a-z]{0,3}\Z", "", escaped[: limit - 1]) + text.MARK
+
+
+def _value(value: str) -> str:
+    """A value in a template: at most what a section takes, without any meaning as markup."""
+    return escape(text.clean(value), SECTION_LIMIT)
+
+
+def _own(rendered: str) -> list[Block]:
+    """What a template made: its own markup stands, and no entity of a value is cut in half."""
+    if len(rendered) > SECTION_LIMIT:
+        rendered = re.sub(r"&[a-z]{0,3}\Z", "", rendered[: SECTION_LIMIT - 1]) + text.MARK
+    return [_section(rendered)] if rendered else []
 
 
 def _word(body: bytes) -> str:

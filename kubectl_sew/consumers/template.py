@@ -6,7 +6,7 @@ reached: an attribute is a member of the event or nothing. All work is paid for 
 loops without writing anything ends too.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -26,10 +26,10 @@ from jinja2.runtime import LoopContext
 from kubectl_sew.concealing import Secret
 from kubectl_sew.consumers.base import ConfigProblem, RenderError
 from kubectl_sew.consumers.template_filters import BUDGET_NAME, FILTERS, Budget, SpentError, each, paid, shown
+from kubectl_sew.consumers.templated import TEMPLATE_LIMIT
 from kubectl_sew.consumers.text import line
 
 OUTPUT_LIMIT = 1024 * 1024
-TEMPLATE_LIMIT = 64 * 1024
 DEPTH_LIMIT = 40
 LOOPS_LIMIT = 3
 LOOP_ATTRIBUTES = ("first", "index", "index0", "last")
@@ -109,14 +109,21 @@ def first_names(source: str) -> dict[str, int]:
     return found
 
 
-def render_template(source: str, document: Mapping[str, Any], *, budget: Budget | None = None) -> bytes:
+def render_template(
+    source: str,
+    document: Mapping[str, Any],
+    *,
+    budget: Budget | None = None,
+    escape: Callable[[str], str] | None = None,
+) -> bytes:
     """The body, as UTF-8; raises RenderError beyond 1 MiB, or where the event and the template do not fit together.
 
-    `budget`: one that several templates of one request share.
+    `budget`: one that several templates of one request share. `escape`: what each value goes through, and the
+    template's own text does not.
     """
     try:
         budget = budget or Budget()
-        chunks = _compile(source).generate({**document, BUDGET_NAME: budget})
+        chunks = _compile(source, escape).generate({**document, BUDGET_NAME: budget})
         return _joined(chunks, budget)
     except SpentError:
         raise RenderError("the template needs too many steps for this event, or too long") from None
@@ -171,18 +178,21 @@ def _ends_reference(token: Token | None) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _compile(source: str) -> Template:
+def _compile(source: str, escape: Callable[[str], str] | None = None) -> Template:
     """A checked template, ready to be rendered; many events share it."""
     if len(source) > TEMPLATE_LIMIT:
         raise _RefusedError("the template is longer than 64 KiB")
-    environment = _environment()
+    environment = _environment(escape)
     tree = environment.parse(source)
     _check(tree, DEPTH_LIMIT, LOOPS_LIMIT)
     return Template.from_code(environment, environment.compile(_paid(tree)), {})
 
 
-def _environment() -> Environment:
-    environment = _Members(undefined=ChainableUndefined, finalize=shown, extensions=[_GoReferences], cache_size=0)
+def _environment(escape: Callable[[str], str] | None = None) -> Environment:
+    def written(value: Any) -> str:
+        return escape(shown(value)) if escape else shown(value)
+
+    environment = _Members(undefined=ChainableUndefined, finalize=written, extensions=[_GoReferences], cache_size=0)
     environment.globals.clear()
     environment.tests.clear()
     environment.filters = FILTERS | {_EACH: each, _PAID: paid}

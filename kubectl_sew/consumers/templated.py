@@ -1,0 +1,38 @@
+"""The variable `template` of consumers whose messages people read: its own text in place of the event's facts."""
+
+from collections.abc import Callable, Mapping
+
+from kubectl_sew.consumers.base import Config, ConfigProblem, Variable
+from kubectl_sew.event import Event
+
+TEMPLATE_LIMIT = 64 * 1024
+"""Characters."""
+
+Escape = Callable[[str], str]
+
+
+def template_variable(meaning: str) -> Variable:
+    return Variable("template", required=False, meaning=meaning, limit=TEMPLATE_LIMIT)
+
+
+def check_own_template(config: Config) -> list[ConfigProblem]:
+    template = config.get("template", "")
+    if not template.strip():
+        return []
+    from kubectl_sew.consumers.template import check_template  # noqa: PLC0415 - jinja2 only where it is needed
+
+    return check_template(template)
+
+
+def own_text(event: Event, labels: Mapping[str, str], config: Config, escape: Escape) -> str | None:
+    """What the template makes, with each value escaped and its own text as it is; None without one.
+
+    Raises RenderError.
+    """
+    template = config.get("template", "")
+    if not template.strip():
+        return None
+    from kubectl_sew.consumers.template import render_template  # noqa: PLC0415 - as above
+
+    document = event.fields() | {"id": event.id, "labels": dict(labels)}
+    return render_template(template, document, escape=escape).decode().strip()
