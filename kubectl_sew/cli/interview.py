@@ -82,12 +82,12 @@ def _judge_query(query: str, fields: FieldSet) -> str:
 
 
 def _ask_variables(consumer: Consumer, given: tuple[ConfigVar, ...]) -> tuple[ConfigVar, ...]:
-    """What decides whether another variable is required comes first, then the required ones."""
+    """What decides whether another variable is required comes first, then the required ones; few need the rest."""
     echo(_VARIABLES.format(consumer.name), err=True)
     deciding = {each.unless[0] for each in consumer.variables if each.unless}
     found = {each.name: each for each in given}
     for variable in sorted(consumer.variables, key=lambda each: (each.name not in deciding, not each.required)):
-        if variable.name not in found:
+        if variable.asked and variable.name not in found:
             answered = _ask_variable(consumer, variable, found)
             found |= {each.name: each for each in answered}
     return tuple(found.values())

@@ -108,6 +108,8 @@ class Variable:
     """Not required after all where this other variable has this value."""
     limit: int = 4_096
     """Characters that its value may have."""
+    asked: bool = True
+    """Whether who writes a webhook step by step is asked for it: few need the others."""
 
 
 @dataclass(frozen=True, slots=True)

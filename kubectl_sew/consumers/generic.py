@@ -43,7 +43,7 @@ class Generic:
     variables = (
         Variable("url", required=True, meaning="where events are posted to", secret=True),
         HEADERS_VARIABLE,
-        template_variable("a Jinja2 template of the body"),
+        template_variable("a Jinja2 template of the body", asked=True),
         Variable(
             "signingSecret",
             required=False,

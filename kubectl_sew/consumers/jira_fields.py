@@ -14,6 +14,7 @@ FIELDS_VARIABLE = Variable(
     required=False,
     meaning="more fields of every issue as a JSON object, with templates in its texts",
     limit=16 * 1024,
+    asked=False,
 )
 
 _OURS = {

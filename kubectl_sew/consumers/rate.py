@@ -9,6 +9,7 @@ RATE_VARIABLE = Variable(
     "rate",
     required=False,
     meaning="requests at most, such as `1/s` or `10/min`; the agent's setting for the consumer bounds it",
+    asked=False,
 )
 
 _RATE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)/(s|min|h)")

@@ -11,8 +11,8 @@ TEMPLATE_LIMIT = 64 * 1024
 Escape = Callable[[str], str]
 
 
-def template_variable(meaning: str) -> Variable:
-    return Variable("template", required=False, meaning=meaning, limit=TEMPLATE_LIMIT)
+def template_variable(meaning: str, *, asked: bool = False) -> Variable:
+    return Variable("template", required=False, meaning=meaning, limit=TEMPLATE_LIMIT, asked=asked)
 
 
 def check_own_template(config: Config) -> list[ConfigProblem]:
