@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from kubectl_sew.cli.draft import Draft, in_words, label_problem, read_reference
 from kubectl_sew.cli.judging import Judge
 from kubectl_sew.cli.output import echo, print_error
+from kubectl_sew.cli.streams import can_answer
 from kubectl_sew.consumers.base import Consumer, Variable
 from kubectl_sew.members import members
 from kubectl_sew.query import FieldSet, QueryError, parse, validate
@@ -25,7 +26,7 @@ Verdict = Callable[[str], str]
 
 def can_ask() -> bool:
     """Whether somebody sits there."""
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+    return can_answer() and sys.stderr.isatty()
 
 
 def ask_missing(draft: Draft, judge: Judge) -> Draft:

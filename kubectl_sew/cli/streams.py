@@ -7,6 +7,11 @@ from typing import cast
 from kubectl_sew.errors import SewError
 
 
+def can_answer() -> bool:
+    """Whether somebody sits at standard input."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def standard_input() -> BufferedReader:
     """The bytes of standard input. Raises SewError where it is closed (`<&-`)."""
     if sys.stdin is None:

@@ -1,6 +1,5 @@
 """`kubectl sew test`."""
 
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -8,6 +7,7 @@ import click
 
 from kubectl_sew.cli.output import confirm, echo, print_error, print_warning
 from kubectl_sew.cli.reach import api_group_option, name_argument, webhooks
+from kubectl_sew.cli.streams import can_answer
 from kubectl_sew.cli.waiting import TIMED_OUT, timeout_option, until
 from kubectl_sew.consumers.text import line
 from kubectl_sew.resource import Condition, DeliveringReason, HealthyReason, State, Webhook
@@ -42,7 +42,7 @@ def test(ctx: click.Context, name: str, *, yes: bool, timeout: float, api_group:
 
 def _ask(webhook: Webhook) -> None:
     question = f"{webhook.name} is {webhook.state.value}, and a test leaves it Enabled"
-    if not sys.stdin.isatty():
+    if not can_answer():
         raise click.UsageError(f"{question}: add --yes if that is meant")
     confirm(f"{question}. Test it?")
 
