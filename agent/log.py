@@ -9,7 +9,7 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Any, TextIO
 
-_URL = re.compile(r"(?i)\b((?:[a-z][a-z0-9+.-]*:/|https?:)/)([^\s/?#\"'<>]*)[^\s\"'<>]*")
+_URL = re.compile(r"(?i)\b((?:[a-z][a-z0-9+.-]{0,30}:/|https?:)/)([^\s/?#\"'<>]*)[^\s\"'<>]*")
 """A path's text has one slash where a URL has two."""
 _NOT_OF_A_LINE = re.compile("[\x7f-\x9f\u2028\u2029]")
 """What JSON may hold as it is, and terminals and readers of lines take for more than text."""

@@ -13,7 +13,7 @@ MAX_LEAVES = 1_000
 MAX_PROBLEMS = 20
 _KEYWORDS = {"and": "and", "or": "or", "not": "not", "in": "in", "notin": "notin", "empty": "empty"}
 _SYMBOLS = {"&&": "and", "||": "or", "!": "not"}
-_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _BREAK = r"\s\"'`(){},=<>!&|≥≤≠"
 # Every text is a run of these; a stray word is whatever stands between blanks, quotes and signs.
 _TOKENS = re.compile(

@@ -14,7 +14,7 @@ LAST_SECOND_OF_NANOSECONDS = 9_223_372_035
 """The last whole second whose end 63 bits of nanoseconds reach."""
 _V4_MAPPED = 0xFFFF << 32
 _OCTETS = {str(octet): octet for octet in range(256)}
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _RELATIVE = re.compile(r"now(?:-([0-9]{1,9})([smhd]))?")
 _RFC3339 = re.compile(

@@ -170,7 +170,7 @@ def describe_backlog(waiting: int, oldest_age: float) -> str:
 
 
 _BACKLOG = re.compile(
-    r"nothing is waiting|(1 event waits|(?P<events>(about )?[0-9,]+) events wait)"
+    r"nothing is waiting|(1 event waits|(?<![0-9,])(?P<events>(about )?[0-9,]+) events wait)"
     r", the oldest for (under a minute|[0-9]+ (d|h|min))"
 )
 

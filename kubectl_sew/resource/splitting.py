@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 _MARKER = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _OBJECT = re.compile(r"\s*\{")
+_INDENTED = 80
+"""Blanks that an object is given at most, for errors to name its column: a line may hold a million objects."""
 _DECODER = json.JSONDecoder()
 
 
@@ -34,8 +36,8 @@ def _json_objects(text: str) -> list[tuple[int, str]]:
             end = _DECODER.raw_decode(text, start)[1]
         except (ValueError, RecursionError):
             return []
-        column = start - text.rfind("\n", 0, start) - 1
-        found.append((lines, " " * column + text[start:end]))
+        column = start - text.rfind("\n", max(start - _INDENTED, 0), start) - 1
+        found.append((lines, " " * min(column, _INDENTED) + text[start:end]))
         lines += text.count("\n", start, end)
         at = end
     return found if len(found) > 1 and not text[at:].strip() else []

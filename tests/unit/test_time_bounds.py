@@ -1,0 +1,99 @@
+"""What comes from outside is read in time, and memory, in proportion to its length."""
+
+import importlib
+import inspect
+import json
+import pkgutil
+import re
+import time
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import agent
+import kubectl_sew
+from agent.log import redact
+from kubectl_sew.query import QueryError, parse
+from kubectl_sew.resource.splitting import split
+
+LENGTH = 2_000
+ALLOWED = 0.01
+"""Seconds of the processor: what is linear takes a hundredth of it, what is quadratic many times as much."""
+BEGINNINGS = ("", "-", "{{")
+REPEATED = (
+    *"aA0 .-_:/\\{}|[](*?&%#@\"'=+<,;\n\t\u2028",
+    *("a.", "a-", "a:", "a ", "0.", "0_", "1e", "0,", "\\*", "{{", "{{|", "| ", "{ "),
+    *("---", "\r\n", ": ", "&a", "\\u", "ab\r\n"),
+)
+SEARCHING = ("search", "sub", "finditer", "findall", "split")
+
+
+def modules() -> Iterator[ModuleType]:
+    for package in (agent, kubectl_sew):
+        for each in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not each.name.endswith("__main__"):
+                yield importlib.import_module(each.name)
+
+
+def patterns() -> dict[str, tuple[re.Pattern[Any], list[str]]]:
+    """All of the program's patterns, by name, with the ways in which they are used."""
+    found: dict[str, tuple[re.Pattern[Any], list[str]]] = {}
+    for module in modules():
+        source = inspect.getsource(module)
+        for name, value in vars(module).items():
+            if isinstance(value, re.Pattern) and f"{name} = " in source:
+                searching = any(f"{name}.{each}" in source for each in SEARCHING)
+                found[f"{module.__name__}.{name}"] = (value, ["match", "fullmatch", *(["search"] if searching else [])])
+    return found
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Of the processor, in this thread; a second and third time where the first took long."""
+    best = float("inf")
+    for _ in range(3):
+        began = time.thread_time()
+        work()
+        best = min(best, time.thread_time() - began)
+        if best < ALLOWED:
+            break
+    return best
+
+
+PATTERNS = patterns()
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_no_pattern_takes_more_than_its_share_of_time(name: str) -> None:
+    pattern, ways = PATTERNS[name]
+    for beginning in BEGINNINGS:
+        for repeated in REPEATED:
+            text: Any = beginning + repeated * (LENGTH // len(repeated)) + "!"
+            if isinstance(pattern.pattern, bytes):
+                text = text.encode()
+            for way in ways:
+                took = seconds(lambda: getattr(pattern, way)(text))  # noqa: B023 - called at once
+                assert took < ALLOWED, f"{way} of {beginning!r} and {repeated!r} again and again"
+
+
+@pytest.mark.parametrize("literal", ["0" * 16_000 + "x", "-" + "0" * 16_000 + ".x", "a-" * 8_000])
+def test_a_long_literal_of_a_query_takes_no_time(literal: str) -> None:
+    def read() -> None:
+        try:
+            parse(f"host = {literal}")
+        except QueryError:
+            return
+
+    assert seconds(read) < 0.2
+
+
+def test_a_line_of_many_objects_becomes_no_more_than_it_is() -> None:
+    text = json.dumps({}) * 20_000
+    documents = list(split(text))
+    assert len(documents) == 20_000
+    assert sum(len(each) for _, each in documents) < 100 * len(text)
+
+
+def test_urls_are_taken_out_of_a_long_text_in_no_time() -> None:
+    assert seconds(lambda: redact("a-" * 20_000)) < 0.2
