@@ -21,6 +21,8 @@ _COMPARED = 2**20
 _KEPT_OPEN = 8
 WATCHED = 30.0
 """Seconds that a file is looked at after the next one was begun: a second writer may not have noticed the rotation."""
+_SET_BACK = 3_600 * 10**9
+"""Nanoseconds by which a clock may have been set back: what is much older was put there by a person."""
 _ROTATED = re.compile(r"[.-]\d[\dT:.-]*")
 """What log rotation adds to a name: a number or a date."""
 _NUMBER = re.compile(r"\.(\d{1,6})$")
@@ -109,7 +111,8 @@ class Files:
             return self._next(place, place.inode, place.written, place.left, place.left_until)
         if current is None or _inode(file) == current.st_ino:
             return self._opened(file, place)
-        return self._replacement(file, place) or self._opened(file, place, rotated=current.st_size > 0)
+        more = current.st_size > 0 or bool(self._unread(place, _inode(file), _written(file)))
+        return self._replacement(file, place) or self._opened(file, place, rotated=more)
 
     def left(self, place: Place | None, now: float) -> Opened | None:
         """The file that was left for this one, where there is more in it or it need not be looked at any longer."""
@@ -117,7 +120,7 @@ class Files:
             return None
         over = not _watched(place, now)
         file = self._held(place.left) or self._named(place.left, self._with_inode(place.left.inode))
-        if file is None:
+        if file is None or _inode(file) == _inode_at(self._path):
             return None
         more = os.fstat(file.fileno()).st_size > place.left.offset
         return Opened(file, place.left, rotated=True, over=over, main=place) if more or over else None
@@ -125,7 +128,8 @@ class Files:
     def following(self, finished: Opened, now: float) -> Opened | None:
         """The beginning of the file after one that another has taken the name of."""
         place, inode = finished.place, _inode(finished.file)
-        left = None if finished.over else replace(place, seen=None, left=None)
+        # of an empty one nothing tells it from a later file with its inode: if it gets content, it is one not read yet
+        left = None if finished.over or not place.offset else replace(place, seen=None, left=None)
         return self._next(place, inode, _written(finished.file), left, now + WATCHED)
 
     def close(self) -> None:
@@ -137,7 +141,7 @@ class Files:
         file = _open(path)
         if file is None:
             return None
-        seen = tuple(_seen(each) for each in self._rotated() if each not in unread)
+        seen = tuple(filter(None, (_seen(each) for each in self._rotated() if each not in unread)))
         place = Place(_inode(file), generation, written=_written(file), seen=seen)
         return self._opened(self._keep(file), place, rotated=path != self._path)
 
@@ -152,9 +156,11 @@ class Files:
         found = []
         for path in self._rotated():
             stat = _stat(path)
-            if stat is None or stat.st_ino == inode or stat.st_mtime_ns < written:
+            if stat is None or stat.st_ino == inode or not stat.st_size:
                 continue
-            if stat.st_mtime_ns > written if place.seen is None else not _is_one_of(path, stat.st_ino, place.seen):
+            since = stat.st_mtime_ns - written
+            came_after = since > 0 if place.seen is None else since >= -_SET_BACK
+            if came_after and not _is_one_of(path, stat.st_ino, place.seen or ()):
                 found.append((stat.st_mtime_ns, _age(path), path))
         return [path for _, _, path in sorted(found)]
 
@@ -245,10 +251,11 @@ def _watched(place: Place, now: float) -> bool:
     return now < place.left_until <= now + WATCHED
 
 
-def _seen(path: Path) -> Seen:
+def _seen(path: Path) -> Seen | None:
+    """What tells a file from others; None for an empty one."""
     with path.open("rb") as file:
         beginning = file.read(_CHECKED)
-        return _inode(file), len(beginning), _hash(beginning)
+        return (_inode(file), len(beginning), _hash(beginning)) if beginning else None
 
 
 def _is_one_of(path: Path, inode: int, seen: Collection[Seen]) -> bool:

@@ -11,6 +11,7 @@ from agent.sources import lines
 from agent.sources.base import Batch, SourceError, Subscription
 from agent.sources.ndjson import NdjsonFile
 from kubectl_sew.query import ANY, parse
+from tests.fuzz.event_lines import fuzz
 
 ALL = [Subscription("all", parse("type = waf OR NOT type = waf"))]
 WAF = [Subscription("waf", parse("type = waf"))]
@@ -486,3 +487,7 @@ def test_readers_that_are_files_apart_number_each_line_once(path: Path, monkeypa
         behind.page()
         reader.page()
     assert len(counted) <= 2 * 100
+
+
+def test_every_event_comes_once_however_the_file_is_written_rotated_replaced_and_read() -> None:
+    fuzz(10, seed=1)
