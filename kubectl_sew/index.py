@@ -9,7 +9,7 @@ A search that lost shards or time is a success to the client; `check_search` say
 
 import ssl
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -86,6 +86,7 @@ class Index:
         As Elasticsearch resolves it for every search: an index that is named without filter, too, has none.
         """
         found = self._get("_search_shards", {"filter_path": "indices"}).get("indices", {})
+        self._check_routing({alias for body in found.values() for alias in body.get("aliases", ())})
         return {name: body["filter"] for name, body in found.items() if "filter" in body}
 
     def settings(self) -> Mapping[str, Mapping[str, str]]:
@@ -128,6 +129,20 @@ class Index:
     def fields(self) -> FieldSet:
         """What queries can ask of these indices."""
         return field_set(self.pattern, *self.mappings())
+
+    def _check_routing(self, aliases: Collection[str]) -> None:
+        """Of an alias with a routing a search sees some shards alone: who follows the shards cannot tell which."""
+        if not aliases:
+            return
+        found = self._get(f"_alias/{quote(','.join(sorted(aliases)), safe=',')}", {})
+        for body in found.values():
+            for name, alias in body.get("aliases", {}).items():
+                if "search_routing" in alias:
+                    raise ElasticsearchError(
+                        f"the alias {name} has a search routing, so that a search of it does not see all of its index, "
+                        "and which part cannot be followed: name the index, or an alias with a filter (--index, "
+                        "SEW_INDEX)"
+                    )
 
     @property
     def everywhere(self) -> Json:

@@ -48,6 +48,15 @@ def test_an_index_that_is_named_beside_its_alias_is_read_whole(scene: Scene) -> 
     assert scene.got() == ids("ours-0", "theirs-0")
 
 
+def test_an_alias_that_routes_to_some_shards_is_refused_with_the_reason(scene: Scene) -> None:
+    name = scene.index(shards=3)
+    scene.client.indices.put_alias(index=name, name=f"{scene.prefix}-ours", routing="ours")
+    over(scene, "%-ours")
+    scene.serve()
+    with pytest.raises(SourceError, match="has a search routing"):
+        scene.poll()
+
+
 def test_a_new_index_behind_an_alias_is_read_by_the_filter_at_once(scene: Scene) -> None:
     scene.index("a")
     scene.client.indices.put_alias(
