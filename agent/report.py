@@ -16,6 +16,7 @@ from agent.log import redact
 from agent.sources.base import Trouble
 from agent.store.base import Books, Lane
 from kubectl_sew.access import IndexProblem
+from kubectl_sew.consumers.rate import rate_of
 from kubectl_sew.validation import Accepted
 
 NAME = "agent.json"
@@ -88,7 +89,7 @@ def tell(judged: Judged, known: Known, now: float) -> Mapping[str, Told]:
 
 def _accepted(name: str, accepted: Accepted, known: Known, now: float) -> Told:
     consumer, read = accepted.consumer.name, known.fetched.get(name)
-    rate = known.rates[consumer]
+    rate = rate_of(accepted.config, known.rates[consumer])
     standing = Standing(accepted, read, known.lanes.get(name), known.books.get(name), rate=rate)
     status, reason, message = healthy_now(standing, now)
     reads, words = (read.status != "False", read.message) if read else (True, "")

@@ -7,6 +7,7 @@ from agent.cluster.conditions import Standing, TrialResult
 from agent.director import Director
 from agent.fetched import Fetched
 from agent.store.base import Lane, Store
+from kubectl_sew.consumers.rate import rate_of
 from kubectl_sew.validation import Accepted
 
 
@@ -50,4 +51,6 @@ class Standings:
         )
 
     def _rate(self, judged: Accepted | Unfit) -> float:
-        return self._rates[judged.consumer.name] if isinstance(judged, Accepted) else 0.0
+        if isinstance(judged, Unfit):
+            return 0.0
+        return rate_of(judged.config, self._rates[judged.consumer.name])

@@ -12,6 +12,7 @@ from agent.delivery.rate_limit import Bucket
 from agent.delivery.retry import Decision, Policy, Since, changed, decide, failing, left, on_the_clock
 from agent.store.base import Delivery, Lane, State, Store
 from kubectl_sew.consumers.base import Outcome
+from kubectl_sew.consumers.rate import rate_of
 
 SLOW = 0.02
 """Seconds: a receiver that answers faster than this is served fastest by one worker; more would wait for each other."""
@@ -87,7 +88,7 @@ class Lanes:
     """
 
     def __init__(self, store: Store, rates: Mapping[str, float], workers: int, policy: Policy) -> None:
-        """`rates`: consumer -> requests a second for each of its webhooks."""
+        """`rates`: consumer -> requests a second for each of its webhooks, unless its own is lower."""
         self._store = store
         self._rates = rates
         self._workers = workers
@@ -225,11 +226,12 @@ class Lanes:
 
     def _running(self, route: Route, lane: Lane) -> Running:
         before = self._lanes.get(route.webhook)
+        rate = rate_of(route.config, self._rates[route.consumer.name])
         if before is None:
             flying = self._flying.get(route.webhook, set())
-            return Running(route, lane, Bucket(self._rates[route.consumer.name]), in_flight=flying)
-        if before.route.consumer.name != route.consumer.name:
-            before.bucket = Bucket(self._rates[route.consumer.name])
+            return Running(route, lane, Bucket(rate), in_flight=flying)
+        if before.bucket.rate != rate:
+            before.bucket = Bucket(rate)
         if before.lane != lane:
             before.settings += 1
             before.ahead.clear()

@@ -541,6 +541,37 @@ def test_a_receiver_that_cannot_take_several_gets_one_at_a_time_for_a_while(
     bench.store.close()
 
 
+def serve_at(bench: Bench, **rates: str) -> None:
+    given = {name: route(name, rate, "Generic") for name, rate in rates.items()}
+    routes = {name: replace(each, config={**each.config, "rate": rates[name]}) for name, each in given.items()}
+    bench.scheduler.serve(routes)
+
+
+def test_each_webhook_has_its_own_rate_within_the_consumers(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, rate=10.0)
+    serve_at(bench, slow="1/s", quick="1000/s")
+    for webhook in ("slow", "quick"):
+        bench.owe(webhook, 40)
+    bench.run()
+    bench.pass_time(1.0)
+    assert bench.receivers.count() == {"slow": 2, "quick": 20}
+    bench.scheduler.stop(PATIENCE)
+    bench.store.close()
+
+
+def test_a_changed_rate_holds_at_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, rate=10.0)
+    serve_at(bench, a="10/s")
+    bench.owe("a", 40)
+    bench.run()
+    serve_at(bench, a="1/s")
+    bench.run()
+    bench.pass_time(3.0)
+    assert bench.receivers.count()["a"] <= 10 + 1 + 3
+    bench.scheduler.stop(PATIENCE)
+    bench.store.close()
+
+
 def test_side_by_side_never_means_above_the_rate(tmp_path: Path) -> None:
     bench = quick_bench(tmp_path, 20, rate=5.0)
     assert sum(bench.receivers.together) == 5
