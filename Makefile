@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-unit test-integration fuzz-query mutation lint setup clean krew-archive
+.PHONY: demo test test-unit test-integration fuzz fuzz-query mutation lint setup clean krew-archive
 
 setup: $(READY)
 
@@ -36,6 +36,10 @@ test-integration: $(READY)
 # Random queries on random events, N of them, against both versions of Elasticsearch.
 fuzz-query: $(READY)
 	$(BIN)/python -m tests.differential $(or $(N),20000) $(or $(SEED),1)
+
+# Random and hostile inputs for all that reads text from outside, N of them for each part, the same ones for one SEED.
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz $(or $(N),20000) $(or $(SEED),1) $(PARTS)
 
 # Turns round one comparison, number or argument at a time in the modules that setup.cfg names, and lists those that
 # the quick tests do not notice; MUTANTS names a part, such as 'agent.delivery.retry*'.

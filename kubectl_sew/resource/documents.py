@@ -25,6 +25,7 @@ DEEPEST = 64
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAGS = {f"tag:yaml.org,2002:{name}": name for name in ("str", "null", "bool", "int", "float", "map", "seq")}
 _JSON_PAIR = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
+_JSON_BEGINS = re.compile(r"(?:---)?\s*[\[{]")
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
 
 
@@ -311,7 +312,9 @@ def _quoted(text: str) -> str:
 
 
 def _join_pairs(text: str) -> str:
-    """JSON writes a character beyond U+FFFF as two escapes, which YAML refuses."""
+    """JSON writes a character beyond U+FFFF as two escapes, which YAML refuses. Elsewhere they may be text."""
+    if not _JSON_BEGINS.match(text):
+        return text
     return _JSON_PAIR.sub(lambda pair: f"\\U{ord(_from_pair(pair[1], pair[2])):08x}", text)
 
 

@@ -1,5 +1,8 @@
 """The pieces that random inputs are made of: what programs of this kind have stumbled over."""
 
+from collections.abc import Sequence
+from random import Random
+
 NUMBERS = (
     *("0", "1", "08", "9", "-1", "+2", "1e5", "1E400", "0x", "0X1F", "0o17", "0b", "_", ".", "-", "+", "e", "E"),
     *("9007199254740993", "18446744073709551616", "Inf", ".inf", "-.INF", ".NaN", "NaN", "Infinity"),
@@ -48,3 +51,8 @@ HOSTILE = (
     " " * 3_000,
 )
 PIECES = (*NUMBERS, *WORDS, *SIGNS, *HOSTILE)
+
+
+def text(random: Random, pieces: Sequence[str] = PIECES, most: int = 5) -> str:
+    """Up to so many of the pieces in a row."""
+    return "".join(random.choices(pieces, k=random.randint(0, most)))

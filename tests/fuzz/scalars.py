@@ -1,0 +1,54 @@
+"""Scalars of YAML: what we write is read back as it was, steers no terminal, and kubectl reads as we do."""
+
+import json
+import math
+import re
+import shutil
+import subprocess
+from random import Random
+
+from kubectl_sew.resource.documents import read_documents
+from kubectl_sew.resource.scalars import Scalar, read_plain
+from kubectl_sew.resource.writing import to_yaml
+from tests.fuzz.alphabet import NUMBERS, PIECES, WORDS, text
+
+_AT_ONCE = 1_000
+_PLAIN = re.compile(r"[-+]?[.\w]+", re.ASCII)
+_TEXTS = tuple(each for each in PIECES if each != "\ud83d")
+
+
+def fuzz(n: int, seed: int) -> None:
+    random = Random(seed)
+    for _ in range(n):
+        value = text(random, _TEXTS)
+        written = to_yaml({"value": value})
+        read, findings = read_documents(written)
+        assert ([each.plain() for each in read], findings) == ([{"value": value}], []), repr(value)
+        assert written.replace("\n", "").isprintable(), repr(value)
+    _beside_kubectl(random, n)
+
+
+def _beside_kubectl(random: Random, n: int) -> None:
+    """`kubectl label --local` asks no server. Where there is no kubectl there is nothing to compare."""
+    kubectl = shutil.which("kubectl")
+    for _ in range(-(-n // _AT_ONCE) if kubectl else 0):
+        texts = [text(random, (*NUMBERS, *WORDS)) for _ in range(_AT_ONCE)]
+        plain = [each for each in texts if _PLAIN.fullmatch(each) and _finite(read_plain(each))]
+        lines = "".join(f"  k{at}: {each}\n" for at, each in enumerate(plain))
+        document = f"apiVersion: a.b/v1\nkind: X\nmetadata: {{name: a}}\nspec:\n{lines}"
+        arguments = [str(kubectl), "label", "--local", "-f", "-", "x=y", "-o", "json"]
+        ran = subprocess.run(arguments, input=document, capture_output=True, text=True, check=True)
+        read = json.loads(ran.stdout)["spec"]
+        for at, each in enumerate(plain):
+            assert _same(read.get(f"k{at}"), read_plain(each)), (each, read.get(f"k{at}"), read_plain(each))
+
+
+def _finite(value: Scalar) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _same(kubectls: Scalar, ours: Scalar) -> bool:
+    """JSON has one kind of numbers, and kubectl writes a large one as if it were whole."""
+    if isinstance(ours, float) and isinstance(kubectls, int):
+        return float(kubectls) == ours
+    return kubectls == ours and isinstance(kubectls, bool) == isinstance(ours, bool)
