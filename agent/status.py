@@ -36,6 +36,7 @@ def status(store: Store | None, report: Report | None, now: float) -> dict[str, 
             | {"behind": _behind(books.get(name), told.get(name), now)}
             | _lane(lanes.get(name), now)
             | {"position": positions.get(own_reader(name), positions.get(COMMON))}
+            | {"byHand": [_act(each) for each in acts if each.webhook == name][-_ACTS_SHOWN:]}
             for name in sorted(names)
         ],
         "byHand": [_act(each) for each in acts[-_ACTS_SHOWN:]],

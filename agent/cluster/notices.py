@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from agent.acceptance import Unfit
 from agent.cluster.conditions import Standing, last_error
 from agent.log import redact
+from agent.store.base import BY_HAND, Books
 
 AGAIN_AFTER = 600.0
 """Seconds before the same reason is told of the same webhook again, whatever changed."""
@@ -33,6 +34,8 @@ class Ledger:
         self._told: dict[tuple[str, str], tuple[str, float]] = {}
         self._dead: dict[str, int] = {}
         """Dead letters of each webhook when they were last told, or first seen."""
+        self._given_up: dict[str, int] = {}
+        """What a person had dropped or purged of each webhook then."""
         self._tokens = float(AT_ONCE)
         self._at = 0.0
 
@@ -57,6 +60,9 @@ class Ledger:
             error = standing.books.last_error if standing.books else ""
             yield _notice(name, uid, "DeadLetters", f"{dead} events could not be delivered ({error}): `{command}`")
         self._dead[name] = min(dead, self._dead[name])
+        given_up = _given_up(standing.books)
+        if more := given_up - self._given_up.setdefault(name, given_up):
+            yield _notice(name, uid, "GivenUp", f"{more:,} events were given up by hand: `kubectl sew status {name}`")
 
     def _is_news(self, notice: Notice, now: float) -> bool:
         before = self._told.get((notice.webhook, notice.reason))
@@ -76,6 +82,12 @@ class Ledger:
         self._told[notice.webhook, notice.reason] = (notice.note, now)
         if standing.books and notice.reason == "DeadLetters":
             self._dead[notice.webhook] = standing.books.dead
+        if notice.reason == "GivenUp":
+            self._given_up[notice.webhook] = _given_up(standing.books)
+
+
+def _given_up(books: Books | None) -> int:
+    return sum(books.dropped.get(each.value, 0) for each in BY_HAND) if books else 0
 
 
 def _notice(name: str, uid: str, reason: str, note: str) -> Notice:

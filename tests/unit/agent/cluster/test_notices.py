@@ -54,6 +54,15 @@ def test_new_dead_letters_are_told_and_old_ones_are_not() -> None:
     assert reasons(ledger, replace(GOOD, books=books(dead=1)), NOW + 2 * AGAIN_AFTER) == ["DeadLetters"]
 
 
+def test_what_was_given_up_by_hand_is_told() -> None:
+    ledger = Ledger()
+    assert reasons(ledger, replace(GOOD, books=books(dropped={"purged": 3})), NOW) == []
+    dropped = replace(GOOD, books=books(dropped={"purged": 3, "backlog_dropped": 19_914, "debug": 7}))
+    assert "19,914 events were given up by hand" in ledger.due({"w": dropped}, NOW)[0].note
+    assert reasons(ledger, dropped, NOW) == ["GivenUp"]
+    assert reasons(ledger, dropped, NOW + AGAIN_AFTER) == []
+
+
 def test_a_thousand_at_once_are_told_a_few_at_a_time() -> None:
     ledger = Ledger()
     standings = {f"w{number}": UNFIT for number in range(1000)}
