@@ -104,6 +104,7 @@ def _counts(books: Books | None, now: float) -> dict[str, Any]:
         "bytes": books.bytes_used,
         "lastDelivery": _date(books.last_delivered_at),
         "lastError": books.last_error or None,
+        "lastErrorAt": _date(books.last_error_at) if books.last_error else None,
     }
 
 

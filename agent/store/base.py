@@ -200,6 +200,7 @@ class Books:
     last_delivered_at: float | None
     last_error: str
     bytes_used: int
+    last_error_at: float | None = None
 
     @property
     def seen(self) -> int:

@@ -21,7 +21,9 @@ def settle(db: sqlite3.Connection, webhook: int, each: Settlement) -> None:
             " WHERE seq = ? AND died_at IS NULL",
             (each.attempts, each.due, each.in_doubt, each.reason, each.detail, each.at, webhook, each.delivery.seq),
         )
-        db.execute("UPDATE webhooks SET last_error = ? WHERE id = ?", (each.detail, webhook))
+        db.execute(
+            "UPDATE webhooks SET last_error = ?, last_error_at = ? WHERE id = ?", (each.detail, each.at, webhook)
+        )
     elif each.state is State.DEAD:
         _bury(db, webhook, each)
     else:
@@ -81,8 +83,8 @@ def _bury(db: sqlite3.Connection, webhook: int, each: Settlement) -> None:
         " WHERE seq = ? AND died_at IS NULL",
         (each.at, each.attempts, each.reason, each.detail, each.in_doubt, each.delivery.seq),
     ).rowcount
-    sql = "UPDATE webhooks SET pending = pending - ?, dead = dead + ?, last_error = ? WHERE id = ?"
-    db.execute(sql, (buried, buried, each.detail, webhook))
+    sql = "UPDATE webhooks SET pending = pending - ?, dead = dead + ?, last_error = ?, last_error_at = ? WHERE id = ?"
+    db.execute(sql, (buried, buried, each.detail, each.at, webhook))
 
 
 def _deliver(db: sqlite3.Connection, webhook: int, each: Settlement) -> None:

@@ -74,6 +74,7 @@ MIGRATIONS = (
         webhook TEXT NOT NULL, count INTEGER NOT NULL
     );
     """,
+    "ALTER TABLE webhooks ADD COLUMN last_error_at REAL;",
 )
 """One step for each version of the schema; a store of an older version takes the steps that it lacks."""
 

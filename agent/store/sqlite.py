@@ -276,12 +276,13 @@ class SqliteStore(Database):
                 dropped.setdefault(webhook, {})[reason] = count
             rows = db.execute(
                 "SELECT id, name, delivered, pending, dead, (SELECT read_at FROM deliveries d WHERE d.webhook = w.id"
-                " AND died_at IS NULL ORDER BY seq LIMIT 1), last_delivered_at, last_error, bytes FROM webhooks w"
+                " AND died_at IS NULL ORDER BY seq LIMIT 1), last_delivered_at, last_error, bytes,"
+                " last_error_at FROM webhooks w"
                 " ORDER BY name"
             ).fetchall()
         return [
-            Books(name, delivered, pending, dead, dropped.get(number, {}), oldest, last, error, size)
-            for number, name, delivered, pending, dead, oldest, last, error, size in rows
+            Books(name, delivered, pending, dead, dropped.get(number, {}), oldest, last, error, size, at)
+            for number, name, delivered, pending, dead, oldest, last, error, size, at in rows
         ]
 
     def room(self) -> Mapping[str, float]:

@@ -169,6 +169,16 @@ def test_the_books_count_what_became_of_a_delivery(
     assert counts(store) == expected
 
 
+@pytest.mark.parametrize("state", [State.PENDING, State.DEAD])
+def test_the_last_error_has_its_moment(store: Store, state: State) -> None:
+    owe(store, "a")
+    (before,) = store.books()
+    assert (before.last_error, before.last_error_at) == ("", None)
+    settle(store, state, detail="503")
+    (after,) = store.books()
+    assert (after.last_error, after.last_error_at) == ("503", NOW)
+
+
 def test_debug_counts_as_dropped_and_is_known(store: Store) -> None:
     take_in(store, Owed(event("a"), (), ("hook",)))
     take_in(store, Owed(event("a"), ("hook",)))

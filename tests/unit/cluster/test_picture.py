@@ -119,6 +119,12 @@ def test_moments_are_told_with_their_age() -> None:
     assert "Next attempt:  2026-01-01T01:11:30Z (in 59m)\n" in text
 
 
+def test_the_last_error_is_dated_also_where_all_is_well_again() -> None:
+    row = {"lastError": "503 Service Unavailable", "lastErrorAt": "2026-01-01T00:02:00Z"}
+    text = for_people(told_at("2026-01-01T00:12:00Z", row))
+    assert "Last error:    503 Service Unavailable, at 2026-01-01T00:02:00Z (10m ago)" in text
+
+
 def test_an_agent_that_is_silent_or_tells_nothing_is_told_before_what_it_last_wrote() -> None:
     shown = picture()
     silent = replace(shown, agent=replace(shown.agent, silent="the agent a/b has been silent for 20s: what follows"))
