@@ -171,7 +171,8 @@ class Loop:
         settings = self._agent.settings
         if settings.once:
             self._agent.store.settle((), to_probe(self._agent.store.lanes()))
-        self._agent.scheduler.start([self._worker(number) for number in range(settings.workers)])
+        workers = [self._worker(number) for number in range(settings.workers)]
+        self._agent.scheduler.start(workers, self._agent.may_send)
         while not self._stop.is_set():
             pause = self._turn()
             if settings.once and self._finished():

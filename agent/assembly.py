@@ -100,6 +100,8 @@ class Agent:
     director: Director
     health: Health
     metrics: Metrics
+    may_send: Callable[[], bool]
+    """Whether no other agent may be delivering."""
     troubles: Callable[[], Sequence[str]]
     """What does not work in the cluster at the moment."""
     tell: Callable[[Mapping[str, Fetched], float], None]
@@ -173,6 +175,7 @@ def assemble(settings: Settings, cluster: "Cluster | None", log: Log, stack: Exi
         director=director,
         health=health,
         metrics=metrics,
+        may_send=(lambda: cluster.lease.sure) if cluster else (lambda: True),
         troubles=(lambda: cluster.troubles.all) if cluster else tuple,
         tell=_telling(cluster, cluster.telling(watched, director, store, routes.lanes, health, stack), poller)
         if cluster and watched

@@ -4,8 +4,19 @@ import threading
 import time
 from collections.abc import Callable
 
-from agent.cluster.api import REQUEST_SECONDS, UNREADABLE, Api, ApiError
-from agent.cluster.lease import LOOK_EVERY, NAME, RENEW_EVERY, Identity, Lease, Move, decide, starts_afresh, written
+from agent.cluster.api import UNREADABLE, Api, ApiError
+from agent.cluster.lease import (
+    LASTS,
+    LOOK_EVERY,
+    NAME,
+    RENEW_EVERY,
+    Identity,
+    Lease,
+    Move,
+    decide,
+    starts_afresh,
+    written,
+)
 from agent.cluster.troubles import Troubles
 from agent.cluster.watch import REFUSED
 from agent.log import Log, locate
@@ -15,7 +26,9 @@ _MATTER = "lease"
 _UNKNOWN = 404
 _TAKEN = (404, 409)
 """Somebody else was faster, or the Lease was deleted in between: it is looked at again."""
-LONGEST_STEP = 2 * REQUEST_SECONDS + RENEW_EVERY
+_REQUEST_SECONDS = 3.0
+"""For a request: a step, the pause before it, and the next one's first request are less than a Lease lasts."""
+LONGEST_STEP = 2 * _REQUEST_SECONDS + RENEW_EVERY
 """Seconds between two signs of life at most: a step is two requests."""
 _RELEASED = 1
 """Seconds that a Lease lasts whose holder has ended as it should: the next agent need not wait."""
@@ -39,8 +52,13 @@ class LeaseKeeper:
         *,
         afresh: Callable[[], None],
         beat: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._api = api
+        """`clock` is monotonic, in seconds."""
+        self._api = api.quick(_REQUEST_SECONDS)
+        self._clock = clock
+        self._looked = float("-inf")
+        """When the last look began that was answered, or could not be."""
         self._all = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._one = f"{self._all}/{NAME}"
         self._me = me
@@ -66,6 +84,15 @@ class LeaseKeeper:
     def start(self) -> None:
         threading.Thread(target=self._run, name="lease", daemon=True).start()
 
+    @property
+    def sure(self) -> bool:
+        """Whether this agent has the Lease, and another one cannot have got it since the last look.
+
+        After a pause of this process (its machine slept, or was moved) that is not so until it has looked again. Where
+        the API server cannot be reached, it cannot be reached by others.
+        """
+        return self.held.is_set() and self._clock() - self._looked < LASTS
+
     def keep(self, place: str) -> None:
         """From the next renewal on the Lease holds this place."""
         self._place = place
@@ -85,6 +112,7 @@ class LeaseKeeper:
     def _run(self) -> None:
         while not self._stop.is_set():
             self._beat()
+            began = self._clock()
             try:
                 self._step()
                 self._troubles.over(_MATTER)
@@ -96,11 +124,12 @@ class LeaseKeeper:
             except UNREADABLE as error:
                 found = f"the Lease cannot be read ({locate(error)})"
                 self._troubles.say(_MATTER, f"{found}: delete it, and it is made anew")
+            self._looked = began
             self._stop.wait(RENEW_EVERY if self.held.is_set() else LOOK_EVERY)
 
     def _step(self) -> None:
         lease = self._look()
-        move = decide(lease, self._me, seen_for=time.monotonic() - self._seen_at)
+        move = decide(lease, self._me, seen_for=self._clock() - self._seen_at)
         another = starts_afresh(lease, self._me)
         if another or move is Move.WAIT:
             self._give_up()
@@ -128,7 +157,7 @@ class LeaseKeeper:
                 return None
             raise
         if (lease.holder, lease.renewed) != self._seen:
-            self._seen, self._seen_at = (lease.holder, lease.renewed), time.monotonic()
+            self._seen, self._seen_at = (lease.holder, lease.renewed), self._clock()
         self.holder = lease.holder
         return lease
 

@@ -15,6 +15,7 @@ from kubectl_sew.consumers.base import Outcome
 
 _STORE_PAUSE = 1.0
 _IDLE_PAUSE = 10.0
+_HELD_PAUSE = 0.2
 
 
 class Observer(Protocol):
@@ -49,6 +50,7 @@ class Scheduler:
         self._lock = lock
         self._commit = threading.Lock()
         self._results: deque[_Result] = deque()
+        self._may_send: Callable[[], bool] = lambda: True
         self._stopping = False
         self._watched = False
         """A worker watches the time for all that are idle."""
@@ -84,9 +86,10 @@ class Scheduler:
             self._lanes.look(webhooks)
             self._call()
 
-    def start(self, beats: Sequence[Callable[[], None]]) -> None:
+    def start(self, beats: Sequence[Callable[[], None]], may_send: Callable[[], bool] = lambda: True) -> None:
         """Begin to deliver, with a worker for each of `beats` at most, as they are needed: its sign of life, between
-        deliveries and when idle."""
+        deliveries and when idle. Nothing is begun while `may_send` says no."""
+        self._may_send = may_send
         self._beats = list(reversed(beats))
         with self._lock:
             self._hire()
@@ -117,6 +120,8 @@ class Scheduler:
 
     def take(self) -> Job | float:
         """What is due and goes together, to be delivered now, or the seconds until there may be something."""
+        if not self._may_send():
+            return _HELD_PAUSE
         with self._lock:
             if self._stopping:
                 return _IDLE_PAUSE

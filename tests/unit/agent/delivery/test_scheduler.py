@@ -674,3 +674,15 @@ def test_stop_takes_nothing_new_and_waits_for_what_is_in_flight(bench: Bench) ->
     release.set()
     assert bench.scheduler.stop(PATIENCE)
     assert bench.store.waiting() == {"a": 4}
+
+
+def test_nothing_is_begun_while_it_may_not_be_sent(bench: Bench) -> None:
+    bench.serve("w")
+    bench.owe("w", 3)
+    allowed = [False]
+    bench.scheduler.start([], lambda: allowed[0])
+    assert 0 < bench.run() < 1
+    assert bench.watch.outcomes == []
+    allowed[0] = True
+    bench.run()
+    assert len(bench.watch.outcomes) == 3
