@@ -1,5 +1,6 @@
 """Room on the disk that is kept for what makes room: a file that is given up where the disk is full."""
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,7 @@ NAME = "reserve"
 _LARGEST = 40 * 2**20
 _OF_STORE = 50
 _OF_VOLUME = 8
+_WRITTEN_AT_ONCE = 2**20
 PAGE = 4096
 
 
@@ -56,7 +58,7 @@ class Reserve:
         descriptor = private(str(self._path), os.O_RDWR | os.O_CREAT)
         try:
             if self._size:
-                os.posix_fallocate(descriptor, 0, self._size)
+                _fill(descriptor, self._size)
             self._there = True
         except OSError:
             self.give_up()
@@ -68,3 +70,14 @@ class Reserve:
         volume = os.statvfs(self._path.parent)
         there = self._size if self._path.exists() else 0
         return volume.f_bavail * volume.f_frsize + there
+
+
+def _fill(descriptor: int, size: int) -> None:
+    """Take room on the disk. Not every system and file system can do that without writing. Raises OSError."""
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except (AttributeError, OSError) as error:
+        if getattr(error, "errno", 0) == errno.ENOSPC:
+            raise
+        for start in range(0, size, _WRITTEN_AT_ONCE):
+            os.pwrite(descriptor, bytes(min(_WRITTEN_AT_ONCE, size - start)), start)

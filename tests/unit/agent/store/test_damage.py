@@ -1,11 +1,12 @@
 """A store that cannot be used says so, and is never replaced by an empty one."""
 
+import errno
 import os
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 
@@ -230,3 +231,29 @@ def test_nobody_else_may_read_the_state_folders_files(tmp_path: Path) -> None:
         os.umask(before)
     assert {"sew.db", "sew.db-wal", "lock", "identity", "agent.json", "sew.db.created"} <= modes.keys()
     assert set(modes.values()) == {0o600}
+
+
+def test_a_reserve_can_be_kept_where_room_cannot_be_taken_without_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    monkeypatch.setattr("os.posix_fallocate", refuse)
+    store = open_store(tmp_path, max_bytes=50 * 3 * 2**20)
+    assert store.take_in(owed(1)).new == 1
+    assert (tmp_path / "reserve").stat().st_blocks * 512 >= 3 * 2**20
+    store.close()
+
+
+def test_the_file_of_an_older_version_shrinks_from_the_next_start_on(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / DATABASE)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA auto_vacuum = NONE")
+        connection.execute("VACUUM")
+        assert connection.execute("PRAGMA auto_vacuum").fetchone() == (0,)
+    store = open_store(folder)
+    assert store.waiting() == {"hook": 100}
+    store.close()
+    with closing(sqlite3.connect(folder / DATABASE)) as connection:
+        assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
