@@ -4,17 +4,18 @@ import getpass
 import os
 import socket
 import sys
+from collections.abc import Callable
 
 import click
 
 
-def confirm(question: str, *, yes: bool, said: str) -> None:
-    """Ask a person on a terminal; elsewhere `said` must have been given. Raises click.Abort, click.UsageError."""
+def confirm(question: str, ask: Callable[[str], None], *, yes: bool, said: str) -> None:
+    """Ask a person on a terminal; elsewhere `said` must have been given. Raises click.UsageError, and what `ask` does."""
     if yes:
         return
     if not on_terminal():
         raise click.UsageError(f"this cannot be undone: say {said}")
-    click.confirm(question, abort=True, err=True)
+    ask(question)
 
 
 def on_terminal() -> bool:

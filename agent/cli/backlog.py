@@ -8,6 +8,7 @@ import click
 
 from agent.cli.options import (
     Duration,
+    ask,
     beside,
     by_option,
     check_webhook,
@@ -74,7 +75,9 @@ def drop(state: Path, webhook: str, older_than: float | None, *, yes: bool, by: 
         check_webhook(store, webhook, state)
         waiting = store.waiting().get(webhook, 0)
         some = "those that were read long enough ago " if older_than else ""
-        confirm(f"{waiting} wait for {webhook}: give {some or 'them '}up? They are never sent", yes=yes, said="--yes")
+        confirm(
+            f"{waiting} wait for {webhook}: give {some or 'them '}up? They are never sent", ask, yes=yes, said="--yes"
+        )
         dropped = store.drop(webhook, DropReason.BACKLOG_DROPPED, older_than=before)
         record(store, DropReason.BACKLOG_DROPPED, webhook, dropped, by)
     click.echo(f"{dropped} of the deliveries waiting for {webhook} were dropped")

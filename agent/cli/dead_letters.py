@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from agent.cli.options import (
+    ask,
     beside,
     by_option,
     check_webhook,
@@ -108,7 +109,7 @@ def purge(state: Path, numbers: tuple[int, ...], webhook: str | None, everything
             dead = sum(each.dead for each in store.books() if webhook in (None, each.webhook))
             whose = f" of {webhook}" if webhook else ""
             sure = yes or (everything and not on_terminal())
-            confirm(f"give up {_count(dead)}{whose}? They cannot be sent again", yes=sure, said="--all or --yes")
+            confirm(f"give up {_count(dead)}{whose}? They cannot be sent again", ask, yes=sure, said="--all or --yes")
         before = {each.webhook: each.dead for each in store.books()}
         purged = store.purge(chosen, webhook)
         for each in store.books():

@@ -33,6 +33,11 @@ def yes_option(command: Command) -> Command:
     return click.option("--yes", is_flag=True, help="Do not ask.")(command)
 
 
+def ask(question: str) -> None:
+    """Asks on stderr; anything but yes ends the command."""
+    click.confirm(question, abort=True, err=True)
+
+
 def by_option(command: Command) -> Command:
     """Who it is that does it, where `kubectl sew` asks for somebody else."""
     return click.option("--by", default=who, hidden=True)(command)

@@ -3,6 +3,7 @@
 import click
 
 from kubectl_sew.by_hand import confirm, on_terminal, who
+from kubectl_sew.cli import output as printing
 from kubectl_sew.cli.asking import ask_agent
 from kubectl_sew.cli.reach import name_argument, secrets_namespace_option
 
@@ -60,5 +61,7 @@ def _sure(name: str, numbers: tuple[int, ...], *, everything: bool, yes: bool) -
         raise click.UsageError("purge needs the numbers of dead letters, or --all")
     if not numbers:
         sure = yes or not on_terminal()
-        confirm(f"give up all dead letters of {name}? They cannot be sent again", yes=sure, said="--yes")
+        confirm(
+            f"give up all dead letters of {name}? They cannot be sent again", printing.confirm, yes=sure, said="--yes"
+        )
     return ["--yes", "--by", who()]
