@@ -10,7 +10,10 @@ import click
 
 
 def confirm(question: str, ask: Callable[[str], None], *, yes: bool, said: str) -> None:
-    """Ask a person on a terminal; elsewhere `said` must have been given. Raises click.UsageError, and what `ask` does."""
+    """Ask a person on a terminal; elsewhere `said` must have been given.
+
+    Raises click.UsageError, and what `ask` raises.
+    """
     if yes:
         return
     if not on_terminal():
