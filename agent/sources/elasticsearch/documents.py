@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.sources.elasticsearch.judging import Hit
+from kubectl_sew.access import ElasticsearchError
 from kubectl_sew.index import Index, search_error
 
 MOST_AT_ONCE = 100
@@ -17,6 +18,7 @@ class Documents:
 
     def __init__(self) -> None:
         self._at_once = 1
+        self._most = MOST_AT_ONCE
 
     def fetch(self, index: Index, hits: Sequence[Hit]) -> Mapping[bytes, Mapping[str, Any]]:
         """Event's key -> document (`found`, and `_source` where it is kept), of the first hits that fill a page.
@@ -26,18 +28,27 @@ class Documents:
         wanted = list({hit.key: hit for hit in hits}.items())
         found: dict[bytes, Mapping[str, Any]] = {}
         left = _PAGE_BYTES
+        self._most = min(self._most + 1, MOST_AT_ONCE)
         while wanted and left > 0:
             some, wanted = wanted[: self._at_once], wanted[self._at_once :]
-            answers, size = index.documents([_address(hit) for _, hit in some])
+            answers, size = self._ask(index, [_address(hit) for _, hit in some])
             left -= size
             self._learn(len(some), size)
             for (key, _), answer in zip(some, answers, strict=True):
                 found[key] = _checked(answer)
         return found
 
+    def _ask(self, index: Index, wanted: Sequence[Mapping[str, Any]]) -> tuple[Sequence[Mapping[str, Any]], int]:
+        """What failed may have been too much for the server, or for the time: for a while it is less."""
+        try:
+            return index.documents(wanted)
+        except ElasticsearchError:
+            self._most = self._at_once = max(1, self._at_once // 2)
+            raise
+
     def _learn(self, count: int, size: int) -> None:
         fit = _ANSWER_BYTES * count // max(size, 1)
-        self._at_once = max(1, min(fit, self._at_once * 4, MOST_AT_ONCE))
+        self._at_once = max(1, min(fit, self._at_once * 4, self._most))
 
 
 def _address(hit: Hit) -> Mapping[str, Any]:
