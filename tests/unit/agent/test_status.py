@@ -208,3 +208,10 @@ def test_what_was_given_up_by_hand_is_told_with_who_when_and_how_many() -> None:
     assert found["byHand"][0]["who"] == "ann@desk"
     assert "2025-12-31T23:59:00Z: ann@desk gave up 19,914 of w (backlog_dropped)" in for_people(found)
     assert status(Shelf(), REPORT, NOW + 8 * 86_400)["byHand"] == []  # type: ignore[arg-type]
+
+
+def test_a_peer_that_fails_while_another_delivers_is_named() -> None:
+    one = Told("AlertManager", "Enabled", True, "WebhookValidation", failing_peers="http://am-1:9093: 401 Unauthorized")
+    report = replace(REPORT, webhooks={"w": one})
+    assert told(Shelf(), report)["failingPeers"] == "http://am-1:9093: 401 Unauthorized"
+    assert "w: not taken by every peer: http://am-1:9093: 401" in for_people(status(Shelf(), report, NOW))  # type: ignore[arg-type]

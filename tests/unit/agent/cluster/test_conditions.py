@@ -159,3 +159,9 @@ def test_all_carry_the_generation_and_none_a_secret() -> None:
         found = told(standing, 7)
         assert [each.observed_generation for each in found.values()] == [7, 7, 7]
         assert "SECRET" not in str(found)
+
+
+def test_a_peer_that_fails_while_another_delivers_is_named_though_events_arrive() -> None:
+    found = told(replace(GOOD, lane=Lane("w", detail="http://am-1:9093: 401 Unauthorized")))["Delivering"]
+    assert found.status == "True"
+    assert "not taken by every peer: http://am-1:9093: 401 Unauthorized" in found.message
