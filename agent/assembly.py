@@ -148,7 +148,9 @@ def assemble(settings: Settings, cluster: "Cluster | None", log: Log, stack: Exi
     trials = cluster.trials(_tried(send), health, stack) if cluster else Trials(_tried(send), time.time)
     parts = Parts(
         webhooks=watched or _files(settings, store, stack),
-        acceptance=Acceptance(lambda: source.fields, consumers(settings.slack_url_prefixes or URL_PREFIXES)),
+        acceptance=Acceptance(
+            lambda: source.fields, consumers(settings.slack_url_prefixes or URL_PREFIXES, settings.time_field)
+        ),
         store=store,
         poller=poller,
         sending=routes,

@@ -6,6 +6,8 @@ Facts: https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml,
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from kubectl_sew.consumers import mitre, settings, text, words
@@ -22,7 +24,7 @@ from kubectl_sew.consumers.base import (
 from kubectl_sew.consumers.headers import HEADERS_VARIABLE, check_headers, own_headers
 from kubectl_sew.consumers.judge import by_status, describe
 from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
-from kubectl_sew.consumers.shapes import readable
+from kubectl_sew.consumers.shapes import TIME_FIELD, readable
 from kubectl_sew.consumers.tls import TLS_VARIABLES, check_tls, read_tls
 from kubectl_sew.event import Event
 from kubectl_sew.members import members
@@ -44,11 +46,14 @@ _LABELLED = ("severity", "origin", "source_namespace", "source_name", "dest_name
 _ANNOTATED = ("attack_vector", "attack_phase", "mitre_tactic", "host", "protocol")
 
 
+@dataclass(frozen=True)
 class AlertManager:
     """Renders for Prometheus Alertmanager. Peers of one cluster each get the alert, and agree on it themselves."""
 
-    name = "AlertManager"
-    variables = (
+    time_field: str = TIME_FIELD
+    """Holds an event's time."""
+    name: ClassVar[str] = "AlertManager"
+    variables: ClassVar[tuple[Variable, ...]] = (
         Variable(
             "url",
             required=True,
@@ -82,7 +87,7 @@ class AlertManager:
     def render(
         self, event: Event, labels: Mapping[str, str], config: Config, *, now: float, delivery_id: str
     ) -> tuple[Request, ...]:
-        body = json.dumps([alert(readable(event), labels, config, now, delivery_id)]).encode()
+        body = json.dumps([alert(readable(event, self.time_field), labels, config, now, delivery_id)]).encode()
         tls = read_tls(config)
         targets = [settings.address(url) for url in _urls(config)]
         return tuple(

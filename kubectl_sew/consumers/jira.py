@@ -7,8 +7,8 @@ for Data Center, and Jira's notation guide (https://jira.atlassian.com/secure/Wi
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from kubectl_sew.consumers import mitre, settings, text, words
@@ -30,7 +30,7 @@ from kubectl_sew.consumers.base import (
 from kubectl_sew.consumers.jira_fields import FIELDS_VARIABLE, check_fields, more_fields
 from kubectl_sew.consumers.judge import by_status, describe, with_retry_after
 from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
-from kubectl_sew.consumers.shapes import readable
+from kubectl_sew.consumers.shapes import TIME_FIELD, readable
 from kubectl_sew.consumers.templated import check_own_template, own_text, template_variable
 from kubectl_sew.event import Event
 from kubectl_sew.members import members
@@ -53,11 +53,14 @@ _MARKUP = re.compile(r"[!\[\]^~+?{}()*|]|(?<![^\W_])[-_]|[-_](?![^\W_])")
 _BLOCK_ENDS = re.compile(r"\{(?=\s*(?:noformat|code))", re.IGNORECASE)
 
 
+@dataclass(frozen=True)
 class Jira:
     """Renders for Jira. It knows no idempotency key: a delivery is found again by its id in the description."""
 
-    name = "Jira"
-    variables = (
+    time_field: str = TIME_FIELD
+    """Holds an event's time."""
+    name: ClassVar[str] = "Jira"
+    variables: ClassVar[tuple[Variable, ...]] = (
         Variable(
             "url", required=True, meaning="where issues are created: `https://HOST/rest/api/2/issue`", secret=True
         ),
@@ -104,7 +107,9 @@ class Jira:
         now: float,  # noqa: ARG002 - the contract's: an issue shows the event's own time
         delivery_id: str,
     ) -> tuple[Request, ...]:
-        body = json.dumps({"fields": _fields(event, labels, config, delivery_id)}).encode()
+        body = json.dumps(
+            {"fields": _fields(event, readable(event, self.time_field), labels, config, delivery_id)}
+        ).encode()
         headers = (*_headers(config), ("Content-Type", "application/json"))
         return (Request("POST", _create_url(config), headers, body),)
 
@@ -146,8 +151,8 @@ def escape(value: str) -> str:
     return _MARKUP.sub(r"\\\g<0>", value.replace("\\", "&#92;"))
 
 
-def _fields(event: Event, labels: Mapping[str, str], config: Config, delivery_id: str) -> dict[str, Any]:
-    shown = readable(event)
+def _fields(event: Event, shown: Event, labels: Mapping[str, str], config: Config, delivery_id: str) -> dict[str, Any]:
+    """The fields of an issue; templates see the event itself, people what is `shown` of it."""
     fields: dict[str, Any] = {
         "project": {"key": settings.text(config, "project")},
         "issuetype": {"name": settings.text(config, "issueType")},

@@ -6,15 +6,19 @@ from kubectl_sew.consumers.alertmanager import AlertManager
 from kubectl_sew.consumers.base import Consumer
 from kubectl_sew.consumers.generic import Generic
 from kubectl_sew.consumers.jira import Jira
+from kubectl_sew.consumers.shapes import TIME_FIELD
 from kubectl_sew.consumers.slack import URL_PREFIXES, Slack
 
 ALIASES = {"Alertmanager": "AlertManager"}
 """Other spellings that Calico's documentation uses."""
 
 
-def consumers(slack_url_prefixes: tuple[str, ...] = URL_PREFIXES) -> Mapping[str, Consumer]:
-    """Every consumer by the name that `spec.consumer` gives it."""
-    return {each.name: each for each in (Slack(slack_url_prefixes), Jira(), Generic(), AlertManager())}
+def consumers(
+    slack_url_prefixes: tuple[str, ...] = URL_PREFIXES, time_field: str = TIME_FIELD
+) -> Mapping[str, Consumer]:
+    """Every consumer by the name that `spec.consumer` gives it; `time_field` holds the time of events."""
+    known = (Slack(slack_url_prefixes, time_field), Jira(time_field), Generic(), AlertManager(time_field))
+    return {each.name: each for each in known}
 
 
 CONSUMERS: Mapping[str, Consumer] = consumers()

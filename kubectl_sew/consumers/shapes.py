@@ -8,16 +8,26 @@ from kubectl_sew.consumers import text
 from kubectl_sew.consumers.shape_table import ANY, SHAPES, Shape
 from kubectl_sew.event import META_KEYS, Event
 
+TIME_FIELD = "time"
+"""Where Calico's events hold their time."""
 _TOLD = ("type", "name", "description", "severity")
 """Calico's fields that say what happened."""
 _MAIN_FIELDS = 12
 
 
-def readable(event: Event) -> Event:
+def readable(event: Event, time_field: str = TIME_FIELD) -> Event:
     """The same event, with Calico's fields filled in from where its own kind holds them, and the whole as its record.
 
-    Of an event of no known kind that says nothing by Calico's names, the main fields are the description.
+    Of an event of no known kind that says nothing by Calico's names, the main fields are the description. Its time is
+    in `time_field`.
     """
+    filled = _filled(event)
+    if time_field == TIME_FIELD or not _says(time := _at(event.document, time_field)):
+        return filled
+    return replace(filled, document={**filled.document, TIME_FIELD: time})
+
+
+def _filled(event: Event) -> Event:
     document = event.document
     shape = _shape(document)
     if shape is None:

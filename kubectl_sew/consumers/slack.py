@@ -22,7 +22,7 @@ from kubectl_sew.consumers.base import (
 )
 from kubectl_sew.consumers.judge import by_status, describe
 from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
-from kubectl_sew.consumers.shapes import readable
+from kubectl_sew.consumers.shapes import TIME_FIELD, readable
 from kubectl_sew.consumers.templated import check_own_template, own_text, template_variable
 from kubectl_sew.event import Event
 
@@ -55,9 +55,10 @@ Block = dict[str, Any]
 
 @dataclass(frozen=True)
 class Slack:
-    """Renders for Slack; `url_prefixes` are what a webhook's URL may begin with."""
+    """Renders for Slack; `url_prefixes` are what a webhook's URL may begin with, `time_field` holds an event's time."""
 
     url_prefixes: tuple[str, ...] = URL_PREFIXES
+    time_field: str = TIME_FIELD
     name: ClassVar[str] = "Slack"
     variables: ClassVar[tuple[Variable, ...]] = (
         Variable("url", required=True, meaning="the Incoming Webhook's URL", secret=True),
@@ -89,7 +90,7 @@ class Slack:
     ) -> tuple[Request, ...]:
         target = settings.address(settings.text(config, "url"))
         own = own_text(event, labels, config, _value)
-        body = json.dumps(message(readable(event), labels, delivery_id, own)).encode()
+        body = json.dumps(message(readable(event, self.time_field), labels, delivery_id, own)).encode()
         headers = [("Content-Type", "application/json")]
         if target.authorization:
             headers.append(("Authorization", target.authorization))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.consumers.registry import CONSUMERS, consumers
 from kubectl_sew.consumers.shape_table import ANY, SHAPES
 from kubectl_sew.consumers.shapes import is_known, readable
 from kubectl_sew.event import Event
@@ -134,6 +134,16 @@ def test_one_field_of_calicos_is_enough_where_nothing_tells_another_kind(documen
 )
 def test_it_can_be_told_whether_anything_known_is_set(document: dict[str, object], known: bool) -> None:
     assert is_known(Event("", "1", document)) is known
+
+
+@PEOPLES
+@pytest.mark.parametrize(
+    "document", [{"seen.at": 1_772_450_000}, {"seen": {"at": 1_772_450_000, "type": "x"}, "type": "a"}]
+)
+def test_an_event_has_its_time_where_the_agents_setting_says(name: str, document: dict[str, object]) -> None:
+    consumer = consumers(time_field="seen.at")[name]
+    (request,) = consumer.render(Event("", "e", document), {}, CONFIG, now=1_900_000_000.0, delivery_id="d")
+    assert "2026-03-02" in request.body.decode()
 
 
 def test_the_table_names_only_fields_that_messages_show() -> None:
