@@ -23,7 +23,7 @@ lint: $(READY)
 
 # All of it, the quick tests first.
 test: lint
-	$(BIN)/python -m pytest tests/unit tests/contract tests/integration tests/e2e
+	$(BIN)/python -m pytest tests/unit tests/contract tests/simulation tests/integration tests/e2e
 
 # Seconds, and no servers.
 test-unit: $(READY)
@@ -32,6 +32,10 @@ test-unit: $(READY)
 # Against real servers, which the first run builds or installs into ~/.cache/kubectl-sew.
 test-integration: $(READY)
 	$(BIN)/python -m pytest tests/integration tests/e2e
+
+# Random histories of receivers and answers, N of them, through the real scheduler.
+simulate: $(READY)
+	$(BIN)/python -m tests.simulation $(or $(N),10000) $(or $(SEED),1)
 
 # Random queries on random events, N of them, against both versions of Elasticsearch.
 fuzz-query: $(READY)

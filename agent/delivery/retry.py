@@ -239,12 +239,12 @@ def _failed(outcome: Outcome, delivery: Delivery, lane: Lane, policy: Policy, no
     different = lane.different + (1 if fresh and not lane.proven else 0)
     parked = outcome.verdict is Verdict.PARKED and not lane.proven
     before = now + left(lane.held_until, policy.furthest, now)
-    held_until = before
+    held_until = lane.held_until
     if fresh or (different > FEW and not suspect):
         pause = _pause_for_all(different, policy, parked=parked)
         held_until = max(now + pause, before if lane.waiting else now)
     if outcome.verdict is Verdict.WAIT:
-        held_until = max(held_until, now + _wait(outcome, policy))
+        held_until = max(held_until, before, now + _wait(outcome, policy))
     return replace(
         lane,
         failures=failures,
@@ -252,7 +252,7 @@ def _failed(outcome: Outcome, delivery: Delivery, lane: Lane, policy: Policy, no
         parked=parked,
         waiting=outcome.verdict is Verdict.WAIT,
         held_until=held_until,
-        retry_until=max(held_until, now + _pause_for_retries(failures, policy, parked=parked)),
+        retry_until=max(before, held_until, now + _pause_for_retries(failures, policy, parked=parked)),
         held_at=now,
         reason=outcome.reason.value,
         detail=outcome.detail,

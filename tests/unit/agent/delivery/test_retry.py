@@ -74,7 +74,7 @@ def test_an_event_that_fails_again_changes_how_long_it_waits_and_not_how_long_ot
 
 def test_an_event_that_failed_before_others_were_accepted_is_alone_the_trouble() -> None:
     made = decided(RETRY, PROVEN, attempts=3)
-    assert (made.lane.proven, made.lane.held_until, failing(made.lane)) == (True, NOW, False)
+    assert (made.lane.proven, made.lane.held_until, failing(made.lane)) == (True, 0.0, False)
     assert made.settlement.due == NOW + 16
 
 

@@ -1,0 +1,18 @@
+"""`python -m tests.simulation N SEED`: so many random histories from a seed on."""
+
+import sys
+
+from tests.simulation.histories import BrokenError, run
+
+
+def main() -> None:
+    count, seed = int(sys.argv[1]), int(sys.argv[2])
+    try:
+        run(count, seed)
+    except BrokenError as error:
+        sys.exit(f"error: {error}")
+    print(f"{count:,} histories from seed {seed} on: every promise was kept")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+"""Random histories of receivers and answers, run through the real scheduler with a clock that only they move.
+
+Each holds: nothing is lost or sent twice; what can be delivered is delivered within a bounded number of requests after
+the trouble has ended; nothing starts before the end of a Retry-After; a receiver that fails meets one probe at a time.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from agent.delivery.attempt import Route
+from agent.delivery.lanes import Job, Lanes
+from agent.delivery.retry import FEW, Policy
+from agent.delivery.scheduler import Scheduler
+from kubectl_sew.consumers.base import Outcome, Request, Response, Verdict
+from tests.simulation.shelf import Shelf
+
+START = 1_800_000_000.0
+STEPS = 5_000
+"""After so many a history must be over."""
+LONGEST = 300.0
+WORKERS = (1, 4, 16)
+LATENCIES = (0.01, 0.3, 4.0)
+TROUBLES = ("500", "401", "400", "503 with Retry-After", "429 with Retry-After")
+WAITS = (1, 20, 300)
+
+
+@dataclass(slots=True)
+class Receiver:
+    """What one webhook's receiver does, and what was seen of it."""
+
+    name: str
+    latency: float
+    bad: str
+    """How it answers bad events; "" where there are none."""
+    share: float
+    """Of bad events."""
+    trouble: str
+    """How it answers all of them for a while."""
+    down: tuple[float, float]
+    """From when until when; its end also changes the webhook's settings, where `mended`."""
+    mended: bool
+    wait: int
+    owed: dict[str, bool] = field(default_factory=dict)
+    """Delivery -> whether it is a bad event."""
+    accepted: Counter[str] = field(default_factory=Counter)
+    settings: int = 0
+    endpoint: int = 0
+    held_until: float = 0.0
+    in_flight: int = 0
+    failed: bool = False
+    """The last result was a failure of an event that had not failed before."""
+    succeeded_at: float = 0.0
+    """When a result was a success for the last time."""
+    waiting: set[str] = field(default_factory=set)
+    """Good events that it has not accepted."""
+    requests: int = 0
+    """Since its trouble ended, while good events waited."""
+
+    def answer(self, name: str, now: float) -> Response:
+        status = self._status(name, now)
+        if status == "204":
+            self.accepted[name] += 1
+            self.waiting.discard(name)
+            return Response(204, {}, b"")
+        headers = {"retry-after": str(self.wait)} if "Retry-After" in status else {}
+        return Response(int(status[:3]), headers, b"")
+
+    def _status(self, name: str, now: float) -> str:
+        if self.down[0] <= now < self.down[1]:
+            return self.trouble
+        return self.bad if self.owed[name] else "204"
+
+
+class Plain:
+    """A consumer that costs little: what its receiver answers means what it usually does."""
+
+    name, variables = "Plain", ()
+
+    def render(self, *_: object, delivery_id: str, **__: object) -> tuple[Request, ...]:
+        return (Request("POST", "", (("webhook-id", delivery_id),), b""),)
+
+    def classify(self, response: Response) -> Outcome:
+        if response.status == 204:
+            return Outcome(Verdict.DELIVERED)
+        return Outcome({400: Verdict.REJECTED, 401: Verdict.PARKED}.get(response.status, Verdict.RETRY))
+
+
+PLAIN = Plain()
+
+
+class BrokenError(AssertionError):
+    """What a history does not hold."""
+
+
+class History:
+    """One of them, made of a seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.chance = random.Random(seed)
+        self.now = START
+        self.shelf = Shelf()
+        self.receivers = {name: self._receiver(name) for name in "ab"[: self.chance.randint(1, 2)]}
+        self.workers = self.chance.choice(WORKERS)
+        self.flying: list[tuple[float, Job, dict[str, Response]]] = []
+        self.lost: set[str] = set()
+        """Sent, and their results lost with a kill."""
+        self.changes = self._changes()
+        self._restart()
+
+    def run(self) -> None:
+        """Raises BrokenError."""
+        self._serve()
+        for _ in range(STEPS):
+            self._begin_all()
+            if not self.flying and not self.changes and self._is_over():
+                break
+            self._advance()
+        self._check()
+
+    def _receiver(self, name: str) -> Receiver:
+        chance = self.chance
+        begins = chance.choice((0.0, 0.0, 5.0, 30.0))
+        lasts = chance.choice((0.0, 0.0, 3.0, 40.0, 400.0))
+        return Receiver(
+            name,
+            latency=chance.choice(LATENCIES),
+            bad=chance.choice(("", *TROUBLES)),
+            share=chance.choice((0.1, 0.4)),
+            trouble=chance.choice(TROUBLES),
+            down=(START + begins, START + begins + lasts),
+            mended=chance.random() < 0.5,
+            wait=chance.choice(WAITS),
+        )
+
+    def _changes(self) -> list[tuple[float, str, str]]:
+        """What happens when, to whom; the last comes first."""
+        found = []
+        for name, each in self.receivers.items():
+            moments = self.chance.choices((0.0, 0.0, 1.0, 10.0, 40.0), k=self.chance.randint(1, 4))
+            found += [(START + moment, "events", name) for moment in moments]
+            found.append((each.down[1], "mended" if each.mended else "up", name))
+            if self.chance.random() < 0.3:
+                found.append((START + self.chance.uniform(0, 60), self.chance.choice(("settings", "moved")), name))
+        if self.chance.random() < 0.2:
+            found.append((START + self.chance.uniform(0, 60), "kill", ""))
+        return sorted(found, reverse=True)
+
+    def _restart(self) -> None:
+        policy = Policy(2.0, LONGEST, 1e9, self.chance.random)
+        lanes = Lanes(self.shelf, {"Plain": 100.0}, self.workers, policy)  # type: ignore[arg-type]
+        self.scheduler = Scheduler(self.shelf, lanes, self._send, self, lambda: self.now)  # type: ignore[arg-type]
+
+    def ended(self, *_: object) -> None:
+        """What the scheduler tells is seen in the store."""
+
+    failed = ended
+
+    def _serve(self) -> None:
+        self.scheduler.serve(
+            {
+                name: Route(name, PLAIN, {}, {}, str(each.settings), str(each.endpoint))
+                for name, each in self.receivers.items()
+            }
+        )
+
+    def _begin_all(self) -> None:
+        while isinstance(job := self.scheduler.take(), Job):
+            receiver = self.receivers[job.route.webhook]
+            self._check_start(receiver, len(job.deliveries))
+            receiver.in_flight += len(job.deliveries)
+            receiver.requests += len(job.deliveries) if receiver.waiting else 0
+            answers = {each.delivery_id: receiver.answer(each.delivery_id, self.now) for each in job.deliveries}
+            took = receiver.latency * self.chance.uniform(0.1, 2.0)
+            self.flying.append((self.now + took, job, answers))
+        self.pause = job
+
+    def _check_start(self, receiver: Receiver, count: int) -> None:
+        if self.now < receiver.held_until - 1e-6:
+            raise BrokenError(
+                f"{receiver.name}: a request {receiver.held_until - self.now:.3f} s before Retry-After's end"
+            )
+        if receiver.failed and receiver.in_flight + count > 1:
+            raise BrokenError(f"{receiver.name}: {receiver.in_flight + count} requests at once while it fails")
+
+    def _send(self, requests: Sequence[Request]) -> list[Response]:
+        return [self.answers[dict(each.headers)["webhook-id"]] for each in requests]
+
+    def _advance(self) -> None:
+        """To whatever comes first."""
+        ends = min(self.flying, key=lambda each: each[0]) if self.flying else None
+        change = self.changes[-1][0] if self.changes else float("inf")
+        idle = self.now + max(self.pause, 0.5) if ends or self.pause < 0.5 else self._next_moment()
+        self.now = max(self.now, min(ends[0] if ends else float("inf"), change, idle))
+        if ends and ends[0] <= self.now:
+            self.flying.remove(ends)
+            self._end(ends[1], ends[2])
+        elif change <= self.now:
+            self._change(*self.changes.pop()[1:])
+
+    def _next_moment(self) -> float:
+        """When something may be due: a scheduler that is idle looks every second, which takes long."""
+        lanes = self.scheduler.lanes().values()
+        moments = [moment for each in lanes for moment in (each.held_until, each.retry_until)]
+        moments += [each.due for each in self.shelf.pending.values()]
+        return max(min((each for each in moments if each > self.now), default=self.now + 1.0), self.now + 0.001)
+
+    def _end(self, job: Job, answers: dict[str, Response]) -> None:
+        receiver = self.receivers[job.route.webhook]
+        receiver.in_flight -= len(job.deliveries)
+        self.answers = answers
+        self.scheduler.deliver(job)
+        same = job.route.endpoint_digest == str(receiver.endpoint)
+        for each in job.deliveries:
+            answer = answers[each.delivery_id]
+            if answer.status == 204:
+                receiver.failed, receiver.succeeded_at = False, self.now
+            elif answer.status in (500, 401, 503, 429) and not each.attempts and receiver.succeeded_at <= job.started:
+                receiver.failed = job.route.settings_digest == str(receiver.settings)
+            if "retry-after" in answer.headers and same:
+                receiver.held_until = max(receiver.held_until, self.now + float(answer.headers["retry-after"]))
+
+    def _change(self, what: str, name: str) -> None:
+        if what == "kill":
+            self._kill()
+            return
+        receiver = self.receivers[name]
+        if what == "events":
+            self._owe(receiver)
+            return
+        receiver.requests = 0
+        if what != "up":
+            receiver.settings += 1
+            receiver.failed = False
+        if what == "moved":
+            receiver.endpoint += 1
+            receiver.held_until = 0.0
+        self._serve()
+
+    def _owe(self, receiver: Receiver) -> None:
+        for _ in range(self.chance.randint(1, 4)):
+            seq = self.shelf.owe(receiver.name, self.now)
+            bad = receiver.owed[str(seq)] = bool(receiver.bad) and self.chance.random() < receiver.share
+            if not bad:
+                receiver.waiting.add(str(seq))
+        self.scheduler.look({receiver.name})
+
+    def _kill(self) -> None:
+        """The next one has what is in the store; what was in flight is sent again."""
+        for _, job, answers in self.flying:
+            self.lost |= {str(each.seq) for each in job.deliveries if answers[each.delivery_id].status == 204}
+            self.receivers[job.route.webhook].in_flight = 0
+        self.flying.clear()
+        for each in self.receivers.values():
+            each.failed = False
+        self._restart()
+        self._serve()
+
+    def _is_over(self) -> bool:
+        """Nothing waits but bad events."""
+        return all(self.receivers[each.webhook].owed[str(each.seq)] for each in self.shelf.pending.values())
+
+    def _check(self) -> None:
+        for receiver in self.receivers.values():
+            self._check_receiver(receiver)
+
+    def _check_receiver(self, receiver: Receiver) -> None:
+        good = {name for name, bad in receiver.owed.items() if not bad}
+        waiting = {name for name in good if int(name) in self.shelf.pending}
+        if waiting:
+            raise BrokenError(f"{receiver.name}: {len(waiting)} good events were never delivered")
+        gone = {name for name in good if int(name) in self.shelf.dead}
+        refuses = receiver.trouble in ("400", "401")
+        if len(gone) >= (FEW * (1 + receiver.settings) if refuses else 1):
+            raise BrokenError(f"{receiver.name}: {len(gone)} good events are dead letters")
+        here = self.shelf.pending.keys() | self.shelf.dead.keys() | self.shelf.delivered.keys()
+        if receiver.owed.keys() - {str(each) for each in here}:
+            raise BrokenError(f"{receiver.name}: events are lost")
+        twice = {name for name, count in receiver.accepted.items() if count > 1} - self.lost
+        if twice or good - gone - receiver.accepted.keys():
+            raise BrokenError(f"{receiver.name}: {len(twice)} were sent twice, or good ones not at all")
+        bad = len(receiver.owed) - len(good)
+        most = len(good) + 4 * FEW * bad + 2 * FEW
+        if receiver.requests > most:
+            raise BrokenError(
+                f"{receiver.name}: {receiver.requests} requests after its trouble, at most {most} should do"
+            )
+
+
+def run(count: int, seed: int) -> None:
+    """So many histories from a seed on. Raises BrokenError with the seed of one that does not hold."""
+    for each in range(seed, seed + count):
+        try:
+            History(each).run()
+        except BrokenError as error:
+            raise BrokenError(f"{error}: `make simulate N=1 SEED={each}` shows it") from None

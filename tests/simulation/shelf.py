@@ -1,0 +1,85 @@
+"""A store that only holds what a scheduler needs, in memory: as agent.store.base.Store says, without a disk."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from agent.store.base import Delivery, Lane, Settlement, State
+from kubectl_sew.event import Event
+
+
+class Shelf:
+    """`pending`, `dead` and `delivered` by `seq`: what became of each delivery."""
+
+    def __init__(self) -> None:
+        self.pending: dict[int, Delivery] = {}
+        self.dead: dict[int, Delivery] = {}
+        self.delivered: dict[int, Delivery] = {}
+        self._lanes: dict[str, Lane] = {}
+        self._count = 0
+
+    def owe(self, webhook: str, now: float) -> int:
+        """One more delivery; its `seq`."""
+        self._count += 1
+        event = Event("", str(self._count), {})
+        self.pending[self._count] = Delivery(self._count, webhook, str(self._count), event, now)
+        return self._count
+
+    def due(
+        self,
+        webhook: str,
+        *,
+        now: float,
+        limit: int,
+        skip: Collection[int] = (),
+        retries: bool = True,
+        longest: float = float("inf"),
+    ) -> Sequence[Delivery]:
+        mine = [each for each in self.pending.values() if each.webhook == webhook and each.seq not in skip]
+        fresh = sorted((each for each in mine if not each.attempts), key=lambda each: each.seq)[:limit]
+        crowded = len(fresh) == limit
+        until, far = (now - longest, float("inf")) if crowded else (now, now + longest)
+        tried = sorted((each for each in mine if each.attempts), key=lambda each: each.due)
+        due = [each for each in tried if each.due <= until or each.due > far] if retries else []
+        return [*fresh, *due[: 1 if crowded else limit - len(fresh)]]
+
+    def next_due(self, webhook: str) -> float | None:
+        mine = [each for each in self.pending.values() if each.webhook == webhook]
+        return min((each.due if each.attempts else 0.0 for each in mine), default=None)
+
+    def waiting(self) -> Mapping[str, int]:
+        webhooks = [each.webhook for each in self.pending.values()]
+        return {name: webhooks.count(name) for name in set(webhooks)}
+
+    def version(self) -> int:
+        return 0
+
+    def begin(self, delivery: Delivery) -> None:
+        self.pending[delivery.seq] = replace(self.pending[delivery.seq], in_doubt=True)
+
+    def settle(
+        self,
+        settlements: Sequence[Settlement],
+        lanes: Sequence[Lane],
+        shifts: Sequence[tuple[str, float]] = (),
+        revived: Sequence[int] = (),
+    ) -> None:
+        for name, seconds in shifts:
+            for each in [each for each in self.pending.values() if each.webhook == name and each.attempts]:
+                self.pending[each.seq] = replace(each, first_attempt=(each.first_attempt or 0.0) + seconds)
+        for made in settlements:
+            self._settle(made)
+        for seq in revived:
+            if seq in self.dead:
+                self.pending[seq] = self.dead.pop(seq)
+        self._lanes |= {each.webhook: each for each in lanes}
+
+    def _settle(self, made: Settlement) -> None:
+        before = self.pending.pop(made.delivery.seq)
+        first = made.at if before.first_attempt is None else before.first_attempt
+        after = replace(before, attempts=made.attempts, first_attempt=first, due=made.due, in_doubt=made.in_doubt)
+        {State.PENDING: self.pending, State.DEAD: self.dead, State.DELIVERED: self.delivered}[made.state][after.seq] = (
+            after
+        )
+
+    def lanes(self) -> Mapping[str, Lane]:
+        return dict(self._lanes)
