@@ -25,6 +25,10 @@ from kubectl_sew.index import TIMED_OUT, Index, check_search
 
 MOST_REQUEST_BYTES = 8 * 2**20
 _HEADER_BYTES = 1_000
+_MOST_AT_ONCE = 1_000
+"""Searches in one request, while all are answered in time."""
+_REGROWN = 0.1
+"""By how many there may be more after each look that was answered."""
 _BAD_REQUEST = 400
 _TOO_MANY = ("too_many_nested_clauses", "too_many_clauses")
 
@@ -78,6 +82,7 @@ class Searcher:
     def __init__(self, time_field: str) -> None:
         self._time_field = time_field
         self._most_leaves = MOST_LEAVES
+        self._at_once: float = _MOST_AT_ONCE
         self.costs = Costs()
 
     def later(self, jobs: Sequence[Job]) -> frozenset[str]:
@@ -97,13 +102,14 @@ class Searcher:
                 more for task, answer in self._ask(index, jobs, tasks) for more in self._take(run, task, answer, jobs)
             ]
         refused = self._convict(index, jobs, run)
+        self._at_once = min(self._at_once + _REGROWN, _MOST_AT_ONCE)
         return [self._found(run, job) for job in range(len(jobs))], refused
 
     def _ask(
         self, index: Index, jobs: Sequence[Job], tasks: Sequence[_Task]
     ) -> Iterator[tuple[_Task, Mapping[str, Any]]]:
         slow = any(self.costs.of(each) for task in tasks for each in task.group)
-        for some in [[task] for task in tasks] if slow else _in_requests(tasks):
+        for some in _in_requests(tasks, 1 if slow else int(self._at_once)):
             searches = [
                 (jobs[each.job].header, {**jobs[each.job].body, "query": asked(each.group, jobs[each.job].ours)})
                 for each in some
@@ -112,9 +118,14 @@ class Searcher:
                 answers = index.search_many(searches)
             except ElasticsearchError as error:
                 if error.kind == TIMED_OUT:
-                    self.costs.charge([clause for each in some for clause in each.group], index.timeout)
+                    self._timed_out(some, index.timeout)
                 raise
             yield from zip(some, answers, strict=True)
+
+    def _timed_out(self, some: Sequence[_Task], seconds: float) -> None:
+        """From now on less is asked in one request, and what is the reason later."""
+        self._at_once = max(1, len(some) // 2)
+        self.costs.charge([clause for each in some for clause in each.group], seconds)
 
     def _take(self, run: _Run, task: _Task, answer: Mapping[str, Any], jobs: Sequence[Job]) -> list[_Task]:
         """Keeps a good answer; of a refused one the smaller tasks that find out why."""
@@ -168,12 +179,12 @@ def _hinted(error: ElasticsearchError) -> ElasticsearchError:
     return ElasticsearchError(f"{error}; or lower SEW_PAGE_SIZE (--page-size)", error.status, error.kind)
 
 
-def _in_requests(tasks: Sequence[_Task]) -> Iterator[list[_Task]]:
+def _in_requests(tasks: Sequence[_Task], most: int) -> Iterator[list[_Task]]:
     some: list[_Task] = []
     size = 0
     for task in tasks:
         more = _HEADER_BYTES + sum(each.size for each in task.group)
-        if some and size + more > MOST_REQUEST_BYTES:
+        if some and (size + more > MOST_REQUEST_BYTES or len(some) >= most):
             yield some
             some, size = [], 0
         some.append(task)

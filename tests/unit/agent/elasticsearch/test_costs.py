@@ -1,5 +1,8 @@
 """Which queries are asked after the others, by what their searches took."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from agent.sources.elasticsearch.clauses import Clause
@@ -53,6 +56,32 @@ def test_what_costs_is_told_once() -> None:
     costs.charge([HEAVY], 3.0)
     assert [note.webhooks for note in costs.notes()] == [("heavy",)]
     assert costs.notes() == []
+
+
+class Slow:
+    """An index that answers few searches in time."""
+
+    timeout = 30.0
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def search_many(self, searches: Sequence[object]) -> list[dict[str, Any]]:
+        self.asked.append(len(searches))
+        if len(searches) > 3:
+            raise ElasticsearchError("did not answer in time", kind=TIMED_OUT)
+        return [{"hits": {"hits": []}} for _ in searches]
+
+
+def test_what_is_not_answered_in_time_is_asked_in_halves() -> None:
+    searcher, index = Searcher("time"), Slow()
+    jobs = [Job({}, [], [QUICK], {"size": 10})] * 10
+    for _ in range(2):
+        with pytest.raises(ElasticsearchError):
+            searcher.run(index, jobs)  # type: ignore[arg-type]
+    found, _ = searcher.run(index, jobs)  # type: ignore[arg-type]
+    assert len(found) == 10
+    assert index.asked[:3] == [10, 5, 2]
 
 
 class Silent:
