@@ -52,6 +52,8 @@ def judge(consumer: Consumer, response: Response, now: float, config: Config | N
 def told(outcome: Outcome, consumer: Consumer, config: Config) -> Outcome:
     """Return the outcome with the receiver's words in its detail: first what they repeat of secrets is hidden, then
     they are cut."""
+    if not outcome.said and not outcome.receipt:
+        return outcome
     conceal = concealer(*secrets_of(consumer, config))
     said = HIDDEN if outcome.said and _has_secret_body(config) else line(conceal(outcome.said), SAID_LIMIT)
     detail = line(f"{outcome.detail}: {said}" if said else outcome.detail, DETAIL_LIMIT)
