@@ -15,6 +15,7 @@ from kubectl_sew.query import ANY, parse
 ALL = [Subscription("all", parse("n >= 0"))]
 KEPT = 6
 """Rotated files; older ones are deleted."""
+_STEPS = 25
 
 
 class Scene:
@@ -131,12 +132,12 @@ class Scene:
 
 
 def fuzz(n: int, seed: int) -> None:
-    """Play `n` scenes. Raises AssertionError with the seed of the scene that went wrong."""
-    for number in range(n):
+    """Take about `n` steps, 25 to a scene. Raises AssertionError with the number of the scene that went wrong."""
+    for number in range(max(n // _STEPS, 1)):
         with tempfile.TemporaryDirectory() as folder:
             scene = Scene(Path(folder), random.Random(f"{seed}-{number}"))
             try:
-                for _ in range(25):
+                for _ in range(_STEPS):
                     scene.step()
                 scene.end()
             except AssertionError as error:

@@ -490,4 +490,4 @@ def test_readers_that_are_files_apart_number_each_line_once(path: Path, monkeypa
 
 
 def test_every_event_comes_once_however_the_file_is_written_rotated_replaced_and_read() -> None:
-    fuzz(10, seed=1)
+    fuzz(250, seed=1)
