@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 ENTRIES = {entry.name: entry for entries in SECTIONS.values() for entry in entries}
+_KUBECTLS = {
+    "delete": "`kubectl delete securityeventwebhook NAME` deletes one",
+    "get": "`kubectl sew list` lists them",
+    "describe": "`kubectl sew status NAME` shows all that is known of one",
+    "edit": "`kubectl edit securityeventwebhook NAME` changes one",
+    "apply": "`kubectl sew validate -f FILE`, then `kubectl apply -f FILE`",
+    "logs": "`kubectl sew status NAME` and `kubectl sew check` say what goes wrong",
+}
+"""What people of kubectl type -> what there is."""
 _EPILOG = "kubectl's flags (--context, --kubeconfig …) are taken too: `kubectl sew --help` lists them."
 
 
@@ -40,9 +49,8 @@ class Plugin(click.Group):
             from difflib import get_close_matches  # noqa: PLC0415  # only a mistake needs it
 
             near = get_close_matches(name, ENTRIES, 1)
-            raise click.UsageError(
-                f"there is no command `{name}`" + (f": did you mean `{near[0]}`?" if near else ""), ctx
-            )
+            hint = _KUBECTLS.get(name) or (f"did you mean `{near[0]}`?" if near else "")
+            raise click.UsageError(f"there is no command `{name}`" + (f": {hint}" if hint else ""), ctx)
         found, command, rest = super().resolve_command(ctx, args)
         if command and not ctx.resilient_parsing:
             rest = in_clicks_form(rest, command.get_params(ctx), interspersed=command.allow_interspersed_args)

@@ -28,7 +28,7 @@ PLUGIN = Plugin(
 def run(args: Sequence[str]) -> int:
     """Runs a command line, and returns the exit code: a command's own if it returns one."""
     try:
-        code = _invoke(list(args))
+        code = _invoke(_asked(list(args)))
         sys.stdout.flush()
         return code
     except click.exceptions.Exit as ended:
@@ -41,6 +41,13 @@ def run(args: Sequence[str]) -> int:
     except (KeyboardInterrupt, EOFError, click.Abort):
         echo(err=True)  # what comes next begins on a line of its own
         return INTERRUPTED
+
+
+def _asked(args: list[str]) -> list[str]:
+    """`help COMMAND` and `--version`, which people expect everywhere, as the command lines that they stand for."""
+    if args[:1] == ["help"]:
+        return [*args[1:], "--help"]
+    return ["version"] if args == ["--version"] else args
 
 
 def _report(error: click.ClickException | SewError | OSError) -> int:

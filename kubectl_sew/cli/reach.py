@@ -1,5 +1,6 @@
 """How commands reach a cluster: kubectl with the person's connection flags, and the options that they share."""
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -9,9 +10,12 @@ from click.shell_completion import CompletionItem
 from kubectl_sew.cli.connection import connection
 from kubectl_sew.cluster.webhooks import GROUPS, Webhooks, connect
 from kubectl_sew.kubectl import Kubectl
-from kubectl_sew.resource import SECRETS_NAMESPACE, Webhook
+from kubectl_sew.resource import KIND, PLURAL, SECRETS_NAMESPACE, Webhook
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+_TYPE = re.compile(rf"(sew|{PLURAL[:-1]}s?(\.v\d\w*)?(\.({'|'.join(map(re.escape, GROUPS))})?)?)", re.IGNORECASE)
+"""What kubectl calls our kind."""
 
 
 def kubectl(ctx: click.Context) -> Kubectl:
@@ -24,8 +28,27 @@ def webhooks(ctx: click.Context, api_group: str | None) -> Webhooks:
 
 
 def name_argument(command: Command) -> Command:
-    """The webhook's name, completed from the cluster."""
-    return click.argument("name", shell_complete=_complete_names)(command)
+    """The webhook's name, completed from the cluster; as kubectl prints it, with the type before it, too."""
+    return click.argument("name", callback=_name, shell_complete=_complete_names)(command)
+
+
+def names_argument(command: Command) -> Command:
+    """One or more names of webhooks: `names`, each once."""
+    return click.argument(
+        "names", metavar="NAME...", nargs=-1, required=True, callback=_names, shell_complete=_complete_names
+    )(command)
+
+
+def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_name(ctx, param, each) for each in value))
+
+
+def _name(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """The name of `NAME`, `sew/NAME` or `securityeventwebhook.projectcalico.org/NAME`."""
+    kind, slash, name = value.rpartition("/")
+    if slash and not (name and _TYPE.fullmatch(kind)):
+        raise click.BadParameter(f"`{value}` names no {KIND}: write NAME", ctx, param)
+    return name
 
 
 def _complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001 - click's signature

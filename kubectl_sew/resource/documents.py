@@ -5,7 +5,7 @@ as they come. Plain scalars are read as kubectl reads them (YAML 1.1, as go-yaml
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -26,6 +26,8 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAGS = {f"tag:yaml.org,2002:{name}": name for name in ("str", "null", "bool", "int", "float", "map", "seq")}
 _JSON_PAIR = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
 _JSON_BEGINS = re.compile(r"(?:---)?\s*[\[{]")
+_TEMPLATE = re.compile(r"\{\{-? *[.$a-z]")
+_TAB = re.compile(r" *\t")
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
 
 
@@ -104,8 +106,21 @@ def read_documents(text: str | bytes) -> tuple[list[Node], list[Finding]]:
         try:
             documents += _Reader(first_line).read(part)
         except Refused as refused:
-            findings.append(refused.finding)
+            findings.append(_with_hint(refused.finding, part, first_line))
     return documents, findings
+
+
+def _with_hint(finding: Finding, part: str, skipped: int) -> Finding:
+    """The finding about a part that is not YAML, with what is most often the reason."""
+    if finding.code != "SEW001":
+        return finding
+    if _TEMPLATE.search(part):
+        hint = "this looks like a Helm template: `helm template … | kubectl sew validate -f -`"
+        return replace(finding, hint=hint)
+    lines, at = part.split("\n"), finding.line - skipped - 1
+    if at < len(lines) and _TAB.match(lines[at]):  # the end of a text may be a line after its last
+        return replace(finding, hint="indent with spaces, not tabs")
+    return finding
 
 
 def _decode(text: str | bytes) -> str:
@@ -296,8 +311,9 @@ class _Reader:
         mark = cause.problem_mark or cause.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
         message = f"not YAML: {cause.problem or cause.context or 'it cannot be read'}"
-        hint = "indent with blanks" if "\\t" in message else "check indentation, quotes and colons"
-        return _refuse("SEW001", message[:300], hint, line + 1 + self._skipped, column + 1)
+        return _refuse(
+            "SEW001", message[:300], "check indentation, quotes and colons", line + 1 + self._skipped, column + 1
+        )
 
     def _place(self, event: Any) -> tuple[int, int]:
         return event.start_mark.line + 1 + self._skipped, event.start_mark.column + 1

@@ -37,6 +37,8 @@ class _Text:
     """Text; `given` where it may not be empty."""
 
     given: bool = False
+    switch: bool = False
+    """Whether true and false, which YAML makes of `on` and `off`, are judged elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ _VARIABLE = _Fields(
 _SPEC = _Fields(
     {
         "consumer": _Text(given=True),
-        "state": _Text(given=True),
+        "state": _Text(given=True, switch=True),
         "query": _Text(given=True),
         "config": _Each(_VARIABLE),
     },
@@ -149,7 +151,7 @@ def _check_list(shape: _Each, value: list[Any], path: Path) -> Iterator[Located]
 def _check_text(shape: _Text, value: Any, path: Path) -> Iterator[Located]:
     if shape.given and (value is None or (isinstance(value, str) and not value.strip())):
         yield Located(error("SEW008", f"`{show_path(path)}` is empty", "it is required"), path)
-    elif not isinstance(value, str):
+    elif not isinstance(value, str) and not (shape.switch and isinstance(value, bool)):
         yield from _wrong(path, "text", value)
 
 
@@ -200,6 +202,9 @@ def _check_labels(annotation: Any) -> Iterator[Located]:
 
 def _check_state(state: Any) -> Iterator[Located]:
     known = [each.value for each in State]
+    if isinstance(state, bool):
+        hint = f"one of {', '.join(known)}; YAML reads `on`, `off`, `yes` and `no` without quotes as true or false"
+        yield Located(error("SEW012", f"the state is {str(state).lower()}", hint), ("spec", "state"))
     if isinstance(state, str) and state.strip() and state not in known:
         yield Located(
             error("SEW012", f"the state `{shown(state)}` is unknown", f"one of {', '.join(known)}"), ("spec", "state")

@@ -48,7 +48,7 @@ def _finite(value: Scalar) -> bool:
 
 
 def _same(kubectls: Scalar, ours: Scalar) -> bool:
-    """JSON has one kind of numbers, and kubectl writes a large one as if it were whole."""
-    if isinstance(ours, float) and isinstance(kubectls, int):
-        return float(kubectls) == ours
+    """JSON has one kind of numbers, and kubectl does not keep all digits of a large one."""
+    if not isinstance(ours, bool) and isinstance(ours, int | float) and isinstance(kubectls, int | float):
+        return float(kubectls) == float(ours)
     return kubectls == ours and isinstance(kubectls, bool) == isinstance(ours, bool)

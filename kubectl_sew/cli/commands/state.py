@@ -2,26 +2,42 @@
 
 import click
 
-from kubectl_sew.cli.output import echo
-from kubectl_sew.cli.reach import DRY_RUN_NOTES, api_group_option, dry_run_option, name_argument, webhooks
+from kubectl_sew.cli.output import echo, print_error
+from kubectl_sew.cli.reach import DRY_RUN_NOTES, api_group_option, dry_run_option, names_argument, webhooks
+from kubectl_sew.cluster.webhooks import Webhooks
+from kubectl_sew.kubectl import KubectlError
 from kubectl_sew.resource import State, Webhook
 
 
 def _command(name: str, state: State, done: str, text: str) -> click.Command:
     @click.command(name, help=text)
-    @name_argument
+    @names_argument
     @dry_run_option
     @api_group_option
     @click.pass_context
-    def command(ctx: click.Context, name: str, dry_run: str, api_group: str | None) -> None:
+    def command(ctx: click.Context, names: tuple[str, ...], dry_run: str, api_group: str | None) -> int:
         cluster = webhooks(ctx, api_group)
-        before = Webhook.from_object(cluster.one(name)).state
-        if before is not state and dry_run != "client":
-            cluster.set_state(name, state, dry_run=dry_run == "server")
-        unchanged = " (no change)" if before is state else ""
-        echo(f"{cluster.shown(name)} {done}{unchanged}{DRY_RUN_NOTES[dry_run]}")
+        failed = 0
+        for each in names:  # as with kubectl, one that fails keeps none of the others from it
+            try:
+                changed = _change(cluster, each, state, dry_run)
+            except KubectlError as error:
+                print_error(error.render())
+                failed = error.exit_code
+            else:
+                note = "" if changed else " (no change)"
+                echo(f"{cluster.shown(each)} {done}{note}{DRY_RUN_NOTES[dry_run]}")
+        return failed
 
     return command
+
+
+def _change(cluster: Webhooks, name: str, state: State, dry_run: str) -> bool:
+    """Whether it had another state."""
+    before = Webhook.from_object(cluster.one(name)).state
+    if before is not state and dry_run != "client":
+        cluster.set_state(name, state, dry_run=dry_run == "server")
+    return before is not state
 
 
 enable = _command(

@@ -11,6 +11,7 @@ import kubectl_sew
 from kubectl_sew.cli.connection import connection
 from kubectl_sew.cli.group import ENTRIES
 from kubectl_sew.cli.program import PLUGIN
+from kubectl_sew.cli.reach import _name
 
 PROGRAM = Path(sys.executable).parent / "kubectl-sew"
 
@@ -132,3 +133,33 @@ def test_output_is_utf_8_whatever_the_locale_is():
     env = {"PATH": "/usr/bin", "LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "latin-1"}
     ran = subprocess.run([*args, "--dry-run=client", "-o=yaml"], env=env, capture_output=True, check=True)
     assert "query: name = 'Zoë'" in ran.stdout.decode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("delete", "kubectl delete"), ("get", "sew list"), ("describe", "sew status")]
+)
+def test_a_command_of_kubectls_is_answered_with_what_there_is(name, hint, sew):
+    ran = sew(name, "x")
+    assert ran.code == 2
+    assert hint in ran.err
+    assert "dead-letters" not in ran.err
+
+
+def test_help_and_the_version_are_found_where_people_look_for_them(sew):
+    assert sew("help").out == sew("--help").out
+    assert sew("help", "list").out == sew("list", "--help").out
+    assert sew("--version").out == sew("version").out
+
+
+@pytest.mark.parametrize(
+    "given", ["urgent", "sew/urgent", "securityeventwebhook.projectcalico.org/urgent", "securityeventwebhooks/urgent"]
+)
+def test_a_name_may_have_its_type_before_it_as_it_is_printed(given):
+    assert _name(click.Context(PLUGIN), click.Argument(["name"]), given) == "urgent"
+
+
+@pytest.mark.parametrize("given", ["pod/urgent", "sew/", "a/b/c"])
+def test_a_name_of_another_kind_is_a_usage_error(given, sew):
+    ran = sew("status", given)
+    assert ran.code == 2
+    assert "names no SecurityEventWebhook" in ran.err

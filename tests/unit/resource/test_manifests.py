@@ -56,7 +56,7 @@ def test_a_good_webhook_has_no_finding_and_is_read_whole() -> None:
         ("consumer: Slack", "consumer:", ("SEW008", 6, 12)),
         ("consumer: Slack", "consumer: 5", ("SEW006", 6, 13)),
         ("state: Enabled", "state: enabled", ("SEW012", 7, 10)),
-        ("state: Enabled", "state: on", ("SEW006", 7, 10)),
+        ("state: Enabled", "state: on", ("SEW012", 7, 10)),
         ("query: type=waf", "query: ' '", ("SEW008", 8, 10)),
         ("query: type=waf", "query: [a]", ("SEW006", 8, 10)),
         ("query: type=waf", "query: a=b\n  colour: red", ("SEW007", 9, 3)),
@@ -422,3 +422,18 @@ def test_a_reference_names_what_kubernetes_can_have(kind: str, name: str, key: s
     found = load_manifests(text, "f").findings
     assert [each.code for each in found] == ["SEW045"] * len(column)
     assert all(each.is_error and str(each).isprintable() for each in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("a:\n\tb: 1\n", "indent with spaces, not tabs"),
+        ("kind: X\n---\nspec: {{ .Values.x }}\n", "this looks like a Helm template: `helm template … |"),
+        ("{{- if .Values.on }}\na: b\n{{- end }}\n", "this looks like a Helm template: `helm template … |"),
+        ("a: [", "check indentation, quotes and colons"),
+        (GOOD.replace("Enabled", "on"), "one of Enabled, Disabled, Debug, Test; YAML reads `on`"),
+    ],
+)
+def test_the_hint_names_the_usual_reason(text: str, hint: str) -> None:
+    (found,) = [each for each in load_manifests(text, "f").findings if each.is_error]
+    assert found.hint.startswith(hint)
