@@ -202,9 +202,9 @@ def _troubles(webhook: Mapping[str, Any]) -> list[str]:
     if webhook["healthy"] is False and webhook["message"]:
         found.append(f"{name}: {webhook['message']}")
     if not webhook["delivering"]:
-        since = f" since {webhook['failingSince']}" if webhook["failingSince"] else ""
+        since = f", since {webhook['failingSince']}" if webhook["failingSince"] else ""
         word = "parked" if webhook["parked"] else "failing"
-        found.append(f"{name}: {word}{since}: {webhook['delivery'] or 'see the log'}")
+        found.append(f"{name}: {word}: {webhook['delivery'] or 'see the log'}{since}")
     if webhook["behind"] and webhook["delivering"]:
         found.append(f"{name}: falls behind: {webhook['behind']}")
     if webhook["failingPeers"]:

@@ -131,8 +131,8 @@ def _delivery(picture: Picture) -> Iterator[str]:
         at = f", at {_moment(row['lastErrorAt'], now)}" if row.get("lastErrorAt") else ""
         yield _labelled("Last error", f"{row['lastError']}{at}")
     if row.get("delivery") and not row.get("delivering"):
-        since = f"since {_moment(row['failingSince'], now)}: " if row.get("failingSince") else ""
-        yield _labelled("Parked" if row.get("parked") else "Failing", f"{since}{row['delivery']}")
+        since = f", since {_moment(row['failingSince'], now)}" if row.get("failingSince") else ""
+        yield _labelled("Parked" if row.get("parked") else "Failing", f"{row['delivery']}{since}")
     if row.get("nextRetry"):
         yield _labelled("Next attempt", _moment(row["nextRetry"], now))
     if (row.get("room") or 0) >= TIGHT:

@@ -1,6 +1,7 @@
 """`kubectl sew status`."""
 
 import json
+import re
 import time
 
 import click
@@ -61,6 +62,10 @@ def status(  # noqa: PLR0913 - one for each flag
     return 0
 
 
+_MOVES = re.compile(r"\((in )?[0-9]+[dhms]([0-9]+m)?( ago)?\)|silent for \S+|read to \S+|the oldest for [^;,\n]+")
+"""What changes all the time, and is no news."""
+
+
 class _Screen:
     """What has been printed last, so that only a change is printed again."""
 
@@ -70,9 +75,10 @@ class _Screen:
 
     def show(self, picture: Picture) -> None:
         text = _as_text(picture, self._output)
-        if text != self._last:
+        seen = text if self._output else _MOVES.sub("", text)
+        if seen != self._last:
             echo(f"\n{text}" if self._last and not self._output else text)
-        self._last = text
+        self._last = seen
 
 
 def _as_text(picture: Picture, output: str | None) -> str:

@@ -1,5 +1,6 @@
 """`kubectl sew test`."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -82,9 +83,24 @@ _REFUSALS = {each.value for each in HealthyReason} - {
 
 
 def was_delivered(test_result: str) -> bool:
-    """Whether the agent's line, `TIME delivered: …` or `TIME not delivered (REASON): …`, tells a success."""
+    """Whether the agent's line, `TIME delivered: …` or `TIME not delivered (REASON): …`, tells a success.
+
+    Calico's own processor writes JSON: `{"httpResponseCode": 200, …}`.
+    """
+    if test_result.startswith("{"):
+        return _calico_status(test_result) // 100 == 2
     word = test_result.split(maxsplit=2)[1:2]
     return bool(word) and word[0].rstrip(":") == "delivered"
+
+
+def _calico_status(test_result: str) -> int:
+    """0 where it tells none."""
+    try:
+        told = json.loads(test_result)
+    except ValueError:
+        return 0
+    status = told.get("httpResponseCode") if isinstance(told, dict) else None
+    return status if isinstance(status, int) else 0
 
 
 def _no_answer(name: str, timeout: float) -> str:

@@ -199,7 +199,7 @@ def test_people_read_ages_and_programs_dates() -> None:
     row = text.splitlines()[3]
     assert row.split()[-4:] == ["in", "59m", "10s", "ago"]
     assert "90s" in row
-    assert "w: failing since 2025-12-31T23:50:00Z: server_error" in text
+    assert "w: failing: server_error, since 2025-12-31T23:50:00Z" in text
     assert told(Shelf(lane=lane))["nextRetry"] == "2026-01-01T00:59:00Z"
 
 

@@ -40,3 +40,18 @@ def test_a_webhook_that_the_agent_refuses_is_not_tested_and_says_why(delivering:
 
 def test_what_was_written_before_the_request_says_nothing() -> None:
     assert read_result(webhook(unhealthy("QueryParsing", 1), REFUSED), BEFORE, 2) is None
+
+
+@pytest.mark.parametrize(
+    ("result", "delivered"),
+    [
+        ('{"httpResponseCode":200,"httpResponseDescription":"OK","timestamp":"2026-01-01T00:00:00Z"}', True),
+        ('{"httpResponseCode":403,"httpResponseDescription":"Forbidden"}', False),
+        ('{"httpResponseCode":"200"}', False),
+        ("{half", False),
+    ],
+)
+def test_what_calico_s_own_processor_writes_is_understood(result: str, delivered: bool) -> None:
+    found = read_result(webhook(state=State.ENABLED, result=result), BEFORE, 2)
+    assert found
+    assert found.delivered is delivered

@@ -115,7 +115,7 @@ def test_moments_are_told_with_their_age() -> None:
     row |= {"delivery": "server_error: 503", "failingSince": "2026-01-01T00:02:00Z"}
     text = for_people(told_at("2026-01-01T00:12:00Z", row))
     assert "the last 2026-01-01T00:00:00Z (12m ago)\n" in text
-    assert "Failing:       since 2026-01-01T00:02:00Z (10m ago): server_error: 503\n" in text
+    assert "Failing:       server_error: 503, since 2026-01-01T00:02:00Z (10m ago)\n" in text
     assert "Next attempt:  2026-01-01T01:11:30Z (in 59m)\n" in text
 
 
