@@ -109,8 +109,8 @@ class Kubectl:
                 timeout=deadline,
                 check=False,
             )
-        except subprocess.TimeoutExpired:
-            said = f"no answer within {deadline:g} s"
+        except subprocess.TimeoutExpired as late:
+            said = f"no answer within {deadline:g} s{_meanwhile(late.stderr)}"
             raise KubectlError(Problem.TIMEOUT, said, _SLOW) from None
         except OSError as error:
             said = f"`{program}` cannot be run ({(error.strerror or str(error)).lower()})"
@@ -163,7 +163,7 @@ _RULES: tuple[tuple[Problem, str, str], ...] = (
         _UP,
     ),
     (Problem.CONFIGURATION, r"(context|cluster|auth info) \S* ?does not exist|context was not found", _CONTEXTS),
-    (Problem.CONFIGURATION, r"error loading config file|^error: stat |invalid configuration", "mend the kubeconfig"),
+    (Problem.CONFIGURATION, r"error loading config file|^error: stat |invalid configuration", "fix the kubeconfig"),
 )
 """What kubectl's text looks like (1.32) -> what it is, and what to do; the first that fits."""
 
@@ -194,6 +194,13 @@ def _said(text: str) -> str:
     said = " ".join(_LEAD.sub("", each).strip() for each in lines if not _WORDLESS.match(each)) or " ".join(lines)
     plain = "".join(each if each.isprintable() else "\ufffd" for each in said)
     return plain if len(plain) <= _LONGEST else plain[: _LONGEST - 1] + "…"
+
+
+def _meanwhile(stderr: bytes | str | None) -> str:
+    """What kubectl, or its login helper, has said before it was stopped: it may wait for a person."""
+    text = stderr.decode("utf-8", "replace") if isinstance(stderr, bytes) else stderr or ""
+    said = " ".join(text.split())[-_LONGEST:]
+    return f"; kubectl said meanwhile: {said}" if said else ""
 
 
 def _with(path: str, parameters: Mapping[str, str]) -> str:

@@ -135,8 +135,8 @@ WORDS = [
     ("Unable to connect to the server: net/http: TLS handshake timeout", Problem.TIMEOUT, "is the API server up"),
     ('error: context "nope" does not exist', Problem.CONFIGURATION, 'context "nope" does not exist: `kubectl config'),
     ('error: cluster "zz" does not exist', Problem.CONFIGURATION, "`kubectl config get-contexts`"),
-    ("error: stat /tmp/none: no such file or directory", Problem.CONFIGURATION, "mend the kubeconfig"),
-    ('error: error loading config file "x": yaml: line 1', Problem.CONFIGURATION, "mend the kubeconfig"),
+    ("error: stat /tmp/none: no such file or directory", Problem.CONFIGURATION, "fix the kubeconfig"),
+    ('error: error loading config file "x": yaml: line 1', Problem.CONFIGURATION, "fix the kubeconfig"),
     ("error: You must be logged in to the server (Unauthorized)", Problem.LOGIN, "log in again"),
     ("Please enter Username: \nerror: EOF", Problem.LOGIN, "EOF: kubectl asks for a user name: this context has no"),
     (
@@ -188,3 +188,11 @@ def test_kubectls_words_are_told_apart_and_said_with_what_to_do(stderr: str, pro
 
 def test_an_endless_text_is_cut() -> None:
     assert len(str(explain("error: " + "x" * 100_000))) < 2_000
+
+
+def test_what_a_login_helper_asks_is_told_where_nobody_answered_it(script: Script) -> None:
+    kubectl = Kubectl(
+        ("--request-timeout=1s",), script("echo 'open https://login.example, enter ABC123' >&2; exec sleep 60")
+    )
+    with pytest.raises(KubectlError, match=r"no answer within 1 s; kubectl said meanwhile: open https.*ABC123"):
+        kubectl.get("/version")

@@ -65,10 +65,10 @@ def test_a_context_that_does_not_exist(sew: Sew, command: tuple[str, ...]) -> No
 
 
 def test_a_kubeconfig_that_does_not_exist_or_is_broken(sew: Sew, tmp_path: Path) -> None:
-    assert_refused(sew("list", "--kubeconfig", "/nowhere"), "/nowhere", "mend the kubeconfig")
+    assert_refused(sew("list", "--kubeconfig", "/nowhere"), "/nowhere", "fix the kubeconfig")
     broken = tmp_path / "config"
     broken.write_text("a: [")
-    assert_refused(sew("list", "--kubeconfig", str(broken)), "mend the kubeconfig")
+    assert_refused(sew("list", "--kubeconfig", str(broken)), "fix the kubeconfig")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
