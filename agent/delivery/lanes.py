@@ -266,7 +266,8 @@ class Lanes:
         """Seconds until the lane's next delivery can go; 0.0 now, with a token taken."""
         if left(running.lane.held_until, self._policy.furthest, now):
             running.lane = on_the_clock(running.lane, now)
-            return left(running.lane.held_until, self._policy.furthest, now)
+        if held := left(running.lane.held_until, self._policy.furthest, now):
+            return held
         if not running.ahead and (pause := self._fill(running, now)):
             return pause
         return running.bucket.take(now)
@@ -330,4 +331,4 @@ def _since(job: Job, running: Running) -> Since:
 
 
 def _shown(lane: Lane) -> tuple[object, ...]:
-    return lane.proven, lane.parked, lane.waiting, lane.held_until
+    return lane.proven, lane.parked, lane.held_until

@@ -355,6 +355,19 @@ def test_a_pause_is_no_longer_for_a_clock_that_was_ahead_when_it_began(bench: Be
     assert not bench.store.waiting()
 
 
+def test_a_clock_that_is_set_back_a_little_after_a_doubt_costs_no_worker(bench: Bench) -> None:
+    bench.serve("a")
+    bench.owe("a", 1)
+    bench.run()
+    owe_more(bench, 2)
+    bench.receivers.answers["a"] = status(500)
+    bench.scheduler.deliver(taken(bench))
+    bench.receivers.answers.clear()
+    bench.clock.now -= 0.05
+    bench.pass_time(5)
+    assert not bench.store.waiting()
+
+
 def test_a_wait_is_kept_in_full_when_the_clock_is_set_back_meanwhile(bench: Bench) -> None:
     bench.serve("a")
     bench.owe("a", 1)

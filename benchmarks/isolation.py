@@ -1,0 +1,83 @@
+"""How much other webhooks slow a healthy one: the real scheduler and its threads, receivers that only take time.
+`python -m benchmarks.isolation [SECONDS]`."""
+
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from random import random
+
+from agent.delivery.attempt import Route
+from agent.delivery.lanes import Lanes
+from agent.delivery.retry import Policy
+from agent.delivery.scheduler import Scheduler
+from agent.settings import from_environment
+from agent.store.base import Intake, Owed
+from agent.store.sqlite import open_store
+from kubectl_sew.consumers.base import Request, Response
+from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.event import Event
+
+OWED = 10_000
+SETTLING = 4.0
+TAKES = {"healthy": 0.2, "slow": 5.0, "hanging": 10.0, "failing": 0.2}
+BESIDE = {
+    "alone": (),
+    "beside one that takes 5 s and accepts": ("slow",),
+    "beside three whose peers hang for 10 s": ("hanging",) * 3,
+    "beside twenty that fail": ("failing",) * 20,
+}
+
+
+class Receivers:
+    """Answer after their time, each by the first part of its name; count what the healthy one got."""
+
+    def __init__(self) -> None:
+        self.got = 0
+
+    def send(self, requests: Sequence[Request]) -> list[Response]:
+        kind = requests[0].url.split("/")[2].partition("-")[0]
+        time.sleep(TAKES[kind])
+        self.got += len(requests) if kind == "healthy" else 0
+        return [Response(500 if kind == "failing" else 204, {}, b"")] * len(requests)
+
+    def ended(self, *_: object) -> None:
+        pass
+
+    failed = ended
+
+
+def rate(others: Sequence[str], seconds: float) -> float:
+    """Deliveries a second of the healthy one."""
+    receivers = Receivers()
+    names = ["healthy", *(f"{kind}-{number}" for number, kind in enumerate(others))]
+    workers = from_environment({})[0].workers
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(Path(folder))
+        owed = [Owed(Event("", str(number), {}), tuple(names)) for number in range(OWED)]
+        store.take_in(Intake(owed, {}, time.time()))
+        lanes = Lanes(store, dict.fromkeys(CONSUMERS, 1e9), workers, Policy(2, 900, 259_200, random))
+        scheduler = Scheduler(store, lanes, receivers.send, receivers, time.time)
+        scheduler.serve({name: Route(name, CONSUMERS["Generic"], {"url": f"http://{name}/"}) for name in names})
+        scheduler.start([int] * workers)
+        time.sleep(SETTLING + max((TAKES[each] for each in others), default=0.0))
+        before = receivers.got
+        time.sleep(seconds)
+        found = (receivers.got - before) / seconds
+        scheduler.stop(TAKES["hanging"] + 1)
+        store.close()
+    return found
+
+
+def main() -> None:
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
+    alone = 0.0
+    for words, others in BESIDE.items():
+        found = rate(others, seconds)
+        alone = alone or found
+        print(f"a healthy webhook (0.2 s) {words}: {found:.1f}/s, {found / alone:.0%}")
+
+
+if __name__ == "__main__":
+    main()

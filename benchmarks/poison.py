@@ -1,0 +1,112 @@
+"""How much bad events delay good ones: the real scheduler and store, a receiver that refuses some, and a clock that is
+moved to whatever comes next. `python -m benchmarks.poison [HOURS]`."""
+
+import random
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from agent.delivery.attempt import Route
+from agent.delivery.lanes import Lanes
+from agent.delivery.retry import Policy
+from agent.delivery.scheduler import Scheduler
+from agent.store.base import Intake, Owed
+from agent.store.sqlite import SqliteStore, open_store
+from kubectl_sew.consumers.base import Request, Response
+from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.event import Event, delivery_id
+
+START = 1_800_000_000.0
+AHEAD, BEHIND = 5, 50
+EVERY = 10.0
+SHARE = 0.01
+STATUSES = (500, 403, 400)
+TOOK = 0.05
+
+
+class Scene:
+    """One webhook, whose receiver answers so to the bad events, and when each good one arrived."""
+
+    def __init__(self, folder: Path, status: int, chance: Callable[[], float]) -> None:
+        self.now = START
+        self.store: SqliteStore = open_store(folder)
+        self.status, self.bad = status, set[str]()
+        self.arrived: dict[str, float] = {}
+        policy = Policy(2.0, 900.0, 72 * 3600.0, chance)
+        lanes = Lanes(self.store, dict.fromkeys(CONSUMERS, 1000.0), 256, policy)
+        self.scheduler = Scheduler(self.store, lanes, self._send, self, lambda: self.now)
+        self.scheduler.serve({"bench": Route("bench", CONSUMERS["Generic"], {"url": "http://receiver/"})})
+
+    def owe(self, number: int, *, bad: bool) -> str:
+        event = Event("", str(number), {"id": str(number)})
+        name = delivery_id("bench", event)
+        self.store.take_in(Intake([Owed(event, ("bench",))], {}, self.now))
+        self.scheduler.look({"bench"})
+        if bad:
+            self.bad.add(name)
+        return name
+
+    def until(self, end: float) -> None:
+        while self.now < end:
+            self.now += min(self.scheduler.step(), max(end - self.now, 0.0))
+
+    def ended(self, *_: object) -> None:
+        pass
+
+    failed = ended
+
+    def _send(self, requests: Sequence[Request]) -> list[Response]:
+        self.now += TOOK
+        return [self._answer(dict(each.headers)["webhook-id"]) for each in requests]
+
+    def _answer(self, name: str) -> Response:
+        if name in self.bad:
+            return Response(self.status, {}, b"")
+        self.arrived[name] = self.now
+        return Response(204, {}, b"")
+
+
+def ahead(status: int) -> None:
+    """Bad ones ahead of good ones, with the longest pauses that chance allows."""
+    with tempfile.TemporaryDirectory() as folder:
+        scene = Scene(Path(folder), status, lambda: 1.0)
+        for number in range(AHEAD + BEHIND):
+            scene.owe(number, bad=number < AHEAD)
+        scene.until(START + 120)
+        first, last = (f"{bound(scene.arrived.values()) - START:.1f}" for bound in (min, max))
+        count = len(scene.arrived)
+        print(f"{AHEAD} bad ({status}) ahead of {BEHIND} good: first after {first} s, {count} by {last} s")
+
+
+def steady(status: int, hours: float) -> None:
+    """One event in ten seconds, one of a hundred is bad."""
+    chance = random.Random(7)
+    with tempfile.TemporaryDirectory() as folder:
+        scene = Scene(Path(folder), status, chance.random)
+        owed = {}
+        for number in range(int(hours * 3600 / EVERY)):
+            scene.until(START + number * EVERY)
+            bad = chance.random() < SHARE
+            name = scene.owe(number, bad=bad)
+            if not bad:
+                owed[name] = scene.now
+        scene.until(scene.now + 600)
+        seconds = sorted(scene.arrived[name] - at for name, at in owed.items() if name in scene.arrived)
+        p99 = statistics.quantiles(seconds, n=100)[98]
+        print(
+            f"{SHARE:.0%} bad ({status}) for {hours:g} h: {len(seconds):,} of {len(owed):,} good ones delivered,"
+            f" p99 {p99:.1f} s, at most {seconds[-1]:.1f} s"
+        )
+
+
+def main() -> None:
+    for status in STATUSES:
+        ahead(status)
+    for status in STATUSES:
+        steady(status, float(sys.argv[1]) if len(sys.argv) > 1 else 48.0)
+
+
+if __name__ == "__main__":
+    main()
