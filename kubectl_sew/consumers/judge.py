@@ -16,7 +16,8 @@ LONGEST_WAIT = 24 * 3600.0
 DETAIL_LIMIT = 300
 SAID_LIMIT = 200
 """Characters of the receiver's own words."""
-_LIKE_A_TOKEN = 16  # a part of a path is a credential (Slack's has 24 characters), or a word such as `issue`
+_LIKE_A_TOKEN = 16
+"""Characters from which a word of a value, or a part of a path, is a credential (Slack's has 24), and no mere word."""
 _TEMPLATES = ("template", "fields")
 """Variables that a body is made of: where such a one is secret, so is the body, and an answer that may repeat it."""
 _WRONG_PORT = (
@@ -123,6 +124,7 @@ def _parts(value: str) -> Iterator[str]:
         return
     for piece in map(str.strip, value.replace(",", "\n").splitlines()):
         yield from (piece, piece.partition(":")[2].strip(), piece.split(" ")[-1])
+        yield from (word for word in piece.split() if len(word) >= _LIKE_A_TOKEN)
         if "://" in piece:
             yield from _of_url(piece)
 

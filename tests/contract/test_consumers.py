@@ -268,6 +268,13 @@ def test_whatever_came_from_a_secret_is_hidden_whatever_it_is_for() -> None:
     assert detail == "400 Bad Request: [secret] has no [secret]"
 
 
+def test_each_of_two_signing_secrets_is_hidden() -> None:
+    first, second = (f"whsec_{b64encode(bytes([n]) * 32).decode()}" for n in (1, 2))
+    config = {"url": "https://h.example/", "signingSecret": f"{first} {second}"}
+    detail = judge(CONSUMERS["Generic"], Response(400, {}, f"{second}, {first}".encode()), NOW, config).detail
+    assert detail == "400 Bad Request: [secret], [secret]"
+
+
 def test_an_answer_that_may_repeat_a_template_that_is_a_secret_is_not_shown() -> None:
     config = {**CONFIGS["Generic"], "template": Secret('{"routing_key": "R0UT1NG"}')}
     detail = judge(CONSUMERS["Generic"], Response(400, {}, b"bad key R0UT1NG"), NOW, config).detail
