@@ -20,6 +20,8 @@ _VARIABLES = f"""
 Now the variables of {{}}: each is a value, or secret:NAME/KEY or configmap:NAME/KEY for one that is kept
 in the namespace {SECRETS_NAMESPACE}. Those marked * are required; an empty answer leaves out any other."""
 
+_UNSEEN = "the answer holds characters that cannot be seen, as arrow keys write them: type it again"
+
 Verdict = Callable[[str], str]
 """An answer -> what is wrong with it; "" if nothing."""
 
@@ -49,7 +51,7 @@ def _ask(question: str, judge: Verdict) -> str:
         if not line:
             raise EOFError
         answer = line.strip()
-        problem = judge(answer)
+        problem = judge(answer) if answer.isprintable() else _UNSEEN
         if not problem:
             return answer
         print_error(problem)

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kubectl_sew.consumers.registry import CONSUMERS
 from tests.waiting import DEADLINE
 
 PROGRAM = Path(sys.executable).parent / "kubectl-sew"
@@ -172,9 +171,6 @@ def test_on_a_terminal_it_asks_step_by_step_and_asks_again_after_a_wrong_answer(
     asked.answer("* apiToken", "secret:jira/token\n")
     asked.answer("  labels", "\n")
     asked.answer("  priority", "High\n")
-    names = [each.name for each in CONSUMERS["Jira"].variables]
-    for name in names[names.index("priority") + 1 :]:
-        asked.answer(f"  {name}", "\n")
     asked.answer("Labels", "cluster:production, team:x\n")
     asked.answer("State", "dis\n")
     out, _ = asked.process.communicate()
@@ -209,3 +205,11 @@ def test_the_end_of_the_input_ends_it_without_a_traceback(dialogue):
     asked.answer("Name", "\x04")
     out, _ = asked.process.communicate()
     assert (out, asked.process.returncode) == (b"", 130)
+
+
+def test_an_answer_with_what_cannot_be_seen_is_asked_for_again(dialogue):
+    asked = dialogue(*DRY, "-o", "json")
+    asked.answer("Name", "hook\x1b[D\n")
+    asked.answer("Name", "hook\n")
+    asked.answer("Consumer", "s\n")
+    assert "as arrow keys write them: type it again" in asked.seen
