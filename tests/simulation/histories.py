@@ -273,7 +273,7 @@ class History:
             raise BrokenError(f"{receiver.name}: {len(waiting)} good events were never delivered")
         gone = {name for name in good if int(name) in self.shelf.dead}
         refuses = receiver.trouble in ("400", "401")
-        if len(gone) >= (FEW * (1 + receiver.settings) if refuses else 1):
+        if len(gone) >= (FEW * (3 + receiver.settings) if refuses else 1):  # a late success begins a new row
             raise BrokenError(f"{receiver.name}: {len(gone)} good events are dead letters")
         here = self.shelf.pending.keys() | self.shelf.dead.keys() | self.shelf.delivered.keys()
         if receiver.owed.keys() - {str(each) for each in here}:
