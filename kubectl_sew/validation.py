@@ -154,7 +154,7 @@ def _check_manifest(
         unresolved = [each for each in unresolved if each.finding.code != "SEW040"]
     found += [Located(each.finding, _variable_path(webhook, each.variable)) for each in unresolved]
     unknown = {each.variable for each in unresolved} | _out_of_sight(webhook, config, unread)
-    if webhook.consumer.strip() and _has_config(located):
+    if webhook.consumer.strip() and (consumer is None or _has_config(located)):
         found += _check_consumer(webhook, consumer, config, unknown, fields)
     for one in found:
         yield located.locate(one.finding, one.path)
@@ -181,7 +181,7 @@ def _out_of_sight(
 
 
 def _has_config(located: LocatedWebhook) -> bool:
-    """Whether there is a list of variables at all: without it the consumer would only repeat the finding."""
+    """Whether there is a list of variables at all: without it a known consumer would only repeat the finding."""
     spec = located.node.inside("spec")
     config = spec.inside("config") if spec else None
     return config is not None and isinstance(config.value, list)

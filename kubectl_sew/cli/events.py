@@ -18,6 +18,9 @@ from kubectl_sew.consumers.text import line
 from kubectl_sew.errors import SewError
 
 _LONGEST_PART = 150
+_FILTERS = {"{": ".", "[": ".[]"}
+"""How JSON that is not NDJSON begins -> what has jq make it so."""
+
 NAMED = 100
 """Lines that are no events are named one by one up to so many."""
 
@@ -44,6 +47,7 @@ def print_matching(match: Match, source: str, parts: Mapping[str, Match]) -> Non
             progress.show(done, f"{selector.events:,} events read, {selector.matching:,} match")
         progress.clear()
     echo(_summary(selector), err=True)
+    _hint_at_json(selector)
     if parts and selector.events and not selector.matching and Path(source).is_file():
         echo("\n".join(["Each part alone:", *_alone(parts, source)]), err=True)
 
@@ -61,6 +65,7 @@ def read_events(source: str, take: Callable[[Mapping[str, Any]], None]) -> None:
             named = selector.bad
             _, bad = selector.take(lines, 0.0)
             _print([], bad[: max(0, NAMED - named)])
+    _hint_at_json(selector)
 
 
 def _alone(parts: Mapping[str, Match], source: str) -> Iterator[str]:
@@ -81,6 +86,12 @@ def _print(found: list[bytes], bad: list[str]) -> None:
     sys.stdout.buffer.flush()
     for each in bad:
         print_warning(each)
+
+
+def _hint_at_json(selector: Selector) -> None:
+    """Where there is no event at all: JSON over several lines, or a list, is what people have most often."""
+    if not selector.events and (wanted := _FILTERS.get(selector.begins)):
+        print_warning(f"an event is one line: if this is JSON, `jq -c '{wanted}'` makes lines of it")
 
 
 def _summary(selector: Selector) -> str:

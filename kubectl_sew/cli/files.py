@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
 import click
 
@@ -28,18 +29,26 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def file_options(command: Command) -> Command:
-    """`-f` and `-R`: the arguments `files` and `recursive`, for `read_sources`."""
-    command = click.option("-R", "--recursive", is_flag=True, help="Read the folders in a folder too.")(command)
+    """`-f` and `-R`: the arguments `files` and `recursive`, for `read_sources`. Files may stand without `-f`, too."""
+
+    @wraps(command)
+    def gathered(*args: Any, files: tuple[str, ...], named: tuple[str, ...], **others: Any) -> Any:
+        if not (files or named):
+            raise click.UsageError("a file is missing: give -f FILE", click.get_current_context())
+        return command(*args, files=(*files, *named), **others)
+
+    path = click.Path(allow_dash=True)
+    taking = click.argument("named", metavar="[FILE]...", nargs=-1, type=path)(cast("Command", gathered))
+    taking = click.option("-R", "--recursive", is_flag=True, help="Read the folders in a folder too.")(taking)
     return click.option(
         "-f",
         "--filename",
         "files",
         metavar="FILE",
-        type=click.Path(allow_dash=True),
+        type=path,
         multiple=True,
-        required=True,
         help="A file, a folder, a URL, or - for standard input; several with commas or by repeating it.",
-    )(command)
+    )(taking)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,8 +48,8 @@ class Plugin(click.Group):
         if name not in ENTRIES and not name.startswith("-") and not ctx.resilient_parsing:
             from difflib import get_close_matches  # noqa: PLC0415  # only a mistake needs it
 
-            near = get_close_matches(name, ENTRIES, 1)
-            hint = _KUBECTLS.get(name) or (f"did you mean `{near[0]}`?" if near else "")
+            near = get_close_matches(name, [*_KUBECTLS, *ENTRIES], 1)  # `deletes` means no `dead-letters`
+            hint = (_KUBECTLS.get(near[0]) or f"did you mean `{near[0]}`?") if near else ""
             raise click.UsageError(f"there is no command `{name}`" + (f": {hint}" if hint else ""), ctx)
         found, command, rest = super().resolve_command(ctx, args)
         if command and not ctx.resilient_parsing:

@@ -35,6 +35,8 @@ class Selector:
         self._match = match
         self._lines = 0
         self.bad = self.events = self.matching = 0
+        self.begins = ""
+        """The first character of the first line that is no event."""
 
     def take(self, lines: Sequence[bytes], now: float) -> tuple[list[bytes], list[str]]:
         """Those of the next lines that match, and for each that is no event its number and why; `now` in seconds."""
@@ -50,6 +52,7 @@ class Selector:
                 if line.isspace():
                     blank += 1
                 else:
+                    self.begins = self.begins or line.lstrip()[:1].decode(errors="replace")
                     bad.append(f"line {number}: {error}")
         self._lines += len(lines)
         self.events += len(lines) - blank - len(bad)

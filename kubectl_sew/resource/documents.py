@@ -28,6 +28,7 @@ _JSON_PAIR = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGN
 _JSON_BEGINS = re.compile(r"(?:---)?\s*[\[{]")
 _TEMPLATE = re.compile(r"\{\{-? *[.$a-z]")
 _TAB = re.compile(r" *\t")
+_HALF_QUOTED = re.compile(r"""[ -]*query: +(["']).*?\1 *[^ #,}]""")
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
 
 
@@ -118,8 +119,11 @@ def _with_hint(finding: Finding, part: str, skipped: int) -> Finding:
         hint = "this looks like a Helm template: `helm template … | kubectl sew validate -f -`"
         return replace(finding, hint=hint)
     lines, at = part.split("\n"), finding.line - skipped - 1
-    if at < len(lines) and _TAB.match(lines[at]):  # the end of a text may be a line after its last
+    line = lines[at] if at < len(lines) else ""  # the end of a text may be a line after its last
+    if _TAB.match(line):
         return replace(finding, hint="indent with spaces, not tabs")
+    if _HALF_QUOTED.match(line):
+        return replace(finding, hint="put the whole query in single quotes")
     return finding
 
 

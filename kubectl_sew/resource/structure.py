@@ -5,7 +5,7 @@ Works on plain objects, so that it judges manifests (whose places the loader kno
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kubectl_sew.resource.findings import Finding, error, shown
@@ -18,6 +18,7 @@ NAME_RULE = (
     "at most 253 lower-case letters, digits, `-` and `.`, beginning and ending with a letter or digit, as is each part"
 )
 KEY_RULE = "at most 253 letters, digits, `-`, `_` and `.`, and neither `.` nor `..`"
+_PATCH = "it is required; of a patch check the result: `kubectl kustomize FOLDER | kubectl sew validate -f -`"
 _PART = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _NAME = re.compile(rf"{_PART}(?:\.{_PART})*")
 _KEY = re.compile(r"(?!\.{1,2}$)[-._a-zA-Z0-9]{1,253}")
@@ -99,13 +100,23 @@ _WEBHOOK = _Fields(
 
 def check_structure(obj: Mapping[str, Any]) -> list[Located]:
     """Everything wrong with one object of our kind that can be seen without consumers, query language and Secrets."""
-    found = [*_check(_WEBHOOK, obj, ())]
+    found = _without_the_rest(obj, [*_check(_WEBHOOK, obj, ())])
     found += _check_version(obj.get("apiVersion"))
     found += _check_name(_dig(obj, "metadata", "name"))
     found += _check_labels(_dig(obj, "metadata", "annotations", LABELS_ANNOTATION))
     found += _check_state(_dig(obj, "spec", "state"))
     found += _check_variables(_dig(obj, "spec", "config"))
     return found
+
+
+def _without_the_rest(obj: Mapping[str, Any], found: list[Located]) -> list[Located]:
+    """What is missing, with a hint at the first where the object has so little that it may be a patch."""
+    spec = obj.get("spec", {})
+    missing = [each for each in found if each.finding.code == "SEW008" and each.path in ((), ("spec",))]
+    if not isinstance(spec, Mapping) or len(set(_SPEC.required) - set(spec)) < 2 or not missing:
+        return found
+    first = missing[0]
+    return [replace(first, finding=replace(first.finding, hint=_PATCH)) if each is first else each for each in found]
 
 
 def is_dns_name(text: str) -> bool:

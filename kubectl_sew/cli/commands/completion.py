@@ -19,7 +19,21 @@ exec "$(dirname "$0")/kubectl-sew" {COMPLETE} "$@"
 """
 
 
-@click.group(invoke_without_command=True)
+_SHELLS = ("bash", "zsh", "fish", "powershell")
+
+
+class _Completion(click.Group):
+    """Tells those who ask for a shell's script, as kubectl prints one, that none is needed."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] in _SHELLS:
+            raise click.UsageError(f"kubectl's own completion is enough: `kubectl completion {args[0]}`", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Completion, invoke_without_command=True)
 @click.pass_context
 def completion(ctx: click.Context) -> None:
     """Complete `kubectl sew` in the shell, as kubectl is.

@@ -18,6 +18,7 @@ from kubectl_sew.consumers.registry import find
 from kubectl_sew.consumers.shapes import is_known
 from kubectl_sew.errors import SewError
 from kubectl_sew.event import Event, delivery_id, own_id
+from kubectl_sew.members import members
 from kubectl_sew.ndjson import BadLineError, parse_line
 from kubectl_sew.query import FieldSet, compile_matcher, parse
 from kubectl_sew.resource import Webhook, parse_labels, resolve
@@ -56,6 +57,8 @@ def preview_payload(files: tuple[str, ...], recursive: bool, event: str | None, 
     """
     if event is not None and kind is not None:
         raise click.UsageError("--event and --sample cannot be given together")
+    if event == "-" and "-" in {name for each in files for name in members(each)}:
+        raise click.UsageError("the manifest and the event cannot both come from standard input: name a file for one")
     sources = read_sources(files, recursive=recursive)
     manifests = load_many(sources.files)
     findings = [*sources.problems, *validate_manifests(manifests, judge.fields, consumers=judge.consumers)]

@@ -56,7 +56,7 @@ def validate(  # noqa: PLR0913  # one for each flag
 
     \b
     Examples:
-      kubectl sew validate -f webhook.yaml
+      kubectl sew validate webhook.yaml
       kubectl sew validate -f webhooks/ -R --strict
       kubectl kustomize overlay/ | kubectl sew validate -f - -o json
       kubectl sew validate -f webhook.yaml --against-cluster

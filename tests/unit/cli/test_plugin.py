@@ -136,13 +136,21 @@ def test_output_is_utf_8_whatever_the_locale_is():
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("delete", "kubectl delete"), ("get", "sew list"), ("describe", "sew status")]
+    ("name", "hint"),
+    [("delete", "kubectl delete"), ("deletes", "kubectl delete"), ("get", "sew list"), ("describe", "sew status")],
 )
 def test_a_command_of_kubectls_is_answered_with_what_there_is(name, hint, sew):
     ran = sew(name, "x")
     assert ran.code == 2
     assert hint in ran.err
     assert "dead-letters" not in ran.err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+def test_who_asks_for_a_shells_completion_is_told_that_kubectls_is_enough(shell, sew):
+    ran = sew("completion", shell)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"`kubectl completion {shell}`" in ran.err
 
 
 def test_help_and_the_version_are_found_where_people_look_for_them(sew):

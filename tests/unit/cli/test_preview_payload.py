@@ -110,3 +110,10 @@ def test_nothing_in_an_event_can_steer_a_terminal(tmp_path, sew):
 
 def test_an_event_and_a_sample_together_are_a_usage_error(sew):
     assert sew("preview-payload", "-f", "x", "--event", "y", "--sample", "waf").code == 2
+
+
+@pytest.mark.parametrize("manifest", [("-f", "-"), ("-",), ("-f", "x.yaml,-")])
+def test_standard_input_cannot_hold_both_manifest_and_event(manifest, sew):
+    ran = sew("preview-payload", *manifest, "--event", "-", stdin="{}")
+    assert (ran.code, ran.out) == (2, "")
+    assert "cannot both come from standard input" in ran.err

@@ -218,3 +218,20 @@ def test_an_empty_query_selects_everything_and_says_what_a_webhook_takes_instead
     assert json.loads(ran.out) == {"match_all": {}}
     assert "no webhook takes it: write `type EMPTY OR NOT type EMPTY`" in ran.err
     assert sew("preview-query", "type EMPTY OR NOT type EMPTY").err == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('{\n  "type": "waf"\n}\n', "jq -c '.'"),
+        ('[\n  {"a": 1,\n  "b": 2}\n]\n', "jq -c '.[]'"),
+        ('[{"a": 1}]\n', "jq -c '.[]'"),
+    ],
+)
+def test_json_that_is_not_one_event_a_line_is_told_how_to_make_it_so(text, wanted, sew):
+    for command in (("preview-query", "type = waf"), ("fields",)):
+        assert f"`{wanted}` makes lines of it" in sew(*command, "--events", "-", stdin=text).err
+
+
+def test_a_bad_line_among_events_is_no_reason_to_name_jq(sew):
+    assert "jq" not in sew("preview-query", "type = waf", "--events", "-", stdin='{"a": 1}\n{\n').err

@@ -212,3 +212,35 @@ def test_empty_input_is_an_error_since_nothing_was_checked(sew):
     ran = sew("validate", "-f", "-", stdin="")
     assert ran.code == 1
     assert "error SEW017" in ran.out
+
+
+def test_files_may_stand_without_a_flag_beside_those_that_have_one(folder, sew):
+    good, bad = str(folder / "good.yaml"), str(folder / "below" / "bad.yml")
+    assert sew("validate", good).err == "1 webhook checked: 0 errors, 0 warnings\n"
+    assert sew("validate", bad, "-f", good, good).err.startswith("2 webhooks checked: 2 errors")
+
+
+def test_without_any_file_it_is_a_usage_error(sew):
+    ran = sew("validate")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "error: a file is missing: give -f FILE\nSee 'kubectl sew validate --help' for usage.\n"
+
+
+def test_an_unknown_consumer_and_missing_variables_are_both_found(sew):
+    ran = sew("validate", "-", stdin=BAD.partition("  config:")[0])
+    assert "SEW008: jira-webhook: `spec.config` is missing" in ran.out
+    assert "SEW020: jira-webhook: the consumer `Jiro` is unknown" in ran.out
+
+
+def test_a_patch_is_told_to_be_checked_where_it_is_applied(sew):
+    head = "apiVersion: projectcalico.org/v3\nkind: SecurityEventWebhook\nmetadata: {name: a}\n"
+    for patch in (head, f"{head}spec: {{state: Debug}}\n"):
+        assert sew("validate", "-", stdin=patch).out.count("kubectl kustomize FOLDER | kubectl sew validate -f -") == 1
+    whole = f"{head}spec: {{state: Debug, consumer: Slack, config: []}}\n"
+    assert "kustomize" not in sew("validate", "-", stdin=whole).out
+
+
+@pytest.mark.parametrize("query", ['"dns.qname" IN {"a*"}', "'dns.qname' = x", '"a b"= c'])
+def test_a_query_of_which_only_the_beginning_is_quoted_is_told_how_to_write_it(query, sew):
+    ran = sew("validate", "-", stdin=GOOD.replace("type=waf", query))
+    assert "put the whole query in single quotes" in ran.out
