@@ -7,14 +7,16 @@ kubectl prints where it fails is read here, and said again with what to do.
 import json
 import os
 import re
+import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 from urllib.parse import urlencode
 
 from kubectl_sew.errors import SewError
+from kubectl_sew.process import finish
 
 FIELD_MANAGER = "kubectl-sew"
 
@@ -59,6 +61,8 @@ class Kubectl:
     flags: tuple[str, ...] = field(default=(), repr=False)
     program: str = ""
     """"" for `KUBECTL_PATH`, else the one on PATH."""
+    tell: Callable[[str], object] | None = None
+    """Takes what kubectl says while it still runs: a login helper may ask a person for something."""
 
     def get(self, path: str, **parameters: str) -> Any:
         """The JSON that the server gives for a path, e.g. `/apis/projectcalico.org/v3`."""
@@ -100,30 +104,28 @@ class Kubectl:
     def _run(self, arguments: Sequence[str], stdin: str, timeout: str) -> str:
         program, deadline = self.program or os.environ.get("KUBECTL_PATH") or "kubectl", _seconds(timeout)
         try:
-            done = subprocess.run(  # noqa: S603 - no shell, and the arguments are a person's own
-                [program, *arguments],
-                input=stdin,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=deadline,
-                check=False,
-            )
+            done = finish([program, *arguments], stdin, deadline, self.tell and self._tell)
         except subprocess.TimeoutExpired as late:
             said = f"no answer within {deadline:g} s{_meanwhile(late.stderr)}"
-            raise KubectlError(Problem.TIMEOUT, said, _SLOW) from None
+            raise KubectlError(Problem.TIMEOUT, said, _in_context(_SLOW, self.flags)) from None
         except OSError as error:
             said = f"`{program}` cannot be run ({(error.strerror or str(error)).lower()})"
             raise KubectlError(Problem.NO_KUBECTL, said, _NO_KUBECTL) from None
         if done.returncode != 0:
-            raise explain(done.stderr)
+            raise explain(done.stderr, self.flags)
         return done.stdout
+
+    def _tell(self, said: str) -> None:
+        """Without kubectl's own log lines, which are told if it fails."""
+        text = "".join(each for each in said.splitlines(keepends=True) if not _LOG_LINE.match(each))
+        if text and self.tell:
+            self.tell(text)
 
 
 _NO_KUBECTL = "install kubectl, put it on PATH, or name it in KUBECTL_PATH"
 _SLOW = (
     "is the API server up, and the network to it? --request-timeout=2m waits longer; "
-    "a login that asks for something must be done before"
+    "a login that asks for something must be done before: `kubectl get ns`"
 )
 _CONTEXTS = "`kubectl config get-contexts` lists those of your kubeconfig; --context, --kubeconfig choose"
 _UP = f"is the cluster up, and the context the right one? {_CONTEXTS}"
@@ -168,13 +170,22 @@ _RULES: tuple[tuple[Problem, str, str], ...] = (
 """What kubectl's text looks like (1.32) -> what it is, and what to do; the first that fits."""
 
 
-def explain(stderr: str) -> KubectlError:
-    """kubectl's words for a failure, as our error."""
+def explain(stderr: str, flags: Sequence[str] = ()) -> KubectlError:
+    """kubectl's words for a failure, as our error. Commands in it reach what these flags name."""
     text = _telling(stderr)
     for problem, pattern, hint in _RULES:
         if re.search(pattern, text, re.MULTILINE):
-            return KubectlError(problem, _said(text), hint)
+            return KubectlError(problem, _said(text), _in_context(hint, flags))
     return KubectlError(Problem.OTHER, _said(text) or "kubectl failed without a word", "")
+
+
+_CHOOSING = ("--kubeconfig=", "--context=", "--cluster=", "--user=")
+
+
+def _in_context(hint: str, flags: Sequence[str]) -> str:
+    """A hint whose commands have the flags that choose a cluster and a user; a person's others may be secret."""
+    given = shlex.join(each for each in flags if each.startswith(_CHOOSING))
+    return re.sub(r"`kubectl (sew )?(?=get|check)", lambda hit: f"{hit[0]}{given} ", hint) if given else hint
 
 
 _LOG_LINE = re.compile(r"^[EWI]\d{4} [\d:.]+ ")

@@ -7,7 +7,7 @@ steer the terminal.
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -66,6 +66,11 @@ def pass_through(text: str) -> None:
         echo(harmless_json(text), nl=False)
     else:
         echo(text, nl=False)
+
+
+def on_terminal() -> Callable[[str], None] | None:
+    """Prints a piece of text on stderr as it comes; None where no terminal is there."""
+    return (lambda text: echo(text, err=True, nl=False)) if sys.stderr.isatty() else None
 
 
 def confirm(question: str) -> None:

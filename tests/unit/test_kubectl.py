@@ -196,3 +196,27 @@ def test_what_a_login_helper_asks_is_told_where_nobody_answered_it(script: Scrip
     )
     with pytest.raises(KubectlError, match=r"no answer within 1 s; kubectl said meanwhile: open https.*ABC123"):
         kubectl.get("/version")
+
+
+ASKING = "echo 'E1125 15:10:33.1 7 x.go:2] no' >&2; printf 'open https://login.example, code: ' >&2\n"
+
+
+def test_what_a_login_helper_asks_is_told_while_it_waits(script: Script, tmp_path: Path) -> None:
+    waits_until_told = f"until [ -f {tmp_path}/told ]; do sleep 0.1; done; echo '{{}}'"
+    kubectl = Kubectl((), script(ASKING + waits_until_told), (tmp_path / "told").write_text)
+    assert kubectl.get("/version") == {}
+    assert (tmp_path / "told").read_text() == "open https://login.example, code: "
+
+
+def test_what_a_quick_run_says_beside_its_answer_is_not_told(script: Script) -> None:
+    told: list[str] = []
+    assert Kubectl((), script(ASKING + "echo '{}'"), told.append).get("/version") == {}
+    assert told == []
+
+
+def test_commands_in_a_hint_have_the_flags_that_choose_a_cluster_and_no_others() -> None:
+    flags = ("--context=the prod", "--token=canary", "--user=jane")
+    hint = explain("Unable to connect to the server: getting credentials: exec: failed", flags).hint
+    assert hint.endswith("run a plain `kubectl '--context=the prod' --user=jane get ns`")
+    hint = explain("Error from server (Forbidden): x", flags).hint
+    assert hint.startswith("`kubectl sew '--context=the prod' --user=jane check`")

@@ -1,0 +1,41 @@
+"""Runs a program to its end, or until it has had its time, and tells what it says on stderr while it still runs."""
+
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+
+Tell = Callable[[str], None]
+
+_STEP = 0.5
+"""Seconds. What has been said for so long by a program that still runs may be a question."""
+
+
+def finish(
+    command: Sequence[str], stdin: str, deadline: float | None, tell: Tell | None
+) -> subprocess.CompletedProcess[str]:
+    """The program's end. Raises TimeoutExpired, with what it said on stderr, after `deadline` seconds; OSError."""
+    began = time.monotonic()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as process:  # type: ignore[call-overload]  # noqa: S603  # no shell
+        given: bytes | None = stdin.encode()
+        seen = told = 0
+        try:
+            while True:
+                left = _STEP if deadline is None else deadline - (time.monotonic() - began)
+                try:
+                    out, err = process.communicate(given, timeout=max(0.0, min(_STEP, left)))
+                    return subprocess.CompletedProcess(command, process.returncode, _text(out), _text(err))
+                except subprocess.TimeoutExpired as running:
+                    said, given = running.stderr or b"", None
+                    if tell and seen > told:
+                        tell(_text(said[told:seen]))
+                        told = seen
+                    seen = len(said)
+                    if left <= _STEP and deadline is not None:
+                        raise
+        finally:
+            process.kill()
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
