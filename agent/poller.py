@@ -245,6 +245,8 @@ class Poller:
     def _poll(self, reader: _Reader, now: float) -> Polled:
         batch = self._read(reader, now)
         reader = self._set_aside(reader, batch, now)
+        if not reader.rows:
+            return _HELD
         taken = self._take_in(reader, batch, now)
         if taken.full:
             return self._without_room(reader, taken.full, now)

@@ -128,6 +128,19 @@ def test_whose_query_cannot_be_answered_waits_alone_and_catches_up(scene: Scene)
     assert scene.poller.fetched(NOW)["b"].status == "True"
 
 
+def test_whose_query_is_refused_again_and_again_stays_where_it_is_and_stops_nobody(scene: Scene) -> None:
+    scene.serve("a", "b")
+    scene.poller.poll(NOW)
+    scene.source.refuses = {"b": "the field is no date"}
+    scene.source.events = 3
+    for seconds in (0, 6, 12):
+        scene.poller.poll(NOW + seconds)
+    assert scene.pending() == {"a": 3}
+    scene.source.refuses = {}
+    scene.poller.poll(NOW + 18)
+    assert scene.pending() == {"a": 3, "b": 3}
+
+
 def test_whose_query_is_refused_by_the_very_first_read_misses_nothing_from_there_on(scene: Scene) -> None:
     scene.serve("a", "b")
     scene.source.refuses = {"b": "the field is no date"}
