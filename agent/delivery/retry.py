@@ -97,8 +97,12 @@ def changed(lane: Lane, settings_digest: str, endpoint_digest: str) -> Lane:
 
 
 def to_probe(lane: Lane) -> Lane:
-    """The lane of a parked webhook that is to be tried now, with different events, instead of at its hour."""
-    return replace(lane, failures=0, different=0, held_until=0.0, retry_until=0.0)
+    """The lane of a parked webhook that is to be tried now, with different events, instead of at its hour.
+
+    Not before the moment that the receiver named itself.
+    """
+    until = lane.held_until if lane.waiting else 0.0
+    return replace(lane, failures=0, different=0, held_until=until, retry_until=until)
 
 
 def probed(lane: Lane) -> bool:
@@ -195,13 +199,14 @@ def _rejected(outcome: Outcome, delivery: Delivery, lane: Lane, policy: Policy, 
 def _rejecting(outcome: Outcome, lane: Lane, refused: tuple[int, ...], policy: Policy, now: float) -> Lane:
     """Parked; it is tried sooner than for other reasons, since it may have been the events after all."""
     different = lane.different + 1 if lane.parked else FEW
-    held_until = now + backoff(max(different - FEW, 0) + 1, policy)
+    wait = left(lane.held_until, policy.furthest, now) if lane.waiting else 0.0
+    held_until = now + max(backoff(max(different - FEW, 0) + 1, policy), wait)
     return replace(
         lane,
         failures=lane.failures + 1 if lane.parked else FEW,
         proven=False,
         parked=True,
-        waiting=False,
+        waiting=wait > 0,
         held_until=held_until,
         retry_until=held_until,
         held_at=now,

@@ -63,3 +63,10 @@ def test_only_parked_webhooks_are_probed_at_the_start() -> None:
     parked = Lane("a", parked=True, failures=9, different=9, held_until=3600.0, retry_until=3600.0)
     lanes = {"a": parked, "b": Lane("b", waiting=True, held_until=3600.0)}
     assert to_probe(lanes) == [Lane("a", parked=True)]
+
+
+def test_a_parked_webhook_is_probed_no_sooner_than_its_receiver_asked_for() -> None:
+    lane = Lane("w", parked=True, waiting=True, failures=9, held_until=3600.0, retry_until=3600.0)
+    (found,) = to_probe({"w": lane})
+    assert (found.held_until, found.retry_until) == (3600.0, 3600.0)
+    assert unfinished(books(pending=1), {"w": found}, {"w"}), "it is waited for"

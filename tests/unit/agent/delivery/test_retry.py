@@ -128,6 +128,15 @@ def test_so_many_rejected_in_a_row_park_the_webhook_and_are_pending_again() -> N
     assert (again.settlement.state, again.lane.parked, again.revived) == (State.PENDING, True, ())
 
 
+def test_rejections_that_come_after_it_do_not_cut_short_what_the_receiver_asked_for() -> None:
+    lane = decided(Outcome(Verdict.WAIT, retry_after=3600.0), PROVEN).lane
+    for seq in range(2, FEW + 3):
+        lane = decide(Outcome(Verdict.REJECTED), delivery(seq=seq), lane, POLICY, now=NOW, since=Since.NEWS).lane
+    assert lane.parked
+    assert (lane.held_until, lane.retry_until) == (NOW + 3600.0, NOW + 3600.0)
+    assert changed(lane, "new", "e").held_until == NOW + 3600.0, "nor does a change of settings"
+
+
 @pytest.mark.parametrize("reason", [FailureReason.RENDERING, FailureReason.INTERNAL])
 def test_what_was_never_sent_says_nothing_of_the_receiver(reason: FailureReason) -> None:
     held = decided(RETRY).lane
