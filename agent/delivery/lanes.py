@@ -100,6 +100,8 @@ class Lanes:
         self._flying: dict[str, set[int]] = {}
         """Webhook -> its deliveries that are with a worker, where there are any."""
         self._busy = 0
+        self._chances: dict[bool, bool] = {}
+        """Whether there is a worker for one more lane that fails, or that is not proven: counted once at each look."""
         self._version = store.version()
         self._now = 0.0
         self._next_look = 0.0
@@ -147,6 +149,7 @@ class Lanes:
         self._keep_up(now)
         if self._busy >= self._workers:
             return BUSY_PAUSE
+        self._chances.clear()
         for _ in range(len(self._ready)):
             running = self._ready.popleft()
             admitted = self._admits(running, now)
@@ -235,6 +238,7 @@ class Lanes:
         if before.lane != lane:
             before.settings += 1
             before.ahead.clear()
+            before.window = before.together = 1
         before.route, before.lane, before.empty = route, lane, False
         return before
 
@@ -252,9 +256,11 @@ class Lanes:
         return min(self._most, max((self._workers - self._workers // 4) // max(len(self._flying), 1), 1))
 
     def _gives_a_chance(self, running: Running) -> bool:
-        if failing(running.lane):
-            return self._held_by(failed=True) < max(self._workers // 2, 1)
-        return self._held_by(failed=False) < self._workers - self._workers // 4
+        failed = failing(running.lane)
+        if failed not in self._chances:
+            most = max(self._workers // 2, 1) if failed else self._workers - self._workers // 4
+            self._chances[failed] = self._held_by(failed=failed) < most
+        return self._chances[failed]
 
     def _held_by(self, *, failed: bool) -> int:
         """Workers that lanes hold which are not proven, or of them those that failed."""

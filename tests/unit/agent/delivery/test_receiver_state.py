@@ -1,6 +1,7 @@
 """What is learnt of a receiver and what of an event: bad events, late answers, changed settings, moved clocks."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,11 @@ from agent.delivery.attempt import Route
 from agent.delivery.http import SendError
 from agent.delivery.lanes import Job
 from agent.delivery.retry import FEW, PROBE_EVERY, TRIES
-from agent.store.base import DropReason, StoreError
+from agent.store.base import DropReason, Intake, Owed, StoreError
 from agent.store.sqlite import open_store
 from kubectl_sew.consumers.base import FailureReason, Request, Response
 from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.event import Event
 from tests.unit.agent.delivery.test_scheduler import NOW, PATIENCE, Bench, owe_more, route, status, until
 
 BAD_ANSWERS = {
@@ -469,4 +471,33 @@ def test_a_receiver_that_holds_workers_for_long_takes_no_share_of_another(tmp_pa
                 bench.scheduler.deliver(jobs.pop(0))
     assert len(held["fine"]) == 0
     assert bench.receivers.count()["fine"] == 100
+    bench.store.close()
+
+
+def test_a_new_endpoint_meets_one_request_first_however_many_at_once_the_old_one_took(bench: Bench) -> None:
+    def quick(_: Request) -> Response:
+        bench.clock.now += 0.001
+        return Response(204, {}, b"")
+
+    bench.serve("a", digest="old")
+    bench.owe("a", 100)
+    bench.receivers.answers["a"] = quick
+    bench.run()
+    assert max(bench.receivers.together) > 1
+    owe_more(bench, 20)
+    bench.serve("a", digest="new")
+    assert len(taken(bench).deliveries) == 1
+
+
+def test_a_look_costs_little_where_hundreds_wait_for_receivers_that_do_not_answer(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, workers=256)
+    names = [f"hook-{number}" for number in range(600)]
+    bench.store.take_in(Intake([Owed(Event("", "1", {}), tuple(names))], {}, NOW))
+    bench.serve(*names)
+    while isinstance(bench.scheduler.take(), Job):
+        pass
+    began = time.process_time()
+    for _ in range(10):
+        bench.scheduler.take()
+    assert time.process_time() - began < 0.2, "some 5 ms; 600 ms where each lane counts all that are in flight"
     bench.store.close()
