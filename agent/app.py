@@ -346,9 +346,11 @@ class Loop:
         refused = {name: each.message for name, each in agent.director.judged.unfit.items()}
         books = agent.store.books()
         full = filled_by_the_dead(books, agent.store.room())
-        ended = verdict(books, self._dead_before, agent.director.sending, refused | full)
+        snapshot = agent.director.snapshot
+        unread = snapshot.problems if snapshot else ()
+        ended = verdict(books, self._dead_before, agent.director.sending, refused | full, unread)
         for name, trouble in ended.troubles:
-            agent.log.error("once_trouble", webhook=name, message=trouble)
+            agent.log.error("once_trouble", **({"webhook": name} if name else {}), message=trouble)
         agent.log.info("once_ended", code=ended.code, bad_lines=agent.reading.bad_lines)
         return ended.code
 

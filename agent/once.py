@@ -11,7 +11,7 @@ TIMED_OUT = 124
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The exit code and, for each webhook that is not well, its name and why."""
+    """The exit code and what is not well: a webhook's name (none for a manifest that cannot be read) and why."""
 
     code: int
     troubles: Sequence[tuple[str, str]] = ()
@@ -36,8 +36,11 @@ def verdict(
     before: Mapping[str, int],
     sending: Collection[str],
     refused: Mapping[str, str],
+    unread: Sequence[str],
 ) -> Verdict:
-    """How a run ended. `before`: webhook -> dead letters at its start; `refused`: invalid webhooks and why."""
+    """How a run ended. `before`: webhook -> dead letters at its start; `refused`: invalid webhooks and why; `unread`:
+    manifests that cannot be read, whose webhooks nobody knows.
+    """
     troubles = [(each.webhook, _died(each.dead - before.get(each.webhook, 0))) for each in books]
     troubles += [
         (each.webhook, f"parked, {each.pending} waiting: {each.last_error}")
@@ -45,6 +48,7 @@ def verdict(
         if each.pending and each.webhook in sending
     ]
     troubles += [(name, f"refused: {why}") for name, why in refused.items()]
+    troubles += [("", problem) for problem in unread]
     found = [(name, trouble) for name, trouble in troubles if trouble]
     return Verdict(1 if found else 0, found)
 

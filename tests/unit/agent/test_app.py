@@ -37,3 +37,16 @@ def test_once_ends_when_its_time_is_over_also_while_the_api_server_is_away(
     (told,) = [line for line in capsys.readouterr().err.splitlines() if "once_timeout" in line]
     assert "nothing was read or sent" in told
     assert "cannot be reached" in told
+
+
+def test_once_fails_where_a_manifest_cannot_be_read_since_nobody_knows_which_webhooks_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    (tmp_path / "webhooks.yaml").write_text("metadata:\n  name: {{ .Values.name }}\n")
+    (tmp_path / "events").write_text("")
+    flags = {"once": "true", "state": str(tmp_path / "state"), "events": str(tmp_path / "events")}
+    settings, _ = from_environment({}, flags | {"webhooks": str(tmp_path / "webhooks.yaml")})
+    assert run(settings, ()) == 1
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if "once_trouble" in line]
+    assert "Helm template" in told

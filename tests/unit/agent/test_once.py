@@ -55,8 +55,13 @@ def test_the_exit_code_tells_whether_all_is_well(
     code: int,
     named: list[tuple[str, str]],
 ) -> None:
-    ended = verdict(found, before, sending, refused)
+    ended = verdict(found, before, sending, refused, ())
     assert (ended.code, list(ended.troubles)) == (code, named)
+
+
+def test_a_manifest_that_cannot_be_read_is_trouble_of_no_webhook() -> None:
+    ended = verdict(books(), {}, {"w"}, {}, ["a.yaml: not YAML"])
+    assert (ended.code, list(ended.troubles)) == (1, [("", "a.yaml: not YAML")])
 
 
 def test_only_parked_webhooks_are_probed_at_the_start() -> None:
