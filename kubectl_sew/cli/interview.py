@@ -4,12 +4,13 @@ Questions go to stderr, so that stdout holds nothing but the result.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from kubectl_sew.cli.draft import Draft, in_words, label_problem, read_reference
 from kubectl_sew.cli.judging import Judge
 from kubectl_sew.cli.output import echo, print_error
 from kubectl_sew.cli.streams import can_answer
+from kubectl_sew.cli.terminal import read_line, read_unseen
 from kubectl_sew.consumers.base import Consumer, Variable
 from kubectl_sew.members import members
 from kubectl_sew.query import FieldSet, QueryError, parse, validate
@@ -17,10 +18,10 @@ from kubectl_sew.resource import SECRETS_NAMESPACE, ConfigVar, Reference, State,
 
 _KINDS = {"secret": "Secret", "configmap": "ConfigMap"}
 _VARIABLES = f"""
-Now the variables of {{}}: each is a value, or secret:NAME/KEY or configmap:NAME/KEY for one that is kept
+Now the variables of {{}}: each is a value, or secret:NAME/KEY or configmap:NAME/KEY for one that is kept \
 in the namespace {SECRETS_NAMESPACE}. Those marked * are required; an empty answer leaves out any other."""
 
-_UNSEEN = "the answer holds characters that cannot be seen, as arrow keys write them: type it again"
+_UNSEEN = "the answer holds characters that cannot be seen, or are no text: type it again"
 
 Verdict = Callable[[str], str]
 """An answer -> what is wrong with it; "" if nothing."""
@@ -29,6 +30,13 @@ Verdict = Callable[[str], str]
 def can_ask() -> bool:
     """Whether somebody sits there."""
     return can_answer() and sys.stderr.isatty()
+
+
+def lacks_variables(draft: Draft, judge: Judge) -> bool:
+    """Whether a variable is missing that the draft's consumer requires."""
+    given = {each.name: each for each in draft.config}
+    variables = judge.consumers[draft.consumer].variables if draft.consumer else ()
+    return any(each.name not in given and _is_required(each, given) for each in variables)
 
 
 def ask_missing(draft: Draft, judge: Judge) -> Draft:
@@ -44,13 +52,9 @@ def ask_missing(draft: Draft, judge: Judge) -> Draft:
     return Draft(name, consumer.name, query, state, config, labels)
 
 
-def _ask(question: str, judge: Verdict) -> str:
+def _ask(question: str, judge: Verdict, read: Callable[[str], str] = read_line) -> str:
     while True:
-        echo(f"{question}: ", err=True, nl=False)
-        line = sys.stdin.readline()
-        if not line:
-            raise EOFError
-        answer = line.strip()
+        answer = read(f"{question}: ").strip()
         problem = judge(answer) if answer.isprintable() else _UNSEEN
         if not problem:
             return answer
@@ -96,9 +100,14 @@ def _ask_variables(consumer: Consumer, given: tuple[ConfigVar, ...]) -> tuple[Co
     return tuple(found.values())
 
 
+def _is_required(variable: Variable, found: Mapping[str, ConfigVar]) -> bool:
+    other, value = variable.unless or ("", "")
+    return variable.required and not (other in found and found[other].value == value)
+
+
 def _ask_variable(consumer: Consumer, variable: Variable, found: dict[str, ConfigVar]) -> list[ConfigVar]:
     known = {name: each.value for name, each in found.items() if isinstance(each.value, str)}
-    required = variable.required and not (variable.unless and known.get(variable.unless[0]) == variable.unless[1])
+    required = _is_required(variable, found)
 
     def judge(answer: str) -> str:
         if not answer:
@@ -109,7 +118,8 @@ def _ask_variable(consumer: Consumer, variable: Variable, found: dict[str, Confi
         problems = consumer.validate(known | {variable.name: value}) if isinstance(value, str) else []
         return "\n".join(f"{each.message}: {each.hint}" for each in problems if each.variable == variable.name)
 
-    answer = _ask(f"{'*' if required else ' '} {variable.name} ({variable.meaning})", judge)
+    read, note = (read_unseen, "; not shown") if variable.secret else (read_line, "")
+    answer = _ask(f"{'*' if required else ' '} {variable.name} ({variable.meaning}{note})", judge, read)
     value = _read_value(answer)
     return [ConfigVar(variable.name, value)] if answer and value is not None else []
 

@@ -5,15 +5,18 @@ from typing import Never
 
 import click
 
+from kubectl_sew.cli.afterwards import remaining
 from kubectl_sew.cli.draft import Draft, build, check, label_problem, read_reference
-from kubectl_sew.cli.interview import ask_missing, can_ask
+from kubectl_sew.cli.interview import ask_missing, can_ask, lacks_variables
 from kubectl_sew.cli.judging import Judge, judge_options
 from kubectl_sew.cli.output import echo, print_json, print_yaml
-from kubectl_sew.cli.reach import DRY_RUN_NOTES, api_group_option, dry_run_option, webhooks
+from kubectl_sew.cli.reach import DRY_RUN_NOTES, api_group_option, dry_run_option, kubectl, webhooks
 from kubectl_sew.cli.words import Words
+from kubectl_sew.cluster.objects import read_objects
 from kubectl_sew.cluster.webhooks import Object
 from kubectl_sew.consumers.registry import CONSUMERS
-from kubectl_sew.resource import API_VERSIONS, ConfigVar, State, to_object
+from kubectl_sew.kubectl import Kubectl, KubectlError
+from kubectl_sew.resource import API_VERSIONS, SECRETS_NAMESPACE, ConfigVar, State, Webhook, to_object
 from kubectl_sew.resource.serving import shown
 
 STATES = [each.value for each in State]
@@ -55,7 +58,7 @@ def create(  # noqa: PLR0913  # one for each flag
 
     It is checked as `validate` does. One of that name in the cluster is an error, and stays as it is. Secrets and
     ConfigMaps are in the namespace tigera-intrusion-detection; a receiver's URL is often its credential: keep it in a
-    Secret. What the flags leave out is asked for on a terminal.
+    Secret. Where something required is missing, it and all else that the flags leave out is asked for on a terminal.
 
     \b
     Examples:
@@ -69,7 +72,8 @@ def create(  # noqa: PLR0913  # one for each flag
         *_references(configmap, "--configmap", "ConfigMap"),
     )
     draft = Draft(name, consumer, query, state, variables, _labels(label))
-    webhook = build(_complete(draft, judge))
+    complete = _complete(draft, judge)
+    webhook = build(complete)
     check(webhook, judge)
     api_version = next(each for each in API_VERSIONS if api_group in (None, each.partition("/")[0]))
     made: Object = to_object(webhook, api_version)
@@ -78,14 +82,27 @@ def create(  # noqa: PLR0913  # one for each flag
         api_version = cluster.api.api_version
         made = cluster.create({**made, "apiVersion": api_version}, dry_run=dry_run == "server")
     _show(made, shown(webhook.name, api_version), output, DRY_RUN_NOTES[dry_run])
+    if complete is not draft:
+        _tell_next(webhook, kubectl(ctx) if dry_run != "client" else None, made=dry_run == "none")
 
 
 def _complete(draft: Draft, judge: Judge) -> Draft:
-    if not draft.missing:
+    if not draft.missing and not lacks_variables(draft, judge):
         return draft
     if can_ask():
         return ask_missing(draft, judge)
+    if not draft.missing:
+        return draft  # its check tells all that is wrong with it at once
     raise click.UsageError(f"{', '.join(draft.missing)} must be given where there is no terminal to ask on")
+
+
+def _tell_next(webhook: Webhook, cluster: Kubectl | None, *, made: bool) -> None:
+    """Who was asked step by step may not know what comes next."""
+    try:
+        held = read_objects(cluster, SECRETS_NAMESPACE, webhook.references) if cluster else None
+    except KubectlError:  # what was made stays made
+        held = None
+    echo("\n".join(remaining(webhook, held, made=made)), err=True)
 
 
 def _show(made: Object, name: str, output: str | None, note: str) -> None:

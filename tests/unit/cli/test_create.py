@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kubectl_sew.cli.afterwards import remaining
+from kubectl_sew.cluster.objects import Held
+from kubectl_sew.resource import ConfigVar, Reference, State, Webhook
 from tests.waiting import DEADLINE
 
 PROGRAM = Path(sys.executable).parent / "kubectl-sew"
@@ -131,6 +134,16 @@ class Dialogue:
             self.seen += os.read(self.terminal, 4096).decode()
         os.write(self.terminal, text.encode())
 
+    def rest(self) -> str:
+        """What the program, which has ended, has said since."""
+        said = ""
+        while select.select([self.terminal], [], [], 0)[0]:
+            try:
+                said += os.read(self.terminal, 4096).decode()
+            except OSError:  # Linux says so where nobody holds the other side any more
+                break
+        return said
+
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -209,7 +222,48 @@ def test_the_end_of_the_input_ends_it_without_a_traceback(dialogue):
 
 def test_an_answer_with_what_cannot_be_seen_is_asked_for_again(dialogue):
     asked = dialogue(*DRY, "-o", "json")
-    asked.answer("Name", "hook\x1b[D\n")
+    asked.answer("Name", "hook\x16\x1b\n")
     asked.answer("Name", "hook\n")
     asked.answer("Consumer", "s\n")
-    assert "as arrow keys write them: type it again" in asked.seen
+    assert "cannot be seen, or are no text: type it again" in asked.seen
+
+
+def test_a_line_can_be_edited_as_in_a_shell(dialogue):
+    asked = dialogue(*SLACK[1:], *DRY, "-o", "json")
+    asked.answer("Name", "hok\x1b[Do\n")
+    asked.answer("Labels", "\n")
+    asked.answer("State", "\n")
+    out, _ = asked.process.communicate()
+    assert json.loads(out)["metadata"]["name"] == "hook"
+
+
+def test_a_secret_is_not_shown_as_it_is_typed_and_what_is_required_is_asked_for(dialogue):
+    asked = dialogue("urgent", *SLACK[1:5], "--label", "a:b", "--state", "Test", *DRY, "-o", "json")
+    asked.answer("* url", "https://hooks.slack.com/services/canary\n")
+    out, _ = asked.process.communicate()
+    assert "canary" in json.loads(out)["spec"]["config"][0]["value"]
+    assert "not shown" in asked.seen
+    assert "canary" not in asked.seen + asked.rest()
+
+
+def test_who_was_asked_is_told_which_secret_is_needed_and_what_comes_next(dialogue):
+    asked = dialogue(*SLACK[1:], "--state", "Test", "--label", "a:b", *DRY)
+    asked.answer("Name", "urgent\n")
+    asked.process.communicate()
+    told = asked.rest()
+    assert "slack-hook" in told
+    assert "kubectl -n tigera-intrusion-detection create secret generic slack-hook --from-file=url=FILE" in told
+    assert "next: `kubectl apply -f FILE`; then `kubectl sew test urgent` sends a sample event" in told
+
+
+def test_of_the_secrets_in_the_cluster_only_those_that_are_missing_are_told():
+    references = [Reference("Secret", "there", "key"), Reference("Secret", "there", "other")]
+    references += [Reference("ConfigMap", "gone", "key"), Reference("Secret", "unread", "key")]
+    config = tuple(ConfigVar(f"v{at}", each) for at, each in enumerate(references))
+    held = Held({("Secret", "there"): {"key": b"x"}}, {("Secret", "unread"): "forbidden"})
+    told = list(remaining(Webhook("urgent", "Slack", State.ENABLED, "type = waf", config), held, made=True))
+    assert [each.partition(" create ")[2].partition("=FILE")[0] for each in told[:-1]] == [
+        "secret generic there --from-file=other",
+        "configmap gone --from-file=key",
+    ]
+    assert told[-1] == "next: `kubectl sew test urgent` sends a sample event"
