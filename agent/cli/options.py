@@ -15,6 +15,7 @@ from agent.store.sqlite import open_store
 from kubectl_sew.by_hand import who
 from kubectl_sew.consumers.text import line
 from kubectl_sew.errors import SewError
+from kubectl_sew.terminal import harmless_json
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -83,4 +84,4 @@ def check_webhook(store: Store, webhook: str | None, state: Path) -> None:
 
 
 def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(harmless_json(json.dumps(value, indent=2, ensure_ascii=False)))

@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from kubectl_sew.terminal import harmless, harmless_json
+
 LONGEST_ERROR = 2_000
 """Characters of an error's text, whatever an input holds."""
 
@@ -20,8 +22,6 @@ SHADES = {"error": "red", "warning": "yellow"}
 _MARK = os.urandom(8).hex()
 """Stands where a colour begins and ends. Nobody can write it beforehand."""
 _MARKED = re.compile(f"{_MARK}([a-z]+)( bold)?:(.*?){_MARK}", re.DOTALL)
-_SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
-"""Python holds these for unprintable, and they are harmless."""
 
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
@@ -37,25 +37,6 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
 def shade(text: str, colour: str, *, bold: bool = False) -> str:
     """A piece of a text for `echo`, in a colour where there are colours."""
     return f"{_MARK}{colour}{' bold' if bold else ''}:{text}{_MARK}"
-
-
-def harmless(text: str) -> str:
-    """A text without what could steer a terminal, or turn round the order in which it is read."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() or each in "\n\t" or each in _SPACES else "\ufffd" for each in text)
-
-
-def harmless_json(text: str) -> str:
-    """JSON that says the same, with escapes for what could steer a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() or each in "\n\t\r" else _escape(each) for each in text)
-
-
-def _escape(character: str) -> str:
-    units = character.encode("utf-16-be", "surrogatepass").hex()
-    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def pass_through(text: str) -> None:

@@ -6,12 +6,13 @@ import time
 
 import click
 
-from kubectl_sew.cli.output import echo, harmless_json, print_error
+from kubectl_sew.cli.output import echo, print_error
 from kubectl_sew.cli.picture import as_object, for_people
 from kubectl_sew.cli.reach import api_group_option, name_argument, secrets_namespace_option, webhooks
 from kubectl_sew.cli.waiting import TIMED_OUT, timeout_option, until
 from kubectl_sew.cluster.picture import Picture, take_picture
 from kubectl_sew.resource import Webhook
+from kubectl_sew.terminal import harmless_json
 
 
 @click.command

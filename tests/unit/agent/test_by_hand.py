@@ -91,6 +91,17 @@ def test_dead_letters_are_purged_by_number_or_all_of_them_when_that_is_said(stat
     assert acts(state) == [("ann", "purged", 1), ("bob", "purged", 1)]
 
 
+def test_a_dead_letter_is_shown_without_what_could_steer_a_terminal(tmp_path: Path) -> None:
+    said = {"description": "\u202ea\u009b2J\x7f\x1b[31m"}
+    store = open_store(tmp_path)
+    store.take_in(Intake([Owed(Event("", "7", said), ("hook",))], {}, NOW))
+    store.settle([Settlement(each, State.DEAD, NOW, 1) for each in store.due("hook", now=NOW, limit=1)], ())
+    store.close()
+    shown = run(dead_letters, "show", "1", "--state", str(tmp_path), "-o", "json").output
+    assert all(each.isprintable() or each == "\n" for each in shown)
+    assert json.loads(shown)["document"]["description"] == said["description"]
+
+
 def test_the_running_agent_logs_what_was_done_beside_it_and_what_expired(state: Path) -> None:
     store, out = open_store(state), io.StringIO()
     keeping = Housekeeping(store, Passed(), Log(out, lambda: NOW), dead_letters_for=10.0)  # type: ignore[arg-type]
