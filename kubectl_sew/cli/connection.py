@@ -1,9 +1,14 @@
 """kubectl's own flags for reaching a cluster: taken before and after the subcommand, handed to kubectl as they are."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from click.shell_completion import CompletionItem
 
 _KEY = "kubectl_sew.connection"
 
@@ -36,6 +41,7 @@ _SWITCHES = {
 }
 _TYPES = {"FILE": click.Path(), "FOLDER": click.Path(file_okay=False)}
 _REPEATED = ("--as-group",)
+_LISTED = ("--context", "--cluster", "--user", "--namespace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +70,28 @@ def connection_options(*, listed: bool = True) -> list[click.Option]:
     kept: dict[str, Any] = {"default": None, "expose_value": False, "callback": _keep}
     switches = [make([name], is_flag=True, help=text, **kept) for name, text in _SWITCHES.items()]
     return [
-        make(names, metavar=metavar, help=text, multiple=names[-1] in _REPEATED, type=_TYPES.get(metavar), **kept)
+        make(
+            names,
+            metavar=metavar,
+            help=text,
+            multiple=names[-1] in _REPEATED,
+            type=_TYPES.get(metavar),
+            shell_complete=completing(names[-1]) if names[-1] in _LISTED else None,
+            **kept,
+        )
         for names, (metavar, text) in _WITH_VALUE.items()
     ] + switches
+
+
+def completing(flag: str) -> "Callable[[click.Context, click.Parameter, str], list[CompletionItem]]":
+    """Completes a value from what kubectl lists for a flag of its own."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":  # noqa: ARG001  # click's signature
+        from kubectl_sew.cli.listing import names  # noqa: PLC0415  # only a shell asks for it
+
+        return names(ctx, flag, incomplete)
+
+    return complete
 
 
 class _Unlisted(click.Option):

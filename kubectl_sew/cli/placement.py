@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from kubectl_sew.cli.connection import connection
+from kubectl_sew.cli.connection import completing, connection
 from kubectl_sew.cli.output import on_terminal
 from kubectl_sew.cli.reach import secrets_namespace_option
 from kubectl_sew.install import target
@@ -58,6 +58,7 @@ _NAMESPACE_OPTION = click.option(
     "-n",
     _NAMESPACE,
     metavar="NAME",
+    shell_complete=completing(_NAMESPACE),
     help=f"The agent's namespace. [default: {NAMESPACE}; of a sidecar, the context's]",
 )
 _SIDECAR_OF = click.option(

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from kubectl_sew.cli.connection import connection
+from kubectl_sew.cli.connection import completing, connection
 from kubectl_sew.cli.output import on_terminal
 from kubectl_sew.cluster.webhooks import GROUPS, Webhooks, connect
 from kubectl_sew.kubectl import Kubectl
@@ -70,6 +70,7 @@ def secrets_namespace_option(command: Command) -> Command:
         "--secrets-namespace",
         metavar="NAME",
         default=SECRETS_NAMESPACE,
+        shell_complete=completing("--namespace"),
         show_default=True,
         help="The namespace of the Secrets and ConfigMaps, and of the agent's Lease.",
     )(command)

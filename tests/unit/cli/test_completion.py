@@ -59,6 +59,46 @@ def test_where_a_file_is_wanted_the_shell_offers_files(words):
     assert values(*words) == ([], FILES)
 
 
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+clusters: [{name: blue-cluster, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: jane, user: {token: x}}]
+contexts:
+- {name: prod, context: {cluster: blue-cluster, user: jane}}
+- {name: test, context: {cluster: blue-cluster, user: jane}}
+"""
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on PATH")
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["list", "--context", ""], ["prod", "test"]),
+        (["--context", "pr"], ["prod"]),
+        (["list", "--cluster", ""], ["blue-cluster"]),
+        (["list", "--user", "j"], ["jane"]),
+        (["list", "-n", ""], []),  # the cluster cannot be asked
+    ],
+    ids=lambda given: " ".join(given) or "-",
+)
+def test_what_the_kubeconfig_has_is_offered(words, offered, tmp_path, monkeypatch):
+    (tmp_path / "config").write_text(KUBECONFIG)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    assert values(*words) == (offered, NO_FILES)
+    monkeypatch.setenv("KUBECONFIG", "")
+    assert values("--kubeconfig", str(tmp_path / "config"), *words) == (offered, NO_FILES)
+
+
+@pytest.mark.parametrize("words", [["list", "-n"], ["install", "-n"], ["check", "--secrets-namespace"]])
+def test_namespaces_are_offered_as_kubectl_lists_them(words, tmp_path, monkeypatch):
+    (tmp_path / "kubectl").write_text("#!/bin/sh\nprintf 'namespace/default\\nnamespace/sew-system\\n'\n")
+    (tmp_path / "kubectl").chmod(0o755)
+    monkeypatch.setenv("KUBECTL_PATH", str(tmp_path / "kubectl"))
+    assert values(*words, "") == (["default", "sew-system"], NO_FILES)
+    assert values(*words, "se") == (["sew-system"], NO_FILES)
+
+
 def kubectl_completes(*words: str, path: str) -> list[str]:
     environment = os.environ | {"PATH": path}
     command = ["kubectl", "__complete", "sew", *words]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kubectl_sew.cli.output import echo, pass_through, shade
+from kubectl_sew.cli.output import echo, pass_through, shade, table
 from kubectl_sew.cli.program import run
 from kubectl_sew.terminal import harmless, harmless_json
 from tests.fuzz.alphabet import HOSTILE
@@ -151,3 +151,8 @@ def test_all_that_is_printed_goes_through_the_one_gate():
         calls = [each for each in ast.walk(ast.parse(path.read_text())) if isinstance(each, ast.Call)]
         found = [name for each in calls if (name := ast.unparse(each.func)) in past]
         assert not found or path.name in ("output.py", "complete.py"), path
+
+
+def test_columns_stand_one_below_the_other_whatever_width_characters_have():
+    rows = [("警報", "x"), ("cafe\u0301", "x"), ("ascii", "x")]
+    assert table(("NAME", "Y"), rows).splitlines() == ["NAME    Y", "警報    x", "cafe\u0301    x", "ascii   x"]
