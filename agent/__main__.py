@@ -10,6 +10,7 @@ from agent.cli.dead_letters import dead_letters
 from agent.cli.run import RUN
 from agent.cli.status import status_command
 from kubectl_sew.errors import SewError
+from kubectl_sew.terminal import harmless, usage
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,12 +29,27 @@ for command in (RUN, dead_letters, backlog, status_command):
 
 
 def main() -> None:
-    """Exit codes: 0 fine, 1 an error, 2 usage, 124 a time-out."""
+    """Exit codes: 0 fine, 1 an error, 2 usage, 124 a time-out, 130 interrupted."""
+    sys.exit(_run())
+
+
+def _run() -> int:
     try:
-        cli(prog_name="sew-agent")
+        cli(prog_name="sew-agent", standalone_mode=False)
     except SewError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
+        return _told(f"error: {error}", 1)
+    except click.ClickException as error:
+        text = error.format_message()
+        helps = text.startswith("Usage: ")  # a command is missing: click shows what there is
+        return _told(text if helps else f"error: {usage(error, 'sew-agent')}", 2)
+    except click.Abort:
+        return _told("", 130)  # what comes next begins on a line of its own
+    return 0
+
+
+def _told(text: str, code: int) -> int:
+    click.echo(harmless(text), err=True)
+    return code
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Text that steers no terminal, whatever files, events, a cluster, a pod or a receiver say. For both programs."""
+"""Words for a terminal, which nothing that files, events, a cluster or a receiver say can steer. For both programs."""
+
+import click
 
 _SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 """Python holds these for unprintable, and they are harmless."""
@@ -16,6 +18,15 @@ def harmless_json(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() or each in "\n\t\r" else _escape(each) for each in text)
+
+
+def usage(wrong: click.ClickException, program: str) -> str:
+    """What is wrong with a command line, and where its usage is described, in kubectl's words."""
+    message = wrong.format_message().rstrip(".")
+    context = wrong.ctx if isinstance(wrong, click.UsageError) else None
+    path = context.command_path if context else program
+    first = message[:1] if message[1:2].isupper() else message[:1].lower()  # click begins sentences, kubectl does not
+    return f"{first}{message[1:]}\nSee '{path} --help' for usage."
 
 
 def _escape(character: str) -> str:

@@ -10,6 +10,7 @@ from kubectl_sew.cli.connection import connection_options
 from kubectl_sew.cli.group import Plugin
 from kubectl_sew.cli.output import echo, print_error
 from kubectl_sew.errors import SewError
+from kubectl_sew.terminal import usage
 
 USAGE, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
@@ -54,7 +55,7 @@ def _report(error: click.ClickException | SewError | OSError) -> int:
     """Prints an error, and returns the exit code."""
     match error:
         case click.ClickException():
-            text, code = _usage(error), USAGE
+            text, code = usage(error, "kubectl sew"), USAGE
         case SewError():
             text, code = error.render(), error.exit_code
         case _:
@@ -70,15 +71,6 @@ def _invoke(args: list[str]) -> int:
             return 0
         code = PLUGIN.invoke(context)
         return code if isinstance(code, int) else 0
-
-
-def _usage(wrong: click.ClickException) -> str:
-    """As kubectl words it: what is wrong, and where the usage is described."""
-    message = wrong.format_message().rstrip(".")
-    context = wrong.ctx if isinstance(wrong, click.UsageError) else None
-    path = context.command_path if context else PLUGIN.name
-    first = message[:1] if message[1:2].isupper() else message[:1].lower()  # click begins sentences, kubectl does not
-    return f"{first}{message[1:]}\nSee '{path} --help' for usage."
 
 
 def _discard_output() -> None:
