@@ -130,7 +130,7 @@ def authorization(access: Access) -> dict[str, Any]:
         )
     if _NOT_OF_A_HEADER.search(access.api_key or access.token):
         raise ElasticsearchError(
-            "the API key or token for Elasticsearch holds a blank, a line break or a character that no key has: "
+            "the API key or token for Elasticsearch holds a space, a line break or a character that no key has: "
             "its file must hold it alone, on one line"
         )
     return given

@@ -179,7 +179,7 @@ WEBHOOKS = (
         "webhook-invalid",
         "all webhooks are valid",
         _invalid,
-        "`kubectl sew status NAME` says more, `kubectl edit securityeventwebhooks.projectcalico.org NAME` mends it",
+        "`kubectl sew status NAME` says more, `kubectl edit securityeventwebhooks.projectcalico.org NAME` changes it",
     ),
     _each(
         "query-unanswerable",
@@ -191,13 +191,13 @@ WEBHOOKS = (
         "webhook-parked",
         "no receiver refuses configuration or credential",
         _parked,
-        "mend what the receiver refuses, then `kubectl sew test NAME`; nothing is lost meanwhile",
+        "fix what the receiver refuses, then `kubectl sew test NAME`; nothing is lost meanwhile",
     ),
     _each(
         "receiver-unavailable",
         "all receivers can be reached",
         _down,
-        "mend the receiver: it is tried again by itself, and nothing is lost; `kubectl sew backlog NAME`",
+        "fix the receiver: it is tried again by itself, and nothing is lost; `kubectl sew backlog NAME`",
     ),
     _each(
         "webhook-behind",
@@ -209,7 +209,7 @@ WEBHOOKS = (
         "backlog-full",
         "no webhook fills its share of the store",
         _full,
-        "mend the receiver, or `kubectl sew backlog NAME --drop`, `kubectl sew dead-letters NAME purge`",
+        "fix the receiver, or `kubectl sew backlog NAME --drop`, `kubectl sew dead-letters NAME purge`",
     ),
     _each(
         "dead-letters",

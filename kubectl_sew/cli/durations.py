@@ -12,5 +12,5 @@ def read_duration(ctx: click.Context, param: click.Parameter, value: str) -> flo
     """A flag's `60s`, `2m`, `24h`, `7d`, `90` in seconds."""
     matched = _DURATION.fullmatch(value)
     if not matched:
-        raise click.BadParameter(f"`{value}` is no duration: write e.g. 30s or 2m", ctx, param)
+        raise click.BadParameter(f"it must be a duration such as 30s or 2m, but is `{value}`", ctx, param)
     return float(matched[1]) * _SECONDS[matched[2]]

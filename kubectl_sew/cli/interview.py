@@ -68,7 +68,7 @@ def _choose(question: str, words: Sequence[str], default: str = "") -> str:
         exact = [each for each in words if each.lower() == (answer or default).lower()]
         return exact or [each for each in words if answer and each.lower().startswith(answer.lower())]
 
-    wanted = f"one of {', '.join(words)} is expected"
+    wanted = f"the answer must be one of {', '.join(words)}"
     shown = f"{question} ({', '.join(words)})" + (f" [{default}]" if default else "")
     return found(_ask(shown, lambda answer: "" if len(found(answer)) == 1 else wanted))[0]
 

@@ -202,8 +202,8 @@ def _about_delivery(picture: Picture) -> Iterator[str]:
     row, name = picture.delivery or {}, picture.webhook.name
     tried = f"at once: `kubectl sew test {name}`"
     if row.get("parked"):
-        mend = f"mend {_values(picture)}, or the webhook"
-        yield f"sending stopped until configuration or credential change: {mend}; {tried}"
+        fix = f"fix {_values(picture)}, or the webhook"
+        yield f"sending stopped until configuration or credential change: {fix}; {tried}"
     elif row.get("delivering") is False:
         waits = f"`kubectl sew backlog {name}` shows what waits"
         yield f"it is tried again by itself and nothing is lost; {waits}; {tried}"
@@ -213,7 +213,7 @@ def _about_delivery(picture: Picture) -> Iterator[str]:
             f"`kubectl sew backlog {name} --drop --older-than 1h`"
         )
     if row.get("deadLetters"):
-        yield f"dead letters: `kubectl sew dead-letters {name} list`, and `… replay` once the cause is mended"
+        yield f"dead letters: `kubectl sew dead-letters {name} list`, and `… replay` once the cause is fixed"
     if _is_silent(row, picture.agent.told.get("now")):
         query = shlex.quote(line(picture.webhook.query, _LONGEST))
         yield f"nothing has matched yet: `kubectl sew preview-query {query} --elasticsearch URL` shows what would"

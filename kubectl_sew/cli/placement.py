@@ -50,7 +50,7 @@ def _deployment_name(_ctx: click.Context, _option: click.Parameter, value: str |
         return None
     kind, _, name = value.partition("/")
     if kind not in ("deployment", "deployments", "deploy", "deployment.apps") or not name:
-        raise click.BadParameter("deployment/NAME is expected")
+        raise click.BadParameter(f"it must be deployment/NAME, but is `{value}`")
     return name
 
 

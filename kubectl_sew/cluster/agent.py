@@ -16,7 +16,7 @@ CONTAINER = "sew-agent"
 LEASE = "sew-agent"
 OUTSIDE = "outside"
 """What an agent that runs in no pod writes for its namespace."""
-_INSTALL = "`kubectl sew check` says what lacks, `kubectl sew install` installs one"
+_INSTALL = "`kubectl sew check` says what is missing, `kubectl sew install` installs one"
 
 
 class AgentError(SewError):

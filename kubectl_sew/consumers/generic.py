@@ -47,7 +47,7 @@ class Generic:
         Variable(
             "signingSecret",
             required=False,
-            meaning="one or two Standard Webhooks secrets (`whsec_…`), separated by a blank",
+            meaning="one or two Standard Webhooks secrets (`whsec_…`), separated by a space",
             secret=True,
         ),
         *TLS_VARIABLES,

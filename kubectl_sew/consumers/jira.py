@@ -322,7 +322,7 @@ def _check_authentication(config: Config) -> list[ConfigProblem]:
 
 def _check_labels(config: Config) -> list[ConfigProblem]:
     return [
-        ConfigProblem("labels", "a Jira label holds no blank and has at most 255 characters", "separate them by commas")
+        ConfigProblem("labels", "a Jira label holds no space and has at most 255 characters", "separate them by commas")
         for each in _own_labels(config)
         if text.utf16_units(each) > LABEL_LIMIT or re.search(r"\s", each)
     ][:1]
@@ -332,4 +332,4 @@ def _check_project(config: Config) -> list[ConfigProblem]:
     if not re.search(r"\s", settings.text(config, "project")):
         return []
     hint = "give the key, e.g. `SEC`, and not the project's name"
-    return [ConfigProblem("project", "a project's key holds no blank", hint, warning=True)]
+    return [ConfigProblem("project", "a project's key holds no space", hint, warning=True)]

@@ -49,7 +49,7 @@ def check_url(config: Config, name: str, url: str | None = None) -> list[ConfigP
         return []
     if _UNFIT_IN_URL.search(url):
         hint = "percent-encode them, and write the host's name in its ASCII form"
-        return [ConfigProblem(name, "the URL holds blanks, control or non-ASCII characters", hint)]
+        return [ConfigProblem(name, "the URL holds spaces, control or non-ASCII characters", hint)]
     try:
         return _check_parts(name, urlsplit(url))
     except ValueError:

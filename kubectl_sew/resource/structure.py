@@ -171,7 +171,7 @@ def _wrong(path: Path, wanted: str, value: Any) -> Iterator[Located]:
     hint = "put it in quotes" if wanted == "text" and isinstance(value, bool | int | float) else ""
     if wanted == "a list" and isinstance(value, Mapping):
         hint = "begin each item with `- `"
-    yield Located(error("SEW006", f"`{show_path(path) or 'the document'}` must be {wanted}, and is {is_}", hint), path)
+    yield Located(error("SEW006", f"`{show_path(path) or 'the document'}` must be {wanted}, but is {is_}", hint), path)
 
 
 def _unknown(shape: _Fields, path: Path, name: str) -> Located:

@@ -132,7 +132,7 @@ def assert_no_green(text: str, *but: str) -> None:
 @pytest.mark.parametrize(
     ("name", "cause", "help_"),
     [
-        ("revoked", "Parked: +credential_refused.*, since ", "mend its variables, or the webhook"),
+        ("revoked", "Parked: +credential_refused.*, since ", "fix its variables, or the webhook"),
         ("down", "Failing: +server_error.*, since ", "at once: `kubectl sew test down`"),
     ],
 )

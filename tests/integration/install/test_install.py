@@ -258,7 +258,9 @@ def test_what_a_claim_asks_of_its_host_is_said(person: Person, shop: dict[str, A
 def test_a_host_that_is_not_there_and_one_that_is_no_deployment_are_errors(person: Person) -> None:
     error = person.is_refused("sew", "install", "--sidecar-of", "deployment/shop", "-n", "shops")
     assert "there is no deployment/shop in the namespace shops" in error
-    assert "deployment/NAME is expected" in person.is_refused("sew", "install", "--sidecar-of", "statefulset/shop")
+    assert "must be deployment/NAME, but is `statefulset/shop`" in person.is_refused(
+        "sew", "install", "--sidecar-of", "statefulset/shop"
+    )
 
 
 def test_where_calico_defines_the_api_its_definition_is_left_alone(person: Person) -> None:

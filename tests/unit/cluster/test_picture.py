@@ -83,7 +83,7 @@ def test_a_parked_webhook_tells_why_since_when_and_what_helps() -> None:
     assert "Next attempt:  2026-01-01T01:00:00Z\n" in text
     assert list(advice(shown)) == [
         (
-            "sending stopped until configuration or credential change: mend Secret slack, or the webhook; "
+            "sending stopped until configuration or credential change: fix Secret slack, or the webhook; "
             "at once: `kubectl sew test night`"
         )
     ]
