@@ -122,7 +122,9 @@ class Delivering:
             message = "kept as a dead letter: `sew-agent dead-letters list`"
             self._log.error("delivery_dead", **told, message=message)
         elif decision.lane.parked:
-            message = "parked until the webhook, its Secret or its ConfigMap changes; tried once an hour"
+            message = (
+                "parked until the webhook, its Secret or its ConfigMap changes; tried a few times, then once an hour"
+            )
             self._log.error("webhook_parked", **told, message=message)
         else:
             again = max(decision.lane.retry_until, decision.settlement.due)

@@ -226,7 +226,12 @@ SETTINGS = (
     Setting("poll_interval", "1s", parse_pause, "pause between two looks for new events"),
     Setting("page_size", "1000", parse_count, "events read at once"),
     Setting("known_for", "24h", parse_duration, "how long it is remembered that an event was read"),
-    Setting("max_event_age", "24h", parse_pause, "events that are older when they are read are counted, not delivered"),
+    Setting(
+        "max_event_age",
+        "24h",
+        parse_pause,
+        "events of Elasticsearch that are older when read are counted, not delivered",
+    ),
     Setting("start", "", parse_start, "where a new webhook starts: `now`, `created`, or a duration back such as `24h`"),
     Setting("forget_after", "10m", parse_duration, "how long a deleted webhook's pending deliveries are kept"),
     Setting("store_max", "2GiB", parse_size, "what the store may fill"),

@@ -28,7 +28,10 @@ COLUMNS = {"WEBHOOK": "webhook", "WAITING": "pending", "OLDEST": "oldest", "BYTE
 
 @click.group()
 def backlog() -> None:
-    """What waits to be sent: list it, or drop it, also beside a running agent."""
+    """What waits to be sent: list it, or drop it.
+
+    It works beside a running agent.
+    """
 
 
 @backlog.command("list")

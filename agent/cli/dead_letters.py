@@ -38,7 +38,10 @@ COLUMNS = {
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """What could not be delivered: list, show, replay or purge it, also beside a running agent."""
+    """What could not be delivered: list, show, replay or purge it.
+
+    It works beside a running agent.
+    """
 
 
 @dead_letters.command("list")
@@ -82,7 +85,10 @@ def show(state: Path, number: int, output: str | None) -> None:
 @click.option("--webhook", help="Those of this webhook.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 def replay(state: Path, numbers: tuple[int, ...], webhook: str | None, everything: bool) -> None:
-    """Send dead letters again, with the same id; a running agent takes them up within 2 s."""
+    """Send dead letters again, with the same id.
+
+    A running agent takes them up within 2 s.
+    """
     chosen = _chosen(numbers, webhook, everything)
     with beside(state) as store:
         check_webhook(store, webhook, state)
@@ -100,7 +106,10 @@ def replay(state: Path, numbers: tuple[int, ...], webhook: str | None, everythin
 @yes_option
 @by_option
 def purge(state: Path, numbers: tuple[int, ...], webhook: str | None, everything: bool, *, yes: bool, by: str) -> None:
-    """Give dead letters up: they count as dropped. Of all, it asks first; it leaves a trace."""
+    """Give dead letters up: they count as dropped.
+
+    Before all are given up it asks on a terminal. It leaves a trace.
+    """
     chosen = _chosen(numbers, webhook, everything)
     with beside(state) as store:
         check_webhook(store, webhook, state)
@@ -121,6 +130,8 @@ def _chosen(numbers: Sequence[int], webhook: str | None, everything: bool) -> Se
     """The numbers; None for all (of a webhook)."""
     if not (numbers or webhook or everything):
         raise click.UsageError("name dead letters by number, or give --webhook NAME or --all")
+    if numbers and everything:
+        raise click.UsageError("numbers and --all cannot be given together")
     return numbers or None
 
 

@@ -16,7 +16,10 @@ from agent.store.files import has_store
 @state_option
 @output_option
 def status_command(state: Path, output: str | None) -> None:
-    """State, health, backlog and its age, last delivery and error, next retry: all without secrets."""
+    """State, health, backlog and last error of each webhook.
+
+    No secrets are shown.
+    """
     now = time.time()
     report = read_report(state, now)
     new = report is not None and report.standing_by and not has_store(state)

@@ -59,6 +59,8 @@ def _sure(name: str, numbers: tuple[int, ...], *, everything: bool, yes: bool) -
     """What the agent is told more, after a person was asked where that is due."""
     if not (numbers or everything):
         raise click.UsageError("purge needs the numbers of dead letters, or --all")
+    if numbers and everything:
+        raise click.UsageError("numbers and --all cannot be given together")
     if not numbers:
         sure = yes or not on_terminal()
         confirm(

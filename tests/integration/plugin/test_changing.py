@@ -139,6 +139,7 @@ def test_what_only_the_agent_knows_is_an_error_without_one(sew: Sew, command: tu
         ("dead-letters", "any", "show"),
         ("dead-letters", "any", "list", "1"),
         ("dead-letters", "any", "purge", "-o", "json"),
+        ("dead-letters", "any", "purge", "1", "--all"),
         ("test", "any", "--timeout", "soon"),
     ],
 )

@@ -91,6 +91,13 @@ def test_dead_letters_are_purged_by_number_or_all_of_them_when_that_is_said(stat
     assert acts(state) == [("ann", "purged", 1), ("bob", "purged", 1)]
 
 
+@pytest.mark.parametrize("action", ["purge", "replay"])
+def test_some_numbers_and_all_of_them_contradict_each_other(action: str, state: Path) -> None:
+    refused = run(dead_letters, action, "1", "--all", "--state", str(state))
+    assert (refused.exit_code, counts(state)) == (2, (5, 2))
+    assert "cannot be given together" in refused.output
+
+
 def test_a_dead_letter_is_shown_without_what_could_steer_a_terminal(tmp_path: Path) -> None:
     said = {"description": "\u202ea\u009b2J\x7f\x1b[31m"}
     store = open_store(tmp_path)
