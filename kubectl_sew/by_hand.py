@@ -23,7 +23,7 @@ def confirm(question: str, ask: Callable[[str], None], *, yes: bool, said: str) 
 
 def on_terminal() -> bool:
     """Whether there is a person who can be asked."""
-    return sys.stdin.isatty()
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def who() -> str:

@@ -49,7 +49,7 @@ def pass_through(text: str) -> None:
         echo(text, nl=False)
 
 
-def on_terminal() -> Callable[[str], None] | None:
+def to_terminal() -> Callable[[str], None] | None:
     """Prints a piece of text on stderr as it comes; None where no terminal is there."""
     return (lambda text: echo(text, err=True, nl=False)) if sys.stderr.isatty() else None
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from kubectl_sew.cli.connection import completing, connection
-from kubectl_sew.cli.output import on_terminal
+from kubectl_sew.cli.output import to_terminal
 from kubectl_sew.cli.reach import secrets_namespace_option
 from kubectl_sew.install import target
 from kubectl_sew.install.manifests import Document
@@ -29,7 +29,7 @@ def reach(ctx: click.Context, namespace: str | None) -> tuple[Kubectl, str | Non
     """kubectl without the namespace, which is the agent's here; and that, also where it stood before the command."""
     given = connection(ctx)
     flags = tuple(each for each in given.flags if not each.startswith(f"{_NAMESPACE}="))
-    return Kubectl(flags, tell=on_terminal()), namespace or given.value(_NAMESPACE)
+    return Kubectl(flags, tell=to_terminal()), namespace or given.value(_NAMESPACE)
 
 
 def running(kubectl: Kubectl, namespace: str | None, host: str) -> Document:

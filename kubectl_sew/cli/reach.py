@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from kubectl_sew.cli.connection import completing, connection
-from kubectl_sew.cli.output import on_terminal
+from kubectl_sew.cli.output import to_terminal
 from kubectl_sew.cluster.webhooks import GROUPS, Webhooks, connect
 from kubectl_sew.kubectl import Kubectl
 from kubectl_sew.resource import KIND, PLURAL, SECRETS_NAMESPACE, Webhook
@@ -20,7 +20,7 @@ _TYPE = re.compile(rf"(sew|{PLURAL[:-1]}s?(\.v\d\w*)?(\.({'|'.join(map(re.escape
 
 
 def kubectl(ctx: click.Context) -> Kubectl:
-    return Kubectl(connection(ctx).flags, tell=on_terminal())
+    return Kubectl(connection(ctx).flags, tell=to_terminal())
 
 
 def webhooks(ctx: click.Context, api_group: str | None) -> Webhooks:
