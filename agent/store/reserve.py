@@ -38,7 +38,8 @@ class Reserve:
         return max(min(4000, self._size * 4 // 5 // PAGE), 16)
 
     def keep(self) -> bool:
-        """Make it where there is room for two of it; whether it is there."""
+        """Make it where there is room for two of it; whether it is there: another process may have given it up."""
+        self._there = self._there and self._path.exists()
         if not self._there and self._free() >= 2 * self._size:
             with suppress(OSError):
                 self._make()

@@ -246,6 +246,15 @@ def test_a_reserve_can_be_kept_where_room_cannot_be_taken_without_writing(
     store.close()
 
 
+def test_a_reserve_that_another_process_gave_up_is_made_again_before_more_is_taken_in(tmp_path: Path) -> None:
+    store = open_store(tmp_path, max_bytes=50 * 2**20)
+    store.take_in(owed(1))
+    (tmp_path / "reserve").unlink()
+    store.take_in(owed(2))
+    assert (tmp_path / "reserve").stat().st_size == 2**20
+    store.close()
+
+
 def test_the_file_of_an_older_version_shrinks_from_the_next_start_on(folder: Path) -> None:
     with closing(sqlite3.connect(folder / DATABASE)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
