@@ -184,11 +184,16 @@ class Sender:
 
 
 def _side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
-    """Run the first in this thread, and each other one in its own."""
-    threads = [threading.Thread(target=each, name="peer", daemon=True) for each in tasks[1:]]
-    for thread in threads:
-        thread.start()
-    for task in tasks[:1]:
+    """Run the first in this thread, and each other one in its own, as far as the system gives threads."""
+    threads, here = [], list(tasks[:1])
+    for task in tasks[1:]:
+        thread = threading.Thread(target=task, name="peer", daemon=True)
+        try:
+            thread.start()
+            threads.append(thread)
+        except RuntimeError:
+            here.append(task)
+    for task in here:
         task()
     for thread in threads:
         thread.join()

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Collection, Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from agent.delivery.exchange import Plain, Secure
@@ -129,9 +130,11 @@ class Connections:
     def _sweep_later(self) -> None:
         """With the lock. A thread of its own for as long as something is idle: nobody may ask a receiver again."""
         if self._idle and not self._sweeping and not self._closed:
-            self._sweeping = threading.Timer(IDLE_LIFE, self._sweep)
-            self._sweeping.daemon = True
-            self._sweeping.start()
+            timer = threading.Timer(IDLE_LIFE, self._sweep)
+            timer.daemon = True
+            with suppress(RuntimeError):  # the system gives no more threads: the next one that is kept tries again
+                timer.start()
+                self._sweeping = timer
 
 
 def _close(several: Collection[Kept]) -> None:

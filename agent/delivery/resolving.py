@@ -1,5 +1,7 @@
 """Looks names up, in threads of its own: a look-up cannot be given a deadline in one's own thread."""
 
+import errno
+import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -95,7 +97,11 @@ class Resolver:
                 places.release()
                 return shared
             running = self._running[name] = _Running(places)
-        threading.Thread(target=self._look_up, args=(name, running), name="resolver", daemon=True).start()
+        try:
+            threading.Thread(target=self._look_up, args=(name, running), name="resolver", daemon=True).start()
+        except RuntimeError:  # the system gives no more threads now
+            self._ended(name, running)
+            running.answer.set_exception(BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
         return running
 
     def _is_silent(self, name: _Name, running: _Running) -> None:
@@ -116,9 +122,8 @@ class Resolver:
         except BaseException as error:  # noqa: BLE001 - whoever waits for the answer gets it, or waits for ever
             failure = error
         ended = monotonic()
+        self._ended(name, running)
         with self._lock:
-            del self._running[name]
-            running.places.release()
             if ended - began < SLOW:
                 self._silent.pop(name, None)
             if found:
@@ -127,6 +132,11 @@ class Resolver:
             running.answer.set_exception(failure)
         else:
             running.answer.set_result(found)
+
+    def _ended(self, name: _Name, running: _Running) -> None:
+        with self._lock:
+            del self._running[name]
+            running.places.release()
 
 
 def _remember(kept: dict[_Name, _Value], name: _Name, value: _Value) -> None:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -131,7 +132,8 @@ class Scheduler:
                 if self._resting:
                     self._rest.notify()
                 else:
-                    self._hire()
+                    with suppress(RuntimeError):  # the system gives no more threads: those that are there go on
+                        self._hire()
         return found
 
     def deliver(self, job: Job) -> None:
@@ -187,9 +189,10 @@ class Scheduler:
         if not self._beats:
             return
         name = f"worker-{len(self._threads)}"
-        thread = threading.Thread(target=self._work, args=(self._beats.pop(),), name=name, daemon=True)
-        self._threads.append(thread)
+        thread = threading.Thread(target=self._work, args=(self._beats[-1],), name=name, daemon=True)
         thread.start()
+        self._beats.pop()
+        self._threads.append(thread)
 
     def _judge(self, job: Job, outcomes: Sequence[Outcome]) -> Sequence[Decision]:
         with self._lock:

@@ -948,3 +948,19 @@ def test_no_key_is_left_on_the_disk(
         tls = Tls(authority.certificate, certificate, key)
         assert send(sender, request(server.port, scheme="https", tls=tls), deadline=5.0).status == 200
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_the_system_gives_no_more_threads_peers_are_sent_to_in_turn_and_answers_count(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "peer" or isinstance(thread, threading.Timer):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with RawServer(answering(OK)) as one, RawServer(answering(OK)) as two:
+        answers = sender.send([request(one.port), request(two.port)], deadline=5)
+    assert [each.status for each in answers if isinstance(each, Response)] == [200, 200]

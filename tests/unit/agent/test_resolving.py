@@ -141,3 +141,17 @@ def test_what_is_kept_of_names_is_bounded(server: NameServer, monkeypatch: pytes
     for name in ("one", "two", "three", "two", "one"):
         resolver.resolve(name, 80, 5.0)
     assert server.asked == ["one", "two", "three", "one"]
+
+
+def test_a_name_is_looked_up_again_after_there_was_no_thread_for_it(
+    server: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    resolver = Resolver(server, places=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", none)
+        with pytest.raises(OSError, match="temporarily unavailable"):
+            resolver.resolve("h", 80, 0.2)
+    assert resolver.resolve("h", 80, 1.0) == [FOUND]

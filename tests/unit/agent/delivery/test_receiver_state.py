@@ -501,3 +501,24 @@ def test_a_look_costs_little_where_hundreds_wait_for_receivers_that_do_not_answe
         bench.scheduler.take()
     assert time.process_time() - began < 0.2, "some 5 ms; 600 ms where each lane counts all that are in flight"
     bench.store.close()
+
+
+def test_a_system_that_gives_no_more_threads_costs_no_worker_and_no_delivery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path, workers=8)
+    bench.serve("a", "b")
+    bench.owe("a", 5)
+    bench.owe("b", 5)
+    bench.start(8)
+    start = threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    bench.scheduler.look({"a", "b"})
+    until(lambda: not bench.store.waiting())
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert bench.scheduler.stop(PATIENCE)
+    bench.store.close()
+
+
+def no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
