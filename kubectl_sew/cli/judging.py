@@ -15,6 +15,7 @@ from kubectl_sew.query import ANY, CALICO, FieldSet
 if TYPE_CHECKING:
     from kubectl_sew.consumers.base import Consumer
 
+_GIVEN = click.core.ParameterSource.COMMANDLINE
 FIELD_SETS = {"calico": CALICO, "any": ANY}
 INDEX = "tigera_secure_ee_events.*"
 SLACK_URL_PREFIXES = "SEW_SLACK_URL_PREFIXES"
@@ -55,7 +56,16 @@ _ELASTICSEARCH = click.option(
 _INDEX = click.option("--index", metavar="PATTERN", default=INDEX, show_default=True, help="Its indices.")
 
 
+def check_index_flags(elasticsearch: str | None) -> None:
+    """Refuse what is said of an index where none is asked: it would be left unread, silently."""
+    source = click.get_current_context().get_parameter_source
+    given = [f"--{name}" for name in ("index", "since", "time-field") if source(name.replace("-", "_")) is _GIVEN]
+    if given and elasticsearch is None:
+        raise click.UsageError(f"{given[0]} is for --elasticsearch: give its URL, too")
+
+
 def _judge(fields: str | None, elasticsearch: str | None, index: str) -> Judge:
+    check_index_flags(elasticsearch)
     if fields and elasticsearch is not None:
         raise click.UsageError("--fields and --elasticsearch cannot be given together: an index has its own keys")
     from kubectl_sew.consumers.registry import CONSUMERS, consumers  # noqa: PLC0415  # not every query's preview needs them

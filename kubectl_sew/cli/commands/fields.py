@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import click
 
-from kubectl_sew.cli.judging import INDEX, index_fields
+from kubectl_sew.cli.judging import INDEX, check_index_flags, index_fields
 from kubectl_sew.cli.output import echo, print_json, print_warning, table
 from kubectl_sew.query.fields import CALICO, Field, FieldType
 
@@ -43,6 +43,7 @@ def fields(kind: str | None, events: str | None, elasticsearch: str | None, inde
       kubectl sew fields --events falco.ndjson
       kubectl sew fields --elasticsearch https://elasticsearch:9200 --index 'falco-*'
     """
+    check_index_flags(elasticsearch)
     if events is not None and (elasticsearch is not None or kind):
         raise click.UsageError("--events cannot be given together with --elasticsearch or --type")
     if events is not None:

@@ -3,7 +3,7 @@
 import click
 
 from kubectl_sew.cli.durations import read_duration
-from kubectl_sew.cli.judging import FIELD_SETS, INDEX
+from kubectl_sew.cli.judging import FIELD_SETS, INDEX, check_index_flags
 from kubectl_sew.cli.output import echo, print_json, print_warning, print_yaml
 from kubectl_sew.cli.reading import read_query
 from kubectl_sew.query import FieldSet, Node
@@ -65,6 +65,7 @@ def preview_query(  # noqa: PLR0913, PLR0917  # one for each flag
     """
     modes = {"--explain": explain, "--format": canonical, "--events": events is not None}
     _check_flags(query, modes | {"--elasticsearch": elasticsearch is not None}, output)
+    check_index_flags(elasticsearch)
     if elasticsearch is not None:
         from kubectl_sew.cli.surveying import print_survey  # noqa: PLC0415  # each way of showing loads what it needs
 

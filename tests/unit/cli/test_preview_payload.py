@@ -117,3 +117,9 @@ def test_standard_input_cannot_hold_both_manifest_and_event(manifest, sew):
     ran = sew("preview-payload", *manifest, "--event", "-", stdin="{}")
     assert (ran.code, ran.out) == (2, "")
     assert "cannot both come from standard input" in ran.err
+
+
+def test_a_manifest_that_cannot_be_read_is_the_one_thing_that_is_told(tmp_path, sew):
+    ran = sew("preview-payload", "-f", str(tmp_path / "none.yaml"))
+    assert ran.code == 1
+    assert ran.err == f"{tmp_path}/none.yaml: error SEW051: it cannot be read: No such file or directory\n"

@@ -72,3 +72,18 @@ def test_without_the_client_the_extra_is_named(sew, monkeypatch):
 @pytest.mark.parametrize("since", ["", "yesterday", "-1h"])
 def test_a_span_that_is_none_is_a_usage_error(sew, since):
     assert sew("preview-query", "type = waf", "--elasticsearch", "http://127.0.0.1:1", "--since", since).code == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("preview-query", "type = waf", "--since", "7d"),
+        ("preview-query", "type = waf", "--time-field", "@timestamp"),
+        ("fields", "--index", "falco-*"),
+        ("validate", "-f", "docs/examples/collector.yaml", "--index", "falco-*"),
+    ],
+)
+def test_what_is_said_of_an_index_where_none_is_asked_is_a_usage_error(line, sew):
+    ran = sew(*line)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"{line[-2]} is for --elasticsearch: give its URL, too" in ran.err
