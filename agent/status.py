@@ -183,6 +183,9 @@ def for_people(found: Mapping[str, Any]) -> str:
 def _row(webhook: Mapping[str, Any], now: float) -> dict[str, Any]:
     """With ages as kubectl writes them instead of dates and seconds."""
     ages = {key: spell_age(moment - now) for key in DATES if (moment := read_time(webhook[key])) is not None}
+    due = read_time(webhook["nextRetry"])
+    if due is not None and due <= now:
+        ages["nextRetry"] = "now"
     oldest = webhook["oldestWaitingSeconds"]
     return {**webhook, **ages, "oldestWaiting": None if oldest is None else spell_seconds(oldest)}
 

@@ -203,6 +203,12 @@ def test_people_read_ages_and_programs_dates() -> None:
     assert told(Shelf(lane=lane))["nextRetry"] == "2026-01-01T00:59:00Z"
 
 
+def test_a_retry_within_the_second_is_due_now() -> None:
+    lane = Lane("w", failures=3, held_until=NOW + 0.5)
+    text = for_people(status(Shelf(lane=lane), REPORT, NOW))  # type: ignore[arg-type]
+    assert text.splitlines()[3].split()[-3:] == ["now", "10s", "ago"]
+
+
 def test_what_was_given_up_by_hand_is_told_with_who_when_and_how_many() -> None:
     found = status(Shelf(), REPORT, NOW)  # type: ignore[arg-type]
     assert found["byHand"][0]["who"] == "ann@desk"
