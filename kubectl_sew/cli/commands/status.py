@@ -17,7 +17,7 @@ from kubectl_sew.terminal import harmless_json
 
 @click.command
 @name_argument
-@click.option("-w", "--watch", is_flag=True, help="Print it again whenever it changes.")
+@click.option("-w", "--watch", is_flag=True, help="Print it again, with the time, whenever it changes.")
 @click.option("--wait", is_flag=True, help="Wait until Healthy is True for the resource as it is now.")
 @timeout_option("How long --wait waits; then the exit code is 124.")
 @click.option("-o", "--output", type=click.Choice(["json", "yaml"]), help="Print an object.")
@@ -78,7 +78,7 @@ class _Screen:
         text = _as_text(picture, self._output)
         seen = text if self._output else _MOVES.sub("", text)
         if seen != self._last:
-            echo(f"\n{text}" if self._last and not self._output else text)
+            echo(f"\n{time.strftime('%H:%M:%S')}\n{text}" if self._last and not self._output else text)
         self._last = seen
 
 

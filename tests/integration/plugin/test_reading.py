@@ -170,10 +170,11 @@ def test_watch_prints_each_change(sew: Sew, server: Kubernetes, make: Make) -> N
     agent.join()
     assert ran.returncode == 0
     assert ran.stdout.count("Webhook:       watched") == 2
+    assert re.search(r"^\d\d:\d\d:\d\d\nWebhook: ", ran.stdout, re.MULTILINE)
     assert ran.stdout.index("unknown: no agent has written") < ran.stdout.index("True (WebhookValidation)")
 
 
-@pytest.mark.parametrize("name", ["absent", "Not_A_Name", "..", "a/b"])
+@pytest.mark.parametrize("name", ["absent", "Not_A_Name", ".."])
 def test_a_name_that_is_not_there_is_an_error_that_says_how_to_find_names(sew: Sew, name: str) -> None:
     ran = sew("status", name)
     assert (ran.returncode, ran.stdout) == (1, "")
