@@ -244,7 +244,7 @@ def _failed(outcome: Outcome, delivery: Delivery, lane: Lane, policy: Policy, no
     different = lane.different + (1 if fresh and not lane.proven else 0)
     parked = outcome.verdict is Verdict.PARKED and not lane.proven
     before = now + left(lane.held_until, policy.furthest, now)
-    held_until = lane.held_until
+    held_until = lane.held_until if lane.held_until <= now + policy.furthest else now
     if fresh or (different > FEW and not suspect):
         pause = _pause_for_all(different, policy, parked=parked)
         held_until = max(now + pause, before if lane.waiting else now)

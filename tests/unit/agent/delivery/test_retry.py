@@ -243,3 +243,10 @@ def test_a_slow_bucket_holds_at_least_one() -> None:
     assert bucket.take(100.0) == 0.0
     assert bucket.take(100.0) == pytest.approx(6.0)
     assert bucket.take(106.0) == 0.0
+
+
+def test_a_pause_of_a_clock_that_was_far_ahead_is_none_and_a_failure_after_it_begins_one() -> None:
+    far = replace(LANE, failures=1, held_until=NOW + 1e7, retry_until=NOW + 1e7, held_at=NOW + 1e7)
+    made = decided(RETRY, far, attempts=1)
+    assert made.lane.held_until <= NOW
+    assert NOW < made.lane.retry_until <= NOW + 4
