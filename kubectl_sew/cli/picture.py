@@ -119,9 +119,9 @@ def _delivery(picture: Picture) -> Iterator[str]:
     if row.get("eventsFetched"):
         yield _labelled("Events", str(row["eventsFetched"]))
     if row.get("start"):
-        yield _labelled(
-            "Matched", f"{row.get('seen') or 0:,} events since {_moment(row['start'], now)}, where it began"
-        )
+        seen = row.get("seen") or 0
+        events = f"{seen:,} event{'' if seen == 1 else 's'}"
+        yield _labelled("Matched", f"{events} since {_moment(row['start'], now)}, where it began")
     yield _labelled("Backlog", _backlog(row, _is_refused(picture.webhook)))
     yield _labelled("Delivered", f"{row.get('delivered', 0):,}, the last {_moment(row.get('lastDelivery'), now)}")
     yield _labelled("Dead letters", f"{row.get('deadLetters', 0):,}")
