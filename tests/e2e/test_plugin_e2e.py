@@ -67,7 +67,10 @@ def test_validate_exits_as_scripts_expect(sew):
     assert sew("validate", "-f", "examples/webhooks", "--strict").returncode == 0
     assert sew("validate", "-f", "docs/examples/broken.yaml").returncode == 1
     assert sew("validate", "--nonsense").returncode == 2
-    assert sew("validate", "--strict", "-f", "-", stdin=b"kind: ConfigMap\nmetadata: {name: x}\n").returncode == 3
+    flags = ("--consumer", "Generic", "--query", "tpye IN {waf}", "--secret", "url=hook/url", "--dry-run=client")
+    warned = sew("create", "unsure", *flags, "-o", "yaml").stdout
+    assert sew("validate", "--strict", "-f", "-", stdin=warned).returncode == 3
+    assert sew("validate", "-f", "-", stdin=b"kind: ConfigMap\nmetadata: {name: x}\n").returncode == 1
 
 
 def test_what_is_created_client_side_is_valid(sew):

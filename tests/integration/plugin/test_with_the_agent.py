@@ -83,7 +83,7 @@ def test_the_backlog_is_shown_and_dropped(sew: Sew, here: Installed, folder: Fol
     assert sew("backlog", "flood").stdout.startswith("WEBHOOK")
     wrong = sew("backlog", "flood", "--drop", "--yes", "--older-than", "soon")
     assert (wrong.returncode, wrong.stdout) == (1, "")
-    assert wrong.stderr.startswith("error: sew-system/agent-0: Invalid value for '--older-than': 'soon': a duration")
+    assert wrong.stderr.startswith("error: sew-system/agent-0: invalid value for '--older-than': 'soon': a duration")
     assert sew("backlog", "flood", "--drop", "--yes", "--older-than", "1h").stdout.startswith("0 of the deliveries")
     assert sew("backlog", "flood", "--drop", "--yes").stdout.startswith("5 of the deliveries")
     eventually(lambda: row(sew, "flood").get("backlog") == 0, "no backlog")
