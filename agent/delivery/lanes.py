@@ -151,9 +151,10 @@ class Lanes:
             return BUSY_PAUSE
         self._chances.clear()
         for _ in range(len(self._ready)):
-            running = self._ready.popleft()
+            running = self._ready[0]
             admitted = self._admits(running, now)
             wait = self._wait(running, now) if admitted else 0.0
+            self._ready.popleft()  # not before: one that the store has no answer for keeps its turn
             if wait > 0:
                 self._sleep(running, now + wait)
                 continue
@@ -190,7 +191,7 @@ class Lanes:
             self._flying.pop(job.route.webhook, None)
 
     def _keep_up(self, now: float) -> None:
-        """With the clock, and with what other processes do to the store."""
+        """With the clock: wake whoever has slept enough, and look at whom something waits for."""
         if now < self._now:  # the clock was set back: what sleeps would sleep for too long
             self._wake_all()
             self._next_look = now
@@ -202,11 +203,6 @@ class Lanes:
             until, _, running = heapq.heappop(self._asleep)
             if running.sleeps_until == until and running is self._lanes.get(running.route.webhook):
                 self._wake(running)
-        version = self._store.version()
-        if version != self._version:
-            self._version = version
-            for running in self._lanes.values():
-                running.ahead.clear()
 
     def _decide(self, job: Job, running: Running, outcome: Outcome, delivery: Delivery, now: float) -> Decision:
         before = running.lane
@@ -274,9 +270,19 @@ class Lanes:
             running.lane = on_the_clock(running.lane, now)
         if held := left(running.lane.held_until, self._policy.furthest, now):
             return held
+        if running.ahead:
+            self._heed_others()
         if not running.ahead and (pause := self._fill(running, now)):
             return pause
         return running.bucket.take(now)
+
+    def _heed_others(self) -> None:
+        """Give up all that was taken ahead before another process changed the store: it may be there no more."""
+        version = self._store.version()
+        if version != self._version:
+            self._version = version
+            for running in self._lanes.values():
+                running.ahead.clear()
 
     def _fill(self, running: Running, now: float) -> float:
         """Take what is due from the store; the seconds until the next look where that is nothing."""

@@ -302,6 +302,27 @@ def test_a_mistake_of_ours_in_sending_costs_no_worker_and_no_event(bench: Bench)
     assert bench.store.books()[0].delivered == 2
 
 
+@pytest.mark.parametrize("asked", ["due", "version"])
+def test_a_webhook_keeps_its_turn_where_the_store_cannot_be_asked_what_is_due(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    bench.serve("a")
+    bench.owe("a", 5)
+    if asked == "version":  # asked for where something was taken ahead
+        bench.scheduler.step()
+    answer = getattr(bench.store, asked)
+
+    def locked(*_: object, **__: object) -> object:
+        raise StoreError("locked")
+
+    monkeypatch.setattr(bench.store, asked, locked)
+    with pytest.raises(StoreError):
+        bench.scheduler.step()
+    monkeypatch.setattr(bench.store, asked, answer)
+    bench.run()
+    assert bench.store.waiting() == {}
+
+
 def test_a_result_is_kept_until_the_store_takes_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.serve("a")
     bench.owe("a")
