@@ -21,7 +21,6 @@ from agent.delivery.egress import Guard
 from agent.delivery.exchange import Plain, Secure, write_head
 from agent.delivery.failures import SendError, explained
 from agent.delivery.kept import Connections, Kept
-from agent.delivery.peers import named
 from agent.delivery.proxy import Proxy
 from agent.delivery.resolving import Resolver
 from agent.delivery.sockets import tls_context
@@ -85,28 +84,28 @@ class Sender:
         only a kept connection that is seen to be closed before the request gives way to a new one.
         """
         ends = time.monotonic() + deadline
-        places: dict[str, list[int]] = defaultdict(list)
-        for number, request in enumerate(requests):
-            places[named(request)].append(number)
+        places: dict[_Target, dict[int, str]] = defaultdict(dict)
         answers: dict[int, Response | SendError] = {}
+        for number, request in enumerate(requests):
+            try:
+                target, path = _addressed(request)
+                places[target][number] = path
+            except SendError as error:
+                answers[number] = error
 
-        def exchange(numbers: Sequence[int]) -> None:
-            flights = [self._begun(requests[each], ends, deadline) for each in numbers]
-            for number, flight in zip(numbers, flights, strict=True):
+        def exchange(target: _Target, paths: Mapping[int, str]) -> None:
+            flights = [self._begun(target, path, requests[number], ends, deadline) for number, path in paths.items()]
+            for number, flight in zip(paths, flights, strict=True):
                 answers[number] = flight if isinstance(flight, SendError) else self._ended(flight, deadline)
 
-        _side_by_side([partial(exchange, numbers) for numbers in places.values()])
+        _side_by_side([partial(exchange, target, paths) for target, paths in places.items()])
         return [answers[number] for number in range(len(requests))]
 
     def close(self) -> None:
         """Close what is idle, and keep nothing more."""
         self._connections.close()
 
-    def _begun(self, request: Request, ends: float, deadline: float) -> _Flight | SendError:
-        try:
-            target, path = _addressed(request)
-        except SendError as error:
-            return error
+    def _begun(self, target: _Target, path: str, request: Request, ends: float, deadline: float) -> _Flight | SendError:
         try:
             return self._begin(target, path, request, ends)
         except SendError as error:
