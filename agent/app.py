@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
@@ -292,7 +293,8 @@ class Loop:
     def _worker(self, number: int) -> Callable[[], None]:
         """Its sign of life: looked for from the first one on, since workers start as they are needed."""
         limit = STALLED_AFTER + MOST_REQUESTS * self._agent.settings.request_timeout
-        return lambda: self._agent.health.heartbeat(f"worker-{number}", limit).beat()
+        begun = cache(lambda: self._agent.health.heartbeat(f"worker-{number}", limit))
+        return lambda: begun().beat()
 
     def _tell(self, now: float, pace: float) -> None:
         """How each webhook stands, to the cluster and in the report."""

@@ -18,6 +18,8 @@ from agent.delivery.sockets import DeadlineSocket, DeadlineTlsSocket
 _HEAD = re.compile(r"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~\x80-\xff]*\r\n)+\r\n")
 """https://www.rfc-editor.org/rfc/rfc9112#section-2.1"""
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PLAIN = re.compile(_NAME.pattern + b":")
+"""How nearly every header line begins: the others are looked at more closely."""
 _LENGTH = re.compile("[0-9]{1,18}", re.ASCII)
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
 _LONGEST_LINE = 65_537
@@ -75,6 +77,10 @@ class _Lines:
     def _kept_of(self, line: bytes) -> bytes:
         if self._kept < 0 or not line.strip():
             self._kept = self._kept + 1 if self._kept < 0 else -1
+            return line
+        if self._kept < _PLENTY and _PLAIN.match(line):
+            self._dropped = False
+            self._kept += 1
             return line
         folded = line[:1] in b" \t"
         if not folded:
