@@ -13,6 +13,7 @@ from kubectl_sew.consumers.rate import parse_rate
 from kubectl_sew.consumers.text import line
 from kubectl_sew.errors import SewError
 from kubectl_sew.members import members
+from kubectl_sew.pages import page
 from kubectl_sew.resource import API_VERSIONS
 
 Network = IPv4Network | IPv6Network
@@ -366,5 +367,5 @@ def _unknown(environment: Mapping[str, str]) -> Sequence[str]:
 
 def _warning(variable: str) -> str:
     close = get_close_matches(variable.removeprefix(PREFIX).lower(), _BY_NAME, 1)
-    hint = f": did you mean {_BY_NAME[close[0]].variable}?" if close else "; see docs/settings.md"
-    return f"{variable} is no setting{hint}"
+    hint = f": did you mean {_BY_NAME[close[0]].variable}?" if close else f"; see {page('settings')}"
+    return f"{variable} is not a setting{hint}"

@@ -2,10 +2,8 @@
 
 Usage: archive.py build      where the plugin and PyInstaller are installed
        archive.py manifest   over all archives in dist/, of this machine or of others
-       HOMEPAGE in the environment is the address of the repository that releases them, instead of the template's.
 """
 
-import os
 import platform
 import subprocess
 import sys
@@ -16,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from kubectl_sew.pages import HOMEPAGE
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -44,7 +44,7 @@ def manifest() -> Path:
     plugin: dict[str, Any] = yaml.safe_load((HERE / "sew.yaml").read_text(encoding="utf-8"))
     spec = plugin["spec"]
     spec["version"] = f"v{version('kubectl-sew')}"
-    spec["homepage"] = os.environ.get("HOMEPAGE") or spec["homepage"]
+    spec["homepage"] = HOMEPAGE
     spec["platforms"] = [_released(each, spec) for each in spec["platforms"] if _archive_of(each).exists()]
     written = DIST / "sew.yaml"
     written.write_text(yaml.dump(plugin, Dumper=_Dumper, sort_keys=False, width=120), encoding="utf-8")

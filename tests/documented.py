@@ -1,8 +1,11 @@
-"""The examples of the documentation: what a person types, and what the page shows to be printed then."""
+"""The examples of the documentation, what a person types and what the page shows to be printed then; all commands."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import click
 
 _DIFFERS = {
     r"\d{4}-\d\d-\d\d[T ][\d:.]+Z": "TIME",
@@ -35,3 +38,14 @@ def masked(text: str) -> str:
     for pattern, name in _DIFFERS.items():
         text = re.sub(pattern, name, text)
     return text
+
+
+def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    """The command and all below it, with what a person types."""
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below
+            yield from commands(below, f"{path} {name}")

@@ -6,8 +6,7 @@ from enum import Enum
 from typing import Any
 
 from kubectl_sew.check.facts import Facts
-
-PAGE = "docs/troubleshooting.md"
+from kubectl_sew.pages import page
 
 
 class Result(Enum):
@@ -64,7 +63,7 @@ class Outcome:
     @property
     def link(self) -> str:
         """Where it is explained."""
-        return f"{PAGE}#{self.check.code}"
+        return page("troubleshooting", self.check.code)
 
     def to_object(self) -> dict[str, Any]:
         failed = self.verdict.result is Result.FAILED

@@ -8,6 +8,7 @@ import click
 from kubectl_sew.cli.commands import SECTIONS, Entry
 from kubectl_sew.cli.connection import connection_options
 from kubectl_sew.cli.dialect import in_clicks_form
+from kubectl_sew.pages import page
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -89,14 +90,15 @@ class Plugin(click.Group):
 def _load(entry: Entry) -> click.Command:
     module, _, attribute = entry.place.partition(":")
     command: click.Command = getattr(import_module(f"kubectl_sew.cli.commands.{module}"), attribute)
-    _connect(command)
+    _connect(command, entry.name)
     return command
 
 
-def _connect(command: click.Command) -> None:
-    """Adds the connection flags, but those that the command has given a meaning of its own."""
+def _connect(command: click.Command, *path: str) -> None:
+    """Adds the connection flags, but those that the command has given a meaning of its own, and where to read more."""
     taken = {name for param in command.params for name in param.opts}
     command.params += [each for each in connection_options(listed=False) if taken.isdisjoint(each.opts)]
-    command.epilog = command.epilog or _EPILOG
-    for each in command.commands.values() if isinstance(command, click.Group) else ():
-        _connect(each)
+    own = f"\b\n{command.epilog}\n\n" if command.epilog else ""
+    command.epilog = f"{own}{_EPILOG}\n\n\b\n{page('commands', '-'.join(['kubectl-sew', *path]))}"
+    for name, each in command.commands.items() if isinstance(command, click.Group) else ():
+        _connect(each, *path, name)

@@ -7,6 +7,7 @@ from typing import Any
 from kubectl_sew.cluster.picture import TIGHT, Lookup, Picture, Resolved
 from kubectl_sew.consumers.text import line
 from kubectl_sew.event import read_time
+from kubectl_sew.pages import page
 from kubectl_sew.resource import Condition, DeliveringReason, State, Webhook, spell_duration
 from kubectl_sew.resource.conditions import spell_age, with_backlog
 
@@ -185,10 +186,7 @@ def _about_health(webhook: Webhook) -> Iterator[str]:
         return
     if found.reason in ("QueryParsing", "QueryValidation"):
         yield "the query: `kubectl sew preview-query QUERY` shows what is wrong with it, `kubectl sew fields` the keys"
-    yield f"what each reason means: {REASONS_PAGE}#{found.reason.lower()}"
-
-
-REASONS_PAGE = "docs/troubleshooting.md"
+    yield f"what each reason means: {page('troubleshooting', found.reason.lower())}"
 
 
 def _about_state(webhook: Webhook) -> Iterator[str]:

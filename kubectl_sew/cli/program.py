@@ -10,6 +10,7 @@ from kubectl_sew.cli.connection import connection_options
 from kubectl_sew.cli.group import Plugin
 from kubectl_sew.cli.output import echo, print_error
 from kubectl_sew.errors import SewError
+from kubectl_sew.pages import page
 from kubectl_sew.terminal import usage
 
 USAGE, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
@@ -18,7 +19,7 @@ PLUGIN = Plugin(
     "kubectl sew",
     params=list(connection_options()),
     help="Write, check, preview and operate Calico's SecurityEventWebhooks.",
-    epilog="`kubectl sew COMMAND --help` says more of a command.",
+    epilog=f"`kubectl sew COMMAND --help` says more of a command.\n\n\b\n{page('commands')}",
     callback=lambda: None,
     no_args_is_help=False,
     invoke_without_command=True,

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 
+from kubectl_sew.pages import page
 from tests.e2e.sew_agent import Agent, Folder
 from tests.integration.cluster.in_cluster import Installed, installed, secret, webhook
 from tests.integration.elasticsearch.faults import Proxy, proxy, refuse
@@ -189,7 +190,7 @@ def test_one_check_names_all_of_them_with_what_waits_and_since_when(night: Night
         "missing-key": "wrongkey: url: Secret wrongkey, key url: the object has no such key: it holds other",
         "webhook-invalid": "typo: QueryValidation: ",
     }
-    found = says(night.check, *causes.values(), *(f"docs/troubleshooting.md#{code}" for code in causes))
+    found = says(night.check, *causes.values(), *(page("troubleshooting", code) for code in causes))
     assert "Nothing is wrong" not in found
     assert f"{len(causes)} of " in found
     assert [name for name in ("fine", "narrow") if f"{name}: " in found] == []

@@ -12,6 +12,7 @@ from kubectl_sew.cli.junit import junit
 from kubectl_sew.cli.output import echo, print_json
 from kubectl_sew.cli.reach import kubectl, secrets_namespace_option
 from kubectl_sew.cluster.validation import against
+from kubectl_sew.pages import page
 from kubectl_sew.resource import Finding
 from kubectl_sew.resource.manifests import load_many
 from kubectl_sew.validation import validate_manifests
@@ -19,7 +20,7 @@ from kubectl_sew.validation import validate_manifests
 FINDINGS, ONLY_WARNINGS = 1, 3
 
 
-@click.command
+@click.command(epilog=f"What each code means:\n{page('validation', 'codes')}")
 @file_options
 @click.option(
     "-o",
@@ -46,7 +47,7 @@ def validate(  # noqa: PLR0913  # one for each flag
 ) -> int:
     """Check manifests: structure, names, labels, variables, queries.
 
-    Every problem is told at once, with its place and a code (docs/validation.md). Secrets and ConfigMaps in the files
+    Every problem is reported at once, with its place and a code. Secrets and ConfigMaps in the files
     are used; those that are not there may be in the cluster: without --against-cluster their values are not judged.
 
     Queries are judged by Calico's keys; for events of another kind give what the agent has: --fields any, or its index.

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kubectl_sew.check.checks import GROUPS
+from kubectl_sew.pages import page
 from tests.integration.plugin.conftest import SECRETS, agent_pod, clock_ahead, run_plugin, tell, webhook
 from tests.servers.kubernetes import Kubernetes, find, kubernetes
 from tests.servers.required import required
@@ -61,7 +62,7 @@ def test_on_an_empty_cluster_it_says_what_to_install() -> None:
     assert "✗ SecurityEventWebhooks are served\n" in ran.stdout
     install = "kubectl sew install --apply --image IMAGE --elasticsearch URL --create-namespace"
     assert f"    what to do: install it: `{install}`\n" in ran.stdout
-    assert "    see docs/troubleshooting.md#api-served\n" in ran.stdout
+    assert f"    see {page('troubleshooting', 'api-served')}\n" in ran.stdout
     assert ran.stdout.endswith(f"4 of {sum(map(len, GROUPS.values()))} checks failed\n")
 
 
@@ -195,4 +196,4 @@ def test_a_server_out_of_reach_is_one_failed_check(installed: Kubernetes, flags:
     ran = run_plugin(installed, "check", *flags)
     assert (ran.returncode, ran.stderr) == (1, "")
     assert ran.stdout.count("✗") == 1
-    assert ran.stdout.endswith("see docs/troubleshooting.md#api-reachable\n\n1 of 1 checks failed\n")
+    assert ran.stdout.endswith(f"see {page('troubleshooting', 'api-reachable')}\n\n1 of 1 checks failed\n")

@@ -8,6 +8,7 @@ import pytest
 
 from agent.settings import SETTINGS, Settings, SettingsError, from_environment
 from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.pages import page
 
 ROOT = Path(__file__).parents[3]
 
@@ -119,9 +120,9 @@ def test_nothing_is_served_with_once_unless_it_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("name", "warning"),
     [
-        ("SEW_WORKER", "SEW_WORKER is no setting: did you mean SEW_WORKERS?"),
-        ("SEW_RATE_SLAK", "SEW_RATE_SLAK is no setting: did you mean SEW_RATE_SLACK?"),
-        ("SEW_XYZZY", "SEW_XYZZY is no setting; see docs/settings.md"),
+        ("SEW_WORKER", "SEW_WORKER is not a setting: did you mean SEW_WORKERS?"),
+        ("SEW_RATE_SLAK", "SEW_RATE_SLAK is not a setting: did you mean SEW_RATE_SLACK?"),
+        ("SEW_XYZZY", f"SEW_XYZZY is not a setting; see {page('settings')}"),
     ],
 )
 def test_an_unknown_variable_is_a_warning_with_the_closest_name(name: str, warning: str) -> None:

@@ -15,6 +15,7 @@ from kubectl_sew.cluster.agent import Holder
 from kubectl_sew.cluster.objects import Held
 from kubectl_sew.cluster.picture import Agent
 from kubectl_sew.install.holders import Account
+from kubectl_sew.pages import page
 from kubectl_sew.resource import Condition, ConfigVar, Reference, State, Webhook
 from kubectl_sew.resource.serving import Served
 
@@ -189,7 +190,7 @@ def test_a_fault_fails_its_check_and_says_what_and_what_to_do(code: str, fault: 
     assert code in found
     assert any(said in each for each in found[code].verdict.details)
     assert found[code].verdict.hint
-    assert found[code].link == f"docs/troubleshooting.md#{code}"
+    assert found[code].link == page("troubleshooting", code)
 
 
 def of(facts: Facts, code: str) -> Verdict:

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 from kubectl_sew.check.checks import GROUPS
-from kubectl_sew.check.verdict import PAGE
 from kubectl_sew.resource import DeliveringReason, FetchedReason, HealthyReason
 
 CODES = [check.code for checks in GROUPS.values() for check in checks]
@@ -12,7 +11,7 @@ REASONS = [each.value for reasons in (HealthyReason, FetchedReason, DeliveringRe
 
 
 def test_each_code_and_each_reason_has_its_section() -> None:
-    headings = re.findall(r"^### (.+)$", Path(PAGE).read_text(), re.MULTILINE)
+    headings = re.findall(r"^### (.+)$", Path("docs/troubleshooting.md").read_text(), re.MULTILINE)
     assert headings == list(dict.fromkeys(CODES + REASONS))
 
 

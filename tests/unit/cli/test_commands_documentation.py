@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -12,23 +11,12 @@ import pytest
 
 from agent.__main__ import cli
 from kubectl_sew.cli.program import PLUGIN
-from tests.documented import examples
+from tests.documented import commands, examples
 
 PAGE = Path("docs/commands.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^#+ (.+)\n((?:(?!^#).*\n)*)", PAGE, re.MULTILINE))
 EXAMPLES = [*examples("docs/commands.md"), *examples("README.md")]
 ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-
-
-def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
-    """The command and all below it, with what a person types."""
-    yield path, command
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            below = command.get_command(context, name)
-            assert below
-            yield from commands(below, f"{path} {name}")
 
 
 ALL = dict([*commands(PLUGIN, "kubectl sew"), *commands(cli, "sew-agent")])
