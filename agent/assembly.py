@@ -145,7 +145,7 @@ def assemble(settings: Settings, cluster: "Cluster | None", log: Log, stack: Exi
     reading = Reading(log, metrics, time.time, scheduler.look)
     stack.callback(reading.close)
     poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
-    trials = cluster.trials(_tried(send), health, stack) if cluster else Trials(_tried(send), time.time)
+    trials = cluster.trials(_tried(send), health, stack) if cluster else Trials(_tried(send), time.time, log)
     parts = Parts(
         webhooks=watched or _files(settings, store, stack),
         acceptance=Acceptance(

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agent.log import Log
+from agent.threads import NoThreadError, start_thread
 from kubectl_sew.consumers.base import RenderError, Request
 from kubectl_sew.consumers.judge import shown_body
 from kubectl_sew.consumers.text import line
@@ -16,7 +17,7 @@ from kubectl_sew.validation import Accepted
 _SHOWN = 500
 ROOM = 256
 """Events that may wait to be rendered; of more only id and type are logged."""
-_TOO_MANY = ["not shown: more events came at once than are rendered for state Debug"]
+_TOO_MANY = "more events came at once than are rendered for state Debug"
 _GRACE = 5.0
 """Seconds that the end of the process waits for what has not been logged yet."""
 
@@ -34,13 +35,13 @@ class Debugging:
 
     def tell(self, accepted: Accepted, event: Event) -> None:
         """Have it logged soon; renders nothing itself."""
-        if self._thread is None:
-            self._thread = Thread(target=self._run, name="debug", daemon=True)
-            self._thread.start()
         try:
+            self._thread = self._thread or start_thread(self._run, "debug")
             self._waiting.put_nowait((accepted, event))
         except Full:
-            self._log.info("debug_event", **_named(accepted, event), would_send=_TOO_MANY)
+            self._not_shown(accepted, event, _TOO_MANY)
+        except NoThreadError as error:
+            self._not_shown(accepted, event, str(error))
 
     def close(self) -> None:
         """Wait a moment for what is not logged yet."""
@@ -51,6 +52,9 @@ class Debugging:
         except Full:
             return
         self._thread.join(_GRACE)
+
+    def _not_shown(self, accepted: Accepted, event: Event, why: str) -> None:
+        self._log.info("debug_event", **_named(accepted, event), would_send=[f"not shown: {why}"])
 
     def _run(self) -> None:
         while told := self._waiting.get():

@@ -13,6 +13,7 @@ from typing import Any
 from agent.delivery.sockets import DeadlineSocket
 from agent.metrics import CONTENT_TYPE
 from agent.settings import SettingsError
+from agent.threads import start_thread
 from kubectl_sew.errors import SewError
 
 REQUEST_SECONDS = 5.0
@@ -107,7 +108,7 @@ class HealthServer:
                 f"SEW_LISTEN {_written(listen)}: metrics and health cannot be served there ({why.lower()}): "
                 "end what uses it, or choose another --listen HOST:PORT, or --listen off"
             ) from None
-        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="health", daemon=True).start()
+        start_thread(self._server.serve_forever, "health", 0.1)
 
     @property
     def address(self) -> str:
@@ -179,15 +180,22 @@ class _Server(ThreadingMixIn, TCPServer):
                 return
         with self._lock:
             self._open[request] = None
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # the system gives no more threads: this client comes again
+            self._let_go(request)
+            self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            with self._lock:
-                self._open.pop(request, None)
-            self._free.release()
+            self._let_go(request)
+
+    def _let_go(self, request: Any) -> None:
+        with self._lock:
+            self._open.pop(request, None)
+        self._free.release()
 
     def _cut_oldest(self) -> None:
         """Its thread then finds the end of the connection, and is free."""

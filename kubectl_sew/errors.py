@@ -6,7 +6,8 @@ SewError                        whatever a user can cause: printed as `error: �
 ├── agent.settings.SettingsError  a flag or an environment variable that cannot be used
 ├── agent.cluster.api.ApiError    the API server refused, or was not reached
 ├── agent.store.base.StoreError   the state folder cannot be used
-└── agent.sources.base.SourceError  events cannot be read now
+├── agent.sources.base.SourceError  events cannot be read now
+└── agent.threads.NoThreadError   the system gives no more threads
 """
 
 

@@ -1,7 +1,6 @@
 """Tells what a person must act on as Kubernetes Events, beside the webhook that they are about."""
 
 import queue
-import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from agent.cluster.conditions import Standing
 from agent.cluster.notices import Ledger, Notice
 from agent.cluster.troubles import Troubles
 from agent.cluster.watch import REFUSED
+from agent.threads import start_thread
 from agent.webhooks.cluster import WebhookPlace
 from kubectl_sew.resource import API_VERSIONS, KIND
 
@@ -42,7 +42,7 @@ class Announcer:
         self._queue: queue.SimpleQueue[Notice | None] = queue.SimpleQueue()
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name="announcer", daemon=True).start()
+        start_thread(self._run, "announcer")
 
     def stop(self) -> None:
         self._queue.put(None)

@@ -21,6 +21,7 @@ from agent.cluster.troubles import Troubles
 from agent.cluster.watch import REFUSED
 from agent.log import Log, locate
 from agent.store.base import StoreError
+from agent.threads import start_thread
 
 _MATTER = "lease"
 _UNKNOWN = 404
@@ -82,7 +83,7 @@ class LeaseKeeper:
         """Who had it at the last look."""
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name="lease", daemon=True).start()
+        start_thread(self._run, "lease")
 
     @property
     def sure(self) -> bool:

@@ -10,6 +10,7 @@ from agent.cluster.api import REQUEST_SECONDS, Api, ApiError
 from agent.cluster.conditions import Standing, conditions
 from agent.cluster.troubles import Troubles
 from agent.cluster.watch import REFUSED
+from agent.threads import start_thread
 from agent.webhooks.cluster import ClusterWebhooks, WebhookPlace, read_webhook
 from kubectl_sew.resource import Condition, Webhook, checkpoint, merge, write_due
 from kubectl_sew.resource.conditions import REFRESH
@@ -73,10 +74,9 @@ class StatusWriter:
         self._last_write: dict[str, float] = {}
         """In monotonic seconds."""
         self._looked: dict[str, _Looked] = {}
-        self._thread = threading.Thread(target=self._run, name="status", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        self._thread = start_thread(self._run, "status")
 
     def tell(self, standings: Mapping[str, Standing]) -> None:
         """From now on this is how the webhooks stand."""

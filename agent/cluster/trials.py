@@ -5,6 +5,7 @@ agent that ended in between or lost its volume, sends it once more at most, and 
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
@@ -19,7 +20,8 @@ from agent.cluster.troubles import Troubles
 from agent.cluster.watch import REFUSED
 from agent.delivery.attempt import MOST_REQUESTS
 from agent.health import Heartbeat
-from agent.trial import Attempt, describe, marked_sample
+from agent.threads import NoThreadError, start_thread
+from agent.trial import Attempt, describe, tried
 from agent.webhooks.cluster import WebhookPlace, read_webhook
 from kubectl_sew.consumers.base import Verdict
 from kubectl_sew.consumers.text import as_date
@@ -88,6 +90,8 @@ class ClusterTrials:
         self._free = threading.BoundedSemaphore(AT_ONCE)
         self._wanted: dict[str, Accepted] = {}
         """Tests that are under way, each with the newest content that was asked for."""
+        self._waiting: deque[str] = deque()
+        """Of those, the ones for which there was no thread yet."""
         self._finished: list[tuple[str, str, str]] = []
         self._noted: dict[str, str] = {}
         self._results: dict[str, tuple[str, TrialResult]] = {}
@@ -104,10 +108,12 @@ class ClusterTrials:
         with self._lock:
             running, self._wanted[name] = name in self._wanted, webhook
         if not running:
-            threading.Thread(target=self._run, args=(name,), name="trial", daemon=True).start()
+            self._waiting.append(name)
+            self._begin()
 
     def finished(self) -> Sequence[tuple[str, str, str]]:
-        """Webhook, no digest, and result of what has ended since the last call."""
+        """Webhook, no digest, and result of what has ended since the last call. What had no thread is tried again."""
+        self._begin()
         with self._lock:
             found, self._finished = self._finished, []
         return found
@@ -124,6 +130,15 @@ class ClusterTrials:
 
     def stop(self) -> None:
         self._stop.set()
+
+    def _begin(self) -> None:
+        while self._waiting:
+            try:
+                start_thread(self._run, "trial", self._waiting[0])
+            except NoThreadError as error:
+                self._troubles.say(_MATTER, f"{error}; it is tried again")
+                return
+            self._waiting.popleft()
 
     def _run(self, name: str) -> None:
         tested: Accepted | None = None
@@ -168,7 +183,7 @@ class ClusterTrials:
             self._finish(accepted, result, heartbeat)
             return
         self._note(accepted, obj, as_date(float(int(now))) + (_AGAIN if step is Step.SEND_AGAIN else _SENDING))
-        outcome = self._attempt(accepted, marked_sample(accepted.webhook.test_event, _identity(obj), now))
+        outcome = tried(self._attempt, accepted, _identity(obj), now)
         said = describe(outcome, now) + (_TWICE if step is Step.SEND_AGAIN else "")
         delivered = outcome.verdict is Verdict.DELIVERED
         result = TrialResult(self._clock(), delivered, said, accepted.webhook.test_requested)

@@ -12,6 +12,7 @@ from agent.cluster.holding import Holding
 from agent.cluster.troubles import Troubles
 from agent.log import locate
 from agent.pauses import doubled
+from agent.threads import start_thread
 
 T = TypeVar("T")
 
@@ -111,7 +112,7 @@ class Watcher(Generic[T]):
         """Why the server does not let us read this, where it does not."""
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name=f"watch-{self._collection.matter}", daemon=True).start()
+        start_thread(self._run, f"watch-{self._collection.matter}")
 
     def stop(self) -> None:
         self._stop.set()

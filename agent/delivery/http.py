@@ -7,7 +7,6 @@ texts and log lines hold URLs, which are secrets, so none of them gets out of he
 import http.client
 import logging
 import ssl
-import threading
 import time
 import zlib
 from collections import defaultdict
@@ -24,6 +23,7 @@ from agent.delivery.kept import Connections, Kept
 from agent.delivery.proxy import Proxy
 from agent.delivery.resolving import Resolver
 from agent.delivery.sockets import tls_context
+from agent.threads import NoThreadError, start_thread
 from kubectl_sew.consumers.base import FailureReason, Request, Response, Tls
 from kubectl_sew.consumers.judge import describe
 
@@ -186,11 +186,9 @@ def _side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
     """Run the first in this thread, and each other one in its own, as far as the system gives threads."""
     threads, here = [], list(tasks[:1])
     for task in tasks[1:]:
-        thread = threading.Thread(target=task, name="peer", daemon=True)
         try:
-            thread.start()
-            threads.append(thread)
-        except RuntimeError:
+            threads.append(start_thread(task, "peer"))
+        except NoThreadError:
             here.append(task)
     for task in here:
         task()

@@ -12,6 +12,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from time import monotonic
 from typing import TypeVar
 
+from agent.threads import NoThreadError, start_thread
+
 KEPT_FOR = 5.0
 """Seconds that addresses are used again without a look-up."""
 MOST_NAMES = 1024
@@ -98,8 +100,8 @@ class Resolver:
                 return shared
             running = self._running[name] = _Running(places)
         try:
-            threading.Thread(target=self._look_up, args=(name, running), name="resolver", daemon=True).start()
-        except RuntimeError:  # the system gives no more threads now
+            start_thread(self._look_up, "resolver", name, running)
+        except NoThreadError:
             self._ended(name, running)
             running.answer.set_exception(BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
         return running

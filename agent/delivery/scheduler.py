@@ -12,6 +12,7 @@ from agent.delivery.attempt import Route, Send, attempt
 from agent.delivery.lanes import Job, Judgement, Lanes
 from agent.delivery.retry import Decision
 from agent.store.base import Delivery, Lane, Store, StoreError
+from agent.threads import NoThreadError, start_thread
 from kubectl_sew.consumers.base import Outcome
 
 _STORE_PAUSE = 1.0
@@ -132,7 +133,7 @@ class Scheduler:
                 if self._resting:
                     self._rest.notify()
                 else:
-                    with suppress(RuntimeError):  # the system gives no more threads: those that are there go on
+                    with suppress(NoThreadError):  # those that are there go on
                         self._hire()
         return found
 
@@ -189,10 +190,8 @@ class Scheduler:
         if not self._beats:
             return
         name = f"worker-{len(self._threads)}"
-        thread = threading.Thread(target=self._work, args=(self._beats[-1],), name=name, daemon=True)
-        thread.start()
+        self._threads.append(start_thread(self._work, name, self._beats[-1]))
         self._beats.pop()
-        self._threads.append(thread)
 
     def _judge(self, job: Job, outcomes: Sequence[Outcome]) -> Sequence[Decision]:
         with self._lock:

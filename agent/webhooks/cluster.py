@@ -9,6 +9,7 @@ from agent.cluster.api import Api, ApiError
 from agent.cluster.troubles import Troubles
 from agent.cluster.values import PLURALS, Values
 from agent.cluster.watch import Collection, Fixed, Watcher
+from agent.threads import start_thread
 from agent.webhooks.base import Refusal, Snapshot
 from kubectl_sew.resource import (
     API_VERSIONS,
@@ -125,7 +126,7 @@ class ClusterWebhooks:
         ]
         for each in self._watchers():
             each.start()
-        threading.Thread(target=self._run, name="webhooks", daemon=True).start()
+        start_thread(self._run, "webhooks")
 
     def snapshot(self) -> Snapshot:
         snapshot = self._snapshot

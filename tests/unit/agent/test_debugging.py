@@ -20,6 +20,7 @@ from kubectl_sew.event import Event
 from kubectl_sew.query import parse
 from kubectl_sew.resource.model import State, Webhook
 from kubectl_sew.validation import Accepted
+from tests import threads
 
 NOW = 1_800_000_000.0
 
@@ -106,3 +107,13 @@ def test_a_secret_at_any_place_of_a_body_is_not_told_in_part(scene: Scene) -> No
         scene.accepted = replace(scene.accepted, config=config)
         scene.read(events=1)
     assert "T0K3" not in str(scene.told())
+
+
+def test_where_the_system_gives_no_more_threads_an_event_is_told_without_what_would_be_sent(scene: Scene) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        threads.refuse(patch, "debug")
+        scene.read(events=1)
+    scene.read(events=1)
+    first, second = scene.told()
+    assert "not shown: the system gives no more threads" in str(first["would_send"])
+    assert "POST hooks.example" in str(second["would_send"])

@@ -10,6 +10,7 @@ import pytest
 from agent.health import CLIENTS, Health, HealthServer
 from agent.settings import SettingsError
 from agent.store.base import StoreError
+from tests import threads
 
 
 class Clock:
@@ -118,6 +119,15 @@ def test_clients_that_hang_keep_no_probe_out_and_the_oldest_of_them_goes(server:
     hanging[-1].sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
     assert hanging[-1].recv(12) == b"HTTP/1.0 200"
     hanging[-1].close()
+
+
+def test_probes_are_answered_again_after_the_system_gave_no_more_threads(server: HealthServer) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        threads.refuse(patch, "process_request_thread")
+        for _ in range(CLIENTS + 1):
+            with pytest.raises(ConnectionError):
+                get(server, "/healthz")
+    assert get(server, "/healthz") == (200, "ok\n")
 
 
 def test_any_ipv6_address_serves_ipv4_as_well(health: Health) -> None:

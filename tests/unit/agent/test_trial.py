@@ -1,17 +1,22 @@
 """State Test: the sample, and its result."""
 
+import io
 import threading
+from dataclasses import replace
 
 import pytest
 
+from agent.log import Log
 from agent.trial import Trials, describe, marked_sample
 from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
 from kubectl_sew.query import parse
-from kubectl_sew.resource import State, Webhook
+from kubectl_sew.resource import TEST_EVENT_ANNOTATION, State, Webhook
 from kubectl_sew.samples import SAMPLE_TYPES
 from kubectl_sew.validation import Accepted
+from tests import threads
+from tests.waiting import eventually
 
 NOW = 1_767_225_600.0
 WEBHOOK = Accepted(Webhook("w", "Generic", State.TEST, "type = waf"), CONSUMERS["Generic"], {}, {}, parse("type = waf"))
@@ -52,7 +57,7 @@ def test_a_test_under_way_is_not_sent_again_and_its_result_is_given_once() -> No
         release.wait(10)
         return Outcome(Verdict.DELIVERED, detail="200 OK")
 
-    trials = Trials(attempt, lambda: NOW)
+    trials = Trials(attempt, lambda: NOW, Log(io.StringIO(), lambda: NOW))
     trials.fire(WEBHOOK, "d")
     trials.fire(WEBHOOK, "d")
     assert trials.finished() == []
@@ -65,3 +70,43 @@ def test_a_test_under_way_is_not_sent_again_and_its_result_is_given_once() -> No
     assert trials.finished() == []
     assert not trials.busy
     assert len(sent) == 1
+
+
+def ended(trials: Trials) -> list[tuple[str, str, str]]:
+    """All results, when no test is under way any more."""
+    found: list[tuple[str, str, str]] = []
+
+    def over() -> bool:
+        found.extend(trials.finished())
+        return not trials.busy
+
+    eventually(over, "the tests end")
+    return found
+
+
+def delivered(_webhook: Accepted, _event: Event) -> Outcome:
+    return Outcome(Verdict.DELIVERED, detail="200 OK")
+
+
+def test_a_test_waits_where_the_system_gives_no_more_threads_and_this_is_said_once() -> None:
+    out = io.StringIO()
+    trials = Trials(delivered, lambda: NOW, Log(out, lambda: NOW))
+    with pytest.MonkeyPatch.context() as patch:
+        threads.refuse(patch, "trial")
+        trials.fire(WEBHOOK, "d")
+        trials.fire(WEBHOOK, "e")
+        assert trials.finished() == []
+    assert trials.busy
+    (line,) = out.getvalue().splitlines()
+    assert "test_waits" in line
+    assert "`ulimit -u`" in line
+    assert "it is tried again" in line
+    assert sorted(digest for _, digest, _ in ended(trials)) == ["d", "e"]
+
+
+def test_a_test_without_a_sample_ends_and_says_so() -> None:
+    annotated = replace(WEBHOOK.webhook, annotations={TEST_EVENT_ANNOTATION: "nothing"})
+    trials = Trials(delivered, lambda: NOW, Log(io.StringIO(), lambda: NOW))
+    trials.fire(replace(WEBHOOK, webhook=annotated), "d")
+    said = "2026-01-01T00:00:00Z not delivered (internal): there is no sample event 'nothing'"
+    assert ended(trials) == [("w", "d", said)]

@@ -17,6 +17,7 @@ from kubectl_sew.query import ANY
 from kubectl_sew.resource import TEST_REQUESTED_ANNOTATION, TEST_RESULT_ANNOTATION
 from kubectl_sew.resource.serving import Served
 from kubectl_sew.validation import Accepted, accept
+from tests import threads
 from tests.waiting import eventually
 
 AT = "2026-11-25T15:00:00Z"
@@ -67,7 +68,8 @@ class Scene:
         self.now = 1_767_225_600.0
         self.sent = 0
         place = SimpleNamespace(path=lambda: "/", served=Served("projectcalico.org/v3", status=True))
-        troubles = SimpleNamespace(over=lambda _: None, say=lambda *_: None)
+        self.said: list[str] = []
+        troubles = SimpleNamespace(over=lambda _: None, say=lambda _, text: self.said.append(text))
         parts: tuple[Any, Any, Any] = self.server, place, troubles
         self.trials = ClusterTrials(*parts, self._attempt, lambda: self.now, lambda _: nullcontext(Heartbeat(1, float)))
 
@@ -76,6 +78,13 @@ class Scene:
         return Outcome(Verdict.DELIVERED, status=204, detail="204 No Content")
 
     def test(self, requested: str = "", query: str = "type = waf") -> Accepted:
+        """Somebody sets state Test, and it ends."""
+        accepted = self.ask(requested, query)
+        eventually(self.trials.finished, "the test ends")
+        eventually(lambda: self.server.webhook["spec"]["state"] == "Enabled", "the state is set back")
+        return accepted
+
+    def ask(self, requested: str = "", query: str = "type = waf") -> Accepted:
         """Somebody sets state Test."""
         self.server.patch("", {"metadata": {}, "spec": {"state": "Test", "query": query}})
         if requested:
@@ -83,8 +92,6 @@ class Scene:
         accepted = accept(read_webhook(self.server.get("")).webhook, {}, {}, ANY)
         assert isinstance(accepted, Accepted)
         self.trials.fire(accepted, content_digest(accepted))
-        eventually(self.trials.finished, "the test ends")
-        eventually(lambda: self.server.webhook["spec"]["state"] == "Enabled", "the state is set back")
         return accepted
 
 
@@ -112,3 +119,16 @@ def test_another_content_and_each_request_of_a_person_have_a_sample_of_their_own
     assert scene.sent == 4
     scene.test(query="type = runtime_security")
     assert scene.sent == 4
+
+
+def test_a_test_waits_where_the_system_gives_no_more_threads_and_this_is_said() -> None:
+    scene = Scene()
+    with pytest.MonkeyPatch.context() as patch:
+        threads.refuse(patch, "trial")
+        scene.ask()
+        assert scene.trials.finished() == []
+    assert scene.trials.busy
+    assert all("no more threads" in each for each in scene.said)
+    assert scene.said
+    eventually(scene.trials.finished, "the test ends")
+    assert scene.sent == 1

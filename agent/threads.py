@@ -1,0 +1,23 @@
+"""Threads, and the error where the system gives no more of them."""
+
+import threading
+from collections.abc import Callable
+
+from kubectl_sew.errors import SewError
+
+
+class NoThreadError(SewError):
+    """A limit of processes or of memory is reached; the text says which to look at."""
+
+
+def start_thread(target: Callable[..., None], name: str, *args: object) -> threading.Thread:
+    """Return a thread that runs, and does not keep the process from ending. Raises NoThreadError."""
+    thread = threading.Thread(target=target, args=args, name=name, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        raise NoThreadError(
+            "the system gives no more threads: raise the limit of processes (`ulimit -u`, or the pod's limit of PIDs) "
+            "or of memory"
+        ) from None
+    return thread
