@@ -9,10 +9,21 @@ def client_context(*, cafile: Path | str | None = None, cadata: str | None = Non
 
     Raises OSError (ssl.SSLError) or ValueError where they cannot be read.
     """
+    if cadata:  # of which Python takes ASCII alone: what else stands in it are comments, as systems' bundles have them
+        cadata = cadata.encode("ascii", "replace").decode()
     context = ssl.create_default_context(cafile=cafile, cadata=cadata)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     set_verification(context)
     return context
+
+
+def holds_certificates(pem: str) -> bool:
+    """Whether a client finds certificates in a PEM text, and can read each of them."""
+    try:
+        client_context(cadata=pem)
+    except (ssl.SSLError, ValueError):
+        return False
+    return True
 
 
 def set_verification(context: ssl.SSLContext) -> None:

@@ -16,7 +16,20 @@ from kubectl_sew.samples import sample
 NOW = 1_772_450_000.7
 URL = "https://hooks.example/x"
 OLD, NEW = ("whsec_" + b64encode(bytes([n]) * 32).decode() for n in (1, 2))
-CERTIFICATE = "-----BEGIN CERTIFICATE-----\nTUlJQg==\n-----END CERTIFICATE-----\n"
+CERTIFICATE = """\
+-----BEGIN CERTIFICATE-----
+MIIBfzCCASWgAwIBAgIUeDL8TE2WEZc4R6cGqCOjm4AYkmwwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJYXV0aG9yaXR5MCAXDTI2MTEyOTA3MTEwMloYDzIxMjYxMTA1
+MDcxMTAyWjAUMRIwEAYDVQQDDAlhdXRob3JpdHkwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAARHJjcRYe1QkglKH+erDXR0FPvx35dtHFzqJQJCXrvv9qXLNcRqEG5r
+m3M19d2+iFwmbgcTG4MU79nueF7AJUn3o1MwUTAdBgNVHQ4EFgQU7PfzSH3gYai4
+kGZ+0u9X22IDHGAwHwYDVR0jBBgwFoAU7PfzSH3gYai4kGZ+0u9X22IDHGAwDwYD
+VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEA87VnjpTaMN8S2zbzVlI+
+5uyP6UJVpAG/qSXsnYZRyWICIFxoKom5zSz8PDDp1V92pWxjok6r04biv4AkWioM
+cI7H
+-----END CERTIFICATE-----
+"""
+FORM = "-----BEGIN CERTIFICATE-----\nTUlJQg==\n-----END CERTIFICATE-----\n"
 KEY = "-----BEGIN PRIVATE KEY-----\nTUlJQg==\n-----END PRIVATE KEY-----\n"
 
 
@@ -141,8 +154,12 @@ def test_tls_texts_go_with_the_request() -> None:
     ("config", "variable"),
     [
         ({"ca.crt": "nonsense"}, "ca.crt"),
-        ({"ca.crt": CERTIFICATE.replace("TUlJQg", "!!!!")}, "ca.crt"),
+        ({"ca.crt": FORM.replace("TUlJQg", "!!!!")}, "ca.crt"),
         ({"ca.crt": KEY}, "ca.crt"),
+        ({"ca.crt": FORM}, "ca.crt"),
+        ({"ca.crt": CERTIFICATE + FORM}, "ca.crt"),
+        ({"ca.crt": CERTIFICATE.replace("CERTIFICATE", "TRUSTED CERTIFICATE")}, "ca.crt"),
+        ({"tls.crt": FORM, "tls.key": KEY}, "tls.crt"),
         ({"tls.crt": CERTIFICATE}, "tls.key"),
         ({"tls.key": KEY}, "tls.crt"),
         ({"tls.crt": CERTIFICATE, "tls.key": CERTIFICATE}, "tls.key"),
@@ -153,6 +170,10 @@ def test_pem_texts_that_cannot_be_used_are_found_when_the_webhook_is_accepted(
     config: dict[str, str], variable: str
 ) -> None:
     assert [each.variable for each in Generic().validate({"url": URL} | config)] == [variable]
+
+
+def test_comments_of_any_language_may_stand_in_a_bundle() -> None:
+    assert Generic().validate({"url": URL, "ca.crt": f"# Főtanúsítvány\n{CERTIFICATE}"}) == []
 
 
 def test_a_template_that_fails_its_check_is_a_problem_of_the_configuration() -> None:
