@@ -9,6 +9,7 @@ from agent.lifecycle import FORGOTTEN
 from agent.poller import COMMON, own_reader
 from agent.report import Report, Told, room_words
 from agent.store.base import Act, Books, Known, Lane, Store
+from kubectl_sew.columns import table as columns_of
 from kubectl_sew.event import read_time
 from kubectl_sew.resource.conditions import rfc3339, spell_age, spell_seconds
 
@@ -133,11 +134,7 @@ def _date(seconds: float | None) -> str | None:
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
     """Rows under headings, as kubectl prints them. `columns`: heading -> key."""
-    cells = [list(columns), *([_cell(row[key]) for key in columns.values()] for row in rows)]
-    widths = [max(len(row[place]) for row in cells) for place in range(len(columns))]
-    return "\n".join(
-        "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
-    )
+    return columns_of(list(columns), [[_cell(row[key]) for key in columns.values()] for row in rows])
 
 
 def _cell(value: Any) -> str:

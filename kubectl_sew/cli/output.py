@@ -7,7 +7,7 @@ steer the terminal.
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -97,23 +97,3 @@ def colour_of(*, err: bool) -> bool:
         return True
     terminal = (sys.stderr if err else sys.stdout).isatty()
     return terminal and wish("TERM") != "dumb" and wish("CLICOLOR") != "0"
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as kubectl lays them out: three spaces apart, the last one as long as it is."""
-    widths = [max(_width(row[at]) for row in (headings, *rows)) for at in range(len(headings) - 1)]
-    lines = (
-        "".join(cell + " " * (width + 3 - _width(cell)) for cell, width in zip(row, [*widths, 0], strict=True))
-        for row in (headings, *rows)
-    )
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _width(text: str) -> int:
-    """Cells of a terminal that a text takes: two for a wide character, none for an accent put upon another."""
-    if text.isascii():
-        return len(text)
-    from unicodedata import category, east_asian_width  # noqa: PLC0415  # few texts need it
-
-    marks = sum(category(each) in ("Mn", "Me") for each in text)
-    return len(text) + sum(east_asian_width(each) in "WF" for each in text) - marks

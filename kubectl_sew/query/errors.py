@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from kubectl_sew.columns import width
 from kubectl_sew.errors import SewError
 
 RENDER_LIMIT = 2_000
@@ -86,11 +87,9 @@ def _drawing(text: str, span: Span) -> list[str]:
     left = start if end - start <= _WIDTH else max(start, min(span.start - _BEFORE, end - _WIDTH))
     right = min(end, left + _WIDTH)
     head, tail = "…" if left > start else "", "…" if right < end else ""
-    carets = max(1, min(span.end, right) - span.start)
-    return [
-        f"  {head}{_printable(text[left:right])}{tail}",
-        "  " + " " * (len(head) + span.start - left) + "^" * carets,
-    ]
+    shown = _printable(text[left:right])
+    before, marked = shown[: span.start - left], shown[span.start - left : span.end - left]
+    return [f"  {head}{shown}{tail}", "  " + " " * (len(head) + width(before)) + "^" * max(1, width(marked))]
 
 
 def _printable(text: str) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import click
 
 from kubectl_sew.cli.judging import INDEX, check_index_flags, index_fields
-from kubectl_sew.cli.output import echo, print_json, print_warning, table
+from kubectl_sew.cli.output import echo, print_json, print_warning
+from kubectl_sew.columns import table
 from kubectl_sew.query.fields import CALICO, Field, FieldType
 
 _TYPES = {"string": FieldType.STRING, "integer": FieldType.INTEGER, "boolean": FieldType.BOOLEAN}

@@ -12,7 +12,7 @@ from agent.acceptance import Acceptance, Judged
 from agent.report import Known as Known_
 from agent.report import Report, ReportFile, Told, read_report, tell
 from agent.sources.base import Trouble
-from agent.status import for_people, status
+from agent.status import for_people, status, table
 from agent.store.base import Act, Books, Known, Lane
 from agent.webhooks.base import Snapshot
 from kubectl_sew.access import IndexProblem
@@ -49,6 +49,11 @@ class Shelf:
 
     def positions(self) -> dict[str, str]:
         return {"common": "here"}
+
+
+def test_columns_stand_one_below_the_other_whatever_width_characters_have() -> None:
+    rows = [{"name": "警報", "reason": "x"}, {"name": "cafe\u0301", "reason": "x"}]
+    assert table(rows, {"NAME": "name", "WHY": "reason"}).splitlines() == ["NAME   WHY", "警報   x", "cafe\u0301   x"]
 
 
 def told(shelf: Shelf, report: Report | None = REPORT) -> Mapping[str, Any]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from kubectl_sew.cli.output import echo, pass_through, shade, table
+from kubectl_sew.cli.output import echo, pass_through, shade
 from kubectl_sew.cli.program import run
+from kubectl_sew.columns import table
 from kubectl_sew.terminal import harmless, harmless_json
 from tests.fuzz.alphabet import HOSTILE
 

@@ -65,6 +65,20 @@ def test_a_place_is_counted_in_lines_and_columns_from_one() -> None:
     assert [locate("ab\ncd", offset) for offset in (0, 2, 3, 5)] == [(1, 1), (1, 3), (2, 1), (2, 3)]
 
 
+@pytest.mark.parametrize(
+    ("text", "span", "below"),
+    [
+        ('name = "警報" AND tpye = waf', Span(16, 20), " " * 18 + "^^^^"),
+        ('name = "cafe\u0301" AND tpye = waf', Span(19, 23), " " * 18 + "^^^^"),
+        ("警報 = 1", Span(0, 2), "^^^^"),
+        ("e\u0301 = 1", Span(1, 2), " ^"),
+    ],
+)
+def test_the_caret_stands_under_the_span_whatever_width_characters_have(text: str, span: Span, below: str) -> None:
+    _, line, caret = render(text, [Problem("wrong", span)]).splitlines()
+    assert (line, caret) == (f"  {text}", f"  {below}")
+
+
 def test_the_caret_stands_under_the_span_also_in_a_line_that_is_cut() -> None:
     text = "x" * 500 + "HERE" + "y" * 500
     _, line, caret = render(text, [Problem("wrong", Span(500, 504))]).splitlines()
