@@ -5,9 +5,9 @@ import time
 import click
 
 from kubectl_sew.cli.output import echo, pass_through, print_warning
-from kubectl_sew.columns import table
 from kubectl_sew.cli.reach import api_group_option, secrets_namespace_option, webhooks
 from kubectl_sew.cluster.picture import Agent, look_at_agent
+from kubectl_sew.columns import table
 from kubectl_sew.consumers.text import line
 from kubectl_sew.resource import Condition, Webhook
 from kubectl_sew.resource.conditions import spell_seconds, waiting_in
