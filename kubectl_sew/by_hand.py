@@ -9,15 +9,15 @@ from collections.abc import Callable
 import click
 
 
-def confirm(question: str, ask: Callable[[str], None], *, yes: bool, said: str) -> None:
-    """Ask a person on a terminal; elsewhere `said` must have been given.
+def confirm(question: str, ask: Callable[[str], None], *, yes: bool) -> None:
+    """Ask a person on a terminal; elsewhere `--yes` must have been given.
 
     Raises click.UsageError, and what `ask` raises.
     """
     if yes:
         return
     if not on_terminal():
-        raise click.UsageError(f"this cannot be undone: say {said}")
+        raise click.UsageError("this cannot be undone: say --yes")
     ask(question)
 
 

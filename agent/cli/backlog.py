@@ -23,7 +23,7 @@ from agent.store.base import DropReason
 from kubectl_sew.by_hand import confirm
 from kubectl_sew.resource.conditions import spell_seconds
 
-COLUMNS = {"WEBHOOK": "webhook", "WAITING": "pending", "OLDEST": "oldest", "BYTES": "bytes"}
+COLUMNS = {"WEBHOOK": "webhook", "WAITING": "pending", "OLDEST": "oldest", "DEAD": "dead", "BYTES": "bytes"}
 
 
 @click.group()
@@ -39,7 +39,10 @@ def backlog() -> None:
 @click.option("--webhook", help="Only this webhook.")
 @output_option
 def list_command(state: Path, webhook: str | None, output: str | None) -> None:
-    """How much waits for each webhook, and for how long."""
+    """How much waits for each webhook, and for how long.
+
+    Dead letters are counted too: DEAD. BYTES is what both fill of the store.
+    """
     with beside(state) as store:
         check_webhook(store, webhook, state)
         books = [each for each in store.books() if webhook in (None, each.webhook)]
@@ -49,6 +52,7 @@ def list_command(state: Path, webhook: str | None, output: str | None) -> None:
             "webhook": each.webhook,
             "pending": each.pending,
             "oldestWaitingSeconds": None if each.oldest_pending is None else round(now - each.oldest_pending),
+            "dead": each.dead,
             "bytes": each.bytes_used,
         }
         for each in books
@@ -78,9 +82,7 @@ def drop(state: Path, webhook: str, older_than: float | None, *, yes: bool, by: 
         check_webhook(store, webhook, state)
         waiting = store.waiting().get(webhook, 0)
         some = "those that were read long enough ago " if older_than else ""
-        confirm(
-            f"{waiting} wait for {webhook}: give {some or 'them '}up? They are never sent", ask, yes=yes, said="--yes"
-        )
+        confirm(f"{waiting} wait for {webhook}: give {some or 'them '}up? They are never sent", ask, yes=yes)
         dropped = store.drop(webhook, DropReason.BACKLOG_DROPPED, older_than=before)
         record(store, DropReason.BACKLOG_DROPPED, webhook, dropped, by)
     click.echo(f"{dropped} of the deliveries waiting for {webhook} were dropped")

@@ -21,7 +21,7 @@ from agent.cli.options import (
 from agent.lifecycle import FORGOTTEN
 from agent.status import table
 from agent.store.base import DeadLetter, DropReason, Store
-from kubectl_sew.by_hand import confirm, on_terminal
+from kubectl_sew.by_hand import confirm
 from kubectl_sew.consumers.text import as_date, line
 from kubectl_sew.errors import SewError
 
@@ -108,18 +108,16 @@ def replay(state: Path, numbers: tuple[int, ...], webhook: str | None, everythin
 def purge(state: Path, numbers: tuple[int, ...], webhook: str | None, everything: bool, *, yes: bool, by: str) -> None:
     """Give dead letters up: they count as dropped.
 
-    Before all are given up it asks on a terminal. It leaves a trace.
+    It asks first, and leaves a trace.
     """
     chosen = _chosen(numbers, webhook, everything)
     with beside(state) as store:
         check_webhook(store, webhook, state)
         _check_numbers(store, numbers, webhook, state)
-        if chosen is None:
-            dead = sum(each.dead for each in store.books() if webhook in (None, each.webhook))
-            whose = f" of {webhook}" if webhook else ""
-            sure = yes or (everything and not on_terminal())
-            confirm(f"give up {_count(dead)}{whose}? They cannot be sent again", ask, yes=sure, said="--all or --yes")
         before = {each.webhook: each.dead for each in store.books()}
+        many = len(set(numbers)) or sum(dead for name, dead in before.items() if webhook in (None, name))
+        whose = f" of {webhook}" if webhook else ""
+        confirm(f"give up {_count(many)}{whose}? What is given up is never sent", ask, yes=yes)
         purged = store.purge(chosen, webhook)
         for each in store.books():
             record(store, DropReason.PURGED, each.webhook, before.get(each.webhook, 0) - each.dead, by)
@@ -143,7 +141,7 @@ def _check_numbers(store: Store, numbers: Sequence[int], webhook: str | None, st
 
 
 def _missing(numbers: Sequence[int], state: Path) -> SewError:
-    named = ", ".join(map(str, numbers))
+    named = ", ".join(map(str, dict.fromkeys(numbers)))
     return SewError(f"there is no dead letter {named} in {state}: `dead-letters list` names those that are there")
 
 

@@ -77,7 +77,8 @@ class Connector:
 
 
 def _refused(host: str, address: Address, refusal: str) -> RefusedAddressError:
-    return RefusedAddressError(f"{host}: {address} is refused: {refusal}")
+    named = host if host == str(address) else f"{host}: {address}"
+    return RefusedAddressError(f"{named} is refused: {refusal}")
 
 
 def _tunnelled(connection: DeadlineSocket, proxy: Proxy, host: str, port: int) -> DeadlineSocket:

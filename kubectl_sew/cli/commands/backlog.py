@@ -41,6 +41,6 @@ def backlog(  # noqa: PLR0913 - one for each flag
         raise click.UsageError("--drop prints one line: leave --output out")
     more = ["--older-than", older_than] if older_than else ["-o", output] if output else []
     if drop:
-        confirm(f"give up what waits for {name}? It is never sent", printing.confirm, yes=yes, said="--yes")
+        confirm(f"give up what waits for {name}? It is never sent", printing.confirm, yes=yes)
         more += ["--yes", "--by", who()]
     ask_agent(ctx, secrets_namespace, "backlog", "drop" if drop else "list", "--webhook", name, *more)

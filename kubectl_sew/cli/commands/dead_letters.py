@@ -2,7 +2,7 @@
 
 import click
 
-from kubectl_sew.by_hand import confirm, on_terminal, who
+from kubectl_sew.by_hand import confirm, who
 from kubectl_sew.cli import output as printing
 from kubectl_sew.cli.asking import ask_agent
 from kubectl_sew.cli.reach import name_argument, secrets_namespace_option
@@ -61,9 +61,6 @@ def _sure(name: str, numbers: tuple[int, ...], *, everything: bool, yes: bool) -
         raise click.UsageError("purge needs the numbers of dead letters, or --all")
     if numbers and everything:
         raise click.UsageError("numbers and --all cannot be given together")
-    if not numbers:
-        sure = yes or not on_terminal()
-        confirm(
-            f"give up all dead letters of {name}? They cannot be sent again", printing.confirm, yes=sure, said="--yes"
-        )
+    which = f"{len(set(numbers))} of the" if numbers else "all"
+    confirm(f"give up {which} dead letters of {name}? What is given up is never sent", printing.confirm, yes=yes)
     return ["--yes", "--by", who()]

@@ -102,7 +102,7 @@ def test_dead_letters_are_listed_shown_replayed_and_purged(
     receiver.mended = True
     assert sew("dead-letters", "refusing", "replay", first).stdout == "1 dead letter replayed\n"
     eventually(lambda: len(receiver.accepted) == 1, "it is sent again")
-    assert sew("dead-letters", "refusing", "purge", second).stdout == "1 dead letter purged\n"
+    assert sew("dead-letters", "refusing", "purge", second, "--yes").stdout == "1 dead letter purged\n"
     assert sew("dead-letters", "refusing").stdout == "no dead letters\n"
 
 

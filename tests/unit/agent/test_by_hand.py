@@ -80,15 +80,48 @@ def test_on_a_terminal_a_person_is_asked(
     assert counts(state) == left
 
 
-def test_dead_letters_are_purged_by_number_or_all_of_them_when_that_is_said(state: Path) -> None:
+def test_dead_letters_are_purged_elsewhere_than_on_a_terminal_only_with_yes(state: Path) -> None:
     command = ("purge", "--state", str(state))
     assert run(dead_letters, *command).exit_code == 2
-    refused = run(dead_letters, *command, "--webhook", "hook")
-    assert "say --all or --yes" in refused.output
-    assert run(dead_letters, *command, "1", "--by", "ann").output == "1 dead letter purged\n"
-    assert run(dead_letters, *command, "--all", "--by", "bob").exit_code == 0
+    for which in (("1",), ("--webhook", "hook"), ("--all",)):
+        refused = run(dead_letters, *command, *which)
+        assert refused.exit_code == 2
+        assert "this cannot be undone: say --yes" in refused.output
+    assert counts(state) == (5, 2)
+    assert run(dead_letters, *command, "1", "--yes", "--by", "ann").output == "1 dead letter purged\n"
+    assert run(dead_letters, *command, "--all", "--yes", "--by", "bob").exit_code == 0
     assert counts(state) == (5, 0)
     assert acts(state) == [("ann", "purged", 1), ("bob", "purged", 1)]
+
+
+@pytest.mark.parametrize(
+    ("which", "question"),
+    [
+        (("1", "1"), "give up 1 dead letter? What is given up is never sent [y/N]"),
+        (("--all",), "give up 2 dead letters? What is given up is never sent [y/N]"),
+        (("--webhook", "hook"), "give up 2 dead letters of hook? What is given up is never sent [y/N]"),
+    ],
+)
+def test_on_a_terminal_a_person_is_asked_before_a_purge(
+    state: Path, monkeypatch: pytest.MonkeyPatch, which: tuple[str, ...], question: str
+) -> None:
+    monkeypatch.setattr("kubectl_sew.by_hand.on_terminal", lambda: True)
+    asked = run(dead_letters, "purge", "--state", str(state), *which, typed="n\n")
+    assert question in asked.output
+    assert counts(state) == (5, 2)
+
+
+def test_a_number_that_is_not_there_is_named_once(state: Path) -> None:
+    found = run(dead_letters, "replay", "--state", str(state), "126", "126", "1").exception
+    assert str(found).startswith("there is no dead letter 126 in ")
+
+
+def test_the_backlog_counts_dead_letters_beside_the_bytes_that_they_fill(state: Path) -> None:
+    run(backlog, "drop", "--state", str(state), "--webhook", "hook", "--yes")
+    heading, row = run(backlog, "list", "--state", str(state)).output.splitlines()
+    assert heading.split() == ["WEBHOOK", "WAITING", "OLDEST", "DEAD", "BYTES"]
+    assert row.split()[:4] == ["hook", "0", "-", "2"]
+    assert int(row.split()[4]) > 0
 
 
 @pytest.mark.parametrize("action", ["purge", "replay"])

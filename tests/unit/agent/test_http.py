@@ -600,6 +600,12 @@ def test_an_address_that_is_refused_parks_and_is_not_connected_to(sending: Calla
         assert server.connections == 0
 
 
+@pytest.mark.parametrize(("host", "address"), [("127.0.0.1", "127.0.0.1"), ("[::1]", "::1")])
+def test_an_address_that_is_refused_is_named_once(sending: Callable[..., Sender], host: str, address: str) -> None:
+    error = failure(lambda: send(sending(Guard(), lookup=lambda *_: [address]), request(9, host=host), deadline=5.0))
+    assert error.detail.startswith(f"{address} is refused: loopback")
+
+
 def test_the_first_allowed_address_is_taken_and_the_name_looked_up_once(sending: Callable[..., Sender]) -> None:
     asked = []
 
