@@ -46,7 +46,7 @@ fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz $(or $(N),20000) $(or $(SEED),1) $(PARTS)
 
 # Turns round one comparison, number or argument at a time in the modules that setup.cfg names, and lists those that
-# the quick tests do not notice; MUTANTS names a part, such as 'agent.delivery.retry*'.
+# the quick tests do not notice; MUTANTS names a part, such as 'sew_agent.delivery.retry*'.
 mutation: $(READY)
 	$(BIN)/pip install --quiet -e '.[agent,test,mutation]'
 	$(BIN)/mutmut run $(MUTANTS)

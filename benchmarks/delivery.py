@@ -19,21 +19,21 @@ from pathlib import Path
 
 import urllib3
 
-from agent.delivery.attempt import Route
-from agent.delivery.egress import Guard
-from agent.delivery.http import Sender
-from agent.delivery.lanes import Lanes
-from agent.delivery.resolving import Resolver
-from agent.delivery.retry import Decision, Policy
-from agent.delivery.scheduler import Scheduler
-from agent.settings import parse_rules
-from agent.store.base import Delivery, Intake, Owed, StoreError
-from agent.store.sqlite import SqliteStore, open_store
 from benchmarks.receiver import receiver
 from examples.make_events import events
 from kubectl_sew.consumers.base import Outcome
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
+from sew_agent.base.settings import parse_rules
+from sew_agent.delivery.attempt import Route
+from sew_agent.delivery.dispatcher import Scheduler
+from sew_agent.delivery.http.client import Sender
+from sew_agent.delivery.http.egress import Guard
+from sew_agent.delivery.http.resolver import Resolver
+from sew_agent.delivery.queues import Lanes
+from sew_agent.delivery.retry import Decision, Policy
+from sew_agent.store.records import Delivery, Intake, Owed, StoreError
+from sew_agent.store.sqlite.store import SqliteStore, open_store
 
 ROUNDS = 3
 WORKERS = 16
@@ -119,7 +119,7 @@ def memory(state: Path) -> tuple[int, int]:
     webhooks, events = state.parent / "webhooks.json", state.parent / "events"
     webhooks.write_text(json.dumps(manifest | {"spec": spec}))
     events.touch()
-    command = [sys.executable, "-m", "agent", "run", "--listen", "off", "--state", str(state)]
+    command = [sys.executable, "-m", "sew_agent", "run", "--listen", "off", "--state", str(state)]
     command += ["--webhooks", str(webhooks), "--events", str(events), "--egress-allow", "127.0.0.0/8"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as agent:
         time.sleep(SETTLING)

@@ -28,13 +28,13 @@ import elastic_transport
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
-from agent.sources.base import Subscription
-from agent.sources.elasticsearch.source import ElasticsearchSource, Reading
-from agent.store.sqlite import open_store
 from benchmarks.delivery import bare
 from benchmarks.receiver import receiver
 from kubectl_sew.access import Access
 from kubectl_sew.query import CALICO, parse, to_dsl
+from sew_agent.ingest.elasticsearch.source import ElasticsearchSource, Reading
+from sew_agent.ingest.source import Subscription
+from sew_agent.store.sqlite.store import open_store
 from tests.integration.cluster.in_cluster import Installed, webhook
 from tests.servers.elasticsearch import V8, elasticsearch_url
 from tests.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
@@ -252,7 +252,7 @@ def agent_on(webhooks: Sequence[str], url: str, name: str, *flags: str) -> Itera
     """The real process; `webhooks` are the flags that say where those are."""
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state"
-        command = [sys.executable, "-m", "agent", "run", *webhooks, "--state", str(state)]
+        command = [sys.executable, "-m", "sew_agent", "run", *webhooks, "--state", str(state)]
         command += ["--elasticsearch", url, "--index", name, "--listen", "off", *flags]
         environment = os.environ | {"SEW_EGRESS_ALLOW": "127.0.0.0/8", "SEW_RATE_GENERIC": "100000/s"}
         with (

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.store.base import DropReason, Intake, Known, Owed, Store
-from agent.store.sqlite import open_store
 from kubectl_sew.event import Event
+from sew_agent.store.records import DropReason, Intake, Known, Owed, Store
+from sew_agent.store.sqlite.store import open_store
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import random
 
-from agent.delivery.attempt import Route
-from agent.delivery.lanes import Lanes
-from agent.delivery.retry import Policy
-from agent.delivery.scheduler import Scheduler
-from agent.settings import from_environment
-from agent.store.base import Intake, Owed
-from agent.store.sqlite import open_store
 from kubectl_sew.consumers.base import Request, Response
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
+from sew_agent.base.settings import from_environment
+from sew_agent.delivery.attempt import Route
+from sew_agent.delivery.dispatcher import Scheduler
+from sew_agent.delivery.queues import Lanes
+from sew_agent.delivery.retry import Policy
+from sew_agent.store.records import Intake, Owed
+from sew_agent.store.sqlite.store import open_store
 
 OWED = 10_000
 SETTLING = 4.0

@@ -8,15 +8,15 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agent.delivery.attempt import Route
-from agent.delivery.lanes import Lanes
-from agent.delivery.retry import Policy
-from agent.delivery.scheduler import Scheduler
-from agent.store.base import Intake, Owed
-from agent.store.sqlite import SqliteStore, open_store
 from kubectl_sew.consumers.base import Request, Response
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event, delivery_id
+from sew_agent.delivery.attempt import Route
+from sew_agent.delivery.dispatcher import Scheduler
+from sew_agent.delivery.queues import Lanes
+from sew_agent.delivery.retry import Policy
+from sew_agent.store.records import Intake, Owed
+from sew_agent.store.sqlite.store import SqliteStore, open_store
 
 START = 1_800_000_000.0
 AHEAD, BEHIND = 5, 50

@@ -161,7 +161,7 @@ def _count_events() -> int:
 
 def _start(folder: Path, places: list[Place], log: str) -> subprocess.Popen[bytes]:
     slack = next(place.url for place in places if place.webhook == "slack-urgent")
-    command = [sys.executable, "-m", "agent", "run", "--once", "--timeout", f"{TIMEOUT}s"]
+    command = [sys.executable, "-m", "sew_agent", "run", "--once", "--timeout", f"{TIMEOUT}s"]
     command += ["--webhooks", str(folder / "webhooks"), "--events", str(EVENTS), "--state", str(folder / "state")]
     settings = {"SEW_EGRESS_ALLOW": "127.0.0.0/8", "SEW_SLACK_URL_PREFIXES": slack, "SEW_RATE_JIRA": "20/s"}
     with (folder / log).open("wb") as stderr:

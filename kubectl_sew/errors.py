@@ -3,11 +3,11 @@
 SewError                        whatever a user can cause: printed as `error: …`, never as a traceback
 ├── query.QueryError            a query that cannot be read or answered: place, caret, hint
 ├── consumers.base.RenderError  an event that cannot be rendered for its receiver
-├── agent.settings.SettingsError  a flag or an environment variable that cannot be used
-├── agent.cluster.api.ApiError    the API server refused, or was not reached
-├── agent.store.base.StoreError   the state folder cannot be used
-├── agent.sources.base.SourceError  events cannot be read now
-└── agent.threads.NoThreadError   the system gives no more threads
+├── sew_agent.base.settings.SettingsError  a flag or an environment variable that cannot be used
+├── sew_agent.kubernetes.client.ApiError    the API server refused, or was not reached
+├── sew_agent.store.records.StoreError   the state folder cannot be used
+├── sew_agent.ingest.source.SourceError  events cannot be read now
+└── sew_agent.base.threads.NoThreadError   the system gives no more threads
 """
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from agent.store.base import Act, DropReason, Intake, Known, Lane, Owed, Settlement, State, Store
-from agent.store.sqlite import open_store
 from kubectl_sew.event import Event, delivery_id
+from sew_agent.store.records import Act, DropReason, Intake, Known, Lane, Owed, Settlement, State, Store
+from sew_agent.store.sqlite.store import open_store
 
 NOW = 1_800_000_000.0
 

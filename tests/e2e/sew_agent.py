@@ -56,11 +56,11 @@ class Folder:
 
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Runs another command of sew-agent on the same state."""
-        command = [sys.executable, "-m", "agent", *arguments, "--state", str(self.state)]
+        command = [sys.executable, "-m", "sew_agent", *arguments, "--state", str(self.state)]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     def start(self, *flags: str, events: str | None = None, stdin: int | None = None, **settings: str) -> "Agent":
-        command = [sys.executable, "-m", "agent", "run", "--state", str(self.state)]
+        command = [sys.executable, "-m", "sew_agent", "run", "--state", str(self.state)]
         if "--kubeconfig" not in flags:
             command += ["--webhooks", str(self.webhooks)]
         if "--elasticsearch" not in flags:

@@ -239,5 +239,5 @@ def test_what_cannot_work_is_said_in_one_line(folder: Folder, flags: list[str], 
 
 
 def test_version_names_the_program() -> None:
-    ran = subprocess.run([sys.executable, "-m", "agent", "version"], capture_output=True, text=True, check=True)
+    ran = subprocess.run([sys.executable, "-m", "sew_agent", "version"], capture_output=True, text=True, check=True)
     assert ran.stdout.startswith("sew-agent ")

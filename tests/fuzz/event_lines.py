@@ -8,9 +8,9 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from agent.sources.base import SourceError, Subscription
-from agent.sources.ndjson import NdjsonFile
 from kubectl_sew.query import ANY, parse
+from sew_agent.ingest.ndjson.file import NdjsonFile
+from sew_agent.ingest.source import SourceError, Subscription
 
 ALL = [Subscription("all", parse("n >= 0"))]
 KEPT = 6

@@ -4,12 +4,12 @@ import random
 import time
 from collections.abc import Callable
 
-from agent.delivery.egress import Guard
-from agent.delivery.failures import SendError
-from agent.delivery.http import BODY_LIMIT, Sender
-from agent.delivery.resolving import Resolver
-from agent.settings import parse_rules
 from kubectl_sew.consumers.base import FailureReason, Request, Response
+from sew_agent.base.settings import parse_rules
+from sew_agent.delivery.http.client import BODY_LIMIT, Sender
+from sew_agent.delivery.http.egress import Guard
+from sew_agent.delivery.http.errors import SendError
+from sew_agent.delivery.http.resolver import Resolver
 from tests.unit.agent.raw_server import Connection, RawServer
 
 DEADLINE = 0.5

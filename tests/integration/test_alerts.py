@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from agent.metrics import Metrics, PollFailure
-from agent.scrape import scrape
+from sew_agent.base.metrics import Metrics, PollFailure
+from sew_agent.status.collector import scrape
 from tests.servers.building import program
 from tests.servers.required import required
 

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from agent.delivery.attempt import Route
-from agent.delivery.lanes import Job, Lanes
-from agent.delivery.retry import FEW, Policy
-from agent.delivery.scheduler import Scheduler
 from kubectl_sew.consumers.base import Outcome, Request, Response, Verdict
+from sew_agent.delivery.attempt import Route
+from sew_agent.delivery.dispatcher import Scheduler
+from sew_agent.delivery.queues import Job, Lanes
+from sew_agent.delivery.retry import FEW, Policy
 from tests.simulation.shelf import Shelf
 
 START = 1_800_000_000.0

@@ -1,10 +1,10 @@
-"""A store that only holds what a scheduler needs, in memory: as agent.store.base.Store says, without a disk."""
+"""A store that only holds what a scheduler needs, in memory: as sew_agent.store.records.Store says, without a disk."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from agent.store.base import Delivery, Lane, Settlement, State
 from kubectl_sew.event import Event
+from sew_agent.store.records import Delivery, Lane, Settlement, State
 
 
 class Shelf:

@@ -16,8 +16,12 @@ def read(path: str) -> Any:
 def test_every_package_is_shipped() -> None:
     config = ConfigParser()
     config.read(ROOT / "setup.cfg")
-    inits = [path for top in ("agent", "kubectl_sew") for path in (ROOT / top).rglob("__init__.py")]
-    packages = {".".join(path.relative_to(ROOT).parent.parts) for path in inits} | {"kubectl_sew.manifests"}
+    roots = {ROOT / "agent": "sew_agent", ROOT: "kubectl_sew"}
+    packages = {
+        ".".join(path.relative_to(root).parent.parts)
+        for root, top in roots.items()
+        for path in (root / top).rglob("__init__.py")
+    } | {"kubectl_sew.manifests"}
     assert set(config["options"]["packages"].split()) == packages
 
 

@@ -10,9 +10,9 @@ import click
 import pytest
 import yaml
 
-from agent.__main__ import cli
 from kubectl_sew.cli.program import PLUGIN
 from kubectl_sew.pages import HOMEPAGE, page
+from sew_agent.__main__ import cli
 from tests.documented import commands
 
 ROOT = Path(__file__).parents[2]

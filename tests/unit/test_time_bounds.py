@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-import agent
 import kubectl_sew
-from agent.log import redact
+import sew_agent
 from kubectl_sew.query import QueryError, parse
 from kubectl_sew.resource.splitting import split
+from sew_agent.base.log import redact
 
 LENGTH = 2_000
 ALLOWED = 0.01
@@ -31,7 +31,7 @@ SEARCHING = ("search", "sub", "finditer", "findall", "split")
 
 
 def modules() -> Iterator[ModuleType]:
-    for package in (agent, kubectl_sew):
+    for package in (sew_agent, kubectl_sew):
         for each in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not each.name.endswith("__main__"):
                 yield importlib.import_module(each.name)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.cluster import takeover
-from agent.cluster.api import Api, connect
-from agent.cluster.keeper import LONGEST_STEP, LeaseKeeper
-from agent.cluster.lease import Identity
-from agent.cluster.standby import Turn
-from agent.cluster.troubles import Troubles
-from agent.health import Health, Heartbeat
-from agent.log import Log
+from sew_agent.base.health import Health, Heartbeat
+from sew_agent.base.log import Log
+from sew_agent.kubernetes import failover
+from sew_agent.kubernetes.client import Api, connect
+from sew_agent.kubernetes.leader_election import LONGEST_STEP, LeaseKeeper
+from sew_agent.kubernetes.lease import Identity
+from sew_agent.kubernetes.problems import Troubles
+from sew_agent.kubernetes.standby import Turn
 from tests.integration.cluster.in_cluster import SECRETS, Installed
 from tests.waiting import eventually
 
@@ -45,11 +45,11 @@ class Kept:
 
     def _mark(self) -> None:
         with self.hanging:
-            takeover.mark(self.state)
+            failover.mark(self.state)
 
     @property
     def afresh(self) -> bool:
-        return (self.state / takeover.MARKER).exists()
+        return (self.state / failover.MARKER).exists()
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_the_holder_whose_lease_is_deleted_goes_on_with_what_it_owes(here: Insta
 def test_a_state_folder_that_cannot_be_written_is_told_and_the_lease_is_taken_when_it_can(
     here: Installed, kept: Kept
 ) -> None:
-    marker = kept.state / takeover.MARKER
+    marker = kept.state / failover.MARKER
     marker.symlink_to(kept.state / "not mounted" / "marker")
     steal(here, lasts=1)
     eventually(lambda: "cannot be written" in "".join(kept.troubles.all), "it is told")
@@ -107,7 +107,7 @@ def test_a_state_folder_that_cannot_be_written_is_told_and_the_lease_is_taken_wh
 
 
 def test_another_agent_is_not_forgotten_where_it_could_not_be_noted(here: Installed, kept: Kept) -> None:
-    marker = kept.state / takeover.MARKER
+    marker = kept.state / failover.MARKER
     marker.symlink_to(kept.state / "not mounted" / "marker")
     steal(here, lasts=3600)
     eventually(lambda: kept.troubles.all, "it cannot be noted")

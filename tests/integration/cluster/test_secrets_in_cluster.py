@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from agent.cluster.api import connect
-from agent.cluster.troubles import Troubles
-from agent.log import Log
-from agent.webhooks.cluster import ClusterWebhooks, Scope, WebhookPlace
+from sew_agent.base.log import Log
+from sew_agent.kubernetes.client import connect
+from sew_agent.kubernetes.problems import Troubles
+from sew_agent.kubernetes.webhooks import ClusterWebhooks, Scope, WebhookPlace
 from tests.e2e.sew_agent import Folder
 from tests.integration.cluster import telling
 from tests.integration.cluster.in_cluster import SECRETS, Installed, secret, webhook

@@ -8,18 +8,18 @@ from functools import partial
 
 import pytest
 
-from agent.cluster.announcer import Announcer
-from agent.cluster.api import Api, connect
-from agent.cluster.status import StatusWriter
-from agent.cluster.trials import ClusterTrials
-from agent.cluster.troubles import Troubles
-from agent.health import Health
-from agent.log import Log
-from agent.webhooks.cluster import ClusterWebhooks, Scope, WebhookPlace, read_webhook
 from kubectl_sew.consumers.base import Outcome, Verdict
 from kubectl_sew.event import Event
 from kubectl_sew.query import CALICO
 from kubectl_sew.validation import Accepted, accept
+from sew_agent.base.health import Health
+from sew_agent.base.log import Log
+from sew_agent.kubernetes.client import Api, connect
+from sew_agent.kubernetes.event_recorder import Announcer
+from sew_agent.kubernetes.problems import Troubles
+from sew_agent.kubernetes.status_writer import StatusWriter
+from sew_agent.kubernetes.tester import ClusterTrials
+from sew_agent.kubernetes.webhooks import ClusterWebhooks, Scope, WebhookPlace, read_webhook
 from tests.integration.cluster.in_cluster import SECRETS, Installed, webhook
 from tests.waiting import eventually
 

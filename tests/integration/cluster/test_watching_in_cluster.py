@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from agent.cluster import api as api_module
-from agent.cluster.api import Api, Watch, connect
-from agent.cluster.troubles import Troubles
-from agent.cluster.watch import Collection, Fixed, Watcher
-from agent.log import Log
+from sew_agent.base.log import Log
+from sew_agent.kubernetes import client as api_module
+from sew_agent.kubernetes.client import Api, Watch, connect
+from sew_agent.kubernetes.informer import Collection, Fixed, Watcher
+from sew_agent.kubernetes.problems import Troubles
 from tests.integration.cluster.in_cluster import SECRETS, Installed, secret
 from tests.waiting import eventually
 
@@ -82,7 +82,7 @@ def test_a_watch_that_the_server_ends_goes_on_where_it_ended(here: Installed, mo
 
 
 def test_a_list_of_several_pages_is_whole(here: Installed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.cluster.watch.PAGE", "2")
+    monkeypatch.setattr("sew_agent.kubernetes.informer.PAGE", "2")
     here.apply(*(secret(f"page-{number}", x="1") for number in range(5)))
     with watching(here) as (watcher, _):
         assert {f"page-{number}" for number in range(5)} <= watcher.objects.keys()

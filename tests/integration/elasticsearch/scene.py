@@ -11,14 +11,14 @@ from typing import Any
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
-from agent.poller import Polled, Poller
-from agent.sources.base import Arrival, Note, Subscription
-from agent.sources.elasticsearch.source import ElasticsearchSource, Reading
-from agent.store.base import Delivery, Known, Settlement, State, Taken
-from agent.store.sqlite import SqliteStore, open_store
 from kubectl_sew.access import Access
 from kubectl_sew.query import CALICO, parse
 from kubectl_sew.resource import Condition, checkpoint
+from sew_agent.ingest.elasticsearch.source import ElasticsearchSource, Reading
+from sew_agent.ingest.poller import Polled, Poller
+from sew_agent.ingest.source import Arrival, Note, Subscription
+from sew_agent.store.records import Delivery, Known, Settlement, State, Taken
+from sew_agent.store.sqlite.store import SqliteStore, open_store
 from tests.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
 
 NOW = 1_800_000_000.0

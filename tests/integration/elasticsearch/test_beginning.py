@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.poller import COMMON
 from kubectl_sew.resource import FetchedReason
+from sew_agent.ingest.poller import COMMON
 from tests.integration.elasticsearch.scene import NOW, WAIT, Scene, ids
 from tests.servers.indices import CALICO_MAPPINGS
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 
-from agent.sources.base import SourceError
 from kubectl_sew.access import IndexProblem
 from kubectl_sew.credentials import from_files
 from kubectl_sew.resource import FetchedReason
+from sew_agent.ingest.source import SourceError
 from tests.integration.elasticsearch.faults import Answer, Fault, Proxy, proxy, refuse
 from tests.integration.elasticsearch.scene import NOW, Scene, ids
 

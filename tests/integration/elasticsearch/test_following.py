@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from elasticsearch import Elasticsearch
 
-from agent.sources.elasticsearch.source import Reading
 from kubectl_sew.access import Access
+from sew_agent.ingest.elasticsearch.source import Reading
 from tests.integration.elasticsearch.faults import Answer, Proxy
 from tests.integration.elasticsearch.scene import NOW, Scene, ids
 

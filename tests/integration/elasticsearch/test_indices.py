@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.sources.base import SourceError
+from sew_agent.ingest.source import SourceError
 from tests.integration.elasticsearch.scene import NOW, Scene, ids
 
 pytestmark = pytest.mark.server

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 
-from agent.sources.elasticsearch.clauses import exact_fields, needs
-from agent.sources.elasticsearch.narrowing import MOST_EVENTS
 from kubectl_sew.query import parse, to_dsl
+from sew_agent.ingest.elasticsearch.named_queries import exact_fields, needs
+from sew_agent.ingest.elasticsearch.prefilter import MOST_EVENTS
 from tests.differential import generate
 from tests.differential.compare import EVENTS, Index, Server
 from tests.integration.elasticsearch.faults import Answer, Proxy

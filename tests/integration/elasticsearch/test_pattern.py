@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from agent.sources.base import SourceError
 from kubectl_sew.access import Access, IndexProblem
 from kubectl_sew.index import Index
+from sew_agent.ingest.source import SourceError
 from tests.integration.elasticsearch.scene import NOW, Scene, ids
 from tests.servers.indices import CALICO_MAPPINGS
 

@@ -9,7 +9,7 @@ import pytest
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
-from agent.sources.base import SourceError
+from sew_agent.ingest.source import SourceError
 from tests.integration.elasticsearch.scene import Scene, ids
 from tests.integration.elasticsearch.writers import Writers
 from tests.servers.elasticsearch import V8, Node, cluster, elasticsearch

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from agent.acceptance import Acceptance, content_digest, endpoint_digest, settings_digest
-from agent.webhooks.base import Refusal, Snapshot
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.query import CALICO, FieldSet
 from kubectl_sew.resource import LABELS_ANNOTATION, ConfigVar, Reference, State, Webhook
 from kubectl_sew.validation import Accepted
+from sew_agent.webhooks.base import Refusal, Snapshot
+from sew_agent.webhooks.validator import Acceptance, content_digest, endpoint_digest, settings_digest
 
 WEBHOOK = Webhook(
     "w",

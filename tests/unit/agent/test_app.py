@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.app import pause_after, run
-from agent.settings import from_environment
+from sew_agent.app import pause_after, run
+from sew_agent.base.settings import from_environment
 
 _NOWHERE = """
 apiVersion: v1
@@ -27,7 +27,7 @@ def test_once_ends_when_its_time_is_over_also_while_the_api_server_is_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("kubernetes")
-    monkeypatch.setattr("agent.cluster.standby.SOON", 0.05)
+    monkeypatch.setattr("sew_agent.kubernetes.standby.SOON", 0.05)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     (tmp_path / "config").write_text(_NOWHERE)
     (tmp_path / "events").write_text("")

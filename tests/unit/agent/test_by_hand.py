@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from agent.cli.backlog import backlog
-from agent.cli.dead_letters import dead_letters
-from agent.housekeeping import Housekeeping
-from agent.log import Log
-from agent.metrics import Metrics
-from agent.scrape import scrape
-from agent.store.base import Books, Intake, Owed, Settlement, State
-from agent.store.sqlite import open_store
 from kubectl_sew.event import Event
+from sew_agent.base.log import Log
+from sew_agent.base.metrics import Metrics
+from sew_agent.cli.backlog import backlog
+from sew_agent.cli.dead_letters import dead_letters
+from sew_agent.housekeeping import Housekeeping
+from sew_agent.status.collector import scrape
+from sew_agent.store.records import Books, Intake, Owed, Settlement, State
+from sew_agent.store.sqlite.store import open_store
 
 NOW = 1_800_000_000.0
 

@@ -8,18 +8,18 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from agent.debugging import ROOM
-from agent.log import Log
-from agent.metrics import Metrics
-from agent.observing import Reading
-from agent.sources.base import Arrival
-from agent.store.base import Taken
 from kubectl_sew.concealing import Secret
 from kubectl_sew.consumers.generic import Generic
 from kubectl_sew.event import Event
 from kubectl_sew.query import parse
 from kubectl_sew.resource.model import State, Webhook
 from kubectl_sew.validation import Accepted
+from sew_agent.base.log import Log
+from sew_agent.base.metrics import Metrics
+from sew_agent.ingest.source import Arrival
+from sew_agent.status.debug_log import ROOM
+from sew_agent.status.telemetry import Reading
+from sew_agent.store.records import Taken
 from tests import threads
 
 NOW = 1_800_000_000.0

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from agent.acceptance import Acceptance, Judged
-from agent.director import Director, Parts
-from agent.log import Log
-from agent.poller import Poller, own_reader
-from agent.sources.ndjson import NdjsonFile
-from agent.store.base import Settlement, State, StoreError
-from agent.store.sqlite import SqliteStore, open_store
-from agent.webhooks.files import FileWebhooks
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.query import CALICO
 from kubectl_sew.validation import Accepted
+from sew_agent.base.log import Log
+from sew_agent.ingest.ndjson.file import NdjsonFile
+from sew_agent.ingest.poller import Poller, own_reader
+from sew_agent.store.records import Settlement, State, StoreError
+from sew_agent.store.sqlite.store import SqliteStore, open_store
+from sew_agent.webhooks.files import FileWebhooks
+from sew_agent.webhooks.reconciler import Director, Parts
+from sew_agent.webhooks.validator import Acceptance, Judged
 from tests.unit.agent.test_poller import Witness
 
 

@@ -5,10 +5,10 @@ from ipaddress import ip_address
 
 import pytest
 
-import agent.delivery.resolving
-from agent.delivery.egress import Guard, Own
-from agent.delivery.resolving import Resolver
-from agent.settings import parse_rules
+import sew_agent.delivery.http.resolver
+from sew_agent.base.settings import parse_rules
+from sew_agent.delivery.http.egress import Guard, Own
+from sew_agent.delivery.http.resolver import Resolver
 
 ALWAYS = "always refused"
 LOOPBACK = "loopback"
@@ -175,7 +175,7 @@ def test_what_the_agent_itself_is_connected_to_is_refused_unless_it_is_allowed(
 
 
 def test_what_the_agent_is_connected_to_is_known_from_its_last_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent.delivery.resolving, "KEPT_FOR", 0.0)
+    monkeypatch.setattr(sew_agent.delivery.http.resolver, "KEPT_FOR", 0.0)
     answers = [["10.2.0.1"]]
 
     def lookup(*_: object) -> list[str]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.fetched import Fetched, Progress, tell
 from kubectl_sew.resource import Condition, FetchedReason, checkpoint
+from sew_agent.ingest.progress import Fetched, Progress, tell
 
 MOMENT = 1_800_000_000.0
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.webhooks.base import Snapshot
-from agent.webhooks.files import FileWebhooks
 from kubectl_sew.errors import SewError
+from sew_agent.webhooks.base import Snapshot
+from sew_agent.webhooks.files import FileWebhooks
 
 SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {url: https://example.com}\n"
 

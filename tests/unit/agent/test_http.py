@@ -17,19 +17,19 @@ from typing import Any
 
 import pytest
 
-import agent.delivery.kept
-from agent.delivery.attempt import Route, attempt
-from agent.delivery.egress import Guard
-from agent.delivery.failures import SendError
-from agent.delivery.http import BODY_LIMIT, Sender
-from agent.delivery.proxy import Proxy, read_proxy
-from agent.delivery.resolving import Lookup, Resolver
-from agent.delivery.sockets import in_turns
-from agent.settings import parse_rules
-from agent.store.base import Delivery
+import sew_agent.delivery.http.pool
 from kubectl_sew.consumers.base import FailureReason, Request, Response, Tls, Verdict
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
+from sew_agent.base.settings import parse_rules
+from sew_agent.delivery.attempt import Route, attempt
+from sew_agent.delivery.http.client import BODY_LIMIT, Sender
+from sew_agent.delivery.http.egress import Guard
+from sew_agent.delivery.http.errors import SendError
+from sew_agent.delivery.http.proxy import Proxy, read_proxy
+from sew_agent.delivery.http.resolver import Lookup, Resolver
+from sew_agent.delivery.http.sockets import in_turns
+from sew_agent.store.records import Delivery
 from tests.unit.agent.raw_server import OK, Authority, Connection, RawServer, Script, answering
 
 SHORT = 0.3
@@ -269,7 +269,7 @@ def test_a_request_that_was_cut_off_is_not_sent_again_by_itself(sender: Sender) 
 
 @pytest.mark.parametrize("limit", ["CONNECTION_LIFE", "IDLE_LIFE"])
 def test_kept_connections_have_an_end(sender: Sender, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
-    monkeypatch.setattr(agent.delivery.kept, limit, 0.0)
+    monkeypatch.setattr(sew_agent.delivery.http.pool, limit, 0.0)
     with RawServer(answering(OK)) as server:
         for _ in range(2):
             send(sender, request(server.port), deadline=5.0)
@@ -286,7 +286,7 @@ def test_a_receiver_that_is_not_asked_again_holds_no_socket(sender: Sender, monk
         return False
 
     with RawServer(script) as server:
-        monkeypatch.setattr(agent.delivery.kept, "IDLE_LIFE", 0.01)
+        monkeypatch.setattr(sew_agent.delivery.http.pool, "IDLE_LIFE", 0.01)
         send(sender, request(server.port), deadline=5.0)
         assert ended.wait(5)
 
@@ -393,7 +393,7 @@ def test_all_requests_go_out_before_an_answer_is_waited_for(sender: Sender) -> N
 def test_a_receiver_that_serves_one_connection_at_a_time_answers_all(
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent.delivery.kept, "STALLED", 0.02)
+    monkeypatch.setattr(sew_agent.delivery.http.pool, "STALLED", 0.02)
     with RawServer(answering(OK), in_turn=True) as server:
         for _ in range(2):
             answers = sender.send([request(server.port) for _ in range(3)], deadline=5.0)
@@ -404,7 +404,7 @@ def test_a_receiver_that_serves_one_connection_at_a_time_answers_all(
 def test_no_more_connections_are_kept_idle_than_a_process_may_have_files(
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent.delivery.kept, "MOST_IDLE", 3)
+    monkeypatch.setattr(sew_agent.delivery.http.pool, "MOST_IDLE", 3)
     with RawServer(answering(OK)) as one, RawServer(answering(OK)) as other:
         for _ in range(2):
             sender.send([request(one.port)] * 2 + [request(other.port)] * 2, deadline=5.0)
@@ -414,7 +414,7 @@ def test_no_more_connections_are_kept_idle_than_a_process_may_have_files(
 def test_a_worker_that_is_never_idle_leaves_a_receiver_of_one_connection_to_another(
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent.delivery.kept, "STALLED", 0.02)
+    monkeypatch.setattr(sew_agent.delivery.http.pool, "STALLED", 0.02)
     begun, done = threading.Event(), threading.Event()
 
     def script(connection: Connection) -> None:
@@ -437,7 +437,7 @@ def test_a_worker_that_is_never_idle_leaves_a_receiver_of_one_connection_to_anot
 
 
 def test_connections_are_kept_though_every_answer_is_slow(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent.delivery.kept, "STALLED", 0.005)
+    monkeypatch.setattr(sew_agent.delivery.http.pool, "STALLED", 0.005)
 
     def script(connection: Connection) -> None:
         connection.stopped.wait(0.02)
@@ -460,7 +460,7 @@ def test_connections_are_kept_though_every_answer_is_slow(sender: Sender, monkey
 def test_one_request_without_an_answer_costs_the_others_of_its_receiver_no_connections(
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent.delivery.kept, "STALLED", 0.005)
+    monkeypatch.setattr(sew_agent.delivery.http.pool, "STALLED", 0.005)
     asked = threading.Event()
 
     def script(connection: Connection) -> None:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from agent.lifecycle import FORGOTTEN, Plan, Rules, Wanted, plan
-from agent.store.base import Known
+from sew_agent.store.records import Known
+from sew_agent.webhooks.plan import FORGOTTEN, Plan, Rules, Wanted, plan
 
 NOW, FIRST_USED = 1000.0, 700.0
 KNOWN = Known("w", "Enabled", 300.0, tested="t", since=400.0)

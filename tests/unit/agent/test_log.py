@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.log import Log, redact
+from sew_agent.base.log import Log, redact
 
 URL = "https://hooks.slack.com/services/T0/B0/SECRET"
 

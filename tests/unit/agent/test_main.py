@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 import pytest
 
-from agent.__main__ import main
-from agent.store.base import Intake, Owed
-from agent.store.sqlite import open_store
 from kubectl_sew.event import Event
+from sew_agent.__main__ import main
+from sew_agent.store.records import Intake, Owed
+from sew_agent.store.sqlite.store import open_store
 
 
 def ended(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agent.metrics import METRICS, Metrics, PollFailure
-from agent.scrape import scrape
-from agent.store.base import Books, Lane
+from sew_agent.base.metrics import METRICS, Metrics, PollFailure
+from sew_agent.status.collector import scrape
+from sew_agent.store.records import Books, Lane
 
 ROOT = Path(__file__).parents[3]
 

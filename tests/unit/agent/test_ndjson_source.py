@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.sources import lines
-from agent.sources.base import Batch, SourceError, Subscription
-from agent.sources.ndjson import NdjsonFile
 from kubectl_sew.query import ANY, parse
+from sew_agent.ingest.ndjson import line_ids
+from sew_agent.ingest.ndjson.file import NdjsonFile
+from sew_agent.ingest.source import Batch, SourceError, Subscription
 from tests.fuzz.event_lines import fuzz
 
 ALL = [Subscription("all", parse("type = waf OR NOT type = waf"))]
@@ -231,7 +231,7 @@ def test_a_line_of_20_megabytes_is_an_event(path: Path) -> None:
 
 
 def test_a_line_longer_than_any_event_is_named_and_left_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.sources.ndjson.LONGEST_LINE", 1000)
+    monkeypatch.setattr("sew_agent.ingest.ndjson.file.LONGEST_LINE", 1000)
     append(path, line(4, text="x" * 5000) + line(5))
     reader = Follower(path)
     assert reader.ids() == ["e1", "e2", "e3", "e5"]
@@ -471,9 +471,9 @@ def test_readers_that_are_files_apart_number_each_line_once(path: Path, monkeypa
 
     def digest_of(text: bytes) -> bytes:
         counted.append(text)
-        return lines.digest_of(text)
+        return line_ids.digest_of(text)
 
-    monkeypatch.setattr("agent.sources.page.digest_of", digest_of)
+    monkeypatch.setattr("sew_agent.ingest.ndjson.page.digest_of", digest_of)
     path.write_text("".join(bare(number) for number in range(100)))
     reader = Follower(path, limit=10)
     first = reader.page().position

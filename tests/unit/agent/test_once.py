@@ -2,9 +2,9 @@
 
 import pytest
 
-from agent.delivery.retry import FEW
-from agent.once import to_probe, unfinished, verdict
-from agent.store.base import Books, Lane
+from sew_agent.delivery.retry import FEW
+from sew_agent.run_once import to_probe, unfinished, verdict
+from sew_agent.store.records import Books, Lane
 
 
 def books(pending: int = 0, dead: int = 0) -> list[Books]:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.poller import COMMON, Poller, own_reader
-from agent.sources.base import Arrival, Note, Subscription
-from agent.sources.ndjson import NdjsonFile
-from agent.store.base import Intake, Taken
 from kubectl_sew.query import ANY, parse
+from sew_agent.ingest.ndjson.file import NdjsonFile
+from sew_agent.ingest.poller import COMMON, Poller, own_reader
+from sew_agent.ingest.source import Arrival, Note, Subscription
+from sew_agent.store.records import Intake, Taken
 
 EVERYTHING = parse("type = waf OR NOT type = waf")
 

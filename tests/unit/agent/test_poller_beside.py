@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.poller import COMMON, Poller, own_reader, past_reader
-from agent.sources.base import Arrival, Batch, Note, Origin, SourceError, Subscription, Trouble
-from agent.store.sqlite import SqliteStore, open_store
 from kubectl_sew.event import Event
 from kubectl_sew.query import ANY, parse
 from kubectl_sew.resource import FetchedReason
+from sew_agent.ingest.poller import COMMON, Poller, own_reader, past_reader
+from sew_agent.ingest.source import Arrival, Batch, Note, Origin, SourceError, Subscription, Trouble
+from sew_agent.store.sqlite.store import SqliteStore, open_store
 from tests.unit.agent.test_poller import Witness
 
 QUERY = parse("type = waf")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.delivery.proxy import Proxy, read_proxy
-from agent.settings import SettingsError
+from sew_agent.base.settings import SettingsError
+from sew_agent.delivery.http.proxy import Proxy, read_proxy
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from ipaddress import ip_address
 
 import pytest
 
-import agent.delivery.resolving
-from agent.delivery.resolving import NameServerError, Resolver, system_lookup
+import sew_agent.delivery.http.resolver
+from sew_agent.delivery.http.resolver import NameServerError, Resolver, system_lookup
 
 FOUND = ip_address("192.0.2.1")
 
@@ -103,7 +103,7 @@ def test_more_names_than_threads_wait_for_each_other() -> None:
 
 
 def test_names_of_silent_servers_hold_up_no_other_name(server: NameServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent.delivery.resolving, "SLOW", 0.01)
+    monkeypatch.setattr(sew_agent.delivery.http.resolver, "SLOW", 0.01)
     resolver = Resolver(server, places=2, silent_places=4)
     for number in range(4):
         with pytest.raises(NameServerError):
@@ -114,7 +114,7 @@ def test_names_of_silent_servers_hold_up_no_other_name(server: NameServer, monke
 def test_more_silent_names_than_places_fail_at_once_and_take_none_of_the_others(
     server: NameServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent.delivery.resolving, "SLOW", 0.01)
+    monkeypatch.setattr(sew_agent.delivery.http.resolver, "SLOW", 0.01)
     resolver = Resolver(server, places=1, silent_places=1)
     for name in ("silent-0", "silent-1"):
         with pytest.raises(NameServerError):
@@ -129,14 +129,14 @@ def test_an_answer_is_kept_for_a_short_time(server: NameServer, monkeypatch: pyt
     for _ in range(3):
         assert resolver.resolve("one", 80, 5.0) == [FOUND]
     assert server.asked == ["one"]
-    monkeypatch.setattr(agent.delivery.resolving, "KEPT_FOR", 0.0)
+    monkeypatch.setattr(sew_agent.delivery.http.resolver, "KEPT_FOR", 0.0)
     for _ in range(2):
         resolver.resolve("two", 80, 5.0)
     assert server.asked == ["one", "two", "two"]
 
 
 def test_what_is_kept_of_names_is_bounded(server: NameServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent.delivery.resolving, "MOST_NAMES", 2)
+    monkeypatch.setattr(sew_agent.delivery.http.resolver, "MOST_NAMES", 2)
     resolver = Resolver(server)
     for name in ("one", "two", "three", "two", "one"):
         resolver.resolve(name, 80, 5.0)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.settings import SETTINGS, Settings, SettingsError, from_environment
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.pages import page
+from sew_agent.base.settings import SETTINGS, Settings, SettingsError, from_environment
 
 ROOT = Path(__file__).parents[3]
 

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from agent.acceptance import Acceptance, Judged
-from agent.report import Known as Known_
-from agent.report import Report, ReportFile, Told, read_report, tell
-from agent.sources.base import Trouble
-from agent.status import for_people, status, table
-from agent.store.base import Act, Books, Known, Lane
-from agent.webhooks.base import Snapshot
 from kubectl_sew.access import IndexProblem
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.query import CALICO
 from kubectl_sew.resource import ConfigVar, Webhook
 from kubectl_sew.resource import State as ResourceState
+from sew_agent.ingest.source import Trouble
+from sew_agent.status.report import Known as Known_
+from sew_agent.status.report import Report, ReportFile, Told, read_report, tell
+from sew_agent.status.status import for_people, status, table
+from sew_agent.store.records import Act, Books, Known, Lane
+from sew_agent.webhooks.base import Snapshot
+from sew_agent.webhooks.validator import Acceptance, Judged
 
 URL = "https://hooks.slack.com/services/x"
 
@@ -138,7 +138,7 @@ def test_an_unchanged_report_is_written_again_only_after_a_while(tmp_path: Path)
 def test_a_disk_that_refuses_the_report_keeps_it_from_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = tmp_path / "memory"
     memory.mkdir()
-    monkeypatch.setattr("agent.report._MEMORY", memory)
+    monkeypatch.setattr("sew_agent.status.report._MEMORY", memory)
     file = ReportFile(tmp_path / "nowhere")
     file.write(REPORT)
     assert read_report(tmp_path / "nowhere", NOW) == REPORT
@@ -151,13 +151,13 @@ def test_a_disk_that_refuses_the_report_keeps_it_from_nobody(tmp_path: Path, mon
 def test_without_memory_either_nothing_is_told_and_nothing_stops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.report._MEMORY", tmp_path / "none")
+    monkeypatch.setattr("sew_agent.status.report._MEMORY", tmp_path / "none")
     ReportFile(tmp_path / "nowhere").write(REPORT)
     assert read_report(tmp_path / "nowhere", NOW) is None
 
 
 def test_of_two_reports_the_newer_one_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.report._MEMORY", tmp_path)
+    monkeypatch.setattr("sew_agent.status.report._MEMORY", tmp_path)
     state = tmp_path / "state"
     ReportFile(state).write(replace(REPORT, version="old"))
     state.mkdir()

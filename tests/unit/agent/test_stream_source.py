@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.sources.base import Batch, Subscription
-from agent.sources.stream import NdjsonStream
 from kubectl_sew.query import ANY, parse
+from sew_agent.ingest.ndjson.stdin import NdjsonStream
+from sew_agent.ingest.source import Batch, Subscription
 
 ALL = [Subscription("all", parse("type = waf OR NOT type = waf"))]
 

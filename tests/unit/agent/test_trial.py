@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from agent.log import Log
-from agent.trial import Trials, describe, marked_sample
 from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
@@ -15,6 +13,8 @@ from kubectl_sew.query import parse
 from kubectl_sew.resource import TEST_EVENT_ANNOTATION, State, Webhook
 from kubectl_sew.samples import SAMPLE_TYPES
 from kubectl_sew.validation import Accepted
+from sew_agent.base.log import Log
+from sew_agent.delivery.tester import Trials, describe, marked_sample
 from tests import threads
 from tests.waiting import eventually
 

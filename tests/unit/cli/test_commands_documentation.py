@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from agent.__main__ import cli
 from kubectl_sew.cli.program import PLUGIN
+from sew_agent.__main__ import cli
 from tests.documented import commands, examples
 
 PAGE = Path("docs/commands.md").read_text("utf-8")

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from agent.webhooks.files import FileWebhooks
+from sew_agent.webhooks.files import FileWebhooks
 from tests.receivers import Answer, Incoming, Receiver
 
 GOOD = Path("examples/webhooks/jira.yaml").read_text("utf-8")

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from agent.settings import SETTINGS
 from kubectl_sew import __version__
 from kubectl_sew.install import Credentials, Host, Plan, removable, render, with_agent, without_agent
 from kubectl_sew.install.plan import CREDENTIAL_VARIABLES
+from sew_agent.base.settings import SETTINGS
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"
 HOST = Host("shop", "shops", "keeper")

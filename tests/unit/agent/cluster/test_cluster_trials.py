@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from agent.acceptance import content_digest
-from agent.cluster.trials import NOT_AGAIN, ClusterTrials, Step, next_step
-from agent.health import Heartbeat
-from agent.webhooks.cluster import read_webhook
 from kubectl_sew.consumers.base import Outcome, Verdict
 from kubectl_sew.query import ANY
 from kubectl_sew.resource import TEST_REQUESTED_ANNOTATION, TEST_RESULT_ANNOTATION
 from kubectl_sew.resource.serving import Served
 from kubectl_sew.validation import Accepted, accept
+from sew_agent.base.health import Heartbeat
+from sew_agent.kubernetes.tester import NOT_AGAIN, ClusterTrials, Step, next_step
+from sew_agent.kubernetes.webhooks import read_webhook
+from sew_agent.webhooks.validator import content_digest
 from tests import threads
 from tests.waiting import eventually
 

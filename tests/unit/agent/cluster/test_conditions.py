@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from agent.acceptance import Acceptance, Unfit
-from agent.cluster.conditions import LONG_WAIT, Standing, TrialResult, conditions
-from agent.fetched import Fetched
-from agent.store.base import Books, Lane
-from agent.webhooks.base import Snapshot
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.query import CALICO
 from kubectl_sew.resource import LABELS_ANNOTATION, Condition, ConfigVar, FetchedReason, State, Webhook, checkpoint
 from kubectl_sew.validation import Accepted
+from sew_agent.ingest.progress import Fetched
+from sew_agent.status.conditions import LONG_WAIT, Standing, TrialResult, conditions
+from sew_agent.store.records import Books, Lane
+from sew_agent.webhooks.base import Snapshot
+from sew_agent.webhooks.validator import Acceptance, Unfit
 
 NOW = 1_800_000_000.0
 WEBHOOK = Webhook("w", "Generic", State.ENABLED, "type = waf", (ConfigVar("url", "https://example.com/SECRET"),))

@@ -1,6 +1,6 @@
 """A copy of a collection that errors do not empty."""
 
-from agent.cluster.holding import UNDO, Holding
+from sew_agent.kubernetes.cache import UNDO, Holding
 
 BELIEVE = 600.0
 

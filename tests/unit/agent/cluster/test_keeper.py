@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from agent.cluster.api import ApiError
-from agent.cluster.keeper import LeaseKeeper
-from agent.cluster.lease import LASTS, Identity
-from agent.cluster.troubles import Troubles
-from agent.log import Log
+from sew_agent.base.log import Log
+from sew_agent.kubernetes.client import ApiError
+from sew_agent.kubernetes.leader_election import LeaseKeeper
+from sew_agent.kubernetes.lease import LASTS, Identity
+from sew_agent.kubernetes.problems import Troubles
 from tests.waiting import eventually
 
 
@@ -72,8 +72,8 @@ class Kept:
 
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
-    monkeypatch.setattr("agent.cluster.keeper.RENEW_EVERY", 0.01)
-    monkeypatch.setattr("agent.cluster.keeper.LOOK_EVERY", 0.01)
+    monkeypatch.setattr("sew_agent.kubernetes.leader_election.RENEW_EVERY", 0.01)
+    monkeypatch.setattr("sew_agent.kubernetes.leader_election.LOOK_EVERY", 0.01)
     made = Kept()
     yield made
     made.keeper.release()

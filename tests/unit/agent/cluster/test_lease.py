@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agent.cluster.lease import (
+from sew_agent.kubernetes.lease import (
     LASTS,
     PLACE_ANNOTATION,
     STORE_ANNOTATION,

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from agent.acceptance import Unfit
-from agent.cluster.conditions import Standing
-from agent.cluster.notices import AGAIN_AFTER, AT_ONCE, LONGEST, ONE_EVERY, Ledger
-from agent.store.base import Books, Lane
 from kubectl_sew.resource import ConfigVar, State, Webhook
+from sew_agent.kubernetes.event_correlator import AGAIN_AFTER, AT_ONCE, LONGEST, ONE_EVERY, Ledger
+from sew_agent.status.conditions import Standing
+from sew_agent.store.records import Books, Lane
+from sew_agent.webhooks.validator import Unfit
 from tests.unit.agent.cluster.test_conditions import GOOD
 
 NOW = 1_000_000.0

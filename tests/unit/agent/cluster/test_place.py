@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from agent.cluster.place import LONGEST, covered, pack, unpack
-from agent.fetched import Fetched
 from kubectl_sew.resource import FetchedReason
+from sew_agent.ingest.progress import Fetched
+from sew_agent.kubernetes.lease_position import LONGEST, covered, pack, unpack
 
 
 def fetched(read_to: float | None) -> Fetched:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.cluster.takeover import Takeover, mark
-from agent.lifecycle import FORGOTTEN
-from agent.log import Log
-from agent.store.base import Intake, Known, Owed
-from agent.store.sqlite import SqliteStore, open_store
-from agent.webhooks.base import Refusal, Snapshot
 from kubectl_sew.event import Event
 from kubectl_sew.resource import Condition, State, Webhook, read_to
+from sew_agent.base.log import Log
+from sew_agent.kubernetes.failover import Takeover, mark
+from sew_agent.store.records import Intake, Known, Owed
+from sew_agent.store.sqlite.store import SqliteStore, open_store
+from sew_agent.webhooks.base import Refusal, Snapshot
+from sew_agent.webhooks.plan import FORGOTTEN
 
 READ_TO = 1_000_000.0
 CONDITION = Condition("EventsFetched", "True", "EventsRead", read_to(READ_TO))

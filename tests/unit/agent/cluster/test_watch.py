@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.cluster.watch import LONGEST_PAUSE, pause_after
+from sew_agent.kubernetes.informer import LONGEST_PAUSE, pause_after
 
 
 @pytest.mark.parametrize(

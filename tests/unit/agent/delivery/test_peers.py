@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from agent.delivery.attempt import MOST_REQUESTS, Route, attempt
-from agent.delivery.failures import SendError
-from agent.delivery.peers import REST
-from agent.store.base import Delivery
 from kubectl_sew.consumers.base import FailureReason, Outcome, Request, Response, Verdict
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
+from sew_agent.delivery.attempt import MOST_REQUESTS, Route, attempt
+from sew_agent.delivery.http.errors import SendError
+from sew_agent.delivery.peers import REST
+from sew_agent.store.records import Delivery
 
 NOW = 1_800_000_000.0
 TAKEN = Response(200, {}, b"")

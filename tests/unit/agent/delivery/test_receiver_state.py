@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.delivery.attempt import Route
-from agent.delivery.http import SendError
-from agent.delivery.lanes import Job
-from agent.delivery.retry import FEW, PROBE_EVERY, TRIES
-from agent.store.base import DropReason, Intake, Owed, StoreError
-from agent.store.sqlite import open_store
 from kubectl_sew.consumers.base import FailureReason, Request, Response
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
+from sew_agent.delivery.attempt import Route
+from sew_agent.delivery.http.client import SendError
+from sew_agent.delivery.queues import Job
+from sew_agent.delivery.retry import FEW, PROBE_EVERY, TRIES
+from sew_agent.store.records import DropReason, Intake, Owed, StoreError
+from sew_agent.store.sqlite.store import open_store
 from tests.unit.agent.delivery.test_scheduler import NOW, PATIENCE, Bench, owe_more, route, status, until
 
 BAD_ANSWERS = {

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from agent.delivery.rate_limit import Bucket
-from agent.delivery.retry import FEW, PROBE_EVERY, TRIES, Policy, Since, backoff, changed, decide, failing
-from agent.store.base import Delivery, Lane, State
 from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
 from kubectl_sew.event import Event
+from sew_agent.delivery.rate_limit import Bucket
+from sew_agent.delivery.retry import FEW, PROBE_EVERY, TRIES, Policy, Since, backoff, changed, decide, failing
+from sew_agent.store.records import Delivery, Lane, State
 
 NOW = 1_800_000_000.0
 POLICY = Policy(initial=2.0, longest=900.0, horizon=72 * 3600.0, chance=lambda: 1.0)

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from agent.delivery.attempt import Route
-from agent.delivery.failures import SendError
-from agent.delivery.kept import STALLED
-from agent.delivery.lanes import APART, SLOW, Lanes
-from agent.delivery.retry import FEW, PROBE_EVERY, Decision, Policy
-from agent.delivery.scheduler import Scheduler
-from agent.store.base import Delivery, Intake, Owed, StoreError
-from agent.store.sqlite import SqliteStore, open_store
 from kubectl_sew.consumers.base import FailureReason, Outcome, Request, Response
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
+from sew_agent.delivery.attempt import Route
+from sew_agent.delivery.dispatcher import Scheduler
+from sew_agent.delivery.http.errors import SendError
+from sew_agent.delivery.http.pool import STALLED
+from sew_agent.delivery.queues import APART, SLOW, Lanes
+from sew_agent.delivery.retry import FEW, PROBE_EVERY, Decision, Policy
+from sew_agent.store.records import Delivery, Intake, Owed, StoreError
+from sew_agent.store.sqlite.store import SqliteStore, open_store
 
 NOW = 1_800_000_000.0
 YEAR = 365 * 86_400.0
@@ -334,7 +334,7 @@ def test_a_result_is_kept_until_the_store_takes_it(bench: Bench, monkeypatch: py
         settle(*arguments)
 
     monkeypatch.setattr(bench.store, "settle", fail_twice)
-    monkeypatch.setattr("agent.delivery.scheduler._STORE_PAUSE", 0.0)
+    monkeypatch.setattr("sew_agent.delivery.dispatcher._STORE_PAUSE", 0.0)
     bench.run()
     assert bench.receivers.count() == {"a": 1}
     assert [str(each) for each in bench.watch.errors] == ["locked"] * 2
@@ -355,7 +355,7 @@ def test_the_result_of_a_probe_is_kept_until_the_store_takes_it(bench: Bench, mo
         settle(*arguments)
 
     monkeypatch.setattr(bench.store, "settle", fail_once)
-    monkeypatch.setattr("agent.delivery.scheduler._STORE_PAUSE", 0.0)
+    monkeypatch.setattr("sew_agent.delivery.dispatcher._STORE_PAUSE", 0.0)
     bench.pass_time(PROBE_EVERY + 1)
     assert bench.receivers.count() == {"a": 2}
     assert [str(each) for each in bench.watch.errors] == ["locked"]

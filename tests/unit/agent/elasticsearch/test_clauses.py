@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.sources.base import Subscription
-from agent.sources.elasticsearch.clauses import (
+from kubectl_sew.query import CALICO, FieldSet, parse, to_dsl
+from sew_agent.ingest.elasticsearch.named_queries import (
     MOST_LEAVES,
     Clause,
     Clauses,
@@ -15,7 +15,7 @@ from agent.sources.elasticsearch.clauses import (
     needs,
     pack,
 )
-from kubectl_sew.query import CALICO, FieldSet, parse, to_dsl
+from sew_agent.ingest.source import Subscription
 
 
 def subscribe(*queries: str) -> list[Subscription]:
@@ -112,7 +112,7 @@ def test_a_query_is_translated_again_only_when_it_or_the_fields_are_others(monke
         translated.append(fields.name)
         return {"match_all": {}}
 
-    monkeypatch.setattr("agent.sources.elasticsearch.clauses.to_dsl", counting)
+    monkeypatch.setattr("sew_agent.ingest.elasticsearch.named_queries.to_dsl", counting)
     clauses, some = Clauses(), subscribe("type = waf")
     for fields in (CALICO, CALICO, FieldSet("other", {})):
         clauses.of(some, fields)

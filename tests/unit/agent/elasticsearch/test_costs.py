@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from agent.sources.elasticsearch.clauses import Clause
-from agent.sources.elasticsearch.costs import Costs
-from agent.sources.elasticsearch.searching import Job, Searcher
 from kubectl_sew.access import ElasticsearchError
 from kubectl_sew.index import TIMED_OUT
+from sew_agent.ingest.elasticsearch.multi_search import Job, Searcher
+from sew_agent.ingest.elasticsearch.named_queries import Clause
+from sew_agent.ingest.elasticsearch.query_costs import Costs
 
 
 def clause(webhook: str, wildcards: int) -> Clause:

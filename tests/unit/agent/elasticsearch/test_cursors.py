@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.sources.elasticsearch.cursors import (
+from sew_agent.ingest.elasticsearch.cursors import (
     COARSE,
     GONE_KEPT,
     Cursor,
@@ -16,8 +16,8 @@ from agent.sources.elasticsearch.cursors import (
     reached,
     searches,
 )
-from agent.sources.elasticsearch.proofs import Proofs
-from agent.sources.elasticsearch.shards import Facts, Look, Shard
+from sew_agent.ingest.elasticsearch.shards import Facts, Look, Shard
+from sew_agent.ingest.elasticsearch.visibility import Proofs
 
 AT = 1_800_000_000.0
 SHARD = Shard("events", "uuid", 0, "history", checkpoint=10, top=12, node="n", refreshes={"n": 0})

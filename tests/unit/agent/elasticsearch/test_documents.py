@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from agent.sources.elasticsearch.documents import MOST_AT_ONCE, Documents
-from agent.sources.elasticsearch.judging import Hit
 from kubectl_sew.access import ElasticsearchError
+from sew_agent.ingest.elasticsearch.documents import MOST_AT_ONCE, Documents
+from sew_agent.ingest.elasticsearch.new_hits import Hit
 
 MIB = 2**20
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from agent.sources.elasticsearch.clauses import Clause
-from agent.sources.elasticsearch.cursors import Cursor
-from agent.sources.elasticsearch.judging import Hit, Left, Limits, merge, since_start, unknown, verdict
+from sew_agent.ingest.elasticsearch.cursors import Cursor
+from sew_agent.ingest.elasticsearch.named_queries import Clause
+from sew_agent.ingest.elasticsearch.new_hits import Hit, Left, Limits, merge, since_start, unknown, verdict
 
 AT = 1_800_000_000.0
 HOUR = 3600.0

@@ -1,9 +1,9 @@
 """Which queries can match at all, by the values that are there."""
 
-from agent.sources.base import Subscription
-from agent.sources.elasticsearch.clauses import Clauses
-from agent.sources.elasticsearch.narrowing import can_match
 from kubectl_sew.query import CALICO, parse
+from sew_agent.ingest.elasticsearch.named_queries import Clauses
+from sew_agent.ingest.elasticsearch.prefilter import can_match
+from sew_agent.ingest.source import Subscription
 
 FIELDS = ("type", "host")
 

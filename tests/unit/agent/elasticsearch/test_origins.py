@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from agent.sources.elasticsearch.cursors import Cursor
-from agent.sources.elasticsearch.origins import origin
-from agent.sources.elasticsearch.shards import Shard
+from sew_agent.ingest.elasticsearch.cursors import Cursor
+from sew_agent.ingest.elasticsearch.resized_indices import origin
+from sew_agent.ingest.elasticsearch.shards import Shard
 
 
 def cursors(**tops: Sequence[int]) -> Mapping[str, Cursor]:

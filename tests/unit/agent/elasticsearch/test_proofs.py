@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from agent.sources.elasticsearch.proofs import Proofs
-from agent.sources.elasticsearch.shards import Facts, Look, Shard
+from sew_agent.ingest.elasticsearch.shards import Facts, Look, Shard
+from sew_agent.ingest.elasticsearch.visibility import Proofs
 
 SHARD = Shard("events", "uuid", 0, "history", checkpoint=10, top=12, node="one", refreshes={"one": 5, "two": 70})
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.sources.elasticsearch.past import Past, is_past
-from agent.sources.elasticsearch.shards import absent, read_settings, read_stats
+from sew_agent.ingest.elasticsearch.backfill_cursor import Past, is_past
+from sew_agent.ingest.elasticsearch.shards import absent, read_settings, read_stats
 
 
 def copy(*, primary: bool = True, checkpoint: int = 4, **more: object) -> dict[str, object]:

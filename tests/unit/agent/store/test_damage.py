@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.report import Report, ReportFile
-from agent.store.base import DropReason, Intake, Owed, Settlement, State, StoreError, StoreFullError
-from agent.store.files import DATABASE, MIGRATIONS, identity
-from agent.store.sqlite import open_store
 from kubectl_sew.event import Event
+from sew_agent.status.report import Report, ReportFile
+from sew_agent.store.records import DropReason, Intake, Owed, Settlement, State, StoreError, StoreFullError
+from sew_agent.store.sqlite.files import DATABASE, MIGRATIONS, identity
+from sew_agent.store.sqlite.store import open_store
 
 NOW = 1_800_000_000.0
 
@@ -112,7 +112,7 @@ def test_a_command_that_ends_beside_the_agent_takes_nothing_of_what_it_writes_la
 
 def _waiting_seen_by_another_process(folder: Path) -> str:
     code = (
-        "import pathlib, sys; from agent.store.sqlite import open_store\n"
+        "import pathlib, sys; from sew_agent.store.sqlite.store import open_store\n"
         "store = open_store(pathlib.Path(sys.argv[1]), exclusive=False); print(store.waiting()['hook']); store.close()"
     )
     ran = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)

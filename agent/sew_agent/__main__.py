@@ -1,0 +1,56 @@
+"""`sew-agent`: every error that a user can cause ends here, in one line."""
+
+import sys
+from importlib.metadata import version
+
+import click
+
+from kubectl_sew.errors import SewError
+from kubectl_sew.terminal import harmless, usage
+from sew_agent.cli.backlog import backlog
+from sew_agent.cli.dead_letters import dead_letters
+from sew_agent.cli.run import RUN
+from sew_agent.cli.status import status_command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Delivers security events to SecurityEventWebhooks."""
+
+
+@cli.command("version")
+def version_command() -> None:
+    """The version of this program."""
+    click.echo(f"sew-agent {version('kubectl-sew')}")
+
+
+for command in (RUN, dead_letters, backlog, status_command):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Exit codes: 0 fine, 1 an error, 2 usage, 124 a time-out, 130 interrupted."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        cli(prog_name="sew-agent", standalone_mode=False)
+    except SewError as error:
+        return _told(f"error: {error}", 1)
+    except click.ClickException as error:
+        text = error.format_message()
+        helps = text.startswith("Usage: ")  # a command is missing: click shows what there is
+        return _told(text if helps else f"error: {usage(error, 'sew-agent')}", 2)
+    except click.Abort:
+        return _told("", 130)  # what comes next begins on a line of its own
+    return 0
+
+
+def _told(text: str, code: int) -> int:
+    click.echo(harmless(text), err=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""What is counted in this process, and the text in which Prometheus reads metrics.
+
+The table METRICS is all that is served; the counts of deliveries come from the store (sew_agent.status.collector).
+The format:
+https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format.
+"""
+
+import threading
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+DURATION_BUCKETS = (0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+LATENCY_BUCKETS = (0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 43200.0, 259200.0)
+
+
+class PollFailure(Enum):
+    """Why a poll did not succeed: a closed set, used as a metric's label."""
+
+    SOURCE = "source"
+    STORE = "store"
+    STORE_FULL = "store_full"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric. `kind` as Prometheus calls it; `buckets`: upper bounds in seconds, of histograms alone."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    meaning: str
+    buckets: tuple[float, ...] = ()
+
+
+SEEN = Metric("sew_events_seen_total", "counter", ("webhook",), "events that matched; the sum of sew_deliveries")
+DELIVERIES = Metric(
+    "sew_deliveries",
+    "gauge",
+    ("webhook", "state"),
+    "deliveries by what became of them: delivered, pending (the backlog), dead, dropped",
+)
+DROPPED = Metric("sew_dropped_total", "counter", ("webhook", "reason"), "deliveries that will never be sent, by reason")
+OLDEST = Metric("sew_backlog_oldest_seconds", "gauge", ("webhook",), "for how long the oldest pending delivery waits")
+STORED = Metric("sew_store_bytes", "gauge", ("webhook",), "what pending deliveries and dead letters fill of the store")
+ROOM = Metric(
+    "sew_store_room_ratio", "gauge", ("webhook",), "how full its share of the store is; from 1 on it is not read for"
+)
+LAST_DELIVERY = Metric(
+    "sew_last_delivery_timestamp_seconds", "gauge", ("webhook",), "when the last delivery succeeded, since the epoch"
+)
+PARKED = Metric("sew_parked", "gauge", ("webhook",), "1 while nothing is sent until the webhook's settings change")
+FAILURES = Metric("sew_failures_in_a_row", "gauge", ("webhook",), "failed attempts since the last that was taken")
+ATTEMPTS = Metric(
+    "sew_attempts_total", "counter", ("webhook", "outcome", "reason"), "attempts to deliver, by what came of them"
+)
+ATTEMPT_SECONDS = Metric(
+    "sew_attempt_duration_seconds",
+    "histogram",
+    ("consumer",),
+    "how long an attempt took, those sent side by side together",
+    DURATION_BUCKETS,
+)
+EVENT_LATENCY = Metric(
+    "sew_event_latency_seconds", "histogram", ("consumer",), "from an event's own time to its delivery", LATENCY_BUCKETS
+)
+DELIVERY_LATENCY = Metric(
+    "sew_delivery_latency_seconds",
+    "histogram",
+    ("consumer",),
+    "from the reading of an event to its delivery",
+    LATENCY_BUCKETS,
+)
+ACCEPTED = Metric(
+    "sew_webhook_accepted",
+    "gauge",
+    ("webhook",),
+    "1 where a webhook is run, 0 where it is refused: its conditions say why",
+)
+READ_LAG = Metric(
+    "sew_read_lag_seconds", "gauge", ("webhook",), "how far behind reading is: since when not everything was read"
+)
+POLLS = Metric("sew_polls_total", "counter", (), "looks for new events, failed ones too")
+POLL_ERRORS = Metric("sew_poll_errors_total", "counter", ("reason",), "looks for new events that failed, by reason")
+POLL_SECONDS = Metric("sew_poll_duration_seconds", "histogram", (), "how long such a look took", DURATION_BUCKETS)
+NOTES = Metric("sew_source_notes_total", "counter", ("kind",), "what was read and is no event, e.g. lines without JSON")
+
+TOO_OLD = Metric(
+    "sew_events_too_old_total", "counter", (), "events older than SEW_MAX_EVENT_AGE when read, and not delivered"
+)
+
+METRICS = (
+    *(SEEN, DELIVERIES, DROPPED, OLDEST, STORED, ROOM, LAST_DELIVERY, PARKED, FAILURES),
+    *(ATTEMPTS, ATTEMPT_SECONDS, EVENT_LATENCY, DELIVERY_LATENCY),
+    *(ACCEPTED, READ_LAG),
+    *(POLLS, POLL_ERRORS, POLL_SECONDS, NOTES, TOO_OLD),
+)
+"""Every metric, in the order in which it is served and documented."""
+
+Labels = tuple[str, ...]
+Samples = Mapping[Labels, float]
+
+
+@dataclass(slots=True)
+class _Distribution:
+    counts: list[int]
+    """For each bucket alone, the last one without upper bound."""
+    total: float = 0.0
+
+
+class Metrics:
+    """The counts of this process. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counters: dict[Metric, Counter[Labels]] = {each: Counter() for each in (ATTEMPTS, POLLS, NOTES, TOO_OLD)}
+        self._counters[POLLS][()] = self._counters[TOO_OLD][()] = 0
+        self._counters[POLL_ERRORS] = Counter({(reason.value,): 0 for reason in PollFailure})
+        self._histograms: dict[Metric, dict[Labels, _Distribution]] = {
+            each: {} for each in METRICS if each.kind == "histogram"
+        }
+        self._accepted: Mapping[str, bool] = {}
+        self._read_to: Mapping[str, float] = {}
+
+    def attempted(self, webhook: str, consumer: str, outcome: str, reason: str, seconds: float) -> None:
+        """One attempt to deliver. `outcome` and `reason` are values of Verdict and FailureReason."""
+        with self._lock:
+            self._counters[ATTEMPTS][webhook, outcome, reason] += 1
+            self._observe(ATTEMPT_SECONDS, (consumer,), seconds)
+
+    def delivered(self, consumer: str, *, now: float, read_at: float, event_time: float | None) -> None:
+        """One delivery succeeded. Times in seconds since the epoch; an event dated in the future counts as 0 s."""
+        with self._lock:
+            self._observe(DELIVERY_LATENCY, (consumer,), now - read_at)
+            if event_time is not None:
+                self._observe(EVENT_LATENCY, (consumer,), now - event_time)
+
+    def polled(self, seconds: float, failure: PollFailure | None = None) -> None:
+        """One look for new events."""
+        with self._lock:
+            self._counters[POLLS][()] += 1
+            self._observe(POLL_SECONDS, (), seconds)
+            if failure:
+                self._counters[POLL_ERRORS][failure.value,] += 1
+
+    def noted(self, kind: str, count: int = 1) -> None:
+        """Something was read that is not delivered. `kind` is one of a closed set, not text that was read."""
+        with self._lock:
+            self._counters[NOTES][kind,] += count
+            self._counters[TOO_OLD][()] += count if kind == "too_old" else 0
+
+    def stands(self, accepted: Mapping[str, bool], read_to: Mapping[str, float]) -> None:
+        """How each webhook stands: whether it is run, and the moment up to which everything was read for it."""
+        with self._lock:
+            self._accepted, self._read_to = accepted, read_to
+
+    def standing(self, now: float) -> Mapping[Metric, Samples]:
+        """The gauges of the last word on that; `now` in seconds since the epoch, as are the moments."""
+        with self._lock:
+            return {
+                ACCEPTED: {(name,): float(run) for name, run in self._accepted.items()},
+                READ_LAG: {(name,): max(now - moment, 0.0) for name, moment in self._read_to.items()},
+            }
+
+    def keep(self, webhooks: Collection[str]) -> None:
+        """Let go of what is counted of all other webhooks: they are gone."""
+        with self._lock:
+            attempts = self._counters[ATTEMPTS]
+            for labels in [each for each in attempts if each[0] not in webhooks]:
+                del attempts[labels]
+
+    def write(self, gauges: Mapping[Metric, Samples]) -> str:
+        """The text for Prometheus; `gauges` holds what this process does not count."""
+        with self._lock:
+            return "\n".join(line for metric in METRICS for line in self._lines(metric, gauges)) + "\n"
+
+    def _observe(self, metric: Metric, labels: Labels, value: float) -> None:
+        by_labels = self._histograms[metric]
+        found = by_labels.get(labels)
+        if found is None:
+            found = by_labels[labels] = _Distribution([0] * (len(metric.buckets) + 1))
+        value = max(value, 0.0)
+        found.counts[bisect_left(metric.buckets, value)] += 1
+        found.total += value
+
+    def _lines(self, metric: Metric, gauges: Mapping[Metric, Samples]) -> Iterator[str]:
+        yield f"# HELP {metric.name} {metric.meaning}"
+        yield f"# TYPE {metric.name} {metric.kind}"
+        for labels, distribution in self._histograms.get(metric, {}).items():
+            yield from _histogram(metric, labels, distribution)
+        samples: Samples = self._counters.get(metric) or gauges.get(metric, {})
+        for labels, value in samples.items():
+            yield _sample(metric.name, metric.labels, labels, value)
+
+
+def _histogram(metric: Metric, labels: Labels, distribution: _Distribution) -> Iterator[str]:
+    count = 0
+    for bound, more in zip((*metric.buckets, float("inf")), distribution.counts, strict=True):
+        count += more
+        yield _sample(f"{metric.name}_bucket", (*metric.labels, "le"), (*labels, _number(bound)), count)
+    yield _sample(f"{metric.name}_sum", metric.labels, labels, distribution.total)
+    yield _sample(f"{metric.name}_count", metric.labels, labels, count)
+
+
+def _sample(name: str, names: Sequence[str], values: Iterable[str], value: float) -> str:
+    pairs = ",".join(f'{label}="{_escaped(text)}"' for label, text in zip(names, values, strict=True))
+    return f"{name}{{{pairs}}} {_number(value)}" if pairs else f"{name} {_number(value)}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _number(value: float) -> str:
+    if value == float("inf"):
+        return "+Inf"
+    return str(int(value)) if value == int(value) else repr(float(value))

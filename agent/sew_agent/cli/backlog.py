@@ -1,0 +1,88 @@
+"""`sew-agent backlog`: see a flood, and end it."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kubectl_sew.by_hand import confirm
+from kubectl_sew.resource.conditions import spell_seconds
+from sew_agent.cli.options import (
+    Duration,
+    ask,
+    beside,
+    by_option,
+    check_webhook,
+    output_option,
+    print_json,
+    record,
+    state_option,
+    yes_option,
+)
+from sew_agent.status.status import table
+from sew_agent.store.records import DropReason
+
+COLUMNS = {"WEBHOOK": "webhook", "WAITING": "pending", "OLDEST": "oldest", "DEAD": "dead", "BYTES": "bytes"}
+
+
+@click.group()
+def backlog() -> None:
+    """What waits to be sent: list it, or drop it.
+
+    It works beside a running agent.
+    """
+
+
+@backlog.command("list")
+@state_option
+@click.option("--webhook", help="Only this webhook.")
+@output_option
+def list_command(state: Path, webhook: str | None, output: str | None) -> None:
+    """How much waits for each webhook, and for how long.
+
+    Dead letters are counted too: DEAD. BYTES is what both fill of the store.
+    """
+    with beside(state) as store:
+        check_webhook(store, webhook, state)
+        books = [each for each in store.books() if webhook in (None, each.webhook)]
+    now = time.time()
+    rows: list[dict[str, Any]] = [
+        {
+            "webhook": each.webhook,
+            "pending": each.pending,
+            "oldestWaitingSeconds": None if each.oldest_pending is None else round(now - each.oldest_pending),
+            "dead": each.dead,
+            "bytes": each.bytes_used,
+        }
+        for each in books
+    ]
+    if output:
+        print_json(rows)
+    else:
+        shown = [{**row, "oldest": _age(row["oldestWaitingSeconds"])} for row in rows]
+        click.echo(table(shown, COLUMNS) if rows else "nothing waits")
+
+
+def _age(seconds: float | None) -> str | None:
+    return None if seconds is None else spell_seconds(seconds)
+
+
+@backlog.command()
+@state_option
+@click.option("--webhook", required=True, help="Whose backlog.")
+@click.option("--older-than", type=Duration(), help="Only what was read longer ago, e.g. 1h.")
+@yes_option
+@by_option
+def drop(state: Path, webhook: str, older_than: float | None, *, yes: bool, by: str) -> None:
+    """Give up what waits: it is never sent, and counts as dropped. It asks first, and leaves a trace."""
+    now = time.time()
+    before = None if older_than is None else now - older_than
+    with beside(state) as store:
+        check_webhook(store, webhook, state)
+        waiting = store.waiting().get(webhook, 0)
+        some = "those that were read long enough ago " if older_than else ""
+        confirm(f"{waiting} wait for {webhook}: give {some or 'them '}up? They are never sent", ask, yes=yes)
+        dropped = store.drop(webhook, DropReason.BACKLOG_DROPPED, older_than=before)
+        record(store, DropReason.BACKLOG_DROPPED, webhook, dropped, by)
+    click.echo(f"{dropped} of the deliveries waiting for {webhook} were dropped")

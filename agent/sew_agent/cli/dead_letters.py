@@ -1,0 +1,168 @@
+"""`sew-agent dead-letters`: read, replay or purge what could not be delivered."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kubectl_sew.by_hand import confirm
+from kubectl_sew.consumers.text import as_date, line
+from kubectl_sew.errors import SewError
+from sew_agent.cli.options import (
+    ask,
+    beside,
+    by_option,
+    check_webhook,
+    output_option,
+    print_json,
+    record,
+    state_option,
+    yes_option,
+)
+from sew_agent.status.status import table
+from sew_agent.store.records import DeadLetter, DropReason, Store
+from sew_agent.webhooks.plan import FORGOTTEN
+
+COLUMNS = {
+    "NUMBER": "number",
+    "WEBHOOK": "webhook",
+    "EVENT": "event",
+    "DIED": "diedAt",
+    "ATTEMPTS": "attempts",
+    "REASON": "reason",
+    "DETAIL": "detail",
+}
+
+
+@click.group("dead-letters")
+def dead_letters() -> None:
+    """What could not be delivered: list, show, replay or purge it.
+
+    It works beside a running agent.
+    """
+
+
+@dead_letters.command("list")
+@state_option
+@click.option("--webhook", help="Only those of this webhook.")
+@output_option
+def list_command(state: Path, webhook: str | None, output: str | None) -> None:
+    """All dead letters, oldest first."""
+    with beside(state) as store:
+        check_webhook(store, webhook, state)
+        found = [_row(each) for each in store.dead_letters(webhook)]
+    if output:
+        print_json(found)
+    else:
+        click.echo(table(found, COLUMNS) if found else "no dead letters")
+
+
+@dead_letters.command()
+@state_option
+@click.argument("number", type=int)
+@output_option
+def show(state: Path, number: int, output: str | None) -> None:
+    """One dead letter with its event."""
+    with beside(state) as store:
+        found = next((each for each in store.dead_letters() if each.number == number), None)
+    if found is None:
+        raise _missing([number], state)
+    row = _row(found)
+    if output:
+        print_json(row | {"document": found.event.fields()})
+        return
+    for heading, key in COLUMNS.items():
+        click.echo(f"{heading.lower()}: {row[key]}")
+    click.echo(f"delivery id: {found.delivery_id}")
+    print_json(found.event.fields())
+
+
+@dead_letters.command()
+@state_option
+@click.argument("numbers", type=int, nargs=-1)
+@click.option("--webhook", help="Those of this webhook.")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+def replay(state: Path, numbers: tuple[int, ...], webhook: str | None, everything: bool) -> None:
+    """Send dead letters again, with the same id.
+
+    A running agent takes them up within 2 s.
+    """
+    chosen = _chosen(numbers, webhook, everything)
+    with beside(state) as store:
+        check_webhook(store, webhook, state)
+        _check_numbers(store, numbers, webhook, state)
+        click.echo(f"{_count(store.replay(chosen, webhook))} replayed")
+        for name in _gone(store):
+            click.echo(f"{name} is not there any more: what waits for it is sent when it is created again", err=True)
+
+
+@dead_letters.command()
+@state_option
+@click.argument("numbers", type=int, nargs=-1)
+@click.option("--webhook", help="Those of this webhook.")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@yes_option
+@by_option
+def purge(state: Path, numbers: tuple[int, ...], webhook: str | None, everything: bool, *, yes: bool, by: str) -> None:
+    """Give dead letters up: they count as dropped.
+
+    It asks first, and leaves a trace.
+    """
+    chosen = _chosen(numbers, webhook, everything)
+    with beside(state) as store:
+        check_webhook(store, webhook, state)
+        _check_numbers(store, numbers, webhook, state)
+        before = {each.webhook: each.dead for each in store.books()}
+        many = len(set(numbers)) or sum(dead for name, dead in before.items() if webhook in (None, name))
+        whose = f" of {webhook}" if webhook else ""
+        confirm(f"give up {_count(many)}{whose}? What is given up is never sent", ask, yes=yes)
+        purged = store.purge(chosen, webhook)
+        for each in store.books():
+            record(store, DropReason.PURGED, each.webhook, before.get(each.webhook, 0) - each.dead, by)
+        click.echo(f"{_count(purged)} purged")
+
+
+def _chosen(numbers: Sequence[int], webhook: str | None, everything: bool) -> Sequence[int] | None:
+    """The numbers; None for all (of a webhook)."""
+    if not (numbers or webhook or everything):
+        raise click.UsageError("name dead letters by number, or give --webhook NAME or --all")
+    if numbers and everything:
+        raise click.UsageError("numbers and --all cannot be given together")
+    return numbers or None
+
+
+def _check_numbers(store: Store, numbers: Sequence[int], webhook: str | None, state: Path) -> None:
+    """Raises SewError where one of them is not there: then nothing is done to the others either."""
+    there = {each.number for each in store.dead_letters(webhook)} if numbers else set()
+    if missing := [each for each in numbers if each not in there]:
+        raise _missing(missing, state)
+
+
+def _missing(numbers: Sequence[int], state: Path) -> SewError:
+    named = ", ".join(map(str, dict.fromkeys(numbers)))
+    return SewError(f"there is no dead letter {named} in {state}: `dead-letters list` names those that are there")
+
+
+def _gone(store: Store) -> Sequence[str]:
+    waiting = store.waiting()
+    return [name for name, each in store.known().items() if each.state == FORGOTTEN and name in waiting]
+
+
+def _count(number: int) -> str:
+    return f"{number} dead letter{'' if number == 1 else 's'}"
+
+
+def _row(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "number": letter.number,
+        "webhook": letter.webhook,
+        "deliveryId": letter.delivery_id,
+        "event": line(letter.event.id, 80),
+        "diedAt": as_date(float(int(letter.died_at))),
+        "ageSeconds": round(time.time() - letter.died_at),
+        "attempts": letter.attempts,
+        "reason": letter.reason,
+        "detail": letter.detail,
+    }

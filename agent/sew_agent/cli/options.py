@@ -1,0 +1,87 @@
+"""What the commands share: the state folder, the output's form, and errors without traceback."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from kubectl_sew.by_hand import who
+from kubectl_sew.consumers.text import line
+from kubectl_sew.errors import SewError
+from kubectl_sew.terminal import harmless_json
+from sew_agent.base.settings import parse_duration
+from sew_agent.store.records import Act, DropReason, Store
+from sew_agent.store.sqlite.store import open_store
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def state_option(command: Command) -> Command:
+    return click.option(
+        "--state",
+        envvar="SEW_STATE",
+        required=True,
+        type=click.Path(path_type=Path, file_okay=False),
+        help="The agent's state folder.",
+    )(command)
+
+
+def yes_option(command: Command) -> Command:
+    return click.option("--yes", is_flag=True, help="Do not ask.")(command)
+
+
+def ask(question: str) -> None:
+    """Asks on stderr; anything but yes ends the command."""
+    click.confirm(question, abort=True, err=True)
+
+
+def by_option(command: Command) -> Command:
+    """Who it is that does it, where `kubectl sew` asks for somebody else."""
+    return click.option("--by", default=who, hidden=True)(command)
+
+
+def output_option(command: Command) -> Command:
+    return click.option("-o", "--output", type=click.Choice(["json"]), help="Print JSON.")(command)
+
+
+class Duration(click.ParamType[float]):
+    """A flag's value such as `1h`, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+
+
+@contextmanager
+def beside(state: Path) -> Iterator[Store]:
+    """The store of a folder that an agent may be using at the same time."""
+    store = open_store(state, exclusive=False)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def record(store: Store, what: DropReason, webhook: str, count: int, by: str) -> None:
+    """Leave a trace of what a person gave up: the running agent logs it, and `status` shows it."""
+    if count:
+        store.record(Act(0, time.time(), line(by, 80), what.value, webhook, count))
+
+
+def check_webhook(store: Store, webhook: str | None, state: Path) -> None:
+    """Raises SewError where the store has never seen it: a name with a slip of the pen would do nothing, silently."""
+    names = [each.webhook for each in store.books()]
+    if webhook is not None and webhook not in names:
+        raise SewError(f"there is no webhook {webhook} in {state}; it holds: {', '.join(names) or 'none'}")
+
+
+def print_json(value: Any) -> None:
+    click.echo(harmless_json(json.dumps(value, indent=2, ensure_ascii=False)))

@@ -1,0 +1,31 @@
+"""`sew-agent status`."""
+
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+
+from sew_agent.cli.options import beside, output_option, print_json, state_option
+from sew_agent.status.report import read_report
+from sew_agent.status.status import for_people, status
+from sew_agent.store.sqlite.files import has_store
+
+
+@click.command("status")
+@state_option
+@output_option
+def status_command(state: Path, output: str | None) -> None:
+    """State, health, backlog and last error of each webhook.
+
+    No secrets are shown.
+    """
+    now = time.time()
+    report = read_report(state, now)
+    new = report is not None and report.standing_by and not has_store(state)
+    with nullcontext() if new else beside(state) as store:
+        found = status(store, report, now)
+    if output:
+        print_json(found)
+    else:
+        click.echo(for_people(found))

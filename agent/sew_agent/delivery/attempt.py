@@ -1,0 +1,157 @@
+"""Attempts to deliver: render, send, judge. Whatever happens, an outcome without a secret for each."""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import islice
+
+from kubectl_sew.consumers.base import (
+    Config,
+    Consumer,
+    Failed,
+    FailureReason,
+    FindsEarlier,
+    Found,
+    NotFound,
+    Outcome,
+    RenderError,
+    Request,
+    Response,
+    Verdict,
+)
+from kubectl_sew.consumers.judge import DETAIL_LIMIT, judge, told, with_retry_after
+from kubectl_sew.consumers.text import line
+from sew_agent.delivery.http.errors import SendError
+from sew_agent.delivery.peers import Peers, named
+from sew_agent.store.records import Delivery
+
+Send = Callable[[Sequence[Request]], Sequence[Response | SendError]]
+"""Sends requests side by side, all within one deadline; what came of each, in their order."""
+
+MOST_REQUESTS = 10
+"""Rounds of requests that one attempt takes at most: look-ups one after the other, then one request, or one to each
+peer, side by side."""
+
+_Answer = Response | SendError
+_Steps = Generator[Sequence[Request], Sequence[_Answer], Outcome]
+"""An attempt that yields what is to be sent side by side, and is given what came of each."""
+
+_NO_SEARCH = "this receiver has no search"
+
+_HOPE = (Verdict.DELIVERED, Verdict.WAIT, Verdict.RETRY, Verdict.REJECTED, Verdict.PARKED)
+"""Of several peers' answers the first of these counts: what one of them may still take is not given up."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where a webhook's deliveries go."""
+
+    webhook: str
+    consumer: Consumer
+    config: Config = field(repr=False)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    settings_digest: str = ""
+    endpoint_digest: str = ""
+    peers: Peers = field(default_factory=Peers, repr=False, compare=False)
+
+    @cached_property
+    def finder(self) -> FindsEarlier | None:
+        """The consumer, if its receiver can be asked whether it has a delivery already."""
+        return self.consumer if isinstance(self.consumer, FindsEarlier) else None
+
+
+def attempt(route: Route, deliveries: Sequence[Delivery], send: Send, *, now: float) -> list[Outcome]:
+    """Deliver some of one webhook side by side. Raises nothing."""
+    steps = [_steps(route, each, now) for each in deliveries]
+    outcomes: dict[int, Outcome] = {}
+    answers: dict[int, Sequence[_Answer] | None] = dict.fromkeys(range(len(steps)))
+    while answers:
+        asked: dict[int, Sequence[Request]] = {}
+        for number, answer in answers.items():
+            try:
+                asked[number] = steps[number].send(answer)  # type: ignore[arg-type]  # None begins it
+            except StopIteration as ended:
+                outcomes[number] = ended.value
+        requests = [request for each in asked.values() for request in each]
+        came = iter(_sent(send, requests) if requests else ())
+        answers = {number: list(islice(came, len(each))) for number, each in asked.items()}
+    return [outcomes[number] for number in range(len(steps))]
+
+
+def _sent(send: Send, requests: Sequence[Request]) -> Sequence[Response | SendError]:
+    try:
+        return send(requests)
+    except Exception as error:  # noqa: BLE001 - as below; any of them may have arrived
+        return [SendError(FailureReason.INTERNAL, _mistake(error))] * len(requests)
+
+
+def _steps(route: Route, delivery: Delivery, now: float) -> _Steps:
+    """Deliver, after a look whether an earlier attempt of unknown outcome has done so already."""
+    try:
+        if delivery.in_doubt and route.finder:
+            return (yield from _look_first(route, route.finder, delivery, now))
+        return (yield from _deliver(route, delivery, now))
+    except Exception as error:  # noqa: BLE001 - a mistake of ours costs one event, which is kept, and no worker
+        return Outcome(Verdict.REJECTED, FailureReason.INTERNAL, _mistake(error))
+
+
+def _deliver(route: Route, delivery: Delivery, now: float) -> _Steps:
+    try:
+        requests = route.consumer.render(
+            delivery.event, route.labels, route.config, now=now, delivery_id=delivery.delivery_id
+        )
+    except RenderError as error:
+        return Outcome(Verdict.REJECTED, FailureReason.RENDERING, str(error))
+    if not 0 < len(requests) <= MOST_REQUESTS:
+        detail = f"an event takes {len(requests)} requests, and may take {MOST_REQUESTS}"
+        return Outcome(Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED, detail)
+    awake = route.peers.awake(requests, now) if len(requests) > 1 else list(requests)
+    answers = yield awake
+    outcomes = [_meant(route, answer, now) for answer in answers]
+    if len(requests) > 1:
+        route.peers.ended(awake, outcomes, now)
+    best = min(outcomes, key=lambda outcome: _HOPE.index(outcome.verdict))
+    return _with_failing(best, awake, outcomes)
+
+
+def _meant(route: Route, answer: _Answer, now: float) -> Outcome:
+    return _unsent(answer, now) if isinstance(answer, SendError) else judge(route.consumer, answer, now, route.config)
+
+
+def _with_failing(best: Outcome, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> Outcome:
+    """Name the peers that did not take what another one took."""
+    if best.verdict is not Verdict.DELIVERED or all(each.verdict is Verdict.DELIVERED for each in outcomes):
+        return best
+    failed = [
+        f"{named(request)}: {outcome.detail.removeprefix(f'{named(request)}: ')}"
+        for request, outcome in zip(requests, outcomes, strict=True)
+        if outcome.verdict is not Verdict.DELIVERED
+    ]
+    return replace(best, detail=line(f"{best.detail}; not taken by {'; '.join(failed)}", DETAIL_LIMIT))
+
+
+def _look_first(route: Route, finder: FindsEarlier, delivery: Delivery, now: float) -> _Steps:
+    """Sends it only where the receiver does not have it, or has no search at all."""
+    for request in finder.lookup(route.config, delivery_id=delivery.delivery_id)[: MOST_REQUESTS - 1]:
+        (answer,) = yield [request]
+        if isinstance(answer, SendError):
+            return _unsent(answer, now)
+        result = finder.read_lookup(answer, now=now)
+        if isinstance(result, Found):
+            return Outcome(Verdict.DELIVERED, detail="found at the receiver", receipt=result.receipt)
+        if isinstance(result, Failed):
+            outcome = told(result.outcome, route.consumer, route.config)
+            return replace(outcome, detail=f"looking for an earlier delivery: {outcome.detail}")
+        if isinstance(result, NotFound):
+            return (yield from _deliver(route, delivery, now))
+    outcome = yield from _deliver(route, delivery, now)
+    return replace(outcome, detail=f"{outcome.detail or 'sent'} (without a look for an earlier one: {_NO_SEARCH})")
+
+
+def _mistake(error: Exception) -> str:
+    return f"a mistake of this program, please report it: {type(error).__name__}"
+
+
+def _unsent(error: SendError, now: float) -> Outcome:
+    outcome = Outcome(Verdict.PARKED if error.parked else Verdict.RETRY, error.reason, error.detail)
+    return with_retry_after(outcome, error.answer, now) if error.answer else outcome

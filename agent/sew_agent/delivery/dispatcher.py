@@ -1,0 +1,235 @@
+"""Workers that deliver what is due. A worker's result is on disk before it takes anything else."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from kubectl_sew.consumers.base import Outcome
+from sew_agent.base.threads import NoThreadError, start_thread
+from sew_agent.delivery.attempt import Route, Send, attempt
+from sew_agent.delivery.queues import Job, Judgement, Lanes
+from sew_agent.delivery.retry import Decision
+from sew_agent.store.records import Delivery, Lane, Store, StoreError
+
+_STORE_PAUSE = 1.0
+_IDLE_PAUSE = 10.0
+_HELD_PAUSE = 0.2
+
+
+class Observer(Protocol):
+    """Is told what happened; called from the workers' threads."""
+
+    def ended(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
+        """An attempt that took so many seconds with those beside it, and what it changed; in the store already."""
+
+    def failed(self, error: StoreError) -> None:
+        """The store cannot be used now; what was to be written is tried again."""
+
+
+@dataclass(slots=True)
+class _Result:
+    """Written by whichever worker comes first, with all that wait."""
+
+    judgement: Judgement
+    written: bool = field(default=False)
+
+
+class Scheduler:
+    """`clock` gives seconds since the epoch."""
+
+    def __init__(self, store: Store, lanes: Lanes, send: Send, observer: Observer, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._lanes = lanes
+        self._send = send
+        self._observer = observer
+        self._clock = clock
+        lock = threading.Lock()
+        self._watch, self._rest = threading.Condition(lock), threading.Condition(lock)
+        self._lock = lock
+        self._commit = threading.Lock()
+        self._results: deque[_Result] = deque()
+        self._may_send: Callable[[], bool] = lambda: True
+        self._stopping = False
+        self._watched = False
+        """A worker watches the time for all that are idle."""
+        self._stirred = False
+        """There may be something to do since a worker looked last."""
+        self._resting = 0
+        self._beats: list[Callable[[], None]] = []
+        """Of workers that are not needed yet."""
+        self._pause, self._over = threading.Event(), threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def busy(self) -> int:
+        """Deliveries that are with a worker now."""
+        return self._lanes.busy
+
+    def lanes(self) -> Mapping[str, Lane]:
+        """Of every webhook that is served, as it is now."""
+        with self._lock:
+            return self._lanes.all
+
+    def serve(self, routes: Mapping[str, Route]) -> None:
+        """From now on deliver for these webhooks and no others. Raises StoreError."""
+        with self._lock:
+            with self._commit:  # what was judged by the old settings is not written over the new ones
+                self._write_all()
+            self._lanes.serve(routes, self._clock())
+            self._call()
+
+    def look(self, webhooks: Collection[str]) -> None:
+        """Something new is in the store for these webhooks."""
+        with self._lock:
+            self._lanes.look(webhooks)
+            self._call()
+
+    def start(self, beats: Sequence[Callable[[], None]], may_send: Callable[[], bool] = lambda: True) -> None:
+        """Begin to deliver, with a worker for each of `beats` at most, as they are needed: its sign of life, between
+        deliveries and when idle. Nothing is begun while `may_send` says no."""
+        self._may_send = may_send
+        self._beats = list(reversed(beats))
+        with self._lock:
+            self._hire()
+
+    def stop(self, grace: float) -> bool:
+        """Take nothing new, and finish what is in flight within `grace` seconds; whether all of it did.
+
+        What ends later is written if the store takes it at once, and else not at all: it is sent again.
+        """
+        with self._lock:
+            self._stopping = True
+            self._pause.set()
+            self._watch.notify_all()
+            self._rest.notify_all()
+        ends = time.monotonic() + grace
+        for thread in self._threads:
+            thread.join(max(ends - time.monotonic(), 0.0))
+        self._over.set()
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def step(self) -> float:
+        """Deliver what is due and goes together; seconds until there may be more. What a worker does over and over."""
+        found = self.take()
+        if isinstance(found, float):
+            return found
+        self.deliver(found)
+        return 0.0
+
+    def take(self) -> Job | float:
+        """What is due and goes together, to be delivered now, or the seconds until there may be something."""
+        if not self._may_send():
+            return _HELD_PAUSE
+        with self._lock:
+            if self._stopping:
+                return _IDLE_PAUSE
+            self._stirred = False
+            found = self._lanes.next(self._clock())
+            if isinstance(found, Job) and not self._watched:
+                if self._resting:
+                    self._rest.notify()
+                else:
+                    with suppress(NoThreadError):  # those that are there go on
+                        self._hire()
+        return found
+
+    def deliver(self, job: Job) -> None:
+        """Send it, write what came of it, and tell."""
+        try:
+            if job.route.finder:
+                for delivery in job.deliveries:
+                    self._store.begin(delivery)
+            outcomes = attempt(job.route, job.deliveries, self._send, now=self._clock())
+            decisions = self._judge(job, outcomes)
+        finally:
+            with self._lock:
+                self._lanes.end(job)
+        seconds = self._clock() - job.started
+        for delivery, outcome, decision in zip(job.deliveries, outcomes, decisions, strict=True):
+            self._observer.ended(job.route, delivery, outcome, decision, seconds)
+
+    def _work(self, beat: Callable[[], None]) -> None:
+        while not self._stopping:
+            beat()
+            try:
+                pause = self.step()
+            except StoreError as error:
+                self._observer.failed(error)
+                self._pause.wait(_STORE_PAUSE)
+                continue
+            if pause > 0:
+                self._wait(pause)
+
+    def _wait(self, pause: float) -> None:
+        """One idle worker watches the time for all: the others sleep until it has found work and calls the next."""
+        with self._lock:
+            if self._stopping or self._stirred:
+                return
+            if self._watched:
+                self._resting += 1
+                self._rest.wait(_IDLE_PAUSE)
+                self._resting -= 1
+                return
+            self._watched = True
+            self._watch.wait(pause)
+            self._watched = False
+
+    def _call(self) -> None:
+        """Wake a worker: the one that watches, or else it would sleep on while others find more than they can do."""
+        self._stirred = True
+        if self._watched:
+            self._watch.notify()
+        else:
+            self._rest.notify()
+
+    def _hire(self) -> None:
+        if not self._beats:
+            return
+        name = f"worker-{len(self._threads)}"
+        self._threads.append(start_thread(self._work, name, self._beats[-1]))
+        self._beats.pop()
+
+    def _judge(self, job: Job, outcomes: Sequence[Outcome]) -> Sequence[Decision]:
+        with self._lock:
+            judgement = self._lanes.judge(job, outcomes, self._clock())
+            result = _Result(judgement)
+            self._results.append(result)
+        self._insist(result)
+        return judgement.decisions
+
+    def _insist(self, result: _Result) -> None:
+        """Until the store takes it: what came of something sent must be kept, and nothing else makes sense here."""
+        while True:
+            try:
+                self._write(result)
+                return
+            except StoreError as error:
+                if self._over.is_set():
+                    return
+                self._observer.failed(error)
+                self._over.wait(_STORE_PAUSE)
+
+    def _write(self, result: _Result) -> None:
+        """One transaction for all results that wait for the lock; each worker goes on when its own is written."""
+        with self._commit:
+            if not result.written:
+                self._write_all()
+
+    def _write_all(self) -> None:
+        batch = list(self._results)
+        if not batch:
+            return
+        made = [each.judgement for each in batch]
+        self._store.settle(
+            [decision.settlement for each in made for decision in each.decisions],
+            [each.lane for each in made if each.lane],
+            [shift for each in made for shift in each.shifts],
+            [seq for each in made for seq in each.revived],
+        )
+        for each in batch:
+            each.written = True
+            self._results.popleft()

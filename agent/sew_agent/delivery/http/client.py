@@ -1,0 +1,257 @@
+"""Sends a request and gives the answer, or says in one of a closed set of reasons why there is none.
+
+Connections are kept here: urllib3's pools know neither a deadline for the whole nor a judge of addresses. Its error
+texts and log lines hold URLs, which are secrets, so none of them gets out of here.
+"""
+
+import http.client
+import logging
+import ssl
+import time
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import urlsplit
+
+from kubectl_sew.consumers.base import FailureReason, Request, Response, Tls
+from kubectl_sew.consumers.judge import describe
+from sew_agent.base.threads import NoThreadError, start_thread
+from sew_agent.delivery.http.connection import Plain, Secure, write_head
+from sew_agent.delivery.http.connector import Connector, ProxyError, ProxyRefusalError, RefusedAddressError
+from sew_agent.delivery.http.egress import Guard
+from sew_agent.delivery.http.errors import SendError, explained
+from sew_agent.delivery.http.pool import Connections, Kept
+from sew_agent.delivery.http.proxy import Proxy
+from sew_agent.delivery.http.resolver import Resolver
+from sew_agent.delivery.http.sockets import tls_context
+
+BODY_LIMIT = 64 * 1024
+_LATE = 0.1
+"""Seconds for an answer that may be there already, where another one before it took all the time."""
+_PROXY_CREDENTIAL = 407
+_PORTS = {"http": 80, "https": 443}
+_ANY_HEADER = zlib.MAX_WBITS | 32
+_COMPRESSED = {"gzip": _ANY_HEADER, "x-gzip": _ANY_HEADER, "deflate": _ANY_HEADER}
+"""Content encodings -> what zlib calls them."""
+
+logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)  # its children inherit a level, not `disabled`
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where connections can be shared."""
+
+    scheme: str
+    host: str
+    port: int
+    tls: Tls | None
+
+    @property
+    def netloc(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        """Scheme and host, the only parts of a URL that may be shown."""
+        return f"{self.scheme}://{self.netloc}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """A request that was sent; `whole`: to its end."""
+
+    target: _Target
+    method: str
+    kept: Kept
+    whole: bool
+
+
+class Sender:
+    """Thread-safe. The guard judges whatever is connected to: the receiver, or the proxy where there is one."""
+
+    def __init__(self, guard: Guard, resolver: Resolver, *, user_agent: str, proxy: Proxy | None = None) -> None:
+        self._connector = Connector(guard, resolver, proxy)
+        self._user_agent = user_agent
+        self._connections = Connections()
+
+    def send(self, requests: Sequence[Request], *, deadline: float) -> list[Response | SendError]:
+        """What came of each, within `deadline` seconds from the first look-up to the last byte.
+
+        All go out before the first answer is waited for, and each receiver has a thread: one that cannot be connected
+        to holds up no other. An answer that is there is taken, whatever time one before it took. Never sends twice:
+        only a kept connection that is seen to be closed before the request gives way to a new one.
+        """
+        ends = time.monotonic() + deadline
+        places: dict[_Target, dict[int, str]] = defaultdict(dict)
+        answers: dict[int, Response | SendError] = {}
+        for number, request in enumerate(requests):
+            try:
+                target, path = _addressed(request)
+                places[target][number] = path
+            except SendError as error:
+                answers[number] = error
+
+        def exchange(target: _Target, paths: Mapping[int, str]) -> None:
+            flights = [self._begun(target, path, requests[number], ends, deadline) for number, path in paths.items()]
+            for number, flight in zip(paths, flights, strict=True):
+                answers[number] = flight if isinstance(flight, SendError) else self._ended(flight, deadline)
+
+        _side_by_side([partial(exchange, target, paths) for target, paths in places.items()])
+        return [answers[number] for number in range(len(requests))]
+
+    def close(self) -> None:
+        """Close what is idle, and keep nothing more."""
+        self._connections.close()
+
+    def _begun(self, target: _Target, path: str, request: Request, ends: float, deadline: float) -> _Flight | SendError:
+        try:
+            return self._begin(target, path, request, ends)
+        except SendError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - whatever the libraries raise, its text may hold the URL
+            return self._explained(error, target, deadline)
+
+    def _explained(self, error: Exception, target: _Target, deadline: float) -> SendError:
+        if isinstance(error, RefusedAddressError):
+            return SendError(FailureReason.EGRESS_REFUSED, str(error), parked=True)
+        if isinstance(error, ProxyError | ProxyRefusalError):
+            return self._of_proxy(error, deadline)
+        return explained(error, str(target), deadline)
+
+    def _of_proxy(self, error: Exception, deadline: float) -> SendError:
+        proxy = self._connector.proxy
+        place = f"the proxy {_Target('http', proxy.host, proxy.port, None)}" if proxy else "the proxy"
+        if isinstance(error, ProxyRefusalError):
+            detail = f"{place} refuses: {describe(error.answer.status)}"
+            parked = error.answer.status == _PROXY_CREDENTIAL
+            return SendError(FailureReason.PROXY_REFUSED, detail, parked=parked, answer=error.answer)
+        return explained(error.__cause__ or error, place, deadline)
+
+    def _begin(self, target: _Target, path: str, request: Request, ends: float) -> _Flight:
+        kept = self._connections.take(target) or self._open(target, ends)
+        kept.connection.sock.deadline = ends
+        try:
+            whole = kept.connection.ask(self._head(target, path, request), request.body)
+        except BaseException:
+            kept.connection.close()
+            raise
+        return _Flight(target, request.method, kept, whole)
+
+    def _head(self, target: _Target, path: str, request: Request) -> bytes:
+        headers = dict(request.headers)
+        if not any(name.lower() == "user-agent" for name in headers):
+            headers["User-Agent"] = self._user_agent
+        if proxy := self._asked_by_http(target):
+            path = f"{target}{path}"
+            headers |= proxy.headers
+        return _head(target, request, path, headers)
+
+    def _asked_by_http(self, target: _Target) -> Proxy | None:
+        """Return the proxy that is given the request itself, and no tunnel."""
+        return self._connector.proxy_for(target.host, target.port) if target.scheme == "http" else None
+
+    def _ended(self, flight: _Flight, deadline: float) -> Response | SendError:
+        connection = flight.kept.connection
+        now = time.monotonic()
+        ends = connection.sock.deadline = max(connection.sock.deadline, now + _LATE)
+        try:
+            self._connections.await_answer(flight.target, flight.kept, ends)
+            answer, reusable = _received(flight)
+        except Exception as error:  # noqa: BLE001 - whatever the libraries raise, its text may hold the URL
+            connection.close()
+            return self._explained(error, flight.target, deadline)
+        if reusable:
+            self._connections.give_back(flight.target, flight.kept)
+        else:
+            connection.close()
+        if answer.status == _PROXY_CREDENTIAL and self._asked_by_http(flight.target):
+            return self._of_proxy(ProxyRefusalError(answer), deadline)
+        return answer
+
+    def _open(self, target: _Target, ends: float) -> Kept:
+        connection, tunnel = _connection(target), target.scheme == "https"
+        connection.open_socket = lambda: self._connector.open(target.host, target.port, ends, tunnel=tunnel)
+        try:
+            connection.connect()
+        except BaseException:
+            connection.close()
+            raise
+        now = time.monotonic()
+        return Kept(connection, now, now, served=tunnel)
+
+
+def _side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
+    """Run the first in this thread, and each other one in its own, as far as the system gives threads."""
+    threads, here = [], list(tasks[:1])
+    for task in tasks[1:]:
+        try:
+            threads.append(start_thread(task, "peer"))
+        except NoThreadError:
+            here.append(task)
+    for task in here:
+        task()
+    for thread in threads:
+        thread.join()
+
+
+def _addressed(request: Request) -> tuple[_Target, str]:
+    """Where a request goes: what connects, and the path on the wire."""
+    try:
+        url = urlsplit(request.url)
+        usual = _PORTS[url.scheme]
+        target = _Target(url.scheme, _in_ascii(url.hostname or ""), url.port or usual, request.tls)
+    except (ValueError, KeyError):
+        raise SendError(
+            FailureReason.CONFIGURATION_REFUSED, "the URL is not one of http or https", parked=True
+        ) from None
+    return target, (url.path or "/") + (f"?{url.query}" if url.query else "")
+
+
+def _in_ascii(host: str) -> str:
+    """As names are looked up, and as HTTP carries them. Raises ValueError."""
+    return host if host.isascii() else host.encode("idna").decode()
+
+
+def _received(flight: _Flight) -> tuple[Response, bool]:
+    """The answer, and whether the connection can be used again."""
+    response = flight.kept.connection.answer(flight.method)
+    try:
+        body = response.read(BODY_LIMIT + 1)
+        if len(body) <= BODY_LIMIT and response.length:
+            raise http.client.IncompleteRead(b"")
+    finally:
+        response.close()
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    reusable = flight.whole and not response.will_close and len(body) <= BODY_LIMIT and response.status >= 200
+    return Response(response.status, headers, _decoded(body[:BODY_LIMIT], headers)), reusable
+
+
+def _decoded(body: bytes, headers: Mapping[str, str]) -> bytes:
+    """Some compress although they were asked not to. What cannot be decoded stays as it is; 64 KiB at most."""
+    window = _COMPRESSED.get(headers.get("content-encoding", "").strip().lower())
+    if window is None:
+        return body
+    try:
+        return zlib.decompressobj(window).decompress(body, BODY_LIMIT)
+    except zlib.error:
+        return body
+
+
+def _head(target: _Target, request: Request, path: str, headers: Mapping[str, str]) -> bytes:
+    try:
+        return write_head(target.netloc, request.method, path, request.body, headers)
+    except ValueError:
+        detail = f"{target}: the URL or a header holds what HTTP cannot carry"
+        raise SendError(FailureReason.CONFIGURATION_REFUSED, detail, parked=True) from None
+
+
+def _connection(target: _Target) -> Plain | Secure:
+    if target.scheme == "http":
+        return Plain(target.host, target.port)
+    try:
+        return Secure(target.host, target.port, ssl_context=tls_context(target.tls))
+    except (ssl.SSLError, ValueError):
+        detail = f"{target}: the webhook's own CA, certificate or key cannot be used"
+        raise SendError(FailureReason.CONFIGURATION_REFUSED, detail, parked=True) from None

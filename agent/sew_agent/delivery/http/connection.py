@@ -1,0 +1,181 @@
+"""One request and its answer over one connection: what goes over the wire, and what is an answer.
+
+By a socket and the standard library alone: urllib3, which connects, does much for each request that we do not need.
+"""
+
+import http.client
+import re
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.wait import wait_for_read
+
+from sew_agent.delivery.http.sockets import DeadlineSocket, DeadlineTlsSocket
+
+_HEAD = re.compile(r"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~\x80-\xff]*\r\n)+\r\n")
+"""https://www.rfc-editor.org/rfc/rfc9112#section-2.1"""
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PLAIN = re.compile(_NAME.pattern + b":")
+"""How nearly every header line begins: the others are looked at more closely."""
+_LENGTH = re.compile("[0-9]{1,18}", re.ASCII)
+_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
+_LONGEST_LINE = 65_537
+MOST_OF_A_HEAD = 256 * 1024
+"""Bytes of an answer's lines before its body, with those of interim answers."""
+_PLENTY = 80
+"""Header lines after which only those are read that something depends on."""
+_NEEDED = {b"content-length", b"transfer-encoding", b"connection", b"content-encoding", b"content-type", b"retry-after"}
+_PIECE = 64 * 1024
+"""Bytes that are sent before a look whether there is an answer already."""
+_INTERIM = (102, 103, 104)
+"""What comes before the answer, beside 100, which the library passes over. After 101 nothing more comes by HTTP."""
+
+
+def write_head(host: str, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+    """A request's first line and headers. Raises ValueError for what HTTP cannot carry."""
+    fields = {"Host": host, "Accept-Encoding": "identity", **headers}
+    if body or method not in ("GET", "CONNECT"):
+        fields["Content-Length"] = str(len(body))
+    lines = [f"{name}: {value}\r\n" for name, value in fields.items()]
+    head = f"{method} {path} HTTP/1.1\r\n{''.join(lines)}\r\n"
+    if not _HEAD.fullmatch(head) or head.count("\n") != len(fields) + 2:
+        raise ValueError("no head of HTTP")
+    return head.encode("latin-1")
+
+
+class _Lines:
+    """The lines of an answer's head, without those that the library would take for the end of the head.
+
+    It stops at a header with a blank before its colon or in its name, and refuses more than 100 headers: it would not
+    see the Content-Length behind them, and an event that was accepted would be sent again and again.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+        self.last = b""
+        self.odd = False
+        self._size = 0
+        self._kept = -1
+        """Header lines that were handed on; -1 before the first line of an answer."""
+        self._dropped = False
+
+    def readline(self, limit: int) -> bytes:
+        """The next line that the library may see. Raises http.client.HTTPException where the head is too long."""
+        while True:
+            self.last = self.stream.readline(limit)
+            self._size += len(self.last)
+            if self._size > MOST_OF_A_HEAD:
+                raise http.client.HTTPException("the head is too long")
+            if kept := self._kept_of(self.last):
+                return kept
+            if not self.last:
+                return b""
+
+    def _kept_of(self, line: bytes) -> bytes:
+        if self._kept < 0 or not line.strip():
+            self._kept = self._kept + 1 if self._kept < 0 else -1
+            return line
+        if self._kept < _PLENTY and _PLAIN.match(line):
+            self._dropped = False
+            self._kept += 1
+            return line
+        folded = line[:1] in b" \t"
+        if not folded:
+            name, colon, value = line.partition(b":")
+            name = name.rstrip(b" \t")
+            known = bool(colon) and _NAME.fullmatch(name) is not None
+            self.odd |= not known
+            self._dropped = not known or (self._kept >= _PLENTY and name.lower() not in _NEEDED)
+            line = name + colon + value
+        if self._dropped or (folded and self._kept >= _PLENTY):
+            return b""
+        self._kept += 1
+        return line
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer whose head ends as it must; the library takes one that was cut off for a whole one."""
+
+    headers: Any
+    fp: Any
+
+    def begin(self) -> None:
+        stream: Any = self.fp
+        lines: Any = _Lines(stream)
+        self.fp = lines  # begin reads nothing but lines
+        try:
+            super().begin()
+            while self.status in _INTERIM:
+                self.headers = None  # else it takes itself for begun
+                super().begin()
+        finally:
+            self.fp = stream
+        lengths = [] if self.chunked else self.headers.get_all("content-length", [])
+        if lines.last not in (b"\r\n", b"\n") or not all(map(_LENGTH.fullmatch, lengths)):
+            raise http.client.IncompleteRead(b"")
+        self.will_close = self.will_close or lines.odd
+
+    def _read_next_chunk_size(self) -> int:
+        """The library takes `-1` for a size, and would read without an end."""
+        size, _, _ = self.fp.readline(_LONGEST_LINE).partition(b";")
+        if not _CHUNK_SIZE.fullmatch(size.strip()):
+            raise ValueError("no size of a chunk")
+        return int(size, 16)
+
+
+def answer_on(connection: socket.socket, method: str) -> http.client.HTTPResponse:
+    """Return the next answer, its head read and its body not. Raises what the library and the socket raise."""
+    response = _Answer(connection, method=method)
+    try:
+        response.begin()
+    except BaseException:
+        response.close()
+        raise
+    return response
+
+
+class _Exchange:
+    """What urllib3's connections get beside how they connect. Their socket is opened elsewhere."""
+
+    sock: DeadlineSocket | DeadlineTlsSocket
+    open_socket: Callable[[], socket.socket]
+
+    def ask(self, head: bytes, body: bytes) -> bool:
+        """Whether the whole request went out. A receiver may answer before, and take no more of it."""
+        request = memoryview(head + body)
+        try:
+            for start in range(0, len(request), _PIECE):
+                if start and self.sock.answered():
+                    return False
+                self.sock.sendall(request[start : start + _PIECE])
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+            return False
+        return True
+
+    def answers_within(self, seconds: float) -> bool:
+        """Whether there is something to read by then."""
+        return self.sock.answered() or bool(wait_for_read(self.sock, timeout=seconds))
+
+    def answer(self, method: str) -> http.client.HTTPResponse:
+        return answer_on(self.sock, method)
+
+    def _new_conn(self) -> socket.socket:
+        return self.open_socket()
+
+
+class Plain(_Exchange, HTTPConnection):  # type: ignore[misc]  # its socket is one of ours
+    """Without TLS."""
+
+
+class Secure(_Exchange, HTTPSConnection):
+    """With TLS."""
+
+    sock: DeadlineTlsSocket
+
+    @property
+    def is_connected(self) -> bool:
+        """Without anything left of the last answer, also in TLS itself, which urllib3 does not look at."""
+        return super().is_connected and not self.sock.pending() and not self.sock.ahead

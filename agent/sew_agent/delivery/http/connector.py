@@ -1,0 +1,93 @@
+"""Opens connections: looks up, judges every address, connects to what was judged, asks a proxy for a tunnel."""
+
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from kubectl_sew.consumers.base import Response
+from sew_agent.delivery.http.connection import answer_on, write_head
+from sew_agent.delivery.http.egress import Guard
+from sew_agent.delivery.http.proxy import Proxy
+from sew_agent.delivery.http.resolver import Address, Resolver
+from sew_agent.delivery.http.sockets import DeadlineSocket, connect
+
+
+class RefusedAddressError(Exception):
+    """Every address is refused; the text says which and why."""
+
+
+class ProxyRefusalError(Exception):
+    """The proxy answers, and opens no way to the receiver."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+class ProxyError(Exception):
+    """The proxy itself cannot be used: what failed is its cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """The guard judges whatever is connected to: the receiver, or the proxy where there is one."""
+
+    guard: Guard
+    resolver: Resolver
+    proxy: Proxy | None
+
+    def open(self, host: str, port: int, ends: float, *, tunnel: bool) -> DeadlineSocket:
+        """Return a connection; through a proxy with `tunnel`, to it without. Raises OSError and those above."""
+        proxy = self.proxy_for(host, port)
+        if proxy is None:
+            return self._reach(host, port, ends)
+        self._judge_literal(host, port)
+        try:
+            connection = self._reach(proxy.host, proxy.port, ends)
+            try:
+                return _tunnelled(connection, proxy, host, port) if tunnel else connection
+            except BaseException:
+                connection.close()
+                raise
+        except (RefusedAddressError, ProxyRefusalError):
+            raise
+        except Exception as error:
+            raise ProxyError from error
+
+    def proxy_for(self, host: str, port: int) -> Proxy | None:
+        return self.proxy if self.proxy and self.proxy.serves(host, port) else None
+
+    def _judge_literal(self, host: str, port: int) -> None:
+        """A name is the proxy's to look up; an address says already where the proxy would go."""
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return
+        if refusal := self.guard.refusal(address, port):
+            raise _refused(host, address, refusal)
+
+    def _reach(self, host: str, port: int, ends: float) -> DeadlineSocket:
+        addresses = self.resolver.resolve(host, port, ends - time.monotonic())
+        refusals = {address: self.guard.refusal(address, port) for address in addresses}
+        allowed = [address for address, refusal in refusals.items() if not refusal]
+        if refusals and not allowed:
+            raise _refused(host, *next(iter(refusals.items())))
+        return connect(allowed, port, ends)
+
+
+def _refused(host: str, address: Address, refusal: str) -> RefusedAddressError:
+    named = host if host == str(address) else f"{host}: {address}"
+    return RefusedAddressError(f"{named} is refused: {refusal}")
+
+
+def _tunnelled(connection: DeadlineSocket, proxy: Proxy, host: str, port: int) -> DeadlineSocket:
+    """Ask for it in HTTP/1.1 with Host: some proxies refuse what Python 3.11 sends. TLS begins on our side, so nothing
+    but the answer's head can come."""
+    name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    connection.sendall(write_head(name, "CONNECT", name, b"", proxy.headers))
+    with closing(answer_on(connection, "CONNECT")) as answer:
+        if not 200 <= answer.status < 300:
+            headers = {field.lower(): value for field, value in answer.headers.items()}
+            raise ProxyRefusalError(Response(answer.status, headers, b""))
+    return connection

@@ -1,0 +1,143 @@
+"""Where a request may go: every address is judged, and what was judged is what is connected to."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import IPv4Address, ip_network
+from urllib.parse import urlsplit
+
+from sew_agent.base.settings import Network, Rule
+from sew_agent.delivery.http.resolver import Address, Resolver
+
+_OWN_SECONDS = 1.0
+"""Seconds that a look-up of what the agent itself is connected to may take; then its last answer counts."""
+
+ALWAYS_REFUSED = tuple(
+    ip_network(each)
+    for each in (
+        "169.254.0.0/16",  # link-local, with the metadata service of most clouds
+        "fe80::/10",
+        "fd00:ec2::/64",  # metadata, time, names and credentials of pods at AWS
+        "fd20:ce::254/128",  # metadata at Google
+        "fd00:42::42/128",  # metadata at Scaleway
+        "192.0.0.192/32",  # metadata at Oracle
+        "100.100.100.200/32",  # metadata at Alibaba
+        "168.63.129.16/32",  # metadata at Azure
+        "0.0.0.0/8",
+        "::/128",
+        "224.0.0.0/4",
+        "255.255.255.255/32",
+        "ff00::/8",
+    )
+)
+LOOPBACK = tuple(ip_network(each) for each in ("127.0.0.0/8", "::1/128"))
+
+_LAST_32_BITS = tuple(ip_network(each) for each in ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96"))
+"""NAT64, IPv4-compatible and IPv4-translated addresses: they end with the IPv4 address."""
+_NAT64_LOCAL = ip_network("64:ff9b:1::/48")
+"""https://www.rfc-editor.org/rfc/rfc8215: how long the operator's own prefix is cannot be seen."""
+_ISATAP = (0x0000_5EFE, 0x0200_5EFE)
+"""https://www.rfc-editor.org/rfc/rfc5214#section-6.1"""
+
+
+KUBELET_PORTS = (10250, 10255)
+
+
+class Own:
+    """What the agent itself is connected to: a webhook must not make it write there with its own place in the network.
+
+    Thread-safe.
+    """
+
+    def __init__(self, urls: Mapping[str, str], resolver: Resolver) -> None:
+        """`urls`: what is at each URL, in words."""
+        self._endpoints = {place: what for url, what in urls.items() if (place := _place(url))}
+        self._resolver = resolver
+        self._known: dict[tuple[str, int], Sequence[Address]] = {}
+
+    def name(self, reached: Sequence[Address], port: int) -> str:
+        """Return what is at one of these addresses; "" where it is nothing of the agent's."""
+        for (host, of_port), what in self._endpoints.items():
+            if of_port == port and not set(self._addresses(host, port)).isdisjoint(reached):
+                return what
+        return ""
+
+    def _addresses(self, host: str, port: int) -> Sequence[Address]:
+        """Those of the last answer, where there is none now."""
+        with suppress(OSError):
+            self._known[host, port] = self._resolver.resolve(host, port, _OWN_SECONDS)
+        return self._known.get((host, port), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Refuses addresses in this order: always, `deny`, then `allow` lets through, then what a webhook has no business
+    with: loopback, the kubelet, and what the agent itself is connected to."""
+
+    allow: Sequence[Rule] = ()
+    deny: Sequence[Rule] = ()
+    own: Own | None = None
+
+    def refusal(self, address: Address, port: int) -> str:
+        """Why an address may not be connected to at a port; "" where it may."""
+        embedded = _embedded(address)
+        reached = (address, *embedded)
+        if _any_among(reached, ALWAYS_REFUSED):
+            return "link-local, metadata, multicast and unspecified addresses are always refused"
+        if any(_ruled(each, port, self.deny) for each in reached):
+            return "SEW_EGRESS_DENY refuses it"
+        if _ruled(address, port, self.allow) or (embedded and all(_ruled(each, port, self.allow) for each in embedded)):
+            return ""
+        what = "loopback" if _any_among(reached, LOOPBACK) else self._not_meant(reached, port)
+        return f"{what} is refused unless SEW_EGRESS_ALLOW allows it" if what else ""
+
+    def _not_meant(self, reached: Sequence[Address], port: int) -> str:
+        if port in KUBELET_PORTS:
+            return f"the kubelet's port {port}"
+        return self.own.name(reached, port) if self.own else ""
+
+
+def _place(url: str) -> tuple[str, int] | None:
+    try:
+        split = urlsplit(url)
+        return split.hostname or "", split.port or (80 if split.scheme == "http" else 443)
+    except ValueError:
+        return None
+
+
+def _embedded(address: Address) -> tuple[IPv4Address, ...]:
+    """IPv4 addresses that an IPv6 one may stand for, by all ways in which one is written into the other."""
+    if isinstance(address, IPv4Address) or int(address) <= 1:
+        return ()
+    number = int(address)
+    if address.ipv4_mapped:
+        return (address.ipv4_mapped,)
+    if address.sixtofour:
+        return (address.sixtofour,)
+    if address.teredo:
+        return address.teredo
+    if any(address in network for network in _LAST_32_BITS) or (number >> 32) & 0xFFFFFFFF in _ISATAP:
+        return (IPv4Address(number & 0xFFFFFFFF),)
+    return _nat64_local(number) if address in _NAT64_LOCAL else ()
+
+
+def _nat64_local(number: int) -> tuple[IPv4Address, ...]:
+    """For prefixes of 96 bits, and of 48, 56 and 64, which leave out bits 64 to 71; nobody has 0.0.0.0/8 by these.
+
+    https://www.rfc-editor.org/rfc/rfc6052#section-2.2
+    """
+    without = (number >> 64) << 56 | (number & ((1 << 56) - 1))
+    shorter = [without >> (120 - length - 32) & 0xFFFFFFFF for length in (48, 56, 64)]
+    return tuple(map(IPv4Address, [number & 0xFFFFFFFF, *(each for each in shorter if each >> 24)]))
+
+
+def _any_among(addresses: Sequence[Address], networks: Sequence[Network]) -> bool:
+    return any(_among(each, networks) for each in addresses)
+
+
+def _among(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address.version == network.version and address in network for network in networks)
+
+
+def _ruled(address: Address, port: int, rules: Sequence[Rule]) -> bool:
+    return any(rule.port in (None, port) and _among(address, [rule.network]) for rule in rules)

@@ -1,0 +1,142 @@
+"""Connections that are kept for the next request, and when one must give way to another."""
+
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Collection, Hashable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from sew_agent.delivery.http.connection import Plain, Secure
+
+MOST_IDLE = 256
+"""Connections to all receivers together: 1,024 open files are all that many systems allow a process."""
+STALLED = 0.5
+"""Seconds without an answer after which a connection may wait for another one to be closed: some receivers serve one
+at a time."""
+CONNECTION_LIFE = 300.0
+IDLE_LIFE = 3.0
+"""Servers close idle connections after 5 s or more: a request hardly ever meets one that is just being closed."""
+
+
+@dataclass(slots=True)
+class Kept:
+    """A connection with the moments (monotonic) of its opening and its last use."""
+
+    connection: Plain | Secure
+    opened: float
+    used: float
+    served: bool
+    """The receiver's program has taken it: it has shaken hands in TLS, or has answered."""
+    spared: bool = False
+    """It was kept once although another one may have waited for its end."""
+
+    def fresh(self, now: float) -> bool:
+        return now - self.opened < CONNECTION_LIFE and now - self.used < IDLE_LIFE
+
+
+class Connections:
+    """Thread-safe. Idle ones are closed in time, also where nothing more is sent.
+
+    A receiver that serves one connection at a time answers no other one before that is closed. So an answer that does
+    not come closes what is idle there, unless it cannot be that: connections are taken in the order in which they were
+    opened, hence one that is served already, or was opened before another one that was answered, waits for no end.
+    """
+
+    def __init__(self) -> None:
+        self._idle: dict[Hashable, deque[Kept]] = defaultdict(deque)
+        self._stalled: list[tuple[Hashable, Kept]] = []
+        self._newest: dict[Hashable, float] = {}
+        """When the newest connection that was answered had been opened."""
+        self._lock = threading.Lock()
+        self._sweeping: threading.Timer | None = None
+        self._closed = False
+
+    def close(self) -> None:
+        """Close what is idle, and keep nothing more."""
+        with self._lock:
+            self._closed = True
+            if self._sweeping:
+                self._sweeping.cancel()
+            idle, self._idle = self._idle, defaultdict(deque)
+        _close([each for several in idle.values() for each in several])
+
+    def take(self, target: Hashable) -> Kept | None:
+        """Return a kept connection that is alive still; the others are closed."""
+        now = time.monotonic()
+        while True:
+            with self._lock:
+                idle = self._idle.get(target)
+                kept = idle.pop() if idle else None
+            if kept is None or (kept.fresh(now) and kept.connection.is_connected):
+                return kept
+            kept.connection.close()
+
+    def await_answer(self, target: Hashable, kept: Kept, ends: float) -> None:
+        """Return when there is something to read, or nothing that could be done about that there is nothing."""
+        left = ends - time.monotonic()
+        if kept.served or kept.connection.answers_within(min(STALLED, left)):
+            return
+        with self._lock:
+            self._stalled.append((target, kept))
+        try:
+            while (left := ends - time.monotonic()) > 0 and self._gave_way(target, kept):
+                if kept.connection.answers_within(min(STALLED, left)):
+                    return
+        finally:
+            with self._lock:
+                self._stalled.remove((target, kept))
+
+    def give_back(self, target: Hashable, kept: Kept) -> None:
+        """Keep one that was answered, unless another one may wait for its end."""
+        kept.used = time.monotonic()
+        with self._lock:
+            kept.served = True
+            self._newest[target] = max(self._newest.get(target, 0.0), kept.opened)
+            hinders = any(of == target and self._may_wait(target, each) for of, each in self._stalled)
+            room = sum(map(len, self._idle.values())) < MOST_IDLE and not self._closed
+            wanted = room and not (hinders and kept.spared)
+            kept.spared |= hinders
+            if wanted:
+                self._idle[target].append(kept)
+                self._sweep_later()
+        if not wanted:
+            kept.connection.close()
+
+    def _may_wait(self, target: Hashable, kept: Kept) -> bool:
+        return kept.opened > self._newest.get(target, 0.0)
+
+    def _gave_way(self, target: Hashable, kept: Kept) -> bool:
+        """Close what is idle there, if one may wait for that; whether it may."""
+        with self._lock:
+            if not self._may_wait(target, kept):
+                return False
+            idle = self._idle.pop(target, ())
+        _close(idle)
+        return True
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            stale = [each for several in self._idle.values() for each in several if not each.fresh(now)]
+            fresh = {target: [each for each in several if each.fresh(now)] for target, several in self._idle.items()}
+            self._idle = defaultdict(deque, {target: deque(several) for target, several in fresh.items() if several})
+            known = self._idle.keys() | {target for target, _ in self._stalled}
+            self._newest = {target: opened for target, opened in self._newest.items() if target in known}
+            self._sweeping = None
+            self._sweep_later()
+        _close(stale)
+
+    def _sweep_later(self) -> None:
+        """With the lock. A thread of its own for as long as something is idle: nobody may ask a receiver again."""
+        if self._idle and not self._sweeping and not self._closed:
+            timer = threading.Timer(IDLE_LIFE, self._sweep)
+            timer.daemon = True
+            with suppress(RuntimeError):  # the system gives no more threads: the next one that is kept tries again
+                timer.start()
+                self._sweeping = timer
+
+
+def _close(several: Collection[Kept]) -> None:
+    for each in several:
+        each.connection.close()

@@ -1,0 +1,149 @@
+"""Looks names up, in threads of its own: a look-up cannot be given a deadline in one's own thread."""
+
+import errno
+import os
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from time import monotonic
+from typing import TypeVar
+
+from sew_agent.base.threads import NoThreadError, start_thread
+
+KEPT_FOR = 5.0
+"""Seconds that addresses are used again without a look-up."""
+MOST_NAMES = 1024
+"""Names of which addresses are kept, and names that are remembered as silent."""
+SLOW = 1.0
+"""Seconds after which a look-up no longer takes a place that other names wait for."""
+PLACES = 16
+SILENT_PLACES = 32
+"""Look-ups, each in a thread, of names that were answered the last time or are new, and of those that were not."""
+
+Address = IPv4Address | IPv6Address
+Lookup = Callable[[str, int], Sequence[str]]
+"""Host name and port -> addresses, in the order of preference. Raises OSError."""
+_Name = tuple[str, int]
+_Value = TypeVar("_Value")
+
+
+class NameServerError(TimeoutError):
+    """The name server does not answer in time."""
+
+
+def system_lookup(host: str, port: int) -> Sequence[str]:
+    """The operating system's."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:
+        raise socket.gaierror(socket.EAI_NONAME, "no name that can be asked for") from None
+    return list(dict.fromkeys(str(sockaddr[0]).partition("%")[0] for *_, sockaddr in found))
+
+
+@dataclass(slots=True)
+class _Running:
+    """A look-up, and which places it takes one of."""
+
+    places: threading.Semaphore
+    answer: Future[Sequence[Address]] = field(default_factory=Future)
+
+
+class Resolver:
+    """Thread-safe. Names whose name server is silent take places of their own: they hold up no other name.
+
+    All who ask for a name at the same time share one look-up, so a name that hangs holds one thread, however often it
+    is asked for; and the threads are daemons, so it does not keep the process from ending.
+    """
+
+    def __init__(self, lookup: Lookup = system_lookup, *, places: int = PLACES, silent_places: int = SILENT_PLACES):
+        self._lookup = lookup
+        self._places = threading.Semaphore(places)
+        self._silent_places = threading.Semaphore(silent_places)
+        self._lock = threading.Lock()
+        self._running: dict[_Name, _Running] = {}
+        self._kept: dict[_Name, tuple[float, Sequence[Address]]] = {}
+        self._silent: dict[_Name, None] = {}
+
+    def resolve(self, host: str, port: int, timeout: float) -> Sequence[Address]:
+        """Raises OSError (socket.gaierror, NameServerError)."""
+        with suppress(ValueError):
+            return [ip_address(host)]
+        name, ends = (host, port), monotonic() + timeout
+        until, addresses = self._kept.get(name, (0.0, ()))
+        if monotonic() < until:
+            return addresses
+        running = self._asked(name, timeout)
+        if ends - monotonic() > SLOW:
+            with suppress(TimeoutError):
+                return running.answer.result(SLOW)
+            self._is_silent(name, running)
+        try:
+            return running.answer.result(max(ends - monotonic(), 0.0))
+        except TimeoutError:
+            raise NameServerError from None
+
+    def _asked(self, name: _Name, timeout: float) -> _Running:
+        with self._lock:
+            if shared := self._running.get(name):
+                return shared
+            silent = name in self._silent
+        places = self._silent_places if silent else self._places
+        if not places.acquire(timeout=0.0 if silent else max(timeout, 0.0)):
+            raise NameServerError
+        with self._lock:
+            if shared := self._running.get(name):
+                places.release()
+                return shared
+            running = self._running[name] = _Running(places)
+        try:
+            start_thread(self._look_up, "resolver", name, running)
+        except NoThreadError:
+            self._ended(name, running)
+            running.answer.set_exception(BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
+        return running
+
+    def _is_silent(self, name: _Name, running: _Running) -> None:
+        """Give its place to a name that may be answered, unless those of silent names are all taken."""
+        with self._lock:
+            if self._running.get(name) is running and running.places is self._places:
+                _remember(self._silent, name, None)
+                if self._silent_places.acquire(blocking=False):
+                    running.places.release()
+                    running.places = self._silent_places
+
+    def _look_up(self, name: _Name, running: _Running) -> None:
+        found: Sequence[Address] = ()
+        failure: BaseException | None = None
+        began = monotonic()
+        try:
+            found = [ip_address(each) for each in self._lookup(*name)]
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the answer gets it, or waits for ever
+            failure = error
+        ended = monotonic()
+        self._ended(name, running)
+        with self._lock:
+            if ended - began < SLOW:
+                self._silent.pop(name, None)
+            if found:
+                _remember(self._kept, name, (ended + KEPT_FOR, found))
+        if failure:
+            running.answer.set_exception(failure)
+        else:
+            running.answer.set_result(found)
+
+    def _ended(self, name: _Name, running: _Running) -> None:
+        with self._lock:
+            del self._running[name]
+            running.places.release()
+
+
+def _remember(kept: dict[_Name, _Value], name: _Name, value: _Value) -> None:
+    """The oldest goes where there are too many."""
+    kept.pop(name, None)
+    while len(kept) >= MOST_NAMES:
+        del kept[next(iter(kept))]
+    kept[name] = value

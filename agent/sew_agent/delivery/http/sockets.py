@@ -1,0 +1,190 @@
+"""Sockets with a deadline for everything that is done on them together: a dripping peer cannot hold them open."""
+
+import errno
+import os
+import selectors
+import socket
+import ssl
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from urllib3.util.wait import wait_for_read
+
+from kubectl_sew.consumers.base import Tls
+from kubectl_sew.tls import client_context
+from sew_agent.delivery.http.resolver import Address
+
+HEAD_START = 0.25
+"""Seconds that each address of a name has before the next one is tried beside it."""
+MOST_ADDRESSES = 8
+
+
+class NoConnectionError(TimeoutError):
+    """No address takes a connection in time."""
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("the deadline has passed")
+    return left
+
+
+class DeadlineSocket(socket.socket):
+    """`deadline` is a reading of time.monotonic; each read and write gets what is left of it as its timeout."""
+
+    deadline = float("inf")
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(_left(self.deadline))
+        return super().recv_into(*args, **kwargs)
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        self.settimeout(_left(self.deadline))
+        super().sendall(*args, **kwargs)
+
+    def answered(self) -> bool:
+        """Whether there is something to read, or the end."""
+        return bool(wait_for_read(self, timeout=0))
+
+
+class DeadlineTlsSocket(ssl.SSLSocket):
+    """The same over TLS."""
+
+    deadline = float("inf")
+    ahead = b""
+    """What was read by `answered`, and is read again first."""
+    failure: ssl.SSLError | None = None
+    """What `answered` met instead, for whoever reads: TLS tells it once."""
+
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        if self.ahead:
+            size = min(len(self.ahead), nbytes or len(buffer))
+            buffer[:size], self.ahead = self.ahead[:size], self.ahead[size:]
+            return size
+        if self.failure:
+            raise self.failure
+        self.settimeout(_left(self.deadline))
+        return super().recv_into(buffer, nbytes, flags)
+
+    def answered(self) -> bool:
+        """Whether there is something to read, or the end: what TLS itself says (tickets, new keys) is no answer."""
+        if self.ahead or not (self.pending() or wait_for_read(self, timeout=0)):
+            return bool(self.ahead)
+        self.settimeout(0)
+        try:
+            self.ahead = self.recv(1024)
+        except (ssl.SSLWantReadError, BlockingIOError):
+            return False
+        except ssl.SSLError as error:
+            self.failure = error
+        return True
+
+    def send(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(_left(self.deadline))  # sendall is a loop over send here
+        return super().send(*args, **kwargs)
+
+
+def connect(addresses: Sequence[Address], port: int, deadline: float) -> DeadlineSocket:
+    """Return a connection to the first address that takes it; no name is looked up. Raises OSError.
+
+    One after the other begins, the next one a quarter of a second later or as soon as one fails, by families in turns
+    (https://www.rfc-editor.org/rfc/rfc8305): an address that swallows packets costs no more than that.
+    """
+    waiting = deque(in_turns(addresses)[:MOST_ADDRESSES])
+    failure: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
+    begun: list[DeadlineSocket] = []
+    next_at = 0.0
+    try:
+        while waiting or begun:
+            if waiting and (not begun or time.monotonic() >= next_at):
+                try:
+                    begun.append(_begun(str(waiting.popleft()), port))
+                except OSError as error:
+                    failure = error
+                next_at = time.monotonic() + HEAD_START
+            until = min(next_at, deadline) if waiting else deadline
+            for ready in _decided(begun, until):
+                begun.remove(ready)
+                if not (code := ready.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
+                    ready.settimeout(_left(deadline))
+                    ready.deadline = deadline
+                    return ready
+                failure = OSError(code, os.strerror(code))
+                ready.close()
+            if time.monotonic() >= deadline:
+                raise NoConnectionError
+    finally:
+        for each in begun:
+            each.close()
+    raise failure
+
+
+def in_turns(addresses: Sequence[Address]) -> list[Address]:
+    """Return them by families in turns, each in its order, the family of the first one first."""
+    first = [each for each in addresses if each.version == addresses[0].version]
+    other = [each for each in addresses if each.version != addresses[0].version]
+    return [each for pair in zip_longest(first, other) for each in pair if each]
+
+
+def _begun(address: str, port: int) -> DeadlineSocket:
+    connection = DeadlineSocket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setblocking(False)
+        code = connection.connect_ex((address, port))
+    except BaseException:
+        connection.close()
+        raise
+    if code not in (0, errno.EINPROGRESS):
+        connection.close()
+        raise OSError(code, os.strerror(code))
+    return connection
+
+
+def _decided(begun: Sequence[DeadlineSocket], until: float) -> list[DeadlineSocket]:
+    """Return those that are connected or have failed, as soon as there are any."""
+    if not begun:
+        return []
+    with selectors.PollSelector() as selector:
+        for each in begun:
+            selector.register(each, selectors.EVENT_WRITE)
+        ready = selector.select(max(until - time.monotonic(), 0.0))
+    found = {key.fd for key, _ in ready}
+    return [each for each in begun if each.fileno() in found]
+
+
+@lru_cache(maxsize=512)
+def tls_context(tls: Tls | None) -> ssl.SSLContext:
+    """TLS 1.2 or newer, verified; shared by all webhooks with the same material. Raises ssl.SSLError."""
+    context = client_context(cadata=tls.ca if tls and tls.ca else None)
+    context.sslsocket_class = DeadlineTlsSocket
+    if tls and tls.certificate:
+        with _readable(tls.certificate + "\n" + tls.key) as path:
+            context.load_cert_chain(path, password=lambda: "")  # else OpenSSL asks for one on a terminal
+    return context
+
+
+@contextmanager
+def _readable(text: str) -> Iterator[str]:
+    """A path to read a text from, which OpenSSL needs; in memory where the system can, so that no key meets a disk."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("tls")
+        try:
+            os.write(descriptor, text.encode())
+            yield f"/proc/self/fd/{descriptor}"
+        finally:
+            os.close(descriptor)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tls"
+        path.touch(mode=0o600)
+        path.write_text(text)
+        yield str(path)

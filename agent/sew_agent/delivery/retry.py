@@ -1,0 +1,284 @@
+"""What an outcome changes: the delivery, and what is known of its receiver. One pure function.
+
+The two are kept apart. A receiver is known by what it does with different events: how it pauses is in its lane. An
+event that fails again although others were accepted since is alone the trouble: it has pauses of its own, and the
+receiver's state is not touched.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
+from kubectl_sew.consumers.judge import LONGEST_WAIT
+from sew_agent.base.backoff import doubled
+from sew_agent.store.records import Delivery, Lane, Settlement, State
+
+PROBE_EVERY = 3600.0
+"""Seconds between two looks whether a parked webhook's receiver has changed its mind."""
+FEW = 5
+"""Different events in a row that may fail before a receiver counts as down: until then pauses are short, so that some
+bad events delay a good one by little. So many that are rejected in a row park it."""
+TRIES = 3
+"""Tries of an event that is refused as a wrong configuration is, by a receiver that accepts others."""
+_NOT_SENT = (FailureReason.RENDERING, FailureReason.INTERNAL)
+
+
+class Since(Enum):
+    """What has happened since an attempt began: its outcome counts only against what was known then."""
+
+    NOTHING = "nothing"
+    NEWS = "the receiver has shown what it does now"
+    SETTINGS = "the webhook's settings have changed"
+    ENDPOINT = "its receiver is another one"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Seconds: the first pause, the longest pause, and how long one delivery is tried.
+
+    `chance` gives a number from 0 to 1: pauses are drawn from all of their range, so that a crowd spreads out.
+    """
+
+    initial: float
+    longest: float
+    horizon: float
+    chance: Callable[[], float]
+
+    @property
+    def furthest(self) -> float:
+        """Seconds ahead that nothing is ever held beyond."""
+        return max(LONGEST_WAIT, self.longest) + self.longest
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is written. `revived`: the `seq` of dead letters that are pending after all."""
+
+    settlement: Settlement
+    lane: Lane
+    revived: tuple[int, ...] = ()
+
+
+def decide(
+    outcome: Outcome, delivery: Delivery, lane: Lane, policy: Policy, *, now: float, since: Since = Since.NOTHING
+) -> Decision:
+    """What one attempt's outcome changes. `lane`: as it is now."""
+    if outcome.verdict is Verdict.DELIVERED:
+        settlement = Settlement(delivery, State.DELIVERED, now, delivery.attempts + 1, receipt=outcome.receipt)
+        return Decision(settlement, recovered(lane) if since is Since.NOTHING else lane)
+    if since is Since.ENDPOINT:
+        return Decision(_as_before(outcome, delivery, now), lane)
+    if since is Since.SETTINGS:
+        return Decision(_as_before(outcome, delivery, now), _told_to_wait(outcome, lane, policy, now))
+    if outcome.verdict is Verdict.REJECTED:
+        return _rejected(outcome, delivery, lane, policy, now, late=since is Since.NEWS)
+    if since is Since.NEWS:
+        held = _told_to_wait(outcome, lane, policy, now)
+    else:
+        held = _failed(outcome, delivery, lane, policy, now)
+    return Decision(_after_failure(outcome, delivery, lane, held, policy, now), held)
+
+
+def recovered(lane: Lane) -> Lane:
+    """The lane of a receiver that answers as it should."""
+    return Lane(lane.webhook, proven=True, settings_digest=lane.settings_digest, endpoint_digest=lane.endpoint_digest)
+
+
+def changed(lane: Lane, settings_digest: str, endpoint_digest: str) -> Lane:
+    """The lane after a webhook's settings may have changed: backoff and parking end, a wait only for a new endpoint."""
+    if (lane.settings_digest, lane.endpoint_digest) == (settings_digest, endpoint_digest):
+        return lane
+    same_endpoint = lane.endpoint_digest == endpoint_digest
+    after = Lane(lane.webhook, proven=lane.proven and same_endpoint)
+    if lane.waiting and same_endpoint:
+        after = replace(lane, different=0, parked=False, refused=(), retry_until=lane.held_until)
+    return replace(after, settings_digest=settings_digest, endpoint_digest=endpoint_digest)
+
+
+def to_probe(lane: Lane) -> Lane:
+    """The lane of a parked webhook that is to be tried now, with different events, instead of at its hour.
+
+    Not before the moment that the receiver named itself.
+    """
+    until = lane.held_until if lane.waiting else 0.0
+    return replace(lane, failures=0, different=0, held_until=until, retry_until=until)
+
+
+def probed(lane: Lane) -> bool:
+    """Whether a parked webhook's receiver has refused enough to be left alone."""
+    return lane.parked and lane.failures > FEW
+
+
+def failing(lane: Lane) -> bool:
+    """Whether a receiver refuses what is sent; not where it accepts others than the events that fail."""
+    return lane.parked or (lane.failures > 0 and not lane.proven)
+
+
+def backoff(failures: int, policy: Policy) -> float:
+    """Seconds to pause after so many failures in a row (from 1 on)."""
+    return policy.chance() * doubled(policy.initial, failures - 1, policy.longest)
+
+
+def left(until: float, furthest: float, now: float) -> float:
+    """Seconds until a moment, 0.0 where it has passed. One that lies too far ahead is of a clock that was set back."""
+    return until - now if now < until <= now + furthest else 0.0
+
+
+def on_the_clock(lane: Lane, now: float) -> Lane:
+    """The lane by a clock that may have been set back since: a pause becomes no longer than it was."""
+    back = lane.held_at - now
+    if back <= 0:
+        return lane
+    held_until, retry_until = lane.held_until - back, lane.retry_until - back
+    return replace(lane, held_at=now, held_until=held_until, retry_until=retry_until, since=lane.since - back)
+
+
+def _is_suspect(delivery: Delivery, lane: Lane) -> bool:
+    """Whether the event failed before, and the receiver has accepted another one since."""
+    return lane.proven and delivery.attempts > 0
+
+
+def _overdue(delivery: Delivery, lane: Lane, policy: Policy, now: float) -> bool:
+    """Time parked does not count."""
+    until = lane.since if lane.parked else now
+    return delivery.first_attempt is not None and until - delivery.first_attempt >= policy.horizon
+
+
+def _in_doubt(outcome: Outcome, delivery: Delivery) -> bool:
+    """Whether the receiver may have it; it stays so where the look-up got no answer."""
+    return delivery.in_doubt or outcome.verdict is Verdict.RETRY
+
+
+def _dead(outcome: Outcome, delivery: Delivery, detail: str, now: float) -> Settlement:
+    attempts, doubt = delivery.attempts + 1, _in_doubt(outcome, delivery)
+    return Settlement(delivery, State.DEAD, now, attempts, reason=outcome.reason.value, detail=detail, in_doubt=doubt)
+
+
+def _pending(outcome: Outcome, delivery: Delivery, attempts: int, now: float, due: float) -> Settlement:
+    reason, detail, doubt = outcome.reason.value, outcome.detail, _in_doubt(outcome, delivery)
+    return Settlement(delivery, State.PENDING, now, attempts, due=due, reason=reason, detail=detail, in_doubt=doubt)
+
+
+def _as_before(outcome: Outcome, delivery: Delivery, now: float) -> Settlement:
+    """What the old settings led to says nothing of the event either."""
+    return _pending(outcome, delivery, delivery.attempts, now, delivery.due)
+
+
+def _after_failure(
+    outcome: Outcome, delivery: Delivery, lane: Lane, held: Lane, policy: Policy, now: float
+) -> Settlement:
+    """A receiver that fails is what an event waits for; one that is alone the trouble waits by itself."""
+    attempts, parked = delivery.attempts + 1, outcome.verdict is Verdict.PARKED
+    if not parked and _overdue(delivery, lane, policy, now):
+        return _dead(outcome, delivery, f"given up after {policy.horizon / 3600:g} h: {outcome.detail}", now)
+    if not _is_suspect(delivery, lane):
+        return _pending(outcome, delivery, attempts, now, now)
+    if parked and attempts >= TRIES:
+        return _dead(outcome, delivery, outcome.detail, now)
+    return _pending(outcome, delivery, attempts, now, max(now, held.held_until) + backoff(attempts, policy))
+
+
+def _rejected(outcome: Outcome, delivery: Delivery, lane: Lane, policy: Policy, now: float, *, late: bool) -> Decision:
+    """A dead letter; but a receiver that rejects one event after the other, and accepts none, is the trouble itself."""
+    dead = _dead(outcome, delivery, outcome.detail, now)
+    if outcome.reason in _NOT_SENT or _is_suspect(delivery, lane):
+        return Decision(dead, lane)
+    pending = _pending(outcome, delivery, delivery.attempts + 1, now, now)
+    if late and lane.parked:
+        return Decision(pending, lane)
+    refused = lane.refused if delivery.seq in lane.refused else (*lane.refused, delivery.seq)
+    if len(refused) >= FEW:
+        revived = lane.refused if len(lane.refused) < FEW else ()
+        return Decision(pending, _rejecting(outcome, lane, refused[:FEW], policy, now), revived)
+    if late:
+        return Decision(dead, replace(lane, refused=refused))
+    return Decision(dead, replace(recovered(lane), proven=lane.proven, refused=refused))
+
+
+def _rejecting(outcome: Outcome, lane: Lane, refused: tuple[int, ...], policy: Policy, now: float) -> Lane:
+    """Parked; it is tried sooner than for other reasons, since it may have been the events after all."""
+    different = lane.different + 1 if lane.parked else FEW
+    wait = left(lane.held_until, policy.furthest, now) if lane.waiting else 0.0
+    held_until = now + max(backoff(max(different - FEW, 0) + 1, policy), wait)
+    return replace(
+        lane,
+        failures=lane.failures + 1 if lane.parked else FEW,
+        proven=False,
+        parked=True,
+        waiting=wait > 0,
+        held_until=held_until,
+        retry_until=held_until,
+        held_at=now,
+        reason=outcome.reason.value,
+        detail=outcome.detail,
+        since=lane.since if lane.parked else now,
+        different=different,
+        refused=refused,
+    )
+
+
+def _told_to_wait(outcome: Outcome, lane: Lane, policy: Policy, now: float) -> Lane:
+    """Retry-After is honoured whatever happened since the request began; of several the longest."""
+    if outcome.verdict is not Verdict.WAIT:
+        return lane
+    until = max(now + _wait(outcome, policy), now + left(lane.held_until, policy.furthest, now))
+    return replace(
+        lane,
+        failures=max(lane.failures, 1),
+        proven=False,
+        waiting=True,
+        held_until=until,
+        retry_until=max(until, now + left(lane.retry_until, policy.furthest, now)),
+        held_at=now,
+        reason=outcome.reason.value,
+        detail=outcome.detail,
+        since=lane.since if failing(lane) else now,
+    )
+
+
+def _failed(outcome: Outcome, delivery: Delivery, lane: Lane, policy: Policy, now: float) -> Lane:
+    """The first failure of a receiver that accepted the last event is only a doubt: another event goes at once."""
+    fresh, suspect = delivery.attempts == 0, _is_suspect(delivery, lane)
+    failures = lane.failures + 1
+    different = lane.different + (1 if fresh and not lane.proven else 0)
+    parked = outcome.verdict is Verdict.PARKED and not lane.proven
+    before = now + left(lane.held_until, policy.furthest, now)
+    held_until = lane.held_until if lane.held_until <= now + policy.furthest else now
+    if fresh or (different > FEW and not suspect):
+        pause = _pause_for_all(different, policy, parked=parked)
+        held_until = max(now + pause, before if lane.waiting else now)
+    if outcome.verdict is Verdict.WAIT:
+        held_until = max(held_until, before, now + _wait(outcome, policy))
+    return replace(
+        lane,
+        failures=failures,
+        proven=suspect and failures < FEW,
+        parked=parked,
+        waiting=outcome.verdict is Verdict.WAIT,
+        held_until=held_until,
+        retry_until=max(before, held_until, now + _pause_for_retries(failures, policy, parked=parked)),
+        held_at=now,
+        reason=outcome.reason.value,
+        detail=outcome.detail,
+        since=lane.since if failing(lane) and lane.parked == parked else now,
+        different=different,
+    )
+
+
+def _pause_for_all(different: int, policy: Policy, *, parked: bool) -> float:
+    if different == 0:
+        return 0.0
+    if parked and different > FEW:
+        return PROBE_EVERY
+    return backoff(max(different - FEW, 0) + 1, policy)
+
+
+def _pause_for_retries(failures: int, policy: Policy, *, parked: bool) -> float:
+    if parked:
+        return PROBE_EVERY if failures > FEW else backoff(1, policy)
+    return backoff(failures, policy)
+
+
+def _wait(outcome: Outcome, policy: Policy) -> float:
+    return outcome.retry_after or policy.initial

@@ -1,0 +1,99 @@
+"""State Test: one marked sample event, sent with the webhook's own configuration, and what came of it."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
+from kubectl_sew.consumers.text import as_date
+from kubectl_sew.event import Event
+from kubectl_sew.samples import sample
+from kubectl_sew.validation import Accepted
+from sew_agent.base.log import Log
+from sew_agent.base.threads import NoThreadError, start_thread
+
+MARK = "[Test] "
+
+Attempt = Callable[[Accepted, Event], Outcome]
+
+
+class Trials:
+    """Sends samples, each in a thread of its own: a receiver that hangs holds up nobody. `clock` in epoch seconds."""
+
+    def __init__(self, attempt: Attempt, clock: Callable[[], float], log: Log) -> None:
+        self._attempt = attempt
+        self._clock = clock
+        self._log = log
+        self._lock = threading.Lock()
+        self._running: set[tuple[str, str]] = set()
+        self._waiting: dict[tuple[str, str], Accepted] = {}
+        """Of those, the ones for which there was no thread yet."""
+        self._finished: list[tuple[str, str, str]] = []
+        self._told = False
+        """Whether it was said that there are no more threads."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a test is under way, or its result has not been taken."""
+        with self._lock:
+            return bool(self._running or self._finished)
+
+    def fire(self, webhook: Accepted, digest: str) -> None:
+        """Send the sample of this content, unless that is under way."""
+        key = (webhook.webhook.name, digest)
+        with self._lock:
+            if key in self._running:
+                return
+            self._running.add(key)
+        self._waiting[key] = webhook
+        self._begin()
+
+    def finished(self) -> Sequence[tuple[str, str, str]]:
+        """Webhook, digest and result of what has ended since the last call. What had no thread is tried again."""
+        self._begin()
+        with self._lock:
+            found, self._finished = self._finished, []
+        return found
+
+    def _begin(self) -> None:
+        for (name, digest), webhook in list(self._waiting.items()):
+            try:
+                start_thread(self._try, "trial", webhook, digest)
+            except NoThreadError as error:
+                if not self._told:
+                    self._log.error("test_waits", webhook=name, message=f"{error}; it is tried again")
+                self._told = True
+                return
+            self._told = False
+            del self._waiting[name, digest]
+
+    def _try(self, webhook: Accepted, digest: str) -> None:
+        now, name = self._clock(), webhook.webhook.name
+        outcome = tried(self._attempt, webhook, digest, now)
+        with self._lock:
+            self._finished.append((name, digest, describe(outcome, now)))
+            self._running.discard((name, digest))
+
+
+def tried(attempt: Attempt, webhook: Accepted, digest: str, now: float) -> Outcome:
+    """Send the sample, where there is one."""
+    try:
+        event = marked_sample(webhook.webhook.test_event, digest, now)
+    except KeyError as unknown:
+        return Outcome(Verdict.REJECTED, FailureReason.INTERNAL, f"there is no sample event {unknown}")
+    return attempt(webhook, event)
+
+
+def marked_sample(event_type: str, digest: str, now: float) -> Event:
+    """A sample event of now whose description says that it is one; raises KeyError for an unknown type."""
+    document = sample(event_type)
+    identity = f"sew-test-{digest[:16]}"
+    document |= {"_id": identity, "id": identity, "time": int(now)}
+    document["description"] = f"{MARK}{document.get('description', event_type)}"
+    return Event("", identity, document)
+
+
+def describe(outcome: Outcome, now: float) -> str:
+    """One line: time, whether it was delivered, and the receiver's answer."""
+    word = "delivered" if outcome.verdict is Verdict.DELIVERED else f"not delivered ({outcome.reason.value})"
+    said = outcome.detail or (str(outcome.status) if outcome.status else "")
+    return f"{as_date(float(int(now)))} {word}" + (f": {said}" if said else "")

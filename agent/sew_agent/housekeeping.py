@@ -1,0 +1,40 @@
+"""What the agent does beside reading and sending: forget, expire, give room back, and say what a person did by hand."""
+
+from sew_agent.base.log import Log
+from sew_agent.ingest.poller import Poller
+from sew_agent.store.records import Store
+
+_EVERY = 1.0
+_PASSED_MARGIN = 600.0
+"""Seconds that pairs are kept after the last reader has passed: some of its writes may have been seen earlier."""
+
+
+class Housekeeping:
+    """In the main thread. It frees room, so it goes on while the disk is full."""
+
+    def __init__(self, store: Store, poller: Poller, log: Log, *, dead_letters_for: float) -> None:
+        """`dead_letters_for`: seconds that a dead letter is kept."""
+        self._store = store
+        self._poller = poller
+        self._log = log
+        self._dead_letters_for = dead_letters_for
+        self._next = 0.0
+        self._told = max((each.number for each in store.acts()), default=0)
+
+    def step(self, now: float, pace: float) -> None:
+        """Some of it, once a second; `pace` is monotonic. Raises StoreError."""
+        if pace < self._next:
+            return
+        forgotten = self._store.forget(min(now, self._poller.passed() - _PASSED_MARGIN))
+        expired = self._store.expire(now - self._dead_letters_for)
+        if expired:
+            message = "dead letters that nobody replayed or purged are counted as dropped: see SEW_DEAD_LETTERS_FOR"
+            self._log.warning("dead_letters_expired", count=expired, message=message)
+        self._store.shrink()
+        self._tell()
+        self._next = pace if forgotten or expired else pace + _EVERY
+
+    def _tell(self) -> None:
+        for each in self._store.acts(self._told):
+            self._log.warning("by_hand", what=each.what, webhook=each.webhook, count=each.count, who=each.who)
+            self._told = each.number

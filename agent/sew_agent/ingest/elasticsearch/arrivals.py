@@ -1,0 +1,98 @@
+"""What readers that follow and readers of the past have in common: from hits to arrivals."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kubectl_sew.event import Event, read_time
+from kubectl_sew.index import Index
+from kubectl_sew.query import FieldSet, FieldType
+from sew_agent.ingest.elasticsearch.documents import Documents
+from sew_agent.ingest.elasticsearch.multi_search import Searcher
+from sew_agent.ingest.elasticsearch.named_queries import Clause, Dsl
+from sew_agent.ingest.elasticsearch.new_hits import Hit, Known, Limits, since_start, unknown
+from sew_agent.ingest.source import Arrival
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """For whom, and of what, one page is read. `refused`: webhook -> why its query cannot be asked at all.
+
+    `everywhere` is asked of every event beside the webhooks' queries, `filters` of those of an index. `origins`: an
+    index that was made of another -> that one's name.
+    """
+
+    index: Index
+    fields: FieldSet
+    clauses: Sequence[Clause]
+    refused: Mapping[str, str]
+    everywhere: Sequence[Dsl] = ()
+    filters: Mapping[str, Dsl] = field(default_factory=dict)
+
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    def own(self, hits: Sequence[Hit]) -> list[Hit]:
+        """The hits, each with the index that its event was first in."""
+        return [replace(hit, origin=self.origins.get(hit.index, "")) for hit in hits] if self.origins else list(hits)
+
+    def ours(self, index: str) -> list[Dsl]:
+        """What every search of one index asks."""
+        return [*self.everywhere, *([self.filters[index]] if index in self.filters else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for every event."""
+
+    time_field: str
+    limits: Limits
+
+    def timed(self, fields: FieldSet) -> bool:
+        """Whether Elasticsearch itself tells the events' own time; else it is read from the documents."""
+        field = fields.get(self.time_field)
+        return field is not None and field.type is FieldType.TIME and not field.storage.refusal
+
+    def times(self, fields: FieldSet) -> list[Dsl]:
+        """What a search asks for to get the events' own times."""
+        return [{"field": self.time_field, "format": "epoch_millis"}] if self.timed(fields) else []
+
+
+class Reads:
+    """Not thread-safe. `known`: see sew_agent.ingest.elasticsearch.new_hits."""
+
+    def __init__(self, rules: Rules, known: Known) -> None:
+        self.rules = rules
+        self.searcher = Searcher(rules.time_field)
+        self._known = known
+        self._documents = Documents()
+
+    def new(self, hits: Sequence[Hit], refused: Collection[str]) -> list[Hit]:
+        """The hits with the webhooks that had started, and neither have the event nor are refused."""
+        if refused:
+            hits = [
+                replace(hit, clauses=tuple(each for each in hit.clauses if each.webhook not in refused)) for hit in hits
+            ]
+        own = [started for hit in hits if (started := since_start(hit)).clauses]
+        return unknown(own, self._known)
+
+    def documents(
+        self, index: Index, hits: Sequence[Hit]
+    ) -> tuple[list[tuple[Hit, Mapping[str, Any]]], Mapping[int, tuple[int, ...]]]:
+        """Each hit with its document, one found twice once; and job -> the first hit that is left for another page."""
+        found = self._documents.fetch(index, hits)
+        first = {hit.key: hit for hit in reversed(hits) if hit.key in found}
+        left = {hit.job: hit.order for hit in reversed(hits) if hit.key not in found}
+        return [(hit, found[key]) for key, hit in reversed(first.items())], left
+
+    def with_time(self, hit: Hit, source: Mapping[str, Any]) -> Hit:
+        """The hit with the own time that its document tells, and the webhooks that had started by then."""
+        return since_start(replace(hit, time=read_time(source.get(self.rules.time_field))))
+
+
+def arrival(hit: Hit, source: Mapping[str, Any]) -> Arrival:
+    return Arrival(Event(hit.origin or hit.index, hit.id, source), hit.webhooks, hit.time)
+
+
+def oldest_first(arrivals: Sequence[Arrival]) -> list[Arrival]:
+    """As deliveries go: by their own time, those without time at the end."""
+    return sorted(arrivals, key=lambda each: (each.time is None, each.time or 0.0))

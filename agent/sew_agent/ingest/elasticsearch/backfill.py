@@ -1,0 +1,135 @@
+"""Readers of the past: a window of time, read once in a point in time, when all that was in at its opening is seen."""
+
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from kubectl_sew.access import ElasticsearchError
+from kubectl_sew.index import Index
+from kubectl_sew.query import FieldType
+from sew_agent.ingest.elasticsearch.arrivals import Asked, Reads, arrival, oldest_first
+from sew_agent.ingest.elasticsearch.backfill_cursor import Past
+from sew_agent.ingest.elasticsearch.index_monitor import Watch
+from sew_agent.ingest.elasticsearch.multi_search import Found, Job
+from sew_agent.ingest.elasticsearch.new_hits import Hit, Left
+from sew_agent.ingest.elasticsearch.shards import Look
+from sew_agent.ingest.source import Batch
+
+
+@dataclass(slots=True)
+class _Run:
+    """`noted`: what was in when it began to wait. `point`: its point in time, "" before it is open."""
+
+    noted: Look
+    point: str = ""
+
+
+class Backfill:
+    """What is written from the first read on is not its own: the reader that follows has it."""
+
+    def __init__(self, reads: Reads, watch: Watch) -> None:
+        self._reads = reads
+        self._watch = watch
+        self._runs: dict[str, _Run] = {}
+
+    def read(self, asked: Asked, past: Past, limit: int) -> Batch:
+        """Raises ElasticsearchError; what failed begins again where it was.
+
+        The point in time is searched from the next read on: by a mapping that knows all that it holds.
+        """
+        run = self._runs.get(past.run)
+        if run is None:
+            name = uuid4().hex[:8]
+            self._runs[name] = _Run(self._watch.look)
+            return _waiting(replace(past, run=name, after=None))
+        if not self._watch.sees(run.noted):
+            return _waiting(past)
+        if not asked.clauses:
+            return Batch([], past.dump(), more=False, done=False, refused=asked.refused)
+        self._check_time(asked)
+        if not run.point:
+            run.point = asked.index.open_point_in_time()
+            return replace(_waiting(past), more=True)
+        job = self._job(asked, past, run, limit)
+        later = self._reads.searcher.later([job])
+        found, refused = self._reads.searcher.run(asked.index, [job])
+        if found[0].failure is not None:
+            self.close(asked.index, past.run)
+            raise found[0].failure
+        run.point = found[0].point or run.point
+        batch = self._batch(asked, past, found[0], dict(asked.refused) | refused)
+        if not (batch.more or batch.refused or later):
+            self._close_quietly(asked.index, past.run)
+        return replace(batch, later=later)
+
+    def _check_time(self, asked: Asked) -> None:
+        """What is no time is compared by no time: it would fail, or find what is not asked for."""
+        name = self._reads.rules.time_field
+        field = asked.fields.get(name)
+        if field is not None and field.type not in (FieldType.TIME, FieldType.ANY):
+            raise ElasticsearchError(
+                f"what was before cannot be read by time: `{name}` is mapped as {field.type.value}, not as a date; map "
+                "it as a date, name another field by SEW_TIME_FIELD (--time-field), or start with SEW_START=now"
+            )
+
+    def close(self, index: Index, run: str = "") -> None:
+        """Let go of one point in time, or of all."""
+        for name in [run] if run else list(self._runs):
+            ended = self._runs.pop(name, None)
+            if ended and ended.point:
+                index.close_point_in_time(ended.point)
+
+    def _job(self, asked: Asked, past: Past, run: _Run, limit: int) -> Job:
+        rules = self._reads.rules
+        time = {"order": "asc", "format": "epoch_millis", "numeric_type": "date", "unmapped_type": "date"}
+        body = {
+            "size": limit,
+            "pit": asked.index.in_point_in_time(run.point),
+            "sort": [{rules.time_field: time}, {"_shard_doc": "asc"}],
+            "_source": False,
+            "track_total_hits": False,
+            "docvalue_fields": rules.times(asked.fields),
+        }
+        window = {"range": {rules.time_field: {"gte": past.begin, "format": "epoch_millis"}}}
+        after = {"search_after": past.after} if past.after else {}
+        ours = [window, *asked.everywhere]
+        return Job({"allow_partial_search_results": False}, ours, asked.clauses, body | after)
+
+    def _batch(self, asked: Asked, past: Past, found: Found, refused: dict[str, str]) -> Batch:
+        left = Left()
+        arrivals = []
+        documents, rest = self._reads.documents(asked.index, self._reads.new(found.hits, refused))
+        for hit, document in documents:
+            if "_source" in document:
+                arrivals.append(arrival(hit, document["_source"]))
+            else:
+                left.add("no_source" if document.get("found") else "deleted", hit)
+        after = _after(past, _before(found, rest.get(0)))
+        notes = left.notes()
+        position = after.dump()
+        return Batch(oldest_first(arrivals), position, more=not after.done, done=False, notes=notes, refused=refused)
+
+    def _close_quietly(self, index: Index, run: str) -> None:
+        """All was read: a point in time that cannot be closed ends by itself."""
+        try:
+            self.close(index, run)
+        except ElasticsearchError:
+            return
+
+
+def _waiting(past: Past) -> Batch:
+    return Batch([], past.dump(), more=False, done=False)
+
+
+def _before(found: Found, left: tuple[int, ...] | None) -> Found:
+    """What was found before the first hit that is left for another page: there is always one."""
+    if left is None:
+        return found
+    hits = [hit for hit in found.hits if hit.order < left]
+    return replace(found, hits=hits, end=hits[-1].order)
+
+
+def _after(past: Past, found: Found) -> Past:
+    last: Hit | None = found.hits[-1] if found.hits else None
+    if last is None:
+        return replace(past, done=found.end is None)
+    return replace(past, reached=last.order[0], after=(last.order[0], last.order[1]), done=found.end is None)

@@ -1,0 +1,198 @@
+"""Cursors: how far each shard was read, what is to be searched next, and when a cursor may move. Pure.
+
+A cursor stands at a number up to which everything was read for certain. `seen` runs ahead of it for latency: above the
+cursor a write may become visible later than one with a higher number, so those numbers are read again.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import astuple, dataclass, field, replace
+
+from sew_agent.ingest.elasticsearch.shards import START, Look, Shard
+from sew_agent.ingest.elasticsearch.visibility import Proofs
+from sew_agent.ingest.source import Note
+
+COARSE = 60.0
+"""Seconds by which a moment in a position may be older than it could be: an idle agent need not write each second."""
+GONE_KEPT = 86_400.0
+"""Seconds that the cursor of an index is kept that is gone: it may only be out of our sight, by a lost privilege."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """`seq`: read for certain up to this number; `seen`: the highest number read.
+
+    `at`: the moment up to which the shard was read (epoch seconds). `old`: numbers up to this one were there when the
+    shard was first seen, or read anew, with old events among them. `top`: the last known checkpoint. `gone`: since when
+    the index is not there.
+    """
+
+    index: str
+    history: str
+    seq: int
+    seen: int
+    at: float
+    old: int = START
+    top: int = START
+    gone: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The position of a reader that follows. `at`: when it last looked at the indices (epoch seconds)."""
+
+    at: float
+    cursors: Mapping[str, Cursor] = field(default_factory=dict)
+
+    def dump(self) -> str:
+        return json.dumps([self.at, {key: astuple(each) for key, each in self.cursors.items()}], separators=(",", ":"))
+
+    @classmethod
+    def load(cls, text: str) -> "Place":
+        at, cursors = json.loads(text)
+        return cls(at, {key: Cursor(*each) for key, each in cursors.items()})
+
+    def read_to(self, look: Look | None) -> float:
+        """The moment up to which all shards were read: that of the last look, for one that stands at its checkpoint."""
+        moments = [
+            look.at if look and _rests(look.shards.get(key), each) else each.at
+            for key, each in self.cursors.items()
+            if not each.gone
+        ]
+        return min(moments, default=look.at if look else self.at)
+
+
+def _rests(shard: Shard | None, cursor: Cursor) -> bool:
+    return shard is not None and shard.history == cursor.history and cursor.seq >= shard.checkpoint
+
+
+def begin(look: Look) -> Place:
+    """Where a fresh store starts: at the checkpoints, everything before belonging to whom begins in the past."""
+    return Place(
+        look.at,
+        {
+            key: Cursor(each.index, each.history, each.checkpoint, each.checkpoint, look.at, top=each.checkpoint)
+            for key, each in look.shards.items()
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A place brought up to what is there now, and what is to be told of it."""
+
+    place: Place
+    notes: tuple[Note, ...] = ()
+
+
+def catch_up(place: Place, look: Look, there: frozenset[str], aged: frozenset[str]) -> Seen:
+    """Cursors for new shards and changed histories, and those of indices that are gone marked so.
+
+    `there`: the uuids of all indices that exist, closed ones too. `aged`: uuids of indices with events above the age
+    limit. A new shard is read from its beginning, and so is one whose history changed: its numbers are other writes'.
+    """
+    cursors, notes = dict(place.cursors), []
+    for key, shard in look.shards.items():
+        cursors[key] = _known(cursors.get(key), shard, place.at, aged=shard.uuid in aged)
+    for key, cursor in place.cursors.items():
+        if key in look.shards:
+            if look.shards[key].history != cursor.history:
+                notes.append(_anew(key, cursor))
+        elif key.partition("/")[0] not in there:
+            notes += [] if cursor.gone else _lost(key, cursor)
+            cursors[key] = replace(cursor, gone=cursor.gone or look.at)
+    kept = {key: each for key, each in cursors.items() if not each.gone or look.at - each.gone < GONE_KEPT}
+    return Seen(_aged(Place(place.at, kept), look), tuple(notes))
+
+
+def _known(cursor: Cursor | None, shard: Shard, at: float, *, aged: bool) -> Cursor:
+    if cursor is None:
+        old = shard.checkpoint if aged else START
+        return Cursor(shard.index, shard.history, START, START, at, old, shard.checkpoint)
+    if cursor.history != shard.history:
+        return Cursor(shard.index, shard.history, START, START, cursor.at, shard.checkpoint, shard.checkpoint)
+    seen = min(cursor.seen, max(shard.top, cursor.seq))  # numbers above were rolled back, and may be used again
+    if seen == cursor.seen and cursor.top == shard.checkpoint and not cursor.gone and cursor.index == shard.index:
+        return cursor
+    return replace(cursor, index=shard.index, seen=seen, top=shard.checkpoint, gone=0.0)
+
+
+def _aged(place: Place, look: Look) -> Place:
+    """Moments brought up to date, where they lag enough to be worth a write."""
+    late = [
+        key for key, each in place.cursors.items() if look.at - each.at >= COARSE and _rests(look.shards.get(key), each)
+    ]
+    moved = {key: replace(place.cursors[key], at=look.at) for key in late}
+    at = look.at if moved or look.at - place.at >= COARSE else place.at
+    return Place(at, {**place.cursors, **moved})
+
+
+def _anew(key: str, cursor: Cursor) -> Note:
+    shard = f"{cursor.index}[{key.partition('/')[2]}]"
+    return Note("history", f"{shard} has another history than when it was last read: it is read again from its start")
+
+
+def _lost(key: str, cursor: Cursor) -> list[Note]:
+    read = max(cursor.seq, cursor.seen)
+    if read >= cursor.top:
+        return []
+    text = f"{cursor.index}[{key.partition('/')[2]}] is gone: its writes {read + 1} to {cursor.top} were not read"
+    return [Note("lost", text, cursor.top - read)]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is to be searched in one shard: numbers above `above`, up to `upto`.
+
+    `whole`: all writes up to `upto` can be seen, so the cursor moves along. None: the newest, for latency.
+    """
+
+    shard: Shard
+    above: int
+    upto: int | None = None
+    at: float = 0.0
+    """The moment at which all writes up to `upto` were in."""
+
+    @property
+    def last(self) -> int:
+        """Nothing above is asked for: the mapping that the queries were translated by may be older than that."""
+        return self.shard.top if self.upto is None else self.upto
+
+    @property
+    def whole(self) -> bool:
+        return self.upto is not None
+
+
+def searches(place: Place, look: Look, proofs: Proofs) -> Iterator[Search]:
+    """Nothing for a shard whose cursor stands at its checkpoint."""
+    for key, shard in look.shards.items():
+        cursor = place.cursors[key]
+        if cursor.seq >= shard.checkpoint:
+            continue
+        proven, at = proofs.of(shard)
+        if proven > cursor.seq:
+            yield Search(shard, cursor.seq, proven, at)
+        above = max(cursor.seq, cursor.seen, proven)
+        if above < shard.top:
+            yield Search(shard, above)
+
+
+def moved(cursor: Cursor, search: Search, last: int | None, page_end: int | None) -> Cursor:
+    """The cursor after a search: `last`, the highest number found; `page_end`, where it was cut off, None: nowhere."""
+    if not search.whole:
+        return replace(cursor, seen=max(cursor.seen, START if last is None else last))
+    if page_end is not None:
+        return replace(cursor, seq=page_end, seen=max(cursor.seen, page_end))
+    upto = search.upto if search.upto is not None else cursor.seq
+    return replace(cursor, seq=upto, seen=max(cursor.seen, upto), at=max(cursor.at, search.at))
+
+
+def reached(place: Place, other: Place) -> bool:
+    """Whether a reader stands at or beyond another in every shard that the other knows."""
+    return all(_beyond(place.cursors.get(key), cursor) for key, cursor in other.cursors.items() if not cursor.gone)
+
+
+def _beyond(mine: Cursor | None, other: Cursor) -> bool:
+    if mine is None:
+        return other.seq == START
+    return mine.history == other.history and mine.seq >= other.seq

@@ -1,0 +1,193 @@
+"""Many searches for many webhooks in few requests, each answer looked at for what it did not see.
+
+A clause that a shard refuses would fail the search for all: the group is searched again in halves until it stands
+alone. Where our own part of the search is refused too, it is the shard that cannot be read, and no webhook's fault.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kubectl_sew.access import ElasticsearchError
+from kubectl_sew.index import TIMED_OUT, Index, check_search
+from sew_agent.ingest.elasticsearch.named_queries import (
+    LEAST_LEAVES,
+    MOST_LEAVES,
+    Clause,
+    Dsl,
+    asked,
+    halves,
+    named,
+    pack,
+)
+from sew_agent.ingest.elasticsearch.new_hits import Hit, merge, read_hit
+from sew_agent.ingest.elasticsearch.query_costs import Costs
+
+MOST_REQUEST_BYTES = 8 * 2**20
+_HEADER_BYTES = 1_000
+_MOST_AT_ONCE = 1_000
+"""Searches in one request, while all are answered in time."""
+_REGROWN = 0.1
+"""By how many there may be more after each look that was answered."""
+_BAD_REQUEST = 400
+_TOO_MANY = ("too_many_nested_clauses", "too_many_clauses")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One search for many webhooks. `ours` holds for all clauses; `body` is the rest of the search."""
+
+    header: Mapping[str, Any]
+    ours: Sequence[Dsl]
+    clauses: Sequence[Clause]
+    body: Mapping[str, Any]
+
+    @property
+    def size(self) -> int:
+        """Hits on a full page."""
+        return int(self.body["size"])
+
+
+@dataclass(slots=True)
+class Found:
+    """What a job found, in order. `end`: the last hit's sort values where the page was cut off, None: all was found."""
+
+    hits: Sequence[Hit] = ()
+    end: tuple[int, ...] | None = None
+    failure: ElasticsearchError | None = None
+    """Why nothing of it can be used."""
+    point: str = ""
+    """The newest id of the point in time, where there is one."""
+
+
+@dataclass(slots=True)
+class _Task:
+    job: int
+    group: list[Clause]
+
+
+@dataclass(slots=True)
+class _Run:
+    """What is gathered while groups are halved."""
+
+    pages: dict[int, list[tuple[list[Hit], bool]]] = field(default_factory=dict)
+    failures: dict[int, ElasticsearchError] = field(default_factory=dict)
+    suspects: dict[int, dict[str, str]] = field(default_factory=dict)
+    points: dict[int, str] = field(default_factory=dict)
+
+
+class Searcher:
+    """Remembers how many leaves this cluster takes in one search."""
+
+    def __init__(self, time_field: str) -> None:
+        self._time_field = time_field
+        self._most_leaves = MOST_LEAVES
+        self._at_once: float = _MOST_AT_ONCE
+        self.costs = Costs()
+
+    def later(self, jobs: Sequence[Job]) -> frozenset[str]:
+        """The webhooks whose queries are not asked now, since others would wait for them."""
+        return self.costs.later({each.webhook: each for job in jobs for each in job.clauses}.values())
+
+    def run(self, index: Index, jobs: Sequence[Job]) -> tuple[list[Found], dict[str, str]]:
+        """What each job found, and webhook -> why a shard refuses its query. Raises ElasticsearchError."""
+        later = self.later(jobs)
+        jobs = [replace(job, clauses=[each for each in job.clauses if each.webhook not in later]) for job in jobs]
+        run = _Run()
+        tasks = [
+            _Task(number, group) for number, job in enumerate(jobs) for group in pack(job.clauses, self._most_leaves)
+        ]
+        while tasks:
+            tasks = [
+                more for task, answer in self._ask(index, jobs, tasks) for more in self._take(run, task, answer, jobs)
+            ]
+        refused = self._convict(index, jobs, run)
+        self._at_once = min(self._at_once + _REGROWN, _MOST_AT_ONCE)
+        return [self._found(run, job) for job in range(len(jobs))], refused
+
+    def _ask(
+        self, index: Index, jobs: Sequence[Job], tasks: Sequence[_Task]
+    ) -> Iterator[tuple[_Task, Mapping[str, Any]]]:
+        slow = any(self.costs.of(each) for task in tasks for each in task.group)
+        for some in _in_requests(tasks, 1 if slow else int(self._at_once)):
+            searches = [
+                (jobs[each.job].header, {**jobs[each.job].body, "query": asked(each.group, jobs[each.job].ours)})
+                for each in some
+            ]
+            try:
+                answers = index.search_many(searches)
+            except ElasticsearchError as error:
+                if error.kind == TIMED_OUT:
+                    self._timed_out(some, index.timeout)
+                raise
+            yield from zip(some, answers, strict=True)
+
+    def _timed_out(self, some: Sequence[_Task], seconds: float) -> None:
+        """From now on less is asked in one request, and what is the reason later."""
+        self._at_once = max(1, len(some) // 2)
+        self.costs.charge([clause for each in some for clause in each.group], seconds)
+
+    def _take(self, run: _Run, task: _Task, answer: Mapping[str, Any], jobs: Sequence[Job]) -> list[_Task]:
+        """Keeps a good answer; of a refused one the smaller tasks that find out why."""
+        self.costs.charge(task.group, answer.get("took", 0) / 1000)
+        try:
+            check_search(answer)
+        except ElasticsearchError as error:
+            return self._refused(run, task, error)
+        hits = [
+            read_hit(hit, named(task.group, hit.get("matched_queries", ())), self._time_field, task.job)
+            for hit in answer["hits"]["hits"]
+        ]
+        run.pages.setdefault(task.job, []).append((hits, len(hits) >= jobs[task.job].size))
+        run.points[task.job] = answer.get("pit_id", "")
+        return []
+
+    def _refused(self, run: _Run, task: _Task, error: ElasticsearchError) -> list[_Task]:
+        if error.status != _BAD_REQUEST:
+            run.failures[task.job] = error
+            return []
+        if error.kind in _TOO_MANY:
+            self._most_leaves = max(LEAST_LEAVES, self._most_leaves // 2)
+        if len(task.group) > 1:
+            return [_Task(task.job, half) for half in halves(task.group)]
+        run.suspects.setdefault(task.job, {})[task.group[0].webhook] = str(error)
+        return []
+
+    def _convict(self, index: Index, jobs: Sequence[Job], run: _Run) -> dict[str, str]:
+        """Of the suspects those of jobs that can do without any clause; other jobs have failed themselves."""
+        refused: dict[str, str] = {}
+        tasks = [_Task(job, []) for job in run.suspects]
+        for task, answer in self._ask(index, jobs, tasks):
+            try:
+                check_search(answer)
+            except ElasticsearchError as error:
+                run.failures[task.job] = _hinted(error)
+            else:
+                refused.update(run.suspects[task.job])
+        return refused
+
+    def _found(self, run: _Run, job: int) -> Found:
+        if job in run.failures:
+            return Found(failure=run.failures[job])
+        hits, end = merge(run.pages.get(job, ()))
+        return Found(hits, end, point=run.points.get(job, ""))
+
+
+def _hinted(error: ElasticsearchError) -> ElasticsearchError:
+    if "max_result_window" not in str(error):
+        return error
+    return ElasticsearchError(f"{error}; or lower SEW_PAGE_SIZE (--page-size)", error.status, error.kind)
+
+
+def _in_requests(tasks: Sequence[_Task], most: int) -> Iterator[list[_Task]]:
+    some: list[_Task] = []
+    size = 0
+    for task in tasks:
+        more = _HEADER_BYTES + sum(each.size for each in task.group)
+        if some and (size + more > MOST_REQUEST_BYTES or len(some) >= most):
+            yield some
+            some, size = [], 0
+        some.append(task)
+        size += more
+    if some:
+        yield some

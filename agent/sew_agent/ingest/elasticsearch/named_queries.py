@@ -1,0 +1,139 @@
+"""Queries of many webhooks in one search: named clauses, packed so that no search is refused for its size. Pure."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kubectl_sew.query import FieldSet, FieldType, Node, QueryError, to_dsl
+from sew_agent.ingest.source import Subscription
+
+Dsl = Mapping[str, Any]
+
+MOST_LEAVES = 1_020
+"""Elasticsearch takes at least 1,024 in one search, our own among them."""
+LEAST_LEAVES = 64
+MOST_BYTES = 2 * 2**20
+_COMPOUND = ("bool", "filter", "must_not", "should")
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One webhook's query. `needs`: string field -> values of which a document that it matches has one at least."""
+
+    webhook: str
+    start: float | None
+    dsl: Dsl
+    needs: Mapping[str, frozenset[str]]
+    leaves: int
+    size: int
+    wildcards: int = 0
+
+
+class Clauses:
+    """Translates queries, each once while it and the fields stay the same objects."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Node, FieldSet, Clause]] = {}
+
+    def of(self, subscriptions: Sequence[Subscription], fields: FieldSet) -> tuple[list[Clause], dict[str, str]]:
+        """The clauses, and webhook -> why its query cannot be asked of these fields."""
+        clauses, refused = [], {}
+        exact = exact_fields(fields)
+        for each in subscriptions:
+            try:
+                clauses.append(self._translate(each, fields, exact))
+            except QueryError as error:
+                refused[each.webhook] = f"the mapping cannot answer the query: {error.problems[0].message}"
+        return clauses, refused
+
+    def _translate(self, subscription: Subscription, fields: FieldSet, exact: Collection[str]) -> Clause:
+        name, query, start = subscription.webhook, subscription.query, subscription.start
+        known = self._known.get(name)
+        if known is None or known[0] is not query or known[1] is not fields or known[2].start != start:
+            dsl = to_dsl(query, fields)
+            clause = Clause(
+                name, start, dsl, needs(dsl, exact), count_leaves(dsl), len(json.dumps(dsl)), wildcards(dsl)
+            )
+            known = self._known[name] = (query, fields, clause)
+        return known[2]
+
+
+def exact_fields(fields: FieldSet) -> frozenset[str]:
+    """Those whose doc values are the very terms that our translation asks for, by Elasticsearch's names for them.
+
+    Where doc values are asked for, a `*` in a name stands for other fields.
+    """
+    strings = (each for each in fields if each.type is FieldType.STRING and not each.storage.refusal)
+    return frozenset(each.path for each in strings if not each.name.startswith("_") and "*" not in each.path)
+
+
+def needs(dsl: Dsl, exact: Collection[str]) -> dict[str, frozenset[str]]:
+    """Of what must hold in a query, the fields among `exact` that are asked for exact values, and those values.
+
+    In ASCII alone: of other letters the server may know a lower case that we do not.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for part in dsl.get("bool", {}).get("filter", [dsl]):
+        for field, value in {**part.get("term", {}), **part.get("terms", {})}.items():
+            values = value if isinstance(value, list) else [value]
+            if field in exact and all(map(str.isascii, values)):
+                found.setdefault(field, frozenset(values))
+    return found
+
+
+def count_leaves(dsl: Any) -> int:
+    """What Elasticsearch counts: every query that holds no other."""
+    if isinstance(dsl, list):
+        return sum(map(count_leaves, dsl))
+    if isinstance(dsl, Mapping):
+        inner = [value for key, value in dsl.items() if key in _COMPOUND]
+        return sum(map(count_leaves, inner)) if inner else 1
+    return 0
+
+
+def wildcards(dsl: Any) -> int:
+    """How many there are in a query."""
+    if isinstance(dsl, list):
+        return sum(map(wildcards, dsl))
+    if isinstance(dsl, Mapping):
+        return sum(1 if key == "wildcard" else wildcards(value) for key, value in dsl.items())
+    return 0
+
+
+def pack(clauses: Sequence[Clause], most_leaves: int = MOST_LEAVES) -> list[list[Clause]]:
+    """In their order, as few groups as the limits allow; a clause above them is alone."""
+    groups: list[list[Clause]] = []
+    leaves = size = 0
+    for each in clauses:
+        if not groups or leaves + each.leaves > most_leaves or size + each.size > MOST_BYTES:
+            groups.append([])
+            leaves = size = 0
+        groups[-1].append(each)
+        leaves, size = leaves + each.leaves, size + each.size
+    return groups
+
+
+def halves(group: Sequence[Clause]) -> Iterator[list[Clause]]:
+    """A group that was refused in two, to find out which of its clauses is the reason."""
+    middle = len(group) // 2
+    yield list(group[:middle])
+    yield list(group[middle:])
+
+
+def asked(group: Sequence[Clause], ours: Sequence[Dsl]) -> Dsl:
+    """The query for a group, each clause named by its place in it; `ours` hold for all of them.
+
+    Elasticsearch looks at what must hold before all else, and at filters last: a segment without any new event is then
+    left without a look at a thousand clauses. Nothing is scored, since hits are sorted. Without any clause it is what
+    is ours that is asked, to see whether it can be.
+    """
+    if not group:
+        return {"bool": {"must": list(ours)}}
+    should = [{"bool": {"filter": [each.dsl], "_name": str(place)}} for place, each in enumerate(group)]
+    return {"bool": {"must": list(ours), "should": should, "minimum_should_match": 1}}
+
+
+def named(group: Sequence[Clause], matched: Sequence[str]) -> list[Clause]:
+    """The clauses that a hit's `matched_queries` name."""
+    return [group[int(name)] for name in matched]

@@ -1,0 +1,152 @@
+"""Which documents that were found are new events, and for whom. Pure."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import floor
+from typing import Any
+
+from kubectl_sew.event import Event
+from sew_agent.ingest.elasticsearch.cursors import Cursor
+from sew_agent.ingest.elasticsearch.named_queries import Clause
+from sew_agent.ingest.source import Note
+
+TEXTS = {
+    "too_old": "{count} event{s} older than SEW_MAX_EVENT_AGE when read left out, the last one {last}",
+    "updated": "{count} event{s} older than SEW_MAX_EVENT_AGE changed since and not sent again, the last one {last}",
+    "no_time": "{count} event{s} without time left out, in an index that is read anew, the last one {last}",
+    "no_source": "{count} document{s} without _source left out, the last one {last}: see the index's mapping",
+    "deleted": "{count} event{s} deleted before reading was complete, the last one {last}",
+}
+"""What is said of documents that are not delivered, by kind. A kind without text is not worth a word."""
+
+Known = Callable[[Sequence[bytes]], Mapping[bytes, Collection[str]]]
+"""Events' keys -> the webhooks that have them already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A document that matched. `order`: its sort values, rising; `time`: its own, None where it has none.
+
+    `job`: the number of the search that found it.
+    """
+
+    index: str
+    id: str
+    order: tuple[int, ...]
+    clauses: tuple[Clause, ...]
+    time: float | None = None
+    version: int = 1
+    routing: str | None = None
+    job: int = 0
+    origin: str = ""
+    """The index that its event was first in, where that is another one."""
+
+    @property
+    def key(self) -> bytes:
+        return Event(self.origin or self.index, self.id, {}).key
+
+    @property
+    def webhooks(self) -> tuple[str, ...]:
+        return tuple(each.webhook for each in self.clauses)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`most_age`: SEW_MAX_EVENT_AGE; `known_for`: SEW_KNOWN_FOR; both in seconds."""
+
+    most_age: float
+    known_for: float
+
+
+@dataclass(slots=True)
+class Left:
+    """What was not taken, and why: kind -> the hits."""
+
+    by_kind: dict[str, list[Hit]] = field(default_factory=dict)
+
+    def add(self, kind: str, hit: Hit) -> None:
+        self.by_kind.setdefault(kind, []).append(hit)
+
+    def before(self, left: Mapping[int, tuple[int, ...]]) -> "Left":
+        """Without those that are read again: job -> the first of its hits that is left for another page."""
+        kept = {
+            kind: [hit for hit in hits if hit.job not in left or hit.order < left[hit.job]]
+            for kind, hits in self.by_kind.items()
+        }
+        return Left({kind: hits for kind, hits in kept.items() if hits})
+
+    def notes(self) -> list[Note]:
+        """One note for each kind."""
+        return [
+            Note(
+                kind,
+                TEXTS[kind].format(count=len(hits), s="" if len(hits) == 1 else "s", last=hits[-1].id[:100]),
+                len(hits),
+                tuple(sorted({name for hit in hits for name in hit.webhooks})),
+            )
+            for kind, hits in self.by_kind.items()
+        ]
+
+
+def since_start(hit: Hit) -> Hit:
+    """The hit with the webhooks that had started by its own time, whole seconds; without time it belongs to now."""
+    if hit.time is None:
+        return hit
+    own = tuple(each for each in hit.clauses if each.start is None or hit.time >= floor(each.start))
+    return hit if len(own) == len(hit.clauses) else replace(hit, clauses=own)
+
+
+def unknown(hits: Sequence[Hit], known: Known) -> list[Hit]:
+    """The hits with the webhooks that do not have them yet; those that all have are left out."""
+    have = known([hit.key for hit in hits])
+    found = [replace(hit, clauses=_without(hit, have.get(hit.key, ()))) for hit in hits]
+    return [hit for hit in found if hit.clauses]
+
+
+def _without(hit: Hit, names: Collection[str]) -> tuple[Clause, ...]:
+    return tuple(each for each in hit.clauses if each.webhook not in names) if names else hit.clauses
+
+
+def verdict(hit: Hit, cursor: Cursor, limits: Limits) -> str:
+    """Of a hit that is not known: "" where it is new, else the kind of why not.
+
+    Age counts from the moment up to which the shard was read, so an outage of days loses nothing. A document that was
+    updated and is not known was delivered once and forgotten, if it is old enough for that.
+    """
+    if hit.time is None:
+        return "no_time" if hit.order[0] <= cursor.old else ""
+    if hit.version > 1 and hit.time < cursor.at - limits.known_for:
+        return "updated"
+    return "too_old" if hit.time < cursor.at - limits.most_age else ""
+
+
+def merge(pages: Sequence[tuple[Sequence[Hit], bool]]) -> tuple[list[Hit], tuple[int, ...] | None]:
+    """Pages of the same search for different webhooks as one, in order, and where it was cut off, None: nowhere.
+
+    Each page with whether it is full: what lies behind the end of the first full one is left for the next time.
+    """
+    ends = [hits[-1].order for hits, full in pages if full and hits]
+    end = min(ends, default=None)
+    found: dict[tuple[tuple[int, ...], str], Hit] = {}
+    for hits, _ in pages:
+        for hit in hits:
+            if end is None or hit.order <= end:
+                place = (hit.order, hit.id)  # in an index that was shrunk several documents have one number
+                before = found.get(place)
+                found[place] = replace(before, clauses=before.clauses + hit.clauses) if before else hit
+    return [found[place] for place in sorted(found)], end
+
+
+def read_hit(hit: Mapping[str, Any], clauses: Sequence[Clause], time_field: str, job: int) -> Hit:
+    """From a search's answer; `clauses` are those that it matched. A date_nanos has fractions of a millisecond."""
+    times = hit.get("fields", {}).get(time_field) or [None]
+    return Hit(
+        hit["_index"],
+        hit["_id"],
+        tuple(int(each) for each in hit["sort"]),
+        tuple(clauses),
+        None if times[0] is None else float(times[0]) / 1000,
+        int(hit.get("_version", 1)),
+        hit.get("_routing"),
+        job,
+    )

@@ -1,0 +1,85 @@
+"""Which webhooks' queries can match what is new at all, by a small search for the values that are there.
+
+What a search costs Elasticsearch grows with its clauses: a thousand queries on ten new events are a thousand times the
+work of looking at the ten. Most queries ask one or two string fields for exact values, which few new events have.
+Elasticsearch stays the judge: its doc values are the very terms that it searches, and a query is left out only where
+they lack one that it cannot match without.
+
+Whoever reads up to a proven checkpoint sees in both searches all that was written before. An event that becomes visible
+between them above it is read again when its checkpoint is proven (sew_agent.ingest.elasticsearch.cursors).
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from kubectl_sew.access import ElasticsearchError
+from kubectl_sew.index import Index, check_search
+from sew_agent.ingest.elasticsearch.multi_search import Job
+from sew_agent.ingest.elasticsearch.named_queries import Clause, pack
+
+MOST_EVENTS = 6_000
+"""New events that are looked at, of all jobs together. Of more a thousand queries are no waste."""
+_MOST_FIELDS = 50
+"""Elasticsearch gives 100 at most, unless an index has another limit."""
+
+
+def narrow(index: Index, jobs: Sequence[Job]) -> list[Job]:
+    """The jobs with those clauses alone that can match. As they are where all clauses fit into one search each, or none
+    needs a value.
+
+    Raises ElasticsearchError.
+    """
+    if all(len(pack(job.clauses)) < 2 for job in jobs) or not (fields := _fields(jobs)):
+        return list(jobs)
+    most = MOST_EVENTS // len(jobs)
+    answers = index.search_many([(job.header, _look(job, fields, most)) for job in jobs])
+    return [_narrowed(job, _seen(answer, most), fields) for job, answer in zip(jobs, answers, strict=True)]
+
+
+def can_match(clause: Clause, seen: Mapping[str, Collection[str]], fields: Collection[str]) -> bool:
+    """Whether the values that are there (`seen`: field -> values) are enough for a query, as far as `fields` tell."""
+    return all(not values.isdisjoint(seen.get(field, ())) for field, values in clause.needs.items() if field in fields)
+
+
+def _fields(jobs: Sequence[Job]) -> list[str]:
+    """Those that most queries need."""
+    counts = Counter(field for job in jobs for clause in job.clauses for field in clause.needs)
+    return [field for field, _ in counts.most_common(_MOST_FIELDS)]
+
+
+def _look(job: Job, fields: Sequence[str], most: int) -> Mapping[str, Any]:
+    return {
+        "query": {"bool": {"filter": list(job.ours)}},
+        "size": most,
+        "_source": False,
+        "track_total_hits": False,
+        "docvalue_fields": fields,
+    }
+
+
+def _seen(answer: Mapping[str, Any], most: int) -> Mapping[str, Collection[str]] | None:
+    """Field -> values; None where not all was seen. What cannot be read is told by the search itself."""
+    try:
+        check_search(answer)
+    except ElasticsearchError:
+        return None
+    hits = answer["hits"]["hits"]
+    if len(hits) >= most:
+        return None
+    seen: dict[str, set[str]] = {}
+    for field, values in _values(hits):
+        seen.setdefault(field, set()).update(values)
+    return seen
+
+
+def _values(hits: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Sequence[str]]]:
+    for hit in hits:
+        yield from hit.get("fields", {}).items()
+
+
+def _narrowed(job: Job, seen: Mapping[str, Collection[str]] | None, fields: Collection[str]) -> Job:
+    if seen is None:
+        return job
+    return replace(job, clauses=[each for each in job.clauses if can_match(each, seen, fields)])

@@ -1,0 +1,67 @@
+"""Queries that cost Elasticsearch so much that the others would wait for them: known by what searches took. Pure.
+
+Only many wildcards cost so much: of a search that was slow the clauses with many of them are the reason, each by its
+share. Such queries are asked after the others, and only so many at once as take a few seconds.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from sew_agent.ingest.elasticsearch.named_queries import Clause
+from sew_agent.ingest.source import Note
+
+SLOW = 1.0
+"""Seconds from which on a search is looked at for what made it slow."""
+MANY = 20
+"""Wildcards of a query below which they are not the reason."""
+_LEAST_SHARE = 0.25
+_AT_ONCE = 3.0
+"""Seconds that queries may take together, as far as is known."""
+
+
+class Costs:
+    """What is known lately, for as long as a query stays the same."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, tuple[Clause, float]] = {}
+        self._notes: list[Note] = []
+
+    def charge(self, group: Iterable[Clause], seconds: float) -> None:
+        """A search for these clauses took so long."""
+        heavy = [each for each in group if each.wildcards >= MANY]
+        wildcards = sum(each.wildcards for each in heavy)
+        for each in heavy:
+            share = seconds * each.wildcards / wildcards
+            if self.of(each) and share < _LEAST_SHARE:
+                del self._seconds[each.webhook]
+            elif self.of(each) or (seconds >= SLOW and share >= _LEAST_SHARE):
+                self._learn(each, share)
+
+    def of(self, clause: Clause) -> float:
+        """Seconds that it takes; 0 for what is quick, or not known."""
+        known = self._seconds.get(clause.webhook)
+        return known[1] if known and known[0].dsl is clause.dsl else 0.0
+
+    def later(self, clauses: Collection[Clause]) -> frozenset[str]:
+        """The webhooks whose queries are asked another time: all slow ones beside quick ones, else what is too much."""
+        slow: Mapping[str, float] = {each.webhook: self.of(each) for each in clauses if self.of(each)}
+        if any(each.webhook not in slow for each in clauses):
+            return frozenset(slow)
+        total, left = 0.0, []
+        for number, (webhook, seconds) in enumerate(slow.items()):
+            total += seconds
+            left += [webhook] if number and total > _AT_ONCE else []
+        return frozenset(left)
+
+    def notes(self) -> Sequence[Note]:
+        """What has become known since the last call."""
+        told, self._notes = self._notes, []
+        return told
+
+    def _learn(self, clause: Clause, seconds: float) -> None:
+        if not self.of(clause):
+            text = (
+                f"the query's {clause.wildcards} wildcards take Elasticsearch about {seconds:.1f} s at each look: it "
+                "is asked after the others'; fewer wildcards, or none at a value's beginning, are quicker"
+            )
+            self._notes.append(Note("costly", text, webhooks=(clause.webhook,)))
+        self._seconds[clause.webhook] = (clause, seconds)

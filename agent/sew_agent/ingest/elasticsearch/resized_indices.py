@@ -1,0 +1,62 @@
+"""Which index a new one was made of, by shrinking, splitting, cloning or restoring: its documents are the same. Pure.
+
+Elasticsearch tells how each shard came to be. A restored one names its index. One that was made of local shards does
+not, and its settings forget it when it is there, but it keeps their numbers: the index whose shards ended at exactly
+those is the one. An event is then known by the name of the index that it was first in.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sew_agent.ingest.elasticsearch.cursors import Cursor
+from sew_agent.ingest.elasticsearch.shards import START, Shard
+
+_LOCAL, _SNAPSHOT = "LOCAL_SHARDS", "SNAPSHOT"
+
+
+def origin(name: str, shards: Sequence[Shard], recoveries: Mapping[str, Any], cursors: Mapping[str, Cursor]) -> str:
+    """The name of the index that this one was made of; "" where it is an index of its own, or that cannot be told.
+
+    `shards`: all of its shards. `recoveries`: as `GET _recovery` has its shards. `cursors`: of all known indices.
+    """
+    ways = [each for each in recoveries.get("shards", ()) if each.get("primary")]
+    if any(each.get("type") == _SNAPSHOT for each in ways):
+        restored = next((each["source"].get("index", "") for each in ways if each.get("type") == _SNAPSHOT), "")
+        return "" if restored == name else str(restored)
+    if not any(each.get("type") == _LOCAL for each in ways):
+        return ""
+    return _of_local(name, [each.checkpoint for each in sorted(shards, key=lambda each: each.number)], cursors)
+
+
+def _of_local(name: str, ends: Sequence[int], cursors: Mapping[str, Cursor]) -> str:
+    """Of several that fit, the one whose name is in the new one's."""
+    tops: dict[str, dict[int, int]] = {}
+    names: dict[str, str] = {}
+    for key, cursor in cursors.items():
+        uuid, _, number = key.partition("/")
+        tops.setdefault(uuid, {})[int(number)] = cursor.top
+        names[uuid] = cursor.index
+    fit = {names[uuid] for uuid, found in tops.items() if names[uuid] != name and _fits(found, ends)}
+    named = {each for each in fit if each in name}
+    (only,) = named if len(named) == 1 else fit if len(fit) == 1 else ("",)
+    return only
+
+
+def _fits(tops: Mapping[int, int], ends: Sequence[int]) -> bool:
+    if max(ends, default=START) == START or set(tops) != set(range(len(tops))):
+        return False
+    if len(tops) % len(ends) and len(ends) % len(tops):
+        return False
+    return all(
+        end == max(tops[each] for each in some) for end, some in zip(ends, _parts(len(tops), len(ends)), strict=True)
+    )
+
+
+def _parts(before: int, after: int) -> Iterator[Sequence[int]]:
+    """For each shard of an index with `after` of them, those that it was made of."""
+    for number in range(after):
+        if after < before:
+            factor = before // after
+            yield range(number * factor, (number + 1) * factor)
+        else:
+            yield [number // (after // before)]

@@ -1,0 +1,148 @@
+"""The event source over Elasticsearch: see the package."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from kubectl_sew.access import Access, ElasticsearchError
+from kubectl_sew.index import Index
+from kubectl_sew.query import FieldSet, QueryError, to_dsl
+from kubectl_sew.query.ast import Comparison, Key, Literal, Operator
+from kubectl_sew.query.fields import Unlisted
+from sew_agent.base.log import locate
+from sew_agent.ingest.elasticsearch.arrivals import Asked, Reads, Rules
+from sew_agent.ingest.elasticsearch.backfill import Backfill
+from sew_agent.ingest.elasticsearch.backfill_cursor import Past, is_past
+from sew_agent.ingest.elasticsearch.cursors import Place, reached
+from sew_agent.ingest.elasticsearch.index_monitor import Watch
+from sew_agent.ingest.elasticsearch.named_queries import Clauses, Dsl
+from sew_agent.ingest.elasticsearch.new_hits import Known, Limits
+from sew_agent.ingest.elasticsearch.tail import Following
+from sew_agent.ingest.source import Batch, Origin, SourceError, Subscription
+
+_CLUSTER = "cluster"
+_UNREADABLE = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
+"""What an answer of another shape than Elasticsearch's own leads to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is read. `most_age` and `known_for` in seconds; `cluster`: "" for all events of the indices."""
+
+    pattern: str
+    time_field: str = "time"
+    cluster: str = ""
+    most_age: float = 86_400.0
+    known_for: float = 86_400.0
+
+
+class ElasticsearchSource:
+    """`access` is asked at every poll, so that changed credentials are used. `fields` hold until there is a mapping."""
+
+    seekable = True
+
+    def __init__(
+        self,
+        reading: Reading,
+        access: Callable[[], Access],
+        known: Known,
+        fields: FieldSet,
+        clock: Callable[[], float] = time.monotonic,
+        beat: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`clock` is monotonic, in seconds; `beat` is called around each request, since a poll has several.
+
+        Raises SourceError where the pattern or the access cannot be used.
+        """
+        rules = Rules(reading.time_field, Limits(reading.most_age, reading.known_for))
+        reads = Reads(rules, known)
+        self._pattern = reading.pattern
+        self._cluster = reading.cluster
+        self._read_access = access
+        self._beat = beat
+        with _ours():
+            self._access = access()
+            self._index = Index(self._access, self._pattern, beat=beat)
+        self._watch = Watch(clock, fields, reading.time_field, reading.most_age)
+        with suppress(ElasticsearchError):  # the first poll says what is wrong
+            self._watch.read_fields(self._index)
+        self._clauses = Clauses()
+        self._following = Following(reads, self._watch)
+        self._backfill = Backfill(reads, self._watch)
+
+    @property
+    def fields(self) -> FieldSet:
+        """That of all indices of the pattern, as last read."""
+        return self._watch.fields
+
+    def origin(self, start: float) -> Origin:
+        """Beside the reader that follows: what was written before that one began is found by time."""
+        return Origin(Past(start).dump(), beside=True)
+
+    def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
+        """A page of each shard that moved, or of the past."""
+        with _ours(), _readable():
+            index = self._current()
+            self._watch.update(index, now)
+            clauses, refused = self._clauses.of(subscriptions, self.fields)
+            asked = Asked(index, self.fields, clauses, refused, self._everywhere(), self._watch.filters)
+            limit = min(limit, self._watch.window)
+            if position and is_past(position):
+                return self._backfill.read(asked, Past.load(position), limit)
+            return self._following.read(asked, position, limit)
+
+    def _everywhere(self) -> list[Dsl]:
+        """What is asked of every event. Without a mapping there is no event to ask it of."""
+        if not self._cluster or self.fields.unlisted is not Unlisted.ABSENT:
+            return []
+        try:
+            return [to_dsl(Comparison(Key(_CLUSTER), Operator.EQUAL, Literal(self._cluster)), self.fields)]
+        except QueryError as error:
+            raise ElasticsearchError(
+                f"SEW_CLUSTER_NAME (--cluster-name) {self._cluster!r} cannot be asked, so nothing is read: "
+                f"{error.problems[0].message}"
+            ) from None
+
+    def read_to(self, position: str | None) -> float | None:
+        if position is None:
+            return float("-inf")
+        return Past.load(position).read_to if is_past(position) else Place.load(position).read_to(self._watch.look)
+
+    def reached(self, position: str, other: str) -> bool:
+        """A reader of the past has when its window is read."""
+        if is_past(position):
+            return Past.load(position).done
+        return reached(Place.load(position), Place.load(other))
+
+    def close(self) -> None:
+        with suppress(ElasticsearchError):  # a point in time that is not closed ends by itself
+            self._backfill.close(self._index)
+        self._index.close()
+
+    def _current(self) -> Index:
+        access = self._read_access()
+        if access != self._access:
+            self._index.close()
+            self._index, self._access = Index(access, self._pattern, beat=self._beat), access
+        return self._index
+
+
+@contextmanager
+def _ours() -> Iterator[None]:
+    try:
+        yield
+    except ElasticsearchError as error:
+        raise SourceError(str(error), error.problem) from None
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Says where it stopped, and nothing of what was answered: that may be anything."""
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise SourceError(
+            f"Elasticsearch's answer cannot be read ({locate(error)}): is it Elasticsearch 8 or 9 that answers, "
+            "and nothing between that changes answers?"
+        ) from None

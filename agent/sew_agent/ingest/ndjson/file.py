@@ -1,0 +1,151 @@
+"""Events from a file of NDJSON, from its beginning on, followed as it grows, through rotation and truncation."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from os import SEEK_END
+from pathlib import Path
+from typing import BinaryIO
+
+from kubectl_sew.ndjson import LONGEST_LINE, BadLineError, parse_line
+from kubectl_sew.query import FieldSet
+from sew_agent.ingest.ndjson.line_ids import Numbering
+from sew_agent.ingest.ndjson.page import Identities, Line, Matchers, Page, read_event
+from sew_agent.ingest.ndjson.rotation import Files, Opened, Place
+from sew_agent.ingest.source import Batch, Origin, SourceError, Subscription
+
+_CHUNK = 2**20
+_NUMBERINGS = 4
+"""Files whose running numbers are kept, 32 MiB each: readers that are behind take turns with the common one."""
+
+
+class NdjsonFile:
+    """See the module. `whole`: a last line without a line break is an event, if it is a whole JSON object."""
+
+    def __init__(self, path: Path, fields: FieldSet, *, whole: bool = False) -> None:
+        self.fields = fields
+        self.seekable = True
+        self._path = path
+        self._whole = whole
+        self._files = Files(path)
+        self._matchers = Matchers(fields)
+        self._numberings: dict[int, Numbering] = {}
+
+    def origin(self, _start: float) -> Origin:
+        """A file has no start: whoever is new reads it from its beginning."""
+        return Origin("", beside=False)
+
+    def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
+        """The next matching events; a file that was left by rotation is finished first."""
+        try:
+            for opened in self._opened(Place.load(position) if position else None, now):
+                batch, advanced = self._read(opened, subscriptions, now, limit)
+                if advanced:
+                    return batch
+            return batch
+        except OSError as error:
+            raise SourceError(f"events cannot be read from {self._path}: {error.strerror or error}") from error
+
+    def read_to(self, _position: str | None) -> float | None:
+        """Lines stand in no order of time."""
+        return None
+
+    def reached(self, position: str, other: str) -> bool:
+        here, there = Place.load(position), Place.load(other)
+        if (here.generation, here.offset) < (there.generation, there.offset):
+            return False
+        left, theirs = here.left, there.left
+        return left is None or (theirs is not None and (left.inode, left.offset) >= (theirs.inode, theirs.offset))
+
+    def close(self) -> None:
+        self._files.close()
+
+    def _opened(self, place: Place | None, now: float) -> Iterator[Opened]:
+        """The files to look into, until there is something new in one."""
+        left = self._files.left(place, now)
+        if left:
+            yield left
+        opened = self._files.locate(place, now)
+        if opened and opened.rotated:
+            opened = replace(opened, over=self._whole)
+            yield opened
+            opened = self._files.following(opened, now)
+        if opened is None:
+            raise SourceError(f"there is no events file {self._path}: create it, or name another with --events")
+        yield opened
+
+    def _read(
+        self, opened: Opened, subscriptions: Sequence[Subscription], now: float, limit: int
+    ) -> tuple[Batch, bool]:
+        """What one page of a file holds, and whether it leads any further."""
+        place = opened.place
+        page = Page(str(self._path), self._matchers.of(subscriptions), self._identities(opened), now, limit)
+        end, number = place.offset, place.line
+        for line in self._lines(opened):
+            page.take(line)
+            end, number = line.end, line.number
+            if page.full:
+                break
+        position = opened.position(end, number, ended=not page.full)
+        ended = not page.full and not opened.rotated
+        batch = Batch(page.arrivals, position.dump(), more=not ended, done=ended, notes=page.notes)
+        return batch, end > place.offset or (opened.main is not None and position.left is None)
+
+    def _lines(self, opened: Opened) -> Iterator[Line]:
+        """The lines from a place on, the last one only where it is whole."""
+        last_counts = self._whole or opened.rotated
+        for line, broken in read_lines(opened.file, opened.place.offset, opened.place.line):
+            if broken or opened.over or (last_counts and _is_event(line)):
+                yield line
+
+    def _identities(self, opened: Opened) -> Identities:
+        """Those of this file; running numbers of files that were not read for the longest are let go of."""
+        generation = opened.place.generation
+        numbering = self._numberings.pop(generation, None) or Numbering()
+        while len(self._numberings) >= _NUMBERINGS:
+            del self._numberings[next(iter(self._numberings))]
+        self._numberings[generation] = numbering
+        return Identities(generation, numbering, lambda identities, to: _recount(opened.file, identities, to))
+
+
+def read_lines(file: BinaryIO, offset: int, number: int) -> Iterator[tuple[Line, bool]]:
+    """Lines from an offset on, `number` of them before it, and whether each ends with a line break."""
+    file.seek(0, SEEK_END)  # lets go of what is buffered: a truncated file has other bytes there now
+    file.seek(offset)
+    while text := file.readline(LONGEST_LINE + 1):
+        size, broken = len(text), text.endswith(b"\n")
+        if size > LONGEST_LINE:
+            more, broken = _skip_line(file)
+            size += more
+        number += 1
+        yield Line(offset, offset + size, number, text if size <= LONGEST_LINE else None), broken
+        offset += size
+
+
+def _skip_line(file: BinaryIO) -> tuple[int, bool]:
+    """Reads the rest of a line and keeps none of it: its size, and whether it ends with a line break."""
+    size = 0
+    while chunk := file.readline(_CHUNK):
+        size += len(chunk)
+        if chunk.endswith(b"\n"):
+            return size, True
+    return size, False
+
+
+def _is_event(line: Line) -> bool:
+    try:
+        return line.text is not None and bool(parse_line(line.text))
+    except BadLineError:
+        return False
+
+
+def _recount(file: BinaryIO, identities: Identities, to: int) -> None:
+    """Number the lines before an offset again: they were read before a restart, or by nobody yet."""
+    place = file.tell()
+    for line, _ in read_lines(file, identities.numbering.passed, 0):
+        if line.start >= to:
+            break
+        with suppress(BadLineError):
+            read_event(line, identities)
+        identities.passed(line)
+    file.seek(place)

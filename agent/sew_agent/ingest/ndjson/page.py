@@ -1,0 +1,118 @@
+"""One page of events out of lines: matched, identified, bounded in number and bytes. Shared by files and streams."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from kubectl_sew.event import Event, own_id
+from kubectl_sew.ndjson import LONGEST_LINE, BadLineError, parse_line
+from kubectl_sew.query import FieldSet, Node, compile_matcher
+from sew_agent.ingest.ndjson.line_ids import Numbering, digest_of
+from sew_agent.ingest.source import Arrival, Note, Subscription
+
+SCAN_BYTES = 16 * 2**20
+"""Read in one go at most: what matches little is still interrupted often."""
+PAGE_BYTES = 4 * 2**20
+"""Matching lines in one go, unless a single one is longer."""
+
+Matcher = Callable[[Mapping[str, Any], float], bool]
+
+
+class Line(NamedTuple):
+    """A line, from where to where it stands, and its number in its file (from 1). `text` is None for one too long."""
+
+    start: int
+    end: int
+    number: int
+    text: bytes | None
+
+
+class Matchers:
+    """Compiled queries, kept while a webhook's query stays the same object."""
+
+    def __init__(self, fields: FieldSet) -> None:
+        self._fields = fields
+        self._compiled: dict[str, tuple[Node, Matcher]] = {}
+
+    def of(self, subscriptions: Sequence[Subscription]) -> list[tuple[str, Matcher]]:
+        return [(each.webhook, self._matcher(each)) for each in subscriptions]
+
+    def _matcher(self, subscription: Subscription) -> Matcher:
+        known = self._compiled.get(subscription.webhook)
+        if known is None or known[0] is not subscription.query:
+            known = (subscription.query, compile_matcher(subscription.query, self._fields))
+            self._compiled[subscription.webhook] = known
+        return known[1]
+
+
+class Identities:
+    """What identifies the events of one file. `recount` numbers the lines up to an offset that were read before."""
+
+    def __init__(self, generation: int, numbering: Numbering, recount: Callable[["Identities", int], None]) -> None:
+        self.numbering = numbering
+        self._recount = recount
+        self._turn = f"{generation}." if generation else ""
+
+    def identify(self, line: Line, document: dict[str, Any], text: bytes) -> Event:
+        """The event, with its identity as `_id` in the document, where a query finds it."""
+        known = own_id(document) or self._of_text(line, text)
+        document["_id"] = known
+        return Event("", known, document)
+
+    def passed(self, line: Line) -> None:
+        """Note that a line has been numbered, if it needed a number."""
+        if self.numbering.passed == line.start:
+            self.numbering.passed = line.end
+
+    def _of_text(self, line: Line, text: bytes) -> str:
+        if self.numbering.passed < line.start:
+            self._recount(self, line.start)
+        digest = digest_of(text)
+        return f"{digest.hex()}-{self._turn}{self.numbering.number(digest, line.start)}"
+
+
+@dataclass(slots=True)
+class Page:
+    """What is gathered from lines until it is full. `place` is how the file is called in notes."""
+
+    place: str
+    matchers: Sequence[tuple[str, Matcher]]
+    identities: Identities
+    now: float
+    limit: int
+    arrivals: list[Arrival] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    _scanned: int = 0
+    _matched: int = 0
+
+    @property
+    def full(self) -> bool:
+        count = len(self.arrivals) + len(self.notes)
+        return count >= self.limit or self._scanned >= SCAN_BYTES or self._matched >= PAGE_BYTES
+
+    def take(self, line: Line) -> None:
+        """Add what the line is: an arrival, a note, or nothing."""
+        self._scanned += line.end - line.start
+        try:
+            event = read_event(line, self.identities)
+        except BadLineError as error:
+            self.notes.append(Note("bad_line", f"{self.place}, line {line.number}: {error}; the line is left out"))
+        else:
+            if event:
+                self._match(event, line.end - line.start)
+        self.identities.passed(line)
+
+    def _match(self, event: Event, size: int) -> None:
+        webhooks = tuple(name for name, matches in self.matchers if matches(event.document, self.now))
+        if webhooks:
+            self._matched += size
+            self.arrivals.append(Arrival(event, webhooks, event.time))
+
+
+def read_event(line: Line, identities: Identities) -> Event | None:
+    """The event on a line; None for a blank one. Raises BadLineError."""
+    if line.text is None:
+        raise BadLineError(f"longer than {LONGEST_LINE >> 20} MiB")
+    if line.text.isspace():
+        return None
+    return identities.identify(line, parse_line(line.text), line.text)

@@ -1,0 +1,95 @@
+"""What a person must act on, and how often that is said: what becomes a Kubernetes Event. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from sew_agent.base.log import redact
+from sew_agent.status.conditions import Standing, last_error
+from sew_agent.store.records import BY_HAND, Books
+from sew_agent.webhooks.validator import Unfit
+
+AGAIN_AFTER = 600.0
+"""Seconds before the same reason is told of the same webhook again, whatever changed."""
+AT_ONCE = 20
+ONE_EVERY = 10.0
+"""Seconds: of more than AT_ONCE notices, one in so many; the others are told later, where they still hold."""
+LONGEST = 1_024
+"""What Kubernetes allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """`reason` as Kubernetes writes it; `note` for people, with what to do and without secrets."""
+
+    webhook: str
+    uid: str
+    reason: str
+    note: str
+
+
+class Ledger:
+    """Remembers what was told. Times in seconds of one clock."""
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[str, str], tuple[str, float]] = {}
+        self._dead: dict[str, int] = {}
+        """Dead letters of each webhook when they were last told, or first seen."""
+        self._given_up: dict[str, int] = {}
+        """What a person had dropped or purged of each webhook then."""
+        self._tokens = float(AT_ONCE)
+        self._at = 0.0
+
+    def due(self, standings: Mapping[str, Standing], now: float) -> list[Notice]:
+        """What to tell now. What does not hold any more is forgotten, and told anew when it comes back."""
+        found = [notice for name, standing in standings.items() for notice in self._of(name, standing)]
+        holds = {(each.webhook, each.reason) for each in found}
+        self._told = {key: told for key, told in self._told.items() if key in holds or now - told[1] < AGAIN_AFTER}
+        return [each for each in found if self._is_news(each, now) and self._take(now)]
+
+    def _of(self, name: str, standing: Standing) -> Iterator[Notice]:
+        webhook = standing.judged.webhook
+        uid = webhook.uid if webhook else ""
+        if isinstance(standing.judged, Unfit):
+            yield _notice(name, uid, "Invalid", f"not run: {standing.judged.message}")
+        elif standing.lane and standing.lane.parked:
+            again = "nothing is sent until the webhook, its Secret or its ConfigMap changes"
+            yield _notice(name, uid, "Parked", f"{last_error(standing.lane)}; {again}")
+        dead = standing.books.dead if standing.books else 0
+        if dead > self._dead.setdefault(name, dead):
+            command = f"kubectl sew dead-letters {name}"
+            error = standing.books.last_error if standing.books else ""
+            yield _notice(name, uid, "DeadLetters", f"{dead} events could not be delivered ({error}): `{command}`")
+        self._dead[name] = min(dead, self._dead[name])
+        given_up = _given_up(standing.books)
+        if more := given_up - self._given_up.setdefault(name, given_up):
+            yield _notice(name, uid, "GivenUp", f"{more:,} events were given up by hand: `kubectl sew status {name}`")
+
+    def _is_news(self, notice: Notice, now: float) -> bool:
+        before = self._told.get((notice.webhook, notice.reason))
+        return before is None or (before[0] != notice.note and now - before[1] >= AGAIN_AFTER)
+
+    def _take(self, now: float) -> bool:
+        """Whether there is room for one more."""
+        self._tokens = min(self._tokens + (now - self._at) / ONE_EVERY, AT_ONCE)
+        self._at = now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+    def told(self, notice: Notice, standing: Standing, now: float) -> None:
+        """It was told."""
+        self._told[notice.webhook, notice.reason] = (notice.note, now)
+        if standing.books and notice.reason == "DeadLetters":
+            self._dead[notice.webhook] = standing.books.dead
+        if notice.reason == "GivenUp":
+            self._given_up[notice.webhook] = _given_up(standing.books)
+
+
+def _given_up(books: Books | None) -> int:
+    return sum(books.dropped.get(each.value, 0) for each in BY_HAND) if books else 0
+
+
+def _notice(name: str, uid: str, reason: str, note: str) -> Notice:
+    safe = redact(note)
+    return Notice(name, uid, reason, safe if len(safe) <= LONGEST else f"{safe[: LONGEST - 1]}…")

@@ -1,0 +1,67 @@
+"""`--once`: whether everything has ended, and how it went. Pure."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sew_agent.delivery import retry
+from sew_agent.store.records import Books, Lane
+
+TIMED_OUT = 124
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The exit code and what is not well: a webhook's name (none for a manifest that cannot be read) and why."""
+
+    code: int
+    troubles: Sequence[tuple[str, str]] = ()
+
+
+def to_probe(lanes: Mapping[str, Lane]) -> list[Lane]:
+    """Parked webhooks, to be tried with different events at the start of this run instead of at their hour."""
+    return [retry.to_probe(lane) for lane in lanes.values() if lane.parked]
+
+
+def unfinished(books: Sequence[Books], lanes: Mapping[str, Lane], sending: Collection[str]) -> list[str]:
+    """Webhooks that have deliveries which can still end in this run; a parked one is finished when it was probed."""
+    return [
+        each.webhook
+        for each in books
+        if each.pending and each.webhook in sending and not _probed(lanes.get(each.webhook))
+    ]
+
+
+def verdict(
+    books: Sequence[Books],
+    before: Mapping[str, int],
+    sending: Collection[str],
+    refused: Mapping[str, str],
+    unread: Sequence[str],
+) -> Verdict:
+    """How a run ended. `before`: webhook -> dead letters at its start; `refused`: invalid webhooks and why; `unread`:
+    manifests that cannot be read, whose webhooks nobody knows.
+    """
+    troubles = [(each.webhook, _died(each.dead - before.get(each.webhook, 0))) for each in books]
+    troubles += [
+        (each.webhook, f"parked, {each.pending} waiting: {each.last_error}")
+        for each in books
+        if each.pending and each.webhook in sending
+    ]
+    troubles += [(name, f"refused: {why}") for name, why in refused.items()]
+    troubles += [("", problem) for problem in unread]
+    found = [(name, trouble) for name, trouble in troubles if trouble]
+    return Verdict(1 if found else 0, found)
+
+
+def filled_by_the_dead(books: Sequence[Books], room: Mapping[str, float]) -> dict[str, str]:
+    """Webhooks for which nothing can be read, since dead letters alone fill their share; and what to do."""
+    why = "dead letters fill its share of the store, so nothing more is read for it: replay or purge them"
+    return {each.webhook: why for each in books if not each.pending and room.get(each.webhook, 0.0) >= 1.0}
+
+
+def _died(count: int) -> str:
+    return f"{count} dead letter{'' if count == 1 else 's'} in this run" if count > 0 else ""
+
+
+def _probed(lane: Lane | None) -> bool:
+    return lane is not None and retry.probed(lane)

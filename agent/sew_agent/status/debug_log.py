@@ -1,0 +1,85 @@
+"""State Debug: what would be sent, in one line without a secret, rendered where it holds up nobody."""
+
+from collections.abc import Callable
+from queue import Full, Queue
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+from kubectl_sew.consumers.base import RenderError, Request
+from kubectl_sew.consumers.judge import shown_body
+from kubectl_sew.consumers.text import line
+from kubectl_sew.event import Event, delivery_id
+from kubectl_sew.validation import Accepted
+from sew_agent.base.log import Log
+from sew_agent.base.threads import NoThreadError, start_thread
+
+_SHOWN = 500
+ROOM = 256
+"""Events that may wait to be rendered; of more only id and type are logged."""
+_TOO_MANY = "more events came at once than are rendered for state Debug"
+_GRACE = 5.0
+"""Seconds that the end of the process waits for what has not been logged yet."""
+
+_Told = tuple[Accepted, Event]
+
+
+class Debugging:
+    """Logs what comes for webhooks in state Debug. A template may take seconds: a thread of its own renders."""
+
+    def __init__(self, log: Log, clock: Callable[[], float]) -> None:
+        self._log = log
+        self._clock = clock
+        self._waiting: Queue[_Told | None] = Queue(ROOM)
+        self._thread: Thread | None = None
+
+    def tell(self, accepted: Accepted, event: Event) -> None:
+        """Have it logged soon; renders nothing itself."""
+        try:
+            self._thread = self._thread or start_thread(self._run, "debug")
+            self._waiting.put_nowait((accepted, event))
+        except Full:
+            self._not_shown(accepted, event, _TOO_MANY)
+        except NoThreadError as error:
+            self._not_shown(accepted, event, str(error))
+
+    def close(self) -> None:
+        """Wait a moment for what is not logged yet."""
+        if self._thread is None:
+            return
+        try:
+            self._waiting.put(None, timeout=_GRACE)
+        except Full:
+            return
+        self._thread.join(_GRACE)
+
+    def _not_shown(self, accepted: Accepted, event: Event, why: str) -> None:
+        self._log.info("debug_event", **_named(accepted, event), would_send=[f"not shown: {why}"])
+
+    def _run(self) -> None:
+        while told := self._waiting.get():
+            self._log.info("debug_event", **describe(*told, self._clock()))
+
+
+def describe(accepted: Accepted, event: Event, now: float) -> dict[str, Any]:
+    """The event's id and type, and the requests: method, host and the beginning of the body."""
+    return _named(accepted, event) | {"would_send": _requests(accepted, event, now)}
+
+
+def _named(accepted: Accepted, event: Event) -> dict[str, Any]:
+    name, kind = accepted.webhook.name, line(event.document.get("type"), 100)
+    return {"webhook": name, "id": line(event.id, 100), "type": kind}
+
+
+def _requests(accepted: Accepted, event: Event, now: float) -> list[str]:
+    identity = delivery_id(accepted.webhook.name, event)
+    try:
+        found = accepted.consumer.render(event, accepted.labels, accepted.config, now=now, delivery_id=identity)
+    except RenderError as error:
+        return [f"nothing: {error}"]
+    return [_shown(accepted, request) for request in found]
+
+
+def _shown(accepted: Accepted, request: Request) -> str:
+    body = shown_body(request, accepted.consumer, accepted.config)
+    return f"{request.method} {urlsplit(request.url).hostname}: {line(body, _SHOWN)}"

@@ -1,0 +1,204 @@
+"""What the running agent knows and the store does not: a small file beside the store, for `sew-agent status`."""
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from kubectl_sew.access import IndexProblem
+from kubectl_sew.consumers.rate import rate_of
+from kubectl_sew.validation import Accepted
+from sew_agent.base.log import redact
+from sew_agent.ingest.progress import Fetched
+from sew_agent.ingest.source import Trouble
+from sew_agent.status.conditions import Standing, healthy_now
+from sew_agent.store.records import Books, Lane
+from sew_agent.webhooks.validator import Judged
+
+NAME = "agent.json"
+STALE_AFTER = 30.0
+"""Seconds after which a report that was not written again is that of an agent that is gone."""
+REFRESH = 10.0
+TIGHT = 0.8
+"""How full a webhook's share of the store may be before a person is warned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the agent last found about a webhook. `healthy` and `reason` are those of the condition Healthy."""
+
+    consumer: str
+    state: str
+    healthy: bool
+    reason: str
+    message: str = ""
+    room: float = 0.0
+    """How full its share of the store is, in steps of 5 %; from 1.0 on nothing is read for it."""
+    reads: bool = True
+    """Events can be read for it."""
+    rate: float = 0.0
+    """Requests a second that are allowed."""
+    fetched: str = field(default="", compare=False)
+    """How far they have been read, and what is in the way; it changes all the time."""
+    failing_peers: str = ""
+    """Which of its receivers fail while others deliver, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`written` in seconds since the epoch. `problems` and `source_troubles` hold no secrets."""
+
+    version: str
+    pid: int
+    written: float
+    webhooks: Mapping[str, Told] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    source: str = ""
+    source_troubles: tuple[Trouble, ...] = ()
+    """Why events, or some of them, cannot be read now."""
+    standing_by: bool = False
+    """Another agent has the Lease: this one reads and sends nothing."""
+    holder: str = ""
+    """Who has it then, "" where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What else is known of all webhooks, by name: how full its share of the store is, how far it is read for, how its
+    receiver and its peers do, and what waits. `rates`: consumer -> requests a second."""
+
+    room: Mapping[str, float]
+    fetched: Mapping[str, Fetched]
+    lanes: Mapping[str, Lane]
+    books: Mapping[str, Books]
+    rates: Mapping[str, float]
+    failing_peers: Mapping[str, str]
+
+
+def tell(judged: Judged, known: Known, now: float) -> Mapping[str, Told]:
+    """What is found about each webhook; `now` in epoch seconds."""
+    told = {
+        name: Told(each.consumer, each.state, False, each.reason, each.message) for name, each in judged.unfit.items()
+    }
+    return told | {name: _accepted(name, each, known, now) for name, each in judged.accepted.items()}
+
+
+def _accepted(name: str, accepted: Accepted, known: Known, now: float) -> Told:
+    consumer, read = accepted.consumer.name, known.fetched.get(name)
+    rate = rate_of(accepted.config, known.rates[consumer])
+    standing = Standing(accepted, read, known.lanes.get(name), known.books.get(name), rate=rate)
+    status, reason, message = healthy_now(standing, now)
+    reads, words = (read.status != "False", read.message) if read else (True, "")
+    return Told(
+        consumer,
+        accepted.webhook.state.value,
+        status == "True",
+        reason.value,
+        "" if status == "True" else redact(message),
+        room=int(known.room.get(name, 0.0) * 20) / 20,
+        reads=reads,
+        rate=rate,
+        fetched=words,
+        failing_peers=known.failing_peers.get(name, ""),
+    )
+
+
+def room_words(room: float) -> str:
+    """What a share of the store that is nearly full means, and what to do; "" where there is room."""
+    if room < TIGHT:
+        return ""
+    helps = "deliver, `sew-agent backlog drop`, `sew-agent dead-letters replay` or `purge`, or raise SEW_STORE_MAX"
+    if room < 1.0:
+        return f"its share of the store is {room:.0%} full; when it is full nothing more is read for it: {helps}"
+    return f"its share of the store is full: it keeps its position and is read for again when there is room: {helps}"
+
+
+class ReportFile:
+    """Writes a report where it changed, and every 10 s that it did not."""
+
+    def __init__(self, state: Path) -> None:
+        self._places = _places(state)
+        self._last: Report | None = None
+
+    def write(self, report: Report) -> None:
+        """Replaces the file at once: in the state folder, or in memory where that takes nothing, e.g. a full disk."""
+        if self._last and report.written - self._last.written < REFRESH and _same(report, self._last):
+            return
+        self._last = report
+        text = json.dumps(report, default=_fields).encode()
+        for place in self._places:
+            with suppress(OSError):
+                _replace(place, text)
+                return
+
+    def remove(self) -> None:
+        """The agent has ended: there is nobody to be asked."""
+        for place in self._places:
+            with suppress(OSError):
+                place.unlink(missing_ok=True)
+
+
+def _places(state: Path) -> tuple[Path, ...]:
+    """Where the report may be: in the state folder, and in memory, which every container has for itself."""
+    mark = sha256(os.fsencode(state.absolute())).hexdigest()[:16]
+    return (state / NAME, *([_MEMORY / f"sew-agent-{os.getuid()}-{mark}.json"] if _MEMORY.is_dir() else []))
+
+
+_MEMORY = Path("/dev/shm")  # noqa: S108 - written as a new file of ours alone, and read only where it is ours
+
+
+def _replace(place: Path, content: bytes) -> None:
+    """For this user alone. Raises OSError, and leaves nothing half-written."""
+    partial = place.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+            file.write(content)
+        partial.replace(place)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def read_report(state: Path, now: float) -> Report | None:
+    """The running agent's newest report; None without one that is recent."""
+    found = [report for place in _places(state) if (report := _read(place))]
+    report = max(found, key=lambda each: each.written, default=None)
+    return report if report and now - report.written <= STALE_AFTER and _alive(report.pid) else None
+
+
+def _read(place: Path) -> Report | None:
+    try:
+        with os.fdopen(os.open(place, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            if place.parent == _MEMORY and os.fstat(file.fileno()).st_uid != os.getuid():
+                return None
+            content = json.load(file)
+        webhooks = {name: Told(**told) for name, told in content.pop("webhooks").items()}
+        troubles = tuple(Trouble(each["message"], IndexProblem(each["problem"])) for each in content["source_troubles"])
+        told = {"problems": tuple(content["problems"]), "webhooks": webhooks, "source_troubles": troubles}
+        return Report(**{**content, **told})
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):  # of no agent, or of another version
+        return None
+
+
+def _fields(one: Any) -> dict[str, Any]:
+    """Of one dataclass, its parts as they are: `asdict` would copy them all."""
+    return {each.name: getattr(one, each.name) for each in fields(one)}
+
+
+def _same(one: Report, other: Report) -> bool:
+    return replace(one, written=0.0) == replace(other, written=0.0)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,219 @@
+"""What a person asks at night, from the store and the running agent, without secrets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from kubectl_sew.columns import table as columns_of
+from kubectl_sew.event import read_time
+from kubectl_sew.resource.conditions import rfc3339, spell_age, spell_seconds
+from sew_agent.ingest.poller import COMMON, own_reader
+from sew_agent.status.conditions import failing, falling_behind
+from sew_agent.status.report import Report, Told, room_words
+from sew_agent.store.records import Act, Books, Known, Lane, Store
+from sew_agent.webhooks.plan import FORGOTTEN
+
+_ACTS_SHOWN_FOR = 7 * 86_400.0
+_ACTS_SHOWN = 10
+
+
+def status(store: Store | None, report: Report | None, now: float) -> dict[str, Any]:
+    """The whole as JSON values; times are RFC 3339 in UTC, ages in seconds, None where nothing is known.
+
+    `store`: None for an agent that stands by and was never active.
+    """
+    books = {each.webhook: each for each in store.books()} if store else {}
+    known, lanes, positions = (store.known(), store.lanes(), store.positions()) if store else ({}, {}, {})
+    told = report.webhooks if report else {}
+    names = {name for name, each in known.items() if each.state != FORGOTTEN or _owes(books.get(name))} | told.keys()
+    acts = [each for each in store.acts() if each.at >= now - _ACTS_SHOWN_FOR] if store else []
+    return {
+        "now": _date(now),
+        "agent": _agent(report),
+        "position": positions.get(COMMON),
+        "webhooks": [
+            _webhook(name, known.get(name), told.get(name), now)
+            | _counts(books.get(name), now)
+            | {"behind": _behind(books.get(name), told.get(name), now)}
+            | _lane(lanes.get(name), now)
+            | {"position": positions.get(own_reader(name), positions.get(COMMON))}
+            | {"byHand": [_act(each) for each in acts if each.webhook == name][-_ACTS_SHOWN:]}
+            for name in sorted(names)
+        ],
+        "byHand": [_act(each) for each in acts[-_ACTS_SHOWN:]],
+    }
+
+
+def _act(act: Act) -> dict[str, Any]:
+    at = _date(float(int(act.at)))
+    return {"at": at, "who": act.who, "what": act.what, "webhook": act.webhook, "count": act.count}
+
+
+def _agent(report: Report | None) -> dict[str, Any]:
+    if report is None:
+        return {"running": False}
+    return {
+        "running": True,
+        "version": report.version,
+        "pid": report.pid,
+        "standingBy": report.standing_by,
+        "leaseHolder": report.holder or None,
+        "source": report.source,
+        "sourceTroubles": [asdict(each) for each in report.source_troubles],
+        "problems": list(report.problems),
+    }
+
+
+def _webhook(name: str, known: Known | None, told: Told | None, now: float) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": name, "consumer": None, "state": None, "healthy": None, "reason": None}
+    found |= {
+        "eventsRead": None,
+        "eventsFetched": None,
+        "message": None,
+        "testResult": None,
+        "deletedForSeconds": None,
+        "room": None,
+        "failingPeers": None,
+        "ratePerSecond": None,
+        "start": None,
+        "behind": None,
+    }
+    if known:
+        found |= {"state": known.state or "Deleted", "testResult": known.test_result or None}
+        found |= {"start": _date(known.start)}
+        if known.deleted_at is not None:
+            found |= {"state": "Deleted", "deletedForSeconds": round(now - known.deleted_at)}
+    if told:
+        found |= {"consumer": told.consumer, "state": told.state, "ratePerSecond": told.rate or None}
+        found |= {"healthy": told.healthy, "reason": told.reason, "message": told.message or None}
+        found |= {"room": told.room, "eventsRead": told.reads, "eventsFetched": told.fetched or None}
+        found |= {"failingPeers": told.failing_peers or None}
+    return found
+
+
+def _counts(books: Books | None, now: float) -> dict[str, Any]:
+    if books is None:
+        books = Books("", 0, 0, 0, {}, None, None, "", 0)
+    oldest = books.oldest_pending
+    return {
+        "backlog": books.pending,
+        "oldestWaitingSeconds": None if oldest is None else max(round(now - oldest), 0),
+        "seen": books.seen,
+        "delivered": books.delivered,
+        "deadLetters": books.dead,
+        "dropped": dict(books.dropped),
+        "bytes": books.bytes_used,
+        "lastDelivery": _date(books.last_delivered_at),
+        "lastError": books.last_error or None,
+        "lastErrorAt": _date(books.last_error_at) if books.last_error else None,
+    }
+
+
+def _behind(books: Books | None, told: Told | None, now: float) -> str | None:
+    return falling_behind(books, told.rate if told else 0.0, now) or None
+
+
+def _lane(lane: Lane | None, now: float) -> dict[str, Any]:
+    ends = [each for each in (lane.held_until, lane.retry_until) if each > now] if lane else []
+    return {
+        "delivering": not failing(lane, now),
+        "parked": bool(lane and lane.parked),
+        "nextRetry": _date(min(ends, default=None)),
+        "failingSince": _date(lane.since) if lane and lane.since and failing(lane, now) else None,
+        "delivery": (f"{lane.reason}: {lane.detail}" if lane.detail else lane.reason) or None if lane else None,
+    }
+
+
+def _owes(books: Books | None) -> bool:
+    return books is not None and bool(books.pending or books.dead)
+
+
+def _date(seconds: float | None) -> str | None:
+    return None if seconds is None else rfc3339(seconds)
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
+    """Rows under headings, as kubectl prints them. `columns`: heading -> key."""
+    return columns_of(list(columns), [[_cell(row[key]) for key in columns.values()] for row in rows])
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None or value == "" else str(value)
+
+
+DATES = ("nextRetry", "lastDelivery")
+COLUMNS = {
+    "WEBHOOK": "name",
+    "CONSUMER": "consumer",
+    "STATE": "state",
+    "HEALTHY": "healthy",
+    "REASON": "reason",
+    "BACKLOG": "backlog",
+    "OLDEST": "oldestWaiting",
+    "DELIVERED": "delivered",
+    "DEAD": "deadLetters",
+    "NEXT RETRY": "nextRetry",
+    "LAST DELIVERY": "lastDelivery",
+}
+
+
+def for_people(found: Mapping[str, Any]) -> str:
+    """A table of the webhooks, and below it what is wrong and the command that helps."""
+    agent = found["agent"]
+    lines = [f"agent: {_life(agent)}"]
+    if agent["running"]:
+        lines += [f"! {trouble['message']}" for trouble in agent["sourceTroubles"]]
+        lines += [f"! {problem}" for problem in agent["problems"]]
+    now = read_time(found["now"]) or 0.0
+    rows = [_row(each, now) for each in found["webhooks"]]
+    lines += ["", table(rows, COLUMNS)] if rows else ["no webhooks are known"]
+    lines += [line for each in found["webhooks"] for line in _troubles(each)]
+    by_hand = [
+        f"{each['at']}: {each['who']} gave up {each['count']:,} of {each['webhook']} ({each['what']})"
+        for each in found["byHand"]
+    ]
+    return "\n".join(lines + (["", *by_hand] if by_hand else []))
+
+
+def _row(webhook: Mapping[str, Any], now: float) -> dict[str, Any]:
+    """With ages as kubectl writes them instead of dates and seconds."""
+    ages = {key: spell_age(moment - now) for key in DATES if (moment := read_time(webhook[key])) is not None}
+    due = read_time(webhook["nextRetry"])
+    if due is not None and due <= now:
+        ages["nextRetry"] = "now"
+    oldest = webhook["oldestWaitingSeconds"]
+    return {**webhook, **ages, "oldestWaiting": None if oldest is None else spell_seconds(oldest)}
+
+
+def _life(agent: Mapping[str, Any]) -> str:
+    if not agent["running"]:
+        return "not running"
+    program = f"version {agent['version']}, pid {agent['pid']}"
+    if not agent["standingBy"]:
+        return f"running, {program}"
+    holder = agent["leaseHolder"]
+    return f"stands by for {holder}, which holds the Lease, {program}" if holder else f"stands by, {program}"
+
+
+def _troubles(webhook: Mapping[str, Any]) -> list[str]:
+    name, found = webhook["name"], []
+    if webhook["healthy"] is False and webhook["message"]:
+        found.append(f"{name}: {webhook['message']}")
+    if not webhook["delivering"]:
+        since = f", since {webhook['failingSince']}" if webhook["failingSince"] else ""
+        word = "parked" if webhook["parked"] else "failing"
+        found.append(f"{name}: {word}: {webhook['delivery'] or 'see the log'}{since}")
+    if webhook["behind"] and webhook["delivering"]:
+        found.append(f"{name}: falls behind: {webhook['behind']}")
+    if webhook["failingPeers"]:
+        found.append(f"{name}: not taken by every peer: {webhook['failingPeers']}")
+    if webhook["eventsRead"] is False:
+        found.append(f"{name}: events cannot be read: {webhook['eventsFetched']}")
+    if words := room_words(webhook["room"] or 0.0):
+        found.append(f"{name}: {words}")
+    if webhook["deadLetters"]:
+        count = f"{webhook['deadLetters']} dead letter{'' if webhook['deadLetters'] == 1 else 's'}"
+        found.append(f"{name}: {count}: `sew-agent dead-letters list --webhook {name}`")
+    return ["", *found] if found else []

@@ -1,0 +1,136 @@
+"""What is logged and counted of reading and delivering, after it is in the store."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from time import monotonic
+
+from kubectl_sew.consumers.base import Outcome
+from kubectl_sew.resource import State as Wanted
+from kubectl_sew.resource.conditions import rfc3339
+from kubectl_sew.validation import Accepted
+from sew_agent.base.log import Log
+from sew_agent.base.metrics import Metrics
+from sew_agent.delivery.attempt import Route
+from sew_agent.delivery.retry import Decision
+from sew_agent.ingest.source import Arrival, Note
+from sew_agent.status.debug_log import Debugging
+from sew_agent.store.records import Delivery, State, StoreError, Taken
+
+_FAILURES_EVERY = 60.0
+"""Seconds between two lines of workers whose store does not take their results."""
+
+
+class Reading:
+    """Of the poller; `look` is told which webhooks have something new."""
+
+    def __init__(
+        self, log: Log, metrics: Metrics, clock: Callable[[], float], look: Callable[[Collection[str]], None]
+    ) -> None:
+        self._log = log
+        self._metrics = metrics
+        self._debugging = Debugging(log, clock)
+        self._look = look
+        self._debug: Mapping[str, Accepted] = {}
+        self.without_room: set[str] = set()
+        """Whose share of the store was full when something was read for them last."""
+        self.bad_lines = 0
+
+    def serve(self, accepted: Mapping[str, Accepted]) -> None:
+        """From now on these are the webhooks."""
+        self._debug = {name: each for name, each in accepted.items() if each.webhook.state is Wanted.DEBUG}
+
+    def close(self) -> None:
+        """Wait a moment for what is not logged yet."""
+        self._debugging.close()
+
+    def noted(self, notes: Sequence[Note]) -> None:
+        for note in notes:
+            self.bad_lines += note.count if note.kind == "bad_line" else 0
+            self._metrics.noted(note.kind, note.count)
+            self._log.warning(note.kind, message=note.text)
+
+    def took(self, arrivals: Sequence[Arrival], taken: Taken) -> None:
+        webhooks = {name for arrival in arrivals for name in arrival.webhooks}
+        self.without_room -= webhooks
+        if taken.new:
+            self._look(webhooks)
+        if webhooks & self._debug.keys():
+            self._tell_debug(arrivals)
+
+    def no_room(self, webhooks: Collection[str]) -> None:
+        for name in set(webhooks) - self.without_room:
+            message = "its share of the store is full: it is read for again when there is room; see SEW_STORE_MAX"
+            self._log.warning("webhook_without_room", webhook=name, message=message)
+        self.without_room.update(webhooks)
+
+    def _tell_debug(self, arrivals: Sequence[Arrival]) -> None:
+        for arrival in arrivals:
+            for name in arrival.webhooks:
+                if name in self._debug:
+                    self._debugging.tell(self._debug[name], arrival.event)
+
+
+class Delivering:
+    """Of the scheduler; called from the workers' threads."""
+
+    def __init__(self, log: Log, metrics: Metrics) -> None:
+        self._log = log
+        self._metrics = metrics
+        self._quiet_until = 0.0
+        self._down: set[str] = set()
+        """Webhooks whose receivers were told to fail, and have taken nothing since."""
+
+    def ended(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
+        """A line for what a person may act on; what was delivered is counted, and logged where it has a name."""
+        consumer, settled = route.consumer.name, decision.settlement
+        self._tell_peers(route)
+        self._metrics.attempted(route.webhook, consumer, outcome.verdict.value, outcome.reason.value, seconds)
+        if settled.state is State.DELIVERED:
+            read_at, time = delivery.read_at, delivery.event.time
+            self._metrics.delivered(consumer, now=settled.at, read_at=read_at, event_time=time)
+            self._recovered(route.webhook)
+            if outcome.receipt:
+                told = {"receipt": outcome.receipt, "message": outcome.detail}
+                self._log.info("delivered", webhook=route.webhook, delivery=delivery.delivery_id, **told)
+        else:
+            self._tell(route, delivery, outcome, decision, seconds)
+
+    def _tell_peers(self, route: Route) -> None:
+        for peer, why in route.peers.news():
+            if why:
+                message = "it rests for a while; the others are sent to"
+                self._log.warning("peer_failed", webhook=route.webhook, peer=peer, detail=why, message=message)
+            else:
+                self._log.info("peer_recovered", webhook=route.webhook, peer=peer)
+
+    def _recovered(self, webhook: str) -> None:
+        if webhook in self._down:
+            self._down.discard(webhook)
+            self._log.info("webhook_recovered", webhook=webhook, message="its receiver takes events again")
+
+    def _tell(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
+        if decision.lane.parked or decision.lane.failures:
+            self._down.add(route.webhook)
+        told = {
+            "webhook": route.webhook,
+            "delivery": delivery.delivery_id,
+            "reason": outcome.reason.value,
+            "detail": outcome.detail,
+            "attempts": decision.settlement.attempts,
+            "seconds": round(seconds, 3),
+        }
+        if decision.settlement.state is State.DEAD:
+            message = "kept as a dead letter: `sew-agent dead-letters list`"
+            self._log.error("delivery_dead", **told, message=message)
+        elif decision.lane.parked:
+            message = (
+                "parked until the webhook, its Secret or its ConfigMap changes; tried a few times, then once an hour"
+            )
+            self._log.error("webhook_parked", **told, message=message)
+        else:
+            again = max(decision.lane.retry_until, decision.settlement.due)
+            self._log.warning("delivery_failed", **told, next_attempt=rfc3339(again))
+
+    def failed(self, error: StoreError) -> None:
+        if monotonic() >= self._quiet_until:
+            self._quiet_until = monotonic() + _FAILURES_EVERY
+            self._log.error("store_failed", message=f"{error}; it is tried again")

@@ -1,0 +1,92 @@
+"""What is taken in within one transaction, and for whom there is room."""
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from kubectl_sew.event import Event
+from sew_agent.store.records import DropReason, Owed
+from sew_agent.store.sqlite.results import count_dropped
+from sew_agent.store.sqlite.upkeep import add, known_bytes
+
+OVERHEAD = 300
+"""Bytes that a delivery takes beside its event's payload."""
+LEAST_SHARE = 0.05
+RESERVED = 0.04
+FURTHEST = 30 * 86_400.0
+"""Seconds for which an event that is dated in the future is taken at its word."""
+
+write_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def room(db: sqlite3.Connection, max_bytes: int) -> Mapping[str, float]:
+    """Webhook -> how full its share is. One that was deleted for good has none unless it fills something still.
+
+    What is known takes room, too.
+    """
+    sql = "SELECT name, bytes FROM webhooks WHERE bytes > 0 OR known IS NULL OR json_extract(known, '$.state') != ''"
+    used = dict(db.execute(sql).fetchall())
+    return {name: used[name] / share for name, share in shares(used, max_bytes, known_bytes(db)).items()}
+
+
+def shares(used: Mapping[str, int], max_bytes: int, known: int = 0) -> Mapping[str, float]:
+    """Webhook -> bytes that it may fill: an even part of what others leave, at least 5 % while there is room.
+
+    A part is reserved for those that hold little: an even part of that is everybody's, whatever the others fill.
+    """
+    reserved = RESERVED * max_bytes
+    most, whole = max_bytes - reserved, sum(used.values()) + known
+    least = LEAST_SHARE * max_bytes if whole < most else 0.0
+    own = reserved / max(len(used), 1)
+    even = {name: (most - whole + size) / len(used) for name, size in used.items()}
+    return {name: max(each if whole < most else 0.0, least, own) for name, each in even.items()}
+
+
+class Intaker:
+    """Takes in events within one transaction, and counts."""
+
+    def __init__(self, db: sqlite3.Connection, ids: Mapping[str, int], read_at: float, known_for: float) -> None:
+        self._db, self._ids, self._read_at, self._known_for = db, ids, read_at, known_for
+        self.new = 0
+        self.known = 0
+        self._pending: Counter[int] = Counter()
+        self._bytes: Counter[int] = Counter()
+        self._debug: Counter[int] = Counter()
+
+    def take(self, owed: Owed) -> None:
+        key = owed.event.key
+        time = owed.event.time if owed.time is None else owed.time
+        until = max(self._read_at, min(time or 0.0, self._read_at + FURTHEST)) + self._known_for
+        webhooks = [each for each in map(self._ids.__getitem__, owed.webhooks) if self._is_new(key, each, until)]
+        self._debug.update(each for each in map(self._ids.__getitem__, owed.debug) if self._is_new(key, each, until))
+        if webhooks:
+            self._keep(key, owed.event, webhooks, time)
+
+    def count(self) -> None:
+        add(self._db, "pairs", self.new)
+        for webhook, count in self._pending.items():
+            sql = "UPDATE webhooks SET pending = pending + ?, bytes = bytes + ? WHERE id = ?"
+            self._db.execute(sql, (count, self._bytes[webhook], webhook))
+        for webhook, count in self._debug.items():
+            count_dropped(self._db, webhook, DropReason.DEBUG, count)
+
+    def _is_new(self, key: bytes, webhook: int, until: float) -> bool:
+        new = self._db.execute("INSERT OR IGNORE INTO pairs VALUES (?, ?, ?)", (key, webhook, until)).rowcount == 1
+        self.new += new
+        self.known += not new
+        return new
+
+    def _keep(self, key: bytes, event: Event, webhooks: Sequence[int], time: float | None) -> None:
+        document = write_json(event.document).encode()
+        sql = (
+            "INSERT INTO events (key, name, source, document, owed) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET owed = owed + excluded.owed RETURNING id"
+        )
+        ((row,),) = self._db.execute(sql, (key, event.id, event.index, document, len(webhooks))).fetchall()
+        size = len(document) + OVERHEAD
+        for webhook in webhooks:
+            sql = "INSERT INTO deliveries (webhook, event, bytes, read_at, time) VALUES (?, ?, ?, ?, ?)"
+            self._db.execute(sql, (webhook, row, size, self._read_at, time))
+            self._pending[webhook] += 1
+            self._bytes[webhook] += size

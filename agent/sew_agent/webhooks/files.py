@@ -1,0 +1,241 @@
+"""Webhooks from manifests: a file, or a folder with all its folders, looked at again and again.
+
+A file that is broken or empty keeps what it last held. A folder that cannot be read, or was unmounted, deletes nothing;
+neither does one that is not mounted yet, or a file that is broken, when the agent is started.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kubectl_sew.errors import SewError
+from kubectl_sew.folders import manifests_in
+from kubectl_sew.resource import Finding, LocatedWebhook, Manifests, load_manifests
+from kubectl_sew.validation import reason_of
+from sew_agent.webhooks.base import Refusal, Snapshot
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks: a change takes effect within 2 s."""
+_SETTLED = 2.0
+"""A file that changed less than this many seconds before it was read may change again without another time stamp."""
+_LARGEST = 64 * 2**20
+_MOUNTED = "is it mounted? The webhooks that there were are kept as they are until there is one here"
+_TAKEN_ANYWAY = "SEW015"
+"""A label that is none is left out, and the webhook runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    modified: int
+    size: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One file as last read, and what counts of it: that, or what it held before it broke."""
+
+    stamp: _Stamp
+    settled: bool
+    content: bytes
+    manifests: Manifests
+    problems: tuple[str, ...] = ()
+    whole: bool = True
+    """False for one that is broken and never held anything since the agent was started: what it held is not known."""
+
+
+class FileWebhooks:
+    """See the module. Raises SewError at once where there is no such path."""
+
+    def __init__(
+        self, path: Path, *, secrets_namespace: str, clock: Callable[[], float], expected: bool = False
+    ) -> None:
+        """`clock` gives seconds since the epoch. `expected`: there were webhooks when the agent ran last."""
+        if not path.exists():
+            raise SewError(f"there are no webhooks at {path}: name a file or a folder of manifests with --webhooks")
+        self._path = path
+        self._namespace = secrets_namespace
+        self._clock = clock
+        self._files: dict[Path, _File] = {}
+        self._devices: dict[Path, int] = {}
+        self._expected = expected
+        self._looked = float("-inf")
+        self._snapshot = Snapshot({}, {}, {}, complete=not expected)
+
+    def snapshot(self) -> Snapshot:
+        now = self._clock()
+        if abs(now - self._looked) >= LOOK_EVERY:
+            self._looked = now
+            self._look(now)
+        return self._snapshot
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _look(self, now: float) -> None:
+        try:
+            found = self._list()
+            files = {path: self._file(path, stamp, now) for path, stamp in found.items()}
+        except OSError as error:
+            problem = f"webhooks cannot be read from {self._path}: {error.strerror or error}; the last ones are kept"
+            self._take(_snapshot(self._files, [problem], complete=False))
+            return
+        self._expected = self._expected and not any(_held(each.manifests) for each in files.values())
+        if files != self._files or not self._snapshot.complete:
+            self._files = files
+            problems = [f"there is nothing in {self._path}: {_MOUNTED}"] if self._expected else []
+            whole = all(each.whole for each in files.values())
+            self._take(_snapshot(files, problems, complete=whole and not self._expected))
+
+    def _take(self, snapshot: Snapshot) -> None:
+        if snapshot != self._snapshot:
+            self._snapshot = snapshot
+
+    def _list(self) -> dict[Path, _Stamp]:
+        """The manifests that there are. Raises OSError where that cannot be told."""
+        if not self._path.is_dir():
+            self._path.parent.stat()
+            return dict(_stamps([self._path])) if self._path.exists() else self._gone()
+        found = dict(_stamps(manifests_in(self._path)))
+        folders = {path.parent for path in found}
+        for folder in self._devices.keys() - folders:
+            empty = not any(each.is_relative_to(folder) for each in folders)
+            if empty and folder.exists() and folder.stat().st_dev != self._devices[folder]:
+                raise OSError(f"the folder {folder} is empty and on another device: it was unmounted")
+        self._devices = {folder: folder.stat().st_dev for folder in folders | {self._path}}
+        return found
+
+    def _gone(self) -> dict[Path, _Stamp]:
+        """A single file may be deleted; a folder that is not there any more tells nothing about what it held."""
+        if any(path != self._path for path in self._files):
+            raise OSError("the folder is not there")
+        return {}
+
+    def _file(self, path: Path, stamp: _Stamp, now: float) -> _File:
+        before = self._files.get(path)
+        if before and before.settled and before.stamp == stamp:
+            return before
+        try:
+            with path.open("rb") as file:
+                content = file.read(_LARGEST)
+        except OSError as error:
+            return _kept(before, stamp, b"", f"{path} cannot be read: {error.strerror}")
+        settled = stamp.modified / 1e9 < now - _SETTLED
+        if before and before.content == content:
+            return replace(before, stamp=stamp, settled=settled)
+        return _judged(before, str(path), stamp, settled, content, self._namespace)
+
+
+def _judged(before: _File | None, name: str, stamp: _Stamp, settled: bool, content: bytes, namespace: str) -> _File:
+    manifests = load_manifests(content, name, secrets_namespace=namespace)
+    broken = next((each for each in manifests.findings if each.is_error and not each.resource), None)
+    if broken:
+        return _kept(before, stamp, content, str(broken), manifests, settled)
+    if before and _held(before.manifests) and not _held(manifests):
+        return _kept(before, stamp, content, f"{name} holds nothing any more", manifests, settled)
+    return _File(stamp, settled, content, manifests)
+
+
+def _kept(
+    before: _File | None,
+    stamp: _Stamp,
+    content: bytes,
+    problem: str,
+    readable: Manifests | None = None,
+    settled: bool = False,
+) -> _File:
+    """What the file held last; what can be read of it now, where it never held anything."""
+    if before and _held(before.manifests):
+        return _File(stamp, settled, content, before.manifests, (f"{problem}; what it held before is kept",))
+    return _File(stamp, settled, content, readable or Manifests(), (problem,), whole=False)
+
+
+def _held(manifests: Manifests) -> bool:
+    return bool(manifests.webhooks or manifests.secrets or manifests.config_maps)
+
+
+def _snapshot(files: Mapping[Path, _File], problems: list[str], *, complete: bool) -> Snapshot:
+    parts = [files[path] for path in sorted(files)]
+    names = Counter(name for part in parts for name in {each.name for each in part.manifests.webhooks})
+    twice = {name: Refusal(_twice(name, parts)) for name, count in names.items() if count > 1}
+    unclear = _unclear(files)
+    refused = {
+        **{
+            each.name: Refusal(why)
+            for part in parts
+            for each in part.manifests.webhooks
+            if (why := _why(each, unclear))
+        },
+        **{name: _refusal(each) for part in parts for name, each in _refused(part.manifests).items()},
+        **twice,
+    }
+    return Snapshot(
+        webhooks={
+            each.name: each.webhook
+            for part in parts
+            for each in part.manifests.webhooks
+            if each.name and each.name not in refused
+        },
+        secrets=_merged("Secret", (part.manifests.secrets for part in parts), unclear),
+        config_maps=_merged("ConfigMap", (part.manifests.config_maps for part in parts), unclear),
+        problems=(*problems, *(problem for part in parts for problem in part.problems), *_nameless(parts)),
+        refused=refused,
+        complete=complete,
+    )
+
+
+def _unclear(files: Mapping[Path, _File]) -> dict[tuple[str, str], str]:
+    """Kind and name of each Secret and ConfigMap that stands more than once -> where, and what to do."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for path, each in sorted(files.items()):
+        held = [("Secret", name) for name in each.manifests.secrets]
+        for one in held + [("ConfigMap", name) for name in each.manifests.config_maps]:
+            places.setdefault(one, []).extend([str(path)] * (2 if one in each.manifests.twice else 1))
+    return {
+        (kind, name): f"two {kind}s have the name {name}, in {' and in '.join(where)}: keep one of them"
+        for (kind, name), where in places.items()
+        if len(where) > 1
+    }
+
+
+def _why(located: LocatedWebhook, unclear: Mapping[tuple[str, str], str]) -> str:
+    """Why a webhook that refers to one of those is refused; "" for any other."""
+    found = (unclear.get((each.kind, each.name), "") for each in located.webhook.references)
+    return next(filter(None, found), "") if located.name else ""
+
+
+def _merged(
+    kind: str, held: Iterable[Mapping[str, Mapping[str, bytes]]], unclear: Collection[tuple[str, str]]
+) -> dict[str, Mapping[str, bytes]]:
+    return {name: values for part in held for name, values in part.items() if (kind, name) not in unclear}
+
+
+def _refused(manifests: Manifests) -> dict[str, Finding]:
+    errors = [each for each in manifests.findings if each.is_error and each.resource and each.code != _TAKEN_ANYWAY]
+    return {each.resource: each for each in reversed(errors)}
+
+
+def _refusal(finding: Finding) -> Refusal:
+    return Refusal(str(finding), reason_of(finding))
+
+
+def _twice(name: str, parts: list[_File]) -> str:
+    places = [each.source for part in parts for each in part.manifests.webhooks if each.name == name]
+    return f"two webhooks have the name {name}, in {' and in '.join(places)}: keep one of them"
+
+
+def _nameless(parts: list[_File]) -> Iterator[str]:
+    """A webhook without a name is refused by nobody's name, so it is a problem of its file."""
+    for part in parts:
+        if any(not each.name for each in part.manifests.webhooks):
+            yield from (str(each) for each in part.manifests.findings if each.is_error and not each.resource)
+
+
+def _stamps(paths: Iterator[Path] | list[Path]) -> Iterator[tuple[Path, _Stamp]]:
+    for path in paths:
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            continue  # deleted since it was listed, or a link that leads nowhere
+        yield path, _Stamp(stat.st_mtime_ns, stat.st_size, stat.st_ino)

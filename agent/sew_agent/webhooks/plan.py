@@ -1,0 +1,163 @@
+"""What a change of the webhooks means: which are read for, sent to, begin, stop, go on or are forgotten. Pure."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from sew_agent.store.records import Known
+
+FORGOTTEN = ""
+"""The state of a webhook that was deleted for good: what it was sent stays known, and it begins as new."""
+
+QUIET = ("Disabled", "Debug")
+"""Nothing is sent meanwhile, so time does not run against the retry horizon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A webhook that was accepted. `digest` stands for its whole content with all values that it refers to."""
+
+    state: str
+    digest: str
+    created: float | None = None
+    """Epoch seconds; None where that is not known."""
+    checkpoint: float | None = None
+    """The moment up to which, by its condition EventsFetched, everything was delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """When a webhook is forgotten, and where one starts that has neither position nor checkpoint."""
+
+    forget_after: float
+    """Seconds that a deleted webhook's pending deliveries are kept."""
+    first_used: float
+    """When the store was (epoch seconds)."""
+    start: str | float = ""
+    """SEW_START: `now`, `created`, seconds back, or "" for the later of creation and the store's first use."""
+
+    by_number: bool = False
+    """Events are found by their numbers: late ones too, of a webhook that another agent read for."""
+
+    def own_since(self, webhook: Wanted, now: float) -> float:
+        """The own time (epoch seconds) from which on events belong to a new webhook.
+
+        Its checkpoint says how far another agent was by time, and is no bound for what came late.
+        """
+        start = self.start_of(webhook, now)
+        if not self.by_number or webhook.checkpoint is None or webhook.created is None:
+            return start
+        return min(start, webhook.created)
+
+    def start_of(self, webhook: Wanted, now: float) -> float:
+        """Epoch seconds, never after `now`. One whose creation is not known was created when it is first seen."""
+        created = now if webhook.created is None else webhook.created
+        if webhook.checkpoint is not None:
+            start = webhook.checkpoint
+        elif isinstance(self.start, float):
+            start = now - self.start
+        else:
+            start = {"now": now, "created": created}.get(self.start, max(created, self.first_used))
+        return min(start, now)
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to do, in this order, by the webhooks' names."""
+
+    begin: dict[str, float] = field(default_factory=dict)
+    """New: read from this moment on (epoch seconds)."""
+    leave: set[str] = field(default_factory=set)
+    """Deleted or no longer valid: stop, and keep the position, so that nothing is missed if they come back."""
+    detach: set[str] = field(default_factory=set)
+    """Disabled: stop. Enabled again they read from where the source stands, and what they had not read before."""
+    forget: set[str] = field(default_factory=set)
+    """Deleted long enough: drop what is pending, and the position."""
+    shift: dict[str, float] = field(default_factory=dict)
+    """Seconds for which they sent nothing, which do not count against the retry horizon."""
+    test: set[str] = field(default_factory=set)
+    """Send the sample once."""
+    remember: list[Known] = field(default_factory=list)
+    read: dict[str, float | None] = field(default_factory=dict)
+    """Those that are read for, with their starts: None where the store has none of an older agent."""
+    debug: set[str] = field(default_factory=set)
+    """Of those that are read for: log and count, send nothing."""
+    send: set[str] = field(default_factory=set)
+
+
+def plan(
+    wanted: Mapping[str, Wanted],
+    invalid: Collection[str],
+    known: Mapping[str, Known],
+    *,
+    complete: bool,
+    rules: Rules,
+    now: float,
+) -> Plan:
+    """`invalid` webhooks are there but cannot be taken. Where not `complete`, an absent one has not been deleted."""
+    made = Plan()
+    for name, each in wanted.items():
+        _present(made, name, each, known.get(name), rules, now)
+    for name in known.keys() - wanted.keys():
+        if known[name].state == FORGOTTEN:
+            continue
+        if name in invalid or not complete:
+            _stopped(made, known[name])
+        else:
+            _absent(made, known[name], now, rules.forget_after)
+    return made
+
+
+def _present(made: Plan, name: str, wanted: Wanted, known: Known | None, rules: Rules, now: float) -> None:
+    before = None if known is None or known.state == FORGOTTEN else known
+    start = None
+    if wanted.state == "Disabled":
+        made.detach.add(name)
+    else:
+        start = _start(wanted, before, rules, now)
+        _running(made, name, wanted, before, start, now)
+        if before is None:
+            made.begin[name] = rules.start_of(wanted, now)
+    after = _seen(name, wanted, before, start, now)
+    if after != known:
+        made.remember.append(after)
+
+
+def _seen(name: str, wanted: Wanted, before: Known | None, start: float | None, now: float) -> Known:
+    if before is None:
+        return Known(name, wanted.state, start, since=now)
+    since = before.since if before.state == wanted.state else now
+    return replace(before, state=wanted.state, start=start, since=since, deleted_at=None)
+
+
+def _start(wanted: Wanted, before: Known | None, rules: Rules, now: float) -> float | None:
+    """Enabling starts a webhook anew; nothing else moves its start."""
+    if before is None:
+        return rules.own_since(wanted, now)
+    return now if before.state == "Disabled" else before.start
+
+
+def _running(made: Plan, name: str, wanted: Wanted, before: Known | None, start: float | None, now: float) -> None:
+    made.read[name] = start
+    (made.debug if wanted.state == "Debug" else made.send).add(name)
+    if before and before.state in QUIET and wanted.state != before.state and before.since:
+        made.shift[name] = max(now - before.since, 0.0)
+    if wanted.state == "Test" and (before is None or before.tested != wanted.digest):
+        made.test.add(name)
+
+
+def _stopped(made: Plan, known: Known) -> None:
+    if known.state != "Disabled":
+        made.leave.add(known.name)
+    if known.deleted_at is not None:
+        made.remember.append(replace(known, deleted_at=None))
+
+
+def _absent(made: Plan, known: Known, now: float, forget_after: float) -> None:
+    if known.deleted_at is None:
+        _stopped(made, known)
+        made.remember.append(replace(known, deleted_at=now))
+    elif now - known.deleted_at >= forget_after:
+        made.forget.add(known.name)
+        made.remember.append(replace(known, state=FORGOTTEN, deleted_at=now))
+    else:
+        _stopped(made, replace(known, deleted_at=None))

@@ -1,0 +1,106 @@
+"""Which webhooks can work, judged again only where something of them changed. Pure."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from kubectl_sew.consumers.base import Consumer
+from kubectl_sew.query import FieldSet
+from kubectl_sew.resource import Webhook
+from kubectl_sew.validation import Accepted, accept
+from sew_agent.webhooks.base import Refusal, Snapshot
+
+_ENDPOINT = ("url", "username", "authentication")
+"""Variables that are no secrets and yet say where, or as whom, is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """Why a webhook is not run: the reason of its condition Healthy, and what to do."""
+
+    consumer: str
+    state: str
+    reason: str
+    message: str
+    webhook: Webhook | None = None
+    """As it was judged; None where it could not even be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """All webhooks of a snapshot."""
+
+    accepted: Mapping[str, Accepted] = field(default_factory=dict)
+    unfit: Mapping[str, Unfit] = field(default_factory=dict)
+
+
+class Acceptance:
+    """Keeps its judgements, so an unchanged webhook stays the same object, and its query is compiled once."""
+
+    def __init__(self, fields: Callable[[], FieldSet], consumers: Mapping[str, Consumer]) -> None:
+        """`fields`: what queries may ask now; another object where that changed."""
+        self._fields = fields
+        self._judged_by: FieldSet | None = None
+        self._consumers = consumers
+        self._judged: dict[str, tuple[object, Accepted | Unfit]] = {}
+
+    @property
+    def stale(self) -> bool:
+        """What queries may ask has changed since the last judgement."""
+        return self._judged_by is not self._fields()
+
+    def judge(self, snapshot: Snapshot) -> Judged:
+        """Every webhook of the snapshot, those that its source refused among the unfit."""
+        fields = self._judged_by = self._fields()
+        self._judged = {name: self._one(webhook, snapshot, fields) for name, webhook in snapshot.webhooks.items()}
+        results = {name: result for name, (_, result) in self._judged.items()}
+        refused = {name: _unfit(each) for name, each in snapshot.refused.items()}
+        return Judged(
+            {name: each for name, each in results.items() if isinstance(each, Accepted)},
+            {name: each for name, each in results.items() if isinstance(each, Unfit)} | refused,
+        )
+
+    def _one(self, webhook: Webhook, snapshot: Snapshot, fields: FieldSet) -> tuple[object, Accepted | Unfit]:
+        basis = (webhook, _values(webhook, snapshot), fields)
+        before = self._judged.get(webhook.name)
+        if before and before[0] == basis:
+            return before
+        found = accept(webhook, snapshot.secrets, snapshot.config_maps, fields, consumers=self._consumers)
+        if isinstance(found, Accepted):
+            return basis, before[1] if before and before[1] == found else found
+        return basis, _unfit(Refusal(found.message, found.reason, webhook))
+
+
+def _unfit(refusal: Refusal) -> Unfit:
+    webhook = refusal.webhook
+    consumer, state = (webhook.consumer, webhook.state.value) if webhook else ("", "")
+    return Unfit(consumer, state, refusal.reason.value, refusal.message, webhook)
+
+
+def content_digest(accepted: Accepted) -> str:
+    """Of all that a webhook sends with, its state aside: a test is sent once for each."""
+    webhook = accepted.webhook
+    return _digest([webhook.consumer, webhook.query, webhook.test_event, accepted.config, accepted.labels])
+
+
+def settings_digest(accepted: Accepted) -> str:
+    """Of the spec with all values: a change ends backoff and parking."""
+    return _digest([content_digest(accepted), accepted.webhook.state.value])
+
+
+def endpoint_digest(accepted: Accepted) -> str:
+    """Of URL and credentials: a change ends a wait, too."""
+    names = {each.name for each in accepted.consumer.variables if each.secret or each.name in _ENDPOINT}
+    return _digest({name: value for name, value in accepted.config.items() if name in names})
+
+
+def _digest(value: object) -> str:
+    return sha256(json.dumps(value, sort_keys=True, default=dict).encode()).hexdigest()[:32]
+
+
+def _values(webhook: Webhook, snapshot: Snapshot) -> list[object]:
+    """What the references stand for; where a key is missing, the keys that there are, which the message names."""
+    objects = {"Secret": snapshot.secrets, "ConfigMap": snapshot.config_maps}
+    held = [(objects[each.kind].get(each.name), each.key) for each in webhook.references]
+    return [values and values.get(key, tuple(values)) for values, key in held]

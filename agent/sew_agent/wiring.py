@@ -1,0 +1,348 @@
+"""Builds the agent's parts from its settings, and says what is missing."""
+
+import os
+import random
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kubectl_sew.consumers.base import Outcome
+from kubectl_sew.consumers.registry import consumers
+from kubectl_sew.consumers.slack import URL_PREFIXES
+from kubectl_sew.event import Event, delivery_id
+from kubectl_sew.query import ANY, CALICO, FieldSet
+from kubectl_sew.validation import Accepted
+from sew_agent.base.health import MAIN, STALLED_AFTER, Health, HealthServer
+from sew_agent.base.log import Log
+from sew_agent.base.metrics import Metrics
+from sew_agent.base.settings import Settings, SettingsError
+from sew_agent.delivery.attempt import Route, Send, attempt
+from sew_agent.delivery.dispatcher import Scheduler
+from sew_agent.delivery.http.client import Sender
+from sew_agent.delivery.http.egress import Guard, Own
+from sew_agent.delivery.http.proxy import read_proxy
+from sew_agent.delivery.http.resolver import Resolver
+from sew_agent.delivery.queues import Lanes
+from sew_agent.delivery.retry import Policy
+from sew_agent.delivery.tester import Attempt, Trials
+from sew_agent.ingest.ndjson.file import NdjsonFile
+from sew_agent.ingest.ndjson.stdin import NdjsonStream
+from sew_agent.ingest.poller import COMMON, Poller
+from sew_agent.ingest.progress import Fetched
+from sew_agent.ingest.source import EventSource
+from sew_agent.status.collector import scrape
+from sew_agent.status.telemetry import Delivering, Reading
+from sew_agent.store.records import Delivery, Intake, Lane, Store
+from sew_agent.store.sqlite.store import open_store
+from sew_agent.webhooks.files import FileWebhooks
+from sew_agent.webhooks.plan import FORGOTTEN
+from sew_agent.webhooks.reconciler import Director, Parts, Testing
+from sew_agent.webhooks.validator import Acceptance, endpoint_digest, settings_digest
+
+if TYPE_CHECKING:
+    from sew_agent.kubernetes.environment import Cluster
+
+_FIELDS = {"calico": CALICO, "any": ANY}
+_NO_ROOM_PAUSE = 2.0
+_STDIN = 0
+
+
+class Routes:
+    """The scheduler as the director knows it."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._routes: Mapping[str, Route] = {}
+
+    def serve(self, webhooks: Mapping[str, Accepted]) -> None:
+        """What is known of the receivers stays while the settings do."""
+        routes = {name: route_of(each) for name, each in webhooks.items()}
+        for name, route in routes.items():
+            before = self._routes.get(name)
+            if before and before.settings_digest == route.settings_digest:
+                routes[name] = replace(route, peers=before.peers)
+        self._scheduler.serve(routes)
+        self._routes = routes
+
+    def failing_peers(self) -> Mapping[str, str]:
+        """Return the webhooks of which some receivers fail while others deliver, with which and why."""
+        found = {name: each.peers.failing for name, each in self._routes.items()}
+        return {name: "; ".join(failing) for name, failing in found.items() if failing}
+
+    def lanes(self) -> Mapping[str, Lane]:
+        """Return every lane; the detail of one that does not fail names the peers that do."""
+        failing = self.failing_peers()
+        return {
+            name: replace(lane, detail=failing.get(name, "")) if not lane.failures else lane
+            for name, lane in self._scheduler.lanes().items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """All parts that the main loop uses."""
+
+    settings: Settings
+    state: Path
+    log: Log
+    store: Store
+    reading: Reading
+    poller: Poller
+    scheduler: Scheduler
+    routes: Routes
+    trials: Testing
+    director: Director
+    health: Health
+    metrics: Metrics
+    may_send: Callable[[], bool]
+    """Whether no other agent may be delivering."""
+    troubles: Callable[[], Sequence[str]]
+    """What does not work in the cluster at the moment."""
+    tell: Callable[[Mapping[str, Fetched], float], None]
+    """Tells the cluster how the webhooks stand at a moment (epoch seconds). Raises StoreError."""
+
+
+def route_of(accepted: Accepted) -> Route:
+    """Where a webhook's deliveries go."""
+    return Route(
+        accepted.webhook.name,
+        accepted.consumer,
+        accepted.config,
+        accepted.labels,
+        settings_digest(accepted),
+        endpoint_digest(accepted),
+    )
+
+
+def enter_cluster(settings: Settings, log: Log, stack: ExitStack) -> "Cluster | None":
+    """The cluster that the webhooks come from; None where they come from files. Raises SewError."""
+    _check(settings)
+    if settings.webhooks is not None:
+        return None
+    from sew_agent.kubernetes.environment import Cluster  # noqa: PLC0415 - its client costs 20 MiB
+
+    return Cluster(settings, _given(settings.state), log, stack)
+
+
+def assemble(settings: Settings, cluster: "Cluster | None", log: Log, stack: ExitStack) -> Agent:
+    """Everything, opened; `stack` closes it in the right order. Raises SewError."""
+    store = _store(settings, stack)
+    send = _send(settings, cluster, stack)
+    health, metrics = Health(), Metrics()
+    watched = cluster.webhooks(store, health, stack) if cluster else None
+    _serve(settings, store, health, metrics, log, stack)
+    scheduler = _scheduler(settings, store, send, Delivering(log, metrics))
+    routes = Routes(scheduler)
+    source = _source(settings, store, log, health.heartbeat(MAIN, STALLED_AFTER).beat, stack)
+    if cluster and settings.elasticsearch:
+        _go_on(source, store, cluster.place)
+    reading = Reading(log, metrics, time.time, scheduler.look)
+    stack.callback(reading.close)
+    poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
+    trials = cluster.trials(_tried(send), health, stack) if cluster else Trials(_tried(send), time.time, log)
+    parts = Parts(
+        webhooks=watched or _files(settings, store, stack),
+        acceptance=Acceptance(
+            lambda: source.fields, consumers(settings.slack_url_prefixes or URL_PREFIXES, settings.time_field)
+        ),
+        store=store,
+        poller=poller,
+        sending=routes,
+        testing=trials,
+        log=log,
+    )
+    director = Director(
+        parts,
+        forget_after=settings.forget_after,
+        start=settings.start,
+        by_number=bool(settings.elasticsearch),
+        changed=lambda judged: reading.serve(judged.accepted),
+    )
+    return Agent(
+        settings=settings,
+        state=_given(settings.state),
+        log=log,
+        store=store,
+        reading=reading,
+        poller=poller,
+        scheduler=scheduler,
+        routes=routes,
+        trials=trials,
+        director=director,
+        health=health,
+        metrics=metrics,
+        may_send=(lambda: cluster.lease.sure) if cluster else (lambda: True),
+        troubles=(lambda: cluster.troubles.all) if cluster else tuple,
+        tell=_telling(cluster, cluster.telling(watched, director, store, routes.lanes, health, stack), poller)
+        if cluster and watched
+        else _nobody,
+    )
+
+
+def _go_on(source: EventSource, store: Store, place: str) -> None:
+    """An empty store begins where another agent has left the events."""
+    if store.positions() or not place:
+        return
+    with suppress(ValueError, TypeError, AttributeError, LookupError):  # of another version: it begins at the newest
+        source.reached(place, place)
+        store.take_in(Intake((), {COMMON: place}, time.time()))
+
+
+def _telling(
+    cluster: "Cluster", told: Callable[[Mapping[str, Fetched], float], None], poller: Poller
+) -> Callable[[Mapping[str, Fetched], float], None]:
+    def tell(fetched: Mapping[str, Fetched], now: float) -> None:
+        told(fetched, now)
+        cluster.keep(poller.positions.get(COMMON, ""), fetched)
+
+    return tell
+
+
+def _nobody(_fetched: Mapping[str, Fetched], _now: float) -> None:
+    """Over files there is no one to be told."""
+
+
+def _check(settings: Settings) -> None:
+    if settings.state is None:
+        raise SettingsError("--state (SEW_STATE) is needed: see `sew-agent run --help`")
+    if bool(settings.events) == bool(settings.elasticsearch):
+        raise SettingsError(
+            "one of --elasticsearch (SEW_ELASTICSEARCH) and --events (SEW_EVENTS) is needed: see `sew-agent run --help`"
+        )
+    if not (settings.webhooks or settings.kubeconfig or _in_pod()):
+        raise SettingsError(
+            "--webhooks (SEW_WEBHOOKS) is needed, or outside of a pod --kubeconfig (SEW_KUBECONFIG) for those of a "
+            "cluster: see `sew-agent run --help`"
+        )
+
+
+def _store(settings: Settings, stack: ExitStack) -> Store:
+    store = open_store(_given(settings.state), known_for=_known_for(settings), max_bytes=settings.store_max)
+    stack.callback(store.close)
+    return store
+
+
+def _send(settings: Settings, cluster: "Cluster | None", stack: ExitStack) -> Send:
+    resolver = Resolver()
+    sender = Sender(
+        Guard(settings.egress_allow, settings.egress_deny, Own(_own(settings, cluster), resolver)),
+        resolver,
+        user_agent=f"sew-agent/{version('kubectl-sew')}",
+        proxy=read_proxy(settings.proxy, os.environ.get("NO_PROXY", "")),
+    )
+    stack.callback(sender.close)
+    return partial(sender.send, deadline=settings.request_timeout)
+
+
+def _own(settings: Settings, cluster: "Cluster | None") -> Mapping[str, str]:
+    """The URLs that the agent itself uses, with what is there."""
+    urls = dict.fromkeys(settings.elasticsearch, "the agent's own Elasticsearch")
+    servers = [cluster.server] if cluster else []
+    if host := os.environ.get("KUBERNETES_SERVICE_HOST", ""):
+        in_url = f"[{host}]" if ":" in host else host
+        servers.append(f"https://{in_url}:{os.environ.get('KUBERNETES_SERVICE_PORT', '443')}")
+    return urls | dict.fromkeys(servers, "the cluster's API server")
+
+
+def _scheduler(settings: Settings, store: Store, send: Send, observer: Delivering) -> Scheduler:
+    policy = Policy(settings.retry_initial, settings.retry_max, settings.retry_horizon, random.random)
+    lanes = Lanes(store, settings.rates, settings.workers, policy)
+    return Scheduler(store, lanes, send, observer, time.time)
+
+
+def _serve(settings: Settings, store: Store, health: Health, metrics: Metrics, log: Log, stack: ExitStack) -> None:
+    if settings.listen is None:
+        return
+
+    def page() -> str:
+        return scrape(store.books(), store.lanes(), store.room(), metrics, time.time())
+
+    server = HealthServer(settings.listen, health, page)
+    stack.callback(server.close)
+    log.info("listening", address=server.address)
+
+
+def _known_for(settings: Settings) -> float:
+    """What is young enough to be read again must still be known."""
+    return max(settings.known_for, settings.max_event_age)
+
+
+def _source(settings: Settings, store: Store, log: Log, beat: Callable[[], None], stack: ExitStack) -> EventSource:
+    """`beat`: the sign of life of the loop that reads."""
+    source: EventSource
+    fields = _FIELDS[settings.fields]
+    if settings.elasticsearch:
+        source = _elasticsearch(settings, fields, store, beat)
+    elif settings.events == "-":
+        log.warning(
+            "position_not_kept", message="standard input cannot be read again: what is not in the store is lost"
+        )
+        source = NdjsonStream(_STDIN, fields, run=uuid.uuid4().hex, whole=settings.once)
+    else:
+        source = NdjsonFile(Path(settings.events), fields, whole=settings.once)
+    stack.callback(source.close)
+    _check_positions(source, store.positions(), settings)
+    return source
+
+
+def _check_positions(source: EventSource, positions: Mapping[str, str], settings: Settings) -> None:
+    """Raises SettingsError where they were written by another kind of source."""
+    try:
+        source.reached(positions[COMMON], positions[COMMON])
+    except KeyError:
+        return
+    except (ValueError, TypeError, AttributeError):
+        raise SettingsError(
+            f"the state folder {settings.state} was used with another kind of events, and holds positions in those: "
+            "name another --state, or finish there first what waits, with the events that it was used with"
+        ) from None
+
+
+def _elasticsearch(settings: Settings, fields: FieldSet, store: Store, beat: Callable[[], None]) -> EventSource:
+    from kubectl_sew.credentials import from_files  # noqa: PLC0415 - its client costs 19 MiB
+    from sew_agent.ingest.elasticsearch.source import ElasticsearchSource, Reading  # noqa: PLC0415 - as above
+
+    reading = Reading(
+        settings.index, settings.time_field, settings.cluster_name, settings.max_event_age, _known_for(settings)
+    )
+    names = ("api_key", "username", "password", "token", "ca", "client_cert", "client_key")
+    access = from_files(
+        settings.elasticsearch, {each: getattr(settings, f"elasticsearch_{each}_file") for each in names}
+    )
+    return ElasticsearchSource(reading, access, store.known_to, fields, beat=beat)
+
+
+def _in_pod() -> bool:
+    """Whether Kubernetes has put the address of its API server into this process' environment."""
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
+
+
+def _files(settings: Settings, store: Store, stack: ExitStack) -> FileWebhooks:
+    path, namespace = _given(settings.webhooks), settings.secrets_namespace
+    expected = any(each.state != FORGOTTEN for each in store.known().values())
+    webhooks = FileWebhooks(path, secrets_namespace=namespace, clock=time.time, expected=expected)
+    stack.callback(webhooks.close)
+    return webhooks
+
+
+def _given(path: Path | None) -> Path:
+    if path is None:  # `_check` has seen to it
+        raise SettingsError("a path is missing")
+    return path
+
+
+def _tried(send: Send) -> Attempt:
+    """One attempt outside the queue: its result is told, and nothing is tried again."""
+
+    def tried(accepted: Accepted, event: Event) -> Outcome:
+        name, now = accepted.webhook.name, time.time()
+        delivery = Delivery(0, name, delivery_id(name, event), event, now)
+        return attempt(route_of(accepted), [delivery], send, now=now)[0]
+
+    return tried
