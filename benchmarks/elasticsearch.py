@@ -3,8 +3,8 @@ processor at rest, with webhooks from a real API server.
 
     python -m benchmarks.elasticsearch [polls] [latency] [drain] [memory]
 
-The server is started for it (tests/servers), or `ELASTICSEARCH_URL` names one. 1,000 webhooks in one search are beside
-1,000 single searches; a drain is beside the bare urllib3 loop of benchmarks/delivery.py. Each pair alternates.
+The server is started for it (testbed/servers), or `ELASTICSEARCH_URL` names one. 1,000 webhooks in one search are
+beside 1,000 single searches; a drain is beside the bare urllib3 loop of benchmarks/delivery.py. Each pair alternates.
 """
 
 import json
@@ -35,10 +35,10 @@ from kubectl_sew.query import CALICO, parse, to_dsl
 from sew_agent.ingest.elasticsearch.source import ElasticsearchSource, Reading
 from sew_agent.ingest.source import Subscription
 from sew_agent.store.sqlite.store import open_store
+from testbed.servers.elasticsearch import V8, elasticsearch_url
+from testbed.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
+from testbed.servers.kubernetes import find, kubernetes
 from tests.integration.cluster.in_cluster import Installed, webhook
-from tests.servers.elasticsearch import V8, elasticsearch_url
-from tests.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
-from tests.servers.kubernetes import find, kubernetes
 
 EVENTS = 300_000
 WEBHOOKS = 1_000

@@ -22,9 +22,9 @@ from kubectl_sew.consumers.text import line
 from kubectl_sew.event import Event, delivery_id
 from kubectl_sew.query import CALICO, compile_matcher, parse
 from kubectl_sew.resource import Webhook, load_manifests
-from tests import receivers
-from tests.servers.alertmanager import alertmanager, find
-from tests.servers.building import UnavailableError
+from testbed import receivers
+from testbed.servers.alertmanager import alertmanager, find
+from testbed.servers.building import UnavailableError
 
 EXAMPLES = Path(__file__).parent
 EVENTS = EXAMPLES / "events.ndjson"

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.servers.elasticsearch import V8, V9, elasticsearch_url
-from tests.servers.images import agent_image
-from tests.servers.kubernetes import Kubernetes, find, kubernetes
-from tests.servers.required import required
+from testbed.servers.elasticsearch import V8, V9, elasticsearch_url
+from testbed.servers.images import agent_image
+from testbed.servers.kubernetes import Kubernetes, find, kubernetes
+from testbed.servers.required import required
 from tests.times import Times
 
 settings.register_profile(
@@ -26,7 +26,7 @@ settings.load_profile("repeatable")
 def cluster() -> Iterator[Kubernetes]:
     """One API server for all tests of a run: each keeps to names of its own, and leaves it as it was.
 
-    A test that stops the server, or needs it empty, runs its own by `tests.servers.kubernetes.kubernetes`.
+    A test that stops the server, or needs it empty, runs its own by `testbed.servers.kubernetes.kubernetes`.
     """
     with required(), kubernetes(find()) as server:
         yield server

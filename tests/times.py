@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.building import SPENT
+from testbed.servers.building import SPENT
 
 
 class Times:

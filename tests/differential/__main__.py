@@ -2,8 +2,8 @@
 
 import sys
 
+from testbed.servers.elasticsearch import V8, V9, elasticsearch_url
 from tests.differential.compare import Server, differences
-from tests.servers.elasticsearch import V8, V9, elasticsearch_url
 
 
 def main(count: int, seed: int) -> int:

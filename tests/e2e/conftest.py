@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from testbed.receivers import Receiver, generic
 from tests.e2e.sew_agent import Folder
-from tests.receivers import Receiver, generic
 
 
 @pytest.fixture

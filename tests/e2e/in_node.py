@@ -12,9 +12,9 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from tests.servers.images import AGENT, BASE
-from tests.servers.node import Node
-from tests.servers.running import free_port
+from testbed.servers.images import AGENT, BASE
+from testbed.servers.node import Node
+from testbed.servers.running import free_port
 from tests.waiting import eventually
 
 

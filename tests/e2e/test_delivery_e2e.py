@@ -8,8 +8,8 @@ from collections.abc import Container, Iterator
 import pytest
 
 from kubectl_sew.event import Event, delivery_id
+from testbed.receivers import Answer, Incoming, Receiver
 from tests.e2e.sew_agent import Agent, Folder, counters
-from tests.receivers import Answer, Incoming, Receiver
 from tests.waiting import eventually
 
 WORKERS = 4

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from elasticsearch import Elasticsearch
 
+from testbed.receivers import Receiver
+from testbed.servers.indices import index, write
 from tests.e2e.sew_agent import Agent, Folder
 from tests.integration.elasticsearch.faults import Answer, proxy
-from tests.receivers import Receiver
-from tests.servers.indices import index, write
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server

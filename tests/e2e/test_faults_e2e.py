@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from testbed.raw_server import Connection, RawServer, answering
+from testbed.receivers import Answer, Incoming, Receiver, jira
 from tests.e2e.sew_agent import Folder, eventually
 from tests.e2e.test_delivery_e2e import Switch, owed, received
-from tests.receivers import Answer, Incoming, Receiver, jira
-from tests.unit.agent.raw_server import Connection, RawServer, answering
 
 CANARY = "CANARY0123456789"
 

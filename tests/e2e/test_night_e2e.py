@@ -16,13 +16,13 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from kubectl_sew.pages import page
+from testbed.receivers import Answer, Incoming, Receiver
+from testbed.servers.indices import index, write
+from testbed.servers.kubernetes import Kubernetes
 from tests.e2e.sew_agent import Agent, Folder
 from tests.integration.cluster.in_cluster import Installed, installed, secret, webhook
 from tests.integration.elasticsearch.faults import Proxy, proxy, refuse
 from tests.integration.plugin.conftest import Sew, agent_pod, beside, tell
-from tests.receivers import Answer, Incoming, Receiver
-from tests.servers.indices import index, write
-from tests.servers.kubernetes import Kubernetes
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from elasticsearch import Elasticsearch
 
+from testbed.receivers import Receiver
+from testbed.servers.elasticsearch import V9, elasticsearch
+from testbed.servers.images import base_image
+from testbed.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
+from testbed.servers.node import find, node
+from testbed.servers.required import required
 from tests.documented import examples, masked
 from tests.e2e.in_node import ALONE, INDEX, SECRETS, SIDECAR, Installed, host, volume
 from tests.e2e.test_delivery_e2e import Switch
-from tests.receivers import Receiver
-from tests.servers.elasticsearch import V9, elasticsearch
-from tests.servers.images import base_image
-from tests.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
-from tests.servers.node import find, node
-from tests.servers.required import required
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
+from testbed.receivers import Answer, Incoming, Receiver, generic
 from tests.e2e.sew_agent import Folder, event
 from tests.e2e.test_delivery_e2e import Switch, owed, received
-from tests.receivers import Answer, Incoming, Receiver, generic
 from tests.waiting import eventually
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.kubernetes import kubectl
-from tests.servers.required import required
+from testbed.servers.kubernetes import kubectl
+from testbed.servers.required import required
 
 EVENTS = Path("docs/examples/events.ndjson")
 

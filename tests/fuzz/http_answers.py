@@ -10,7 +10,7 @@ from sew_agent.delivery.http.client import BODY_LIMIT, Sender
 from sew_agent.delivery.http.egress import Guard
 from sew_agent.delivery.http.errors import SendError
 from sew_agent.delivery.http.resolver import Resolver
-from tests.unit.agent.raw_server import Connection, RawServer
+from testbed.raw_server import Connection, RawServer
 
 DEADLINE = 0.5
 SECOND = b"HTTP/1.1 299 Second\r\ncontent-length: 6\r\n\r\nsecond"

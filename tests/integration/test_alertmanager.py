@@ -14,8 +14,8 @@ from kubectl_sew.consumers.base import FailureReason, Outcome, Request, Response
 from kubectl_sew.consumers.judge import judge
 from kubectl_sew.event import Event
 from kubectl_sew.samples import SAMPLE_TYPES, sample
-from tests.servers.alertmanager import alertmanager, find
-from tests.servers.required import required
+from testbed.servers.alertmanager import alertmanager, find
+from testbed.servers.required import required
 
 pytestmark = pytest.mark.server
 CONSUMER = AlertManager()

@@ -11,8 +11,8 @@ import yaml
 
 from sew_agent.base.metrics import Metrics, PollFailure
 from sew_agent.status.collector import scrape
-from tests.servers.building import program
-from tests.servers.required import required
+from testbed.servers.building import program
+from testbed.servers.required import required
 
 pytestmark = pytest.mark.server
 RULES = Path(__file__).parents[2] / "manifests/alerts.yaml"

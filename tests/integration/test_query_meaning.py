@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from kubectl_sew.query import CALICO, parse, validate
+from testbed.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
 from tests import cases
 from tests.differential import generate
 from tests.differential.compare import EVENTS, Index, Server, differences
-from tests.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
 
 pytestmark = pytest.mark.server
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from testbed.receivers import Receiver, generic
+from testbed.servers.kubernetes import Kubernetes, find, kubernetes
+from testbed.servers.required import required
 from tests.e2e.sew_agent import Folder
 from tests.integration.cluster.in_cluster import Installed, installed
-from tests.receivers import Receiver, generic
-from tests.servers.kubernetes import Kubernetes, find, kubernetes
-from tests.servers.required import required
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
+from testbed.servers.kubernetes import Kubernetes
 from tests.e2e.sew_agent import Agent, Folder
-from tests.servers.kubernetes import Kubernetes
 
 BASE = Path(__file__).parents[3] / "manifests" / "base"
 SECRETS = "tigera-intrusion-detection"

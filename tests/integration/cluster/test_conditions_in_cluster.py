@@ -5,9 +5,9 @@ import time
 
 import pytest
 
+from testbed.receivers import Answer, Incoming, Receiver
 from tests.e2e.sew_agent import Folder
 from tests.integration.cluster.in_cluster import Installed, secret, webhook
-from tests.receivers import Answer, Incoming, Receiver
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server

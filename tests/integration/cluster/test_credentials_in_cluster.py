@@ -11,13 +11,13 @@ import yaml
 from elasticsearch import Elasticsearch
 
 from kubectl_sew.concealing import HIDDEN
+from testbed.receivers import Answer, Incoming, Receiver
+from testbed.servers.indices import index
+from testbed.servers.running import free_port
 from tests.e2e.sew_agent import Agent, Folder
 from tests.integration.cluster import telling
 from tests.integration.cluster.in_cluster import Installed, webhook
 from tests.integration.elasticsearch.faults import proxy
-from tests.receivers import Answer, Incoming, Receiver
-from tests.servers.indices import index
-from tests.servers.running import free_port
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from testbed.receivers import Receiver
 from tests.e2e.sew_agent import Agent, Folder
 from tests.integration.cluster.in_cluster import SECRETS, Installed, webhook
-from tests.receivers import Receiver
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server

@@ -6,9 +6,9 @@ import urllib.request
 
 import pytest
 
+from testbed.receivers import Receiver
 from tests.e2e.sew_agent import Agent, Folder
 from tests.integration.cluster.in_cluster import V1, V3, Installed, definition, secret, webhook
-from tests.receivers import Receiver
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server

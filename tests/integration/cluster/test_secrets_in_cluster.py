@@ -9,11 +9,11 @@ from sew_agent.base.log import Log
 from sew_agent.kubernetes.client import connect
 from sew_agent.kubernetes.problems import Troubles
 from sew_agent.kubernetes.webhooks import ClusterWebhooks, Scope, WebhookPlace
+from testbed.receivers import Answer, Receiver
+from testbed.servers.running import free_port
 from tests.e2e.sew_agent import Folder
 from tests.integration.cluster import telling
 from tests.integration.cluster.in_cluster import SECRETS, Installed, secret, webhook
-from tests.receivers import Answer, Receiver
-from tests.servers.running import free_port
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server

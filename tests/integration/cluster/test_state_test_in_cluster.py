@@ -5,9 +5,9 @@ import json
 import pytest
 
 from kubectl_sew.resource import TEST_EVENT_ANNOTATION, TEST_REQUESTED_ANNOTATION, TEST_RESULT_ANNOTATION
+from testbed.receivers import Answer, Incoming, Receiver
 from tests.e2e.sew_agent import Agent, Folder
 from tests.integration.cluster.in_cluster import Installed, webhook
-from tests.receivers import Answer, Incoming, Receiver
 from tests.waiting import eventually
 
 PATH = "/apis/projectcalico.org/v3/securityeventwebhooks"

@@ -6,9 +6,9 @@ import urllib.request
 
 import pytest
 
+from testbed.receivers import Receiver, generic
 from tests.e2e.sew_agent import Agent, Folder
 from tests.integration.cluster.in_cluster import BASE, SECRETS, Installed, secret, webhook
-from tests.receivers import Receiver, generic
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server

@@ -7,7 +7,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from tests.integration.elasticsearch.faults import Proxy, proxy
-from tests.integration.elasticsearch.scene import Scene
+from tests.integration.elasticsearch.harness import Scene
 
 
 @pytest.fixture(scope="session")

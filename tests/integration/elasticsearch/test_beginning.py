@@ -6,8 +6,8 @@ import pytest
 
 from kubectl_sew.resource import FetchedReason
 from sew_agent.ingest.poller import COMMON
-from tests.integration.elasticsearch.scene import NOW, WAIT, Scene, ids
-from tests.servers.indices import CALICO_MAPPINGS
+from testbed.servers.indices import CALICO_MAPPINGS
+from tests.integration.elasticsearch.harness import NOW, WAIT, Scene, ids
 
 pytestmark = pytest.mark.server
 HOUR = 3600

@@ -16,7 +16,7 @@ from kubectl_sew.credentials import from_files
 from kubectl_sew.resource import FetchedReason
 from sew_agent.ingest.source import SourceError
 from tests.integration.elasticsearch.faults import Answer, Fault, Proxy, proxy, refuse
-from tests.integration.elasticsearch.scene import NOW, Scene, ids
+from tests.integration.elasticsearch.harness import NOW, Scene, ids
 
 pytestmark = pytest.mark.server
 

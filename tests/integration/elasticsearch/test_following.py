@@ -9,7 +9,7 @@ from elasticsearch import Elasticsearch
 from kubectl_sew.access import Access
 from sew_agent.ingest.elasticsearch.source import Reading
 from tests.integration.elasticsearch.faults import Answer, Proxy
-from tests.integration.elasticsearch.scene import NOW, Scene, ids
+from tests.integration.elasticsearch.harness import NOW, Scene, ids
 
 pytestmark = pytest.mark.server
 HOUR = 3600

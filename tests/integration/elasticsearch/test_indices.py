@@ -3,7 +3,7 @@
 import pytest
 
 from sew_agent.ingest.source import SourceError
-from tests.integration.elasticsearch.scene import NOW, Scene, ids
+from tests.integration.elasticsearch.harness import NOW, Scene, ids
 
 pytestmark = pytest.mark.server
 HOUR = 3600

@@ -7,8 +7,8 @@ import pytest
 from kubectl_sew.access import Access, IndexProblem
 from kubectl_sew.index import Index
 from sew_agent.ingest.source import SourceError
-from tests.integration.elasticsearch.scene import NOW, Scene, ids
-from tests.servers.indices import CALICO_MAPPINGS
+from testbed.servers.indices import CALICO_MAPPINGS
+from tests.integration.elasticsearch.harness import NOW, Scene, ids
 
 pytestmark = pytest.mark.server
 HOUR = 3600

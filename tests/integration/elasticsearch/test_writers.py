@@ -10,10 +10,10 @@ from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
 from sew_agent.ingest.source import SourceError
-from tests.integration.elasticsearch.scene import Scene, ids
+from testbed.servers.elasticsearch import V8, Node, cluster, elasticsearch
+from testbed.servers.required import required
+from tests.integration.elasticsearch.harness import Scene, ids
 from tests.integration.elasticsearch.writers import Writers
-from tests.servers.elasticsearch import V8, Node, cluster, elasticsearch
-from tests.servers.required import required
 
 pytestmark = pytest.mark.server
 SECONDS = 60.0

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.servers.kubernetes import Kubernetes, find, kubernetes
-from tests.servers.required import required
+from testbed.servers.kubernetes import Kubernetes, find, kubernetes
+from testbed.servers.required import required
 
 SECRETS = "tigera-intrusion-detection"
 DEFINITIONS = ("securityeventwebhooks.projectcalico.org", "securityeventwebhooks.crd.projectcalico.org")

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from kubectl_sew.install import Plan, render
+from testbed.servers.kubernetes import Kubernetes, find, kubernetes
+from testbed.servers.required import required
 from tests.integration.install.conftest import DEFINITIONS, Person
-from tests.servers.kubernetes import Kubernetes, find, kubernetes
-from tests.servers.required import required
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server

@@ -10,10 +10,10 @@ import yaml
 
 from benchmarks.processes import in_turns, least
 from kubectl_sew import __version__
-from tests.servers.building import run
-from tests.servers.krew import Krew, find
-from tests.servers.kubernetes import kubectl
-from tests.servers.required import required
+from testbed.servers.building import run
+from testbed.servers.krew import Krew, find
+from testbed.servers.kubernetes import kubectl
+from testbed.servers.required import required
 
 pytestmark = pytest.mark.server
 ROOT = Path(__file__).parents[3]

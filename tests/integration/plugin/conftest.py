@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from testbed.servers.kubernetes import Kubernetes, find, kubernetes
+from testbed.servers.required import required
 from tests.e2e.sew_agent import Folder
 from tests.integration.cluster.in_cluster import Installed, installed
-from tests.servers.kubernetes import Kubernetes, find, kubernetes
-from tests.servers.required import required
 
 CRD = Path("manifests/base/crd.yaml")
 SECRETS = "tigera-intrusion-detection"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from testbed.servers.kubernetes import Kubernetes
 from tests.integration.plugin.conftest import Make, Sew, webhook, write_status
-from tests.servers.kubernetes import Kubernetes
 from tests.waiting import eventually
 
 RESOURCE = "securityeventwebhooks.projectcalico.org"

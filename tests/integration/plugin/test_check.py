@@ -10,9 +10,9 @@ import pytest
 
 from kubectl_sew.check.checks import GROUPS
 from kubectl_sew.pages import page
+from testbed.servers.kubernetes import Kubernetes, find, kubernetes
+from testbed.servers.required import required
 from tests.integration.plugin.conftest import SECRETS, agent_pod, clock_ahead, run_plugin, tell, webhook
-from tests.servers.kubernetes import Kubernetes, find, kubernetes
-from tests.servers.required import required
 
 ACCOUNT = "system:serviceaccount:sew-system:sew-agent"
 ADMIN_ONLY = {"your-rights-webhooks", "your-rights-secrets", "your-rights-agent"}

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from testbed.servers.kubernetes import Kubernetes
 from tests.documented import Example, examples, masked
 from tests.integration.plugin.conftest import SECRETS, Sew
-from tests.servers.kubernetes import Kubernetes
 
 PAGE = "docs/commands.md"
 

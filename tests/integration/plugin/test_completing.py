@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from testbed.servers.kubernetes import Kubernetes
 from tests.integration.plugin.conftest import Make, environment
-from tests.servers.kubernetes import Kubernetes
 
 
 def complete(server: Kubernetes, *words: str) -> list[str]:

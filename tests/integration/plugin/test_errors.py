@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from testbed.servers.kubernetes import Kubernetes, find, kubernetes
+from testbed.servers.required import required
 from tests.integration.plugin.conftest import Ran, Sew
-from tests.servers.kubernetes import Kubernetes, find, kubernetes
-from tests.servers.required import required
 
 COMMANDS = [
     ("list",),

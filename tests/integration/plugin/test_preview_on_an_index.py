@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from elasticsearch import Elasticsearch
 
-from tests.servers.indices import index, write
+from testbed.servers.indices import index, write
 
 pytestmark = [
     pytest.mark.server,

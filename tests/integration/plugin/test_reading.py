@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from testbed.servers.kubernetes import Kubernetes
 from tests.integration.plugin.conftest import SECRETS, Make, Sew, write_status
-from tests.servers.kubernetes import Kubernetes
 
 HEALTHY = {"type": "Healthy", "status": "True", "reason": "WebhookValidation", "observedGeneration": 1}
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import yaml
 
+from testbed.servers.kubernetes import Kubernetes
 from tests.integration.plugin.conftest import SECRETS, Make, Sew, webhook
 from tests.integration.plugin.test_reading import reader
-from tests.servers.kubernetes import Kubernetes
 
 
 def reference(secret: str, key: str) -> list[dict[str, object]]:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import kubectl_sew
+from testbed.receivers import Answer, Incoming, Receiver
 from tests.e2e.sew_agent import Agent, Folder
 from tests.integration.cluster.in_cluster import Installed, webhook
 from tests.integration.plugin.conftest import SECRETS, Sew, beside, clock_ahead
-from tests.receivers import Answer, Incoming, Receiver
 from tests.waiting import eventually
 
 

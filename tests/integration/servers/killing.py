@@ -13,12 +13,12 @@ from tests.waiting import eventually
 
 @contextmanager
 def killed_run(module: str, start: str) -> Iterator[str]:
-    """Has another process start `tests.servers.MODULE`'s server by the expression `start`, and kills that process.
+    """Has another process start `testbed.servers.MODULE`'s server by the expression `start`, and kills that process.
 
     Yields the server's folder when nothing that runs names it any more.
     """
     with tempfile.TemporaryDirectory(prefix="sew-killed-") as files:
-        script = f"from tests.servers.{module} import *\nwith {start} as it: print(it.folder, flush=True); input()"
+        script = f"from testbed.servers.{module} import *\nwith {start} as it: print(it.folder, flush=True); input()"
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         run = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "TMPDIR": files}, text=True, **pipes)
         assert run.stdout is not None

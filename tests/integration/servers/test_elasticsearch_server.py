@@ -3,9 +3,9 @@
 import pytest
 from elasticsearch import Elasticsearch
 
-from tests.servers.elasticsearch import V8, V9, Version, cluster, elasticsearch
-from tests.servers.indices import index, write
-from tests.servers.required import required
+from testbed.servers.elasticsearch import V8, V9, Version, cluster, elasticsearch
+from testbed.servers.indices import index, write
+from testbed.servers.required import required
 
 pytestmark = pytest.mark.server
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.krew import Krew, find
-from tests.servers.kubernetes import kubectl
-from tests.servers.required import required
+from testbed.servers.krew import Krew, find
+from testbed.servers.kubernetes import kubectl
+from testbed.servers.required import required
 
 pytestmark = pytest.mark.server
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from testbed.servers.kubernetes import Kubernetes, find, kubernetes
+from testbed.servers.required import required
 from tests.integration.servers.killing import killed_run
-from tests.servers.kubernetes import Kubernetes, find, kubernetes
-from tests.servers.required import required
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from testbed.servers.images import BASE, base_image
+from testbed.servers.node import Node, find, node
+from testbed.servers.required import required
 from tests.integration.servers.killing import killed_run
-from tests.servers.images import BASE, base_image
-from tests.servers.node import Node, find, node
-from tests.servers.required import required
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server

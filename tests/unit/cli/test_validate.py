@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from sew_agent.webhooks.files import FileWebhooks
-from tests.receivers import Answer, Incoming, Receiver
+from testbed.receivers import Answer, Incoming, Receiver
 
 GOOD = Path("examples/webhooks/jira.yaml").read_text("utf-8")
 BAD = GOOD.replace("consumer: Jira", "consumer: Jiro").replace("type=waf", "tpye = waf")

@@ -17,7 +17,7 @@ from sew_agent.delivery.queues import Job
 from sew_agent.delivery.retry import FEW, PROBE_EVERY, TRIES
 from sew_agent.store.records import DropReason, Intake, Owed, StoreError
 from sew_agent.store.sqlite.store import open_store
-from tests.unit.agent.delivery.test_scheduler import NOW, PATIENCE, Bench, owe_more, route, status, until
+from tests.unit.agent.delivery.test_dispatcher import NOW, PATIENCE, Bench, owe_more, route, status, until
 
 BAD_ANSWERS = {
     "500": status(500),

@@ -8,7 +8,7 @@ from sew_agent.kubernetes.event_correlator import AGAIN_AFTER, AT_ONCE, LONGEST,
 from sew_agent.status.conditions import Standing
 from sew_agent.store.records import Books, Lane
 from sew_agent.webhooks.validator import Unfit
-from tests.unit.agent.cluster.test_conditions import GOOD
+from tests.unit.agent.status.test_conditions import GOOD
 
 NOW = 1_000_000.0
 WEBHOOK = Webhook("w", "Generic", State.ENABLED, "x", (ConfigVar("url", "https://example.com/SECRET"),), uid="u")

@@ -20,9 +20,9 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
-from tests.servers.building import program
-from tests.servers.golang import go_program
-from tests.servers.running import Server, free_port
+from testbed.servers.building import program
+from testbed.servers.golang import go_program
+from testbed.servers.running import Server, free_port
 
 VERSION = "1.32.4"
 READY_WITHIN = 60.0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.kubernetes import Programs, find
+from testbed.servers.kubernetes import Programs, find
 
 
 def test_the_folder_that_envtest_names_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

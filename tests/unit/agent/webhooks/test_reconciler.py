@@ -18,7 +18,7 @@ from sew_agent.store.sqlite.store import SqliteStore, open_store
 from sew_agent.webhooks.files import FileWebhooks
 from sew_agent.webhooks.reconciler import Director, Parts
 from sew_agent.webhooks.validator import Acceptance, Judged
-from tests.unit.agent.test_poller import Witness
+from tests.unit.agent.ingest.test_poller import Witness
 
 
 class Sending:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.servers.building import UnavailableError
+from testbed.servers.building import UnavailableError
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from sew_agent.base.metrics import METRICS, Metrics, PollFailure
 from sew_agent.status.collector import scrape
 from sew_agent.store.records import Books, Lane
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 def books(webhook: str, **changes: object) -> Books:

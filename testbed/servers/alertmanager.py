@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
-from tests.servers.building import program
-from tests.servers.running import Server, free_port
+from testbed.servers.building import program
+from testbed.servers.running import Server, free_port
 
 PROGRAM = "prometheus-alertmanager"
 READY_WITHIN = 20.0

@@ -10,7 +10,7 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.pages import page
 from sew_agent.base.settings import SETTINGS, Settings, SettingsError, from_environment
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.mark.parametrize(

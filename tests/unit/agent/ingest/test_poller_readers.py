@@ -12,7 +12,7 @@ from kubectl_sew.resource import FetchedReason
 from sew_agent.ingest.poller import COMMON, Poller, own_reader, past_reader
 from sew_agent.ingest.source import Arrival, Batch, Note, Origin, SourceError, Subscription, Trouble
 from sew_agent.store.sqlite.store import SqliteStore, open_store
-from tests.unit.agent.test_poller import Witness
+from tests.unit.agent.ingest.test_poller import Witness
 
 QUERY = parse("type = waf")
 NOW = 1_800_000_000.0

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
-from tests.servers.building import UnavailableError, built, packages, run
-from tests.servers.running import Server, free_port
+from testbed.servers.building import UnavailableError, built, packages, run
+from testbed.servers.running import Server, free_port
 from tests.waiting import eventually
 
 SOURCES = Path(__file__).parent / "elasticsearch-node"

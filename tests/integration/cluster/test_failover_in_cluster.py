@@ -10,10 +10,10 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from kubectl_sew.resource import Condition, checkpoint
+from testbed.receivers import Answer, Receiver
+from testbed.servers.indices import index, write
 from tests.e2e.sew_agent import Folder
 from tests.integration.cluster.in_cluster import Installed, webhook
-from tests.receivers import Answer, Receiver
-from tests.servers.indices import index, write
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server

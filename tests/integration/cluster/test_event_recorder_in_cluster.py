@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from testbed.receivers import Answer, Receiver
 from tests.e2e.sew_agent import Folder
 from tests.integration.cluster.in_cluster import SECRETS, Installed, webhook
-from tests.receivers import Answer, Receiver
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server

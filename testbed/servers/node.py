@@ -17,11 +17,11 @@ from glob import glob
 from itertools import chain
 from pathlib import Path
 
-from tests.servers import kubernetes as control_plane
-from tests.servers.building import UnavailableError, program, run
-from tests.servers.images import PAUSE, pause_image
-from tests.servers.kubernetes import Kubernetes, kubernetes, kubernetes_program
-from tests.servers.running import Server, free_port
+from testbed.servers import kubernetes as control_plane
+from testbed.servers.building import UnavailableError, program, run
+from testbed.servers.images import PAUSE, pause_image
+from testbed.servers.kubernetes import Kubernetes, kubernetes, kubernetes_program
+from testbed.servers.running import Server, free_port
 
 READY_WITHIN = 120.0
 NAME = "localhost"

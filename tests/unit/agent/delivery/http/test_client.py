@@ -30,7 +30,7 @@ from sew_agent.delivery.http.proxy import Proxy, read_proxy
 from sew_agent.delivery.http.resolver import Lookup, Resolver
 from sew_agent.delivery.http.sockets import in_turns
 from sew_agent.store.records import Delivery
-from tests.unit.agent.raw_server import OK, Authority, Connection, RawServer, Script, answering
+from testbed.raw_server import OK, Authority, Connection, RawServer, Script, answering
 
 SHORT = 0.3
 SECRET = "SECRET-PATH"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.servers.building import UnavailableError, built, program, run
+from testbed.servers.building import UnavailableError, built, program, run
 
 PAUSE = "localhost/pause:1"
 BASE = "localhost/base:bookworm"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.servers.building import built, run
+from testbed.servers.building import built, run
 
 _MODULES = Path(__file__).with_name("go")
 _ENVIRONMENT = {

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import elasticsearch
-from tests.servers.building import UnavailableError
-from tests.servers.elasticsearch import V8, V9, java_home
+from testbed.servers import elasticsearch
+from testbed.servers.building import UnavailableError
+from testbed.servers.elasticsearch import V8, V9, java_home
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from tests.servers.building import UnavailableError
+from testbed.servers.building import UnavailableError
 
 _GUARD = Path(__file__).with_name("guard.py")
 _PORTS = range(20000, 32000)  # below those that the system hands out, so a stopped server's port stays free

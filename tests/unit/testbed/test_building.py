@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import building
-from tests.servers.building import UnavailableError, built, run
-from tests.servers.required import required
+from testbed.servers import building
+from testbed.servers.building import UnavailableError, built, run
+from testbed.servers.required import required
 
 
 @pytest.fixture(autouse=True)

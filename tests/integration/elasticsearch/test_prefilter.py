@@ -11,11 +11,11 @@ from elasticsearch import Elasticsearch
 from kubectl_sew.query import parse, to_dsl
 from sew_agent.ingest.elasticsearch.named_queries import exact_fields, needs
 from sew_agent.ingest.elasticsearch.prefilter import MOST_EVENTS
+from testbed.servers.indices import CALICO_MAPPINGS
 from tests.differential import generate
 from tests.differential.compare import EVENTS, Index, Server
 from tests.integration.elasticsearch.faults import Answer, Proxy
-from tests.integration.elasticsearch.scene import WAIT, Scene, ids
-from tests.servers.indices import CALICO_MAPPINGS
+from tests.integration.elasticsearch.harness import WAIT, Scene, ids
 
 pytestmark = pytest.mark.server
 MANY = 600

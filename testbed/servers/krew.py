@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers.golang import go_program
+from testbed.servers.golang import go_program
 
 VERSION = "0.5.0"
 

@@ -19,7 +19,7 @@ from sew_agent.ingest.poller import Polled, Poller
 from sew_agent.ingest.source import Arrival, Note, Subscription
 from sew_agent.store.records import Delivery, Known, Settlement, State, Taken
 from sew_agent.store.sqlite.store import SqliteStore, open_store
-from tests.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
+from testbed.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
 
 NOW = 1_800_000_000.0
 WAIT = 14.0
