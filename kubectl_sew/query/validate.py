@@ -1,5 +1,6 @@
 """Whether a query can be answered by a field set: all problems, errors and warnings, in the order of the text."""
 
+import re
 from collections.abc import Iterator
 
 from kubectl_sew.query.ast import Comparison, Key, Leaf, Literal, Membership, Node, Operator, leaves
@@ -9,6 +10,7 @@ from kubectl_sew.query.fields import Field, FieldSet, FieldType, Unlisted
 from kubectl_sew.query.interpret import concrete, interpret, not_allowed
 from kubectl_sew.query.values import Network, Pattern, pattern
 
+_BACKSLASH = re.compile(r"\\(.?)", re.DOTALL)
 _CALICOS_FIELDS = "`kubectl sew fields` lists those of Calico's events; --fields any takes every key"
 
 
@@ -120,7 +122,18 @@ def _member(member: Literal, field: Field) -> Iterator[Problem]:
         yield Problem(wrong.message, wrong.span, wrong.hint, warning=True)
     if isinstance(value, Pattern) and None in value.parts:
         yield from _long_values(field, member.span)
+    yield from _escaped_star(member, wild=isinstance(value, Pattern))
     yield from _name(field, member)
+
+
+def _escaped_star(member: Literal, *, wild: bool) -> Iterator[Problem]:
+    r"""A path such as `C:\Windows\*`: of a member that has no wildcard, or plain backslashes too."""
+    escaped = [found[1] for found in _BACKSLASH.finditer(member.text)]
+    if "*" not in escaped or member.text == "\\*" or (wild and set(escaped) <= {"*", "?", "\\"}):
+        return
+    meant = _BACKSLASH.sub(lambda found: "\\\\*" if found[1] == "*" else found[0], member.text)
+    hint = f"for a backslash and then a wildcard write `\\\\*`, between backticks: {{`{meant}`}}"
+    yield Problem("`\\*` is a plain `*` here, not a wildcard", member.span, hint, warning=True)
 
 
 def _long_values(field: Field, span: Span) -> Iterator[Problem]:
