@@ -86,8 +86,8 @@ def index_pattern(text: str) -> str:
     for place, name in enumerate(names):
         if ":" in name and not name.startswith("<"):
             raise ElasticsearchError(
-                f"the index pattern {text!r} names a remote cluster: those tell no sequence numbers, so no event of "
-                "them could be read for certain; name Elasticsearch's own indices, and run an agent for each cluster"
+                f"the index pattern {text!r} names a remote cluster: those give no sequence numbers, so events "
+                "could be missed; name Elasticsearch's own indices, and run an agent for each cluster"
             )
         if name.startswith("-") and not any("*" in before for before in names[:place]):
             raise ElasticsearchError(
@@ -112,7 +112,7 @@ def read_url(url: str) -> tuple[str, int, str]:
             "Elasticsearch's URL cannot be read (--elasticsearch, SEW_ELASTICSEARCH): it is written https://HOST:PORT"
         )
     if parts.username is not None:
-        raise ElasticsearchError("credentials do not belong into Elasticsearch's URL: give them in files of their own")
+        raise ElasticsearchError("credentials do not belong in Elasticsearch's URL: give them in files of their own")
     return host, port or (443 if parts.scheme == "https" else 9200), parts.path.rstrip("/")
 
 
@@ -130,7 +130,7 @@ def authorization(access: Access) -> dict[str, Any]:
         )
     if _NOT_OF_A_HEADER.search(access.api_key or access.token):
         raise ElasticsearchError(
-            "the API key or token for Elasticsearch holds a space, a line break or a character that no key has: "
+            "the API key or token for Elasticsearch holds a space, a line break or a character that no key may have: "
             "its file must hold it alone, on one line"
         )
     return given
@@ -154,4 +154,4 @@ def tls_context(access: Access) -> ssl.SSLContext:
 
 def _no_passphrase() -> bytes:
     """Otherwise OpenSSL asks the terminal, and waits."""
-    raise ValueError("the key is encrypted: take its passphrase off, e.g. with `openssl pkey`")
+    raise ValueError("the key is encrypted: remove its passphrase, e.g. with `openssl pkey`")

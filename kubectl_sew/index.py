@@ -307,7 +307,7 @@ def _transport_reason(error: Exception) -> str:
     if isinstance(error, ConnectionTimeout):
         return "did not answer in time"
     if isinstance(error, SerializationError):
-        return "answers with something that is no JSON, or was cut off"
+        return "answers with something that is not JSON, or was cut off"
     return f"cannot be reached ({_innermost(error)})"
 
 

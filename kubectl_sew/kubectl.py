@@ -176,7 +176,7 @@ def explain(stderr: str, flags: Sequence[str] = ()) -> KubectlError:
     for problem, pattern, hint in _RULES:
         if re.search(pattern, text, re.MULTILINE):
             return KubectlError(problem, _said(text), _in_context(hint, flags))
-    return KubectlError(Problem.OTHER, _said(text) or "kubectl failed without a word", "")
+    return KubectlError(Problem.OTHER, _said(text) or "kubectl failed without a message", "")
 
 
 _CHOOSING = ("--kubeconfig=", "--context=", "--cluster=", "--user=")

@@ -25,7 +25,7 @@ def parse_line(line: bytes) -> dict[str, Any]:
     if not whole:  # not as events are usually written: blanks before it, a byte order mark, or no event
         document = _decode(line)
     if document.__class__ is not dict:
-        raise BadLineError(f"a JSON {_name(document)} where an object belongs")
+        raise BadLineError(f"it must be a JSON object, but is {_name(document)}")
     if line.count(b"{") + line.count(b"[") > DEEPEST and _deeper_than(document, DEEPEST):
         raise BadLineError(f"nested deeper than {DEEPEST} levels")
     found: dict[str, Any] = document
@@ -66,8 +66,8 @@ def _number_problem(error: ValueError) -> str:
 
 
 def _name(value: Any) -> str:
-    names = {list: "list", str: "string", bool: "boolean", type(None): "null"}
-    return names.get(type(value), "number")
+    names = {list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
 
 
 def _deeper_than(document: Any, levels: int) -> bool:

@@ -96,14 +96,14 @@ def _asked(facts: Facts) -> Verdict:
     if facts.agent.unknown:
         return failed(facts.agent.unknown, _look(facts))
     if not facts.agent.told.get("running"):
-        return failed(f"the program in {facts.agent.holder} tells nothing: it hangs, or starts", _look(facts))
+        return failed(f"the program in {facts.agent.holder} reports nothing: it hangs, or is starting", _look(facts))
     return OK
 
 
 def _version(facts: Facts) -> Verdict:
     told = facts.agent.told.get("version")
     if not told:
-        return unknown(NO_AGENT if facts.agent.unknown else "the agent tells none")
+        return unknown(NO_AGENT if facts.agent.unknown else "the agent reports none")
     if told == facts.plugin_version:
         return OK
     said = f"the agent is of version {told}, the plugin of {facts.plugin_version}"
@@ -148,7 +148,7 @@ AGENT = (
     Check("agent-answers", "it can be asked", _asked),
     Check("agent-version", "it is of the plugin's version", _version),
     Check("agent-rights", "it has its rights", _rights),
-    Check("agent-problems", "it reports no trouble", _problems),
+    Check("agent-problems", "it reports no problem", _problems),
     Check("agent-clock", "its clock is right", _clock),
     Check("calico-processor", "no other processor delivers the same events", _alone),
 )

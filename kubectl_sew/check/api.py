@@ -77,7 +77,7 @@ def _one_group(facts: Facts) -> Verdict:
     told = [each for each in pods if each.api_group.partition("/")[0] not in ("", facts.api_group)]
     if told:
         said = f"{told[0]} reads {told[0].api_group}, and webhooks are served in {facts.api_group}"
-        return failed(said, "take the agent's setting SEW_API_GROUP away: it finds the group by itself")
+        return failed(said, "remove the agent's setting SEW_API_GROUP: it finds the group by itself")
     if isinstance(facts.elsewhere, Unknown):
         return unknown(facts.elsewhere.why)
     if facts.elsewhere:

@@ -154,7 +154,7 @@ class _Asking:
 _STAGES: tuple[tuple[str, Callable[[_Asking, Facts], Facts]], ...] = (
     ("the kind SecurityEventWebhook", _api),
     ("the agent's Lease and pods", _agent_place),
-    ("the agent's own word", _agent),
+    ("the agent's own report", _agent),
     ("the webhooks and what they refer to", _webhooks),
     ("rights, yours and the agent's", _rights),
 )

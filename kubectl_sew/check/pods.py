@@ -114,7 +114,7 @@ def _trouble(pod: Object) -> str:
         return _not_started(status)
     state = ours.get("state") or {}
     if "running" in state:
-        return "" if ours.get("ready") else "it runs and is not ready"
+        return "" if ours.get("ready") else "it runs, but is not ready"
     ((kind, why),) = list(state.items())[:1] or [("waiting", {})]
     said = ": ".join(filter(None, (why.get("reason"), why.get("message"))))
     times = ours.get("restartCount")

@@ -99,7 +99,7 @@ def _summary(selector: Selector) -> str:
     text = f"{selector.matching:,} of {selector.events:,} event{'' if selector.events == 1 else 's'} match"
     if not selector.bad:
         return text
-    text += f"; {selector.bad:,} line{' is no event' if selector.bad == 1 else 's are no events'}"
+    text += f"; {selector.bad:,} line{' is not an event' if selector.bad == 1 else 's are not events'}"
     return text + (f" (the first {NAMED} are named above)" if selector.bad > NAMED else "")
 
 

@@ -21,7 +21,7 @@ _VARIABLES = f"""
 Now the variables of {{}}: each is a value, or secret:NAME/KEY or configmap:NAME/KEY for one that is kept \
 in the namespace {SECRETS_NAMESPACE}. Those marked * are required; an empty answer leaves out any other."""
 
-_UNSEEN = "the answer holds characters that cannot be seen, or are no text: type it again"
+_UNSEEN = "the answer holds invisible characters, or some that are not text: type it again"
 
 Verdict = Callable[[str], str]
 """An answer -> what is wrong with it; "" if nothing."""

@@ -26,7 +26,7 @@ def fill_in(webhook: Webhook, consumer: Consumer, config: Config) -> tuple[dict[
         what = f"`{variable.name}` is in {variable.value}, which is not in the files"
         if variable.name in required:
             filled[variable.name] = _UNKNOWN_URL if variable.name == "url" else f"[{variable.value}]"
-            notes.append(f"{what}: something stands in its place")
+            notes.append(f"{what}: a placeholder stands in its place")
         else:
             notes.append(f"{what}: it is left out")
     return filled, notes

@@ -102,7 +102,7 @@ def _agent(picture: Picture) -> Iterator[str]:
     if agent.unknown:
         yield _labelled("Agent", f"unknown: {agent.unknown}")
     elif not told.get("running"):
-        yield _labelled("Agent", f"{agent.holder}: its program does not run; the figures are those of its store")
+        yield _labelled("Agent", f"{agent.holder}: its program is not running; the figures are those of its store")
     else:
         yield _labelled("Agent", f"{agent.holder}, version {told.get('version')}")
     troubles = [each.get("message") for each in told.get("sourceTroubles") or ()]

@@ -48,7 +48,7 @@ def _name(ctx: click.Context, param: click.Parameter, value: str) -> str:
     """The name of `NAME`, `sew/NAME` or `securityeventwebhook.projectcalico.org/NAME`."""
     kind, slash, name = value.rpartition("/")
     if slash and not (name and _TYPE.fullmatch(kind)):
-        raise click.BadParameter(f"`{value}` names no {KIND}: write NAME", ctx, param)
+        raise click.BadParameter(f"`{value}` is not the name of a {KIND}: write NAME", ctx, param)
     return name
 
 

@@ -40,6 +40,8 @@ def _time_path(fields: FieldSet, name: str, index: Index) -> str:
         raise SewError(f"no index of {index.place} has a name like {index.pattern} and a field: see --index")
     field = fields.get(name)
     if field is None or field.type is not FieldType.TIME or field.storage.refusal:
-        why = "there is none" if field is None else field.storage.refusal or f"it is no time, but {field.type.value}"
+        why = "there is no such field"
+        if field:
+            why = field.storage.refusal or f"it must be a time, but is {field.type.value}"
         raise SewError(f"the events of {index.pattern} have no time in `{name}`: {why}; name it by --time-field")
     return field.path

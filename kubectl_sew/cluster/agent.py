@@ -63,8 +63,8 @@ def find_holder(kubectl: Kubectl, secrets_namespace: str) -> Holder:
         raise
     namespace, _, pod = str(spec.get("holderIdentity") or "").partition("/")
     if pod and not (is_dns_name(namespace) and is_dns_name(pod)):
-        said = f"what holds the Lease {LEASE} in the namespace {secrets_namespace} is no NAMESPACE/POD"
-        raise AgentError(said, "somebody else than an agent has written it: who may change Leases there?")
+        said = f"what holds the Lease {LEASE} in the namespace {secrets_namespace} is not NAMESPACE/POD"
+        raise AgentError(said, "something other than an agent wrote it: who may change Leases there?")
     if not pod:
         raise AgentError(f"no agent holds the Lease {LEASE} in the namespace {secrets_namespace}", _INSTALL)
     return Holder(namespace, pod, read_time(spec.get("renewTime")), float(spec.get("leaseDurationSeconds") or 15))
@@ -107,7 +107,7 @@ def ask(kubectl: Kubectl, holder: Holder, *command: str) -> str:
     """What `sew-agent …` prints in the agent's container. Raises AgentError."""
     if holder.outside:
         said = f"the agent runs outside of the cluster ({holder.pod}), where kubectl cannot ask it"
-        raise AgentError(said, f"there `sew-agent {command[0]} --state DIR` tells it")
+        raise AgentError(said, f"run `sew-agent {command[0]} --state DIR` there")
     try:
         return kubectl.execute(holder.namespace, holder.pod, CONTAINER, ["sew-agent", *command])
     except KubectlError as error:

@@ -67,7 +67,7 @@ class Agent:
         """Why nobody writes conditions any more; "" where somebody does, or that is not known."""
         if self.silent or not self.told or self.told.get("running"):
             return self.silent
-        return f"the program of the agent {self.holder} tells nothing: what follows is what it last wrote"
+        return f"the program of the agent {self.holder} reports nothing: what follows is what it last wrote"
 
 
 @dataclass(frozen=True, slots=True)

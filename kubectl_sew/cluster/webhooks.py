@@ -35,7 +35,7 @@ class Webhooks:
     def one(self, name: str) -> Object:
         if not _NAME.fullmatch(name):
             said = f'{PLURAL}.{self.api.group} "{name}" not found'
-            raise KubectlError(Problem.NOT_FOUND, said, "a name is of lower-case letters, digits, - and .")
+            raise KubectlError(Problem.NOT_FOUND, said, "a name consists of lower-case letters, digits, - and .")
         try:
             found: Object = self.kubectl.get(self.api.one(name))
         except KubectlError as error:

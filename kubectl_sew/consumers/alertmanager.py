@@ -176,12 +176,16 @@ def _check_credentials(config: Config) -> list[ConfigProblem]:
     given = settings.text(config, "basicAuth")
     problems = settings.plain_line("bearerToken", settings.text(config, "bearerToken"))
     if given and (given.startswith(":") or ":" not in given):
-        problems.append(ConfigProblem("basicAuth", "this is no user and password", "write it as `user:password`"))
+        problems.append(
+            ConfigProblem(
+                "basicAuth", "`basicAuth` must be `user:password`", "write the user, a colon and the password"
+            )
+        )
     names = [name for name in _CREDENTIALS if settings.text(config, name)]
     if any(name.lower() == "authorization" for name, _ in own_headers(config)):
         names.append("headers")
     if len(names) > 1:
-        message = f"{' and '.join(f'`{each}`' for each in names)} each give an Authorization"
+        message = f"{' and '.join(f'`{each}`' for each in names)} each set the Authorization header"
         problems.append(ConfigProblem(names[-1], message, "keep one of them"))
     return problems
 

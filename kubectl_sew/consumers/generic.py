@@ -108,7 +108,7 @@ def _body(document: dict[str, Any], config: Config) -> bytes:
     except ValueError as error:
         raise RenderError(f"the event cannot be written as JSON: {_why(error)}") from None
     except TypeError:
-        raise RenderError("the event cannot be written as JSON: it holds what JSON has no form for") from None
+        raise RenderError("the event cannot be written as JSON: it holds a value that JSON cannot represent") from None
 
 
 def _why(error: ValueError) -> str:
@@ -136,7 +136,7 @@ def _check_secrets(config: Config) -> list[ConfigProblem]:
     keys = [_decoded(each) for each in secrets]
     if not all(keys):
         hint = f"it is `{SECRET_PREFIX}` and 24 to 64 random bytes in Base64"
-        return [ConfigProblem("signingSecret", "this is no Standard Webhooks secret", hint)]
+        return [ConfigProblem("signingSecret", "this is not a Standard Webhooks secret", hint)]
     if len(secrets) > 2:
         return [ConfigProblem("signingSecret", "there are more than two secrets", "keep the new and the old one")]
     if any(len(key or b"") not in SECRET_BYTES for key in keys):

@@ -6,7 +6,7 @@ from kubectl_sew.consumers import settings
 from kubectl_sew.consumers.base import Config, ConfigProblem, Variable
 
 HEADERS_VARIABLE = Variable(
-    "headers", required=False, meaning="more headers, one `Name: value` a line", secret=True, limit=16 * 1024
+    "headers", required=False, meaning="more headers, one `Name: value` per line", secret=True, limit=16 * 1024
 )
 CONTENT_TYPE = ("Content-Type", "application/json")
 
@@ -40,8 +40,8 @@ def check_headers(config: Config, fixed: tuple[str, ...] = ()) -> list[ConfigPro
             problems.append(ConfigProblem("headers", f"line {number}: {message}", hint))
         seen.add(lower)
     if "authorization" in seen and any(map(settings.address_has_user, settings.text(config, "url").split(","))):
-        hint = "take the user out of the URL, or the header out of `headers`"
-        problems.append(ConfigProblem("headers", "both the URL and `headers` give an Authorization", hint))
+        hint = "remove the user from the URL, or the header from `headers`"
+        problems.append(ConfigProblem("headers", "both the URL and `headers` set the Authorization header", hint))
     return problems
 
 
@@ -50,9 +50,9 @@ def _header_problem(
 ) -> tuple[str, str] | None:
     """What is wrong with a header, and what to do; names are no secret, values are."""
     if not colon or not _HEADER_NAME.fullmatch(name):
-        return "this is no header", "write one `Name: value` a line"
+        return "this is not a header", "write one `Name: value` per line"
     if name.lower() in (*_FORBIDDEN, *fixed) or name.lower().startswith(_NOT_OF_A_WEBHOOK):
-        return f"the header `{name}` cannot be set", "leave it out: it is written by the sender"
+        return f"the header `{name}` cannot be set", "leave it out: the agent sets it"
     if settings.plain_line(name, value.strip()):
-        return f"the value of `{name}` holds what a header cannot", "use printable Latin-1 characters"
+        return f"the value of `{name}` holds characters that a header cannot carry", "use printable Latin-1 characters"
     return (f"the header `{name}` is there twice", "keep one of them") if name.lower() in seen else None

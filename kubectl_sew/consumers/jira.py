@@ -289,22 +289,22 @@ def _is_anonymous(response: Response) -> bool:
 
 
 def _unknown_caller(response: Response, now: float) -> Outcome:
-    detail = describe(response.status, "Jira did not take the credentials, so what it found says nothing")
+    detail = describe(response.status, "Jira did not accept the credentials, so its search says nothing")
     reason, said = FailureReason.CREDENTIAL_REFUSED, response.headers.get(words.DENIED, "")
     return with_retry_after(Outcome(Verdict.RETRY, reason, detail, response.status, said=said), response, now)
 
 
 def _denied(response: Response) -> str:
     wanted = "CAPTCHA" in response.headers.get(words.DENIED, "").upper()
-    return ", Jira wants a CAPTCHA solved: log in once as this user in a browser" if wanted else ""
+    return ", Jira asks for a CAPTCHA: log in once as this user in a browser" if wanted else ""
 
 
 def _check_version(url: str) -> list[ConfigProblem]:
     if "/rest/api/3/" in url + "/":
         hint = "end it with `/rest/api/2/issue`"
-        return [ConfigProblem("url", "REST version 3 wants another form of description and would refuse ours", hint)]
+        return [ConfigProblem("url", "REST version 3 needs another format of the description", hint)]
     if url and not url.rstrip("/").endswith("/issue"):
-        hint = "it usually ends with `/rest/api/2/issue`; without that, an issue of unknown fate cannot be looked up"
+        hint = "it usually ends with `/rest/api/2/issue`; else no issue can be looked up after an answer was lost"
         return [ConfigProblem("url", "the URL does not end with `/issue`", hint, warning=True)]
     return []
 
@@ -313,8 +313,8 @@ def _check_authentication(config: Config) -> list[ConfigProblem]:
     scheme = settings.text(config, "authentication")
     problems = settings.plain_line("apiToken", settings.text(config, "apiToken"))
     if scheme not in ("", BASIC, BEARER):
-        hint = f"set it to `{BASIC}` or `{BEARER}`"
-        problems.append(ConfigProblem("authentication", "there is no such authentication", hint))
+        hint = f"`{BEARER}` is for tokens of a Data Center; leave it out otherwise"
+        problems.append(ConfigProblem("authentication", f"`authentication` must be `{BASIC}` or `{BEARER}`", hint))
     if scheme != BEARER and ":" in settings.text(config, "username"):
         problems.append(ConfigProblem("username", "a user name with `:` cannot be sent", "put the token in `apiToken`"))
     return problems
@@ -322,7 +322,7 @@ def _check_authentication(config: Config) -> list[ConfigProblem]:
 
 def _check_labels(config: Config) -> list[ConfigProblem]:
     return [
-        ConfigProblem("labels", "a Jira label holds no space and has at most 255 characters", "separate them by commas")
+        ConfigProblem("labels", "a Jira label must have no space and at most 255 characters", "separate them by commas")
         for each in _own_labels(config)
         if text.utf16_units(each) > LABEL_LIMIT or re.search(r"\s", each)
     ][:1]
@@ -332,4 +332,4 @@ def _check_project(config: Config) -> list[ConfigProblem]:
     if not re.search(r"\s", settings.text(config, "project")):
         return []
     hint = "give the key, e.g. `SEC`, and not the project's name"
-    return [ConfigProblem("project", "a project's key holds no space", hint, warning=True)]
+    return [ConfigProblem("project", "a project's key has no space", hint, warning=True)]

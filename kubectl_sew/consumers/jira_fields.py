@@ -18,10 +18,10 @@ FIELDS_VARIABLE = Variable(
 )
 
 _OURS = {
-    "project": "`project`",
-    "issuetype": "`issueType`",
-    "summary": "nothing: it is made of the event",
-    "description": "nothing: it ends with the delivery's id, by which an issue is found again",
+    "project": "the variable `project` sets it",
+    "issuetype": "the variable `issueType` sets it",
+    "summary": "it is made from the event",
+    "description": "it ends with the delivery's id, by which an issue is found again",
 }
 """Fields that cannot be set here -> the variable for it."""
 _ALSO_VARIABLES = ("labels", "priority")
@@ -41,9 +41,9 @@ def check_fields(config: Config) -> list[ConfigProblem]:
         fields = _read(config)
     except (ValueError, RecursionError) as error:
         place = f", line {error.lineno} column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-        return [_problem(f"this is no JSON{place}", 'write an object such as `{"components": [{"name": "Network"}]}`')]
+        return [_problem(f"this is not JSON{place}", 'write an object such as `{"components": [{"name": "Network"}]}`')]
     if not isinstance(fields, dict):
-        return [_problem("this is no JSON object", 'write it as `{"NAME": VALUE}`')]
+        return [_problem("this is not a JSON object", 'write it as `{"NAME": VALUE}`')]
     secret = isinstance(config.get("fields"), Secret)
     return [*_check_names(fields, config), *_check_templates(fields, secret=secret)]
 
@@ -96,9 +96,9 @@ def _is_template(value: Any) -> bool:
 def _check_names(fields: Mapping[str, Any], config: Config) -> Iterator[ConfigProblem]:
     for name in fields:
         if name in _OURS:
-            yield _problem(f"the field `{name}` cannot be set here", f"leave it out; there is {_OURS[name]}")
+            yield _problem(f"the field `{name}` cannot be set here", f"leave it out: {_OURS[name]}")
         if name in _ALSO_VARIABLES and settings.text(config, name):
-            yield _problem(f"both `fields` and the variable `{name}` give the field `{name}`", "keep one of them")
+            yield _problem(f"both `fields` and the variable `{name}` set the field `{name}`", "keep one of them")
 
 
 def _check_templates(fields: Mapping[str, Any], *, secret: bool) -> list[ConfigProblem]:

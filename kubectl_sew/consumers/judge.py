@@ -147,7 +147,7 @@ def _other(status: int) -> tuple[Verdict, FailureReason]:
 
 
 def _redirect(response: Response) -> Outcome:
-    detail = describe(response.status, "redirects are not followed: give the URL that the receiver really has")
+    detail = describe(response.status, "redirects are not followed: give the URL that it redirects to")
     verdict = Verdict.PARKED if response.status in _MOVED else Verdict.RETRY
     reason = FailureReason.REDIRECT if 301 <= response.status <= 308 else FailureReason.UNEXPECTED_ANSWER
     return Outcome(verdict, reason, detail, response.status)

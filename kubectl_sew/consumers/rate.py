@@ -35,5 +35,5 @@ def check_rate(config: Config) -> list[ConfigProblem]:
         rate_of(config, 1.0)
     except ValueError:
         hint = "write it as `1/s`, `10/min` or `100/h`, above zero"
-        return [ConfigProblem("rate", "this is no rate", hint)]
+        return [ConfigProblem("rate", "`rate` must be a number of requests per second, minute or hour", hint)]
     return []

@@ -36,7 +36,7 @@ def missing(consumer: Consumer, config: Config) -> list[ConfigProblem]:
 def too_long(consumer: Consumer, config: Config) -> list[ConfigProblem]:
     """Values beyond their bound: found first, so that no other check works on a text without one."""
     return [
-        ConfigProblem(each.name, f"`{each.name}` has {len(value)} characters", f"at most {each.limit} are taken")
+        ConfigProblem(each.name, f"`{each.name}` has {len(value)} characters", f"at most {each.limit} are allowed")
         for each in consumer.variables
         if len(value := config.get(each.name, "")) > each.limit
     ]
@@ -78,7 +78,7 @@ def plain_line(name: str, value: str) -> list[ConfigProblem]:
     if _PLAIN_LINE.fullmatch(value):
         return []
     hint = "use one line of printable characters"
-    return [ConfigProblem(name, f"`{name}` holds a line break, or characters that a header cannot", hint)]
+    return [ConfigProblem(name, f"`{name}` holds a line break, or characters that a header cannot carry", hint)]
 
 
 def address_has_user(url: str) -> bool:
@@ -90,14 +90,14 @@ def no_user(name: str, url: str, instead: str) -> list[ConfigProblem]:
     """A consumer with variables for its credentials takes none from the URL."""
     if not address_has_user(url):
         return []
-    return [ConfigProblem(name, "the URL holds a user", f"take it out, and use {instead}")]
+    return [ConfigProblem(name, "the URL contains a user", f"remove it, and use {instead}")]
 
 
 def _check_parts(name: str, split: SplitResult) -> list[ConfigProblem]:
     if split.scheme not in ("http", "https"):
         return [ConfigProblem(name, "the URL is neither http nor https", "begin it with `https://`")]
     if not split.hostname:
-        return [ConfigProblem(name, "the URL names no host", "write it as `https://HOST/PATH`")]
+        return [ConfigProblem(name, "the URL has no host", "write it as `https://HOST/PATH`")]
     if split.port == 0:
         return [ConfigProblem(name, "port 0 cannot be connected to", "name the receiver's port")]
     return []
@@ -107,7 +107,7 @@ def _unknown(consumer: Consumer, config: Config) -> list[ConfigProblem]:
     known = ", ".join(each.name for each in consumer.variables)
     names = {each.name for each in consumer.variables}
     return [
-        ConfigProblem(name, f"{consumer.name} does not know the variable `{name}`", f"it knows {known}", warning=True)
+        ConfigProblem(name, f"{consumer.name} does not know the variable `{name}`", f"known: {known}", warning=True)
         for name in config
         if name not in names
     ]

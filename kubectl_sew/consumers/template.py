@@ -28,6 +28,7 @@ from kubectl_sew.consumers.base import ConfigProblem, RenderError
 from kubectl_sew.consumers.template_filters import BUDGET_NAME, FILTERS, Budget, SpentError, each, paid, shown
 from kubectl_sew.consumers.templated import TEMPLATE_LIMIT
 from kubectl_sew.consumers.text import line
+from kubectl_sew.pages import page
 
 OUTPUT_LIMIT = 1024 * 1024
 DEPTH_LIMIT = 40
@@ -88,9 +89,9 @@ def check_template(source: str) -> list[ConfigProblem]:
     try:
         _compile(source)
     except _RefusedError as error:
-        return [ConfigProblem("template", str(error), "see the documentation of Generic's templates")]
+        return [ConfigProblem("template", str(error), f"see {page('consumers', 'templates')}")]
     except TemplateSyntaxError as error:
-        why = "this cannot be read" if isinstance(source, Secret) else line(error.message, 200)
+        why = "this cannot be parsed" if isinstance(source, Secret) else line(error.message, 200)
         message = f"line {error.lineno}: {why}"
         return [ConfigProblem("template", message, "check the template's syntax")]
     except (RecursionError, MemoryError, SyntaxError, ValueError):
@@ -215,7 +216,7 @@ def _check(node: nodes.Node, depth: int, loops: int) -> None:
 
 def _check_loop(node: nodes.For, loops: int) -> None:
     if loops < 0:
-        raise _RefusedError(f"line {node.lineno}: loops can be nested {LOOPS_LIMIT} deep")
+        raise _RefusedError(f"line {node.lineno}: loops can be nested {LOOPS_LIMIT} deep at most")
     if node.recursive or node.test is not None or not isinstance(node.target, nodes.Name):
         raise _RefusedError(f"line {node.lineno}: a loop is written as `for NAME in LIST`")
 
@@ -228,7 +229,7 @@ def _check_names(node: nodes.Node) -> None:
     if isinstance(name, str) and (name.startswith("_") or name == "self"):
         raise _RefusedError(f"line {node.lineno}: names that begin with `_`, and `self`, cannot be used in a template")
     if isinstance(node, nodes.Filter) and (name not in FILTERS or node.kwargs or node.dyn_args or node.dyn_kwargs):
-        raise _RefusedError(f"line {node.lineno}: there is no such filter; there are {', '.join(FILTERS)}")
+        raise _RefusedError(f"line {node.lineno}: there is no such filter; the filters are {', '.join(FILTERS)}")
 
 
 def _word_for(node: nodes.Node) -> str:

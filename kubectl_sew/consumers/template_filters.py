@@ -90,7 +90,7 @@ def _join(context: Context, value: Any, separator: Any = "") -> str:
 def _truncate(context: Context, value: Any, length: int = 255) -> str:
     """At most so many characters, the last one an ellipsis where something was left out."""
     if not isinstance(length, int) or length < 1:
-        raise RenderError("a `truncate` in the template has no length of at least 1")
+        raise RenderError("a `truncate` in the template needs a length of at least 1")
     return cut(_text(context, value), length)
 
 

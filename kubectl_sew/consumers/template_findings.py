@@ -32,11 +32,11 @@ def unreadable_json(config: Config, kind: str, document: Mapping[str, Any]) -> l
     try:
         json.loads(render_template(template, document))
     except RenderError as error:
-        return [_problem(f"of the sample event `{kind}` nothing can be made: {error}", "try it with preview-payload")]
+        return [_problem(f"the sample event `{kind}` cannot be rendered: {error}", "try it with preview-payload")]
     except (ValueError, RecursionError) as error:
         place = f": line {error.lineno} column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
         hint = "write values as `{{ description | tojson }}`: that quotes them, and writes `null` for what is missing"
-        return [_problem(f"of the sample event `{kind}` it makes no JSON{place}", hint)]
+        return [_problem(f"of the sample event `{kind}` it makes text that is not JSON{place}", hint)]
     return []
 
 

@@ -51,9 +51,9 @@ def check_tls(config: Config) -> list[ConfigProblem]:
     problems = _check_certificates("ca.crt", tls.ca) + _check_certificates("tls.crt", shown)
     problems += _check_key(tls.key)
     if bool(tls.certificate) is not bool(tls.key):
-        absent = "tls.key" if tls.certificate else "tls.crt"
+        given, absent = ("tls.crt", "tls.key") if tls.certificate else ("tls.key", "tls.crt")
         hint = "a client certificate needs both `tls.crt` and `tls.key`"
-        problems.append(ConfigProblem(absent, f"`{absent}` is not set, but its other half is", hint))
+        problems.append(ConfigProblem(absent, f"`{absent}` is not set, but `{given}` is", hint))
     return problems
 
 
@@ -70,8 +70,8 @@ def _check_certificates(name: str, pem: str) -> list[ConfigProblem]:
 
 def _check_key(pem: str) -> list[ConfigProblem]:
     if _ENCRYPTED.search(pem):
-        hint = "take the passphrase off, e.g. with `openssl pkey`"
-        return [ConfigProblem("tls.key", "`tls.key` is encrypted, and nobody can be asked for its passphrase", hint)]
+        hint = "remove the passphrase, e.g. with `openssl pkey`"
+        return [ConfigProblem("tls.key", "`tls.key` is encrypted, and the agent does not know its passphrase", hint)]
     if not pem or any(label in _KEYS for label in _labels(pem)):
         return []
     return [ConfigProblem("tls.key", "`tls.key` holds no PEM key that can be read", "export the key as PKCS #8 PEM")]

@@ -38,7 +38,7 @@ def refuse_another(kubectl: Kubectl, secrets_namespace: str, ours: Host) -> None
             options = _options(other, secrets_namespace)
             raise target.InstallError(
                 f"an agent is in deployment/{other.name} (namespace {other.namespace}), and would lose its rights: "
-                f"`{options}` means that one, and `kubectl sew uninstall --apply {options}` takes it out"
+                f"`{options}` means that one, and `kubectl sew uninstall --apply {options}` removes it"
             )
 
 

@@ -76,7 +76,7 @@ def _at_end(token: Token, state: _State, opened: list[Token]) -> list[Problem]:
 
 def _unexpected(token: Token, state: _State) -> Problem:
     if token.type == ")" and state is _State.DONE:
-        return Problem("this `)` closes nothing", token.span, "take it out, or open it with `(`")
+        return Problem("this `)` has no `(` before it", token.span, "remove it, or add the `(`")
     found = "a quoted string" if token.type == "string" else quoted(token.text)
     return Problem(f"found {found} where {state.value} is expected", token.span, _hint(token, state))
 
@@ -87,7 +87,7 @@ def _hint(token: Token, state: _State) -> str:
     if state is _State.KEY and token.type == "not":
         return "write NOTIN {…}, or NOT before the key: `NOT key EMPTY`"
     if state is _State.MEMBER:
-        return "an empty set and a comma too many are errors" if token.type in (",", "}") else ""
+        return "a set needs members, with one comma between them" if token.type in (",", "}") else ""
     if state is _State.DONE and token.type in ("word", "string", "number"):
         return "join selectors with AND or OR; quote a value that has spaces"
-    return "the members of a set stand in braces: {a, b}" if state is _State.SET else ""
+    return "the members of a set go in braces: {a, b}" if state is _State.SET else ""

@@ -136,7 +136,7 @@ class FieldSet:
         for outer in _outer(name):
             whole = self.fields.get(outer)
             if whole and whole.type is FieldType.ANY and whole.storage.refusal:
-                refusal = f"it is a part of `{outer}`, and of that {whole.storage.refusal}"
+                refusal = f"it is a part of `{outer}`: {whole.storage.refusal}"
                 return Field(name=name, type=FieldType.ANY, storage=replace(PLAIN, refusal=refusal))
         return None
 

@@ -71,7 +71,7 @@ def _string(field: Field, literal: Literal, in_set: bool) -> Typed | Problem:
     if isinstance(found, str) and limit is not None and utf16_length(found) > limit:
         return _unfit(field, literal, f"the index ignores values of more than {limit} characters (ignore_above)")
     if field.equality_only and not found:
-        return _unfit(field, literal, "no event has an empty identity")
+        return _unfit(field, literal, "no event has an empty id")
     if isinstance(found, Pattern):
         return Pattern(tuple(part and fold(field, part) for part in found.parts))
     return fold(field, found)
@@ -90,21 +90,21 @@ def utf16_length(text: str) -> int:
 def _whole(field: Field, literal: Literal) -> Typed | Problem:
     number = read_number(literal.text)
     if not isinstance(number, int):
-        return _unfit(field, literal, "a whole number is expected")
+        return _must_be(field, literal, "a whole number")
     _, low, high = field.storage.number.value
     low = low if field.low is None else max(low, field.low)
     high = high if field.high is None else min(high, field.high)
-    return number if low <= number <= high else _unfit(field, literal, f"a number from {low} to {high} is expected")
+    return number if low <= number <= high else _must_be(field, literal, f"a number from {low} to {high}")
 
 
 def _float(field: Field, literal: Literal) -> Typed | Problem:
     number = read_number(literal.text)
     if number is None:
-        return _unfit(field, literal, "a number is expected")
+        return _must_be(field, literal, "a number")
     rounded = narrow(field.storage.number, number)
     if rounded is None:
         kind = field.storage.number.value[0]
-        return _unfit(field, literal, f"the index stores it as {kind}, which holds no number as large as this")
+        return _unfit(field, literal, f"the index stores it as {kind}, which cannot hold a number this large")
     return rounded
 
 
@@ -125,28 +125,24 @@ def narrow(kind: NumberKind, number: float) -> float | None:
 
 def _boolean(field: Field, literal: Literal) -> Typed | Problem:
     found = {"true": True, "false": False}.get(literal.text)
-    return _unfit(field, literal, "true or false is expected") if found is None else found
+    return _must_be(field, literal, "true or false") if found is None else found
 
 
 def _address(field: Field, literal: Literal) -> Typed | Problem:
-    return network(literal.text) or _unfit(field, literal, "an IP address or a CIDR is expected")
+    return network(literal.text) or _must_be(field, literal, "an IP address or a CIDR")
 
 
 def _time(field: Field, literal: Literal) -> Typed | Problem:
     found = moment(literal.text)
     if found is None:
-        return _unfit(
-            field,
-            literal,
-            "a time is expected",
-            'write seconds since the epoch, or quoted RFC 3339 ("2026-01-31T12:00:00Z"), "now", "now-15m"',
-        )
+        hint = 'write seconds since the epoch, or quoted RFC 3339 ("2026-01-31T12:00:00Z"), "now", "now-15m"'
+        return _must_be(field, literal, "a time", hint)
     if found.relative and field.storage.nanoseconds and found.at > _LONGEST_SPAN_OF_NANOSECONDS:
         return _unfit(field, literal, "the index stores it as date_nanos, which has no time before 1970")
     last = LAST_SECOND_OF_NANOSECONDS if field.storage.nanoseconds else LAST_SECOND
     if not found.relative and not 0 <= found.at < (last + 1) * SECOND:
         end = "2262-04-11 (the index stores it as date_nanos)" if field.storage.nanoseconds else "9999"
-        return _unfit(field, literal, "a time is expected", f"times are seconds since the epoch, from 1970 to {end}")
+        return _must_be(field, literal, f"a time from 1970 to {end}", "a number stands for seconds since the epoch")
     return found
 
 
@@ -206,8 +202,13 @@ def not_allowed(field: Field, literal: Literal) -> Problem | None:
     if not field.values or literal.text in field.values:
         return None
     near = closest(literal.text, list(field.values))
-    hint = "did you mean " + " or ".join(map(quoted, near)) + "?" if near else f"allowed are {field.allowed}"
-    return Problem(f"{quoted(literal.text)} is no {field.name}", literal.span, hint)
+    hint = "did you mean " + " or ".join(map(quoted, near)) + "?" if near else f"it must be one of {field.allowed}"
+    return Problem(f"{quoted(literal.text)} is not a known {field.name}", literal.span, hint)
+
+
+def _must_be(field: Field, literal: Literal, what: str, hint: str = "") -> Problem:
+    message = f"a value of {quoted(field.name)} must be {what}, but is {quoted(literal.text)}"
+    return Problem(message, literal.span, hint)
 
 
 def _unfit(field: Field, literal: Literal, why: str, hint: str = "") -> Problem:

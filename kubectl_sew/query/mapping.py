@@ -26,7 +26,7 @@ def field_set(name: str, mappings: Json, settings: Json) -> FieldSet:
     """The field set of all indices of a pattern.
 
     `mappings` is the answer of `GET PATTERN/_mapping`, `settings` that of `GET PATTERN/_settings` (normalisers are
-    defined there). A field that the indices store differently is there with the reason why it cannot be asked.
+    defined there). A field that the indices store differently is there with the reason why it cannot be queried.
     """
     fields: dict[str, Field] = {}
     unindexed: dict[str, str] = {}
@@ -116,7 +116,7 @@ def _only_lowers(normalizer: Json) -> bool:
 
 
 def _fields(mapping: Json, settings: Json) -> Iterator[tuple[str, Field]]:
-    """All fields of one index by the keys that name them, those that cannot be asked with the reason."""
+    """All fields of one index by the keys that name them, those that cannot be queried with the reason."""
     defaults = _Defaults.of(settings)
     flat = dict(_flatten(mapping.get("properties", {}), "", ""))
     copied = {target for body, _ in flat.values() for target in _as_list(body.get("copy_to"))}
@@ -135,7 +135,7 @@ def _fields(mapping: Json, settings: Json) -> Iterator[tuple[str, Field]]:
     for name, target in _passed_through(mapping.get("properties", {})):
         if name not in flat:
             unknown = Field(name=name, type=FieldType.ANY)
-            yield name, _refused(unknown, f"it is an alias: ask for `{target}`")
+            yield name, _refused(unknown, f"it is an alias: use `{target}`")
 
 
 def _sub_fields(field: Field, body: Json, defaults: _Defaults) -> Iterator[tuple[str, Field]]:
@@ -187,7 +187,10 @@ def _aliased(name: str, body: Json, flat: Mapping[str, tuple[Json, str]], defaul
         return _field(name, body, defaults)
     unknown = Field(name=name, type=FieldType.ANY)
     target = body.get("path", "")
-    return _refused(unknown, f"it is an alias: ask for `{target}`" if target in flat else "it is an alias of no field")
+    return _refused(
+        unknown,
+        f"it is an alias: use `{target}`" if target in flat else "it is an alias of a field that does not exist",
+    )
 
 
 def _field(name: str, body: Json, defaults: _Defaults) -> Field:
@@ -207,7 +210,7 @@ def _field(name: str, body: Json, defaults: _Defaults) -> Field:
         simple = FieldType.IP if kind == "ip" else FieldType.BOOLEAN
         field = Field(name=name, type=simple, null_value=body.get("null_value"))
     else:
-        return _refused(Field(name=name, type=FieldType.ANY), f"its type {kind} cannot be asked")
+        return _refused(Field(name=name, type=FieldType.ANY), f"its type {kind} cannot be queried")
     return _refused(field, "it is stored, but not indexed") if body.get("index") is False else field
 
 
@@ -226,7 +229,7 @@ def _text(name: str, body: Json, defaults: _Defaults) -> Field:
     below = [(sub, each) for sub, each in body.get("fields", {}).items() if each.get("type") in _KEYWORDS]
     if not below:
         unknown = Field(name=name, type=FieldType.STRING)
-        return _refused(unknown, "it is mapped as text without a keyword sub-field, so no exact value can be asked")
+        return _refused(unknown, "it is mapped as text without a keyword sub-field, so exact values cannot be queried")
     sub, plainest = min(below, key=_plainness)
     field = _keyword(name, f"{name}.{sub}", plainest, defaults)
     return field if _searchable(plainest) else _refused(field, f"`{field.path}` is stored, but not indexed")

@@ -92,7 +92,7 @@ def scan(text: str) -> Scan:
 def _check_characters(text: str) -> None:
     found = _SURROGATE.search(text)
     if found:
-        message = "this character is half of a pair and no text by itself"
+        message = "this is half of a surrogate pair, which is not a character by itself"
         raise QueryError(text, [Problem(message, Span(*found.span()), "write the text in UTF-8")])
     size = len(text.encode())
     if size > MAX_BYTES:
@@ -111,7 +111,7 @@ def _read(hit: "re.Match[str]", literal: bool) -> tuple[Token, Problem | None]:
     elif kind in ("sign", "symbol"):
         found = _SYMBOLS.get(text, text)
     elif kind == "wrong":
-        found, problem = "comparator", Problem(f"{quoted(text)} is no comparator", span, _MEANT[text])
+        found, problem = "comparator", Problem(f"{quoted(text)} is not a comparator", span, _MEANT[text])
     elif kind == "open":
         found, problem = "unclosed", Problem(*_unclosed(text, span))
     elif kind == "other":
@@ -123,7 +123,7 @@ def _word(text: str, span: Span, literal: bool) -> tuple[str, Problem | None]:
     if is_identifier(text):
         return ("word" if literal else _KEYWORDS.get(text.lower(), "word")), None
     if text == "~":
-        return "comparator", Problem("`~` is no comparator", span, _MEANT[text])
+        return "comparator", Problem("`~` is not a comparator", span, _MEANT[text])
     return "word", _unseen(text, span) or _must_be_quoted(text, span, literal)
 
 
@@ -133,7 +133,7 @@ def _unseen(text: str, span: Span) -> Problem | None:
     if unseen is None:
         return None
     at = span.start + text.index(unseen)
-    return Problem(f"the invisible character U+{ord(unseen):04X} stands here", Span(at, at + 1), "take it out")
+    return Problem(f"there is an invisible character here, U+{ord(unseen):04X}", Span(at, at + 1), "remove it")
 
 
 def _must_be_quoted(text: str, span: Span, literal: bool) -> Problem:
@@ -149,11 +149,11 @@ def _unquoted(text: str, literal: bool) -> tuple[str, str]:
     if straight != text:
         return message, f"use straight quotes: {quote(straight)}"
     if text[0] == "[" or text[-1] == "]":
-        return message, "the members of a set stand in braces: {a, b}"
+        return message, "the members of a set go in braces: {a, b}"
     if "*" in text or "?" in text:
         return f"the wildcard {quoted(text)} must be quoted", hint
     if colon and not literal and is_identifier(key):
-        return "`:` is no comparator", f"write `{key} = {value or '…'}`"
+        return "`:` is not a comparator", f"write `{key} = {value or '…'}`"
     if all(map(is_identifier, text.split("."))):
         dotted = f"{quoted(text)} has a dot and must be quoted"
         return dotted, f"{'write' if literal else 'quote a key with dots:'} {quote(text)}"
@@ -171,10 +171,10 @@ def _unclosed(text: str, span: Span) -> tuple[str, Span, str]:
 
 def _stray(text: str, span: Span) -> Problem:
     if text in "&|":
-        return Problem(f"a single {quoted(text)} means nothing", span, f"write `{text * 2}`")
+        return Problem(f"a single {quoted(text)} is not an operator", span, f"write `{text * 2}`")
     if text.isspace():
         return Problem(f"the space U+{ord(text):04X} is not allowed outside quotes", span, "use an ordinary space")
-    return Problem(f"{quoted(text)} means nothing here", span)
+    return Problem(f"{quoted(text)} cannot stand here", span)
 
 
 def _check_leaves(text: str, tokens: list[Token]) -> None:
@@ -204,4 +204,4 @@ def _check_nesting(text: str, tokens: list[Token]) -> None:
             negated = 0
         if level + negated > MAX_NESTING:
             message = f"brackets and NOTs are nested more than {MAX_NESTING} deep here"
-            raise QueryError(text, [Problem(message, token.span, "take out brackets that change nothing")])
+            raise QueryError(text, [Problem(message, token.span, "remove brackets that change nothing")])

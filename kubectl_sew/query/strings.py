@@ -27,7 +27,7 @@ def unquote(text: str, span: Span) -> tuple[str, Problem | None]:
         piece = _resolve(hit)
         if piece is None:
             start = span.start + 1 + hit.start()
-            return body, Problem(f"{quoted(hit[0])} is no escape", Span(start, start + len(hit[0])), _HINT)
+            return body, Problem(f"{quoted(hit[0])} is not an escape sequence", Span(start, start + len(hit[0])), _HINT)
         pieces += [body[at : hit.start()], piece]
         at = hit.end()
     return "".join(pieces) + body[at:], None

@@ -35,7 +35,7 @@ def _leaf(leaf: Leaf, fields: FieldSet) -> Iterator[Problem]:
     if field is None:
         return
     if field.storage.refusal:
-        yield Problem(f"{quoted(field.name)} cannot be asked: {field.storage.refusal}", leaf.key.span)
+        yield Problem(f"{quoted(field.name)} cannot be queried: {field.storage.refusal}", leaf.key.span)
     elif isinstance(leaf, Comparison):
         yield from _comparison(leaf, field)
     elif isinstance(leaf, Membership):
@@ -44,7 +44,7 @@ def _leaf(leaf: Leaf, fields: FieldSet) -> Iterator[Problem]:
     elif field.equality_only:
         yield _equality_only(leaf.key)
     elif "*" in field.path:
-        yield Problem("Elasticsearch takes a `*` in the name for a pattern, and asks other fields too", leaf.key.span)
+        yield Problem("Elasticsearch reads a `*` in the name as a pattern, so other fields match too", leaf.key.span)
 
 
 def _unknown(leaf: Leaf, fields: FieldSet) -> Problem:
@@ -140,7 +140,7 @@ def _long_values(field: Field, span: Span) -> Iterator[Problem]:
     limit = field.storage.ignore_above
     if limit is not None:
         message = (
-            f"values of {quoted(field.name)} of more than {limit} characters are not indexed: none of them is found"
+            f"values of {quoted(field.name)} of more than {limit} characters are not indexed, so they are not found"
         )
         yield Problem(message, span, "see `ignore_above` in the index's mapping", warning=True)
 
@@ -148,7 +148,7 @@ def _long_values(field: Field, span: Span) -> Iterator[Problem]:
 def _name(field: Field, literal: Literal) -> Iterator[Problem]:
     text = literal.text
     if field.kubernetes_name and (text != text.lower() or text.strip(".") != text):
-        message = f"{quoted(text)} is no name in Kubernetes: those have no upper-case letters, and no dots at the ends"
+        message = f"{quoted(text)} cannot be a name in Kubernetes: no upper-case letters, no dots at the ends"
         yield Problem(message, literal.span, "names are compared as they are written", warning=True)
 
 

@@ -140,7 +140,7 @@ def _decode(text: str | bytes) -> str:
     if unfit := _UNFIT.search(decoded):
         line, column = _line_of(decoded[: unfit.start()])
         message = f"the file holds the character U+{ord(unfit[0]):04X}, which YAML does not allow"
-        raise _refuse("SEW002", message, "take it out", line, column)
+        raise _refuse("SEW002", message, "remove it", line, column)
     return decoded
 
 
@@ -212,7 +212,7 @@ class _Reader:
         if len(self._frames) >= DEEPEST:
             raise self._too_deep(event)
         if self._expects_key():
-            raise self._at(event, "SEW001", "a map or list stands where a key is expected", "keys are text")
+            raise self._at(event, "SEW001", "a map or list is used as a key", "keys must be text")
         node = Node({} if isinstance(event, yaml.MappingStartEvent) else [], *self._place(event))
         self._frames.append(_Frame(node, event.anchor))
 
@@ -234,7 +234,7 @@ class _Reader:
         node = Node(value, *self._place(event))
         node.problems += tagged
         if not is_finite(value):
-            message = f"`{shown(event.value)}` is no number that Kubernetes can hold"
+            message = f"`{shown(event.value)}` is not a number that Kubernetes can hold"
             node.problems.append(self._at(event, "SEW006", message, "put it in quotes").finding)
         if event.anchor:
             self._anchors[event.anchor] = node
@@ -245,7 +245,7 @@ class _Reader:
         frame.key = key
         frame.merges = key == "<<" and event.implicit[0]
         if key in frame.given:
-            twice = f"the key `{shown(key)}` stands twice in one map"
+            twice = f"the key `{shown(key)}` is used twice in one map"
             frame.node.problems.append(self._at(event, "SEW004", twice, f"first in line {frame.given[key]}").finding)
         place = self._place(event)
         frame.given[key] = place[0]
@@ -288,9 +288,9 @@ class _Reader:
 
     def _aliased(self, event: Any) -> Node:
         if self._expects_key():
-            raise self._at(event, "SEW001", "an alias stands where a key is expected", "write the key out")
+            raise self._at(event, "SEW001", "an alias is used as a key", "write the key out")
         if (node := self._anchors.get(event.anchor)) is None:
-            raise self._at(event, "SEW001", f"the alias `*{shown(event.anchor)}` names nothing before it", "")
+            raise self._at(event, "SEW001", f"the alias `*{shown(event.anchor)}` refers to nothing before it", "")
         return node
 
     def _check_tag(self, event: Any) -> None:

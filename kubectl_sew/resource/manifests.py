@@ -130,7 +130,7 @@ class _Collected:
 
     def _near_miss(self, kind: str, root: Node, source: str) -> None:
         name = _map(root.plain().get("metadata")).get("name")
-        hint = f"write `{KIND}`: Kubernetes knows capitals"
+        hint = f"write `{KIND}`: upper and lower case differ"
         finding = error("SEW018", f"the kind `{shown(kind)}` is unknown", hint, resource=str(name or kind))
         self._say(finding, root, source, ("kind",))
 

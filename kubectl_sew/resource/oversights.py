@@ -37,14 +37,14 @@ def find_oversights(obj: Mapping[str, Any]) -> Iterator[Located]:
         if name not in _METADATA:
             yield _ignored("SEW007", f"the field `metadata.{shown(name)}` is unknown", name, _METADATA, ("metadata",))
     if metadata.get("namespace"):
-        message = f"`metadata.namespace` means nothing: a {KIND} belongs to the whole cluster"
+        message = f"`metadata.namespace` has no effect: a {KIND} belongs to the whole cluster"
         yield Located(warning("SEW007", message, "leave it out"), ("metadata", "namespace"), at_key=True)
     annotations = metadata.get("annotations")
     for name in annotations if isinstance(annotations, Mapping) else ():
         if name not in _ANNOTATIONS and (
             name.startswith(_PREFIX) or get_close_matches(name[:100], _ANNOTATIONS, 1, _NEAR)
         ):
-            message = f"nobody reads the annotation `{shown(name)}`"
+            message = f"nothing reads the annotation `{shown(name)}`"
             yield _ignored("SEW019", message, name, _ANNOTATIONS, ("metadata", "annotations"))
 
 

@@ -201,7 +201,7 @@ def _check_version(version: Any) -> Iterator[Located]:
 def _check_name(name: Any) -> Iterator[Located]:
     if isinstance(name, str) and name.strip() and not is_dns_name(name):
         yield Located(
-            error("SEW010", f"Kubernetes does not take the name `{shown(name)}`", NAME_RULE), ("metadata", "name")
+            error("SEW010", f"Kubernetes does not allow the name `{shown(name)}`", NAME_RULE), ("metadata", "name")
         )
 
 
@@ -241,7 +241,7 @@ def _check_source(variable: Mapping[str, Any], path: Path) -> Iterator[Located]:
         message = (
             f"`{show_path(path)}` has {'both' if given else 'neither'} `value` {'and' if given else 'nor'} `valueFrom`"
         )
-        yield Located(error("SEW013", message, "exactly one of them says where the value is"), path)
+        yield Located(error("SEW013", message, "give exactly one of them"), path)
     source = variable.get("valueFrom")
     if isinstance(source, Mapping) and sum(each in source for each in REFERENCE_KINDS) != 1:
         message = f"`{show_path((*path, 'valueFrom'))}` must have exactly one of {' and '.join(REFERENCE_KINDS)}"
@@ -253,7 +253,9 @@ def _check_source(variable: Mapping[str, Any], path: Path) -> Iterator[Located]:
 def _check_reference(reference: Any, path: Path) -> Iterator[Located]:
     name, key = _dig(reference, "name"), _dig(reference, "key")
     if isinstance(name, str) and name.strip() and not is_dns_name(name):
-        yield Located(error("SEW045", f"Kubernetes does not take the name `{shown(name)}`", NAME_RULE), (*path, "name"))
+        yield Located(
+            error("SEW045", f"Kubernetes does not allow the name `{shown(name)}`", NAME_RULE), (*path, "name")
+        )
     if isinstance(key, str) and key.strip() and not _KEY.fullmatch(key):
         yield Located(error("SEW045", f"no Secret or ConfigMap has the key `{shown(key)}`", KEY_RULE), (*path, "key"))
 

@@ -237,7 +237,7 @@ def test_an_api_server_that_hangs(night: Night) -> None:
 def test_an_agent_that_was_killed(night: Night) -> None:
     night.agent.kill()
     said = night.status("fine")
-    assert "! the program of the agent sew-system/agent-0 tells nothing: what follows is what it last wrote" in said
+    assert "! the program of the agent sew-system/agent-0 reports nothing: what follows is what it last wrote" in said
     assert "the agent: `kubectl sew check`" in said
     assert night.row("fine")["HEALTHY"] == "Unknown"
     silent = r"agent sew-system/agent-0 has been silent for \d+s: what follows is what it last wrote"
@@ -252,7 +252,7 @@ def test_an_agent_that_was_killed(night: Night) -> None:
     patch = {"status": {"containerStatuses": [{**pod, "state": waiting, "lastState": ended}]}}
     patch_pod(night.here.server, patch)
     found = says(night.check, "OOMKilled", "raise the memory limit", "--previous", "has not renewed its Lease for")
-    assert "✓ it reports no trouble" not in found
+    assert "✓ it reports no problem" not in found
     tell(night.here.server, ready=True)
     night.agent = night.start()
     says(lambda: night.status("fine"), "Agent: +sew-system/agent-0, version ")

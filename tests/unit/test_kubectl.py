@@ -63,7 +63,7 @@ def test_a_name_that_looks_like_a_flag_is_still_a_name(echoing: str) -> None:
 @pytest.mark.parametrize("holder", ["x/--filename=http://evil", "-n/agent", "x/a;b", "x/a/b", "x\x1b/a", "--as=root/a"])
 def test_only_the_names_of_a_namespace_and_a_pod_are_asked_by_what_holds_the_lease(script: Script, holder: str) -> None:
     lease = json.dumps({"spec": {"holderIdentity": holder}}).replace("\\", "\\\\")
-    with pytest.raises(AgentError, match="is no NAMESPACE/POD"):
+    with pytest.raises(AgentError, match="is not NAMESPACE/POD"):
         find_holder(Kubectl((), script(f"printf '{lease}'")), "secrets")
 
 
@@ -173,7 +173,7 @@ WORDS = [
     ("Usage: x [OPTIONS]\nTry 'x -h'.\nError: no\ncommand terminated with exit code 2", Problem.COMMAND, "no"),
     ("command terminated with exit code 137", Problem.COMMAND, "command terminated with exit code 137"),
     ("error: something new\a", Problem.OTHER, "something new\ufffd"),
-    ("", Problem.OTHER, "kubectl failed without a word"),
+    ("", Problem.OTHER, "kubectl failed without a message"),
 ]
 
 

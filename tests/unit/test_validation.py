@@ -249,9 +249,13 @@ def template(text: str) -> list[Finding]:
             "did you mean `record`?",
         ),
         ("{% if mitre_id == 1 %}{% endif %}", "line 1: there is no field `mitre_id`", "did you mean `mitre_ids`?"),
-        ('{"a": {{ description }}}', "of the sample event `waf` it makes no JSON: line 1 column 8", "| tojson }}"),
-        ('{"a": {{ severity }}, }', "of the sample event `waf` it makes no JSON: line 1", "| tojson }}"),
-        ("[{{ severity | truncate(0) }}]", "of the sample event `waf` nothing can be made", "preview-payload"),
+        (
+            '{"a": {{ description }}}',
+            "of the sample event `waf` it makes text that is not JSON: line 1 column 8",
+            "| tojson }}",
+        ),
+        ('{"a": {{ severity }}, }', "of the sample event `waf` it makes text that is not JSON: line 1", "| tojson }}"),
+        ("[{{ severity | truncate(0) }}]", "the sample event `waf` cannot be rendered", "preview-payload"),
     ],
 )
 def test_what_a_template_would_get_silently_wrong_is_warned_of_at_its_place(text: str, message: str, hint: str) -> None:

@@ -54,7 +54,7 @@ LAST_DELIVERY = Metric(
     "sew_last_delivery_timestamp_seconds", "gauge", ("webhook",), "when the last delivery succeeded, since the epoch"
 )
 PARKED = Metric("sew_parked", "gauge", ("webhook",), "1 while nothing is sent until the webhook's settings change")
-FAILURES = Metric("sew_failures_in_a_row", "gauge", ("webhook",), "failed attempts since the last that was taken")
+FAILURES = Metric("sew_failures_in_a_row", "gauge", ("webhook",), "failed attempts since the last that succeeded")
 ATTEMPTS = Metric(
     "sew_attempts_total", "counter", ("webhook", "outcome", "reason"), "attempts to deliver, by what came of them"
 )
@@ -84,10 +84,12 @@ ACCEPTED = Metric(
 READ_LAG = Metric(
     "sew_read_lag_seconds", "gauge", ("webhook",), "how far behind reading is: since when not everything was read"
 )
-POLLS = Metric("sew_polls_total", "counter", (), "looks for new events, failed ones too")
-POLL_ERRORS = Metric("sew_poll_errors_total", "counter", ("reason",), "looks for new events that failed, by reason")
-POLL_SECONDS = Metric("sew_poll_duration_seconds", "histogram", (), "how long such a look took", DURATION_BUCKETS)
-NOTES = Metric("sew_source_notes_total", "counter", ("kind",), "what was read and is no event, e.g. lines without JSON")
+POLLS = Metric("sew_polls_total", "counter", (), "polls for new events, failed ones too")
+POLL_ERRORS = Metric("sew_poll_errors_total", "counter", ("reason",), "polls for new events that failed, by reason")
+POLL_SECONDS = Metric("sew_poll_duration_seconds", "histogram", (), "how long such a poll took", DURATION_BUCKETS)
+NOTES = Metric(
+    "sew_source_notes_total", "counter", ("kind",), "lines and documents that are not events, e.g. without JSON"
+)
 
 TOO_OLD = Metric(
     "sew_events_too_old_total", "counter", (), "events older than SEW_MAX_EVENT_AGE when read, and not delivered"

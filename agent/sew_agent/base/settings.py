@@ -78,10 +78,10 @@ def parse_rules(text: str) -> tuple[Rule, ...]:
 def _rule(text: str) -> Rule:
     match = _RULE.fullmatch(text)
     if not match:
-        raise ValueError(f"{text!r} is none")
+        raise ValueError(f"{text!r} is not one")
     port = int(match["port"]) if match["port"] else None
     if port is not None and not 0 < port < 65536:
-        raise ValueError(f"{port} is no port")
+        raise ValueError(f"{port} is not a port")
     return Rule(ip_network(match["ipv6"] or match["network"] or text, strict=False), port)
 
 
@@ -219,12 +219,12 @@ SETTINGS = (
         parse_path,
         "file that holds the key of our own certificate, PEM; read again when it changes",
     ),
-    Setting("state", "", parse_path, "folder that keeps what is owed; one agent at a time"),
+    Setting("state", "", parse_path, "folder that keeps what waits to be sent; one agent at a time"),
     Setting("once", "false", parse_flag, "end when the file has been read and everything delivered"),
     Setting("timeout", "", _optional_duration, "with --once: stop after so long, with exit code 124"),
     Setting("secrets_namespace", "tigera-intrusion-detection", str, "namespace of the Secrets and ConfigMaps"),
     Setting("fields", "calico", parse_fields, "which keys queries may use: `calico` or `any`"),
-    Setting("poll_interval", "1s", parse_pause, "pause between two looks for new events"),
+    Setting("poll_interval", "1s", parse_pause, "pause between two polls for new events"),
     Setting("page_size", "1000", parse_count, "events read at once"),
     Setting("known_for", "24h", parse_duration, "how long it is remembered that an event was read"),
     Setting(

@@ -145,7 +145,7 @@ def _look_first(route: Route, finder: FindsEarlier, delivery: Delivery, now: flo
         if isinstance(result, NotFound):
             return (yield from _deliver(route, delivery, now))
     outcome = yield from _deliver(route, delivery, now)
-    return replace(outcome, detail=f"{outcome.detail or 'sent'} (without a look for an earlier one: {_NO_SEARCH})")
+    return replace(outcome, detail=f"{outcome.detail or 'sent'} (without looking for an earlier one: {_NO_SEARCH})")
 
 
 def _mistake(error: Exception) -> str:

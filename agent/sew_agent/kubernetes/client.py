@@ -222,7 +222,7 @@ def connect(kubeconfig: Path | None, context: str) -> Api:
 def _flaw(error: Exception) -> str:
     """What is wrong with a login's file. YAML's own errors repeat what is written there."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-        return f"it is no YAML (line {error.problem_mark.line + 1})"
+        return f"it is not YAML (line {error.problem_mark.line + 1})"
     return str(error).splitlines()[0][:_LONGEST] or _why(error)
 
 

@@ -124,7 +124,7 @@ class LeaseKeeper:
                 self._troubles.say(_MATTER, f"this agent takes no Lease: {error}")
             except UNREADABLE as error:
                 found = f"the Lease cannot be read ({locate(error)})"
-                self._troubles.say(_MATTER, f"{found}: delete it, and it is made anew")
+                self._troubles.say(_MATTER, f"{found}: delete it, and it is created again")
             self._looked = began
             self._stop.wait(RENEW_EVERY if self.held.is_set() else LOOK_EVERY)
 

@@ -31,7 +31,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry("list", "list:list_command", "List the cluster's webhooks with their state and health."),
         Entry("status", "status:status", "Show all that is known of a webhook, and what helps."),
         Entry("check", "check:check", "Find out what is wrong with an installation, and what to do."),
-        Entry("test", "test:test", "Have the agent send one sample event, and tell what the receiver said."),
+        Entry("test", "test:test", "Have the agent send one sample event, and print what the receiver said."),
         Entry("enable", "state:enable", "Have a webhook deliver events."),
         Entry("disable", "state:disable", "Stop a webhook: nothing is read or sent for it."),
         Entry("debug", "state:debug", "Have the agent log a webhook's events instead of sending them."),

@@ -56,7 +56,7 @@ def create(  # noqa: PLR0913  # one for each flag
 ) -> None:
     """Create a webhook from flags, or step by step on a terminal.
 
-    It is checked as `validate` does. One of that name in the cluster is an error, and stays as it is. Secrets and
+    It is checked as `validate` does. A webhook of that name in the cluster is an error, and is not changed. Secrets and
     ConfigMaps are in the namespace tigera-intrusion-detection; a receiver's URL is often its credential: keep it in a
     Secret. Where something required is missing, it and all else that the flags leave out is asked for on a terminal.
 
@@ -127,7 +127,7 @@ def _split(text: str, flag: str, form: str) -> tuple[str, str]:
 
 
 def _refuse(flag: str, form: str) -> Never:
-    raise click.UsageError(f"{flag} is written {flag} {form}")  # what was given may be a secret, and is not repeated
+    raise click.UsageError(f"{flag} must be {form}")  # what was given may be a secret, and is not repeated
 
 
 def _labels(pairs: tuple[str, ...]) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ def _print(headings: tuple[str, ...], rows: list[tuple[str, ...]], output: str |
 
 def _row(field: Field) -> tuple[str, ...]:
     if field.storage.refusal:
-        return field.name, field.type.value, field.meaning, f"cannot be asked: {field.storage.refusal}"
+        return field.name, field.type.value, field.meaning, f"cannot be queried: {field.storage.refusal}"
     return field.name, field.type.value, field.meaning, field.allowed or _FORMS.get(field.type, "any")
 
 

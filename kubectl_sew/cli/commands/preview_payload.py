@@ -47,7 +47,7 @@ def preview_payload(files: tuple[str, ...], recursive: bool, event: str | None, 
     """Print the request that a webhook would send, without its secrets.
 
     Of a URL only scheme and host are shown. Values of Secrets and ConfigMaps come from the files; for one that only
-    the cluster has, something stands in its place.
+    the cluster has, a placeholder stands in its place.
 
     \b
     Examples:

@@ -50,7 +50,7 @@ def preview_query(  # noqa: PLR0913, PLR0917  # one for each flag
     """Show what a query selects: as an Elasticsearch query, in words, on events of a file, or on a real index.
 
     The Elasticsearch query is what stands under `query` in a search. With --events the matching lines are printed as
-    they are, in their order; how many match, and the lines that are no events, are told on stderr.
+    they are, in their order; how many match, and the lines that are not events, are printed on stderr.
 
     With --elasticsearch the keys are those of the index's mapping. Credentials come from the files that the agent's
     variables name: SEW_ELASTICSEARCH_API_KEY_FILE, ..._USERNAME_FILE and ..._PASSWORD_FILE, ..._TOKEN_FILE,

@@ -37,12 +37,13 @@ class Options:
 @click.option("--apply", is_flag=True, help="Delete it on the server, instead of printing it.")
 @placement_options
 @click.option("--crd", is_flag=True, help="Delete our definition of the API, too, and every webhook with it.")
-@click.option("--data", is_flag=True, help="Delete the agent's claim, too, and what is owed to the receivers with it.")
+@click.option("--data", is_flag=True, help="Delete the agent's claim, too, and what waits to be sent with it.")
 @click.pass_context
 def uninstall(ctx: click.Context, /, **given: Any) -> None:
     """Print what `install` installed, or delete it.
 
-    Webhooks and what is owed to their receivers are kept unless asked. Namespaces and Secrets are never deleted.
+    Webhooks, and what waits to be sent, are kept unless --crd and --data are given. Namespaces and Secrets are never
+    deleted.
 
     \b
     Examples:
@@ -58,7 +59,7 @@ def uninstall(ctx: click.Context, /, **given: Any) -> None:
     else:
         echo(target.text(objects), nl=False)
         if options.host:
-            print_warning(f"the agent stays in deployment/{options.host}: --apply takes it out")
+            print_warning(f"the agent stays in deployment/{options.host}: --apply removes it")
 
 
 def _plan(kubectl: Kubectl, namespace: str | None, options: Options) -> Plan:

@@ -27,7 +27,7 @@ FINDINGS, ONLY_WARNINGS = 1, 3
     "--output",
     type=click.Choice(["text", "json", "junit"]),
     default="text",
-    help="How to tell the findings. [default: text]",
+    help="The format of the findings. [default: text]",
 )
 @click.option("--strict", is_flag=True, help="Exit with 3 where there are only warnings.")
 @click.option("--against-cluster", is_flag=True, help="Look Secrets up in the cluster, and ask its API server, too.")

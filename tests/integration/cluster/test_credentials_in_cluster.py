@@ -114,7 +114,7 @@ UNUSABLE: Mapping[str, tuple[str, Mapping[str, str], str]] = {
     "key that is none": ("https", {"client_cert": "good.crt", "client_key": "canary"}, "cannot be read"),
     "key of rubbish": ("https", {"client_cert": "good.crt", "client_key": KEY}, "cannot be read"),
     "key with passphrase": ("https", {"client_cert": "good.crt", "client_key": "encrypted.key"}, "`openssl pkey`"),
-    "user in the URL": ("http://canary:canary", {}, "credentials do not belong into Elasticsearch's URL"),
+    "user in the URL": ("http://canary:canary", {}, "credentials do not belong in Elasticsearch's URL"),
     "odd password in the URL": ("http://canary:canary#/", {}, "Elasticsearch's URL cannot be read"),
 }
 
@@ -154,8 +154,8 @@ def test_a_key_that_becomes_unusable_is_told_in_the_condition_and_does_not_show(
 
 KUBECONFIGS = {
     "token of two lines": ("'canary\n\n  canary'", "the token for"),
-    "token that is a tag": ("!canary x", "it is no YAML"),
-    "token that is an alias": ("*canary", "it is no YAML"),
+    "token that is a tag": ("!canary x", "it is not YAML"),
+    "token that is an alias": ("*canary", "it is not YAML"),
 }
 
 

@@ -120,7 +120,7 @@ def test_a_container_that_does_not_run_is_told_with_its_reason(installed: Kubern
         said = "sew-system/agent-0: its container is waiting, restarted 3 times (ImagePullBackOff: no such image)"
         assert failed(installed) == {"agent-ready": said}
         tell(installed, ready=False)
-        assert failed(installed) == {"agent-ready": "sew-system/agent-0: it runs and is not ready"}
+        assert failed(installed) == {"agent-ready": "sew-system/agent-0: it runs, but is not ready"}
     finally:
         tell(installed, ready=True)
 

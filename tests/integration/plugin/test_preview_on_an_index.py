@@ -94,7 +94,7 @@ def test_a_pattern_that_matches_nothing_is_named(preview: Sew) -> None:
 def test_a_field_that_is_no_time_is_refused(preview: Sew) -> None:
     ran = preview("type = waf", "--time-field", "severity")
     assert ran.returncode == 1
-    assert "have no time in `severity`: it is no time, but integer; name it by --time-field" in ran.stderr
+    assert "have no time in `severity`: it must be a time, but is integer; name it by --time-field" in ran.stderr
 
 
 def test_a_server_that_is_away_is_an_error_in_a_line(preview: Sew) -> None:

@@ -136,7 +136,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
         "outside/host-1 has not renewed its Lease for 60 s",
     ),
     ("agent-answers", {"agent": Agent("x", "x cannot be asked: no host")}, "x cannot be asked: no host"),
-    ("agent-answers", {"agent": agent(running=False)}, "tells nothing: it hangs, or starts"),
+    ("agent-answers", {"agent": agent(running=False)}, "reports nothing: it hangs, or is starting"),
     ("agent-version", {"agent": agent(version="0.0.9")}, "the agent is of version 0.0.9, the plugin of 0.1.0"),
     (
         "agent-rights",

@@ -33,7 +33,7 @@ def test_a_pod_that_is_over_is_none_either() -> None:
     ("state", "trouble"),
     [
         (RUNNING, ""),
-        ({**RUNNING, "ready": False}, "it runs and is not ready"),
+        ({**RUNNING, "ready": False}, "it runs, but is not ready"),
         (
             {"name": "sew-agent", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}},
             "its container is waiting (ImagePullBackOff: no such image)",

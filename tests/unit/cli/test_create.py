@@ -76,7 +76,7 @@ def test_every_problem_is_told_at_once_and_nothing_is_made(sew):
     ran = sew("create", "Urgent", "--consumer", "Slack", "--query", "tpye = waf", *DRY, "-o", "yaml")
     assert (ran.code, ran.out) == (1, "")
     first, *rest = ran.err.splitlines()
-    assert first.startswith("error: Kubernetes does not take the name `Urgent`")
+    assert first.startswith("error: Kubernetes does not allow the name `Urgent`")
     assert rest == [
         "query: there is no field `tpye` (did you mean `type`?)",
         "  tpye = waf",
@@ -90,9 +90,9 @@ def test_every_problem_is_told_at_once_and_nothing_is_made(sew):
     [
         (("--consumer", "slac"), "`slac` is unknown: did you mean Slack?"),
         (("--state", "on"), "`on` is unknown: it is one of Enabled, Disabled, Debug, Test"),
-        (("--config", "s3cret"), "--config is written --config NAME=VALUE"),
-        (("--secret", "url=s3cret"), "--secret is written --secret NAME=SECRET/KEY"),
-        (("--configmap", "url"), "--configmap is written --configmap NAME=CONFIGMAP/KEY"),
+        (("--config", "s3cret"), "--config must be NAME=VALUE"),
+        (("--secret", "url=s3cret"), "--secret must be NAME=SECRET/KEY"),
+        (("--configmap", "url"), "--configmap must be NAME=CONFIGMAP/KEY"),
         (("--label", "a=b"), "a label is written KEY:VALUE"),
         (("--label", "a:b,c"), "a label cannot hold a comma"),
     ],
@@ -202,7 +202,7 @@ def test_on_a_terminal_it_asks_step_by_step_and_asks_again_after_a_wrong_answer(
         "apiToken": None,
         "priority": "High",
     }
-    for said in ("does not take the name `Bad Name`", "did you mean `type`?", "Jira requires `project`"):
+    for said in ("does not allow the name `Bad Name`", "did you mean `type`?", "Jira requires `project`"):
         assert said in asked.seen
 
 
@@ -225,7 +225,7 @@ def test_an_answer_with_what_cannot_be_seen_is_asked_for_again(dialogue):
     asked.answer("Name", "hook\x16\x1b\n")
     asked.answer("Name", "hook\n")
     asked.answer("Consumer", "s\n")
-    assert "cannot be seen, or are no text: type it again" in asked.seen
+    assert "or some that are not text: type it again" in asked.seen
 
 
 def test_a_line_can_be_edited_as_in_a_shell(dialogue):

@@ -171,4 +171,4 @@ def test_a_name_may_have_its_type_before_it_as_it_is_printed(given):
 def test_a_name_of_another_kind_is_a_usage_error(given, sew):
     ran = sew("status", given)
     assert ran.code == 2
-    assert "names no SecurityEventWebhook" in ran.err
+    assert "is not the name of a SecurityEventWebhook" in ran.err

@@ -114,8 +114,8 @@ def test_matching_lines_are_printed_unchanged_and_in_order(tmp_path, sew):
     assert ran.out.encode() == lines[0] + lines[4] + lines[6]
     assert ran.err.splitlines() == [
         "warning: line 4: not JSON (Expecting property name enclosed in double quotes, column 2)",
-        "warning: line 6: a JSON list where an object belongs",
-        "3 of 4 events match; 2 lines are no events",
+        "warning: line 6: it must be a JSON object, but is a list",
+        "3 of 4 events match; 2 lines are not events",
     ]
 
 
@@ -139,7 +139,7 @@ def test_a_flood_of_bad_lines_is_counted_and_the_first_are_named(sew):
     ran = sew("preview-query", "type = waf", "--events", "-", stdin="x\n" * 1_000)
     assert ran.code == 0
     assert len(ran.err.splitlines()) == 101
-    assert ran.err.endswith("0 of 0 events match; 1,000 lines are no events (the first 100 are named above)\n")
+    assert ran.err.endswith("0 of 0 events match; 1,000 lines are not events (the first 100 are named above)\n")
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1_000])

@@ -62,10 +62,10 @@ def test_all_templates_of_an_issue_share_one_budget() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("{", "no JSON, line 1 column 2"),
-        ('{"a": NaN}', "no JSON"),
-        ("[" * 9_000, "no JSON"),
-        ("[1]", "no JSON object"),
+        ("{", "not JSON, line 1 column 2"),
+        ('{"a": NaN}', "not JSON"),
+        ("[" * 9_000, "not JSON"),
+        ("[1]", "not a JSON object"),
         ('{"project": {"key": "X"}}', "`project` cannot be set"),
         ('{"summary": "x"}', "`summary` cannot be set"),
         ('{"description": "x"}', "`description` cannot be set"),

@@ -37,7 +37,7 @@ REFUSED = {
     "1,001 members": ("a IN {" + ",".join(["b"] * 1_001) + "}", 2_006, "1,000"),
     "16 KiB and a byte": ("a = `" + "x" * (16 * 1024 - 5) + "`", 0, "16,385 bytes"),
     "brackets by the thousand": ("(" * 16_000, 32, "32 deep"),
-    "half a pair": ("a = '\udcff'", 5, "half of a pair"),
+    "half a pair": ("a = '\udcff'", 5, "half of a surrogate pair"),
     "a key of 33 parts": ('"' + ".".join(["a"] * 33) + '" = b', 0, "32 parts"),
 }
 

@@ -1,4 +1,4 @@
-"""Which fields an index's mapping gives to queries, and what of it cannot be asked."""
+"""Which fields an index's mapping gives to queries, and what of it cannot be queried."""
 
 from typing import Any
 
@@ -53,9 +53,9 @@ def test_types_are_known(body: dict[str, Any], kind: FieldType) -> None:
         ({"type": "keyword", "normalizer": "folded"}, "normaliser `folded` is not plain lower-casing"),
         ({"type": "keyword", "script": "emit('a')"}, "computed by a script"),
         ({"type": "date", "format": "yyyy/MM/dd"}, "date format `yyyy/MM/dd` cannot be read"),
-        ({"type": "geo_point"}, "type geo_point cannot be asked"),
-        ({"type": "alias", "path": "other"}, "alias: ask for `other`"),
-        ({"type": "alias", "path": "gone"}, "alias of no field"),
+        ({"type": "geo_point"}, "type geo_point cannot be queried"),
+        ({"type": "alias", "path": "other"}, "alias: use `other`"),
+        ({"type": "alias", "path": "gone"}, "alias of a field that does not exist"),
     ],
 )
 def test_what_cannot_be_asked_is_there_with_its_reason(body: dict[str, Any], reason: str) -> None:
@@ -165,9 +165,9 @@ def test_the_keyword_below_a_field_is_the_field_as_every_user_of_kibana_writes_i
 @pytest.mark.parametrize(
     ("key", "said"),
     [
-        ("labels.app", "it is a part of `labels`, and of that its type flattened cannot be asked"),
+        ("labels.app", "it is a part of `labels`: its type flattened cannot be queried"),
         ("attributes.zone", ""),
-        ("zone", "it is an alias: ask for `attributes.zone`"),
+        ("zone", "it is an alias: use `attributes.zone`"),
         ("raw.field", "there is no field `raw.field`: its values are not indexed (`raw` is not enabled)"),
         ("record.rule", "there is no field `record.rule`: its values are not indexed (`record` is not dynamic)"),
         ("record.geo.city", "there is no field `record.geo.city`: it has no value in any event"),
@@ -226,6 +226,6 @@ def test_a_string_in_one_index_and_an_object_in_another_is_a_conflict() -> None:
     }
     fields = field_set("a,b", mappings, {})
     assert _messages("host = x", fields) == [
-        "`host` cannot be asked: it is string in one index and an object in another"
+        "`host` cannot be queried: it is string in one index and an object in another"
     ]
     assert _messages('"host.name" = x', fields) == []

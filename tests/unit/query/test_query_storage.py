@@ -104,7 +104,7 @@ def test_a_number_too_large_for_its_field_is_refused_by_the_name_of_what_stores_
     (problem,) = validate(parse("k = 1e300"), _set(FLOAT, number=NumberKind.FLOAT))
     assert (
         problem.message
-        == "`1e300` cannot be a value of `k`: the index stores it as float, which holds no number as large as this"
+        == "`1e300` cannot be a value of `k`: the index stores it as float, which cannot hold a number this large"
     )
 
 

@@ -62,7 +62,7 @@ def _what_failed(error: BaseException) -> str:
         return "the connection was closed without an answer"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()
-    return "the answer is cut off, or no HTTP"
+    return "the answer is cut off, or is not HTTP"
 
 
 def _words(error: ssl.SSLError) -> str:

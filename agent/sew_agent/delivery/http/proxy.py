@@ -53,7 +53,7 @@ def read_proxy(url: str, no_proxy: str) -> Proxy | None:
         split = urlsplit(url)
         host, port = split.hostname, split.port or 80
     except ValueError:
-        raise SettingsError(f"SEW_PROXY is no URL: {_EXAMPLE}") from None
+        raise SettingsError(f"SEW_PROXY is not a URL: {_EXAMPLE}") from None
     if split.scheme != "http" or not host or split.path.strip("/") or split.query or split.fragment:
         raise SettingsError(f"SEW_PROXY is not the URL of an HTTP proxy: {_EXAMPLE}")
     if split.username is None:

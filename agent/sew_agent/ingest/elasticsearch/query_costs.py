@@ -60,7 +60,7 @@ class Costs:
     def _learn(self, clause: Clause, seconds: float) -> None:
         if not self.of(clause):
             text = (
-                f"the query's {clause.wildcards} wildcards take Elasticsearch about {seconds:.1f} s at each look: it "
+                f"the query's {clause.wildcards} wildcards take Elasticsearch about {seconds:.1f} s at each poll: it "
                 "is asked after the others'; fewer wildcards, or none at a value's beginning, are quicker"
             )
             self._notes.append(Note("costly", text, webhooks=(clause.webhook,)))

@@ -100,7 +100,7 @@ class ElasticsearchSource:
             return [to_dsl(Comparison(Key(_CLUSTER), Operator.EQUAL, Literal(self._cluster)), self.fields)]
         except QueryError as error:
             raise ElasticsearchError(
-                f"SEW_CLUSTER_NAME (--cluster-name) {self._cluster!r} cannot be asked, so nothing is read: "
+                f"SEW_CLUSTER_NAME (--cluster-name) {self._cluster!r} cannot be queried, so nothing is read: "
                 f"{error.problems[0].message}"
             ) from None
 

@@ -115,9 +115,9 @@ def is_full(error: BaseException) -> bool:
 
 def damaged(path: Path, what: str) -> StoreError:
     return StoreError(
-        f"the store {path} is damaged ({what}). It holds what is still owed, so it is not replaced by an empty one: "
+        f"the store {path} is damaged ({what}). It holds what waits to be sent, so it is not replaced by an empty one: "
         f"restore the folder from a backup, or try `sqlite3 {path.name} .recover`; to start anew and give up what "
-        "was owed, move the folder away"
+        "waits to be sent, move the folder away"
     )
 
 
@@ -262,7 +262,7 @@ def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     version = _version(connection)
     if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        raise damaged(path, "it is no store of this agent")
+        raise damaged(path, "it is not a store of this agent")
     for number, step in enumerate(MIGRATIONS[version:], version + 1):
         connection.executescript(f"BEGIN IMMEDIATE; {step} PRAGMA user_version = {number}; COMMIT;")
 

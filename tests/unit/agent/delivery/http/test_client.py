@@ -197,7 +197,7 @@ def test_an_answer_with_an_odd_head_is_an_answer(sender: Sender, odd: bytes, len
 def test_a_head_without_an_end_is_no_answer(sender: Sender) -> None:
     with RawServer(answering(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 60_000 + b"\r\n")) as server:
         error = failure(lambda: send(sender, request(server.port), deadline=5.0))
-        assert error.detail.endswith("the answer is cut off, or no HTTP")
+        assert error.detail.endswith("the answer is cut off, or is not HTTP")
 
 
 @pytest.mark.parametrize("size", [b"-1", b"+2", b"0x2", b"1_0", b"", b" ", b"2 2", b"F" * 400])
@@ -915,7 +915,7 @@ def test_a_proxy_that_is_down_is_named(sending: Callable[..., Sender], scheme: s
 
 
 def test_a_proxy_that_hangs_or_answers_no_http_is_named(sending: Callable[..., Sender]) -> None:
-    for script, words in ((hang, "no whole answer within 0.3 s"), (answering(b"SSH-2.0\r\n"), "no HTTP")):
+    for script, words in ((hang, "no whole answer within 0.3 s"), (answering(b"SSH-2.0\r\n"), "not HTTP")):
         with RawServer(script) as proxy:
             sender = sending(proxy=read_proxy(f"http://proxy.test:{proxy.port}", ""))
             error = failure(lambda: send(sender, request(443, scheme="https"), deadline=SHORT))  # noqa: B023

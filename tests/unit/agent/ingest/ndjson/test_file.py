@@ -197,8 +197,8 @@ def test_a_copy_that_was_made_before_truncation_is_finished(path: Path) -> None:
     ("bad", "why"),
     [
         ("not json", "not JSON"),
-        ("[1, 2]", "a JSON list where an object belongs"),
-        ("null", "a JSON null where an object belongs"),
+        ("[1, 2]", "it must be a JSON object, but is a list"),
+        ("null", "it must be a JSON object, but is null"),
         ('{"a": NaN}', "NaN is not JSON"),
         ('{"a": -Infinity}', "-Infinity is not JSON"),
         ('{"a": 1e999}', "a number too large"),
