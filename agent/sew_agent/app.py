@@ -25,7 +25,7 @@ from sew_agent.housekeeping import Housekeeping
 from sew_agent.ingest.poller import Polled
 from sew_agent.ingest.progress import Fetched
 from sew_agent.ingest.source import SourceError, in_words
-from sew_agent.run_once import TIMED_OUT, filled_by_the_dead, to_probe, unfinished, verdict
+from sew_agent.run_once import TIMED_OUT, filled_by_the_dead, nothing_done, to_probe, unfinished, verdict
 from sew_agent.status.report import TIGHT, Known, Report, ReportFile, room_words, tell
 from sew_agent.store.records import Books, StoreError, StoreFullError
 from sew_agent.webhooks.validator import Judged
@@ -161,6 +161,7 @@ class Loop:
             agent.store, agent.poller, agent.log, dead_letters_for=agent.settings.dead_letters_for
         )
         self._report = ReportFile(agent.state)
+        self._started = time.time()
         self._dead_before = {each.webhook: each.dead for each in agent.store.books()}
         self._heartbeat = agent.health.heartbeat(MAIN, STALLED_AFTER)
         agent.health.probe("webhooks", self._webhooks_error)
@@ -349,12 +350,19 @@ class Loop:
         books = agent.store.books()
         full = filled_by_the_dead(books, agent.store.room())
         snapshot = agent.director.snapshot
-        unread = snapshot.problems if snapshot else ()
-        ended = verdict(books, self._dead_before, agent.director.sending, refused | full, unread)
+        whole = (snapshot.problems if snapshot else ()) or self._nothing_done()
+        ended = verdict(books, self._dead_before, agent.director.sending, refused | full, whole)
         for name, trouble in ended.troubles:
             agent.log.error("once_trouble", **({"webhook": name} if name else {}), message=trouble)
         agent.log.info("once_ended", code=ended.code, bad_lines=agent.reading.bad_lines)
         return ended.code
+
+    def _nothing_done(self) -> list[str]:
+        """A folder without webhooks and a file without events are more likely a mistake than what is meant."""
+        agent, settings = self._agent, self._agent.settings
+        judged, reading = agent.director.judged, agent.reading
+        without = "" if judged.accepted or judged.unfit else str(settings.webhooks or "")
+        return nothing_done(without, self._source_name(), bad_lines=reading.bad_lines, events=reading.events)
 
     def _source_name(self) -> str:
         settings = self._agent.settings
@@ -380,4 +388,6 @@ class Loop:
             problems=(*(snapshot.problems if snapshot else ()), *agent.troubles(), *store),
             source=self._source_name(),
             source_troubles=agent.poller.troubles,
+            events_read=agent.reading.events,
+            started=self._started,
         )

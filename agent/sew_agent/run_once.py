@@ -36,10 +36,10 @@ def verdict(
     before: Mapping[str, int],
     sending: Collection[str],
     refused: Mapping[str, str],
-    unread: Sequence[str],
+    whole: Sequence[str],
 ) -> Verdict:
-    """How a run ended. `before`: webhook -> dead letters at its start; `refused`: invalid webhooks and why; `unread`:
-    manifests that cannot be read, whose webhooks nobody knows.
+    """How a run ended. `before`: webhook -> dead letters at its start; `refused`: invalid webhooks and why; `whole`:
+    what is wrong with the run as a whole, e.g. manifests that cannot be read, whose webhooks nobody knows.
     """
     troubles = [(each.webhook, _died(each.dead - before.get(each.webhook, 0))) for each in books]
     troubles += [
@@ -48,9 +48,18 @@ def verdict(
         if each.pending and each.webhook in sending
     ]
     troubles += [(name, f"refused: {why}") for name, why in refused.items()]
-    troubles += [("", problem) for problem in unread]
+    troubles += [("", problem) for problem in whole]
     found = [(name, trouble) for name, trouble in troubles if trouble]
     return Verdict(1 if found else 0, found)
+
+
+def nothing_done(without: str, source: str, *, bad_lines: int, events: int) -> list[str]:
+    """Why a run says nothing. `without`: where there should be webhooks, and are none; "" where there are."""
+    found = [f"there is no webhook in {without}: nothing could be sent"] if without else []
+    if bad_lines and not events:
+        lines = "1 line" if bad_lines == 1 else f"{bad_lines:,} lines"
+        found.append(f"no event was read from {source}: {lines} without a JSON object, see `bad_line` in this log")
+    return found
 
 
 def filled_by_the_dead(books: Sequence[Books], room: Mapping[str, float]) -> dict[str, str]:

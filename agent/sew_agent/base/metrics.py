@@ -91,15 +91,28 @@ NOTES = Metric(
     "sew_source_notes_total", "counter", ("kind",), "lines and documents that are not events, e.g. without JSON"
 )
 
+READ = Metric(
+    "sew_events_read_total",
+    "counter",
+    (),
+    "events that were read, whether or not a query selects them; Elasticsearch counts writes, changes too",
+)
 TOO_OLD = Metric(
     "sew_events_too_old_total", "counter", (), "events older than SEW_MAX_EVENT_AGE when read, and not delivered"
 )
+BEFORE_START = Metric(
+    "sew_events_before_start_total",
+    "counter",
+    (),
+    "events that match a webhook that began after their own time, and are not delivered to it",
+)
+_LEFT_OUT = {"too_old": TOO_OLD, "before_start": BEFORE_START}
 
 METRICS = (
     *(SEEN, DELIVERIES, DROPPED, OLDEST, STORED, ROOM, LAST_DELIVERY, PARKED, FAILURES),
     *(ATTEMPTS, ATTEMPT_SECONDS, EVENT_LATENCY, DELIVERY_LATENCY),
     *(ACCEPTED, READ_LAG),
-    *(POLLS, POLL_ERRORS, POLL_SECONDS, NOTES, TOO_OLD),
+    *(POLLS, POLL_ERRORS, POLL_SECONDS, READ, NOTES, TOO_OLD, BEFORE_START),
 )
 """Every metric, in the order in which it is served and documented."""
 
@@ -119,8 +132,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counters: dict[Metric, Counter[Labels]] = {each: Counter() for each in (ATTEMPTS, POLLS, NOTES, TOO_OLD)}
-        self._counters[POLLS][()] = self._counters[TOO_OLD][()] = 0
+        self._counters: dict[Metric, Counter[Labels]] = {each: Counter() for each in (ATTEMPTS, NOTES)}
+        self._counters |= {each: Counter({(): 0}) for each in (POLLS, READ, TOO_OLD, BEFORE_START)}
         self._counters[POLL_ERRORS] = Counter({(reason.value,): 0 for reason in PollFailure})
         self._histograms: dict[Metric, dict[Labels, _Distribution]] = {
             each: {} for each in METRICS if each.kind == "histogram"
@@ -153,7 +166,13 @@ class Metrics:
         """Something was read that is not delivered. `kind` is one of a closed set, not text that was read."""
         with self._lock:
             self._counters[NOTES][kind,] += count
-            self._counters[TOO_OLD][()] += count if kind == "too_old" else 0
+            if left_out := _LEFT_OUT.get(kind):
+                self._counters[left_out][()] += count
+
+    def read(self, events: int) -> None:
+        """So many events were read."""
+        with self._lock:
+            self._counters[READ][()] += events
 
     def stands(self, accepted: Mapping[str, bool], read_to: Mapping[str, float]) -> None:
         """How each webhook stands: whether it is run, and the moment up to which everything was read for it."""

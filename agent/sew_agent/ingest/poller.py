@@ -54,6 +54,9 @@ class Observer(Protocol):
     def no_room(self, webhooks: Collection[str]) -> None:
         """Whose share of the store is full: they wait, and lose nothing."""
 
+    def passed(self, events: int) -> None:
+        """So many were read, whether or not a query selects them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Polled:
@@ -326,6 +329,8 @@ class Poller:
 
     def _tell(self, reader: _Reader, batch: Batch, now: float) -> None:
         """What is said of no webhook is said by the common reader alone: others pass the same place."""
+        if reader.is_common and batch.passed:
+            self._observer.passed(batch.passed)
         notes = [note for note in batch.notes if note.webhooks or reader.is_common]
         if notes:
             self._observer.noted(notes)

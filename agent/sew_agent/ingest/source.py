@@ -84,6 +84,8 @@ class Batch:
     """The webhooks that nothing was read for this time, since the others would wait: their positions stay."""
     failed: bool = False
     """There was something to read, and none of it could be: it is not worth trying again at once."""
+    passed: int = 0
+    """Events that were read, whether or not a query selects them. Elasticsearch counts writes: changes, too."""
 
 
 @dataclass(frozen=True, slots=True)

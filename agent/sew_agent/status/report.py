@@ -60,6 +60,10 @@ class Report:
     source: str = ""
     source_troubles: tuple[Trouble, ...] = ()
     """Why events, or some of them, cannot be read now."""
+    events_read: int = field(default=0, compare=False)
+    """Since the agent was started, whether or not a query selects them; it changes all the time."""
+    started: float = 0.0
+    """When that was, in seconds since the epoch."""
     standing_by: bool = False
     """Another agent has the Lease: this one reads and sends nothing."""
     holder: str = ""

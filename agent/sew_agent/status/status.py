@@ -59,6 +59,8 @@ def _agent(report: Report | None) -> dict[str, Any]:
         "standingBy": report.standing_by,
         "leaseHolder": report.holder or None,
         "source": report.source,
+        "startedAt": _date(report.started) if report.started else None,
+        "eventsRead": report.events_read,
         "sourceTroubles": [asdict(each) for each in report.source_troubles],
         "problems": list(report.problems),
     }
@@ -164,6 +166,8 @@ def for_people(found: Mapping[str, Any]) -> str:
     agent = found["agent"]
     lines = [f"agent: {_life(agent)}"]
     if agent["running"]:
+        if agent["startedAt"]:
+            lines.append(f"events read since {agent['startedAt']}: {agent['eventsRead']:,}")
         lines += [f"! {trouble['message']}" for trouble in agent["sourceTroubles"]]
         lines += [f"! {problem}" for problem in agent["problems"]]
     now = read_time(found["now"]) or 0.0
@@ -211,6 +215,9 @@ def _troubles(webhook: Mapping[str, Any]) -> list[str]:
         found.append(f"{name}: not taken by every peer: {webhook['failingPeers']}")
     if webhook["eventsRead"] is False:
         found.append(f"{name}: events cannot be read: {webhook['eventsFetched']}")
+    elif webhook["state"] == "Enabled" and webhook["eventsFetched"] and not webhook["seen"]:
+        since = f" since {webhook['start']}, by the events' own time" if webhook["start"] else ""
+        found.append(f"{name}: nothing that was read matches{since} ({webhook['eventsFetched']})")
     if words := room_words(webhook["room"] or 0.0):
         found.append(f"{name}: {words}")
     if webhook["deadLetters"]:

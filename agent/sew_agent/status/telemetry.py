@@ -33,6 +33,8 @@ class Reading:
         self.without_room: set[str] = set()
         """Whose share of the store was full when something was read for them last."""
         self.bad_lines = 0
+        self.events = 0
+        """Read since this process was started, whether or not a query selects them."""
 
     def serve(self, accepted: Mapping[str, Accepted]) -> None:
         """From now on these are the webhooks."""
@@ -47,6 +49,10 @@ class Reading:
             self.bad_lines += note.count if note.kind == "bad_line" else 0
             self._metrics.noted(note.kind, note.count)
             self._log.warning(note.kind, message=note.text)
+
+    def passed(self, events: int) -> None:
+        self.events += events
+        self._metrics.read(events)
 
     def took(self, arrivals: Sequence[Arrival], taken: Taken) -> None:
         webhooks = {name for arrival in arrivals for name in arrival.webhooks}

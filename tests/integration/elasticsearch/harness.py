@@ -34,6 +34,7 @@ class Witness:
     def __init__(self) -> None:
         self.notes: list[Note] = []
         self.full: set[str] = set()
+        self.events = 0
         self.largest_page = 0
 
     def noted(self, notes: Sequence[Note]) -> None:
@@ -46,6 +47,9 @@ class Witness:
 
     def no_room(self, webhooks: Collection[str]) -> None:
         self.full |= set(webhooks)
+
+    def passed(self, events: int) -> None:
+        self.events += events
 
 
 class Scene:

@@ -203,3 +203,19 @@ def test_an_index_that_gives_few_hits_at_once_is_read_in_such_pages(scene: Scene
     scene.write(range(50, 100))
     scene.settle()
     assert scene.got() == ids(*range(100))
+
+
+def test_what_comes_late_and_is_dated_before_the_start_is_counted_once_and_named(scene: Scene) -> None:
+    scene.index()
+    scene.serve("type = waf", "w", start=NOW)
+    scene.serve("type = waf", "earlier", start=NOW - HOUR)
+    scene.settle()
+    scene.write(["early"], time=int(NOW) - 5)
+    scene.write(["other"], time=int(NOW) - 5, type="other")
+    scene.write(["own"])
+    scene.settle()
+    assert (scene.got(), scene.got("earlier")) == (ids("own"), ids("early", "own"))
+    assert scene.kinds() == {"before_start": 1}
+    assert "1 event left out, by their own time from before its start, the last one early" in scene.message()
+    assert "left out" not in scene.message("earlier")
+    assert scene.witness.events == 3

@@ -186,3 +186,14 @@ def test_a_remote_cluster_is_refused_with_the_reason(scene: Scene) -> None:
     scene.reading = type(scene.reading)(f"{scene.prefix}.*")
     scene.store.close()
     scene.open()
+
+
+def test_an_index_without_the_field_of_the_events_own_time_is_named(reading: Scene) -> None:
+    reading.index("b", properties={"type": {"type": "keyword"}, "@timestamp": {"type": "date"}}, dynamic=False)
+    reading.settle()
+    assert "without the field `time`" not in reading.message()
+    reading.write(["b"], index="b", time=None)
+    reading.settle()
+    assert reading.got() == ids("b")
+    assert f"{reading.prefix}.b: without the field `time`" in reading.message()
+    assert reading.kinds() == {"no_time_field": 1}

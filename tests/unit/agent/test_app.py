@@ -39,6 +39,44 @@ def test_once_ends_when_its_time_is_over_also_while_the_api_server_is_away(
     assert "cannot be reached" in told
 
 
+WEBHOOK = """
+apiVersion: projectcalico.org/v3
+kind: SecurityEventWebhook
+metadata: {name: w}
+spec: {consumer: Generic, state: Enabled, query: severity > 0, config: [{name: url, value: "http://127.0.0.1:1"}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("manifest", "events", "said"),
+    [
+        ("", "", "there is no webhook in "),
+        (WEBHOOK, "no JSON\n[1]\n", "no event was read from "),
+        (WEBHOOK, "", None),
+        (WEBHOOK, 'no JSON\n{"severity": 0}\n', None),
+    ],
+    ids=["no webhook", "bad lines alone", "no line", "a bad line and an event"],
+)
+def test_once_fails_where_nothing_could_be_done(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    manifest: str,
+    events: str,
+    said: str | None,
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    (tmp_path / "in").mkdir()
+    if manifest:
+        (tmp_path / "in" / "w.yaml").write_text(manifest)
+    (tmp_path / "events").write_text(events)
+    flags = {name: str(tmp_path / name) for name in ("state", "events")} | {"webhooks": str(tmp_path / "in")}
+    settings, _ = from_environment({}, {"once": "true", **flags})
+    assert run(settings, ()) == (1 if said else 0)
+    told = [line for line in capsys.readouterr().err.splitlines() if "once_trouble" in line]
+    assert [said in line for line in told] == [True] if said else told == []
+
+
 def test_once_fails_where_a_manifest_cannot_be_read_since_nobody_knows_which_webhooks_it_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from sew_agent.delivery.retry import FEW
-from sew_agent.run_once import to_probe, unfinished, verdict
+from sew_agent.run_once import nothing_done, to_probe, unfinished, verdict
 from sew_agent.store.records import Books, Lane
 
 
@@ -75,3 +75,17 @@ def test_a_parked_webhook_is_probed_no_sooner_than_its_receiver_asked_for() -> N
     (found,) = to_probe({"w": lane})
     assert (found.held_until, found.retry_until) == (3600.0, 3600.0)
     assert unfinished(books(pending=1), {"w": found}, {"w"}), "it is waited for"
+
+
+@pytest.mark.parametrize(
+    ("without", "bad_lines", "events", "said"),
+    [
+        ("", 0, 0, []),
+        ("", 1, 7, []),
+        ("", 1, 0, ["no event was read from events.ndjson: 1 line without a JSON object, see `bad_line` in this log"]),
+        ("in", 0, 9, ["there is no webhook in in: nothing could be sent"]),
+    ],
+    ids=["nothing new", "one bad line among others", "bad lines alone", "no webhooks"],
+)
+def test_a_run_that_could_do_nothing_says_why(without: str, bad_lines: int, events: int, said: list[str]) -> None:
+    assert nothing_done(without, "events.ndjson", bad_lines=bad_lines, events=events) == said

@@ -10,7 +10,7 @@ from kubectl_sew.query import FieldSet, FieldType
 from sew_agent.ingest.elasticsearch.documents import Documents
 from sew_agent.ingest.elasticsearch.multi_search import Searcher
 from sew_agent.ingest.elasticsearch.named_queries import Clause, Dsl
-from sew_agent.ingest.elasticsearch.new_hits import Hit, Known, Limits, since_start, unknown
+from sew_agent.ingest.elasticsearch.new_hits import Hit, Known, Limits, before_start, since_start, unknown
 from sew_agent.ingest.source import Arrival
 
 
@@ -68,12 +68,13 @@ class Reads:
 
     def new(self, hits: Sequence[Hit], refused: Collection[str]) -> list[Hit]:
         """The hits with the webhooks that had started, and neither have the event nor are refused."""
-        if refused:
-            hits = [
-                replace(hit, clauses=tuple(each for each in hit.clauses if each.webhook not in refused)) for hit in hits
-            ]
-        own = [started for hit in hits if (started := since_start(hit)).clauses]
+        own = [started for hit in _without(hits, refused) if (started := since_start(hit)).clauses]
         return unknown(own, self._known)
+
+    def early(self, hits: Sequence[Hit], refused: Collection[str]) -> list[Hit]:
+        """The hits with the webhooks that began after the event's own time, and do not have it."""
+        early = [before for hit in _without(hits, refused) if (before := before_start(hit)).clauses]
+        return unknown(early, self._known) if early else []
 
     def documents(
         self, index: Index, hits: Sequence[Hit]
@@ -85,8 +86,14 @@ class Reads:
         return [(hit, found[key]) for key, hit in reversed(first.items())], left
 
     def with_time(self, hit: Hit, source: Mapping[str, Any]) -> Hit:
-        """The hit with the own time that its document tells, and the webhooks that had started by then."""
-        return since_start(replace(hit, time=read_time(source.get(self.rules.time_field))))
+        """The hit with the own time that its document tells."""
+        return replace(hit, time=read_time(source.get(self.rules.time_field)))
+
+
+def _without(hits: Sequence[Hit], webhooks: Collection[str]) -> Sequence[Hit]:
+    if not webhooks:
+        return hits
+    return [replace(hit, clauses=tuple(each for each in hit.clauses if each.webhook not in webhooks)) for hit in hits]
 
 
 def arrival(hit: Hit, source: Mapping[str, Any]) -> Arrival:

@@ -11,13 +11,24 @@ from kubectl_sew.query.mapping import field_set
 from sew_agent.ingest.elasticsearch.cursors import Place
 from sew_agent.ingest.elasticsearch.named_queries import Dsl
 from sew_agent.ingest.elasticsearch.resized_indices import origin
-from sew_agent.ingest.elasticsearch.shards import MOST_HITS, Facts, Look, Shard, absent, read_settings, read_stats
+from sew_agent.ingest.elasticsearch.shards import (
+    MOST_HITS,
+    START,
+    Facts,
+    Look,
+    Shard,
+    absent,
+    read_settings,
+    read_stats,
+)
 from sew_agent.ingest.elasticsearch.visibility import Proofs
-from sew_agent.ingest.source import Trouble
+from sew_agent.ingest.source import Note, Trouble
 
 FACTS_EVERY = 10.0
 """Seconds between two looks at the settings while something is absent."""
 _BAD_REQUEST = 400
+TIMELESS_EVERY = 3600.0
+"""Seconds between two remarks on indices whose events have no time of their own."""
 FIELDS_EVERY = 30.0
 """Seconds after which the mapping is read again."""
 
@@ -28,6 +39,8 @@ class _Times:
 
     facts: float = float("-inf")
     fields: float = float("-inf")
+    timeless: float = float("-inf")
+    """In seconds since the epoch: when it was said last which indices have no own time."""
 
 
 class Watch:
@@ -51,6 +64,7 @@ class Watch:
         self._analysis: Mapping[str, Any] = {}
         self._mapped: Mapping[str, int] = {}
         """Shard's key -> the highest number that was given out before the mapping was read."""
+        self._told_timeless: list[str] = []
         self._absent: frozenset[str] = frozenset()
         """The keys that were absent when the settings were last read."""
         self._without_settings: frozenset[str] = frozenset()
@@ -165,6 +179,23 @@ class Watch:
         check_search(answer)
         return bool(answer["hits"]["total"]["value"])
 
+    def timeless(self) -> list[Note]:
+        """Say once an hour which indices hold events and do not map the field of the events' own time."""
+        written = {each.index for each in self.look.shards.values() if each.top > START}
+        found = sorted(name for name in written & self._mappings.keys() if not self._maps_time(name))
+        if not found or (found == self._told_timeless and self.look.at - self._times.timeless < TIMELESS_EVERY):
+            return []
+        self._told_timeless, self._times.timeless = found, self.look.at
+        said = (
+            f"{_some(found)}: without the field `{self._time_field}`, so what comes is taken as of now, whatever "
+            "SEW_START and SEW_MAX_EVENT_AGE say: name the field of the events' own time (SEW_TIME_FIELD, --time-field)"
+        )
+        return [Note("no_time_field", said, len(found))]
+
+    def _maps_time(self, index: str) -> bool:
+        mapping = self._mappings[index].get("mappings", {})
+        return self._time_field in mapping.get("runtime", {}) or _maps(mapping, self._time_field)
+
     def troubles(self, place: Place) -> Iterator[Trouble]:
         """What a reader at `place` cannot be sure to read now."""
         if not (self.look.copies or self.facts or place.cursors):
@@ -222,6 +253,15 @@ def check_vanished(watch: Watch, place: Place) -> None:
             "the privileges `view_index_metadata` and `monitor` taken away?",
             problem=IndexProblem.EMPTY,
         )
+
+
+def _maps(mapping: Mapping[str, Any], name: str) -> bool:
+    """Whether a mapping has a field, in whichever parts its name is written there."""
+    properties = mapping.get("properties", {})
+    heads = [name[:place] for place, letter in enumerate(name) if letter == "."]
+    return name in properties or any(
+        head in properties and _maps(properties[head], name[len(head) + 1 :]) for head in heads
+    )
 
 
 def _some(names: list[str]) -> str:

@@ -14,6 +14,7 @@ TEXTS = {
     "too_old": "{count} event{s} older than SEW_MAX_EVENT_AGE when read left out, the last one {last}",
     "updated": "{count} event{s} older than SEW_MAX_EVENT_AGE changed since and not sent again, the last one {last}",
     "no_time": "{count} event{s} without time left out, in an index that is read anew, the last one {last}",
+    "before_start": "{count} event{s} left out, by their own time from before its start, the last one {last}",
     "no_source": "{count} document{s} without _source left out, the last one {last}: see the index's mapping",
     "deleted": "{count} event{s} deleted before reading was complete, the last one {last}",
 }
@@ -94,6 +95,12 @@ def since_start(hit: Hit) -> Hit:
         return hit
     own = tuple(each for each in hit.clauses if each.start is None or hit.time >= floor(each.start))
     return hit if len(own) == len(hit.clauses) else replace(hit, clauses=own)
+
+
+def before_start(hit: Hit) -> Hit:
+    """The hit with the other webhooks: those that began after its own time."""
+    own = set(since_start(hit).webhooks)
+    return replace(hit, clauses=tuple(each for each in hit.clauses if each.webhook not in own))
 
 
 def unknown(hits: Sequence[Hit], known: Known) -> list[Hit]:

@@ -7,7 +7,7 @@ from sew_agent.ingest.elasticsearch.arrivals import Asked, Reads, arrival, oldes
 from sew_agent.ingest.elasticsearch.cursors import Cursor, Place, Search, begin, catch_up, moved, searches
 from sew_agent.ingest.elasticsearch.index_monitor import Watch, check_vanished
 from sew_agent.ingest.elasticsearch.multi_search import Found, Job
-from sew_agent.ingest.elasticsearch.new_hits import TEXTS, Hit, Left, verdict
+from sew_agent.ingest.elasticsearch.new_hits import TEXTS, Hit, Left, since_start, verdict
 from sew_agent.ingest.elasticsearch.prefilter import narrow
 from sew_agent.ingest.elasticsearch.shards import Look
 from sew_agent.ingest.source import Arrival, Batch, Trouble
@@ -40,11 +40,12 @@ class Following:
             after.dump(),
             more=page.cut,
             done=not page.cut and not page.failures and _has_read(after, self._noted),
-            notes=[*seen.notes, *page.left.notes(), *self._reads.searcher.costs.notes()],
+            notes=[*seen.notes, *page.left.notes(), *self._reads.searcher.costs.notes(), *watch.timeless()],
             troubles=[*watch.troubles(after), *page.failures],
             refused=page.refused,
             later=page.later,
             failed=page.failed,
+            passed=page.passed,
         )
 
 
@@ -62,6 +63,7 @@ class _Page:
         self.refused = dict(asked.refused)
         self.cut = False
         self.later: frozenset[str] = frozenset()
+        self.passed = 0
         self._read = 0
 
     @property
@@ -106,7 +108,9 @@ class _Page:
         if found.failure is None:
             end = None if found.end is None else found.end[0]
             last = found.hits[-1].order[0] if found.hits else None
-            self.cursors[search.shard.key] = moved(self.cursors[search.shard.key], search, last, end)
+            before = self.cursors[search.shard.key]
+            after = self.cursors[search.shard.key] = moved(before, search, last, end)
+            self.passed += after.seq - before.seq
             self.cut |= end is not None
             self._read += 1
         elif found.failure.status != _GONE_INDEX:  # one that was deleted meanwhile: the next look tells
@@ -116,8 +120,9 @@ class _Page:
 
     def _deliver(self, hits: Sequence[Hit], wanted: Sequence[Search]) -> Mapping[int, tuple[int, ...]]:
         """Job -> the first of its hits that is left for another page."""
-        rules = self._reads.rules
-        new = self._reads.new(self._asked.own(hits), self.refused)
+        rules, own = self._reads.rules, self._asked.own(hits)
+        new = self._reads.new(own, self.refused)
+        self._leave_early(own, wanted)
         timed = rules.timed(self._asked.fields)
         taken = [hit for hit in new if not timed or self._take(hit, wanted[hit.job])]
         found: list[Arrival] = []
@@ -127,11 +132,18 @@ class _Page:
             if source is None:
                 self._leave("no_source" if document.get("found") else "deleted", hit, wanted[hit.job])
                 continue
-            own = hit if timed else self._reads.with_time(hit, source)
-            if own.clauses and (timed or self._take(own, wanted[hit.job])):
-                found.append(arrival(own, source))
+            dated = hit if timed else self._reads.with_time(hit, source)
+            if not timed:
+                self._leave_early([dated], wanted)
+            dated = since_start(dated)
+            if dated.clauses and (timed or self._take(dated, wanted[hit.job])):
+                found.append(arrival(dated, source))
         self.arrivals = oldest_first(found)
         return left
+
+    def _leave_early(self, hits: Sequence[Hit], wanted: Sequence[Search]) -> None:
+        for hit in self._reads.early(hits, self.refused):
+            self._leave("before_start", hit, wanted[hit.job])
 
     def _take(self, hit: Hit, search: Search) -> bool:
         kind = verdict(hit, self._before[search.shard.key], self._reads.rules.limits)

@@ -88,7 +88,7 @@ class NdjsonFile:
                 break
         position = opened.position(end, number, ended=not page.full)
         ended = not page.full and not opened.rotated
-        batch = Batch(page.arrivals, position.dump(), more=not ended, done=ended, notes=page.notes)
+        batch = Batch(page.arrivals, position.dump(), more=not ended, done=ended, notes=page.notes, passed=page.events)
         return batch, end > place.offset or (opened.main is not None and position.left is None)
 
     def _lines(self, opened: Opened) -> Iterator[Line]:

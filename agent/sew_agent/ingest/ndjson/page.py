@@ -82,6 +82,8 @@ class Page:
     limit: int
     arrivals: list[Arrival] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    events: int = 0
+    """Lines that are events, whether or not a query selects them."""
     _scanned: int = 0
     _matched: int = 0
 
@@ -99,6 +101,7 @@ class Page:
             self.notes.append(Note("bad_line", f"{self.place}, line {line.number}: {error}; the line is left out"))
         else:
             if event:
+                self.events += 1
                 self._match(event, line.end - line.start)
         self.identities.passed(line)
 

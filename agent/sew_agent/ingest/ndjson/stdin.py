@@ -56,7 +56,8 @@ class NdjsonStream:
                 break
         ended = last == self._number
         done = ended and (self._closed or not self._whole)
-        return Batch(page.arrivals, json.dumps([self._run, last]), more=came or not ended, done=done, notes=page.notes)
+        position, more = json.dumps([self._run, last]), came or not ended
+        return Batch(page.arrivals, position, more=more, done=done, notes=page.notes, passed=page.events)
 
     def read_to(self, _position: str | None) -> float | None:
         """Lines stand in no order of time."""

@@ -160,3 +160,13 @@ def test_alerts_ask_only_for_metrics_that_there_are() -> None:
         assert named, rule["alert"]
         assert named <= served
         assert rule["annotations"]["summary"]
+
+
+def test_what_was_read_and_what_was_left_out_for_its_own_time_are_counted() -> None:
+    metrics = Metrics()
+    metrics.read(3)
+    metrics.read(4)
+    metrics.noted("before_start", 2)
+    metrics.noted("too_old", 5)
+    lines = metrics.write({}).splitlines()
+    assert {"sew_events_read_total 7", "sew_events_before_start_total 2", "sew_events_too_old_total 5"} <= set(lines)

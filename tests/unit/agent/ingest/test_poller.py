@@ -53,6 +53,7 @@ class Witness:
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.full: set[str] = set()
+        self.events = 0
 
     def noted(self, notes: Sequence[Note]) -> None:
         self.notes += [note.text for note in notes]
@@ -62,6 +63,9 @@ class Witness:
 
     def no_room(self, webhooks: Collection[str]) -> None:
         self.full |= set(webhooks)
+
+    def passed(self, events: int) -> None:
+        self.events += events
 
 
 class Setting:
@@ -246,3 +250,14 @@ def test_a_clock_that_is_set_back_holds_no_reader_for_longer_than_its_pause(sett
     setting.shelf.room.clear()
     setting.poller.poll(0.0)
     assert setting.shelf.of("b") == ids(1)
+
+
+def test_what_is_read_is_counted_once_whether_or_not_it_matches(setting: Setting) -> None:
+    setting.serve("a")
+    setting.write(*range(10))
+    setting.drain()
+    setting.poller.begin({"b": 0.0}, setting.now)
+    setting.serve("a", "b")
+    setting.write(10)
+    setting.drain()
+    assert setting.witness.events == 11

@@ -226,3 +226,16 @@ def test_a_peer_that_fails_while_another_delivers_is_named() -> None:
     report = replace(REPORT, webhooks={"w": one})
     assert told(Shelf(), report)["failingPeers"] == "http://am-1:9093: 401 Unauthorized"
     assert "w: not taken by every peer: http://am-1:9093: 401" in for_people(status(Shelf(), report, NOW))  # type: ignore[arg-type]
+
+
+def test_how_many_events_were_read_and_that_none_of_them_matched_is_told() -> None:
+    fetched = "read to 2026-01-01T00:00:00Z; 1 event left out, by their own time from before its start, the last one e1"
+    read = replace(REPORT.webhooks["w"], fetched=fetched)
+    report = replace(REPORT, webhooks={"w": read}, events_read=6026, started=NOW - 60)
+    books = Books("w", 0, 0, 0, {}, None, None, "", 0)
+    found = status(Shelf(books, known=Known("w", "Enabled", NOW - 50)), report, NOW)  # type: ignore[arg-type]
+    assert (found["agent"]["eventsRead"], found["agent"]["startedAt"]) == (6026, "2025-12-31T23:59:00Z")
+    text = for_people(found)
+    assert "events read since 2025-12-31T23:59:00Z: 6,026" in text
+    assert f"w: nothing that was read matches since 2025-12-31T23:59:10Z, by the events' own time ({fetched})" in text
+    assert "nothing that was read" not in for_people(status(Shelf(), report, NOW))  # type: ignore[arg-type]

@@ -6,7 +6,16 @@ import pytest
 
 from sew_agent.ingest.elasticsearch.cursors import Cursor
 from sew_agent.ingest.elasticsearch.named_queries import Clause
-from sew_agent.ingest.elasticsearch.new_hits import Hit, Left, Limits, merge, since_start, unknown, verdict
+from sew_agent.ingest.elasticsearch.new_hits import (
+    Hit,
+    Left,
+    Limits,
+    before_start,
+    merge,
+    since_start,
+    unknown,
+    verdict,
+)
 
 AT = 1_800_000_000.0
 HOUR = 3600.0
@@ -59,7 +68,9 @@ def test_dismissing_a_delivered_event_a_day_later_does_not_read_like_loss() -> N
 def test_an_event_before_the_whole_second_of_a_start_is_not_its_own() -> None:
     found = Hit("events", "e", (1,), (clause("early", AT + 0.9), clause("late", AT + 1), clause("ever")), time=AT)
     assert since_start(found).webhooks == ("early", "ever")
+    assert before_start(found).webhooks == ("late",)
     assert since_start(replace(found, time=None)).webhooks == ("early", "late", "ever")
+    assert before_start(replace(found, time=None)).webhooks == ()
 
 
 def test_who_has_an_event_is_left_out_and_an_event_that_all_have_too() -> None:
