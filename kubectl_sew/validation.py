@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from kubectl_sew.consumers.base import ConfigProblem, Consumer
 from kubectl_sew.consumers.registry import CONSUMERS, find
 from kubectl_sew.consumers.template_findings import asked_of_events, is_secret, unreadable_json
+from kubectl_sew.members import alternatives
 from kubectl_sew.query import FieldSet, Node, Problem, QueryError, parse, validate
 from kubectl_sew.query.ast import EVERY_EVENT
 from kubectl_sew.query.errors import render
@@ -226,8 +227,10 @@ def _check_consumer(
 ) -> Iterator[Located]:
     """The consumer's judgement, without what it says only because a value is `unknown`."""
     if consumer is None:
-        message = f"the consumer `{shown(webhook.consumer)}` is unknown"
-        yield Located(error("SEW020", message, f"one of {', '.join(CONSUMERS)}"), ("spec", "consumer"))
+        near = {each.lower(): each for each in CONSUMERS}
+        found = [near[each] for each in closest(webhook.consumer, list(near), 1)]
+        message = f"the consumer must be {alternatives(list(CONSUMERS))}, but is `{shown(webhook.consumer)}`"
+        yield Located(error("SEW020", message, f"did you mean `{found[0]}`?" if found else ""), ("spec", "consumer"))
         return
     excused = {each.name for each in consumer.variables if each.unless and each.unless[0] in unknown}
     problems = consumer.validate(config)

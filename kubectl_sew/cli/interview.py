@@ -18,8 +18,10 @@ from kubectl_sew.resource import SECRETS_NAMESPACE, ConfigVar, Reference, State,
 
 _KINDS = {"secret": "Secret", "configmap": "ConfigMap"}
 _VARIABLES = f"""
-Now the variables of {{}}: each is a value, or secret:NAME/KEY or configmap:NAME/KEY for one that is kept \
-in the namespace {SECRETS_NAMESPACE}. Those marked * are required; an empty answer leaves out any other."""
+Now the variables of {{}}. Those marked * are required; press Enter to skip any of the others. Type the value, or \
+secret:NAME/KEY or configmap:NAME/KEY where a Secret or ConfigMap in the namespace {SECRETS_NAMESPACE} holds it. \
+Credentials belong in a Secret: all who may read webhooks can read what is typed here."""
+_PEM = "a certificate or key has several lines: keep it in a Secret, and type secret:NAME/KEY"
 
 _UNSEEN = "the answer holds invisible characters, or some that are not text: type it again"
 
@@ -114,11 +116,13 @@ def _ask_variable(consumer: Consumer, variable: Variable, found: dict[str, Confi
             return f"{consumer.name} requires `{variable.name}`" if required else ""
         value = _read_value(answer)
         if value is None:
-            return "a reference is written secret:NAME/KEY or configmap:NAME/KEY"
+            return "a reference must be secret:NAME/KEY or configmap:NAME/KEY"
+        if answer.startswith("-----BEGIN "):
+            return _PEM
         problems = consumer.validate(known | {variable.name: value}) if isinstance(value, str) else []
         return "\n".join(f"{each.message}: {each.hint}" for each in problems if each.variable == variable.name)
 
-    read, note = (read_unseen, "; not shown") if variable.secret else (read_line, "")
+    read, note = (read_unseen, "; not shown while you type") if variable.secret else (read_line, "")
     answer = _ask(f"{'*' if required else ' '} {variable.name} ({variable.meaning}{note})", judge, read)
     value = _read_value(answer)
     return [ConfigVar(variable.name, value)] if answer and value is not None else []
@@ -133,7 +137,7 @@ def _read_value(answer: str) -> str | Reference | None:
 def _ask_labels() -> tuple[str, ...]:
     return members(
         _ask(
-            "Labels for every message, KEY:VALUE with commas between them",
+            "Labels for every message, as KEY:VALUE,KEY:VALUE, or Enter for none",
             lambda answer: _judge_labels(members(answer)),
         )
     )

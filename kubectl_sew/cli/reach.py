@@ -33,6 +33,13 @@ def name_argument(command: Command) -> Command:
     return click.argument("name", callback=_name, shell_complete=_complete_names)(command)
 
 
+def new_name_argument(command: Command) -> Command:
+    """The name of a webhook that is not there yet, in the same forms; None where it is left out."""
+    return click.argument(
+        "name", required=False, callback=lambda ctx, param, value: value and _name(ctx, param, value)
+    )(command)
+
+
 def names_argument(command: Command) -> Command:
     """One or more names of webhooks: `names`, each once."""
     return click.argument(

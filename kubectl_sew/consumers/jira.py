@@ -73,9 +73,7 @@ class Jira:
             unless=("authentication", BEARER),
         ),
         Variable("apiToken", required=True, meaning="the account's API token or access token", secret=True),
-        Variable(
-            "authentication", required=False, meaning="`Basic` (the default) or `Bearer`, for a Data Center token"
-        ),
+        Variable("authentication", required=False, meaning="`Basic`, the default, or `Bearer` for a Data Center token"),
         Variable("labels", required=False, meaning="labels that every issue gets, separated by commas"),
         Variable("priority", required=False, meaning="the name of the priority that every issue gets"),
         template_variable("a Jinja2 template of the description, in place of the event's facts"),

@@ -29,6 +29,7 @@ _JSON_BEGINS = re.compile(r"(?:---)?\s*[\[{]")
 _TEMPLATE = re.compile(r"\{\{-? *[.$a-z]")
 _TAB = re.compile(r" *\t")
 _HALF_QUOTED = re.compile(r"""[ -]*query: +(["']).*?\1 *[^ #,}]""")
+_COLON = re.compile(r"""[ -]*query: +["'`]?[\w.]+["'`]?: """)
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
 
 
@@ -124,6 +125,8 @@ def _with_hint(finding: Finding, part: str, skipped: int) -> Finding:
         return replace(finding, hint="indent with spaces, not tabs")
     if _HALF_QUOTED.match(line):
         return replace(finding, hint="put the whole query in single quotes")
+    if _COLON.match(line):
+        return replace(finding, hint="a query compares with `=`, not `:`, e.g. `query: type = waf`")
     return finding
 
 

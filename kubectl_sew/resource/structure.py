@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kubectl_sew.members import alternatives
 from kubectl_sew.resource.findings import Finding, error, shown
 from kubectl_sew.resource.labels import parse_labels
 from kubectl_sew.resource.model import API_VERSIONS, KIND, LABELS_ANNOTATION, REFERENCE_KINDS, State
@@ -213,13 +214,16 @@ def _check_labels(annotation: Any) -> Iterator[Located]:
 
 def _check_state(state: Any) -> Iterator[Located]:
     known = [each.value for each in State]
+    wanted = f"the state must be {alternatives(known)}, but is"
     if isinstance(state, bool):
-        hint = f"one of {', '.join(known)}; YAML reads `on`, `off`, `yes` and `no` without quotes as true or false"
-        yield Located(error("SEW012", f"the state is {str(state).lower()}", hint), ("spec", "state"))
+        hint = "YAML reads `on`, `off`, `yes` and `no` without quotes as true or false"
+        yield Located(error("SEW012", f"{wanted} {str(state).lower()}", hint), ("spec", "state"))
     if isinstance(state, str) and state.strip() and state not in known:
-        yield Located(
-            error("SEW012", f"the state `{shown(state)}` is unknown", f"one of {', '.join(known)}"), ("spec", "state")
-        )
+        from difflib import get_close_matches  # noqa: PLC0415  # only a mistake needs it
+
+        near = get_close_matches(state[:64].capitalize(), known, 1)
+        hint = f"did you mean `{near[0]}`?" if near else ""
+        yield Located(error("SEW012", f"{wanted} `{shown(state)}`", hint), ("spec", "state"))
 
 
 def _check_variables(config: Any) -> Iterator[Located]:

@@ -10,7 +10,7 @@ from kubectl_sew.cli.draft import Draft, build, check, label_problem, read_refer
 from kubectl_sew.cli.interview import ask_missing, can_ask, lacks_variables
 from kubectl_sew.cli.judging import Judge, judge_options
 from kubectl_sew.cli.output import echo, print_json, print_yaml
-from kubectl_sew.cli.reach import DRY_RUN_NOTES, api_group_option, dry_run_option, kubectl, webhooks
+from kubectl_sew.cli.reach import DRY_RUN_NOTES, api_group_option, dry_run_option, kubectl, new_name_argument, webhooks
 from kubectl_sew.cli.words import Words
 from kubectl_sew.cluster.objects import read_objects
 from kubectl_sew.cluster.webhooks import Object
@@ -23,15 +23,24 @@ STATES = [each.value for each in State]
 
 
 @click.command
-@click.argument("name", required=False)
+@new_name_argument
 @click.option(
     "--consumer", metavar="NAME", type=Words(list(CONSUMERS)), help=f"What receives the events: {', '.join(CONSUMERS)}."
 )
 @click.option("--query", help="Which events: `kubectl sew preview-query` shows what it selects.")
-@click.option("--config", metavar="NAME=VALUE", multiple=True, help="A variable of the consumer.")
-@click.option("--secret", metavar="NAME=SECRET/KEY", multiple=True, help="A variable that a Secret holds.")
-@click.option("--configmap", metavar="NAME=CONFIGMAP/KEY", multiple=True, help="A variable that a ConfigMap holds.")
-@click.option("--label", metavar="KEY:VALUE", multiple=True, help="A label that goes into every message.")
+@click.option("--config", metavar="NAME=VALUE", multiple=True, help="A variable of the consumer; may be repeated.")
+@click.option(
+    "--secret", metavar="NAME=SECRET/KEY", multiple=True, help="A variable that a Secret holds; may be repeated."
+)
+@click.option(
+    "--configmap",
+    metavar="NAME=CONFIGMAP/KEY",
+    multiple=True,
+    help="A variable that a ConfigMap holds; may be repeated.",
+)
+@click.option(
+    "--label", metavar="KEY:VALUE", multiple=True, help="A label that goes into every message; may be repeated."
+)
 @click.option("--state", metavar="STATE", type=Words(STATES), help=f"One of {', '.join(STATES)}. [default: Enabled]")
 @judge_options
 @dry_run_option
@@ -58,7 +67,7 @@ def create(  # noqa: PLR0913  # one for each flag
 
     It is checked as `validate` does. A webhook of that name in the cluster is an error, and is not changed. Secrets and
     ConfigMaps are in the namespace tigera-intrusion-detection; a receiver's URL is often its credential: keep it in a
-    Secret. Where something required is missing, it and all else that the flags leave out is asked for on a terminal.
+    Secret. Where something required is missing, it asks on a terminal, also for all else that the flags leave out.
 
     \b
     Examples:

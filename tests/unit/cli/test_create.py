@@ -72,6 +72,12 @@ def test_a_consumer_is_known_in_any_letter_case(given, listed, sew):
     assert json.loads(ran.out)["spec"]["consumer"] == listed
 
 
+@pytest.mark.parametrize("given", ["sew/urgent", "securityeventwebhook.projectcalico.org/urgent"])
+def test_a_name_may_have_its_type_before_it(given, sew):
+    assert sew("create", given, *SLACK[1:], *DRY, "-o", "name").out == sew("create", *SLACK, *DRY, "-o", "name").out
+    assert sew("create", "pod/urgent", *SLACK[1:], *DRY).code == 2
+
+
 def test_every_problem_is_told_at_once_and_nothing_is_made(sew):
     ran = sew("create", "Urgent", "--consumer", "Slack", "--query", "tpye = waf", *DRY, "-o", "yaml")
     assert (ran.code, ran.out) == (1, "")
@@ -226,6 +232,20 @@ def test_an_answer_with_what_cannot_be_seen_is_asked_for_again(dialogue):
     asked.answer("Name", "hook\n")
     asked.answer("Consumer", "s\n")
     assert "or some that are not text: type it again" in asked.seen
+
+
+def test_a_certificate_is_asked_for_as_a_reference_since_it_has_several_lines(dialogue):
+    given = ("urgent", "--consumer", "Generic", "--query", "type = waf", "--label", "a:b", "--state", "Test")
+    asked = dialogue(*given, *DRY, "-o", "json")
+    for question in ("* url", "  headers", "  template", "  signingSecret"):
+        asked.answer(question, "https://a.example/x\n" if question == "* url" else "\n")
+    asked.answer("  ca.crt", "-----BEGIN CERTIFICATE-----\n")
+    asked.answer("  ca.crt", "secret:authority/ca.crt\n")
+    asked.answer("  tls.crt", "\n")
+    asked.answer("  tls.key", "\n")
+    out, _ = asked.process.communicate()
+    assert json.loads(out)["spec"]["config"][1]["valueFrom"]["secretKeyRef"]["name"] == "authority"
+    assert "has several lines: keep it in a Secret, and type secret:NAME/KEY" in asked.seen
 
 
 def test_a_line_can_be_edited_as_in_a_shell(dialogue):

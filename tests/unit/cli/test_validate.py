@@ -36,8 +36,8 @@ def test_errors_exit_with_1_and_stand_on_stdout_with_file_line_and_column(sew):
     assert ran.code == 1
     assert ran.out.splitlines() == [
         (
-            "stdin:9:13: error SEW020: jira-webhook: the consumer `Jiro` is unknown"
-            " (one of Slack, Jira, Generic, AlertManager)"
+            "stdin:9:13: error SEW020: jira-webhook: the consumer must be Slack, Jira, Generic or AlertManager, but is"
+            " `Jiro` (did you mean `Jira`?)"
         ),
         "stdin:11:10: error SEW031: jira-webhook: query: there is no field `tpye` (did you mean `type`?)",
         "  tpye = waf",
@@ -229,7 +229,7 @@ def test_without_any_file_it_is_a_usage_error(sew):
 def test_an_unknown_consumer_and_missing_variables_are_both_found(sew):
     ran = sew("validate", "-", stdin=BAD.partition("  config:")[0])
     assert "SEW008: jira-webhook: `spec.config` is missing" in ran.out
-    assert "SEW020: jira-webhook: the consumer `Jiro` is unknown" in ran.out
+    assert "SEW020: jira-webhook: the consumer must be Slack, Jira, Generic or AlertManager, but is `Jiro`" in ran.out
 
 
 def test_a_patch_is_told_to_be_checked_where_it_is_applied(sew):
@@ -238,6 +238,12 @@ def test_a_patch_is_told_to_be_checked_where_it_is_applied(sew):
         assert sew("validate", "-", stdin=patch).out.count("kubectl kustomize FOLDER | kubectl sew validate -f -") == 1
     whole = f"{head}spec: {{state: Debug, consumer: Slack, config: []}}\n"
     assert "kustomize" not in sew("validate", "-", stdin=whole).out
+
+
+@pytest.mark.parametrize("query", ["type: waf", "dns.qname: x"])
+def test_a_query_with_a_colon_is_told_the_comparator(query, sew):
+    ran = sew("validate", "-", stdin=GOOD.replace("type=waf", query))
+    assert "a query compares with `=`, not `:`, e.g. `query: type = waf`" in ran.out
 
 
 @pytest.mark.parametrize("query", ['"dns.qname" IN {"a*"}', "'dns.qname' = x", '"a b"= c'])

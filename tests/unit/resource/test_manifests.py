@@ -431,7 +431,8 @@ def test_a_reference_names_what_kubernetes_can_have(kind: str, name: str, key: s
         ("kind: X\n---\nspec: {{ .Values.x }}\n", "this looks like a Helm template: `helm template … |"),
         ("{{- if .Values.on }}\na: b\n{{- end }}\n", "this looks like a Helm template: `helm template … |"),
         ("a: [", "check indentation, quotes and colons"),
-        (GOOD.replace("Enabled", "on"), "one of Enabled, Disabled, Debug, Test; YAML reads `on`"),
+        (GOOD.replace("Enabled", "on"), "YAML reads `on`"),
+        (GOOD.replace("Enabled", "enable"), "did you mean `Enabled`?"),
     ],
 )
 def test_the_hint_names_the_usual_reason(text: str, hint: str) -> None:
