@@ -3,13 +3,28 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kubectl_sew.event import Event, delivery_id
-from sew_agent.store.records import Act, DropReason, Intake, Known, Lane, Owed, Settlement, State, Store
+from sew_agent.store.records import (
+    Act,
+    Books,
+    DeadLetter,
+    Delivery,
+    DropReason,
+    Intake,
+    Known,
+    Lane,
+    Owed,
+    Settlement,
+    State,
+    Store,
+    StoreError,
+)
 from sew_agent.store.sqlite.store import open_store
 
 NOW = 1_800_000_000.0
@@ -78,6 +93,29 @@ def test_a_delivery_carries_its_stable_id_and_the_event_as_it_was(store: Store) 
     assert delivery.delivery_id == delivery_id("hook", whole)
 
 
+def test_a_delivery_is_given_whole_from_its_intake_to_its_end(store: Store) -> None:
+    whole = Event("index", "a", {"time": NOW - 5, "text": "x"})
+    size = len('{"time":1799999995.0,"text":"x"}') + 300
+    take_in(store, Owed(whole, ("hook",)))
+    (first,) = store.due("hook", now=NOW, limit=1)
+    assert first == Delivery(1, "hook", delivery_id("hook", whole), whole, NOW)
+    assert store.books() == [Books("hook", 0, 1, 0, {}, NOW, None, "", size)]
+    failed = Settlement(first, State.PENDING, NOW + 1, 1, NOW + 9, "unreachable", "no route", in_doubt=True)
+    store.settle([failed], ())
+    (again,) = store.due("hook", now=NOW + 9, limit=1)
+    assert again == replace(first, attempts=1, first_attempt=NOW + 1, due=NOW + 9, in_doubt=True)
+    assert store.books() == [Books("hook", 0, 1, 0, {}, NOW, None, "no route", size, NOW + 1)]
+    store.settle([Settlement(again, State.DEAD, NOW + 10, 2, 0.0, "event_refused", "too long")], ())
+    letter = DeadLetter(1, "hook", first.delivery_id, whole, "event_refused", "too long", 2, NOW + 10)
+    assert list(store.dead_letters("hook")) == [letter]
+    assert store.books() == [Books("hook", 0, 0, 1, {}, None, None, "too long", size, NOW + 10)]
+    assert store.replay([1]) == 1
+    (revived,) = store.due("hook", now=NOW, limit=1)
+    assert revived == first
+    store.settle([Settlement(revived, State.DELIVERED, NOW + 20, 1)], ())
+    assert store.books() == [Books("hook", 1, 0, 0, {}, None, NOW + 20, "too long", 0, NOW + 10)]
+
+
 def test_a_known_pair_is_not_owed_again_and_another_webhook_is(store: Store) -> None:
     owe(store, "a")
     settle(store, State.DELIVERED)
@@ -106,6 +144,9 @@ def test_what_failed_comes_after_all_that_was_never_tried_as_it_is_due(store: St
     settle(store, State.DELIVERED)
     settle(store, State.DELIVERED)
     assert store.next_due("hook") == NOW - 9
+    assert names(store, now=NOW - 5) == ["b"]
+    store.drop("hook", DropReason.PURGED)
+    assert (store.next_due("hook"), store.next_due("nobody")) == (None, None)
 
 
 def test_of_what_failed_one_that_waits_for_too_long_goes_with_many_that_were_never_tried(store: Store) -> None:
@@ -289,7 +330,7 @@ def test_a_reader_can_be_dropped(store: Store) -> None:
 
 def test_it_tells_which_webhooks_have_an_event(store: Store) -> None:
     take_in(store, Owed(event("a"), ("hook", "other")), Owed(event("b"), (), ("hook",)))
-    keys = [event(name).key for name in "abc"] + [event(str(number)).key for number in range(2_000)]
+    keys = [event(str(number)).key for number in range(2_000)] + [event(name).key for name in "abc"]
     assert store.known_to(keys) == {event("a").key: {"hook", "other"}, event("b").key: {"hook"}}
 
 
@@ -352,8 +393,8 @@ def test_an_event_dated_millennia_ahead_is_not_known_for_ever(open_again: Open) 
     store = open_again(known_for=100.0)
     take_in(store, Owed(event("a", time=253_402_300_799.0), ("hook",)))
     settle(store, State.DELIVERED)
-    assert store.forget(NOW + 86_400) == 0
-    assert store.forget(NOW + 31 * 86_400) == 1
+    assert store.forget(NOW + 30 * 86_400 + 100) == 0
+    assert store.forget(NOW + 30 * 86_400 + 101) == 1
 
 
 def gone(store: Store, *webhooks: str, at: float = NOW) -> None:
@@ -413,6 +454,14 @@ def test_a_dead_letter_ends_as_dropped_when_its_time_is_over(store: Store) -> No
     assert store.books()[0].dropped == {"expired": 1}
 
 
+def test_hundreds_of_dead_letters_expire_at_one_call(store: Store) -> None:
+    owe(store, *(str(number) for number in range(600)))
+    due = store.due("hook", now=NOW, limit=600)
+    store.settle([Settlement(each, State.DEAD, NOW, 1) for each in due], ())
+    assert store.expire(NOW + 1) == 600
+    assert counts(store) == (600, 0, 0, 0, 600)
+
+
 def test_a_drop_can_be_made_a_part_at_a_time(store: Store) -> None:
     owe(store, *(str(number) for number in range(1_200)))
     parts = [store.drop("hook", DropReason.DELETED, most=500) for _ in range(4)]
@@ -454,9 +503,46 @@ def test_a_file_that_became_empty_is_given_back_to_the_disk(store: Store, tmp_pa
 
 
 def test_what_a_person_did_is_kept_in_its_order_a_hundred_times(store: Store, open_again: Open) -> None:
-    for number in range(120):
-        store.record(Act(0, NOW + number, "ann", "purged", "hook", number + 1))
+    done = [Act(number, NOW + number, "ann", "purged", "hook", 2 * number) for number in range(1, 121)]
+    for act in done[:2]:
+        store.record(act)
+    assert store.acts() == done[:2]
+    for act in done[2:]:
+        store.record(act)
     again = open_again()
-    acts = again.acts()
-    assert (len(acts), acts[-1].count, acts[-1].who) == (100, 120, "ann")
-    assert again.acts(acts[-1].number) == []
+    assert again.acts() == done[20:]
+    assert again.acts(118) == done[118:]
+
+
+def test_only_the_dead_letters_that_are_named_are_replayed_or_purged(store: Store) -> None:
+    take_in(store, *(Owed(event(str(number)), ("hook", "other")) for number in range(3)))
+    for webhook in ("hook", "other"):
+        found = store.due(webhook, now=NOW, limit=3)
+        store.settle([Settlement(each, State.DEAD, NOW, 1) for each in found], ())
+    numbers = [each.number for each in store.dead_letters("hook")]
+    assert store.replay(numbers[:1], "other") == 0
+    assert store.replay([*numbers[:1], 77], "hook") == 1
+    assert store.purge(numbers[:2]) == 1
+    assert store.purge(None, "other") == 3
+    assert [counts(store, each) for each in ("hook", "other")] == [(3, 0, 1, 1, 1), (3, 0, 0, 0, 3)]
+    assert store.replay(None, "hook") == 1
+    assert counts(store) == (3, 0, 2, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda store: store.take_in(Intake((), {}, NOW)),
+        lambda store: store.positions(),
+        lambda store: store.due("hook", now=NOW, limit=1),
+        lambda store: store.books(),
+        lambda store: store.room(),
+        lambda store: store.forget(NOW),
+        lambda store: store.shrink(),
+    ],
+)
+def test_one_that_is_closed_says_which_and_why(store: Store, tmp_path: Path, use: Callable[[Store], Any]) -> None:
+    store.close()
+    with pytest.raises(StoreError) as refused:
+        use(store)
+    assert str(refused.value) == f"the store {tmp_path / 'sew.db'} cannot be used: Cannot operate on a closed database."

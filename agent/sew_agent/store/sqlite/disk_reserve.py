@@ -78,7 +78,7 @@ def _fill(descriptor: int, size: int) -> None:
     try:
         os.posix_fallocate(descriptor, 0, size)
     except (AttributeError, OSError) as error:
-        if getattr(error, "errno", 0) == errno.ENOSPC:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise
         for start in range(0, size, _WRITTEN_AT_ONCE):
             os.pwrite(descriptor, bytes(min(_WRITTEN_AT_ONCE, size - start)), start)

@@ -30,7 +30,7 @@ def room(db: sqlite3.Connection, max_bytes: int) -> Mapping[str, float]:
     return {name: used[name] / share for name, share in shares(used, max_bytes, known_bytes(db)).items()}
 
 
-def shares(used: Mapping[str, int], max_bytes: int, known: int = 0) -> Mapping[str, float]:
+def shares(used: Mapping[str, int], max_bytes: int, known: int) -> Mapping[str, float]:
     """Webhook -> bytes that it may fill: an even part of what others leave, at least 5 % while there is room.
 
     A part is reserved for those that hold little: an even part of that is everybody's, whatever the others fill.

@@ -19,6 +19,7 @@ IDENTITY = "identity"
 OURS = (LOCK, IDENTITY, MARK, "agent.json", "reserve")
 _CHECKED_WHOLE = 64 * 2**20
 _HEADER = 100
+_MAGIC = b"SQLite format 3\0"
 _PAGE = 4096
 
 MIGRATIONS = (
@@ -214,8 +215,6 @@ def _prepare(path: Path) -> None:
     command that ends beside the agent would then take the write-ahead log away from under it
     (https://www.sqlite.org/howtocorrupt.html, 2.2).
     """
-    with closing(_connect(path)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     _check_length(path)
     with closing(_connect(path)) as connection:
         _check_pages(connection, path)
@@ -242,12 +241,17 @@ def _check_presence(path: Path, mark: Path, *, create: bool) -> None:
 
 
 def _check_length(path: Path) -> None:
-    """Against what the file's own header tells (https://www.sqlite.org/fileformat.html)."""
+    """Against what the file's own header tells (https://www.sqlite.org/fileformat.html).
+
+    Before SQLite opens it, which fills a page that is cut short with zeros. What a log beside it holds comes first.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        return
     with path.open("rb") as file:
         header = file.read(_HEADER)
-    page_size = int.from_bytes(header[16:18])
-    pages = int.from_bytes(header[28:32])
-    if path.stat().st_size < pages * (65536 if page_size == 1 else page_size):
+    page_size, pages = int.from_bytes(header[16:18]), int.from_bytes(header[28:32])
+    if header.startswith(_MAGIC) and path.stat().st_size < page_size * pages:
         raise damaged(path, "it is cut short")
 
 

@@ -27,7 +27,7 @@ from sew_agent.store.records import (
 from sew_agent.store.sqlite.connection import REST, STEPS, Change, Database, apply, opened
 from sew_agent.store.sqlite.disk_reserve import Reserve
 from sew_agent.store.sqlite.enqueue import FURTHEST, Intaker, room, write_json
-from sew_agent.store.sqlite.files import DATABASE, explained, lock
+from sew_agent.store.sqlite.files import DATABASE, damaged, explained, lock
 from sew_agent.store.sqlite.results import Row, clear, end, move_first_attempts, revive, settle, unbury
 from sew_agent.store.sqlite.upkeep import AT_ONCE, expire, forget_pairs, known_until, lose_names, put_away, shrink
 
@@ -139,7 +139,7 @@ class SqliteStore(Database):
             spans = [(-_EVER, now - longest)] if crowded else [(-_EVER, now), (now + longest, _EVER)]
             for after, until in spans if retries else ():
                 rows += self._rows(_TRIED, (webhook, after, until), 1 if crowded else limit - len(rows), skip)
-        return [_delivery(webhook, row) for row in _bounded(rows)]
+        return [self._delivery(webhook, row) for row in _bounded(rows)]
 
     def _rows(self, sql: str, values: Sequence[Any], limit: int, skip: Collection[int]) -> list[Any]:
         """At most `limit` rows without those that are skipped, and none after those that fill the bytes."""
@@ -147,9 +147,9 @@ class SqliteStore(Database):
             return list(_bounded(islice((row for row in cursor if row[0] not in skip), limit)))
 
     def next_due(self, webhook: str) -> float | None:
-        pending = "SELECT {} FROM deliveries WHERE webhook = w.id AND died_at IS NULL AND attempts"
-        fresh, tried = pending.format(1) + " = 0", pending.format("min(due)") + " > 0"
-        sql = f"SELECT CASE WHEN EXISTS ({fresh}) THEN 0.0 ELSE ({tried}) END FROM webhooks w WHERE name = ?"
+        pending = "FROM deliveries WHERE webhook = w.id AND died_at IS NULL AND attempts"
+        fresh, tried = f"EXISTS (SELECT 1 {pending} = 0)", f"(SELECT min(due) {pending} > 0)"
+        sql = f"SELECT CASE WHEN {fresh} THEN 0.0 ELSE {tried} END FROM webhooks w WHERE name = ?"
         found: list[tuple[float | None]] = self._read(sql, (webhook,))
         return found[0][0] if found else None
 
@@ -221,7 +221,7 @@ class SqliteStore(Database):
         )
         last = 0
         while rows := self._read(sql, (webhook, last, _DEAD_AT_ONCE)):
-            yield from map(_dead_letter, rows)
+            yield from map(self._dead_letter, rows)
             last = rows[-1][1]
 
     def replay(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
@@ -307,6 +307,25 @@ class SqliteStore(Database):
                     return
             sleep(REST)
 
+    def _delivery(self, webhook: str, row: Sequence[Any]) -> Delivery:
+        seq, read_at, attempts, first_attempt, due, in_doubt, *stored = row
+        event = self._event(*stored)
+        return Delivery(
+            seq, webhook, delivery_id(webhook, event), event, read_at, attempts, first_attempt, due, bool(in_doubt)
+        )
+
+    def _dead_letter(self, row: Sequence[Any]) -> DeadLetter:
+        webhook, seq, source, name, document, *rest = row
+        event = self._event(source, name, document)
+        return DeadLetter(seq, webhook, delivery_id(webhook, event), event, *rest)
+
+    def _event(self, source: str, name: str, document: bytes) -> Event:
+        """SQLite has no checksums: damage within a payload is found here."""
+        try:
+            return Event(source, name, json.loads(document))
+        except ValueError as error:
+            raise damaged(self._path, f"event {name}: {error}") from error
+
 
 def _lane(stored: Mapping[str, Any]) -> Lane:
     """JSON has no tuples, and one that an older agent wrote lacks what it did not know."""
@@ -321,17 +340,3 @@ def _bounded(rows: Iterable[Any]) -> Iterator[Any]:
         size += len(row[-1])
         if size >= _BYTES_AT_ONCE:
             return
-
-
-def _delivery(webhook: str, row: Sequence[Any]) -> Delivery:
-    seq, read_at, attempts, first_attempt, due, in_doubt, source, name, document = row
-    event = Event(source, name, json.loads(document))
-    return Delivery(
-        seq, webhook, delivery_id(webhook, event), event, read_at, attempts, first_attempt, due, bool(in_doubt)
-    )
-
-
-def _dead_letter(row: Sequence[Any]) -> DeadLetter:
-    webhook, seq, source, name, document, *rest = row
-    event = Event(source, name, json.loads(document))
-    return DeadLetter(seq, webhook, delivery_id(webhook, event), event, *rest)

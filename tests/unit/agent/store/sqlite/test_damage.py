@@ -15,7 +15,7 @@ import pytest
 from kubectl_sew.event import Event
 from sew_agent.status.report import Report, ReportFile
 from sew_agent.store.records import DropReason, Intake, Owed, Settlement, State, StoreError, StoreFullError
-from sew_agent.store.sqlite.files import DATABASE, MIGRATIONS, identity
+from sew_agent.store.sqlite.files import DATABASE, identity
 from sew_agent.store.sqlite.store import open_store
 
 NOW = 1_800_000_000.0
@@ -77,12 +77,42 @@ def test_damage_that_comes_while_it_runs_is_told(folder: Path) -> None:
     store.close()
 
 
-def test_a_newer_schema_is_refused(folder: Path) -> None:
-    connection = sqlite3.connect(folder / DATABASE)
-    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    connection.close()
-    with pytest.raises(StoreError, match="written by a newer agent"):
+@pytest.mark.parametrize("document", [b'{"text": "x', b"\xff", b"\0" * 20])
+def test_damage_within_a_payload_is_told(folder: Path, document: bytes) -> None:
+    store = open_store(folder)
+    (first, *_) = store.due("hook", now=NOW, limit=1)
+    store.settle([Settlement(first, State.DEAD, NOW, 1)], ())
+    with closing(sqlite3.connect(folder / DATABASE)) as connection:
+        connection.execute("UPDATE events SET document = ?", (document,))
+        connection.commit()
+    for read in (lambda: store.due("hook", now=NOW, limit=1), lambda: list(store.dead_letters())):
+        with pytest.raises(StoreError, match=r"is damaged \(event \d+: "):
+            read()
+    store.close()
+
+
+@pytest.mark.parametrize("lost", [1, 4096, 10_000])
+def test_a_file_that_is_cut_short_is_not_filled_up(folder: Path, lost: int) -> None:
+    path = folder / DATABASE
+    size = path.stat().st_size - lost
+    os.truncate(path, size)
+    with pytest.raises(StoreError, match="it is cut short"):
         open_store(folder)
+    assert path.stat().st_size == size
+
+
+def test_what_a_killed_agent_left_in_its_log_is_no_damage(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    store = open_store(folder)
+    store.take_in(owed(200, 1000))
+    killed = tmp_path_factory.mktemp("killed")
+    for each in folder.iterdir():
+        (killed / each.name).write_bytes(each.read_bytes())
+    store.close()
+    again = open_store(killed)
+    assert again.waiting() == {"hook": 200}
+    again.close()
 
 
 def test_a_second_agent_is_told_which_process_holds_the_folder(folder: Path) -> None:
@@ -117,12 +147,6 @@ def _waiting_seen_by_another_process(folder: Path) -> str:
     )
     ran = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
     return ran.stdout.strip()
-
-
-def test_commands_need_a_store(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="there is no store in"):
-        open_store(tmp_path, exclusive=False)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
