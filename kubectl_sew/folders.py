@@ -20,13 +20,29 @@ def manifests_in(folder: Path, *, recursive: bool = True, failed: Callable[[OSEr
     Hidden files and folders are left out: that is where Kubernetes keeps a mounted volume's versions. A link that leads
     nowhere is named; what is no file, such as a pipe that nobody writes to, is not.
     """
+    for root, files in _walk(folder, failed):
+        yield from (root / each for each in files if _fits(each) and _is_file(root / each))
+        if not recursive:
+            return
+
+
+def empty_folders(folder: Path) -> list[Path]:
+    """The folders below one, of those in which manifests are looked for, that hold nothing at all. Raises OSError."""
+    return [root for root, _ in _walk(folder, _raise) if root != folder and is_empty(root)]
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether there is such a folder, and nothing in it."""
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def _walk(folder: Path, failed: Callable[[OSError], None]) -> Iterator[tuple[Path, list[str]]]:
+    """Each folder once, with the names of its files."""
     status = folder.stat()
     seen = {(status.st_dev, status.st_ino)}
     for root, folders, files in os.walk(folder, followlinks=True, onerror=failed):
         folders[:] = [each for each in folders if not each.startswith(".") and _first_time(Path(root, each), seen)]
-        yield from (Path(root, each) for each in files if _fits(each) and _is_file(Path(root, each)))
-        if not recursive:
-            return
+        yield Path(root), files
 
 
 def _fits(name: str) -> bool:

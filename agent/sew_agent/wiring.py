@@ -325,7 +325,7 @@ def _in_pod() -> bool:
 
 def _files(settings: Settings, store: Store, stack: ExitStack) -> FileWebhooks:
     path, namespace = _given(settings.webhooks), settings.secrets_namespace
-    expected = any(each.state != FORGOTTEN for each in store.known().values())
+    expected = {name for name, each in store.known().items() if each.state != FORGOTTEN}
     webhooks = FileWebhooks(path, secrets_namespace=namespace, clock=time.time, expected=expected)
     stack.callback(webhooks.close)
     return webhooks

@@ -1,7 +1,8 @@
 """Webhooks from manifests: a file, or a folder with all its folders, looked at again and again.
 
 A file that is broken or empty keeps what it last held. A folder that cannot be read, or was unmounted, deletes nothing;
-neither does one that is not mounted yet, or a file that is broken, when the agent is started.
+neither does one that is not mounted yet, or a file that is broken, when the agent is started. A folder that is empty
+then may be a mount point, so webhooks that are missing are kept until it holds something or is removed.
 """
 
 from collections import Counter
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kubectl_sew.errors import SewError
-from kubectl_sew.folders import manifests_in
+from kubectl_sew.folders import empty_folders, is_empty, manifests_in
 from kubectl_sew.resource import Finding, LocatedWebhook, Manifests, load_manifests
 from kubectl_sew.validation import reason_of
 from sew_agent.webhooks.base import Refusal, Snapshot
@@ -49,9 +50,9 @@ class FileWebhooks:
     """See the module. Raises SewError at once where there is no such path."""
 
     def __init__(
-        self, path: Path, *, secrets_namespace: str, clock: Callable[[], float], expected: bool = False
+        self, path: Path, *, secrets_namespace: str, clock: Callable[[], float], expected: Collection[str] = ()
     ) -> None:
-        """`clock` gives seconds since the epoch. `expected`: there were webhooks when the agent ran last."""
+        """`clock` gives seconds since the epoch. `expected`: names of the webhooks when the agent ran last."""
         if not path.exists():
             raise SewError(f"there are no webhooks at {path}: name a file or a folder of manifests with --webhooks")
         self._path = path
@@ -59,7 +60,12 @@ class FileWebhooks:
         self._clock = clock
         self._files: dict[Path, _File] = {}
         self._devices: dict[Path, int] = {}
-        self._expected = expected
+        self._bare = bool(expected)
+        """There were webhooks, and there has been nothing at all since the start."""
+        self._missing = set(expected)
+        """Of those, the ones that were not there since the start."""
+        self._empty: Collection[Path] | None = None
+        """Folders that have been empty since the first look: what is mounted there may come yet."""
         self._looked = float("-inf")
         self._snapshot = Snapshot({}, {}, {}, complete=not expected)
 
@@ -81,12 +87,27 @@ class FileWebhooks:
             problem = f"webhooks cannot be read from {self._path}: {error.strerror or error}; the last ones are kept"
             self._take(_snapshot(self._files, [problem], complete=False))
             return
-        self._expected = self._expected and not any(_held(each.manifests) for each in files.values())
+        self._bare = self._bare and not any(_held(each.manifests) for each in files.values())
         if files != self._files or not self._snapshot.complete:
             self._files = files
-            problems = [f"there is nothing in {self._path}: {_MOUNTED}"] if self._expected else []
+            problems = list(self._unmounted())
             whole = all(each.whole for each in files.values())
-            self._take(_snapshot(files, problems, complete=whole and not self._expected))
+            self._take(_snapshot(files, problems, complete=whole and not problems))
+
+    def _unmounted(self) -> Iterator[str]:
+        """What is empty since the start, as long as webhooks are missing that may have been there."""
+        self._missing -= {name for each in self._files.values() for name in _names(each.manifests)}
+        if self._empty is None:
+            self._empty = empty_folders(self._path) if self._missing and self._path.is_dir() else ()
+        self._empty = [each for each in self._empty if is_empty(each)]
+        if self._bare:
+            yield f"there is nothing in {self._path}: {_MOUNTED}"
+        elif self._missing and self._empty:
+            empty = ", ".join(map(str, self._empty))
+            yield (
+                f"there is nothing in {empty}: is it mounted? {', '.join(sorted(self._missing))} stays as it is until "
+                "there is something, or the empty folder is removed"
+            )
 
     def _take(self, snapshot: Snapshot) -> None:
         if snapshot != self._snapshot:
@@ -153,6 +174,11 @@ def _kept(
 
 def _held(manifests: Manifests) -> bool:
     return bool(manifests.webhooks or manifests.secrets or manifests.config_maps)
+
+
+def _names(manifests: Manifests) -> Collection[str]:
+    """All webhooks that are there, those with errors, too."""
+    return {each.name for each in manifests.webhooks} | _refused(manifests).keys()
 
 
 def _snapshot(files: Mapping[Path, _File], problems: list[str], *, complete: bool) -> Snapshot:

@@ -203,7 +203,7 @@ def expecting(path: Path) -> Folder:
     """After a restart of an agent that had webhooks."""
     folder = Folder(path)
     clock = lambda: folder.now  # noqa: E731 - the folder's own
-    folder.source = FileWebhooks(path, secrets_namespace="n", clock=clock, expected=True)
+    folder.source = FileWebhooks(path, secrets_namespace="n", clock=clock, expected={"a", "b"})
     return folder
 
 
@@ -220,6 +220,38 @@ def test_a_folder_that_is_empty_at_the_start_deletes_nothing_until_it_holds_some
     folder.write("a.yaml", manifest("a"))
     found = folder.look()
     assert (list(found.webhooks), found.complete, found.problems) == (["a"], True, ())
+    (tmp_path / "a.yaml").unlink()
+    assert folder.look().complete
+
+
+@pytest.mark.parametrize("mended", ["mounted", "removed", "missing no more"])
+def test_a_folder_below_that_is_empty_at_the_start_deletes_nothing_until_it_holds_something_or_is_removed(
+    tmp_path: Path, mended: str
+) -> None:
+    folder = expecting(tmp_path)
+    folder.write("a.yaml", manifest("a"))
+    (tmp_path / "mount").mkdir()
+    for _ in range(2):
+        found = folder.look()
+        assert (list(found.webhooks), found.complete) == (["a"], False)
+        assert f"there is nothing in {tmp_path / 'mount'}: is it mounted? b stays as it is" in found.problems[0]
+    if mended == "mounted":
+        folder.write("mount/b.yaml", manifest("b"))
+    elif mended == "removed":
+        (tmp_path / "mount").rmdir()
+    else:
+        folder.write("b.yaml", manifest("b"))
+    found = folder.look()
+    assert (found.complete, found.problems) == (True, ())
+    (tmp_path / "a.yaml").unlink()
+    assert folder.look().complete
+
+
+def test_an_empty_folder_deletes_and_keeps_nothing_where_no_webhook_is_missing(tmp_path: Path) -> None:
+    folder = expecting(tmp_path)
+    folder.write("a.yaml", manifest("a") + "---" + manifest("b").replace("Enabled", "Sometimes"))
+    (tmp_path / "empty").mkdir()
+    assert folder.look().complete
     (tmp_path / "a.yaml").unlink()
     assert folder.look().complete
 
