@@ -109,7 +109,7 @@ def read_url(url: str) -> tuple[str, int, str]:
         host = None
     if not host or parts.scheme not in ("http", "https") or _NOT_OF_A_URL.search(url) or "@" in parts.path:
         raise ElasticsearchError(
-            "Elasticsearch's URL cannot be read (--elasticsearch, SEW_ELASTICSEARCH): it is written https://HOST:PORT"
+            "Elasticsearch's URL cannot be read (--elasticsearch, SEW_ELASTICSEARCH): it must be https://HOST:PORT"
         )
     if parts.username is not None:
         raise ElasticsearchError("credentials do not belong in Elasticsearch's URL: give them in files of their own")

@@ -212,8 +212,9 @@ def _check(settings: Settings) -> None:
     if settings.state is None:
         raise SettingsError("--state (SEW_STATE) is needed: see `sew-agent run --help`")
     if bool(settings.events) == bool(settings.elasticsearch):
+        wrong = "cannot be given together" if settings.events else "are missing: give one of them"
         raise SettingsError(
-            "one of --elasticsearch (SEW_ELASTICSEARCH) and --events (SEW_EVENTS) is needed: see `sew-agent run --help`"
+            f"--elasticsearch (SEW_ELASTICSEARCH) and --events (SEW_EVENTS) {wrong}: see `sew-agent run --help`"
         )
     if not (settings.webhooks or settings.kubeconfig or _in_pod()):
         raise SettingsError(

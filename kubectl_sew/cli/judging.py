@@ -53,7 +53,9 @@ _FIELDS = click.option(
 _ELASTICSEARCH = click.option(
     "--elasticsearch", metavar="URL", help="Queries may use the keys of an index there, as with the agent's setting."
 )
-_INDEX = click.option("--index", metavar="PATTERN", default=INDEX, show_default=True, help="Its indices.")
+_INDEX = click.option(
+    "--index", metavar="PATTERN", default=INDEX, show_default=True, help="With --elasticsearch: its indices."
+)
 
 
 def check_index_flags(elasticsearch: str | None) -> None:

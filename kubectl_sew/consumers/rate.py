@@ -20,7 +20,7 @@ def parse_rate(text: str) -> float:
     """`1/s` or `10/min` in events a second."""
     match = _RATE.fullmatch(text)
     if match is None or not float(match[1]):
-        raise ValueError("a rate above zero such as 1/s or 10/min is expected")
+        raise ValueError("must be a rate above zero such as 1/s or 10/min")
     return float(match[1]) / _PER[match[2]]
 
 

@@ -35,6 +35,15 @@ _MOVES: dict[_State, dict[str, _State]] = {
     _State.DONE: {"and": _State.OPERAND, "or": _State.OPERAND, ")": _State.DONE},
 }
 
+_PATTERN = 'for a pattern write a set with wildcards: IN {"*text*"}'
+_MEANT = {
+    **dict.fromkeys(("is", "equals", "eq"), "write `=`, or EMPTY where there is no value"),
+    **dict.fromkeys(("contains", "like", "matches", "startswith", "endswith"), _PATTERN),
+    **dict.fromkeys(("exists", "exist", "notempty"), "write NOT before the key: `NOT key EMPTY`"),
+    "between": "write `key >= 1 AND key <= 9`",
+}
+"""Comparators of other languages -> what there is."""
+
 
 def diagnose(tokens: list[Token]) -> list[Problem]:
     """The problems of the order of tokens; none where the grammar accepts them."""
@@ -86,6 +95,8 @@ def _hint(token: Token, state: _State) -> str:
         return f'a key called `{token.text}` must be quoted: "{token.text}"'
     if state is _State.KEY and token.type == "not":
         return "write NOTIN {…}, or NOT before the key: `NOT key EMPTY`"
+    if state is _State.KEY and token.type == "word":
+        return _MEANT.get(token.text.lower(), "the comparators are =, !=, <, <=, > and >=")
     if state is _State.MEMBER:
         return "a set needs members, with one comma between them" if token.type in (",", "}") else ""
     if state is _State.DONE and token.type in ("word", "string", "number"):

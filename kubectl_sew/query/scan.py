@@ -149,7 +149,7 @@ def _unquoted(text: str, literal: bool) -> tuple[str, str]:
     if straight != text:
         return message, f"use straight quotes: {quote(straight)}"
     if text[0] == "[" or text[-1] == "]":
-        return message, "the members of a set go in braces: {a, b}"
+        return "a set is not written in square brackets", "the members of a set go in braces: {a, b}"
     if "*" in text or "?" in text:
         return f"the wildcard {quoted(text)} must be quoted", hint
     if colon and not literal and is_identifier(key):

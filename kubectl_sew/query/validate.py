@@ -77,7 +77,14 @@ def _comparison(leaf: Comparison, field: Field) -> Iterator[Problem]:
         yield from _order(leaf, field, network=isinstance(value, Network) and not value.single)
     if field.type is FieldType.STRING and not ordered:
         yield from _wildcard_outside_a_set(leaf)
+        yield from _null(leaf, field)
     yield from _name(field, leaf.value)
+
+
+def _null(leaf: Comparison, field: Field) -> Iterator[Problem]:
+    if leaf.value.text == "null" and not field.values:
+        has = f"NOT {leaf.key}" if leaf.operator is Operator.NOT_EQUAL else str(leaf.key)
+        yield Problem("`null` is plain text here", leaf.value.span, f"for no value write `{has} EMPTY`", warning=True)
 
 
 def _wildcard_outside_a_set(leaf: Comparison) -> Iterator[Problem]:

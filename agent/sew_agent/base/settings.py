@@ -39,7 +39,7 @@ def parse_duration(text: str) -> float:
     """`500ms`, `2s`, `15m`, `72h` or `1d` in seconds."""
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise ValueError("a duration such as 500ms, 2s, 15m or 72h is expected")
+        raise ValueError("must be a duration such as 500ms, 2s, 15m or 72h")
     return float(match[1]) * _SECONDS[match[2]]
 
 
@@ -47,7 +47,7 @@ def parse_pause(text: str) -> float:
     """A duration above zero, in seconds."""
     seconds = parse_duration(text)
     if not seconds:
-        raise ValueError("a duration above zero such as 500ms or 2s is expected")
+        raise ValueError("must be a duration above zero such as 500ms or 2s")
     return seconds
 
 
@@ -55,7 +55,7 @@ def parse_size(text: str) -> int:
     """`512MiB` or `2GiB` in bytes."""
     match = _SIZE.fullmatch(text)
     if match is None or not float(match[1]):
-        raise ValueError("a size above zero such as 512MiB or 2GiB is expected")
+        raise ValueError("must be a size above zero such as 512MiB or 2GiB")
     return int(float(match[1]) * _BYTES[match[2] or ""])
 
 
@@ -72,7 +72,7 @@ def parse_rules(text: str) -> tuple[Rule, ...]:
     try:
         return tuple(map(_rule, members(text)))
     except ValueError as error:
-        raise ValueError(f"addresses or CIDRs, each with :PORT if need be, are expected ({error})") from None
+        raise ValueError(f"must be addresses or CIDRs, each with :PORT if need be ({error})") from None
 
 
 def _rule(text: str) -> Rule:
@@ -91,21 +91,21 @@ def parse_listen(text: str) -> tuple[str, int] | None:
         return None
     host, colon, port = text.rpartition(":")
     if not colon or not _PORT.fullmatch(port) or not int(port) < 65536:
-        raise ValueError("HOST:PORT or off is expected")
+        raise ValueError("must be HOST:PORT or off")
     return host.strip("[]"), int(port)
 
 
 def parse_fields(text: str) -> str:
     """The name of a field set."""
     if text not in ("calico", "any"):
-        raise ValueError("calico or any is expected")
+        raise ValueError("must be calico or any")
     return text
 
 
 def parse_count(text: str) -> int:
     """A whole number of at least 1."""
     if not _COUNT.fullmatch(text) or not int(text):
-        raise ValueError("a whole number of at least 1 is expected")
+        raise ValueError("must be a whole number of at least 1")
     return int(text)
 
 
@@ -125,7 +125,7 @@ def parse_group(text: str) -> str:
     """One of the groups that may serve the webhooks, or a group with its version."""
     known = [each for version in API_VERSIONS for each in (version, version.partition("/")[0])]
     if text and text not in known:
-        raise ValueError(f"one of {', '.join(known)} is expected")
+        raise ValueError(f"must be one of {', '.join(known)}")
     return text
 
 
@@ -136,7 +136,7 @@ def parse_selector(text: str) -> str:
 
 def parse_flag(text: str) -> bool:
     if text not in ("true", "false"):
-        raise ValueError("true or false is expected")
+        raise ValueError("must be true or false")
     return text == "true"
 
 
@@ -147,7 +147,7 @@ def parse_start(text: str) -> str | float:
     try:
         return parse_duration(text)
     except ValueError:
-        raise ValueError("now, created, or a duration such as 24h is expected") from None
+        raise ValueError("must be now, created, or a duration such as 24h") from None
 
 
 def _optional_duration(text: str) -> float | None:

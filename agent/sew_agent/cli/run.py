@@ -5,7 +5,17 @@ from typing import Any
 
 import click
 
+from sew_agent.base import settings as table
 from sew_agent.base.settings import SETTINGS, Setting, from_environment
+
+_PLACEHOLDERS = {
+    table.parse_duration: "TIME",
+    table.parse_pause: "TIME",
+    table.parse_size: "SIZE",
+    table.parse_count: "NUMBER",
+    table.parse_path: "PATH",
+}
+"""What a setting is read with -> what stands for its value in the help; else the last word of its name."""
 
 
 def _option(setting: Setting) -> click.Option:
@@ -13,7 +23,8 @@ def _option(setting: Setting) -> click.Option:
     text = f"{setting.meaning[0].upper()}{setting.meaning[1:]}{shown} ({setting.variable})."
     if setting.default == "false":
         return click.Option([setting.flag], is_flag=True, flag_value="true", default=None, type=str, help=text)
-    return click.Option([setting.flag], metavar=setting.name.rpartition("_")[2].upper(), help=text)
+    shown_as = _PLACEHOLDERS.get(setting.parse) or setting.name.rpartition("_")[2].upper()
+    return click.Option([setting.flag], metavar=shown_as, help=text)
 
 
 def _run(**flags: Any) -> None:

@@ -30,7 +30,7 @@ _OF_EVENTS = ("NAME", "TYPE", "EVENTS", "VALUES")
     help="The keys that the events of an NDJSON file have.",
 )
 @click.option("--elasticsearch", metavar="URL", help="The keys that the mapping of an index has.")
-@click.option("--index", metavar="PATTERN", default=INDEX, show_default=True, help="Its indices.")
+@click.option("--index", metavar="PATTERN", default=INDEX, show_default=True, help="With --elasticsearch: its indices.")
 @click.option("-o", "--output", type=click.Choice(["json"]), help="Print JSON.")
 def fields(kind: str | None, events: str | None, elasticsearch: str | None, index: str, output: str | None) -> None:
     """List the keys that a query may use, with their types and values.

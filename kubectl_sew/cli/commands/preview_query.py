@@ -13,7 +13,7 @@ from kubectl_sew.query.ast import EVERY_EVENT, MOST_PARTS, parts_of
 @click.command("preview-query")
 @click.argument("query", nargs=-1, required=True, metavar="QUERY")
 @click.option(
-    "-o", "--output", type=click.Choice(["json", "yaml"]), help="The form of what is printed. [default: json]"
+    "-o", "--output", type=click.Choice(["json", "yaml"]), help="The format of what is printed. [default: json]"
 )
 @click.option("--explain", is_flag=True, help="Say in plain words what the query selects.")
 @click.option("--format", "canonical", is_flag=True, help="Print the query in its canonical form.")
@@ -30,7 +30,7 @@ from kubectl_sew.query.ast import EVERY_EVENT, MOST_PARTS, parts_of
     help="The keys that may be used. [default: calico]",
 )
 @click.option("--elasticsearch", metavar="URL", help="Count and sample what matches on a real index.")
-@click.option("--index", metavar="PATTERN", default=INDEX, show_default=True, help="Its indices.")
+@click.option("--index", metavar="PATTERN", default=INDEX, show_default=True, help="With --elasticsearch: its indices.")
 @click.option(
     "--since", metavar="TIME", default="24h", show_default=True, callback=read_duration, help="How far back to look."
 )

@@ -223,7 +223,7 @@ def test_a_host_that_acts_as_another_account_since_gets_the_rights_again(person:
 
 def test_an_address_that_no_agent_can_read_is_refused_before_anything_is_installed(person: Person) -> None:
     error = person.is_refused("sew", "install", "--apply", "--elasticsearch", "elasticsearch:9200")
-    assert "it is written https://HOST:PORT" in error
+    assert "it must be https://HOST:PORT" in error
     assert person.names("deployments") == []
 
 

@@ -65,7 +65,7 @@ def test_values_are_read_in_their_units(variable: str, text: str, value: object)
     ],
 )
 def test_what_cannot_be_used_is_named_with_what_is_expected(variable: str, text: str) -> None:
-    with pytest.raises(SettingsError, match=rf"^{variable} .*(expected|must be)") as error:
+    with pytest.raises(SettingsError, match=rf"^{variable} .*must be ") as error:
         from_environment({variable: text})
     assert text[:20] in str(error.value)
     assert len(str(error.value)) < 2000
