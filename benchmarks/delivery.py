@@ -26,13 +26,13 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
 from sew_agent.base.settings import parse_rules
 from sew_agent.delivery.attempt import Route
-from sew_agent.delivery.dispatcher import Scheduler
-from sew_agent.delivery.http.client import Sender
-from sew_agent.delivery.http.egress import Guard
+from sew_agent.delivery.dispatcher import Dispatcher
+from sew_agent.delivery.http.client import HttpClient
+from sew_agent.delivery.http.egress import EgressGuard
 from sew_agent.delivery.http.resolver import Resolver
-from sew_agent.delivery.queues import Lanes
+from sew_agent.delivery.queues import Queues
 from sew_agent.delivery.retry import Decision, Policy
-from sew_agent.store.records import Delivery, Intake, Owed, StoreError
+from sew_agent.store.records import Delivery, EnqueueBatch, NewDelivery, StoreError
 from sew_agent.store.sqlite.store import SqliteStore, open_store
 
 ROUNDS = 3
@@ -56,8 +56,8 @@ def fill(store: SqliteStore, webhook: str, count: int) -> None:
     samples = list(events(PAGE))
     for start in range(0, count, PAGE):
         page = [document | {"id": f"{start}-{n}"} for n, document in enumerate(samples[: count - start])]
-        owed = [Owed(Event("", document["id"], document), (webhook,)) for document in page]
-        store.take_in(Intake(owed, {}, time.time()))
+        owed = [NewDelivery(Event("", document["id"], document), (webhook,)) for document in page]
+        store.enqueue(EnqueueBatch(owed, {}, time.time()))
 
 
 def ours(port: int, count: int) -> float:
@@ -65,18 +65,18 @@ def ours(port: int, count: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Path(folder))
         fill(store, "bench", count)
-        sender = Sender(Guard(allow=parse_rules("127.0.0.0/8")), Resolver(), user_agent="benchmark")
+        sender = HttpClient(EgressGuard(allow=parse_rules("127.0.0.0/8")), Resolver(), user_agent="benchmark")
         policy = Policy(2, 900, 259200, random.random)
-        lanes = Lanes(store, dict.fromkeys(CONSUMERS, RATE), WORKERS, policy)
+        queues = Queues(store, dict.fromkeys(CONSUMERS, RATE), WORKERS, policy)
         send = partial(sender.send, deadline=10)
-        scheduler = Scheduler(store, lanes, send, _Quiet(), time.time)
-        scheduler.serve({"bench": Route("bench", CONSUMERS["Generic"], {"url": f"http://127.0.0.1:{port}/events"})})
+        dispatcher = Dispatcher(store, queues, send, _Quiet(), time.time)
+        dispatcher.serve({"bench": Route("bench", CONSUMERS["Generic"], {"url": f"http://127.0.0.1:{port}/events"})})
         started = time.perf_counter()
-        scheduler.start([int] * WORKERS)
+        dispatcher.start([int] * WORKERS)
         while store.waiting():
             time.sleep(0.01)
         seconds = time.perf_counter() - started
-        scheduler.stop(5)
+        dispatcher.stop(5)
         store.close()
     return seconds
 

@@ -32,7 +32,7 @@ from benchmarks.delivery import bare
 from benchmarks.receiver import receiver
 from kubectl_sew.access import Access
 from kubectl_sew.query import CALICO, parse, to_dsl
-from sew_agent.ingest.elasticsearch.source import ElasticsearchSource, Reading
+from sew_agent.ingest.elasticsearch.source import ElasticsearchSource, IngestSettings
 from sew_agent.ingest.source import Subscription
 from sew_agent.store.sqlite.store import open_store
 from testbed.servers.elasticsearch import V8, elasticsearch_url
@@ -140,7 +140,7 @@ def queries() -> list[str]:
 def polls(client: Elasticsearch, url: str) -> None:
     requests = Requests()
     with events(client, EVENTS) as name:
-        source = ElasticsearchSource(Reading(name), lambda: Access((url,)), lambda _: {}, CALICO)
+        source = ElasticsearchSource(IngestSettings(name), lambda: Access((url,)), lambda _: {}, CALICO)
         asked = [parse(query) for query in queries()]
         reader = Reader(source, [Subscription(f"w{number:04}", node) for number, node in enumerate(asked)])
         reader.go_on()
@@ -307,7 +307,7 @@ def drained(state: Path) -> float:
     store = open_store(state, exclusive=False)
     first, started = 0, 0.0
     while True:
-        done = sum(each.delivered for each in store.books())
+        done = sum(each.delivered for each in store.counters())
         if done and not started:
             first, started = done, time.perf_counter()
         if done >= DRAINED:

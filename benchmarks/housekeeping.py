@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kubectl_sew.event import Event
-from sew_agent.store.records import DropReason, Intake, Known, Owed, Store
+from sew_agent.store.records import DropReason, EnqueueBatch, NewDelivery, Store, WebhookRecord
 from sew_agent.store.sqlite.store import open_store
 
 NOW = 1_800_000_000.0
@@ -24,8 +24,8 @@ def fill(store: Store, count: int, *, at: float = NOW, webhook: str = "hook", si
     """So many deliveries that wait."""
     for start in range(0, count, 1000):
         names = range(start, min(start + 1000, count))
-        owed = [Owed(Event("", f"{at}-{each}", {"text": "x" * size}), (webhook,)) for each in names]
-        store.take_in(Intake(owed, {"common": str(start)}, at))
+        owed = [NewDelivery(Event("", f"{at}-{each}", {"text": "x" * size}), (webhook,)) for each in names]
+        store.enqueue(EnqueueBatch(owed, {"common": str(start)}, at))
 
 
 def longest_wait(store: Store, work: Callable[[], object]) -> tuple[float, float]:
@@ -67,9 +67,11 @@ def names(store: Store, count: int) -> None:
 
     def take(number: int) -> None:
         event = Event("", f"new-{count}-{number}", {})
-        store.take_in(Intake([Owed(event, ("hook",))], {"common": f"{number}"}, NOW))
+        store.enqueue(EnqueueBatch([NewDelivery(event, ("hook",))], {"common": f"{number}"}, NOW))
 
-    print(f"with {count:,} names gone: one event {timed(take):.2f} ms, books {timed(lambda _: store.books()):.2f} ms")
+    print(
+        f"with {count:,} names gone: one event {timed(take):.2f} ms, books {timed(lambda _: store.counters()):.2f} ms"
+    )
 
 
 def forget_all(store: Store, now: float) -> None:
@@ -90,17 +92,17 @@ def main() -> None:
         store = open_store(Path(folder), max_bytes=2**40)
         names(store, 0)
         for number in range(10_000):
-            store.remember(Known(f"gone-{number}", "", None, deleted_at=NOW - DAY))
+            store.remember(WebhookRecord(f"gone-{number}", "", None, deleted_at=NOW - DAY))
         forget_all(store, NOW)
         names(store, 10_000)
         fill(store, count, at=NOW)
         for number in range(0, min(count, 50_000), 1000):
-            debug = [Owed(Event("", f"later-{number + each}", {}), (), ("hook",)) for each in range(1000)]
-            store.take_in(Intake(debug, {}, NOW + 1))
+            debug = [NewDelivery(Event("", f"later-{number + each}", {}), (), ("hook",)) for each in range(1000)]
+            store.enqueue(EnqueueBatch(debug, {}, NOW + 1))
         calls = (count + 50_000) // 10_000 + 1
         name = f"forget 50,000, with {count:,} older ones that are still owed"
         tell(name, store, lambda: [store.forget(NOW + 2 * DAY) for _ in range(calls)])
-        tell("shift", store, lambda: store.settle((), (), [("hook", 60.0)]))
+        tell("shift", store, lambda: store.record_results((), (), [("hook", 60.0)]))
         tell(f"drop of {count:,}", store, lambda: store.drop("hook", DropReason.BACKLOG_DROPPED))
         tell("let go of their payloads", store, lambda: [store.forget(NOW) for _ in range(count // 5_000 + 1)])
         before = (Path(folder) / "sew.db").stat().st_size

@@ -13,10 +13,10 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
 from sew_agent.base.settings import from_environment
 from sew_agent.delivery.attempt import Route
-from sew_agent.delivery.dispatcher import Scheduler
-from sew_agent.delivery.queues import Lanes
+from sew_agent.delivery.dispatcher import Dispatcher
+from sew_agent.delivery.queues import Queues
 from sew_agent.delivery.retry import Policy
-from sew_agent.store.records import Intake, Owed
+from sew_agent.store.records import EnqueueBatch, NewDelivery
 from sew_agent.store.sqlite.store import open_store
 
 OWED = 10_000
@@ -55,17 +55,17 @@ def rate(others: Sequence[str], seconds: float) -> float:
     workers = from_environment({})[0].workers
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Path(folder))
-        owed = [Owed(Event("", str(number), {}), tuple(names)) for number in range(OWED)]
-        store.take_in(Intake(owed, {}, time.time()))
-        lanes = Lanes(store, dict.fromkeys(CONSUMERS, 1e9), workers, Policy(2, 900, 259_200, random))
-        scheduler = Scheduler(store, lanes, receivers.send, receivers, time.time)
-        scheduler.serve({name: Route(name, CONSUMERS["Generic"], {"url": f"http://{name}/"}) for name in names})
-        scheduler.start([int] * workers)
+        owed = [NewDelivery(Event("", str(number), {}), tuple(names)) for number in range(OWED)]
+        store.enqueue(EnqueueBatch(owed, {}, time.time()))
+        queues = Queues(store, dict.fromkeys(CONSUMERS, 1e9), workers, Policy(2, 900, 259_200, random))
+        dispatcher = Dispatcher(store, queues, receivers.send, receivers, time.time)
+        dispatcher.serve({name: Route(name, CONSUMERS["Generic"], {"url": f"http://{name}/"}) for name in names})
+        dispatcher.start([int] * workers)
         time.sleep(SETTLING + max((TAKES[each] for each in others), default=0.0))
         before = receivers.got
         time.sleep(seconds)
         found = (receivers.got - before) / seconds
-        scheduler.stop(TAKES["hanging"] + 1)
+        dispatcher.stop(TAKES["hanging"] + 1)
         store.close()
     return found
 

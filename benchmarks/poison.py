@@ -12,10 +12,10 @@ from kubectl_sew.consumers.base import Request, Response
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event, delivery_id
 from sew_agent.delivery.attempt import Route
-from sew_agent.delivery.dispatcher import Scheduler
-from sew_agent.delivery.queues import Lanes
+from sew_agent.delivery.dispatcher import Dispatcher
+from sew_agent.delivery.queues import Queues
 from sew_agent.delivery.retry import Policy
-from sew_agent.store.records import Intake, Owed
+from sew_agent.store.records import EnqueueBatch, NewDelivery
 from sew_agent.store.sqlite.store import SqliteStore, open_store
 
 START = 1_800_000_000.0
@@ -35,22 +35,22 @@ class Scene:
         self.status, self.bad = status, set[str]()
         self.arrived: dict[str, float] = {}
         policy = Policy(2.0, 900.0, 72 * 3600.0, chance)
-        lanes = Lanes(self.store, dict.fromkeys(CONSUMERS, 1000.0), 256, policy)
-        self.scheduler = Scheduler(self.store, lanes, self._send, self, lambda: self.now)
-        self.scheduler.serve({"bench": Route("bench", CONSUMERS["Generic"], {"url": "http://receiver/"})})
+        queues = Queues(self.store, dict.fromkeys(CONSUMERS, 1000.0), 256, policy)
+        self.dispatcher = Dispatcher(self.store, queues, self._send, self, lambda: self.now)
+        self.dispatcher.serve({"bench": Route("bench", CONSUMERS["Generic"], {"url": "http://receiver/"})})
 
     def owe(self, number: int, *, bad: bool) -> str:
         event = Event("", str(number), {"id": str(number)})
         name = delivery_id("bench", event)
-        self.store.take_in(Intake([Owed(event, ("bench",))], {}, self.now))
-        self.scheduler.look({"bench"})
+        self.store.enqueue(EnqueueBatch([NewDelivery(event, ("bench",))], {}, self.now))
+        self.dispatcher.look({"bench"})
         if bad:
             self.bad.add(name)
         return name
 
     def until(self, end: float) -> None:
         while self.now < end:
-            self.now += min(self.scheduler.step(), max(end - self.now, 0.0))
+            self.now += min(self.dispatcher.step(), max(end - self.now, 0.0))
 
     def ended(self, *_: object) -> None:
         pass

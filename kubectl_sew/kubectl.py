@@ -27,7 +27,7 @@ _LONGEST = 1_500
 """Characters of kubectl's own words in an error."""
 
 
-class Problem(Enum):
+class KubectlProblem(Enum):
     """Why kubectl failed, as far as callers act upon it."""
 
     NO_KUBECTL = "no kubectl"
@@ -47,7 +47,7 @@ class Problem(Enum):
 class KubectlError(SewError):
     """kubectl, or the server behind it, refused. `said` is kubectl's own text in one line, without advice."""
 
-    def __init__(self, problem: Problem, said: str, hint: str = "") -> None:
+    def __init__(self, problem: KubectlProblem, said: str, hint: str = "") -> None:
         super().__init__(f"{said}{'' if said.endswith('?') else ':'} {hint}" if hint else said)
         self.problem = problem
         self.said = said
@@ -73,7 +73,7 @@ class Kubectl:
         try:
             return self.get(path)
         except KubectlError as error:
-            if error.problem is Problem.NOT_FOUND:
+            if error.problem is KubectlProblem.NOT_FOUND:
                 return None
             raise
 
@@ -107,10 +107,10 @@ class Kubectl:
             done = finish([program, *arguments], stdin, deadline, self.tell and self._tell)
         except subprocess.TimeoutExpired as late:
             said = f"no answer within {deadline:g} s{_meanwhile(late.stderr)}"
-            raise KubectlError(Problem.TIMEOUT, said, _in_context(_SLOW, self.flags)) from None
+            raise KubectlError(KubectlProblem.TIMEOUT, said, _in_context(_SLOW, self.flags)) from None
         except OSError as error:
             said = f"`{program}` cannot be run ({(error.strerror or str(error)).lower()})"
-            raise KubectlError(Problem.NO_KUBECTL, said, _NO_KUBECTL) from None
+            raise KubectlError(KubectlProblem.NO_KUBECTL, said, _NO_KUBECTL) from None
         if done.returncode != 0:
             raise explain(done.stderr, self.flags)
         return done.stdout
@@ -132,40 +132,56 @@ _UP = f"is the cluster up, and the context the right one? {_CONTEXTS}"
 _NOWHERE = "kubectl looks there where nothing names a cluster: set KUBECONFIG, or give --kubeconfig"
 _LOGIN = "log in again, or use another --context or --token"
 
-_RULES: tuple[tuple[Problem, str, str], ...] = (
-    (Problem.COMMAND, r"command terminated with exit code", ""),
+_RULES: tuple[tuple[KubectlProblem, str, str], ...] = (
+    (KubectlProblem.COMMAND, r"command terminated with exit code", ""),
     (
-        Problem.FORBIDDEN,
+        KubectlProblem.FORBIDDEN,
         r"^Error from server \(Forbidden\)",
         "`kubectl sew check` lists the rights that are needed",
     ),
-    (Problem.NOT_FOUND, r"^Error from server \(NotFound\)", ""),
-    (Problem.EXISTS, r"^Error from server \(AlreadyExists\)", ""),
-    (Problem.CONFLICT, r"^Error from server \(Conflict\)", "somebody changed it meanwhile: try again"),
-    (Problem.INVALID, r"^Error from server \((Invalid|BadRequest)\)|^The .* is invalid:|no matches for kind", ""),
+    (KubectlProblem.NOT_FOUND, r"^Error from server \(NotFound\)", ""),
+    (KubectlProblem.EXISTS, r"^Error from server \(AlreadyExists\)", ""),
+    (KubectlProblem.CONFLICT, r"^Error from server \(Conflict\)", "somebody changed it meanwhile: try again"),
     (
-        Problem.TIMEOUT,
+        KubectlProblem.INVALID,
+        r"^Error from server \((Invalid|BadRequest)\)|^The .* is invalid:|no matches for kind",
+        "",
+    ),
+    (
+        KubectlProblem.TIMEOUT,
         r"^Error from server \(Timeout\)|deadline exceeded|Client\.Timeout|(i/o|handshake) timeout|timed out",
         _SLOW,
     ),
-    (Problem.UNREACHABLE, r"^Error from server \((ServiceUnavailable|TooManyRequests|InternalError)\)", "try again"),
-    (Problem.LOGIN, r"getting credentials:", "the kubeconfig's login helper failed: run a plain `kubectl get ns`"),
-    (Problem.LOGIN, r"must be logged in|Unauthorized|provide credentials", _LOGIN),
-    (Problem.LOGIN, r"^error: EOF", "kubectl asks for a user name: this context has no user; " + _CONTEXTS),
     (
-        Problem.UNREACHABLE,
+        KubectlProblem.UNREACHABLE,
+        r"^Error from server \((ServiceUnavailable|TooManyRequests|InternalError)\)",
+        "try again",
+    ),
+    (
+        KubectlProblem.LOGIN,
+        r"getting credentials:",
+        "the kubeconfig's login helper failed: run a plain `kubectl get ns`",
+    ),
+    (KubectlProblem.LOGIN, r"must be logged in|Unauthorized|provide credentials", _LOGIN),
+    (KubectlProblem.LOGIN, r"^error: EOF", "kubectl asks for a user name: this context has no user; " + _CONTEXTS),
+    (
+        KubectlProblem.UNREACHABLE,
         r"x509:|tls:",
         "is this the right server, and certificate-authority its CA?",
     ),
-    (Problem.UNREACHABLE, r"^The connection to the server localhost:8080", _NOWHERE),
-    (Problem.UNREACHABLE, r"^The connection to the server|connection refused|no such host", _UP),
+    (KubectlProblem.UNREACHABLE, r"^The connection to the server localhost:8080", _NOWHERE),
+    (KubectlProblem.UNREACHABLE, r"^The connection to the server|connection refused|no such host", _UP),
     (
-        Problem.UNREACHABLE,
+        KubectlProblem.UNREACHABLE,
         r"^Unable to connect to the server",
         _UP,
     ),
-    (Problem.CONFIGURATION, r"(context|cluster|auth info) \S* ?does not exist|context was not found", _CONTEXTS),
-    (Problem.CONFIGURATION, r"error loading config file|^error: stat |invalid configuration", "fix the kubeconfig"),
+    (KubectlProblem.CONFIGURATION, r"(context|cluster|auth info) \S* ?does not exist|context was not found", _CONTEXTS),
+    (
+        KubectlProblem.CONFIGURATION,
+        r"error loading config file|^error: stat |invalid configuration",
+        "fix the kubeconfig",
+    ),
 )
 """What kubectl's text looks like (1.32) -> what it is, and what to do; the first that fits."""
 
@@ -176,7 +192,7 @@ def explain(stderr: str, flags: Sequence[str] = ()) -> KubectlError:
     for problem, pattern, hint in _RULES:
         if re.search(pattern, text, re.MULTILINE):
             return KubectlError(problem, _said(text), _in_context(hint, flags))
-    return KubectlError(Problem.OTHER, _said(text) or "kubectl failed without a message", "")
+    return KubectlError(KubectlProblem.OTHER, _said(text) or "kubectl failed without a message", "")
 
 
 _CHOOSING = ("--kubeconfig=", "--context=", "--cluster=", "--user=")
@@ -223,7 +239,7 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         raise KubectlError(
-            Problem.OTHER, "the API server's answer is not JSON", "is there a proxy or a login page before it?"
+            KubectlProblem.OTHER, "the API server's answer is not JSON", "is there a proxy or a login page before it?"
         ) from None
 
 

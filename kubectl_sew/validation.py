@@ -10,7 +10,7 @@ from kubectl_sew.consumers.base import ConfigProblem, Consumer
 from kubectl_sew.consumers.registry import CONSUMERS, find
 from kubectl_sew.consumers.template_findings import asked_of_events, is_secret, unreadable_json
 from kubectl_sew.members import alternatives
-from kubectl_sew.query import FieldSet, Node, Problem, QueryError, parse, validate
+from kubectl_sew.query import FieldSet, Node, QueryError, QueryProblem, parse, validate
 from kubectl_sew.query.ast import EVERY_EVENT
 from kubectl_sew.query.errors import render
 from kubectl_sew.query.fields import closest
@@ -198,7 +198,7 @@ def _read_query(query: str, fields: FieldSet) -> tuple[Node | None, list[Located
     return node, [_query_finding("SEW031", query, each) for each in validate(node, fields)]
 
 
-def _query_finding(code: str, query: str, problem: Problem) -> Located:
+def _query_finding(code: str, query: str, problem: QueryProblem) -> Located:
     drawing = render(query, [replace(problem, message="", hint="")]).splitlines()[1:]
     say = warning if problem.warning else error
     code = "SEW032" if problem.warning else code

@@ -23,16 +23,16 @@ from sew_agent.delivery.attempt import MOST_REQUESTS
 from sew_agent.delivery.retry import probed
 from sew_agent.housekeeping import Housekeeping
 from sew_agent.ingest.poller import Polled
-from sew_agent.ingest.progress import Fetched
+from sew_agent.ingest.progress import Progress
 from sew_agent.ingest.source import SourceError, in_words
 from sew_agent.run_once import TIMED_OUT, filled_by_the_dead, nothing_done, to_probe, unfinished, verdict
-from sew_agent.status.report import TIGHT, Known, Report, ReportFile, room_words, tell
-from sew_agent.store.records import Books, StoreError, StoreFullError
-from sew_agent.webhooks.validator import Judged
-from sew_agent.wiring import Agent, assemble, enter_cluster
+from sew_agent.status.report import TIGHT, Observations, Report, ReportFile, room_words, tell
+from sew_agent.store.records import Counters, StoreError, StoreFullError
+from sew_agent.webhooks.validator import ValidationResult
+from sew_agent.wiring import Runtime, assemble, enter_cluster
 
 if TYPE_CHECKING:
-    from sew_agent.kubernetes.environment import Cluster
+    from sew_agent.kubernetes.environment import KubernetesEnvironment
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at the webhooks, when there is nothing to read."""
@@ -80,28 +80,30 @@ class _Until:
         return self._stop.is_set() or time.monotonic() >= self._ends
 
 
-def _take_turns(settings: Settings, cluster: "Cluster", log: Log, stop: threading.Event, ends: float) -> int:
+def _take_turns(
+    settings: Settings, cluster: "KubernetesEnvironment", log: Log, stop: threading.Event, ends: float
+) -> int:
     """Deliver while this agent holds the Lease, and stand by while another one does."""
-    from sew_agent.kubernetes.standby import Turn, stand_by  # noqa: PLC0415 - without a cluster there is none to wait for
+    from sew_agent.kubernetes.standby import Leadership, stand_by  # noqa: PLC0415 - without a cluster there is none to wait for
 
     cluster.lease.start()
     while stand_by(cluster, settings, log, _Until(stop, ends)):
-        turn = Turn(cluster.lease, stop)
+        turn = Leadership(cluster.lease, stop)
         code = _deliver(settings, cluster, log, turn, ends)
         if not turn.lost:
             return code
     if stop.is_set():
         return 0
     holder = cluster.lease.holder
-    why = f"{holder} holds the Lease" if holder else "; ".join(cluster.troubles.all) or "the Lease was not had"
+    why = f"{holder} holds the Lease" if holder else "; ".join(cluster.problems.all) or "the Lease was not had"
     log.error("once_timeout", message=f"nothing was read or sent: {why}")
     return TIMED_OUT
 
 
-def _deliver(settings: Settings, cluster: "Cluster | None", log: Log, stop: Stop, ends: float) -> int:
+def _deliver(settings: Settings, cluster: "KubernetesEnvironment | None", log: Log, stop: Stop, ends: float) -> int:
     with ExitStack() as stack:
         agent = assemble(settings, cluster, log, stack)
-        loop = Loop(agent, stop, ends)
+        loop = MainLoop(agent, stop, ends)
         stack.callback(loop.end)
         log.info("started", version=version("kubectl-sew"), pid=os.getpid(), state=str(settings.state))
         return loop.run()
@@ -138,10 +140,10 @@ def _tried(part: Callable[[], None]) -> StoreError | None:
     return None
 
 
-class Loop:
+class MainLoop:
     """All that happens in the main thread."""
 
-    def __init__(self, agent: Agent, stop: Stop, ends: float) -> None:
+    def __init__(self, agent: Runtime, stop: Stop, ends: float) -> None:
         """`ends`: monotonic seconds at which the time of `--once` is over."""
         self._agent = agent
         self._stop = stop
@@ -154,7 +156,7 @@ class Loop:
         self._source_error = self._store_error = ""
         self._failures = 0
         """Of the source in a row."""
-        self._told: Judged | None = None
+        self._told: ValidationResult | None = None
         self._next_tell = 0.0
         self._next_poll = 0.0
         self._housekeeping = Housekeeping(
@@ -162,7 +164,7 @@ class Loop:
         )
         self._report = ReportFile(agent.state)
         self._started = time.time()
-        self._dead_before = {each.webhook: each.dead for each in agent.store.books()}
+        self._dead_before = {each.webhook: each.dead for each in agent.store.counters()}
         self._heartbeat = agent.health.heartbeat(MAIN, STALLED_AFTER)
         agent.health.probe("webhooks", self._webhooks_error)
         agent.health.probe("events", lambda: self._source_error if self._failures else "")
@@ -172,9 +174,9 @@ class Loop:
         """Until `stop` is set, or with `once` until everything has ended or its time is over."""
         settings = self._agent.settings
         if settings.once:
-            self._agent.store.settle((), to_probe(self._agent.store.lanes()))
+            self._agent.store.record_results((), to_probe(self._agent.store.receivers()))
         workers = [self._worker(number) for number in range(settings.workers)]
-        self._agent.scheduler.start(workers, self._agent.may_send)
+        self._agent.dispatcher.start(workers, self._agent.may_send)
         while not self._stop.is_set():
             pause = self._turn()
             if settings.once and self._finished():
@@ -191,10 +193,10 @@ class Loop:
         A run whose time is over does not wait for that: what has no result then is sent again by the next one.
         """
         agent = self._agent
-        agent.log.info("stopping", in_flight=agent.scheduler.busy)
-        whole = agent.scheduler.stop(self._grace)
+        agent.log.info("stopping", in_flight=agent.dispatcher.busy)
+        whole = agent.dispatcher.stop(self._grace)
         with suppress(StoreError):
-            agent.tell(agent.poller.fetched(time.time()), time.time())
+            agent.tell(agent.poller.progress(time.time()), time.time())
         self._report.remove()
         agent.log.info("stopped", all_finished=whole)
 
@@ -204,8 +206,8 @@ class Loop:
         now, pace = time.time(), time.monotonic()
         more, failed = False, _tried(lambda: self._housekeeping.step(now, pace))
         try:
-            self._agent.director.step(now)
-            more = self._agent.director.ready and self._poll(now, pace)
+            self._agent.reconciler.reconcile(now)
+            more = self._agent.reconciler.ready and self._poll(now, pace)
         except StoreError as error:
             failed = error
         if failed:
@@ -231,11 +233,11 @@ class Loop:
             self._source_failed(str(error), pace)
             return False
         self._done = polled.done
-        troubles = in_words(self._agent.poller.troubles)
+        problems = in_words(self._agent.poller.problems)
         if polled.failed:
-            self._source_failed(troubles, pace)
+            self._source_failed(problems, pace)
             return False
-        self._partly_failed(troubles)
+        self._partly_failed(problems)
         self._failures = 0
         if not polled.more:
             self._next_poll = pace + self._interval()
@@ -285,9 +287,9 @@ class Loop:
         self._store_error = ""
 
     def _webhooks_error(self) -> str:
-        troubles, snapshot = self._agent.troubles(), self._agent.director.snapshot
-        if troubles:
-            return "; ".join(troubles)
+        problems, snapshot = self._agent.problems(), self._agent.reconciler.snapshot
+        if problems:
+            return "; ".join(problems)
         read = snapshot and (snapshot.complete or (snapshot.known and self._agent.settings.webhooks is None))
         return "" if read else "they cannot be read: see the log"
 
@@ -299,31 +301,31 @@ class Loop:
 
     def _tell(self, now: float, pace: float) -> None:
         """How each webhook stands, to the cluster and in the report."""
-        judged = self._agent.director.judged
-        if judged is self._told and pace < self._next_tell:
+        validated = self._agent.reconciler.validated
+        if validated is self._told and pace < self._next_tell:
             return
-        fetched = self._fetched(now)
+        progress = self._progress(now)
         self._look_at_room()
-        self._measure(judged, fetched)
-        self._agent.tell(fetched, now)
-        self._report.write(self._found(fetched, now))
-        self._told, self._next_tell = judged, pace + _TELL_EVERY
+        self._measure(validated, progress)
+        self._agent.tell(progress, now)
+        self._report.write(self._found(progress, now))
+        self._told, self._next_tell = validated, pace + _TELL_EVERY
 
-    def _fetched(self, now: float) -> Mapping[str, Fetched]:
+    def _progress(self, now: float) -> Mapping[str, Progress]:
         """How far is read. Nothing is read that cannot be kept."""
-        fetched = self._agent.poller.fetched(now)
+        progress = self._agent.poller.progress(now)
         if not self._store_error:
-            return fetched
+            return progress
         why = self._store_error
         return {
-            name: replace(each, status="False", reason=FetchedReason.STORE, what=why) for name, each in fetched.items()
+            name: replace(each, status="False", reason=FetchedReason.STORE, what=why) for name, each in progress.items()
         }
 
-    def _measure(self, judged: Judged, fetched: Mapping[str, Fetched]) -> None:
-        unanswerable = {name for name, each in fetched.items() if each.reason is FetchedReason.UNANSWERABLE}
-        accepted = {name: name not in unanswerable for name in judged.accepted}
-        read_to = {name: each.reading for name, each in fetched.items() if each.reading is not None}
-        self._agent.metrics.stands(accepted | dict.fromkeys(judged.unfit, False), read_to)
+    def _measure(self, validated: ValidationResult, progress: Mapping[str, Progress]) -> None:
+        unanswerable = {name for name, each in progress.items() if each.reason is FetchedReason.UNANSWERABLE}
+        accepted = {name: name not in unanswerable for name in validated.accepted}
+        read_to = {name: each.reading for name, each in progress.items() if each.reading is not None}
+        self._agent.metrics.stands(accepted | dict.fromkeys(validated.invalid, False), read_to)
 
     def _look_at_room(self) -> None:
         before, self._room = self._room, self._agent.store.room()
@@ -333,26 +335,26 @@ class Loop:
 
     def _finished(self) -> bool:
         agent = self._agent
-        books = agent.store.books()
-        if agent.trials.busy or agent.scheduler.busy or not (self._done or self._is_stuck(books)):
+        counters = agent.store.counters()
+        if agent.tester.busy or agent.dispatcher.busy or not (self._done or self._is_stuck(counters)):
             return False
-        return not unfinished(books, agent.store.lanes(), agent.director.sending)
+        return not unfinished(counters, agent.store.receivers(), agent.reconciler.sending)
 
-    def _is_stuck(self, books: Sequence[Books]) -> bool:
+    def _is_stuck(self, counters: Sequence[Counters]) -> bool:
         """Nothing more can be read for those that have no room, since nothing of theirs can end in this run."""
         agent, without_room = self._agent, self._agent.reading.without_room
-        parked = {name for name, lane in agent.scheduler.lanes().items() if probed(lane)}
-        return bool(without_room) and without_room <= filled_by_the_dead(books, agent.store.room()).keys() | parked
+        parked = {name for name, receiver in agent.dispatcher.receivers().items() if probed(receiver)}
+        return bool(without_room) and without_room <= filled_by_the_dead(counters, agent.store.room()).keys() | parked
 
     def _verdict(self) -> int:
         agent = self._agent
-        refused = {name: each.message for name, each in agent.director.judged.unfit.items()}
-        books = agent.store.books()
-        full = filled_by_the_dead(books, agent.store.room())
-        snapshot = agent.director.snapshot
+        refused = {name: each.message for name, each in agent.reconciler.validated.invalid.items()}
+        counters = agent.store.counters()
+        full = filled_by_the_dead(counters, agent.store.room())
+        snapshot = agent.reconciler.snapshot
         whole = (snapshot.problems if snapshot else ()) or self._nothing_done()
-        ended = verdict(books, self._dead_before, agent.director.sending, refused | full, whole)
-        for name, trouble in ended.troubles:
+        ended = verdict(counters, self._dead_before, agent.reconciler.sending, refused | full, whole)
+        for name, trouble in ended.problems:
             agent.log.error("once_trouble", **({"webhook": name} if name else {}), message=trouble)
         agent.log.info("once_ended", code=ended.code, bad_lines=agent.reading.bad_lines)
         return ended.code
@@ -360,8 +362,8 @@ class Loop:
     def _nothing_done(self) -> list[str]:
         """A folder without webhooks and a file without events are more likely a mistake than what is meant."""
         agent, settings = self._agent, self._agent.settings
-        judged, reading = agent.director.judged, agent.reading
-        without = "" if judged.accepted or judged.unfit else str(settings.webhooks or "")
+        validated, reading = agent.reconciler.validated, agent.reading
+        without = "" if validated.accepted or validated.invalid else str(settings.webhooks or "")
         return nothing_done(without, self._source_name(), bad_lines=reading.bad_lines, events=reading.events)
 
     def _source_name(self) -> str:
@@ -373,21 +375,21 @@ class Loop:
         self._agent.log.error("once_timeout", waiting=waiting, message="what waits is kept for the next run")
         return TIMED_OUT
 
-    def _found(self, fetched: Mapping[str, Fetched], now: float) -> Report:
+    def _found(self, progress: Mapping[str, Progress], now: float) -> Report:
         agent = self._agent
-        snapshot = agent.director.snapshot
-        books = {each.webhook: each for each in agent.store.books()}
-        lanes, peers = agent.scheduler.lanes(), agent.routes.failing_peers()
-        known = Known(self._room, fetched, lanes, books, agent.settings.rates, peers)
+        snapshot = agent.reconciler.snapshot
+        counters = {each.webhook: each for each in agent.store.counters()}
+        receivers, peers = agent.dispatcher.receivers(), agent.routes.failing_peers()
+        known = Observations(self._room, progress, receivers, counters, agent.settings.rates, peers)
         store = (f"store: {self._store_error}",) if self._store_error else ()
         return Report(
             version("kubectl-sew"),
             os.getpid(),
             now,
-            tell(agent.director.judged, known, now),
-            problems=(*(snapshot.problems if snapshot else ()), *agent.troubles(), *store),
+            tell(agent.reconciler.validated, known, now),
+            problems=(*(snapshot.problems if snapshot else ()), *agent.problems(), *store),
             source=self._source_name(),
-            source_troubles=agent.poller.troubles,
+            source_troubles=agent.poller.problems,
             events_read=agent.reading.events,
             started=self._started,
         )

@@ -19,7 +19,7 @@ class Housekeeping:
         self._log = log
         self._dead_letters_for = dead_letters_for
         self._next = 0.0
-        self._told = max((each.number for each in store.acts()), default=0)
+        self._told = max((each.number for each in store.manual_actions()), default=0)
 
     def step(self, now: float, pace: float) -> None:
         """Some of it, once a second; `pace` is monotonic. Raises StoreError."""
@@ -35,6 +35,6 @@ class Housekeeping:
         self._next = pace if forgotten or expired else pace + _EVERY
 
     def _tell(self) -> None:
-        for each in self._store.acts(self._told):
+        for each in self._store.manual_actions(self._told):
             self._log.warning("by_hand", what=each.what, webhook=each.webhook, count=each.count, who=each.who)
             self._told = each.number

@@ -23,30 +23,30 @@ from sew_agent.base.log import Log
 from sew_agent.base.metrics import Metrics
 from sew_agent.base.settings import Settings, SettingsError
 from sew_agent.delivery.attempt import Route, Send, attempt
-from sew_agent.delivery.dispatcher import Scheduler
-from sew_agent.delivery.http.client import Sender
-from sew_agent.delivery.http.egress import Guard, Own
+from sew_agent.delivery.dispatcher import Dispatcher
+from sew_agent.delivery.http.client import HttpClient
+from sew_agent.delivery.http.egress import EgressGuard, OwnEndpoints
 from sew_agent.delivery.http.proxy import read_proxy
 from sew_agent.delivery.http.resolver import Resolver
-from sew_agent.delivery.queues import Lanes
+from sew_agent.delivery.queues import Queues
 from sew_agent.delivery.retry import Policy
-from sew_agent.delivery.tester import Attempt, Trials
+from sew_agent.delivery.tester import Attempt, FileDeliveryTester
 from sew_agent.ingest.ndjson.file import NdjsonFile
 from sew_agent.ingest.ndjson.stdin import NdjsonStream
 from sew_agent.ingest.poller import COMMON, Poller
-from sew_agent.ingest.progress import Fetched
+from sew_agent.ingest.progress import Progress
 from sew_agent.ingest.source import EventSource
-from sew_agent.status.collector import scrape
-from sew_agent.status.telemetry import Delivering, Reading
-from sew_agent.store.records import Delivery, Intake, Lane, Store
+from sew_agent.status.collector import collect
+from sew_agent.status.telemetry import DeliveryTelemetry, IngestTelemetry
+from sew_agent.store.records import Delivery, EnqueueBatch, ReceiverState, Store
 from sew_agent.store.sqlite.store import open_store
 from sew_agent.webhooks.files import FileWebhooks
 from sew_agent.webhooks.plan import FORGOTTEN
-from sew_agent.webhooks.reconciler import Director, Parts, Testing
-from sew_agent.webhooks.validator import Acceptance, endpoint_digest, settings_digest
+from sew_agent.webhooks.reconciler import Parts, Reconciler, Testing
+from sew_agent.webhooks.validator import WebhookValidator, endpoint_digest, settings_digest
 
 if TYPE_CHECKING:
-    from sew_agent.kubernetes.environment import Cluster
+    from sew_agent.kubernetes.environment import KubernetesEnvironment
 
 _FIELDS = {"calico": CALICO, "any": ANY}
 _NO_ROOM_PAUSE = 2.0
@@ -56,8 +56,8 @@ _STDIN = 0
 class Routes:
     """The scheduler as the director knows it."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
         self._routes: Mapping[str, Route] = {}
 
     def serve(self, webhooks: Mapping[str, Accepted]) -> None:
@@ -67,7 +67,7 @@ class Routes:
             before = self._routes.get(name)
             if before and before.settings_digest == route.settings_digest:
                 routes[name] = replace(route, peers=before.peers)
-        self._scheduler.serve(routes)
+        self._dispatcher.serve(routes)
         self._routes = routes
 
     def failing_peers(self) -> Mapping[str, str]:
@@ -75,36 +75,36 @@ class Routes:
         found = {name: each.peers.failing for name, each in self._routes.items()}
         return {name: "; ".join(failing) for name, failing in found.items() if failing}
 
-    def lanes(self) -> Mapping[str, Lane]:
+    def queues(self) -> Mapping[str, ReceiverState]:
         """Return every lane; the detail of one that does not fail names the peers that do."""
         failing = self.failing_peers()
         return {
-            name: replace(lane, detail=failing.get(name, "")) if not lane.failures else lane
-            for name, lane in self._scheduler.lanes().items()
+            name: replace(receiver, detail=failing.get(name, "")) if not receiver.failures else receiver
+            for name, receiver in self._dispatcher.receivers().items()
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Agent:
+class Runtime:
     """All parts that the main loop uses."""
 
     settings: Settings
     state: Path
     log: Log
     store: Store
-    reading: Reading
+    reading: IngestTelemetry
     poller: Poller
-    scheduler: Scheduler
+    dispatcher: Dispatcher
     routes: Routes
-    trials: Testing
-    director: Director
+    tester: Testing
+    reconciler: Reconciler
     health: Health
     metrics: Metrics
     may_send: Callable[[], bool]
     """Whether no other agent may be delivering."""
-    troubles: Callable[[], Sequence[str]]
+    problems: Callable[[], Sequence[str]]
     """What does not work in the cluster at the moment."""
-    tell: Callable[[Mapping[str, Fetched], float], None]
+    tell: Callable[[Mapping[str, Progress], float], None]
     """Tells the cluster how the webhooks stand at a moment (epoch seconds). Raises StoreError."""
 
 
@@ -120,66 +120,68 @@ def route_of(accepted: Accepted) -> Route:
     )
 
 
-def enter_cluster(settings: Settings, log: Log, stack: ExitStack) -> "Cluster | None":
+def enter_cluster(settings: Settings, log: Log, stack: ExitStack) -> "KubernetesEnvironment | None":
     """The cluster that the webhooks come from; None where they come from files. Raises SewError."""
     _check(settings)
     if settings.webhooks is not None:
         return None
-    from sew_agent.kubernetes.environment import Cluster  # noqa: PLC0415 - its client costs 20 MiB
+    from sew_agent.kubernetes.environment import KubernetesEnvironment  # noqa: PLC0415 - its client costs 20 MiB
 
-    return Cluster(settings, _given(settings.state), log, stack)
+    return KubernetesEnvironment(settings, _given(settings.state), log, stack)
 
 
-def assemble(settings: Settings, cluster: "Cluster | None", log: Log, stack: ExitStack) -> Agent:
+def assemble(settings: Settings, cluster: "KubernetesEnvironment | None", log: Log, stack: ExitStack) -> Runtime:
     """Everything, opened; `stack` closes it in the right order. Raises SewError."""
     store = _store(settings, stack)
     send = _send(settings, cluster, stack)
     health, metrics = Health(), Metrics()
     watched = cluster.webhooks(store, health, stack) if cluster else None
     _serve(settings, store, health, metrics, log, stack)
-    scheduler = _scheduler(settings, store, send, Delivering(log, metrics))
-    routes = Routes(scheduler)
+    dispatcher = _dispatcher(settings, store, send, DeliveryTelemetry(log, metrics))
+    routes = Routes(dispatcher)
     source = _source(settings, store, log, health.heartbeat(MAIN, STALLED_AFTER).beat, stack)
     if cluster and settings.elasticsearch:
         _go_on(source, store, cluster.place)
-    reading = Reading(log, metrics, time.time, scheduler.look)
+    reading = IngestTelemetry(log, metrics, time.time, dispatcher.look)
     stack.callback(reading.close)
     poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
-    trials = cluster.trials(_tried(send), health, stack) if cluster else Trials(_tried(send), time.time, log)
+    tester = (
+        cluster.tester(_tried(send), health, stack) if cluster else FileDeliveryTester(_tried(send), time.time, log)
+    )
     parts = Parts(
         webhooks=watched or _files(settings, store, stack),
-        acceptance=Acceptance(
+        validator=WebhookValidator(
             lambda: source.fields, consumers(settings.slack_url_prefixes or URL_PREFIXES, settings.time_field)
         ),
         store=store,
         poller=poller,
         sending=routes,
-        testing=trials,
+        testing=tester,
         log=log,
     )
-    director = Director(
+    reconciler = Reconciler(
         parts,
         forget_after=settings.forget_after,
         start=settings.start,
         by_number=bool(settings.elasticsearch),
-        changed=lambda judged: reading.serve(judged.accepted),
+        changed=lambda validated: reading.serve(validated.accepted),
     )
-    return Agent(
+    return Runtime(
         settings=settings,
         state=_given(settings.state),
         log=log,
         store=store,
         reading=reading,
         poller=poller,
-        scheduler=scheduler,
+        dispatcher=dispatcher,
         routes=routes,
-        trials=trials,
-        director=director,
+        tester=tester,
+        reconciler=reconciler,
         health=health,
         metrics=metrics,
         may_send=(lambda: cluster.lease.sure) if cluster else (lambda: True),
-        troubles=(lambda: cluster.troubles.all) if cluster else tuple,
-        tell=_telling(cluster, cluster.telling(watched, director, store, routes.lanes, health, stack), poller)
+        problems=(lambda: cluster.problems.all) if cluster else tuple,
+        tell=_telling(cluster, cluster.telling(watched, reconciler, store, routes.queues, health, stack), poller)
         if cluster and watched
         else _nobody,
     )
@@ -191,20 +193,20 @@ def _go_on(source: EventSource, store: Store, place: str) -> None:
         return
     with suppress(ValueError, TypeError, AttributeError, LookupError):  # of another version: it begins at the newest
         source.reached(place, place)
-        store.take_in(Intake((), {COMMON: place}, time.time()))
+        store.enqueue(EnqueueBatch((), {COMMON: place}, time.time()))
 
 
 def _telling(
-    cluster: "Cluster", told: Callable[[Mapping[str, Fetched], float], None], poller: Poller
-) -> Callable[[Mapping[str, Fetched], float], None]:
-    def tell(fetched: Mapping[str, Fetched], now: float) -> None:
-        told(fetched, now)
-        cluster.keep(poller.positions.get(COMMON, ""), fetched)
+    cluster: "KubernetesEnvironment", told: Callable[[Mapping[str, Progress], float], None], poller: Poller
+) -> Callable[[Mapping[str, Progress], float], None]:
+    def tell(progress: Mapping[str, Progress], now: float) -> None:
+        told(progress, now)
+        cluster.keep(poller.positions.get(COMMON, ""), progress)
 
     return tell
 
 
-def _nobody(_fetched: Mapping[str, Fetched], _now: float) -> None:
+def _nobody(_progress: Mapping[str, Progress], _now: float) -> None:
     """Over files there is no one to be told."""
 
 
@@ -229,10 +231,10 @@ def _store(settings: Settings, stack: ExitStack) -> Store:
     return store
 
 
-def _send(settings: Settings, cluster: "Cluster | None", stack: ExitStack) -> Send:
+def _send(settings: Settings, cluster: "KubernetesEnvironment | None", stack: ExitStack) -> Send:
     resolver = Resolver()
-    sender = Sender(
-        Guard(settings.egress_allow, settings.egress_deny, Own(_own(settings, cluster), resolver)),
+    sender = HttpClient(
+        EgressGuard(settings.egress_allow, settings.egress_deny, OwnEndpoints(_own(settings, cluster), resolver)),
         resolver,
         user_agent=f"sew-agent/{version('kubectl-sew')}",
         proxy=read_proxy(settings.proxy, os.environ.get("NO_PROXY", "")),
@@ -241,7 +243,7 @@ def _send(settings: Settings, cluster: "Cluster | None", stack: ExitStack) -> Se
     return partial(sender.send, deadline=settings.request_timeout)
 
 
-def _own(settings: Settings, cluster: "Cluster | None") -> Mapping[str, str]:
+def _own(settings: Settings, cluster: "KubernetesEnvironment | None") -> Mapping[str, str]:
     """The URLs that the agent itself uses, with what is there."""
     urls = dict.fromkeys(settings.elasticsearch, "the agent's own Elasticsearch")
     servers = [cluster.server] if cluster else []
@@ -251,10 +253,10 @@ def _own(settings: Settings, cluster: "Cluster | None") -> Mapping[str, str]:
     return urls | dict.fromkeys(servers, "the cluster's API server")
 
 
-def _scheduler(settings: Settings, store: Store, send: Send, observer: Delivering) -> Scheduler:
+def _dispatcher(settings: Settings, store: Store, send: Send, observer: DeliveryTelemetry) -> Dispatcher:
     policy = Policy(settings.retry_initial, settings.retry_max, settings.retry_horizon, random.random)
-    lanes = Lanes(store, settings.rates, settings.workers, policy)
-    return Scheduler(store, lanes, send, observer, time.time)
+    queues = Queues(store, settings.rates, settings.workers, policy)
+    return Dispatcher(store, queues, send, observer, time.time)
 
 
 def _serve(settings: Settings, store: Store, health: Health, metrics: Metrics, log: Log, stack: ExitStack) -> None:
@@ -262,7 +264,7 @@ def _serve(settings: Settings, store: Store, health: Health, metrics: Metrics, l
         return
 
     def page() -> str:
-        return scrape(store.books(), store.lanes(), store.room(), metrics, time.time())
+        return collect(store.counters(), store.receivers(), store.room(), metrics, time.time())
 
     server = HealthServer(settings.listen, health, page)
     stack.callback(server.close)
@@ -307,16 +309,16 @@ def _check_positions(source: EventSource, positions: Mapping[str, str], settings
 
 def _elasticsearch(settings: Settings, fields: FieldSet, store: Store, beat: Callable[[], None]) -> EventSource:
     from kubectl_sew.credentials import from_files  # noqa: PLC0415 - its client costs 19 MiB
-    from sew_agent.ingest.elasticsearch.source import ElasticsearchSource, Reading  # noqa: PLC0415 - as above
+    from sew_agent.ingest.elasticsearch.source import ElasticsearchSource, IngestSettings  # noqa: PLC0415 - as above
 
-    reading = Reading(
+    reading = IngestSettings(
         settings.index, settings.time_field, settings.cluster_name, settings.max_event_age, _known_for(settings)
     )
     names = ("api_key", "username", "password", "token", "ca", "client_cert", "client_key")
     access = from_files(
         settings.elasticsearch, {each: getattr(settings, f"elasticsearch_{each}_file") for each in names}
     )
-    return ElasticsearchSource(reading, access, store.known_to, fields, beat=beat)
+    return ElasticsearchSource(reading, access, store.seen_by, fields, beat=beat)
 
 
 def _in_pod() -> bool:

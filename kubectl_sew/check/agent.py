@@ -6,17 +6,19 @@ from kubectl_sew.check.api import skew
 from kubectl_sew.check.facts import Facts, Unknown
 from kubectl_sew.check.pods import AgentPod
 from kubectl_sew.check.rights import spell
-from kubectl_sew.check.verdict import OK, Check, Result, Verdict, failed, fails_with, unknown
+from kubectl_sew.check.verdict import OK, Check, CheckResult, CheckVerdict, failed, fails_with, unknown
 from kubectl_sew.cluster.agent import Holder
 
 NO_AGENT = "the agent could not be asked"
 _NO_POD = "there is no pod"
 
 
-def _running(facts: Facts) -> Verdict:
+def _running(facts: Facts) -> CheckVerdict:
     """That a pod is there and renews the Lease."""
     if isinstance(facts.holder, Holder) and facts.holder.outside:
-        return _renews(facts, facts.holder) or Verdict(Result.OK, (f"{facts.holder} runs outside of the cluster",))
+        return _renews(facts, facts.holder) or CheckVerdict(
+            CheckResult.OK, (f"{facts.holder} runs outside of the cluster",)
+        )
     if isinstance(facts.pods, Unknown):
         return unknown(facts.pods.why)
     if not facts.pods:
@@ -25,10 +27,10 @@ def _running(facts: Facts) -> Verdict:
         return failed(said, f"install one: `{facts.install}`; {why}")
     if isinstance(facts.holder, Unknown):
         return failed(facts.holder.why, _look(facts))
-    return _renews(facts, facts.holder) or Verdict(Result.OK, tuple(_standing_by(facts.pods, facts.holder)))
+    return _renews(facts, facts.holder) or CheckVerdict(CheckResult.OK, tuple(_standing_by(facts.pods, facts.holder)))
 
 
-def _renews(facts: Facts, holder: Holder) -> Verdict | None:
+def _renews(facts: Facts, holder: Holder) -> CheckVerdict | None:
     """None where it does, or that is not known."""
     if facts.now is None or holder.renewed is None or not holder.expired(facts.now):
         return None
@@ -51,7 +53,7 @@ def _look(facts: Facts) -> str:
     return f"`kubectl -n {namespace} describe pod {name}` and {logs}"
 
 
-def _ready(facts: Facts) -> Verdict:
+def _ready(facts: Facts) -> CheckVerdict:
     if isinstance(facts.pods, Unknown):
         return unknown(facts.pods.why)
     if not facts.pods:
@@ -60,7 +62,7 @@ def _ready(facts: Facts) -> Verdict:
     ended = [each for each in facts.pods if each.ended and not each.trouble]
     if details or any(_lately(facts, each) for each in ended):
         return failed([*details, *(f"{each}{_ended(each)}" for each in ended)], _look_closer(facts))
-    return Verdict(Result.OK, tuple(f"{each}{_ended(each)}" for each in ended))
+    return CheckVerdict(CheckResult.OK, tuple(f"{each}{_ended(each)}" for each in ended))
 
 
 def _ended(pod: AgentPod) -> str:
@@ -86,7 +88,7 @@ def _look_closer(facts: Facts) -> str:
     return _look(facts)
 
 
-def _asked(facts: Facts) -> Verdict:
+def _asked(facts: Facts) -> CheckVerdict:
     if isinstance(facts.holder, Unknown):
         return unknown(NO_AGENT)
     if facts.holder.outside:
@@ -100,7 +102,7 @@ def _asked(facts: Facts) -> Verdict:
     return OK
 
 
-def _version(facts: Facts) -> Verdict:
+def _version(facts: Facts) -> CheckVerdict:
     told = facts.agent.told.get("version")
     if not told:
         return unknown(NO_AGENT if facts.agent.unknown else "the agent reports none")
@@ -110,7 +112,7 @@ def _version(facts: Facts) -> Verdict:
     return failed(said, "bring both to one version: `kubectl sew install`, or the plugin by krew or pip")
 
 
-def _rights(facts: Facts) -> Verdict:
+def _rights(facts: Facts) -> CheckVerdict:
     if isinstance(facts.agent_rights, Unknown):
         return unknown(facts.agent_rights.why)
     missing = spell(right for right, allowed in facts.agent_rights.items() if not allowed)
@@ -118,19 +120,19 @@ def _rights(facts: Facts) -> Verdict:
     return fails_with(details, f"install its roles and bindings again: `{facts.install}`")
 
 
-def _problems(facts: Facts) -> Verdict:
+def _problems(facts: Facts) -> CheckVerdict:
     if facts.agent.unknown or not facts.agent.told.get("running"):
         return unknown(NO_AGENT)
     return fails_with([str(each) for each in facts.agent.told.get("problems") or ()], _look(facts))
 
 
-def _clock(facts: Facts) -> Verdict:
+def _clock(facts: Facts) -> CheckVerdict:
     if facts.agent_clock_ahead is None:
         return unknown(NO_AGENT if facts.agent.unknown else "the clocks cannot be compared")
     return skew("the agent's clock", facts.agent_clock_ahead, "set the clock of the agent's node by NTP")
 
 
-def _alone(facts: Facts) -> Verdict:
+def _alone(facts: Facts) -> CheckVerdict:
     """Beside Calico's own processor each event would be sent twice, unless ours serves webhooks of its own."""
     if isinstance(facts.processor, Unknown):
         return unknown(facts.processor.why)

@@ -2,24 +2,24 @@
 
 from kubectl_sew.check.facts import NOT_SERVED, Facts, Unknown
 from kubectl_sew.check.rights import own_rights, spell
-from kubectl_sew.check.verdict import OK, Check, Verdict, failed, fails_with, unknown
+from kubectl_sew.check.verdict import OK, Check, CheckVerdict, failed, fails_with, unknown
 from kubectl_sew.cluster.webhooks import GROUPS
 
 MOST_SKEW = 30.0
 """Seconds by which two clocks may differ: above it Leases, start times and tokens are judged wrongly."""
 
 
-def _reachable(facts: Facts) -> Verdict:
+def _reachable(facts: Facts) -> CheckVerdict:
     return failed(facts.unreachable, "start the cluster, or choose another --context") if facts.unreachable else OK
 
 
-def _clock(facts: Facts) -> Verdict:
+def _clock(facts: Facts) -> CheckVerdict:
     if isinstance(facts.clock_ahead, Unknown):
         return unknown(facts.clock_ahead.why)
     return skew("this machine's clock", facts.clock_ahead, "set this machine's clock by NTP")
 
 
-def skew(whose: str, ahead: float, hint: str) -> Verdict:
+def skew(whose: str, ahead: float, hint: str) -> CheckVerdict:
     """Judges how far a clock is ahead of the API server's."""
     if abs(ahead) <= MOST_SKEW:
         return OK
@@ -28,7 +28,7 @@ def skew(whose: str, ahead: float, hint: str) -> Verdict:
 
 
 def _own(purpose: str, commands: str) -> Check:
-    def judge(facts: Facts) -> Verdict:
+    def judge(facts: Facts) -> CheckVerdict:
         if isinstance(facts.own_rights, Unknown):
             return unknown(facts.own_rights.why)
         needed = own_rights(facts.api_group, facts.secrets_namespace, facts.account.namespace)[purpose]
@@ -50,7 +50,7 @@ KUBERNETES = (
 )
 
 
-def _served(facts: Facts) -> Verdict:
+def _served(facts: Facts) -> CheckVerdict:
     if isinstance(facts.served, Unknown):
         return unknown(facts.served.why)
     if facts.served:
@@ -58,7 +58,7 @@ def _served(facts: Facts) -> Verdict:
     return failed(f"no SecurityEventWebhook is served in {' or '.join(GROUPS)}", f"install it: `{facts.install}`")
 
 
-def _group(facts: Facts) -> Verdict:
+def _group(facts: Facts) -> CheckVerdict:
     """A definition behind Calico's aggregated API server is never reached."""
     if isinstance(facts.served, Unknown) or isinstance(facts.definitions, Unknown):
         return unknown(facts.served.why if isinstance(facts.served, Unknown) else _why(facts.definitions))
@@ -71,7 +71,7 @@ def _group(facts: Facts) -> Verdict:
     return _one_group(facts) if facts.served else unknown(NOT_SERVED.why)
 
 
-def _one_group(facts: Facts) -> Verdict:
+def _one_group(facts: Facts) -> CheckVerdict:
     """Of two groups only one is read."""
     pods = () if isinstance(facts.pods, Unknown) else facts.pods
     told = [each for each in pods if each.api_group.partition("/")[0] not in ("", facts.api_group)]
@@ -95,7 +95,7 @@ def _some(names: tuple[str, ...]) -> str:
     return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
 
 
-def _version(facts: Facts) -> Verdict:
+def _version(facts: Facts) -> CheckVerdict:
     """Of our own definition; Calico's carries no version of ours."""
     if isinstance(facts.definitions, Unknown):
         return unknown(facts.definitions.why)

@@ -6,7 +6,7 @@ from kubectl_sew.check.agent import AGENT
 from kubectl_sew.check.api import KUBERNETES, RESOURCE
 from kubectl_sew.check.elasticsearch import ELASTICSEARCH
 from kubectl_sew.check.facts import Facts
-from kubectl_sew.check.verdict import Check, Outcome
+from kubectl_sew.check.verdict import Check, CheckOutcome
 from kubectl_sew.check.webhooks import SECRETS, WEBHOOKS
 
 GROUPS: dict[str, tuple[Check, ...]] = {
@@ -19,10 +19,10 @@ GROUPS: dict[str, tuple[Check, ...]] = {
 }
 
 
-def judge(facts: Facts) -> Iterator[Outcome]:
+def judge(facts: Facts) -> Iterator[CheckOutcome]:
     """All outcomes; only the first group's where the API server cannot be reached."""
     for group, checks in GROUPS.items():
         for check in checks:
-            yield Outcome(group, check, check.judge(facts))
+            yield CheckOutcome(group, check, check.judge(facts))
             if facts.unreachable:
                 return

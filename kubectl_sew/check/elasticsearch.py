@@ -6,7 +6,7 @@ from typing import Any
 from kubectl_sew.access import IndexProblem
 from kubectl_sew.check.agent import NO_AGENT
 from kubectl_sew.check.facts import Facts, Unknown
-from kubectl_sew.check.verdict import OK, Check, Verdict, failed, unknown
+from kubectl_sew.check.verdict import OK, Check, CheckVerdict, failed, unknown
 from kubectl_sew.resource import FetchedReason
 
 _RULED_OUT: Mapping[IndexProblem, tuple[IndexProblem, ...]] = {
@@ -18,7 +18,7 @@ _RULED_OUT: Mapping[IndexProblem, tuple[IndexProblem, ...]] = {
 
 
 def _check(code: str, title: str, problem: IndexProblem, hint: str) -> Check:
-    def judge(facts: Facts) -> Verdict:
+    def judge(facts: Facts) -> CheckVerdict:
         if _is_silent(facts):
             return unknown(NO_AGENT)
         troubles = _troubles(facts)
@@ -46,7 +46,7 @@ def _problem(told: Any) -> IndexProblem:
     return next((each for each in IndexProblem if each.value == told), IndexProblem.OTHER)
 
 
-def _readable(facts: Facts) -> Verdict:
+def _readable(facts: Facts) -> CheckVerdict:
     """Whatever else is wrong; where the agent cannot be asked, what the conditions tell that it wrote."""
     if _is_silent(facts):
         written = _written(facts)

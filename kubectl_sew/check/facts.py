@@ -8,7 +8,7 @@ from kubectl_sew.check.pods import AgentPod
 from kubectl_sew.check.rights import Right
 from kubectl_sew.cluster.agent import Holder
 from kubectl_sew.cluster.objects import Held
-from kubectl_sew.cluster.picture import Agent
+from kubectl_sew.cluster.picture import AgentReport
 from kubectl_sew.cluster.webhooks import GROUPS
 from kubectl_sew.install.holders import Account
 from kubectl_sew.install.plan import NAME, NAMESPACE
@@ -63,7 +63,7 @@ class Facts:
     accounts: tuple[Account, ...] | Unknown = ()
     """Whom the agent's rights are bound to."""
     pods: tuple[AgentPod, ...] | Unknown = ()
-    agent: Agent = field(default_factory=lambda: Agent(unknown="there is none to ask"))
+    agent: AgentReport = field(default_factory=lambda: AgentReport(unknown="there is none to ask"))
     agent_clock_ahead: float | None = None
     """How far the agent's clock is ahead of the API server's; None where that is not known."""
 

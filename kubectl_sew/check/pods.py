@@ -9,7 +9,7 @@ from urllib.parse import quote
 from kubectl_sew.cluster.agent import CONTAINER
 from kubectl_sew.event import read_time
 from kubectl_sew.install.holders import Account
-from kubectl_sew.kubectl import Kubectl, KubectlError, Problem
+from kubectl_sew.kubectl import Kubectl, KubectlError, KubectlProblem
 
 Object = Mapping[str, Any]
 
@@ -57,7 +57,7 @@ def _pod(kubectl: Kubectl, namespace: str, name: str) -> Iterator[AgentPod]:
     try:
         found = read_pod(kubectl.get(f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(name)}"))
     except KubectlError as error:
-        if error.problem is not Problem.NOT_FOUND:
+        if error.problem is not KubectlProblem.NOT_FOUND:
             raise
     else:
         if found:

@@ -9,7 +9,7 @@ from kubectl_sew.check.facts import Facts
 from kubectl_sew.pages import page
 
 
-class Result(Enum):
+class CheckResult(Enum):
     """How a check ended."""
 
     OK = "ok"
@@ -19,26 +19,26 @@ class Result(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CheckVerdict:
     """`details`: what is wrong, unknown or worth knowing, one line each; `hint`: what to do."""
 
-    result: Result
+    result: CheckResult
     details: tuple[str, ...] = ()
     hint: str = ""
 
 
-OK = Verdict(Result.OK)
+OK = CheckVerdict(CheckResult.OK)
 
 
-def failed(details: str | tuple[str, ...] | list[str], hint: str) -> Verdict:
-    return Verdict(Result.FAILED, (details,) if isinstance(details, str) else tuple(details), hint)
+def failed(details: str | tuple[str, ...] | list[str], hint: str) -> CheckVerdict:
+    return CheckVerdict(CheckResult.FAILED, (details,) if isinstance(details, str) else tuple(details), hint)
 
 
-def unknown(why: str) -> Verdict:
-    return Verdict(Result.UNKNOWN, (why,))
+def unknown(why: str) -> CheckVerdict:
+    return CheckVerdict(CheckResult.UNKNOWN, (why,))
 
 
-def fails_with(details: list[str], hint: str) -> Verdict:
+def fails_with(details: list[str], hint: str) -> CheckVerdict:
     """OK where there is nothing to say."""
     return failed(details, hint) if details else OK
 
@@ -49,16 +49,16 @@ class Check:
 
     code: str
     title: str
-    judge: Callable[[Facts], Verdict]
+    judge: Callable[[Facts], CheckVerdict]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CheckOutcome:
     """A check, its group's name, and its verdict."""
 
     group: str
     check: Check
-    verdict: Verdict
+    verdict: CheckVerdict
 
     @property
     def link(self) -> str:
@@ -66,7 +66,7 @@ class Outcome:
         return page("troubleshooting", self.check.code)
 
     def to_object(self) -> dict[str, Any]:
-        failed = self.verdict.result is Result.FAILED
+        failed = self.verdict.result is CheckResult.FAILED
         head = {"group": self.group, "check": self.check.code, "title": self.check.title}
         found = {"result": self.verdict.result.value, "details": list(self.verdict.details)}
         return head | found | {"hint": self.verdict.hint or None, "link": self.link if failed else None}

@@ -5,7 +5,7 @@ from typing import Any
 
 from kubectl_sew.check.agent import NO_AGENT
 from kubectl_sew.check.facts import Facts, Unknown
-from kubectl_sew.check.verdict import OK, Check, Verdict, failed, fails_with, unknown
+from kubectl_sew.check.verdict import OK, Check, CheckVerdict, failed, fails_with, unknown
 from kubectl_sew.cluster.objects import Held
 from kubectl_sew.cluster.picture import TIGHT, Lookup, Resolved, resolve_references
 from kubectl_sew.query.fields import ANY
@@ -19,7 +19,7 @@ Complaint = Callable[[Facts, Webhook], str]
 """What is wrong with one webhook, "" where nothing is known to be."""
 
 
-def _namespace(facts: Facts) -> Verdict:
+def _namespace(facts: Facts) -> CheckVerdict:
     if isinstance(facts.namespace_exists, Unknown):
         return unknown(facts.namespace_exists.why)
     if facts.namespace_exists:
@@ -29,7 +29,7 @@ def _namespace(facts: Facts) -> Verdict:
 
 
 def _lookup(lookup: Lookup, title: str, code: str) -> Check:
-    def judge(facts: Facts) -> Verdict:
+    def judge(facts: Facts) -> CheckVerdict:
         if isinstance(facts.held, Unknown) or isinstance(facts.webhooks, Unknown):
             return unknown(facts.held.why if isinstance(facts.held, Unknown) else _why(facts.webhooks))
         found = [(each, one) for each in facts.webhooks for one in resolve_references(each, facts.held)]
@@ -62,7 +62,7 @@ SECRETS = (
 def _each(code: str, title: str, complaint: Complaint, hint: str) -> Check:
     """A check of every webhook by what the agent knows of it, or has written into its conditions."""
 
-    def judge(facts: Facts) -> Verdict:
+    def judge(facts: Facts) -> CheckVerdict:
         if isinstance(facts.webhooks, Unknown):
             return unknown(facts.webhooks.why)
         details = [f"{each.name}: {said}" for each in facts.webhooks if (said := complaint(facts, each))]
@@ -147,7 +147,7 @@ def _full(facts: Facts, webhook: Webhook) -> str:
     return f"{room:.0%} of its share of the store is used" if room >= TIGHT else ""
 
 
-def _served(facts: Facts) -> Verdict:
+def _served(facts: Facts) -> CheckVerdict:
     if isinstance(facts.webhooks, Unknown):
         return unknown(facts.webhooks.why)
     if isinstance(facts.holder, Unknown) or facts.now is None or facts.holder.expired(facts.now):

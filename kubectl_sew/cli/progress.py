@@ -11,7 +11,7 @@ _QUIET, _EVERY, _WIDTH = 1.0, 0.1, 24
 _CLEAR = "\r\x1b[K"
 
 
-class Progress:
+class ProgressLine:
     """Shows nothing in the first second, and is gone when the work ends. `total` is 0 where nobody knows it."""
 
     def __init__(self, total: int, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,6 +48,6 @@ class Progress:
         return f"[{'#' * filled}{' ' * (_WIDTH - filled)}] {int(part * 100):3}%  "
 
 
-def on_stderr(total: int) -> Progress:
+def on_stderr(total: int) -> ProgressLine:
     """For a command's work."""
-    return Progress(total, sys.stderr)
+    return ProgressLine(total, sys.stderr)

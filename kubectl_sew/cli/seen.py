@@ -14,7 +14,7 @@ _TYPES = {str: "string", bool: "boolean", int: "number", float: "number"}
 
 
 @dataclass(slots=True)
-class Seen:
+class EventsSeen:
     """One key: in how many events it has a value, of which types, and some of the values."""
 
     events: int = 0
@@ -40,7 +40,7 @@ class Keys:
     def __init__(self) -> None:
         self.events = 0
         self.left_out = False
-        self._keys: dict[str, Seen] = {}
+        self._keys: dict[str, EventsSeen] = {}
 
     def take(self, event: Mapping[str, Any]) -> None:
         self.events += 1
@@ -49,11 +49,11 @@ class Keys:
             found.setdefault(name, []).append(value)
         for name, values in found.items():
             if name in self._keys or len(self._keys) < MOST_KEYS:
-                self._keys.setdefault(name, Seen()).take(values)
+                self._keys.setdefault(name, EventsSeen()).take(values)
             else:
                 self.left_out = True
 
-    def __iter__(self) -> Iterator[tuple[str, Seen]]:
+    def __iter__(self) -> Iterator[tuple[str, EventsSeen]]:
         return iter(sorted(self._keys.items()))
 
 

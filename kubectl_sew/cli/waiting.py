@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from kubectl_sew.cli.durations import read_duration
-from kubectl_sew.kubectl import KubectlError, Problem
+from kubectl_sew.kubectl import KubectlError, KubectlProblem
 
 TIMED_OUT = 124
 """The exit code of `timeout`, and of every wait of ours."""
@@ -38,7 +38,7 @@ def until(look: Callable[[], Found | None], timeout: float | None) -> Found | No
             if (found := look()) is not None:
                 return found
         except KubectlError as error:
-            if first or error.problem not in (Problem.UNREACHABLE, Problem.TIMEOUT):
+            if first or error.problem not in (KubectlProblem.UNREACHABLE, KubectlProblem.TIMEOUT):
                 raise
         first = False
         if deadline is not None and time.monotonic() + PAUSE > deadline:

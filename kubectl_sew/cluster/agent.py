@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from kubectl_sew.errors import SewError
 from kubectl_sew.event import read_time
-from kubectl_sew.kubectl import Kubectl, KubectlError, Problem
+from kubectl_sew.kubectl import Kubectl, KubectlError, KubectlProblem
 from kubectl_sew.resource.conditions import rfc3339, spell_seconds
 from kubectl_sew.resource.structure import is_dns_name
 
@@ -55,10 +55,10 @@ def find_holder(kubectl: Kubectl, secrets_namespace: str) -> Holder:
     try:
         spec = kubectl.get(path).get("spec") or {}
     except KubectlError as error:
-        if error.problem is Problem.NOT_FOUND:
+        if error.problem is KubectlProblem.NOT_FOUND:
             said = f"no agent has ever held the Lease {LEASE} in the namespace {secrets_namespace}"
             raise AgentError(said, _INSTALL) from None
-        if error.problem is Problem.FORBIDDEN:
+        if error.problem is KubectlProblem.FORBIDDEN:
             raise AgentError(error.said, error.hint) from None
         raise
     namespace, _, pod = str(spec.get("holderIdentity") or "").partition("/")
@@ -96,7 +96,7 @@ def clock_ahead(kubectl: Kubectl, clock: Callable[[], float]) -> float:
     told = kubectl.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", _REVIEW)
     here, there = (before + clock()) / 2, read_time(told["metadata"].get("creationTimestamp"))
     if there is None:
-        raise KubectlError(Problem.OTHER, "the API server does not tell its time")
+        raise KubectlError(KubectlProblem.OTHER, "the API server does not tell its time")
     return here - (there + 0.5)
 
 
@@ -111,9 +111,9 @@ def ask(kubectl: Kubectl, holder: Holder, *command: str) -> str:
     try:
         return kubectl.execute(holder.namespace, holder.pod, CONTAINER, ["sew-agent", *command])
     except KubectlError as error:
-        if error.problem is Problem.COMMAND:
+        if error.problem is KubectlProblem.COMMAND:
             raise AgentError(f"{holder}: {error.said}") from None
-        if error.problem is Problem.NOT_FOUND:
+        if error.problem is KubectlProblem.NOT_FOUND:
             last = "" if holder.renewed is None else f" since {rfc3339(holder.renewed)}"
             said = f"the pod {holder}, which holds the Lease, is gone, and no other agent has taken over{last}"
             raise AgentError(said, _INSTALL) from None

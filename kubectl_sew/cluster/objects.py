@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from kubectl_sew.cluster.webhooks import Object
-from kubectl_sew.kubectl import Kubectl, KubectlError, Problem
+from kubectl_sew.kubectl import Kubectl, KubectlError, KubectlProblem
 from kubectl_sew.resource import Reference
 
 _PLURALS = {"Secret": "secrets", "ConfigMap": "configmaps"}
@@ -37,9 +37,9 @@ def read_objects(kubectl: Kubectl, namespace: str, references: Iterable[Referenc
             obj = kubectl.get(f"/api/v1/namespaces/{quote(namespace)}/{_PLURALS[kind]}/{quote(name, safe='')}")
             values[kind, name] = _values(obj)
         except KubectlError as error:
-            if error.problem in (Problem.UNREACHABLE, Problem.TIMEOUT, Problem.LOGIN):
+            if error.problem in (KubectlProblem.UNREACHABLE, KubectlProblem.TIMEOUT, KubectlProblem.LOGIN):
                 raise
-            if error.problem is not Problem.NOT_FOUND:
+            if error.problem is not KubectlProblem.NOT_FOUND:
                 unread[kind, name] = error.said
     return Held(values, unread)
 

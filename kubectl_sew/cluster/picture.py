@@ -51,7 +51,7 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True)
-class Agent:
+class AgentReport:
     """What the active agent tells; `unknown` says why there is nothing, and is "" otherwise."""
 
     holder: str = ""
@@ -77,7 +77,7 @@ class Picture:
     webhook: Webhook
     secrets_namespace: str
     references: tuple[Resolved, ...]
-    agent: Agent
+    agent: AgentReport
 
     @property
     def delivery(self) -> Mapping[str, Any] | None:
@@ -93,25 +93,25 @@ def take_picture(webhooks: Webhooks, name: str, secrets_namespace: str, clock: C
     return Picture(webhook, secrets_namespace, resolve_references(webhook, held), agent)
 
 
-def look_at_agent(kubectl: Kubectl, secrets_namespace: str, clock: Callable[[], float]) -> Agent:
+def look_at_agent(kubectl: Kubectl, secrets_namespace: str, clock: Callable[[], float]) -> AgentReport:
     """The active agent; where it cannot be asked, why, and for how long it has been silent."""
     try:
         holder = find_holder(kubectl, secrets_namespace)
     except AgentError as error:
-        return Agent(unknown=str(error))
+        return AgentReport(unknown=str(error))
     return replace(ask_holder(kubectl, holder), silent=silence(kubectl, holder, clock))
 
 
-def ask_holder(kubectl: Kubectl, holder: Holder) -> Agent:
+def ask_holder(kubectl: Kubectl, holder: Holder) -> AgentReport:
     """What the agent in this pod tells; where it cannot be asked, why."""
     try:
         told = ask_status(kubectl, holder)
     except AgentError as error:
-        return Agent(str(holder), unknown=str(error))
+        return AgentReport(str(holder), unknown=str(error))
     if told["agent"].get("standingBy"):
-        return Agent(str(holder), unknown=_standing_by(holder, told["agent"].get("leaseHolder")))
+        return AgentReport(str(holder), unknown=_standing_by(holder, told["agent"].get("leaseHolder")))
     now = {"now": told.get("now")}
-    return Agent(str(holder), told=told["agent"] | now, rows={each["name"]: each for each in told["webhooks"]})
+    return AgentReport(str(holder), told=told["agent"] | now, rows={each["name"]: each for each in told["webhooks"]})
 
 
 def _standing_by(holder: Holder, other: str | None) -> str:

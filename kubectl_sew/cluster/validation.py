@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from kubectl_sew.cluster.objects import Held, read_objects
 from kubectl_sew.consumers.base import Consumer
-from kubectl_sew.kubectl import FIELD_MANAGER, Kubectl, KubectlError, Problem
+from kubectl_sew.kubectl import FIELD_MANAGER, Kubectl, KubectlError, KubectlProblem
 from kubectl_sew.query import FieldSet
 from kubectl_sew.resource import Finding, Reference
 from kubectl_sew.resource.findings import error
@@ -61,6 +61,6 @@ def _ask(kubectl: Kubectl, located: LocatedWebhook) -> Iterator[Finding]:
     try:
         kubectl.run("apply", *_DRY, "-f", "-", stdin=json.dumps(located.node.plain()))
     except KubectlError as refused:
-        if refused.problem is not Problem.INVALID:
+        if refused.problem is not KubectlProblem.INVALID:
             raise
         yield located.locate(error("SEW050", f"the API server refuses it: {refused.said}"), ("metadata", "name"))

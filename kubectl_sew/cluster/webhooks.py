@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from kubectl_sew.kubectl import Kubectl, KubectlError, Problem
+from kubectl_sew.kubectl import Kubectl, KubectlError, KubectlProblem
 from kubectl_sew.resource import API_VERSIONS, KIND, PLURAL, TEST_REQUESTED_ANNOTATION, State
 from kubectl_sew.resource.ownership import give_back
 from kubectl_sew.resource.serving import Served, discover, shown
@@ -35,7 +35,7 @@ class Webhooks:
     def one(self, name: str) -> Object:
         if not _NAME.fullmatch(name):
             said = f'{PLURAL}.{self.api.group} "{name}" not found'
-            raise KubectlError(Problem.NOT_FOUND, said, "a name consists of lower-case letters, digits, - and .")
+            raise KubectlError(KubectlProblem.NOT_FOUND, said, "a name consists of lower-case letters, digits, - and .")
         try:
             found: Object = self.kubectl.get(self.api.one(name))
         except KubectlError as error:
@@ -74,7 +74,7 @@ def connect(kubectl: Kubectl, group: str = "") -> Webhooks:
     if served := served_as(kubectl, group):
         return Webhooks(kubectl, served)
     said = f"the cluster serves no {KIND} in {group or ' or '.join(GROUPS)}"
-    raise KubectlError(Problem.NOT_FOUND, said, "install it: `kubectl sew install | kubectl apply -f -`")
+    raise KubectlError(KubectlProblem.NOT_FOUND, said, "install it: `kubectl sew install | kubectl apply -f -`")
 
 
 def served_as(kubectl: Kubectl, group: str = "") -> Served | None:
@@ -83,5 +83,5 @@ def served_as(kubectl: Kubectl, group: str = "") -> Served | None:
 
 
 def _with_hint(error: KubectlError) -> KubectlError:
-    missing = error.problem is Problem.NOT_FOUND
+    missing = error.problem is KubectlProblem.NOT_FOUND
     return KubectlError(error.problem, error.said, "`kubectl sew list` names those that exist") if missing else error

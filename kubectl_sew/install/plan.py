@@ -48,7 +48,7 @@ CREDENTIAL_VARIABLES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class InstallPlan:
     """An empty `image` and `claim` are those of the manifests; `crd_group` is None where the API is served already."""
 
     namespace: str = NAMESPACE

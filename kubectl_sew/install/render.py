@@ -8,7 +8,7 @@ from kubectl_sew.install.plan import (
     FALLBACK_API_GROUP,
     NAME,
     NAMESPACE,
-    Plan,
+    InstallPlan,
 )
 from kubectl_sew.resource import SECRETS_NAMESPACE
 
@@ -18,7 +18,7 @@ _LISTS = ("initContainers", "volumes")
 """Of a pod: where a sidecar adds to it, by names that begin with `sew-`."""
 
 
-def render(plan: Plan) -> list[Document]:
+def render(plan: InstallPlan) -> list[Document]:
     """All that is ours. As a sidecar the agent itself is not among it: `with_agent` puts that into its host."""
     found = resources("overlays/sidecar" if plan.host else "overlays/standalone")
     objects = [_adapted(each, plan) for each in found if not _left_out(each, plan)]
@@ -27,7 +27,7 @@ def render(plan: Plan) -> list[Document]:
     return sorted(objects, key=lambda each: each["kind"] not in _FIRST)
 
 
-def removable(plan: Plan, *, data: bool) -> list[Document]:
+def removable(plan: InstallPlan, *, data: bool) -> list[Document]:
     """What of it is deleted, in the order for that; the claim with what is owed only where `data` is set.
 
     Namespaces stay, since they hold what others put there.
@@ -36,7 +36,7 @@ def removable(plan: Plan, *, data: bool) -> list[Document]:
     return [each for each in reversed(render(plan)) if each["kind"] not in kept]
 
 
-def with_agent(deployment: Document, plan: Plan) -> Document:
+def with_agent(deployment: Document, plan: InstallPlan) -> Document:
     """A Deployment with the agent as a sidecar: what it had stays in its place, but for an older agent."""
     (patch,) = documents("overlays/sidecar/agent.yaml")
     ours = patch["spec"]["template"]["spec"]
@@ -76,7 +76,7 @@ _PART_OF |= {"NetworkPolicy": "agent"}
 """By kind; all else is needed for the agent's rights: whoever acts as it, here or outside, is the service account."""
 
 
-def _left_out(each: Document, plan: Plan) -> bool:
+def _left_out(each: Document, plan: InstallPlan) -> bool:
     part = _PART_OF.get(each["kind"], "rights")
     if part not in plan.parts and not (each["kind"] == "Namespace" and "agent" in plan.parts):
         return True
@@ -85,7 +85,7 @@ def _left_out(each: Document, plan: Plan) -> bool:
     return each["kind"] == "PersistentVolumeClaim" and bool(plan.claim)
 
 
-def _adapted(each: Document, plan: Plan) -> Document:
+def _adapted(each: Document, plan: InstallPlan) -> Document:
     kind, metadata = each["kind"], each["metadata"]
     namespaces = {NAMESPACE: plan.namespace, SECRETS_NAMESPACE: plan.secrets_namespace}
     if "namespace" in metadata:
@@ -120,7 +120,7 @@ def _namespace(name: str) -> Document:
     return namespace
 
 
-def _configure(pod: Document, container: Document, plan: Plan) -> None:
+def _configure(pod: Document, container: Document, plan: InstallPlan) -> None:
     """The agent's container and its volumes, the same alone and as a sidecar."""
     if plan.image:
         container["image"] = plan.image
@@ -136,7 +136,7 @@ def _configure(pod: Document, container: Document, plan: Plan) -> None:
         container["volumeMounts"].append({"name": "sew-credentials", "mountPath": _CREDENTIALS, "readOnly": True})
 
 
-def _settings(plan: Plan) -> Iterable[tuple[str, str]]:
+def _settings(plan: InstallPlan) -> Iterable[tuple[str, str]]:
     yield from plan.settings.items()
     if plan.secrets_namespace != SECRETS_NAMESPACE:
         yield "SEW_SECRETS_NAMESPACE", plan.secrets_namespace

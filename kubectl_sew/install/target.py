@@ -7,7 +7,7 @@ from typing import Any
 from kubectl_sew.errors import SewError
 from kubectl_sew.install.manifests import Document
 from kubectl_sew.install.plan import API_GROUP, CREDENTIAL_VARIABLES, FALLBACK_API_GROUP, Credentials, Host
-from kubectl_sew.kubectl import FIELD_MANAGER, Kubectl, KubectlError, Problem
+from kubectl_sew.kubectl import FIELD_MANAGER, Kubectl, KubectlError, KubectlProblem
 from kubectl_sew.resource import PLURAL
 from kubectl_sew.resource.writing import to_yaml
 
@@ -122,7 +122,7 @@ def change_pod(kubectl: Kubectl, found: Document, change: Callable[[Document], D
             done = kubectl.patch("deployments.apps", name, _patch(found, change(found)), f"--namespace={namespace}")
             return bool(done["metadata"]["generation"] != found["metadata"]["generation"])
         except KubectlError as error:
-            if error.problem is not Problem.CONFLICT:
+            if error.problem is not KubectlProblem.CONFLICT:
                 raise
             found = deployment(kubectl, namespace, name) or found
     raise InstallError(f"deployment/{name} changes all the time, and was left as it is: try again")

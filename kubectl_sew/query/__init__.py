@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from kubectl_sew.query.ast import Node
-from kubectl_sew.query.errors import Problem, QueryError, Span, locate
+from kubectl_sew.query.errors import QueryError, QueryProblem, Span, locate
 from kubectl_sew.query.explain import explain
 from kubectl_sew.query.fields import ANY, CALICO, Field, FieldSet, FieldType
 from kubectl_sew.query.validate import validate
@@ -26,8 +26,8 @@ __all__ = [
     "FieldSet",
     "FieldType",
     "Node",
-    "Problem",
     "QueryError",
+    "QueryProblem",
     "Span",
     "compile_matcher",
     "explain",

@@ -6,7 +6,7 @@ that independent problems are all found.
 
 from enum import Enum
 
-from kubectl_sew.query.errors import Problem, quoted
+from kubectl_sew.query.errors import QueryProblem, quoted
 from kubectl_sew.query.scan import MAX_PROBLEMS, Token
 
 
@@ -45,9 +45,9 @@ _MEANT = {
 """Comparators of other languages -> what there is."""
 
 
-def diagnose(tokens: list[Token]) -> list[Problem]:
+def diagnose(tokens: list[Token]) -> list[QueryProblem]:
     """The problems of the order of tokens; none where the grammar accepts them."""
-    problems: list[Problem] = []
+    problems: list[QueryProblem] = []
     opened: list[Token] = []
     state, skipping = _State.OPERAND, False
     for token in tokens if len(tokens) > 1 else []:
@@ -77,17 +77,17 @@ def _follow(token: Token, opened: list[Token]) -> None:
         opened.pop()
 
 
-def _at_end(token: Token, state: _State, opened: list[Token]) -> list[Problem]:
+def _at_end(token: Token, state: _State, opened: list[Token]) -> list[QueryProblem]:
     if state is not _State.DONE:
-        return [Problem(f"the query ends where {state.value} is expected", token.span)]
-    return [Problem("this `(` is never closed", bracket.span, "close it with `)`") for bracket in opened]
+        return [QueryProblem(f"the query ends where {state.value} is expected", token.span)]
+    return [QueryProblem("this `(` is never closed", bracket.span, "close it with `)`") for bracket in opened]
 
 
-def _unexpected(token: Token, state: _State) -> Problem:
+def _unexpected(token: Token, state: _State) -> QueryProblem:
     if token.type == ")" and state is _State.DONE:
-        return Problem("this `)` has no `(` before it", token.span, "remove it, or add the `(`")
+        return QueryProblem("this `)` has no `(` before it", token.span, "remove it, or add the `(`")
     found = "a quoted string" if token.type == "string" else quoted(token.text)
-    return Problem(f"found {found} where {state.value} is expected", token.span, _hint(token, state))
+    return QueryProblem(f"found {found} where {state.value} is expected", token.span, _hint(token, state))
 
 
 def _hint(token: Token, state: _State) -> str:

@@ -19,7 +19,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class QueryProblem:
     """One finding: what was found and expected at `span`, and in `hint` what to do about it."""
 
     message: str
@@ -31,7 +31,7 @@ class Problem:
 class QueryError(SewError):
     """A query that cannot be read or answered: every independent problem, with its place in `text`."""
 
-    def __init__(self, text: str, problems: Iterable[Problem]) -> None:
+    def __init__(self, text: str, problems: Iterable[QueryProblem]) -> None:
         self.text = text
         self.problems = tuple(problems)
         super().__init__(_one_line(text, self.problems))
@@ -47,7 +47,7 @@ def locate(text: str, offset: int) -> tuple[int, int]:
     return before.count("\n") + 1, offset - before.rfind("\n")
 
 
-def render(text: str, problems: Iterable[Problem]) -> str:
+def render(text: str, problems: Iterable[QueryProblem]) -> str:
     """Problems as text for a terminal: at most 2,000 characters; what does not fit is counted in the last line."""
     blocks = [_block(text, problem) for problem in problems]
     shown, room = [], RENDER_LIMIT - 40
@@ -65,14 +65,14 @@ def quoted(text: str) -> str:
     return f"`{_shorten(_printable(text), 40)}`"
 
 
-def _one_line(text: str, problems: tuple[Problem, ...]) -> str:
+def _one_line(text: str, problems: tuple[QueryProblem, ...]) -> str:
     first, more = problems[0], len(problems) - 1
     line, column = locate(text, first.span.start)
     rest = f", and {more} more problem{'s' if more > 1 else ''}" if more else ""
     return _shorten(f"query: {_printable(first.message)} (line {line}, column {column}){rest}", _TEXT)
 
 
-def _block(text: str, problem: Problem) -> str:
+def _block(text: str, problem: QueryProblem) -> str:
     line, column = locate(text, problem.span.start)
     kind = "warning: " if problem.warning else ""
     lines = [f"{line}:{column}: {kind}{_shorten(_printable(problem.message), _TEXT)}"]

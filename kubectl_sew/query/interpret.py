@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from kubectl_sew.query.ast import Literal, Operator
-from kubectl_sew.query.errors import Problem, QueryError, quoted
+from kubectl_sew.query.errors import QueryError, QueryProblem, quoted
 from kubectl_sew.query.fields import Field, FieldType, NumberKind, closest
 from kubectl_sew.query.values import (
     LAST_SECOND,
@@ -55,7 +55,7 @@ def _type_of(literal: Literal, ordered: bool) -> FieldType:
     return FieldType.TIME if time else FieldType.STRING
 
 
-def interpret(field: Field, literal: Literal, *, in_set: bool = False) -> Typed | Problem:
+def interpret(field: Field, literal: Literal, *, in_set: bool = False) -> Typed | QueryProblem:
     """What `literal` stands for in a field of a concrete type; a Problem at the literal where it cannot stand there."""
     searchable = field.type is FieldType.STRING and not field.equality_only
     if in_set and not searchable and isinstance(pattern(literal.text), Pattern):
@@ -65,7 +65,7 @@ def interpret(field: Field, literal: Literal, *, in_set: bool = False) -> Typed 
     return _READERS[field.type](field, literal)
 
 
-def _string(field: Field, literal: Literal, in_set: bool) -> Typed | Problem:
+def _string(field: Field, literal: Literal, in_set: bool) -> Typed | QueryProblem:
     found = pattern(literal.text) if in_set else literal.text
     limit = field.storage.ignore_above
     if isinstance(found, str) and limit is not None and utf16_length(found) > limit:
@@ -87,7 +87,7 @@ def utf16_length(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def _whole(field: Field, literal: Literal) -> Typed | Problem:
+def _whole(field: Field, literal: Literal) -> Typed | QueryProblem:
     number = read_number(literal.text)
     if not isinstance(number, int):
         return _must_be(field, literal, "a whole number")
@@ -97,7 +97,7 @@ def _whole(field: Field, literal: Literal) -> Typed | Problem:
     return number if low <= number <= high else _must_be(field, literal, f"a number from {low} to {high}")
 
 
-def _float(field: Field, literal: Literal) -> Typed | Problem:
+def _float(field: Field, literal: Literal) -> Typed | QueryProblem:
     number = read_number(literal.text)
     if number is None:
         return _must_be(field, literal, "a number")
@@ -123,16 +123,16 @@ def narrow(kind: NumberKind, number: float) -> float | None:
     return value if abs(value) < float("inf") else None
 
 
-def _boolean(field: Field, literal: Literal) -> Typed | Problem:
+def _boolean(field: Field, literal: Literal) -> Typed | QueryProblem:
     found = {"true": True, "false": False}.get(literal.text)
     return _must_be(field, literal, "true or false") if found is None else found
 
 
-def _address(field: Field, literal: Literal) -> Typed | Problem:
+def _address(field: Field, literal: Literal) -> Typed | QueryProblem:
     return network(literal.text) or _must_be(field, literal, "an IP address or a CIDR")
 
 
-def _time(field: Field, literal: Literal) -> Typed | Problem:
+def _time(field: Field, literal: Literal) -> Typed | QueryProblem:
     found = moment(literal.text)
     if found is None:
         hint = 'write seconds since the epoch, or quoted RFC 3339 ("2026-01-31T12:00:00Z"), "now", "now-15m"'
@@ -167,7 +167,7 @@ def by_type(field: Field, members: Iterable[Literal]) -> list[tuple[Field, list[
 def fitting(field: Field, literal: Literal, *, in_set: bool = False) -> Typed:
     """As `interpret`, for a query that is known to be valid."""
     value = interpret(field, literal, in_set=in_set)
-    if isinstance(value, Problem):
+    if isinstance(value, QueryProblem):
         raise QueryError("", [value])
     return value
 
@@ -197,19 +197,19 @@ def tick_of(field: Field) -> int:
     return 1 if field.storage.nanoseconds else 1_000_000
 
 
-def not_allowed(field: Field, literal: Literal) -> Problem | None:
+def not_allowed(field: Field, literal: Literal) -> QueryProblem | None:
     """A Problem where a string is none of the allowed ones, with those that are like it."""
     if not field.values or literal.text in field.values:
         return None
     near = closest(literal.text, list(field.values))
     hint = "did you mean " + " or ".join(map(quoted, near)) + "?" if near else f"it must be one of {field.allowed}"
-    return Problem(f"{quoted(literal.text)} is not a known {field.name}", literal.span, hint)
+    return QueryProblem(f"{quoted(literal.text)} is not a known {field.name}", literal.span, hint)
 
 
-def _must_be(field: Field, literal: Literal, what: str, hint: str = "") -> Problem:
+def _must_be(field: Field, literal: Literal, what: str, hint: str = "") -> QueryProblem:
     message = f"a value of {quoted(field.name)} must be {what}, but is {quoted(literal.text)}"
-    return Problem(message, literal.span, hint)
+    return QueryProblem(message, literal.span, hint)
 
 
-def _unfit(field: Field, literal: Literal, why: str, hint: str = "") -> Problem:
-    return Problem(f"{quoted(literal.text)} cannot be a value of {quoted(field.name)}: {why}", literal.span, hint)
+def _unfit(field: Field, literal: Literal, why: str, hint: str = "") -> QueryProblem:
+    return QueryProblem(f"{quoted(literal.text)} cannot be a value of {quoted(field.name)}: {why}", literal.span, hint)

@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 from kubectl_sew.query import ast
-from kubectl_sew.query.errors import Problem, QueryError, Span
+from kubectl_sew.query.errors import QueryError, QueryProblem, Span
 from kubectl_sew.query.grammar import GRAMMAR
 from kubectl_sew.query.peg import Match, NodeVisitor, ParseError, TokenGrammar
 from kubectl_sew.query.scan import Token, scan
@@ -29,7 +29,7 @@ def parse(text: str) -> ast.Node:
     return node
 
 
-def _diagnose(tokens: list[Token]) -> list[Problem]:
+def _diagnose(tokens: list[Token]) -> list[QueryProblem]:
     from kubectl_sew.query.diagnose import diagnose  # noqa: PLC0415  # only a mistake needs it
 
     return diagnose(tokens)
@@ -50,14 +50,14 @@ def _grammar() -> TokenGrammar:
 def _check(text: str, node: ast.Node) -> None:
     depth = ast.depth(node)
     problems = [
-        Problem(f"a key has at most {MAX_KEY_PARTS} parts between dots", leaf.key.span)
+        QueryProblem(f"a key has at most {MAX_KEY_PARTS} parts between dots", leaf.key.span)
         for leaf in ast.leaves(node)
         if leaf.key.name.count(".") >= MAX_KEY_PARTS
     ]
-    problems += [Problem("a key is empty", leaf.key.span) for leaf in ast.leaves(node) if not leaf.key.name]
+    problems += [QueryProblem("a key is empty", leaf.key.span) for leaf in ast.leaves(node) if not leaf.key.name]
     if depth > MAX_DEPTH:
         message = f"the query is {depth} levels deep once translated; at most {MAX_DEPTH} are allowed"
-        problems.append(Problem(message, Span(0, len(text)), "write it flatter: AND of ORs, or OR of ANDs"))
+        problems.append(QueryProblem(message, Span(0, len(text)), "write it flatter: AND of ORs, or OR of ANDs"))
     if problems:
         raise QueryError(text, problems)
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from kubectl_sew.query.ast import is_identifier, quote
-from kubectl_sew.query.errors import Problem, QueryError, Span, quoted
+from kubectl_sew.query.errors import QueryError, QueryProblem, Span, quoted
 from kubectl_sew.query.strings import unquote
 
 MAX_BYTES = 16 * 1024
@@ -65,14 +65,14 @@ class Scan:
     """All tokens, the last of type `end`, and the problems of single tokens (read as what they seem to be)."""
 
     tokens: list[Token]
-    problems: list[Problem]
+    problems: list[QueryProblem]
 
 
 def scan(text: str) -> Scan:
     """Raises QueryError where a limit is passed: 16 KiB, 32 levels, 1,000 leaves."""
     _check_characters(text)
     tokens: list[Token] = []
-    problems: list[Problem] = []
+    problems: list[QueryProblem] = []
     in_braces = False
     for hit in _TOKENS.finditer(text):
         if hit.lastgroup == "blank":
@@ -93,14 +93,14 @@ def _check_characters(text: str) -> None:
     found = _SURROGATE.search(text)
     if found:
         message = "this is half of a surrogate pair, which is not a character by itself"
-        raise QueryError(text, [Problem(message, Span(*found.span()), "write the text in UTF-8")])
+        raise QueryError(text, [QueryProblem(message, Span(*found.span()), "write the text in UTF-8")])
     size = len(text.encode())
     if size > MAX_BYTES:
         message = f"the query has {size:,} bytes; at most {MAX_BYTES:,} are allowed"
-        raise QueryError(text, [Problem(message, Span(0, 1), "split it into several webhooks")])
+        raise QueryError(text, [QueryProblem(message, Span(0, 1), "split it into several webhooks")])
 
 
-def _read(hit: "re.Match[str]", literal: bool) -> tuple[Token, Problem | None]:
+def _read(hit: "re.Match[str]", literal: bool) -> tuple[Token, QueryProblem | None]:
     kind, text = hit.lastgroup or "", hit[0]
     span = Span(*hit.span())
     found, content, problem = kind, text, None
@@ -111,34 +111,34 @@ def _read(hit: "re.Match[str]", literal: bool) -> tuple[Token, Problem | None]:
     elif kind in ("sign", "symbol"):
         found = _SYMBOLS.get(text, text)
     elif kind == "wrong":
-        found, problem = "comparator", Problem(f"{quoted(text)} is not a comparator", span, _MEANT[text])
+        found, problem = "comparator", QueryProblem(f"{quoted(text)} is not a comparator", span, _MEANT[text])
     elif kind == "open":
-        found, problem = "unclosed", Problem(*_unclosed(text, span))
+        found, problem = "unclosed", QueryProblem(*_unclosed(text, span))
     elif kind == "other":
         problem = _stray(text, span)
     return Token(found, content, *hit.span()), problem
 
 
-def _word(text: str, span: Span, literal: bool) -> tuple[str, Problem | None]:
+def _word(text: str, span: Span, literal: bool) -> tuple[str, QueryProblem | None]:
     if is_identifier(text):
         return ("word" if literal else _KEYWORDS.get(text.lower(), "word")), None
     if text == "~":
-        return "comparator", Problem("`~` is not a comparator", span, _MEANT[text])
+        return "comparator", QueryProblem("`~` is not a comparator", span, _MEANT[text])
     return "word", _unseen(text, span) or _must_be_quoted(text, span, literal)
 
 
-def _unseen(text: str, span: Span) -> Problem | None:
+def _unseen(text: str, span: Span) -> QueryProblem | None:
     """A character of no width, as pages and editors leave it in what is copied."""
     unseen = next((char for char in text if not char.isprintable()), None)
     if unseen is None:
         return None
     at = span.start + text.index(unseen)
-    return Problem(f"there is an invisible character here, U+{ord(unseen):04X}", Span(at, at + 1), "remove it")
+    return QueryProblem(f"there is an invisible character here, U+{ord(unseen):04X}", Span(at, at + 1), "remove it")
 
 
-def _must_be_quoted(text: str, span: Span, literal: bool) -> Problem:
+def _must_be_quoted(text: str, span: Span, literal: bool) -> QueryProblem:
     message, hint = _unquoted(text, literal)
-    return Problem(message, span, hint)
+    return QueryProblem(message, span, hint)
 
 
 def _unquoted(text: str, literal: bool) -> tuple[str, str]:
@@ -169,12 +169,12 @@ def _unclosed(text: str, span: Span) -> tuple[str, Span, str]:
     )
 
 
-def _stray(text: str, span: Span) -> Problem:
+def _stray(text: str, span: Span) -> QueryProblem:
     if text in "&|":
-        return Problem(f"a single {quoted(text)} is not an operator", span, f"write `{text * 2}`")
+        return QueryProblem(f"a single {quoted(text)} is not an operator", span, f"write `{text * 2}`")
     if text.isspace():
-        return Problem(f"the space U+{ord(text):04X} is not allowed outside quotes", span, "use an ordinary space")
-    return Problem(f"{quoted(text)} cannot stand here", span)
+        return QueryProblem(f"the space U+{ord(text):04X} is not allowed outside quotes", span, "use an ordinary space")
+    return QueryProblem(f"{quoted(text)} cannot stand here", span)
 
 
 def _check_leaves(text: str, tokens: list[Token]) -> None:
@@ -185,7 +185,7 @@ def _check_leaves(text: str, tokens: list[Token]) -> None:
         leaves += member or token.type in ("comparator", "empty")
         if leaves > MAX_LEAVES:
             message = f"more than {MAX_LEAVES:,} selectors, emptiness tests and set members"
-            raise QueryError(text, [Problem(message, token.span, "split the query into several webhooks")])
+            raise QueryError(text, [QueryProblem(message, token.span, "split the query into several webhooks")])
 
 
 def _check_nesting(text: str, tokens: list[Token]) -> None:
@@ -204,4 +204,4 @@ def _check_nesting(text: str, tokens: list[Token]) -> None:
             negated = 0
         if level + negated > MAX_NESTING:
             message = f"brackets and NOTs are nested more than {MAX_NESTING} deep here"
-            raise QueryError(text, [Problem(message, token.span, "remove brackets that change nothing")])
+            raise QueryError(text, [QueryProblem(message, token.span, "remove brackets that change nothing")])

@@ -2,7 +2,7 @@
 
 import re
 
-from kubectl_sew.query.errors import Problem, Span, quoted
+from kubectl_sew.query.errors import QueryProblem, Span, quoted
 
 _SIMPLE = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", "'": "'", '"': '"'}
 _BYTE = r"\\x[0-9a-fA-F]{2}|\\[0-3][0-7]{2}"
@@ -17,7 +17,7 @@ _ESCAPE = re.compile(
 _HINT = "write a backslash as `\\\\`, or put the string in `…`"
 
 
-def unquote(text: str, span: Span) -> tuple[str, Problem | None]:
+def unquote(text: str, span: Span) -> tuple[str, QueryProblem | None]:
     """What a quoted string says, and the first of its escapes that is wrong."""
     body = text[1:-1]
     if text[0] == "`" or "\\" not in body:
@@ -27,7 +27,9 @@ def unquote(text: str, span: Span) -> tuple[str, Problem | None]:
         piece = _resolve(hit)
         if piece is None:
             start = span.start + 1 + hit.start()
-            return body, Problem(f"{quoted(hit[0])} is not an escape sequence", Span(start, start + len(hit[0])), _HINT)
+            return body, QueryProblem(
+                f"{quoted(hit[0])} is not an escape sequence", Span(start, start + len(hit[0])), _HINT
+            )
         pieces += [body[at : hit.start()], piece]
         at = hit.end()
     return "".join(pieces) + body[at:], None

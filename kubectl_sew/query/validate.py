@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from kubectl_sew.query.ast import Comparison, Key, Leaf, Literal, Membership, Node, Operator, leaves
 from kubectl_sew.query.complexity import MOST_WORK, MOST_WORK_OF_A_QUERY, work
-from kubectl_sew.query.errors import Problem, QueryError, Span, quoted
+from kubectl_sew.query.errors import QueryError, QueryProblem, Span, quoted
 from kubectl_sew.query.fields import Field, FieldSet, FieldType, Unlisted
 from kubectl_sew.query.interpret import concrete, interpret, not_allowed
 from kubectl_sew.query.values import Network, Pattern, pattern
@@ -14,7 +14,7 @@ _BACKSLASH = re.compile(r"\\(.?)", re.DOTALL)
 _CALICOS_FIELDS = "`kubectl sew fields` lists those of Calico's events; --fields any takes every key"
 
 
-def validate(node: Node, fields: FieldSet) -> list[Problem]:
+def validate(node: Node, fields: FieldSet) -> list[QueryProblem]:
     """Errors and warnings (`Problem.warning`) of a parsed query."""
     problems = [problem for leaf in leaves(node) for problem in _leaf(leaf, fields)]
     return sorted((*problems, *_too_much_work(node)), key=lambda problem: problem.span.start)
@@ -27,7 +27,7 @@ def require_valid(node: Node, fields: FieldSet) -> None:
         raise QueryError("", errors)
 
 
-def _leaf(leaf: Leaf, fields: FieldSet) -> Iterator[Problem]:
+def _leaf(leaf: Leaf, fields: FieldSet) -> Iterator[QueryProblem]:
     field = fields.get(leaf.key.name)
     if field is None:
         yield _unknown(leaf, fields)
@@ -35,7 +35,7 @@ def _leaf(leaf: Leaf, fields: FieldSet) -> Iterator[Problem]:
     if field is None:
         return
     if field.storage.refusal:
-        yield Problem(f"{quoted(field.name)} cannot be queried: {field.storage.refusal}", leaf.key.span)
+        yield QueryProblem(f"{quoted(field.name)} cannot be queried: {field.storage.refusal}", leaf.key.span)
     elif isinstance(leaf, Comparison):
         yield from _comparison(leaf, field)
     elif isinstance(leaf, Membership):
@@ -44,30 +44,32 @@ def _leaf(leaf: Leaf, fields: FieldSet) -> Iterator[Problem]:
     elif field.equality_only:
         yield _equality_only(leaf.key)
     elif "*" in field.path:
-        yield Problem("Elasticsearch reads a `*` in the name as a pattern, so other fields match too", leaf.key.span)
+        yield QueryProblem(
+            "Elasticsearch reads a `*` in the name as a pattern, so other fields match too", leaf.key.span
+        )
 
 
-def _unknown(leaf: Leaf, fields: FieldSet) -> Problem:
+def _unknown(leaf: Leaf, fields: FieldSet) -> QueryProblem:
     key, near = leaf.key, fields.closest(leaf.key.name)
     of_index = fields.unlisted is Unlisted.ABSENT
     listed = f"see the mapping of {fields.name}" if of_index else _CALICOS_FIELDS
     hint = "did you mean " + " or ".join(map(quoted, near)) + "?" if near else listed
     if not isinstance(leaf, Membership):
-        return Problem(f"there is no field {quoted(key.name)}", key.span, hint)
+        return QueryProblem(f"there is no field {quoted(key.name)}", key.span, hint)
     if fields.unlisted is Unlisted.IN_SETS and near:
-        return Problem(f"there is no field {quoted(key.name)}", key.span, hint, warning=True)
+        return QueryProblem(f"there is no field {quoted(key.name)}", key.span, hint, warning=True)
     why = fields.why_absent(key.name) if of_index else "its values are not checked"
-    return Problem(f"there is no field {quoted(key.name)}: {why}", key.span, hint, warning=True)
+    return QueryProblem(f"there is no field {quoted(key.name)}: {why}", key.span, hint, warning=True)
 
 
-def _comparison(leaf: Comparison, field: Field) -> Iterator[Problem]:
+def _comparison(leaf: Comparison, field: Field) -> Iterator[QueryProblem]:
     ordered = leaf.operator.orders
     field = concrete(field, leaf.value, ordered=ordered)
     if ordered and field.equality_only:
         yield _equality_only(leaf.key)
         return
     value = interpret(field, leaf.value)
-    if isinstance(value, Problem):
+    if isinstance(value, QueryProblem):
         yield value
         return
     wrong = not_allowed(field, leaf.value) if not ordered else None
@@ -81,32 +83,34 @@ def _comparison(leaf: Comparison, field: Field) -> Iterator[Problem]:
     yield from _name(field, leaf.value)
 
 
-def _null(leaf: Comparison, field: Field) -> Iterator[Problem]:
+def _null(leaf: Comparison, field: Field) -> Iterator[QueryProblem]:
     if leaf.value.text == "null" and not field.values:
         has = f"NOT {leaf.key}" if leaf.operator is Operator.NOT_EQUAL else str(leaf.key)
-        yield Problem("`null` is plain text here", leaf.value.span, f"for no value write `{has} EMPTY`", warning=True)
+        yield QueryProblem(
+            "`null` is plain text here", leaf.value.span, f"for no value write `{has} EMPTY`", warning=True
+        )
 
 
-def _wildcard_outside_a_set(leaf: Comparison) -> Iterator[Problem]:
+def _wildcard_outside_a_set(leaf: Comparison) -> Iterator[QueryProblem]:
     if "*" in leaf.value.text:
         form = "NOTIN" if leaf.operator is Operator.NOT_EQUAL else "IN"
         message = f"`*` is a plain character after `{leaf.operator.value}`"
         hint = f"for a pattern write a set: {leaf.key} {form} {{{leaf.value}}}"
-        yield Problem(message, leaf.value.span, hint, warning=True)
+        yield QueryProblem(message, leaf.value.span, hint, warning=True)
 
 
-def _order(leaf: Comparison, field: Field, *, network: bool) -> Iterator[Problem]:
+def _order(leaf: Comparison, field: Field, *, network: bool) -> Iterator[QueryProblem]:
     if field.type is FieldType.BOOLEAN:
-        yield Problem(f"{quoted(field.name)} is true or false and has no order", leaf.span, "use `=` or `!=`")
+        yield QueryProblem(f"{quoted(field.name)} is true or false and has no order", leaf.span, "use `=` or `!=`")
     elif network:
-        yield Problem("a network has no order", leaf.value.span, "use `=`, `!=`, IN or NOTIN with a CIDR")
+        yield QueryProblem("a network has no order", leaf.value.span, "use `=`, `!=`, IN or NOTIN with a CIDR")
     elif field.type is FieldType.STRING:
         message = f"{quoted(field.name)} is a string: `{leaf.operator.value}` compares it as text"
-        yield Problem(message, leaf.span, warning=True)
+        yield QueryProblem(message, leaf.span, warning=True)
         yield from _long_values(field, leaf.span)
 
 
-def _too_much_work(node: Node) -> Iterator[Problem]:
+def _too_much_work(node: Node) -> Iterator[QueryProblem]:
     left = MOST_WORK_OF_A_QUERY
     for member in (member for leaf in leaves(node) if isinstance(leaf, Membership) for member in leaf.members):
         found = pattern(member.text)
@@ -114,50 +118,50 @@ def _too_much_work(node: Node) -> Iterator[Problem]:
         left -= needed
         if needed > MOST_WORK or left < 0:
             message = "these wildcards are too much work: Elasticsearch would refuse them"
-            yield Problem(message, member.span, "use fewer `?` after a `*`, and fewer `*`")
+            yield QueryProblem(message, member.span, "use fewer `?` after a `*`, and fewer `*`")
             return
 
 
-def _member(member: Literal, field: Field) -> Iterator[Problem]:
+def _member(member: Literal, field: Field) -> Iterator[QueryProblem]:
     field = concrete(field, member)
     value = interpret(field, member, in_set=True)
-    if isinstance(value, Problem):
+    if isinstance(value, QueryProblem):
         yield value
         return
     wrong = None if isinstance(value, Pattern) else not_allowed(field, member)
     if wrong:
-        yield Problem(wrong.message, wrong.span, wrong.hint, warning=True)
+        yield QueryProblem(wrong.message, wrong.span, wrong.hint, warning=True)
     if isinstance(value, Pattern) and None in value.parts:
         yield from _long_values(field, member.span)
     yield from _escaped_star(member, wild=isinstance(value, Pattern))
     yield from _name(field, member)
 
 
-def _escaped_star(member: Literal, *, wild: bool) -> Iterator[Problem]:
+def _escaped_star(member: Literal, *, wild: bool) -> Iterator[QueryProblem]:
     r"""A path such as `C:\Windows\*`: of a member that has no wildcard, or plain backslashes too."""
     escaped = [found[1] for found in _BACKSLASH.finditer(member.text)]
     if "*" not in escaped or member.text == "\\*" or (wild and set(escaped) <= {"*", "?", "\\"}):
         return
     meant = _BACKSLASH.sub(lambda found: "\\\\*" if found[1] == "*" else found[0], member.text)
     hint = f"for a backslash and then a wildcard write `\\\\*`, between backticks: {{`{meant}`}}"
-    yield Problem("`\\*` is a plain `*` here, not a wildcard", member.span, hint, warning=True)
+    yield QueryProblem("`\\*` is a plain `*` here, not a wildcard", member.span, hint, warning=True)
 
 
-def _long_values(field: Field, span: Span) -> Iterator[Problem]:
+def _long_values(field: Field, span: Span) -> Iterator[QueryProblem]:
     limit = field.storage.ignore_above
     if limit is not None:
         message = (
             f"values of {quoted(field.name)} of more than {limit} characters are not indexed, so they are not found"
         )
-        yield Problem(message, span, "see `ignore_above` in the index's mapping", warning=True)
+        yield QueryProblem(message, span, "see `ignore_above` in the index's mapping", warning=True)
 
 
-def _name(field: Field, literal: Literal) -> Iterator[Problem]:
+def _name(field: Field, literal: Literal) -> Iterator[QueryProblem]:
     text = literal.text
     if field.kubernetes_name and (text != text.lower() or text.strip(".") != text):
         message = f"{quoted(text)} cannot be a name in Kubernetes: no upper-case letters, no dots at the ends"
-        yield Problem(message, literal.span, "names are compared as they are written", warning=True)
+        yield QueryProblem(message, literal.span, "names are compared as they are written", warning=True)
 
 
-def _equality_only(key: Key) -> Problem:
-    return Problem(f"{quoted(key.name)} can only be compared with `=`, `!=`, IN and NOTIN", key.span)
+def _equality_only(key: Key) -> QueryProblem:
+    return QueryProblem(f"{quoted(key.name)} can only be compared with `=`, `!=`, IN and NOTIN", key.span)

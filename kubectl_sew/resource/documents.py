@@ -87,7 +87,7 @@ class Node:
         return place
 
 
-class Refused(Exception):  # noqa: N818  (it ends the reading of one document, and never leaves this package)
+class RefusedDocument(Exception):  # noqa: N818  (it ends the reading of one document, and never leaves this package)
     """A document that cannot be read, with the finding that says so."""
 
     def __init__(self, finding: Finding) -> None:
@@ -100,14 +100,14 @@ def read_documents(text: str | bytes) -> tuple[list[Node], list[Finding]]:
     try:
         decoded = _decode(text)
         _count(decoded)
-    except Refused as refused:
+    except RefusedDocument as refused:
         return [], [refused.finding]
     documents: list[Node] = []
     findings: list[Finding] = []
     for first_line, part in split(decoded):
         try:
-            documents += _Reader(first_line).read(part)
-        except Refused as refused:
+            documents += _DocumentReader(first_line).read(part)
+        except RefusedDocument as refused:
             findings.append(_with_hint(refused.finding, part, first_line))
     return documents, findings
 
@@ -157,8 +157,8 @@ def _line_of(before: str) -> tuple[int, int]:
     return before.count("\n") + 1, len(before) - before.rfind("\n")
 
 
-def _refuse(code: str, message: str, hint: str, line: int, column: int) -> Refused:
-    return Refused(error(code, message, hint, line=line, column=column))
+def _refuse(code: str, message: str, hint: str, line: int, column: int) -> RefusedDocument:
+    return RefusedDocument(error(code, message, hint, line=line, column=column))
 
 
 @dataclass(slots=True)
@@ -174,7 +174,7 @@ class _Frame:
     """Whether the value that comes next is merged into the map."""
 
 
-class _Reader:
+class _DocumentReader:
     """Builds the nodes of one part of a file, which begins after `skipped` lines."""
 
     def __init__(self, skipped: int) -> None:
@@ -283,7 +283,7 @@ class _Reader:
             )
         return {key: value for each in reversed(maps) for key, value in each.value.items()}
 
-    def _too_deep(self, event: Any) -> Refused:
+    def _too_deep(self, event: Any) -> RefusedDocument:
         return self._at(event, "SEW003", f"values are nested more than {DEEPEST} deep", "no manifest needs that")
 
     def _expects_key(self) -> bool:
@@ -314,7 +314,7 @@ class _Reader:
             ).finding
         ]
 
-    def _unreadable(self, cause: yaml.MarkedYAMLError) -> Refused:
+    def _unreadable(self, cause: yaml.MarkedYAMLError) -> RefusedDocument:
         mark = cause.problem_mark or cause.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
         message = f"not YAML: {cause.problem or cause.context or 'it cannot be read'}"
@@ -325,7 +325,7 @@ class _Reader:
     def _place(self, event: Any) -> tuple[int, int]:
         return event.start_mark.line + 1 + self._skipped, event.start_mark.column + 1
 
-    def _at(self, event: Any, code: str, message: str, hint: str) -> Refused:
+    def _at(self, event: Any, code: str, message: str, hint: str) -> RefusedDocument:
         return _refuse(code, message, hint, *self._place(event))
 
 

@@ -44,7 +44,7 @@ class _Text:
 
 
 @dataclass(frozen=True, slots=True)
-class _Flag:
+class _BooleanField:
     """true or false."""
 
 
@@ -65,10 +65,12 @@ class _Fields:
     other: "_Shape | None" = None
 
 
-_Shape = _Text | _Flag | _Each | _Fields | None
+_Shape = _Text | _BooleanField | _Each | _Fields | None
 """None: anything."""
 
-_REFERENCE = _Fields({"name": _Text(given=True), "key": _Text(given=True), "optional": _Flag()}, ("name", "key"))
+_REFERENCE = _Fields(
+    {"name": _Text(given=True), "key": _Text(given=True), "optional": _BooleanField()}, ("name", "key")
+)
 _VARIABLE = _Fields(
     {
         "name": _Text(given=True),
@@ -138,7 +140,7 @@ def _check(shape: _Shape, value: Any, path: Path) -> Iterator[Located]:
             yield from _check_list(shape, value, path) if isinstance(value, list) else _wrong(path, "a list", value)
         case _Text():
             yield from _check_text(shape, value, path)
-        case _Flag() if not isinstance(value, bool):
+        case _BooleanField() if not isinstance(value, bool):
             yield from _wrong(path, "true or false", value)
 
 

@@ -11,19 +11,19 @@ import pytest
 
 from kubectl_sew.event import Event, delivery_id
 from sew_agent.store.records import (
-    Act,
-    Books,
+    Counters,
     DeadLetter,
     Delivery,
+    DeliveryResult,
+    DeliveryState,
     DropReason,
-    Intake,
-    Known,
-    Lane,
-    Owed,
-    Settlement,
-    State,
+    EnqueueBatch,
+    ManualAction,
+    NewDelivery,
+    ReceiverState,
     Store,
     StoreError,
+    WebhookRecord,
 )
 from sew_agent.store.sqlite.store import open_store
 
@@ -56,17 +56,17 @@ def event(name: str, **fields: Any) -> Event:
     return Event("", name, {"id": name, "time": NOW, **fields})
 
 
-def take_in(store: Store, *owed: Owed, position: str = "1", at: float = NOW) -> Any:
-    return store.take_in(Intake(owed, {"common": position}, at))
+def enqueue(store: Store, *owed: NewDelivery, position: str = "1", at: float = NOW) -> Any:
+    return store.enqueue(EnqueueBatch(owed, {"common": position}, at))
 
 
 def owe(store: Store, *names: str, webhook: str = "hook") -> None:
-    take_in(store, *(Owed(event(name), (webhook,)) for name in names))
+    enqueue(store, *(NewDelivery(event(name), (webhook,)) for name in names))
 
 
-def settle(store: Store, state: State, webhook: str = "hook", **more: Any) -> None:
+def record_results(store: Store, state: DeliveryState, webhook: str = "hook", **more: Any) -> None:
     (delivery,) = store.due(webhook, now=NOW, limit=1)
-    store.settle([Settlement(delivery, state, NOW, delivery.attempts + 1, **more)], ())
+    store.record_results([DeliveryResult(delivery, state, NOW, delivery.attempts + 1, **more)], ())
 
 
 def names(store: Store, webhook: str = "hook", **more: Any) -> list[str]:
@@ -74,8 +74,8 @@ def names(store: Store, webhook: str = "hook", **more: Any) -> list[str]:
 
 
 def counts(store: Store, webhook: str = "hook") -> tuple[int, int, int, int, int]:
-    (books,) = (each for each in store.books() if each.webhook == webhook)
-    return books.seen, books.delivered, books.pending, books.dead, sum(books.dropped.values())
+    (counters,) = (each for each in store.counters() if each.webhook == webhook)
+    return counters.seen, counters.delivered, counters.pending, counters.dead, sum(counters.dropped.values())
 
 
 def test_deliveries_and_positions_survive_a_restart_together(store: Store, open_again: Open) -> None:
@@ -87,7 +87,7 @@ def test_deliveries_and_positions_survive_a_restart_together(store: Store, open_
 
 def test_a_delivery_carries_its_stable_id_and_the_event_as_it_was(store: Store) -> None:
     whole = event("a", nested={"list": [1, 2.5, None, "ü\ud800"]})
-    take_in(store, Owed(whole, ("hook",)))
+    enqueue(store, NewDelivery(whole, ("hook",)))
     (delivery,) = store.due("hook", now=NOW, limit=1)
     assert delivery.event == whole
     assert delivery.delivery_id == delivery_id("hook", whole)
@@ -96,30 +96,30 @@ def test_a_delivery_carries_its_stable_id_and_the_event_as_it_was(store: Store) 
 def test_a_delivery_is_given_whole_from_its_intake_to_its_end(store: Store) -> None:
     whole = Event("index", "a", {"time": NOW - 5, "text": "x"})
     size = len('{"time":1799999995.0,"text":"x"}') + 300
-    take_in(store, Owed(whole, ("hook",)))
+    enqueue(store, NewDelivery(whole, ("hook",)))
     (first,) = store.due("hook", now=NOW, limit=1)
     assert first == Delivery(1, "hook", delivery_id("hook", whole), whole, NOW)
-    assert store.books() == [Books("hook", 0, 1, 0, {}, NOW, None, "", size)]
-    failed = Settlement(first, State.PENDING, NOW + 1, 1, NOW + 9, "unreachable", "no route", in_doubt=True)
-    store.settle([failed], ())
+    assert store.counters() == [Counters("hook", 0, 1, 0, {}, NOW, None, "", size)]
+    failed = DeliveryResult(first, DeliveryState.PENDING, NOW + 1, 1, NOW + 9, "unreachable", "no route", in_doubt=True)
+    store.record_results([failed], ())
     (again,) = store.due("hook", now=NOW + 9, limit=1)
     assert again == replace(first, attempts=1, first_attempt=NOW + 1, due=NOW + 9, in_doubt=True)
-    assert store.books() == [Books("hook", 0, 1, 0, {}, NOW, None, "no route", size, NOW + 1)]
-    store.settle([Settlement(again, State.DEAD, NOW + 10, 2, 0.0, "event_refused", "too long")], ())
+    assert store.counters() == [Counters("hook", 0, 1, 0, {}, NOW, None, "no route", size, NOW + 1)]
+    store.record_results([DeliveryResult(again, DeliveryState.DEAD, NOW + 10, 2, 0.0, "event_refused", "too long")], ())
     letter = DeadLetter(1, "hook", first.delivery_id, whole, "event_refused", "too long", 2, NOW + 10)
     assert list(store.dead_letters("hook")) == [letter]
-    assert store.books() == [Books("hook", 0, 0, 1, {}, None, None, "too long", size, NOW + 10)]
+    assert store.counters() == [Counters("hook", 0, 0, 1, {}, None, None, "too long", size, NOW + 10)]
     assert store.replay([1]) == 1
     (revived,) = store.due("hook", now=NOW, limit=1)
     assert revived == first
-    store.settle([Settlement(revived, State.DELIVERED, NOW + 20, 1)], ())
-    assert store.books() == [Books("hook", 1, 0, 0, {}, None, NOW + 20, "too long", 0, NOW + 10)]
+    store.record_results([DeliveryResult(revived, DeliveryState.DELIVERED, NOW + 20, 1)], ())
+    assert store.counters() == [Counters("hook", 1, 0, 0, {}, None, NOW + 20, "too long", 0, NOW + 10)]
 
 
 def test_a_known_pair_is_not_owed_again_and_another_webhook_is(store: Store) -> None:
     owe(store, "a")
-    settle(store, State.DELIVERED)
-    taken = take_in(store, Owed(event("a"), ("hook", "other")))
+    record_results(store, DeliveryState.DELIVERED)
+    taken = enqueue(store, NewDelivery(event("a"), ("hook", "other")))
     assert (taken.new, taken.known) == (1, 1)
     assert names(store) == []
     assert names(store, "other") == ["a"]
@@ -127,7 +127,7 @@ def test_a_known_pair_is_not_owed_again_and_another_webhook_is(store: Store) -> 
 
 def test_due_gives_the_oldest_first_and_leaves_out_what_is_skipped_or_not_due(store: Store) -> None:
     owe(store, "a", "b", "c")
-    settle(store, State.PENDING, due=NOW + 10)
+    record_results(store, DeliveryState.PENDING, due=NOW + 10)
     (first, *_) = store.due("hook", now=NOW, limit=1)
     assert first.event.id == "b"
     assert names(store, skip=[first.seq]) == ["c"]
@@ -137,12 +137,12 @@ def test_due_gives_the_oldest_first_and_leaves_out_what_is_skipped_or_not_due(st
 
 def test_what_failed_comes_after_all_that_was_never_tried_as_it_is_due(store: Store) -> None:
     owe(store, "a", "b", "c", "d")
-    settle(store, State.PENDING, due=NOW - 1)
-    settle(store, State.PENDING, due=NOW - 9)
+    record_results(store, DeliveryState.PENDING, due=NOW - 1)
+    record_results(store, DeliveryState.PENDING, due=NOW - 9)
     assert names(store) == ["c", "d", "b", "a"]
     assert names(store, retries=False) == ["c", "d"]
-    settle(store, State.DELIVERED)
-    settle(store, State.DELIVERED)
+    record_results(store, DeliveryState.DELIVERED)
+    record_results(store, DeliveryState.DELIVERED)
     assert store.next_due("hook") == NOW - 9
     assert names(store, now=NOW - 5) == ["b"]
     store.drop("hook", DropReason.PURGED)
@@ -151,7 +151,7 @@ def test_what_failed_comes_after_all_that_was_never_tried_as_it_is_due(store: St
 
 def test_of_what_failed_one_that_waits_for_too_long_goes_with_many_that_were_never_tried(store: Store) -> None:
     owe(store, "a", "b", "c", "d")
-    settle(store, State.PENDING, due=NOW - 100)
+    record_results(store, DeliveryState.PENDING, due=NOW - 100)
 
     def some(longest: float) -> list[str]:
         return [each.event.id for each in store.due("hook", now=NOW, limit=2, longest=longest)]
@@ -163,11 +163,15 @@ def test_of_what_failed_one_that_waits_for_too_long_goes_with_many_that_were_nev
 def test_a_dead_letter_is_pending_again_with_what_shows_that_it_was_none(store: Store) -> None:
     owe(store, "a", "b")
     (first, second) = store.due("hook", now=NOW, limit=2)
-    store.settle([Settlement(first, State.DEAD, NOW, 1)], ())
-    store.settle([Settlement(second, State.PENDING, NOW, 1, due=NOW)], [Lane("hook", parked=True)], revived=[first.seq])
+    store.record_results([DeliveryResult(first, DeliveryState.DEAD, NOW, 1)], ())
+    store.record_results(
+        [DeliveryResult(second, DeliveryState.PENDING, NOW, 1, due=NOW)],
+        [ReceiverState("hook", parked=True)],
+        revived=[first.seq],
+    )
     assert counts(store) == (2, 0, 2, 0, 0)
     assert [each.attempts for each in store.due("hook", now=NOW, limit=2)] == [1, 1]
-    store.settle((), (), revived=[first.seq, 77])
+    store.record_results((), (), revived=[first.seq, 77])
     assert counts(store) == (2, 0, 2, 0, 0)
 
 
@@ -184,57 +188,57 @@ def test_its_version_tells_what_another_process_changed(store: Store, tmp_path: 
 
 def test_what_is_due_later_than_anything_can_be_is_due(store: Store) -> None:
     owe(store, "a", "b")
-    settle(store, State.PENDING, due=NOW + 10)
+    record_results(store, DeliveryState.PENDING, due=NOW + 10)
     assert names(store, longest=10.0) == ["b"]
     assert names(store, longest=9.0) == ["b", "a"]
 
 
 def test_a_page_of_due_deliveries_is_bounded_in_bytes(store: Store) -> None:
-    take_in(store, *(Owed(event(name, text="x" * 3 * 2**20), ("hook",)) for name in "abc"))
+    enqueue(store, *(NewDelivery(event(name, text="x" * 3 * 2**20), ("hook",)) for name in "abc"))
     assert names(store) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
-        (State.DELIVERED, (1, 1, 0, 0, 0)),
-        (State.PENDING, (1, 0, 1, 0, 0)),
-        (State.DEAD, (1, 0, 0, 1, 0)),
+        (DeliveryState.DELIVERED, (1, 1, 0, 0, 0)),
+        (DeliveryState.PENDING, (1, 0, 1, 0, 0)),
+        (DeliveryState.DEAD, (1, 0, 0, 1, 0)),
     ],
 )
 def test_the_books_count_what_became_of_a_delivery(
-    store: Store, state: State, expected: tuple[int, int, int, int, int]
+    store: Store, state: DeliveryState, expected: tuple[int, int, int, int, int]
 ) -> None:
     owe(store, "a")
-    settle(store, state)
+    record_results(store, state)
     assert counts(store) == expected
 
 
-@pytest.mark.parametrize("state", [State.PENDING, State.DEAD])
-def test_the_last_error_has_its_moment(store: Store, state: State) -> None:
+@pytest.mark.parametrize("state", [DeliveryState.PENDING, DeliveryState.DEAD])
+def test_the_last_error_has_its_moment(store: Store, state: DeliveryState) -> None:
     owe(store, "a")
-    (before,) = store.books()
+    (before,) = store.counters()
     assert (before.last_error, before.last_error_at) == ("", None)
-    settle(store, state, detail="503")
-    (after,) = store.books()
+    record_results(store, state, detail="503")
+    (after,) = store.counters()
     assert (after.last_error, after.last_error_at) == ("503", NOW)
 
 
 def test_debug_counts_as_dropped_and_is_known(store: Store) -> None:
-    take_in(store, Owed(event("a"), (), ("hook",)))
-    take_in(store, Owed(event("a"), ("hook",)))
+    enqueue(store, NewDelivery(event("a"), (), ("hook",)))
+    enqueue(store, NewDelivery(event("a"), ("hook",)))
     assert counts(store) == (1, 0, 0, 0, 1)
 
 
 def test_a_failed_attempt_keeps_its_count_its_first_moment_and_its_doubt(store: Store) -> None:
     owe(store, "a")
-    settle(store, State.PENDING, in_doubt=True, detail="refused")
+    record_results(store, DeliveryState.PENDING, in_doubt=True, detail="refused")
     (delivery,) = store.due("hook", now=NOW, limit=1)
     assert (delivery.attempts, delivery.first_attempt, delivery.in_doubt) == (1, NOW, True)
-    store.settle((), (), shifts=[("hook", 60.0)])
+    store.record_results((), (), shifts=[("hook", 60.0)])
     (delivery,) = store.due("hook", now=NOW, limit=1)
     assert delivery.first_attempt == NOW + 60
-    store.remember(Known("hook", "Enabled", None), shift=40.0)
+    store.remember(WebhookRecord("hook", "Enabled", None), shift=40.0)
     (delivery,) = store.due("hook", now=NOW, limit=1)
     assert delivery.first_attempt == NOW + 100
 
@@ -249,68 +253,68 @@ def test_an_attempt_that_began_is_in_doubt_after_a_restart(store: Store, open_ag
 
 def test_a_dead_letter_can_be_read_replayed_with_the_same_id_and_purged(store: Store) -> None:
     owe(store, "a", "b")
-    settle(store, State.DEAD, reason="event_refused", detail="too long")
+    record_results(store, DeliveryState.DEAD, reason="event_refused", detail="too long")
     (letter,) = store.dead_letters("hook")
     assert (letter.event.id, letter.reason, letter.detail, letter.attempts) == ("a", "event_refused", "too long", 1)
     assert store.replay([letter.number]) == 1
     (delivery, _) = store.due("hook", now=NOW, limit=9)
     assert (delivery.delivery_id, delivery.attempts) == (letter.delivery_id, 0)
-    settle(store, State.DEAD)
+    record_results(store, DeliveryState.DEAD)
     assert store.purge(None, "other") == 0
     assert store.purge(None, "hook") == 1
     assert counts(store) == (2, 0, 1, 0, 1)
 
 
 def test_a_backlog_can_be_dropped_by_age_and_is_counted_so(store: Store) -> None:
-    take_in(store, Owed(event("old"), ("hook",)), at=NOW - 100)
-    take_in(store, Owed(event("new"), ("hook",)), at=NOW)
+    enqueue(store, NewDelivery(event("old"), ("hook",)), at=NOW - 100)
+    enqueue(store, NewDelivery(event("new"), ("hook",)), at=NOW)
     assert store.drop("hook", DropReason.BACKLOG_DROPPED, older_than=NOW - 50) == 1
     assert names(store) == ["new"]
-    assert store.books()[0].dropped == {"backlog_dropped": 1}
+    assert store.counters()[0].dropped == {"backlog_dropped": 1}
 
 
 def test_what_was_dropped_while_it_was_in_flight_stays_dropped(store: Store) -> None:
     owe(store, "a")
     (delivery,) = store.due("hook", now=NOW, limit=1)
     store.drop("hook", DropReason.BACKLOG_DROPPED)
-    store.settle([Settlement(delivery, State.DELIVERED, NOW, 1)], ())
+    store.record_results([DeliveryResult(delivery, DeliveryState.DELIVERED, NOW, 1)], ())
     assert counts(store) == (1, 0, 0, 0, 1)
 
 
 def test_lanes_and_webhooks_are_remembered(store: Store, open_again: Open) -> None:
-    lane = Lane("hook", failures=3, parked=True, detail="404", refused=(3, 4))
-    known = Known("hook", "Enabled", None, tested="x")
-    store.settle((), [lane])
+    receiver = ReceiverState("hook", failures=3, parked=True, detail="404", refused=(3, 4))
+    known = WebhookRecord("hook", "Enabled", None, tested="x")
+    store.record_results((), [receiver])
     store.remember(known)
     again = open_again()
-    assert again.lanes() == {"hook": lane}
+    assert again.receivers() == {"hook": receiver}
     assert again.known() == {"hook": known}
 
 
 def test_a_webhook_whose_share_is_full_stops_the_intake_and_the_others_go_on(open_again: Open) -> None:
     store = open_again(max_bytes=100_000)
-    take_in(store, Owed(event("a", text="x" * 90_000), ("greedy",)), position="1")
-    refused = take_in(store, Owed(event("b"), ("greedy", "modest")), position="2")
+    enqueue(store, NewDelivery(event("a", text="x" * 90_000), ("greedy",)), position="1")
+    refused = enqueue(store, NewDelivery(event("b"), ("greedy", "modest")), position="2")
     assert refused.full == {"greedy"}
     assert store.positions() == {"common": "1"}
-    assert take_in(store, Owed(event("b"), ("modest",)), position="2").new == 1
-    settle(store, State.DELIVERED, "greedy")
-    assert take_in(store, Owed(event("b"), ("greedy",)), position="2").new == 1
+    assert enqueue(store, NewDelivery(event("b"), ("modest",)), position="2").new == 1
+    record_results(store, DeliveryState.DELIVERED, "greedy")
+    assert enqueue(store, NewDelivery(event("b"), ("greedy",)), position="2").new == 1
 
 
 def test_a_pair_is_forgotten_when_its_time_is_over_but_not_while_it_is_owed(open_again: Open) -> None:
     store = open_again(known_for=100.0)
     owe(store, "a", "b")
-    settle(store, State.DELIVERED)
+    record_results(store, DeliveryState.DELIVERED)
     assert store.forget(NOW + 99) == 0
     assert store.forget(NOW + 101) == 1
-    assert take_in(store, Owed(event("b"), ("hook",))).known == 1
+    assert enqueue(store, NewDelivery(event("b"), ("hook",))).known == 1
 
 
 def test_an_event_of_the_future_is_known_until_its_own_time_has_passed(open_again: Open) -> None:
     store = open_again(known_for=100.0)
-    take_in(store, Owed(event("a", time=NOW + 1000), ("hook",)))
-    settle(store, State.DELIVERED)
+    enqueue(store, NewDelivery(event("a", time=NOW + 1000), ("hook",)))
+    record_results(store, DeliveryState.DELIVERED)
     assert store.forget(NOW + 1099) == 0
     assert store.forget(NOW + 1101) == 1
 
@@ -318,20 +322,20 @@ def test_an_event_of_the_future_is_known_until_its_own_time_has_passed(open_agai
 def test_waiting_counts_pending_deliveries(store: Store) -> None:
     owe(store, "a", "b")
     owe(store, "a", webhook="other")
-    settle(store, State.DELIVERED, "other")
+    record_results(store, DeliveryState.DELIVERED, "other")
     assert store.waiting() == {"hook": 2}
 
 
 def test_a_reader_can_be_dropped(store: Store) -> None:
-    store.take_in(Intake((), {"common": "1", "own": "2"}, NOW))
+    store.enqueue(EnqueueBatch((), {"common": "1", "own": "2"}, NOW))
     store.drop_readers(["own"])
     assert store.positions() == {"common": "1"}
 
 
 def test_it_tells_which_webhooks_have_an_event(store: Store) -> None:
-    take_in(store, Owed(event("a"), ("hook", "other")), Owed(event("b"), (), ("hook",)))
+    enqueue(store, NewDelivery(event("a"), ("hook", "other")), NewDelivery(event("b"), (), ("hook",)))
     keys = [event(str(number)).key for number in range(2_000)] + [event(name).key for name in "abc"]
-    assert store.known_to(keys) == {event("a").key: {"hook", "other"}, event("b").key: {"hook"}}
+    assert store.seen_by(keys) == {event("a").key: {"hook", "other"}, event("b").key: {"hook"}}
 
 
 def test_the_moment_of_its_first_use_stays(store: Store, open_again: Open) -> None:
@@ -340,50 +344,52 @@ def test_the_moment_of_its_first_use_stays(store: Store, open_again: Open) -> No
 
 
 def test_it_tells_the_oldest_own_time_of_what_waits(store: Store) -> None:
-    take_in(store, Owed(event("a", time=NOW - 50), ("hook", "other")), Owed(event("b", time=None), ("hook",)))
-    take_in(store, Owed(event("c"), ("hook",), time=NOW - 70), Owed(event("d"), (), ("third",)))
+    enqueue(
+        store, NewDelivery(event("a", time=NOW - 50), ("hook", "other")), NewDelivery(event("b", time=None), ("hook",))
+    )
+    enqueue(store, NewDelivery(event("c"), ("hook",), time=NOW - 70), NewDelivery(event("d"), (), ("third",)))
     assert store.oldest_times() == {"hook": NOW - 70, "other": NOW - 50}
-    settle(store, State.DEAD, "other")
+    record_results(store, DeliveryState.DEAD, "other")
     assert store.oldest_times() == {"hook": NOW - 70}
 
 
 def test_thousands_are_dropped_replayed_and_purged_in_parts_and_the_books_balance(store: Store) -> None:
-    take_in(store, *(Owed(event(str(number)), ("hook", "other")) for number in range(1_200)))
+    enqueue(store, *(NewDelivery(event(str(number)), ("hook", "other")) for number in range(1_200)))
     due = [each for _ in range(40) for each in store.due("hook", now=NOW, limit=2_000)][:1_200]
-    store.settle([Settlement(each, State.DEAD, NOW, 1) for each in due], ())
+    store.record_results([DeliveryResult(each, DeliveryState.DEAD, NOW, 1) for each in due], ())
     assert [each.event.id for each in store.dead_letters()] == [str(number) for number in range(1_200)]
     assert store.replay(None) == 1_200
     assert store.drop("hook", DropReason.BACKLOG_DROPPED) == 1_200
     assert counts(store) == (1_200, 0, 0, 0, 1_200)
     assert counts(store, "other") == (1_200, 0, 1_200, 0, 0)
-    assert [each.bytes_used for each in store.books() if each.webhook == "hook"] == [0]
+    assert [each.bytes_used for each in store.counters() if each.webhook == "hook"] == [0]
 
 
 def test_a_webhook_that_is_gone_for_good_shares_in_nothing(open_again: Open) -> None:
     store = open_again(max_bytes=1_000_000)
     for number in range(4):
-        take_in(store, Owed(event(f"a{number}"), (f"gone-{number}",)))
-        store.remember(Known(f"gone-{number}", "Enabled", None))
-    take_in(store, Owed(event("a", text="x" * 300_000), ("hook",)))
+        enqueue(store, NewDelivery(event(f"a{number}"), (f"gone-{number}",)))
+        store.remember(WebhookRecord(f"gone-{number}", "Enabled", None))
+    enqueue(store, NewDelivery(event("a", text="x" * 300_000), ("hook",)))
     assert store.room()["hook"] == pytest.approx(1.5, rel=0.05)
     for number in range(4):
-        settle(store, State.DELIVERED, f"gone-{number}")
-        store.remember(Known(f"gone-{number}", "", None))
+        record_results(store, DeliveryState.DELIVERED, f"gone-{number}")
+        store.remember(WebhookRecord(f"gone-{number}", "", None))
     assert store.room() == {"hook": pytest.approx(0.3, rel=0.05)}
 
 
 def test_a_share_is_at_least_a_twentieth_while_there_is_room(open_again: Open) -> None:
     store = open_again(max_bytes=1_000_000)
-    take_in(store, *(Owed(event(str(number)), (f"hook-{number}",)) for number in range(40)))
-    take_in(store, Owed(event("a", text="x" * 25_000), ("hook-1",)))
+    enqueue(store, *(NewDelivery(event(str(number)), (f"hook-{number}",)) for number in range(40)))
+    enqueue(store, NewDelivery(event("a", text="x" * 25_000), ("hook-1",)))
     assert store.room()["hook-1"] == pytest.approx(0.51, abs=0.02)
 
 
 def test_payloads_of_what_was_delivered_are_let_go_of(store: Store, open_again: Open, tmp_path: Path) -> None:
-    take_in(store, *(Owed(event(str(number)), ("hook", "other")) for number in range(100)))
+    enqueue(store, *(NewDelivery(event(str(number)), ("hook", "other")) for number in range(100)))
     for webhook in ("hook", "other"):
         for _ in range(100):
-            settle(store, State.DELIVERED, webhook)
+            record_results(store, DeliveryState.DELIVERED, webhook)
     open_again().forget(NOW)
     with closing(sqlite3.connect(tmp_path / "sew.db")) as database:
         assert database.execute("SELECT count(*) FROM events").fetchone() == (0,)
@@ -391,73 +397,73 @@ def test_payloads_of_what_was_delivered_are_let_go_of(store: Store, open_again: 
 
 def test_an_event_dated_millennia_ahead_is_not_known_for_ever(open_again: Open) -> None:
     store = open_again(known_for=100.0)
-    take_in(store, Owed(event("a", time=253_402_300_799.0), ("hook",)))
-    settle(store, State.DELIVERED)
+    enqueue(store, NewDelivery(event("a", time=253_402_300_799.0), ("hook",)))
+    record_results(store, DeliveryState.DELIVERED)
     assert store.forget(NOW + 30 * 86_400 + 100) == 0
     assert store.forget(NOW + 30 * 86_400 + 101) == 1
 
 
 def gone(store: Store, *webhooks: str, at: float = NOW) -> None:
     for each in webhooks:
-        store.remember(Known(each, "", None, deleted_at=at))
+        store.remember(WebhookRecord(each, "", None, deleted_at=at))
 
 
 def test_a_webhook_that_is_gone_for_good_leaves_the_books_and_gets_nothing_twice_when_it_comes_back(
     store: Store, open_again: Open
 ) -> None:
-    take_in(store, Owed(event("a"), ("hook", "other")))
-    settle(store, State.DELIVERED)
+    enqueue(store, NewDelivery(event("a"), ("hook", "other")))
+    record_results(store, DeliveryState.DELIVERED)
     gone(store, "hook")
     store.forget(NOW + 500)
-    assert [each.webhook for each in store.books()] == ["hook", "other"]
+    assert [each.webhook for each in store.counters()] == ["hook", "other"]
     store.forget(NOW + 700)
-    assert [each.webhook for each in store.books()] == ["other"]
+    assert [each.webhook for each in store.counters()] == ["other"]
     assert (list(store.known()), list(store.room())) == ([], ["other"])
     again = open_again()
-    assert take_in(again, Owed(event("a"), ("hook",))).known == 1
-    assert take_in(again, Owed(event("b"), ("hook", "new"))).new == 2
-    assert again.known_to([event("a").key]) == {event("a").key: {"hook", "other"}}
+    assert enqueue(again, NewDelivery(event("a"), ("hook",))).known == 1
+    assert enqueue(again, NewDelivery(event("b"), ("hook", "new"))).new == 2
+    assert again.seen_by([event("a").key]) == {event("a").key: {"hook", "other"}}
 
 
 def test_a_new_webhook_never_takes_the_place_of_one_that_is_gone(store: Store) -> None:
     owe(store, "a")
-    settle(store, State.DELIVERED)
+    record_results(store, DeliveryState.DELIVERED)
     gone(store, "hook")
     store.forget(NOW + 700)
-    assert take_in(store, Owed(event("a"), ("new",))).new == 1
+    assert enqueue(store, NewDelivery(event("a"), ("new",))).new == 1
 
 
 def test_one_that_is_gone_for_good_stays_in_the_books_while_it_owes_something(store: Store) -> None:
     owe(store, "a")
-    settle(store, State.DEAD)
+    record_results(store, DeliveryState.DEAD)
     gone(store, "hook")
     store.forget(NOW + 700)
     assert counts(store) == (1, 0, 0, 1, 0)
     store.purge(None)
     store.forget(NOW + 701)
-    assert store.books() == []
+    assert store.counters() == []
 
 
 def test_ten_thousand_webhooks_that_are_gone_are_put_away(store: Store) -> None:
     gone(store, *(f"hook-{number}" for number in range(10_000)))
     assert len(store.known()) == 10_000
     store.forget(NOW + 700)
-    assert (store.known(), store.books(), store.room()) == ({}, [], {})
+    assert (store.known(), store.counters(), store.room()) == ({}, [], {})
 
 
 def test_a_dead_letter_ends_as_dropped_when_its_time_is_over(store: Store) -> None:
     owe(store, "a", "b")
-    settle(store, State.DEAD)
+    record_results(store, DeliveryState.DEAD)
     assert store.expire(NOW) == 0
     assert store.expire(NOW + 1) == 1
     assert counts(store) == (2, 0, 1, 0, 1)
-    assert store.books()[0].dropped == {"expired": 1}
+    assert store.counters()[0].dropped == {"expired": 1}
 
 
 def test_hundreds_of_dead_letters_expire_at_one_call(store: Store) -> None:
     owe(store, *(str(number) for number in range(600)))
     due = store.due("hook", now=NOW, limit=600)
-    store.settle([Settlement(each, State.DEAD, NOW, 1) for each in due], ())
+    store.record_results([DeliveryResult(each, DeliveryState.DEAD, NOW, 1) for each in due], ())
     assert store.expire(NOW + 1) == 600
     assert counts(store) == (600, 0, 0, 0, 600)
 
@@ -473,10 +479,10 @@ def test_those_that_hold_little_have_room_when_others_have_filled_all(open_again
     store = open_again(max_bytes=1_000_000)
     for number in range(25):
         text = "x" * 45_000
-        take_in(store, Owed(event(f"{number}", text=text), (f"greedy-{number}",)))
-    assert sum(each.bytes_used for each in store.books()) > 960_000
-    assert take_in(store, Owed(event("more", text="x" * 5_000), ("greedy-1",))).full == {"greedy-1"}
-    assert take_in(store, Owed(event("modest"), ("modest",))).new == 1
+        enqueue(store, NewDelivery(event(f"{number}", text=text), (f"greedy-{number}",)))
+    assert sum(each.bytes_used for each in store.counters()) > 960_000
+    assert enqueue(store, NewDelivery(event("more", text="x" * 5_000), ("greedy-1",))).full == {"greedy-1"}
+    assert enqueue(store, NewDelivery(event("modest"), ("modest",))).new == 1
     assert store.room()["modest"] < 1.0 <= store.room()["greedy-1"]
 
 
@@ -484,8 +490,8 @@ def test_what_is_known_takes_room_and_is_forgotten_sooner_where_that_is_needed(o
     store = open_again(max_bytes=200_000)
     for at in (NOW, NOW + 5_000):
         names = [f"{at}-{number}" for number in range(1_500)]
-        take_in(store, *(Owed(event(name), (), ("hook",)) for name in names), at=at)
-    take_in(store, Owed(event("a"), ("hook",)), at=NOW + 5_000)
+        enqueue(store, *(NewDelivery(event(name), (), ("hook",)) for name in names), at=at)
+    enqueue(store, NewDelivery(event("a"), ("hook",)), at=NOW + 5_000)
     assert store.room()["hook"] > 0.03
     assert store.forget(NOW + 5_001) == 750
     assert store.forget(NOW + 5_001) == 0
@@ -493,7 +499,7 @@ def test_what_is_known_takes_room_and_is_forgotten_sooner_where_that_is_needed(o
 
 def test_a_file_that_became_empty_is_given_back_to_the_disk(store: Store, tmp_path: Path) -> None:
     for part in range(10):
-        take_in(store, *(Owed(event(f"{part}-{each}", text="x" * 20_000), ("hook",)) for each in range(200)))
+        enqueue(store, *(NewDelivery(event(f"{part}-{each}", text="x" * 20_000), ("hook",)) for each in range(200)))
     store.drop("hook", DropReason.BACKLOG_DROPPED)
     store.forget(NOW)
     for _ in range(5):
@@ -503,22 +509,22 @@ def test_a_file_that_became_empty_is_given_back_to_the_disk(store: Store, tmp_pa
 
 
 def test_what_a_person_did_is_kept_in_its_order_a_hundred_times(store: Store, open_again: Open) -> None:
-    done = [Act(number, NOW + number, "ann", "purged", "hook", 2 * number) for number in range(1, 121)]
+    done = [ManualAction(number, NOW + number, "ann", "purged", "hook", 2 * number) for number in range(1, 121)]
     for act in done[:2]:
         store.record(act)
-    assert store.acts() == done[:2]
+    assert store.manual_actions() == done[:2]
     for act in done[2:]:
         store.record(act)
     again = open_again()
-    assert again.acts() == done[20:]
-    assert again.acts(118) == done[118:]
+    assert again.manual_actions() == done[20:]
+    assert again.manual_actions(118) == done[118:]
 
 
 def test_only_the_dead_letters_that_are_named_are_replayed_or_purged(store: Store) -> None:
-    take_in(store, *(Owed(event(str(number)), ("hook", "other")) for number in range(3)))
+    enqueue(store, *(NewDelivery(event(str(number)), ("hook", "other")) for number in range(3)))
     for webhook in ("hook", "other"):
         found = store.due(webhook, now=NOW, limit=3)
-        store.settle([Settlement(each, State.DEAD, NOW, 1) for each in found], ())
+        store.record_results([DeliveryResult(each, DeliveryState.DEAD, NOW, 1) for each in found], ())
     numbers = [each.number for each in store.dead_letters("hook")]
     assert store.replay(numbers[:1], "other") == 0
     assert store.replay([*numbers[:1], 77], "hook") == 1
@@ -532,10 +538,10 @@ def test_only_the_dead_letters_that_are_named_are_replayed_or_purged(store: Stor
 @pytest.mark.parametrize(
     "use",
     [
-        lambda store: store.take_in(Intake((), {}, NOW)),
+        lambda store: store.enqueue(EnqueueBatch((), {}, NOW)),
         lambda store: store.positions(),
         lambda store: store.due("hook", now=NOW, limit=1),
-        lambda store: store.books(),
+        lambda store: store.counters(),
         lambda store: store.room(),
         lambda store: store.forget(NOW),
         lambda store: store.shrink(),

@@ -129,7 +129,7 @@ def books_agree(state: Path) -> list[tuple[str, int, int, int, int]]:
     """The counts of each webhook, which are those of its rows; and every event is owed as often as it says."""
     rows = "SELECT count(*) FROM deliveries d WHERE d.webhook = w.id AND died_at IS"
     with closing(sqlite3.connect(state / "sew.db")) as database:
-        books = database.execute(
+        counters = database.execute(
             "SELECT name, delivered, pending, dead, bytes FROM webhooks w ORDER BY name"
         ).fetchall()
         counted = database.execute(
@@ -140,8 +140,8 @@ def books_agree(state: Path) -> list[tuple[str, int, int, int, int]]:
         released = "(SELECT count(*) FROM released r WHERE r.event = e.id)"
         wrong = f"SELECT count(*) FROM events e WHERE owed != {owing} + {released}"
         assert database.execute(wrong).fetchone() == (0,)
-    assert books == counted
-    return books
+    assert counters == counted
+    return counters
 
 
 @pytest.fixture

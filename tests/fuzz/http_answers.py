@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from kubectl_sew.consumers.base import FailureReason, Request, Response
 from sew_agent.base.settings import parse_rules
-from sew_agent.delivery.http.client import BODY_LIMIT, Sender
-from sew_agent.delivery.http.egress import Guard
+from sew_agent.delivery.http.client import BODY_LIMIT, HttpClient
+from sew_agent.delivery.http.egress import EgressGuard
 from sew_agent.delivery.http.errors import SendError
 from sew_agent.delivery.http.resolver import Resolver
 from testbed.raw_server import Connection, RawServer
@@ -49,7 +49,7 @@ def fuzz(n: int, seed: int) -> None:
         connection.send(answer)
         return stays
 
-    sender = Sender(Guard(allow=parse_rules("127.0.0.0/8")), Resolver(), user_agent="fuzz")
+    sender = HttpClient(EgressGuard(allow=parse_rules("127.0.0.0/8")), Resolver(), user_agent="fuzz")
     with RawServer(script) as server:
         for number in range(-(-n // 10)):
             whole = chance.choice(WHOLE)
@@ -72,7 +72,7 @@ def _changed(whole: bytes, chance: random.Random) -> tuple[bytes, bool]:
     return whole, False
 
 
-def _sent(sender: Sender, port: int, body: bytes) -> Response | SendError:
+def _sent(sender: HttpClient, port: int, body: bytes) -> Response | SendError:
     request = Request("POST", f"http://127.0.0.1:{port}/", (), body)
     began = time.monotonic()
     (came,) = sender.send([request], deadline=DEADLINE)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from sew_agent.base.metrics import Metrics, PollFailure
-from sew_agent.status.collector import scrape
+from sew_agent.status.collector import collect
 from testbed.servers.building import program
 from testbed.servers.required import required
 
@@ -66,7 +66,7 @@ def series(agents: Sequence[Agent]) -> Mapping[str, list[str]]:
     for minute in range(MINUTES + 1):
         for agent in agents:
             agent.step(minute * 60.0)
-            for line in scrape([], {}, {}, agent.metrics, minute * 60.0).splitlines():
+            for line in collect([], {}, {}, agent.metrics, minute * 60.0).splitlines():
                 if match := _SAMPLE.fullmatch(line):
                     labels = ",".join(filter(None, [match[2], f'job="sew-agent",pod="{agent.pod}"']))
                     found.setdefault(f"{match[1]}{{{labels}}}", []).append(match[3])

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from kubectl_sew.consumers.base import Outcome, Request, Response, Verdict
 from sew_agent.delivery.attempt import Route
-from sew_agent.delivery.dispatcher import Scheduler
-from sew_agent.delivery.queues import Job, Lanes
+from sew_agent.delivery.dispatcher import Dispatcher
+from sew_agent.delivery.queues import Assignment, Queues
 from sew_agent.delivery.retry import FEW, Policy
 from tests.simulation.shelf import Shelf
 
@@ -104,7 +104,7 @@ class History:
         self.shelf = Shelf()
         self.receivers = {name: self._receiver(name) for name in "ab"[: self.chance.randint(1, 2)]}
         self.workers = self.chance.choice(WORKERS)
-        self.flying: list[tuple[float, Job, dict[str, Response]]] = []
+        self.flying: list[tuple[float, Assignment, dict[str, Response]]] = []
         self.lost: set[str] = set()
         """Sent, and their results lost with a kill."""
         self.changes = self._changes()
@@ -150,8 +150,8 @@ class History:
 
     def _restart(self) -> None:
         policy = Policy(2.0, LONGEST, 1e9, self.chance.random)
-        lanes = Lanes(self.shelf, {"Plain": 100.0}, self.workers, policy)  # type: ignore[arg-type]
-        self.scheduler = Scheduler(self.shelf, lanes, self._send, self, lambda: self.now)  # type: ignore[arg-type]
+        queues = Queues(self.shelf, {"Plain": 100.0}, self.workers, policy)  # type: ignore[arg-type]
+        self.dispatcher = Dispatcher(self.shelf, queues, self._send, self, lambda: self.now)  # type: ignore[arg-type]
 
     def ended(self, *_: object) -> None:
         """What the scheduler tells is seen in the store."""
@@ -159,7 +159,7 @@ class History:
     failed = ended
 
     def _serve(self) -> None:
-        self.scheduler.serve(
+        self.dispatcher.serve(
             {
                 name: Route(name, PLAIN, {}, {}, str(each.settings), str(each.endpoint))
                 for name, each in self.receivers.items()
@@ -167,15 +167,15 @@ class History:
         )
 
     def _begin_all(self) -> None:
-        while isinstance(job := self.scheduler.take(), Job):
-            receiver = self.receivers[job.route.webhook]
-            self._check_start(receiver, len(job.deliveries))
-            receiver.in_flight += len(job.deliveries)
-            receiver.requests += len(job.deliveries) if receiver.waiting else 0
-            answers = {each.delivery_id: receiver.answer(each.delivery_id, self.now) for each in job.deliveries}
+        while isinstance(assignment := self.dispatcher.take(), Assignment):
+            receiver = self.receivers[assignment.route.webhook]
+            self._check_start(receiver, len(assignment.deliveries))
+            receiver.in_flight += len(assignment.deliveries)
+            receiver.requests += len(assignment.deliveries) if receiver.waiting else 0
+            answers = {each.delivery_id: receiver.answer(each.delivery_id, self.now) for each in assignment.deliveries}
             took = receiver.latency * self.chance.uniform(0.1, 2.0)
-            self.flying.append((self.now + took, job, answers))
-        self.pause = job
+            self.flying.append((self.now + took, assignment, answers))
+        self.pause = assignment
 
     def _check_start(self, receiver: Receiver, count: int) -> None:
         if self.now < receiver.held_until - 1e-6:
@@ -202,23 +202,27 @@ class History:
 
     def _next_moment(self) -> float:
         """When something may be due: a scheduler that is idle looks every second, which takes long."""
-        lanes = self.scheduler.lanes().values()
-        moments = [moment for each in lanes for moment in (each.held_until, each.retry_until)]
+        queues = self.dispatcher.receivers().values()
+        moments = [moment for each in queues for moment in (each.held_until, each.retry_until)]
         moments += [each.due for each in self.shelf.pending.values()]
         return max(min((each for each in moments if each > self.now), default=self.now + 1.0), self.now + 0.001)
 
-    def _end(self, job: Job, answers: dict[str, Response]) -> None:
-        receiver = self.receivers[job.route.webhook]
-        receiver.in_flight -= len(job.deliveries)
+    def _end(self, assignment: Assignment, answers: dict[str, Response]) -> None:
+        receiver = self.receivers[assignment.route.webhook]
+        receiver.in_flight -= len(assignment.deliveries)
         self.answers = answers
-        self.scheduler.deliver(job)
-        same = job.route.endpoint_digest == str(receiver.endpoint)
-        for each in job.deliveries:
+        self.dispatcher.deliver(assignment)
+        same = assignment.route.endpoint_digest == str(receiver.endpoint)
+        for each in assignment.deliveries:
             answer = answers[each.delivery_id]
             if answer.status == 204:
                 receiver.failed, receiver.succeeded_at = False, self.now
-            elif answer.status in (500, 401, 503, 429) and not each.attempts and receiver.succeeded_at <= job.started:
-                receiver.failed = job.route.settings_digest == str(receiver.settings)
+            elif (
+                answer.status in (500, 401, 503, 429)
+                and not each.attempts
+                and receiver.succeeded_at <= assignment.started
+            ):
+                receiver.failed = assignment.route.settings_digest == str(receiver.settings)
             if "retry-after" in answer.headers and same:
                 receiver.held_until = max(receiver.held_until, self.now + float(answer.headers["retry-after"]))
 
@@ -245,13 +249,13 @@ class History:
             bad = receiver.owed[str(seq)] = bool(receiver.bad) and self.chance.random() < receiver.share
             if not bad:
                 receiver.waiting.add(str(seq))
-        self.scheduler.look({receiver.name})
+        self.dispatcher.look({receiver.name})
 
     def _kill(self) -> None:
         """The next one has what is in the store; what was in flight is sent again."""
-        for _, job, answers in self.flying:
-            self.lost |= {str(each.seq) for each in job.deliveries if answers[each.delivery_id].status == 204}
-            self.receivers[job.route.webhook].in_flight = 0
+        for _, assignment, answers in self.flying:
+            self.lost |= {str(each.seq) for each in assignment.deliveries if answers[each.delivery_id].status == 204}
+            self.receivers[assignment.route.webhook].in_flight = 0
         self.flying.clear()
         for each in self.receivers.values():
             each.failed = False

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from kubectl_sew.event import Event
-from sew_agent.store.records import Delivery, Lane, Settlement, State
+from sew_agent.store.records import Delivery, DeliveryResult, DeliveryState, ReceiverState
 
 
 class Shelf:
@@ -14,7 +14,7 @@ class Shelf:
         self.pending: dict[int, Delivery] = {}
         self.dead: dict[int, Delivery] = {}
         self.delivered: dict[int, Delivery] = {}
-        self._lanes: dict[str, Lane] = {}
+        self._queues: dict[str, ReceiverState] = {}
         self._count = 0
 
     def owe(self, webhook: str, now: float) -> int:
@@ -56,30 +56,30 @@ class Shelf:
     def begin(self, delivery: Delivery) -> None:
         self.pending[delivery.seq] = replace(self.pending[delivery.seq], in_doubt=True)
 
-    def settle(
+    def record_results(
         self,
-        settlements: Sequence[Settlement],
-        lanes: Sequence[Lane],
+        results: Sequence[DeliveryResult],
+        queues: Sequence[ReceiverState],
         shifts: Sequence[tuple[str, float]] = (),
         revived: Sequence[int] = (),
     ) -> None:
         for name, seconds in shifts:
             for each in [each for each in self.pending.values() if each.webhook == name and each.attempts]:
                 self.pending[each.seq] = replace(each, first_attempt=(each.first_attempt or 0.0) + seconds)
-        for made in settlements:
-            self._settle(made)
+        for made in results:
+            self._record_results(made)
         for seq in revived:
             if seq in self.dead:
                 self.pending[seq] = self.dead.pop(seq)
-        self._lanes |= {each.webhook: each for each in lanes}
+        self._queues |= {each.webhook: each for each in queues}
 
-    def _settle(self, made: Settlement) -> None:
+    def _record_results(self, made: DeliveryResult) -> None:
         before = self.pending.pop(made.delivery.seq)
         first = made.at if before.first_attempt is None else before.first_attempt
         after = replace(before, attempts=made.attempts, first_attempt=first, due=made.due, in_doubt=made.in_doubt)
-        {State.PENDING: self.pending, State.DEAD: self.dead, State.DELIVERED: self.delivered}[made.state][after.seq] = (
-            after
-        )
+        {DeliveryState.PENDING: self.pending, DeliveryState.DEAD: self.dead, DeliveryState.DELIVERED: self.delivered}[
+            made.state
+        ][after.seq] = after
 
-    def lanes(self) -> Mapping[str, Lane]:
-        return dict(self._lanes)
+    def receivers(self) -> Mapping[str, ReceiverState]:
+        return dict(self._queues)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kubectl_sew.cluster.agent import AgentError, find_holder
-from kubectl_sew.kubectl import Kubectl, KubectlError, Problem, explain
+from kubectl_sew.kubectl import Kubectl, KubectlError, KubectlProblem, explain
 
 Script = Callable[[str], str]
 
@@ -88,7 +88,7 @@ def test_a_program_that_does_not_answer_is_given_up_at_the_time_out(script: Scri
     began = time.monotonic()
     with pytest.raises(KubectlError, match=r"no answer within 0\.3 s: is the API server up") as caught:
         kubectl.get("/version")
-    assert caught.value.problem is Problem.TIMEOUT
+    assert caught.value.problem is KubectlProblem.TIMEOUT
     assert time.monotonic() - began < 10
 
 
@@ -110,12 +110,12 @@ def test_the_flags_do_not_show_in_a_repr() -> None:
 WORDS = [
     (
         "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
-        Problem.UNREACHABLE,
+        KubectlProblem.UNREACHABLE,
         "right host or port? kubectl looks there where nothing names a cluster: set KUBECONFIG",
     ),
     (
         "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?",
-        Problem.UNREACHABLE,
+        KubectlProblem.UNREACHABLE,
         "did you specify the right host or port? is the cluster up, and the context the right one?",
     ),
     (
@@ -123,62 +123,80 @@ WORDS = [
             "E1125 15:10:33.1 7 memcache.go:265] couldn't get current server API group list\n"
             "Unable to connect to the server: dial tcp: lookup nosuch.invalid on 10.0.0.1:53: no such host"
         ),
-        Problem.UNREACHABLE,
+        KubectlProblem.UNREACHABLE,
         "Unable to connect to the server: dial tcp: lookup nosuch.invalid on 10.0.0.1:53: no such host: is the cluster",
     ),
     (
         "Unable to connect to the server: tls: failed to verify: x509: certificate signed by unknown authority",
-        Problem.UNREACHABLE,
+        KubectlProblem.UNREACHABLE,
         "unknown authority: is this the right server",
     ),
-    ("Unable to connect to the server: context deadline exceeded", Problem.TIMEOUT, "is the API server up"),
-    ("Unable to connect to the server: net/http: TLS handshake timeout", Problem.TIMEOUT, "is the API server up"),
-    ('error: context "nope" does not exist', Problem.CONFIGURATION, 'context "nope" does not exist: `kubectl config'),
-    ('error: cluster "zz" does not exist', Problem.CONFIGURATION, "`kubectl config get-contexts`"),
-    ("error: stat /tmp/none: no such file or directory", Problem.CONFIGURATION, "fix the kubeconfig"),
-    ('error: error loading config file "x": yaml: line 1', Problem.CONFIGURATION, "fix the kubeconfig"),
-    ("error: You must be logged in to the server (Unauthorized)", Problem.LOGIN, "log in again"),
-    ("Please enter Username: \nerror: EOF", Problem.LOGIN, "EOF: kubectl asks for a user name: this context has no"),
+    ("Unable to connect to the server: context deadline exceeded", KubectlProblem.TIMEOUT, "is the API server up"),
+    (
+        "Unable to connect to the server: net/http: TLS handshake timeout",
+        KubectlProblem.TIMEOUT,
+        "is the API server up",
+    ),
+    (
+        'error: context "nope" does not exist',
+        KubectlProblem.CONFIGURATION,
+        'context "nope" does not exist: `kubectl config',
+    ),
+    ('error: cluster "zz" does not exist', KubectlProblem.CONFIGURATION, "`kubectl config get-contexts`"),
+    ("error: stat /tmp/none: no such file or directory", KubectlProblem.CONFIGURATION, "fix the kubeconfig"),
+    ('error: error loading config file "x": yaml: line 1', KubectlProblem.CONFIGURATION, "fix the kubeconfig"),
+    ("error: You must be logged in to the server (Unauthorized)", KubectlProblem.LOGIN, "log in again"),
+    (
+        "Please enter Username: \nerror: EOF",
+        KubectlProblem.LOGIN,
+        "EOF: kubectl asks for a user name: this context has no",
+    ),
     (
         (
             "Unable to connect to the server: getting credentials: exec: executable nosuchlogin not found\n\n"
             "It looks like you are trying to use a client-go credential plugin that is not installed."
         ),
-        Problem.LOGIN,
+        KubectlProblem.LOGIN,
         "the kubeconfig's login helper failed",
     ),
     (
         'Error from server (Forbidden): securityeventwebhooks.projectcalico.org is forbidden: User "x" cannot list',
-        Problem.FORBIDDEN,
+        KubectlProblem.FORBIDDEN,
         'securityeventwebhooks.projectcalico.org is forbidden: User "x" cannot list: `kubectl sew check`',
     ),
     (
         'Error from server (NotFound): securityeventwebhooks.projectcalico.org "x" not found',
-        Problem.NOT_FOUND,
+        KubectlProblem.NOT_FOUND,
         'securityeventwebhooks.projectcalico.org "x" not found',
     ),
     (
         'Error from server (AlreadyExists): securityeventwebhooks.projectcalico.org "x" already exists',
-        Problem.EXISTS,
+        KubectlProblem.EXISTS,
         'securityeventwebhooks.projectcalico.org "x" already exists',
     ),
-    ("Error from server (Conflict): the object has been modified", Problem.CONFLICT, "try again"),
-    ('The SecurityEventWebhook "x" is invalid: spec.state: Unsupported value', Problem.INVALID, "Unsupported value"),
-    ("Error from server (ServiceUnavailable): the server is currently unable", Problem.UNREACHABLE, "try again"),
+    ("Error from server (Conflict): the object has been modified", KubectlProblem.CONFLICT, "try again"),
+    (
+        'The SecurityEventWebhook "x" is invalid: spec.state: Unsupported value',
+        KubectlProblem.INVALID,
+        "Unsupported value",
+    ),
+    ("Error from server (ServiceUnavailable): the server is currently unable", KubectlProblem.UNREACHABLE, "try again"),
     (
         "error: there is no state folder /x\ncommand terminated with exit code 1",
-        Problem.COMMAND,
+        KubectlProblem.COMMAND,
         "there is no state folder /x",
     ),
-    ("Usage: x [OPTIONS]\nTry 'x -h'.\nError: no\ncommand terminated with exit code 2", Problem.COMMAND, "no"),
-    ("command terminated with exit code 137", Problem.COMMAND, "command terminated with exit code 137"),
-    ("error: something new\a", Problem.OTHER, "something new\ufffd"),
-    ("", Problem.OTHER, "kubectl failed without a message"),
+    ("Usage: x [OPTIONS]\nTry 'x -h'.\nError: no\ncommand terminated with exit code 2", KubectlProblem.COMMAND, "no"),
+    ("command terminated with exit code 137", KubectlProblem.COMMAND, "command terminated with exit code 137"),
+    ("error: something new\a", KubectlProblem.OTHER, "something new\ufffd"),
+    ("", KubectlProblem.OTHER, "kubectl failed without a message"),
 ]
 
 
 @pytest.mark.parametrize(("stderr", "problem", "text"), WORDS)
-def test_kubectls_words_are_told_apart_and_said_with_what_to_do(stderr: str, problem: Problem, text: str) -> None:
+def test_kubectls_words_are_told_apart_and_said_with_what_to_do(
+    stderr: str, problem: KubectlProblem, text: str
+) -> None:
     error = explain(stderr)
     assert error.problem is problem
     assert text in str(error)

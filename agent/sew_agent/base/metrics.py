@@ -179,7 +179,7 @@ class Metrics:
         with self._lock:
             self._accepted, self._read_to = accepted, read_to
 
-    def standing(self, now: float) -> Mapping[Metric, Samples]:
+    def webhook_status(self, now: float) -> Mapping[Metric, Samples]:
         """The gauges of the last word on that; `now` in seconds since the epoch, as are the moments."""
         with self._lock:
             return {

@@ -45,7 +45,7 @@ def list_command(state: Path, webhook: str | None, output: str | None) -> None:
     """
     with beside(state) as store:
         check_webhook(store, webhook, state)
-        books = [each for each in store.books() if webhook in (None, each.webhook)]
+        counters = [each for each in store.counters() if webhook in (None, each.webhook)]
     now = time.time()
     rows: list[dict[str, Any]] = [
         {
@@ -55,7 +55,7 @@ def list_command(state: Path, webhook: str | None, output: str | None) -> None:
             "dead": each.dead,
             "bytes": each.bytes_used,
         }
-        for each in books
+        for each in counters
     ]
     if output:
         print_json(rows)

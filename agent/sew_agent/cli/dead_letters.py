@@ -114,12 +114,12 @@ def purge(state: Path, numbers: tuple[int, ...], webhook: str | None, everything
     with beside(state) as store:
         check_webhook(store, webhook, state)
         _check_numbers(store, numbers, webhook, state)
-        before = {each.webhook: each.dead for each in store.books()}
+        before = {each.webhook: each.dead for each in store.counters()}
         many = len(set(numbers)) or sum(dead for name, dead in before.items() if webhook in (None, name))
         whose = f" of {webhook}" if webhook else ""
         confirm(f"give up {_count(many)}{whose}? What is given up is never sent", ask, yes=yes)
         purged = store.purge(chosen, webhook)
-        for each in store.books():
+        for each in store.counters():
             record(store, DropReason.PURGED, each.webhook, before.get(each.webhook, 0) - each.dead, by)
         click.echo(f"{_count(purged)} purged")
 

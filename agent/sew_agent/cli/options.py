@@ -14,7 +14,7 @@ from kubectl_sew.consumers.text import line
 from kubectl_sew.errors import SewError
 from kubectl_sew.terminal import harmless_json
 from sew_agent.base.settings import parse_duration
-from sew_agent.store.records import Act, DropReason, Store
+from sew_agent.store.records import DropReason, ManualAction, Store
 from sew_agent.store.sqlite.store import open_store
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -73,12 +73,12 @@ def beside(state: Path) -> Iterator[Store]:
 def record(store: Store, what: DropReason, webhook: str, count: int, by: str) -> None:
     """Leave a trace of what a person gave up: the running agent logs it, and `status` shows it."""
     if count:
-        store.record(Act(0, time.time(), line(by, 80), what.value, webhook, count))
+        store.record(ManualAction(0, time.time(), line(by, 80), what.value, webhook, count))
 
 
 def check_webhook(store: Store, webhook: str | None, state: Path) -> None:
     """Raises SewError where the store has never seen it: a name with a slip of the pen would do nothing, silently."""
-    names = [each.webhook for each in store.books()]
+    names = [each.webhook for each in store.counters()]
     if webhook is not None and webhook not in names:
         raise SewError(f"there is no webhook {webhook} in {state}; it holds: {', '.join(names) or 'none'}")
 

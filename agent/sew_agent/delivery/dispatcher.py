@@ -11,16 +11,16 @@ from typing import Protocol
 from kubectl_sew.consumers.base import Outcome
 from sew_agent.base.threads import NoThreadError, start_thread
 from sew_agent.delivery.attempt import Route, Send, attempt
-from sew_agent.delivery.queues import Job, Judgement, Lanes
+from sew_agent.delivery.queues import Assignment, QueueChanges, Queues
 from sew_agent.delivery.retry import Decision
-from sew_agent.store.records import Delivery, Lane, Store, StoreError
+from sew_agent.store.records import Delivery, ReceiverState, Store, StoreError
 
 _STORE_PAUSE = 1.0
 _IDLE_PAUSE = 10.0
 _HELD_PAUSE = 0.2
 
 
-class Observer(Protocol):
+class DeliveryObserver(Protocol):
     """Is told what happened; called from the workers' threads."""
 
     def ended(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
@@ -34,16 +34,18 @@ class Observer(Protocol):
 class _Result:
     """Written by whichever worker comes first, with all that wait."""
 
-    judgement: Judgement
+    changes: QueueChanges
     written: bool = field(default=False)
 
 
-class Scheduler:
+class Dispatcher:
     """`clock` gives seconds since the epoch."""
 
-    def __init__(self, store: Store, lanes: Lanes, send: Send, observer: Observer, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, queues: Queues, send: Send, observer: DeliveryObserver, clock: Callable[[], float]
+    ) -> None:
         self._store = store
-        self._lanes = lanes
+        self._queues = queues
         self._send = send
         self._observer = observer
         self._clock = clock
@@ -67,25 +69,25 @@ class Scheduler:
     @property
     def busy(self) -> int:
         """Deliveries that are with a worker now."""
-        return self._lanes.busy
+        return self._queues.busy
 
-    def lanes(self) -> Mapping[str, Lane]:
+    def receivers(self) -> Mapping[str, ReceiverState]:
         """Of every webhook that is served, as it is now."""
         with self._lock:
-            return self._lanes.all
+            return self._queues.all
 
     def serve(self, routes: Mapping[str, Route]) -> None:
         """From now on deliver for these webhooks and no others. Raises StoreError."""
         with self._lock:
             with self._commit:  # what was judged by the old settings is not written over the new ones
                 self._write_all()
-            self._lanes.serve(routes, self._clock())
+            self._queues.serve(routes, self._clock())
             self._call()
 
     def look(self, webhooks: Collection[str]) -> None:
         """Something new is in the store for these webhooks."""
         with self._lock:
-            self._lanes.look(webhooks)
+            self._queues.look(webhooks)
             self._call()
 
     def start(self, beats: Sequence[Callable[[], None]], may_send: Callable[[], bool] = lambda: True) -> None:
@@ -120,7 +122,7 @@ class Scheduler:
         self.deliver(found)
         return 0.0
 
-    def take(self) -> Job | float:
+    def take(self) -> Assignment | float:
         """What is due and goes together, to be delivered now, or the seconds until there may be something."""
         if not self._may_send():
             return _HELD_PAUSE
@@ -128,8 +130,8 @@ class Scheduler:
             if self._stopping:
                 return _IDLE_PAUSE
             self._stirred = False
-            found = self._lanes.next(self._clock())
-            if isinstance(found, Job) and not self._watched:
+            found = self._queues.next(self._clock())
+            if isinstance(found, Assignment) and not self._watched:
                 if self._resting:
                     self._rest.notify()
                 else:
@@ -137,20 +139,20 @@ class Scheduler:
                         self._hire()
         return found
 
-    def deliver(self, job: Job) -> None:
+    def deliver(self, assignment: Assignment) -> None:
         """Send it, write what came of it, and tell."""
         try:
-            if job.route.finder:
-                for delivery in job.deliveries:
+            if assignment.route.finder:
+                for delivery in assignment.deliveries:
                     self._store.begin(delivery)
-            outcomes = attempt(job.route, job.deliveries, self._send, now=self._clock())
-            decisions = self._judge(job, outcomes)
+            outcomes = attempt(assignment.route, assignment.deliveries, self._send, now=self._clock())
+            decisions = self._judge(assignment, outcomes)
         finally:
             with self._lock:
-                self._lanes.end(job)
-        seconds = self._clock() - job.started
-        for delivery, outcome, decision in zip(job.deliveries, outcomes, decisions, strict=True):
-            self._observer.ended(job.route, delivery, outcome, decision, seconds)
+                self._queues.end(assignment)
+        seconds = self._clock() - assignment.started
+        for delivery, outcome, decision in zip(assignment.deliveries, outcomes, decisions, strict=True):
+            self._observer.ended(assignment.route, delivery, outcome, decision, seconds)
 
     def _work(self, beat: Callable[[], None]) -> None:
         while not self._stopping:
@@ -193,13 +195,13 @@ class Scheduler:
         self._threads.append(start_thread(self._work, name, self._beats[-1]))
         self._beats.pop()
 
-    def _judge(self, job: Job, outcomes: Sequence[Outcome]) -> Sequence[Decision]:
+    def _judge(self, assignment: Assignment, outcomes: Sequence[Outcome]) -> Sequence[Decision]:
         with self._lock:
-            judgement = self._lanes.judge(job, outcomes, self._clock())
-            result = _Result(judgement)
+            changes = self._queues.evaluate(assignment, outcomes, self._clock())
+            result = _Result(changes)
             self._results.append(result)
         self._insist(result)
-        return judgement.decisions
+        return changes.decisions
 
     def _insist(self, result: _Result) -> None:
         """Until the store takes it: what came of something sent must be kept, and nothing else makes sense here."""
@@ -223,10 +225,10 @@ class Scheduler:
         batch = list(self._results)
         if not batch:
             return
-        made = [each.judgement for each in batch]
-        self._store.settle(
-            [decision.settlement for each in made for decision in each.decisions],
-            [each.lane for each in made if each.lane],
+        made = [each.changes for each in batch]
+        self._store.record_results(
+            [decision.result for each in made for decision in each.decisions],
+            [each.receiver for each in made if each.receiver],
             [shift for each in made for shift in each.shifts],
             [seq for each in made for seq in each.revived],
         )

@@ -10,9 +10,9 @@ from kubectl_sew.consumers.base import Outcome
 from kubectl_sew.consumers.rate import rate_of
 from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.http.pool import STALLED
-from sew_agent.delivery.rate_limit import Bucket
+from sew_agent.delivery.rate_limit import TokenBucket
 from sew_agent.delivery.retry import Decision, Policy, Since, changed, decide, failing, left, on_the_clock
-from sew_agent.store.records import Delivery, Lane, State, Store
+from sew_agent.store.records import Delivery, DeliveryState, ReceiverState, Store
 
 SLOW = 0.02
 """Seconds: a receiver that answers faster than this is served fastest by one worker; more would wait for each other."""
@@ -32,12 +32,12 @@ _UNTIL_LOOK = float("inf")
 
 
 @dataclass(slots=True)
-class Running:
+class Queue:
     """A webhook that is served: what the store remembers of its lane, and what only this process knows."""
 
     route: Route
-    lane: Lane
-    bucket: Bucket
+    receiver: ReceiverState
+    bucket: TokenBucket
     ahead: list[Delivery] = field(default_factory=list)
     in_flight: set[int] = field(default_factory=set)
     settings: int = 0
@@ -57,10 +57,10 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Assignment:
     """Deliveries for a worker, with what was known when they began. Each counts as a worker's."""
 
-    running: Running
+    queue: Queue
     route: Route
     deliveries: Sequence[Delivery]
     started: float
@@ -69,16 +69,16 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class QueueChanges:
     """What a job's outcomes change, to be written together. `lane`: None where the store knows it as it is."""
 
     decisions: Sequence[Decision]
-    lane: Lane | None
+    receiver: ReceiverState | None
     shifts: Sequence[tuple[str, float]]
     revived: Sequence[int]
 
 
-class Lanes:
+class Queues:
     """All lanes, in turns.
 
     A lane that is not proven has at most one worker, all failing ones together at most half of them. A proven one has
@@ -94,9 +94,9 @@ class Lanes:
         self._workers = workers
         self._policy = policy
         self._most = max(min(_MOST, workers - workers // 4), workers // 8)
-        self._lanes: dict[str, Running] = {}
-        self._ready: deque[Running] = deque()
-        self._asleep: list[tuple[float, int, Running]] = []
+        self._queues: dict[str, Queue] = {}
+        self._ready: deque[Queue] = deque()
+        self._asleep: list[tuple[float, int, Queue]] = []
         self._flying: dict[str, set[int]] = {}
         """Webhook -> its deliveries that are with a worker, where there are any."""
         self._busy = 0
@@ -112,83 +112,89 @@ class Lanes:
         return self._busy
 
     @property
-    def all(self) -> Mapping[str, Lane]:
+    def all(self) -> Mapping[str, ReceiverState]:
         """By webhook."""
-        return {name: each.lane for name, each in self._lanes.items()}
+        return {name: each.receiver for name, each in self._queues.items()}
 
     def serve(self, routes: Mapping[str, Route], now: float) -> None:
         """From now on these and no others. Raises StoreError, and nothing is changed then."""
-        kept = self._store.lanes()
+        kept = self._store.receivers()
         before = {
-            name: self._lanes[name].lane if name in self._lanes else kept.get(name) or Lane(name)
-            for name in routes.keys() | self._lanes.keys()
+            name: self._queues[name].receiver if name in self._queues else kept.get(name) or ReceiverState(name)
+            for name in routes.keys() | self._queues.keys()
         }
-        after = {name: _served(lane, routes.get(name)) for name, lane in before.items()}
-        shifts = [(name, now - lane.since) for name, lane in before.items() if lane.parked and not after[name].parked]
-        self._store.settle((), [lane for name, lane in after.items() if lane != kept.get(name)], shifts)
-        for name in self._lanes.keys() - routes.keys():
-            self._lanes[name].lane = after[name]
-        self._lanes = {name: self._running(route, after[name]) for name, route in routes.items()}
+        after = {name: _served(receiver, routes.get(name)) for name, receiver in before.items()}
+        shifts = [
+            (name, now - receiver.since)
+            for name, receiver in before.items()
+            if receiver.parked and not after[name].parked
+        ]
+        self._store.record_results(
+            (), [receiver for name, receiver in after.items() if receiver != kept.get(name)], shifts
+        )
+        for name in self._queues.keys() - routes.keys():
+            self._queues[name].receiver = after[name]
+        self._queues = {name: self._queue(route, after[name]) for name, route in routes.items()}
         self._wake_all()
 
     def look(self, webhooks: Collection[str]) -> None:
         """Something of these webhooks may be due: look into the store at their next turn."""
         for name in webhooks:
-            running = self._lanes.get(name)
-            if running is None:
+            queue = self._queues.get(name)
+            if queue is None:
                 continue
-            if running.ahead and running.ahead[0].attempts:
-                running.ahead.clear()  # what was never tried goes first
-            if running.empty:
-                running.empty = False
-                if running.sleeps_until:
-                    self._wake(running)
+            if queue.ahead and queue.ahead[0].attempts:
+                queue.ahead.clear()  # what was never tried goes first
+            if queue.empty:
+                queue.empty = False
+                if queue.sleeps_until:
+                    self._wake(queue)
 
-    def next(self, now: float) -> Job | float:
+    def next(self, now: float) -> Assignment | float:
         """A job, or the seconds until there may be one. Raises StoreError."""
         self._keep_up(now)
         if self._busy >= self._workers:
             return BUSY_PAUSE
         self._chances.clear()
         for _ in range(len(self._ready)):
-            running = self._ready[0]
-            admitted = self._admits(running, now)
-            wait = self._wait(running, now) if admitted else 0.0
+            queue = self._ready[0]
+            admitted = self._admits(queue, now)
+            wait = self._wait(queue, now) if admitted else 0.0
             self._ready.popleft()  # not before: one that the store has no answer for keeps its turn
             if wait > 0:
-                self._sleep(running, now + wait)
+                self._sleep(queue, now + wait)
                 continue
-            self._ready.append(running)
+            self._ready.append(queue)
             if admitted:
-                return self._start(running, now)
+                return self._start(queue, now)
         soonest = self._asleep[0][0] - now if self._asleep else LOOK_AGAIN
         return min(max(soonest, 0.0), BUSY_PAUSE if self._ready else LOOK_AGAIN)
 
-    def judge(self, job: Job, outcomes: Sequence[Outcome], now: float) -> Judgement:
+    def evaluate(self, assignment: Assignment, outcomes: Sequence[Outcome], now: float) -> QueueChanges:
         """What the outcomes mean, one after the other: what failed beside others failed with them."""
-        running = self._lanes.get(job.route.webhook, job.running)
-        before = running.lane
+        queue = self._queues.get(assignment.route.webhook, assignment.queue)
+        before = queue.receiver
         decisions = [
-            self._decide(job, running, outcome, delivery, now)
-            for delivery, outcome in zip(job.deliveries, outcomes, strict=True)
+            self._decide(assignment, queue, outcome, delivery, now)
+            for delivery, outcome in zip(assignment.deliveries, outcomes, strict=True)
         ]
-        lane = running.lane
-        if running is job.running:
-            failed = sum(1 for each in decisions if each.settlement.state is State.PENDING)
-            self._pace(job, failed, now)
-        if lane.failures > before.failures or before.parked:
-            running.ahead.clear()
-        shifts = [(lane.webhook, now - before.since)] if before.parked and not lane.parked else []
+        receiver = queue.receiver
+        if queue is assignment.queue:
+            failed = sum(1 for each in decisions if each.result.state is DeliveryState.PENDING)
+            self._pace(assignment, failed, now)
+        if receiver.failures > before.failures or before.parked:
+            queue.ahead.clear()
+        shifts = [(receiver.webhook, now - before.since)] if before.parked and not receiver.parked else []
         revived = [seq for each in decisions for seq in each.revived]
-        return Judgement(decisions, lane if lane != before else None, shifts, revived)
+        return QueueChanges(decisions, receiver if receiver != before else None, shifts, revived)
 
-    def end(self, job: Job) -> None:
+    def end(self, assignment: Assignment) -> None:
         """The deliveries' results are in the store."""
-        flying = job.running.in_flight
-        flying.difference_update(each.seq for each in job.deliveries)
-        self._busy -= len(job.deliveries)
+        flying = assignment.queue.in_flight
+        flying.difference_update(each.seq for each in assignment.deliveries)
+        self._busy -= len(assignment.deliveries)
         if not flying:
-            self._flying.pop(job.route.webhook, None)
+            self._flying.pop(assignment.route.webhook, None)
 
     def _keep_up(self, now: float) -> None:
         """With the clock: wake whoever has slept enough, and look at whom something waits for."""
@@ -200,59 +206,61 @@ class Lanes:
             self._next_look = now + LOOK_AGAIN
             self.look(self._store.waiting())
         while self._asleep and self._asleep[0][0] <= now:
-            until, _, running = heapq.heappop(self._asleep)
-            if running.sleeps_until == until and running is self._lanes.get(running.route.webhook):
-                self._wake(running)
+            until, _, queue = heapq.heappop(self._asleep)
+            if queue.sleeps_until == until and queue is self._queues.get(queue.route.webhook):
+                self._wake(queue)
 
-    def _decide(self, job: Job, running: Running, outcome: Outcome, delivery: Delivery, now: float) -> Decision:
-        before = running.lane
-        made = decide(outcome, delivery, before, self._policy, now=now, since=_since(job, running))
-        if _shown(made.lane) != _shown(before):
-            running.news += 1
-        running.lane = made.lane
+    def _decide(
+        self, assignment: Assignment, queue: Queue, outcome: Outcome, delivery: Delivery, now: float
+    ) -> Decision:
+        before = queue.receiver
+        made = decide(outcome, delivery, before, self._policy, now=now, since=_since(assignment, queue))
+        if _shown(made.receiver) != _shown(before):
+            queue.news += 1
+        queue.receiver = made.receiver
         return made
 
-    def _pace(self, job: Job, failed: int, now: float) -> None:
+    def _pace(self, assignment: Assignment, failed: int, now: float) -> None:
         """How many at once, by how long they took."""
-        running, many = job.running, len(job.deliveries) > 1
-        quick = 0 < (now - job.started) / len(job.deliveries) < SLOW
-        if failed or now - job.started < SLOW:
-            running.window = max(running.window - 1, 1)
-        if many and (failed > 1 or now - job.started >= STALLED):
-            running.apart_until = now + APART
-        together = quick and running.lane.proven and not left(running.apart_until, APART, now)
-        running.together = min(running.together * 2, TOGETHER) if together else 1
+        queue, many = assignment.queue, len(assignment.deliveries) > 1
+        quick = 0 < (now - assignment.started) / len(assignment.deliveries) < SLOW
+        if failed or now - assignment.started < SLOW:
+            queue.window = max(queue.window - 1, 1)
+        if many and (failed > 1 or now - assignment.started >= STALLED):
+            queue.apart_until = now + APART
+        together = quick and queue.receiver.proven and not left(queue.apart_until, APART, now)
+        queue.together = min(queue.together * 2, TOGETHER) if together else 1
 
-    def _running(self, route: Route, lane: Lane) -> Running:
-        before = self._lanes.get(route.webhook)
+    def _queue(self, route: Route, receiver: ReceiverState) -> Queue:
+        before = self._queues.get(route.webhook)
         rate = rate_of(route.config, self._rates[route.consumer.name])
         if before is None:
             flying = self._flying.get(route.webhook, set())
-            return Running(route, lane, Bucket(rate), in_flight=flying)
+            return Queue(route, receiver, TokenBucket(rate), in_flight=flying)
         if before.bucket.rate != rate:
-            before.bucket = Bucket(rate)
-        if before.lane != lane:
+            before.bucket = TokenBucket(rate)
+        if before.receiver != receiver:
             before.settings += 1
             before.ahead.clear()
             before.window = before.together = 1
-        before.route, before.lane, before.empty = route, lane, False
+        before.route, before.receiver, before.empty = route, receiver, False
         return before
 
-    def _admits(self, running: Running, now: float) -> bool:
-        held = len(running.in_flight)
+    def _admits(self, queue: Queue, now: float) -> bool:
+        held = len(queue.in_flight)
         if not held:
-            return running.lane.proven or self._gives_a_chance(running)
-        if not running.lane.proven or self._workers - self._busy <= self._workers // 4:
+            return queue.receiver.proven or self._gives_a_chance(queue)
+        if not queue.receiver.proven or self._workers - self._busy <= self._workers // 4:
             return False
-        if held >= running.window and now - running.started >= SLOW:
-            running.window = held + 1
-        return held < min(running.window, self._share())
+        if held >= queue.window and now - queue.started >= SLOW:
+            queue.window = held + 1
+        return held < min(queue.window, self._share())
 
     def _share(self) -> int:
         return min(self._most, max((self._workers - self._workers // 4) // max(len(self._flying), 1), 1))
 
-    def _gives_a_chance(self, running: Running) -> bool:
-        failed = failing(running.lane)
+    def _gives_a_chance(self, queue: Queue) -> bool:
+        failed = failing(queue.receiver)
         if failed not in self._chances:
             most = max(self._workers // 2, 1) if failed else self._workers - self._workers // 4
             self._chances[failed] = self._held_by(failed=failed) < most
@@ -260,39 +268,39 @@ class Lanes:
 
     def _held_by(self, *, failed: bool) -> int:
         """Workers that lanes hold which are not proven, or of them those that failed."""
-        lanes = {name: self._lanes[name].lane for name in self._flying if name in self._lanes}
-        unproven = {name: lane for name, lane in lanes.items() if not lane.proven}
-        return sum(len(self._flying[name]) for name, lane in unproven.items() if failing(lane) or not failed)
+        queues = {name: self._queues[name].receiver for name in self._flying if name in self._queues}
+        unproven = {name: receiver for name, receiver in queues.items() if not receiver.proven}
+        return sum(len(self._flying[name]) for name, receiver in unproven.items() if failing(receiver) or not failed)
 
-    def _wait(self, running: Running, now: float) -> float:
+    def _wait(self, queue: Queue, now: float) -> float:
         """Seconds until the lane's next delivery can go; 0.0 now, with a token taken."""
-        if left(running.lane.held_until, self._policy.furthest, now):
-            running.lane = on_the_clock(running.lane, now)
-        if held := left(running.lane.held_until, self._policy.furthest, now):
+        if left(queue.receiver.held_until, self._policy.furthest, now):
+            queue.receiver = on_the_clock(queue.receiver, now)
+        if held := left(queue.receiver.held_until, self._policy.furthest, now):
             return held
-        if running.ahead:
+        if queue.ahead:
             self._heed_others()
-        if not running.ahead and (pause := self._fill(running, now)):
+        if not queue.ahead and (pause := self._fill(queue, now)):
             return pause
-        return running.bucket.take(now)
+        return queue.bucket.take(now)
 
     def _heed_others(self) -> None:
         """Give up all that was taken ahead before another process changed the store: it may be there no more."""
         version = self._store.version()
         if version != self._version:
             self._version = version
-            for running in self._lanes.values():
-                running.ahead.clear()
+            for queue in self._queues.values():
+                queue.ahead.clear()
 
-    def _fill(self, running: Running, now: float) -> float:
+    def _fill(self, queue: Queue, now: float) -> float:
         """Take what is due from the store; the seconds until the next look where that is nothing."""
-        if left(running.lane.retry_until, self._policy.furthest, now):
-            running.lane = on_the_clock(running.lane, now)
-        name, pause = running.route.webhook, left(running.lane.retry_until, self._policy.furthest, now)
+        if left(queue.receiver.retry_until, self._policy.furthest, now):
+            queue.receiver = on_the_clock(queue.receiver, now)
+        name, pause = queue.route.webhook, left(queue.receiver.retry_until, self._policy.furthest, now)
         longest = self._policy.longest
-        found = self._store.due(name, now=now, limit=AHEAD, skip=running.in_flight, retries=not pause, longest=longest)
-        running.ahead.extend(found)
-        running.empty = not found
+        found = self._store.due(name, now=now, limit=AHEAD, skip=queue.in_flight, retries=not pause, longest=longest)
+        queue.ahead.extend(found)
+        queue.empty = not found
         if found:
             return 0.0
         due = self._store.next_due(name)
@@ -300,47 +308,47 @@ class Lanes:
             return _UNTIL_LOOK
         return min(max(due - now, pause, 0.0) or LOOK_AGAIN, LOOK_AGAIN)
 
-    def _start(self, running: Running, now: float) -> Job:
-        most = min(running.together, self._workers // 2 - self._busy, self._share() - len(running.in_flight))
-        deliveries = [running.ahead.pop(0)]
-        while len(deliveries) < most and running.ahead and not running.bucket.take(now):
-            deliveries.append(running.ahead.pop(0))
-        running.in_flight.update(each.seq for each in deliveries)
-        self._flying[running.route.webhook] = running.in_flight
+    def _start(self, queue: Queue, now: float) -> Assignment:
+        most = min(queue.together, self._workers // 2 - self._busy, self._share() - len(queue.in_flight))
+        deliveries = [queue.ahead.pop(0)]
+        while len(deliveries) < most and queue.ahead and not queue.bucket.take(now):
+            deliveries.append(queue.ahead.pop(0))
+        queue.in_flight.update(each.seq for each in deliveries)
+        self._flying[queue.route.webhook] = queue.in_flight
         self._busy += len(deliveries)
-        running.started = now
-        return Job(running, running.route, deliveries, now, running.settings, running.news)
+        queue.started = now
+        return Assignment(queue, queue.route, deliveries, now, queue.settings, queue.news)
 
-    def _sleep(self, running: Running, until: float) -> None:
-        running.sleeps_until = until
+    def _sleep(self, queue: Queue, until: float) -> None:
+        queue.sleeps_until = until
         if until < _UNTIL_LOOK:
-            heapq.heappush(self._asleep, (until, id(running), running))
+            heapq.heappush(self._asleep, (until, id(queue), queue))
 
     def _wake_all(self) -> None:
-        for running in self._lanes.values():
-            running.sleeps_until = 0.0
-        self._ready, self._asleep = deque(self._lanes.values()), []
+        for queue in self._queues.values():
+            queue.sleeps_until = 0.0
+        self._ready, self._asleep = deque(self._queues.values()), []
 
-    def _wake(self, running: Running) -> None:
-        running.sleeps_until = 0.0
-        self._ready.append(running)
+    def _wake(self, queue: Queue) -> None:
+        queue.sleeps_until = 0.0
+        self._ready.append(queue)
 
 
-def _served(lane: Lane, route: Route | None) -> Lane:
+def _served(receiver: ReceiverState, route: Route | None) -> ReceiverState:
     """The lane with the settings that hold from now on; those of one that is no longer served count as changed."""
     return (
-        changed(lane, route.settings_digest, route.endpoint_digest)
+        changed(receiver, route.settings_digest, route.endpoint_digest)
         if route
-        else changed(lane, "", lane.endpoint_digest)
+        else changed(receiver, "", receiver.endpoint_digest)
     )
 
 
-def _since(job: Job, running: Running) -> Since:
-    if running is not job.running or running.settings != job.settings:
-        same = running.route.endpoint_digest == job.route.endpoint_digest
+def _since(assignment: Assignment, queue: Queue) -> Since:
+    if queue is not assignment.queue or queue.settings != assignment.settings:
+        same = queue.route.endpoint_digest == assignment.route.endpoint_digest
         return Since.SETTINGS if same else Since.ENDPOINT
-    return Since.NOTHING if running.news == job.news else Since.NEWS
+    return Since.NOTHING if queue.news == assignment.news else Since.NEWS
 
 
-def _shown(lane: Lane) -> tuple[object, ...]:
-    return lane.proven, lane.parked, lane.held_until
+def _shown(receiver: ReceiverState) -> tuple[object, ...]:
+    return receiver.proven, receiver.parked, receiver.held_until

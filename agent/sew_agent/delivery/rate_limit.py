@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Bucket:
+class TokenBucket:
     """`rate` tokens a second come in; it holds one second's worth, at least one, and starts full."""
 
     rate: float

@@ -12,7 +12,7 @@ from enum import Enum
 from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
 from kubectl_sew.consumers.judge import LONGEST_WAIT
 from sew_agent.base.backoff import doubled
-from sew_agent.store.records import Delivery, Lane, Settlement, State
+from sew_agent.store.records import Delivery, DeliveryResult, DeliveryState, ReceiverState
 
 PROBE_EVERY = 3600.0
 """Seconds between two looks whether a parked webhook's receiver has changed its mind."""
@@ -55,64 +55,75 @@ class Policy:
 class Decision:
     """What is written. `revived`: the `seq` of dead letters that are pending after all."""
 
-    settlement: Settlement
-    lane: Lane
+    result: DeliveryResult
+    receiver: ReceiverState
     revived: tuple[int, ...] = ()
 
 
 def decide(
-    outcome: Outcome, delivery: Delivery, lane: Lane, policy: Policy, *, now: float, since: Since = Since.NOTHING
+    outcome: Outcome,
+    delivery: Delivery,
+    receiver: ReceiverState,
+    policy: Policy,
+    *,
+    now: float,
+    since: Since = Since.NOTHING,
 ) -> Decision:
     """What one attempt's outcome changes. `lane`: as it is now."""
     if outcome.verdict is Verdict.DELIVERED:
-        settlement = Settlement(delivery, State.DELIVERED, now, delivery.attempts + 1, receipt=outcome.receipt)
-        return Decision(settlement, recovered(lane) if since is Since.NOTHING else lane)
+        result = DeliveryResult(delivery, DeliveryState.DELIVERED, now, delivery.attempts + 1, receipt=outcome.receipt)
+        return Decision(result, recovered(receiver) if since is Since.NOTHING else receiver)
     if since is Since.ENDPOINT:
-        return Decision(_as_before(outcome, delivery, now), lane)
+        return Decision(_as_before(outcome, delivery, now), receiver)
     if since is Since.SETTINGS:
-        return Decision(_as_before(outcome, delivery, now), _told_to_wait(outcome, lane, policy, now))
+        return Decision(_as_before(outcome, delivery, now), _told_to_wait(outcome, receiver, policy, now))
     if outcome.verdict is Verdict.REJECTED:
-        return _rejected(outcome, delivery, lane, policy, now, late=since is Since.NEWS)
+        return _rejected(outcome, delivery, receiver, policy, now, late=since is Since.NEWS)
     if since is Since.NEWS:
-        held = _told_to_wait(outcome, lane, policy, now)
+        held = _told_to_wait(outcome, receiver, policy, now)
     else:
-        held = _failed(outcome, delivery, lane, policy, now)
-    return Decision(_after_failure(outcome, delivery, lane, held, policy, now), held)
+        held = _failed(outcome, delivery, receiver, policy, now)
+    return Decision(_after_failure(outcome, delivery, receiver, held, policy, now), held)
 
 
-def recovered(lane: Lane) -> Lane:
+def recovered(receiver: ReceiverState) -> ReceiverState:
     """The lane of a receiver that answers as it should."""
-    return Lane(lane.webhook, proven=True, settings_digest=lane.settings_digest, endpoint_digest=lane.endpoint_digest)
+    return ReceiverState(
+        receiver.webhook,
+        proven=True,
+        settings_digest=receiver.settings_digest,
+        endpoint_digest=receiver.endpoint_digest,
+    )
 
 
-def changed(lane: Lane, settings_digest: str, endpoint_digest: str) -> Lane:
+def changed(receiver: ReceiverState, settings_digest: str, endpoint_digest: str) -> ReceiverState:
     """The lane after a webhook's settings may have changed: backoff and parking end, a wait only for a new endpoint."""
-    if (lane.settings_digest, lane.endpoint_digest) == (settings_digest, endpoint_digest):
-        return lane
-    same_endpoint = lane.endpoint_digest == endpoint_digest
-    after = Lane(lane.webhook, proven=lane.proven and same_endpoint)
-    if lane.waiting and same_endpoint:
-        after = replace(lane, different=0, parked=False, refused=(), retry_until=lane.held_until)
+    if (receiver.settings_digest, receiver.endpoint_digest) == (settings_digest, endpoint_digest):
+        return receiver
+    same_endpoint = receiver.endpoint_digest == endpoint_digest
+    after = ReceiverState(receiver.webhook, proven=receiver.proven and same_endpoint)
+    if receiver.waiting and same_endpoint:
+        after = replace(receiver, different=0, parked=False, refused=(), retry_until=receiver.held_until)
     return replace(after, settings_digest=settings_digest, endpoint_digest=endpoint_digest)
 
 
-def to_probe(lane: Lane) -> Lane:
+def to_probe(receiver: ReceiverState) -> ReceiverState:
     """The lane of a parked webhook that is to be tried now, with different events, instead of at its hour.
 
     Not before the moment that the receiver named itself.
     """
-    until = lane.held_until if lane.waiting else 0.0
-    return replace(lane, failures=0, different=0, held_until=until, retry_until=until)
+    until = receiver.held_until if receiver.waiting else 0.0
+    return replace(receiver, failures=0, different=0, held_until=until, retry_until=until)
 
 
-def probed(lane: Lane) -> bool:
+def probed(receiver: ReceiverState) -> bool:
     """Whether a parked webhook's receiver has refused enough to be left alone."""
-    return lane.parked and lane.failures > FEW
+    return receiver.parked and receiver.failures > FEW
 
 
-def failing(lane: Lane) -> bool:
+def failing(receiver: ReceiverState) -> bool:
     """Whether a receiver refuses what is sent; not where it accepts others than the events that fail."""
-    return lane.parked or (lane.failures > 0 and not lane.proven)
+    return receiver.parked or (receiver.failures > 0 and not receiver.proven)
 
 
 def backoff(failures: int, policy: Policy) -> float:
@@ -125,23 +136,23 @@ def left(until: float, furthest: float, now: float) -> float:
     return until - now if now < until <= now + furthest else 0.0
 
 
-def on_the_clock(lane: Lane, now: float) -> Lane:
+def on_the_clock(receiver: ReceiverState, now: float) -> ReceiverState:
     """The lane by a clock that may have been set back since: a pause becomes no longer than it was."""
-    back = lane.held_at - now
+    back = receiver.held_at - now
     if back <= 0:
-        return lane
-    held_until, retry_until = lane.held_until - back, lane.retry_until - back
-    return replace(lane, held_at=now, held_until=held_until, retry_until=retry_until, since=lane.since - back)
+        return receiver
+    held_until, retry_until = receiver.held_until - back, receiver.retry_until - back
+    return replace(receiver, held_at=now, held_until=held_until, retry_until=retry_until, since=receiver.since - back)
 
 
-def _is_suspect(delivery: Delivery, lane: Lane) -> bool:
+def _is_suspect(delivery: Delivery, receiver: ReceiverState) -> bool:
     """Whether the event failed before, and the receiver has accepted another one since."""
-    return lane.proven and delivery.attempts > 0
+    return receiver.proven and delivery.attempts > 0
 
 
-def _overdue(delivery: Delivery, lane: Lane, policy: Policy, now: float) -> bool:
+def _overdue(delivery: Delivery, receiver: ReceiverState, policy: Policy, now: float) -> bool:
     """Time parked does not count."""
-    until = lane.since if lane.parked else now
+    until = receiver.since if receiver.parked else now
     return delivery.first_attempt is not None and until - delivery.first_attempt >= policy.horizon
 
 
@@ -150,60 +161,68 @@ def _in_doubt(outcome: Outcome, delivery: Delivery) -> bool:
     return delivery.in_doubt or outcome.verdict is Verdict.RETRY
 
 
-def _dead(outcome: Outcome, delivery: Delivery, detail: str, now: float) -> Settlement:
+def _dead(outcome: Outcome, delivery: Delivery, detail: str, now: float) -> DeliveryResult:
     attempts, doubt = delivery.attempts + 1, _in_doubt(outcome, delivery)
-    return Settlement(delivery, State.DEAD, now, attempts, reason=outcome.reason.value, detail=detail, in_doubt=doubt)
+    return DeliveryResult(
+        delivery, DeliveryState.DEAD, now, attempts, reason=outcome.reason.value, detail=detail, in_doubt=doubt
+    )
 
 
-def _pending(outcome: Outcome, delivery: Delivery, attempts: int, now: float, due: float) -> Settlement:
+def _pending(outcome: Outcome, delivery: Delivery, attempts: int, now: float, due: float) -> DeliveryResult:
     reason, detail, doubt = outcome.reason.value, outcome.detail, _in_doubt(outcome, delivery)
-    return Settlement(delivery, State.PENDING, now, attempts, due=due, reason=reason, detail=detail, in_doubt=doubt)
+    return DeliveryResult(
+        delivery, DeliveryState.PENDING, now, attempts, due=due, reason=reason, detail=detail, in_doubt=doubt
+    )
 
 
-def _as_before(outcome: Outcome, delivery: Delivery, now: float) -> Settlement:
+def _as_before(outcome: Outcome, delivery: Delivery, now: float) -> DeliveryResult:
     """What the old settings led to says nothing of the event either."""
     return _pending(outcome, delivery, delivery.attempts, now, delivery.due)
 
 
 def _after_failure(
-    outcome: Outcome, delivery: Delivery, lane: Lane, held: Lane, policy: Policy, now: float
-) -> Settlement:
+    outcome: Outcome, delivery: Delivery, receiver: ReceiverState, held: ReceiverState, policy: Policy, now: float
+) -> DeliveryResult:
     """A receiver that fails is what an event waits for; one that is alone the trouble waits by itself."""
     attempts, parked = delivery.attempts + 1, outcome.verdict is Verdict.PARKED
-    if not parked and _overdue(delivery, lane, policy, now):
+    if not parked and _overdue(delivery, receiver, policy, now):
         return _dead(outcome, delivery, f"given up after {policy.horizon / 3600:g} h: {outcome.detail}", now)
-    if not _is_suspect(delivery, lane):
+    if not _is_suspect(delivery, receiver):
         return _pending(outcome, delivery, attempts, now, now)
     if parked and attempts >= TRIES:
         return _dead(outcome, delivery, outcome.detail, now)
     return _pending(outcome, delivery, attempts, now, max(now, held.held_until) + backoff(attempts, policy))
 
 
-def _rejected(outcome: Outcome, delivery: Delivery, lane: Lane, policy: Policy, now: float, *, late: bool) -> Decision:
+def _rejected(
+    outcome: Outcome, delivery: Delivery, receiver: ReceiverState, policy: Policy, now: float, *, late: bool
+) -> Decision:
     """A dead letter; but a receiver that rejects one event after the other, and accepts none, is the trouble itself."""
     dead = _dead(outcome, delivery, outcome.detail, now)
-    if outcome.reason in _NOT_SENT or _is_suspect(delivery, lane):
-        return Decision(dead, lane)
+    if outcome.reason in _NOT_SENT or _is_suspect(delivery, receiver):
+        return Decision(dead, receiver)
     pending = _pending(outcome, delivery, delivery.attempts + 1, now, now)
-    if late and lane.parked:
-        return Decision(pending, lane)
-    refused = lane.refused if delivery.seq in lane.refused else (*lane.refused, delivery.seq)
+    if late and receiver.parked:
+        return Decision(pending, receiver)
+    refused = receiver.refused if delivery.seq in receiver.refused else (*receiver.refused, delivery.seq)
     if len(refused) >= FEW:
-        revived = lane.refused if len(lane.refused) < FEW else ()
-        return Decision(pending, _rejecting(outcome, lane, refused[:FEW], policy, now), revived)
+        revived = receiver.refused if len(receiver.refused) < FEW else ()
+        return Decision(pending, _rejecting(outcome, receiver, refused[:FEW], policy, now), revived)
     if late:
-        return Decision(dead, replace(lane, refused=refused))
-    return Decision(dead, replace(recovered(lane), proven=lane.proven, refused=refused))
+        return Decision(dead, replace(receiver, refused=refused))
+    return Decision(dead, replace(recovered(receiver), proven=receiver.proven, refused=refused))
 
 
-def _rejecting(outcome: Outcome, lane: Lane, refused: tuple[int, ...], policy: Policy, now: float) -> Lane:
+def _rejecting(
+    outcome: Outcome, receiver: ReceiverState, refused: tuple[int, ...], policy: Policy, now: float
+) -> ReceiverState:
     """Parked; it is tried sooner than for other reasons, since it may have been the events after all."""
-    different = lane.different + 1 if lane.parked else FEW
-    wait = left(lane.held_until, policy.furthest, now) if lane.waiting else 0.0
+    different = receiver.different + 1 if receiver.parked else FEW
+    wait = left(receiver.held_until, policy.furthest, now) if receiver.waiting else 0.0
     held_until = now + max(backoff(max(different - FEW, 0) + 1, policy), wait)
     return replace(
-        lane,
-        failures=lane.failures + 1 if lane.parked else FEW,
+        receiver,
+        failures=receiver.failures + 1 if receiver.parked else FEW,
         proven=False,
         parked=True,
         waiting=wait > 0,
@@ -212,46 +231,46 @@ def _rejecting(outcome: Outcome, lane: Lane, refused: tuple[int, ...], policy: P
         held_at=now,
         reason=outcome.reason.value,
         detail=outcome.detail,
-        since=lane.since if lane.parked else now,
+        since=receiver.since if receiver.parked else now,
         different=different,
         refused=refused,
     )
 
 
-def _told_to_wait(outcome: Outcome, lane: Lane, policy: Policy, now: float) -> Lane:
+def _told_to_wait(outcome: Outcome, receiver: ReceiverState, policy: Policy, now: float) -> ReceiverState:
     """Retry-After is honoured whatever happened since the request began; of several the longest."""
     if outcome.verdict is not Verdict.WAIT:
-        return lane
-    until = max(now + _wait(outcome, policy), now + left(lane.held_until, policy.furthest, now))
+        return receiver
+    until = max(now + _wait(outcome, policy), now + left(receiver.held_until, policy.furthest, now))
     return replace(
-        lane,
-        failures=max(lane.failures, 1),
+        receiver,
+        failures=max(receiver.failures, 1),
         proven=False,
         waiting=True,
         held_until=until,
-        retry_until=max(until, now + left(lane.retry_until, policy.furthest, now)),
+        retry_until=max(until, now + left(receiver.retry_until, policy.furthest, now)),
         held_at=now,
         reason=outcome.reason.value,
         detail=outcome.detail,
-        since=lane.since if failing(lane) else now,
+        since=receiver.since if failing(receiver) else now,
     )
 
 
-def _failed(outcome: Outcome, delivery: Delivery, lane: Lane, policy: Policy, now: float) -> Lane:
+def _failed(outcome: Outcome, delivery: Delivery, receiver: ReceiverState, policy: Policy, now: float) -> ReceiverState:
     """The first failure of a receiver that accepted the last event is only a doubt: another event goes at once."""
-    fresh, suspect = delivery.attempts == 0, _is_suspect(delivery, lane)
-    failures = lane.failures + 1
-    different = lane.different + (1 if fresh and not lane.proven else 0)
-    parked = outcome.verdict is Verdict.PARKED and not lane.proven
-    before = now + left(lane.held_until, policy.furthest, now)
-    held_until = lane.held_until if lane.held_until <= now + policy.furthest else now
+    fresh, suspect = delivery.attempts == 0, _is_suspect(delivery, receiver)
+    failures = receiver.failures + 1
+    different = receiver.different + (1 if fresh and not receiver.proven else 0)
+    parked = outcome.verdict is Verdict.PARKED and not receiver.proven
+    before = now + left(receiver.held_until, policy.furthest, now)
+    held_until = receiver.held_until if receiver.held_until <= now + policy.furthest else now
     if fresh or (different > FEW and not suspect):
         pause = _pause_for_all(different, policy, parked=parked)
-        held_until = max(now + pause, before if lane.waiting else now)
+        held_until = max(now + pause, before if receiver.waiting else now)
     if outcome.verdict is Verdict.WAIT:
         held_until = max(held_until, before, now + _wait(outcome, policy))
     return replace(
-        lane,
+        receiver,
         failures=failures,
         proven=suspect and failures < FEW,
         parked=parked,
@@ -261,7 +280,7 @@ def _failed(outcome: Outcome, delivery: Delivery, lane: Lane, policy: Policy, no
         held_at=now,
         reason=outcome.reason.value,
         detail=outcome.detail,
-        since=lane.since if failing(lane) and lane.parked == parked else now,
+        since=receiver.since if failing(receiver) and receiver.parked == parked else now,
         different=different,
     )
 

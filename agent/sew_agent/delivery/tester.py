@@ -16,7 +16,7 @@ MARK = "[Test] "
 Attempt = Callable[[Accepted, Event], Outcome]
 
 
-class Trials:
+class FileDeliveryTester:
     """Sends samples, each in a thread of its own: a receiver that hangs holds up nobody. `clock` in epoch seconds."""
 
     def __init__(self, attempt: Attempt, clock: Callable[[], float], log: Log) -> None:

@@ -13,10 +13,19 @@ from math import log2
 from time import monotonic
 from typing import Protocol
 
-from sew_agent.ingest.progress import Fetched, Progress, tell
-from sew_agent.ingest.recent_warnings import Remarks
-from sew_agent.ingest.source import Arrival, Batch, EventSource, Note, SourceError, Subscription, Trouble, in_words
-from sew_agent.store.records import Intake, Owed, Store, Taken
+from sew_agent.ingest.progress import Progress, ReaderState, tell
+from sew_agent.ingest.recent_warnings import RecentWarnings
+from sew_agent.ingest.source import (
+    Arrival,
+    Batch,
+    EventSource,
+    SourceError,
+    SourceProblem,
+    SourceWarning,
+    Subscription,
+    in_words,
+)
+from sew_agent.store.records import EnqueueBatch, EnqueueResult, NewDelivery, Store
 
 COMMON = "common"
 _OWN = "webhook:"
@@ -42,13 +51,13 @@ def past_reader(webhook: str) -> str:
     return _PAST + webhook
 
 
-class Observer(Protocol):
+class PollObserver(Protocol):
     """Is told what happened, after it is in the store."""
 
-    def noted(self, notes: Sequence[Note]) -> None:
+    def noted(self, notes: Sequence[SourceWarning]) -> None:
         """What the source could not take for events."""
 
-    def took(self, arrivals: Sequence[Arrival], taken: Taken) -> None:
+    def took(self, arrivals: Sequence[Arrival], taken: EnqueueResult) -> None:
         """What was taken in."""
 
     def no_room(self, webhooks: Collection[str]) -> None:
@@ -97,7 +106,7 @@ class Poller:
         self,
         source: EventSource,
         store: Store,
-        observer: Observer,
+        observer: PollObserver,
         *,
         page_size: int,
         pause: float,
@@ -117,10 +126,10 @@ class Poller:
         """Row -> from when until when it is not read for."""
         self._full: set[str] = set()
         self._refused: dict[str, str] = {}
-        self._troubles: dict[str, tuple[Trouble, ...]] = {}
+        self._problems: dict[str, tuple[SourceProblem, ...]] = {}
         self._last_turn: dict[str, float] = {}
         self._begun = False
-        self._remarks = Remarks()
+        self._warnings = RecentWarnings()
 
     @property
     def positions(self) -> Mapping[str, str]:
@@ -128,9 +137,9 @@ class Poller:
         return self._positions
 
     @property
-    def troubles(self) -> tuple[Trouble, ...]:
+    def problems(self) -> tuple[SourceProblem, ...]:
         """What cannot be read now; none where all is well."""
-        return tuple(dict.fromkeys(chain.from_iterable(self._troubles.values())))
+        return tuple(dict.fromkeys(chain.from_iterable(self._problems.values())))
 
     def serve(self, subscriptions: Mapping[str, Subscription], debug: Collection[str]) -> None:
         """From now on read for these webhooks; those in `debug` are counted and not owed."""
@@ -177,11 +186,11 @@ class Poller:
             found += [*tried, _HELD] if held or len(readers) > len(tried) else tried
         return Polled(all(each.done for each in found), any(each.more for each in found), found[0].failed)
 
-    def fetched(self, now: float) -> Mapping[str, Fetched]:
+    def progress(self, now: float) -> Mapping[str, Progress]:
         """How far events have been read for each webhook that is read for. Raises StoreError."""
         oldest = self._store.oldest_times()
         moments = {position: self._read_to(position) for position in {_BEGINNING, *self._positions.values()}}
-        return {name: tell(self._progress(name, moments, oldest, now)) for name in self._subscriptions}
+        return {name: tell(self._reader_state(name, moments, oldest, now)) for name in self._subscriptions}
 
     def passed(self) -> float:
         """The moment (epoch seconds) before which nothing is read again by any reader."""
@@ -242,7 +251,7 @@ class Poller:
             return self._poll(reader, now)
         except SourceError as error:
             self._hold(reader.rows.values(), now, _REST * (self._clock() - started))
-            self._troubles.update(dict.fromkeys(reader.rows.values(), (error.trouble,)))
+            self._problems.update(dict.fromkeys(reader.rows.values(), (error.trouble,)))
             return _HELD
 
     def _poll(self, reader: _Reader, now: float) -> Polled:
@@ -250,7 +259,7 @@ class Poller:
         reader = self._set_aside(reader, batch, now)
         if not reader.rows:
             return _HELD
-        taken = self._take_in(reader, batch, now)
+        taken = self._enqueue(reader, batch, now)
         if taken.full:
             return self._without_room(reader, taken.full, now)
         self._went_on(reader.distinct)
@@ -267,11 +276,11 @@ class Poller:
         try:
             batch = self._source.read(subscriptions, reader.position or None, now=now, limit=self._page_size)
         except SourceError as error:
-            self._troubles.update(dict.fromkeys(rows, (error.trouble,)))
+            self._problems.update(dict.fromkeys(rows, (error.trouble,)))
             raise
         for row in rows:
-            self._troubles.pop(row, None)
-        self._troubles.update(dict.fromkeys(rows, tuple(batch.troubles)) if batch.troubles else {})
+            self._problems.pop(row, None)
+        self._problems.update(dict.fromkeys(rows, tuple(batch.problems)) if batch.problems else {})
         return batch
 
     def _subscription(self, name: str, row: str) -> Subscription:
@@ -308,13 +317,13 @@ class Poller:
         self._full.update(own_reader(name) for name in full)
         return Polled(done=False, more=True)
 
-    def _take_in(self, reader: _Reader, batch: Batch, now: float) -> Taken:
+    def _enqueue(self, reader: _Reader, batch: Batch, now: float) -> EnqueueResult:
         names = reader.rows.keys()
         rows = {row: batch.position for row in reader.distinct if self._positions.get(row) != batch.position}
         if not batch.arrivals and not rows:
-            return Taken(0, 0)
+            return EnqueueResult(0, 0)
         owed = [self._owed(arrival, names) for arrival in batch.arrivals]
-        taken = self._store.take_in(Intake(owed, rows, now))
+        taken = self._store.enqueue(EnqueueBatch(owed, rows, now))
         if taken.full:
             self._observer.no_room(taken.full)
         else:
@@ -322,10 +331,10 @@ class Poller:
             self._observer.took(batch.arrivals, taken)
         return taken
 
-    def _owed(self, arrival: Arrival, names: Collection[str]) -> Owed:
+    def _owed(self, arrival: Arrival, names: Collection[str]) -> NewDelivery:
         served = [name for name in arrival.webhooks if name in names]
         debug = tuple(name for name in served if name in self._debug)
-        return Owed(arrival.event, tuple(name for name in served if name not in debug), debug, arrival.time)
+        return NewDelivery(arrival.event, tuple(name for name in served if name not in debug), debug, arrival.time)
 
     def _tell(self, reader: _Reader, batch: Batch, now: float) -> None:
         """What is said of no webhook is said by the common reader alone: others pass the same place."""
@@ -334,25 +343,25 @@ class Poller:
         notes = [note for note in batch.notes if note.webhooks or reader.is_common]
         if notes:
             self._observer.noted(notes)
-            self._remarks.add(notes, now)
+            self._warnings.add(notes, now)
 
-    def _progress(
+    def _reader_state(
         self, name: str, moments: Mapping[str, float | None], oldest: Mapping[str, float], now: float
-    ) -> Progress:
+    ) -> ReaderState:
         rows = self._rows_of(name)
         read = [moments[self._positions.get(row, _BEGINNING)] for row in rows]
         known = [each for each in read if each is not None]
         start = self._subscriptions[name].start
         moment = max(min(known, default=float("-inf")), float("-inf") if start is None else start)
         tellable = len(known) == len(read) and moment > float("-inf")
-        return Progress(
+        return ReaderState(
             read_to=min(moment, oldest.get(name, now), now) if tellable else None,
             reading=min(moment, now) if tellable else None,
             begun=self._begun,
-            trouble=in_words(next((self._troubles[row] for row in rows if row in self._troubles), ())),
+            trouble=in_words(next((self._problems[row] for row in rows if row in self._problems), ())),
             refused=next((self._refused[row] for row in rows if row in self._refused), ""),
             full=any(row in self._full for row in rows),
-            remarks=self._remarks.of(name, now),
+            warnings=self._warnings.of(name, now),
         )
 
     def _rows_of(self, name: str) -> list[str]:
@@ -375,7 +384,7 @@ class Poller:
             self._refused.pop(row, None)
 
     def _move(self, positions: Mapping[str, str], now: float) -> None:
-        self._store.take_in(Intake((), positions, now))
+        self._store.enqueue(EnqueueBatch((), positions, now))
         self._positions.update(positions)
 
     def _forget(self, rows: Iterable[str]) -> None:
@@ -384,7 +393,7 @@ class Poller:
             self._store.drop_readers(there)
         self._went_on(there)
         for row in there:
-            self._troubles.pop(row, None)
+            self._problems.pop(row, None)
             self._last_turn.pop(row, None)
             del self._positions[row]
 

@@ -11,7 +11,7 @@ _TO_THE_END = "all that the source holds has been read"
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class Progress:
     """The condition EventsFetched, without what belongs to the resource. The text holds no secret."""
 
     status: Status
@@ -30,7 +30,7 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ReaderState:
     """What is known of one webhook's reading."""
 
     read_to: float | None
@@ -44,23 +44,23 @@ class Progress:
     refused: str = ""
     """Why the source cannot answer its query."""
     full: bool = False
-    remarks: Sequence[str] = ()
+    warnings: Sequence[str] = ()
     """What was read for it lately and is not delivered."""
 
 
-def tell(progress: Progress) -> Fetched:
+def tell(reader_state: ReaderState) -> Progress:
     """The worst first. Every message of a source that can tell begins with `read to …`, the checkpoint."""
-    if progress.refused:
-        return _told("False", FetchedReason.UNANSWERABLE, progress.refused, progress)
-    if progress.trouble:
-        return _told("False", FetchedReason.SOURCE_UNAVAILABLE, progress.trouble, progress)
-    if progress.full:
-        return _told("False", FetchedReason.BACKLOG_FULL, FULL, progress)
-    if not progress.begun:
-        return _told("Unknown", FetchedReason.READ, _NOT_YET, progress)
-    return _told("True", FetchedReason.READ, _TO_THE_END if progress.read_to is None else "", progress)
+    if reader_state.refused:
+        return _told("False", FetchedReason.UNANSWERABLE, reader_state.refused, reader_state)
+    if reader_state.trouble:
+        return _told("False", FetchedReason.SOURCE_UNAVAILABLE, reader_state.trouble, reader_state)
+    if reader_state.full:
+        return _told("False", FetchedReason.BACKLOG_FULL, FULL, reader_state)
+    if not reader_state.begun:
+        return _told("Unknown", FetchedReason.READ, _NOT_YET, reader_state)
+    return _told("True", FetchedReason.READ, _TO_THE_END if reader_state.read_to is None else "", reader_state)
 
 
-def _told(status: Status, reason: FetchedReason, what: str, progress: Progress) -> Fetched:
-    told = "; ".join([what, *progress.remarks] if what else progress.remarks)
-    return Fetched(status, reason, told, progress.read_to, progress.reading)
+def _told(status: Status, reason: FetchedReason, what: str, reader_state: ReaderState) -> Progress:
+    told = "; ".join([what, *reader_state.warnings] if what else reader_state.warnings)
+    return Progress(status, reason, told, reader_state.read_to, reader_state.reading)

@@ -2,20 +2,20 @@
 
 from collections.abc import Sequence
 
-from sew_agent.ingest.source import Note
+from sew_agent.ingest.source import SourceWarning
 
 KEPT = 3600.0
 """Seconds after which a remark is in the log alone."""
 
 
-class Remarks:
+class RecentWarnings:
     """The last remark of each kind, for each webhook and for all of them."""
 
     def __init__(self) -> None:
         self._all: dict[str, tuple[str, float]] = {}
         self._by_webhook: dict[str, dict[str, tuple[str, float]]] = {}
 
-    def add(self, notes: Sequence[Note], now: float) -> None:
+    def add(self, notes: Sequence[SourceWarning], now: float) -> None:
         for note in notes:
             for name in note.webhooks:
                 self._by_webhook.setdefault(name, {})[note.kind] = (note.text, now + KEPT)

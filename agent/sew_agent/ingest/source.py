@@ -11,16 +11,16 @@ from kubectl_sew.query import FieldSet, Node
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class SourceProblem:
     """Why events, or some of them, cannot be read now, and what to do."""
 
     message: str
     problem: IndexProblem = IndexProblem.OTHER
 
 
-def in_words(troubles: Iterable[Trouble]) -> str:
+def in_words(problems: Iterable[SourceProblem]) -> str:
     """One line of all; "" where there is none."""
-    return "; ".join(each.message for each in troubles)
+    return "; ".join(each.message for each in problems)
 
 
 class SourceError(SewError):
@@ -28,7 +28,7 @@ class SourceError(SewError):
 
     def __init__(self, message: str, problem: IndexProblem = IndexProblem.OTHER) -> None:
         super().__init__(message)
-        self.trouble = Trouble(message, problem)
+        self.trouble = SourceProblem(message, problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class SourceWarning:
     """What was read and is not delivered, e.g. a line that is not JSON: `count` of one `kind`, named by `text`.
 
     `webhooks` are those that it would have gone to; empty where that cannot be known.
@@ -72,8 +72,8 @@ class Batch:
     """There is more to read at once."""
     done: bool
     """All that there was to read has been read."""
-    notes: Sequence[Note] = ()
-    troubles: Sequence[Trouble] = ()
+    notes: Sequence[SourceWarning] = ()
+    problems: Sequence[SourceProblem] = ()
     """What could not be read this time; its place in the position is kept."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Webhook -> why its query cannot be answered now: nothing was read for it, and its position stays.

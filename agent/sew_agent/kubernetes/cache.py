@@ -9,7 +9,7 @@ UNDO = 30.0
 """Seconds: what was deleted so shortly before the whole kind was lost went with the kind, by nobody's wish."""
 
 
-class Holding(Generic[T]):
+class ResourceCache(Generic[T]):
     """Objects by name. `believe_after`: seconds for which a list that is empty after an error is not believed."""
 
     def __init__(self, believe_after: float) -> None:

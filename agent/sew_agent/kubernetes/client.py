@@ -68,7 +68,7 @@ class ApiError(SewError):
         self.status = status
 
 
-class Watch:
+class WatchStream:
     """The events of one watch, until the server or `close` ends it."""
 
     def __init__(self, response: BaseHTTPResponse, server: str) -> None:
@@ -102,7 +102,7 @@ def _tls_context(configuration: Configuration) -> ssl.SSLContext:
     return context
 
 
-class Api:
+class KubernetesClient:
     """Thread-safe. Every method raises ApiError."""
 
     def __init__(self, configuration: Configuration) -> None:
@@ -115,7 +115,7 @@ class Api:
         url = urlsplit(configuration.host)
         self.server = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
 
-    def quick(self, seconds: float) -> "Api":
+    def quick(self, seconds: float) -> "KubernetesClient":
         """The same server over the same connections, where each request has so many seconds in all."""
         made = copy(self)
         made._timeout = Timeout(total=seconds)
@@ -132,14 +132,16 @@ class Api:
         """A merge patch. With `metadata.resourceVersion` in it, a change in between is refused with 409."""
         return self._object("PATCH", path, query=_MANAGED, body=body, content_type=MERGE_PATCH)
 
-    def watch(self, path: str, query: Mapping[str, str], *, accept: str = _JSON) -> Watch:
+    def watch(self, path: str, query: Mapping[str, str], *, accept: str = _JSON) -> WatchStream:
         query = dict(query) | {
             "watch": "true",
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(WATCH_SECONDS),
         }
         timeout = Timeout(connect=CONNECT_SECONDS, read=SILENCE_SECONDS)
-        return Watch(self._request("GET", path, query, {"Accept": accept}, None, timeout, whole=False), self.server)
+        return WatchStream(
+            self._request("GET", path, query, {"Accept": accept}, None, timeout, whole=False), self.server
+        )
 
     def close(self) -> None:
         self._pool.clear()
@@ -205,7 +207,7 @@ class Api:
         return found
 
 
-def connect(kubeconfig: Path | None, context: str) -> Api:
+def connect(kubeconfig: Path | None, context: str) -> KubernetesClient:
     """By a kubeconfig, else by the service account of the pod that this runs in. Raises ApiError."""
     configuration = Configuration()
     try:
@@ -216,7 +218,7 @@ def connect(kubeconfig: Path | None, context: str) -> Api:
     except (ConfigException, OSError, yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
         place = f"the kubeconfig {kubeconfig}" if kubeconfig else "the pod's service account"
         raise ApiError(f"{place} cannot be used: {_flaw(error)}") from None
-    return Api(configuration)
+    return KubernetesClient(configuration)
 
 
 def _flaw(error: Exception) -> str:

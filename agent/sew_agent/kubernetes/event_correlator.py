@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sew_agent.base.log import redact
-from sew_agent.status.conditions import Standing, last_error
-from sew_agent.store.records import BY_HAND, Books
+from sew_agent.status.conditions import WebhookStatus, last_error
+from sew_agent.store.records import BY_HAND, Counters
 from sew_agent.webhooks.validator import Unfit
 
 AGAIN_AFTER = 600.0
@@ -27,7 +27,7 @@ class Notice:
     note: str
 
 
-class Ledger:
+class EventCorrelator:
     """Remembers what was told. Times in seconds of one clock."""
 
     def __init__(self) -> None:
@@ -39,28 +39,28 @@ class Ledger:
         self._tokens = float(AT_ONCE)
         self._at = 0.0
 
-    def due(self, standings: Mapping[str, Standing], now: float) -> list[Notice]:
+    def due(self, statuses: Mapping[str, WebhookStatus], now: float) -> list[Notice]:
         """What to tell now. What does not hold any more is forgotten, and told anew when it comes back."""
-        found = [notice for name, standing in standings.items() for notice in self._of(name, standing)]
+        found = [notice for name, webhook_status in statuses.items() for notice in self._of(name, webhook_status)]
         holds = {(each.webhook, each.reason) for each in found}
         self._told = {key: told for key, told in self._told.items() if key in holds or now - told[1] < AGAIN_AFTER}
         return [each for each in found if self._is_news(each, now) and self._take(now)]
 
-    def _of(self, name: str, standing: Standing) -> Iterator[Notice]:
-        webhook = standing.judged.webhook
+    def _of(self, name: str, webhook_status: WebhookStatus) -> Iterator[Notice]:
+        webhook = webhook_status.validated.webhook
         uid = webhook.uid if webhook else ""
-        if isinstance(standing.judged, Unfit):
-            yield _notice(name, uid, "Invalid", f"not run: {standing.judged.message}")
-        elif standing.lane and standing.lane.parked:
+        if isinstance(webhook_status.validated, Unfit):
+            yield _notice(name, uid, "Invalid", f"not run: {webhook_status.validated.message}")
+        elif webhook_status.receiver and webhook_status.receiver.parked:
             again = "nothing is sent until the webhook, its Secret or its ConfigMap changes"
-            yield _notice(name, uid, "Parked", f"{last_error(standing.lane)}; {again}")
-        dead = standing.books.dead if standing.books else 0
+            yield _notice(name, uid, "Parked", f"{last_error(webhook_status.receiver)}; {again}")
+        dead = webhook_status.counters.dead if webhook_status.counters else 0
         if dead > self._dead.setdefault(name, dead):
             command = f"kubectl sew dead-letters {name}"
-            error = standing.books.last_error if standing.books else ""
+            error = webhook_status.counters.last_error if webhook_status.counters else ""
             yield _notice(name, uid, "DeadLetters", f"{dead} events could not be delivered ({error}): `{command}`")
         self._dead[name] = min(dead, self._dead[name])
-        given_up = _given_up(standing.books)
+        given_up = _given_up(webhook_status.counters)
         if more := given_up - self._given_up.setdefault(name, given_up):
             yield _notice(name, uid, "GivenUp", f"{more:,} events were given up by hand: `kubectl sew status {name}`")
 
@@ -77,17 +77,17 @@ class Ledger:
         self._tokens -= 1.0
         return True
 
-    def told(self, notice: Notice, standing: Standing, now: float) -> None:
+    def told(self, notice: Notice, webhook_status: WebhookStatus, now: float) -> None:
         """It was told."""
         self._told[notice.webhook, notice.reason] = (notice.note, now)
-        if standing.books and notice.reason == "DeadLetters":
-            self._dead[notice.webhook] = standing.books.dead
+        if webhook_status.counters and notice.reason == "DeadLetters":
+            self._dead[notice.webhook] = webhook_status.counters.dead
         if notice.reason == "GivenUp":
-            self._given_up[notice.webhook] = _given_up(standing.books)
+            self._given_up[notice.webhook] = _given_up(webhook_status.counters)
 
 
-def _given_up(books: Books | None) -> int:
-    return sum(books.dropped.get(each.value, 0) for each in BY_HAND) if books else 0
+def _given_up(counters: Counters | None) -> int:
+    return sum(counters.dropped.get(each.value, 0) for each in BY_HAND) if counters else 0
 
 
 def _notice(name: str, uid: str, reason: str, note: str) -> Notice:

@@ -8,12 +8,12 @@ from typing import Any
 
 from kubectl_sew.resource import API_VERSIONS, KIND
 from sew_agent.base.threads import start_thread
-from sew_agent.kubernetes.client import REQUEST_SECONDS, Api, ApiError
-from sew_agent.kubernetes.event_correlator import Ledger, Notice
+from sew_agent.kubernetes.client import REQUEST_SECONDS, ApiError, KubernetesClient
+from sew_agent.kubernetes.event_correlator import EventCorrelator, Notice
 from sew_agent.kubernetes.informer import REFUSED
-from sew_agent.kubernetes.problems import Troubles
-from sew_agent.kubernetes.webhooks import WebhookPlace
-from sew_agent.status.conditions import Standing
+from sew_agent.kubernetes.problems import Problems
+from sew_agent.kubernetes.webhooks import WebhookPath
+from sew_agent.status.conditions import WebhookStatus
 
 NAMESPACE = "default"
 """Where Kubernetes wants the Events about objects that have no namespace."""
@@ -27,18 +27,18 @@ _LONGEST_NAME = 200
 _LONGEST_INSTANCE = 128
 
 
-class Announcer:
+class EventRecorder:
     """A thread that writes; `tell` never waits. An Event that cannot be written is lost: the conditions say it too."""
 
     def __init__(
-        self, api: Api, place: WebhookPlace, troubles: Troubles, instance: str, beat: Callable[[], None]
+        self, api: KubernetesClient, place: WebhookPath, problems: Problems, instance: str, beat: Callable[[], None]
     ) -> None:
         self._api = api
         self._place = place
-        self._troubles = troubles
+        self._problems = problems
         self._instance = instance[:_LONGEST_INSTANCE]
         self._beat = beat
-        self._ledger = Ledger()
+        self._ledger = EventCorrelator()
         self._queue: queue.SimpleQueue[Notice | None] = queue.SimpleQueue()
 
     def start(self) -> None:
@@ -47,10 +47,10 @@ class Announcer:
     def stop(self) -> None:
         self._queue.put(None)
 
-    def tell(self, standings: Mapping[str, Standing], now: float) -> None:
+    def tell(self, statuses: Mapping[str, WebhookStatus], now: float) -> None:
         """`now` in epoch seconds."""
-        for notice in self._ledger.due(standings, now):
-            self._ledger.told(notice, standings[notice.webhook], now)
+        for notice in self._ledger.due(statuses, now):
+            self._ledger.told(notice, statuses[notice.webhook], now)
             self._queue.put(notice)
 
     def _run(self) -> None:
@@ -69,10 +69,10 @@ class Announcer:
         version = served.api_version if served else API_VERSIONS[0]
         try:
             self._api.create(_PATH, event(notice, version, self._instance, time.time()))
-            self._troubles.over(_MATTER)
+            self._problems.over(_MATTER)
         except ApiError as error:
             if error.status in REFUSED:
-                self._troubles.say(_MATTER, f"{error}: grant it as manifests/base/rbac.yaml does")
+                self._problems.say(_MATTER, f"{error}: grant it as manifests/base/rbac.yaml does")
 
 
 def event(notice: Notice, api_version: str, instance: str, now: float) -> dict[str, Any]:

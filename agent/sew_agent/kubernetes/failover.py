@@ -31,7 +31,7 @@ def mark(state: Path) -> None:
         ) from None
 
 
-class Takeover:
+class Failover:
     """The new start of one store, in two parts: at once, and when the webhooks are known."""
 
     def __init__(self, state: Path, store: Store, log: Log) -> None:

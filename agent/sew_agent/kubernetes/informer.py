@@ -10,9 +10,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from sew_agent.base.backoff import doubled
 from sew_agent.base.log import locate
 from sew_agent.base.threads import start_thread
-from sew_agent.kubernetes.cache import Holding
-from sew_agent.kubernetes.client import SILENCE_SECONDS, UNREADABLE, Api, ApiError, Watch
-from sew_agent.kubernetes.problems import Troubles
+from sew_agent.kubernetes.cache import ResourceCache
+from sew_agent.kubernetes.client import SILENCE_SECONDS, UNREADABLE, ApiError, KubernetesClient, WatchStream
+from sew_agent.kubernetes.problems import Problems
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ _JSON = "application/json"
 _METADATA = "application/json;as={};g=meta.k8s.io;v=v1"
 
 
-class Place(Protocol):
+class ResourcePath(Protocol):
     """Where a collection is served."""
 
     def path(self) -> str:
@@ -40,7 +40,7 @@ class Place(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Fixed:
+class FixedPath:
     """A place that is always the same."""
 
     at: str
@@ -53,11 +53,11 @@ class Fixed:
 
 
 @dataclass(frozen=True, slots=True)
-class Collection(Generic[T]):
+class WatchedResource(Generic[T]):
     """What to watch. `matter` names it to people; `take` reads an object; `selector` is a label selector."""
 
     matter: str
-    place: Place
+    place: ResourcePath
     take: Callable[[Mapping[str, Any]], T]
     selector: str = ""
     metadata_only: bool = False
@@ -80,7 +80,7 @@ def pause_after(failures: int) -> float:
     return doubled(_FIRST_PAUSE, failures, LONGEST_PAUSE)
 
 
-class Watcher(Generic[T]):
+class Informer(Generic[T]):
     """A thread that keeps `objects` up to date and calls `changed` after each change, if it makes another object.
 
     `believe_after`: seconds for which a list that is empty after an error is not believed. `beat` is called at least
@@ -89,9 +89,9 @@ class Watcher(Generic[T]):
 
     def __init__(
         self,
-        api: Api,
-        collection: Collection[T],
-        troubles: Troubles,
+        api: KubernetesClient,
+        collection: WatchedResource[T],
+        problems: Problems,
         changed: Callable[[], None],
         *,
         believe_after: float,
@@ -100,14 +100,14 @@ class Watcher(Generic[T]):
         self._beat = beat
         self._api = api
         self._collection = collection
-        self._troubles = troubles
+        self._problems = problems
         self._changed = changed
         self._lock = threading.Lock()
-        self._holding: Holding[T] = Holding(believe_after)
+        self._holding: ResourceCache[T] = ResourceCache(believe_after)
         self._version = ""
         """Up to which all changes are in the holding; "" where a new list is needed."""
         self._stop = threading.Event()
-        self._watch: Watch | None = None
+        self._watch: WatchStream | None = None
         self.refused = ""
         """Why the server does not let us read this, where it does not."""
 
@@ -222,7 +222,7 @@ class Watcher(Generic[T]):
         with self._lock:
             was_stale, self.refused = self._holding.stale, ""
             self._holding.resumed()
-        self._troubles.over(self._collection.matter)
+        self._problems.over(self._collection.matter)
         if was_stale:
             self._changed()
 
@@ -244,7 +244,7 @@ class Watcher(Generic[T]):
                 self._version = ""
         if error.status == _UNKNOWN:
             self._collection.place.lost()
-        self._troubles.say(self._collection.matter, self._text(error))
+        self._problems.say(self._collection.matter, self._text(error))
         self._changed()
 
     def _text(self, error: ApiError) -> str:

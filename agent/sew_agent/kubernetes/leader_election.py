@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sew_agent.base.log import Log, locate
 from sew_agent.base.threads import start_thread
-from sew_agent.kubernetes.client import UNREADABLE, Api, ApiError
+from sew_agent.kubernetes.client import UNREADABLE, ApiError, KubernetesClient
 from sew_agent.kubernetes.informer import REFUSED
 from sew_agent.kubernetes.lease import (
     LASTS,
@@ -15,12 +15,12 @@ from sew_agent.kubernetes.lease import (
     RENEW_EVERY,
     Identity,
     Lease,
-    Move,
+    LeaseAction,
     decide,
     starts_afresh,
     written,
 )
-from sew_agent.kubernetes.problems import Troubles
+from sew_agent.kubernetes.problems import Problems
 from sew_agent.store.records import StoreError
 
 _MATTER = "lease"
@@ -35,7 +35,7 @@ _RELEASED = 1
 """Seconds that a Lease lasts whose holder has ended as it should: the next agent need not wait."""
 
 
-class LeaseKeeper:
+class LeaderElector:
     """A thread. While the API server cannot be reached the holder goes on: where that is so for all, nobody can take
     the Lease. Where this agent alone is cut off another one takes it, and both deliver: the same ids, twice.
 
@@ -45,10 +45,10 @@ class LeaseKeeper:
 
     def __init__(  # noqa: PLR0913 - whom it asks, who it is, and whom it tells
         self,
-        api: Api,
+        api: KubernetesClient,
         namespace: str,
         me: Identity,
-        troubles: Troubles,
+        problems: Problems,
         log: Log,
         *,
         afresh: Callable[[], None],
@@ -63,7 +63,7 @@ class LeaseKeeper:
         self._all = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._one = f"{self._all}/{NAME}"
         self._me = me
-        self._troubles = troubles
+        self._problems = problems
         self._log = log
         self._afresh = afresh
         self._beat = beat
@@ -116,15 +116,15 @@ class LeaseKeeper:
             began = self._clock()
             try:
                 self._step()
-                self._troubles.over(_MATTER)
+                self._problems.over(_MATTER)
             except ApiError as error:
                 if error.status not in _TAKEN:
-                    self._troubles.say(_MATTER, _text(error, held=self.held.is_set()))
+                    self._problems.say(_MATTER, _text(error, held=self.held.is_set()))
             except StoreError as error:
-                self._troubles.say(_MATTER, f"this agent takes no Lease: {error}")
+                self._problems.say(_MATTER, f"this agent takes no Lease: {error}")
             except UNREADABLE as error:
                 found = f"the Lease cannot be read ({locate(error)})"
-                self._troubles.say(_MATTER, f"{found}: delete it, and it is created again")
+                self._problems.say(_MATTER, f"{found}: delete it, and it is created again")
             self._looked = began
             self._stop.wait(RENEW_EVERY if self.held.is_set() else LOOK_EVERY)
 
@@ -132,15 +132,15 @@ class LeaseKeeper:
         lease = self._look()
         move = decide(lease, self._me, seen_for=self._clock() - self._seen_at)
         another = starts_afresh(lease, self._me)
-        if another or move is Move.WAIT:
+        if another or move is LeaseAction.WAIT:
             self._give_up()
         self._note(another=another)
-        if move is Move.WAIT:
+        if move is LeaseAction.WAIT:
             return
         if not self.held.is_set():
             self._place, self.found = None, lease.place if lease else ""
         body = written(lease, self._me, time.time(), place=self._place)
-        answer = self._api.create(self._all, body) if move is Move.CREATE else self._api.patch(self._one, body)
+        answer = self._api.create(self._all, body) if move is LeaseAction.CREATE else self._api.patch(self._one, body)
         if self._stop.is_set():
             return
         self._lease = Lease.from_object(answer)

@@ -56,7 +56,7 @@ class Lease:
         )
 
 
-class Move(Enum):
+class LeaseAction(Enum):
     """What to do next."""
 
     CREATE = "create"
@@ -65,15 +65,15 @@ class Move(Enum):
     WAIT = "wait"
 
 
-def decide(lease: Lease | None, me: Identity, *, seen_for: float) -> Move:
+def decide(lease: Lease | None, me: Identity, *, seen_for: float) -> LeaseAction:
     """`seen_for`: seconds since this renewal was first seen."""
     if lease is None:
-        return Move.CREATE
+        return LeaseAction.CREATE
     if (lease.holder, lease.store) == (me.holder, me.store):
-        return Move.RENEW
+        return LeaseAction.RENEW
     if lease.holder in ("", me.holder) or seen_for >= lease.lasts:
-        return Move.TAKE
-    return Move.WAIT
+        return LeaseAction.TAKE
+    return LeaseAction.WAIT
 
 
 def starts_afresh(lease: Lease | None, me: Identity) -> bool:

@@ -9,7 +9,7 @@ import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 
-from sew_agent.ingest.progress import Fetched
+from sew_agent.ingest.progress import Progress
 
 LONGEST = 128 * 1024
 """Kubernetes takes 256 KiB of annotations."""
@@ -30,13 +30,13 @@ def unpack(text: str, pattern: str) -> str:
     return position if packed_for == pattern and isinstance(position, str) else ""
 
 
-def covered(fetched: Mapping[str, Fetched], checkpoints: Mapping[str, float | None]) -> bool:
+def covered(progress: Mapping[str, Progress], checkpoints: Mapping[str, float | None]) -> bool:
     """Whether all that waits for delivery is found again by time, from the checkpoints that the conditions say.
 
     A late event that waits is dated before its webhook's checkpoint, until a lower one is written.
     """
-    written = {name: checkpoints.get(name) for name in fetched}
+    written = {name: checkpoints.get(name) for name in progress}
     return all(
         moment is None or (each.read_to is not None and moment <= each.read_to)
-        for each, moment in ((fetched[name], written[name]) for name in fetched)
+        for each, moment in ((progress[name], written[name]) for name in progress)
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sew_agent.base.log import Log
 
 
-class Troubles:
+class Problems:
     """One text for each matter, e.g. `webhooks`; without secrets. Thread-safe."""
 
     def __init__(self, log: Log) -> None:

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kubectl_sew.resource.manifests import object_values
-from sew_agent.kubernetes.client import Api, ApiError
-from sew_agent.kubernetes.informer import REFUSED, Watcher
+from sew_agent.kubernetes.client import ApiError, KubernetesClient
+from sew_agent.kubernetes.informer import REFUSED, Informer
 
 _UNKNOWN = 404
 PLURALS = {"Secret": "secrets", "ConfigMap": "configmaps"}
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ReferredValues:
     """An object as read at `version`: the values of some `keys`, and of the others that there are the names."""
 
     version: str
@@ -21,19 +21,21 @@ class Kept:
     values: Mapping[str, bytes] = field(repr=False)
 
 
-class Values:
+class SecretReader:
     """Of one kind in one namespace: reads what `metadata` (name -> resourceVersion) says has changed.
 
     `beat` is called for each object that is wanted: reading many takes its time.
     """
 
-    def __init__(self, api: Api, kind: str, namespace: str, metadata: Watcher[str], beat: Callable[[], None]) -> None:
+    def __init__(
+        self, api: KubernetesClient, kind: str, namespace: str, metadata: Informer[str], beat: Callable[[], None]
+    ) -> None:
         self._beat = beat
         self.kind = kind
         self.metadata = metadata
         self._api = api
         self._path = f"/api/v1/namespaces/{namespace}/{PLURALS[kind]}"
-        self._kept: dict[str, Kept] = {}
+        self._kept: dict[str, ReferredValues] = {}
         self.refused: dict[str, str] = {}
         """Object -> why the server does not let us read it."""
 
@@ -61,7 +63,9 @@ class Values:
             else:
                 raise
         else:
-            self._kept[name] = Kept(obj["metadata"]["resourceVersion"], keys, _values(self.kind, name, keys, obj))
+            self._kept[name] = ReferredValues(
+                obj["metadata"]["resourceVersion"], keys, _values(self.kind, name, keys, obj)
+            )
 
 
 def _values(kind: str, name: str, keys: frozenset[str], obj: Mapping[str, Any]) -> Mapping[str, bytes]:

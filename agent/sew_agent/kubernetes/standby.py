@@ -11,8 +11,8 @@ from sew_agent.base.health import MAIN, STALLED_AFTER, Health, HealthServer
 from sew_agent.base.log import Log
 from sew_agent.base.metrics import Metrics
 from sew_agent.base.settings import Settings
-from sew_agent.kubernetes.environment import Cluster
-from sew_agent.kubernetes.leader_election import LeaseKeeper
+from sew_agent.kubernetes.environment import KubernetesEnvironment
+from sew_agent.kubernetes.leader_election import LeaderElector
 from sew_agent.status.report import Report, ReportFile
 
 SOON = 2.0
@@ -20,10 +20,10 @@ SOON = 2.0
 _LOOK_EVERY = 0.5
 
 
-class Turn:
+class Leadership:
     """Ends when the agent is told to stop, or does not hold the Lease any more."""
 
-    def __init__(self, lease: LeaseKeeper, stop: threading.Event) -> None:
+    def __init__(self, lease: LeaderElector, stop: threading.Event) -> None:
         self._lease = lease
         self._number = lease.turns
         self._stop = stop
@@ -47,7 +47,7 @@ class Stop(Protocol):
         """Whether it asks."""
 
 
-def stand_by(cluster: Cluster, settings: Settings, log: Log, stop: Stop) -> bool:
+def stand_by(cluster: KubernetesEnvironment, settings: Settings, log: Log, stop: Stop) -> bool:
     """Until this agent holds the Lease (True) or is told to stop. Raises SettingsError where it cannot listen."""
     if _held_within(cluster, stop, SOON):
         return not stop.is_set()
@@ -56,7 +56,7 @@ def stand_by(cluster: Cluster, settings: Settings, log: Log, stop: Stop) -> bool
         health = Health()
         heartbeat = health.heartbeat(MAIN, STALLED_AFTER)
         health.watch("lease", cluster.lease_heartbeat)
-        health.probe("cluster", lambda: "; ".join(cluster.troubles.all))
+        health.probe("cluster", lambda: "; ".join(cluster.problems.all))
         _serve(settings, health, log, stack)
         report = ReportFile(cluster.state)
         stack.callback(report.remove)
@@ -68,18 +68,18 @@ def stand_by(cluster: Cluster, settings: Settings, log: Log, stop: Stop) -> bool
     return not stop.is_set()
 
 
-def _held_within(cluster: Cluster, stop: Stop, seconds: float) -> bool:
+def _held_within(cluster: KubernetesEnvironment, stop: Stop, seconds: float) -> bool:
     """Whether the waiting is over, one way or the other."""
     held = cluster.lease.held.wait(seconds)
     return held or stop.is_set()
 
 
-def _report(cluster: Cluster) -> Report:
+def _report(cluster: KubernetesEnvironment) -> Report:
     return Report(
         version("kubectl-sew"),
         os.getpid(),
         time.time(),
-        problems=tuple(cluster.troubles.all),
+        problems=tuple(cluster.problems.all),
         standing_by=True,
         holder=cluster.lease.holder,
     )

@@ -10,11 +10,11 @@ from kubectl_sew.resource import Condition, Webhook, checkpoint, merge, write_du
 from kubectl_sew.resource.conditions import REFRESH
 from kubectl_sew.resource.serving import Served
 from sew_agent.base.threads import start_thread
-from sew_agent.kubernetes.client import REQUEST_SECONDS, Api, ApiError
+from sew_agent.kubernetes.client import REQUEST_SECONDS, ApiError, KubernetesClient
 from sew_agent.kubernetes.informer import REFUSED
-from sew_agent.kubernetes.problems import Troubles
-from sew_agent.kubernetes.webhooks import ClusterWebhooks, WebhookPlace, read_webhook
-from sew_agent.status.conditions import Standing, conditions
+from sew_agent.kubernetes.problems import Problems
+from sew_agent.kubernetes.webhooks import KubernetesWebhooks, WebhookPath, read_webhook
+from sew_agent.status.conditions import WebhookStatus, conditions
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at what was told, and at whether a write that had to wait is due."""
@@ -36,15 +36,15 @@ class _Looked:
     `checkpoint`: what the resource says; one that has to be lowered is worth another look.
     """
 
-    standing: Standing
+    webhook_status: WebhookStatus
     version: str
     until: float
     checkpoint: float | None
 
-    def holds(self, standing: Standing, webhook: Webhook, pace: float) -> bool:
-        read_to = standing.fetched.read_to if standing.fetched else None
+    def holds(self, webhook_status: WebhookStatus, webhook: Webhook, pace: float) -> bool:
+        read_to = webhook_status.progress.read_to if webhook_status.progress else None
         fallen = self.checkpoint is not None and read_to is not None and read_to < self.checkpoint
-        same = (self.standing, self.version) == (standing, webhook.resource_version)
+        same = (self.webhook_status, self.version) == (webhook_status, webhook.resource_version)
         return pace < self.until and same and not fallen
 
 
@@ -53,20 +53,20 @@ class StatusWriter:
 
     def __init__(
         self,
-        api: Api,
-        place: WebhookPlace,
-        webhooks: ClusterWebhooks,
-        troubles: Troubles,
+        api: KubernetesClient,
+        place: WebhookPath,
+        webhooks: KubernetesWebhooks,
+        problems: Problems,
         clock: Callable[[], float],
         beat: Callable[[], None],
     ) -> None:
         self._api = api
         self._place = place
         self._webhooks = webhooks
-        self._troubles = troubles
+        self._problems = problems
         self._clock = clock
         self._beat = beat
-        self._standings: Mapping[str, Standing] = {}
+        self._statuses: Mapping[str, WebhookStatus] = {}
         self._told = threading.Event()
         self._stopped = False
         self._written: dict[str, Webhook] = {}
@@ -78,9 +78,9 @@ class StatusWriter:
     def start(self) -> None:
         self._thread = start_thread(self._run, "status")
 
-    def tell(self, standings: Mapping[str, Standing]) -> None:
+    def tell(self, statuses: Mapping[str, WebhookStatus]) -> None:
         """From now on this is how the webhooks stand."""
-        self._standings = standings
+        self._statuses = statuses
         self._told.set()
 
     @property
@@ -101,7 +101,7 @@ class StatusWriter:
         self._thread.join(LAST_WORDS)
         if in_charge and not self._thread.is_alive():
             with suppress(ApiError):
-                self._leave(self._standings, ends)
+                self._leave(self._statuses, ends)
 
     def _run(self) -> None:
         while not self._stopped:
@@ -109,31 +109,31 @@ class StatusWriter:
             self._told.clear()
             self._beat()
             try:
-                self._round(self._standings)
+                self._round(self._statuses)
             except ApiError as error:
-                self._troubles.say(_MATTER, _text(error))
+                self._problems.say(_MATTER, _text(error))
 
-    def _round(self, standings: Mapping[str, Standing]) -> None:
+    def _round(self, statuses: Mapping[str, WebhookStatus]) -> None:
         """One look at all. Raises ApiError where the server cannot be reached."""
         current, served = self._webhooks.current, self._place.served
         if served is None:
             return
         self._forget(current)
-        for name, standing in standings.items():
+        for name, webhook_status in statuses.items():
             if self._stopped:
                 return
             if name in current:
-                self._look(name, standing, self._newest(current[name]), served)
+                self._look(name, webhook_status, self._newest(current[name]), served)
 
-    def _leave(self, standings: Mapping[str, Standing], ends: float) -> None:
+    def _leave(self, statuses: Mapping[str, WebhookStatus], ends: float) -> None:
         """How far events were read and delivered, where that went on since: it need not be fresh before the end."""
         current, served = self._webhooks.current, self._place.served
         if served is None:
             return
-        for name in standings.keys() & current.keys():
+        for name in statuses.keys() & current.keys():
             webhook = self._newest(current[name])
-            merged = self._merged(standings[name], webhook, served)
-            if standings[name].judged.webhook == webhook and checkpoint(merged) != checkpoint(webhook.conditions):
+            merged = self._merged(statuses[name], webhook, served)
+            if statuses[name].validated.webhook == webhook and checkpoint(merged) != checkpoint(webhook.conditions):
                 self._write(name, webhook, merged, served)
             if time.monotonic() > ends:
                 return
@@ -143,7 +143,7 @@ class StatusWriter:
             self._written.pop(name, None)
             self._last_write.pop(name, None)
             self._looked.pop(name, None)
-            self._troubles.over(f"{_MATTER} of {name}")
+            self._problems.over(f"{_MATTER} of {name}")
 
     def _newest(self, webhook: Webhook) -> Webhook:
         written = self._written.get(webhook.name)
@@ -152,24 +152,26 @@ class StatusWriter:
         self._written.pop(webhook.name, None)
         return webhook
 
-    def _look(self, name: str, standing: Standing, webhook: Webhook, served: Served) -> None:
+    def _look(self, name: str, webhook_status: WebhookStatus, webhook: Webhook, served: Served) -> None:
         pace = time.monotonic()
         looked = self._looked.get(name)
-        if (looked and looked.holds(standing, webhook, pace)) or standing.judged.webhook != webhook:
+        if (looked and looked.holds(webhook_status, webhook, pace)) or webhook_status.validated.webhook != webhook:
             return
-        merged = self._merged(standing, webhook, served)
+        merged = self._merged(webhook_status, webhook, served)
         due = write_due(webhook.conditions, merged, last_write=self._last_write.get(name), now=pace)
         if due == 0.0:
             self._write(name, webhook, merged, served)
         else:
             again = pace + (REFRESH if due is None else due)
-            self._looked[name] = _Looked(standing, webhook.resource_version, again, checkpoint(webhook.conditions))
+            self._looked[name] = _Looked(
+                webhook_status, webhook.resource_version, again, checkpoint(webhook.conditions)
+            )
 
-    def _merged(self, standing: Standing, webhook: Webhook, served: Served) -> tuple[Condition, ...]:
+    def _merged(self, webhook_status: WebhookStatus, webhook: Webhook, served: Served) -> tuple[Condition, ...]:
         """All conditions as they are to be now."""
         now = self._clock()
         generation = webhook.generation if served.status else _generation(webhook)
-        standing_now = replace(standing, checkpoint=checkpoint(webhook.conditions))
+        standing_now = replace(webhook_status, checkpoint=checkpoint(webhook.conditions))
         return merge(webhook.conditions, conditions(standing_now, generation=generation, now=now), now=now)
 
     def _write(self, name: str, webhook: Webhook, merged: tuple[Condition, ...], served: Served) -> None:
@@ -183,14 +185,14 @@ class StatusWriter:
                 self._read_again(name, served)
             elif error.status in _INVALID:
                 self._last_write[name] = time.monotonic()
-                self._troubles.say(f"{_MATTER} of {name}", _text(error))
+                self._problems.say(f"{_MATTER} of {name}", _text(error))
             elif error.status != _UNKNOWN:
                 raise
             return
-        self._troubles.over(f"{_MATTER} of {name}")
+        self._problems.over(f"{_MATTER} of {name}")
         self._last_write[name] = time.monotonic()
         self._written[name] = read_webhook(answer).webhook
-        self._troubles.over(_MATTER)
+        self._problems.over(_MATTER)
 
     def _read_again(self, name: str, served: Served) -> None:
         """Somebody wrote in between: what they wrote is kept, and ours is tried in the next round."""

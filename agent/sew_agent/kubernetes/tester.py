@@ -22,11 +22,11 @@ from sew_agent.base.health import Heartbeat
 from sew_agent.base.threads import NoThreadError, start_thread
 from sew_agent.delivery.attempt import MOST_REQUESTS
 from sew_agent.delivery.tester import Attempt, describe, tried
-from sew_agent.kubernetes.client import REQUEST_SECONDS, Api, ApiError
+from sew_agent.kubernetes.client import REQUEST_SECONDS, ApiError, KubernetesClient
 from sew_agent.kubernetes.informer import REFUSED
-from sew_agent.kubernetes.problems import Troubles
-from sew_agent.kubernetes.webhooks import WebhookPlace, read_webhook
-from sew_agent.status.conditions import TrialResult
+from sew_agent.kubernetes.problems import Problems
+from sew_agent.kubernetes.webhooks import WebhookPath, read_webhook
+from sew_agent.status.conditions import DeliveryTestResult
 from sew_agent.webhooks.validator import content_digest
 
 AT_ONCE = 8
@@ -47,7 +47,7 @@ def longest_step(request_timeout: float) -> float:
     return 2 * (2 * REQUEST_SECONDS + _TRY_AGAIN + MOST_REQUESTS * request_timeout)
 
 
-class Step(Enum):
+class JournalStep(Enum):
     """What to do about a webhook that is in state Test."""
 
     SEND = "send"
@@ -55,25 +55,25 @@ class Step(Enum):
     GIVE_UP = "give up"
 
 
-def next_step(journal: str) -> Step:
+def next_step(journal: str) -> JournalStep:
     """From the annotation as it is found. What another test left there says nothing about this one."""
     if journal.endswith(_AGAIN):
-        return Step.GIVE_UP
-    return Step.SEND_AGAIN if journal.endswith(_SENDING) else Step.SEND
+        return JournalStep.GIVE_UP
+    return JournalStep.SEND_AGAIN if journal.endswith(_SENDING) else JournalStep.SEND
 
 
 class _ChangedError(Exception):
     """Somebody changed the webhook: this test is over, and what they made of it is looked at anew."""
 
 
-class ClusterTrials:
+class KubernetesDeliveryTester:
     """Each test in a thread of its own, some at a time. `clock` in epoch seconds."""
 
     def __init__(
         self,
-        api: Api,
-        place: WebhookPlace,
-        troubles: Troubles,
+        api: KubernetesClient,
+        place: WebhookPath,
+        problems: Problems,
         attempt: Attempt,
         clock: Callable[[], float],
         alive: Callable[[str], AbstractContextManager[Heartbeat]],
@@ -82,7 +82,7 @@ class ClusterTrials:
         self._alive = alive
         self._api = api
         self._place = place
-        self._troubles = troubles
+        self._problems = problems
         self._attempt = attempt
         self._clock = clock
         self._lock = threading.Lock()
@@ -94,7 +94,7 @@ class ClusterTrials:
         """Of those, the ones for which there was no thread yet."""
         self._finished: list[tuple[str, str, str]] = []
         self._noted: dict[str, str] = {}
-        self._results: dict[str, tuple[str, TrialResult]] = {}
+        self._results: dict[str, tuple[str, DeliveryTestResult]] = {}
 
     @property
     def busy(self) -> bool:
@@ -118,7 +118,7 @@ class ClusterTrials:
             found, self._finished = self._finished, []
         return found
 
-    def results(self, accepted: Mapping[str, Accepted]) -> Mapping[str, TrialResult]:
+    def results(self, accepted: Mapping[str, Accepted]) -> Mapping[str, DeliveryTestResult]:
         """The last results, for those whose content is still what was tested."""
         with self._lock:
             kept = dict(self._results)
@@ -136,7 +136,7 @@ class ClusterTrials:
             try:
                 start_thread(self._run, "trial", self._waiting[0])
             except NoThreadError as error:
-                self._troubles.say(_MATTER, f"{error}; it is tried again")
+                self._problems.say(_MATTER, f"{error}; it is tried again")
                 return
             self._waiting.popleft()
 
@@ -168,28 +168,30 @@ class ClusterTrials:
                 if error.status != _UNKNOWN:
                     self._pause(error)
                     continue
-            self._troubles.over(_MATTER)
+            self._problems.over(_MATTER)
             return
 
     def _test(self, accepted: Accepted, heartbeat: Heartbeat) -> None:
         obj = self._read(accepted)
         step = self._step(accepted.webhook.name, _journal(obj))
         now = self._clock()
-        if step is Step.SEND and (before := self._lately(accepted, now)):
+        if step is JournalStep.SEND and (before := self._lately(accepted, now)):
             self._finish(accepted, before, heartbeat)
             return
-        if step is Step.GIVE_UP:
-            result = TrialResult(now, False, as_date(float(int(now))) + _NO_MORE, accepted.webhook.test_requested)
+        if step is JournalStep.GIVE_UP:
+            result = DeliveryTestResult(
+                now, False, as_date(float(int(now))) + _NO_MORE, accepted.webhook.test_requested
+            )
             self._finish(accepted, result, heartbeat)
             return
-        self._note(accepted, obj, as_date(float(int(now))) + (_AGAIN if step is Step.SEND_AGAIN else _SENDING))
+        self._note(accepted, obj, as_date(float(int(now))) + (_AGAIN if step is JournalStep.SEND_AGAIN else _SENDING))
         outcome = tried(self._attempt, accepted, _identity(obj), now)
-        said = describe(outcome, now) + (_TWICE if step is Step.SEND_AGAIN else "")
+        said = describe(outcome, now) + (_TWICE if step is JournalStep.SEND_AGAIN else "")
         delivered = outcome.verdict is Verdict.DELIVERED
-        result = TrialResult(self._clock(), delivered, said, accepted.webhook.test_requested)
+        result = DeliveryTestResult(self._clock(), delivered, said, accepted.webhook.test_requested)
         self._finish(accepted, result, heartbeat)
 
-    def _lately(self, accepted: Accepted, now: float) -> TrialResult | None:
+    def _lately(self, accepted: Accepted, now: float) -> DeliveryTestResult | None:
         """The result of the same test within an hour: whoever keeps setting the state, e.g. from a repository, would
         else have a sample sent each time."""
         with self._lock:
@@ -201,9 +203,9 @@ class ClusterTrials:
             return None
         return replace(result, result=result.result.removesuffix(NOT_AGAIN) + NOT_AGAIN, repeated=True)
 
-    def _step(self, name: str, journal: str) -> Step:
+    def _step(self, name: str, journal: str) -> JournalStep:
         """A note of our own, whose answer was cut off: nothing was sent after it."""
-        return Step.SEND if journal and journal == self._noted.pop(name, "") else next_step(journal)
+        return JournalStep.SEND if journal and journal == self._noted.pop(name, "") else next_step(journal)
 
     def _read(self, accepted: Accepted) -> dict[str, Any]:
         """The webhook as it is now. Raises _ChangedError where it is not the one to be tested any more."""
@@ -219,7 +221,7 @@ class ClusterTrials:
             self._noted[accepted.webhook.name] = text
         self._patch(accepted, obj, text, {})
 
-    def _finish(self, accepted: Accepted, result: TrialResult, heartbeat: Heartbeat) -> None:
+    def _finish(self, accepted: Accepted, result: DeliveryTestResult, heartbeat: Heartbeat) -> None:
         """Writes the result and ends the state, unless somebody has changed that."""
         name = accepted.webhook.name
         with self._lock:
@@ -242,7 +244,7 @@ class ClusterTrials:
     def _pause(self, error: ApiError) -> None:
         """Somebody wrote in between, e.g. conditions: that is read again at once."""
         if error.status != _CONFLICT:
-            self._troubles.say(_MATTER, _text(error))
+            self._problems.say(_MATTER, _text(error))
             self._stop.wait(_TRY_AGAIN)
 
     def _give_back(self, accepted: Accepted, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:

@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 
 from kubectl_sew.consumers.rate import rate_of
 from kubectl_sew.validation import Accepted
-from sew_agent.ingest.progress import Fetched
-from sew_agent.status.conditions import Standing, TrialResult
-from sew_agent.store.records import Lane, Store
-from sew_agent.webhooks.reconciler import Director
+from sew_agent.ingest.progress import Progress
+from sew_agent.status.conditions import DeliveryTestResult, WebhookStatus
+from sew_agent.store.records import ReceiverState, Store
+from sew_agent.webhooks.reconciler import Reconciler
 from sew_agent.webhooks.validator import Unfit
 
 
-class Standings:
+class WebhookStatuses:
     """In the agent's main thread. `tell` takes them, `results` gives the last tests of webhooks' present content.
 
     `lanes` gives those of the webhooks that are sent for. `rates`: consumer -> requests a second.
@@ -19,38 +19,43 @@ class Standings:
 
     def __init__(
         self,
-        director: Director,
+        reconciler: Reconciler,
         store: Store,
-        lanes: Callable[[], Mapping[str, Lane]],
-        results: Callable[[Mapping[str, Accepted]], Mapping[str, TrialResult]],
-        tell: Callable[[Mapping[str, Standing], float], None],
+        receivers: Callable[[], Mapping[str, ReceiverState]],
+        results: Callable[[Mapping[str, Accepted]], Mapping[str, DeliveryTestResult]],
+        tell: Callable[[Mapping[str, WebhookStatus], float], None],
         *,
         rates: Mapping[str, float],
     ) -> None:
-        self._director = director
+        self._reconciler = reconciler
         self._store = store
-        self._lanes = lanes
+        self._receivers = receivers
         self._results = results
         self._tell = tell
         self._rates = rates
 
-    def tell(self, fetched: Mapping[str, Fetched], now: float) -> None:
+    def tell(self, progress: Mapping[str, Progress], now: float) -> None:
         """Tell how it stands now (epoch seconds). Raises StoreError."""
-        judged = self._director.judged
-        lanes, books = self._lanes(), {each.webhook: each for each in self._store.books()}
-        tested = self._results(judged.accepted)
-        all_judged: Mapping[str, Accepted | Unfit] = {**judged.accepted, **judged.unfit}
+        validated = self._reconciler.validated
+        receivers, counters = self._receivers(), {each.webhook: each for each in self._store.counters()}
+        tested = self._results(validated.accepted)
+        all_judged: Mapping[str, Accepted | Unfit] = {**validated.accepted, **validated.invalid}
         self._tell(
             {
-                name: Standing(
-                    each, fetched.get(name), lanes.get(name), books.get(name), tested.get(name), self._rate(each)
+                name: WebhookStatus(
+                    each,
+                    progress.get(name),
+                    receivers.get(name),
+                    counters.get(name),
+                    tested.get(name),
+                    self._rate(each),
                 )
                 for name, each in all_judged.items()
             },
             now,
         )
 
-    def _rate(self, judged: Accepted | Unfit) -> float:
-        if isinstance(judged, Unfit):
+    def _rate(self, validated: Accepted | Unfit) -> float:
+        if isinstance(validated, Unfit):
             return 0.0
-        return rate_of(judged.config, self._rates[judged.consumer.name])
+        return rate_of(validated.config, self._rates[validated.consumer.name])

@@ -19,10 +19,10 @@ from kubectl_sew.resource import (
 from kubectl_sew.resource.serving import Served, discover
 from kubectl_sew.validation import reason_of
 from sew_agent.base.threads import start_thread
-from sew_agent.kubernetes.client import Api, ApiError
-from sew_agent.kubernetes.informer import Collection, Fixed, Watcher
-from sew_agent.kubernetes.problems import Troubles
-from sew_agent.kubernetes.secrets import PLURALS, Values
+from sew_agent.kubernetes.client import ApiError, KubernetesClient
+from sew_agent.kubernetes.informer import FixedPath, Informer, WatchedResource
+from sew_agent.kubernetes.problems import Problems
+from sew_agent.kubernetes.secrets import PLURALS, SecretReader
 from sew_agent.webhooks.base import Refusal, Snapshot
 
 _VALUES = "values"
@@ -37,17 +37,17 @@ _OURS = (LABELS_ANNOTATION, TEST_EVENT_ANNOTATION, TEST_REQUESTED_ANNOTATION)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class CachedResources:
     """One webhook as the server has it, and why it cannot be taken, where its structure forbids that."""
 
     webhook: Webhook
     refusal: Refusal | None = None
 
 
-class WebhookPlace:
+class WebhookPath:
     """Where the webhooks are served, looked for again when they are not there any more."""
 
-    def __init__(self, api: Api, only: str) -> None:
+    def __init__(self, api: KubernetesClient, only: str) -> None:
         self._api = api
         self._only = only
         self.served: Served | None = None
@@ -84,15 +84,15 @@ class Scope:
     """Seconds for which a list that is empty after an error is not believed."""
 
 
-class ClusterWebhooks:
+class KubernetesWebhooks:
     """See the module."""
 
     def __init__(
         self,
-        api: Api,
-        place: WebhookPlace,
+        api: KubernetesClient,
+        place: WebhookPath,
         scope: Scope,
-        troubles: Troubles,
+        problems: Problems,
         begin: Callable[[Snapshot], None],
         heartbeat: Callable[[str], Callable[[], None]],
     ) -> None:
@@ -102,26 +102,28 @@ class ClusterWebhooks:
         sew_agent.kubernetes.informer.LONGEST_SILENCE.
         """
         self._begin: Callable[[Snapshot], None] | None = begin
-        self._troubles = troubles
+        self._problems = problems
         self._secret_selector = scope.secret_selector
         self._changed = threading.Event()
         self._beat = heartbeat("webhooks")
         self._stopped = False
         self._snapshot = Snapshot({}, {}, {}, complete=False, known=False)
 
-        def watcher(collection: Collection[Any]) -> Watcher[Any]:
-            return Watcher(
+        def watcher(collection: WatchedResource[Any]) -> Informer[Any]:
+            return Informer(
                 api,
                 collection,
-                troubles,
+                problems,
                 self._changed.set,
                 believe_after=scope.believe_after,
                 beat=heartbeat(f"watch-{collection.matter}"),
             )
 
-        self._webhooks: Watcher[Seen] = watcher(Collection("webhooks", place, read_webhook, scope.selector))
+        self._webhooks: Informer[CachedResources] = watcher(
+            WatchedResource("webhooks", place, read_webhook, scope.selector)
+        )
         self._values = [
-            Values(api, kind, scope.secrets_namespace, watcher(_metadata(plural, scope)), self._beat)
+            SecretReader(api, kind, scope.secrets_namespace, watcher(_metadata(plural, scope)), self._beat)
             for kind, plural in PLURALS.items()
         ]
         for each in self._watchers():
@@ -146,7 +148,7 @@ class ClusterWebhooks:
             each.stop()
         self._changed.set()
 
-    def _watchers(self) -> Iterator[Watcher[Any]]:
+    def _watchers(self) -> Iterator[Informer[Any]]:
         yield self._webhooks
         yield from (each.metadata for each in self._values)
 
@@ -162,7 +164,7 @@ class ClusterWebhooks:
                 self._look()
                 again = False
             except ApiError as error:
-                self._troubles.say(_VALUES, f"{error}; what was known before goes on; it is tried again")
+                self._problems.say(_VALUES, f"{error}; what was known before goes on; it is tried again")
                 again = True
 
     def _look(self) -> None:
@@ -194,16 +196,16 @@ class ClusterWebhooks:
     def _tell_refused(self) -> None:
         refused = [text for each in self._values for text in each.refused.values()]
         if refused:
-            self._troubles.say(_VALUES, f"{refused[0]}: grant it as manifests/base/rbac.yaml does")
+            self._problems.say(_VALUES, f"{refused[0]}: grant it as manifests/base/rbac.yaml does")
         else:
-            self._troubles.over(_VALUES)
+            self._problems.over(_VALUES)
 
-    def _unreadable(self, values: Values) -> Mapping[str, str] | str:
+    def _unreadable(self, values: SecretReader) -> Mapping[str, str] | str:
         """Why objects of a kind cannot be read: one text for all, or by object."""
         return values.refused if values.metadata.known else values.metadata.refused
 
 
-def read_webhook(obj: Mapping[str, Any]) -> Seen:
+def read_webhook(obj: Mapping[str, Any]) -> CachedResources:
     """An object of the API; a list's items may lack the kind that the list has."""
     whole = {"apiVersion": API_VERSIONS[0], "kind": KIND, **obj}
     webhook = Webhook.from_object(whole)
@@ -211,21 +213,21 @@ def read_webhook(obj: Mapping[str, Any]) -> Seen:
     errors = [each.finding for each in check_structure(whole)]
     wrong = next((each for each in errors if each.is_error and each.code != _TAKEN_ANYWAY), None)
     if wrong is None:
-        return Seen(webhook)
+        return CachedResources(webhook)
     message = f"{wrong.message}: {wrong.hint}" if wrong.hint else wrong.message
-    return Seen(webhook, Refusal(message, reason_of(wrong), webhook))
+    return CachedResources(webhook, Refusal(message, reason_of(wrong), webhook))
 
 
-def _metadata(plural: str, scope: Scope) -> Collection[str]:
-    place = Fixed(f"/api/v1/namespaces/{scope.secrets_namespace}/{plural}")
-    return Collection(plural, place, _version, scope.secret_selector, metadata_only=True)
+def _metadata(plural: str, scope: Scope) -> WatchedResource[str]:
+    place = FixedPath(f"/api/v1/namespaces/{scope.secrets_namespace}/{plural}")
+    return WatchedResource(plural, place, _version, scope.secret_selector, metadata_only=True)
 
 
 def _version(obj: Mapping[str, Any]) -> str:
     return str(obj["metadata"]["resourceVersion"])
 
 
-def _wanted(kind: str, seen: Iterable[Seen]) -> Mapping[str, set[str]]:
+def _wanted(kind: str, seen: Iterable[CachedResources]) -> Mapping[str, set[str]]:
     wanted: dict[str, set[str]] = {}
     for each in seen:
         for reference in each.webhook.references:

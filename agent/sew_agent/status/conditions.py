@@ -18,8 +18,8 @@ from kubectl_sew.resource import (
 from kubectl_sew.resource.conditions import Status
 from kubectl_sew.validation import Accepted
 from sew_agent.base.log import redact
-from sew_agent.ingest.progress import Fetched
-from sew_agent.store.records import Books, Lane
+from sew_agent.ingest.progress import Progress
+from sew_agent.store.records import Counters, ReceiverState
 from sew_agent.webhooks.validator import Unfit
 
 FAILING = 2
@@ -37,7 +37,7 @@ _DEBUG = "the state is Debug: events are counted and logged, and nothing is sent
 
 
 @dataclass(frozen=True, slots=True)
-class TrialResult:
+class DeliveryTestResult:
     """How the last test of a webhook went; `at` in epoch seconds."""
 
     at: float
@@ -50,14 +50,14 @@ class TrialResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class WebhookStatus:
     """All that is known of one webhook; None where nothing is known yet."""
 
-    judged: Accepted | Unfit
-    fetched: Fetched | None = None
-    lane: Lane | None = None
-    books: Books | None = None
-    tested: TrialResult | None = None
+    validated: Accepted | Unfit
+    progress: Progress | None = None
+    receiver: ReceiverState | None = None
+    counters: Counters | None = None
+    tested: DeliveryTestResult | None = None
     """Of its present content."""
     rate: float = 0.0
     """Requests a second that are allowed; 0.0 where that is not known."""
@@ -65,92 +65,102 @@ class Standing:
     """What its condition EventsFetched says now: kept where nothing newer is known."""
 
 
-def conditions(standing: Standing, *, generation: int, now: float) -> tuple[Condition, ...]:
+def conditions(webhook_status: WebhookStatus, *, generation: int, now: float) -> tuple[Condition, ...]:
     """The three of them, of this generation and without secrets; `now` in epoch seconds."""
-    fetched = _fetching(standing)
-    health, health_reason, health_message = healthy_now(standing, now)
-    delivery, delivery_reason, delivery_message = _delivery(standing, now)
+    progress = _fetching(webhook_status)
+    health, health_reason, health_message = healthy_now(webhook_status, now)
+    delivery, delivery_reason, delivery_message = _delivery(webhook_status, now)
     return (
         healthy(health, health_reason, redact(health_message), generation),
-        events_fetched(fetched.status, fetched.reason, redact(fetched.message), generation),
+        events_fetched(progress.status, progress.reason, redact(progress.message), generation),
         delivering(delivery, delivery_reason, redact(delivery_message), generation),
     )
 
 
-def healthy_now(standing: Standing, now: float) -> tuple[Status, HealthyReason, str]:
+def healthy_now(webhook_status: WebhookStatus, now: float) -> tuple[Status, HealthyReason, str]:
     """The condition Healthy: the one meaning of that word, in `sew-agent status`, too."""
-    judged = standing.judged
-    if isinstance(judged, Unfit):
-        return "False", HealthyReason(judged.reason), judged.message
-    if judged.webhook.state is State.DISABLED:
+    validated = webhook_status.validated
+    if isinstance(validated, Unfit):
+        return "False", HealthyReason(validated.reason), validated.message
+    if validated.webhook.state is State.DISABLED:
         return "False", HealthyReason.STATE, _DISABLED
-    if standing.tested and _nothing_since(standing.tested, standing.books):
-        return _truth(standing.tested.delivered), HealthyReason.TEST, standing.tested.result
-    return _working(standing, judged, now)
+    if webhook_status.tested and _nothing_since(webhook_status.tested, webhook_status.counters):
+        return _truth(webhook_status.tested.delivered), HealthyReason.TEST, webhook_status.tested.result
+    return _working(webhook_status, validated, now)
 
 
-def _working(standing: Standing, accepted: Accepted, now: float) -> tuple[Status, HealthyReason, str]:
-    fetched = standing.fetched
-    if fetched and fetched.status == "False":
-        unanswerable = fetched.reason is FetchedReason.UNANSWERABLE
+def _working(webhook_status: WebhookStatus, accepted: Accepted, now: float) -> tuple[Status, HealthyReason, str]:
+    progress = webhook_status.progress
+    if progress and progress.status == "False":
+        unanswerable = progress.reason is FetchedReason.UNANSWERABLE
         reason = HealthyReason.QUERY_VALIDATION if unanswerable else HealthyReason.PROCESSING
-        return "False", reason, fetched.message
-    if failing(standing.lane, now):
-        return "False", HealthyReason.PROCESSING, f"not delivered: {last_error(standing.lane)}"
-    if standing.books and standing.books.last_delivered_at is not None:
-        late = f", and late: {said}" if (said := falling_behind(standing.books, standing.rate, now)) else ""
+        return "False", reason, progress.message
+    if failing(webhook_status.receiver, now):
+        return "False", HealthyReason.PROCESSING, f"not delivered: {last_error(webhook_status.receiver)}"
+    if webhook_status.counters and webhook_status.counters.last_delivered_at is not None:
+        late = (
+            f", and late: {said}" if (said := falling_behind(webhook_status.counters, webhook_status.rate, now)) else ""
+        )
         return (
             "True",
             HealthyReason.PROCESSING,
-            _with_warnings(f"events are delivered{late}{_repeated(standing)}", accepted),
+            _with_warnings(f"events are delivered{late}{_repeated(webhook_status)}", accepted),
         )
     return "True", HealthyReason.VALIDATION, _with_warnings(f"accepted for {accepted.consumer.name}", accepted)
 
 
-def _repeated(standing: Standing) -> str:
+def _repeated(webhook_status: WebhookStatus) -> str:
     """What a person must know who sets the state Test again and again."""
-    return f"; state Test: {standing.tested.result}" if standing.tested and standing.tested.repeated else ""
+    return (
+        f"; state Test: {webhook_status.tested.result}"
+        if webhook_status.tested and webhook_status.tested.repeated
+        else ""
+    )
 
 
-def _fetching(standing: Standing) -> Fetched:
-    kept = "" if standing.checkpoint is None else f"{read_to(standing.checkpoint)}; "
-    if isinstance(standing.judged, Unfit):
-        return Fetched("False", FetchedReason.NOT_ACCEPTED, kept + _NOT_RUN)
-    if standing.judged.webhook.state is State.DISABLED:
-        return Fetched("False", FetchedReason.STATE, _DISABLED)
-    return standing.fetched or Fetched("Unknown", FetchedReason.READ, f"{kept}events have not been read yet")
+def _fetching(webhook_status: WebhookStatus) -> Progress:
+    kept = "" if webhook_status.checkpoint is None else f"{read_to(webhook_status.checkpoint)}; "
+    if isinstance(webhook_status.validated, Unfit):
+        return Progress("False", FetchedReason.NOT_ACCEPTED, kept + _NOT_RUN)
+    if webhook_status.validated.webhook.state is State.DISABLED:
+        return Progress("False", FetchedReason.STATE, _DISABLED)
+    return webhook_status.progress or Progress("Unknown", FetchedReason.READ, f"{kept}events have not been read yet")
 
 
-def _delivery(standing: Standing, now: float) -> tuple[Status, DeliveringReason, str]:
-    judged, lane = standing.judged, standing.lane
-    backlog = _backlog(standing.books, now)
-    if isinstance(judged, Unfit):
+def _delivery(webhook_status: WebhookStatus, now: float) -> tuple[Status, DeliveringReason, str]:
+    validated, receiver = webhook_status.validated, webhook_status.receiver
+    backlog = _backlog(webhook_status.counters, now)
+    if isinstance(validated, Unfit):
         return "False", DeliveringReason.NOT_ACCEPTED, f"{_NOT_RUN}; {backlog}; {_LATER}"
-    if judged.webhook.state in (State.DISABLED, State.DEBUG):
-        quiet = _DISABLED if judged.webhook.state is State.DISABLED else _DEBUG
+    if validated.webhook.state in (State.DISABLED, State.DEBUG):
+        quiet = _DISABLED if validated.webhook.state is State.DISABLED else _DEBUG
         return "False", DeliveringReason.STATE, f"{quiet}; {backlog}"
-    if not failing(lane, now):
-        peers = f"; not taken by every peer: {lane.detail}" if lane and lane.detail and not lane.failures else ""
-        behind = falling_behind(standing.books, standing.rate, now)
+    if not failing(receiver, now):
+        peers = (
+            f"; not taken by every peer: {receiver.detail}"
+            if receiver and receiver.detail and not receiver.failures
+            else ""
+        )
+        behind = falling_behind(webhook_status.counters, webhook_status.rate, now)
         reason = DeliveringReason.BEHIND if behind else DeliveringReason.DELIVERING
         return "True", reason, (behind or backlog) + peers
-    error = last_error(lane)
-    if lane and lane.parked:
+    error = last_error(receiver)
+    if receiver and receiver.parked:
         again = "tried again when the webhook, its Secret or its ConfigMap changes, and once an hour"
         return "False", DeliveringReason.PARKED, f"{error}; {backlog}; {again}"
     return "False", DeliveringReason.RETRYING, f"{error}; {backlog}"
 
 
-def falling_behind(books: Books | None, rate: float, now: float) -> str:
+def falling_behind(counters: Counters | None, rate: float, now: float) -> str:
     """What waits, and when the last of it will be sent, where that is more than can be sent soon; "" otherwise."""
-    if books is None or books.oldest_pending is None:
+    if counters is None or counters.oldest_pending is None:
         return ""
-    lasts = books.pending / rate if rate else 0.0
+    lasts = counters.pending / rate if rate else 0.0
     if lasts >= BEHIND:
         soonest = spell_duration(lasts)
-        return f"{_backlog(books, now)}; {spell_rate(rate)} are sent, so the last goes in {soonest} at the earliest"
-    if books.pending >= _SOME and now - books.oldest_pending >= _OLD:
-        return f"{_backlog(books, now)}: the receiver takes them slower than they come"
+        return f"{_backlog(counters, now)}; {spell_rate(rate)} are sent, so the last goes in {soonest} at the earliest"
+    if counters.pending >= _SOME and now - counters.oldest_pending >= _OLD:
+        return f"{_backlog(counters, now)}: the receiver takes them slower than they come"
     return ""
 
 
@@ -159,40 +169,40 @@ def spell_rate(rate: float) -> str:
     return f"at most {rate:g} a second" if rate >= 1.0 else f"at most {rate * 60:g} a minute"
 
 
-def failing(lane: Lane | None, now: float) -> bool:
+def failing(receiver: ReceiverState | None, now: float) -> bool:
     """Whether a receiver refuses what is sent, or is down."""
-    if lane is None:
+    if receiver is None:
         return False
-    down = lane.failures >= FAILING and not lane.proven and not lane.waiting
-    return lane.parked or down or _waits_long(lane, now)
+    down = receiver.failures >= FAILING and not receiver.proven and not receiver.waiting
+    return receiver.parked or down or _waits_long(receiver, now)
 
 
-def _waits_long(lane: Lane, now: float) -> bool:
-    return lane.waiting and lane.held_until > now and lane.held_until - lane.since >= LONG_WAIT
+def _waits_long(receiver: ReceiverState, now: float) -> bool:
+    return receiver.waiting and receiver.held_until > now and receiver.held_until - receiver.since >= LONG_WAIT
 
 
-def _nothing_since(tested: TrialResult, books: Books | None) -> bool:
-    return books is None or books.last_delivered_at is None or books.last_delivered_at < tested.at
+def _nothing_since(tested: DeliveryTestResult, counters: Counters | None) -> bool:
+    return counters is None or counters.last_delivered_at is None or counters.last_delivered_at < tested.at
 
 
 def _with_warnings(text: str, accepted: Accepted) -> str:
     return "; ".join([text, *(each.message for each in accepted.warnings)])
 
 
-def last_error(lane: Lane | None) -> str:
+def last_error(receiver: ReceiverState | None) -> str:
     """Why a receiver did not take what was sent last."""
-    if lane is None:
+    if receiver is None:
         return ""
-    return f"{lane.reason}: {lane.detail}" if lane.detail else lane.reason
+    return f"{receiver.reason}: {receiver.detail}" if receiver.detail else receiver.reason
 
 
-def _backlog(books: Books | None, now: float) -> str:
-    if books is None:
+def _backlog(counters: Counters | None, now: float) -> str:
+    if counters is None:
         return describe_backlog(0, 0.0)
-    dead = f"; {books.dead:,} dead letter{'' if books.dead == 1 else 's'}" if books.dead else ""
-    if books.oldest_pending is None:
+    dead = f"; {counters.dead:,} dead letter{'' if counters.dead == 1 else 's'}" if counters.dead else ""
+    if counters.oldest_pending is None:
         return describe_backlog(0, 0.0) + dead
-    return describe_backlog(books.pending, now - books.oldest_pending) + dead
+    return describe_backlog(counters.pending, now - counters.oldest_pending) + dead
 
 
 def _truth(value: bool) -> Status:

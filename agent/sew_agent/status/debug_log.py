@@ -24,7 +24,7 @@ _GRACE = 5.0
 _Told = tuple[Accepted, Event]
 
 
-class Debugging:
+class DebugLog:
     """Logs what comes for webhooks in state Debug. A template may take seconds: a thread of its own renders."""
 
     def __init__(self, log: Log, clock: Callable[[], float]) -> None:

@@ -13,11 +13,11 @@ from kubectl_sew.access import IndexProblem
 from kubectl_sew.consumers.rate import rate_of
 from kubectl_sew.validation import Accepted
 from sew_agent.base.log import redact
-from sew_agent.ingest.progress import Fetched
-from sew_agent.ingest.source import Trouble
-from sew_agent.status.conditions import Standing, healthy_now
-from sew_agent.store.records import Books, Lane
-from sew_agent.webhooks.validator import Judged
+from sew_agent.ingest.progress import Progress
+from sew_agent.ingest.source import SourceProblem
+from sew_agent.status.conditions import WebhookStatus, healthy_now
+from sew_agent.store.records import Counters, ReceiverState
+from sew_agent.webhooks.validator import ValidationResult
 
 NAME = "agent.json"
 STALE_AFTER = 30.0
@@ -28,7 +28,7 @@ TIGHT = 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class WebhookReport:
     """What the agent last found about a webhook. `healthy` and `reason` are those of the condition Healthy."""
 
     consumer: str
@@ -55,10 +55,10 @@ class Report:
     version: str
     pid: int
     written: float
-    webhooks: Mapping[str, Told] = field(default_factory=dict)
+    webhooks: Mapping[str, WebhookReport] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     source: str = ""
-    source_troubles: tuple[Trouble, ...] = ()
+    source_troubles: tuple[SourceProblem, ...] = ()
     """Why events, or some of them, cannot be read now."""
     events_read: int = field(default=0, compare=False)
     """Since the agent was started, whether or not a query selects them; it changes all the time."""
@@ -71,33 +71,34 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Observations:
     """What else is known of all webhooks, by name: how full its share of the store is, how far it is read for, how its
     receiver and its peers do, and what waits. `rates`: consumer -> requests a second."""
 
     room: Mapping[str, float]
-    fetched: Mapping[str, Fetched]
-    lanes: Mapping[str, Lane]
-    books: Mapping[str, Books]
+    progress: Mapping[str, Progress]
+    receivers: Mapping[str, ReceiverState]
+    counters: Mapping[str, Counters]
     rates: Mapping[str, float]
     failing_peers: Mapping[str, str]
 
 
-def tell(judged: Judged, known: Known, now: float) -> Mapping[str, Told]:
+def tell(validated: ValidationResult, known: Observations, now: float) -> Mapping[str, WebhookReport]:
     """What is found about each webhook; `now` in epoch seconds."""
     told = {
-        name: Told(each.consumer, each.state, False, each.reason, each.message) for name, each in judged.unfit.items()
+        name: WebhookReport(each.consumer, each.state, False, each.reason, each.message)
+        for name, each in validated.invalid.items()
     }
-    return told | {name: _accepted(name, each, known, now) for name, each in judged.accepted.items()}
+    return told | {name: _accepted(name, each, known, now) for name, each in validated.accepted.items()}
 
 
-def _accepted(name: str, accepted: Accepted, known: Known, now: float) -> Told:
-    consumer, read = accepted.consumer.name, known.fetched.get(name)
+def _accepted(name: str, accepted: Accepted, known: Observations, now: float) -> WebhookReport:
+    consumer, read = accepted.consumer.name, known.progress.get(name)
     rate = rate_of(accepted.config, known.rates[consumer])
-    standing = Standing(accepted, read, known.lanes.get(name), known.books.get(name), rate=rate)
-    status, reason, message = healthy_now(standing, now)
+    webhook_status = WebhookStatus(accepted, read, known.receivers.get(name), known.counters.get(name), rate=rate)
+    status, reason, message = healthy_now(webhook_status, now)
     reads, words = (read.status != "False", read.message) if read else (True, "")
-    return Told(
+    return WebhookReport(
         consumer,
         accepted.webhook.state.value,
         status == "True",
@@ -181,9 +182,11 @@ def _read(place: Path) -> Report | None:
             if place.parent == _MEMORY and os.fstat(file.fileno()).st_uid != os.getuid():
                 return None
             content = json.load(file)
-        webhooks = {name: Told(**told) for name, told in content.pop("webhooks").items()}
-        troubles = tuple(Trouble(each["message"], IndexProblem(each["problem"])) for each in content["source_troubles"])
-        told = {"problems": tuple(content["problems"]), "webhooks": webhooks, "source_troubles": troubles}
+        webhooks = {name: WebhookReport(**told) for name, told in content.pop("webhooks").items()}
+        problems = tuple(
+            SourceProblem(each["message"], IndexProblem(each["problem"])) for each in content["source_troubles"]
+        )
+        told = {"problems": tuple(content["problems"]), "webhooks": webhooks, "source_troubles": problems}
         return Report(**{**content, **told})
     except (OSError, ValueError, TypeError, LookupError, AttributeError):  # of no agent, or of another version
         return None

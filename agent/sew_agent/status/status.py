@@ -9,8 +9,8 @@ from kubectl_sew.event import read_time
 from kubectl_sew.resource.conditions import rfc3339, spell_age, spell_seconds
 from sew_agent.ingest.poller import COMMON, own_reader
 from sew_agent.status.conditions import failing, falling_behind
-from sew_agent.status.report import Report, Told, room_words
-from sew_agent.store.records import Act, Books, Known, Lane, Store
+from sew_agent.status.report import Report, WebhookReport, room_words
+from sew_agent.store.records import Counters, ManualAction, ReceiverState, Store, WebhookRecord
 from sew_agent.webhooks.plan import FORGOTTEN
 
 _ACTS_SHOWN_FOR = 7 * 86_400.0
@@ -22,29 +22,29 @@ def status(store: Store | None, report: Report | None, now: float) -> dict[str, 
 
     `store`: None for an agent that stands by and was never active.
     """
-    books = {each.webhook: each for each in store.books()} if store else {}
-    known, lanes, positions = (store.known(), store.lanes(), store.positions()) if store else ({}, {}, {})
+    counters = {each.webhook: each for each in store.counters()} if store else {}
+    known, receivers, positions = (store.known(), store.receivers(), store.positions()) if store else ({}, {}, {})
     told = report.webhooks if report else {}
-    names = {name for name, each in known.items() if each.state != FORGOTTEN or _owes(books.get(name))} | told.keys()
-    acts = [each for each in store.acts() if each.at >= now - _ACTS_SHOWN_FOR] if store else []
+    names = {name for name, each in known.items() if each.state != FORGOTTEN or _owes(counters.get(name))} | told.keys()
+    manual_actions = [each for each in store.manual_actions() if each.at >= now - _ACTS_SHOWN_FOR] if store else []
     return {
         "now": _date(now),
         "agent": _agent(report),
         "position": positions.get(COMMON),
         "webhooks": [
             _webhook(name, known.get(name), told.get(name), now)
-            | _counts(books.get(name), now)
-            | {"behind": _behind(books.get(name), told.get(name), now)}
-            | _lane(lanes.get(name), now)
+            | _counts(counters.get(name), now)
+            | {"behind": _behind(counters.get(name), told.get(name), now)}
+            | _receiver(receivers.get(name), now)
             | {"position": positions.get(own_reader(name), positions.get(COMMON))}
-            | {"byHand": [_act(each) for each in acts if each.webhook == name][-_ACTS_SHOWN:]}
+            | {"byHand": [_act(each) for each in manual_actions if each.webhook == name][-_ACTS_SHOWN:]}
             for name in sorted(names)
         ],
-        "byHand": [_act(each) for each in acts[-_ACTS_SHOWN:]],
+        "byHand": [_act(each) for each in manual_actions[-_ACTS_SHOWN:]],
     }
 
 
-def _act(act: Act) -> dict[str, Any]:
+def _act(act: ManualAction) -> dict[str, Any]:
     at = _date(float(int(act.at)))
     return {"at": at, "who": act.who, "what": act.what, "webhook": act.webhook, "count": act.count}
 
@@ -66,7 +66,7 @@ def _agent(report: Report | None) -> dict[str, Any]:
     }
 
 
-def _webhook(name: str, known: Known | None, told: Told | None, now: float) -> dict[str, Any]:
+def _webhook(name: str, known: WebhookRecord | None, told: WebhookReport | None, now: float) -> dict[str, Any]:
     found: dict[str, Any] = {"name": name, "consumer": None, "state": None, "healthy": None, "reason": None}
     found |= {
         "eventsRead": None,
@@ -93,41 +93,43 @@ def _webhook(name: str, known: Known | None, told: Told | None, now: float) -> d
     return found
 
 
-def _counts(books: Books | None, now: float) -> dict[str, Any]:
-    if books is None:
-        books = Books("", 0, 0, 0, {}, None, None, "", 0)
-    oldest = books.oldest_pending
+def _counts(counters: Counters | None, now: float) -> dict[str, Any]:
+    if counters is None:
+        counters = Counters("", 0, 0, 0, {}, None, None, "", 0)
+    oldest = counters.oldest_pending
     return {
-        "backlog": books.pending,
+        "backlog": counters.pending,
         "oldestWaitingSeconds": None if oldest is None else max(round(now - oldest), 0),
-        "seen": books.seen,
-        "delivered": books.delivered,
-        "deadLetters": books.dead,
-        "dropped": dict(books.dropped),
-        "bytes": books.bytes_used,
-        "lastDelivery": _date(books.last_delivered_at),
-        "lastError": books.last_error or None,
-        "lastErrorAt": _date(books.last_error_at) if books.last_error else None,
+        "seen": counters.seen,
+        "delivered": counters.delivered,
+        "deadLetters": counters.dead,
+        "dropped": dict(counters.dropped),
+        "bytes": counters.bytes_used,
+        "lastDelivery": _date(counters.last_delivered_at),
+        "lastError": counters.last_error or None,
+        "lastErrorAt": _date(counters.last_error_at) if counters.last_error else None,
     }
 
 
-def _behind(books: Books | None, told: Told | None, now: float) -> str | None:
-    return falling_behind(books, told.rate if told else 0.0, now) or None
+def _behind(counters: Counters | None, told: WebhookReport | None, now: float) -> str | None:
+    return falling_behind(counters, told.rate if told else 0.0, now) or None
 
 
-def _lane(lane: Lane | None, now: float) -> dict[str, Any]:
-    ends = [each for each in (lane.held_until, lane.retry_until) if each > now] if lane else []
+def _receiver(receiver: ReceiverState | None, now: float) -> dict[str, Any]:
+    ends = [each for each in (receiver.held_until, receiver.retry_until) if each > now] if receiver else []
     return {
-        "delivering": not failing(lane, now),
-        "parked": bool(lane and lane.parked),
+        "delivering": not failing(receiver, now),
+        "parked": bool(receiver and receiver.parked),
         "nextRetry": _date(min(ends, default=None)),
-        "failingSince": _date(lane.since) if lane and lane.since and failing(lane, now) else None,
-        "delivery": (f"{lane.reason}: {lane.detail}" if lane.detail else lane.reason) or None if lane else None,
+        "failingSince": _date(receiver.since) if receiver and receiver.since and failing(receiver, now) else None,
+        "delivery": (f"{receiver.reason}: {receiver.detail}" if receiver.detail else receiver.reason) or None
+        if receiver
+        else None,
     }
 
 
-def _owes(books: Books | None) -> bool:
-    return books is not None and bool(books.pending or books.dead)
+def _owes(counters: Counters | None) -> bool:
+    return counters is not None and bool(counters.pending or counters.dead)
 
 
 def _date(seconds: float | None) -> str | None:
@@ -173,7 +175,7 @@ def for_people(found: Mapping[str, Any]) -> str:
     now = read_time(found["now"]) or 0.0
     rows = [_row(each, now) for each in found["webhooks"]]
     lines += ["", table(rows, COLUMNS)] if rows else ["no webhooks are known"]
-    lines += [line for each in found["webhooks"] for line in _troubles(each)]
+    lines += [line for each in found["webhooks"] for line in _problems(each)]
     by_hand = [
         f"{each['at']}: {each['who']} gave up {each['count']:,} of {each['webhook']} ({each['what']})"
         for each in found["byHand"]
@@ -201,7 +203,7 @@ def _life(agent: Mapping[str, Any]) -> str:
     return f"stands by for {holder}, which holds the Lease, {program}" if holder else f"stands by, {program}"
 
 
-def _troubles(webhook: Mapping[str, Any]) -> list[str]:
+def _problems(webhook: Mapping[str, Any]) -> list[str]:
     name, found = webhook["name"], []
     if webhook["healthy"] is False and webhook["message"]:
         found.append(f"{name}: {webhook['message']}")

@@ -11,15 +11,15 @@ from sew_agent.base.log import Log
 from sew_agent.base.metrics import Metrics
 from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.retry import Decision
-from sew_agent.ingest.source import Arrival, Note
-from sew_agent.status.debug_log import Debugging
-from sew_agent.store.records import Delivery, State, StoreError, Taken
+from sew_agent.ingest.source import Arrival, SourceWarning
+from sew_agent.status.debug_log import DebugLog
+from sew_agent.store.records import Delivery, DeliveryState, EnqueueResult, StoreError
 
 _FAILURES_EVERY = 60.0
 """Seconds between two lines of workers whose store does not take their results."""
 
 
-class Reading:
+class IngestTelemetry:
     """Of the poller; `look` is told which webhooks have something new."""
 
     def __init__(
@@ -27,7 +27,7 @@ class Reading:
     ) -> None:
         self._log = log
         self._metrics = metrics
-        self._debugging = Debugging(log, clock)
+        self._debugging = DebugLog(log, clock)
         self._look = look
         self._debug: Mapping[str, Accepted] = {}
         self.without_room: set[str] = set()
@@ -44,7 +44,7 @@ class Reading:
         """Wait a moment for what is not logged yet."""
         self._debugging.close()
 
-    def noted(self, notes: Sequence[Note]) -> None:
+    def noted(self, notes: Sequence[SourceWarning]) -> None:
         for note in notes:
             self.bad_lines += note.count if note.kind == "bad_line" else 0
             self._metrics.noted(note.kind, note.count)
@@ -54,7 +54,7 @@ class Reading:
         self.events += events
         self._metrics.read(events)
 
-    def took(self, arrivals: Sequence[Arrival], taken: Taken) -> None:
+    def took(self, arrivals: Sequence[Arrival], taken: EnqueueResult) -> None:
         webhooks = {name for arrival in arrivals for name in arrival.webhooks}
         self.without_room -= webhooks
         if taken.new:
@@ -75,7 +75,7 @@ class Reading:
                     self._debugging.tell(self._debug[name], arrival.event)
 
 
-class Delivering:
+class DeliveryTelemetry:
     """Of the scheduler; called from the workers' threads."""
 
     def __init__(self, log: Log, metrics: Metrics) -> None:
@@ -87,10 +87,10 @@ class Delivering:
 
     def ended(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
         """A line for what a person may act on; what was delivered is counted, and logged where it has a name."""
-        consumer, settled = route.consumer.name, decision.settlement
+        consumer, settled = route.consumer.name, decision.result
         self._tell_peers(route)
         self._metrics.attempted(route.webhook, consumer, outcome.verdict.value, outcome.reason.value, seconds)
-        if settled.state is State.DELIVERED:
+        if settled.state is DeliveryState.DELIVERED:
             read_at, time = delivery.read_at, delivery.event.time
             self._metrics.delivered(consumer, now=settled.at, read_at=read_at, event_time=time)
             self._recovered(route.webhook)
@@ -114,26 +114,26 @@ class Delivering:
             self._log.info("webhook_recovered", webhook=webhook, message="its receiver takes events again")
 
     def _tell(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
-        if decision.lane.parked or decision.lane.failures:
+        if decision.receiver.parked or decision.receiver.failures:
             self._down.add(route.webhook)
         told = {
             "webhook": route.webhook,
             "delivery": delivery.delivery_id,
             "reason": outcome.reason.value,
             "detail": outcome.detail,
-            "attempts": decision.settlement.attempts,
+            "attempts": decision.result.attempts,
             "seconds": round(seconds, 3),
         }
-        if decision.settlement.state is State.DEAD:
+        if decision.result.state is DeliveryState.DEAD:
             message = "kept as a dead letter: `sew-agent dead-letters list`"
             self._log.error("delivery_dead", **told, message=message)
-        elif decision.lane.parked:
+        elif decision.receiver.parked:
             message = (
                 "parked until the webhook, its Secret or its ConfigMap changes; tried a few times, then once an hour"
             )
             self._log.error("webhook_parked", **told, message=message)
         else:
-            again = max(decision.lane.retry_until, decision.settlement.due)
+            again = max(decision.receiver.retry_until, decision.result.due)
             self._log.warning("delivery_failed", **told, next_attempt=rfc3339(again))
 
     def failed(self, error: StoreError) -> None:

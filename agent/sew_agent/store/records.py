@@ -17,7 +17,7 @@ class StoreFullError(StoreError):
     """The disk is full: nothing was written; it heals by itself when there is room again."""
 
 
-class State(Enum):
+class DeliveryState(Enum):
     """What became of a delivery. `seen` is the sum of all four, for each webhook, always."""
 
     PENDING = "pending"
@@ -41,7 +41,7 @@ BY_HAND = (DropReason.BACKLOG_DROPPED, DropReason.PURGED)
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
+class NewDelivery:
     """One event and the webhooks it goes to; `debug` ones are counted as dropped at once.
 
     `time` is the event's own (epoch seconds), where that stands elsewhere than in the document's `time`.
@@ -54,17 +54,17 @@ class Owed:
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class EnqueueBatch:
     """What one transaction takes in: new (webhook, event) pairs, and the readers' positions behind them."""
 
-    owed: Sequence[Owed]
+    owed: Sequence[NewDelivery]
     positions: Mapping[str, str]
     """Reader -> the source's opaque position after these events."""
     read_at: float
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class EnqueueResult:
     """What an intake became: pairs that are new, pairs that were known, webhooks whose share of the room is full.
 
     Nothing at all was written, positions neither, where `full` is not empty: read again without those webhooks.
@@ -108,11 +108,11 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
+class DeliveryResult:
     """The result of an attempt, written before the worker takes anything else."""
 
     delivery: Delivery
-    state: State
+    state: DeliveryState
     at: float
     attempts: int
     due: float = 0.0
@@ -123,7 +123,7 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class ReceiverState:
     """What is remembered of a webhook as a receiver, over restarts."""
 
     webhook: str
@@ -155,7 +155,7 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class WebhookRecord:
     """What the store remembers of a webhook besides its deliveries."""
 
     name: str
@@ -172,7 +172,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class ManualAction:
     """What a person gave up by hand: kept, so that others can see it."""
 
     number: int
@@ -186,7 +186,7 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class Counters:
     """One webhook's counts since ever, and what waits."""
 
     webhook: str
@@ -214,10 +214,10 @@ class Store(Protocol):
     A full disk raises StoreFullError, and nothing is changed.
     """
 
-    def take_in(self, intake: Intake) -> Taken:
+    def enqueue(self, intake: EnqueueBatch) -> EnqueueResult:
         """Write new pairs and positions together."""
 
-    def known_to(self, keys: Sequence[bytes]) -> Mapping[bytes, frozenset[str]]:
+    def seen_by(self, keys: Sequence[bytes]) -> Mapping[bytes, frozenset[str]]:
         """Event's key -> the webhooks that have it, for those of the keys that any has."""
 
     def first_used(self, now: float) -> float:
@@ -262,10 +262,10 @@ class Store(Protocol):
     def begin(self, delivery: Delivery) -> None:
         """Put an attempt on disk, synchronously, before it is sent (for receivers that can be asked afterwards)."""
 
-    def settle(
+    def record_results(
         self,
-        settlements: Sequence[Settlement],
-        lanes: Sequence[Lane],
+        results: Sequence[DeliveryResult],
+        receivers: Sequence[ReceiverState],
         shifts: Sequence[tuple[str, float]] = (),
         revived: Sequence[int] = (),
     ) -> None:
@@ -275,13 +275,13 @@ class Store(Protocol):
         first attempts move forward. `revived`: the `seq` of dead letters that are pending after all.
         """
 
-    def lanes(self) -> Mapping[str, Lane]:
+    def receivers(self) -> Mapping[str, ReceiverState]:
         """Every webhook's lane."""
 
-    def known(self) -> Mapping[str, Known]:
+    def known(self) -> Mapping[str, WebhookRecord]:
         """Every webhook ever seen and not yet forgotten."""
 
-    def remember(self, known: Known, *, shift: float = 0.0) -> None:
+    def remember(self, known: WebhookRecord, *, shift: float = 0.0) -> None:
         """Insert or replace, and move its first attempts forward by `shift` seconds, in which nothing was sent."""
 
     def drop(
@@ -301,13 +301,13 @@ class Store(Protocol):
     def purge(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
         """Dead letters are counted as dropped, some at a time; how many."""
 
-    def record(self, act: Act) -> None:
+    def record(self, act: ManualAction) -> None:
         """Keep what a person did: the last hundred."""
 
-    def acts(self, after: int = 0) -> Sequence[Act]:
+    def manual_actions(self, after: int = 0) -> Sequence[ManualAction]:
         """What persons did after that number, oldest first."""
 
-    def books(self) -> Sequence[Books]:
+    def counters(self) -> Sequence[Counters]:
         """All webhooks' counts in one consistent read."""
 
     def room(self) -> Mapping[str, float]:

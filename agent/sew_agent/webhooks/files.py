@@ -145,10 +145,10 @@ class FileWebhooks:
         settled = stamp.modified / 1e9 < now - _SETTLED
         if before and before.content == content:
             return replace(before, stamp=stamp, settled=settled)
-        return _judged(before, str(path), stamp, settled, content, self._namespace)
+        return _validated(before, str(path), stamp, settled, content, self._namespace)
 
 
-def _judged(before: _File | None, name: str, stamp: _Stamp, settled: bool, content: bytes, namespace: str) -> _File:
+def _validated(before: _File | None, name: str, stamp: _Stamp, settled: bool, content: bytes, namespace: str) -> _File:
     manifests = load_manifests(content, name, secrets_namespace=namespace)
     broken = next((each for each in manifests.findings if each.is_error and not each.resource), None)
     if broken:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from sew_agent.store.records import Known
+from sew_agent.store.records import WebhookRecord
 
 FORGOTTEN = ""
 """The state of a webhook that was deleted for good: what it was sent stays known, and it begins as new."""
@@ -13,7 +13,7 @@ QUIET = ("Disabled", "Debug")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DesiredWebhook:
     """A webhook that was accepted. `digest` stands for its whole content with all values that it refers to."""
 
     state: str
@@ -25,7 +25,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class PlanRules:
     """When a webhook is forgotten, and where one starts that has neither position nor checkpoint."""
 
     forget_after: float
@@ -38,7 +38,7 @@ class Rules:
     by_number: bool = False
     """Events are found by their numbers: late ones too, of a webhook that another agent read for."""
 
-    def own_since(self, webhook: Wanted, now: float) -> float:
+    def own_since(self, webhook: DesiredWebhook, now: float) -> float:
         """The own time (epoch seconds) from which on events belong to a new webhook.
 
         Its checkpoint says how far another agent was by time, and is no bound for what came late.
@@ -48,7 +48,7 @@ class Rules:
             return start
         return min(start, webhook.created)
 
-    def start_of(self, webhook: Wanted, now: float) -> float:
+    def start_of(self, webhook: DesiredWebhook, now: float) -> float:
         """Epoch seconds, never after `now`. One whose creation is not known was created when it is first seen."""
         created = now if webhook.created is None else webhook.created
         if webhook.checkpoint is not None:
@@ -76,7 +76,7 @@ class Plan:
     """Seconds for which they sent nothing, which do not count against the retry horizon."""
     test: set[str] = field(default_factory=set)
     """Send the sample once."""
-    remember: list[Known] = field(default_factory=list)
+    remember: list[WebhookRecord] = field(default_factory=list)
     read: dict[str, float | None] = field(default_factory=dict)
     """Those that are read for, with their starts: None where the store has none of an older agent."""
     debug: set[str] = field(default_factory=set)
@@ -85,12 +85,12 @@ class Plan:
 
 
 def plan(
-    wanted: Mapping[str, Wanted],
+    wanted: Mapping[str, DesiredWebhook],
     invalid: Collection[str],
-    known: Mapping[str, Known],
+    known: Mapping[str, WebhookRecord],
     *,
     complete: bool,
-    rules: Rules,
+    rules: PlanRules,
     now: float,
 ) -> Plan:
     """`invalid` webhooks are there but cannot be taken. Where not `complete`, an absent one has not been deleted."""
@@ -107,7 +107,9 @@ def plan(
     return made
 
 
-def _present(made: Plan, name: str, wanted: Wanted, known: Known | None, rules: Rules, now: float) -> None:
+def _present(
+    made: Plan, name: str, wanted: DesiredWebhook, known: WebhookRecord | None, rules: PlanRules, now: float
+) -> None:
     before = None if known is None or known.state == FORGOTTEN else known
     start = None
     if wanted.state == "Disabled":
@@ -122,21 +124,25 @@ def _present(made: Plan, name: str, wanted: Wanted, known: Known | None, rules: 
         made.remember.append(after)
 
 
-def _seen(name: str, wanted: Wanted, before: Known | None, start: float | None, now: float) -> Known:
+def _seen(
+    name: str, wanted: DesiredWebhook, before: WebhookRecord | None, start: float | None, now: float
+) -> WebhookRecord:
     if before is None:
-        return Known(name, wanted.state, start, since=now)
+        return WebhookRecord(name, wanted.state, start, since=now)
     since = before.since if before.state == wanted.state else now
     return replace(before, state=wanted.state, start=start, since=since, deleted_at=None)
 
 
-def _start(wanted: Wanted, before: Known | None, rules: Rules, now: float) -> float | None:
+def _start(wanted: DesiredWebhook, before: WebhookRecord | None, rules: PlanRules, now: float) -> float | None:
     """Enabling starts a webhook anew; nothing else moves its start."""
     if before is None:
         return rules.own_since(wanted, now)
     return now if before.state == "Disabled" else before.start
 
 
-def _running(made: Plan, name: str, wanted: Wanted, before: Known | None, start: float | None, now: float) -> None:
+def _running(
+    made: Plan, name: str, wanted: DesiredWebhook, before: WebhookRecord | None, start: float | None, now: float
+) -> None:
     made.read[name] = start
     (made.debug if wanted.state == "Debug" else made.send).add(name)
     if before and before.state in QUIET and wanted.state != before.state and before.since:
@@ -145,14 +151,14 @@ def _running(made: Plan, name: str, wanted: Wanted, before: Known | None, start:
         made.test.add(name)
 
 
-def _stopped(made: Plan, known: Known) -> None:
+def _stopped(made: Plan, known: WebhookRecord) -> None:
     if known.state != "Disabled":
         made.leave.add(known.name)
     if known.deleted_at is not None:
         made.remember.append(replace(known, deleted_at=None))
 
 
-def _absent(made: Plan, known: Known, now: float, forget_after: float) -> None:
+def _absent(made: Plan, known: WebhookRecord, now: float, forget_after: float) -> None:
     if known.deleted_at is None:
         _stopped(made, known)
         made.remember.append(replace(known, deleted_at=now))

@@ -10,10 +10,10 @@ from kubectl_sew.validation import Accepted
 from sew_agent.base.log import Log
 from sew_agent.ingest.poller import Poller
 from sew_agent.ingest.source import Subscription
-from sew_agent.store.records import DropReason, Known, Store
+from sew_agent.store.records import DropReason, Store, WebhookRecord
 from sew_agent.webhooks.base import Snapshot, WebhookSource
-from sew_agent.webhooks.plan import FORGOTTEN, Plan, Rules, Wanted, plan
-from sew_agent.webhooks.validator import Acceptance, Judged, content_digest
+from sew_agent.webhooks.plan import FORGOTTEN, DesiredWebhook, Plan, PlanRules, plan
+from sew_agent.webhooks.validator import ValidationResult, WebhookValidator, content_digest
 
 _DROPPED_AT_ONCE = 5_000
 """Of a deleted webhook's deliveries, in one step."""
@@ -45,7 +45,7 @@ class Parts:
     """What a director directs."""
 
     webhooks: WebhookSource
-    acceptance: Acceptance
+    validator: WebhookValidator
     store: Store
     poller: Poller
     sending: Sending
@@ -53,7 +53,7 @@ class Parts:
     log: Log
 
 
-class Director:
+class Reconciler:
     """One step at a time, in the agent's main thread."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Director:
         forget_after: float,
         start: str | float = "",
         by_number: bool = False,
-        changed: Callable[[Judged], None],
+        changed: Callable[[ValidationResult], None],
     ) -> None:
         """`forget_after`: seconds that a deleted webhook's deliveries are kept. `changed` is told new judgements.
 
@@ -77,7 +77,7 @@ class Director:
         self._snapshot: Snapshot | None = None
         self._plan_again = float("inf")
         self._dropping: Counter[str] = Counter()
-        self.judged = Judged()
+        self.validated = ValidationResult()
         self.sending: Collection[str] = frozenset()
         """Webhooks whose deliveries are sent now."""
 
@@ -91,11 +91,11 @@ class Director:
         """Whether it is known what is wanted: what is read before that is read for nobody."""
         return self._snapshot is not None and self._snapshot.known
 
-    def step(self, now: float) -> None:
+    def reconcile(self, now: float) -> None:
         """Look at what is wanted, and apply what changed. Raises StoreError; the next step then tries again."""
         self._keep_test_results()
         snapshot = self._parts.webhooks.snapshot()
-        same = snapshot is self._snapshot and not self._parts.acceptance.stale
+        same = snapshot is self._snapshot and not self._parts.validator.stale
         if same and now < self._plan_again:
             return
         if not snapshot.known:
@@ -111,33 +111,33 @@ class Director:
         self._plan_again = min((at + self._forget_after for at in deleted if at is not None), default=float("inf"))
 
     def _judge(self, snapshot: Snapshot) -> None:
-        before, self.judged = self.judged, self._parts.acceptance.judge(snapshot)
+        before, self.validated = self.validated, self._parts.validator.validate(snapshot)
         log = self._parts.log
         for problem in snapshot.problems:
             log.warning("webhooks_problem", problem=problem)
-        for name, unfit in self.judged.unfit.items():
-            if before.unfit.get(name) != unfit:
-                log.error("webhook_refused", webhook=name, reason=unfit.reason, message=unfit.message)
-        for name, accepted in self.judged.accepted.items():
+        for name, invalid in self.validated.invalid.items():
+            if before.invalid.get(name) != invalid:
+                log.error("webhook_refused", webhook=name, reason=invalid.reason, message=invalid.message)
+        for name, accepted in self.validated.accepted.items():
             if before.accepted.get(name) is not accepted:
                 log.info("webhook_accepted", webhook=name, state=accepted.webhook.state.value)
                 for each in accepted.warnings:
                     log.warning("webhook_warning", webhook=name, message=str(each))
-        self._changed(self.judged)
+        self._changed(self.validated)
 
-    def _plan(self, snapshot: Snapshot, known: Mapping[str, Known], now: float) -> Plan:
+    def _plan(self, snapshot: Snapshot, known: Mapping[str, WebhookRecord], now: float) -> Plan:
         return plan(
-            {name: _wanted(each) for name, each in self.judged.accepted.items()},
-            self.judged.unfit,
+            {name: _wanted(each) for name, each in self.validated.accepted.items()},
+            self.validated.invalid,
             known,
             complete=snapshot.complete,
-            rules=Rules(self._forget_after, self._parts.store.first_used(now), self._start, self._by_number),
+            rules=PlanRules(self._forget_after, self._parts.store.first_used(now), self._start, self._by_number),
             now=now,
         )
 
-    def _apply(self, made: Plan, known: Mapping[str, Known], now: float) -> None:
+    def _apply(self, made: Plan, known: Mapping[str, WebhookRecord], now: float) -> None:
         """In an order that loses nothing wherever it is cut off: a webhook is remembered when its place is."""
-        parts, accepted = self._parts, self.judged.accepted
+        parts, accepted = self._parts, self.validated.accepted
         self.sending = frozenset(made.send)
         for name, seconds in made.shift.items():
             parts.store.remember(replace(known[name], since=now), shift=seconds)
@@ -164,7 +164,7 @@ class Director:
         self._parts.log.warning("webhook_forgotten", webhook=name, dropped=self._dropping.pop(name))
         return True
 
-    def _remember(self, known: Known) -> None:
+    def _remember(self, known: WebhookRecord) -> None:
         self._parts.store.remember(known)
         if known.deleted_at is not None and known.state != FORGOTTEN:
             self._parts.log.warning(
@@ -179,6 +179,8 @@ class Director:
             self._parts.log.info("webhook_tested", webhook=name, result=result)
 
 
-def _wanted(accepted: Accepted) -> Wanted:
+def _wanted(accepted: Accepted) -> DesiredWebhook:
     webhook = accepted.webhook
-    return Wanted(webhook.state.value, content_digest(accepted), webhook.created, checkpoint(webhook.conditions))
+    return DesiredWebhook(
+        webhook.state.value, content_digest(accepted), webhook.created, checkpoint(webhook.conditions)
+    )

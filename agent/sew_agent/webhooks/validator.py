@@ -28,14 +28,14 @@ class Unfit:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ValidationResult:
     """All webhooks of a snapshot."""
 
     accepted: Mapping[str, Accepted] = field(default_factory=dict)
-    unfit: Mapping[str, Unfit] = field(default_factory=dict)
+    invalid: Mapping[str, Unfit] = field(default_factory=dict)
 
 
-class Acceptance:
+class WebhookValidator:
     """Keeps its judgements, so an unchanged webhook stays the same object, and its query is compiled once."""
 
     def __init__(self, fields: Callable[[], FieldSet], consumers: Mapping[str, Consumer]) -> None:
@@ -43,36 +43,36 @@ class Acceptance:
         self._fields = fields
         self._judged_by: FieldSet | None = None
         self._consumers = consumers
-        self._judged: dict[str, tuple[object, Accepted | Unfit]] = {}
+        self._validated: dict[str, tuple[object, Accepted | Unfit]] = {}
 
     @property
     def stale(self) -> bool:
         """What queries may ask has changed since the last judgement."""
         return self._judged_by is not self._fields()
 
-    def judge(self, snapshot: Snapshot) -> Judged:
+    def validate(self, snapshot: Snapshot) -> ValidationResult:
         """Every webhook of the snapshot, those that its source refused among the unfit."""
         fields = self._judged_by = self._fields()
-        self._judged = {name: self._one(webhook, snapshot, fields) for name, webhook in snapshot.webhooks.items()}
-        results = {name: result for name, (_, result) in self._judged.items()}
-        refused = {name: _unfit(each) for name, each in snapshot.refused.items()}
-        return Judged(
+        self._validated = {name: self._one(webhook, snapshot, fields) for name, webhook in snapshot.webhooks.items()}
+        results = {name: result for name, (_, result) in self._validated.items()}
+        refused = {name: _invalid(each) for name, each in snapshot.refused.items()}
+        return ValidationResult(
             {name: each for name, each in results.items() if isinstance(each, Accepted)},
             {name: each for name, each in results.items() if isinstance(each, Unfit)} | refused,
         )
 
     def _one(self, webhook: Webhook, snapshot: Snapshot, fields: FieldSet) -> tuple[object, Accepted | Unfit]:
         basis = (webhook, _values(webhook, snapshot), fields)
-        before = self._judged.get(webhook.name)
+        before = self._validated.get(webhook.name)
         if before and before[0] == basis:
             return before
         found = accept(webhook, snapshot.secrets, snapshot.config_maps, fields, consumers=self._consumers)
         if isinstance(found, Accepted):
             return basis, before[1] if before and before[1] == found else found
-        return basis, _unfit(Refusal(found.message, found.reason, webhook))
+        return basis, _invalid(Refusal(found.message, found.reason, webhook))
 
 
-def _unfit(refusal: Refusal) -> Unfit:
+def _invalid(refusal: Refusal) -> Unfit:
     webhook = refusal.webhook
     consumer, state = (webhook.consumer, webhook.state.value) if webhook else ("", "")
     return Unfit(consumer, state, refusal.reason.value, refusal.message, webhook)

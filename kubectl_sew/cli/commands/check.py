@@ -8,16 +8,16 @@ import click
 
 from kubectl_sew.check.checks import judge
 from kubectl_sew.check.gather import STEPS, gather
-from kubectl_sew.check.verdict import Outcome, Result
+from kubectl_sew.check.verdict import CheckOutcome, CheckResult
 from kubectl_sew.cli.output import echo, print_json, shade
 from kubectl_sew.cli.progress import on_stderr
 from kubectl_sew.cli.reach import api_group_option, kubectl, secrets_namespace_option
 from kubectl_sew.consumers.text import line
 
 _MARKS = {
-    Result.OK: ("\N{CHECK MARK}", "green"),
-    Result.FAILED: ("\N{BALLOT X}", "red"),
-    Result.UNKNOWN: ("?", "yellow"),
+    CheckResult.OK: ("\N{CHECK MARK}", "green"),
+    CheckResult.FAILED: ("\N{BALLOT X}", "red"),
+    CheckResult.UNKNOWN: ("?", "yellow"),
 }
 _MOST_DETAILS = 10
 _LONGEST = 400
@@ -34,7 +34,7 @@ def check(ctx: click.Context, output: str | None, api_group: str | None, secrets
     What a line with ? is about could not be checked. Exit codes: 0 nothing is wrong, 1 something is.
     """
     outcomes = _outcomes(ctx, secrets_namespace, api_group or "")
-    wrong = sum(each.verdict.result is Result.FAILED for each in outcomes)
+    wrong = sum(each.verdict.result is CheckResult.FAILED for each in outcomes)
     if output:
         found = {"ok": not wrong, "checks": [each.to_object() for each in outcomes]}
         print_json(found)
@@ -43,7 +43,7 @@ def check(ctx: click.Context, output: str | None, api_group: str | None, secrets
     return 1 if wrong else 0
 
 
-def _outcomes(ctx: click.Context, secrets_namespace: str, group: str) -> Sequence[Outcome]:
+def _outcomes(ctx: click.Context, secrets_namespace: str, group: str) -> Sequence[CheckOutcome]:
     bar, done = on_stderr(STEPS), count()
 
     def step(what: str) -> None:
@@ -54,7 +54,7 @@ def _outcomes(ctx: click.Context, secrets_namespace: str, group: str) -> Sequenc
     return list(judge(facts))
 
 
-def for_people(outcomes: Sequence[Outcome]) -> Iterable[str]:
+def for_people(outcomes: Sequence[CheckOutcome]) -> Iterable[str]:
     """One line for each check below its group's heading; below a failure what is wrong, what to do, and a link."""
     group = ""
     for each in outcomes:
@@ -63,12 +63,12 @@ def for_people(outcomes: Sequence[Outcome]) -> Iterable[str]:
             yield from (each.group, "-" * len(each.group))
             group = each.group
         yield from _lines(each)
-    wrong = sum(each.verdict.result is Result.FAILED for each in outcomes)
+    wrong = sum(each.verdict.result is CheckResult.FAILED for each in outcomes)
     yield ""
     yield f"{wrong} of {len(outcomes)} checks failed" if wrong else "Nothing is wrong"
 
 
-def _lines(outcome: Outcome) -> Iterable[str]:
+def _lines(outcome: CheckOutcome) -> Iterable[str]:
     verdict = outcome.verdict
     mark, colour = _MARKS[verdict.result]
     yield f"{shade(mark, colour)} {outcome.check.title}"
@@ -76,6 +76,6 @@ def _lines(outcome: Outcome) -> Iterable[str]:
     yield from (f"    {line(each, _LONGEST)}" for each in shown)
     if len(verdict.details) > len(shown):
         yield f"    … and {len(verdict.details) - len(shown)} more"
-    if verdict.result is Result.FAILED:
+    if verdict.result is CheckResult.FAILED:
         yield f"    what to do: {verdict.hint}"
         yield f"    see {outcome.link}"

@@ -8,7 +8,7 @@ import click
 from kubectl_sew.access import read_url
 from kubectl_sew.cli.output import echo, print_warning
 from kubectl_sew.cli.placement import placement_options, reach, running
-from kubectl_sew.install import Host, Plan, render, target, with_agent
+from kubectl_sew.install import Host, InstallPlan, render, target, with_agent
 from kubectl_sew.install.holders import refuse_another
 from kubectl_sew.install.manifests import Document
 from kubectl_sew.install.plan import API_GROUP, FALLBACK_API_GROUP, NAME, NAMESPACE, PARTS
@@ -17,7 +17,7 @@ from kubectl_sew.members import members
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class InstallOptions:
     """What was given; "" and None where nothing was."""
 
     apply: bool
@@ -95,7 +95,7 @@ def install(ctx: click.Context, /, **given: Any) -> None:
       kubectl sew install --apply --sidecar-of deployment/shop -n shops
       kubectl sew install --apply --only api,rights
     """
-    options = Options(**given)
+    options = InstallOptions(**given)
     if options.beside_calico and not options.selector:
         raise click.UsageError("--beside-calico needs --selector: else both deliver the same events", ctx)
     if options.host and options.only != set(PARTS):
@@ -112,7 +112,7 @@ def install(ctx: click.Context, /, **given: Any) -> None:
         _mind_the_host(found, plan)
 
 
-def _plan(kubectl: Kubectl, namespace: str | None, found: Document | None, options: Options) -> Plan:
+def _plan(kubectl: Kubectl, namespace: str | None, found: Document | None, options: InstallOptions) -> InstallPlan:
     host = target.host_of(found) if found else None
     ours = host or Host(NAME, namespace or NAMESPACE, NAME)
     settings = {
@@ -121,7 +121,7 @@ def _plan(kubectl: Kubectl, namespace: str | None, found: Document | None, optio
         "SEW_SECRET_SELECTOR": options.secret_selector,
     }
     secret = options.credentials_secret
-    return Plan(
+    return InstallPlan(
         namespace=ours.namespace,
         secrets_namespace=options.secrets_namespace,
         create_secrets_namespace=options.create_namespace,
@@ -135,14 +135,14 @@ def _plan(kubectl: Kubectl, namespace: str | None, found: Document | None, optio
     )
 
 
-def _apply(kubectl: Kubectl, plan: Plan, found: Document | None) -> None:
+def _apply(kubectl: Kubectl, plan: InstallPlan, found: Document | None) -> None:
     echo(target.apply(kubectl, render(plan)), nl=False)
     if found:
         changed = target.change_pod(kubectl, found, lambda seen: with_agent(seen, plan))
         echo(f"deployment.apps/{found['metadata']['name']} {'patched' if changed else 'unchanged'}")
 
 
-def _mind_the_host(found: Document, plan: Plan) -> None:
+def _mind_the_host(found: Document, plan: InstallPlan) -> None:
     """A claim is one pod's at a time, and belongs to root unless the pod says otherwise: both are the host's to say."""
     name, spec = found["metadata"]["name"], found["spec"]
     if plan.host and plan.host.service_account == "default":
@@ -155,7 +155,7 @@ def _mind_the_host(found: Document, plan: Plan) -> None:
         print_warning(f"the pods of deployment/{name} have no fsGroup: the claim must be writable for the user 65532")
 
 
-def _look_around(kubectl: Kubectl, options: Options, ours: Host) -> str | None:
+def _look_around(kubectl: Kubectl, options: InstallOptions, ours: Host) -> str | None:
     """The group of the definition to install, None for none; says what else a person should know of the cluster."""
     try:
         group = target.crd_group(kubectl)
@@ -178,7 +178,7 @@ _OF_GROUP = {
 }
 
 
-def _refuse_twice(kubectl: Kubectl, options: Options) -> None:
+def _refuse_twice(kubectl: Kubectl, options: InstallOptions) -> None:
     found = target.processor(kubectl, options.secrets_namespace)
     if found and not options.beside_calico:
         raise target.InstallError(
@@ -187,7 +187,7 @@ def _refuse_twice(kubectl: Kubectl, options: Options) -> None:
         )
 
 
-def _miss_namespace(kubectl: Kubectl, options: Options) -> None:
+def _miss_namespace(kubectl: Kubectl, options: InstallOptions) -> None:
     name = options.secrets_namespace
     if options.create_namespace or target.namespace_exists(kubectl, name):
         return

@@ -6,7 +6,7 @@ import click
 
 from kubectl_sew.cli.output import echo, pass_through, print_warning
 from kubectl_sew.cli.reach import api_group_option, secrets_namespace_option, webhooks
-from kubectl_sew.cluster.picture import Agent, look_at_agent
+from kubectl_sew.cluster.picture import AgentReport, look_at_agent
 from kubectl_sew.columns import table
 from kubectl_sew.consumers.text import line
 from kubectl_sew.resource import Condition, Webhook
@@ -48,19 +48,19 @@ def list_command(ctx: click.Context, output: str | None, api_group: str | None, 
     echo(table(_WIDE if output else _HEADINGS, rows))
 
 
-def _row(webhook: Webhook, agent: Agent) -> tuple[str, ...]:
+def _row(webhook: Webhook, agent: AgentReport) -> tuple[str, ...]:
     healthy = _condition(webhook, "Healthy")
     return (*_head(webhook, healthy, agent), line(healthy.message, 100) or "-")
 
 
-def _wide(webhook: Webhook, agent: Agent, now: float) -> tuple[str, ...]:
+def _wide(webhook: Webhook, agent: AgentReport, now: float) -> tuple[str, ...]:
     healthy, delivering, fetched = (_condition(webhook, each) for each in ("Healthy", "Delivering", "EventsFetched"))
     age = "-" if webhook.created is None else spell_seconds(now - webhook.created)
     more = (delivering.status, line(fetched.message, 60) or fetched.reason, age, line(webhook.query, 60))
     return (*_head(webhook, healthy, agent), *more, line(healthy.message, 500) or "-")
 
 
-def _head(webhook: Webhook, healthy: Condition, agent: Agent) -> tuple[str, ...]:
+def _head(webhook: Webhook, healthy: Condition, agent: AgentReport) -> tuple[str, ...]:
     """What an agent that is gone has written of health is not known any more."""
     row = agent.rows.get(webhook.name, {})
     waiting, dead = row.get("backlog"), row.get("deadLetters")

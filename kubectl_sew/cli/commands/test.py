@@ -49,7 +49,7 @@ def _ask(webhook: Webhook) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class DeliveryTest:
     """What the agent wrote."""
 
     said: str
@@ -58,15 +58,19 @@ class Result:
     """Whether the webhook cannot run, and so stays in Test."""
 
 
-def read_result(now: Webhook, before: Webhook, generation: int) -> Result | None:
+def read_result(now: Webhook, before: Webhook, generation: int) -> DeliveryTest | None:
     """None while there is none. `before` the test was asked for, which made the `generation`."""
     ended = now.state is not State.TEST  # until then the annotation says that the sample is being sent
     if ended and now.test_result and now.test_result != before.test_result:
-        return Result(now.test_result, delivered=was_delivered(now.test_result))
+        return DeliveryTest(now.test_result, delivered=was_delivered(now.test_result))
     healthy = now.condition("Healthy")
     if healthy is None or healthy.status != "False" or healthy.observed_generation < generation:
         return None
-    return Result(f"not sent: {healthy.reason}: {healthy.message}", waits=True) if _cannot_run(now, healthy) else None
+    return (
+        DeliveryTest(f"not sent: {healthy.reason}: {healthy.message}", waits=True)
+        if _cannot_run(now, healthy)
+        else None
+    )
 
 
 def _cannot_run(webhook: Webhook, healthy: Condition) -> bool:

@@ -11,7 +11,7 @@ from kubectl_sew.cli.output import echo, print_warning
 from kubectl_sew.cli.placement import placement_options, reach, where
 from kubectl_sew.cli.waiting import until
 from kubectl_sew.cluster.agent import AgentError, find_holder
-from kubectl_sew.install import Host, Plan, removable, target, without_agent
+from kubectl_sew.install import Host, InstallPlan, removable, target, without_agent
 from kubectl_sew.install.holders import refuse_another
 from kubectl_sew.install.manifests import Document
 from kubectl_sew.install.plan import NAME, NAMESPACE
@@ -22,7 +22,7 @@ _LONGEST_END = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class UninstallOptions:
     """What was given; None where nothing was."""
 
     apply: bool
@@ -51,7 +51,7 @@ def uninstall(ctx: click.Context, /, **given: Any) -> None:
       kubectl sew uninstall --apply
       kubectl sew uninstall --apply --sidecar-of deployment/shop -n shops
     """
-    options = Options(**given)
+    options = UninstallOptions(**given)
     kubectl, namespace = reach(ctx, options.namespace)
     objects = removable(_plan(kubectl, namespace, options), data=options.data)
     if options.apply:
@@ -62,8 +62,8 @@ def uninstall(ctx: click.Context, /, **given: Any) -> None:
             print_warning(f"the agent stays in deployment/{options.host}: --apply removes it")
 
 
-def _plan(kubectl: Kubectl, namespace: str | None, options: Options) -> Plan:
-    return Plan(
+def _plan(kubectl: Kubectl, namespace: str | None, options: UninstallOptions) -> InstallPlan:
+    return InstallPlan(
         namespace=namespace or NAMESPACE,
         secrets_namespace=options.secrets_namespace,
         crd_group=target.installed_crd_group(kubectl) if options.crd else None,
@@ -71,7 +71,7 @@ def _plan(kubectl: Kubectl, namespace: str | None, options: Options) -> Plan:
     )
 
 
-def _apply(kubectl: Kubectl, namespace: str | None, options: Options, objects: Sequence[Document]) -> None:
+def _apply(kubectl: Kubectl, namespace: str | None, options: UninstallOptions, objects: Sequence[Document]) -> None:
     found = target.deployment(kubectl, namespace, options.host) if options.host else None
     ours = target.host_of(found) if found else Host(NAME, namespace or NAMESPACE, "" if options.host else NAME)
     refuse_another(kubectl, options.secrets_namespace, ours)

@@ -14,12 +14,12 @@ from kubectl_sew.query import CALICO
 from kubectl_sew.validation import Accepted, accept
 from sew_agent.base.health import Health
 from sew_agent.base.log import Log
-from sew_agent.kubernetes.client import Api, connect
-from sew_agent.kubernetes.event_recorder import Announcer
-from sew_agent.kubernetes.problems import Troubles
+from sew_agent.kubernetes.client import KubernetesClient, connect
+from sew_agent.kubernetes.event_recorder import EventRecorder
+from sew_agent.kubernetes.problems import Problems
 from sew_agent.kubernetes.status_writer import StatusWriter
-from sew_agent.kubernetes.tester import ClusterTrials
-from sew_agent.kubernetes.webhooks import ClusterWebhooks, Scope, WebhookPlace, read_webhook
+from sew_agent.kubernetes.tester import KubernetesDeliveryTester
+from sew_agent.kubernetes.webhooks import KubernetesWebhooks, Scope, WebhookPath, read_webhook
 from tests.integration.cluster.in_cluster import SECRETS, Installed, webhook
 from tests.waiting import eventually
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.server
 
 
 @pytest.fixture
-def api(here: Installed) -> Iterator[Api]:
+def api(here: Installed) -> Iterator[KubernetesClient]:
     made = connect(here.kubeconfig, "")
     yield made
     made.close()
@@ -51,36 +51,40 @@ class Lives:
 
 
 @pytest.fixture
-def troubles() -> Troubles:
-    return Troubles(Log(io.StringIO(), time.time))
+def problems() -> Problems:
+    return Problems(Log(io.StringIO(), time.time))
 
 
-def watching(api: Api, troubles: Troubles, lives: Lives) -> ClusterWebhooks:
-    place, named = WebhookPlace(api, ""), lives.beat
-    return ClusterWebhooks(api, place, Scope(SECRETS), troubles, lambda _: None, named)
+def watching(api: KubernetesClient, problems: Problems, lives: Lives) -> KubernetesWebhooks:
+    place, named = WebhookPath(api, ""), lives.beat
+    return KubernetesWebhooks(api, place, Scope(SECRETS), problems, lambda _: None, named)
 
 
-def test_the_writers_of_status_and_events_beat_until_they_are_stopped(api: Api, troubles: Troubles) -> None:
-    lives, place = Lives(), WebhookPlace(api, "")
-    webhooks = watching(api, troubles, Lives())
-    writer = StatusWriter(api, place, webhooks, troubles, time.time, lives.beat("status"))
-    announcer = Announcer(api, place, troubles, "n/me", lives.beat("announcer"))
+def test_the_writers_of_status_and_events_beat_until_they_are_stopped(
+    api: KubernetesClient, problems: Problems
+) -> None:
+    lives, place = Lives(), WebhookPath(api, "")
+    webhooks = watching(api, problems, Lives())
+    writer = StatusWriter(api, place, webhooks, problems, time.time, lives.beat("status"))
+    event_recorder = EventRecorder(api, place, problems, "n/me", lives.beat("announcer"))
     writer.start()
-    announcer.start()
+    event_recorder.start()
     lives.all_go_on()
     writer.stop(in_charge=False)
-    announcer.stop()
+    event_recorder.stop()
     webhooks.close()
 
 
-def test_the_loop_that_puts_webhooks_together_beats_while_nothing_changes(api: Api, troubles: Troubles) -> None:
+def test_the_loop_that_puts_webhooks_together_beats_while_nothing_changes(
+    api: KubernetesClient, problems: Problems
+) -> None:
     lives = Lives()
     beats = {"webhooks": lives.beat}
-    webhooks = ClusterWebhooks(
+    webhooks = KubernetesWebhooks(
         api,
-        WebhookPlace(api, ""),
+        WebhookPath(api, ""),
         Scope(SECRETS),
-        troubles,
+        problems,
         lambda _: None,
         lambda name: beats.get(name, Lives().beat)(name),
     )
@@ -90,7 +94,9 @@ def test_the_loop_that_puts_webhooks_together_beats_while_nothing_changes(api: A
     webhooks.close()
 
 
-def test_a_test_that_hangs_is_named_until_it_has_ended(here: Installed, api: Api, troubles: Troubles) -> None:
+def test_a_test_that_hangs_is_named_until_it_has_ended(
+    here: Installed, api: KubernetesClient, problems: Problems
+) -> None:
     here.apply(webhook("hangs", "http://127.0.0.1:9/", state="Test"))
     lives, reached, release = Lives(), threading.Event(), threading.Event()
 
@@ -99,16 +105,16 @@ def test_a_test_that_hangs_is_named_until_it_has_ended(here: Installed, api: Api
         release.wait()
         return Outcome(Verdict.DELIVERED)
 
-    trials = ClusterTrials(
-        api, WebhookPlace(api, ""), troubles, attempt, time.time, partial(lives.health.during, limit=10.0)
+    tester = KubernetesDeliveryTester(
+        api, WebhookPath(api, ""), problems, attempt, time.time, partial(lives.health.during, limit=10.0)
     )
-    trials.fire(accepted(here, "hangs"), "")
+    tester.fire(accepted(here, "hangs"), "")
     assert reached.wait(10)
     lives.now += 11.0
     assert lives.health.stalled() == {"test-hangs": "no progress for 11 s"}
     release.set()
     eventually(lambda: here.object("hangs")["spec"]["state"] == "Enabled", "the test ends")
-    eventually(lambda: not (trials.finished() or trials.busy), "its thread ends")
+    eventually(lambda: not (tester.finished() or tester.busy), "its thread ends")
     lives.now += 11.0
     assert lives.health.stalled() == {}
 

@@ -9,9 +9,9 @@ import pytest
 
 from sew_agent.base.log import Log
 from sew_agent.kubernetes import client as api_module
-from sew_agent.kubernetes.client import Api, Watch, connect
-from sew_agent.kubernetes.informer import Collection, Fixed, Watcher
-from sew_agent.kubernetes.problems import Troubles
+from sew_agent.kubernetes.client import KubernetesClient, WatchStream, connect
+from sew_agent.kubernetes.informer import FixedPath, Informer, WatchedResource
+from sew_agent.kubernetes.problems import Problems
 from tests.integration.cluster.in_cluster import SECRETS, Installed, secret
 from tests.waiting import eventually
 
@@ -20,16 +20,16 @@ pytestmark = pytest.mark.server
 
 @contextmanager
 def watching(
-    here: Installed, prepare: Callable[[Api], None] = lambda _: None
-) -> Iterator[tuple[Watcher[str], io.StringIO]]:
+    here: Installed, prepare: Callable[[KubernetesClient], None] = lambda _: None
+) -> Iterator[tuple[Informer[str], io.StringIO]]:
     """A watcher of the Secrets' metadata, and its log."""
     log = io.StringIO()
     api = connect(here.kubeconfig, "")
     prepare(api)
-    place = Fixed(f"/api/v1/namespaces/{SECRETS}/secrets")
-    collection = Collection("secrets", place, lambda obj: str(obj["metadata"]["name"]), metadata_only=True)
-    troubles = Troubles(Log(log, lambda: 0.0))
-    watcher = Watcher(api, collection, troubles, lambda: None, believe_after=600.0, beat=lambda: None)
+    place = FixedPath(f"/api/v1/namespaces/{SECRETS}/secrets")
+    collection = WatchedResource("secrets", place, lambda obj: str(obj["metadata"]["name"]), metadata_only=True)
+    problems = Problems(Log(log, lambda: 0.0))
+    watcher = Informer(api, collection, problems, lambda: None, believe_after=600.0, beat=lambda: None)
     watcher.start()
     try:
         eventually(lambda: watcher.known, "the list is read")
@@ -46,10 +46,10 @@ class Counted:
         self.versions: list[str] = []
         self._version = version
 
-    def __call__(self, api: Api) -> None:
+    def __call__(self, api: KubernetesClient) -> None:
         begin = api.watch
 
-        def watch(path: str, query: Mapping[str, str], **more: Any) -> Watch:
+        def watch(path: str, query: Mapping[str, str], **more: Any) -> WatchStream:
             self.versions.append(query["resourceVersion"])
             first = {"resourceVersion": self._version} if self._version and len(self.versions) == 1 else {}
             return begin(path, {**query, **first}, **more)

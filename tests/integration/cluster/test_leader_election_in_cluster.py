@@ -11,11 +11,11 @@ import pytest
 from sew_agent.base.health import Health, Heartbeat
 from sew_agent.base.log import Log
 from sew_agent.kubernetes import failover
-from sew_agent.kubernetes.client import Api, connect
-from sew_agent.kubernetes.leader_election import LONGEST_STEP, LeaseKeeper
+from sew_agent.kubernetes.client import KubernetesClient, connect
+from sew_agent.kubernetes.leader_election import LONGEST_STEP, LeaderElector
 from sew_agent.kubernetes.lease import Identity
-from sew_agent.kubernetes.problems import Troubles
-from sew_agent.kubernetes.standby import Turn
+from sew_agent.kubernetes.problems import Problems
+from sew_agent.kubernetes.standby import Leadership
 from tests.integration.cluster.in_cluster import SECRETS, Installed
 from tests.waiting import eventually
 
@@ -25,23 +25,23 @@ pytestmark = pytest.mark.server
 class Kept:
     """A keeper at work, with a state folder of its own."""
 
-    def __init__(self, api: Api, state: Path) -> None:
+    def __init__(self, api: KubernetesClient, state: Path) -> None:
         self.state = state
         self.log = io.StringIO()
         log = Log(self.log, lambda: 0.0)
-        self.troubles = Troubles(log)
+        self.problems = Problems(log)
         me = Identity("n/me", "mine")
         self.now = 0.0
         heartbeat = Heartbeat(LONGEST_STEP, lambda: self.now)
         self.health = Health()
         self.health.watch("lease", heartbeat)
         self.hanging = threading.Lock()
-        self.keeper = LeaseKeeper(api, SECRETS, me, self.troubles, log, afresh=self._mark, beat=heartbeat.beat)
-        self.keeper.start()
+        self.elector = LeaderElector(api, SECRETS, me, self.problems, log, afresh=self._mark, beat=heartbeat.beat)
+        self.elector.start()
         self.has_it()
 
     def has_it(self) -> None:
-        eventually(self.keeper.held.is_set, "it holds the Lease")
+        eventually(self.elector.held.is_set, "it holds the Lease")
 
     def _mark(self) -> None:
         with self.hanging:
@@ -57,7 +57,7 @@ def kept(here: Installed, tmp_path: Path) -> Iterator[Kept]:
     api = connect(here.kubeconfig, "")
     made = Kept(api, tmp_path)
     yield made
-    made.keeper.release()
+    made.elector.release()
     api.close()
 
 
@@ -78,7 +78,7 @@ def taken(kept: Kept) -> int:
 
 def test_a_lease_that_another_agent_had_is_made_anew_with_a_fresh_start(here: Installed, kept: Kept) -> None:
     steal(here, lasts=3600)
-    eventually(lambda: not kept.keeper.held.is_set(), "it loses the Lease")
+    eventually(lambda: not kept.elector.held.is_set(), "it loses the Lease")
     delete(here)
     kept.has_it()
     assert kept.afresh
@@ -87,7 +87,7 @@ def test_a_lease_that_another_agent_had_is_made_anew_with_a_fresh_start(here: In
 def test_the_holder_whose_lease_is_deleted_goes_on_with_what_it_owes(here: Installed, kept: Kept) -> None:
     delete(here)
     eventually(lambda: here.server.kubectl("get", "lease", "sew-agent", "-n", SECRETS, "--ignore-not-found"), "it")
-    assert kept.keeper.held.is_set()
+    assert kept.elector.held.is_set()
     assert taken(kept) == 1
     assert not kept.afresh
 
@@ -98,19 +98,19 @@ def test_a_state_folder_that_cannot_be_written_is_told_and_the_lease_is_taken_wh
     marker = kept.state / failover.MARKER
     marker.symlink_to(kept.state / "not mounted" / "marker")
     steal(here, lasts=1)
-    eventually(lambda: "cannot be written" in "".join(kept.troubles.all), "it is told")
-    assert str(kept.state) in kept.troubles.all[0]
-    assert not kept.keeper.held.is_set()
+    eventually(lambda: "cannot be written" in "".join(kept.problems.all), "it is told")
+    assert str(kept.state) in kept.problems.all[0]
+    assert not kept.elector.held.is_set()
     marker.unlink()
     kept.has_it()
-    eventually(lambda: not kept.troubles.all, "the trouble is over")
+    eventually(lambda: not kept.problems.all, "the trouble is over")
 
 
 def test_another_agent_is_not_forgotten_where_it_could_not_be_noted(here: Installed, kept: Kept) -> None:
     marker = kept.state / failover.MARKER
     marker.symlink_to(kept.state / "not mounted" / "marker")
     steal(here, lasts=3600)
-    eventually(lambda: kept.troubles.all, "it cannot be noted")
+    eventually(lambda: kept.problems.all, "it cannot be noted")
     with kept.hanging:
         delete(here)
         marker.unlink()
@@ -119,13 +119,13 @@ def test_another_agent_is_not_forgotten_where_it_could_not_be_noted(here: Instal
 
 
 def test_a_turn_ends_with_a_lease_that_was_lost_and_retaken_unseen(here: Installed, kept: Kept) -> None:
-    turn = Turn(kept.keeper, threading.Event())
+    turn = Leadership(kept.elector, threading.Event())
     steal(here, lasts=1)
     eventually(lambda: taken(kept) == 2, "it takes the silent thief's Lease")
     kept.has_it()
     assert turn.is_set()
     assert turn.lost
-    assert not Turn(kept.keeper, threading.Event()).is_set()
+    assert not Leadership(kept.elector, threading.Event()).is_set()
 
 
 def test_health_names_a_keeper_that_hangs(here: Installed, kept: Kept) -> None:
@@ -133,7 +133,7 @@ def test_health_names_a_keeper_that_hangs(here: Installed, kept: Kept) -> None:
     eventually(lambda: not kept.health.stalled(), "it beats at each look")
     with kept.hanging:
         steal(here, lasts=1)
-        eventually(lambda: not kept.keeper.held.is_set(), "it is about to start afresh")
+        eventually(lambda: not kept.elector.held.is_set(), "it is about to start afresh")
         kept.now = 2000.0
         assert kept.health.stalled() == {"lease": "no progress for 1000 s"}
     eventually(lambda: not kept.health.stalled(), "it goes on")

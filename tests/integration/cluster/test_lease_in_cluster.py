@@ -48,10 +48,10 @@ def test_a_second_agent_stands_by_ready_and_takes_over_within_15_s_of_a_kill(
     first = here.agent(folder, POD_NAME="first", POD_NAMESPACE="sew-system")
     eventually(lambda: first.says("webhook_accepted"), "the first is active")
     assert holder(here) == "sew-system/first"
-    standing, other = second(here, tmp_path, folder)
-    eventually(lambda: standing.says("listening"), "the second stands by")
-    assert standing.says("standing_by")[0]["holder"] == "sew-system/first"
-    assert (page(standing, "/readyz"), page(standing, "/healthz")) == (200, 200)
+    webhook_status, other = second(here, tmp_path, folder)
+    eventually(lambda: webhook_status.says("listening"), "the second stands by")
+    assert webhook_status.says("standing_by")[0]["holder"] == "sew-system/first"
+    assert (page(webhook_status, "/readyz"), page(webhook_status, "/healthz")) == (200, 200)
     said = other.command("status")
     assert (said.returncode, said.stderr) == (0, "")
     assert said.stdout.startswith("agent: stands by for sew-system/first, which holds the Lease, version ")
@@ -64,7 +64,7 @@ def test_a_second_agent_stands_by_ready_and_takes_over_within_15_s_of_a_kill(
     assert time.monotonic() - killed <= 15
     folder.write([2], time="2030-01-01T00:00:00Z")
     eventually(lambda: any("2030" in each.body.decode() for each in receiver.accepted), "the second delivers")
-    assert not standing.says("lease_lost")
+    assert not webhook_status.says("lease_lost")
     assert other.command("status").stdout.startswith("agent: running, version ")
     other.stop()
     assert other.command("status").stdout.startswith("agent: not running")
@@ -76,10 +76,10 @@ def test_an_agent_that_ends_as_it_should_is_followed_at_once(
     here.apply(webhook("one", receiver.url))
     first = here.agent(folder)
     eventually(lambda: first.says("webhook_accepted"), "the first is active")
-    standing, other = second(here, tmp_path, folder)
-    eventually(lambda: standing.says("standing_by"), "the second stands by")
+    webhook_status, other = second(here, tmp_path, folder)
+    eventually(lambda: webhook_status.says("standing_by"), "the second stands by")
     assert first.terminate() == 0
-    eventually(lambda: standing.says("lease_taken"), "the second takes over", 5)
+    eventually(lambda: webhook_status.says("lease_taken"), "the second takes over", 5)
     other.stop()
 
 

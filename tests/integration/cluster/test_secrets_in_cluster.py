@@ -7,8 +7,8 @@ import pytest
 
 from sew_agent.base.log import Log
 from sew_agent.kubernetes.client import connect
-from sew_agent.kubernetes.problems import Troubles
-from sew_agent.kubernetes.webhooks import ClusterWebhooks, Scope, WebhookPlace
+from sew_agent.kubernetes.problems import Problems
+from sew_agent.kubernetes.webhooks import KubernetesWebhooks, Scope, WebhookPath
 from testbed.receivers import Answer, Receiver
 from testbed.servers.running import free_port
 from tests.e2e.sew_agent import Folder
@@ -69,9 +69,9 @@ def test_no_variable_shows_in_status_events_logs_or_metrics(here: Installed, fol
 def test_only_the_keys_that_are_referred_to_are_kept(here: Installed) -> None:
     here.apply(webhook("frugal"), secret("frugal", url="http://127.0.0.1:9/", other="canary-35"))
     here.apply(secret("stranger", url="canary-36"))
-    api, troubles = connect(here.kubeconfig, ""), Troubles(Log(io.StringIO(), lambda: 0.0))
-    place = WebhookPlace(api, "")
-    webhooks = ClusterWebhooks(api, place, Scope(SECRETS), troubles, lambda _: None, lambda _: lambda: None)
+    api, problems = connect(here.kubeconfig, ""), Problems(Log(io.StringIO(), lambda: 0.0))
+    place = WebhookPath(api, "")
+    webhooks = KubernetesWebhooks(api, place, Scope(SECRETS), problems, lambda _: None, lambda _: lambda: None)
     try:
         eventually(lambda: webhooks.snapshot().known, "the webhooks are known")
         assert webhooks.snapshot().secrets == {"frugal": {"url": b"http://127.0.0.1:9/", "other": b""}}

@@ -89,9 +89,9 @@ def _handler(made: Proxy, pool: urllib3.PoolManager, target: str) -> type[BaseHT
                 found = pool.request(self.command, target + self.path, body=body, headers=headers)
                 return Answer(found.status, found.data)
 
-            self._send(self._judged(body, real))
+            self._send(self._validated(body, real))
 
-        def _judged(self, body: bytes, real: Callable[[], Answer]) -> Answer:
+        def _validated(self, body: bytes, real: Callable[[], Answer]) -> Answer:
             wanted = "Basic " + base64.b64encode(made.password.encode()).decode()
             if made.password and self.headers.get("Authorization") != wanted:
                 return refuse(401, "security_exception", "unable to authenticate")

@@ -14,10 +14,10 @@ from elasticsearch.helpers import bulk
 from kubectl_sew.access import Access
 from kubectl_sew.query import CALICO, parse
 from kubectl_sew.resource import Condition, checkpoint
-from sew_agent.ingest.elasticsearch.source import ElasticsearchSource, Reading
+from sew_agent.ingest.elasticsearch.source import ElasticsearchSource, IngestSettings
 from sew_agent.ingest.poller import Polled, Poller
-from sew_agent.ingest.source import Arrival, Note, Subscription
-from sew_agent.store.records import Delivery, Known, Settlement, State, Taken
+from sew_agent.ingest.source import Arrival, SourceWarning, Subscription
+from sew_agent.store.records import Delivery, DeliveryResult, DeliveryState, EnqueueResult, WebhookRecord
 from sew_agent.store.sqlite.store import SqliteStore, open_store
 from testbed.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
 
@@ -32,15 +32,15 @@ class Witness:
     """Counts each (webhook, event) as often as the store takes it for new."""
 
     def __init__(self) -> None:
-        self.notes: list[Note] = []
+        self.notes: list[SourceWarning] = []
         self.full: set[str] = set()
         self.events = 0
         self.largest_page = 0
 
-    def noted(self, notes: Sequence[Note]) -> None:
+    def noted(self, notes: Sequence[SourceWarning]) -> None:
         self.notes += notes
 
-    def took(self, arrivals: Sequence[Arrival], taken: Taken) -> None:
+    def took(self, arrivals: Sequence[Arrival], taken: EnqueueResult) -> None:
         """What counts is in the store."""
         page = sum(len(json.dumps(each.event.document)) for each in arrivals)
         self.largest_page = max(self.largest_page, page)
@@ -58,7 +58,7 @@ class Scene:
     def __init__(self, client: Elasticsearch, url: str, state: Path) -> None:
         self.client, self.url, self.state = client, url, state
         self.prefix = f"sew-{uuid.uuid4().hex[:8]}"
-        self.reading = Reading(f"{self.prefix}.*")
+        self.reading = IngestSettings(f"{self.prefix}.*")
         self.now = NOW
         self.clock: Callable[[], float] = lambda: self.now
         self.access: Callable[[], Access] = lambda: Access(tuple(url.split(",")))
@@ -72,7 +72,7 @@ class Scene:
     def open(self) -> None:
         """Starts the agent's reading over the same state."""
         self.store: SqliteStore = open_store(self.state, known_for=self.reading.known_for, max_bytes=self.max_bytes)
-        known = self.store.known_to
+        known = self.store.seen_by
         self.source = ElasticsearchSource(self.reading, self.access, known, CALICO, self.clock, self.beat)
         self.poller = Poller(
             self.source, self.store, self.witness, page_size=self.page_size, pause=2.0, clock=self.clock
@@ -118,7 +118,7 @@ class Scene:
         added = {name: Subscription(name, parse(query), start) for name in names or ("w",)}
         self.subscriptions = {**self.subscriptions, **added}
         for name in added:
-            self.store.remember(Known(name, "Enabled", start))
+            self.store.remember(WebhookRecord(name, "Enabled", start))
         if begin and start is not None:
             self.poller.begin(dict.fromkeys(added, start), self.now)
         self.poller.serve(self.subscriptions, ())
@@ -139,7 +139,7 @@ class Scene:
             self.now += 0.001
         raise AssertionError("there was always more to read at once")
 
-    def settle(self, wait: float = WAIT) -> None:
+    def record_results(self, wait: float = WAIT) -> None:
         """Until all that is in now has been read for certain: twice the wait, since a checkpoint may be watched."""
         self.refresh()
         for _ in range(3):
@@ -157,15 +157,15 @@ class Scene:
 
     def deliver(self, delivery: Delivery) -> None:
         """As if its receiver had taken it."""
-        self.store.settle([Settlement(delivery, State.DELIVERED, self.now, 1)], ())
+        self.store.record_results([DeliveryResult(delivery, DeliveryState.DELIVERED, self.now, 1)], ())
 
     def checkpoint(self, webhook: str = "w") -> float | None:
         """What a fresh agent would read from the resource."""
-        told = self.poller.fetched(self.now)[webhook]
+        told = self.poller.progress(self.now)[webhook]
         return checkpoint([Condition("EventsFetched", told.status, told.reason.value, told.message)])
 
     def message(self, webhook: str = "w") -> str:
-        return self.poller.fetched(self.now)[webhook].message
+        return self.poller.progress(self.now)[webhook].message
 
     def kinds(self) -> Mapping[str, int]:
         """Kind of note -> how many of them."""

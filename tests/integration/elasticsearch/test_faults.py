@@ -26,7 +26,7 @@ def scene(client: Elasticsearch, between: Proxy, tmp_path: Path) -> Iterator[Sce
     made = Scene(client, between.url, tmp_path / "state")
     made.index(shards=2)
     made.serve()
-    made.settle()
+    made.record_results()
     yield made
     between.fault = None
     made.close()
@@ -50,7 +50,7 @@ def failed_poll(scene: Scene) -> str:
     """What a poll failed with, and what its webhook's condition says of it."""
     with pytest.raises(SourceError) as error:
         scene.poll()
-    told = scene.poller.fetched(scene.now)["w"]
+    told = scene.poller.progress(scene.now)["w"]
     assert (told.status, told.reason) == ("False", FetchedReason.SOURCE_UNAVAILABLE)
     assert str(error.value) in told.message
     return str(error.value)
@@ -60,10 +60,10 @@ def recovers(scene: Scene, between: Proxy, *more: str) -> None:
     """Everything arrives once when the fault is over, what was written meanwhile too."""
     scene.write(["meanwhile"])
     between.fault = None
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids(*range(20), "meanwhile", *more)
-    assert scene.poller.troubles == ()
-    assert scene.poller.fetched(scene.now)["w"].status == "True"
+    assert scene.poller.problems == ()
+    assert scene.poller.progress(scene.now)["w"].status == "True"
 
 
 @pytest.mark.parametrize("part", ["_stats", "_msearch", "_mget"])
@@ -151,7 +151,7 @@ def test_large_events_come_in_bounded_answers_from_the_first_on(scene: Scene, be
     scene.serve("type = waf", "past", start=NOW - 3600)
     scene.write(range(15), time=int(NOW) - 60, padding="x" * 1_200_000)
     scene.write(range(15, 30), padding="x" * 1_200_000)
-    scene.settle()
+    scene.record_results()
     assert scene.got("w") == ids(*range(15, 30))
     assert scene.got("past") == ids(*range(30))
     assert sizes[0][0] == 1
@@ -186,7 +186,7 @@ def test_a_search_that_did_not_see_all_counts_for_nothing_and_the_other_shard_go
     scene.poll(0.1)
     some = scene.count()
     assert 0 < some < 20
-    assert scene.poller.fetched(scene.now)["w"].reason is FetchedReason.SOURCE_UNAVAILABLE
+    assert scene.poller.progress(scene.now)["w"].reason is FetchedReason.SOURCE_UNAVAILABLE
     for _ in range(3):
         scene.poll(11)
     recovers(scene, between)
@@ -205,7 +205,7 @@ def test_a_missing_privilege_is_named(scene: Scene, between: Proxy, part: str, p
         scene.now += 11
         with suppress(SourceError):
             scene.poll(0)
-    (trouble,) = scene.poller.troubles
+    (trouble,) = scene.poller.problems
     assert privilege in trouble.message
     assert trouble.problem is IndexProblem.PRIVILEGE
     recovers(scene, between, "later")
@@ -228,7 +228,7 @@ def test_a_missing_privilege_by_which_indices_are_hidden_is_named(
     scene.write(["later"])
     for _ in range(3):
         scene.poll(11)
-    (trouble,) = scene.poller.troubles
+    (trouble,) = scene.poller.problems
     assert f"the privilege `{privilege}` is missing" in trouble.message
     assert trouble.problem is IndexProblem.PRIVILEGE
     recovers(scene, between, "later")
@@ -332,25 +332,25 @@ def test_a_clause_that_a_shard_refuses_stands_alone_and_the_others_go_on(scene: 
     for number in range(9):
         scene.serve("type = waf", f"w{number}")
     scene.serve("source_ip = '10.0.0.1' OR type = waf", "bad")
-    scene.settle()
+    scene.record_results()
     between.fault = choking_on(b"10.0.0.1")
     scene.write(range(20))
     scene.poll()
-    told = scene.poller.fetched(scene.now)
+    told = scene.poller.progress(scene.now)
     assert told["bad"].reason is FetchedReason.UNANSWERABLE
     assert "failed to create query" in told["bad"].message
     assert (told["w3"].status, scene.count("w3"), scene.count("bad")) == ("True", 20, 0)
     between.fault = None
-    scene.settle()
-    scene.settle()
+    scene.record_results()
+    scene.record_results()
     assert scene.got("bad") == scene.got("w3") == ids(*range(20))
-    assert scene.poller.fetched(scene.now)["bad"].status == "True"
+    assert scene.poller.progress(scene.now)["bad"].status == "True"
 
 
 def test_a_query_whose_wildcards_are_slow_is_asked_after_the_others_and_says_so(scene: Scene, between: Proxy) -> None:
     members = ", ".join(f'"*a{number}*"' for number in range(50))
     scene.serve(f'host IN {{{members}, "*web*"}}', "costly", "costlier")
-    scene.settle()
+    scene.record_results()
     together: list[set[int]] = []
 
     def slow(_path: str, body: bytes, real: Callable[[], Answer]) -> Answer:
@@ -379,45 +379,45 @@ def test_a_query_whose_wildcards_are_slow_is_asked_after_the_others_and_says_so(
     assert "102 wildcards" not in scene.message("w")
     assert "the query's 51 wildcards take Elasticsearch about 2.0 s" in scene.message("costly")
     between.fault = None
-    scene.settle()
-    scene.settle()
+    scene.record_results()
+    scene.record_results()
     for name in ("w", "costly", "costlier"):
         assert scene.got(name) == ids(*range(20), "meanwhile")
-    assert scene.poller.troubles == ()
+    assert scene.poller.problems == ()
 
 
 def test_a_search_that_is_refused_without_any_clause_is_no_webhooks_fault(scene: Scene, between: Proxy) -> None:
     scene.write(range(20))
     between.fault = choking_on(b"_seq_no")
     scene.poll()
-    told = scene.poller.fetched(scene.now)["w"]
+    told = scene.poller.progress(scene.now)["w"]
     assert told.reason is FetchedReason.SOURCE_UNAVAILABLE
     recovers(scene, between)
 
 
 def test_a_field_that_two_indices_store_differently_is_refused_until_it_is_one_again(scene: Scene) -> None:
     scene.serve("source_ip = '10.0.0.1' OR type = waf", "bad")
-    scene.settle()
+    scene.record_results()
     mappings = {"type": {"type": "keyword"}, "time": {"type": "date"}, "source_ip": {"type": "long"}}
     scene.index("b", properties=mappings)
     scene.write(["b"], index="b", time=int(scene.now * 1000))
     scene.write(range(20))
     scene.poll()
-    told = scene.poller.fetched(scene.now)
+    told = scene.poller.progress(scene.now)
     assert told["bad"].reason is FetchedReason.UNANSWERABLE
     assert "source_ip" in told["bad"].message
     assert scene.got("w") == ids(*range(20), "b")
     scene.client.indices.delete(index=f"{scene.prefix}.b")
     scene.poll(31)
-    scene.settle()
-    scene.settle()
+    scene.record_results()
+    scene.record_results()
     assert scene.got("bad") == ids(*range(20))
-    assert scene.poller.fetched(scene.now)["bad"].status == "True"
+    assert scene.poller.progress(scene.now)["bad"].status == "True"
 
 
 def test_a_resting_agent_asks_for_the_stats_alone(scene: Scene, between: Proxy) -> None:
     scene.write(range(20))
-    scene.settle()
+    scene.record_results()
     scene.poll(31)
     before = len(between.asked)
     for _ in range(5):

@@ -7,7 +7,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from kubectl_sew.access import Access
-from sew_agent.ingest.elasticsearch.source import Reading
+from sew_agent.ingest.elasticsearch.source import IngestSettings
 from tests.integration.elasticsearch.faults import Answer, Proxy
 from tests.integration.elasticsearch.harness import NOW, Scene, ids
 
@@ -23,29 +23,29 @@ def test_events_are_read_as_they_become_visible_and_once(scene: Scene) -> None:
     scene.write(range(5))
     scene.poll()
     assert scene.got() == ids(*range(5))
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids(*range(5))
 
 
 def test_late_events_future_events_and_those_without_time_are_read(scene: Scene) -> None:
     scene.index()
     scene.serve(start=NOW - 5 * HOUR)
-    scene.settle()
+    scene.record_results()
     for name, seconds in {"minutes": -300, "hours": -3 * HOUR, "future": 7 * 24 * HOUR}.items():
         scene.write([name], time=int(scene.now) + seconds)
     scene.write(["none"], time=None)
     scene.poll()
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids("minutes", "hours", "future", "none")
 
 
 def test_what_is_too_old_is_counted_once_and_named(scene: Scene) -> None:
     scene.index()
     scene.serve(start=NOW - 100 * HOUR)
-    scene.settle()
+    scene.record_results()
     scene.write(["old"], time=int(scene.now) - 30 * HOUR)
     scene.poll()
-    scene.settle()
+    scene.record_results()
     assert scene.got() == {}
     assert scene.kinds() == {"too_old": 1}
     assert "1 event older than SEW_MAX_EVENT_AGE" in scene.message()
@@ -60,14 +60,14 @@ def test_a_tie_of_thousands_on_one_moment_is_read_whole(scene: Scene) -> None:
     scene.write(range(TIES))
     scene.poll()
     assert scene.count() == TIES
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids(*range(TIES))
 
 
 def test_writes_that_no_refresh_has_shown_yet_are_waited_for(scene: Scene) -> None:
     scene.index(refresh="30s")
     scene.serve()
-    scene.settle(91)
+    scene.record_results(91)
     scene.write(["first"], refresh=False)
     scene.poll()
     assert scene.got() == {}
@@ -80,23 +80,23 @@ def test_writes_that_no_refresh_has_shown_yet_are_waited_for(scene: Scene) -> No
 def test_the_cursor_waits_for_three_refresh_intervals(scene: Scene) -> None:
     scene.index(refresh="30s")
     scene.serve()
-    scene.settle(91)
+    scene.record_results(91)
     scene.write(["late"], refresh=False)
     scene.poll(88)
     scene.refresh()
-    scene.settle(91)
+    scene.record_results(91)
     assert scene.got() == ids("late")
 
 
 def test_a_refresh_interval_that_grows_is_read_again_before_the_cursor_moves(scene: Scene) -> None:
     name = scene.index(refresh="1s")
     scene.serve()
-    scene.settle()
+    scene.record_results()
     scene.client.indices.put_settings(index=name, settings={"index.refresh_interval": "40s"})
     scene.write(["late"], refresh=False)
     scene.poll(110)
     scene.refresh()
-    scene.settle(121)
+    scene.record_results(121)
     assert scene.got() == ids("late")
 
 
@@ -107,7 +107,7 @@ def test_time_in_which_the_server_stands_still_does_not_count(scene: Scene, betw
     scene.restart()
     scene.index(refresh="3s")
     scene.serve()
-    scene.settle()
+    scene.record_results()
     stalls = iter([30.0])
 
     def stand_still(path: str, _body: bytes, real: Callable[[], Answer]) -> Answer:
@@ -121,14 +121,14 @@ def test_time_in_which_the_server_stands_still_does_not_count(scene: Scene, betw
     scene.poll()
     scene.poll()
     between.fault = None
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids("a")
 
 
 def test_a_cursor_moves_when_every_copy_was_refreshed_twice(scene: Scene) -> None:
     scene.index(refresh="1h")
     scene.serve("type = dns")
-    scene.settle()
+    scene.record_results()
     written = scene.now
     scene.write(["a"], refresh=False)
     scene.poll(30)
@@ -148,7 +148,7 @@ def test_without_refreshes_the_cursor_stays_and_it_is_told(scene: Scene) -> None
         scene.poll(100)
     assert "refresh_interval is -1" in scene.message()
     scene.client.indices.put_settings(index=name, settings={"index.refresh_interval": "1s"})
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids("hidden")
     assert scene.message().startswith("read to")
     assert "refresh" not in scene.message()
@@ -163,7 +163,7 @@ def test_an_update_after_delivery_is_no_new_event_and_one_before_reading_is(scen
     scene.write(["a"], dismissed=True)
     scene.write(["b"], dismissed=False)
     scene.write(["b"], dismissed=True)
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids("a", "b")
 
 
@@ -176,32 +176,32 @@ def test_an_event_is_delivered_to_a_webhook_when_it_first_matches(scene: Scene) 
     scene.poll()
     assert (scene.got("all"), scene.got("some")) == (ids("a"), ids())
     scene.write(["a"], dismissed=True)
-    scene.settle()
+    scene.record_results()
     assert (scene.got("all"), scene.got("some")) == (ids("a"), ids("a"))
 
 
 def test_a_restart_goes_on_where_it_was(scene: Scene) -> None:
     scene.index(shards=2)
     scene.serve()
-    scene.settle()
+    scene.record_results()
     scene.write(range(10))
     scene.poll()
     scene.restart()
     scene.write(range(10, 20))
     scene.poll()
     scene.restart()
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids(*range(20))
 
 
 def test_an_outage_of_days_loses_nothing_and_updates_in_it_double_nothing(scene: Scene) -> None:
     scene.index()
     scene.serve()
-    scene.settle()
+    scene.record_results()
     scene.write(["before"])
-    scene.settle()
+    scene.record_results()
     scene.write(["known"])
-    scene.settle()
+    scene.record_results()
     scene.stop()
     scene.now += HOUR
     scene.write(["missed", "updated"])
@@ -209,14 +209,14 @@ def test_an_outage_of_days_loses_nothing_and_updates_in_it_double_nothing(scene:
     scene.now += 72 * HOUR
     scene.open()
     scene.store.forget(min(scene.now, scene.poller.passed()))
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids("before", "known", "missed", "updated")
 
 
 def test_an_index_made_while_the_agent_runs_is_read_from_its_beginning(scene: Scene) -> None:
     scene.index("a")
     scene.serve()
-    scene.settle()
+    scene.record_results()
     scene.index("b", shards=3)
     scene.write(range(9), index="b")
     scene.write(["no time"], index="b", time=None)
@@ -227,49 +227,49 @@ def test_an_index_made_while_the_agent_runs_is_read_from_its_beginning(scene: Sc
 def test_an_index_made_while_the_agent_was_away_is_read_from_its_beginning(scene: Scene) -> None:
     scene.index("a")
     scene.serve()
-    scene.settle()
+    scene.record_results()
     scene.stop()
     scene.now += 40 * HOUR
     scene.index("b")
     scene.write(["b"], index="b")
     scene.now += 40 * HOUR
     scene.open()
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids("b")
 
 
 def test_events_of_one_cluster_in_a_shared_index_are_told_from_others(scene: Scene) -> None:
     properties = {"type": {"type": "keyword"}, "cluster": {"type": "keyword"}, "time": {"type": "date"}}
     scene.index(properties=properties)
-    scene.reading = Reading(scene.reading.pattern, cluster="ours")
+    scene.reading = IngestSettings(scene.reading.pattern, cluster="ours")
     scene.restart()
     scene.serve()
     scene.poll()
     scene.write(["a"], cluster="ours", time=int(scene.now * 1000))
     scene.write(["b"], cluster="theirs", time=int(scene.now * 1000))
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids("a")
 
 
 def test_another_time_field_rules_age_and_start(scene: Scene) -> None:
     scene.index(properties={"type": {"type": "keyword"}, "@timestamp": {"type": "date"}})
-    scene.reading = Reading(scene.reading.pattern, time_field="@timestamp")
+    scene.reading = IngestSettings(scene.reading.pattern, time_field="@timestamp")
     scene.restart()
     scene.serve(start=NOW - HOUR)
-    scene.settle()
+    scene.record_results()
     for name, back in {"new": 0, "before its start": 2 * HOUR, "too old": 30 * HOUR}.items():
         scene.write([name], **{"@timestamp": int((scene.now - back) * 1000)})
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids("new")
 
 
 def test_time_that_the_mapping_does_not_know_is_read_from_the_document(scene: Scene) -> None:
     scene.index(dynamic=False, properties={"type": {"type": "keyword"}})
     scene.serve(start=NOW - HOUR)
-    scene.settle()
+    scene.record_results()
     scene.write(["new"])
     scene.write(["before"], time=int(NOW) - 2 * HOUR)
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids("new")
 
 
@@ -279,7 +279,7 @@ def test_the_other_version_is_read_as_well(elasticsearch_9: str, tmp_path: Path)
         scene.index(shards=2)
         scene.write(["past"], time=int(NOW) - HOUR)
         scene.serve(start=NOW - 2 * HOUR)
-        scene.settle()
+        scene.record_results()
         scene.write(range(10))
         scene.write(["late"], time=int(NOW) - HOUR)
         scene.write(["timeless"], time=None)
@@ -287,7 +287,7 @@ def test_the_other_version_is_read_as_well(elasticsearch_9: str, tmp_path: Path)
         scene.index("b")
         scene.write(["b"], index="b")
         scene.write(["late"], dismissed=True, time=int(NOW) - HOUR)
-        scene.settle()
+        scene.record_results()
         assert scene.got() == ids("past", "late", "timeless", "b", *range(10))
         scene.close()
 
@@ -303,11 +303,11 @@ def serve_new_fields(scene: Scene, *, start: float = NOW) -> None:
 def test_the_first_event_with_a_new_field_is_judged_by_the_mapping_that_it_made(scene: Scene) -> None:
     scene.index(**NEW_FIELDS)
     serve_new_fields(scene)
-    scene.settle()
+    scene.record_results()
     scene.write(["a"], record={"rule": "evil", "env": "test"})
     scene.poll()
     assert (scene.got("in"), scene.got("not")) == (ids("a"), ids())
-    scene.settle()
+    scene.record_results()
     assert (scene.got("in"), scene.got("not")) == (ids("a"), ids())
 
 
@@ -316,7 +316,7 @@ def test_what_is_written_while_a_poll_reads_the_mapping_waits_for_the_next_one(s
     scene.restart()
     scene.index(**NEW_FIELDS)
     serve_new_fields(scene)
-    scene.settle()
+    scene.record_results()
 
     def write_before_the_search(path: str, _body: bytes, real: Callable[[], Answer]) -> Answer:
         if "_msearch" in path:
@@ -348,6 +348,6 @@ def test_a_new_field_in_the_past_is_judged_by_the_mapping_that_it_made(scene: Sc
         return real()
 
     between.fault = write_before_the_view
-    scene.settle()
+    scene.record_results()
     assert between.fault is None
     assert (scene.got("in"), scene.got("not")) == (ids("later"), ids("before"))

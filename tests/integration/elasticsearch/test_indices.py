@@ -14,18 +14,18 @@ def reading(scene: Scene) -> Scene:
     """One index that is read."""
     scene.index(shards=2)
     scene.serve(start=NOW - 100 * HOUR)
-    scene.settle()
+    scene.record_results()
     return scene
 
 
 def test_an_index_that_goes_after_it_was_read_is_not_worth_a_word(reading: Scene) -> None:
     reading.index("b")
     reading.write(["b"], index="b")
-    reading.settle()
+    reading.record_results()
     reading.client.indices.delete(index=f"{reading.prefix}.b")
     reading.poll()
-    assert reading.poller.troubles == ()
-    reading.settle()
+    assert reading.poller.problems == ()
+    reading.record_results()
     assert reading.kinds() == {}
 
 
@@ -35,24 +35,24 @@ def test_what_went_with_an_index_before_it_was_read_is_named_with_its_numbers(re
     reading.write(range(7), index="b", refresh=False)
     reading.poll()
     reading.client.indices.delete(index=f"{reading.prefix}.b")
-    reading.settle()
+    reading.record_results()
     assert reading.kinds() == {"lost": 7}
     assert f"{reading.prefix}.b[0] is gone: its writes 0 to 6 were not read" in reading.message()
 
 
 def test_an_index_made_again_under_its_name_is_another_one(reading: Scene) -> None:
     reading.write(range(20))
-    reading.settle()
+    reading.record_results()
     reading.client.indices.delete(index=f"{reading.prefix}.a")
     reading.index(shards=2)
     reading.write(range(10, 30))
-    reading.settle()
+    reading.record_results()
     assert reading.got() == ids(*range(30))
 
 
 def test_a_closed_index_is_told_and_read_from_where_it_was_when_it_opens(reading: Scene) -> None:
     reading.index("b")
-    reading.settle()
+    reading.record_results()
     reading.write(["unread"], index="b", refresh=False)
     reading.client.indices.close(index=f"{reading.prefix}.b")
     reading.write(["other"])
@@ -64,23 +64,23 @@ def test_a_closed_index_is_told_and_read_from_where_it_was_when_it_opens(reading
     reading.restart()
     reading.poll(11)
     reading.client.indices.open(index=f"{reading.prefix}.b")
-    reading.settle()
+    reading.record_results()
     assert reading.got() == ids("other", "unread")
-    assert reading.poller.troubles == ()
+    assert reading.poller.problems == ()
 
 
 def test_a_copy_of_an_index_brings_no_old_events_back(reading: Scene) -> None:
     """As an index that is restored under another name."""
     name = reading.index("b")
-    reading.settle()
+    reading.record_results()
     reading.write(["old"], index="b", time=int(NOW) - 30 * HOUR)
     reading.write(["timeless"], index="b", time=None)
-    reading.settle()
+    reading.record_results()
     assert reading.got() == ids("timeless")
     reading.witness.notes.clear()
     reading.client.indices.add_block(index=name, block="write")
     reading.client.indices.clone(index=name, target=f"{reading.prefix}.copy")
-    reading.settle()
+    reading.record_results()
     assert reading.got() == ids("timeless")
     assert reading.kinds() == {"too_old": 1}
 
@@ -91,17 +91,17 @@ def test_an_index_that_is_made_of_another_doubles_nothing(reading: Scene, way: s
     name = reading.index("b", shards=4)
     reading.write(range(50), index="b")
     reading.write(["timeless"], index="b", time=None)
-    reading.settle()
+    reading.record_results()
     reading.client.indices.add_block(index=name, block="write")
     numbers = {"index.number_of_shards": shards, "index.number_of_replicas": 0}
     settings = {**numbers, "index.blocks.write": None}
     getattr(reading.client.indices, way)(index=name, target=f"{reading.prefix}.made", settings=settings)
     reading.client.cluster.health(index=f"{reading.prefix}.made", wait_for_status="green")
     reading.client.indices.delete(index=name)
-    reading.settle()
+    reading.record_results()
     assert reading.got() == ids("timeless", *range(50))
     reading.write(range(40, 60), index="made")
-    reading.settle()
+    reading.record_results()
     assert reading.got() == ids("timeless", *range(60))
 
 
@@ -118,8 +118,8 @@ def test_a_rollover_between_two_polls_loses_nothing(reading: Scene) -> None:
     assert reading.got() == ids()  # its mapping knows no keyword `type`
     reading.client.indices.delete(index=[name, f"{reading.prefix}.roll-000002"])
     reading.poll(31)
-    reading.settle()
-    assert reading.poller.fetched(reading.now)["w"].status == "True"
+    reading.record_results()
+    assert reading.poller.progress(reading.now)["w"].status == "True"
 
 
 def test_a_pattern_without_any_index_is_told_and_its_first_index_is_read_whole(scene: Scene) -> None:
@@ -131,14 +131,14 @@ def test_a_pattern_without_any_index_is_told_and_its_first_index_is_read_whole(s
     scene.write(["no time"], time=None)
     scene.poll()
     assert scene.got() == ids("first", "no time")
-    assert scene.poller.troubles == ()
+    assert scene.poller.problems == ()
 
 
 def test_documents_without_source_are_counted_and_named(reading: Scene) -> None:
     mappings = {"_source": {"enabled": False}, "properties": {"type": {"type": "keyword"}, "time": {"type": "date"}}}
     reading.index("b", **mappings)
     reading.write(["empty"], index="b", time=int(NOW * 1000))
-    reading.settle()
+    reading.record_results()
     assert reading.kinds() == {"no_source": 1}
     assert "without _source" in reading.message()
 
@@ -146,7 +146,7 @@ def test_documents_without_source_are_counted_and_named(reading: Scene) -> None:
 def test_an_event_of_five_megabytes_is_read(reading: Scene) -> None:
     reading.write(["large"], description="x", record={"text": "x" * 5 * 2**20})
     reading.write(range(10))
-    reading.settle()
+    reading.record_results()
     assert reading.got() == ids("large", *range(10))
 
 
@@ -154,7 +154,7 @@ def test_events_with_routing_of_their_own_are_read(reading: Scene) -> None:
     for number in range(5):
         document = {"type": "waf", "time": int(NOW)}
         reading.client.index(index=f"{reading.prefix}.a", id=str(number), document=document, routing=f"r{number}")
-    reading.settle()
+    reading.record_results()
     assert reading.got() == ids(*range(5))
 
 
@@ -163,7 +163,7 @@ def test_time_that_one_index_stores_otherwise_is_read_from_the_documents(reading
     reading.write(["b"], index="b")
     reading.write(["old"], index="b", time=int(NOW) - 30 * HOUR)
     reading.write(["a"])
-    reading.settle()
+    reading.record_results()
     assert reading.got() == ids("a", "b")
     assert reading.kinds() == {"too_old": 1}
 
@@ -172,9 +172,9 @@ def test_time_in_nanoseconds_is_read(scene: Scene) -> None:
     scene.index(properties={"type": {"type": "keyword"}, "time": {"type": "date_nanos"}})
     scene.write(["past"], time="2027-01-15T07:59:00.123456789Z")
     scene.serve(start=NOW - HOUR)
-    scene.settle()
+    scene.record_results()
     scene.write(["new"], time="2027-01-15T08:00:30.987654321Z")
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids("past", "new")
     assert scene.store.oldest_times()["w"] == pytest.approx(NOW - 59.876544)
 
@@ -190,10 +190,10 @@ def test_a_remote_cluster_is_refused_with_the_reason(scene: Scene) -> None:
 
 def test_an_index_without_the_field_of_the_events_own_time_is_named(reading: Scene) -> None:
     reading.index("b", properties={"type": {"type": "keyword"}, "@timestamp": {"type": "date"}}, dynamic=False)
-    reading.settle()
+    reading.record_results()
     assert "without the field `time`" not in reading.message()
     reading.write(["b"], index="b", time=None)
-    reading.settle()
+    reading.record_results()
     assert reading.got() == ids("b")
     assert f"{reading.prefix}.b: without the field `time`" in reading.message()
     assert reading.kinds() == {"no_time_field": 1}

@@ -31,9 +31,9 @@ def test_an_alias_with_a_filter_hides_what_it_hides_from_reading_too(scene: Scen
     two_tenants(scene, HOUR)
     over(scene, "%-ours")
     scene.serve(start=NOW - 2 * HOUR)
-    scene.settle()
+    scene.record_results()
     two_tenants(scene, 0)
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids("ours-3600", "ours-0")
 
 
@@ -44,7 +44,7 @@ def test_an_index_that_is_named_beside_its_alias_is_read_whole(scene: Scene) -> 
     scene.serve()
     scene.poll()
     two_tenants(scene, 0)
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids("ours-0", "theirs-0")
 
 
@@ -64,14 +64,14 @@ def test_a_new_index_behind_an_alias_is_read_by_the_filter_at_once(scene: Scene)
     )
     over(scene, "%-ours")
     scene.serve()
-    scene.settle()
+    scene.record_results()
     scene.index("b")
     scene.write(["theirs"], index="b", host="theirs")
     scene.write(["ours"], index="b", host="ours")
     scene.client.indices.put_alias(
         index=f"{scene.prefix}.b", name=f"{scene.prefix}-ours", filter={"term": {"host": "ours"}}
     )
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids("ours")
 
 
@@ -83,7 +83,7 @@ def test_blanks_in_a_list_of_patterns_are_no_part_of_a_name(scene: Scene) -> Non
     scene.poll()
     for name in ("a", "old", "b"):
         scene.write([name], index=name)
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids("a", "b")
 
 
@@ -92,7 +92,7 @@ def test_a_listed_index_that_does_not_exist_yet_holds_nothing_up(scene: Scene, e
     scene.write(["before"], time=int(NOW) - HOUR)
     over(scene, "%.a,%.later")
     scene.serve(start=NOW - 2 * HOUR)
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids("before")
     index = Index(Access((elasticsearch_8,)), f"{scene.prefix}.a,{scene.prefix}.later")
     (answer,) = index.search_many([(index.everywhere, {"size": 10})])
@@ -105,7 +105,7 @@ def test_of_hidden_indices_behind_a_wildcard_no_privilege_is_said_to_be_missing(
     scene.serve()
     scene.poll()
     scene.poll(11)
-    assert [each.problem for each in scene.poller.troubles] == [IndexProblem.EMPTY]
+    assert [each.problem for each in scene.poller.problems] == [IndexProblem.EMPTY]
 
 
 CLUSTER_AS_TEXT = {"cluster": {"type": "text", "fields": {"keyword": {"type": "keyword"}}}}
@@ -116,10 +116,10 @@ def test_the_name_of_a_cluster_is_asked_as_the_mapping_stores_it(scene: Scene) -
     over(scene, "%.*", cluster="Our One")
     scene.serve(start=NOW - HOUR)
     scene.write(["before"], cluster="Our One", time=int(NOW) - 60)
-    scene.settle()
+    scene.record_results()
     scene.write(["ours"], cluster="Our One")
     scene.write(["theirs"], cluster="another")
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids("before", "ours")
 
 
@@ -133,21 +133,21 @@ def test_the_name_of_a_cluster_that_cannot_be_asked_is_refused_and_costs_no_even
     scene.client.indices.put_mapping(index=f"{scene.prefix}.a", properties={"cluster": {"type": "keyword"}})
     scene.write(["mapped"], cluster="ours")
     scene.now += 31
-    scene.settle()
+    scene.record_results()
     assert scene.got() == ids("mapped")
 
 
 def test_a_value_that_is_too_long_to_be_indexed_is_no_empty_one(scene: Scene) -> None:
     scene.index(dynamic=True, properties={"time": CALICO_MAPPINGS["properties"]["time"]})
     scene.write(["seed"], description="x", time=int(NOW) - HOUR)
-    scene.settle()
+    scene.record_results()
     scene.serve("description EMPTY", "empty")
     scene.serve("NOT description EMPTY", "filled")
     scene.serve('"description.keyword" IN {short}', "by-keyword")
     scene.write(["padded"], description="SCAN" + "x" * 300)
     scene.write(["short"], description="short")
     scene.write(["none"])
-    scene.settle()
+    scene.record_results()
     assert scene.got("empty") == ids("none")
     assert scene.got("filled") == ids("padded", "short")
     assert scene.got("by-keyword") == ids("short")

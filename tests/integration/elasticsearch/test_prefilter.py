@@ -54,12 +54,12 @@ def asked(between: Proxy) -> list[int]:
 def test_only_queries_that_can_match_are_asked(scene: Scene, between: Proxy) -> None:
     scene.index(shards=2)
     serve_many(scene)
-    scene.settle()
+    scene.record_results()
     counts = asked(between)
     for number in range(20):
         scene.write([number], host=f"h{number}", severity=1)
     scene.write(["both"], host=["h30", "h31"])
-    scene.settle()
+    scene.record_results()
     assert max(counts) <= 4 * (22 + 2)
     assert [scene.count(f"w{number}") for number in range(40)] == [1] * 20 + [0] * 10 + [1, 1] + [0] * 8
     assert scene.got("all") == ids(*range(20))
@@ -69,11 +69,11 @@ def test_only_queries_that_can_match_are_asked(scene: Scene, between: Proxy) -> 
 def test_more_events_than_are_looked_at_are_all_read(scene: Scene) -> None:
     scene.index()
     serve_many(scene)
-    scene.settle()
+    scene.record_results()
     scene.write(range(MANY, MANY + MOST_EVENTS), host="none", refresh=False)
     for number in range(MANY):
         scene.write([number], host=f"h{number}", refresh=False)
-    scene.settle()
+    scene.record_results()
     assert {scene.count(f"w{number}") for number in range(MANY)} == {1}
 
 
@@ -83,10 +83,10 @@ def test_more_events_than_are_on_a_page_are_looked_at(scene: Scene, between: Pro
     scene.restart()
     scene.index(shards=2)
     serve_many(scene)
-    scene.settle()
+    scene.record_results()
     counts = asked(between)
     scene.write(range(1_000), host="h7")
-    scene.settle()
+    scene.record_results()
     assert max(counts) <= 4 * 3
     assert scene.count("w7") == 1_000
 
@@ -95,10 +95,10 @@ def test_where_no_query_needs_a_value_nothing_is_looked_at(scene: Scene, between
     scene.index()
     for number in range(MANY):
         scene.serve(f"severity > {number % 7} OR host = 'h{number}'", f"w{number}", start=None)
-    scene.settle()
+    scene.record_results()
     counts = asked(between)
     scene.write(["a"], host="h9", severity=1)
-    scene.settle()
+    scene.record_results()
     assert counts
     assert min(counts) > MANY / 2
     assert scene.got("w9") == ids("a")
@@ -116,12 +116,12 @@ def test_a_string_field_of_every_kind_tells_its_values(scene: Scene, between: Pr
     scene.index(**CALICO_MAPPINGS | {"properties": CALICO_MAPPINGS["properties"] | {"host": host}})
     scene.index("without", **CALICO_MAPPINGS | {"properties": {"type": {"type": "keyword"}, "time": {"type": "date"}}})
     serve_many(scene)
-    scene.settle()
+    scene.record_results()
     counts = asked(between)
     scene.write(["one"], host="h7")
     scene.write(["several"], host=["h8", "x" * 99, "h7", None])
     scene.write(["elsewhere"], host="h7", index="without")
-    scene.settle()
+    scene.record_results()
     assert max(counts) < MANY
     assert (scene.got("w7"), scene.got("w8")) == (ids("one", "several"), ids("several"))
     assert scene.got("w5") == (ids("several") if "null_value" in host else ids())
@@ -131,10 +131,10 @@ def test_a_field_whose_values_cannot_be_had_leaves_all_queries_asked(scene: Scen
     host = {"host": {"type": "keyword", "doc_values": False}}
     scene.index(**CALICO_MAPPINGS | {"properties": CALICO_MAPPINGS["properties"] | host})
     serve_many(scene)
-    scene.settle()
+    scene.record_results()
     counts = asked(between)
     scene.write(["a"], host="h7")
-    scene.settle()
+    scene.record_results()
     assert max(counts) > MANY
     assert scene.got("w7") == ids("a")
 
@@ -142,7 +142,7 @@ def test_a_field_whose_values_cannot_be_had_leaves_all_queries_asked(scene: Scen
 def test_an_event_that_becomes_visible_between_the_two_searches_is_read(scene: Scene, between: Proxy) -> None:
     scene.index()
     serve_many(scene)
-    scene.settle()
+    scene.record_results()
     looks: list[bool] = []
 
     def write_after_the_look(path: str, body: bytes, real: Callable[[], Answer]) -> Answer:
@@ -157,7 +157,7 @@ def test_an_event_that_becomes_visible_between_the_two_searches_is_read(scene: S
     between.fault = write_after_the_look
     scene.poll()
     assert looks
-    scene.settle()
+    scene.record_results()
     assert scene.got("w3") == ids("first", "later")
     assert scene.got("w9") == ids("late")
 
@@ -169,7 +169,7 @@ def test_an_index_that_stores_a_field_otherwise_is_not_read_by_the_mapping_of_be
     first = scene.index()
     serve_many(scene)
     scene.serve("host = 'H7'", "upper", start=None)
-    scene.settle()
+    scene.record_results()
     scene.poll(31)
     between.fault = lambda path, _body, real: real().change(without_the_second) if "_stats" in path else real()
     scene.write(["first"], host="h1")
@@ -183,7 +183,7 @@ def test_an_index_that_stores_a_field_otherwise_is_not_read_by_the_mapping_of_be
     scene.poll(WAIT)
     scene.client.indices.delete(index=first)
     scene.poll(31)
-    scene.settle()
+    scene.record_results()
     assert scene.got("upper") == ids("late")
 
 

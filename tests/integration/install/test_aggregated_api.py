@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kubectl_sew.install import Plan, render
+from kubectl_sew.install import InstallPlan, render
 from testbed.servers.kubernetes import Kubernetes, find, kubernetes
 from testbed.servers.required import required
 from tests.integration.install.conftest import DEFINITIONS, Person
@@ -26,7 +26,7 @@ READERS = {
 
 def networksets() -> Any:
     """Another kind of the same group, as open-source Calico serves it."""
-    (definition,) = [each for each in render(Plan()) if each["kind"] == "CustomResourceDefinition"]
+    (definition,) = [each for each in render(InstallPlan()) if each["kind"] == "CustomResourceDefinition"]
     names = {"kind": "NetworkSet", "listKind": "NetworkSetList", "plural": "networksets", "singular": "networkset"}
     definition["metadata"] = {"name": "networksets.projectcalico.org"}
     definition["spec"]["names"] = names
@@ -82,7 +82,7 @@ def test_where_calico_s_server_lacks_the_kind_the_other_group_serves_it(beside: 
 
 
 def test_check_finds_a_definition_that_calico_s_server_hides(beside: Person) -> None:
-    (definition,) = [each for each in render(Plan()) if each["kind"] == "CustomResourceDefinition"]
+    (definition,) = [each for each in render(InstallPlan()) if each["kind"] == "CustomResourceDefinition"]
     beside.server.apply(definition)
     found = check(beside)
     hidden = (
@@ -103,7 +103,7 @@ def check(person: Person, *words: str) -> dict[str, Any]:
 
 
 def test_where_calico_s_server_has_the_kind_no_definition_is_installed(beside: Person, calico: Kubernetes) -> None:
-    ours = next(each for each in render(Plan()) if each["kind"] == "CustomResourceDefinition")
+    ours = next(each for each in render(InstallPlan()) if each["kind"] == "CustomResourceDefinition")
     calico.apply(ours)
     served = ("get", "--raw", "/apis/projectcalico.org/v3")
     eventually(lambda: "securityeventwebhooks" in beside.server.kubectl(*served), "the kind is served", 60)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kubectl_sew.install import Host, Plan, render, with_agent
+from kubectl_sew.install import Host, InstallPlan, render, with_agent
 from tests.integration.install.conftest import SECRETS, Person
 
 pytestmark = pytest.mark.server
@@ -49,7 +49,7 @@ def test_deleting_what_was_applied_leaves_the_namespace_of_the_secrets(person: P
 
 def test_alone_install_prints_what_kustomize_builds(person: Person) -> None:
     built = list(yaml.safe_load_all(person.runs("kustomize", str(OVERLAYS / "standalone"))))
-    assert by_identity(render(Plan())) == by_identity(built)
+    assert by_identity(render(InstallPlan())) == by_identity(built)
     assert by_identity(yaml.safe_load_all(person.runs("sew", "install"))) == by_identity(built)
 
 
@@ -60,7 +60,7 @@ def test_as_a_sidecar_install_adds_what_the_component_adds(person: Person, tmp_p
     (tmp_path / "kustomization.yaml").write_text(json.dumps(kustomization))
     built = by_identity(yaml.safe_load_all(person.runs("kustomize", str(tmp_path))))
     host = built.pop(("Deployment", "shops", "shop"))
-    plan = Plan(host=Host("shop", "shops", "sew-agent"))
+    plan = InstallPlan(host=Host("shop", "shops", "sew-agent"))
     assert host == with_agent(HOST, plan)
     assert set(built) == set(by_identity(render(plan)))
 
@@ -72,7 +72,7 @@ def test_the_kustomization_of_the_documentation_sets_what_it_says(person: Person
     local = re.sub(r"- github\.com/\S*(manifests/\S+)\?ref=\S+", r"- \1", example)
     (tmp_path / "kustomization.yaml").write_text(local)
     built = list(yaml.safe_load_all(person.runs("kustomize", str(tmp_path))))
-    assert set(by_identity(built)) == set(by_identity(render(Plan())))
+    assert set(by_identity(built)) == set(by_identity(render(InstallPlan())))
     (deployment,) = [each for each in built if each["kind"] == "Deployment"]
     (agent,) = deployment["spec"]["template"]["spec"]["containers"]
     assert agent["image"] == "registry.example/sew-agent:0.1.0"
@@ -92,8 +92,8 @@ def test_a_setting_made_beside_the_installation_outlives_the_next_one(person: Pe
 @pytest.mark.parametrize("overlay", ["standalone", "sidecar"])
 def test_a_namespace_that_enforces_pod_security_restricted_takes_the_pod(person: Person, overlay: str) -> None:
     person.runs("label", "namespace", "shops", "--overwrite", "pod-security.kubernetes.io/enforce=restricted")
-    (alone,) = [each for each in render(Plan()) if each["kind"] == "Deployment"]
-    deployment = with_agent(alone, Plan(host=Host("shop", "shops", "keeper"))) if overlay == "sidecar" else alone
+    (alone,) = [each for each in render(InstallPlan()) if each["kind"] == "Deployment"]
+    deployment = with_agent(alone, InstallPlan(host=Host("shop", "shops", "keeper"))) if overlay == "sidecar" else alone
     spec = deployment["spec"]["template"]["spec"]
     if overlay == "sidecar":
         spec["containers"][0]["name"] = "shop"

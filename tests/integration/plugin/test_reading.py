@@ -32,8 +32,8 @@ def test_list_shows_consumer_state_health_reason_and_message(sew: Sew, server: K
 def test_list_wide_adds_delivery_reading_age_and_query(sew: Sew, server: Kubernetes, make: Make) -> None:
     waits = "401; about 1,200 events wait, the oldest for 2 h"
     delivering = {"type": "Delivering", "status": "False", "reason": "ReceiverRefuses", "message": waits}
-    fetched = {"type": "EventsFetched", "status": "True", "reason": "EventsRead", "message": "read to 2026-01-02"}
-    write_status(server, make("wide"), HEALTHY, delivering, fetched)
+    progress = {"type": "EventsFetched", "status": "True", "reason": "EventsRead", "message": "read to 2026-01-02"}
+    write_status(server, make("wide"), HEALTHY, delivering, progress)
     heading, row = sew("list", "-o", "wide").stdout.splitlines()
     assert heading.split()[7:] == ["DELIVERING", "EVENTS", "AGE", "QUERY", "MESSAGE"]
     assert "about 1,200   -      False        read to 2026-01-02   " in row

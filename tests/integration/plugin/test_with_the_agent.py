@@ -183,8 +183,8 @@ def test_an_agent_that_stands_by_is_named_so_where_the_lease_names_it(
     here.apply(webhook("any", f"{receiver.url}/ok"))
     (tmp_path / "other").mkdir()
     other = Folder(tmp_path / "other")
-    standing = here.agent(other, POD_NAMESPACE="sew-system", POD_NAME="agent-1")
-    eventually(lambda: standing.says("standing_by"), "it stands by")
+    webhook_status = here.agent(other, POD_NAMESPACE="sew-system", POD_NAME="agent-1")
+    eventually(lambda: webhook_status.says("standing_by"), "it stands by")
     sew = beside(here, other)
     said = "sew-system/agent-0 holds the Lease and stands by for sew-system/agent-0: one agent takes over from another"
     ran = sew("status", "any")

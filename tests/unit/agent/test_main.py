@@ -8,7 +8,7 @@ import pytest
 
 from kubectl_sew.event import Event
 from sew_agent.__main__ import main
-from sew_agent.store.records import Intake, Owed
+from sew_agent.store.records import EnqueueBatch, NewDelivery
 from sew_agent.store.sqlite.store import open_store
 
 
@@ -58,7 +58,7 @@ def test_whoever_does_not_mean_it_ends_it_with_130(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = open_store(tmp_path)
-    store.take_in(Intake([Owed(Event("", "1", {}), ("hook",))], {}, 0.0))
+    store.enqueue(EnqueueBatch([NewDelivery(Event("", "1", {}), ("hook",))], {}, 0.0))
     store.close()
 
     def interrupted(*_: object, **__: object) -> None:

@@ -4,22 +4,22 @@ import pytest
 
 from sew_agent.delivery.retry import FEW
 from sew_agent.run_once import nothing_done, to_probe, unfinished, verdict
-from sew_agent.store.records import Books, Lane
+from sew_agent.store.records import Counters, ReceiverState
 
 
-def books(pending: int = 0, dead: int = 0) -> list[Books]:
-    return [Books("w", 5, pending, dead, {}, None, None, "401 Unauthorized", 0)]
+def counters(pending: int = 0, dead: int = 0) -> list[Counters]:
+    return [Counters("w", 5, pending, dead, {}, None, None, "401 Unauthorized", 0)]
 
 
 @pytest.mark.parametrize(
-    ("pending", "lane", "sending", "finished"),
+    ("pending", "receiver", "sending", "finished"),
     [
         (0, None, {"w"}, True),
         (1, None, {"w"}, False),
-        (1, Lane("w", failures=3, held_until=200.0), {"w"}, False),
-        (1, Lane("w", waiting=True, held_until=90_000.0), {"w"}, False),
-        (1, Lane("w", parked=True, failures=FEW + 1), {"w"}, True),
-        (1, Lane("w", parked=True, failures=1, held_until=200.0), {"w"}, False),
+        (1, ReceiverState("w", failures=3, held_until=200.0), {"w"}, False),
+        (1, ReceiverState("w", waiting=True, held_until=90_000.0), {"w"}, False),
+        (1, ReceiverState("w", parked=True, failures=FEW + 1), {"w"}, True),
+        (1, ReceiverState("w", parked=True, failures=1, held_until=200.0), {"w"}, False),
         (1, None, set(), True),
     ],
     ids=[
@@ -32,23 +32,25 @@ def books(pending: int = 0, dead: int = 0) -> list[Books]:
         "disabled",
     ],
 )
-def test_a_run_ends_when_every_delivery_has(pending: int, lane: Lane | None, sending: set[str], finished: bool) -> None:
-    assert (unfinished(books(pending), {"w": lane} if lane else {}, sending) == []) is finished
+def test_a_run_ends_when_every_delivery_has(
+    pending: int, receiver: ReceiverState | None, sending: set[str], finished: bool
+) -> None:
+    assert (unfinished(counters(pending), {"w": receiver} if receiver else {}, sending) == []) is finished
 
 
 @pytest.mark.parametrize(
     ("found", "before", "sending", "refused", "code", "named"),
     [
-        (books(), {}, {"w"}, {}, 0, []),
-        (books(dead=2), {"w": 2}, {"w"}, {}, 0, []),
-        (books(dead=3), {"w": 2}, {"w"}, {}, 1, [("w", "1 dead letter in this run")]),
-        (books(pending=4), {}, {"w"}, {}, 1, [("w", "parked, 4 waiting: 401 Unauthorized")]),
-        (books(pending=4), {}, set(), {}, 0, []),
-        (books(), {}, {"w"}, {"x": "no query"}, 1, [("x", "refused: no query")]),
+        (counters(), {}, {"w"}, {}, 0, []),
+        (counters(dead=2), {"w": 2}, {"w"}, {}, 0, []),
+        (counters(dead=3), {"w": 2}, {"w"}, {}, 1, [("w", "1 dead letter in this run")]),
+        (counters(pending=4), {}, {"w"}, {}, 1, [("w", "parked, 4 waiting: 401 Unauthorized")]),
+        (counters(pending=4), {}, set(), {}, 0, []),
+        (counters(), {}, {"w"}, {"x": "no query"}, 1, [("x", "refused: no query")]),
     ],
 )
 def test_the_exit_code_tells_whether_all_is_well(
-    found: list[Books],
+    found: list[Counters],
     before: dict[str, int],
     sending: set[str],
     refused: dict[str, str],
@@ -56,25 +58,25 @@ def test_the_exit_code_tells_whether_all_is_well(
     named: list[tuple[str, str]],
 ) -> None:
     ended = verdict(found, before, sending, refused, ())
-    assert (ended.code, list(ended.troubles)) == (code, named)
+    assert (ended.code, list(ended.problems)) == (code, named)
 
 
 def test_a_manifest_that_cannot_be_read_is_trouble_of_no_webhook() -> None:
-    ended = verdict(books(), {}, {"w"}, {}, ["a.yaml: not YAML"])
-    assert (ended.code, list(ended.troubles)) == (1, [("", "a.yaml: not YAML")])
+    ended = verdict(counters(), {}, {"w"}, {}, ["a.yaml: not YAML"])
+    assert (ended.code, list(ended.problems)) == (1, [("", "a.yaml: not YAML")])
 
 
 def test_only_parked_webhooks_are_probed_at_the_start() -> None:
-    parked = Lane("a", parked=True, failures=9, different=9, held_until=3600.0, retry_until=3600.0)
-    lanes = {"a": parked, "b": Lane("b", waiting=True, held_until=3600.0)}
-    assert to_probe(lanes) == [Lane("a", parked=True)]
+    parked = ReceiverState("a", parked=True, failures=9, different=9, held_until=3600.0, retry_until=3600.0)
+    receivers = {"a": parked, "b": ReceiverState("b", waiting=True, held_until=3600.0)}
+    assert to_probe(receivers) == [ReceiverState("a", parked=True)]
 
 
 def test_a_parked_webhook_is_probed_no_sooner_than_its_receiver_asked_for() -> None:
-    lane = Lane("w", parked=True, waiting=True, failures=9, held_until=3600.0, retry_until=3600.0)
-    (found,) = to_probe({"w": lane})
+    receiver = ReceiverState("w", parked=True, waiting=True, failures=9, held_until=3600.0, retry_until=3600.0)
+    (found,) = to_probe({"w": receiver})
     assert (found.held_until, found.retry_until) == (3600.0, 3600.0)
-    assert unfinished(books(pending=1), {"w": found}, {"w"}), "it is waited for"
+    assert unfinished(counters(pending=1), {"w": found}, {"w"}), "it is waited for"
 
 
 @pytest.mark.parametrize(

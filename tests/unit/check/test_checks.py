@@ -10,10 +10,10 @@ from kubectl_sew.check.checks import GROUPS, judge
 from kubectl_sew.check.facts import Definition, Facts, Unknown
 from kubectl_sew.check.pods import AgentPod
 from kubectl_sew.check.rights import Right, own_rights
-from kubectl_sew.check.verdict import Outcome, Result, Verdict
+from kubectl_sew.check.verdict import CheckOutcome, CheckResult, CheckVerdict
 from kubectl_sew.cluster.agent import Holder
 from kubectl_sew.cluster.objects import Held
-from kubectl_sew.cluster.picture import Agent
+from kubectl_sew.cluster.picture import AgentReport
 from kubectl_sew.install.holders import Account
 from kubectl_sew.pages import page
 from kubectl_sew.resource import Condition, ConfigVar, Reference, State, Webhook
@@ -42,7 +42,7 @@ GOOD = Facts(
     now=NOW,
     accounts=(ACCOUNT,),
     pods=(POD,),
-    agent=Agent("sew-system/sew-agent-0", "", TOLD, {"w": ROW}),
+    agent=AgentReport("sew-system/sew-agent-0", "", TOLD, {"w": ROW}),
     agent_clock_ahead=1.0,
     webhooks=(WEBHOOK,),
     held=Held({("Secret", "receiver"): {"url": b"https://receiver.example"}}),
@@ -51,15 +51,15 @@ GOOD = Facts(
 )
 
 
-def failures(facts: Facts) -> dict[str, Outcome]:
-    return {each.check.code: each for each in judge(facts) if each.verdict.result is Result.FAILED}
+def failures(facts: Facts) -> dict[str, CheckOutcome]:
+    return {each.check.code: each for each in judge(facts) if each.verdict.result is CheckResult.FAILED}
 
 
-def agent(row: Mapping[str, Any] | None = None, **told: Any) -> Agent:
-    return Agent("sew-system/sew-agent-0", "", {**TOLD, **told}, {"w": {**ROW, **(row or {})}})
+def agent(row: Mapping[str, Any] | None = None, **told: Any) -> AgentReport:
+    return AgentReport("sew-system/sew-agent-0", "", {**TOLD, **told}, {"w": {**ROW, **(row or {})}})
 
 
-def source(*problems: str) -> Agent:
+def source(*problems: str) -> AgentReport:
     return agent(sourceTroubles=[{"problem": each, "message": f"it is {each}"} for each in problems])
 
 
@@ -73,7 +73,7 @@ BROKEN = replace(WEBHOOK, query="type = ", conditions=())
 
 OLD = replace(WEBHOOK, created=NOW - 31, conditions=())
 UNSERVED = {
-    "agent": Agent("sew-system/sew-agent-0", "", TOLD),
+    "agent": AgentReport("sew-system/sew-agent-0", "", TOLD),
     "pods": (replace(POD, selector="team=a"),),
     "webhooks": (OLD,),
 }
@@ -135,7 +135,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
         {"holder": Holder("outside", "host-1", NOW - 60, 10.0), "pods": ()},
         "outside/host-1 has not renewed its Lease for 60 s",
     ),
-    ("agent-answers", {"agent": Agent("x", "x cannot be asked: no host")}, "x cannot be asked: no host"),
+    ("agent-answers", {"agent": AgentReport("x", "x cannot be asked: no host")}, "x cannot be asked: no host"),
     ("agent-answers", {"agent": agent(running=False)}, "reports nothing: it hangs, or is starting"),
     ("agent-version", {"agent": agent(version="0.0.9")}, "the agent is of version 0.0.9, the plugin of 0.1.0"),
     (
@@ -180,7 +180,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
 
 def test_where_all_is_well_every_check_is_ok() -> None:
     outcomes = list(judge(GOOD))
-    assert {each.verdict.result for each in outcomes} == {Result.OK}
+    assert {each.verdict.result for each in outcomes} == {CheckResult.OK}
     assert len(outcomes) == sum(len(checks) for checks in GROUPS.values())
 
 
@@ -193,16 +193,16 @@ def test_a_fault_fails_its_check_and_says_what_and_what_to_do(code: str, fault: 
     assert found[code].link == page("troubleshooting", code)
 
 
-def of(facts: Facts, code: str) -> Verdict:
+def of(facts: Facts, code: str) -> CheckVerdict:
     return next(each.verdict for each in judge(facts) if each.check.code == code)
 
 
 def test_an_agent_outside_of_the_cluster_is_no_missing_pod() -> None:
-    outside = Agent("outside/host-1", "the agent runs outside of the cluster")
+    outside = AgentReport("outside/host-1", "the agent runs outside of the cluster")
     facts = replace(GOOD, holder=Holder("outside", "host-1", NOW - 3, 10.0), pods=(), agent=outside)
     assert failures(facts) == {}
     assert of(facts, "agent-running").details == ("outside/host-1 runs outside of the cluster",)
-    assert of(facts, "agent-answers").result is Result.UNKNOWN
+    assert of(facts, "agent-answers").result is CheckResult.UNKNOWN
 
 
 def test_a_container_that_was_killed_is_looked_at_in_its_own_log() -> None:
@@ -211,11 +211,11 @@ def test_a_container_that_was_killed_is_looked_at_in_its_own_log() -> None:
     assert "raise the memory limit" in hint
     assert "logs sew-agent-0 -c sew-agent --previous`" in hint
     long_ago = of(replace(GOOD, pods=(replace(pod, ended_at=NOW - 7200),)), "agent-ready")
-    assert (long_ago.result, len(long_ago.details)) == (Result.OK, 1)
+    assert (long_ago.result, len(long_ago.details)) == (CheckResult.OK, 1)
 
 
 def test_an_agent_whose_program_tells_nothing_is_not_said_to_report_no_trouble() -> None:
-    assert of(replace(GOOD, agent=agent(running=False)), "agent-problems").result is Result.UNKNOWN
+    assert of(replace(GOOD, agent=agent(running=False)), "agent-problems").result is CheckResult.UNKNOWN
 
 
 def test_what_is_advised_works_in_a_cluster_where_nothing_is_yet() -> None:
@@ -255,15 +255,15 @@ def test_what_keeps_events_from_being_read_fails_its_own_check_alone(problems: t
 def test_while_the_agent_tells_nothing_its_reading_is_not_known() -> None:
     silent = replace(GOOD, agent=agent(running=False))
     found = {each.check.code: each.verdict.result for each in judge(silent)}
-    assert {found[code] for code in SOURCE} == {Result.UNKNOWN}
+    assert {found[code] for code in SOURCE} == {CheckResult.UNKNOWN}
 
 
 def test_what_is_not_there_is_told_once_and_nothing_is_said_of_it_else() -> None:
     found = failures(replace(GOOD, served=(), definitions=()))
     assert [code for code in ("api-served", "api-group", "crd-version") if code in found] == ["api-served"]
     results = {each.check.code: each.verdict.result for each in judge(replace(GOOD, served=(), definitions=()))}
-    assert results["api-group"] is results["crd-version"] is Result.UNKNOWN
-    gone = Agent("sew-system/sew-agent-0", "the pod is gone")
+    assert results["api-group"] is results["crd-version"] is CheckResult.UNKNOWN
+    gone = AgentReport("sew-system/sew-agent-0", "the pod is gone")
     assert list(failures(replace(GOOD, pods=(), agent=gone))) == ["agent-running"]
 
 
@@ -283,7 +283,7 @@ def test_what_cannot_be_found_out_fails_nothing_by_itself(name: str) -> None:
 
 
 def test_without_an_agent_the_conditions_speak() -> None:
-    gone = Agent(unknown="there is none to ask")
+    gone = AgentReport(unknown="there is none to ask")
     parked = condition("Delivering", "ReceiverRefuses", "401 Unauthorized")
     down = condition("Delivering", "ReceiverUnavailable", "503")
     full = condition("EventsFetched", "BacklogFull")
@@ -293,7 +293,7 @@ def test_without_an_agent_the_conditions_speak() -> None:
     assert "webhook-parked" in failures(replace(GOOD, agent=gone, webhooks=parked))
     assert "receiver-unavailable" in failures(replace(GOOD, agent=gone, webhooks=down))
     results = {each.check.code: each.verdict.result for each in judge(replace(GOOD, agent=gone))}
-    assert results["dead-letters"] is results["webhook-parked"] is Result.UNKNOWN
+    assert results["dead-letters"] is results["webhook-parked"] is CheckResult.UNKNOWN
 
 
 def test_the_agents_word_about_an_earlier_version_does_not_count() -> None:
@@ -307,7 +307,7 @@ def test_the_agents_word_about_an_earlier_version_does_not_count() -> None:
         {"webhooks": (replace(OLD, conditions=(Condition("Delivering", "True", "Delivering"),)),)},
         {"webhooks": (replace(OLD, conditions=(HEALTHY,)),), "processor": "deployment/intrusion"},
         {"agent": GOOD.agent},
-        {"agent": Agent(unknown="forbidden"), "holder": Unknown("forbidden")},
+        {"agent": AgentReport(unknown="forbidden"), "holder": Unknown("forbidden")},
         {"now": NOW + 60},
     ],
     ids=["new", "another agent's", "Calico's", "told", "no agent known", "no agent active"],
@@ -339,5 +339,5 @@ def test_an_optional_reference_may_lead_nowhere() -> None:
 def test_pods_that_run_well_beside_the_holder_are_told_to_stand_by() -> None:
     pods = (POD, replace(POD, name="sew-agent-1"), replace(POD, name="sew-agent-2", trouble="it waits"))
     (running,) = (each for each in judge(replace(GOOD, pods=pods)) if each.check.code == "agent-running")
-    assert running.verdict.result is Result.OK
+    assert running.verdict.result is CheckResult.OK
     assert running.verdict.details == ("sew-system/sew-agent-1 stands by for sew-system/sew-agent-0",)

@@ -8,7 +8,7 @@ import pty
 import pytest
 import yaml
 
-from kubectl_sew.cli.progress import Progress
+from kubectl_sew.cli.progress import ProgressLine
 from kubectl_sew.cli.selecting import read_lines
 from kubectl_sew.ndjson import LONGEST_LINE
 from tests import cases
@@ -173,7 +173,7 @@ def test_work_of_over_a_second_shows_a_bar_on_a_terminal_and_takes_it_away(monke
     reader, writer = pty.openpty()
     clock = Clock()
     with open(writer, "w", encoding="utf-8") as terminal:  # noqa: PTH123  # a descriptor
-        progress = Progress(200, terminal, clock)
+        progress = ProgressLine(200, terminal, clock)
         clock.now = 0.9
         progress.show(90, "too early")
         clock.now = 1.1
@@ -192,7 +192,7 @@ def test_work_of_over_a_second_shows_a_bar_on_a_terminal_and_takes_it_away(monke
 
 def test_nothing_is_shown_where_no_terminal_is():
     clock, stream = Clock(), io.StringIO()
-    progress = Progress(200, stream, clock)
+    progress = ProgressLine(200, stream, clock)
     clock.now = 5.0
     progress.show(100, "half")
     progress.clear()

@@ -10,7 +10,7 @@ import pytest
 from kubectl_sew.cli.picture import advice, as_object, for_people
 from kubectl_sew.cluster.agent import AgentError, read_status
 from kubectl_sew.cluster.objects import Held
-from kubectl_sew.cluster.picture import Agent, Picture, resolve_references
+from kubectl_sew.cluster.picture import AgentReport, Picture, resolve_references
 from kubectl_sew.resource import Condition, ConfigVar, Reference, State, Webhook
 
 URL = Reference("Secret", "slack", "url")
@@ -38,7 +38,7 @@ HELD = Held({("Secret", "slack"): {"url": b"CANARY", "other": b"CANARY"}})
 
 def picture(row: Mapping[str, Any] | None = None, *, held: Held = HELD, **webhook: Any) -> Picture:
     seen = replace(WEBHOOK, **webhook)
-    agent = Agent("sew-system/agent-0", "", TOLD, {"night": {**ROW, **(row or {})}})
+    agent = AgentReport("sew-system/agent-0", "", TOLD, {"night": {**ROW, **(row or {})}})
     return Picture(seen, "secrets", resolve_references(seen, held), agent)
 
 
@@ -59,7 +59,7 @@ def test_where_all_is_well_it_is_short_and_advises_nothing() -> None:
 
 def test_what_the_agent_cannot_do_stands_below_its_name() -> None:
     told = {**TOLD, "sourceTroubles": [{"message": "no index is there"}], "problems": ["lease: forbidden"]}
-    troubled = replace(picture(), agent=Agent("sew-system/agent-0", "", told))
+    troubled = replace(picture(), agent=AgentReport("sew-system/agent-0", "", told))
     lines = for_people(troubled).splitlines()
     at = lines.index("Agent:         sew-system/agent-0, version 0.1.0")
     assert lines[at + 1 : at + 3] == ["               ! no index is there", "               ! lease: forbidden"]
@@ -178,7 +178,7 @@ def test_a_condition_of_another_writer_needs_no_generation() -> None:
 
 
 def test_without_an_agent_it_says_why_and_what_is_not_known() -> None:
-    alone = replace(picture(), agent=Agent(unknown="no agent holds the Lease"))
+    alone = replace(picture(), agent=AgentReport(unknown="no agent holds the Lease"))
     assert "Agent:         unknown: no agent holds the Lease\n" in for_people(alone)
     assert "Backlog" not in for_people(alone)
     assert as_object(alone)["delivery"] is None

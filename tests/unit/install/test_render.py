@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from kubectl_sew import __version__
-from kubectl_sew.install import Credentials, Host, Plan, removable, render, with_agent, without_agent
+from kubectl_sew.install import Credentials, Host, InstallPlan, removable, render, with_agent, without_agent
 from kubectl_sew.install.plan import CREDENTIAL_VARIABLES
 from sew_agent.base.settings import SETTINGS
 
@@ -33,31 +33,33 @@ FULL = {
     },
 }
 PLANS = {
-    "alone": Plan(),
-    "alone, all of it": Plan("a", "b", create_secrets_namespace=True, credentials=Credentials("es", ("api-key",))),
-    "sidecar": Plan(host=HOST),
-    "sidecar, all of it": Plan("a", "b", create_secrets_namespace=True, claim="c", host=HOST),
+    "alone": InstallPlan(),
+    "alone, all of it": InstallPlan(
+        "a", "b", create_secrets_namespace=True, credentials=Credentials("es", ("api-key",))
+    ),
+    "sidecar": InstallPlan(host=HOST),
+    "sidecar, all of it": InstallPlan("a", "b", create_secrets_namespace=True, claim="c", host=HOST),
 }
 plans = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 
 
-def named(plan: Plan, kind: str, name: str = "") -> Any:
+def named(plan: InstallPlan, kind: str, name: str = "") -> Any:
     (found,) = [each for each in render(plan) if each["kind"] == kind and name in ("", each["metadata"]["name"])]
     return found
 
 
-def pod_of(plan: Plan) -> Any:
+def pod_of(plan: InstallPlan) -> Any:
     deployment = with_agent(BARE, plan) if plan.host else named(plan, "Deployment")
     return deployment["spec"]["template"]["spec"]
 
 
-def agent_of(plan: Plan) -> Any:
+def agent_of(plan: InstallPlan) -> Any:
     pod = pod_of(plan)
     (agent,) = pod["initContainers"] if plan.host else pod["containers"]
     return agent
 
 
-def variables(plan: Plan) -> dict[str, str]:
+def variables(plan: InstallPlan) -> dict[str, str]:
     return {each["name"]: each.get("value", "") for each in agent_of(plan)["env"]}
 
 
@@ -67,13 +69,13 @@ def files() -> Iterator[Any]:
 
 
 @plans
-def test_nothing_is_rendered_twice(plan: Plan) -> None:
+def test_nothing_is_rendered_twice(plan: InstallPlan) -> None:
     identities = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in render(plan)]
     assert len(set(identities)) == len(identities)
 
 
 @plans
-def test_whatever_is_ours_carries_the_standard_labels_and_the_version(plan: Plan) -> None:
+def test_whatever_is_ours_carries_the_standard_labels_and_the_version(plan: InstallPlan) -> None:
     for each in render(plan):
         labels = {key.partition("/")[2]: value for key, value in each["metadata"]["labels"].items()}
         assert labels.pop("component")
@@ -86,7 +88,7 @@ def test_the_image_is_of_this_version() -> None:
 
 
 def test_the_agent_is_the_same_container_alone_and_as_a_sidecar_but_for_its_part_in_the_pod() -> None:
-    alone, sidecar = agent_of(Plan()), agent_of(Plan(host=HOST))
+    alone, sidecar = agent_of(InstallPlan()), agent_of(InstallPlan(host=HOST))
     assert sidecar.pop("restartPolicy") == "Always"
     assert alone.pop("readinessProbe")["httpGet"]["path"] == "/readyz"
     assert [each["name"] for each in sidecar.pop("volumeMounts")] == ["sew-state", "sew-token"]
@@ -95,14 +97,14 @@ def test_the_agent_is_the_same_container_alone_and_as_a_sidecar_but_for_its_part
 
 
 def test_a_sidecar_is_no_part_of_the_readiness_of_its_pod() -> None:
-    agent = agent_of(Plan(host=HOST))
+    agent = agent_of(InstallPlan(host=HOST))
     assert {key for key in agent if key.endswith("Probe")} == {"startupProbe", "livenessProbe"}
 
 
 @pytest.mark.parametrize("host", [BARE, FULL])
 def test_a_sidecar_adds_to_its_deployment_and_changes_nothing_else(host: Any) -> None:
     before = deepcopy(host)
-    after = with_agent(host, Plan(host=HOST, credentials=Credentials("es", ("token",))))
+    after = with_agent(host, InstallPlan(host=HOST, credentials=Credentials("es", ("token",))))
     assert host == before
     pod = after["spec"]["template"]["spec"]
     for key in ("initContainers", "volumes"):
@@ -113,33 +115,33 @@ def test_a_sidecar_adds_to_its_deployment_and_changes_nothing_else(host: Any) ->
 
 
 def test_a_sidecar_that_is_there_already_is_replaced_in_its_place() -> None:
-    once = with_agent(FULL, Plan(host=HOST, credentials=Credentials("es", ("token",)), image="old"))
+    once = with_agent(FULL, InstallPlan(host=HOST, credentials=Credentials("es", ("token",)), image="old"))
     once["spec"]["template"]["spec"]["initContainers"].append({"name": "last"})
-    again = with_agent(once, Plan(host=HOST, image="new"))
+    again = with_agent(once, InstallPlan(host=HOST, image="new"))
     pod = again["spec"]["template"]["spec"]
     assert [each["name"] for each in pod["initContainers"]] == ["first", "sew-agent", "last"]
     assert [each["name"] for each in pod["volumes"]] == ["goods", "sew-state", "sew-token"]
-    assert pod["initContainers"][1] == agent_of(Plan(host=HOST, image="new"))
+    assert pod["initContainers"][1] == agent_of(InstallPlan(host=HOST, image="new"))
 
 
 def test_neither_namespaces_nor_what_is_owed_nor_the_host_is_removed_unless_asked() -> None:
-    kinds = [each["kind"] for each in removable(Plan(create_secrets_namespace=True, crd_group=None), data=False)]
+    kinds = [each["kind"] for each in removable(InstallPlan(create_secrets_namespace=True, crd_group=None), data=False)]
     assert kinds[0] == "NetworkPolicy"
     assert {"Namespace", "PersistentVolumeClaim", "CustomResourceDefinition"}.isdisjoint(kinds)
-    assert "PersistentVolumeClaim" in {each["kind"] for each in removable(Plan(), data=True)}
-    assert "Deployment" not in {each["kind"] for each in removable(Plan(host=HOST), data=True)}
+    assert "PersistentVolumeClaim" in {each["kind"] for each in removable(InstallPlan(), data=True)}
+    assert "Deployment" not in {each["kind"] for each in removable(InstallPlan(host=HOST), data=True)}
 
 
 def test_nothing_of_a_sidecar_selects_pods() -> None:
-    kinds = {each["kind"] for each in render(Plan(host=HOST))}
+    kinds = {each["kind"] for each in render(InstallPlan(host=HOST))}
     assert kinds.isdisjoint({"Service", "NetworkPolicy", "PodDisruptionBudget"})
 
 
 def test_the_bindings_name_the_service_account_that_the_agent_acts_as() -> None:
     for plan, account in (
-        (Plan(), ("sew-agent", "sew-system")),
-        (Plan("other"), ("sew-agent", "other")),
-        (Plan(host=HOST), ("keeper", "shops")),
+        (InstallPlan(), ("sew-agent", "sew-system")),
+        (InstallPlan("other"), ("sew-agent", "other")),
+        (InstallPlan(host=HOST), ("keeper", "shops")),
     ):
         bindings = [each for each in render(plan) if each["kind"] in ("ClusterRoleBinding", "RoleBinding")]
         assert len(bindings) == 3
@@ -149,12 +151,12 @@ def test_the_bindings_name_the_service_account_that_the_agent_acts_as() -> None:
 
 
 def test_a_service_account_of_ours_comes_only_with_an_agent_alone() -> None:
-    assert named(Plan(), "ServiceAccount")["metadata"]["name"] == pod_of(Plan())["serviceAccountName"]
-    assert "ServiceAccount" not in {each["kind"] for each in render(Plan(host=HOST))}
+    assert named(InstallPlan(), "ServiceAccount")["metadata"]["name"] == pod_of(InstallPlan())["serviceAccountName"]
+    assert "ServiceAccount" not in {each["kind"] for each in render(InstallPlan(host=HOST))}
 
 
 def test_the_rights_on_secrets_are_given_in_their_namespace_alone() -> None:
-    plan = Plan(secrets_namespace="vault")
+    plan = InstallPlan(secrets_namespace="vault")
     assert granted(plan) == {
         "": {"securityeventwebhooks", "securityeventwebhooks/status"},
         "vault": {"secrets", "configmaps", "leases"},
@@ -163,7 +165,7 @@ def test_the_rights_on_secrets_are_given_in_their_namespace_alone() -> None:
     assert variables(plan)["SEW_SECRETS_NAMESPACE"] == "vault"
 
 
-def granted(plan: Plan) -> dict[str, set[str]]:
+def granted(plan: InstallPlan) -> dict[str, set[str]]:
     """Namespace, "" for the whole cluster -> the resources that roles there grant, and bindings of their names give."""
     objects = [(each["kind"], each["metadata"], each) for each in render(plan)]
     places = {
@@ -177,50 +179,50 @@ def granted(plan: Plan) -> dict[str, set[str]]:
 
 
 def test_the_secrets_may_be_in_the_namespace_of_the_events() -> None:
-    objects = render(Plan(secrets_namespace="default"))
+    objects = render(InstallPlan(secrets_namespace="default"))
     names = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in objects]
     assert len(set(names)) == len(names)
 
 
 def test_the_namespace_of_the_secrets_is_created_only_where_that_is_asked() -> None:
     for plan, namespaces in (
-        (Plan(), ["sew-system"]),
-        (Plan(create_secrets_namespace=True), ["sew-system", "tigera-intrusion-detection"]),
-        (Plan("one", "one", create_secrets_namespace=True), ["one"]),
-        (Plan(host=HOST), []),
-        (Plan(host=HOST, create_secrets_namespace=True), ["tigera-intrusion-detection"]),
+        (InstallPlan(), ["sew-system"]),
+        (InstallPlan(create_secrets_namespace=True), ["sew-system", "tigera-intrusion-detection"]),
+        (InstallPlan("one", "one", create_secrets_namespace=True), ["one"]),
+        (InstallPlan(host=HOST), []),
+        (InstallPlan(host=HOST, create_secrets_namespace=True), ["tigera-intrusion-detection"]),
     ):
         found = [each["metadata"]["name"] for each in render(plan) if each["kind"] == "Namespace"]
         assert found == namespaces
 
 
 def test_namespaces_and_the_definition_come_before_what_needs_them() -> None:
-    kinds = [each["kind"] for each in render(Plan(create_secrets_namespace=True))]
+    kinds = [each["kind"] for each in render(InstallPlan(create_secrets_namespace=True))]
     assert kinds[:3] == ["CustomResourceDefinition", "Namespace", "Namespace"]
 
 
 def test_beside_an_aggregated_api_server_the_definition_is_of_the_other_group() -> None:
-    definition = named(Plan(crd_group="crd.projectcalico.org"), "CustomResourceDefinition")
+    definition = named(InstallPlan(crd_group="crd.projectcalico.org"), "CustomResourceDefinition")
     assert definition["metadata"]["name"] == "securityeventwebhooks.crd.projectcalico.org"
     assert definition["spec"]["group"] == "crd.projectcalico.org"
     assert [each["name"] for each in definition["spec"]["versions"]] == ["v1"]
 
 
 def test_where_the_api_is_served_already_there_is_no_definition() -> None:
-    kinds = [each["kind"] for each in render(Plan(crd_group=None))]
+    kinds = [each["kind"] for each in render(InstallPlan(crd_group=None))]
     assert "CustomResourceDefinition" not in kinds
-    assert len(kinds) == len(render(Plan())) - 1
+    assert len(kinds) == len(render(InstallPlan())) - 1
 
 
 def test_for_an_agent_outside_there_are_the_api_and_the_rights_of_its_service_account() -> None:
-    kinds = [each["kind"] for each in render(Plan(parts=frozenset({"api", "rights"})))]
+    kinds = [each["kind"] for each in render(InstallPlan(parts=frozenset({"api", "rights"})))]
     assert {"CustomResourceDefinition", "Namespace", "ServiceAccount", "ClusterRoleBinding", "Role"} <= set(kinds)
     assert not {"Deployment", "PersistentVolumeClaim", "NetworkPolicy"} & set(kinds)
-    assert [each["kind"] for each in render(Plan(parts=frozenset({"api"})))] == ["CustomResourceDefinition"]
+    assert [each["kind"] for each in render(InstallPlan(parts=frozenset({"api"})))] == ["CustomResourceDefinition"]
 
 
 def test_who_may_view_or_edit_in_the_cluster_may_do_so_with_webhooks() -> None:
-    roles = {each["metadata"]["name"]: each for each in render(Plan()) if each["kind"] == "ClusterRole"}
+    roles = {each["metadata"]["name"]: each for each in render(InstallPlan()) if each["kind"] == "ClusterRole"}
     for name, verbs in (("view", ["get", "list", "watch"]), ("edit", ["create", "update", "patch", "delete"])):
         role = roles[f"securityeventwebhooks-{name}"]
         assert role["metadata"]["labels"][f"rbac.authorization.k8s.io/aggregate-to-{name}"] == "true"
@@ -228,18 +230,18 @@ def test_who_may_view_or_edit_in_the_cluster_may_do_so_with_webhooks() -> None:
 
 
 def test_the_pod_runs_on_nodes_with_linux_and_a_sidecar_leaves_that_to_its_host() -> None:
-    assert pod_of(Plan())["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    assert pod_of(InstallPlan())["nodeSelector"] == {"kubernetes.io/os": "linux"}
     assert "nodeSelector" not in pod_of(PLANS["sidecar"])
 
 
 @plans
-def test_metrics_and_health_are_served_by_ipv4_and_ipv6(plan: Plan) -> None:
+def test_metrics_and_health_are_served_by_ipv4_and_ipv6(plan: InstallPlan) -> None:
     assert variables(plan)["SEW_LISTEN"] == "[::]:9280"
 
 
 @pytest.mark.parametrize("host", [None, HOST])
 def test_a_claim_that_is_named_holds_the_state(host: Host | None) -> None:
-    plan = Plan(claim="mine", host=host)
+    plan = InstallPlan(claim="mine", host=host)
     volumes = {each["name"]: each for each in pod_of(plan)["volumes"]}
     assert volumes["sew-state"] == {"name": "sew-state", "persistentVolumeClaim": {"claimName": "mine"}}
     assert "PersistentVolumeClaim" not in {each["kind"] for each in render(plan)}
@@ -247,7 +249,7 @@ def test_a_claim_that_is_named_holds_the_state(host: Host | None) -> None:
 
 @pytest.mark.parametrize("host", [None, HOST])
 def test_credentials_are_mounted_and_each_file_is_named_to_the_agent(host: Host | None) -> None:
-    plan = Plan(credentials=Credentials("es", ("username", "password", "ca.crt")), host=host)
+    plan = InstallPlan(credentials=Credentials("es", ("username", "password", "ca.crt")), host=host)
     (volume,) = [each for each in pod_of(plan)["volumes"] if "secret" in each]
     (mount,) = [each for each in agent_of(plan)["volumeMounts"] if each["name"] == volume["name"]]
     assert volume["secret"] == {"secretName": "es"}
@@ -260,21 +262,21 @@ def test_credentials_are_mounted_and_each_file_is_named_to_the_agent(host: Host 
 
 @pytest.mark.parametrize("host", [None, HOST])
 def test_settings_and_image_are_the_container_s(host: Host | None) -> None:
-    plan = Plan(image="registry/agent:9", settings={"SEW_ELASTICSEARCH": "https://es:9200"}, host=host)
+    plan = InstallPlan(image="registry/agent:9", settings={"SEW_ELASTICSEARCH": "https://es:9200"}, host=host)
     assert agent_of(plan)["image"] == "registry/agent:9"
     assert variables(plan)["SEW_ELASTICSEARCH"] == "https://es:9200"
     assert len(variables(plan)) == len(agent_of(plan)["env"])
 
 
 @plans
-def test_every_variable_is_a_setting_of_the_agent(plan: Plan) -> None:
+def test_every_variable_is_a_setting_of_the_agent(plan: InstallPlan) -> None:
     known = {each.variable for each in SETTINGS}
     assert {name for name in variables(plan) if name.startswith("SEW_")} <= known
     assert set(CREDENTIAL_VARIABLES.values()) <= known
 
 
 @plans
-def test_a_namespace_that_enforces_pod_security_restricted_takes_the_agent(plan: Plan) -> None:
+def test_a_namespace_that_enforces_pod_security_restricted_takes_the_agent(plan: InstallPlan) -> None:
     security = agent_of(plan)["securityContext"]
     assert security["runAsNonRoot"]
     assert security["readOnlyRootFilesystem"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kubectl_sew.query import CALICO, Problem, QueryError, compile_matcher, explain, parse, to_dsl, validate
+from kubectl_sew.query import CALICO, QueryError, QueryProblem, compile_matcher, explain, parse, to_dsl, validate
 from tests import cases
 
 
@@ -13,7 +13,7 @@ def _load(name: str) -> list[Any]:
     return [pytest.param(case, id=case["query"].strip() or "(empty)") for case in cases.load(name)]
 
 
-def _problems(case: dict[str, Any]) -> list[Problem]:
+def _problems(case: dict[str, Any]) -> list[QueryProblem]:
     try:
         return validate(parse(case["query"]), cases.fields_of(case))
     except QueryError as error:

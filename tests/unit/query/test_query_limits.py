@@ -3,7 +3,7 @@
 import pytest
 
 from kubectl_sew.query import CALICO, QueryError, parse, to_dsl
-from kubectl_sew.query.errors import Problem, Span, locate, render
+from kubectl_sew.query.errors import QueryProblem, Span, locate, render
 
 
 def _depth(dsl: object) -> int:
@@ -75,13 +75,13 @@ def test_a_place_is_counted_in_lines_and_columns_from_one() -> None:
     ],
 )
 def test_the_caret_stands_under_the_span_whatever_width_characters_have(text: str, span: Span, below: str) -> None:
-    _, line, caret = render(text, [Problem("wrong", span)]).splitlines()
+    _, line, caret = render(text, [QueryProblem("wrong", span)]).splitlines()
     assert (line, caret) == (f"  {text}", f"  {below}")
 
 
 def test_the_caret_stands_under_the_span_also_in_a_line_that_is_cut() -> None:
     text = "x" * 500 + "HERE" + "y" * 500
-    _, line, caret = render(text, [Problem("wrong", Span(500, 504))]).splitlines()
+    _, line, caret = render(text, [QueryProblem("wrong", Span(500, 504))]).splitlines()
     assert line[caret.index("^") : caret.rindex("^") + 1] == "HERE"
 
 
@@ -92,7 +92,7 @@ def test_an_error_is_one_line_as_text_and_names_the_number_of_problems() -> None
 
 
 def test_many_problems_are_cut_and_counted() -> None:
-    problems = [Problem("m" * 300, Span(0, 1)) for _ in range(50)]
+    problems = [QueryProblem("m" * 300, Span(0, 1)) for _ in range(50)]
     drawn = render("q", problems)
     assert len(drawn) <= 2_000
     assert "and 44 more" in drawn

@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 from kubectl_sew.consumers.base import FailureReason, Request, Response, Tls
 from kubectl_sew.consumers.judge import describe
 from sew_agent.base.threads import NoThreadError, start_thread
-from sew_agent.delivery.http.connection import Plain, Secure, write_head
+from sew_agent.delivery.http.connection import PlainConnection, TlsConnection, write_head
 from sew_agent.delivery.http.connector import Connector, ProxyError, ProxyRefusalError, RefusedAddressError
-from sew_agent.delivery.http.egress import Guard
+from sew_agent.delivery.http.egress import EgressGuard
 from sew_agent.delivery.http.errors import SendError, explained
-from sew_agent.delivery.http.pool import Connections, Kept
+from sew_agent.delivery.http.pool import ConnectionPool, PooledConnection
 from sew_agent.delivery.http.proxy import Proxy
 from sew_agent.delivery.http.resolver import Resolver
 from sew_agent.delivery.http.sockets import tls_context
@@ -64,17 +64,17 @@ class _Flight:
 
     target: _Target
     method: str
-    kept: Kept
+    kept: PooledConnection
     whole: bool
 
 
-class Sender:
+class HttpClient:
     """Thread-safe. The guard judges whatever is connected to: the receiver, or the proxy where there is one."""
 
-    def __init__(self, guard: Guard, resolver: Resolver, *, user_agent: str, proxy: Proxy | None = None) -> None:
+    def __init__(self, guard: EgressGuard, resolver: Resolver, *, user_agent: str, proxy: Proxy | None = None) -> None:
         self._connector = Connector(guard, resolver, proxy)
         self._user_agent = user_agent
-        self._connections = Connections()
+        self._connections = ConnectionPool()
 
     def send(self, requests: Sequence[Request], *, deadline: float) -> list[Response | SendError]:
         """What came of each, within `deadline` seconds from the first look-up to the last byte.
@@ -170,7 +170,7 @@ class Sender:
             return self._of_proxy(ProxyRefusalError(answer), deadline)
         return answer
 
-    def _open(self, target: _Target, ends: float) -> Kept:
+    def _open(self, target: _Target, ends: float) -> PooledConnection:
         connection, tunnel = _connection(target), target.scheme == "https"
         connection.open_socket = lambda: self._connector.open(target.host, target.port, ends, tunnel=tunnel)
         try:
@@ -179,7 +179,7 @@ class Sender:
             connection.close()
             raise
         now = time.monotonic()
-        return Kept(connection, now, now, served=tunnel)
+        return PooledConnection(connection, now, now, served=tunnel)
 
 
 def _side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
@@ -247,11 +247,11 @@ def _head(target: _Target, request: Request, path: str, headers: Mapping[str, st
         raise SendError(FailureReason.CONFIGURATION_REFUSED, detail, parked=True) from None
 
 
-def _connection(target: _Target) -> Plain | Secure:
+def _connection(target: _Target) -> PlainConnection | TlsConnection:
     if target.scheme == "http":
-        return Plain(target.host, target.port)
+        return PlainConnection(target.host, target.port)
     try:
-        return Secure(target.host, target.port, ssl_context=tls_context(target.tls))
+        return TlsConnection(target.host, target.port, ssl_context=tls_context(target.tls))
     except (ssl.SSLError, ValueError):
         detail = f"{target}: the webhook's own CA, certificate or key cannot be used"
         raise SendError(FailureReason.CONFIGURATION_REFUSED, detail, parked=True) from None

@@ -137,7 +137,7 @@ def answer_on(connection: socket.socket, method: str) -> http.client.HTTPRespons
     return response
 
 
-class _Exchange:
+class _Connection:
     """What urllib3's connections get beside how they connect. Their socket is opened elsewhere."""
 
     sock: DeadlineSocket | DeadlineTlsSocket
@@ -166,11 +166,11 @@ class _Exchange:
         return self.open_socket()
 
 
-class Plain(_Exchange, HTTPConnection):  # type: ignore[misc]  # its socket is one of ours
+class PlainConnection(_Connection, HTTPConnection):  # type: ignore[misc]  # its socket is one of ours
     """Without TLS."""
 
 
-class Secure(_Exchange, HTTPSConnection):
+class TlsConnection(_Connection, HTTPSConnection):
     """With TLS."""
 
     sock: DeadlineTlsSocket

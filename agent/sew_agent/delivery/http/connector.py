@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from kubectl_sew.consumers.base import Response
 from sew_agent.delivery.http.connection import answer_on, write_head
-from sew_agent.delivery.http.egress import Guard
+from sew_agent.delivery.http.egress import EgressGuard
 from sew_agent.delivery.http.proxy import Proxy
 from sew_agent.delivery.http.resolver import Address, Resolver
 from sew_agent.delivery.http.sockets import DeadlineSocket, connect
@@ -33,7 +33,7 @@ class ProxyError(Exception):
 class Connector:
     """The guard judges whatever is connected to: the receiver, or the proxy where there is one."""
 
-    guard: Guard
+    guard: EgressGuard
     resolver: Resolver
     proxy: Proxy | None
 

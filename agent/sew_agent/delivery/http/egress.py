@@ -43,7 +43,7 @@ _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 KUBELET_PORTS = (10250, 10255)
 
 
-class Own:
+class OwnEndpoints:
     """What the agent itself is connected to: a webhook must not make it write there with its own place in the network.
 
     Thread-safe.
@@ -70,13 +70,13 @@ class Own:
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class EgressGuard:
     """Refuses addresses in this order: always, `deny`, then `allow` lets through, then what a webhook has no business
     with: loopback, the kubelet, and what the agent itself is connected to."""
 
     allow: Sequence[Rule] = ()
     deny: Sequence[Rule] = ()
-    own: Own | None = None
+    own: OwnEndpoints | None = None
 
     def refusal(self, address: Address, port: int) -> str:
         """Why an address may not be connected to at a port; "" where it may."""

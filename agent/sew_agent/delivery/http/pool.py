@@ -7,7 +7,7 @@ from collections.abc import Collection, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sew_agent.delivery.http.connection import Plain, Secure
+from sew_agent.delivery.http.connection import PlainConnection, TlsConnection
 
 MOST_IDLE = 256
 """Connections to all receivers together: 1,024 open files are all that many systems allow a process."""
@@ -20,10 +20,10 @@ IDLE_LIFE = 3.0
 
 
 @dataclass(slots=True)
-class Kept:
+class PooledConnection:
     """A connection with the moments (monotonic) of its opening and its last use."""
 
-    connection: Plain | Secure
+    connection: PlainConnection | TlsConnection
     opened: float
     used: float
     served: bool
@@ -35,7 +35,7 @@ class Kept:
         return now - self.opened < CONNECTION_LIFE and now - self.used < IDLE_LIFE
 
 
-class Connections:
+class ConnectionPool:
     """Thread-safe. Idle ones are closed in time, also where nothing more is sent.
 
     A receiver that serves one connection at a time answers no other one before that is closed. So an answer that does
@@ -44,8 +44,8 @@ class Connections:
     """
 
     def __init__(self) -> None:
-        self._idle: dict[Hashable, deque[Kept]] = defaultdict(deque)
-        self._stalled: list[tuple[Hashable, Kept]] = []
+        self._idle: dict[Hashable, deque[PooledConnection]] = defaultdict(deque)
+        self._stalled: list[tuple[Hashable, PooledConnection]] = []
         self._newest: dict[Hashable, float] = {}
         """When the newest connection that was answered had been opened."""
         self._lock = threading.Lock()
@@ -61,7 +61,7 @@ class Connections:
             idle, self._idle = self._idle, defaultdict(deque)
         _close([each for several in idle.values() for each in several])
 
-    def take(self, target: Hashable) -> Kept | None:
+    def take(self, target: Hashable) -> PooledConnection | None:
         """Return a kept connection that is alive still; the others are closed."""
         now = time.monotonic()
         while True:
@@ -72,7 +72,7 @@ class Connections:
                 return kept
             kept.connection.close()
 
-    def await_answer(self, target: Hashable, kept: Kept, ends: float) -> None:
+    def await_answer(self, target: Hashable, kept: PooledConnection, ends: float) -> None:
         """Return when there is something to read, or nothing that could be done about that there is nothing."""
         left = ends - time.monotonic()
         if kept.served or kept.connection.answers_within(min(STALLED, left)):
@@ -87,7 +87,7 @@ class Connections:
             with self._lock:
                 self._stalled.remove((target, kept))
 
-    def give_back(self, target: Hashable, kept: Kept) -> None:
+    def give_back(self, target: Hashable, kept: PooledConnection) -> None:
         """Keep one that was answered, unless another one may wait for its end."""
         kept.used = time.monotonic()
         with self._lock:
@@ -103,10 +103,10 @@ class Connections:
         if not wanted:
             kept.connection.close()
 
-    def _may_wait(self, target: Hashable, kept: Kept) -> bool:
+    def _may_wait(self, target: Hashable, kept: PooledConnection) -> bool:
         return kept.opened > self._newest.get(target, 0.0)
 
-    def _gave_way(self, target: Hashable, kept: Kept) -> bool:
+    def _gave_way(self, target: Hashable, kept: PooledConnection) -> bool:
         """Close what is idle there, if one may wait for that; whether it may."""
         with self._lock:
             if not self._may_wait(target, kept):
@@ -137,6 +137,6 @@ class Connections:
                 self._sweeping = timer
 
 
-def _close(several: Collection[Kept]) -> None:
+def _close(several: Collection[PooledConnection]) -> None:
     for each in several:
         each.connection.close()

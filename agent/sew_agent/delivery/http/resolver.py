@@ -45,7 +45,7 @@ def system_lookup(host: str, port: int) -> Sequence[str]:
 
 
 @dataclass(slots=True)
-class _Running:
+class _Lookup:
     """A look-up, and which places it takes one of."""
 
     places: threading.Semaphore
@@ -64,7 +64,7 @@ class Resolver:
         self._places = threading.Semaphore(places)
         self._silent_places = threading.Semaphore(silent_places)
         self._lock = threading.Lock()
-        self._running: dict[_Name, _Running] = {}
+        self._running: dict[_Name, _Lookup] = {}
         self._kept: dict[_Name, tuple[float, Sequence[Address]]] = {}
         self._silent: dict[_Name, None] = {}
 
@@ -86,7 +86,7 @@ class Resolver:
         except TimeoutError:
             raise NameServerError from None
 
-    def _asked(self, name: _Name, timeout: float) -> _Running:
+    def _asked(self, name: _Name, timeout: float) -> _Lookup:
         with self._lock:
             if shared := self._running.get(name):
                 return shared
@@ -98,7 +98,7 @@ class Resolver:
             if shared := self._running.get(name):
                 places.release()
                 return shared
-            running = self._running[name] = _Running(places)
+            running = self._running[name] = _Lookup(places)
         try:
             start_thread(self._look_up, "resolver", name, running)
         except NoThreadError:
@@ -106,7 +106,7 @@ class Resolver:
             running.answer.set_exception(BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
         return running
 
-    def _is_silent(self, name: _Name, running: _Running) -> None:
+    def _is_silent(self, name: _Name, running: _Lookup) -> None:
         """Give its place to a name that may be answered, unless those of silent names are all taken."""
         with self._lock:
             if self._running.get(name) is running and running.places is self._places:
@@ -115,7 +115,7 @@ class Resolver:
                     running.places.release()
                     running.places = self._silent_places
 
-    def _look_up(self, name: _Name, running: _Running) -> None:
+    def _look_up(self, name: _Name, running: _Lookup) -> None:
         found: Sequence[Address] = ()
         failure: BaseException | None = None
         began = monotonic()
@@ -135,7 +135,7 @@ class Resolver:
         else:
             running.answer.set_result(found)
 
-    def _ended(self, name: _Name, running: _Running) -> None:
+    def _ended(self, name: _Name, running: _Lookup) -> None:
         with self._lock:
             del self._running[name]
             running.places.release()

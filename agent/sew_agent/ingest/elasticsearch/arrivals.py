@@ -8,14 +8,14 @@ from kubectl_sew.event import Event, read_time
 from kubectl_sew.index import Index
 from kubectl_sew.query import FieldSet, FieldType
 from sew_agent.ingest.elasticsearch.documents import Documents
-from sew_agent.ingest.elasticsearch.multi_search import Searcher
-from sew_agent.ingest.elasticsearch.named_queries import Clause, Dsl
-from sew_agent.ingest.elasticsearch.new_hits import Hit, Known, Limits, before_start, since_start, unknown
+from sew_agent.ingest.elasticsearch.multi_search import MultiSearch
+from sew_agent.ingest.elasticsearch.named_queries import Dsl, NamedQuery
+from sew_agent.ingest.elasticsearch.new_hits import AgeLimits, Hit, Known, before_start, since_start, unknown
 from sew_agent.ingest.source import Arrival
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReadRequest:
     """For whom, and of what, one page is read. `refused`: webhook -> why its query cannot be asked at all.
 
     `everywhere` is asked of every event beside the webhooks' queries, `filters` of those of an index. `origins`: an
@@ -24,7 +24,7 @@ class Asked:
 
     index: Index
     fields: FieldSet
-    clauses: Sequence[Clause]
+    clauses: Sequence[NamedQuery]
     refused: Mapping[str, str]
     everywhere: Sequence[Dsl] = ()
     filters: Mapping[str, Dsl] = field(default_factory=dict)
@@ -41,11 +41,11 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class TimeRules:
     """What holds for every event."""
 
     time_field: str
-    limits: Limits
+    limits: AgeLimits
 
     def timed(self, fields: FieldSet) -> bool:
         """Whether Elasticsearch itself tells the events' own time; else it is read from the documents."""
@@ -57,12 +57,12 @@ class Rules:
         return [{"field": self.time_field, "format": "epoch_millis"}] if self.timed(fields) else []
 
 
-class Reads:
+class ArrivalReader:
     """Not thread-safe. `known`: see sew_agent.ingest.elasticsearch.new_hits."""
 
-    def __init__(self, rules: Rules, known: Known) -> None:
+    def __init__(self, rules: TimeRules, known: Known) -> None:
         self.rules = rules
-        self.searcher = Searcher(rules.time_field)
+        self.searcher = MultiSearch(rules.time_field)
         self._known = known
         self._documents = Documents()
 
@@ -82,8 +82,8 @@ class Reads:
         """Each hit with its document, one found twice once; and job -> the first hit that is left for another page."""
         found = self._documents.fetch(index, hits)
         first = {hit.key: hit for hit in reversed(hits) if hit.key in found}
-        left = {hit.job: hit.order for hit in reversed(hits) if hit.key not in found}
-        return [(hit, found[key]) for key, hit in reversed(first.items())], left
+        skipped = {hit.job: hit.order for hit in reversed(hits) if hit.key not in found}
+        return [(hit, found[key]) for key, hit in reversed(first.items())], skipped
 
     def with_time(self, hit: Hit, source: Mapping[str, Any]) -> Hit:
         """The hit with the own time that its document tells."""

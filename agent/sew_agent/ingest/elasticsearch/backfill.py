@@ -6,32 +6,32 @@ from uuid import uuid4
 from kubectl_sew.access import ElasticsearchError
 from kubectl_sew.index import Index
 from kubectl_sew.query import FieldType
-from sew_agent.ingest.elasticsearch.arrivals import Asked, Reads, arrival, oldest_first
-from sew_agent.ingest.elasticsearch.backfill_cursor import Past
-from sew_agent.ingest.elasticsearch.index_monitor import Watch
-from sew_agent.ingest.elasticsearch.multi_search import Found, Job
-from sew_agent.ingest.elasticsearch.new_hits import Hit, Left
-from sew_agent.ingest.elasticsearch.shards import Look
+from sew_agent.ingest.elasticsearch.arrivals import ArrivalReader, ReadRequest, arrival, oldest_first
+from sew_agent.ingest.elasticsearch.backfill_cursor import BackfillCursor
+from sew_agent.ingest.elasticsearch.index_monitor import IndexMonitor
+from sew_agent.ingest.elasticsearch.multi_search import SearchJob, SearchResult
+from sew_agent.ingest.elasticsearch.new_hits import Hit, SkippedHits
+from sew_agent.ingest.elasticsearch.shards import ShardStats
 from sew_agent.ingest.source import Batch
 
 
 @dataclass(slots=True)
-class _Run:
+class _BackfillRun:
     """`noted`: what was in when it began to wait. `point`: its point in time, "" before it is open."""
 
-    noted: Look
+    noted: ShardStats
     point: str = ""
 
 
 class Backfill:
     """What is written from the first read on is not its own: the reader that follows has it."""
 
-    def __init__(self, reads: Reads, watch: Watch) -> None:
+    def __init__(self, reads: ArrivalReader, watch: IndexMonitor) -> None:
         self._reads = reads
         self._watch = watch
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[str, _BackfillRun] = {}
 
-    def read(self, asked: Asked, past: Past, limit: int) -> Batch:
+    def read(self, asked: ReadRequest, past: BackfillCursor, limit: int) -> Batch:
         """Raises ElasticsearchError; what failed begins again where it was.
 
         The point in time is searched from the next read on: by a mapping that knows all that it holds.
@@ -39,7 +39,7 @@ class Backfill:
         run = self._runs.get(past.run)
         if run is None:
             name = uuid4().hex[:8]
-            self._runs[name] = _Run(self._watch.look)
+            self._runs[name] = _BackfillRun(self._watch.look)
             return _waiting(replace(past, run=name, after=None))
         if not self._watch.sees(run.noted):
             return _waiting(past)
@@ -61,7 +61,7 @@ class Backfill:
             self._close_quietly(asked.index, past.run)
         return replace(batch, later=later)
 
-    def _check_time(self, asked: Asked) -> None:
+    def _check_time(self, asked: ReadRequest) -> None:
         """What is no time is compared by no time: it would fail, or find what is not asked for."""
         name = self._reads.rules.time_field
         field = asked.fields.get(name)
@@ -78,7 +78,7 @@ class Backfill:
             if ended and ended.point:
                 index.close_point_in_time(ended.point)
 
-    def _job(self, asked: Asked, past: Past, run: _Run, limit: int) -> Job:
+    def _job(self, asked: ReadRequest, past: BackfillCursor, run: _BackfillRun, limit: int) -> SearchJob:
         rules = self._reads.rules
         time = {"order": "asc", "format": "epoch_millis", "numeric_type": "date", "unmapped_type": "date"}
         body = {
@@ -92,19 +92,19 @@ class Backfill:
         window = {"range": {rules.time_field: {"gte": past.begin, "format": "epoch_millis"}}}
         after = {"search_after": past.after} if past.after else {}
         ours = [window, *asked.everywhere]
-        return Job({"allow_partial_search_results": False}, ours, asked.clauses, body | after)
+        return SearchJob({"allow_partial_search_results": False}, ours, asked.clauses, body | after)
 
-    def _batch(self, asked: Asked, past: Past, found: Found, refused: dict[str, str]) -> Batch:
-        left = Left()
+    def _batch(self, asked: ReadRequest, past: BackfillCursor, found: SearchResult, refused: dict[str, str]) -> Batch:
+        skipped = SkippedHits()
         arrivals = []
         documents, rest = self._reads.documents(asked.index, self._reads.new(found.hits, refused))
         for hit, document in documents:
             if "_source" in document:
                 arrivals.append(arrival(hit, document["_source"]))
             else:
-                left.add("no_source" if document.get("found") else "deleted", hit)
+                skipped.add("no_source" if document.get("found") else "deleted", hit)
         after = _after(past, _before(found, rest.get(0)))
-        notes = left.notes()
+        notes = skipped.notes()
         position = after.dump()
         return Batch(oldest_first(arrivals), position, more=not after.done, done=False, notes=notes, refused=refused)
 
@@ -116,19 +116,19 @@ class Backfill:
             return
 
 
-def _waiting(past: Past) -> Batch:
+def _waiting(past: BackfillCursor) -> Batch:
     return Batch([], past.dump(), more=False, done=False)
 
 
-def _before(found: Found, left: tuple[int, ...] | None) -> Found:
+def _before(found: SearchResult, skipped: tuple[int, ...] | None) -> SearchResult:
     """What was found before the first hit that is left for another page: there is always one."""
-    if left is None:
+    if skipped is None:
         return found
-    hits = [hit for hit in found.hits if hit.order < left]
+    hits = [hit for hit in found.hits if hit.order < skipped]
     return replace(found, hits=hits, end=hits[-1].order)
 
 
-def _after(past: Past, found: Found) -> Past:
+def _after(past: BackfillCursor, found: SearchResult) -> BackfillCursor:
     last: Hit | None = found.hits[-1] if found.hits else None
     if last is None:
         return replace(past, done=found.end is None)

@@ -7,7 +7,7 @@ KIND = '{"start":'
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class BackfillCursor:
     """From `start` (epoch seconds) on. `run` names the point in time in which `after` holds, "" before there is one.
 
     `reached`: milliseconds since the epoch up to which all was read, so that another run can go on there.
@@ -23,7 +23,7 @@ class Past:
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
-    def load(cls, text: str) -> "Past":
+    def load(cls, text: str) -> "BackfillCursor":
         fields = json.loads(text)
         after = fields.pop("after")
         return cls(**fields, after=None if after is None else (after[0], after[1]))

@@ -8,9 +8,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, field, replace
 
-from sew_agent.ingest.elasticsearch.shards import START, Look, Shard
-from sew_agent.ingest.elasticsearch.visibility import Proofs
-from sew_agent.ingest.source import Note
+from sew_agent.ingest.elasticsearch.shards import START, Shard, ShardStats
+from sew_agent.ingest.elasticsearch.visibility import VisibilityProofs
+from sew_agent.ingest.source import SourceWarning
 
 COARSE = 60.0
 """Seconds by which a moment in a position may be older than it could be: an idle agent need not write each second."""
@@ -38,7 +38,7 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TailPosition:
     """The position of a reader that follows. `at`: when it last looked at the indices (epoch seconds)."""
 
     at: float
@@ -48,11 +48,11 @@ class Place:
         return json.dumps([self.at, {key: astuple(each) for key, each in self.cursors.items()}], separators=(",", ":"))
 
     @classmethod
-    def load(cls, text: str) -> "Place":
+    def load(cls, text: str) -> "TailPosition":
         at, cursors = json.loads(text)
         return cls(at, {key: Cursor(*each) for key, each in cursors.items()})
 
-    def read_to(self, look: Look | None) -> float:
+    def read_to(self, look: ShardStats | None) -> float:
         """The moment up to which all shards were read: that of the last look, for one that stands at its checkpoint."""
         moments = [
             look.at if look and _rests(look.shards.get(key), each) else each.at
@@ -66,9 +66,9 @@ def _rests(shard: Shard | None, cursor: Cursor) -> bool:
     return shard is not None and shard.history == cursor.history and cursor.seq >= shard.checkpoint
 
 
-def begin(look: Look) -> Place:
+def begin(look: ShardStats) -> TailPosition:
     """Where a fresh store starts: at the checkpoints, everything before belonging to whom begins in the past."""
-    return Place(
+    return TailPosition(
         look.at,
         {
             key: Cursor(each.index, each.history, each.checkpoint, each.checkpoint, look.at, top=each.checkpoint)
@@ -78,14 +78,14 @@ def begin(look: Look) -> Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class CaughtUp:
     """A place brought up to what is there now, and what is to be told of it."""
 
-    place: Place
-    notes: tuple[Note, ...] = ()
+    place: TailPosition
+    notes: tuple[SourceWarning, ...] = ()
 
 
-def catch_up(place: Place, look: Look, there: frozenset[str], aged: frozenset[str]) -> Seen:
+def catch_up(place: TailPosition, look: ShardStats, there: frozenset[str], aged: frozenset[str]) -> CaughtUp:
     """Cursors for new shards and changed histories, and those of indices that are gone marked so.
 
     `there`: the uuids of all indices that exist, closed ones too. `aged`: uuids of indices with events above the age
@@ -102,7 +102,7 @@ def catch_up(place: Place, look: Look, there: frozenset[str], aged: frozenset[st
             notes += [] if cursor.gone else _lost(key, cursor)
             cursors[key] = replace(cursor, gone=cursor.gone or look.at)
     kept = {key: each for key, each in cursors.items() if not each.gone or look.at - each.gone < GONE_KEPT}
-    return Seen(_aged(Place(place.at, kept), look), tuple(notes))
+    return CaughtUp(_aged(TailPosition(place.at, kept), look), tuple(notes))
 
 
 def _known(cursor: Cursor | None, shard: Shard, at: float, *, aged: bool) -> Cursor:
@@ -117,27 +117,29 @@ def _known(cursor: Cursor | None, shard: Shard, at: float, *, aged: bool) -> Cur
     return replace(cursor, index=shard.index, seen=seen, top=shard.checkpoint, gone=0.0)
 
 
-def _aged(place: Place, look: Look) -> Place:
+def _aged(place: TailPosition, look: ShardStats) -> TailPosition:
     """Moments brought up to date, where they lag enough to be worth a write."""
     late = [
         key for key, each in place.cursors.items() if look.at - each.at >= COARSE and _rests(look.shards.get(key), each)
     ]
     moved = {key: replace(place.cursors[key], at=look.at) for key in late}
     at = look.at if moved or look.at - place.at >= COARSE else place.at
-    return Place(at, {**place.cursors, **moved})
+    return TailPosition(at, {**place.cursors, **moved})
 
 
-def _anew(key: str, cursor: Cursor) -> Note:
+def _anew(key: str, cursor: Cursor) -> SourceWarning:
     shard = f"{cursor.index}[{key.partition('/')[2]}]"
-    return Note("history", f"{shard} has another history than when it was last read: it is read again from its start")
+    return SourceWarning(
+        "history", f"{shard} has another history than when it was last read: it is read again from its start"
+    )
 
 
-def _lost(key: str, cursor: Cursor) -> list[Note]:
+def _lost(key: str, cursor: Cursor) -> list[SourceWarning]:
     read = max(cursor.seq, cursor.seen)
     if read >= cursor.top:
         return []
     text = f"{cursor.index}[{key.partition('/')[2]}] is gone: its writes {read + 1} to {cursor.top} were not read"
-    return [Note("lost", text, cursor.top - read)]
+    return [SourceWarning("lost", text, cursor.top - read)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ class Search:
         return self.upto is not None
 
 
-def searches(place: Place, look: Look, proofs: Proofs) -> Iterator[Search]:
+def searches(place: TailPosition, look: ShardStats, proofs: VisibilityProofs) -> Iterator[Search]:
     """Nothing for a shard whose cursor stands at its checkpoint."""
     for key, shard in look.shards.items():
         cursor = place.cursors[key]
@@ -187,7 +189,7 @@ def moved(cursor: Cursor, search: Search, last: int | None, page_end: int | None
     return replace(cursor, seq=upto, seen=max(cursor.seen, upto), at=max(cursor.at, search.at))
 
 
-def reached(place: Place, other: Place) -> bool:
+def reached(place: TailPosition, other: TailPosition) -> bool:
     """Whether a reader stands at or beyond another in every shard that the other knows."""
     return all(_beyond(place.cursors.get(key), cursor) for key, cursor in other.cursors.items() if not cursor.gone)
 

@@ -27,12 +27,12 @@ class Documents:
         """
         wanted = list({hit.key: hit for hit in hits}.items())
         found: dict[bytes, Mapping[str, Any]] = {}
-        left = _PAGE_BYTES
+        skipped = _PAGE_BYTES
         self._most = min(self._most + 1, MOST_AT_ONCE)
-        while wanted and left > 0:
+        while wanted and skipped > 0:
             some, wanted = wanted[: self._at_once], wanted[self._at_once :]
             answers, size = self._ask(index, [_address(hit) for _, hit in some])
-            left -= size
+            skipped -= size
             self._learn(len(some), size)
             for (key, _), answer in zip(some, answers, strict=True):
                 found[key] = _checked(answer)

@@ -8,21 +8,21 @@ from kubectl_sew.access import ElasticsearchError, IndexProblem
 from kubectl_sew.index import Index, check_search
 from kubectl_sew.query import FieldSet
 from kubectl_sew.query.mapping import field_set
-from sew_agent.ingest.elasticsearch.cursors import Place
+from sew_agent.ingest.elasticsearch.cursors import TailPosition
 from sew_agent.ingest.elasticsearch.named_queries import Dsl
 from sew_agent.ingest.elasticsearch.resized_indices import origin
 from sew_agent.ingest.elasticsearch.shards import (
     MOST_HITS,
     START,
-    Facts,
-    Look,
+    IndexSettings,
     Shard,
+    ShardStats,
     absent,
     read_settings,
     read_stats,
 )
-from sew_agent.ingest.elasticsearch.visibility import Proofs
-from sew_agent.ingest.source import Note, Trouble
+from sew_agent.ingest.elasticsearch.visibility import VisibilityProofs
+from sew_agent.ingest.source import SourceProblem, SourceWarning
 
 FACTS_EVERY = 10.0
 """Seconds between two looks at the settings while something is absent."""
@@ -43,16 +43,16 @@ class _Times:
     """In seconds since the epoch: when it was said last which indices have no own time."""
 
 
-class Watch:
+class IndexMonitor:
     """One for all readers. `clock` is monotonic, in seconds; `fields` hold until there is a mapping."""
 
     def __init__(self, clock: Callable[[], float], fields: FieldSet, time_field: str, most_age: float) -> None:
         self.fields = fields
         self.filters: Mapping[str, Dsl] = {}
         """Index -> what its events must match to be of the pattern, where an alias with a filter names it."""
-        self.facts: Mapping[str, Facts] = {}
-        self.proofs = Proofs()
-        self.look = Look(float("-inf"))
+        self.facts: Mapping[str, IndexSettings] = {}
+        self.proofs = VisibilityProofs()
+        self.look = ShardStats(float("-inf"))
         self._clock = clock
         self._time_field = time_field
         self._most_age = most_age
@@ -94,7 +94,7 @@ class Watch:
         self._mappings, self._analysis = index.mappings()
         self._translate(index)
 
-    def _refresh_fields(self, index: Index, look: Look, answered: float) -> None:
+    def _refresh_fields(self, index: Index, look: ShardStats, answered: float) -> None:
         """A write may have brought a new field with it: whatever this look tells of is judged by a newer mapping."""
         numbers = {key: each.top for key, each in look.shards.items()}
         moved = {each.index for key, each in look.shards.items() if self._mapped.get(key) != each.top}
@@ -117,7 +117,7 @@ class Watch:
         if found != self.fields:
             self.fields = found
 
-    def sees(self, noted: Look) -> bool:
+    def sees(self, noted: ShardStats) -> bool:
         """Whether what was in at that look can be seen, in every index in which anything ever becomes visible."""
         there = [(each, self.look.shards.get(key)) for key, each in noted.shards.items() if self._becomes_visible(each)]
         return all(
@@ -140,7 +140,7 @@ class Watch:
         """The uuids of all indices, closed ones too."""
         return self.look.uuids | self.facts.keys()
 
-    def aged(self, index: Index, place: Place) -> frozenset[str]:
+    def aged(self, index: Index, place: TailPosition) -> frozenset[str]:
         """Of indices that a reader has no cursor in: those that hold events above the age limit."""
         known = {key.partition("/")[0] for key in place.cursors}
         new = self.look.uuids - known
@@ -148,7 +148,7 @@ class Watch:
             self._aged[uuid] = self._has_old(index, uuid, place.at - self._most_age)
         return frozenset(uuid for uuid in new if self._aged[uuid])
 
-    def origins(self, index: Index, place: Place) -> Mapping[str, str]:
+    def origins(self, index: Index, place: TailPosition) -> Mapping[str, str]:
         """The names of the indices that were made of others since this agent was started, and those of the others."""
         known = {key.partition("/")[0] for key in place.cursors}
         new = self.look.uuids - known - self._asked_for_origin
@@ -158,7 +158,7 @@ class Watch:
         return self._origins
 
     def _find_origins(
-        self, new: Collection[str], recoveries: Mapping[str, Any], place: Place
+        self, new: Collection[str], recoveries: Mapping[str, Any], place: TailPosition
     ) -> Iterator[tuple[str, str]]:
         for uuid in new:
             shards = [each for each in self.look.shards.values() if each.uuid == uuid]
@@ -179,7 +179,7 @@ class Watch:
         check_search(answer)
         return bool(answer["hits"]["total"]["value"])
 
-    def timeless(self) -> list[Note]:
+    def timeless(self) -> list[SourceWarning]:
         """Say once an hour which indices hold events and do not map the field of the events' own time."""
         written = {each.index for each in self.look.shards.values() if each.top > START}
         found = sorted(name for name in written & self._mappings.keys() if not self._maps_time(name))
@@ -190,51 +190,51 @@ class Watch:
             f"{_some(found)}: without the field `{self._time_field}`, so what comes is taken as of now, whatever "
             "SEW_START and SEW_MAX_EVENT_AGE say: name the field of the events' own time (SEW_TIME_FIELD, --time-field)"
         )
-        return [Note("no_time_field", said, len(found))]
+        return [SourceWarning("no_time_field", said, len(found))]
 
     def _maps_time(self, index: str) -> bool:
         mapping = self._mappings[index].get("mappings", {})
         return self._time_field in mapping.get("runtime", {}) or _maps(mapping, self._time_field)
 
-    def troubles(self, place: Place) -> Iterator[Trouble]:
+    def problems(self, place: TailPosition) -> Iterator[SourceProblem]:
         """What a reader at `place` cannot be sure to read now."""
         if not (self.look.copies or self.facts or place.cursors):
             said = "no index is there to read from: see the index pattern, and the privileges on what it names"
-            yield Trouble(said, IndexProblem.EMPTY)
+            yield SourceProblem(said, IndexProblem.EMPTY)
         if self._without_settings:
             names = _some(sorted(self._without_settings))
             said = f"{names} cannot be read for certain: the privilege `view_index_metadata` is missing"
-            yield Trouble(said, IndexProblem.PRIVILEGE)
+            yield SourceProblem(said, IndexProblem.PRIVILEGE)
         yield from self._absences(place)
         frozen = sorted(
             {self.facts[shard.uuid].index for key, shard in self.look.shards.items() if self._hidden(key, place)}
         )
         if frozen:
-            yield Trouble(
+            yield SourceProblem(
                 f"{_some(frozen)}: refresh_interval is -1, so nobody can see new events until it is refreshed"
             )
 
-    def _absences(self, place: Place) -> Iterator[Trouble]:
+    def _absences(self, place: TailPosition) -> Iterator[SourceProblem]:
         """Of the shards that a reader knows, or of all where not one can be seen."""
         seen = bool(self.look.shards)
         lacking = {key: name for key, name in absent(self.look, self.facts).items() if key in place.cursors or not seen}
         closed = sorted(name for key, name in lacking.items() if self.facts[key.partition("/")[0]].closed)
         silent = sorted(set(lacking.values()) - set(closed))
         if closed:
-            yield Trouble(f"{_some(closed)} cannot be read: closed; open it, or leave it out of the pattern")
+            yield SourceProblem(f"{_some(closed)} cannot be read: closed; open it, or leave it out of the pattern")
         if silent and self.look.copies:
             why = "without an active primary, or the privilege `monitor` is missing"
-            yield Trouble(f"{_some(silent)} cannot be read: {why}; it goes on from where it was")
+            yield SourceProblem(f"{_some(silent)} cannot be read: {why}; it goes on from where it was")
         elif silent:
             said = f"{_some(silent)} cannot be read: the privilege `monitor` is missing"
-            yield Trouble(said, IndexProblem.PRIVILEGE)
+            yield SourceProblem(said, IndexProblem.PRIVILEGE)
 
-    def _hidden(self, key: str, place: Place) -> bool:
+    def _hidden(self, key: str, place: TailPosition) -> bool:
         shard, cursor = self.look.shards[key], place.cursors.get(key)
         fact = self.facts.get(shard.uuid)
         return fact is not None and fact.refresh is None and cursor is not None and cursor.seq < shard.checkpoint
 
-    def _odd(self, look: Look) -> bool:
+    def _odd(self, look: ShardStats) -> bool:
         """Something is not as it should be: the settings tell why, and, asked now and then, when it is again."""
         missing = frozenset(absent(look, self.facts))
         frozen = any(each.refresh is None for each in self.facts.values())
@@ -245,7 +245,7 @@ class Watch:
         return self._clock() - moment >= seconds
 
 
-def check_vanished(watch: Watch, place: Place) -> None:
+def check_vanished(watch: IndexMonitor, place: TailPosition) -> None:
     """All indices gone at once is more likely a lost privilege: nothing is concluded from it."""
     if not watch.look.shards and not watch.facts and any(not each.gone for each in place.cursors.values()):
         raise ElasticsearchError(

@@ -13,15 +13,15 @@ from kubectl_sew.index import TIMED_OUT, Index, check_search
 from sew_agent.ingest.elasticsearch.named_queries import (
     LEAST_LEAVES,
     MOST_LEAVES,
-    Clause,
     Dsl,
+    NamedQuery,
     asked,
     halves,
     named,
     pack,
 )
 from sew_agent.ingest.elasticsearch.new_hits import Hit, merge, read_hit
-from sew_agent.ingest.elasticsearch.query_costs import Costs
+from sew_agent.ingest.elasticsearch.query_costs import QueryCosts
 
 MOST_REQUEST_BYTES = 8 * 2**20
 _HEADER_BYTES = 1_000
@@ -34,12 +34,12 @@ _TOO_MANY = ("too_many_nested_clauses", "too_many_clauses")
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class SearchJob:
     """One search for many webhooks. `ours` holds for all clauses; `body` is the rest of the search."""
 
     header: Mapping[str, Any]
     ours: Sequence[Dsl]
-    clauses: Sequence[Clause]
+    clauses: Sequence[NamedQuery]
     body: Mapping[str, Any]
 
     @property
@@ -49,7 +49,7 @@ class Job:
 
 
 @dataclass(slots=True)
-class Found:
+class SearchResult:
     """What a job found, in order. `end`: the last hit's sort values where the page was cut off, None: all was found."""
 
     hits: Sequence[Hit] = ()
@@ -63,11 +63,11 @@ class Found:
 @dataclass(slots=True)
 class _Task:
     job: int
-    group: list[Clause]
+    group: list[NamedQuery]
 
 
 @dataclass(slots=True)
-class _Run:
+class _SearchRun:
     """What is gathered while groups are halved."""
 
     pages: dict[int, list[tuple[list[Hit], bool]]] = field(default_factory=dict)
@@ -76,24 +76,24 @@ class _Run:
     points: dict[int, str] = field(default_factory=dict)
 
 
-class Searcher:
+class MultiSearch:
     """Remembers how many leaves this cluster takes in one search."""
 
     def __init__(self, time_field: str) -> None:
         self._time_field = time_field
         self._most_leaves = MOST_LEAVES
         self._at_once: float = _MOST_AT_ONCE
-        self.costs = Costs()
+        self.costs = QueryCosts()
 
-    def later(self, jobs: Sequence[Job]) -> frozenset[str]:
+    def later(self, jobs: Sequence[SearchJob]) -> frozenset[str]:
         """The webhooks whose queries are not asked now, since others would wait for them."""
         return self.costs.later({each.webhook: each for job in jobs for each in job.clauses}.values())
 
-    def run(self, index: Index, jobs: Sequence[Job]) -> tuple[list[Found], dict[str, str]]:
+    def run(self, index: Index, jobs: Sequence[SearchJob]) -> tuple[list[SearchResult], dict[str, str]]:
         """What each job found, and webhook -> why a shard refuses its query. Raises ElasticsearchError."""
         later = self.later(jobs)
         jobs = [replace(job, clauses=[each for each in job.clauses if each.webhook not in later]) for job in jobs]
-        run = _Run()
+        run = _SearchRun()
         tasks = [
             _Task(number, group) for number, job in enumerate(jobs) for group in pack(job.clauses, self._most_leaves)
         ]
@@ -106,7 +106,7 @@ class Searcher:
         return [self._found(run, job) for job in range(len(jobs))], refused
 
     def _ask(
-        self, index: Index, jobs: Sequence[Job], tasks: Sequence[_Task]
+        self, index: Index, jobs: Sequence[SearchJob], tasks: Sequence[_Task]
     ) -> Iterator[tuple[_Task, Mapping[str, Any]]]:
         slow = any(self.costs.of(each) for task in tasks for each in task.group)
         for some in _in_requests(tasks, 1 if slow else int(self._at_once)):
@@ -127,7 +127,7 @@ class Searcher:
         self._at_once = max(1, len(some) // 2)
         self.costs.charge([clause for each in some for clause in each.group], seconds)
 
-    def _take(self, run: _Run, task: _Task, answer: Mapping[str, Any], jobs: Sequence[Job]) -> list[_Task]:
+    def _take(self, run: _SearchRun, task: _Task, answer: Mapping[str, Any], jobs: Sequence[SearchJob]) -> list[_Task]:
         """Keeps a good answer; of a refused one the smaller tasks that find out why."""
         self.costs.charge(task.group, answer.get("took", 0) / 1000)
         try:
@@ -142,7 +142,7 @@ class Searcher:
         run.points[task.job] = answer.get("pit_id", "")
         return []
 
-    def _refused(self, run: _Run, task: _Task, error: ElasticsearchError) -> list[_Task]:
+    def _refused(self, run: _SearchRun, task: _Task, error: ElasticsearchError) -> list[_Task]:
         if error.status != _BAD_REQUEST:
             run.failures[task.job] = error
             return []
@@ -153,7 +153,7 @@ class Searcher:
         run.suspects.setdefault(task.job, {})[task.group[0].webhook] = str(error)
         return []
 
-    def _convict(self, index: Index, jobs: Sequence[Job], run: _Run) -> dict[str, str]:
+    def _convict(self, index: Index, jobs: Sequence[SearchJob], run: _SearchRun) -> dict[str, str]:
         """Of the suspects those of jobs that can do without any clause; other jobs have failed themselves."""
         refused: dict[str, str] = {}
         tasks = [_Task(job, []) for job in run.suspects]
@@ -166,11 +166,11 @@ class Searcher:
                 refused.update(run.suspects[task.job])
         return refused
 
-    def _found(self, run: _Run, job: int) -> Found:
+    def _found(self, run: _SearchRun, job: int) -> SearchResult:
         if job in run.failures:
-            return Found(failure=run.failures[job])
+            return SearchResult(failure=run.failures[job])
         hits, end = merge(run.pages.get(job, ()))
-        return Found(hits, end, point=run.points.get(job, ""))
+        return SearchResult(hits, end, point=run.points.get(job, ""))
 
 
 def _hinted(error: ElasticsearchError) -> ElasticsearchError:

@@ -18,7 +18,7 @@ _COMPOUND = ("bool", "filter", "must_not", "should")
 
 
 @dataclass(frozen=True, slots=True)
-class Clause:
+class NamedQuery:
     """One webhook's query. `needs`: string field -> values of which a document that it matches has one at least."""
 
     webhook: str
@@ -30,13 +30,13 @@ class Clause:
     wildcards: int = 0
 
 
-class Clauses:
+class NamedQueries:
     """Translates queries, each once while it and the fields stay the same objects."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Node, FieldSet, Clause]] = {}
+        self._known: dict[str, tuple[Node, FieldSet, NamedQuery]] = {}
 
-    def of(self, subscriptions: Sequence[Subscription], fields: FieldSet) -> tuple[list[Clause], dict[str, str]]:
+    def of(self, subscriptions: Sequence[Subscription], fields: FieldSet) -> tuple[list[NamedQuery], dict[str, str]]:
         """The clauses, and webhook -> why its query cannot be asked of these fields."""
         clauses, refused = [], {}
         exact = exact_fields(fields)
@@ -47,12 +47,12 @@ class Clauses:
                 refused[each.webhook] = f"the mapping cannot answer the query: {error.problems[0].message}"
         return clauses, refused
 
-    def _translate(self, subscription: Subscription, fields: FieldSet, exact: Collection[str]) -> Clause:
+    def _translate(self, subscription: Subscription, fields: FieldSet, exact: Collection[str]) -> NamedQuery:
         name, query, start = subscription.webhook, subscription.query, subscription.start
         known = self._known.get(name)
         if known is None or known[0] is not query or known[1] is not fields or known[2].start != start:
             dsl = to_dsl(query, fields)
-            clause = Clause(
+            clause = NamedQuery(
                 name, start, dsl, needs(dsl, exact), count_leaves(dsl), len(json.dumps(dsl)), wildcards(dsl)
             )
             known = self._known[name] = (query, fields, clause)
@@ -101,9 +101,9 @@ def wildcards(dsl: Any) -> int:
     return 0
 
 
-def pack(clauses: Sequence[Clause], most_leaves: int = MOST_LEAVES) -> list[list[Clause]]:
+def pack(clauses: Sequence[NamedQuery], most_leaves: int = MOST_LEAVES) -> list[list[NamedQuery]]:
     """In their order, as few groups as the limits allow; a clause above them is alone."""
-    groups: list[list[Clause]] = []
+    groups: list[list[NamedQuery]] = []
     leaves = size = 0
     for each in clauses:
         if not groups or leaves + each.leaves > most_leaves or size + each.size > MOST_BYTES:
@@ -114,14 +114,14 @@ def pack(clauses: Sequence[Clause], most_leaves: int = MOST_LEAVES) -> list[list
     return groups
 
 
-def halves(group: Sequence[Clause]) -> Iterator[list[Clause]]:
+def halves(group: Sequence[NamedQuery]) -> Iterator[list[NamedQuery]]:
     """A group that was refused in two, to find out which of its clauses is the reason."""
     middle = len(group) // 2
     yield list(group[:middle])
     yield list(group[middle:])
 
 
-def asked(group: Sequence[Clause], ours: Sequence[Dsl]) -> Dsl:
+def asked(group: Sequence[NamedQuery], ours: Sequence[Dsl]) -> Dsl:
     """The query for a group, each clause named by its place in it; `ours` hold for all of them.
 
     Elasticsearch looks at what must hold before all else, and at filters last: a segment without any new event is then
@@ -134,6 +134,6 @@ def asked(group: Sequence[Clause], ours: Sequence[Dsl]) -> Dsl:
     return {"bool": {"must": list(ours), "should": should, "minimum_should_match": 1}}
 
 
-def named(group: Sequence[Clause], matched: Sequence[str]) -> list[Clause]:
+def named(group: Sequence[NamedQuery], matched: Sequence[str]) -> list[NamedQuery]:
     """The clauses that a hit's `matched_queries` name."""
     return [group[int(name)] for name in matched]

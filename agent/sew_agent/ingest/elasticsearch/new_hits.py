@@ -7,8 +7,8 @@ from typing import Any
 
 from kubectl_sew.event import Event
 from sew_agent.ingest.elasticsearch.cursors import Cursor
-from sew_agent.ingest.elasticsearch.named_queries import Clause
-from sew_agent.ingest.source import Note
+from sew_agent.ingest.elasticsearch.named_queries import NamedQuery
+from sew_agent.ingest.source import SourceWarning
 
 TEXTS = {
     "too_old": "{count} event{s} older than SEW_MAX_EVENT_AGE when read left out, the last one {last}",
@@ -34,7 +34,7 @@ class Hit:
     index: str
     id: str
     order: tuple[int, ...]
-    clauses: tuple[Clause, ...]
+    clauses: tuple[NamedQuery, ...]
     time: float | None = None
     version: int = 1
     routing: str | None = None
@@ -52,7 +52,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class AgeLimits:
     """`most_age`: SEW_MAX_EVENT_AGE; `known_for`: SEW_KNOWN_FOR; both in seconds."""
 
     most_age: float
@@ -60,7 +60,7 @@ class Limits:
 
 
 @dataclass(slots=True)
-class Left:
+class SkippedHits:
     """What was not taken, and why: kind -> the hits."""
 
     by_kind: dict[str, list[Hit]] = field(default_factory=dict)
@@ -68,18 +68,18 @@ class Left:
     def add(self, kind: str, hit: Hit) -> None:
         self.by_kind.setdefault(kind, []).append(hit)
 
-    def before(self, left: Mapping[int, tuple[int, ...]]) -> "Left":
+    def before(self, skipped: Mapping[int, tuple[int, ...]]) -> "SkippedHits":
         """Without those that are read again: job -> the first of its hits that is left for another page."""
         kept = {
-            kind: [hit for hit in hits if hit.job not in left or hit.order < left[hit.job]]
+            kind: [hit for hit in hits if hit.job not in skipped or hit.order < skipped[hit.job]]
             for kind, hits in self.by_kind.items()
         }
-        return Left({kind: hits for kind, hits in kept.items() if hits})
+        return SkippedHits({kind: hits for kind, hits in kept.items() if hits})
 
-    def notes(self) -> list[Note]:
+    def notes(self) -> list[SourceWarning]:
         """One note for each kind."""
         return [
-            Note(
+            SourceWarning(
                 kind,
                 TEXTS[kind].format(count=len(hits), s="" if len(hits) == 1 else "s", last=hits[-1].id[:100]),
                 len(hits),
@@ -110,11 +110,11 @@ def unknown(hits: Sequence[Hit], known: Known) -> list[Hit]:
     return [hit for hit in found if hit.clauses]
 
 
-def _without(hit: Hit, names: Collection[str]) -> tuple[Clause, ...]:
+def _without(hit: Hit, names: Collection[str]) -> tuple[NamedQuery, ...]:
     return tuple(each for each in hit.clauses if each.webhook not in names) if names else hit.clauses
 
 
-def verdict(hit: Hit, cursor: Cursor, limits: Limits) -> str:
+def verdict(hit: Hit, cursor: Cursor, limits: AgeLimits) -> str:
     """Of a hit that is not known: "" where it is new, else the kind of why not.
 
     Age counts from the moment up to which the shard was read, so an outage of days loses nothing. A document that was
@@ -144,7 +144,7 @@ def merge(pages: Sequence[tuple[Sequence[Hit], bool]]) -> tuple[list[Hit], tuple
     return [found[place] for place in sorted(found)], end
 
 
-def read_hit(hit: Mapping[str, Any], clauses: Sequence[Clause], time_field: str, job: int) -> Hit:
+def read_hit(hit: Mapping[str, Any], clauses: Sequence[NamedQuery], time_field: str, job: int) -> Hit:
     """From a search's answer; `clauses` are those that it matched. A date_nanos has fractions of a millisecond."""
     times = hit.get("fields", {}).get(time_field) or [None]
     return Hit(

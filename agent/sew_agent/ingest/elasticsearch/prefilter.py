@@ -16,8 +16,8 @@ from typing import Any
 
 from kubectl_sew.access import ElasticsearchError
 from kubectl_sew.index import Index, check_search
-from sew_agent.ingest.elasticsearch.multi_search import Job
-from sew_agent.ingest.elasticsearch.named_queries import Clause, pack
+from sew_agent.ingest.elasticsearch.multi_search import SearchJob
+from sew_agent.ingest.elasticsearch.named_queries import NamedQuery, pack
 
 MOST_EVENTS = 6_000
 """New events that are looked at, of all jobs together. Of more a thousand queries are no waste."""
@@ -25,7 +25,7 @@ _MOST_FIELDS = 50
 """Elasticsearch gives 100 at most, unless an index has another limit."""
 
 
-def narrow(index: Index, jobs: Sequence[Job]) -> list[Job]:
+def prefilter(index: Index, jobs: Sequence[SearchJob]) -> list[SearchJob]:
     """The jobs with those clauses alone that can match. As they are where all clauses fit into one search each, or none
     needs a value.
 
@@ -38,18 +38,18 @@ def narrow(index: Index, jobs: Sequence[Job]) -> list[Job]:
     return [_narrowed(job, _seen(answer, most), fields) for job, answer in zip(jobs, answers, strict=True)]
 
 
-def can_match(clause: Clause, seen: Mapping[str, Collection[str]], fields: Collection[str]) -> bool:
+def can_match(clause: NamedQuery, seen: Mapping[str, Collection[str]], fields: Collection[str]) -> bool:
     """Whether the values that are there (`seen`: field -> values) are enough for a query, as far as `fields` tell."""
     return all(not values.isdisjoint(seen.get(field, ())) for field, values in clause.needs.items() if field in fields)
 
 
-def _fields(jobs: Sequence[Job]) -> list[str]:
+def _fields(jobs: Sequence[SearchJob]) -> list[str]:
     """Those that most queries need."""
     counts = Counter(field for job in jobs for clause in job.clauses for field in clause.needs)
     return [field for field, _ in counts.most_common(_MOST_FIELDS)]
 
 
-def _look(job: Job, fields: Sequence[str], most: int) -> Mapping[str, Any]:
+def _look(job: SearchJob, fields: Sequence[str], most: int) -> Mapping[str, Any]:
     return {
         "query": {"bool": {"filter": list(job.ours)}},
         "size": most,
@@ -79,7 +79,7 @@ def _values(hits: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Sequence[s
         yield from hit.get("fields", {}).items()
 
 
-def _narrowed(job: Job, seen: Mapping[str, Collection[str]] | None, fields: Collection[str]) -> Job:
+def _narrowed(job: SearchJob, seen: Mapping[str, Collection[str]] | None, fields: Collection[str]) -> SearchJob:
     if seen is None:
         return job
     return replace(job, clauses=[each for each in job.clauses if can_match(each, seen, fields)])

@@ -6,8 +6,8 @@ share. Such queries are asked after the others, and only so many at once as take
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from sew_agent.ingest.elasticsearch.named_queries import Clause
-from sew_agent.ingest.source import Note
+from sew_agent.ingest.elasticsearch.named_queries import NamedQuery
+from sew_agent.ingest.source import SourceWarning
 
 SLOW = 1.0
 """Seconds from which on a search is looked at for what made it slow."""
@@ -18,14 +18,14 @@ _AT_ONCE = 3.0
 """Seconds that queries may take together, as far as is known."""
 
 
-class Costs:
+class QueryCosts:
     """What is known lately, for as long as a query stays the same."""
 
     def __init__(self) -> None:
-        self._seconds: dict[str, tuple[Clause, float]] = {}
-        self._notes: list[Note] = []
+        self._seconds: dict[str, tuple[NamedQuery, float]] = {}
+        self._notes: list[SourceWarning] = []
 
-    def charge(self, group: Iterable[Clause], seconds: float) -> None:
+    def charge(self, group: Iterable[NamedQuery], seconds: float) -> None:
         """A search for these clauses took so long."""
         heavy = [each for each in group if each.wildcards >= MANY]
         wildcards = sum(each.wildcards for each in heavy)
@@ -36,32 +36,32 @@ class Costs:
             elif self.of(each) or (seconds >= SLOW and share >= _LEAST_SHARE):
                 self._learn(each, share)
 
-    def of(self, clause: Clause) -> float:
+    def of(self, clause: NamedQuery) -> float:
         """Seconds that it takes; 0 for what is quick, or not known."""
         known = self._seconds.get(clause.webhook)
         return known[1] if known and known[0].dsl is clause.dsl else 0.0
 
-    def later(self, clauses: Collection[Clause]) -> frozenset[str]:
+    def later(self, clauses: Collection[NamedQuery]) -> frozenset[str]:
         """The webhooks whose queries are asked another time: all slow ones beside quick ones, else what is too much."""
         slow: Mapping[str, float] = {each.webhook: self.of(each) for each in clauses if self.of(each)}
         if any(each.webhook not in slow for each in clauses):
             return frozenset(slow)
-        total, left = 0.0, []
+        total, skipped = 0.0, []
         for number, (webhook, seconds) in enumerate(slow.items()):
             total += seconds
-            left += [webhook] if number and total > _AT_ONCE else []
-        return frozenset(left)
+            skipped += [webhook] if number and total > _AT_ONCE else []
+        return frozenset(skipped)
 
-    def notes(self) -> Sequence[Note]:
+    def notes(self) -> Sequence[SourceWarning]:
         """What has become known since the last call."""
         told, self._notes = self._notes, []
         return told
 
-    def _learn(self, clause: Clause, seconds: float) -> None:
+    def _learn(self, clause: NamedQuery, seconds: float) -> None:
         if not self.of(clause):
             text = (
                 f"the query's {clause.wildcards} wildcards take Elasticsearch about {seconds:.1f} s at each poll: it "
                 "is asked after the others'; fewer wildcards, or none at a value's beginning, are quicker"
             )
-            self._notes.append(Note("costly", text, webhooks=(clause.webhook,)))
+            self._notes.append(SourceWarning("costly", text, webhooks=(clause.webhook,)))
         self._seconds[clause.webhook] = (clause, seconds)

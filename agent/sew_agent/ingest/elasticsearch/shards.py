@@ -36,7 +36,7 @@ class Shard:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class IndexSettings:
     """What the settings of an index say. `refresh` in seconds, None where nothing becomes visible by itself."""
 
     index: str
@@ -54,7 +54,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ShardStats:
     """All active primaries at one moment (epoch seconds, before they were asked for), by key."""
 
     at: float
@@ -69,11 +69,13 @@ class Look:
         return frozenset(shard.uuid for shard in self.shards.values())
 
 
-def read_stats(stats: Mapping[str, Any], at: float) -> Look:
+def read_stats(stats: Mapping[str, Any], at: float) -> ShardStats:
     """From `GET PATTERN/_stats/docs,refresh?level=shards`. A copy that tells no numbers is none."""
     found = (shard for name, body in stats.get("indices", {}).items() for shard in _primaries(name, body))
     answers = stats.get("_shards", {})
-    return Look(at, {shard.key: shard for shard in found}, int(answers.get("total", 0)), not answers.get("failed"))
+    return ShardStats(
+        at, {shard.key: shard for shard in found}, int(answers.get("total", 0)), not answers.get("failed")
+    )
 
 
 def _primaries(index: str, body: Mapping[str, Any]) -> Iterator[Shard]:
@@ -92,10 +94,10 @@ def _refreshes(copy: Mapping[str, Any]) -> tuple[str, int]:
     return copy["routing"]["node"], int(copy.get("refresh", {}).get("external_total", 0))
 
 
-def read_settings(settings: Mapping[str, Mapping[str, str]]) -> Mapping[str, Facts]:
+def read_settings(settings: Mapping[str, Mapping[str, str]]) -> Mapping[str, IndexSettings]:
     """Index's uuid -> facts, closed indices too; from `kubectl_sew.index.Index.settings`."""
     found = [
-        Facts(
+        IndexSettings(
             name,
             each["index.uuid"],
             int(each.get("index.number_of_shards", 1)),
@@ -120,7 +122,7 @@ def _refresh(settings: Mapping[str, str]) -> float | None:
     return None if seconds < 0 else seconds
 
 
-def absent(look: Look, facts: Mapping[str, Facts]) -> Mapping[str, str]:
+def absent(look: ShardStats, facts: Mapping[str, IndexSettings]) -> Mapping[str, str]:
     """Key -> name, of every shard that there should be and is not: closed, or without an active primary."""
     return {
         f"{each.uuid}/{number}": f"{each.index}[{number}]"

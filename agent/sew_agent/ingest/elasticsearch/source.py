@@ -11,14 +11,14 @@ from kubectl_sew.query import FieldSet, QueryError, to_dsl
 from kubectl_sew.query.ast import Comparison, Key, Literal, Operator
 from kubectl_sew.query.fields import Unlisted
 from sew_agent.base.log import locate
-from sew_agent.ingest.elasticsearch.arrivals import Asked, Reads, Rules
+from sew_agent.ingest.elasticsearch.arrivals import ArrivalReader, ReadRequest, TimeRules
 from sew_agent.ingest.elasticsearch.backfill import Backfill
-from sew_agent.ingest.elasticsearch.backfill_cursor import Past, is_past
-from sew_agent.ingest.elasticsearch.cursors import Place, reached
-from sew_agent.ingest.elasticsearch.index_monitor import Watch
-from sew_agent.ingest.elasticsearch.named_queries import Clauses, Dsl
-from sew_agent.ingest.elasticsearch.new_hits import Known, Limits
-from sew_agent.ingest.elasticsearch.tail import Following
+from sew_agent.ingest.elasticsearch.backfill_cursor import BackfillCursor, is_past
+from sew_agent.ingest.elasticsearch.cursors import TailPosition, reached
+from sew_agent.ingest.elasticsearch.index_monitor import IndexMonitor
+from sew_agent.ingest.elasticsearch.named_queries import Dsl, NamedQueries
+from sew_agent.ingest.elasticsearch.new_hits import AgeLimits, Known
+from sew_agent.ingest.elasticsearch.tail import Tail
 from sew_agent.ingest.source import Batch, Origin, SourceError, Subscription
 
 _CLUSTER = "cluster"
@@ -27,7 +27,7 @@ _UNREADABLE = (LookupError, TypeError, AttributeError, ValueError, ArithmeticErr
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class IngestSettings:
     """What is read. `most_age` and `known_for` in seconds; `cluster`: "" for all events of the indices."""
 
     pattern: str
@@ -44,7 +44,7 @@ class ElasticsearchSource:
 
     def __init__(
         self,
-        reading: Reading,
+        reading: IngestSettings,
         access: Callable[[], Access],
         known: Known,
         fields: FieldSet,
@@ -55,8 +55,8 @@ class ElasticsearchSource:
 
         Raises SourceError where the pattern or the access cannot be used.
         """
-        rules = Rules(reading.time_field, Limits(reading.most_age, reading.known_for))
-        reads = Reads(rules, known)
+        rules = TimeRules(reading.time_field, AgeLimits(reading.most_age, reading.known_for))
+        reads = ArrivalReader(rules, known)
         self._pattern = reading.pattern
         self._cluster = reading.cluster
         self._read_access = access
@@ -64,11 +64,11 @@ class ElasticsearchSource:
         with _ours():
             self._access = access()
             self._index = Index(self._access, self._pattern, beat=beat)
-        self._watch = Watch(clock, fields, reading.time_field, reading.most_age)
+        self._watch = IndexMonitor(clock, fields, reading.time_field, reading.most_age)
         with suppress(ElasticsearchError):  # the first poll says what is wrong
             self._watch.read_fields(self._index)
-        self._clauses = Clauses()
-        self._following = Following(reads, self._watch)
+        self._clauses = NamedQueries()
+        self._following = Tail(reads, self._watch)
         self._backfill = Backfill(reads, self._watch)
 
     @property
@@ -78,7 +78,7 @@ class ElasticsearchSource:
 
     def origin(self, start: float) -> Origin:
         """Beside the reader that follows: what was written before that one began is found by time."""
-        return Origin(Past(start).dump(), beside=True)
+        return Origin(BackfillCursor(start).dump(), beside=True)
 
     def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
         """A page of each shard that moved, or of the past."""
@@ -86,10 +86,10 @@ class ElasticsearchSource:
             index = self._current()
             self._watch.update(index, now)
             clauses, refused = self._clauses.of(subscriptions, self.fields)
-            asked = Asked(index, self.fields, clauses, refused, self._everywhere(), self._watch.filters)
+            asked = ReadRequest(index, self.fields, clauses, refused, self._everywhere(), self._watch.filters)
             limit = min(limit, self._watch.window)
             if position and is_past(position):
-                return self._backfill.read(asked, Past.load(position), limit)
+                return self._backfill.read(asked, BackfillCursor.load(position), limit)
             return self._following.read(asked, position, limit)
 
     def _everywhere(self) -> list[Dsl]:
@@ -107,13 +107,17 @@ class ElasticsearchSource:
     def read_to(self, position: str | None) -> float | None:
         if position is None:
             return float("-inf")
-        return Past.load(position).read_to if is_past(position) else Place.load(position).read_to(self._watch.look)
+        return (
+            BackfillCursor.load(position).read_to
+            if is_past(position)
+            else TailPosition.load(position).read_to(self._watch.look)
+        )
 
     def reached(self, position: str, other: str) -> bool:
         """A reader of the past has when its window is read."""
         if is_past(position):
-            return Past.load(position).done
-        return reached(Place.load(position), Place.load(other))
+            return BackfillCursor.load(position).done
+        return reached(TailPosition.load(position), TailPosition.load(other))
 
     def close(self) -> None:
         with suppress(ElasticsearchError):  # a point in time that is not closed ends by itself

@@ -8,7 +8,7 @@ that it should have. A server that stands still answers nothing, and for as long
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sew_agent.ingest.elasticsearch.shards import LEAST_WAIT, START, Facts, Look, Shard
+from sew_agent.ingest.elasticsearch.shards import LEAST_WAIT, START, IndexSettings, Shard, ShardStats
 
 PROMPT = 1.0
 """Seconds within which a server answers that does not stand still."""
@@ -59,7 +59,7 @@ class _Proof:
             self.copies[node].count(shard.refreshes[node], lived)
 
 
-class Proofs:
+class VisibilityProofs:
     """Of each shard one checkpoint at a time, which takes 10 s at least: so often all is read again.
 
     A look is first counted, then concluded from, with settings that are still right where `due` said so.
@@ -69,7 +69,7 @@ class Proofs:
         self._proofs: dict[str, _Proof] = {}
         self._answered = float("inf")
 
-    def count(self, look: Look, asked: float, answered: float) -> None:
+    def count(self, look: ShardStats, asked: float, answered: float) -> None:
         """What the copies have done since the last look. Monotonic seconds before and after it."""
         prompt = look.whole and answered - asked <= PROMPT
         lived = min(max(answered - self._answered, 0.0), STEP) if prompt else 0.0
@@ -83,11 +83,11 @@ class Proofs:
         for key in self._proofs.keys() - look.shards.keys():
             del self._proofs[key]
 
-    def due(self, look: Look, facts: Mapping[str, Facts]) -> bool:
+    def due(self, look: ShardStats, facts: Mapping[str, IndexSettings]) -> bool:
         """Whether a checkpoint becomes proven now, if the refresh intervals are still what they were."""
         return any(self._ripe(key, shard, facts) for key, shard in look.shards.items())
 
-    def conclude(self, look: Look, facts: Mapping[str, Facts]) -> None:
+    def conclude(self, look: ShardStats, facts: Mapping[str, IndexSettings]) -> None:
         """`facts` were read just now where `due` said so."""
         for key, shard in look.shards.items():
             proof = self._proofs[key]
@@ -101,7 +101,7 @@ class Proofs:
         proof = self._proofs.get(shard.key)
         return (proof.proven, proof.proven_at) if proof and proof.history == shard.history else (START, 0.0)
 
-    def _ripe(self, key: str, shard: Shard, facts: Mapping[str, Facts]) -> bool:
+    def _ripe(self, key: str, shard: Shard, facts: Mapping[str, IndexSettings]) -> bool:
         proof, fact = self._proofs[key], facts.get(shard.uuid)
         if proof.candidate <= proof.proven or fact is None or not proof.copies:
             return False

@@ -9,9 +9,9 @@ from typing import BinaryIO
 
 from kubectl_sew.ndjson import LONGEST_LINE, BadLineError, parse_line
 from kubectl_sew.query import FieldSet
-from sew_agent.ingest.ndjson.line_ids import Numbering
+from sew_agent.ingest.ndjson.line_ids import LineNumbering
 from sew_agent.ingest.ndjson.page import Identities, Line, Matchers, Page, read_event
-from sew_agent.ingest.ndjson.rotation import Files, Opened, Place
+from sew_agent.ingest.ndjson.rotation import FilePosition, OpenedFile, RotatedFiles
 from sew_agent.ingest.source import Batch, Origin, SourceError, Subscription
 
 _CHUNK = 2**20
@@ -27,9 +27,9 @@ class NdjsonFile:
         self.seekable = True
         self._path = path
         self._whole = whole
-        self._files = Files(path)
+        self._files = RotatedFiles(path)
         self._matchers = Matchers(fields)
-        self._numberings: dict[int, Numbering] = {}
+        self._numberings: dict[int, LineNumbering] = {}
 
     def origin(self, _start: float) -> Origin:
         """A file has no start: whoever is new reads it from its beginning."""
@@ -38,7 +38,7 @@ class NdjsonFile:
     def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
         """The next matching events; a file that was left by rotation is finished first."""
         try:
-            for opened in self._opened(Place.load(position) if position else None, now):
+            for opened in self._opened(FilePosition.load(position) if position else None, now):
                 batch, advanced = self._read(opened, subscriptions, now, limit)
                 if advanced:
                     return batch
@@ -51,7 +51,7 @@ class NdjsonFile:
         return None
 
     def reached(self, position: str, other: str) -> bool:
-        here, there = Place.load(position), Place.load(other)
+        here, there = FilePosition.load(position), FilePosition.load(other)
         if (here.generation, here.offset) < (there.generation, there.offset):
             return False
         left, theirs = here.left, there.left
@@ -60,7 +60,7 @@ class NdjsonFile:
     def close(self) -> None:
         self._files.close()
 
-    def _opened(self, place: Place | None, now: float) -> Iterator[Opened]:
+    def _opened(self, place: FilePosition | None, now: float) -> Iterator[OpenedFile]:
         """The files to look into, until there is something new in one."""
         left = self._files.left(place, now)
         if left:
@@ -75,7 +75,7 @@ class NdjsonFile:
         yield opened
 
     def _read(
-        self, opened: Opened, subscriptions: Sequence[Subscription], now: float, limit: int
+        self, opened: OpenedFile, subscriptions: Sequence[Subscription], now: float, limit: int
     ) -> tuple[Batch, bool]:
         """What one page of a file holds, and whether it leads any further."""
         place = opened.place
@@ -91,17 +91,17 @@ class NdjsonFile:
         batch = Batch(page.arrivals, position.dump(), more=not ended, done=ended, notes=page.notes, passed=page.events)
         return batch, end > place.offset or (opened.main is not None and position.left is None)
 
-    def _lines(self, opened: Opened) -> Iterator[Line]:
+    def _lines(self, opened: OpenedFile) -> Iterator[Line]:
         """The lines from a place on, the last one only where it is whole."""
         last_counts = self._whole or opened.rotated
         for line, broken in read_lines(opened.file, opened.place.offset, opened.place.line):
             if broken or opened.over or (last_counts and _is_event(line)):
                 yield line
 
-    def _identities(self, opened: Opened) -> Identities:
+    def _identities(self, opened: OpenedFile) -> Identities:
         """Those of this file; running numbers of files that were not read for the longest are let go of."""
         generation = opened.place.generation
-        numbering = self._numberings.pop(generation, None) or Numbering()
+        numbering = self._numberings.pop(generation, None) or LineNumbering()
         while len(self._numberings) >= _NUMBERINGS:
             del self._numberings[next(iter(self._numberings))]
         self._numberings[generation] = numbering

@@ -9,7 +9,7 @@ _ROWS = 4
 _CELLS = 2**21
 
 
-class Numbering:
+class LineNumbering:
     """Running numbers among equal lines, by the lines' offsets in one file; the same whenever it is computed again.
 
     A count-min sketch, so memory is bounded: numbers of equal lines always rise, which is what keeps their ids

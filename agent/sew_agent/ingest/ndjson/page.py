@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from kubectl_sew.event import Event, own_id
 from kubectl_sew.ndjson import LONGEST_LINE, BadLineError, parse_line
 from kubectl_sew.query import FieldSet, Node, compile_matcher
-from sew_agent.ingest.ndjson.line_ids import Numbering, digest_of
-from sew_agent.ingest.source import Arrival, Note, Subscription
+from sew_agent.ingest.ndjson.line_ids import LineNumbering, digest_of
+from sew_agent.ingest.source import Arrival, SourceWarning, Subscription
 
 SCAN_BYTES = 16 * 2**20
 """Read in one go at most: what matches little is still interrupted often."""
@@ -48,7 +48,7 @@ class Matchers:
 class Identities:
     """What identifies the events of one file. `recount` numbers the lines up to an offset that were read before."""
 
-    def __init__(self, generation: int, numbering: Numbering, recount: Callable[["Identities", int], None]) -> None:
+    def __init__(self, generation: int, numbering: LineNumbering, recount: Callable[["Identities", int], None]) -> None:
         self.numbering = numbering
         self._recount = recount
         self._turn = f"{generation}." if generation else ""
@@ -81,7 +81,7 @@ class Page:
     now: float
     limit: int
     arrivals: list[Arrival] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
+    notes: list[SourceWarning] = field(default_factory=list)
     events: int = 0
     """Lines that are events, whether or not a query selects them."""
     _scanned: int = 0
@@ -98,7 +98,9 @@ class Page:
         try:
             event = read_event(line, self.identities)
         except BadLineError as error:
-            self.notes.append(Note("bad_line", f"{self.place}, line {line.number}: {error}; the line is left out"))
+            self.notes.append(
+                SourceWarning("bad_line", f"{self.place}, line {line.number}: {error}; the line is left out")
+            )
         else:
             if event:
                 self.events += 1

@@ -32,7 +32,7 @@ Seen = tuple[int, int, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FilePosition:
     """A position: the file's inode, how many files came before it, and the place in it."""
 
     inode: int
@@ -45,7 +45,7 @@ class Place:
     """When the file was written last, in nanoseconds since the epoch."""
     seen: tuple[Seen, ...] | None = None
     """Rotated files that came before this one; None in positions of older versions."""
-    left: "Place | None" = None
+    left: "FilePosition | None" = None
     """Where the file before was left, while it may still be written to."""
     left_until: float = 0.0
 
@@ -53,30 +53,30 @@ class Place:
         return json.dumps(asdict(self))
 
     @classmethod
-    def load(cls, text: str) -> "Place":
+    def load(cls, text: str) -> "FilePosition":
         return cls._of(json.loads(text))
 
     @classmethod
-    def _of(cls, values: dict[str, Any]) -> "Place":
+    def _of(cls, values: dict[str, Any]) -> "FilePosition":
         seen, left = values.pop("seen", None), values.pop("left", None)
         rotated = None if seen is None else tuple((inode, length, before) for inode, length, before in seen)
         return cls(**values, seen=rotated, left=cls._of(left) if left else None)
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedFile:
     """The file to read from, and where."""
 
     file: BinaryIO
-    place: Place
+    place: FilePosition
     rotated: bool = False
     """Another file has taken its name: a last line without line break is an event, if it is a whole JSON object."""
     over: bool = False
     """Nothing more is written to it: its last line is whole, line break or not."""
-    main: Place | None = None
+    main: FilePosition | None = None
     """Where this is the file that was left before: the place in the one that came after."""
 
-    def position(self, offset: int, line: int, *, ended: bool) -> Place:
+    def position(self, offset: int, line: int, *, ended: bool) -> FilePosition:
         """The position further on in this file; `ended`: at its end."""
         there = replace(
             self.place,
@@ -91,7 +91,7 @@ class Opened:
         return replace(self.main, left=None if ended and self.over else there)
 
 
-class Files:
+class RotatedFiles:
     """Finds and keeps open the files that positions are in. Raises OSError."""
 
     def __init__(self, path: Path) -> None:
@@ -99,7 +99,7 @@ class Files:
         self._open: dict[int, BinaryIO] = {}
         self._generations: dict[int, int] = {}
 
-    def locate(self, place: Place | None, now: float) -> Opened | None:
+    def locate(self, place: FilePosition | None, now: float) -> OpenedFile | None:
         """The file of a place, or, where that is gone, the beginning of the next; None without any."""
         current = _stat(self._path)
         if place is None:
@@ -114,7 +114,7 @@ class Files:
         more = current.st_size > 0 or bool(self._unread(place, _inode(file), _written(file)))
         return self._replacement(file, place) or self._opened(file, place, rotated=more)
 
-    def left(self, place: Place | None, now: float) -> Opened | None:
+    def left(self, place: FilePosition | None, now: float) -> OpenedFile | None:
         """The file that was left for this one, where there is more in it or it need not be looked at any longer."""
         if place is None or place.left is None:
             return None
@@ -123,9 +123,9 @@ class Files:
         if file is None or _inode(file) == _inode_at(self._path):
             return None
         more = os.fstat(file.fileno()).st_size > place.left.offset
-        return Opened(file, place.left, rotated=True, over=over, main=place) if more or over else None
+        return OpenedFile(file, place.left, rotated=True, over=over, main=place) if more or over else None
 
-    def following(self, finished: Opened, now: float) -> Opened | None:
+    def following(self, finished: OpenedFile, now: float) -> OpenedFile | None:
         """The beginning of the file after one that another has taken the name of."""
         place, inode = finished.place, _inode(finished.file)
         # of an empty one nothing tells it from a later file with its inode: if it gets content, it is one not read yet
@@ -137,21 +137,23 @@ class Files:
             file.close()
         self._open.clear()
 
-    def _begin(self, path: Path, generation: int, unread: Collection[Path] = ()) -> Opened | None:
+    def _begin(self, path: Path, generation: int, unread: Collection[Path] = ()) -> OpenedFile | None:
         file = _open(path)
         if file is None:
             return None
         seen = tuple(filter(None, (_seen(each) for each in self._rotated() if each not in unread)))
-        place = Place(_inode(file), generation, written=_written(file), seen=seen)
+        place = FilePosition(_inode(file), generation, written=_written(file), seen=seen)
         return self._opened(self._keep(file), place, rotated=path != self._path)
 
-    def _next(self, place: Place, inode: int, written: int, left: Place | None, until: float) -> Opened | None:
+    def _next(
+        self, place: FilePosition, inode: int, written: int, left: FilePosition | None, until: float
+    ) -> OpenedFile | None:
         """The oldest file that was rotated away after this one, else the one of our name."""
         unread = self._unread(place, inode, written)
         opened = self._begin(unread[0] if unread else self._path, place.generation + 1, unread)
         return opened and replace(opened, place=replace(opened.place, left=left, left_until=until if left else 0.0))
 
-    def _unread(self, place: Place, inode: int, written: int) -> list[Path]:
+    def _unread(self, place: FilePosition, inode: int, written: int) -> list[Path]:
         """Rotated files that came after this one, oldest first."""
         found = []
         for path in self._rotated():
@@ -164,7 +166,7 @@ class Files:
                 found.append((stat.st_mtime_ns, _age(path), path))
         return [path for _, _, path in sorted(found)]
 
-    def _replacement(self, file: BinaryIO, place: Place) -> Opened | None:
+    def _replacement(self, file: BinaryIO, place: FilePosition) -> OpenedFile | None:
         """The file of our name, where it is no later one but a copy of this one, e.g. by rsync or an editor."""
         if not place.offset or _inode(file) in map(_inode_at, self._rotated()):
             return None
@@ -176,11 +178,11 @@ class Files:
             return None
         return self._opened(self._keep(new), place)
 
-    def _opened(self, file: BinaryIO, place: Place, *, rotated: bool = False) -> Opened:
+    def _opened(self, file: BinaryIO, place: FilePosition, *, rotated: bool = False) -> OpenedFile:
         self._generations[_inode(file)] = place.generation
-        return Opened(file, place, rotated)
+        return OpenedFile(file, place, rotated)
 
-    def _find(self, place: Place) -> BinaryIO | None:
+    def _find(self, place: FilePosition) -> BinaryIO | None:
         """The file with this inode, else any with the same bytes before the place, if there are some."""
         held = self._held(place)
         if held:
@@ -188,11 +190,11 @@ class Files:
         named = self._named(place, self._with_inode(place.inode))
         return named or (self._named(place, [self._path, *self._rotated()]) if place.offset else None)
 
-    def _held(self, place: Place) -> BinaryIO | None:
+    def _held(self, place: FilePosition) -> BinaryIO | None:
         held = self._open.get(place.inode)
         return held if held and _holds(held, place) else None
 
-    def _named(self, place: Place, paths: Sequence[Path]) -> BinaryIO | None:
+    def _named(self, place: FilePosition, paths: Sequence[Path]) -> BinaryIO | None:
         for file in filter(None, map(_open, paths)):
             if _holds(file, place):
                 return self._keep(file)
@@ -233,7 +235,7 @@ def _hash(content: bytes) -> str:
     return sha256(content).hexdigest()[:16]
 
 
-def _holds(file: BinaryIO, place: Place) -> bool:
+def _holds(file: BinaryIO, place: FilePosition) -> bool:
     if os.fstat(file.fileno()).st_size < place.offset:
         return False
     return not place.offset or _before(file, place.offset) == place.before
@@ -246,7 +248,7 @@ def _goes_on(old: BinaryIO, new: BinaryIO) -> bool:
     return all(os.pread(old.fileno(), length, at) == os.pread(new.fileno(), length, at) for at, length in parts)
 
 
-def _watched(place: Place, now: float) -> bool:
+def _watched(place: FilePosition, now: float) -> bool:
     """Whether the file before may still be written to. A clock that was set back makes it no longer."""
     return now < place.left_until <= now + WATCHED
 

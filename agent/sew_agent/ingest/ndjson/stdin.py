@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from kubectl_sew.ndjson import LONGEST_LINE
 from kubectl_sew.query import FieldSet
-from sew_agent.ingest.ndjson.line_ids import Numbering
+from sew_agent.ingest.ndjson.line_ids import LineNumbering
 from sew_agent.ingest.ndjson.page import SCAN_BYTES, Identities, Line, Matchers, Page
 from sew_agent.ingest.source import Batch, Origin, SourceError, Subscription
 
@@ -29,7 +29,7 @@ class NdjsonStream:
         self._run = run
         self._whole = whole
         self._matchers = Matchers(fields)
-        self._identities = Identities(0, Numbering(), lambda _identities, _to: None)
+        self._identities = Identities(0, LineNumbering(), lambda _identities, _to: None)
         self._lines: deque[Line] = deque()
         self._parts: list[bytes] = []
         self._partial = self._end = self._number = 0

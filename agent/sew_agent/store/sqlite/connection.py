@@ -9,7 +9,7 @@ from time import sleep
 from typing import Any, BinaryIO, TypeVar
 
 from sew_agent.store.records import StoreFullError
-from sew_agent.store.sqlite.disk_reserve import PAGE, Reserve
+from sew_agent.store.sqlite.disk_reserve import PAGE, DiskReserve
 from sew_agent.store.sqlite.files import explained, full, is_full, open_database
 from sew_agent.store.sqlite.results import Row
 from sew_agent.store.sqlite.upkeep import AT_ONCE, number_of
@@ -28,10 +28,10 @@ REST = 0.001
 """Seconds between two steps, in which others have their turn at the store."""
 
 
-def opened(folder: Path, max_bytes: int, *, exclusive: bool) -> tuple[Reserve, sqlite3.Connection]:
+def opened(folder: Path, max_bytes: int, *, exclusive: bool) -> tuple[DiskReserve, sqlite3.Connection]:
     """Where the disk is full, the reserve makes room for what opening takes."""
     with explained(folder):
-        reserve = Reserve(folder, max_bytes)
+        reserve = DiskReserve(folder, max_bytes)
     try:
         connection = open_database(folder, create=exclusive, log_pages=reserve.log_pages)
     except StoreFullError:
@@ -43,7 +43,7 @@ def opened(folder: Path, max_bytes: int, *, exclusive: bool) -> tuple[Reserve, s
 class Database:
     """Thread-safe."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, held: BinaryIO | None, reserve: Reserve) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, held: BinaryIO | None, reserve: DiskReserve) -> None:
         self._connection = connection
         self._path = path
         self._held = held

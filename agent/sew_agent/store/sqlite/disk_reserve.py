@@ -15,7 +15,7 @@ _WRITTEN_AT_ONCE = 2**20
 PAGE = 4096
 
 
-class Reserve:
+class DiskReserve:
     """2 % of what the store may fill, at most 40 MiB or an eighth of the volume.
 
     With it gone, nothing new is taken in until there is room for it again; delivering, dropping and forgetting go on.

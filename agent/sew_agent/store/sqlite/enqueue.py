@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from kubectl_sew.event import Event
-from sew_agent.store.records import DropReason, Owed
+from sew_agent.store.records import DropReason, NewDelivery
 from sew_agent.store.sqlite.results import count_dropped
 from sew_agent.store.sqlite.upkeep import add, known_bytes
 
@@ -43,7 +43,7 @@ def shares(used: Mapping[str, int], max_bytes: int, known: int) -> Mapping[str, 
     return {name: max(each if whole < most else 0.0, least, own) for name, each in even.items()}
 
 
-class Intaker:
+class Enqueuer:
     """Takes in events within one transaction, and counts."""
 
     def __init__(self, db: sqlite3.Connection, ids: Mapping[str, int], read_at: float, known_for: float) -> None:
@@ -54,7 +54,7 @@ class Intaker:
         self._bytes: Counter[int] = Counter()
         self._debug: Counter[int] = Counter()
 
-    def take(self, owed: Owed) -> None:
+    def take(self, owed: NewDelivery) -> None:
         key = owed.event.key
         time = owed.event.time if owed.time is None else owed.time
         until = max(self._read_at, min(time or 0.0, self._read_at + FURTHEST)) + self._known_for

@@ -4,7 +4,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 
-from sew_agent.store.records import DropReason, Settlement, State
+from sew_agent.store.records import DeliveryResult, DeliveryState, DropReason
 
 Row = tuple[int, int, int, int]
 """A delivery's seq, webhook, event and bytes."""
@@ -12,9 +12,9 @@ CLEARED = 100
 """Payloads that are let go of at once."""
 
 
-def settle(db: sqlite3.Connection, webhook: int, each: Settlement) -> None:
+def record_results(db: sqlite3.Connection, webhook: int, each: DeliveryResult) -> None:
     """Write one result."""
-    if each.state is State.PENDING:
+    if each.state is DeliveryState.PENDING:
         db.execute(
             "UPDATE deliveries SET attempts = ?, due = ?, in_doubt = ?, reason = ?, detail = ?,"
             " first_attempt = coalesce(first_attempt, ? - (SELECT shifted FROM webhooks WHERE id = ?))"
@@ -24,7 +24,7 @@ def settle(db: sqlite3.Connection, webhook: int, each: Settlement) -> None:
         db.execute(
             "UPDATE webhooks SET last_error = ?, last_error_at = ? WHERE id = ?", (each.detail, each.at, webhook)
         )
-    elif each.state is State.DEAD:
+    elif each.state is DeliveryState.DEAD:
         _bury(db, webhook, each)
     else:
         _deliver(db, webhook, each)
@@ -77,7 +77,7 @@ def count_dropped(db: sqlite3.Connection, webhook: int, reason: DropReason, coun
     db.execute(sql, (webhook, reason.value, count))
 
 
-def _bury(db: sqlite3.Connection, webhook: int, each: Settlement) -> None:
+def _bury(db: sqlite3.Connection, webhook: int, each: DeliveryResult) -> None:
     buried = db.execute(
         "UPDATE deliveries SET died_at = ?, attempts = ?, reason = ?, detail = ?, in_doubt = ?"
         " WHERE seq = ? AND died_at IS NULL",
@@ -87,7 +87,7 @@ def _bury(db: sqlite3.Connection, webhook: int, each: Settlement) -> None:
     db.execute(sql, (buried, buried, each.detail, each.at, webhook))
 
 
-def _deliver(db: sqlite3.Connection, webhook: int, each: Settlement) -> None:
+def _deliver(db: sqlite3.Connection, webhook: int, each: DeliveryResult) -> None:
     """A delivery that a person dropped while it was in flight is gone already, and stays counted as dropped."""
     row = db.execute("DELETE FROM deliveries WHERE seq = ? RETURNING event, bytes", (each.delivery.seq,)).fetchone()
     if row is None:

@@ -13,22 +13,22 @@ from typing import Any, BinaryIO
 
 from kubectl_sew.event import Event, delivery_id
 from sew_agent.store.records import (
-    Act,
-    Books,
+    Counters,
     DeadLetter,
     Delivery,
+    DeliveryResult,
     DropReason,
-    Intake,
-    Known,
-    Lane,
-    Settlement,
-    Taken,
+    EnqueueBatch,
+    EnqueueResult,
+    ManualAction,
+    ReceiverState,
+    WebhookRecord,
 )
 from sew_agent.store.sqlite.connection import REST, STEPS, Change, Database, apply, opened
-from sew_agent.store.sqlite.disk_reserve import Reserve
-from sew_agent.store.sqlite.enqueue import FURTHEST, Intaker, room, write_json
+from sew_agent.store.sqlite.disk_reserve import DiskReserve
+from sew_agent.store.sqlite.enqueue import FURTHEST, Enqueuer, room, write_json
 from sew_agent.store.sqlite.files import DATABASE, damaged, explained, lock
-from sew_agent.store.sqlite.results import Row, clear, end, move_first_attempts, revive, settle, unbury
+from sew_agent.store.sqlite.results import Row, clear, end, move_first_attempts, record_results, revive, unbury
 from sew_agent.store.sqlite.upkeep import AT_ONCE, expire, forget_pairs, known_until, lose_names, put_away, shrink
 
 _KEYS_AT_ONCE = 500
@@ -61,11 +61,11 @@ def open_store(
         if held:
             held.close()
         raise
-    return SqliteStore(connection, folder / DATABASE, held, reserve, Limits(known_for, max_bytes))
+    return SqliteStore(connection, folder / DATABASE, held, reserve, StoreLimits(known_for, max_bytes))
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class StoreLimits:
     """For how many seconds a (webhook, event) stays known, and how many bytes the store may fill."""
 
     known_for: float
@@ -76,14 +76,19 @@ class SqliteStore(Database):
     """See sew_agent.store.records.Store."""
 
     def __init__(
-        self, connection: sqlite3.Connection, path: Path, held: BinaryIO | None, reserve: Reserve, limits: Limits
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        held: BinaryIO | None,
+        reserve: DiskReserve,
+        limits: StoreLimits,
     ) -> None:
         super().__init__(connection, path, held, reserve)
         self._known_for = limits.known_for
         self._max_bytes = limits.max_bytes
         self._settled = 0
 
-    def take_in(self, intake: Intake) -> Taken:
+    def enqueue(self, intake: EnqueueBatch) -> EnqueueResult:
         with self._writing(taking=bool(intake.owed)) as db:
             if intake.owed:
                 self._check_reserve(db)
@@ -92,15 +97,15 @@ class SqliteStore(Database):
             filled = room(db, self._max_bytes)
             full = frozenset(each for owed in intake.owed for each in owed.webhooks if filled.get(each, 0.0) >= 1.0)
             if full:
-                return Taken(0, 0, full)
-            taken = Intaker(db, ids, intake.read_at, self._known_for)
+                return EnqueueResult(0, 0, full)
+            taken = Enqueuer(db, ids, intake.read_at, self._known_for)
             for owed in intake.owed:
                 taken.take(owed)
             taken.count()
             db.executemany("REPLACE INTO readers VALUES (?, ?)", intake.positions.items())
-            return Taken(taken.new, taken.known)
+            return EnqueueResult(taken.new, taken.known)
 
-    def known_to(self, keys: Sequence[bytes]) -> Mapping[bytes, frozenset[str]]:
+    def seen_by(self, keys: Sequence[bytes]) -> Mapping[bytes, frozenset[str]]:
         found: dict[bytes, set[str]] = {}
         for start in range(0, len(keys), _KEYS_AT_ONCE):
             some = keys[start : start + _KEYS_AT_ONCE]
@@ -169,37 +174,37 @@ class SqliteStore(Database):
         with self._writing(durably=True) as db:
             db.execute("UPDATE deliveries SET in_doubt = 1 WHERE seq = ?", (delivery.seq,))
 
-    def settle(
+    def record_results(
         self,
-        settlements: Sequence[Settlement],
-        lanes: Sequence[Lane],
+        results: Sequence[DeliveryResult],
+        receivers: Sequence[ReceiverState],
         shifts: Sequence[tuple[str, float]] = (),
         revived: Sequence[int] = (),
     ) -> None:
         with self._writing() as db:
-            self._settled += len(settlements)
+            self._settled += len(results)
             if self._settled >= _CLEARED_AT_ONCE:
                 self._settled = 0
                 clear(db)
             for name, seconds in shifts:
                 move_first_attempts(db, self._id(db, name), seconds)
-            for each in settlements:
-                settle(db, self._id(db, each.delivery.webhook), each)
+            for each in results:
+                record_results(db, self._id(db, each.delivery.webhook), each)
             for seq in revived:
                 unbury(db, seq)
-            for lane in lanes:
-                values = (write_json(asdict(lane)), self._id(db, lane.webhook))
+            for receiver in receivers:
+                values = (write_json(asdict(receiver)), self._id(db, receiver.webhook))
                 db.execute("UPDATE webhooks SET lane = ? WHERE id = ?", values)
 
-    def lanes(self) -> Mapping[str, Lane]:
+    def receivers(self) -> Mapping[str, ReceiverState]:
         rows = self._read("SELECT name, lane FROM webhooks WHERE lane IS NOT NULL")
-        return {name: _lane(json.loads(lane)) for name, lane in rows}
+        return {name: _receiver(json.loads(receiver)) for name, receiver in rows}
 
-    def known(self) -> Mapping[str, Known]:
+    def known(self) -> Mapping[str, WebhookRecord]:
         rows = self._read("SELECT name, known FROM webhooks WHERE known IS NOT NULL")
-        return {name: Known(**json.loads(known)) for name, known in rows}
+        return {name: WebhookRecord(**json.loads(known)) for name, known in rows}
 
-    def remember(self, known: Known, *, shift: float = 0.0) -> None:
+    def remember(self, known: WebhookRecord, *, shift: float = 0.0) -> None:
         with self._writing() as db:
             webhook = self._id(db, known.name)
             db.execute("UPDATE webhooks SET known = ? WHERE id = ?", (write_json(asdict(known)), webhook))
@@ -249,7 +254,7 @@ class SqliteStore(Database):
             whole += self._change(lambda db, some=some: apply(db, chosen(db, some), change))  # type: ignore[misc]
         return whole
 
-    def record(self, act: Act) -> None:
+    def record(self, act: ManualAction) -> None:
         def change(db: sqlite3.Connection) -> None:
             values = (act.at, act.who, act.what, act.webhook, act.count)
             db.execute("INSERT INTO acts (at, who, what, webhook, count) VALUES (?, ?, ?, ?, ?)", values)
@@ -257,11 +262,11 @@ class SqliteStore(Database):
 
         self._change(change)
 
-    def acts(self, after: int = 0) -> Sequence[Act]:
+    def manual_actions(self, after: int = 0) -> Sequence[ManualAction]:
         rows = self._read("SELECT id, at, who, what, webhook, count FROM acts WHERE id > ? ORDER BY id", (after,))
-        return [Act(*row) for row in rows]
+        return [ManualAction(*row) for row in rows]
 
-    def books(self) -> Sequence[Books]:
+    def counters(self) -> Sequence[Counters]:
         with self._lock, explained(self._path), self._transaction("BEGIN") as db:
             dropped: dict[int, dict[str, int]] = {}
             for webhook, reason, count in db.execute("SELECT webhook, reason, count FROM dropped"):
@@ -273,7 +278,7 @@ class SqliteStore(Database):
                 " ORDER BY name"
             ).fetchall()
         return [
-            Books(name, delivered, pending, dead, dropped.get(number, {}), oldest, last, error, size, at)
+            Counters(name, delivered, pending, dead, dropped.get(number, {}), oldest, last, error, size, at)
             for number, name, delivered, pending, dead, oldest, last, error, size, at in rows
         ]
 
@@ -327,9 +332,9 @@ class SqliteStore(Database):
             raise damaged(self._path, f"event {name}: {error}") from error
 
 
-def _lane(stored: Mapping[str, Any]) -> Lane:
+def _receiver(stored: Mapping[str, Any]) -> ReceiverState:
     """JSON has no tuples, and one that an older agent wrote lacks what it did not know."""
-    return Lane(**{**stored, "refused": tuple(stored.get("refused", ()))})
+    return ReceiverState(**{**stored, "refused": tuple(stored.get("refused", ()))})
 
 
 def _bounded(rows: Iterable[Any]) -> Iterator[Any]:

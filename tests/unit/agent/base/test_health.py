@@ -71,12 +71,12 @@ def test_work_with_an_end_is_late_only_while_it_lasts_or_when_an_error_ended_it(
 
 
 def test_healthz_names_the_loop_that_stands_still(clock: Clock, health: Health, server: HealthServer) -> None:
-    moving, standing = health.heartbeat("poller", limit=30.0), health.heartbeat("scheduler", limit=30.0)
+    moving, webhook_status = health.heartbeat("poller", limit=30.0), health.heartbeat("scheduler", limit=30.0)
     assert get(server, "/healthz") == (200, "ok\n")
     clock.now += 40.0
     moving.beat()
     assert get(server, "/healthz") == (503, "scheduler: no progress for 40 s\n")
-    standing.beat()
+    webhook_status.beat()
     assert get(server, "/healthz") == (200, "ok\n")
 
 

@@ -15,8 +15,8 @@ from sew_agent.base.metrics import Metrics
 from sew_agent.cli.backlog import backlog
 from sew_agent.cli.dead_letters import dead_letters
 from sew_agent.housekeeping import Housekeeping
-from sew_agent.status.collector import scrape
-from sew_agent.store.records import Books, Intake, Owed, Settlement, State
+from sew_agent.status.collector import collect
+from sew_agent.store.records import Counters, DeliveryResult, DeliveryState, EnqueueBatch, NewDelivery
 from sew_agent.store.sqlite.store import open_store
 
 NOW = 1_800_000_000.0
@@ -26,10 +26,10 @@ NOW = 1_800_000_000.0
 def state(tmp_path: Path) -> Path:
     """Five deliveries wait, and two are dead."""
     store = open_store(tmp_path)
-    events = [Owed(Event("", str(number), {}), ("hook",)) for number in range(7)]
-    store.take_in(Intake(events, {}, NOW))
-    dead = [Settlement(each, State.DEAD, NOW, 1) for each in store.due("hook", now=NOW, limit=2)]
-    store.settle(dead, ())
+    events = [NewDelivery(Event("", str(number), {}), ("hook",)) for number in range(7)]
+    store.enqueue(EnqueueBatch(events, {}, NOW))
+    dead = [DeliveryResult(each, DeliveryState.DEAD, NOW, 1) for each in store.due("hook", now=NOW, limit=2)]
+    store.record_results(dead, ())
     store.close()
     return tmp_path
 
@@ -47,14 +47,14 @@ def run(command: Any, *arguments: str, typed: str = "") -> Any:
 
 def counts(state: Path) -> tuple[int, int]:
     store = open_store(state, exclusive=False)
-    (books,) = store.books()
+    (counters,) = store.counters()
     store.close()
-    return books.pending, books.dead
+    return counters.pending, counters.dead
 
 
-def acts(state: Path) -> list[tuple[str, str, int]]:
+def manual_actions(state: Path) -> list[tuple[str, str, int]]:
     store = open_store(state, exclusive=False)
-    found = [(each.who, each.what, each.count) for each in store.acts()]
+    found = [(each.who, each.what, each.count) for each in store.manual_actions()]
     store.close()
     return found
 
@@ -67,7 +67,7 @@ def test_a_backlog_is_dropped_elsewhere_than_on_a_terminal_only_with_yes(state: 
     assert counts(state) == (5, 2)
     done = run(backlog, *command, "--yes", "--by", "ann@desk")
     assert done.output == "5 of the deliveries waiting for hook were dropped\n"
-    assert acts(state) == [("ann@desk", "backlog_dropped", 5)]
+    assert manual_actions(state) == [("ann@desk", "backlog_dropped", 5)]
 
 
 @pytest.mark.parametrize(("typed", "left"), [("n\n", (5, 2)), ("y\n", (0, 2))])
@@ -91,7 +91,7 @@ def test_dead_letters_are_purged_elsewhere_than_on_a_terminal_only_with_yes(stat
     assert run(dead_letters, *command, "1", "--yes", "--by", "ann").output == "1 dead letter purged\n"
     assert run(dead_letters, *command, "--all", "--yes", "--by", "bob").exit_code == 0
     assert counts(state) == (5, 0)
-    assert acts(state) == [("ann", "purged", 1), ("bob", "purged", 1)]
+    assert manual_actions(state) == [("ann", "purged", 1), ("bob", "purged", 1)]
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,10 @@ def test_some_numbers_and_all_of_them_contradict_each_other(action: str, state: 
 def test_a_dead_letter_is_shown_without_what_could_steer_a_terminal(tmp_path: Path) -> None:
     said = {"description": "\u202ea\u009b2J\x7f\x1b[31m"}
     store = open_store(tmp_path)
-    store.take_in(Intake([Owed(Event("", "7", said), ("hook",))], {}, NOW))
-    store.settle([Settlement(each, State.DEAD, NOW, 1) for each in store.due("hook", now=NOW, limit=1)], ())
+    store.enqueue(EnqueueBatch([NewDelivery(Event("", "7", said), ("hook",))], {}, NOW))
+    store.record_results(
+        [DeliveryResult(each, DeliveryState.DEAD, NOW, 1) for each in store.due("hook", now=NOW, limit=1)], ()
+    )
     store.close()
     shown = run(dead_letters, "show", "1", "--state", str(tmp_path), "-o", "json").output
     assert all(each.isprintable() or each == "\n" for each in shown)
@@ -160,7 +162,7 @@ def test_metrics_let_go_of_webhooks_that_are_gone() -> None:
     metrics = Metrics()
     for name in ("there", "gone"):
         metrics.attempted(name, "Generic", "delivered", "", 0.1)
-    books = [Books("there", 1, 0, 0, {}, None, None, "", 0)]
-    text = scrape(books, {}, {}, metrics, NOW)
+    counters = [Counters("there", 1, 0, 0, {}, None, None, "", 0)]
+    text = collect(counters, {}, {}, metrics, NOW)
     assert 'sew_attempts_total{webhook="there"' in text
     assert "gone" not in text

@@ -13,12 +13,12 @@ from kubectl_sew.consumers.base import FailureReason, Outcome, Request, Response
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
 from sew_agent.delivery.attempt import Route
-from sew_agent.delivery.dispatcher import Scheduler
+from sew_agent.delivery.dispatcher import Dispatcher
 from sew_agent.delivery.http.errors import SendError
 from sew_agent.delivery.http.pool import STALLED
-from sew_agent.delivery.queues import APART, SLOW, Lanes
+from sew_agent.delivery.queues import APART, SLOW, Queues
 from sew_agent.delivery.retry import FEW, PROBE_EVERY, Decision, Policy
-from sew_agent.store.records import Delivery, Intake, Owed, StoreError
+from sew_agent.store.records import Delivery, EnqueueBatch, NewDelivery, StoreError
 from sew_agent.store.sqlite.store import SqliteStore, open_store
 
 NOW = 1_800_000_000.0
@@ -92,25 +92,25 @@ class Bench:
     def restart(self) -> None:
         """Another scheduler over the same store."""
         policy = Policy(2.0, 900.0, 72 * 3600.0, lambda: 1.0)
-        lanes = Lanes(self.store, self.rates, self.workers, policy)
-        self.scheduler = Scheduler(self.store, lanes, self.receivers.send, self.watch, self.clock)
+        queues = Queues(self.store, self.rates, self.workers, policy)
+        self.dispatcher = Dispatcher(self.store, queues, self.receivers.send, self.watch, self.clock)
 
     def owe(self, webhook: str, count: int = 1) -> None:
-        owed = [Owed(Event("", f"{webhook}-{number}", {}), (webhook,)) for number in range(count)]
-        self.store.take_in(Intake(owed, {}, self.clock()))
-        self.scheduler.look({webhook})
+        owed = [NewDelivery(Event("", f"{webhook}-{number}", {}), (webhook,)) for number in range(count)]
+        self.store.enqueue(EnqueueBatch(owed, {}, self.clock()))
+        self.dispatcher.look({webhook})
 
     def serve(self, *webhooks: str, digest: str = "", consumer: str = "Generic") -> None:
-        self.scheduler.serve({name: route(name, digest, consumer) for name in webhooks})
+        self.dispatcher.serve({name: route(name, digest, consumer) for name in webhooks})
 
     def run(self) -> float:
         """Deliver what is due, in this thread; the pause after."""
-        while not (pause := self.scheduler.step()):
+        while not (pause := self.dispatcher.step()):
             pass
         return pause
 
     def start(self, workers: int) -> None:
-        self.scheduler.start([self.beats.set] * workers)
+        self.dispatcher.start([self.beats.set] * workers)
 
     def pass_time(self, seconds: float) -> None:
         self.clock.now += seconds
@@ -126,7 +126,7 @@ def route(name: str, digest: str, consumer: str) -> Route:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
-    made.scheduler.stop(PATIENCE)
+    made.dispatcher.stop(PATIENCE)
     made.store.close()
 
 
@@ -296,10 +296,10 @@ def test_a_mistake_of_ours_in_sending_costs_no_worker_and_no_event(bench: Bench)
     assert [(each.reason, "SECRET" in each.detail) for each in bench.watch.outcomes] == [
         (FailureReason.INTERNAL, False)
     ]
-    assert bench.scheduler.busy == 0
+    assert bench.dispatcher.busy == 0
     bench.receivers.answers.clear()
     bench.pass_time(10)
-    assert bench.store.books()[0].delivered == 2
+    assert bench.store.counters()[0].delivered == 2
 
 
 @pytest.mark.parametrize("asked", ["due", "version"])
@@ -309,7 +309,7 @@ def test_a_webhook_keeps_its_turn_where_the_store_cannot_be_asked_what_is_due(
     bench.serve("a")
     bench.owe("a", 5)
     if asked == "version":  # asked for where something was taken ahead
-        bench.scheduler.step()
+        bench.dispatcher.step()
     answer = getattr(bench.store, asked)
 
     def locked(*_: object, **__: object) -> object:
@@ -317,7 +317,7 @@ def test_a_webhook_keeps_its_turn_where_the_store_cannot_be_asked_what_is_due(
 
     monkeypatch.setattr(bench.store, asked, locked)
     with pytest.raises(StoreError):
-        bench.scheduler.step()
+        bench.dispatcher.step()
     monkeypatch.setattr(bench.store, asked, answer)
     bench.run()
     assert bench.store.waiting() == {}
@@ -326,14 +326,14 @@ def test_a_webhook_keeps_its_turn_where_the_store_cannot_be_asked_what_is_due(
 def test_a_result_is_kept_until_the_store_takes_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.serve("a")
     bench.owe("a")
-    settle, failures = bench.store.settle, iter([StoreError("locked"), StoreError("locked")])
+    record_results, failures = bench.store.record_results, iter([StoreError("locked"), StoreError("locked")])
 
     def fail_twice(*arguments: Any) -> None:
         for failure in failures:
             raise failure
-        settle(*arguments)
+        record_results(*arguments)
 
-    monkeypatch.setattr(bench.store, "settle", fail_twice)
+    monkeypatch.setattr(bench.store, "record_results", fail_twice)
     monkeypatch.setattr("sew_agent.delivery.dispatcher._STORE_PAUSE", 0.0)
     bench.run()
     assert bench.receivers.count() == {"a": 1}
@@ -347,20 +347,20 @@ def test_the_result_of_a_probe_is_kept_until_the_store_takes_it(bench: Bench, mo
     bench.receivers.answers["a"] = status(404)
     bench.run()
     bench.receivers.answers.clear()
-    settle, failures = bench.store.settle, iter([StoreError("locked")])
+    record_results, failures = bench.store.record_results, iter([StoreError("locked")])
 
     def fail_once(*arguments: Any) -> None:
         for failure in failures:
             raise failure
-        settle(*arguments)
+        record_results(*arguments)
 
-    monkeypatch.setattr(bench.store, "settle", fail_once)
+    monkeypatch.setattr(bench.store, "record_results", fail_once)
     monkeypatch.setattr("sew_agent.delivery.dispatcher._STORE_PAUSE", 0.0)
     bench.pass_time(PROBE_EVERY + 1)
     assert bench.receivers.count() == {"a": 2}
     assert [str(each) for each in bench.watch.errors] == ["locked"]
     assert not bench.store.waiting()
-    assert not bench.store.lanes()["a"].parked
+    assert not bench.store.receivers()["a"].parked
 
 
 def test_a_jira_search_that_fails_leaves_the_doubt(bench: Bench) -> None:
@@ -416,7 +416,7 @@ def test_what_is_in_flight_is_not_sent_again_when_its_webhook_was_away_for_a_mom
         if len(bench.receivers.got) == 1:
             bench.serve()
             bench.serve("a")
-            bench.scheduler.step()
+            bench.dispatcher.step()
         return Response(204, {}, b"")
 
     bench.receivers.answers["a"] = away
@@ -425,7 +425,7 @@ def test_what_is_in_flight_is_not_sent_again_when_its_webhook_was_away_for_a_mom
     bench.owe("a", 2)
     bench.run()
     assert bench.receivers.count() == {"a": 2}
-    assert bench.scheduler.busy == 0
+    assert bench.dispatcher.busy == 0
 
 
 def test_a_replayed_dead_letter_is_noticed_within_two_seconds(bench: Bench) -> None:
@@ -479,7 +479,7 @@ def test_receivers_that_hang_do_not_hold_up_the_others(bench: Bench) -> None:
     bench.serve(*hanging, "fine")
     bench.start(4)
     until(lambda: bench.receivers.count()["fine"] == 100)
-    until(lambda: bench.scheduler.busy == 3)
+    until(lambda: bench.dispatcher.busy == 3)
     assert sum(bench.receivers.count().values()) == 103
     release.set()
 
@@ -504,17 +504,17 @@ def quick_bench(folder: Path, owed: int, workers: int = 16, rate: float = 1e6) -
 
 def owe_more(bench: Bench, count: int) -> None:
     """Events that were not there before, for `a`."""
-    before = bench.store.books()[0].seen
-    owed = [Owed(Event("", f"a-{number}", {}), ("a",)) for number in range(before, before + count)]
-    bench.store.take_in(Intake(owed, {}, bench.clock()))
-    bench.scheduler.look({"a"})
+    before = bench.store.counters()[0].seen
+    owed = [NewDelivery(Event("", f"a-{number}", {}), ("a",)) for number in range(before, before + count)]
+    bench.store.enqueue(EnqueueBatch(owed, {}, bench.clock()))
+    bench.dispatcher.look({"a"})
 
 
 def test_a_quick_receiver_gets_more_and_more_side_by_side(tmp_path: Path) -> None:
     bench = quick_bench(tmp_path, 31)
     assert bench.receivers.together == [1, 2, 4, 8, 8, 8]
     assert bench.receivers.got == [("a", each) for each in dict.fromkeys(name for _, name in bench.receivers.got)]
-    assert bench.store.books()[0].delivered == 31
+    assert bench.store.counters()[0].delivered == 31
     bench.store.close()
 
 
@@ -565,7 +565,7 @@ def test_a_receiver_that_cannot_take_several_gets_one_at_a_time_for_a_while(
 def serve_at(bench: Bench, **rates: str) -> None:
     given = {name: route(name, rate, "Generic") for name, rate in rates.items()}
     routes = {name: replace(each, config={**each.config, "rate": rates[name]}) for name, each in given.items()}
-    bench.scheduler.serve(routes)
+    bench.dispatcher.serve(routes)
 
 
 def test_each_webhook_has_its_own_rate_within_the_consumers(tmp_path: Path) -> None:
@@ -576,7 +576,7 @@ def test_each_webhook_has_its_own_rate_within_the_consumers(tmp_path: Path) -> N
     bench.run()
     bench.pass_time(1.0)
     assert bench.receivers.count() == {"slow": 2, "quick": 20}
-    bench.scheduler.stop(PATIENCE)
+    bench.dispatcher.stop(PATIENCE)
     bench.store.close()
 
 
@@ -589,7 +589,7 @@ def test_a_changed_rate_holds_at_once(tmp_path: Path) -> None:
     bench.run()
     bench.pass_time(3.0)
     assert bench.receivers.count()["a"] <= 10 + 1 + 3
-    bench.scheduler.stop(PATIENCE)
+    bench.dispatcher.stop(PATIENCE)
     bench.store.close()
 
 
@@ -606,13 +606,13 @@ def test_of_several_side_by_side_each_gets_its_own_result(tmp_path: Path) -> Non
     bench.receivers.answers["a"] = lambda asked: replace(quick(asked), status=next(codes))
     owe_more(bench, 5)
     bench.run()
-    books = bench.store.books()[0]
+    counters = bench.store.counters()[0]
     assert bench.receivers.together == [1, 2, 4, 1]
-    assert (books.delivered, books.dead, books.pending) == (4, 1, 3)
-    assert bench.store.lanes()["a"].failures == 2, "of those that failed together, the pause is that of one failure"
+    assert (counters.delivered, counters.dead, counters.pending) == (4, 1, 3)
+    assert bench.store.receivers()["a"].failures == 2, "of those that failed together, the pause is that of one failure"
     bench.receivers.answers["a"] = answering_within(bench, SLOW / 2)
     bench.pass_time(4.0)
-    assert (bench.store.books()[0].delivered, bench.receivers.together[4]) == (7, 1)
+    assert (bench.store.counters()[0].delivered, bench.receivers.together[4]) == (7, 1)
     bench.store.close()
 
 
@@ -631,18 +631,18 @@ def test_a_slow_receiver_gets_more_workers_but_leaves_some_to_others(tmp_path: P
     bench.owe("slow", 50)
     bench.serve("slow", "fine")
     bench.start(8)
-    until(lambda: bench.scheduler.busy >= 1 and first.is_set())
+    until(lambda: bench.dispatcher.busy >= 1 and first.is_set())
 
     def crowded() -> bool:
         bench.clock.now += 0.1
-        return bench.scheduler.busy == 6
+        return bench.dispatcher.busy == 6
 
     until(crowded)
     bench.owe("fine", 10)
     until(lambda: bench.receivers.count()["fine"] == 10)
     release.set()
     until(lambda: not bench.store.waiting())
-    bench.scheduler.stop(PATIENCE)
+    bench.dispatcher.stop(PATIENCE)
     bench.store.close()
 
 
@@ -691,9 +691,9 @@ def test_stop_takes_nothing_new_and_waits_for_what_is_in_flight(bench: Bench) ->
     bench.owe("a", 5)
     bench.start(4)
     assert arrived.wait(PATIENCE)
-    assert not bench.scheduler.stop(0.0)
+    assert not bench.dispatcher.stop(0.0)
     release.set()
-    assert bench.scheduler.stop(PATIENCE)
+    assert bench.dispatcher.stop(PATIENCE)
     assert bench.store.waiting() == {"a": 4}
 
 
@@ -701,7 +701,7 @@ def test_nothing_is_begun_while_it_may_not_be_sent(bench: Bench) -> None:
     bench.serve("w")
     bench.owe("w", 3)
     allowed = [False]
-    bench.scheduler.start([], lambda: allowed[0])
+    bench.dispatcher.start([], lambda: allowed[0])
     assert 0 < bench.run() < 1
     assert bench.watch.outcomes == []
     allowed[0] = True

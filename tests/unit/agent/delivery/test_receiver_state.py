@@ -13,9 +13,9 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
 from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.http.client import SendError
-from sew_agent.delivery.queues import Job
+from sew_agent.delivery.queues import Assignment
 from sew_agent.delivery.retry import FEW, PROBE_EVERY, TRIES
-from sew_agent.store.records import DropReason, Intake, Owed, StoreError
+from sew_agent.store.records import DropReason, EnqueueBatch, NewDelivery, StoreError
 from sew_agent.store.sqlite.store import open_store
 from tests.unit.agent.delivery.test_dispatcher import NOW, PATIENCE, Bench, owe_more, route, status, until
 
@@ -35,7 +35,7 @@ BAD_ANSWERS = {
 def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path, workers=8)
     yield made
-    made.scheduler.stop(PATIENCE)
+    made.dispatcher.stop(PATIENCE)
     made.store.close()
 
 
@@ -56,10 +56,10 @@ def sent(bench: Bench) -> list[str]:
     return [name for _, name in bench.receivers.got]
 
 
-def taken(bench: Bench) -> Job:
-    job = bench.scheduler.take()
-    assert isinstance(job, Job)
-    return job
+def taken(bench: Bench) -> Assignment:
+    assignment = bench.dispatcher.take()
+    assert isinstance(assignment, Assignment)
+    return assignment
 
 
 @pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
@@ -97,8 +97,8 @@ def test_an_event_that_is_refused_like_a_wrong_configuration_is_a_dead_letter_wh
     (letter,) = bench.store.dead_letters()
     assert (letter.delivery_id, letter.attempts) == (bad[0], TRIES)
     assert letter.detail.startswith(str(code))
-    assert bench.store.books()[0].delivered == 10
-    assert not bench.store.lanes()["a"].parked
+    assert bench.store.counters()[0].delivered == 10
+    assert not bench.store.receivers()["a"].parked
 
 
 def test_an_event_that_fails_for_ever_is_tried_ever_less_and_nothing_waits_for_it(bench: Bench) -> None:
@@ -109,7 +109,7 @@ def test_an_event_that_fails_for_ever_is_tried_ever_less_and_nothing_waits_for_i
     for number in range(60):
         owe_more(bench, 1)
         bench.pass_time(60)
-        assert bench.store.books()[0].delivered == number + 1
+        assert bench.store.counters()[0].delivered == number + 1
     assert len(sent(bench)) - 60 < 15
 
 
@@ -147,15 +147,15 @@ def test_a_receiver_that_rejects_one_event_after_the_other_is_parked_and_none_of
     bench.receivers.answers["a"] = status(400)
     for _ in range(60):
         bench.pass_time(1)
-    lane = bench.store.lanes()["a"]
-    assert (lane.parked, lane.detail) == (True, "400 Bad Request")
-    books = bench.store.books()[0]
-    assert (books.pending, books.dead) == (30, 0)
+    receiver = bench.store.receivers()["a"]
+    assert (receiver.parked, receiver.detail) == (True, "400 Bad Request")
+    counters = bench.store.counters()[0]
+    assert (counters.pending, counters.dead) == (30, 0)
     assert len(sent(bench)) < 2 * FEW
     bench.receivers.answers.clear()
     bench.serve("a", digest="new")
     bench.run()
-    assert bench.store.books()[0].delivered == 30
+    assert bench.store.counters()[0].delivered == 30
 
 
 def test_events_that_are_rejected_among_others_are_dead_letters(bench: Bench) -> None:
@@ -165,7 +165,7 @@ def test_events_that_are_rejected_among_others_are_dead_letters(bench: Bench) ->
     refusing(bench, bad, status(400))
     bench.run()
     assert {each.delivery_id for each in bench.store.dead_letters()} == set(bad)
-    assert bench.store.books()[0].delivered == 15
+    assert bench.store.counters()[0].delivered == 15
 
 
 def test_rejected_events_in_a_row_delay_the_next_by_seconds_and_are_dead_letters_after_it(bench: Bench) -> None:
@@ -175,7 +175,7 @@ def test_rejected_events_in_a_row_delay_the_next_by_seconds_and_are_dead_letters
     refusing(bench, bad, status(400))
     for _ in range(60):
         bench.pass_time(1)
-    assert bench.store.books()[0].delivered == 20 - len(bad)
+    assert bench.store.counters()[0].delivered == 20 - len(bad)
     assert {each.delivery_id for each in bench.store.dead_letters()} == set(bad)
 
 
@@ -185,28 +185,28 @@ def test_a_result_of_old_settings_says_nothing_of_the_new_ones(
 ) -> None:
     bench.serve("a", digest="old")
     bench.owe("a", 5)
-    job = taken(bench)
+    assignment = taken(bench)
     bench.clock.now += 1
     bench.serve("a", digest="new")
     bench.receivers.answers["a"] = answer
-    bench.scheduler.deliver(job)
+    bench.dispatcher.deliver(assignment)
     bench.receivers.answers.clear()
     bench.run()
-    assert bench.store.books()[0].delivered == 5
+    assert bench.store.counters()[0].delivered == 5
 
 
 def test_a_late_result_does_not_overwrite_the_lane_of_a_webhook_that_came_back(bench: Bench) -> None:
     bench.serve("a", digest="same")
     bench.owe("a", 5)
-    job = taken(bench)
+    assignment = taken(bench)
     bench.serve()
     bench.serve("a", digest="same")
     bench.receivers.answers["a"] = status(401)
-    bench.scheduler.deliver(job)
-    assert not bench.store.lanes()["a"].parked
+    bench.dispatcher.deliver(assignment)
+    assert not bench.store.receivers()["a"].parked
     bench.receivers.answers.clear()
     bench.run()
-    assert bench.store.books()[0].delivered == 5
+    assert bench.store.counters()[0].delivered == 5
 
 
 @pytest.mark.parametrize("away", [False, True], ids=["changed", "away for a moment"])
@@ -216,42 +216,42 @@ def test_retry_after_holds_over_a_change_of_settings_while_the_receiver_is_the_s
     def settings(digest: str) -> dict[str, Route]:
         return {"a": replace(route("a", "", "Generic"), settings_digest=digest, endpoint_digest="same")}
 
-    bench.scheduler.serve(settings("old"))
+    bench.dispatcher.serve(settings("old"))
     bench.owe("a", 5)
-    job = taken(bench)
+    assignment = taken(bench)
     if away:
-        bench.scheduler.serve({})
+        bench.dispatcher.serve({})
     else:
-        bench.scheduler.serve(settings("new"))
+        bench.dispatcher.serve(settings("new"))
     bench.receivers.answers["a"] = status(429, retry_after="60")
-    bench.scheduler.deliver(job)
+    bench.dispatcher.deliver(assignment)
     bench.receivers.answers.clear()
-    bench.scheduler.serve(settings("new"))
+    bench.dispatcher.serve(settings("new"))
     bench.pass_time(59)
     assert len(sent(bench)) == 1
     bench.pass_time(2)
-    assert bench.store.books()[0].delivered == 5
+    assert bench.store.counters()[0].delivered == 5
 
 
-def many_in_flight(bench: Bench, count: int) -> list[Job]:
+def many_in_flight(bench: Bench, count: int) -> list[Assignment]:
     """`a` has accepted events, and gets so many at once from now on."""
     bench.serve("a")
     bench.owe("a", 30)
-    bench.scheduler.deliver(taken(bench))
-    jobs = [taken(bench)]
-    while len(jobs) < count:
+    bench.dispatcher.deliver(taken(bench))
+    assignments = [taken(bench)]
+    while len(assignments) < count:
         bench.clock.now += 1
-        jobs.append(taken(bench))
-    return jobs
+        assignments.append(taken(bench))
+    return assignments
 
 
 def test_retry_after_holds_whatever_other_requests_in_flight_come_to(bench: Bench) -> None:
-    jobs = many_in_flight(bench, 4)
+    assignments = many_in_flight(bench, 4)
     bench.receivers.answers["a"] = status(429, retry_after="60")
-    bench.scheduler.deliver(jobs[0])
+    bench.dispatcher.deliver(assignments[0])
     bench.receivers.answers.clear()
-    for job in jobs[1:]:
-        bench.scheduler.deliver(job)
+    for assignment in assignments[1:]:
+        bench.dispatcher.deliver(assignment)
     before = len(sent(bench))
     bench.pass_time(59)
     assert len(sent(bench)) == before
@@ -260,10 +260,10 @@ def test_retry_after_holds_whatever_other_requests_in_flight_come_to(bench: Benc
 
 
 def test_of_several_waits_the_longest_holds(bench: Bench) -> None:
-    jobs = many_in_flight(bench, 3)
-    for job, seconds in zip(jobs, ("30", "90", "60"), strict=True):
+    assignments = many_in_flight(bench, 3)
+    for assignment, seconds in zip(assignments, ("30", "90", "60"), strict=True):
         bench.receivers.answers["a"] = status(429, retry_after=seconds)
-        bench.scheduler.deliver(job)
+        bench.dispatcher.deliver(assignment)
     bench.receivers.answers.clear()
     bench.pass_time(89)
     assert len(sent(bench)) == 4
@@ -272,27 +272,27 @@ def test_of_several_waits_the_longest_holds(bench: Bench) -> None:
 
 
 def test_a_late_success_does_not_lift_what_was_learnt_since(bench: Bench) -> None:
-    jobs = many_in_flight(bench, 3)
+    assignments = many_in_flight(bench, 3)
     bench.receivers.answers["a"] = status(401)
-    bench.scheduler.deliver(jobs[0])
-    bench.scheduler.deliver(jobs[1])
+    bench.dispatcher.deliver(assignments[0])
+    bench.dispatcher.deliver(assignments[1])
     bench.receivers.answers.clear()
-    lane = bench.store.lanes()["a"]
-    bench.scheduler.deliver(jobs[2])
-    assert bench.store.lanes()["a"] == lane
-    assert lane.failures == 1, "two that failed together are one failure"
+    receiver = bench.store.receivers()["a"]
+    bench.dispatcher.deliver(assignments[2])
+    assert bench.store.receivers()["a"] == receiver
+    assert receiver.failures == 1, "two that failed together are one failure"
 
 
 def test_a_late_failure_says_nothing_of_a_receiver_that_has_recovered(bench: Bench) -> None:
-    jobs = many_in_flight(bench, 2)
+    assignments = many_in_flight(bench, 2)
     bench.receivers.answers["a"] = status(401)
-    bench.scheduler.deliver(jobs[0])
+    bench.dispatcher.deliver(assignments[0])
     bench.receivers.answers.clear()
-    bench.scheduler.deliver(jobs[1])
+    bench.dispatcher.deliver(assignments[1])
     late = taken(bench)
     bench.receivers.answers["a"] = status(401)
-    bench.scheduler.deliver(late)
-    assert bench.store.lanes()["a"].parked, "two of them in a row, one after the other"
+    bench.dispatcher.deliver(late)
+    assert bench.store.receivers()["a"].parked, "two of them in a row, one after the other"
 
 
 def test_a_changed_consumer_has_its_own_rate(tmp_path: Path) -> None:
@@ -314,13 +314,13 @@ def test_a_changed_consumer_has_its_own_rate(tmp_path: Path) -> None:
 def test_what_another_process_drops_is_not_sent(bench: Bench, tmp_path: Path) -> None:
     bench.serve("a")
     bench.owe("a", 20)
-    bench.scheduler.deliver(taken(bench))
+    bench.dispatcher.deliver(taken(bench))
     beside = open_store(tmp_path, exclusive=False)
     assert beside.drop("a", DropReason.BACKLOG_DROPPED) == 19
     beside.close()
     bench.run()
     assert len(sent(bench)) == 1
-    assert bench.store.books()[0].dropped == {"backlog_dropped": 19}
+    assert bench.store.counters()[0].dropped == {"backlog_dropped": 19}
 
 
 def test_time_parked_does_not_count_for_what_was_taken_from_the_store_before(bench: Bench) -> None:
@@ -336,7 +336,7 @@ def test_time_parked_does_not_count_for_what_was_taken_from_the_store_before(ben
     bench.pass_time(PROBE_EVERY)
     bench.pass_time(900)
     assert not list(bench.store.dead_letters())
-    assert bench.store.books()[0].delivered == 3
+    assert bench.store.counters()[0].delivered == 3
 
 
 @pytest.mark.parametrize("restart", [False, True])
@@ -363,7 +363,7 @@ def test_a_clock_that_is_set_back_a_little_after_a_doubt_costs_no_worker(bench: 
     bench.run()
     owe_more(bench, 2)
     bench.receivers.answers["a"] = status(500)
-    bench.scheduler.deliver(taken(bench))
+    bench.dispatcher.deliver(taken(bench))
     bench.receivers.answers.clear()
     bench.clock.now -= 0.05
     bench.pass_time(5)
@@ -402,11 +402,11 @@ def test_a_result_that_comes_after_the_end_is_not_written_again_and_again(
     bench.owe("a")
     bench.start(2)
     assert arrived.wait(PATIENCE)
-    assert not bench.scheduler.stop(0.0)
+    assert not bench.dispatcher.stop(0.0)
     with monkeypatch.context() as patch:
-        patch.setattr(bench.store, "settle", gone)
+        patch.setattr(bench.store, "record_results", gone)
         release.set()
-        assert bench.scheduler.stop(PATIENCE)
+        assert bench.dispatcher.stop(PATIENCE)
     assert len(bench.watch.errors) <= 1
 
 
@@ -430,10 +430,10 @@ def test_workers_are_started_as_they_are_needed(tmp_path: Path) -> None:
     bench.start(8)
     until(lambda: workers() - before == 1)
     bench.serve(*names)
-    until(lambda: bench.scheduler.busy == 4)
+    until(lambda: bench.dispatcher.busy == 4)
     until(lambda: workers() - before == 5)
     release.set()
-    bench.scheduler.stop(PATIENCE)
+    bench.dispatcher.stop(PATIENCE)
     bench.store.close()
 
 
@@ -451,7 +451,7 @@ def test_events_that_come_together_after_a_rest_are_sent_at_once_not_a_second_la
         bench.receivers.answers[name] = meet
         bench.owe(name)
     until(lambda: not bench.store.waiting())
-    bench.scheduler.stop(PATIENCE)
+    bench.dispatcher.stop(PATIENCE)
     bench.store.close()
 
 
@@ -461,14 +461,14 @@ def test_a_receiver_that_holds_workers_for_long_takes_no_share_of_another(tmp_pa
     for name in ("fine", *slow):
         bench.owe(name, 100)
     bench.serve("fine", *slow)
-    held: dict[str, list[Job]] = {name: [] for name in ("fine", *slow)}
+    held: dict[str, list[Assignment]] = {name: [] for name in ("fine", *slow)}
     for _ in range(200):
         bench.clock.now += 0.05
-        while isinstance(job := bench.scheduler.take(), Job):
-            held[job.route.webhook].append(job)
-        for name, jobs in held.items():
-            if jobs and bench.clock.now - jobs[0].started >= (0.2 if name == "fine" else 5.0):
-                bench.scheduler.deliver(jobs.pop(0))
+        while isinstance(assignment := bench.dispatcher.take(), Assignment):
+            held[assignment.route.webhook].append(assignment)
+        for name, assignments in held.items():
+            if assignments and bench.clock.now - assignments[0].started >= (0.2 if name == "fine" else 5.0):
+                bench.dispatcher.deliver(assignments.pop(0))
     assert len(held["fine"]) == 0
     assert bench.receivers.count()["fine"] == 100
     bench.store.close()
@@ -492,13 +492,13 @@ def test_a_new_endpoint_meets_one_request_first_however_many_at_once_the_old_one
 def test_a_look_costs_little_where_hundreds_wait_for_receivers_that_do_not_answer(tmp_path: Path) -> None:
     bench = Bench(tmp_path, workers=256)
     names = [f"hook-{number}" for number in range(600)]
-    bench.store.take_in(Intake([Owed(Event("", "1", {}), tuple(names))], {}, NOW))
+    bench.store.enqueue(EnqueueBatch([NewDelivery(Event("", "1", {}), tuple(names))], {}, NOW))
     bench.serve(*names)
-    while isinstance(bench.scheduler.take(), Job):
+    while isinstance(bench.dispatcher.take(), Assignment):
         pass
     began = time.process_time()
     for _ in range(10):
-        bench.scheduler.take()
+        bench.dispatcher.take()
     assert time.process_time() - began < 0.2, "some 5 ms; 600 ms where each lane counts all that are in flight"
     bench.store.close()
 
@@ -513,10 +513,10 @@ def test_a_system_that_gives_no_more_threads_costs_no_worker_and_no_delivery(
     bench.start(8)
     start = threading.Thread.start
     monkeypatch.setattr(threading.Thread, "start", no_thread)
-    bench.scheduler.look({"a", "b"})
+    bench.dispatcher.look({"a", "b"})
     until(lambda: not bench.store.waiting())
     monkeypatch.setattr(threading.Thread, "start", start)
-    assert bench.scheduler.stop(PATIENCE)
+    assert bench.dispatcher.stop(PATIENCE)
     bench.store.close()
 
 

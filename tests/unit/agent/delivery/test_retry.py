@@ -6,13 +6,13 @@ import pytest
 
 from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
 from kubectl_sew.event import Event
-from sew_agent.delivery.rate_limit import Bucket
+from sew_agent.delivery.rate_limit import TokenBucket
 from sew_agent.delivery.retry import FEW, PROBE_EVERY, TRIES, Policy, Since, backoff, changed, decide, failing
-from sew_agent.store.records import Delivery, Lane, State
+from sew_agent.store.records import Delivery, DeliveryState, ReceiverState
 
 NOW = 1_800_000_000.0
 POLICY = Policy(initial=2.0, longest=900.0, horizon=72 * 3600.0, chance=lambda: 1.0)
-LANE = Lane("hook", settings_digest="s", endpoint_digest="e")
+LANE = ReceiverState("hook", settings_digest="s", endpoint_digest="e")
 PROVEN = replace(LANE, proven=True)
 RETRY = Outcome(Verdict.RETRY, FailureReason.SERVER_ERROR, "503")
 
@@ -21,35 +21,35 @@ def delivery(**more: object) -> Delivery:
     return replace(Delivery(1, "hook", "id", Event("", "a", {}), NOW - 5), **more)  # type: ignore[arg-type]
 
 
-def decided(outcome: Outcome, lane: Lane = LANE, **more: object):  # type: ignore[no-untyped-def]
-    return decide(outcome, delivery(**more), lane, POLICY, now=NOW)
+def decided(outcome: Outcome, receiver: ReceiverState = LANE, **more: object):  # type: ignore[no-untyped-def]
+    return decide(outcome, delivery(**more), receiver, POLICY, now=NOW)
 
 
 @pytest.mark.parametrize(
     ("outcome", "state", "held", "retried"),
     [
-        (Outcome(Verdict.DELIVERED), State.DELIVERED, 0.0, 0.0),
-        (Outcome(Verdict.REJECTED), State.DEAD, 0.0, 0.0),
-        (RETRY, State.PENDING, NOW + 2, NOW + 2),
-        (Outcome(Verdict.WAIT, retry_after=77.0), State.PENDING, NOW + 77, NOW + 77),
-        (Outcome(Verdict.WAIT, retry_after=0.0), State.PENDING, NOW + 2, NOW + 2),
-        (Outcome(Verdict.PARKED), State.PENDING, NOW + 2, NOW + 2),
+        (Outcome(Verdict.DELIVERED), DeliveryState.DELIVERED, 0.0, 0.0),
+        (Outcome(Verdict.REJECTED), DeliveryState.DEAD, 0.0, 0.0),
+        (RETRY, DeliveryState.PENDING, NOW + 2, NOW + 2),
+        (Outcome(Verdict.WAIT, retry_after=77.0), DeliveryState.PENDING, NOW + 77, NOW + 77),
+        (Outcome(Verdict.WAIT, retry_after=0.0), DeliveryState.PENDING, NOW + 2, NOW + 2),
+        (Outcome(Verdict.PARKED), DeliveryState.PENDING, NOW + 2, NOW + 2),
     ],
 )
 def test_each_verdict_decides_the_delivery_and_how_long_its_lane_is_held(
-    outcome: Outcome, state: State, held: float, retried: float
+    outcome: Outcome, state: DeliveryState, held: float, retried: float
 ) -> None:
     made = decided(outcome)
-    assert (made.settlement.state, made.lane.held_until, made.lane.retry_until) == (state, held, retried)
-    assert made.settlement.attempts == 1
+    assert (made.result.state, made.receiver.held_until, made.receiver.retry_until) == (state, held, retried)
+    assert made.result.attempts == 1
 
 
 def pauses(outcome: Outcome, count: int) -> list[float]:
     """What so many different events that fail in a row make of a lane."""
-    lane, found = LANE, []
+    receiver, found = LANE, []
     for _ in range(count):
-        lane = decided(outcome, lane).lane
-        found.append(lane.held_until - NOW)
+        receiver = decided(outcome, receiver).receiver
+        found.append(receiver.held_until - NOW)
     return found
 
 
@@ -60,36 +60,38 @@ def test_the_pauses_of_a_few_different_events_are_short_and_then_they_grow() -> 
 
 
 def test_the_first_failure_of_a_receiver_that_accepts_is_a_doubt_and_another_event_goes_at_once() -> None:
-    lane = decided(Outcome(Verdict.PARKED), PROVEN).lane
-    assert (lane.held_until, lane.retry_until, lane.parked, lane.proven) == (NOW, NOW + 2, False, False)
-    assert decided(Outcome(Verdict.PARKED), lane).lane.parked
+    receiver = decided(Outcome(Verdict.PARKED), PROVEN).receiver
+    assert (receiver.held_until, receiver.retry_until, receiver.parked, receiver.proven) == (NOW, NOW + 2, False, False)
+    assert decided(Outcome(Verdict.PARKED), receiver).receiver.parked
 
 
 def test_an_event_that_fails_again_changes_how_long_it_waits_and_not_how_long_others_do() -> None:
-    lane = decided(RETRY).lane
+    receiver = decided(RETRY).receiver
     for attempts in range(1, 9):
-        lane = decided(RETRY, lane, attempts=attempts).lane
-    assert (lane.failures, lane.held_until, lane.retry_until) == (9, NOW + 2, NOW + 512)
+        receiver = decided(RETRY, receiver, attempts=attempts).receiver
+    assert (receiver.failures, receiver.held_until, receiver.retry_until) == (9, NOW + 2, NOW + 512)
 
 
 def test_an_event_that_failed_before_others_were_accepted_is_alone_the_trouble() -> None:
     made = decided(RETRY, PROVEN, attempts=3)
-    assert (made.lane.proven, made.lane.held_until, failing(made.lane)) == (True, 0.0, False)
-    assert made.settlement.due == NOW + 16
+    assert (made.receiver.proven, made.receiver.held_until, failing(made.receiver)) == (True, 0.0, False)
+    assert made.result.due == NOW + 16
 
 
 def test_many_of_them_in_a_row_with_nothing_accepted_make_it_the_receiver() -> None:
-    lane = PROVEN
+    receiver = PROVEN
     for _ in range(FEW):
-        assert not failing(lane)
-        lane = decided(RETRY, lane, attempts=3).lane
-    assert failing(lane)
+        assert not failing(receiver)
+        receiver = decided(RETRY, receiver, attempts=3).receiver
+    assert failing(receiver)
 
 
-@pytest.mark.parametrize(("attempts", "state"), [(0, State.PENDING), (1, State.PENDING), (TRIES - 1, State.DEAD)])
-def test_one_that_is_refused_like_a_wrong_configuration_has_a_few_tries(attempts: int, state: State) -> None:
-    assert decided(Outcome(Verdict.PARKED), PROVEN, attempts=attempts).settlement.state is state
-    assert decided(Outcome(Verdict.PARKED), LANE, attempts=attempts).settlement.state is State.PENDING
+@pytest.mark.parametrize(
+    ("attempts", "state"), [(0, DeliveryState.PENDING), (1, DeliveryState.PENDING), (TRIES - 1, DeliveryState.DEAD)]
+)
+def test_one_that_is_refused_like_a_wrong_configuration_has_a_few_tries(attempts: int, state: DeliveryState) -> None:
+    assert decided(Outcome(Verdict.PARKED), PROVEN, attempts=attempts).result.state is state
+    assert decided(Outcome(Verdict.PARKED), LANE, attempts=attempts).result.state is DeliveryState.PENDING
 
 
 @pytest.mark.parametrize("verdict", [Verdict.RETRY, Verdict.WAIT, Verdict.PARKED, Verdict.REJECTED])
@@ -97,13 +99,13 @@ def test_one_that_is_refused_like_a_wrong_configuration_has_a_few_tries(attempts
 def test_under_other_settings_a_failure_is_as_if_it_had_not_been(verdict: Verdict, since: Since) -> None:
     outcome = Outcome(verdict, FailureReason.SERVER_ERROR, "no", retry_after=77.0)
     made = decide(outcome, delivery(attempts=2, due=5.0), PROVEN, POLICY, now=NOW, since=since)
-    assert (made.settlement.state, made.settlement.attempts, made.settlement.due) == (State.PENDING, 2, 5.0)
+    assert (made.result.state, made.result.attempts, made.result.due) == (DeliveryState.PENDING, 2, 5.0)
     waits = verdict is Verdict.WAIT and since is Since.SETTINGS
-    assert made.lane.held_until == (NOW + 77 if waits else 0.0)
+    assert made.receiver.held_until == (NOW + 77 if waits else 0.0)
 
 
 def test_what_began_before_the_newest_knowledge_only_waits_and_the_longest_wait_holds() -> None:
-    held = decided(Outcome(Verdict.WAIT, retry_after=100.0)).lane
+    held = decided(Outcome(Verdict.WAIT, retry_after=100.0)).receiver
     for outcome, until in (
         (Outcome(Verdict.DELIVERED), NOW + 100),
         (RETRY, NOW + 100),
@@ -111,37 +113,39 @@ def test_what_began_before_the_newest_knowledge_only_waits_and_the_longest_wait_
         (Outcome(Verdict.WAIT, retry_after=50.0), NOW + 100),
         (Outcome(Verdict.WAIT, retry_after=150.0), NOW + 150),
     ):
-        lane = decide(outcome, delivery(), held, POLICY, now=NOW, since=Since.NEWS).lane
-        assert (lane.held_until, lane.failures, lane.parked) == (until, 1, False)
+        receiver = decide(outcome, delivery(), held, POLICY, now=NOW, since=Since.NEWS).receiver
+        assert (receiver.held_until, receiver.failures, receiver.parked) == (until, 1, False)
 
 
 def test_so_many_rejected_in_a_row_park_the_webhook_and_are_pending_again() -> None:
-    lane, dead = LANE, []
+    receiver, dead = LANE, []
     for seq in range(1, FEW):
-        made = decided(Outcome(Verdict.REJECTED, detail="400"), lane, seq=seq)
-        lane, dead = made.lane, [*dead, seq]
-        assert (made.settlement.state, lane.parked) == (State.DEAD, False)
-    made = decided(Outcome(Verdict.REJECTED, detail="400"), lane, seq=FEW)
-    assert (made.settlement.state, made.lane.parked, made.lane.detail) == (State.PENDING, True, "400")
+        made = decided(Outcome(Verdict.REJECTED, detail="400"), receiver, seq=seq)
+        receiver, dead = made.receiver, [*dead, seq]
+        assert (made.result.state, receiver.parked) == (DeliveryState.DEAD, False)
+    made = decided(Outcome(Verdict.REJECTED, detail="400"), receiver, seq=FEW)
+    assert (made.result.state, made.receiver.parked, made.receiver.detail) == (DeliveryState.PENDING, True, "400")
     assert list(made.revived) == dead
-    again = decided(Outcome(Verdict.REJECTED, detail="400"), made.lane, seq=FEW + 1)
-    assert (again.settlement.state, again.lane.parked, again.revived) == (State.PENDING, True, ())
+    again = decided(Outcome(Verdict.REJECTED, detail="400"), made.receiver, seq=FEW + 1)
+    assert (again.result.state, again.receiver.parked, again.revived) == (DeliveryState.PENDING, True, ())
 
 
 def test_rejections_that_come_after_it_do_not_cut_short_what_the_receiver_asked_for() -> None:
-    lane = decided(Outcome(Verdict.WAIT, retry_after=3600.0), PROVEN).lane
+    receiver = decided(Outcome(Verdict.WAIT, retry_after=3600.0), PROVEN).receiver
     for seq in range(2, FEW + 3):
-        lane = decide(Outcome(Verdict.REJECTED), delivery(seq=seq), lane, POLICY, now=NOW, since=Since.NEWS).lane
-    assert lane.parked
-    assert (lane.held_until, lane.retry_until) == (NOW + 3600.0, NOW + 3600.0)
-    assert changed(lane, "new", "e").held_until == NOW + 3600.0, "nor does a change of settings"
+        receiver = decide(
+            Outcome(Verdict.REJECTED), delivery(seq=seq), receiver, POLICY, now=NOW, since=Since.NEWS
+        ).receiver
+    assert receiver.parked
+    assert (receiver.held_until, receiver.retry_until) == (NOW + 3600.0, NOW + 3600.0)
+    assert changed(receiver, "new", "e").held_until == NOW + 3600.0, "nor does a change of settings"
 
 
 @pytest.mark.parametrize("reason", [FailureReason.RENDERING, FailureReason.INTERNAL])
 def test_what_was_never_sent_says_nothing_of_the_receiver(reason: FailureReason) -> None:
-    held = decided(RETRY).lane
+    held = decided(RETRY).receiver
     made = decided(Outcome(Verdict.REJECTED, reason), held)
-    assert (made.settlement.state, made.lane) == (State.DEAD, held)
+    assert (made.result.state, made.receiver) == (DeliveryState.DEAD, held)
 
 
 def test_the_pause_doubles_up_to_the_longest_and_is_drawn_from_its_whole_range() -> None:
@@ -152,52 +156,53 @@ def test_the_pause_doubles_up_to_the_longest_and_is_drawn_from_its_whole_range()
 @pytest.mark.parametrize(
     ("age", "outcome", "state"),
     [
-        (72 * 3600.0 - 1, RETRY, State.PENDING),
-        (72 * 3600.0, RETRY, State.DEAD),
-        (72 * 3600.0, Outcome(Verdict.WAIT, retry_after=1.0), State.DEAD),
-        (72 * 3600.0, Outcome(Verdict.PARKED), State.PENDING),
+        (72 * 3600.0 - 1, RETRY, DeliveryState.PENDING),
+        (72 * 3600.0, RETRY, DeliveryState.DEAD),
+        (72 * 3600.0, Outcome(Verdict.WAIT, retry_after=1.0), DeliveryState.DEAD),
+        (72 * 3600.0, Outcome(Verdict.PARKED), DeliveryState.PENDING),
     ],
 )
 def test_after_the_horizon_a_delivery_is_a_dead_letter_unless_it_is_parked(
-    age: float, outcome: Outcome, state: State
+    age: float, outcome: Outcome, state: DeliveryState
 ) -> None:
-    assert decided(outcome, first_attempt=NOW - age).settlement.state is state
+    assert decided(outcome, first_attempt=NOW - age).result.state is state
 
 
 def test_time_parked_does_not_count_against_the_horizon() -> None:
     parked = replace(PARKED, since=NOW - 71 * 3600.0)
     first_attempt = NOW - 80 * 3600.0
-    assert decided(RETRY, parked, first_attempt=first_attempt).settlement.state is State.PENDING
+    assert decided(RETRY, parked, first_attempt=first_attempt).result.state is DeliveryState.PENDING
     assert (
-        decided(RETRY, replace(parked, since=NOW - 3600.0), first_attempt=first_attempt).settlement.state is State.DEAD
+        decided(RETRY, replace(parked, since=NOW - 3600.0), first_attempt=first_attempt).result.state
+        is DeliveryState.DEAD
     )
 
 
 def test_an_unknown_outcome_is_in_doubt_and_a_plain_refusal_is_not() -> None:
-    assert decided(RETRY).settlement.in_doubt
-    assert not decided(Outcome(Verdict.WAIT, retry_after=1.0)).settlement.in_doubt
+    assert decided(RETRY).result.in_doubt
+    assert not decided(Outcome(Verdict.WAIT, retry_after=1.0)).result.in_doubt
 
 
 @pytest.mark.parametrize(
     "later", [Outcome(Verdict.WAIT, retry_after=1.0), Outcome(Verdict.PARKED), Outcome(Verdict.REJECTED), RETRY]
 )
 def test_what_is_in_doubt_stays_so_until_it_is_delivered(later: Outcome) -> None:
-    assert decided(later, in_doubt=True).settlement.in_doubt
+    assert decided(later, in_doubt=True).result.in_doubt
 
 
 def test_a_dead_letter_of_unknown_fate_is_looked_for_when_it_is_replayed() -> None:
-    assert decided(RETRY, first_attempt=NOW - 72 * 3600.0).settlement.in_doubt
+    assert decided(RETRY, first_attempt=NOW - 72 * 3600.0).result.in_doubt
 
 
 def test_success_clears_the_lane_and_keeps_its_digests() -> None:
     troubled = replace(LANE, failures=4, parked=True, held_until=NOW + 9)
-    assert decided(Outcome(Verdict.DELIVERED), troubled).lane == replace(LANE, proven=True)
+    assert decided(Outcome(Verdict.DELIVERED), troubled).receiver == replace(LANE, proven=True)
 
 
 def test_since_is_when_the_trouble_of_this_kind_began() -> None:
-    first = decided(RETRY).lane
-    later = decide(RETRY, delivery(), first, POLICY, now=NOW + 50).lane
-    parked = decide(Outcome(Verdict.PARKED), delivery(), later, POLICY, now=NOW + 60).lane
+    first = decided(RETRY).receiver
+    later = decide(RETRY, delivery(), first, POLICY, now=NOW + 50).receiver
+    parked = decide(Outcome(Verdict.PARKED), delivery(), later, POLICY, now=NOW + 60).receiver
     assert (first.since, later.since, parked.since) == (NOW, NOW, NOW + 60)
 
 
@@ -206,7 +211,7 @@ WAITING = replace(LANE, failures=1, waiting=True, held_until=NOW + 3600)
 
 
 @pytest.mark.parametrize(
-    ("lane", "settings", "endpoint", "held"),
+    ("receiver", "settings", "endpoint", "held"),
     [
         (PARKED, "s", "e", NOW + 3600),
         (PARKED, "new", "e", 0.0),
@@ -217,20 +222,20 @@ WAITING = replace(LANE, failures=1, waiting=True, held_until=NOW + 3600)
     ],
 )
 def test_a_change_ends_parking_and_backoff_and_a_new_endpoint_ends_a_wait(
-    lane: Lane, settings: str, endpoint: str, held: float
+    receiver: ReceiverState, settings: str, endpoint: str, held: float
 ) -> None:
-    after = changed(lane, settings, endpoint)
+    after = changed(receiver, settings, endpoint)
     assert after.held_until == held
     assert (after.settings_digest, after.endpoint_digest) == (settings, endpoint)
 
 
 def test_a_second_failure_does_not_cut_short_what_the_receiver_asked_for() -> None:
-    lane = decided(Outcome(Verdict.WAIT, retry_after=600.0)).lane
-    assert decided(RETRY, lane).lane.held_until == NOW + 600
+    receiver = decided(Outcome(Verdict.WAIT, retry_after=600.0)).receiver
+    assert decided(RETRY, receiver).receiver.held_until == NOW + 600
 
 
 def test_a_bucket_holds_one_second_and_says_how_long_to_wait() -> None:
-    bucket = Bucket(rate=2.0)
+    bucket = TokenBucket(rate=2.0)
     assert [bucket.take(100.0) for _ in range(3)] == [0.0, 0.0, 0.5]
     assert bucket.take(100.5) == 0.0
     assert bucket.take(1000.0) == 0.0
@@ -239,7 +244,7 @@ def test_a_bucket_holds_one_second_and_says_how_long_to_wait() -> None:
 
 
 def test_a_slow_bucket_holds_at_least_one() -> None:
-    bucket = Bucket(rate=10 / 60)
+    bucket = TokenBucket(rate=10 / 60)
     assert bucket.take(100.0) == 0.0
     assert bucket.take(100.0) == pytest.approx(6.0)
     assert bucket.take(106.0) == 0.0
@@ -248,5 +253,5 @@ def test_a_slow_bucket_holds_at_least_one() -> None:
 def test_a_pause_of_a_clock_that_was_far_ahead_is_none_and_a_failure_after_it_begins_one() -> None:
     far = replace(LANE, failures=1, held_until=NOW + 1e7, retry_until=NOW + 1e7, held_at=NOW + 1e7)
     made = decided(RETRY, far, attempts=1)
-    assert made.lane.held_until <= NOW
-    assert NOW < made.lane.retry_until <= NOW + 4
+    assert made.receiver.held_until <= NOW
+    assert NOW < made.receiver.retry_until <= NOW + 4

@@ -14,7 +14,7 @@ from kubectl_sew.resource import TEST_EVENT_ANNOTATION, State, Webhook
 from kubectl_sew.samples import SAMPLE_TYPES
 from kubectl_sew.validation import Accepted
 from sew_agent.base.log import Log
-from sew_agent.delivery.tester import Trials, describe, marked_sample
+from sew_agent.delivery.tester import FileDeliveryTester, describe, marked_sample
 from tests import threads
 from tests.waiting import eventually
 
@@ -57,28 +57,28 @@ def test_a_test_under_way_is_not_sent_again_and_its_result_is_given_once() -> No
         release.wait(10)
         return Outcome(Verdict.DELIVERED, detail="200 OK")
 
-    trials = Trials(attempt, lambda: NOW, Log(io.StringIO(), lambda: NOW))
-    trials.fire(WEBHOOK, "d")
-    trials.fire(WEBHOOK, "d")
-    assert trials.finished() == []
-    assert trials.busy
+    tester = FileDeliveryTester(attempt, lambda: NOW, Log(io.StringIO(), lambda: NOW))
+    tester.fire(WEBHOOK, "d")
+    tester.fire(WEBHOOK, "d")
+    assert tester.finished() == []
+    assert tester.busy
     release.set()
     for thread in threading.enumerate():
         if thread.name == "trial":
             thread.join(10)
-    assert trials.finished() == [("w", "d", "2026-01-01T00:00:00Z delivered: 200 OK")]
-    assert trials.finished() == []
-    assert not trials.busy
+    assert tester.finished() == [("w", "d", "2026-01-01T00:00:00Z delivered: 200 OK")]
+    assert tester.finished() == []
+    assert not tester.busy
     assert len(sent) == 1
 
 
-def ended(trials: Trials) -> list[tuple[str, str, str]]:
+def ended(tester: FileDeliveryTester) -> list[tuple[str, str, str]]:
     """All results, when no test is under way any more."""
     found: list[tuple[str, str, str]] = []
 
     def over() -> bool:
-        found.extend(trials.finished())
-        return not trials.busy
+        found.extend(tester.finished())
+        return not tester.busy
 
     eventually(over, "the tests end")
     return found
@@ -90,23 +90,23 @@ def delivered(_webhook: Accepted, _event: Event) -> Outcome:
 
 def test_a_test_waits_where_the_system_gives_no_more_threads_and_this_is_said_once() -> None:
     out = io.StringIO()
-    trials = Trials(delivered, lambda: NOW, Log(out, lambda: NOW))
+    tester = FileDeliveryTester(delivered, lambda: NOW, Log(out, lambda: NOW))
     with pytest.MonkeyPatch.context() as patch:
         threads.refuse(patch, "trial")
-        trials.fire(WEBHOOK, "d")
-        trials.fire(WEBHOOK, "e")
-        assert trials.finished() == []
-    assert trials.busy
+        tester.fire(WEBHOOK, "d")
+        tester.fire(WEBHOOK, "e")
+        assert tester.finished() == []
+    assert tester.busy
     (line,) = out.getvalue().splitlines()
     assert "test_waits" in line
     assert "`ulimit -u`" in line
     assert "it is tried again" in line
-    assert sorted(digest for _, digest, _ in ended(trials)) == ["d", "e"]
+    assert sorted(digest for _, digest, _ in ended(tester)) == ["d", "e"]
 
 
 def test_a_test_without_a_sample_ends_and_says_so() -> None:
     annotated = replace(WEBHOOK.webhook, annotations={TEST_EVENT_ANNOTATION: "nothing"})
-    trials = Trials(delivered, lambda: NOW, Log(io.StringIO(), lambda: NOW))
-    trials.fire(replace(WEBHOOK, webhook=annotated), "d")
+    tester = FileDeliveryTester(delivered, lambda: NOW, Log(io.StringIO(), lambda: NOW))
+    tester.fire(replace(WEBHOOK, webhook=annotated), "d")
     said = "2026-01-01T00:00:00Z not delivered (internal): there is no sample event 'nothing'"
-    assert ended(trials) == [("w", "d", said)]
+    assert ended(tester) == [("w", "d", said)]

@@ -9,8 +9,8 @@ import pytest
 from kubectl_sew.query import ANY, parse
 from sew_agent.ingest.ndjson.file import NdjsonFile
 from sew_agent.ingest.poller import COMMON, Poller, own_reader
-from sew_agent.ingest.source import Arrival, Note, Subscription
-from sew_agent.store.records import Intake, Taken
+from sew_agent.ingest.source import Arrival, SourceWarning, Subscription
+from sew_agent.store.records import EnqueueBatch, EnqueueResult
 
 EVERYTHING = parse("type = waf OR NOT type = waf")
 
@@ -34,16 +34,16 @@ class Shelf:
     def oldest_times(self) -> dict[str, float]:
         return {}
 
-    def take_in(self, intake: Intake) -> Taken:
+    def enqueue(self, intake: EnqueueBatch) -> EnqueueResult:
         pairs = [(name, owed.event.id) for owed in intake.owed for name in owed.webhooks]
         new = [pair for pair in pairs if pair not in self.pairs]
         full = frozenset(name for name, _ in new if self.room.get(name, 10**9) < len(new) + len(self.of(name)))
         if full:
-            return Taken(0, 0, full)
+            return EnqueueResult(0, 0, full)
         self.pairs += new
         self.debugged += [(name, owed.event.id) for owed in intake.owed for name in owed.debug]
         self.kept.update(intake.positions)
-        return Taken(len(new), len(pairs) - len(new))
+        return EnqueueResult(len(new), len(pairs) - len(new))
 
     def of(self, webhook: str) -> list[str]:
         return [event for name, event in self.pairs if name == webhook]
@@ -55,10 +55,10 @@ class Witness:
         self.full: set[str] = set()
         self.events = 0
 
-    def noted(self, notes: Sequence[Note]) -> None:
+    def noted(self, notes: Sequence[SourceWarning]) -> None:
         self.notes += [note.text for note in notes]
 
-    def took(self, arrivals: Sequence[Arrival], taken: Taken) -> None:
+    def took(self, arrivals: Sequence[Arrival], taken: EnqueueResult) -> None:
         """Nothing to witness."""
 
     def no_room(self, webhooks: Collection[str]) -> None:
@@ -232,9 +232,9 @@ def test_the_position_moves_on_without_any_webhook(setting: Setting) -> None:
 def test_positions_are_written_only_where_they_moved(setting: Setting) -> None:
     setting.serve("a")
     setting.drain()
-    written: list[Intake] = []
-    take_in: Callable[[Intake], Taken] = setting.shelf.take_in
-    setting.shelf.take_in = lambda intake: written.append(intake) or take_in(intake)  # type: ignore[func-returns-value,method-assign]
+    written: list[EnqueueBatch] = []
+    enqueue: Callable[[EnqueueBatch], EnqueueResult] = setting.shelf.enqueue
+    setting.shelf.enqueue = lambda intake: written.append(intake) or enqueue(intake)  # type: ignore[func-returns-value,method-assign]
     setting.drain()
     assert written == []
 

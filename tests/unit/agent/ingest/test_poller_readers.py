@@ -10,7 +10,7 @@ from kubectl_sew.event import Event
 from kubectl_sew.query import ANY, parse
 from kubectl_sew.resource import FetchedReason
 from sew_agent.ingest.poller import COMMON, Poller, own_reader, past_reader
-from sew_agent.ingest.source import Arrival, Batch, Note, Origin, SourceError, Subscription, Trouble
+from sew_agent.ingest.source import Arrival, Batch, Origin, SourceError, SourceProblem, SourceWarning, Subscription
 from sew_agent.store.sqlite.store import SqliteStore, open_store
 from tests.unit.agent.ingest.test_poller import Witness
 
@@ -24,7 +24,7 @@ class Script:
 
     events: int = 0
     refuses: dict[str, str] = field(default_factory=dict)
-    troubles: tuple[Trouble, ...] = ()
+    problems: tuple[SourceProblem, ...] = ()
     past_fails: bool = False
     first: int = 0
     """Where a reader begins that no other was before."""
@@ -46,9 +46,9 @@ class Script:
         served = tuple(name for name in names if name not in refused)
         numbers = range(self.first if position is None else int(position), self.events)
         arrivals = [Arrival(Event("i", str(each), {}), served) for each in numbers] if served else []
-        notes = [Note("too_old", "1 was too old", webhooks=served)] if numbers and served else []
+        notes = [SourceWarning("too_old", "1 was too old", webhooks=served)] if numbers and served else []
         position = str(self.events)
-        return Batch(arrivals, position, more=False, done=True, notes=notes, troubles=self.troubles, refused=refused)
+        return Batch(arrivals, position, more=False, done=True, notes=notes, problems=self.problems, refused=refused)
 
     def read_to(self, position: str | None) -> float | None:
         if position is None:
@@ -103,11 +103,11 @@ def test_what_fails_in_the_past_alone_stops_nobody_and_is_told(scene: Scene) -> 
     scene.source.events, scene.source.past_fails = 1, True
     assert not scene.poller.poll(NOW).done
     assert scene.pending() == {"a": 1}
-    assert "the past is closed" in scene.poller.fetched(NOW)["a"].message
+    assert "the past is closed" in scene.poller.progress(NOW)["a"].message
     scene.source.past_fails = False
     scene.poller.poll(NOW + 6)
     assert scene.pending() == {"a": 2}
-    assert scene.poller.troubles == ()
+    assert scene.poller.problems == ()
     assert past_reader("a") not in scene.store.positions()
 
 
@@ -118,14 +118,14 @@ def test_whose_query_cannot_be_answered_waits_alone_and_catches_up(scene: Scene)
     scene.source.events = 3
     scene.poller.poll(NOW)
     assert scene.pending() == {"a": 3}
-    told = scene.poller.fetched(NOW)
+    told = scene.poller.progress(NOW)
     assert (told["a"].status, told["b"].reason) == ("True", FetchedReason.UNANSWERABLE)
     assert "the field is no date" in told["b"].message
     scene.source.refuses = {}
     scene.poller.poll(NOW + 6)
     assert scene.pending() == {"a": 3, "b": 3}
     assert own_reader("b") not in scene.store.positions()
-    assert scene.poller.fetched(NOW)["b"].status == "True"
+    assert scene.poller.progress(NOW)["b"].status == "True"
 
 
 def test_whose_query_is_refused_again_and_again_stays_where_it_is_and_stops_nobody(scene: Scene) -> None:
@@ -156,7 +156,7 @@ def test_a_webhook_that_leaves_before_anything_was_read_stops_nothing(scene: Sce
     scene.poller.leave({"b"}, NOW)
     scene.serve("a")
     scene.poller.poll(NOW)
-    assert scene.poller.fetched(NOW)["a"].status == "True"
+    assert scene.poller.progress(NOW)["a"].status == "True"
     assert scene.poller.passed() == float("-inf")
     scene.serve("a", "b")
     scene.poller.poll(NOW)
@@ -165,27 +165,27 @@ def test_a_webhook_that_leaves_before_anything_was_read_stops_nothing(scene: Sce
 
 def test_what_of_the_source_cannot_be_read_is_told_and_ends(scene: Scene) -> None:
     scene.serve("a")
-    scene.source.troubles = (Trouble("shard 2 is absent"),)
+    scene.source.problems = (SourceProblem("shard 2 is absent"),)
     scene.poller.poll(NOW)
-    assert scene.poller.troubles == (Trouble("shard 2 is absent"),)
-    assert scene.poller.fetched(NOW)["a"].reason is FetchedReason.SOURCE_UNAVAILABLE
-    scene.source.troubles = ()
+    assert scene.poller.problems == (SourceProblem("shard 2 is absent"),)
+    assert scene.poller.progress(NOW)["a"].reason is FetchedReason.SOURCE_UNAVAILABLE
+    scene.source.problems = ()
     scene.poller.poll(NOW)
-    assert scene.poller.fetched(NOW)["a"].status == "True"
+    assert scene.poller.progress(NOW)["a"].status == "True"
 
 
 def test_the_checkpoint_is_the_least_of_readers_and_of_what_waits(scene: Scene) -> None:
     scene.serve("a", start=NOW - 3000)
-    assert scene.poller.fetched(NOW)["a"].message.startswith("read to 2027-01-15T07:10:00Z")  # its start
+    assert scene.poller.progress(NOW)["a"].message.startswith("read to 2027-01-15T07:10:00Z")  # its start
     scene.poller.poll(NOW)
-    assert scene.poller.fetched(NOW)["a"].message == "read to 2027-01-15T07:59:55Z"
+    assert scene.poller.progress(NOW)["a"].message == "read to 2027-01-15T07:59:55Z"
     scene.poller.begin({"a": NOW - 3000}, NOW)
-    assert scene.poller.fetched(NOW)["a"].message == "read to 2027-01-15T07:43:20Z"
+    assert scene.poller.progress(NOW)["a"].message == "read to 2027-01-15T07:43:20Z"
 
 
 def test_what_was_left_out_is_named_for_an_hour(scene: Scene) -> None:
     scene.serve("a")
     scene.source.events = 1
     scene.poller.poll(NOW)
-    assert scene.poller.fetched(NOW)["a"].message.endswith("; 1 was too old")
-    assert "too old" not in scene.poller.fetched(NOW + 3601)["a"].message
+    assert scene.poller.progress(NOW)["a"].message.endswith("; 1 was too old")
+    assert "too old" not in scene.poller.progress(NOW + 3601)["a"].message

@@ -1,12 +1,12 @@
 """A copy of a collection that errors do not empty."""
 
-from sew_agent.kubernetes.cache import UNDO, Holding
+from sew_agent.kubernetes.cache import UNDO, ResourceCache
 
 BELIEVE = 600.0
 
 
-def full() -> Holding[int]:
-    made: Holding[int] = Holding(BELIEVE)
+def full() -> ResourceCache[int]:
+    made: ResourceCache[int] = ResourceCache(BELIEVE)
     made.listed({"a": 1, "b": 2}, 0.0)
     return made
 

@@ -4,38 +4,38 @@ from dataclasses import replace
 from typing import Any
 
 from kubectl_sew.resource import ConfigVar, State, Webhook
-from sew_agent.kubernetes.event_correlator import AGAIN_AFTER, AT_ONCE, LONGEST, ONE_EVERY, Ledger
-from sew_agent.status.conditions import Standing
-from sew_agent.store.records import Books, Lane
+from sew_agent.kubernetes.event_correlator import AGAIN_AFTER, AT_ONCE, LONGEST, ONE_EVERY, EventCorrelator
+from sew_agent.status.conditions import WebhookStatus
+from sew_agent.store.records import Counters, ReceiverState
 from sew_agent.webhooks.validator import Unfit
 from tests.unit.agent.status.test_conditions import GOOD
 
 NOW = 1_000_000.0
 WEBHOOK = Webhook("w", "Generic", State.ENABLED, "x", (ConfigVar("url", "https://example.com/SECRET"),), uid="u")
-UNFIT = Standing(Unfit("Generic", "Enabled", "QueryParsing", "the query ends too soon", WEBHOOK))
-PARKED = replace(GOOD, lane=Lane("w", parked=True, reason="http_403", detail="Forbidden"))
+UNFIT = WebhookStatus(Unfit("Generic", "Enabled", "QueryParsing", "the query ends too soon", WEBHOOK))
+PARKED = replace(GOOD, receiver=ReceiverState("w", parked=True, reason="http_403", detail="Forbidden"))
 
 
-def books(**changes: Any) -> Books:
-    return replace(Books("w", 0, 0, 0, {}, None, None, "", 0), **changes)
+def counters(**changes: Any) -> Counters:
+    return replace(Counters("w", 0, 0, 0, {}, None, None, "", 0), **changes)
 
 
-def reasons(ledger: Ledger, standing: Standing, now: float) -> list[str]:
+def reasons(ledger: EventCorrelator, webhook_status: WebhookStatus, now: float) -> list[str]:
     """What is told of the webhook `w` now."""
-    found = ledger.due({"w": standing}, now)
+    found = ledger.due({"w": webhook_status}, now)
     for each in found:
-        ledger.told(each, standing, now)
+        ledger.told(each, webhook_status, now)
     return [each.reason for each in found]
 
 
 def test_what_holds_is_told_once() -> None:
-    ledger = Ledger()
+    ledger = EventCorrelator()
     assert reasons(ledger, UNFIT, NOW) == ["Invalid"]
     assert [reasons(ledger, UNFIT, NOW + seconds) for seconds in (2.0, AGAIN_AFTER, 9 * AGAIN_AFTER)] == [[], [], []]
 
 
 def test_what_comes_back_is_told_again_but_seldom() -> None:
-    ledger = Ledger()
+    ledger = EventCorrelator()
     assert reasons(ledger, PARKED, NOW) == ["Parked"]
     assert reasons(ledger, GOOD, NOW + 5) == []
     assert reasons(ledger, PARKED, NOW + 10) == []
@@ -44,31 +44,31 @@ def test_what_comes_back_is_told_again_but_seldom() -> None:
 
 
 def test_new_dead_letters_are_told_and_old_ones_are_not() -> None:
-    ledger = Ledger()
-    assert reasons(ledger, replace(GOOD, books=books(dead=3)), NOW) == []
-    died = replace(GOOD, books=books(dead=4, last_error="http_400: no"))
+    ledger = EventCorrelator()
+    assert reasons(ledger, replace(GOOD, counters=counters(dead=3)), NOW) == []
+    died = replace(GOOD, counters=counters(dead=4, last_error="http_400: no"))
     assert "4 events" in ledger.due({"w": died}, NOW)[0].note
     assert reasons(ledger, died, NOW) == ["DeadLetters"]
     assert reasons(ledger, died, NOW + AGAIN_AFTER) == []
-    assert reasons(ledger, replace(GOOD, books=books(dead=0)), NOW + AGAIN_AFTER) == []
-    assert reasons(ledger, replace(GOOD, books=books(dead=1)), NOW + 2 * AGAIN_AFTER) == ["DeadLetters"]
+    assert reasons(ledger, replace(GOOD, counters=counters(dead=0)), NOW + AGAIN_AFTER) == []
+    assert reasons(ledger, replace(GOOD, counters=counters(dead=1)), NOW + 2 * AGAIN_AFTER) == ["DeadLetters"]
 
 
 def test_what_was_given_up_by_hand_is_told() -> None:
-    ledger = Ledger()
-    assert reasons(ledger, replace(GOOD, books=books(dropped={"purged": 3})), NOW) == []
-    dropped = replace(GOOD, books=books(dropped={"purged": 3, "backlog_dropped": 19_914, "debug": 7}))
+    ledger = EventCorrelator()
+    assert reasons(ledger, replace(GOOD, counters=counters(dropped={"purged": 3})), NOW) == []
+    dropped = replace(GOOD, counters=counters(dropped={"purged": 3, "backlog_dropped": 19_914, "debug": 7}))
     assert "19,914 events were given up by hand" in ledger.due({"w": dropped}, NOW)[0].note
     assert reasons(ledger, dropped, NOW) == ["GivenUp"]
     assert reasons(ledger, dropped, NOW + AGAIN_AFTER) == []
 
 
 def test_a_thousand_at_once_are_told_a_few_at_a_time() -> None:
-    ledger = Ledger()
-    standings = {f"w{number}": UNFIT for number in range(1000)}
+    ledger = EventCorrelator()
+    statuses = {f"w{number}": UNFIT for number in range(1000)}
 
     def count(now: float) -> int:
-        found = ledger.due(standings, now)
+        found = ledger.due(statuses, now)
         for each in found:
             ledger.told(each, UNFIT, now)
         return len(found)
@@ -79,8 +79,8 @@ def test_a_thousand_at_once_are_told_a_few_at_a_time() -> None:
 
 
 def test_a_notice_is_bounded_names_its_webhook_and_holds_no_url() -> None:
-    judged = Unfit("Generic", "Enabled", "QueryParsing", "see https://example.com/SECRET " + "x" * 5000, WEBHOOK)
-    (notice,) = Ledger().due({"w": Standing(judged)}, NOW)
+    validated = Unfit("Generic", "Enabled", "QueryParsing", "see https://example.com/SECRET " + "x" * 5000, WEBHOOK)
+    (notice,) = EventCorrelator().due({"w": WebhookStatus(validated)}, NOW)
     assert (notice.webhook, notice.uid) == ("w", "u")
     assert len(notice.note) == LONGEST
     assert "SECRET" not in notice.note

@@ -9,8 +9,8 @@ import pytest
 from kubectl_sew.event import Event
 from kubectl_sew.resource import Condition, State, Webhook, read_to
 from sew_agent.base.log import Log
-from sew_agent.kubernetes.failover import Takeover, mark
-from sew_agent.store.records import Intake, Known, Owed
+from sew_agent.kubernetes.failover import Failover, mark
+from sew_agent.store.records import EnqueueBatch, NewDelivery, WebhookRecord
 from sew_agent.store.sqlite.store import SqliteStore, open_store
 from sew_agent.webhooks.base import Refusal, Snapshot
 from sew_agent.webhooks.plan import FORGOTTEN
@@ -39,23 +39,23 @@ def state(tmp_path: Path) -> Path:
 def filled(state: Path) -> SqliteStore:
     store = open_store(state)
     times = (READ_TO - 10, READ_TO - 1, READ_TO + 1, None)
-    owed = [Owed(event(number, time), ("told", "new", "gone", "wrong")) for number, time in enumerate(times)]
-    store.take_in(Intake(owed, {"common": "p", "webhook:told": "q"}, READ_TO))
+    owed = [NewDelivery(event(number, time), ("told", "new", "gone", "wrong")) for number, time in enumerate(times)]
+    store.enqueue(EnqueueBatch(owed, {"common": "p", "webhook:told": "q"}, READ_TO))
     for name in ("told", "gone", "wrong"):
-        store.remember(Known(name, "Enabled", READ_TO - 100))
+        store.remember(WebhookRecord(name, "Enabled", READ_TO - 100))
     return store
 
 
 def test_what_is_owed_is_kept_whatever_the_other_agent_told_and_dropped_for_one_that_was_deleted(state: Path) -> None:
     mark(state)
     store = filled(state)
-    takeover = Takeover(state, store, Log(io.StringIO(), lambda: 0.0))
+    takeover = Failover(state, store, Log(io.StringIO(), lambda: 0.0))
     assert store.positions() == {}
     takeover.begin(SNAPSHOT)
-    books = {each.webhook: each for each in store.books()}
-    assert {books[name].pending for name in ("told", "wrong")} == {4}
-    assert (books["gone"].pending, books["gone"].dropped) == (0, {"deleted": 4})
-    assert books["new"].pending == 4
+    counters = {each.webhook: each for each in store.counters()}
+    assert {counters[name].pending for name in ("told", "wrong")} == {4}
+    assert (counters["gone"].pending, counters["gone"].dropped) == (0, {"deleted": 4})
+    assert counters["new"].pending == 4
     assert {each.state for each in store.known().values()} == {FORGOTTEN}
     store.close()
 
@@ -63,7 +63,7 @@ def test_what_is_owed_is_kept_whatever_the_other_agent_told_and_dropped_for_one_
 def test_one_that_is_absent_after_an_error_has_not_been_deleted(state: Path) -> None:
     mark(state)
     store = filled(state)
-    takeover = Takeover(state, store, Log(io.StringIO(), lambda: 0.0))
+    takeover = Failover(state, store, Log(io.StringIO(), lambda: 0.0))
     takeover.begin(replace(SNAPSHOT, complete=False))
     assert store.waiting()["gone"] == 4
     assert store.known()["gone"].state == FORGOTTEN
@@ -73,11 +73,11 @@ def test_one_that_is_absent_after_an_error_has_not_been_deleted(state: Path) -> 
 def test_it_happens_once_and_again_where_it_was_cut_off(state: Path) -> None:
     mark(state)
     store = filled(state)
-    Takeover(state, store, Log(io.StringIO(), lambda: 0.0))
-    again = Takeover(state, store, Log(io.StringIO(), lambda: 0.0))
+    Failover(state, store, Log(io.StringIO(), lambda: 0.0))
+    again = Failover(state, store, Log(io.StringIO(), lambda: 0.0))
     again.begin(SNAPSHOT)
-    store.take_in(Intake([], {"common": "r"}, READ_TO))
-    done = Takeover(state, store, Log(io.StringIO(), lambda: 0.0))
+    store.enqueue(EnqueueBatch([], {"common": "r"}, READ_TO))
+    done = Failover(state, store, Log(io.StringIO(), lambda: 0.0))
     done.begin(SNAPSHOT)
     assert store.positions() == {"common": "r"}
     store.close()
@@ -85,7 +85,7 @@ def test_it_happens_once_and_again_where_it_was_cut_off(state: Path) -> None:
 
 def test_without_the_mark_nothing_changes(state: Path) -> None:
     store = filled(state)
-    Takeover(state, store, Log(io.StringIO(), lambda: 0.0)).begin(SNAPSHOT)
+    Failover(state, store, Log(io.StringIO(), lambda: 0.0)).begin(SNAPSHOT)
     assert len(store.positions()) == 2
     assert store.waiting() == {"told": 4, "new": 4, "gone": 4, "wrong": 4}
     store.close()

@@ -8,9 +8,9 @@ import pytest
 
 from sew_agent.base.log import Log
 from sew_agent.kubernetes.client import ApiError
-from sew_agent.kubernetes.leader_election import LeaseKeeper
+from sew_agent.kubernetes.leader_election import LeaderElector
 from sew_agent.kubernetes.lease import LASTS, Identity
-from sew_agent.kubernetes.problems import Troubles
+from sew_agent.kubernetes.problems import Problems
 from tests.waiting import eventually
 
 
@@ -52,18 +52,18 @@ class Kept:
         self.now = 1_000.0
         self.server = Server()
         log = Log(io.StringIO(), lambda: 0.0)
-        self.keeper = LeaseKeeper(
+        self.elector = LeaderElector(
             self.server,  # type: ignore[arg-type]  # as much of one as it asks
             "n",
             Identity("n/me", "mine"),
-            Troubles(log),
+            Problems(log),
             log,
             afresh=lambda: None,
             beat=lambda: None,
             clock=lambda: self.now,
         )
-        self.keeper.start()
-        eventually(lambda: self.keeper.sure, "it has the Lease")
+        self.elector.start()
+        eventually(lambda: self.elector.sure, "it has the Lease")
 
     def look(self) -> None:
         asked = self.server.asked
@@ -76,7 +76,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
     monkeypatch.setattr("sew_agent.kubernetes.leader_election.LOOK_EVERY", 0.01)
     made = Kept()
     yield made
-    made.keeper.release()
+    made.elector.release()
 
 
 def test_a_holder_that_paused_for_as_long_as_the_lease_lasts_is_sure_again_when_it_has_looked(
@@ -88,19 +88,19 @@ def test_a_holder_that_paused_for_as_long_as_the_lease_lasts_is_sure_again_when_
     def pause(path: str) -> dict[str, Any]:
         if not sure:
             kept.now += LASTS
-            sure.append(kept.keeper.sure)
+            sure.append(kept.elector.sure)
         return get(path)
 
     monkeypatch.setattr(kept.server, "get", pause)
     eventually(lambda: sure, "it pauses")
     assert sure == [False]
-    eventually(lambda: kept.keeper.sure, "it has looked")
+    eventually(lambda: kept.elector.sure, "it has looked")
 
 
 def test_a_holder_that_finds_anothers_name_is_not_sure(kept: Kept) -> None:
     spec = {"holderIdentity": "n/thief", "renewTime": "2030-01-01T00:00:00Z", "leaseDurationSeconds": 3600}
     kept.server.lease = {"metadata": {"annotations": {}, "resourceVersion": "2"}, "spec": spec}
-    eventually(lambda: not kept.keeper.sure, "it finds the thief")
+    eventually(lambda: not kept.elector.sure, "it finds the thief")
 
 
 def test_a_holder_that_cannot_reach_the_api_server_stays_sure(kept: Kept) -> None:
@@ -108,4 +108,4 @@ def test_a_holder_that_cannot_reach_the_api_server_stays_sure(kept: Kept) -> Non
     for _ in range(3):
         kept.now += LASTS / 2
         kept.look()
-        assert kept.keeper.sure
+        assert kept.elector.sure

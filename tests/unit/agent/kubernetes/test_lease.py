@@ -10,7 +10,7 @@ from sew_agent.kubernetes.lease import (
     STORE_ANNOTATION,
     Identity,
     Lease,
-    Move,
+    LeaseAction,
     decide,
     starts_afresh,
     written,
@@ -37,18 +37,18 @@ def lease(of: Identity, **changes: Any) -> Lease:
 @pytest.mark.parametrize(
     ("found", "seen_for", "move"),
     [
-        (None, 0.0, Move.CREATE),
-        (lease(ME), 0.0, Move.RENEW),
-        (lease(ME), 100.0, Move.RENEW),
-        (lease(OTHER), 9.9, Move.WAIT),
-        (lease(OTHER), 10.0, Move.TAKE),
-        (lease(OTHER, lasts=1.0), 1.0, Move.TAKE),
-        (lease(OTHER, holder=""), 0.0, Move.TAKE),
-        (lease(ME, store="of a volume that was lost"), 0.0, Move.TAKE),
+        (None, 0.0, LeaseAction.CREATE),
+        (lease(ME), 0.0, LeaseAction.RENEW),
+        (lease(ME), 100.0, LeaseAction.RENEW),
+        (lease(OTHER), 9.9, LeaseAction.WAIT),
+        (lease(OTHER), 10.0, LeaseAction.TAKE),
+        (lease(OTHER, lasts=1.0), 1.0, LeaseAction.TAKE),
+        (lease(OTHER, holder=""), 0.0, LeaseAction.TAKE),
+        (lease(ME, store="of a volume that was lost"), 0.0, LeaseAction.TAKE),
     ],
 )
 def test_a_lease_is_taken_when_its_holder_is_silent_for_as_long_as_it_lasts(
-    found: Lease | None, seen_for: float, move: Move
+    found: Lease | None, seen_for: float, move: LeaseAction
 ) -> None:
     assert decide(found, ME, seen_for=seen_for) is move
 

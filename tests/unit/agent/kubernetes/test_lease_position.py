@@ -5,12 +5,12 @@ import random
 import pytest
 
 from kubectl_sew.resource import FetchedReason
-from sew_agent.ingest.progress import Fetched
+from sew_agent.ingest.progress import Progress
 from sew_agent.kubernetes.lease_position import LONGEST, covered, pack, unpack
 
 
-def fetched(read_to: float | None) -> Fetched:
-    return Fetched("True", FetchedReason.READ, "", read_to)
+def progress(read_to: float | None) -> Progress:
+    return Progress("True", FetchedReason.READ, "", read_to)
 
 
 def test_a_position_is_the_same_after_it_was_packed_and_is_for_the_same_indices_alone() -> None:
@@ -34,4 +34,4 @@ def test_a_position_that_is_too_long_is_not_kept() -> None:
 def test_what_waits_is_found_again_from_a_checkpoint_that_is_not_after_it(
     read_to: float | None, written: float | None, is_covered: bool
 ) -> None:
-    assert covered({"w": fetched(read_to)}, {"w": written, "another": 1e9}) is is_covered
+    assert covered({"w": progress(read_to)}, {"w": written, "another": 1e9}) is is_covered

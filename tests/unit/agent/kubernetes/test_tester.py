@@ -14,7 +14,7 @@ from kubectl_sew.resource import TEST_REQUESTED_ANNOTATION, TEST_RESULT_ANNOTATI
 from kubectl_sew.resource.serving import Served
 from kubectl_sew.validation import Accepted, accept
 from sew_agent.base.health import Heartbeat
-from sew_agent.kubernetes.tester import NOT_AGAIN, ClusterTrials, Step, next_step
+from sew_agent.kubernetes.tester import NOT_AGAIN, JournalStep, KubernetesDeliveryTester, next_step
 from sew_agent.kubernetes.webhooks import read_webhook
 from sew_agent.webhooks.validator import content_digest
 from tests import threads
@@ -26,15 +26,15 @@ AT = "2026-11-25T15:00:00Z"
 @pytest.mark.parametrize(
     ("journal", "step"),
     [
-        ("", Step.SEND),
-        (f"{AT} delivered: 204", Step.SEND),
-        ("whatever a person wrote", Step.SEND),
-        (f"{AT} the sample is being sent", Step.SEND_AGAIN),
-        (f"{AT} the sample is being sent again", Step.GIVE_UP),
-        (f"{AT} not known: the agent ended twice while the sample was being sent", Step.SEND),
+        ("", JournalStep.SEND),
+        (f"{AT} delivered: 204", JournalStep.SEND),
+        ("whatever a person wrote", JournalStep.SEND),
+        (f"{AT} the sample is being sent", JournalStep.SEND_AGAIN),
+        (f"{AT} the sample is being sent again", JournalStep.GIVE_UP),
+        (f"{AT} not known: the agent ended twice while the sample was being sent", JournalStep.SEND),
     ],
 )
-def test_a_sample_is_sent_once_more_at_most(journal: str, step: Step) -> None:
+def test_a_sample_is_sent_once_more_at_most(journal: str, step: JournalStep) -> None:
     assert next_step(journal) is step
 
 
@@ -69,9 +69,11 @@ class Scene:
         self.sent = 0
         place = SimpleNamespace(path=lambda: "/", served=Served("projectcalico.org/v3", status=True))
         self.said: list[str] = []
-        troubles = SimpleNamespace(over=lambda _: None, say=lambda _, text: self.said.append(text))
-        parts: tuple[Any, Any, Any] = self.server, place, troubles
-        self.trials = ClusterTrials(*parts, self._attempt, lambda: self.now, lambda _: nullcontext(Heartbeat(1, float)))
+        problems = SimpleNamespace(over=lambda _: None, say=lambda _, text: self.said.append(text))
+        parts: tuple[Any, Any, Any] = self.server, place, problems
+        self.tester = KubernetesDeliveryTester(
+            *parts, self._attempt, lambda: self.now, lambda _: nullcontext(Heartbeat(1, float))
+        )
 
     def _attempt(self, _accepted: Accepted, _event: object) -> Outcome:
         self.sent += 1
@@ -80,7 +82,7 @@ class Scene:
     def test(self, requested: str = "", query: str = "type = waf") -> Accepted:
         """Somebody sets state Test, and it ends."""
         accepted = self.ask(requested, query)
-        eventually(self.trials.finished, "the test ends")
+        eventually(self.tester.finished, "the test ends")
         eventually(lambda: self.server.webhook["spec"]["state"] == "Enabled", "the state is set back")
         return accepted
 
@@ -91,7 +93,7 @@ class Scene:
             self.server.webhook["metadata"]["annotations"][TEST_REQUESTED_ANNOTATION] = requested
         accepted = accept(read_webhook(self.server.get("")).webhook, {}, {}, ANY)
         assert isinstance(accepted, Accepted)
-        self.trials.fire(accepted, content_digest(accepted))
+        self.tester.fire(accepted, content_digest(accepted))
         return accepted
 
 
@@ -103,7 +105,7 @@ def test_whoever_keeps_setting_the_state_has_the_sample_sent_once_an_hour_and_is
         accepted = scene.test()
     assert scene.sent == 1
     assert scene.server.result == "2026-01-01T00:00:00Z delivered: 204 No Content" + NOT_AGAIN
-    told = scene.trials.results({"w": accepted})["w"]
+    told = scene.tester.results({"w": accepted})["w"]
     assert (told.delivered, told.repeated) == (True, True)
     scene.now += 3600.0
     scene.test()
@@ -126,9 +128,9 @@ def test_a_test_waits_where_the_system_gives_no_more_threads_and_this_is_said() 
     with pytest.MonkeyPatch.context() as patch:
         threads.refuse(patch, "trial")
         scene.ask()
-        assert scene.trials.finished() == []
-    assert scene.trials.busy
+        assert scene.tester.finished() == []
+    assert scene.tester.busy
     assert all("no more threads" in each for each in scene.said)
     assert scene.said
-    eventually(scene.trials.finished, "the test ends")
+    eventually(scene.tester.finished, "the test ends")
     assert scene.sent == 1

@@ -8,64 +8,66 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.query import CALICO
 from kubectl_sew.resource import LABELS_ANNOTATION, Condition, ConfigVar, FetchedReason, State, Webhook, checkpoint
 from kubectl_sew.validation import Accepted
-from sew_agent.ingest.progress import Fetched
-from sew_agent.status.conditions import LONG_WAIT, Standing, TrialResult, conditions
-from sew_agent.store.records import Books, Lane
+from sew_agent.ingest.progress import Progress
+from sew_agent.status.conditions import LONG_WAIT, DeliveryTestResult, WebhookStatus, conditions
+from sew_agent.store.records import Counters, ReceiverState
 from sew_agent.webhooks.base import Snapshot
-from sew_agent.webhooks.validator import Acceptance, Unfit
+from sew_agent.webhooks.validator import Unfit, WebhookValidator
 
 NOW = 1_800_000_000.0
 WEBHOOK = Webhook("w", "Generic", State.ENABLED, "type = waf", (ConfigVar("url", "https://example.com/SECRET"),))
-READ = Fetched("True", FetchedReason.READ, "read to 2027-01-15T08:00:00Z")
+READ = Progress("True", FetchedReason.READ, "read to 2027-01-15T08:00:00Z")
 
 
-def judged(webhook: Webhook = WEBHOOK) -> Accepted:
-    return Acceptance(lambda: CALICO, CONSUMERS).judge(Snapshot({"w": webhook}, {}, {})).accepted["w"]
+def validated(webhook: Webhook = WEBHOOK) -> Accepted:
+    return WebhookValidator(lambda: CALICO, CONSUMERS).validate(Snapshot({"w": webhook}, {}, {})).accepted["w"]
 
 
-GOOD = Standing(judged(), READ, Lane("w"), Books("w", 0, 0, 0, {}, None, None, "", 0))
+GOOD = WebhookStatus(validated(), READ, ReceiverState("w"), Counters("w", 0, 0, 0, {}, None, None, "", 0))
 UNFIT = Unfit("Generic", "Enabled", "QueryParsing", "the query ends too soon", WEBHOOK)
-DOWN = Lane("w", failures=2, reason="http_5xx", detail="503")
+DOWN = ReceiverState("w", failures=2, reason="http_5xx", detail="503")
 
 
-def told(standing: Standing, generation: int = 3) -> dict[str, Condition]:
-    return {each.type: each for each in conditions(standing, generation=generation, now=NOW)}
+def told(webhook_status: WebhookStatus, generation: int = 3) -> dict[str, Condition]:
+    return {each.type: each for each in conditions(webhook_status, generation=generation, now=NOW)}
 
 
-def in_state(state: State) -> Standing:
-    return replace(GOOD, judged=judged(replace(WEBHOOK, state=state)))
+def in_state(state: State) -> WebhookStatus:
+    return replace(GOOD, validated=validated(replace(WEBHOOK, state=state)))
 
 
-def books(**changes: object) -> Books:
-    return replace(Books("w", 0, 0, 0, {}, None, None, "", 0), **changes)  # type: ignore[arg-type]
+def counters(**changes: object) -> Counters:
+    return replace(Counters("w", 0, 0, 0, {}, None, None, "", 0), **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("standing", "status", "reason"),
+    ("webhook_status", "status", "reason"),
     [
         (GOOD, "True", "WebhookValidation"),
-        (replace(GOOD, books=books(delivered=1, last_delivered_at=NOW)), "True", "SecurityEventsProcessing"),
-        (replace(GOOD, judged=UNFIT), "False", "QueryParsing"),
+        (replace(GOOD, counters=counters(delivered=1, last_delivered_at=NOW)), "True", "SecurityEventsProcessing"),
+        (replace(GOOD, validated=UNFIT), "False", "QueryParsing"),
         (in_state(State.DISABLED), "False", "WebhookState"),
         (in_state(State.DEBUG), "True", "WebhookValidation"),
-        (replace(GOOD, lane=DOWN), "False", "SecurityEventsProcessing"),
+        (replace(GOOD, receiver=DOWN), "False", "SecurityEventsProcessing"),
         (
-            replace(GOOD, fetched=Fetched("False", FetchedReason.SOURCE_UNAVAILABLE, "down")),
+            replace(GOOD, progress=Progress("False", FetchedReason.SOURCE_UNAVAILABLE, "down")),
             "False",
             "SecurityEventsProcessing",
         ),
-        (replace(GOOD, fetched=Fetched("False", FetchedReason.UNANSWERABLE, "no")), "False", "QueryValidation"),
-        (replace(GOOD, tested=TrialResult(NOW, True, "delivered")), "True", "TestFireProcedure"),
-        (replace(GOOD, tested=TrialResult(NOW, False, "refused")), "False", "TestFireProcedure"),
+        (replace(GOOD, progress=Progress("False", FetchedReason.UNANSWERABLE, "no")), "False", "QueryValidation"),
+        (replace(GOOD, tested=DeliveryTestResult(NOW, True, "delivered")), "True", "TestFireProcedure"),
+        (replace(GOOD, tested=DeliveryTestResult(NOW, False, "refused")), "False", "TestFireProcedure"),
         (
-            replace(GOOD, tested=TrialResult(NOW - 9, False, "refused"), books=books(last_delivered_at=NOW)),
+            replace(
+                GOOD, tested=DeliveryTestResult(NOW - 9, False, "refused"), counters=counters(last_delivered_at=NOW)
+            ),
             "True",
             "SecurityEventsProcessing",
         ),
     ],
 )
-def test_healthy_tells_the_first_thing_that_is_wrong(standing: Standing, status: str, reason: str) -> None:
-    found = told(standing)["Healthy"]
+def test_healthy_tells_the_first_thing_that_is_wrong(webhook_status: WebhookStatus, status: str, reason: str) -> None:
+    found = told(webhook_status)["Healthy"]
     assert (found.status, found.reason) == (status, reason)
     assert found.message
 
@@ -81,7 +83,7 @@ def test_healthy_tells_the_first_thing_that_is_wrong(standing: Standing, status:
 def test_a_webhook_that_falls_behind_says_when_the_last_will_be_sent(
     waiting: int, rate: float, age: float, named: str
 ) -> None:
-    late = replace(GOOD, rate=rate, books=books(pending=waiting, oldest_pending=NOW - age, last_delivered_at=NOW))
+    late = replace(GOOD, rate=rate, counters=counters(pending=waiting, oldest_pending=NOW - age, last_delivered_at=NOW))
     found = told(late)
     assert (found["Delivering"].status, found["Delivering"].reason) == ("True", "FallingBehind")
     assert named in found["Delivering"].message
@@ -92,55 +94,57 @@ def test_a_webhook_that_falls_behind_says_when_the_last_will_be_sent(
 def test_what_will_soon_be_sent_and_a_few_events_that_fail_are_no_falling_behind(
     waiting: int, rate: float, age: float
 ) -> None:
-    found = told(replace(GOOD, rate=rate, books=books(pending=waiting, oldest_pending=NOW - age)))
+    found = told(replace(GOOD, rate=rate, counters=counters(pending=waiting, oldest_pending=NOW - age)))
     assert found["Delivering"].reason == "Delivering"
 
 
 def test_dead_letters_are_told_with_the_backlog() -> None:
-    found = told(replace(GOOD, books=books(dead=12)))["Delivering"]
+    found = told(replace(GOOD, counters=counters(dead=12)))["Delivering"]
     assert found.message == "nothing is waiting; 12 dead letters"
 
 
 def test_a_test_that_was_not_repeated_is_told_also_where_events_are_delivered_meanwhile() -> None:
-    tested = TrialResult(NOW - 9, True, "delivered; not sent again", repeated=True)
-    found = told(replace(GOOD, tested=tested, books=books(last_delivered_at=NOW)))["Healthy"]
+    tested = DeliveryTestResult(NOW - 9, True, "delivered; not sent again", repeated=True)
+    found = told(replace(GOOD, tested=tested, counters=counters(last_delivered_at=NOW)))["Healthy"]
     assert (found.status, found.message) == ("True", "events are delivered; state Test: delivered; not sent again")
 
 
 @pytest.mark.parametrize(
-    ("standing", "status", "reason", "named"),
+    ("webhook_status", "status", "reason", "named"),
     [
         (GOOD, "True", "Delivering", "nothing is waiting"),
-        (replace(GOOD, lane=replace(DOWN, failures=1)), "True", "Delivering", ""),
-        (replace(GOOD, lane=DOWN), "False", "ReceiverUnavailable", "http_5xx: 503"),
-        (replace(GOOD, lane=replace(DOWN, parked=True)), "False", "ReceiverRefuses", "once an hour"),
-        (replace(GOOD, judged=UNFIT), "False", "WebhookNotAccepted", "Healthy"),
+        (replace(GOOD, receiver=replace(DOWN, failures=1)), "True", "Delivering", ""),
+        (replace(GOOD, receiver=DOWN), "False", "ReceiverUnavailable", "http_5xx: 503"),
+        (replace(GOOD, receiver=replace(DOWN, parked=True)), "False", "ReceiverRefuses", "once an hour"),
+        (replace(GOOD, validated=UNFIT), "False", "WebhookNotAccepted", "Healthy"),
         (in_state(State.DISABLED), "False", "WebhookState", "Disabled"),
         (in_state(State.DEBUG), "False", "WebhookState", "Debug"),
         (
-            replace(GOOD, lane=DOWN, books=books(pending=1234, oldest_pending=NOW - 7200)),
+            replace(GOOD, receiver=DOWN, counters=counters(pending=1234, oldest_pending=NOW - 7200)),
             "False",
             "ReceiverUnavailable",
             "about 1,200 events wait, the oldest for 2 h",
         ),
     ],
 )
-def test_delivering_names_error_and_backlog(standing: Standing, status: str, reason: str, named: str) -> None:
-    found = told(standing)["Delivering"]
+def test_delivering_names_error_and_backlog(
+    webhook_status: WebhookStatus, status: str, reason: str, named: str
+) -> None:
+    found = told(webhook_status)["Delivering"]
     assert (found.status, found.reason) == (status, reason)
     assert named in found.message
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(LONG_WAIT, "False"), (LONG_WAIT - 1, "True")])
 def test_a_receiver_that_asks_to_wait_for_long_is_not_delivered_to(seconds: float, status: str) -> None:
-    lane = replace(DOWN, failures=5, waiting=True, since=NOW, held_until=NOW + seconds)
-    assert told(replace(GOOD, lane=lane))["Delivering"].status == status
+    receiver = replace(DOWN, failures=5, waiting=True, since=NOW, held_until=NOW + seconds)
+    assert told(replace(GOOD, receiver=receiver))["Delivering"].status == status
 
 
 def test_the_checkpoint_is_kept_while_nothing_is_read_and_gone_when_disabled() -> None:
-    kept = replace(GOOD, judged=UNFIT, fetched=None, checkpoint=NOW - 60)
+    kept = replace(GOOD, validated=UNFIT, progress=None, checkpoint=NOW - 60)
     assert checkpoint([told(kept)["EventsFetched"]]) == NOW - 60
-    assert checkpoint([told(replace(GOOD, fetched=None, checkpoint=NOW - 60))["EventsFetched"]]) == NOW - 60
+    assert checkpoint([told(replace(GOOD, progress=None, checkpoint=NOW - 60))["EventsFetched"]]) == NOW - 60
     assert checkpoint([told(replace(in_state(State.DISABLED), checkpoint=NOW))["EventsFetched"]]) is None
 
 
@@ -150,18 +154,20 @@ def test_how_events_are_read_is_told_as_the_poller_says_it() -> None:
 
 
 def test_labels_that_were_left_out_are_named() -> None:
-    labelled = replace(GOOD, judged=judged(replace(WEBHOOK, annotations={LABELS_ANNOTATION: "team:red,nonsense"})))
+    labelled = replace(
+        GOOD, validated=validated(replace(WEBHOOK, annotations={LABELS_ANNOTATION: "team:red,nonsense"}))
+    )
     assert "nonsense" in told(labelled)["Healthy"].message
 
 
 def test_all_carry_the_generation_and_none_a_secret() -> None:
-    for standing in (GOOD, replace(GOOD, lane=DOWN), in_state(State.DISABLED)):
-        found = told(standing, 7)
+    for webhook_status in (GOOD, replace(GOOD, receiver=DOWN), in_state(State.DISABLED)):
+        found = told(webhook_status, 7)
         assert [each.observed_generation for each in found.values()] == [7, 7, 7]
         assert "SECRET" not in str(found)
 
 
 def test_a_peer_that_fails_while_another_delivers_is_named_though_events_arrive() -> None:
-    found = told(replace(GOOD, lane=Lane("w", detail="http://am-1:9093: 401 Unauthorized")))["Delivering"]
+    found = told(replace(GOOD, receiver=ReceiverState("w", detail="http://am-1:9093: 401 Unauthorized")))["Delivering"]
     assert found.status == "True"
     assert "not taken by every peer: http://am-1:9093: 401 Unauthorized" in found.message

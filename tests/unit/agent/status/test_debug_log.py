@@ -18,8 +18,8 @@ from sew_agent.base.log import Log
 from sew_agent.base.metrics import Metrics
 from sew_agent.ingest.source import Arrival
 from sew_agent.status.debug_log import ROOM
-from sew_agent.status.telemetry import Reading
-from sew_agent.store.records import Taken
+from sew_agent.status.telemetry import IngestTelemetry
+from sew_agent.store.records import EnqueueResult
 from tests import threads
 
 NOW = 1_800_000_000.0
@@ -42,12 +42,12 @@ class Scene:
         webhook = Webhook("w", "Generic", State.DEBUG, "type = waf")
         config = {"url": "https://hooks.example/T0K3N"}
         self.accepted = Accepted(webhook, self.slow, config, {}, parse("type = waf"))
-        self.reading = Reading(Log(self.out, lambda: NOW), Metrics(), lambda: NOW, lambda _: None)
+        self.reading = IngestTelemetry(Log(self.out, lambda: NOW), Metrics(), lambda: NOW, lambda _: None)
 
     def read(self, *, events: int) -> None:
         self.reading.serve({"w": self.accepted})
         arrivals = [Arrival(Event("i", str(n), {"type": "waf"}), ("w",), NOW) for n in range(events)]
-        self.reading.took(arrivals, Taken(events, 0))
+        self.reading.took(arrivals, EnqueueResult(events, 0))
 
     def told(self) -> list[dict[str, object]]:
         self.slow.free.set()

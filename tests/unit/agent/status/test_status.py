@@ -13,39 +13,41 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.query import CALICO
 from kubectl_sew.resource import ConfigVar, Webhook
 from kubectl_sew.resource import State as ResourceState
-from sew_agent.ingest.source import Trouble
-from sew_agent.status.report import Known as Known_
-from sew_agent.status.report import Report, ReportFile, Told, read_report, tell
+from sew_agent.ingest.source import SourceProblem
+from sew_agent.status.report import Observations as Known_
+from sew_agent.status.report import Report, ReportFile, WebhookReport, read_report, tell
 from sew_agent.status.status import for_people, status, table
-from sew_agent.store.records import Act, Books, Known, Lane
+from sew_agent.store.records import Counters, ManualAction, ReceiverState, WebhookRecord
 from sew_agent.webhooks.base import Snapshot
-from sew_agent.webhooks.validator import Acceptance, Judged
+from sew_agent.webhooks.validator import ValidationResult, WebhookValidator
 
 URL = "https://hooks.slack.com/services/x"
 
 NOW = 1_767_225_600.0
-BOOKS = Books("w", 5, 2, 1, {"debug": 3}, NOW - 90, NOW - 10, "503 Service Unavailable", 100)
-REPORT = Report("1.2.3", os.getpid(), NOW, {"w": Told("Slack", "Enabled", True, "WebhookValidation")})
+BOOKS = Counters("w", 5, 2, 1, {"debug": 3}, NOW - 90, NOW - 10, "503 Service Unavailable", 100)
+REPORT = Report("1.2.3", os.getpid(), NOW, {"w": WebhookReport("Slack", "Enabled", True, "WebhookValidation")})
 
 
 class Shelf:
     """The part of a store that the status reads."""
 
-    def __init__(self, books: Books = BOOKS, lane: Lane | None = None, known: Known | None = None) -> None:
-        self._books, self._lane = books, lane
-        self._known = known or Known("w", "Enabled", None)
+    def __init__(
+        self, counters: Counters = BOOKS, receiver: ReceiverState | None = None, known: WebhookRecord | None = None
+    ) -> None:
+        self._counters, self._receiver = counters, receiver
+        self._known = known or WebhookRecord("w", "Enabled", None)
 
-    def books(self) -> list[Books]:
-        return [self._books]
+    def counters(self) -> list[Counters]:
+        return [self._counters]
 
-    def known(self) -> dict[str, Known]:
+    def known(self) -> dict[str, WebhookRecord]:
         return {"w": self._known}
 
-    def lanes(self) -> dict[str, Lane]:
-        return {"w": self._lane} if self._lane else {}
+    def receivers(self) -> dict[str, ReceiverState]:
+        return {"w": self._receiver} if self._receiver else {}
 
-    def acts(self) -> list[Act]:
-        return [Act(1, NOW - 60, "ann@desk", "backlog_dropped", "w", 19_914)]
+    def manual_actions(self) -> list[ManualAction]:
+        return [ManualAction(1, NOW - 60, "ann@desk", "backlog_dropped", "w", 19_914)]
 
     def positions(self) -> dict[str, str]:
         return {"common": "here"}
@@ -72,8 +74,8 @@ def test_counts_ages_and_dates_are_told() -> None:
 
 
 def test_a_parked_webhook_says_why_and_when_it_is_tried_again() -> None:
-    lane = Lane("w", 1, True, NOW + 60, reason="credential_refused", detail="401 Unauthorized")
-    found = told(Shelf(lane=lane))
+    receiver = ReceiverState("w", 1, True, NOW + 60, reason="credential_refused", detail="401 Unauthorized")
+    found = told(Shelf(receiver=receiver))
     assert (found["parked"], found["delivering"], found["nextRetry"]) == (True, False, "2026-01-01T00:01:00Z")
     assert found["delivery"] == "credential_refused: 401 Unauthorized"
 
@@ -86,17 +88,19 @@ def test_without_an_agent_health_is_unknown_and_the_rest_is_told() -> None:
 @pytest.mark.parametrize(
     ("known", "state"),
     [
-        (Known("w", "Debug", None), "Debug"),
-        (Known("w", "Enabled", None, deleted_at=NOW - 5), "Deleted"),
-        (Known("w", "", None, deleted_at=NOW - 5), "Deleted"),
+        (WebhookRecord("w", "Debug", None), "Debug"),
+        (WebhookRecord("w", "Enabled", None, deleted_at=NOW - 5), "Deleted"),
+        (WebhookRecord("w", "", None, deleted_at=NOW - 5), "Deleted"),
     ],
 )
-def test_the_state_last_seen_is_told(known: Known, state: str) -> None:
+def test_the_state_last_seen_is_told(known: WebhookRecord, state: str) -> None:
     assert told(Shelf(known=known), None)["state"] == state
 
 
 def test_a_person_reads_what_is_wrong_and_the_command_that_helps() -> None:
-    report = replace(REPORT, webhooks={"w": Told("Slack", "Enabled", False, "QueryParsing", "the query ends too soon")})
+    report = replace(
+        REPORT, webhooks={"w": WebhookReport("Slack", "Enabled", False, "QueryParsing", "the query ends too soon")}
+    )
     text = for_people(status(Shelf(), report, NOW))  # type: ignore[arg-type]
     assert "w: the query ends too soon" in text
     assert "w: 1 dead letter: `sew-agent dead-letters list --webhook w`" in text
@@ -115,7 +119,7 @@ def test_an_agent_that_stands_by_says_so_and_for_whom(holder: str, said: str) ->
 
 
 def test_a_report_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    report = replace(REPORT, problems=("one",), source_troubles=(Trouble("cannot read", IndexProblem.REFUSED),))
+    report = replace(REPORT, problems=("one",), source_troubles=(SourceProblem("cannot read", IndexProblem.REFUSED),))
     ReportFile(tmp_path).write(report)
     assert read_report(tmp_path, NOW) == report
 
@@ -167,23 +171,23 @@ def test_of_two_reports_the_newer_one_counts(tmp_path: Path, monkeypatch: pytest
     assert found.version == "1.2.3"
 
 
-def accepted() -> Judged:
+def accepted() -> ValidationResult:
     webhook = Webhook("w", "Slack", ResourceState.ENABLED, "type = waf", (ConfigVar("url", URL),))
-    return Acceptance(lambda: CALICO, CONSUMERS).judge(Snapshot({"w": webhook}, {}, {}))
+    return WebhookValidator(lambda: CALICO, CONSUMERS).validate(Snapshot({"w": webhook}, {}, {}))
 
 
 @pytest.mark.parametrize(
-    ("lane", "healthy"),
+    ("receiver", "healthy"),
     [
-        (Lane("w", proven=True), True),
-        (Lane("w", failures=1, parked=True, reason="credential_refused"), False),
-        (Lane("w", failures=6, reason="server_error"), False),
+        (ReceiverState("w", proven=True), True),
+        (ReceiverState("w", failures=1, parked=True, reason="credential_refused"), False),
+        (ReceiverState("w", failures=6, reason="server_error"), False),
     ],
 )
-def test_healthy_means_in_the_report_what_the_condition_means(lane: Lane, healthy: bool) -> None:
-    told = tell(accepted(), Known_({}, {}, {"w": lane}, {"w": BOOKS}, {"Slack": 1.0}, {}), NOW)["w"]
+def test_healthy_means_in_the_report_what_the_condition_means(receiver: ReceiverState, healthy: bool) -> None:
+    told = tell(accepted(), Known_({}, {}, {"w": receiver}, {"w": BOOKS}, {"Slack": 1.0}, {}), NOW)["w"]
     assert (told.healthy, told.reason) == (healthy, "SecurityEventsProcessing")
-    assert told.message == ("" if healthy else f"not delivered: {lane.reason}")
+    assert told.message == ("" if healthy else f"not delivered: {receiver.reason}")
 
 
 def test_what_falls_behind_says_its_rate_and_when_the_last_will_be_sent() -> None:
@@ -199,18 +203,18 @@ def test_what_falls_behind_says_its_rate_and_when_the_last_will_be_sent() -> Non
 
 
 def test_people_read_ages_and_programs_dates() -> None:
-    lane = Lane("w", 3, held_until=NOW + 3_540.5, reason="server_error", since=NOW - 600)
-    text = for_people(status(Shelf(lane=lane), REPORT, NOW))  # type: ignore[arg-type]
+    receiver = ReceiverState("w", 3, held_until=NOW + 3_540.5, reason="server_error", since=NOW - 600)
+    text = for_people(status(Shelf(receiver=receiver), REPORT, NOW))  # type: ignore[arg-type]
     row = text.splitlines()[3]
     assert row.split()[-4:] == ["in", "59m", "10s", "ago"]
     assert "90s" in row
     assert "w: failing: server_error, since 2025-12-31T23:50:00Z" in text
-    assert told(Shelf(lane=lane))["nextRetry"] == "2026-01-01T00:59:00Z"
+    assert told(Shelf(receiver=receiver))["nextRetry"] == "2026-01-01T00:59:00Z"
 
 
 def test_a_retry_within_the_second_is_due_now() -> None:
-    lane = Lane("w", failures=3, held_until=NOW + 0.5)
-    text = for_people(status(Shelf(lane=lane), REPORT, NOW))  # type: ignore[arg-type]
+    receiver = ReceiverState("w", failures=3, held_until=NOW + 0.5)
+    text = for_people(status(Shelf(receiver=receiver), REPORT, NOW))  # type: ignore[arg-type]
     assert text.splitlines()[3].split()[-3:] == ["now", "10s", "ago"]
 
 
@@ -222,20 +226,24 @@ def test_what_was_given_up_by_hand_is_told_with_who_when_and_how_many() -> None:
 
 
 def test_a_peer_that_fails_while_another_delivers_is_named() -> None:
-    one = Told("AlertManager", "Enabled", True, "WebhookValidation", failing_peers="http://am-1:9093: 401 Unauthorized")
+    one = WebhookReport(
+        "AlertManager", "Enabled", True, "WebhookValidation", failing_peers="http://am-1:9093: 401 Unauthorized"
+    )
     report = replace(REPORT, webhooks={"w": one})
     assert told(Shelf(), report)["failingPeers"] == "http://am-1:9093: 401 Unauthorized"
     assert "w: not taken by every peer: http://am-1:9093: 401" in for_people(status(Shelf(), report, NOW))  # type: ignore[arg-type]
 
 
 def test_how_many_events_were_read_and_that_none_of_them_matched_is_told() -> None:
-    fetched = "read to 2026-01-01T00:00:00Z; 1 event left out, by their own time from before its start, the last one e1"
-    read = replace(REPORT.webhooks["w"], fetched=fetched)
+    progress = (
+        "read to 2026-01-01T00:00:00Z; 1 event left out, by their own time from before its start, the last one e1"
+    )
+    read = replace(REPORT.webhooks["w"], fetched=progress)
     report = replace(REPORT, webhooks={"w": read}, events_read=6026, started=NOW - 60)
-    books = Books("w", 0, 0, 0, {}, None, None, "", 0)
-    found = status(Shelf(books, known=Known("w", "Enabled", NOW - 50)), report, NOW)  # type: ignore[arg-type]
+    counters = Counters("w", 0, 0, 0, {}, None, None, "", 0)
+    found = status(Shelf(counters, known=WebhookRecord("w", "Enabled", NOW - 50)), report, NOW)  # type: ignore[arg-type]
     assert (found["agent"]["eventsRead"], found["agent"]["startedAt"]) == (6026, "2025-12-31T23:59:00Z")
     text = for_people(found)
     assert "events read since 2025-12-31T23:59:00Z: 6,026" in text
-    assert f"w: nothing that was read matches since 2025-12-31T23:59:10Z, by the events' own time ({fetched})" in text
+    assert f"w: nothing that was read matches since 2025-12-31T23:59:10Z, by the events' own time ({progress})" in text
     assert "nothing that was read" not in for_people(status(Shelf(), report, NOW))  # type: ignore[arg-type]

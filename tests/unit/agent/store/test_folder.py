@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kubectl_sew.event import Event
-from sew_agent.store.records import Intake, Known, Lane, Owed, StoreError
+from sew_agent.store.records import EnqueueBatch, NewDelivery, ReceiverState, StoreError, WebhookRecord
 from sew_agent.store.sqlite.files import DATABASE, LOCK, MARK, MIGRATIONS, has_store, identity, write_private
 from sew_agent.store.sqlite.store import open_store
 
@@ -147,15 +147,15 @@ def test_what_an_older_agent_wrote_is_kept(tmp_path: Path, version: int) -> None
             database.executescript(step)
         database.execute(f"PRAGMA user_version = {version}")
         known = json.dumps({"name": "hook", "state": "Enabled", "start": None})
-        lane = json.dumps({"webhook": "hook", "failures": 3})
-        database.execute("INSERT INTO webhooks (id, name, known, lane) VALUES (7, 'hook', ?, ?)", (known, lane))
+        receiver = json.dumps({"webhook": "hook", "failures": 3})
+        database.execute("INSERT INTO webhooks (id, name, known, lane) VALUES (7, 'hook', ?, ?)", (known, receiver))
         if version >= 5:
             database.execute("UPDATE amounts SET amount = 7 WHERE name = 'ids'")
         database.commit()
     store = open_store(tmp_path)
-    assert store.known() == {"hook": Known("hook", "Enabled", None)}
-    assert store.lanes() == {"hook": Lane("hook", failures=3)}
-    taken = store.take_in(Intake([Owed(Event("", "a", {}), ("hook", "new"))], {}, NOW))
+    assert store.known() == {"hook": WebhookRecord("hook", "Enabled", None)}
+    assert store.receivers() == {"hook": ReceiverState("hook", failures=3)}
+    taken = store.enqueue(EnqueueBatch([NewDelivery(Event("", "a", {}), ("hook", "new"))], {}, NOW))
     assert (taken.new, store.waiting()) == (2, {"hook": 1, "new": 1})
     store.close()
     open_store(tmp_path).close()

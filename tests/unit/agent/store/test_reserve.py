@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sew_agent.store.sqlite.disk_reserve import Reserve
+from sew_agent.store.sqlite.disk_reserve import DiskReserve
 
 MIB = 2**20
 SetFree = Callable[[int], None]
@@ -40,13 +40,13 @@ def set_free(monkeypatch: pytest.MonkeyPatch) -> SetFree:
 def test_it_is_a_fiftieth_of_the_store_or_an_eighth_of_the_volume(
     tmp_path: Path, max_bytes: int, size: int, log_pages: int
 ) -> None:
-    reserve = Reserve(tmp_path, max_bytes)
+    reserve = DiskReserve(tmp_path, max_bytes)
     assert (reserve.size, reserve.log_pages) == (size, log_pages)
 
 
 def test_it_is_at_most_40_mib_and_its_log_16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.statvfs", lambda _: SimpleNamespace(f_frsize=4096, f_blocks=2**30, f_bavail=2**30))
-    reserve = Reserve(tmp_path, 2**40)
+    reserve = DiskReserve(tmp_path, 2**40)
     assert (reserve.size, reserve.log_pages) == (40 * MIB, 4000)
 
 
@@ -54,7 +54,7 @@ def test_it_is_made_where_there_is_room_for_two_and_left_where_there_is_not_for_
     tmp_path: Path, set_free: SetFree
 ) -> None:
     path = tmp_path / "reserve"
-    reserve = Reserve(tmp_path, 50 * MIB)
+    reserve = DiskReserve(tmp_path, 50 * MIB)
     set_free(2 * MIB - 1024)
     assert not reserve.keep()
     assert not path.exists()
@@ -73,8 +73,8 @@ def test_it_is_made_where_there_is_room_for_two_and_left_where_there_is_not_for_
 
 def test_one_that_is_there_counts_as_room_and_is_taken_over(tmp_path: Path, set_free: SetFree) -> None:
     set_free(2 * MIB)
-    assert Reserve(tmp_path, 50 * MIB).keep()
-    again = Reserve(tmp_path, 50 * MIB)
+    assert DiskReserve(tmp_path, 50 * MIB).keep()
+    again = DiskReserve(tmp_path, 50 * MIB)
     set_free(MIB - 1024)
     assert not again.keep()
     set_free(MIB)
@@ -87,14 +87,14 @@ def test_one_that_is_there_counts_as_room_and_is_taken_over(tmp_path: Path, set_
 
 def test_one_that_another_process_made_is_left_to_it(tmp_path: Path, set_free: SetFree) -> None:
     set_free(50 * MIB)
-    assert Reserve(tmp_path, 50 * MIB).keep()
-    Reserve(tmp_path, 50 * MIB).close()
+    assert DiskReserve(tmp_path, 50 * MIB).keep()
+    DiskReserve(tmp_path, 50 * MIB).close()
     assert (tmp_path / "reserve").exists()
 
 
 def test_none_is_kept_for_a_store_without_room(tmp_path: Path, set_free: SetFree) -> None:
     set_free(0)
-    assert Reserve(tmp_path, 49).keep()
+    assert DiskReserve(tmp_path, 49).keep()
     assert (tmp_path / "reserve").stat().st_size == 0
 
 
@@ -113,7 +113,7 @@ def test_where_room_cannot_be_taken_without_writing_it_is_written(
 
         monkeypatch.setattr("os.posix_fallocate", refuse)
     set_free(50 * MIB)
-    reserve = Reserve(tmp_path, 50 * 5 * MIB // 2)
+    reserve = DiskReserve(tmp_path, 50 * 5 * MIB // 2)
     assert reserve.keep() is made
     path = tmp_path / "reserve"
     assert path.exists() is made
@@ -130,5 +130,5 @@ def test_a_disk_that_fills_up_meanwhile_leaves_nothing_behind(
     monkeypatch.delattr("os.posix_fallocate")
     monkeypatch.setattr("os.pwrite", fill_up)
     set_free(50 * MIB)
-    assert not Reserve(tmp_path, 50 * MIB).keep()
+    assert not DiskReserve(tmp_path, 50 * MIB).keep()
     assert list(tmp_path.iterdir()) == []

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from sew_agent.store.records import Known
-from sew_agent.webhooks.plan import FORGOTTEN, Plan, Rules, Wanted, plan
+from sew_agent.store.records import WebhookRecord
+from sew_agent.webhooks.plan import FORGOTTEN, DesiredWebhook, Plan, PlanRules, plan
 
 NOW, FIRST_USED = 1000.0, 700.0
-KNOWN = Known("w", "Enabled", 300.0, tested="t", since=400.0)
+KNOWN = WebhookRecord("w", "Enabled", 300.0, tested="t", since=400.0)
 
 
 def decide(
-    wanted: Wanted | None,
-    known: Known | None,
+    wanted: DesiredWebhook | None,
+    known: WebhookRecord | None,
     *,
     invalid: bool = False,
     complete: bool = True,
@@ -25,7 +25,7 @@ def decide(
         {"w"} if invalid else set(),
         {"w": known} if known else {},
         complete=complete,
-        rules=Rules(600.0, FIRST_USED, rule, by_number),
+        rules=PlanRules(600.0, FIRST_USED, rule, by_number),
         now=NOW,
     )
 
@@ -43,16 +43,16 @@ def test_a_state_says_whether_events_are_read_and_sent(
     state: str, read: bool, debug: bool, send: bool, detached: bool
 ) -> None:
     known = replace(KNOWN, state=state, start=None if detached else 300.0)
-    made = decide(Wanted(state, "d"), known)
+    made = decide(DesiredWebhook(state, "d"), known)
     assert [bool(each) for each in (made.read, made.debug, made.send, made.detach)] == [read, debug, send, detached]
     assert made.remember == []
 
 
 @pytest.mark.parametrize("known", [None, replace(KNOWN, state=FORGOTTEN, deleted_at=1.0)], ids=["never", "forgotten"])
-def test_a_webhook_not_known_begins_and_its_start_is_remembered(known: Known | None) -> None:
-    made = decide(Wanted("Enabled", "d", created=800.0), known)
+def test_a_webhook_not_known_begins_and_its_start_is_remembered(known: WebhookRecord | None) -> None:
+    made = decide(DesiredWebhook("Enabled", "d", created=800.0), known)
     assert made.begin == made.read == {"w": 800.0}
-    assert made.remember == [Known("w", "Enabled", 800.0, since=NOW)]
+    assert made.remember == [WebhookRecord("w", "Enabled", 800.0, since=NOW)]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_webhook_not_known_begins_and_its_start_is_remembered(known: Known | N
 def test_where_a_new_webhook_starts(
     created: float | None, checkpoint: float | None, rule: str | float, start: float
 ) -> None:
-    assert decide(Wanted("Enabled", "d", created, checkpoint), None, rule=rule).begin == {"w": start}
+    assert decide(DesiredWebhook("Enabled", "d", created, checkpoint), None, rule=rule).begin == {"w": start}
 
 
 @pytest.mark.parametrize(
@@ -83,30 +83,30 @@ def test_where_a_new_webhook_starts(
 def test_where_events_are_found_by_number_a_late_one_is_its_own_though_it_is_read_by_time_from_its_checkpoint(
     created: float | None, checkpoint: float | None, since: float
 ) -> None:
-    made = decide(Wanted("Enabled", "d", created, checkpoint), None, by_number=True)
+    made = decide(DesiredWebhook("Enabled", "d", created, checkpoint), None, by_number=True)
     assert made.begin == {"w": 800.0 if checkpoint is None else checkpoint}
     assert made.read == {"w": since}
     assert made.remember[0].start == since
 
 
 def test_enabling_starts_a_webhook_at_that_moment_and_a_restart_does_not() -> None:
-    assert decide(Wanted("Enabled", "d", 100.0, 200.0), replace(KNOWN, state="Disabled")).read == {"w": NOW}
-    assert decide(Wanted("Test", "d", 100.0, 200.0), replace(KNOWN, state="Debug")).read == {"w": 300.0}
-    assert decide(Wanted("Enabled", "d", 100.0, 200.0), KNOWN).read == {"w": 300.0}
+    assert decide(DesiredWebhook("Enabled", "d", 100.0, 200.0), replace(KNOWN, state="Disabled")).read == {"w": NOW}
+    assert decide(DesiredWebhook("Test", "d", 100.0, 200.0), replace(KNOWN, state="Debug")).read == {"w": 300.0}
+    assert decide(DesiredWebhook("Enabled", "d", 100.0, 200.0), KNOWN).read == {"w": 300.0}
 
 
 def test_a_known_webhook_does_not_begin_again() -> None:
-    assert decide(Wanted("Enabled", "d"), KNOWN).begin == {}
+    assert decide(DesiredWebhook("Enabled", "d"), KNOWN).begin == {}
 
 
 def test_a_webhook_first_seen_disabled_does_not_begin_when_it_is_enabled() -> None:
-    first = decide(Wanted("Disabled", "d"), None)
+    first = decide(DesiredWebhook("Disabled", "d"), None)
     assert first.begin == {}
-    assert decide(Wanted("Enabled", "d"), first.remember[0]).begin == {}
+    assert decide(DesiredWebhook("Enabled", "d"), first.remember[0]).begin == {}
 
 
 def test_time_disabled_is_given_back_when_it_is_enabled() -> None:
-    made = decide(Wanted("Enabled", "d"), replace(KNOWN, state="Disabled"))
+    made = decide(DesiredWebhook("Enabled", "d"), replace(KNOWN, state="Disabled"))
     assert made.shift == {"w": 600.0}
     assert made.remember == [replace(KNOWN, since=NOW, start=NOW)]
 
@@ -114,7 +114,7 @@ def test_time_disabled_is_given_back_when_it_is_enabled() -> None:
 @pytest.mark.parametrize(("tested", "fires"), [("d", False), ("another", True), ("", True)])
 def test_a_test_is_sent_once_for_each_content(tested: str, fires: bool) -> None:
     known = replace(KNOWN, state="Test", tested=tested)
-    assert decide(Wanted("Test", "d"), known).test == ({"w"} if fires else set())
+    assert decide(DesiredWebhook("Test", "d"), known).test == ({"w"} if fires else set())
 
 
 def test_a_deleted_webhook_stops_at_once_and_keeps_its_place() -> None:
@@ -135,7 +135,7 @@ def test_a_forgotten_webhook_needs_nothing_more() -> None:
 
 
 def test_a_webhook_that_comes_back_in_time_goes_on() -> None:
-    made = decide(Wanted("Enabled", "d"), replace(KNOWN, deleted_at=900.0))
+    made = decide(DesiredWebhook("Enabled", "d"), replace(KNOWN, deleted_at=900.0))
     assert (made.begin, made.read) == ({}, {"w": 300.0})
     assert made.remember == [KNOWN]
 

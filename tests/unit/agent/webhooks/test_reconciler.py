@@ -13,11 +13,11 @@ from kubectl_sew.validation import Accepted
 from sew_agent.base.log import Log
 from sew_agent.ingest.ndjson.file import NdjsonFile
 from sew_agent.ingest.poller import Poller, own_reader
-from sew_agent.store.records import Settlement, State, StoreError
+from sew_agent.store.records import DeliveryResult, DeliveryState, StoreError
 from sew_agent.store.sqlite.store import SqliteStore, open_store
 from sew_agent.webhooks.files import FileWebhooks
-from sew_agent.webhooks.reconciler import Director, Parts
-from sew_agent.webhooks.validator import Acceptance, Judged
+from sew_agent.webhooks.reconciler import Parts, Reconciler
+from sew_agent.webhooks.validator import ValidationResult, WebhookValidator
 from tests.unit.agent.ingest.test_poller import Witness
 
 
@@ -57,17 +57,17 @@ class Stage:
         self.source = NdjsonFile(self.path / "events", CALICO)
         self.sending, self.testing, self.stream = Sending(), Samples(), io.StringIO()
         self.poller = Poller(self.source, self.store, Witness(), page_size=100, pause=1.0)
-        self.told: list[Judged] = []
+        self.told: list[ValidationResult] = []
         parts = Parts(
             webhooks=FileWebhooks(self.path / "webhooks", secrets_namespace="n", clock=lambda: self.now),
-            acceptance=Acceptance(lambda: self.source.fields, CONSUMERS),
+            validator=WebhookValidator(lambda: self.source.fields, CONSUMERS),
             store=self.store,
             poller=self.poller,
             sending=self.sending,
             testing=self.testing,
             log=Log(self.stream, lambda: self.now),
         )
-        self.director = Director(parts, forget_after=600.0, changed=self.told.append)
+        self.reconciler = Reconciler(parts, forget_after=600.0, changed=self.told.append)
 
     def restart(self) -> None:
         self.close()
@@ -88,7 +88,7 @@ class Stage:
 
     def step(self, seconds: float = 1.0) -> None:
         self.now += seconds
-        self.director.step(self.now)
+        self.reconciler.reconcile(self.now)
         while not self.poller.poll(self.now).done:
             pass
 
@@ -97,7 +97,7 @@ class Stage:
             file.writelines(json.dumps({"id": number, "severity": 1}) + "\n" for number in numbers)
 
     def pending(self, name: str) -> int:
-        return next((each.pending for each in self.store.books() if each.webhook == name), 0)
+        return next((each.pending for each in self.store.counters() if each.webhook == name), 0)
 
     def says(self, event: str) -> list[dict[str, object]]:
         entries = [json.loads(line) for line in self.stream.getvalue().splitlines()]
@@ -144,7 +144,7 @@ def test_a_deleted_webhook_stops_at_once_and_is_forgotten_after_its_time(stage: 
     assert stage.pending("a") == 1
     stage.step(2)
     assert stage.pending("a") == 0
-    assert stage.store.books()[0].dropped == {"deleted": 1}
+    assert stage.store.counters()[0].dropped == {"deleted": 1}
     assert stage.says("webhook_forgotten")[0]["dropped"] == 1
 
 
@@ -174,7 +174,7 @@ def test_one_that_is_made_again_later_begins_as_new_and_gets_nothing_twice(stage
     stage.webhook("a")
     stage.step()
     assert stage.pending("a") == 1
-    assert stage.store.books()[0].dropped == {"deleted": 1}
+    assert stage.store.counters()[0].dropped == {"deleted": 1}
 
 
 def test_what_comes_while_a_webhook_is_disabled_is_not_its_own(stage: Stage) -> None:
@@ -203,12 +203,12 @@ def test_what_was_not_read_yet_when_a_webhook_was_disabled_is_still_its_own(stag
     stage.write(1)
     stage.step()
     stage.write(*range(2, 300))
-    stage.director.step(stage.now)
+    stage.reconciler.reconcile(stage.now)
     for _ in range(5):
         stage.poller.poll(stage.now)
     assert stage.pending("a") == 1
     stage.webhook("a", "Disabled")
-    stage.director.step(stage.now)
+    stage.reconciler.reconcile(stage.now)
     stage.store._max_bytes = 2**31
     for _ in range(9):
         stage.step(2.0)
@@ -236,7 +236,7 @@ def test_an_invalid_webhook_is_named_with_what_to_do_and_the_others_go_on(stage:
     assert [(each["webhook"], each["reason"]) for each in refused] == [("b", "QueryParsing")]
     stage.step()
     assert len(stage.says("webhook_refused")) == 1
-    assert list(stage.told[-1].unfit) == ["b"]
+    assert list(stage.told[-1].invalid) == ["b"]
 
 
 def test_a_webhook_that_became_invalid_keeps_its_deliveries_and_catches_up_when_it_is_mended(stage: Stage) -> None:
@@ -290,7 +290,7 @@ def test_time_disabled_is_taken_off_before_anything_is_sent_again(
     stage.webhook("a")
     stage.step()
     (delivery,) = stage.store.due("a", now=stage.now, limit=1)
-    stage.store.settle([Settlement(delivery, State.PENDING, stage.now, 1)], ())
+    stage.store.record_results([DeliveryResult(delivery, DeliveryState.PENDING, stage.now, 1)], ())
     stage.webhook("a", state="Disabled")
     stage.step()
     seen: list[float | None] = []
@@ -311,7 +311,7 @@ def test_time_disabled_is_taken_off_once_however_often_the_step_fails_after_it(
     stage.webhook("a")
     stage.step()
     (delivery,) = stage.store.due("a", now=stage.now, limit=1)
-    stage.store.settle([Settlement(delivery, State.PENDING, stage.now, 1)], ())
+    stage.store.record_results([DeliveryResult(delivery, DeliveryState.PENDING, stage.now, 1)], ())
     stage.webhook("a", state="Disabled")
     stage.step()
 

@@ -9,7 +9,7 @@ from kubectl_sew.query import CALICO, FieldSet
 from kubectl_sew.resource import LABELS_ANNOTATION, ConfigVar, Reference, State, Webhook
 from kubectl_sew.validation import Accepted
 from sew_agent.webhooks.base import Refusal, Snapshot
-from sew_agent.webhooks.validator import Acceptance, content_digest, endpoint_digest, settings_digest
+from sew_agent.webhooks.validator import WebhookValidator, content_digest, endpoint_digest, settings_digest
 
 WEBHOOK = Webhook(
     "w",
@@ -22,23 +22,23 @@ SNAPSHOT = Snapshot({"w": WEBHOOK}, {"s": {"url": b"https://example.com/1"}}, {}
 
 
 @pytest.fixture
-def acceptance() -> Acceptance:
-    return Acceptance(lambda: CALICO, CONSUMERS)
+def validator() -> WebhookValidator:
+    return WebhookValidator(lambda: CALICO, CONSUMERS)
 
 
 def accepted(snapshot: Snapshot) -> Accepted:
-    return Acceptance(lambda: CALICO, CONSUMERS).judge(snapshot).accepted["w"]
+    return WebhookValidator(lambda: CALICO, CONSUMERS).validate(snapshot).accepted["w"]
 
 
-def test_an_unchanged_webhook_stays_the_same_object(acceptance: Acceptance) -> None:
-    first = acceptance.judge(SNAPSHOT).accepted["w"]
-    assert acceptance.judge(replace(SNAPSHOT, problems=("elsewhere",))).accepted["w"] is first
+def test_an_unchanged_webhook_stays_the_same_object(validator: WebhookValidator) -> None:
+    first = validator.validate(SNAPSHOT).accepted["w"]
+    assert validator.validate(replace(SNAPSHOT, problems=("elsewhere",))).accepted["w"] is first
 
 
-def test_a_changed_secret_is_taken_up(acceptance: Acceptance) -> None:
-    acceptance.judge(SNAPSHOT)
+def test_a_changed_secret_is_taken_up(validator: WebhookValidator) -> None:
+    validator.validate(SNAPSHOT)
     changed = replace(SNAPSHOT, secrets={"s": {"url": b"https://example.com/2"}})
-    assert acceptance.judge(changed).accepted["w"].config["url"] == "https://example.com/2"
+    assert validator.validate(changed).accepted["w"].config["url"] == "https://example.com/2"
 
 
 @pytest.mark.parametrize(
@@ -52,21 +52,21 @@ def test_a_changed_secret_is_taken_up(acceptance: Acceptance) -> None:
     ],
 )
 def test_a_webhook_that_cannot_work_is_unfit_with_its_reason(
-    acceptance: Acceptance, change: dict[str, object], reason: str
+    validator: WebhookValidator, change: dict[str, object], reason: str
 ) -> None:
-    judged = acceptance.judge(replace(SNAPSHOT, webhooks={"w": replace(WEBHOOK, **change)}))  # type: ignore[arg-type]
-    assert judged.accepted == {}
-    assert judged.unfit["w"].reason == reason
-    assert judged.unfit["w"].message
+    validated = validator.validate(replace(SNAPSHOT, webhooks={"w": replace(WEBHOOK, **change)}))  # type: ignore[arg-type]
+    assert validated.accepted == {}
+    assert validated.invalid["w"].reason == reason
+    assert validated.invalid["w"].message
 
 
-def test_a_webhook_becomes_fit_when_its_secret_appears(acceptance: Acceptance) -> None:
-    assert acceptance.judge(replace(SNAPSHOT, secrets={})).unfit
-    assert acceptance.judge(SNAPSHOT).accepted
+def test_a_webhook_becomes_fit_when_its_secret_appears(validator: WebhookValidator) -> None:
+    assert validator.validate(replace(SNAPSHOT, secrets={})).invalid
+    assert validator.validate(SNAPSHOT).accepted
 
 
-def test_what_the_source_refused_is_unfit_too(acceptance: Acceptance) -> None:
-    assert acceptance.judge(Snapshot({}, {}, {}, refused={"twice": Refusal("two of them")})).unfit["twice"].message
+def test_what_the_source_refused_is_unfit_too(validator: WebhookValidator) -> None:
+    assert validator.validate(Snapshot({}, {}, {}, refused={"twice": Refusal("two of them")})).invalid["twice"].message
 
 
 @pytest.mark.parametrize(
@@ -97,11 +97,11 @@ def test_a_template_is_no_part_of_the_endpoint() -> None:
 
 def test_other_fields_are_a_reason_to_judge_again_and_the_same_judgement_stays_the_same_object() -> None:
     fields = [CALICO]
-    acceptance = Acceptance(lambda: fields[0], CONSUMERS)
-    first = acceptance.judge(SNAPSHOT)
-    assert not acceptance.stale
+    validator = WebhookValidator(lambda: fields[0], CONSUMERS)
+    first = validator.validate(SNAPSHOT)
+    assert not validator.stale
     fields[0] = FieldSet("other", {**CALICO.fields, "new": CALICO.fields["host"]})
-    assert acceptance.stale
-    assert acceptance.judge(SNAPSHOT).accepted["w"] is first.accepted["w"]
+    assert validator.stale
+    assert validator.validate(SNAPSHOT).accepted["w"] is first.accepted["w"]
     fields[0] = FieldSet("few", {"host": CALICO.fields["host"]})
-    assert "w" in acceptance.judge(SNAPSHOT).unfit
+    assert "w" in validator.validate(SNAPSHOT).invalid

@@ -23,8 +23,8 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
 from sew_agent.base.settings import parse_rules
 from sew_agent.delivery.attempt import Route, attempt
-from sew_agent.delivery.http.client import BODY_LIMIT, Sender
-from sew_agent.delivery.http.egress import Guard
+from sew_agent.delivery.http.client import BODY_LIMIT, HttpClient
+from sew_agent.delivery.http.egress import EgressGuard
 from sew_agent.delivery.http.errors import SendError
 from sew_agent.delivery.http.proxy import Proxy, read_proxy
 from sew_agent.delivery.http.resolver import Lookup, Resolver
@@ -34,7 +34,7 @@ from testbed.raw_server import OK, Authority, Connection, RawServer, Script, ans
 
 SHORT = 0.3
 SECRET = "SECRET-PATH"
-LOCAL = Guard(allow=parse_rules("127.0.0.0/8"))
+LOCAL = EgressGuard(allow=parse_rules("127.0.0.0/8"))
 
 
 def resolving(host: str, port: int) -> Sequence[str]:
@@ -45,12 +45,12 @@ def resolving(host: str, port: int) -> Sequence[str]:
 
 
 @pytest.fixture
-def sending() -> Iterator[Callable[..., Sender]]:
+def sending() -> Iterator[Callable[..., HttpClient]]:
     """Makes senders, and closes them at the end."""
-    made: list[Sender] = []
+    made: list[HttpClient] = []
 
-    def make(guard: Guard = LOCAL, lookup: Lookup = resolving, proxy: Proxy | None = None) -> Sender:
-        made.append(Sender(guard, Resolver(lookup), user_agent="sew-agent/test", proxy=proxy))
+    def make(guard: EgressGuard = LOCAL, lookup: Lookup = resolving, proxy: Proxy | None = None) -> HttpClient:
+        made.append(HttpClient(guard, Resolver(lookup), user_agent="sew-agent/test", proxy=proxy))
         return made[-1]
 
     yield make
@@ -59,7 +59,7 @@ def sending() -> Iterator[Callable[..., Sender]]:
 
 
 @pytest.fixture
-def sender(sending: Callable[..., Sender]) -> Sender:
+def sender(sending: Callable[..., HttpClient]) -> HttpClient:
     return sending()
 
 
@@ -78,7 +78,7 @@ def request(port: int, *, scheme: str = "http", host: str = "hooks.test", **chan
     return Request(**(fields | changes))
 
 
-def send(sender: Sender, asked: Request, *, deadline: float) -> Response:
+def send(sender: HttpClient, asked: Request, *, deadline: float) -> Response:
     """The answer to one request; raises what came instead of it."""
     (answer,) = sender.send([asked], deadline=deadline)
     if isinstance(answer, SendError):
@@ -95,7 +95,7 @@ def failure(send: Callable[[], Response]) -> SendError:
     return caught.value
 
 
-def test_a_request_arrives_whole_and_its_answer_comes_back(sender: Sender) -> None:
+def test_a_request_arrives_whole_and_its_answer_comes_back(sender: HttpClient) -> None:
     with RawServer(answering(b"HTTP/1.1 201 Created\r\nX-One: a\r\ncontent-length: 4\r\n\r\nbody")) as server:
         answer = send(sender, request(server.port), deadline=5.0)
         assert (answer.status, answer.headers["x-one"], answer.body) == (201, "a", b"body")
@@ -106,7 +106,7 @@ def test_a_request_arrives_whole_and_its_answer_comes_back(sender: Sender) -> No
     assert body == b"{}"
 
 
-def test_a_host_of_other_letters_is_named_as_it_is_looked_up(sending: Callable[..., Sender]) -> None:
+def test_a_host_of_other_letters_is_named_as_it_is_looked_up(sending: Callable[..., HttpClient]) -> None:
     with RawServer(answering(OK)) as proxy:
         for through in (None, read_proxy(f"http://proxy.test:{proxy.port}", "")):
             sender = sending(proxy=through)
@@ -118,7 +118,7 @@ def test_a_host_of_other_letters_is_named_as_it_is_looked_up(sending: Callable[.
     assert [head.split("/")[2].partition(":")[0] for head in heads[2:]] == names
 
 
-def test_a_user_agent_of_the_webhooks_own_stays_alone(sender: Sender) -> None:
+def test_a_user_agent_of_the_webhooks_own_stays_alone(sender: HttpClient) -> None:
     with RawServer(answering(OK)) as server:
         send(sender, request(server.port, headers=(("user-agent", "mine"),)), deadline=5.0)
         assert server.requests[0].lower().count(b"user-agent") == 1
@@ -133,7 +133,7 @@ def test_a_user_agent_of_the_webhooks_own_stays_alone(sender: Sender) -> None:
         b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n",
     ],
 )
-def test_connections_are_used_again(sender: Sender, answer: bytes) -> None:
+def test_connections_are_used_again(sender: HttpClient, answer: bytes) -> None:
     with RawServer(answering(answer)) as server:
         for _ in range(3):
             send(sender, request(server.port), deadline=5.0)
@@ -148,14 +148,14 @@ def test_connections_are_used_again(sender: Sender, answer: bytes) -> None:
         b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (BODY_LIMIT + 1) + b"x" * (BODY_LIMIT + 1),
     ],
 )
-def test_a_connection_that_cannot_be_trusted_to_be_empty_is_not_used_again(sender: Sender, answer: bytes) -> None:
+def test_a_connection_that_cannot_be_trusted_to_be_empty_is_not_used_again(sender: HttpClient, answer: bytes) -> None:
     with RawServer(answering(answer)) as server:
         for _ in range(2):
             assert send(sender, request(server.port), deadline=5.0).status == 200
         assert server.connections == 2
 
 
-def test_what_is_left_of_an_answer_is_never_the_next_one(sender: Sender, authority: Authority) -> None:
+def test_what_is_left_of_an_answer_is_never_the_next_one(sender: HttpClient, authority: Authority) -> None:
     """It fits into one TLS record, of which nothing is in the socket any more."""
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 4000\r\nx: "
     first = head.ljust(io.DEFAULT_BUFFER_SIZE - 4004, b"y") + b"\r\n\r\n" + b"x" * 4000
@@ -165,7 +165,7 @@ def test_what_is_left_of_an_answer_is_never_the_next_one(sender: Sender, authori
 
 
 @pytest.mark.parametrize("status", [100, 102, 103])
-def test_what_comes_before_the_answer_is_passed_over(sender: Sender, status: int) -> None:
+def test_what_comes_before_the_answer_is_passed_over(sender: HttpClient, status: int) -> None:
     interim = b"HTTP/1.1 %d Wait\r\nx: 1\r\n\r\n" % status
     with RawServer(answering(interim * 2 + OK)) as server:
         for _ in range(2):
@@ -186,7 +186,7 @@ ODD_HEADS = [
 
 @pytest.mark.parametrize("odd", ODD_HEADS)
 @pytest.mark.parametrize("length", [b"Content-Length: 2", b"Content-Length : 2"])
-def test_an_answer_with_an_odd_head_is_an_answer(sender: Sender, odd: bytes, length: bytes) -> None:
+def test_an_answer_with_an_odd_head_is_an_answer(sender: HttpClient, odd: bytes, length: bytes) -> None:
     head = b"HTTP/1.1 200 OK\r\n" + odd + b"\r\n" + length + b"\r\nX-Last: z\r\n\r\n"
     with RawServer(answering(head + b"ok")) as server:
         for _ in range(2):
@@ -194,14 +194,14 @@ def test_an_answer_with_an_odd_head_is_an_answer(sender: Sender, odd: bytes, len
             assert (answer.status, answer.body, answer.headers["content-length"]) == (200, b"ok", "2")
 
 
-def test_a_head_without_an_end_is_no_answer(sender: Sender) -> None:
+def test_a_head_without_an_end_is_no_answer(sender: HttpClient) -> None:
     with RawServer(answering(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 60_000 + b"\r\n")) as server:
         error = failure(lambda: send(sender, request(server.port), deadline=5.0))
         assert error.detail.endswith("the answer is cut off, or is not HTTP")
 
 
 @pytest.mark.parametrize("size", [b"-1", b"+2", b"0x2", b"1_0", b"", b" ", b"2 2", b"F" * 400])
-def test_a_size_of_a_chunk_that_is_none_ends_the_answer(sender: Sender, size: bytes) -> None:
+def test_a_size_of_a_chunk_that_is_none_ends_the_answer(sender: HttpClient, size: bytes) -> None:
     head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
     with RawServer(answering(head + size + b"\r\nok\r\n0\r\n\r\n")) as server:
         error = failure(lambda: send(sender, request(server.port), deadline=5.0))
@@ -209,7 +209,7 @@ def test_a_size_of_a_chunk_that_is_none_ends_the_answer(sender: Sender, size: by
 
 
 @pytest.mark.parametrize("length", [b"-1", b"+2", b"2_0", b"0x2", b"9" * 400])
-def test_a_length_that_is_no_number_is_no_answer(sender: Sender, length: bytes) -> None:
+def test_a_length_that_is_no_number_is_no_answer(sender: HttpClient, length: bytes) -> None:
     with RawServer(answering(b"HTTP/1.1 200 OK\r\ncontent-length: " + length + b"\r\n\r\nok")) as server:
         error = failure(lambda: send(sender, request(server.port), deadline=5.0))
         assert (error.reason, error.parked) == (FailureReason.NETWORK, False)
@@ -227,14 +227,14 @@ def test_a_length_that_is_no_number_is_no_answer(sender: Sender, length: bytes) 
     ],
 )
 def test_a_body_that_was_compressed_unasked_is_decoded_within_the_bound(
-    sender: Sender, encoding: bytes, body: bytes, read: bytes
+    sender: HttpClient, encoding: bytes, body: bytes, read: bytes
 ) -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-encoding: %s\r\ncontent-length: %d\r\n\r\n" % (encoding, len(body))
     with RawServer(answering(head + body)) as server:
         assert send(sender, request(server.port), deadline=5.0).body == read
 
 
-def test_a_kept_connection_that_the_receiver_closed_is_replaced_without_a_failure(sender: Sender) -> None:
+def test_a_kept_connection_that_the_receiver_closed_is_replaced_without_a_failure(sender: HttpClient) -> None:
     closed = threading.Event()
 
     def script(connection: Connection) -> bool:
@@ -251,7 +251,7 @@ def test_a_kept_connection_that_the_receiver_closed_is_replaced_without_a_failur
         assert (server.connections, len(server.requests)) == (3, 3)
 
 
-def test_a_request_that_was_cut_off_is_not_sent_again_by_itself(sender: Sender) -> None:
+def test_a_request_that_was_cut_off_is_not_sent_again_by_itself(sender: HttpClient) -> None:
     answers = [True, False]
 
     def script(connection: Connection) -> bool:
@@ -268,7 +268,7 @@ def test_a_request_that_was_cut_off_is_not_sent_again_by_itself(sender: Sender) 
 
 
 @pytest.mark.parametrize("limit", ["CONNECTION_LIFE", "IDLE_LIFE"])
-def test_kept_connections_have_an_end(sender: Sender, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+def test_kept_connections_have_an_end(sender: HttpClient, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     monkeypatch.setattr(sew_agent.delivery.http.pool, limit, 0.0)
     with RawServer(answering(OK)) as server:
         for _ in range(2):
@@ -276,7 +276,9 @@ def test_kept_connections_have_an_end(sender: Sender, monkeypatch: pytest.Monkey
         assert server.connections == 2
 
 
-def test_a_receiver_that_is_not_asked_again_holds_no_socket(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_receiver_that_is_not_asked_again_holds_no_socket(
+    sender: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ended = threading.Event()
 
     def script(connection: Connection) -> bool:
@@ -291,7 +293,7 @@ def test_a_receiver_that_is_not_asked_again_holds_no_socket(sender: Sender, monk
         assert ended.wait(5)
 
 
-def test_a_sender_that_is_closed_keeps_no_connection(sender: Sender) -> None:
+def test_a_sender_that_is_closed_keeps_no_connection(sender: HttpClient) -> None:
     with RawServer(answering(OK)) as server:
         sender.close()
         for _ in range(2):
@@ -323,7 +325,9 @@ def promise_continue(connection: Connection) -> None:
 
 @pytest.mark.parametrize("script", [hang, drip_head, drip_body, drip_chunks, promise_continue])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_the_deadline_is_that_of_the_whole(sender: Sender, authority: Authority, script: Script, scheme: str) -> None:
+def test_the_deadline_is_that_of_the_whole(
+    sender: HttpClient, authority: Authority, script: Script, scheme: str
+) -> None:
     context = authority.server("hooks.test") if scheme == "https" else None
     with RawServer(script, context) as server:
         asked = request(server.port, scheme=scheme, tls=Tls(ca=authority.certificate))
@@ -334,7 +338,7 @@ def test_the_deadline_is_that_of_the_whole(sender: Sender, authority: Authority,
     assert error.detail == f"{scheme}://hooks.test:{server.port}: no whole answer within 0.3 s"
 
 
-def test_the_deadline_holds_on_a_connection_that_is_used_again(sender: Sender) -> None:
+def test_the_deadline_holds_on_a_connection_that_is_used_again(sender: HttpClient) -> None:
     answers: list[Script] = [answering(OK), hang]
 
     def script(connection: Connection) -> None:
@@ -347,7 +351,7 @@ def test_the_deadline_holds_on_a_connection_that_is_used_again(sender: Sender) -
         assert time.monotonic() - started < SHORT + 1.0
 
 
-def test_an_answer_that_is_there_is_taken_whatever_time_another_took(sender: Sender) -> None:
+def test_an_answer_that_is_there_is_taken_whatever_time_another_took(sender: HttpClient) -> None:
     with RawServer(hang) as silent, RawServer(answering(OK)) as server:
         asked = [request(silent.port), request(server.port), request(silent.port), request(server.port)]
         started = time.monotonic()
@@ -357,7 +361,7 @@ def test_an_answer_that_is_there_is_taken_whatever_time_another_took(sender: Sen
     assert found == [FailureReason.TIMEOUT, 200, FailureReason.TIMEOUT, 200]
 
 
-def test_a_receiver_that_cannot_be_connected_to_holds_up_no_other(sending: Callable[..., Sender]) -> None:
+def test_a_receiver_that_cannot_be_connected_to_holds_up_no_other(sending: Callable[..., HttpClient]) -> None:
     hanging = threading.Event()
 
     def lookup(host: str, port: int) -> Sequence[str]:
@@ -376,7 +380,7 @@ def test_a_receiver_that_cannot_be_connected_to_holds_up_no_other(sending: Calla
     assert isinstance(second, Response)
 
 
-def test_all_requests_go_out_before_an_answer_is_waited_for(sender: Sender) -> None:
+def test_all_requests_go_out_before_an_answer_is_waited_for(sender: HttpClient) -> None:
     together = threading.Barrier(3, timeout=5.0)
 
     def script(connection: Connection) -> None:
@@ -391,7 +395,7 @@ def test_all_requests_go_out_before_an_answer_is_waited_for(sender: Sender) -> N
 
 
 def test_a_receiver_that_serves_one_connection_at_a_time_answers_all(
-    sender: Sender, monkeypatch: pytest.MonkeyPatch
+    sender: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sew_agent.delivery.http.pool, "STALLED", 0.02)
     with RawServer(answering(OK), in_turn=True) as server:
@@ -402,7 +406,7 @@ def test_a_receiver_that_serves_one_connection_at_a_time_answers_all(
 
 
 def test_no_more_connections_are_kept_idle_than_a_process_may_have_files(
-    sender: Sender, monkeypatch: pytest.MonkeyPatch
+    sender: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sew_agent.delivery.http.pool, "MOST_IDLE", 3)
     with RawServer(answering(OK)) as one, RawServer(answering(OK)) as other:
@@ -412,7 +416,7 @@ def test_no_more_connections_are_kept_idle_than_a_process_may_have_files(
 
 
 def test_a_worker_that_is_never_idle_leaves_a_receiver_of_one_connection_to_another(
-    sender: Sender, monkeypatch: pytest.MonkeyPatch
+    sender: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sew_agent.delivery.http.pool, "STALLED", 0.02)
     begun, done = threading.Event(), threading.Event()
@@ -436,7 +440,7 @@ def test_a_worker_that_is_never_idle_leaves_a_receiver_of_one_connection_to_anot
     assert [each.status for each in answers if isinstance(each, Response)] == [200] * 3
 
 
-def test_connections_are_kept_though_every_answer_is_slow(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_are_kept_though_every_answer_is_slow(sender: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sew_agent.delivery.http.pool, "STALLED", 0.005)
 
     def script(connection: Connection) -> None:
@@ -458,7 +462,7 @@ def test_connections_are_kept_though_every_answer_is_slow(sender: Sender, monkey
 
 
 def test_one_request_without_an_answer_costs_the_others_of_its_receiver_no_connections(
-    sender: Sender, monkeypatch: pytest.MonkeyPatch
+    sender: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sew_agent.delivery.http.pool, "STALLED", 0.005)
     asked = threading.Event()
@@ -481,14 +485,14 @@ def test_one_request_without_an_answer_costs_the_others_of_its_receiver_no_conne
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_the_deadline_holds_while_the_receiver_takes_nothing(sender: Sender, scheme: str) -> None:
+def test_the_deadline_holds_while_the_receiver_takes_nothing(sender: HttpClient, scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         error = failure(lambda: send(sender, request(port, scheme=scheme, body=b"x" * 50_000_000), deadline=SHORT))
         assert error.reason is FailureReason.TIMEOUT
 
 
-def test_the_deadline_holds_for_the_look_up(sending: Callable[..., Sender]) -> None:
+def test_the_deadline_holds_for_the_look_up(sending: Callable[..., HttpClient]) -> None:
     hanging = threading.Event()
     sender = sending(lookup=lambda *_: ["127.0.0.1"] if hanging.wait(10) else [])
     error = failure(lambda: send(sender, request(80), deadline=0.05))
@@ -514,7 +518,7 @@ def test_the_deadline_holds_for_the_look_up(sending: Callable[..., Sender]) -> N
         b"HTTP/1.1 200 OK\r\ncontent-length: -2\r\n\r\nok",
     ],
 )
-def test_what_is_no_whole_answer_is_a_failure_of_the_network(sender: Sender, answer: bytes) -> None:
+def test_what_is_no_whole_answer_is_a_failure_of_the_network(sender: HttpClient, answer: bytes) -> None:
     def script(connection: Connection) -> bool:
         connection.send(answer)
         return False
@@ -525,7 +529,7 @@ def test_what_is_no_whole_answer_is_a_failure_of_the_network(sender: Sender, ans
     assert error.detail.startswith(f"http://hooks.test:{server.port}: ")
 
 
-def test_a_huge_body_is_cut(sender: Sender) -> None:
+def test_a_huge_body_is_cut(sender: HttpClient) -> None:
     def script(connection: Connection) -> bool:
         connection.send(b"HTTP/1.1 200 OK\r\n\r\n")
         while not connection.stopped.is_set():
@@ -536,7 +540,7 @@ def test_a_huge_body_is_cut(sender: Sender) -> None:
         assert send(sender, request(server.port), deadline=5.0).body == b"x" * BODY_LIMIT
 
 
-def test_a_compressed_body_is_not_unpacked(sender: Sender) -> None:
+def test_a_compressed_body_is_not_unpacked(sender: HttpClient) -> None:
     answer = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nbomb"
     with RawServer(answering(answer)) as server:
         assert send(sender, request(server.port), deadline=5.0).body == b"bomb"
@@ -544,7 +548,7 @@ def test_a_compressed_body_is_not_unpacked(sender: Sender) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirects_are_answers_and_never_followed(sender: Sender, status: int) -> None:
+def test_redirects_are_answers_and_never_followed(sender: HttpClient, status: int) -> None:
     with RawServer(answering(OK)) as target:
         moved = f"HTTP/1.1 {status} Moved\r\nlocation: http://hooks.test:{target.port}/\r\ncontent-length: 0\r\n\r\n"
         with RawServer(answering(moved.encode())) as server:
@@ -555,7 +559,7 @@ def test_redirects_are_answers_and_never_followed(sender: Sender, status: int) -
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("size", [70_000, 20_000_000])
 def test_an_answer_that_comes_before_the_body_was_read_counts(
-    sender: Sender, authority: Authority, scheme: str, size: int
+    sender: HttpClient, authority: Authority, scheme: str, size: int
 ) -> None:
     context = authority.server("hooks.test")
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -575,7 +579,7 @@ def test_an_answer_that_comes_before_the_body_was_read_counts(
         thread.join()
 
 
-def test_a_port_where_nobody_listens_is_a_failure_of_the_network(sender: Sender) -> None:
+def test_a_port_where_nobody_listens_is_a_failure_of_the_network(sender: HttpClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     error = failure(lambda: send(sender, request(port), deadline=5.0))
@@ -585,14 +589,14 @@ def test_a_port_where_nobody_listens_is_a_failure_of_the_network(sender: Sender)
     )
 
 
-def test_a_name_that_is_not_there_is_told(sender: Sender) -> None:
+def test_a_name_that_is_not_there_is_told(sender: HttpClient) -> None:
     error = failure(lambda: send(sender, request(80, host="nowhere.invalid"), deadline=5.0))
     assert (error.reason, error.parked) == (FailureReason.NAME_NOT_FOUND, False)
     assert error.detail == "http://nowhere.invalid: the name cannot be resolved"
 
 
-def test_an_address_that_is_refused_parks_and_is_not_connected_to(sending: Callable[..., Sender]) -> None:
-    sender = sending(Guard())
+def test_an_address_that_is_refused_parks_and_is_not_connected_to(sending: Callable[..., HttpClient]) -> None:
+    sender = sending(EgressGuard())
     with RawServer(answering(OK)) as server:
         error = failure(lambda: send(sender, request(server.port), deadline=5.0))
         assert (error.reason, error.parked) == (FailureReason.EGRESS_REFUSED, True)
@@ -601,12 +605,14 @@ def test_an_address_that_is_refused_parks_and_is_not_connected_to(sending: Calla
 
 
 @pytest.mark.parametrize(("host", "address"), [("127.0.0.1", "127.0.0.1"), ("[::1]", "::1")])
-def test_an_address_that_is_refused_is_named_once(sending: Callable[..., Sender], host: str, address: str) -> None:
-    error = failure(lambda: send(sending(Guard(), lookup=lambda *_: [address]), request(9, host=host), deadline=5.0))
+def test_an_address_that_is_refused_is_named_once(sending: Callable[..., HttpClient], host: str, address: str) -> None:
+    error = failure(
+        lambda: send(sending(EgressGuard(), lookup=lambda *_: [address]), request(9, host=host), deadline=5.0)
+    )
     assert error.detail.startswith(f"{address} is refused: loopback")
 
 
-def test_the_first_allowed_address_is_taken_and_the_name_looked_up_once(sending: Callable[..., Sender]) -> None:
+def test_the_first_allowed_address_is_taken_and_the_name_looked_up_once(sending: Callable[..., HttpClient]) -> None:
     asked = []
 
     def lookup(host: str, port: int) -> Sequence[str]:
@@ -619,7 +625,7 @@ def test_the_first_allowed_address_is_taken_and_the_name_looked_up_once(sending:
         assert asked == ["hooks.test"]
 
 
-def test_an_address_that_does_not_answer_gives_way_to_the_next(sending: Callable[..., Sender]) -> None:
+def test_an_address_that_does_not_answer_gives_way_to_the_next(sending: Callable[..., HttpClient]) -> None:
     sender = sending(lookup=lambda *_: ["127.0.0.2", "127.0.0.1"])
     with RawServer(answering(OK)) as server:
         assert send(sender, request(server.port), deadline=5.0).status == 200
@@ -636,7 +642,7 @@ def swallowing(port: int) -> Iterator[str]:
         yield "127.0.0.2"
 
 
-def test_an_address_that_swallows_packets_costs_little_of_the_time(sending: Callable[..., Sender]) -> None:
+def test_an_address_that_swallows_packets_costs_little_of_the_time(sending: Callable[..., HttpClient]) -> None:
     with RawServer(answering(OK)) as server, swallowing(server.port) as silent:
         sender = sending(lookup=lambda *_: [silent, "127.0.0.1"])
         started = time.monotonic()
@@ -645,7 +651,7 @@ def test_an_address_that_swallows_packets_costs_little_of_the_time(sending: Call
         assert server.connections == 1
 
 
-def test_where_no_address_takes_a_connection_that_is_said(sending: Callable[..., Sender]) -> None:
+def test_where_no_address_takes_a_connection_that_is_said(sending: Callable[..., HttpClient]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with swallowing(port) as silent:
@@ -664,7 +670,7 @@ def test_families_of_addresses_are_tried_in_turns() -> None:
     assert in_turns([]) == []
 
 
-def test_a_certificate_of_the_webhooks_own_authority_is_taken(sender: Sender, authority: Authority) -> None:
+def test_a_certificate_of_the_webhooks_own_authority_is_taken(sender: HttpClient, authority: Authority) -> None:
     with RawServer(answering(OK), authority.server("hooks.test")) as server:
         asked = request(server.port, scheme="https", tls=Tls(ca=authority.certificate))
         for _ in range(3):
@@ -675,14 +681,14 @@ def test_a_certificate_of_the_webhooks_own_authority_is_taken(sender: Sender, au
 @pytest.mark.parametrize(
     ("name", "days", "known"), [("other.test", 30, True), ("hooks.test", 0, True), ("hooks.test", 30, False)]
 )
-def test_a_bad_certificate_parks(sender: Sender, authority: Authority, name: str, days: int, known: bool) -> None:
+def test_a_bad_certificate_parks(sender: HttpClient, authority: Authority, name: str, days: int, known: bool) -> None:
     with RawServer(answering(OK), authority.server(name, days=days)) as server:
         asked = request(server.port, scheme="https", tls=Tls(ca=authority.certificate) if known else None)
         error = failure(lambda: send(sender, asked, deadline=5.0))
         assert (error.reason, error.parked, server.requests) == (FailureReason.CERTIFICATE, True, [])
 
 
-def test_the_client_certificate_is_shown(sender: Sender, authority: Authority) -> None:
+def test_the_client_certificate_is_shown(sender: HttpClient, authority: Authority) -> None:
     certificate, key = authority.sign("agent.test", kind="clientAuth")
     with RawServer(answering(OK), authority.server("hooks.test", clients=True)) as server:
         tls = Tls(authority.certificate, certificate.read_text(), key.read_text())
@@ -690,7 +696,7 @@ def test_the_client_certificate_is_shown(sender: Sender, authority: Authority) -
 
 
 def test_an_intermediate_authority_alone_is_trusted_with_every_python(
-    sender: Sender, tmp_path_factory: pytest.TempPathFactory
+    sender: HttpClient, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     authority = Authority(tmp_path_factory.mktemp("below"))
     below = authority.intermediate()
@@ -699,7 +705,7 @@ def test_an_intermediate_authority_alone_is_trusted_with_every_python(
         assert send(sender, asked, deadline=5.0).status == 200
 
 
-def test_a_client_certificate_that_is_asked_for_and_not_there_fails(sender: Sender, authority: Authority) -> None:
+def test_a_client_certificate_that_is_asked_for_and_not_there_fails(sender: HttpClient, authority: Authority) -> None:
     with RawServer(answering(OK), authority.server("hooks.test", clients=True)) as server:
         for size in (2, 200_000):
             asked = request(server.port, scheme="https", tls=Tls(authority.certificate), body=b"x" * size)
@@ -710,7 +716,7 @@ def test_a_client_certificate_that_is_asked_for_and_not_there_fails(sender: Send
 
 @pytest.mark.parametrize("reason", ["TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLSV1_ALERT_UNKNOWN_CA"])
 def test_a_client_certificate_that_is_refused_parks(
-    sender: Sender, monkeypatch: pytest.MonkeyPatch, reason: str
+    sender: HttpClient, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     refused = ssl.SSLError(1, "x")
     refused.reason = reason
@@ -724,7 +730,7 @@ def test_a_client_certificate_that_is_refused_parks(
 
 
 @pytest.mark.parametrize("broken", ["ca", "certificate", "key", "other key", "encrypted key"])
-def test_tls_material_that_cannot_be_used_parks(sender: Sender, authority: Authority, broken: str) -> None:
+def test_tls_material_that_cannot_be_used_parks(sender: HttpClient, authority: Authority, broken: str) -> None:
     certificate, key = (path.read_text() for path in authority.sign("agent.test", kind="clientAuth"))
     nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     tls = {
@@ -739,7 +745,7 @@ def test_tls_material_that_cannot_be_used_parks(sender: Sender, authority: Autho
     assert "AAAA" not in error.detail
 
 
-def test_tls_1_1_is_refused(sender: Sender, authority: Authority) -> None:
+def test_tls_1_1_is_refused(sender: HttpClient, authority: Authority) -> None:
     context = authority.server("hooks.test")
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
@@ -749,7 +755,7 @@ def test_tls_1_1_is_refused(sender: Sender, authority: Authority) -> None:
         assert server.requests == []
 
 
-def test_plain_http_where_tls_is_asked_for_is_a_failure_of_the_network(sender: Sender) -> None:
+def test_plain_http_where_tls_is_asked_for_is_a_failure_of_the_network(sender: HttpClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as plain:
 
         def answer() -> None:
@@ -780,7 +786,7 @@ def test_plain_http_where_tls_is_asked_for_is_a_failure_of_the_network(sender: S
         {"url": f"http://[hooks/{SECRET}"},
     ],
 )
-def test_what_http_cannot_carry_parks(sender: Sender, changes: dict[str, Any]) -> None:
+def test_what_http_cannot_carry_parks(sender: HttpClient, changes: dict[str, Any]) -> None:
     with RawServer(answering(OK)) as server:
         url = (
             {"url": str(changes["url"]).replace("hooks.test/", f"hooks.test:{server.port}/")}
@@ -792,7 +798,7 @@ def test_what_http_cannot_carry_parks(sender: Sender, changes: dict[str, Any]) -
         assert server.requests == []
 
 
-def test_sixteen_threads_share_connections_and_each_gets_its_own_answer(sender: Sender) -> None:
+def test_sixteen_threads_share_connections_and_each_gets_its_own_answer(sender: HttpClient) -> None:
     def echo(connection: Connection) -> None:
         body = connection.requests[-1].partition(b"\r\n\r\n")[2]
         connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
@@ -817,7 +823,7 @@ def test_sixteen_threads_share_connections_and_each_gets_its_own_answer(sender: 
 
 
 def test_a_proxy_is_asked_for_the_whole_url_and_judged_by_the_guard(
-    sending: Callable[..., Sender],
+    sending: Callable[..., HttpClient],
 ) -> None:
     with RawServer(answering(OK)) as proxy:
         through = read_proxy(f"http://me:pw@proxy.test:{proxy.port}", "direct.test")
@@ -826,22 +832,22 @@ def test_a_proxy_is_asked_for_the_whole_url_and_judged_by_the_guard(
         head = proxy.requests[0].decode()
         assert head.startswith(f"POST http://nowhere.invalid:8080/{SECRET}?key={SECRET} HTTP/1.1\r\n")
         assert "Proxy-Authorization: Basic bWU6cHc=\r\n" in head
-        refusing = sending(Guard(), proxy=through)
+        refusing = sending(EgressGuard(), proxy=through)
         error = failure(lambda: send(refusing, request(8080, host="nowhere.invalid"), deadline=5.0))
         assert (error.reason, error.detail[:10]) == (FailureReason.EGRESS_REFUSED, "proxy.test")
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "[fd00:ec2::254]", "127.0.0.1"])
-def test_an_address_in_a_url_is_judged_also_behind_a_proxy(sending: Callable[..., Sender], host: str) -> None:
+def test_an_address_in_a_url_is_judged_also_behind_a_proxy(sending: Callable[..., HttpClient], host: str) -> None:
     with RawServer(answering(OK)) as proxy:
-        sender = sending(Guard(), resolving, read_proxy(f"http://proxy.test:{proxy.port}", ""))
+        sender = sending(EgressGuard(), resolving, read_proxy(f"http://proxy.test:{proxy.port}", ""))
         for scheme in ("http", "https"):
             error = failure(lambda scheme=scheme: send(sender, request(80, scheme=scheme, host=host), deadline=SHORT))
             assert (error.reason, error.parked) == (FailureReason.EGRESS_REFUSED, True)
         assert proxy.requests == []
 
 
-def test_hosts_of_no_proxy_are_reached_without_it(sending: Callable[..., Sender]) -> None:
+def test_hosts_of_no_proxy_are_reached_without_it(sending: Callable[..., HttpClient]) -> None:
     with RawServer(answering(OK)) as server, RawServer(answering(OK)) as proxy:
         through = read_proxy(f"http://proxy.test:{proxy.port}", "other.test, hooks.test")
         sender = sending(proxy=through)
@@ -849,7 +855,7 @@ def test_hosts_of_no_proxy_are_reached_without_it(sending: Callable[..., Sender]
         assert (server.connections, proxy.connections) == (1, 0)
 
 
-def test_tls_through_a_proxy_is_with_the_receiver(sending: Callable[..., Sender], authority: Authority) -> None:
+def test_tls_through_a_proxy_is_with_the_receiver(sending: Callable[..., HttpClient], authority: Authority) -> None:
     context = authority.server("hooks.test")
 
     def tunnel(connection: Connection) -> bool:
@@ -874,7 +880,7 @@ def test_tls_through_a_proxy_is_with_the_receiver(sending: Callable[..., Sender]
     "answer",
     ["407 Proxy Authentication Required", "403 Forbidden", "502 Bad Gateway", "302 Found", "400 Bad Request"],
 )
-def test_a_refusal_by_the_proxy_is_the_proxys(sending: Callable[..., Sender], answer: str) -> None:
+def test_a_refusal_by_the_proxy_is_the_proxys(sending: Callable[..., HttpClient], answer: str) -> None:
     with RawServer(answering(f"HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n".encode())) as proxy:
         sender = sending(proxy=read_proxy(f"http://proxy.test:{proxy.port}", ""))
         error = failure(lambda: send(sender, request(443, scheme="https"), deadline=5.0))
@@ -882,7 +888,7 @@ def test_a_refusal_by_the_proxy_is_the_proxys(sending: Callable[..., Sender], an
     assert (error.reason, error.parked) == (FailureReason.PROXY_REFUSED, answer.startswith("407"))
 
 
-def test_what_a_proxy_says_of_when_to_come_again_is_kept(sending: Callable[..., Sender]) -> None:
+def test_what_a_proxy_says_of_when_to_come_again_is_kept(sending: Callable[..., HttpClient]) -> None:
     with RawServer(answering(b"HTTP/1.1 503 Busy\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n")) as proxy:
         sender = sending(proxy=read_proxy(f"http://proxy.test:{proxy.port}", ""))
         route = Route("w", CONSUMERS["Generic"], {"url": "https://hooks.test/"})
@@ -892,20 +898,20 @@ def test_what_a_proxy_says_of_when_to_come_again_is_kept(sending: Callable[..., 
     assert outcome.reason is FailureReason.PROXY_REFUSED
 
 
-def test_a_proxy_without_the_right_credential_parks_also_without_tls(sending: Callable[..., Sender]) -> None:
+def test_a_proxy_without_the_right_credential_parks_also_without_tls(sending: Callable[..., HttpClient]) -> None:
     with RawServer(answering(b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n")) as proxy:
         sender = sending(proxy=read_proxy(f"http://proxy.test:{proxy.port}", ""))
         error = failure(lambda: send(sender, request(80), deadline=5.0))
     assert (error.reason, error.parked) == (FailureReason.PROXY_REFUSED, True)
 
 
-def test_a_407_of_a_receiver_without_a_proxy_is_its_own_answer(sender: Sender) -> None:
+def test_a_407_of_a_receiver_without_a_proxy_is_its_own_answer(sender: HttpClient) -> None:
     with RawServer(answering(b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n")) as server:
         assert send(sender, request(server.port), deadline=5.0).status == 407
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_is_down_is_named(sending: Callable[..., Sender], scheme: str) -> None:
+def test_a_proxy_that_is_down_is_named(sending: Callable[..., HttpClient], scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     sender = sending(proxy=read_proxy(f"http://proxy.test:{port}", ""))
@@ -914,7 +920,7 @@ def test_a_proxy_that_is_down_is_named(sending: Callable[..., Sender], scheme: s
     assert error.detail == f"the proxy http://proxy.test:{port}: connection refused"
 
 
-def test_a_proxy_that_hangs_or_answers_no_http_is_named(sending: Callable[..., Sender]) -> None:
+def test_a_proxy_that_hangs_or_answers_no_http_is_named(sending: Callable[..., HttpClient]) -> None:
     for script, words in ((hang, "no whole answer within 0.3 s"), (answering(b"SSH-2.0\r\n"), "not HTTP")):
         with RawServer(script) as proxy:
             sender = sending(proxy=read_proxy(f"http://proxy.test:{proxy.port}", ""))
@@ -923,7 +929,7 @@ def test_a_proxy_that_hangs_or_answers_no_http_is_named(sending: Callable[..., S
         assert words in error.detail
 
 
-def test_a_tunnel_is_asked_for_in_http_1_1_with_the_host(sending: Callable[..., Sender]) -> None:
+def test_a_tunnel_is_asked_for_in_http_1_1_with_the_host(sending: Callable[..., HttpClient]) -> None:
     with RawServer(answering(b"HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n")) as proxy:
         sender = sending(proxy=read_proxy(f"http://proxy.test:{proxy.port}", ""))
         failure(lambda: send(sender, request(443, scheme="https", host="[2001:db8::1]"), deadline=5.0))
@@ -932,7 +938,9 @@ def test_a_tunnel_is_asked_for_in_http_1_1_with_the_host(sending: Callable[..., 
     assert b"content-length" not in head.lower()
 
 
-def test_environment_variables_for_proxies_are_not_followed(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_for_proxies_are_not_followed(
+    sender: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with RawServer(answering(OK)) as server:
@@ -945,7 +953,7 @@ def test_urllib3_logs_nothing(name: str) -> None:
 
 
 def test_no_key_is_left_on_the_disk(
-    sender: Sender, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sender: HttpClient, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr("os.memfd_create", raising=False)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -957,7 +965,7 @@ def test_no_key_is_left_on_the_disk(
 
 
 def test_where_the_system_gives_no_more_threads_peers_are_sent_to_in_turn_and_answers_count(
-    sender: Sender, monkeypatch: pytest.MonkeyPatch
+    sender: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = threading.Thread.start
 

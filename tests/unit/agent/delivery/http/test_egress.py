@@ -7,13 +7,13 @@ import pytest
 
 import sew_agent.delivery.http.resolver
 from sew_agent.base.settings import parse_rules
-from sew_agent.delivery.http.egress import Guard, Own
+from sew_agent.delivery.http.egress import EgressGuard, OwnEndpoints
 from sew_agent.delivery.http.resolver import Resolver
 
 ALWAYS = "always refused"
 LOOPBACK = "loopback"
 DENIED = "SEW_EGRESS_DENY"
-OPEN = Guard(allow=parse_rules("0.0.0.0/0,::/0"))
+OPEN = EgressGuard(allow=parse_rules("0.0.0.0/0,::/0"))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ OPEN = Guard(allow=parse_rules("0.0.0.0/0,::/0"))
     ],
 )
 def test_without_settings_only_loopback_and_what_is_never_a_receiver_is_refused(address: str, refusal: str) -> None:
-    found = Guard().refusal(ip_address(address), 443)
+    found = EgressGuard().refusal(ip_address(address), 443)
     assert refusal in found
     assert bool(refusal) is bool(found)
 
@@ -90,19 +90,19 @@ def test_loopback_can_be_allowed(address: str) -> None:
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::a01:203", "2001:db8::1"])
 def test_deny_comes_before_allow(address: str) -> None:
-    guard = Guard(allow=parse_rules("0.0.0.0/0,::/0"), deny=parse_rules("10.0.0.0/8, 2001:db8::/32"))
+    guard = EgressGuard(allow=parse_rules("0.0.0.0/0,::/0"), deny=parse_rules("10.0.0.0/8, 2001:db8::/32"))
     assert DENIED in guard.refusal(ip_address(address), 443)
 
 
 def test_allow_only_adds_to_what_is_allowed() -> None:
-    guard = Guard(allow=parse_rules("127.0.0.1"))
+    guard = EgressGuard(allow=parse_rules("127.0.0.1"))
     assert guard.refusal(ip_address("127.0.0.1"), 443) == ""
     assert LOOPBACK in guard.refusal(ip_address("127.0.0.2"), 443)
     assert guard.refusal(ip_address("10.0.0.1"), 443) == ""
 
 
 def test_a_mapped_network_in_the_settings_matches_the_mapped_address_itself() -> None:
-    assert DENIED in Guard(deny=parse_rules("::ffff:10.0.0.0/104")).refusal(ip_address("::ffff:10.0.0.1"), 443)
+    assert DENIED in EgressGuard(deny=parse_rules("::ffff:10.0.0.0/104")).refusal(ip_address("::ffff:10.0.0.1"), 443)
 
 
 @pytest.mark.parametrize("host", ["2130706433", "0177.0.0.1", "127.1", "0x7f.1"])
@@ -111,7 +111,7 @@ def test_other_ways_to_write_loopback_are_judged_as_loopback(host: str) -> None:
         addresses = Resolver().resolve(host, 80, 5.0)
     except socket.gaierror:
         return
-    assert all(LOOPBACK in Guard().refusal(each, 443) for each in addresses)
+    assert all(LOOPBACK in EgressGuard().refusal(each, 443) for each in addresses)
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def test_other_ways_to_write_loopback_are_judged_as_loopback(host: str) -> None:
     ],
 )
 def test_a_rule_may_name_a_port(rules: str, address: str, port: int, named: bool) -> None:
-    assert (DENIED in Guard(deny=parse_rules(rules)).refusal(ip_address(address), port)) is named
-    loopback = Guard(allow=parse_rules(f"127.0.0.1:{port}"))
+    assert (DENIED in EgressGuard(deny=parse_rules(rules)).refusal(ip_address(address), port)) is named
+    loopback = EgressGuard(allow=parse_rules(f"127.0.0.1:{port}"))
     assert loopback.refusal(ip_address("127.0.0.1"), port) == ""
     assert LOOPBACK in loopback.refusal(ip_address("127.0.0.1"), port + 1)
 
@@ -149,8 +149,8 @@ OWN = {
 }
 
 
-def own(*addresses: str) -> Own:
-    return Own(OWN, Resolver(lambda *_: addresses))
+def own(*addresses: str) -> OwnEndpoints:
+    return OwnEndpoints(OWN, Resolver(lambda *_: addresses))
 
 
 @pytest.mark.parametrize(
@@ -168,9 +168,9 @@ def own(*addresses: str) -> Own:
 def test_what_the_agent_itself_is_connected_to_is_refused_unless_it_is_allowed(
     address: str, port: int, what: str
 ) -> None:
-    found = Guard(own=own("10.2.0.1", "10.2.0.2")).refusal(ip_address(address), port)
+    found = EgressGuard(own=own("10.2.0.1", "10.2.0.2")).refusal(ip_address(address), port)
     assert found == (f"{what} is refused unless SEW_EGRESS_ALLOW allows it" if what else "")
-    allowing = Guard(parse_rules(f"[{address}]:{port}"), own=own("10.2.0.1"))
+    allowing = EgressGuard(parse_rules(f"[{address}]:{port}"), own=own("10.2.0.1"))
     assert allowing.refusal(ip_address(address), port) == ""
 
 
@@ -183,6 +183,6 @@ def test_what_the_agent_is_connected_to_is_known_from_its_last_look_up(monkeypat
             raise socket.gaierror(socket.EAI_AGAIN, "not now")
         return answers.pop()
 
-    guard = Guard(own=Own({"http://elastic.example:9200": "Elasticsearch"}, Resolver(lookup)))
+    guard = EgressGuard(own=OwnEndpoints({"http://elastic.example:9200": "Elasticsearch"}, Resolver(lookup)))
     for _ in range(2):
         assert guard.refusal(ip_address("10.2.0.1"), 9200)

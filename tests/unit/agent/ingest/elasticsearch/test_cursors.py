@@ -8,16 +8,16 @@ from sew_agent.ingest.elasticsearch.cursors import (
     COARSE,
     GONE_KEPT,
     Cursor,
-    Place,
     Search,
+    TailPosition,
     begin,
     catch_up,
     moved,
     reached,
     searches,
 )
-from sew_agent.ingest.elasticsearch.shards import Facts, Look, Shard
-from sew_agent.ingest.elasticsearch.visibility import Proofs
+from sew_agent.ingest.elasticsearch.shards import IndexSettings, Shard, ShardStats
+from sew_agent.ingest.elasticsearch.visibility import VisibilityProofs
 
 AT = 1_800_000_000.0
 SHARD = Shard("events", "uuid", 0, "history", checkpoint=10, top=12, node="n", refreshes={"n": 0})
@@ -25,25 +25,25 @@ CURSOR = Cursor("events", "history", 5, 7, AT, top=10)
 NOBODY: frozenset[str] = frozenset()
 
 
-def look(*shards: Shard, at: float = AT) -> Look:
-    return Look(at, {each.key: each for each in shards})
+def look(*shards: Shard, at: float = AT) -> ShardStats:
+    return ShardStats(at, {each.key: each for each in shards})
 
 
-def place(cursor: Cursor = CURSOR) -> Place:
-    return Place(AT, {SHARD.key: cursor})
+def place(cursor: Cursor = CURSOR) -> TailPosition:
+    return TailPosition(AT, {SHARD.key: cursor})
 
 
-def proven(shard: Shard = SHARD, checkpoint: int = 10) -> Proofs:
+def proven(shard: Shard = SHARD, checkpoint: int = 10) -> VisibilityProofs:
     """Proofs by which a search sees all writes up to `checkpoint`."""
-    proofs = Proofs()
+    proofs = VisibilityProofs()
     for number, each in enumerate([replace(shard, checkpoint=checkpoint)] * 7 + [shard]):
         proofs.count(look(each), 2.0 * number, 2.0 * number)
-        proofs.conclude(look(each), {"uuid": Facts("events", "uuid", 1, 1.0)})
+        proofs.conclude(look(each), {"uuid": IndexSettings("events", "uuid", 1, 1.0)})
     return proofs
 
 
 def test_a_place_is_the_same_after_it_was_stored() -> None:
-    assert Place.load(place().dump()) == place()
+    assert TailPosition.load(place().dump()) == place()
 
 
 def test_a_fresh_store_begins_at_the_checkpoints() -> None:
@@ -52,17 +52,17 @@ def test_a_fresh_store_begins_at_the_checkpoints() -> None:
 
 def test_a_cursor_at_its_checkpoint_is_not_searched() -> None:
     resting = place(replace(CURSOR, seq=10, seen=10))
-    assert list(searches(resting, look(SHARD), Proofs())) == []
+    assert list(searches(resting, look(SHARD), VisibilityProofs())) == []
 
 
 def test_the_newest_are_searched_at_once_and_all_when_it_is_proven() -> None:
-    assert list(searches(place(), look(SHARD), Proofs())) == [Search(SHARD, 7)]
+    assert list(searches(place(), look(SHARD), VisibilityProofs())) == [Search(SHARD, 7)]
     whole = list(searches(place(), look(SHARD), proven()))
     assert whole == [Search(SHARD, 5, 10, AT), Search(SHARD, 10)]
 
 
 def test_what_was_seen_up_to_the_top_is_not_searched_for_newer_ones() -> None:
-    assert list(searches(place(replace(CURSOR, seen=12)), look(SHARD), Proofs())) == []
+    assert list(searches(place(replace(CURSOR, seen=12)), look(SHARD), VisibilityProofs())) == []
 
 
 def test_only_a_whole_search_moves_the_cursor_and_never_beyond_what_is_proven() -> None:
@@ -136,4 +136,4 @@ def test_the_moment_of_a_reader_at_rest_is_stored_only_now_and_then() -> None:
 )
 def test_a_reader_joins_another_that_it_has_reached_in_every_shard(mine: Cursor, joins: bool) -> None:
     assert reached(place(mine), place()) is joins
-    assert not reached(Place(AT), place())
+    assert not reached(TailPosition(AT), place())

@@ -5,8 +5,8 @@ import pytest
 from kubectl_sew.query import CALICO, FieldSet, parse, to_dsl
 from sew_agent.ingest.elasticsearch.named_queries import (
     MOST_LEAVES,
-    Clause,
-    Clauses,
+    NamedQueries,
+    NamedQuery,
     asked,
     count_leaves,
     exact_fields,
@@ -36,9 +36,9 @@ def test_leaves_are_counted_as_elasticsearch_does(query: str, leaves: int) -> No
 
 
 def test_a_clause_is_made_again_where_query_start_or_fields_are_others() -> None:
-    clauses, query = Clauses(), parse("type = waf")
+    clauses, query = NamedQueries(), parse("type = waf")
 
-    def made(subscription: Subscription, fields: FieldSet = CALICO) -> Clause:
+    def made(subscription: Subscription, fields: FieldSet = CALICO) -> NamedQuery:
         return clauses.of([subscription], fields)[0][0]
 
     first = made(Subscription("w", query, 1.0))
@@ -70,7 +70,7 @@ def test_a_query_needs_what_it_asks_of_every_event_of_string_fields(query: str, 
 
 def test_groups_stay_within_the_leaves_and_keep_every_clause() -> None:
     many = " OR ".join(["severity > 1"] * 100)
-    clauses, refused = Clauses().of(subscribe(*[many] * 25), CALICO)
+    clauses, refused = NamedQueries().of(subscribe(*[many] * 25), CALICO)
     groups = pack(clauses)
     assert refused == {}
     assert [each.webhook for group in groups for each in group] == [each.webhook for each in clauses]
@@ -79,12 +79,12 @@ def test_groups_stay_within_the_leaves_and_keep_every_clause() -> None:
 
 
 def test_a_clause_above_the_limit_stands_alone() -> None:
-    clauses, _ = Clauses().of(subscribe("type = waf", " OR ".join(["severity > 1"] * 900), "type = waf"), CALICO)
+    clauses, _ = NamedQueries().of(subscribe("type = waf", " OR ".join(["severity > 1"] * 900), "type = waf"), CALICO)
     assert [len(group) for group in pack(clauses, most_leaves=500)] == [1, 1, 1]
 
 
 def test_a_hit_names_the_clauses_that_it_matched() -> None:
-    clauses, _ = Clauses().of(subscribe("type = waf", "type = alert", "severity > 1"), CALICO)
+    clauses, _ = NamedQueries().of(subscribe("type = waf", "type = alert", "severity > 1"), CALICO)
     query = asked(clauses, [{"term": {"cluster": "c"}}])
     names = [each["bool"]["_name"] for each in query["bool"]["should"]]
     assert len(set(names)) == 3
@@ -92,7 +92,7 @@ def test_a_hit_names_the_clauses_that_it_matched() -> None:
 
 
 def test_halves_hold_every_clause_once() -> None:
-    clauses, _ = Clauses().of(subscribe(*["type = waf"] * 7), CALICO)
+    clauses, _ = NamedQueries().of(subscribe(*["type = waf"] * 7), CALICO)
     first, second = halves(clauses)
     assert [*first, *second] == clauses
     assert first
@@ -100,7 +100,7 @@ def test_halves_hold_every_clause_once() -> None:
 
 def test_a_query_that_the_mapping_cannot_answer_is_refused_and_the_others_are_asked() -> None:
     fields = FieldSet("few", {"type": CALICO.fields["type"]})
-    clauses, refused = Clauses().of(subscribe("type = waf", "severity > 1"), fields)
+    clauses, refused = NamedQueries().of(subscribe("type = waf", "severity > 1"), fields)
     assert [each.webhook for each in clauses] == ["w0"]
     assert "severity" in refused["w1"]
 
@@ -113,7 +113,7 @@ def test_a_query_is_translated_again_only_when_it_or_the_fields_are_others(monke
         return {"match_all": {}}
 
     monkeypatch.setattr("sew_agent.ingest.elasticsearch.named_queries.to_dsl", counting)
-    clauses, some = Clauses(), subscribe("type = waf")
+    clauses, some = NamedQueries(), subscribe("type = waf")
     for fields in (CALICO, CALICO, FieldSet("other", {})):
         clauses.of(some, fields)
     assert translated == ["calico", "other"]

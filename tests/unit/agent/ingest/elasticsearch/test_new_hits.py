@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from sew_agent.ingest.elasticsearch.cursors import Cursor
-from sew_agent.ingest.elasticsearch.named_queries import Clause
+from sew_agent.ingest.elasticsearch.named_queries import NamedQuery
 from sew_agent.ingest.elasticsearch.new_hits import (
+    AgeLimits,
     Hit,
-    Left,
-    Limits,
+    SkippedHits,
     before_start,
     merge,
     since_start,
@@ -19,12 +19,12 @@ from sew_agent.ingest.elasticsearch.new_hits import (
 
 AT = 1_800_000_000.0
 HOUR = 3600.0
-LIMITS = Limits(most_age=24 * HOUR, known_for=24 * HOUR)
+LIMITS = AgeLimits(most_age=24 * HOUR, known_for=24 * HOUR)
 CURSOR = Cursor("events", "history", 0, 0, AT)
 
 
-def clause(webhook: str, start: float | None = None) -> Clause:
-    return Clause(webhook, start, {}, {}, 1, 1)
+def clause(webhook: str, start: float | None = None) -> NamedQuery:
+    return NamedQuery(webhook, start, {}, {}, 1, 1)
 
 
 def hit(number: int = 1, *webhooks: str, **more: object) -> Hit:
@@ -50,7 +50,7 @@ def test_age_counts_from_the_moment_up_to_which_the_shard_was_read(found: Hit, c
 
 
 def test_an_update_of_what_may_be_forgotten_is_no_new_event() -> None:
-    limits = Limits(most_age=100 * HOUR, known_for=24 * HOUR)
+    limits = AgeLimits(most_age=100 * HOUR, known_for=24 * HOUR)
     assert verdict(hit(time=AT - 25 * HOUR, version=2), CURSOR, limits) == "updated"
     assert verdict(hit(time=AT - 25 * HOUR, version=1), CURSOR, limits) == ""
 
@@ -58,9 +58,9 @@ def test_an_update_of_what_may_be_forgotten_is_no_new_event() -> None:
 def test_dismissing_a_delivered_event_a_day_later_does_not_read_like_loss() -> None:
     dismissed = hit(time=AT - 25 * HOUR, version=2)
     kind = verdict(dismissed, CURSOR, LIMITS)
-    left = Left()
-    left.add(kind, dismissed)
-    (note,) = left.notes()
+    skipped = SkippedHits()
+    skipped.add(kind, dismissed)
+    (note,) = skipped.notes()
     assert note.kind == "updated"
     assert "changed since and not sent again" in note.text
 
@@ -90,10 +90,10 @@ def test_pages_for_different_webhooks_become_one_up_to_the_end_of_the_first_full
 
 
 def test_what_is_left_out_is_told_in_one_note_for_each_kind() -> None:
-    left = Left()
+    skipped = SkippedHits()
     for number in range(3):
-        left.add("too_old", hit(number, "a", "b"))
-    (note,) = left.notes()
+        skipped.add("too_old", hit(number, "a", "b"))
+    (note,) = skipped.notes()
     assert note.text.startswith("3 events older than SEW_MAX_EVENT_AGE")
     assert note.text.endswith("the last one e2")
     assert (note.count, note.webhooks) == (3, ("a", "b"))

@@ -1,7 +1,7 @@
 """Which queries can match at all, by the values that are there."""
 
 from kubectl_sew.query import CALICO, parse
-from sew_agent.ingest.elasticsearch.named_queries import Clauses
+from sew_agent.ingest.elasticsearch.named_queries import NamedQueries
 from sew_agent.ingest.elasticsearch.prefilter import can_match
 from sew_agent.ingest.source import Subscription
 
@@ -9,7 +9,7 @@ FIELDS = ("type", "host")
 
 
 def possible(query: str, **seen: set[str]) -> bool:
-    ((clause,), _) = Clauses().of([Subscription("w", parse(query))], CALICO)
+    ((clause,), _) = NamedQueries().of([Subscription("w", parse(query))], CALICO)
     return can_match(clause, seen, FIELDS)
 
 

@@ -7,34 +7,34 @@ import pytest
 
 from kubectl_sew.access import ElasticsearchError
 from kubectl_sew.index import TIMED_OUT
-from sew_agent.ingest.elasticsearch.multi_search import Job, Searcher
-from sew_agent.ingest.elasticsearch.named_queries import Clause
-from sew_agent.ingest.elasticsearch.query_costs import Costs
+from sew_agent.ingest.elasticsearch.multi_search import MultiSearch, SearchJob
+from sew_agent.ingest.elasticsearch.named_queries import NamedQuery
+from sew_agent.ingest.elasticsearch.query_costs import QueryCosts
 
 
-def clause(webhook: str, wildcards: int) -> Clause:
-    return Clause(webhook, None, {"wildcard": {}}, {}, 1, 20, wildcards)
+def clause(webhook: str, wildcards: int) -> NamedQuery:
+    return NamedQuery(webhook, None, {"wildcard": {}}, {}, 1, 20, wildcards)
 
 
 QUICK, HEAVY, HEAVIER = clause("quick", 3), clause("heavy", 100), clause("heavier", 300)
 
 
 def test_of_a_slow_search_many_wildcards_are_the_reason_each_by_its_share() -> None:
-    costs = Costs()
+    costs = QueryCosts()
     costs.charge([QUICK, HEAVY, HEAVIER], 8.0)
     assert [costs.of(each) for each in (QUICK, HEAVY, HEAVIER)] == [0.0, 2.0, 6.0]
     assert costs.later([QUICK, HEAVY, HEAVIER]) == {"heavy", "heavier"}
 
 
 def test_a_quick_search_and_one_without_many_wildcards_are_nobodys_fault() -> None:
-    costs = Costs()
+    costs = QueryCosts()
     costs.charge([HEAVY], 0.9)
     costs.charge([QUICK], 60.0)
     assert costs.later([QUICK, HEAVY]) == frozenset()
 
 
 def test_of_slow_queries_alone_so_many_are_asked_as_take_a_few_seconds_and_one_at_least() -> None:
-    costs = Costs()
+    costs = QueryCosts()
     several = [clause(f"w{number}", 100) for number in range(4)]
     costs.charge(several, 6.0)
     assert costs.later(several) == {"w2", "w3"}
@@ -43,7 +43,7 @@ def test_of_slow_queries_alone_so_many_are_asked_as_take_a_few_seconds_and_one_a
 
 
 def test_a_query_that_is_quick_again_or_another_is_asked_with_the_others() -> None:
-    costs = Costs()
+    costs = QueryCosts()
     costs.charge([HEAVY, HEAVIER], 8.0)
     costs.charge([HEAVY], 0.01)
     assert costs.later([QUICK, HEAVY, HEAVIER]) == {"heavier"}
@@ -51,7 +51,7 @@ def test_a_query_that_is_quick_again_or_another_is_asked_with_the_others() -> No
 
 
 def test_what_costs_is_told_once() -> None:
-    costs = Costs()
+    costs = QueryCosts()
     costs.charge([HEAVY], 2.0)
     costs.charge([HEAVY], 3.0)
     assert [note.webhooks for note in costs.notes()] == [("heavy",)]
@@ -74,8 +74,8 @@ class Slow:
 
 
 def test_what_is_not_answered_in_time_is_asked_in_halves() -> None:
-    searcher, index = Searcher("time"), Slow()
-    jobs = [Job({}, [], [QUICK], {"size": 10})] * 10
+    searcher, index = MultiSearch("time"), Slow()
+    jobs = [SearchJob({}, [], [QUICK], {"size": 10})] * 10
     for _ in range(2):
         with pytest.raises(ElasticsearchError):
             searcher.run(index, jobs)  # type: ignore[arg-type]
@@ -94,8 +94,8 @@ class Silent:
 
 
 def test_where_there_is_no_answer_in_time_many_wildcards_are_the_reason_too() -> None:
-    searcher = Searcher("time")
-    job = Job({}, [], [QUICK, HEAVY], {"size": 10})
+    searcher = MultiSearch("time")
+    job = SearchJob({}, [], [QUICK, HEAVY], {"size": 10})
     with pytest.raises(ElasticsearchError):
         searcher.run(Silent(), [job])  # type: ignore[arg-type]
     assert searcher.later([job]) == {"heavy"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sew_agent.ingest.elasticsearch.backfill_cursor import Past, is_past
+from sew_agent.ingest.elasticsearch.backfill_cursor import BackfillCursor, is_past
 from sew_agent.ingest.elasticsearch.shards import absent, read_settings, read_stats
 
 
@@ -64,7 +64,7 @@ def test_the_wait_is_three_refresh_intervals_and_at_least_ten_seconds(refresh: s
 
 
 def test_a_place_in_the_past_is_the_same_after_it_was_stored_and_known_as_such() -> None:
-    past = Past(1_800_000_000.7, 1_800_000_123_456, (1_800_000_123_456, 7), "run")
-    assert Past.load(past.dump()) == past
+    past = BackfillCursor(1_800_000_000.7, 1_800_000_123_456, (1_800_000_123_456, 7), "run")
+    assert BackfillCursor.load(past.dump()) == past
     assert is_past(past.dump())
-    assert (past.begin, Past(1_800_000_000.7).begin) == (1_800_000_123_456, 1_800_000_000_000)
+    assert (past.begin, BackfillCursor(1_800_000_000.7).begin) == (1_800_000_123_456, 1_800_000_000_000)

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from sew_agent.ingest.elasticsearch.shards import Facts, Look, Shard
-from sew_agent.ingest.elasticsearch.visibility import Proofs
+from sew_agent.ingest.elasticsearch.shards import IndexSettings, Shard, ShardStats
+from sew_agent.ingest.elasticsearch.visibility import VisibilityProofs
 
 SHARD = Shard("events", "uuid", 0, "history", checkpoint=10, top=12, node="one", refreshes={"one": 5, "two": 70})
 
@@ -15,8 +15,8 @@ class Watched:
     """Looks at one shard, each a second after the last and answered at once, unless said otherwise."""
 
     def __init__(self, refresh: float | None = 1.0) -> None:
-        self.proofs = Proofs()
-        self.facts: Mapping[str, Facts] = {"uuid": Facts("events", "uuid", 1, refresh)}
+        self.proofs = VisibilityProofs()
+        self.facts: Mapping[str, IndexSettings] = {"uuid": IndexSettings("events", "uuid", 1, refresh)}
         self.clock = 100.0
         self.shard = SHARD
 
@@ -24,7 +24,7 @@ class Watched:
         """The number that is proven after it."""
         self.clock += seconds
         self.shard = replace(self.shard, **changed)  # type: ignore[arg-type]  # of the test's own choice
-        look = Look(self.clock, {self.shard.key: self.shard}, whole=whole)
+        look = ShardStats(self.clock, {self.shard.key: self.shard}, whole=whole)
         self.proofs.count(look, self.clock - took, self.clock)
         self.proofs.conclude(look, self.facts)
         return self.proofs.of(self.shard)[0]

@@ -14,23 +14,31 @@ import pytest
 
 from kubectl_sew.event import Event
 from sew_agent.status.report import Report, ReportFile
-from sew_agent.store.records import DropReason, Intake, Owed, Settlement, State, StoreError, StoreFullError
+from sew_agent.store.records import (
+    DeliveryResult,
+    DeliveryState,
+    DropReason,
+    EnqueueBatch,
+    NewDelivery,
+    StoreError,
+    StoreFullError,
+)
 from sew_agent.store.sqlite.files import DATABASE, identity
 from sew_agent.store.sqlite.store import open_store
 
 NOW = 1_800_000_000.0
 
 
-def owed(count: int, size: int = 10) -> Intake:
+def owed(count: int, size: int = 10) -> EnqueueBatch:
     events = [Event("", f"{number}", {"text": "x" * size}) for number in range(count)]
-    return Intake([Owed(each, ("hook",)) for each in events], {"common": "1"}, NOW)
+    return EnqueueBatch([NewDelivery(each, ("hook",)) for each in events], {"common": "1"}, NOW)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A state folder with a hundred deliveries in it."""
     store = open_store(tmp_path)
-    store.take_in(owed(100, 1000))
+    store.enqueue(owed(100, 1000))
     store.close()
     return tmp_path
 
@@ -66,7 +74,7 @@ def test_a_damaged_store_is_an_error_that_says_what_to_do(folder: Path, damage: 
 
 def test_damage_that_comes_while_it_runs_is_told(folder: Path) -> None:
     store = open_store(folder)
-    store.take_in(owed(5000, 1000))
+    store.enqueue(owed(5000, 1000))
     store.close()
     store = open_store(folder)
     with (folder / DATABASE).open("r+b") as file:
@@ -81,7 +89,7 @@ def test_damage_that_comes_while_it_runs_is_told(folder: Path) -> None:
 def test_damage_within_a_payload_is_told(folder: Path, document: bytes) -> None:
     store = open_store(folder)
     (first, *_) = store.due("hook", now=NOW, limit=1)
-    store.settle([Settlement(first, State.DEAD, NOW, 1)], ())
+    store.record_results([DeliveryResult(first, DeliveryState.DEAD, NOW, 1)], ())
     with closing(sqlite3.connect(folder / DATABASE)) as connection:
         connection.execute("UPDATE events SET document = ?", (document,))
         connection.commit()
@@ -105,7 +113,7 @@ def test_what_a_killed_agent_left_in_its_log_is_no_damage(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     store = open_store(folder)
-    store.take_in(owed(200, 1000))
+    store.enqueue(owed(200, 1000))
     killed = tmp_path_factory.mktemp("killed")
     for each in folder.iterdir():
         (killed / each.name).write_bytes(each.read_bytes())
@@ -133,9 +141,9 @@ def test_commands_work_beside_the_agent(folder: Path) -> None:
 
 def test_a_command_that_ends_beside_the_agent_takes_nothing_of_what_it_writes_later(folder: Path) -> None:
     store = open_store(folder)
-    store.take_in(Intake(owed(101).owed, {}, NOW))
+    store.enqueue(EnqueueBatch(owed(101).owed, {}, NOW))
     assert _waiting_seen_by_another_process(folder) == "101"
-    store.take_in(Intake(owed(102).owed, {}, NOW))
+    store.enqueue(EnqueueBatch(owed(102).owed, {}, NOW))
     assert _waiting_seen_by_another_process(folder) == "102"
     store.close()
 
@@ -167,14 +175,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_changes_nothing_and_heals_when_there_is_room(small_disk: Path) -> None:
     filler = small_disk / "filler"
     store = open_store(small_disk)
-    store.take_in(owed(10))
+    store.enqueue(owed(10))
     filler.write_bytes(b"x" * (2**20))
     with pytest.raises(StoreFullError, match="goes on by itself"):
-        store.take_in(Intake(owed(5000, 1000).owed, {"common": "2"}, NOW))
+        store.enqueue(EnqueueBatch(owed(5000, 1000).owed, {"common": "2"}, NOW))
     assert store.positions() == {"common": "1"}
     assert store.waiting() == {"hook": 10}
     filler.unlink()
-    assert store.take_in(owed(500)).new == 490
+    assert store.enqueue(owed(500)).new == 490
     store.close()
 
 
@@ -196,8 +204,8 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     store = open_store(tmp_path)
     with suppress(StoreFullError):
         for part in count():
-            owed = [Owed(Event("", f"{part}-{each}", {"text": "x" * 10_000}), ("hook",)) for each in range(100)]
-            store.take_in(Intake(owed, {"common": f"{part}"}, NOW))
+            owed = [NewDelivery(Event("", f"{part}-{each}", {"text": "x" * 10_000}), ("hook",)) for each in range(100)]
+            store.enqueue(EnqueueBatch(owed, {"common": f"{part}"}, NOW))
     store.close()
     yield tmp_path
     subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
@@ -217,12 +225,12 @@ def test_what_fills_the_disk_can_be_delivered_and_then_more_is_taken_in(full_dis
     store = open_store(full_disk)
     before = store.waiting()["hook"]
     while found := store.due("hook", now=NOW, limit=50):
-        done = [Settlement(each, State.DELIVERED, NOW, 1) for each in found]
+        done = [DeliveryResult(each, DeliveryState.DELIVERED, NOW, 1) for each in found]
         with suppress(StoreFullError):
-            store.settle(done, ())
+            store.record_results(done, ())
     store.forget(NOW)
-    assert store.books()[0].delivered == before
-    assert store.take_in(owed(100, 1000)).new == 100
+    assert store.counters()[0].delivered == before
+    assert store.enqueue(owed(100, 1000)).new == 100
     store.close()
 
 
@@ -234,7 +242,7 @@ def test_a_backlog_that_fills_the_disk_can_be_dropped_without_an_agent(full_disk
     command.close()
     store = open_store(full_disk)
     store.forget(NOW)
-    assert store.take_in(owed(100, 1000)).new == 100
+    assert store.enqueue(owed(100, 1000)).new == 100
     store.close()
 
 
@@ -246,7 +254,7 @@ def test_nobody_else_may_read_the_state_folders_files(tmp_path: Path) -> None:
     try:
         os.umask(0)
         store = open_store(tmp_path)
-        store.take_in(owed(10))
+        store.enqueue(owed(10))
         identity(tmp_path)
         ReportFile(tmp_path).write(Report("1", 1, NOW))
         modes = {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()}
@@ -265,16 +273,16 @@ def test_a_reserve_can_be_kept_where_room_cannot_be_taken_without_writing(
 
     monkeypatch.setattr("os.posix_fallocate", refuse)
     store = open_store(tmp_path, max_bytes=50 * 3 * 2**20)
-    assert store.take_in(owed(1)).new == 1
+    assert store.enqueue(owed(1)).new == 1
     assert (tmp_path / "reserve").stat().st_blocks * 512 >= 3 * 2**20
     store.close()
 
 
 def test_a_reserve_that_another_process_gave_up_is_made_again_before_more_is_taken_in(tmp_path: Path) -> None:
     store = open_store(tmp_path, max_bytes=50 * 2**20)
-    store.take_in(owed(1))
+    store.enqueue(owed(1))
     (tmp_path / "reserve").unlink()
-    store.take_in(owed(2))
+    store.enqueue(owed(2))
     assert (tmp_path / "reserve").stat().st_size == 2**20
     store.close()
 
