@@ -1,19 +1,23 @@
 """`sew-agent run`: the settings' table as flags, and the agent."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import click
 
+from kubectl_sew.consumers.rate import parse_rate
 from sew_agent.base import settings as table
 from sew_agent.base.settings import SETTINGS, Setting, from_environment
 
-_PLACEHOLDERS = {
+_PLACEHOLDERS: dict[Callable[[str], Any], str] = {
     table.parse_duration: "TIME",
     table.parse_pause: "TIME",
     table.parse_size: "SIZE",
     table.parse_count: "NUMBER",
     table.parse_path: "PATH",
+    table.parse_rules: "ADDRESSES",
+    parse_rate: "RATE",
 }
 """What a setting is read with -> what stands for its value in the help; else the last word of its name."""
 
