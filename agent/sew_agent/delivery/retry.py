@@ -262,13 +262,12 @@ def _failed(outcome: Outcome, delivery: Delivery, receiver: ReceiverState, polic
     failures = receiver.failures + 1
     different = receiver.different + (1 if fresh and not receiver.proven else 0)
     parked = outcome.verdict is Verdict.PARKED and not receiver.proven
-    before = now + left(receiver.held_until, policy.furthest, now)
-    held_until = receiver.held_until if receiver.held_until <= now + policy.furthest else now
+    held_until = min(receiver.held_until, now + left(receiver.held_until, policy.furthest, now))
     if fresh or (different > FEW and not suspect):
-        pause = _pause_for_all(different, policy, parked=parked)
-        held_until = max(now + pause, before if receiver.waiting else now)
+        pause = now + _pause_for_all(different, policy, parked=parked)
+        held_until = max(pause, held_until) if receiver.waiting else pause
     if outcome.verdict is Verdict.WAIT:
-        held_until = max(held_until, before, now + _wait(outcome, policy))
+        held_until = max(held_until, now + _wait(outcome, policy))
     return replace(
         receiver,
         failures=failures,
@@ -276,7 +275,7 @@ def _failed(outcome: Outcome, delivery: Delivery, receiver: ReceiverState, polic
         parked=parked,
         waiting=outcome.verdict is Verdict.WAIT,
         held_until=held_until,
-        retry_until=max(before, held_until, now + _pause_for_retries(failures, policy, parked=parked)),
+        retry_until=max(held_until, now + _pause_for_retries(failures, policy, parked=parked)),
         held_at=now,
         reason=outcome.reason.value,
         detail=outcome.detail,

@@ -7,18 +7,47 @@ import pytest
 from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
 from kubectl_sew.event import Event
 from sew_agent.delivery.rate_limit import TokenBucket
-from sew_agent.delivery.retry import FEW, PROBE_EVERY, TRIES, Policy, Since, backoff, changed, decide, failing
-from sew_agent.store.records import Delivery, DeliveryState, ReceiverState
+from sew_agent.delivery.retry import (
+    FEW,
+    PROBE_EVERY,
+    TRIES,
+    Policy,
+    Since,
+    backoff,
+    changed,
+    decide,
+    failing,
+    left,
+    on_the_clock,
+    probed,
+    to_probe,
+)
+from sew_agent.store.records import Delivery, DeliveryResult, DeliveryState, ReceiverState
 
 NOW = 1_800_000_000.0
 POLICY = Policy(initial=2.0, longest=900.0, horizon=72 * 3600.0, chance=lambda: 1.0)
 LANE = ReceiverState("hook", settings_digest="s", endpoint_digest="e")
 PROVEN = replace(LANE, proven=True)
 RETRY = Outcome(Verdict.RETRY, FailureReason.SERVER_ERROR, "503")
+WAIT = Outcome(Verdict.WAIT, FailureReason.RATE_LIMITED, "429", retry_after=77.0)
+WAIT_1 = replace(WAIT, retry_after=1.0)
+PARK = Outcome(Verdict.PARKED, FailureReason.CREDENTIAL_REFUSED, "401")
+REFUSED = Outcome(Verdict.REJECTED, FailureReason.EVENT_REFUSED, "400")
+HELD = replace(LANE, failures=1, held_until=NOW + 2, retry_until=NOW + 2, held_at=NOW, since=NOW, different=1)
+ASKED = replace(HELD, waiting=True, held_until=NOW + 77, retry_until=NOW + 77, reason="rate_limited", detail="429")
 
 
 def delivery(**more: object) -> Delivery:
     return replace(Delivery(1, "hook", "id", Event("", "a", {}), NOW - 5), **more)  # type: ignore[arg-type]
+
+
+TRIED = delivery(attempts=2, first_attempt=NOW - 60)
+
+
+def written(outcome: Outcome, state: DeliveryState, **more: object) -> DeliveryResult:
+    """The least that is written of an attempt."""
+    before = delivery(**more)
+    return DeliveryResult(before, state, NOW, before.attempts + 1, reason=outcome.reason.value, detail=outcome.detail)
 
 
 def decided(outcome: Outcome, receiver: ReceiverState = LANE, **more: object):  # type: ignore[no-untyped-def]
@@ -44,11 +73,48 @@ def test_each_verdict_decides_the_delivery_and_how_long_its_lane_is_held(
     assert made.result.attempts == 1
 
 
+@pytest.mark.parametrize(
+    ("outcome", "written"),
+    [
+        (
+            Outcome(Verdict.DELIVERED, receipt="P-1"),
+            DeliveryResult(TRIED, DeliveryState.DELIVERED, NOW, 3, receipt="P-1"),
+        ),
+        (REFUSED, DeliveryResult(TRIED, DeliveryState.DEAD, NOW, 3, reason="event_refused", detail="400")),
+        (RETRY, DeliveryResult(TRIED, DeliveryState.PENDING, NOW, 3, NOW, "server_error", "503", in_doubt=True)),
+        (WAIT, DeliveryResult(TRIED, DeliveryState.PENDING, NOW, 3, NOW, "rate_limited", "429")),
+        (PARK, DeliveryResult(TRIED, DeliveryState.PENDING, NOW, 3, NOW, "credential_refused", "401")),
+    ],
+)
+def test_what_is_written_of_an_attempt_is_when_how_often_and_what_the_receiver_said(
+    outcome: Outcome, written: DeliveryResult
+) -> None:
+    assert decide(outcome, TRIED, LANE, POLICY, now=NOW).result == written
+
+
+@pytest.mark.parametrize(("outcome", "since", "remembered"), [
+    (RETRY, Since.NOTHING, replace(HELD, reason="server_error", detail="503")),
+    (PARK, Since.NOTHING, replace(HELD, parked=True, reason="credential_refused", detail="401")),
+    (WAIT, Since.NOTHING, ASKED),
+    (WAIT, Since.NEWS, replace(ASKED, different=0)),
+    (WAIT, Since.SETTINGS, replace(ASKED, different=0)),
+    (WAIT, Since.ENDPOINT, LANE),
+    (PARK, Since.NEWS, LANE),
+    (REFUSED, Since.NOTHING, replace(LANE, refused=(1,))),
+    (REFUSED, Since.NEWS, replace(LANE, refused=(1,))),
+])  # fmt: skip
+def test_what_is_remembered_of_a_receiver_is_how_long_it_is_held_and_why(
+    outcome: Outcome, since: Since, remembered: ReceiverState
+) -> None:
+    assert decide(outcome, delivery(), LANE, POLICY, now=NOW, since=since).receiver == remembered
+
+
 def pauses(outcome: Outcome, count: int) -> list[float]:
     """What so many different events that fail in a row make of a lane."""
     receiver, found = LANE, []
     for _ in range(count):
         receiver = decided(outcome, receiver).receiver
+        assert receiver.retry_until >= receiver.held_until
         found.append(receiver.held_until - NOW)
     return found
 
@@ -57,6 +123,36 @@ def test_the_pauses_of_a_few_different_events_are_short_and_then_they_grow() -> 
     assert pauses(RETRY, FEW + 3) == [2.0] * FEW + [4.0, 8.0, 16.0]
     assert pauses(RETRY, 100)[-1] == 900.0
     assert pauses(Outcome(Verdict.PARKED), FEW + 2) == [2.0] * FEW + [PROBE_EVERY] * 2
+
+
+@pytest.mark.parametrize(
+    ("receiver", "outcome", "attempts", "held", "retried"),
+    [
+        (replace(HELD, held_until=1.0), RETRY, 1, 1.0, NOW + 4),
+        (replace(HELD, held_until=1.0, different=FEW), RETRY, 1, 1.0, NOW + 4),
+        (replace(HELD, held_until=1.0, different=FEW + 1), RETRY, 1, NOW + 4, NOW + 4),
+        (replace(HELD, held_until=NOW + 100), RETRY, 0, NOW + 2, NOW + 4),
+        (replace(HELD, different=FEW + 2), WAIT_1, 0, NOW + 16, NOW + 16),
+        (replace(HELD, held_until=NOW + 100), WAIT_1, 1, NOW + 100, NOW + 100),
+        (replace(HELD, failures=FEW - 1), PARK, 1, NOW + 2, NOW + 2),
+        (replace(HELD, failures=FEW), PARK, 1, NOW + 2, NOW + PROBE_EVERY),
+    ],
+    ids=[
+        "an event that fails again holds up no other",
+        "also not after a few different ones",
+        "but it does where many different ones failed",
+        "a pause that had ended before the clock was set back gives way to the new one",
+        "a short Retry-After does not cut the pause of a receiver that is down",
+        "nor one that lasts",
+        "a parked receiver gets those that failed as soon as others, a few times",
+        "and then once an hour",
+    ],
+)
+def test_how_long_an_event_holds_up_all_and_how_long_those_that_failed(
+    receiver: ReceiverState, outcome: Outcome, attempts: int, held: float, retried: float
+) -> None:
+    made = decided(outcome, receiver, attempts=attempts).receiver
+    assert (made.held_until, made.retry_until) == (held, retried)
 
 
 def test_the_first_failure_of_a_receiver_that_accepts_is_a_doubt_and_another_event_goes_at_once() -> None:
@@ -75,7 +171,9 @@ def test_an_event_that_fails_again_changes_how_long_it_waits_and_not_how_long_ot
 def test_an_event_that_failed_before_others_were_accepted_is_alone_the_trouble() -> None:
     made = decided(RETRY, PROVEN, attempts=3)
     assert (made.receiver.proven, made.receiver.held_until, failing(made.receiver)) == (True, 0.0, False)
-    assert made.result.due == NOW + 16
+    assert made.result == replace(written(RETRY, DeliveryState.PENDING, attempts=3), due=NOW + 16, in_doubt=True)
+    again = decided(REFUSED, PROVEN, attempts=1)
+    assert (again.result, again.receiver) == (written(REFUSED, DeliveryState.DEAD, attempts=1), PROVEN)
 
 
 def test_many_of_them_in_a_row_with_nothing_accepted_make_it_the_receiver() -> None:
@@ -90,8 +188,9 @@ def test_many_of_them_in_a_row_with_nothing_accepted_make_it_the_receiver() -> N
     ("attempts", "state"), [(0, DeliveryState.PENDING), (1, DeliveryState.PENDING), (TRIES - 1, DeliveryState.DEAD)]
 )
 def test_one_that_is_refused_like_a_wrong_configuration_has_a_few_tries(attempts: int, state: DeliveryState) -> None:
-    assert decided(Outcome(Verdict.PARKED), PROVEN, attempts=attempts).result.state is state
-    assert decided(Outcome(Verdict.PARKED), LANE, attempts=attempts).result.state is DeliveryState.PENDING
+    made = decided(PARK, PROVEN, attempts=attempts).result
+    assert made == replace(written(PARK, state, attempts=attempts), due=made.due)
+    assert decided(PARK, LANE, attempts=attempts).result.state is DeliveryState.PENDING
 
 
 @pytest.mark.parametrize("verdict", [Verdict.RETRY, Verdict.WAIT, Verdict.PARKED, Verdict.REJECTED])
@@ -99,7 +198,11 @@ def test_one_that_is_refused_like_a_wrong_configuration_has_a_few_tries(attempts
 def test_under_other_settings_a_failure_is_as_if_it_had_not_been(verdict: Verdict, since: Since) -> None:
     outcome = Outcome(verdict, FailureReason.SERVER_ERROR, "no", retry_after=77.0)
     made = decide(outcome, delivery(attempts=2, due=5.0), PROVEN, POLICY, now=NOW, since=since)
-    assert (made.result.state, made.result.attempts, made.result.due) == (DeliveryState.PENDING, 2, 5.0)
+    doubt = verdict is Verdict.RETRY
+    as_it_was = DeliveryResult(
+        delivery(attempts=2, due=5.0), DeliveryState.PENDING, NOW, 2, 5.0, "server_error", "no", in_doubt=doubt
+    )
+    assert made.result == as_it_was
     waits = verdict is Verdict.WAIT and since is Since.SETTINGS
     assert made.receiver.held_until == (NOW + 77 if waits else 0.0)
 
@@ -118,16 +221,47 @@ def test_what_began_before_the_newest_knowledge_only_waits_and_the_longest_wait_
 
 
 def test_so_many_rejected_in_a_row_park_the_webhook_and_are_pending_again() -> None:
-    receiver, dead = LANE, []
+    receiver, dead = PROVEN, []
     for seq in range(1, FEW):
-        made = decided(Outcome(Verdict.REJECTED, detail="400"), receiver, seq=seq)
+        made = decided(REFUSED, receiver, seq=seq)
         receiver, dead = made.receiver, [*dead, seq]
         assert (made.result.state, receiver.parked) == (DeliveryState.DEAD, False)
-    made = decided(Outcome(Verdict.REJECTED, detail="400"), receiver, seq=FEW)
-    assert (made.result.state, made.receiver.parked, made.receiver.detail) == (DeliveryState.PENDING, True, "400")
-    assert list(made.revived) == dead
-    again = decided(Outcome(Verdict.REJECTED, detail="400"), made.receiver, seq=FEW + 1)
-    assert (again.result.state, again.receiver.parked, again.revived) == (DeliveryState.PENDING, True, ())
+    made = decided(REFUSED, receiver, seq=FEW)
+    assert made.result == DeliveryResult(
+        delivery(seq=FEW), DeliveryState.PENDING, NOW, 1, due=NOW, reason="event_refused", detail="400"
+    )
+    parked = replace(
+        HELD, failures=FEW, parked=True, reason="event_refused", detail="400", different=FEW, refused=(*dead, FEW)
+    )
+    assert (made.receiver, list(made.revived)) == (parked, dead)
+    for count, pause in ((1, 4.0), (2, 8.0)):
+        made = decide(REFUSED, delivery(seq=FEW + count), made.receiver, POLICY, now=NOW + 60)
+        later = {"held_until": NOW + 60 + pause, "retry_until": NOW + 60 + pause, "held_at": NOW + 60}
+        assert made.receiver == replace(parked, failures=FEW + count, different=FEW + count, **later)  # type: ignore[arg-type]
+        assert (made.result.state, made.result.due, made.revived) == (DeliveryState.PENDING, NOW + 60, ())
+
+
+def test_an_event_that_is_rejected_again_is_one_of_a_row_and_none_after_the_parking_is_a_dead_letter() -> None:
+    receiver = replace(LANE, refused=(1, 2))
+    assert decided(REFUSED, receiver, seq=2).receiver == receiver
+    late = decide(REFUSED, delivery(seq=3), receiver, POLICY, now=NOW, since=Since.NEWS)
+    assert (late.result, late.receiver.refused) == (written(REFUSED, DeliveryState.DEAD, seq=3), (1, 2, 3))
+    late = decide(REFUSED, delivery(), PARKED, POLICY, now=NOW, since=Since.NEWS)
+    assert (late.result, late.receiver) == (replace(written(REFUSED, DeliveryState.PENDING), due=NOW), PARKED)
+
+
+@pytest.mark.parametrize(("until", "waits"), [(NOW - 1, False), (NOW + 0.5, True)])
+def test_a_receiver_that_rejects_all_waits_for_as_long_as_it_asked_before(until: float, waits: bool) -> None:
+    receiver = replace(ASKED, held_until=until, refused=(1, 2, 3, 4))
+    made = decided(REFUSED, receiver, seq=5).receiver
+    assert (made.parked, made.waiting, made.held_until) == (True, waits, NOW + 2)
+
+
+def test_a_late_wait_makes_nothing_shorter_and_forgets_that_the_receiver_accepts() -> None:
+    retried = replace(PROVEN, retry_until=NOW + 100, held_at=NOW)
+    for receiver, since in ((retried, NOW), (replace(retried, proven=False, failures=3, since=5.0), 5.0)):
+        made = decide(replace(WAIT, retry_after=0.0), delivery(), receiver, POLICY, now=NOW, since=Since.NEWS).receiver
+        assert (made.held_until, made.retry_until, made.since, made.proven) == (NOW + 2, NOW + 100, since, False)
 
 
 def test_rejections_that_come_after_it_do_not_cut_short_what_the_receiver_asked_for() -> None:
@@ -165,7 +299,9 @@ def test_the_pause_doubles_up_to_the_longest_and_is_drawn_from_its_whole_range()
 def test_after_the_horizon_a_delivery_is_a_dead_letter_unless_it_is_parked(
     age: float, outcome: Outcome, state: DeliveryState
 ) -> None:
-    assert decided(outcome, first_attempt=NOW - age).result.state is state
+    made = decided(outcome, first_attempt=NOW - age).result
+    end = f"given up after 72 h: {outcome.detail}" if state is DeliveryState.DEAD else outcome.detail
+    assert (made.state, made.at, made.detail) == (state, NOW, end)
 
 
 def test_time_parked_does_not_count_against_the_horizon() -> None:
@@ -227,6 +363,39 @@ def test_a_change_ends_parking_and_backoff_and_a_new_endpoint_ends_a_wait(
     after = changed(receiver, settings, endpoint)
     assert after.held_until == held
     assert (after.settings_digest, after.endpoint_digest) == (settings, endpoint)
+
+
+def test_what_is_kept_over_a_change_is_what_the_receiver_asked_for_and_that_it_accepts() -> None:
+    known = replace(WAITING, parked=True, different=3, refused=(1,), retry_until=NOW + 9, reason="r", detail="d")
+    kept = replace(known, parked=False, different=0, refused=(), retry_until=NOW + 3600, settings_digest="new")
+    assert changed(known, "new", "e") == kept
+    assert changed(replace(PROVEN, failures=1, refused=(1,)), "new", "e") == replace(PROVEN, settings_digest="new")
+    for receiver in (known, PROVEN):
+        assert changed(receiver, "new", "new") == ReceiverState("hook", settings_digest="new", endpoint_digest="new")
+
+
+def test_a_parked_receiver_is_probed_with_a_few_events_when_it_asked_for() -> None:
+    parked = replace(PARKED, failures=9, different=9, retry_until=NOW + 3600)
+    again = replace(parked, failures=0, different=0, held_until=0.0, retry_until=0.0)
+    assert to_probe(parked) == again
+    assert to_probe(replace(parked, waiting=True)) == replace(
+        again, waiting=True, held_until=NOW + 3600, retry_until=NOW + 3600
+    )
+    assert [probed(replace(PARKED, failures=count)) for count in (FEW, FEW + 1)] == [False, True]
+    assert not probed(replace(HELD, failures=FEW + 1))
+
+
+def test_a_clock_that_was_set_back_moves_all_moments_with_it_and_one_that_goes_on_none() -> None:
+    receiver = replace(HELD, held_until=NOW + 2, retry_until=NOW + 4, held_at=NOW, since=NOW - 50)
+    for now in (NOW, NOW + 1):
+        assert on_the_clock(receiver, now) is receiver
+    for back in (0.5, 3.0):
+        moved = {"held_until": NOW + 2 - back, "retry_until": NOW + 4 - back, "since": NOW - 50 - back}
+        assert on_the_clock(receiver, NOW - back) == replace(receiver, held_at=NOW - back, **moved)  # type: ignore[arg-type]
+
+
+def test_a_moment_that_is_further_ahead_than_any_pause_is_of_another_clock() -> None:
+    assert [left(NOW + ahead, 10.0, NOW) for ahead in (-1.0, 0.0, 4.0, 10.0, 10.5)] == [0.0, 0.0, 4.0, 10.0, 0.0]
 
 
 def test_a_second_failure_does_not_cut_short_what_the_receiver_asked_for() -> None:
