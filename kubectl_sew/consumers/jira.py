@@ -248,7 +248,7 @@ def _failed_search(response: Response, answer: Mapping[str, Any], now: float) ->
     """A failed search is tried again whatever its status, since nothing may be created before it has answered."""
     outcome = by_status(response, _said(answer))
     reason = FailureReason.UNEXPECTED_ANSWER if outcome.verdict is Verdict.REJECTED else outcome.reason
-    return with_retry_after(Outcome(Verdict.RETRY, reason, outcome.detail, response.status), response, now)
+    return with_retry_after(replace(outcome, verdict=Verdict.RETRY, reason=reason), response, now)
 
 
 def _json_object(body: bytes) -> Mapping[str, Any]:

@@ -29,8 +29,8 @@ Send = Callable[[Sequence[Request]], Sequence[Response | SendError]]
 """Sends requests side by side, all within one deadline; what came of each, in their order."""
 
 MOST_REQUESTS = 10
-"""Rounds of requests that one attempt takes at most: look-ups one after the other, then one request, or one to each
-peer, side by side."""
+"""Requests of one event at most, one to each peer, side by side. Where the receiver is asked first whether it has the
+event, these are one after the other, and no more of them."""
 
 _Answer = Response | SendError
 _Steps = Generator[Sequence[Request], Sequence[_Answer], Outcome]
@@ -102,10 +102,10 @@ def _deliver(route: Route, delivery: Delivery, now: float) -> _Steps:
         )
     except RenderError as error:
         return Outcome(Verdict.REJECTED, FailureReason.RENDERING, str(error))
-    if not 0 < len(requests) <= MOST_REQUESTS:
+    if len(requests) > MOST_REQUESTS:
         detail = f"an event takes {len(requests)} requests, and may take {MOST_REQUESTS}"
         return Outcome(Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED, detail)
-    awake = route.peers.awake(requests, now) if len(requests) > 1 else list(requests)
+    awake = route.peers.awake(requests, now)
     answers = yield awake
     outcomes = [_meant(route, answer, now) for answer in answers]
     if len(requests) > 1:
@@ -132,20 +132,21 @@ def _with_failing(best: Outcome, requests: Sequence[Request], outcomes: Sequence
 
 def _look_first(route: Route, finder: FindsEarlier, delivery: Delivery, now: float) -> _Steps:
     """Sends it only where the receiver does not have it, or has no search at all."""
-    for request in finder.lookup(route.config, delivery_id=delivery.delivery_id)[: MOST_REQUESTS - 1]:
+    for request in finder.lookup(route.config, delivery_id=delivery.delivery_id):
         (answer,) = yield [request]
         if isinstance(answer, SendError):
             return _unsent(answer, now)
         result = finder.read_lookup(answer, now=now)
         if isinstance(result, Found):
-            return Outcome(Verdict.DELIVERED, detail="found at the receiver", receipt=result.receipt)
+            found = Outcome(Verdict.DELIVERED, detail="found at the receiver", receipt=result.receipt)
+            return told(found, route.consumer, route.config)
         if isinstance(result, Failed):
             outcome = told(result.outcome, route.consumer, route.config)
             return replace(outcome, detail=f"looking for an earlier delivery: {outcome.detail}")
         if isinstance(result, NotFound):
             return (yield from _deliver(route, delivery, now))
     outcome = yield from _deliver(route, delivery, now)
-    return replace(outcome, detail=f"{outcome.detail or 'sent'} (without looking for an earlier one: {_NO_SEARCH})")
+    return replace(outcome, detail=f"{outcome.detail} (without looking for an earlier one: {_NO_SEARCH})")
 
 
 def _mistake(error: Exception) -> str:

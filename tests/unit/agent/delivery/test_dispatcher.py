@@ -1,15 +1,19 @@
 """Workers over a real store, with a scripted receiver and a clock that only the test moves."""
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kubectl_sew.consumers.base import FailureReason, Outcome, Request, Response
+from kubectl_sew.concealing import HIDDEN
+from kubectl_sew.consumers.base import FailureReason, Outcome, Request, Response, Verdict
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
 from sew_agent.delivery.attempt import Route
@@ -24,6 +28,8 @@ from sew_agent.store.sqlite.store import SqliteStore, open_store
 NOW = 1_800_000_000.0
 YEAR = 365 * 86_400.0
 PATIENCE = 10.0
+TOKEN = "not-for-everybody"
+MISTAKE = "a mistake of this program, please report it: RecursionError"
 
 
 class Receivers:
@@ -118,7 +124,7 @@ class Bench:
 
 
 def route(name: str, digest: str, consumer: str) -> Route:
-    config = {"url": f"http://{name}/rest/api/2/issue", "project": "P", "issueType": "Bug"}
+    config = {"url": f"http://{name}/rest/api/2/issue", "project": "P", "issueType": "Bug", "apiToken": TOKEN}
     return Route(name, CONSUMERS[consumer], config, {}, digest, digest)
 
 
@@ -281,7 +287,8 @@ def test_an_event_that_shows_a_mistake_of_ours_costs_no_worker(bench: Bench, mon
 
     monkeypatch.setattr(CONSUMERS["Generic"], "classify", fail)
     bench.run()
-    assert [(each.reason, "SECRET" in each.detail) for each in bench.store.dead_letters()] == [("internal", False)] * 2
+    assert bench.watch.outcomes == [Outcome(Verdict.REJECTED, FailureReason.INTERNAL, MISTAKE)] * 2
+    assert [each.reason for each in bench.store.dead_letters()] == ["internal"] * 2
 
 
 def test_a_mistake_of_ours_in_sending_costs_no_worker_and_no_event(bench: Bench) -> None:
@@ -293,9 +300,7 @@ def test_a_mistake_of_ours_in_sending_costs_no_worker_and_no_event(bench: Bench)
 
     bench.receivers.answers["a"] = fail
     bench.run()
-    assert [(each.reason, "SECRET" in each.detail) for each in bench.watch.outcomes] == [
-        (FailureReason.INTERNAL, False)
-    ]
+    assert bench.watch.outcomes == [Outcome(Verdict.RETRY, FailureReason.INTERNAL, MISTAKE)]
     assert bench.dispatcher.busy == 0
     bench.receivers.answers.clear()
     bench.pass_time(10)
@@ -380,21 +385,128 @@ def test_a_jira_search_that_fails_leaves_the_doubt(bench: Bench) -> None:
     assert not bench.store.waiting()
 
 
-def test_where_jira_has_no_search_it_is_sent_and_that_is_told(bench: Bench) -> None:
+IN_40_S = format_datetime(datetime.fromtimestamp(NOW + 40, UTC), usegmt=True)
+FOUND = Response(200, {}, b'{"issues": [{"key": "P-1"}]}')
+NONE = Response(200, {}, b'{"issues": []}')
+NO_SEARCH = Response(404, {}, b"")
+CREATED = Response(201, {}, b'{"key": "P-2"}')
+HAS_IT = Outcome(Verdict.DELIVERED, detail="found at the receiver", receipt="P-1")
+SENT = Outcome(Verdict.DELIVERED, detail="201 Created", status=201, receipt="P-2")
+
+
+@pytest.mark.parametrize(
+    ("answers", "methods", "outcome"),
+    [
+        ([FOUND], "GET", HAS_IT),
+        ([NO_SEARCH, FOUND], "GET GET", HAS_IT),
+        (
+            [Response(200, {}, json.dumps({"issues": [{"key": TOKEN}]}).encode())],
+            "GET",
+            replace(HAS_IT, receipt=HIDDEN),
+        ),
+        ([NONE, CREATED], "GET POST", SENT),
+        (
+            [NO_SEARCH, NO_SEARCH, CREATED],
+            "GET GET POST",
+            replace(SENT, detail="201 Created (without looking for an earlier one: this receiver has no search)"),
+        ),
+        (
+            [Response(503, {"retry-after": IN_40_S}, b"")],
+            "GET",
+            Outcome(
+                Verdict.WAIT,
+                FailureReason.SERVER_ERROR,
+                "looking for an earlier delivery: 503 Service Unavailable",
+                503,
+                retry_after=30.0,
+            ),
+        ),
+        (
+            [Response(400, {}, json.dumps({"errorMessages": [f"no project for {TOKEN}"]}).encode())],
+            "GET",
+            Outcome(
+                Verdict.RETRY,
+                FailureReason.UNEXPECTED_ANSWER,
+                f"looking for an earlier delivery: 400 Bad Request: no project for {HIDDEN}",
+                400,
+            ),
+        ),
+        ([SendError(FailureReason.TIMEOUT, "late")], "GET", Outcome(Verdict.RETRY, FailureReason.TIMEOUT, "late")),
+        (
+            [SendError(FailureReason.PROXY_REFUSED, "busy", answer=Response(503, {"retry-after": IN_40_S}, b""))],
+            "GET",
+            Outcome(Verdict.WAIT, FailureReason.PROXY_REFUSED, "busy", retry_after=30.0),
+        ),
+    ],
+)
+def test_an_issue_of_unknown_fate_is_looked_for_and_created_only_where_jira_does_not_have_it(
+    bench: Bench, answers: list[Response | SendError], methods: str, outcome: Outcome
+) -> None:
     bench.serve("a", consumer="Jira")
     bench.owe("a")
-
-    def cut(_: Request) -> Response:
-        raise SendError(FailureReason.NETWORK, "cut")
-
-    bench.receivers.answers["a"] = cut
+    bench.receivers.answers["a"] = given([SendError(FailureReason.NETWORK, "cut")])
     bench.run()
-    bench.receivers.answers["a"] = lambda request: (
-        Response(404, {}, b"") if request.method == "GET" else Response(201, {}, b'{"key": "P-1"}')
-    )
+    bench.receivers.got.clear()
+    bench.receivers.answers["a"] = given(answers)
     bench.pass_time(10)
-    assert [what for _, what in bench.receivers.got] == ["POST", "GET", "GET", "POST"]
-    assert "no search" in bench.watch.outcomes[-1].detail
+    assert " ".join(what for _, what in bench.receivers.got) == methods
+    assert bench.watch.outcomes[1:] == [outcome]
+
+
+def given(answers: Sequence[Response | SendError]) -> Callable[[Request], Response]:
+    """One after the other."""
+    left = iter(answers)
+
+    def answer(_: Request) -> Response:
+        found = next(left)
+        if isinstance(found, SendError):
+            raise found
+        return found
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (Response(204, {}, b""), Outcome(Verdict.DELIVERED, detail="204 No Content", status=204)),
+        (
+            Response(503, {"retry-after": IN_40_S}, f"no {TOKEN}".encode()),
+            Outcome(
+                Verdict.WAIT, FailureReason.SERVER_ERROR, f"503 Service Unavailable: no {HIDDEN}", 503, retry_after=40.0
+            ),
+        ),
+        (
+            SendError(FailureReason.CERTIFICATE, "refused", parked=True),
+            Outcome(Verdict.PARKED, FailureReason.CERTIFICATE, "refused"),
+        ),
+        (
+            SendError(FailureReason.PROXY_REFUSED, "busy", answer=Response(503, {"retry-after": IN_40_S}, b"")),
+            Outcome(Verdict.WAIT, FailureReason.PROXY_REFUSED, "busy", retry_after=40.0),
+        ),
+    ],
+)
+def test_what_came_of_a_request_is_told_without_a_secret_and_by_the_clock(
+    bench: Bench, answer: Response | SendError, outcome: Outcome
+) -> None:
+    given_route = route("a", "", "Generic")
+    headers = f"X-Token: {TOKEN}"
+    bench.dispatcher.serve({"a": replace(given_route, config={**given_route.config, "headers": headers})})
+    bench.owe("a")
+    (owed,) = bench.store.due("a", now=NOW, limit=1)
+    bench.receivers.answers["a"] = given([answer])
+    bench.run()
+    assert bench.receivers.got == [("a", owed.delivery_id)]
+    assert bench.watch.outcomes == [outcome]
+
+
+def test_an_event_that_no_request_can_be_made_of_is_a_dead_letter_that_says_why(bench: Bench) -> None:
+    made = route("a", "", "Generic")
+    bench.dispatcher.serve({"a": replace(made, config={**made.config, "template": "{{ 1 | nothing }}"})})
+    bench.owe("a")
+    bench.run()
+    assert bench.watch.outcomes == [Outcome(Verdict.REJECTED, FailureReason.RENDERING, "the template is not valid")]
+    assert bench.receivers.got == []
 
 
 def test_a_webhook_that_is_no_longer_served_gets_nothing(bench: Bench) -> None:
@@ -644,22 +756,6 @@ def test_a_slow_receiver_gets_more_workers_but_leaves_some_to_others(tmp_path: P
     until(lambda: not bench.store.waiting())
     bench.dispatcher.stop(PATIENCE)
     bench.store.close()
-
-
-def test_jira_is_asked_before_an_issue_of_unknown_fate_is_created_again(bench: Bench) -> None:
-    bench.serve("a", consumer="Jira")
-    bench.owe("a")
-
-    def cut(_: Request) -> Response:
-        raise SendError(FailureReason.NETWORK, "cut")
-
-    bench.receivers.answers["a"] = cut
-    bench.run()
-    bench.receivers.answers["a"] = lambda request: Response(200, {}, b'{"issues": [{"key": "P-1"}]}')
-    bench.pass_time(10)
-    assert [what for _, what in bench.receivers.got] == ["POST", "GET"]
-    assert bench.watch.outcomes[-1].receipt == "P-1"
-    assert not bench.store.waiting()
 
 
 def test_a_jira_attempt_is_on_disk_before_it_is_sent(bench: Bench, tmp_path: Path) -> None:

@@ -48,8 +48,22 @@ FAILURES = [silent(), Response(401, {}, b""), Response(404, {}, b""), Response(5
 
 def test_all_peers_are_sent_to_side_by_side() -> None:
     peers = Peers(one=TAKEN, two=TAKEN)
-    assert peers.deliver().verdict is Verdict.DELIVERED
+    assert peers.deliver() == Outcome(Verdict.DELIVERED, detail="200 OK", status=200)
     assert peers.sent == [["one", "two"]]
+
+
+def test_of_several_events_side_by_side_each_goes_to_all_peers() -> None:
+    peers = Peers(**{f"h{number}": TAKEN for number in range(MOST_REQUESTS)})
+    deliveries = [Delivery(number, "w", str(number), Event("", str(number), {}), NOW) for number in range(2)]
+    outcomes = attempt(peers.route, deliveries, peers.send, now=NOW)
+    assert [each.detail for each in outcomes] == ["200 OK"] * 2
+    assert peers.sent == [[*peers.answers] * 2]
+
+
+def test_a_receiver_that_is_the_only_one_is_no_peer_that_fails() -> None:
+    peers = Peers(one=silent())
+    assert [peers.deliver().detail for _ in range(2)] == [silent().detail] * 2
+    assert peers.route.peers.failing == ()
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=str)
@@ -82,7 +96,7 @@ def test_a_peer_that_works_again_is_sent_to_again() -> None:
 def test_where_all_peers_fail_all_are_tried() -> None:
     peers = Peers(one=silent(), two=silent())
     for seconds in range(3):
-        assert peers.deliver(NOW + seconds).verdict is Verdict.RETRY
+        assert peers.deliver(NOW + seconds) == Outcome(Verdict.RETRY, FailureReason.TIMEOUT, silent().detail)
     assert peers.sent == [["one", "two"]] * 3
 
 
@@ -115,7 +129,8 @@ def test_a_peer_that_fails_is_named_with_its_reason_once() -> None:
 
 def test_more_peers_than_an_attempt_may_ask_park_unsent() -> None:
     peers = Peers(**{f"h{number}": TAKEN for number in range(MOST_REQUESTS + 1)})
-    assert peers.deliver().verdict is Verdict.PARKED
+    detail = "an event takes 11 requests, and may take 10"
+    assert peers.deliver() == Outcome(Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED, detail)
     assert peers.sent == []
 
 
