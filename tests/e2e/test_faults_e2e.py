@@ -90,6 +90,31 @@ def test_a_receivers_wait_is_honoured_over_a_restart(folder: Folder) -> None:
         assert len(receiver.refused) == 1
 
 
+def test_what_is_in_flight_when_the_time_of_a_run_is_over_has_a_second_and_is_sent_again_by_the_next(
+    folder: Folder,
+) -> None:
+    ids: list[str] = []
+
+    def first_hangs(connection: Connection) -> bool:
+        ids.append(connection.requests[-1].lower().partition(b"webhook-id: ")[2].partition(b"\r\n")[0].decode())
+        if len(ids) == 1:
+            hang(connection)
+            return False
+        connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        return False
+
+    with RawServer(first_hangs) as server:
+        folder.webhook("w", f"http://127.0.0.1:{server.port}/")
+        folder.write(range(1))
+        agent = folder.start("--once", "--timeout", "1s", SEW_REQUEST_TIMEOUT="60s")
+        assert agent.wait() == 124
+        ((stopping,), (stopped,)) = agent.says("stopping"), agent.says("stopped")
+        assert (stopping["in_flight"], stopped["all_finished"]) == (1, False)
+        assert agent.says("once_timeout")[0]["waiting"] == {"w": 1}
+        assert folder.start("--once").wait() == 0
+    assert ids == [*owed("w", 1)] * 2
+
+
 def test_a_second_sigterm_ends_at_once(folder: Folder) -> None:
     with RawServer(hang) as server:
         folder.webhook("w", f"http://127.0.0.1:{server.port}/")
