@@ -10,9 +10,8 @@ from sew_agent.kubernetes.client import UNREADABLE, ApiError, KubernetesClient
 from sew_agent.kubernetes.informer import REFUSED
 from sew_agent.kubernetes.lease import (
     LASTS,
-    LOOK_EVERY,
     NAME,
-    RENEW_EVERY,
+    RETRY_EVERY,
     Identity,
     Lease,
     LeaseAction,
@@ -29,7 +28,7 @@ _TAKEN = (404, 409)
 """Somebody else was faster, or the Lease was deleted in between: it is looked at again."""
 _REQUEST_SECONDS = 3.0
 """For a request: a step, the pause before it, and the next one's first request are less than a Lease lasts."""
-LONGEST_STEP = 2 * _REQUEST_SECONDS + RENEW_EVERY
+LONGEST_STEP = 2 * _REQUEST_SECONDS + RETRY_EVERY
 """Seconds between two signs of life at most: a step is two requests."""
 _RELEASED = 1
 """Seconds that a Lease lasts whose holder has ended as it should: the next agent need not wait."""
@@ -70,6 +69,8 @@ class LeaderElector:
         self._stop = threading.Event()
         self._seen: tuple[str, str] = ("", "")
         self._seen_at = 0.0
+        self._lasts = RETRY_EVERY
+        """For how many seconds the Lease counts that was seen last: a holder that has ended leaves it a short time."""
         self._lease: Lease | None = None
         self._unnoted = False
         """Whether another agent had the Lease since `afresh` last succeeded."""
@@ -126,7 +127,7 @@ class LeaderElector:
                 found = f"the Lease cannot be read ({locate(error)})"
                 self._problems.say(_MATTER, f"{found}: delete it, and it is created again")
             self._looked = began
-            self._stop.wait(RENEW_EVERY if self.held.is_set() else LOOK_EVERY)
+            self._stop.wait(RETRY_EVERY if self.held.is_set() else min(RETRY_EVERY, self._lasts))
 
     def _step(self) -> None:
         lease = self._look()
@@ -159,7 +160,7 @@ class LeaderElector:
             raise
         if (lease.holder, lease.renewed) != self._seen:
             self._seen, self._seen_at = (lease.holder, lease.renewed), self._clock()
-        self.holder = lease.holder
+        self.holder, self._lasts = lease.holder, lease.lasts
         return lease
 
     def _note(self, *, another: bool) -> None:

@@ -17,9 +17,10 @@ PLACE_ANNOTATION = "sew-agent/place"
 """How far the holder has read: see sew_agent.kubernetes.lease_position."""
 LASTS = 10
 """Seconds without a renewal after which another agent may take the Lease."""
-RENEW_EVERY = 2.0
-LOOK_EVERY = 1.0
-"""Seconds between two looks of an agent that stands by: with LASTS, it takes over within 15 s of a kill."""
+RETRY_EVERY = 2.0
+"""Seconds between two renewals, and between two looks of an agent that stands by, as client-go's RetryPeriod. The one
+Lease is asked for, as client-go does it: a watch that is cut off is as silent as a holder that is gone. With LASTS, an
+agent takes over within 15 s of a kill."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,9 +48,10 @@ class Server:
 class Kept:
     """A keeper that looks whenever it is let."""
 
-    def __init__(self) -> None:
+    def __init__(self, lease: Mapping[str, Any] | None = None) -> None:
         self.now = 1_000.0
         self.server = Server()
+        self.server.lease = dict(lease or {})
         log = Log(io.StringIO(), lambda: 0.0)
         self.elector = LeaderElector(
             self.server,  # type: ignore[arg-type]  # as much of one as it asks
@@ -60,10 +61,15 @@ class Kept:
             log,
             afresh=lambda: None,
             beat=lambda: None,
-            clock=lambda: self.now,
+            clock=self._clock,
         )
         self.elector.start()
         eventually(lambda: self.elector.sure, "it has the Lease")
+
+    def _clock(self) -> float:
+        """What is not moved by hand goes on by a second at each look."""
+        self.now += 0.5 if self.server.lease.get("spec", {}).get("holderIdentity") == "n/gone" else 0.0
+        return self.now
 
     def look(self) -> None:
         asked = self.server.asked
@@ -72,8 +78,7 @@ class Kept:
 
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
-    monkeypatch.setattr("sew_agent.kubernetes.leader_election.RENEW_EVERY", 0.01)
-    monkeypatch.setattr("sew_agent.kubernetes.leader_election.LOOK_EVERY", 0.01)
+    monkeypatch.setattr("sew_agent.kubernetes.leader_election.RETRY_EVERY", 0.01)
     made = Kept()
     yield made
     made.elector.release()
@@ -109,3 +114,12 @@ def test_a_holder_that_cannot_reach_the_api_server_stays_sure(kept: Kept) -> Non
         kept.now += LASTS / 2
         kept.look()
         assert kept.elector.sure
+
+
+def test_a_lease_that_its_holder_let_go_of_is_looked_at_again_when_its_short_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sew_agent.kubernetes.leader_election.RETRY_EVERY", 3600.0)
+    spec = {"holderIdentity": "n/gone", "renewTime": "2026-01-01T00:00:00Z", "leaseDurationSeconds": 1}
+    kept = Kept({"metadata": {"annotations": {}, "resourceVersion": "2"}, "spec": spec})
+    kept.elector.release()
