@@ -146,7 +146,9 @@ def assemble(settings: Settings, cluster: "KubernetesEnvironment | None", log: L
     stack.callback(reading.close)
     poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
     tester = (
-        cluster.tester(_tried(send), health, stack) if cluster else FileDeliveryTester(_tried(send), time.time, log)
+        cluster.tester(_tried(send), store, health, stack)
+        if cluster
+        else FileDeliveryTester(_tried(send), time.time, log)
     )
     parts = Parts(
         webhooks=watched or _files(settings, store, stack),

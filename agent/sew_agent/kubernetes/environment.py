@@ -86,10 +86,12 @@ class KubernetesEnvironment:
         stack.callback(found.close)
         return found
 
-    def tester(self, attempt: Attempt, health: Health, stack: ExitStack) -> KubernetesDeliveryTester:
+    def tester(self, attempt: Attempt, store: Store, health: Health, stack: ExitStack) -> KubernetesDeliveryTester:
         """What serves state Test."""
         alive = partial(health.during, limit=tester.longest_step(self._settings.request_timeout))
-        self._tester = KubernetesDeliveryTester(self._api, self._place, self.problems, attempt, time.time, alive)
+        self._tester = KubernetesDeliveryTester(
+            self._api, self._place, self.problems, attempt, time.time, alive, before=store.known().values()
+        )
         stack.callback(self._tester.stop)
         return self._tester
 

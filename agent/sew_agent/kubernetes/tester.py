@@ -4,9 +4,10 @@ The annotation is the journal: what is about to be sent stands there first, so t
 agent that ended in between or lost its volume, sends it once more at most, and says so.
 """
 
+import json
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from enum import Enum
@@ -27,6 +28,7 @@ from sew_agent.kubernetes.informer import REFUSED
 from sew_agent.kubernetes.problems import Problems
 from sew_agent.kubernetes.webhooks import WebhookPath, read_webhook
 from sew_agent.status.conditions import DeliveryTestResult
+from sew_agent.store.records import WebhookRecord
 from sew_agent.webhooks.validator import content_digest
 
 AT_ONCE = 8
@@ -69,7 +71,7 @@ class _ChangedError(Exception):
 class KubernetesDeliveryTester:
     """Each test in a thread of its own, some at a time. `clock` in epoch seconds."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whom it asks, what it sends with, and what was before
         self,
         api: KubernetesClient,
         place: WebhookPath,
@@ -77,8 +79,13 @@ class KubernetesDeliveryTester:
         attempt: Attempt,
         clock: Callable[[], float],
         alive: Callable[[str], AbstractContextManager[Heartbeat]],
+        *,
+        before: Iterable[WebhookRecord] = (),
     ) -> None:
-        """`alive` begins the signs of life of a test, by a name; they come at least once in `longest_step`."""
+        """`alive` begins the signs of life of a test, by a name; they come at least once in `longest_step`.
+
+        `before`: what the store remembers of tests before this start.
+        """
         self._alive = alive
         self._api = api
         self._place = place
@@ -94,7 +101,7 @@ class KubernetesDeliveryTester:
         """Of those, the ones for which there was no thread yet."""
         self._finished: list[tuple[str, str, str]] = []
         self._noted: dict[str, str] = {}
-        self._results: dict[str, tuple[str, DeliveryTestResult]] = {}
+        self._results: dict[str, tuple[str, DeliveryTestResult]] = dict(_remembered(before))
 
     @property
     def busy(self) -> bool:
@@ -112,7 +119,10 @@ class KubernetesDeliveryTester:
             self._begin()
 
     def finished(self) -> Sequence[tuple[str, str, str]]:
-        """Webhook, no digest, and result of what has ended since the last call. What had no thread is tried again."""
+        """Webhook, what is to be remembered, and result of what has ended since the last call.
+
+        What had no thread is tried again.
+        """
         self._begin()
         with self._lock:
             found, self._finished = self._finished, []
@@ -225,8 +235,10 @@ class KubernetesDeliveryTester:
         """Writes the result and ends the state, unless somebody has changed that."""
         name = accepted.webhook.name
         with self._lock:
-            self._results[name] = (content_digest(accepted), result)
-            self._finished.append((name, "", result.result))
+            digest = content_digest(accepted)
+            self._results[name] = (digest, result)
+            tested = json.dumps([digest, result.at, result.delivered, result.requested])
+            self._finished.append((name, tested, result.result))
         while not self._stop.is_set():
             heartbeat.beat()
             try:
@@ -270,6 +282,15 @@ class KubernetesDeliveryTester:
         if served is None:
             raise ApiError("the webhooks are not served any more")
         return served.one(accepted.webhook.name)
+
+
+def _remembered(before: Iterable[WebhookRecord]) -> Iterator[tuple[str, tuple[str, DeliveryTestResult]]]:
+    """What the store kept of tests, but for those of webhooks from files, which say only what was tested."""
+    for each in before:
+        with suppress(ValueError, TypeError):
+            digest, at, delivered, requested = json.loads(each.tested)
+            repeated = each.test_result.endswith(NOT_AGAIN)
+            yield each.name, (digest, DeliveryTestResult(at, delivered, each.test_result, requested, repeated))
 
 
 def _journal(obj: Mapping[str, Any]) -> str:

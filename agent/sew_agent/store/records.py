@@ -165,7 +165,7 @@ class WebhookRecord:
     """Events before do not belong to it (epoch seconds)."""
     deleted_at: float | None = None
     tested: str = ""
-    """Digest of the webhook's content for which the test was last sent."""
+    """Digest of the webhook's content for which the test was last sent; in a cluster more, see kubernetes/tester.py."""
     test_result: str = ""
     since: float = 0.0
     """When `state` was first seen; 0.0 where that is not known."""

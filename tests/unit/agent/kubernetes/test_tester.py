@@ -16,6 +16,7 @@ from kubectl_sew.validation import Accepted, accept
 from sew_agent.base.health import Heartbeat
 from sew_agent.kubernetes.tester import NOT_AGAIN, JournalStep, KubernetesDeliveryTester, next_step
 from sew_agent.kubernetes.webhooks import read_webhook
+from sew_agent.store.records import WebhookRecord
 from sew_agent.webhooks.validator import content_digest
 from tests import threads
 from tests.waiting import eventually
@@ -70,9 +71,15 @@ class Scene:
         place = SimpleNamespace(path=lambda: "/", served=Served("projectcalico.org/v3", status=True))
         self.said: list[str] = []
         problems = SimpleNamespace(over=lambda _: None, say=lambda _, text: self.said.append(text))
-        parts: tuple[Any, Any, Any] = self.server, place, problems
+        self.known: dict[str, WebhookRecord] = {}
+        self._parts: tuple[Any, Any, Any] = self.server, place, problems
+        self.restart()
+
+    def restart(self) -> None:
+        """Another process over the same store."""
+        alive = lambda _: nullcontext(Heartbeat(1, float))  # noqa: E731 - of no test
         self.tester = KubernetesDeliveryTester(
-            *parts, self._attempt, lambda: self.now, lambda _: nullcontext(Heartbeat(1, float))
+            *self._parts, self._attempt, lambda: self.now, alive, before=self.known.values()
         )
 
     def _attempt(self, _accepted: Accepted, _event: object) -> Outcome:
@@ -82,9 +89,17 @@ class Scene:
     def test(self, requested: str = "", query: str = "type = waf") -> Accepted:
         """Somebody sets state Test, and it ends."""
         accepted = self.ask(requested, query)
-        eventually(self.tester.finished, "the test ends")
+        eventually(self.remember, "the test ends")
         eventually(lambda: self.server.webhook["spec"]["state"] == "Enabled", "the state is set back")
         return accepted
+
+    def remember(self) -> bool:
+        """Keep in the store what has ended; whether anything has."""
+        ended = self.tester.finished()
+        self.known |= {
+            name: WebhookRecord(name, "Test", None, tested=tested, test_result=said) for name, tested, said in ended
+        }
+        return bool(ended)
 
     def ask(self, requested: str = "", query: str = "type = waf") -> Accepted:
         """Somebody sets state Test."""
@@ -109,6 +124,22 @@ def test_whoever_keeps_setting_the_state_has_the_sample_sent_once_an_hour_and_is
     assert (told.delivered, told.repeated) == (True, True)
     scene.now += 3600.0
     scene.test()
+    assert scene.sent == 2
+
+
+def test_what_was_tested_within_the_hour_is_known_after_a_restart() -> None:
+    scene = Scene()
+    accepted = scene.test(requested="first")
+    for _ in range(2):
+        scene.now += 180.0
+        scene.restart()
+        assert scene.tester.results({"w": accepted})["w"].delivered
+        scene.test(requested="first")
+    assert scene.sent == 1
+    assert scene.server.result == "2026-01-01T00:00:00Z delivered: 204 No Content" + NOT_AGAIN
+    assert scene.tester.results({"w": accepted})["w"].repeated
+    scene.restart()
+    scene.test(requested="second")
     assert scene.sent == 2
 
 
