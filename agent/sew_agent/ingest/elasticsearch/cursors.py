@@ -6,7 +6,8 @@ cursor a write may become visible later than one with a higher number, so those 
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 
 from sew_agent.ingest.elasticsearch.shards import START, Shard, ShardStats
 from sew_agent.ingest.elasticsearch.visibility import VisibilityProofs
@@ -37,6 +38,10 @@ class Cursor:
     gone: float = 0.0
 
 
+_values = attrgetter(*(each.name for each in fields(Cursor)))
+"""Of a cursor, in their order: `astuple` would copy each, which for thousands of shards takes a tenth of a second."""
+
+
 @dataclass(frozen=True, slots=True)
 class TailPosition:
     """The position of a reader that follows. `at`: when it last looked at the indices (epoch seconds)."""
@@ -45,7 +50,7 @@ class TailPosition:
     cursors: Mapping[str, Cursor] = field(default_factory=dict)
 
     def dump(self) -> str:
-        return json.dumps([self.at, {key: astuple(each) for key, each in self.cursors.items()}], separators=(",", ":"))
+        return json.dumps([self.at, {key: _values(each) for key, each in self.cursors.items()}], separators=(",", ":"))
 
     @classmethod
     def load(cls, text: str) -> "TailPosition":
