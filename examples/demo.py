@@ -62,7 +62,7 @@ def _introduce(webhooks: list[Webhook], owed: Mapping[str, set[str]]) -> None:
     print(f"  {'webhook':<13} {'consumer':<13} {'selects':>7}  its query")
     for webhook in webhooks:
         print(f"  {webhook.name:<13} {webhook.consumer:<13} {len(owed[webhook.name]):>7}  {webhook.query}")
-    print(f"\nSo {_total(owed)} deliveries are owed.\n")
+    print(f"\nSo {_total(owed)} deliveries are due.\n")
 
 
 def _run(folder: Path, places: list[Place], owed: Mapping[str, set[str]]) -> int:
@@ -185,7 +185,7 @@ def _arrived(places: list[Place]) -> int:
 def _report(places: list[Place], owed: Mapping[str, set[str]]) -> int:
     """Prints what each receiver got, and returns how many deliveries are missing."""
     lost = twice = 0
-    print(f"  {'webhook':<13} {'owed':>5} {'received':>9} {'lost':>5} {'twice':>6}  for example")
+    print(f"  {'webhook':<13} {'due':>5} {'received':>9} {'lost':>5} {'twice':>6}  for example")
     for place in places:
         got, want = place.received(), owed[place.webhook]
         missing, again = len(want - got.keys()), sum(1 for times in got.values() if times > 1)
