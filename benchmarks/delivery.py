@@ -69,7 +69,7 @@ def ours(port: int, count: int) -> float:
         policy = Policy(2, 900, 259200, random.random)
         queues = Queues(store, dict.fromkeys(CONSUMERS, RATE), WORKERS, policy)
         send = partial(sender.send, deadline=10)
-        dispatcher = Dispatcher(store, queues, send, _Quiet(), time.time)
+        dispatcher = Dispatcher(store, queues, send, _Quiet(), time.time, time.monotonic)
         dispatcher.serve({"bench": Route("bench", CONSUMERS["Generic"], {"url": f"http://127.0.0.1:{port}/events"})})
         started = time.perf_counter()
         dispatcher.start([int] * WORKERS)

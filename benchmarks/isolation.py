@@ -58,7 +58,7 @@ def rate(others: Sequence[str], seconds: float) -> float:
         owed = [NewDelivery(Event("", str(number), {}), tuple(names)) for number in range(OWED)]
         store.enqueue(EnqueueBatch(owed, {}, time.time()))
         queues = Queues(store, dict.fromkeys(CONSUMERS, 1e9), workers, Policy(2, 900, 259_200, random))
-        dispatcher = Dispatcher(store, queues, receivers.send, receivers, time.time)
+        dispatcher = Dispatcher(store, queues, receivers.send, receivers, time.time, time.monotonic)
         dispatcher.serve({name: Route(name, CONSUMERS["Generic"], {"url": f"http://{name}/"}) for name in names})
         dispatcher.start([int] * workers)
         time.sleep(SETTLING + max((TAKES[each] for each in others), default=0.0))

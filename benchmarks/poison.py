@@ -36,7 +36,7 @@ class Scene:
         self.arrived: dict[str, float] = {}
         policy = Policy(2.0, 900.0, 72 * 3600.0, chance)
         queues = Queues(self.store, dict.fromkeys(CONSUMERS, 1000.0), 256, policy)
-        self.dispatcher = Dispatcher(self.store, queues, self._send, self, lambda: self.now)
+        self.dispatcher = Dispatcher(self.store, queues, self._send, self, self._clock, self._clock)
         self.dispatcher.serve({"bench": Route("bench", CONSUMERS["Generic"], {"url": "http://receiver/"})})
 
     def owe(self, number: int, *, bad: bool) -> str:
@@ -56,6 +56,9 @@ class Scene:
         pass
 
     failed = ended
+
+    def _clock(self) -> float:
+        return self.now
 
     def _send(self, requests: Sequence[Request]) -> list[Response]:
         self.now += TOOK

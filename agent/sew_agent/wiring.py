@@ -258,7 +258,12 @@ def _own(settings: Settings, cluster: "KubernetesEnvironment | None") -> Mapping
 def _dispatcher(settings: Settings, store: Store, send: Send, observer: DeliveryTelemetry) -> Dispatcher:
     policy = Policy(settings.retry_initial, settings.retry_max, settings.retry_horizon, random.random)
     queues = Queues(store, settings.rates, settings.workers, policy)
-    return Dispatcher(store, queues, send, observer, time.time)
+    return Dispatcher(store, queues, send, observer, time.time, _steady)
+
+
+def _steady() -> float:
+    """Seconds of a clock that nobody sets, and that goes on while the machine sleeps where the system has one."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def _serve(settings: Settings, store: Store, health: Health, metrics: Metrics, log: Log, stack: ExitStack) -> None:

@@ -151,7 +151,7 @@ class History:
     def _restart(self) -> None:
         policy = Policy(2.0, LONGEST, 1e9, self.chance.random)
         queues = Queues(self.shelf, {"Plain": 100.0}, self.workers, policy)  # type: ignore[arg-type]
-        self.dispatcher = Dispatcher(self.shelf, queues, self._send, self, lambda: self.now)  # type: ignore[arg-type]
+        self.dispatcher = Dispatcher(self.shelf, queues, self._send, self, self._clock, self._clock)  # type: ignore[arg-type]
 
     def ended(self, *_: object) -> None:
         """What the scheduler tells is seen in the store."""
@@ -184,6 +184,9 @@ class History:
             )
         if receiver.failed and receiver.in_flight + count > 1:
             raise BrokenError(f"{receiver.name}: {receiver.in_flight + count} requests at once while it fails")
+
+    def _clock(self) -> float:
+        return self.now
 
     def _send(self, requests: Sequence[Request]) -> list[Response]:
         return [self.answers[dict(each.headers)["webhook-id"]] for each in requests]

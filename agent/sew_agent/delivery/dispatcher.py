@@ -15,6 +15,8 @@ from sew_agent.delivery.queues import Assignment, QueueChanges, Queues
 from sew_agent.delivery.retry import Decision
 from sew_agent.store.records import Delivery, ReceiverState, Store, StoreError
 
+_SET = 1.0
+"""Seconds by which two clocks part when one of them is set: less is what a service that keeps it right corrects."""
 _STORE_PAUSE = 1.0
 _IDLE_PAUSE = 10.0
 _HELD_PAUSE = 0.2
@@ -39,16 +41,24 @@ class _Result:
 
 
 class Dispatcher:
-    """`clock` gives seconds since the epoch."""
+    """`clock` gives seconds since the epoch, `steady` seconds of a clock that nobody sets."""
 
     def __init__(
-        self, store: Store, queues: Queues, send: Send, observer: DeliveryObserver, clock: Callable[[], float]
+        self,
+        store: Store,
+        queues: Queues,
+        send: Send,
+        observer: DeliveryObserver,
+        clock: Callable[[], float],
+        steady: Callable[[], float],
     ) -> None:
         self._store = store
         self._queues = queues
         self._send = send
         self._observer = observer
         self._clock = clock
+        self._steady = steady
+        self._apart = clock() - steady()
         lock = threading.Lock()
         self._watch, self._rest = threading.Condition(lock), threading.Condition(lock)
         self._lock = lock
@@ -81,7 +91,7 @@ class Dispatcher:
         with self._lock:
             with self._commit:  # what was judged by the old settings is not written over the new ones
                 self._write_all()
-            self._queues.serve(routes, self._clock())
+            self._queues.serve(routes, self._now())
             self._call()
 
     def look(self, webhooks: Collection[str]) -> None:
@@ -130,7 +140,7 @@ class Dispatcher:
             if self._stopping:
                 return _IDLE_PAUSE
             self._stirred = False
-            found = self._queues.next(self._clock())
+            found = self._queues.next(self._now())
             if isinstance(found, Assignment) and not self._watched:
                 if self._resting:
                     self._rest.notify()
@@ -188,6 +198,14 @@ class Dispatcher:
         else:
             self._rest.notify()
 
+    def _now(self) -> float:
+        """With the lock. Where the clock was set, pauses move with it: only over a restart it is what they go by."""
+        now, steady = self._clock(), self._steady()
+        if abs(was_set := now - steady - self._apart) >= _SET:
+            self._queues.clock_was_set(was_set)
+            self._apart = now - steady
+        return now
+
     def _hire(self) -> None:
         if not self._beats:
             return
@@ -197,7 +215,7 @@ class Dispatcher:
 
     def _judge(self, assignment: Assignment, outcomes: Sequence[Outcome]) -> Sequence[Decision]:
         with self._lock:
-            changes = self._queues.evaluate(assignment, outcomes, self._clock())
+            changes = self._queues.evaluate(assignment, outcomes, self._now())
             result = _Result(changes)
             self._results.append(result)
         self._insist(result)

@@ -11,7 +11,7 @@ from kubectl_sew.consumers.rate import rate_of
 from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.http.pool import STALLED
 from sew_agent.delivery.rate_limit import TokenBucket
-from sew_agent.delivery.retry import Decision, Policy, Since, changed, decide, failing, left, on_the_clock
+from sew_agent.delivery.retry import Decision, Policy, Since, changed, decide, failing, left, moved, on_the_clock
 from sew_agent.store.records import Delivery, DeliveryState, ReceiverState, Store
 
 SLOW = 0.02
@@ -169,6 +169,15 @@ class Queues:
                 return self._start(queue, now)
         soonest = self._asleep[0][0] - now if self._asleep else LOOK_AGAIN
         return min(max(soonest, 0.0), BUSY_PAUSE if self._ready else LOOK_AGAIN)
+
+    def clock_was_set(self, seconds: float) -> None:
+        """Move all pauses with the clock: they last as long as they were to."""
+        for queue in self._queues.values():
+            if queue.receiver.held_at:
+                queue.receiver = moved(queue.receiver, seconds)
+        self._wake_all()
+        self._now += seconds
+        self._next_look += seconds
 
     def evaluate(self, assignment: Assignment, outcomes: Sequence[Outcome], now: float) -> QueueChanges:
         """What the outcomes mean, one after the other: what failed beside others failed with them."""

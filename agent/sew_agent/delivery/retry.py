@@ -137,12 +137,20 @@ def left(until: float, furthest: float, now: float) -> float:
 
 
 def on_the_clock(receiver: ReceiverState, now: float) -> ReceiverState:
-    """The lane by a clock that may have been set back since: a pause becomes no longer than it was."""
+    """What is known, by a clock that may have been set back since: a pause becomes no longer than it was."""
     back = receiver.held_at - now
-    if back <= 0:
-        return receiver
-    held_until, retry_until = receiver.held_until - back, receiver.retry_until - back
-    return replace(receiver, held_at=now, held_until=held_until, retry_until=retry_until, since=receiver.since - back)
+    return moved(receiver, -back) if back > 0 else receiver
+
+
+def moved(receiver: ReceiverState, seconds: float) -> ReceiverState:
+    """What is known, by a clock that was set by so many seconds."""
+    return replace(
+        receiver,
+        held_at=receiver.held_at + seconds,
+        held_until=receiver.held_until + seconds,
+        retry_until=receiver.retry_until + seconds,
+        since=receiver.since + seconds,
+    )
 
 
 def _is_suspect(delivery: Delivery, receiver: ReceiverState) -> bool:

@@ -66,9 +66,18 @@ class Receivers:
 class Clock:
     def __init__(self) -> None:
         self.now = NOW
+        self.was_set = 0.0
 
     def __call__(self) -> float:
         return self.now
+
+    def steady(self) -> float:
+        """Another clock, that nobody sets."""
+        return self.now - self.was_set
+
+    def set(self, seconds: float) -> None:
+        self.now += seconds
+        self.was_set += seconds
 
 
 class Watch:
@@ -99,7 +108,7 @@ class Bench:
         """Another scheduler over the same store."""
         policy = Policy(2.0, 900.0, 72 * 3600.0, lambda: 1.0)
         queues = Queues(self.store, self.rates, self.workers, policy)
-        self.dispatcher = Dispatcher(self.store, queues, self.receivers.send, self.watch, self.clock)
+        self.dispatcher = Dispatcher(self.store, queues, self.receivers.send, self.watch, self.clock, self.clock.steady)
 
     def owe(self, webhook: str, count: int = 1) -> None:
         owed = [NewDelivery(Event("", f"{webhook}-{number}", {}), (webhook,)) for number in range(count)]
@@ -803,3 +812,19 @@ def test_nothing_is_begun_while_it_may_not_be_sent(bench: Bench) -> None:
     allowed[0] = True
     bench.run()
     assert len(bench.watch.outcomes) == 3
+
+
+@pytest.mark.parametrize("seconds", [-3 * 86_400.0, -1800.0, 1800.0, 3 * 86_400.0])
+def test_a_receiver_is_waited_for_as_long_as_it_asked_however_the_clock_is_set(bench: Bench, seconds: float) -> None:
+    bench.receivers.answers["a"] = lambda _: Response(429, {"retry-after": "3600"}, b"")
+    bench.serve("a")
+    bench.owe("a")
+    bench.run()
+    del bench.receivers.answers["a"]
+    bench.clock.set(seconds)
+    bench.pass_time(1800.0)
+    bench.clock.set(-2 * seconds)
+    bench.pass_time(1799.0)
+    assert bench.receivers.count() == {"a": 1}
+    bench.pass_time(2.0)
+    assert bench.receivers.count() == {"a": 2}
