@@ -18,7 +18,7 @@ from kubectl_sew.consumers.slack import URL_PREFIXES
 from kubectl_sew.event import Event, delivery_id
 from kubectl_sew.query import ANY, CALICO, FieldSet
 from kubectl_sew.validation import Accepted
-from sew_agent.base.health import MAIN, STALLED_AFTER, Health, HealthServer
+from sew_agent.base.health import MAIN, STALLED_AFTER, Health
 from sew_agent.base.log import Log
 from sew_agent.base.metrics import Metrics
 from sew_agent.base.settings import Settings, SettingsError
@@ -37,6 +37,7 @@ from sew_agent.ingest.poller import COMMON, Poller
 from sew_agent.ingest.progress import Progress
 from sew_agent.ingest.source import EventSource
 from sew_agent.status.collector import collect
+from sew_agent.status.server import HealthServer
 from sew_agent.status.telemetry import DeliveryTelemetry, IngestTelemetry
 from sew_agent.store.records import Delivery, EnqueueBatch, ReceiverState, Store
 from sew_agent.store.sqlite.store import open_store

@@ -89,7 +89,7 @@ def completing(flag: str) -> "Callable[[click.Context, click.Parameter, str], li
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":  # noqa: ARG001  # click's signature
         from kubectl_sew.cli.listing import names  # noqa: PLC0415  # only a shell asks for it
 
-        return names(ctx, flag, incomplete)
+        return names(connection(ctx).flags, flag, incomplete)
 
     return complete
 

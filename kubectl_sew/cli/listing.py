@@ -1,9 +1,9 @@
 """What kubectl lists, for completion: contexts, clusters and users of the kubeconfig, and namespaces of the cluster."""
 
-import click
+from collections.abc import Sequence
+
 from click.shell_completion import CompletionItem
 
-from kubectl_sew.cli.connection import connection
 from kubectl_sew.kubectl import Kubectl
 
 _LISTS = {
@@ -15,9 +15,11 @@ _LISTS = {
 _HEADING = "NAME"
 
 
-def names(ctx: click.Context, flag: str, incomplete: str) -> list[CompletionItem]:
-    """The values that a flag of kubectl's can have. Raises KubectlError, soon: a shell that waits is of no use."""
-    given = connection(ctx).flags
+def names(given: Sequence[str], flag: str, incomplete: str) -> list[CompletionItem]:
+    """Return the values that a flag of kubectl's can have; `given`: its other flags.
+
+    Raises KubectlError, soon: a shell that waits is of no use.
+    """
     quick = Kubectl((*given, "--request-timeout=3s"))
     listed = [each.removeprefix("namespace/") for each in quick.run(*_LISTS[flag]).splitlines()]
     return [CompletionItem(each) for each in listed if each.startswith(incomplete) and each not in ("", _HEADING)]

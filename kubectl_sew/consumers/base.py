@@ -11,6 +11,9 @@ from kubectl_sew.event import Event
 Config = Mapping[str, str]
 """A webhook's variables with their references resolved: name -> value. The values may be secrets."""
 
+TEMPLATE_LIMIT = 64 * 1024
+"""Characters of a template."""
+
 
 class Verdict(Enum):
     """What an answer means for the delivery."""

@@ -24,9 +24,8 @@ from jinja2.lexer import Token, TokenStream
 from jinja2.runtime import LoopContext
 
 from kubectl_sew.concealing import Secret
-from kubectl_sew.consumers.base import ConfigProblem, RenderError
+from kubectl_sew.consumers.base import TEMPLATE_LIMIT, ConfigProblem, RenderError
 from kubectl_sew.consumers.template_filters import BUDGET_NAME, FILTERS, Budget, SpentError, each, paid, shown
-from kubectl_sew.consumers.templated import TEMPLATE_LIMIT
 from kubectl_sew.consumers.text import line
 from kubectl_sew.pages import page
 

@@ -2,11 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from kubectl_sew.consumers.base import Config, ConfigProblem, Variable
+from kubectl_sew.consumers.base import TEMPLATE_LIMIT, Config, ConfigProblem, Variable
 from kubectl_sew.event import Event
-
-TEMPLATE_LIMIT = 64 * 1024
-"""Characters."""
 
 Escape = Callable[[str], str]
 

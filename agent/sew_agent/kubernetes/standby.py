@@ -7,13 +7,14 @@ from contextlib import ExitStack
 from importlib.metadata import version
 from typing import Protocol
 
-from sew_agent.base.health import MAIN, STALLED_AFTER, Health, HealthServer
+from sew_agent.base.health import MAIN, STALLED_AFTER, Health
 from sew_agent.base.log import Log
 from sew_agent.base.metrics import Metrics
 from sew_agent.base.settings import Settings
 from sew_agent.kubernetes.environment import KubernetesEnvironment
 from sew_agent.kubernetes.leader_election import LeaderElector
 from sew_agent.status.report import Report, ReportFile
+from sew_agent.status.server import HealthServer
 
 SOON = 2.0
 """Seconds within which an agent that is alone gets its Lease: for them nothing is served."""

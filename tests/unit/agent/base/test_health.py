@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from sew_agent.base.health import CLIENTS, Health, HealthServer
+from sew_agent.base.health import Health
 from sew_agent.base.settings import SettingsError
+from sew_agent.status.server import CLIENTS, HealthServer
 from sew_agent.store.records import StoreError
 from tests import threads
 
@@ -143,14 +144,14 @@ def test_any_ipv6_address_serves_ipv4_as_well(health: Health) -> None:
 def test_a_machine_without_ipv6_serves_ipv4_where_any_address_is_asked_for(
     health: Health, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sew_agent.base.health.AF_INET6", 12345)
+    monkeypatch.setattr("sew_agent.status.server.AF_INET6", 12345)
     server = HealthServer(("::", 0), health, str)
     assert server.address.startswith("0.0.0.0:")
     server.close()
 
 
 def test_a_client_that_drips_is_cut_off(health: Health, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sew_agent.base.health.REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr("sew_agent.status.server.REQUEST_SECONDS", 0.2)
     server = HealthServer(("127.0.0.1", 0), health, str)
     host, port = server.address.split(":")
     with socket.create_connection((host, int(port)), timeout=5) as dripping:

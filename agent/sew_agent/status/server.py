@@ -1,0 +1,185 @@
+"""The server of /metrics, /healthz and /readyz."""
+
+import errno
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
+from socket import AF_INET, AF_INET6, IPPROTO_IPV6, IPV6_V6ONLY, SHUT_RDWR, socket
+from socketserver import BaseRequestHandler, TCPServer, ThreadingMixIn
+from time import monotonic
+from typing import Any
+
+from kubectl_sew.errors import SewError
+from sew_agent.base.health import Health
+from sew_agent.base.metrics import CONTENT_TYPE
+from sew_agent.base.settings import SettingsError
+from sew_agent.base.threads import start_thread
+from sew_agent.delivery.http.sockets import DeadlineSocket
+
+REQUEST_SECONDS = 5.0
+"""A client that is slower is cut off."""
+CLIENTS = 8
+"""Served at the same time. One more takes the place of the oldest: idle connections must not keep the kubelet out."""
+_ROOM_WITHIN = 1.0
+"""Seconds in which the oldest, cut off, has made room."""
+ANY_IPV6 = "::"
+ANY_IPV4 = "0.0.0.0"  # noqa: S104 - what the manifests ask for by [::], on a machine without IPv6
+
+
+class HealthServer:
+    """Serves /metrics, /healthz and /readyz from its construction until `close`.
+
+    `metrics` gives the text of a scrape, and may raise SewError. Raises SettingsError where `listen` cannot be had.
+    """
+
+    def __init__(self, listen: tuple[str, int], health: Health, metrics: Callable[[], str]) -> None:
+        pages = {
+            "/metrics": lambda: (200, metrics()),
+            "/healthz": lambda: _verdict(health.stalled()),
+            "/readyz": lambda: _verdict(health.unready()),
+        }
+        try:
+            self._server = _listen(listen, _handler(pages))
+        except (OSError, OverflowError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise SettingsError(
+                f"SEW_LISTEN {_written(listen)}: metrics and health cannot be served there ({why.lower()}): "
+                "end what uses it, or choose another --listen HOST:PORT, or --listen off"
+            ) from None
+        start_thread(self._server.serve_forever, "health", 0.1)
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT, with the port that the system chose where none was asked for."""
+        host, port, *_ = self._server.server_address
+        return _written((str(host), int(port)))
+
+    def close(self) -> None:
+        """Answers no more."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _verdict(problems: Mapping[str, str]) -> tuple[int, str]:
+    if not problems:
+        return 200, "ok\n"
+    return 503, "".join(f"{name}: {problem}\n" for name, problem in problems.items())
+
+
+def _written(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _listen(listen: tuple[str, int], handler: type[BaseRequestHandler]) -> "_Server":
+    """`[::]` serves IPv4 as well, and IPv4 alone where the machine has no IPv6. Raises OSError, OverflowError."""
+    try:
+        return _Server(listen, handler)
+    except OSError as error:
+        if listen[0] != ANY_IPV6 or error.errno not in _NO_IPV6:
+            raise
+        return _Server((ANY_IPV4, listen[1]), handler)
+
+
+_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+
+
+class _Server(ThreadingMixIn, TCPServer):
+    """TCPServer and not HTTPServer, which looks its own name up at the start, and may hang over it."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, listen: tuple[str, int], handler: type[BaseRequestHandler]) -> None:
+        self.address_family = AF_INET6 if ":" in listen[0] else AF_INET
+        self._free = threading.BoundedSemaphore(CLIENTS)
+        self._lock = threading.Lock()
+        self._open: dict[socket, None] = {}
+        """Connections that are served, the oldest first."""
+        super().__init__(listen, handler)
+
+    def server_bind(self) -> None:
+        if self.address_family == AF_INET6 and self.server_address[0] == ANY_IPV6:
+            self.socket.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 0)
+        super().server_bind()
+
+    def get_request(self) -> tuple[socket, Any]:
+        accepted, address = super().get_request()
+        connection = DeadlineSocket(fileno=accepted.detach())
+        connection.deadline = monotonic() + REQUEST_SECONDS
+        return connection, address
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._free.acquire(blocking=False):
+            self._cut_oldest()
+            if not self._free.acquire(timeout=_ROOM_WITHIN):
+                self.shutdown_request(request)
+                return
+        with self._lock:
+            self._open[request] = None
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # the system gives no more threads: this client comes again
+            self._let_go(request)
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._let_go(request)
+
+    def _let_go(self, request: Any) -> None:
+        with self._lock:
+            self._open.pop(request, None)
+        self._free.release()
+
+    def _cut_oldest(self) -> None:
+        """Its thread then finds the end of the connection, and is free."""
+        with self._lock:
+            oldest = next(iter(self._open), None)
+        if oldest is not None:
+            with suppress(OSError):
+                oldest.shutdown(SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is not worth a word."""
+
+
+Page = Callable[[], tuple[int, str]]
+
+
+def _handler(pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        """HTTP/1.0: one request for each connection."""
+
+        server_version = "sew-agent"
+        sys_version = ""
+
+        def do_GET(self) -> None:
+            self._serve(pages.get(self.path.partition("?")[0]))
+
+        def _serve(self, page: Page | None) -> None:
+            status, text = _answer(page)
+            body = text.encode(errors="replace")
+            self.send_response(status)
+            self.send_header("Content-Type", CONTENT_TYPE)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server gives
+            """Nothing: probes would fill the log."""
+
+    return Handler
+
+
+def _answer(page: Page | None) -> tuple[int, str]:
+    if page is None:
+        return 404, "there is /metrics, /healthz and /readyz\n"
+    try:
+        return page()
+    except SewError as error:
+        return 500, f"{error}\n"

@@ -1,0 +1,58 @@
+"""The list of commands. Each is loaded only when it runs: `--help` and completion read this list alone."""
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """Where a command is (`module:attribute` in kubectl_sew.cli.commands), and the first line of its help."""
+
+    name: str
+    place: str
+    summary: str
+
+
+SECTIONS: dict[str, tuple[Entry, ...]] = {
+    "Write and check webhooks": (
+        Entry("create", "create:create", "Create a webhook from flags, or step by step on a terminal."),
+        Entry("validate", "validate:validate", "Check manifests: structure, names, labels, variables, queries."),
+        Entry(
+            "preview-query",
+            "preview_query:preview_query",
+            "Show what a query selects: as an Elasticsearch query, in words, on events of a file, or on a real index.",
+        ),
+        Entry(
+            "preview-payload",
+            "preview_payload:preview_payload",
+            "Print the request that a webhook would send, without its secrets.",
+        ),
+        Entry("fields", "fields:fields", "List the keys that a query may use, with their types and values."),
+    ),
+    "Operate the cluster's webhooks": (
+        Entry("list", "list:list_command", "List the cluster's webhooks with their state and health."),
+        Entry("status", "status:status", "Show all that is known of a webhook, and what helps."),
+        Entry("check", "check:check", "Find out what is wrong with an installation, and what to do."),
+        Entry("test", "test:test", "Have the agent send one sample event, and print what the receiver said."),
+        Entry("enable", "state:enable", "Have a webhook deliver events."),
+        Entry("disable", "state:disable", "Stop a webhook: nothing is read or sent for it."),
+        Entry("debug", "state:debug", "Have the agent log a webhook's events instead of sending them."),
+        Entry("backlog", "backlog:backlog", "Show what waits to be sent for a webhook, or drop it."),
+        Entry(
+            "dead-letters",
+            "dead_letters:dead_letters",
+            "List, show, replay or purge what could not be delivered.",
+        ),
+    ),
+    "Install": (
+        Entry("install", "install:install", "Print the API, the agent's rights and the agent, or apply them."),
+        Entry("uninstall", "uninstall:uninstall", "Print what `install` installed, or delete it."),
+    ),
+    "About this program": (
+        Entry(
+            "completion",
+            "completion:completion",
+            "Complete `kubectl sew` in the shell, as kubectl is.",
+        ),
+        Entry("version", "version:version", "Print the version of this program."),
+    ),
+}
+"""Heading in `--help` -> its commands, in the order shown. A new command is its own file and one line here."""
