@@ -326,6 +326,36 @@ def test_waiting_counts_pending_deliveries(store: Store) -> None:
     assert store.waiting() == {"hook": 2}
 
 
+def test_a_webhook_fills_what_waits_for_it(store: Store) -> None:
+    owe(store, "a", "bb")
+    a, b = len('{"id":"a","time":1800000000.0}') + 300, len('{"id":"bb","time":1800000000.0}') + 300
+    assert store.counters()[0].bytes_used == a + b
+    record_results(store, DeliveryState.DELIVERED)
+    assert store.counters()[0].bytes_used == b
+
+
+def test_an_attempt_is_on_the_disk_itself_before_it_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect, statements = sqlite3.connect, list[str]()
+
+    def traced(*arguments: Any, **settings: Any) -> sqlite3.Connection:
+        connection = connect(*arguments, **settings)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    monkeypatch.setattr("sqlite3.connect", traced)
+    with closing(open_store(tmp_path)) as store:
+        owe(store, "a")
+        (delivery,) = store.due("hook", now=NOW, limit=1)
+        statements.clear()
+        store.begin(delivery)
+        assert [each for each in statements if not each.startswith("UPDATE")] == [
+            "PRAGMA synchronous = FULL",
+            "BEGIN IMMEDIATE",
+            "COMMIT",
+            "PRAGMA synchronous = NORMAL",
+        ]
+
+
 def test_a_reader_can_be_dropped(store: Store) -> None:
     store.enqueue(EnqueueBatch((), {"common": "1", "own": "2"}, NOW))
     store.drop_readers(["own"])
@@ -460,9 +490,11 @@ def test_a_dead_letter_ends_as_dropped_when_its_time_is_over(store: Store) -> No
     assert store.counters()[0].dropped == {"expired": 1}
 
 
-def test_hundreds_of_dead_letters_expire_at_one_call(store: Store) -> None:
+def test_hundreds_of_dead_letters_are_replayed_or_expire_at_one_call(store: Store) -> None:
     owe(store, *(str(number) for number in range(600)))
     due = store.due("hook", now=NOW, limit=600)
+    store.record_results([DeliveryResult(each, DeliveryState.DEAD, NOW, 1) for each in due], ())
+    assert store.replay([each.number for each in store.dead_letters()]) == 600
     store.record_results([DeliveryResult(each, DeliveryState.DEAD, NOW, 1) for each in due], ())
     assert store.expire(NOW + 1) == 600
     assert counts(store) == (600, 0, 0, 0, 600)

@@ -15,6 +15,7 @@ from sew_agent.store.sqlite.enqueue import shares
         ({"a": 900, "b": 0}, 59, {"a": 450.5, "b": 50}),
         ({"a": 900, "b": 0}, 60, {"a": 20, "b": 20}),
         ({"a": 2000}, 0, {"a": 40}),
+        (dict.fromkeys(map(str, range(50)), 20), 0, dict.fromkeys(map(str, range(50)), 0.8)),
     ],
 )
 def test_an_even_part_of_what_others_leave_at_least_a_twentieth_and_then_of_the_reserve(

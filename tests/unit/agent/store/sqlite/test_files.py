@@ -34,9 +34,9 @@ def refused(folder: Path, *, exclusive: bool = True) -> str:
 
 def damaged(folder: Path, what: str) -> str:
     return (
-        f"the store {folder / DATABASE} is damaged ({what}). It holds what is still owed, so it is not replaced by an "
-        "empty one: restore the folder from a backup, or try `sqlite3 sew.db .recover`; to start anew and give up what "
-        "was owed, move the folder away"
+        f"the store {folder / DATABASE} is damaged ({what}). It holds what waits to be sent, so it is not replaced by "
+        "an empty one: restore the folder from a backup, or try `sqlite3 sew.db .recover`; to start anew and give up "
+        "what waits to be sent, move the folder away"
     )
 
 
@@ -118,7 +118,7 @@ def test_a_database_that_is_gone_empty_or_cut_short_is_told(tmp_path: Path) -> N
 def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / DATABASE)) as database:
         database.execute("CREATE TABLE theirs (it TEXT)")
-    assert refused(tmp_path) == damaged(tmp_path, "it is no store of this agent")
+    assert refused(tmp_path) == damaged(tmp_path, "it is not a store of this agent")
 
 
 def test_a_database_of_a_newer_agent_is_refused(tmp_path: Path) -> None:
