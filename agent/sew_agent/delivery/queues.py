@@ -203,7 +203,7 @@ class Queues:
         flying.difference_update(each.seq for each in assignment.deliveries)
         self._busy -= len(assignment.deliveries)
         if not flying:
-            self._flying.pop(assignment.route.webhook, None)
+            del self._flying[assignment.route.webhook]
 
     def _keep_up(self, now: float) -> None:
         """With the clock: wake whoever has slept enough, and look at whom something waits for."""

@@ -85,10 +85,13 @@ class Watch:
 
     def __init__(self) -> None:
         self.outcomes: list[Outcome] = []
+        self.ends: list[tuple[str, str, str, float]] = []
+        """Webhook, the event as it was sent and as it was judged, and seconds."""
         self.errors: list[StoreError] = []
 
     def ended(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
         self.outcomes.append(outcome)
+        self.ends.append((route.webhook, delivery.event.id, decision.result.delivery.event.id, seconds))
 
     def failed(self, error: StoreError) -> None:
         self.errors.append(error)
@@ -683,6 +686,22 @@ def test_a_receiver_that_cannot_take_several_gets_one_at_a_time_for_a_while(
     bench.store.close()
 
 
+def test_a_single_answer_that_stalls_says_nothing_of_several_side_by_side(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, workers=16)
+    bench.serve("a")
+    bench.owe("a", 16)
+    stalls = iter([2 * STALLED])
+
+    def answer(_: Request) -> Response:
+        bench.clock.now += next(stalls, SLOW / 2)
+        return Response(204, {}, b"")
+
+    bench.receivers.answers["a"] = answer
+    bench.run()
+    assert bench.receivers.together == [1, 1, 2, 4, 8]
+    bench.store.close()
+
+
 def serve_at(bench: Bench, **rates: str) -> None:
     given = {name: route(name, rate, "Generic") for name, rate in rates.items()}
     routes = {name: replace(each, config={**each.config, "rate": rates[name]}) for name, each in given.items()}
@@ -717,6 +736,15 @@ def test_a_changed_rate_holds_at_once(tmp_path: Path) -> None:
 def test_side_by_side_never_means_above_the_rate(tmp_path: Path) -> None:
     bench = quick_bench(tmp_path, 20, rate=5.0)
     assert sum(bench.receivers.together) == 5
+    bench.store.close()
+
+
+def test_of_several_side_by_side_each_is_told_with_the_seconds_that_all_took(tmp_path: Path) -> None:
+    bench = quick_bench(tmp_path, 1)
+    bench.receivers.answers["a"] = answering_within(bench, 0.5)
+    owe_more(bench, 2)
+    bench.run()
+    assert bench.watch.ends[1:] == [("a", each, each, 1.0) for each in ("a-1", "a-2")]
     bench.store.close()
 
 

@@ -2,9 +2,11 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,11 +15,20 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
 from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.http.client import SendError
-from sew_agent.delivery.queues import Assignment
+from sew_agent.delivery.queues import BUSY_PAUSE, LOOK_AGAIN, TOGETHER, Assignment
 from sew_agent.delivery.retry import FEW, PROBE_EVERY, TRIES
-from sew_agent.store.records import DropReason, EnqueueBatch, NewDelivery, StoreError
+from sew_agent.store.records import DropReason, EnqueueBatch, NewDelivery, ReceiverState, StoreError
 from sew_agent.store.sqlite.store import open_store
-from tests.unit.agent.delivery.test_dispatcher import NOW, PATIENCE, Bench, owe_more, route, status, until
+from tests.unit.agent.delivery.test_dispatcher import (
+    NOW,
+    PATIENCE,
+    Bench,
+    owe_more,
+    quick_bench,
+    route,
+    status,
+    until,
+)
 
 BAD_ANSWERS = {
     "500": status(500),
@@ -423,15 +434,16 @@ def test_workers_are_started_as_they_are_needed(tmp_path: Path) -> None:
         bench.receivers.answers[name] = hang
         bench.owe(name)
 
-    def workers() -> int:
-        return sum(1 for each in threading.enumerate() if each.name.startswith("worker-"))
+    before = set(threading.enumerate())
 
-    before = workers()
+    def workers() -> list[str]:
+        return sorted(each.name for each in set(threading.enumerate()) - before)
+
     bench.start(8)
-    until(lambda: workers() - before == 1)
+    until(lambda: workers() == ["worker-0"])
     bench.serve(*names)
     until(lambda: bench.dispatcher.busy == 4)
-    until(lambda: workers() - before == 5)
+    until(lambda: workers() == [f"worker-{number}" for number in range(5)])
     release.set()
     bench.dispatcher.stop(PATIENCE)
     bench.store.close()
@@ -522,3 +534,198 @@ def test_a_system_that_gives_no_more_threads_costs_no_worker_and_no_delivery(
 
 def no_thread(_: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
+
+
+def all_that_go(bench: Bench) -> list[Assignment]:
+    """What workers take while time goes by and no request ends."""
+    found = []
+    for _ in range(100):
+        while isinstance(assignment := bench.dispatcher.take(), Assignment):
+            found.append(assignment)
+        bench.clock.now += 0.05
+    return found
+
+
+@pytest.mark.parametrize(
+    ("workers", "beside", "most"),
+    [(1, 0, 1), (4, 0, 3), (8, 0, 6), (24, 0, 16), (256, 0, 32), (8, 1, 3), (24, 2, 6), (4, 3, 1)],
+)
+def test_a_slow_receiver_has_three_quarters_of_few_workers_an_eighth_of_many_and_its_part_beside_others(
+    tmp_path: Path, workers: int, beside: int, most: int
+) -> None:
+    bench = Bench(tmp_path, workers=workers)
+    others = [f"other-{number}" for number in range(beside)]
+    rested = ["rested-1", "rested-2"]
+    bench.serve("a", *others, *rested)
+    for name in ("a", *others, *rested):
+        bench.owe(name)
+    bench.run()
+    for name in others:
+        bench.store.enqueue(EnqueueBatch([NewDelivery(Event("", "next", {}), (name,))], {}, NOW))
+    owe_more(bench, 60)
+    bench.dispatcher.look(others)
+    assert Counter(each.route.webhook for each in all_that_go(bench))["a"] == most
+    bench.store.close()
+
+
+@pytest.mark.parametrize(("failing", "most"), [(False, 6), (True, 4)])
+def test_receivers_that_have_accepted_nothing_have_three_quarters_of_the_workers_and_failing_ones_half(
+    bench: Bench, failing: bool, most: int
+) -> None:
+    names = [f"new-{number}" for number in range(10)]
+    bench.serve(*names)
+    for name in names:
+        bench.owe(name, 2)
+        bench.receivers.answers[name] = status(503)
+    if failing:
+        bench.run()
+        bench.clock.now += 2
+    assert [len(each.deliveries) for each in all_that_go(bench)] == [1] * most
+
+
+def test_there_are_never_more_in_flight_than_workers_however_many_receivers_accept(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, workers=2)
+    bench.serve("a", "b", "c")
+    for name in ("a", "b", "c"):
+        bench.owe(name)
+    bench.run()
+    for name in ("a", "b", "c"):
+        bench.store.enqueue(EnqueueBatch([NewDelivery(Event("", "next", {}), (name,))], {}, NOW))
+    bench.dispatcher.look(["gone", "a", "b", "c"])
+    assert len(all_that_go(bench)) == bench.dispatcher.busy == 2
+    assert bench.dispatcher.take() == BUSY_PAUSE
+    bench.store.close()
+
+
+def test_a_pause_ends_when_there_may_be_something_to_do(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, rate=4.0)
+    assert bench.run() == LOOK_AGAIN, "before any webhook is served"
+    bench.serve("a")
+    assert bench.run() == LOOK_AGAIN, "nothing waits"
+    bench.owe("a", 10)
+    first = taken(bench)
+    assert [bench.dispatcher.take() for _ in range(20)] == [BUSY_PAUSE] * 20, "a new receiver gets one request"
+    bench.dispatcher.deliver(first)
+    assert bench.run() == 0.25, "the rate, of which no look took anything"
+    assert len(sent(bench)) == 4
+    bench.receivers.answers["a"] = status(503)
+    bench.pass_time(0.25)
+    bench.pass_time(0.25)
+    assert len(sent(bench)) == 6
+    bench.clock.now += 1.5
+    assert bench.run() == 0.5, "the pause of a receiver that fails"
+    bench.store.close()
+
+
+def test_time_parked_and_no_other_is_added_to_when_an_event_was_tried_first(bench: Bench) -> None:
+    def tried_first(name: str) -> float | None:
+        return bench.store.due(name, now=bench.clock.now + 1e6, limit=9)[-1].first_attempt
+
+    bench.serve("a", "b", digest="old")
+    for name, code in (("a", 401), ("b", 503)):
+        bench.owe(name, 2)
+        bench.receivers.answers[name] = status(code)
+    bench.run()
+    bench.pass_time(2)
+    assert (tried_first("a"), tried_first("b")) == (NOW + 2, NOW + 2)
+    bench.clock.now += 3598
+    bench.receivers.answers = dict.fromkeys(("a", "b"), status(204))
+    for _ in range(2):
+        bench.dispatcher.deliver(taken(bench))
+    assert (tried_first("a"), tried_first("b")) == (NOW + 2 + 3600, NOW + 2), "the receiver accepts again"
+    bench.receivers.answers = {"a": status(401), "b": status(503)}
+    bench.run()
+    bench.clock.now += 1000
+    bench.serve("a", "b", digest="new")
+    assert tried_first("b") == NOW + 2
+
+
+def test_settings_that_change_add_the_time_parked(bench: Bench) -> None:
+    bench.serve("a", "b", digest="old")
+    for name, code in (("a", 401), ("b", 503)):
+        bench.owe(name)
+        bench.receivers.answers[name] = status(code)
+    bench.run()
+    bench.clock.now += 1000
+    bench.serve("a", "b", digest="new")
+    tried_first = [bench.store.due(name, now=bench.clock.now, limit=1)[0].first_attempt for name in ("a", "b")]
+    assert tried_first == [NOW + 1000, NOW]
+
+
+def test_a_pause_that_a_clock_has_cut_begins_no_second_time_when_webhooks_change(bench: Bench) -> None:
+    bench.serve("a")
+    bench.owe("a")
+    bench.receivers.answers["a"] = status(429, retry_after="60")
+    bench.run()
+    bench.receivers.answers.clear()
+    bench.clock.now -= 3600
+    bench.run()
+    bench.clock.now += 40
+    bench.serve("a", "other")
+    bench.pass_time(21)
+    assert not bench.store.waiting()
+
+
+def test_what_the_store_knows_is_neither_written_nor_asked_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.serve("a")
+    bench.owe("a")
+    bench.run()
+    written: list[Sequence[ReceiverState]] = []
+    asked: list[None] = []
+    record, waiting = bench.store.record_results, bench.store.waiting
+
+    def keep(results: Any, receivers: Sequence[ReceiverState], *more: Any) -> None:
+        written.append(receivers)
+        record(results, receivers, *more)
+
+    def ask() -> Mapping[str, int]:
+        asked.append(None)
+        return waiting()
+
+    monkeypatch.setattr(bench.store, "record_results", keep)
+    monkeypatch.setattr(bench.store, "waiting", ask)
+    owe_more(bench, 3)
+    bench.run()
+    bench.serve("a")
+    for _ in range(3):
+        bench.run()
+    assert [*map(list, written)] == [[]] * 4
+    assert asked == []
+    bench.pass_time(LOOK_AGAIN)
+    bench.run()
+    assert asked == [None]
+
+
+def test_one_that_fails_among_several_side_by_side_is_no_reason_to_send_one_at_a_time(tmp_path: Path) -> None:
+    bench = quick_bench(tmp_path, 20)
+    quick = bench.receivers.answers["a"]
+    owe_more(bench, 10)
+    refusing(bench, ids(bench, 1), lambda asked: replace(quick(asked), status=503))
+    bench.receivers.together.clear()
+    bench.run()
+    bench.receivers.answers["a"] = quick
+    bench.pass_time(2)
+    owe_more(bench, 20)
+    bench.run()
+    assert bench.receivers.together[0] == max(bench.receivers.together[1:]) == TOGETHER
+    bench.store.close()
+
+
+def test_each_quick_answer_takes_one_worker_back_until_one_is_left(bench: Bench) -> None:
+    def end(assignments: Sequence[Assignment], seconds: float) -> int:
+        """How many go at once after these have ended."""
+        bench.clock.now += seconds
+        for each in assignments:
+            bench.dispatcher.deliver(each)
+        going.clear()
+        while isinstance(assignment := bench.dispatcher.take(), Assignment):
+            going.append(assignment)
+        return len(going)
+
+    going: list[Assignment] = []
+    assert end(many_in_flight(bench, 4), 1.0) == 4
+    quick, *slow = going
+    bench.dispatcher.deliver(quick)
+    assert end(slow, 1.0) == 3
+    assert end(list(going), 0.0) == 1
+    assert end(list(going), 0.0) == 1
