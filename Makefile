@@ -49,7 +49,8 @@ fuzz: $(READY)
 # the quick tests do not notice; MUTANTS names a part, such as 'sew_agent.delivery.retry*'.
 mutation: $(READY)
 	$(BIN)/pip install --quiet -e '.[agent,test,mutation]'
-	$(BIN)/mutmut run $(MUTANTS)
+	ln -sfn agent src  # mutmut knows packages in the top folder and in src/ alone
+	$(BIN)/mutmut run $(MUTANTS); rm src
 	$(BIN)/mutmut results
 
 demo: $(READY)

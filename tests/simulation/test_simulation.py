@@ -5,7 +5,7 @@ import pytest
 from tests.simulation.histories import run
 
 HISTORIES = 10_000
-PARTS = 10
+PARTS = 50
 
 
 @pytest.mark.parametrize("part", range(PARTS))
