@@ -66,26 +66,33 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """A webhook that cannot work as it is: every finding, at least one of them an error."""
+class InvalidWebhook:
+    """A webhook that cannot work as it is: what is wrong and what to do, without a secret."""
 
-    findings: tuple[Finding, ...]
-
-    @property
-    def reason(self) -> HealthyReason:
-        """The reason of the condition `Healthy`, from the first error."""
-        return reason_of(self._first)
-
-    @property
-    def message(self) -> str:
-        """The first error with what to do, and how many more there are; no secret in it."""
-        more = sum(each.is_error for each in self.findings) - 1
-        hint = f": {self._first.hint}" if self._first.hint else ""
-        return f"{self._first.message}{hint}" + (f" (and {more} more)" if more else "")
+    message: str
+    reason: HealthyReason = HealthyReason.VALIDATION
+    """The reason of its condition `Healthy`."""
+    webhook: Webhook | None = None
+    """As far as it could be read; None where nothing of it could."""
+    findings: tuple[Finding, ...] = ()
+    """All that was found, where all of it was checked."""
 
     @property
-    def _first(self) -> Finding:
-        return next(each for each in self.findings if each.is_error)
+    def consumer(self) -> str:
+        return self.webhook.consumer if self.webhook else ""
+
+    @property
+    def state(self) -> str:
+        return self.webhook.state.value if self.webhook else ""
+
+
+def _invalid(webhook: Webhook, findings: tuple[Finding, ...]) -> InvalidWebhook:
+    """Name the first error, and how many more there are."""
+    errors = [finding for finding in findings if finding.is_error]
+    first, more = errors[0], len(errors) - 1
+    hint = f": {first.hint}" if first.hint else ""
+    message = f"{first.message}{hint}" + (f" (and {more} more)" if more else "")
+    return InvalidWebhook(message, reason_of(first), webhook, findings)
 
 
 def reason_of(finding: Finding) -> HealthyReason:
@@ -100,7 +107,7 @@ def accept(
     fields: FieldSet,
     *,
     consumers: Mapping[str, Consumer] = CONSUMERS,
-) -> Accepted | Refused:
+) -> Accepted | InvalidWebhook:
     """The webhook with its configuration resolved, or why not. Wrong parts of its labels are left out (a warning)."""
     config, unresolved = resolve(webhook, secrets, config_maps)
     labels, problems = parse_labels(webhook.labels_text)
@@ -113,7 +120,7 @@ def accept(
     found += [Located(warning("SEW015", f"in the labels annotation {each}; it is left out")) for each in problems]
     findings = tuple(replace(each.finding, resource=webhook.name) for each in found)
     if node is None or consumer is None or any(each.is_error for each in findings):
-        return Refused(findings)
+        return _invalid(webhook, findings)
     return Accepted(webhook, consumer, config, labels, node, findings)
 
 

@@ -10,7 +10,7 @@ from kubectl_sew.cluster.objects import Held
 from kubectl_sew.cluster.picture import TIGHT, Lookup, Resolved, resolve_references
 from kubectl_sew.query.fields import ANY
 from kubectl_sew.resource import DeliveringReason, FetchedReason, HealthyReason, State, Webhook, spell_duration
-from kubectl_sew.validation import Refused, accept
+from kubectl_sew.validation import InvalidWebhook, accept
 
 _TAKEN_UP = 30.0
 """Seconds in which an agent that is active has written the conditions of a new webhook."""
@@ -83,7 +83,7 @@ def _invalid(facts: Facts, webhook: Webhook) -> str:
     if isinstance(facts.held, Unknown) or _unread(webhook, facts.held):
         return ""
     judged = accept(webhook, facts.held.of_kind("Secret"), facts.held.of_kind("ConfigMap"), ANY)
-    return f"{judged.reason.value}: {judged.message}" if isinstance(judged, Refused) else ""
+    return f"{judged.reason.value}: {judged.message}" if isinstance(judged, InvalidWebhook) else ""
 
 
 def _unread(webhook: Webhook, held: Held) -> bool:

@@ -17,7 +17,7 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.query import ANY, CALICO
 from kubectl_sew.resource import CODES, ConfigVar, HealthyReason, Reference, State, Webhook, load_manifests, load_many
 from kubectl_sew.resource.findings import Finding
-from kubectl_sew.validation import REASONS, Accepted, Refused, accept, validate_manifests
+from kubectl_sew.validation import REASONS, Accepted, InvalidWebhook, accept, validate_manifests
 
 ROOT = Path(__file__).parents[2]
 
@@ -163,7 +163,7 @@ def test_an_accepted_webhook_has_all_that_delivery_needs() -> None:
 )
 def test_a_refused_webhook_says_why_in_calicos_word(changed: Webhook, reason: HealthyReason) -> None:
     refused = accept(changed, KEYS, {}, CALICO)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, InvalidWebhook)
     assert refused.reason is reason
     assert refused.message
     assert "canary" not in repr(refused)
@@ -171,14 +171,14 @@ def test_a_refused_webhook_says_why_in_calicos_word(changed: Webhook, reason: He
 
 def test_a_refusal_counts_what_it_does_not_name() -> None:
     refused = accept(replace(HOOK, query="type =", consumer="Pager"), KEYS, {}, CALICO)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, InvalidWebhook)
     assert refused.message.endswith("(and 1 more)")
 
 
 def test_an_optional_reference_that_leads_nowhere_leaves_a_required_variable_missing() -> None:
     hook = replace(HOOK, config=(ConfigVar("url", Reference("Secret", "no", "k", optional=True)),))
     refused = accept(hook, {}, {}, CALICO)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, InvalidWebhook)
     assert [each.code for each in refused.findings if each.is_error] == ["SEW021"]
 
 
@@ -189,7 +189,7 @@ def test_an_optional_reference_that_leads_nowhere_leaves_a_required_variable_mis
 )
 def test_any_query_and_configuration_is_accepted_or_refused(consumer: str, query: str, config: dict[str, str]) -> None:
     hook = Webhook("hook", consumer, State.ENABLED, query, tuple(ConfigVar(*each) for each in config.items()))
-    assert isinstance(accept(hook, {}, {}, CALICO), Accepted | Refused)
+    assert isinstance(accept(hook, {}, {}, CALICO), Accepted | InvalidWebhook)
     text = yaml.safe_dump(
         {"apiVersion": "projectcalico.org/v3", "kind": "SecurityEventWebhook", "spec": {"query": query}}
     )

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from kubectl_sew.validation import InvalidWebhook
 from sew_agent.base.log import redact
 from sew_agent.status.conditions import WebhookStatus, last_error
 from sew_agent.store.records import BY_HAND, Counters
-from sew_agent.webhooks.validator import Unfit
 
 AGAIN_AFTER = 600.0
 """Seconds before the same reason is told of the same webhook again, whatever changed."""
@@ -49,7 +49,7 @@ class EventCorrelator:
     def _of(self, name: str, webhook_status: WebhookStatus) -> Iterator[Notice]:
         webhook = webhook_status.validated.webhook
         uid = webhook.uid if webhook else ""
-        if isinstance(webhook_status.validated, Unfit):
+        if isinstance(webhook_status.validated, InvalidWebhook):
             yield _notice(name, uid, "Invalid", f"not run: {webhook_status.validated.message}")
         elif webhook_status.receiver and webhook_status.receiver.parked:
             again = "nothing is sent until the webhook, its Secret or its ConfigMap changes"

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Mapping
 
 from kubectl_sew.consumers.rate import rate_of
-from kubectl_sew.validation import Accepted
+from kubectl_sew.validation import Accepted, InvalidWebhook
 from sew_agent.ingest.progress import Progress
 from sew_agent.status.conditions import DeliveryTestResult, WebhookStatus
 from sew_agent.store.records import ReceiverState, Store
 from sew_agent.webhooks.reconciler import Reconciler
-from sew_agent.webhooks.validator import Unfit
 
 
 class WebhookStatuses:
@@ -39,7 +38,7 @@ class WebhookStatuses:
         validated = self._reconciler.validated
         receivers, counters = self._receivers(), {each.webhook: each for each in self._store.counters()}
         tested = self._results(validated.accepted)
-        all_judged: Mapping[str, Accepted | Unfit] = {**validated.accepted, **validated.invalid}
+        all_judged: Mapping[str, Accepted | InvalidWebhook] = {**validated.accepted, **validated.invalid}
         self._tell(
             {
                 name: WebhookStatus(
@@ -55,7 +54,7 @@ class WebhookStatuses:
             now,
         )
 
-    def _rate(self, validated: Accepted | Unfit) -> float:
-        if isinstance(validated, Unfit):
+    def _rate(self, validated: Accepted | InvalidWebhook) -> float:
+        if isinstance(validated, InvalidWebhook):
             return 0.0
         return rate_of(validated.config, self._rates[validated.consumer.name])

@@ -17,13 +17,13 @@ from kubectl_sew.resource import (
     check_structure,
 )
 from kubectl_sew.resource.serving import Served, discover
-from kubectl_sew.validation import reason_of
+from kubectl_sew.validation import InvalidWebhook, reason_of
 from sew_agent.base.threads import start_thread
 from sew_agent.kubernetes.client import ApiError, KubernetesClient
 from sew_agent.kubernetes.informer import FixedPath, Informer, WatchedResource
 from sew_agent.kubernetes.problems import Problems
 from sew_agent.kubernetes.secrets import PLURALS, SecretReader
-from sew_agent.webhooks.base import Refusal, Snapshot
+from sew_agent.webhooks.base import Snapshot
 
 _VALUES = "values"
 _TRY_AGAIN = 2.0
@@ -41,7 +41,7 @@ class CachedResources:
     """One webhook as the server has it, and why it cannot be taken, where its structure forbids that."""
 
     webhook: Webhook
-    refusal: Refusal | None = None
+    refusal: InvalidWebhook | None = None
 
 
 class WebhookPath:
@@ -215,7 +215,7 @@ def read_webhook(obj: Mapping[str, Any]) -> CachedResources:
     if wrong is None:
         return CachedResources(webhook)
     message = f"{wrong.message}: {wrong.hint}" if wrong.hint else wrong.message
-    return CachedResources(webhook, Refusal(message, reason_of(wrong), webhook))
+    return CachedResources(webhook, InvalidWebhook(message, reason_of(wrong), webhook))
 
 
 def _metadata(plural: str, scope: Scope) -> WatchedResource[str]:
@@ -248,7 +248,7 @@ def _without(snapshot: Snapshot, unreadable: Mapping[str, Mapping[str, str] | st
         return _unselected(selector) if selector and absent else ""
 
     refused = {
-        name: Refusal(f"{reference.kind} `{reference.name}`: {why(reference)}", _UNREAD, webhook)
+        name: InvalidWebhook(f"{reference.kind} `{reference.name}`: {why(reference)}", _UNREAD, webhook)
         for name, webhook in snapshot.webhooks.items()
         for reference in reversed(webhook.references)
         if why(reference)

@@ -16,11 +16,10 @@ from kubectl_sew.resource import (
     spell_duration,
 )
 from kubectl_sew.resource.conditions import Status
-from kubectl_sew.validation import Accepted
+from kubectl_sew.validation import Accepted, InvalidWebhook
 from sew_agent.base.log import redact
 from sew_agent.ingest.progress import Progress
 from sew_agent.store.records import Counters, ReceiverState
-from sew_agent.webhooks.validator import Unfit
 
 FAILING = 2
 """Failures in a row from which on a receiver counts as down: a single one is often over by the next attempt."""
@@ -53,7 +52,7 @@ class DeliveryTestResult:
 class WebhookStatus:
     """All that is known of one webhook; None where nothing is known yet."""
 
-    validated: Accepted | Unfit
+    validated: Accepted | InvalidWebhook
     progress: Progress | None = None
     receiver: ReceiverState | None = None
     counters: Counters | None = None
@@ -80,8 +79,8 @@ def conditions(webhook_status: WebhookStatus, *, generation: int, now: float) ->
 def healthy_now(webhook_status: WebhookStatus, now: float) -> tuple[Status, HealthyReason, str]:
     """The condition Healthy: the one meaning of that word, in `sew-agent status`, too."""
     validated = webhook_status.validated
-    if isinstance(validated, Unfit):
-        return "False", HealthyReason(validated.reason), validated.message
+    if isinstance(validated, InvalidWebhook):
+        return "False", validated.reason, validated.message
     if validated.webhook.state is State.DISABLED:
         return "False", HealthyReason.STATE, _DISABLED
     if webhook_status.tested and _nothing_since(webhook_status.tested, webhook_status.counters):
@@ -120,7 +119,7 @@ def _repeated(webhook_status: WebhookStatus) -> str:
 
 def _fetching(webhook_status: WebhookStatus) -> Progress:
     kept = "" if webhook_status.checkpoint is None else f"{read_to(webhook_status.checkpoint)}; "
-    if isinstance(webhook_status.validated, Unfit):
+    if isinstance(webhook_status.validated, InvalidWebhook):
         return Progress("False", FetchedReason.NOT_ACCEPTED, kept + _NOT_RUN)
     if webhook_status.validated.webhook.state is State.DISABLED:
         return Progress("False", FetchedReason.STATE, _DISABLED)
@@ -130,7 +129,7 @@ def _fetching(webhook_status: WebhookStatus) -> Progress:
 def _delivery(webhook_status: WebhookStatus, now: float) -> tuple[Status, DeliveringReason, str]:
     validated, receiver = webhook_status.validated, webhook_status.receiver
     backlog = _backlog(webhook_status.counters, now)
-    if isinstance(validated, Unfit):
+    if isinstance(validated, InvalidWebhook):
         return "False", DeliveringReason.NOT_ACCEPTED, f"{_NOT_RUN}; {backlog}; {_LATER}"
     if validated.webhook.state in (State.DISABLED, State.DEBUG):
         quiet = _DISABLED if validated.webhook.state is State.DISABLED else _DEBUG

@@ -86,7 +86,7 @@ class Observations:
 def tell(validated: ValidationResult, known: Observations, now: float) -> Mapping[str, WebhookReport]:
     """What is found about each webhook; `now` in epoch seconds."""
     told = {
-        name: WebhookReport(each.consumer, each.state, False, each.reason, each.message)
+        name: WebhookReport(each.consumer, each.state, False, each.reason.value, each.message)
         for name, each in validated.invalid.items()
     }
     return told | {name: _accepted(name, each, known, now) for name, each in validated.accepted.items()}

@@ -4,17 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from kubectl_sew.resource import HealthyReason, Webhook
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a webhook cannot be taken at all, and what to do; without secrets."""
-
-    message: str
-    reason: HealthyReason = HealthyReason.VALIDATION
-    webhook: Webhook | None = None
-    """What could be read of it."""
+from kubectl_sew.resource import Webhook
+from kubectl_sew.validation import InvalidWebhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +17,7 @@ class Snapshot:
     config_maps: Mapping[str, Mapping[str, bytes]] = field(repr=False)
     problems: Sequence[str] = ()
     """What could not be read, each with place, reason and what is used meanwhile."""
-    refused: Mapping[str, Refusal] = field(default_factory=dict)
+    refused: Mapping[str, InvalidWebhook] = field(default_factory=dict)
     """Webhook name -> why (e.g. the name stands twice); they are not in `webhooks`."""
     complete: bool = True
     """False after an error: a webhook that is absent then has not been deleted."""

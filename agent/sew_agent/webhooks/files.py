@@ -13,8 +13,8 @@ from pathlib import Path
 from kubectl_sew.errors import SewError
 from kubectl_sew.folders import empty_folders, is_empty, manifests_in
 from kubectl_sew.resource import Finding, LocatedWebhook, Manifests, load_manifests
-from kubectl_sew.validation import reason_of
-from sew_agent.webhooks.base import Refusal, Snapshot
+from kubectl_sew.validation import InvalidWebhook, reason_of
+from sew_agent.webhooks.base import Snapshot
 
 LOOK_EVERY = 0.5
 """Seconds between two looks: a change takes effect within 2 s."""
@@ -184,11 +184,11 @@ def _names(manifests: Manifests) -> Collection[str]:
 def _snapshot(files: Mapping[Path, _File], problems: list[str], *, complete: bool) -> Snapshot:
     parts = [files[path] for path in sorted(files)]
     names = Counter(name for part in parts for name in {each.name for each in part.manifests.webhooks})
-    twice = {name: Refusal(_twice(name, parts)) for name, count in names.items() if count > 1}
+    twice = {name: InvalidWebhook(_twice(name, parts)) for name, count in names.items() if count > 1}
     unclear = _unclear(files)
     refused = {
         **{
-            each.name: Refusal(why)
+            each.name: InvalidWebhook(why)
             for part in parts
             for each in part.manifests.webhooks
             if (why := _why(each, unclear))
@@ -242,8 +242,8 @@ def _refused(manifests: Manifests) -> dict[str, Finding]:
     return {each.resource: each for each in reversed(errors)}
 
 
-def _refusal(finding: Finding) -> Refusal:
-    return Refusal(str(finding), reason_of(finding))
+def _refusal(finding: Finding) -> InvalidWebhook:
+    return InvalidWebhook(str(finding), reason_of(finding))
 
 
 def _twice(name: str, parts: list[_File]) -> str:

@@ -117,7 +117,7 @@ class Reconciler:
             log.warning("webhooks_problem", problem=problem)
         for name, invalid in self.validated.invalid.items():
             if before.invalid.get(name) != invalid:
-                log.error("webhook_refused", webhook=name, reason=invalid.reason, message=invalid.message)
+                log.error("webhook_refused", webhook=name, reason=invalid.reason.value, message=invalid.message)
         for name, accepted in self.validated.accepted.items():
             if before.accepted.get(name) is not accepted:
                 log.info("webhook_accepted", webhook=name, state=accepted.webhook.state.value)

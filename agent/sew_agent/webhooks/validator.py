@@ -8,23 +8,11 @@ from hashlib import sha256
 from kubectl_sew.consumers.base import Consumer
 from kubectl_sew.query import FieldSet
 from kubectl_sew.resource import Webhook
-from kubectl_sew.validation import Accepted, accept
-from sew_agent.webhooks.base import Refusal, Snapshot
+from kubectl_sew.validation import Accepted, InvalidWebhook, accept
+from sew_agent.webhooks.base import Snapshot
 
 _ENDPOINT = ("url", "username", "authentication")
 """Variables that are no secrets and yet say where, or as whom, is sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unfit:
-    """Why a webhook is not run: the reason of its condition Healthy, and what to do."""
-
-    consumer: str
-    state: str
-    reason: str
-    message: str
-    webhook: Webhook | None = None
-    """As it was judged; None where it could not even be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +20,7 @@ class ValidationResult:
     """All webhooks of a snapshot."""
 
     accepted: Mapping[str, Accepted] = field(default_factory=dict)
-    invalid: Mapping[str, Unfit] = field(default_factory=dict)
+    invalid: Mapping[str, InvalidWebhook] = field(default_factory=dict)
 
 
 class WebhookValidator:
@@ -43,7 +31,7 @@ class WebhookValidator:
         self._fields = fields
         self._judged_by: FieldSet | None = None
         self._consumers = consumers
-        self._validated: dict[str, tuple[object, Accepted | Unfit]] = {}
+        self._validated: dict[str, tuple[object, Accepted | InvalidWebhook]] = {}
 
     @property
     def stale(self) -> bool:
@@ -55,13 +43,12 @@ class WebhookValidator:
         fields = self._judged_by = self._fields()
         self._validated = {name: self._one(webhook, snapshot, fields) for name, webhook in snapshot.webhooks.items()}
         results = {name: result for name, (_, result) in self._validated.items()}
-        refused = {name: _invalid(each) for name, each in snapshot.refused.items()}
         return ValidationResult(
             {name: each for name, each in results.items() if isinstance(each, Accepted)},
-            {name: each for name, each in results.items() if isinstance(each, Unfit)} | refused,
+            {name: each for name, each in results.items() if isinstance(each, InvalidWebhook)} | dict(snapshot.refused),
         )
 
-    def _one(self, webhook: Webhook, snapshot: Snapshot, fields: FieldSet) -> tuple[object, Accepted | Unfit]:
+    def _one(self, webhook: Webhook, snapshot: Snapshot, fields: FieldSet) -> tuple[object, Accepted | InvalidWebhook]:
         basis = (webhook, _values(webhook, snapshot), fields)
         before = self._validated.get(webhook.name)
         if before and before[0] == basis:
@@ -69,13 +56,7 @@ class WebhookValidator:
         found = accept(webhook, snapshot.secrets, snapshot.config_maps, fields, consumers=self._consumers)
         if isinstance(found, Accepted):
             return basis, before[1] if before and before[1] == found else found
-        return basis, _invalid(Refusal(found.message, found.reason, webhook))
-
-
-def _invalid(refusal: Refusal) -> Unfit:
-    webhook = refusal.webhook
-    consumer, state = (webhook.consumer, webhook.state.value) if webhook else ("", "")
-    return Unfit(consumer, state, refusal.reason.value, refusal.message, webhook)
+        return basis, found
 
 
 def content_digest(accepted: Accepted) -> str:

@@ -3,16 +3,16 @@
 from dataclasses import replace
 from typing import Any
 
-from kubectl_sew.resource import ConfigVar, State, Webhook
+from kubectl_sew.resource import ConfigVar, HealthyReason, State, Webhook
+from kubectl_sew.validation import InvalidWebhook
 from sew_agent.kubernetes.event_correlator import AGAIN_AFTER, AT_ONCE, LONGEST, ONE_EVERY, EventCorrelator
 from sew_agent.status.conditions import WebhookStatus
 from sew_agent.store.records import Counters, ReceiverState
-from sew_agent.webhooks.validator import Unfit
 from tests.unit.agent.status.test_conditions import GOOD
 
 NOW = 1_000_000.0
 WEBHOOK = Webhook("w", "Generic", State.ENABLED, "x", (ConfigVar("url", "https://example.com/SECRET"),), uid="u")
-UNFIT = WebhookStatus(Unfit("Generic", "Enabled", "QueryParsing", "the query ends too soon", WEBHOOK))
+INVALID = WebhookStatus(InvalidWebhook("the query ends too soon", HealthyReason.QUERY_PARSING, WEBHOOK))
 PARKED = replace(GOOD, receiver=ReceiverState("w", parked=True, reason="http_403", detail="Forbidden"))
 
 
@@ -30,8 +30,8 @@ def reasons(ledger: EventCorrelator, webhook_status: WebhookStatus, now: float) 
 
 def test_what_holds_is_told_once() -> None:
     ledger = EventCorrelator()
-    assert reasons(ledger, UNFIT, NOW) == ["Invalid"]
-    assert [reasons(ledger, UNFIT, NOW + seconds) for seconds in (2.0, AGAIN_AFTER, 9 * AGAIN_AFTER)] == [[], [], []]
+    assert reasons(ledger, INVALID, NOW) == ["Invalid"]
+    assert [reasons(ledger, INVALID, NOW + seconds) for seconds in (2.0, AGAIN_AFTER, 9 * AGAIN_AFTER)] == [[], [], []]
 
 
 def test_what_comes_back_is_told_again_but_seldom() -> None:
@@ -65,12 +65,12 @@ def test_what_was_given_up_by_hand_is_told() -> None:
 
 def test_a_thousand_at_once_are_told_a_few_at_a_time() -> None:
     ledger = EventCorrelator()
-    statuses = {f"w{number}": UNFIT for number in range(1000)}
+    statuses = {f"w{number}": INVALID for number in range(1000)}
 
     def count(now: float) -> int:
         found = ledger.due(statuses, now)
         for each in found:
-            ledger.told(each, UNFIT, now)
+            ledger.told(each, INVALID, now)
         return len(found)
 
     assert count(NOW) == AT_ONCE
@@ -79,7 +79,7 @@ def test_a_thousand_at_once_are_told_a_few_at_a_time() -> None:
 
 
 def test_a_notice_is_bounded_names_its_webhook_and_holds_no_url() -> None:
-    validated = Unfit("Generic", "Enabled", "QueryParsing", "see https://example.com/SECRET " + "x" * 5000, WEBHOOK)
+    validated = InvalidWebhook("see https://example.com/SECRET " + "x" * 5000, HealthyReason.QUERY_PARSING, WEBHOOK)
     (notice,) = EventCorrelator().due({"w": WebhookStatus(validated)}, NOW)
     assert (notice.webhook, notice.uid) == ("w", "u")
     assert len(notice.note) == LONGEST

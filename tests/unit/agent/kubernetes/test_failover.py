@@ -8,11 +8,12 @@ import pytest
 
 from kubectl_sew.event import Event
 from kubectl_sew.resource import Condition, State, Webhook, read_to
+from kubectl_sew.validation import InvalidWebhook
 from sew_agent.base.log import Log
 from sew_agent.kubernetes.failover import Failover, mark
 from sew_agent.store.records import EnqueueBatch, NewDelivery, WebhookRecord
 from sew_agent.store.sqlite.store import SqliteStore, open_store
-from sew_agent.webhooks.base import Refusal, Snapshot
+from sew_agent.webhooks.base import Snapshot
 from sew_agent.webhooks.plan import FORGOTTEN
 
 READ_TO = 1_000_000.0
@@ -22,7 +23,9 @@ WEBHOOKS = {
     "new": Webhook("new", "Generic", State.ENABLED, "x"),
 }
 REFUSED = {
-    "wrong": Refusal("its type is unknown", webhook=Webhook("wrong", "x", State.ENABLED, "x", conditions=(CONDITION,)))
+    "wrong": InvalidWebhook(
+        "its type is unknown", webhook=Webhook("wrong", "x", State.ENABLED, "x", conditions=(CONDITION,))
+    )
 }
 SNAPSHOT = Snapshot(WEBHOOKS, {}, {}, refused=REFUSED)
 

@@ -6,13 +6,22 @@ import pytest
 
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.query import CALICO
-from kubectl_sew.resource import LABELS_ANNOTATION, Condition, ConfigVar, FetchedReason, State, Webhook, checkpoint
-from kubectl_sew.validation import Accepted
+from kubectl_sew.resource import (
+    LABELS_ANNOTATION,
+    Condition,
+    ConfigVar,
+    FetchedReason,
+    HealthyReason,
+    State,
+    Webhook,
+    checkpoint,
+)
+from kubectl_sew.validation import Accepted, InvalidWebhook
 from sew_agent.ingest.progress import Progress
 from sew_agent.status.conditions import LONG_WAIT, DeliveryTestResult, WebhookStatus, conditions
 from sew_agent.store.records import Counters, ReceiverState
 from sew_agent.webhooks.base import Snapshot
-from sew_agent.webhooks.validator import Unfit, WebhookValidator
+from sew_agent.webhooks.validator import WebhookValidator
 
 NOW = 1_800_000_000.0
 WEBHOOK = Webhook("w", "Generic", State.ENABLED, "type = waf", (ConfigVar("url", "https://example.com/SECRET"),))
@@ -24,7 +33,7 @@ def validated(webhook: Webhook = WEBHOOK) -> Accepted:
 
 
 GOOD = WebhookStatus(validated(), READ, ReceiverState("w"), Counters("w", 0, 0, 0, {}, None, None, "", 0))
-UNFIT = Unfit("Generic", "Enabled", "QueryParsing", "the query ends too soon", WEBHOOK)
+INVALID = InvalidWebhook("the query ends too soon", HealthyReason.QUERY_PARSING, WEBHOOK)
 DOWN = ReceiverState("w", failures=2, reason="http_5xx", detail="503")
 
 
@@ -45,7 +54,7 @@ def counters(**changes: object) -> Counters:
     [
         (GOOD, "True", "WebhookValidation"),
         (replace(GOOD, counters=counters(delivered=1, last_delivered_at=NOW)), "True", "SecurityEventsProcessing"),
-        (replace(GOOD, validated=UNFIT), "False", "QueryParsing"),
+        (replace(GOOD, validated=INVALID), "False", "QueryParsing"),
         (in_state(State.DISABLED), "False", "WebhookState"),
         (in_state(State.DEBUG), "True", "WebhookValidation"),
         (replace(GOOD, receiver=DOWN), "False", "SecurityEventsProcessing"),
@@ -116,7 +125,7 @@ def test_a_test_that_was_not_repeated_is_told_also_where_events_are_delivered_me
         (replace(GOOD, receiver=replace(DOWN, failures=1)), "True", "Delivering", ""),
         (replace(GOOD, receiver=DOWN), "False", "ReceiverUnavailable", "http_5xx: 503"),
         (replace(GOOD, receiver=replace(DOWN, parked=True)), "False", "ReceiverRefuses", "once an hour"),
-        (replace(GOOD, validated=UNFIT), "False", "WebhookNotAccepted", "Healthy"),
+        (replace(GOOD, validated=INVALID), "False", "WebhookNotAccepted", "Healthy"),
         (in_state(State.DISABLED), "False", "WebhookState", "Disabled"),
         (in_state(State.DEBUG), "False", "WebhookState", "Debug"),
         (
@@ -142,7 +151,7 @@ def test_a_receiver_that_asks_to_wait_for_long_is_not_delivered_to(seconds: floa
 
 
 def test_the_checkpoint_is_kept_while_nothing_is_read_and_gone_when_disabled() -> None:
-    kept = replace(GOOD, validated=UNFIT, progress=None, checkpoint=NOW - 60)
+    kept = replace(GOOD, validated=INVALID, progress=None, checkpoint=NOW - 60)
     assert checkpoint([told(kept)["EventsFetched"]]) == NOW - 60
     assert checkpoint([told(replace(GOOD, progress=None, checkpoint=NOW - 60))["EventsFetched"]]) == NOW - 60
     assert checkpoint([told(replace(in_state(State.DISABLED), checkpoint=NOW))["EventsFetched"]]) is None

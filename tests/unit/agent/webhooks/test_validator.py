@@ -7,8 +7,8 @@ import pytest
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.query import CALICO, FieldSet
 from kubectl_sew.resource import LABELS_ANNOTATION, ConfigVar, Reference, State, Webhook
-from kubectl_sew.validation import Accepted
-from sew_agent.webhooks.base import Refusal, Snapshot
+from kubectl_sew.validation import Accepted, InvalidWebhook
+from sew_agent.webhooks.base import Snapshot
 from sew_agent.webhooks.validator import WebhookValidator, content_digest, endpoint_digest, settings_digest
 
 WEBHOOK = Webhook(
@@ -65,8 +65,12 @@ def test_a_webhook_becomes_fit_when_its_secret_appears(validator: WebhookValidat
     assert validator.validate(SNAPSHOT).accepted
 
 
-def test_what_the_source_refused_is_unfit_too(validator: WebhookValidator) -> None:
-    assert validator.validate(Snapshot({}, {}, {}, refused={"twice": Refusal("two of them")})).invalid["twice"].message
+def test_what_the_source_refused_is_invalid_too(validator: WebhookValidator) -> None:
+    assert (
+        validator.validate(Snapshot({}, {}, {}, refused={"twice": InvalidWebhook("two of them")}))
+        .invalid["twice"]
+        .message
+    )
 
 
 @pytest.mark.parametrize(
