@@ -15,9 +15,9 @@ from kubectl_sew.query.fields import ANY, CALICO, Field, FieldSet, FieldType
 from kubectl_sew.query.validate import validate
 
 if TYPE_CHECKING:
-    from kubectl_sew.query.elasticsearch import to_dsl
     from kubectl_sew.query.matcher import compile_matcher
     from kubectl_sew.query.parser import parse
+    from kubectl_sew.query.to_elasticsearch import to_dsl
 
 __all__ = [
     "ANY",
@@ -37,7 +37,7 @@ __all__ = [
     "validate",
 ]
 
-_PLACES = {"compile_matcher": "matcher", "parse": "parser", "to_dsl": "elasticsearch"}
+_PLACES = {"compile_matcher": "matcher", "parse": "parser", "to_dsl": "to_elasticsearch"}
 """Loaded when they are asked for: a command line that needs one of them does not wait for the others."""
 
 

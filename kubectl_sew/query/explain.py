@@ -2,7 +2,7 @@
 
 from kubectl_sew.query.ast import And, Comparison, Empty, Everything, Leaf, Membership, Node, Not, Operator, Or
 from kubectl_sew.query.fields import FieldSet, FieldType
-from kubectl_sew.query.interpret import by_type, concrete
+from kubectl_sew.query.literals import by_type, concrete
 from kubectl_sew.query.values import Network, Pattern, network
 
 _WORDS = {

@@ -7,9 +7,9 @@ from operator import eq, ge, gt, le, lt
 from typing import Any
 
 from kubectl_sew.query.ast import And, Comparison, Empty, Everything, Leaf, Membership, Node, Not, Operator, Or
+from kubectl_sew.query.event_values import reader, walker
 from kubectl_sew.query.fields import PLAIN, Field, FieldSet, FieldType
-from kubectl_sew.query.interpret import Typed, by_type, fitting, interval, readings, tick_of
-from kubectl_sew.query.reading import reader, walker
+from kubectl_sew.query.literals import Typed, by_type, fitting, interval, readings, tick_of
 from kubectl_sew.query.validate import require_valid
 from kubectl_sew.query.values import Moment, Network, Pattern
 

@@ -6,8 +6,8 @@ from typing import Any
 from kubectl_sew.query import ast
 from kubectl_sew.query.errors import QueryError, QueryProblem, Span
 from kubectl_sew.query.grammar import GRAMMAR
+from kubectl_sew.query.lexer import Token, scan
 from kubectl_sew.query.peg import Match, NodeVisitor, ParseError, TokenGrammar
-from kubectl_sew.query.scan import Token, scan
 
 MAX_DEPTH = 24
 """Of the DSL, its leaf included: Elasticsearch refuses 30, and what wraps the query takes some."""
@@ -30,7 +30,7 @@ def parse(text: str) -> ast.Node:
 
 
 def _diagnose(tokens: list[Token]) -> list[QueryProblem]:
-    from kubectl_sew.query.diagnose import diagnose  # noqa: PLC0415  # only a mistake needs it
+    from kubectl_sew.query.diagnostics import diagnose  # noqa: PLC0415  # only a mistake needs it
 
     return diagnose(tokens)
 

@@ -7,7 +7,7 @@ from kubectl_sew.query.ast import Comparison, Key, Leaf, Literal, Membership, No
 from kubectl_sew.query.complexity import MOST_WORK, MOST_WORK_OF_A_QUERY, work
 from kubectl_sew.query.errors import QueryError, QueryProblem, Span, quoted
 from kubectl_sew.query.fields import Field, FieldSet, FieldType, Unlisted
-from kubectl_sew.query.interpret import concrete, interpret, not_allowed
+from kubectl_sew.query.literals import concrete, interpret, not_allowed
 from kubectl_sew.query.values import Network, Pattern, pattern
 
 _BACKSLASH = re.compile(r"\\(.?)", re.DOTALL)

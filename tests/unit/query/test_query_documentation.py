@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kubectl_sew.query.scan import MAX_BYTES, MAX_LEAVES, MAX_NESTING
+from kubectl_sew.query.lexer import MAX_BYTES, MAX_LEAVES, MAX_NESTING
 from tests import cases
 
 TEXT = (Path(__file__).parents[3] / "docs" / "queries.md").read_text("utf-8")

@@ -20,9 +20,9 @@ from kubectl_sew.query.ast import (
     disjunction,
     negation,
 )
-from kubectl_sew.query.diagnose import diagnose
+from kubectl_sew.query.diagnostics import diagnose
 from kubectl_sew.query.errors import RENDER_LIMIT
-from kubectl_sew.query.scan import scan
+from kubectl_sew.query.lexer import scan
 
 NOW = 1767225600.0
 WORDS = st.sampled_from(

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from kubectl_sew.consumers.registry import ALIASES, CONSUMERS
-from kubectl_sew.query.scan import MAX_BYTES
+from kubectl_sew.query.lexer import MAX_BYTES
 from kubectl_sew.resource import (
     API_VERSIONS,
     KIND,

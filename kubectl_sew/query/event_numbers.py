@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kubectl_sew.query.fields import Field, NumberKind
-from kubectl_sew.query.interpret import narrow
+from kubectl_sew.query.literals import narrow
 from kubectl_sew.query.values import read_number
 
 # `long` reads decimals in any script's digits; the other types read what Java's Double.parseDouble does.

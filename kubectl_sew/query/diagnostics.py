@@ -7,7 +7,7 @@ that independent problems are all found.
 from enum import Enum
 
 from kubectl_sew.query.errors import QueryProblem, quoted
-from kubectl_sew.query.scan import MAX_PROBLEMS, Token
+from kubectl_sew.query.lexer import MAX_PROBLEMS, Token
 
 
 class _State(Enum):

@@ -5,7 +5,7 @@ from typing import Any
 
 from kubectl_sew.query.ast import And, Comparison, Empty, Everything, Leaf, Membership, Node, Not, Operator, Or
 from kubectl_sew.query.fields import Field, FieldSet, FieldType
-from kubectl_sew.query.interpret import Typed, by_type, fitting, interval, readings, tick_of
+from kubectl_sew.query.literals import Typed, by_type, fitting, interval, readings, tick_of
 from kubectl_sew.query.validate import require_valid
 from kubectl_sew.query.values import SECOND, Moment, Network, Pattern
 

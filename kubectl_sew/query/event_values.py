@@ -6,10 +6,10 @@ A value that the field cannot hold is None: it has no value. Nothing here raises
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from kubectl_sew.query.event_numbers import read_double, read_whole
+from kubectl_sew.query.event_times import as_text, read_time
 from kubectl_sew.query.fields import Field, FieldType
-from kubectl_sew.query.interpret import fold, utf16_length
-from kubectl_sew.query.reading_numbers import read_double, read_whole
-from kubectl_sew.query.reading_times import as_text, read_time
+from kubectl_sew.query.literals import fold, utf16_length
 from kubectl_sew.query.values import address
 
 Read = Callable[[Any], Any]

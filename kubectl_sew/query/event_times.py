@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from kubectl_sew.query.fields import Field
-from kubectl_sew.query.interpret import tick_of
+from kubectl_sew.query.literals import tick_of
 from kubectl_sew.query.values import LAST_SECOND_OF_NANOSECONDS, SECOND
 
 _DATE = re.compile(
