@@ -93,7 +93,7 @@ class Queues:
         self._rates = rates
         self._workers = workers
         self._policy = policy
-        self._most = max(min(_MOST, workers - workers // 4), workers // 8)
+        self._most = max(_MOST, workers // 8)
         self._queues: dict[str, Queue] = {}
         self._ready: deque[Queue] = deque()
         self._asleep: list[tuple[float, int, Queue]] = []

@@ -548,7 +548,7 @@ def all_that_go(bench: Bench) -> list[Assignment]:
 
 @pytest.mark.parametrize(
     ("workers", "beside", "most"),
-    [(1, 0, 1), (4, 0, 3), (8, 0, 6), (24, 0, 16), (256, 0, 32), (8, 1, 3), (24, 2, 6), (4, 3, 1)],
+    [(1, 0, 1), (4, 0, 3), (8, 0, 6), (24, 0, 16), (143, 0, 17), (8, 1, 3), (24, 2, 6), (4, 3, 1)],
 )
 def test_a_slow_receiver_has_three_quarters_of_few_workers_an_eighth_of_many_and_its_part_beside_others(
     tmp_path: Path, workers: int, beside: int, most: int
