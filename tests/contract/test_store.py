@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -238,9 +239,9 @@ def test_a_failed_attempt_keeps_its_count_its_first_moment_and_its_doubt(store: 
     store.record_results((), (), shifts=[("hook", 60.0)])
     (delivery,) = store.due("hook", now=NOW, limit=1)
     assert delivery.first_attempt == NOW + 60
-    store.remember(WebhookRecord("hook", "Enabled", None), shift=40.0)
+    store.remember(WebhookRecord("hook", "Enabled", None), shift=0.5)
     (delivery,) = store.due("hook", now=NOW, limit=1)
-    assert delivery.first_attempt == NOW + 100
+    assert delivery.first_attempt == NOW + 60.5
 
 
 def test_an_attempt_that_began_is_in_doubt_after_a_restart(store: Store, open_again: Open) -> None:
@@ -268,6 +269,7 @@ def test_a_dead_letter_can_be_read_replayed_with_the_same_id_and_purged(store: S
 def test_a_backlog_can_be_dropped_by_age_and_is_counted_so(store: Store) -> None:
     enqueue(store, NewDelivery(event("old"), ("hook",)), at=NOW - 100)
     enqueue(store, NewDelivery(event("new"), ("hook",)), at=NOW)
+    assert store.drop("hook", DropReason.BACKLOG_DROPPED, older_than=NOW - 100) == 0
     assert store.drop("hook", DropReason.BACKLOG_DROPPED, older_than=NOW - 50) == 1
     assert names(store) == ["new"]
     assert store.counters()[0].dropped == {"backlog_dropped": 1}
@@ -584,3 +586,37 @@ def test_one_that_is_closed_says_which_and_why(store: Store, tmp_path: Path, use
     with pytest.raises(StoreError) as refused:
         use(store)
     assert str(refused.value) == f"the store {tmp_path / 'sew.db'} cannot be used: Cannot operate on a closed database."
+
+
+def test_it_is_used_from_any_thread(store: Store) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(owe, store, "a").result()
+    assert names(store) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("known_for", "pairs", "text", "age", "forgotten"),
+    [
+        (86_400.0, 10, 0, 601.0, 0),
+        (86_400.0, 10, 700, 601.0, 10),
+        (86_400.0, 10, 700, 600.0, 0),
+        (86_400.0, 1, 1_400, 601.0, 0),
+        (100.0, 10, 700, 99.5, 0),
+    ],
+)
+def test_pairs_are_forgotten_sooner_where_they_are_many_and_the_store_is_nearly_full(
+    open_again: Open, known_for: float, pairs: int, text: int, age: float, forgotten: int
+) -> None:
+    store = open_again(max_bytes=2_000, known_for=known_for)
+    enqueue(store, *(NewDelivery(event(str(number)), (), ("hook",)) for number in range(pairs)))
+    enqueue(store, NewDelivery(event("a", text="x" * text), ("hook",)))
+    assert store.forget(NOW + age) == forgotten
+
+
+def test_hundreds_that_wait_for_long_keep_no_pair_from_being_forgotten(open_again: Open) -> None:
+    store = open_again(known_for=100.0)
+    owe(store, *(str(number) for number in range(250)))
+    enqueue(store, NewDelivery(event("last"), ("hook",)), at=NOW + 1)
+    (*_, last) = store.due("hook", now=NOW, limit=251)
+    store.record_results([DeliveryResult(last, DeliveryState.DELIVERED, NOW, 1)], ())
+    assert store.forget(NOW + 102) == 1

@@ -92,7 +92,7 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def _ours(path: Path, error: sqlite3.Error) -> StoreError:
-    code = getattr(error, "sqlite_errorname", "") or ""
+    code = str(getattr(error, "sqlite_errorname", ""))
     if is_full(error):
         return full(path)
     if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
@@ -110,7 +110,7 @@ def full(path: Path) -> StoreFullError:
 
 def is_full(error: BaseException) -> bool:
     """Whether it is the disk that is full. The index of the log has an error of its own for that."""
-    code = getattr(error, "sqlite_errorname", "") or ""
+    code = str(getattr(error, "sqlite_errorname", ""))
     return code.startswith(("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")) or "disk is full" in str(error)
 
 

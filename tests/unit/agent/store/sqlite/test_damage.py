@@ -157,12 +157,6 @@ def _waiting_seen_by_another_process(folder: Path) -> str:
     return ran.stdout.strip()
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="cannot be used"):
-        open_store(tmp_path / "file" / "state")
-
-
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MiB."""

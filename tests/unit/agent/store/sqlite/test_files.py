@@ -159,3 +159,32 @@ def test_what_an_older_agent_wrote_is_kept(tmp_path: Path, version: int) -> None
     assert (taken.new, store.waiting()) == (2, {"hook": 1, "new": 1})
     store.close()
     open_store(tmp_path).close()
+
+
+@pytest.mark.usefixtures("open_umask")
+def test_what_is_another_users_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.fchmod", refuse)
+    monkeypatch.setattr(Path, "chmod", refuse)
+    for _ in range(2):
+        open_store(tmp_path).close()
+    assert mode(tmp_path / LOCK) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("name", "exclusive", "why"),
+    [("file/state", True, "Not a directory"), ("none", False, "No such file or directory")],
+)
+def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path, name: str, exclusive: bool, why: str) -> None:
+    (tmp_path / "file").touch()
+    assert refused(tmp_path / name, exclusive=exclusive) == f"the store {tmp_path / name} cannot be used: {why}"
+
+
+def test_the_log_is_moved_into_the_database_before_it_grows_beyond_the_reserve(tmp_path: Path) -> None:
+    with closing(open_store(tmp_path, max_bytes=50 * 81_920)) as store:
+        for number in range(60):
+            event = Event("", f"{number}", {"text": "x" * 5_000})
+            store.enqueue(EnqueueBatch([NewDelivery(event, ("hook",))], {}, NOW))
+        assert (tmp_path / f"{DATABASE}-wal").stat().st_size < 81_920 * 2
