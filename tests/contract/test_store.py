@@ -19,6 +19,7 @@ from sew_agent.store.records import (
     DeliveryState,
     DropReason,
     EnqueueBatch,
+    EnqueueResult,
     ManualAction,
     NewDelivery,
     ReceiverState,
@@ -297,7 +298,7 @@ def test_a_webhook_whose_share_is_full_stops_the_intake_and_the_others_go_on(ope
     store = open_again(max_bytes=100_000)
     enqueue(store, NewDelivery(event("a", text="x" * 90_000), ("greedy",)), position="1")
     refused = enqueue(store, NewDelivery(event("b"), ("greedy", "modest")), position="2")
-    assert refused.full == {"greedy"}
+    assert refused == EnqueueResult(0, 0, frozenset({"greedy"}))
     assert store.positions() == {"common": "1"}
     assert enqueue(store, NewDelivery(event("b"), ("modest",)), position="2").new == 1
     record_results(store, DeliveryState.DELIVERED, "greedy")
@@ -620,3 +621,13 @@ def test_hundreds_that_wait_for_long_keep_no_pair_from_being_forgotten(open_agai
     (*_, last) = store.due("hook", now=NOW, limit=251)
     store.record_results([DeliveryResult(last, DeliveryState.DELIVERED, NOW, 1)], ())
     assert store.forget(NOW + 102) == 1
+
+
+def test_a_pair_is_known_for_a_day_and_one_that_is_gone_may_get_an_event_again(store: Store) -> None:
+    owe(store, "a")
+    record_results(store, DeliveryState.DELIVERED)
+    gone(store, "hook")
+    assert store.forget(NOW + 86_400) == 0
+    assert store.forget(NOW + 86_400.5) == 1
+    gone(store, "hook")
+    assert enqueue(store, NewDelivery(event("a"), ("hook",))).new == 1
