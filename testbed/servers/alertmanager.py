@@ -10,6 +10,7 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from testbed.servers.building import program
+from testbed.servers.by_hand import serve
 from testbed.servers.running import Server, free_port
 
 PROGRAM = "prometheus-alertmanager"
@@ -51,3 +52,13 @@ def _ready(base: str) -> bool:
             return True
     except (URLError, OSError):
         return False
+
+
+@contextmanager
+def _by_hand() -> Iterator[str]:
+    with alertmanager(find()) as url:
+        yield f"export ALERTMANAGER_URL={url}"
+
+
+if __name__ == "__main__":
+    serve(_by_hand())

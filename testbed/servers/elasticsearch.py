@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,7 @@ from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
 from testbed.servers.building import UnavailableError, built, packages, run
+from testbed.servers.by_hand import serve
 from testbed.servers.running import Server, free_port
 from tests.waiting import eventually
 
@@ -265,3 +267,16 @@ def _major(url: str) -> str:
     except OSError as error:
         raise UnavailableError(f"ELASTICSEARCH_URL={url} does not answer: {error}") from None
     return str(node["version"]).partition(".")[0]
+
+
+@contextmanager
+def _by_hand(major: str) -> Iterator[str]:
+    versions = {version.major: version for version in (V8, V9)}
+    if major not in versions:
+        raise UnavailableError(f"Elasticsearch {major} is not under test: name {' or '.join(versions)}")
+    with elasticsearch(versions[major]) as node:
+        yield f"export ELASTICSEARCH_URL={node.url}"
+
+
+if __name__ == "__main__":
+    serve(_by_hand(sys.argv[1] if len(sys.argv) > 1 else V8.major))

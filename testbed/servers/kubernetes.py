@@ -21,6 +21,7 @@ from urllib.error import URLError
 from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 from testbed.servers.building import program
+from testbed.servers.by_hand import serve
 from testbed.servers.golang import go_program
 from testbed.servers.running import Server, free_port
 
@@ -247,3 +248,18 @@ def _kubeconfig(url: str, ca: Path, name: str, token: str, namespace: str) -> di
         "contexts": [{"name": name, "context": {"cluster": "tests", "user": name, "namespace": namespace}}],
         "current-context": name,
     }
+
+
+def exports(server: Kubernetes) -> str:
+    """Return what a shell runs to make kubectl and the plugin talk to the server as the admin."""
+    return "\n".join(f"export {name}={value}" for name, value in server.environment.items())
+
+
+@contextmanager
+def _by_hand() -> Iterator[str]:
+    with kubernetes(find()) as server:
+        yield exports(server)
+
+
+if __name__ == "__main__":
+    serve(_by_hand())

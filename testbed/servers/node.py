@@ -19,8 +19,9 @@ from pathlib import Path
 
 from testbed.servers import kubernetes as control_plane
 from testbed.servers.building import UnavailableError, program, run
-from testbed.servers.images import PAUSE, pause_image
-from testbed.servers.kubernetes import Kubernetes, kubernetes, kubernetes_program
+from testbed.servers.by_hand import serve
+from testbed.servers.images import PAUSE, base_image, pause_image
+from testbed.servers.kubernetes import Kubernetes, exports, kubernetes, kubernetes_program
 from testbed.servers.running import Server, free_port
 
 READY_WITHIN = 120.0
@@ -193,3 +194,14 @@ state = "{folder}/run"
     bin_dir = "/usr/lib/cni"
     conf_dir = "{folder}/cni"
 """
+
+
+@contextmanager
+def _by_hand() -> Iterator[str]:
+    with node(find()) as made:
+        made.load(base_image())
+        yield exports(made.kubernetes)
+
+
+if __name__ == "__main__":
+    serve(_by_hand())
