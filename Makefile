@@ -1,12 +1,12 @@
-# What a newcomer runs: `make demo` (the main job, whole, on this machine) and `make test` (all checks). Both set themselves up.
+# What a newcomer runs: `make demo` and `make test`; `make help` lists all. Each target sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-unit test-integration fuzz fuzz-query mutation lint setup clean krew-archive
+.PHONY: help setup demo lint test test-unit test-integration docs simulate fuzz fuzz-query mutation krew-archive clean
 
-setup: $(READY)
+setup: $(READY) ## make .venv with all that development needs
 
 $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or newer is needed, this is %s; name one with PYTHON=" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -15,54 +15,54 @@ $(READY): setup.cfg pyproject.toml
 	$(BIN)/pip install --quiet -e '.[agent,test]'
 	touch $@
 
-lint: $(READY)
+help: ## list the targets
+	@awk -F ' ## ' '/^[^\t#].* ## / { split($$1, target, ":"); printf "%-20s %s\n", target[1], $$2 }' Makefile
+
+demo: $(READY) ## deliver 300 events to receivers on this machine, with the agent killed in the middle
+	$(BIN)/python -m examples.demo
+
+lint: $(READY) ## check style, types and the directions of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# All of it, the quick tests first.
-test: lint
+test: lint ## run all checks and tests, the quick ones first
 	$(BIN)/python -m pytest tests/unit tests/contract tests/simulation tests/integration tests/e2e
 
-# Seconds, and no servers.
-test-unit: $(READY)
+test-unit: $(READY) ## run the tests that need no server
 	$(BIN)/python -m pytest tests/unit tests/contract
 
-# Against real servers, which the first run builds or installs into ~/.cache/kubectl-sew.
-test-integration: $(READY)
+test-integration: $(READY) ## run the tests on real servers, which the first run builds into ~/.cache/kubectl-sew
 	$(BIN)/python -m pytest tests/integration tests/e2e
 
-# Random histories of receivers and answers, N of them, through the real scheduler.
-simulate: $(READY)
+docs: $(READY) ## check the documentation: links, headings, paths, commands, flags, and what examples print
+	$(BIN)/python -m pytest tests/unit -m documentation
+
+server-%: $(READY) ## run one real server until Ctrl-C: elasticsearch, kubernetes, node, alertmanager or krew
+	$(BIN)/python -m testbed.servers.$* $(VERSION)
+
+simulate: $(READY) ## send N random histories of receivers and answers through the real dispatcher (SEED=)
 	$(BIN)/python -m tests.simulation $(or $(N),10000) $(or $(SEED),1)
 
-# Random queries on random events, N of them, against both versions of Elasticsearch.
-fuzz-query: $(READY)
-	$(BIN)/python -m tests.differential $(or $(N),20000) $(or $(SEED),1)
-
-# Random and hostile inputs for all that reads text from outside, N of them for each part, the same ones for one SEED.
-fuzz: $(READY)
+fuzz: $(READY) ## give N random and hostile inputs to each part that reads text from outside (SEED=, PARTS=)
 	$(BIN)/python -m tests.fuzz $(or $(N),20000) $(or $(SEED),1) $(PARTS)
 
-# Turns round one comparison, number or argument at a time in the modules that setup.cfg names, and lists those that
-# the quick tests do not notice; MUTANTS names a part, such as 'sew_agent.delivery.retry*'.
-mutation: $(READY)
+fuzz-query: $(READY) ## compare N random queries on random events with both versions of Elasticsearch (SEED=)
+	$(BIN)/python -m tests.differential $(or $(N),20000) $(or $(SEED),1)
+
+mutation: $(READY) ## change one decision at a time, and list the changes that the quick tests do not notice (MUTANTS=)
 	$(BIN)/pip install --quiet -e '.[agent,test,mutation]'
 	ln -sfn agent src  # mutmut knows packages in the top folder and in src/ alone
 	$(BIN)/mutmut run $(MUTANTS); rm src
 	$(BIN)/mutmut results
 
-demo: $(READY)
-	$(BIN)/python -m examples.demo
-
-# What krew installs, for this platform: dist/kubectl-sew-OS-ARCH.tar.gz, which needs no Python, and dist/sew.yaml.
-krew-archive:
+krew-archive: ## build what krew installs, for this platform, into dist/
 	rm -rf build
 	$(PYTHON) -m venv build/krew/venv
 	build/krew/venv/bin/pip install --quiet '.[archive]'
 	build/krew/venv/bin/python krew/archive.py build
 	build/krew/venv/bin/python krew/archive.py manifest
 
-clean:
+clean: ## remove .venv and what was built
 	rm -rf $(VENV) build dist *.egg-info

@@ -33,6 +33,12 @@ def examples(page: str, *, form: str = "console", section: str = "") -> list[Exa
     return [Example(line.removeprefix("$ "), shown) for line, _, shown in (each.partition("\n") for each in typed)]
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
 def masked(text: str) -> str:
     """Without what differs from cluster to cluster: times, ages, pods' names."""
     for pattern, name in _DIFFERS.items():

@@ -13,8 +13,9 @@ import yaml
 from kubectl_sew.cli.program import PLUGIN
 from kubectl_sew.pages import HOMEPAGE, page
 from sew_agent.__main__ import cli
-from tests.documented import commands
+from tests.documented import anchors, commands
 
+pytestmark = pytest.mark.documentation
 ROOT = Path(__file__).parents[2]
 SOURCES = [path for top in ("agent", "kubectl_sew") for path in (ROOT / top).rglob("*.py")]
 HELPS = [
@@ -23,17 +24,11 @@ HELPS = [
 ]
 
 
-def headings(name: str) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
-    found = re.findall(r"^#+ (.+)$", (ROOT / "docs" / f"{name}.md").read_text("utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in found}
-
-
 @pytest.mark.parametrize("text", HELPS, ids=lambda text: text.partition("\n")[0])
 def test_what_a_help_text_names_is_there(text: str) -> None:
     assert re.findall(r"(?<![\w/])docs/|\.md(?=[^#\s])", text) == []
     for name, heading in re.findall(re.escape(HOMEPAGE) + r"/blob/main/docs/(\w+)\.md(?:#(\S+))?", text):
-        assert not heading or heading in headings(name)
+        assert not heading or heading in anchors(ROOT / "docs" / f"{name}.md")
 
 
 def test_each_command_of_the_plugin_says_where_to_read_more() -> None:

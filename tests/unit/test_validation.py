@@ -196,6 +196,7 @@ def test_any_query_and_configuration_is_accepted_or_refused(consumer: str, query
     assert found(text)
 
 
+@pytest.mark.documentation
 def test_the_documentation_lists_every_code_with_its_meaning() -> None:
     rows = re.findall(r"^\| (SEW\d{3}) \| (.+?) \|$", (ROOT / "docs/validation.md").read_text(), re.MULTILINE)
     assert dict(rows) == CODES

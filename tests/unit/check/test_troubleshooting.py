@@ -3,8 +3,12 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from kubectl_sew.check.checks import GROUPS
 from kubectl_sew.resource import DeliveringReason, FetchedReason, HealthyReason
+
+pytestmark = pytest.mark.documentation
 
 CODES = [check.code for checks in GROUPS.values() for check in checks]
 REASONS = [each.value for reasons in (HealthyReason, FetchedReason, DeliveringReason) for each in reasons]

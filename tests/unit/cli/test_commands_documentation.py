@@ -13,6 +13,8 @@ from kubectl_sew.cli.program import PLUGIN
 from sew_agent.__main__ import cli
 from tests.documented import commands, examples
 
+pytestmark = pytest.mark.documentation
+
 PAGE = Path("docs/commands.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^#+ (.+)\n((?:(?!^#).*\n)*)", PAGE, re.MULTILINE))
 EXAMPLES = [*examples("docs/commands.md"), *examples("README.md")]

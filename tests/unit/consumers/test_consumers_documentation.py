@@ -10,6 +10,8 @@ from kubectl_sew.consumers.slack import WORDS
 from kubectl_sew.consumers.template import LOOP_ATTRIBUTES
 from kubectl_sew.consumers.template_filters import FILTERS
 
+pytestmark = pytest.mark.documentation
+
 PAGE = (Path(__file__).parents[3] / "docs" / "consumers.md").read_text("utf-8")
 ROW = re.compile(r"^\| `([^`]+)` \| (yes|no) \| (.*) \|$", re.MULTILINE)
 

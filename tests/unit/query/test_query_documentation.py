@@ -8,6 +8,8 @@ import pytest
 from kubectl_sew.query.lexer import MAX_BYTES, MAX_LEAVES, MAX_NESTING
 from tests import cases
 
+pytestmark = pytest.mark.documentation
+
 TEXT = (Path(__file__).parents[3] / "docs" / "queries.md").read_text("utf-8")
 EXAMPLES = [
     line for block in re.findall(r"^```\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE) for line in block.splitlines()

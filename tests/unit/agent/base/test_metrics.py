@@ -137,6 +137,7 @@ def test_every_line_is_of_the_text_format() -> None:
         assert line.startswith(("# HELP ", "# TYPE ")) or sample.fullmatch(line), line
 
 
+@pytest.mark.documentation
 def test_the_documentation_names_the_metrics_that_there_are() -> None:
     rows = re.findall(
         r"^\| `(\w+)` \| (\w+) \| (.*?) \| (.*) \|$", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE

@@ -165,6 +165,7 @@ def test_every_consumer_has_a_rate() -> None:
     assert settings.rates["Slack"] == 7.0
 
 
+@pytest.mark.documentation
 def test_the_documentation_names_the_settings_that_there_are() -> None:
     text = (ROOT / "docs/settings.md").read_text()
     rows = re.findall(r"^\| `(SEW_\w+)` \| `(--[a-z-]+)` \| (.*?) \| (.*) \|$", text, re.MULTILINE)
