@@ -51,12 +51,12 @@ def test_a_changed_secret_is_taken_up(validator: WebhookValidator) -> None:
         ({"config": (ConfigVar("url", Reference("Secret", "other", "url")),)}, "ConfigurationParsing"),
     ],
 )
-def test_a_webhook_that_cannot_work_is_unfit_with_its_reason(
+def test_a_webhook_that_cannot_work_is_invalid_with_its_reason(
     validator: WebhookValidator, change: dict[str, object], reason: str
 ) -> None:
     validated = validator.validate(replace(SNAPSHOT, webhooks={"w": replace(WEBHOOK, **change)}))  # type: ignore[arg-type]
     assert validated.accepted == {}
-    assert validated.invalid["w"].reason == reason
+    assert validated.invalid["w"].reason.value == reason
     assert validated.invalid["w"].message
 
 
