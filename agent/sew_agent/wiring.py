@@ -105,8 +105,8 @@ class Runtime:
     """Whether no other agent may be delivering."""
     problems: Callable[[], Sequence[str]]
     """What does not work in the cluster at the moment."""
-    tell: Callable[[Mapping[str, Progress], float], None]
-    """Tells the cluster how the webhooks stand at a moment (epoch seconds). Raises StoreError."""
+    report_status: Callable[[Mapping[str, Progress], float], None]
+    """Report the webhooks' status at a moment (epoch seconds) to the cluster. Raises StoreError."""
 
 
 def route_of(accepted: Accepted) -> Route:
@@ -184,7 +184,9 @@ def assemble(settings: Settings, cluster: "KubernetesEnvironment | None", log: L
         metrics=metrics,
         may_send=(lambda: cluster.lease.sure) if cluster else (lambda: True),
         problems=(lambda: cluster.problems.all) if cluster else tuple,
-        tell=_telling(cluster, cluster.telling(watched, reconciler, store, routes.queues, health, stack), poller)
+        report_status=_with_position(
+            cluster, cluster.telling(watched, reconciler, store, routes.queues, health, stack), poller
+        )
         if cluster and watched
         else _nobody,
     )
@@ -199,7 +201,7 @@ def _go_on(source: EventSource, store: Store, place: str) -> None:
         store.enqueue(EnqueueBatch((), {COMMON: place}, time.time()))
 
 
-def _telling(
+def _with_position(
     cluster: "KubernetesEnvironment", told: Callable[[Mapping[str, Progress], float], None], poller: Poller
 ) -> Callable[[Mapping[str, Progress], float], None]:
     def tell(progress: Mapping[str, Progress], now: float) -> None:

@@ -1,9 +1,20 @@
-"""Threads, and the error where the system gives no more of them."""
+"""Threads, what asks them to end, and the error where the system gives no more of them."""
 
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from kubectl_sew.errors import SewError
+
+
+class Stop(Protocol):
+    """A request to end."""
+
+    def is_set(self) -> bool:
+        """Return whether it was made."""
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until it is made, at most so many seconds; return whether it was."""
 
 
 class NoThreadError(SewError):

@@ -5,12 +5,12 @@ import threading
 import time
 from contextlib import ExitStack
 from importlib.metadata import version
-from typing import Protocol
 
 from sew_agent.base.health import MAIN, STALLED_AFTER, Health
 from sew_agent.base.log import Log
 from sew_agent.base.metrics import Metrics
 from sew_agent.base.settings import Settings
+from sew_agent.base.threads import Stop
 from sew_agent.kubernetes.environment import KubernetesEnvironment
 from sew_agent.kubernetes.leader_election import LeaderElector
 from sew_agent.status.report import Report, ReportFile
@@ -39,13 +39,6 @@ class Leadership:
     def wait(self, timeout: float) -> bool:
         """The loss of a Lease is seen at the next look."""
         return self._stop.wait(timeout) or self.is_set()
-
-
-class Stop(Protocol):
-    """What asks to end the waiting."""
-
-    def is_set(self) -> bool:
-        """Whether it asks."""
 
 
 def stand_by(cluster: KubernetesEnvironment, settings: Settings, log: Log, stop: Stop) -> bool:

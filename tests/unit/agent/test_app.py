@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sew_agent.app import pause_after, run
+from sew_agent.app import run
 from sew_agent.base.settings import from_environment
+from sew_agent.main_loop import pause_after
 
 _NOWHERE = """
 apiVersion: v1

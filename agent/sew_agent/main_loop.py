@@ -1,0 +1,243 @@
+"""The main loop: reconcile the webhooks, poll the source, tidy the store, report, and stop as it should."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cache
+
+from kubectl_sew.errors import SewError
+from sew_agent.base.backoff import doubled
+from sew_agent.base.health import MAIN, STALLED_AFTER
+from sew_agent.base.metrics import PollFailure
+from sew_agent.base.threads import Stop
+from sew_agent.delivery.attempt import MOST_REQUESTS
+from sew_agent.delivery.retry import probed
+from sew_agent.housekeeping import Housekeeping
+from sew_agent.ingest.poller import Polled
+from sew_agent.ingest.source import SourceError, in_words
+from sew_agent.reporter import Reporter, source_name
+from sew_agent.run_once import TIMED_OUT, filled_by_the_dead, nothing_done, to_probe, unfinished, verdict
+from sew_agent.store.records import Counters, StoreError, StoreFullError
+from sew_agent.wiring import Runtime
+
+RECONCILE_EVERY = 0.5
+"""Seconds between two readings of the webhooks while there are no events to read."""
+ONCE_EVERY = 0.02
+"""Seconds between two turns of a run with `--once`: it ends soon after its work."""
+_FAILED_PAUSE = 1.0
+_LONGEST_PAUSE = 16.0
+"""Seconds between two attempts to reach a source that fails: doubled from one second."""
+
+
+def pause_after(failures: int) -> float:
+    """Return the seconds until a source is tried again that failed so many times in a row before."""
+    return doubled(_FAILED_PAUSE, failures, _LONGEST_PAUSE)
+
+
+def _kind(error: SewError) -> PollFailure:
+    if isinstance(error, StoreFullError):
+        return PollFailure.STORE_FULL
+    return PollFailure.STORE if isinstance(error, StoreError) else PollFailure.SOURCE
+
+
+def _tried(part: Callable[[], None]) -> StoreError | None:
+    """Do a part and return its error: the parts after it go on, since on a full disk only the intake waits."""
+    try:
+        part()
+    except StoreError as error:
+        return error
+    return None
+
+
+class MainLoop:
+    """Everything that happens in the main thread."""
+
+    def __init__(self, agent: Runtime, stop: Stop, ends: float) -> None:
+        """`ends`: monotonic seconds at which the time of `--once` is over."""
+        self._agent = agent
+        self._stop = stop
+        self._ends = ends
+        self._done = False
+        """The source has nothing more to read now."""
+        self._grace = agent.settings.request_timeout + _FAILED_PAUSE
+        """Seconds in which what is in flight may end."""
+        self._source_error = self._store_error = ""
+        self._failures = 0
+        """Of the source in a row."""
+        self._next_poll = 0.0
+        self._housekeeping = Housekeeping(
+            agent.store, agent.poller, agent.log, dead_letters_for=agent.settings.dead_letters_for
+        )
+        self._reporter = Reporter(agent)
+        self._dead_before = {counters.webhook: counters.dead for counters in agent.store.counters()}
+        self._heartbeat = agent.health.heartbeat(MAIN, STALLED_AFTER)
+        agent.health.probe("webhooks", self._webhooks_error)
+        agent.health.probe("events", lambda: self._source_error if self._failures else "")
+        agent.health.probe("store", lambda: self._store_error)
+
+    def run(self) -> int:
+        """Run until `stop` is set, or with `once` until all is done or its time is over; return the exit code."""
+        settings = self._agent.settings
+        if settings.once:
+            self._agent.store.record_results((), to_probe(self._agent.store.receivers()))
+        workers = [self._worker(number) for number in range(settings.workers)]
+        self._agent.dispatcher.start(workers, self._agent.may_send)
+        while not self._stop.is_set():
+            pause = self._turn()
+            if settings.once and self._finished():
+                return self._end_of_once()
+            if time.monotonic() >= self._ends:
+                self._grace = _FAILED_PAUSE
+                return self._timed_out()
+            self._stop.wait(min(pause, ONCE_EVERY) if settings.once else pause)
+        return 0
+
+    def end(self) -> None:
+        """Start nothing new, and let requests in flight finish: none lasts longer than its deadline.
+
+        A run whose time is over does not wait for them: the next run sends again what has no result then.
+        """
+        agent = self._agent
+        agent.log.info("stopping", in_flight=agent.dispatcher.busy)
+        whole = agent.dispatcher.stop(self._grace)
+        with suppress(StoreError):
+            agent.report_status(agent.poller.progress(time.time()), time.time())
+        self._reporter.close()
+        agent.log.info("stopped", all_finished=whole)
+
+    def _turn(self) -> float:
+        """Take one turn; return the seconds until the next."""
+        self._heartbeat.beat()
+        now, pace = time.time(), time.monotonic()
+        more, failed = False, _tried(lambda: self._housekeeping.step(now, pace))
+        try:
+            self._agent.reconciler.reconcile(now)
+            more = self._agent.reconciler.ready and self._poll(now, pace)
+        except StoreError as error:
+            failed = error
+        if failed:
+            self._store_failed(failed)
+        else:
+            self._store_works()
+        unreported = _tried(lambda: self._reporter.update(now, pace, self._store_error))
+        if unreported:
+            self._store_failed(unreported)
+        if failed or more:
+            return _FAILED_PAUSE if failed else 0.0
+        return min(RECONCILE_EVERY, max(self._next_poll - pace, 0.0))
+
+    def _poll(self, now: float, pace: float) -> bool:
+        """Poll if it is time; return whether there is more. `pace` is monotonic: the clock may be set."""
+        if pace < self._next_poll:
+            return False
+        try:
+            polled = self._polled(now)
+        except SourceError as error:
+            if self._agent.settings.once:
+                raise
+            self._source_failed(str(error), pace)
+            return False
+        self._done = polled.done
+        problems = in_words(self._agent.poller.problems)
+        if polled.failed:
+            self._source_failed(problems, pace)
+            return False
+        self._partly_failed(problems)
+        self._failures = 0
+        if not polled.more:
+            self._next_poll = pace + self._interval()
+        return polled.more
+
+    def _interval(self) -> float:
+        """Return the seconds between two polls; with `once` the run ends soon, however seldom an agent polls."""
+        settings = self._agent.settings
+        return min(settings.poll_interval, RECONCILE_EVERY) if settings.once else settings.poll_interval
+
+    def _polled(self, now: float) -> Polled:
+        """Poll, and count how long it took and how it failed."""
+        started, failure = time.monotonic(), None
+        try:
+            polled = self._agent.poller.poll(now)
+            failure = PollFailure.SOURCE if polled.failed else None
+            return polled
+        except (SourceError, StoreError) as error:
+            failure = _kind(error)
+            raise
+        finally:
+            self._agent.metrics.polled(time.monotonic() - started, failure)
+
+    def _source_failed(self, error: str, pace: float) -> None:
+        if error != self._source_error:
+            self._agent.log.error("source_failed", message=f"{error}; it is tried again")
+        self._source_error = error
+        pause = pause_after(self._failures)
+        self._failures += 1
+        self._next_poll = pace + max(self._agent.settings.poll_interval, pause)
+
+    def _partly_failed(self, error: str) -> None:
+        if error and error != self._source_error:
+            self._agent.log.error("source_failed_in_part", message=f"{error}; it is tried again")
+        if self._source_error and not error:
+            self._agent.log.info("source_recovered")
+        self._source_error = error
+
+    def _store_failed(self, error: StoreError) -> None:
+        if str(error) != self._store_error:
+            self._agent.log.error("store_failed", message=f"{error}; it is tried again")
+        self._store_error = str(error)
+
+    def _store_works(self) -> None:
+        if self._store_error:
+            self._agent.log.info("store_recovered")
+        self._store_error = ""
+
+    def _webhooks_error(self) -> str:
+        problems, snapshot = self._agent.problems(), self._agent.reconciler.snapshot
+        if problems:
+            return "; ".join(problems)
+        read = snapshot and (snapshot.complete or (snapshot.known and self._agent.settings.webhooks is None))
+        return "" if read else "they cannot be read: see the log"
+
+    def _worker(self, number: int) -> Callable[[], None]:
+        """Return a worker's heartbeat. It is watched from its first beat on: workers start as they are needed."""
+        limit = STALLED_AFTER + MOST_REQUESTS * self._agent.settings.request_timeout
+        begun = cache(lambda: self._agent.health.heartbeat(f"worker-{number}", limit))
+        return lambda: begun().beat()
+
+    def _finished(self) -> bool:
+        agent = self._agent
+        counters = agent.store.counters()
+        if agent.tester.busy or agent.dispatcher.busy or not (self._done or self._is_stuck(counters)):
+            return False
+        return not unfinished(counters, agent.store.receivers(), agent.reconciler.sending)
+
+    def _is_stuck(self, counters: Sequence[Counters]) -> bool:
+        """Return whether nothing more can be read: the webhooks without room can end nothing in this run."""
+        agent, without_room = self._agent, self._agent.reading.without_room
+        parked = {name for name, receiver in agent.dispatcher.receivers().items() if probed(receiver)}
+        return bool(without_room) and without_room <= filled_by_the_dead(counters, agent.store.room()).keys() | parked
+
+    def _end_of_once(self) -> int:
+        agent = self._agent
+        refused = {name: webhook.message for name, webhook in agent.reconciler.validated.invalid.items()}
+        counters = agent.store.counters()
+        full = filled_by_the_dead(counters, agent.store.room())
+        snapshot = agent.reconciler.snapshot
+        whole = (snapshot.problems if snapshot else ()) or self._nothing_done()
+        ended = verdict(counters, self._dead_before, agent.reconciler.sending, refused | full, whole)
+        for name, problem in ended.problems:
+            agent.log.error("once_trouble", **({"webhook": name} if name else {}), message=problem)
+        agent.log.info("once_ended", code=ended.code, bad_lines=agent.reading.bad_lines)
+        return ended.code
+
+    def _nothing_done(self) -> list[str]:
+        """A folder without webhooks and a file without events are more likely a mistake than what is meant."""
+        agent, settings = self._agent, self._agent.settings
+        validated, reading = agent.reconciler.validated, agent.reading
+        without = "" if validated.accepted or validated.invalid else str(settings.webhooks or "")
+        return nothing_done(without, source_name(agent.settings), bad_lines=reading.bad_lines, events=reading.events)
+
+    def _timed_out(self) -> int:
+        waiting = dict(self._agent.store.waiting())
+        self._agent.log.error("once_timeout", waiting=waiting, message="what waits is kept for the next run")
+        return TIMED_OUT

@@ -1,0 +1,95 @@
+"""What the agent reports of itself every 2 s: metrics, conditions, the report file, warnings of little room."""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import version
+
+from kubectl_sew.resource.conditions import FetchedReason
+from sew_agent.base.log import redact
+from sew_agent.base.settings import Settings
+from sew_agent.ingest.progress import Progress
+from sew_agent.status.report import TIGHT, Observations, Report, ReportFile, room_words, tell
+from sew_agent.webhooks.validator import ValidationResult
+from sew_agent.wiring import Runtime
+
+_REPORT_EVERY = 2.0
+"""Seconds between two reports; a new validation is reported at once."""
+
+
+def source_name(settings: Settings) -> str:
+    """Return the name of the events' source, without a secret."""
+    return settings.events or f"{settings.index} at {redact(', '.join(settings.elasticsearch))}"
+
+
+class Reporter:
+    """A part of the main loop."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._file = ReportFile(runtime.state)
+        self._started = time.time()
+        self._room: Mapping[str, float] = {}
+        self._reported: ValidationResult | None = None
+        self._next_report = 0.0
+
+    def close(self) -> None:
+        """Remove the report: the agent ends, and nobody can be asked."""
+        self._file.remove()
+
+    def update(self, now: float, pace: float, store_error: str) -> None:
+        """Report what changed, and all of it every 2 s. Raises StoreError.
+
+        `now` is in epoch seconds, `pace` in monotonic ones; `store_error`: why the store cannot be used, "" if it can.
+        """
+        validated = self._runtime.reconciler.validated
+        if validated is self._reported and pace < self._next_report:
+            return
+        progress = self._progress(now, store_error)
+        self._check_room()
+        self._measure(validated, progress)
+        self._runtime.report_status(progress, now)
+        self._file.write(self._report(progress, now, store_error))
+        self._reported, self._next_report = validated, pace + _REPORT_EVERY
+
+    def _progress(self, now: float, store_error: str) -> Mapping[str, Progress]:
+        """Return how far events are read. Nothing is read that cannot be kept."""
+        progress = self._runtime.poller.progress(now)
+        if not store_error:
+            return progress
+        return {
+            name: replace(before, status="False", reason=FetchedReason.STORE, what=store_error)
+            for name, before in progress.items()
+        }
+
+    def _measure(self, validated: ValidationResult, progress: Mapping[str, Progress]) -> None:
+        unanswerable = {name for name, one in progress.items() if one.reason is FetchedReason.UNANSWERABLE}
+        accepted = {name: name not in unanswerable for name in validated.accepted}
+        read_to = {name: one.reading for name, one in progress.items() if one.reading is not None}
+        self._runtime.metrics.stands(accepted | dict.fromkeys(validated.invalid, False), read_to)
+
+    def _check_room(self) -> None:
+        before, self._room = self._room, self._runtime.store.room()
+        for name, filled in self._room.items():
+            if filled >= TIGHT > before.get(name, 0.0):
+                self._runtime.log.warning("webhook_room_low", webhook=name, message=room_words(filled))
+
+    def _report(self, progress: Mapping[str, Progress], now: float, store_error: str) -> Report:
+        agent = self._runtime
+        snapshot = agent.reconciler.snapshot
+        counters = {counters.webhook: counters for counters in agent.store.counters()}
+        receivers, peers = agent.dispatcher.receivers(), agent.routes.failing_peers()
+        known = Observations(self._room, progress, receivers, counters, agent.settings.rates, peers)
+        store = (f"store: {store_error}",) if store_error else ()
+        return Report(
+            version("kubectl-sew"),
+            os.getpid(),
+            now,
+            tell(agent.reconciler.validated, known, now),
+            problems=(*(snapshot.problems if snapshot else ()), *agent.problems(), *store),
+            source=source_name(agent.settings),
+            source_troubles=agent.poller.problems,
+            events_read=agent.reading.events,
+            started=self._started,
+        )
