@@ -2,13 +2,14 @@
 
 One reader, the common one, serves all webhooks. A webhook that is elsewhere (a file's beginning; without room in the
 store; stopped for a while; its query not answerable) has a row of its own instead, and joins the others when it has
-reached them. One that begins in the past has, beside the common reader, a row for what was before. A row is a position
-in the store, so all this outlives a restart; rows at the same position are read together, as one reader.
+reached them. One that begins in the past, or was disabled before all was read for it, has rows for that beside the
+common reader. A row is a position in the store, so all this outlives a restart; rows at the same position are read
+together, as one reader.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, count
 from math import log2
 from time import monotonic
 from typing import Protocol
@@ -33,6 +34,7 @@ _PAST = "past:"
 _UNTIL = "until:"
 """The row for where what was before ends, where that is not where the common reader is."""
 _BEGINNING = ""
+_NEVER = float("-inf")
 _READERS_AT_ONCE = 8
 """Beside the common one, in one poll: the others have their turn in the next."""
 _OTHERS_SECONDS = 3.0
@@ -46,9 +48,18 @@ def own_reader(webhook: str) -> str:
     return _OWN + webhook
 
 
-def past_reader(webhook: str) -> str:
-    """The row for what was before a webhook began."""
-    return _PAST + webhook
+def past_reader(webhook: str, number: int = 0) -> str:
+    """The row for what was before a webhook began, or for one of the stretches that were left when it was disabled."""
+    return f"{_PAST}{webhook} {number}" if number else _PAST + webhook
+
+
+def _webhook(row: str) -> str:
+    """Whose row it is; "" for the common one."""
+    return row.partition(":")[2].partition(" ")[0]
+
+
+def _until(past: str) -> str:
+    return _UNTIL + past.removeprefix(_PAST)
 
 
 class PollObserver(Protocol):
@@ -80,6 +91,8 @@ class Polled:
 
 
 _HELD = Polled(done=False, more=False)
+_NOBODY = {"": COMMON}
+"""The common reader's rows where it reads for no webhook: its position moves on all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,29 +164,33 @@ class Poller:
         for start, names in _together(starts, now):
             origin = self._source.origin(start)
             if origin.beside:
-                self._move({past_reader(name): origin.position for name in names}, now)
+                self._move({past_reader(name): origin.position for name in names})
             elif COMMON in self._positions and self._source.seekable:
-                self._move({own_reader(name): origin.position for name in names}, now)
+                self._move({own_reader(name): origin.position for name in names})
 
-    def leave(self, webhooks: Collection[str], now: float) -> None:
+    def leave(self, webhooks: Collection[str]) -> None:
         """Keep the position of these webhooks, for when they come back."""
-        self._stay(webhooks, self._positions.get(COMMON, _BEGINNING), now)
+        self._stay(webhooks, self._at(COMMON))
 
     def detach(self, webhooks: Collection[str]) -> None:
         """From now on these webhooks go on where the source stands when they come back.
 
         What is behind that, and was not read for them yet, stays theirs.
         """
-        for name in webhooks:
-            own, past, until = own_reader(name), past_reader(name), _UNTIL + name
-            if own in self._positions or (past in self._positions and until not in self._positions):
-                begin = self._positions.get(past, self._positions.get(own, _BEGINNING))
-                self._move({past: begin, until: self._positions.get(COMMON, begin)}, 0.0)
+        for name in webhooks if COMMON in self._positions else ():
+            own, past, rows = own_reader(name), past_reader(name), {}
+            if own in self._positions:
+                stretch = next(row for n in count() if (row := past_reader(name, n)) not in self._positions)
+                rows = {stretch: self._positions[own], _until(stretch): self._positions[COMMON]}
+            if past in self._positions and _until(past) not in self._positions:
+                rows[_until(past)] = self._positions[COMMON]
+            if rows:
+                self._move(rows)
         self._forget(map(own_reader, webhooks))
 
     def forget(self, webhooks: Collection[str]) -> None:
         """Where these webhooks are."""
-        self._forget([row for name in webhooks for row in (own_reader(name), past_reader(name), _UNTIL + name)])
+        self._forget([row for row in self._positions if _webhook(row) in webhooks])
 
     def poll(self, now: float) -> Polled:
         """Read one page for each reader. Raises SourceError, StoreError."""
@@ -190,12 +207,12 @@ class Poller:
         """How far events have been read for each webhook that is read for. Raises StoreError."""
         oldest = self._store.oldest_times()
         moments = {position: self._read_to(position) for position in {_BEGINNING, *self._positions.values()}}
-        return {name: tell(self._reader_state(name, moments, oldest, now)) for name in self._subscriptions}
+        return {name: tell(self._reader_state(name, rows, moments, oldest, now)) for name, rows in self._rows().items()}
 
     def passed(self) -> float:
         """The moment (epoch seconds) before which nothing is read again by any reader."""
         moments = map(self._read_to, set(self._positions.values()))
-        return min((each for each in moments if each is not None), default=float("inf"))
+        return min((each for each in moments if each is not None), default=-_NEVER)
 
     def _read_to(self, position: str) -> float | None:
         return self._source.read_to(position or None)
@@ -203,32 +220,32 @@ class Poller:
     def _common(self) -> _Reader:
         own = {row.removeprefix(_OWN) for row in self._positions if row.startswith(_OWN)}
         names = [name for name in self._subscriptions if name not in own]
-        return _Reader(self._positions.get(COMMON, _BEGINNING), dict.fromkeys(names, COMMON) or {"": COMMON})
+        return _Reader(self._at(COMMON), dict.fromkeys(names, COMMON) or _NOBODY)
+
+    def _at(self, row: str) -> str:
+        return self._positions.get(row, _BEGINNING)
 
     def _others(self, now: float) -> tuple[list[_Reader], bool]:
         """The readers beside the common one, the longest without a turn first; and whether any row is held."""
         at: dict[tuple[str, str, str], dict[str, str]] = {}
-        held = False
-        for row in self._beside():
-            kind, _, name = row.partition(":")
-            if self._is_held(row, now):
-                held = True
-            elif row in self._positions:
-                at.setdefault((kind, self._positions[row], self._goal(row)), {})[name] = row
+        rows = list(self._beside())
+        held = {row for row in rows if self._is_held(row, now)}
+        for row in rows:
+            if row in self._positions and row not in held:
+                kind = row.partition(":")[0]
+                at.setdefault((kind, self._positions[row], self._goal(row)), {})[_webhook(row)] = row
         readers = [_Reader(position, rows) for (_, position, _), rows in at.items()]
-        return sorted(readers, key=self._turn), held
+        return sorted(readers, key=self._turn), bool(held)
 
     def _beside(self) -> Iterator[str]:
         """The rows of webhooks that are read for, but for the common one."""
         for row in dict.fromkeys([*self._positions, *self._held]):
-            _, own, name = row.partition(":")
-            if own and name in self._subscriptions and not row.startswith(_UNTIL):
+            if _webhook(row) in self._subscriptions and not row.startswith(_UNTIL):
                 yield row
 
     def _goal(self, row: str) -> str:
         """The position where a reader beside the common one ends."""
-        until = _UNTIL + row.removeprefix(_PAST)
-        return self._positions.get(until, self._positions[COMMON]) if row.startswith(_PAST) else self._positions[COMMON]
+        return self._positions.get(_until(row), self._positions[COMMON])
 
     def _turn(self, reader: _Reader) -> float:
         return min(self._last_turn.get(row, 0.0) for row in reader.rows.values())
@@ -249,9 +266,8 @@ class Poller:
         started = self._clock()
         try:
             return self._poll(reader, now)
-        except SourceError as error:
+        except SourceError:
             self._hold(reader.rows.values(), now, _REST * (self._clock() - started))
-            self._problems.update(dict.fromkeys(reader.rows.values(), (error.trouble,)))
             return _HELD
 
     def _poll(self, reader: _Reader, now: float) -> Polled:
@@ -259,14 +275,13 @@ class Poller:
         reader = self._set_aside(reader, batch, now)
         if not reader.rows:
             return _HELD
-        taken = self._enqueue(reader, batch, now)
-        if taken.full:
-            return self._without_room(reader, taken.full, now)
+        full = self._enqueue(reader, batch, now)
+        if full:
+            return self._without_room(reader, full, now)
         self._went_on(reader.distinct)
         self._tell(reader, batch, now)
         if not reader.is_common and self._source.reached(batch.position, self._goal(next(iter(reader.distinct)))):
-            ends = [_UNTIL + name for name, row in reader.rows.items() if row.startswith(_PAST)]
-            self._forget([*reader.rows.values(), *ends])
+            self._forget([*reader.rows.values(), *map(_until, reader.rows.values())])
             return Polled(done=True, more=False)
         return Polled(batch.done and reader.is_common, batch.more, batch.failed)
 
@@ -286,13 +301,13 @@ class Poller:
     def _subscription(self, name: str, row: str) -> Subscription:
         """What was not read before a webhook was disabled is its own, whatever its start is now."""
         found = self._subscriptions[name]
-        late = row.startswith(_PAST) and _UNTIL + name in self._positions
+        late = row.startswith(_PAST) and _until(row) in self._positions
         return replace(found, start=None) if late else found
 
-    def _stay(self, webhooks: Collection[str], position: str, now: float) -> None:
+    def _stay(self, webhooks: Collection[str], position: str) -> None:
         gone = [own_reader(name) for name in webhooks if own_reader(name) not in self._positions]
         if gone and self._source.seekable:
-            self._move(dict.fromkeys(gone, position), now)
+            self._move(dict.fromkeys(gone, position))
 
     def _set_aside(self, reader: _Reader, batch: Batch, now: float) -> _Reader:
         """Whose query cannot be answered, or not now, stays where it is; the reader of the others."""
@@ -300,12 +315,12 @@ class Poller:
         if not aside:
             return reader
         if reader.is_common:
-            self._stay(aside, reader.position or batch.position, now)
+            self._stay(aside, reader.position or batch.position)
         rows = {name: own_reader(name) if reader.is_common else reader.rows[name] for name in aside}
         self._hold([rows[name] for name in batch.refused], now)
         self._refused.update({rows[name]: why for name, why in batch.refused.items()})
         others = {name: row for name, row in reader.rows.items() if name not in aside}
-        return _Reader(reader.position, others or ({"": COMMON} if reader.is_common else {}))
+        return replace(reader, rows=others or (_NOBODY if reader.is_common else {}))
 
     def _without_room(self, reader: _Reader, full: Collection[str], now: float) -> Polled:
         if not (reader.is_common and self._source.seekable):
@@ -313,15 +328,16 @@ class Poller:
             self._hold(rows, now)
             self._full.update(rows)
             return Polled(done=False, more=len(full) < len(reader.rows) and not reader.is_common)
-        self.leave(full, now)
+        self.leave(full)
         self._full.update(own_reader(name) for name in full)
         return Polled(done=False, more=True)
 
-    def _enqueue(self, reader: _Reader, batch: Batch, now: float) -> EnqueueResult:
+    def _enqueue(self, reader: _Reader, batch: Batch, now: float) -> Collection[str]:
+        """The webhooks without room for it: then nothing was taken in."""
         names = reader.rows.keys()
         rows = {row: batch.position for row in reader.distinct if self._positions.get(row) != batch.position}
         if not batch.arrivals and not rows:
-            return EnqueueResult(0, 0)
+            return ()
         owed = [self._owed(arrival, names) for arrival in batch.arrivals]
         taken = self._store.enqueue(EnqueueBatch(owed, rows, now))
         if taken.full:
@@ -329,7 +345,7 @@ class Poller:
         else:
             self._positions.update(rows)
             self._observer.took(batch.arrivals, taken)
-        return taken
+        return taken.full
 
     def _owed(self, arrival: Arrival, names: Collection[str]) -> NewDelivery:
         served = [name for name in arrival.webhooks if name in names]
@@ -346,14 +362,18 @@ class Poller:
             self._warnings.add(notes, now)
 
     def _reader_state(
-        self, name: str, moments: Mapping[str, float | None], oldest: Mapping[str, float], now: float
+        self,
+        name: str,
+        rows: Collection[str],
+        moments: Mapping[str, float | None],
+        oldest: Mapping[str, float],
+        now: float,
     ) -> ReaderState:
-        rows = self._rows_of(name)
-        read = [moments[self._positions.get(row, _BEGINNING)] for row in rows]
+        read = [moments[self._at(row)] for row in rows]
         known = [each for each in read if each is not None]
         start = self._subscriptions[name].start
-        moment = max(min(known, default=float("-inf")), float("-inf") if start is None else start)
-        tellable = len(known) == len(read) and moment > float("-inf")
+        moment = max(min(known, default=_NEVER), _NEVER if start is None else start)
+        tellable = len(known) == len(read) and moment > _NEVER
         return ReaderState(
             read_to=min(moment, oldest.get(name, now), now) if tellable else None,
             reading=min(moment, now) if tellable else None,
@@ -364,9 +384,14 @@ class Poller:
             warnings=self._warnings.of(name, now),
         )
 
-    def _rows_of(self, name: str) -> list[str]:
-        follows = own_reader(name) if own_reader(name) in self._positions else COMMON
-        return [follows, past_reader(name)] if past_reader(name) in self._positions else [follows]
+    def _rows(self) -> Mapping[str, list[str]]:
+        """The rows of each webhook that is read for."""
+        names = self._subscriptions
+        rows = {name: [own_reader(name) if own_reader(name) in self._positions else COMMON] for name in names}
+        for row in self._positions:
+            if row.startswith(_PAST) and _webhook(row) in rows:
+                rows[_webhook(row)].append(row)
+        return rows
 
     def _is_held(self, row: str, now: float) -> bool:
         """Not if the clock was set back."""
@@ -383,8 +408,8 @@ class Poller:
             self._held.pop(row, None)
             self._refused.pop(row, None)
 
-    def _move(self, positions: Mapping[str, str], now: float) -> None:
-        self._store.enqueue(EnqueueBatch((), positions, now))
+    def _move(self, positions: Mapping[str, str]) -> None:
+        self._store.enqueue(EnqueueBatch((), positions, 0.0))
         self._positions.update(positions)
 
     def _forget(self, rows: Iterable[str]) -> None:

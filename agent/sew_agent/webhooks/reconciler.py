@@ -142,7 +142,7 @@ class Reconciler:
         for name, seconds in made.shift.items():
             parts.store.remember(replace(known[name], since=now), shift=seconds)
         parts.sending.serve({name: accepted[name] for name in made.send})
-        parts.poller.leave(made.leave, now)
+        parts.poller.leave(made.leave)
         parts.poller.begin(made.begin, now)
         parts.poller.detach(made.detach)
         parts.poller.forget(made.forget)

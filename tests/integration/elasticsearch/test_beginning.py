@@ -156,7 +156,7 @@ def test_a_webhook_that_left_and_came_back_misses_nothing(scene: Scene, tmp_path
     scene.index(shards=2)
     scene.serve("type = waf", "a", "b")
     scene.record_results()
-    scene.poller.leave({"b"}, scene.now)
+    scene.poller.leave({"b"})
     scene.poller.serve({"a": scene.subscriptions["a"]}, ())
     scene.write(range(10))
     scene.record_results()

@@ -15,13 +15,13 @@ from sew_agent.ingest.source import SourceWarning
 
 COARSE = 60.0
 """Seconds by which a moment in a position may be older than it could be: an idle agent need not write each second."""
-GONE_KEPT = 86_400.0
+_GONE_KEPT = 86_400.0
 """Seconds that the cursor of an index is kept that is gone: it may only be out of our sight, by a lost privilege."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """`seq`: read for certain up to this number; `seen`: the highest number read.
+    """`seq`: read for certain up to this number; `seen`: the highest number read, never less than that.
 
     `at`: the moment up to which the shard was read (epoch seconds). `old`: numbers up to this one were there when the
     shard was first seen, or read anew, with old events among them. `top`: the last known checkpoint. `gone`: since when
@@ -106,7 +106,7 @@ def catch_up(place: TailPosition, look: ShardStats, there: frozenset[str], aged:
         elif key.partition("/")[0] not in there:
             notes += [] if cursor.gone else _lost(key, cursor)
             cursors[key] = replace(cursor, gone=cursor.gone or look.at)
-    kept = {key: each for key, each in cursors.items() if not each.gone or look.at - each.gone < GONE_KEPT}
+    kept = {key: each for key, each in cursors.items() if not each.gone or look.at - each.gone < _GONE_KEPT}
     return CaughtUp(_aged(TailPosition(place.at, kept), look), tuple(notes))
 
 
@@ -117,34 +117,33 @@ def _known(cursor: Cursor | None, shard: Shard, at: float, *, aged: bool) -> Cur
     if cursor.history != shard.history:
         return Cursor(shard.index, shard.history, START, START, cursor.at, shard.checkpoint, shard.checkpoint)
     seen = min(cursor.seen, max(shard.top, cursor.seq))  # numbers above were rolled back, and may be used again
-    if seen == cursor.seen and cursor.top == shard.checkpoint and not cursor.gone and cursor.index == shard.index:
-        return cursor
-    return replace(cursor, index=shard.index, seen=seen, top=shard.checkpoint, gone=0.0)
+    return replace(cursor, seen=seen, top=shard.checkpoint, gone=0.0)
 
 
 def _aged(place: TailPosition, look: ShardStats) -> TailPosition:
-    """Moments brought up to date, where they lag enough to be worth a write."""
-    late = [
-        key for key, each in place.cursors.items() if look.at - each.at >= COARSE and _rests(look.shards.get(key), each)
-    ]
-    moved = {key: replace(place.cursors[key], at=look.at) for key in late}
-    at = look.at if moved or look.at - place.at >= COARSE else place.at
-    return TailPosition(at, {**place.cursors, **moved})
+    """All moments brought up to date at once, where the place's lags enough to be worth a write."""
+    if look.at - place.at < COARSE:
+        return place
+    rested = {
+        key: replace(each, at=look.at) for key, each in place.cursors.items() if _rests(look.shards.get(key), each)
+    }
+    return TailPosition(look.at, {**place.cursors, **rested})
 
 
 def _anew(key: str, cursor: Cursor) -> SourceWarning:
-    shard = f"{cursor.index}[{key.partition('/')[2]}]"
-    return SourceWarning(
-        "history", f"{shard} has another history than when it was last read: it is read again from its start"
-    )
+    text = f"{_name(key, cursor)} has another history than when it was last read: it is read again from its start"
+    return SourceWarning("history", text)
 
 
 def _lost(key: str, cursor: Cursor) -> list[SourceWarning]:
-    read = max(cursor.seq, cursor.seen)
-    if read >= cursor.top:
+    if cursor.seen >= cursor.top:
         return []
-    text = f"{cursor.index}[{key.partition('/')[2]}] is gone: its writes {read + 1} to {cursor.top} were not read"
-    return [SourceWarning("lost", text, cursor.top - read)]
+    text = f"{_name(key, cursor)} is gone: its writes {cursor.seen + 1} to {cursor.top} were not read"
+    return [SourceWarning("lost", text, cursor.top - cursor.seen)]
+
+
+def _name(key: str, cursor: Cursor) -> str:
+    return f"{cursor.index}[{key.partition('/')[2]}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,19 +178,18 @@ def searches(place: TailPosition, look: ShardStats, proofs: VisibilityProofs) ->
         proven, at = proofs.of(shard)
         if proven > cursor.seq:
             yield Search(shard, cursor.seq, proven, at)
-        above = max(cursor.seq, cursor.seen, proven)
+        above = max(cursor.seen, proven)
         if above < shard.top:
             yield Search(shard, above)
 
 
-def moved(cursor: Cursor, search: Search, last: int | None, page_end: int | None) -> Cursor:
+def moved(cursor: Cursor, search: Search, last: int, page_end: int | None) -> Cursor:
     """The cursor after a search: `last`, the highest number found; `page_end`, where it was cut off, None: nowhere."""
-    if not search.whole:
-        return replace(cursor, seen=max(cursor.seen, START if last is None else last))
+    if search.upto is None:
+        return replace(cursor, seen=max(cursor.seen, last))
     if page_end is not None:
         return replace(cursor, seq=page_end, seen=max(cursor.seen, page_end))
-    upto = search.upto if search.upto is not None else cursor.seq
-    return replace(cursor, seq=upto, seen=max(cursor.seen, upto), at=max(cursor.at, search.at))
+    return replace(cursor, seq=search.upto, seen=max(cursor.seen, search.upto), at=max(cursor.at, search.at))
 
 
 def reached(place: TailPosition, other: TailPosition) -> bool:

@@ -9,7 +9,7 @@ from sew_agent.ingest.elasticsearch.index_monitor import IndexMonitor, check_van
 from sew_agent.ingest.elasticsearch.multi_search import SearchJob, SearchResult
 from sew_agent.ingest.elasticsearch.new_hits import TEXTS, Hit, SkippedHits, since_start, verdict
 from sew_agent.ingest.elasticsearch.prefilter import prefilter
-from sew_agent.ingest.elasticsearch.shards import ShardStats
+from sew_agent.ingest.elasticsearch.shards import START, ShardStats
 from sew_agent.ingest.source import Arrival, Batch, SourceProblem
 
 _LEAST_PAGE = 100
@@ -107,7 +107,7 @@ class _Page:
     def _move(self, search: Search, found: SearchResult) -> None:
         if found.failure is None:
             end = None if found.end is None else found.end[0]
-            last = found.hits[-1].order[0] if found.hits else None
+            last = found.hits[-1].order[0] if found.hits else START
             before = self.cursors[search.shard.key]
             after = self.cursors[search.shard.key] = moved(before, search, last, end)
             self.passed += after.seq - before.seq

@@ -86,10 +86,16 @@ class NdjsonFile:
             end, number = line.end, line.number
             if page.full:
                 break
-        position = opened.position(end, number, ended=not page.full)
         ended = not page.full and not opened.rotated
-        batch = Batch(page.arrivals, position.dump(), more=not ended, done=ended, notes=page.notes, passed=page.events)
-        return batch, end > place.offset or (opened.main is not None and position.left is None)
+        batch = Batch(
+            page.arrivals,
+            opened.position(end, number).dump(),
+            more=not ended,
+            done=ended,
+            notes=page.notes,
+            passed=page.events,
+        )
+        return batch, end > place.offset
 
     def _lines(self, opened: OpenedFile) -> Iterator[Line]:
         """The lines from a place on, the last one only where it is whole."""

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 _CHECKED = 1024
 _COMPARED = 2**20
+_BUFFER = 2**18
 _KEPT_OPEN = 8
 WATCHED = 30.0
 """Seconds that a file is looked at after the next one was begun: a second writer may not have noticed the rotation."""
@@ -35,7 +36,7 @@ Seen = tuple[int, int, str]
 class FilePosition:
     """A position: the file's inode, how many files came before it, and the place in it."""
 
-    inode: int
+    inode: int = 0
     generation: int = 0
     offset: int = 0
     line: int = 0
@@ -43,8 +44,8 @@ class FilePosition:
     """Hash of the bytes that end at `offset`."""
     written: int = 0
     """When the file was written last, in nanoseconds since the epoch."""
-    seen: tuple[Seen, ...] | None = None
-    """Rotated files that came before this one; None in positions of older versions."""
+    seen: tuple[Seen, ...] = ()
+    """Rotated files that came before this one."""
     left: "FilePosition | None" = None
     """Where the file before was left, while it may still be written to."""
     left_until: float = 0.0
@@ -58,8 +59,8 @@ class FilePosition:
 
     @classmethod
     def _of(cls, values: dict[str, Any]) -> "FilePosition":
-        seen, left = values.pop("seen", None), values.pop("left", None)
-        rotated = None if seen is None else tuple((inode, length, before) for inode, length, before in seen)
+        seen, left = values.pop("seen"), values.pop("left")
+        rotated = tuple((inode, length, before) for inode, length, before in seen)
         return cls(**values, seen=rotated, left=cls._of(left) if left else None)
 
 
@@ -76,8 +77,8 @@ class OpenedFile:
     main: FilePosition | None = None
     """Where this is the file that was left before: the place in the one that came after."""
 
-    def position(self, offset: int, line: int, *, ended: bool) -> FilePosition:
-        """The position further on in this file; `ended`: at its end."""
+    def position(self, offset: int, line: int) -> FilePosition:
+        """The position further on in this file."""
         there = replace(
             self.place,
             inode=_inode(self.file),
@@ -86,9 +87,7 @@ class OpenedFile:
             before=_before(self.file, offset),
             written=_written(self.file),
         )
-        if self.main is None:
-            return there
-        return replace(self.main, left=None if ended and self.over else there)
+        return replace(self.main, left=there) if self.main else there
 
 
 class RotatedFiles:
@@ -108,29 +107,30 @@ class RotatedFiles:
             place = replace(place, left=None)
         file = self._find(place)
         if file is None:
-            return self._next(place, place.inode, place.written, place.left, place.left_until)
+            return self._next(place, self._unread(place, place.written), place.left, place.left_until)
         if current is None or _inode(file) == current.st_ino:
             return self._opened(file, place)
-        more = current.st_size > 0 or bool(self._unread(place, _inode(file), _written(file)))
+        more = bool(current.st_size or self._unread(place, _written(file), _inode(file)))
         return self._replacement(file, place) or self._opened(file, place, rotated=more)
 
     def left(self, place: FilePosition | None, now: float) -> OpenedFile | None:
-        """The file that was left for this one, where there is more in it or it need not be looked at any longer."""
+        """The file that was left for this one, where there is more in it."""
         if place is None or place.left is None:
             return None
-        over = not _watched(place, now)
         file = self._held(place.left) or self._named(place.left, self._with_inode(place.left.inode))
         if file is None or _inode(file) == _inode_at(self._path):
             return None
-        more = os.fstat(file.fileno()).st_size > place.left.offset
-        return OpenedFile(file, place.left, rotated=True, over=over, main=place) if more or over else None
+        if os.fstat(file.fileno()).st_size == place.left.offset:
+            return None
+        return OpenedFile(file, place.left, rotated=True, over=not _watched(place, now), main=place)
 
     def following(self, finished: OpenedFile, now: float) -> OpenedFile | None:
         """The beginning of the file after one that another has taken the name of."""
-        place, inode = finished.place, _inode(finished.file)
+        place = finished.place
         # of an empty one nothing tells it from a later file with its inode: if it gets content, it is one not read yet
-        left = None if finished.over or not place.offset else replace(place, seen=None, left=None)
-        return self._next(place, inode, _written(finished.file), left, now + WATCHED)
+        left = None if finished.over or not place.offset else replace(place, left=None)
+        unread = self._unread(place, _written(finished.file), _inode(finished.file))
+        return self._next(place, unread, left, now + WATCHED)
 
     def close(self) -> None:
         for file in self._open.values():
@@ -142,27 +142,25 @@ class RotatedFiles:
         if file is None:
             return None
         seen = tuple(filter(None, (_seen(each) for each in self._rotated() if each not in unread)))
-        place = FilePosition(_inode(file), generation, written=_written(file), seen=seen)
-        return self._opened(self._keep(file), place, rotated=path != self._path)
+        return self._opened(
+            self._keep(file), FilePosition(generation=generation, seen=seen), rotated=path != self._path
+        )
 
     def _next(
-        self, place: FilePosition, inode: int, written: int, left: FilePosition | None, until: float
+        self, place: FilePosition, unread: Sequence[Path], left: FilePosition | None, until: float
     ) -> OpenedFile | None:
         """The oldest file that was rotated away after this one, else the one of our name."""
-        unread = self._unread(place, inode, written)
         opened = self._begin(unread[0] if unread else self._path, place.generation + 1, unread)
-        return opened and replace(opened, place=replace(opened.place, left=left, left_until=until if left else 0.0))
+        return opened and replace(opened, place=replace(opened.place, left=left, left_until=until))
 
-    def _unread(self, place: FilePosition, inode: int, written: int) -> list[Path]:
-        """Rotated files that came after this one, oldest first."""
+    def _unread(self, place: FilePosition, written: int, inode: int | None = None) -> list[Path]:
+        """Rotated files that came after this one, oldest first; `inode`: its own."""
         found = []
         for path in self._rotated():
             stat = _stat(path)
             if stat is None or stat.st_ino == inode or not stat.st_size:
                 continue
-            since = stat.st_mtime_ns - written
-            came_after = since > 0 if place.seen is None else since >= -_SET_BACK
-            if came_after and not _is_one_of(path, stat.st_ino, place.seen or ()):
+            if stat.st_mtime_ns - written >= -_SET_BACK and not _is_one_of(path, place.seen):
                 found.append((stat.st_mtime_ns, _age(path), path))
         return [path for _, _, path in sorted(found)]
 
@@ -253,16 +251,19 @@ def _watched(place: FilePosition, now: float) -> bool:
     return now < place.left_until <= now + WATCHED
 
 
+def _beginning(path: Path) -> tuple[int, bytes]:
+    with path.open("rb") as file:
+        return _inode(file), file.read(_CHECKED)
+
+
 def _seen(path: Path) -> Seen | None:
     """What tells a file from others; None for an empty one."""
-    with path.open("rb") as file:
-        beginning = file.read(_CHECKED)
-        return (_inode(file), len(beginning), _hash(beginning)) if beginning else None
+    inode, beginning = _beginning(path)
+    return (inode, len(beginning), _hash(beginning)) if beginning else None
 
 
-def _is_one_of(path: Path, inode: int, seen: Collection[Seen]) -> bool:
-    with path.open("rb") as file:
-        beginning = file.read(_CHECKED)
+def _is_one_of(path: Path, seen: Collection[Seen]) -> bool:
+    inode, beginning = _beginning(path)
     return any(each[0] == inode and _hash(beginning[: each[1]]) == each[2] for each in seen)
 
 
@@ -278,7 +279,7 @@ def _age(path: Path) -> tuple[int, str]:
 
 def _open(path: Path) -> BinaryIO | None:
     try:
-        return path.open("rb", buffering=2**18)
+        return path.open("rb", buffering=_BUFFER)
     except FileNotFoundError:
         return None
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from kubectl_sew.query import ANY, parse
+from kubectl_sew.resource import FetchedReason
 from sew_agent.ingest.ndjson.file import NdjsonFile
-from sew_agent.ingest.poller import COMMON, Poller, own_reader
+from sew_agent.ingest.poller import COMMON, Polled, Poller, own_reader
 from sew_agent.ingest.source import Arrival, SourceWarning, Subscription
 from sew_agent.store.records import EnqueueBatch, EnqueueResult
 
@@ -54,12 +55,13 @@ class Witness:
         self.notes: list[str] = []
         self.full: set[str] = set()
         self.events = 0
+        self.taken: list[int] = []
 
     def noted(self, notes: Sequence[SourceWarning]) -> None:
         self.notes += [note.text for note in notes]
 
     def took(self, arrivals: Sequence[Arrival], taken: EnqueueResult) -> None:
-        """Nothing to witness."""
+        self.taken += [taken.new for _ in arrivals]
 
     def no_room(self, webhooks: Collection[str]) -> None:
         self.full |= set(webhooks)
@@ -132,6 +134,8 @@ def test_a_restart_reads_nothing_twice_and_nothing_less(setting: Setting) -> Non
 def test_a_new_webhook_reads_from_the_beginning_and_joins_the_others(setting: Setting, *, restart: bool) -> None:
     setting.serve("a")
     setting.write(*range(10))
+    setting.poller.begin({"a": 0.0}, 0.0)
+    assert setting.shelf.kept == {}
     setting.drain()
     setting.poller.begin({"b": 0.0}, 0.0)
     if restart:
@@ -153,11 +157,34 @@ def test_a_webhook_that_is_enabled_goes_on_where_the_source_stands(setting: Sett
     assert setting.shelf.of("b") == ids(2)
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_came_while_a_webhook_was_disabled_is_not_its_own_however_often_it_was(
+    setting: Setting, *, restart: bool
+) -> None:
+    """Each time it is set aside before all was read for it, and disabled then."""
+    setting.serve("b")
+    setting.drain()
+    for first in (10, 20, 30):
+        setting.poller.leave({"a"})
+        setting.write(*range(first, first + 4))
+        setting.drain()
+        setting.poller.detach({"a"})
+        setting.write(*range(first + 4, first + 8))
+        setting.drain()
+    if restart:
+        setting.start()
+    setting.serve("a", "b")
+    setting.write(40)
+    setting.drain()
+    assert sorted(setting.shelf.of("a")) == ids(*range(10, 14), *range(20, 24), *range(30, 34), 40)
+    assert list(setting.shelf.kept) == [COMMON]
+
+
 def test_a_webhook_that_left_misses_nothing_when_it_comes_back(setting: Setting) -> None:
     setting.serve("a", "b")
     setting.write(1)
     setting.drain()
-    setting.poller.leave({"b"}, 0.0)
+    setting.poller.leave({"b"})
     setting.serve("a")
     setting.write(2)
     setting.drain()
@@ -172,8 +199,10 @@ def test_a_webhook_without_room_waits_alone_and_catches_up(setting: Setting) -> 
     setting.shelf.room["b"] = 3
     setting.serve("a", "b")
     setting.write(*range(10))
+    assert setting.poller.poll(0.0) == Polled(done=False, more=True)
     for _ in range(10):
         setting.poller.poll(0.0)
+    assert setting.poller.progress(0.0)["b"].reason is FetchedReason.BACKLOG_FULL
     assert setting.shelf.of("a") == ids(*range(10))
     assert setting.shelf.of("b") == []
     assert setting.witness.full == {"b"}
@@ -181,7 +210,52 @@ def test_a_webhook_without_room_waits_alone_and_catches_up(setting: Setting) -> 
     setting.shelf.room.clear()
     setting.now = 10.0
     setting.drain()
+    assert setting.poller.progress(0.0)["b"].status == "True"
     assert setting.shelf.of("b") == ids(*range(10))
+
+
+def test_of_those_that_read_together_only_the_one_without_room_waits(setting: Setting) -> None:
+    setting.write(1, 2)
+    setting.drain()
+    setting.poller.begin({"a": 0.0, "b": 0.0}, 0.0)
+    setting.serve("a", "b")
+    setting.shelf.room["b"] = 0
+    assert setting.poller.poll(0.0) == Polled(done=False, more=True)
+    assert setting.poller.poll(0.0) == Polled(done=False, more=False)
+    assert setting.shelf.of("a") == ids(1, 2)
+    setting.shelf.room.clear()
+    setting.poller.poll(5.0)
+    assert setting.shelf.of("b") == ids(1, 2)
+
+
+def test_a_stream_waits_as_a_whole_where_one_has_no_room(setting: Setting) -> None:
+    setting.source.seekable = False
+    setting.serve("a", "b")
+    setting.shelf.room["b"] = 0
+    setting.write(1)
+    assert setting.poller.poll(0.0) == Polled(done=False, more=False)
+    setting.poller.begin({"b": 0.0}, 0.0)
+    setting.shelf.room.clear()
+    for now, found in ((0.0, []), (4.9, []), (5.0, ids(1))):
+        setting.poller.poll(now)
+        assert setting.shelf.of("a") == setting.shelf.of("b") == found
+    setting.poller.begin({"b": 0.0}, 0.0)
+    assert list(setting.shelf.kept) == [COMMON]
+
+
+def test_one_that_left_before_anything_was_read_and_is_disabled_goes_on_with_the_others(setting: Setting) -> None:
+    setting.poller.leave({"b"})
+    setting.poller.detach({"b"})
+    setting.serve("a", "b")
+    setting.write(1)
+    setting.drain()
+    assert setting.shelf.of("b") == setting.shelf.of("a") == ids(1)
+
+
+def test_a_source_that_knows_no_moments_has_no_checkpoint(setting: Setting) -> None:
+    setting.poller.serve({"a": Subscription("a", EVERYTHING, 1000.0)}, ())
+    setting.drain()
+    assert (setting.poller.progress(2000.0)["a"].read_to, setting.poller.progress(2000.0)["a"].reading) == (None, None)
 
 
 def wait_for_room(setting: Setting, now: float) -> None:
@@ -196,6 +270,7 @@ def wait_for_room(setting: Setting, now: float) -> None:
 def test_one_that_waits_for_room_is_not_tried_before_its_pause_is_over(setting: Setting) -> None:
     wait_for_room(setting, 0.0)
     setting.shelf.room.clear()
+    setting.poller.poll(0.0)
     setting.poller.poll(4.9)
     assert setting.shelf.of("b") == []
     setting.poller.poll(5.1)

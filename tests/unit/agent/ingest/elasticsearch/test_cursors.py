@@ -6,7 +6,6 @@ import pytest
 
 from sew_agent.ingest.elasticsearch.cursors import (
     COARSE,
-    GONE_KEPT,
     Cursor,
     Search,
     TailPosition,
@@ -42,23 +41,29 @@ def proven(shard: Shard = SHARD, checkpoint: int = 10) -> VisibilityProofs:
     return proofs
 
 
-def test_a_place_is_the_same_after_it_was_stored() -> None:
-    assert TailPosition.load(place().dump()) == place()
+def test_a_place_is_stored_in_few_words_and_is_the_same_when_it_is_read() -> None:
+    stored = '[1800000000.0,{"uuid/0":["events","history",5,7,1800000000.0,-1,10,0.0]}]'
+    assert place().dump() == stored
+    assert TailPosition.load(stored) == place()
 
 
 def test_a_fresh_store_begins_at_the_checkpoints() -> None:
-    assert begin(look(SHARD)).cursors[SHARD.key] == Cursor("events", "history", 10, 10, AT, top=10)
+    assert begin(look(SHARD)) == place(replace(CURSOR, seq=10, seen=10))
 
 
 def test_a_cursor_at_its_checkpoint_is_not_searched() -> None:
     resting = place(replace(CURSOR, seq=10, seen=10))
-    assert list(searches(resting, look(SHARD), VisibilityProofs())) == []
+    other = replace(SHARD, number=1)
+    both = TailPosition(AT, {**resting.cursors, other.key: CURSOR})
+    assert list(searches(both, look(SHARD, other), VisibilityProofs())) == [Search(other, 7)]
 
 
 def test_the_newest_are_searched_at_once_and_all_when_it_is_proven() -> None:
     assert list(searches(place(), look(SHARD), VisibilityProofs())) == [Search(SHARD, 7)]
     whole = list(searches(place(), look(SHARD), proven()))
     assert whole == [Search(SHARD, 5, 10, AT), Search(SHARD, 10)]
+    grown = replace(SHARD, checkpoint=12)
+    assert list(searches(place(replace(CURSOR, seq=10, seen=10)), look(grown), proven(grown))) == [Search(grown, 10)]
 
 
 def test_what_was_seen_up_to_the_top_is_not_searched_for_newer_ones() -> None:
@@ -68,7 +73,8 @@ def test_what_was_seen_up_to_the_top_is_not_searched_for_newer_ones() -> None:
 def test_only_a_whole_search_moves_the_cursor_and_never_beyond_what_is_proven() -> None:
     assert moved(CURSOR, Search(SHARD, 7), 12, None) == replace(CURSOR, seen=12)
     assert moved(CURSOR, Search(SHARD, 5, 9, AT + 3), 8, None) == replace(CURSOR, seq=9, seen=9, at=AT + 3)
-    assert moved(CURSOR, Search(SHARD, 5, 9, AT + 3), None, None).seq == 9
+    assert moved(CURSOR, Search(SHARD, 5, 9, AT + 3), -1, None).seq == 9
+    assert moved(CURSOR, Search(SHARD, 7), -1, None) == CURSOR
 
 
 def test_a_page_that_is_cut_off_moves_the_cursor_to_its_end_and_not_its_moment() -> None:
@@ -87,7 +93,13 @@ def test_a_changed_history_is_read_from_its_beginning_and_told() -> None:
     other = replace(SHARD, history="restored", checkpoint=3, top=3)
     found = catch_up(place(), look(other), frozenset({"uuid"}), NOBODY)
     assert found.place.cursors[SHARD.key] == Cursor("events", "restored", -1, -1, AT, 3, 3)
-    assert [note.kind for note in found.notes] == ["history"]
+    told = "events[0] has another history than when it was last read: it is read again from its start"
+    assert [(note.kind, note.text) for note in found.notes] == [("history", told)]
+
+
+def test_a_cursor_knows_the_last_checkpoint_so_that_what_is_lost_can_be_told() -> None:
+    seen = catch_up(place(), look(replace(SHARD, checkpoint=11)), frozenset({"uuid"}), NOBODY)
+    assert seen.place == place(replace(CURSOR, top=11))
 
 
 def test_numbers_that_were_rolled_back_are_looked_for_again() -> None:
@@ -102,13 +114,16 @@ def test_an_absent_shard_keeps_its_cursor_and_one_that_is_gone_is_named_with_its
     assert [(note.kind, note.count) for note in gone.notes] == [("lost", 3)]
     assert "events[0] is gone: its writes 8 to 10 were not read" in gone.notes[0].text
     assert catch_up(gone.place, look(at=AT + 6), NOBODY, NOBODY).notes == ()
+    two = TailPosition(AT, {SHARD.key: CURSOR, "read/1": replace(CURSOR, seen=10), "uuid/1": replace(CURSOR, seen=9)})
+    assert [note.count for note in catch_up(two, look(), NOBODY, NOBODY).notes] == [3, 1]
 
 
 def test_the_cursor_of_what_is_gone_is_kept_for_a_day_in_case_it_comes_back() -> None:
     gone = catch_up(place(), look(at=AT + 5), NOBODY, NOBODY).place
     back = catch_up(gone, look(SHARD, at=AT + 100), frozenset({"uuid"}), NOBODY)
     assert back.place.cursors[SHARD.key] == replace(CURSOR)
-    assert catch_up(gone, look(at=AT + 6 + GONE_KEPT), NOBODY, NOBODY).place.cursors == {}
+    assert catch_up(gone, look(at=AT + 5 + 86_399), NOBODY, NOBODY).place.cursors == gone.cursors
+    assert catch_up(gone, look(at=AT + 5 + 86_400), NOBODY, NOBODY).place.cursors == {}
 
 
 def test_a_reader_at_rest_has_read_up_to_the_last_look() -> None:
@@ -116,13 +131,14 @@ def test_a_reader_at_rest_has_read_up_to_the_last_look() -> None:
     assert resting.read_to(look(SHARD, at=AT + 500)) == AT + 500
     assert place().read_to(look(SHARD, at=AT + 500)) == AT
     assert resting.read_to(look(replace(SHARD, history="another"), at=AT + 500)) == AT
+    assert (TailPosition(AT).read_to(None), TailPosition(AT).read_to(look(at=AT + 500))) == (AT, AT + 500)
 
 
 def test_the_moment_of_a_reader_at_rest_is_stored_only_now_and_then() -> None:
     resting = place(replace(CURSOR, seq=10))
     assert catch_up(resting, look(SHARD, at=AT + COARSE - 1), frozenset({"uuid"}), NOBODY).place == resting
     later = catch_up(resting, look(SHARD, at=AT + COARSE), frozenset({"uuid"}), NOBODY).place
-    assert later.read_to(None) == AT + COARSE
+    assert later == TailPosition(AT + COARSE, {SHARD.key: replace(CURSOR, seq=10, at=AT + COARSE)})
 
 
 @pytest.mark.parametrize(

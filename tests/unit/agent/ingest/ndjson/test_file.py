@@ -79,6 +79,22 @@ def append(path: Path, text: str) -> None:
         file.write(text)
 
 
+def bare(number: int) -> str:
+    """A line without an id of its own."""
+    return json.dumps({"type": "waf", "number": number}) + "\n"
+
+
+def rotate(path: Path, text: str, *, at: int = 1000) -> None:
+    """As logrotate does: `.1` is the newest of the old ones."""
+    for number in (3, 2, 1):
+        old = path.with_name(f"{path.name}.{number}")
+        if old.exists():
+            old.rename(path.with_name(f"{path.name}.{number + 1}"))
+    os.utime(path, (at, at))
+    path.rename(path.with_name(f"{path.name}.1"))
+    path.write_text(text)
+
+
 def test_a_file_is_read_from_its_beginning_whatever_the_events_times(path: Path) -> None:
     append(path, line(4, time=0) + line(5, time="2199-01-01T00:00:00Z"))
     assert Follower(path).ids() == ["e1", "e2", "e3", "e4", "e5"]
@@ -93,11 +109,31 @@ def test_growth_is_followed_and_nothing_is_read_twice(path: Path) -> None:
 
 
 def test_a_restart_goes_on_at_the_stored_position(path: Path) -> None:
-    reader = Follower(path)
+    reader = Follower(path, limit=2)
     reader.ids()
-    append(path, line(4))
+    append(path, line(4) + "oops\n")
     reader.restart()
     assert reader.ids() == ["e4"]
+    assert "line 5: not JSON" in reader.notes[0]
+
+
+def test_a_position_of_an_older_agent_is_gone_on_with(path: Path) -> None:
+    reader = Follower(path)
+    before = '"before": "c13ffae12fb9e293", "written": 0, "seen": [], "left": null, "left_until": 0.0}'
+    reader.position = '{"inode": 0, "generation": 0, "offset": 126, "line": 3, ' + before
+    append(path, line(4))
+    assert reader.ids() == ["e4"]
+
+
+def test_a_reader_that_begins_later_has_the_same_ids(path: Path) -> None:
+    path.write_text(bare(1))
+    reader = Follower(path)
+    reader.ids()
+    rotate(path, bare(1) + bare(2))
+    late = Follower(path)
+    late.source = reader.source
+    after = reader.ids()
+    assert late.ids() == after
 
 
 def test_a_page_holds_at_most_the_limit_and_the_next_one_goes_on(path: Path) -> None:
@@ -148,21 +184,113 @@ def test_a_renamed_file_is_followed_until_the_new_one_has_content(path: Path) ->
     path.touch()
     append(old, line(4))
     assert reader.ids() == ["e4"]
+    reader.now = 100.0
+    assert reader.ids() == []
     append(old, line(5))
     append(path, line(6))
     assert reader.ids() == ["e5", "e6"]
 
 
-def test_files_that_were_rotated_away_meanwhile_are_read_in_their_order(path: Path) -> None:
+def test_a_renamed_file_is_followed_while_there_is_no_new_one(path: Path) -> None:
+    reader = Follower(path)
+    reader.ids()
+    path.rename(old := path.with_name("events.ndjson.1"))
+    append(old, line(4))
+    assert reader.ids() == ["e4"]
+    path.write_text(line(5))
+    assert reader.ids() == ["e5"]
+    path.unlink()
+    append(old, line(6))
+    assert reader.ids() == ["e6"]
+
+
+@pytest.mark.parametrize("last", ["", line(5)], ids=["the last one empty", ""])
+def test_files_that_were_rotated_away_meanwhile_are_read_in_their_order(path: Path, last: str) -> None:
     reader = Follower(path)
     reader.ids()
     path.rename(path.with_name("events.ndjson.2"))
     os.utime(path.with_name("events.ndjson.2"), (100, 100))
     path.with_name("events.ndjson.1").write_text(line(4))
     os.utime(path.with_name("events.ndjson.1"), (200, 200))
-    path.write_text(line(5))
+    path.write_text(last)
+    reader.restart()
+    assert reader.ids() == ["e4", "e5"][: 2 if last else 1]
+
+
+@pytest.mark.parametrize(("before", "read"), [(3600, ["e4"]), (3601, [])])
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_rotated_file_that_is_much_older_than_what_was_read_was_put_there_by_a_person(
+    path: Path, before: int, read: list[str], *, gone: bool
+) -> None:
+    os.utime(path, (1000, 1000))
+    reader = Follower(path)
+    reader.ids()
+    append(path, line(3))
+    os.utime(path, (10_000, 10_000))
+    reader.ids()
+    rotate(path, line(5), at=10_000)
+    path.with_name("events.ndjson.7").write_text(line(4))
+    os.utime(path.with_name("events.ndjson.7"), (10_000 - before, 10_000 - before))
+    if gone:
+        path.with_name("events.ndjson.1").unlink()
+        reader.restart()
+    assert reader.ids() == [*read, "e5"]
+
+
+def test_a_file_that_was_empty_when_it_was_deleted_is_not_taken_for_its_successor(path: Path) -> None:
+    os.truncate(path, 0)
+    reader = Follower(path)
+    assert reader.ids() == []
+    path.with_name("events.ndjson.1").write_text(line(4))
+    path.with_name("new").write_text(line(5))
+    path.with_name("new").rename(path)
     reader.restart()
     assert reader.ids() == ["e4", "e5"]
+
+
+def test_an_empty_file_that_is_written_to_after_its_rotation_is_read_once(path: Path) -> None:
+    os.truncate(path, 0)
+    reader = Follower(path)
+    found = reader.ids()
+    path.rename(path.with_name("events.ndjson.1"))
+    path.write_text(bare(1))
+    found += reader.ids()
+    append(path.with_name("events.ndjson.1"), bare(2))
+    found += reader.ids()
+    rotate(path, bare(3), at=int(path.stat().st_mtime))
+    assert len(found + reader.ids()) == 3
+
+
+def test_a_file_that_was_truncated_and_rotated_while_nobody_read_is_read_whole(path: Path) -> None:
+    reader = Follower(path)
+    reader.ids()
+    os.truncate(path, 0)
+    append(path, line(4))
+    rotate(path, line(5), at=2_000_000_000)
+    reader.restart()
+    assert reader.ids() == ["e4", "e5"]
+
+
+def test_a_rotated_file_with_the_inode_of_a_deleted_one_is_read(path: Path) -> None:
+    rotate(path, line(4))
+    reader = Follower(path)
+    assert reader.ids() == ["e4"]
+    path.with_name("events.ndjson.1").write_text(line(5))
+    rotate(path, line(6), at=int(path.stat().st_mtime))
+    assert sorted(reader.ids()) == ["e5", "e6"]
+
+
+def test_few_files_are_kept_open_and_a_position_stays_short(path: Path) -> None:
+    reader = Follower(path)
+    reader.ids()
+    lengths = []
+    for number in range(12):
+        rotate(path, line(10 + number))
+        assert reader.ids() == [f"e{10 + number}"]
+        lengths.append(len(reader.position or ""))
+    files = [str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    assert len([each for each in files if each.startswith(str(path))]) == 8
+    assert lengths[-1] < lengths[5] + 50
 
 
 def test_a_deleted_file_that_is_still_open_is_finished(path: Path) -> None:
@@ -315,11 +443,6 @@ def test_a_file_that_vanishes_and_comes_back_is_gone_on_with(path: Path) -> None
     assert reader.ids() == ["e4"]
 
 
-def bare(number: int) -> str:
-    """A line without an id of its own."""
-    return json.dumps({"type": "waf", "number": number}) + "\n"
-
-
 @pytest.mark.parametrize("restart", [False, True], ids=["running", "restarted"])
 @pytest.mark.parametrize("backup", [False, True], ids=["", "with a backup"])
 def test_a_file_that_is_replaced_by_a_longer_copy_of_itself_is_gone_on_with(
@@ -350,6 +473,17 @@ def test_a_replaced_file_that_has_what_was_not_read_yet_gives_it_once(path: Path
     assert reader.notes == []
 
 
+@pytest.mark.parametrize("size", [1, 2**20])
+def test_a_copy_that_goes_on_in_another_way_is_another_file(path: Path, size: int) -> None:
+    reader = Follower(path)
+    reader.ids()
+    more = line(4, text="x" * size)
+    path.with_name("copy").write_text(path.read_text() + more + line(6))
+    append(path, more + line(5))
+    path.with_name("copy").rename(path)
+    assert reader.ids() == ["e4", "e5", "e1", "e2", "e3", "e4", "e6"]
+
+
 def test_another_file_in_the_place_of_a_deleted_one_is_read_whole(path: Path) -> None:
     reader = Follower(path)
     reader.ids()
@@ -357,17 +491,6 @@ def test_another_file_in_the_place_of_a_deleted_one_is_read_whole(path: Path) ->
     path.with_name("copy").write_text("".join(line(10 + number) for number in range(9)))
     path.with_name("copy").rename(path)
     assert reader.ids() == ["e4", *(f"e{10 + number}" for number in range(9))]
-
-
-def rotate(path: Path, text: str, *, at: int = 1000) -> None:
-    """As logrotate does: `.1` is the newest of the old ones."""
-    for number in (3, 2, 1):
-        old = path.with_name(f"{path.name}.{number}")
-        if old.exists():
-            old.rename(path.with_name(f"{path.name}.{number + 1}"))
-    os.utime(path, (at, at))
-    path.rename(path.with_name(f"{path.name}.1"))
-    path.write_text(text)
 
 
 def test_rotated_files_are_read_although_the_one_that_was_read_last_is_deleted(path: Path) -> None:
@@ -382,11 +505,14 @@ def test_rotated_files_are_read_although_the_one_that_was_read_last_is_deleted(p
     assert reader.ids() == ["e5", "e6", "e7"]
 
 
-def test_files_rotated_within_one_second_are_all_read(path: Path) -> None:
+@pytest.mark.parametrize("dated", [False, True])
+def test_files_rotated_within_one_second_are_all_read_in_their_order(path: Path, *, dated: bool) -> None:
     reader = Follower(path)
     reader.ids()
     for number in (4, 5, 6):
         rotate(path, line(number), at=2_000_000_000)
+        if dated:
+            path.with_name("events.ndjson.1").rename(path.with_name(f"events.ndjson-2026010{number}"))
     reader.restart()
     assert reader.ids() == ["e4", "e5", "e6"]
 
@@ -419,9 +545,14 @@ def test_the_target_of_a_link_is_followed_through_its_rotation_while_nobody_read
     assert reader.ids() == ["e4", "e5", "e6"]
 
 
-def test_a_file_that_was_renamed_to_any_name_is_finished_after_a_restart(path: Path) -> None:
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_was_renamed_to_any_name_is_finished_after_a_restart(path: Path, *, replaced: bool) -> None:
     reader = Follower(path)
     reader.ids()
+    if replaced:
+        path.with_name("copy").write_bytes(path.read_bytes())
+        path.with_name("copy").rename(path)
+        assert reader.ids() == []
     append(path, line(4))
     path.rename(path.with_name("old events"))
     path.write_text(line(5))
@@ -445,22 +576,41 @@ def test_what_a_second_writer_adds_to_the_renamed_file_is_read_for_half_a_minute
     reader.now = 29.0
     assert reader.ids() == ["e6"]
     append(old, line(8)[:9])
-    reader.now = 31.0
+    reader.now = 30.0
     assert reader.ids() == []
     assert len(reader.notes) == 1
     append(old, line(9))
     assert reader.ids() == []
 
 
+def test_a_second_writer_is_waited_for_although_the_new_file_is_truncated(path: Path) -> None:
+    reader = Follower(path)
+    reader.ids()
+    rotate(path, line(4))
+    assert reader.ids() == ["e4"]
+    os.truncate(path, 0)
+    append(path, line(5, more=True))
+    assert reader.ids() == ["e5"]
+    append(path.with_name("events.ndjson.1"), line(6))
+    assert reader.ids() == ["e6"]
+    path.with_name("events.ndjson.1").unlink()
+    append(path, line(7))
+    reader.restart()
+    assert reader.ids() == ["e7"]
+
+
 def test_a_reader_that_has_more_to_read_of_the_renamed_file_has_not_reached_the_other(path: Path) -> None:
     ahead, behind = Follower(path), Follower(path)
     ahead.ids(), behind.ids()
-    rotate(path, line(4))
-    ahead.ids(), behind.ids()
-    append(path.with_name("events.ndjson.1"), line(5))
+    rotate(path, "")
+    append(path, line(4))
     ahead.ids()
     assert ahead.position
     assert behind.position
+    assert not behind.source.reached(behind.position, ahead.position)
+    behind.ids()
+    append(path.with_name("events.ndjson.1"), line(5))
+    ahead.ids()
     assert not behind.source.reached(behind.position, ahead.position)
     assert behind.ids() == ["e5"]
     assert behind.source.reached(behind.position, ahead.position)
