@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
-from kubectl_sew.consumers.text import line
 from kubectl_sew.event import Event, delivery_id
+from kubectl_sew.json_text import line
 from kubectl_sew.query import CALICO, compile_matcher, parse
 from kubectl_sew.resource import Webhook, load_manifests
 from testbed import receivers

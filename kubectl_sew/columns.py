@@ -1,6 +1,8 @@
-"""What stands below each other on a terminal: the width of a text, and tables. For both programs."""
+"""Tables for a terminal. For both programs."""
 
 from collections.abc import Sequence
+
+from kubectl_sew.text import width
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -11,13 +13,3 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for row in (headings, *rows)
     )
     return "\n".join(line.rstrip() for line in lines)
-
-
-def width(text: str) -> int:
-    """Cells of a terminal that a text takes: two for a wide character, none for an accent put upon another."""
-    if text.isascii():
-        return len(text)
-    from unicodedata import category, east_asian_width  # noqa: PLC0415  # few texts need it
-
-    marks = sum(category(each) in ("Mn", "Me") for each in text)
-    return len(text) + sum(east_asian_width(each) in "WF" for each in text) - marks

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
+
+from kubectl_sew.text import parse_rfc3339
 
 META_KEYS = ("_id", "_index")
 """What identifies a document in Elasticsearch; never sent to a receiver."""
@@ -76,8 +77,4 @@ def _from_text(text: str) -> float | None:
         return _finite(float(text)) if len(text) <= 32 and "_" not in text else None
     except ValueError:
         pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return parse_rfc3339(text)

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 from kubectl_sew.errors import SewError
 from kubectl_sew.process import finish
+from kubectl_sew.text import cut, parse_go_duration, printable
 
 FIELD_MANAGER = "kubectl-sew"
 
@@ -219,8 +220,7 @@ def _said(text: str) -> str:
     """In one line, without kubectl's lead, its prompts, and its note that a container's command failed."""
     lines = text.splitlines()
     said = " ".join(_LEAD.sub("", each).strip() for each in lines if not _WORDLESS.match(each)) or " ".join(lines)
-    plain = "".join(each if each.isprintable() else "\ufffd" for each in said)
-    return plain if len(plain) <= _LONGEST else plain[: _LONGEST - 1] + "…"
+    return cut(printable(said), _LONGEST)
 
 
 def _meanwhile(stderr: bytes | str | None) -> str:
@@ -259,12 +259,8 @@ def _take_timeout(flags: Sequence[str]) -> tuple[str, list[str]]:
     return timeout, rest
 
 
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = re.compile(r"(?<![\d.])(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
-
-
 def _seconds(timeout: str) -> float | None:
     """A `--request-timeout` in seconds; None where 0 asks to wait for ever, and where kubectl will refuse it."""
     if timeout.isascii() and timeout.isdigit():
         return float(timeout) or None
-    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(timeout)) or None
+    return parse_go_duration(timeout) or None

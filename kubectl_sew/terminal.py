@@ -2,15 +2,15 @@
 
 import click
 
-_SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+from kubectl_sew.text import printable
+
+_HARMLESS = "\n\t\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 """Python holds these for unprintable, and they are harmless."""
 
 
 def harmless(text: str) -> str:
     """A text without what could steer a terminal, or turn round the order in which it is read."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() or each in "\n\t" or each in _SPACES else "\ufffd" for each in text)
+    return printable(text, keep=_HARMLESS)
 
 
 def harmless_json(text: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from kubectl_sew.text import plural
 from sew_agent.delivery import retry
 from sew_agent.store.records import Counters, ReceiverState
 
@@ -71,7 +72,7 @@ def filled_by_the_dead(counters: Sequence[Counters], room: Mapping[str, float]) 
 
 
 def _died(count: int) -> str:
-    return f"{count} dead letter{'' if count == 1 else 's'} in this run" if count > 0 else ""
+    return f"{count} {plural(count, 'dead letter')} in this run" if count > 0 else ""
 
 
 def _probed(receiver: ReceiverState | None) -> bool:

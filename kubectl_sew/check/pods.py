@@ -10,6 +10,7 @@ from kubectl_sew.cluster.agent import CONTAINER
 from kubectl_sew.event import read_time
 from kubectl_sew.install.holders import Account
 from kubectl_sew.kubectl import Kubectl, KubectlError, KubectlProblem
+from kubectl_sew.text import plural
 
 Object = Mapping[str, Any]
 
@@ -118,7 +119,7 @@ def _trouble(pod: Object) -> str:
     ((kind, why),) = list(state.items())[:1] or [("waiting", {})]
     said = ": ".join(filter(None, (why.get("reason"), why.get("message"))))
     times = ours.get("restartCount")
-    restarts = f", restarted {times} time{'' if times == 1 else 's'}" if times else ""
+    restarts = f", restarted {times} {plural(times, 'time')}" if times else ""
     return f"its container is {kind}{restarts}" + (f" ({said})" if said else "")
 
 

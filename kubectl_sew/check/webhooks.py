@@ -9,7 +9,8 @@ from kubectl_sew.check.verdict import OK, Check, CheckVerdict, failed, fails_wit
 from kubectl_sew.cluster.objects import Held
 from kubectl_sew.cluster.picture import TIGHT, Lookup, Resolved, resolve_references
 from kubectl_sew.query.fields import ANY
-from kubectl_sew.resource import DeliveringReason, FetchedReason, HealthyReason, State, Webhook, spell_duration
+from kubectl_sew.resource import DeliveringReason, FetchedReason, HealthyReason, State, Webhook
+from kubectl_sew.text import plural, spell_duration
 from kubectl_sew.validation import InvalidWebhook, accept
 
 _TAKEN_UP = 30.0
@@ -132,7 +133,7 @@ def _dead(facts: Facts, webhook: Webhook) -> str:
     row = facts.agent.rows.get(webhook.name) or {}
     count = row.get("deadLetters") or 0
     last = f", the last error: {row['lastError']}" if row.get("lastError") else ""
-    return f"{count:,} dead letter{'' if count == 1 else 's'}{last}" if count else ""
+    return f"{count:,} {plural(count, 'dead letter')}{last}" if count else ""
 
 
 def _unanswerable(_: Facts, webhook: Webhook) -> str:

@@ -14,9 +14,10 @@ from kubectl_sew.cli.output import echo, print_warning
 from kubectl_sew.cli.progress import on_stderr
 from kubectl_sew.cli.selecting import Selector, read_lines
 from kubectl_sew.cli.streams import standard_input
-from kubectl_sew.consumers.text import line
 from kubectl_sew.errors import SewError
+from kubectl_sew.json_text import line
 from kubectl_sew.terminal import harmless_json
+from kubectl_sew.text import plural
 
 _LONGEST_PART = 150
 _FILTERS = {"{": ".", "[": ".[]"}
@@ -96,7 +97,7 @@ def _hint_at_json(selector: Selector) -> None:
 
 
 def _summary(selector: Selector) -> str:
-    text = f"{selector.matching:,} of {selector.events:,} event{'' if selector.events == 1 else 's'} match"
+    text = f"{selector.matching:,} of {selector.events:,} {plural(selector.events, 'event')} match"
     if not selector.bad:
         return text
     text += f"; {selector.bad:,} line{' is not an event' if selector.bad == 1 else 's are not events'}"

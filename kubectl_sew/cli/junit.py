@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from kubectl_sew.resource import Finding
+from kubectl_sew.text import printable
 
 Case = tuple[str, str]
 """File, and the webhook's name."""
@@ -40,4 +41,4 @@ def _tell(case: Element, finding: Finding, strict: bool) -> None:
 
 def _text(value: str) -> str:
     """What XML can hold."""
-    return "".join(each if each.isprintable() else "\ufffd" for each in value)
+    return printable(value)

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from kubectl_sew.terminal import harmless, harmless_json
+from kubectl_sew.text import cut
 
 LONGEST_ERROR = 2_000
 """Characters of an error's text, whatever an input holds."""
@@ -84,8 +85,7 @@ def print_yaml(value: Any) -> None:
 
 
 def _print_marked(mark: str, text: str) -> None:
-    cut = text if len(text) <= LONGEST_ERROR else text[: LONGEST_ERROR - 1] + "…"
-    echo(f"{shade(f'{mark}:', SHADES[mark], bold=True)} {cut}", err=True)
+    echo(f"{shade(f'{mark}:', SHADES[mark], bold=True)} {cut(text, LONGEST_ERROR)}", err=True)
 
 
 def colour_of(*, err: bool) -> bool:

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kubectl_sew.cluster.picture import TIGHT, Lookup, Picture, Resolved
-from kubectl_sew.consumers.text import line
 from kubectl_sew.event import read_time
+from kubectl_sew.json_text import line
 from kubectl_sew.pages import page
-from kubectl_sew.resource import Condition, DeliveringReason, State, Webhook, spell_duration
-from kubectl_sew.resource.conditions import spell_age, with_backlog
+from kubectl_sew.resource import Condition, DeliveringReason, State, Webhook
+from kubectl_sew.resource.conditions import with_backlog
+from kubectl_sew.text import plural, spell_age, spell_duration
 
 _LONGEST = 600
 _LABEL = 15
@@ -121,7 +122,7 @@ def _delivery(picture: Picture) -> Iterator[str]:
         yield _labelled("Events", str(row["eventsFetched"]))
     if row.get("start"):
         seen = row.get("seen") or 0
-        events = f"{seen:,} event{'' if seen == 1 else 's'}"
+        events = f"{seen:,} {plural(seen, 'event')}"
         yield _labelled("Matched", f"{events} since {_moment(row['start'], now)}, where it began")
     yield _labelled("Backlog", _backlog(row, _is_refused(picture.webhook)))
     yield _labelled("Delivered", f"{row.get('delivered', 0):,}, the last {_moment(row.get('lastDelivery'), now)}")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kubectl_sew.consumers.text import line
+from kubectl_sew.json_text import line
 
 MOST_KEYS = 2_000
 _MOST_VALUES = 3

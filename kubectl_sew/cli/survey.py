@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from kubectl_sew.access import ElasticsearchError
-from kubectl_sew.consumers.text import line
 from kubectl_sew.index import check_search
+from kubectl_sew.json_text import line
 from kubectl_sew.query import FieldSet, Node, to_dsl
 from kubectl_sew.query.ast import MOST_PARTS, parts_of
+from kubectl_sew.text import date_and_time, spell_exactly
 
 Json = dict[str, Any]
 
@@ -128,7 +128,7 @@ def for_people(survey: Survey, window: Window, where: str) -> str:
 
 
 def _moment(milliseconds: int) -> str:
-    return f"{datetime.fromtimestamp(milliseconds / 1_000, UTC):%Y-%m-%d %H:%M:%S}Z"
+    return date_and_time(milliseconds / 1_000) + "Z"
 
 
 def _slow(took: int) -> str:
@@ -139,17 +139,10 @@ def _histogram(survey: Survey, window: Window) -> Iterator[str]:
     most = max((count for _, count in survey.bars), default=0)
     if not most:
         return
-    yield f"\nEvents in each {_span(window.step)}:"
+    yield f"\nEvents in each {spell_exactly(window.step)}:"
     for start, count in survey.bars:
         bar = "#" * -(-count * _WIDTH // most)
         yield f"  {_moment(start)[:16]}  {bar:<{_WIDTH}} {count:>9,}".rstrip()
-
-
-def _span(seconds: int) -> str:
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
 
 
 def _parts(survey: Survey) -> Iterator[str]:

@@ -9,8 +9,8 @@ from urllib.parse import quote
 from kubectl_sew.errors import SewError
 from kubectl_sew.event import read_time
 from kubectl_sew.kubectl import Kubectl, KubectlError, KubectlProblem
-from kubectl_sew.resource.conditions import rfc3339, spell_seconds
 from kubectl_sew.resource.structure import is_dns_name
+from kubectl_sew.text import rfc3339, spell_seconds
 
 CONTAINER = "sew-agent"
 LEASE = "sew-agent"

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from kubectl_sew.consumers import mitre, settings, text, words
+from kubectl_sew import json_text, text
+from kubectl_sew.consumers import event_text, mitre, settings, words
 from kubectl_sew.consumers.base import (
     Config,
     ConfigProblem,
@@ -27,6 +28,7 @@ from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
 from kubectl_sew.consumers.shapes import TIME_FIELD, readable
 from kubectl_sew.consumers.tls import TLS_VARIABLES, check_tls, read_tls
 from kubectl_sew.event import Event
+from kubectl_sew.json_text import line
 from kubectl_sew.members import members
 
 PATH = "/api/v2/alerts"
@@ -109,8 +111,8 @@ def alert(event: Event, labels: Mapping[str, str], config: Config, now: float, d
     rendered: dict[str, object] = {
         "labels": _labels(event, labels, delivery_id),
         "annotations": _annotations(event),
-        "startsAt": text.as_date(min(now, now if event.time is None else event.time)),
-        "endsAt": text.as_date(now + FIRING),
+        "startsAt": text.rfc3339(min(now, now if event.time is None else event.time), "auto"),
+        "endsAt": text.rfc3339(now + FIRING, "auto"),
     }
     if link := settings.text(config, "generatorURL"):
         rendered["generatorURL"] = link
@@ -125,9 +127,13 @@ def label_name(name: str) -> str:
 
 def _labels(event: Event, labels: Mapping[str, str], delivery_id: str) -> dict[str, str]:
     """The webhook's labels, then ours, which win; Alertmanager drops empty ones itself, so none is sent."""
-    given = {label_name(name): text.line(value, LABEL_LIMIT) for name, value in list(labels.items())[:_LABELS_LIMIT]}
-    ours = {name: text.line(event.document.get(name), LABEL_LIMIT) for name in _LABELLED}
-    ours |= {"alertname": text.kind(event), "event_id": text.line(event.id, LABEL_LIMIT), "delivery_id": delivery_id}
+    given = {label_name(name): line(value, LABEL_LIMIT) for name, value in list(labels.items())[:_LABELS_LIMIT]}
+    ours = {name: line(event.document.get(name), LABEL_LIMIT) for name in _LABELLED}
+    ours |= {
+        "alertname": event_text.kind(event),
+        "event_id": line(event.id, LABEL_LIMIT),
+        "delivery_id": delivery_id,
+    }
     return _cut(given | {name: value for name, value in ours.items() if value}, LABEL_LIMIT)
 
 
@@ -135,15 +141,15 @@ def _annotations(event: Event) -> dict[str, str]:
     """The long texts, and what tells nobody apart."""
     document = event.document
     values = {
-        "summary": text.name(event),
-        "description": text.line(document.get("description"), ANNOTATION_LIMIT),
-        "source": text.endpoint(event, "source"),
-        "destination": text.endpoint(event, "dest"),
-        "mitre_ids": ", ".join(text.items(document.get("mitre_ids"), 40)),
-        "mitre_links": " ".join(filter(None, map(mitre.link, text.items(document.get("mitre_ids"), 40)))),
-        "mitigations": "\n".join(text.items(document.get("mitigations"), 500)),
-        "record": text.block(document["record"], ANNOTATION_LIMIT) if document.get("record") else "",
-        **{name: text.line(document.get(name), 500) for name in _ANNOTATED},
+        "summary": event_text.name(event),
+        "description": line(document.get("description"), ANNOTATION_LIMIT),
+        "source": event_text.endpoint(event, "source"),
+        "destination": event_text.endpoint(event, "dest"),
+        "mitre_ids": ", ".join(json_text.items(document.get("mitre_ids"), 40)),
+        "mitre_links": " ".join(filter(None, map(mitre.link, json_text.items(document.get("mitre_ids"), 40)))),
+        "mitigations": "\n".join(json_text.items(document.get("mitigations"), 500)),
+        "record": json_text.block(document["record"], ANNOTATION_LIMIT) if document.get("record") else "",
+        **{name: line(document.get(name), 500) for name in _ANNOTATED},
     }
     return _cut(values, ANNOTATION_LIMIT)
 

@@ -6,7 +6,7 @@ Signatures: https://github.com/standard-webhooks/standard-webhooks/blob/main/spe
 import hashlib
 import hmac
 import json
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -29,6 +29,7 @@ from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
 from kubectl_sew.consumers.templated import check_own_template, template_variable
 from kubectl_sew.consumers.tls import TLS_VARIABLES, check_tls, read_tls
 from kubectl_sew.event import Event
+from kubectl_sew.text import decode_base64
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - how such a secret begins
 SECRET_BYTES = range(24, 65)
@@ -123,12 +124,7 @@ def _secrets(config: Config) -> list[str]:
 
 def _decoded(secret: str) -> bytes | None:
     """The key in a secret; None where it is no such secret."""
-    try:
-        return (
-            b64decode(secret.removeprefix(SECRET_PREFIX), validate=True) if secret.startswith(SECRET_PREFIX) else None
-        )
-    except ValueError:
-        return None
+    return decode_base64(secret.removeprefix(SECRET_PREFIX)) if secret.startswith(SECRET_PREFIX) else None
 
 
 def _check_secrets(config: Config) -> list[ConfigProblem]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from kubectl_sew.consumers import mitre, settings, text, words
+from kubectl_sew import json_text, text
+from kubectl_sew.consumers import event_text, mitre, settings, words
 from kubectl_sew.consumers.base import (
     Config,
     ConfigProblem,
@@ -114,7 +115,7 @@ class Jira:
     def classify(self, response: Response) -> Outcome:
         answer = _json_object(response.body)
         if response.status == 201 and isinstance(key := answer.get("key"), str) and key:
-            return Outcome(Verdict.DELIVERED, detail=describe(201), status=201, receipt=text.line(key, 100))
+            return Outcome(Verdict.DELIVERED, detail=describe(201), status=201, receipt=json_text.line(key, 100))
         outcome = by_status(response, _said(answer), "Jira's 201 with the new issue's key")
         if response.status == 400 and (reason := _refused(response, answer)):
             outcome = replace(outcome, verdict=Verdict.PARKED, reason=reason)
@@ -141,7 +142,7 @@ class Jira:
         if not issues:
             return Failed(_unknown_caller(response, now)) if _is_anonymous(response) else NotFound()
         key = issues[0].get("key") if isinstance(issues[0], dict) else None
-        return Found(text.line(key, 100)) if key else Failed(_failed_search(response, answer, now))
+        return Found(json_text.line(key, 100)) if key else Failed(_failed_search(response, answer, now))
 
 
 def escape(value: str) -> str:
@@ -165,14 +166,14 @@ def _fields(event: Event, shown: Event, labels: Mapping[str, str], config: Confi
 
 
 def _summary(event: Event) -> str:
-    severity, title = text.severity(event), text.title(event)
-    head = text.kind(event) + (f" (severity {severity})" if severity else "")
-    return text.cut(text.line(f"{head}: {title}" if title else head, SUMMARY_LIMIT), SUMMARY_LIMIT, text.utf16)
+    severity, title = event_text.severity(event), event_text.title(event)
+    head = event_text.kind(event) + (f" (severity {severity})" if severity else "")
+    return text.cut(json_text.line(f"{head}: {title}" if title else head, SUMMARY_LIMIT), SUMMARY_LIMIT, text.utf16)
 
 
 def _value(value: str) -> str:
     """A value in a template: one line without any meaning as markup."""
-    return escape(text.line(value, 4_000))
+    return escape(json_text.line(value, 4_000))
 
 
 def _description(event: Event, labels: Mapping[str, str], delivery_id: str, own: str | None) -> str:
@@ -187,24 +188,24 @@ def _description(event: Event, labels: Mapping[str, str], delivery_id: str, own:
 def _facts(event: Event, labels: Mapping[str, str]) -> list[str]:
     """Lines of `*Name:* value`: event text never begins a line, where it could be a heading or a list."""
     values = {
-        "Description": text.line(event.document.get("description"), 4_000),
-        "Type": text.line(event.document.get("type"), 200),
-        "Name": text.line(event.document.get("name"), 500),
-        "Severity": text.severity(event),
-        "When": text.when(event),
-        "Origin": text.line(event.document.get("origin"), 500),
-        "Source": text.endpoint(event, "source"),
-        "Destination": text.endpoint(event, "dest"),
-        "Attack vector": text.line(event.document.get("attack_vector"), 500),
-        "Attack phase": text.line(event.document.get("attack_phase"), 500),
-        "MITRE tactic": text.line(event.document.get("mitre_tactic"), 500),
-        "Event": text.line(event.id, 600),
+        "Description": json_text.line(event.document.get("description"), 4_000),
+        "Type": json_text.line(event.document.get("type"), 200),
+        "Name": json_text.line(event.document.get("name"), 500),
+        "Severity": event_text.severity(event),
+        "When": event_text.when(event),
+        "Origin": json_text.line(event.document.get("origin"), 500),
+        "Source": event_text.endpoint(event, "source"),
+        "Destination": event_text.endpoint(event, "dest"),
+        "Attack vector": json_text.line(event.document.get("attack_vector"), 500),
+        "Attack phase": json_text.line(event.document.get("attack_phase"), 500),
+        "MITRE tactic": json_text.line(event.document.get("mitre_tactic"), 500),
+        "Event": json_text.line(event.id, 600),
     }
     lines = [f"*{name}:* {escape(value)}" for name, value in values.items() if value]
-    if ids := text.items(event.document.get("mitre_ids"), 40):
+    if ids := json_text.items(event.document.get("mitre_ids"), 40):
         lines.append("*MITRE ids:* " + ", ".join(_linked(each) for each in ids))
-    lines += _list("Mitigations", text.items(event.document.get("mitigations"), 500))
-    return lines + _list("Labels", [f"{name}: {value}" for name, value in text.label_pairs(labels)])
+    lines += _list("Mitigations", json_text.items(event.document.get("mitigations"), 500))
+    return lines + _list("Labels", [f"{name}: {value}" for name, value in event_text.label_pairs(labels)])
 
 
 def _list(name: str, members: list[str]) -> list[str]:
@@ -221,7 +222,7 @@ def _record(event: Event, room: int) -> str:
     if not record:
         return ""
     start, end = "\n*Record:*\n{noformat}\n", "\n{noformat}"
-    shown = _BLOCK_ENDS.sub("{ ", text.block(record, room))
+    shown = _BLOCK_ENDS.sub("{ ", json_text.block(record, room))
     return start + text.cut(shown, room - len(start) - len(end), text.utf16) + end
 
 

@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kubectl_sew import text
 from kubectl_sew.concealing import Secret
-from kubectl_sew.consumers import settings, text
+from kubectl_sew.consumers import settings
 from kubectl_sew.consumers.base import Config, ConfigProblem, Variable
 
 FIELDS_VARIABLE = Variable(

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from kubectl_sew.concealing import HIDDEN, Secret, concealer
 from kubectl_sew.consumers import words
 from kubectl_sew.consumers.base import Config, Consumer, FailureReason, Outcome, Request, Response, Verdict
-from kubectl_sew.consumers.text import line
+from kubectl_sew.json_text import line
 
 LONGEST_WAIT = 24 * 3600.0
 DETAIL_LIMIT = 300

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from kubectl_sew.consumers import text
+from kubectl_sew import json_text
 from kubectl_sew.consumers.shape_table import ANY, SHAPES, Shape
 from kubectl_sew.event import META_KEYS, Event
 
@@ -82,5 +82,5 @@ def _at(value: Any, path: str) -> Any:
 
 def _main_fields(document: Mapping[str, Any]) -> str:
     names = [name for name, value in document.items() if name not in (*META_KEYS, "id") and _says(value)]
-    pairs = (f"{text.line(name, 60)}: {text.line(document[name], 200)}" for name in names[:_MAIN_FIELDS])
+    pairs = (f"{json_text.line(name, 60)}: {json_text.line(document[name], 200)}" for name in names[:_MAIN_FIELDS])
     return ", ".join(pairs)

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from kubectl_sew.consumers import mitre, settings, text
+from kubectl_sew import json_text, text
+from kubectl_sew.consumers import event_text, mitre, settings
 from kubectl_sew.consumers.base import (
     Config,
     ConfigProblem,
@@ -112,7 +113,7 @@ def message(event: Event, labels: Mapping[str, str], delivery_id: str, own: str 
     Slack takes no idempotency key; the header's `block_id`, which nobody sees, tells a repeated message as such.
     """
     head = _headline(event)
-    title = text.title(event)
+    title = event_text.title(event)
     facts = [*_sections(event), *_fields(event)] if own is None else _own(own)
     return {
         "text": escape(f"{head}: {title}" if title else head, TEXT_LIMIT),
@@ -151,8 +152,8 @@ def _word(body: bytes) -> str:
 
 
 def _headline(event: Event) -> str:
-    severity = text.severity(event)
-    return text.kind(event) + (f" · severity {severity}" if severity else "")
+    severity = event_text.severity(event)
+    return event_text.kind(event) + (f" · severity {severity}" if severity else "")
 
 
 def _header(head: str, delivery_id: str) -> Block:
@@ -162,8 +163,8 @@ def _header(head: str, delivery_id: str) -> Block:
 
 def _sections(event: Event) -> list[Block]:
     """The description, and how to mitigate it."""
-    description = text.line(event.document.get("description"), SECTION_LIMIT) or text.title(event)
-    mitigations = text.items(event.document.get("mitigations"), 500)
+    description = json_text.line(event.document.get("description"), SECTION_LIMIT) or event_text.title(event)
+    mitigations = json_text.items(event.document.get("mitigations"), 500)
     sections = [_section(escape(description, SECTION_LIMIT))] if description else []
     if mitigations:
         shown = "\n".join(f"• {each}" for each in mitigations)
@@ -174,10 +175,10 @@ def _sections(event: Event) -> list[Block]:
 def _fields(event: Event) -> list[Block]:
     """When, where and how, two in a row."""
     values = {
-        "When": escape(text.when(event), FIELD_LIMIT - 100),
+        "When": escape(event_text.when(event), FIELD_LIMIT - 100),
         "Origin": _plain(event, "origin"),
-        "Source": escape(text.endpoint(event, "source"), FIELD_LIMIT - 100),
-        "Destination": escape(text.endpoint(event, "dest"), FIELD_LIMIT - 100),
+        "Source": escape(event_text.endpoint(event, "source"), FIELD_LIMIT - 100),
+        "Destination": escape(event_text.endpoint(event, "dest"), FIELD_LIMIT - 100),
         "Attack vector": _plain(event, "attack_vector"),
         "Attack phase": _plain(event, "attack_phase"),
         "MITRE tactic": _plain(event, "mitre_tactic"),
@@ -188,12 +189,12 @@ def _fields(event: Event) -> list[Block]:
 
 
 def _plain(event: Event, name: str) -> str:
-    return escape(text.line(event.document.get(name), 500), FIELD_LIMIT - 100)
+    return escape(json_text.line(event.document.get(name), 500), FIELD_LIMIT - 100)
 
 
 def _mitre(event: Event) -> str:
     """The ids, linked where they are ids: twenty of them stay far under a field's limit."""
-    return ", ".join(_linked(each) for each in text.items(event.document.get("mitre_ids"), 40)[:15])
+    return ", ".join(_linked(each) for each in json_text.items(event.document.get("mitre_ids"), 40)[:15])
 
 
 def _linked(name: str) -> str:
@@ -203,11 +204,11 @@ def _linked(name: str) -> str:
 
 def _context(event: Event, labels: Mapping[str, str]) -> list[Block]:
     """The webhook's labels and the event's id, small."""
-    shown = [f"{name}: {value}" for name, value in text.label_pairs(labels)]
+    shown = [f"{name}: {value}" for name, value in event_text.label_pairs(labels)]
     room = CONTEXT_LIMIT - 1
     if len(shown) > room:
         shown = [*shown[: room - 1], f"{text.MARK} and {len(shown) - room + 1} more labels"]
-    shown += [f"event {known}" for known in [text.line(event.id, 600)] if known]
+    shown += [f"event {known}" for known in [json_text.line(event.id, 600)] if known]
     elements = [_mrkdwn(escape(each, FIELD_LIMIT)) for each in shown]
     return [{"type": "context", "elements": elements}] if elements else []
 
@@ -217,7 +218,7 @@ def _record(event: Event) -> list[Block]:
     if not record:
         return []
     # Three backquotes would end the block: a zero-width joint keeps them apart and looks the same.
-    shown = text.block(record, SECTION_LIMIT).replace("```", "`\u2060`\u2060`")
+    shown = json_text.block(record, SECTION_LIMIT).replace("```", "`\u2060`\u2060`")
     return [_section(f"```{escape(shown, SECTION_LIMIT - 6)}```")]
 
 

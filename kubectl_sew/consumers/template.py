@@ -26,7 +26,7 @@ from jinja2.runtime import LoopContext
 from kubectl_sew.concealing import Secret
 from kubectl_sew.consumers.base import TEMPLATE_LIMIT, ConfigProblem, RenderError
 from kubectl_sew.consumers.template_filters import BUDGET_NAME, FILTERS, Budget, SpentError, each, paid, shown
-from kubectl_sew.consumers.text import line
+from kubectl_sew.json_text import line
 from kubectl_sew.pages import page
 
 OUTPUT_LIMIT = 1024 * 1024

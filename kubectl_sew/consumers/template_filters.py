@@ -9,7 +9,7 @@ from jinja2 import Undefined, pass_context
 from jinja2.runtime import Context
 
 from kubectl_sew.consumers.base import RenderError
-from kubectl_sew.consumers.text import cut
+from kubectl_sew.text import cut
 
 STEPS = 1_000_000
 """Nodes of the template that one rendering may evaluate; work on long texts costs more. Well under a second."""

@@ -1,10 +1,10 @@
 """The TLS variables that some consumers share: a webhook's own CA and client certificate. Read here, used elsewhere."""
 
 import re
-from base64 import b64decode
 from collections.abc import Iterator
 
 from kubectl_sew.consumers.base import Config, ConfigProblem, Tls, Variable
+from kubectl_sew.text import decode_base64
 
 BUNDLE_LIMIT = 512 * 1024
 """Characters: all authorities that a system trusts are about 220 KiB."""
@@ -79,7 +79,7 @@ def _check_key(pem: str) -> list[ConfigProblem]:
 
 def _labels(pem: str) -> list[str]:
     """Return the labels of the sections whose content is Base64."""
-    return [label for label, body in _sections(pem) if _is_base64(body)]
+    return [label for label, body in _sections(pem) if decode_base64(body)]
 
 
 def _sections(pem: str) -> Iterator[tuple[str, str]]:
@@ -89,10 +89,3 @@ def _sections(pem: str) -> Iterator[tuple[str, str]]:
         body, end, closing = rest.partition(_END)
         if end and closing.startswith(label + _DASHES):
             yield label, body
-
-
-def _is_base64(body: str) -> bool:
-    try:
-        return bool(b64decode("".join(body.split()), validate=True))
-    except ValueError:
-        return False

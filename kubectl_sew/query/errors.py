@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kubectl_sew.columns import width
 from kubectl_sew.errors import SewError
+from kubectl_sew.text import cut, plural, printable, width
 
 RENDER_LIMIT = 2_000
 _BEFORE, _WIDTH, _TEXT = 40, 100, 300
@@ -60,24 +60,27 @@ def render(text: str, problems: Iterable[QueryProblem]) -> str:
     return "\n".join(shown + ([f"… and {left} more"] if left else []))
 
 
+_BLANKS = str.maketrans("\t\n\r", "   ")
+
+
 def quoted(text: str) -> str:
     """A piece of a query inside a message: on one line, at most 40 characters."""
-    return f"`{_shorten(_printable(text), 40)}`"
+    return f"`{cut(_printable(text), 40)}`"
 
 
 def _one_line(text: str, problems: tuple[QueryProblem, ...]) -> str:
     first, more = problems[0], len(problems) - 1
     line, column = locate(text, first.span.start)
-    rest = f", and {more} more problem{'s' if more > 1 else ''}" if more else ""
-    return _shorten(f"query: {_printable(first.message)} (line {line}, column {column}){rest}", _TEXT)
+    rest = f", and {more} more {plural(more, 'problem')}" if more else ""
+    return cut(f"query: {_printable(first.message)} (line {line}, column {column}){rest}", _TEXT)
 
 
 def _block(text: str, problem: QueryProblem) -> str:
     line, column = locate(text, problem.span.start)
     kind = "warning: " if problem.warning else ""
-    lines = [f"{line}:{column}: {kind}{_shorten(_printable(problem.message), _TEXT)}"]
+    lines = [f"{line}:{column}: {kind}{cut(_printable(problem.message), _TEXT)}"]
     lines += _drawing(text, problem.span) if text else []
-    return "\n".join(lines + ([f"  hint: {_shorten(_printable(problem.hint), _TEXT)}"] if problem.hint else []))
+    return "\n".join(lines + ([f"  hint: {cut(_printable(problem.hint), _TEXT)}"] if problem.hint else []))
 
 
 def _drawing(text: str, span: Span) -> list[str]:
@@ -93,8 +96,4 @@ def _drawing(text: str, span: Span) -> list[str]:
 
 
 def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else " " if char in "\t\n\r" else "\ufffd" for char in text)
-
-
-def _shorten(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return printable(text.translate(_BLANKS))

@@ -8,12 +8,12 @@ from kubectl_sew.query.fields import Field, FieldSet, FieldType
 from kubectl_sew.query.literals import Typed, by_type, fitting, interval, readings, tick_of
 from kubectl_sew.query.validate import require_valid
 from kubectl_sew.query.values import SECOND, Moment, Network, Pattern
+from kubectl_sew.text import spell_exactly
 
 Dsl = dict[str, Any]
 _BOUNDS = {Operator.LESS: "lt", Operator.AT_MOST: "lte", Operator.GREATER: "gt", Operator.AT_LEAST: "gte"}
 _ZEROS = [-0.0, 0.0]
 """Lucene orders the one before the other and holds them for different; here they are one number."""
-_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 _ESCAPE = str.maketrans({"*": "\\*", "?": "\\?", "\\": "\\\\"})
 
 
@@ -119,16 +119,11 @@ def _time(field: Field, operator: Operator, moment: Moment) -> Dsl:
 
 
 def _relative(operator: Operator, moment: Moment) -> Dsl:
-    then = f"now-{_span(moment.at // SECOND)}" if moment.at else "now"
+    # The largest unit that is exact, since Elasticsearch counts units by 32 bits.
+    then = f"now-{spell_exactly(moment.at // SECOND)}" if moment.at else "now"
     if operator in _BOUNDS:
         return {_BOUNDS[operator]: then}
     return {"gte": f"{then}/s", "lt": f"{then}+1s/s"}
-
-
-def _span(seconds: int) -> str:
-    """In the largest unit that is exact: Elasticsearch counts units by 32 bits."""
-    unit, size = next((unit, size) for unit, size in _UNITS if seconds % size == 0)
-    return f"{seconds // size}{unit}"
 
 
 def _tick(field: Field, ticks: int) -> int | str:

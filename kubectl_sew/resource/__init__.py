@@ -19,7 +19,6 @@ from kubectl_sew.resource.conditions import (
     healthy,
     merge,
     read_to,
-    spell_duration,
     write_due,
 )
 from kubectl_sew.resource.findings import CODES, Finding
@@ -85,7 +84,6 @@ __all__ = [
     "read_to",
     "resolve",
     "show_path",
-    "spell_duration",
     "to_object",
     "write_due",
 ]

@@ -6,12 +6,12 @@ Facts: `metav1.Condition` of Kubernetes (fields, limits), and Calico's reasons f
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from enum import Enum
 from sys import intern
 from typing import Any, Literal
 
 from kubectl_sew.event import read_time
+from kubectl_sew.text import cut, rfc3339, spell_duration
 
 Status = Literal["True", "False", "Unknown"]
 
@@ -189,40 +189,8 @@ def with_backlog(message: str, waiting: int, oldest_age: float) -> str:
     return _BACKLOG.sub(describe_backlog(waiting, oldest_age), message)
 
 
-def rfc3339(moment: float) -> str:
-    """Epoch seconds as Kubernetes writes a time: UTC, whole seconds."""
-    return datetime.fromtimestamp(int(moment), UTC).isoformat().replace("+00:00", "Z")
-
-
-def spell_duration(seconds: float) -> str:
-    """One unit, rounded down: `under a minute`, `12 min`, `3 h`, `2 d`."""
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return "under a minute"
-
-
-def spell_seconds(seconds: float) -> str:
-    """As kubectl writes ages, rounded down: `45s`, `12m`, `5h32m`, `3d`."""
-    whole = max(int(seconds), 0)
-    if whole < 120:
-        return f"{whole}s"
-    if whole < 10_800:
-        return f"{whole // 60}m"
-    if whole < 172_800:
-        hours, minutes = divmod(whole // 60, 60)
-        return f"{hours}h{minutes}m" if minutes else f"{hours}h"
-    return f"{whole // 86_400}d"
-
-
-def spell_age(seconds: float) -> str:
-    """How far away a moment is: `12m ago`, or `in 59m` where it is still to come."""
-    return f"in {spell_seconds(seconds)}" if seconds > 0 else f"{spell_seconds(-seconds)} ago"
-
-
 def _condition(type_: str, status: Status, reason: str, message: str, generation: int) -> Condition:
-    cut = message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 1] + "…"
-    return Condition(type_, status, reason, cut, generation)
+    return Condition(type_, status, reason, cut(message, LONGEST_MESSAGE), generation)
 
 
 def _follow(before: Condition | None, after: Condition, now: float) -> Condition:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from kubectl_sew.text import cut, printable
+
 Severity = Literal["error", "warning"]
 
 CODES = {
@@ -92,5 +94,4 @@ def shown(text: str) -> str:
 
 
 def _clean(text: str, limit: int) -> str:
-    cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    return cut if cut.isprintable() else "".join(each if each.isprintable() else "\ufffd" for each in cut)
+    return printable(cut(text, limit))

@@ -1,6 +1,5 @@
 """Manifests: YAML or JSON text -> webhooks with their places, and the Secrets and ConfigMaps beside them."""
 
-from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
@@ -11,6 +10,7 @@ from kubectl_sew.resource.findings import Finding, error, shown, warning
 from kubectl_sew.resource.model import KIND, SECRETS_NAMESPACE, Webhook
 from kubectl_sew.resource.oversights import find_oversights, nearly_our_kind
 from kubectl_sew.resource.structure import Path, check_structure
+from kubectl_sew.text import decode_base64
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +193,7 @@ def _encoded(text: Any) -> bytes | None:
 
 
 def _decoded(text: Any) -> bytes | None:
-    try:
-        return b64decode("".join(text.split()), validate=True) if isinstance(text, str) else None
-    except ValueError:
-        return None
+    return decode_base64(text) if isinstance(text, str) else None
 
 
 def _duplicates(webhooks: Iterable[LocatedWebhook]) -> Iterator[Finding]:

@@ -4,10 +4,11 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any, TextIO
+
+from kubectl_sew.text import rfc3339
 
 _URL = re.compile(r"(?i)\b((?:[a-z][a-z0-9+.-]{0,30}:/|https?:)/)([^\s/?#\"'<>]*)[^\s\"'<>]*")
 """A path's text has one slash where a URL has two."""
@@ -36,7 +37,7 @@ class Log:
         self._write("error", event, fields)
 
     def _write(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        time = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        time = rfc3339(self._clock(), "milliseconds")
         record = {
             "time": time,
             "level": level,

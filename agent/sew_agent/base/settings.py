@@ -10,37 +10,28 @@ from typing import Any
 
 from kubectl_sew.access import ElasticsearchError, index_pattern
 from kubectl_sew.consumers.rate import parse_rate
-from kubectl_sew.consumers.text import line
 from kubectl_sew.errors import SewError
+from kubectl_sew.json_text import line
 from kubectl_sew.members import members
 from kubectl_sew.pages import page
 from kubectl_sew.resource import API_VERSIONS
+from kubectl_sew.text import parse_duration
 
 Network = IPv4Network | IPv6Network
 
 PREFIX = "SEW_"
 _SHOWN = 200
-_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)")
 _SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(B|KiB|MiB|GiB|TiB)?")
 _RULE = re.compile(r"(?:\[(?P<ipv6>[^]]+)\]|(?P<network>[^]:[]+))(?::(?P<port>[0-9]{1,5}))?|[^][]+")
 _PORT = re.compile(r"[0-9]{1,5}")
 _COUNT = re.compile(r"[0-9]{1,9}")
 _OF_A_SERVICE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_[0-9]+_\w+)$")
 """How the names end that Kubernetes puts into a container's environment for a Service called `sew-…`."""
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
 class SettingsError(SewError):
     """A flag or an environment variable that cannot be used: which, why, and what it looks like."""
-
-
-def parse_duration(text: str) -> float:
-    """`500ms`, `2s`, `15m`, `72h` or `1d` in seconds."""
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise ValueError("must be a duration such as 500ms, 2s, 15m or 72h")
-    return float(match[1]) * _SECONDS[match[2]]
 
 
 def parse_pause(text: str) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from kubectl_sew.by_hand import confirm
-from kubectl_sew.resource.conditions import spell_seconds
+from kubectl_sew.text import spell_seconds
 from sew_agent.cli.options import (
     Duration,
     ask,

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from kubectl_sew.by_hand import confirm
-from kubectl_sew.consumers.text import as_date, line
 from kubectl_sew.errors import SewError
+from kubectl_sew.json_text import line
+from kubectl_sew.text import plural, rfc3339
 from sew_agent.cli.options import (
     ask,
     beside,
@@ -151,7 +152,7 @@ def _gone(store: Store) -> Sequence[str]:
 
 
 def _count(number: int) -> str:
-    return f"{number} dead letter{'' if number == 1 else 's'}"
+    return f"{number} {plural(number, 'dead letter')}"
 
 
 def _row(letter: DeadLetter) -> dict[str, Any]:
@@ -160,7 +161,7 @@ def _row(letter: DeadLetter) -> dict[str, Any]:
         "webhook": letter.webhook,
         "deliveryId": letter.delivery_id,
         "event": line(letter.event.id, 80),
-        "diedAt": as_date(float(int(letter.died_at))),
+        "diedAt": rfc3339(letter.died_at),
         "ageSeconds": round(time.time() - letter.died_at),
         "attempts": letter.attempts,
         "reason": letter.reason,

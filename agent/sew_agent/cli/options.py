@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 import click
 
 from kubectl_sew.by_hand import who
-from kubectl_sew.consumers.text import line
 from kubectl_sew.errors import SewError
+from kubectl_sew.json_text import line
 from kubectl_sew.terminal import harmless_json
-from sew_agent.base.settings import parse_duration
+from kubectl_sew.text import parse_duration
 from sew_agent.store.records import DropReason, ManualAction, Store
 from sew_agent.store.sqlite.store import open_store
 

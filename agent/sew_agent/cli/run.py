@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from kubectl_sew.consumers.rate import parse_rate
+from kubectl_sew.text import parse_duration
 from sew_agent.base import settings as table
 from sew_agent.base.settings import SETTINGS, Setting, from_environment
 
 _PLACEHOLDERS: dict[Callable[[str], Any], str] = {
-    table.parse_duration: "TIME",
+    parse_duration: "TIME",
     table.parse_pause: "TIME",
     table.parse_size: "SIZE",
     table.parse_count: "NUMBER",

@@ -20,7 +20,7 @@ from kubectl_sew.consumers.base import (
     Verdict,
 )
 from kubectl_sew.consumers.judge import DETAIL_LIMIT, judge, told, with_retry_after
-from kubectl_sew.consumers.text import line
+from kubectl_sew.json_text import line
 from sew_agent.delivery.http.errors import SendError
 from sew_agent.delivery.peers import Peers, named
 from sew_agent.store.records import Delivery

@@ -4,9 +4,9 @@ import threading
 from collections.abc import Callable, Sequence
 
 from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
-from kubectl_sew.consumers.text import as_date
 from kubectl_sew.event import Event
 from kubectl_sew.samples import sample
+from kubectl_sew.text import rfc3339
 from kubectl_sew.validation import Accepted
 from sew_agent.base.log import Log
 from sew_agent.base.threads import NoThreadError, start_thread
@@ -96,4 +96,4 @@ def describe(outcome: Outcome, now: float) -> str:
     """One line: time, whether it was delivered, and the receiver's answer."""
     word = "delivered" if outcome.verdict is Verdict.DELIVERED else f"not delivered ({outcome.reason.value})"
     said = outcome.detail or (str(outcome.status) if outcome.status else "")
-    return f"{as_date(float(int(now)))} {word}" + (f": {said}" if said else "")
+    return f"{rfc3339(now)} {word}" + (f": {said}" if said else "")

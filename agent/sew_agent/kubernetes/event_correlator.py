@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from kubectl_sew.text import cut
 from kubectl_sew.validation import InvalidWebhook
 from sew_agent.base.log import redact
 from sew_agent.status.conditions import WebhookStatus, last_error
@@ -91,5 +92,4 @@ def _given_up(counters: Counters | None) -> int:
 
 
 def _notice(name: str, uid: str, reason: str, note: str) -> Notice:
-    safe = redact(note)
-    return Notice(name, uid, reason, safe if len(safe) <= LONGEST else f"{safe[: LONGEST - 1]}…")
+    return Notice(name, uid, reason, cut(redact(note), LONGEST))

@@ -3,10 +3,10 @@
 import queue
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from kubectl_sew.resource import API_VERSIONS, KIND
+from kubectl_sew.text import rfc3339
 from sew_agent.base.threads import start_thread
 from sew_agent.kubernetes.client import REQUEST_SECONDS, ApiError, KubernetesClient
 from sew_agent.kubernetes.event_correlator import EventCorrelator, Notice
@@ -77,7 +77,7 @@ class EventRecorder:
 
 def event(notice: Notice, api_version: str, instance: str, now: float) -> dict[str, Any]:
     """As events.k8s.io/v1 has it; `now` in epoch seconds."""
-    moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    moment = rfc3339(now, "microseconds")
     name = f"{notice.webhook[:_LONGEST_NAME].rstrip('.-')}.{int(now * 1e6):x}"
     return {
         "apiVersion": "events.k8s.io/v1",

@@ -6,9 +6,10 @@ the Lease says, counted from when this agent first saw that renewal.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
+
+from kubectl_sew.text import rfc3339
 
 NAME = "sew-agent"
 STORE_ANNOTATION = "sew-agent/store"
@@ -92,7 +93,7 @@ def written(
 
     `place`: None where what the Lease holds stays.
     """
-    moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    moment = rfc3339(now, "microseconds")
     mine = lease is not None and lease.holder == me.holder
     spec: dict[str, Any] = {"holderIdentity": me.holder, "leaseDurationSeconds": lasts, "renewTime": moment}
     if not mine:

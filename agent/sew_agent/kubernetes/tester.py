@@ -15,9 +15,9 @@ from hashlib import sha256
 from typing import Any
 
 from kubectl_sew.consumers.base import Verdict
-from kubectl_sew.consumers.text import as_date
 from kubectl_sew.resource import TEST_RESULT_ANNOTATION, State
 from kubectl_sew.resource.ownership import give_back
+from kubectl_sew.text import rfc3339
 from kubectl_sew.validation import Accepted
 from sew_agent.base.health import Heartbeat
 from sew_agent.base.threads import NoThreadError, start_thread
@@ -189,12 +189,10 @@ class KubernetesDeliveryTester:
             self._finish(accepted, before, heartbeat)
             return
         if step is JournalStep.GIVE_UP:
-            result = DeliveryTestResult(
-                now, False, as_date(float(int(now))) + _NO_MORE, accepted.webhook.test_requested
-            )
+            result = DeliveryTestResult(now, False, rfc3339(now) + _NO_MORE, accepted.webhook.test_requested)
             self._finish(accepted, result, heartbeat)
             return
-        self._note(accepted, obj, as_date(float(int(now))) + (_AGAIN if step is JournalStep.SEND_AGAIN else _SENDING))
+        self._note(accepted, obj, rfc3339(now) + (_AGAIN if step is JournalStep.SEND_AGAIN else _SENDING))
         outcome = tried(self._attempt, accepted, _identity(obj), now)
         said = describe(outcome, now) + (_TWICE if step is JournalStep.SEND_AGAIN else "")
         delivered = outcome.verdict is Verdict.DELIVERED

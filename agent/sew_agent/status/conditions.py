@@ -13,9 +13,9 @@ from kubectl_sew.resource import (
     events_fetched,
     healthy,
     read_to,
-    spell_duration,
 )
 from kubectl_sew.resource.conditions import Status
+from kubectl_sew.text import plural, spell_duration
 from kubectl_sew.validation import Accepted, InvalidWebhook
 from sew_agent.base.log import redact
 from sew_agent.ingest.progress import Progress
@@ -198,7 +198,7 @@ def last_error(receiver: ReceiverState | None) -> str:
 def _backlog(counters: Counters | None, now: float) -> str:
     if counters is None:
         return describe_backlog(0, 0.0)
-    dead = f"; {counters.dead:,} dead letter{'' if counters.dead == 1 else 's'}" if counters.dead else ""
+    dead = f"; {counters.dead:,} {plural(counters.dead, 'dead letter')}" if counters.dead else ""
     if counters.oldest_pending is None:
         return describe_backlog(0, 0.0) + dead
     return describe_backlog(counters.pending, now - counters.oldest_pending) + dead

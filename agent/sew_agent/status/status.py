@@ -6,7 +6,7 @@ from typing import Any
 
 from kubectl_sew.columns import table as columns_of
 from kubectl_sew.event import read_time
-from kubectl_sew.resource.conditions import rfc3339, spell_age, spell_seconds
+from kubectl_sew.text import plural, rfc3339, spell_age, spell_seconds
 from sew_agent.ingest.poller import COMMON, own_reader
 from sew_agent.status.conditions import failing, falling_behind
 from sew_agent.status.report import Report, WebhookReport, room_words
@@ -223,6 +223,6 @@ def _problems(webhook: Mapping[str, Any]) -> list[str]:
     if words := room_words(webhook["room"] or 0.0):
         found.append(f"{name}: {words}")
     if webhook["deadLetters"]:
-        count = f"{webhook['deadLetters']} dead letter{'' if webhook['deadLetters'] == 1 else 's'}"
+        count = f"{webhook['deadLetters']} {plural(webhook['deadLetters'], 'dead letter')}"
         found.append(f"{name}: {count}: `sew-agent dead-letters list --webhook {name}`")
     return ["", *found] if found else []

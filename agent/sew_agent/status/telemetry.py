@@ -5,7 +5,7 @@ from time import monotonic
 
 from kubectl_sew.consumers.base import Outcome
 from kubectl_sew.resource import State as Wanted
-from kubectl_sew.resource.conditions import rfc3339
+from kubectl_sew.text import rfc3339
 from kubectl_sew.validation import Accepted
 from sew_agent.base.log import Log
 from sew_agent.base.metrics import Metrics

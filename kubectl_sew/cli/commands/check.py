@@ -12,7 +12,7 @@ from kubectl_sew.check.verdict import CheckOutcome, CheckResult
 from kubectl_sew.cli.output import echo, print_json, shade
 from kubectl_sew.cli.progress import on_stderr
 from kubectl_sew.cli.reach import api_group_option, kubectl, secrets_namespace_option
-from kubectl_sew.consumers.text import line
+from kubectl_sew.json_text import line
 
 _MARKS = {
     CheckResult.OK: ("\N{CHECK MARK}", "green"),

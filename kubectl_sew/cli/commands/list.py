@@ -8,9 +8,10 @@ from kubectl_sew.cli.output import echo, pass_through, print_warning
 from kubectl_sew.cli.reach import api_group_option, secrets_namespace_option, webhooks
 from kubectl_sew.cluster.picture import AgentReport, look_at_agent
 from kubectl_sew.columns import table
-from kubectl_sew.consumers.text import line
+from kubectl_sew.json_text import line
 from kubectl_sew.resource import Condition, Webhook
-from kubectl_sew.resource.conditions import spell_seconds, waiting_in
+from kubectl_sew.resource.conditions import waiting_in
+from kubectl_sew.text import spell_seconds
 
 _HEADINGS = ("NAME", "CONSUMER", "STATE", "HEALTHY", "REASON", "WAITING", "DEAD", "MESSAGE")
 _WIDE = (*_HEADINGS[:-1], "DELIVERING", "EVENTS", "AGE", "QUERY", "MESSAGE")

@@ -10,7 +10,7 @@ from kubectl_sew.cli.output import confirm, echo, print_error, print_warning
 from kubectl_sew.cli.reach import api_group_option, name_argument, webhooks
 from kubectl_sew.cli.streams import can_answer
 from kubectl_sew.cli.waiting import TIMED_OUT, timeout_option, until
-from kubectl_sew.consumers.text import line
+from kubectl_sew.json_text import line
 from kubectl_sew.resource import Condition, DeliveringReason, HealthyReason, State, Webhook
 
 

@@ -15,6 +15,7 @@ from kubectl_sew.cluster.validation import against
 from kubectl_sew.pages import page
 from kubectl_sew.resource import Finding
 from kubectl_sew.resource.manifests import load_many
+from kubectl_sew.text import plural
 from kubectl_sew.validation import validate_manifests
 
 FINDINGS, ONLY_WARNINGS = 1, 3
@@ -98,7 +99,7 @@ def _counts(findings: Sequence[Finding]) -> str:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{number} {plural(number, noun)}"
 
 
 def _as_json(webhooks: int, findings: Sequence[Finding]) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from kubectl_sew.consumers import mitre, text
+from kubectl_sew import json_text
+from kubectl_sew.consumers import event_text, mitre
 from kubectl_sew.event import Event
 
 
@@ -33,26 +34,26 @@ def deep(depth: int) -> object:
     ],
 )
 def test_any_value_becomes_one_clean_line(value: object, shown: str) -> None:
-    assert text.line(value, 30) == shown
+    assert json_text.line(value, 30) == shown
 
 
 def test_a_long_list_says_how_many_members_are_left_out() -> None:
-    assert text.items(list(range(25)), 10)[-1] == "… and 5 more"
-    assert len(text.items(list(range(20)), 10)) == 20
+    assert json_text.items(list(range(25)), 10)[-1] == "… and 5 more"
+    assert len(json_text.items(list(range(20)), 10)) == 20
 
 
 @pytest.mark.parametrize("value", [deep(100_000), {"a": ["x" * 9_000] * 9_000}, [[[[0] * 99] * 99] * 99] * 99])
 def test_a_block_is_bounded_whatever_is_in_it(value: object) -> None:
-    assert len(text.block(value, 500)) <= 500
-    assert len(json.dumps(text.prune(value))) < 5_000_000
+    assert len(json_text.block(value, 500)) <= 500
+    assert len(json.dumps(json_text.prune(value))) < 5_000_000
 
 
 def test_a_pruned_value_shows_where_it_was_cut() -> None:
-    assert json.dumps(text.prune(deep(20)), ensure_ascii=False).count("in") == 8
-    assert "…" in json.dumps(text.prune(deep(20)), ensure_ascii=False)
-    assert text.prune({str(n): n for n in range(5_000)})["…"] == "3001 more"
-    assert text.prune([0] * 5_000)[-1] == "… 3001 more"
-    assert text.prune({"a": [1, None, True, 1.5, "b"]}) == {"a": [1, None, True, 1.5, "b"]}
+    assert json.dumps(json_text.prune(deep(20)), ensure_ascii=False).count("in") == 8
+    assert "…" in json.dumps(json_text.prune(deep(20)), ensure_ascii=False)
+    assert json_text.prune({str(n): n for n in range(5_000)})["…"] == "3001 more"
+    assert json_text.prune([0] * 5_000)[-1] == "… 3001 more"
+    assert json_text.prune({"a": [1, None, True, 1.5, "b"]}) == {"a": [1, None, True, 1.5, "b"]}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_a_pruned_value_shows_where_it_was_cut() -> None:
     ],
 )
 def test_an_endpoint_is_shown_as_far_as_it_is_known(fields: dict[str, object], shown: str) -> None:
-    assert text.endpoint(Event("", "", fields), "source") == shown
+    assert event_text.endpoint(Event("", "", fields), "source") == shown
 
 
 @pytest.mark.parametrize(
@@ -80,13 +81,13 @@ def test_an_endpoint_is_shown_as_far_as_it_is_known(fields: dict[str, object], s
     ],
 )
 def test_a_time_is_shown_in_utc_and_one_beyond_the_calendar_as_it_is(time: object, shown: str) -> None:
-    assert text.when(Event("", "", {"time": time})) == shown
+    assert event_text.when(Event("", "", {"time": time})) == shown
 
 
 def test_a_title_says_nothing_twice() -> None:
-    assert text.title(Event("", "", {"name": "a", "description": "a"})) == "a"
-    assert text.title(Event("", "", {"name": "a", "description": "b"})) == "a: b"
-    assert text.name(Event("", "", {"type": "waf"})) == "waf"
+    assert event_text.title(Event("", "", {"name": "a", "description": "a"})) == "a"
+    assert event_text.title(Event("", "", {"name": "a", "description": "b"})) == "a: b"
+    assert event_text.name(Event("", "", {"type": "waf"})) == "waf"
 
 
 @pytest.mark.parametrize(

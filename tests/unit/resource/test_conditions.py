@@ -15,7 +15,8 @@ from kubectl_sew.resource import (
     read_to,
     write_due,
 )
-from kubectl_sew.resource.conditions import LONGEST_MESSAGE, spell_age, waiting_in
+from kubectl_sew.resource.conditions import LONGEST_MESSAGE, waiting_in
+from kubectl_sew.text import spell_age
 
 EARLY, NOW = 1_000_000.0, 1_000_100.9
 OK = healthy("True", HealthyReason.VALIDATION, "accepted", 1)
