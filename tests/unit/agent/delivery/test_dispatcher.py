@@ -418,6 +418,11 @@ SENT = Outcome(Verdict.DELIVERED, detail="201 Created", status=201, receipt="P-2
         ),
         ([NONE, CREATED], "GET POST", SENT),
         (
+            [NONE, Response(503, {"retry-after": IN_40_S}, b"")],
+            "GET POST",
+            Outcome(Verdict.WAIT, FailureReason.SERVER_ERROR, "503 Service Unavailable", 503, retry_after=30.0),
+        ),
+        (
             [NO_SEARCH, NO_SEARCH, CREATED],
             "GET GET POST",
             replace(SENT, detail="201 Created (without looking for an earlier one: this receiver has no search)"),
