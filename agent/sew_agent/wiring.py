@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +22,7 @@ from sew_agent.base.health import MAIN, STALLED_AFTER, Health
 from sew_agent.base.log import Log
 from sew_agent.base.metrics import Metrics
 from sew_agent.base.settings import Settings, SettingsError
-from sew_agent.delivery.attempt import Route, Send, attempt
+from sew_agent.delivery.attempt import Send, attempt
 from sew_agent.delivery.dispatcher import Dispatcher
 from sew_agent.delivery.http.client import HttpClient
 from sew_agent.delivery.http.egress import EgressGuard, OwnEndpoints
@@ -30,7 +30,7 @@ from sew_agent.delivery.http.proxy import read_proxy
 from sew_agent.delivery.http.resolver import Resolver
 from sew_agent.delivery.queues import Queues
 from sew_agent.delivery.retry import Policy
-from sew_agent.delivery.tester import Attempt, FileDeliveryTester
+from sew_agent.delivery.tester import Attempt, DeliveryTester, FileDeliveryTester
 from sew_agent.ingest.ndjson.file import NdjsonFile
 from sew_agent.ingest.ndjson.stdin import NdjsonStream
 from sew_agent.ingest.poller import COMMON, Poller
@@ -39,12 +39,13 @@ from sew_agent.ingest.source import EventSource
 from sew_agent.status.collector import collect
 from sew_agent.status.server import HealthServer
 from sew_agent.status.telemetry import DeliveryTelemetry, IngestTelemetry
-from sew_agent.store.records import Delivery, EnqueueBatch, ReceiverState, Store
+from sew_agent.store.records import Delivery, EnqueueBatch, Store
 from sew_agent.store.sqlite.store import open_store
 from sew_agent.webhooks.files import FileWebhooks
 from sew_agent.webhooks.plan import FORGOTTEN
-from sew_agent.webhooks.reconciler import Parts, Reconciler, Testing
-from sew_agent.webhooks.validator import WebhookValidator, endpoint_digest, settings_digest
+from sew_agent.webhooks.reconciler import Parts, Reconciler
+from sew_agent.webhooks.routes import Routes, route_of
+from sew_agent.webhooks.validator import WebhookValidator
 
 if TYPE_CHECKING:
     from sew_agent.kubernetes.environment import KubernetesEnvironment
@@ -52,37 +53,6 @@ if TYPE_CHECKING:
 _FIELDS = {"calico": CALICO, "any": ANY}
 _NO_ROOM_PAUSE = 2.0
 _STDIN = 0
-
-
-class Routes:
-    """The scheduler as the director knows it."""
-
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        self._dispatcher = dispatcher
-        self._routes: Mapping[str, Route] = {}
-
-    def serve(self, webhooks: Mapping[str, Accepted]) -> None:
-        """What is known of the receivers stays while the settings do."""
-        routes = {name: route_of(each) for name, each in webhooks.items()}
-        for name, route in routes.items():
-            before = self._routes.get(name)
-            if before and before.settings_digest == route.settings_digest:
-                routes[name] = replace(route, peers=before.peers)
-        self._dispatcher.serve(routes)
-        self._routes = routes
-
-    def failing_peers(self) -> Mapping[str, str]:
-        """Return the webhooks of which some receivers fail while others deliver, with which and why."""
-        found = {name: each.peers.failing for name, each in self._routes.items()}
-        return {name: "; ".join(failing) for name, failing in found.items() if failing}
-
-    def queues(self) -> Mapping[str, ReceiverState]:
-        """Return every lane; the detail of one that does not fail names the peers that do."""
-        failing = self.failing_peers()
-        return {
-            name: replace(receiver, detail=failing.get(name, "")) if not receiver.failures else receiver
-            for name, receiver in self._dispatcher.receivers().items()
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +67,7 @@ class Runtime:
     poller: Poller
     dispatcher: Dispatcher
     routes: Routes
-    tester: Testing
+    tester: DeliveryTester
     reconciler: Reconciler
     health: Health
     metrics: Metrics
@@ -107,18 +77,6 @@ class Runtime:
     """What does not work in the cluster at the moment."""
     report_status: Callable[[Mapping[str, Progress], float], None]
     """Report the webhooks' status at a moment (epoch seconds) to the cluster. Raises StoreError."""
-
-
-def route_of(accepted: Accepted) -> Route:
-    """Where a webhook's deliveries go."""
-    return Route(
-        accepted.webhook.name,
-        accepted.consumer,
-        accepted.config,
-        accepted.labels,
-        settings_digest(accepted),
-        endpoint_digest(accepted),
-    )
 
 
 def enter_cluster(settings: Settings, log: Log, stack: ExitStack) -> "KubernetesEnvironment | None":
@@ -158,8 +116,8 @@ def assemble(settings: Settings, cluster: "KubernetesEnvironment | None", log: L
         ),
         store=store,
         poller=poller,
-        sending=routes,
-        testing=tester,
+        routes=routes,
+        tester=tester,
         log=log,
     )
     reconciler = Reconciler(
@@ -185,7 +143,7 @@ def assemble(settings: Settings, cluster: "KubernetesEnvironment | None", log: L
         may_send=(lambda: cluster.lease.sure) if cluster else (lambda: True),
         problems=(lambda: cluster.problems.all) if cluster else tuple,
         report_status=_with_position(
-            cluster, cluster.telling(watched, reconciler, store, routes.queues, health, stack), poller
+            cluster, cluster.telling(watched, reconciler, store, routes.receivers, health, stack), poller
         )
         if cluster and watched
         else _nobody,

@@ -1,7 +1,8 @@
 """State Test: one marked sample event, sent with the webhook's own configuration, and what came of it."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
 
 from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
 from kubectl_sew.event import Event
@@ -14,6 +15,20 @@ from sew_agent.base.threads import NoThreadError, start_thread
 MARK = "[Test] "
 
 Attempt = Callable[[Accepted, Event], Outcome]
+
+
+class DeliveryTester(Protocol):
+    """Serves the state Test: sends samples beside the deliveries."""
+
+    @property
+    def busy(self) -> bool:
+        """Return whether a test is under way, or its result was not taken yet."""
+
+    def fire(self, webhook: Accepted, digest: str) -> None:
+        """Send the sample, unless that is under way."""
+
+    def finished(self) -> Collection[tuple[str, str, str]]:
+        """Return webhook, digest and result of each test that ended since the last call."""
 
 
 class FileDeliveryTester:

@@ -3,53 +3,33 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from kubectl_sew.resource import checkpoint
 from kubectl_sew.validation import Accepted
 from sew_agent.base.log import Log
+from sew_agent.delivery.tester import DeliveryTester
 from sew_agent.ingest.poller import Poller
 from sew_agent.ingest.source import Subscription
 from sew_agent.store.records import DropReason, Store, WebhookRecord
 from sew_agent.webhooks.base import Snapshot, WebhookSource
 from sew_agent.webhooks.plan import FORGOTTEN, DesiredWebhook, Plan, PlanRules, plan
+from sew_agent.webhooks.routes import Routes
 from sew_agent.webhooks.validator import ValidationResult, WebhookValidator, content_digest
 
 _DROPPED_AT_ONCE = 5_000
 """Of a deleted webhook's deliveries, in one step."""
 
 
-class Sending(Protocol):
-    """What delivers: told which webhooks it may send for."""
-
-    def serve(self, webhooks: Mapping[str, Accepted]) -> None:
-        """From now on send for these, and for no others."""
-
-
-class Testing(Protocol):
-    """What sends samples, in its own time."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether a test is under way, or its result has not been taken."""
-
-    def fire(self, webhook: Accepted, digest: str) -> None:
-        """Send the sample, unless that is under way."""
-
-    def finished(self) -> Collection[tuple[str, str, str]]:
-        """Webhook, digest and result of what has ended since the last call."""
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a director directs."""
+    """What the reconciler changes."""
 
     webhooks: WebhookSource
     validator: WebhookValidator
     store: Store
     poller: Poller
-    sending: Sending
-    testing: Testing
+    routes: Routes
+    tester: DeliveryTester
     log: Log
 
 
@@ -67,7 +47,7 @@ class Reconciler:
     ) -> None:
         """`forget_after`: seconds that a deleted webhook's deliveries are kept. `changed` is told new judgements.
 
-        `start`, `by_number`: see sew_agent.webhooks.plan.Rules.
+        `start`, `by_number`: see sew_agent.webhooks.plan.PlanRules.
         """
         self._by_number = by_number
         self._parts = parts
@@ -141,7 +121,7 @@ class Reconciler:
         self.sending = frozenset(made.send)
         for name, seconds in made.shift.items():
             parts.store.remember(replace(known[name], since=now), shift=seconds)
-        parts.sending.serve({name: accepted[name] for name in made.send})
+        parts.routes.serve({name: accepted[name] for name in made.send})
         parts.poller.leave(made.leave)
         parts.poller.begin(made.begin, now)
         parts.poller.detach(made.detach)
@@ -153,7 +133,7 @@ class Reconciler:
             if each.name not in unfinished:
                 self._remember(each)
         for name in made.test:
-            parts.testing.fire(accepted[name], content_digest(accepted[name]))
+            parts.tester.fire(accepted[name], content_digest(accepted[name]))
 
     def _dropped(self, name: str) -> bool:
         """Drop some of what waits for a deleted webhook; whether that was all: else the next step goes on."""
@@ -172,7 +152,7 @@ class Reconciler:
             )
 
     def _keep_test_results(self) -> None:
-        for name, digest, result in self._parts.testing.finished():
+        for name, digest, result in self._parts.tester.finished():
             known = self._parts.store.known().get(name)
             if known:
                 self._parts.store.remember(replace(known, tested=digest, test_result=result))

@@ -21,7 +21,7 @@ from sew_agent.webhooks.validator import ValidationResult, WebhookValidator
 from tests.unit.agent.ingest.test_poller import Witness
 
 
-class Sending:
+class FakeRoutes:
     def __init__(self) -> None:
         self.names: list[str] = []
 
@@ -55,7 +55,7 @@ class Stage:
     def open(self) -> None:
         self.store: SqliteStore = open_store(self.path / "state")
         self.source = NdjsonFile(self.path / "events", CALICO)
-        self.sending, self.testing, self.stream = Sending(), Samples(), io.StringIO()
+        self.routes, self.tester, self.stream = FakeRoutes(), Samples(), io.StringIO()
         self.poller = Poller(self.source, self.store, Witness(), page_size=100, pause=1.0)
         self.told: list[ValidationResult] = []
         parts = Parts(
@@ -63,8 +63,8 @@ class Stage:
             validator=WebhookValidator(lambda: self.source.fields, CONSUMERS),
             store=self.store,
             poller=self.poller,
-            sending=self.sending,
-            testing=self.testing,
+            routes=self.routes,
+            tester=self.tester,
             log=Log(self.stream, lambda: self.now),
         )
         self.reconciler = Reconciler(parts, forget_after=600.0, changed=self.told.append)
@@ -118,7 +118,7 @@ def test_a_new_webhook_is_read_for_from_the_beginning_and_sent_for(stage: Stage)
     stage.webhook("b")
     stage.step()
     assert (stage.pending("a"), stage.pending("b")) == (2, 2)
-    assert stage.sending.names == ["a", "b"]
+    assert stage.routes.names == ["a", "b"]
 
 
 def test_a_restart_begins_nothing_again(stage: Stage) -> None:
@@ -140,7 +140,7 @@ def test_a_deleted_webhook_stops_at_once_and_is_forgotten_after_its_time(stage: 
     stage.step()
     stage.write(2)
     stage.step(599)
-    assert stage.sending.names == []
+    assert stage.routes.names == []
     assert stage.pending("a") == 1
     stage.step(2)
     assert stage.pending("a") == 0
@@ -186,7 +186,7 @@ def test_what_comes_while_a_webhook_is_disabled_is_not_its_own(stage: Stage) -> 
     stage.write(2)
     stage.restart()
     stage.step()
-    assert stage.sending.names == []
+    assert stage.routes.names == []
     stage.webhook("a")
     stage.step()
     stage.write(3)
@@ -231,7 +231,7 @@ def test_an_invalid_webhook_is_named_with_what_to_do_and_the_others_go_on(stage:
     stage.webhook("a")
     stage.webhook("b", query="severity >")
     stage.step()
-    assert stage.sending.names == ["a"]
+    assert stage.routes.names == ["a"]
     refused = stage.says("webhook_refused")
     assert [(each["webhook"], each["reason"]) for each in refused] == [("b", "QueryParsing")]
     stage.step()
@@ -256,16 +256,16 @@ def test_a_webhook_that_became_invalid_keeps_its_deliveries_and_catches_up_when_
 def test_a_test_is_fired_once_for_each_content_also_over_restarts(stage: Stage) -> None:
     stage.webhook("a", "Test")
     stage.step()
-    ((name, digest),) = stage.testing.fired
-    stage.testing.ended.append((name, digest, "2026-01-01T00:00:00Z delivered"))
+    ((name, digest),) = stage.tester.fired
+    stage.tester.ended.append((name, digest, "2026-01-01T00:00:00Z delivered"))
     stage.step()
     assert stage.store.known()["a"].test_result == "2026-01-01T00:00:00Z delivered"
     stage.restart()
     stage.step()
-    assert stage.testing.fired == []
+    assert stage.tester.fired == []
     stage.webhook("a", "Test", query="severity > 1")
     stage.step()
-    assert len(stage.testing.fired) == 1
+    assert len(stage.tester.fired) == 1
 
 
 def test_no_secret_is_logged(stage: Stage) -> None:
@@ -278,9 +278,9 @@ def test_no_secret_is_logged(stage: Stage) -> None:
 def test_nothing_is_done_while_nothing_changes(stage: Stage) -> None:
     stage.webhook("a")
     stage.step()
-    stage.sending.names = ["untouched"]
+    stage.routes.names = ["untouched"]
     stage.step()
-    assert stage.sending.names == ["untouched"]
+    assert stage.routes.names == ["untouched"]
 
 
 def test_time_disabled_is_taken_off_before_anything_is_sent_again(
@@ -298,7 +298,7 @@ def test_time_disabled_is_taken_off_before_anything_is_sent_again(
     def look(webhooks: Mapping[str, Accepted]) -> None:
         seen.extend(each.first_attempt for name in webhooks for each in stage.store.due(name, now=stage.now, limit=1))
 
-    monkeypatch.setattr(stage.sending, "serve", look)
+    monkeypatch.setattr(stage.routes, "serve", look)
     stage.webhook("a")
     stage.step(80 * 3600.0)
     assert seen == [pytest.approx(stage.now, abs=10.0)]
@@ -319,7 +319,7 @@ def test_time_disabled_is_taken_off_once_however_often_the_step_fails_after_it(
         raise StoreError("locked")
 
     with monkeypatch.context() as patch:
-        patch.setattr(stage.sending, "serve", fail)
+        patch.setattr(stage.routes, "serve", fail)
         stage.webhook("a")
         for seconds in (3600.0, 1.0, 1.0):
             with pytest.raises(StoreError):
