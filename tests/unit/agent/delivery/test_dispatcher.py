@@ -423,6 +423,17 @@ SENT = Outcome(Verdict.DELIVERED, detail="201 Created", status=201, receipt="P-2
             Outcome(Verdict.WAIT, FailureReason.SERVER_ERROR, "503 Service Unavailable", 503, retry_after=30.0),
         ),
         (
+            [NO_SEARCH, NO_SEARCH, Response(503, {"retry-after": IN_40_S}, b"")],
+            "GET GET POST",
+            Outcome(
+                Verdict.WAIT,
+                FailureReason.SERVER_ERROR,
+                "503 Service Unavailable (without looking for an earlier one: this receiver has no search)",
+                503,
+                retry_after=30.0,
+            ),
+        ),
+        (
             [NO_SEARCH, NO_SEARCH, CREATED],
             "GET GET POST",
             replace(SENT, detail="201 Created (without looking for an earlier one: this receiver has no search)"),
