@@ -631,3 +631,16 @@ def test_a_pair_is_known_for_a_day_and_one_that_is_gone_may_get_an_event_again(s
     assert store.forget(NOW + 86_400.5) == 1
     gone(store, "hook")
     assert enqueue(store, NewDelivery(event("a"), ("hook",))).new == 1
+
+
+def test_a_page_of_due_deliveries_is_bounded_in_number(store: Store) -> None:
+    owe(store, "a", "b", "c", "d", "e")
+    for _ in "ab":
+        record_results(store, DeliveryState.PENDING, due=NOW - 100)
+
+    def page(limit: int, skip: tuple[int, ...] = ()) -> list[str]:
+        return [each.event.id for each in store.due("hook", now=NOW, limit=limit, skip=skip, longest=50.0)]
+
+    assert page(2) == ["c", "d", "a"]
+    assert page(4) == ["c", "d", "e", "a"]
+    assert page(3, skip=(3,)) == ["d", "e", "a"]
