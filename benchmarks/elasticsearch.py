@@ -31,7 +31,7 @@ from elasticsearch.helpers import bulk
 from benchmarks.delivery import bare
 from benchmarks.receiver import receiver
 from kubectl_sew.access import Access
-from kubectl_sew.query import CALICO, parse, to_dsl
+from kubectl_sew.query import CALICO, bind, parse, to_dsl
 from sew_agent.ingest.elasticsearch.source import ElasticsearchSource, IngestSettings
 from sew_agent.ingest.source import Subscription
 from sew_agent.store.sqlite.store import open_store
@@ -144,7 +144,7 @@ def polls(client: Elasticsearch, url: str) -> None:
         asked = [parse(query) for query in queries()]
         reader = Reader(source, [Subscription(f"w{number:04}", node) for number, node in enumerate(asked)])
         reader.go_on()
-        dsl = [to_dsl(node, source.fields) for node in asked]
+        dsl = [to_dsl(bind(node, source.fields)) for node in asked]
         numbers = count(EVENTS)
         for _ in range(WARM_UP):
             write(client, name, [next(numbers) for _ in range(20)])

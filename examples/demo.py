@@ -20,7 +20,7 @@ from urllib.request import ProxyHandler, build_opener
 
 from kubectl_sew.event import Event, delivery_id
 from kubectl_sew.json_text import line
-from kubectl_sew.query import CALICO, compile_matcher, parse
+from kubectl_sew.query import CALICO, bind, compile_matcher, parse
 from kubectl_sew.resource import Webhook, load_manifests
 from testbed import receivers
 from testbed.servers.alertmanager import alertmanager, find
@@ -149,7 +149,7 @@ def _write_webhooks(folder: Path, places: list[Place]) -> list[Webhook]:
 
 def _owed(webhook: Webhook) -> set[str]:
     """The ids of what the webhook's receiver must get, found without the agent."""
-    matches = compile_matcher(parse(webhook.query), CALICO)
+    matches = compile_matcher(bind(parse(webhook.query), CALICO))
     documents = (json.loads(line) for line in EVENTS.open())
     now = time.time()
     return {delivery_id(webhook.name, Event("", doc["id"], doc)) for doc in documents if matches(doc, now)}

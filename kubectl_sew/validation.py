@@ -10,7 +10,7 @@ from kubectl_sew.consumers.base import ConfigProblem, Consumer
 from kubectl_sew.consumers.registry import CONSUMERS, find
 from kubectl_sew.consumers.template_findings import asked_of_events, is_secret, unreadable_json
 from kubectl_sew.members import alternatives
-from kubectl_sew.query import FieldSet, Node, QueryError, QueryProblem, parse, validate
+from kubectl_sew.query import FieldSet, Node, QueryError, QueryProblem, bind, parse
 from kubectl_sew.query.ast import EVERY_EVENT
 from kubectl_sew.query.errors import render
 from kubectl_sew.query.fields import closest
@@ -202,7 +202,11 @@ def _read_query(query: str, fields: FieldSet) -> tuple[Node | None, list[Located
         node = parse(query)
     except QueryError as refused:
         return None, [_query_finding("SEW030", query, each) for each in refused.problems]
-    return node, [_query_finding("SEW031", query, each) for each in validate(node, fields)]
+    try:
+        warnings = bind(node, fields).warnings
+    except QueryError as refused:
+        return None, [_query_finding("SEW031", query, each) for each in refused.problems]
+    return node, [_query_finding("SEW032", query, each) for each in warnings]
 
 
 def _query_finding(code: str, query: str, problem: QueryProblem) -> Located:

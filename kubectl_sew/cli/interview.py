@@ -13,7 +13,7 @@ from kubectl_sew.cli.streams import can_answer
 from kubectl_sew.cli.terminal import read_line, read_unseen
 from kubectl_sew.consumers.base import Consumer, Variable
 from kubectl_sew.members import members
-from kubectl_sew.query import FieldSet, QueryError, parse, validate
+from kubectl_sew.query import FieldSet, QueryError, bind, parse
 from kubectl_sew.resource import SECRETS_NAMESPACE, ConfigVar, Reference, State, Webhook, check_structure, to_object
 
 _KINDS = {"secret": "Secret", "configmap": "ConfigMap"}
@@ -84,10 +84,10 @@ def _judge_query(query: str, fields: FieldSet) -> str:
     if not query:
         return "a query is needed: `kubectl sew fields` lists the keys that it may use"
     try:
-        errors = [each for each in validate(parse(query), fields) if not each.warning]
+        bind(parse(query), fields, query)
     except QueryError as error:
         return error.render()
-    return QueryError(query, errors).render() if errors else ""
+    return ""
 
 
 def _ask_variables(consumer: Consumer, given: tuple[ConfigVar, ...]) -> tuple[ConfigVar, ...]:

@@ -3,17 +3,13 @@
 from dataclasses import replace
 
 from kubectl_sew.cli.output import print_warning
-from kubectl_sew.query import FieldSet, Node, QueryError, parse, validate
+from kubectl_sew.query import BoundQuery, FieldSet, bind, parse
 from kubectl_sew.query.errors import render
 
 
-def read_query(text: str, fields: FieldSet) -> Node:
-    """The tree of a query that can be answered; warnings go to stderr. Raises QueryError with every problem."""
-    node = parse(text)
-    problems = validate(node, fields)
-    errors = [each for each in problems if not each.warning]
-    if errors:
-        raise QueryError(text, errors)
-    if problems:
-        print_warning(render(text, [replace(each, warning=False) for each in problems]))
-    return node
+def read_query(text: str, fields: FieldSet) -> BoundQuery:
+    """The query, bound to `fields`; warnings go to stderr. Raises QueryError with every problem."""
+    query = bind(parse(text), fields, text)
+    if query.warnings:
+        print_warning(render(text, [replace(problem, warning=False) for problem in query.warnings]))
+    return query

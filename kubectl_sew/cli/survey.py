@@ -7,8 +7,8 @@ from typing import Any
 from kubectl_sew.access import ElasticsearchError
 from kubectl_sew.index import check_search
 from kubectl_sew.json_text import line
-from kubectl_sew.query import FieldSet, Node, to_dsl
-from kubectl_sew.query.ast import MOST_PARTS, parts_of
+from kubectl_sew.query import BoundQuery, to_dsl
+from kubectl_sew.query.ast import MOST_PARTS
 from kubectl_sew.text import date_and_time, spell_exactly
 
 Json = dict[str, Any]
@@ -59,20 +59,20 @@ class Survey:
     """Parts that were not asked alone."""
 
 
-def searches(node: Node, fields: FieldSet, window: Window) -> list[Json]:
+def searches(query: BoundQuery, window: Window) -> list[Json]:
     """The bodies of the searches whose answers `read` takes: all events, the query's, and each part's."""
     bars = {"field": window.field, "fixed_interval": f"{window.step}s", "min_doc_count": 0}
     bars["extended_bounds"] = {"min": window.start, "max": window.end - 1}
     bars["format"] = "epoch_millis"
     sort = [{window.field: {"order": "desc", "unmapped_type": "date"}}]
-    whole = _body(window, to_dsl(node, fields)) | {"size": SAMPLES, "sort": sort}
+    whole = _body(window, to_dsl(query)) | {"size": SAMPLES, "sort": sort}
     whole["aggs"] = {"bars": {"date_histogram": bars}}
-    return [_body(window), whole, *(_body(window, to_dsl(part, fields)) for part in _asked(node))]
+    return [_body(window), whole, *(_body(window, to_dsl(part)) for part in _asked(query))]
 
 
-def _asked(node: Node) -> tuple[Node, ...]:
+def _asked(query: BoundQuery) -> tuple[BoundQuery, ...]:
     """Parts of the query that are asked alone."""
-    return parts_of(node)[:MOST_PARTS]
+    return query.parts[:MOST_PARTS]
 
 
 def _body(window: Window, *filters: Json) -> Json:
@@ -81,9 +81,9 @@ def _body(window: Window, *filters: Json) -> Json:
     return {"size": 0, "track_total_hits": True, "query": {"bool": {"filter": [of_window, *filters]}}}
 
 
-def read(node: Node, answers: Sequence[Mapping[str, Any]]) -> Survey:
+def read(query: BoundQuery, answers: Sequence[Mapping[str, Any]]) -> Survey:
     """Raises ElasticsearchError where the query as a whole could not be asked, naming the parts that could not."""
-    parts = [_part(part, answer) for part, answer in zip(_asked(node), answers[2:], strict=True)]
+    parts = [_part(part, answer) for part, answer in zip(_asked(query), answers[2:], strict=True)]
     for answer in answers[:2]:
         try:
             check_search(answer)
@@ -98,7 +98,7 @@ def read(node: Node, answers: Sequence[Mapping[str, Any]]) -> Survey:
         bars=[(int(each["key"]), each["doc_count"]) for each in whole["aggregations"]["bars"]["buckets"]],
         samples=whole["hits"]["hits"],
         parts=parts,
-        left_out=len(parts_of(node)) - len(parts),
+        left_out=len(query.parts) - len(parts),
     )
 
 
@@ -107,12 +107,12 @@ def _count(answer: Mapping[str, Any]) -> int:
     return count
 
 
-def _part(part: Node, answer: Mapping[str, Any]) -> Part:
+def _part(part: BoundQuery, answer: Mapping[str, Any]) -> Part:
     try:
         check_search(answer)
     except ElasticsearchError as error:
-        return Part(str(part), refusal=str(error))
-    return Part(str(part), _count(answer), answer["took"])
+        return Part(str(part.node), refusal=str(error))
+    return Part(str(part.node), _count(answer), answer["took"])
 
 
 def for_people(survey: Survey, window: Window, where: str) -> str:

@@ -24,9 +24,9 @@ def print_survey(text: str, urls: str, pattern: str, since: float, time_field: s
         end = int(time.time() * 1_000)
         start = max(0, end - max(1_000, int(since * 1_000)))
         window = Window(_time_path(fields, time_field, index), start, end)
-        node = read_query(text, fields)
+        query = read_query(text, fields)
         header = {**index.everywhere, "request_cache": False}
-        survey = read(node, index.search_many([(header, body) for body in searches(node, fields, window)]))
+        survey = read(query, index.search_many([(header, body) for body in searches(query, window)]))
     finally:
         index.close()
     if output:

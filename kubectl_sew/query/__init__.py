@@ -1,18 +1,19 @@
 """The query language: which security events a webhook selects.
 
-One meaning, told three ways: as Elasticsearch DSL (`to_dsl`), as a predicate over an event (`compile_matcher`), in
-plain words (`explain`). Pure: the standard library and parsimonious only; no network, no clock, no files, nothing of
-the command line or the agent.
+`parse` makes a tree of a text, and `bind` gives each comparison of the tree its field and type. The bound query has one
+meaning in three forms: Elasticsearch DSL (`to_dsl`), a predicate over an event (`compile_matcher`), plain words
+(`explain`). Pure: the standard library and parsimonious only; no network, no clock, no files, nothing of the command
+line or the agent.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from kubectl_sew.query.ast import Node
+from kubectl_sew.query.binding import BoundQuery, bind
 from kubectl_sew.query.errors import QueryError, QueryProblem, Span, locate
 from kubectl_sew.query.explain import explain
 from kubectl_sew.query.fields import ANY, CALICO, Field, FieldSet, FieldType
-from kubectl_sew.query.validate import validate
 
 if TYPE_CHECKING:
     from kubectl_sew.query.matcher import compile_matcher
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ANY",
     "CALICO",
+    "BoundQuery",
     "Field",
     "FieldSet",
     "FieldType",
@@ -29,12 +31,12 @@ __all__ = [
     "QueryError",
     "QueryProblem",
     "Span",
+    "bind",
     "compile_matcher",
     "explain",
     "locate",
     "parse",
     "to_dsl",
-    "validate",
 ]
 
 _PLACES = {"compile_matcher": "matcher", "parse": "parser", "to_dsl": "to_elasticsearch"}

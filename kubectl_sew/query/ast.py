@@ -174,12 +174,6 @@ def leaves(node: Node) -> Iterable[Leaf]:
         yield node
 
 
-def parts_of(node: Node) -> "tuple[Node, ...]":
-    """Nodes that the top of a query joins by AND or OR, also under one NOT; none where the query is one part."""
-    inner = node.child if isinstance(node, Not) else node
-    return inner.children if isinstance(inner, And | Or) else ()
-
-
 def depth(node: Node) -> int:
     """How deep the DSL of a flattened tree can be, its leaf included."""
     if isinstance(node, And | Or):

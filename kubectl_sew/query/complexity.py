@@ -4,13 +4,30 @@ Lucene sums the sizes of the sets of states that it meets, and refuses a pattern
 times as large as those counted here (org.apache.lucene.util.automaton.Operations.determinize).
 """
 
-from kubectl_sew.query.values import Pattern
+from collections.abc import Iterator
+
+from kubectl_sew.query.ast import Membership, Node, leaves
+from kubectl_sew.query.errors import QueryProblem
+from kubectl_sew.query.values import Pattern, pattern
 
 MOST_WORK = 30_000
 """For one pattern."""
 MOST_WORK_OF_A_QUERY = 100_000
 """For all that are not small: some 50 ms to find out."""
 _SMALL = 10_000
+
+
+def too_much_work(node: Node) -> Iterator[QueryProblem]:
+    """The first member of a set whose wildcards Elasticsearch would refuse, alone or with those before it."""
+    left = MOST_WORK_OF_A_QUERY
+    for member in (member for leaf in leaves(node) if isinstance(leaf, Membership) for member in leaf.members):
+        parsed = pattern(member.text)
+        needed = work(parsed) if isinstance(parsed, Pattern) else 0
+        left -= needed
+        if needed > MOST_WORK or left < 0:
+            message = "these wildcards are too much work: Elasticsearch would refuse them"
+            yield QueryProblem(message, member.span, "use fewer `?` after a `*`, and fewer `*`")
+            return
 
 
 def work(pattern: Pattern) -> int:

@@ -29,16 +29,21 @@ class QueryProblem:
 
 
 class QueryError(SewError):
-    """A query that cannot be read or answered: every independent problem, with its place in `text`."""
+    """A query that cannot be read or answered: every independent problem, with its place in `text`, and warnings."""
 
     def __init__(self, text: str, problems: Iterable[QueryProblem]) -> None:
         self.text = text
         self.problems = tuple(problems)
-        super().__init__(_one_line(text, self.problems))
+        super().__init__(_one_line(text, self.errors))
+
+    @property
+    def errors(self) -> tuple[QueryProblem, ...]:
+        """The problems without the warnings."""
+        return tuple(problem for problem in self.problems if not problem.warning)
 
     def render(self) -> str:
-        """Each problem with its line:column, its line of the query, a caret and the hint; 2,000 characters at most."""
-        return render(self.text, self.problems)
+        """Draw each error: its line:column, its line of the query, a caret and the hint; 2,000 characters at most."""
+        return render(self.text, self.errors)
 
 
 def locate(text: str, offset: int) -> tuple[int, int]:

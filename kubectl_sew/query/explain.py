@@ -1,9 +1,21 @@
 """A query in plain words."""
 
-from kubectl_sew.query.ast import And, Comparison, Empty, Everything, Leaf, Membership, Node, Not, Operator, Or
-from kubectl_sew.query.fields import FieldSet, FieldType
-from kubectl_sew.query.literals import by_type, concrete
-from kubectl_sew.query.values import Network, Pattern, network
+from typing import TypeGuard
+
+from kubectl_sew.query.ast import Everything, Operator
+from kubectl_sew.query.binding import (
+    BoundAnd,
+    BoundComparison,
+    BoundLeaf,
+    BoundMembership,
+    BoundNode,
+    BoundNot,
+    BoundOr,
+    BoundQuery,
+)
+from kubectl_sew.query.fields import FieldType
+from kubectl_sew.query.literals import Typed
+from kubectl_sew.query.values import Network, Pattern
 
 _WORDS = {
     Operator.EQUAL: "is",
@@ -21,53 +33,57 @@ _TIME_WORDS = _WORDS | {
 }
 
 
-def explain(node: Node, fields: FieldSet) -> str:
-    """What a valid query selects, in one or several lines."""
+def explain(query: BoundQuery) -> str:
+    """Return what a query selects, in one or several lines."""
+    node = query.root
     if isinstance(node, Everything):
         return "Selects every event."
-    if isinstance(node, And | Or | Not):
-        return "Selects events for which " + "\n".join(_lines(node, fields, 0))
-    return f"Selects events whose {_leaf(node, fields)}."
+    if isinstance(node, BoundAnd | BoundOr | BoundNot):
+        return "Selects events for which " + "\n".join(_lines(node, 0))
+    return f"Selects events whose {_leaf(node)}."
 
 
-def _lines(node: Node, fields: FieldSet, level: int) -> list[str]:
-    if not isinstance(node, And | Or | Not):
-        return ["" if isinstance(node, Everything) else _leaf(node, fields)]
-    heads = {And: "all of these hold:", Or: "at least one of these holds:", Not: "this does not hold:"}
-    children = (node.child,) if isinstance(node, Not) else node.children
+def _lines(node: BoundNode, level: int) -> list[str]:
+    if not isinstance(node, BoundAnd | BoundOr | BoundNot):
+        return ["" if isinstance(node, Everything) else _leaf(node)]
+    heads = {BoundAnd: "all of these hold:", BoundOr: "at least one of these holds:", BoundNot: "this does not hold:"}
+    children = (node.child,) if isinstance(node, BoundNot) else node.children
     lines = [heads[type(node)]]
     for child in children:
-        first, *rest = _lines(child, fields, level + 1)
+        first, *rest = _lines(child, level + 1)
         lines += ["  " * (level + 1) + "- " + first, *rest]
     return lines
 
 
-def _leaf(leaf: Leaf, fields: FieldSet) -> str:
-    if isinstance(leaf, Empty):
-        return f"{leaf.key.name} has no value"
-    if isinstance(leaf, Comparison):
-        return _comparison(leaf, fields)
-    return _membership(leaf, fields)
+def _leaf(bound: BoundLeaf) -> str:
+    if isinstance(bound, BoundComparison):
+        return _comparison(bound)
+    if isinstance(bound, BoundMembership):
+        return _membership(bound)
+    return f"{bound.leaf.key.name} has no value"
 
 
-def _comparison(leaf: Comparison, fields: FieldSet) -> str:
-    field = fields.get(leaf.key.name)
-    kind = concrete(field, leaf.value, ordered=leaf.operator.orders).type if field else FieldType.STRING
-    found = network(leaf.value.text) if kind is FieldType.IP else None
-    if found and not found.single:
-        return f"{leaf.key.name} {'is in' if leaf.operator is Operator.EQUAL else 'is not in'} the network {found.text}"
-    words = (_TIME_WORDS if kind is FieldType.TIME else _WORDS)[leaf.operator]
+def _comparison(bound: BoundComparison) -> str:
+    leaf, first = bound.leaf, bound.readings[0]
+    if _is_network(first.value):
+        verb = "is in" if leaf.operator is Operator.EQUAL else "is not in"
+        return f"{leaf.key.name} {verb} the network {first.value.text}"
+    words = (_TIME_WORDS if first.field.type is FieldType.TIME else _WORDS)[leaf.operator]
     missing = " (or is missing)" if leaf.operator is Operator.NOT_EQUAL else ""
     return f"{leaf.key.name} {words} {leaf.value}{missing}"
 
 
-def _membership(leaf: Membership, fields: FieldSet) -> str:
-    field = fields.for_set(leaf.key.name)
-    if field is None:
+def _membership(bound: BoundMembership) -> str:
+    leaf = bound.leaf
+    if not bound.members:
         return f"{leaf.key.name}, which no event has, is {'not ' if leaf.negated else ''}in a set"
-    typed = [value for _, values in by_type(field, leaf.members) for value in values]
+    values = [value for typed in bound.members for value in typed.values]
     members = ", ".join(map(str, leaf.members))
     verb = "is none of" if leaf.negated else "is one of"
-    if any(isinstance(value, Pattern) or (isinstance(value, Network) and not value.single) for value in typed):
+    if any(isinstance(value, Pattern) or _is_network(value) for value in values):
         verb = "matches none of" if leaf.negated else "matches one of"
     return f"{leaf.key.name} {verb} {members}{' (or is missing)' if leaf.negated else ''}"
+
+
+def _is_network(value: Typed) -> TypeGuard[Network]:
+    return isinstance(value, Network) and not value.single

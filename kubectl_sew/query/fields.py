@@ -92,7 +92,7 @@ class Field:
         return f"{self.low} to {self.high}" if self.low is not None and self.high is not None else ""
 
 
-class Unlisted(Enum):
+class UnlistedKeys(Enum):
     """What a key outside the field set is."""
 
     IN_SETS = "in sets"
@@ -113,11 +113,11 @@ class FieldSet:
 
     name: str
     fields: Mapping[str, Field] = field(repr=False)
-    unlisted: Unlisted = Unlisted.ABSENT
+    unlisted: UnlistedKeys = UnlistedKeys.ABSENT
     unindexed: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, name: str, fields: "list[Field]", unlisted: Unlisted = Unlisted.ABSENT) -> "FieldSet":
+    def of(cls, name: str, fields: "list[Field]", unlisted: UnlistedKeys = UnlistedKeys.ABSENT) -> "FieldSet":
         """A field set of fields with different names."""
         return cls(name, {entry.name: entry for entry in fields}, unlisted)
 
@@ -127,7 +127,7 @@ class FieldSet:
     def get(self, name: str) -> Field | None:
         """The field of that name; a set that accepts every key answers for every name."""
         known = self.fields.get(name)
-        if known is None and self.unlisted is Unlisted.ANYTHING:
+        if known is None and self.unlisted is UnlistedKeys.ANYTHING:
             return Field(name=name, type=FieldType.ANY)
         return known or self._inside(name)
 
@@ -149,7 +149,7 @@ class FieldSet:
     def for_set(self, name: str) -> Field | None:
         """As `get`, for a set expression, which may name other fields too. None where the field has no value."""
         known = self.get(name)
-        if known is None and self.unlisted is Unlisted.IN_SETS:
+        if known is None and self.unlisted is UnlistedKeys.IN_SETS:
             return Field(name=name, type=FieldType.ANY)
         return known
 
@@ -226,9 +226,9 @@ CALICO = FieldSet.of(
         Field(name="time", type=FieldType.TIME, meaning="when it happened"),
         Field(name="type", type=FieldType.STRING, meaning="the kind of event", values=_TYPES),
     ],
-    Unlisted.IN_SETS,
+    UnlistedKeys.IN_SETS,
 )
 """Calico's security events. Description, name, origin and tactic are stored in lower case by Calico's index."""
 
-ANY = FieldSet("any", {}, Unlisted.ANYTHING)
+ANY = FieldSet("any", {}, UnlistedKeys.ANYTHING)
 """Accepts every key."""

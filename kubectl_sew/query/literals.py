@@ -1,11 +1,11 @@
 """A literal under a field's type: what it stands for there, or why it cannot stand there."""
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from kubectl_sew.query.ast import Literal, Operator
-from kubectl_sew.query.errors import QueryError, QueryProblem, quoted
+from kubectl_sew.query.errors import QueryProblem, quoted
 from kubectl_sew.query.fields import Field, FieldType, NumberKind, closest
 from kubectl_sew.query.values import (
     LAST_SECOND,
@@ -25,23 +25,22 @@ from kubectl_sew.query.values import (
 _LONGEST_SPAN_OF_NANOSECONDS = 20_000 * 86_400 * SECOND
 """Back from now: less than the time since 1970."""
 
-Typed = str | int | float | bool | Network | Moment | Pattern
-
-
-def concrete(field: Field, literal: Literal, *, ordered: bool = False) -> Field:
-    """The field itself, or for one of any type the field that the literal's form makes it."""
-    if field.type is not FieldType.ANY:
-        return field
-    return replace(field, type=_type_of(literal, ordered), storage=replace(field.storage, number=NumberKind.EXACT))
+Exact = str | int | float | bool | Network | Moment
+"""A value that stands for itself."""
+Typed = Exact | Pattern
+"""A member of a set."""
 
 
 def readings(field: Field, literal: Literal, *, ordered: bool = False) -> list[Field]:
-    """Fields as which a field is compared with `literal`: one, or two where it is of any type.
+    """Return `field` as the concrete types that it is compared with `literal` as: one, or two where it is of any.
 
     What a literal looks like is a guess there. So an address, a network or a time is equal to its own text too.
     """
-    guessed = concrete(field, literal, ordered=ordered)
-    if ordered or field.type is not FieldType.ANY or guessed.type not in (FieldType.IP, FieldType.TIME):
+    if field.type is not FieldType.ANY:
+        return [field]
+    storage = replace(field.storage, number=NumberKind.EXACT)
+    guessed = replace(field, type=_type_of(literal, ordered), storage=storage)
+    if ordered or guessed.type not in (FieldType.IP, FieldType.TIME):
         return [guessed]
     return [guessed, replace(guessed, type=FieldType.STRING)]
 
@@ -55,26 +54,30 @@ def _type_of(literal: Literal, ordered: bool) -> FieldType:
     return FieldType.TIME if time else FieldType.STRING
 
 
-def interpret(field: Field, literal: Literal, *, in_set: bool = False) -> Typed | QueryProblem:
-    """What `literal` stands for in a field of a concrete type; a Problem at the literal where it cannot stand there."""
-    searchable = field.type is FieldType.STRING and not field.equality_only
-    if in_set and not searchable and isinstance(pattern(literal.text), Pattern):
-        return _unfit(field, literal, "wildcards are for strings only, and not for `_id`")
-    if field.type is FieldType.STRING:
-        return _string(field, literal, in_set)
+def read_literal(field: Field, literal: Literal) -> Exact | QueryProblem:
+    """Return what `literal` stands for in a field of a concrete type, or the problem where it cannot stand there."""
     return _READERS[field.type](field, literal)
 
 
-def _string(field: Field, literal: Literal, in_set: bool) -> Typed | QueryProblem:
-    found = pattern(literal.text) if in_set else literal.text
+def read_member(field: Field, literal: Literal) -> Typed | QueryProblem:
+    """Return what `literal` stands for as a member of a set: as `read_literal`, and strings can have wildcards."""
+    parsed = pattern(literal.text)
+    if field.type is FieldType.STRING and not field.equality_only:
+        if isinstance(parsed, Pattern):
+            return Pattern(tuple(part and fold(field, part) for part in parsed.parts))
+        return _string(field, literal, parsed)
+    if isinstance(parsed, Pattern):
+        return _unfit(field, literal, "wildcards are for strings only, and not for `_id`")
+    return _string(field, literal, parsed) if field.type is FieldType.STRING else read_literal(field, literal)
+
+
+def _string(field: Field, literal: Literal, text: str) -> str | QueryProblem:
     limit = field.storage.ignore_above
-    if isinstance(found, str) and limit is not None and utf16_length(found) > limit:
+    if limit is not None and utf16_length(text) > limit:
         return _unfit(field, literal, f"the index ignores values of more than {limit} characters (ignore_above)")
-    if field.equality_only and not found:
+    if field.equality_only and not text:
         return _unfit(field, literal, "no event has an empty id")
-    if isinstance(found, Pattern):
-        return Pattern(tuple(part and fold(field, part) for part in found.parts))
-    return fold(field, found)
+    return fold(field, text)
 
 
 def fold(field: Field, text: str) -> str:
@@ -87,7 +90,7 @@ def utf16_length(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def _whole(field: Field, literal: Literal) -> Typed | QueryProblem:
+def _whole(field: Field, literal: Literal) -> Exact | QueryProblem:
     number = read_number(literal.text)
     if not isinstance(number, int):
         return _must_be(field, literal, "a whole number")
@@ -97,7 +100,7 @@ def _whole(field: Field, literal: Literal) -> Typed | QueryProblem:
     return number if low <= number <= high else _must_be(field, literal, f"a number from {low} to {high}")
 
 
-def _float(field: Field, literal: Literal) -> Typed | QueryProblem:
+def _float(field: Field, literal: Literal) -> Exact | QueryProblem:
     number = read_number(literal.text)
     if number is None:
         return _must_be(field, literal, "a number")
@@ -123,16 +126,16 @@ def narrow(kind: NumberKind, number: float) -> float | None:
     return value if abs(value) < float("inf") else None
 
 
-def _boolean(field: Field, literal: Literal) -> Typed | QueryProblem:
+def _boolean(field: Field, literal: Literal) -> Exact | QueryProblem:
     found = {"true": True, "false": False}.get(literal.text)
     return _must_be(field, literal, "true or false") if found is None else found
 
 
-def _address(field: Field, literal: Literal) -> Typed | QueryProblem:
+def _address(field: Field, literal: Literal) -> Exact | QueryProblem:
     return network(literal.text) or _must_be(field, literal, "an IP address or a CIDR")
 
 
-def _time(field: Field, literal: Literal) -> Typed | QueryProblem:
+def _time(field: Field, literal: Literal) -> Exact | QueryProblem:
     found = moment(literal.text)
     if found is None:
         hint = 'write seconds since the epoch, or quoted RFC 3339 ("2026-01-31T12:00:00Z"), "now", "now-15m"'
@@ -146,30 +149,14 @@ def _time(field: Field, literal: Literal) -> Typed | QueryProblem:
     return found
 
 
-_READERS = {
+_READERS: dict[FieldType, Callable[[Field, Literal], Exact | QueryProblem]] = {
+    FieldType.STRING: lambda field, literal: _string(field, literal, literal.text),
     FieldType.INTEGER: _whole,
     FieldType.FLOAT: _float,
     FieldType.BOOLEAN: _boolean,
     FieldType.IP: _address,
     FieldType.TIME: _time,
 }
-
-
-def by_type(field: Field, members: Iterable[Literal]) -> list[tuple[Field, list[Typed]]]:
-    """A set's members as they are compared: one entry, or one for each type where the field has none of its own."""
-    groups: dict[FieldType, tuple[Field, list[Typed]]] = {}
-    for member in members:
-        for own in readings(field, member):
-            groups.setdefault(own.type, (own, []))[1].append(fitting(own, member, in_set=True))
-    return list(groups.values())
-
-
-def fitting(field: Field, literal: Literal, *, in_set: bool = False) -> Typed:
-    """As `interpret`, for a query that is known to be valid."""
-    value = interpret(field, literal, in_set=in_set)
-    if isinstance(value, QueryProblem):
-        raise QueryError("", [value])
-    return value
 
 
 def interval(moment: Moment, operator: Operator, now: int, tick: int) -> tuple[int | None, int | None]:
@@ -197,13 +184,12 @@ def tick_of(field: Field) -> int:
     return 1 if field.storage.nanoseconds else 1_000_000
 
 
-def not_allowed(field: Field, literal: Literal) -> QueryProblem | None:
-    """A Problem where a string is none of the allowed ones, with those that are like it."""
-    if not field.values or literal.text in field.values:
-        return None
-    near = closest(literal.text, list(field.values))
-    hint = "did you mean " + " or ".join(map(quoted, near)) + "?" if near else f"it must be one of {field.allowed}"
-    return QueryProblem(f"{quoted(literal.text)} is not a known {field.name}", literal.span, hint)
+def not_allowed(field: Field, literal: Literal) -> Iterator[QueryProblem]:
+    """Yield the problem of a string that is none of the allowed ones, with those that are like it."""
+    if field.values and literal.text not in field.values:
+        near = closest(literal.text, list(field.values))
+        hint = "did you mean " + " or ".join(map(quoted, near)) + "?" if near else f"it must be one of {field.allowed}"
+        yield QueryProblem(f"{quoted(literal.text)} is not a known {field.name}", literal.span, hint)
 
 
 def _must_be(field: Field, literal: Literal, what: str, hint: str = "") -> QueryProblem:

@@ -6,11 +6,22 @@ from dataclasses import replace
 from operator import eq, ge, gt, le, lt
 from typing import Any
 
-from kubectl_sew.query.ast import And, Comparison, Empty, Everything, Leaf, Membership, Node, Not, Operator, Or
+from kubectl_sew.query.ast import Everything, Operator
+from kubectl_sew.query.binding import (
+    BoundAnd,
+    BoundComparison,
+    BoundLeaf,
+    BoundMembership,
+    BoundNode,
+    BoundNot,
+    BoundOr,
+    BoundQuery,
+    TypedMembers,
+    TypedValue,
+)
 from kubectl_sew.query.event_values import reader, walker
-from kubectl_sew.query.fields import PLAIN, Field, FieldSet, FieldType
-from kubectl_sew.query.literals import Typed, by_type, fitting, interval, readings, tick_of
-from kubectl_sew.query.validate import require_valid
+from kubectl_sew.query.fields import PLAIN, Field, FieldType
+from kubectl_sew.query.literals import interval, tick_of
 from kubectl_sew.query.values import Moment, Network, Pattern
 
 Match = Callable[[Mapping[str, Any], float], bool]
@@ -28,28 +39,27 @@ _COMPARE: dict[Operator, Callable[[Any, Any], bool]] = {
 _MISSING: Any = object()
 
 
-def compile_matcher(node: Node, fields: FieldSet) -> Match:
-    """A predicate that never raises, whatever JSON the event holds. Raises QueryError where `validate` finds errors."""
-    require_valid(node, fields)
-    return _node(node, fields)
+def compile_matcher(query: BoundQuery) -> Match:
+    """Return a predicate that never raises, whatever JSON the event holds."""
+    return _node(query.root)
 
 
-def _node(node: Node, fields: FieldSet) -> Match:
+def _node(node: BoundNode) -> Match:
     if isinstance(node, Everything):
         return lambda _, __: True
-    if isinstance(node, And):
-        return _all([_node(child, fields) for child in node.children])
-    if isinstance(node, Or):
-        return _any([_node(child, fields) for child in node.children])
-    if isinstance(node, Not):
-        return _not(_node(node.child, fields))
-    return _leaf(node, fields)
+    if isinstance(node, BoundAnd):
+        return _all([_node(child) for child in node.children])
+    if isinstance(node, BoundOr):
+        return _any([_node(child) for child in node.children])
+    if isinstance(node, BoundNot):
+        return _not(_node(node.child))
+    return _leaf(node)
 
 
 def _all(matches: list[Match]) -> Match:
     def match(document: Mapping[str, Any], now: float) -> bool:
-        for each in matches:  # noqa: SIM110  # the loop is twice as fast as all()
-            if not each(document, now):
+        for test in matches:  # noqa: SIM110  # the loop is twice as fast as all()
+            if not test(document, now):
                 return False
         return True
 
@@ -61,8 +71,8 @@ def _any(matches: list[Match]) -> Match:
         return matches[0]
 
     def match(document: Mapping[str, Any], now: float) -> bool:
-        for each in matches:  # noqa: SIM110  # the loop is twice as fast as any()
-            if each(document, now):
+        for test in matches:  # noqa: SIM110  # the loop is twice as fast as any()
+            if test(document, now):
                 return True
         return False
 
@@ -73,69 +83,63 @@ def _not(match: Match) -> Match:
     return lambda document, now: not match(document, now)
 
 
-def _leaf(leaf: Leaf, fields: FieldSet) -> Match:
-    if isinstance(leaf, Membership):
-        match = _membership(leaf, fields.for_set(leaf.key.name))
-        return _not(match) if leaf.negated else match
-    field = fields.get(leaf.key.name)
-    assert field is not None  # noqa: S101  # `require_valid` has refused unknown keys
-    if isinstance(leaf, Empty):
-        whole = replace(field, storage=replace(field.storage, ignore_above=None))
-        return _not(_values(whole, lambda _, __: True))
-    readers = readings(field, leaf.value, ordered=leaf.operator.orders)
-    match = _any([_values(own, _comparison(leaf, own)) for own in readers])
-    return _not(match) if leaf.operator is Operator.NOT_EQUAL else match
+def _leaf(bound: BoundLeaf) -> Match:
+    if isinstance(bound, BoundMembership):
+        match = _any([_values(typed.field, _members(typed)) for typed in bound.members])
+        return _not(match) if bound.leaf.negated else match
+    if isinstance(bound, BoundComparison):
+        operator = bound.leaf.operator
+        match = _any([_values(reading.field, _comparison(operator, reading)) for reading in bound.readings])
+        return _not(match) if operator is Operator.NOT_EQUAL else match
+    field = bound.field
+    whole = replace(field, storage=replace(field.storage, ignore_above=None))
+    return _not(_values(whole, lambda _, __: True))
 
 
-def _membership(leaf: Membership, field: Field | None) -> Match:
-    if field is None:
-        return lambda _, __: False
-    return _any([_values(own, _members(own, values)) for own, values in by_type(field, leaf.members)])
+def _comparison(operator: Operator, reading: TypedValue) -> _Test:
+    expected = reading.value
+    if isinstance(expected, Moment):
+        return _time(reading.field, operator, expected)
+    if isinstance(expected, Network):
+        return _address(operator, expected)
+    if not operator.orders:
+        return lambda value, _: value == expected
+    compare = _COMPARE[operator]
+    return lambda value, _: compare(value, expected)
 
 
-def _comparison(leaf: Comparison, field: Field) -> _Test:
-    value = fitting(field, leaf.value)
-    if isinstance(value, Moment):
-        return _time(field, leaf.operator, value)
-    if isinstance(value, Network):
-        return _address(leaf.operator, value)
-    if not leaf.operator.orders:
-        return lambda found, _: found == value
-    compare = _COMPARE[leaf.operator]
-    return lambda found, _: compare(found, value)
-
-
-def _address(operator: Operator, value: Network) -> _Test:
-    low, high, compare = value.low, value.high, _COMPARE[operator]
+def _address(operator: Operator, network: Network) -> _Test:
+    low, high, compare = network.low, network.high, _COMPARE[operator]
     if operator.orders:
-        return lambda found, _: compare(found, low)
-    return lambda found, _: low <= found <= high
+        return lambda value, _: compare(value, low)
+    return lambda value, _: low <= value <= high
 
 
-def _time(field: Field, operator: Operator, value: Moment) -> _Test:
+def _time(field: Field, operator: Operator, moment: Moment) -> _Test:
     tick = tick_of(field)
-    if value.relative:
-        return lambda found, now: _within(found, *interval(value, operator, int(now * 1_000) * 1_000_000, tick))
-    low, high = interval(value, operator, 0, tick)
+    if moment.relative:
+        return lambda value, now: _within(value, *interval(moment, operator, int(now * 1_000) * 1_000_000, tick))
+    low, high = interval(moment, operator, 0, tick)
     if low is None:
-        return lambda found, _: found < high
+        return lambda value, _: value < high
     if high is None:
-        return lambda found, _: found >= low
-    return lambda found, _: low <= found < high
+        return lambda value, _: value >= low
+    return lambda value, _: low <= value < high
 
 
-def _within(found: int, low: int | None, high: int | None) -> bool:
-    return (low is None or found >= low) and (high is None or found < high)
+def _within(value: int, low: int | None, high: int | None) -> bool:
+    return (low is None or value >= low) and (high is None or value < high)
 
 
-def _members(field: Field, values: list[Typed]) -> _Test:
-    exact = frozenset(value for value in values if isinstance(value, str | int | float))
-    others = [_other(field, value) for value in values if not isinstance(value, str | int | float)]
+def _members(typed: TypedMembers) -> _Test:
+    field, values = typed.field, typed.values
+    exact = frozenset(member for member in values if isinstance(member, str | int | float))
+    others = [_other(field, member) for member in values if not isinstance(member, str | int | float)]
     if not others:
-        return lambda found, _: found in exact
+        return lambda value, _: value in exact
     if len(others) == 1 and not exact:
         return others[0]
-    return lambda found, now: found in exact or any(other(found, now) for other in others)
+    return lambda value, now: value in exact or any(other(value, now) for other in others)
 
 
 def _other(field: Field, value: Pattern | Network | Moment) -> _Test:
@@ -148,12 +152,12 @@ def _wildcard(pattern: Pattern) -> _Test:
     parts = pattern.parts
     if parts[-1] is None and len(parts) == 2 and parts[0]:
         head = parts[0]
-        return lambda found, _: found.startswith(head)
+        return lambda value, _: value.startswith(head)
     if parts[0] is None and len(parts) == 2 and parts[1]:
         tail = parts[1]
-        return lambda found, _: found.endswith(tail)
+        return lambda value, _: value.endswith(tail)
     fullmatch = re.compile(_expression(parts), re.DOTALL).fullmatch
-    return lambda found, _: fullmatch(found) is not None
+    return lambda value, _: fullmatch(value) is not None
 
 
 def _expression(parts: tuple[str | None, ...]) -> str:

@@ -3,10 +3,21 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kubectl_sew.query.ast import And, Comparison, Empty, Everything, Leaf, Membership, Node, Not, Operator, Or
-from kubectl_sew.query.fields import Field, FieldSet, FieldType
-from kubectl_sew.query.literals import Typed, by_type, fitting, interval, readings, tick_of
-from kubectl_sew.query.validate import require_valid
+from kubectl_sew.query.ast import Everything, Operator
+from kubectl_sew.query.binding import (
+    BoundAnd,
+    BoundComparison,
+    BoundLeaf,
+    BoundMembership,
+    BoundNode,
+    BoundNot,
+    BoundOr,
+    BoundQuery,
+    TypedMembers,
+    TypedValue,
+)
+from kubectl_sew.query.fields import Field, FieldType
+from kubectl_sew.query.literals import Typed, interval, tick_of
 from kubectl_sew.query.values import SECOND, Moment, Network, Pattern
 from kubectl_sew.text import spell_exactly
 
@@ -17,22 +28,21 @@ _ZEROS = [-0.0, 0.0]
 _ESCAPE = str.maketrans({"*": "\\*", "?": "\\?", "\\": "\\\\"})
 
 
-def to_dsl(node: Node, fields: FieldSet) -> Dsl:
-    """What goes under `query` in a search. Raises QueryError where `validate` finds errors."""
-    require_valid(node, fields)
-    return _node(node, fields)
+def to_dsl(query: BoundQuery) -> Dsl:
+    """Return what goes under `query` in a search."""
+    return _node(query.root)
 
 
-def _node(node: Node, fields: FieldSet) -> Dsl:
+def _node(node: BoundNode) -> Dsl:
     if isinstance(node, Everything):
         return {"match_all": {}}
-    if isinstance(node, And):
-        return {"bool": {"filter": [_node(child, fields) for child in node.children]}}
-    if isinstance(node, Or):
-        return _any([_node(child, fields) for child in node.children])
-    if isinstance(node, Not):
-        return _not(_node(node.child, fields))
-    return _leaf(node, fields)
+    if isinstance(node, BoundAnd):
+        return {"bool": {"filter": [_node(child) for child in node.children]}}
+    if isinstance(node, BoundOr):
+        return _any([_node(child) for child in node.children])
+    if isinstance(node, BoundNot):
+        return _not(_node(node.child))
+    return _leaf(node)
 
 
 def _any(queries: list[Dsl]) -> Dsl:
@@ -43,17 +53,15 @@ def _not(query: Dsl) -> Dsl:
     return {"bool": {"must_not": [query]}}
 
 
-def _leaf(leaf: Leaf, fields: FieldSet) -> Dsl:
-    if isinstance(leaf, Membership):
-        query = _membership(leaf, fields.for_set(leaf.key.name))
-        return _not(query) if leaf.negated else query
-    field = fields.get(leaf.key.name)
-    assert field is not None  # noqa: S101  # `require_valid` has refused unknown keys
-    if isinstance(leaf, Empty):
-        return {"bool": {"must_not": _existence(field)}}
-    readers = readings(field, leaf.value, ordered=leaf.operator.orders)
-    query = _any(_distinct([_comparison(leaf, own) for own in readers]))
-    return _not(query) if leaf.operator is Operator.NOT_EQUAL else query
+def _leaf(bound: BoundLeaf) -> Dsl:
+    if isinstance(bound, BoundMembership):
+        query = _membership(bound)
+        return _not(query) if bound.leaf.negated else query
+    if isinstance(bound, BoundComparison):
+        operator = bound.leaf.operator
+        query = _any(_distinct([_comparison(operator, reading) for reading in bound.readings]))
+        return _not(query) if operator is Operator.NOT_EQUAL else query
+    return {"bool": {"must_not": _existence(bound.field)}}
 
 
 def _existence(field: Field) -> list[Dsl]:
@@ -62,12 +70,12 @@ def _existence(field: Field) -> list[Dsl]:
     return [exists] if field.storage.ignore_above is None else [exists, {"term": {"_ignored": field.path}}]
 
 
-def _comparison(leaf: Comparison, field: Field) -> Dsl:
-    value = fitting(field, leaf.value)
+def _comparison(operator: Operator, reading: TypedValue) -> Dsl:
+    field, value = reading.field, reading.value
     if isinstance(value, Moment):
-        return _time(field, leaf.operator, value)
-    if leaf.operator in _BOUNDS:
-        return {"range": {field.path: {_BOUNDS[leaf.operator]: _bound(leaf.operator, value)}}}
+        return _time(field, operator, value)
+    if operator in _BOUNDS:
+        return {"range": {field.path: {_BOUNDS[operator]: _bound(operator, value)}}}
     if isinstance(value, float) and value == 0:
         return {"terms": {field.path: _ZEROS}}
     return {"term": {field.path: _plain(value)}}
@@ -79,21 +87,22 @@ def _bound(operator: Operator, value: Typed) -> Any:
     return _plain(value)
 
 
-def _membership(leaf: Membership, field: Field | None) -> Dsl:
-    if field is None:
+def _membership(bound: BoundMembership) -> Dsl:
+    if not bound.members:
         return {"match_none": {}}
-    return _any(_distinct([query for own, values in by_type(field, leaf.members) for query in _members(own, values)]))
+    return _any(_distinct([query for typed in bound.members for query in _members(typed)]))
 
 
 def _distinct(values: list[Any]) -> list[Any]:
     return list({repr(value): value for value in values}.values())
 
 
-def _members(field: Field, values: list[Typed]) -> list[Dsl]:
+def _members(typed: TypedMembers) -> list[Dsl]:
+    field, values = typed.field, typed.values
     if field.type is FieldType.TIME:
         return [_time(field, Operator.EQUAL, value) for value in values if isinstance(value, Moment)]
     exact = [_plain(value) for value in values if not isinstance(value, Pattern)]
-    exact = [each for value in exact for each in (_ZEROS if isinstance(value, float) and value == 0 else [value])]
+    exact = [term for value in exact for term in (_ZEROS if isinstance(value, float) and value == 0 else [value])]
     terms: list[Dsl] = [{"terms": {field.path: _distinct(exact)}}] if exact else []
     patterns = (value for value in values if isinstance(value, Pattern))
     return terms + [{"wildcard": {field.path: {"value": _wildcard(value)}}} for value in patterns]

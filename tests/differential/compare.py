@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import urllib3
 
-from kubectl_sew.query import FieldSet, Node, compile_matcher, to_dsl
+from kubectl_sew.query import FieldSet, Node, bind, compile_matcher, to_dsl
 from kubectl_sew.query.ast import leaves
 from kubectl_sew.query.mapping import field_set
 from tests.differential import generate
@@ -102,7 +102,7 @@ class Index:
     def search(self, queries: Iterable[Node], fields: FieldSet) -> list[Found]:
         """What each query selects."""
         body = {"size": len(self.events) + 1, "_source": False, "sort": ["_doc"], "track_total_hits": False}
-        lines = [line for query in queries for line in ({}, body | {"query": to_dsl(query, fields)})]
+        lines = [line for query in queries for line in ({}, body | {"query": to_dsl(bind(query, fields))})]
         answer = self._server.ask("POST", f"/{self._name}/_msearch?filter_path={_ONLY}", lines=lines)
         assert "responses" in answer, answer
         return [_found(response) for response in answer["responses"]]
@@ -118,7 +118,7 @@ class Index:
 
     def match(self, query: Node, fields: FieldSet) -> set[str]:
         """What the matcher selects."""
-        selects, now = compile_matcher(query, fields), time.time()
+        selects, now = compile_matcher(bind(query, fields)), time.time()
         return {name for name, each in self.events.items() if selects(each, now)}
 
 

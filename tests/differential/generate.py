@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from kubectl_sew.query import FieldSet, FieldType, Node, QueryError, parse, validate
+from kubectl_sew.query import FieldSet, FieldType, Node, QueryError, parse
 from kubectl_sew.query.ast import (
     Comparison,
     Empty,
@@ -24,6 +24,7 @@ from kubectl_sew.query.ast import (
 )
 from kubectl_sew.query.fields import Field
 from kubectl_sew.query.values import read_number
+from tests.queries import problems_of
 
 Json = dict[str, Any]
 
@@ -197,7 +198,7 @@ def query(rng: Random, fields: FieldSet) -> Node:
             tree = parse(str(_tree(rng, fields, 0)))
         except QueryError:
             continue
-        if all(problem.warning for problem in validate(tree, fields)):
+        if all(problem.warning for problem in problems_of(tree, fields)):
             return tree
 
 

@@ -8,7 +8,7 @@ from kubectl_sew.consumers.base import RenderError
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
 from kubectl_sew.ndjson import BadLineError, parse_line
-from kubectl_sew.query import ANY, CALICO, compile_matcher, parse
+from kubectl_sew.query import ANY, CALICO, bind, compile_matcher, parse
 from tests.fuzz.alphabet import PIECES, text
 
 _KEYS = (
@@ -31,7 +31,7 @@ _QUERIES = (
     *('_id = "a"', "name = 10", 'name = "2026-01-01T00:00:00Z"', 'name IN {"10.0.0.0/8"}', "name < b"),
 )
 _MATCHERS = [
-    (compile_matcher(parse(query), fields), compile_matcher(parse(f"NOT ({query})"), fields))
+    (compile_matcher(bind(parse(query), fields)), compile_matcher(bind(parse(f"NOT ({query})"), fields)))
     for query in _QUERIES
     for fields in (CALICO, ANY)
     if fields is ANY or not query.startswith("name <")

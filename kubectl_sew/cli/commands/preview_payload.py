@@ -20,7 +20,7 @@ from kubectl_sew.errors import SewError
 from kubectl_sew.event import Event, delivery_id, own_id
 from kubectl_sew.members import members
 from kubectl_sew.ndjson import BadLineError, parse_line
-from kubectl_sew.query import FieldSet, compile_matcher, parse
+from kubectl_sew.query import FieldSet, bind, compile_matcher, parse
 from kubectl_sew.resource import Webhook, parse_labels, resolve
 from kubectl_sew.resource.manifests import Manifests, load_many
 from kubectl_sew.samples import SAMPLE_TYPES, sample
@@ -86,7 +86,7 @@ def _describe(webhook: Webhook, consumer: Consumer, manifests: Manifests, event:
     known, _ = resolve(webhook, manifests.secrets, manifests.config_maps)
     config, notes = fill_in(webhook, consumer, known)
     now = time.time()
-    if not compile_matcher(parse(webhook.query), fields)(event.document, now):
+    if not compile_matcher(bind(parse(webhook.query), fields))(event.document, now):
         notes.append("its query does not select this event: it would not be sent")
     if consumer.name != "Generic" and not is_known(event):
         notes.append("the event has none of the fields that messages are made of: its main fields are shown instead")

@@ -6,8 +6,8 @@ from kubectl_sew.cli.durations import read_duration
 from kubectl_sew.cli.judging import FIELD_SETS, INDEX, check_index_flags
 from kubectl_sew.cli.output import echo, print_json, print_warning, print_yaml
 from kubectl_sew.cli.reading import read_query
-from kubectl_sew.query import FieldSet, Node
-from kubectl_sew.query.ast import EVERY_EVENT, MOST_PARTS, parts_of
+from kubectl_sew.query import BoundQuery
+from kubectl_sew.query.ast import EVERY_EVENT, MOST_PARTS
 
 
 @click.command("preview-query")
@@ -71,17 +71,17 @@ def preview_query(  # noqa: PLR0913, PLR0917  # one for each flag
 
         print_survey(query[0], elasticsearch, index, since, time_field, output)
         return
-    node = read_query(query[0], FIELD_SETS[fields])
+    bound = read_query(query[0], FIELD_SETS[fields])
     if not query[0].strip():
         print_warning(f"the empty query selects every event, but no webhook takes it: write `{EVERY_EVENT}`")
     if events is not None:
-        _print_events(node, FIELD_SETS[fields], events)
+        _print_events(bound, events)
     elif canonical:
-        echo(str(node))
+        echo(str(bound.node))
     elif explain:
-        _print_explanation(node, FIELD_SETS[fields])
+        _print_explanation(bound)
     else:
-        _print_dsl(node, FIELD_SETS[fields], output or "json")
+        _print_dsl(bound, output or "json")
 
 
 def _check_flags(query: tuple[str, ...], modes: dict[str, bool], output: str | None) -> None:
@@ -94,22 +94,22 @@ def _check_flags(query: tuple[str, ...], modes: dict[str, bool], output: str | N
         raise click.UsageError(f"-o {output} is a form of the Elasticsearch query: leave it out with {given[0]}")
 
 
-def _print_dsl(node: Node, fields: FieldSet, output: str) -> None:
+def _print_dsl(query: BoundQuery, output: str) -> None:
     from kubectl_sew.query import to_dsl  # noqa: PLC0415  # each way of showing loads what it needs
 
-    dsl = to_dsl(node, fields)
+    dsl = to_dsl(query)
     (print_yaml if output == "yaml" else print_json)(dsl)
 
 
-def _print_explanation(node: Node, fields: FieldSet) -> None:
+def _print_explanation(query: BoundQuery) -> None:
     from kubectl_sew.query import explain  # noqa: PLC0415  # likewise
 
-    echo(explain(node, fields))
+    echo(explain(query))
 
 
-def _print_events(node: Node, fields: FieldSet, source: str) -> None:
+def _print_events(query: BoundQuery, source: str) -> None:
     from kubectl_sew.cli.events import print_matching  # noqa: PLC0415  # likewise
     from kubectl_sew.query import compile_matcher  # noqa: PLC0415  # likewise
 
-    parts = {str(part): compile_matcher(part, fields) for part in parts_of(node)[:MOST_PARTS]}
-    print_matching(compile_matcher(node, fields), source, parts)
+    parts = {str(part.node): compile_matcher(part) for part in query.parts[:MOST_PARTS]}
+    print_matching(compile_matcher(query), source, parts)

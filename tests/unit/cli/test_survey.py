@@ -6,10 +6,10 @@ import pytest
 
 from kubectl_sew.access import ElasticsearchError
 from kubectl_sew.cli.survey import Window, for_people, read, searches
-from kubectl_sew.query import CALICO, parse
+from kubectl_sew.query import CALICO, bind, parse
 
 WINDOW = Window("time", 1_767_225_600_000, 1_767_312_000_000)
-QUERY = parse('type = waf AND host IN {"*a*"}')
+QUERY = bind(parse('type = waf AND host IN {"*a*"}'), CALICO)
 
 
 def _answer(count=0, took=1, bars=()):
@@ -25,7 +25,7 @@ REFUSED = {"error": {"type": "query_shard_exception", "reason": "too complex"}, 
 
 
 def test_a_search_is_made_for_all_events_the_query_and_each_part():
-    bodies = searches(QUERY, CALICO, WINDOW)
+    bodies = searches(QUERY, WINDOW)
     assert len(bodies) == 4
     assert {"term": {"type": "waf"}} in bodies[2]["query"]["bool"]["filter"]
     assert bodies[1]["aggs"]["bars"]["date_histogram"]["fixed_interval"] == "3600s"
@@ -49,8 +49,8 @@ def test_a_part_that_cannot_be_answered_is_named():
 
 
 def test_of_many_parts_the_first_are_asked_alone_and_the_others_counted():
-    many = parse(" OR ".join(f"host = h{n}" for n in range(50)))
-    bodies = searches(many, CALICO, WINDOW)
+    many = bind(parse(" OR ".join(f"host = h{n}" for n in range(50))), CALICO)
+    bodies = searches(many, WINDOW)
     assert len(bodies) == 22
     assert for_people(read(many, [_answer(1)] * 22), WINDOW, "").endswith("  … and 30 more, not asked alone")
 

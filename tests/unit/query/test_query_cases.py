@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from kubectl_sew.query import CALICO, QueryError, QueryProblem, compile_matcher, explain, parse, to_dsl, validate
+from kubectl_sew.query import CALICO, QueryError, QueryProblem, bind, compile_matcher, explain, parse, to_dsl
 from tests import cases
+from tests.queries import problems_of
 
 
 def _load(name: str) -> list[Any]:
@@ -15,7 +16,7 @@ def _load(name: str) -> list[Any]:
 
 def _problems(case: dict[str, Any]) -> list[QueryProblem]:
     try:
-        return validate(parse(case["query"]), cases.fields_of(case))
+        return problems_of(parse(case["query"]), cases.fields_of(case))
     except QueryError as error:
         return list(error.problems)
 
@@ -29,19 +30,19 @@ def test_the_canonical_text_is_the_golden_one_and_parses_to_an_equal_tree(case: 
 
 @pytest.mark.parametrize("case", _load("queries.toml"))
 def test_the_translation_is_the_golden_one(case: dict[str, Any]) -> None:
-    assert to_dsl(parse(case["query"]), cases.fields_of(case)) == json.loads(case["dsl"])
+    assert to_dsl(bind(parse(case["query"]), cases.fields_of(case))) == json.loads(case["dsl"])
 
 
 @pytest.mark.parametrize("case", _load("queries.toml"))
 def test_the_matcher_selects_exactly_the_golden_events(case: dict[str, Any]) -> None:
-    match = compile_matcher(parse(case["query"]), cases.fields_of(case))
+    match = compile_matcher(bind(parse(case["query"]), cases.fields_of(case)))
     for event, selected in cases.events_of(case):
         assert match(event, cases.NOW) is selected, event
 
 
 @pytest.mark.parametrize("case", [case for case in _load("queries.toml") if "explain" in case.values[0]])
 def test_the_explanation_is_the_golden_one(case: dict[str, Any]) -> None:
-    assert explain(parse(case["query"]), CALICO) == case["explain"].strip()
+    assert explain(bind(parse(case["query"]), CALICO)) == case["explain"].strip()
 
 
 @pytest.mark.parametrize("case", _load("errors.toml"))

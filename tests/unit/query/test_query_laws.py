@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubectl_sew.query import ANY, CALICO, QueryError, compile_matcher, parse, to_dsl, validate
+from kubectl_sew.query import ANY, CALICO, QueryError, bind, compile_matcher, parse, to_dsl
 from kubectl_sew.query.ast import (
     Comparison,
     Empty,
@@ -23,6 +23,7 @@ from kubectl_sew.query.ast import (
 from kubectl_sew.query.diagnostics import diagnose
 from kubectl_sew.query.errors import RENDER_LIMIT
 from kubectl_sew.query.lexer import scan
+from tests.queries import problems_of
 
 NOW = 1767225600.0
 WORDS = st.sampled_from(
@@ -80,11 +81,11 @@ PIECES = st.sampled_from(
 
 
 def _answerable(tree: Node) -> bool:
-    return all(problem.warning for problem in validate(tree, ANY))
+    return all(problem.warning for problem in problems_of(tree, ANY))
 
 
 def _selects(tree: Node, event: dict[str, Any]) -> bool:
-    return compile_matcher(tree, ANY)(event, NOW)
+    return compile_matcher(bind(tree, ANY))(event, NOW)
 
 
 ANSWERABLE = TREES.filter(_answerable)
@@ -137,7 +138,7 @@ def test_in_of_one_exact_member_is_equality(key: Key, value: Literal, event: dic
 
 @given(ANSWERABLE)
 def test_every_translation_is_json(tree: Node) -> None:
-    json.dumps(to_dsl(tree, ANY), allow_nan=False)
+    json.dumps(to_dsl(bind(tree, ANY)), allow_nan=False)
 
 
 @pytest.mark.parametrize("field", [field.name for field in CALICO])
@@ -147,7 +148,7 @@ def test_no_value_of_an_event_makes_the_matcher_raise(field: str, value: Any) ->
         field, "waf"
     )
     literal = '"::/0"' if field.endswith("_ip") else literal
-    match = compile_matcher(parse(f"{field} = {literal} OR {field} IN {{{literal}}}"), CALICO)
+    match = compile_matcher(bind(parse(f"{field} = {literal} OR {field} IN {{{literal}}}"), CALICO))
     for hostile in (value, 10**5000, float("nan"), float("-inf"), "9" * 5000, "1e999999999", [[[value]]]):
         assert match({field: hostile}, NOW) in (True, False)
 
@@ -156,5 +157,5 @@ def test_a_deeply_nested_event_does_not_exhaust_the_stack() -> None:
     nested: Any = "a"
     for _ in range(100_000):
         nested = [nested]
-    assert compile_matcher(parse("host = a"), CALICO)({"host": nested}, NOW)
-    assert compile_matcher(parse("host = a"), ANY)({"host": nested}, NOW)
+    assert compile_matcher(bind(parse("host = a"), CALICO))({"host": nested}, NOW)
+    assert compile_matcher(bind(parse("host = a"), ANY))({"host": nested}, NOW)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kubectl_sew.query import CALICO, QueryError, parse, to_dsl
+from kubectl_sew.query import CALICO, QueryError, bind, parse, to_dsl
 from kubectl_sew.query.errors import QueryProblem, Span, locate, render
 
 
@@ -56,7 +56,7 @@ def test_a_query_past_the_limit_is_refused_at_its_place(name: str) -> None:
 
 
 def test_the_translation_is_at_most_24_deep() -> None:
-    assert _depth(to_dsl(parse(_alternating(24)), CALICO)) == 24
+    assert _depth(to_dsl(bind(parse(_alternating(24)), CALICO))) == 24
     with pytest.raises(QueryError, match="25 levels"):
         parse(_alternating(25))
 

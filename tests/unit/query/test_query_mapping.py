@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from kubectl_sew.query import FieldType, parse, to_dsl, validate
+from kubectl_sew.query import FieldType, bind, parse, to_dsl
 from kubectl_sew.query.fields import Field, FieldSet, NumberKind
 from kubectl_sew.query.mapping import field_set
+from tests.queries import problems_of
 
 LOWERED = {"type": "custom", "filter": ["lowercase"]}
 
@@ -71,7 +72,7 @@ def test_a_nested_object_a_copy_and_a_runtime_field_are_refused() -> None:
         {"n": nested, "a": {"type": "keyword", "copy_to": "all"}, "all": {"type": "keyword"}},
         runtime={"r": {"type": "keyword"}},
     )
-    problems = validate(parse('"n.in" = x OR all = x OR r = x OR a = x'), fields)
+    problems = problems_of(parse('"n.in" = x OR all = x OR r = x OR a = x'), fields)
     assert [problem.message.partition(": ")[2] for problem in problems] == [
         "`n` is mapped as nested: its objects are searched one by one",
         "it is filled by copy_to, not from the event",
@@ -85,7 +86,7 @@ def test_a_text_field_is_asked_through_the_plainest_of_its_keywords() -> None:
         "lower": {"type": "keyword", "normalizer": "lowercase"},
         "raw": {"type": "keyword"},
     }
-    assert to_dsl(parse("k = A"), _fields({"k": {"type": "text", "fields": below}})) == {"term": {"k.raw": "A"}}
+    assert to_dsl(bind(parse("k = A"), _fields({"k": {"type": "text", "fields": below}}))) == {"term": {"k.raw": "A"}}
 
 
 @pytest.mark.parametrize("defined", [LOWERED, {"type": "lowercase"}, {"filter": "lowercase"}])
@@ -128,14 +129,14 @@ def test_what_two_indices_store_differently_is_refused(
 
 def test_what_only_one_index_maps_can_be_asked() -> None:
     mappings = {"a": {"mappings": {"properties": {"k": {"type": "ip"}}}}, "b": {"mappings": {}}}
-    assert validate(parse('k = "::1"'), field_set("a,b", mappings, {})) == []
+    assert problems_of(parse('k = "::1"'), field_set("a,b", mappings, {})) == []
 
 
 RAW = {"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 256}}}
 
 
 def _messages(query: str, fields: FieldSet) -> list[str]:
-    return [problem.message for problem in validate(parse(query), fields)]
+    return [problem.message for problem in problems_of(parse(query), fields)]
 
 
 @pytest.mark.parametrize(
@@ -147,18 +148,18 @@ def _messages(query: str, fields: FieldSet) -> list[str]:
     ],
 )
 def test_a_keyword_that_is_searchable_is_asked_however_its_text_is_stored(body: dict[str, Any]) -> None:
-    assert to_dsl(parse("k = a"), _fields({"k": body})) == {"term": {"k.raw": "a"}}
+    assert to_dsl(bind(parse("k = a"), _fields({"k": body}))) == {"term": {"k.raw": "a"}}
 
 
 def test_of_several_keywords_below_a_text_one_that_is_searchable_is_asked() -> None:
     below = {"kept": {"type": "keyword", "index": False, "doc_values": False}, "raw": {"type": "keyword"}}
-    assert to_dsl(parse("k = a"), _fields({"k": {"type": "text", "fields": below}})) == {"term": {"k.raw": "a"}}
+    assert to_dsl(bind(parse("k = a"), _fields({"k": {"type": "text", "fields": below}}))) == {"term": {"k.raw": "a"}}
 
 
 def test_the_keyword_below_a_field_is_the_field_as_every_user_of_kibana_writes_it() -> None:
     fields = _fields({"name": RAW, "port": {"type": "keyword", "fields": {"number": {"type": "long"}}}})
-    assert to_dsl(parse('"name.keyword" IN {x}'), fields) == {"terms": {"name.keyword": ["x"]}}
-    assert to_dsl(parse('"port.number" > 5'), fields) == {"range": {"port.number": {"gt": 5}}}
+    assert to_dsl(bind(parse('"name.keyword" IN {x}'), fields)) == {"terms": {"name.keyword": ["x"]}}
+    assert to_dsl(bind(parse('"port.number" > 5'), fields)) == {"range": {"port.number": {"gt": 5}}}
     assert _messages('"name.keyword" = x', fields) == []
 
 
@@ -188,7 +189,7 @@ def test_what_is_not_in_the_mapping_is_not_said_to_be_in_no_event(key: str, said
 
 
 def test_a_mapping_that_is_not_dynamic_is_named_as_the_reason_and_a_hint_names_the_index() -> None:
-    (problem,) = validate(parse('"record.rule" IN {x}'), _fields({"k": {"type": "keyword"}}, dynamic=False))
+    (problem,) = problems_of(parse('"record.rule" IN {x}'), _fields({"k": {"type": "keyword"}}, dynamic=False))
     assert "its values are not indexed (the mapping is not dynamic)" in problem.message
     assert problem.hint == "see the mapping of i"
 

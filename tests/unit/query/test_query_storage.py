@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from kubectl_sew.query import ANY, Field, FieldSet, FieldType, compile_matcher, parse, to_dsl, validate
+from kubectl_sew.query import ANY, Field, FieldSet, FieldType, bind, compile_matcher, parse, to_dsl
 from kubectl_sew.query.fields import NumberKind, Storage
+from tests.queries import problems_of
 
 NOW = 1767225600.0
 
@@ -86,22 +87,22 @@ STORED = [
 
 @pytest.mark.parametrize(("fields", "query", "value", "selected"), STORED)
 def test_values_are_read_as_the_mapping_reads_them(fields: FieldSet, query: str, value: Any, selected: bool) -> None:
-    assert compile_matcher(parse(query), fields)({"k": value}, NOW) is selected
-    assert compile_matcher(parse(query), fields)({"k": [[value]]}, NOW) is selected
+    assert compile_matcher(bind(parse(query), fields))({"k": value}, NOW) is selected
+    assert compile_matcher(bind(parse(query), fields))({"k": [[value]]}, NOW) is selected
 
 
 def test_a_number_with_more_digits_than_a_double_keeps_them_in_the_translation() -> None:
-    assert to_dsl(parse("k = 9007199254740993"), ANY) == {"term": {"k": 9007199254740993}}
+    assert to_dsl(bind(parse("k = 9007199254740993"), ANY)) == {"term": {"k": 9007199254740993}}
 
 
 def test_a_network_on_a_key_of_any_type_is_asked_as_network_and_as_its_own_text() -> None:
-    assert to_dsl(parse('k = "10.0.0.0/8"'), ANY) == {"term": {"k": "10.0.0.0/8"}}
+    assert to_dsl(bind(parse('k = "10.0.0.0/8"'), ANY)) == {"term": {"k": "10.0.0.0/8"}}
     both = [{"term": {"k": "10.0.0.1"}}, {"term": {"k": "10.0.0.1/32"}}]
-    assert to_dsl(parse('k = "10.0.0.1/32"'), ANY) == {"bool": {"should": both, "minimum_should_match": 1}}
+    assert to_dsl(bind(parse('k = "10.0.0.1/32"'), ANY)) == {"bool": {"should": both, "minimum_should_match": 1}}
 
 
 def test_a_number_too_large_for_its_field_is_refused_by_the_name_of_what_stores_it() -> None:
-    (problem,) = validate(parse("k = 1e300"), _set(FLOAT, number=NumberKind.FLOAT))
+    (problem,) = problems_of(parse("k = 1e300"), _set(FLOAT, number=NumberKind.FLOAT))
     assert (
         problem.message
         == "`1e300` cannot be a value of `k`: the index stores it as float, which cannot hold a number this large"
@@ -110,37 +111,37 @@ def test_a_number_too_large_for_its_field_is_refused_by_the_name_of_what_stores_
 
 def test_a_text_field_is_asked_through_its_keyword_sub_field() -> None:
     fields = _set(STRING, path="k.keyword")
-    assert to_dsl(parse("k = a"), fields) == {"term": {"k.keyword": "a"}}
-    assert compile_matcher(parse("k = a"), fields)({"k": "a"}, NOW)
+    assert to_dsl(bind(parse("k = a"), fields)) == {"term": {"k.keyword": "a"}}
+    assert compile_matcher(bind(parse("k = a"), fields))({"k": "a"}, NOW)
 
 
 def test_times_in_nanoseconds_are_sent_in_full() -> None:
-    dsl = to_dsl(parse('k <= "2024-01-01T00:00:00.000000001Z"'), _set(TIME, nanoseconds=True))
+    dsl = to_dsl(bind(parse('k <= "2024-01-01T00:00:00.000000001Z"'), _set(TIME, nanoseconds=True)))
     bounds = {"lt": "2024-01-01T00:00:00.000000002Z", "format": "strict_date_optional_time_nanos"}
     assert dsl == {"range": {"k": bounds}}
 
 
 def test_what_a_mapping_cannot_answer_is_refused_with_its_reason() -> None:
-    (problem,) = validate(parse("k IN {a}"), _set(STRING, refusal="it has different types in two indices"))
+    (problem,) = problems_of(parse("k IN {a}"), _set(STRING, refusal="it has different types in two indices"))
     assert not problem.warning
     assert "different types" in problem.message
 
 
 def test_a_value_longer_than_ignore_above_is_refused() -> None:
-    (problem,) = validate(parse("k = abcd"), _set(STRING, ignore_above=3))
+    (problem,) = problems_of(parse("k = abcd"), _set(STRING, ignore_above=3))
     assert "ignore_above" in problem.message
 
 
 def test_an_unmapped_key_has_no_value_in_a_set_and_is_an_error_elsewhere() -> None:
     fields = _set(STRING)
-    assert [problem.warning for problem in validate(parse("x IN {a} AND x = a AND x EMPTY"), fields)] == [
+    assert [problem.warning for problem in problems_of(parse("x IN {a} AND x = a AND x EMPTY"), fields)] == [
         True,
         False,
         False,
     ]
-    assert not compile_matcher(parse("x IN {a}"), fields)({"x": "a"}, NOW)
-    assert compile_matcher(parse("x NOTIN {a}"), fields)({"x": "a"}, NOW)
-    assert to_dsl(parse("x NOTIN {a}"), fields) == {"bool": {"must_not": [{"match_none": {}}]}}
+    assert not compile_matcher(bind(parse("x IN {a}"), fields))({"x": "a"}, NOW)
+    assert compile_matcher(bind(parse("x NOTIN {a}"), fields))({"x": "a"}, NOW)
+    assert to_dsl(bind(parse("x NOTIN {a}"), fields)) == {"bool": {"must_not": [{"match_none": {}}]}}
 
 
 def test_the_package_is_imported_without_the_parser_library() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kubectl_sew.query import FieldSet, FieldType, Node, QueryError, to_dsl
+from kubectl_sew.query import FieldSet, FieldType, Node, QueryError, bind, to_dsl
 from sew_agent.ingest.source import Subscription
 
 Dsl = Mapping[str, Any]
@@ -44,14 +44,14 @@ class NamedQueries:
             try:
                 clauses.append(self._translate(each, fields, exact))
             except QueryError as error:
-                refused[each.webhook] = f"the mapping cannot answer the query: {error.problems[0].message}"
+                refused[each.webhook] = f"the mapping cannot answer the query: {error.errors[0].message}"
         return clauses, refused
 
     def _translate(self, subscription: Subscription, fields: FieldSet, exact: Collection[str]) -> NamedQuery:
         name, query, start = subscription.webhook, subscription.query, subscription.start
         known = self._known.get(name)
         if known is None or known[0] is not query or known[1] is not fields or known[2].start != start:
-            dsl = to_dsl(query, fields)
+            dsl = to_dsl(bind(query, fields))
             clause = NamedQuery(
                 name, start, dsl, needs(dsl, exact), count_leaves(dsl), len(json.dumps(dsl)), wildcards(dsl)
             )

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from kubectl_sew.access import Access, ElasticsearchError
 from kubectl_sew.index import Index
-from kubectl_sew.query import FieldSet, QueryError, to_dsl
+from kubectl_sew.query import FieldSet, QueryError, bind, to_dsl
 from kubectl_sew.query.ast import Comparison, Key, Literal, Operator
-from kubectl_sew.query.fields import Unlisted
+from kubectl_sew.query.fields import UnlistedKeys
 from sew_agent.base.log import locate
 from sew_agent.ingest.elasticsearch.arrivals import ArrivalReader, ReadRequest, TimeRules
 from sew_agent.ingest.elasticsearch.backfill import Backfill
@@ -94,14 +94,14 @@ class ElasticsearchSource:
 
     def _everywhere(self) -> list[Dsl]:
         """What is asked of every event. Without a mapping there is no event to ask it of."""
-        if not self._cluster or self.fields.unlisted is not Unlisted.ABSENT:
+        if not self._cluster or self.fields.unlisted is not UnlistedKeys.ABSENT:
             return []
         try:
-            return [to_dsl(Comparison(Key(_CLUSTER), Operator.EQUAL, Literal(self._cluster)), self.fields)]
+            return [to_dsl(bind(Comparison(Key(_CLUSTER), Operator.EQUAL, Literal(self._cluster)), self.fields))]
         except QueryError as error:
             raise ElasticsearchError(
                 f"SEW_CLUSTER_NAME (--cluster-name) {self._cluster!r} cannot be queried, so nothing is read: "
-                f"{error.problems[0].message}"
+                f"{error.errors[0].message}"
             ) from None
 
     def read_to(self, position: str | None) -> float | None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from kubectl_sew.event import Event, own_id
 from kubectl_sew.ndjson import LONGEST_LINE, BadLineError, parse_line
-from kubectl_sew.query import FieldSet, Node, compile_matcher
+from kubectl_sew.query import FieldSet, Node, bind, compile_matcher
 from sew_agent.ingest.ndjson.line_ids import LineNumbering, digest_of
 from sew_agent.ingest.source import Arrival, SourceWarning, Subscription
 
@@ -40,7 +40,7 @@ class Matchers:
     def _matcher(self, subscription: Subscription) -> Matcher:
         known = self._compiled.get(subscription.webhook)
         if known is None or known[0] is not subscription.query:
-            known = (subscription.query, compile_matcher(subscription.query, self._fields))
+            known = (subscription.query, compile_matcher(bind(subscription.query, self._fields)))
             self._compiled[subscription.webhook] = known
         return known[1]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kubectl_sew.query import CALICO, FieldSet, parse, to_dsl
+from kubectl_sew.query import CALICO, BoundQuery, FieldSet, Node, bind, parse, to_dsl
 from sew_agent.ingest.elasticsearch.named_queries import (
     MOST_LEAVES,
     NamedQueries,
@@ -32,7 +32,7 @@ def subscribe(*queries: str) -> list[Subscription]:
     ],
 )
 def test_leaves_are_counted_as_elasticsearch_does(query: str, leaves: int) -> None:
-    assert count_leaves(to_dsl(parse(query), CALICO)) == leaves
+    assert count_leaves(to_dsl(bind(parse(query), CALICO))) == leaves
 
 
 def test_a_clause_is_made_again_where_query_start_or_fields_are_others() -> None:
@@ -65,7 +65,7 @@ def test_a_clause_is_made_again_where_query_start_or_fields_are_others() -> None
     ],
 )
 def test_a_query_needs_what_it_asks_of_every_event_of_string_fields(query: str, needed: dict[str, set[str]]) -> None:
-    assert needs(to_dsl(parse(query), CALICO), exact_fields(CALICO)) == needed
+    assert needs(to_dsl(bind(parse(query), CALICO)), exact_fields(CALICO)) == needed
 
 
 def test_groups_stay_within_the_leaves_and_keep_every_clause() -> None:
@@ -108,13 +108,13 @@ def test_a_query_that_the_mapping_cannot_answer_is_refused_and_the_others_are_as
 def test_a_query_is_translated_again_only_when_it_or_the_fields_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
     translated: list[str] = []
 
-    def counting(node: object, fields: FieldSet) -> dict[str, object]:
+    def counting(node: Node, fields: FieldSet) -> BoundQuery:
         translated.append(fields.name)
-        return {"match_all": {}}
+        return bind(node, fields)
 
-    monkeypatch.setattr("sew_agent.ingest.elasticsearch.named_queries.to_dsl", counting)
+    monkeypatch.setattr("sew_agent.ingest.elasticsearch.named_queries.bind", counting)
     clauses, some = NamedQueries(), subscribe("type = waf")
-    for fields in (CALICO, CALICO, FieldSet("other", {})):
+    for fields in (CALICO, CALICO, FieldSet("other", CALICO.fields)):
         clauses.of(some, fields)
     assert translated == ["calico", "other"]
 
