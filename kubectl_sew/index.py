@@ -23,9 +23,9 @@ from kubectl_sew.access import (
     read_url,
     tls_context,
 )
-from kubectl_sew.concealing import Conceal, conceal_failures, concealer
 from kubectl_sew.query import FieldSet
 from kubectl_sew.query.mapping import field_set
+from kubectl_sew.redaction import Redact, redact_failures, redactor
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -69,7 +69,7 @@ class Index:
         self.timeout = timeout
         self._beat = beat
         self._client = _connect(access, timeout)
-        self._conceal = concealer(*access.credentials)
+        self._redact = redactor(*access.credentials)
         self.place = access.place
 
     def close(self) -> None:
@@ -199,7 +199,7 @@ class Index:
         try:
             yield
         except (ApiError, TransportError) as error:
-            raise explain(error, self.place, self._conceal) from None
+            raise explain(error, self.place, self._redact) from None
         finally:
             self._beat()
 
@@ -230,8 +230,8 @@ class Index:
             raise ElasticsearchError(
                 "Elasticsearch answers with something else than what it was asked for, or was cut off"
             )
-        concealed: Json = conceal_failures(body, self._conceal)
-        return concealed
+        redacted: Json = redact_failures(body, self._redact)
+        return redacted
 
 
 def check_search(answer: Json) -> None:
@@ -259,7 +259,7 @@ def search_error(error: Any, status: int, what: str = "a search failed") -> Elas
     return ElasticsearchError(f"{what}: {kind}: {reason}"[:500], status, kind)
 
 
-def explain(error: Exception, place: str, conceal: Conceal) -> ElasticsearchError:
+def explain(error: Exception, place: str, redact: Redact) -> ElasticsearchError:
     """The client's error as ours: without what was sent, which may hold credentials, and may be repeated in answers."""
     from elasticsearch import ApiError, UnsupportedProductError  # noqa: PLC0415  # see the module
 
@@ -268,7 +268,7 @@ def explain(error: Exception, place: str, conceal: Conceal) -> ElasticsearchErro
             f"what answers at {place} does not say that it is Elasticsearch (its header is missing)"
         )
     if isinstance(error, ApiError):
-        return _explain_answer(error.meta.status, conceal_failures(error.body, conceal), place)
+        return _explain_answer(error.meta.status, redact_failures(error.body, redact), place)
     said = f"Elasticsearch at {place} {_transport_reason(error)}"
     return ElasticsearchError(said, kind=_transport_kind(error), problem=_transport_problem(error))
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
 
+from kubectl_sew.redaction import redact_urls
 from kubectl_sew.resource.conditions import FetchedReason
-from sew_agent.base.log import redact
 from sew_agent.base.settings import Settings
 from sew_agent.ingest.progress import Progress
 from sew_agent.status.report import TIGHT, Observations, Report, ReportFile, room_words, tell
@@ -20,7 +20,7 @@ _REPORT_EVERY = 2.0
 
 def source_name(settings: Settings) -> str:
     """Return the name of the events' source, without a secret."""
-    return settings.events or f"{settings.index} at {redact(', '.join(settings.elasticsearch))}"
+    return settings.events or f"{settings.index} at {redact_urls(', '.join(settings.elasticsearch))}"
 
 
 class Reporter:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kubectl_sew import text
-from kubectl_sew.concealing import Secret
 from kubectl_sew.consumers import settings
 from kubectl_sew.consumers.base import Config, ConfigProblem, Variable
+from kubectl_sew.redaction import Secret
 
 FIELDS_VARIABLE = Variable(
     "fields",

@@ -7,10 +7,10 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from kubectl_sew.concealing import HIDDEN, Secret, concealer
 from kubectl_sew.consumers import words
 from kubectl_sew.consumers.base import Config, Consumer, FailureReason, Outcome, Request, Response, Verdict
 from kubectl_sew.json_text import line
+from kubectl_sew.redaction import HIDDEN, Secret, redactor
 
 LONGEST_WAIT = 24 * 3600.0
 DETAIL_LIMIT = 300
@@ -55,10 +55,10 @@ def told(outcome: Outcome, consumer: Consumer, config: Config) -> Outcome:
     they are cut."""
     if not outcome.said and not outcome.receipt:
         return outcome
-    conceal = concealer(*secrets_of(consumer, config))
-    said = HIDDEN if outcome.said and _has_secret_body(config) else line(conceal(outcome.said), SAID_LIMIT)
+    redact = redactor(*secrets_of(consumer, config))
+    said = HIDDEN if outcome.said and _has_secret_body(config) else line(redact(outcome.said), SAID_LIMIT)
     detail = line(f"{outcome.detail}: {said}" if said else outcome.detail, DETAIL_LIMIT)
-    return replace(outcome, detail=detail, said="", receipt=line(conceal(outcome.receipt), 100))
+    return replace(outcome, detail=detail, said="", receipt=line(redact(outcome.receipt), 100))
 
 
 def by_status(response: Response, said: str = "", instead: str = "") -> Outcome:
@@ -103,7 +103,7 @@ def secrets_of(consumer: Consumer, config: Config) -> list[str]:
 
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:
-    return concealer(*secrets)(text)
+    return redactor(*secrets)(text)
 
 
 def shown_body(request: Request, consumer: Consumer, config: Config) -> str:

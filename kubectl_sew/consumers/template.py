@@ -23,11 +23,11 @@ from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
 from jinja2.runtime import LoopContext
 
-from kubectl_sew.concealing import Secret
 from kubectl_sew.consumers.base import TEMPLATE_LIMIT, ConfigProblem, RenderError
 from kubectl_sew.consumers.template_filters import BUDGET_NAME, FILTERS, Budget, SpentError, each, paid, shown
 from kubectl_sew.json_text import line
 from kubectl_sew.pages import page
+from kubectl_sew.redaction import Secret
 
 OUTPUT_LIMIT = 1024 * 1024
 DEPTH_LIMIT = 40

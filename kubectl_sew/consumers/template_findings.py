@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kubectl_sew.concealing import Secret
 from kubectl_sew.consumers.base import Config, ConfigProblem, RenderError
 from kubectl_sew.consumers.jira_fields import templates_of_fields
+from kubectl_sew.redaction import Secret
 
 _NO_JSON = ("{{", "{%", "{#")
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kubectl_sew.concealing import Secret
+from kubectl_sew.redaction import Secret
 from kubectl_sew.resource.findings import Finding, error
 from kubectl_sew.resource.model import SECRETS_NAMESPACE, ConfigVar, Reference, Webhook
 

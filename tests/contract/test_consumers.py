@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 import pytest
 
-from kubectl_sew.concealing import Secret
 from kubectl_sew.consumers.base import (
     Config,
     Consumer,
@@ -24,6 +23,7 @@ from kubectl_sew.consumers.judge import judge
 from kubectl_sew.consumers.rate import rate_of
 from kubectl_sew.consumers.registry import CONSUMERS, consumers, find
 from kubectl_sew.event import Event, delivery_id
+from kubectl_sew.redaction import Secret
 from kubectl_sew.samples import SAMPLE_TYPES, sample
 
 NOW = 1_772_450_000.0

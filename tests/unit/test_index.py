@@ -8,8 +8,8 @@ import pytest
 from elasticsearch import ApiError, UnsupportedProductError
 
 from kubectl_sew.access import Access, ElasticsearchError, IndexProblem
-from kubectl_sew.concealing import concealer
 from kubectl_sew.index import Index, explain, search_error
+from kubectl_sew.redaction import redactor
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def answer(status: int) -> ApiError:
     ],
 )
 def test_an_error_of_the_client_is_one_of_a_few_problems(error: Exception, problem: IndexProblem) -> None:
-    assert explain(error, "http://es:9200", concealer()).problem is problem
+    assert explain(error, "http://es:9200", redactor()).problem is problem
 
 
 def test_a_search_among_many_that_is_forbidden_lacks_a_privilege() -> None:

@@ -8,10 +8,9 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Any, TextIO
 
+from kubectl_sew.redaction import redact_urls
 from kubectl_sew.text import rfc3339
 
-_URL = re.compile(r"(?i)\b((?:[a-z][a-z0-9+.-]{0,30}:/|https?:)/)([^\s/?#\"'<>]*)[^\s\"'<>]*")
-"""A path's text has one slash where a URL has two."""
 _NOT_OF_A_LINE = re.compile("[\x7f-\x9f\u2028\u2029]")
 """What JSON may hold as it is, and terminals and readers of lines take for more than text."""
 _LONGEST = 2_000
@@ -50,11 +49,6 @@ class Log:
             self._stream.flush()
 
 
-def redact(text: str) -> str:
-    """Every URL cut down to scheme and host: its path, query and user may be secrets."""
-    return _URL.sub(lambda match: match[1] + match[2].rpartition("@")[2], text)
-
-
 def locate(error: Exception) -> str:
     """Kind and place of an error that was caught, and nothing of its text: that may hold anything."""
     stop = extract_tb(error.__traceback__, limit=-1)[0]
@@ -63,7 +57,7 @@ def locate(error: Exception) -> str:
 
 def _safe(value: Any) -> Any:
     if isinstance(value, str):
-        return redact(value[:_LONGEST]).encode("utf-8", "replace").decode()
+        return redact_urls(value[:_LONGEST]).encode("utf-8", "replace").decode()
     if isinstance(value, list | tuple):
         return [_safe(each) for each in value]
     if isinstance(value, dict):

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from kubectl_sew.redaction import redact_urls
 from kubectl_sew.text import cut
 from kubectl_sew.validation import InvalidWebhook
-from sew_agent.base.log import redact
 from sew_agent.status.conditions import WebhookStatus, last_error
 from sew_agent.store.records import BY_HAND, Counters
 
@@ -92,4 +92,4 @@ def _given_up(counters: Counters | None) -> int:
 
 
 def _notice(name: str, uid: str, reason: str, note: str) -> Notice:
-    return Notice(name, uid, reason, cut(redact(note), LONGEST))
+    return Notice(name, uid, reason, cut(redact_urls(note), LONGEST))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from kubectl_sew.redaction import redact_urls
 from kubectl_sew.resource import (
     Condition,
     DeliveringReason,
@@ -17,7 +18,6 @@ from kubectl_sew.resource import (
 from kubectl_sew.resource.conditions import Status
 from kubectl_sew.text import plural, spell_duration
 from kubectl_sew.validation import Accepted, InvalidWebhook
-from sew_agent.base.log import redact
 from sew_agent.ingest.progress import Progress
 from sew_agent.store.records import Counters, ReceiverState
 
@@ -70,9 +70,9 @@ def conditions(webhook_status: WebhookStatus, *, generation: int, now: float) ->
     health, health_reason, health_message = healthy_now(webhook_status, now)
     delivery, delivery_reason, delivery_message = _delivery(webhook_status, now)
     return (
-        healthy(health, health_reason, redact(health_message), generation),
-        events_fetched(progress.status, progress.reason, redact(progress.message), generation),
-        delivering(delivery, delivery_reason, redact(delivery_message), generation),
+        healthy(health, health_reason, redact_urls(health_message), generation),
+        events_fetched(progress.status, progress.reason, redact_urls(progress.message), generation),
+        delivering(delivery, delivery_reason, redact_urls(delivery_message), generation),
     )
 
 

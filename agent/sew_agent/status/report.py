@@ -11,8 +11,8 @@ from typing import Any
 
 from kubectl_sew.access import IndexProblem
 from kubectl_sew.consumers.rate import rate_of
+from kubectl_sew.redaction import redact_urls
 from kubectl_sew.validation import Accepted
-from sew_agent.base.log import redact
 from sew_agent.ingest.progress import Progress
 from sew_agent.ingest.source import SourceProblem
 from sew_agent.status.conditions import WebhookStatus, healthy_now
@@ -103,7 +103,7 @@ def _accepted(name: str, accepted: Accepted, known: Observations, now: float) ->
         accepted.webhook.state.value,
         status == "True",
         reason.value,
-        "" if status == "True" else redact(message),
+        "" if status == "True" else redact_urls(message),
         room=int(known.room.get(name, 0.0) * 20) / 20,
         reads=reads,
         rate=rate,

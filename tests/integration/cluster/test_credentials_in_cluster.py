@@ -10,7 +10,7 @@ import pytest
 import yaml
 from elasticsearch import Elasticsearch
 
-from kubectl_sew.concealing import HIDDEN
+from kubectl_sew.redaction import HIDDEN
 from testbed.receivers import Answer, Incoming, Receiver
 from testbed.servers.indices import index
 from testbed.servers.running import free_port

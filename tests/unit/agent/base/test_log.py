@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from sew_agent.base.log import Log, redact
+from kubectl_sew.redaction import redact_urls
+from sew_agent.base.log import Log
 
 URL = "https://hooks.slack.com/services/T0/B0/SECRET"
 
@@ -72,7 +73,7 @@ def test_no_value_shows_more_of_a_url_than_scheme_and_host(value: Any) -> None:
     ],
 )
 def test_scheme_and_host_stay(text: str, shown: str) -> None:
-    assert redact(text).startswith(shown)
+    assert redact_urls(text).startswith(shown)
 
 
 @pytest.mark.parametrize("text", ["a\nb", "\u2028\u0000\x1b[31m", "\ud800", '"}\n{"event": "forged"}'])

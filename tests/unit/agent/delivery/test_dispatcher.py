@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from kubectl_sew.concealing import HIDDEN
 from kubectl_sew.consumers.base import FailureReason, Outcome, Request, Response, Verdict
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
+from kubectl_sew.redaction import HIDDEN
 from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.dispatcher import Dispatcher
 from sew_agent.delivery.http.errors import SendError

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from kubectl_sew.concealing import Secret
 from kubectl_sew.consumers.generic import Generic
 from kubectl_sew.event import Event
 from kubectl_sew.query import parse
+from kubectl_sew.redaction import Secret
 from kubectl_sew.resource.model import State, Webhook
 from kubectl_sew.validation import Accepted
 from sew_agent.base.log import Log

@@ -1,4 +1,8 @@
-"""Takes out of what a server says whatever it repeats of a credential: it may say it back in its errors."""
+"""Keep secrets out of what is shown: URLs below their host, and what a server repeats of a credential.
+
+`redact_urls` is for any text, `redactor` for what a server says that was sent a credential, `redact_failures` for
+the JSON of such a server.
+"""
 
 import html
 import json
@@ -9,8 +13,10 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
-Conceal = Callable[[str], str]
+Redact = Callable[[str], str]
 HIDDEN = "[secret]"
+_URL = re.compile(r"(?i)\b((?:[a-z][a-z0-9+.-]{0,30}:/|https?:)/)([^\s/?#\"'<>]*)[^\s\"'<>]*")
+"""A path's text has one slash where a URL has two."""
 _LONG = 8
 """Characters."""
 _SHORTEST = 3
@@ -25,14 +31,19 @@ class Secret(str):
     __slots__ = ()
 
 
-def concealer(*credentials: str) -> Conceal:
+def redact_urls(text: str) -> str:
+    """Return the text with every URL cut down to scheme and host: its path, query and user may be secrets."""
+    return _URL.sub(lambda match: match[1] + match[2].rpartition("@")[2], text)
+
+
+def redactor(*credentials: str) -> Redact:
     """Return what hides the credentials in a text, before it is cut: as they are, decoded, percent-encoded, escaped
     for JSON and HTML, as Base64 and inside a longer Base64; and the parts `a` and `b` of the Base64 of `a:b`."""
     return _prepared(credentials)
 
 
 @lru_cache(maxsize=1024)
-def _prepared(credentials: Sequence[str]) -> Conceal:
+def _prepared(credentials: Sequence[str]) -> Redact:
     forms = {form for each in credentials for form in _forms(each) if len(form) >= _SHORTEST}
     whole = sorted((each for each in forms if len(each) >= _LONG), key=len, reverse=True)
     # A short one is hidden as a word alone: a user `elastic` is in many words that are no secret.
@@ -44,40 +55,39 @@ def _prepared(credentials: Sequence[str]) -> Conceal:
             text = text.replace(form, HIDDEN)
         return words.sub(HIDDEN, text) if words else text
 
-    def conceal(text: str) -> str:
+    def redact(text: str) -> str:
         """Hide them in the text as well as in what its percent-encoding stands for, however much of it is encoded."""
         text = hide(text)
         decoded = unquote(text)
         hidden = hide(decoded)
         return text if hidden == decoded else hidden
 
-    return conceal
+    return redact
 
 
-def conceal_failures(body: Any, conceal: Conceal) -> Any:
-    """A server's JSON with every text concealed that tells a failure; what it was asked for is left alone."""
+def redact_failures(body: Any, redact: Redact) -> Any:
+    """Return a server's JSON with every text redacted that reports a failure; what it was asked for is left alone."""
     if isinstance(body, dict):
         return {
-            key: _all(value, conceal) if key in _FAILURES else _below(key, value, conceal)
-            for key, value in body.items()
+            key: _all(value, redact) if key in _FAILURES else _below(key, value, redact) for key, value in body.items()
         }
     return body
 
 
-def _below(key: str, value: Any, conceal: Conceal) -> Any:
+def _below(key: str, value: Any, redact: Redact) -> Any:
     if key == "_shards":
-        return conceal_failures(value, conceal)
+        return redact_failures(value, redact)
     if key in ("responses", "docs") and isinstance(value, Sequence):
-        return [conceal_failures(each, conceal) for each in value]
+        return [redact_failures(each, redact) for each in value]
     return value
 
 
-def _all(value: Any, conceal: Conceal) -> Any:
+def _all(value: Any, redact: Redact) -> Any:
     if isinstance(value, str):
-        return conceal(value)
+        return redact(value)
     if isinstance(value, dict):
-        return {key: _all(each, conceal) for key, each in value.items()}
-    return [_all(each, conceal) for each in value] if isinstance(value, list) else value
+        return {key: _all(each, redact) for key, each in value.items()}
+    return [_all(each, redact) for each in value] if isinstance(value, list) else value
 
 
 def _forms(credential: str) -> Iterator[str]:

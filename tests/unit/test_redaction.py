@@ -4,7 +4,7 @@ from base64 import b64encode
 
 import pytest
 
-from kubectl_sew.concealing import HIDDEN, conceal_failures, concealer
+from kubectl_sew.redaction import HIDDEN, redact_failures, redactor
 
 ENCODED = b64encode(b"id-7:s3cret").decode()
 
@@ -20,17 +20,17 @@ ENCODED = b64encode(b"id-7:s3cret").decode()
     ],
 )
 def test_a_credential_its_base64_and_an_api_keys_parts_are_hidden_short_ones_as_words(said: str, shown: str) -> None:
-    assert concealer(ENCODED, "sew", "pass word", "sew:pass word", "")(said) == shown
+    assert redactor(ENCODED, "sew", "pass word", "sew:pass word", "")(said) == shown
 
 
 def test_without_credentials_nothing_is_hidden() -> None:
-    assert concealer("", "")("a  b") == "a  b"
+    assert redactor("", "")("a  b") == "a  b"
 
 
-def test_failures_are_concealed_wherever_elasticsearch_tells_them_and_documents_are_left_alone() -> None:
+def test_failures_are_redacted_wherever_elasticsearch_tells_them_and_documents_are_left_alone() -> None:
     said, shown = "user [sew]", f"user [{HIDDEN}]"
     failure = {"type": "security_exception", "reason": said, "caused_by": {"reason": said}, "failed_shards": [said]}
-    concealed = {
+    redacted = {
         "type": "security_exception",
         "reason": shown,
         "caused_by": {"reason": shown},
@@ -45,11 +45,11 @@ def test_failures_are_concealed_wherever_elasticsearch_tells_them_and_documents_
         ],
         "docs": [{"_id": "1", "error": failure}, {"_source": {"error": said}}],
     }
-    assert conceal_failures(answer, concealer("sew")) == {
-        "error": concealed,
+    assert redact_failures(answer, redactor("sew")) == {
+        "error": redacted,
         "responses": [
-            {"error": concealed, "status": 403},
-            {"_shards": {"failed": 1, "failures": [concealed]}, "hits": hits},
+            {"error": redacted, "status": 403},
+            {"_shards": {"failed": 1, "failures": [redacted]}, "hits": hits},
         ],
-        "docs": [{"_id": "1", "error": concealed}, {"_source": {"error": said}}],
+        "docs": [{"_id": "1", "error": redacted}, {"_source": {"error": said}}],
     }
