@@ -5,6 +5,9 @@ SewError                        whatever a user can cause: printed as `error: �
 ├── consumers.base.RenderError  an event that cannot be rendered for its receiver
 ├── sew_agent.base.settings.SettingsError  a flag or an environment variable that cannot be used
 ├── sew_agent.kubernetes.client.ApiError    the API server refused, or was not reached
+│   ├── InvalidError, ForbiddenError        it refuses the object; it refuses the agent
+│   ├── NotFoundError, ConflictError        there is no such object; somebody else wrote it
+│   └── GoneError                           its history does not reach back so far: list again
 ├── sew_agent.store.records.StoreError   the state folder cannot be used
 ├── sew_agent.ingest.source.SourceError  events cannot be read now
 └── sew_agent.base.threads.NoThreadError   the system gives no more threads

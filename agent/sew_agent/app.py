@@ -56,16 +56,16 @@ def _take_turns(
     """Deliver while this agent holds the Lease, and stand by while another one does."""
     from sew_agent.kubernetes.standby import Leadership, stand_by  # noqa: PLC0415 - without a cluster there is none to wait for
 
-    cluster.lease.start()
+    cluster.elector.start()
     while stand_by(cluster, settings, log, _Until(stop, ends)):
-        turn = Leadership(cluster.lease, stop)
-        code = _deliver(settings, cluster, log, turn, ends)
-        if not turn.lost:
+        term = Leadership(cluster.elector, stop)
+        code = _deliver(settings, cluster, log, term, ends)
+        if not term.lost:
             return code
     if stop.is_set():
         return 0
-    holder = cluster.lease.holder
-    why = f"{holder} holds the Lease" if holder else "; ".join(cluster.problems.all) or "the Lease was not had"
+    holder = cluster.elector.holder
+    why = f"{holder} holds the Lease" if holder else "; ".join(cluster.problems()) or "the Lease was not had"
     log.error("once_timeout", message=f"nothing was read or sent: {why}")
     return TIMED_OUT
 

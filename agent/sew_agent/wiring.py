@@ -49,6 +49,7 @@ from sew_agent.webhooks.validator import WebhookValidator
 
 if TYPE_CHECKING:
     from sew_agent.kubernetes.environment import KubernetesEnvironment
+    from sew_agent.kubernetes.status_reporter import StatusReporter
 
 _FIELDS = {"calico": CALICO, "any": ANY}
 _NO_ROOM_PAUSE = 2.0
@@ -84,9 +85,9 @@ def enter_cluster(settings: Settings, log: Log, stack: ExitStack) -> "Kubernetes
     _check(settings)
     if settings.webhooks is not None:
         return None
-    from sew_agent.kubernetes.environment import KubernetesEnvironment  # noqa: PLC0415 - its client costs 20 MiB
+    from sew_agent.kubernetes.environment import open_environment  # noqa: PLC0415 - its client costs 20 MiB
 
-    return KubernetesEnvironment(settings, _given(settings.state), log, stack)
+    return open_environment(settings, _given(settings.state), log, stack)
 
 
 def assemble(settings: Settings, cluster: "KubernetesEnvironment | None", log: Log, stack: ExitStack) -> Runtime:
@@ -94,23 +95,19 @@ def assemble(settings: Settings, cluster: "KubernetesEnvironment | None", log: L
     store = _store(settings, stack)
     send = _send(settings, cluster, stack)
     health, metrics = Health(), Metrics()
-    watched = cluster.webhooks(store, health, stack) if cluster else None
+    session = cluster.start_session(store, _tried(send), health, stack) if cluster else None
     _serve(settings, store, health, metrics, log, stack)
     dispatcher = _dispatcher(settings, store, send, DeliveryTelemetry(log, metrics))
     routes = Routes(dispatcher)
     source = _source(settings, store, log, health.heartbeat(MAIN, STALLED_AFTER).beat, stack)
     if cluster and settings.elasticsearch:
-        _go_on(source, store, cluster.place)
+        _go_on(source, store, cluster.inherited_position())
     reading = IngestTelemetry(log, metrics, time.time, dispatcher.look)
     stack.callback(reading.close)
     poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
-    tester = (
-        cluster.tester(_tried(send), store, health, stack)
-        if cluster
-        else FileDeliveryTester(_tried(send), time.time, log)
-    )
+    tester = session.tester if session else FileDeliveryTester(_tried(send), time.time, log)
     parts = Parts(
-        webhooks=watched or _files(settings, store, stack),
+        webhooks=session.webhooks if session else _files(settings, store, stack),
         validator=WebhookValidator(
             lambda: source.fields, consumers(settings.slack_url_prefixes or URL_PREFIXES, settings.time_field)
         ),
@@ -140,12 +137,10 @@ def assemble(settings: Settings, cluster: "KubernetesEnvironment | None", log: L
         reconciler=reconciler,
         health=health,
         metrics=metrics,
-        may_send=(lambda: cluster.lease.sure) if cluster else (lambda: True),
-        problems=(lambda: cluster.problems.all) if cluster else tuple,
-        report_status=_with_position(
-            cluster, cluster.telling(watched, reconciler, store, routes.receivers, health, stack), poller
-        )
-        if cluster and watched
+        may_send=cluster.may_deliver if cluster else (lambda: True),
+        problems=cluster.problems if cluster else tuple,
+        report_status=_with_position(session.start_reporter(reconciler, routes.receivers, stack), poller)
+        if session
         else _nobody,
     )
 
@@ -159,18 +154,15 @@ def _go_on(source: EventSource, store: Store, place: str) -> None:
         store.enqueue(EnqueueBatch((), {COMMON: place}, time.time()))
 
 
-def _with_position(
-    cluster: "KubernetesEnvironment", told: Callable[[Mapping[str, Progress], float], None], poller: Poller
-) -> Callable[[Mapping[str, Progress], float], None]:
-    def tell(progress: Mapping[str, Progress], now: float) -> None:
-        told(progress, now)
-        cluster.keep(poller.positions.get(COMMON, ""), progress)
+def _with_position(reporter: "StatusReporter", poller: Poller) -> Callable[[Mapping[str, Progress], float], None]:
+    def report(progress: Mapping[str, Progress], now: float) -> None:
+        reporter.report(progress, poller.positions.get(COMMON, ""), now)
 
-    return tell
+    return report
 
 
 def _nobody(_progress: Mapping[str, Progress], _now: float) -> None:
-    """Over files there is no one to be told."""
+    """Do nothing: over files there is no one to report to."""
 
 
 def _check(settings: Settings) -> None:

@@ -1,5 +1,6 @@
-"""The agent's life in a Kubernetes cluster: what it watches, what it writes, and which of several agents is active.
+"""Connects the agent to a Kubernetes cluster: informers, leader election, conditions, Events, and state Test.
 
-Deciding is pure (`discovery`, `holding`, `conditions`, `lease`); `api` alone knows the `kubernetes` client, and is
-imported only where resources come from a cluster.
+Decisions are pure (`cache`, `lease`, `lease_position`, `event_correlator`). `client` alone imports the `kubernetes`
+client, and this package is imported only where webhooks come from a cluster. How deliveries are sent and what a webhook
+means does not belong here.
 """

@@ -1,4 +1,4 @@
-"""What one list and watch has told: a copy of a collection that no error empties. Pure; not thread-safe."""
+"""Keeps a copy of a collection as the last list and watch have shown it. No error empties it. Pure; not thread-safe."""
 
 from collections.abc import Mapping
 from typing import Generic, TypeVar
@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 UNDO = 30.0
-"""Seconds: what was deleted so shortly before the whole kind was lost went with the kind, by nobody's wish."""
+"""Seconds: an object deleted so shortly before its whole kind was removed went with the kind, by nobody's wish."""
 
 
 class ResourceCache(Generic[T]):
@@ -14,8 +14,8 @@ class ResourceCache(Generic[T]):
 
     def __init__(self, believe_after: float) -> None:
         self.objects: dict[str, T] = {}
-        self.known = False
-        """Whether it was ever listed."""
+        self.synced = False
+        """True once the collection was listed."""
         self._believe_after = believe_after
         self._in_doubt = False
         self._empty_since: float | None = None
@@ -23,17 +23,17 @@ class ResourceCache(Generic[T]):
 
     @property
     def stale(self) -> bool:
-        """Whether something that is absent has perhaps not been deleted."""
+        """True while an object that is absent has perhaps not been deleted."""
         return self._in_doubt or self.doubted
 
     @property
     def doubted(self) -> bool:
-        """Whether what is held is kept against an empty list."""
+        """True while the objects are kept against an empty list."""
         return self._empty_since is not None
 
-    def listed(self, objects: Mapping[str, T], now: float) -> None:
-        """All that there is."""
-        self.known = True
+    def replace(self, objects: Mapping[str, T], now: float) -> None:
+        """Take over a whole list."""
+        self.synced = True
         if objects or not self.objects or not self.stale:
             self.objects, self._empty_since = dict(objects), None
         elif self._empty_since is None:
@@ -41,7 +41,7 @@ class ResourceCache(Generic[T]):
         self._in_doubt = False
 
     def put(self, name: str, value: T) -> bool:
-        """One was added or changed: what was kept against an empty list is not there any more. Whether that is news."""
+        """Add or change an object; return whether that is news. Objects kept against an empty list are gone then."""
         news = self.doubted or self.objects.get(name) != value
         if self._empty_since is not None:
             self.objects, self._empty_since = {}, None
@@ -49,28 +49,29 @@ class ResourceCache(Generic[T]):
         return news
 
     def delete(self, name: str, now: float) -> None:
-        gone = self.objects.pop(name, None)
-        self._deleted = {each: (at, old) for each, (at, old) in self._deleted.items() if now - at < UNDO}
-        if gone is not None:
-            self._deleted[name] = (now, gone)
+        """Remove an object."""
+        deleted = self.objects.pop(name, None)
+        self._deleted = {other: (at, old) for other, (at, old) in self._deleted.items() if now - at < UNDO}
+        if deleted is not None:
+            self._deleted[name] = (now, deleted)
 
-    def look(self, now: float) -> bool:
-        """Whether the time is over for which an empty list was not believed: now it is."""
+    def expire_doubt(self, now: float) -> bool:
+        """Believe an empty list whose time of doubt is over; return whether that happened."""
         if self._empty_since is None or now - self._empty_since < self._believe_after:
             return False
         self.objects, self._empty_since = {}, None
         return True
 
     def failed(self) -> None:
-        """It cannot be read at the moment."""
+        """Note that the collection cannot be read at the moment."""
         self._in_doubt = True
 
     def resumed(self) -> None:
-        """Reading goes on where it had stopped: nothing was missed."""
+        """Note that the watch goes on where it had stopped: nothing was missed."""
         self._in_doubt = False
 
-    def lost(self, now: float) -> None:
-        """The whole kind is not served any more, and its objects were deleted with it."""
+    def kind_removed(self, now: float) -> None:
+        """Note that the whole kind is not served any more, and that its objects were deleted with it."""
         self._in_doubt = True
-        taken = {name: old for name, (at, old) in self._deleted.items() if now - at < UNDO}
-        self.objects, self._deleted = {**taken, **self.objects}, {}
+        restored = {name: old for name, (at, old) in self._deleted.items() if now - at < UNDO}
+        self.objects, self._deleted = {**restored, **self.objects}, {}

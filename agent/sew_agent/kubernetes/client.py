@@ -61,11 +61,48 @@ UNREADABLE = (KeyError, TypeError, AttributeError, ValueError)
 
 
 class ApiError(SewError):
-    """The API server refused, or was not reached (`status` 0). The text names what was asked for, and no secret."""
+    """The API server refused, or was not reached. The text names what was asked for, and no secret."""
 
-    def __init__(self, message: str, status: int = 0) -> None:
-        super().__init__(message)
-        self.status = status
+
+class InvalidError(ApiError):
+    """The object does not pass the server's schema (400, 422)."""
+
+
+class ForbiddenError(ApiError):
+    """The server does not accept the credential, or the account has no such right (401, 403)."""
+
+    @property
+    def advice(self) -> str:
+        """The error, and what to do."""
+        return f"{self}: grant it as manifests/base/rbac.yaml does"
+
+
+class NotFoundError(ApiError):
+    """There is no such object or collection (404)."""
+
+
+class ConflictError(ApiError):
+    """Somebody else wrote the object in between, or created it (409)."""
+
+
+class GoneError(ApiError):
+    """The server's history does not reach back to the resourceVersion (410): list again."""
+
+
+_BY_STATUS: Mapping[int, type[ApiError]] = {
+    400: InvalidError,
+    401: ForbiddenError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    409: ConflictError,
+    410: GoneError,
+    422: InvalidError,
+}
+
+
+def error_of(message: str, status: int) -> ApiError:
+    """Return the error that the server means by an HTTP status."""
+    return _BY_STATUS.get(status, ApiError)(message)
 
 
 class WatchStream:
@@ -129,7 +166,7 @@ class KubernetesClient:
         return self._object("POST", path, query=_MANAGED, body=body, content_type=_JSON)
 
     def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """A merge patch. With `metadata.resourceVersion` in it, a change in between is refused with 409."""
+        """A merge patch. With `metadata.resourceVersion` in it, a change in between raises ConflictError."""
         return self._object("PATCH", path, query=_MANAGED, body=body, content_type=MERGE_PATCH)
 
     def watch(self, path: str, query: Mapping[str, str], *, accept: str = _JSON) -> WatchStream:
@@ -234,7 +271,7 @@ def _refusal(response: BaseHTTPResponse, method: str, path: str) -> ApiError:
             said = json.loads(response.read() if response.data is None else response.data)["message"]
         except (ValueError, TypeError, KeyError, HTTPError):
             said = f"{method} {path} was answered with {response.status}"
-    return ApiError(str(said)[:_LONGEST], response.status)
+    return error_of(str(said)[:_LONGEST], response.status)
 
 
 def _why(error: Exception) -> str:

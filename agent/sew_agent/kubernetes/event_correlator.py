@@ -1,4 +1,4 @@
-"""What a person must act on, and how often that is said: what becomes a Kubernetes Event. Pure."""
+"""Decides what a person must act on, and how often a Kubernetes Event says so. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from sew_agent.status.conditions import WebhookStatus, last_error
 from sew_agent.store.records import BY_HAND, Counters
 
 AGAIN_AFTER = 600.0
-"""Seconds before the same reason is told of the same webhook again, whatever changed."""
+"""Seconds before the same reason is recorded of the same webhook again, whatever changed."""
 AT_ONCE = 20
 ONE_EVERY = 10.0
-"""Seconds: of more than AT_ONCE notices, one in so many; the others are told later, where they still hold."""
+"""Seconds: of more than AT_ONCE notices, one in so many; the others are recorded later, where they still hold."""
 LONGEST = 1_024
-"""What Kubernetes allows."""
+"""The most characters that Kubernetes allows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """`reason` as Kubernetes writes it; `note` for people, with what to do and without secrets."""
+    """An Event to be: `reason` as Kubernetes writes it; `note` for people, with what to do and without secrets."""
 
     webhook: str
     uid: str
@@ -29,23 +29,25 @@ class Notice:
 
 
 class EventCorrelator:
-    """Remembers what was told. Times in seconds of one clock."""
+    """Remembers what was recorded. Times in seconds of one clock."""
 
     def __init__(self) -> None:
-        self._told: dict[tuple[str, str], tuple[str, float]] = {}
+        self._recorded: dict[tuple[str, str], tuple[str, float]] = {}
         self._dead: dict[str, int] = {}
-        """Dead letters of each webhook when they were last told, or first seen."""
+        """Dead letters of each webhook when they were last recorded, or first seen."""
         self._given_up: dict[str, int] = {}
-        """What a person had dropped or purged of each webhook then."""
+        """Deliveries of each webhook that a person had dropped or purged then."""
         self._tokens = float(AT_ONCE)
         self._at = 0.0
 
-    def due(self, statuses: Mapping[str, WebhookStatus], now: float) -> list[Notice]:
-        """What to tell now. What does not hold any more is forgotten, and told anew when it comes back."""
-        found = [notice for name, webhook_status in statuses.items() for notice in self._of(name, webhook_status)]
-        holds = {(each.webhook, each.reason) for each in found}
-        self._told = {key: told for key, told in self._told.items() if key in holds or now - told[1] < AGAIN_AFTER}
-        return [each for each in found if self._is_news(each, now) and self._take(now)]
+    def select(self, statuses: Mapping[str, WebhookStatus], now: float) -> list[Notice]:
+        """Return what to record now. What does not hold any more is forgotten, and is news when it comes back."""
+        notices = [notice for name, webhook_status in statuses.items() for notice in self._of(name, webhook_status)]
+        holds = {(notice.webhook, notice.reason) for notice in notices}
+        self._recorded = {
+            key: (note, at) for key, (note, at) in self._recorded.items() if key in holds or now - at < AGAIN_AFTER
+        }
+        return [notice for notice in notices if self._is_news(notice, now) and self._spend_token(now)]
 
     def _of(self, name: str, webhook_status: WebhookStatus) -> Iterator[Notice]:
         webhook = webhook_status.validated.webhook
@@ -66,11 +68,11 @@ class EventCorrelator:
             yield _notice(name, uid, "GivenUp", f"{more:,} events were given up by hand: `kubectl sew status {name}`")
 
     def _is_news(self, notice: Notice, now: float) -> bool:
-        before = self._told.get((notice.webhook, notice.reason))
+        before = self._recorded.get((notice.webhook, notice.reason))
         return before is None or (before[0] != notice.note and now - before[1] >= AGAIN_AFTER)
 
-    def _take(self, now: float) -> bool:
-        """Whether there is room for one more."""
+    def _spend_token(self, now: float) -> bool:
+        """Return whether there was a token for one more notice."""
         self._tokens = min(self._tokens + (now - self._at) / ONE_EVERY, AT_ONCE)
         self._at = now
         if self._tokens < 1.0:
@@ -78,9 +80,9 @@ class EventCorrelator:
         self._tokens -= 1.0
         return True
 
-    def told(self, notice: Notice, webhook_status: WebhookStatus, now: float) -> None:
-        """It was told."""
-        self._told[notice.webhook, notice.reason] = (notice.note, now)
+    def mark_recorded(self, notice: Notice, webhook_status: WebhookStatus, now: float) -> None:
+        """Remember that a notice was recorded."""
+        self._recorded[notice.webhook, notice.reason] = (notice.note, now)
         if webhook_status.counters and notice.reason == "DeadLetters":
             self._dead[notice.webhook] = webhook_status.counters.dead
         if notice.reason == "GivenUp":
@@ -88,7 +90,7 @@ class EventCorrelator:
 
 
 def _given_up(counters: Counters | None) -> int:
-    return sum(counters.dropped.get(each.value, 0) for each in BY_HAND) if counters else 0
+    return sum(counters.dropped.get(reason.value, 0) for reason in BY_HAND) if counters else 0
 
 
 def _notice(name: str, uid: str, reason: str, note: str) -> Notice:

@@ -1,8 +1,8 @@
-"""An agent that gets the Lease after another one had it starts as one with a fresh store does.
+"""Prepares the store of an agent that gets the Lease after another one had it: it starts as a fresh store does.
 
-It reads again from where the other was, and what it knows already is not taken twice. What it owes it still sends: that
-the other sent it, too, cannot be known, and receivers get the same id. One that is refused now begins there when it is
-valid again; what is owed to one that was deleted is dropped.
+The agent reads again from where the other was; events that it has seen already are not enqueued twice. Its own pending
+deliveries it still sends: that the other agent sent them too cannot be known, and receivers get the same id. A webhook
+that is refused now begins there when it is valid again; pending deliveries of a deleted webhook are dropped.
 """
 
 from dataclasses import replace
@@ -10,16 +10,16 @@ from pathlib import Path
 
 from sew_agent.base.log import Log
 from sew_agent.store.records import DropReason, Store, StoreError
-from sew_agent.webhooks.base import Snapshot
+from sew_agent.webhooks.base import Snapshot, WebhookSource
 from sew_agent.webhooks.plan import FORGOTTEN
 
 MARKER = "afresh"
-"""A file in the state folder, made when another agent is seen to have the Lease, gone when the new start is in the
+"""A file in the state folder: made when another agent is seen to hold the Lease, removed when the new start is in the
 store."""
 
 
 def mark(state: Path) -> None:
-    """From now on this store has to start afresh, whatever happens in between. Raises StoreError."""
+    """Note that this store has to start afresh, whatever happens in between. Raises StoreError."""
     marker = state / MARKER
     try:
         if not marker.exists():
@@ -32,25 +32,48 @@ def mark(state: Path) -> None:
 
 
 class Failover:
-    """The new start of one store, in two parts: at once, and when the webhooks are known."""
+    """The new start of one store, in two steps: `begin` at once, `complete` when the webhooks are known."""
 
     def __init__(self, state: Path, store: Store, log: Log) -> None:
         self._marker = state / MARKER
         self._store = store
         self._log = log
-        self._due = self._marker.exists()
-        if self._due:
-            store.drop_readers(list(store.positions()))
+        self._pending = False
 
-    def begin(self, snapshot: Snapshot) -> None:
-        """Before anything is made of the first webhooks that are known. Raises StoreError: then it is tried again."""
-        if not self._due:
+    def begin(self) -> None:
+        """Drop all positions, if the store has to start afresh. Raises StoreError."""
+        self._pending = self._marker.exists()
+        if self._pending:
+            self._store.drop_readers(list(self._store.positions()))
+
+    def complete(self, snapshot: Snapshot) -> None:
+        """Forget all webhooks, before anything is made of the first snapshot. Raises StoreError: then call it again."""
+        if not self._pending:
             return
-        there = snapshot.webhooks.keys() | snapshot.refused.keys()
-        for name, known in self._store.known().items():
-            if snapshot.complete and name not in there:
+        existing = snapshot.webhooks.keys() | snapshot.refused.keys()
+        for name, record in self._store.known().items():
+            if snapshot.complete and name not in existing:
                 dropped = self._store.drop(name, DropReason.DELETED)
                 self._log.warning("webhook_forgotten", webhook=name, dropped=dropped)
-            self._store.remember(replace(known, state=FORGOTTEN, deleted_at=None))
+            self._store.remember(replace(record, state=FORGOTTEN, deleted_at=None))
         self._marker.unlink(missing_ok=True)
-        self._due = False
+        self._pending = False
+
+
+class WebhooksAfterFailover:
+    """A webhook source that completes the failover before it gives anybody the first webhooks that are known."""
+
+    def __init__(self, source: WebhookSource, failover: Failover) -> None:
+        self._source = source
+        self._failover = failover
+
+    def snapshot(self) -> Snapshot:
+        """Return what is wanted now. Raises StoreError."""
+        snapshot = self._source.snapshot()
+        if snapshot.known:
+            self._failover.complete(snapshot)
+        return snapshot
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._source.close()

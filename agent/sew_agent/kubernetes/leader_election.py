@@ -1,182 +1,180 @@
-"""Takes, renews and loses the Lease, and says which."""
+"""Acquires, renews and loses the Lease, and says which."""
 
 import threading
-import time
 from collections.abc import Callable
 
-from sew_agent.base.log import Log, locate
+from sew_agent.base.health import Heartbeat
+from sew_agent.base.log import locate
 from sew_agent.base.threads import start_thread
-from sew_agent.kubernetes.client import UNREADABLE, ApiError, KubernetesClient
-from sew_agent.kubernetes.informer import REFUSED
+from sew_agent.kubernetes.client import UNREADABLE, ApiError, ConflictError, NotFoundError
+from sew_agent.kubernetes.context import ClusterContext
 from sew_agent.kubernetes.lease import (
-    LASTS,
-    NAME,
-    RETRY_EVERY,
+    LEASE_DURATION,
+    LEASE_NAME,
+    RETRY_PERIOD,
     Identity,
     Lease,
     LeaseAction,
     decide,
-    starts_afresh,
-    written,
+    held_with_another_store,
+    lease_object,
 )
-from sew_agent.kubernetes.problems import Problems
 from sew_agent.store.records import StoreError
 
 _MATTER = "lease"
-_UNKNOWN = 404
-_TAKEN = (404, 409)
-"""Somebody else was faster, or the Lease was deleted in between: it is looked at again."""
 _REQUEST_SECONDS = 3.0
-"""For a request: a step, the pause before it, and the next one's first request are less than a Lease lasts."""
-LONGEST_STEP = 2 * _REQUEST_SECONDS + RETRY_EVERY
-"""Seconds between two signs of life at most: a step is two requests."""
+"""For a request: a step, the pause before it, and the next one's first request are less than LEASE_DURATION."""
+LONGEST_STEP = 2 * _REQUEST_SECONDS + RETRY_PERIOD
+"""Seconds between two heartbeats at most: a step is two requests."""
 _RELEASED = 1
-"""Seconds that a Lease lasts whose holder has ended as it should: the next agent need not wait."""
+"""The duration in seconds of a Lease whose holder has ended as it should: the next agent need not wait."""
 
 
 class LeaderElector:
-    """A thread. While the API server cannot be reached the holder goes on: where that is so for all, nobody can take
-    the Lease. Where this agent alone is cut off another one takes it, and both deliver: the same ids, twice.
-
-    `afresh` is called whenever an agent with another store has the Lease, before this one takes it: also where it is
-    deleted afterwards and made anew, it is known then. It raises StoreError, and then the Lease is not taken.
+    """A thread. While the API server cannot be reached the leader goes on: where that is so for all, nobody can acquire
+    the Lease. Where this agent alone is cut off another one acquires it, and both deliver: the same ids, twice.
     """
 
-    def __init__(  # noqa: PLR0913 - whom it asks, who it is, and whom it tells
+    def __init__(
         self,
-        api: KubernetesClient,
+        context: ClusterContext,
         namespace: str,
-        me: Identity,
-        problems: Problems,
-        log: Log,
+        identity: Identity,
         *,
-        afresh: Callable[[], None],
-        beat: Callable[[], None],
-        clock: Callable[[], float] = time.monotonic,
+        on_another_store: Callable[[], None],
+        heartbeat: Heartbeat,
     ) -> None:
-        """`clock` is monotonic, in seconds."""
-        self._api = api.quick(_REQUEST_SECONDS)
-        self._clock = clock
-        self._looked = float("-inf")
-        """When the last look began that was answered, or could not be."""
-        self._all = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
-        self._one = f"{self._all}/{NAME}"
-        self._me = me
-        self._problems = problems
-        self._log = log
-        self._afresh = afresh
-        self._beat = beat
+        """`on_another_store` is called when an agent with another store holds the Lease, before this one acquires it.
+
+        It is called too where the Lease is deleted in between. Where it raises StoreError, the Lease is not acquired.
+        """
+        self._client = context.client.quick(_REQUEST_SECONDS)
+        self._context = context
+        self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+        self._object = f"{self._collection}/{LEASE_NAME}"
+        self.identity = identity
+        self._on_another_store = on_another_store
+        self.heartbeat = heartbeat
         self._stop = threading.Event()
-        self._seen: tuple[str, str] = ("", "")
-        self._seen_at = 0.0
-        self._lasts = RETRY_EVERY
-        """For how many seconds the Lease counts that was seen last: a holder that has ended leaves it a short time."""
+        self._checked_at = float("-inf")
+        """When the last step began that was answered, or could not be."""
+        self._observed: tuple[str, str] = ("", "")
+        """Holder and renewal of the Lease, as last read."""
+        self._observed_at = 0.0
+        self._duration = RETRY_PERIOD
+        """The duration of the Lease as last read: a holder that has ended leaves it a short one."""
         self._lease: Lease | None = None
-        self._unnoted = False
-        """Whether another agent had the Lease since `afresh` last succeeded."""
-        self._place: str | None = None
-        self.found = ""
-        """The place that the Lease held when this agent got it."""
-        self.held = threading.Event()
-        self.turns = 0
-        """How often this agent got it: lost and retaken between two looks at `held`, that shows here alone."""
+        self._another_store_pending = False
+        """True from when another store was seen until `on_another_store` has succeeded."""
+        self._position: str | None = None
+        self.inherited_position = ""
+        """The position that the Lease held when this agent acquired it."""
+        self.leading = threading.Event()
+        """Set while this agent holds the Lease, by the last answer."""
+        self.terms = 0
+        """How often this agent acquired the Lease: only this shows one that was lost and acquired again in between."""
         self.holder = ""
-        """Who had it at the last look."""
+        """The holder by the last answer."""
 
     def start(self) -> None:
+        """Start the thread."""
         start_thread(self._run, "lease")
 
     @property
-    def sure(self) -> bool:
-        """Whether this agent has the Lease, and another one cannot have got it since the last look.
+    def is_leader(self) -> bool:
+        """True while this agent holds the Lease, and no other one can have acquired it since the last step.
 
-        After a pause of this process (its machine slept, or was moved) that is not so until it has looked again. Where
-        the API server cannot be reached, it cannot be reached by others.
+        After a pause of this process (its machine slept, or was moved) that is false until it has asked again. Where
+        the API server cannot be reached, others cannot reach it either.
         """
-        return self.held.is_set() and self._clock() - self._looked < LASTS
+        return self.leading.is_set() and self._context.monotonic() - self._checked_at < LEASE_DURATION
 
-    def keep(self, place: str) -> None:
-        """From the next renewal on the Lease holds this place."""
-        self._place = place
+    def keep_position(self, position: str) -> None:
+        """Write this position into the Lease, from the next renewal on."""
+        self._position = position
 
     def release(self) -> None:
-        """This agent has ended its work: the next one may begin at once. Nothing where it is not the holder."""
+        """Let the next agent begin at once: this one has ended its work. Does nothing where it is not the leader."""
         self._stop.set()
-        if not self.held.is_set() or self._lease is None:
+        if not self.leading.is_set() or self._lease is None:
             return
-        self.held.clear()
+        self.leading.clear()
         try:
-            body = written(self._lease, self._me, time.time(), lasts=_RELEASED, place=self._place)
-            self._api.patch(self._one, body)
+            now = self._context.clock()
+            body = lease_object(self._lease, self.identity, now, duration=_RELEASED, position=self._position)
+            self._client.patch(self._object, body)
         except ApiError as error:
-            self._log.warning("lease_not_released", message=str(error))
+            self._context.log.warning("lease_not_released", message=str(error))
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self._beat()
-            began = self._clock()
-            try:
-                self._step()
-                self._problems.over(_MATTER)
-            except ApiError as error:
-                if error.status not in _TAKEN:
-                    self._problems.say(_MATTER, _text(error, held=self.held.is_set()))
-            except StoreError as error:
-                self._problems.say(_MATTER, f"this agent takes no Lease: {error}")
-            except UNREADABLE as error:
-                found = f"the Lease cannot be read ({locate(error)})"
-                self._problems.say(_MATTER, f"{found}: delete it, and it is created again")
-            self._looked = began
-            self._stop.wait(RETRY_EVERY if self.held.is_set() else min(RETRY_EVERY, self._lasts))
+            self.heartbeat.beat()
+            began = self._context.monotonic()
+            self._try()
+            self._checked_at = began
+            self._stop.wait(RETRY_PERIOD if self.leading.is_set() else min(RETRY_PERIOD, self._duration))
 
-    def _step(self) -> None:
-        lease = self._look()
-        move = decide(lease, self._me, seen_for=self._clock() - self._seen_at)
-        another = starts_afresh(lease, self._me)
-        if another or move is LeaseAction.WAIT:
-            self._give_up()
-        self._note(another=another)
-        if move is LeaseAction.WAIT:
+    def _try(self) -> None:
+        problems = self._context.problems
+        try:
+            self._acquire_or_renew()
+            problems.clear(_MATTER)
+        except (NotFoundError, ConflictError):
+            pass  # another agent was faster, or the Lease was deleted in between: it is read again
+        except ApiError as error:
+            then = "delivery goes on" if self.leading.is_set() else "it is tried again"
+            problems.report_error(_MATTER, error, f"{error}; {then}")
+        except StoreError as error:
+            problems.report(_MATTER, f"this agent takes no Lease: {error}")
+        except UNREADABLE as error:
+            unreadable = f"the Lease cannot be read ({locate(error)})"
+            problems.report(_MATTER, f"{unreadable}: delete it, and it is created again")
+
+    def _acquire_or_renew(self) -> None:
+        lease = self._get()
+        action = decide(lease, self.identity, observed_for=self._context.monotonic() - self._observed_at)
+        another_store = held_with_another_store(lease, self.identity)
+        if another_store or action is LeaseAction.WAIT:
+            self._stop_leading()
+        self._note_another_store(seen=another_store)
+        if action is LeaseAction.WAIT:
             return
-        if not self.held.is_set():
-            self._place, self.found = None, lease.place if lease else ""
-        body = written(lease, self._me, time.time(), place=self._place)
-        answer = self._api.create(self._all, body) if move is LeaseAction.CREATE else self._api.patch(self._one, body)
+        if not self.leading.is_set():
+            self._position, self.inherited_position = None, lease.position if lease else ""
+        answer = self._write(lease, create=action is LeaseAction.CREATE)
         if self._stop.is_set():
             return
-        self._lease = Lease.from_object(answer)
-        self.holder = self._me.holder
-        if not self.held.is_set():
-            self._log.info("lease_taken", holder=self._me.holder, before=lease.holder if lease else "")
-            self.turns += 1
-            self.held.set()
+        self._lease = answer
+        self.holder = self.identity.holder
+        if not self.leading.is_set():
+            self._context.log.info("lease_taken", holder=self.identity.holder, before=lease.holder if lease else "")
+            self.terms += 1
+            self.leading.set()
 
-    def _look(self) -> Lease | None:
+    def _get(self) -> Lease | None:
         try:
-            lease = Lease.from_object(self._api.get(self._one))
-        except ApiError as error:
-            if error.status == _UNKNOWN:
-                return None
-            raise
-        if (lease.holder, lease.renewed) != self._seen:
-            self._seen, self._seen_at = (lease.holder, lease.renewed), self._clock()
-        self.holder, self._lasts = lease.holder, lease.lasts
+            lease = Lease.from_object(self._client.get(self._object))
+        except NotFoundError:
+            return None
+        if (lease.holder, lease.renewed) != self._observed:
+            self._observed, self._observed_at = (lease.holder, lease.renewed), self._context.monotonic()
+        self.holder, self._duration = lease.holder, lease.duration
         return lease
 
-    def _note(self, *, another: bool) -> None:
-        """Until it is done: the Lease may be deleted in between."""
-        self._unnoted = self._unnoted or another
-        if self._unnoted:
-            self._afresh()
-            self._unnoted = False
+    def _write(self, lease: Lease | None, *, create: bool) -> Lease:
+        body = lease_object(lease, self.identity, self._context.clock(), position=self._position)
+        client = self._client
+        return Lease.from_object(client.create(self._collection, body) if create else client.patch(self._object, body))
 
-    def _give_up(self) -> None:
-        if self.held.is_set():
-            self.held.clear()
-            self._log.error("lease_lost", holder=self.holder, message="another agent delivers; this one stands by")
+    def _note_another_store(self, *, seen: bool) -> None:
+        """Call `on_another_store` until it succeeds: the Lease may be deleted in between."""
+        self._another_store_pending = self._another_store_pending or seen
+        if self._another_store_pending:
+            self._on_another_store()
+            self._another_store_pending = False
 
-
-def _text(error: ApiError, *, held: bool) -> str:
-    if error.status in REFUSED:
-        return f"{error}: grant it as manifests/base/rbac.yaml does"
-    return f"{error}; " + ("delivery goes on" if held else "it is tried again")
+    def _stop_leading(self) -> None:
+        if self.leading.is_set():
+            self.leading.clear()
+            message = "another agent delivers; this one stands by"
+            self._context.log.error("lease_lost", holder=self.holder, message=message)

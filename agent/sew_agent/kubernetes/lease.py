@@ -1,7 +1,7 @@
-"""Which of several agents is active: the one that holds the Lease. Deciding is pure; `keeper.py` asks and writes.
+"""Decides which of several agents is the leader: the one that holds the Lease. Pure.
 
-As client-go does it, nobody's clock is compared with another's: a holder that has not renewed is waited for as long as
-the Lease says, counted from when this agent first saw that renewal.
+As in client-go, nobody's clock is compared with another's: a holder that does not renew is waited for as long as the
+Lease says, counted from when this agent first observed the last renewal.
 """
 
 from collections.abc import Mapping
@@ -11,17 +11,17 @@ from typing import Any
 
 from kubectl_sew.text import rfc3339
 
-NAME = "sew-agent"
+LEASE_NAME = "sew-agent"
 STORE_ANNOTATION = "sew-agent/store"
-"""Which store the holder delivers from: another agent's owes other deliveries."""
-PLACE_ANNOTATION = "sew-agent/place"
+"""The store that the holder delivers from: another agent's has other pending deliveries."""
+POSITION_ANNOTATION = "sew-agent/place"
 """How far the holder has read: see sew_agent.kubernetes.lease_position."""
-LASTS = 10
-"""Seconds without a renewal after which another agent may take the Lease."""
-RETRY_EVERY = 2.0
-"""Seconds between two renewals, and between two looks of an agent that stands by, as client-go's RetryPeriod. The one
-Lease is asked for, as client-go does it: a watch that is cut off is as silent as a holder that is gone. With LASTS, an
-agent takes over within 15 s of a kill."""
+LEASE_DURATION = 10
+"""Seconds without a renewal after which another agent may acquire the Lease."""
+RETRY_PERIOD = 2.0
+"""Seconds between two renewals, and between two tries of an agent that stands by, as in client-go. The Lease is asked
+for and not watched: a watch that is cut off is as silent as a holder that is gone. With LEASE_DURATION, an agent takes
+over within 15 s of a kill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,73 +34,75 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What the Lease says. `renewed` is compared with itself only."""
+    """The Lease as read. `renewed` is compared with itself only."""
 
     holder: str
     store: str
     renewed: str
-    lasts: float
+    duration: float
     transitions: int
     version: str
-    place: str = ""
+    position: str = ""
 
     @classmethod
     def from_object(cls, obj: Mapping[str, Any]) -> "Lease":
+        """Return an object of the API as a Lease."""
         metadata, spec = obj["metadata"], obj.get("spec") or {}
+        annotations = metadata.get("annotations") or {}
         return cls(
             holder=spec.get("holderIdentity") or "",
-            store=(metadata.get("annotations") or {}).get(STORE_ANNOTATION, ""),
+            store=annotations.get(STORE_ANNOTATION, ""),
             renewed=spec.get("renewTime") or "",
-            lasts=float(spec.get("leaseDurationSeconds") or LASTS),
+            duration=float(spec.get("leaseDurationSeconds") or LEASE_DURATION),
             transitions=spec.get("leaseTransitions") or 0,
             version=metadata["resourceVersion"],
-            place=(metadata.get("annotations") or {}).get(PLACE_ANNOTATION, ""),
+            position=annotations.get(POSITION_ANNOTATION, ""),
         )
 
 
 class LeaseAction(Enum):
-    """What to do next."""
+    """The next thing to do about the Lease."""
 
     CREATE = "create"
     RENEW = "renew"
-    TAKE = "take"
+    ACQUIRE = "acquire"
     WAIT = "wait"
 
 
-def decide(lease: Lease | None, me: Identity, *, seen_for: float) -> LeaseAction:
-    """`seen_for`: seconds since this renewal was first seen."""
+def decide(lease: Lease | None, me: Identity, *, observed_for: float) -> LeaseAction:
+    """Return what to do. `observed_for`: seconds since this renewal was first observed."""
     if lease is None:
         return LeaseAction.CREATE
     if (lease.holder, lease.store) == (me.holder, me.store):
         return LeaseAction.RENEW
-    if lease.holder in ("", me.holder) or seen_for >= lease.lasts:
-        return LeaseAction.TAKE
+    if lease.holder in ("", me.holder) or observed_for >= lease.duration:
+        return LeaseAction.ACQUIRE
     return LeaseAction.WAIT
 
 
-def starts_afresh(lease: Lease | None, me: Identity) -> bool:
-    """Whether another agent may have delivered since this store was last used.
+def held_with_another_store(lease: Lease | None, me: Identity) -> bool:
+    """Return whether another agent may have delivered since this store was last used.
 
-    A Lease that is not there says nothing: whether another agent had it is known from the looks before.
+    A Lease that does not exist says nothing: whether another agent held it is known from the reads before.
     """
     return lease is not None and lease.store != me.store
 
 
-def written(
-    lease: Lease | None, me: Identity, now: float, *, lasts: int = LASTS, place: str | None = None
+def lease_object(
+    lease: Lease | None, me: Identity, now: float, *, duration: int = LEASE_DURATION, position: str | None = None
 ) -> dict[str, Any]:
-    """The Lease with this agent as its holder, to be created or patched; `now` in epoch seconds.
+    """Return the Lease with this agent as its holder, to be created or patched; `now` in epoch seconds.
 
-    `place`: None where what the Lease holds stays.
+    `position`: None leaves what the Lease holds.
     """
     moment = rfc3339(now, "microseconds")
     mine = lease is not None and lease.holder == me.holder
-    spec: dict[str, Any] = {"holderIdentity": me.holder, "leaseDurationSeconds": lasts, "renewTime": moment}
+    spec: dict[str, Any] = {"holderIdentity": me.holder, "leaseDurationSeconds": duration, "renewTime": moment}
     if not mine:
         spec |= {"acquireTime": moment, "leaseTransitions": lease.transitions + 1 if lease else 0}
-    metadata: dict[str, Any] = {"name": NAME, "annotations": {STORE_ANNOTATION: me.store}}
-    if place is not None and place != (lease.place if lease else ""):
-        metadata["annotations"][PLACE_ANNOTATION] = place
+    metadata: dict[str, Any] = {"name": LEASE_NAME, "annotations": {STORE_ANNOTATION: me.store}}
+    if position is not None and position != (lease.position if lease else ""):
+        metadata["annotations"][POSITION_ANNOTATION] = position
     if lease:
         metadata["resourceVersion"] = lease.version
     return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}

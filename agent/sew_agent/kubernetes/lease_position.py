@@ -1,6 +1,6 @@
-"""How far events were read, kept in the Lease for a successor whose store is empty. Pure.
+"""Packs how far events were read, for the Lease: a successor whose store is empty begins there. Pure.
 
-Its webhooks' conditions say it as a time, and events that come late are dated before that. The place says it as
+The webhooks' conditions hold that as a time, and events that come late are dated before it. The position holds it as
 numbers: what is written afterwards is above them, whatever its date.
 """
 
@@ -12,17 +12,17 @@ from collections.abc import Mapping
 from sew_agent.ingest.progress import Progress
 
 LONGEST = 128 * 1024
-"""Kubernetes takes 256 KiB of annotations."""
+"""Kubernetes allows 256 KiB of annotations."""
 
 
 def pack(pattern: str, position: str) -> str:
-    """For an annotation; "" where it would be too long, so that nothing is kept rather than something old."""
+    """Return the text of an annotation; "" where it would be too long: nothing is kept rather than something old."""
     packed = b64encode(zlib.compress(json.dumps([pattern, position]).encode())).decode()
     return packed if len(packed) <= LONGEST else ""
 
 
 def unpack(text: str, pattern: str) -> str:
-    """The position, if it was packed for the same index pattern; "" otherwise."""
+    """Return the position, if it was packed for the same index pattern; "" otherwise."""
     try:
         packed_for, position = json.loads(zlib.decompress(b64decode(text, validate=True)))
     except (ValueError, TypeError, zlib.error):
@@ -31,12 +31,11 @@ def unpack(text: str, pattern: str) -> str:
 
 
 def covered(progress: Mapping[str, Progress], checkpoints: Mapping[str, float | None]) -> bool:
-    """Whether all that waits for delivery is found again by time, from the checkpoints that the conditions say.
+    """Return whether all pending deliveries are found again by time, from the checkpoints in the conditions.
 
     A late event that waits is dated before its webhook's checkpoint, until a lower one is written.
     """
-    written = {name: checkpoints.get(name) for name in progress}
     return all(
-        moment is None or (each.read_to is not None and moment <= each.read_to)
-        for each, moment in ((progress[name], written[name]) for name in progress)
+        (checkpoint := checkpoints.get(name)) is None or (webhook.read_to is not None and checkpoint <= webhook.read_to)
+        for name, webhook in progress.items()
     )

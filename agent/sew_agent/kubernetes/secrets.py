@@ -1,20 +1,19 @@
-"""What the Secrets and ConfigMaps hold under the keys that webhooks refer to. Nothing else of them is kept."""
+"""Reads what the Secrets and ConfigMaps hold under the keys that webhooks refer to. Nothing else of them is kept."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from kubectl_sew.resource.manifests import object_values
-from sew_agent.kubernetes.client import ApiError, KubernetesClient
-from sew_agent.kubernetes.informer import REFUSED, Informer
+from sew_agent.kubernetes.client import ForbiddenError, KubernetesClient, NotFoundError
+from sew_agent.kubernetes.informer import Informer
 
-_UNKNOWN = 404
 PLURALS = {"Secret": "secrets", "ConfigMap": "configmaps"}
 
 
 @dataclass(frozen=True, slots=True)
 class ReferredValues:
-    """An object as read at `version`: the values of some `keys`, and of the others that there are the names."""
+    """An object as read at `version`: the values of some `keys`, and of its other keys the names."""
 
     version: str
     keys: frozenset[str]
@@ -22,50 +21,45 @@ class ReferredValues:
 
 
 class SecretReader:
-    """Of one kind in one namespace: reads what `metadata` (name -> resourceVersion) says has changed.
+    """Reads objects of one kind in one namespace when `metadata` (name -> resourceVersion) shows another version."""
 
-    `beat` is called for each object that is wanted: reading many takes its time.
-    """
-
-    def __init__(
-        self, api: KubernetesClient, kind: str, namespace: str, metadata: Informer[str], beat: Callable[[], None]
-    ) -> None:
-        self._beat = beat
+    def __init__(self, client: KubernetesClient, kind: str, namespace: str, metadata: Informer[str]) -> None:
         self.kind = kind
         self.metadata = metadata
-        self._api = api
+        self._client = client
         self._path = f"/api/v1/namespaces/{namespace}/{PLURALS[kind]}"
         self._kept: dict[str, ReferredValues] = {}
-        self.refused: dict[str, str] = {}
-        """Object -> why the server does not let us read it."""
+        self.refused: dict[str, ForbiddenError] = {}
+        """Object -> why the server does not let this agent read it."""
 
-    def read(self, wanted: Mapping[str, Collection[str]]) -> Mapping[str, Mapping[str, bytes]]:
-        """Object -> its values, for those of the `wanted` (object -> keys) that there are. Raises ApiError."""
+    def read(
+        self, wanted: Mapping[str, Collection[str]], beat: Callable[[], None]
+    ) -> Mapping[str, Mapping[str, bytes]]:
+        """Return object -> its values, for the `wanted` objects (object -> keys) that exist. Raises ApiError.
+
+        `beat` is called before each object: reading many takes its time.
+        """
         versions = self.metadata.objects
         self._kept = {name: kept for name, kept in self._kept.items() if name in wanted and name in versions}
         self.refused = {}
         for name in sorted(wanted.keys() & versions.keys()):
-            self._beat()
-            self._look(name, frozenset(wanted[name]), versions[name])
+            beat()
+            self._refresh(name, frozenset(wanted[name]), versions[name])
         return {name: kept.values for name, kept in self._kept.items()}
 
-    def _look(self, name: str, keys: frozenset[str], version: str) -> None:
+    def _refresh(self, name: str, keys: frozenset[str], version: str) -> None:
         before = self._kept.get(name)
         if before and before.version == version and keys <= before.keys:
             return
         try:
-            obj = self._api.get(f"{self._path}/{name}")
-        except ApiError as error:
-            if error.status == _UNKNOWN:
-                self._kept.pop(name, None)
-            elif error.status in REFUSED:
-                self.refused[name] = str(error)
-            else:
-                raise
+            obj = self._client.get(f"{self._path}/{name}")
+        except NotFoundError:
+            self._kept.pop(name, None)
+        except ForbiddenError as error:
+            self.refused[name] = error
         else:
-            self._kept[name] = ReferredValues(
-                obj["metadata"]["resourceVersion"], keys, _values(self.kind, name, keys, obj)
-            )
+            values = _values(self.kind, name, keys, obj)
+            self._kept[name] = ReferredValues(obj["metadata"]["resourceVersion"], keys, values)
 
 
 def _values(kind: str, name: str, keys: frozenset[str], obj: Mapping[str, Any]) -> Mapping[str, bytes]:

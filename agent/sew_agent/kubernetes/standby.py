@@ -1,4 +1,4 @@
-"""What an agent does that does not hold the Lease: it waits, ready, and answers its probes."""
+"""Waits while another agent holds the Lease: ready, and answering probes."""
 
 import os
 import threading
@@ -17,65 +17,67 @@ from sew_agent.status.report import Report, ReportFile
 from sew_agent.status.server import HealthServer
 
 SOON = 2.0
-"""Seconds within which an agent that is alone gets its Lease: for them nothing is served."""
-_LOOK_EVERY = 0.5
+"""Seconds within which an agent that is alone acquires its Lease: for them nothing is served."""
+_PERIOD = 0.5
 
 
 class Leadership:
-    """Ends when the agent is told to stop, or does not hold the Lease any more."""
+    """One term as the leader: it ends when the agent is asked to stop, or does not hold the Lease any more."""
 
-    def __init__(self, lease: LeaderElector, stop: threading.Event) -> None:
-        self._lease = lease
-        self._number = lease.turns
+    def __init__(self, elector: LeaderElector, stop: threading.Event) -> None:
+        self._elector = elector
+        self._term = elector.terms
         self._stop = stop
         self.lost = False
-        """Whether it ended because another agent has the Lease, or had it in between."""
+        """True once it ended because another agent holds the Lease, or held it in between."""
 
     def is_set(self) -> bool:
-        held = self._lease.held.is_set() and self._lease.turns == self._number
-        self.lost = self.lost or not held
+        """Return whether the term is over. A term that is over stays so."""
+        leading = self._elector.leading.is_set() and self._elector.terms == self._term
+        self.lost = self.lost or not leading
         return self.lost or self._stop.is_set()
 
     def wait(self, timeout: float) -> bool:
-        """The loss of a Lease is seen at the next look."""
+        """Return whether the term is over, after some seconds or when the agent is asked to stop."""
         return self._stop.wait(timeout) or self.is_set()
 
 
-def stand_by(cluster: KubernetesEnvironment, settings: Settings, log: Log, stop: Stop) -> bool:
-    """Until this agent holds the Lease (True) or is told to stop. Raises SettingsError where it cannot listen."""
-    if _held_within(cluster, stop, SOON):
+def stand_by(environment: KubernetesEnvironment, settings: Settings, log: Log, stop: Stop) -> bool:
+    """Wait until this agent is the leader (True) or is asked to stop. Raises SettingsError where it cannot listen."""
+    elector = environment.elector
+    if _over_within(elector, stop, SOON):
         return not stop.is_set()
-    log.info("standing_by", holder=cluster.lease.holder)
+    log.info("standing_by", holder=elector.holder)
     with ExitStack() as stack:
         health = Health()
         heartbeat = health.heartbeat(MAIN, STALLED_AFTER)
-        health.watch("lease", cluster.lease_heartbeat)
-        health.probe("cluster", lambda: "; ".join(cluster.problems.all))
+        health.watch("lease", elector.heartbeat)
+        health.probe("cluster", lambda: "; ".join(environment.problems()))
         _serve(settings, health, log, stack)
-        report = ReportFile(cluster.state)
+        report = ReportFile(environment.state)
         stack.callback(report.remove)
         over = False
         while not over:
             heartbeat.beat()
-            report.write(_report(cluster))
-            over = _held_within(cluster, stop, _LOOK_EVERY)
+            report.write(_report(environment))
+            over = _over_within(elector, stop, _PERIOD)
     return not stop.is_set()
 
 
-def _held_within(cluster: KubernetesEnvironment, stop: Stop, seconds: float) -> bool:
-    """Whether the waiting is over, one way or the other."""
-    held = cluster.lease.held.wait(seconds)
-    return held or stop.is_set()
+def _over_within(elector: LeaderElector, stop: Stop, seconds: float) -> bool:
+    """Return whether the waiting is over within some seconds, one way or the other."""
+    leading = elector.leading.wait(seconds)
+    return leading or stop.is_set()
 
 
-def _report(cluster: KubernetesEnvironment) -> Report:
+def _report(environment: KubernetesEnvironment) -> Report:
     return Report(
         version("kubectl-sew"),
         os.getpid(),
         time.time(),
-        problems=tuple(cluster.problems.all),
+        problems=tuple(environment.problems()),
         standing_by=True,
-        holder=cluster.lease.holder,
+        holder=environment.elector.holder,
     )
 
 

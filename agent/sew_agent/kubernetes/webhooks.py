@@ -1,7 +1,7 @@
-"""Webhooks from a cluster, with the Secrets and ConfigMaps of one namespace that they refer to."""
+"""Watches the webhooks, and the Secrets and ConfigMaps of one namespace that they refer to."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,66 +16,37 @@ from kubectl_sew.resource import (
     Webhook,
     check_structure,
 )
-from kubectl_sew.resource.serving import Served, discover
 from kubectl_sew.validation import InvalidWebhook, reason_of
+from sew_agent.base.health import Health, Heartbeat
 from sew_agent.base.threads import start_thread
-from sew_agent.kubernetes.client import ApiError, KubernetesClient
-from sew_agent.kubernetes.informer import FixedPath, Informer, WatchedResource
-from sew_agent.kubernetes.problems import Problems
+from sew_agent.kubernetes.client import ApiError
+from sew_agent.kubernetes.context import ClusterContext
+from sew_agent.kubernetes.informer import LONGEST_SILENCE, Informer, WatchedResource
+from sew_agent.kubernetes.paths import FixedPath
 from sew_agent.kubernetes.secrets import PLURALS, SecretReader
 from sew_agent.webhooks.base import Snapshot
 
 _VALUES = "values"
-_TRY_AGAIN = 2.0
-_LOOK_EVERY = 5.0
-_UNKNOWN = 404
-_TAKEN_ANYWAY = "SEW015"
+_RETRY_SECONDS = 2.0
+_BEAT_SECONDS = 5.0
+_TOLERATED = "SEW015"
 """A label that is none is left out, and the webhook runs."""
-_UNREAD = HealthyReason.CONFIGURATION_PARSING
+_UNREADABLE = HealthyReason.CONFIGURATION_PARSING
 _OURS = (LABELS_ANNOTATION, TEST_EVENT_ANNOTATION, TEST_REQUESTED_ANNOTATION)
 """The annotations that say what a webhook does; others come and go, and change nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class CachedResources:
-    """One webhook as the server has it, and why it cannot be taken, where its structure forbids that."""
+class CachedWebhook:
+    """A webhook as the server has it, and why it is refused where its structure forbids it."""
 
     webhook: Webhook
     refusal: InvalidWebhook | None = None
 
 
-class WebhookPath:
-    """Where the webhooks are served, looked for again when they are not there any more."""
-
-    def __init__(self, api: KubernetesClient, only: str) -> None:
-        self._api = api
-        self._only = only
-        self.served: Served | None = None
-        """As last found."""
-
-    def path(self) -> str:
-        """Raises ApiError, also where nothing serves the kind."""
-        self.served = self.served or discover(self._resources, self._only)
-        if self.served is None:
-            looked = self._only or " and ".join(API_VERSIONS)
-            raise ApiError(f"no API here serves {KIND}s ({looked}): `kubectl sew install` brings it", _UNKNOWN)
-        return self.served.path
-
-    def lost(self) -> None:
-        self.served = None
-
-    def _resources(self, version: str) -> Mapping[str, Any] | None:
-        try:
-            return self._api.get(f"/apis/{version}")
-        except ApiError as error:
-            if error.status == _UNKNOWN:
-                return None
-            raise
-
-
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is ours in the cluster."""
+    """The part of the cluster that this agent serves."""
 
     secrets_namespace: str
     selector: str = ""
@@ -85,105 +56,87 @@ class Scope:
 
 
 class KubernetesWebhooks:
-    """See the module."""
+    """A thread that makes a new snapshot when an informer has seen a change."""
 
-    def __init__(
-        self,
-        api: KubernetesClient,
-        place: WebhookPath,
-        scope: Scope,
-        problems: Problems,
-        begin: Callable[[Snapshot], None],
-        heartbeat: Callable[[str], Callable[[], None]],
-    ) -> None:
-        """`begin` is given the first webhooks that are known, before anybody else has them.
-
-        `heartbeat` makes the sign of life of a loop, by its name; it comes at least once in
-        sew_agent.kubernetes.informer.LONGEST_SILENCE.
-        """
-        self._begin: Callable[[Snapshot], None] | None = begin
-        self._problems = problems
+    def __init__(self, context: ClusterContext, scope: Scope, health: Health) -> None:
+        self._problems = context.problems
+        self._health = health
         self._secret_selector = scope.secret_selector
         self._changed = threading.Event()
-        self._beat = heartbeat("webhooks")
         self._stopped = False
         self._snapshot = Snapshot({}, {}, {}, complete=False, known=False)
 
-        def watcher(collection: WatchedResource[Any]) -> Informer[Any]:
-            return Informer(
-                api,
-                collection,
-                problems,
-                self._changed.set,
-                believe_after=scope.believe_after,
-                beat=heartbeat(f"watch-{collection.matter}"),
-            )
+        def informer(resource: WatchedResource[Any]) -> Informer[Any]:
+            return Informer(context, resource, self._changed.set, health, believe_after=scope.believe_after)
 
-        self._webhooks: Informer[CachedResources] = watcher(
-            WatchedResource("webhooks", place, read_webhook, scope.selector)
-        )
-        self._values = [
-            SecretReader(api, kind, scope.secrets_namespace, watcher(_metadata(plural, scope)), self._beat)
+        resource = WatchedResource("webhooks", context.path, read_webhook, scope.selector)
+        self._webhooks: Informer[CachedWebhook] = informer(resource)
+        self._secret_readers = [
+            SecretReader(context.client, kind, scope.secrets_namespace, informer(_metadata(plural, scope)))
             for kind, plural in PLURALS.items()
         ]
-        for each in self._watchers():
-            each.start()
-        start_thread(self._run, "webhooks")
+
+    def start(self) -> None:
+        """Begin to watch."""
+        for informer in self._informers():
+            informer.start()
+        start_thread(self._run, "webhooks", self._health.heartbeat("webhooks", LONGEST_SILENCE))
 
     def snapshot(self) -> Snapshot:
-        snapshot = self._snapshot
-        if snapshot.known and self._begin:
-            self._begin(snapshot)
-            self._begin = None
-        return snapshot
+        """Return the webhooks as they were when all that they refer to was last read."""
+        return self._snapshot
 
     @property
     def current(self) -> Mapping[str, Webhook]:
-        """The webhooks as the server last told them, with conditions and resourceVersion."""
-        return {name: each.webhook for name, each in self._webhooks.objects.items()}
+        """The webhooks as the server last showed them, with conditions and resourceVersion."""
+        return {name: cached.webhook for name, cached in self._webhooks.objects.items()}
 
     def close(self) -> None:
+        """End all threads."""
         self._stopped = True
-        for each in self._watchers():
-            each.stop()
+        for informer in self._informers():
+            informer.stop()
         self._changed.set()
 
-    def _watchers(self) -> Iterator[Informer[Any]]:
+    def _informers(self) -> Iterator[Informer[Any]]:
         yield self._webhooks
-        yield from (each.metadata for each in self._values)
+        yield from (reader.metadata for reader in self._secret_readers)
 
-    def _run(self) -> None:
+    def _run(self, heartbeat: Heartbeat) -> None:
         again = False
         while not self._stopped:
-            self._beat()
-            changed = self._changed.wait(_TRY_AGAIN if again else _LOOK_EVERY)
+            heartbeat.beat()
+            changed = self._changed.wait(_RETRY_SECONDS if again else _BEAT_SECONDS)
             self._changed.clear()
             if not (changed or again):
                 continue
             try:
-                self._look()
+                self._refresh(heartbeat)
                 again = False
             except ApiError as error:
-                self._problems.say(_VALUES, f"{error}; what was known before goes on; it is tried again")
+                self._problems.report(_VALUES, f"{error}; what was known before goes on; it is tried again")
                 again = True
 
-    def _look(self) -> None:
-        """A new snapshot, once all that it needs has been read: until then the last one stays."""
-        if not all(each.settled for each in self._watchers()):
+    def _refresh(self, heartbeat: Heartbeat) -> None:
+        """Make a new snapshot, once all that it needs has been read: until then the last one stays."""
+        if not all(informer.settled for informer in self._informers()):
             return
-        seen = self._webhooks.objects
-        found = {each.kind: each.read(_wanted(each.kind, seen.values())) for each in self._values}
-        self._tell_refused()
+        cached = self._webhooks.objects
+        values = {
+            reader.kind: reader.read(_references(reader.kind, cached.values()), heartbeat.beat)
+            for reader in self._secret_readers
+        }
+        self._report_refused()
         snapshot = Snapshot(
-            webhooks={name: each.webhook for name, each in seen.items() if not each.refusal},
-            secrets=found["Secret"],
-            config_maps=found["ConfigMap"],
-            refused={name: each.refusal for name, each in seen.items() if each.refusal},
-            problems=self._doubts(len(seen)),
-            complete=self._webhooks.known and not self._webhooks.stale,
-            known=self._webhooks.known,
+            webhooks={name: entry.webhook for name, entry in cached.items() if not entry.refusal},
+            secrets=values["Secret"],
+            config_maps=values["ConfigMap"],
+            refused={name: entry.refusal for name, entry in cached.items() if entry.refusal},
+            problems=self._doubts(len(cached)),
+            complete=self._webhooks.synced and not self._webhooks.stale,
+            known=self._webhooks.synced,
         )
-        unreadable = {each.kind: self._unreadable(each) for each in self._values}
+        unreadable = {reader.kind: _unreadable(reader) for reader in self._secret_readers}
         snapshot = _without(snapshot, unreadable, self._secret_selector)
         if snapshot != self._snapshot:
             self._snapshot = snapshot
@@ -193,67 +146,71 @@ class KubernetesWebhooks:
             return ()
         return (f"the list of webhooks is empty after an error: the {held} that were there before go on for a while",)
 
-    def _tell_refused(self) -> None:
-        refused = [text for each in self._values for text in each.refused.values()]
+    def _report_refused(self) -> None:
+        refused = [error for reader in self._secret_readers for error in reader.refused.values()]
         if refused:
-            self._problems.say(_VALUES, f"{refused[0]}: grant it as manifests/base/rbac.yaml does")
+            self._problems.report(_VALUES, refused[0].advice)
         else:
-            self._problems.over(_VALUES)
-
-    def _unreadable(self, values: SecretReader) -> Mapping[str, str] | str:
-        """Why objects of a kind cannot be read: one text for all, or by object."""
-        return values.refused if values.metadata.known else values.metadata.refused
+            self._problems.clear(_VALUES)
 
 
-def read_webhook(obj: Mapping[str, Any]) -> CachedResources:
-    """An object of the API; a list's items may lack the kind that the list has."""
+def read_webhook(obj: Mapping[str, Any]) -> CachedWebhook:
+    """Return an object of the API as a webhook. An item of a list may come without the kind that the list has."""
     whole = {"apiVersion": API_VERSIONS[0], "kind": KIND, **obj}
     webhook = Webhook.from_object(whole)
     webhook = replace(webhook, annotations={k: v for k, v in webhook.annotations.items() if k in _OURS})
-    errors = [each.finding for each in check_structure(whole)]
-    wrong = next((each for each in errors if each.is_error and each.code != _TAKEN_ANYWAY), None)
+    findings = [issue.finding for issue in check_structure(whole)]
+    wrong = next((finding for finding in findings if finding.is_error and finding.code != _TOLERATED), None)
     if wrong is None:
-        return CachedResources(webhook)
+        return CachedWebhook(webhook)
     message = f"{wrong.message}: {wrong.hint}" if wrong.hint else wrong.message
-    return CachedResources(webhook, InvalidWebhook(message, reason_of(wrong), webhook))
+    return CachedWebhook(webhook, InvalidWebhook(message, reason_of(wrong), webhook))
 
 
 def _metadata(plural: str, scope: Scope) -> WatchedResource[str]:
-    place = FixedPath(f"/api/v1/namespaces/{scope.secrets_namespace}/{plural}")
-    return WatchedResource(plural, place, _version, scope.secret_selector, metadata_only=True)
+    path = FixedPath(f"/api/v1/namespaces/{scope.secrets_namespace}/{plural}")
+    return WatchedResource(plural, path, _version, scope.secret_selector, metadata_only=True)
 
 
 def _version(obj: Mapping[str, Any]) -> str:
     return str(obj["metadata"]["resourceVersion"])
 
 
-def _wanted(kind: str, seen: Iterable[CachedResources]) -> Mapping[str, set[str]]:
-    wanted: dict[str, set[str]] = {}
-    for each in seen:
-        for reference in each.webhook.references:
+def _references(kind: str, cached: Iterable[CachedWebhook]) -> Mapping[str, set[str]]:
+    """Return object -> keys, for all that webhooks refer to of one kind."""
+    keys: dict[str, set[str]] = {}
+    for entry in cached:
+        for reference in entry.webhook.references:
             if reference.kind == kind:
-                wanted.setdefault(reference.name, set()).add(reference.key)
-    return wanted
+                keys.setdefault(reference.name, set()).add(reference.key)
+    return keys
+
+
+def _unreadable(reader: SecretReader) -> Mapping[str, str] | str:
+    """Return why objects of a kind cannot be read: one text for all, or by object."""
+    if not reader.metadata.synced:
+        return reader.metadata.refused
+    return {name: str(error) for name, error in reader.refused.items()}
 
 
 def _without(snapshot: Snapshot, unreadable: Mapping[str, Mapping[str, str] | str], selector: str) -> Snapshot:
-    """Webhooks that refer to what may not be read are refused, with that as the reason: it may well exist."""
+    """Refuse the webhooks that refer to what may not be read, with that as the reason: it may well exist."""
     objects = {"Secret": snapshot.secrets, "ConfigMap": snapshot.config_maps}
 
     def why(reference: Reference) -> str:
-        found = unreadable[reference.kind]
-        if text := found if isinstance(found, str) else found.get(reference.name, ""):
+        texts = unreadable[reference.kind]
+        if text := texts if isinstance(texts, str) else texts.get(reference.name, ""):
             return text
         absent = not reference.optional and reference.name not in objects[reference.kind]
         return _unselected(selector) if selector and absent else ""
 
     refused = {
-        name: InvalidWebhook(f"{reference.kind} `{reference.name}`: {why(reference)}", _UNREAD, webhook)
+        name: InvalidWebhook(f"{reference.kind} `{reference.name}`: {why(reference)}", _UNREADABLE, webhook)
         for name, webhook in snapshot.webhooks.items()
         for reference in reversed(webhook.references)
         if why(reference)
     }
-    kept = {name: each for name, each in snapshot.webhooks.items() if name not in refused}
+    kept = {name: webhook for name, webhook in snapshot.webhooks.items() if name not in refused}
     return replace(snapshot, webhooks=kept, refused={**snapshot.refused, **refused})
 
 

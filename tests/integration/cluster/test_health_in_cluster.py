@@ -1,10 +1,9 @@
-"""The loops in a cluster show in the health that they live, also while there is nothing to do."""
+"""Heartbeats of the loops in a cluster, also while there is nothing to do."""
 
 import io
 import threading
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,12 +13,14 @@ from kubectl_sew.query import CALICO
 from kubectl_sew.validation import Accepted, accept
 from sew_agent.base.health import Health
 from sew_agent.base.log import Log
-from sew_agent.kubernetes.client import KubernetesClient, connect
+from sew_agent.kubernetes.client import connect
+from sew_agent.kubernetes.context import ClusterContext
 from sew_agent.kubernetes.event_recorder import EventRecorder
+from sew_agent.kubernetes.paths import WebhookPath
 from sew_agent.kubernetes.problems import Problems
 from sew_agent.kubernetes.status_writer import StatusWriter
-from sew_agent.kubernetes.tester import KubernetesDeliveryTester
-from sew_agent.kubernetes.webhooks import KubernetesWebhooks, Scope, WebhookPath, read_webhook
+from sew_agent.kubernetes.tester import KubernetesDeliveryTester, longest_step
+from sew_agent.kubernetes.webhooks import KubernetesWebhooks, Scope, read_webhook
 from tests.integration.cluster.in_cluster import SECRETS, Installed, webhook
 from tests.waiting import eventually
 
@@ -27,99 +28,73 @@ pytestmark = pytest.mark.server
 
 
 @pytest.fixture
-def api(here: Installed) -> Iterator[KubernetesClient]:
-    made = connect(here.kubeconfig, "")
-    yield made
-    made.close()
+def context(here: Installed) -> Iterator[ClusterContext]:
+    client, log = connect(here.kubeconfig, ""), Log(io.StringIO(), time.time)
+    yield ClusterContext(client, WebhookPath(client, ""), Problems(log), log)
+    client.close()
 
 
-class Lives:
+class HealthHarness:
     """Heartbeats of a clock that stands still but for the test."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.health = Health(lambda: self.now)
 
-    def beat(self, name: str) -> Callable[[], None]:
-        return self.health.heartbeat(name, 10.0).beat
-
-    def all_go_on(self) -> None:
-        """Each of them beats after all were late."""
+    def await_beats(self, *names: str) -> None:
+        """Wait until each of these loops beats after all were late."""
         self.now += 1000.0
-        assert self.health.stalled()
-        eventually(lambda: not self.health.stalled(), "all of them beat")
+        assert self.health.stalled().keys() >= set(names)
+        eventually(lambda: not self.health.stalled().keys() & set(names), "all of them beat")
 
 
-@pytest.fixture
-def problems() -> Problems:
-    return Problems(Log(io.StringIO(), time.time))
-
-
-def watching(api: KubernetesClient, problems: Problems, lives: Lives) -> KubernetesWebhooks:
-    place, named = WebhookPath(api, ""), lives.beat
-    return KubernetesWebhooks(api, place, Scope(SECRETS), problems, lambda _: None, named)
-
-
-def test_the_writers_of_status_and_events_beat_until_they_are_stopped(
-    api: KubernetesClient, problems: Problems
-) -> None:
-    lives, place = Lives(), WebhookPath(api, "")
-    webhooks = watching(api, problems, Lives())
-    writer = StatusWriter(api, place, webhooks, problems, time.time, lives.beat("status"))
-    event_recorder = EventRecorder(api, place, problems, "n/me", lives.beat("announcer"))
+def test_the_status_writer_and_the_event_recorder_beat_until_they_are_stopped(context: ClusterContext) -> None:
+    harness = HealthHarness()
+    webhooks = KubernetesWebhooks(context, Scope(SECRETS), Health())
+    webhooks.start()
+    writer = StatusWriter(context, webhooks, harness.health)
+    recorder = EventRecorder(context, "n/me", harness.health)
     writer.start()
-    event_recorder.start()
-    lives.all_go_on()
-    writer.stop(in_charge=False)
-    event_recorder.stop()
+    recorder.start()
+    harness.await_beats("status", "announcer")
+    writer.stop(leading=False)
+    recorder.stop()
     webhooks.close()
 
 
-def test_the_loop_that_puts_webhooks_together_beats_while_nothing_changes(
-    api: KubernetesClient, problems: Problems
-) -> None:
-    lives = Lives()
-    beats = {"webhooks": lives.beat}
-    webhooks = KubernetesWebhooks(
-        api,
-        WebhookPath(api, ""),
-        Scope(SECRETS),
-        problems,
-        lambda _: None,
-        lambda name: beats.get(name, Lives().beat)(name),
-    )
+def test_the_loop_that_makes_snapshots_beats_while_nothing_changes(context: ClusterContext) -> None:
+    harness = HealthHarness()
+    webhooks = KubernetesWebhooks(context, Scope(SECRETS), harness.health)
+    webhooks.start()
     eventually(lambda: webhooks.snapshot().known, "all is read")
-    lives.all_go_on()
-    lives.all_go_on()
+    harness.await_beats("webhooks")
+    harness.await_beats("webhooks")
     webhooks.close()
 
 
-def test_a_test_that_hangs_is_named_until_it_has_ended(
-    here: Installed, api: KubernetesClient, problems: Problems
-) -> None:
+def test_a_test_that_hangs_is_named_until_it_has_ended(here: Installed, context: ClusterContext) -> None:
     here.apply(webhook("hangs", "http://127.0.0.1:9/", state="Test"))
-    lives, reached, release = Lives(), threading.Event(), threading.Event()
+    harness, reached, release = HealthHarness(), threading.Event(), threading.Event()
 
     def attempt(_accepted: Accepted, _event: Event) -> Outcome:
         reached.set()
         release.wait()
         return Outcome(Verdict.DELIVERED)
 
-    tester = KubernetesDeliveryTester(
-        api, WebhookPath(api, ""), problems, attempt, time.time, partial(lives.health.during, limit=10.0)
-    )
+    tester = KubernetesDeliveryTester(context, attempt, harness.health, request_timeout=1.0)
     tester.fire(accepted(here, "hangs"), "")
     assert reached.wait(10)
-    lives.now += 11.0
-    assert lives.health.stalled() == {"test-hangs": "no progress for 11 s"}
+    late = longest_step(1.0) + 1.0
+    harness.now += late
+    assert harness.health.stalled() == {"test-hangs": f"no progress for {late:.0f} s"}
     release.set()
     eventually(lambda: here.object("hangs")["spec"]["state"] == "Enabled", "the test ends")
     eventually(lambda: not (tester.finished() or tester.busy), "its thread ends")
-    lives.now += 11.0
-    assert lives.health.stalled() == {}
+    harness.now += late
+    assert harness.health.stalled() == {}
 
 
 def accepted(here: Installed, name: str) -> Accepted:
-    found = accept(read_webhook(here.object(name)).webhook, {}, {}, CALICO)
-    assert isinstance(found, Accepted)
-    return found
+    webhook = accept(read_webhook(here.object(name)).webhook, {}, {}, CALICO)
+    assert isinstance(webhook, Accepted)
+    return webhook

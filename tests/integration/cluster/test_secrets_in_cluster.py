@@ -5,10 +5,13 @@ from collections.abc import Mapping
 
 import pytest
 
+from sew_agent.base.health import Health
 from sew_agent.base.log import Log
 from sew_agent.kubernetes.client import connect
+from sew_agent.kubernetes.context import ClusterContext
+from sew_agent.kubernetes.paths import WebhookPath
 from sew_agent.kubernetes.problems import Problems
-from sew_agent.kubernetes.webhooks import KubernetesWebhooks, Scope, WebhookPath
+from sew_agent.kubernetes.webhooks import KubernetesWebhooks, Scope
 from testbed.receivers import Answer, Receiver
 from testbed.servers.running import free_port
 from tests.e2e.sew_agent import Folder
@@ -69,12 +72,13 @@ def test_no_variable_shows_in_status_events_logs_or_metrics(here: Installed, fol
 def test_only_the_keys_that_are_referred_to_are_kept(here: Installed) -> None:
     here.apply(webhook("frugal"), secret("frugal", url="http://127.0.0.1:9/", other="canary-35"))
     here.apply(secret("stranger", url="canary-36"))
-    api, problems = connect(here.kubeconfig, ""), Problems(Log(io.StringIO(), lambda: 0.0))
-    place = WebhookPath(api, "")
-    webhooks = KubernetesWebhooks(api, place, Scope(SECRETS), problems, lambda _: None, lambda _: lambda: None)
+    client, log = connect(here.kubeconfig, ""), Log(io.StringIO(), lambda: 0.0)
+    context = ClusterContext(client, WebhookPath(client, ""), Problems(log), log)
+    webhooks = KubernetesWebhooks(context, Scope(SECRETS), Health())
+    webhooks.start()
     try:
         eventually(lambda: webhooks.snapshot().known, "the webhooks are known")
         assert webhooks.snapshot().secrets == {"frugal": {"url": b"http://127.0.0.1:9/", "other": b""}}
     finally:
         webhooks.close()
-        api.close()
+        client.close()

@@ -1,4 +1,4 @@
-"""What is announced, and how often."""
+"""The notices that become Events, and how often."""
 
 from dataclasses import replace
 from typing import Any
@@ -20,58 +20,62 @@ def counters(**changes: Any) -> Counters:
     return replace(Counters("w", 0, 0, 0, {}, None, None, "", 0), **changes)
 
 
-def reasons(ledger: EventCorrelator, webhook_status: WebhookStatus, now: float) -> list[str]:
-    """What is told of the webhook `w` now."""
-    found = ledger.due({"w": webhook_status}, now)
-    for each in found:
-        ledger.told(each, webhook_status, now)
-    return [each.reason for each in found]
+def reasons(correlator: EventCorrelator, webhook_status: WebhookStatus, now: float) -> list[str]:
+    """Return the reasons that are recorded of the webhook `w` now."""
+    notices = correlator.select({"w": webhook_status}, now)
+    for notice in notices:
+        correlator.mark_recorded(notice, webhook_status, now)
+    return [notice.reason for notice in notices]
 
 
-def test_what_holds_is_told_once() -> None:
-    ledger = EventCorrelator()
-    assert reasons(ledger, INVALID, NOW) == ["Invalid"]
-    assert [reasons(ledger, INVALID, NOW + seconds) for seconds in (2.0, AGAIN_AFTER, 9 * AGAIN_AFTER)] == [[], [], []]
+def test_a_notice_that_still_holds_is_recorded_once() -> None:
+    correlator = EventCorrelator()
+    assert reasons(correlator, INVALID, NOW) == ["Invalid"]
+    assert [reasons(correlator, INVALID, NOW + seconds) for seconds in (2.0, AGAIN_AFTER, 9 * AGAIN_AFTER)] == [
+        [],
+        [],
+        [],
+    ]
 
 
-def test_what_comes_back_is_told_again_but_seldom() -> None:
-    ledger = EventCorrelator()
-    assert reasons(ledger, PARKED, NOW) == ["Parked"]
-    assert reasons(ledger, GOOD, NOW + 5) == []
-    assert reasons(ledger, PARKED, NOW + 10) == []
-    assert reasons(ledger, GOOD, NOW + AGAIN_AFTER + 11) == []
-    assert reasons(ledger, PARKED, NOW + AGAIN_AFTER + 12) == ["Parked"]
+def test_a_notice_that_comes_back_is_recorded_again_but_seldom() -> None:
+    correlator = EventCorrelator()
+    assert reasons(correlator, PARKED, NOW) == ["Parked"]
+    assert reasons(correlator, GOOD, NOW + 5) == []
+    assert reasons(correlator, PARKED, NOW + 10) == []
+    assert reasons(correlator, GOOD, NOW + AGAIN_AFTER + 11) == []
+    assert reasons(correlator, PARKED, NOW + AGAIN_AFTER + 12) == ["Parked"]
 
 
-def test_new_dead_letters_are_told_and_old_ones_are_not() -> None:
-    ledger = EventCorrelator()
-    assert reasons(ledger, replace(GOOD, counters=counters(dead=3)), NOW) == []
+def test_new_dead_letters_are_recorded_and_old_ones_are_not() -> None:
+    correlator = EventCorrelator()
+    assert reasons(correlator, replace(GOOD, counters=counters(dead=3)), NOW) == []
     died = replace(GOOD, counters=counters(dead=4, last_error="http_400: no"))
-    assert "4 events" in ledger.due({"w": died}, NOW)[0].note
-    assert reasons(ledger, died, NOW) == ["DeadLetters"]
-    assert reasons(ledger, died, NOW + AGAIN_AFTER) == []
-    assert reasons(ledger, replace(GOOD, counters=counters(dead=0)), NOW + AGAIN_AFTER) == []
-    assert reasons(ledger, replace(GOOD, counters=counters(dead=1)), NOW + 2 * AGAIN_AFTER) == ["DeadLetters"]
+    assert "4 events" in correlator.select({"w": died}, NOW)[0].note
+    assert reasons(correlator, died, NOW) == ["DeadLetters"]
+    assert reasons(correlator, died, NOW + AGAIN_AFTER) == []
+    assert reasons(correlator, replace(GOOD, counters=counters(dead=0)), NOW + AGAIN_AFTER) == []
+    assert reasons(correlator, replace(GOOD, counters=counters(dead=1)), NOW + 2 * AGAIN_AFTER) == ["DeadLetters"]
 
 
-def test_what_was_given_up_by_hand_is_told() -> None:
-    ledger = EventCorrelator()
-    assert reasons(ledger, replace(GOOD, counters=counters(dropped={"purged": 3})), NOW) == []
+def test_deliveries_given_up_by_hand_are_recorded() -> None:
+    correlator = EventCorrelator()
+    assert reasons(correlator, replace(GOOD, counters=counters(dropped={"purged": 3})), NOW) == []
     dropped = replace(GOOD, counters=counters(dropped={"purged": 3, "backlog_dropped": 19_914, "debug": 7}))
-    assert "19,914 events were given up by hand" in ledger.due({"w": dropped}, NOW)[0].note
-    assert reasons(ledger, dropped, NOW) == ["GivenUp"]
-    assert reasons(ledger, dropped, NOW + AGAIN_AFTER) == []
+    assert "19,914 events were given up by hand" in correlator.select({"w": dropped}, NOW)[0].note
+    assert reasons(correlator, dropped, NOW) == ["GivenUp"]
+    assert reasons(correlator, dropped, NOW + AGAIN_AFTER) == []
 
 
-def test_a_thousand_at_once_are_told_a_few_at_a_time() -> None:
-    ledger = EventCorrelator()
+def test_a_thousand_notices_at_once_are_recorded_a_few_at_a_time() -> None:
+    correlator = EventCorrelator()
     statuses = {f"w{number}": INVALID for number in range(1000)}
 
     def count(now: float) -> int:
-        found = ledger.due(statuses, now)
-        for each in found:
-            ledger.told(each, INVALID, now)
-        return len(found)
+        notices = correlator.select(statuses, now)
+        for notice in notices:
+            correlator.mark_recorded(notice, INVALID, now)
+        return len(notices)
 
     assert count(NOW) == AT_ONCE
     assert count(NOW + 1) == 0
@@ -80,7 +84,7 @@ def test_a_thousand_at_once_are_told_a_few_at_a_time() -> None:
 
 def test_a_notice_is_bounded_names_its_webhook_and_holds_no_url() -> None:
     validated = InvalidWebhook("see https://example.com/SECRET " + "x" * 5000, HealthyReason.QUERY_PARSING, WEBHOOK)
-    (notice,) = EventCorrelator().due({"w": WebhookStatus(validated)}, NOW)
+    (notice,) = EventCorrelator().select({"w": WebhookStatus(validated)}, NOW)
     assert (notice.webhook, notice.uid) == ("w", "u")
     assert len(notice.note) == LONGEST
     assert "SECRET" not in notice.note

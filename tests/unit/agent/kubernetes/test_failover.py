@@ -1,4 +1,4 @@
-"""A store that starts afresh: over a real one."""
+"""A failover, over a real store."""
 
 import io
 from dataclasses import replace
@@ -19,7 +19,7 @@ from sew_agent.webhooks.plan import FORGOTTEN
 READ_TO = 1_000_000.0
 CONDITION = Condition("EventsFetched", "True", "EventsRead", read_to(READ_TO))
 WEBHOOKS = {
-    "told": Webhook("told", "Generic", State.ENABLED, "x", conditions=(CONDITION,)),
+    "reported": Webhook("reported", "Generic", State.ENABLED, "x", conditions=(CONDITION,)),
     "new": Webhook("new", "Generic", State.ENABLED, "x"),
 }
 REFUSED = {
@@ -42,53 +42,60 @@ def state(tmp_path: Path) -> Path:
 def filled(state: Path) -> SqliteStore:
     store = open_store(state)
     times = (READ_TO - 10, READ_TO - 1, READ_TO + 1, None)
-    owed = [NewDelivery(event(number, time), ("told", "new", "gone", "wrong")) for number, time in enumerate(times)]
-    store.enqueue(EnqueueBatch(owed, {"common": "p", "webhook:told": "q"}, READ_TO))
-    for name in ("told", "gone", "wrong"):
+    pending = [
+        NewDelivery(event(number, time), ("reported", "new", "gone", "wrong")) for number, time in enumerate(times)
+    ]
+    store.enqueue(EnqueueBatch(pending, {"common": "p", "webhook:reported": "q"}, READ_TO))
+    for name in ("reported", "gone", "wrong"):
         store.remember(WebhookRecord(name, "Enabled", READ_TO - 100))
     return store
 
 
-def test_what_is_owed_is_kept_whatever_the_other_agent_told_and_dropped_for_one_that_was_deleted(state: Path) -> None:
+def begun(state: Path, store: SqliteStore) -> Failover:
+    failover = Failover(state, store, Log(io.StringIO(), lambda: 0.0))
+    failover.begin()
+    return failover
+
+
+def test_pending_deliveries_are_kept_whatever_the_other_reported_and_dropped_for_a_deleted_webhook(
+    state: Path,
+) -> None:
     mark(state)
     store = filled(state)
-    takeover = Failover(state, store, Log(io.StringIO(), lambda: 0.0))
+    failover = begun(state, store)
     assert store.positions() == {}
-    takeover.begin(SNAPSHOT)
-    counters = {each.webhook: each for each in store.counters()}
-    assert {counters[name].pending for name in ("told", "wrong")} == {4}
+    failover.complete(SNAPSHOT)
+    counters = {row.webhook: row for row in store.counters()}
+    assert {counters[name].pending for name in ("reported", "wrong")} == {4}
     assert (counters["gone"].pending, counters["gone"].dropped) == (0, {"deleted": 4})
     assert counters["new"].pending == 4
-    assert {each.state for each in store.known().values()} == {FORGOTTEN}
+    assert {record.state for record in store.known().values()} == {FORGOTTEN}
     store.close()
 
 
-def test_one_that_is_absent_after_an_error_has_not_been_deleted(state: Path) -> None:
+def test_a_webhook_that_is_absent_after_an_error_was_not_deleted(state: Path) -> None:
     mark(state)
     store = filled(state)
-    takeover = Failover(state, store, Log(io.StringIO(), lambda: 0.0))
-    takeover.begin(replace(SNAPSHOT, complete=False))
+    begun(state, store).complete(replace(SNAPSHOT, complete=False))
     assert store.waiting()["gone"] == 4
     assert store.known()["gone"].state == FORGOTTEN
     store.close()
 
 
-def test_it_happens_once_and_again_where_it_was_cut_off(state: Path) -> None:
+def test_a_failover_happens_once_and_again_where_it_was_cut_off(state: Path) -> None:
     mark(state)
     store = filled(state)
-    Failover(state, store, Log(io.StringIO(), lambda: 0.0))
-    again = Failover(state, store, Log(io.StringIO(), lambda: 0.0))
-    again.begin(SNAPSHOT)
+    begun(state, store)
+    begun(state, store).complete(SNAPSHOT)
     store.enqueue(EnqueueBatch([], {"common": "r"}, READ_TO))
-    done = Failover(state, store, Log(io.StringIO(), lambda: 0.0))
-    done.begin(SNAPSHOT)
+    begun(state, store).complete(SNAPSHOT)
     assert store.positions() == {"common": "r"}
     store.close()
 
 
-def test_without_the_mark_nothing_changes(state: Path) -> None:
+def test_without_the_marker_nothing_changes(state: Path) -> None:
     store = filled(state)
-    Failover(state, store, Log(io.StringIO(), lambda: 0.0)).begin(SNAPSHOT)
+    begun(state, store).complete(SNAPSHOT)
     assert len(store.positions()) == 2
-    assert store.waiting() == {"told": 4, "new": 4, "gone": 4, "wrong": 4}
+    assert store.waiting() == {"reported": 4, "new": 4, "gone": 4, "wrong": 4}
     store.close()

@@ -1,4 +1,4 @@
-"""How long a watch waits for a server that is away."""
+"""The pauses of an informer whose server is away."""
 
 import pytest
 

@@ -1,19 +1,19 @@
-"""Which agent is active: the decision, without network and without clock."""
+"""The decision which agent is the leader, without network and without clock."""
 
 from typing import Any
 
 import pytest
 
 from sew_agent.kubernetes.lease import (
-    LASTS,
-    PLACE_ANNOTATION,
+    LEASE_DURATION,
+    POSITION_ANNOTATION,
     STORE_ANNOTATION,
     Identity,
     Lease,
     LeaseAction,
     decide,
-    starts_afresh,
-    written,
+    held_with_another_store,
+    lease_object,
 )
 
 ME, OTHER = Identity("n/me", "mine"), Identity("n/other", "theirs")
@@ -26,7 +26,7 @@ def lease(of: Identity, **changes: Any) -> Lease:
             "holder": of.holder,
             "store": of.store,
             "renewed": "x",
-            "lasts": 10.0,
+            "duration": 10.0,
             "transitions": 3,
             "version": "7",
             **changes,
@@ -35,26 +35,26 @@ def lease(of: Identity, **changes: Any) -> Lease:
 
 
 @pytest.mark.parametrize(
-    ("found", "seen_for", "move"),
+    ("found", "observed_for", "action"),
     [
         (None, 0.0, LeaseAction.CREATE),
         (lease(ME), 0.0, LeaseAction.RENEW),
         (lease(ME), 100.0, LeaseAction.RENEW),
         (lease(OTHER), 9.9, LeaseAction.WAIT),
-        (lease(OTHER), 10.0, LeaseAction.TAKE),
-        (lease(OTHER, lasts=1.0), 1.0, LeaseAction.TAKE),
-        (lease(OTHER, holder=""), 0.0, LeaseAction.TAKE),
-        (lease(ME, store="of a volume that was lost"), 0.0, LeaseAction.TAKE),
+        (lease(OTHER), 10.0, LeaseAction.ACQUIRE),
+        (lease(OTHER, duration=1.0), 1.0, LeaseAction.ACQUIRE),
+        (lease(OTHER, holder=""), 0.0, LeaseAction.ACQUIRE),
+        (lease(ME, store="of a volume that was lost"), 0.0, LeaseAction.ACQUIRE),
     ],
 )
-def test_a_lease_is_taken_when_its_holder_is_silent_for_as_long_as_it_lasts(
-    found: Lease | None, seen_for: float, move: LeaseAction
+def test_a_lease_is_acquired_when_its_holder_has_not_renewed_it_for_its_duration(
+    found: Lease | None, observed_for: float, action: LeaseAction
 ) -> None:
-    assert decide(found, ME, seen_for=seen_for) is move
+    assert decide(found, ME, observed_for=observed_for) is action
 
 
 @pytest.mark.parametrize(
-    ("found", "afresh"),
+    ("found", "another"),
     [
         (None, False),
         (lease(ME), False),
@@ -63,30 +63,30 @@ def test_a_lease_is_taken_when_its_holder_is_silent_for_as_long_as_it_lasts(
         (lease(ME, store="of a volume that was lost"), True),
     ],
 )
-def test_only_another_store_before_makes_a_fresh_start(found: Lease | None, afresh: bool) -> None:
-    assert starts_afresh(found, ME) is afresh
+def test_only_another_store_before_makes_a_failover(found: Lease | None, another: bool) -> None:
+    assert held_with_another_store(found, ME) is another
 
 
-def test_what_is_written_can_be_read_back() -> None:
-    taken = written(lease(OTHER), ME, NOW)
+def test_a_lease_that_is_written_can_be_read_back() -> None:
+    taken = lease_object(lease(OTHER), ME, NOW)
     found = Lease.from_object(taken)
-    assert (found.holder, found.store, found.transitions, found.lasts) == ("n/me", "mine", 4, LASTS)
+    assert (found.holder, found.store, found.transitions, found.duration) == ("n/me", "mine", 4, LEASE_DURATION)
     assert taken["spec"]["renewTime"] == taken["spec"]["acquireTime"] == "2027-01-15T08:00:00.500000Z"
-    renewed = written(lease(ME), ME, NOW)
+    renewed = lease_object(lease(ME), ME, NOW)
     assert "acquireTime" not in renewed["spec"]
     assert renewed["metadata"]["resourceVersion"] == "7"
 
 
 def test_a_lease_of_other_software_is_read_too() -> None:
     bare = {"metadata": {"resourceVersion": "1"}, "spec": {"holderIdentity": None}}
-    assert Lease.from_object(bare) == Lease("", "", "", LASTS, 0, "1")
+    assert Lease.from_object(bare) == Lease("", "", "", LEASE_DURATION, 0, "1")
     assert STORE_ANNOTATION not in bare["metadata"]
 
 
-def test_a_place_is_written_where_it_changed_and_read_back() -> None:
-    held = lease(ME, place="p")
-    assert PLACE_ANNOTATION not in written(held, ME, NOW)["metadata"]["annotations"]
-    assert PLACE_ANNOTATION not in written(held, ME, NOW, place="p")["metadata"]["annotations"]
-    moved = written(held, ME, NOW, place="q")
+def test_a_position_is_written_where_it_changed_and_read_back() -> None:
+    held = lease(ME, position="p")
+    assert POSITION_ANNOTATION not in lease_object(held, ME, NOW)["metadata"]["annotations"]
+    assert POSITION_ANNOTATION not in lease_object(held, ME, NOW, position="p")["metadata"]["annotations"]
+    moved = lease_object(held, ME, NOW, position="q")
     moved["metadata"]["resourceVersion"] = "8"
-    assert Lease.from_object(moved).place == "q"
+    assert Lease.from_object(moved).position == "q"

@@ -1,4 +1,4 @@
-"""What is kept of how far events were read, for a successor without a store."""
+"""The position in the Lease, for a successor without a store."""
 
 import random
 
@@ -19,7 +19,7 @@ def test_a_position_is_the_same_after_it_was_packed_and_is_for_the_same_indices_
 
 
 @pytest.mark.parametrize("strange", ["", "x", "eA==", "eJyLVjJUitVRMlIAUrEAFpkDIg=="])
-def test_what_no_agent_wrote_is_no_place(strange: str) -> None:
+def test_text_that_no_agent_wrote_is_no_position(strange: str) -> None:
     assert unpack(strange, "events.*") == ""
 
 
@@ -31,7 +31,7 @@ def test_a_position_that_is_too_long_is_not_kept() -> None:
     ("read_to", "written", "is_covered"),
     [(100.0, 90.0, True), (100.0, 100.0, True), (80.0, 90.0, False), (None, 90.0, False), (80.0, None, True)],
 )
-def test_what_waits_is_found_again_from_a_checkpoint_that_is_not_after_it(
+def test_pending_deliveries_are_found_again_from_a_checkpoint_that_is_not_after_them(
     read_to: float | None, written: float | None, is_covered: bool
 ) -> None:
     assert covered({"w": progress(read_to)}, {"w": written, "another": 1e9}) is is_covered

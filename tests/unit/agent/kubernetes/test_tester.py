@@ -1,9 +1,8 @@
-"""Tests of a webhook in a cluster: how often the sample is sent, and what an annotation says of another agent's."""
+"""State Test in a cluster: how often the sample is sent, and what the journal says of another agent's test."""
 
+import io
 from collections.abc import Mapping
-from contextlib import nullcontext
 from copy import deepcopy
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +12,11 @@ from kubectl_sew.query import ANY
 from kubectl_sew.resource import TEST_REQUESTED_ANNOTATION, TEST_RESULT_ANNOTATION
 from kubectl_sew.resource.serving import Served
 from kubectl_sew.validation import Accepted, accept
-from sew_agent.base.health import Heartbeat
+from sew_agent.base.health import Health
+from sew_agent.base.log import Log
+from sew_agent.kubernetes.context import ClusterContext
+from sew_agent.kubernetes.paths import WebhookPath
+from sew_agent.kubernetes.problems import Problems
 from sew_agent.kubernetes.tester import NOT_AGAIN, JournalStep, KubernetesDeliveryTester, next_step
 from sew_agent.kubernetes.webhooks import read_webhook
 from sew_agent.store.records import WebhookRecord
@@ -39,7 +42,7 @@ def test_a_sample_is_sent_once_more_at_most(journal: str, step: JournalStep) -> 
     assert next_step(journal) is step
 
 
-class Server:
+class WebhookServer:
     """An API server that holds one webhook."""
 
     def __init__(self) -> None:
@@ -61,25 +64,26 @@ class Server:
         return str(self.webhook["metadata"]["annotations"].get(TEST_RESULT_ANNOTATION, ""))
 
 
-class Scene:
-    """Tests one after another, at times that the test chooses."""
+class StateTestHarness:
+    """Tests of one webhook one after another, at times that the test chooses."""
 
     def __init__(self) -> None:
-        self.server = Server()
+        self.server: Any = WebhookServer()
         self.now = 1_767_225_600.0
         self.sent = 0
-        place = SimpleNamespace(path=lambda: "/", served=Served("projectcalico.org/v3", status=True))
-        self.said: list[str] = []
-        problems = SimpleNamespace(over=lambda _: None, say=lambda _, text: self.said.append(text))
-        self.known: dict[str, WebhookRecord] = {}
-        self._parts: tuple[Any, Any, Any] = self.server, place, problems
+        self.log = io.StringIO()
+        path = WebhookPath(self.server, "")
+        path.served = Served("projectcalico.org/v3", status=True)
+        log = Log(self.log, lambda: self.now)
+        self._context = ClusterContext(self.server, path, Problems(log), log, clock=lambda: self.now)
+        self._records: dict[str, WebhookRecord] = {}
         self.restart()
 
     def restart(self) -> None:
-        """Another process over the same store."""
-        alive = lambda _: nullcontext(Heartbeat(1, float))  # noqa: E731 - of no test
+        """Begin another process over the same store."""
+        records = self._records.values()
         self.tester = KubernetesDeliveryTester(
-            *self._parts, self._attempt, lambda: self.now, alive, before=self.known.values()
+            self._context, self._attempt, Health(), request_timeout=1.0, records=records
         )
 
     def _attempt(self, _accepted: Accepted, _event: object) -> Outcome:
@@ -87,22 +91,22 @@ class Scene:
         return Outcome(Verdict.DELIVERED, status=204, detail="204 No Content")
 
     def test(self, requested: str = "", query: str = "type = waf") -> Accepted:
-        """Somebody sets state Test, and it ends."""
+        """Set state Test, and wait until it ends."""
         accepted = self.ask(requested, query)
         eventually(self.remember, "the test ends")
         eventually(lambda: self.server.webhook["spec"]["state"] == "Enabled", "the state is set back")
         return accepted
 
     def remember(self) -> bool:
-        """Keep in the store what has ended; whether anything has."""
+        """Keep in the store what has ended; return whether anything has."""
         ended = self.tester.finished()
-        self.known |= {
-            name: WebhookRecord(name, "Test", None, tested=tested, test_result=said) for name, tested, said in ended
+        self._records |= {
+            name: WebhookRecord(name, "Test", None, tested=tested, test_result=text) for name, tested, text in ended
         }
         return bool(ended)
 
     def ask(self, requested: str = "", query: str = "type = waf") -> Accepted:
-        """Somebody sets state Test."""
+        """Set state Test."""
         self.server.patch("", {"metadata": {}, "spec": {"state": "Test", "query": query}})
         if requested:
             self.server.webhook["metadata"]["annotations"][TEST_REQUESTED_ANNOTATION] = requested
@@ -112,56 +116,57 @@ class Scene:
         return accepted
 
 
-def test_whoever_keeps_setting_the_state_has_the_sample_sent_once_an_hour_and_is_told() -> None:
-    scene = Scene()
-    scene.test()
+def test_a_state_that_is_set_again_and_again_sends_the_sample_once_an_hour_and_the_result_says_so() -> None:
+    harness = StateTestHarness()
+    harness.test()
     for _ in range(3):
-        scene.now += 180.0
-        accepted = scene.test()
-    assert scene.sent == 1
-    assert scene.server.result == "2026-01-01T00:00:00Z delivered: 204 No Content" + NOT_AGAIN
-    told = scene.tester.results({"w": accepted})["w"]
-    assert (told.delivered, told.repeated) == (True, True)
-    scene.now += 3600.0
-    scene.test()
-    assert scene.sent == 2
+        harness.now += 180.0
+        accepted = harness.test()
+    assert harness.sent == 1
+    assert harness.server.result == "2026-01-01T00:00:00Z delivered: 204 No Content" + NOT_AGAIN
+    result = harness.tester.results({"w": accepted})["w"]
+    assert (result.delivered, result.repeated) == (True, True)
+    harness.now += 3600.0
+    harness.test()
+    assert harness.sent == 2
 
 
-def test_what_was_tested_within_the_hour_is_known_after_a_restart() -> None:
-    scene = Scene()
-    accepted = scene.test(requested="first")
+def test_a_test_within_the_hour_is_known_after_a_restart() -> None:
+    harness = StateTestHarness()
+    accepted = harness.test(requested="first")
     for _ in range(2):
-        scene.now += 180.0
-        scene.restart()
-        assert scene.tester.results({"w": accepted})["w"].delivered
-        scene.test(requested="first")
-    assert scene.sent == 1
-    assert scene.server.result == "2026-01-01T00:00:00Z delivered: 204 No Content" + NOT_AGAIN
-    assert scene.tester.results({"w": accepted})["w"].repeated
-    scene.restart()
-    scene.test(requested="second")
-    assert scene.sent == 2
+        harness.now += 180.0
+        harness.restart()
+        assert harness.tester.results({"w": accepted})["w"].delivered
+        harness.test(requested="first")
+    assert harness.sent == 1
+    assert harness.server.result == "2026-01-01T00:00:00Z delivered: 204 No Content" + NOT_AGAIN
+    assert harness.tester.results({"w": accepted})["w"].repeated
+    harness.restart()
+    harness.test(requested="second")
+    assert harness.sent == 2
 
 
-def test_another_content_and_each_request_of_a_person_have_a_sample_of_their_own() -> None:
-    scene = Scene()
-    scene.test()
-    scene.test(query="type = runtime_security")
-    scene.test(requested="first", query="type = runtime_security")
-    scene.test(requested="second", query="type = runtime_security")
-    assert scene.sent == 4
-    scene.test(query="type = runtime_security")
-    assert scene.sent == 4
+def test_another_content_and_each_request_of_a_person_send_a_sample_of_their_own() -> None:
+    harness = StateTestHarness()
+    harness.test()
+    harness.test(query="type = runtime_security")
+    harness.test(requested="first", query="type = runtime_security")
+    harness.test(requested="second", query="type = runtime_security")
+    assert harness.sent == 4
+    harness.test(query="type = runtime_security")
+    assert harness.sent == 4
 
 
-def test_a_test_waits_where_the_system_gives_no_more_threads_and_this_is_said() -> None:
-    scene = Scene()
+def test_a_test_waits_where_the_system_gives_no_more_threads_and_this_is_logged() -> None:
+    harness = StateTestHarness()
     with pytest.MonkeyPatch.context() as patch:
-        threads.refuse(patch, "trial")
-        scene.ask()
-        assert scene.tester.finished() == []
-    assert scene.tester.busy
-    assert all("no more threads" in each for each in scene.said)
-    assert scene.said
-    eventually(scene.tester.finished, "the test ends")
-    assert scene.sent == 1
+        threads.refuse(patch, "delivery-test")
+        harness.ask()
+        assert harness.tester.finished() == []
+    assert harness.tester.busy
+    problems = harness.log.getvalue().splitlines()
+    assert problems
+    assert all("no more threads" in line for line in problems)
+    eventually(harness.tester.finished, "the test ends")
+    assert harness.sent == 1

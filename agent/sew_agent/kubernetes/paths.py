@@ -1,0 +1,62 @@
+"""Finds where the API server serves a collection."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kubectl_sew.resource import API_VERSIONS, KIND
+from kubectl_sew.resource.serving import Served, discover
+from sew_agent.kubernetes.client import KubernetesClient, NotFoundError
+
+
+class ResourcePath(Protocol):
+    """The path of a collection."""
+
+    def resolve(self) -> str:
+        """Return the path. Raises ApiError where the collection is not served, or where that is not known."""
+
+    def forget(self) -> None:
+        """Ask the server again at the next `resolve`: nothing was at the last path."""
+
+
+@dataclass(frozen=True, slots=True)
+class FixedPath:
+    """The path of a built-in kind, always the same."""
+
+    at: str
+
+    def resolve(self) -> str:
+        """Return the path."""
+        return self.at
+
+    def forget(self) -> None:
+        """Do nothing: a built-in kind has no other path."""
+
+
+class WebhookPath:
+    """The path of the webhooks, by discovery: one of two API groups serves them."""
+
+    def __init__(self, client: KubernetesClient, api_group: str) -> None:
+        """`api_group`: the only one to look into; "" for both."""
+        self._client = client
+        self._api_group = api_group
+        self.served: Served | None = None
+        """As last found."""
+
+    def resolve(self) -> str:
+        """Return the path. Raises ApiError, also where nothing serves the kind."""
+        self.served = self.served or discover(self._resources, self._api_group)
+        if self.served is None:
+            asked = self._api_group or " and ".join(API_VERSIONS)
+            raise NotFoundError(f"no API here serves {KIND}s ({asked}): `kubectl sew install` brings it")
+        return self.served.path
+
+    def forget(self) -> None:
+        """Ask the server again at the next `resolve`."""
+        self.served = None
+
+    def _resources(self, version: str) -> Mapping[str, Any] | None:
+        try:
+            return self._client.get(f"/apis/{version}")
+        except NotFoundError:
+            return None
