@@ -44,8 +44,8 @@ class FilePosition:
     """Hash of the bytes that end at `offset`."""
     written: int = 0
     """When the file was written last, in nanoseconds since the epoch."""
-    seen: tuple[Seen, ...] = ()
-    """Rotated files that came before this one."""
+    seen: tuple[Seen, ...] | None = ()
+    """Rotated files that came before this one; None in a position that an earlier version wrote."""
     left: "FilePosition | None" = None
     """Where the file before was left, while it may still be written to."""
     left_until: float = 0.0
@@ -59,8 +59,8 @@ class FilePosition:
 
     @classmethod
     def _of(cls, values: dict[str, Any]) -> "FilePosition":
-        seen, left = values.pop("seen"), values.pop("left")
-        rotated = tuple((inode, length, before) for inode, length, before in seen)
+        seen, left = values.pop("seen", None), values.pop("left", None)
+        rotated = None if seen is None else tuple((inode, length, before) for inode, length, before in seen)
         return cls(**values, seen=rotated, left=cls._of(left) if left else None)
 
 
@@ -160,7 +160,8 @@ class RotatedFiles:
             stat = _stat(path)
             if stat is None or stat.st_ino == inode or not stat.st_size:
                 continue
-            if stat.st_mtime_ns - written >= -_SET_BACK and not _is_one_of(path, place.seen):
+            earliest = written + 1 if place.seen is None else written - _SET_BACK
+            if stat.st_mtime_ns >= earliest and not _is_one_of(path, place.seen or ()):
                 found.append((stat.st_mtime_ns, _age(path), path))
         return [path for _, _, path in sorted(found)]
 

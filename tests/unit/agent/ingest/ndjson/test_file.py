@@ -117,12 +117,16 @@ def test_a_restart_goes_on_at_the_stored_position(path: Path) -> None:
     assert "line 5: not JSON" in reader.notes[0]
 
 
-def test_a_position_of_an_older_agent_is_gone_on_with(path: Path) -> None:
+def test_a_position_of_an_earlier_version_is_gone_on_with(path: Path) -> None:
+    rotate(path, path.read_text())
+    os.utime(path.with_name("events.ndjson.1"), (10**9, 10**9))
+    os.utime(path, (10**9 + 60, 10**9 + 60))
     reader = Follower(path)
-    before = '"before": "c13ffae12fb9e293", "written": 0, "seen": [], "left": null, "left_until": 0.0}'
-    reader.position = '{"inode": 0, "generation": 0, "offset": 126, "line": 3, ' + before
+    reader.position = '{"inode": 0, "generation": 0, "offset": 126, "line": 3, "before": "c13ffae12fb9e293"}'
     append(path, line(4))
     assert reader.ids() == ["e4"]
+    rotate(path, line(5), at=2_000_000_000)
+    assert reader.ids() == ["e5"]
 
 
 def test_a_reader_that_begins_later_has_the_same_ids(path: Path) -> None:
