@@ -9,7 +9,8 @@ from testbed.servers.building import UnavailableError
 
 def serve(server: AbstractContextManager[str]) -> None:
     """Start the server, print what it yields, and stop it at Ctrl-C or SIGTERM. Exit with 1 where it cannot be had."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell has what it runs in the background ignore SIGINT
+        signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         try:
             with server as reached_by:

@@ -46,7 +46,7 @@ def test_a_link_leads_to_a_file_and_to_a_heading_in_it(path: Path) -> None:
 @each_page
 def test_a_path_that_is_named_exists(path: Path) -> None:
     spans = re.findall(rf"`((?:{FOLDERS})/[\w./-]+|[\w./-]+\.(?:py|toml))`", path.read_text("utf-8"))
-    assert [span for span in spans if not (ROOT / span).exists()] == []
+    assert [span for span in spans if "NAME" not in span and not (ROOT / span).exists()] == []
 
 
 @each_page
@@ -88,8 +88,9 @@ def test_a_target_of_make_and_a_module_that_are_shown_exist(path: Path) -> None:
     targets = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     for line in shown(path.read_text("utf-8")):
         if line.startswith("make "):
-            named = [word for word in line.split()[1:] if re.fullmatch(r"[a-z-]+", word)]
-            assert set(named) <= targets, line
+            named = {word for word in line.split()[1:] if re.fullmatch(r"[a-z-]+", word)}
+            servers = {word for word in named if find_spec(f"testbed.servers.{word.removeprefix('server-')}")}
+            assert named - servers <= targets, line
         if module := re.match(r"python -m ((?:benchmarks|testbed|tests|examples)[\w.]*)", line):
             assert find_spec(module[1]), line
 
@@ -107,3 +108,12 @@ def test_make_help_names_every_target() -> None:
     """A target that is a file is made by the others."""
     rules = re.findall(r"^([a-z][\w%-]*):(?!=)(.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
     assert [target for target, rest in rules if " ## " not in rest] == []
+
+
+def test_the_table_of_threads_names_every_thread_that_the_agent_starts() -> None:
+    sources = "".join(path.read_text("utf-8") for path in (ROOT / "agent").rglob("*.py"))
+    started = [*re.findall(r"start_thread\([\w.]+, f?\"([\w-]+)", sources), "worker-"]
+    table = re.findall(r"^\| (`.*?) \|", (ROOT / "docs/design.md").read_text("utf-8"), re.MULTILINE)
+    named = " ".join(table)
+    assert len(started) == len(re.findall(r"start_thread\(", sources)) - 1  # without its definition
+    assert [name for name in started if f"`{name}" not in named] == []
