@@ -1,6 +1,15 @@
-"""The grammar, over the tokens that `scan` finds: "" around a word names a kind of token."""
+"""The language's definition, which `docs/queries.md` shows as it is. `parser` runs it over the tokens of `lexer`."""
 
 GRAMMAR = r"""
+    # Names in quotes are tokens. Blanks, tabs and line breaks between tokens mean nothing.
+    #   word          letters, digits and _, no digit first
+    #   number        5, -1.5, 2e9
+    #   string        "..." or '...' with escapes, `...` without
+    #   comparator    = != < <= > >=
+    #   and, or, not  AND, OR, NOT in any letter case, or && || !
+    #   in, notin, empty  in any letter case
+    # After a comparator and inside braces a keyword is a word. "end" is the end of the text.
+
     # The empty query selects everything.
     query       = (disjunction "end") / "end"
 
@@ -11,12 +20,11 @@ GRAMMAR = r"""
     primary     = bracketed / comparison / membership / emptiness
     bracketed   = "(" disjunction ")"
 
-    # Each begins with its key; the parser remembers what stood at a place, so that the key is read once.
+    # Each of these begins with its key.
     comparison  = key "comparator" value
     membership  = key ("in" / "notin") "{" value ("," value)* "}"
     emptiness   = key "empty"
 
-    # The scan has told keywords from words already: after a comparator and inside braces a keyword is a word.
     key         = "word" / "string"
     value       = "word" / "string" / "number"
 """

@@ -61,14 +61,14 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
+class Tokenized:
     """All tokens, the last of type `end`, and the problems of single tokens (read as what they seem to be)."""
 
     tokens: list[Token]
     problems: list[QueryProblem]
 
 
-def scan(text: str) -> Scan:
+def tokenize(text: str) -> Tokenized:
     """Raises QueryError where a limit is passed: 16 KiB, 32 levels, 1,000 leaves."""
     _check_characters(text)
     tokens: list[Token] = []
@@ -86,7 +86,7 @@ def scan(text: str) -> Scan:
     _check_leaves(text, tokens)
     _check_nesting(text, tokens)
     tokens.append(Token("end", "", len(text), len(text)))
-    return Scan(tokens, problems)
+    return Tokenized(tokens, problems)
 
 
 def _check_characters(text: str) -> None:

@@ -1,4 +1,4 @@
-"""From text to tree: the linear scan, the grammar, our own tree and our own errors."""
+"""From text to tree: the lexer's tokens, the grammar, our own tree and our own errors."""
 
 from functools import cache
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from kubectl_sew.query import ast
 from kubectl_sew.query.errors import QueryError, QueryProblem, Span
 from kubectl_sew.query.grammar import GRAMMAR
-from kubectl_sew.query.lexer import Token, scan
+from kubectl_sew.query.lexer import Token, tokenize
 from kubectl_sew.query.peg import Match, NodeVisitor, ParseError, TokenGrammar
 
 MAX_DEPTH = 24
@@ -17,14 +17,14 @@ MAX_KEY_PARTS = 32
 
 def parse(text: str) -> ast.Node:
     """The tree of a query; the empty text gives a tree that selects everything. Raises QueryError."""
-    scanned = scan(text)
-    matched = _match(scanned.tokens)
-    problems = scanned.problems + ([] if matched else _diagnose(scanned.tokens))
+    lexed = tokenize(text)
+    matched = match(lexed.tokens)
+    problems = lexed.problems + ([] if matched else _diagnose(lexed.tokens))
     if not matched or problems:
         # Of two problems at one place the token's own says more than its order.
         places = {problem.span.start: problem for problem in reversed(problems)}
         raise QueryError(text, [places[start] for start in sorted(places)])
-    node: ast.Node = _Tree(scanned.tokens).visit(matched)
+    node: ast.Node = _Tree(lexed.tokens).visit(matched)
     _check(text, node)
     return node
 
@@ -35,7 +35,8 @@ def _diagnose(tokens: list[Token]) -> list[QueryProblem]:
     return diagnose(tokens)
 
 
-def _match(tokens: list[Token]) -> Match | None:
+def match(tokens: list[Token]) -> Match | None:
+    """Return how the grammar reads tokens, None where it refuses them."""
     try:
         return _grammar().parse(tokens)
     except ParseError:
