@@ -23,6 +23,7 @@ from kubectl_sew.access import (
     read_url,
     tls_context,
 )
+from kubectl_sew.library_warnings import capture_logging
 from kubectl_sew.query import FieldSet
 from kubectl_sew.query.mapping import field_set
 from kubectl_sew.redaction import Redact, redact_failures, redactor
@@ -332,6 +333,8 @@ def _innermost(error: BaseException) -> str:
 def _connect(access: Access, timeout: float) -> "Elasticsearch":
     try:
         with _not_installed("aiohttp"):  # for its asynchronous half, which nobody uses: 9 MiB
+            import logging  # noqa: PLC0415  # see the module
+
             from elastic_transport import NodeConfig  # noqa: PLC0415  # see the module
             from elasticsearch import Elasticsearch  # noqa: PLC0415  # see the module
     except ImportError:
@@ -339,6 +342,9 @@ def _connect(access: Access, timeout: float) -> "Elasticsearch":
             "Elasticsearch's client is not installed: pip install 'kubectl-sew[elasticsearch]'"
         ) from None
 
+    capture_logging()
+    # What fails is an error here, and reported as one.
+    logging.getLogger("elastic_transport").setLevel(logging.CRITICAL + 1)
     context = tls_context(access) if any(url.startswith("https:") for url in access.urls) else None
     nodes = []
     for url in access.urls:

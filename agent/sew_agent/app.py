@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from kubectl_sew.library_warnings import captured
 from sew_agent.base.log import Log
 from sew_agent.base.settings import Settings
 from sew_agent.base.threads import Stop
@@ -30,10 +32,15 @@ def run(settings: Settings, warnings: Sequence[str]) -> int:
     _stop_on_signals(stop)
     ends = time.monotonic() + (settings.timeout if settings.once and settings.timeout else float("inf"))
     with ExitStack() as stack:
+        stack.enter_context(captured(partial(_library_warning, log)))
         cluster = enter_cluster(settings, log, stack)
         if cluster is None:
             return _deliver(settings, None, log, stop, ends)
         return _take_turns(settings, cluster, log, stop, ends)
+
+
+def _library_warning(log: Log, source: str, message: str) -> None:
+    log.warning("library_warning", source=source, message=message)
 
 
 class _Until:

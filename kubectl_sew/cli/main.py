@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from io import TextIOWrapper
 
+from kubectl_sew.library_warnings import captured
+
 COMPLETE = "__complete"
 """The first argument where the script that `completion install` writes asks for completions of the others."""
 
@@ -21,12 +23,22 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):  # What arguments and files hold need not be text that can be written.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     args = sys.argv[1:]
-    sys.exit(_loaded(_completer)(args[1:]) if args[:1] == [COMPLETE] else _loaded(_runner)(args))
+    if args[:1] == [COMPLETE]:
+        sys.exit(_loaded(_completer)(args[1:]))
+    with captured(_print_warning):
+        code = _loaded(_runner)(args)
+    sys.exit(code)
 
 
 def complete() -> None:
     """`kubectl_complete-sew`: what kubectl runs with the words so far."""
     sys.exit(_loaded(_completer)(sys.argv[1:]))
+
+
+def _print_warning(source: str, message: str) -> None:
+    from kubectl_sew.cli.output import print_warning  # noqa: PLC0415  # see the module
+
+    print_warning(f"{source}: {message}")
 
 
 Program = Callable[[list[str]], int]
