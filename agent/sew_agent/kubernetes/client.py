@@ -1,5 +1,8 @@
-"""The API server. Of the `kubernetes` client it uses the login (kubeconfig, service account, TLS, proxy) and none of
-the generated classes, which cost memory and know nothing of SecurityEventWebhooks."""
+"""Talks to the API server.
+
+Of the `kubernetes` client it uses the login (kubeconfig, service account, TLS, proxy). The generated classes cost
+memory and know nothing of SecurityEventWebhooks.
+"""
 
 import json
 import re
@@ -8,6 +11,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from copy import copy
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,8 +39,9 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
 REQUEST_SECONDS = CONNECT_SECONDS + ANSWER_SECONDS
 WATCH_SECONDS = 120
-"""The server ends a watch after so long; the next one goes on where it ended."""
+"""After so long the server ends a watch; the next one goes on where it ended."""
 SILENCE_SECONDS = WATCH_SECONDS + 30.0
+"""A watch without a byte for so long is cut."""
 _KEEPALIVE = [
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -46,9 +51,9 @@ _KEEPALIVE = [
         if hasattr(socket, name)
     ),
 ]
-"""A watch may be silent for a minute: a connection that nobody holds at the other end is found within 25 s."""
+"""A watch may be silent for a minute: these notice within 25 s that nobody holds the other end."""
 _LONGEST = 500
-_NOT_OF_A_HEADER = re.compile(r"[^\x20-\x7e]")
+_NO_HEADER_CHARACTER = re.compile(r"[^\x20-\x7e]")
 
 FIELD_MANAGER = "sew-agent"
 MERGE_PATCH = "application/merge-patch+json"
@@ -57,7 +62,7 @@ _MANAGED = {"fieldManager": FIELD_MANAGER}
 
 
 UNREADABLE = (KeyError, TypeError, AttributeError, ValueError)
-"""What an answer of another shape than Kubernetes' own leads to."""
+"""The exceptions that an answer of another shape than Kubernetes' own leads to."""
 
 
 class ApiError(SewError):
@@ -114,7 +119,7 @@ class WatchStream:
         self._socket: socket.socket | None = getattr(response.connection, "sock", None)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Raises ApiError where the connection breaks."""
+        """Yield the events. Raises ApiError where the connection breaks."""
         try:
             with closing(self._response):
                 for line in self._response:
@@ -124,14 +129,14 @@ class WatchStream:
             raise ApiError(f"the watch at {self._server} was cut ({_why(error)})") from None
 
     def close(self) -> None:
-        """From any thread: whoever waits for the next event gets an end."""
+        """End the iteration, from any thread."""
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def _tls_context(configuration: Configuration) -> ssl.SSLContext:
-    """urllib3 loads the kubeconfig's certificates into it."""
+    """Return the TLS settings; urllib3 loads the kubeconfig's certificates into them."""
     context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE)
     if not configuration.ssl_ca_cert:
         context.load_default_certs()
@@ -139,8 +144,30 @@ def _tls_context(configuration: Configuration) -> ssl.SSLContext:
     return context
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    accept: str = _JSON
+    body: Mapping[str, Any] | None = None
+    content_type: str = _JSON
+
+    @property
+    def target(self) -> str:
+        return self.path + (f"?{urlencode(self.query)}" if self.query else "")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Accept": self.accept} | ({} if self.body is None else {"Content-Type": self.content_type})
+
+    @property
+    def content(self) -> bytes | None:
+        return None if self.body is None else json.dumps(self.body).encode()
+
+
 class KubernetesClient:
-    """Thread-safe. Every method raises ApiError."""
+    """The API server of one cluster, over kept connections. Thread-safe; every request raises ApiError."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
@@ -153,75 +180,51 @@ class KubernetesClient:
         self.server = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
 
     def quick(self, seconds: float) -> "KubernetesClient":
-        """The same server over the same connections, where each request has so many seconds in all."""
-        made = copy(self)
-        made._timeout = Timeout(total=seconds)
-        return made
+        """Return a client of the same server and connections, where each request has so many seconds in all."""
+        client = copy(self)
+        client._timeout = Timeout(total=seconds)
+        return client
 
     def get(self, path: str, query: Mapping[str, str] | None = None, *, accept: str = _JSON) -> dict[str, Any]:
-        """An object, or a page of a list."""
-        return self._object("GET", path, query=query, accept=accept)
+        """Return an object, or a page of a list."""
+        return self._object(_Request("GET", path, query or {}, accept))
 
     def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        return self._object("POST", path, query=_MANAGED, body=body, content_type=_JSON)
+        """Create an object; return it as the server has it."""
+        return self._object(_Request("POST", path, _MANAGED, body=body))
 
     def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """A merge patch. With `metadata.resourceVersion` in it, a change in between raises ConflictError."""
-        return self._object("PATCH", path, query=_MANAGED, body=body, content_type=MERGE_PATCH)
+        """Apply a merge patch; with `metadata.resourceVersion` in it, a change in between raises ConflictError."""
+        return self._object(_Request("PATCH", path, _MANAGED, body=body, content_type=MERGE_PATCH))
 
     def watch(self, path: str, query: Mapping[str, str], *, accept: str = _JSON) -> WatchStream:
-        query = dict(query) | {
-            "watch": "true",
-            "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(WATCH_SECONDS),
-        }
+        """Begin to watch a collection."""
+        options = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_SECONDS)}
         timeout = Timeout(connect=CONNECT_SECONDS, read=SILENCE_SECONDS)
-        return WatchStream(
-            self._request("GET", path, query, {"Accept": accept}, None, timeout, whole=False), self.server
-        )
+        request = _Request("GET", path, {**query, **options}, accept)
+        return WatchStream(self._send(request, timeout, whole=False), self.server)
 
     def close(self) -> None:
+        """Close all connections that are idle."""
         self._pool.clear()
 
-    def _object(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
-        accept: str = _JSON,
-        content_type: str = "",
-    ) -> dict[str, Any]:
-        headers = {"Accept": accept} | ({"Content-Type": content_type} if content_type else {})
-        content = None if body is None else json.dumps(body).encode()
-        response = self._request(method, path, query or {}, headers, content, self._timeout, whole=True)
+    def _object(self, request: _Request) -> dict[str, Any]:
+        response = self._send(request, self._timeout, whole=True)
         try:
-            found = json.loads(response.data)
+            obj = json.loads(response.data)
         except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise ApiError(f"{self.server} does not answer as an API server does ({method} {path})")
-        return found
+            obj = None
+        if not isinstance(obj, dict):
+            raise ApiError(f"{self.server} does not answer as an API server does ({request.method} {request.path})")
+        return obj
 
-    def _request(  # noqa: PLR0913 - one place for all that a request is
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        body: bytes | None,
-        timeout: Timeout,
-        *,
-        whole: bool,
-    ) -> BaseHTTPResponse:
-        url = self._configuration.host + path + (f"?{urlencode(query)}" if query else "")
+    def _send(self, request: _Request, timeout: Timeout, *, whole: bool) -> BaseHTTPResponse:
         try:
             response: BaseHTTPResponse = self._pool.request(
-                method,
-                url,
-                body=body,
-                headers={"User-Agent": self._agent, **headers, **self._login()},
+                request.method,
+                self._configuration.host + request.target,
+                body=request.content,
+                headers={"User-Agent": self._agent, **request.headers, **self._login()},
                 timeout=timeout,
                 retries=False,
                 redirect=False,
@@ -230,7 +233,7 @@ class KubernetesClient:
         except (HTTPError, OSError) as error:
             raise ApiError(f"the API server at {self.server} cannot be reached ({_why(error)})") from None
         if not 200 <= response.status < 300:
-            raise _refusal(response, method, path)
+            raise _refusal(response, request)
         return response
 
     def _login(self) -> dict[str, str]:
@@ -238,14 +241,18 @@ class KubernetesClient:
             settings = self._configuration.auth_settings().values()
         except (ConfigException, OSError) as error:
             raise ApiError(f"the credential for {self.server} cannot be read ({_why(error)})") from None
-        found = {each["key"]: each["value"].strip() for each in settings if each["in"] == "header" and each["value"]}
-        if any(_NOT_OF_A_HEADER.search(value) for value in found.values()):
+        headers = {
+            setting["key"]: setting["value"].strip()
+            for setting in settings
+            if setting["in"] == "header" and setting["value"]
+        }
+        if any(_NO_HEADER_CHARACTER.search(value) for value in headers.values()):
             raise ApiError(f"the token for {self.server} holds a line break, or a character that no token has")
-        return found
+        return headers
 
 
 def connect(kubeconfig: Path | None, context: str) -> KubernetesClient:
-    """By a kubeconfig, else by the service account of the pod that this runs in. Raises ApiError."""
+    """Return a client by a kubeconfig, else by the service account of the pod that this runs in. Raises ApiError."""
     configuration = Configuration()
     try:
         if kubeconfig is None:
@@ -259,23 +266,23 @@ def connect(kubeconfig: Path | None, context: str) -> KubernetesClient:
 
 
 def _flaw(error: Exception) -> str:
-    """What is wrong with a login's file. YAML's own errors repeat what is written there."""
+    """Return what is wrong with a login's file. YAML's own errors repeat what is written there."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         return f"it is not YAML (line {error.problem_mark.line + 1})"
     return str(error).splitlines()[0][:_LONGEST] or _why(error)
 
 
-def _refusal(response: BaseHTTPResponse, method: str, path: str) -> ApiError:
+def _refusal(response: BaseHTTPResponse, request: _Request) -> ApiError:
     with closing(response):
         try:
-            said = json.loads(response.read() if response.data is None else response.data)["message"]
+            message = json.loads(response.read() if response.data is None else response.data)["message"]
         except (ValueError, TypeError, KeyError, HTTPError):
-            said = f"{method} {path} was answered with {response.status}"
-    return error_of(str(said)[:_LONGEST], response.status)
+            message = f"{request.method} {request.path} was answered with {response.status}"
+    return error_of(str(message)[:_LONGEST], response.status)
 
 
 def _why(error: Exception) -> str:
-    """Without the libraries' own words, which hold addresses of objects."""
+    """Return why a request failed, without the libraries' own words, which hold addresses of objects."""
     for kind, word in _WORDS:
         if isinstance(error, kind):
             return word

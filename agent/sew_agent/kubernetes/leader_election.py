@@ -31,8 +31,10 @@ _RELEASED = 1
 
 
 class LeaderElector:
-    """A thread. While the API server cannot be reached the leader goes on: where that is so for all, nobody can acquire
-    the Lease. Where this agent alone is cut off another one acquires it, and both deliver: the same ids, twice.
+    """A thread that makes this agent the leader, or lets it stand by.
+
+    While the API server cannot be reached the leader goes on: where that is so for all, nobody can acquire the Lease.
+    Where this agent alone is cut off another one acquires it, and both deliver: the same ids, twice.
     """
 
     def __init__(

@@ -41,7 +41,7 @@ class WebhookPath:
         self._client = client
         self._api_group = api_group
         self.served: Served | None = None
-        """As last found."""
+        """The answer of the last `resolve`; None before, and after `forget`."""
 
     def resolve(self) -> str:
         """Return the path. Raises ApiError, also where nothing serves the kind."""

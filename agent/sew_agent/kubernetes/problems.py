@@ -8,7 +8,7 @@ from sew_agent.kubernetes.client import ApiError, ForbiddenError
 
 
 class Problems:
-    """One text for each matter, e.g. `webhooks`; without secrets. Thread-safe."""
+    """Texts without secrets, one for each matter, e.g. `webhooks`. Thread-safe."""
 
     def __init__(self, log: Log) -> None:
         self._log = log

@@ -65,7 +65,7 @@ def stand_by(environment: KubernetesEnvironment, settings: Settings, log: Log, s
 
 
 def _over_within(elector: LeaderElector, stop: Stop, seconds: float) -> bool:
-    """Return whether the waiting is over within some seconds, one way or the other."""
+    """Return whether the waiting is over after some seconds, one way or the other."""
     leading = elector.leading.wait(seconds)
     return leading or stop.is_set()
 
