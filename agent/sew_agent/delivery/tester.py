@@ -72,7 +72,7 @@ class FileDeliveryTester:
     def _begin(self) -> None:
         for (name, digest), webhook in list(self._waiting.items()):
             try:
-                start_thread(self._try, "trial", webhook, digest)
+                start_thread(self._try, "delivery-test", webhook, digest)
             except NoThreadError as error:
                 if not self._told:
                     self._log.error("test_waits", webhook=name, message=f"{error}; it is tried again")

@@ -64,7 +64,7 @@ def test_a_test_under_way_is_not_sent_again_and_its_result_is_given_once() -> No
     assert tester.busy
     release.set()
     for thread in threading.enumerate():
-        if thread.name == "trial":
+        if thread.name == "delivery-test":
             thread.join(10)
     assert tester.finished() == [("w", "d", "2026-01-01T00:00:00Z delivered: 200 OK")]
     assert tester.finished() == []
@@ -92,7 +92,7 @@ def test_a_test_waits_where_the_system_gives_no_more_threads_and_this_is_said_on
     out = io.StringIO()
     tester = FileDeliveryTester(delivered, lambda: NOW, Log(out, lambda: NOW))
     with pytest.MonkeyPatch.context() as patch:
-        threads.refuse(patch, "trial")
+        threads.refuse(patch, "delivery-test")
         tester.fire(WEBHOOK, "d")
         tester.fire(WEBHOOK, "e")
         assert tester.finished() == []
