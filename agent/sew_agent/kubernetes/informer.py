@@ -95,8 +95,8 @@ class Informer(Generic[T]):
 
     def start(self) -> None:
         """Start the thread."""
-        name = f"watch-{self._resource.matter}"
-        start_thread(self._run, name, self._health.heartbeat(name, LONGEST_SILENCE))
+        heartbeat = self._health.heartbeat(f"watch-{self._resource.matter}", LONGEST_SILENCE)
+        start_thread(self._run, f"watch-{self._resource.matter}", heartbeat)
 
     def stop(self) -> None:
         """End the watch and the thread."""
