@@ -1,4 +1,4 @@
-"""`sew-agent`: every error that a user can cause ends here, in one line."""
+"""`sew-agent`: the commands, and one line for every error that a user can cause."""
 
 import sys
 from importlib.metadata import version
@@ -29,7 +29,7 @@ for command in (RUN, dead_letters, backlog, status_command):
 
 
 def main() -> None:
-    """Exit codes: 0 fine, 1 an error, 2 usage, 124 a time-out, 130 interrupted."""
+    """Run a command. Exit codes: 0 fine, 1 an error, 2 usage, 124 a time-out, 130 interrupted."""
     sys.exit(_run())
 
 
@@ -40,10 +40,10 @@ def _run() -> int:
         return _told(f"error: {error}", 1)
     except click.ClickException as error:
         text = error.format_message()
-        helps = text.startswith("Usage: ")  # a command is missing: click shows what there is
+        helps = text.startswith("Usage: ")  # no command was given: click lists them
         return _told(text if helps else f"error: {usage(error, 'sew-agent')}", 2)
     except click.Abort:
-        return _told("", 130)  # what comes next begins on a line of its own
+        return _told("", 130)  # the shell goes on in a new line
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The process: its signals, which of several agents is active, and how long a run lasts."""
+"""The process: signals, leadership, and the end of a run."""
 
 import os
 import signal
@@ -87,7 +87,7 @@ def _deliver(settings: Settings, cluster: "KubernetesEnvironment | None", log: L
 
 
 def _stop_on_signals(stop: threading.Event) -> None:
-    """The first SIGTERM or SIGINT asks to stop; a second one ends the process as if nobody had asked."""
+    """Stop at the first SIGTERM or SIGINT; a second one ends the process at once."""
 
     def asked(number: int, _frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""What the agent does beside reading and sending: forget, expire, give room back, and say what a person did by hand."""
+"""Housekeeping of the store: forget seen events, expire dead letters, free room, and log manual actions."""
 
 from sew_agent.base.log import Log
 from sew_agent.ingest.poller import Poller
@@ -6,14 +6,14 @@ from sew_agent.store.records import Store
 
 _EVERY = 1.0
 _PASSED_MARGIN = 600.0
-"""Seconds that pairs are kept after the last reader has passed: some of its writes may have been seen earlier."""
+"""Seconds that seen events are kept after the last reader has passed: some of its writes may have been seen earlier."""
 
 
 class Housekeeping:
-    """In the main thread. It frees room, so it goes on while the disk is full."""
+    """Housekeeping in the main thread. It frees room, so it goes on while the disk is full."""
 
     def __init__(self, store: Store, poller: Poller, log: Log, *, dead_letters_for: float) -> None:
-        """`dead_letters_for`: seconds that a dead letter is kept."""
+        """Take the store and its readers. `dead_letters_for`: seconds that a dead letter is kept."""
         self._store = store
         self._poller = poller
         self._log = log
@@ -22,7 +22,7 @@ class Housekeeping:
         self._told = max((each.number for each in store.manual_actions()), default=0)
 
     def step(self, now: float, pace: float) -> None:
-        """Some of it, once a second; `pace` is monotonic. Raises StoreError."""
+        """Do a part of the work, once a second; `pace` is monotonic. Raises StoreError."""
         if pace < self._next:
             return
         forgotten = self._store.forget(min(now, self._poller.passed() - _PASSED_MARGIN))

@@ -23,7 +23,7 @@ from sew_agent.wiring import Runtime
 RECONCILE_EVERY = 0.5
 """Seconds between two readings of the webhooks while there are no events to read."""
 ONCE_EVERY = 0.02
-"""Seconds between two turns of a run with `--once`: it ends soon after its work."""
+"""Seconds between two turns of a run with `--once`, which ends soon after its work."""
 _FAILED_PAUSE = 1.0
 _LONGEST_PAUSE = 16.0
 """Seconds between two attempts to reach a source that fails: doubled from one second."""
@@ -41,7 +41,7 @@ def _kind(error: SewError) -> PollFailure:
 
 
 def _tried(part: Callable[[], None]) -> StoreError | None:
-    """Do a part and return its error: the parts after it go on, since on a full disk only the intake waits."""
+    """Do a part of a turn and return its error: on a full disk only reading waits, the other parts go on."""
     try:
         part()
     except StoreError as error:
@@ -50,20 +50,20 @@ def _tried(part: Callable[[], None]) -> StoreError | None:
 
 
 class MainLoop:
-    """Everything that happens in the main thread."""
+    """Main loop of the agent, in the main thread."""
 
     def __init__(self, agent: Runtime, stop: Stop, ends: float) -> None:
-        """`ends`: monotonic seconds at which the time of `--once` is over."""
+        """Take the agent's parts. `ends`: monotonic seconds at which the time of `--once` is over."""
         self._agent = agent
         self._stop = stop
         self._ends = ends
         self._done = False
-        """The source has nothing more to read now."""
+        """True where the source has nothing more to read now."""
         self._grace = agent.settings.request_timeout + _FAILED_PAUSE
-        """Seconds in which what is in flight may end."""
+        """Seconds in which requests in flight may end."""
         self._source_error = self._store_error = ""
         self._failures = 0
-        """Of the source in a row."""
+        """Failures of the source in a row."""
         self._next_poll = 0.0
         self._housekeeping = Housekeeping(
             agent.store, agent.poller, agent.log, dead_letters_for=agent.settings.dead_letters_for
@@ -231,7 +231,7 @@ class MainLoop:
         return ended.code
 
     def _nothing_done(self) -> list[str]:
-        """A folder without webhooks and a file without events are more likely a mistake than what is meant."""
+        """Return the problems of a run that did nothing: no webhooks or no events are likely a mistake."""
         agent, settings = self._agent, self._agent.settings
         validated, reading = agent.reconciler.validated, agent.reading
         without = "" if validated.accepted or validated.invalid else str(settings.webhooks or "")

@@ -1,4 +1,4 @@
-"""What the agent reports of itself every 2 s: metrics, conditions, the report file, warnings of little room."""
+"""Reporter of the agent's state, every 2 s: metrics, conditions, the report file, warnings of little room."""
 
 import os
 import time
@@ -24,7 +24,7 @@ def source_name(settings: Settings) -> str:
 
 
 class Reporter:
-    """A part of the main loop."""
+    """Reporter, a part of the main loop."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -35,7 +35,7 @@ class Reporter:
         self._next_report = 0.0
 
     def close(self) -> None:
-        """Remove the report: the agent ends, and nobody can be asked."""
+        """Remove the report file: the agent ends."""
         self._file.remove()
 
     def update(self, now: float, pace: float, store_error: str) -> None:

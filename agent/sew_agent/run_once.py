@@ -1,4 +1,4 @@
-"""`--once`: whether everything has ended, and how it went. Pure."""
+"""`--once`: the end of a run, and its exit code. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ TIMED_OUT = 124
 
 @dataclass(frozen=True, slots=True)
 class RunVerdict:
-    """The exit code and what is not well: a webhook's name (none for a manifest that cannot be read) and why."""
+    """Exit code and problems: a webhook's name ("" for a manifest that cannot be read) and a reason."""
 
     code: int
     problems: Sequence[tuple[str, str]] = ()
 
 
 def to_probe(receivers: Mapping[str, ReceiverState]) -> list[ReceiverState]:
-    """Parked webhooks, to be tried with different events at the start of this run instead of at their hour."""
+    """Return the states of parked webhooks, to be probed at the start of this run instead of at their hour."""
     return [retry.to_probe(receiver) for receiver in receivers.values() if receiver.parked]
 
 
 def unfinished(
     counters: Sequence[Counters], receivers: Mapping[str, ReceiverState], sending: Collection[str]
 ) -> list[str]:
-    """Webhooks that have deliveries which can still end in this run; a parked one is finished when it was probed."""
+    """Return the webhooks whose deliveries can still end in this run; a parked one is finished when it was probed."""
     return [
         each.webhook
         for each in counters
@@ -41,8 +41,10 @@ def verdict(
     refused: Mapping[str, str],
     whole: Sequence[str],
 ) -> RunVerdict:
-    """How a run ended. `before`: webhook -> dead letters at its start; `refused`: invalid webhooks and why; `whole`:
-    what is wrong with the run as a whole, e.g. manifests that cannot be read, whose webhooks nobody knows.
+    """Return the verdict on a run.
+
+    `before`: webhook -> dead letters at its start; `refused`: invalid webhooks and why; `whole`: problems of the run as
+    a whole, e.g. manifests that cannot be read.
     """
     problems = [(each.webhook, _died(each.dead - before.get(each.webhook, 0))) for each in counters]
     problems += [
@@ -57,7 +59,7 @@ def verdict(
 
 
 def nothing_done(without: str, source: str, *, bad_lines: int, events: int) -> list[str]:
-    """Why a run says nothing. `without`: where there should be webhooks, and are none; "" where there are."""
+    """Return the problems of a run that did nothing. `without`: the folder without webhooks; "" where it has some."""
     found = [f"there is no webhook in {without}: nothing could be sent"] if without else []
     if bad_lines and not events:
         lines = "1 line" if bad_lines == 1 else f"{bad_lines:,} lines"
@@ -66,7 +68,7 @@ def nothing_done(without: str, source: str, *, bad_lines: int, events: int) -> l
 
 
 def filled_by_the_dead(counters: Sequence[Counters], room: Mapping[str, float]) -> dict[str, str]:
-    """Webhooks for which nothing can be read, since dead letters alone fill their share; and what to do."""
+    """Return the webhooks whose share of the store dead letters fill, so that nothing is read; and what to do."""
     why = "dead letters fill its share of the store, so nothing more is read for it: replay or purge them"
     return {each.webhook: why for each in counters if not each.pending and room.get(each.webhook, 0.0) >= 1.0}
 

@@ -1,1 +1,1 @@
-"""What every part of the agent may use: settings, log, metrics, health, backoff. Imports nothing else of the agent."""
+"""Foundation of the agent: settings, log, metrics, health, backoff. Imports no other part of the agent."""

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, with stable event names and without secrets."""
+"""Log: one JSON object a line, with stable event names and without secrets."""
 
 import json
 import re
@@ -12,27 +12,27 @@ from kubectl_sew.redaction import redact_urls
 from kubectl_sew.text import rfc3339
 
 _NOT_OF_A_LINE = re.compile("[\x7f-\x9f\u2028\u2029]")
-"""What JSON may hold as it is, and terminals and readers of lines take for more than text."""
+"""Characters that JSON allows as they are, and that terminals and line readers interpret."""
 _LONGEST = 2_000
 
 
 class Log:
-    """Writes to `stream`; `clock` gives seconds since the epoch. A line is one write."""
+    """Logger that writes to `stream`, a line in one write. `clock` gives seconds since the epoch."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
         self._stream = stream
         self._clock = clock
 
     def info(self, event: str, **fields: Any) -> None:
-        """What happened as it should. `event` is a stable name, e.g. `agent_started`."""
+        """Log normal operation. `event` is a stable name, e.g. `agent_started`."""
         self._write("info", event, fields)
 
     def warning(self, event: str, **fields: Any) -> None:
-        """What a person may want to look at."""
+        """Log something that a person may want to check."""
         self._write("warning", event, fields)
 
     def error(self, event: str, **fields: Any) -> None:
-        """What a person must look at."""
+        """Log something that a person must check."""
         self._write("error", event, fields)
 
     def _write(self, level: str, event: str, fields: dict[str, Any]) -> None:
@@ -43,14 +43,14 @@ class Log:
             "event": event,
             **{name: _safe(value) for name, value in fields.items()},
         }
-        with suppress(OSError):  # a log that nobody takes any more must not end the agent
+        with suppress(OSError):  # a closed stream must not end the agent
             line = json.dumps(record, ensure_ascii=False)
             self._stream.write(_NOT_OF_A_LINE.sub(lambda match: f"\\u{ord(match[0]):04x}", line) + "\n")
             self._stream.flush()
 
 
 def locate(error: Exception) -> str:
-    """Kind and place of an error that was caught, and nothing of its text: that may hold anything."""
+    """Return kind and place of a caught error, and nothing of its text: that may hold a secret."""
     stop = extract_tb(error.__traceback__, limit=-1)[0]
     return f"{type(error).__name__} at {Path(stop.filename).name}:{stop.lineno}"
 

@@ -1,4 +1,4 @@
-"""What is counted in this process, and the text in which Prometheus reads metrics.
+"""Metrics: the counters of this process, and the text format of Prometheus.
 
 The table METRICS is all that is served; the counts of deliveries come from the store (sew_agent.status.collector).
 The format:
@@ -19,7 +19,7 @@ LATENCY_BUCKETS = (0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 4
 
 
 class PollFailure(Enum):
-    """Why a poll did not succeed: a closed set, used as a metric's label."""
+    """Reason of a failed poll: a closed set, used as a metric's label."""
 
     SOURCE = "source"
     STORE = "store"
@@ -28,7 +28,7 @@ class PollFailure(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric. `kind` as Prometheus calls it; `buckets`: upper bounds in seconds, of histograms alone."""
+    """A metric. `kind` as Prometheus calls it; `buckets`: upper bounds in seconds, of histograms alone."""
 
     name: str
     kind: str
@@ -123,12 +123,12 @@ Samples = Mapping[Labels, float]
 @dataclass(slots=True)
 class _Distribution:
     counts: list[int]
-    """For each bucket alone, the last one without upper bound."""
+    """Counts of the buckets, not cumulative; the last one has no upper bound."""
     total: float = 0.0
 
 
 class Metrics:
-    """The counts of this process. Thread-safe."""
+    """Counters and histograms of this process. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -142,20 +142,20 @@ class Metrics:
         self._read_to: Mapping[str, float] = {}
 
     def attempted(self, webhook: str, consumer: str, outcome: str, reason: str, seconds: float) -> None:
-        """One attempt to deliver. `outcome` and `reason` are values of Verdict and FailureReason."""
+        """Count an attempt to deliver. `outcome` and `reason` are values of Verdict and FailureReason."""
         with self._lock:
             self._counters[ATTEMPTS][webhook, outcome, reason] += 1
             self._observe(ATTEMPT_SECONDS, (consumer,), seconds)
 
     def delivered(self, consumer: str, *, now: float, read_at: float, event_time: float | None) -> None:
-        """One delivery succeeded. Times in seconds since the epoch; an event dated in the future counts as 0 s."""
+        """Count a delivery. Times in seconds since the epoch; an event dated in the future counts as 0 s."""
         with self._lock:
             self._observe(DELIVERY_LATENCY, (consumer,), now - read_at)
             if event_time is not None:
                 self._observe(EVENT_LATENCY, (consumer,), now - event_time)
 
     def polled(self, seconds: float, failure: PollFailure | None = None) -> None:
-        """One look for new events."""
+        """Count a poll for new events."""
         with self._lock:
             self._counters[POLLS][()] += 1
             self._observe(POLL_SECONDS, (), seconds)
@@ -163,24 +163,24 @@ class Metrics:
                 self._counters[POLL_ERRORS][failure.value,] += 1
 
     def noted(self, kind: str, count: int = 1) -> None:
-        """Something was read that is not delivered. `kind` is one of a closed set, not text that was read."""
+        """Count input that is not delivered. `kind` is one of a closed set, not text that was read."""
         with self._lock:
             self._counters[NOTES][kind,] += count
             if left_out := _LEFT_OUT.get(kind):
                 self._counters[left_out][()] += count
 
     def read(self, events: int) -> None:
-        """So many events were read."""
+        """Count events that were read."""
         with self._lock:
             self._counters[READ][()] += events
 
     def stands(self, accepted: Mapping[str, bool], read_to: Mapping[str, float]) -> None:
-        """How each webhook stands: whether it is run, and the moment up to which everything was read for it."""
+        """Set the webhooks' status: accepted or not, and the moment up to which everything was read for each."""
         with self._lock:
             self._accepted, self._read_to = accepted, read_to
 
     def webhook_status(self, now: float) -> Mapping[Metric, Samples]:
-        """The gauges of the last word on that; `now` in seconds since the epoch, as are the moments."""
+        """Return the gauges of the webhooks' last status; `now` in seconds since the epoch."""
         with self._lock:
             return {
                 ACCEPTED: {(name,): float(run) for name, run in self._accepted.items()},
@@ -188,14 +188,14 @@ class Metrics:
             }
 
     def keep(self, webhooks: Collection[str]) -> None:
-        """Let go of what is counted of all other webhooks: they are gone."""
+        """Drop the counters of all other webhooks: they are deleted."""
         with self._lock:
             attempts = self._counters[ATTEMPTS]
             for labels in [each for each in attempts if each[0] not in webhooks]:
                 del attempts[labels]
 
     def write(self, gauges: Mapping[Metric, Samples]) -> str:
-        """The text for Prometheus; `gauges` holds what this process does not count."""
+        """Return the text for Prometheus; `gauges` holds what this process does not count."""
         with self._lock:
             return "\n".join(line for metric in METRICS for line in self._lines(metric, gauges)) + "\n"
 

@@ -26,16 +26,16 @@ _RULE = re.compile(r"(?:\[(?P<ipv6>[^]]+)\]|(?P<network>[^]:[]+))(?::(?P<port>[0
 _PORT = re.compile(r"[0-9]{1,5}")
 _COUNT = re.compile(r"[0-9]{1,9}")
 _OF_A_SERVICE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_[0-9]+_\w+)$")
-"""How the names end that Kubernetes puts into a container's environment for a Service called `sew-…`."""
+"""Ends of the names that Kubernetes puts into a container's environment for a Service called `sew-…`."""
 _BYTES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
 class SettingsError(SewError):
-    """A flag or an environment variable that cannot be used: which, why, and what it looks like."""
+    """Error of a flag or an environment variable: which, why, and what a right one looks like."""
 
 
 def parse_pause(text: str) -> float:
-    """A duration above zero, in seconds."""
+    """Return a duration above zero, in seconds."""
     seconds = parse_duration(text)
     if not seconds:
         raise ValueError("must be a duration above zero such as 500ms or 2s")
@@ -43,7 +43,7 @@ def parse_pause(text: str) -> float:
 
 
 def parse_size(text: str) -> int:
-    """`512MiB` or `2GiB` in bytes."""
+    """Return a size such as `512MiB` or `2GiB` in bytes."""
     match = _SIZE.fullmatch(text)
     if match is None or not float(match[1]):
         raise ValueError("must be a size above zero such as 512MiB or 2GiB")
@@ -52,14 +52,14 @@ def parse_size(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A network, and the port there that is meant; None for every port."""
+    """Network and port of an egress rule; None for every port."""
 
     network: Network
     port: int | None = None
 
 
 def parse_rules(text: str) -> tuple[Rule, ...]:
-    """Addresses and CIDRs, separated by commas, each with `:PORT` where one port is meant, IPv6 then in brackets."""
+    """Return egress rules: addresses and CIDRs, separated by commas, each with `:PORT` or not (IPv6 in brackets)."""
     try:
         return tuple(map(_rule, members(text)))
     except ValueError as error:
@@ -77,7 +77,7 @@ def _rule(text: str) -> Rule:
 
 
 def parse_listen(text: str) -> tuple[str, int] | None:
-    """`HOST:PORT`; None for `off`."""
+    """Return host and port of `HOST:PORT`; None for `off`."""
     if text == "off":
         return None
     host, colon, port = text.rpartition(":")
@@ -87,21 +87,21 @@ def parse_listen(text: str) -> tuple[str, int] | None:
 
 
 def parse_fields(text: str) -> str:
-    """The name of a field set."""
+    """Return the name of a field set."""
     if text not in ("calico", "any"):
         raise ValueError("must be calico or any")
     return text
 
 
 def parse_count(text: str) -> int:
-    """A whole number of at least 1."""
+    """Return a whole number of at least 1."""
     if not _COUNT.fullmatch(text) or not int(text):
         raise ValueError("must be a whole number of at least 1")
     return int(text)
 
 
 def parse_index(text: str) -> str:
-    """A pattern of indices as Elasticsearch takes it."""
+    """Return a pattern of indices that Elasticsearch accepts."""
     try:
         return index_pattern(text)
     except ElasticsearchError as error:
@@ -113,7 +113,7 @@ def parse_path(text: str) -> Path | None:
 
 
 def parse_group(text: str) -> str:
-    """One of the groups that may serve the webhooks, or a group with its version."""
+    """Return a group that may serve the webhooks, or a group with its version."""
     known = [each for version in API_VERSIONS for each in (version, version.partition("/")[0])]
     if text and text not in known:
         raise ValueError(f"must be one of {', '.join(known)}")
@@ -121,7 +121,7 @@ def parse_group(text: str) -> str:
 
 
 def parse_selector(text: str) -> str:
-    """A label selector as Kubernetes reads it: the server judges it."""
+    """Return a label selector; the Kubernetes API server validates it."""
     return text.strip()
 
 
@@ -132,7 +132,7 @@ def parse_flag(text: str) -> bool:
 
 
 def parse_start(text: str) -> str | float:
-    """`now`, `created`, a duration back in seconds, or "" for the rule without this setting."""
+    """Return `now`, `created`, a duration back in seconds, or "" for the default rule."""
     if text in ("", "now", "created"):
         return text
     try:
@@ -147,7 +147,7 @@ def _optional_duration(text: str) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: `default` as a person would write it; `secret` values are never repeated in a message."""
+    """A setting. `default` as a person would write it; `secret` values are never repeated in a message."""
 
     name: str
     default: str
@@ -258,7 +258,7 @@ _RATES = {"Slack": "rate_slack", "Jira": "rate_jira", "Generic": "rate_generic",
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings, parsed: durations in seconds, rates in events a second, sizes in bytes."""
+    """Parsed settings: durations in seconds, rates in events a second, sizes in bytes."""
 
     webhooks: Path | None
     kubeconfig: Path | None
@@ -315,7 +315,7 @@ class Settings:
 def from_environment(
     environment: Mapping[str, str], flags: Mapping[str, str] | None = None
 ) -> tuple[Settings, Sequence[str]]:
-    """Settings from flags (by setting's name), else `SEW_…` variables, else defaults; and warnings.
+    """Return settings from flags (by setting's name), else `SEW_…` variables, else defaults; and warnings.
 
     Raises SettingsError.
     """

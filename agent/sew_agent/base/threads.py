@@ -1,4 +1,4 @@
-"""Threads, what asks them to end, and the error where the system gives no more of them."""
+"""Threads, requests to end them, and the error where the system gives no more of them."""
 
 import threading
 from collections.abc import Callable
@@ -18,11 +18,11 @@ class Stop(Protocol):
 
 
 class NoThreadError(SewError):
-    """A limit of processes or of memory is reached; the text says which to look at."""
+    """Error of the system's limit of processes or memory; the text says which to check."""
 
 
 def start_thread(target: Callable[..., None], name: str, *args: object) -> threading.Thread:
-    """Return a thread that runs, and does not keep the process from ending. Raises NoThreadError."""
+    """Start a daemon thread, and return it. Raises NoThreadError."""
     thread = threading.Thread(target=target, args=args, name=name, daemon=True)
     try:
         thread.start()

@@ -1,1 +1,1 @@
-"""The agent's commands. What they do is done elsewhere: here are only flags, output and exit codes."""
+"""Commands of the agent: flags, output and exit codes. The work is done by the other packages."""

@@ -126,7 +126,7 @@ def purge(state: Path, numbers: tuple[int, ...], webhook: str | None, everything
 
 
 def _chosen(numbers: Sequence[int], webhook: str | None, everything: bool) -> Sequence[int] | None:
-    """The numbers; None for all (of a webhook)."""
+    """Return the numbers; None for all (of a webhook)."""
     if not (numbers or webhook or everything):
         raise click.UsageError("name dead letters by number, or give --webhook NAME or --all")
     if numbers and everything:
@@ -135,7 +135,7 @@ def _chosen(numbers: Sequence[int], webhook: str | None, everything: bool) -> Se
 
 
 def _check_numbers(store: Store, numbers: Sequence[int], webhook: str | None, state: Path) -> None:
-    """Raises SewError where one of them is not there: then nothing is done to the others either."""
+    """Check that all numbers exist, before anything is changed. Raises SewError."""
     there = {each.number for each in store.dead_letters(webhook)} if numbers else set()
     if missing := [each for each in numbers if each not in there]:
         raise _missing(missing, state)

@@ -1,4 +1,4 @@
-"""What the commands share: the state folder, the output's form, and errors without traceback."""
+"""Shared options of the commands: the state folder, the form of the output, and checks."""
 
 import json
 import time
@@ -35,12 +35,12 @@ def yes_option(command: Command) -> Command:
 
 
 def ask(question: str) -> None:
-    """Asks on stderr; anything but yes ends the command."""
+    """Ask on stderr; any answer but yes ends the command."""
     click.confirm(question, abort=True, err=True)
 
 
 def by_option(command: Command) -> Command:
-    """Who it is that does it, where `kubectl sew` asks for somebody else."""
+    """Add the hidden option for the person on whose behalf `kubectl sew` runs the command."""
     return click.option("--by", default=who, hidden=True)(command)
 
 
@@ -49,7 +49,7 @@ def output_option(command: Command) -> Command:
 
 
 class Duration(click.ParamType[float]):
-    """A flag's value such as `1h`, in seconds."""
+    """Duration such as `1h`, in seconds."""
 
     name = "duration"
 
@@ -62,7 +62,7 @@ class Duration(click.ParamType[float]):
 
 @contextmanager
 def beside(state: Path) -> Iterator[Store]:
-    """The store of a folder that an agent may be using at the same time."""
+    """Open the store of a folder that an agent may be using at the same time."""
     store = open_store(state, exclusive=False)
     try:
         yield store
@@ -77,7 +77,7 @@ def record(store: Store, what: DropReason, webhook: str, count: int, by: str) ->
 
 
 def check_webhook(store: Store, webhook: str | None, state: Path) -> None:
-    """Raises SewError where the store has never seen it: a name with a slip of the pen would do nothing, silently."""
+    """Check that the store knows a webhook: with a typing error a command would do nothing. Raises SewError."""
     names = [each.webhook for each in store.counters()]
     if webhook is not None and webhook not in names:
         raise SewError(f"there is no webhook {webhook} in {state}; it holds: {', '.join(names) or 'none'}")

@@ -20,7 +20,7 @@ _PLACEHOLDERS: dict[Callable[[str], Any], str] = {
     table.parse_rules: "ADDRESSES",
     parse_rate: "RATE",
 }
-"""What a setting is read with -> what stands for its value in the help; else the last word of its name."""
+"""Parser of a setting -> placeholder of its value in the help; else the last word of its name."""
 
 
 def _option(setting: Setting) -> click.Option:

@@ -1,1 +1,1 @@
-"""How what is owed is sent: when, to where, how often, and what an answer changes."""
+"""Delivery of pending events: when, to where, how often, and what an answer changes."""

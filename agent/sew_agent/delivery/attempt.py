@@ -1,4 +1,4 @@
-"""Attempts to deliver: render, send, judge. Whatever happens, an outcome without a secret for each."""
+"""Attempts to deliver: render, send, classify. Every attempt ends with an outcome that holds no secret."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,25 +26,25 @@ from sew_agent.delivery.peers import Peers, named
 from sew_agent.store.records import Delivery
 
 Send = Callable[[Sequence[Request]], Sequence[Response | SendError]]
-"""Sends requests side by side, all within one deadline; what came of each, in their order."""
+"""Sends requests side by side, all within one deadline; returns an answer or an error for each, in their order."""
 
 MOST_REQUESTS = 10
-"""Requests of one event at most, one to each peer, side by side. Where the receiver is asked first whether it has the
-event, these are one after the other, and no more of them."""
+"""Requests of one event at most, one to each peer, side by side. A consumer that first asks its receiver for the event
+sends one request after the other, and no more of them."""
 
 _Answer = Response | SendError
 _Steps = Generator[Sequence[Request], Sequence[_Answer], Outcome]
-"""An attempt that yields what is to be sent side by side, and is given what came of each."""
+"""An attempt: yields requests that go side by side, and receives their answers."""
 
 _NO_SEARCH = "this receiver has no search"
 
 _HOPE = (Verdict.DELIVERED, Verdict.WAIT, Verdict.RETRY, Verdict.REJECTED, Verdict.PARKED)
-"""Of several peers' answers the first of these counts: what one of them may still take is not given up."""
+"""Verdicts in their order of hope: of several peers' answers the first one counts, so nothing is given up too early."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """Where a webhook's deliveries go."""
+    """The destination of a webhook's deliveries."""
 
     webhook: str
     consumer: Consumer
@@ -56,12 +56,12 @@ class Route:
 
     @cached_property
     def finder(self) -> FindsEarlier | None:
-        """The consumer, if its receiver can be asked whether it has a delivery already."""
+        """Return the consumer if its receiver can be searched for an earlier delivery."""
         return self.consumer if isinstance(self.consumer, FindsEarlier) else None
 
 
 def attempt(route: Route, deliveries: Sequence[Delivery], send: Send, *, now: float) -> list[Outcome]:
-    """Deliver some of one webhook side by side. Raises nothing."""
+    """Deliver some events of one webhook side by side. Raises nothing."""
     steps = [_steps(route, each, now) for each in deliveries]
     outcomes: dict[int, Outcome] = {}
     answers: dict[int, Sequence[_Answer] | None] = dict.fromkeys(range(len(steps)))
@@ -86,7 +86,7 @@ def _sent(send: Send, requests: Sequence[Request]) -> Sequence[Response | SendEr
 
 
 def _steps(route: Route, delivery: Delivery, now: float) -> _Steps:
-    """Deliver, after a look whether an earlier attempt of unknown outcome has done so already."""
+    """Deliver; search the receiver first where an earlier attempt may have arrived already."""
     try:
         if delivery.in_doubt and route.finder:
             return (yield from _look_first(route, route.finder, delivery, now))
@@ -119,7 +119,7 @@ def _meant(route: Route, answer: _Answer, now: float) -> Outcome:
 
 
 def _with_failing(best: Outcome, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> Outcome:
-    """Name the peers that did not take what another one took."""
+    """Name the peers that failed although another one accepted the event."""
     if best.verdict is not Verdict.DELIVERED or all(each.verdict is Verdict.DELIVERED for each in outcomes):
         return best
     failed = [
@@ -131,7 +131,7 @@ def _with_failing(best: Outcome, requests: Sequence[Request], outcomes: Sequence
 
 
 def _look_first(route: Route, finder: FindsEarlier, delivery: Delivery, now: float) -> _Steps:
-    """Sends it only where the receiver does not have it, or has no search at all."""
+    """Send only where the receiver does not have the delivery, or has no search at all."""
     for request in finder.lookup(route.config, delivery_id=delivery.delivery_id):
         (answer,) = yield [request]
         if isinstance(answer, SendError):

@@ -1,4 +1,4 @@
-"""Workers that deliver what is due. A worker's result is on disk before it takes anything else."""
+"""Workers that deliver what is due. A worker's results are on disk before it takes more deliveries."""
 
 import threading
 import time
@@ -16,32 +16,32 @@ from sew_agent.delivery.retry import Decision
 from sew_agent.store.records import Delivery, ReceiverState, Store, StoreError
 
 _SET = 1.0
-"""Seconds by which two clocks part when one of them is set: less is what a service that keeps it right corrects."""
+"""Seconds of difference from which a clock counts as set: time services correct less than that."""
 _STORE_PAUSE = 1.0
 _IDLE_PAUSE = 10.0
 _HELD_PAUSE = 0.2
 
 
 class DeliveryObserver(Protocol):
-    """Is told what happened; called from the workers' threads."""
+    """Observer of attempts; called from the workers' threads."""
 
     def ended(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
-        """An attempt that took so many seconds with those beside it, and what it changed; in the store already."""
+        """Report an attempt whose result is in the store. `seconds` includes the deliveries beside it."""
 
     def failed(self, error: StoreError) -> None:
-        """The store cannot be used now; what was to be written is tried again."""
+        """Report that the store cannot be used now; writing is tried again."""
 
 
 @dataclass(slots=True)
 class _Result:
-    """Written by whichever worker comes first, with all that wait."""
+    """Changes of one assignment. The first worker that comes writes all that wait."""
 
     changes: QueueChanges
     written: bool = field(default=False)
 
 
 class Dispatcher:
-    """`clock` gives seconds since the epoch, `steady` seconds of a clock that nobody sets."""
+    """Workers over all queues. `clock` gives seconds since the epoch, `steady` seconds of a clock that nobody sets."""
 
     def __init__(
         self,
@@ -67,12 +67,12 @@ class Dispatcher:
         self._may_send: Callable[[], bool] = lambda: True
         self._stopping = False
         self._watched = False
-        """A worker watches the time for all that are idle."""
+        """True while a worker watches the time for all that are idle."""
         self._stirred = False
-        """There may be something to do since a worker looked last."""
+        """True where something may have become due since the last check."""
         self._resting = 0
         self._beats: list[Callable[[], None]] = []
-        """Of workers that are not needed yet."""
+        """Heartbeats of the workers that are not needed yet."""
         self._pause, self._over = threading.Event(), threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -82,36 +82,38 @@ class Dispatcher:
         return self._queues.busy
 
     def receivers(self) -> Mapping[str, ReceiverState]:
-        """Of every webhook that is served, as it is now."""
+        """Return the present state of every served webhook's receiver."""
         with self._lock:
             return self._queues.all
 
     def serve(self, routes: Mapping[str, Route]) -> None:
-        """From now on deliver for these webhooks and no others. Raises StoreError."""
+        """Deliver for these webhooks and no others from now on. Raises StoreError."""
         with self._lock:
-            with self._commit:  # what was judged by the old settings is not written over the new ones
+            with self._commit:  # results under the old settings are not written over the new ones
                 self._write_all()
             self._queues.serve(routes, self._now())
             self._call()
 
     def look(self, webhooks: Collection[str]) -> None:
-        """Something new is in the store for these webhooks."""
+        """Wake a worker: the store has new deliveries of these webhooks."""
         with self._lock:
             self._queues.look(webhooks)
             self._call()
 
     def start(self, beats: Sequence[Callable[[], None]], may_send: Callable[[], bool] = lambda: True) -> None:
-        """Begin to deliver, with a worker for each of `beats` at most, as they are needed: its sign of life, between
-        deliveries and when idle. Nothing is begun while `may_send` says no."""
+        """Start to deliver, with at most one worker for each of `beats`, started as needed.
+
+        A worker calls its beat between deliveries and while idle. Nothing is sent while `may_send` returns False.
+        """
         self._may_send = may_send
         self._beats = list(reversed(beats))
         with self._lock:
             self._hire()
 
     def stop(self, grace: float) -> bool:
-        """Take nothing new, and finish what is in flight within `grace` seconds; whether all of it did.
+        """Start nothing new, finish what is in flight within `grace` seconds, and return whether all of it ended.
 
-        What ends later is written if the store takes it at once, and else not at all: it is sent again.
+        A later result is written if the store takes it at once. Otherwise the delivery is sent again.
         """
         with self._lock:
             self._stopping = True
@@ -125,7 +127,7 @@ class Dispatcher:
         return not any(thread.is_alive() for thread in self._threads)
 
     def step(self) -> float:
-        """Deliver what is due and goes together; seconds until there may be more. What a worker does over and over."""
+        """Deliver the next assignment, as a worker does over and over; return the seconds until there may be more."""
         found = self.take()
         if isinstance(found, float):
             return found
@@ -133,7 +135,7 @@ class Dispatcher:
         return 0.0
 
     def take(self) -> Assignment | float:
-        """What is due and goes together, to be delivered now, or the seconds until there may be something."""
+        """Return the next assignment, or the seconds until there may be one."""
         if not self._may_send():
             return _HELD_PAUSE
         with self._lock:
@@ -145,12 +147,12 @@ class Dispatcher:
                 if self._resting:
                     self._rest.notify()
                 else:
-                    with suppress(NoThreadError):  # those that are there go on
+                    with suppress(NoThreadError):  # the workers that run go on
                         self._hire()
         return found
 
     def deliver(self, assignment: Assignment) -> None:
-        """Send it, write what came of it, and tell."""
+        """Send an assignment, write its results, and report them."""
         try:
             if assignment.route.finder:
                 for delivery in assignment.deliveries:
@@ -177,7 +179,7 @@ class Dispatcher:
                 self._wait(pause)
 
     def _wait(self, pause: float) -> None:
-        """One idle worker watches the time for all: the others sleep until it has found work and calls the next."""
+        """Sleep. One idle worker watches the time for all; when it has an assignment it wakes the next."""
         with self._lock:
             if self._stopping or self._stirred:
                 return
@@ -191,7 +193,7 @@ class Dispatcher:
             self._watched = False
 
     def _call(self) -> None:
-        """Wake a worker: the one that watches, or else it would sleep on while others find more than they can do."""
+        """Wake the worker that watches the time, so that it takes its part; without one any idle worker."""
         self._stirred = True
         if self._watched:
             self._watch.notify()
@@ -199,7 +201,7 @@ class Dispatcher:
             self._rest.notify()
 
     def _now(self) -> float:
-        """With the lock. Where the clock was set, pauses move with it: only over a restart it is what they go by."""
+        """Return the time, and move all pauses with a clock that was set. The caller holds the lock."""
         now, steady = self._clock(), self._steady()
         if abs(was_set := now - steady - self._apart) >= _SET:
             self._queues.clock_was_set(was_set)
@@ -222,7 +224,7 @@ class Dispatcher:
         return changes.decisions
 
     def _insist(self, result: _Result) -> None:
-        """Until the store takes it: what came of something sent must be kept, and nothing else makes sense here."""
+        """Write a result until the store takes it: the outcome of a request must not be lost."""
         while True:
             try:
                 self._write(result)
@@ -234,7 +236,7 @@ class Dispatcher:
                 self._over.wait(_STORE_PAUSE)
 
     def _write(self, result: _Result) -> None:
-        """One transaction for all results that wait for the lock; each worker goes on when its own is written."""
+        """Write all results that wait for the lock in one transaction, unless another worker has done so."""
         with self._commit:
             if not result.written:
                 self._write_all()

@@ -1,4 +1,4 @@
-"""Which receivers of one webhook take what the others take: one that fails rests, and is named."""
+"""Health of the several receivers of one webhook: a peer that fails rests, and is named."""
 
 import threading
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class _Failing:
 
 
 class Peers:
-    """Thread-safe. Moments in seconds since the epoch, as an attempt is given them."""
+    """Failing peers of one webhook. Thread-safe; times in seconds since the epoch."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -30,14 +30,14 @@ class Peers:
 
     @property
     def failing(self) -> tuple[str, ...]:
-        """Each peer that fails, with the reason, without a secret."""
+        """Return the peers that fail, with reasons, without a secret."""
         with self._lock:
             return tuple(f"{each.peer}: {each.why}" for each in self._failing.values())
 
     def awake(self, requests: Sequence[Request], now: float) -> list[Request]:
-        """Return the requests to peers that do not rest; all of them where every one rests.
+        """Return the requests to peers that do not rest; all requests where every peer rests.
 
-        Of several attempts one alone tries a peer again after its rest: the others would all hang with it.
+        Only one of several attempts tries a peer again after its rest: the others would hang with it.
         """
         with self._lock:
             resting = [each for each in requests if self._rests(each, now)]
@@ -48,7 +48,7 @@ class Peers:
             return found
 
     def ended(self, requests: Sequence[Request], outcomes: Sequence[Outcome], now: float) -> None:
-        """Learn from what came of each request."""
+        """Record the outcome of each request."""
         with self._lock:
             for request, outcome in zip(requests, outcomes, strict=True):
                 if outcome.verdict in _FAILS:
@@ -57,13 +57,13 @@ class Peers:
                     self._news.append((failing.peer, ""))
 
     def news(self) -> list[tuple[str, str]]:
-        """Return each peer that began to fail since the last call, with the reason; "" for one that works again."""
+        """Return the peers that began to fail since the last call, with reasons; "" for one that works again."""
         with self._lock:
             news, self._news = self._news, []
         return news
 
     def _rests(self, request: Request, now: float) -> bool:
-        """A moment further ahead than the rest is of a clock that was set back."""
+        """Return whether a peer rests. An end further ahead than one rest comes from a clock that was set back."""
         failing = self._failing.get(request.url)
         return failing is not None and now < failing.until <= now + failing.rest
 
@@ -76,7 +76,7 @@ class Peers:
 
 
 def named(request: Request) -> str:
-    """Scheme and host, the only parts of a URL that may be shown."""
+    """Return scheme and host, the only parts of a URL that may be shown."""
     try:
         split = urlsplit(request.url)
         port = f":{split.port}" if split.port else ""

@@ -1,5 +1,7 @@
-"""Which delivery goes next: one lane for each webhook, kept apart from the others. Not thread-safe, no clock, no I/O
-but the store's."""
+"""Choice of the next delivery: one queue for each webhook, isolated from the others.
+
+Not thread-safe; no clock, and no I/O but the store's.
+"""
 
 import heapq
 from collections import deque
@@ -15,25 +17,25 @@ from sew_agent.delivery.retry import Decision, Policy, Since, changed, decide, f
 from sew_agent.store.records import Delivery, DeliveryState, ReceiverState, Store
 
 SLOW = 0.02
-"""Seconds: a receiver that answers faster than this is served fastest by one worker; more would wait for each other."""
+"""Seconds of an answer below which one worker serves a receiver fastest: more would wait for each other."""
 TOGETHER = 8
-"""Deliveries that one worker sends such a receiver side by side: it works while the worker does, not by turns."""
+"""Deliveries that one worker sends side by side to such a receiver, so that both work at the same time."""
 BUSY_PAUSE = 0.005
-"""Seconds between two looks at lanes that have all the workers that they can use."""
+"""Seconds between two checks of queues that have all the workers they can use."""
 APART = 30.0
-"""Seconds of one at a time for a receiver that failed or stalled over several: it may not serve as many connections."""
+"""Seconds of one request at a time after several failed or stalled: the receiver may serve only one connection."""
 AHEAD = 32
-"""Deliveries that a lane takes from the store at once."""
+"""Deliveries that a queue reads from the store at once."""
 LOOK_AGAIN = 1.0
-"""Seconds between two looks at whom something waits for: a person may have replayed something beside this process."""
+"""Seconds between two checks of the store for pending deliveries: another process may have replayed some."""
 _MOST = 16
 _UNTIL_LOOK = float("inf")
-"""Seconds that a lane sleeps for which nothing is pending."""
+"""Seconds that a queue sleeps while nothing is pending."""
 
 
 @dataclass(slots=True)
 class Queue:
-    """A webhook that is served: what the store remembers of its lane, and what only this process knows."""
+    """A served webhook: its receiver's state, which the store keeps, and what only this process knows."""
 
     route: Route
     receiver: ReceiverState
@@ -41,24 +43,24 @@ class Queue:
     ahead: list[Delivery] = field(default_factory=list)
     in_flight: set[int] = field(default_factory=set)
     settings: int = 0
-    """Rises when its settings change."""
+    """Number of changes of the webhook's settings."""
     news: int = 0
-    """Rises when the receiver shows something else than before."""
+    """Number of changes of what the receiver does."""
     empty: bool = False
-    """Nothing was due in the store at the last look."""
+    """True where the last read of the store returned nothing."""
     sleeps_until: float = 0.0
     window: int = 1
-    """Workers that it can use: one more each time that all of them have waited for a slow receiver."""
+    """Workers it can use: one more each time that all of them wait for a slow receiver."""
     together: int = 1
     """Deliveries that one worker takes at once."""
     apart_until: float = 0.0
-    """No more than one before."""
+    """End of the time in which one delivery goes at once."""
     started: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Deliveries for a worker, with what was known when they began. Each counts as a worker's."""
+    """Deliveries for a worker, and what was known at their start. Each counts as a worker's."""
 
     queue: Queue
     route: Route
@@ -70,7 +72,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class QueueChanges:
-    """What a job's outcomes change, to be written together. `lane`: None where the store knows it as it is."""
+    """Changes by an assignment's outcomes, written together. `receiver`: None where its state is unchanged."""
 
     decisions: Sequence[Decision]
     receiver: ReceiverState | None
@@ -79,12 +81,12 @@ class QueueChanges:
 
 
 class Queues:
-    """All lanes, in turns.
+    """Queues of all webhooks, served in turns.
 
-    A lane that is not proven has at most one worker, all failing ones together at most half of them. A proven one has
-    an even part of three quarters, and never more than some sixteen (an eighth of many): whoever holds workers for
-    long, failing or not, takes no other's share. There are never more deliveries in flight than workers, and of those
-    that go together never more than half as many.
+    A queue whose receiver is not proven has at most one worker; all failing ones together have at most half of them.
+    A proven one has an even part of three quarters, and at most sixteen (or an eighth of many): a queue that holds
+    workers for long, failing or not, takes no other's share. There are never more deliveries in flight than workers,
+    and those that go together are never more than half as many.
     """
 
     def __init__(self, store: Store, rates: Mapping[str, float], workers: int, policy: Policy) -> None:
@@ -101,7 +103,7 @@ class Queues:
         """Webhook -> its deliveries that are with a worker, where there are any."""
         self._busy = 0
         self._chances: dict[bool, bool] = {}
-        """Whether there is a worker for one more lane that fails, or that is not proven: counted once at each look."""
+        """Failing or not -> whether one more unproven queue may have a worker: counted once in each round."""
         self._version = store.version()
         self._now = 0.0
         self._next_look = 0.0
@@ -113,11 +115,11 @@ class Queues:
 
     @property
     def all(self) -> Mapping[str, ReceiverState]:
-        """By webhook."""
+        """Return the receivers' states by webhook."""
         return {name: each.receiver for name, each in self._queues.items()}
 
     def serve(self, routes: Mapping[str, Route], now: float) -> None:
-        """From now on these and no others. Raises StoreError, and nothing is changed then."""
+        """Serve these webhooks and no others from now on. Raises StoreError, and changes nothing then."""
         kept = self._store.receivers()
         before = {
             name: self._queues[name].receiver if name in self._queues else kept.get(name) or ReceiverState(name)
@@ -138,20 +140,20 @@ class Queues:
         self._wake_all()
 
     def look(self, webhooks: Collection[str]) -> None:
-        """Something of these webhooks may be due: look into the store at their next turn."""
+        """Read the store at these webhooks' next turn: something of theirs may be due."""
         for name in webhooks:
             queue = self._queues.get(name)
             if queue is None:
                 continue
             if queue.ahead and queue.ahead[0].attempts:
-                queue.ahead.clear()  # what was never tried goes first
+                queue.ahead.clear()  # new deliveries go before retries
             if queue.empty:
                 queue.empty = False
                 if queue.sleeps_until:
                     self._wake(queue)
 
     def next(self, now: float) -> Assignment | float:
-        """A job, or the seconds until there may be one. Raises StoreError."""
+        """Return an assignment, or the seconds until there may be one. Raises StoreError."""
         self._keep_up(now)
         if self._busy >= self._workers:
             return BUSY_PAUSE
@@ -160,7 +162,7 @@ class Queues:
             queue = self._ready[0]
             admitted = self._admits(queue, now)
             wait = self._wait(queue, now) if admitted else 0.0
-            self._ready.popleft()  # not before: one that the store has no answer for keeps its turn
+            self._ready.popleft()  # not before: a queue keeps its turn where the store raises
             if wait > 0:
                 self._sleep(queue, now + wait)
                 continue
@@ -180,7 +182,7 @@ class Queues:
         self._next_look += seconds
 
     def evaluate(self, assignment: Assignment, outcomes: Sequence[Outcome], now: float) -> QueueChanges:
-        """What the outcomes mean, one after the other: what failed beside others failed with them."""
+        """Return the changes by an assignment's outcomes, one after the other."""
         queue = self._queues.get(assignment.route.webhook, assignment.queue)
         before = queue.receiver
         decisions = [
@@ -198,7 +200,7 @@ class Queues:
         return QueueChanges(decisions, receiver if receiver != before else None, shifts, revived)
 
     def end(self, assignment: Assignment) -> None:
-        """The deliveries' results are in the store."""
+        """Release the deliveries: their results are in the store."""
         flying = assignment.queue.in_flight
         flying.difference_update(each.seq for each in assignment.deliveries)
         self._busy -= len(assignment.deliveries)
@@ -206,8 +208,8 @@ class Queues:
             del self._flying[assignment.route.webhook]
 
     def _keep_up(self, now: float) -> None:
-        """With the clock: wake whoever has slept enough, and look at whom something waits for."""
-        if now < self._now:  # the clock was set back: what sleeps would sleep for too long
+        """Wake the queues whose sleep is over, and check the store for pending deliveries."""
+        if now < self._now:  # the clock was set back: queues would sleep for too long
             self._wake_all()
             self._next_look = now
         self._now = now
@@ -230,7 +232,7 @@ class Queues:
         return made
 
     def _pace(self, assignment: Assignment, failed: int, now: float) -> None:
-        """How many at once, by how long they took."""
+        """Set how many deliveries go at once, by how long the last ones took."""
         queue, many = assignment.queue, len(assignment.deliveries) > 1
         quick = 0 < (now - assignment.started) / len(assignment.deliveries) < SLOW
         if failed or now - assignment.started < SLOW:
@@ -276,13 +278,13 @@ class Queues:
         return self._chances[failed]
 
     def _held_by(self, *, failed: bool) -> int:
-        """Workers that lanes hold which are not proven, or of them those that failed."""
+        """Return the workers that unproven queues hold; with `failed` only those of failing ones."""
         queues = {name: self._queues[name].receiver for name in self._flying if name in self._queues}
         unproven = {name: receiver for name, receiver in queues.items() if not receiver.proven}
         return sum(len(self._flying[name]) for name, receiver in unproven.items() if failing(receiver) or not failed)
 
     def _wait(self, queue: Queue, now: float) -> float:
-        """Seconds until the lane's next delivery can go; 0.0 now, with a token taken."""
+        """Return the seconds until the queue's next delivery can go; 0.0 for now, with a token taken."""
         if left(queue.receiver.held_until, self._policy.furthest, now):
             queue.receiver = on_the_clock(queue.receiver, now)
         if held := left(queue.receiver.held_until, self._policy.furthest, now):
@@ -294,7 +296,7 @@ class Queues:
         return queue.bucket.take(now)
 
     def _heed_others(self) -> None:
-        """Give up all that was taken ahead before another process changed the store: it may be there no more."""
+        """Discard all that was read ahead where another process has changed the store since."""
         version = self._store.version()
         if version != self._version:
             self._version = version
@@ -302,7 +304,7 @@ class Queues:
                 queue.ahead.clear()
 
     def _fill(self, queue: Queue, now: float) -> float:
-        """Take what is due from the store; the seconds until the next look where that is nothing."""
+        """Read due deliveries from the store; return the seconds until the next read where there are none."""
         if left(queue.receiver.retry_until, self._policy.furthest, now):
             queue.receiver = on_the_clock(queue.receiver, now)
         name, pause = queue.route.webhook, left(queue.receiver.retry_until, self._policy.furthest, now)
@@ -344,7 +346,7 @@ class Queues:
 
 
 def _served(receiver: ReceiverState, route: Route | None) -> ReceiverState:
-    """The lane with the settings that hold from now on; those of one that is no longer served count as changed."""
+    """Return the state under the settings that hold from now on; no longer served counts as changed."""
     return (
         changed(receiver, route.settings_digest, route.endpoint_digest)
         if route

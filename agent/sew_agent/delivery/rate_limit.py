@@ -1,18 +1,18 @@
-"""A token bucket: later, never lost."""
+"""Token bucket: a rate limit that delays and never drops."""
 
 from dataclasses import dataclass
 
 
 @dataclass(slots=True)
 class TokenBucket:
-    """`rate` tokens a second come in; it holds one second's worth, at least one, and starts full."""
+    """Bucket that gains `rate` tokens a second, holds those of one second, at least one, and starts full."""
 
     rate: float
     tokens: float = 0.0
     at: float | None = None
 
     def take(self, now: float) -> float:
-        """0.0, and a token is taken; else the seconds until there is one. `now` in seconds, of any clock."""
+        """Take a token and return 0.0, or return the seconds until there is one. `now` in seconds of any clock."""
         room = max(self.rate, 1.0)
         elapsed = max(now - self.at, 0.0) if self.at is not None else room / self.rate
         self.tokens = min(room, self.tokens + elapsed * self.rate)

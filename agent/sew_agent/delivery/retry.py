@@ -1,8 +1,8 @@
-"""What an outcome changes: the delivery, and what is known of its receiver. One pure function.
+"""Retry: how an outcome changes its delivery and its receiver's state. Pure.
 
-The two are kept apart. A receiver is known by what it does with different events: how it pauses is in its lane. An
-event that fails again although others were accepted since is alone the trouble: it has pauses of its own, and the
-receiver's state is not touched.
+The two are kept apart. Different events that fail show the state of a receiver, which pauses as a whole. An event that
+fails again although others were accepted since is the problem itself: it has pauses of its own, and the receiver's
+state stays.
 """
 
 from collections.abc import Callable
@@ -15,17 +15,17 @@ from sew_agent.base.backoff import doubled
 from sew_agent.store.records import Delivery, DeliveryResult, DeliveryState, ReceiverState
 
 PROBE_EVERY = 3600.0
-"""Seconds between two looks whether a parked webhook's receiver has changed its mind."""
+"""Seconds between two probes of a parked webhook's receiver."""
 FEW = 5
-"""Different events in a row that may fail before a receiver counts as down: until then pauses are short, so that some
-bad events delay a good one by little. So many that are rejected in a row park it."""
+"""Different events in a row that may fail before a receiver counts as down. Until then pauses are short, so that a few
+bad events delay a good one by little. So many rejected events in a row park the webhook."""
 TRIES = 3
 """Tries of an event that is refused as a wrong configuration is, by a receiver that accepts others."""
 _NOT_SENT = (FailureReason.RENDERING, FailureReason.INTERNAL)
 
 
 class Since(Enum):
-    """What has happened since an attempt began: its outcome counts only against what was known then."""
+    """Changes since an attempt began: its outcome counts only against what was known then."""
 
     NOTHING = "nothing"
     NEWS = "the receiver has shown what it does now"
@@ -35,9 +35,9 @@ class Since(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Seconds: the first pause, the longest pause, and how long one delivery is tried.
+    """Seconds of the first pause and of the longest, and how long one delivery is tried.
 
-    `chance` gives a number from 0 to 1: pauses are drawn from all of their range, so that a crowd spreads out.
+    `chance` gives a number from 0 to 1 (full jitter): pauses are drawn from all of their range.
     """
 
     initial: float
@@ -47,13 +47,13 @@ class Policy:
 
     @property
     def furthest(self) -> float:
-        """Seconds ahead that nothing is ever held beyond."""
+        """Seconds that any pause lasts at most."""
         return max(LONGEST_WAIT, self.longest) + self.longest
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is written. `revived`: the `seq` of dead letters that are pending after all."""
+    """Changes to write. `revived`: the `seq` of dead letters that are pending after all."""
 
     result: DeliveryResult
     receiver: ReceiverState
@@ -69,7 +69,7 @@ def decide(
     now: float,
     since: Since = Since.NOTHING,
 ) -> Decision:
-    """What one attempt's outcome changes. `lane`: as it is now."""
+    """Return the changes by one attempt's outcome. `receiver`: its present state."""
     if outcome.verdict is Verdict.DELIVERED:
         result = DeliveryResult(delivery, DeliveryState.DELIVERED, now, delivery.attempts + 1, receipt=outcome.receipt)
         return Decision(result, recovered(receiver) if since is Since.NOTHING else receiver)
@@ -87,7 +87,7 @@ def decide(
 
 
 def recovered(receiver: ReceiverState) -> ReceiverState:
-    """The lane of a receiver that answers as it should."""
+    """Return the state of a receiver that accepts what is sent."""
     return ReceiverState(
         receiver.webhook,
         proven=True,
@@ -97,7 +97,7 @@ def recovered(receiver: ReceiverState) -> ReceiverState:
 
 
 def changed(receiver: ReceiverState, settings_digest: str, endpoint_digest: str) -> ReceiverState:
-    """The lane after a webhook's settings may have changed: backoff and parking end, a wait only for a new endpoint."""
+    """Return the state under new settings: backoff and parking end, a Retry-After only for a new endpoint."""
     if (receiver.settings_digest, receiver.endpoint_digest) == (settings_digest, endpoint_digest):
         return receiver
     same_endpoint = receiver.endpoint_digest == endpoint_digest
@@ -108,42 +108,42 @@ def changed(receiver: ReceiverState, settings_digest: str, endpoint_digest: str)
 
 
 def to_probe(receiver: ReceiverState) -> ReceiverState:
-    """The lane of a parked webhook that is to be tried now, with different events, instead of at its hour.
+    """Return the state of a parked webhook that is probed now, with different events, instead of at its hour.
 
-    Not before the moment that the receiver named itself.
+    A Retry-After still holds.
     """
     until = receiver.held_until if receiver.waiting else 0.0
     return replace(receiver, failures=0, different=0, held_until=until, retry_until=until)
 
 
 def probed(receiver: ReceiverState) -> bool:
-    """Whether a parked webhook's receiver has refused enough to be left alone."""
+    """Return whether a parked webhook was probed enough: its receiver is left alone for an hour."""
     return receiver.parked and receiver.failures > FEW
 
 
 def failing(receiver: ReceiverState) -> bool:
-    """Whether a receiver refuses what is sent; not where it accepts others than the events that fail."""
+    """Return whether a receiver fails; a receiver that accepts other events does not."""
     return receiver.parked or (receiver.failures > 0 and not receiver.proven)
 
 
 def backoff(failures: int, policy: Policy) -> float:
-    """Seconds to pause after so many failures in a row (from 1 on)."""
+    """Return the seconds to pause after so many failures in a row (from 1 on)."""
     return policy.chance() * doubled(policy.initial, failures - 1, policy.longest)
 
 
 def left(until: float, furthest: float, now: float) -> float:
-    """Seconds until a moment, 0.0 where it has passed. One that lies too far ahead is of a clock that was set back."""
+    """Return the seconds until a moment; 0.0 where it has passed, or lies too far ahead: the clock was set back."""
     return until - now if now < until <= now + furthest else 0.0
 
 
 def on_the_clock(receiver: ReceiverState, now: float) -> ReceiverState:
-    """What is known, by a clock that may have been set back since: a pause becomes no longer than it was."""
+    """Return the state by a clock that may have been set back since: no pause becomes longer than it was."""
     back = receiver.held_at - now
     return moved(receiver, -back) if back > 0 else receiver
 
 
 def moved(receiver: ReceiverState, seconds: float) -> ReceiverState:
-    """What is known, by a clock that was set by so many seconds."""
+    """Return the state with all its moments moved by so many seconds."""
     return replace(
         receiver,
         held_at=receiver.held_at + seconds,
@@ -154,18 +154,18 @@ def moved(receiver: ReceiverState, seconds: float) -> ReceiverState:
 
 
 def _is_suspect(delivery: Delivery, receiver: ReceiverState) -> bool:
-    """Whether the event failed before, and the receiver has accepted another one since."""
+    """Return whether the event failed before, and the receiver has accepted another one since."""
     return receiver.proven and delivery.attempts > 0
 
 
 def _overdue(delivery: Delivery, receiver: ReceiverState, policy: Policy, now: float) -> bool:
-    """Time parked does not count."""
+    """Return whether a delivery was tried for too long; time parked does not count."""
     until = receiver.since if receiver.parked else now
     return delivery.first_attempt is not None and until - delivery.first_attempt >= policy.horizon
 
 
 def _in_doubt(outcome: Outcome, delivery: Delivery) -> bool:
-    """Whether the receiver may have it; it stays so where the look-up got no answer."""
+    """Return whether the receiver may have the delivery; a search without an answer leaves that open."""
     return delivery.in_doubt or outcome.verdict is Verdict.RETRY
 
 
@@ -184,14 +184,14 @@ def _pending(outcome: Outcome, delivery: Delivery, attempts: int, now: float, du
 
 
 def _as_before(outcome: Outcome, delivery: Delivery, now: float) -> DeliveryResult:
-    """What the old settings led to says nothing of the event either."""
+    """Return a delivery as it was: an outcome under old settings says nothing of the event."""
     return _pending(outcome, delivery, delivery.attempts, now, delivery.due)
 
 
 def _after_failure(
     outcome: Outcome, delivery: Delivery, receiver: ReceiverState, held: ReceiverState, policy: Policy, now: float
 ) -> DeliveryResult:
-    """A receiver that fails is what an event waits for; one that is alone the trouble waits by itself."""
+    """Return the result of a failure: the event waits for its receiver, or by itself where it is the problem."""
     attempts, parked = delivery.attempts + 1, outcome.verdict is Verdict.PARKED
     if not parked and _overdue(delivery, receiver, policy, now):
         return _dead(outcome, delivery, f"given up after {policy.horizon / 3600:g} h: {outcome.detail}", now)
@@ -205,7 +205,7 @@ def _after_failure(
 def _rejected(
     outcome: Outcome, delivery: Delivery, receiver: ReceiverState, policy: Policy, now: float, *, late: bool
 ) -> Decision:
-    """A dead letter; but a receiver that rejects one event after the other, and accepts none, is the trouble itself."""
+    """Make a dead letter; park a receiver that rejects one event after the other and accepts none."""
     dead = _dead(outcome, delivery, outcome.detail, now)
     if outcome.reason in _NOT_SENT or _is_suspect(delivery, receiver):
         return Decision(dead, receiver)
@@ -224,7 +224,7 @@ def _rejected(
 def _rejecting(
     outcome: Outcome, receiver: ReceiverState, refused: tuple[int, ...], policy: Policy, now: float
 ) -> ReceiverState:
-    """Parked; it is tried sooner than for other reasons, since it may have been the events after all."""
+    """Park a receiver; probe it sooner than for other reasons, since the events may be the problem."""
     different = receiver.different + 1 if receiver.parked else FEW
     wait = left(receiver.held_until, policy.furthest, now) if receiver.waiting else 0.0
     held_until = now + max(backoff(max(different - FEW, 0) + 1, policy), wait)
@@ -246,7 +246,7 @@ def _rejecting(
 
 
 def _told_to_wait(outcome: Outcome, receiver: ReceiverState, policy: Policy, now: float) -> ReceiverState:
-    """Retry-After is honoured whatever happened since the request began; of several the longest."""
+    """Honour a Retry-After, whatever has happened since the request began; the longest of several counts."""
     if outcome.verdict is not Verdict.WAIT:
         return receiver
     until = max(now + _wait(outcome, policy), now + left(receiver.held_until, policy.furthest, now))
@@ -265,7 +265,7 @@ def _told_to_wait(outcome: Outcome, receiver: ReceiverState, policy: Policy, now
 
 
 def _failed(outcome: Outcome, delivery: Delivery, receiver: ReceiverState, policy: Policy, now: float) -> ReceiverState:
-    """The first failure of a receiver that accepted the last event is only a doubt: another event goes at once."""
+    """Count a failure. After the first one of a receiver that accepted the last event another event goes at once."""
     fresh, suspect = delivery.attempts == 0, _is_suspect(delivery, receiver)
     failures = receiver.failures + 1
     different = receiver.different + (1 if fresh and not receiver.proven else 0)

@@ -1,4 +1,4 @@
-"""State Test: one marked sample event, sent with the webhook's own configuration, and what came of it."""
+"""State Test: one marked sample event, sent with the webhook's own configuration, and its result."""
 
 import threading
 from collections.abc import Callable, Collection, Sequence
@@ -18,7 +18,7 @@ Attempt = Callable[[Accepted, Event], Outcome]
 
 
 class DeliveryTester(Protocol):
-    """Serves the state Test: sends samples beside the deliveries."""
+    """Sender of sample events for the state Test, beside the deliveries."""
 
     @property
     def busy(self) -> bool:
@@ -32,7 +32,7 @@ class DeliveryTester(Protocol):
 
 
 class FileDeliveryTester:
-    """Sends samples, each in a thread of its own: a receiver that hangs holds up nobody. `clock` in epoch seconds."""
+    """Tester with a thread for each sample: a receiver that hangs delays nothing. `clock` in epoch seconds."""
 
     def __init__(self, attempt: Attempt, clock: Callable[[], float], log: Log) -> None:
         self._attempt = attempt
@@ -41,14 +41,14 @@ class FileDeliveryTester:
         self._lock = threading.Lock()
         self._running: set[tuple[str, str]] = set()
         self._waiting: dict[tuple[str, str], Accepted] = {}
-        """Of those, the ones for which there was no thread yet."""
+        """Tests that wait for a thread."""
         self._finished: list[tuple[str, str, str]] = []
         self._told = False
-        """Whether it was said that there are no more threads."""
+        """True after the log said that there are no more threads."""
 
     @property
     def busy(self) -> bool:
-        """Whether a test is under way, or its result has not been taken."""
+        """Return whether a test is under way, or its result was not taken yet."""
         with self._lock:
             return bool(self._running or self._finished)
 
@@ -63,7 +63,7 @@ class FileDeliveryTester:
         self._begin()
 
     def finished(self) -> Sequence[tuple[str, str, str]]:
-        """Webhook, digest and result of what has ended since the last call. What had no thread is tried again."""
+        """Return webhook, digest and result of each test that ended since the last call; start waiting ones."""
         self._begin()
         with self._lock:
             found, self._finished = self._finished, []
@@ -99,7 +99,7 @@ def tried(attempt: Attempt, webhook: Accepted, digest: str, now: float) -> Outco
 
 
 def marked_sample(event_type: str, digest: str, now: float) -> Event:
-    """A sample event of now whose description says that it is one; raises KeyError for an unknown type."""
+    """Return a sample event of now whose description is marked. Raises KeyError for an unknown type."""
     document = sample(event_type)
     identity = f"sew-test-{digest[:16]}"
     document |= {"_id": identity, "id": identity, "time": int(now)}
@@ -108,7 +108,7 @@ def marked_sample(event_type: str, digest: str, now: float) -> Event:
 
 
 def describe(outcome: Outcome, now: float) -> str:
-    """One line: time, whether it was delivered, and the receiver's answer."""
+    """Describe an outcome in a line: time, delivered or not, and the receiver's answer."""
     word = "delivered" if outcome.verdict is Verdict.DELIVERED else f"not delivered ({outcome.reason.value})"
     said = outcome.detail or (str(outcome.status) if outcome.status else "")
     return f"{rfc3339(now)} {word}" + (f": {said}" if said else "")

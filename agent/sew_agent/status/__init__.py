@@ -1,1 +1,1 @@
-"""What the agent reports about itself: metrics, conditions, the report file and the pages for probes."""
+"""The agent's reports about itself: metrics, conditions, the report file and the pages for probes."""

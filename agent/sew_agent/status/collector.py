@@ -1,4 +1,4 @@
-"""One scrape: the counts in the store, read at one moment, with those of this process."""
+"""Collection of a scrape: the store's counters, read at one moment, with those of this process."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ def collect(
     counted: Metrics,
     now: float,
 ) -> str:
-    """The text for Prometheus; `now` in seconds since the epoch."""
+    """Return the text for Prometheus; `now` in seconds since the epoch."""
     gauges = _of_books(counters, now) | _of_lanes(receivers)
     gauges[metrics.ROOM] = {(name,): filled for name, filled in room.items()}
     counted.keep({each.webhook for each in counters})
@@ -22,7 +22,7 @@ def collect(
 
 
 def _of_books(counters: Sequence[Counters], now: float) -> dict[Metric, Samples]:
-    """From one consistent read, so that seen is the sum of the four states at every scrape."""
+    """Return the gauges of the counters, from one consistent read: seen is the sum of the four states."""
     return {
         metrics.SEEN: {(each.webhook,): each.seen for each in counters},
         metrics.DELIVERIES: {

@@ -1,4 +1,4 @@
-"""What the conditions of one webhook say: how it was judged, how its events are read, how they arrive. Pure."""
+"""Conditions of one webhook: its validation, the reading of its events, and their delivery. Pure."""
 
 from dataclasses import dataclass
 
@@ -22,13 +22,13 @@ from sew_agent.ingest.progress import Progress
 from sew_agent.store.records import Counters, ReceiverState
 
 FAILING = 2
-"""Failures in a row from which on a receiver counts as down: a single one is often over by the next attempt."""
+"""Failures in a row from which a receiver counts as down: a single one is often over by the next attempt."""
 LONG_WAIT = 60.0
-"""Seconds from which on a receiver that asks us to wait counts as down."""
+"""Seconds of a Retry-After from which a receiver counts as down."""
 BEHIND = 60.0
-"""Seconds of sending, at the rate that is allowed, from which on what waits is told."""
+"""Seconds of sending, at the allowed rate, from which a backlog is reported."""
 _SOME, _OLD = 10, 300.0
-"""So many events of which the oldest waits for so many seconds are no matter of one that failed."""
+"""Pending events, and seconds that the oldest waits, from which it is not one event that failed."""
 _NOT_RUN = "it is not run: see the condition Healthy"
 _LATER = "what matches meanwhile is read when it runs"
 _DISABLED = "the state is Disabled: nothing is fetched or sent, and what waits is kept"
@@ -37,35 +37,35 @@ _DEBUG = "the state is Debug: events are counted and logged, and nothing is sent
 
 @dataclass(frozen=True, slots=True)
 class DeliveryTestResult:
-    """How the last test of a webhook went; `at` in epoch seconds."""
+    """Result of a webhook's last test delivery; `at` in epoch seconds."""
 
     at: float
     delivered: bool
     result: str
     requested: str = ""
-    """Which request of a person it answers; "" where nobody asked but by the state."""
+    """Request of a person that it answers; "" where only the state asked."""
     repeated: bool = False
-    """The state was set again, and nothing was sent again."""
+    """True where the state was set again, and nothing was sent again."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookStatus:
-    """All that is known of one webhook; None where nothing is known yet."""
+    """Observations of one webhook; None where nothing is known yet."""
 
     validated: Accepted | InvalidWebhook
     progress: Progress | None = None
     receiver: ReceiverState | None = None
     counters: Counters | None = None
     tested: DeliveryTestResult | None = None
-    """Of its present content."""
+    """Test of its present content."""
     rate: float = 0.0
-    """Requests a second that are allowed; 0.0 where that is not known."""
+    """Allowed requests a second; 0.0 where that is not known."""
     checkpoint: float | None = None
-    """What its condition EventsFetched says now: kept where nothing newer is known."""
+    """Checkpoint in its present condition EventsFetched: kept where nothing newer is known."""
 
 
 def conditions(webhook_status: WebhookStatus, *, generation: int, now: float) -> tuple[Condition, ...]:
-    """The three of them, of this generation and without secrets; `now` in epoch seconds."""
+    """Return the three conditions, of this generation and without secrets; `now` in epoch seconds."""
     progress = _fetching(webhook_status)
     health, health_reason, health_message = healthy_now(webhook_status, now)
     delivery, delivery_reason, delivery_message = _delivery(webhook_status, now)
@@ -77,7 +77,7 @@ def conditions(webhook_status: WebhookStatus, *, generation: int, now: float) ->
 
 
 def healthy_now(webhook_status: WebhookStatus, now: float) -> tuple[Status, HealthyReason, str]:
-    """The condition Healthy: the one meaning of that word, in `sew-agent status`, too."""
+    """Return status, reason and message of the condition Healthy, which `sew-agent status` shows too."""
     validated = webhook_status.validated
     if isinstance(validated, InvalidWebhook):
         return "False", validated.reason, validated.message
@@ -109,7 +109,7 @@ def _working(webhook_status: WebhookStatus, accepted: Accepted, now: float) -> t
 
 
 def _repeated(webhook_status: WebhookStatus) -> str:
-    """What a person must know who sets the state Test again and again."""
+    """Return the note for a person who sets the state Test again and again."""
     return (
         f"; state Test: {webhook_status.tested.result}"
         if webhook_status.tested and webhook_status.tested.repeated
@@ -151,7 +151,7 @@ def _delivery(webhook_status: WebhookStatus, now: float) -> tuple[Status, Delive
 
 
 def falling_behind(counters: Counters | None, rate: float, now: float) -> str:
-    """What waits, and when the last of it will be sent, where that is more than can be sent soon; "" otherwise."""
+    """Describe a backlog that cannot be sent soon, and when its last event goes; "" otherwise."""
     if counters is None or counters.oldest_pending is None:
         return ""
     lasts = counters.pending / rate if rate else 0.0
@@ -164,12 +164,12 @@ def falling_behind(counters: Counters | None, rate: float, now: float) -> str:
 
 
 def spell_rate(rate: float) -> str:
-    """A rate limit (requests a second) as people say it."""
+    """Return a rate limit (requests a second) in words."""
     return f"at most {rate:g} a second" if rate >= 1.0 else f"at most {rate * 60:g} a minute"
 
 
 def failing(receiver: ReceiverState | None, now: float) -> bool:
-    """Whether a receiver refuses what is sent, or is down."""
+    """Return whether a receiver refuses requests, or is down."""
     if receiver is None:
         return False
     down = receiver.failures >= FAILING and not receiver.proven and not receiver.waiting
@@ -189,7 +189,7 @@ def _with_warnings(text: str, accepted: Accepted) -> str:
 
 
 def last_error(receiver: ReceiverState | None) -> str:
-    """Why a receiver did not take what was sent last."""
+    """Return the reason of a receiver's last failure."""
     if receiver is None:
         return ""
     return f"{receiver.reason}: {receiver.detail}" if receiver.detail else receiver.reason

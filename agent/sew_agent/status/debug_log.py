@@ -1,4 +1,4 @@
-"""State Debug: what would be sent, in one line without a secret, rendered where it holds up nobody."""
+"""State Debug: a log line for each event with the requests that would be sent, without a secret."""
 
 from collections.abc import Callable
 from queue import Full, Queue
@@ -16,16 +16,16 @@ from sew_agent.base.threads import NoThreadError, start_thread
 
 _SHOWN = 500
 ROOM = 256
-"""Events that may wait to be rendered; of more only id and type are logged."""
+"""Events that wait for rendering at most; of more only id and type are logged."""
 _TOO_MANY = "more events came at once than are rendered for state Debug"
 _GRACE = 5.0
-"""Seconds that the end of the process waits for what has not been logged yet."""
+"""Seconds that the end of the process waits for events that are not logged yet."""
 
 _Told = tuple[Accepted, Event]
 
 
 class DebugLog:
-    """Logs what comes for webhooks in state Debug. A template may take seconds: a thread of its own renders."""
+    """Logger of events of webhooks in state Debug. A thread of its own renders: a template may take seconds."""
 
     def __init__(self, log: Log, clock: Callable[[], float]) -> None:
         self._log = log
@@ -34,7 +34,7 @@ class DebugLog:
         self._thread: Thread | None = None
 
     def tell(self, accepted: Accepted, event: Event) -> None:
-        """Have it logged soon; renders nothing itself."""
+        """Queue an event for the log; rendering happens in the thread."""
         try:
             self._thread = self._thread or start_thread(self._run, "debug")
             self._waiting.put_nowait((accepted, event))
@@ -44,7 +44,7 @@ class DebugLog:
             self._not_shown(accepted, event, str(error))
 
     def close(self) -> None:
-        """Wait a moment for what is not logged yet."""
+        """Wait a moment for events that are not logged yet."""
         if self._thread is None:
             return
         try:
@@ -62,7 +62,7 @@ class DebugLog:
 
 
 def describe(accepted: Accepted, event: Event, now: float) -> dict[str, Any]:
-    """The event's id and type, and the requests: method, host and the beginning of the body."""
+    """Return the event's id and type, and the requests: method, host and the beginning of the body."""
     return _named(accepted, event) | {"would_send": _requests(accepted, event, now)}
 
 

@@ -1,4 +1,4 @@
-"""What the running agent knows and the store does not: a small file beside the store, for `sew-agent status`."""
+"""Report of the running agent: a small file for `sew-agent status`, with what the store does not hold."""
 
 import json
 import os
@@ -21,15 +21,15 @@ from sew_agent.webhooks.validator import ValidationResult
 
 NAME = "agent.json"
 STALE_AFTER = 30.0
-"""Seconds after which a report that was not written again is that of an agent that is gone."""
+"""Seconds after which the agent of a report that was not written again counts as gone."""
 REFRESH = 10.0
 TIGHT = 0.8
-"""How full a webhook's share of the store may be before a person is warned."""
+"""Filled part of a webhook's share of the store from which a warning is given."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookReport:
-    """What the agent last found about a webhook. `healthy` and `reason` are those of the condition Healthy."""
+    """State of a webhook. `healthy` and `reason` are those of the condition Healthy."""
 
     consumer: str
     state: str
@@ -37,20 +37,20 @@ class WebhookReport:
     reason: str
     message: str = ""
     room: float = 0.0
-    """How full its share of the store is, in steps of 5 %; from 1.0 on nothing is read for it."""
+    """Filled part of its share of the store, in steps of 5 %; from 1.0 on nothing is read for it."""
     reads: bool = True
-    """Events can be read for it."""
+    """True where events can be read for it."""
     rate: float = 0.0
-    """Requests a second that are allowed."""
+    """Allowed requests a second."""
     fetched: str = field(default="", compare=False)
-    """How far they have been read, and what is in the way; it changes all the time."""
+    """Words on how far events are read, and what is in the way; they change all the time."""
     failing_peers: str = ""
-    """Which of its receivers fail while others deliver, and why."""
+    """Receivers that fail while others deliver, and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`written` in seconds since the epoch. `problems` and `source_troubles` hold no secrets."""
+    """State of the agent. `written` in seconds since the epoch; `problems` and `source_troubles` hold no secrets."""
 
     version: str
     pid: int
@@ -59,21 +59,23 @@ class Report:
     problems: tuple[str, ...] = ()
     source: str = ""
     source_troubles: tuple[SourceProblem, ...] = ()
-    """Why events, or some of them, cannot be read now."""
+    """Problems of reading events, or some of them."""
     events_read: int = field(default=0, compare=False)
-    """Since the agent was started, whether or not a query selects them; it changes all the time."""
+    """Events read since the start, whether or not a query selects them; the count changes all the time."""
     started: float = 0.0
-    """When that was, in seconds since the epoch."""
+    """Start of the agent, in seconds since the epoch."""
     standing_by: bool = False
-    """Another agent has the Lease: this one reads and sends nothing."""
+    """True while another agent has the Lease: this one reads and sends nothing."""
     holder: str = ""
-    """Who has it then, "" where that is not known."""
+    """Holder of the Lease then; "" where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """What else is known of all webhooks, by name: how full its share of the store is, how far it is read for, how its
-    receiver and its peers do, and what waits. `rates`: consumer -> requests a second."""
+    """Observations of all webhooks, by name, beside their validation.
+
+    `room`: filled part of the share of the store; `rates`: consumer -> requests a second.
+    """
 
     room: Mapping[str, float]
     progress: Mapping[str, Progress]
@@ -84,7 +86,7 @@ class Observations:
 
 
 def tell(validated: ValidationResult, known: Observations, now: float) -> Mapping[str, WebhookReport]:
-    """What is found about each webhook; `now` in epoch seconds."""
+    """Return the reports of all webhooks; `now` in epoch seconds."""
     told = {
         name: WebhookReport(each.consumer, each.state, False, each.reason.value, each.message)
         for name, each in validated.invalid.items()
@@ -113,7 +115,7 @@ def _accepted(name: str, accepted: Accepted, known: Observations, now: float) ->
 
 
 def room_words(room: float) -> str:
-    """What a share of the store that is nearly full means, and what to do; "" where there is room."""
+    """Describe a nearly full share of the store, and what to do; "" where there is room."""
     if room < TIGHT:
         return ""
     helps = "deliver, `sew-agent backlog drop`, `sew-agent dead-letters replay` or `purge`, or raise SEW_STORE_MAX"
@@ -123,14 +125,14 @@ def room_words(room: float) -> str:
 
 
 class ReportFile:
-    """Writes a report where it changed, and every 10 s that it did not."""
+    """Writer of the report: where it changed, and every 10 s without a change."""
 
     def __init__(self, state: Path) -> None:
         self._places = _places(state)
         self._last: Report | None = None
 
     def write(self, report: Report) -> None:
-        """Replaces the file at once: in the state folder, or in memory where that takes nothing, e.g. a full disk."""
+        """Replace the file at once: in the state folder, or in memory where that fails, e.g. on a full disk."""
         if self._last and report.written - self._last.written < REFRESH and _same(report, self._last):
             return
         self._last = report
@@ -141,14 +143,14 @@ class ReportFile:
                 return
 
     def remove(self) -> None:
-        """The agent has ended: there is nobody to be asked."""
+        """Remove the report: the agent has ended."""
         for place in self._places:
             with suppress(OSError):
                 place.unlink(missing_ok=True)
 
 
 def _places(state: Path) -> tuple[Path, ...]:
-    """Where the report may be: in the state folder, and in memory, which every container has for itself."""
+    """Return the report's paths: in the state folder, and in memory, which every container has for itself."""
     mark = sha256(os.fsencode(state.absolute())).hexdigest()[:16]
     return (state / NAME, *([_MEMORY / f"sew-agent-{os.getuid()}-{mark}.json"] if _MEMORY.is_dir() else []))
 
@@ -157,7 +159,7 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 - written as a new file of ours alone, 
 
 
 def _replace(place: Path, content: bytes) -> None:
-    """For this user alone. Raises OSError, and leaves nothing half-written."""
+    """Replace a file, readable for this user alone. Raises OSError, and leaves nothing half-written."""
     partial = place.with_suffix(".partial")
     partial.unlink(missing_ok=True)
     try:
@@ -170,7 +172,7 @@ def _replace(place: Path, content: bytes) -> None:
 
 
 def read_report(state: Path, now: float) -> Report | None:
-    """The running agent's newest report; None without one that is recent."""
+    """Return the running agent's newest report; None without a recent one."""
     found = [report for place in _places(state) if (report := _read(place))]
     report = max(found, key=lambda each: each.written, default=None)
     return report if report and now - report.written <= STALE_AFTER and _alive(report.pid) else None
@@ -193,7 +195,7 @@ def _read(place: Path) -> Report | None:
 
 
 def _fields(one: Any) -> dict[str, Any]:
-    """Of one dataclass, its parts as they are: `asdict` would copy them all."""
+    """Return a dataclass's fields as they are: `asdict` would copy them all."""
     return {each.name: getattr(one, each.name) for each in fields(one)}
 
 

@@ -18,19 +18,19 @@ from sew_agent.base.threads import start_thread
 from sew_agent.delivery.http.sockets import DeadlineSocket
 
 REQUEST_SECONDS = 5.0
-"""A client that is slower is cut off."""
+"""Seconds for a request; a slower client is cut off."""
 CLIENTS = 8
-"""Served at the same time. One more takes the place of the oldest: idle connections must not keep the kubelet out."""
+"""Clients served at the same time. One more replaces the oldest: idle connections must not keep the kubelet out."""
 _ROOM_WITHIN = 1.0
-"""Seconds in which the oldest, cut off, has made room."""
+"""Seconds in which the oldest client, cut off, makes room."""
 ANY_IPV6 = "::"
 ANY_IPV4 = "0.0.0.0"  # noqa: S104 - what the manifests ask for by [::], on a machine without IPv6
 
 
 class HealthServer:
-    """Serves /metrics, /healthz and /readyz from its construction until `close`.
+    """Server of /metrics, /healthz and /readyz from its construction until `close`.
 
-    `metrics` gives the text of a scrape, and may raise SewError. Raises SettingsError where `listen` cannot be had.
+    `metrics` returns the text of a scrape, and may raise SewError. Raises SettingsError where `listen` is not free.
     """
 
     def __init__(self, listen: tuple[str, int], health: Health, metrics: Callable[[], str]) -> None:
@@ -51,12 +51,12 @@ class HealthServer:
 
     @property
     def address(self) -> str:
-        """HOST:PORT, with the port that the system chose where none was asked for."""
+        """Return HOST:PORT, with the port that the system chose where 0 was asked for."""
         host, port, *_ = self._server.server_address
         return _written((str(host), int(port)))
 
     def close(self) -> None:
-        """Answers no more."""
+        """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -73,7 +73,7 @@ def _written(address: tuple[str, int]) -> str:
 
 
 def _listen(listen: tuple[str, int], handler: type[BaseRequestHandler]) -> "_Server":
-    """`[::]` serves IPv4 as well, and IPv4 alone where the machine has no IPv6. Raises OSError, OverflowError."""
+    """Open the server; `[::]` serves IPv4 too, or alone on a machine without IPv6. Raises OSError, OverflowError."""
     try:
         return _Server(listen, handler)
     except OSError as error:
@@ -86,7 +86,7 @@ _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
 class _Server(ThreadingMixIn, TCPServer):
-    """TCPServer and not HTTPServer, which looks its own name up at the start, and may hang over it."""
+    """Server with a limit of clients; not HTTPServer, which looks up its own name at the start, and may hang."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -97,7 +97,7 @@ class _Server(ThreadingMixIn, TCPServer):
         self._free = threading.BoundedSemaphore(CLIENTS)
         self._lock = threading.Lock()
         self._open: dict[socket, None] = {}
-        """Connections that are served, the oldest first."""
+        """Served connections, the oldest first."""
         super().__init__(listen, handler)
 
     def server_bind(self) -> None:
@@ -137,7 +137,7 @@ class _Server(ThreadingMixIn, TCPServer):
         self._free.release()
 
     def _cut_oldest(self) -> None:
-        """Its thread then finds the end of the connection, and is free."""
+        """Cut the oldest connection off: its thread then reads the end, and is free."""
         with self._lock:
             oldest = next(iter(self._open), None)
         if oldest is not None:
@@ -145,7 +145,7 @@ class _Server(ThreadingMixIn, TCPServer):
                 oldest.shutdown(SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is not worth a word."""
+        """Ignore a client that went away."""
 
 
 Page = Callable[[], tuple[int, str]]
@@ -153,7 +153,7 @@ Page = Callable[[], tuple[int, str]]
 
 def _handler(pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        """HTTP/1.0: one request for each connection."""
+        """Handler of HTTP/1.0: one request for each connection."""
 
         server_version = "sew-agent"
         sys_version = ""
@@ -171,7 +171,7 @@ def _handler(pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server gives
-            """Nothing: probes would fill the log."""
+            """Log nothing: probes would fill the log."""
 
     return Handler
 

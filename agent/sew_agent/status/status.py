@@ -1,4 +1,4 @@
-"""What a person asks at night, from the store and the running agent, without secrets."""
+"""`sew-agent status`: the store and the running agent's report for people and as JSON, without secrets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -18,7 +18,7 @@ _ACTS_SHOWN = 10
 
 
 def status(store: Store | None, report: Report | None, now: float) -> dict[str, Any]:
-    """The whole as JSON values; times are RFC 3339 in UTC, ages in seconds, None where nothing is known.
+    """Return the status as JSON values; times are RFC 3339 in UTC, ages in seconds, None where nothing is known.
 
     `store`: None for an agent that stands by and was never active.
     """
@@ -137,7 +137,7 @@ def _date(seconds: float | None) -> str | None:
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
-    """Rows under headings, as kubectl prints them. `columns`: heading -> key."""
+    """Return rows under headings, as kubectl prints them. `columns`: heading -> key."""
     return columns_of(list(columns), [[_cell(row[key]) for key in columns.values()] for row in rows])
 
 
@@ -164,7 +164,7 @@ COLUMNS = {
 
 
 def for_people(found: Mapping[str, Any]) -> str:
-    """A table of the webhooks, and below it what is wrong and the command that helps."""
+    """Return a table of the webhooks, and below it each problem with the command that helps."""
     agent = found["agent"]
     lines = [f"agent: {_life(agent)}"]
     if agent["running"]:
@@ -184,7 +184,7 @@ def for_people(found: Mapping[str, Any]) -> str:
 
 
 def _row(webhook: Mapping[str, Any], now: float) -> dict[str, Any]:
-    """With ages as kubectl writes them instead of dates and seconds."""
+    """Return a webhook's row, with ages as kubectl writes them instead of dates and seconds."""
     ages = {key: spell_age(moment - now) for key in DATES if (moment := read_time(webhook[key])) is not None}
     due = read_time(webhook["nextRetry"])
     if due is not None and due <= now:

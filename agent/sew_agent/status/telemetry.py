@@ -1,4 +1,4 @@
-"""What is logged and counted of reading and delivering, after it is in the store."""
+"""Log lines and metrics of reading and delivering, written after the store has both."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from time import monotonic
@@ -16,11 +16,11 @@ from sew_agent.status.debug_log import DebugLog
 from sew_agent.store.records import Delivery, DeliveryState, EnqueueResult, StoreError
 
 _FAILURES_EVERY = 60.0
-"""Seconds between two lines of workers whose store does not take their results."""
+"""Seconds between two log lines of workers that cannot write their results."""
 
 
 class IngestTelemetry:
-    """Of the poller; `look` is told which webhooks have something new."""
+    """Observer of the poller. `notify` is called with the webhooks that have new deliveries."""
 
     def __init__(
         self, log: Log, metrics: Metrics, clock: Callable[[], float], look: Callable[[Collection[str]], None]
@@ -31,17 +31,17 @@ class IngestTelemetry:
         self._look = look
         self._debug: Mapping[str, Accepted] = {}
         self.without_room: set[str] = set()
-        """Whose share of the store was full when something was read for them last."""
+        """Webhooks whose share of the store was full at the last read."""
         self.bad_lines = 0
         self.events = 0
-        """Read since this process was started, whether or not a query selects them."""
+        """Events read since the start of this process, whether or not a query selects them."""
 
     def serve(self, accepted: Mapping[str, Accepted]) -> None:
-        """From now on these are the webhooks."""
+        """Set the webhooks that are served from now on."""
         self._debug = {name: each for name, each in accepted.items() if each.webhook.state is Wanted.DEBUG}
 
     def close(self) -> None:
-        """Wait a moment for what is not logged yet."""
+        """Wait a moment for events that are not logged yet."""
         self._debugging.close()
 
     def noted(self, notes: Sequence[SourceWarning]) -> None:
@@ -76,17 +76,17 @@ class IngestTelemetry:
 
 
 class DeliveryTelemetry:
-    """Of the scheduler; called from the workers' threads."""
+    """Observer of the dispatcher; called from the workers' threads."""
 
     def __init__(self, log: Log, metrics: Metrics) -> None:
         self._log = log
         self._metrics = metrics
         self._quiet_until = 0.0
         self._down: set[str] = set()
-        """Webhooks whose receivers were told to fail, and have taken nothing since."""
+        """Webhooks whose receivers were reported as failing, and have accepted nothing since."""
 
     def ended(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
-        """A line for what a person may act on; what was delivered is counted, and logged where it has a name."""
+        """Count an attempt, and log it where it failed or has a receipt."""
         consumer, settled = route.consumer.name, decision.result
         self._tell_peers(route)
         self._metrics.attempted(route.webhook, consumer, outcome.verdict.value, outcome.reason.value, seconds)

@@ -1,7 +1,7 @@
-"""Sends a request and gives the answer, or says in one of a closed set of reasons why there is none.
+"""HTTP client: sends requests, and returns an answer or one of a closed set of reasons for each.
 
-Connections are kept here: urllib3's pools know neither a deadline for the whole nor a judge of addresses. Its error
-texts and log lines hold URLs, which are secrets, so none of them gets out of here.
+urllib3's own pools have neither a deadline for a whole request nor a check of addresses, so connections are kept here.
+Its error texts and log lines hold URLs, which are secrets: none of them leaves this module.
 """
 
 import http.client
@@ -29,19 +29,19 @@ from sew_agent.delivery.http.sockets import tls_context
 
 BODY_LIMIT = 64 * 1024
 _LATE = 0.1
-"""Seconds for an answer that may be there already, where another one before it took all the time."""
+"""Seconds to read an answer that may be there already, when another one took all the time."""
 _PROXY_CREDENTIAL = 407
 _PORTS = {"http": 80, "https": 443}
 _ANY_HEADER = zlib.MAX_WBITS | 32
 _COMPRESSED = {"gzip": _ANY_HEADER, "x-gzip": _ANY_HEADER, "deflate": _ANY_HEADER}
-"""Content encodings -> what zlib calls them."""
+"""Content encodings -> zlib's window bits."""
 
 logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)  # its children inherit a level, not `disabled`
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """Where connections can be shared."""
+    """An endpoint; requests to the same one can share connections."""
 
     scheme: str
     host: str
@@ -54,13 +54,13 @@ class _Target:
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     def __str__(self) -> str:
-        """Scheme and host, the only parts of a URL that may be shown."""
+        """Return scheme and host, the only parts of a URL that may be shown."""
         return f"{self.scheme}://{self.netloc}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
-    """A request that was sent; `whole`: to its end."""
+    """A request that was sent. `whole`: true where all of it went out."""
 
     target: _Target
     method: str
@@ -69,7 +69,7 @@ class _Flight:
 
 
 class HttpClient:
-    """Thread-safe. The guard judges whatever is connected to: the receiver, or the proxy where there is one."""
+    """Client for all receivers. Thread-safe. The guard checks every address that is connected to, a proxy's too."""
 
     def __init__(self, guard: EgressGuard, resolver: Resolver, *, user_agent: str, proxy: Proxy | None = None) -> None:
         self._connector = Connector(guard, resolver, proxy)
@@ -77,11 +77,11 @@ class HttpClient:
         self._connections = ConnectionPool()
 
     def send(self, requests: Sequence[Request], *, deadline: float) -> list[Response | SendError]:
-        """What came of each, within `deadline` seconds from the first look-up to the last byte.
+        """Return an answer or an error for each request, `deadline` seconds after the first name lookup at the latest.
 
-        All go out before the first answer is waited for, and each receiver has a thread: one that cannot be connected
-        to holds up no other. An answer that is there is taken, whatever time one before it took. Never sends twice:
-        only a kept connection that is seen to be closed before the request gives way to a new one.
+        All requests go out before the first answer is awaited. Each receiver has a thread, so one that cannot be
+        reached delays no other. An answer that has arrived counts, however long another one took. No request is sent
+        twice: only a kept connection that is seen to be closed before the request is replaced by a new one.
         """
         ends = time.monotonic() + deadline
         places: dict[_Target, dict[int, str]] = defaultdict(dict)
@@ -102,7 +102,7 @@ class HttpClient:
         return [answers[number] for number in range(len(requests))]
 
     def close(self) -> None:
-        """Close what is idle, and keep nothing more."""
+        """Close idle connections, and keep no more of them."""
         self._connections.close()
 
     def _begun(self, target: _Target, path: str, request: Request, ends: float, deadline: float) -> _Flight | SendError:
@@ -149,7 +149,7 @@ class HttpClient:
         return _head(target, request, path, headers)
 
     def _asked_by_http(self, target: _Target) -> Proxy | None:
-        """Return the proxy that is given the request itself, and no tunnel."""
+        """Return the proxy that gets the request itself instead of opening a tunnel."""
         return self._connector.proxy_for(target.host, target.port) if target.scheme == "http" else None
 
     def _ended(self, flight: _Flight, deadline: float) -> Response | SendError:
@@ -183,7 +183,7 @@ class HttpClient:
 
 
 def _side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
-    """Run the first in this thread, and each other one in its own, as far as the system gives threads."""
+    """Run the first task in this thread, and each other one in its own, as far as the system gives threads."""
     threads, here = [], list(tasks[:1])
     for task in tasks[1:]:
         try:
@@ -197,7 +197,7 @@ def _side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
 
 
 def _addressed(request: Request) -> tuple[_Target, str]:
-    """Where a request goes: what connects, and the path on the wire."""
+    """Return a request's endpoint, and the path on the wire."""
     try:
         url = urlsplit(request.url)
         usual = _PORTS[url.scheme]
@@ -210,12 +210,12 @@ def _addressed(request: Request) -> tuple[_Target, str]:
 
 
 def _in_ascii(host: str) -> str:
-    """As names are looked up, and as HTTP carries them. Raises ValueError."""
+    """Return a host name as DNS and HTTP carry it. Raises ValueError."""
     return host if host.isascii() else host.encode("idna").decode()
 
 
 def _received(flight: _Flight) -> tuple[Response, bool]:
-    """The answer, and whether the connection can be used again."""
+    """Return the answer, and whether the connection can be used again."""
     response = flight.kept.connection.answer(flight.method)
     try:
         body = response.read(BODY_LIMIT + 1)
@@ -229,7 +229,7 @@ def _received(flight: _Flight) -> tuple[Response, bool]:
 
 
 def _decoded(body: bytes, headers: Mapping[str, str]) -> bytes:
-    """Some compress although they were asked not to. What cannot be decoded stays as it is; 64 KiB at most."""
+    """Decode a body, up to 64 KiB: some receivers compress unasked. A body that cannot be decoded stays as it is."""
     window = _COMPRESSED.get(headers.get("content-encoding", "").strip().lower())
     if window is None:
         return body

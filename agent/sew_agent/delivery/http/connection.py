@@ -1,6 +1,6 @@
-"""One request and its answer over one connection: what goes over the wire, and what is an answer.
+"""HTTP/1.1 on one connection: writing a request, and reading its answer strictly.
 
-By a socket and the standard library alone: urllib3, which connects, does much for each request that we do not need.
+Uses a socket and the standard library alone: urllib3, which connects, does much for each request that is not needed.
 """
 
 import http.client
@@ -19,23 +19,23 @@ _HEAD = re.compile(r"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: 
 """https://www.rfc-editor.org/rfc/rfc9112#section-2.1"""
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PLAIN = re.compile(_NAME.pattern + b":")
-"""How nearly every header line begins: the others are looked at more closely."""
+"""The beginning of nearly every header line: the others are checked more closely."""
 _LENGTH = re.compile("[0-9]{1,18}", re.ASCII)
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
 _LONGEST_LINE = 65_537
 MOST_OF_A_HEAD = 256 * 1024
 """Bytes of an answer's lines before its body, with those of interim answers."""
 _PLENTY = 80
-"""Header lines after which only those are read that something depends on."""
+"""Header lines after which only the needed ones are read."""
 _NEEDED = {b"content-length", b"transfer-encoding", b"connection", b"content-encoding", b"content-type", b"retry-after"}
 _PIECE = 64 * 1024
-"""Bytes that are sent before a look whether there is an answer already."""
+"""Bytes that are sent between two checks for an early answer."""
 _INTERIM = (102, 103, 104)
-"""What comes before the answer, beside 100, which the library passes over. After 101 nothing more comes by HTTP."""
+"""Interim statuses, beside 100, which the library skips. After 101 nothing more comes by HTTP."""
 
 
 def write_head(host: str, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-    """A request's first line and headers. Raises ValueError for what HTTP cannot carry."""
+    """Return a request's first line and headers. Raises ValueError for what HTTP cannot carry."""
     fields = {"Host": host, "Accept-Encoding": "identity", **headers}
     if body or method not in ("GET", "CONNECT"):
         fields["Content-Length"] = str(len(body))
@@ -47,10 +47,10 @@ def write_head(host: str, method: str, path: str, body: bytes, headers: Mapping[
 
 
 class _Lines:
-    """The lines of an answer's head, without those that the library would take for the end of the head.
+    """Lines of an answer's head, without those that the library would take for the end of the head.
 
-    It stops at a header with a blank before its colon or in its name, and refuses more than 100 headers: it would not
-    see the Content-Length behind them, and an event that was accepted would be sent again and again.
+    The library stops at a header with a blank before its colon or in its name, and refuses more than 100 headers. It
+    would miss the Content-Length behind them, and an accepted event would be sent again and again.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -59,11 +59,11 @@ class _Lines:
         self.odd = False
         self._size = 0
         self._kept = -1
-        """Header lines that were handed on; -1 before the first line of an answer."""
+        """Header lines that were passed on; -1 before the first line of an answer."""
         self._dropped = False
 
     def readline(self, limit: int) -> bytes:
-        """The next line that the library may see. Raises http.client.HTTPException where the head is too long."""
+        """Return the next line for the library. Raises http.client.HTTPException where the head is too long."""
         while True:
             self.last = self.stream.readline(limit)
             self._size += len(self.last)
@@ -97,7 +97,7 @@ class _Lines:
 
 
 class _Answer(http.client.HTTPResponse):
-    """An answer whose head ends as it must; the library takes one that was cut off for a whole one."""
+    """An answer whose head must be complete: the library accepts one that was cut off."""
 
     headers: Any
     fp: Any
@@ -119,7 +119,7 @@ class _Answer(http.client.HTTPResponse):
         self.will_close = self.will_close or lines.odd
 
     def _read_next_chunk_size(self) -> int:
-        """The library takes `-1` for a size, and would read without an end."""
+        """Read the size strictly: the library accepts `-1`, and would read without an end."""
         size, _, _ = self.fp.readline(_LONGEST_LINE).partition(b";")
         if not _CHUNK_SIZE.fullmatch(size.strip()):
             raise ValueError("no size of a chunk")
@@ -127,7 +127,7 @@ class _Answer(http.client.HTTPResponse):
 
 
 def answer_on(connection: socket.socket, method: str) -> http.client.HTTPResponse:
-    """Return the next answer, its head read and its body not. Raises what the library and the socket raise."""
+    """Return the next answer with its head read, its body not. Raises what the library and the socket raise."""
     response = _Answer(connection, method=method)
     try:
         response.begin()
@@ -138,13 +138,13 @@ def answer_on(connection: socket.socket, method: str) -> http.client.HTTPRespons
 
 
 class _Connection:
-    """What urllib3's connections get beside how they connect. Their socket is opened elsewhere."""
+    """Mixin for urllib3's connections: sends and reads. Their socket is opened elsewhere."""
 
     sock: DeadlineSocket | DeadlineTlsSocket
     open_socket: Callable[[], socket.socket]
 
     def ask(self, head: bytes, body: bytes) -> bool:
-        """Whether the whole request went out. A receiver may answer before, and take no more of it."""
+        """Send a request; return whether all of it went out. A receiver may answer before, and read no more."""
         request = memoryview(head + body)
         try:
             for start in range(0, len(request), _PIECE):
@@ -156,7 +156,7 @@ class _Connection:
         return True
 
     def answers_within(self, seconds: float) -> bool:
-        """Whether there is something to read by then."""
+        """Return whether there is something to read within so many seconds."""
         return self.sock.answered() or bool(wait_for_read(self.sock, timeout=seconds))
 
     def answer(self, method: str) -> http.client.HTTPResponse:
@@ -167,15 +167,15 @@ class _Connection:
 
 
 class PlainConnection(_Connection, HTTPConnection):  # type: ignore[misc]  # its socket is one of ours
-    """Without TLS."""
+    """A connection without TLS."""
 
 
 class TlsConnection(_Connection, HTTPSConnection):
-    """With TLS."""
+    """A connection with TLS."""
 
     sock: DeadlineTlsSocket
 
     @property
     def is_connected(self) -> bool:
-        """Without anything left of the last answer, also in TLS itself, which urllib3 does not look at."""
+        """Return whether the connection is open with nothing unread, in TLS itself too, which urllib3 ignores."""
         return super().is_connected and not self.sock.pending() and not self.sock.ahead

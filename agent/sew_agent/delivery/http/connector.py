@@ -1,4 +1,4 @@
-"""Opens connections: looks up, judges every address, connects to what was judged, asks a proxy for a tunnel."""
+"""Opening of connections: resolve the name, check every address, connect to a checked one, or ask a proxy."""
 
 import time
 from contextlib import closing
@@ -14,11 +14,11 @@ from sew_agent.delivery.http.sockets import DeadlineSocket, connect
 
 
 class RefusedAddressError(Exception):
-    """Every address is refused; the text says which and why."""
+    """Refusal of every address; the text says which and why."""
 
 
 class ProxyRefusalError(Exception):
-    """The proxy answers, and opens no way to the receiver."""
+    """Refusal by the proxy: it answers, and opens no tunnel."""
 
     def __init__(self, answer: Response) -> None:
         super().__init__(answer.status)
@@ -26,19 +26,22 @@ class ProxyRefusalError(Exception):
 
 
 class ProxyError(Exception):
-    """The proxy itself cannot be used: what failed is its cause."""
+    """Failure to reach the proxy itself; the cause is chained."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """The guard judges whatever is connected to: the receiver, or the proxy where there is one."""
+    """Opener of connections. The guard checks every address that is connected to, a proxy's too."""
 
     guard: EgressGuard
     resolver: Resolver
     proxy: Proxy | None
 
     def open(self, host: str, port: int, ends: float, *, tunnel: bool) -> DeadlineSocket:
-        """Return a connection; through a proxy with `tunnel`, to it without. Raises OSError and those above."""
+        """Return a connection: to the receiver, with a proxy and `tunnel` through it, without `tunnel` to the proxy.
+
+        Raises OSError, RefusedAddressError, ProxyRefusalError, ProxyError.
+        """
         proxy = self.proxy_for(host, port)
         if proxy is None:
             return self._reach(host, port, ends)
@@ -59,7 +62,7 @@ class Connector:
         return self.proxy if self.proxy and self.proxy.serves(host, port) else None
 
     def _judge_literal(self, host: str, port: int) -> None:
-        """A name is the proxy's to look up; an address says already where the proxy would go."""
+        """Check a host that is an address itself; a name is resolved by the proxy."""
         try:
             address = ip_address(host)
         except ValueError:
@@ -82,8 +85,10 @@ def _refused(host: str, address: Address, refusal: str) -> RefusedAddressError:
 
 
 def _tunnelled(connection: DeadlineSocket, proxy: Proxy, host: str, port: int) -> DeadlineSocket:
-    """Ask for it in HTTP/1.1 with Host: some proxies refuse what Python 3.11 sends. TLS begins on our side, so nothing
-    but the answer's head can come."""
+    """Open a tunnel by HTTP/1.1 with Host: some proxies refuse what Python 3.11 sends.
+
+    TLS begins on our side, so nothing but the answer's head can come.
+    """
     name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     connection.sendall(write_head(name, "CONNECT", name, b"", proxy.headers))
     with closing(answer_on(connection, "CONNECT")) as answer:

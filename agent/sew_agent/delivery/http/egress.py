@@ -1,4 +1,4 @@
-"""Where a request may go: every address is judged, and what was judged is what is connected to."""
+"""Egress rules: every address is checked, and only a checked address is connected to."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -10,7 +10,7 @@ from sew_agent.base.settings import Network, Rule
 from sew_agent.delivery.http.resolver import Address, Resolver
 
 _OWN_SECONDS = 1.0
-"""Seconds that a look-up of what the agent itself is connected to may take; then its last answer counts."""
+"""Seconds for resolving the agent's own endpoints; after them the last answer counts."""
 
 ALWAYS_REFUSED = tuple(
     ip_network(each)
@@ -35,7 +35,7 @@ LOOPBACK = tuple(ip_network(each) for each in ("127.0.0.0/8", "::1/128"))
 _LAST_32_BITS = tuple(ip_network(each) for each in ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96"))
 """NAT64, IPv4-compatible and IPv4-translated addresses: they end with the IPv4 address."""
 _NAT64_LOCAL = ip_network("64:ff9b:1::/48")
-"""https://www.rfc-editor.org/rfc/rfc8215: how long the operator's own prefix is cannot be seen."""
+"""https://www.rfc-editor.org/rfc/rfc8215: the length of the operator's own prefix is not known."""
 _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 """https://www.rfc-editor.org/rfc/rfc5214#section-6.1"""
 
@@ -44,26 +44,26 @@ KUBELET_PORTS = (10250, 10255)
 
 
 class OwnEndpoints:
-    """What the agent itself is connected to: a webhook must not make it write there with its own place in the network.
+    """Endpoints that the agent itself is connected to: a webhook must not make it write there.
 
     Thread-safe.
     """
 
     def __init__(self, urls: Mapping[str, str], resolver: Resolver) -> None:
-        """`urls`: what is at each URL, in words."""
+        """Take the agent's endpoints. `urls`: URL -> its name in messages."""
         self._endpoints = {place: what for url, what in urls.items() if (place := _place(url))}
         self._resolver = resolver
         self._known: dict[tuple[str, int], Sequence[Address]] = {}
 
     def name(self, reached: Sequence[Address], port: int) -> str:
-        """Return what is at one of these addresses; "" where it is nothing of the agent's."""
+        """Return the name of the agent's endpoint at one of these addresses; "" where there is none."""
         for (host, of_port), what in self._endpoints.items():
             if of_port == port and not set(self._addresses(host, port)).isdisjoint(reached):
                 return what
         return ""
 
     def _addresses(self, host: str, port: int) -> Sequence[Address]:
-        """Those of the last answer, where there is none now."""
+        """Return an endpoint's addresses: those of the last answer where there is none now."""
         with suppress(OSError):
             self._known[host, port] = self._resolver.resolve(host, port, _OWN_SECONDS)
         return self._known.get((host, port), ())
@@ -71,15 +71,17 @@ class OwnEndpoints:
 
 @dataclass(frozen=True, slots=True)
 class EgressGuard:
-    """Refuses addresses in this order: always, `deny`, then `allow` lets through, then what a webhook has no business
-    with: loopback, the kubelet, and what the agent itself is connected to."""
+    """Rules in this order: always refused; `deny`; `allow`; refused by default.
+
+    The default refuses loopback, the kubelet, and the agent's own endpoints.
+    """
 
     allow: Sequence[Rule] = ()
     deny: Sequence[Rule] = ()
     own: OwnEndpoints | None = None
 
     def refusal(self, address: Address, port: int) -> str:
-        """Why an address may not be connected to at a port; "" where it may."""
+        """Return the reason why a connection to an address and port is refused; "" where it is allowed."""
         embedded = _embedded(address)
         reached = (address, *embedded)
         if _any_among(reached, ALWAYS_REFUSED):
@@ -106,7 +108,7 @@ def _place(url: str) -> tuple[str, int] | None:
 
 
 def _embedded(address: Address) -> tuple[IPv4Address, ...]:
-    """IPv4 addresses that an IPv6 one may stand for, by all ways in which one is written into the other."""
+    """Return the IPv4 addresses that an IPv6 address may embed, in every known form."""
     if isinstance(address, IPv4Address) or int(address) <= 1:
         return ()
     number = int(address)
@@ -122,7 +124,9 @@ def _embedded(address: Address) -> tuple[IPv4Address, ...]:
 
 
 def _nat64_local(number: int) -> tuple[IPv4Address, ...]:
-    """For prefixes of 96 bits, and of 48, 56 and 64, which leave out bits 64 to 71; nobody has 0.0.0.0/8 by these.
+    """Return the IPv4 addresses for prefixes of 96, 48, 56 and 64 bits. The shorter ones skip bits 64 to 71.
+
+    0.0.0.0/8 is never meant by a shorter prefix.
 
     https://www.rfc-editor.org/rfc/rfc6052#section-2.2
     """

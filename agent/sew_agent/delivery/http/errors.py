@@ -1,4 +1,4 @@
-"""Why there is no answer: one of a closed set of reasons, in words of our own, which hold no secret."""
+"""Errors of sending: one of a closed set of reasons, in words of our own, which hold no secret."""
 
 import http.client
 import os
@@ -17,9 +17,9 @@ _CLIENT_REFUSED = re.compile("ALERT_.*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
 
 
 class SendError(SewError):
-    """There is no answer: why, in a reason and in words without a secret. `parked`: trying again would not help.
+    """Failure to get an answer: a reason, and words without a secret. `parked`: a retry would not help.
 
-    `answer`: what a proxy answered instead of the receiver.
+    `answer`: the answer of a proxy instead of the receiver's.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class SendError(SewError):
 
 
 def explained(error: BaseException, place: str, deadline: float) -> SendError:
-    """Which of the closed reasons an exception is, in words of our own."""
+    """Return the reason of an exception, in words of our own."""
     if isinstance(error, ssl.SSLCertVerificationError):
         detail = f"{place}: its certificate is refused: {error.verify_message}"
         return SendError(FailureReason.CERTIFICATE, detail, parked=True)

@@ -1,4 +1,4 @@
-"""Connections that are kept for the next request, and when one must give way to another."""
+"""Pool of connections that are kept for the next request, and rules for when one is closed for another."""
 
 import threading
 import time
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from sew_agent.delivery.http.connection import PlainConnection, TlsConnection
 
 MOST_IDLE = 256
-"""Connections to all receivers together: 1,024 open files are all that many systems allow a process."""
+"""Idle connections to all receivers together: many systems allow a process no more than 1,024 open files."""
 STALLED = 0.5
 """Seconds without an answer after which a connection may wait for another one to be closed: some receivers serve one
-at a time."""
+connection at a time."""
 CONNECTION_LIFE = 300.0
 IDLE_LIFE = 3.0
 """Servers close idle connections after 5 s or more: a request hardly ever meets one that is just being closed."""
@@ -27,33 +27,33 @@ class PooledConnection:
     opened: float
     used: float
     served: bool
-    """The receiver's program has taken it: it has shaken hands in TLS, or has answered."""
+    """True where the receiver's program has accepted it: by a TLS handshake or an answer."""
     spared: bool = False
-    """It was kept once although another one may have waited for its end."""
+    """True where it was kept once although another one may have waited for its end."""
 
     def fresh(self, now: float) -> bool:
         return now - self.opened < CONNECTION_LIFE and now - self.used < IDLE_LIFE
 
 
 class ConnectionPool:
-    """Thread-safe. Idle ones are closed in time, also where nothing more is sent.
+    """Idle connections by target. Thread-safe. They are closed in time, also where nothing more is sent.
 
-    A receiver that serves one connection at a time answers no other one before that is closed. So an answer that does
-    not come closes what is idle there, unless it cannot be that: connections are taken in the order in which they were
-    opened, hence one that is served already, or was opened before another one that was answered, waits for no end.
+    A receiver that serves one connection at a time answers no other one before that is closed. So a missing answer
+    closes what is idle there, unless that cannot be the cause: connections are accepted in the order in which they were
+    opened, so one that is served, or was opened before another one that was answered, does not wait for an end.
     """
 
     def __init__(self) -> None:
         self._idle: dict[Hashable, deque[PooledConnection]] = defaultdict(deque)
         self._stalled: list[tuple[Hashable, PooledConnection]] = []
         self._newest: dict[Hashable, float] = {}
-        """When the newest connection that was answered had been opened."""
+        """Target -> the opening of the newest connection that was answered."""
         self._lock = threading.Lock()
         self._sweeping: threading.Timer | None = None
         self._closed = False
 
     def close(self) -> None:
-        """Close what is idle, and keep nothing more."""
+        """Close idle connections, and keep no more of them."""
         with self._lock:
             self._closed = True
             if self._sweeping:
@@ -62,7 +62,7 @@ class ConnectionPool:
         _close([each for several in idle.values() for each in several])
 
     def take(self, target: Hashable) -> PooledConnection | None:
-        """Return a kept connection that is alive still; the others are closed."""
+        """Return a kept connection that is still alive; close those that are not."""
         now = time.monotonic()
         while True:
             with self._lock:
@@ -73,7 +73,7 @@ class ConnectionPool:
             kept.connection.close()
 
     def await_answer(self, target: Hashable, kept: PooledConnection, ends: float) -> None:
-        """Return when there is something to read, or nothing that could be done about that there is nothing."""
+        """Wait for something to read; close idle connections that the receiver may wait for."""
         left = ends - time.monotonic()
         if kept.served or kept.connection.answers_within(min(STALLED, left)):
             return
@@ -88,7 +88,7 @@ class ConnectionPool:
                 self._stalled.remove((target, kept))
 
     def give_back(self, target: Hashable, kept: PooledConnection) -> None:
-        """Keep one that was answered, unless another one may wait for its end."""
+        """Keep a connection that was answered, unless another one may wait for its end."""
         kept.used = time.monotonic()
         with self._lock:
             kept.served = True
@@ -107,7 +107,7 @@ class ConnectionPool:
         return kept.opened > self._newest.get(target, 0.0)
 
     def _gave_way(self, target: Hashable, kept: PooledConnection) -> bool:
-        """Close what is idle there, if one may wait for that; whether it may."""
+        """Close idle connections if this one may wait for their end; return whether it may."""
         with self._lock:
             if not self._may_wait(target, kept):
                 return False
@@ -128,11 +128,11 @@ class ConnectionPool:
         _close(stale)
 
     def _sweep_later(self) -> None:
-        """With the lock. A thread of its own for as long as something is idle: nobody may ask a receiver again."""
+        """Run a thread while connections are idle: there may be no more requests. The caller holds the lock."""
         if self._idle and not self._sweeping and not self._closed:
             timer = threading.Timer(IDLE_LIFE, self._sweep)
             timer.daemon = True
-            with suppress(RuntimeError):  # the system gives no more threads: the next one that is kept tries again
+            with suppress(RuntimeError):  # the system gives no more threads: the next kept connection tries again
                 timer.start()
                 self._sweeping = timer
 

@@ -15,7 +15,7 @@ _EXAMPLE = "write it as http://HOST:PORT"
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """Where it is; `no_proxy` lists what is reached without it (the form of NO_PROXY)."""
+    """An HTTP proxy. `no_proxy` lists the hosts that are reached without it (the form of NO_PROXY)."""
 
     host: str
     port: int
@@ -23,13 +23,15 @@ class Proxy:
     no_proxy: str = ""
 
     def serves(self, host: str, port: int) -> bool:
-        """Whether requests to a host and port go through it."""
+        """Return whether requests to a host and port go through the proxy."""
         return not any(_names(entry.lower(), host.lower(), port) for entry in members(self.no_proxy))
 
 
 def _names(entry: str, host: str, port: int) -> bool:
-    """Whether an entry of NO_PROXY names a host: `*`, an address, a network (of hosts written as addresses), or a
-    domain with all below it (`a.example`, `.a.example`, `*.a.example`); all but `*` and networks also with `:PORT`.
+    """Return whether an entry of NO_PROXY names a host.
+
+    An entry is `*`, an address, a network (of hosts written as addresses), or a domain with all below it (`a.example`,
+    `.a.example`, `*.a.example`); addresses and domains also with `:PORT`.
     """
     if entry == "*":
         return True
@@ -46,7 +48,7 @@ def _names(entry: str, host: str, port: int) -> bool:
 
 
 def read_proxy(url: str, no_proxy: str) -> Proxy | None:
-    """The proxy that SEW_PROXY names; None without one. Raises SettingsError, which repeats nothing of the URL."""
+    """Return the proxy that SEW_PROXY names; None without one. Raises SettingsError without any of the URL."""
     if not url:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Looks names up, in threads of its own: a look-up cannot be given a deadline in one's own thread."""
+"""Name lookups with a deadline: each runs in a thread of its own, since getaddrinfo has none."""
 
 import errno
 import os
@@ -15,14 +15,14 @@ from typing import TypeVar
 from sew_agent.base.threads import NoThreadError, start_thread
 
 KEPT_FOR = 5.0
-"""Seconds that addresses are used again without a look-up."""
+"""Seconds that addresses are used again without a lookup."""
 MOST_NAMES = 1024
-"""Names of which addresses are kept, and names that are remembered as silent."""
+"""Names whose addresses are kept, and names that are remembered as silent."""
 SLOW = 1.0
-"""Seconds after which a look-up no longer takes a place that other names wait for."""
+"""Seconds after which a lookup no longer holds a place that other names wait for."""
 PLACES = 16
 SILENT_PLACES = 32
-"""Look-ups, each in a thread, of names that were answered the last time or are new, and of those that were not."""
+"""Lookups at the same time, each in a thread: of new and answered names, and of those that were not answered."""
 
 Address = IPv4Address | IPv6Address
 Lookup = Callable[[str, int], Sequence[str]]
@@ -32,11 +32,11 @@ _Value = TypeVar("_Value")
 
 
 class NameServerError(TimeoutError):
-    """The name server does not answer in time."""
+    """Missing answer of the name server."""
 
 
 def system_lookup(host: str, port: int) -> Sequence[str]:
-    """The operating system's."""
+    """Look a name up by the operating system."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError:
@@ -46,17 +46,17 @@ def system_lookup(host: str, port: int) -> Sequence[str]:
 
 @dataclass(slots=True)
 class _Lookup:
-    """A look-up, and which places it takes one of."""
+    """A lookup, and the places of which it holds one."""
 
     places: threading.Semaphore
     answer: Future[Sequence[Address]] = field(default_factory=Future)
 
 
 class Resolver:
-    """Thread-safe. Names whose name server is silent take places of their own: they hold up no other name.
+    """Resolver with a limit of lookups. Thread-safe. Silent names have places of their own, and delay no other name.
 
-    All who ask for a name at the same time share one look-up, so a name that hangs holds one thread, however often it
-    is asked for; and the threads are daemons, so it does not keep the process from ending.
+    Requests for a name at the same time share one lookup, so a name that hangs holds one thread. The threads are
+    daemons, so they do not keep the process from ending.
     """
 
     def __init__(self, lookup: Lookup = system_lookup, *, places: int = PLACES, silent_places: int = SILENT_PLACES):
@@ -69,7 +69,7 @@ class Resolver:
         self._silent: dict[_Name, None] = {}
 
     def resolve(self, host: str, port: int, timeout: float) -> Sequence[Address]:
-        """Raises OSError (socket.gaierror, NameServerError)."""
+        """Return the addresses of a host. Raises OSError (socket.gaierror, NameServerError)."""
         with suppress(ValueError):
             return [ip_address(host)]
         name, ends = (host, port), monotonic() + timeout
@@ -107,7 +107,7 @@ class Resolver:
         return running
 
     def _is_silent(self, name: _Name, running: _Lookup) -> None:
-        """Give its place to a name that may be answered, unless those of silent names are all taken."""
+        """Mark a name as silent; move its lookup to the places of silent names where one is free."""
         with self._lock:
             if self._running.get(name) is running and running.places is self._places:
                 _remember(self._silent, name, None)
@@ -121,7 +121,7 @@ class Resolver:
         began = monotonic()
         try:
             found = [ip_address(each) for each in self._lookup(*name)]
-        except BaseException as error:  # noqa: BLE001 - whoever waits for the answer gets it, or waits for ever
+        except BaseException as error:  # noqa: BLE001 - every waiter gets it, or waits for ever
             failure = error
         ended = monotonic()
         self._ended(name, running)
@@ -142,7 +142,7 @@ class Resolver:
 
 
 def _remember(kept: dict[_Name, _Value], name: _Name, value: _Value) -> None:
-    """The oldest goes where there are too many."""
+    """Keep a value under a name, and drop the oldest where there are too many."""
     kept.pop(name, None)
     while len(kept) >= MOST_NAMES:
         del kept[next(iter(kept))]

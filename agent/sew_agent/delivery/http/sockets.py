@@ -1,4 +1,4 @@
-"""Sockets with a deadline for everything that is done on them together: a dripping peer cannot hold them open."""
+"""Sockets with one deadline for all reads and writes together: a dripping peer cannot hold them open."""
 
 import errno
 import os
@@ -22,12 +22,12 @@ from kubectl_sew.tls import client_context
 from sew_agent.delivery.http.resolver import Address
 
 HEAD_START = 0.25
-"""Seconds that each address of a name has before the next one is tried beside it."""
+"""Seconds for each address of a name before the next one is tried beside it."""
 MOST_ADDRESSES = 8
 
 
 class NoConnectionError(TimeoutError):
-    """No address takes a connection in time."""
+    """Failure to connect to any address in time."""
 
 
 def _left(deadline: float) -> float:
@@ -38,7 +38,7 @@ def _left(deadline: float) -> float:
 
 
 class DeadlineSocket(socket.socket):
-    """`deadline` is a reading of time.monotonic; each read and write gets what is left of it as its timeout."""
+    """Socket whose reads and writes get the time until `deadline` (time.monotonic) as their timeout."""
 
     deadline = float("inf")
 
@@ -51,18 +51,18 @@ class DeadlineSocket(socket.socket):
         super().sendall(*args, **kwargs)
 
     def answered(self) -> bool:
-        """Whether there is something to read, or the end."""
+        """Return whether there is something to read, or the end."""
         return bool(wait_for_read(self, timeout=0))
 
 
 class DeadlineTlsSocket(ssl.SSLSocket):
-    """The same over TLS."""
+    """Socket with a deadline, over TLS."""
 
     deadline = float("inf")
     ahead = b""
-    """What was read by `answered`, and is read again first."""
+    """Bytes that `answered` has read; they are read again first."""
     failure: ssl.SSLError | None = None
-    """What `answered` met instead, for whoever reads: TLS tells it once."""
+    """Error that `answered` met, kept for the next read: TLS raises it only once."""
 
     def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
         if self.ahead:
@@ -75,7 +75,7 @@ class DeadlineTlsSocket(ssl.SSLSocket):
         return super().recv_into(buffer, nbytes, flags)
 
     def answered(self) -> bool:
-        """Whether there is something to read, or the end: what TLS itself says (tickets, new keys) is no answer."""
+        """Return whether there is something to read, or the end; messages of TLS itself do not count."""
         if self.ahead or not (self.pending() or wait_for_read(self, timeout=0)):
             return bool(self.ahead)
         self.settimeout(0)
@@ -93,9 +93,9 @@ class DeadlineTlsSocket(ssl.SSLSocket):
 
 
 def connect(addresses: Sequence[Address], port: int, deadline: float) -> DeadlineSocket:
-    """Return a connection to the first address that takes it; no name is looked up. Raises OSError.
+    """Return a connection to the first address that accepts it. Raises OSError.
 
-    One after the other begins, the next one a quarter of a second later or as soon as one fails, by families in turns
+    Attempts begin one after the other, by families in turns, a quarter of a second later or as soon as one fails
     (https://www.rfc-editor.org/rfc/rfc8305): an address that swallows packets costs no more than that.
     """
     waiting = deque(in_turns(addresses)[:MOST_ADDRESSES])
@@ -128,7 +128,7 @@ def connect(addresses: Sequence[Address], port: int, deadline: float) -> Deadlin
 
 
 def in_turns(addresses: Sequence[Address]) -> list[Address]:
-    """Return them by families in turns, each in its order, the family of the first one first."""
+    """Return the addresses by families in turns, each in its order, the family of the first one first."""
     first = [each for each in addresses if each.version == addresses[0].version]
     other = [each for each in addresses if each.version != addresses[0].version]
     return [each for pair in zip_longest(first, other) for each in pair if each]
@@ -150,7 +150,7 @@ def _begun(address: str, port: int) -> DeadlineSocket:
 
 
 def _decided(begun: Sequence[DeadlineSocket], until: float) -> list[DeadlineSocket]:
-    """Return those that are connected or have failed, as soon as there are any."""
+    """Return the connections that are open or have failed, as soon as there are any."""
     if not begun:
         return []
     with selectors.PollSelector() as selector:
@@ -163,7 +163,7 @@ def _decided(begun: Sequence[DeadlineSocket], until: float) -> list[DeadlineSock
 
 @lru_cache(maxsize=512)
 def tls_context(tls: Tls | None) -> ssl.SSLContext:
-    """TLS 1.2 or newer, verified; shared by all webhooks with the same material. Raises ssl.SSLError."""
+    """Return a context for TLS 1.2 or newer, verified; the same material shares it. Raises ssl.SSLError."""
     context = client_context(cadata=tls.ca if tls and tls.ca else None)
     context.sslsocket_class = DeadlineTlsSocket
     if tls and tls.certificate:
@@ -174,7 +174,7 @@ def tls_context(tls: Tls | None) -> ssl.SSLContext:
 
 @contextmanager
 def _readable(text: str) -> Iterator[str]:
-    """A path to read a text from, which OpenSSL needs; in memory where the system can, so that no key meets a disk."""
+    """Give OpenSSL a path to a text: in memory where the system can, so that no key is written to disk."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("tls")
         try:
