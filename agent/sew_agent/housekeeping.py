@@ -25,7 +25,7 @@ class Housekeeping:
         """Do a part of the work, once a second; `pace` is monotonic. Raises StoreError."""
         if pace < self._next:
             return
-        forgotten = self._store.forget(min(now, self._poller.passed() - _PASSED_MARGIN))
+        forgotten = self._store.forget(min(now, self._poller.low_watermark() - _PASSED_MARGIN))
         expired = self._store.expire(now - self._dead_letters_for)
         if expired:
             message = "dead letters that nobody replayed or purged are counted as dropped: see SEW_DEAD_LETTERS_FOR"

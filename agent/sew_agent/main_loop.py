@@ -14,7 +14,7 @@ from sew_agent.delivery.attempt import MOST_REQUESTS
 from sew_agent.delivery.retry import probed
 from sew_agent.housekeeping import Housekeeping
 from sew_agent.ingest.poller import Polled
-from sew_agent.ingest.source import SourceError, in_words
+from sew_agent.ingest.source import SourceError, joined
 from sew_agent.reporter import Reporter, source_name
 from sew_agent.run_once import TIMED_OUT, filled_by_the_dead, nothing_done, to_probe, unfinished, verdict
 from sew_agent.store.records import Counters, StoreError, StoreFullError
@@ -138,7 +138,7 @@ class MainLoop:
             self._source_failed(str(error), pace)
             return False
         self._done = polled.done
-        problems = in_words(self._agent.poller.problems)
+        problems = joined(self._agent.poller.problems)
         if polled.failed:
             self._source_failed(problems, pace)
             return False

@@ -33,7 +33,7 @@ from sew_agent.delivery.retry import Policy
 from sew_agent.delivery.tester import Attempt, DeliveryTester, FileDeliveryTester
 from sew_agent.ingest.ndjson.file import NdjsonFile
 from sew_agent.ingest.ndjson.stdin import NdjsonStream
-from sew_agent.ingest.poller import COMMON, Poller
+from sew_agent.ingest.poller import SHARED, Poller
 from sew_agent.ingest.progress import Progress
 from sew_agent.ingest.source import EventSource
 from sew_agent.status.collector import collect
@@ -151,12 +151,12 @@ def _go_on(source: EventSource, store: Store, place: str) -> None:
         return
     with suppress(ValueError, TypeError, AttributeError, LookupError):  # of another version: it begins at the newest
         source.reached(place, place)
-        store.enqueue(EnqueueBatch((), {COMMON: place}, time.time()))
+        store.enqueue(EnqueueBatch((), {SHARED: place}, time.time()))
 
 
 def _with_position(reporter: "StatusReporter", poller: Poller) -> Callable[[Mapping[str, Progress], float], None]:
     def report(progress: Mapping[str, Progress], now: float) -> None:
-        reporter.report(progress, poller.positions.get(COMMON, ""), now)
+        reporter.report(progress, poller.positions.get(SHARED, ""), now)
 
     return report
 
@@ -257,7 +257,7 @@ def _source(settings: Settings, store: Store, log: Log, beat: Callable[[], None]
 def _check_positions(source: EventSource, positions: Mapping[str, str], settings: Settings) -> None:
     """Raises SettingsError where they were written by another kind of source."""
     try:
-        source.reached(positions[COMMON], positions[COMMON])
+        source.reached(positions[SHARED], positions[SHARED])
     except KeyError:
         return
     except (ValueError, TypeError, AttributeError):

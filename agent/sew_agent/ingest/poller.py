@@ -14,7 +14,7 @@ from math import log2
 from time import monotonic
 from typing import Protocol
 
-from sew_agent.ingest.progress import Progress, ReaderState, tell
+from sew_agent.ingest.progress import Progress, ReaderState, progress_of
 from sew_agent.ingest.recent_warnings import RecentWarnings
 from sew_agent.ingest.source import (
     Arrival,
@@ -24,11 +24,11 @@ from sew_agent.ingest.source import (
     SourceProblem,
     SourceWarning,
     Subscription,
-    in_words,
+    joined,
 )
 from sew_agent.store.records import EnqueueBatch, EnqueueResult, NewDelivery, Store
 
-COMMON = "common"
+SHARED = "common"
 _OWN = "webhook:"
 _PAST = "past:"
 _UNTIL = "until:"
@@ -43,12 +43,12 @@ _REST = 5.0
 """How many times as long as it took in vain a reader is not tried again."""
 
 
-def own_reader(webhook: str) -> str:
+def dedicated_cursor(webhook: str) -> str:
     """The row of a webhook that the common reader does not serve."""
     return _OWN + webhook
 
 
-def past_reader(webhook: str, number: int = 0) -> str:
+def backfill_cursor(webhook: str, number: int = 0) -> str:
     """The row for what was before a webhook began, or for one of the stretches that were left when it was disabled."""
     return f"{_PAST}{webhook} {number}" if number else _PAST + webhook
 
@@ -65,16 +65,16 @@ def _until(past: str) -> str:
 class PollObserver(Protocol):
     """Is told what happened, after it is in the store."""
 
-    def noted(self, notes: Sequence[SourceWarning]) -> None:
+    def warned(self, warnings: Sequence[SourceWarning]) -> None:
         """What the source could not take for events."""
 
-    def took(self, arrivals: Sequence[Arrival], taken: EnqueueResult) -> None:
+    def enqueued(self, arrivals: Sequence[Arrival], taken: EnqueueResult) -> None:
         """What was taken in."""
 
     def no_room(self, webhooks: Collection[str]) -> None:
         """Whose share of the store is full: they wait, and lose nothing."""
 
-    def passed(self, events: int) -> None:
+    def scanned(self, events: int) -> None:
         """So many were read, whether or not a query selects them."""
 
 
@@ -91,7 +91,7 @@ class Polled:
 
 
 _HELD = Polled(done=False, more=False)
-_NOBODY = {"": COMMON}
+_NOBODY = {"": SHARED}
 """The common reader's rows where it reads for no webhook: its position moves on all the same."""
 
 
@@ -109,7 +109,7 @@ class _Reader:
 
     @property
     def is_common(self) -> bool:
-        return COMMON in self.rows.values()
+        return SHARED in self.rows.values()
 
 
 class Poller:
@@ -164,29 +164,29 @@ class Poller:
         for start, names in _together(starts, now):
             origin = self._source.origin(start)
             if origin.beside:
-                self._move({past_reader(name): origin.position for name in names})
-            elif COMMON in self._positions and self._source.seekable:
-                self._move({own_reader(name): origin.position for name in names})
+                self._move({backfill_cursor(name): origin.position for name in names})
+            elif SHARED in self._positions and self._source.seekable:
+                self._move({dedicated_cursor(name): origin.position for name in names})
 
     def leave(self, webhooks: Collection[str]) -> None:
         """Keep the position of these webhooks, for when they come back."""
-        self._stay(webhooks, self._at(COMMON))
+        self._stay(webhooks, self._at(SHARED))
 
     def detach(self, webhooks: Collection[str]) -> None:
         """From now on these webhooks go on where the source stands when they come back.
 
         What is behind that, and was not read for them yet, stays theirs.
         """
-        for name in webhooks if COMMON in self._positions else ():
-            own, past, rows = own_reader(name), past_reader(name), {}
+        for name in webhooks if SHARED in self._positions else ():
+            own, past, rows = dedicated_cursor(name), backfill_cursor(name), {}
             if own in self._positions:
-                stretch = next(row for n in count() if (row := past_reader(name, n)) not in self._positions)
-                rows = {stretch: self._positions[own], _until(stretch): self._positions[COMMON]}
+                stretch = next(row for n in count() if (row := backfill_cursor(name, n)) not in self._positions)
+                rows = {stretch: self._positions[own], _until(stretch): self._positions[SHARED]}
             if past in self._positions and _until(past) not in self._positions:
-                rows[_until(past)] = self._positions[COMMON]
+                rows[_until(past)] = self._positions[SHARED]
             if rows:
                 self._move(rows)
-        self._forget(map(own_reader, webhooks))
+        self._forget(map(dedicated_cursor, webhooks))
 
     def forget(self, webhooks: Collection[str]) -> None:
         """Where these webhooks are."""
@@ -195,9 +195,9 @@ class Poller:
     def poll(self, now: float) -> Polled:
         """Read one page for each reader. Raises SourceError, StoreError."""
         common = self._common()
-        found = [_HELD if self._is_held(COMMON, now) else self._poll(common, now)]
+        found = [_HELD if self._is_held(SHARED, now) else self._poll(common, now)]
         self._begun = True
-        if COMMON in self._positions:
+        if SHARED in self._positions:
             readers, held = self._others(now)
             tried = self._take_turns(readers, now)
             found += [*tried, _HELD] if held or len(readers) > len(tried) else tried
@@ -207,9 +207,12 @@ class Poller:
         """How far events have been read for each webhook that is read for. Raises StoreError."""
         oldest = self._store.oldest_times()
         moments = {position: self._read_to(position) for position in {_BEGINNING, *self._positions.values()}}
-        return {name: tell(self._reader_state(name, rows, moments, oldest, now)) for name, rows in self._rows().items()}
+        return {
+            name: progress_of(self._reader_state(name, rows, moments, oldest, now))
+            for name, rows in self._rows().items()
+        }
 
-    def passed(self) -> float:
+    def low_watermark(self) -> float:
         """The moment (epoch seconds) before which nothing is read again by any reader."""
         moments = map(self._read_to, set(self._positions.values()))
         return min((each for each in moments if each is not None), default=-_NEVER)
@@ -220,7 +223,7 @@ class Poller:
     def _common(self) -> _Reader:
         own = {row.removeprefix(_OWN) for row in self._positions if row.startswith(_OWN)}
         names = [name for name in self._subscriptions if name not in own]
-        return _Reader(self._at(COMMON), dict.fromkeys(names, COMMON) or _NOBODY)
+        return _Reader(self._at(SHARED), dict.fromkeys(names, SHARED) or _NOBODY)
 
     def _at(self, row: str) -> str:
         return self._positions.get(row, _BEGINNING)
@@ -245,7 +248,7 @@ class Poller:
 
     def _goal(self, row: str) -> str:
         """The position where a reader beside the common one ends."""
-        return self._positions.get(_until(row), self._positions[COMMON])
+        return self._positions.get(_until(row), self._positions[SHARED])
 
     def _turn(self, reader: _Reader) -> float:
         return min(self._last_turn.get(row, 0.0) for row in reader.rows.values())
@@ -291,7 +294,7 @@ class Poller:
         try:
             batch = self._source.read(subscriptions, reader.position or None, now=now, limit=self._page_size)
         except SourceError as error:
-            self._problems.update(dict.fromkeys(rows, (error.trouble,)))
+            self._problems.update(dict.fromkeys(rows, (error.problem,)))
             raise
         for row in rows:
             self._problems.pop(row, None)
@@ -305,18 +308,18 @@ class Poller:
         return replace(found, start=None) if late else found
 
     def _stay(self, webhooks: Collection[str], position: str) -> None:
-        gone = [own_reader(name) for name in webhooks if own_reader(name) not in self._positions]
+        gone = [dedicated_cursor(name) for name in webhooks if dedicated_cursor(name) not in self._positions]
         if gone and self._source.seekable:
             self._move(dict.fromkeys(gone, position))
 
     def _set_aside(self, reader: _Reader, batch: Batch, now: float) -> _Reader:
         """Whose query cannot be answered, or not now, stays where it is; the reader of the others."""
-        aside = {*batch.refused, *batch.later}
+        aside = {*batch.refused, *batch.deferred}
         if not aside:
             return reader
         if reader.is_common:
             self._stay(aside, reader.position or batch.position)
-        rows = {name: own_reader(name) if reader.is_common else reader.rows[name] for name in aside}
+        rows = {name: dedicated_cursor(name) if reader.is_common else reader.rows[name] for name in aside}
         self._hold([rows[name] for name in batch.refused], now)
         self._refused.update({rows[name]: why for name, why in batch.refused.items()})
         others = {name: row for name, row in reader.rows.items() if name not in aside}
@@ -329,7 +332,7 @@ class Poller:
             self._full.update(rows)
             return Polled(done=False, more=len(full) < len(reader.rows) and not reader.is_common)
         self.leave(full)
-        self._full.update(own_reader(name) for name in full)
+        self._full.update(dedicated_cursor(name) for name in full)
         return Polled(done=False, more=True)
 
     def _enqueue(self, reader: _Reader, batch: Batch, now: float) -> Collection[str]:
@@ -344,7 +347,7 @@ class Poller:
             self._observer.no_room(taken.full)
         else:
             self._positions.update(rows)
-            self._observer.took(batch.arrivals, taken)
+            self._observer.enqueued(batch.arrivals, taken)
         return taken.full
 
     def _owed(self, arrival: Arrival, names: Collection[str]) -> NewDelivery:
@@ -354,12 +357,12 @@ class Poller:
 
     def _tell(self, reader: _Reader, batch: Batch, now: float) -> None:
         """What is said of no webhook is said by the common reader alone: others pass the same place."""
-        if reader.is_common and batch.passed:
-            self._observer.passed(batch.passed)
-        notes = [note for note in batch.notes if note.webhooks or reader.is_common]
-        if notes:
-            self._observer.noted(notes)
-            self._warnings.add(notes, now)
+        if reader.is_common and batch.scanned:
+            self._observer.scanned(batch.scanned)
+        warnings = [warning for warning in batch.warnings if warning.webhooks or reader.is_common]
+        if warnings:
+            self._observer.warned(warnings)
+            self._warnings.add(warnings, now)
 
     def _reader_state(
         self,
@@ -378,7 +381,7 @@ class Poller:
             read_to=min(moment, oldest.get(name, now), now) if tellable else None,
             reading=min(moment, now) if tellable else None,
             begun=self._begun,
-            trouble=in_words(next((self._problems[row] for row in rows if row in self._problems), ())),
+            problem=joined(next((self._problems[row] for row in rows if row in self._problems), ())),
             refused=next((self._refused[row] for row in rows if row in self._refused), ""),
             full=any(row in self._full for row in rows),
             warnings=self._warnings.of(name, now),
@@ -387,7 +390,9 @@ class Poller:
     def _rows(self) -> Mapping[str, list[str]]:
         """The rows of each webhook that is read for."""
         names = self._subscriptions
-        rows = {name: [own_reader(name) if own_reader(name) in self._positions else COMMON] for name in names}
+        rows = {
+            name: [dedicated_cursor(name) if dedicated_cursor(name) in self._positions else SHARED] for name in names
+        }
         for row in self._positions:
             if row.startswith(_PAST) and _webhook(row) in rows:
                 rows[_webhook(row)].append(row)

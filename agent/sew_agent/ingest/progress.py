@@ -39,7 +39,7 @@ class ReaderState:
     """Up to this moment everything was read, delivered or not; None where the source cannot tell."""
     begun: bool = True
     """Events have been read for it since this agent was started."""
-    trouble: str = ""
+    problem: str = ""
     """Why the source, or a part of it, cannot be read."""
     refused: str = ""
     """Why the source cannot answer its query."""
@@ -48,19 +48,19 @@ class ReaderState:
     """What was read for it lately and is not delivered."""
 
 
-def tell(reader_state: ReaderState) -> Progress:
+def progress_of(reader_state: ReaderState) -> Progress:
     """The worst first. Every message of a source that can tell begins with `read to …`, the checkpoint."""
     if reader_state.refused:
-        return _told("False", FetchedReason.UNANSWERABLE, reader_state.refused, reader_state)
-    if reader_state.trouble:
-        return _told("False", FetchedReason.SOURCE_UNAVAILABLE, reader_state.trouble, reader_state)
+        return _progress("False", FetchedReason.UNANSWERABLE, reader_state.refused, reader_state)
+    if reader_state.problem:
+        return _progress("False", FetchedReason.SOURCE_UNAVAILABLE, reader_state.problem, reader_state)
     if reader_state.full:
-        return _told("False", FetchedReason.BACKLOG_FULL, FULL, reader_state)
+        return _progress("False", FetchedReason.BACKLOG_FULL, FULL, reader_state)
     if not reader_state.begun:
-        return _told("Unknown", FetchedReason.READ, _NOT_YET, reader_state)
-    return _told("True", FetchedReason.READ, _TO_THE_END if reader_state.read_to is None else "", reader_state)
+        return _progress("Unknown", FetchedReason.READ, _NOT_YET, reader_state)
+    return _progress("True", FetchedReason.READ, _TO_THE_END if reader_state.read_to is None else "", reader_state)
 
 
-def _told(status: Status, reason: FetchedReason, what: str, reader_state: ReaderState) -> Progress:
+def _progress(status: Status, reason: FetchedReason, what: str, reader_state: ReaderState) -> Progress:
     told = "; ".join([what, *reader_state.warnings] if what else reader_state.warnings)
     return Progress(status, reason, told, reader_state.read_to, reader_state.reading)

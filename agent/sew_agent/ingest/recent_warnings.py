@@ -15,12 +15,12 @@ class RecentWarnings:
         self._all: dict[str, tuple[str, float]] = {}
         self._by_webhook: dict[str, dict[str, tuple[str, float]]] = {}
 
-    def add(self, notes: Sequence[SourceWarning], now: float) -> None:
-        for note in notes:
-            for name in note.webhooks:
-                self._by_webhook.setdefault(name, {})[note.kind] = (note.text, now + KEPT)
-            if not note.webhooks:
-                self._all[note.kind] = (note.text, now + KEPT)
+    def add(self, warnings: Sequence[SourceWarning], now: float) -> None:
+        for warning in warnings:
+            for name in warning.webhooks:
+                self._by_webhook.setdefault(name, {})[warning.kind] = (warning.text, now + KEPT)
+            if not warning.webhooks:
+                self._all[warning.kind] = (warning.text, now + KEPT)
 
     def of(self, webhook: str, now: float) -> Sequence[str]:
         """Those of a webhook, and those that concern all."""

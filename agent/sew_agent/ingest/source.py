@@ -18,7 +18,7 @@ class SourceProblem:
     problem: IndexProblem = IndexProblem.OTHER
 
 
-def in_words(problems: Iterable[SourceProblem]) -> str:
+def joined(problems: Iterable[SourceProblem]) -> str:
     """One line of all; "" where there is none."""
     return "; ".join(each.message for each in problems)
 
@@ -28,7 +28,7 @@ class SourceError(SewError):
 
     def __init__(self, message: str, problem: IndexProblem = IndexProblem.OTHER) -> None:
         super().__init__(message)
-        self.trouble = SourceProblem(message, problem)
+        self.problem = SourceProblem(message, problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Batch:
     """There is more to read at once."""
     done: bool
     """All that there was to read has been read."""
-    notes: Sequence[SourceWarning] = ()
+    warnings: Sequence[SourceWarning] = ()
     problems: Sequence[SourceProblem] = ()
     """What could not be read this time; its place in the position is kept."""
     refused: Mapping[str, str] = field(default_factory=dict)
@@ -80,11 +80,11 @@ class Batch:
 
     Where a reader begins with this read, nothing was there to read before `position`.
     """
-    later: Collection[str] = ()
+    deferred: Collection[str] = ()
     """The webhooks that nothing was read for this time, since the others would wait: their positions stay."""
     failed: bool = False
     """There was something to read, and none of it could be: it is not worth trying again at once."""
-    passed: int = 0
+    scanned: int = 0
     """Events that were read, whether or not a query selects them. Elasticsearch counts writes: changes, too."""
 
 

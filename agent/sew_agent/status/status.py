@@ -7,7 +7,7 @@ from typing import Any
 from kubectl_sew.columns import table as columns_of
 from kubectl_sew.event import read_time
 from kubectl_sew.text import plural, rfc3339, spell_age, spell_seconds
-from sew_agent.ingest.poller import COMMON, own_reader
+from sew_agent.ingest.poller import SHARED, dedicated_cursor
 from sew_agent.status.conditions import failing, falling_behind
 from sew_agent.status.report import Report, WebhookReport, room_words
 from sew_agent.store.records import Counters, ManualAction, ReceiverState, Store, WebhookRecord
@@ -30,13 +30,13 @@ def status(store: Store | None, report: Report | None, now: float) -> dict[str, 
     return {
         "now": _date(now),
         "agent": _agent(report),
-        "position": positions.get(COMMON),
+        "position": positions.get(SHARED),
         "webhooks": [
             _webhook(name, known.get(name), told.get(name), now)
             | _counts(counters.get(name), now)
             | {"behind": _behind(counters.get(name), told.get(name), now)}
             | _receiver(receivers.get(name), now)
-            | {"position": positions.get(own_reader(name), positions.get(COMMON))}
+            | {"position": positions.get(dedicated_cursor(name), positions.get(SHARED))}
             | {"byHand": [_act(each) for each in manual_actions if each.webhook == name][-_ACTS_SHOWN:]}
             for name in sorted(names)
         ],

@@ -44,17 +44,17 @@ class IngestTelemetry:
         """Wait a moment for events that are not logged yet."""
         self._debugging.close()
 
-    def noted(self, notes: Sequence[SourceWarning]) -> None:
+    def warned(self, notes: Sequence[SourceWarning]) -> None:
         for note in notes:
             self.bad_lines += note.count if note.kind == "bad_line" else 0
             self._metrics.noted(note.kind, note.count)
             self._log.warning(note.kind, message=note.text)
 
-    def passed(self, events: int) -> None:
+    def scanned(self, events: int) -> None:
         self.events += events
         self._metrics.read(events)
 
-    def took(self, arrivals: Sequence[Arrival], taken: EnqueueResult) -> None:
+    def enqueued(self, arrivals: Sequence[Arrival], taken: EnqueueResult) -> None:
         webhooks = {name for arrival in arrivals for name in arrival.webhooks}
         self.without_room -= webhooks
         if taken.new:

@@ -32,15 +32,15 @@ class Witness:
     """Counts each (webhook, event) as often as the store takes it for new."""
 
     def __init__(self) -> None:
-        self.notes: list[SourceWarning] = []
+        self.warnings: list[SourceWarning] = []
         self.full: set[str] = set()
         self.events = 0
         self.largest_page = 0
 
-    def noted(self, notes: Sequence[SourceWarning]) -> None:
-        self.notes += notes
+    def warned(self, warnings: Sequence[SourceWarning]) -> None:
+        self.warnings += warnings
 
-    def took(self, arrivals: Sequence[Arrival], taken: EnqueueResult) -> None:
+    def enqueued(self, arrivals: Sequence[Arrival], taken: EnqueueResult) -> None:
         """What counts is in the store."""
         page = sum(len(json.dumps(each.event.document)) for each in arrivals)
         self.largest_page = max(self.largest_page, page)
@@ -48,7 +48,7 @@ class Witness:
     def no_room(self, webhooks: Collection[str]) -> None:
         self.full |= set(webhooks)
 
-    def passed(self, events: int) -> None:
+    def scanned(self, events: int) -> None:
         self.events += events
 
 
@@ -170,8 +170,8 @@ class Scene:
     def kinds(self) -> Mapping[str, int]:
         """Kind of note -> how many of them."""
         found: Counter[str] = Counter()
-        for note in self.witness.notes:
-            found[note.kind] += note.count
+        for warning in self.witness.warnings:
+            found[warning.kind] += warning.count
         return found
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kubectl_sew.resource import FetchedReason
-from sew_agent.ingest.poller import COMMON
+from sew_agent.ingest.poller import SHARED
 from testbed.servers.indices import CALICO_MAPPINGS
 from tests.integration.elasticsearch.harness import NOW, WAIT, Scene, ids
 
@@ -43,7 +43,7 @@ def test_a_window_of_the_past_is_read_once_and_beside_what_is_new(scene: Scene) 
     assert scene.got() == ids("new")
     scene.record_results()
     assert scene.got() == ids("new", *range(100))
-    assert list(scene.poller.positions) == [COMMON]
+    assert list(scene.poller.positions) == [SHARED]
 
 
 def test_the_window_is_above_the_age_limit(scene: Scene) -> None:
@@ -121,7 +121,7 @@ def test_a_thousand_webhooks_that_begin_together_cost_a_handful_of_readers(scene
     assert len(set(scene.poller.positions.values())) == 2
     scene.record_results()
     assert {scene.count(name) for name in names} == {20}
-    assert list(scene.poller.positions) == [COMMON]
+    assert list(scene.poller.positions) == [SHARED]
 
 
 def test_a_webhook_whose_share_is_full_waits_alone_and_catches_up(scene: Scene) -> None:
@@ -148,7 +148,7 @@ def test_a_webhook_whose_share_is_full_waits_alone_and_catches_up(scene: Scene) 
             scene.deliver(delivery)
         scene.poll(5)
     assert sorted(delivered) == sorted(map(str, range(200)))
-    assert list(scene.poller.positions) == [COMMON]
+    assert list(scene.poller.positions) == [SHARED]
     assert scene.poller.progress(scene.now)["slow"].status == "True"
 
 
@@ -164,7 +164,7 @@ def test_a_webhook_that_left_and_came_back_misses_nothing(scene: Scene, tmp_path
     scene.poller.serve(scene.subscriptions, ())
     scene.record_results()
     assert scene.got("b") == ids(*range(10))
-    assert list(scene.poller.positions) == [COMMON]
+    assert list(scene.poller.positions) == [SHARED]
 
 
 def test_a_query_that_one_index_of_the_past_refuses_stands_alone(scene: Scene) -> None:

@@ -68,7 +68,7 @@ def recovers(scene: Scene, between: Proxy, *more: str) -> None:
 
 @pytest.mark.parametrize("part", ["_stats", "_msearch", "_mget"])
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         (refuse(429), "has too much to do (429)"),
         (refuse(503, "unavailable"), "answers 503: unavailable"),
@@ -77,10 +77,12 @@ def recovers(scene: Scene, between: Proxy, *more: str) -> None:
     ],
     ids=["429", "503", "502", "html"],
 )
-def test_a_refused_request_is_tried_again(scene: Scene, between: Proxy, part: str, answer: Answer, said: str) -> None:
+def test_a_refused_request_is_tried_again(
+    scene: Scene, between: Proxy, part: str, answer: Answer, message: str
+) -> None:
     scene.write(range(20))
     between.fault = on(part, lambda _real: answer)
-    assert said in failed_poll(scene)
+    assert message in failed_poll(scene)
     recovers(scene, between)
 
 
@@ -101,9 +103,9 @@ def test_an_answer_of_another_shape_is_told_and_tried_again(
 ) -> None:
     scene.write(range(20))
     between.fault = on(part, lambda _real: Answer(200, answer))
-    said = failed_poll(scene)
-    assert "Elasticsearch's answer cannot be read" in said
-    assert "SECRET" not in said
+    message = failed_poll(scene)
+    assert "Elasticsearch's answer cannot be read" in message
+    assert "SECRET" not in message
     recovers(scene, between)
 
 
@@ -205,9 +207,9 @@ def test_a_missing_privilege_is_named(scene: Scene, between: Proxy, part: str, p
         scene.now += 11
         with suppress(SourceError):
             scene.poll(0)
-    (trouble,) = scene.poller.problems
-    assert privilege in trouble.message
-    assert trouble.problem is IndexProblem.PRIVILEGE
+    (problem,) = scene.poller.problems
+    assert privilege in problem.message
+    assert problem.problem is IndexProblem.PRIVILEGE
     recovers(scene, between, "later")
 
 
@@ -228,9 +230,9 @@ def test_a_missing_privilege_by_which_indices_are_hidden_is_named(
     scene.write(["later"])
     for _ in range(3):
         scene.poll(11)
-    (trouble,) = scene.poller.problems
-    assert f"the privilege `{privilege}` is missing" in trouble.message
-    assert trouble.problem is IndexProblem.PRIVILEGE
+    (problem,) = scene.poller.problems
+    assert f"the privilege `{privilege}` is missing" in problem.message
+    assert problem.problem is IndexProblem.PRIVILEGE
     recovers(scene, between, "later")
 
 
@@ -272,9 +274,9 @@ def test_a_wrong_password_is_said_and_a_corrected_one_is_used_without_restart(
     scene.access = from_files((between.url,), {"username": user, "password": password})
     scene.restart()
     scene.write(range(20))
-    said = failed_poll(scene)
-    assert "refuses our credentials (401)" in said
-    assert "WRONG" not in said
+    message = failed_poll(scene)
+    assert "refuses our credentials (401)" in message
+    assert "WRONG" not in message
     password.write_text("right\n")
     recovers(scene, between)
 

@@ -208,7 +208,7 @@ def test_an_outage_of_days_loses_nothing_and_updates_in_it_double_nothing(scene:
     scene.write(["known", "updated"], dismissed=True, time=int(scene.now) - HOUR)
     scene.now += 72 * HOUR
     scene.open()
-    scene.store.forget(min(scene.now, scene.poller.passed()))
+    scene.store.forget(min(scene.now, scene.poller.low_watermark()))
     scene.record_results()
     assert scene.got() == ids("before", "known", "missed", "updated")
 

@@ -77,7 +77,7 @@ def test_a_copy_of_an_index_brings_no_old_events_back(reading: Scene) -> None:
     reading.write(["timeless"], index="b", time=None)
     reading.record_results()
     assert reading.got() == ids("timeless")
-    reading.witness.notes.clear()
+    reading.witness.warnings.clear()
     reading.client.indices.add_block(index=name, block="write")
     reading.client.indices.clone(index=name, target=f"{reading.prefix}.copy")
     reading.record_results()

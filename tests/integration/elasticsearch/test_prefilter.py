@@ -9,7 +9,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from kubectl_sew.query import bind, parse, to_dsl
-from sew_agent.ingest.elasticsearch.named_queries import exact_fields, needs
+from sew_agent.ingest.elasticsearch.named_queries import exact_fields, required_values
 from sew_agent.ingest.elasticsearch.prefilter import MOST_EVENTS
 from testbed.servers.indices import CALICO_MAPPINGS
 from tests.differential import generate
@@ -204,7 +204,7 @@ def test_whatever_a_query_selects_has_the_doc_values_that_it_needs(each_elastics
                 exact = [path for path, found in values.items() if found is not None]
                 queries = [generate.query(rng, fields) for _ in range(QUERIES)]
                 for query, found in zip(queries, index.search(queries, fields), strict=True):
-                    for path, wanted in needs(to_dsl(bind(query, fields)), exact).items():
+                    for path, wanted in required_values(to_dsl(bind(query, fields)), exact).items():
                         lacking = [name for name in found if wanted.isdisjoint(values[path][name])]
                         assert not lacking, (index.mappings, str(query))
                         needed += len(found)
@@ -220,5 +220,5 @@ def test_a_letter_whose_lower_case_only_the_server_may_know_is_needed_by_no_quer
         fields, query = index.fields(), parse(f"name = '{letter}'")
         assert index.search([query], fields) == [{"e"}]
         values = index.values("name") or {}
-        wanted = needs(to_dsl(bind(query, fields)), ["name"])
+        wanted = required_values(to_dsl(bind(query, fields)), ["name"])
         assert not any(words.isdisjoint(values["e"]) for words in wanted.values())

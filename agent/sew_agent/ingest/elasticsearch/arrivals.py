@@ -10,7 +10,7 @@ from kubectl_sew.query import FieldSet, FieldType
 from sew_agent.ingest.elasticsearch.documents import Documents
 from sew_agent.ingest.elasticsearch.multi_search import MultiSearch
 from sew_agent.ingest.elasticsearch.named_queries import Dsl, NamedQuery
-from sew_agent.ingest.elasticsearch.new_hits import AgeLimits, Hit, Known, before_start, since_start, unknown
+from sew_agent.ingest.elasticsearch.new_hits import AgeLimits, Hit, SeenBy, before_start, since_start, unseen
 from sew_agent.ingest.source import Arrival
 
 
@@ -24,18 +24,18 @@ class ReadRequest:
 
     index: Index
     fields: FieldSet
-    clauses: Sequence[NamedQuery]
+    queries: Sequence[NamedQuery]
     refused: Mapping[str, str]
     everywhere: Sequence[Dsl] = ()
     filters: Mapping[str, Dsl] = field(default_factory=dict)
 
     origins: Mapping[str, str] = field(default_factory=dict)
 
-    def own(self, hits: Sequence[Hit]) -> list[Hit]:
+    def with_origins(self, hits: Sequence[Hit]) -> list[Hit]:
         """The hits, each with the index that its event was first in."""
         return [replace(hit, origin=self.origins.get(hit.index, "")) for hit in hits] if self.origins else list(hits)
 
-    def ours(self, index: str) -> list[Dsl]:
+    def filters_of(self, index: str) -> list[Dsl]:
         """What every search of one index asks."""
         return [*self.everywhere, *([self.filters[index]] if index in self.filters else [])]
 
@@ -60,21 +60,21 @@ class TimeRules:
 class ArrivalReader:
     """Not thread-safe. `known`: see sew_agent.ingest.elasticsearch.new_hits."""
 
-    def __init__(self, rules: TimeRules, known: Known) -> None:
+    def __init__(self, rules: TimeRules, known: SeenBy) -> None:
         self.rules = rules
-        self.searcher = MultiSearch(rules.time_field)
+        self.multi_search = MultiSearch(rules.time_field)
         self._known = known
         self._documents = Documents()
 
     def new(self, hits: Sequence[Hit], refused: Collection[str]) -> list[Hit]:
         """The hits with the webhooks that had started, and neither have the event nor are refused."""
-        own = [started for hit in _without(hits, refused) if (started := since_start(hit)).clauses]
-        return unknown(own, self._known)
+        own = [started for hit in _without(hits, refused) if (started := since_start(hit)).queries]
+        return unseen(own, self._known)
 
     def early(self, hits: Sequence[Hit], refused: Collection[str]) -> list[Hit]:
         """The hits with the webhooks that began after the event's own time, and do not have it."""
-        early = [before for hit in _without(hits, refused) if (before := before_start(hit)).clauses]
-        return unknown(early, self._known) if early else []
+        early = [before for hit in _without(hits, refused) if (before := before_start(hit)).queries]
+        return unseen(early, self._known) if early else []
 
     def documents(
         self, index: Index, hits: Sequence[Hit]
@@ -93,7 +93,7 @@ class ArrivalReader:
 def _without(hits: Sequence[Hit], webhooks: Collection[str]) -> Sequence[Hit]:
     if not webhooks:
         return hits
-    return [replace(hit, clauses=tuple(each for each in hit.clauses if each.webhook not in webhooks)) for hit in hits]
+    return [replace(hit, queries=tuple(each for each in hit.queries if each.webhook not in webhooks)) for hit in hits]
 
 
 def arrival(hit: Hit, source: Mapping[str, Any]) -> Arrival:

@@ -19,52 +19,52 @@ from sew_agent.ingest.source import Batch
 class _BackfillRun:
     """`noted`: what was in when it began to wait. `point`: its point in time, "" before it is open."""
 
-    noted: ShardStats
+    initial: ShardStats
     point: str = ""
 
 
 class Backfill:
     """What is written from the first read on is not its own: the reader that follows has it."""
 
-    def __init__(self, reads: ArrivalReader, watch: IndexMonitor) -> None:
-        self._reads = reads
-        self._watch = watch
+    def __init__(self, reader: ArrivalReader, monitor: IndexMonitor) -> None:
+        self._reader = reader
+        self._monitor = monitor
         self._runs: dict[str, _BackfillRun] = {}
 
-    def read(self, asked: ReadRequest, past: BackfillCursor, limit: int) -> Batch:
+    def read(self, request: ReadRequest, cursor: BackfillCursor, limit: int) -> Batch:
         """Raises ElasticsearchError; what failed begins again where it was.
 
         The point in time is searched from the next read on: by a mapping that knows all that it holds.
         """
-        run = self._runs.get(past.run)
+        run = self._runs.get(cursor.run)
         if run is None:
             name = uuid4().hex[:8]
-            self._runs[name] = _BackfillRun(self._watch.look)
-            return _waiting(replace(past, run=name, after=None))
-        if not self._watch.sees(run.noted):
-            return _waiting(past)
-        if not asked.clauses:
-            return Batch([], past.dump(), more=False, done=False, refused=asked.refused)
-        self._check_time(asked)
+            self._runs[name] = _BackfillRun(self._monitor.stats)
+            return _waiting(replace(cursor, run=name, after=None))
+        if not self._monitor.sees(run.initial):
+            return _waiting(cursor)
+        if not request.queries:
+            return Batch([], cursor.dump(), more=False, done=False, refused=request.refused)
+        self._check_time(request)
         if not run.point:
-            run.point = asked.index.open_point_in_time()
-            return replace(_waiting(past), more=True)
-        job = self._job(asked, past, run, limit)
-        later = self._reads.searcher.later([job])
-        found, refused = self._reads.searcher.run(asked.index, [job])
+            run.point = request.index.open_point_in_time()
+            return replace(_waiting(cursor), more=True)
+        job = self._job(request, cursor, run, limit)
+        deferred = self._reader.multi_search.deferred([job])
+        found, refused = self._reader.multi_search.run(request.index, [job])
         if found[0].failure is not None:
-            self.close(asked.index, past.run)
+            self.close(request.index, cursor.run)
             raise found[0].failure
         run.point = found[0].point or run.point
-        batch = self._batch(asked, past, found[0], dict(asked.refused) | refused)
-        if not (batch.more or batch.refused or later):
-            self._close_quietly(asked.index, past.run)
-        return replace(batch, later=later)
+        batch = self._batch(request, cursor, found[0], dict(request.refused) | refused)
+        if not (batch.more or batch.refused or deferred):
+            self._close_quietly(request.index, cursor.run)
+        return replace(batch, deferred=deferred)
 
-    def _check_time(self, asked: ReadRequest) -> None:
+    def _check_time(self, request: ReadRequest) -> None:
         """What is no time is compared by no time: it would fail, or find what is not asked for."""
-        name = self._reads.rules.time_field
-        field = asked.fields.get(name)
+        name = self._reader.rules.time_field
+        field = request.fields.get(name)
         if field is not None and field.type not in (FieldType.TIME, FieldType.ANY):
             raise ElasticsearchError(
                 f"what was before cannot be read by time: `{name}` is mapped as {field.type.value}, not as a date; map "
@@ -78,35 +78,39 @@ class Backfill:
             if ended and ended.point:
                 index.close_point_in_time(ended.point)
 
-    def _job(self, asked: ReadRequest, past: BackfillCursor, run: _BackfillRun, limit: int) -> SearchJob:
-        rules = self._reads.rules
+    def _job(self, request: ReadRequest, cursor: BackfillCursor, run: _BackfillRun, limit: int) -> SearchJob:
+        rules = self._reader.rules
         time = {"order": "asc", "format": "epoch_millis", "numeric_type": "date", "unmapped_type": "date"}
         body = {
             "size": limit,
-            "pit": asked.index.in_point_in_time(run.point),
+            "pit": request.index.in_point_in_time(run.point),
             "sort": [{rules.time_field: time}, {"_shard_doc": "asc"}],
             "_source": False,
             "track_total_hits": False,
-            "docvalue_fields": rules.times(asked.fields),
+            "docvalue_fields": rules.times(request.fields),
         }
-        window = {"range": {rules.time_field: {"gte": past.begin, "format": "epoch_millis"}}}
-        after = {"search_after": past.after} if past.after else {}
-        ours = [window, *asked.everywhere]
-        return SearchJob({"allow_partial_search_results": False}, ours, asked.clauses, body | after)
+        window = {"range": {rules.time_field: {"gte": cursor.begin, "format": "epoch_millis"}}}
+        after = {"search_after": cursor.after} if cursor.after else {}
+        filters = [window, *request.everywhere]
+        return SearchJob({"allow_partial_search_results": False}, filters, request.queries, body | after)
 
-    def _batch(self, asked: ReadRequest, past: BackfillCursor, found: SearchResult, refused: dict[str, str]) -> Batch:
+    def _batch(
+        self, request: ReadRequest, cursor: BackfillCursor, found: SearchResult, refused: dict[str, str]
+    ) -> Batch:
         skipped = SkippedHits()
         arrivals = []
-        documents, rest = self._reads.documents(asked.index, self._reads.new(found.hits, refused))
+        documents, rest = self._reader.documents(request.index, self._reader.new(found.hits, refused))
         for hit, document in documents:
             if "_source" in document:
                 arrivals.append(arrival(hit, document["_source"]))
             else:
                 skipped.add("no_source" if document.get("found") else "deleted", hit)
-        after = _after(past, _before(found, rest.get(0)))
-        notes = skipped.notes()
+        after = _after(cursor, _before(found, rest.get(0)))
+        warnings = skipped.warnings()
         position = after.dump()
-        return Batch(oldest_first(arrivals), position, more=not after.done, done=False, notes=notes, refused=refused)
+        return Batch(
+            oldest_first(arrivals), position, more=not after.done, done=False, warnings=warnings, refused=refused
+        )
 
     def _close_quietly(self, index: Index, run: str) -> None:
         """All was read: a point in time that cannot be closed ends by itself."""
@@ -116,8 +120,8 @@ class Backfill:
             return
 
 
-def _waiting(past: BackfillCursor) -> Batch:
-    return Batch([], past.dump(), more=False, done=False)
+def _waiting(cursor: BackfillCursor) -> Batch:
+    return Batch([], cursor.dump(), more=False, done=False)
 
 
 def _before(found: SearchResult, skipped: tuple[int, ...] | None) -> SearchResult:
@@ -128,8 +132,8 @@ def _before(found: SearchResult, skipped: tuple[int, ...] | None) -> SearchResul
     return replace(found, hits=hits, end=hits[-1].order)
 
 
-def _after(past: BackfillCursor, found: SearchResult) -> BackfillCursor:
+def _after(cursor: BackfillCursor, found: SearchResult) -> BackfillCursor:
     last: Hit | None = found.hits[-1] if found.hits else None
     if last is None:
-        return replace(past, done=found.end is None)
-    return replace(past, reached=last.order[0], after=(last.order[0], last.order[1]), done=found.end is None)
+        return replace(cursor, done=found.end is None)
+    return replace(cursor, reached=last.order[0], after=(last.order[0], last.order[1]), done=found.end is None)

@@ -39,6 +39,6 @@ class BackfillCursor:
         return self.begin / 1000
 
 
-def is_past(position: str) -> bool:
+def is_backfill(position: str) -> bool:
     """Whether a position is one of a reader of the past."""
     return position.startswith(KIND)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 
 from sew_agent.ingest.elasticsearch.shards import START, Shard, ShardStats
-from sew_agent.ingest.elasticsearch.visibility import VisibilityProofs
+from sew_agent.ingest.elasticsearch.visibility import VisibleCheckpoints
 from sew_agent.ingest.source import SourceWarning
 
 COARSE = 60.0
@@ -57,27 +57,27 @@ class TailPosition:
         at, cursors = json.loads(text)
         return cls(at, {key: Cursor(*each) for key, each in cursors.items()})
 
-    def read_to(self, look: ShardStats | None) -> float:
+    def read_to(self, stats: ShardStats | None) -> float:
         """The moment up to which all shards were read: that of the last look, for one that stands at its checkpoint."""
         moments = [
-            look.at if look and _rests(look.shards.get(key), each) else each.at
+            stats.at if stats and _rests(stats.shards.get(key), each) else each.at
             for key, each in self.cursors.items()
             if not each.gone
         ]
-        return min(moments, default=look.at if look else self.at)
+        return min(moments, default=stats.at if stats else self.at)
 
 
 def _rests(shard: Shard | None, cursor: Cursor) -> bool:
     return shard is not None and shard.history == cursor.history and cursor.seq >= shard.checkpoint
 
 
-def begin(look: ShardStats) -> TailPosition:
+def begin(stats: ShardStats) -> TailPosition:
     """Where a fresh store starts: at the checkpoints, everything before belonging to whom begins in the past."""
     return TailPosition(
-        look.at,
+        stats.at,
         {
-            key: Cursor(each.index, each.history, each.checkpoint, each.checkpoint, look.at, top=each.checkpoint)
-            for key, each in look.shards.items()
+            key: Cursor(each.index, each.history, each.checkpoint, each.checkpoint, stats.at, top=each.checkpoint)
+            for key, each in stats.shards.items()
         },
     )
 
@@ -86,28 +86,28 @@ def begin(look: ShardStats) -> TailPosition:
 class CaughtUp:
     """A place brought up to what is there now, and what is to be told of it."""
 
-    place: TailPosition
-    notes: tuple[SourceWarning, ...] = ()
+    position: TailPosition
+    warnings: tuple[SourceWarning, ...] = ()
 
 
-def catch_up(place: TailPosition, look: ShardStats, there: frozenset[str], aged: frozenset[str]) -> CaughtUp:
+def catch_up(position: TailPosition, stats: ShardStats, there: frozenset[str], aged: frozenset[str]) -> CaughtUp:
     """Cursors for new shards and changed histories, and those of indices that are gone marked so.
 
     `there`: the uuids of all indices that exist, closed ones too. `aged`: uuids of indices with events above the age
     limit. A new shard is read from its beginning, and so is one whose history changed: its numbers are other writes'.
     """
-    cursors, notes = dict(place.cursors), []
-    for key, shard in look.shards.items():
-        cursors[key] = _known(cursors.get(key), shard, place.at, aged=shard.uuid in aged)
-    for key, cursor in place.cursors.items():
-        if key in look.shards:
-            if look.shards[key].history != cursor.history:
-                notes.append(_anew(key, cursor))
+    cursors, warnings = dict(position.cursors), []
+    for key, shard in stats.shards.items():
+        cursors[key] = _known(cursors.get(key), shard, position.at, aged=shard.uuid in aged)
+    for key, cursor in position.cursors.items():
+        if key in stats.shards:
+            if stats.shards[key].history != cursor.history:
+                warnings.append(_anew(key, cursor))
         elif key.partition("/")[0] not in there:
-            notes += [] if cursor.gone else _lost(key, cursor)
-            cursors[key] = replace(cursor, gone=cursor.gone or look.at)
-    kept = {key: each for key, each in cursors.items() if not each.gone or look.at - each.gone < _GONE_KEPT}
-    return CaughtUp(_aged(TailPosition(place.at, kept), look), tuple(notes))
+            warnings += [] if cursor.gone else _lost(key, cursor)
+            cursors[key] = replace(cursor, gone=cursor.gone or stats.at)
+    kept = {key: each for key, each in cursors.items() if not each.gone or stats.at - each.gone < _GONE_KEPT}
+    return CaughtUp(_aged(TailPosition(position.at, kept), stats), tuple(warnings))
 
 
 def _known(cursor: Cursor | None, shard: Shard, at: float, *, aged: bool) -> Cursor:
@@ -120,14 +120,14 @@ def _known(cursor: Cursor | None, shard: Shard, at: float, *, aged: bool) -> Cur
     return replace(cursor, seen=seen, top=shard.checkpoint, gone=0.0)
 
 
-def _aged(place: TailPosition, look: ShardStats) -> TailPosition:
+def _aged(position: TailPosition, stats: ShardStats) -> TailPosition:
     """All moments brought up to date at once, where the place's lags enough to be worth a write."""
-    if look.at - place.at < COARSE:
-        return place
+    if stats.at - position.at < COARSE:
+        return position
     rested = {
-        key: replace(each, at=look.at) for key, each in place.cursors.items() if _rests(look.shards.get(key), each)
+        key: replace(each, at=stats.at) for key, each in position.cursors.items() if _rests(stats.shards.get(key), each)
     }
-    return TailPosition(look.at, {**place.cursors, **rested})
+    return TailPosition(stats.at, {**position.cursors, **rested})
 
 
 def _anew(key: str, cursor: Cursor) -> SourceWarning:
@@ -169,13 +169,13 @@ class Search:
         return self.upto is not None
 
 
-def searches(place: TailPosition, look: ShardStats, proofs: VisibilityProofs) -> Iterator[Search]:
+def searches(position: TailPosition, stats: ShardStats, visible: VisibleCheckpoints) -> Iterator[Search]:
     """Nothing for a shard whose cursor stands at its checkpoint."""
-    for key, shard in look.shards.items():
-        cursor = place.cursors[key]
+    for key, shard in stats.shards.items():
+        cursor = position.cursors[key]
         if cursor.seq >= shard.checkpoint:
             continue
-        proven, at = proofs.of(shard)
+        proven, at = visible.of(shard)
         if proven > cursor.seq:
             yield Search(shard, cursor.seq, proven, at)
         above = max(cursor.seen, proven)
@@ -192,9 +192,9 @@ def moved(cursor: Cursor, search: Search, last: int, page_end: int | None) -> Cu
     return replace(cursor, seq=search.upto, seen=max(cursor.seen, search.upto), at=max(cursor.at, search.at))
 
 
-def reached(place: TailPosition, other: TailPosition) -> bool:
+def reached(position: TailPosition, other: TailPosition) -> bool:
     """Whether a reader stands at or beyond another in every shard that the other knows."""
-    return all(_beyond(place.cursors.get(key), cursor) for key, cursor in other.cursors.items() if not cursor.gone)
+    return all(_beyond(position.cursors.get(key), cursor) for key, cursor in other.cursors.items() if not cursor.gone)
 
 
 def _beyond(mine: Cursor | None, other: Cursor) -> bool:

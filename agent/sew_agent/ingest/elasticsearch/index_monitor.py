@@ -21,10 +21,10 @@ from sew_agent.ingest.elasticsearch.shards import (
     read_settings,
     read_stats,
 )
-from sew_agent.ingest.elasticsearch.visibility import VisibilityProofs
+from sew_agent.ingest.elasticsearch.visibility import VisibleCheckpoints
 from sew_agent.ingest.source import SourceProblem, SourceWarning
 
-FACTS_EVERY = 10.0
+SETTINGS_EVERY = 10.0
 """Seconds between two looks at the settings while something is absent."""
 _BAD_REQUEST = 400
 TIMELESS_EVERY = 3600.0
@@ -37,7 +37,7 @@ FIELDS_EVERY = 30.0
 class _Times:
     """Monotonic seconds."""
 
-    facts: float = float("-inf")
+    settings: float = float("-inf")
     fields: float = float("-inf")
     timeless: float = float("-inf")
     """In seconds since the epoch: when it was said last which indices have no own time."""
@@ -50,9 +50,9 @@ class IndexMonitor:
         self.fields = fields
         self.filters: Mapping[str, Dsl] = {}
         """Index -> what its events must match to be of the pattern, where an alias with a filter names it."""
-        self.facts: Mapping[str, IndexSettings] = {}
-        self.proofs = VisibilityProofs()
-        self.look = ShardStats(float("-inf"))
+        self.settings: Mapping[str, IndexSettings] = {}
+        self.visible = VisibleCheckpoints()
+        self.stats = ShardStats(float("-inf"))
         self._clock = clock
         self._time_field = time_field
         self._most_age = most_age
@@ -64,7 +64,7 @@ class IndexMonitor:
         self._analysis: Mapping[str, Any] = {}
         self._mapped: Mapping[str, int] = {}
         """Shard's key -> the highest number that was given out before the mapping was read."""
-        self._told_timeless: list[str] = []
+        self._warned_timeless: list[str] = []
         self._absent: frozenset[str] = frozenset()
         """The keys that were absent when the settings were last read."""
         self._without_settings: frozenset[str] = frozenset()
@@ -72,21 +72,21 @@ class IndexMonitor:
 
     def update(self, index: Index, now: float) -> None:
         """Look, unless that was done in this poll. `now` in seconds since the epoch. Raises ElasticsearchError."""
-        if self.look.at == now:
+        if self.stats.at == now:
             return
         asked = self._clock()
-        look = read_stats(index.stats(), now)
+        stats = read_stats(index.stats(), now)
         answered = self._clock()
-        self.proofs.count(look, asked, answered)
-        if look.uuids - self.facts.keys() or self.proofs.due(look, self.facts) or self._odd(look):
-            self.facts = read_settings(index.settings())
-            self._absent = frozenset(absent(look, self.facts))
-            self._times.facts = answered
-        self._refresh_fields(index, look, answered)
-        self.proofs.conclude(look, self.facts)
-        unsettled = (look.uuids & self.look.uuids) - self.facts.keys()
-        self._without_settings = frozenset(each.index for each in look.shards.values() if each.uuid in unsettled)
-        self.look = look
+        self.visible.count(stats, asked, answered)
+        if stats.uuids - self.settings.keys() or self.visible.due(stats, self.settings) or self._incomplete(stats):
+            self.settings = read_settings(index.settings())
+            self._absent = frozenset(absent(stats, self.settings))
+            self._times.settings = answered
+        self._refresh_fields(index, stats, answered)
+        self.visible.conclude(stats, self.settings)
+        unsettled = (stats.uuids & self.stats.uuids) - self.settings.keys()
+        self._without_settings = frozenset(each.index for each in stats.shards.values() if each.uuid in unsettled)
+        self.stats = stats
 
     def read_fields(self, index: Index) -> None:
         """The same object stays while nothing changed; a pattern without indices has no fields of its own."""
@@ -94,11 +94,11 @@ class IndexMonitor:
         self._mappings, self._analysis = index.mappings()
         self._translate(index)
 
-    def _refresh_fields(self, index: Index, look: ShardStats, answered: float) -> None:
+    def _refresh_fields(self, index: Index, stats: ShardStats, answered: float) -> None:
         """A write may have brought a new field with it: whatever this look tells of is judged by a newer mapping."""
-        numbers = {key: each.top for key, each in look.shards.items()}
-        moved = {each.index for key, each in look.shards.items() if self._mapped.get(key) != each.top}
-        if look.uuids - self.look.uuids or self._older(self._times.fields, FIELDS_EVERY):
+        numbers = {key: each.top for key, each in stats.shards.items()}
+        moved = {each.index for key, each in stats.shards.items() if self._mapped.get(key) != each.top}
+        if stats.uuids - self.stats.uuids or self._older(self._times.fields, FIELDS_EVERY):
             self.read_fields(index)
             self._times.fields = answered
         elif moved:
@@ -117,59 +117,61 @@ class IndexMonitor:
         if found != self.fields:
             self.fields = found
 
-    def sees(self, noted: ShardStats) -> bool:
-        """Whether what was in at that look can be seen, in every index in which anything ever becomes visible."""
-        there = [(each, self.look.shards.get(key)) for key, each in noted.shards.items() if self._becomes_visible(each)]
+    def sees(self, initial: ShardStats) -> bool:
+        """Return whether all writes of those stats are visible, in every index in which any become visible."""
+        there = [
+            (each, self.stats.shards.get(key)) for key, each in initial.shards.items() if self._becomes_visible(each)
+        ]
         return all(
-            self.proofs.of(now)[0] >= before.checkpoint
+            self.visible.of(now)[0] >= before.checkpoint
             for before, now in there
             if now is not None and now.history == before.history
         )
 
     def _becomes_visible(self, shard: Shard) -> bool:
-        fact = self.facts.get(shard.uuid)
-        return fact is not None and fact.wait is not None
+        index_settings = self.settings.get(shard.uuid)
+        return index_settings is not None and index_settings.wait is not None
 
     @property
     def window(self) -> int:
         """Hits that a search may ask for in each index."""
-        return min((each.window for each in self.facts.values()), default=MOST_HITS)
+        return min((each.window for each in self.settings.values()), default=MOST_HITS)
 
     @property
     def there(self) -> frozenset[str]:
         """The uuids of all indices, closed ones too."""
-        return self.look.uuids | self.facts.keys()
+        return self.stats.uuids | self.settings.keys()
 
-    def aged(self, index: Index, place: TailPosition) -> frozenset[str]:
+    def aged(self, index: Index, position: TailPosition) -> frozenset[str]:
         """Of indices that a reader has no cursor in: those that hold events above the age limit."""
-        known = {key.partition("/")[0] for key in place.cursors}
-        new = self.look.uuids - known
+        known = {key.partition("/")[0] for key in position.cursors}
+        new = self.stats.uuids - known
         for uuid in new - self._aged.keys():
-            self._aged[uuid] = self._has_old(index, uuid, place.at - self._most_age)
+            self._aged[uuid] = self._has_old(index, uuid, position.at - self._most_age)
         return frozenset(uuid for uuid in new if self._aged[uuid])
 
-    def origins(self, index: Index, place: TailPosition) -> Mapping[str, str]:
+    def origins(self, index: Index, position: TailPosition) -> Mapping[str, str]:
         """The names of the indices that were made of others since this agent was started, and those of the others."""
-        known = {key.partition("/")[0] for key in place.cursors}
-        new = self.look.uuids - known - self._asked_for_origin
+        known = {key.partition("/")[0] for key in position.cursors}
+        new = self.stats.uuids - known - self._asked_for_origin
         if new:
-            self._origins.update(self._find_origins(new, index.recoveries(), place))
+            self._origins.update(self._find_origins(new, index.recoveries(), position))
             self._asked_for_origin |= new
         return self._origins
 
     def _find_origins(
-        self, new: Collection[str], recoveries: Mapping[str, Any], place: TailPosition
+        self, new: Collection[str], recoveries: Mapping[str, Any], position: TailPosition
     ) -> Iterator[tuple[str, str]]:
         for uuid in new:
-            shards = [each for each in self.look.shards.values() if each.uuid == uuid]
+            shards = [each for each in self.stats.shards.values() if each.uuid == uuid]
             name = shards[0].index
-            found = origin(name, shards, recoveries.get(name, {}), place.cursors)
+            found = origin(name, shards, recoveries.get(name, {}), position.cursors)
             if found:
                 yield name, found
 
     def _has_old(self, index: Index, uuid: str, before: float) -> bool:
         """One that cannot be asked for times has none by which its events are old."""
-        name = next(shard.index for shard in self.look.shards.values() if shard.uuid == uuid)
+        name = next(shard.index for shard in self.stats.shards.values() if shard.uuid == uuid)
         old = {"range": {self._time_field: {"lt": int(before * 1000), "format": "epoch_millis"}}}
         query = {"bool": {"filter": [old, *([self.filters[name]] if name in self.filters else [])]}}
         header = {"index": name, "allow_partial_search_results": False}
@@ -181,73 +183,84 @@ class IndexMonitor:
 
     def timeless(self) -> list[SourceWarning]:
         """Say once an hour which indices hold events and do not map the field of the events' own time."""
-        written = {each.index for each in self.look.shards.values() if each.top > START}
+        written = {each.index for each in self.stats.shards.values() if each.top > START}
         found = sorted(name for name in written & self._mappings.keys() if not self._maps_time(name))
-        if not found or (found == self._told_timeless and self.look.at - self._times.timeless < TIMELESS_EVERY):
+        if not found or (found == self._warned_timeless and self.stats.at - self._times.timeless < TIMELESS_EVERY):
             return []
-        self._told_timeless, self._times.timeless = found, self.look.at
-        said = (
+        self._warned_timeless, self._times.timeless = found, self.stats.at
+        message = (
             f"{_some(found)}: without the field `{self._time_field}`, so what comes is taken as of now, whatever "
             "SEW_START and SEW_MAX_EVENT_AGE say: name the field of the events' own time (SEW_TIME_FIELD, --time-field)"
         )
-        return [SourceWarning("no_time_field", said, len(found))]
+        return [SourceWarning("no_time_field", message, len(found))]
 
     def _maps_time(self, index: str) -> bool:
         mapping = self._mappings[index].get("mappings", {})
         return self._time_field in mapping.get("runtime", {}) or _maps(mapping, self._time_field)
 
-    def problems(self, place: TailPosition) -> Iterator[SourceProblem]:
+    def problems(self, position: TailPosition) -> Iterator[SourceProblem]:
         """What a reader at `place` cannot be sure to read now."""
-        if not (self.look.copies or self.facts or place.cursors):
-            said = "no index is there to read from: see the index pattern, and the privileges on what it names"
-            yield SourceProblem(said, IndexProblem.EMPTY)
+        if not (self.stats.copies or self.settings or position.cursors):
+            message = "no index is there to read from: see the index pattern, and the privileges on what it names"
+            yield SourceProblem(message, IndexProblem.EMPTY)
         if self._without_settings:
             names = _some(sorted(self._without_settings))
-            said = f"{names} cannot be read for certain: the privilege `view_index_metadata` is missing"
-            yield SourceProblem(said, IndexProblem.PRIVILEGE)
-        yield from self._absences(place)
+            message = f"{names} cannot be read for certain: the privilege `view_index_metadata` is missing"
+            yield SourceProblem(message, IndexProblem.PRIVILEGE)
+        yield from self._absences(position)
         frozen = sorted(
-            {self.facts[shard.uuid].index for key, shard in self.look.shards.items() if self._hidden(key, place)}
+            {
+                self.settings[shard.uuid].index
+                for key, shard in self.stats.shards.items()
+                if self._is_unrefreshed(key, position)
+            }
         )
         if frozen:
             yield SourceProblem(
                 f"{_some(frozen)}: refresh_interval is -1, so nobody can see new events until it is refreshed"
             )
 
-    def _absences(self, place: TailPosition) -> Iterator[SourceProblem]:
+    def _absences(self, position: TailPosition) -> Iterator[SourceProblem]:
         """Of the shards that a reader knows, or of all where not one can be seen."""
-        seen = bool(self.look.shards)
-        lacking = {key: name for key, name in absent(self.look, self.facts).items() if key in place.cursors or not seen}
-        closed = sorted(name for key, name in lacking.items() if self.facts[key.partition("/")[0]].closed)
-        silent = sorted(set(lacking.values()) - set(closed))
+        seen = bool(self.stats.shards)
+        missing = {
+            key: name for key, name in absent(self.stats, self.settings).items() if key in position.cursors or not seen
+        }
+        closed = sorted(name for key, name in missing.items() if self.settings[key.partition("/")[0]].closed)
+        silent = sorted(set(missing.values()) - set(closed))
         if closed:
             yield SourceProblem(f"{_some(closed)} cannot be read: closed; open it, or leave it out of the pattern")
-        if silent and self.look.copies:
+        if silent and self.stats.copies:
             why = "without an active primary, or the privilege `monitor` is missing"
             yield SourceProblem(f"{_some(silent)} cannot be read: {why}; it goes on from where it was")
         elif silent:
-            said = f"{_some(silent)} cannot be read: the privilege `monitor` is missing"
-            yield SourceProblem(said, IndexProblem.PRIVILEGE)
+            message = f"{_some(silent)} cannot be read: the privilege `monitor` is missing"
+            yield SourceProblem(message, IndexProblem.PRIVILEGE)
 
-    def _hidden(self, key: str, place: TailPosition) -> bool:
-        shard, cursor = self.look.shards[key], place.cursors.get(key)
-        fact = self.facts.get(shard.uuid)
-        return fact is not None and fact.refresh is None and cursor is not None and cursor.seq < shard.checkpoint
+    def _is_unrefreshed(self, key: str, position: TailPosition) -> bool:
+        shard, cursor = self.stats.shards[key], position.cursors.get(key)
+        index_settings = self.settings.get(shard.uuid)
+        return (
+            index_settings is not None
+            and index_settings.refresh is None
+            and cursor is not None
+            and cursor.seq < shard.checkpoint
+        )
 
-    def _odd(self, look: ShardStats) -> bool:
+    def _incomplete(self, stats: ShardStats) -> bool:
         """Something is not as it should be: the settings tell why, and, asked now and then, when it is again."""
-        missing = frozenset(absent(look, self.facts))
-        frozen = any(each.refresh is None for each in self.facts.values())
-        odd = bool(missing) or frozen or not look.shards
-        return missing != self._absent or (odd and self._older(self._times.facts, FACTS_EVERY))
+        missing = frozenset(absent(stats, self.settings))
+        frozen = any(each.refresh is None for each in self.settings.values())
+        incomplete = bool(missing) or frozen or not stats.shards
+        return missing != self._absent or (incomplete and self._older(self._times.settings, SETTINGS_EVERY))
 
     def _older(self, moment: float, seconds: float) -> bool:
         return self._clock() - moment >= seconds
 
 
-def check_vanished(watch: IndexMonitor, place: TailPosition) -> None:
+def check_vanished(monitor: IndexMonitor, position: TailPosition) -> None:
     """All indices gone at once is more likely a lost privilege: nothing is concluded from it."""
-    if not watch.look.shards and not watch.facts and any(not each.gone for each in place.cursors.values()):
+    if not monitor.stats.shards and not monitor.settings and any(not each.gone for each in position.cursors.values()):
         raise ElasticsearchError(
             "none of the indices that were read is there any more: were they deleted, the index pattern changed, or "
             "the privileges `view_index_metadata` and `monitor` taken away?",
@@ -258,7 +271,7 @@ def check_vanished(watch: IndexMonitor, place: TailPosition) -> None:
 def _maps(mapping: Mapping[str, Any], name: str) -> bool:
     """Whether a mapping has a field, in whichever parts its name is written there."""
     properties = mapping.get("properties", {})
-    heads = [name[:place] for place, letter in enumerate(name) if letter == "."]
+    heads = [name[:end] for end, letter in enumerate(name) if letter == "."]
     return name in properties or any(
         head in properties and _maps(properties[head], name[len(head) + 1 :]) for head in heads
     )

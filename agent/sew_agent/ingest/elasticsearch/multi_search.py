@@ -15,9 +15,9 @@ from sew_agent.ingest.elasticsearch.named_queries import (
     MOST_LEAVES,
     Dsl,
     NamedQuery,
-    asked,
+    combined,
     halves,
-    named,
+    matched_queries,
     pack,
 )
 from sew_agent.ingest.elasticsearch.new_hits import Hit, merge, read_hit
@@ -35,11 +35,11 @@ _TOO_MANY = ("too_many_nested_clauses", "too_many_clauses")
 
 @dataclass(frozen=True, slots=True)
 class SearchJob:
-    """One search for many webhooks. `ours` holds for all clauses; `body` is the rest of the search."""
+    """One search for many webhooks. `filters` holds for all clauses; `body` is the rest of the search."""
 
     header: Mapping[str, Any]
-    ours: Sequence[Dsl]
-    clauses: Sequence[NamedQuery]
+    filters: Sequence[Dsl]
+    queries: Sequence[NamedQuery]
     body: Mapping[str, Any]
 
     @property
@@ -85,25 +85,25 @@ class MultiSearch:
         self._at_once: float = _MOST_AT_ONCE
         self.costs = QueryCosts()
 
-    def later(self, jobs: Sequence[SearchJob]) -> frozenset[str]:
+    def deferred(self, jobs: Sequence[SearchJob]) -> frozenset[str]:
         """The webhooks whose queries are not asked now, since others would wait for them."""
-        return self.costs.later({each.webhook: each for job in jobs for each in job.clauses}.values())
+        return self.costs.deferred({each.webhook: each for job in jobs for each in job.queries}.values())
 
     def run(self, index: Index, jobs: Sequence[SearchJob]) -> tuple[list[SearchResult], dict[str, str]]:
         """What each job found, and webhook -> why a shard refuses its query. Raises ElasticsearchError."""
-        later = self.later(jobs)
-        jobs = [replace(job, clauses=[each for each in job.clauses if each.webhook not in later]) for job in jobs]
+        deferred = self.deferred(jobs)
+        jobs = [replace(job, queries=[each for each in job.queries if each.webhook not in deferred]) for job in jobs]
         run = _SearchRun()
         tasks = [
-            _Task(number, group) for number, job in enumerate(jobs) for group in pack(job.clauses, self._most_leaves)
+            _Task(number, group) for number, job in enumerate(jobs) for group in pack(job.queries, self._most_leaves)
         ]
         while tasks:
             tasks = [
-                more for task, answer in self._ask(index, jobs, tasks) for more in self._take(run, task, answer, jobs)
+                more for task, answer in self._ask(index, jobs, tasks) for more in self._handle(run, task, answer, jobs)
             ]
-        refused = self._convict(index, jobs, run)
+        refused = self._confirm_refused(index, jobs, run)
         self._at_once = min(self._at_once + _REGROWN, _MOST_AT_ONCE)
-        return [self._found(run, job) for job in range(len(jobs))], refused
+        return [self._result(run, job) for job in range(len(jobs))], refused
 
     def _ask(
         self, index: Index, jobs: Sequence[SearchJob], tasks: Sequence[_Task]
@@ -111,7 +111,7 @@ class MultiSearch:
         slow = any(self.costs.of(each) for task in tasks for each in task.group)
         for some in _in_requests(tasks, 1 if slow else int(self._at_once)):
             searches = [
-                (jobs[each.job].header, {**jobs[each.job].body, "query": asked(each.group, jobs[each.job].ours)})
+                (jobs[each.job].header, {**jobs[each.job].body, "query": combined(each.group, jobs[each.job].filters)})
                 for each in some
             ]
             try:
@@ -125,9 +125,11 @@ class MultiSearch:
     def _timed_out(self, some: Sequence[_Task], seconds: float) -> None:
         """From now on less is asked in one request, and what is the reason later."""
         self._at_once = max(1, len(some) // 2)
-        self.costs.charge([clause for each in some for clause in each.group], seconds)
+        self.costs.charge([query for each in some for query in each.group], seconds)
 
-    def _take(self, run: _SearchRun, task: _Task, answer: Mapping[str, Any], jobs: Sequence[SearchJob]) -> list[_Task]:
+    def _handle(
+        self, run: _SearchRun, task: _Task, answer: Mapping[str, Any], jobs: Sequence[SearchJob]
+    ) -> list[_Task]:
         """Keeps a good answer; of a refused one the smaller tasks that find out why."""
         self.costs.charge(task.group, answer.get("took", 0) / 1000)
         try:
@@ -135,7 +137,7 @@ class MultiSearch:
         except ElasticsearchError as error:
             return self._refused(run, task, error)
         hits = [
-            read_hit(hit, named(task.group, hit.get("matched_queries", ())), self._time_field, task.job)
+            read_hit(hit, matched_queries(task.group, hit.get("matched_queries", ())), self._time_field, task.job)
             for hit in answer["hits"]["hits"]
         ]
         run.pages.setdefault(task.job, []).append((hits, len(hits) >= jobs[task.job].size))
@@ -153,7 +155,7 @@ class MultiSearch:
         run.suspects.setdefault(task.job, {})[task.group[0].webhook] = str(error)
         return []
 
-    def _convict(self, index: Index, jobs: Sequence[SearchJob], run: _SearchRun) -> dict[str, str]:
+    def _confirm_refused(self, index: Index, jobs: Sequence[SearchJob], run: _SearchRun) -> dict[str, str]:
         """Of the suspects those of jobs that can do without any clause; other jobs have failed themselves."""
         refused: dict[str, str] = {}
         tasks = [_Task(job, []) for job in run.suspects]
@@ -166,7 +168,7 @@ class MultiSearch:
                 refused.update(run.suspects[task.job])
         return refused
 
-    def _found(self, run: _SearchRun, job: int) -> SearchResult:
+    def _result(self, run: _SearchRun, job: int) -> SearchResult:
         if job in run.failures:
             return SearchResult(failure=run.failures[job])
         hits, end = merge(run.pages.get(job, ()))

@@ -24,7 +24,7 @@ class NamedQuery:
     webhook: str
     start: float | None
     dsl: Dsl
-    needs: Mapping[str, frozenset[str]]
+    required_values: Mapping[str, frozenset[str]]
     leaves: int
     size: int
     wildcards: int = 0
@@ -38,24 +38,24 @@ class NamedQueries:
 
     def of(self, subscriptions: Sequence[Subscription], fields: FieldSet) -> tuple[list[NamedQuery], dict[str, str]]:
         """The clauses, and webhook -> why its query cannot be asked of these fields."""
-        clauses, refused = [], {}
+        queries, refused = [], {}
         exact = exact_fields(fields)
         for each in subscriptions:
             try:
-                clauses.append(self._translate(each, fields, exact))
+                queries.append(self._translate(each, fields, exact))
             except QueryError as error:
                 refused[each.webhook] = f"the mapping cannot answer the query: {error.errors[0].message}"
-        return clauses, refused
+        return queries, refused
 
     def _translate(self, subscription: Subscription, fields: FieldSet, exact: Collection[str]) -> NamedQuery:
         name, query, start = subscription.webhook, subscription.query, subscription.start
         known = self._known.get(name)
         if known is None or known[0] is not query or known[1] is not fields or known[2].start != start:
             dsl = to_dsl(bind(query, fields))
-            clause = NamedQuery(
-                name, start, dsl, needs(dsl, exact), count_leaves(dsl), len(json.dumps(dsl)), wildcards(dsl)
+            translated = NamedQuery(
+                name, start, dsl, required_values(dsl, exact), count_leaves(dsl), len(json.dumps(dsl)), wildcards(dsl)
             )
-            known = self._known[name] = (query, fields, clause)
+            known = self._known[name] = (query, fields, translated)
         return known[2]
 
 
@@ -68,7 +68,7 @@ def exact_fields(fields: FieldSet) -> frozenset[str]:
     return frozenset(each.path for each in strings if not each.name.startswith("_") and "*" not in each.path)
 
 
-def needs(dsl: Dsl, exact: Collection[str]) -> dict[str, frozenset[str]]:
+def required_values(dsl: Dsl, exact: Collection[str]) -> dict[str, frozenset[str]]:
     """Of what must hold in a query, the fields among `exact` that are asked for exact values, and those values.
 
     In ASCII alone: of other letters the server may know a lower case that we do not.
@@ -101,11 +101,11 @@ def wildcards(dsl: Any) -> int:
     return 0
 
 
-def pack(clauses: Sequence[NamedQuery], most_leaves: int = MOST_LEAVES) -> list[list[NamedQuery]]:
+def pack(queries: Sequence[NamedQuery], most_leaves: int = MOST_LEAVES) -> list[list[NamedQuery]]:
     """In their order, as few groups as the limits allow; a clause above them is alone."""
     groups: list[list[NamedQuery]] = []
     leaves = size = 0
-    for each in clauses:
+    for each in queries:
         if not groups or leaves + each.leaves > most_leaves or size + each.size > MOST_BYTES:
             groups.append([])
             leaves = size = 0
@@ -121,19 +121,19 @@ def halves(group: Sequence[NamedQuery]) -> Iterator[list[NamedQuery]]:
     yield list(group[middle:])
 
 
-def asked(group: Sequence[NamedQuery], ours: Sequence[Dsl]) -> Dsl:
-    """The query for a group, each clause named by its place in it; `ours` hold for all of them.
+def combined(group: Sequence[NamedQuery], filters: Sequence[Dsl]) -> Dsl:
+    """The query for a group, each clause named by its place in it; `filters` hold for all of them.
 
     Elasticsearch looks at what must hold before all else, and at filters last: a segment without any new event is then
     left without a look at a thousand clauses. Nothing is scored, since hits are sorted. Without any clause it is what
-    is ours that is asked, to see whether it can be.
+    is filters that is asked, to see whether it can be.
     """
     if not group:
-        return {"bool": {"must": list(ours)}}
+        return {"bool": {"must": list(filters)}}
     should = [{"bool": {"filter": [each.dsl], "_name": str(place)}} for place, each in enumerate(group)]
-    return {"bool": {"must": list(ours), "should": should, "minimum_should_match": 1}}
+    return {"bool": {"must": list(filters), "should": should, "minimum_should_match": 1}}
 
 
-def named(group: Sequence[NamedQuery], matched: Sequence[str]) -> list[NamedQuery]:
+def matched_queries(group: Sequence[NamedQuery], matched: Sequence[str]) -> list[NamedQuery]:
     """The clauses that a hit's `matched_queries` name."""
     return [group[int(name)] for name in matched]

@@ -20,7 +20,7 @@ TEXTS = {
 }
 """What is said of documents that are not delivered, by kind. A kind without text is not worth a word."""
 
-Known = Callable[[Sequence[bytes]], Mapping[bytes, Collection[str]]]
+SeenBy = Callable[[Sequence[bytes]], Mapping[bytes, Collection[str]]]
 """Events' keys -> the webhooks that have them already."""
 
 
@@ -34,7 +34,7 @@ class Hit:
     index: str
     id: str
     order: tuple[int, ...]
-    clauses: tuple[NamedQuery, ...]
+    queries: tuple[NamedQuery, ...]
     time: float | None = None
     version: int = 1
     routing: str | None = None
@@ -48,7 +48,7 @@ class Hit:
 
     @property
     def webhooks(self) -> tuple[str, ...]:
-        return tuple(each.webhook for each in self.clauses)
+        return tuple(each.webhook for each in self.queries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class SkippedHits:
         }
         return SkippedHits({kind: hits for kind, hits in kept.items() if hits})
 
-    def notes(self) -> list[SourceWarning]:
+    def warnings(self) -> list[SourceWarning]:
         """One note for each kind."""
         return [
             SourceWarning(
@@ -93,28 +93,28 @@ def since_start(hit: Hit) -> Hit:
     """The hit with the webhooks that had started by its own time, whole seconds; without time it belongs to now."""
     if hit.time is None:
         return hit
-    own = tuple(each for each in hit.clauses if each.start is None or hit.time >= floor(each.start))
-    return hit if len(own) == len(hit.clauses) else replace(hit, clauses=own)
+    own = tuple(each for each in hit.queries if each.start is None or hit.time >= floor(each.start))
+    return hit if len(own) == len(hit.queries) else replace(hit, queries=own)
 
 
 def before_start(hit: Hit) -> Hit:
     """The hit with the other webhooks: those that began after its own time."""
     own = set(since_start(hit).webhooks)
-    return replace(hit, clauses=tuple(each for each in hit.clauses if each.webhook not in own))
+    return replace(hit, queries=tuple(each for each in hit.queries if each.webhook not in own))
 
 
-def unknown(hits: Sequence[Hit], known: Known) -> list[Hit]:
+def unseen(hits: Sequence[Hit], known: SeenBy) -> list[Hit]:
     """The hits with the webhooks that do not have them yet; those that all have are left out."""
     have = known([hit.key for hit in hits])
-    found = [replace(hit, clauses=_without(hit, have.get(hit.key, ()))) for hit in hits]
-    return [hit for hit in found if hit.clauses]
+    found = [replace(hit, queries=_without(hit, have.get(hit.key, ()))) for hit in hits]
+    return [hit for hit in found if hit.queries]
 
 
 def _without(hit: Hit, names: Collection[str]) -> tuple[NamedQuery, ...]:
-    return tuple(each for each in hit.clauses if each.webhook not in names) if names else hit.clauses
+    return tuple(each for each in hit.queries if each.webhook not in names) if names else hit.queries
 
 
-def verdict(hit: Hit, cursor: Cursor, limits: AgeLimits) -> str:
+def skip_reason(hit: Hit, cursor: Cursor, limits: AgeLimits) -> str:
     """Of a hit that is not known: "" where it is new, else the kind of why not.
 
     Age counts from the moment up to which the shard was read, so an outage of days loses nothing. A document that was
@@ -138,20 +138,20 @@ def merge(pages: Sequence[tuple[Sequence[Hit], bool]]) -> tuple[list[Hit], tuple
     for hits, _ in pages:
         for hit in hits:
             if end is None or hit.order <= end:
-                place = (hit.order, hit.id)  # in an index that was shrunk several documents have one number
-                before = found.get(place)
-                found[place] = replace(before, clauses=before.clauses + hit.clauses) if before else hit
-    return [found[place] for place in sorted(found)], end
+                key = (hit.order, hit.id)  # in an index that was shrunk several documents have one number
+                before = found.get(key)
+                found[key] = replace(before, queries=before.queries + hit.queries) if before else hit
+    return [found[key] for key in sorted(found)], end
 
 
-def read_hit(hit: Mapping[str, Any], clauses: Sequence[NamedQuery], time_field: str, job: int) -> Hit:
+def read_hit(hit: Mapping[str, Any], queries: Sequence[NamedQuery], time_field: str, job: int) -> Hit:
     """From a search's answer; `clauses` are those that it matched. A date_nanos has fractions of a millisecond."""
     times = hit.get("fields", {}).get(time_field) or [None]
     return Hit(
         hit["_index"],
         hit["_id"],
         tuple(int(each) for each in hit["sort"]),
-        tuple(clauses),
+        tuple(queries),
         None if times[0] is None else float(times[0]) / 1000,
         int(hit.get("_version", 1)),
         hit.get("_routing"),

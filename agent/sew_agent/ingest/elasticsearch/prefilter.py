@@ -31,27 +31,29 @@ def prefilter(index: Index, jobs: Sequence[SearchJob]) -> list[SearchJob]:
 
     Raises ElasticsearchError.
     """
-    if all(len(pack(job.clauses)) < 2 for job in jobs) or not (fields := _fields(jobs)):
+    if all(len(pack(job.queries)) < 2 for job in jobs) or not (fields := _fields(jobs)):
         return list(jobs)
     most = MOST_EVENTS // len(jobs)
-    answers = index.search_many([(job.header, _look(job, fields, most)) for job in jobs])
-    return [_narrowed(job, _seen(answer, most), fields) for job, answer in zip(jobs, answers, strict=True)]
+    answers = index.search_many([(job.header, _probe(job, fields, most)) for job in jobs])
+    return [_prefiltered(job, _seen(answer, most), fields) for job, answer in zip(jobs, answers, strict=True)]
 
 
-def can_match(clause: NamedQuery, seen: Mapping[str, Collection[str]], fields: Collection[str]) -> bool:
+def can_match(query: NamedQuery, seen: Mapping[str, Collection[str]], fields: Collection[str]) -> bool:
     """Whether the values that are there (`seen`: field -> values) are enough for a query, as far as `fields` tell."""
-    return all(not values.isdisjoint(seen.get(field, ())) for field, values in clause.needs.items() if field in fields)
+    return all(
+        not values.isdisjoint(seen.get(field, ())) for field, values in query.required_values.items() if field in fields
+    )
 
 
 def _fields(jobs: Sequence[SearchJob]) -> list[str]:
     """Those that most queries need."""
-    counts = Counter(field for job in jobs for clause in job.clauses for field in clause.needs)
+    counts = Counter(field for job in jobs for query in job.queries for field in query.required_values)
     return [field for field, _ in counts.most_common(_MOST_FIELDS)]
 
 
-def _look(job: SearchJob, fields: Sequence[str], most: int) -> Mapping[str, Any]:
+def _probe(job: SearchJob, fields: Sequence[str], most: int) -> Mapping[str, Any]:
     return {
-        "query": {"bool": {"filter": list(job.ours)}},
+        "query": {"bool": {"filter": list(job.filters)}},
         "size": most,
         "_source": False,
         "track_total_hits": False,
@@ -79,7 +81,7 @@ def _values(hits: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Sequence[s
         yield from hit.get("fields", {}).items()
 
 
-def _narrowed(job: SearchJob, seen: Mapping[str, Collection[str]] | None, fields: Collection[str]) -> SearchJob:
+def _prefiltered(job: SearchJob, seen: Mapping[str, Collection[str]] | None, fields: Collection[str]) -> SearchJob:
     if seen is None:
         return job
-    return replace(job, clauses=[each for each in job.clauses if can_match(each, seen, fields)])
+    return replace(job, queries=[each for each in job.queries if can_match(each, seen, fields)])

@@ -23,7 +23,7 @@ class QueryCosts:
 
     def __init__(self) -> None:
         self._seconds: dict[str, tuple[NamedQuery, float]] = {}
-        self._notes: list[SourceWarning] = []
+        self._warnings: list[SourceWarning] = []
 
     def charge(self, group: Iterable[NamedQuery], seconds: float) -> None:
         """A search for these clauses took so long."""
@@ -36,15 +36,15 @@ class QueryCosts:
             elif self.of(each) or (seconds >= SLOW and share >= _LEAST_SHARE):
                 self._learn(each, share)
 
-    def of(self, clause: NamedQuery) -> float:
+    def of(self, query: NamedQuery) -> float:
         """Seconds that it takes; 0 for what is quick, or not known."""
-        known = self._seconds.get(clause.webhook)
-        return known[1] if known and known[0].dsl is clause.dsl else 0.0
+        known = self._seconds.get(query.webhook)
+        return known[1] if known and known[0].dsl is query.dsl else 0.0
 
-    def later(self, clauses: Collection[NamedQuery]) -> frozenset[str]:
+    def deferred(self, queries: Collection[NamedQuery]) -> frozenset[str]:
         """The webhooks whose queries are asked another time: all slow ones beside quick ones, else what is too much."""
-        slow: Mapping[str, float] = {each.webhook: self.of(each) for each in clauses if self.of(each)}
-        if any(each.webhook not in slow for each in clauses):
+        slow: Mapping[str, float] = {each.webhook: self.of(each) for each in queries if self.of(each)}
+        if any(each.webhook not in slow for each in queries):
             return frozenset(slow)
         total, skipped = 0.0, []
         for number, (webhook, seconds) in enumerate(slow.items()):
@@ -52,16 +52,16 @@ class QueryCosts:
             skipped += [webhook] if number and total > _AT_ONCE else []
         return frozenset(skipped)
 
-    def notes(self) -> Sequence[SourceWarning]:
+    def warnings(self) -> Sequence[SourceWarning]:
         """What has become known since the last call."""
-        told, self._notes = self._notes, []
+        told, self._warnings = self._warnings, []
         return told
 
-    def _learn(self, clause: NamedQuery, seconds: float) -> None:
-        if not self.of(clause):
+    def _learn(self, query: NamedQuery, seconds: float) -> None:
+        if not self.of(query):
             text = (
-                f"the query's {clause.wildcards} wildcards take Elasticsearch about {seconds:.1f} s at each poll: it "
+                f"the query's {query.wildcards} wildcards take Elasticsearch about {seconds:.1f} s at each poll: it "
                 "is asked after the others'; fewer wildcards, or none at a value's beginning, are quicker"
             )
-            self._notes.append(SourceWarning("costly", text, webhooks=(clause.webhook,)))
-        self._seconds[clause.webhook] = (clause, seconds)
+            self._warnings.append(SourceWarning("costly", text, webhooks=(query.webhook,)))
+        self._seconds[query.webhook] = (query, seconds)

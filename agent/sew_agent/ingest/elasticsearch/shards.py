@@ -122,11 +122,11 @@ def _refresh(settings: Mapping[str, str]) -> float | None:
     return None if seconds < 0 else seconds
 
 
-def absent(look: ShardStats, facts: Mapping[str, IndexSettings]) -> Mapping[str, str]:
+def absent(stats: ShardStats, settings: Mapping[str, IndexSettings]) -> Mapping[str, str]:
     """Key -> name, of every shard that there should be and is not: closed, or without an active primary."""
     return {
         f"{each.uuid}/{number}": f"{each.index}[{number}]"
-        for each in facts.values()
+        for each in settings.values()
         for number in range(each.shards)
-        if f"{each.uuid}/{number}" not in look.shards
+        if f"{each.uuid}/{number}" not in stats.shards
     }

@@ -13,11 +13,11 @@ from kubectl_sew.query.fields import UnlistedKeys
 from sew_agent.base.log import locate
 from sew_agent.ingest.elasticsearch.arrivals import ArrivalReader, ReadRequest, TimeRules
 from sew_agent.ingest.elasticsearch.backfill import Backfill
-from sew_agent.ingest.elasticsearch.backfill_cursor import BackfillCursor, is_past
+from sew_agent.ingest.elasticsearch.backfill_cursor import BackfillCursor, is_backfill
 from sew_agent.ingest.elasticsearch.cursors import TailPosition, reached
 from sew_agent.ingest.elasticsearch.index_monitor import IndexMonitor
 from sew_agent.ingest.elasticsearch.named_queries import Dsl, NamedQueries
-from sew_agent.ingest.elasticsearch.new_hits import AgeLimits, Known
+from sew_agent.ingest.elasticsearch.new_hits import AgeLimits, SeenBy
 from sew_agent.ingest.elasticsearch.tail import Tail
 from sew_agent.ingest.source import Batch, Origin, SourceError, Subscription
 
@@ -46,7 +46,7 @@ class ElasticsearchSource:
         self,
         reading: IngestSettings,
         access: Callable[[], Access],
-        known: Known,
+        known: SeenBy,
         fields: FieldSet,
         clock: Callable[[], float] = time.monotonic,
         beat: Callable[[], object] = lambda: None,
@@ -56,25 +56,25 @@ class ElasticsearchSource:
         Raises SourceError where the pattern or the access cannot be used.
         """
         rules = TimeRules(reading.time_field, AgeLimits(reading.most_age, reading.known_for))
-        reads = ArrivalReader(rules, known)
+        reader = ArrivalReader(rules, known)
         self._pattern = reading.pattern
         self._cluster = reading.cluster
         self._read_access = access
         self._beat = beat
-        with _ours():
+        with _as_source_errors():
             self._access = access()
             self._index = Index(self._access, self._pattern, beat=beat)
-        self._watch = IndexMonitor(clock, fields, reading.time_field, reading.most_age)
+        self._monitor = IndexMonitor(clock, fields, reading.time_field, reading.most_age)
         with suppress(ElasticsearchError):  # the first poll says what is wrong
-            self._watch.read_fields(self._index)
-        self._clauses = NamedQueries()
-        self._following = Tail(reads, self._watch)
-        self._backfill = Backfill(reads, self._watch)
+            self._monitor.read_fields(self._index)
+        self._queries = NamedQueries()
+        self._following = Tail(reader, self._monitor)
+        self._backfill = Backfill(reader, self._monitor)
 
     @property
     def fields(self) -> FieldSet:
         """That of all indices of the pattern, as last read."""
-        return self._watch.fields
+        return self._monitor.fields
 
     def origin(self, start: float) -> Origin:
         """Beside the reader that follows: what was written before that one began is found by time."""
@@ -82,15 +82,15 @@ class ElasticsearchSource:
 
     def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
         """A page of each shard that moved, or of the past."""
-        with _ours(), _readable():
+        with _as_source_errors(), _readable():
             index = self._current()
-            self._watch.update(index, now)
-            clauses, refused = self._clauses.of(subscriptions, self.fields)
-            asked = ReadRequest(index, self.fields, clauses, refused, self._everywhere(), self._watch.filters)
-            limit = min(limit, self._watch.window)
-            if position and is_past(position):
-                return self._backfill.read(asked, BackfillCursor.load(position), limit)
-            return self._following.read(asked, position, limit)
+            self._monitor.update(index, now)
+            queries, refused = self._queries.of(subscriptions, self.fields)
+            request = ReadRequest(index, self.fields, queries, refused, self._everywhere(), self._monitor.filters)
+            limit = min(limit, self._monitor.window)
+            if position and is_backfill(position):
+                return self._backfill.read(request, BackfillCursor.load(position), limit)
+            return self._following.read(request, position, limit)
 
     def _everywhere(self) -> list[Dsl]:
         """What is asked of every event. Without a mapping there is no event to ask it of."""
@@ -109,13 +109,13 @@ class ElasticsearchSource:
             return float("-inf")
         return (
             BackfillCursor.load(position).read_to
-            if is_past(position)
-            else TailPosition.load(position).read_to(self._watch.look)
+            if is_backfill(position)
+            else TailPosition.load(position).read_to(self._monitor.stats)
         )
 
     def reached(self, position: str, other: str) -> bool:
         """A reader of the past has when its window is read."""
-        if is_past(position):
+        if is_backfill(position):
             return BackfillCursor.load(position).done
         return reached(TailPosition.load(position), TailPosition.load(other))
 
@@ -133,7 +133,7 @@ class ElasticsearchSource:
 
 
 @contextmanager
-def _ours() -> Iterator[None]:
+def _as_source_errors() -> Iterator[None]:
     try:
         yield
     except ElasticsearchError as error:

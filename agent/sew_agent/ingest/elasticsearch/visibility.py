@@ -18,7 +18,7 @@ _REFRESHES = 2
 
 
 @dataclass(slots=True)
-class _Copy:
+class _CopyRefreshes:
     """Refreshes of one copy since the checkpoint was in it, and for how long (seconds) there was none."""
 
     first: int
@@ -37,73 +37,75 @@ class _Copy:
 
 
 @dataclass(slots=True)
-class _Proof:
+class _TrackedCheckpoint:
     history: str
     candidate: int
     observed: float
     observed_at: float
-    proven: int = START
-    proven_at: float = 0.0
-    copies: dict[str, _Copy] = field(default_factory=dict)
+    visible: int = START
+    visible_at: float = 0.0
+    copies: dict[str, _CopyRefreshes] = field(default_factory=dict)
     """By node, from the first look after the checkpoint was observed on: in that one it was in all of them."""
 
-    def watch(self, shard: Shard, observed: float, observed_at: float) -> None:
+    def restart(self, shard: Shard, observed: float, observed_at: float) -> None:
         """Another checkpoint."""
         self.candidate, self.observed, self.observed_at = shard.checkpoint, observed, observed_at
         self.copies = {}
 
     def count(self, shard: Shard, lived: float) -> None:
         before = self.copies
-        self.copies = {node: before.get(node) or _Copy(number, number) for node, number in shard.refreshes.items()}
+        self.copies = {
+            node: before.get(node) or _CopyRefreshes(number, number) for node, number in shard.refreshes.items()
+        }
         for node in before.keys() & self.copies.keys():
             self.copies[node].count(shard.refreshes[node], lived)
 
 
-class VisibilityProofs:
+class VisibleCheckpoints:
     """Of each shard one checkpoint at a time, which takes 10 s at least: so often all is read again.
 
     A look is first counted, then concluded from, with settings that are still right where `due` said so.
     """
 
     def __init__(self) -> None:
-        self._proofs: dict[str, _Proof] = {}
+        self._visible: dict[str, _TrackedCheckpoint] = {}
         self._answered = float("inf")
 
-    def count(self, look: ShardStats, asked: float, answered: float) -> None:
+    def count(self, stats: ShardStats, asked: float, answered: float) -> None:
         """What the copies have done since the last look. Monotonic seconds before and after it."""
-        prompt = look.whole and answered - asked <= PROMPT
+        prompt = stats.whole and answered - asked <= PROMPT
         lived = min(max(answered - self._answered, 0.0), STEP) if prompt else 0.0
         self._answered = answered
-        for key, shard in look.shards.items():
-            proof = self._proofs.get(key)
+        for key, shard in stats.shards.items():
+            proof = self._visible.get(key)
             if proof is None or proof.history != shard.history:
-                self._proofs[key] = _Proof(shard.history, shard.checkpoint, answered, look.at)
+                self._visible[key] = _TrackedCheckpoint(shard.history, shard.checkpoint, answered, stats.at)
             else:
                 proof.count(shard, lived)
-        for key in self._proofs.keys() - look.shards.keys():
-            del self._proofs[key]
+        for key in self._visible.keys() - stats.shards.keys():
+            del self._visible[key]
 
-    def due(self, look: ShardStats, facts: Mapping[str, IndexSettings]) -> bool:
+    def due(self, stats: ShardStats, settings: Mapping[str, IndexSettings]) -> bool:
         """Whether a checkpoint becomes proven now, if the refresh intervals are still what they were."""
-        return any(self._ripe(key, shard, facts) for key, shard in look.shards.items())
+        return any(self._becomes_visible(key, shard, settings) for key, shard in stats.shards.items())
 
-    def conclude(self, look: ShardStats, facts: Mapping[str, IndexSettings]) -> None:
+    def conclude(self, stats: ShardStats, settings: Mapping[str, IndexSettings]) -> None:
         """`facts` were read just now where `due` said so."""
-        for key, shard in look.shards.items():
-            proof = self._proofs[key]
-            if self._ripe(key, shard, facts):
-                proof.proven, proof.proven_at = proof.candidate, proof.observed_at
-            if proof.candidate <= proof.proven < shard.checkpoint:
-                proof.watch(shard, self._answered, look.at)
+        for key, shard in stats.shards.items():
+            proof = self._visible[key]
+            if self._becomes_visible(key, shard, settings):
+                proof.visible, proof.visible_at = proof.candidate, proof.observed_at
+            if proof.candidate <= proof.visible < shard.checkpoint:
+                proof.restart(shard, self._answered, stats.at)
 
     def of(self, shard: Shard) -> tuple[int, float]:
         """The highest number up to which a search now sees all, and the moment at which all these writes were in."""
-        proof = self._proofs.get(shard.key)
-        return (proof.proven, proof.proven_at) if proof and proof.history == shard.history else (START, 0.0)
+        proof = self._visible.get(shard.key)
+        return (proof.visible, proof.visible_at) if proof and proof.history == shard.history else (START, 0.0)
 
-    def _ripe(self, key: str, shard: Shard, facts: Mapping[str, IndexSettings]) -> bool:
-        proof, fact = self._proofs[key], facts.get(shard.uuid)
-        if proof.candidate <= proof.proven or fact is None or not proof.copies:
+    def _becomes_visible(self, key: str, shard: Shard, settings: Mapping[str, IndexSettings]) -> bool:
+        proof, index_settings = self._visible[key], settings.get(shard.uuid)
+        if proof.candidate <= proof.visible or index_settings is None or not proof.copies:
             return False
-        shown = all(each.shows(fact.wait) for each in proof.copies.values())
+        shown = all(each.shows(index_settings.wait) for each in proof.copies.values())
         return shown and self._answered - proof.observed >= LEAST_WAIT

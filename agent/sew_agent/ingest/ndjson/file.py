@@ -92,8 +92,8 @@ class NdjsonFile:
             opened.position(end, number).dump(),
             more=not ended,
             done=ended,
-            notes=page.notes,
-            passed=page.events,
+            warnings=page.warnings,
+            scanned=page.events,
         )
         return batch, end > place.offset
 

@@ -81,7 +81,7 @@ class Page:
     now: float
     limit: int
     arrivals: list[Arrival] = field(default_factory=list)
-    notes: list[SourceWarning] = field(default_factory=list)
+    warnings: list[SourceWarning] = field(default_factory=list)
     events: int = 0
     """Lines that are events, whether or not a query selects them."""
     _scanned: int = 0
@@ -89,7 +89,7 @@ class Page:
 
     @property
     def full(self) -> bool:
-        count = len(self.arrivals) + len(self.notes)
+        count = len(self.arrivals) + len(self.warnings)
         return count >= self.limit or self._scanned >= SCAN_BYTES or self._matched >= PAGE_BYTES
 
     def take(self, line: Line) -> None:
@@ -98,7 +98,7 @@ class Page:
         try:
             event = read_event(line, self.identities)
         except BadLineError as error:
-            self.notes.append(
+            self.warnings.append(
                 SourceWarning("bad_line", f"{self.place}, line {line.number}: {error}; the line is left out")
             )
         else:

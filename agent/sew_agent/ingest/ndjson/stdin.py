@@ -57,7 +57,7 @@ class NdjsonStream:
         ended = last == self._number
         done = ended and (self._closed or not self._whole)
         position, more = json.dumps([self._run, last]), came or not ended
-        return Batch(page.arrivals, position, more=more, done=done, notes=page.notes, passed=page.events)
+        return Batch(page.arrivals, position, more=more, done=done, warnings=page.warnings, scanned=page.events)
 
     def read_to(self, _position: str | None) -> float | None:
         """Lines stand in no order of time."""

@@ -9,7 +9,7 @@ import pytest
 from kubectl_sew.query import ANY, parse
 from kubectl_sew.resource import FetchedReason
 from sew_agent.ingest.ndjson.file import NdjsonFile
-from sew_agent.ingest.poller import COMMON, Polled, Poller, own_reader
+from sew_agent.ingest.poller import SHARED, Polled, Poller, dedicated_cursor
 from sew_agent.ingest.source import Arrival, SourceWarning, Subscription
 from sew_agent.store.records import EnqueueBatch, EnqueueResult
 
@@ -52,21 +52,21 @@ class Shelf:
 
 class Witness:
     def __init__(self) -> None:
-        self.notes: list[str] = []
+        self.warnings: list[str] = []
         self.full: set[str] = set()
         self.events = 0
         self.taken: list[int] = []
 
-    def noted(self, notes: Sequence[SourceWarning]) -> None:
-        self.notes += [note.text for note in notes]
+    def warned(self, warnings: Sequence[SourceWarning]) -> None:
+        self.warnings += [warning.text for warning in warnings]
 
-    def took(self, arrivals: Sequence[Arrival], taken: EnqueueResult) -> None:
+    def enqueued(self, arrivals: Sequence[Arrival], taken: EnqueueResult) -> None:
         self.taken += [taken.new for _ in arrivals]
 
     def no_room(self, webhooks: Collection[str]) -> None:
         self.full |= set(webhooks)
 
-    def passed(self, events: int) -> None:
+    def scanned(self, events: int) -> None:
         self.events += events
 
 
@@ -116,7 +116,7 @@ def test_one_reader_serves_every_webhook(setting: Setting) -> None:
     setting.write(*range(10))
     setting.drain()
     assert setting.shelf.of("a") == setting.shelf.of("b") == ids(*range(10))
-    assert list(setting.shelf.kept) == [COMMON]
+    assert list(setting.shelf.kept) == [SHARED]
 
 
 def test_a_restart_reads_nothing_twice_and_nothing_less(setting: Setting) -> None:
@@ -143,7 +143,7 @@ def test_a_new_webhook_reads_from_the_beginning_and_joins_the_others(setting: Se
     setting.serve("a", "b")
     setting.drain()
     assert setting.shelf.of("b") == ids(*range(10))
-    assert list(setting.shelf.kept) == [COMMON]
+    assert list(setting.shelf.kept) == [SHARED]
 
 
 def test_a_webhook_that_is_enabled_goes_on_where_the_source_stands(setting: Setting) -> None:
@@ -177,7 +177,7 @@ def test_what_came_while_a_webhook_was_disabled_is_not_its_own_however_often_it_
     setting.write(40)
     setting.drain()
     assert sorted(setting.shelf.of("a")) == ids(*range(10, 14), *range(20, 24), *range(30, 34), 40)
-    assert list(setting.shelf.kept) == [COMMON]
+    assert list(setting.shelf.kept) == [SHARED]
 
 
 def test_a_webhook_that_left_misses_nothing_when_it_comes_back(setting: Setting) -> None:
@@ -206,7 +206,7 @@ def test_a_webhook_without_room_waits_alone_and_catches_up(setting: Setting) -> 
     assert setting.shelf.of("a") == ids(*range(10))
     assert setting.shelf.of("b") == []
     assert setting.witness.full == {"b"}
-    assert own_reader("b") in setting.shelf.kept
+    assert dedicated_cursor("b") in setting.shelf.kept
     setting.shelf.room.clear()
     setting.now = 10.0
     setting.drain()
@@ -240,7 +240,7 @@ def test_a_stream_waits_as_a_whole_where_one_has_no_room(setting: Setting) -> No
         setting.poller.poll(now)
         assert setting.shelf.of("a") == setting.shelf.of("b") == found
     setting.poller.begin({"b": 0.0}, 0.0)
-    assert list(setting.shelf.kept) == [COMMON]
+    assert list(setting.shelf.kept) == [SHARED]
 
 
 def test_one_that_left_before_anything_was_read_and_is_disabled_goes_on_with_the_others(setting: Setting) -> None:
@@ -292,7 +292,7 @@ def test_a_bad_line_is_told_once_however_many_readers_pass_it(setting: Setting) 
     setting.poller.begin({"b": 0.0}, 0.0)
     setting.serve("a", "b")
     setting.drain()
-    assert len(setting.witness.notes) == 1
+    assert len(setting.witness.warnings) == 1
 
 
 def test_the_position_moves_on_without_any_webhook(setting: Setting) -> None:

@@ -9,7 +9,7 @@ import pytest
 from kubectl_sew.event import Event
 from kubectl_sew.query import ANY, parse
 from kubectl_sew.resource import FetchedReason
-from sew_agent.ingest.poller import COMMON, Polled, Poller, own_reader, past_reader
+from sew_agent.ingest.poller import SHARED, Polled, Poller, backfill_cursor, dedicated_cursor
 from sew_agent.ingest.source import Arrival, Batch, Origin, SourceError, SourceProblem, SourceWarning, Subscription
 from sew_agent.store.sqlite.store import SqliteStore, open_store
 from tests.unit.agent.ingest.test_poller import Witness
@@ -67,9 +67,9 @@ class Script:
         served = tuple(name for name in names if name not in refused)
         numbers = range(self.first if position is None else int(position), self.events)
         arrivals = [Arrival(Event("i", str(each), {}), served, self.time) for each in numbers] if served else []
-        notes = [SourceWarning("too_old", "1 was too old", webhooks=served)] if numbers and served else []
+        warnings = [SourceWarning("too_old", "1 was too old", webhooks=served)] if numbers and served else []
         position = str(self.events)
-        told = {"notes": notes, "problems": self.problems, "refused": refused, "failed": self.failed}
+        told = {"warnings": warnings, "problems": self.problems, "refused": refused, "failed": self.failed}
         return Batch(arrivals, position, more=self.more, done=True, **told)  # type: ignore[arg-type]
 
     def read_to(self, position: str | None) -> float | None:
@@ -118,7 +118,7 @@ def test_a_thousand_that_begin_together_share_a_reader_for_the_past(scene: Scene
         ("past:1799949001", 1000),
     ]
     assert set(scene.pending().values()) == {2}
-    assert list(scene.poller.positions) == [COMMON]
+    assert list(scene.poller.positions) == [SHARED]
 
 
 def test_what_fails_in_the_past_alone_stops_nobody_and_is_told(scene: Scene) -> None:
@@ -132,7 +132,7 @@ def test_what_fails_in_the_past_alone_stops_nobody_and_is_told(scene: Scene) -> 
     scene.poller.poll(NOW + 6)
     assert scene.pending() == {"a": 2}
     assert scene.poller.problems == ()
-    assert past_reader("a") not in scene.store.positions()
+    assert backfill_cursor("a") not in scene.store.positions()
 
 
 def test_whose_query_cannot_be_answered_waits_alone_and_catches_up(scene: Scene) -> None:
@@ -148,7 +148,7 @@ def test_whose_query_cannot_be_answered_waits_alone_and_catches_up(scene: Scene)
     scene.source.refuses = {}
     scene.poller.poll(NOW + 6)
     assert scene.pending() == {"a": 3, "b": 3}
-    assert own_reader("b") not in scene.store.positions()
+    assert dedicated_cursor("b") not in scene.store.positions()
     assert scene.poller.progress(NOW)["b"].status == "True"
 
 
@@ -182,10 +182,10 @@ def test_a_webhook_that_leaves_before_anything_was_read_stops_nothing(scene: Sce
     scene.serve("a")
     scene.poller.poll(NOW)
     assert scene.poller.progress(NOW)["a"].status == "True"
-    assert scene.poller.passed() == float("-inf")
+    assert scene.poller.low_watermark() == float("-inf")
     scene.serve("a", "b")
     scene.poller.poll(NOW)
-    assert scene.poller.passed() == NOW - 5
+    assert scene.poller.low_watermark() == NOW - 5
 
 
 def test_what_of_the_source_cannot_be_read_is_told_and_ends(scene: Scene) -> None:
@@ -222,9 +222,9 @@ def test_webhooks_share_a_reader_for_the_past_where_they_begin_about_equally_far
     for row, position in scene.poller.positions.items():
         found.setdefault(position, set()).add(row)
     assert found == {
-        "past:997": {past_reader("w1"), past_reader("w3")},
-        "past:985": {past_reader("w4"), past_reader("w15")},
-        "past:984": {past_reader("w16")},
+        "past:997": {backfill_cursor("w1"), backfill_cursor("w3")},
+        "past:985": {backfill_cursor("w4"), backfill_cursor("w15")},
+        "past:984": {backfill_cursor("w16")},
     }
 
 
@@ -288,7 +288,7 @@ def test_where_all_are_refused_the_common_position_moves_on(scene: Scene) -> Non
     scene.source.events = 3
     scene.source.refuses = {"a": "no"}
     scene.poller.poll(NOW)
-    assert dict(scene.store.positions()) == {COMMON: "3", own_reader("a"): "3"}
+    assert dict(scene.store.positions()) == {SHARED: "3", dedicated_cursor("a"): "3"}
 
 
 def test_whose_query_is_refused_in_the_past_alone_waits_there_alone(scene: Scene) -> None:
@@ -298,11 +298,11 @@ def test_whose_query_is_refused_in_the_past_alone_waits_there_alone(scene: Scene
     scene.poller.poll(NOW)
     scene.poller.poll(NOW + 1)
     assert scene.pending() == {"a": 1}
-    assert dict(scene.store.positions()) == {COMMON: "0", past_reader("b"): "past:1799999900"}
+    assert dict(scene.store.positions()) == {SHARED: "0", backfill_cursor("b"): "past:1799999900"}
     assert [found for position, found in scene.source.reads if position != "0" and position] == [("a", "b")]
     assert "the field was no date" in scene.poller.progress(NOW)["b"].message
     scene.poller.poll(NOW + 6)
-    assert dict(scene.store.positions()) == {COMMON: "0", past_reader("b"): "past:1799999900"}
+    assert dict(scene.store.positions()) == {SHARED: "0", backfill_cursor("b"): "past:1799999900"}
     scene.source.past_refuses = {}
     scene.poller.poll(NOW + 12)
     assert scene.pending() == {"a": 1, "b": 1}
@@ -316,7 +316,7 @@ def test_an_answered_query_is_no_longer_told_as_refused(scene: Scene) -> None:
     scene.source.refuses = {}
     scene.poller.poll(NOW + 6)
     scene.poller.leave({"a"})
-    assert own_reader("a") in scene.poller.positions
+    assert dedicated_cursor("a") in scene.poller.positions
     assert scene.poller.progress(NOW)["a"].status == "True"
 
 
@@ -332,13 +332,13 @@ def test_what_was_not_read_when_a_webhook_was_disabled_is_read_whatever_its_star
     starts = [{each.webhook: each.start for each in subscriptions} for subscriptions, _ in scene.source.asked]
     assert sorted(starts, key=str) == [{"a": NOW, "b": NOW}, {"a": None}, {"b": NOW}]
     assert {moment for _, moment in scene.source.asked} == {NOW}
-    assert list(scene.store.positions()) == [COMMON]
+    assert list(scene.store.positions()) == [SHARED]
 
 
 def test_a_past_that_was_not_read_when_a_webhook_was_disabled_stays_its_own(scene: Scene) -> None:
     scene.poller.begin({"a": NOW - 100}, NOW)
     scene.poller.detach({"a"})
-    assert dict(scene.store.positions()) == {past_reader("a"): "past:1799999900"}
+    assert dict(scene.store.positions()) == {backfill_cursor("a"): "past:1799999900"}
     scene.serve("b")
     scene.poller.poll(NOW)
     scene.poller.detach({"a"})
@@ -354,17 +354,17 @@ def test_one_that_left_keeps_the_place_of_the_common_reader_and_what_it_missed_w
     scene.source.first = scene.source.events = 3
     scene.poller.poll(NOW)
     scene.poller.leave({"a"})
-    assert scene.store.positions()[own_reader("a")] == "3"
+    assert scene.store.positions()[dedicated_cursor("a")] == "3"
     scene.source.events = 5
     scene.poller.poll(NOW)
     scene.poller.detach({"a"})
     scene.source.events = 9
     scene.poller.poll(NOW)
-    assert scene.store.positions() == {COMMON: "9", past_reader("a"): "3", "until:a": "5"}
+    assert scene.store.positions() == {SHARED: "9", backfill_cursor("a"): "3", "until:a": "5"}
 
 
 def test_before_anything_is_read_nothing_is_known(scene: Scene) -> None:
-    assert scene.poller.passed() == float("inf")
+    assert scene.poller.low_watermark() == float("inf")
     scene.poller.serve({"a": Subscription("a", QUERY)}, ())
     told = scene.poller.progress(NOW)["a"]
     assert (told.status, told.read_to, told.reading) == ("Unknown", None, None)
@@ -389,7 +389,7 @@ def test_a_stream_has_one_reader_whatever_happens(scene: Scene) -> None:
     scene.serve("a")
     scene.poller.poll(NOW)
     scene.poller.leave({"a"})
-    assert dict(scene.store.positions()) == {COMMON: "0"}
+    assert dict(scene.store.positions()) == {SHARED: "0"}
 
 
 def test_what_a_webhook_missed_that_began_in_the_past_is_its_own_when_it_is_disabled(scene: Scene) -> None:
@@ -404,9 +404,9 @@ def test_what_a_webhook_missed_that_began_in_the_past_is_its_own_when_it_is_disa
     assert scene.poller.progress(NOW)["a"].read_to == NOW - 1000
     scene.poller.poll(NOW)
     assert scene.pending() == {"a": 4}
-    assert list(scene.store.positions()) == [COMMON]
+    assert list(scene.store.positions()) == [SHARED]
     scene.poller.begin({"a": NOW - 100}, NOW)
     scene.poller.leave({"a"})
     scene.poller.detach({"a"})
     scene.poller.forget({"a"})
-    assert list(scene.store.positions()) == [COMMON]
+    assert list(scene.store.positions()) == [SHARED]

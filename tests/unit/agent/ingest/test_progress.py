@@ -3,7 +3,7 @@
 import pytest
 
 from kubectl_sew.resource import Condition, FetchedReason, checkpoint
-from sew_agent.ingest.progress import Progress, ReaderState, tell
+from sew_agent.ingest.progress import Progress, ReaderState, progress_of
 
 MOMENT = 1_800_000_000.0
 
@@ -14,28 +14,28 @@ MOMENT = 1_800_000_000.0
         (ReaderState(MOMENT), "True", FetchedReason.READ, ""),
         (ReaderState(MOMENT, begun=False), "Unknown", FetchedReason.READ, "not been read"),
         (ReaderState(MOMENT, full=True), "False", FetchedReason.BACKLOG_FULL, "SEW_STORE_MAX"),
-        (ReaderState(MOMENT, full=True, trouble="it is down"), "False", FetchedReason.SOURCE_UNAVAILABLE, "it is down"),
-        (ReaderState(MOMENT, trouble="down", refused="no such field"), "False", FetchedReason.UNANSWERABLE, "no such"),
+        (ReaderState(MOMENT, full=True, problem="it is down"), "False", FetchedReason.SOURCE_UNAVAILABLE, "it is down"),
+        (ReaderState(MOMENT, problem="down", refused="no such field"), "False", FetchedReason.UNANSWERABLE, "no such"),
         (ReaderState(MOMENT, warnings=["3 were too old"]), "True", FetchedReason.READ, "3 were too old"),
     ],
 )
 def test_the_worst_is_told_and_the_checkpoint_always(
     reader_state: ReaderState, status: str, reason: FetchedReason, named: str
 ) -> None:
-    told = tell(reader_state)
+    told = progress_of(reader_state)
     assert (told.status, told.reason) == (status, reason)
     assert named in told.message
     assert checkpoint([Condition("EventsFetched", told.status, told.reason.value, told.message)]) == MOMENT
 
 
 def test_a_checkpoint_that_moves_on_makes_no_other_standing() -> None:
-    assert tell(ReaderState(MOMENT)) == tell(ReaderState(MOMENT + 60))
-    assert tell(ReaderState(MOMENT)).message != tell(ReaderState(MOMENT + 60)).message
-    assert tell(ReaderState(MOMENT)) != tell(ReaderState(MOMENT, trouble="down"))
+    assert progress_of(ReaderState(MOMENT)) == progress_of(ReaderState(MOMENT + 60))
+    assert progress_of(ReaderState(MOMENT)).message != progress_of(ReaderState(MOMENT + 60)).message
+    assert progress_of(ReaderState(MOMENT)) != progress_of(ReaderState(MOMENT, problem="down"))
 
 
 def test_a_source_that_cannot_tell_has_no_checkpoint() -> None:
-    told = tell(ReaderState(None))
+    told = progress_of(ReaderState(None))
     assert told == Progress("True", FetchedReason.READ, "all that the source holds has been read")
     assert checkpoint([Condition("EventsFetched", "True", "", told.message)]) is None
 

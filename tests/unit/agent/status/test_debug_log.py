@@ -47,7 +47,7 @@ class Scene:
     def read(self, *, events: int) -> None:
         self.reading.serve({"w": self.accepted})
         arrivals = [Arrival(Event("i", str(n), {"type": "waf"}), ("w",), NOW) for n in range(events)]
-        self.reading.took(arrivals, EnqueueResult(events, 0))
+        self.reading.enqueued(arrivals, EnqueueResult(events, 0))
 
     def told(self) -> list[dict[str, object]]:
         self.slow.free.set()

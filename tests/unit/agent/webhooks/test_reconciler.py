@@ -12,7 +12,7 @@ from kubectl_sew.query import CALICO
 from kubectl_sew.validation import Accepted
 from sew_agent.base.log import Log
 from sew_agent.ingest.ndjson.file import NdjsonFile
-from sew_agent.ingest.poller import Poller, own_reader
+from sew_agent.ingest.poller import Poller, dedicated_cursor
 from sew_agent.store.records import DeliveryResult, DeliveryState, StoreError
 from sew_agent.store.sqlite.store import SqliteStore, open_store
 from sew_agent.webhooks.files import FileWebhooks
@@ -129,7 +129,7 @@ def test_a_restart_begins_nothing_again(stage: Stage) -> None:
     stage.write(2)
     stage.step()
     assert stage.pending("a") == 2
-    assert own_reader("a") not in stage.store.positions()
+    assert dedicated_cursor("a") not in stage.store.positions()
 
 
 def test_a_deleted_webhook_stops_at_once_and_is_forgotten_after_its_time(stage: Stage) -> None:

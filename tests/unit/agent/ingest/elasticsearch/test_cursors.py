@@ -16,7 +16,7 @@ from sew_agent.ingest.elasticsearch.cursors import (
     searches,
 )
 from sew_agent.ingest.elasticsearch.shards import IndexSettings, Shard, ShardStats
-from sew_agent.ingest.elasticsearch.visibility import VisibilityProofs
+from sew_agent.ingest.elasticsearch.visibility import VisibleCheckpoints
 
 AT = 1_800_000_000.0
 SHARD = Shard("events", "uuid", 0, "history", checkpoint=10, top=12, node="n", refreshes={"n": 0})
@@ -24,50 +24,51 @@ CURSOR = Cursor("events", "history", 5, 7, AT, top=10)
 NOBODY: frozenset[str] = frozenset()
 
 
-def look(*shards: Shard, at: float = AT) -> ShardStats:
+def stats(*shards: Shard, at: float = AT) -> ShardStats:
     return ShardStats(at, {each.key: each for each in shards})
 
 
-def place(cursor: Cursor = CURSOR) -> TailPosition:
+def position(cursor: Cursor = CURSOR) -> TailPosition:
     return TailPosition(AT, {SHARD.key: cursor})
 
 
-def proven(shard: Shard = SHARD, checkpoint: int = 10) -> VisibilityProofs:
+def proven(shard: Shard = SHARD, checkpoint: int = 10) -> VisibleCheckpoints:
     """Proofs by which a search sees all writes up to `checkpoint`."""
-    proofs = VisibilityProofs()
+    visible = VisibleCheckpoints()
     for number, each in enumerate([replace(shard, checkpoint=checkpoint)] * 7 + [shard]):
-        proofs.count(look(each), 2.0 * number, 2.0 * number)
-        proofs.conclude(look(each), {"uuid": IndexSettings("events", "uuid", 1, 1.0)})
-    return proofs
+        visible.count(stats(each), 2.0 * number, 2.0 * number)
+        visible.conclude(stats(each), {"uuid": IndexSettings("events", "uuid", 1, 1.0)})
+    return visible
 
 
 def test_a_place_is_stored_in_few_words_and_is_the_same_when_it_is_read() -> None:
     stored = '[1800000000.0,{"uuid/0":["events","history",5,7,1800000000.0,-1,10,0.0]}]'
-    assert place().dump() == stored
-    assert TailPosition.load(stored) == place()
+    assert position().dump() == stored
+    assert TailPosition.load(stored) == position()
 
 
 def test_a_fresh_store_begins_at_the_checkpoints() -> None:
-    assert begin(look(SHARD)) == place(replace(CURSOR, seq=10, seen=10))
+    assert begin(stats(SHARD)) == position(replace(CURSOR, seq=10, seen=10))
 
 
 def test_a_cursor_at_its_checkpoint_is_not_searched() -> None:
-    resting = place(replace(CURSOR, seq=10, seen=10))
+    resting = position(replace(CURSOR, seq=10, seen=10))
     other = replace(SHARD, number=1)
     both = TailPosition(AT, {**resting.cursors, other.key: CURSOR})
-    assert list(searches(both, look(SHARD, other), VisibilityProofs())) == [Search(other, 7)]
+    assert list(searches(both, stats(SHARD, other), VisibleCheckpoints())) == [Search(other, 7)]
 
 
 def test_the_newest_are_searched_at_once_and_all_when_it_is_proven() -> None:
-    assert list(searches(place(), look(SHARD), VisibilityProofs())) == [Search(SHARD, 7)]
-    whole = list(searches(place(), look(SHARD), proven()))
+    assert list(searches(position(), stats(SHARD), VisibleCheckpoints())) == [Search(SHARD, 7)]
+    whole = list(searches(position(), stats(SHARD), proven()))
     assert whole == [Search(SHARD, 5, 10, AT), Search(SHARD, 10)]
     grown = replace(SHARD, checkpoint=12)
-    assert list(searches(place(replace(CURSOR, seq=10, seen=10)), look(grown), proven(grown))) == [Search(grown, 10)]
+    ahead = position(replace(CURSOR, seq=10, seen=10))
+    assert list(searches(ahead, stats(grown), proven(grown))) == [Search(grown, 10)]
 
 
 def test_what_was_seen_up_to_the_top_is_not_searched_for_newer_ones() -> None:
-    assert list(searches(place(replace(CURSOR, seen=12)), look(SHARD), VisibilityProofs())) == []
+    assert list(searches(position(replace(CURSOR, seen=12)), stats(SHARD), VisibleCheckpoints())) == []
 
 
 def test_only_a_whole_search_moves_the_cursor_and_never_beyond_what_is_proven() -> None:
@@ -83,62 +84,62 @@ def test_a_page_that_is_cut_off_moves_the_cursor_to_its_end_and_not_its_moment()
 
 def test_a_new_shard_is_read_from_its_beginning_by_the_age_of_its_reader() -> None:
     new = replace(SHARD, uuid="new")
-    found = catch_up(place(), look(SHARD, new, at=AT + 30), frozenset({"uuid", "new"}), NOBODY)
-    assert found.place.cursors[new.key] == Cursor("events", "history", -1, -1, AT, top=10)
-    aged = catch_up(place(), look(SHARD, new, at=AT + 30), frozenset({"uuid", "new"}), frozenset({"new"}))
-    assert aged.place.cursors[new.key].old == 10
+    found = catch_up(position(), stats(SHARD, new, at=AT + 30), frozenset({"uuid", "new"}), NOBODY)
+    assert found.position.cursors[new.key] == Cursor("events", "history", -1, -1, AT, top=10)
+    aged = catch_up(position(), stats(SHARD, new, at=AT + 30), frozenset({"uuid", "new"}), frozenset({"new"}))
+    assert aged.position.cursors[new.key].old == 10
 
 
 def test_a_changed_history_is_read_from_its_beginning_and_told() -> None:
     other = replace(SHARD, history="restored", checkpoint=3, top=3)
-    found = catch_up(place(), look(other), frozenset({"uuid"}), NOBODY)
-    assert found.place.cursors[SHARD.key] == Cursor("events", "restored", -1, -1, AT, 3, 3)
+    found = catch_up(position(), stats(other), frozenset({"uuid"}), NOBODY)
+    assert found.position.cursors[SHARD.key] == Cursor("events", "restored", -1, -1, AT, 3, 3)
     told = "events[0] has another history than when it was last read: it is read again from its start"
-    assert [(note.kind, note.text) for note in found.notes] == [("history", told)]
+    assert [(warning.kind, warning.text) for warning in found.warnings] == [("history", told)]
 
 
 def test_a_cursor_knows_the_last_checkpoint_so_that_what_is_lost_can_be_told() -> None:
-    seen = catch_up(place(), look(replace(SHARD, checkpoint=11)), frozenset({"uuid"}), NOBODY)
-    assert seen.place == place(replace(CURSOR, top=11))
+    seen = catch_up(position(), stats(replace(SHARD, checkpoint=11)), frozenset({"uuid"}), NOBODY)
+    assert seen.position == position(replace(CURSOR, top=11))
 
 
 def test_numbers_that_were_rolled_back_are_looked_for_again() -> None:
     back = replace(SHARD, checkpoint=8, top=8)
-    found = catch_up(place(replace(CURSOR, seen=12)), look(back), frozenset({"uuid"}), NOBODY)
-    assert (found.place.cursors[SHARD.key].seq, found.place.cursors[SHARD.key].seen) == (5, 8)
+    found = catch_up(position(replace(CURSOR, seen=12)), stats(back), frozenset({"uuid"}), NOBODY)
+    assert (found.position.cursors[SHARD.key].seq, found.position.cursors[SHARD.key].seen) == (5, 8)
 
 
 def test_an_absent_shard_keeps_its_cursor_and_one_that_is_gone_is_named_with_its_numbers() -> None:
-    assert catch_up(place(), look(), frozenset({"uuid"}), NOBODY).place.cursors == {SHARD.key: CURSOR}
-    gone = catch_up(place(), look(at=AT + 5), NOBODY, NOBODY)
-    assert [(note.kind, note.count) for note in gone.notes] == [("lost", 3)]
-    assert "events[0] is gone: its writes 8 to 10 were not read" in gone.notes[0].text
-    assert catch_up(gone.place, look(at=AT + 6), NOBODY, NOBODY).notes == ()
+    assert catch_up(position(), stats(), frozenset({"uuid"}), NOBODY).position.cursors == {SHARD.key: CURSOR}
+    gone = catch_up(position(), stats(at=AT + 5), NOBODY, NOBODY)
+    assert [(warning.kind, warning.count) for warning in gone.warnings] == [("lost", 3)]
+    assert "events[0] is gone: its writes 8 to 10 were not read" in gone.warnings[0].text
+    assert catch_up(gone.position, stats(at=AT + 6), NOBODY, NOBODY).warnings == ()
     two = TailPosition(AT, {SHARD.key: CURSOR, "read/1": replace(CURSOR, seen=10), "uuid/1": replace(CURSOR, seen=9)})
-    assert [note.count for note in catch_up(two, look(), NOBODY, NOBODY).notes] == [3, 1]
+    assert [warning.count for warning in catch_up(two, stats(), NOBODY, NOBODY).warnings] == [3, 1]
 
 
 def test_the_cursor_of_what_is_gone_is_kept_for_a_day_in_case_it_comes_back() -> None:
-    gone = catch_up(place(), look(at=AT + 5), NOBODY, NOBODY).place
-    back = catch_up(gone, look(SHARD, at=AT + 100), frozenset({"uuid"}), NOBODY)
-    assert back.place.cursors[SHARD.key] == replace(CURSOR)
-    assert catch_up(gone, look(at=AT + 5 + 86_399), NOBODY, NOBODY).place.cursors == gone.cursors
-    assert catch_up(gone, look(at=AT + 5 + 86_400), NOBODY, NOBODY).place.cursors == {}
+    gone = catch_up(position(), stats(at=AT + 5), NOBODY, NOBODY).position
+    back = catch_up(gone, stats(SHARD, at=AT + 100), frozenset({"uuid"}), NOBODY)
+    assert back.position.cursors[SHARD.key] == replace(CURSOR)
+    assert catch_up(gone, stats(at=AT + 5 + 86_399), NOBODY, NOBODY).position.cursors == gone.cursors
+    assert catch_up(gone, stats(at=AT + 5 + 86_400), NOBODY, NOBODY).position.cursors == {}
 
 
 def test_a_reader_at_rest_has_read_up_to_the_last_look() -> None:
-    resting = place(replace(CURSOR, seq=10))
-    assert resting.read_to(look(SHARD, at=AT + 500)) == AT + 500
-    assert place().read_to(look(SHARD, at=AT + 500)) == AT
-    assert resting.read_to(look(replace(SHARD, history="another"), at=AT + 500)) == AT
-    assert (TailPosition(AT).read_to(None), TailPosition(AT).read_to(look(at=AT + 500))) == (AT, AT + 500)
+    resting = position(replace(CURSOR, seq=10))
+    assert resting.read_to(stats(SHARD, at=AT + 500)) == AT + 500
+    assert position().read_to(stats(SHARD, at=AT + 500)) == AT
+    assert resting.read_to(stats(replace(SHARD, history="another"), at=AT + 500)) == AT
+    assert (TailPosition(AT).read_to(None), TailPosition(AT).read_to(stats(at=AT + 500))) == (AT, AT + 500)
 
 
 def test_the_moment_of_a_reader_at_rest_is_stored_only_now_and_then() -> None:
-    resting = place(replace(CURSOR, seq=10))
-    assert catch_up(resting, look(SHARD, at=AT + COARSE - 1), frozenset({"uuid"}), NOBODY).place == resting
-    later = catch_up(resting, look(SHARD, at=AT + COARSE), frozenset({"uuid"}), NOBODY).place
-    assert later == TailPosition(AT + COARSE, {SHARD.key: replace(CURSOR, seq=10, at=AT + COARSE)})
+    resting = position(replace(CURSOR, seq=10))
+    assert catch_up(resting, stats(SHARD, at=AT + COARSE - 1), frozenset({"uuid"}), NOBODY).position == resting
+    deferred = catch_up(resting, stats(SHARD, at=AT + COARSE), frozenset({"uuid"}), NOBODY).position
+    assert deferred == TailPosition(AT + COARSE, {SHARD.key: replace(CURSOR, seq=10, at=AT + COARSE)})
 
 
 @pytest.mark.parametrize(
@@ -151,5 +152,5 @@ def test_the_moment_of_a_reader_at_rest_is_stored_only_now_and_then() -> None:
     ],
 )
 def test_a_reader_joins_another_that_it_has_reached_in_every_shard(mine: Cursor, joins: bool) -> None:
-    assert reached(place(mine), place()) is joins
-    assert not reached(TailPosition(AT), place())
+    assert reached(position(mine), position()) is joins
+    assert not reached(TailPosition(AT), position())

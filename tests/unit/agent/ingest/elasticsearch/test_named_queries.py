@@ -7,13 +7,13 @@ from sew_agent.ingest.elasticsearch.named_queries import (
     MOST_LEAVES,
     NamedQueries,
     NamedQuery,
-    asked,
+    combined,
     count_leaves,
     exact_fields,
     halves,
-    named,
-    needs,
+    matched_queries,
     pack,
+    required_values,
 )
 from sew_agent.ingest.source import Subscription
 
@@ -36,10 +36,10 @@ def test_leaves_are_counted_as_elasticsearch_does(query: str, leaves: int) -> No
 
 
 def test_a_clause_is_made_again_where_query_start_or_fields_are_others() -> None:
-    clauses, query = NamedQueries(), parse("type = waf")
+    queries, query = NamedQueries(), parse("type = waf")
 
     def made(subscription: Subscription, fields: FieldSet = CALICO) -> NamedQuery:
-        return clauses.of([subscription], fields)[0][0]
+        return queries.of([subscription], fields)[0][0]
 
     first = made(Subscription("w", query, 1.0))
     assert made(Subscription("w", query, 1.0)) is first
@@ -65,43 +65,43 @@ def test_a_clause_is_made_again_where_query_start_or_fields_are_others() -> None
     ],
 )
 def test_a_query_needs_what_it_asks_of_every_event_of_string_fields(query: str, needed: dict[str, set[str]]) -> None:
-    assert needs(to_dsl(bind(parse(query), CALICO)), exact_fields(CALICO)) == needed
+    assert required_values(to_dsl(bind(parse(query), CALICO)), exact_fields(CALICO)) == needed
 
 
 def test_groups_stay_within_the_leaves_and_keep_every_clause() -> None:
     many = " OR ".join(["severity > 1"] * 100)
-    clauses, refused = NamedQueries().of(subscribe(*[many] * 25), CALICO)
-    groups = pack(clauses)
+    queries, refused = NamedQueries().of(subscribe(*[many] * 25), CALICO)
+    groups = pack(queries)
     assert refused == {}
-    assert [each.webhook for group in groups for each in group] == [each.webhook for each in clauses]
+    assert [each.webhook for group in groups for each in group] == [each.webhook for each in queries]
     assert all(sum(each.leaves for each in group) <= MOST_LEAVES for group in groups)
     assert len(groups) == 3
 
 
 def test_a_clause_above_the_limit_stands_alone() -> None:
-    clauses, _ = NamedQueries().of(subscribe("type = waf", " OR ".join(["severity > 1"] * 900), "type = waf"), CALICO)
-    assert [len(group) for group in pack(clauses, most_leaves=500)] == [1, 1, 1]
+    queries, _ = NamedQueries().of(subscribe("type = waf", " OR ".join(["severity > 1"] * 900), "type = waf"), CALICO)
+    assert [len(group) for group in pack(queries, most_leaves=500)] == [1, 1, 1]
 
 
 def test_a_hit_names_the_clauses_that_it_matched() -> None:
-    clauses, _ = NamedQueries().of(subscribe("type = waf", "type = alert", "severity > 1"), CALICO)
-    query = asked(clauses, [{"term": {"cluster": "c"}}])
+    queries, _ = NamedQueries().of(subscribe("type = waf", "type = alert", "severity > 1"), CALICO)
+    query = combined(queries, [{"term": {"cluster": "c"}}])
     names = [each["bool"]["_name"] for each in query["bool"]["should"]]
     assert len(set(names)) == 3
-    assert [each.webhook for each in named(clauses, [names[2], names[0]])] == ["w2", "w0"]
+    assert [each.webhook for each in matched_queries(queries, [names[2], names[0]])] == ["w2", "w0"]
 
 
 def test_halves_hold_every_clause_once() -> None:
-    clauses, _ = NamedQueries().of(subscribe(*["type = waf"] * 7), CALICO)
-    first, second = halves(clauses)
-    assert [*first, *second] == clauses
+    queries, _ = NamedQueries().of(subscribe(*["type = waf"] * 7), CALICO)
+    first, second = halves(queries)
+    assert [*first, *second] == queries
     assert first
 
 
 def test_a_query_that_the_mapping_cannot_answer_is_refused_and_the_others_are_asked() -> None:
     fields = FieldSet("few", {"type": CALICO.fields["type"]})
-    clauses, refused = NamedQueries().of(subscribe("type = waf", "severity > 1"), fields)
-    assert [each.webhook for each in clauses] == ["w0"]
+    queries, refused = NamedQueries().of(subscribe("type = waf", "severity > 1"), fields)
+    assert [each.webhook for each in queries] == ["w0"]
     assert "severity" in refused["w1"]
 
 
@@ -113,12 +113,12 @@ def test_a_query_is_translated_again_only_when_it_or_the_fields_are_others(monke
         return bind(node, fields)
 
     monkeypatch.setattr("sew_agent.ingest.elasticsearch.named_queries.bind", counting)
-    clauses, some = NamedQueries(), subscribe("type = waf")
+    queries, some = NamedQueries(), subscribe("type = waf")
     for fields in (CALICO, CALICO, FieldSet("other", CALICO.fields)):
-        clauses.of(some, fields)
+        queries.of(some, fields)
     assert translated == ["calico", "other"]
 
 
 def test_without_any_clause_our_own_part_is_asked_alone() -> None:
     ours = [{"range": {"_seq_no": {"gt": 5}}}, {"term": {"cluster": "c"}}]
-    assert asked([], ours) == {"bool": {"must": ours}}
+    assert combined([], ours) == {"bool": {"must": ours}}

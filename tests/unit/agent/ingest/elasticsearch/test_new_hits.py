@@ -13,8 +13,8 @@ from sew_agent.ingest.elasticsearch.new_hits import (
     before_start,
     merge,
     since_start,
-    unknown,
-    verdict,
+    skip_reason,
+    unseen,
 )
 
 AT = 1_800_000_000.0
@@ -23,12 +23,12 @@ LIMITS = AgeLimits(most_age=24 * HOUR, known_for=24 * HOUR)
 CURSOR = Cursor("events", "history", 0, 0, AT)
 
 
-def clause(webhook: str, start: float | None = None) -> NamedQuery:
+def query(webhook: str, start: float | None = None) -> NamedQuery:
     return NamedQuery(webhook, start, {}, {}, 1, 1)
 
 
 def hit(number: int = 1, *webhooks: str, **more: object) -> Hit:
-    return replace(Hit("events", f"e{number}", (number,), tuple(map(clause, webhooks or ("w",)))), **more)  # type: ignore[arg-type]
+    return replace(Hit("events", f"e{number}", (number,), tuple(map(query, webhooks or ("w",)))), **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -46,27 +46,27 @@ def hit(number: int = 1, *webhooks: str, **more: object) -> Hit:
     ],
 )
 def test_age_counts_from_the_moment_up_to_which_the_shard_was_read(found: Hit, cursor: Cursor, kind: str) -> None:
-    assert verdict(found, cursor, LIMITS) == kind
+    assert skip_reason(found, cursor, LIMITS) == kind
 
 
 def test_an_update_of_what_may_be_forgotten_is_no_new_event() -> None:
     limits = AgeLimits(most_age=100 * HOUR, known_for=24 * HOUR)
-    assert verdict(hit(time=AT - 25 * HOUR, version=2), CURSOR, limits) == "updated"
-    assert verdict(hit(time=AT - 25 * HOUR, version=1), CURSOR, limits) == ""
+    assert skip_reason(hit(time=AT - 25 * HOUR, version=2), CURSOR, limits) == "updated"
+    assert skip_reason(hit(time=AT - 25 * HOUR, version=1), CURSOR, limits) == ""
 
 
 def test_dismissing_a_delivered_event_a_day_later_does_not_read_like_loss() -> None:
     dismissed = hit(time=AT - 25 * HOUR, version=2)
-    kind = verdict(dismissed, CURSOR, LIMITS)
+    kind = skip_reason(dismissed, CURSOR, LIMITS)
     skipped = SkippedHits()
     skipped.add(kind, dismissed)
-    (note,) = skipped.notes()
-    assert note.kind == "updated"
-    assert "changed since and not sent again" in note.text
+    (warning,) = skipped.warnings()
+    assert warning.kind == "updated"
+    assert "changed since and not sent again" in warning.text
 
 
 def test_an_event_before_the_whole_second_of_a_start_is_not_its_own() -> None:
-    found = Hit("events", "e", (1,), (clause("early", AT + 0.9), clause("late", AT + 1), clause("ever")), time=AT)
+    found = Hit("events", "e", (1,), (query("early", AT + 0.9), query("late", AT + 1), query("ever")), time=AT)
     assert since_start(found).webhooks == ("early", "ever")
     assert before_start(found).webhooks == ("late",)
     assert since_start(replace(found, time=None)).webhooks == ("early", "late", "ever")
@@ -75,7 +75,7 @@ def test_an_event_before_the_whole_second_of_a_start_is_not_its_own() -> None:
 
 def test_who_has_an_event_is_left_out_and_an_event_that_all_have_too() -> None:
     first, second = hit(1, "a", "b"), hit(2, "a")
-    found = unknown([first, second], lambda _keys: {first.key: {"b"}, second.key: {"a", "c"}})
+    found = unseen([first, second], lambda _keys: {first.key: {"b"}, second.key: {"a", "c"}})
     assert [(each.id, each.webhooks) for each in found] == [("e1", ("a",))]
 
 
@@ -93,7 +93,7 @@ def test_what_is_left_out_is_told_in_one_note_for_each_kind() -> None:
     skipped = SkippedHits()
     for number in range(3):
         skipped.add("too_old", hit(number, "a", "b"))
-    (note,) = skipped.notes()
-    assert note.text.startswith("3 events older than SEW_MAX_EVENT_AGE")
-    assert note.text.endswith("the last one e2")
-    assert (note.count, note.webhooks) == (3, ("a", "b"))
+    (warning,) = skipped.warnings()
+    assert warning.text.startswith("3 events older than SEW_MAX_EVENT_AGE")
+    assert warning.text.endswith("the last one e2")
+    assert (warning.count, warning.webhooks) == (3, ("a", "b"))

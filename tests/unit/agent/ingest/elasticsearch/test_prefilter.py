@@ -9,8 +9,8 @@ FIELDS = ("type", "host")
 
 
 def possible(query: str, **seen: set[str]) -> bool:
-    ((clause,), _) = NamedQueries().of([Subscription("w", parse(query))], CALICO)
-    return can_match(clause, seen, FIELDS)
+    ((query,), _) = NamedQueries().of([Subscription("w", parse(query))], CALICO)
+    return can_match(query, seen, FIELDS)
 
 
 def test_a_value_that_is_needed_must_be_there() -> None:

@@ -12,50 +12,50 @@ from sew_agent.ingest.elasticsearch.named_queries import NamedQuery
 from sew_agent.ingest.elasticsearch.query_costs import QueryCosts
 
 
-def clause(webhook: str, wildcards: int) -> NamedQuery:
+def query(webhook: str, wildcards: int) -> NamedQuery:
     return NamedQuery(webhook, None, {"wildcard": {}}, {}, 1, 20, wildcards)
 
 
-QUICK, HEAVY, HEAVIER = clause("quick", 3), clause("heavy", 100), clause("heavier", 300)
+QUICK, HEAVY, HEAVIER = query("quick", 3), query("heavy", 100), query("heavier", 300)
 
 
 def test_of_a_slow_search_many_wildcards_are_the_reason_each_by_its_share() -> None:
     costs = QueryCosts()
     costs.charge([QUICK, HEAVY, HEAVIER], 8.0)
     assert [costs.of(each) for each in (QUICK, HEAVY, HEAVIER)] == [0.0, 2.0, 6.0]
-    assert costs.later([QUICK, HEAVY, HEAVIER]) == {"heavy", "heavier"}
+    assert costs.deferred([QUICK, HEAVY, HEAVIER]) == {"heavy", "heavier"}
 
 
 def test_a_quick_search_and_one_without_many_wildcards_are_nobodys_fault() -> None:
     costs = QueryCosts()
     costs.charge([HEAVY], 0.9)
     costs.charge([QUICK], 60.0)
-    assert costs.later([QUICK, HEAVY]) == frozenset()
+    assert costs.deferred([QUICK, HEAVY]) == frozenset()
 
 
 def test_of_slow_queries_alone_so_many_are_asked_as_take_a_few_seconds_and_one_at_least() -> None:
     costs = QueryCosts()
-    several = [clause(f"w{number}", 100) for number in range(4)]
+    several = [query(f"w{number}", 100) for number in range(4)]
     costs.charge(several, 6.0)
-    assert costs.later(several) == {"w2", "w3"}
+    assert costs.deferred(several) == {"w2", "w3"}
     costs.charge(several, 60.0)
-    assert costs.later(several) == {"w1", "w2", "w3"}
+    assert costs.deferred(several) == {"w1", "w2", "w3"}
 
 
 def test_a_query_that_is_quick_again_or_another_is_asked_with_the_others() -> None:
     costs = QueryCosts()
     costs.charge([HEAVY, HEAVIER], 8.0)
     costs.charge([HEAVY], 0.01)
-    assert costs.later([QUICK, HEAVY, HEAVIER]) == {"heavier"}
-    assert costs.later([QUICK, clause("heavier", 2)]) == frozenset()
+    assert costs.deferred([QUICK, HEAVY, HEAVIER]) == {"heavier"}
+    assert costs.deferred([QUICK, query("heavier", 2)]) == frozenset()
 
 
 def test_what_costs_is_told_once() -> None:
     costs = QueryCosts()
     costs.charge([HEAVY], 2.0)
     costs.charge([HEAVY], 3.0)
-    assert [note.webhooks for note in costs.notes()] == [("heavy",)]
-    assert costs.notes() == []
+    assert [warning.webhooks for warning in costs.warnings()] == [("heavy",)]
+    assert costs.warnings() == []
 
 
 class Slow:
@@ -74,12 +74,12 @@ class Slow:
 
 
 def test_what_is_not_answered_in_time_is_asked_in_halves() -> None:
-    searcher, index = MultiSearch("time"), Slow()
+    multi_search, index = MultiSearch("time"), Slow()
     jobs = [SearchJob({}, [], [QUICK], {"size": 10})] * 10
     for _ in range(2):
         with pytest.raises(ElasticsearchError):
-            searcher.run(index, jobs)  # type: ignore[arg-type]
-    found, _ = searcher.run(index, jobs)  # type: ignore[arg-type]
+            multi_search.run(index, jobs)  # type: ignore[arg-type]
+    found, _ = multi_search.run(index, jobs)  # type: ignore[arg-type]
     assert len(found) == 10
     assert index.asked[:3] == [10, 5, 2]
 
@@ -94,8 +94,8 @@ class Silent:
 
 
 def test_where_there_is_no_answer_in_time_many_wildcards_are_the_reason_too() -> None:
-    searcher = MultiSearch("time")
+    multi_search = MultiSearch("time")
     job = SearchJob({}, [], [QUICK, HEAVY], {"size": 10})
     with pytest.raises(ElasticsearchError):
-        searcher.run(Silent(), [job])  # type: ignore[arg-type]
-    assert searcher.later([job]) == {"heavy"}
+        multi_search.run(Silent(), [job])  # type: ignore[arg-type]
+    assert multi_search.deferred([job]) == {"heavy"}

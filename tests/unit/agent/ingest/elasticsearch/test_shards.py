@@ -2,7 +2,7 @@
 
 import pytest
 
-from sew_agent.ingest.elasticsearch.backfill_cursor import BackfillCursor, is_past
+from sew_agent.ingest.elasticsearch.backfill_cursor import BackfillCursor, is_backfill
 from sew_agent.ingest.elasticsearch.shards import absent, read_settings, read_stats
 
 
@@ -15,34 +15,34 @@ def copy(*, primary: bool = True, checkpoint: int = 4, **more: object) -> dict[s
     }
 
 
-def stats(*copies: dict[str, object]) -> dict[str, object]:
+def answer(*copies: dict[str, object]) -> dict[str, object]:
     return {"indices": {"events": {"uuid": "u", "shards": {"0": list(copies)}}}}
 
 
 def test_the_primary_says_how_far_a_shard_is() -> None:
-    look = read_stats(stats(copy(primary=False, checkpoint=2), copy()), at=1.0)
-    (shard,) = look.shards.values()
+    stats = read_stats(answer(copy(primary=False, checkpoint=2), copy()), at=1.0)
+    (shard,) = stats.shards.values()
     assert (shard.key, shard.index, shard.checkpoint, shard.top, shard.history) == ("u/0", "events", 4, 9, "h")
 
 
 def test_every_copy_says_how_often_it_was_refreshed() -> None:
     on = {name: {"primary": name == "one", "node": name} for name in ("one", "two")}
     copies = [copy(routing=on[name], refresh={"external_total": number}) for name, number in (("one", 3), ("two", 8))]
-    look = read_stats(stats(*copies), at=1.0)
-    (shard,) = look.shards.values()
+    stats = read_stats(answer(*copies), at=1.0)
+    (shard,) = stats.shards.values()
     assert (shard.node, shard.refreshes) == ("one", {"one": 3, "two": 8})
 
 
 @pytest.mark.parametrize(("failed", "whole"), [(0, True), (1, False)])
 def test_a_copy_that_failed_to_answer_is_noted(failed: int, whole: bool) -> None:
-    assert read_stats(stats(copy()) | {"_shards": {"total": 2, "failed": failed}}, at=1.0).whole is whole
+    assert read_stats(answer(copy()) | {"_shards": {"total": 2, "failed": failed}}, at=1.0).whole is whole
 
 
 @pytest.mark.parametrize("broken", [copy(primary=False), copy(seq_no=None), copy(commit={})])
 def test_a_shard_without_a_primary_that_tells_its_numbers_is_absent(broken: dict[str, object]) -> None:
-    look = read_stats(stats(broken), at=1.0)
-    facts = read_settings({"events": {"index.uuid": "u", "index.number_of_shards": "2"}})
-    assert absent(look, facts) == {"u/0": "events[0]", "u/1": "events[1]"}
+    stats = read_stats(answer(broken), at=1.0)
+    settings = read_settings({"events": {"index.uuid": "u", "index.number_of_shards": "2"}})
+    assert absent(stats, settings) == {"u/0": "events[0]", "u/1": "events[1]"}
 
 
 @pytest.mark.parametrize(
@@ -66,5 +66,5 @@ def test_the_wait_is_three_refresh_intervals_and_at_least_ten_seconds(refresh: s
 def test_a_place_in_the_past_is_the_same_after_it_was_stored_and_known_as_such() -> None:
     past = BackfillCursor(1_800_000_000.7, 1_800_000_123_456, (1_800_000_123_456, 7), "run")
     assert BackfillCursor.load(past.dump()) == past
-    assert is_past(past.dump())
+    assert is_backfill(past.dump())
     assert (past.begin, BackfillCursor(1_800_000_000.7).begin) == (1_800_000_123_456, 1_800_000_000_000)

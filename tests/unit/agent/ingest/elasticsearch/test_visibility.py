@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from sew_agent.ingest.elasticsearch.shards import IndexSettings, Shard, ShardStats
-from sew_agent.ingest.elasticsearch.visibility import VisibilityProofs
+from sew_agent.ingest.elasticsearch.visibility import VisibleCheckpoints
 
 SHARD = Shard("events", "uuid", 0, "history", checkpoint=10, top=12, node="one", refreshes={"one": 5, "two": 70})
 
@@ -15,106 +15,106 @@ class Watched:
     """Looks at one shard, each a second after the last and answered at once, unless said otherwise."""
 
     def __init__(self, refresh: float | None = 1.0) -> None:
-        self.proofs = VisibilityProofs()
-        self.facts: Mapping[str, IndexSettings] = {"uuid": IndexSettings("events", "uuid", 1, refresh)}
+        self.visible = VisibleCheckpoints()
+        self.settings: Mapping[str, IndexSettings] = {"uuid": IndexSettings("events", "uuid", 1, refresh)}
         self.clock = 100.0
         self.shard = SHARD
 
-    def look(self, seconds: float = 1.0, *, took: float = 0.0, whole: bool = True, **changed: object) -> int:
+    def check(self, seconds: float = 1.0, *, enqueued: float = 0.0, whole: bool = True, **changed: object) -> int:
         """The number that is proven after it."""
         self.clock += seconds
         self.shard = replace(self.shard, **changed)  # type: ignore[arg-type]  # of the test's own choice
-        look = ShardStats(self.clock, {self.shard.key: self.shard}, whole=whole)
-        self.proofs.count(look, self.clock - took, self.clock)
-        self.proofs.conclude(look, self.facts)
-        return self.proofs.of(self.shard)[0]
+        stats = ShardStats(self.clock, {self.shard.key: self.shard}, whole=whole)
+        self.visible.count(stats, self.clock - enqueued, self.clock)
+        self.visible.conclude(stats, self.settings)
+        return self.visible.of(self.shard)[0]
 
-    def after(self, looks: int, **kinds: float) -> int:
-        return [self.look(**kinds) for _ in range(looks)][-1]  # type: ignore[arg-type]  # as above
+    def after(self, checks: int, **kinds: float) -> int:
+        return [self.check(**kinds) for _ in range(checks)][-1]  # type: ignore[arg-type]  # as above
 
 
-@pytest.mark.parametrize(("refresh", "looks"), [(1.0, 10), (0.1, 10), (30.0, 90)])
+@pytest.mark.parametrize(("refresh", "checks"), [(1.0, 10), (0.1, 10), (30.0, 90)])
 def test_copies_that_live_for_three_intervals_without_a_refresh_have_nothing_to_show(
-    refresh: float, looks: int
+    refresh: float, checks: int
 ) -> None:
     """Beside the look in which the checkpoint is seen first, and the one from which it is counted."""
     watched = Watched(refresh)
-    assert watched.after(1 + looks) == -1
-    assert watched.look() == 10
+    assert watched.after(1 + checks) == -1
+    assert watched.check() == 10
 
 
 def test_without_an_interval_that_time_proves_nothing_and_refreshes_do() -> None:
     watched = Watched(None)
     assert watched.after(1_000) == -1
-    watched.look(refreshes={"one": 6, "two": 71})
-    assert watched.look(refreshes={"one": 7, "two": 72}) == 10
+    watched.check(refreshes={"one": 6, "two": 71})
+    assert watched.check(refreshes={"one": 7, "two": 72}) == 10
 
 
 def test_a_checkpoint_is_proven_when_every_copy_was_refreshed_twice_and_not_before_ten_seconds() -> None:
     watched = Watched(3600.0)
     watched.after(2)
-    assert watched.look(8.0, refreshes={"one": 9, "two": 90}) == -1
-    assert watched.look() == 10
+    assert watched.check(8.0, refreshes={"one": 9, "two": 90}) == -1
+    assert watched.check() == 10
 
 
 @pytest.mark.parametrize("refreshes", [{"one": 6, "two": 90}, {"one": 9, "two": 71}])
 def test_one_refresh_may_have_begun_before_the_checkpoint_was_in(refreshes: Mapping[str, int]) -> None:
     watched = Watched(3600.0)
     watched.after(2)
-    assert watched.look(refreshes=refreshes) == -1
+    assert watched.check(refreshes=refreshes) == -1
     assert watched.after(60) == -1
 
 
 def test_refreshes_are_counted_from_a_look_that_began_after_the_checkpoint_was_seen() -> None:
     watched = Watched(3600.0)
-    watched.look()
-    watched.look(refreshes={"one": 9, "two": 90})
+    watched.check()
+    watched.check(refreshes={"one": 9, "two": 90})
     assert watched.after(60) == -1
 
 
-@pytest.mark.parametrize("stall", [{"took": 11.0, "seconds": 11.0}, {"seconds": 11.0}, {"whole": False}])
+@pytest.mark.parametrize("stall", [{"enqueued": 11.0, "seconds": 11.0}, {"seconds": 11.0}, {"whole": False}])
 def test_time_in_which_a_server_may_stand_still_counts_for_little(stall: Mapping[str, float]) -> None:
     watched = Watched()
     watched.after(8)
-    watched.look(**stall)  # type: ignore[arg-type]  # as above
-    assert watched.look() == -1
+    watched.check(**stall)  # type: ignore[arg-type]  # as above
+    assert watched.check() == -1
     assert watched.after(3) == 10
 
 
 def test_a_refresh_begins_the_quiet_time_anew() -> None:
     watched = Watched()
     watched.after(10)
-    watched.look(refreshes={"one": 6, "two": 70})
+    watched.check(refreshes={"one": 6, "two": 70})
     assert watched.after(9) == -1
-    assert watched.look() == 10
+    assert watched.check() == 10
 
 
 def test_a_copy_that_was_started_anew_counts_from_its_beginning() -> None:
     watched = Watched(3600.0)
     watched.after(12)
-    assert watched.look(refreshes={"one": 7, "two": 1}) == -1
-    assert watched.look(refreshes={"one": 7, "two": 3}) == 10
+    assert watched.check(refreshes={"one": 7, "two": 1}) == -1
+    assert watched.check(refreshes={"one": 7, "two": 3}) == 10
 
 
 def test_a_copy_that_is_gone_is_not_waited_for_and_a_new_one_is() -> None:
     watched = Watched(3600.0)
     watched.after(12)
-    watched.look(refreshes={"one": 7, "three": 0})
-    assert watched.look(refreshes={"one": 8, "three": 1}) == -1
-    assert watched.look(refreshes={"one": 8, "three": 2}) == 10
+    watched.check(refreshes={"one": 7, "three": 0})
+    assert watched.check(refreshes={"one": 8, "three": 1}) == -1
+    assert watched.check(refreshes={"one": 8, "three": 2}) == 10
 
 
 def test_a_checkpoint_of_another_history_proves_nothing() -> None:
     watched = Watched()
     assert watched.after(12) == 10
-    assert watched.look(history="another", checkpoint=3) == -1
+    assert watched.check(history="another", checkpoint=3) == -1
     assert watched.after(10) == -1
-    assert watched.look() == 3
+    assert watched.check() == 3
 
 
 def test_the_next_checkpoint_is_watched_when_one_is_proven() -> None:
     watched = Watched()
     watched.after(11)
-    assert watched.look(checkpoint=40) == 10
+    assert watched.check(checkpoint=40) == 10
     assert watched.after(10) == 10
-    assert watched.look() == 40
+    assert watched.check() == 40

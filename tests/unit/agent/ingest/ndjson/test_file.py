@@ -44,7 +44,7 @@ class Follower:
         self.source = source_of(path, whole=whole)
         self.position: str | None = None
         self.now = 0.0
-        self.notes: list[str] = []
+        self.warnings: list[str] = []
 
     def restart(self) -> None:
         self.source.close()
@@ -53,7 +53,7 @@ class Follower:
     def page(self) -> Batch:
         batch = self.source.read(ALL, self.position, now=self.now, limit=self.limit)
         self.position = batch.position
-        self.notes += [note.text for note in batch.notes]
+        self.warnings += [warning.text for warning in batch.warnings]
         return batch
 
     def ids(self) -> list[str]:
@@ -114,7 +114,7 @@ def test_a_restart_goes_on_at_the_stored_position(path: Path) -> None:
     append(path, line(4) + "oops\n")
     reader.restart()
     assert reader.ids() == ["e4"]
-    assert "line 5: not JSON" in reader.notes[0]
+    assert "line 5: not JSON" in reader.warnings[0]
 
 
 def test_a_position_of_an_earlier_version_is_gone_on_with(path: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_half_written_line_waits_for_its_end(path: Path) -> None:
     assert reader.ids() == ["e1", "e2", "e3"]
     append(path, whole[10:])
     assert reader.ids() == ["e4"]
-    assert reader.notes == []
+    assert reader.warnings == []
 
 
 @pytest.mark.parametrize(("rest", "ids"), [(line(4).strip(), ["e4"]), (line(4)[:10], [])])
@@ -345,16 +345,16 @@ def test_a_line_that_is_no_event_is_named_by_its_number_and_the_next_goes_on(pat
         file.write(bad.encode("utf-8", "surrogateescape") + b"\n" + line(5).encode())
     reader = Follower(path)
     assert reader.ids() == ["e1", "e2", "e3", "e5"]
-    assert len(reader.notes) == 1
-    assert "line 4: " in reader.notes[0]
-    assert why in reader.notes[0]
+    assert len(reader.warnings) == 1
+    assert "line 4: " in reader.warnings[0]
+    assert why in reader.warnings[0]
 
 
 def test_blank_lines_are_nothing(path: Path) -> None:
     append(path, "\n  \r\n" + line(4))
     reader = Follower(path)
     assert reader.ids() == ["e1", "e2", "e3", "e4"]
-    assert reader.notes == []
+    assert reader.warnings == []
 
 
 def test_a_line_of_20_megabytes_is_an_event(path: Path) -> None:
@@ -367,7 +367,7 @@ def test_a_line_longer_than_any_event_is_named_and_left_out(path: Path, monkeypa
     append(path, line(4, text="x" * 5000) + line(5))
     reader = Follower(path)
     assert reader.ids() == ["e1", "e2", "e3", "e5"]
-    assert "line 4: longer than" in reader.notes[0]
+    assert "line 4: longer than" in reader.warnings[0]
 
 
 def test_the_id_is_that_of_the_document_else_the_events_else_its_texts_hash(tmp_path: Path) -> None:
@@ -474,7 +474,7 @@ def test_a_replaced_file_that_has_what_was_not_read_yet_gives_it_once(path: Path
     path.with_name("copy").write_text(path.read_text() + bare(4)[8:] + bare(5))
     path.with_name("copy").rename(path)
     assert len(reader.ids()) == 3
-    assert reader.notes == []
+    assert reader.warnings == []
 
 
 @pytest.mark.parametrize("size", [1, 2**20])
@@ -582,7 +582,7 @@ def test_what_a_second_writer_adds_to_the_renamed_file_is_read_for_half_a_minute
     append(old, line(8)[:9])
     reader.now = 30.0
     assert reader.ids() == []
-    assert len(reader.notes) == 1
+    assert len(reader.warnings) == 1
     append(old, line(9))
     assert reader.ids() == []
 

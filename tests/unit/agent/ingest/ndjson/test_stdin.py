@@ -78,7 +78,7 @@ def test_a_line_that_is_no_event_is_named(pipe: Pipe) -> None:
     pipe.write('oops\n{"id": 2}\n')
     ids, batch = pipe.read()
     assert ids == ["2"]
-    assert "standard input, line 1: not JSON" in batch.notes[0].text
+    assert "standard input, line 1: not JSON" in batch.warnings[0].text
 
 
 @pytest.mark.parametrize("pipe", [True], ids=["read once"], indirect=True)
