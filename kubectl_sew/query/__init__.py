@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 _PLACES = {"compile_matcher": "matcher", "parse": "parser", "to_dsl": "to_elasticsearch"}
-"""Loaded when they are asked for: a command line that needs one of them does not wait for the others."""
+"""Names that are loaded on first use: a command line that needs one does not wait for the others."""
 
 
 def __getattr__(name: str) -> Any:

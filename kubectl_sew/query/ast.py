@@ -1,4 +1,4 @@
-"""The tree of a query: frozen nodes that know their place in the text; `str` writes the canonical form.
+"""The tree of a query: frozen nodes with their places in the text; `str` writes the canonical form.
 
 Equality ignores the places. `conjunction`, `disjunction` and `negation` build flattened trees: no AND directly in an
 AND, no OR in an OR, no double NOT. The parser uses them, so that parsing a tree's text gives an equal tree.
@@ -17,7 +17,7 @@ NOWHERE = Span(0, 0)
 EVERY_EVENT = "type EMPTY OR NOT type EMPTY"
 """A query that selects every event, for webhooks: those have no empty query."""
 MOST_PARTS = 20
-"""Parts of a query that are worth counting alone."""
+"""Parts of a query that a preview counts alone."""
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -57,7 +57,7 @@ class Operator(Enum):
 
     @property
     def orders(self) -> bool:
-        """Whether it compares by order."""
+        """True for a comparator that compares by order."""
         return self not in (Operator.EQUAL, Operator.NOT_EQUAL)
 
 
@@ -110,7 +110,7 @@ class Empty:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """Not the one below."""
+    """The negation of a node."""
 
     child: "Node"
     span: Span = field(default=NOWHERE, compare=False, repr=False)
@@ -122,7 +122,7 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """All of two or more."""
+    """All of two or more nodes."""
 
     children: "tuple[Node, ...]"
     span: Span = field(default=NOWHERE, compare=False, repr=False)
@@ -133,7 +133,7 @@ class And:
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """Any of two or more."""
+    """Any of two or more nodes."""
 
     children: "tuple[Node, ...]"
     span: Span = field(default=NOWHERE, compare=False, repr=False)
@@ -147,24 +147,24 @@ Node = Everything | Leaf | Not | And | Or
 
 
 def conjunction(children: Iterable[Node], span: Span = NOWHERE) -> Node:
-    """All of `children` (at least one), flattened."""
+    """Join `children` (at least one) by AND, flattened."""
     parts = [part for child in children for part in (child.children if isinstance(child, And) else (child,))]
     return parts[0] if len(parts) == 1 else And(tuple(parts), span)
 
 
 def disjunction(children: Iterable[Node], span: Span = NOWHERE) -> Node:
-    """Any of `children` (at least one), flattened."""
+    """Join `children` (at least one) by OR, flattened."""
     parts = [part for child in children for part in (child.children if isinstance(child, Or) else (child,))]
     return parts[0] if len(parts) == 1 else Or(tuple(parts), span)
 
 
 def negation(child: Node, span: Span = NOWHERE) -> Node:
-    """Not `child`; two NOTs are none."""
+    """Negate `child`; two NOTs are none."""
     return child.child if isinstance(child, Not) else Not(child, span)
 
 
 def leaves(node: Node) -> Iterable[Leaf]:
-    """All leaves, in the order of the text."""
+    """Yield all leaves, in the order of the text."""
     if isinstance(node, And | Or):
         for child in node.children:
             yield from leaves(child)
@@ -175,7 +175,7 @@ def leaves(node: Node) -> Iterable[Leaf]:
 
 
 def depth(node: Node) -> int:
-    """How deep the DSL of a flattened tree can be, its leaf included."""
+    """Return how deep the DSL of a flattened tree can be, its leaf included."""
     if isinstance(node, And | Or):
         return 1 + max(map(depth, node.children))
     if isinstance(node, Not):
@@ -186,13 +186,13 @@ def depth(node: Node) -> int:
 
 
 def is_identifier(text: str) -> bool:
-    """Whether `text` can stand without quotes as a value."""
+    """Return whether `text` can stand without quotes as a value."""
     return IDENTIFIER.fullmatch(text) is not None
 
 
 def quote(text: str) -> str:
-    """`text` as a quoted string of the language; what is not seen is written as an escape."""
-    return '"' + "".join(_ESCAPES.get(each) or (each if each.isprintable() else _escape(each)) for each in text) + '"'
+    """Write `text` as a quoted string of the language, what is not printable as an escape."""
+    return '"' + "".join(_ESCAPES.get(char) or (char if char.isprintable() else _escape(char)) for char in text) + '"'
 
 
 def _escape(character: str) -> str:

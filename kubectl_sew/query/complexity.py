@@ -1,4 +1,4 @@
-"""How much work a wildcard pattern is. Elasticsearch makes a deterministic automaton of it, and refuses what grows.
+"""The work that wildcards are. Elasticsearch makes a deterministic automaton of a pattern, and refuses a large one.
 
 Lucene sums the sizes of the sets of states that it meets, and refuses a pattern at 100,000; its sets are up to three
 times as large as those counted here (org.apache.lucene.util.automaton.Operations.determinize).
@@ -8,20 +8,20 @@ from collections.abc import Iterator
 
 from kubectl_sew.query.ast import Membership, Node, leaves
 from kubectl_sew.query.errors import QueryProblem
-from kubectl_sew.query.values import Pattern, pattern
+from kubectl_sew.query.values import Pattern, parse_pattern
 
 MOST_WORK = 30_000
-"""For one pattern."""
+"""The limit for one pattern."""
 MOST_WORK_OF_A_QUERY = 100_000
-"""For all that are not small: some 50 ms to find out."""
+"""The limit for all patterns that are not small: counting to it takes some 50 ms."""
 _SMALL = 10_000
 
 
 def too_much_work(node: Node) -> Iterator[QueryProblem]:
-    """The first member of a set whose wildcards Elasticsearch would refuse, alone or with those before it."""
+    """Yield a problem of the first member whose wildcards Elasticsearch would refuse, alone or with those before."""
     left = MOST_WORK_OF_A_QUERY
     for member in (member for leaf in leaves(node) if isinstance(leaf, Membership) for member in leaf.members):
-        parsed = pattern(member.text)
+        parsed = parse_pattern(member.text)
         needed = work(parsed) if isinstance(parsed, Pattern) else 0
         left -= needed
         if needed > MOST_WORK or left < 0:
@@ -31,7 +31,7 @@ def too_much_work(node: Node) -> Iterator[QueryProblem]:
 
 
 def work(pattern: Pattern) -> int:
-    """The sizes of all sets of states and the steps between them, counted to a little over MOST_WORK; 0 if small."""
+    """Add up the sizes of all sets of states and the steps between them, to a little over MOST_WORK; 0 if small."""
     if _bound(pattern) <= _SMALL:
         return 0
     letters, steps, loops = _automaton(pattern)
@@ -48,13 +48,13 @@ def work(pattern: Pattern) -> int:
 
 
 def _bound(pattern: Pattern) -> int:
-    """Of the sizes alone: text behind a star is sought at every place, and each `?` there doubles the possibilities."""
+    """Return an upper bound by lengths alone: text behind a star begins anywhere, and each `?` doubles the sets."""
     stars, length = pattern.parts.count(None), sum(len(part or "?") for part in pattern.parts)
     return stars * length**2 << min(pattern.parts.count(""), 20)
 
 
 def _automaton(pattern: Pattern) -> tuple[set[str], dict[str, int], int]:
-    """Letters ("" stands for all others), for each the states that it leads on from, and the states that stay."""
+    """Return the letters ("" stands for all others), the states that each leads on from, and the states with a loop."""
     tokens: list[str] = []
     loops = 0
     for part in pattern.parts:

@@ -1,4 +1,4 @@
-"""What is wrong with a query, and where: drawn with the line and a caret."""
+"""Problems of a query with their places, drawn with the line and a caret."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class QueryProblem:
-    """One finding: what was found and expected at `span`, and in `hint` what to do about it."""
+    """An error or a warning at `span`; `hint` says what to do about it."""
 
     message: str
     span: Span
@@ -47,13 +47,13 @@ class QueryError(SewError):
 
 
 def locate(text: str, offset: int) -> tuple[int, int]:
-    """Line and column, both from 1, of a character's offset."""
+    """Return line and column, both from 1, of a character's offset."""
     before = text[:offset]
     return before.count("\n") + 1, offset - before.rfind("\n")
 
 
 def render(text: str, problems: Iterable[QueryProblem]) -> str:
-    """Problems as text for a terminal: at most 2,000 characters; what does not fit is counted in the last line."""
+    """Draw problems for a terminal: at most 2,000 characters; what does not fit is counted in the last line."""
     blocks = [_block(text, problem) for problem in problems]
     shown, room = [], RENDER_LIMIT - 40
     for block in blocks:
@@ -69,7 +69,7 @@ _BLANKS = str.maketrans("\t\n\r", "   ")
 
 
 def quoted(text: str) -> str:
-    """A piece of a query inside a message: on one line, at most 40 characters."""
+    """Quote a piece of a query in a message: on one line, at most 40 characters."""
     return f"`{cut(_printable(text), 40)}`"
 
 

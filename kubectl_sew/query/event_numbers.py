@@ -1,4 +1,4 @@
-"""Numbers in events, as Elasticsearch's mapping reads them: with Java's ideas of a number's text.
+"""Numbers in events, read as Elasticsearch's mapping reads them: by Java's rules for a number's text.
 
 Facts: org.elasticsearch.index.mapper.NumberFieldMapper and org.elasticsearch.common.Numbers of 8.17.
 """
@@ -21,7 +21,7 @@ _LONGEST_TEXT = 400
 
 
 def read_whole(field: Field) -> Callable[[Any], int | None]:
-    """The reader of a field of whole numbers."""
+    """Return the reader of a field of whole numbers."""
     kind, coerce = field.storage.number, field.storage.coerce
     _, low, high = kind.value
     of_text = _long_of_text if kind is NumberKind.LONG else _cut(*_bounds_of_text(kind))
@@ -39,13 +39,13 @@ def read_whole(field: Field) -> Callable[[Any], int | None]:
 
 
 def _bounds_of_text(kind: NumberKind) -> tuple[int, int]:
-    """A byte is read as an integer; its own bounds hold for what is left without the fraction."""
+    """Return the bounds before the fraction is cut off: a byte is read as an integer, and bounded afterwards."""
     _, low, high = NumberKind.INTEGER.value if kind is NumberKind.BYTE else kind.value
     return low, high
 
 
 def _cut(low: int, high: int) -> Callable[[str | float], int | None]:
-    """Cuts off the fraction of what is within the bounds."""
+    """Return a reader that cuts off the fraction of what is within the bounds."""
 
     def read(value: str | float) -> int | None:
         number = _double_of_text(value) if isinstance(value, str) else value
@@ -76,7 +76,7 @@ def _long_of_text(text: str) -> int | None:
 
 
 def read_double(field: Field) -> Callable[[Any], float | None]:
-    """The reader of a field of numbers with a fraction."""
+    """Return the reader of a field of numbers with a fraction."""
     kind, coerce = field.storage.number, field.storage.coerce
     of_text = _exact_of_text if kind is NumberKind.EXACT else _double_of_text
 
@@ -99,11 +99,10 @@ def _double_of_text(text: str) -> float | None:
     text = text.strip(_BLANKS)
     if len(text) > _LONGEST_TEXT:
         return None
-    found = _DOUBLE.fullmatch(text)
-    if found:
-        return float(found[1])
-    found = _HEXADECIMAL.fullmatch(text)
+    if decimal := _DOUBLE.fullmatch(text):
+        return float(decimal[1])
+    hexadecimal = _HEXADECIMAL.fullmatch(text)
     try:
-        return float.fromhex(found[1]) if found else None
+        return float.fromhex(hexadecimal[1]) if hexadecimal else None
     except OverflowError:
         return None

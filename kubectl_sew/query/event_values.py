@@ -1,4 +1,4 @@
-"""Events' values read as Elasticsearch's mapping reads them: all values below a key, and each as its field holds it.
+"""Values in events, read as Elasticsearch's mapping reads them: all values below a key, each as its field holds it.
 
 A value that the field cannot hold is None: it has no value. Nothing here raises, whatever an event holds.
 """
@@ -10,15 +10,15 @@ from kubectl_sew.query.event_numbers import read_double, read_whole
 from kubectl_sew.query.event_times import as_text, read_time
 from kubectl_sew.query.fields import Field, FieldType
 from kubectl_sew.query.literals import fold, utf16_length
-from kubectl_sew.query.values import address
+from kubectl_sew.query.values import parse_address
 
 Read = Callable[[Any], Any]
-"""A scalar of an event -> the value as the field holds it, None where it cannot."""
+"""Scalar of an event -> value as the field holds it, None where it cannot."""
 Walk = Callable[[Mapping[str, Any]], Iterator[Any]]
 
 
 def walker(name: str, flat_from: int | None = None) -> Walk:
-    """All that stands below a dotted key, through lists, and under keys written with the dot; nulls and objects too."""
+    """Return a walk over all values below a dotted key, through lists and keys with dots; nulls and objects too."""
     if name == "_id":
         return lambda document: iter((document.get("_id", document.get("id")),))
     parts = name.split(".")
@@ -43,7 +43,7 @@ def walker(name: str, flat_from: int | None = None) -> Walk:
 
 
 def reader(field: Field) -> Read:
-    """How values of a field of that type and storage are read."""
+    """Return how values of a field of that type and storage are read."""
     return _MAKERS[field.type](field)
 
 
@@ -92,11 +92,11 @@ def _address(_: Field) -> Read:
     def read(value: Any) -> int | None:
         if not isinstance(value, str):
             return None
-        found = address(value)
-        if found is None and "%" in value:  # an IPv6 address may have a zone, which is not kept
+        number = parse_address(value)
+        if number is None and "%" in value:  # an IPv6 address may have a zone, which is not kept
             base, _, zone = value.partition("%")
-            return address(base) if zone and ":" in base and "." not in base else None
-        return found
+            return parse_address(base) if zone and ":" in base and "." not in base else None
+        return number
 
     return read
 

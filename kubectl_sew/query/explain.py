@@ -1,4 +1,4 @@
-"""A query in plain words."""
+"""A bound query in plain words."""
 
 from typing import TypeGuard
 

@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class FieldType(Enum):
-    """What a field's values are."""
+    """Type of a field's values."""
 
     STRING = "string"
     INTEGER = "integer"
@@ -15,7 +15,7 @@ class FieldType(Enum):
     TIME = "time"
     IP = "IP address"
     ANY = "any"
-    """Decided by the literal that the field is compared with."""
+    """Each literal that the field is compared with decides the type."""
 
 
 class NumberKind(Enum):
@@ -29,7 +29,7 @@ class NumberKind(Enum):
     FLOAT = ("float", 0, 0)
     DOUBLE = ("double", 0, 0)
     EXACT = ("exact", 0, 0)
-    """No mapping's: whole numbers of any size keep all their digits."""
+    """Of no mapping: whole numbers of any size keep all their digits."""
 
 
 CALICO_TIME = ("strict_date_optional_time", "epoch_second")
@@ -37,9 +37,9 @@ CALICO_TIME = ("strict_date_optional_time", "epoch_second")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
-    """How an index stores a field; the default is a plain `keyword`, `long`, `ip`, `boolean` or `date`.
+    """Storage of a field in an index; the default is a plain `keyword`, `long`, `ip`, `boolean` or `date`.
 
-    `path` is what a query asks (a text field's keyword sub-field), "" for the field's own name. `ignore_above` counts
+    `path` is the name in an Elasticsearch query (the keyword of a text field), "" for its own. `ignore_above` counts
     UTF-16 units, as Elasticsearch does. Without `coerce` a number field takes neither quoted numbers nor, where it is a
     whole one, fractions. `date_formats` are tried in order: strict_date_optional_time (or …_nanos), epoch_second,
     epoch_millis. Behind `flat_from` parts of its dotted name a field is not sought in lists of objects (`subobjects` is
@@ -81,7 +81,7 @@ class Field:
 
     @property
     def path(self) -> str:
-        """What an Elasticsearch query names."""
+        """Name of the field in an Elasticsearch query."""
         return self.storage.path or self.name
 
     @property
@@ -93,7 +93,7 @@ class Field:
 
 
 class UnlistedKeys(Enum):
-    """What a key outside the field set is."""
+    """Meaning of a key outside the field set."""
 
     IN_SETS = "in sets"
     """Usable in set expressions, with a warning: Calico does not check those. An error elsewhere."""
@@ -125,14 +125,14 @@ class FieldSet:
         return iter(self.fields.values())
 
     def get(self, name: str) -> Field | None:
-        """The field of that name; a set that accepts every key answers for every name."""
+        """Return the field of that name; a set that accepts every key has one for every name."""
         known = self.fields.get(name)
         if known is None and self.unlisted is UnlistedKeys.ANYTHING:
             return Field(name=name, type=FieldType.ANY)
         return known or self._inside(name)
 
     def _inside(self, name: str) -> Field | None:
-        """What is below a field that an index takes whole, as a flattened one, cannot be asked as that cannot."""
+        """Return a refused field for a name below one that an index takes whole, such as a flattened one."""
         for outer in _outer(name):
             whole = self.fields.get(outer)
             if whole and whole.type is FieldType.ANY and whole.storage.refusal:
@@ -141,32 +141,32 @@ class FieldSet:
         return None
 
     def why_absent(self, name: str) -> str:
-        """Why no event has a value in a field that is not known: it may have one that is not indexed."""
-        outer = next((each for each in (*_outer(name), "") if each in self.unindexed), "")
+        """Say why no event has a value in a field that is not known: it may have one that is not indexed."""
+        outer = next((path for path in (*_outer(name), "") if path in self.unindexed), "")
         why = self.unindexed.get(outer)
         return f"its values are not indexed ({why})" if why else "it has no value in any event"
 
     def for_set(self, name: str) -> Field | None:
-        """As `get`, for a set expression, which may name other fields too. None where the field has no value."""
+        """Return the field of that name in a set expression, which may name others too; None where it has no value."""
         known = self.get(name)
         if known is None and self.unlisted is UnlistedKeys.IN_SETS:
             return Field(name=name, type=FieldType.ANY)
         return known
 
     def closest(self, name: str, count: int = 3) -> list[str]:
-        """Known names like `name`, the closest first."""
+        """Return known names like `name`, the closest first."""
         return closest(name, list(self.fields), count)
 
 
 def _outer(name: str) -> Iterator[str]:
-    """The objects around a dotted name, the innermost first."""
+    """Yield the objects around a dotted name, the innermost first."""
     while "." in name:
         name = name.rpartition(".")[0]
         yield name
 
 
 def closest(word: str, words: list[str], count: int = 3) -> list[str]:
-    """Those of `words` that are like `word`, the closest first."""
+    """Return the words that are like `word`, the closest first."""
     from difflib import get_close_matches  # noqa: PLC0415  # only a mistake needs it, and every start would pay
 
     return get_close_matches(word[:64].lower(), words, count, 0.6)

@@ -1,4 +1,4 @@
-"""One linear pass over a query's text before the grammar: tokens, limits, and what is wrong with single tokens."""
+"""Tokens of a query's text, in one linear pass before the grammar: with the limits, and problems of single tokens."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _KEYWORDS = {"and": "and", "or": "or", "not": "not", "in": "in", "notin": "notin
 _SYMBOLS = {"&&": "and", "||": "or", "!": "not"}
 _NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _BREAK = r"\s\"'`(){},=<>!&|≥≤≠"
-# Every text is a run of these; a stray word is whatever stands between blanks, quotes and signs.
+# Every text is a run of these; a word is whatever stands between blanks, quotes and signs.
 _TOKENS = re.compile(
     rf"""(?P<blank>[ \t\r\n]+)
     |(?P<string>"(?:[^"\\\n\r]|\\.)*"|'(?:[^'\\\n\r]|\\.)*'|`[^`]*`)
@@ -62,14 +62,14 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Tokenized:
-    """All tokens, the last of type `end`, and the problems of single tokens (read as what they seem to be)."""
+    """All tokens, the last of type `end`, and problems of single tokens, which have the type that was meant."""
 
     tokens: list[Token]
     problems: list[QueryProblem]
 
 
 def tokenize(text: str) -> Tokenized:
-    """Raises QueryError where a limit is passed: 16 KiB, 32 levels, 1,000 leaves."""
+    """Split a text into tokens. Raises QueryError where a limit is passed: 16 KiB, 32 levels, 1,000 leaves."""
     _check_characters(text)
     tokens: list[Token] = []
     problems: list[QueryProblem] = []
@@ -90,10 +90,10 @@ def tokenize(text: str) -> Tokenized:
 
 
 def _check_characters(text: str) -> None:
-    found = _SURROGATE.search(text)
-    if found:
+    surrogate = _SURROGATE.search(text)
+    if surrogate:
         message = "this is half of a surrogate pair, which is not a character by itself"
-        raise QueryError(text, [QueryProblem(message, Span(*found.span()), "write the text in UTF-8")])
+        raise QueryError(text, [QueryProblem(message, Span(*surrogate.span()), "write the text in UTF-8")])
     size = len(text.encode())
     if size > MAX_BYTES:
         message = f"the query has {size:,} bytes; at most {MAX_BYTES:,} are allowed"
@@ -101,22 +101,22 @@ def _check_characters(text: str) -> None:
 
 
 def _read(hit: "re.Match[str]", literal: bool) -> tuple[Token, QueryProblem | None]:
-    kind, text = hit.lastgroup or "", hit[0]
+    group, text = hit.lastgroup or "", hit[0]
     span = Span(*hit.span())
-    found, content, problem = kind, text, None
-    if kind == "word":
-        found, problem = _word(text, span, literal)
-    elif kind == "string":
+    kind, content, problem = group, text, None
+    if group == "word":
+        kind, problem = _word(text, span, literal)
+    elif group == "string":
         content, problem = unquote(text, span)
-    elif kind in ("sign", "symbol"):
-        found = _SYMBOLS.get(text, text)
-    elif kind == "wrong":
-        found, problem = "comparator", QueryProblem(f"{quoted(text)} is not a comparator", span, _MEANT[text])
-    elif kind == "open":
-        found, problem = "unclosed", QueryProblem(*_unclosed(text, span))
-    elif kind == "other":
+    elif group in ("sign", "symbol"):
+        kind = _SYMBOLS.get(text, text)
+    elif group == "wrong":
+        kind, problem = "comparator", QueryProblem(f"{quoted(text)} is not a comparator", span, _MEANT[text])
+    elif group == "open":
+        kind, problem = "unclosed", QueryProblem(*_unclosed(text, span))
+    elif group == "other":
         problem = _stray(text, span)
-    return Token(found, content, *hit.span()), problem
+    return Token(kind, content, *hit.span()), problem
 
 
 def _word(text: str, span: Span, literal: bool) -> tuple[str, QueryProblem | None]:
@@ -128,7 +128,7 @@ def _word(text: str, span: Span, literal: bool) -> tuple[str, QueryProblem | Non
 
 
 def _unseen(text: str, span: Span) -> QueryProblem | None:
-    """A character of no width, as pages and editors leave it in what is copied."""
+    """Return the problem of a character without width, as pages and editors leave it in what is copied."""
     unseen = next((char for char in text if not char.isprintable()), None)
     if unseen is None:
         return None
@@ -142,7 +142,7 @@ def _must_be_quoted(text: str, span: Span, literal: bool) -> QueryProblem:
 
 
 def _unquoted(text: str, literal: bool) -> tuple[str, str]:
-    """What is wrong with a word that is no identifier, and what to write."""
+    """Return what is wrong with a word that is no identifier, and what to write."""
     message, hint = f"{quoted(text)} must be quoted", f"write {quote(text)}"
     key, colon, value = text.partition(":")
     straight = text.strip(_CURLY)
@@ -189,7 +189,7 @@ def _check_leaves(text: str, tokens: list[Token]) -> None:
 
 
 def _check_nesting(text: str, tokens: list[Token]) -> None:
-    """A run of NOTs counts one level, open until what it negates ends; a bracket counts one."""
+    """Refuse too many levels: a bracket is one, and a run of NOTs is one until what it negates ends."""
     opened: list[int] = []
     level = negated = 0
     for token in tokens:

@@ -1,4 +1,4 @@
-"""A literal under a field's type: what it stands for there, or why it cannot stand there."""
+"""Literals as values of a field's type, or the reason why they cannot be."""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -15,15 +15,15 @@ from kubectl_sew.query.values import (
     Network,
     Pattern,
     lower,
-    moment,
-    network,
-    pattern,
+    parse_moment,
+    parse_network,
+    parse_pattern,
+    parse_rfc3339,
     read_number,
-    rfc3339,
 )
 
 _LONGEST_SPAN_OF_NANOSECONDS = 20_000 * 86_400 * SECOND
-"""Back from now: less than the time since 1970."""
+"""Nanoseconds back from now: less than the time since 1970."""
 
 Exact = str | int | float | bool | Network | Moment
 """A value that stands for itself."""
@@ -48,9 +48,9 @@ def readings(field: Field, literal: Literal, *, ordered: bool = False) -> list[F
 def _type_of(literal: Literal, ordered: bool) -> FieldType:
     if literal.number:
         return FieldType.FLOAT
-    if network(literal.text):
+    if parse_network(literal.text):
         return FieldType.IP
-    time = moment(literal.text) if ordered and literal.text.startswith("now") else rfc3339(literal.text)
+    time = parse_moment(literal.text) if ordered and literal.text.startswith("now") else parse_rfc3339(literal.text)
     return FieldType.TIME if time else FieldType.STRING
 
 
@@ -61,7 +61,7 @@ def read_literal(field: Field, literal: Literal) -> Exact | QueryProblem:
 
 def read_member(field: Field, literal: Literal) -> Typed | QueryProblem:
     """Return what `literal` stands for as a member of a set: as `read_literal`, and strings can have wildcards."""
-    parsed = pattern(literal.text)
+    parsed = parse_pattern(literal.text)
     if field.type is FieldType.STRING and not field.equality_only:
         if isinstance(parsed, Pattern):
             return Pattern(tuple(part and fold(field, part) for part in parsed.parts))
@@ -81,12 +81,12 @@ def _string(field: Field, literal: Literal, text: str) -> str | QueryProblem:
 
 
 def fold(field: Field, text: str) -> str:
-    """A string as the field compares it."""
+    """Return a string as the field compares it."""
     return lower(text) if field.storage.lowercase else text
 
 
 def utf16_length(text: str) -> int:
-    """The length as Java counts it."""
+    """Return the length as Java counts it."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
@@ -112,7 +112,7 @@ def _float(field: Field, literal: Literal) -> Exact | QueryProblem:
 
 
 def narrow(kind: NumberKind, number: float) -> float | None:
-    """A number as a field of that kind holds it; None where it is too large for it."""
+    """Return a number as a field of that kind holds it; None where it is too large."""
     if kind is NumberKind.EXACT and isinstance(number, int):
         return number
     try:
@@ -127,26 +127,26 @@ def narrow(kind: NumberKind, number: float) -> float | None:
 
 
 def _boolean(field: Field, literal: Literal) -> Exact | QueryProblem:
-    found = {"true": True, "false": False}.get(literal.text)
-    return _must_be(field, literal, "true or false") if found is None else found
+    value = {"true": True, "false": False}.get(literal.text)
+    return _must_be(field, literal, "true or false") if value is None else value
 
 
 def _address(field: Field, literal: Literal) -> Exact | QueryProblem:
-    return network(literal.text) or _must_be(field, literal, "an IP address or a CIDR")
+    return parse_network(literal.text) or _must_be(field, literal, "an IP address or a CIDR")
 
 
 def _time(field: Field, literal: Literal) -> Exact | QueryProblem:
-    found = moment(literal.text)
-    if found is None:
+    moment = parse_moment(literal.text)
+    if moment is None:
         hint = 'write seconds since the epoch, or quoted RFC 3339 ("2026-01-31T12:00:00Z"), "now", "now-15m"'
         return _must_be(field, literal, "a time", hint)
-    if found.relative and field.storage.nanoseconds and found.at > _LONGEST_SPAN_OF_NANOSECONDS:
+    if moment.relative and field.storage.nanoseconds and moment.at > _LONGEST_SPAN_OF_NANOSECONDS:
         return _unfit(field, literal, "the index stores it as date_nanos, which has no time before 1970")
     last = LAST_SECOND_OF_NANOSECONDS if field.storage.nanoseconds else LAST_SECOND
-    if not found.relative and not 0 <= found.at < (last + 1) * SECOND:
+    if not moment.relative and not 0 <= moment.at < (last + 1) * SECOND:
         end = "2262-04-11 (the index stores it as date_nanos)" if field.storage.nanoseconds else "9999"
         return _must_be(field, literal, f"a time from 1970 to {end}", "a number stands for seconds since the epoch")
-    return found
+    return moment
 
 
 _READERS: dict[FieldType, Callable[[Field, Literal], Exact | QueryProblem]] = {
@@ -160,9 +160,9 @@ _READERS: dict[FieldType, Callable[[Field, Literal], Exact | QueryProblem]] = {
 
 
 def interval(moment: Moment, operator: Operator, now: int, tick: int) -> tuple[int | None, int | None]:
-    """The ticks (of `tick` nanoseconds) from the first to before the second that a comparison selects; None: no bound.
+    """Return the ticks (of `tick` nanoseconds) that a comparison selects, from the first to before the second.
 
-    `now` is in nanoseconds. A whole second is equal to all that begin with it.
+    None is no bound. `now` is in nanoseconds. A whole second is equal to all that begin with it.
     """
     at = now - moment.at if moment.relative else moment.at
     floor, ceiling = at // tick, -(-at // tick)
@@ -180,7 +180,7 @@ def interval(moment: Moment, operator: Operator, now: int, tick: int) -> tuple[i
 
 
 def tick_of(field: Field) -> int:
-    """The resolution of a time, in nanoseconds."""
+    """Return the resolution of a time, in nanoseconds."""
     return 1 if field.storage.nanoseconds else 1_000_000
 
 

@@ -1,4 +1,4 @@
-"""From an Elasticsearch index's mappings to the field set that its queries can use.
+"""Field sets of Elasticsearch indices, from their mappings and settings.
 
 Facts: https://www.elastic.co/guide/en/elasticsearch/reference/8.17/mapping-params.html and …/mapping-types.html.
 """
@@ -18,12 +18,12 @@ _KEYWORDS = {"keyword", "wildcard"}
 _TEXTS = {"text", "match_only_text"}
 _OBJECTS = {"object", "nested", "passthrough"}
 _OF_LOGSDB = 8191
-"""What `ignore_above` is in an index of that mode which says nothing else."""
+"""Default of `ignore_above` in an index of that mode."""
 _ID = Field(name="_id", type=FieldType.STRING, meaning="the event's identity", equality_only=True)
 
 
 def field_set(name: str, mappings: Json, settings: Json) -> FieldSet:
-    """The field set of all indices of a pattern.
+    """Return the field set of all indices of a pattern.
 
     `mappings` is the answer of `GET PATTERN/_mapping`, `settings` that of `GET PATTERN/_settings` (normalisers are
     defined there). A field that the indices store differently is there with the reason why it cannot be queried.
@@ -33,9 +33,9 @@ def field_set(name: str, mappings: Json, settings: Json) -> FieldSet:
     for index, body in sorted(mappings.items()):
         mapping = body.get("mappings", {})
         of_index = settings.get(index, {}).get("settings", {}).get("index", {})
-        for key, found in _fields(mapping, of_index):
+        for key, field in _fields(mapping, of_index):
             known = fields.get(key)
-            fields[key] = found if known is None or known == found else _conflict(known, found)
+            fields[key] = field if known is None or known == field else _conflict(known, field)
         for path, why in _unindexed(mapping, ""):
             unindexed[path] = unindexed.get(path) or why
     objects = {path for body in mappings.values() for path in _objects(body.get("mappings", {}), "")}
@@ -50,17 +50,17 @@ def _objects(mapping: Json, prefix: str) -> Iterator[str]:
 
 
 def _no_objects(fields: Mapping[str, Field], objects: Collection[str]) -> dict[str, Field]:
-    """The fields, refused where another index has an object under their name."""
+    """Return the fields, refused where another index has an object under their name."""
     return {
-        key: _refused(each, f"it is {each.type.value} in one index and an object in another")
-        if key in objects and not each.storage.refusal
-        else each
-        for key, each in fields.items()
+        key: _refused(field, f"it is {field.type.value} in one index and an object in another")
+        if key in objects and not field.storage.refusal
+        else field
+        for key, field in fields.items()
     }
 
 
 def _unindexed(mapping: Json, prefix: str) -> Iterator[tuple[str, str]]:
-    """The objects of which what has no mapping is kept, and not indexed: path -> why; "" where an outer one is so."""
+    """Yield (path, why) of objects that keep what has no mapping and do not index it; why is "" where they index it."""
     name = f"`{prefix[:-1]}`" if prefix else "the mapping"
     if mapping.get("enabled") in (False, "false"):
         yield prefix[:-1], f"{name} is not enabled"
@@ -71,12 +71,12 @@ def _unindexed(mapping: Json, prefix: str) -> Iterator[tuple[str, str]]:
         yield from _unindexed(body, f"{prefix}{key}.")
 
 
-def _conflict(known: Field, found: Field) -> Field:
+def _conflict(known: Field, other: Field) -> Field:
     if known.storage.refusal:
         return known
     reason = "its indices store it in different ways"
-    if known.type is not found.type:
-        reason = f"it is {known.type.value} in one index and {found.type.value} in another"
+    if known.type is not other.type:
+        reason = f"it is {known.type.value} in one index and {other.type.value} in another"
     return _refused(known, reason)
 
 
@@ -86,9 +86,7 @@ def _refused(field: Field, reason: str) -> Field:
 
 @dataclass(frozen=True)
 class _Defaults:
-    """What an index's settings say for its fields: normaliser -> whether it only lower-cases; whether it coerces; how
-    long values may be.
-    """
+    """Defaults of an index's fields from its settings; `normalizers`: name -> whether it only lower-cases."""
 
     normalizers: Mapping[str, bool]
     coerce: bool
@@ -103,7 +101,7 @@ class _Defaults:
 
 
 def _normalizers(settings: Json) -> Mapping[str, bool]:
-    """Normaliser -> whether it does nothing but lower-casing."""
+    """Return normaliser -> whether it does nothing but lower-casing."""
     defined = settings.get("analysis", {}).get("normalizer", {})
     return {"lowercase": True} | {name: _only_lowers(body) for name, body in defined.items()}
 
@@ -116,7 +114,7 @@ def _only_lowers(normalizer: Json) -> bool:
 
 
 def _fields(mapping: Json, settings: Json) -> Iterator[tuple[str, Field]]:
-    """All fields of one index by the keys that name them, those that cannot be queried with the reason."""
+    """Yield all fields of one index by the keys that name them, those that cannot be queried with the reason."""
     defaults = _Defaults.of(settings)
     flat = dict(_flatten(mapping.get("properties", {}), "", ""))
     copied = {target for body, _ in flat.values() for target in _as_list(body.get("copy_to"))}
@@ -139,16 +137,16 @@ def _fields(mapping: Json, settings: Json) -> Iterator[tuple[str, Field]]:
 
 
 def _sub_fields(field: Field, body: Json, defaults: _Defaults) -> Iterator[tuple[str, Field]]:
-    """`name.keyword` and its like are the field itself, asked in another way."""
-    for sub, each in body.get("fields", {}).items():
+    """Yield sub-fields such as `name.keyword`: the field itself, indexed in another way."""
+    for sub, sub_body in body.get("fields", {}).items():
         key = f"{field.name}.{sub}"
-        found = _field(key, each, defaults)
-        storage = replace(found.storage, path=found.path, flat_from=field.storage.flat_from)
-        yield key, replace(found, name=field.name, storage=storage)
+        sub_field = _field(key, sub_body, defaults)
+        storage = replace(sub_field.storage, path=sub_field.path, flat_from=field.storage.flat_from)
+        yield key, replace(sub_field, name=field.name, storage=storage)
 
 
 def _passed_through(properties: Json) -> Iterator[tuple[str, str]]:
-    """Short name -> field: what a passthrough object holds can be asked for without the object's name."""
+    """Yield (short name, field): a query can name what a passthrough object holds without the object's name."""
     for name, body in properties.items():
         if body.get("type") == "passthrough":
             for full, _ in _flatten(body.get("properties", {}), "", ""):
@@ -156,9 +154,9 @@ def _passed_through(properties: Json) -> Iterator[tuple[str, str]]:
 
 
 def _flat_from(mapping: Json, name: str) -> int | None:
-    """How many parts of a dotted name stand before the object that has `subobjects` off, and is not `dynamic` either.
+    """Return how many parts of a dotted name stand before the object that has `subobjects` off and is not `dynamic`.
 
-    None where none is so: one that is dynamic makes a field of each object, and takes lists of them apart.
+    None where there is none: one that is dynamic makes a field of each object, and takes lists of them apart.
     """
     body, rest, dynamic = mapping, name, mapping.get("dynamic")
     for depth in range(name.count(".") + 1):
@@ -171,7 +169,7 @@ def _flat_from(mapping: Json, name: str) -> int | None:
 
 
 def _flatten(properties: Json, prefix: str, refusal: str) -> Iterator[tuple[str, tuple[Json, str]]]:
-    """Full name -> (mapping, why nothing below can be asked or "")."""
+    """Yield full name -> (mapping, why nothing below can be queried or "")."""
     for name, body in properties.items():
         full, reason = prefix + name, refusal
         if body.get("type") == "nested":
@@ -225,8 +223,8 @@ def _keyword(name: str, path: str, body: Json, defaults: _Defaults) -> Field:
 
 
 def _text(name: str, body: Json, defaults: _Defaults) -> Field:
-    """A text field is asked through its keyword sub-field: the plainest one, if it has several."""
-    below = [(sub, each) for sub, each in body.get("fields", {}).items() if each.get("type") in _KEYWORDS]
+    """Return a text field, which is queried through its keyword sub-field: the plainest one, if it has several."""
+    below = [(sub, sub_body) for sub, sub_body in body.get("fields", {}).items() if sub_body.get("type") in _KEYWORDS]
     if not below:
         unknown = Field(name=name, type=FieldType.STRING)
         return _refused(unknown, "it is mapped as text without a keyword sub-field, so exact values cannot be queried")
@@ -241,7 +239,7 @@ def _plainness(sub_field: tuple[str, Json]) -> tuple[Any, ...]:
 
 
 def _searchable(body: Json) -> bool:
-    """Doc values are searched where there is no index."""
+    """Return whether Elasticsearch can search it: it searches doc values where there is no index."""
     return body.get("index") is not False or body.get("doc_values") is not False
 
 
@@ -250,12 +248,12 @@ def _date(name: str, body: Json, *, nanoseconds: bool) -> Field:
     formats = tuple(body.get("format", f"{default}||epoch_millis").split("||"))
     storage = Storage(date_formats=formats, nanoseconds=nanoseconds)
     field = Field(name=name, type=FieldType.TIME, null_value=body.get("null_value"), storage=storage)
-    strange = [each for each in formats if each not in _DATE_FORMATS]
-    return _refused(field, f"its date format `{strange[0]}` cannot be read") if strange else field
+    unknown = [form for form in formats if form not in _DATE_FORMATS]
+    return _refused(field, f"its date format `{unknown[0]}` cannot be read") if unknown else field
 
 
 def _truth(setting: Any) -> bool:
-    """Settings are answered as text, mappings as JSON."""
+    """Read a boolean: text in settings, JSON in mappings."""
     return setting in (True, "true")
 
 

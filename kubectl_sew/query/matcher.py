@@ -1,4 +1,4 @@
-"""A query as a predicate over events: closures, compiled once, called for each event."""
+"""A bound query as a predicate over events: closures, compiled once, called for each event."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -161,7 +161,7 @@ def _wildcard(pattern: Pattern) -> _Test:
 
 
 def _expression(parts: tuple[str | None, ...]) -> str:
-    """Between stars the first place that fits is as good as any: atomic groups never look back: linear time."""
+    """Return a pattern's regular expression. Atomic groups keep it linear: between stars the first fit will do."""
     runs, last = [""], 0
     for part in parts:
         if part is None:
@@ -176,7 +176,7 @@ def _expression(parts: tuple[str | None, ...]) -> str:
 
 
 def _values(field: Field, test: _Test) -> Match:
-    """Whether any value of the field passes the test; the common case, one scalar at the top, is told apart first."""
+    """Match events of which a value of the field passes the test. The common case, one scalar, comes first."""
     read, walk, name = reader(field), walker(field.name, field.storage.flat_from), field.name
     null = None if field.null_value is None else read(field.null_value)
     blank = null if field.type in (FieldType.INTEGER, FieldType.FLOAT) and field.storage.coerce else None

@@ -1,4 +1,4 @@
-"""From text to tree: the lexer's tokens, the grammar, our own tree and our own errors."""
+"""Parsing: the lexer's tokens, the grammar, our own tree and our own errors."""
 
 from functools import cache
 from typing import Any
@@ -10,18 +10,18 @@ from kubectl_sew.query.lexer import Token, tokenize
 from kubectl_sew.query.peg import Match, NodeVisitor, ParseError, TokenGrammar
 
 MAX_DEPTH = 24
-"""Of the DSL, its leaf included: Elasticsearch refuses 30, and what wraps the query takes some."""
+"""Levels of the DSL, its leaf included: Elasticsearch refuses 30, and what wraps the query takes some."""
 MAX_KEY_PARTS = 32
-"""Between the dots of a key: Elasticsearch maps 20 levels unless told otherwise."""
+"""Parts of a key between its dots: Elasticsearch maps 20 levels by default."""
 
 
 def parse(text: str) -> ast.Node:
-    """The tree of a query; the empty text gives a tree that selects everything. Raises QueryError."""
+    """Return the tree of a query; the empty text gives a tree that selects everything. Raises QueryError."""
     lexed = tokenize(text)
     matched = match(lexed.tokens)
     problems = lexed.problems + ([] if matched else _diagnose(lexed.tokens))
     if not matched or problems:
-        # Of two problems at one place the token's own says more than its order.
+        # Of two problems at one place the lexer's says more than the one about the order.
         places = {problem.span.start: problem for problem in reversed(problems)}
         raise QueryError(text, [places[start] for start in sorted(places)])
     node: ast.Node = _Tree(lexed.tokens).visit(matched)
@@ -73,8 +73,8 @@ class _Tree(NodeVisitor):  # type: ignore[misc]  # parsimonious has no types
         return Span(self.tokens[match.start].start, self.tokens[match.end - 1].end)
 
     def visit_query(self, _: Match, children: list[Any]) -> ast.Node:
-        (found,) = children
-        node: ast.Node = found[0] if found else ast.Everything()
+        (alternative,) = children
+        node: ast.Node = alternative[0] if alternative else ast.Everything()
         return node
 
     def visit_disjunction(self, match: Match, children: list[Any]) -> ast.Node:

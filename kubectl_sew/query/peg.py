@@ -1,4 +1,4 @@
-"""What of parsimonious the parser uses, loaded in half the time.
+"""The names of parsimonious that the parser uses, loaded in half the time.
 
 parsimonious compiles its own rules with `regex` where that is installed, else with the standard library's `re`. Loading
 `regex` is a tenth of a command line's start, and a grammar over tokens has no use for it: it is hidden meanwhile.

@@ -18,7 +18,7 @@ _HINT = "write a backslash as `\\\\`, or put the string in `…`"
 
 
 def unquote(text: str, span: Span) -> tuple[str, QueryProblem | None]:
-    """What a quoted string says, and the first of its escapes that is wrong."""
+    """Return the text of a quoted string, and a problem of the first escape that is wrong."""
     body = text[1:-1]
     if text[0] == "`" or "\\" not in body:
         return body, None
@@ -45,7 +45,7 @@ def _resolve(hit: "re.Match[str]") -> str | None:
 
 
 def _from_bytes(text: str) -> str:
-    """In Go `\\xHH` is a byte, and several make a character's UTF-8; where they do not, each is the code point."""
+    """Decode a run of bytes: UTF-8 as in Go where they are that, else each is a code point."""
     raw = bytes(int(piece[1:], 16) if piece[0] == "x" else int(piece, 8) for piece in text.split("\\")[1:])
     try:
         return raw.decode()

@@ -1,4 +1,4 @@
-"""A query as Elasticsearch DSL. No client, no network."""
+"""A bound query as Elasticsearch DSL. No client, no network."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,7 +24,7 @@ from kubectl_sew.text import spell_exactly
 Dsl = dict[str, Any]
 _BOUNDS = {Operator.LESS: "lt", Operator.AT_MOST: "lte", Operator.GREATER: "gt", Operator.AT_LEAST: "gte"}
 _ZEROS = [-0.0, 0.0]
-"""Lucene orders the one before the other and holds them for different; here they are one number."""
+"""Two values to Lucene, the one before the other; one number here."""
 _ESCAPE = str.maketrans({"*": "\\*", "?": "\\?", "\\": "\\\\"})
 
 
@@ -65,7 +65,7 @@ def _leaf(bound: BoundLeaf) -> Dsl:
 
 
 def _existence(field: Field) -> list[Dsl]:
-    """A value that is too long to be indexed is none to `exists`, and yet there."""
+    """Return the queries for a value: `exists` misses one that is too long to be indexed."""
     exists: Dsl = {"exists": {"field": field.path}}
     return [exists] if field.storage.ignore_above is None else [exists, {"term": {"_ignored": field.path}}]
 

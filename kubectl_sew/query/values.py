@@ -1,4 +1,4 @@
-"""What the texts of values mean: numbers, addresses, moments, wildcards. For queries and events alike."""
+"""Texts of values, parsed: numbers, addresses, moments, wildcards. For queries and events alike."""
 
 import re
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Network:
 
     @property
     def single(self) -> bool:
-        """Whether it is one address."""
+        """True for one address."""
         return self.low == self.high
 
 
@@ -46,7 +46,7 @@ class Moment:
 
     @property
     def whole(self) -> bool:
-        """Whether it stands for a whole second when equality is asked."""
+        """True where it is equal to a whole second."""
         return self.relative or self.at % SECOND == 0
 
 
@@ -58,7 +58,7 @@ class Pattern:
 
 
 def read_number(text: str) -> int | float | None:
-    """A decimal number, whole ones as int with all their digits; None where `text` is none, or has no finite value."""
+    """Parse a decimal number, whole ones as int with all their digits; None for other text, and for an infinite one."""
     if len(text) > 400 or not _NUMBER.fullmatch(text):
         return None
     try:
@@ -81,8 +81,8 @@ def _exact(text: str) -> int | float:
     return whole if whole == number else float(text)
 
 
-def address(text: str) -> int | None:
-    """A textual IP address as a 128-bit number; None where it is none. A zone (`%eth0`) makes it none."""
+def parse_address(text: str) -> int | None:
+    """Parse an IP address as a 128-bit number; None for other text, also for an address with a zone (`%eth0`)."""
     # By hand, since events are full of these: the standard library takes four times as long.
     try:
         first, second, third, fourth = text.split(".")
@@ -99,10 +99,10 @@ def _version6(text: str) -> int | None:
         return None
 
 
-def network(text: str) -> Network | None:
-    """An address or a CIDR, host bits masked."""
+def parse_network(text: str) -> Network | None:
+    """Parse an address or a CIDR, host bits masked; None for other text."""
     base, slash, length = text.partition("/")
-    low = address(base) if len(text) <= 64 else None
+    low = parse_address(base) if len(text) <= 64 else None
     if low is None or (slash and not re.fullmatch("[0-9]{1,3}", length)):
         return None
     bits = 128 if not slash else int(length) + (0 if ":" in base else 96)
@@ -119,14 +119,14 @@ def _network_text(low: int, bits: int) -> str:
     return host if bits == 128 else f"{host}/{bits - 96 if version4 else bits}"
 
 
-def moment(text: str) -> Moment | None:
-    """Seconds since the epoch, RFC 3339, `now`, `now-15m`; None where it is none of them. Not checked for its range."""
+def parse_moment(text: str) -> Moment | None:
+    """Parse seconds since the epoch, RFC 3339, `now` or `now-15m`; None for other text. The range is not checked."""
     relative = _RELATIVE.fullmatch(text)
     if relative:
         return Moment(int(relative[1] or 0) * _UNITS[relative[2] or "s"] * SECOND, relative=True)
     if _NUMBER.fullmatch(text) and len(text) <= 32:
         return _from_seconds(text)
-    return rfc3339(text)
+    return parse_rfc3339(text)
 
 
 def _from_seconds(text: str) -> Moment | None:
@@ -138,12 +138,12 @@ def _from_seconds(text: str) -> Moment | None:
     return None if seconds is None else Moment(int(seconds * SECOND))
 
 
-def rfc3339(text: str) -> Moment | None:
-    """RFC 3339 with its offset, to the nanosecond."""
-    found = _RFC3339.fullmatch(text)
-    if not found:
+def parse_rfc3339(text: str) -> Moment | None:
+    """Parse RFC 3339 with its offset, to the nanosecond; None for other text."""
+    match = _RFC3339.fullmatch(text)
+    if not match:
         return None
-    date, clock, fraction, zone = found.groups()
+    date, clock, fraction, zone = match.groups()
     try:
         whole = datetime.fromisoformat(f"{date}T{clock}{zone.upper()}") - _EPOCH
     except (ValueError, OverflowError):
@@ -151,8 +151,8 @@ def rfc3339(text: str) -> Moment | None:
     return Moment((whole.days * 86_400 + whole.seconds) * SECOND + int((fraction or "").ljust(9, "0")))
 
 
-def pattern(text: str) -> Pattern | str:
-    """A set's member: a pattern where it has a wildcard, else its plain text with the escapes resolved."""
+def parse_pattern(text: str) -> Pattern | str:
+    """Parse a set's member: a pattern where it has a wildcard, else its plain text with the escapes resolved."""
     parts: list[str | None] = []
     star = False
     for run, plain in re.findall(r"([*?]+)|((?:\\[*?\\]|[^*?])+)", text):
@@ -166,5 +166,5 @@ def pattern(text: str) -> Pattern | str:
 
 
 def lower(text: str) -> str:
-    """As Elasticsearch's `lowercase` filter: each code point by itself, so no final sigma, and one `i` for `\u0130`."""
+    r"""Lower each code point by itself, as Elasticsearch's `lowercase` does: no final sigma, one `i` for \u0130."""
     return text.lower() if text.isascii() else text.replace("\u0130", "i").replace("\u03a3", "\u03c3").lower()

@@ -1,4 +1,4 @@
-"""The limits hold, and are told with a place."""
+"""The limits hold, and an error names the place."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which fields an index's mapping gives to queries, and what of it cannot be queried."""
+"""Fields that an index's mapping gives to queries, and the reasons why some cannot be queried."""
 
 from typing import Any
 
@@ -184,8 +184,8 @@ def test_what_is_not_in_the_mapping_is_not_said_to_be_in_no_event(key: str, said
             "record": {"dynamic": "false", "properties": {"geo": {"dynamic": "true", "properties": {}}}},
         }
     )
-    found = _messages(f'"{key}" IN {{x}}', fields)
-    assert any(said in message for message in found) if said else found == []
+    messages = _messages(f'"{key}" IN {{x}}', fields)
+    assert any(said in message for message in messages) if said else messages == []
 
 
 def test_a_mapping_that_is_not_dynamic_is_named_as_the_reason_and_a_hint_names_the_index() -> None:
@@ -212,7 +212,9 @@ def test_how_long_values_may_be_is_said_by_the_field_else_by_the_index(
 
 @pytest.mark.parametrize("query", ['k IN {"*SCAN*"}', "k < b"])
 def test_a_search_that_misses_long_values_says_so_and_names_the_bound(query: str) -> None:
-    assert any("more than 256 characters are not indexed" in each for each in _messages(query, _fields({"k": RAW})))
+    assert any(
+        "more than 256 characters are not indexed" in message for message in _messages(query, _fields({"k": RAW}))
+    )
 
 
 @pytest.mark.parametrize("query", ["k = b", "k IN {a, b}", 'k IN {"a?"}', "k EMPTY"])
