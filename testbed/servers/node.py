@@ -45,7 +45,7 @@ class Programs:
 
     control_plane: control_plane.Programs
     controllers: Path
-    dispatcher: Path
+    scheduler: Path
     kubelet: Path
     containerd: Path
     ctr: Path
@@ -60,7 +60,7 @@ def find() -> Programs:
     return Programs(
         control_plane=control_plane.find(),
         controllers=kubernetes_program("kube-controller-manager"),
-        dispatcher=kubernetes_program("kube-scheduler"),
+        scheduler=kubernetes_program("kube-scheduler"),
         kubelet=kubernetes_program("kubelet"),
         containerd=program("containerd", "containerd"),
         ctr=program("ctr", "containerd"),
@@ -118,7 +118,7 @@ def _controllers(programs: Programs, server: Kubernetes) -> dict[str, list[str |
     keys = [f"--service-account-private-key-file={server.account_key}", f"--root-ca-file={server.ca}"]
     return {
         "controllers": [programs.controllers, *common, *keys, f"--secure-port={free_port()}"],
-        "scheduler": [programs.dispatcher, *common, f"--secure-port={free_port()}"],
+        "scheduler": [programs.scheduler, *common, f"--secure-port={free_port()}"],
     }
 
 

@@ -126,7 +126,7 @@ for word in "$@"; do case "$word" in exec) inside=yes ;; esac; done
 [ "$inside" ] || exec "$REAL_KUBECTL" "$@"
 while [ "$1" != -- ]; do shift; done
 shift 2
-PYTHONPATH=$INSIDE "$PYTHON" -m agent "$@"
+PYTHONPATH=$INSIDE "$PYTHON" -m sew_agent "$@"
 code=$?
 [ $code = 0 ] || echo "command terminated with exit code $code" >&2
 exit $code
