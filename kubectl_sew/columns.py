@@ -1,6 +1,7 @@
 """Tables for a terminal. For both programs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kubectl_sew.text import width
 
@@ -13,3 +14,14 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for row in (headings, *rows)
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
+    """Rows of values under headings. `columns`: heading -> key."""
+    return table(list(columns), [[_cell(row[key]) for key in columns.values()] for row in rows])
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None or value == "" else str(value)

@@ -1,5 +1,7 @@
 """Words for a terminal, which nothing that files, events, a cluster or a receiver say can steer. For both programs."""
 
+from typing import Any
+
 import click
 
 from kubectl_sew.text import printable
@@ -18,6 +20,13 @@ def harmless_json(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() or each in "\n\t\r" else _escape(each) for each in text)
+
+
+def to_json(value: Any) -> str:
+    """Return a result as indented JSON that people can read and that steers no terminal."""
+    import json  # noqa: PLC0415  # not every command prints JSON
+
+    return harmless_json(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def usage(wrong: click.ClickException, program: str) -> str:

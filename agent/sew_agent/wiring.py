@@ -16,7 +16,8 @@ from kubectl_sew.consumers.base import Outcome
 from kubectl_sew.consumers.registry import consumers
 from kubectl_sew.consumers.slack import URL_PREFIXES
 from kubectl_sew.event import Event, delivery_id
-from kubectl_sew.query import ANY, CALICO, FieldSet
+from kubectl_sew.query import FieldSet
+from kubectl_sew.query.fields import FIELD_SETS
 from kubectl_sew.validation import Accepted
 from sew_agent.base.health import MAIN, STALLED_AFTER, Health
 from sew_agent.base.log import Log
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from sew_agent.kubernetes.environment import KubernetesEnvironment
     from sew_agent.kubernetes.status_reporter import StatusReporter
 
-_FIELDS = {"calico": CALICO, "any": ANY}
 _NO_ROOM_PAUSE = 2.0
 _STDIN = 0
 
@@ -239,7 +239,7 @@ def _known_for(settings: Settings) -> float:
 def _source(settings: Settings, store: Store, log: Log, beat: Callable[[], None], stack: ExitStack) -> EventSource:
     """`beat`: the sign of life of the loop that reads."""
     source: EventSource
-    fields = _FIELDS[settings.fields]
+    fields = FIELD_SETS[settings.fields]
     if settings.elasticsearch:
         source = _elasticsearch(settings, fields, store, beat)
     elif settings.events == "-":

@@ -3,7 +3,7 @@
 from kubectl_sew.check.facts import NOT_SERVED, Facts, Unknown
 from kubectl_sew.check.rights import own_rights, spell
 from kubectl_sew.check.verdict import OK, Check, CheckVerdict, failed, fails_with, unknown
-from kubectl_sew.cluster.webhooks import GROUPS
+from kubectl_sew.resource import API_GROUPS
 
 MOST_SKEW = 30.0
 """Seconds by which two clocks may differ: above it Leases, start times and tokens are judged wrongly."""
@@ -55,7 +55,7 @@ def _served(facts: Facts) -> CheckVerdict:
         return unknown(facts.served.why)
     if facts.served:
         return OK
-    return failed(f"no SecurityEventWebhook is served in {' or '.join(GROUPS)}", f"install it: `{facts.install}`")
+    return failed(f"no SecurityEventWebhook is served in {' or '.join(API_GROUPS)}", f"install it: `{facts.install}`")
 
 
 def _group(facts: Facts) -> CheckVerdict:
@@ -67,7 +67,7 @@ def _group(facts: Facts) -> CheckVerdict:
     if hidden:
         by = f", since {facts.aggregated} serves that group" if isinstance(facts.aggregated, str) else ""
         said = f"the definition in the group {hidden[0]} is not reachable{by}"
-        return failed(said, f"install it in {GROUPS[1]}, as this does by itself: `{facts.install}`")
+        return failed(said, f"install it in {API_GROUPS[1]}, as this does by itself: `{facts.install}`")
     return _one_group(facts) if facts.served else unknown(NOT_SERVED.why)
 
 
@@ -81,7 +81,7 @@ def _one_group(facts: Facts) -> CheckVerdict:
     if isinstance(facts.elsewhere, Unknown):
         return unknown(facts.elsewhere.why)
     if facts.elsewhere:
-        other = next(each for each in GROUPS if each != facts.api_group)
+        other = next(each for each in API_GROUPS if each != facts.api_group)
         said = f"{len(facts.elsewhere)} webhooks are in {other}, and the agent reads {facts.api_group}: "
         return failed(said + _some(facts.elsewhere), f"move them to {facts.api_group}")
     return OK

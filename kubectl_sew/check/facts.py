@@ -9,10 +9,9 @@ from kubectl_sew.check.rights import Right
 from kubectl_sew.cluster.agent import Holder
 from kubectl_sew.cluster.objects import Held
 from kubectl_sew.cluster.picture import AgentReport
-from kubectl_sew.cluster.webhooks import GROUPS
 from kubectl_sew.install.holders import Account
 from kubectl_sew.install.plan import NAME, NAMESPACE
-from kubectl_sew.resource import SECRETS_NAMESPACE, Webhook
+from kubectl_sew.resource import API_GROUPS, SECRETS_NAMESPACE, Webhook
 from kubectl_sew.resource.serving import Served
 
 
@@ -77,7 +76,7 @@ class Facts:
     @property
     def api_group(self) -> str:
         """The one used, or that would be."""
-        return GROUPS[0] if isinstance(self.served, Unknown) or not self.served else self.served[0].group
+        return API_GROUPS[0] if isinstance(self.served, Unknown) or not self.served else self.served[0].group
 
     @property
     def install(self) -> str:

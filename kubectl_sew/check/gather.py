@@ -13,23 +13,21 @@ from kubectl_sew.check.rights import Right, agent_rights, has, is_mine, own_righ
 from kubectl_sew.cluster.agent import AgentError, clock_ahead, find_holder
 from kubectl_sew.cluster.objects import Held, read_objects
 from kubectl_sew.cluster.picture import ask_holder
-from kubectl_sew.cluster.webhooks import GROUPS, Webhooks, served_as
+from kubectl_sew.cluster.webhooks import Webhooks, served_as
 from kubectl_sew.event import read_time
 from kubectl_sew.install import target
 from kubectl_sew.install.holders import Account, bound_accounts
 from kubectl_sew.install.manifests import documents
 from kubectl_sew.install.plan import NAME, NAMESPACE
 from kubectl_sew.kubectl import Kubectl, KubectlError
-from kubectl_sew.resource import PLURAL, Webhook
-from kubectl_sew.resource.serving import Served
+from kubectl_sew.resource import API_GROUPS, PLURAL, Webhook
+from kubectl_sew.resource.serving import API_SERVICE, DEFINITIONS, Served
 
 T = TypeVar("T")
 Clock = Callable[[], float]
 Step = Callable[[str], None]
 
 _AT_ONCE = 8
-_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-_API_SERVICE = "/apis/apiregistration.k8s.io/v1/apiservices/v3.projectcalico.org"
 
 
 def gather(kubectl: Kubectl, secrets_namespace: str, group: str, clock: Clock, step: Step) -> Facts:
@@ -61,7 +59,7 @@ def attempt(ask: Callable[[], T]) -> T | Unknown:
 
 def _api(asking: "_Asking", facts: Facts) -> Facts:
     kubectl = asking.kubectl
-    groups = (asking.group,) if asking.group else GROUPS
+    groups = (asking.group,) if asking.group else API_GROUPS
     served = attempt(lambda: tuple(found for each in groups if (found := served_as(kubectl, each))))
     return replace(
         facts,
@@ -74,14 +72,14 @@ def _api(asking: "_Asking", facts: Facts) -> Facts:
 
 
 def _definitions(kubectl: Kubectl) -> Iterable[Definition]:
-    for group in GROUPS:
-        if found := kubectl.find(f"{_DEFINITIONS}/{PLURAL}.{group}"):
+    for group in API_GROUPS:
+        if found := kubectl.find(f"{DEFINITIONS}/{PLURAL}.{group}"):
             labels = found["metadata"].get("labels") or {}
             yield Definition(group, target.is_ours(found), labels.get("app.kubernetes.io/version", ""))
 
 
 def _aggregated(kubectl: Kubectl) -> str:
-    service = ((kubectl.find(_API_SERVICE) or {}).get("spec") or {}).get("service") or {}
+    service = ((kubectl.find(API_SERVICE) or {}).get("spec") or {}).get("service") or {}
     return f"{service['namespace']}/{service['name']}" if service else ""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from kubectl_sew.install.holders import Account
 from kubectl_sew.kubectl import Kubectl
 from kubectl_sew.resource import PLURAL, SECRETS_NAMESPACE
+from kubectl_sew.resource.objects import PLURALS
 
 _REVIEWS = "/apis/authorization.k8s.io/v1"
 
@@ -46,7 +47,7 @@ def spell(rights: Iterable[Right]) -> list[str]:
 
 def own_rights(group: str, secrets_namespace: str, agent_namespace: str) -> dict[str, tuple[Right, ...]]:
     """What a person needs, by what for."""
-    secrets = tuple(Right("get", "", each, secrets_namespace) for each in ("secrets", "configmaps"))
+    secrets = tuple(Right("get", "", each, secrets_namespace) for each in PLURALS.values())
     return {
         "webhooks": tuple(Right(verb, group, PLURAL) for verb in ("get", "list", "create", "patch")),
         "secrets": secrets,

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from kubectl_sew.terminal import harmless, harmless_json
+from kubectl_sew.terminal import harmless, harmless_json, to_json
 from kubectl_sew.text import cut
 
 LONGEST_ERROR = 2_000
@@ -72,9 +72,7 @@ def print_warning(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """A result as JSON, indented, as text that can be read."""
-    import json  # noqa: PLC0415  # not every command prints JSON
-
-    echo(harmless_json(json.dumps(value, indent=2, ensure_ascii=False)))
+    echo(to_json(value))
 
 
 def print_yaml(value: Any) -> None:

@@ -9,13 +9,13 @@ from click.shell_completion import CompletionItem
 
 from kubectl_sew.cli.connection import completing, connection
 from kubectl_sew.cli.output import to_terminal
-from kubectl_sew.cluster.webhooks import GROUPS, Webhooks, connect
+from kubectl_sew.cluster.webhooks import Webhooks, connect
 from kubectl_sew.kubectl import Kubectl
-from kubectl_sew.resource import KIND, PLURAL, SECRETS_NAMESPACE, Webhook
+from kubectl_sew.resource import API_GROUPS, KIND, PLURAL, SECRETS_NAMESPACE, Webhook
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_TYPE = re.compile(rf"(sew|{PLURAL[:-1]}s?(\.v\d\w*)?(\.({'|'.join(map(re.escape, GROUPS))})?)?)", re.IGNORECASE)
+_TYPE = re.compile(rf"(sew|{PLURAL[:-1]}s?(\.v\d\w*)?(\.({'|'.join(map(re.escape, API_GROUPS))})?)?)", re.IGNORECASE)
 """What kubectl calls our kind."""
 
 
@@ -69,7 +69,7 @@ def _complete_names(ctx: click.Context, param: click.Parameter, incomplete: str)
 
 def api_group_option(command: Command) -> Command:
     text = "The API group of the webhooks, instead of the one that discovery finds."
-    return click.option("--api-group", type=click.Choice(GROUPS), help=text)(command)
+    return click.option("--api-group", type=click.Choice(API_GROUPS), help=text)(command)
 
 
 def secrets_namespace_option(command: Command) -> Command:

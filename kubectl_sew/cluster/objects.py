@@ -1,15 +1,12 @@
 """The Secrets and ConfigMaps that webhooks refer to: which keys they hold. Values go no further than `values`."""
 
-from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from kubectl_sew.cluster.webhooks import Object
 from kubectl_sew.kubectl import Kubectl, KubectlError, KubectlProblem
 from kubectl_sew.resource import Reference
-
-_PLURALS = {"Secret": "secrets", "ConfigMap": "configmaps"}
+from kubectl_sew.resource.objects import PLURALS, object_values
 
 Id = tuple[str, str]
 """Kind and name."""
@@ -34,19 +31,11 @@ def read_objects(kubectl: Kubectl, namespace: str, references: Iterable[Referenc
     unread: dict[Id, str] = {}
     for kind, name in dict.fromkeys((each.kind, each.name) for each in references):
         try:
-            obj = kubectl.get(f"/api/v1/namespaces/{quote(namespace)}/{_PLURALS[kind]}/{quote(name, safe='')}")
-            values[kind, name] = _values(obj)
+            obj = kubectl.get(f"/api/v1/namespaces/{quote(namespace)}/{PLURALS[kind]}/{quote(name, safe='')}")
+            values[kind, name], _ = object_values(kind, name, obj)
         except KubectlError as error:
             if error.problem in (KubectlProblem.UNREACHABLE, KubectlProblem.TIMEOUT, KubectlProblem.LOGIN):
                 raise
             if error.problem is not KubectlProblem.NOT_FOUND:
                 unread[kind, name] = error.said
     return Held(values, unread)
-
-
-def _values(obj: Object) -> dict[str, bytes]:
-    plain = obj.get("data") or {}
-    if obj.get("kind") == "Secret":
-        return {key: b64decode(value) for key, value in plain.items()}
-    binary = {key: b64decode(value) for key, value in (obj.get("binaryData") or {}).items()}
-    return binary | {key: value.encode() for key, value in plain.items()}

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubectl_sew.kubectl import Kubectl, KubectlError, KubectlProblem
-from kubectl_sew.resource import API_VERSIONS, KIND, PLURAL, TEST_REQUESTED_ANNOTATION, State
+from kubectl_sew.resource import API_GROUPS, KIND, PLURAL, TEST_REQUESTED_ANNOTATION, State
 from kubectl_sew.resource.ownership import give_back
 from kubectl_sew.resource.serving import Served, discover, shown
 
 Object = Mapping[str, Any]
 
-GROUPS = tuple(each.partition("/")[0] for each in API_VERSIONS)
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
@@ -73,7 +72,7 @@ def connect(kubectl: Kubectl, group: str = "") -> Webhooks:
     """Finds the group by discovery, unless one is given. Raises KubectlError, also where none serves the kind."""
     if served := served_as(kubectl, group):
         return Webhooks(kubectl, served)
-    said = f"the cluster serves no {KIND} in {group or ' or '.join(GROUPS)}"
+    said = f"the cluster serves no {KIND} in {group or ' or '.join(API_GROUPS)}"
     raise KubectlError(KubectlProblem.NOT_FOUND, said, "install it: `kubectl sew install | kubectl apply -f -`")
 
 

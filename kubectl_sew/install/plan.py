@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kubectl_sew.resource import SECRETS_NAMESPACE
+from kubectl_sew.resource import API_GROUPS, SECRETS_NAMESPACE
 
 NAME = "sew-agent"
 """Of what is installed, and of the agent's container."""
 NAMESPACE = "sew-system"
 
-API_GROUP = "projectcalico.org"
-FALLBACK_API_GROUP = "crd.projectcalico.org"
+API_GROUP, FALLBACK_API_GROUP = API_GROUPS
 """Where open-source Calico's aggregated API server serves the group above, and hides every definition of it."""
 
 

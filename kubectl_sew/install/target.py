@@ -9,13 +9,11 @@ from kubectl_sew.install.manifests import Document
 from kubectl_sew.install.plan import API_GROUP, CREDENTIAL_VARIABLES, FALLBACK_API_GROUP, Credentials, Host
 from kubectl_sew.kubectl import FIELD_MANAGER, Kubectl, KubectlError, KubectlProblem
 from kubectl_sew.resource import PLURAL
+from kubectl_sew.resource.serving import API_SERVICE, DEFINITIONS
 from kubectl_sew.resource.writing import to_yaml
 
 PROCESSOR = "webhooks-processor"
 """The container in which Calico Enterprise delivers events itself."""
-
-_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-_API_SERVICE = "/apis/apiregistration.k8s.io/v1/apiservices/v3.projectcalico.org"
 
 
 class InstallError(SewError):
@@ -24,18 +22,18 @@ class InstallError(SewError):
 
 def crd_group(kubectl: Kubectl) -> str | None:
     """The group that our definition is to serve, None where Calico serves the API already."""
-    service = kubectl.find(_API_SERVICE)
+    service = kubectl.find(API_SERVICE)
     if service and service["spec"].get("service"):
         served = kubectl.get(f"/apis/{API_GROUP}/v3")["resources"]
         return None if PLURAL in {each["name"] for each in served} else FALLBACK_API_GROUP
-    definition = kubectl.find(f"{_DEFINITIONS}/{PLURAL}.{API_GROUP}")
+    definition = kubectl.find(f"{DEFINITIONS}/{PLURAL}.{API_GROUP}")
     return API_GROUP if definition is None or is_ours(definition) else None
 
 
 def installed_crd_group(kubectl: Kubectl) -> str | None:
     """The group of the definition that an installation of ours put there; None for none."""
     for group in (API_GROUP, FALLBACK_API_GROUP):
-        definition = kubectl.find(f"{_DEFINITIONS}/{PLURAL}.{group}")
+        definition = kubectl.find(f"{DEFINITIONS}/{PLURAL}.{group}")
         if definition and is_ours(definition):
             return group
     return None

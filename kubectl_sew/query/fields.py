@@ -232,3 +232,6 @@ CALICO = FieldSet.of(
 
 ANY = FieldSet("any", {}, UnlistedKeys.ANYTHING)
 """Accepts every key."""
+
+FIELD_SETS = {each.name: each for each in (CALICO, ANY)}
+"""Those that can be named without an index."""

@@ -24,6 +24,7 @@ from kubectl_sew.resource.conditions import (
 from kubectl_sew.resource.findings import CODES, Finding
 from kubectl_sew.resource.labels import parse_labels
 from kubectl_sew.resource.model import (
+    API_GROUPS,
     API_VERSIONS,
     DEFAULT_TEST_EVENT,
     KIND,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from kubectl_sew.resource.manifests import LocatedWebhook, Manifests, load_manifests, load_many
 
 __all__ = [
+    "API_GROUPS",
     "API_VERSIONS",
     "CODES",
     "DEFAULT_TEST_EVENT",

@@ -8,9 +8,9 @@ from typing import Any
 from kubectl_sew.resource.documents import Node, read_documents
 from kubectl_sew.resource.findings import Finding, error, shown, warning
 from kubectl_sew.resource.model import KIND, SECRETS_NAMESPACE, Webhook
+from kubectl_sew.resource.objects import object_values
 from kubectl_sew.resource.oversights import find_oversights, nearly_our_kind
 from kubectl_sew.resource.structure import Path, check_structure
-from kubectl_sew.text import decode_base64
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,36 +164,6 @@ class _Collected:
     def _say(self, finding: Finding, node: Node, source: str, path: Path = ()) -> None:
         line, column = node.place(path)
         self.findings.append(replace(finding, file=source, line=line, column=column))
-
-
-_ENCODED = {"Secret": "data", "ConfigMap": "binaryData"}
-_PLAIN = {"Secret": "stringData", "ConfigMap": "data"}
-
-
-def object_values(kind: str, name: str, obj: Mapping[str, Any]) -> tuple[dict[str, bytes], list[tuple[str, Path]]]:
-    """The object's values, plain ones over encoded ones as the API has it; and what is wrong, without any value."""
-    values: dict[str, bytes] = {}
-    problems: list[tuple[str, Path]] = []
-    for part, encoded in ((_ENCODED[kind], True), (_PLAIN[kind], False)):
-        held = obj.get(part)
-        if held is not None and not isinstance(held, Mapping):
-            problems.append((f"`{part}` of {kind} `{shown(name)}` must be a map", (part,)))
-        for key, text in _map(held).items():
-            value = _decoded(text) if encoded else _encoded(text)
-            if value is None:
-                wanted = "Base64" if encoded else "text: put it in quotes"
-                problems.append((f"key `{shown(key)}` of {kind} `{shown(name)}` is not {wanted}", (part, key)))
-            else:
-                values[key] = value
-    return values, problems
-
-
-def _encoded(text: Any) -> bytes | None:
-    return text.encode() if isinstance(text, str) else None
-
-
-def _decoded(text: Any) -> bytes | None:
-    return decode_base64(text) if isinstance(text, str) else None
 
 
 def _duplicates(webhooks: Iterable[LocatedWebhook]) -> Iterator[Finding]:

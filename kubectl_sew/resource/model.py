@@ -11,6 +11,7 @@ from kubectl_sew.resource.conditions import Condition
 API_VERSIONS = ("projectcalico.org/v3", "crd.projectcalico.org/v1")
 """Where the kind is served: the first one, or the second beside Calico's aggregated API server."""
 
+API_GROUPS = tuple(version.partition("/")[0] for version in API_VERSIONS)
 KIND = "SecurityEventWebhook"
 PLURAL = "securityeventwebhooks"
 SECRETS_NAMESPACE = "tigera-intrusion-detection"

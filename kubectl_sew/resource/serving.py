@@ -4,7 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kubectl_sew.resource.model import API_VERSIONS, KIND, PLURAL
+from kubectl_sew.resource.model import API_GROUPS, API_VERSIONS, KIND, PLURAL
+
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+API_SERVICE = f"/apis/apiregistration.k8s.io/v1/apiservices/v3.{API_GROUPS[0]}"
+"""Where Calico's own API server registers itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from kubectl_sew.access import ElasticsearchError, index_pattern
 from kubectl_sew.consumers.rate import parse_rate
 from kubectl_sew.errors import SewError
 from kubectl_sew.json_text import line
-from kubectl_sew.members import members
+from kubectl_sew.members import alternatives, members
 from kubectl_sew.pages import page
-from kubectl_sew.resource import API_VERSIONS
+from kubectl_sew.query.fields import FIELD_SETS
+from kubectl_sew.resource import API_GROUPS, API_VERSIONS
 from kubectl_sew.text import parse_duration
 
 Network = IPv4Network | IPv6Network
@@ -88,8 +89,8 @@ def parse_listen(text: str) -> tuple[str, int] | None:
 
 def parse_fields(text: str) -> str:
     """Return the name of a field set."""
-    if text not in ("calico", "any"):
-        raise ValueError("must be calico or any")
+    if text not in FIELD_SETS:
+        raise ValueError(f"must be {alternatives(list(FIELD_SETS))}")
     return text
 
 
@@ -114,7 +115,7 @@ def parse_path(text: str) -> Path | None:
 
 def parse_group(text: str) -> str:
     """Return a group that may serve the webhooks, or a group with its version."""
-    known = [each for version in API_VERSIONS for each in (version, version.partition("/")[0])]
+    known = [each for pair in zip(API_VERSIONS, API_GROUPS, strict=True) for each in pair]
     if text and text not in known:
         raise ValueError(f"must be one of {', '.join(known)}")
     return text

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from kubectl_sew.by_hand import confirm
+from kubectl_sew.columns import table_of
 from kubectl_sew.text import spell_seconds
 from sew_agent.cli.options import (
     Duration,
@@ -20,7 +21,6 @@ from sew_agent.cli.options import (
     state_option,
     yes_option,
 )
-from sew_agent.status.status import table
 from sew_agent.store.records import DropReason
 
 COLUMNS = {"WEBHOOK": "webhook", "WAITING": "pending", "OLDEST": "oldest", "DEAD": "dead", "BYTES": "bytes"}
@@ -61,7 +61,7 @@ def list_command(state: Path, webhook: str | None, output: str | None) -> None:
         print_json(rows)
     else:
         shown = [{**row, "oldest": _age(row["oldestWaitingSeconds"])} for row in rows]
-        click.echo(table(shown, COLUMNS) if rows else "nothing waits")
+        click.echo(table_of(shown, COLUMNS) if rows else "nothing waits")
 
 
 def _age(seconds: float | None) -> str | None:

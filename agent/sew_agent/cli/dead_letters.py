@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from kubectl_sew.by_hand import confirm
+from kubectl_sew.columns import table_of
 from kubectl_sew.errors import SewError
 from kubectl_sew.json_text import line
 from kubectl_sew.text import plural, rfc3339
@@ -22,7 +23,6 @@ from sew_agent.cli.options import (
     state_option,
     yes_option,
 )
-from sew_agent.status.status import table
 from sew_agent.store.records import DeadLetter, DropReason, Store
 from sew_agent.webhooks.plan import FORGOTTEN
 
@@ -57,7 +57,7 @@ def list_command(state: Path, webhook: str | None, output: str | None) -> None:
     if output:
         print_json(found)
     else:
-        click.echo(table(found, COLUMNS) if found else "no dead letters")
+        click.echo(table_of(found, COLUMNS) if found else "no dead letters")
 
 
 @dead_letters.command()

@@ -1,6 +1,5 @@
 """Shared options of the commands: the state folder, the form of the output, and checks."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ import click
 from kubectl_sew.by_hand import who
 from kubectl_sew.errors import SewError
 from kubectl_sew.json_text import line
-from kubectl_sew.terminal import harmless_json
+from kubectl_sew.terminal import to_json
 from kubectl_sew.text import parse_duration
 from sew_agent.store.records import DropReason, ManualAction, Store
 from sew_agent.store.sqlite.store import open_store
@@ -84,4 +83,4 @@ def check_webhook(store: Store, webhook: str | None, state: Path) -> None:
 
 
 def print_json(value: Any) -> None:
-    click.echo(harmless_json(json.dumps(value, indent=2, ensure_ascii=False)))
+    click.echo(to_json(value))

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from kubectl_sew.consumers.base import Outcome
 from kubectl_sew.consumers.rate import rate_of
+from sew_agent.base.token_bucket import TokenBucket
 from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.http.pool import STALLED
-from sew_agent.delivery.rate_limit import TokenBucket
 from sew_agent.delivery.retry import Decision, Policy, Since, changed, decide, failing, left, moved, on_the_clock
 from sew_agent.store.records import Delivery, DeliveryState, ReceiverState, Store
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from kubectl_sew.redaction import redact_urls
 from kubectl_sew.text import cut
 from kubectl_sew.validation import InvalidWebhook
+from sew_agent.base.token_bucket import TokenBucket
 from sew_agent.status.conditions import WebhookStatus, last_error
 from sew_agent.store.records import BY_HAND, Counters
 
@@ -37,8 +38,7 @@ class EventCorrelator:
         """Dead letters of each webhook when they were last recorded, or first seen."""
         self._given_up: dict[str, int] = {}
         """Deliveries of each webhook that a person had dropped or purged then."""
-        self._tokens = float(AT_ONCE)
-        self._at = 0.0
+        self._bucket = TokenBucket(1 / ONE_EVERY, AT_ONCE)
 
     def select(self, statuses: Mapping[str, WebhookStatus], now: float) -> list[Notice]:
         """Return what to record now. What does not hold any more is forgotten, and is news when it comes back."""
@@ -47,7 +47,7 @@ class EventCorrelator:
         self._recorded = {
             key: (note, at) for key, (note, at) in self._recorded.items() if key in holds or now - at < AGAIN_AFTER
         }
-        return [notice for notice in notices if self._is_news(notice, now) and self._spend_token(now)]
+        return [notice for notice in notices if self._is_news(notice, now) and not self._bucket.take(now)]
 
     def _of(self, name: str, webhook_status: WebhookStatus) -> Iterator[Notice]:
         webhook = webhook_status.validated.webhook
@@ -70,15 +70,6 @@ class EventCorrelator:
     def _is_news(self, notice: Notice, now: float) -> bool:
         before = self._recorded.get((notice.webhook, notice.reason))
         return before is None or (before[0] != notice.note and now - before[1] >= AGAIN_AFTER)
-
-    def _spend_token(self, now: float) -> bool:
-        """Return whether there was a token for one more notice."""
-        self._tokens = min(self._tokens + (now - self._at) / ONE_EVERY, AT_ONCE)
-        self._at = now
-        if self._tokens < 1.0:
-            return False
-        self._tokens -= 1.0
-        return True
 
     def mark_recorded(self, notice: Notice, webhook_status: WebhookStatus, now: float) -> None:
         """Remember that a notice was recorded."""

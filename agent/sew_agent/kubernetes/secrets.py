@@ -4,11 +4,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kubectl_sew.resource.manifests import object_values
+from kubectl_sew.resource.objects import PLURALS, object_values
 from sew_agent.kubernetes.client import ForbiddenError, KubernetesClient, NotFoundError
 from sew_agent.kubernetes.informer import Informer
-
-PLURALS = {"Secret": "secrets", "ConfigMap": "configmaps"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from kubectl_sew.resource import (
     Webhook,
     check_structure,
 )
+from kubectl_sew.resource.objects import PLURALS
 from kubectl_sew.validation import InvalidWebhook, reason_of
 from sew_agent.base.health import Health, Heartbeat
 from sew_agent.base.threads import start_thread
@@ -23,7 +24,7 @@ from sew_agent.kubernetes.client import ApiError
 from sew_agent.kubernetes.context import ClusterContext
 from sew_agent.kubernetes.informer import LONGEST_SILENCE, Informer, WatchedResource
 from sew_agent.kubernetes.paths import FixedPath
-from sew_agent.kubernetes.secrets import PLURALS, SecretReader
+from sew_agent.kubernetes.secrets import SecretReader
 from sew_agent.webhooks.base import Snapshot
 
 _VALUES = "values"

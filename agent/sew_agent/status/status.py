@@ -1,10 +1,10 @@
 """`sew-agent status`: the store and the running agent's report for people and as JSON, without secrets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from kubectl_sew.columns import table as columns_of
+from kubectl_sew.columns import table_of
 from kubectl_sew.event import read_time
 from kubectl_sew.text import plural, rfc3339, spell_age, spell_seconds
 from sew_agent.ingest.poller import SHARED, dedicated_cursor
@@ -136,17 +136,6 @@ def _date(seconds: float | None) -> str | None:
     return None if seconds is None else rfc3339(seconds)
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
-    """Return rows under headings, as kubectl prints them. `columns`: heading -> key."""
-    return columns_of(list(columns), [[_cell(row[key]) for key in columns.values()] for row in rows])
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "-" if value is None or value == "" else str(value)
-
-
 DATES = ("nextRetry", "lastDelivery")
 COLUMNS = {
     "WEBHOOK": "name",
@@ -174,7 +163,7 @@ def for_people(found: Mapping[str, Any]) -> str:
         lines += [f"! {problem}" for problem in agent["problems"]]
     now = read_time(found["now"]) or 0.0
     rows = [_row(each, now) for each in found["webhooks"]]
-    lines += ["", table(rows, COLUMNS)] if rows else ["no webhooks are known"]
+    lines += ["", table_of(rows, COLUMNS)] if rows else ["no webhooks are known"]
     lines += [line for each in found["webhooks"] for line in _problems(each)]
     by_hand = [
         f"{each['at']}: {each['who']} gave up {each['count']:,} of {each['webhook']} ({each['what']})"

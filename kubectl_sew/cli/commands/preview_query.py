@@ -3,11 +3,12 @@
 import click
 
 from kubectl_sew.cli.durations import read_duration
-from kubectl_sew.cli.judging import FIELD_SETS, INDEX, check_index_flags
+from kubectl_sew.cli.judging import INDEX, check_index_flags
 from kubectl_sew.cli.output import echo, print_json, print_warning, print_yaml
 from kubectl_sew.cli.reading import read_query
 from kubectl_sew.query import BoundQuery
 from kubectl_sew.query.ast import EVERY_EVENT, MOST_PARTS
+from kubectl_sew.query.fields import FIELD_SETS
 
 
 @click.command("preview-query")

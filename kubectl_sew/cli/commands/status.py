@@ -1,6 +1,5 @@
 """`kubectl sew status`."""
 
-import json
 import re
 import time
 
@@ -12,7 +11,7 @@ from kubectl_sew.cli.reach import api_group_option, name_argument, secrets_names
 from kubectl_sew.cli.waiting import TIMED_OUT, timeout_option, until
 from kubectl_sew.cluster.picture import Picture, take_picture
 from kubectl_sew.resource import Webhook
-from kubectl_sew.terminal import harmless_json
+from kubectl_sew.terminal import to_json
 
 
 @click.command
@@ -87,7 +86,7 @@ def _as_text(picture: Picture, output: str | None) -> str:
         return for_people(picture)
     found = as_object(picture)
     if output == "json":
-        return harmless_json(json.dumps(found, indent=2, ensure_ascii=False))
+        return to_json(found)
     from kubectl_sew.resource.writing import to_yaml  # noqa: PLC0415 - only for this format
 
     return f"---\n{to_yaml(found)}".rstrip()

@@ -6,7 +6,7 @@ import pytest
 
 from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
 from kubectl_sew.event import Event
-from sew_agent.delivery.rate_limit import TokenBucket
+from sew_agent.base.token_bucket import TokenBucket
 from sew_agent.delivery.retry import (
     FEW,
     PROBE_EVERY,

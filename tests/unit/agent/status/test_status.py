@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kubectl_sew.access import IndexProblem
+from kubectl_sew.columns import table_of
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.query import CALICO
 from kubectl_sew.resource import ConfigVar, Webhook
@@ -16,7 +17,7 @@ from kubectl_sew.resource import State as ResourceState
 from sew_agent.ingest.source import SourceProblem
 from sew_agent.status.report import Observations as Known_
 from sew_agent.status.report import Report, ReportFile, WebhookReport, read_report, tell
-from sew_agent.status.status import for_people, status, table
+from sew_agent.status.status import for_people, status
 from sew_agent.store.records import Counters, ManualAction, ReceiverState, WebhookRecord
 from sew_agent.webhooks.base import Snapshot
 from sew_agent.webhooks.validator import ValidationResult, WebhookValidator
@@ -55,7 +56,11 @@ class Shelf:
 
 def test_columns_stand_one_below_the_other_whatever_width_characters_have() -> None:
     rows = [{"name": "警報", "reason": "x"}, {"name": "cafe\u0301", "reason": "x"}]
-    assert table(rows, {"NAME": "name", "WHY": "reason"}).splitlines() == ["NAME   WHY", "警報   x", "cafe\u0301   x"]
+    assert table_of(rows, {"NAME": "name", "WHY": "reason"}).splitlines() == [
+        "NAME   WHY",
+        "警報   x",
+        "cafe\u0301   x",
+    ]
 
 
 def told(shelf: Shelf, report: Report | None = REPORT) -> Mapping[str, Any]:

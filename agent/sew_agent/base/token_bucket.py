@@ -5,15 +5,19 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class TokenBucket:
-    """Bucket that gains `rate` tokens a second, holds those of one second, at least one, and starts full."""
+    """Bucket that gains `rate` tokens a second, holds `burst` of them, and starts full.
+
+    Without a `burst` it holds those of one second, at least one.
+    """
 
     rate: float
+    burst: float = 0.0
     tokens: float = 0.0
     at: float | None = None
 
     def take(self, now: float) -> float:
         """Take a token and return 0.0, or return the seconds until there is one. `now` in seconds of any clock."""
-        room = max(self.rate, 1.0)
+        room = self.burst or max(self.rate, 1.0)
         elapsed = max(now - self.at, 0.0) if self.at is not None else room / self.rate
         self.tokens = min(room, self.tokens + elapsed * self.rate)
         self.at = now
