@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from kubectl_sew.consumers.base import Config, Consumer, Request
-from kubectl_sew.consumers.judge import secrets_of, shown_body, without_secrets
+from kubectl_sew.consumers.classification import secrets_of, shown_body, without_secrets
 from kubectl_sew.resource import Reference, Webhook
 
 SECRET = "[secret]"  # noqa: S105  # what stands for one

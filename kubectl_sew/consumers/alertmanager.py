@@ -11,7 +11,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from kubectl_sew import json_text, text
-from kubectl_sew.consumers import event_text, mitre, settings, words
+from kubectl_sew.consumers import event_text, mitre, response_text, settings
 from kubectl_sew.consumers.base import (
     Config,
     ConfigProblem,
@@ -22,8 +22,8 @@ from kubectl_sew.consumers.base import (
     Variable,
     Verdict,
 )
+from kubectl_sew.consumers.classification import by_status, describe
 from kubectl_sew.consumers.headers import HEADERS_VARIABLE, check_headers, own_headers
-from kubectl_sew.consumers.judge import by_status, describe
 from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
 from kubectl_sew.consumers.shapes import TIME_FIELD, readable
 from kubectl_sew.consumers.tls import TLS_VARIABLES, check_tls, read_tls
@@ -50,7 +50,7 @@ _ANNOTATED = ("attack_vector", "attack_phase", "mitre_tactic", "host", "protocol
 
 @dataclass(frozen=True)
 class AlertManager:
-    """Renders for Prometheus Alertmanager. Peers of one cluster each get the alert, and agree on it themselves."""
+    """Renderer for Prometheus Alertmanager. Peers of one cluster each get the alert, and agree on it themselves."""
 
     time_field: str = TIME_FIELD
     """Holds an event's time."""
@@ -76,7 +76,7 @@ class AlertManager:
         problems = settings.missing(self, config)
         for url in _urls(config):
             problems += settings.check_url(config, "url", url) or _check_path(url)
-            for name in filter(lambda each: settings.text(config, each), _CREDENTIALS):
+            for name in filter(lambda name: settings.text(config, name), _CREDENTIALS):
                 problems += settings.no_user("url", url, f"`{name}` alone")
         if len(_urls(config)) > MOST_PEERS:
             problems.append(ConfigProblem("url", f"there are {len(_urls(config))} URLs", f"give at most {MOST_PEERS}"))
@@ -101,13 +101,13 @@ class AlertManager:
             return Outcome(Verdict.DELIVERED, detail=describe(200), status=200)
         if response.status in _WRONG_URL:
             detail = describe(response.status, f"is the URL an Alertmanager's, ending with {PATH}?")
-            said = words.said(response)
+            said = response_text.said(response)
             return Outcome(Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED, detail, response.status, said=said)
         return by_status(response, _said(response.body), "Alertmanager's empty answer")
 
 
 def alert(event: Event, labels: Mapping[str, str], config: Config, now: float, delivery_id: str) -> dict[str, object]:
-    """One alert. Its labels hold the delivery's id: events that look alike stay apart, a retry is the same alert."""
+    """Return one alert. Its labels hold the delivery's id: like events stay apart, and a retry is the same alert."""
     rendered: dict[str, object] = {
         "labels": _labels(event, labels, delivery_id),
         "annotations": _annotations(event),
@@ -120,13 +120,13 @@ def alert(event: Event, labels: Mapping[str, str], config: Config, now: float, d
 
 
 def label_name(name: str) -> str:
-    """The nearest name that Alertmanager takes: `[a-zA-Z_][a-zA-Z0-9_]*`."""
+    """Return the nearest name that Alertmanager takes: `[a-zA-Z_][a-zA-Z0-9_]*`."""
     mapped = _NOT_IN_NAME.sub("_", name)[:128]
     return f"_{mapped}" if not mapped or mapped[0].isdigit() else mapped
 
 
 def _labels(event: Event, labels: Mapping[str, str], delivery_id: str) -> dict[str, str]:
-    """The webhook's labels, then ours, which win; Alertmanager drops empty ones itself, so none is sent."""
+    """Return the webhook's labels, and ours, which win. Alertmanager drops empty ones, so none is sent."""
     given = {label_name(name): line(value, LABEL_LIMIT) for name, value in list(labels.items())[:_LABELS_LIMIT]}
     ours = {name: line(event.document.get(name), LABEL_LIMIT) for name in _LABELLED}
     ours |= {
@@ -138,7 +138,7 @@ def _labels(event: Event, labels: Mapping[str, str], delivery_id: str) -> dict[s
 
 
 def _annotations(event: Event) -> dict[str, str]:
-    """The long texts, and what tells nobody apart."""
+    """Return the long texts, and what is no use for grouping."""
     document = event.document
     values = {
         "summary": event_text.name(event),
@@ -191,13 +191,13 @@ def _check_credentials(config: Config) -> list[ConfigProblem]:
     if any(name.lower() == "authorization" for name, _ in own_headers(config)):
         names.append("headers")
     if len(names) > 1:
-        message = f"{' and '.join(f'`{each}`' for each in names)} each set the Authorization header"
+        message = f"{' and '.join(f'`{name}`' for name in names)} each set the Authorization header"
         problems.append(ConfigProblem(names[-1], message, "keep one of them"))
     return problems
 
 
 def _said(body: bytes) -> str:
-    """Its reason, in either form: a bare JSON string, or `{"code": 602, "message": "…"}`."""
+    """Return Alertmanager's reason, in either form: a bare JSON string, or `{"code": 602, "message": "…"}`."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The contract that every consumer keeps, and what all of them share."""
+"""Contract of all consumers, and the types in it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,13 +16,13 @@ TEMPLATE_LIMIT = 64 * 1024
 
 
 class Verdict(Enum):
-    """What an answer means for the delivery."""
+    """Meaning of an answer for the delivery."""
 
     DELIVERED = "delivered"
     RETRY = "retry"
     """Try again with backoff."""
     WAIT = "wait"
-    """Retryable, and the receiver said when: `Outcome.retry_after`."""
+    """Try again after `Outcome.retry_after`, as the receiver asked."""
     REJECTED = "rejected"
     """This event is refused for good: a dead letter."""
     PARKED = "parked"
@@ -30,7 +30,7 @@ class Verdict(Enum):
 
 
 class FailureReason(Enum):
-    """Why a delivery did not succeed: a closed set, used as a metric's label."""
+    """Reason why a delivery did not succeed: a closed set, used as a metric's label."""
 
     NONE = "none"
     NETWORK = "network"
@@ -84,7 +84,7 @@ class Response:
 class Outcome:
     """An answer's meaning. `detail` is one line for a person, at most 300 characters, and holds no secret.
 
-    `said` is what the receiver said, whole and with whatever it repeats of our secrets: `judge` hides those, cuts it,
+    `said` is the receiver's whole text, which may repeat our secrets: `classify_response` hides those, cuts the text,
     and puts it into the detail.
     """
 
@@ -95,24 +95,24 @@ class Outcome:
     retry_after: float | None = None
     """Seconds from now; only with WAIT."""
     receipt: str = ""
-    """What the receiver calls it, e.g. Jira's issue key."""
+    """Receiver's name for it, e.g. Jira's issue key."""
     said: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A configuration variable: what it is, and whether the consumer requires it."""
+    """A configuration variable."""
 
     name: str
     required: bool
     meaning: str
     secret: bool = False
     unless: tuple[str, str] | None = None
-    """Not required after all where this other variable has this value."""
+    """Another variable, and the value of it that makes this one optional."""
     limit: int = 4_096
     """Characters that its value may have."""
     asked: bool = True
-    """Whether who writes a webhook step by step is asked for it: few need the others."""
+    """True where `kubectl sew create` asks for it: few need the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,37 +134,37 @@ class Consumer(Protocol):
 
     @property
     def name(self) -> str:
-        """As `spec.consumer` names it."""
+        """Name in `spec.consumer`."""
 
     @property
     def variables(self) -> tuple[Variable, ...]:
-        """All that it reads from a configuration."""
+        """Variables that it reads from a configuration."""
 
     def validate(self, config: Config) -> list[ConfigProblem]:
-        """All that is wrong with a resolved configuration."""
+        """Return all problems of a resolved configuration."""
 
     def render(
         self, event: Event, labels: Mapping[str, str], config: Config, *, now: float, delivery_id: str
     ) -> tuple[Request, ...]:
-        """The requests that deliver an event: one, or one for each peer (delivered when one accepts).
+        """Return the requests that deliver an event: one, or one for each peer (delivered when one accepts).
 
         `now` is in seconds since the epoch. Raises RenderError.
         """
 
     def classify(self, response: Response) -> Outcome:
-        """What an answer means; `judge` adds Retry-After and redirects, which mean the same for all."""
+        """Classify an answer; `classify_response` adds Retry-After and redirects, which mean the same for all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The receiver has it already: `receipt` is what it calls it."""
+    """The receiver has it already, under the name `receipt`."""
 
     receipt: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """The receiver looked and does not have it: send it."""
+    """The receiver does not have it: send it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ class FindsEarlier(Protocol):
     """
 
     def lookup(self, config: Config, *, delivery_id: str) -> tuple[Request, ...]:
-        """The searches to try in order, until one is not Unavailable; empty where the URL tells no place to search."""
+        """Return the searches to try in order, until one is not Unavailable; empty where the URL names no place."""
 
     def read_lookup(self, response: Response, *, now: float) -> LookupResult:
-        """What a search's answer means. `now` in seconds since the epoch, for `Retry-After`."""
+        """Classify a search's answer. `now` in seconds since the epoch, for `Retry-After`."""

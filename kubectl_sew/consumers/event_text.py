@@ -8,7 +8,7 @@ from kubectl_sew.text import date_and_time
 
 
 def when(event: Event) -> str:
-    """The event's time in UTC, e.g. `2026-01-02 03:04:05 UTC`; "" without one."""
+    """Return the event's time in UTC, e.g. `2026-01-02 03:04:05 UTC`; "" without one."""
     try:
         return "" if event.time is None else f"{date_and_time(event.time)} UTC"
     except (ValueError, OverflowError, OSError):
@@ -16,7 +16,7 @@ def when(event: Event) -> str:
 
 
 def kind(event: Event) -> str:
-    """The event's type in one line, or `security event`."""
+    """Return the event's type in one line, or `security event`."""
     return line(event.document.get("type"), 60) or "security event"
 
 
@@ -25,7 +25,7 @@ def severity(event: Event) -> str:
 
 
 def endpoint(event: Event, side: str) -> str:
-    """`namespace/name (ip:port)` of the `source` or the `dest`, as far as known."""
+    """Return `namespace/name (ip:port)` of the `source` or the `dest`, as far as known."""
     namespace, name, aggregate, address, port = (
         line(event.document.get(f"{side}_{part}"), 260) for part in ("namespace", "name", "name_aggr", "ip", "port")
     )
@@ -35,16 +35,16 @@ def endpoint(event: Event, side: str) -> str:
 
 
 def name(event: Event) -> str:
-    """The event's name in one line, else the beginning of its description, else its type."""
+    """Return the event's name in one line, else the beginning of its description, else its type."""
     return line(event.document.get("name"), 200) or line(event.document.get("description"), 200) or kind(event)
 
 
 def title(event: Event) -> str:
-    """What happened in one line: the event's name and description, as far as it has them."""
+    """Return what happened in one line: the event's name and description, as far as it has them."""
     parts = (line(event.document.get(field), limit) for field, limit in (("name", 200), ("description", 3_000)))
     return ": ".join(dict.fromkeys(part for part in parts if part))
 
 
 def label_pairs(labels: Mapping[str, str]) -> Iterable[tuple[str, str]]:
-    """The webhook's labels, each name and value in one line."""
+    """Return the webhook's labels, each name and value in one line."""
     return [(line(name, 100), line(value, 300)) for name, value in labels.items()]

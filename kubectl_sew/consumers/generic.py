@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from kubectl_sew.consumers import settings, words
+from kubectl_sew.consumers import response_text, settings
 from kubectl_sew.consumers.base import (
     Config,
     ConfigProblem,
@@ -23,8 +23,8 @@ from kubectl_sew.consumers.base import (
     Variable,
     Verdict,
 )
+from kubectl_sew.consumers.classification import by_status, describe
 from kubectl_sew.consumers.headers import HEADERS_VARIABLE, check_headers, own_headers
-from kubectl_sew.consumers.judge import by_status, describe
 from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
 from kubectl_sew.consumers.templated import check_own_template, template_variable
 from kubectl_sew.consumers.tls import TLS_VARIABLES, check_tls, read_tls
@@ -38,7 +38,7 @@ _ENCODE = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 class Generic:
-    """Renders for any receiver: the event's fields as they are, plus `id` and `labels`."""
+    """Renderer for any receiver: the event's fields as they are, plus `id` and `labels`."""
 
     name = "Generic"
     variables = (
@@ -83,14 +83,14 @@ class Generic:
             return Outcome(Verdict.DELIVERED, detail=describe(response.status), status=response.status)
         if response.status == 410:
             detail = describe(410, "the receiver asks to stop")
-            said = words.said(response)
+            said = response_text.said(response)
             return Outcome(Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED, detail, 410, said=said)
         outcome = by_status(response)
         return replace(outcome, reason=FailureReason.RATE_LIMITED) if response.status in (502, 504) else outcome
 
 
 def sign(secrets: list[bytes], delivery_id: str, timestamp: int, body: bytes) -> str:
-    """The `webhook-signature` header: one `v1` signature for each secret, separated by blanks."""
+    """Return the `webhook-signature` header: one `v1` signature for each secret, separated by blanks."""
     signed = f"{delivery_id}.{timestamp}.".encode() + body
     digests = (hmac.new(secret, signed, hashlib.sha256).digest() for secret in secrets)
     return " ".join(f"v1,{b64encode(digest).decode()}" for digest in digests)
@@ -123,13 +123,13 @@ def _secrets(config: Config) -> list[str]:
 
 
 def _decoded(secret: str) -> bytes | None:
-    """The key in a secret; None where it is no such secret."""
+    """Return the key in a secret; None where it is no such secret."""
     return decode_base64(secret.removeprefix(SECRET_PREFIX)) if secret.startswith(SECRET_PREFIX) else None
 
 
 def _check_secrets(config: Config) -> list[ConfigProblem]:
     secrets = _secrets(config)
-    keys = [_decoded(each) for each in secrets]
+    keys = [_decoded(secret) for secret in secrets]
     if not all(keys):
         hint = f"it is `{SECRET_PREFIX}` and 24 to 64 random bytes in Base64"
         return [ConfigProblem("signingSecret", "this is not a Standard Webhooks secret", hint)]
@@ -142,7 +142,7 @@ def _check_secrets(config: Config) -> list[ConfigProblem]:
 
 
 def _signature(config: Config, delivery_id: str, timestamp: int, body: bytes) -> list[tuple[str, str]]:
-    keys = [key for each in _secrets(config) if (key := _decoded(each))]
+    keys = [key for secret in _secrets(config) if (key := _decoded(secret))]
     if not keys:
         return []
     signature = sign(keys, delivery_id, timestamp, body)

@@ -17,20 +17,20 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 def own_headers(config: Config) -> list[tuple[str, str]]:
-    """The headers of a request that are neither identity nor signature."""
+    """Return the headers of a request that are neither identity nor signature."""
     headers = [(name.strip(), value.strip()) for _, name, _, value in _header_lines(config)]
     given = any(name.lower() == "content-type" for name, _ in headers)
     return headers if given else [CONTENT_TYPE, *headers]
 
 
 def _header_lines(config: Config) -> list[tuple[int, str, str, str]]:
-    """(line number, name, colon or "", value) of each line that is not empty."""
+    """Return (line number, name, colon or "", value) of each line that is not empty."""
     lines = enumerate(re.split(r"\r?\n", config.get("headers", "")), 1)
     return [(number, *line.partition(":")) for number, line in lines if line.strip()]
 
 
 def check_headers(config: Config, fixed: tuple[str, ...] = ()) -> list[ConfigProblem]:
-    """What is wrong with the variable; `fixed`: more names that the receiver leaves no choice of, in lower case."""
+    """Check the variable; `fixed`: more names, in lower case, that cannot be set for this receiver."""
     problems: list[ConfigProblem] = []
     seen: set[str] = set()
     for number, name, colon, value in _header_lines(config):
@@ -48,7 +48,7 @@ def check_headers(config: Config, fixed: tuple[str, ...] = ()) -> list[ConfigPro
 def _header_problem(
     name: str, colon: str, value: str, seen: set[str], fixed: tuple[str, ...]
 ) -> tuple[str, str] | None:
-    """What is wrong with a header, and what to do; names are no secret, values are."""
+    """Return what is wrong with a header, and what to do; names are no secret, values are."""
     if not colon or not _HEADER_NAME.fullmatch(name):
         return "this is not a header", "write one `Name: value` per line"
     if name.lower() in (*_FORBIDDEN, *fixed) or name.lower().startswith(_NOT_OF_A_WEBHOOK):

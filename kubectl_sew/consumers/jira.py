@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from kubectl_sew import json_text, text
-from kubectl_sew.consumers import event_text, mitre, settings, words
+from kubectl_sew.consumers import event_text, mitre, response_text, settings
 from kubectl_sew.consumers.base import (
     Config,
     ConfigProblem,
@@ -28,8 +28,8 @@ from kubectl_sew.consumers.base import (
     Variable,
     Verdict,
 )
+from kubectl_sew.consumers.classification import by_status, describe, with_retry_after
 from kubectl_sew.consumers.jira_fields import FIELDS_VARIABLE, check_fields, more_fields
-from kubectl_sew.consumers.judge import by_status, describe, with_retry_after
 from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
 from kubectl_sew.consumers.shapes import TIME_FIELD, readable
 from kubectl_sew.consumers.templated import check_own_template, own_text, template_variable
@@ -56,7 +56,7 @@ _BLOCK_ENDS = re.compile(r"\{(?=\s*(?:noformat|code))", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Jira:
-    """Renders for Jira. It knows no idempotency key: a delivery is found again by its id in the description."""
+    """Renderer for Jira. Jira knows no idempotency key: a delivery is looked up by its id in the description."""
 
     time_field: str = TIME_FIELD
     """Holds an event's time."""
@@ -146,12 +146,12 @@ class Jira:
 
 
 def escape(value: str) -> str:
-    """Event text without any meaning as markup. A backslash is written as an entity: two of them are a line break."""
+    """Escape event text, so that nothing is markup. A backslash becomes an entity: two of them are a line break."""
     return _MARKUP.sub(r"\\\g<0>", value.replace("\\", "&#92;"))
 
 
 def _fields(event: Event, shown: Event, labels: Mapping[str, str], config: Config, delivery_id: str) -> dict[str, Any]:
-    """The fields of an issue; templates see the event itself, people what is `shown` of it."""
+    """Return the fields of an issue; templates read the event itself, people `shown`."""
     fields: dict[str, Any] = {
         "project": {"key": settings.text(config, "project")},
         "issuetype": {"name": settings.text(config, "issueType")},
@@ -172,12 +172,12 @@ def _summary(event: Event) -> str:
 
 
 def _value(value: str) -> str:
-    """A value in a template: one line without any meaning as markup."""
+    """Write a value in a template: one line that means nothing as markup."""
     return escape(json_text.line(value, 4_000))
 
 
 def _description(event: Event, labels: Mapping[str, str], delivery_id: str, own: str | None) -> str:
-    """What is known, then the record cut to fit, or what a template made; and at the very end the delivery's id."""
+    """Return the facts and the record cut to fit, or a template's text; the delivery's id stands at the very end."""
     end = f"\n\nDelivery {delivery_id}"
     if own is not None:
         return text.cut(text.clean(own), DESCRIPTION_LIMIT - len(end), text.utf16) + end
@@ -186,7 +186,7 @@ def _description(event: Event, labels: Mapping[str, str], delivery_id: str, own:
 
 
 def _facts(event: Event, labels: Mapping[str, str]) -> list[str]:
-    """Lines of `*Name:* value`: event text never begins a line, where it could be a heading or a list."""
+    """Return lines of `*Name:* value`: event text never begins a line, where it could be a heading or a list."""
     values = {
         "Description": json_text.line(event.document.get("description"), 4_000),
         "Type": json_text.line(event.document.get("type"), 200),
@@ -203,13 +203,13 @@ def _facts(event: Event, labels: Mapping[str, str]) -> list[str]:
     }
     lines = [f"*{name}:* {escape(value)}" for name, value in values.items() if value]
     if ids := json_text.items(event.document.get("mitre_ids"), 40):
-        lines.append("*MITRE ids:* " + ", ".join(_linked(each) for each in ids))
+        lines.append("*MITRE ids:* " + ", ".join(map(_linked, ids)))
     lines += _list("Mitigations", json_text.items(event.document.get("mitigations"), 500))
     return lines + _list("Labels", [f"{name}: {value}" for name, value in event_text.label_pairs(labels)])
 
 
-def _list(name: str, members: list[str]) -> list[str]:
-    return [f"*{name}:*", *(f"* {escape(each)}" for each in members)] if members else []
+def _list(name: str, items: list[str]) -> list[str]:
+    return [f"*{name}:*", *(f"* {escape(item)}" for item in items)] if items else []
 
 
 def _linked(name: str) -> str:
@@ -246,14 +246,14 @@ def _quoted(word: str) -> str:
 
 
 def _failed_search(response: Response, answer: Mapping[str, Any], now: float) -> Outcome:
-    """A failed search is tried again whatever its status, since nothing may be created before it has answered."""
+    """Retry a failed search whatever its status, since nothing may be created before it has answered."""
     outcome = by_status(response, _said(answer))
     reason = FailureReason.UNEXPECTED_ANSWER if outcome.verdict is Verdict.REJECTED else outcome.reason
     return with_retry_after(replace(outcome, verdict=Verdict.RETRY, reason=reason), response, now)
 
 
 def _json_object(body: bytes) -> Mapping[str, Any]:
-    """An empty one for what is no JSON object: gateways answer in HTML."""
+    """Read a JSON object, an empty one from anything else: gateways answer in HTML."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
@@ -262,16 +262,16 @@ def _json_object(body: bytes) -> Mapping[str, Any]:
 
 
 def _said(answer: Mapping[str, Any]) -> str:
-    """Jira's own words: `{"errorMessages": [text], "errors": {field: text}}`."""
+    """Return Jira's own messages: `{"errorMessages": [text], "errors": {field: text}}`."""
     messages, errors = answer.get("errorMessages"), answer.get("errors")
-    said = [words.plain(each) for each in messages] if isinstance(messages, list) else []
+    said = [response_text.plain(message) for message in messages] if isinstance(messages, list) else []
     if isinstance(errors, dict):
-        said += [f"{name}: {words.plain(each)}" for name, each in errors.items()]
+        said += [f"{name}: {response_text.plain(message)}" for name, message in errors.items()]
     return "; ".join(said)
 
 
 def _refused(response: Response, answer: Mapping[str, Any]) -> FailureReason | None:
-    """Why a 400 concerns every issue and not this one; None where it is about what only this event says."""
+    """Return why a 400 concerns every issue; None where it concerns this event alone."""
     errors = answer.get("errors")
     if _is_anonymous(response) or _ANONYMOUS.search(_said(answer)):
         return FailureReason.CREDENTIAL_REFUSED
@@ -281,20 +281,20 @@ def _refused(response: Response, answer: Mapping[str, Any]) -> FailureReason | N
 
 
 def _is_anonymous(response: Response) -> bool:
-    """Whether Jira did not take the credentials, and yet answered: as it would answer anybody."""
+    """Return whether Jira refused the credentials and answered as it answers anybody."""
     login = response.headers.get("x-seraph-loginreason", "OK").upper().replace(",", " ").split()
     user = response.headers.get("x-ausername", "").strip().lower()
-    return "OK" not in login or user == "anonymous" or words.DENIED in response.headers
+    return "OK" not in login or user == "anonymous" or response_text.DENIED in response.headers
 
 
 def _unknown_caller(response: Response, now: float) -> Outcome:
     detail = describe(response.status, "Jira did not accept the credentials, so its search says nothing")
-    reason, said = FailureReason.CREDENTIAL_REFUSED, response.headers.get(words.DENIED, "")
+    reason, said = FailureReason.CREDENTIAL_REFUSED, response.headers.get(response_text.DENIED, "")
     return with_retry_after(Outcome(Verdict.RETRY, reason, detail, response.status, said=said), response, now)
 
 
 def _denied(response: Response) -> str:
-    wanted = "CAPTCHA" in response.headers.get(words.DENIED, "").upper()
+    wanted = "CAPTCHA" in response.headers.get(response_text.DENIED, "").upper()
     return ", Jira asks for a CAPTCHA: log in once as this user in a browser" if wanted else ""
 
 
@@ -322,8 +322,8 @@ def _check_authentication(config: Config) -> list[ConfigProblem]:
 def _check_labels(config: Config) -> list[ConfigProblem]:
     return [
         ConfigProblem("labels", "a Jira label must have no space and at most 255 characters", "separate them by commas")
-        for each in _own_labels(config)
-        if text.utf16_units(each) > LABEL_LIMIT or re.search(r"\s", each)
+        for label in _own_labels(config)
+        if text.utf16_units(label) > LABEL_LIMIT or re.search(r"\s", label)
     ][:1]
 
 

@@ -31,11 +31,11 @@ _A_VALUE = re.compile(r"\{\{[^{}]*\|\s*tojson\s*\}\}")
 
 
 class _NotJsonError(ValueError):
-    """What json takes, and JSON does not have."""
+    """A value that Python's json reads, and JSON does not have."""
 
 
 def check_fields(config: Config) -> list[ConfigProblem]:
-    """What is wrong with the variable, of each kind the first."""
+    """Check the variable: the first problem of each kind."""
     if not settings.text(config, "fields"):
         return []
     try:
@@ -50,12 +50,12 @@ def check_fields(config: Config) -> list[ConfigProblem]:
 
 
 def templates_of_fields(config: Config) -> list[str]:
-    """The templates in a checked variable."""
+    """Return the templates in a checked variable."""
     return _templates(_read(config), secret=False) if settings.text(config, "fields") else []
 
 
 def more_fields(config: Config, document: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of one issue; raises RenderError where a template does not fit the event."""
+    """Return the fields of one issue; raises RenderError where a template does not fit the event."""
     if not settings.text(config, "fields"):
         return {}
     from kubectl_sew.consumers.template_filters import Budget  # noqa: PLC0415 - jinja2 only where it is needed
@@ -74,14 +74,14 @@ def _refuse(name: str) -> None:
 
 def _filled(value: Any, document: Mapping[str, Any], budget: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _filled(each, document, budget) for name, each in value.items()}
+        return {name: _filled(member, document, budget) for name, member in value.items()}
     if isinstance(value, list):
-        return [_filled(each, document, budget) for each in value]
+        return [_filled(member, document, budget) for member in value]
     return _rendered(value, document, budget) if _is_template(value) else value
 
 
 def _rendered(source: str, document: Mapping[str, Any], budget: Any) -> Any:
-    """A text; the event's value itself, such as a number, where all of the template is one value and `tojson`."""
+    """Render to a text, or to the event's value itself, such as a number, where the template is one `tojson` value."""
     from kubectl_sew.consumers.template import render_template  # noqa: PLC0415 - as above
 
     rendered = render_template(source, document, budget=budget).decode()
@@ -105,18 +105,18 @@ def _check_names(fields: Mapping[str, Any], config: Config) -> Iterator[ConfigPr
 def _check_templates(fields: Mapping[str, Any], *, secret: bool) -> list[ConfigProblem]:
     from kubectl_sew.consumers.template import check_template  # noqa: PLC0415 - as above
 
-    found = [problem for source in _templates(fields, secret=secret) for problem in check_template(source)]
-    return [_problem(f"a template in it: {each.message}", each.hint) for each in found[:1]]
+    problems = [problem for source in _templates(fields, secret=secret) for problem in check_template(source)]
+    return [_problem(f"a template in it: {problem.message}", problem.hint) for problem in problems[:1]]
 
 
 def _templates(fields: Any, *, secret: bool) -> list[str]:
-    return [Secret(each) if secret else each for each in _texts(fields) if _is_template(each)]
+    return [Secret(source) if secret else source for source in _texts(fields) if _is_template(source)]
 
 
 def _texts(value: Any) -> Iterator[str]:
     members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for each in members:
-        yield from _texts(each)
+    for member in members:
+        yield from _texts(member)
     if isinstance(value, str):
         yield value
 

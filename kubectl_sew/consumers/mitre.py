@@ -7,7 +7,7 @@ _TACTIC = re.compile(r"[Tt][Aa](\d{4})")
 
 
 def link(name: str) -> str:
-    """The page of a technique (`T1041`, `T1041.001`) or a tactic (`TA0010`), in either case; "" for other text."""
+    """Return the page of a technique (`T1041`, `T1041.001`) or a tactic (`TA0010`) in any case; "" for other text."""
     if match := _TECHNIQUE.fullmatch(name):
         return f"https://attack.mitre.org/techniques/T{match[1]}/" + (f"{match[2]}/" if match[2] else "")
     if match := _TACTIC.fullmatch(name):

@@ -17,7 +17,7 @@ _PER = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
 def parse_rate(text: str) -> float:
-    """`1/s` or `10/min` in events a second."""
+    """Read `1/s` or `10/min` as events a second."""
     match = _RATE.fullmatch(text)
     if match is None or not float(match[1]):
         raise ValueError("must be a rate above zero such as 1/s or 10/min")
@@ -25,7 +25,7 @@ def parse_rate(text: str) -> float:
 
 
 def rate_of(config: Config, most: float) -> float:
-    """Requests a second for a checked configuration; `most` where it asks for more or for nothing."""
+    """Return requests a second for a checked configuration; `most` where it asks for more or for nothing."""
     asked = settings.text(config, "rate")
     return min(parse_rate(asked), most) if asked else most
 

@@ -1,4 +1,4 @@
-"""The only list of consumers."""
+"""The list of consumers."""
 
 from collections.abc import Mapping
 
@@ -16,14 +16,14 @@ ALIASES = {"Alertmanager": "AlertManager"}
 def consumers(
     slack_url_prefixes: tuple[str, ...] = URL_PREFIXES, time_field: str = TIME_FIELD
 ) -> Mapping[str, Consumer]:
-    """Every consumer by the name that `spec.consumer` gives it; `time_field` holds the time of events."""
+    """Return every consumer by the name that `spec.consumer` gives it; `time_field` holds the time of events."""
     known = (Slack(slack_url_prefixes, time_field), Jira(time_field), Generic(), AlertManager(time_field))
-    return {each.name: each for each in known}
+    return {consumer.name: consumer for consumer in known}
 
 
 CONSUMERS: Mapping[str, Consumer] = consumers()
 
 
 def find(name: str, among: Mapping[str, Consumer] = CONSUMERS) -> Consumer | None:
-    """The consumer of that name, in Calico's other spelling too; None if there is none."""
+    """Return the consumer of that name, in Calico's other spelling too; None if there is none."""
     return among.get(ALIASES.get(name, name))

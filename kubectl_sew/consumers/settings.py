@@ -20,30 +20,32 @@ class Address:
 
 
 def text(config: Config, name: str) -> str:
-    """A variable of one line, without the blanks and line breaks that files put around a value; "" where unset."""
+    """Return a variable of one line, without blanks and line breaks around its value; "" where unset."""
     return config.get(name, "").strip()
 
 
 def missing(consumer: Consumer, config: Config) -> list[ConfigProblem]:
-    """Required variables that are unset or empty, and unknown ones (a warning)."""
+    """Return problems of required variables that are unset or empty, and of unknown ones (a warning)."""
     return [
-        ConfigProblem(each.name, f"{consumer.name} requires `{each.name}`", f"set it to {each.meaning}")
-        for each in consumer.variables
-        if each.required and not text(config, each.name) and not _excused(each.unless, config)
+        ConfigProblem(variable.name, f"{consumer.name} requires `{variable.name}`", f"set it to {variable.meaning}")
+        for variable in consumer.variables
+        if variable.required and not text(config, variable.name) and not _excused(variable.unless, config)
     ] + _unknown(consumer, config)
 
 
 def too_long(consumer: Consumer, config: Config) -> list[ConfigProblem]:
-    """Values beyond their bound: found first, so that no other check works on a text without one."""
+    """Return problems of values beyond their limit. This check comes first: no other then works on an endless text."""
     return [
-        ConfigProblem(each.name, f"`{each.name}` has {len(value)} characters", f"at most {each.limit} are allowed")
-        for each in consumer.variables
-        if len(value := config.get(each.name, "")) > each.limit
+        ConfigProblem(
+            variable.name, f"`{variable.name}` has {len(value)} characters", f"at most {variable.limit} are allowed"
+        )
+        for variable in consumer.variables
+        if len(value := config.get(variable.name, "")) > variable.limit
     ]
 
 
 def check_url(config: Config, name: str, url: str | None = None) -> list[ConfigProblem]:
-    """What is wrong with a URL that requests go to."""
+    """Check a URL that requests go to."""
     url = text(config, name) if url is None else url
     if not url:
         return []
@@ -57,7 +59,7 @@ def check_url(config: Config, name: str, url: str | None = None) -> list[ConfigP
 
 
 def address(url: str) -> Address:
-    """Splits a checked URL; a fragment is never sent."""
+    """Split a checked URL; a fragment is never sent."""
     split = urlsplit(url)
     if not split.path or split.fragment:
         split = split._replace(path=split.path or "/", fragment="")
@@ -69,12 +71,12 @@ def address(url: str) -> Address:
 
 
 def basic(user: str, password: str) -> str:
-    """The value of an Authorization header (RFC 7617, UTF-8)."""
+    """Return the value of an Authorization header (RFC 7617, UTF-8)."""
     return "Basic " + b64encode(f"{user}:{password}".encode("utf-8", "replace")).decode()
 
 
 def plain_line(name: str, value: str) -> list[ConfigProblem]:
-    """A value that goes into a header: one line of Latin-1, else the HTTP client refuses it at every send."""
+    """Check a value that goes into a header: one line of Latin-1, else the HTTP client refuses it at every send."""
     if _PLAIN_LINE.fullmatch(value):
         return []
     hint = "use one line of printable characters"
@@ -82,12 +84,12 @@ def plain_line(name: str, value: str) -> list[ConfigProblem]:
 
 
 def address_has_user(url: str) -> bool:
-    """Whether a URL holds a user, be it readable otherwise or not."""
+    """Return whether a URL holds a user, also one that cannot be read otherwise."""
     return "@" in re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
 
 
 def no_user(name: str, url: str, instead: str) -> list[ConfigProblem]:
-    """A consumer with variables for its credentials takes none from the URL."""
+    """Refuse a user in the URL of a consumer that has variables for its credentials."""
     if not address_has_user(url):
         return []
     return [ConfigProblem(name, "the URL contains a user", f"remove it, and use {instead}")]
@@ -104,8 +106,8 @@ def _check_parts(name: str, split: SplitResult) -> list[ConfigProblem]:
 
 
 def _unknown(consumer: Consumer, config: Config) -> list[ConfigProblem]:
-    known = ", ".join(each.name for each in consumer.variables)
-    names = {each.name for each in consumer.variables}
+    names = [variable.name for variable in consumer.variables]
+    known = ", ".join(names)
     return [
         ConfigProblem(name, f"{consumer.name} does not know the variable `{name}`", f"known: {known}", warning=True)
         for name in config

@@ -1,4 +1,4 @@
-"""Where events that are not Calico's hold what a message shows: data, read by `shapes`.
+"""Places in events that are not Calico's of what a message shows: data, read by `shapes`.
 
 A shape is known by its marks, all of which an event must have. Of several places the first that holds something counts;
 a dot leads into an object, or is part of a name.
@@ -93,6 +93,6 @@ ANY = Shape(
         "dest_port": ("dst_port", "destination.port"),
     },
 )
-"""Of an event of no known shape: names that many programs use."""
+"""Shape of all other events: names that many programs use."""
 
 SHAPES = (FALCO, SURICATA, KIBANA, ECS, ECS_BY_VERSION, ECS_DOTTED)

@@ -1,4 +1,4 @@
-"""Events that are not Calico's, as those consumers read them that show an event to people. Pure."""
+"""Events that are not Calico's, with Calico's fields filled in, for consumers that show an event to people. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,14 +9,14 @@ from kubectl_sew.consumers.shape_table import ANY, SHAPES, Shape
 from kubectl_sew.event import META_KEYS, Event
 
 TIME_FIELD = "time"
-"""Where Calico's events hold their time."""
-_TOLD = ("type", "name", "description", "severity")
+"""Field with the time of Calico's events."""
+_DESCRIBING = ("type", "name", "description", "severity")
 """Calico's fields that say what happened."""
 _MAIN_FIELDS = 12
 
 
 def readable(event: Event, time_field: str = TIME_FIELD) -> Event:
-    """The same event, with Calico's fields filled in from where its own kind holds them, and the whole as its record.
+    """Return the event with Calico's fields filled in from where its own kind holds them, and the whole as its record.
 
     Of an event of no known kind that says nothing by Calico's names, the main fields are the description. Its time is
     in `time_field`.
@@ -32,30 +32,30 @@ def _filled(event: Event) -> Event:
     shape = _shape(document)
     if shape is None:
         return event
-    found = {name: value for name, places in shape.places.items() if _says(value := _first(document, places))}
+    fields = {name: value for name, places in shape.places.items() if _says(value := _first(document, places))}
     if shape.name:
-        found.setdefault("origin", shape.name)
-    if "description" not in found and "type" not in found:
-        found["description"] = _main_fields(document)
+        fields.setdefault("origin", shape.name)
+    if "description" not in fields and "type" not in fields:
+        fields["description"] = _main_fields(document)
     own = {} if document.get("record") else {"record": event.fields()}
-    return replace(event, document={**document, **found, **own})
+    return replace(event, document={**document, **fields, **own})
 
 
 def is_known(event: Event) -> bool:
-    """Whether a message shows more of the event than the fields that happen to be there."""
+    """Return whether a message shows more of the event than the fields that happen to be there."""
     shape = _shape(event.document)
     return shape is not ANY or any(_says(_first(event.document, ANY.places[name])) for name in ("type", "description"))
 
 
 def _shape(document: Mapping[str, Any]) -> Shape | None:
-    """None for an event of Calico's."""
-    told = [name for name in _TOLD if _says(document.get(name))]
-    if "type" in told and len(told) > 1:
+    """Return the event's shape, None for an event of Calico's."""
+    present = [name for name in _DESCRIBING if _says(document.get(name))]
+    if "type" in present and len(present) > 1:
         return None
     for shape in SHAPES:
         if all(_at(document, mark) is not None for mark in shape.marks):
             return shape
-    return None if told else ANY
+    return None if present else ANY
 
 
 def _first(document: Mapping[str, Any], places: tuple[str, ...]) -> Any:
@@ -63,21 +63,21 @@ def _first(document: Mapping[str, Any], places: tuple[str, ...]) -> Any:
 
 
 def _says(value: Any) -> bool:
-    """Whether a value can stand in a message: no object, and nothing empty."""
+    """Return whether a value can stand in a message: no object, and nothing empty."""
     if isinstance(value, str):
         return bool(value.strip())
     return isinstance(value, int | float) or (isinstance(value, list) and bool(value))
 
 
 def _at(value: Any, path: str) -> Any:
-    """What is at a dotted path, whose dots may be part of names; None where nothing is."""
+    """Return the value at a dotted path, whose dots may be part of names; None where there is none."""
     if not isinstance(value, Mapping):
         return None
     if path in value:
         return value[path]
     places = [at for at, character in enumerate(path) if character == "."]
-    found = (_at(value[path[:at]], path[at + 1 :]) for at in places if path[:at] in value)
-    return next((each for each in found if each is not None), None)
+    values = (_at(value[path[:at]], path[at + 1 :]) for at in places if path[:at] in value)
+    return next((inner for inner in values if inner is not None), None)
 
 
 def _main_fields(document: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from kubectl_sew.consumers.base import (
     Variable,
     Verdict,
 )
-from kubectl_sew.consumers.judge import by_status, describe
+from kubectl_sew.consumers.classification import by_status, describe
 from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
 from kubectl_sew.consumers.shapes import TIME_FIELD, readable
 from kubectl_sew.consumers.templated import check_own_template, own_text, template_variable
@@ -49,14 +49,14 @@ WORDS = {
     **dict.fromkeys(("action_prohibited", "posting_to_general_channel_denied"), _CONFIGURATION),
     "rollup_error": (Verdict.RETRY, FailureReason.SERVER_ERROR),
 }
-"""Slack's words for what is wrong; they say more than the status beside them."""
+"""Slack's error codes, which say more than the status beside them."""
 
 Block = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Slack:
-    """Renders for Slack; `url_prefixes` are what a webhook's URL may begin with, `time_field` holds an event's time."""
+    """Renderer for Slack; a webhook's URL begins with one of `url_prefixes`, `time_field` holds an event's time."""
 
     url_prefixes: tuple[str, ...] = URL_PREFIXES
     time_field: str = TIME_FIELD
@@ -108,9 +108,9 @@ class Slack:
 
 
 def message(event: Event, labels: Mapping[str, str], delivery_id: str, own: str | None = None) -> dict[str, Any]:
-    """The message: `text` is what a notification shows, `blocks` what the channel shows; `own` instead of the facts.
+    """Return the message: notifications show `text`, the channel shows `blocks`; `own` stands instead of the facts.
 
-    Slack takes no idempotency key; the header's `block_id`, which nobody sees, tells a repeated message as such.
+    Slack takes no idempotency key; the header's `block_id`, which nobody sees, is the same in a repeated message.
     """
     head = _headline(event)
     title = event_text.title(event)
@@ -127,7 +127,7 @@ def message(event: Event, labels: Mapping[str, str], delivery_id: str, own: str 
 
 
 def escape(value: str, limit: int) -> str:
-    """`&`, `<` and `>` as entities (which disarms mentions), at most `limit` characters, no entity cut in half."""
+    """Write `&`, `<`, `>` as entities (which disarms mentions): at most `limit` characters, no entity cut in half."""
     escaped = value[:limit].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     if len(escaped) <= limit and len(value) <= limit:
         return escaped
@@ -135,12 +135,12 @@ def escape(value: str, limit: int) -> str:
 
 
 def _value(value: str) -> str:
-    """A value in a template: at most what a section takes, without any meaning as markup."""
+    """Write a value in a template: at most what a section takes, with no meaning as markup."""
     return escape(text.clean(value), SECTION_LIMIT)
 
 
 def _own(rendered: str) -> list[Block]:
-    """What a template made: its own markup stands, and no entity of a value is cut in half."""
+    """Return a template's text as it is; where it is too long, no entity of a value is cut in half."""
     if len(rendered) > SECTION_LIMIT:
         rendered = re.sub(r"&[a-z]{0,3}\Z", "", rendered[: SECTION_LIMIT - 1]) + text.MARK
     return [_section(rendered)] if rendered else []
@@ -162,18 +162,18 @@ def _header(head: str, delivery_id: str) -> Block:
 
 
 def _sections(event: Event) -> list[Block]:
-    """The description, and how to mitigate it."""
+    """Return the description, and the mitigations."""
     description = json_text.line(event.document.get("description"), SECTION_LIMIT) or event_text.title(event)
     mitigations = json_text.items(event.document.get("mitigations"), 500)
     sections = [_section(escape(description, SECTION_LIMIT))] if description else []
     if mitigations:
-        shown = "\n".join(f"• {each}" for each in mitigations)
+        shown = "\n".join(f"• {mitigation}" for mitigation in mitigations)
         sections.append(_section("*Mitigations*\n" + escape(shown, SECTION_LIMIT - 20)))
     return sections
 
 
 def _fields(event: Event) -> list[Block]:
-    """When, where and how, two in a row."""
+    """Return when, where and how, two in a row."""
     values = {
         "When": escape(event_text.when(event), FIELD_LIMIT - 100),
         "Origin": _plain(event, "origin"),
@@ -193,8 +193,8 @@ def _plain(event: Event, name: str) -> str:
 
 
 def _mitre(event: Event) -> str:
-    """The ids, linked where they are ids: twenty of them stay far under a field's limit."""
-    return ", ".join(_linked(each) for each in json_text.items(event.document.get("mitre_ids"), 40)[:15])
+    """Return the ids, linked where they are ids: twenty of them stay far under a field's limit."""
+    return ", ".join(map(_linked, json_text.items(event.document.get("mitre_ids"), 40)[:15]))
 
 
 def _linked(name: str) -> str:
@@ -203,13 +203,13 @@ def _linked(name: str) -> str:
 
 
 def _context(event: Event, labels: Mapping[str, str]) -> list[Block]:
-    """The webhook's labels and the event's id, small."""
+    """Return the webhook's labels and the event's id, small."""
     shown = [f"{name}: {value}" for name, value in event_text.label_pairs(labels)]
     room = CONTEXT_LIMIT - 1
     if len(shown) > room:
         shown = [*shown[: room - 1], f"{text.MARK} and {len(shown) - room + 1} more labels"]
     shown += [f"event {known}" for known in [json_text.line(event.id, 600)] if known]
-    elements = [_mrkdwn(escape(each, FIELD_LIMIT)) for each in shown]
+    elements = [_mrkdwn(escape(label, FIELD_LIMIT)) for label in shown]
     return [{"type": "context", "elements": elements}] if elements else []
 
 
@@ -227,5 +227,5 @@ def _section(mrkdwn: str) -> Block:
 
 
 def _mrkdwn(text: str) -> Block:
-    """Marked up text in which only our own marks mean something: Slack makes no links of what an event's text holds."""
+    """Return text in which only our own marks are markup: Slack makes no links of what an event's text holds."""
     return {"type": "mrkdwn", "text": text, "verbatim": True}

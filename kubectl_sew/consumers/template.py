@@ -24,7 +24,7 @@ from jinja2.lexer import Token, TokenStream
 from jinja2.runtime import LoopContext
 
 from kubectl_sew.consumers.base import TEMPLATE_LIMIT, ConfigProblem, RenderError
-from kubectl_sew.consumers.template_filters import BUDGET_NAME, FILTERS, Budget, SpentError, each, paid, shown
+from kubectl_sew.consumers.template_filters import BUDGET_NAME, FILTERS, Budget, SpentError, charge, iterate, shown
 from kubectl_sew.json_text import line
 from kubectl_sew.pages import page
 from kubectl_sew.redaction import Secret
@@ -34,10 +34,10 @@ DEPTH_LIMIT = 40
 LOOPS_LIMIT = 3
 LOOP_ATTRIBUTES = ("first", "index", "index0", "last")
 
-_LOOK_EVERY = 64
-"""Pieces of the result between two looks at the clock."""
+_CHECK_EVERY = 64
+"""Pieces of the result between two checks of the clock."""
 
-_EACH, _PAID = "_each", "_paid"  # not in FILTERS: a template cannot name them
+_ITERATE, _CHARGE = "_iterate", "_charge"  # not in FILTERS: a template cannot name them
 _KEYWORDS = {"if", "elif", "else", "in", "and", "or", "not", "is"}
 _REFERENCE_ENDS = {"name", "rparen", "rbracket", "rbrace", "string", "integer", "float"}
 _ALLOWED = (
@@ -84,7 +84,7 @@ class _RefusedError(Exception):
 
 
 def check_template(source: str) -> list[ConfigProblem]:
-    """What is wrong with a template, at most one problem: with its line where there is one."""
+    """Check a template: at most one problem, with its line where there is one."""
     try:
         _compile(source)
     except _RefusedError as error:
@@ -99,14 +99,14 @@ def check_template(source: str) -> list[ConfigProblem]:
 
 
 def first_names(source: str) -> dict[str, int]:
-    """Return what a checked template asks an event for: the first name of each reference, with its first line."""
+    """Return the first name of each reference in a checked template, with its first line."""
     tree = _environment().parse(source)
     asked = meta.find_undeclared_variables(tree)
-    found: dict[str, int] = {}
+    lines: dict[str, int] = {}
     for node in tree.find_all(nodes.Name):
         if node.name in asked:
-            found.setdefault(node.name, node.lineno)
-    return found
+            lines.setdefault(node.name, node.lineno)
+    return lines
 
 
 def render_template(
@@ -116,10 +116,9 @@ def render_template(
     budget: Budget | None = None,
     escape: Callable[[str], str] | None = None,
 ) -> bytes:
-    """The body, as UTF-8; raises RenderError beyond 1 MiB, or where the event and the template do not fit together.
+    """Render the body, as UTF-8. Raises RenderError beyond 1 MiB, or where the template does not fit the event.
 
-    `budget`: one that several templates of one request share. `escape`: what each value goes through, and the
-    template's own text does not.
+    Several templates of one request share a `budget`. Values go through `escape`, the template's own text does not.
     """
     try:
         budget = budget or Budget()
@@ -137,7 +136,7 @@ def _joined(chunks: Iterator[str], budget: Budget) -> bytes:
     parts: list[bytes] = []
     size = 0
     for chunk in chunks:
-        if not len(parts) % _LOOK_EVERY:
+        if not len(parts) % _CHECK_EVERY:
             budget.spend(1)
         parts.append(chunk.encode("utf-8", "replace"))
         size += len(parts[-1])
@@ -147,7 +146,7 @@ def _joined(chunks: Iterator[str], budget: Budget) -> bytes:
 
 
 class _GoReferences(Extension):
-    """Drops the leading dot of `{{.description}}`: a dot that follows nothing it could belong to."""
+    """Extension that drops the leading dot of `{{.description}}`: a dot that follows nothing it could belong to."""
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
         before: Token | None = None
@@ -179,13 +178,13 @@ def _ends_reference(token: Token | None) -> bool:
 
 @lru_cache(maxsize=1024)
 def _compile(source: str, escape: Callable[[str], str] | None = None) -> Template:
-    """A checked template, ready to be rendered; many events share it."""
+    """Return a checked template, ready to be rendered; many events share it."""
     if len(source) > TEMPLATE_LIMIT:
         raise _RefusedError("the template is longer than 64 KiB")
     environment = _environment(escape)
     tree = environment.parse(source)
     _check(tree, DEPTH_LIMIT, LOOPS_LIMIT)
-    return Template.from_code(environment, environment.compile(_paid(tree)), {})
+    return Template.from_code(environment, environment.compile(_charged(tree)), {})
 
 
 def _environment(escape: Callable[[str], str] | None = None) -> Environment:
@@ -195,12 +194,12 @@ def _environment(escape: Callable[[str], str] | None = None) -> Environment:
     environment = _Members(undefined=ChainableUndefined, finalize=written, extensions=[_GoReferences], cache_size=0)
     environment.globals.clear()
     environment.tests.clear()
-    environment.filters = FILTERS | {_EACH: each, _PAID: paid}
+    environment.filters = FILTERS | {_ITERATE: iterate, _CHARGE: charge}
     return environment
 
 
 def _check(node: nodes.Node, depth: int, loops: int) -> None:
-    """Raises _RefusedError for what is not in the language above."""
+    """Refuse what is not in the language above. Raises _RefusedError."""
     if depth == 0:
         raise _RefusedError(f"line {node.lineno}: the template is nested too deeply")
     if not isinstance(node, _ALLOWED):
@@ -221,7 +220,7 @@ def _check_loop(node: nodes.For, loops: int) -> None:
 
 
 def _check_names(node: nodes.Node) -> None:
-    """Names that begin with `_`, `self`, and filters that are not ours."""
+    """Refuse names that begin with `_`, `self`, and filters that are not ours."""
     name = getattr(node, "attr", None) or getattr(node, "name", None)
     if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
         name = node.arg.value
@@ -236,15 +235,15 @@ def _word_for(node: nodes.Node) -> str:
     return next(words, f"`{type(node).__name__.lower()}`")
 
 
-def _paid(tree: nodes.Template) -> nodes.Template:
-    """The same template, with what is compared and looped over paid for."""
+def _charged(tree: nodes.Template) -> nodes.Template:
+    """Return the template with charges for what is compared and looped over."""
     for loop in list(tree.find_all(nodes.For)):
         weight = 1 + sum(1 for _ in loop.find_all(nodes.Node))
-        loop.iter = _filtered(loop.iter, _EACH, [nodes.Const(weight)])
+        loop.iter = _filtered(loop.iter, _ITERATE, [nodes.Const(weight)])
     for comparison in list(tree.find_all(nodes.Compare)):
-        comparison.expr = _filtered(comparison.expr, _PAID, [])
+        comparison.expr = _filtered(comparison.expr, _CHARGE, [])
         for operand in comparison.ops:
-            operand.expr = _filtered(operand.expr, _PAID, [])
+            operand.expr = _filtered(operand.expr, _CHARGE, [])
     return tree
 
 

@@ -1,4 +1,4 @@
-"""The filters of Generic's templates, each bounded, and the budget that all work in a template is paid from."""
+"""The filters of Generic's templates, each bounded, and the budget that all work in a template is charged to."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -15,13 +15,13 @@ STEPS = 1_000_000
 """Nodes of the template that one rendering may evaluate; work on long texts costs more. Well under a second."""
 
 SECONDS = 2.0
-"""Of the processor, for one rendering: other threads do not count, so that a busy machine refuses no event."""
+"""Processor time of one rendering: other threads do not count, so that a busy machine refuses no event."""
 
 Clock = Callable[[], float]
 
 JOIN_LIMIT = 1024 * 1024
 BUDGET_NAME = "_budget"
-"""Where the budget is among a rendering's variables: a template cannot name it."""
+"""Name of the budget among a rendering's variables, which a template cannot use."""
 
 _CHARACTERS_A_STEP = 64
 _JSON_A_STEP = 8
@@ -33,7 +33,7 @@ class SpentError(Exception):
 
 
 class Budget:
-    """What is left of a rendering's steps and of its time; `clock`: seconds of the processor for this thread."""
+    """Remaining steps and time of a rendering; `clock`: seconds of the processor for this thread."""
 
     def __init__(self, clock: Clock = thread_time) -> None:
         self.left = STEPS
@@ -47,19 +47,19 @@ class Budget:
 
 
 @pass_context
-def each(context: Context, value: Any, weight: int) -> list[Any]:
-    """What a loop goes over: a list's members, nothing for anything else; paid for before the first."""
+def iterate(context: Context, value: Any, weight: int) -> list[Any]:
+    """Return the members that a loop goes over, none of what is not a list. They are charged before the first."""
     members = value if isinstance(value, list) else []
     context[BUDGET_NAME].spend(weight * (1 + len(members)))
     return members
 
 
 @pass_context
-def paid(context: Context, value: Any) -> Any:
-    """A value that is about to be compared: a text, a number, or a list of them."""
+def charge(context: Context, value: Any) -> Any:
+    """Charge for a value that is about to be compared, and return it: a text, a number, or a list of them."""
     if isinstance(value, list):
         context[BUDGET_NAME].spend(len(value))
-        return [paid(context, member) if isinstance(member, str | int | float) else None for member in value]
+        return [charge(context, member) if isinstance(member, str | int | float) else None for member in value]
     if isinstance(value, Mapping):
         return None
     if isinstance(value, str):
@@ -69,13 +69,13 @@ def paid(context: Context, value: Any) -> Any:
 
 @pass_context
 def _tojson(context: Context, value: Any) -> str:
-    """JSON in ASCII, as Generic writes it; `null` for a missing field, so that the whole stays JSON."""
+    """Write JSON in ASCII, as Generic does; `null` for a missing field, so that the whole stays JSON."""
     return _written(context, None if isinstance(value, Undefined) else value)
 
 
 @pass_context
 def _join(context: Context, value: Any, separator: Any = "") -> str:
-    """A list's members with a separator between them."""
+    """Join a list's members."""
     budget, between = context[BUDGET_NAME], _text(context, separator)
     budget.spend(1 + _length(value) if isinstance(value, list) else 1)
     members = [shown(member) for member in value] if isinstance(value, list) else [shown(value)]
@@ -88,7 +88,7 @@ def _join(context: Context, value: Any, separator: Any = "") -> str:
 
 @pass_context
 def _truncate(context: Context, value: Any, length: int = 255) -> str:
-    """At most so many characters, the last one an ellipsis where something was left out."""
+    """Cut to `length` characters, the last one an ellipsis where something was left out."""
     if not isinstance(length, int) or length < 1:
         raise RenderError("a `truncate` in the template needs a length of at least 1")
     return cut(_text(context, value), length)
@@ -126,7 +126,7 @@ def _last(value: Any) -> Any:
 
 
 def _text(context: Context, value: Any) -> str:
-    """How a value is written, paid for by all of it, however little of it is used."""
+    """Return a value as it is written. All of it is charged, however little is used."""
     if isinstance(value, list | Mapping):
         return _written(context, value)
     text = shown(value)
@@ -135,14 +135,14 @@ def _text(context: Context, value: Any) -> str:
 
 
 def _written(context: Context, value: Any) -> str:
-    """A value as JSON. It is paid for afterwards, but never more than one value beyond the budget is written."""
+    """Return a value as JSON. It is charged afterwards, so at most one value beyond the budget is written."""
     text = _json(value)
     context[BUDGET_NAME].spend(1 + len(text) // _JSON_A_STEP)
     return text
 
 
 def shown(value: Any) -> str:
-    """How a value is written: text as it is, all else as JSON, nothing for what is missing."""
+    """Return a value as it is written: text as it is, all else as JSON, "" for what is missing."""
     if isinstance(value, str):
         return value
     if value is None or isinstance(value, Undefined):

@@ -1,4 +1,4 @@
-"""What a template would get silently wrong: names that no event has, and JSON that is none. Pure."""
+"""Warnings about what a template would get silently wrong: names that no event has, and invalid JSON. Pure."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ def asked_of_events(config: Config) -> Iterator[tuple[str, str, int]]:
 
 
 def unreadable_json(config: Config, kind: str, document: Mapping[str, Any]) -> list[ConfigProblem]:
-    """What a receiver of JSON could not read of the sample event `kind`; nothing for a template of other text."""
+    """Warn where a template that begins as JSON makes invalid JSON of the sample event `kind`."""
     template = config.get("template", "")
     if not template.lstrip().startswith(("{", "[")) or template.lstrip().startswith(_NO_JSON):
         return []
@@ -41,7 +41,7 @@ def unreadable_json(config: Config, kind: str, document: Mapping[str, Any]) -> l
 
 
 def is_secret(config: Config, variable: str) -> bool:
-    """Whether what a template holds must not be shown."""
+    """Return whether a template must not be shown."""
     return isinstance(config.get(variable), Secret)
 
 

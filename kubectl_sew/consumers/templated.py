@@ -22,7 +22,7 @@ def check_own_template(config: Config) -> list[ConfigProblem]:
 
 
 def own_text(event: Event, labels: Mapping[str, str], config: Config, escape: Escape) -> str | None:
-    """What the template makes, with each value escaped and its own text as it is; None without one.
+    """Render the template, with each value escaped and its own text as it is; None without one.
 
     Raises RenderError.
     """

@@ -38,13 +38,13 @@ _KEYS = ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY")
 
 
 def read_tls(config: Config) -> Tls | None:
-    """The PEM texts; None where no variable is set."""
+    """Return the PEM texts; None where no variable is set."""
     ca, certificate, key = (config.get(name, "").strip() for name in ("ca.crt", "tls.crt", "tls.key"))
     return Tls(ca, certificate, key) if ca or certificate or key else None
 
 
 def check_tls(config: Config) -> list[ConfigProblem]:
-    """What is wrong with the PEM texts, as far as it shows without opening a connection."""
+    """Check the PEM texts, as far as that needs no connection."""
     tls = read_tls(config) or Tls()
     # OpenSSL reads its own form of a certificate where it is the client's, and not where it is an authority's.
     shown = tls.certificate.replace("TRUSTED CERTIFICATE", "CERTIFICATE")

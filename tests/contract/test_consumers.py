@@ -19,7 +19,7 @@ from kubectl_sew.consumers.base import (
     Response,
     Verdict,
 )
-from kubectl_sew.consumers.judge import judge
+from kubectl_sew.consumers.classification import classify_response
 from kubectl_sew.consumers.rate import rate_of
 from kubectl_sew.consumers.registry import CONSUMERS, consumers, find
 from kubectl_sew.event import Event, delivery_id
@@ -78,7 +78,7 @@ def expected(name: str, status: int) -> Verdict:
 
 def answered(name: str, status: int, body: bytes = b"", **headers: str) -> Outcome:
     given = {key.replace("_", "-"): value for key, value in headers.items()}
-    return judge(CONSUMERS[name], Response(status, given, body), NOW, CONFIGS[name])
+    return classify_response(CONSUMERS[name], Response(status, given, body), NOW, CONFIGS[name])
 
 
 def rendered(name: str, document: dict[str, object], labels: dict[str, str] | None = None, event_id: str = "e-1"):
@@ -256,7 +256,7 @@ def test_a_secret_is_hidden_before_the_words_are_cut(name: str, form: str, befor
     ],
 )
 def test_a_secret_is_hidden_in_every_form_in_which_a_receiver_repeats_it(config: Config, said: str) -> None:
-    detail = judge(CONSUMERS["Generic"], Response(400, {}, said.encode()), NOW, config).detail
+    detail = classify_response(CONSUMERS["Generic"], Response(400, {}, said.encode()), NOW, config).detail
     assert "word" not in detail.replace("password", "")
     assert "[secret]" in detail
 
@@ -264,20 +264,22 @@ def test_a_secret_is_hidden_in_every_form_in_which_a_receiver_repeats_it(config:
 def test_whatever_came_from_a_secret_is_hidden_whatever_it_is_for() -> None:
     config = {**CONFIGS["Jira"], "project": Secret("KEY-77"), "labels": Secret("blue,greenish")}
     said = json.dumps({"errorMessages": ["KEY-77 has no greenish"]}).encode()
-    detail = judge(CONSUMERS["Jira"], Response(400, {}, said), NOW, config).detail
+    detail = classify_response(CONSUMERS["Jira"], Response(400, {}, said), NOW, config).detail
     assert detail == "400 Bad Request: [secret] has no [secret]"
 
 
 def test_each_of_two_signing_secrets_is_hidden() -> None:
     first, second = (f"whsec_{b64encode(bytes([n]) * 32).decode()}" for n in (1, 2))
     config = {"url": "https://h.example/", "signingSecret": f"{first} {second}"}
-    detail = judge(CONSUMERS["Generic"], Response(400, {}, f"{second}, {first}".encode()), NOW, config).detail
+    detail = classify_response(
+        CONSUMERS["Generic"], Response(400, {}, f"{second}, {first}".encode()), NOW, config
+    ).detail
     assert detail == "400 Bad Request: [secret], [secret]"
 
 
 def test_an_answer_that_may_repeat_a_template_that_is_a_secret_is_not_shown() -> None:
     config = {**CONFIGS["Generic"], "template": Secret('{"routing_key": "R0UT1NG"}')}
-    detail = judge(CONSUMERS["Generic"], Response(400, {}, b"bad key R0UT1NG"), NOW, config).detail
+    detail = classify_response(CONSUMERS["Generic"], Response(400, {}, b"bad key R0UT1NG"), NOW, config).detail
     assert detail == "400 Bad Request: [secret]"
 
 

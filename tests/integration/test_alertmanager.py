@@ -11,7 +11,7 @@ import pytest
 
 from kubectl_sew.consumers.alertmanager import AlertManager
 from kubectl_sew.consumers.base import FailureReason, Outcome, Request, Response, Verdict
-from kubectl_sew.consumers.judge import judge
+from kubectl_sew.consumers.classification import classify_response
 from kubectl_sew.event import Event
 from kubectl_sew.samples import SAMPLE_TYPES, sample
 from testbed.servers.alertmanager import alertmanager, find
@@ -46,7 +46,9 @@ def exchange(method: str, url: str, headers: tuple[tuple[str, str], ...] = (), b
 
 
 def post(request: Request) -> Outcome:
-    return judge(CONSUMER, exchange(request.method, request.url, request.headers, request.body), time.time())
+    return classify_response(
+        CONSUMER, exchange(request.method, request.url, request.headers, request.body), time.time()
+    )
 
 
 def post_event(base: str, event: Event, labels: dict[str, str] | None = None, delivery_id: str = "d1") -> Outcome:

@@ -19,7 +19,7 @@ from kubectl_sew.consumers.base import (
     Response,
     Verdict,
 )
-from kubectl_sew.consumers.judge import DETAIL_LIMIT, judge, told, with_retry_after
+from kubectl_sew.consumers.classification import DETAIL_LIMIT, classify_response, redact_outcome, with_retry_after
 from kubectl_sew.json_text import line
 from sew_agent.delivery.http.errors import SendError
 from sew_agent.delivery.peers import Peers, named
@@ -115,7 +115,9 @@ def _deliver(route: Route, delivery: Delivery, now: float) -> _Steps:
 
 
 def _meant(route: Route, answer: _Answer, now: float) -> Outcome:
-    return _unsent(answer, now) if isinstance(answer, SendError) else judge(route.consumer, answer, now, route.config)
+    if isinstance(answer, SendError):
+        return _unsent(answer, now)
+    return classify_response(route.consumer, answer, now, route.config)
 
 
 def _with_failing(best: Outcome, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> Outcome:
@@ -139,9 +141,9 @@ def _look_first(route: Route, finder: FindsEarlier, delivery: Delivery, now: flo
         result = finder.read_lookup(answer, now=now)
         if isinstance(result, Found):
             found = Outcome(Verdict.DELIVERED, detail="found at the receiver", receipt=result.receipt)
-            return told(found, route.consumer, route.config)
+            return redact_outcome(found, route.consumer, route.config)
         if isinstance(result, Failed):
-            outcome = told(result.outcome, route.consumer, route.config)
+            outcome = redact_outcome(result.outcome, route.consumer, route.config)
             return replace(outcome, detail=f"looking for an earlier delivery: {outcome.detail}")
         if isinstance(result, NotFound):
             return (yield from _deliver(route, delivery, now))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
-from kubectl_sew.consumers.judge import LONGEST_WAIT
+from kubectl_sew.consumers.classification import LONGEST_WAIT
 from sew_agent.base.backoff import doubled
 from sew_agent.store.records import Delivery, DeliveryResult, DeliveryState, ReceiverState
 

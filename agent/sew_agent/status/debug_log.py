@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from kubectl_sew.consumers.base import RenderError, Request
-from kubectl_sew.consumers.judge import shown_body
+from kubectl_sew.consumers.classification import shown_body
 from kubectl_sew.event import Event, delivery_id
 from kubectl_sew.json_text import line
 from kubectl_sew.validation import Accepted

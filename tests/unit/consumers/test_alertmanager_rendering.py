@@ -6,7 +6,7 @@ import pytest
 
 from kubectl_sew.consumers.alertmanager import AlertManager, label_name
 from kubectl_sew.consumers.base import Response, Verdict
-from kubectl_sew.consumers.judge import judge
+from kubectl_sew.consumers.classification import classify_response
 from kubectl_sew.event import Event
 
 NOW = 1_772_450_000.0
@@ -104,7 +104,7 @@ def test_a_user_in_the_url_beside_basic_auth_is_a_problem() -> None:
     ],
 )
 def test_both_forms_of_its_reasons_are_told(status: int, body: bytes, verdict: Verdict, said: str) -> None:
-    outcome = judge(AlertManager(), Response(status, {}, body), NOW)
+    outcome = classify_response(AlertManager(), Response(status, {}, body), NOW)
     assert outcome.verdict is verdict
     assert said in outcome.detail
 
@@ -143,7 +143,9 @@ def test_headers_that_cannot_be_sent_and_two_authorizations_are_problems(config:
 def test_token_and_headers_are_secrets() -> None:
     config = {"url": URL, "bearerToken": "T0K3N-of-am", "headers": "X-Key: 0TH3R-key"}
     said = b"no T0K3N-of-am nor 0TH3R-key"
-    assert judge(AlertManager(), Response(401, {}, said), NOW, config).detail.endswith("no [secret] nor [secret]")
+    assert classify_response(AlertManager(), Response(401, {}, said), NOW, config).detail.endswith(
+        "no [secret] nor [secret]"
+    )
 
 
 @pytest.mark.parametrize("text", ["\N{FIRE}" * 9_000, "\u00e4" * 9_000, "a" + "\u20ac" * 9_000])

@@ -16,8 +16,8 @@ from kubectl_sew.consumers.base import (
     Unavailable,
     Verdict,
 )
+from kubectl_sew.consumers.classification import classify_response
 from kubectl_sew.consumers.jira import Jira, escape
-from kubectl_sew.consumers.judge import judge
 from kubectl_sew.event import Event
 from kubectl_sew.samples import sample
 
@@ -111,7 +111,7 @@ def test_markup_is_escaped_and_plain_text_is_not(given: str, shown: str) -> None
     ],
 )  # fmt: skip
 def test_an_answer_is_judged_and_its_reason_told(status: int, body: bytes, verdict: Verdict, said: str) -> None:
-    outcome = judge(Jira(), Response(status, {}, body), 0.0)
+    outcome = classify_response(Jira(), Response(status, {}, body), 0.0)
     assert outcome.verdict is verdict
     assert said in outcome.detail
     assert outcome.receipt == ("SEC-7" if verdict is Verdict.DELIVERED else "")
@@ -132,7 +132,7 @@ def test_an_answer_is_judged_and_its_reason_told(status: int, body: bytes, verdi
 def test_a_400_that_is_the_same_for_every_issue_parks_with_jiras_words(
     headers: dict[str, str], body: dict[str, object], reason: FailureReason
 ) -> None:
-    outcome = judge(Jira(), Response(400, headers, json.dumps(body).encode()), 0.0, CONFIG)
+    outcome = classify_response(Jira(), Response(400, headers, json.dumps(body).encode()), 0.0, CONFIG)
     assert (outcome.verdict, outcome.reason) == (Verdict.PARKED, reason)
     assert all(str(each) in outcome.detail for each in body.get("errors", {}))  # type: ignore[attr-defined]
 
@@ -141,7 +141,9 @@ def test_a_400_that_is_the_same_for_every_issue_parks_with_jiras_words(
     "body", [{"errors": {"project": "x", "summary": "y"}}, {"errors": {"description": "x"}}, {"errorMessages": ["x"]}]
 )
 def test_a_400_over_what_the_event_says_refuses_that_event_alone(body: dict[str, object]) -> None:
-    assert judge(Jira(), Response(400, {}, json.dumps(body).encode()), 0.0, CONFIG).verdict is Verdict.REJECTED
+    assert (
+        classify_response(Jira(), Response(400, {}, json.dumps(body).encode()), 0.0, CONFIG).verdict is Verdict.REJECTED
+    )
 
 
 @pytest.mark.parametrize("project", ["Security Team", "SEC X"])
@@ -152,7 +154,7 @@ def test_a_blank_in_the_projects_key_is_warned_of(project: str) -> None:
 
 def test_a_captcha_is_told_with_what_to_do() -> None:
     headers = {"x-authentication-denied-reason": "CAPTCHA_CHALLENGE; login-url=https://jira.example/login.jsp"}
-    outcome = judge(Jira(), Response(403, headers, b"<html>Basic Auth Failure</html>"), 0.0, CONFIG)
+    outcome = classify_response(Jira(), Response(403, headers, b"<html>Basic Auth Failure</html>"), 0.0, CONFIG)
     assert outcome.verdict is Verdict.PARKED
     assert "log in once as this user in a browser: CAPTCHA_CHALLENGE" in outcome.detail
     assert "Basic Auth Failure" in outcome.detail

@@ -1,4 +1,4 @@
-"""What every consumer makes of every sample, kept in files for people to review.
+"""Payloads of every consumer for every sample, kept in files for people to review.
 
 After an intended change: `python -m tests.unit.consumers.test_payloads` writes them anew.
 """

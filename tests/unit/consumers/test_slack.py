@@ -6,7 +6,7 @@ import pytest
 from slack_sdk.models.blocks import Block
 
 from kubectl_sew.consumers.base import FailureReason, Response, Verdict
-from kubectl_sew.consumers.judge import judge
+from kubectl_sew.consumers.classification import classify_response
 from kubectl_sew.consumers.slack import WORDS, Slack, escape, message
 from kubectl_sew.event import Event
 from kubectl_sew.samples import SAMPLE_TYPES, sample
@@ -108,14 +108,14 @@ def test_a_message_shows_what_a_person_needs() -> None:
 def test_an_answer_is_judged_by_its_word_and_then_its_status(
     status: int, body: bytes, verdict: Verdict, reason: FailureReason
 ) -> None:
-    outcome = judge(Slack(), Response(status, {}, body), 0.0)
+    outcome = classify_response(Slack(), Response(status, {}, body), 0.0)
     assert (outcome.verdict, outcome.reason) == (verdict, reason)
 
 
 @pytest.mark.parametrize("status", [200, 400, 403, 404, 500])
 @pytest.mark.parametrize("word", WORDS)
 def test_a_word_means_the_same_under_every_status(word: str, status: int) -> None:
-    outcome = judge(Slack(), Response(status, {}, word.encode()), 0.0)
+    outcome = classify_response(Slack(), Response(status, {}, word.encode()), 0.0)
     assert (outcome.verdict, outcome.reason) == WORDS[word]
     assert word in outcome.detail
 

@@ -16,7 +16,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from kubectl_sew.consumers.base import FailureReason, Request, Response, Tls
-from kubectl_sew.consumers.judge import describe
+from kubectl_sew.consumers.classification import describe
 from sew_agent.base.threads import NoThreadError, start_thread
 from sew_agent.delivery.http.connection import PlainConnection, TlsConnection, write_head
 from sew_agent.delivery.http.connector import Connector, ProxyError, ProxyRefusalError, RefusedAddressError

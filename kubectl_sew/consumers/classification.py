@@ -1,4 +1,4 @@
-"""What an answer means, as far as it means the same for every receiver."""
+"""Classification of answers, as far as they mean the same for every receiver, and redaction of what they repeat."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from kubectl_sew.consumers import words
+from kubectl_sew.consumers import response_text
 from kubectl_sew.consumers.base import Config, Consumer, FailureReason, Outcome, Request, Response, Verdict
 from kubectl_sew.json_text import line
 from kubectl_sew.redaction import HIDDEN, Secret, redactor
@@ -15,11 +15,11 @@ from kubectl_sew.redaction import HIDDEN, Secret, redactor
 LONGEST_WAIT = 24 * 3600.0
 DETAIL_LIMIT = 300
 SAID_LIMIT = 200
-"""Characters of the receiver's own words."""
+"""Characters of the receiver's own text."""
 _LIKE_A_TOKEN = 16
-"""Characters from which a word of a value, or a part of a path, is a credential (Slack's has 24), and no mere word."""
+"""Characters from which a word of a value, or a part of a path, is taken for a credential (Slack's has 24)."""
 _TEMPLATES = ("template", "fields")
-"""Variables that a body is made of: where such a one is secret, so is the body, and an answer that may repeat it."""
+"""Variables that a body is made of: if one is secret, so are the body and an answer that may repeat it."""
 _WRONG_PORT = (
     "plain HTTP request was sent to HTTPS port",  # nginx
     "No required SSL certificate was sent",
@@ -39,20 +39,20 @@ _BY_STATUS = {
 }
 
 
-def judge(consumer: Consumer, response: Response, now: float, config: Config | None = None) -> Outcome:
-    """What `response` means for a delivery of `consumer`; `now` in seconds since the epoch, for `Retry-After`.
+def classify_response(consumer: Consumer, response: Response, now: float, config: Config | None = None) -> Outcome:
+    """Return the outcome of a delivery by `consumer` that got `response`.
 
-    Redirects are never followed. With `config`, its secrets are taken out of the detail, should a receiver repeat them.
-    A retryable answer with `Retry-After` waits that long, at most 24 h; one that is zero, past or unreadable gives
-    WAIT with 0.0 seconds, for which the delivery puts its own shortest pause.
+    `now` is in seconds since the epoch, for `Retry-After`. Redirects are never followed. With `config`, its secrets are
+    hidden in the detail, should a receiver repeat them. A retryable answer with `Retry-After` waits that long, at most
+    24 h; one that is zero, past or unreadable gives WAIT with 0.0 seconds, in place of which the delivery takes its own
+    shortest pause.
     """
     outcome = _redirect(response) if 300 <= response.status < 400 else consumer.classify(response)
-    return with_retry_after(told(outcome, consumer, config or {}), response, now)
+    return with_retry_after(redact_outcome(outcome, consumer, config or {}), response, now)
 
 
-def told(outcome: Outcome, consumer: Consumer, config: Config) -> Outcome:
-    """Return the outcome with the receiver's words in its detail: first what they repeat of secrets is hidden, then
-    they are cut."""
+def redact_outcome(outcome: Outcome, consumer: Consumer, config: Config) -> Outcome:
+    """Return the outcome with the receiver's text in its detail: secrets in it are hidden first, then it is cut."""
     if not outcome.said and not outcome.receipt:
         return outcome
     redact = redactor(*secrets_of(consumer, config))
@@ -62,20 +62,24 @@ def told(outcome: Outcome, consumer: Consumer, config: Config) -> Outcome:
 
 
 def by_status(response: Response, said: str = "", instead: str = "") -> Outcome:
-    """What a status means where the receiver documents nothing else.
+    """Classify by the status alone, where the receiver documents nothing else.
 
-    `said`: its words, if other than the body's; `instead`: what a success would have been.
+    `said`: the receiver's text, if other than the body's; `instead`: what a success would have been.
     """
     verdict, reason = _BY_STATUS.get(response.status, _other(response.status))
-    said = said or words.said(response)
-    if response.status == 400 and words.is_page(response) and any(each in said[:300] for each in _WRONG_PORT):
+    said = said or response_text.said(response)
+    if (
+        response.status == 400
+        and response_text.is_page(response)
+        and any(phrase in said[:300] for phrase in _WRONG_PORT)
+    ):
         verdict, reason = Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED
-    lacking = f", but not {instead}" if instead and 200 <= response.status < 300 else ""
-    return Outcome(verdict, reason, describe(response.status) + lacking, response.status, said=said)
+    missing = f", but not {instead}" if instead and 200 <= response.status < 300 else ""
+    return Outcome(verdict, reason, describe(response.status) + missing, response.status, said=said)
 
 
 def describe(status: int, said: str = "") -> str:
-    """`400 Bad Request: what to say of it`, in one line."""
+    """Return `400 Bad Request: DETAIL` in one line."""
     try:
         name = f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
@@ -84,7 +88,7 @@ def describe(status: int, said: str = "") -> str:
 
 
 def with_retry_after(outcome: Outcome, response: Response, now: float) -> Outcome:
-    """The same outcome, as WAIT where it is a retry and the receiver said when."""
+    """Return the outcome, as WAIT where it is a retry and the receiver said when."""
     text = response.headers.get("retry-after")
     if outcome.verdict is not Verdict.RETRY or text is None:
         return outcome
@@ -92,14 +96,14 @@ def with_retry_after(outcome: Outcome, response: Response, now: float) -> Outcom
 
 
 def secrets_of(consumer: Consumer, config: Config) -> list[str]:
-    """The texts in a configuration that must not be shown: of secret variables, and whatever came from a Secret."""
-    secret = {each.name for each in consumer.variables if each.secret}
-    found: set[str] = set()
+    """Return the texts in a configuration that must not be shown: secret variables, and whatever came from a Secret."""
+    secret = {variable.name for variable in consumer.variables if variable.secret}
+    texts: set[str] = set()
     for name, value in config.items():
         if value and (name in secret or isinstance(value, Secret)) and name not in _TEMPLATES:
-            found.update(_parts(value))
-            found.add(f"{config.get('username', '').strip()}:{value.strip()}")
-    return sorted(found - {""})
+            texts.update(_parts(value))
+            texts.add(f"{config.get('username', '').strip()}:{value.strip()}")
+    return sorted(texts - {""})
 
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:
@@ -107,7 +111,7 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
 
 
 def shown_body(request: Request, consumer: Consumer, config: Config) -> str:
-    """A request's body for people: nothing of it where it is made of a template that is a secret."""
+    """Return a request's body for people: nothing of it where its template is a secret."""
     if _has_secret_body(config):
         return f"{HIDDEN}: the template is in a Secret; in a ConfigMap it could be shown"
     return without_secrets(request.body.decode("utf-8", "replace"), secrets_of(consumer, config))
@@ -118,7 +122,7 @@ def _has_secret_body(config: Config) -> bool:
 
 
 def _parts(value: str) -> Iterator[str]:
-    """A secret value, its lines, and of each URL or header in it the part that is the secret."""
+    """Yield a secret value, its lines, and the secret part of each URL or header in it."""
     yield value.strip()
     if "-----BEGIN " in value:  # no receiver gets it
         return
@@ -134,8 +138,8 @@ def _of_url(url: str) -> Iterator[str]:
         split = urlsplit(url)
     except ValueError:
         return
-    yield from (split.path.rstrip("/"), split.query, *(each for _, each in parse_qsl(split.query)))
-    yield from (each for each in split.path.split("/") if len(each) >= _LIKE_A_TOKEN)
+    yield from (split.path.rstrip("/"), split.query, *(value for _, value in parse_qsl(split.query)))
+    yield from (part for part in split.path.split("/") if len(part) >= _LIKE_A_TOKEN)
     user = split.netloc.rpartition("@")[0]
     yield from (user, unquote(user), split.password or "", unquote(split.password or ""))
 
@@ -154,7 +158,7 @@ def _redirect(response: Response) -> Outcome:
 
 
 def _seconds(text: str, now: float) -> float:
-    """Seconds from now, between 0 and 24 h; 0 for what cannot be read (RFC 9110, 10.2.3)."""
+    """Return seconds from now, between 0 and 24 h; 0 for what cannot be read (RFC 9110, 10.2.3)."""
     if text.isascii() and text.isdigit():
         return min(float(text[:9]), LONGEST_WAIT)
     try:

@@ -1,4 +1,4 @@
-"""What a receiver says in an answer, as text: not yet safe to be shown, since it may repeat secrets."""
+"""Text of receivers' answers. It is not safe to be shown before redaction, since it may repeat secrets."""
 
 import html
 import json
@@ -7,12 +7,12 @@ from typing import Any
 from kubectl_sew.consumers.base import Response
 
 DENIED = "x-authentication-denied-reason"
-"""Where Jira says that it wants a CAPTCHA."""
+"""Header in which Jira asks for a CAPTCHA."""
 _UNSEEN = ("script", "style")
 
 
 def said(response: Response) -> str:
-    """Return an answer's words: JSON on one line, HTML without its tags, any other text as it is."""
+    """Return an answer's text: JSON on one line, HTML without its tags, any other text as it is."""
     denied, body = response.headers.get(DENIED, ""), _body(response.body.decode("utf-8", "replace"))
     return f"{denied}; {body}" if denied and body else denied or body
 
@@ -26,7 +26,7 @@ def plain(value: Any) -> str:
 
 
 def is_page(response: Response) -> bool:
-    """Whether a server wrote the answer, and not an application that answers in JSON and may repeat an event."""
+    """Return whether a web server wrote the answer: an application answers in JSON, and may repeat an event."""
     return response.body.lstrip()[:1] not in (b"{", b"[", b'"')
 
 
