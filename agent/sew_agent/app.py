@@ -9,18 +9,15 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 from kubectl_sew.library_warnings import captured
 from sew_agent.base.log import Log
 from sew_agent.base.settings import Settings
 from sew_agent.base.threads import Stop
+from sew_agent.environment import Environment
 from sew_agent.main_loop import MainLoop
 from sew_agent.run_once import TIMED_OUT
-from sew_agent.wiring import assemble, enter_cluster
-
-if TYPE_CHECKING:
-    from sew_agent.kubernetes.environment import KubernetesEnvironment
+from sew_agent.wiring import assemble, open_environment
 
 
 def run(settings: Settings, warnings: Sequence[str]) -> int:
@@ -33,10 +30,11 @@ def run(settings: Settings, warnings: Sequence[str]) -> int:
     ends = time.monotonic() + (settings.timeout if settings.once and settings.timeout else float("inf"))
     with ExitStack() as stack:
         stack.enter_context(captured(partial(_library_warning, log)))
-        cluster = enter_cluster(settings, log, stack)
-        if cluster is None:
-            return _deliver(settings, None, log, stop, ends)
-        return _take_turns(settings, cluster, log, stop, ends)
+        environment = open_environment(settings, log, stack)
+        code = environment.lead(lambda term: _deliver(settings, environment, log, term, ends), stop, _Until(stop, ends))
+    if code is None:
+        return 0 if stop.is_set() else TIMED_OUT
+    return code
 
 
 def _library_warning(log: Log, source: str, message: str) -> None:
@@ -57,29 +55,9 @@ class _Until:
         return self._stop.wait(min(timeout, max(self._ends - time.monotonic(), 0.0))) or self.is_set()
 
 
-def _take_turns(
-    settings: Settings, cluster: "KubernetesEnvironment", log: Log, stop: threading.Event, ends: float
-) -> int:
-    """Deliver while this agent holds the Lease, and stand by while another one does."""
-    from sew_agent.kubernetes.standby import Leadership, stand_by  # noqa: PLC0415 - without a cluster there is none to wait for
-
-    cluster.elector.start()
-    while stand_by(cluster, settings, log, _Until(stop, ends)):
-        term = Leadership(cluster.elector, stop)
-        code = _deliver(settings, cluster, log, term, ends)
-        if not term.lost:
-            return code
-    if stop.is_set():
-        return 0
-    holder = cluster.elector.holder
-    why = f"{holder} holds the Lease" if holder else "; ".join(cluster.problems()) or "the Lease was not had"
-    log.error("once_timeout", message=f"nothing was read or sent: {why}")
-    return TIMED_OUT
-
-
-def _deliver(settings: Settings, cluster: "KubernetesEnvironment | None", log: Log, stop: Stop, ends: float) -> int:
+def _deliver(settings: Settings, environment: Environment, log: Log, stop: Stop, ends: float) -> int:
     with ExitStack() as stack:
-        agent = assemble(settings, cluster, log, stack)
+        agent = assemble(settings, environment, log, stack)
         loop = MainLoop(agent, stop, ends)
         stack.callback(loop.end)
         log.info("started", version=version("kubectl-sew"), pid=os.getpid(), state=str(settings.state))

@@ -81,7 +81,7 @@ class MainLoop:
         if settings.once:
             self._agent.store.record_results((), to_probe(self._agent.store.receivers()))
         workers = [self._worker(number) for number in range(settings.workers)]
-        self._agent.dispatcher.start(workers, self._agent.may_send)
+        self._agent.dispatcher.start(workers, self._agent.environment.may_deliver)
         while not self._stop.is_set():
             pause = self._turn()
             if settings.once and self._finished():
@@ -101,7 +101,7 @@ class MainLoop:
         agent.log.info("stopping", in_flight=agent.dispatcher.busy)
         whole = agent.dispatcher.stop(self._grace)
         with suppress(StoreError):
-            agent.report_status(agent.poller.progress(time.time()), time.time())
+            self._reporter.report_status(time.time())
         self._reporter.close()
         agent.log.info("stopped", all_finished=whole)
 
@@ -192,7 +192,7 @@ class MainLoop:
         self._store_error = ""
 
     def _webhooks_error(self) -> str:
-        problems, snapshot = self._agent.problems(), self._agent.reconciler.snapshot
+        problems, snapshot = self._agent.environment.problems(), self._agent.reconciler.snapshot
         if problems:
             return "; ".join(problems)
         read = snapshot and (snapshot.complete or (snapshot.known and self._agent.settings.webhooks is None))

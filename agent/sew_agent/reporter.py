@@ -9,6 +9,7 @@ from importlib.metadata import version
 from kubectl_sew.redaction import redact_urls
 from kubectl_sew.resource.conditions import FetchedReason
 from sew_agent.base.settings import Settings
+from sew_agent.ingest.poller import SHARED
 from sew_agent.ingest.progress import Progress
 from sew_agent.status.report import TIGHT, Observations, Report, ReportFile, room_words, tell
 from sew_agent.webhooks.validator import ValidationResult
@@ -49,9 +50,17 @@ class Reporter:
         progress = self._progress(now, store_error)
         self._check_room()
         self._measure(validated, progress)
-        self._runtime.report_status(progress, now)
+        self._report_status(progress, now)
         self._file.write(self._report(progress, now, store_error))
         self._reported, self._next_report = validated, pace + _REPORT_EVERY
+
+    def report_status(self, now: float) -> None:
+        """Report the webhooks' status as it is now (epoch seconds), at the end of the agent. Raises StoreError."""
+        self._report_status(self._runtime.poller.progress(now), now)
+
+    def _report_status(self, progress: Mapping[str, Progress], now: float) -> None:
+        position = self._runtime.poller.positions.get(SHARED, "")
+        self._runtime.status_reporter.report(progress, position, now)
 
     def _progress(self, now: float, store_error: str) -> Mapping[str, Progress]:
         """Return how far events are read. Nothing is read that cannot be kept."""
@@ -87,7 +96,7 @@ class Reporter:
             os.getpid(),
             now,
             tell(agent.reconciler.validated, known, now),
-            problems=(*(snapshot.problems if snapshot else ()), *agent.problems(), *store),
+            problems=(*(snapshot.problems if snapshot else ()), *agent.environment.problems(), *store),
             source=source_name(agent.settings),
             source_troubles=agent.poller.problems,
             events_read=agent.reading.events,

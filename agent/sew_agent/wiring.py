@@ -4,13 +4,12 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kubectl_sew.consumers.base import Outcome
 from kubectl_sew.consumers.registry import consumers
@@ -31,26 +30,20 @@ from sew_agent.delivery.http.proxy import read_proxy
 from sew_agent.delivery.http.resolver import Resolver
 from sew_agent.delivery.queues import Queues
 from sew_agent.delivery.retry import Policy
-from sew_agent.delivery.tester import Attempt, DeliveryTester, FileDeliveryTester
+from sew_agent.delivery.tester import Attempt, DeliveryTester
+from sew_agent.environment import Environment, FilesEnvironment, StatusReporter
 from sew_agent.ingest.ndjson.file import NdjsonFile
 from sew_agent.ingest.ndjson.stdin import NdjsonStream
 from sew_agent.ingest.poller import SHARED, Poller
-from sew_agent.ingest.progress import Progress
 from sew_agent.ingest.source import EventSource
 from sew_agent.status.collector import collect
 from sew_agent.status.server import HealthServer
 from sew_agent.status.telemetry import DeliveryTelemetry, IngestTelemetry
 from sew_agent.store.records import Delivery, EnqueueBatch, Store
 from sew_agent.store.sqlite.store import open_store
-from sew_agent.webhooks.files import FileWebhooks
-from sew_agent.webhooks.plan import FORGOTTEN
 from sew_agent.webhooks.reconciler import Parts, Reconciler
 from sew_agent.webhooks.routes import Routes, route_of
 from sew_agent.webhooks.validator import WebhookValidator
-
-if TYPE_CHECKING:
-    from sew_agent.kubernetes.environment import KubernetesEnvironment
-    from sew_agent.kubernetes.status_reporter import StatusReporter
 
 _NO_ROOM_PAUSE = 2.0
 _STDIN = 0
@@ -72,49 +65,43 @@ class Runtime:
     reconciler: Reconciler
     health: Health
     metrics: Metrics
-    may_send: Callable[[], bool]
-    """Whether no other agent may be delivering."""
-    problems: Callable[[], Sequence[str]]
-    """What does not work in the cluster at the moment."""
-    report_status: Callable[[Mapping[str, Progress], float], None]
-    """Report the webhooks' status at a moment (epoch seconds) to the cluster. Raises StoreError."""
+    environment: Environment
+    status_reporter: StatusReporter
 
 
-def enter_cluster(settings: Settings, log: Log, stack: ExitStack) -> "KubernetesEnvironment | None":
-    """The cluster that the webhooks come from; None where they come from files. Raises SewError."""
+def open_environment(settings: Settings, log: Log, stack: ExitStack) -> Environment:
+    """Return where the webhooks come from, until `stack` ends it. Raises SewError."""
     _check(settings)
     if settings.webhooks is not None:
-        return None
-    from sew_agent.kubernetes.environment import open_environment  # noqa: PLC0415 - its client costs 20 MiB
+        return FilesEnvironment(settings.webhooks, settings.secrets_namespace, log)
+    from sew_agent.kubernetes.environment import log_in  # noqa: PLC0415 - its client costs 20 MiB
 
-    return open_environment(settings, _given(settings.state), log, stack)
+    return log_in(settings, _given(settings.state), log, stack)
 
 
-def assemble(settings: Settings, cluster: "KubernetesEnvironment | None", log: Log, stack: ExitStack) -> Runtime:
-    """Everything, opened; `stack` closes it in the right order. Raises SewError."""
+def assemble(settings: Settings, environment: Environment, log: Log, stack: ExitStack) -> Runtime:
+    """Open everything; `stack` closes it in the right order. Raises SewError."""
     store = _store(settings, stack)
-    send = _send(settings, cluster, stack)
+    send = _send(settings, environment, stack)
     health, metrics = Health(), Metrics()
-    session = cluster.start_session(store, _tried(send), health, stack) if cluster else None
+    session = environment.start_session(store, _tried(send), health, stack)
     _serve(settings, store, health, metrics, log, stack)
     dispatcher = _dispatcher(settings, store, send, DeliveryTelemetry(log, metrics))
     routes = Routes(dispatcher)
     source = _source(settings, store, log, health.heartbeat(MAIN, STALLED_AFTER).beat, stack)
-    if cluster and settings.elasticsearch:
-        _go_on(source, store, cluster.inherited_position())
+    _go_on(source, store, environment.inherited_position())
     reading = IngestTelemetry(log, metrics, time.time, dispatcher.look)
     stack.callback(reading.close)
     poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
-    tester = session.tester if session else FileDeliveryTester(_tried(send), time.time, log)
     parts = Parts(
-        webhooks=session.webhooks if session else _files(settings, store, stack),
+        webhooks=session.webhooks,
         validator=WebhookValidator(
             lambda: source.fields, consumers(settings.slack_url_prefixes or URL_PREFIXES, settings.time_field)
         ),
         store=store,
         poller=poller,
         routes=routes,
-        tester=tester,
+        tester=session.tester,
         log=log,
     )
     reconciler = Reconciler(
@@ -133,15 +120,12 @@ def assemble(settings: Settings, cluster: "KubernetesEnvironment | None", log: L
         poller=poller,
         dispatcher=dispatcher,
         routes=routes,
-        tester=tester,
+        tester=session.tester,
         reconciler=reconciler,
         health=health,
         metrics=metrics,
-        may_send=cluster.may_deliver if cluster else (lambda: True),
-        problems=cluster.problems if cluster else tuple,
-        report_status=_with_position(session.start_reporter(reconciler, routes.receivers, stack), poller)
-        if session
-        else _nobody,
+        environment=environment,
+        status_reporter=session.start_reporter(reconciler, routes.receivers, stack),
     )
 
 
@@ -152,17 +136,6 @@ def _go_on(source: EventSource, store: Store, place: str) -> None:
     with suppress(ValueError, TypeError, AttributeError, LookupError):  # of another version: it begins at the newest
         source.reached(place, place)
         store.enqueue(EnqueueBatch((), {SHARED: place}, time.time()))
-
-
-def _with_position(reporter: "StatusReporter", poller: Poller) -> Callable[[Mapping[str, Progress], float], None]:
-    def report(progress: Mapping[str, Progress], now: float) -> None:
-        reporter.report(progress, poller.positions.get(SHARED, ""), now)
-
-    return report
-
-
-def _nobody(_progress: Mapping[str, Progress], _now: float) -> None:
-    """Do nothing: over files there is no one to report to."""
 
 
 def _check(settings: Settings) -> None:
@@ -186,10 +159,10 @@ def _store(settings: Settings, stack: ExitStack) -> Store:
     return store
 
 
-def _send(settings: Settings, cluster: "KubernetesEnvironment | None", stack: ExitStack) -> Send:
+def _send(settings: Settings, environment: Environment, stack: ExitStack) -> Send:
     resolver = Resolver()
     sender = HttpClient(
-        EgressGuard(settings.egress_allow, settings.egress_deny, OwnEndpoints(_own(settings, cluster), resolver)),
+        EgressGuard(settings.egress_allow, settings.egress_deny, OwnEndpoints(_own(settings, environment), resolver)),
         resolver,
         user_agent=f"sew-agent/{version('kubectl-sew')}",
         proxy=read_proxy(settings.proxy, os.environ.get("NO_PROXY", "")),
@@ -198,10 +171,10 @@ def _send(settings: Settings, cluster: "KubernetesEnvironment | None", stack: Ex
     return partial(sender.send, deadline=settings.request_timeout)
 
 
-def _own(settings: Settings, cluster: "KubernetesEnvironment | None") -> Mapping[str, str]:
+def _own(settings: Settings, environment: Environment) -> Mapping[str, str]:
     """The URLs that the agent itself uses, with what is there."""
     urls = dict.fromkeys(settings.elasticsearch, "the agent's own Elasticsearch")
-    servers = [cluster.server] if cluster else []
+    servers = [*environment.servers()]
     if host := os.environ.get("KUBERNETES_SERVICE_HOST", ""):
         in_url = f"[{host}]" if ":" in host else host
         servers.append(f"https://{in_url}:{os.environ.get('KUBERNETES_SERVICE_PORT', '443')}")
@@ -284,14 +257,6 @@ def _elasticsearch(settings: Settings, fields: FieldSet, store: Store, beat: Cal
 def _in_pod() -> bool:
     """Whether Kubernetes has put the address of its API server into this process' environment."""
     return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
-
-
-def _files(settings: Settings, store: Store, stack: ExitStack) -> FileWebhooks:
-    path, namespace = _given(settings.webhooks), settings.secrets_namespace
-    expected = {name for name, each in store.known().items() if each.state != FORGOTTEN}
-    webhooks = FileWebhooks(path, secrets_namespace=namespace, clock=time.time, expected=expected)
-    stack.callback(webhooks.close)
-    return webhooks
 
 
 def _given(path: Path | None) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 from sew_agent.base.health import Health, Heartbeat
 from sew_agent.base.log import Log
 from sew_agent.base.settings import Settings
+from sew_agent.base.threads import Stop
 from sew_agent.delivery.tester import Attempt
 from sew_agent.ingest.progress import Progress
 from sew_agent.kubernetes import failover
@@ -23,6 +24,7 @@ from sew_agent.kubernetes.lease import Identity
 from sew_agent.kubernetes.lease_position import covered, pack, unpack
 from sew_agent.kubernetes.paths import WebhookPath
 from sew_agent.kubernetes.problems import Problems
+from sew_agent.kubernetes.standby import Leadership, Standby
 from sew_agent.kubernetes.status_reporter import StatusReporter, WebhookStatuses
 from sew_agent.kubernetes.status_writer import StatusWriter
 from sew_agent.kubernetes.tester import KubernetesDeliveryTester
@@ -33,7 +35,7 @@ from sew_agent.webhooks.base import WebhookSource
 from sew_agent.webhooks.reconciler import Reconciler
 
 
-def open_environment(settings: Settings, state: Path, log: Log, stack: ExitStack) -> "KubernetesEnvironment":
+def log_in(settings: Settings, state: Path, log: Log, stack: ExitStack) -> "KubernetesEnvironment":
     """Log in to the cluster of the settings, until `stack` ends it and releases the Lease. Raises SewError."""
     client = connect(settings.kubeconfig, settings.context)
     stack.callback(client.close)
@@ -61,10 +63,9 @@ class KubernetesEnvironment:
         self.elector = elector
         """The election of this agent; it begins with its `start`."""
 
-    @property
-    def server(self) -> str:
-        """The API server's URL, without a credential."""
-        return self.context.client.server
+    def servers(self) -> Sequence[str]:
+        """Return the API server's URL, without a credential."""
+        return (self.context.client.server,)
 
     def problems(self) -> Sequence[str]:
         """Return what does not work in the cluster at the moment."""
@@ -76,7 +77,25 @@ class KubernetesEnvironment:
 
     def inherited_position(self) -> str:
         """Return the position that another agent left in the Lease; "" where it left none of these indices."""
-        return unpack(self.elector.inherited_position, self.settings.index)
+        return unpack(self.elector.inherited_position, self.settings.index) if self.settings.elasticsearch else ""
+
+    def lead(self, deliver: Callable[[Stop], int], stop: Stop, waiting: Stop) -> int | None:
+        """Deliver while this agent holds the Lease, and stand by while another one does; return the exit code.
+
+        Return None where it never held it: the log says why. `waiting` asks to wait no longer.
+        """
+        self.elector.start()
+        standby = Standby(self.context, self.settings, self.state, self.elector)
+        while standby.wait(waiting):
+            term = Leadership(self.elector, stop)
+            code = deliver(term)
+            if not term.lost:
+                return code
+        if not stop.is_set():
+            holder = self.elector.holder
+            why = f"{holder} holds the Lease" if holder else "; ".join(self.problems()) or "the Lease was not had"
+            self.context.log.error("once_timeout", message=f"nothing was read or sent: {why}")
+        return None
 
     def start_session(self, store: Store, attempt: Attempt, health: Health, stack: ExitStack) -> "KubernetesSession":
         """Begin a term as the leader, until `stack` ends it. Raises StoreError."""

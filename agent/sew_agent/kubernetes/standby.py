@@ -1,17 +1,16 @@
 """Waits while another agent holds the Lease: ready, and answering probes."""
 
 import os
-import threading
 import time
 from contextlib import ExitStack
 from importlib.metadata import version
+from pathlib import Path
 
 from sew_agent.base.health import MAIN, STALLED_AFTER, Health
-from sew_agent.base.log import Log
 from sew_agent.base.metrics import Metrics
 from sew_agent.base.settings import Settings
 from sew_agent.base.threads import Stop
-from sew_agent.kubernetes.environment import KubernetesEnvironment
+from sew_agent.kubernetes.context import ClusterContext
 from sew_agent.kubernetes.leader_election import LeaderElector
 from sew_agent.status.report import Report, ReportFile
 from sew_agent.status.server import HealthServer
@@ -24,7 +23,7 @@ _PERIOD = 0.5
 class Leadership:
     """One term as the leader: it ends when the agent is asked to stop, or does not hold the Lease any more."""
 
-    def __init__(self, elector: LeaderElector, stop: threading.Event) -> None:
+    def __init__(self, elector: LeaderElector, stop: Stop) -> None:
         self._elector = elector
         self._term = elector.terms
         self._stop = stop
@@ -42,48 +41,53 @@ class Leadership:
         return self._stop.wait(timeout) or self.is_set()
 
 
-def stand_by(environment: KubernetesEnvironment, settings: Settings, log: Log, stop: Stop) -> bool:
-    """Wait until this agent is the leader (True) or is asked to stop. Raises SettingsError where it cannot listen."""
-    elector = environment.elector
-    if _over_within(elector, stop, SOON):
+class Standby:
+    """The wait of an agent that is not the leader."""
+
+    def __init__(self, context: ClusterContext, settings: Settings, state: Path, elector: LeaderElector) -> None:
+        self._context = context
+        self._settings = settings
+        self._state = state
+        self._elector = elector
+
+    def wait(self, stop: Stop) -> bool:
+        """Wait until this agent leads (True) or is asked to stop. Raises SettingsError where it cannot listen."""
+        if self._over_within(stop, SOON):
+            return not stop.is_set()
+        self._context.log.info("standing_by", holder=self._elector.holder)
+        with ExitStack() as stack:
+            health = Health()
+            heartbeat = health.heartbeat(MAIN, STALLED_AFTER)
+            health.watch("lease", self._elector.heartbeat)
+            health.probe("cluster", lambda: "; ".join(self._context.problems.current))
+            self._serve(health, stack)
+            report = ReportFile(self._state)
+            stack.callback(report.remove)
+            over = False
+            while not over:
+                heartbeat.beat()
+                report.write(self._report())
+                over = self._over_within(stop, _PERIOD)
         return not stop.is_set()
-    log.info("standing_by", holder=elector.holder)
-    with ExitStack() as stack:
-        health = Health()
-        heartbeat = health.heartbeat(MAIN, STALLED_AFTER)
-        health.watch("lease", elector.heartbeat)
-        health.probe("cluster", lambda: "; ".join(environment.problems()))
-        _serve(settings, health, log, stack)
-        report = ReportFile(environment.state)
-        stack.callback(report.remove)
-        over = False
-        while not over:
-            heartbeat.beat()
-            report.write(_report(environment))
-            over = _over_within(elector, stop, _PERIOD)
-    return not stop.is_set()
 
+    def _over_within(self, stop: Stop, seconds: float) -> bool:
+        """Return whether the wait is over within some seconds, one way or the other."""
+        leading = self._elector.leading.wait(seconds)
+        return leading or stop.is_set()
 
-def _over_within(elector: LeaderElector, stop: Stop, seconds: float) -> bool:
-    """Return whether the waiting is over after some seconds, one way or the other."""
-    leading = elector.leading.wait(seconds)
-    return leading or stop.is_set()
+    def _report(self) -> Report:
+        return Report(
+            version("kubectl-sew"),
+            os.getpid(),
+            time.time(),
+            problems=tuple(self._context.problems.current),
+            standing_by=True,
+            holder=self._elector.holder,
+        )
 
-
-def _report(environment: KubernetesEnvironment) -> Report:
-    return Report(
-        version("kubectl-sew"),
-        os.getpid(),
-        time.time(),
-        problems=tuple(environment.problems()),
-        standing_by=True,
-        holder=environment.elector.holder,
-    )
-
-
-def _serve(settings: Settings, health: Health, log: Log, stack: ExitStack) -> None:
-    if settings.listen is None:
-        return
-    server = HealthServer(settings.listen, health, lambda: Metrics().write({}))
-    stack.callback(server.close)
-    log.info("listening", address=server.address)
+    def _serve(self, health: Health, stack: ExitStack) -> None:
+        if self._settings.listen is None:
+            return
+        server = HealthServer(self._settings.listen, health, lambda: Metrics().write({}))
+        stack.callback(server.close)
+        self._context.log.info("listening", address=server.address)
