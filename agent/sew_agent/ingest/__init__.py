@@ -1,1 +1,1 @@
-"""Where the events come from; nothing here knows the store or the delivery."""
+"""Event sources, and the poller that reads them into the store; nothing here knows the delivery."""

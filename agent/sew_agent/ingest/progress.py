@@ -1,4 +1,4 @@
-"""How far events have been read for a webhook: what the condition EventsFetched and `sew-agent status` say. Pure."""
+"""Progress of reading for a webhook, as the condition EventsFetched and `sew-agent status` report it. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ _TO_THE_END = "all that the source holds has been read"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The condition EventsFetched, without what belongs to the resource. The text holds no secret."""
+    """The condition EventsFetched, without the fields of its resource. The text holds no secret."""
 
     status: Status
     reason: FetchedReason
@@ -20,36 +20,36 @@ class Progress:
     read_to: float | None = field(default=None, compare=False)
     """The checkpoint (epoch seconds), None where there is none; it changes all the time."""
     reading: float | None = field(default=None, compare=False)
-    """As `Progress.reading`."""
+    """As `ReaderState.reading`."""
 
     @property
     def message(self) -> str:
-        """The checkpoint stands first: a long message is cut at its end."""
+        """The text of the condition. The checkpoint stands first: a long message is cut at its end."""
         checkpoint = [] if self.read_to is None else [read_to(self.read_to)]
         return "; ".join([*checkpoint, self.what] if self.what else checkpoint)
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderState:
-    """What is known of one webhook's reading."""
+    """State of one webhook's reading."""
 
     read_to: float | None
-    """Up to this moment everything was read and delivered (epoch seconds); None where the source cannot tell."""
+    """Moment up to which everything was read and delivered (epoch seconds); None where the source has no moments."""
     reading: float | None = None
-    """Up to this moment everything was read, delivered or not; None where the source cannot tell."""
+    """Moment up to which everything was read, delivered or not; None where the source has no moments."""
     begun: bool = True
-    """Events have been read for it since this agent was started."""
+    """True when events have been read for it since this agent was started."""
     problem: str = ""
-    """Why the source, or a part of it, cannot be read."""
+    """Reason why the source, or a part of it, cannot be read."""
     refused: str = ""
-    """Why the source cannot answer its query."""
+    """Reason why the source cannot answer its query."""
     full: bool = False
     warnings: Sequence[str] = ()
-    """What was read for it lately and is not delivered."""
+    """Texts about what was read for it lately and is not delivered."""
 
 
 def progress_of(reader_state: ReaderState) -> Progress:
-    """The worst first. Every message of a source that can tell begins with `read to …`, the checkpoint."""
+    """Return the condition for the worst that is true. With a checkpoint, its message begins with `read to …`."""
     if reader_state.refused:
         return _progress("False", FetchedReason.UNANSWERABLE, reader_state.refused, reader_state)
     if reader_state.problem:
@@ -62,5 +62,5 @@ def progress_of(reader_state: ReaderState) -> Progress:
 
 
 def _progress(status: Status, reason: FetchedReason, what: str, reader_state: ReaderState) -> Progress:
-    told = "; ".join([what, *reader_state.warnings] if what else reader_state.warnings)
-    return Progress(status, reason, told, reader_state.read_to, reader_state.reading)
+    text = "; ".join([what, *reader_state.warnings] if what else reader_state.warnings)
+    return Progress(status, reason, text, reader_state.read_to, reader_state.reading)

@@ -1,15 +1,15 @@
-"""What was read for a webhook lately and is not delivered, kept for a while so that its condition names it."""
+"""Warnings of the last hour, by webhook, so that its condition names what was not delivered."""
 
 from collections.abc import Sequence
 
 from sew_agent.ingest.source import SourceWarning
 
 KEPT = 3600.0
-"""Seconds after which a remark is in the log alone."""
+"""Seconds after which a warning is in the log alone."""
 
 
 class RecentWarnings:
-    """The last remark of each kind, for each webhook and for all of them."""
+    """The last warning of each kind, for each webhook and for all of them."""
 
     def __init__(self) -> None:
         self._all: dict[str, tuple[str, float]] = {}
@@ -23,6 +23,6 @@ class RecentWarnings:
                 self._all[warning.kind] = (warning.text, now + KEPT)
 
     def of(self, webhook: str, now: float) -> Sequence[str]:
-        """Those of a webhook, and those that concern all."""
-        found = [*self._by_webhook.get(webhook, {}).values(), *self._all.values()]
-        return [text for text, until in found if until > now]
+        """Return the warnings of a webhook, and those that concern all."""
+        warnings = [*self._by_webhook.get(webhook, {}).values(), *self._all.values()]
+        return [text for text, until in warnings if until > now]

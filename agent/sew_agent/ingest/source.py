@@ -12,15 +12,15 @@ from kubectl_sew.query import FieldSet, Node
 
 @dataclass(frozen=True, slots=True)
 class SourceProblem:
-    """Why events, or some of them, cannot be read now, and what to do."""
+    """The reason why events, or some of them, cannot be read now, and what to do."""
 
     message: str
     problem: IndexProblem = IndexProblem.OTHER
 
 
 def joined(problems: Iterable[SourceProblem]) -> str:
-    """One line of all; "" where there is none."""
-    return "; ".join(each.message for each in problems)
+    """Return all problems in one line; "" where there is none."""
+    return "; ".join(problem.message for problem in problems)
 
 
 class SourceError(SewError):
@@ -51,7 +51,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class SourceWarning:
-    """What was read and is not delivered, e.g. a line that is not JSON: `count` of one `kind`, named by `text`.
+    """A warning about input that is not delivered, e.g. a line that is not JSON: `count` of one `kind`.
 
     `webhooks` are those that it would have gone to; empty where that cannot be known.
     """
@@ -64,33 +64,33 @@ class SourceWarning:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one read found. `position`, opaque to all but the source, is stored in one transaction with the arrivals."""
+    """The result of one read. `position`, opaque to its reader, is stored with the arrivals in one transaction."""
 
     arrivals: Sequence[Arrival]
     position: str
     more: bool
-    """There is more to read at once."""
+    """True when there is more to read at once."""
     done: bool
-    """All that there was to read has been read."""
+    """True when all that there was to read has been read."""
     warnings: Sequence[SourceWarning] = ()
     problems: Sequence[SourceProblem] = ()
-    """What could not be read this time; its place in the position is kept."""
+    """Problems with parts that could not be read this time; `position` stays before them."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Webhook -> why its query cannot be answered now: nothing was read for it, and its position stays.
 
-    Where a reader begins with this read, nothing was there to read before `position`.
+    In the first read of a reader, there was nothing to read before `position`.
     """
     deferred: Collection[str] = ()
-    """The webhooks that nothing was read for this time, since the others would wait: their positions stay."""
+    """Webhooks that nothing was read for this time, since the others would wait: their positions stay."""
     failed: bool = False
-    """There was something to read, and none of it could be: it is not worth trying again at once."""
+    """True when nothing of what there is could be read: it is not worth trying again at once."""
     scanned: int = 0
-    """Events that were read, whether or not a query selects them. Elasticsearch counts writes: changes, too."""
+    """Events that were read, selected by a query or not. Elasticsearch counts writes: changes, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a new webhook's own reader begins. `beside`: it reads what was before, and the common one all else."""
+    """The start of a new webhook. `beside`: a backfill reads old events from there, and the shared reader all else."""
 
     position: str
     beside: bool
@@ -101,29 +101,29 @@ class EventSource(Protocol):
 
     @property
     def fields(self) -> FieldSet:
-        """What queries may ask here. A new object after it changed."""
+        """Fields that queries may ask for here; a new object after they changed."""
 
     @property
     def seekable(self) -> bool:
         """False for a stream: it has one reader, which can go back to its last position and no further."""
 
     def origin(self, start: float) -> Origin:
-        """Where a reader begins that finds all from the moment `start` (epoch seconds) on."""
+        """Return where a reader begins that reads everything from the moment `start` (epoch seconds) on."""
 
     def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
-        """The next matching events, about `limit`, after `position`. Raises SourceError.
+        """Return the next matching events, about `limit`, after `position`. Raises SourceError.
 
-        None: where a reader begins that no other was before. All reads of one poll have the same `now`.
+        None is the position of the very first reader. All reads of one poll have the same `now`.
         """
 
     def read_to(self, position: str | None) -> float | None:
-        """The moment (epoch seconds) up to which a reader at `position` has read everything.
+        """Return the moment (epoch seconds) up to which a reader at `position` has read everything.
 
-        None where a source cannot tell; minus infinity for one that has not begun.
+        None for a source without moments; minus infinity for one that has not begun.
         """
 
     def reached(self, position: str, other: str) -> bool:
-        """Whether `position` stands at or beyond `other`: a reader that caught up joins the common one again."""
+        """Return whether `position` stands at or beyond `other`: a reader that caught up joins the shared one again."""
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""

@@ -1,1 +1,1 @@
-"""Where the SecurityEventWebhooks come from; nothing here sends or stores."""
+"""Sources of SecurityEventWebhooks, and what a change of them means; nothing here sends."""

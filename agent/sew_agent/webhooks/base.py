@@ -1,4 +1,4 @@
-"""The contract of a webhook source: what is wanted now, with the Secrets and ConfigMaps that it refers to."""
+"""The contract of a webhook source: the webhooks, with the Secrets and ConfigMaps that they refer to."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,13 +10,13 @@ from kubectl_sew.validation import InvalidWebhook
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is wanted, as last read. Values of Secrets never show in `repr`."""
+    """The webhooks, as last read. Values of Secrets never show in `repr`."""
 
     webhooks: Mapping[str, Webhook]
     secrets: Mapping[str, Mapping[str, bytes]] = field(repr=False)
     config_maps: Mapping[str, Mapping[str, bytes]] = field(repr=False)
     problems: Sequence[str] = ()
-    """What could not be read, each with place, reason and what is used meanwhile."""
+    """Problems with reading, each with place, reason and what is used meanwhile."""
     refused: Mapping[str, InvalidWebhook] = field(default_factory=dict)
     """Webhook name -> why (e.g. the name stands twice); they are not in `webhooks`."""
     complete: bool = True
@@ -29,7 +29,7 @@ class WebhookSource(Protocol):
     """`snapshot` never blocks on the network; the same object comes back while nothing changed."""
 
     def snapshot(self) -> Snapshot:
-        """What is wanted now."""
+        """Return the webhooks as they are now."""
 
     def close(self) -> None:
         """Stop watching."""

@@ -1,4 +1,4 @@
-"""Webhooks from manifests: a file, or a folder with all its folders, looked at again and again.
+"""Webhooks from manifests: a file, or a folder with all its folders, checked again and again.
 
 A file that is broken or empty keeps what it last held. A folder that cannot be read, or was unmounted, deletes nothing;
 neither does one that is not mounted yet, or a file that is broken, when the agent is started. A folder that is empty
@@ -16,8 +16,8 @@ from kubectl_sew.resource import Finding, LocatedWebhook, Manifests, load_manife
 from kubectl_sew.validation import InvalidWebhook, reason_of
 from sew_agent.webhooks.base import Snapshot
 
-LOOK_EVERY = 0.5
-"""Seconds between two looks: a change takes effect within 2 s."""
+CHECK_EVERY = 0.5
+"""Seconds between two checks: a change takes effect within 2 s."""
 _SETTLED = 2.0
 """A file that changed less than this many seconds before it was read may change again without another time stamp."""
 _LARGEST = 64 * 2**20
@@ -35,7 +35,7 @@ class _Stamp:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """One file as last read, and what counts of it: that, or what it held before it broke."""
+    """One file as last read. `manifests` are its own, or those that it held before it broke."""
 
     stamp: _Stamp
     settled: bool
@@ -43,11 +43,11 @@ class _File:
     manifests: Manifests
     problems: tuple[str, ...] = ()
     whole: bool = True
-    """False for one that is broken and never held anything since the agent was started: what it held is not known."""
+    """False for one that has been broken since the agent was started: what it held before is not known."""
 
 
 class FileWebhooks:
-    """See the module. Raises SewError at once where there is no such path."""
+    """Webhooks from manifests in files. Raises SewError at once where there is no such path."""
 
     def __init__(
         self, path: Path, *, secrets_namespace: str, clock: Callable[[], float], expected: Collection[str] = ()
@@ -61,41 +61,41 @@ class FileWebhooks:
         self._files: dict[Path, _File] = {}
         self._devices: dict[Path, int] = {}
         self._bare = bool(expected)
-        """There were webhooks, and there has been nothing at all since the start."""
+        """True when there were webhooks, and there has been nothing at all since the start."""
         self._missing = set(expected)
-        """Of those, the ones that were not there since the start."""
+        """Expected webhooks that have not been there since the start."""
         self._empty: Collection[Path] | None = None
-        """Folders that have been empty since the first look: what is mounted there may come yet."""
-        self._looked = float("-inf")
+        """Folders that have been empty since the first check: something may still be mounted there."""
+        self._checked_at = float("-inf")
         self._snapshot = Snapshot({}, {}, {}, complete=not expected)
 
     def snapshot(self) -> Snapshot:
         now = self._clock()
-        if abs(now - self._looked) >= LOOK_EVERY:
-            self._looked = now
-            self._look(now)
+        if abs(now - self._checked_at) >= CHECK_EVERY:
+            self._checked_at = now
+            self._check(now)
         return self._snapshot
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is held open."""
 
-    def _look(self, now: float) -> None:
+    def _check(self, now: float) -> None:
         try:
             found = self._list()
             files = {path: self._file(path, stamp, now) for path, stamp in found.items()}
         except OSError as error:
             problem = f"webhooks cannot be read from {self._path}: {error.strerror or error}; the last ones are kept"
-            self._take(_snapshot(self._files, [problem], complete=False))
+            self._publish(_snapshot(self._files, [problem], complete=False))
             return
         self._bare = self._bare and not any(_held(each.manifests) for each in files.values())
         if files != self._files or not self._snapshot.complete:
             self._files = files
             problems = list(self._unmounted())
             whole = all(each.whole for each in files.values())
-            self._take(_snapshot(files, problems, complete=whole and not problems))
+            self._publish(_snapshot(files, problems, complete=whole and not problems))
 
     def _unmounted(self) -> Iterator[str]:
-        """What is empty since the start, as long as webhooks are missing that may have been there."""
+        """Report what has been empty since the start, as long as webhooks are missing that may have been there."""
         self._missing -= {name for each in self._files.values() for name in _names(each.manifests)}
         if self._empty is None:
             self._empty = empty_folders(self._path) if self._missing and self._path.is_dir() else ()
@@ -109,15 +109,15 @@ class FileWebhooks:
                 "there is something, or the empty folder is removed"
             )
 
-    def _take(self, snapshot: Snapshot) -> None:
+    def _publish(self, snapshot: Snapshot) -> None:
         if snapshot != self._snapshot:
             self._snapshot = snapshot
 
     def _list(self) -> dict[Path, _Stamp]:
-        """The manifests that there are. Raises OSError where that cannot be told."""
+        """List the manifests. Raises OSError where they cannot be listed for certain."""
         if not self._path.is_dir():
             self._path.parent.stat()
-            return dict(_stamps([self._path])) if self._path.exists() else self._gone()
+            return dict(_stamps([self._path])) if self._path.exists() else self._check_deleted()
         found = dict(_stamps(manifests_in(self._path)))
         folders = {path.parent for path in found}
         for folder in self._devices.keys() - folders:
@@ -127,8 +127,8 @@ class FileWebhooks:
         self._devices = {folder: folder.stat().st_dev for folder in folders | {self._path}}
         return found
 
-    def _gone(self) -> dict[Path, _Stamp]:
-        """A single file may be deleted; a folder that is not there any more tells nothing about what it held."""
+    def _check_deleted(self) -> dict[Path, _Stamp]:
+        """Accept that a single file was deleted; raise where a folder is missing, since it may be unmounted."""
         if any(path != self._path for path in self._files):
             raise OSError("the folder is not there")
         return {}
@@ -166,7 +166,7 @@ def _kept(
     readable: Manifests | None = None,
     settled: bool = False,
 ) -> _File:
-    """What the file held last; what can be read of it now, where it never held anything."""
+    """Keep what the file held last; where it never held anything, what can be read of it now."""
     if before and _held(before.manifests):
         return _File(stamp, settled, content, before.manifests, (f"{problem}; what it held before is kept",))
     return _File(stamp, settled, content, readable or Manifests(), (problem,), whole=False)
@@ -177,7 +177,7 @@ def _held(manifests: Manifests) -> bool:
 
 
 def _names(manifests: Manifests) -> Collection[str]:
-    """All webhooks that are there, those with errors, too."""
+    """Return the names of all webhooks, those with errors, too."""
     return {each.name for each in manifests.webhooks} | _refused(manifests).keys()
 
 
@@ -185,13 +185,13 @@ def _snapshot(files: Mapping[Path, _File], problems: list[str], *, complete: boo
     parts = [files[path] for path in sorted(files)]
     names = Counter(name for part in parts for name in {each.name for each in part.manifests.webhooks})
     twice = {name: InvalidWebhook(_twice(name, parts)) for name, count in names.items() if count > 1}
-    unclear = _unclear(files)
+    ambiguous = _ambiguous(files)
     refused = {
         **{
-            each.name: InvalidWebhook(why)
+            each.name: InvalidWebhook(ambiguity)
             for part in parts
             for each in part.manifests.webhooks
-            if (why := _why(each, unclear))
+            if (ambiguity := _ambiguity(each, ambiguous))
         },
         **{name: _refusal(each) for part in parts for name, each in _refused(part.manifests).items()},
         **twice,
@@ -203,21 +203,21 @@ def _snapshot(files: Mapping[Path, _File], problems: list[str], *, complete: boo
             for each in part.manifests.webhooks
             if each.name and each.name not in refused
         },
-        secrets=_merged("Secret", (part.manifests.secrets for part in parts), unclear),
-        config_maps=_merged("ConfigMap", (part.manifests.config_maps for part in parts), unclear),
+        secrets=_merged("Secret", (part.manifests.secrets for part in parts), ambiguous),
+        config_maps=_merged("ConfigMap", (part.manifests.config_maps for part in parts), ambiguous),
         problems=(*problems, *(problem for part in parts for problem in part.problems), *_nameless(parts)),
         refused=refused,
         complete=complete,
     )
 
 
-def _unclear(files: Mapping[Path, _File]) -> dict[tuple[str, str], str]:
-    """Kind and name of each Secret and ConfigMap that stands more than once -> where, and what to do."""
+def _ambiguous(files: Mapping[Path, _File]) -> dict[tuple[str, str], str]:
+    """Return the kind and name of each Secret and ConfigMap that stands twice -> where, and what to do."""
     places: dict[tuple[str, str], list[str]] = {}
     for path, each in sorted(files.items()):
         held = [("Secret", name) for name in each.manifests.secrets]
-        for one in held + [("ConfigMap", name) for name in each.manifests.config_maps]:
-            places.setdefault(one, []).extend([str(path)] * (2 if one in each.manifests.twice else 1))
+        for key in held + [("ConfigMap", name) for name in each.manifests.config_maps]:
+            places.setdefault(key, []).extend([str(path)] * (2 if key in each.manifests.twice else 1))
     return {
         (kind, name): f"two {kind}s have the name {name}, in {' and in '.join(where)}: keep one of them"
         for (kind, name), where in places.items()
@@ -225,16 +225,16 @@ def _unclear(files: Mapping[Path, _File]) -> dict[tuple[str, str], str]:
     }
 
 
-def _why(located: LocatedWebhook, unclear: Mapping[tuple[str, str], str]) -> str:
-    """Why a webhook that refers to one of those is refused; "" for any other."""
-    found = (unclear.get((each.kind, each.name), "") for each in located.webhook.references)
+def _ambiguity(located: LocatedWebhook, ambiguous: Mapping[tuple[str, str], str]) -> str:
+    """Return why a webhook that refers to an ambiguous object is refused; "" for any other."""
+    found = (ambiguous.get((each.kind, each.name), "") for each in located.webhook.references)
     return next(filter(None, found), "") if located.name else ""
 
 
 def _merged(
-    kind: str, held: Iterable[Mapping[str, Mapping[str, bytes]]], unclear: Collection[tuple[str, str]]
+    kind: str, held: Iterable[Mapping[str, Mapping[str, bytes]]], ambiguous: Collection[tuple[str, str]]
 ) -> dict[str, Mapping[str, bytes]]:
-    return {name: values for part in held for name, values in part.items() if (kind, name) not in unclear}
+    return {name: values for part in held for name, values in part.items() if (kind, name) not in ambiguous}
 
 
 def _refused(manifests: Manifests) -> dict[str, Finding]:
@@ -252,7 +252,7 @@ def _twice(name: str, parts: list[_File]) -> str:
 
 
 def _nameless(parts: list[_File]) -> Iterator[str]:
-    """A webhook without a name is refused by nobody's name, so it is a problem of its file."""
+    """Yield errors of webhooks without a name: no name can be refused, so they are problems of their file."""
     for part in parts:
         if any(not each.name for each in part.manifests.webhooks):
             yield from (str(each) for each in part.manifests.findings if each.is_error and not each.resource)

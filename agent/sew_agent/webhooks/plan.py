@@ -1,4 +1,4 @@
-"""What a change of the webhooks means: which are read for, sent to, begin, stop, go on or are forgotten. Pure."""
+"""Plans what a change of the webhooks means: which are read for, sent to, begin, stop, go on or end. Pure."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -26,20 +26,20 @@ class DesiredWebhook:
 
 @dataclass(frozen=True, slots=True)
 class PlanRules:
-    """When a webhook is forgotten, and where one starts that has neither position nor checkpoint."""
+    """Rules for when a webhook is forgotten, and where one without position and checkpoint starts."""
 
     forget_after: float
     """Seconds that a deleted webhook's pending deliveries are kept."""
     first_used: float
-    """When the store was (epoch seconds)."""
+    """Epoch seconds at which the store was first used."""
     start: str | float = ""
     """SEW_START: `now`, `created`, seconds back, or "" for the later of creation and the store's first use."""
 
     by_number: bool = False
-    """Events are found by their numbers: late ones too, of a webhook that another agent read for."""
+    """True when events are found by number: late ones too, of a webhook that another agent read for."""
 
     def own_since(self, webhook: DesiredWebhook, now: float) -> float:
-        """The own time (epoch seconds) from which on events belong to a new webhook.
+        """Return the own time (epoch seconds) from which on events belong to a new webhook.
 
         Its checkpoint says how far another agent was by time, and is no bound for what came late.
         """
@@ -49,7 +49,7 @@ class PlanRules:
         return min(start, webhook.created)
 
     def start_of(self, webhook: DesiredWebhook, now: float) -> float:
-        """Epoch seconds, never after `now`. One whose creation is not known was created when it is first seen."""
+        """Return epoch seconds, never after `now`. A webhook of unknown creation was created when it is first seen."""
         created = now if webhook.created is None else webhook.created
         if webhook.checkpoint is not None:
             start = webhook.checkpoint
@@ -62,7 +62,7 @@ class PlanRules:
 
 @dataclass(slots=True)
 class Plan:
-    """What to do, in this order, by the webhooks' names."""
+    """Changes to make, in this order, by the webhooks' names."""
 
     begin: dict[str, float] = field(default_factory=dict)
     """New: read from this moment on (epoch seconds)."""
@@ -78,9 +78,9 @@ class Plan:
     """Send the sample once."""
     remember: list[WebhookRecord] = field(default_factory=list)
     read: dict[str, float | None] = field(default_factory=dict)
-    """Those that are read for, with their starts: None where the store has none of an older agent."""
+    """Webhooks that are read for, with their starts: None where an older agent stored none."""
     debug: set[str] = field(default_factory=set)
-    """Of those that are read for: log and count, send nothing."""
+    """Webhooks that are read for, logged and counted, and not sent."""
     send: set[str] = field(default_factory=set)
 
 
@@ -93,38 +93,38 @@ def plan(
     rules: PlanRules,
     now: float,
 ) -> Plan:
-    """`invalid` webhooks are there but cannot be taken. Where not `complete`, an absent one has not been deleted."""
-    made = Plan()
+    """Return the changes. `invalid` webhooks are there; where not `complete`, an absent one has not been deleted."""
+    changes = Plan()
     for name, each in wanted.items():
-        _present(made, name, each, known.get(name), rules, now)
+        _present(changes, name, each, known.get(name), rules, now)
     for name in known.keys() - wanted.keys():
         if known[name].state == FORGOTTEN:
             continue
         if name in invalid or not complete:
-            _stopped(made, known[name])
+            _stopped(changes, known[name])
         else:
-            _absent(made, known[name], now, rules.forget_after)
-    return made
+            _absent(changes, known[name], now, rules.forget_after)
+    return changes
 
 
 def _present(
-    made: Plan, name: str, wanted: DesiredWebhook, known: WebhookRecord | None, rules: PlanRules, now: float
+    changes: Plan, name: str, wanted: DesiredWebhook, known: WebhookRecord | None, rules: PlanRules, now: float
 ) -> None:
     before = None if known is None or known.state == FORGOTTEN else known
     start = None
     if wanted.state == "Disabled":
-        made.detach.add(name)
+        changes.detach.add(name)
     else:
         start = _start(wanted, before, rules, now)
-        _running(made, name, wanted, before, start, now)
+        _running(changes, name, wanted, before, start, now)
         if before is None:
-            made.begin[name] = rules.start_of(wanted, now)
-    after = _seen(name, wanted, before, start, now)
+            changes.begin[name] = rules.start_of(wanted, now)
+    after = _record(name, wanted, before, start, now)
     if after != known:
-        made.remember.append(after)
+        changes.remember.append(after)
 
 
-def _seen(
+def _record(
     name: str, wanted: DesiredWebhook, before: WebhookRecord | None, start: float | None, now: float
 ) -> WebhookRecord:
     if before is None:
@@ -141,29 +141,29 @@ def _start(wanted: DesiredWebhook, before: WebhookRecord | None, rules: PlanRule
 
 
 def _running(
-    made: Plan, name: str, wanted: DesiredWebhook, before: WebhookRecord | None, start: float | None, now: float
+    changes: Plan, name: str, wanted: DesiredWebhook, before: WebhookRecord | None, start: float | None, now: float
 ) -> None:
-    made.read[name] = start
-    (made.debug if wanted.state == "Debug" else made.send).add(name)
+    changes.read[name] = start
+    (changes.debug if wanted.state == "Debug" else changes.send).add(name)
     if before and before.state in QUIET and wanted.state != before.state and before.since:
-        made.shift[name] = max(now - before.since, 0.0)
+        changes.shift[name] = max(now - before.since, 0.0)
     if wanted.state == "Test" and (before is None or before.tested != wanted.digest):
-        made.test.add(name)
+        changes.test.add(name)
 
 
-def _stopped(made: Plan, known: WebhookRecord) -> None:
+def _stopped(changes: Plan, known: WebhookRecord) -> None:
     if known.state != "Disabled":
-        made.leave.add(known.name)
+        changes.leave.add(known.name)
     if known.deleted_at is not None:
-        made.remember.append(replace(known, deleted_at=None))
+        changes.remember.append(replace(known, deleted_at=None))
 
 
-def _absent(made: Plan, known: WebhookRecord, now: float, forget_after: float) -> None:
+def _absent(changes: Plan, known: WebhookRecord, now: float, forget_after: float) -> None:
     if known.deleted_at is None:
-        _stopped(made, known)
-        made.remember.append(replace(known, deleted_at=now))
+        _stopped(changes, known)
+        changes.remember.append(replace(known, deleted_at=now))
     elif now - known.deleted_at >= forget_after:
-        made.forget.add(known.name)
-        made.remember.append(replace(known, state=FORGOTTEN, deleted_at=now))
+        changes.forget.add(known.name)
+        changes.remember.append(replace(known, state=FORGOTTEN, deleted_at=now))
     else:
-        _stopped(made, replace(known, deleted_at=None))
+        _stopped(changes, replace(known, deleted_at=None))

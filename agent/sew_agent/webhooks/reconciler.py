@@ -1,4 +1,4 @@
-"""Applies what is wanted to what runs: reading, sending, and what the store remembers of the webhooks."""
+"""Applies the desired webhooks to reading, sending, and the store's records of them."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
@@ -17,12 +17,12 @@ from sew_agent.webhooks.routes import Routes
 from sew_agent.webhooks.validator import ValidationResult, WebhookValidator, content_digest
 
 _DROPPED_AT_ONCE = 5_000
-"""Of a deleted webhook's deliveries, in one step."""
+"""Deliveries of a deleted webhook to drop in one step."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the reconciler changes."""
+    """Parts of the agent that the reconciler changes."""
 
     webhooks: WebhookSource
     validator: WebhookValidator
@@ -34,7 +34,7 @@ class Parts:
 
 
 class Reconciler:
-    """One step at a time, in the agent's main thread."""
+    """Reconciles one step at a time, in the agent's main thread."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Reconciler:
         by_number: bool = False,
         changed: Callable[[ValidationResult], None],
     ) -> None:
-        """`forget_after`: seconds that a deleted webhook's deliveries are kept. `changed` is told new judgements.
+        """`forget_after`: seconds that a deleted webhook's deliveries are kept. `changed` gets new results.
 
         `start`, `by_number`: see sew_agent.webhooks.plan.PlanRules.
         """
@@ -63,16 +63,16 @@ class Reconciler:
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """What the last step was made from."""
+        """The snapshot of the last step."""
         return self._snapshot
 
     @property
     def ready(self) -> bool:
-        """Whether it is known what is wanted: what is read before that is read for nobody."""
+        """True when the webhooks are known: events that are read before that are read for nobody."""
         return self._snapshot is not None and self._snapshot.known
 
     def reconcile(self, now: float) -> None:
-        """Look at what is wanted, and apply what changed. Raises StoreError; the next step then tries again."""
+        """Apply what changed in the desired webhooks. Raises StoreError; the next step then tries again."""
         self._keep_test_results()
         snapshot = self._parts.webhooks.snapshot()
         same = snapshot is self._snapshot and not self._parts.validator.stale
@@ -82,15 +82,15 @@ class Reconciler:
             self._snapshot = snapshot
             return
         if not same:
-            self._judge(snapshot)
+            self._validate(snapshot)
         known = self._parts.store.known()
-        made = self._plan(snapshot, known, now)
-        self._apply(made, known, now)
+        changes = self._plan(snapshot, known, now)
+        self._apply(changes, known, now)
         self._snapshot = snapshot
         deleted = [each.deleted_at for each in self._parts.store.known().values() if each.state != FORGOTTEN]
         self._plan_again = min((at + self._forget_after for at in deleted if at is not None), default=float("inf"))
 
-    def _judge(self, snapshot: Snapshot) -> None:
+    def _validate(self, snapshot: Snapshot) -> None:
         before, self.validated = self.validated, self._parts.validator.validate(snapshot)
         log = self._parts.log
         for problem in snapshot.problems:
@@ -107,7 +107,7 @@ class Reconciler:
 
     def _plan(self, snapshot: Snapshot, known: Mapping[str, WebhookRecord], now: float) -> Plan:
         return plan(
-            {name: _wanted(each) for name, each in self.validated.accepted.items()},
+            {name: _desired(each) for name, each in self.validated.accepted.items()},
             self.validated.invalid,
             known,
             complete=snapshot.complete,
@@ -115,28 +115,28 @@ class Reconciler:
             now=now,
         )
 
-    def _apply(self, made: Plan, known: Mapping[str, WebhookRecord], now: float) -> None:
-        """In an order that loses nothing wherever it is cut off: a webhook is remembered when its place is."""
+    def _apply(self, changes: Plan, known: Mapping[str, WebhookRecord], now: float) -> None:
+        """Apply in an order that loses nothing wherever it is cut off: a webhook is recorded after its position."""
         parts, accepted = self._parts, self.validated.accepted
-        self.sending = frozenset(made.send)
-        for name, seconds in made.shift.items():
+        self.sending = frozenset(changes.send)
+        for name, seconds in changes.shift.items():
             parts.store.remember(replace(known[name], since=now), shift=seconds)
-        parts.routes.serve({name: accepted[name] for name in made.send})
-        parts.poller.leave(made.leave)
-        parts.poller.begin(made.begin, now)
-        parts.poller.detach(made.detach)
-        parts.poller.forget(made.forget)
-        read = {name: Subscription(name, accepted[name].node, start) for name, start in sorted(made.read.items())}
-        parts.poller.serve(read, made.debug)
-        unfinished = {name for name in made.forget if not self._dropped(name)}
-        for each in made.remember:
+        parts.routes.serve({name: accepted[name] for name in changes.send})
+        parts.poller.leave(changes.leave)
+        parts.poller.begin(changes.begin, now)
+        parts.poller.detach(changes.detach)
+        parts.poller.forget(changes.forget)
+        read = {name: Subscription(name, accepted[name].node, start) for name, start in sorted(changes.read.items())}
+        parts.poller.serve(read, changes.debug)
+        unfinished = {name for name in changes.forget if not self._dropped(name)}
+        for each in changes.remember:
             if each.name not in unfinished:
                 self._remember(each)
-        for name in made.test:
+        for name in changes.test:
             parts.tester.fire(accepted[name], content_digest(accepted[name]))
 
     def _dropped(self, name: str) -> bool:
-        """Drop some of what waits for a deleted webhook; whether that was all: else the next step goes on."""
+        """Drop some pending deliveries of a deleted webhook; return whether those were all."""
         dropped = self._parts.store.drop(name, DropReason.DELETED, most=_DROPPED_AT_ONCE)
         self._dropping[name] += dropped
         if dropped >= _DROPPED_AT_ONCE:
@@ -159,7 +159,7 @@ class Reconciler:
             self._parts.log.info("webhook_tested", webhook=name, result=result)
 
 
-def _wanted(accepted: Accepted) -> DesiredWebhook:
+def _desired(accepted: Accepted) -> DesiredWebhook:
     webhook = accepted.webhook
     return DesiredWebhook(
         webhook.state.value, content_digest(accepted), webhook.created, checkpoint(webhook.conditions)

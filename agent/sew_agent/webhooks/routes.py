@@ -1,4 +1,4 @@
-"""What the dispatcher is given of an accepted webhook: where its deliveries go."""
+"""Routes from accepted webhooks to the dispatcher: where their deliveries go."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +11,7 @@ from sew_agent.webhooks.validator import endpoint_digest, settings_digest
 
 
 class Routes:
-    """The way from accepted webhooks to the dispatcher."""
+    """Keeps the dispatcher's routes, and the state of their receivers."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher

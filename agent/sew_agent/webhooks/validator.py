@@ -1,4 +1,4 @@
-"""Which webhooks can work, judged again only where something of them changed. Pure."""
+"""Validates webhooks, again only where something of them changed. Pure."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -12,43 +12,47 @@ from kubectl_sew.validation import Accepted, InvalidWebhook, accept
 from sew_agent.webhooks.base import Snapshot
 
 _ENDPOINT = ("url", "username", "authentication")
-"""Variables that are no secrets and yet say where, or as whom, is sent."""
+"""Variables that are no secrets and yet say where, or as whom, to send."""
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
-    """All webhooks of a snapshot."""
+    """Valid and invalid webhooks of a snapshot."""
 
     accepted: Mapping[str, Accepted] = field(default_factory=dict)
     invalid: Mapping[str, InvalidWebhook] = field(default_factory=dict)
 
 
 class WebhookValidator:
-    """Keeps its judgements, so an unchanged webhook stays the same object, and its query is compiled once."""
+    """Keeps its results, so an unchanged webhook stays the same object, and its query is compiled once."""
 
     def __init__(self, fields: Callable[[], FieldSet], consumers: Mapping[str, Consumer]) -> None:
-        """`fields`: what queries may ask now; another object where that changed."""
+        """`fields`: the fields that queries may ask for now; another object where they changed."""
         self._fields = fields
-        self._judged_by: FieldSet | None = None
+        self._validated_for: FieldSet | None = None
         self._consumers = consumers
         self._validated: dict[str, tuple[object, Accepted | InvalidWebhook]] = {}
 
     @property
     def stale(self) -> bool:
-        """What queries may ask has changed since the last judgement."""
-        return self._judged_by is not self._fields()
+        """True when the fields have changed since the last validation."""
+        return self._validated_for is not self._fields()
 
     def validate(self, snapshot: Snapshot) -> ValidationResult:
-        """Every webhook of the snapshot, those that its source refused among the unfit."""
-        fields = self._judged_by = self._fields()
-        self._validated = {name: self._one(webhook, snapshot, fields) for name, webhook in snapshot.webhooks.items()}
+        """Validate every webhook of the snapshot; those that its source refused are invalid."""
+        fields = self._validated_for = self._fields()
+        self._validated = {
+            name: self._validate_one(webhook, snapshot, fields) for name, webhook in snapshot.webhooks.items()
+        }
         results = {name: result for name, (_, result) in self._validated.items()}
         return ValidationResult(
             {name: each for name, each in results.items() if isinstance(each, Accepted)},
             {name: each for name, each in results.items() if isinstance(each, InvalidWebhook)} | dict(snapshot.refused),
         )
 
-    def _one(self, webhook: Webhook, snapshot: Snapshot, fields: FieldSet) -> tuple[object, Accepted | InvalidWebhook]:
+    def _validate_one(
+        self, webhook: Webhook, snapshot: Snapshot, fields: FieldSet
+    ) -> tuple[object, Accepted | InvalidWebhook]:
         basis = (webhook, _values(webhook, snapshot), fields)
         before = self._validated.get(webhook.name)
         if before and before[0] == basis:
@@ -60,18 +64,18 @@ class WebhookValidator:
 
 
 def content_digest(accepted: Accepted) -> str:
-    """Of all that a webhook sends with, its state aside: a test is sent once for each."""
+    """Return a digest of all that a webhook sends with, its state aside: a test is sent once for each."""
     webhook = accepted.webhook
     return _digest([webhook.consumer, webhook.query, webhook.test_event, accepted.config, accepted.labels])
 
 
 def settings_digest(accepted: Accepted) -> str:
-    """Of the spec with all values: a change ends backoff and parking."""
+    """Return a digest of the spec with all values: a change ends backoff and parking."""
     return _digest([content_digest(accepted), accepted.webhook.state.value])
 
 
 def endpoint_digest(accepted: Accepted) -> str:
-    """Of URL and credentials: a change ends a wait, too."""
+    """Return a digest of URL and credentials: a change ends a wait, too."""
     names = {each.name for each in accepted.consumer.variables if each.secret or each.name in _ENDPOINT}
     return _digest({name: value for name, value in accepted.config.items() if name in names})
 
@@ -81,7 +85,7 @@ def _digest(value: object) -> str:
 
 
 def _values(webhook: Webhook, snapshot: Snapshot) -> list[object]:
-    """What the references stand for; where a key is missing, the keys that there are, which the message names."""
+    """Return the values of the references; where a key is missing, the existing keys, which the message names."""
     objects = {"Secret": snapshot.secrets, "ConfigMap": snapshot.config_maps}
     held = [(objects[each.kind].get(each.name), each.key) for each in webhook.references]
     return [values and values.get(key, tuple(values)) for values, key in held]

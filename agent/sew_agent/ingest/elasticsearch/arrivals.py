@@ -1,4 +1,4 @@
-"""What readers that follow and readers of the past have in common: from hits to arrivals."""
+"""The part that the tail and the backfill share: from hits to arrivals."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,10 +16,10 @@ from sew_agent.ingest.source import Arrival
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
-    """For whom, and of what, one page is read. `refused`: webhook -> why its query cannot be asked at all.
+    """The queries and indices that one page is read for. `refused`: webhook -> why its query cannot be asked at all.
 
-    `everywhere` is asked of every event beside the webhooks' queries, `filters` of those of an index. `origins`: an
-    index that was made of another -> that one's name.
+    Every event must match `everywhere` beside a webhook's query, those of an index its filter in `filters` too.
+    `origins`: an index that was made of another -> that one's name.
     """
 
     index: Index
@@ -32,28 +32,28 @@ class ReadRequest:
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def with_origins(self, hits: Sequence[Hit]) -> list[Hit]:
-        """The hits, each with the index that its event was first in."""
+        """Return the hits, each with the index that its event was first in."""
         return [replace(hit, origin=self.origins.get(hit.index, "")) for hit in hits] if self.origins else list(hits)
 
     def filters_of(self, index: str) -> list[Dsl]:
-        """What every search of one index asks."""
+        """Return the filters of every search in one index."""
         return [*self.everywhere, *([self.filters[index]] if index in self.filters else [])]
 
 
 @dataclass(frozen=True, slots=True)
 class TimeRules:
-    """What holds for every event."""
+    """Rules for the time of every event."""
 
     time_field: str
     limits: AgeLimits
 
     def timed(self, fields: FieldSet) -> bool:
-        """Whether Elasticsearch itself tells the events' own time; else it is read from the documents."""
+        """Return whether hits have the events' own time; else it is read from the documents."""
         field = fields.get(self.time_field)
         return field is not None and field.type is FieldType.TIME and not field.storage.refusal
 
     def times(self, fields: FieldSet) -> list[Dsl]:
-        """What a search asks for to get the events' own times."""
+        """Return the doc values that a search asks for to get the events' own times."""
         return [{"field": self.time_field, "format": "epoch_millis"}] if self.timed(fields) else []
 
 
@@ -67,26 +67,26 @@ class ArrivalReader:
         self._documents = Documents()
 
     def new(self, hits: Sequence[Hit], refused: Collection[str]) -> list[Hit]:
-        """The hits with the webhooks that had started, and neither have the event nor are refused."""
+        """Return the hits with the webhooks that had started, and neither have the event nor are refused."""
         own = [started for hit in _without(hits, refused) if (started := since_start(hit)).queries]
         return unseen(own, self._known)
 
     def early(self, hits: Sequence[Hit], refused: Collection[str]) -> list[Hit]:
-        """The hits with the webhooks that began after the event's own time, and do not have it."""
+        """Return the hits with the webhooks that began after the event's own time, and do not have it."""
         early = [before for hit in _without(hits, refused) if (before := before_start(hit)).queries]
         return unseen(early, self._known) if early else []
 
     def documents(
         self, index: Index, hits: Sequence[Hit]
     ) -> tuple[list[tuple[Hit, Mapping[str, Any]]], Mapping[int, tuple[int, ...]]]:
-        """Each hit with its document, one found twice once; and job -> the first hit that is left for another page."""
+        """Return each hit once with its document, and job -> the first hit that is left for another page."""
         found = self._documents.fetch(index, hits)
         first = {hit.key: hit for hit in reversed(hits) if hit.key in found}
         skipped = {hit.job: hit.order for hit in reversed(hits) if hit.key not in found}
         return [(hit, found[key]) for key, hit in reversed(first.items())], skipped
 
     def with_time(self, hit: Hit, source: Mapping[str, Any]) -> Hit:
-        """The hit with the own time that its document tells."""
+        """Return the hit with the own time that its document has."""
         return replace(hit, time=read_time(source.get(self.rules.time_field)))
 
 
@@ -101,5 +101,5 @@ def arrival(hit: Hit, source: Mapping[str, Any]) -> Arrival:
 
 
 def oldest_first(arrivals: Sequence[Arrival]) -> list[Arrival]:
-    """As deliveries go: by their own time, those without time at the end."""
+    """Return the arrivals in the order of delivery: by their own time, those without time at the end."""
     return sorted(arrivals, key=lambda each: (each.time is None, each.time or 0.0))

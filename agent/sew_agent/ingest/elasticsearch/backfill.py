@@ -1,4 +1,4 @@
-"""Readers of the past: a window of time, read once in a point in time, when all that was in at its opening is seen."""
+"""Backfill: a window of time, read once in a point in time that is opened when all earlier writes are visible."""
 
 from dataclasses import dataclass, replace
 from uuid import uuid4
@@ -17,14 +17,14 @@ from sew_agent.ingest.source import Batch
 
 @dataclass(slots=True)
 class _BackfillRun:
-    """`noted`: what was in when it began to wait. `point`: its point in time, "" before it is open."""
+    """`initial`: the checkpoints when it began to wait. `point`: its point in time, "" before it is open."""
 
     initial: ShardStats
     point: str = ""
 
 
 class Backfill:
-    """What is written from the first read on is not its own: the reader that follows has it."""
+    """Reads old events, page by page. The tail has all that is written after the first read."""
 
     def __init__(self, reader: ArrivalReader, monitor: IndexMonitor) -> None:
         self._reader = reader
@@ -32,9 +32,9 @@ class Backfill:
         self._runs: dict[str, _BackfillRun] = {}
 
     def read(self, request: ReadRequest, cursor: BackfillCursor, limit: int) -> Batch:
-        """Raises ElasticsearchError; what failed begins again where it was.
+        """Return the next page. Raises ElasticsearchError; a failed run begins again where it was.
 
-        The point in time is searched from the next read on: by a mapping that knows all that it holds.
+        The point in time is searched from the next read on, by a mapping that has all its fields.
         """
         run = self._runs.get(cursor.run)
         if run is None:
@@ -62,7 +62,7 @@ class Backfill:
         return replace(batch, deferred=deferred)
 
     def _check_time(self, request: ReadRequest) -> None:
-        """What is no time is compared by no time: it would fail, or find what is not asked for."""
+        """Refuse a time field that is no date: a range on it would fail, or match other events."""
         name = self._reader.rules.time_field
         field = request.fields.get(name)
         if field is not None and field.type not in (FieldType.TIME, FieldType.ANY):
@@ -72,7 +72,7 @@ class Backfill:
             )
 
     def close(self, index: Index, run: str = "") -> None:
-        """Let go of one point in time, or of all."""
+        """Close one point in time, or all."""
         for name in [run] if run else list(self._runs):
             ended = self._runs.pop(name, None)
             if ended and ended.point:
@@ -113,7 +113,7 @@ class Backfill:
         )
 
     def _close_quietly(self, index: Index, run: str) -> None:
-        """All was read: a point in time that cannot be closed ends by itself."""
+        """Close a point in time that was read to its end; if that fails, it expires by itself."""
         try:
             self.close(index, run)
         except ElasticsearchError:
@@ -125,7 +125,7 @@ def _waiting(cursor: BackfillCursor) -> Batch:
 
 
 def _before(found: SearchResult, skipped: tuple[int, ...] | None) -> SearchResult:
-    """What was found before the first hit that is left for another page: there is always one."""
+    """Return the result up to the first hit that is left for another page: there is always one before it."""
     if skipped is None:
         return found
     hits = [hit for hit in found.hits if hit.order < skipped]

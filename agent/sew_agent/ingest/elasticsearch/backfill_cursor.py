@@ -1,4 +1,4 @@
-"""Where a reader of the past stands: a window of time, read once by time and place in its shard. Pure."""
+"""The position of a backfill: a window of time, read once by time and order in its shard. Pure."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ KIND = '{"start":'
 
 @dataclass(frozen=True, slots=True)
 class BackfillCursor:
-    """From `start` (epoch seconds) on. `run` names the point in time in which `after` holds, "" before there is one.
+    """A window from `start` (epoch seconds) on. `run` names the point in time of `after`, "" before there is one.
 
     `reached`: milliseconds since the epoch up to which all was read, so that another run can go on there.
     """
@@ -35,10 +35,10 @@ class BackfillCursor:
 
     @property
     def read_to(self) -> float:
-        """The own time (epoch seconds) up to which everything of the window was read."""
+        """Own time (epoch seconds) up to which everything of the window was read."""
         return self.begin / 1000
 
 
 def is_backfill(position: str) -> bool:
-    """Whether a position is one of a reader of the past."""
+    """Return whether a position is one of a backfill."""
     return position.startswith(KIND)

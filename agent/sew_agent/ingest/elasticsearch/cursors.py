@@ -16,7 +16,7 @@ from sew_agent.ingest.source import SourceWarning
 COARSE = 60.0
 """Seconds by which a moment in a position may be older than it could be: an idle agent need not write each second."""
 _GONE_KEPT = 86_400.0
-"""Seconds that the cursor of an index is kept that is gone: it may only be out of our sight, by a lost privilege."""
+"""Seconds for which the cursor of a missing index is kept: the agent may only have lost a privilege."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,12 @@ class Cursor:
 
 
 _values = attrgetter(*(each.name for each in fields(Cursor)))
-"""Of a cursor, in their order: `astuple` would copy each, which for thousands of shards takes a tenth of a second."""
+"""Values of a cursor, in order: `astuple` would copy each, which for thousands of shards takes a tenth of a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class TailPosition:
-    """The position of a reader that follows. `at`: when it last looked at the indices (epoch seconds)."""
+    """The position of a tail. `at`: when it last read the indices' statistics (epoch seconds)."""
 
     at: float
     cursors: Mapping[str, Cursor] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class TailPosition:
         return cls(at, {key: Cursor(*each) for key, each in cursors.items()})
 
     def read_to(self, stats: ShardStats | None) -> float:
-        """The moment up to which all shards were read: that of the last look, for one that stands at its checkpoint."""
+        """Return the moment up to which all shards were read: the statistics' own for one that is at its checkpoint."""
         moments = [
             stats.at if stats and _rests(stats.shards.get(key), each) else each.at
             for key, each in self.cursors.items()
@@ -72,7 +72,7 @@ def _rests(shard: Shard | None, cursor: Cursor) -> bool:
 
 
 def begin(stats: ShardStats) -> TailPosition:
-    """Where a fresh store starts: at the checkpoints, everything before belonging to whom begins in the past."""
+    """Return the position of a fresh store: the checkpoints. Everything before them is read by backfills."""
     return TailPosition(
         stats.at,
         {
@@ -84,17 +84,17 @@ def begin(stats: ShardStats) -> TailPosition:
 
 @dataclass(frozen=True, slots=True)
 class CaughtUp:
-    """A place brought up to what is there now, and what is to be told of it."""
+    """A position brought up to the shards that exist now, and warnings about what was lost."""
 
     position: TailPosition
     warnings: tuple[SourceWarning, ...] = ()
 
 
 def catch_up(position: TailPosition, stats: ShardStats, there: frozenset[str], aged: frozenset[str]) -> CaughtUp:
-    """Cursors for new shards and changed histories, and those of indices that are gone marked so.
+    """Add cursors for new shards, begin those with a changed history anew, and mark those of missing indices.
 
     `there`: the uuids of all indices that exist, closed ones too. `aged`: uuids of indices with events above the age
-    limit. A new shard is read from its beginning, and so is one whose history changed: its numbers are other writes'.
+    limit. A new shard is read from its beginning, and so is one whose history changed: its numbers mean other writes.
     """
     cursors, warnings = dict(position.cursors), []
     for key, shard in stats.shards.items():
@@ -121,7 +121,7 @@ def _known(cursor: Cursor | None, shard: Shard, at: float, *, aged: bool) -> Cur
 
 
 def _aged(position: TailPosition, stats: ShardStats) -> TailPosition:
-    """All moments brought up to date at once, where the place's lags enough to be worth a write."""
+    """Bring all moments up to date at once, where the position's lags enough to be worth a write."""
     if stats.at - position.at < COARSE:
         return position
     rested = {
@@ -148,9 +148,9 @@ def _name(key: str, cursor: Cursor) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is to be searched in one shard: numbers above `above`, up to `upto`.
+    """One search in one shard: numbers above `above`, up to `upto`.
 
-    `whole`: all writes up to `upto` can be seen, so the cursor moves along. None: the newest, for latency.
+    `whole`: all writes up to `upto` are visible, so the cursor moves along. None: the newest, for latency.
     """
 
     shard: Shard
@@ -161,7 +161,7 @@ class Search:
 
     @property
     def last(self) -> int:
-        """Nothing above is asked for: the mapping that the queries were translated by may be older than that."""
+        """Highest number to search for: the mapping that translated the queries may be older than later writes."""
         return self.shard.top if self.upto is None else self.upto
 
     @property
@@ -170,7 +170,7 @@ class Search:
 
 
 def searches(position: TailPosition, stats: ShardStats, visible: VisibleCheckpoints) -> Iterator[Search]:
-    """Nothing for a shard whose cursor stands at its checkpoint."""
+    """Yield the searches to make now: none for a shard whose cursor stands at its checkpoint."""
     for key, shard in stats.shards.items():
         cursor = position.cursors[key]
         if cursor.seq >= shard.checkpoint:
@@ -184,7 +184,7 @@ def searches(position: TailPosition, stats: ShardStats, visible: VisibleCheckpoi
 
 
 def moved(cursor: Cursor, search: Search, last: int, page_end: int | None) -> Cursor:
-    """The cursor after a search: `last`, the highest number found; `page_end`, where it was cut off, None: nowhere."""
+    """Return the cursor after a search. `last`: the highest number found; `page_end`: where the page was cut off."""
     if search.upto is None:
         return replace(cursor, seen=max(cursor.seen, last))
     if page_end is not None:
@@ -193,7 +193,7 @@ def moved(cursor: Cursor, search: Search, last: int, page_end: int | None) -> Cu
 
 
 def reached(position: TailPosition, other: TailPosition) -> bool:
-    """Whether a reader stands at or beyond another in every shard that the other knows."""
+    """Return whether a reader stands at or beyond another in every shard that the other knows."""
     return all(_beyond(position.cursors.get(key), cursor) for key, cursor in other.cursors.items() if not cursor.gone)
 
 

@@ -1,4 +1,4 @@
-"""Documents of events that are new, each once for all webhooks: so many as fit into one page, in bounded answers."""
+"""Documents of new events, each fetched once for all webhooks: as many as fit into one page, in bounded answers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ class Documents:
         self._most = MOST_AT_ONCE
 
     def fetch(self, index: Index, hits: Sequence[Hit]) -> Mapping[bytes, Mapping[str, Any]]:
-        """Event's key -> document (`found`, and `_source` where it is kept), of the first hits that fill a page.
+        """Return the event's key -> document (`found`, and `_source` where it is kept), of the hits that fill a page.
 
         Raises ElasticsearchError.
         """
@@ -39,7 +39,7 @@ class Documents:
         return found
 
     def _ask(self, index: Index, wanted: Sequence[Mapping[str, Any]]) -> tuple[Sequence[Mapping[str, Any]], int]:
-        """What failed may have been too much for the server, or for the time: for a while it is less."""
+        """Fetch documents; after a failure, which may come from a too large answer, ask for fewer for a while."""
         try:
             return index.documents(wanted)
         except ElasticsearchError:
@@ -57,7 +57,7 @@ def _address(hit: Hit) -> Mapping[str, Any]:
 
 
 def _checked(answer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Of an index that is gone meanwhile the document is not found; any other failure may pass."""
+    """Return the answer; a document whose index was deleted meanwhile is not found. Raises ElasticsearchError."""
     error = answer.get("error")
     if error and error.get("type") != "index_not_found_exception":
         raise search_error(error, 0, "a document cannot be read")

@@ -1,4 +1,4 @@
-"""What is there now: shards and how far they are, settings, the mapping. Asked once for all readers of a poll."""
+"""The indices as they are now: shard statistics, settings, mapping. Asked once for all readers of a poll."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,22 +25,22 @@ from sew_agent.ingest.elasticsearch.visibility import VisibleCheckpoints
 from sew_agent.ingest.source import SourceProblem, SourceWarning
 
 SETTINGS_EVERY = 10.0
-"""Seconds between two looks at the settings while something is absent."""
+"""Seconds between two reads of the settings while something is absent."""
 _BAD_REQUEST = 400
 TIMELESS_EVERY = 3600.0
-"""Seconds between two remarks on indices whose events have no time of their own."""
+"""Seconds between two warnings about indices whose events have no time of their own."""
 FIELDS_EVERY = 30.0
 """Seconds after which the mapping is read again."""
 
 
 @dataclass(slots=True)
 class _Times:
-    """Monotonic seconds."""
+    """Monotonic seconds of the last reads."""
 
     settings: float = float("-inf")
     fields: float = float("-inf")
     timeless: float = float("-inf")
-    """In seconds since the epoch: when it was said last which indices have no own time."""
+    """Epoch seconds of the last warning about indices without own time."""
 
 
 class IndexMonitor:
@@ -49,7 +49,7 @@ class IndexMonitor:
     def __init__(self, clock: Callable[[], float], fields: FieldSet, time_field: str, most_age: float) -> None:
         self.fields = fields
         self.filters: Mapping[str, Dsl] = {}
-        """Index -> what its events must match to be of the pattern, where an alias with a filter names it."""
+        """Index -> the filter of the alias that names it, where it has one."""
         self.settings: Mapping[str, IndexSettings] = {}
         self.visible = VisibleCheckpoints()
         self.stats = ShardStats(float("-inf"))
@@ -68,10 +68,10 @@ class IndexMonitor:
         self._absent: frozenset[str] = frozenset()
         """The keys that were absent when the settings were last read."""
         self._without_settings: frozenset[str] = frozenset()
-        """Names of indices that were there in two looks, and have no settings."""
+        """Names of indices that were there in two reads of the statistics, and have no settings."""
 
     def update(self, index: Index, now: float) -> None:
-        """Look, unless that was done in this poll. `now` in seconds since the epoch. Raises ElasticsearchError."""
+        """Read the statistics once in each poll. `now` in seconds since the epoch. Raises ElasticsearchError."""
         if self.stats.at == now:
             return
         asked = self._clock()
@@ -89,13 +89,13 @@ class IndexMonitor:
         self.stats = stats
 
     def read_fields(self, index: Index) -> None:
-        """The same object stays while nothing changed; a pattern without indices has no fields of its own."""
+        """Read filters and mappings. `fields` stays the same object while nothing changed, or without any index."""
         self.filters = index.filters()
         self._mappings, self._analysis = index.mappings()
         self._translate(index)
 
     def _refresh_fields(self, index: Index, stats: ShardStats, answered: float) -> None:
-        """A write may have brought a new field with it: whatever this look tells of is judged by a newer mapping."""
+        """Read the mapping after the statistics: a write that they count may have brought a new field."""
         numbers = {key: each.top for key, each in stats.shards.items()}
         moved = {each.index for key, each in stats.shards.items() if self._mapped.get(key) != each.top}
         if stats.uuids - self.stats.uuids or self._older(self._times.fields, FIELDS_EVERY):
@@ -143,7 +143,7 @@ class IndexMonitor:
         return self.stats.uuids | self.settings.keys()
 
     def aged(self, index: Index, position: TailPosition) -> frozenset[str]:
-        """Of indices that a reader has no cursor in: those that hold events above the age limit."""
+        """Return the uuids of indices that are new to a reader and hold events above the age limit."""
         known = {key.partition("/")[0] for key in position.cursors}
         new = self.stats.uuids - known
         for uuid in new - self._aged.keys():
@@ -151,7 +151,7 @@ class IndexMonitor:
         return frozenset(uuid for uuid in new if self._aged[uuid])
 
     def origins(self, index: Index, position: TailPosition) -> Mapping[str, str]:
-        """The names of the indices that were made of others since this agent was started, and those of the others."""
+        """Return index -> the one that it was made of, for all that were made since this agent was started."""
         known = {key.partition("/")[0] for key in position.cursors}
         new = self.stats.uuids - known - self._asked_for_origin
         if new:
@@ -170,7 +170,7 @@ class IndexMonitor:
                 yield name, found
 
     def _has_old(self, index: Index, uuid: str, before: float) -> bool:
-        """One that cannot be asked for times has none by which its events are old."""
+        """Return whether an index has events older than a moment; one that cannot be asked for times has none."""
         name = next(shard.index for shard in self.stats.shards.values() if shard.uuid == uuid)
         old = {"range": {self._time_field: {"lt": int(before * 1000), "format": "epoch_millis"}}}
         query = {"bool": {"filter": [old, *([self.filters[name]] if name in self.filters else [])]}}
@@ -182,7 +182,7 @@ class IndexMonitor:
         return bool(answer["hits"]["total"]["value"])
 
     def timeless(self) -> list[SourceWarning]:
-        """Say once an hour which indices hold events and do not map the field of the events' own time."""
+        """Warn once an hour of indices that hold events and do not map the field of the events' own time."""
         written = {each.index for each in self.stats.shards.values() if each.top > START}
         found = sorted(name for name in written & self._mappings.keys() if not self._maps_time(name))
         if not found or (found == self._warned_timeless and self.stats.at - self._times.timeless < TIMELESS_EVERY):
@@ -199,7 +199,7 @@ class IndexMonitor:
         return self._time_field in mapping.get("runtime", {}) or _maps(mapping, self._time_field)
 
     def problems(self, position: TailPosition) -> Iterator[SourceProblem]:
-        """What a reader at `place` cannot be sure to read now."""
+        """Yield what a reader at this position cannot be sure to read now."""
         if not (self.stats.copies or self.settings or position.cursors):
             message = "no index is there to read from: see the index pattern, and the privileges on what it names"
             yield SourceProblem(message, IndexProblem.EMPTY)
@@ -221,7 +221,7 @@ class IndexMonitor:
             )
 
     def _absences(self, position: TailPosition) -> Iterator[SourceProblem]:
-        """Of the shards that a reader knows, or of all where not one can be seen."""
+        """Yield the absent shards that a reader knows, or all where not one can be seen."""
         seen = bool(self.stats.shards)
         missing = {
             key: name for key, name in absent(self.stats, self.settings).items() if key in position.cursors or not seen
@@ -248,7 +248,7 @@ class IndexMonitor:
         )
 
     def _incomplete(self, stats: ShardStats) -> bool:
-        """Something is not as it should be: the settings tell why, and, asked now and then, when it is again."""
+        """True when shards are absent or never refreshed: the settings, read now and then, say why and when it ends."""
         missing = frozenset(absent(stats, self.settings))
         frozen = any(each.refresh is None for each in self.settings.values())
         incomplete = bool(missing) or frozen or not stats.shards
@@ -259,7 +259,7 @@ class IndexMonitor:
 
 
 def check_vanished(monitor: IndexMonitor, position: TailPosition) -> None:
-    """All indices gone at once is more likely a lost privilege: nothing is concluded from it."""
+    """Raise where all indices are gone at once: that is more likely a lost privilege than a deletion."""
     if not monitor.stats.shards and not monitor.settings and any(not each.gone for each in position.cursors.values()):
         raise ElasticsearchError(
             "none of the indices that were read is there any more: were they deleted, the index pattern changed, or "
@@ -269,7 +269,7 @@ def check_vanished(monitor: IndexMonitor, position: TailPosition) -> None:
 
 
 def _maps(mapping: Mapping[str, Any], name: str) -> bool:
-    """Whether a mapping has a field, in whichever parts its name is written there."""
+    """Return whether a mapping has a field, in whichever parts its name is written there."""
     properties = mapping.get("properties", {})
     heads = [name[:end] for end, letter in enumerate(name) if letter == "."]
     return name in properties or any(

@@ -1,7 +1,7 @@
-"""Many searches for many webhooks in few requests, each answer looked at for what it did not see.
+"""Many searches for many webhooks in few requests, each answer checked for shards that did not answer.
 
-A clause that a shard refuses would fail the search for all: the group is searched again in halves until it stands
-alone. Where our own part of the search is refused too, it is the shard that cannot be read, and no webhook's fault.
+A query that a shard refuses would fail the search for all: the group is searched again in halves until it stands
+alone. Where the filters alone are refused too, the shard cannot be read, and no webhook is at fault.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,14 +28,14 @@ _HEADER_BYTES = 1_000
 _MOST_AT_ONCE = 1_000
 """Searches in one request, while all are answered in time."""
 _REGROWN = 0.1
-"""By how many there may be more after each look that was answered."""
+"""Searches that a request may have more after each run that was answered."""
 _BAD_REQUEST = 400
 _TOO_MANY = ("too_many_nested_clauses", "too_many_clauses")
 
 
 @dataclass(frozen=True, slots=True)
 class SearchJob:
-    """One search for many webhooks. `filters` holds for all clauses; `body` is the rest of the search."""
+    """One search for many webhooks. `filters` hold for all queries; `body` is the rest of the search."""
 
     header: Mapping[str, Any]
     filters: Sequence[Dsl]
@@ -50,12 +50,12 @@ class SearchJob:
 
 @dataclass(slots=True)
 class SearchResult:
-    """What a job found, in order. `end`: the last hit's sort values where the page was cut off, None: all was found."""
+    """The hits of a job, in order. `end`: the last hit's sort values where the page was cut off, else None."""
 
     hits: Sequence[Hit] = ()
     end: tuple[int, ...] | None = None
     failure: ElasticsearchError | None = None
-    """Why nothing of it can be used."""
+    """The reason why nothing of it can be used."""
     point: str = ""
     """The newest id of the point in time, where there is one."""
 
@@ -68,7 +68,7 @@ class _Task:
 
 @dataclass(slots=True)
 class _SearchRun:
-    """What is gathered while groups are halved."""
+    """Answers gathered while groups are halved."""
 
     pages: dict[int, list[tuple[list[Hit], bool]]] = field(default_factory=dict)
     failures: dict[int, ElasticsearchError] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class _SearchRun:
 
 
 class MultiSearch:
-    """Remembers how many leaves this cluster takes in one search."""
+    """Searches for many webhooks. Remembers how many leaves and searches this cluster takes at once."""
 
     def __init__(self, time_field: str) -> None:
         self._time_field = time_field
@@ -86,11 +86,11 @@ class MultiSearch:
         self.costs = QueryCosts()
 
     def deferred(self, jobs: Sequence[SearchJob]) -> frozenset[str]:
-        """The webhooks whose queries are not asked now, since others would wait for them."""
+        """Return the webhooks whose queries are not asked now, since others would wait for them."""
         return self.costs.deferred({each.webhook: each for job in jobs for each in job.queries}.values())
 
     def run(self, index: Index, jobs: Sequence[SearchJob]) -> tuple[list[SearchResult], dict[str, str]]:
-        """What each job found, and webhook -> why a shard refuses its query. Raises ElasticsearchError."""
+        """Return each job's result, and webhook -> why a shard refuses its query. Raises ElasticsearchError."""
         deferred = self.deferred(jobs)
         jobs = [replace(job, queries=[each for each in job.queries if each.webhook not in deferred]) for job in jobs]
         run = _SearchRun()
@@ -123,14 +123,14 @@ class MultiSearch:
             yield from zip(some, answers, strict=True)
 
     def _timed_out(self, some: Sequence[_Task], seconds: float) -> None:
-        """From now on less is asked in one request, and what is the reason later."""
+        """Ask less in one request from now on, and defer the queries that took so long."""
         self._at_once = max(1, len(some) // 2)
         self.costs.charge([query for each in some for query in each.group], seconds)
 
     def _handle(
         self, run: _SearchRun, task: _Task, answer: Mapping[str, Any], jobs: Sequence[SearchJob]
     ) -> list[_Task]:
-        """Keeps a good answer; of a refused one the smaller tasks that find out why."""
+        """Keep a good answer; return the smaller tasks that find out why one was refused."""
         self.costs.charge(task.group, answer.get("took", 0) / 1000)
         try:
             check_search(answer)
@@ -156,7 +156,7 @@ class MultiSearch:
         return []
 
     def _confirm_refused(self, index: Index, jobs: Sequence[SearchJob], run: _SearchRun) -> dict[str, str]:
-        """Of the suspects those of jobs that can do without any clause; other jobs have failed themselves."""
+        """Return the suspects whose jobs succeed without any query; other jobs have failed themselves."""
         refused: dict[str, str] = {}
         tasks = [_Task(job, []) for job in run.suspects]
         for task, answer in self._ask(index, jobs, tasks):

@@ -1,4 +1,4 @@
-"""Queries of many webhooks in one search: named clauses, packed so that no search is refused for its size. Pure."""
+"""Queries of many webhooks in one search: each named, packed so that no search is refused for its size. Pure."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from sew_agent.ingest.source import Subscription
 Dsl = Mapping[str, Any]
 
 MOST_LEAVES = 1_020
-"""Elasticsearch takes at least 1,024 in one search, our own among them."""
+"""Elasticsearch takes at least 1,024 in one search, our filters among them."""
 LEAST_LEAVES = 64
 MOST_BYTES = 2 * 2**20
 _COMPOUND = ("bool", "filter", "must_not", "should")
@@ -19,7 +19,7 @@ _COMPOUND = ("bool", "filter", "must_not", "should")
 
 @dataclass(frozen=True, slots=True)
 class NamedQuery:
-    """One webhook's query. `needs`: string field -> values of which a document that it matches has one at least."""
+    """One webhook's query. `required_values`: string field -> values, one of which every match has."""
 
     webhook: str
     start: float | None
@@ -37,7 +37,7 @@ class NamedQueries:
         self._known: dict[str, tuple[Node, FieldSet, NamedQuery]] = {}
 
     def of(self, subscriptions: Sequence[Subscription], fields: FieldSet) -> tuple[list[NamedQuery], dict[str, str]]:
-        """The clauses, and webhook -> why its query cannot be asked of these fields."""
+        """Return the queries, and webhook -> why its query cannot be asked of these fields."""
         queries, refused = [], {}
         exact = exact_fields(fields)
         for each in subscriptions:
@@ -60,18 +60,18 @@ class NamedQueries:
 
 
 def exact_fields(fields: FieldSet) -> frozenset[str]:
-    """Those whose doc values are the very terms that our translation asks for, by Elasticsearch's names for them.
+    """Return the fields whose doc values are the very terms that a query asks for, by Elasticsearch's names.
 
-    Where doc values are asked for, a `*` in a name stands for other fields.
+    A `*` in a name is left out: in a request for doc values it stands for other fields.
     """
     strings = (each for each in fields if each.type is FieldType.STRING and not each.storage.refusal)
     return frozenset(each.path for each in strings if not each.name.startswith("_") and "*" not in each.path)
 
 
 def required_values(dsl: Dsl, exact: Collection[str]) -> dict[str, frozenset[str]]:
-    """Of what must hold in a query, the fields among `exact` that are asked for exact values, and those values.
+    """Return the fields among `exact` that a query requires to have exact values, and those values.
 
-    In ASCII alone: of other letters the server may know a lower case that we do not.
+    Only values in ASCII count: for other letters the server may know a lower case that we do not.
     """
     found: dict[str, frozenset[str]] = {}
     for part in dsl.get("bool", {}).get("filter", [dsl]):
@@ -83,7 +83,7 @@ def required_values(dsl: Dsl, exact: Collection[str]) -> dict[str, frozenset[str
 
 
 def count_leaves(dsl: Any) -> int:
-    """What Elasticsearch counts: every query that holds no other."""
+    """Count leaves as Elasticsearch does: every query that holds no other."""
     if isinstance(dsl, list):
         return sum(map(count_leaves, dsl))
     if isinstance(dsl, Mapping):
@@ -93,7 +93,7 @@ def count_leaves(dsl: Any) -> int:
 
 
 def wildcards(dsl: Any) -> int:
-    """How many there are in a query."""
+    """Count the wildcards in a query."""
     if isinstance(dsl, list):
         return sum(map(wildcards, dsl))
     if isinstance(dsl, Mapping):
@@ -102,7 +102,7 @@ def wildcards(dsl: Any) -> int:
 
 
 def pack(queries: Sequence[NamedQuery], most_leaves: int = MOST_LEAVES) -> list[list[NamedQuery]]:
-    """In their order, as few groups as the limits allow; a clause above them is alone."""
+    """Group the queries in order, in as few groups as the limits allow; a query above them is alone."""
     groups: list[list[NamedQuery]] = []
     leaves = size = 0
     for each in queries:
@@ -115,18 +115,18 @@ def pack(queries: Sequence[NamedQuery], most_leaves: int = MOST_LEAVES) -> list[
 
 
 def halves(group: Sequence[NamedQuery]) -> Iterator[list[NamedQuery]]:
-    """A group that was refused in two, to find out which of its clauses is the reason."""
+    """Split a group that was refused in two, to find out which of its queries is the reason."""
     middle = len(group) // 2
     yield list(group[:middle])
     yield list(group[middle:])
 
 
 def combined(group: Sequence[NamedQuery], filters: Sequence[Dsl]) -> Dsl:
-    """The query for a group, each clause named by its place in it; `filters` hold for all of them.
+    """Return one query for a group, each part named by its number in it; `filters` hold for all of them.
 
-    Elasticsearch looks at what must hold before all else, and at filters last: a segment without any new event is then
-    left without a look at a thousand clauses. Nothing is scored, since hits are sorted. Without any clause it is what
-    is filters that is asked, to see whether it can be.
+    Elasticsearch evaluates `must` before all else, and `filter` last: a segment without any new event is then left
+    before a thousand queries are evaluated. Nothing is scored, since hits are sorted. An empty group asks the filters
+    alone, to see whether they can be asked.
     """
     if not group:
         return {"bool": {"must": list(filters)}}
@@ -135,5 +135,5 @@ def combined(group: Sequence[NamedQuery], filters: Sequence[Dsl]) -> Dsl:
 
 
 def matched_queries(group: Sequence[NamedQuery], matched: Sequence[str]) -> list[NamedQuery]:
-    """The clauses that a hit's `matched_queries` name."""
+    """Return the queries that a hit's `matched_queries` name."""
     return [group[int(name)] for name in matched]

@@ -1,4 +1,4 @@
-"""Which documents that were found are new events, and for whom. Pure."""
+"""New events among the documents that were found, and the webhooks that they are new to. Pure."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ TEXTS = {
     "no_source": "{count} document{s} without _source left out, the last one {last}: see the index's mapping",
     "deleted": "{count} event{s} deleted before reading was complete, the last one {last}",
 }
-"""What is said of documents that are not delivered, by kind. A kind without text is not worth a word."""
+"""Warnings about documents that are not delivered, by kind. A kind without text is not worth one."""
 
 SeenBy = Callable[[Sequence[bytes]], Mapping[bytes, Collection[str]]]
 """Events' keys -> the webhooks that have them already."""
@@ -61,7 +61,7 @@ class AgeLimits:
 
 @dataclass(slots=True)
 class SkippedHits:
-    """What was not taken, and why: kind -> the hits."""
+    """Hits that are not delivered, and why: kind -> the hits."""
 
     by_kind: dict[str, list[Hit]] = field(default_factory=dict)
 
@@ -69,7 +69,7 @@ class SkippedHits:
         self.by_kind.setdefault(kind, []).append(hit)
 
     def before(self, skipped: Mapping[int, tuple[int, ...]]) -> "SkippedHits":
-        """Without those that are read again: job -> the first of its hits that is left for another page."""
+        """Leave out hits that are read again. `skipped`: job -> the first of its hits that is left for another page."""
         kept = {
             kind: [hit for hit in hits if hit.job not in skipped or hit.order < skipped[hit.job]]
             for kind, hits in self.by_kind.items()
@@ -77,7 +77,7 @@ class SkippedHits:
         return SkippedHits({kind: hits for kind, hits in kept.items() if hits})
 
     def warnings(self) -> list[SourceWarning]:
-        """One note for each kind."""
+        """Return one warning for each kind."""
         return [
             SourceWarning(
                 kind,
@@ -90,7 +90,7 @@ class SkippedHits:
 
 
 def since_start(hit: Hit) -> Hit:
-    """The hit with the webhooks that had started by its own time, whole seconds; without time it belongs to now."""
+    """Return the hit with the webhooks that had started by its own time (whole seconds); one without time is new."""
     if hit.time is None:
         return hit
     own = tuple(each for each in hit.queries if each.start is None or hit.time >= floor(each.start))
@@ -98,13 +98,13 @@ def since_start(hit: Hit) -> Hit:
 
 
 def before_start(hit: Hit) -> Hit:
-    """The hit with the other webhooks: those that began after its own time."""
+    """Return the hit with the other webhooks: those that began after its own time."""
     own = set(since_start(hit).webhooks)
     return replace(hit, queries=tuple(each for each in hit.queries if each.webhook not in own))
 
 
 def unseen(hits: Sequence[Hit], known: SeenBy) -> list[Hit]:
-    """The hits with the webhooks that do not have them yet; those that all have are left out."""
+    """Return the hits with the webhooks that do not have them yet; hits that all have are left out."""
     have = known([hit.key for hit in hits])
     found = [replace(hit, queries=_without(hit, have.get(hit.key, ()))) for hit in hits]
     return [hit for hit in found if hit.queries]
@@ -115,7 +115,7 @@ def _without(hit: Hit, names: Collection[str]) -> tuple[NamedQuery, ...]:
 
 
 def skip_reason(hit: Hit, cursor: Cursor, limits: AgeLimits) -> str:
-    """Of a hit that is not known: "" where it is new, else the kind of why not.
+    """Return why a hit that no webhook has is not delivered: a kind of TEXTS, or "" where it is new.
 
     Age counts from the moment up to which the shard was read, so an outage of days loses nothing. A document that was
     updated and is not known was delivered once and forgotten, if it is old enough for that.
@@ -128,9 +128,9 @@ def skip_reason(hit: Hit, cursor: Cursor, limits: AgeLimits) -> str:
 
 
 def merge(pages: Sequence[tuple[Sequence[Hit], bool]]) -> tuple[list[Hit], tuple[int, ...] | None]:
-    """Pages of the same search for different webhooks as one, in order, and where it was cut off, None: nowhere.
+    """Merge pages of one search for different webhooks, in order; return where it was cut off, None: nowhere.
 
-    Each page with whether it is full: what lies behind the end of the first full one is left for the next time.
+    Each page comes with whether it is full: hits behind the end of the first full one are left for the next time.
     """
     ends = [hits[-1].order for hits, full in pages if full and hits]
     end = min(ends, default=None)
@@ -145,7 +145,7 @@ def merge(pages: Sequence[tuple[Sequence[Hit], bool]]) -> tuple[list[Hit], tuple
 
 
 def read_hit(hit: Mapping[str, Any], queries: Sequence[NamedQuery], time_field: str, job: int) -> Hit:
-    """From a search's answer; `clauses` are those that it matched. A date_nanos has fractions of a millisecond."""
+    """Parse a search's hit; `queries` are those that it matched. A date_nanos has fractions of a millisecond."""
     times = hit.get("fields", {}).get(time_field) or [None]
     return Hit(
         hit["_index"],

@@ -1,12 +1,12 @@
-"""Which webhooks' queries can match what is new at all, by a small search for the values that are there.
+"""Queries that can match new events at all, chosen by a small search for the values that those have.
 
-What a search costs Elasticsearch grows with its clauses: a thousand queries on ten new events are a thousand times the
-work of looking at the ten. Most queries ask one or two string fields for exact values, which few new events have.
-Elasticsearch stays the judge: its doc values are the very terms that it searches, and a query is left out only where
-they lack one that it cannot match without.
+The cost of a search grows with its queries: a thousand queries on ten new events are a thousand times the work of
+reading the ten. Most queries ask one or two string fields for exact values, which few new events have. Elasticsearch
+still decides: its doc values are the very terms that it searches, and a query is left out only where one that it
+requires is missing.
 
-Whoever reads up to a proven checkpoint sees in both searches all that was written before. An event that becomes visible
-between them above it is read again when its checkpoint is proven (sew_agent.ingest.elasticsearch.cursors).
+A reader up to a visible checkpoint sees in both searches all that was written before. An event above it that becomes
+visible between them is read again when its checkpoint is visible (sew_agent.ingest.elasticsearch.cursors).
 """
 
 from collections import Counter
@@ -20,16 +20,15 @@ from sew_agent.ingest.elasticsearch.multi_search import SearchJob
 from sew_agent.ingest.elasticsearch.named_queries import NamedQuery, pack
 
 MOST_EVENTS = 6_000
-"""New events that are looked at, of all jobs together. Of more a thousand queries are no waste."""
+"""New events that are prefiltered, of all jobs together. For more, a thousand queries are no waste."""
 _MOST_FIELDS = 50
 """Elasticsearch gives 100 at most, unless an index has another limit."""
 
 
 def prefilter(index: Index, jobs: Sequence[SearchJob]) -> list[SearchJob]:
-    """The jobs with those clauses alone that can match. As they are where all clauses fit into one search each, or none
-    needs a value.
+    """Return the jobs with only those queries that can match. Raises ElasticsearchError.
 
-    Raises ElasticsearchError.
+    They stay as they are where all queries fit into one search each, or none requires a value.
     """
     if all(len(pack(job.queries)) < 2 for job in jobs) or not (fields := _fields(jobs)):
         return list(jobs)
@@ -39,14 +38,14 @@ def prefilter(index: Index, jobs: Sequence[SearchJob]) -> list[SearchJob]:
 
 
 def can_match(query: NamedQuery, seen: Mapping[str, Collection[str]], fields: Collection[str]) -> bool:
-    """Whether the values that are there (`seen`: field -> values) are enough for a query, as far as `fields` tell."""
+    """Return whether the values in new events (`seen`: field -> values) are enough for a query, judged by `fields`."""
     return all(
         not values.isdisjoint(seen.get(field, ())) for field, values in query.required_values.items() if field in fields
     )
 
 
 def _fields(jobs: Sequence[SearchJob]) -> list[str]:
-    """Those that most queries need."""
+    """Return the fields that most queries require a value of."""
     counts = Counter(field for job in jobs for query in job.queries for field in query.required_values)
     return [field for field, _ in counts.most_common(_MOST_FIELDS)]
 
@@ -62,7 +61,7 @@ def _probe(job: SearchJob, fields: Sequence[str], most: int) -> Mapping[str, Any
 
 
 def _seen(answer: Mapping[str, Any], most: int) -> Mapping[str, Collection[str]] | None:
-    """Field -> values; None where not all was seen. What cannot be read is told by the search itself."""
+    """Return field -> values; None where not all was seen. The search itself then reports what cannot be read."""
     try:
         check_search(answer)
     except ElasticsearchError:

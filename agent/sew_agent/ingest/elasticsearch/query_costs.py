@@ -1,7 +1,7 @@
-"""Queries that cost Elasticsearch so much that the others would wait for them: known by what searches took. Pure.
+"""Queries that cost Elasticsearch so much that the others would wait for them, measured by their searches. Pure.
 
-Only many wildcards cost so much: of a search that was slow the clauses with many of them are the reason, each by its
-share. Such queries are asked after the others, and only so many at once as take a few seconds.
+Only many wildcards cost so much: the queries with many of them made a search slow, each by its share. Such queries are
+asked after the others, and only so many at once as take a few seconds.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from sew_agent.ingest.elasticsearch.named_queries import NamedQuery
 from sew_agent.ingest.source import SourceWarning
 
 SLOW = 1.0
-"""Seconds from which on a search is looked at for what made it slow."""
+"""Seconds from which on a search is slow."""
 MANY = 20
 """Wildcards of a query below which they are not the reason."""
 _LEAST_SHARE = 0.25
@@ -19,14 +19,14 @@ _AT_ONCE = 3.0
 
 
 class QueryCosts:
-    """What is known lately, for as long as a query stays the same."""
+    """Costs of slow queries, each for as long as the query stays the same."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, tuple[NamedQuery, float]] = {}
         self._warnings: list[SourceWarning] = []
 
     def charge(self, group: Iterable[NamedQuery], seconds: float) -> None:
-        """A search for these clauses took so long."""
+        """Record that a search for these queries took so long."""
         heavy = [each for each in group if each.wildcards >= MANY]
         wildcards = sum(each.wildcards for each in heavy)
         for each in heavy:
@@ -37,12 +37,12 @@ class QueryCosts:
                 self._learn(each, share)
 
     def of(self, query: NamedQuery) -> float:
-        """Seconds that it takes; 0 for what is quick, or not known."""
+        """Return the seconds that a query takes; 0 for one that is quick, or not known."""
         known = self._seconds.get(query.webhook)
         return known[1] if known and known[0].dsl is query.dsl else 0.0
 
     def deferred(self, queries: Collection[NamedQuery]) -> frozenset[str]:
-        """The webhooks whose queries are asked another time: all slow ones beside quick ones, else what is too much."""
+        """Return the webhooks to ask later: slow ones beside quick ones, else those above the limit."""
         slow: Mapping[str, float] = {each.webhook: self.of(each) for each in queries if self.of(each)}
         if any(each.webhook not in slow for each in queries):
             return frozenset(slow)
@@ -53,9 +53,9 @@ class QueryCosts:
         return frozenset(skipped)
 
     def warnings(self) -> Sequence[SourceWarning]:
-        """What has become known since the last call."""
-        told, self._warnings = self._warnings, []
-        return told
+        """Return the warnings since the last call."""
+        warnings, self._warnings = self._warnings, []
+        return warnings
 
     def _learn(self, query: NamedQuery, seconds: float) -> None:
         if not self.of(query):

@@ -1,6 +1,6 @@
-"""Which index a new one was made of, by shrinking, splitting, cloning or restoring: its documents are the same. Pure.
+"""The index that a new one was made of, by shrinking, splitting, cloning or restoring: same documents. Pure.
 
-Elasticsearch tells how each shard came to be. A restored one names its index. One that was made of local shards does
+Elasticsearch reports how each shard came to be. A restored one names its index. One that was made of local shards does
 not, and its settings forget it when it is there, but it keeps their numbers: the index whose shards ended at exactly
 those is the one. An event is then known by the name of the index that it was first in.
 """
@@ -15,7 +15,7 @@ _LOCAL, _SNAPSHOT = "LOCAL_SHARDS", "SNAPSHOT"
 
 
 def origin(name: str, shards: Sequence[Shard], recoveries: Mapping[str, Any], cursors: Mapping[str, Cursor]) -> str:
-    """The name of the index that this one was made of; "" where it is an index of its own, or that cannot be told.
+    """Return the name of the index that this one was made of; "" where there is none, or it is not known.
 
     `shards`: all of its shards. `recoveries`: as `GET _recovery` has its shards. `cursors`: of all known indices.
     """
@@ -29,7 +29,7 @@ def origin(name: str, shards: Sequence[Shard], recoveries: Mapping[str, Any], cu
 
 
 def _of_local(name: str, ends: Sequence[int], cursors: Mapping[str, Cursor]) -> str:
-    """Of several that fit, the one whose name is in the new one's."""
+    """Return the index whose shards ended at these numbers; of several, the one whose name is in the new one's."""
     tops: dict[str, dict[int, int]] = {}
     names: dict[str, str] = {}
     for key, cursor in cursors.items():
@@ -53,7 +53,7 @@ def _fits(tops: Mapping[int, int], ends: Sequence[int]) -> bool:
 
 
 def _parts(before: int, after: int) -> Iterator[Sequence[int]]:
-    """For each shard of an index with `after` of them, those that it was made of."""
+    """Yield the old shards that each of `after` new ones was made of."""
     for number in range(after):
         if after < before:
             factor = before // after

@@ -1,11 +1,11 @@
-"""What Elasticsearch says about its shards: how far writes are in, and what should be there and is not. Pure."""
+"""Elasticsearch's shards: how far writes are in, and which shards should be there and are not. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 START = -1
-"""Below the first number of a shard."""
+"""The number below the first of a shard."""
 LEAST_WAIT = 10.0
 REFRESHES = 3
 _DEFAULT_REFRESH = 1.0
@@ -25,19 +25,19 @@ class Shard:
     checkpoint: int
     top: int
     node: str = ""
-    """Where it is."""
+    """The node that holds it."""
     refreshes: Mapping[str, int] = field(default_factory=dict)
-    """Of all its active copies: the node -> how often new writes became visible there."""
+    """Node of each active copy -> how often new writes became visible there."""
 
     @property
     def key(self) -> str:
-        """What a cursor belongs to: the index's uuid, since another one may get its name, and the shard's number."""
+        """Key of the shard's cursor: the index's uuid, since another one may get its name, and the shard's number."""
         return f"{self.uuid}/{self.number}"
 
 
 @dataclass(frozen=True, slots=True)
 class IndexSettings:
-    """What the settings of an index say. `refresh` in seconds, None where nothing becomes visible by itself."""
+    """The settings of an index. `refresh` in seconds, None where nothing becomes visible by itself."""
 
     index: str
     uuid: str
@@ -60,7 +60,7 @@ class ShardStats:
     at: float
     shards: Mapping[str, Shard] = field(default_factory=dict)
     copies: int = 0
-    """Of shards of open indices that we may see, whether active or not."""
+    """Number of copies of the shards of open indices that we may see, active or not."""
     whole: bool = True
     """No copy failed to answer."""
 
@@ -70,7 +70,7 @@ class ShardStats:
 
 
 def read_stats(stats: Mapping[str, Any], at: float) -> ShardStats:
-    """From `GET PATTERN/_stats/docs,refresh?level=shards`. A copy that tells no numbers is none."""
+    """Parse `GET PATTERN/_stats/docs,refresh?level=shards`. A copy without numbers is left out."""
     found = (shard for name, body in stats.get("indices", {}).items() for shard in _primaries(name, body))
     answers = stats.get("_shards", {})
     return ShardStats(
@@ -95,7 +95,7 @@ def _refreshes(copy: Mapping[str, Any]) -> tuple[str, int]:
 
 
 def read_settings(settings: Mapping[str, Mapping[str, str]]) -> Mapping[str, IndexSettings]:
-    """Index's uuid -> facts, closed indices too; from `kubectl_sew.index.Index.settings`."""
+    """Return the uuid -> settings of each index, closed ones too; from `kubectl_sew.index.Index.settings`."""
     found = [
         IndexSettings(
             name,
@@ -112,7 +112,7 @@ def read_settings(settings: Mapping[str, Mapping[str, str]]) -> Mapping[str, Ind
 
 
 def _refresh(settings: Mapping[str, str]) -> float | None:
-    """Elasticsearch takes units in any case, and keeps them as they were written."""
+    """Return the refresh interval in seconds. Elasticsearch keeps units in the case that they were written in."""
     text = settings.get("index.refresh_interval", "").strip().lower()
     if not text:
         return _DEFAULT_REFRESH
@@ -123,7 +123,7 @@ def _refresh(settings: Mapping[str, str]) -> float | None:
 
 
 def absent(stats: ShardStats, settings: Mapping[str, IndexSettings]) -> Mapping[str, str]:
-    """Key -> name, of every shard that there should be and is not: closed, or without an active primary."""
+    """Return the key -> name of every missing shard: closed, or without an active primary."""
     return {
         f"{each.uuid}/{number}": f"{each.index}[{number}]"
         for each in settings.values()

@@ -23,12 +23,12 @@ from sew_agent.ingest.source import Batch, Origin, SourceError, Subscription
 
 _CLUSTER = "cluster"
 _UNREADABLE = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
-"""What an answer of another shape than Elasticsearch's own leads to."""
+"""Exceptions that an answer of another shape than Elasticsearch's own leads to."""
 
 
 @dataclass(frozen=True, slots=True)
 class IngestSettings:
-    """What is read. `most_age` and `known_for` in seconds; `cluster`: "" for all events of the indices."""
+    """Settings of reading. `most_age` and `known_for` in seconds; `cluster`: "" for all events of the indices."""
 
     pattern: str
     time_field: str = "time"
@@ -38,7 +38,10 @@ class IngestSettings:
 
 
 class ElasticsearchSource:
-    """`access` is asked at every poll, so that changed credentials are used. `fields` hold until there is a mapping."""
+    """An event source over an index pattern.
+
+    `access` is called at every poll, so that changed credentials are used. `fields` hold until there is a mapping.
+    """
 
     seekable = True
 
@@ -73,15 +76,15 @@ class ElasticsearchSource:
 
     @property
     def fields(self) -> FieldSet:
-        """That of all indices of the pattern, as last read."""
+        """The fields of all indices of the pattern, as last read."""
         return self._monitor.fields
 
     def origin(self, start: float) -> Origin:
-        """Beside the reader that follows: what was written before that one began is found by time."""
+        """Return a backfill beside the tail: events that were written before the tail began are found by time."""
         return Origin(BackfillCursor(start).dump(), beside=True)
 
     def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
-        """A page of each shard that moved, or of the past."""
+        """Return a page of each shard that moved, or of a backfill."""
         with _as_source_errors(), _readable():
             index = self._current()
             self._monitor.update(index, now)
@@ -93,7 +96,7 @@ class ElasticsearchSource:
             return self._following.read(request, position, limit)
 
     def _everywhere(self) -> list[Dsl]:
-        """What is asked of every event. Without a mapping there is no event to ask it of."""
+        """Return the filters on every event. Without a mapping there is no event to filter."""
         if not self._cluster or self.fields.unlisted is not UnlistedKeys.ABSENT:
             return []
         try:
@@ -114,7 +117,7 @@ class ElasticsearchSource:
         )
 
     def reached(self, position: str, other: str) -> bool:
-        """A reader of the past has when its window is read."""
+        """Return whether `position` has reached `other`; a backfill has when its window is read."""
         if is_backfill(position):
             return BackfillCursor.load(position).done
         return reached(TailPosition.load(position), TailPosition.load(other))
@@ -142,7 +145,7 @@ def _as_source_errors() -> Iterator[None]:
 
 @contextmanager
 def _readable() -> Iterator[None]:
-    """Says where it stopped, and nothing of what was answered: that may be anything."""
+    """Report where parsing stopped, and nothing of the answer: that may be anything."""
     try:
         yield
     except _UNREADABLE as error:

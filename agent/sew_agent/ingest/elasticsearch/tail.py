@@ -1,4 +1,4 @@
-"""A reader that follows: what was written since, shard by shard."""
+"""The tail: new writes, shard by shard."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ class Tail:
         self._initial: ShardStats | None = None
 
     def read(self, request: ReadRequest, position: str | None, limit: int) -> Batch:
-        """About `limit` hits, fewer of each shard where many have moved. Raises ElasticsearchError."""
+        """Return about `limit` hits, fewer of each shard where many have moved. Raises ElasticsearchError."""
         monitor = self._monitor
         start = TailPosition.load(position) if position else begin(monitor.stats)
         self._initial = self._initial or monitor.stats
@@ -73,11 +73,11 @@ class _Page:
 
     @property
     def failed(self) -> bool:
-        """Of all that was searched, nothing was found out."""
+        """True where every search failed."""
         return bool(self.failures) and not self._read
 
     def read(self, wanted: Sequence[Search], limit: int) -> None:
-        """Without any clause the cursors move as if nothing matched."""
+        """Search, deliver and move the cursors; without any query they move as if nothing matched."""
         found: Sequence[SearchResult] = [SearchResult()] * len(wanted)
         if self._request.queries:
             size = max(min(_LEAST_PAGE, limit), limit // max(len(wanted), 1))
@@ -118,13 +118,13 @@ class _Page:
             self.scanned += after.seq - before.seq
             self.cut |= end is not None
             self._read += 1
-        elif found.failure.status != _GONE_INDEX:  # one that was deleted meanwhile: the next look tells
+        elif found.failure.status != _GONE_INDEX:  # deleted meanwhile: the next statistics show it
             name = f"{search.shard.index}[{search.shard.number}]"
             message = f"{name} could not be read, and is tried again: {found.failure}"
             self.failures.append(SourceProblem(message, found.failure.problem))
 
     def _deliver(self, hits: Sequence[Hit], wanted: Sequence[Search]) -> Mapping[int, tuple[int, ...]]:
-        """Job -> the first of its hits that is left for another page."""
+        """Keep the new events; return job -> the first of its hits that is left for another page."""
         rules, own = self._reader.rules, self._request.with_origins(hits)
         new = self._reader.new(own, self.refused)
         self._skip_early(own, wanted)
@@ -157,20 +157,20 @@ class _Page:
         return not kind
 
     def _skip(self, kind: str, hit: Hit, search: Search) -> None:
-        """Told once: by the search that is whole, which passes each number once."""
+        """Count a hit once: in the whole search, which passes each number once."""
         if search.whole and kind in TEXTS:
             self.skipped.add(kind, hit)
 
 
 def _before(found: SearchResult, skipped: tuple[int, ...] | None) -> SearchResult:
-    """What a search found before the first hit that is left for another page."""
+    """Return the result up to the first hit that is left for another page."""
     if skipped is None:
         return found
     return replace(found, hits=[hit for hit in found.hits if hit.order < skipped], end=(skipped[0] - 1,))
 
 
 def _has_read(position: TailPosition, initial: ShardStats) -> bool:
-    """Whether a reader has passed all that was there when the agent was started."""
+    """Return whether a reader has passed all writes that were there when the agent was started."""
     return all(
         position.cursors[key].seq >= shard.checkpoint
         for key, shard in initial.shards.items()

@@ -1,8 +1,8 @@
-"""Since when a checkpoint can be seen: by what its shard's copies have done since, and not by our clock alone. Pure.
+"""Visible checkpoints: proven by what a shard's copies have done since, and not by our clock alone. Pure.
 
-A checkpoint says that writes are in, not that they can be seen. They can be in a copy that was refreshed twice after
-it was known (the first of the two may have begun before), or that had nothing to refresh while it lived for so long
-that it should have. A server that stands still answers nothing, and for as long as that no time is counted.
+A checkpoint says that writes are in, not that a search finds them. It is visible in a copy that was refreshed twice
+after it was known (the first of the two may have begun before), or that had nothing to refresh while it lived for so
+long that it should have. A server that stands still answers nothing, and that time is not counted.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from sew_agent.ingest.elasticsearch.shards import LEAST_WAIT, START, IndexSettin
 PROMPT = 1.0
 """Seconds within which a server answers that does not stand still."""
 STEP = 2.0
-"""Seconds of life at most that two answers prove, however long it is between them."""
+"""Seconds of life at most that two answers prove, however much time is between them."""
 _REFRESHES = 2
 
 
@@ -45,10 +45,10 @@ class _TrackedCheckpoint:
     visible: int = START
     visible_at: float = 0.0
     copies: dict[str, _CopyRefreshes] = field(default_factory=dict)
-    """By node, from the first look after the checkpoint was observed on: in that one it was in all of them."""
+    """Copies by node, from the first statistics after the checkpoint was observed: by then all of them had it."""
 
     def restart(self, shard: Shard, observed: float, observed_at: float) -> None:
-        """Another checkpoint."""
+        """Track another checkpoint."""
         self.candidate, self.observed, self.observed_at = shard.checkpoint, observed, observed_at
         self.copies = {}
 
@@ -62,9 +62,9 @@ class _TrackedCheckpoint:
 
 
 class VisibleCheckpoints:
-    """Of each shard one checkpoint at a time, which takes 10 s at least: so often all is read again.
+    """Tracks one checkpoint of each shard at a time, for at least 10 s: so often all numbers above are read again.
 
-    A look is first counted, then concluded from, with settings that are still right where `due` said so.
+    Statistics are first counted, then concluded from, with settings that were just read where `due` returned true.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class VisibleCheckpoints:
         self._answered = float("inf")
 
     def count(self, stats: ShardStats, asked: float, answered: float) -> None:
-        """What the copies have done since the last look. Monotonic seconds before and after it."""
+        """Count what the copies have done since the last statistics. `asked`, `answered`: monotonic seconds."""
         prompt = stats.whole and answered - asked <= PROMPT
         lived = min(max(answered - self._answered, 0.0), STEP) if prompt else 0.0
         self._answered = answered
@@ -86,11 +86,11 @@ class VisibleCheckpoints:
             del self._visible[key]
 
     def due(self, stats: ShardStats, settings: Mapping[str, IndexSettings]) -> bool:
-        """Whether a checkpoint becomes proven now, if the refresh intervals are still what they were."""
+        """Return whether a checkpoint becomes visible now, if the refresh intervals are still what they were."""
         return any(self._becomes_visible(key, shard, settings) for key, shard in stats.shards.items())
 
     def conclude(self, stats: ShardStats, settings: Mapping[str, IndexSettings]) -> None:
-        """`facts` were read just now where `due` said so."""
+        """Mark checkpoints as visible. `settings` were read just now where `due` returned true."""
         for key, shard in stats.shards.items():
             proof = self._visible[key]
             if self._becomes_visible(key, shard, settings):
@@ -99,7 +99,7 @@ class VisibleCheckpoints:
                 proof.restart(shard, self._answered, stats.at)
 
     def of(self, shard: Shard) -> tuple[int, float]:
-        """The highest number up to which a search now sees all, and the moment at which all these writes were in."""
+        """Return the number up to which a search now sees all writes, and the moment at which they were in."""
         proof = self._visible.get(shard.key)
         return (proof.visible, proof.visible_at) if proof and proof.history == shard.history else (START, 0.0)
 

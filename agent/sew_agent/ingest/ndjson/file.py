@@ -16,11 +16,11 @@ from sew_agent.ingest.source import Batch, Origin, SourceError, Subscription
 
 _CHUNK = 2**20
 _NUMBERINGS = 4
-"""Files whose running numbers are kept, 32 MiB each: readers that are behind take turns with the common one."""
+"""Files whose running numbers are kept, 32 MiB each: readers that are behind take turns with the shared one."""
 
 
 class NdjsonFile:
-    """See the module. `whole`: a last line without a line break is an event, if it is a whole JSON object."""
+    """Reads events from a file. `whole`: a last line without a line break is an event, if it is a whole JSON object."""
 
     def __init__(self, path: Path, fields: FieldSet, *, whole: bool = False) -> None:
         self.fields = fields
@@ -32,11 +32,11 @@ class NdjsonFile:
         self._numberings: dict[int, LineNumbering] = {}
 
     def origin(self, _start: float) -> Origin:
-        """A file has no start: whoever is new reads it from its beginning."""
+        """Return the beginning of the file, which a new webhook reads from: lines have no start in time."""
         return Origin("", beside=False)
 
     def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
-        """The next matching events; a file that was left by rotation is finished first."""
+        """Return the next matching events; a file that was rotated away is finished first."""
         try:
             for opened in self._opened(FilePosition.load(position) if position else None, now):
                 batch, advanced = self._read(opened, subscriptions, now, limit)
@@ -47,7 +47,7 @@ class NdjsonFile:
             raise SourceError(f"events cannot be read from {self._path}: {error.strerror or error}") from error
 
     def read_to(self, _position: str | None) -> float | None:
-        """Lines stand in no order of time."""
+        """Return None: lines are in no order of time."""
         return None
 
     def reached(self, position: str, other: str) -> bool:
@@ -60,12 +60,12 @@ class NdjsonFile:
     def close(self) -> None:
         self._files.close()
 
-    def _opened(self, place: FilePosition | None, now: float) -> Iterator[OpenedFile]:
-        """The files to look into, until there is something new in one."""
-        left = self._files.left(place, now)
+    def _opened(self, position: FilePosition | None, now: float) -> Iterator[OpenedFile]:
+        """Yield the files to read, until there is something new in one."""
+        left = self._files.left(position, now)
         if left:
             yield left
-        opened = self._files.locate(place, now)
+        opened = self._files.locate(position, now)
         if opened and opened.rotated:
             opened = replace(opened, over=self._whole)
             yield opened
@@ -77,36 +77,36 @@ class NdjsonFile:
     def _read(
         self, opened: OpenedFile, subscriptions: Sequence[Subscription], now: float, limit: int
     ) -> tuple[Batch, bool]:
-        """What one page of a file holds, and whether it leads any further."""
-        place = opened.place
+        """Return one page of a file, and whether its position is further on."""
+        position = opened.position
         page = Page(str(self._path), self._matchers.of(subscriptions), self._identities(opened), now, limit)
-        end, number = place.offset, place.line
+        end, number = position.offset, position.line
         for line in self._lines(opened):
-            page.take(line)
+            page.add(line)
             end, number = line.end, line.number
             if page.full:
                 break
         ended = not page.full and not opened.rotated
         batch = Batch(
             page.arrivals,
-            opened.position(end, number).dump(),
+            opened.position_at(end, number).dump(),
             more=not ended,
             done=ended,
             warnings=page.warnings,
             scanned=page.events,
         )
-        return batch, end > place.offset
+        return batch, end > position.offset
 
     def _lines(self, opened: OpenedFile) -> Iterator[Line]:
-        """The lines from a place on, the last one only where it is whole."""
+        """Yield the lines from the position on, the last one only where it is whole."""
         last_counts = self._whole or opened.rotated
-        for line, broken in read_lines(opened.file, opened.place.offset, opened.place.line):
+        for line, broken in read_lines(opened.file, opened.position.offset, opened.position.line):
             if broken or opened.over or (last_counts and _is_event(line)):
                 yield line
 
     def _identities(self, opened: OpenedFile) -> Identities:
-        """Those of this file; running numbers of files that were not read for the longest are let go of."""
-        generation = opened.place.generation
+        """Return the identities of this file; running numbers of the files read least recently are dropped."""
+        generation = opened.position.generation
         numbering = self._numberings.pop(generation, None) or LineNumbering()
         while len(self._numberings) >= _NUMBERINGS:
             del self._numberings[next(iter(self._numberings))]
@@ -115,8 +115,8 @@ class NdjsonFile:
 
 
 def read_lines(file: BinaryIO, offset: int, number: int) -> Iterator[tuple[Line, bool]]:
-    """Lines from an offset on, `number` of them before it, and whether each ends with a line break."""
-    file.seek(0, SEEK_END)  # lets go of what is buffered: a truncated file has other bytes there now
+    """Yield lines from an offset on, `number` of them before it, and whether each ends with a line break."""
+    file.seek(0, SEEK_END)  # drops the buffer: a truncated file has other bytes there now
     file.seek(offset)
     while text := file.readline(LONGEST_LINE + 1):
         size, broken = len(text), text.endswith(b"\n")
@@ -129,7 +129,7 @@ def read_lines(file: BinaryIO, offset: int, number: int) -> Iterator[tuple[Line,
 
 
 def _skip_line(file: BinaryIO) -> tuple[int, bool]:
-    """Reads the rest of a line and keeps none of it: its size, and whether it ends with a line break."""
+    """Skip the rest of a line; return its size, and whether it ends with a line break."""
     size = 0
     while chunk := file.readline(_CHUNK):
         size += len(chunk)
@@ -147,11 +147,11 @@ def _is_event(line: Line) -> bool:
 
 def _recount(file: BinaryIO, identities: Identities, to: int) -> None:
     """Number the lines before an offset again: they were read before a restart, or by nobody yet."""
-    place = file.tell()
+    offset = file.tell()
     for line, _ in read_lines(file, identities.numbering.passed, 0):
         if line.start >= to:
             break
         with suppress(BadLineError):
             read_event(line, identities)
         identities.passed(line)
-    file.seek(place)
+    file.seek(offset)

@@ -1,4 +1,4 @@
-"""What identifies a line of NDJSON without an id of its own: a hash of its text, and a running number."""
+"""Identity of a line of NDJSON without an id of its own: a hash of its text, and a running number."""
 
 from array import array
 from bisect import bisect_left
@@ -25,7 +25,7 @@ class LineNumbering:
         self._numbers = array("Q")
 
     def number(self, digest: bytes, offset: int) -> int:
-        """The running number of the line at `offset`, whose SHA-256 is `digest`."""
+        """Return the running number of the line at `offset`, whose SHA-256 is `digest`."""
         if offset < self.passed:
             return self._remembered(offset)
         number = self._count(digest)
@@ -35,21 +35,21 @@ class LineNumbering:
         return number
 
     def _remembered(self, offset: int) -> int:
-        place = bisect_left(self._repeated, offset)
-        found = place < len(self._repeated) and self._repeated[place] == offset
-        return self._numbers[place] if found else 0
+        index = bisect_left(self._repeated, offset)
+        is_repeated = index < len(self._repeated) and self._repeated[index] == offset
+        return self._numbers[index] if is_repeated else 0
 
     def _count(self, digest: bytes) -> int:
         if self._cells is None:
             self._cells = memoryview(mmap(-1, _ROWS * _CELLS * 4)).cast("I")
         cells = self._cells
-        places = [row * _CELLS + int.from_bytes(digest[row * 4 : row * 4 + 4]) % _CELLS for row in range(_ROWS)]
-        number: int = min(cells[place] for place in places)
-        for place in places:
-            cells[place] += 1
+        indices = [row * _CELLS + int.from_bytes(digest[row * 4 : row * 4 + 4]) % _CELLS for row in range(_ROWS)]
+        number: int = min(cells[index] for index in indices)
+        for index in indices:
+            cells[index] += 1
         return number
 
 
 def digest_of(line: bytes) -> bytes:
-    """SHA-256 of a line without the line break."""
+    """Return the SHA-256 of a line without the line break."""
     return sha256(line.rstrip(b"\r\n")).digest()

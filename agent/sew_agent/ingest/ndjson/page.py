@@ -11,9 +11,9 @@ from sew_agent.ingest.ndjson.line_ids import LineNumbering, digest_of
 from sew_agent.ingest.source import Arrival, SourceWarning, Subscription
 
 SCAN_BYTES = 16 * 2**20
-"""Read in one go at most: what matches little is still interrupted often."""
+"""Bytes to read in one go at most: a query that matches little is still interrupted often."""
 PAGE_BYTES = 4 * 2**20
-"""Matching lines in one go, unless a single one is longer."""
+"""Bytes of matching lines in one go, unless a single one is longer."""
 
 Matcher = Callable[[Mapping[str, Any], float], bool]
 
@@ -35,7 +35,7 @@ class Matchers:
         self._compiled: dict[str, tuple[Node, Matcher]] = {}
 
     def of(self, subscriptions: Sequence[Subscription]) -> list[tuple[str, Matcher]]:
-        return [(each.webhook, self._matcher(each)) for each in subscriptions]
+        return [(subscription.webhook, self._matcher(subscription)) for subscription in subscriptions]
 
     def _matcher(self, subscription: Subscription) -> Matcher:
         known = self._compiled.get(subscription.webhook)
@@ -46,7 +46,7 @@ class Matchers:
 
 
 class Identities:
-    """What identifies the events of one file. `recount` numbers the lines up to an offset that were read before."""
+    """Identities of the events of one file. `recount` numbers the lines up to an offset that were read before."""
 
     def __init__(self, generation: int, numbering: LineNumbering, recount: Callable[["Identities", int], None]) -> None:
         self.numbering = numbering
@@ -54,13 +54,13 @@ class Identities:
         self._turn = f"{generation}." if generation else ""
 
     def identify(self, line: Line, document: dict[str, Any], text: bytes) -> Event:
-        """The event, with its identity as `_id` in the document, where a query finds it."""
+        """Return the event, with its identity as `_id` in the document, where a query finds it."""
         known = own_id(document) or self._of_text(line, text)
         document["_id"] = known
         return Event("", known, document)
 
     def passed(self, line: Line) -> None:
-        """Note that a line has been numbered, if it needed a number."""
+        """Record that a line has been numbered, if it needed a number."""
         if self.numbering.passed == line.start:
             self.numbering.passed = line.end
 
@@ -73,9 +73,9 @@ class Identities:
 
 @dataclass(slots=True)
 class Page:
-    """What is gathered from lines until it is full. `place` is how the file is called in notes."""
+    """Events gathered from lines until the page is full. `name` is the file's in warnings."""
 
-    place: str
+    name: str
     matchers: Sequence[tuple[str, Matcher]]
     identities: Identities
     now: float
@@ -92,14 +92,14 @@ class Page:
         count = len(self.arrivals) + len(self.warnings)
         return count >= self.limit or self._scanned >= SCAN_BYTES or self._matched >= PAGE_BYTES
 
-    def take(self, line: Line) -> None:
-        """Add what the line is: an arrival, a note, or nothing."""
+    def add(self, line: Line) -> None:
+        """Add what the line is: an arrival, a warning, or nothing."""
         self._scanned += line.end - line.start
         try:
             event = read_event(line, self.identities)
         except BadLineError as error:
             self.warnings.append(
-                SourceWarning("bad_line", f"{self.place}, line {line.number}: {error}; the line is left out")
+                SourceWarning("bad_line", f"{self.name}, line {line.number}: {error}; the line is left out")
             )
         else:
             if event:
@@ -115,7 +115,7 @@ class Page:
 
 
 def read_event(line: Line, identities: Identities) -> Event | None:
-    """The event on a line; None for a blank one. Raises BadLineError."""
+    """Return the event on a line; None for a blank one. Raises BadLineError."""
     if line.text is None:
         raise BadLineError(f"longer than {LONGEST_LINE >> 20} MiB")
     if line.text.isspace():

@@ -16,7 +16,7 @@ _CHUNK = 2**16
 
 
 class NdjsonStream:
-    """Lines of an open file descriptor. Lines behind the last position are kept until a later one is asked for.
+    """Reads lines of an open file descriptor. Lines after the last position are kept until a later one is asked for.
 
     `run` tells this process from others: a position of another one is the stream's beginning. With `whole` it has
     caught up only at the stream's end. A stream that is read too slowly fills its pipe, and the writer waits.
@@ -37,20 +37,20 @@ class NdjsonStream:
         self._closed = False
 
     def origin(self, _start: float) -> Origin:
-        """Where the one reader stands: there is no way back."""
+        """Return where the one reader stands: there is no way back."""
         return Origin("", beside=False)
 
     def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
-        """Never waits: what the stream holds now."""
+        """Return what the stream holds now, without waiting."""
         try:
-            self._let_go(self._line_of(position))
+            self._drop_until(self._line_of(position))
             came = self._fill(limit)
         except OSError as error:
             raise SourceError(f"events cannot be read from standard input: {error.strerror or error}") from error
         page = Page("standard input", self._matchers.of(subscriptions), self._identities, now, limit)
         last = self._line_of(position)
         for line in self._lines:
-            page.take(line)
+            page.add(line)
             last = line.number
             if page.full:
                 break
@@ -60,7 +60,7 @@ class NdjsonStream:
         return Batch(page.arrivals, position, more=more, done=done, warnings=page.warnings, scanned=page.events)
 
     def read_to(self, _position: str | None) -> float | None:
-        """Lines stand in no order of time."""
+        """Return None: lines are in no order of time."""
         return None
 
     def reached(self, position: str, other: str) -> bool:
@@ -73,12 +73,12 @@ class NdjsonStream:
         run, line = json.loads(position) if position else ("", 0)
         return int(line) if run == self._run else 0
 
-    def _let_go(self, line: int) -> None:
+    def _drop_until(self, line: int) -> None:
         while self._lines and self._lines[0].number <= line:
             self._buffered -= len(self._lines.popleft().text or b"")
 
     def _fill(self, limit: int) -> bool:
-        """Whether anything came: then the writer, whose pipe was full, may have written more by now."""
+        """Return whether anything came: then the writer, whose pipe was full, may have written more by now."""
         came = False
         while not self._closed and len(self._lines) < limit and self._buffered < SCAN_BYTES and self._ready():
             chunk = os.read(self._descriptor, _CHUNK)
@@ -115,6 +115,6 @@ class NdjsonStream:
 
 
 def _at_newlines(chunk: bytes) -> list[bytes]:
-    """Lines end with \\n alone, as in files."""
+    """Split at \\n alone, as lines in files end."""
     pieces = chunk.split(b"\n")
     return [piece + b"\n" for piece in pieces[:-1]] + ([pieces[-1]] if pieces[-1] else [])
