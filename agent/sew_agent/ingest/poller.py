@@ -201,7 +201,7 @@ class Poller:
             readers, held = self._others(now)
             tried = self._take_turns(readers, now)
             found += [*tried, _HELD] if held or len(readers) > len(tried) else tried
-        return Polled(all(each.done for each in found), any(each.more for each in found), found[0].failed)
+        return Polled(all(result.done for result in found), any(result.more for result in found), found[0].failed)
 
     def progress(self, now: float) -> Mapping[str, Progress]:
         """How far events have been read for each webhook that is read for. Raises StoreError."""
@@ -215,7 +215,7 @@ class Poller:
     def low_watermark(self) -> float:
         """The moment (epoch seconds) before which nothing is read again by any reader."""
         moments = map(self._read_to, set(self._positions.values()))
-        return min((each for each in moments if each is not None), default=-_NEVER)
+        return min((moment for moment in moments if moment is not None), default=-_NEVER)
 
     def _read_to(self, position: str) -> float | None:
         return self._source.read_to(position or None)

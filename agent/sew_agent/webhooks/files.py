@@ -81,25 +81,25 @@ class FileWebhooks:
 
     def _check(self, now: float) -> None:
         try:
-            found = self._list()
-            files = {path: self._file(path, stamp, now) for path, stamp in found.items()}
+            stamps = self._list()
+            files = {path: self._file(path, stamp, now) for path, stamp in stamps.items()}
         except OSError as error:
             problem = f"webhooks cannot be read from {self._path}: {error.strerror or error}; the last ones are kept"
             self._publish(_snapshot(self._files, [problem], complete=False))
             return
-        self._bare = self._bare and not any(_held(each.manifests) for each in files.values())
+        self._bare = self._bare and not any(_held(file.manifests) for file in files.values())
         if files != self._files or not self._snapshot.complete:
             self._files = files
             problems = list(self._unmounted())
-            whole = all(each.whole for each in files.values())
+            whole = all(file.whole for file in files.values())
             self._publish(_snapshot(files, problems, complete=whole and not problems))
 
     def _unmounted(self) -> Iterator[str]:
         """Report what has been empty since the start, as long as webhooks are missing that may have been there."""
-        self._missing -= {name for each in self._files.values() for name in _names(each.manifests)}
+        self._missing -= {name for file in self._files.values() for name in _names(file.manifests)}
         if self._empty is None:
             self._empty = empty_folders(self._path) if self._missing and self._path.is_dir() else ()
-        self._empty = [each for each in self._empty if is_empty(each)]
+        self._empty = [folder for folder in self._empty if is_empty(folder)]
         if self._bare:
             yield f"there is nothing in {self._path}: {_MOUNTED}"
         elif self._missing and self._empty:
@@ -118,14 +118,14 @@ class FileWebhooks:
         if not self._path.is_dir():
             self._path.parent.stat()
             return dict(_stamps([self._path])) if self._path.exists() else self._check_deleted()
-        found = dict(_stamps(manifests_in(self._path)))
-        folders = {path.parent for path in found}
+        stamps = dict(_stamps(manifests_in(self._path)))
+        folders = {path.parent for path in stamps}
         for folder in self._devices.keys() - folders:
-            empty = not any(each.is_relative_to(folder) for each in folders)
+            empty = not any(held.is_relative_to(folder) for held in folders)
             if empty and folder.exists() and folder.stat().st_dev != self._devices[folder]:
                 raise OSError(f"the folder {folder} is empty and on another device: it was unmounted")
         self._devices = {folder: folder.stat().st_dev for folder in folders | {self._path}}
-        return found
+        return stamps
 
     def _check_deleted(self) -> dict[Path, _Stamp]:
         """Accept that a single file was deleted; raise where a folder is missing, since it may be unmounted."""
@@ -150,7 +150,7 @@ class FileWebhooks:
 
 def _validated(before: _File | None, name: str, stamp: _Stamp, settled: bool, content: bytes, namespace: str) -> _File:
     manifests = load_manifests(content, name, secrets_namespace=namespace)
-    broken = next((each for each in manifests.findings if each.is_error and not each.resource), None)
+    broken = next((finding for finding in manifests.findings if finding.is_error and not finding.resource), None)
     if broken:
         return _kept(before, stamp, content, str(broken), manifests, settled)
     if before and _held(before.manifests) and not _held(manifests):
@@ -178,30 +178,30 @@ def _held(manifests: Manifests) -> bool:
 
 def _names(manifests: Manifests) -> Collection[str]:
     """Return the names of all webhooks, those with errors, too."""
-    return {each.name for each in manifests.webhooks} | _refused(manifests).keys()
+    return {webhook.name for webhook in manifests.webhooks} | _refused(manifests).keys()
 
 
 def _snapshot(files: Mapping[Path, _File], problems: list[str], *, complete: bool) -> Snapshot:
     parts = [files[path] for path in sorted(files)]
-    names = Counter(name for part in parts for name in {each.name for each in part.manifests.webhooks})
+    names = Counter(name for part in parts for name in {webhook.name for webhook in part.manifests.webhooks})
     twice = {name: InvalidWebhook(_twice(name, parts)) for name, count in names.items() if count > 1}
     ambiguous = _ambiguous(files)
     refused = {
         **{
-            each.name: InvalidWebhook(ambiguity)
+            webhook.name: InvalidWebhook(ambiguity)
             for part in parts
-            for each in part.manifests.webhooks
-            if (ambiguity := _ambiguity(each, ambiguous))
+            for webhook in part.manifests.webhooks
+            if (ambiguity := _ambiguity(webhook, ambiguous))
         },
-        **{name: _refusal(each) for part in parts for name, each in _refused(part.manifests).items()},
+        **{name: _refusal(finding) for part in parts for name, finding in _refused(part.manifests).items()},
         **twice,
     }
     return Snapshot(
         webhooks={
-            each.name: each.webhook
+            webhook.name: webhook.webhook
             for part in parts
-            for each in part.manifests.webhooks
-            if each.name and each.name not in refused
+            for webhook in part.manifests.webhooks
+            if webhook.name and webhook.name not in refused
         },
         secrets=_merged("Secret", (part.manifests.secrets for part in parts), ambiguous),
         config_maps=_merged("ConfigMap", (part.manifests.config_maps for part in parts), ambiguous),
@@ -214,10 +214,10 @@ def _snapshot(files: Mapping[Path, _File], problems: list[str], *, complete: boo
 def _ambiguous(files: Mapping[Path, _File]) -> dict[tuple[str, str], str]:
     """Return the kind and name of each Secret and ConfigMap that stands twice -> where, and what to do."""
     places: dict[tuple[str, str], list[str]] = {}
-    for path, each in sorted(files.items()):
-        held = [("Secret", name) for name in each.manifests.secrets]
-        for key in held + [("ConfigMap", name) for name in each.manifests.config_maps]:
-            places.setdefault(key, []).extend([str(path)] * (2 if key in each.manifests.twice else 1))
+    for path, file in sorted(files.items()):
+        held = [("Secret", name) for name in file.manifests.secrets]
+        for key in held + [("ConfigMap", name) for name in file.manifests.config_maps]:
+            places.setdefault(key, []).extend([str(path)] * (2 if key in file.manifests.twice else 1))
     return {
         (kind, name): f"two {kind}s have the name {name}, in {' and in '.join(where)}: keep one of them"
         for (kind, name), where in places.items()
@@ -227,8 +227,8 @@ def _ambiguous(files: Mapping[Path, _File]) -> dict[tuple[str, str], str]:
 
 def _ambiguity(located: LocatedWebhook, ambiguous: Mapping[tuple[str, str], str]) -> str:
     """Return why a webhook that refers to an ambiguous object is refused; "" for any other."""
-    found = (ambiguous.get((each.kind, each.name), "") for each in located.webhook.references)
-    return next(filter(None, found), "") if located.name else ""
+    reasons = (ambiguous.get((reference.kind, reference.name), "") for reference in located.webhook.references)
+    return next(filter(None, reasons), "") if located.name else ""
 
 
 def _merged(
@@ -238,8 +238,12 @@ def _merged(
 
 
 def _refused(manifests: Manifests) -> dict[str, Finding]:
-    errors = [each for each in manifests.findings if each.is_error and each.resource and each.code != _TAKEN_ANYWAY]
-    return {each.resource: each for each in reversed(errors)}
+    errors = [
+        finding
+        for finding in manifests.findings
+        if finding.is_error and finding.resource and finding.code != _TAKEN_ANYWAY
+    ]
+    return {error.resource: error for error in reversed(errors)}
 
 
 def _refusal(finding: Finding) -> InvalidWebhook:
@@ -247,15 +251,17 @@ def _refusal(finding: Finding) -> InvalidWebhook:
 
 
 def _twice(name: str, parts: list[_File]) -> str:
-    places = [each.source for part in parts for each in part.manifests.webhooks if each.name == name]
+    places = [webhook.source for part in parts for webhook in part.manifests.webhooks if webhook.name == name]
     return f"two webhooks have the name {name}, in {' and in '.join(places)}: keep one of them"
 
 
 def _nameless(parts: list[_File]) -> Iterator[str]:
     """Yield errors of webhooks without a name: no name can be refused, so they are problems of their file."""
     for part in parts:
-        if any(not each.name for each in part.manifests.webhooks):
-            yield from (str(each) for each in part.manifests.findings if each.is_error and not each.resource)
+        if any(not webhook.name for webhook in part.manifests.webhooks):
+            yield from (
+                str(finding) for finding in part.manifests.findings if finding.is_error and not finding.resource
+            )
 
 
 def _stamps(paths: Iterator[Path] | list[Path]) -> Iterator[tuple[Path, _Stamp]]:

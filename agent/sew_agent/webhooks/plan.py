@@ -95,8 +95,8 @@ def plan(
 ) -> Plan:
     """Return the changes. `invalid` webhooks are there; where not `complete`, an absent one has not been deleted."""
     changes = Plan()
-    for name, each in wanted.items():
-        _present(changes, name, each, known.get(name), rules, now)
+    for name, webhook in wanted.items():
+        _present(changes, name, webhook, known.get(name), rules, now)
     for name in known.keys() - wanted.keys():
         if known[name].state == FORGOTTEN:
             continue

@@ -87,7 +87,7 @@ class Reconciler:
         changes = self._plan(snapshot, known, now)
         self._apply(changes, known, now)
         self._snapshot = snapshot
-        deleted = [each.deleted_at for each in self._parts.store.known().values() if each.state != FORGOTTEN]
+        deleted = [record.deleted_at for record in self._parts.store.known().values() if record.state != FORGOTTEN]
         self._plan_again = min((at + self._forget_after for at in deleted if at is not None), default=float("inf"))
 
     def _validate(self, snapshot: Snapshot) -> None:
@@ -101,13 +101,13 @@ class Reconciler:
         for name, accepted in self.validated.accepted.items():
             if before.accepted.get(name) is not accepted:
                 log.info("webhook_accepted", webhook=name, state=accepted.webhook.state.value)
-                for each in accepted.warnings:
-                    log.warning("webhook_warning", webhook=name, message=str(each))
+                for warning in accepted.warnings:
+                    log.warning("webhook_warning", webhook=name, message=str(warning))
         self._changed(self.validated)
 
     def _plan(self, snapshot: Snapshot, known: Mapping[str, WebhookRecord], now: float) -> Plan:
         return plan(
-            {name: _desired(each) for name, each in self.validated.accepted.items()},
+            {name: _desired(accepted_webhook) for name, accepted_webhook in self.validated.accepted.items()},
             self.validated.invalid,
             known,
             complete=snapshot.complete,
@@ -129,9 +129,9 @@ class Reconciler:
         read = {name: Subscription(name, accepted[name].node, start) for name, start in sorted(changes.read.items())}
         parts.poller.serve(read, changes.debug)
         unfinished = {name for name in changes.forget if not self._dropped(name)}
-        for each in changes.remember:
-            if each.name not in unfinished:
-                self._remember(each)
+        for record in changes.remember:
+            if record.name not in unfinished:
+                self._remember(record)
         for name in changes.test:
             parts.tester.fire(accepted[name], content_digest(accepted[name]))
 

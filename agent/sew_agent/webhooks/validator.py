@@ -46,8 +46,9 @@ class WebhookValidator:
         }
         results = {name: result for name, (_, result) in self._validated.items()}
         return ValidationResult(
-            {name: each for name, each in results.items() if isinstance(each, Accepted)},
-            {name: each for name, each in results.items() if isinstance(each, InvalidWebhook)} | dict(snapshot.refused),
+            {name: result for name, result in results.items() if isinstance(result, Accepted)},
+            {name: result for name, result in results.items() if isinstance(result, InvalidWebhook)}
+            | dict(snapshot.refused),
         )
 
     def _validate_one(
@@ -57,10 +58,10 @@ class WebhookValidator:
         before = self._validated.get(webhook.name)
         if before and before[0] == basis:
             return before
-        found = accept(webhook, snapshot.secrets, snapshot.config_maps, fields, consumers=self._consumers)
-        if isinstance(found, Accepted):
-            return basis, before[1] if before and before[1] == found else found
-        return basis, found
+        result = accept(webhook, snapshot.secrets, snapshot.config_maps, fields, consumers=self._consumers)
+        if isinstance(result, Accepted):
+            return basis, before[1] if before and before[1] == result else result
+        return basis, result
 
 
 def content_digest(accepted: Accepted) -> str:
@@ -76,7 +77,7 @@ def settings_digest(accepted: Accepted) -> str:
 
 def endpoint_digest(accepted: Accepted) -> str:
     """Return a digest of URL and credentials: a change ends a wait, too."""
-    names = {each.name for each in accepted.consumer.variables if each.secret or each.name in _ENDPOINT}
+    names = {variable.name for variable in accepted.consumer.variables if variable.secret or variable.name in _ENDPOINT}
     return _digest({name: value for name, value in accepted.config.items() if name in names})
 
 
@@ -87,5 +88,5 @@ def _digest(value: object) -> str:
 def _values(webhook: Webhook, snapshot: Snapshot) -> list[object]:
     """Return the values of the references; where a key is missing, the existing keys, which the message names."""
     objects = {"Secret": snapshot.secrets, "ConfigMap": snapshot.config_maps}
-    held = [(objects[each.kind].get(each.name), each.key) for each in webhook.references]
+    held = [(objects[reference.kind].get(reference.name), reference.key) for reference in webhook.references]
     return [values and values.get(key, tuple(values)) for values, key in held]

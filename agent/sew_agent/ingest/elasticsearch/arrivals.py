@@ -80,10 +80,10 @@ class ArrivalReader:
         self, index: Index, hits: Sequence[Hit]
     ) -> tuple[list[tuple[Hit, Mapping[str, Any]]], Mapping[int, tuple[int, ...]]]:
         """Return each hit once with its document, and job -> the first hit that is left for another page."""
-        found = self._documents.fetch(index, hits)
-        first = {hit.key: hit for hit in reversed(hits) if hit.key in found}
-        skipped = {hit.job: hit.order for hit in reversed(hits) if hit.key not in found}
-        return [(hit, found[key]) for key, hit in reversed(first.items())], skipped
+        fetched = self._documents.fetch(index, hits)
+        first = {hit.key: hit for hit in reversed(hits) if hit.key in fetched}
+        skipped = {hit.job: hit.order for hit in reversed(hits) if hit.key not in fetched}
+        return [(hit, fetched[key]) for key, hit in reversed(first.items())], skipped
 
     def with_time(self, hit: Hit, source: Mapping[str, Any]) -> Hit:
         """Return the hit with the own time that its document has."""
@@ -93,7 +93,9 @@ class ArrivalReader:
 def _without(hits: Sequence[Hit], webhooks: Collection[str]) -> Sequence[Hit]:
     if not webhooks:
         return hits
-    return [replace(hit, queries=tuple(each for each in hit.queries if each.webhook not in webhooks)) for hit in hits]
+    return [
+        replace(hit, queries=tuple(query for query in hit.queries if query.webhook not in webhooks)) for hit in hits
+    ]
 
 
 def arrival(hit: Hit, source: Mapping[str, Any]) -> Arrival:
@@ -102,4 +104,4 @@ def arrival(hit: Hit, source: Mapping[str, Any]) -> Arrival:
 
 def oldest_first(arrivals: Sequence[Arrival]) -> list[Arrival]:
     """Return the arrivals in the order of delivery: by their own time, those without time at the end."""
-    return sorted(arrivals, key=lambda each: (each.time is None, each.time or 0.0))
+    return sorted(arrivals, key=lambda arrived: (arrived.time is None, arrived.time or 0.0))

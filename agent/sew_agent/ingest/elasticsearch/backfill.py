@@ -51,12 +51,12 @@ class Backfill:
             return replace(_waiting(cursor), more=True)
         job = self._job(request, cursor, run, limit)
         deferred = self._reader.multi_search.deferred([job])
-        found, refused = self._reader.multi_search.run(request.index, [job])
-        if found[0].failure is not None:
+        (result,), refused = self._reader.multi_search.run(request.index, [job])
+        if result.failure is not None:
             self.close(request.index, cursor.run)
-            raise found[0].failure
-        run.point = found[0].point or run.point
-        batch = self._batch(request, cursor, found[0], dict(request.refused) | refused)
+            raise result.failure
+        run.point = result.point or run.point
+        batch = self._batch(request, cursor, result, dict(request.refused) | refused)
         if not (batch.more or batch.refused or deferred):
             self._close_quietly(request.index, cursor.run)
         return replace(batch, deferred=deferred)
@@ -95,17 +95,17 @@ class Backfill:
         return SearchJob({"allow_partial_search_results": False}, filters, request.queries, body | after)
 
     def _batch(
-        self, request: ReadRequest, cursor: BackfillCursor, found: SearchResult, refused: dict[str, str]
+        self, request: ReadRequest, cursor: BackfillCursor, result: SearchResult, refused: dict[str, str]
     ) -> Batch:
         skipped = SkippedHits()
         arrivals = []
-        documents, rest = self._reader.documents(request.index, self._reader.new(found.hits, refused))
+        documents, rest = self._reader.documents(request.index, self._reader.new(result.hits, refused))
         for hit, document in documents:
             if "_source" in document:
                 arrivals.append(arrival(hit, document["_source"]))
             else:
                 skipped.add("no_source" if document.get("found") else "deleted", hit)
-        after = _after(cursor, _before(found, rest.get(0)))
+        after = _after(cursor, _before(result, rest.get(0)))
         warnings = skipped.warnings()
         position = after.dump()
         return Batch(
@@ -124,16 +124,16 @@ def _waiting(cursor: BackfillCursor) -> Batch:
     return Batch([], cursor.dump(), more=False, done=False)
 
 
-def _before(found: SearchResult, skipped: tuple[int, ...] | None) -> SearchResult:
+def _before(result: SearchResult, skipped: tuple[int, ...] | None) -> SearchResult:
     """Return the result up to the first hit that is left for another page: there is always one before it."""
     if skipped is None:
-        return found
-    hits = [hit for hit in found.hits if hit.order < skipped]
-    return replace(found, hits=hits, end=hits[-1].order)
+        return result
+    hits = [hit for hit in result.hits if hit.order < skipped]
+    return replace(result, hits=hits, end=hits[-1].order)
 
 
-def _after(cursor: BackfillCursor, found: SearchResult) -> BackfillCursor:
-    last: Hit | None = found.hits[-1] if found.hits else None
+def _after(cursor: BackfillCursor, result: SearchResult) -> BackfillCursor:
+    last: Hit | None = result.hits[-1] if result.hits else None
     if last is None:
-        return replace(cursor, done=found.end is None)
-    return replace(cursor, reached=last.order[0], after=(last.order[0], last.order[1]), done=found.end is None)
+        return replace(cursor, done=result.end is None)
+    return replace(cursor, reached=last.order[0], after=(last.order[0], last.order[1]), done=result.end is None)

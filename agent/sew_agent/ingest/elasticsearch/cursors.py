@@ -38,7 +38,7 @@ class Cursor:
     gone: float = 0.0
 
 
-_values = attrgetter(*(each.name for each in fields(Cursor)))
+_values = attrgetter(*(attribute.name for attribute in fields(Cursor)))
 """Values of a cursor, in order: `astuple` would copy each, which for thousands of shards takes a tenth of a second."""
 
 
@@ -50,19 +50,21 @@ class TailPosition:
     cursors: Mapping[str, Cursor] = field(default_factory=dict)
 
     def dump(self) -> str:
-        return json.dumps([self.at, {key: _values(each) for key, each in self.cursors.items()}], separators=(",", ":"))
+        return json.dumps(
+            [self.at, {key: _values(cursor) for key, cursor in self.cursors.items()}], separators=(",", ":")
+        )
 
     @classmethod
     def load(cls, text: str) -> "TailPosition":
         at, cursors = json.loads(text)
-        return cls(at, {key: Cursor(*each) for key, each in cursors.items()})
+        return cls(at, {key: Cursor(*cursor) for key, cursor in cursors.items()})
 
     def read_to(self, stats: ShardStats | None) -> float:
         """Return the moment up to which all shards were read: the statistics' own for one that is at its checkpoint."""
         moments = [
-            stats.at if stats and _rests(stats.shards.get(key), each) else each.at
-            for key, each in self.cursors.items()
-            if not each.gone
+            stats.at if stats and _rests(stats.shards.get(key), cursor) else cursor.at
+            for key, cursor in self.cursors.items()
+            if not cursor.gone
         ]
         return min(moments, default=stats.at if stats else self.at)
 
@@ -76,8 +78,8 @@ def begin(stats: ShardStats) -> TailPosition:
     return TailPosition(
         stats.at,
         {
-            key: Cursor(each.index, each.history, each.checkpoint, each.checkpoint, stats.at, top=each.checkpoint)
-            for key, each in stats.shards.items()
+            key: Cursor(shard.index, shard.history, shard.checkpoint, shard.checkpoint, stats.at, top=shard.checkpoint)
+            for key, shard in stats.shards.items()
         },
     )
 
@@ -106,7 +108,7 @@ def catch_up(position: TailPosition, stats: ShardStats, there: frozenset[str], a
         elif key.partition("/")[0] not in there:
             warnings += [] if cursor.gone else _lost(key, cursor)
             cursors[key] = replace(cursor, gone=cursor.gone or stats.at)
-    kept = {key: each for key, each in cursors.items() if not each.gone or stats.at - each.gone < _GONE_KEPT}
+    kept = {key: known for key, known in cursors.items() if not known.gone or stats.at - known.gone < _GONE_KEPT}
     return CaughtUp(_aged(TailPosition(position.at, kept), stats), tuple(warnings))
 
 
@@ -125,7 +127,9 @@ def _aged(position: TailPosition, stats: ShardStats) -> TailPosition:
     if stats.at - position.at < COARSE:
         return position
     rested = {
-        key: replace(each, at=stats.at) for key, each in position.cursors.items() if _rests(stats.shards.get(key), each)
+        key: replace(cursor, at=stats.at)
+        for key, cursor in position.cursors.items()
+        if _rests(stats.shards.get(key), cursor)
     }
     return TailPosition(stats.at, {**position.cursors, **rested})
 

@@ -26,17 +26,17 @@ class Documents:
         Raises ElasticsearchError.
         """
         wanted = list({hit.key: hit for hit in hits}.items())
-        found: dict[bytes, Mapping[str, Any]] = {}
+        documents: dict[bytes, Mapping[str, Any]] = {}
         skipped = _PAGE_BYTES
         self._most = min(self._most + 1, MOST_AT_ONCE)
         while wanted and skipped > 0:
-            some, wanted = wanted[: self._at_once], wanted[self._at_once :]
-            answers, size = self._ask(index, [_address(hit) for _, hit in some])
+            batch, wanted = wanted[: self._at_once], wanted[self._at_once :]
+            answers, size = self._ask(index, [_address(hit) for _, hit in batch])
             skipped -= size
-            self._learn(len(some), size)
-            for (key, _), answer in zip(some, answers, strict=True):
-                found[key] = _checked(answer)
-        return found
+            self._learn(len(batch), size)
+            for (key, _), answer in zip(batch, answers, strict=True):
+                documents[key] = _checked(answer)
+        return documents
 
     def _ask(self, index: Index, wanted: Sequence[Mapping[str, Any]]) -> tuple[Sequence[Mapping[str, Any]], int]:
         """Fetch documents; after a failure, which may come from a too large answer, ask for fewer for a while."""

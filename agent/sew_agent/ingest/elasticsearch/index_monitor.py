@@ -85,7 +85,7 @@ class IndexMonitor:
         self._refresh_fields(index, stats, answered)
         self.visible.conclude(stats, self.settings)
         unsettled = (stats.uuids & self.stats.uuids) - self.settings.keys()
-        self._without_settings = frozenset(each.index for each in stats.shards.values() if each.uuid in unsettled)
+        self._without_settings = frozenset(shard.index for shard in stats.shards.values() if shard.uuid in unsettled)
         self.stats = stats
 
     def read_fields(self, index: Index) -> None:
@@ -96,8 +96,8 @@ class IndexMonitor:
 
     def _refresh_fields(self, index: Index, stats: ShardStats, answered: float) -> None:
         """Read the mapping after the statistics: a write that they count may have brought a new field."""
-        numbers = {key: each.top for key, each in stats.shards.items()}
-        moved = {each.index for key, each in stats.shards.items() if self._mapped.get(key) != each.top}
+        numbers = {key: shard.top for key, shard in stats.shards.items()}
+        moved = {shard.index for key, shard in stats.shards.items() if self._mapped.get(key) != shard.top}
         if stats.uuids - self.stats.uuids or self._older(self._times.fields, FIELDS_EVERY):
             self.read_fields(index)
             self._times.fields = answered
@@ -113,14 +113,14 @@ class IndexMonitor:
             self._translate(index)
 
     def _translate(self, index: Index) -> None:
-        found = field_set(index.pattern, self._mappings, self._analysis) if self._mappings else self.fields
-        if found != self.fields:
-            self.fields = found
+        fields = field_set(index.pattern, self._mappings, self._analysis) if self._mappings else self.fields
+        if fields != self.fields:
+            self.fields = fields
 
     def sees(self, initial: ShardStats) -> bool:
         """Return whether all writes of those stats are visible, in every index in which any become visible."""
         there = [
-            (each, self.stats.shards.get(key)) for key, each in initial.shards.items() if self._becomes_visible(each)
+            (shard, self.stats.shards.get(key)) for key, shard in initial.shards.items() if self._becomes_visible(shard)
         ]
         return all(
             self.visible.of(now)[0] >= before.checkpoint
@@ -135,7 +135,7 @@ class IndexMonitor:
     @property
     def window(self) -> int:
         """Hits that a search may ask for in each index."""
-        return min((each.window for each in self.settings.values()), default=MOST_HITS)
+        return min((index_settings.window for index_settings in self.settings.values()), default=MOST_HITS)
 
     @property
     def there(self) -> frozenset[str]:
@@ -163,11 +163,11 @@ class IndexMonitor:
         self, new: Collection[str], recoveries: Mapping[str, Any], position: TailPosition
     ) -> Iterator[tuple[str, str]]:
         for uuid in new:
-            shards = [each for each in self.stats.shards.values() if each.uuid == uuid]
+            shards = [shard for shard in self.stats.shards.values() if shard.uuid == uuid]
             name = shards[0].index
-            found = origin(name, shards, recoveries.get(name, {}), position.cursors)
-            if found:
-                yield name, found
+            source = origin(name, shards, recoveries.get(name, {}), position.cursors)
+            if source:
+                yield name, source
 
     def _has_old(self, index: Index, uuid: str, before: float) -> bool:
         """Return whether an index has events older than a moment; one that cannot be asked for times has none."""
@@ -183,16 +183,16 @@ class IndexMonitor:
 
     def timeless(self) -> list[SourceWarning]:
         """Warn once an hour of indices that hold events and do not map the field of the events' own time."""
-        written = {each.index for each in self.stats.shards.values() if each.top > START}
-        found = sorted(name for name in written & self._mappings.keys() if not self._maps_time(name))
-        if not found or (found == self._warned_timeless and self.stats.at - self._times.timeless < TIMELESS_EVERY):
+        written = {shard.index for shard in self.stats.shards.values() if shard.top > START}
+        names = sorted(name for name in written & self._mappings.keys() if not self._maps_time(name))
+        if not names or (names == self._warned_timeless and self.stats.at - self._times.timeless < TIMELESS_EVERY):
             return []
-        self._warned_timeless, self._times.timeless = found, self.stats.at
+        self._warned_timeless, self._times.timeless = names, self.stats.at
         message = (
-            f"{_some(found)}: without the field `{self._time_field}`, so what comes is taken as of now, whatever "
+            f"{_some(names)}: without the field `{self._time_field}`, so what comes is taken as of now, whatever "
             "SEW_START and SEW_MAX_EVENT_AGE say: name the field of the events' own time (SEW_TIME_FIELD, --time-field)"
         )
-        return [SourceWarning("no_time_field", message, len(found))]
+        return [SourceWarning("no_time_field", message, len(names))]
 
     def _maps_time(self, index: str) -> bool:
         mapping = self._mappings[index].get("mappings", {})
@@ -250,7 +250,7 @@ class IndexMonitor:
     def _incomplete(self, stats: ShardStats) -> bool:
         """True when shards are absent or never refreshed: the settings, read now and then, say why and when it ends."""
         missing = frozenset(absent(stats, self.settings))
-        frozen = any(each.refresh is None for each in self.settings.values())
+        frozen = any(index_settings.refresh is None for index_settings in self.settings.values())
         incomplete = bool(missing) or frozen or not stats.shards
         return missing != self._absent or (incomplete and self._older(self._times.settings, SETTINGS_EVERY))
 
@@ -260,7 +260,11 @@ class IndexMonitor:
 
 def check_vanished(monitor: IndexMonitor, position: TailPosition) -> None:
     """Raise where all indices are gone at once: that is more likely a lost privilege than a deletion."""
-    if not monitor.stats.shards and not monitor.settings and any(not each.gone for each in position.cursors.values()):
+    if (
+        not monitor.stats.shards
+        and not monitor.settings
+        and any(not cursor.gone for cursor in position.cursors.values())
+    ):
         raise ElasticsearchError(
             "none of the indices that were read is there any more: were they deleted, the index pattern changed, or "
             "the privileges `view_index_metadata` and `monitor` taken away?",

@@ -87,12 +87,12 @@ class MultiSearch:
 
     def deferred(self, jobs: Sequence[SearchJob]) -> frozenset[str]:
         """Return the webhooks whose queries are not asked now, since others would wait for them."""
-        return self.costs.deferred({each.webhook: each for job in jobs for each in job.queries}.values())
+        return self.costs.deferred({query.webhook: query for job in jobs for query in job.queries}.values())
 
     def run(self, index: Index, jobs: Sequence[SearchJob]) -> tuple[list[SearchResult], dict[str, str]]:
         """Return each job's result, and webhook -> why a shard refuses its query. Raises ElasticsearchError."""
         deferred = self.deferred(jobs)
-        jobs = [replace(job, queries=[each for each in job.queries if each.webhook not in deferred]) for job in jobs]
+        jobs = [replace(job, queries=[query for query in job.queries if query.webhook not in deferred]) for job in jobs]
         run = _SearchRun()
         tasks = [
             _Task(number, group) for number, job in enumerate(jobs) for group in pack(job.queries, self._most_leaves)
@@ -108,24 +108,24 @@ class MultiSearch:
     def _ask(
         self, index: Index, jobs: Sequence[SearchJob], tasks: Sequence[_Task]
     ) -> Iterator[tuple[_Task, Mapping[str, Any]]]:
-        slow = any(self.costs.of(each) for task in tasks for each in task.group)
-        for some in _in_requests(tasks, 1 if slow else int(self._at_once)):
+        slow = any(self.costs.of(query) for task in tasks for query in task.group)
+        for batch in _in_requests(tasks, 1 if slow else int(self._at_once)):
             searches = [
-                (jobs[each.job].header, {**jobs[each.job].body, "query": combined(each.group, jobs[each.job].filters)})
-                for each in some
+                (jobs[task.job].header, {**jobs[task.job].body, "query": combined(task.group, jobs[task.job].filters)})
+                for task in batch
             ]
             try:
                 answers = index.search_many(searches)
             except ElasticsearchError as error:
                 if error.kind == TIMED_OUT:
-                    self._timed_out(some, index.timeout)
+                    self._timed_out(batch, index.timeout)
                 raise
-            yield from zip(some, answers, strict=True)
+            yield from zip(batch, answers, strict=True)
 
-    def _timed_out(self, some: Sequence[_Task], seconds: float) -> None:
+    def _timed_out(self, batch: Sequence[_Task], seconds: float) -> None:
         """Ask less in one request from now on, and defer the queries that took so long."""
-        self._at_once = max(1, len(some) // 2)
-        self.costs.charge([query for each in some for query in each.group], seconds)
+        self._at_once = max(1, len(batch) // 2)
+        self.costs.charge([query for task in batch for query in task.group], seconds)
 
     def _handle(
         self, run: _SearchRun, task: _Task, answer: Mapping[str, Any], jobs: Sequence[SearchJob]
@@ -182,14 +182,14 @@ def _hinted(error: ElasticsearchError) -> ElasticsearchError:
 
 
 def _in_requests(tasks: Sequence[_Task], most: int) -> Iterator[list[_Task]]:
-    some: list[_Task] = []
+    batch: list[_Task] = []
     size = 0
     for task in tasks:
-        more = _HEADER_BYTES + sum(each.size for each in task.group)
-        if some and (size + more > MOST_REQUEST_BYTES or len(some) >= most):
-            yield some
-            some, size = [], 0
-        some.append(task)
+        more = _HEADER_BYTES + sum(query.size for query in task.group)
+        if batch and (size + more > MOST_REQUEST_BYTES or len(batch) >= most):
+            yield batch
+            batch, size = [], 0
+        batch.append(task)
         size += more
-    if some:
-        yield some
+    if batch:
+        yield batch

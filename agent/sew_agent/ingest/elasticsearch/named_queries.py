@@ -40,11 +40,11 @@ class NamedQueries:
         """Return the queries, and webhook -> why its query cannot be asked of these fields."""
         queries, refused = [], {}
         exact = exact_fields(fields)
-        for each in subscriptions:
+        for subscription in subscriptions:
             try:
-                queries.append(self._translate(each, fields, exact))
+                queries.append(self._translate(subscription, fields, exact))
             except QueryError as error:
-                refused[each.webhook] = f"the mapping cannot answer the query: {error.errors[0].message}"
+                refused[subscription.webhook] = f"the mapping cannot answer the query: {error.errors[0].message}"
         return queries, refused
 
     def _translate(self, subscription: Subscription, fields: FieldSet, exact: Collection[str]) -> NamedQuery:
@@ -64,8 +64,8 @@ def exact_fields(fields: FieldSet) -> frozenset[str]:
 
     A `*` in a name is left out: in a request for doc values it stands for other fields.
     """
-    strings = (each for each in fields if each.type is FieldType.STRING and not each.storage.refusal)
-    return frozenset(each.path for each in strings if not each.name.startswith("_") and "*" not in each.path)
+    strings = (field for field in fields if field.type is FieldType.STRING and not field.storage.refusal)
+    return frozenset(field.path for field in strings if not field.name.startswith("_") and "*" not in field.path)
 
 
 def required_values(dsl: Dsl, exact: Collection[str]) -> dict[str, frozenset[str]]:
@@ -73,13 +73,13 @@ def required_values(dsl: Dsl, exact: Collection[str]) -> dict[str, frozenset[str
 
     Only values in ASCII count: for other letters the server may know a lower case that we do not.
     """
-    found: dict[str, frozenset[str]] = {}
+    required: dict[str, frozenset[str]] = {}
     for part in dsl.get("bool", {}).get("filter", [dsl]):
         for field, value in {**part.get("term", {}), **part.get("terms", {})}.items():
             values = value if isinstance(value, list) else [value]
             if field in exact and all(map(str.isascii, values)):
-                found.setdefault(field, frozenset(values))
-    return found
+                required.setdefault(field, frozenset(values))
+    return required
 
 
 def count_leaves(dsl: Any) -> int:
@@ -105,12 +105,12 @@ def pack(queries: Sequence[NamedQuery], most_leaves: int = MOST_LEAVES) -> list[
     """Group the queries in order, in as few groups as the limits allow; a query above them is alone."""
     groups: list[list[NamedQuery]] = []
     leaves = size = 0
-    for each in queries:
-        if not groups or leaves + each.leaves > most_leaves or size + each.size > MOST_BYTES:
+    for query in queries:
+        if not groups or leaves + query.leaves > most_leaves or size + query.size > MOST_BYTES:
             groups.append([])
             leaves = size = 0
-        groups[-1].append(each)
-        leaves, size = leaves + each.leaves, size + each.size
+        groups[-1].append(query)
+        leaves, size = leaves + query.leaves, size + query.size
     return groups
 
 
@@ -130,7 +130,7 @@ def combined(group: Sequence[NamedQuery], filters: Sequence[Dsl]) -> Dsl:
     """
     if not group:
         return {"bool": {"must": list(filters)}}
-    should = [{"bool": {"filter": [each.dsl], "_name": str(place)}} for place, each in enumerate(group)]
+    should = [{"bool": {"filter": [query.dsl], "_name": str(number)}} for number, query in enumerate(group)]
     return {"bool": {"must": list(filters), "should": should, "minimum_should_match": 1}}
 
 

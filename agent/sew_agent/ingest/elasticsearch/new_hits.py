@@ -48,7 +48,7 @@ class Hit:
 
     @property
     def webhooks(self) -> tuple[str, ...]:
-        return tuple(each.webhook for each in self.queries)
+        return tuple(query.webhook for query in self.queries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,25 +93,25 @@ def since_start(hit: Hit) -> Hit:
     """Return the hit with the webhooks that had started by its own time (whole seconds); one without time is new."""
     if hit.time is None:
         return hit
-    own = tuple(each for each in hit.queries if each.start is None or hit.time >= floor(each.start))
+    own = tuple(query for query in hit.queries if query.start is None or hit.time >= floor(query.start))
     return hit if len(own) == len(hit.queries) else replace(hit, queries=own)
 
 
 def before_start(hit: Hit) -> Hit:
     """Return the hit with the other webhooks: those that began after its own time."""
     own = set(since_start(hit).webhooks)
-    return replace(hit, queries=tuple(each for each in hit.queries if each.webhook not in own))
+    return replace(hit, queries=tuple(query for query in hit.queries if query.webhook not in own))
 
 
 def unseen(hits: Sequence[Hit], known: SeenBy) -> list[Hit]:
     """Return the hits with the webhooks that do not have them yet; hits that all have are left out."""
     have = known([hit.key for hit in hits])
-    found = [replace(hit, queries=_without(hit, have.get(hit.key, ()))) for hit in hits]
-    return [hit for hit in found if hit.queries]
+    remaining = [replace(hit, queries=_without(hit, have.get(hit.key, ()))) for hit in hits]
+    return [hit for hit in remaining if hit.queries]
 
 
 def _without(hit: Hit, names: Collection[str]) -> tuple[NamedQuery, ...]:
-    return tuple(each for each in hit.queries if each.webhook not in names) if names else hit.queries
+    return tuple(query for query in hit.queries if query.webhook not in names) if names else hit.queries
 
 
 def skip_reason(hit: Hit, cursor: Cursor, limits: AgeLimits) -> str:
@@ -134,14 +134,14 @@ def merge(pages: Sequence[tuple[Sequence[Hit], bool]]) -> tuple[list[Hit], tuple
     """
     ends = [hits[-1].order for hits, full in pages if full and hits]
     end = min(ends, default=None)
-    found: dict[tuple[tuple[int, ...], str], Hit] = {}
+    merged: dict[tuple[tuple[int, ...], str], Hit] = {}
     for hits, _ in pages:
         for hit in hits:
             if end is None or hit.order <= end:
                 key = (hit.order, hit.id)  # in an index that was shrunk several documents have one number
-                before = found.get(key)
-                found[key] = replace(before, queries=before.queries + hit.queries) if before else hit
-    return [found[key] for key in sorted(found)], end
+                before = merged.get(key)
+                merged[key] = replace(before, queries=before.queries + hit.queries) if before else hit
+    return [merged[key] for key in sorted(merged)], end
 
 
 def read_hit(hit: Mapping[str, Any], queries: Sequence[NamedQuery], time_field: str, job: int) -> Hit:
@@ -150,7 +150,7 @@ def read_hit(hit: Mapping[str, Any], queries: Sequence[NamedQuery], time_field: 
     return Hit(
         hit["_index"],
         hit["_id"],
-        tuple(int(each) for each in hit["sort"]),
+        tuple(int(value) for value in hit["sort"]),
         tuple(queries),
         None if times[0] is None else float(times[0]) / 1000,
         int(hit.get("_version", 1)),

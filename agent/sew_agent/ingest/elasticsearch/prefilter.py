@@ -83,4 +83,4 @@ def _values(hits: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Sequence[s
 def _prefiltered(job: SearchJob, seen: Mapping[str, Collection[str]] | None, fields: Collection[str]) -> SearchJob:
     if seen is None:
         return job
-    return replace(job, queries=[each for each in job.queries if can_match(each, seen, fields)])
+    return replace(job, queries=[query for query in job.queries if can_match(query, seen, fields)])

@@ -27,14 +27,14 @@ class QueryCosts:
 
     def charge(self, group: Iterable[NamedQuery], seconds: float) -> None:
         """Record that a search for these queries took so long."""
-        heavy = [each for each in group if each.wildcards >= MANY]
-        wildcards = sum(each.wildcards for each in heavy)
-        for each in heavy:
-            share = seconds * each.wildcards / wildcards
-            if self.of(each) and share < _LEAST_SHARE:
-                del self._seconds[each.webhook]
-            elif self.of(each) or (seconds >= SLOW and share >= _LEAST_SHARE):
-                self._learn(each, share)
+        heavy = [query for query in group if query.wildcards >= MANY]
+        wildcards = sum(query.wildcards for query in heavy)
+        for query in heavy:
+            share = seconds * query.wildcards / wildcards
+            if self.of(query) and share < _LEAST_SHARE:
+                del self._seconds[query.webhook]
+            elif self.of(query) or (seconds >= SLOW and share >= _LEAST_SHARE):
+                self._learn(query, share)
 
     def of(self, query: NamedQuery) -> float:
         """Return the seconds that a query takes; 0 for one that is quick, or not known."""
@@ -43,8 +43,8 @@ class QueryCosts:
 
     def deferred(self, queries: Collection[NamedQuery]) -> frozenset[str]:
         """Return the webhooks to ask later: slow ones beside quick ones, else those above the limit."""
-        slow: Mapping[str, float] = {each.webhook: self.of(each) for each in queries if self.of(each)}
-        if any(each.webhook not in slow for each in queries):
+        slow: Mapping[str, float] = {query.webhook: self.of(query) for query in queries if self.of(query)}
+        if any(query.webhook not in slow for query in queries):
             return frozenset(slow)
         total, skipped = 0.0, []
         for number, (webhook, seconds) in enumerate(slow.items()):

@@ -19,13 +19,15 @@ def origin(name: str, shards: Sequence[Shard], recoveries: Mapping[str, Any], cu
 
     `shards`: all of its shards. `recoveries`: as `GET _recovery` has its shards. `cursors`: of all known indices.
     """
-    ways = [each for each in recoveries.get("shards", ()) if each.get("primary")]
-    if any(each.get("type") == _SNAPSHOT for each in ways):
-        restored = next((each["source"].get("index", "") for each in ways if each.get("type") == _SNAPSHOT), "")
+    ways = [recovery for recovery in recoveries.get("shards", ()) if recovery.get("primary")]
+    if any(recovery.get("type") == _SNAPSHOT for recovery in ways):
+        restored = next(
+            (recovery["source"].get("index", "") for recovery in ways if recovery.get("type") == _SNAPSHOT), ""
+        )
         return "" if restored == name else str(restored)
-    if not any(each.get("type") == _LOCAL for each in ways):
+    if not any(recovery.get("type") == _LOCAL for recovery in ways):
         return ""
-    return _of_local(name, [each.checkpoint for each in sorted(shards, key=lambda each: each.number)], cursors)
+    return _of_local(name, [shard.checkpoint for shard in sorted(shards, key=lambda shard: shard.number)], cursors)
 
 
 def _of_local(name: str, ends: Sequence[int], cursors: Mapping[str, Cursor]) -> str:
@@ -36,9 +38,9 @@ def _of_local(name: str, ends: Sequence[int], cursors: Mapping[str, Cursor]) -> 
         uuid, _, number = key.partition("/")
         tops.setdefault(uuid, {})[int(number)] = cursor.top
         names[uuid] = cursor.index
-    fit = {names[uuid] for uuid, found in tops.items() if names[uuid] != name and _fits(found, ends)}
-    named = {each for each in fit if each in name}
-    (only,) = named if len(named) == 1 else fit if len(fit) == 1 else ("",)
+    candidates = {names[uuid] for uuid, ends_before in tops.items() if names[uuid] != name and _fits(ends_before, ends)}
+    named = {candidate for candidate in candidates if candidate in name}
+    (only,) = named if len(named) == 1 else candidates if len(candidates) == 1 else ("",)
     return only
 
 
@@ -48,7 +50,8 @@ def _fits(tops: Mapping[int, int], ends: Sequence[int]) -> bool:
     if len(tops) % len(ends) and len(ends) % len(tops):
         return False
     return all(
-        end == max(tops[each] for each in some) for end, some in zip(ends, _parts(len(tops), len(ends)), strict=True)
+        end == max(tops[source] for source in sources)
+        for end, sources in zip(ends, _parts(len(tops), len(ends)), strict=True)
     )
 
 

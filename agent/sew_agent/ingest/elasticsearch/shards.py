@@ -71,16 +71,16 @@ class ShardStats:
 
 def read_stats(stats: Mapping[str, Any], at: float) -> ShardStats:
     """Parse `GET PATTERN/_stats/docs,refresh?level=shards`. A copy without numbers is left out."""
-    found = (shard for name, body in stats.get("indices", {}).items() for shard in _primaries(name, body))
+    shards = (shard for name, body in stats.get("indices", {}).items() for shard in _primaries(name, body))
     answers = stats.get("_shards", {})
     return ShardStats(
-        at, {shard.key: shard for shard in found}, int(answers.get("total", 0)), not answers.get("failed")
+        at, {shard.key: shard for shard in shards}, int(answers.get("total", 0)), not answers.get("failed")
     )
 
 
 def _primaries(index: str, body: Mapping[str, Any]) -> Iterator[Shard]:
     for number, copies in body.get("shards", {}).items():
-        refreshes = dict(_refreshes(each) for each in copies if "node" in each.get("routing", {}))
+        refreshes = dict(_refreshes(active) for active in copies if "node" in active.get("routing", {}))
         for copy in copies:
             history = copy.get("commit", {}).get("user_data", {}).get("history_uuid")
             numbers = copy.get("seq_no")
@@ -96,19 +96,19 @@ def _refreshes(copy: Mapping[str, Any]) -> tuple[str, int]:
 
 def read_settings(settings: Mapping[str, Mapping[str, str]]) -> Mapping[str, IndexSettings]:
     """Return the uuid -> settings of each index, closed ones too; from `kubectl_sew.index.Index.settings`."""
-    found = [
+    parsed = [
         IndexSettings(
             name,
-            each["index.uuid"],
-            int(each.get("index.number_of_shards", 1)),
-            _refresh(each),
-            each.get("index.verified_before_close") == "true",
-            int(each.get("index.max_result_window", MOST_HITS)),
+            index_settings["index.uuid"],
+            int(index_settings.get("index.number_of_shards", 1)),
+            _refresh(index_settings),
+            index_settings.get("index.verified_before_close") == "true",
+            int(index_settings.get("index.max_result_window", MOST_HITS)),
         )
-        for name, each in settings.items()
-        if "index.uuid" in each
+        for name, index_settings in settings.items()
+        if "index.uuid" in index_settings
     ]
-    return {each.uuid: each for each in found}
+    return {index_settings.uuid: index_settings for index_settings in parsed}
 
 
 def _refresh(settings: Mapping[str, str]) -> float | None:
@@ -125,8 +125,8 @@ def _refresh(settings: Mapping[str, str]) -> float | None:
 def absent(stats: ShardStats, settings: Mapping[str, IndexSettings]) -> Mapping[str, str]:
     """Return the key -> name of every missing shard: closed, or without an active primary."""
     return {
-        f"{each.uuid}/{number}": f"{each.index}[{number}]"
-        for each in settings.values()
-        for number in range(each.shards)
-        if f"{each.uuid}/{number}" not in stats.shards
+        f"{index_settings.uuid}/{number}": f"{index_settings.index}[{number}]"
+        for index_settings in settings.values()
+        for number in range(index_settings.shards)
+        if f"{index_settings.uuid}/{number}" not in stats.shards
     }

@@ -78,16 +78,16 @@ class _Page:
 
     def read(self, wanted: Sequence[Search], limit: int) -> None:
         """Search, deliver and move the cursors; without any query they move as if nothing matched."""
-        found: Sequence[SearchResult] = [SearchResult()] * len(wanted)
+        results: Sequence[SearchResult] = [SearchResult()] * len(wanted)
         if self._request.queries:
             size = max(min(_LEAST_PAGE, limit), limit // max(len(wanted), 1))
             jobs = prefilter(self._request.index, [self._job(search, size) for search in wanted])
             self.deferred = self._reader.multi_search.deferred(jobs)
-            found, refused = self._reader.multi_search.run(self._request.index, jobs)
+            results, refused = self._reader.multi_search.run(self._request.index, jobs)
             self.refused.update(refused)
-        skipped = self._deliver([hit for each in found for hit in each.hits], wanted)
-        for number, (search, each) in enumerate(zip(wanted, found, strict=True)):
-            self._move(search, _before(each, skipped.get(number)))
+        skipped = self._deliver([hit for result in results for hit in result.hits], wanted)
+        for number, (search, result) in enumerate(zip(wanted, results, strict=True)):
+            self._move(search, _before(result, skipped.get(number)))
         self.skipped = self.skipped.before(skipped)
 
     def _job(self, search: Search, size: int) -> SearchJob:
@@ -109,19 +109,19 @@ class _Page:
             },
         )
 
-    def _move(self, search: Search, found: SearchResult) -> None:
-        if found.failure is None:
-            end = None if found.end is None else found.end[0]
-            last = found.hits[-1].order[0] if found.hits else START
+    def _move(self, search: Search, result: SearchResult) -> None:
+        if result.failure is None:
+            end = None if result.end is None else result.end[0]
+            last = result.hits[-1].order[0] if result.hits else START
             before = self.cursors[search.shard.key]
             after = self.cursors[search.shard.key] = moved(before, search, last, end)
             self.scanned += after.seq - before.seq
             self.cut |= end is not None
             self._read += 1
-        elif found.failure.status != _GONE_INDEX:  # deleted meanwhile: the next statistics show it
+        elif result.failure.status != _GONE_INDEX:  # deleted meanwhile: the next statistics show it
             name = f"{search.shard.index}[{search.shard.number}]"
-            message = f"{name} could not be read, and is tried again: {found.failure}"
-            self.failures.append(SourceProblem(message, found.failure.problem))
+            message = f"{name} could not be read, and is tried again: {result.failure}"
+            self.failures.append(SourceProblem(message, result.failure.problem))
 
     def _deliver(self, hits: Sequence[Hit], wanted: Sequence[Search]) -> Mapping[int, tuple[int, ...]]:
         """Keep the new events; return job -> the first of its hits that is left for another page."""
@@ -130,7 +130,7 @@ class _Page:
         self._skip_early(own, wanted)
         timed = rules.timed(self._request.fields)
         wanted_hits = [hit for hit in new if not timed or self._is_new(hit, wanted[hit.job])]
-        found: list[Arrival] = []
+        arrivals: list[Arrival] = []
         documents, skipped = self._reader.documents(self._request.index, wanted_hits)
         for hit, document in documents:
             source = document.get("_source")
@@ -142,8 +142,8 @@ class _Page:
                 self._skip_early([dated], wanted)
             dated = since_start(dated)
             if dated.queries and (timed or self._is_new(dated, wanted[hit.job])):
-                found.append(arrival(dated, source))
-        self.arrivals = oldest_first(found)
+                arrivals.append(arrival(dated, source))
+        self.arrivals = oldest_first(arrivals)
         return skipped
 
     def _skip_early(self, hits: Sequence[Hit], wanted: Sequence[Search]) -> None:
@@ -162,11 +162,11 @@ class _Page:
             self.skipped.add(kind, hit)
 
 
-def _before(found: SearchResult, skipped: tuple[int, ...] | None) -> SearchResult:
+def _before(result: SearchResult, skipped: tuple[int, ...] | None) -> SearchResult:
     """Return the result up to the first hit that is left for another page."""
     if skipped is None:
-        return found
-    return replace(found, hits=[hit for hit in found.hits if hit.order < skipped], end=(skipped[0] - 1,))
+        return result
+    return replace(result, hits=[hit for hit in result.hits if hit.order < skipped], end=(skipped[0] - 1,))
 
 
 def _has_read(position: TailPosition, initial: ShardStats) -> bool:

@@ -107,5 +107,5 @@ class VisibleCheckpoints:
         proof, index_settings = self._visible[key], settings.get(shard.uuid)
         if proof.candidate <= proof.visible or index_settings is None or not proof.copies:
             return False
-        shown = all(each.shows(index_settings.wait) for each in proof.copies.values())
+        shown = all(copy.shows(index_settings.wait) for copy in proof.copies.values())
         return shown and self._answered - proof.observed >= LEAST_WAIT

@@ -154,15 +154,15 @@ class RotatedFiles:
 
     def _unread(self, position: FilePosition, written: int, inode: int | None = None) -> list[Path]:
         """Return rotated files that came after this one, oldest first; `inode`: its own."""
-        found = []
+        unread = []
         for path in self._rotated():
             stat = _stat(path)
             if stat is None or stat.st_ino == inode or not stat.st_size:
                 continue
             earliest = written + 1 if position.seen is None else written - _SET_BACK
             if stat.st_mtime_ns >= earliest and not _is_one_of(path, position.seen or ()):
-                found.append((stat.st_mtime_ns, _age(path), path))
-        return [path for _, _, path in sorted(found)]
+                unread.append((stat.st_mtime_ns, _age(path), path))
+        return [path for _, _, path in sorted(unread)]
 
     def _replacement(self, file: BinaryIO, position: FilePosition) -> OpenedFile | None:
         """Return the file of our name, where it is no later one but a copy of this one, e.g. by rsync or an editor."""
@@ -206,8 +206,8 @@ class RotatedFiles:
                 yield from ((ours.name, path) for path in ours.parent.iterdir() if path != ours)
 
     def _rotated(self) -> list[Path]:
-        found = (path for name, path in self._beside() if path.name.startswith(name) and _suffix(path, name))
-        return list(dict.fromkeys(found))
+        paths = (path for name, path in self._beside() if path.name.startswith(name) and _suffix(path, name))
+        return list(dict.fromkeys(paths))
 
     def _with_inode(self, inode: int) -> list[Path]:
         """Return the paths with this inode, whatever their names."""
