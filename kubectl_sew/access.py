@@ -1,4 +1,4 @@
-"""How Elasticsearch is reached and as whom, judged before anything is asked; and the error that it cannot be asked."""
+"""Access to Elasticsearch: addresses and credentials, checked before the first request, and its error."""
 
 import re
 import ssl
@@ -13,12 +13,12 @@ from kubectl_sew.members import members
 from kubectl_sew.tls import client_context
 
 _NOT_OF_A_URL = re.compile(r"[?#\s]")
-"""What ends the host or the path where somebody has put a password into the URL that holds one of these."""
+"""Characters that end the host or the path where a password in the URL holds one of them."""
 _NOT_OF_A_HEADER = re.compile(r"[^\x21-\x7e]")
 
 
 class IndexProblem(StrEnum):
-    """Why an index cannot be read, as far as `kubectl sew check` tells it apart: a closed set."""
+    """Reasons why an index cannot be read, as `kubectl sew check` distinguishes them: a closed set."""
 
     UNREACHABLE = "unreachable"
     REFUSED = "refused"
@@ -49,7 +49,7 @@ class ElasticsearchError(SewError):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where Elasticsearch is and as whom it is asked: an API key, a user with a password, or a bearer token.
+    """Addresses and credentials: an API key, a user with a password, or a bearer token.
 
     `seal` stands for what is in the certificate files, so that another certificate makes another access.
     """
@@ -66,7 +66,7 @@ class Access:
 
     @property
     def credentials(self) -> tuple[str, ...]:
-        """All that must not be repeated to anybody; the last is what basic authentication sends."""
+        """Return all secrets; the last is what basic authentication sends."""
         pair = f"{self.username}:{self.password}" if self.username or self.password else ""
         return self.api_key, self.username, self.password, self.token, pair
 
@@ -117,7 +117,7 @@ def read_url(url: str) -> tuple[str, int, str]:
 
 
 def authorization(access: Access) -> dict[str, Any]:
-    """As options of Elasticsearch's client. Raises ElasticsearchError."""
+    """Return the options of Elasticsearch's client. Raises ElasticsearchError."""
     ways: dict[str, Any] = {
         "api_key": access.api_key,
         "basic_auth": (access.username, access.password) if access.username or access.password else None,
@@ -137,7 +137,7 @@ def authorization(access: Access) -> dict[str, Any]:
 
 
 def tls_context(access: Access) -> ssl.SSLContext:
-    """All certificates in one context: the client drops a client certificate in some of its settings.
+    """Return one context with all certificates: the client drops a client certificate in some of its settings.
 
     Raises ElasticsearchError.
     """

@@ -1,4 +1,4 @@
-"""What cannot be undone: a person is asked first, and named afterwards. For both programs."""
+"""Confirmation of what cannot be undone: a person is asked first, and named afterwards. For both programs."""
 
 import getpass
 import os
@@ -22,7 +22,7 @@ def confirm(question: str, ask: Callable[[str], None], *, yes: bool) -> None:
 
 
 def on_terminal() -> bool:
-    """Whether there is a person who can be asked."""
+    """Return whether a person can be asked."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 

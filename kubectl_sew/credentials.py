@@ -1,4 +1,4 @@
-"""How Elasticsearch is reached, from files that may change while a program runs."""
+"""Access to Elasticsearch from files that may change while a program runs."""
 
 from collections.abc import Callable, Mapping
 from hashlib import sha256

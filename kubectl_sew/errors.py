@@ -15,10 +15,10 @@ SewError                        whatever a user can cause: printed as `error: â€
 
 
 class SewError(Exception):
-    """What is wrong, where, why, and what to do. The text never holds a secret."""
+    """An error for a person: what is wrong, where, why, and what to do. Its text never holds a secret."""
 
     exit_code = 1
-    """Of a program that ends with this error."""
+    """The exit code of a program that ends with this error."""
 
     def render(self) -> str:
         """The error for a terminal: of one line or more, at most 2,000 characters."""

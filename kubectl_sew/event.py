@@ -8,12 +8,12 @@ from typing import Any
 from kubectl_sew.text import parse_rfc3339
 
 META_KEYS = ("_id", "_index")
-"""What identifies a document in Elasticsearch; never sent to a receiver."""
+"""Fields that identify a document in Elasticsearch; never sent to a receiver."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event as its source gave it.
+    """An event as its source gave it.
 
     `index` is the Elasticsearch index, "" for files. `id` is the document's `_id`. `document` is the event's JSON
     object; it may hold `_id` (a query's `_id` is looked up there), which no receiver gets.

@@ -1,4 +1,4 @@
-"""Which files of a folder are manifests: one answer for the plugin and the agent."""
+"""The rule which files of a folder are manifests, for the plugin and the agent."""
 
 import os
 import stat
@@ -32,12 +32,12 @@ def empty_folders(folder: Path) -> list[Path]:
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether there is such a folder, and nothing in it."""
+    """Return whether the folder exists and is empty."""
     return folder.is_dir() and not any(folder.iterdir())
 
 
 def _walk(folder: Path, failed: Callable[[OSError], None]) -> Iterator[tuple[Path, list[str]]]:
-    """Each folder once, with the names of its files."""
+    """Yield each folder once, with the names of its files."""
     status = folder.stat()
     seen = {(status.st_dev, status.st_ino)}
     for root, folders, files in os.walk(folder, followlinks=True, onerror=failed):

@@ -57,7 +57,7 @@ _PRIVILEGES = "the privileges `read`, `view_index_metadata` and `monitor` on the
 
 
 class Index:
-    """All indices of a pattern. Every method raises ElasticsearchError where the server cannot answer as it should."""
+    """The indices of a pattern. Every method raises ElasticsearchError where the server cannot answer as it should."""
 
     def __init__(
         self, access: Access, pattern: str, *, timeout: float = 30.0, beat: Callable[[], object] = lambda: None
@@ -78,7 +78,7 @@ class Index:
         self._client.close()
 
     def stats(self) -> Json:
-        """For each shard copy of each open index: numbers of its writes, refreshes and history. Empty without any."""
+        """Return the numbers of writes, the refreshes and the history of each shard copy of each open index."""
         return self._get("_stats/docs,refresh", {"level": "shards", "filter_path": _STATS})
 
     def filters(self) -> Mapping[str, Json]:
@@ -128,11 +128,11 @@ class Index:
         return self._get("_recovery", {"filter_path": "*.shards.type,*.shards.primary,*.shards.source.index"})
 
     def fields(self) -> FieldSet:
-        """What queries can ask of these indices."""
+        """Return the fields that queries can ask of these indices."""
         return field_set(self.pattern, *self.mappings())
 
     def _check_routing(self, aliases: Collection[str]) -> None:
-        """Of an alias with a routing a search sees some shards alone: who follows the shards cannot tell which."""
+        """Refuse an alias with a routing: a search sees some of its shards, and nobody can tell which."""
         if not aliases:
             return
         found = self._get(f"_alias/{quote(','.join(sorted(aliases)), safe=',')}", {})
@@ -151,7 +151,7 @@ class Index:
         return {"index": self.pattern, "ignore_unavailable": True, "allow_partial_search_results": False}
 
     def search(self, body: Json) -> Json:
-        """One search over the whole pattern, or over a point in time in `body`: whole, or an error."""
+        """Search the whole pattern, or a point in time that `body` names; a part of an answer is an error."""
         whole: dict[str, Any] = {} if "pit" in body else dict(self.everywhere)
         with self._explained():
             found = self._body(self._client.search(body=dict(body), **whole), "hits")
@@ -180,11 +180,11 @@ class Index:
             return str(self._body(opened, "id")["id"])
 
     def in_point_in_time(self, point: str) -> Json:
-        """What goes under `pit` in a search."""
+        """Return the value of `pit` in a search."""
         return {"id": point, "keep_alive": _POINT_KEPT}
 
     def close_point_in_time(self, point: str) -> None:
-        """What is closed already is no error."""
+        """Close a point in time; one that is closed already is no error."""
         try:
             with self._explained():
                 self._client.close_point_in_time(id=point)
@@ -205,7 +205,7 @@ class Index:
             self._beat()
 
     def _get(self, what: str, options: Mapping[str, str]) -> Json:
-        """Of all indices of the pattern; empty without any."""
+        """Return the settings of all indices of the pattern; empty without any."""
         path = f"/{quote(self.pattern, safe=',*')}/{what}"
         params = {**options, "ignore_unavailable": "true"}
         with self._explained():
@@ -225,7 +225,7 @@ class Index:
             return {}
 
     def _body(self, answer: Any, *needed: str) -> Json:
-        """What was answered, if it is what was asked for: an empty or strange body is none."""
+        """Return an answer's body, if it has the form that was asked for; else an error."""
         body = answer.body
         if not isinstance(body, Mapping) or not all(each in body for each in needed):
             raise ElasticsearchError(
@@ -364,7 +364,7 @@ def _connect(access: Access, timeout: float) -> "Elasticsearch":
 
 @contextmanager
 def _not_installed(module: str) -> Iterator[None]:
-    """What is imported meanwhile does without this optional module, if nobody has imported it yet."""
+    """Hide an optional module from imports made meanwhile, if nobody has imported it yet."""
     if module in sys.modules:
         yield
         return

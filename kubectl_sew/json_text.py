@@ -16,13 +16,13 @@ _BLANKS = re.compile(r"\s+")
 
 
 def line(value: Any, limit: int) -> str:
-    """One clean line of at most `limit` characters; "" for what is empty or absent."""
+    """Return one clean line of at most `limit` characters; "" for what is empty or absent."""
     text = cut(as_text(value, limit), 4 * limit + 100)
     return cut(clean(_BLANKS.sub(" ", text).strip()), limit)
 
 
 def as_text(value: Any, limit: int = _LONGEST_TEXT) -> str:
-    """Any JSON value as text: lists joined by commas, objects as JSON, both bounded."""
+    """Return a JSON value as text: lists joined by commas, objects as JSON, both bounded."""
     if value is None:
         return ""
     if isinstance(value, str):

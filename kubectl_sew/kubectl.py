@@ -22,14 +22,14 @@ from kubectl_sew.text import cut, parse_go_duration, printable
 FIELD_MANAGER = "kubectl-sew"
 
 TIMEOUT = "30s"
-"""For one run where the person gave no `--request-timeout`: kubectl itself would wait for ever."""
+"""Seconds for one run without `--request-timeout`: kubectl itself would wait for ever."""
 
 _LONGEST = 1_500
 """Characters of kubectl's own words in an error."""
 
 
 class KubectlProblem(Enum):
-    """Why kubectl failed, as far as callers act upon it."""
+    """Reasons of a failure that callers act upon."""
 
     NO_KUBECTL = "no kubectl"
     CONFIGURATION = "kubeconfig"
@@ -70,7 +70,7 @@ class Kubectl:
         return _json(self.run("get", "--raw", _with(path, parameters)))
 
     def find(self, path: str) -> Any | None:
-        """As `get`; None where there is nothing at this path."""
+        """Return an object as `get` does; None where the path holds none."""
         try:
             return self.get(path)
         except KubectlError as error:
@@ -89,7 +89,7 @@ class Kubectl:
         return _json(self.run("patch", *fixed, "--patch", json.dumps(patch), *more, "--", resource, name))
 
     def execute(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
-        """What a command in a container prints. Where it fails, the error is what it said on stderr.
+        """Return the output of a command in a container. Where it fails, the error is its stderr.
 
         No name can be taken for a flag: before the command kubectl knows no `--`.
         """
@@ -98,7 +98,7 @@ class Kubectl:
         return self._run([*flags, "exec", *where, "--", *command], "", timeout)
 
     def run(self, *arguments: str, stdin: str = "") -> str:
-        """What kubectl prints on stdout for some arguments. Raises KubectlError."""
+        """Return kubectl's stdout for some arguments. Raises KubectlError."""
         timeout, flags = _take_timeout(self.flags)
         return self._run([*flags, f"--request-timeout={timeout}", *arguments], stdin, timeout)
 
@@ -117,7 +117,7 @@ class Kubectl:
         return done.stdout
 
     def _tell(self, said: str) -> None:
-        """Without kubectl's own log lines, which are told if it fails."""
+        """Print stderr without kubectl's own log lines, which are shown if it fails."""
         text = "".join(each for each in said.splitlines(keepends=True) if not _LOG_LINE.match(each))
         if text and self.tell:
             self.tell(text)
@@ -184,7 +184,7 @@ _RULES: tuple[tuple[KubectlProblem, str, str], ...] = (
         "fix the kubeconfig",
     ),
 )
-"""What kubectl's text looks like (1.32) -> what it is, and what to do; the first that fits."""
+"""Patterns of kubectl's errors (1.32) -> the reason and what to do; the first that fits counts."""
 
 
 def explain(stderr: str, flags: Sequence[str] = ()) -> KubectlError:
@@ -211,20 +211,20 @@ _LEAD = re.compile(r"^(error: |Error: |Error from server \((Forbidden|NotFound|A
 
 
 def _telling(stderr: str) -> str:
-    """Without kubectl's log lines, unless there is nothing else."""
+    """Return a text without kubectl's log lines, unless it has nothing else."""
     lines = [each for each in stderr.splitlines() if each.strip()]
     return "\n".join([each for each in lines if not _LOG_LINE.match(each)] or lines)
 
 
 def _said(text: str) -> str:
-    """In one line, without kubectl's lead, its prompts, and its note that a container's command failed."""
+    """Return an error in one line, without kubectl's lead, its prompts, and its note on a container's command."""
     lines = text.splitlines()
     said = " ".join(_LEAD.sub("", each).strip() for each in lines if not _WORDLESS.match(each)) or " ".join(lines)
     return cut(printable(said), _LONGEST)
 
 
 def _meanwhile(stderr: bytes | str | None) -> str:
-    """What kubectl, or its login helper, has said before it was stopped: it may wait for a person."""
+    """Return the words of kubectl, or of its login helper, before it was stopped: it may wait for a person."""
     text = stderr.decode("utf-8", "replace") if isinstance(stderr, bytes) else stderr or ""
     said = " ".join(text.split())[-_LONGEST:]
     return f"; kubectl said meanwhile: {said}" if said else ""

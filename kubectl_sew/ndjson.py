@@ -33,7 +33,7 @@ def parse_line(line: bytes) -> dict[str, Any]:
 
 
 def _decode(line: bytes) -> Any:
-    """Any JSON value that is alone on the line, or what is wrong."""
+    """Return the JSON value of a line, or what is wrong with it."""
     try:
         return _DECODER.decode(line.removeprefix(BOM_UTF8).decode())
     except RecursionError:

@@ -1,4 +1,4 @@
-"""Where the project and its pages are: whoever installed a program has no `docs/` beside it."""
+"""Addresses of the project and its pages: whoever installed a program has no `docs/` beside it."""
 
 HOMEPAGE = "https://github.com/kubectl-sew/kubectl-sew"
 

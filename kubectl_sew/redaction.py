@@ -20,7 +20,7 @@ _URL = re.compile(r"(?i)\b((?:[a-z][a-z0-9+.-]{0,30}:/|https?:)/)([^\s/?#\"'<>]*
 _LONG = 8
 """Characters."""
 _SHORTEST = 3
-"""Of less nobody can tell whether it was repeated."""
+"""Characters: of a shorter secret nobody can tell whether it was repeated."""
 _FAILURES = ("error", "failures")
 """The keys under which Elasticsearch says why something failed, at whatever depth."""
 
@@ -116,7 +116,7 @@ def _inside(encode: Callable[[bytes], bytes], data: bytes, before: int) -> str:
 
 
 def _parts(credential: str) -> Sequence[str]:
-    """Of what is Base64, such as Basic credentials or an API key, the text and the parts around its first colon."""
+    """Return the text of what is Base64 (Basic credentials, an API key) and the parts around its first colon."""
     try:
         text = b64decode(credential, validate=True).decode()
     except ValueError:

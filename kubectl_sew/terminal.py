@@ -30,7 +30,7 @@ def to_json(value: Any) -> str:
 
 
 def usage(wrong: click.ClickException, program: str) -> str:
-    """What is wrong with a command line, and where its usage is described, in kubectl's words."""
+    """Return what is wrong with a command line, and where its usage is described, in kubectl's words."""
     message = wrong.format_message().rstrip(".")
     context = wrong.ctx if isinstance(wrong, click.UsageError) else None
     path = context.command_path if context else program

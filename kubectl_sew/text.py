@@ -44,7 +44,7 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def cut(text: str, limit: int, beginning: Callable[[str, int], str] | None = None) -> str:
-    """At most `limit` characters, the last one a mark where something was left out.
+    """Return at most `limit` characters, the last one a mark where something was left out.
 
     `beginning` cuts in the unit that the receiver counts in, such as `utf16` and `utf8`.
     """
@@ -137,7 +137,7 @@ def parse_go_duration(text: str) -> float:
 
 
 def spell_duration(seconds: float) -> str:
-    """One unit, rounded down: `under a minute`, `12 min`, `3 h`, `2 d`."""
+    """Return seconds in one unit, rounded down: `under a minute`, `12 min`, `3 h`, `2 d`."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
@@ -145,7 +145,7 @@ def spell_duration(seconds: float) -> str:
 
 
 def spell_seconds(seconds: float) -> str:
-    """As kubectl writes ages, rounded down: `45s`, `12m`, `5h32m`, `3d`."""
+    """Return seconds as kubectl writes ages, rounded down: `45s`, `12m`, `5h32m`, `3d`."""
     whole = max(int(seconds), 0)
     if whole < 120:
         return f"{whole}s"
@@ -158,11 +158,11 @@ def spell_seconds(seconds: float) -> str:
 
 
 def spell_exactly(seconds: int) -> str:
-    """In the largest unit that is exact: `90m`, `2d`, `45s`."""
+    """Return seconds in the largest unit that is exact: `90m`, `2d`, `45s`."""
     unit, size = next((unit, int(_UNITS[unit])) for unit in "dhms" if seconds % _UNITS[unit] == 0)
     return f"{seconds // size}{unit}"
 
 
 def spell_age(seconds: float) -> str:
-    """How far away a moment is: `12m ago`, or `in 59m` where it is still to come."""
+    """Return the distance of a moment: `12m ago`, or `in 59m` where it is still to come."""
     return f"in {spell_seconds(seconds)}" if seconds > 0 else f"{spell_seconds(-seconds)} ago"

@@ -1,4 +1,4 @@
-"""How servers prove who they are: one rule for receivers, Elasticsearch and the Kubernetes API."""
+"""Verification of servers' certificates: one rule for receivers, Elasticsearch and the Kubernetes API."""
 
 import ssl
 from pathlib import Path
@@ -18,7 +18,7 @@ def client_context(*, cafile: Path | str | None = None, cadata: str | None = Non
 
 
 def holds_certificates(pem: str) -> bool:
-    """Whether a client finds certificates in a PEM text, and can read each of them."""
+    """Return whether a client finds certificates in a PEM text, and can read each of them."""
     try:
         client_context(cadata=pem)
     except (ssl.SSLError, ValueError):

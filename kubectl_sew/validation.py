@@ -1,4 +1,4 @@
-"""Whether a webhook as a whole can work: manifest, query and consumer together, for the plugin and the agent.
+"""Validation of a webhook as a whole: manifest, query and consumer together, for the plugin and the agent.
 
 Pure. On a layer of its own, since resource, query and consumers do not know each other.
 """
@@ -43,10 +43,10 @@ _ALSO_IN_EVENTS = (
     *("id", "labels", "record"),
     *("attack_phase", "geo_info", "mitigations", "mitre_ids", "protocol"),
 )
-"""What templates can name though queries cannot: ours, and what Calico's events hold and do not index."""
+"""Names for templates that queries do not have: ours, and what Calico's events hold and do not index."""
 
 _WHOLE = ("event", "document", "root")
-"""What people call the event itself: their mistake is not one of spelling."""
+"""Names that people give to the event itself: their mistake is not one of spelling."""
 
 _CONFIG: Path = ("spec", "config")
 _QUERY: Path = ("spec", "query")
@@ -73,9 +73,9 @@ class InvalidWebhook:
     reason: HealthyReason = HealthyReason.VALIDATION
     """The reason of its condition `Healthy`."""
     webhook: Webhook | None = None
-    """As far as it could be read; None where nothing of it could."""
+    """The webhook as far as it could be read; None where nothing of it could."""
     findings: tuple[Finding, ...] = ()
-    """All that was found, where all of it was checked."""
+    """Every finding, where all of it was checked."""
 
     @property
     def consumer(self) -> str:
@@ -131,7 +131,7 @@ def validate_manifests(
     consumers: Mapping[str, Consumer] = CONSUMERS,
     unread: Mapping[tuple[str, str], str] | None = None,
 ) -> list[Finding]:
-    """Every finding about some manifests, in the order of the files.
+    """Return every finding about some manifests, in the order of the files.
 
     A Secret or ConfigMap that is not among the manifests may be elsewhere: its value is then not judged. Where there is
     no elsewhere, what is missing is an error, but for those `unread` (kind and name -> why).
@@ -189,7 +189,7 @@ def _out_of_sight(
 
 
 def _has_config(located: LocatedWebhook) -> bool:
-    """Whether there is a list of variables at all: without it a known consumer would only repeat the finding."""
+    """Return whether there is a list of variables at all: without it a known consumer would only repeat the finding."""
     spec = located.node.inside("spec")
     config = spec.inside("config") if spec else None
     return config is not None and isinstance(config.value, list)
@@ -224,7 +224,7 @@ def _check_twice(webhook: Webhook) -> Iterator[Located]:
 
 
 def _check_test_event(webhook: Webhook) -> Iterator[Located]:
-    """Of no consequence but in state Test."""
+    """Check the test event, which matters in state Test alone."""
     if webhook.test_event not in SAMPLE_TYPES:
         say = error if webhook.state is State.TEST else warning
         finding = say(
@@ -277,7 +277,7 @@ def _is_of_events(name: str, fields: FieldSet) -> bool:
 
 
 def _unheard_of(consumer: Consumer, unknown: set[str]) -> list[ConfigProblem]:
-    """What the consumer says of names that it does not know, for variables that it was not shown."""
+    """Return the consumer's findings about unknown names, for variables that it was not shown."""
     problems = consumer.validate(dict.fromkeys(unknown - {each.name for each in consumer.variables}, ""))
     return [each for each in problems if each.variable in unknown and each.warning]
 

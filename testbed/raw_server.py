@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Self
 
 Script = Callable[["Connection"], bool | None]
-"""What happens after each request; False ends the connection."""
+"""Handler of each request; False ends the connection."""
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 
 @dataclass
 class Connection:
-    """One accepted connection, and the event that ends the server."""
+    """An accepted connection, and the event that ends the server."""
 
     socket: socket.socket
     stopped: threading.Event
@@ -28,14 +28,14 @@ class Connection:
         self.socket.sendall(data)
 
     def drip(self, data: bytes, pause: float = 0.02) -> None:
-        """One byte after the other, until the client goes away."""
+        """Send one byte after the other, until the client goes away."""
         for each in data:
             self.send(bytes([each]))
             if self.stopped.wait(pause):
                 return
 
     def read(self) -> bytes:
-        """One request, head and body; empty at the end."""
+        """Return a request, head and body; empty at the end."""
         data = b""
         while b"\r\n\r\n" not in data:
             more = self.socket.recv(65536)
@@ -112,7 +112,7 @@ class RawServer:
 
 
 def answering(*answers: bytes) -> Script:
-    """Each request gets the next answer, the last one again and again."""
+    """Give each request the next answer, the last one again and again."""
     left = list(answers)
 
     def script(connection: Connection) -> None:

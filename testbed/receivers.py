@@ -18,18 +18,18 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True)
 class Answer:
-    """What a receiver says to one request."""
+    """A receiver's answer to one request."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     takes: bool = True
-    """Whether a good answer means that something was delivered: a search delivers nothing."""
+    """True where a good answer means that something was delivered: a search delivers nothing."""
 
 
 @dataclass(frozen=True)
 class Incoming:
-    """One request as it came; header names in lower case."""
+    """A request as it came; header names in lower case."""
 
     method: str
     path: str
@@ -65,7 +65,7 @@ class Receiver:
             return answer
 
     def ids(self, identify: Callable[[Incoming], str]) -> Counter[str]:
-        """How often each delivery was accepted."""
+        """Return how often each delivery was accepted."""
         with self._lock:
             return Counter(identify(incoming) for incoming in self.accepted)
 
@@ -214,7 +214,7 @@ def _parse(incoming: Incoming) -> Any:
 
 
 class _Bucket:
-    """One token a second, at most `burst` saved up."""
+    """A token a second, at most `burst` saved up."""
 
     def __init__(self, clock: Callable[[], float], burst: int) -> None:
         self._clock, self._burst = clock, burst

@@ -1,4 +1,4 @@
-"""Where the webhooks come from, and whom their status is reported to: one interface for files and for a cluster.
+"""Environments: the origin of the webhooks and the place of their status, files or a cluster, with one interface.
 
 The cluster's side is sew_agent.kubernetes.environment, which is loaded only where there is a cluster.
 """
@@ -33,7 +33,7 @@ class StatusReporter(Protocol):
 
 
 class Session(Protocol):
-    """One time of reading and sending, from its start until its stack ends it."""
+    """A time of reading and sending, from its start until its stack ends it."""
 
     @property
     def webhooks(self) -> WebhookSource:
@@ -48,7 +48,7 @@ class Session(Protocol):
 
 
 class Environment(Protocol):
-    """What the agent runs in, for as long as the process lasts."""
+    """The surroundings of the agent, for as long as the process lasts."""
 
     def servers(self) -> Sequence[str]:
         """Return the URLs of the API servers that the agent itself uses: no receiver may be there."""
@@ -106,7 +106,7 @@ class FilesEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class FilesSession:
-    """One time of reading and sending for webhooks from manifests."""
+    """A time of reading and sending for webhooks from manifests."""
 
     webhooks: FileWebhooks
     tester: FileDeliveryTester
@@ -116,7 +116,7 @@ class FilesSession:
 
 
 class NoReport:
-    """Nobody is told: `sew-agent status` and the metrics show it."""
+    """Reports to nobody: `sew-agent status` and the metrics show the status."""
 
     def report(self, progress: Mapping[str, Progress], position: str, now: float) -> None:
         pass

@@ -51,7 +51,7 @@ _STDIN = 0
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """All parts that the main loop uses."""
+    """The parts that the main loop uses."""
 
     settings: Settings
     state: Path
@@ -172,7 +172,7 @@ def _send(settings: Settings, environment: Environment, stack: ExitStack) -> Sen
 
 
 def _own(settings: Settings, environment: Environment) -> Mapping[str, str]:
-    """The URLs that the agent itself uses, with what is there."""
+    """Return the URLs that the agent itself uses, with what is there."""
     urls = dict.fromkeys(settings.elasticsearch, "the agent's own Elasticsearch")
     servers = [*environment.servers()]
     if host := os.environ.get("KUBERNETES_SERVICE_HOST", ""):
@@ -205,7 +205,7 @@ def _serve(settings: Settings, store: Store, health: Health, metrics: Metrics, l
 
 
 def _known_for(settings: Settings) -> float:
-    """What is young enough to be read again must still be known."""
+    """Return the seconds for which seen events are kept: what may be read again must still be known."""
     return max(settings.known_for, settings.max_event_age)
 
 
@@ -228,7 +228,7 @@ def _source(settings: Settings, store: Store, log: Log, beat: Callable[[], None]
 
 
 def _check_positions(source: EventSource, positions: Mapping[str, str], settings: Settings) -> None:
-    """Raises SettingsError where they were written by another kind of source."""
+    """Raise SettingsError where they were written by another kind of source."""
     try:
         source.reached(positions[SHARED], positions[SHARED])
     except KeyError:
@@ -255,7 +255,7 @@ def _elasticsearch(settings: Settings, fields: FieldSet, store: Store, beat: Cal
 
 
 def _in_pod() -> bool:
-    """Whether Kubernetes has put the address of its API server into this process' environment."""
+    """Return whether Kubernetes has put the address of its API server into this process' environment."""
     return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
 
 
@@ -266,7 +266,7 @@ def _given(path: Path | None) -> Path:
 
 
 def _tried(send: Send) -> Attempt:
-    """One attempt outside the queue: its result is told, and nothing is tried again."""
+    """Return what makes one attempt outside the queues: its result is reported, and nothing is tried again."""
 
     def tried(accepted: Accepted, event: Event) -> Outcome:
         name, now = accepted.webhook.name, time.time()

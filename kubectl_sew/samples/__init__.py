@@ -1,4 +1,4 @@
-"""One realistic event of each of Calico's event types, for tests of webhooks and for previews."""
+"""A realistic event of each of Calico's event types, for tests of webhooks and for previews."""
 
 import json
 from importlib.resources import files

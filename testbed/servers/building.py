@@ -1,4 +1,4 @@
-"""What real servers under test are made of: built once into a cache outside the checkout, by name and version.
+"""Programs of the servers under test: built once into a cache outside the checkout, by name and version.
 
 Free of pytest: the demonstration uses it too.
 """

@@ -1,4 +1,4 @@
-"""One real server for a person: `python -m testbed.servers.NAME` prints how to reach it, and runs until Ctrl-C."""
+"""A real server for a person: `python -m testbed.servers.NAME` prints how to reach it, and runs until Ctrl-C."""
 
 import signal
 import sys

@@ -70,12 +70,12 @@ class Node:
 
     @property
     def url(self) -> str:
-        """Without a slash at its end."""
+        """Address without a slash at its end."""
         return f"http://127.0.0.1:{self.http_port}"
 
     @property
     def log(self) -> Path:
-        """All that the node has written, over all its starts."""
+        """Return the node's log over all its starts."""
         return self.folder / "log"
 
     @property
@@ -89,24 +89,24 @@ class Node:
         self._server = Server(_command(self), self.log)
 
     def wait(self) -> None:
-        """Until it answers and every index can be searched. Raises UnavailableError with the end of its log."""
+        """Wait until it answers and every index can be searched. Raises UnavailableError with the end of its log."""
         assert self._server is not None
         health = f"{self.url}/_cluster/health?wait_for_status=yellow&timeout=1s"
         self._server.wait_until(lambda: _answers(health), READY_WITHIN)
 
     def start(self) -> None:
-        """After a `kill` or `stop`: on the same ports, with the same data. Returns when it answers."""
+        """Start again after a `kill` or `stop`, on the same ports, with the same data. Returns when it answers."""
         self.launch()
         self.wait()
 
     def kill(self) -> None:
-        """As a lost machine: at once, nothing written any more. Nothing happens where it is not running."""
+        """End it like a lost machine: at once, nothing written any more. Nothing happens where it is not running."""
         if self._server is not None:
             self._server.stop()
             self._server = None
 
     def stop(self) -> None:
-        """As an orderly shutdown: everything is written first."""
+        """End it in order: everything is written first."""
         assert self._server is not None
         self._server.signal(signal.SIGTERM)
         eventually(lambda: self._server is None or not self._server.running(), "the node ends", seconds=30)
@@ -120,7 +120,7 @@ class Node:
 
 @contextmanager
 def elasticsearch(version: Version, *, heap: str = "512m", settings: Mapping[str, str] | None = None) -> Iterator[Node]:
-    """One node with data of its own, gone afterwards; `settings` go into its configuration. Raises UnavailableError."""
+    """Run a node with data of its own, gone afterwards; `settings` are its configuration. Raises UnavailableError."""
     build(version)
     with _stopped_at_the_end(1, version, heap) as (node,):
         node.settings = {"discovery.type": "single-node"} | dict(settings or {})

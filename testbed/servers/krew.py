@@ -14,7 +14,7 @@ VERSION = "0.5.0"
 
 @dataclass(frozen=True)
 class Krew:
-    """Its two programs."""
+    """The two programs of krew."""
 
     krew: Path
     validate_manifest: Path

@@ -33,7 +33,7 @@ _ADMIN = "admin-of-the-tests"
 
 @dataclass(frozen=True)
 class Programs:
-    """What one runs with."""
+    """Programs of an API server."""
 
     apiserver: Path
     etcd: Path
@@ -55,7 +55,7 @@ def kubectl() -> Path:
 
 
 def kubernetes_program(name: str) -> Path:
-    """One of Kubernetes' own programs, such as `kubelet`, built from source. Raises UnavailableError."""
+    """Return one of Kubernetes' own programs, such as `kubelet`, built from source. Raises UnavailableError."""
     major, minor, _ = VERSION.split(".")
     stamps = {f"{_STAMP}.gitVersion": f"v{VERSION}", f"{_STAMP}.gitMajor": major, f"{_STAMP}.gitMinor": minor}
     return go_program("kubernetes", f"k8s.io/kubernetes/cmd/{name}", VERSION, stamps=stamps)
@@ -101,7 +101,7 @@ class Kubernetes:
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        """What makes kubectl, and the plugin below it, talk to this server as the admin."""
+        """Return the environment in which kubectl, and so the plugin, talks to this server as the admin."""
         return {
             "KUBECONFIG": str(self.admin),
             "KUBECACHEDIR": str(self.folder / "kubectl-cache"),
@@ -194,7 +194,7 @@ class Kubernetes:
 
 
 WITHOUT_CONTROLLERS = ("--disable-admission-plugins=ServiceAccount",)
-"""No controller manager makes the service accounts that this admission asks for."""
+"""Leave out an admission plugin: no controller manager makes the service accounts that this admission asks for."""
 
 
 @contextmanager

@@ -41,7 +41,7 @@ wait -n
 
 @dataclass(frozen=True)
 class Programs:
-    """What one runs with."""
+    """Programs of a node."""
 
     control_plane: control_plane.Programs
     controllers: Path
@@ -79,7 +79,7 @@ class Node:
 
     @property
     def api_environment(self) -> list[dict[str, str]]:
-        """What containers that use the API server need in `env`."""
+        """Return the `env` of containers that use the API server."""
         address = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(self.kubernetes.port)}
         return [{"name": name, "value": value} for name, value in address.items()]
 

@@ -1,4 +1,4 @@
-"""What a test does without the real server that it needs: it is skipped on a person's machine, and fails in CI."""
+"""The rule for a test without the real server that it needs: it is skipped on a person's machine, and fails in CI."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How servers under test run: guarded, on free ports of loopback, and waited for. Free of pytest."""
+"""Processes of servers under test: guarded, on free ports of loopback, and waited for. Free of pytest."""
 
 import os
 import random
@@ -46,11 +46,11 @@ class Server:
         return self._guard.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
-        """To the server itself: SIGTERM for an orderly end, SIGSTOP to have it hang, SIGCONT."""
+        """Send a signal to the server itself: SIGTERM for an orderly end, SIGSTOP to have it hang, SIGCONT."""
         os.kill(self.pid, number)
 
     def wait(self) -> None:
-        """Until it has ended."""
+        """Wait until it has ended."""
         self._guard.wait()
 
     def stop(self) -> None:
@@ -62,7 +62,7 @@ class Server:
         self._guard.wait()
 
     def wait_until(self, ready: Callable[[], bool], within: float) -> None:
-        """`within` in seconds. Raises UnavailableError with the log's end where it ends or takes longer."""
+        """Wait until it answers, `within` seconds. Raises UnavailableError with the end of its log."""
         deadline = time.monotonic() + within
         while not ready():
             if not self.running() or time.monotonic() > deadline:
