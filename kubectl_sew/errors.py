@@ -1,16 +1,24 @@
-"""The root of our exceptions.
+"""The root of our exceptions, and the tree of them.
 
-SewError                        whatever a user can cause: printed as `error: …`, never as a traceback
-├── query.QueryError            a query that cannot be read or answered: place, caret, hint
-├── consumers.base.RenderError  an event that cannot be rendered for its receiver
-├── sew_agent.base.settings.SettingsError  a flag or an environment variable that cannot be used
-├── sew_agent.kubernetes.client.ApiError    the API server refused, or was not reached
-│   ├── InvalidError, ForbiddenError        it refuses the object; it refuses the agent
-│   ├── NotFoundError, ConflictError        there is no such object; somebody else wrote it
-│   └── GoneError                           its history does not reach back so far: list again
-├── sew_agent.store.records.StoreError   the state folder cannot be used
-├── sew_agent.ingest.source.SourceError  events cannot be read now
-└── sew_agent.base.threads.NoThreadError   the system gives no more threads
+SewError                              whatever a user can cause: printed as `error: …`, never as a traceback
+├── query.errors.QueryError           a query that cannot be read or answered: place, caret, hint
+├── consumers.base.RenderError        an event that cannot be rendered for its receiver
+├── access.ElasticsearchError         the index cannot be asked now
+├── kubectl.KubectlError              kubectl, or the server behind it, refused
+├── cluster.agent.AgentError          no agent can be asked
+├── install.target.InstallError       nothing can be installed as it was asked for
+├── sew_agent.base.settings.SettingsError     a flag or an environment variable that cannot be used
+├── sew_agent.base.threads.NoThreadError      the system gives no more threads
+├── sew_agent.delivery.http.errors.SendError  a receiver gave no answer
+├── sew_agent.ingest.source.SourceError       events cannot be read now
+├── sew_agent.store.records.StoreError        the state folder cannot be used
+│   └── sew_agent.store.records.StoreFullError    its disk is full: nothing was written
+└── sew_agent.kubernetes.client.ApiError      the API server refused, or was not reached
+    ├── sew_agent.kubernetes.client.InvalidError    it refuses the object
+    ├── sew_agent.kubernetes.client.ForbiddenError  it refuses the agent
+    ├── sew_agent.kubernetes.client.NotFoundError   there is no such object
+    ├── sew_agent.kubernetes.client.ConflictError   somebody else wrote it
+    └── sew_agent.kubernetes.client.GoneError       its history does not reach back so far: list again
 """
 
 

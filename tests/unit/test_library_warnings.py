@@ -112,7 +112,7 @@ def test_the_agent_logs_a_warning_as_json(tmp_path: Path, monkeypatch: pytest.Mo
     stream = io.StringIO()
     monkeypatch.setattr("sys.stderr", stream)
     monkeypatch.setattr("signal.signal", lambda *_: None)
-    monkeypatch.setattr("sew_agent.app.enter_cluster", warn)
+    monkeypatch.setattr("sew_agent.app.open_environment", warn)
     with pytest.raises(SystemExit):
         run(from_environment({}, {"state": str(tmp_path)})[0], ())
     (line,) = map(json.loads, stream.getvalue().splitlines())
