@@ -14,7 +14,7 @@ _NO_POD = "there is no pod"
 
 
 def _running(facts: Facts) -> CheckVerdict:
-    """That a pod is there and renews the Lease."""
+    """Check that a pod is there and renews the Lease."""
     if isinstance(facts.holder, Holder) and facts.holder.outside:
         return _renews(facts, facts.holder) or CheckVerdict(
             CheckResult.OK, (f"{facts.holder} runs outside of the cluster",)
@@ -39,10 +39,10 @@ def _renews(facts: Facts, holder: Holder) -> CheckVerdict | None:
 
 
 def _standing_by(pods: Iterable[AgentPod], holder: Holder) -> Iterator[str]:
-    """Of the pods that run well all but the holder do nothing else."""
-    for each in pods:
-        if str(each) != str(holder) and not each.trouble:
-            yield f"{each} stands by for {holder}"
+    """Name the pods that stand by: of those that run well all but the holder."""
+    for pod in pods:
+        if str(pod) != str(holder) and not pod.trouble:
+            yield f"{pod} stands by for {holder}"
 
 
 def _look(facts: Facts) -> str:
@@ -58,11 +58,11 @@ def _ready(facts: Facts) -> CheckVerdict:
         return unknown(facts.pods.why)
     if not facts.pods:
         return unknown(_NO_POD)
-    details = [f"{each}: {each.trouble}{_ended(each)}" for each in facts.pods if each.trouble]
-    ended = [each for each in facts.pods if each.ended and not each.trouble]
-    if details or any(_lately(facts, each) for each in ended):
-        return failed([*details, *(f"{each}{_ended(each)}" for each in ended)], _look_closer(facts))
-    return CheckVerdict(CheckResult.OK, tuple(f"{each}{_ended(each)}" for each in ended))
+    details = [f"{pod}: {pod.trouble}{_ended(pod)}" for pod in facts.pods if pod.trouble]
+    ended = [pod for pod in facts.pods if pod.ended and not pod.trouble]
+    if details or any(_lately(facts, pod) for pod in ended):
+        return failed([*details, *(f"{pod}{_ended(pod)}" for pod in ended)], _look_closer(facts))
+    return CheckVerdict(CheckResult.OK, tuple(f"{pod}{_ended(pod)}" for pod in ended))
 
 
 def _ended(pod: AgentPod) -> str:
@@ -70,7 +70,7 @@ def _ended(pod: AgentPod) -> str:
 
 
 def _lately(facts: Facts, pod: AgentPod) -> bool:
-    """Whether its container was killed, or failed, so short a time ago that it may do so again."""
+    """Return whether its container was killed, or failed, so short a time ago that it may do so again."""
     return facts.now is not None and pod.ended_at is not None and facts.now - pod.ended_at < _AN_HOUR
 
 
@@ -78,9 +78,9 @@ _AN_HOUR = 3600.0
 
 
 def _look_closer(facts: Facts) -> str:
-    """What helps for the commonest reasons, and where to look for all others."""
+    """Return what helps for the commonest reasons, and where to look for all others."""
     pods = () if isinstance(facts.pods, Unknown) else facts.pods
-    said = " ".join(each.trouble + each.ended for each in pods)
+    said = " ".join(pod.trouble + pod.ended for pod in pods)
     if "ImagePull" in said or "InvalidImageName" in said:
         return f"name an image that the nodes can pull: `{facts.install}`; {_look(facts)}"
     if "OOMKilled" in said:
@@ -116,14 +116,14 @@ def _rights(facts: Facts) -> CheckVerdict:
     if isinstance(facts.agent_rights, Unknown):
         return unknown(facts.agent_rights.why)
     missing = spell(right for right, allowed in facts.agent_rights.items() if not allowed)
-    details = [f"the service account {facts.account} may not {each}" for each in missing]
+    details = [f"the service account {facts.account} may not {one}" for one in missing]
     return fails_with(details, f"install its roles and bindings again: `{facts.install}`")
 
 
 def _problems(facts: Facts) -> CheckVerdict:
     if facts.agent.unknown or not facts.agent.told.get("running"):
         return unknown(NO_AGENT)
-    return fails_with([str(each) for each in facts.agent.told.get("problems") or ()], _look(facts))
+    return fails_with([str(problem) for problem in facts.agent.told.get("problems") or ()], _look(facts))
 
 
 def _clock(facts: Facts) -> CheckVerdict:
@@ -133,11 +133,11 @@ def _clock(facts: Facts) -> CheckVerdict:
 
 
 def _alone(facts: Facts) -> CheckVerdict:
-    """Beside Calico's own processor each event would be sent twice, unless ours serves webhooks of its own."""
+    """Check for Calico's own processor: each event would be sent twice, unless ours serves webhooks of its own."""
     if isinstance(facts.processor, Unknown):
         return unknown(facts.processor.why)
     pods = () if isinstance(facts.pods, Unknown) else facts.pods
-    everything = [each for each in pods if not each.selector]
+    everything = [pod for pod in pods if not pod.selector]
     if not facts.processor or not everything:
         return OK
     said = f"{facts.processor} in {facts.secrets_namespace} is Calico's own processor: each event is sent twice"

@@ -32,9 +32,9 @@ def _own(purpose: str, commands: str) -> Check:
         if isinstance(facts.own_rights, Unknown):
             return unknown(facts.own_rights.why)
         needed = own_rights(facts.api_group, facts.secrets_namespace, facts.account.namespace)[purpose]
-        missing = spell(each for each in needed if not facts.own_rights.get(each, False))
+        missing = spell(right for right in needed if not facts.own_rights.get(right, False))
         return fails_with(
-            [f"you may not {each}" for each in missing],
+            [f"you may not {right}" for right in missing],
             f"ask who manages the cluster for these rights; {commands} need them",
         )
 
@@ -62,8 +62,8 @@ def _group(facts: Facts) -> CheckVerdict:
     """A definition behind Calico's aggregated API server is never reached."""
     if isinstance(facts.served, Unknown) or isinstance(facts.definitions, Unknown):
         return unknown(facts.served.why if isinstance(facts.served, Unknown) else _why(facts.definitions))
-    served = {each.group for each in facts.served}
-    hidden = [each.group for each in facts.definitions if each.group not in served]
+    served = {api.group for api in facts.served}
+    hidden = [definition.group for definition in facts.definitions if definition.group not in served]
     if hidden:
         by = f", since {facts.aggregated} serves that group" if isinstance(facts.aggregated, str) else ""
         said = f"the definition in the group {hidden[0]} is not reachable{by}"
@@ -72,16 +72,16 @@ def _group(facts: Facts) -> CheckVerdict:
 
 
 def _one_group(facts: Facts) -> CheckVerdict:
-    """Of two groups only one is read."""
+    """Check that no webhook is in the other group: of two groups only one is read."""
     pods = () if isinstance(facts.pods, Unknown) else facts.pods
-    told = [each for each in pods if each.api_group.partition("/")[0] not in ("", facts.api_group)]
+    told = [pod for pod in pods if pod.api_group.partition("/")[0] not in ("", facts.api_group)]
     if told:
         said = f"{told[0]} reads {told[0].api_group}, and webhooks are served in {facts.api_group}"
         return failed(said, "remove the agent's setting SEW_API_GROUP: it finds the group by itself")
     if isinstance(facts.elsewhere, Unknown):
         return unknown(facts.elsewhere.why)
     if facts.elsewhere:
-        other = next(each for each in API_GROUPS if each != facts.api_group)
+        other = next(group for group in API_GROUPS if group != facts.api_group)
         said = f"{len(facts.elsewhere)} webhooks are in {other}, and the agent reads {facts.api_group}: "
         return failed(said + _some(facts.elsewhere), f"move them to {facts.api_group}")
     return OK
@@ -96,12 +96,12 @@ def _some(names: tuple[str, ...]) -> str:
 
 
 def _version(facts: Facts) -> CheckVerdict:
-    """Of our own definition; Calico's carries no version of ours."""
+    """Check the version of our own definition; Calico's carries no version of ours."""
     if isinstance(facts.definitions, Unknown):
         return unknown(facts.definitions.why)
     if facts.served == ():
         return unknown(NOT_SERVED.why)
-    ours = [each for each in facts.definitions if each.ours and each.group == facts.api_group]
+    ours = [definition for definition in facts.definitions if definition.ours and definition.group == facts.api_group]
     if ours and _numbers(ours[0].version) < _numbers(facts.plugin_version):
         said = f"the definition is of version {ours[0].version or 'none'}, the plugin of {facts.plugin_version}"
         return failed(said, f"install this version's: `{facts.install}`")
@@ -109,7 +109,7 @@ def _version(facts: Facts) -> CheckVerdict:
 
 
 def _numbers(version: str) -> list[int]:
-    return [int(each) for each in version.split("+", maxsplit=1)[0].split(".") if each.isdigit()]
+    return [int(part) for part in version.split("+", maxsplit=1)[0].split(".") if part.isdigit()]
 
 
 RESOURCE = (

@@ -14,7 +14,7 @@ _RULED_OUT: Mapping[IndexProblem, tuple[IndexProblem, ...]] = {
     IndexProblem.EMPTY: (IndexProblem.UNREACHABLE, IndexProblem.REFUSED),
     IndexProblem.PRIVILEGE: (IndexProblem.UNREACHABLE, IndexProblem.REFUSED),
 }
-"""What is no problem where this one is met."""
+"""Problem -> the problems that cannot be there where it is met."""
 
 
 def _check(code: str, title: str, problem: IndexProblem, hint: str) -> Check:
@@ -24,7 +24,7 @@ def _check(code: str, title: str, problem: IndexProblem, hint: str) -> Check:
         troubles = _troubles(facts)
         if problem in troubles:
             return failed(troubles[problem], hint)
-        well = not troubles or any(problem in _RULED_OUT.get(each, ()) for each in troubles)
+        well = not troubles or any(problem in _RULED_OUT.get(other, ()) for other in troubles)
         return OK if well else unknown("this is not known while events cannot be read")
 
     return Check(code, title, judge)
@@ -35,19 +35,19 @@ def _is_silent(facts: Facts) -> bool:
 
 
 def _troubles(facts: Facts) -> Mapping[IndexProblem, list[str]]:
-    """What the agent tells, by problem; one that this plugin does not know is like any other."""
-    found: dict[IndexProblem, list[str]] = {}
-    for each in facts.agent.told.get("sourceTroubles") or ():
-        found.setdefault(_problem(each.get("problem")), []).append(str(each.get("message")))
-    return found
+    """Return what the agent reports, by problem; one that this plugin does not know is like any other."""
+    by_problem: dict[IndexProblem, list[str]] = {}
+    for row in facts.agent.told.get("sourceTroubles") or ():
+        by_problem.setdefault(_problem(row.get("problem")), []).append(str(row.get("message")))
+    return by_problem
 
 
 def _problem(told: Any) -> IndexProblem:
-    return next((each for each in IndexProblem if each.value == told), IndexProblem.OTHER)
+    return next((problem for problem in IndexProblem if problem.value == told), IndexProblem.OTHER)
 
 
 def _readable(facts: Facts) -> CheckVerdict:
-    """Whatever else is wrong; where the agent cannot be asked, what the conditions tell that it wrote."""
+    """Check for any other problem; where the agent cannot be asked, by the conditions that it wrote."""
     if _is_silent(facts):
         written = _written(facts)
         return failed(written, _SETTINGS) if written else unknown(NO_AGENT)
@@ -58,10 +58,14 @@ def _readable(facts: Facts) -> CheckVerdict:
 
 
 def _written(facts: Facts) -> str:
-    found = () if isinstance(facts.webhooks, Unknown) else facts.webhooks
-    conditions = (each.condition("EventsFetched") for each in found)
-    troubled = (each for each in conditions if each and each.reason == FetchedReason.SOURCE_UNAVAILABLE.value)
-    return next((each.message for each in troubled), "")
+    webhooks = () if isinstance(facts.webhooks, Unknown) else facts.webhooks
+    conditions = (webhook.condition("EventsFetched") for webhook in webhooks)
+    troubled = (
+        condition
+        for condition in conditions
+        if condition and condition.reason == FetchedReason.SOURCE_UNAVAILABLE.value
+    )
+    return next((condition.message for condition in troubled), "")
 
 
 _SETTINGS = "see the agent's settings SEW_ELASTICSEARCH… and SEW_INDEX"

@@ -44,19 +44,19 @@ class Facts:
     unreachable: str = ""
     """Why the API server cannot be asked at all: then nothing else is known."""
     clock_ahead: float | Unknown = 0.0
-    """How far this machine's clock is ahead of the API server's."""
+    """Seconds by which this machine's clock is ahead of the API server's."""
     now: float | None = None
-    """By the API server's clock (epoch seconds); None where that is not known."""
+    """The time of the API server's clock (epoch seconds); None where that is not known."""
 
     served: tuple[Served, ...] | Unknown = ()
-    """Where the kind is served; the first is used."""
+    """The APIs that serve the kind; the first is used."""
     definitions: tuple[Definition, ...] | Unknown = ()
     aggregated: str | Unknown = ""
     """The Service behind which Calico's API server serves the group projectcalico.org, "" without one."""
     namespace_exists: bool | Unknown = True
     """The Secrets' namespace."""
     processor: str | Unknown = ""
-    """Where Calico's own processor runs, "" where it does not."""
+    """The place of Calico's own processor, "" where it does not run."""
 
     holder: Holder | Unknown = Unknown("")
     accounts: tuple[Account, ...] | Unknown = ()
@@ -64,7 +64,7 @@ class Facts:
     pods: tuple[AgentPod, ...] | Unknown = ()
     agent: AgentReport = field(default_factory=lambda: AgentReport(unknown="there is none to ask"))
     agent_clock_ahead: float | None = None
-    """How far the agent's clock is ahead of the API server's; None where that is not known."""
+    """Seconds by which the agent's clock is ahead of the API server's; None where that is not known."""
 
     webhooks: tuple[Webhook, ...] | Unknown = ()
     elsewhere: tuple[str, ...] | Unknown = ()
@@ -93,6 +93,6 @@ class Facts:
     def account(self) -> Account:
         """The service account of the agent, or that an installation would give it."""
         pods = () if isinstance(self.pods, Unknown) else self.pods
-        active = [each.account for each in pods if str(each) == str(self.holder)]
+        active = [pod.account for pod in pods if str(pod) == str(self.holder)]
         bound = () if isinstance(self.accounts, Unknown) else self.accounts
-        return next(iter((*active, *(each.account for each in pods), *bound)), Account(NAMESPACE, NAME))
+        return next(iter((*active, *(pod.account for pod in pods), *bound)), Account(NAMESPACE, NAME))

@@ -50,7 +50,7 @@ def gather(kubectl: Kubectl, secrets_namespace: str, group: str, clock: Clock, s
 
 
 def attempt(ask: Callable[[], T]) -> T | Unknown:
-    """What was asked for, or why it cannot be known."""
+    """Return the answer of `ask`, or why it cannot be known."""
     try:
         return ask()
     except (KubectlError, AgentError) as error:
@@ -60,7 +60,7 @@ def attempt(ask: Callable[[], T]) -> T | Unknown:
 def _api(asking: "_Asking", facts: Facts) -> Facts:
     kubectl = asking.kubectl
     groups = (asking.group,) if asking.group else API_GROUPS
-    served = attempt(lambda: tuple(found for each in groups if (found := served_as(kubectl, each))))
+    served = attempt(lambda: tuple(api for group in groups if (api := served_as(kubectl, group))))
     return replace(
         facts,
         served=served,
@@ -73,9 +73,9 @@ def _api(asking: "_Asking", facts: Facts) -> Facts:
 
 def _definitions(kubectl: Kubectl) -> Iterable[Definition]:
     for group in API_GROUPS:
-        if found := kubectl.find(f"{DEFINITIONS}/{PLURAL}.{group}"):
-            labels = found["metadata"].get("labels") or {}
-            yield Definition(group, target.is_ours(found), labels.get("app.kubernetes.io/version", ""))
+        if definition := kubectl.find(f"{DEFINITIONS}/{PLURAL}.{group}"):
+            labels = definition["metadata"].get("labels") or {}
+            yield Definition(group, target.is_ours(definition), labels.get("app.kubernetes.io/version", ""))
 
 
 def _aggregated(kubectl: Kubectl) -> str:
@@ -110,17 +110,17 @@ def _webhooks(asking: "_Asking", facts: Facts) -> Facts:
     if isinstance(facts.served, Unknown) or not facts.served:
         return replace(facts, webhooks=NOT_SERVED, held=NOT_SERVED)
     used, *others = facts.served
-    found = attempt(lambda: tuple(_all(kubectl, used)))
-    elsewhere = attempt(lambda: tuple(each.name for api in others for each in _all(kubectl, api)))
-    held: Held | Unknown = Unknown(found.why) if isinstance(found, Unknown) else Held()
-    if not isinstance(found, Unknown):
-        references = [reference for each in found for reference in each.references]
+    webhooks = attempt(lambda: tuple(_all(kubectl, used)))
+    elsewhere = attempt(lambda: tuple(webhook.name for api in others for webhook in _all(kubectl, api)))
+    held: Held | Unknown = Unknown(webhooks.why) if isinstance(webhooks, Unknown) else Held()
+    if not isinstance(webhooks, Unknown):
+        references = [reference for webhook in webhooks for reference in webhook.references]
         held = attempt(lambda: read_objects(kubectl, facts.secrets_namespace, references))
-    return replace(facts, webhooks=found, elsewhere=elsewhere, held=held)
+    return replace(facts, webhooks=webhooks, elsewhere=elsewhere, held=held)
 
 
 def _all(kubectl: Kubectl, api: Served) -> list[Webhook]:
-    return [Webhook.from_object(each) for each in Webhooks(kubectl, api).all()]
+    return [Webhook.from_object(obj) for obj in Webhooks(kubectl, api).all()]
 
 
 def _rights(asking: "_Asking", facts: Facts) -> Facts:
@@ -130,8 +130,8 @@ def _rights(asking: "_Asking", facts: Facts) -> Facts:
     mine = chain.from_iterable(own_rights(used, facts.secrets_namespace, account.namespace).values())
     theirs = agent_rights(documents("base/rbac.yaml"), used, facts.secrets_namespace)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        own = attempt(lambda: _answers(pool, lambda each: is_mine(kubectl, each), mine))
-        agents = attempt(lambda: _answers(pool, lambda each: has(kubectl, account, each), theirs))
+        own = attempt(lambda: _answers(pool, lambda right: is_mine(kubectl, right), mine))
+        agents = attempt(lambda: _answers(pool, lambda right: has(kubectl, account, right), theirs))
     return replace(facts, own_rights=own, agent_rights=agents)
 
 
@@ -142,7 +142,7 @@ def _answers(pool: ThreadPoolExecutor, ask: Callable[[Right], bool], rights: Ite
 
 @dataclass(frozen=True, slots=True)
 class _Asking:
-    """How it is asked."""
+    """The cluster, and the clock, that are asked."""
 
     kubectl: Kubectl
     group: str
@@ -157,4 +157,4 @@ _STAGES: tuple[tuple[str, Callable[[_Asking, Facts], Facts]], ...] = (
     ("rights, yours and the agent's", _rights),
 )
 STEPS = 1 + len(_STAGES)
-"""How often `step` is called."""
+"""The number of calls of `step`."""

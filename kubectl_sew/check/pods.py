@@ -1,4 +1,4 @@
-"""Where the agent runs: the pods with its container, of the service accounts that its rights are bound to."""
+"""The agent's pods: those with its container, of the service accounts that its rights are bound to."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class AgentPod:
     """The one that it is told to read, "" where it finds out by itself."""
     trouble: str = ""
     ended: str = ""
-    """How the container ended that ran before this one, "" where none did, or it ended as it should."""
+    """The end of the container that ran before this one, "" where none did, or it ended as it should."""
     ended_at: float | None = None
 
     def __str__(self) -> str:
@@ -40,36 +40,36 @@ def agent_pods(kubectl: Kubectl, accounts: Iterable[Account], active: tuple[str,
 
     `active`: namespace and name. Raises KubectlError.
     """
-    found = {str(pod): pod for account in accounts for pod in _pods(kubectl, account)}
-    if active and "/".join(active) not in found:
-        found |= {str(pod): pod for pod in _pod(kubectl, *active)}
-    return tuple(found.values())
+    pods = {str(pod): pod for account in accounts for pod in _pods(kubectl, account)}
+    if active and "/".join(active) not in pods:
+        pods |= {str(pod): pod for pod in _pod(kubectl, *active)}
+    return tuple(pods.values())
 
 
 def _pods(kubectl: Kubectl, account: Account) -> Iterator[AgentPod]:
     path = f"/api/v1/namespaces/{quote(account.namespace)}/pods"
     listed = kubectl.get(path, fieldSelector=f"spec.serviceAccountName={account.name}")
     for pod in listed.get("items") or ():
-        if found := read_pod(pod):
-            yield found
+        if agent := read_pod(pod):
+            yield agent
 
 
 def _pod(kubectl: Kubectl, namespace: str, name: str) -> Iterator[AgentPod]:
     try:
-        found = read_pod(kubectl.get(f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(name)}"))
+        agent = read_pod(kubectl.get(f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(name)}"))
     except KubectlError as error:
         if error.problem is not KubectlProblem.NOT_FOUND:
             raise
     else:
-        if found:
-            yield found
+        if agent:
+            yield agent
 
 
 def read_pod(pod: Object) -> AgentPod | None:
     """None where the agent is not in it, or where it has ended or is being deleted: another one takes its place."""
     metadata, spec = pod["metadata"], pod["spec"]
     containers = [*(spec.get("initContainers") or ()), *spec["containers"]]
-    ours = next((each for each in containers if each["name"] == CONTAINER), None)
+    ours = next((container for container in containers if container["name"] == CONTAINER), None)
     if ours is None or metadata.get("deletionTimestamp") or _phase(pod) in ("Succeeded", "Failed"):
         return None
     account = Account(metadata["namespace"], spec.get("serviceAccountName", "default"))
@@ -95,11 +95,11 @@ def _setting(container: Object, name: str) -> str:
 
 def _ours(status: Object) -> Object | None:
     states = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
-    return next((each for each in states if each["name"] == CONTAINER), None)
+    return next((state for state in states if state["name"] == CONTAINER), None)
 
 
 def _before(pod: Object) -> tuple[str, float | None]:
-    """How the container that ran before ended, and when."""
+    """Return how the container that ran before ended, and when."""
     last = ((_ours(pod.get("status") or {}) or {}).get("lastState") or {}).get("terminated")
     if not last or last.get("exitCode") == 0:
         return "", None
@@ -124,6 +124,6 @@ def _trouble(pod: Object) -> str:
 
 
 def _not_started(status: Object) -> str:
-    conditions = [each for each in status.get("conditions") or () if each.get("status") == "False"]
-    why = next((f" ({each['message']})" for each in conditions if each.get("message")), "")
+    conditions = [condition for condition in status.get("conditions") or () if condition.get("status") == "False"]
+    why = next((f" ({condition['message']})" for condition in conditions if condition.get("message")), "")
     return f"the pod is {status.get('phase', 'unknown')}{why}"

@@ -14,7 +14,7 @@ _REVIEWS = "/apis/authorization.k8s.io/v1"
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """One verb on one resource (`pods/exec` for a subresource); in the whole cluster where no namespace is given."""
+    """A verb on a resource (`pods/exec` for a subresource); in the whole cluster where no namespace is given."""
 
     verb: str
     group: str
@@ -30,24 +30,24 @@ class Right:
         return f"{self.resource}{'.' + self.group if self.group else ''}{one}{where}"
 
     def attributes(self) -> dict[str, str]:
-        """As an access review takes it."""
+        """Return the right as an access review takes it."""
         resource, _, subresource = self.resource.partition("/")
-        found = {"verb": self.verb, "group": self.group, "resource": resource, "subresource": subresource}
-        found |= {"namespace": self.namespace, "name": self.name}
-        return {key: value for key, value in found.items() if value}
+        attributes = {"verb": self.verb, "group": self.group, "resource": resource, "subresource": subresource}
+        attributes |= {"namespace": self.namespace, "name": self.name}
+        return {key: value for key, value in attributes.items() if value}
 
 
 def spell(rights: Iterable[Right]) -> list[str]:
     """A line for each resource, with all verbs: `get, list secrets in x`."""
     verbs: dict[str, list[str]] = {}
-    for each in rights:
-        verbs.setdefault(each.on, []).append(each.verb)
-    return [f"{', '.join(found)} {on}" for on, found in verbs.items()]
+    for right in rights:
+        verbs.setdefault(right.on, []).append(right.verb)
+    return [f"{', '.join(names)} {on}" for on, names in verbs.items()]
 
 
 def own_rights(group: str, secrets_namespace: str, agent_namespace: str) -> dict[str, tuple[Right, ...]]:
-    """What a person needs, by what for."""
-    secrets = tuple(Right("get", "", each, secrets_namespace) for each in PLURALS.values())
+    """Purpose -> the rights that a person needs for it."""
+    secrets = tuple(Right("get", "", resource, secrets_namespace) for resource in PLURALS.values())
     return {
         "webhooks": tuple(Right(verb, group, PLURAL) for verb in ("get", "list", "create", "patch")),
         "secrets": secrets,
@@ -60,10 +60,10 @@ def own_rights(group: str, secrets_namespace: str, agent_namespace: str) -> dict
 
 
 def agent_rights(documents: Sequence[dict[str, Any]], group: str, secrets_namespace: str) -> list[Right]:
-    """What the Roles and ClusterRoles of the manifests grant, for the one `group` that the cluster serves."""
-    roles = [each for each in documents if each["kind"] in ("Role", "ClusterRole")]
-    found = [right for role in roles for right in _granted(role, secrets_namespace)]
-    return [each for each in found if each.resource.partition("/")[0] != PLURAL or each.group == group]
+    """Return the rights that the manifests grant in Roles and ClusterRoles, for the `group` that the cluster serves."""
+    roles = [document for document in documents if document["kind"] in ("Role", "ClusterRole")]
+    granted = [right for role in roles for right in _granted(role, secrets_namespace)]
+    return [right for right in granted if right.resource.partition("/")[0] != PLURAL or right.group == group]
 
 
 def _granted(role: dict[str, Any], secrets_namespace: str) -> Iterator[Right]:
@@ -78,12 +78,12 @@ def _granted(role: dict[str, Any], secrets_namespace: str) -> Iterator[Right]:
 
 
 def is_mine(kubectl: Kubectl, right: Right) -> bool:
-    """Whether the person has it. Raises KubectlError."""
+    """Return whether the person has the right. Raises KubectlError."""
     return _allowed(kubectl, "SelfSubjectAccessReview", {"resourceAttributes": right.attributes()})
 
 
 def has(kubectl: Kubectl, account: Account, right: Right) -> bool:
-    """Whether a service account has it. Raises KubectlError."""
+    """Return whether a service account has the right. Raises KubectlError."""
     namespace, name = account.namespace, account.name
     groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
     user = f"system:serviceaccount:{namespace}:{name}"

@@ -1,4 +1,4 @@
-"""One check and what it found."""
+"""A check and its verdict."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from kubectl_sew.pages import page
 
 
 class CheckResult(Enum):
-    """How a check ended."""
+    """The result of a check."""
 
     OK = "ok"
     FAILED = "failed"
     UNKNOWN = "unknown"
-    """It could not be made; what keeps it from being made fails in a check of its own."""
+    """The check could not be made; what prevents it fails in a check of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,11 @@ class CheckOutcome:
 
     @property
     def link(self) -> str:
-        """Where it is explained."""
+        """The address of its explanation."""
         return page("troubleshooting", self.check.code)
 
     def to_object(self) -> dict[str, Any]:
         failed = self.verdict.result is CheckResult.FAILED
         head = {"group": self.group, "check": self.check.code, "title": self.check.title}
-        found = {"result": self.verdict.result.value, "details": list(self.verdict.details)}
-        return head | found | {"hint": self.verdict.hint or None, "link": self.link if failed else None}
+        ended = {"result": self.verdict.result.value, "details": list(self.verdict.details)}
+        return head | ended | {"hint": self.verdict.hint or None, "link": self.link if failed else None}

@@ -17,7 +17,7 @@ _TAKEN_UP = 30.0
 """Seconds in which an agent that is active has written the conditions of a new webhook."""
 
 Complaint = Callable[[Facts, Webhook], str]
-"""What is wrong with one webhook, "" where nothing is known to be."""
+"""A function that returns the problem of a webhook, "" where none is known."""
 
 
 def _namespace(facts: Facts) -> CheckVerdict:
@@ -33,12 +33,12 @@ def _lookup(lookup: Lookup, title: str, code: str) -> Check:
     def judge(facts: Facts) -> CheckVerdict:
         if isinstance(facts.held, Unknown) or isinstance(facts.webhooks, Unknown):
             return unknown(facts.held.why if isinstance(facts.held, Unknown) else _why(facts.webhooks))
-        found = [(each, one) for each in facts.webhooks for one in resolve_references(each, facts.held)]
-        wrong = [(each, one) for each, one in found if one.lookup is lookup and one.lacking]
+        references = [(hook, one) for hook in facts.webhooks for one in resolve_references(hook, facts.held)]
+        wrong = [(hook, one) for hook, one in references if one.lookup is lookup and one.lacking]
         details = [f"{webhook.name}: {_said(one)}" for webhook, one in wrong]
         if details:
             return failed(details, f"`{wrong[0][1].help(facts.secrets_namespace)}`")
-        unread = [f"{each.name}: {_said(one)}" for each, one in found if one.lookup is Lookup.UNREAD]
+        unread = [f"{hook.name}: {_said(one)}" for hook, one in references if one.lookup is Lookup.UNREAD]
         return unknown(unread[0]) if unread else OK
 
     return Check(code, title, judge)
@@ -66,7 +66,7 @@ def _each(code: str, title: str, complaint: Complaint, hint: str) -> Check:
     def judge(facts: Facts) -> CheckVerdict:
         if isinstance(facts.webhooks, Unknown):
             return unknown(facts.webhooks.why)
-        details = [f"{each.name}: {said}" for each in facts.webhooks if (said := complaint(facts, each))]
+        details = [f"{webhook.name}: {said}" for webhook in facts.webhooks if (said := complaint(facts, webhook))]
         if not details and facts.agent.unknown and facts.webhooks:
             return unknown(NO_AGENT)
         return fails_with(details, hint)
@@ -75,12 +75,12 @@ def _each(code: str, title: str, complaint: Complaint, hint: str) -> Check:
 
 
 def _invalid(facts: Facts, webhook: Webhook) -> str:
-    """By the agent's word about the resource as it is now; without one, by the rules that need no agent."""
-    found = webhook.condition("Healthy")
-    if found and found.observed_generation == webhook.generation:
+    """Return the problem that the agent reports for the resource as it is now; without an agent, by the rules alone."""
+    healthy = webhook.condition("Healthy")
+    if healthy and healthy.observed_generation == webhook.generation:
         passing = (HealthyReason.STATE.value, HealthyReason.PROCESSING.value, HealthyReason.TEST.value)
-        bad = found.status == "False" and found.reason not in passing
-        return f"{found.reason}: {found.message}" if bad else ""
+        bad = healthy.status == "False" and healthy.reason not in passing
+        return f"{healthy.reason}: {healthy.message}" if bad else ""
     if isinstance(facts.held, Unknown) or _unread(webhook, facts.held):
         return ""
     judged = accept(webhook, facts.held.of_kind("Secret"), facts.held.of_kind("ConfigMap"), ANY)
@@ -88,15 +88,20 @@ def _invalid(facts: Facts, webhook: Webhook) -> str:
 
 
 def _unread(webhook: Webhook, held: Held) -> bool:
-    return any(each.lookup is Lookup.UNREAD for each in resolve_references(webhook, held))
+    return any(resolved.lookup is Lookup.UNREAD for resolved in resolve_references(webhook, held))
 
 
 def _complained(webhook: Webhook, kind: str, reason: str) -> str:
-    """What a condition says, where it is False for this reason."""
-    found = webhook.condition(kind)
-    if found is None or found.status != "False" or found.reason != reason or webhook.state is State.DISABLED:
+    """Return the message of a condition that is False for this reason."""
+    condition = webhook.condition(kind)
+    if (
+        condition is None
+        or condition.status != "False"
+        or condition.reason != reason
+        or webhook.state is State.DISABLED
+    ):
         return ""
-    return found.message or reason
+    return condition.message or reason
 
 
 def _parked(facts: Facts, webhook: Webhook) -> str:
@@ -107,7 +112,7 @@ def _parked(facts: Facts, webhook: Webhook) -> str:
 
 
 def _waiting(row: Mapping[str, Any]) -> str:
-    """How many events wait, for how long, and since when nothing is taken."""
+    """Return how many events wait, for how long, and since when nothing is taken."""
     backlog, oldest, since = row.get("backlog") or 0, row.get("oldestWaitingSeconds"), row.get("failingSince")
     age = f", the oldest for {spell_duration(oldest)}" if oldest is not None else ""
     return f", {backlog:,} waiting{age}" + (f", since {since}" if since else "")
@@ -125,8 +130,8 @@ def _behind(facts: Facts, webhook: Webhook) -> str:
     row = facts.agent.rows.get(webhook.name)
     if row is not None:
         return str(row.get("behind") or "") if row.get("delivering") else ""
-    found = webhook.condition("Delivering")
-    return found.message if found and found.reason == DeliveringReason.BEHIND.value else ""
+    delivering = webhook.condition("Delivering")
+    return delivering.message if delivering and delivering.reason == DeliveringReason.BEHIND.value else ""
 
 
 def _dead(facts: Facts, webhook: Webhook) -> str:
@@ -153,23 +158,25 @@ def _served(facts: Facts) -> CheckVerdict:
         return unknown(facts.webhooks.why)
     if isinstance(facts.holder, Unknown) or facts.now is None or facts.holder.expired(facts.now):
         return unknown("no agent is known to be active")
-    old = [each for each in facts.webhooks if each.created is not None and facts.now - each.created > _TAKEN_UP]
+    old = [
+        webhook for webhook in facts.webhooks if webhook.created is not None and facts.now - webhook.created > _TAKEN_UP
+    ]
     left = [each.name for each in old if not _is_taken_up(facts, each)]
     which = _selector(facts)
-    return fails_with([f"{each}: {facts.holder} has not taken it up{which}" for each in left], _UNSERVED)
+    return fails_with([f"{name}: {facts.holder} has not taken it up{which}" for name in left], _UNSERVED)
 
 
 def _is_taken_up(facts: Facts, webhook: Webhook) -> bool:
-    """By the agent's word, or a condition that only an agent writes; Calico's own processor writes Healthy alone."""
+    """Return whether an agent serves it: by its report, or a condition that Calico's own processor does not write."""
     told = (facts.agent.rows.get(webhook.name) or {}).get("healthy") is not None
     written = ("EventsFetched", "Delivering", *(("Healthy",) if facts.processor else ()))
-    return told or any(webhook.condition(each) for each in written)
+    return told or any(webhook.condition(kind) for kind in written)
 
 
 def _selector(facts: Facts) -> str:
     pods = () if isinstance(facts.pods, Unknown) else facts.pods
-    found = next((each.selector for each in pods if str(each) == str(facts.holder)), "")
-    return f": it serves those with the labels {found}" if found else ""
+    selector = next((pod.selector for pod in pods if str(pod) == str(facts.holder)), "")
+    return f": it serves those with the labels {selector}" if selector else ""
 
 
 _UNSERVED = "`kubectl label` it as the agent's SEW_SELECTOR asks; where that is not set, see the agent's log"

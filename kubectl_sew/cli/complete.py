@@ -22,14 +22,14 @@ def print_completions(words: Sequence[str]) -> int:
 
 
 def complete(words: Sequence[str]) -> str:
-    """What kubectl reads; the last of the words is the one to be completed, and may be empty."""
+    """Return the text that kubectl reads; the last of the words is the one to be completed, and may be empty."""
     *before, incomplete = words or ("",)
     try:
-        found = ShellComplete(PLUGIN, {}, "kubectl sew", "").get_completions(list(before), incomplete)
+        completions = ShellComplete(PLUGIN, {}, "kubectl sew", "").get_completions(list(before), incomplete)
     except (SewError, OSError):
-        found = []
-    lines = [_line(each) for each in found if each.type == "plain"]
-    directive = _NO_FILES if len(lines) == len(found) else _FILES
+        completions = []
+    lines = [_line(completion) for completion in completions if completion.type == "plain"]
+    directive = _NO_FILES if len(lines) == len(completions) else _FILES
     return "".join(f"{line}\n" for line in (*lines, directive))
 
 

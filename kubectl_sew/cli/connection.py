@@ -54,13 +54,13 @@ class Connection:
     flags: tuple[str, ...] = field(default=(), repr=False)
 
     def value(self, name: str) -> str | None:
-        """What was given for a flag, e.g. `--namespace`; None without it."""
-        found = [each.partition("=")[2] for each in self.flags if each.startswith(f"{name}=")]
-        return found[-1] if found else None
+        """Return the value given for a flag, e.g. `--namespace`; None without it."""
+        values = [flag.partition("=")[2] for flag in self.flags if flag.startswith(f"{name}=")]
+        return values[-1] if values else None
 
 
 def connection(ctx: click.Context) -> Connection:
-    """What was given on the command line, before and after the subcommand."""
+    """Return the connection flags of the command line, before and after the subcommand."""
     return Connection(tuple(ctx.meta.get(_KEY, ())))
 
 
@@ -104,4 +104,4 @@ class _Unlisted(click.Option):
 def _keep(ctx: click.Context, option: click.Parameter, value: Any) -> None:
     name = max(option.opts, key=len)
     given = [value] if isinstance(value, str) else value or ()
-    ctx.meta.setdefault(_KEY, []).extend([name] if value is True else [f"{name}={each}" for each in given])
+    ctx.meta.setdefault(_KEY, []).extend([name] if value is True else [f"{name}={variable}" for variable in given])

@@ -32,7 +32,7 @@ def in_clicks_form(args: Sequence[str], params: Sequence[click.Parameter], *, in
 
     Where they are not `interspersed`, all from the first one that is no flag on is left as it is.
     """
-    options = {name: each for each in params if isinstance(each, click.Option) for name in each.opts}
+    options = {name: param for param in params if isinstance(param, click.Option) for name in param.opts}
     left = list(args)
     read: list[_Flag | str] = []
     while left:
@@ -47,7 +47,7 @@ def in_clicks_form(args: Sequence[str], params: Sequence[click.Parameter], *, in
 def _words(given: _Flag | str, later: Sequence[_Flag | str]) -> list[str]:
     if isinstance(given, str):
         return [given]
-    again = any(isinstance(each, _Flag) and each.option is given.option for each in later)
+    again = any(isinstance(word, _Flag) and word.option is given.option for word in later)
     return [] if isinstance(given.value, bool) and again else given.words
 
 

@@ -14,7 +14,7 @@ from kubectl_sew.validation import validate_manifests
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What is known of a webhook so far; None for what is not."""
+    """The parts of a webhook that are known so far; None for the others."""
 
     name: str | None
     consumer: str | None
@@ -25,7 +25,7 @@ class Draft:
 
     @property
     def missing(self) -> list[str]:
-        """What a webhook must have, as the command line calls it."""
+        """The parts that a webhook must have, as the command line calls them."""
         needed = {"NAME": self.name, "--consumer": self.consumer, "--query": self.query}
         return [name for name, value in needed.items() if value is None]
 
@@ -41,7 +41,7 @@ def check(webhook: Webhook, judge: Judge) -> None:
     """Raises SewError with every error that `validate` finds; its warnings go to stderr."""
     manifests = load_manifests(json.dumps(to_object(webhook)), "")
     findings = validate_manifests(manifests, judge.fields, consumers=judge.consumers)
-    if errors := [each for each in findings if each.is_error]:
+    if errors := [finding for finding in findings if finding.is_error]:
         raise SewError(in_words(errors))
     if findings:
         print_warning(in_words(findings))
@@ -50,8 +50,10 @@ def check(webhook: Webhook, judge: Judge) -> None:
 def in_words(findings: Iterable[Finding]) -> str:
     """Findings about something that has no place: it was never in a file."""
     return "\n".join(
-        each.message + (f" ({each.hint})" if each.hint else "") + (f"\n{each.excerpt}" if each.excerpt else "")
-        for each in findings
+        finding.message
+        + (f" ({finding.hint})" if finding.hint else "")
+        + (f"\n{finding.excerpt}" if finding.excerpt else "")
+        for finding in findings
     )
 
 
@@ -62,7 +64,7 @@ def read_reference(kind: str, place: str) -> Reference | None:
 
 
 def label_problem(pair: str) -> str:
-    """What is wrong with one `key:value` pair; "" if nothing."""
+    """Return the problem with one `key:value` pair; "" if there is none."""
     key, colon, _ = pair.partition(":")
     if not colon or not key.strip():
         return "a label is written KEY:VALUE"

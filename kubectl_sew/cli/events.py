@@ -21,7 +21,7 @@ from kubectl_sew.text import plural
 
 _LONGEST_PART = 150
 _FILTERS = {"{": ".", "[": ".[]"}
-"""How JSON that is not NDJSON begins -> what has jq make it so."""
+"""The beginning of JSON that is not NDJSON -> the filter with which jq turns it into NDJSON."""
 
 NAMED = 100
 """Lines that are no events are named one by one up to so many."""
@@ -41,10 +41,10 @@ def print_matching(match: Match, source: str, parts: Mapping[str, Match]) -> Non
         done = 0
         for lines in read_lines(file.read1):
             named = selector.bad
-            found, bad = selector.take(lines, time.time())
-            if bad or (found and beside):
+            matching, bad = selector.take(lines, time.time())
+            if bad or (matching and beside):
                 progress.clear()
-            _print(found, bad[: max(0, NAMED - named)])
+            _print(matching, bad[: max(0, NAMED - named)])
             done += sum(map(len, lines))
             progress.show(done, f"{selector.events:,} events read, {selector.matching:,} match")
         progress.clear()
@@ -71,7 +71,7 @@ def read_events(source: str, take: Callable[[Mapping[str, Any]], None]) -> None:
 
 
 def _alone(parts: Mapping[str, Match], source: str) -> Iterator[str]:
-    """How many events each part selects. The file is read once for each, so that a long query costs no memory."""
+    """Count the events that each part selects. The file is read once for each, so that a long query costs no memory."""
     for text, match in parts.items():
         selector = Selector(match)
         with _opened(source) as file:
@@ -80,18 +80,18 @@ def _alone(parts: Mapping[str, Match], source: str) -> Iterator[str]:
         yield f"  {line(text, _LONGEST_PART)}: {selector.matching:,}"
 
 
-def _print(found: list[bytes], bad: list[str]) -> None:
-    shown = b"".join(found)
+def _print(matching: list[bytes], bad: list[str]) -> None:
+    shown = b"".join(matching)
     if sys.stdout.isatty():
         shown = harmless_json(shown.decode()).encode()
     sys.stdout.buffer.write(shown)
     sys.stdout.buffer.flush()
-    for each in bad:
-        print_warning(each)
+    for text in bad:
+        print_warning(text)
 
 
 def _hint_at_json(selector: Selector) -> None:
-    """Where there is no event at all: JSON over several lines, or a list, is what people have most often."""
+    """Print a hint where there is no event at all: mostly it is JSON over several lines, or a list."""
     if not selector.events and (wanted := _FILTERS.get(selector.begins)):
         print_warning(f"an event is one line: if this is JSON, `jq -c '{wanted}'` makes lines of it")
 

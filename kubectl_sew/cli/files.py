@@ -1,4 +1,4 @@
-"""What `-f` names: files, folders, standard input and URLs, as kubectl takes them."""
+"""The sources that `-f` names: files, folders, standard input and URLs, as kubectl takes them."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ from kubectl_sew.resource.documents import LARGEST_FILE
 from kubectl_sew.resource.findings import Finding, error
 
 STDIN = "stdin"
-"""What standard input is called where a place is named."""
+"""The name of standard input where a place is named."""
 
 _SCHEMES = ("http://", "https://")
 _FETCH_SECONDS = 30.0
@@ -63,31 +63,31 @@ def read_sources(files: Sequence[str], *, recursive: bool) -> Sources:
     """Everything that is named, each once; of a file so much is read that an overlong one shows."""
     if not all(map(members, files)):
         raise click.UsageError("-f names no file where it is empty: is a variable unset?")
-    found = Sources([], [])
-    for name in dict.fromkeys(name for each in files for name in members(each)):
-        for each in _expand(name, recursive, found):
-            with _told(each, found):
-                found.files.append((_shown(each), _read(each)))
-    return found
+    sources = Sources([], [])
+    for name in dict.fromkeys(name for file in files for name in members(file)):
+        for path in _expand(name, recursive, sources):
+            with _told(path, sources):
+                sources.files.append((_shown(path), _read(path)))
+    return sources
 
 
-def _expand(name: str, recursive: bool, found: Sources) -> list[str]:
-    """What a name stands for: the manifests of a folder, or itself."""
+def _expand(name: str, recursive: bool, sources: Sources) -> list[str]:
+    """Return the paths that a name stands for: the manifests of a folder, or itself."""
     if name == "-" or name.startswith(_SCHEMES):
         return [name]
     inside: list[str] = []
-    with _told(name, found):
-        inside += _manifests(Path(name), recursive, found) if Path(name).is_dir() else [name]
+    with _told(name, sources):
+        inside += _manifests(Path(name), recursive, sources) if Path(name).is_dir() else [name]
     return inside
 
 
-def _manifests(folder: Path, recursive: bool, found: Sources) -> list[str]:
-    before = len(found.problems)
-    inside = manifests_in(folder, recursive=recursive, failed=lambda error: _tell(found, str(folder), error))
+def _manifests(folder: Path, recursive: bool, sources: Sources) -> list[str]:
+    before = len(sources.problems)
+    inside = manifests_in(folder, recursive=recursive, failed=lambda error: _tell(sources, str(folder), error))
     names = sorted(map(str, inside))
-    if not names and len(found.problems) == before:
+    if not names and len(sources.problems) == before:
         more = "" if recursive else "; -R reads the folders in it too"
-        raise SewError(f"the folder holds no manifest ({', '.join('*' + each for each in SUFFIXES)}){more}")
+        raise SewError(f"the folder holds no manifest ({', '.join('*' + suffix for suffix in SUFFIXES)}){more}")
     return names
 
 
@@ -101,20 +101,20 @@ def _read(name: str) -> bytes:
 
 
 @contextmanager
-def _told(name: str, found: Sources) -> Iterator[None]:
+def _told(name: str, sources: Sources) -> Iterator[None]:
     """Makes a finding of what cannot be read, so that all else is still judged."""
     try:
         yield
     except (SewError, OSError) as failed:
-        _tell(found, _shown(name), failed)
+        _tell(sources, _shown(name), failed)
 
 
-def _tell(found: Sources, name: str, failed: SewError | OSError) -> None:
+def _tell(sources: Sources, name: str, failed: SewError | OSError) -> None:
     if isinstance(failed, OSError):
         name, why = str(failed.filename or name), f"it cannot be read: {failed.strerror or failed}"
     else:
         why = str(failed)
-    found.problems.append(error("SEW051", why, file=name))
+    sources.problems.append(error("SEW051", why, file=name))
 
 
 def _fetch(url: str) -> bytes:

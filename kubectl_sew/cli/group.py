@@ -22,7 +22,7 @@ _KUBECTLS = {
     "apply": "`kubectl sew validate -f FILE`, then `kubectl apply -f FILE`",
     "logs": "`kubectl sew status NAME` and `kubectl sew check` say what goes wrong",
 }
-"""What people of kubectl type -> what there is."""
+"""The words that users of kubectl type -> the commands that there are."""
 _EPILOG = "kubectl's flags (--context, --kubeconfig …) are taken too: `kubectl sew --help` lists them."
 
 
@@ -68,11 +68,11 @@ class Plugin(click.Group):
             raise
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
-        """From the list alone: no command is loaded for it."""
+        """Complete from the list alone: no command is loaded for it."""
         from click.shell_completion import CompletionItem  # noqa: PLC0415  # only a shell asks for it
 
-        found = [entry for entry in ENTRIES.values() if entry.name.startswith(incomplete)]
-        commands = [CompletionItem(entry.name, help=entry.summary) for entry in found]
+        entries = [entry for entry in ENTRIES.values() if entry.name.startswith(incomplete)]
+        commands = [CompletionItem(entry.name, help=entry.summary) for entry in entries]
         return commands + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # likewise
@@ -97,7 +97,7 @@ def _load(entry: Entry) -> click.Command:
 def _connect(command: click.Command, *path: str) -> None:
     """Adds the connection flags, but those that the command has given a meaning of its own, and where to read more."""
     taken = {name for param in command.params for name in param.opts}
-    command.params += [each for each in connection_options(listed=False) if taken.isdisjoint(each.opts)]
+    command.params += [option for option in connection_options(listed=False) if taken.isdisjoint(option.opts)]
     own = f"\b\n{command.epilog}\n\n" if command.epilog else ""
     command.epilog = f"{own}{_EPILOG}\n\n\b\n{page('commands', '-'.join(['kubectl-sew', *path]))}"
     for name, each in command.commands.items() if isinstance(command, click.Group) else ():

@@ -30,15 +30,15 @@ Verdict = Callable[[str], str]
 
 
 def can_ask() -> bool:
-    """Whether somebody sits there."""
+    """Return whether a person is at the terminal."""
     return can_answer() and sys.stderr.isatty()
 
 
 def lacks_variables(draft: Draft, judge: Judge) -> bool:
-    """Whether a variable is missing that the draft's consumer requires."""
-    given = {each.name: each for each in draft.config}
+    """Return whether a variable is missing that the draft's consumer requires."""
+    given = {variable.name: variable for variable in draft.config}
     variables = judge.consumers[draft.consumer].variables if draft.consumer else ()
-    return any(each.name not in given and _is_required(each, given) for each in variables)
+    return any(variable.name not in given and _is_required(variable, given) for variable in variables)
 
 
 def ask_missing(draft: Draft, judge: Judge) -> Draft:
@@ -50,7 +50,7 @@ def ask_missing(draft: Draft, judge: Judge) -> Draft:
     )
     config = _ask_variables(consumer, draft.config)
     labels = draft.labels or _ask_labels()
-    state = draft.state or _choose("State", [each.value for each in State], State.ENABLED.value)
+    state = draft.state or _choose("State", [known.value for known in State], State.ENABLED.value)
     return Draft(name, consumer.name, query, state, config, labels)
 
 
@@ -64,20 +64,20 @@ def _ask(question: str, judge: Verdict, read: Callable[[str], str] = read_line) 
 
 
 def _choose(question: str, words: Sequence[str], default: str = "") -> str:
-    """One of some words, in any case; also a unique beginning of one."""
+    """Read one of some words, in any letter case; also a unique beginning of one."""
 
-    def found(answer: str) -> list[str]:
-        exact = [each for each in words if each.lower() == (answer or default).lower()]
-        return exact or [each for each in words if answer and each.lower().startswith(answer.lower())]
+    def matching(answer: str) -> list[str]:
+        exact = [word for word in words if word.lower() == (answer or default).lower()]
+        return exact or [word for word in words if answer and word.lower().startswith(answer.lower())]
 
     wanted = f"the answer must be one of {', '.join(words)}"
     shown = f"{question} ({', '.join(words)})" + (f" [{default}]" if default else "")
-    return found(_ask(shown, lambda answer: "" if len(found(answer)) == 1 else wanted))[0]
+    return matching(_ask(shown, lambda answer: "" if len(matching(answer)) == 1 else wanted))[0]
 
 
 def _judge_name(name: str) -> str:
-    found = check_structure(to_object(Webhook(name, "", State.ENABLED, "")))
-    return in_words(each.finding for each in found if each.path[:1] == ("metadata",))
+    findings = check_structure(to_object(Webhook(name, "", State.ENABLED, "")))
+    return in_words(finding.finding for finding in findings if finding.path[:1] == ("metadata",))
 
 
 def _judge_query(query: str, fields: FieldSet) -> str:
@@ -91,25 +91,27 @@ def _judge_query(query: str, fields: FieldSet) -> str:
 
 
 def _ask_variables(consumer: Consumer, given: tuple[ConfigVar, ...]) -> tuple[ConfigVar, ...]:
-    """What decides whether another variable is required comes first, then the required ones; few need the rest."""
+    """Ask for variables: those first that decide about others, then the required ones; few need the rest."""
     echo(_VARIABLES.format(consumer.name), err=True)
-    deciding = {each.unless[0] for each in consumer.variables if each.unless}
-    found = {each.name: each for each in given}
-    for variable in sorted(consumer.variables, key=lambda each: (each.name not in deciding, not each.required)):
-        if variable.asked and variable.name not in found:
-            answered = _ask_variable(consumer, variable, found)
-            found |= {each.name: each for each in answered}
-    return tuple(found.values())
+    deciding = {other.unless[0] for other in consumer.variables if other.unless}
+    chosen = {setting.name: setting for setting in given}
+    for variable in sorted(
+        consumer.variables, key=lambda setting: (setting.name not in deciding, not setting.required)
+    ):
+        if variable.asked and variable.name not in chosen:
+            answered = _ask_variable(consumer, variable, chosen)
+            chosen |= {setting.name: setting for setting in answered}
+    return tuple(chosen.values())
 
 
-def _is_required(variable: Variable, found: Mapping[str, ConfigVar]) -> bool:
+def _is_required(variable: Variable, chosen: Mapping[str, ConfigVar]) -> bool:
     other, value = variable.unless or ("", "")
-    return variable.required and not (other in found and found[other].value == value)
+    return variable.required and not (other in chosen and chosen[other].value == value)
 
 
-def _ask_variable(consumer: Consumer, variable: Variable, found: dict[str, ConfigVar]) -> list[ConfigVar]:
-    known = {name: each.value for name, each in found.items() if isinstance(each.value, str)}
-    required = _is_required(variable, found)
+def _ask_variable(consumer: Consumer, variable: Variable, chosen: dict[str, ConfigVar]) -> list[ConfigVar]:
+    known = {name: setting.value for name, setting in chosen.items() if isinstance(setting.value, str)}
+    required = _is_required(variable, chosen)
 
     def judge(answer: str) -> str:
         if not answer:
@@ -120,7 +122,9 @@ def _ask_variable(consumer: Consumer, variable: Variable, found: dict[str, Confi
         if answer.startswith("-----BEGIN "):
             return _PEM
         problems = consumer.validate(known | {variable.name: value}) if isinstance(value, str) else []
-        return "\n".join(f"{each.message}: {each.hint}" for each in problems if each.variable == variable.name)
+        return "\n".join(
+            f"{problem.message}: {problem.hint}" for problem in problems if problem.variable == variable.name
+        )
 
     read, note = (read_unseen, "; not shown while you type") if variable.secret else (read_line, "")
     answer = _ask(f"{'*' if required else ' '} {variable.name} ({variable.meaning}{note})", judge, read)

@@ -1,4 +1,4 @@
-"""By what a command judges webhooks: the keys that queries may use, and the consumers, as the agent has them."""
+"""The rules for webhooks on the command line: the keys that queries may use, and the consumers, as in the agent."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -73,8 +73,8 @@ def _judge(fields: str | None, elasticsearch: str | None, index: str) -> Judge:
     from kubectl_sew.consumers.registry import CONSUMERS, consumers  # noqa: PLC0415  # not every query's preview needs them
 
     prefixes = members(os.environ.get(SLACK_URL_PREFIXES, ""))
-    found = FIELD_SETS[fields or "calico"] if elasticsearch is None else index_fields(elasticsearch, index)
-    return Judge(found, consumers(prefixes) if prefixes else CONSUMERS)
+    known = FIELD_SETS[fields or "calico"] if elasticsearch is None else index_fields(elasticsearch, index)
+    return Judge(known, consumers(prefixes) if prefixes else CONSUMERS)
 
 
 def index_fields(urls: str, pattern: str) -> FieldSet:

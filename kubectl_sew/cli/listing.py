@@ -1,4 +1,4 @@
-"""What kubectl lists, for completion: contexts, clusters and users of the kubeconfig, and namespaces of the cluster."""
+"""Names from kubectl, for completion: contexts, clusters and users of the kubeconfig, and namespaces of the cluster."""
 
 from collections.abc import Sequence
 
@@ -21,5 +21,5 @@ def names(given: Sequence[str], flag: str, incomplete: str) -> list[CompletionIt
     Raises KubectlError, soon: a shell that waits is of no use.
     """
     quick = Kubectl((*given, "--request-timeout=3s"))
-    listed = [each.removeprefix("namespace/") for each in quick.run(*_LISTS[flag]).splitlines()]
-    return [CompletionItem(each) for each in listed if each.startswith(incomplete) and each not in ("", _HEADING)]
+    listed = [name.removeprefix("namespace/") for name in quick.run(*_LISTS[flag]).splitlines()]
+    return [CompletionItem(name) for name in listed if name.startswith(incomplete) and name not in ("", _HEADING)]

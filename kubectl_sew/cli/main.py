@@ -1,4 +1,4 @@
-"""Where `kubectl sew` and its completion begin: loads what they are made of, which is most of a start."""
+"""The entry points of `kubectl sew` and its completion: they load the program, which is most of a start."""
 
 import gc
 import os
@@ -45,7 +45,7 @@ Program = Callable[[list[str]], int]
 
 
 def _loaded(load: Callable[[], Program]) -> Program:
-    """What is loaded stays until the end: looking through it for garbage would take a tenth of a short run."""
+    """Keep loaded modules out of garbage collection: looking through them would take a tenth of a short run."""
     gc.disable()
     program = load()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""How the commands print: results on stdout, all else on stderr; colour only on a terminal.
+"""The output of commands: results on stdout, all else on stderr; colour only on a terminal.
 
 Everything goes through `echo`, and so through one gate: what files, events, a cluster, a pod or a receiver say cannot
 steer the terminal.
@@ -41,7 +41,7 @@ def shade(text: str, colour: str, *, bold: bool = False) -> str:
 
 
 def pass_through(text: str) -> None:
-    """What another program has printed: as it is for a program, and harmless for a terminal."""
+    """Print the output of another program: as it is for a program, and harmless for a terminal."""
     if not sys.stdout.isatty():
         click.echo(text, nl=False)
     elif text.lstrip().startswith(("{", "[")):
@@ -66,7 +66,7 @@ def print_error(text: str) -> None:
 
 
 def print_warning(text: str) -> None:
-    """What works but may be wrong, on stderr."""
+    """Print on stderr what works but may be wrong."""
     _print_marked("warning", text)
 
 
@@ -87,7 +87,7 @@ def _print_marked(mark: str, text: str) -> None:
 
 
 def colour_of(*, err: bool) -> bool:
-    """Whether to colour what goes to stderr, or else to stdout: https://no-color.org, https://bixense.com/clicolors."""
+    """Return whether to colour stderr, or else stdout: https://no-color.org, https://bixense.com/clicolors."""
     wish = os.environ.get
     if wish("NO_COLOR"):
         return False

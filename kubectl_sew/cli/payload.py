@@ -60,7 +60,7 @@ def _indented(text: str) -> str:
 
 def headings(described: Mapping[str, Sequence[str]]) -> str:
     """Several webhooks' requests one below the other; a single one alone."""
-    found = [(name, text) for name, texts in described.items() for text in texts]
-    if len(found) == 1:
-        return found[0][1]
-    return "\n\n".join(f"# {name}\n{text}" for name, text in found)
+    bodies = [(name, text) for name, texts in described.items() for text in texts]
+    if len(bodies) == 1:
+        return bodies[0][1]
+    return "\n\n".join(f"# {name}\n{text}" for name, text in bodies)

@@ -1,4 +1,4 @@
-"""How `kubectl sew status` says what is known of a webhook: to people, to programs, and what helps. Pure."""
+"""The text of `kubectl sew status`: for people, for programs, and what helps. Pure."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ _LABEL = 15
 
 def for_people(picture: Picture) -> str:
     """Labelled lines, and below them the commands that help."""
-    helps = [f"  {each}" for each in advice(picture)]
+    helps = [f"  {command}" for command in advice(picture)]
     lines = [*_resource(picture), *_references(picture), *_agent(picture), *_delivery(picture)]
     return "\n".join(lines + (["What helps:", *helps] if helps else []))
 
@@ -33,9 +33,9 @@ def as_object(picture: Picture) -> dict[str, Any]:
         "query": webhook.query,
         "generation": webhook.generation,
         "healthy": webhook.healthy,
-        "conditions": [each.to_object() for each in webhook.conditions],
+        "conditions": [condition.to_object() for condition in webhook.conditions],
         "testResult": webhook.test_result or None,
-        "references": [_reference_object(each) for each in picture.references],
+        "references": [_reference_object(resolved) for resolved in picture.references],
         "agent": {
             "pod": agent.holder or None,
             "unknown": agent.unknown or None,
@@ -50,8 +50,8 @@ def as_object(picture: Picture) -> dict[str, Any]:
 def _reference_object(resolved: Resolved) -> dict[str, Any]:
     reference = resolved.reference
     where = {"kind": reference.kind, "name": reference.name, "key": reference.key, "optional": reference.optional}
-    found = None if resolved.lookup is Lookup.UNREAD else resolved.lookup is Lookup.FOUND
-    return {"variable": resolved.variable, **where, "found": found, "said": _said(resolved)}
+    exists = None if resolved.lookup is Lookup.UNREAD else resolved.lookup is Lookup.FOUND
+    return {"variable": resolved.variable, **where, "found": exists, "said": _said(resolved)}
 
 
 def _said(resolved: Resolved) -> str:
@@ -72,16 +72,16 @@ def _resource(picture: Picture) -> Iterator[str]:
     elif picture.agent.gone:
         yield _labelled("", f"! {picture.agent.gone}")
     late = " [of an earlier version of the resource]"
-    for each in webhook.conditions:
-        behind = each.observed_generation not in (0, webhook.generation)
-        yield _labelled(line(each.type, 30), _condition(picture, each) + (late if behind else ""))
+    for condition in webhook.conditions:
+        behind = condition.observed_generation not in (0, webhook.generation)
+        yield _labelled(line(condition.type, 30), _condition(picture, condition) + (late if behind else ""))
         late = "" if behind else late  # said once: they are written together
     if webhook.test_result:
         yield _labelled("Last test", webhook.test_result)
 
 
 def _condition(picture: Picture, condition: Condition) -> str:
-    """As it was written; what waits by the agent's own word, where that is known."""
+    """Return a condition as it was written; the backlog as the agent reports it, where that is known."""
     message, row = condition.message, picture.delivery
     if row is not None and condition.type == "Delivering":
         message = with_backlog(message, row.get("backlog") or 0, row.get("oldestWaitingSeconds") or 0)
@@ -92,9 +92,9 @@ def _condition(picture: Picture, condition: Condition) -> str:
 
 
 def _references(picture: Picture) -> Iterator[str]:
-    for at, each in enumerate(picture.references):
-        optional = ", optional" if each.reference.optional else ""
-        text = line(f"{each.variable}: {each.reference}{optional}: {_said(each)}", _LONGEST)
+    for at, resolved in enumerate(picture.references):
+        optional = ", optional" if resolved.reference.optional else ""
+        text = line(f"{resolved.variable}: {resolved.reference}{optional}: {_said(resolved)}", _LONGEST)
         yield f"{'' if at else 'References:':<{_LABEL}}{text}"
 
 
@@ -106,7 +106,7 @@ def _agent(picture: Picture) -> Iterator[str]:
         yield _labelled("Agent", f"{agent.holder}: its program is not running; the figures are those of its store")
     else:
         yield _labelled("Agent", f"{agent.holder}, version {told.get('version')}")
-    troubles = [each.get("message") for each in told.get("sourceTroubles") or ()]
+    troubles = [row.get("message") for row in told.get("sourceTroubles") or ()]
     for problem in (*troubles, *(told.get("problems") or ())):
         yield _labelled("", f"! {problem}")
 
@@ -165,7 +165,7 @@ def _backlog(row: Mapping[str, Any], refused: bool) -> str:
 
 
 def advice(picture: Picture) -> Iterator[str]:
-    """What to do, most urgent first; nothing where all is well."""
+    """Return what to do, most urgent first; nothing where all is well."""
     yield from _about_references(picture)
     yield from _about_health(picture.webhook)
     yield from _about_state(picture.webhook)
@@ -176,18 +176,18 @@ def advice(picture: Picture) -> Iterator[str]:
 
 
 def _about_references(picture: Picture) -> Iterator[str]:
-    for each in picture.references:
-        if each.lacking:
-            yield f"a value for {each.variable}: `{each.help(picture.secrets_namespace)}`"
+    for resolved in picture.references:
+        if resolved.lacking:
+            yield f"a value for {resolved.variable}: `{resolved.help(picture.secrets_namespace)}`"
 
 
 def _about_health(webhook: Webhook) -> Iterator[str]:
-    found = webhook.condition("Healthy")
-    if found is None or found.status != "False" or webhook.state is State.DISABLED:
+    healthy = webhook.condition("Healthy")
+    if healthy is None or healthy.status != "False" or webhook.state is State.DISABLED:
         return
-    if found.reason in ("QueryParsing", "QueryValidation"):
+    if healthy.reason in ("QueryParsing", "QueryValidation"):
         yield "the query: `kubectl sew preview-query QUERY` shows what is wrong with it, `kubectl sew fields` the keys"
-    yield f"what each reason means: {page('troubleshooting', found.reason.lower())}"
+    yield f"what each reason means: {page('troubleshooting', healthy.reason.lower())}"
 
 
 def _about_state(webhook: Webhook) -> Iterator[str]:
@@ -220,12 +220,12 @@ def _about_delivery(picture: Picture) -> Iterator[str]:
 
 def _values(picture: Picture) -> str:
     """The Secrets and ConfigMaps that hold what a receiver may refuse."""
-    found = dict.fromkeys(f"{each.reference.kind} {each.reference.name}" for each in picture.references)
-    return " and ".join(found) or "its variables"
+    sources = dict.fromkeys(f"{resolved.reference.kind} {resolved.reference.name}" for resolved in picture.references)
+    return " and ".join(sources) or "its variables"
 
 
 def _is_silent(row: Mapping[str, Any], now: Any) -> bool:
-    """Whether a webhook that runs for a while has had no event."""
+    """Return whether a webhook that runs for a while has had no event."""
     start, moment = read_time(row.get("start")), read_time(now)
     return start is not None and moment is not None and row.get("seen") == 0 and moment - start > _A_WHILE
 

@@ -1,4 +1,4 @@
-"""Where the agent is or will be: the options that `install` and `uninstall` share, and how they are read."""
+"""The place of the agent: the options that `install` and `uninstall` share, and their reading."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -28,16 +28,16 @@ def placement_options(command: Command) -> Command:
 def reach(ctx: click.Context, namespace: str | None) -> tuple[Kubectl, str | None]:
     """kubectl without the namespace, which is the agent's here; and that, also where it stood before the command."""
     given = connection(ctx)
-    flags = tuple(each for each in given.flags if not each.startswith(f"{_NAMESPACE}="))
+    flags = tuple(flag for flag in given.flags if not flag.startswith(f"{_NAMESPACE}="))
     return Kubectl(flags, tell=to_terminal()), namespace or given.value(_NAMESPACE)
 
 
 def running(kubectl: Kubectl, namespace: str | None, host: str) -> Document:
     """The Deployment of `--sidecar-of`. Raises InstallError where there is none."""
-    found = target.deployment(kubectl, namespace, host)
-    if found is None:
+    deployment = target.deployment(kubectl, namespace, host)
+    if deployment is None:
         raise target.InstallError(f"there is no deployment/{host} in {where(namespace)}: --namespace says where it is")
-    return found
+    return deployment
 
 
 def where(namespace: str | None) -> str:

@@ -49,5 +49,5 @@ class ProgressLine:
 
 
 def on_stderr(total: int) -> ProgressLine:
-    """For a command's work."""
+    """Return a progress bar for a command's work."""
     return ProgressLine(total, sys.stderr)

@@ -1,4 +1,4 @@
-"""How commands reach a cluster: kubectl with the person's connection flags, and the options that they share."""
+"""Access to a cluster for commands: kubectl with the person's connection flags, and the options that they share."""
 
 import re
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from kubectl_sew.resource import API_GROUPS, KIND, PLURAL, SECRETS_NAMESPACE, We
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _TYPE = re.compile(rf"(sew|{PLURAL[:-1]}s?(\.v\d\w*)?(\.({'|'.join(map(re.escape, API_GROUPS))})?)?)", re.IGNORECASE)
-"""What kubectl calls our kind."""
+"""The name of our kind in kubectl."""
 
 
 def kubectl(ctx: click.Context) -> Kubectl:
@@ -24,7 +24,7 @@ def kubectl(ctx: click.Context) -> Kubectl:
 
 
 def webhooks(ctx: click.Context, api_group: str | None) -> Webhooks:
-    """Those of the cluster, once the group is found that serves them."""
+    """Return the cluster's webhooks, once the group is found that serves them."""
     return connect(kubectl(ctx), api_group or "")
 
 
@@ -41,14 +41,14 @@ def new_name_argument(command: Command) -> Command:
 
 
 def names_argument(command: Command) -> Command:
-    """One or more names of webhooks: `names`, each once."""
+    """Add the argument `names`: one or more names of webhooks, each once."""
     return click.argument(
         "names", metavar="NAME...", nargs=-1, required=True, callback=_names, shell_complete=_complete_names
     )(command)
 
 
 def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_name(ctx, param, each) for each in value))
+    return tuple(dict.fromkeys(_name(ctx, param, word) for word in value))
 
 
 def _name(ctx: click.Context, param: click.Parameter, value: str) -> str:
@@ -62,9 +62,9 @@ def _name(ctx: click.Context, param: click.Parameter, value: str) -> str:
 def _complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001 - click's signature
     """A shell that waits is worse than one that completes nothing. Raises SewError without a cluster."""
     quick = Kubectl((*connection(ctx).flags, "--request-timeout=3s"))
-    found = [Webhook.from_object(each) for each in connect(quick, ctx.params.get("api_group") or "").all()]
-    fitting = [each for each in found if each.name.startswith(incomplete)]
-    return [CompletionItem(each.name, help=f"{each.consumer}, {each.state.value}") for each in fitting]
+    listed = [Webhook.from_object(obj) for obj in connect(quick, ctx.params.get("api_group") or "").all()]
+    fitting = [webhook for webhook in listed if webhook.name.startswith(incomplete)]
+    return [CompletionItem(name.name, help=f"{name.consumer}, {name.state.value}") for name in fitting]
 
 
 def api_group_option(command: Command) -> Command:
@@ -93,4 +93,4 @@ def dry_run_option(command: Command) -> Command:
 
 
 DRY_RUN_NOTES = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
-"""What kubectl adds to a message."""
+"""The text that kubectl adds to a message."""

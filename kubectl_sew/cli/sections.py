@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """Where a command is (`module:attribute` in kubectl_sew.cli.commands), and the first line of its help."""
+    """The place of a command (`module:attribute` in kubectl_sew.cli.commands), and the first line of its help."""
 
     name: str
     place: str

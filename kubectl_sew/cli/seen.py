@@ -1,4 +1,4 @@
-"""Which keys the events of a file have, with what types and values: what queries on them may use. Pure."""
+"""The keys that the events of a file have, with their types and values: what queries on them may use. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ _TYPES = {str: "string", bool: "boolean", int: "number", float: "number"}
 
 @dataclass(slots=True)
 class EventsSeen:
-    """One key: in how many events it has a value, of which types, and some of the values."""
+    """A key: the number of events in which it has a value, its types, and some of the values."""
 
     events: int = 0
     types: Counter[str] = field(default_factory=Counter)
@@ -24,14 +24,14 @@ class EventsSeen:
     def take(self, values: Iterable[Any]) -> None:
         """The values of one event."""
         self.events += 1
-        for each in values:
-            self.types[_TYPES.get(type(each), "string")] += 1
+        for value in values:
+            self.types[_TYPES.get(type(value), "string")] += 1
             if len(self.values) < _MOST_VALUES:
-                self.values[line(each, _LONGEST)] = None
+                self.values[line(value, _LONGEST)] = None
 
     @property
     def type(self) -> str:
-        return " or ".join(each for each, _ in self.types.most_common())
+        return " or ".join(kind for kind, _ in self.types.most_common())
 
 
 class Keys:
@@ -44,10 +44,10 @@ class Keys:
 
     def take(self, event: Mapping[str, Any]) -> None:
         self.events += 1
-        found: dict[str, list[Any]] = {}
+        by_name: dict[str, list[Any]] = {}
         for name, value in _leaves(event):
-            found.setdefault(name, []).append(value)
-        for name, values in found.items():
+            by_name.setdefault(name, []).append(value)
+        for name, values in by_name.items():
             if name in self._keys or len(self._keys) < MOST_KEYS:
                 self._keys.setdefault(name, EventsSeen()).take(values)
             else:
@@ -62,8 +62,8 @@ def _leaves(event: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     while stack:
         name, value = stack.pop()
         if isinstance(value, Mapping):
-            stack += [(f"{name}.{key}", each) for key, each in value.items()]
+            stack += [(f"{name}.{key}", child) for key, child in value.items()]
         elif isinstance(value, list):
-            stack += [(name, each) for each in value]
+            stack += [(name, child) for child in value]
         elif value is not None:
             yield name, value

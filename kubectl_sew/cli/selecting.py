@@ -1,4 +1,4 @@
-"""Which lines of NDJSON a query selects. The lines go through as they are, byte for byte."""
+"""The lines of NDJSON that a query selects. They go through as they are, byte for byte."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import BytesIO
@@ -39,15 +39,15 @@ class Selector:
         """The first character of the first line that is no event."""
 
     def take(self, lines: Sequence[bytes], now: float) -> tuple[list[bytes], list[str]]:
-        """Those of the next lines that match, and for each that is no event its number and why; `now` in seconds."""
-        found: list[bytes] = []
+        """Return the next lines that match, and number and reason of each that is no event; `now` in seconds."""
+        selected: list[bytes] = []
         bad: list[str] = []
         blank = 0
         match = self._match
         for number, line in enumerate(lines, self._lines + 1):
             try:
                 if match(_parse(line), now):
-                    found.append(line)
+                    selected.append(line)
             except BadLineError as error:
                 if line.isspace():
                     blank += 1
@@ -57,8 +57,8 @@ class Selector:
         self._lines += len(lines)
         self.events += len(lines) - blank - len(bad)
         self.bad += len(bad)
-        self.matching += len(found)
-        return found, bad
+        self.matching += len(selected)
+        return selected, bad
 
 
 def _parse(line: bytes) -> dict[str, Any]:

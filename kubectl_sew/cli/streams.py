@@ -8,7 +8,7 @@ from kubectl_sew.errors import SewError
 
 
 def can_answer() -> bool:
-    """Whether somebody sits at standard input."""
+    """Return whether a person is at standard input."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 

@@ -1,4 +1,4 @@
-"""What a query would select of an index in the last hours: how much, when, some of it, the cost of each part. Pure."""
+"""The preview of a query on an index: how many events of the last hours, when, some of them, each part's cost. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _STEPS = (1, 5, 15, 60, 300, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 8
 
 @dataclass(frozen=True)
 class Window:
-    """From `start` to `end`, milliseconds since the epoch, by the index's field `field`."""
+    """The time from `start` to `end`, milliseconds since the epoch, by the index's field `field`."""
 
     field: str
     start: int
@@ -95,7 +95,7 @@ def read(query: BoundQuery, answers: Sequence[Mapping[str, Any]]) -> Survey:
         total=_count(answers[0]),
         count=_count(whole),
         took=whole["took"],
-        bars=[(int(each["key"]), each["doc_count"]) for each in whole["aggregations"]["bars"]["buckets"]],
+        bars=[(int(bar["key"]), bar["doc_count"]) for bar in whole["aggregations"]["bars"]["buckets"]],
         samples=whole["hits"]["hits"],
         parts=parts,
         left_out=len(query.parts) - len(parts),
@@ -163,7 +163,7 @@ def _samples(survey: Survey) -> Iterator[str]:
 
 
 def as_object(survey: Survey, window: Window) -> Json:
-    """For programs."""
+    """Return the object for programs."""
     return {
         "since": _moment(window.start),
         "total": survey.total,
@@ -171,8 +171,8 @@ def as_object(survey: Survey, window: Window) -> Json:
         "tookMilliseconds": survey.took,
         "histogram": [{"start": _moment(start), "count": count} for start, count in survey.bars],
         "parts": [
-            {"query": each.text, "count": each.count, "tookMilliseconds": each.took, "refusal": each.refusal or None}
-            for each in survey.parts
+            {"query": part.text, "count": part.count, "tookMilliseconds": part.took, "refusal": part.refusal or None}
+            for part in survey.parts
         ],
         "samples": [{"_index": hit["_index"], "_id": hit["_id"], **hit.get("_source", {})} for hit in survey.samples],
     }

@@ -1,4 +1,4 @@
-"""Waiting for a cluster: durations as flags, and looking again and again until something is so."""
+"""Waiting for a cluster: durations as flags, and reading again and again until something is so."""
 
 import time
 from collections.abc import Callable
@@ -13,30 +13,30 @@ TIMED_OUT = 124
 """The exit code of `timeout`, and of every wait of ours."""
 
 PAUSE = 1.0
-"""Seconds between two looks."""
+"""Seconds between two reads."""
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def timeout_option(text: str) -> Callable[[Command], Command]:
-    """In seconds, written as `60s`, `2m`, `90`."""
+    """Add the option `--timeout`, in seconds, written as `60s`, `2m`, `90`."""
     return click.option(
         "--timeout", callback=read_duration, default="60s", show_default=True, metavar="TIME", help=text
     )
 
 
-def until(look: Callable[[], Found | None], timeout: float | None) -> Found | None:
-    """What `look` finds first; None where there was nothing within `timeout` seconds (None: for ever).
+def until(read: Callable[[], Result | None], timeout: float | None) -> Result | None:
+    """Return the first result of `read`; None where there was none within `timeout` seconds (None: for ever).
 
-    An API server that goes away meanwhile is waited for; one that is not there at the first look is an error.
+    An API server that goes away meanwhile is waited for; one that is not there at the first read is an error.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     first = True
     while True:
         try:
-            if (found := look()) is not None:
-                return found
+            if (result := read()) is not None:
+                return result
         except KubectlError as error:
             if first or error.problem not in (KubectlProblem.UNREACHABLE, KubectlProblem.TIMEOUT):
                 raise

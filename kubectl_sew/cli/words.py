@@ -14,7 +14,7 @@ class Words(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
     name = "word"
 
     def __init__(self, words: Sequence[str]) -> None:
-        self.words = {each.lower(): each for each in words}
+        self.words = {word.lower(): word for word in words}
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         text = str(value)
@@ -25,4 +25,4 @@ class Words(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
         return self.words[text.lower()]
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002  # click's signature
-        return [CompletionItem(each) for each in self.words.values() if each.lower().startswith(incomplete.lower())]
+        return [CompletionItem(word) for word in self.words.values() if word.lower().startswith(incomplete.lower())]

@@ -1,4 +1,4 @@
-"""What the plugin reads from a cluster and writes to it: webhooks, what they refer to, and the running agent.
+"""The plugin's access to a cluster: webhooks, what they refer to, and the running agent.
 
 Everything goes through `kubectl_sew.kubectl`. No command line, no output, no judgement belongs here.
 """

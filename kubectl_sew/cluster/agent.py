@@ -15,7 +15,7 @@ from kubectl_sew.text import rfc3339, spell_seconds
 CONTAINER = "sew-agent"
 LEASE = "sew-agent"
 OUTSIDE = "outside"
-"""What an agent that runs in no pod writes for its namespace."""
+"""The namespace that an agent outside of the cluster writes."""
 _INSTALL = "`kubectl sew check` says what is missing, `kubectl sew install` installs one"
 
 
@@ -41,11 +41,11 @@ class Holder:
 
     @property
     def outside(self) -> bool:
-        """Whether it runs in no pod of this cluster."""
+        """True where the holder runs in no pod of this cluster."""
         return self.namespace == OUTSIDE
 
     def expired(self, now: float) -> bool:
-        """Whether no agent has renewed it for so long that another would have taken over."""
+        """Return whether no agent has renewed it for so long that another would have taken over."""
         return self.renewed is not None and now - self.renewed > 2 * self.duration
 
 
@@ -71,7 +71,7 @@ def find_holder(kubectl: Kubectl, secrets_namespace: str) -> Holder:
 
 
 def silence(kubectl: Kubectl, holder: Holder, clock: Callable[[], float]) -> str:
-    """For how long the holder has not renewed its Lease, where that is too long, and what that means; "" otherwise.
+    """Return for how long the Lease was not renewed, where that is too long, and what that means; "" otherwise.
 
     `clock`: this machine's (epoch seconds), which is asked first; what it says is believed where the server says so.
     """
@@ -104,7 +104,7 @@ _REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"
 
 
 def ask(kubectl: Kubectl, holder: Holder, *command: str) -> str:
-    """What `sew-agent …` prints in the agent's container. Raises AgentError."""
+    """Return the output of `sew-agent …` in the agent's container. Raises AgentError."""
     if holder.outside:
         said = f"the agent runs outside of the cluster ({holder.pod}), where kubectl cannot ask it"
         raise AgentError(said, f"run `sew-agent {command[0]} --state DIR` there")
@@ -121,17 +121,17 @@ def ask(kubectl: Kubectl, holder: Holder, *command: str) -> str:
 
 
 def ask_status(kubectl: Kubectl, holder: Holder) -> dict[str, Any]:
-    """What the agent tells of itself and of all webhooks, as `sew-agent status -o json` writes it."""
+    """Return what the agent reports of itself and of all webhooks, as `sew-agent status -o json` writes it."""
     return read_status(ask(kubectl, holder, "status", "-o", "json"))
 
 
 def read_status(text: str) -> dict[str, Any]:
     """Raises AgentError where it is not what an agent of this kind prints."""
     try:
-        found = json.loads(text)
+        report = json.loads(text)
     except ValueError:
-        found = None
-    if not isinstance(found, dict) or not isinstance(found.get("agent"), dict):
+        report = None
+    if not isinstance(report, dict) or not isinstance(report.get("agent"), dict):
         raise AgentError("the agent's status cannot be read", "is it of another version than `kubectl sew version`?")
-    rows: Sequence[Any] = found.get("webhooks") or ()
-    return {**found, "webhooks": [each for each in rows if isinstance(each, dict) and each.get("name")]}
+    rows: Sequence[Any] = report.get("webhooks") or ()
+    return {**report, "webhooks": [row for row in rows if isinstance(row, dict) and row.get("name")]}

@@ -14,7 +14,7 @@ Id = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What could be read. An object that is in neither map does not exist."""
+    """The objects that could be read. One that is in neither map does not exist."""
 
     values: Mapping[Id, Mapping[str, bytes]] = field(default_factory=dict, repr=False)
     unread: Mapping[Id, str] = field(default_factory=dict)
@@ -29,7 +29,7 @@ def read_objects(kubectl: Kubectl, namespace: str, references: Iterable[Referenc
     """The objects that some references name, each read once. Raises KubectlError where the server is out of reach."""
     values: dict[Id, Mapping[str, bytes]] = {}
     unread: dict[Id, str] = {}
-    for kind, name in dict.fromkeys((each.kind, each.name) for each in references):
+    for kind, name in dict.fromkeys((reference.kind, reference.name) for reference in references):
         try:
             obj = kubectl.get(f"/api/v1/namespaces/{quote(namespace)}/{PLURALS[kind]}/{quote(name, safe='')}")
             values[kind, name], _ = object_values(kind, name, obj)

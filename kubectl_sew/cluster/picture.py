@@ -13,11 +13,11 @@ from kubectl_sew.kubectl import Kubectl
 from kubectl_sew.resource import Reference, Webhook
 
 TIGHT = 0.8
-"""How full a webhook's share of the agent's store may be before a person is told."""
+"""The part of a webhook's share of the store that may be filled before it is reported."""
 
 
 class Lookup(Enum):
-    """How following a reference ended."""
+    """The result of following a reference."""
 
     FOUND = "found"
     NO_OBJECT = "the object does not exist"
@@ -36,7 +36,7 @@ class Resolved:
 
     @property
     def lacking(self) -> bool:
-        """Whether the variable has no value although it must."""
+        """Return whether the variable has no value although it must."""
         return self.lookup in (Lookup.NO_OBJECT, Lookup.NO_KEY) and not self.reference.optional
 
     def help(self, namespace: str) -> str:
@@ -52,7 +52,7 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class AgentReport:
-    """What the active agent tells; `unknown` says why there is nothing, and is "" otherwise."""
+    """The report of the active agent; `unknown` says why there is none, and is "" otherwise."""
 
     holder: str = ""
     unknown: str = ""
@@ -60,7 +60,7 @@ class AgentReport:
     rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Webhook -> what `sew-agent status -o json` says of it."""
     silent: str = ""
-    """For how long it has not renewed its Lease, where that is too long."""
+    """The time for which it has not renewed its Lease, where that is too long."""
 
     @property
     def gone(self) -> str:
@@ -72,7 +72,7 @@ class AgentReport:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One webhook as a whole."""
+    """A webhook as a whole."""
 
     webhook: Webhook
     secrets_namespace: str
@@ -81,7 +81,7 @@ class Picture:
 
     @property
     def delivery(self) -> Mapping[str, Any] | None:
-        """What the agent knows of this webhook; None where it is not known."""
+        """The agent's report of this webhook; None where there is none."""
         return self.agent.rows.get(self.webhook.name)
 
 
@@ -103,7 +103,7 @@ def look_at_agent(kubectl: Kubectl, secrets_namespace: str, clock: Callable[[], 
 
 
 def ask_holder(kubectl: Kubectl, holder: Holder) -> AgentReport:
-    """What the agent in this pod tells; where it cannot be asked, why."""
+    """Return the report of the agent in this pod; where it cannot be asked, why."""
     try:
         told = ask_status(kubectl, holder)
     except AgentError as error:
@@ -111,7 +111,7 @@ def ask_holder(kubectl: Kubectl, holder: Holder) -> AgentReport:
     if told["agent"].get("standingBy"):
         return AgentReport(str(holder), unknown=_standing_by(holder, told["agent"].get("leaseHolder")))
     now = {"now": told.get("now")}
-    return AgentReport(str(holder), told=told["agent"] | now, rows={each["name"]: each for each in told["webhooks"]})
+    return AgentReport(str(holder), told=told["agent"] | now, rows={row["name"]: row for row in told["webhooks"]})
 
 
 def _standing_by(holder: Holder, other: str | None) -> str:
@@ -122,7 +122,7 @@ def _standing_by(holder: Holder, other: str | None) -> str:
 
 def resolve_references(webhook: Webhook, held: Held) -> tuple[Resolved, ...]:
     """Each variable that refers to something, in the order of the configuration."""
-    pairs = [(each.name, each.value) for each in webhook.config if isinstance(each.value, Reference)]
+    pairs = [(setting.name, setting.value) for setting in webhook.config if isinstance(setting.value, Reference)]
     return tuple(Resolved(variable, reference, *_look_up(reference, held)) for variable, reference in pairs)
 
 

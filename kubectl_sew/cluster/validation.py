@@ -20,7 +20,7 @@ _DRY = (
     "--validate=false",
     f"--field-manager={FIELD_MANAGER}",
 )
-"""Of the fields that the server does not know there is a finding already."""
+"""The arguments of the dry run. Without validation: there is a finding already for each unknown field."""
 
 
 def against(
@@ -33,19 +33,23 @@ def against(
 ) -> list[Finding]:
     """Every finding, in the order of the files. Raises KubectlError where the cluster cannot be asked."""
     held = read_objects(kubectl, secrets_namespace, _missing(manifests))
-    found = validate_manifests(_joined(manifests, held), fields, consumers=consumers, unread=held.unread)
-    broken = {each.resource for each in found if each.is_error}
-    for each in manifests.webhooks:
-        if each.name not in broken:
-            found += _ask(kubectl, each)
-    return sorted(found, key=lambda each: (each.file, each.line, each.column, each.code))
+    findings = validate_manifests(_joined(manifests, held), fields, consumers=consumers, unread=held.unread)
+    broken = {finding.resource for finding in findings if finding.is_error}
+    for webhook in manifests.webhooks:
+        if webhook.name not in broken:
+            findings += _ask(kubectl, webhook)
+    return sorted(findings, key=lambda finding: (finding.file, finding.line, finding.column, finding.code))
 
 
 def _missing(manifests: Manifests) -> Iterator[Reference]:
     """References to objects that are not among the manifests."""
     known = {"Secret": manifests.secrets, "ConfigMap": manifests.config_maps}
     for webhook in manifests.webhooks:
-        yield from (each for each in webhook.webhook.references if each.name and each.name not in known[each.kind])
+        yield from (
+            reference
+            for reference in webhook.webhook.references
+            if reference.name and reference.name not in known[reference.kind]
+        )
 
 
 def _joined(manifests: Manifests, held: Held) -> Manifests:
@@ -57,7 +61,7 @@ def _joined(manifests: Manifests, held: Held) -> Manifests:
 
 
 def _ask(kubectl: Kubectl, located: LocatedWebhook) -> Iterator[Finding]:
-    """What the server says to a dry run of applying it, whether it is there already or not."""
+    """Return what the server says to a dry run of applying it, whether it is there already or not."""
     try:
         kubectl.run("apply", *_DRY, "-f", "-", stdin=json.dumps(located.node.plain()))
     except KubectlError as refused:

@@ -28,18 +28,18 @@ class Webhooks:
         return shown(name, self.api.api_version)
 
     def all(self) -> list[Object]:
-        found: list[Object] = self.kubectl.get(self.api.path).get("items") or []
-        return found
+        objects: list[Object] = self.kubectl.get(self.api.path).get("items") or []
+        return objects
 
     def one(self, name: str) -> Object:
         if not _NAME.fullmatch(name):
             said = f'{PLURAL}.{self.api.group} "{name}" not found'
             raise KubectlError(KubectlProblem.NOT_FOUND, said, "a name consists of lower-case letters, digits, - and .")
         try:
-            found: Object = self.kubectl.get(self.api.one(name))
+            obj: Object = self.kubectl.get(self.api.one(name))
         except KubectlError as error:
             raise _with_hint(error) from None
-        return found
+        return obj
 
     def create(self, obj: Object, *, dry_run: bool = False) -> Object:
         """The object as it is then. Where one of that name exists, that is an error."""
@@ -59,7 +59,7 @@ class Webhooks:
         before = self.one(name)
         patch = {"metadata": {"annotations": {TEST_REQUESTED_ANNOTATION: at}}, "spec": {"state": State.TEST.value}}
         after: Object = self.kubectl.patch(self.api.resource, name, patch, "--show-managed-fields")
-        fields = (each["metadata"].get("managedFields") or () for each in (before, after))
+        fields = (obj["metadata"].get("managedFields") or () for obj in (before, after))
         if (owned := give_back(*fields)) is None:
             return after
         metadata = {"resourceVersion": after["metadata"]["resourceVersion"], "managedFields": owned}
@@ -77,7 +77,7 @@ def connect(kubectl: Kubectl, group: str = "") -> Webhooks:
 
 
 def served_as(kubectl: Kubectl, group: str = "") -> Served | None:
-    """Where the kind is served, the first group before the second, or only in this one. Raises KubectlError."""
+    """Return the API that serves the kind, the first group before the second, or only this one. Raises KubectlError."""
     return discover(lambda version: kubectl.find(f"/apis/{version}"), group)
 
 

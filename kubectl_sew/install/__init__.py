@@ -1,4 +1,4 @@
-"""What an installation consists of, from the YAML of `manifests/`, and what of it differs from cluster to cluster.
+"""The parts of an installation, from the YAML of `manifests/`, and what of them differs from cluster to cluster.
 
 `manifests` and `render` are functions from values to values; only `target` asks a cluster, and changes one.
 """

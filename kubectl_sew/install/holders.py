@@ -1,4 +1,4 @@
-"""Whose the agent's rights are: they are bound to one service account, and so taken from an agent that has another."""
+"""The holders of the agent's rights: bound to one service account, they are taken from an agent that has another."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ def bound_accounts(kubectl: Kubectl, secrets_namespace: str) -> tuple[Account, .
     """The subjects of the agent's RoleBinding; none where there is no such binding. Raises KubectlError."""
     path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{quote(secrets_namespace)}/rolebindings/{NAME}"
     subjects = (kubectl.find(path) or {}).get("subjects") or ()
-    accounts = [each for each in subjects if each.get("kind") == "ServiceAccount"]
-    return tuple(Account(each.get("namespace", ""), each.get("name", "")) for each in accounts)
+    accounts = [subject for subject in subjects if subject.get("kind") == "ServiceAccount"]
+    return tuple(Account(account.get("namespace", ""), account.get("name", "")) for account in accounts)
 
 
 def refuse_another(kubectl: Kubectl, secrets_namespace: str, ours: Host) -> None:
@@ -43,7 +43,7 @@ def refuse_another(kubectl: Kubectl, secrets_namespace: str, ours: Host) -> None
 
 
 def _options(agent: Host, secrets_namespace: str) -> str:
-    """What says to `install` and `uninstall` where an agent is."""
+    """Return the flags that name an agent's place to `install` and `uninstall`."""
     sidecar = f"--sidecar-of deployment/{agent.name} " if agent.name != NAME else ""
     elsewhere = f" --secrets-namespace {secrets_namespace}" if secrets_namespace != SECRETS_NAMESPACE else ""
     return f"{sidecar}-n {agent.namespace}{elsewhere}"
@@ -51,8 +51,8 @@ def _options(agent: Host, secrets_namespace: str) -> str:
 
 def _agents(kubectl: Kubectl, account: Account) -> Iterator[Host]:
     """The Deployments that act as an account, and have the agent in their pods, alone or as a sidecar."""
-    for each in kubectl.get(f"/apis/apps/v1/namespaces/{quote(account.namespace)}/deployments")["items"]:
-        pod, host = target.pod_of(each), target.host_of(each)
+    for workload in kubectl.get(f"/apis/apps/v1/namespaces/{quote(account.namespace)}/deployments")["items"]:
+        pod, host = target.pod_of(workload), target.host_of(workload)
         containers = [*pod.get("initContainers", ()), *pod["containers"]]
         if host.service_account == account.name and NAME in {container["name"] for container in containers}:
             yield host

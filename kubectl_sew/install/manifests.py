@@ -14,11 +14,11 @@ _PACKAGE = "kubectl_sew.manifests"
 def resources(folder: str) -> list[Document]:
     """All that the kustomization of a folder, e.g. `overlays/standalone`, lists, itself or by other folders."""
     (kustomization,) = documents(f"{folder}/kustomization.yaml")
-    found = []
+    objects = []
     for entry in kustomization["resources"]:
         path = normpath(f"{folder}/{entry}")
-        found.extend(documents(path) if path.endswith(".yaml") else resources(path))
-    return found
+        objects.extend(documents(path) if path.endswith(".yaml") else resources(path))
+    return objects
 
 
 def documents(path: str) -> list[Document]:

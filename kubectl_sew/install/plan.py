@@ -1,4 +1,4 @@
-"""What one installation is: all that its options and its cluster decide."""
+"""An installation: all that its options and its cluster decide."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from kubectl_sew.resource import API_GROUPS, SECRETS_NAMESPACE
 
 NAME = "sew-agent"
-"""Of what is installed, and of the agent's container."""
+"""The name of what is installed, and of the agent's container."""
 NAMESPACE = "sew-system"
 
 API_GROUP, FALLBACK_API_GROUP = API_GROUPS
-"""Where open-source Calico's aggregated API server serves the group above, and hides every definition of it."""
+"""The second is for clusters where Calico's aggregated API server serves the first and hides all definitions of it."""
 
 
 PARTS = ("api", "rights", "agent")

@@ -15,25 +15,25 @@ from kubectl_sew.resource import SECRETS_NAMESPACE
 _CREDENTIALS = "/etc/sew/credentials"
 _FIRST = ("Namespace", "CustomResourceDefinition")
 _LISTS = ("initContainers", "volumes")
-"""Of a pod: where a sidecar adds to it, by names that begin with `sew-`."""
+"""The lists of a pod to which a sidecar adds, by names that begin with `sew-`."""
 
 
 def render(plan: InstallPlan) -> list[Document]:
     """All that is ours. As a sidecar the agent itself is not among it: `with_agent` puts that into its host."""
-    found = resources("overlays/sidecar" if plan.host else "overlays/standalone")
-    objects = [_adapted(each, plan) for each in found if not _left_out(each, plan)]
+    documents = resources("overlays/sidecar" if plan.host else "overlays/standalone")
+    objects = [_adapted(document, plan) for document in documents if not _left_out(document, plan)]
     if plan.create_secrets_namespace and plan.secrets_namespace not in _names(objects, "Namespace"):
         objects.append(_namespace(plan.secrets_namespace))
-    return sorted(objects, key=lambda each: each["kind"] not in _FIRST)
+    return sorted(objects, key=lambda document: document["kind"] not in _FIRST)
 
 
 def removable(plan: InstallPlan, *, data: bool) -> list[Document]:
-    """What of it is deleted, in the order for that; the claim with what is owed only where `data` is set.
+    """Return what is deleted, in the order for that; the claim with what waits to be sent only where `data` is set.
 
     Namespaces stay, since they hold what others put there.
     """
     kept = {"Namespace"} if data else {"Namespace", "PersistentVolumeClaim"}
-    return [each for each in reversed(render(plan)) if each["kind"] not in kept]
+    return [obj for obj in reversed(render(plan)) if obj["kind"] not in kept]
 
 
 def with_agent(deployment: Document, plan: InstallPlan) -> Document:
@@ -45,9 +45,9 @@ def with_agent(deployment: Document, plan: InstallPlan) -> Document:
 
 
 def without_agent(deployment: Document) -> Document:
-    """As it was before `with_agent`."""
+    """Return the deployment as it was before `with_agent`."""
     pod = _pod(deployment)
-    return _with_pod(deployment, {key: [each for each in pod.get(key, ()) if not _is_ours(each)] for key in _LISTS})
+    return _with_pod(deployment, {key: [item for item in pod.get(key, ()) if not _is_ours(item)] for key in _LISTS})
 
 
 def _pod(deployment: Document) -> Document:
@@ -62,8 +62,8 @@ def _with_pod(deployment: Document, lists: Document) -> Document:
 
 
 def _replaced(theirs: Iterable[Document], ours: Iterable[Document]) -> list[Document]:
-    new = {each["name"]: each for each in ours}
-    kept = [new.pop(each["name"], each) for each in theirs if each["name"] in new or not _is_ours(each)]
+    new = {item["name"]: item for item in ours}
+    kept = [new.pop(item["name"], item) for item in theirs if item["name"] in new or not _is_ours(item)]
     return [*kept, *new.values()]
 
 
@@ -76,31 +76,31 @@ _PART_OF |= {"NetworkPolicy": "agent"}
 """By kind; all else is needed for the agent's rights: whoever acts as it, here or outside, is the service account."""
 
 
-def _left_out(each: Document, plan: InstallPlan) -> bool:
-    part = _PART_OF.get(each["kind"], "rights")
-    if part not in plan.parts and not (each["kind"] == "Namespace" and "agent" in plan.parts):
+def _left_out(document: Document, plan: InstallPlan) -> bool:
+    part = _PART_OF.get(document["kind"], "rights")
+    if part not in plan.parts and not (document["kind"] == "Namespace" and "agent" in plan.parts):
         return True
-    if each["kind"] == "CustomResourceDefinition":
+    if document["kind"] == "CustomResourceDefinition":
         return not plan.crd_group
-    return each["kind"] == "PersistentVolumeClaim" and bool(plan.claim)
+    return document["kind"] == "PersistentVolumeClaim" and bool(plan.claim)
 
 
-def _adapted(each: Document, plan: InstallPlan) -> Document:
-    kind, metadata = each["kind"], each["metadata"]
+def _adapted(document: Document, plan: InstallPlan) -> Document:
+    kind, metadata = document["kind"], document["metadata"]
     namespaces = {NAMESPACE: plan.namespace, SECRETS_NAMESPACE: plan.secrets_namespace}
     if "namespace" in metadata:
         metadata["namespace"] = namespaces.get(metadata["namespace"], metadata["namespace"])
     if kind == "Namespace":
         metadata["name"] = namespaces[metadata["name"]]
-    for subject in each.get("subjects", ()):
+    for subject in document.get("subjects", ()):
         subject["name"] = plan.host.service_account if plan.host else NAME
         subject["namespace"] = plan.host.namespace if plan.host else plan.namespace
     if kind == "CustomResourceDefinition" and plan.crd_group == FALLBACK_API_GROUP:
-        _serve_fallback(each)
+        _serve_fallback(document)
     if kind == "Deployment":
-        pod = each["spec"]["template"]["spec"]
+        pod = document["spec"]["template"]["spec"]
         _configure(pod, pod["containers"][0], plan)
-    return each
+    return document
 
 
 def _serve_fallback(definition: Document) -> None:
@@ -111,7 +111,7 @@ def _serve_fallback(definition: Document) -> None:
 
 
 def _names(objects: Iterable[Document], kind: str) -> list[str]:
-    return [each["metadata"]["name"] for each in objects if each["kind"] == kind]
+    return [obj["metadata"]["name"] for obj in objects if obj["kind"] == kind]
 
 
 def _namespace(name: str) -> Document:
@@ -125,11 +125,11 @@ def _configure(pod: Document, container: Document, plan: InstallPlan) -> None:
     if plan.image:
         container["image"] = plan.image
     if plan.claim:
-        state = next(each for each in pod["volumes"] if each["name"] == "sew-state")
+        state = next(volume for volume in pod["volumes"] if volume["name"] == "sew-state")
         state.pop("emptyDir", None)
         state["persistentVolumeClaim"] = {"claimName": plan.claim}
     given = dict(_settings(plan))
-    container["env"] = [each for each in container["env"] if each["name"] not in given]
+    container["env"] = [variable for variable in container["env"] if variable["name"] not in given]
     container["env"] += [{"name": name, "value": value} for name, value in given.items()]
     if plan.credentials:
         pod["volumes"].append({"name": "sew-credentials", "secret": {"secretName": plan.credentials.secret}})

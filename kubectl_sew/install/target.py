@@ -25,7 +25,7 @@ def crd_group(kubectl: Kubectl) -> str | None:
     service = kubectl.find(API_SERVICE)
     if service and service["spec"].get("service"):
         served = kubectl.get(f"/apis/{API_GROUP}/v3")["resources"]
-        return None if PLURAL in {each["name"] for each in served} else FALLBACK_API_GROUP
+        return None if PLURAL in {api["name"] for api in served} else FALLBACK_API_GROUP
     definition = kubectl.find(f"{DEFINITIONS}/{PLURAL}.{API_GROUP}")
     return API_GROUP if definition is None or is_ours(definition) else None
 
@@ -40,17 +40,17 @@ def installed_crd_group(kubectl: Kubectl) -> str | None:
 
 
 def processor(kubectl: Kubectl, namespace: str) -> str:
-    """Where Calico's own processor is, e.g. `deployment/NAME`; "" where it is not."""
+    """Return the place of Calico's own processor, e.g. `deployment/NAME`; "" where it does not run."""
     for kind, path in (("deployment", f"/apis/apps/v1/namespaces/{namespace}/deployments"), ("pod", _pods(namespace))):
-        for each in kubectl.get(path)["items"]:
-            spec = each["spec"] if kind == "pod" else each["spec"]["template"]["spec"]
+        for item in kubectl.get(path)["items"]:
+            spec = item["spec"] if kind == "pod" else item["spec"]["template"]["spec"]
             if PROCESSOR in {container["name"] for container in spec["containers"]}:
-                return f"{kind}/{each['metadata']['name']}"
+                return f"{kind}/{item['metadata']['name']}"
     return ""
 
 
 def unconfigured(error: KubectlError) -> bool:
-    """Whether kubectl failed since nothing names a cluster: then it looks for one on this machine."""
+    """Return whether kubectl failed since nothing names a cluster: then it looks for one on this machine."""
     return "localhost:8080" in error.said
 
 
@@ -61,31 +61,31 @@ def namespace_exists(kubectl: Kubectl, name: str) -> bool:
 def deployment(kubectl: Kubectl, namespace: str | None, name: str) -> Document | None:
     """A running Deployment, in the context's namespace for None; None where there is none."""
     where = (f"--namespace={namespace}",) if namespace else ()
-    found = kubectl.run("get", "--ignore-not-found", "-o", "json", *where, "--", "deployment", name)
-    return json.loads(found) if found.strip() else None
+    output = kubectl.run("get", "--ignore-not-found", "-o", "json", *where, "--", "deployment", name)
+    return json.loads(output) if output.strip() else None
 
 
-def host_of(found: Document) -> Host:
-    metadata = found["metadata"]
-    return Host(metadata["name"], metadata["namespace"], pod_of(found).get("serviceAccountName", "default"))
+def host_of(workload: Document) -> Host:
+    metadata = workload["metadata"]
+    return Host(metadata["name"], metadata["namespace"], pod_of(workload).get("serviceAccountName", "default"))
 
 
-def pod_of(found: Document) -> Document:
+def pod_of(workload: Document) -> Document:
     """The specification of a Deployment's pods."""
-    pod: Document = found["spec"]["template"]["spec"]
+    pod: Document = workload["spec"]["template"]["spec"]
     return pod
 
 
 def credentials(kubectl: Kubectl, namespace: str, secret: str) -> Credentials:
-    """Which keys of a Secret the agent can use. Raises InstallError where that is none."""
-    found = kubectl.find(f"/api/v1/namespaces/{namespace}/secrets/{secret}")
+    """Return the keys of a Secret that the agent can use. Raises InstallError where there is none."""
+    held = kubectl.find(f"/api/v1/namespaces/{namespace}/secrets/{secret}")
     known = ", ".join(CREDENTIAL_VARIABLES)
-    if found is None:
+    if held is None:
         raise InstallError(
             f"there is no Secret {secret} in the namespace {namespace}: create it with some of the keys {known}, "
             f"e.g. `kubectl create secret generic {secret} -n {namespace} --from-file=api-key=FILE`"
         )
-    keys = tuple(key for key in CREDENTIAL_VARIABLES if key in (found.get("data") or ()))
+    keys = tuple(key for key in CREDENTIAL_VARIABLES if key in (held.get("data") or ()))
     if not keys:
         raise InstallError(f"the Secret {secret} in the namespace {namespace} has none of the keys {known}")
     return Credentials(secret, keys)
@@ -109,20 +109,22 @@ def delete(kubectl: Kubectl, objects: Iterable[Document]) -> str:
     return kubectl.run("delete", "--ignore-not-found", "--wait=false", "-f", "-", stdin=text(objects))
 
 
-def change_pod(kubectl: Kubectl, found: Document, change: Callable[[Document], Document]) -> bool:
+def change_pod(kubectl: Kubectl, workload: Document, change: Callable[[Document], Document]) -> bool:
     """Changes a Deployment's pods; whether that made a difference.
 
     `change` sees it again where it was changed meanwhile, be it by the controller that counts its pods.
     """
-    name, namespace = found["metadata"]["name"], found["metadata"]["namespace"]
+    name, namespace = workload["metadata"]["name"], workload["metadata"]["namespace"]
     for _ in range(_TRIES):
         try:
-            done = kubectl.patch("deployments.apps", name, _patch(found, change(found)), f"--namespace={namespace}")
-            return bool(done["metadata"]["generation"] != found["metadata"]["generation"])
+            done = kubectl.patch(
+                "deployments.apps", name, _patch(workload, change(workload)), f"--namespace={namespace}"
+            )
+            return bool(done["metadata"]["generation"] != workload["metadata"]["generation"])
         except KubectlError as error:
             if error.problem is not KubectlProblem.CONFLICT:
                 raise
-            found = deployment(kubectl, namespace, name) or found
+            workload = deployment(kubectl, namespace, name) or workload
     raise InstallError(f"deployment/{name} changes all the time, and was left as it is: try again")
 
 
@@ -130,22 +132,22 @@ _TRIES = 10
 
 
 def _patch(before: Document, after: Document) -> Document:
-    """What turns one into the other, and only that one: the whole lists, and the version that was read."""
+    """Return the patch that turns one pod into the other: the whole lists, and the version that was read."""
     old, new = pod_of(before), pod_of(after)
     pod = {key: new.get(key) for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
     version = before["metadata"]["resourceVersion"]
     return {"metadata": {"resourceVersion": version}, "spec": {"template": {"spec": pod}}}
 
 
-def manifest_of(found: Document) -> Document:
+def manifest_of(workload: Document) -> Document:
     """A running object as one would write it: without what the server and kubectl add."""
-    metadata = {key: value for key, value in found["metadata"].items() if key in ("name", "namespace", "labels")}
-    annotations = found["metadata"].get("annotations", {}).items()
+    metadata = {key: value for key, value in workload["metadata"].items() if key in ("name", "namespace", "labels")}
+    annotations = workload["metadata"].get("annotations", {}).items()
     kept = {key: value for key, value in annotations if not key.startswith(_ADDED)}
     metadata |= {"annotations": kept} if kept else {}
-    template = found["spec"]["template"]
+    template = workload["spec"]["template"]
     of_pods = {key: value for key, value in template["metadata"].items() if value}
-    spec = found["spec"] | {"template": template | {"metadata": of_pods}}
+    spec = workload["spec"] | {"template": template | {"metadata": of_pods}}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
 
 
@@ -161,6 +163,6 @@ def _pods(namespace: str) -> str:
 
 
 def is_ours(definition: Mapping[str, Any]) -> bool:
-    """Whether we brought it, and not Calico."""
+    """Return whether the definition is ours, and not Calico's."""
     labels = definition["metadata"].get("labels") or {}
     return bool(labels.get("app.kubernetes.io/part-of") == "kubectl-sew")

@@ -42,7 +42,7 @@ class HealthyReason(Enum):
 
 
 class FetchedReason(Enum):
-    """How reading events stands."""
+    """The reasons of `EventsFetched`."""
 
     READ = "EventsRead"
     STATE = "WebhookState"
@@ -54,7 +54,7 @@ class FetchedReason(Enum):
 
 
 class DeliveringReason(Enum):
-    """How delivery stands."""
+    """The reasons of `Delivering`."""
 
     DELIVERING = "Delivering"
     BEHIND = "FallingBehind"
@@ -66,7 +66,7 @@ class DeliveringReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition as the API holds it; `last_transition_time` in RFC 3339, kept as it came, "" before the first."""
+    """A condition as the API holds it; `last_transition_time` in RFC 3339, kept as it came, "" before the first."""
 
     type: str
     status: str
@@ -82,7 +82,7 @@ class Condition:
         Of a thousand webhooks most say the same, so each text is kept once.
         """
         texts = (obj.get(name) for name in ("type", "status", "reason", "message"))
-        type_, status, reason, message = (intern(each) if isinstance(each, str) else "" for each in texts)
+        type_, status, reason, message = (intern(text) if isinstance(text, str) else "" for text in texts)
         generation, since = obj.get("observedGeneration"), obj.get("lastTransitionTime")
         return cls(
             type_,
@@ -94,7 +94,7 @@ class Condition:
         )
 
     def to_object(self) -> dict[str, Any]:
-        """As the API takes it; a generation of 0 is left out, as Kubernetes does."""
+        """Return the condition as the API takes it; a generation of 0 is left out, as Kubernetes does."""
         obj: dict[str, Any] = {
             "type": self.type,
             "status": self.status,
@@ -106,17 +106,17 @@ class Condition:
 
 
 def healthy(status: Status, reason: HealthyReason, message: str, generation: int) -> Condition:
-    """Whether the webhook is accepted and works."""
+    """Return the condition `Healthy`: the webhook is accepted and works."""
     return _condition("Healthy", status, reason.value, message, generation)
 
 
 def events_fetched(status: Status, reason: FetchedReason, message: str, generation: int) -> Condition:
-    """How far events have been read: `read_to` writes the message of a good one."""
+    """Return the condition `EventsFetched`; `read_to` writes the message of a good one."""
     return _condition("EventsFetched", status, reason.value, message, generation)
 
 
 def delivering(status: Status, reason: DeliveringReason, message: str, generation: int) -> Condition:
-    """Whether the receiver takes events: name the last error, and the backlog by `describe_backlog`."""
+    """Return the condition `Delivering`: name the last error, and the backlog by `describe_backlog`."""
     return _condition("Delivering", status, reason.value, message, generation)
 
 
@@ -125,10 +125,13 @@ def merge(existing: Iterable[Condition], wanted: Iterable[Condition], *, now: fl
 
     `lastTransitionTime` becomes `now` (epoch seconds) only where the status changes.
     """
-    ours = {each.type: each for each in wanted}
-    before = {each.type: each for each in existing}
-    kept = [each if each.type not in ours else _follow(each, ours[each.type], now) for each in before.values()]
-    return (*kept, *(_follow(None, each, now) for each in ours.values() if each.type not in before))
+    ours = {condition.type: condition for condition in wanted}
+    before = {condition.type: condition for condition in existing}
+    kept = [
+        condition if condition.type not in ours else _follow(condition, ours[condition.type], now)
+        for condition in before.values()
+    ]
+    return (*kept, *(_follow(None, condition, now) for condition in ours.values() if condition.type not in before))
 
 
 def write_due(
@@ -156,9 +159,9 @@ def read_to(moment: float) -> str:
 
 def checkpoint(conditions: Iterable[Condition]) -> float | None:
     """The moment that `EventsFetched` says everything was read to (epoch seconds); None where it says none."""
-    messages = (each.message for each in conditions if each.type == "EventsFetched")
-    found = next((match for match in map(_READ_TO.search, messages) if match), None)
-    return read_time(found[1]) if found else None
+    messages = (condition.message for condition in conditions if condition.type == "EventsFetched")
+    hit = next((match for match in map(_READ_TO.search, messages) if match), None)
+    return read_time(hit[1]) if hit else None
 
 
 def describe_backlog(waiting: int, oldest_age: float) -> str:
@@ -176,16 +179,16 @@ _BACKLOG = re.compile(
 
 
 def waiting_in(conditions: Iterable[Condition]) -> str:
-    """How many events wait by what was last written of it: `0`, `12`, `about 1,200`; "" where nothing was."""
-    messages = (each.message for each in conditions if each.type == "Delivering")
-    found = next((match for match in map(_BACKLOG.search, messages) if match), None)
-    if found is None:
+    """Return how many events wait, as last written: `0`, `12`, `about 1,200`; "" where nothing was."""
+    messages = (condition.message for condition in conditions if condition.type == "Delivering")
+    hit = next((match for match in map(_BACKLOG.search, messages) if match), None)
+    if hit is None:
         return ""
-    return found["events"] or ("1" if found[0].startswith("1 ") else "0")
+    return hit["events"] or ("1" if hit[0].startswith("1 ") else "0")
 
 
 def with_backlog(message: str, waiting: int, oldest_age: float) -> str:
-    """What a condition says, with what waits now instead of what waited when it was written."""
+    """Return the message of a condition, with what waits now instead of what waited when it was written."""
     return _BACKLOG.sub(describe_backlog(waiting, oldest_age), message)
 
 
@@ -199,14 +202,17 @@ def _follow(before: Condition | None, after: Condition, now: float) -> Condition
 
 
 def _essence(conditions: Iterable[Condition]) -> dict[str, tuple[str, str, int, str]]:
-    return {each.type: (each.status, each.reason, each.observed_generation, _cause(each)) for each in conditions}
+    return {
+        condition.type: (condition.status, condition.reason, condition.observed_generation, _cause(condition))
+        for condition in conditions
+    }
 
 
 _NUMBERS = re.compile(rf"{_READ_TO.pattern}(; )?|{_BACKLOG.pattern}|[0-9]+")
 
 
 def _cause(condition: Condition) -> str:
-    """What is wrong, without what changes all the time: how far was read, what waits, and every number."""
+    """Return what is wrong, without what changes all the time: how far was read, what waits, and every number."""
     return _NUMBERS.sub("", condition.message) if condition.status == "False" else ""
 
 

@@ -41,23 +41,23 @@ class Node:
     line: int
     column: int
     keys: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Where each key of a map stands."""
+    """Key of a map -> its place."""
     problems: list[Finding] = field(default_factory=list)
-    """What is wrong with this map itself: keys that stand twice."""
+    """The problems of this map itself: keys that stand twice."""
     size: int = 1
     height: int = 1
 
     def plain(self) -> Any:
         """The value without places; aliases become copies."""
         if isinstance(self.value, dict):
-            return {key: each.plain() for key, each in self.value.items()}
+            return {key: child.plain() for key, child in self.value.items()}
         if isinstance(self.value, list):
-            return [each.plain() for each in self.value]
+            return [child.plain() for child in self.value]
         return self.value
 
     def all_problems(self) -> list[Finding]:
         """The problems of this value and of all inside."""
-        return self.problems + [problem for each in self.children() for problem in each.all_problems()]
+        return self.problems + [problem for child in self.children() for problem in child.all_problems()]
 
     def children(self) -> "list[Node]":
         """The values of a map, or the items of a list."""
@@ -66,10 +66,10 @@ class Node:
         return self.value if isinstance(self.value, list) else []
 
     def inside(self, step: str | int) -> "Node | None":
-        """What stands at a key or an index."""
+        """Return the node at a key or an index."""
         if isinstance(self.value, dict):
-            found: Node | None = self.value.get(step)
-            return found
+            child: Node | None = self.value.get(step)
+            return child
         if isinstance(self.value, list) and isinstance(step, int) and step < len(self.value):
             item: Node = self.value[step]
             return item
@@ -171,7 +171,7 @@ class _Frame:
     given: dict[str, int] = field(default_factory=dict)
     """The keys that stand in the map itself, and their lines."""
     merges: bool = False
-    """Whether the value that comes next is merged into the map."""
+    """True where the next value is merged into the map."""
 
 
 class _DocumentReader:
@@ -275,13 +275,13 @@ class _DocumentReader:
             frame.key = None
 
     def _merged(self, node: Node, event: Any) -> dict[str, Node]:
-        """What `<<` adds: a map, or several of which the first counts most. As in kubectl the last word counts."""
+        """Return the keys that `<<` adds: of several maps the first counts most. As in kubectl the last `<<` counts."""
         maps = node.value if isinstance(node.value, list) else [node]
-        if not all(isinstance(each.value, dict) for each in maps):
+        if not all(isinstance(source.value, dict) for source in maps):
             raise self._at(
                 event, "SEW001", "`<<` merges a map, or a list of maps", "put the key in quotes if it is one"
             )
-        return {key: value for each in reversed(maps) for key, value in each.value.items()}
+        return {key: value for source in reversed(maps) for key, value in source.value.items()}
 
     def _too_deep(self, event: Any) -> RefusedDocument:
         return self._at(event, "SEW003", f"values are nested more than {DEEPEST} deep", "no manifest needs that")
@@ -330,7 +330,7 @@ class _DocumentReader:
 
 
 def _quoted(text: str) -> str:
-    """As a scalar in single quotes."""
+    """Return the text as a scalar in single quotes."""
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -1,4 +1,4 @@
-"""What validation finds: stable codes, a place, and what to do about it."""
+"""The findings of validation: stable codes, a place, and what to do about it."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -50,7 +50,7 @@ _LONGEST = 500
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One problem. `line` and `column` count from 1; 0 where no place is known. The text holds no secret."""
+    """A problem. `line` and `column` count from 1; 0 where no place is known. The text holds no secret."""
 
     code: str
     severity: Severity
@@ -67,7 +67,9 @@ class Finding:
     @property
     def place(self) -> str:
         """`file:line:column`, as far as known."""
-        return ":".join([self.file, *(str(each) for each in (self.line, self.column) if each)]) if self.file else ""
+        return (
+            ":".join([self.file, *(str(number) for number in (self.line, self.column) if number)]) if self.file else ""
+        )
 
     @property
     def is_error(self) -> bool:

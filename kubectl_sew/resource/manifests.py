@@ -33,7 +33,7 @@ class LocatedWebhook:
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
-    """What some files hold. Values of Secrets are bytes and never show in `repr`."""
+    """The contents of some files. Values of Secrets are bytes and never show in `repr`."""
 
     webhooks: tuple[LocatedWebhook, ...] = ()
     secrets: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict, repr=False)
@@ -48,14 +48,18 @@ class Manifests:
 
         A wrong part of the labels annotation alone is none: the agent leaves that part out, and says so.
         """
-        errors = [each for each in self.findings if each.is_error and each.resource and each.code != "SEW015"]
-        return {each.resource: each for each in reversed(errors)}
+        errors = [
+            finding for finding in self.findings if finding.is_error and finding.resource and finding.code != "SEW015"
+        ]
+        return {finding.resource: finding for finding in reversed(errors)}
 
     @property
     def good(self) -> dict[str, Webhook]:
         """Webhook name -> webhook, without the refused ones."""
         refused = self.refused
-        return {each.name: each.webhook for each in self.webhooks if each.name and each.name not in refused}
+        return {
+            webhook.name: webhook.webhook for webhook in self.webhooks if webhook.name and webhook.name not in refused
+        }
 
 
 def load_manifests(text: str | bytes, source: str, *, secrets_namespace: str = SECRETS_NAMESPACE) -> Manifests:
@@ -71,15 +75,17 @@ def load_many(files: Iterable[tuple[str, str | bytes]], *, secrets_namespace: st
     collected = _Collected(secrets_namespace)
     for source, text in files:
         roots, findings = read_documents(text)
-        collected.findings += [replace(each, file=source) for each in findings]
+        collected.findings += [replace(finding, file=source) for finding in findings]
         for root in roots:
             collected.take(root, source)
     collected.findings += _duplicates(collected.webhooks)
     return Manifests(
         tuple(collected.webhooks),
-        {each.name: each.values for each in collected.objects if each.kind == "Secret"},
-        {each.name: each.values for each in collected.objects if each.kind == "ConfigMap"},
-        tuple(sorted(collected.findings, key=lambda each: (each.file, each.line, each.column, each.code))),
+        {obj.name: obj.values for obj in collected.objects if obj.kind == "Secret"},
+        {obj.name: obj.values for obj in collected.objects if obj.kind == "ConfigMap"},
+        tuple(
+            sorted(collected.findings, key=lambda finding: (finding.file, finding.line, finding.column, finding.code))
+        ),
         frozenset(collected.twice),
     )
 
@@ -94,7 +100,7 @@ class _Held:
 
 
 class _Collected:
-    """What has been found so far."""
+    """The objects and findings so far."""
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
@@ -104,7 +110,7 @@ class _Collected:
         self.twice: set[tuple[str, str]] = set()
 
     def take(self, root: Node, source: str) -> None:
-        """One document, or one item of a list."""
+        """Read a document, or an item of a list."""
         if root.value is None:
             return
         kind = root.inside("kind")
@@ -115,8 +121,8 @@ class _Collected:
             if not _is_kustomization(source):
                 self._say(warning("SEW005", "a document without `kind` is ignored", "is it a manifest?"), root, source)
         elif kind.value.endswith("List") and (items := root.inside("items")) is not None:
-            for each in items.children():
-                self.take(each, source)
+            for item in items.children():
+                self.take(item, source)
         else:
             self._object(kind.value, root, source)
 
@@ -140,8 +146,8 @@ class _Collected:
         self.webhooks.append(webhook)
         for problem in root.all_problems():
             self.findings.append(replace(problem, file=source, resource=webhook.name))
-        for each in [*check_structure(obj), *find_oversights(obj)]:
-            self.findings.append(webhook.locate(each.finding, each.path, at_key=each.at_key))
+        for finding in [*check_structure(obj), *find_oversights(obj)]:
+            self.findings.append(webhook.locate(finding.finding, finding.path, at_key=finding.at_key))
 
     def _held(self, kind: str, root: Node, source: str) -> None:
         metadata = _map(root.plain().get("metadata"))
@@ -153,7 +159,7 @@ class _Collected:
         if not isinstance(name, str) or not name:
             self._say(error("SEW043", f"a {kind} without a name", "set `metadata.name`"), root, source)
             return
-        if any((each.kind, each.name) == (kind, name) for each in self.objects):
+        if any((obj.kind, obj.name) == (kind, name) for obj in self.objects):
             self.twice.add((kind, name))
             self._say(error("SEW044", f"two {kind}s have the name `{shown(name)}`", "keep one"), root, source)
         values, problems = object_values(kind, name, root.plain())
@@ -168,13 +174,13 @@ class _Collected:
 
 def _duplicates(webhooks: Iterable[LocatedWebhook]) -> Iterator[Finding]:
     by_name: dict[str, list[LocatedWebhook]] = {}
-    for each in webhooks:
-        by_name.setdefault(each.name, []).append(each)
+    for webhook in webhooks:
+        by_name.setdefault(webhook.name, []).append(webhook)
     for name, same in by_name.items():
-        for each in same if name and len(same) > 1 else ():
-            others = ", ".join(f"{other.source}:{other.node.line}" for other in same[:4] if other is not each)
+        for webhook in same if name and len(same) > 1 else ():
+            others = ", ".join(f"{other.source}:{other.node.line}" for other in same[:4] if other is not webhook)
             finding = error("SEW011", f"two webhooks have the name `{shown(name)}`", f"the other: {others}")
-            yield each.locate(finding, ("metadata", "name"))
+            yield webhook.locate(finding, ("metadata", "name"))
 
 
 def _is_kustomization(source: str) -> bool:

@@ -9,24 +9,24 @@ from kubectl_sew.event import read_time
 from kubectl_sew.resource.conditions import Condition
 
 API_VERSIONS = ("projectcalico.org/v3", "crd.projectcalico.org/v1")
-"""Where the kind is served: the first one, or the second beside Calico's aggregated API server."""
+"""The versions that serve the kind: the first one, or the second beside Calico's aggregated API server."""
 
 API_GROUPS = tuple(version.partition("/")[0] for version in API_VERSIONS)
 KIND = "SecurityEventWebhook"
 PLURAL = "securityeventwebhooks"
 SECRETS_NAMESPACE = "tigera-intrusion-detection"
-"""Where Calico keeps the Secrets and ConfigMaps that webhooks refer to."""
+"""The namespace in which Calico keeps the Secrets and ConfigMaps that webhooks refer to."""
 
 LABELS_ANNOTATION = "webhooks.projectcalico.org/labels"
 TEST_EVENT_ANNOTATION = "webhooks.projectcalico.org/testEvent"
 TEST_RESULT_ANNOTATION = "webhooks.projectcalico.org/testResult"
 TEST_REQUESTED_ANNOTATION = "kubectl-sew/test-requested"
-"""When a person asked for the test by `kubectl sew test`: each time a sample is sent, whatever was sent before."""
+"""The annotation with the time of a `kubectl sew test`: a sample is sent for each, whatever was sent before."""
 DEFAULT_TEST_EVENT = "waf"
 
 
 class State(Enum):
-    """What a webhook does with events."""
+    """The states of a webhook: what it does with events."""
 
     ENABLED = "Enabled"
     DISABLED = "Disabled"
@@ -49,7 +49,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class ConfigVar:
-    """One variable. A value may be a secret, so `repr` does not show it."""
+    """A variable. Its value may be a secret, so `repr` does not show it."""
 
     name: str
     value: str | Reference = field(repr=False)
@@ -57,7 +57,7 @@ class ConfigVar:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """One SecurityEventWebhook. `consumer` as written, Calico's other spelling included; `created` in epoch seconds.
+    """A SecurityEventWebhook. `consumer` as written, Calico's other spelling included; `created` in epoch seconds.
 
     What the server counts and the agent itself writes makes no other webhook of it.
     """
@@ -86,28 +86,28 @@ class Webhook:
 
     @property
     def test_result(self) -> str:
-        """What the last test gave; "" before the first."""
+        """The result of the last test; "" before the first."""
         return self.annotations.get(TEST_RESULT_ANNOTATION, "")
 
     @property
     def test_requested(self) -> str:
-        """Which request of a person state Test answers; "" where nobody asked by `kubectl sew test`."""
+        """The request of a person that state Test answers; "" where nobody asked by `kubectl sew test`."""
         return self.annotations.get(TEST_REQUESTED_ANNOTATION, "")
 
     def condition(self, kind: str) -> Condition | None:
         """The condition of this type, e.g. `Healthy`."""
-        return next((each for each in self.conditions if each.type == kind), None)
+        return next((condition for condition in self.conditions if condition.type == kind), None)
 
     @property
     def healthy(self) -> bool:
-        """Whether Healthy is True for the resource as it is now; other writers than our agent tell no generation."""
-        found = self.condition("Healthy")
-        return found is not None and found.status == "True" and found.observed_generation in (0, self.generation)
+        """True while Healthy is True for the resource as it is now; other writers than our agent name no generation."""
+        healthy = self.condition("Healthy")
+        return healthy is not None and healthy.status == "True" and healthy.observed_generation in (0, self.generation)
 
     @property
     def references(self) -> tuple[Reference, ...]:
         """All Secrets' and ConfigMaps' keys that the configuration refers to."""
-        return tuple(each.value for each in self.config if isinstance(each.value, Reference))
+        return tuple(variable.value for variable in self.config if isinstance(variable.value, Reference))
 
     @classmethod
     def from_object(cls, obj: Mapping[str, Any]) -> "Webhook":
@@ -122,13 +122,13 @@ class Webhook:
             consumer=_text(spec.get("consumer")),
             state=_state(spec.get("state")),
             query=_text(spec.get("query")),
-            config=tuple(_variable(each) for each in _list(spec.get("config")) if isinstance(each, Mapping)),
+            config=tuple(_variable(item) for item in _list(spec.get("config")) if isinstance(item, Mapping)),
             annotations={_text(k): _text(v) for k, v in _map(metadata.get("annotations")).items()},
             generation=generation if isinstance(generation, int) else 0,
             uid=_text(metadata.get("uid")),
             resource_version=_text(metadata.get("resourceVersion")),
             created=read_time(metadata.get("creationTimestamp")),
-            conditions=tuple(Condition.from_object(each) for each in _list(status) if isinstance(each, Mapping)),
+            conditions=tuple(Condition.from_object(item) for item in _list(status) if isinstance(item, Mapping)),
         )
 
 
@@ -141,7 +141,7 @@ def to_object(webhook: Webhook, api_version: str = API_VERSIONS[0]) -> dict[str,
         "consumer": webhook.consumer,
         "state": webhook.state.value,
         "query": webhook.query,
-        "config": [_variable_object(each) for each in webhook.config],
+        "config": [_variable_object(variable) for variable in webhook.config],
     }
     return {"apiVersion": api_version, "kind": KIND, "metadata": metadata, "spec": spec}
 
@@ -173,7 +173,7 @@ def _variable(obj: Mapping[str, Any]) -> ConfigVar:
 
 
 def _state(value: Any) -> State:
-    return next((each for each in State if each.value == value), State.DISABLED)
+    return next((state for state in State if state.value == value), State.DISABLED)
 
 
 def _text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What Kubernetes takes and then ignores, although somebody meant something by it: near misses of names. Warnings."""
+"""Warnings of what Kubernetes takes and then ignores, although somebody meant something by it: near misses of names."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -24,12 +24,12 @@ _NEAR = 0.85
 
 
 def nearly_our_kind(kind: str) -> bool:
-    """Whether `kind` is another, but so like ours that ours was meant."""
+    """Return whether `kind` is another, but so like ours that ours was meant."""
     return kind != KIND and bool(get_close_matches(kind.lower()[:100], [KIND.lower()], 1, _NEAR))
 
 
 def find_oversights(obj: Mapping[str, Any]) -> Iterator[Located]:
-    """In an object of our kind: fields and annotations that nobody reads, and a namespace."""
+    """Find fields and annotations that nobody reads, and a namespace, in an object of our kind."""
     metadata = obj.get("metadata")
     if not isinstance(metadata, Mapping):
         return

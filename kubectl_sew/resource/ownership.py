@@ -1,4 +1,4 @@
-"""Whose a field is: of a change that is not meant to last, the field goes back to whom it belonged to. Pure.
+"""The owner of a field: after a change that is not meant to last, the field goes back to its owner. Pure.
 
 Kubernetes notes in `metadata.managedFields` who set which field, and refuses a server-side apply that would change
 another's. Who sets a state for a moment would keep it for ever.
@@ -18,21 +18,21 @@ def give_back(before: Sequence[Entry], after: Sequence[Entry]) -> list[dict[str,
 
     `before` and `after`: managedFields of one resource, before its state was set and after.
     """
-    owners = {_identity(each) for each in before if _owns(each)}
-    if not owners or owners == {_identity(each) for each in after if _owns(each)}:
+    owners = {_identity(entry) for entry in before if _owns(entry)}
+    if not owners or owners == {_identity(entry) for entry in after if _owns(entry)}:
         return None
-    entries = [deepcopy(dict(each)) for each in after]
-    there = {_identity(each) for each in entries}
-    entries += [deepcopy(dict(each)) for each in before if _identity(each) in owners - there]
-    for each in entries:
-        spec = each.setdefault("fieldsV1", {}).setdefault(_SPEC, {})
-        if _identity(each) in owners:
+    entries = [deepcopy(dict(entry)) for entry in after]
+    there = {_identity(entry) for entry in entries}
+    entries += [deepcopy(dict(entry)) for entry in before if _identity(entry) in owners - there]
+    for entry in entries:
+        spec = entry.setdefault("fieldsV1", {}).setdefault(_SPEC, {})
+        if _identity(entry) in owners:
             spec[_STATE] = {}
         else:
             spec.pop(_STATE, None)
             if not spec:
-                del each["fieldsV1"][_SPEC]
-    return [each for each in entries if each["fieldsV1"]]
+                del entry["fieldsV1"][_SPEC]
+    return [entry for entry in entries if entry["fieldsV1"]]
 
 
 def _owns(entry: Entry) -> bool:

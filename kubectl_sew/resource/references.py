@@ -1,4 +1,4 @@
-"""What a webhook's references to Secrets and ConfigMaps stand for."""
+"""The values behind a webhook's references to Secrets and ConfigMaps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,11 +33,11 @@ def resolve(webhook: Webhook, secrets: Objects, config_maps: Objects) -> tuple[d
         if isinstance(variable.value, str):
             config[variable.name] = variable.value
             continue
-        found = _look_up(variable, variable.value, secrets if variable.value.kind == "Secret" else config_maps)
-        if isinstance(found, str):
-            config[variable.name] = found
-        elif found:
-            problems.append(found)
+        value = _look_up(variable, variable.value, secrets if variable.value.kind == "Secret" else config_maps)
+        if isinstance(value, str):
+            config[variable.name] = value
+        elif value:
+            problems.append(value)
     return config, problems
 
 
@@ -46,7 +46,7 @@ def _look_up(variable: ConfigVar, reference: Reference, objects: Objects) -> str
     if (held := objects.get(reference.name)) is None:
         return _missing(variable, reference, "SEW040", f"{what} does not exist", _CREATE)
     if (value := held.get(reference.key)) is None:
-        keys = ", ".join(f"`{each}`" for each in sorted(held)[:20]) or "no key at all"
+        keys = ", ".join(f"`{key}`" for key in sorted(held)[:20]) or "no key at all"
         return _missing(variable, reference, "SEW041", f"{what} has no key `{reference.key}`", f"it holds {keys}")
     try:
         return Secret(value.decode()) if reference.kind == "Secret" else value.decode()

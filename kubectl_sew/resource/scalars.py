@@ -36,8 +36,8 @@ def read_plain(text: str) -> Scalar:
         return text
     if text[0] == "." and _MISPLACED.search(text):
         return text
-    found = _number(text.replace("_", ""))
-    return text if found is None else found
+    number = _number(text.replace("_", ""))
+    return text if number is None else number
 
 
 def read_tagged(text: str, tag: str) -> Scalar:
@@ -46,7 +46,7 @@ def read_tagged(text: str, tag: str) -> Scalar:
 
 
 def is_finite(value: Scalar) -> bool:
-    """Whether JSON, and so Kubernetes, can hold the value."""
+    """Return whether JSON, and so Kubernetes, can hold the value."""
     return not isinstance(value, float) or abs(value) < _INFINITY
 
 
@@ -54,7 +54,7 @@ def _number(text: str) -> int | float | None:
     """A whole number that 64 bits hold is exact; any other has a float's precision, if it is in a float's range."""
     whole = _INTEGER.fullmatch(text)
     if whole:
-        base = next(each for each in _BASES if whole[each])
+        base = next(prefix for prefix in _BASES if whole[prefix])
         sign = whole["sign"] or ""
         number = int(sign + whole[base], _BASES[base])
         if -(2**63) <= number < (2**63 if sign else 2**64):

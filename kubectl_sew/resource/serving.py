@@ -1,4 +1,4 @@
-"""Where the kind SecurityEventWebhook is served, found out by discovery."""
+"""The APIs that serve the kind SecurityEventWebhook, by discovery."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -52,12 +52,12 @@ def discover(resources: Callable[[str], Mapping[str, Any] | None], only: str = "
     """
     for version in API_VERSIONS:
         if only in ("", version, version.partition("/")[0]):
-            found = _served(version, resources(version))
-            if found:
-                return found
+            api = _served(version, resources(version))
+            if api:
+                return api
     return None
 
 
 def _served(version: str, listed: Mapping[str, Any] | None) -> Served | None:
-    names = {each.get("name") for each in (listed or {}).get("resources") or ()}
+    names = {resource.get("name") for resource in (listed or {}).get("resources") or ()}
     return Served(version, f"{PLURAL}/status" in names) if PLURAL in names else None

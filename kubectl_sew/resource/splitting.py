@@ -27,7 +27,7 @@ def split(text: str) -> Iterator[tuple[int, str]]:
 
 def _json_objects(text: str) -> list[tuple[int, str]]:
     """The JSON objects of a text that is two or more in a row, as `jq '.items[]'` prints them; else nothing."""
-    found: list[tuple[int, str]] = []
+    parts: list[tuple[int, str]] = []
     at = lines = 0
     while hit := _OBJECT.match(text, at):
         start = hit.end() - 1
@@ -37,7 +37,7 @@ def _json_objects(text: str) -> list[tuple[int, str]]:
         except (ValueError, RecursionError):
             return []
         column = start - text.rfind("\n", max(start - _INDENTED, 0), start) - 1
-        found.append((lines, " " * min(column, _INDENTED) + text[start:end]))
+        parts.append((lines, " " * min(column, _INDENTED) + text[start:end]))
         lines += text.count("\n", start, end)
         at = end
-    return found if len(found) > 1 and not text[at:].strip() else []
+    return parts if len(parts) > 1 and not text[at:].strip() else []

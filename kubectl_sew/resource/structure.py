@@ -40,7 +40,7 @@ class _Text:
 
     given: bool = False
     switch: bool = False
-    """Whether true and false, which YAML makes of `on` and `off`, are judged elsewhere."""
+    """True where true and false, which YAML makes of `on` and `off`, are judged elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,27 +103,30 @@ _WEBHOOK = _Fields(
 
 def check_structure(obj: Mapping[str, Any]) -> list[Located]:
     """Everything wrong with one object of our kind that can be seen without consumers, query language and Secrets."""
-    found = _without_the_rest(obj, [*_check(_WEBHOOK, obj, ())])
-    found += _check_version(obj.get("apiVersion"))
-    found += _check_name(_dig(obj, "metadata", "name"))
-    found += _check_labels(_dig(obj, "metadata", "annotations", LABELS_ANNOTATION))
-    found += _check_state(_dig(obj, "spec", "state"))
-    found += _check_variables(_dig(obj, "spec", "config"))
-    return found
+    problems = _without_the_rest(obj, [*_check(_WEBHOOK, obj, ())])
+    problems += _check_version(obj.get("apiVersion"))
+    problems += _check_name(_dig(obj, "metadata", "name"))
+    problems += _check_labels(_dig(obj, "metadata", "annotations", LABELS_ANNOTATION))
+    problems += _check_state(_dig(obj, "spec", "state"))
+    problems += _check_variables(_dig(obj, "spec", "config"))
+    return problems
 
 
-def _without_the_rest(obj: Mapping[str, Any], found: list[Located]) -> list[Located]:
-    """What is missing, with a hint at the first where the object has so little that it may be a patch."""
+def _without_the_rest(obj: Mapping[str, Any], problems: list[Located]) -> list[Located]:
+    """Return what is missing, with a hint at the first where the object has so little that it may be a patch."""
     spec = obj.get("spec", {})
-    missing = [each for each in found if each.finding.code == "SEW008" and each.path in ((), ("spec",))]
+    missing = [problem for problem in problems if problem.finding.code == "SEW008" and problem.path in ((), ("spec",))]
     if not isinstance(spec, Mapping) or len(set(_SPEC.required) - set(spec)) < 2 or not missing:
-        return found
+        return problems
     first = missing[0]
-    return [replace(first, finding=replace(first.finding, hint=_PATCH)) if each is first else each for each in found]
+    return [
+        replace(first, finding=replace(first.finding, hint=_PATCH)) if problem is first else problem
+        for problem in problems
+    ]
 
 
 def is_dns_name(text: str) -> bool:
-    """Whether Kubernetes takes it as the name of a webhook, Secret, ConfigMap or pod."""
+    """Return whether Kubernetes takes it as the name of a webhook, Secret, ConfigMap or pod."""
     return len(text) <= 253 and _NAME.fullmatch(text) is not None
 
 
@@ -148,18 +151,18 @@ def _check_map(shape: _Fields, value: Mapping[str, Any], path: Path) -> Iterator
     for name in shape.required:
         if name not in value:
             yield Located(error("SEW008", f"`{show_path((*path, name))}` is missing", "it is required"), path)
-    for name, each in value.items():
+    for name, child in value.items():
         if name in shape.known:
-            yield from _check(shape.known[name], each, (*path, name))
+            yield from _check(shape.known[name], child, (*path, name))
         elif shape.open:
-            yield from _check(shape.other, each, (*path, name))
+            yield from _check(shape.other, child, (*path, name))
         else:
             yield _unknown(shape, path, name)
 
 
 def _check_list(shape: _Each, value: list[Any], path: Path) -> Iterator[Located]:
-    for index, each in enumerate(value):
-        yield from _check(shape.item, each, (*path, index))
+    for index, child in enumerate(value):
+        yield from _check(shape.item, child, (*path, index))
 
 
 def _check_text(shape: _Text, value: Any, path: Path) -> Iterator[Located]:
@@ -179,7 +182,7 @@ def _wrong(path: Path, wanted: str, value: Any) -> Iterator[Located]:
 
 def _unknown(shape: _Fields, path: Path, name: str) -> Located:
     place = show_path((*path, shown(name)))
-    hint = "known here: " + ", ".join(f"`{each}`" for each in shape.known)
+    hint = "known here: " + ", ".join(f"`{key}`" for key in shape.known)
     return Located(error("SEW007", f"the field `{place}` is unknown", hint), (*path, name), at_key=True)
 
 
@@ -215,7 +218,7 @@ def _check_labels(annotation: Any) -> Iterator[Located]:
 
 
 def _check_state(state: Any) -> Iterator[Located]:
-    known = [each.value for each in State]
+    known = [allowed.value for allowed in State]
     wanted = f"the state must be {alternatives(known)}, but is"
     if isinstance(state, bool):
         hint = "YAML reads `on`, `off`, `yes` and `no` without quotes as true or false"
@@ -242,14 +245,14 @@ def _check_variables(config: Any) -> Iterator[Located]:
 
 
 def _check_source(variable: Mapping[str, Any], path: Path) -> Iterator[Located]:
-    given = [each for each in ("value", "valueFrom") if each in variable]
+    given = [key for key in ("value", "valueFrom") if key in variable]
     if len(given) != 1:
         message = (
             f"`{show_path(path)}` has {'both' if given else 'neither'} `value` {'and' if given else 'nor'} `valueFrom`"
         )
         yield Located(error("SEW013", message, "give exactly one of them"), path)
     source = variable.get("valueFrom")
-    if isinstance(source, Mapping) and sum(each in source for each in REFERENCE_KINDS) != 1:
+    if isinstance(source, Mapping) and sum(key in source for key in REFERENCE_KINDS) != 1:
         message = f"`{show_path((*path, 'valueFrom'))}` must have exactly one of {' and '.join(REFERENCE_KINDS)}"
         yield Located(error("SEW013", message, "it names the object and its key"), (*path, "valueFrom"))
     for kind in REFERENCE_KINDS:

@@ -34,10 +34,10 @@ def check(ctx: click.Context, output: str | None, api_group: str | None, secrets
     What a line with ? is about could not be checked. Exit codes: 0 nothing is wrong, 1 something is.
     """
     outcomes = _outcomes(ctx, secrets_namespace, api_group or "")
-    wrong = sum(each.verdict.result is CheckResult.FAILED for each in outcomes)
+    wrong = sum(outcome.verdict.result is CheckResult.FAILED for outcome in outcomes)
     if output:
-        found = {"ok": not wrong, "checks": [each.to_object() for each in outcomes]}
-        print_json(found)
+        report = {"ok": not wrong, "checks": [outcome.to_object() for outcome in outcomes]}
+        print_json(report)
     else:
         echo("\n".join(for_people(outcomes)))
     return 1 if wrong else 0
@@ -55,15 +55,15 @@ def _outcomes(ctx: click.Context, secrets_namespace: str, group: str) -> Sequenc
 
 
 def for_people(outcomes: Sequence[CheckOutcome]) -> Iterable[str]:
-    """One line for each check below its group's heading; below a failure what is wrong, what to do, and a link."""
+    """Yield a line for each check below its group's heading; below a failure what is wrong, what to do, and a link."""
     group = ""
-    for each in outcomes:
-        if each.group != group:
+    for outcome in outcomes:
+        if outcome.group != group:
             yield from ([""] if group else [])
-            yield from (each.group, "-" * len(each.group))
-            group = each.group
-        yield from _lines(each)
-    wrong = sum(each.verdict.result is CheckResult.FAILED for each in outcomes)
+            yield from (outcome.group, "-" * len(outcome.group))
+            group = outcome.group
+        yield from _lines(outcome)
+    wrong = sum(outcome.verdict.result is CheckResult.FAILED for outcome in outcomes)
     yield ""
     yield f"{wrong} of {len(outcomes)} checks failed" if wrong else "Nothing is wrong"
 
@@ -73,7 +73,7 @@ def _lines(outcome: CheckOutcome) -> Iterable[str]:
     mark, colour = _MARKS[verdict.result]
     yield f"{shade(mark, colour)} {outcome.check.title}"
     shown = verdict.details[:_MOST_DETAILS]
-    yield from (f"    {line(each, _LONGEST)}" for each in shown)
+    yield from (f"    {line(detail, _LONGEST)}" for detail in shown)
     if len(verdict.details) > len(shown):
         yield f"    … and {len(verdict.details) - len(shown)} more"
     if verdict.result is CheckResult.FAILED:

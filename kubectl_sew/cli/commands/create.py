@@ -19,7 +19,7 @@ from kubectl_sew.kubectl import Kubectl, KubectlError
 from kubectl_sew.resource import API_VERSIONS, SECRETS_NAMESPACE, ConfigVar, State, Webhook, to_object
 from kubectl_sew.resource.serving import shown
 
-STATES = [each.value for each in State]
+STATES = [known.value for known in State]
 
 
 @click.command
@@ -76,7 +76,7 @@ def create(  # noqa: PLR0913  # one for each flag
       kubectl sew create urgent --dry-run=client -o yaml > urgent.yaml
     """
     variables = (
-        *(ConfigVar(*_split(each, "--config", "NAME=VALUE")) for each in config),
+        *(ConfigVar(*_split(variable, "--config", "NAME=VALUE")) for variable in config),
         *_references(secret, "--secret", "Secret"),
         *_references(configmap, "--configmap", "ConfigMap"),
     )
@@ -84,7 +84,7 @@ def create(  # noqa: PLR0913  # one for each flag
     complete = _complete(draft, judge)
     webhook = build(complete)
     check(webhook, judge)
-    api_version = next(each for each in API_VERSIONS if api_group in (None, each.partition("/")[0]))
+    api_version = next(version for version in API_VERSIONS if api_group in (None, version.partition("/")[0]))
     made: Object = to_object(webhook, api_version)
     if dry_run != "client":
         cluster = webhooks(ctx, api_group)
@@ -106,7 +106,7 @@ def _complete(draft: Draft, judge: Judge) -> Draft:
 
 
 def _tell_next(webhook: Webhook, cluster: Kubectl | None, *, made: bool) -> None:
-    """Who was asked step by step may not know what comes next."""
+    """Print what comes next: who was asked step by step may not know it."""
     try:
         held = read_objects(cluster, SECRETS_NAMESPACE, webhook.references) if cluster else None
     except KubectlError:  # what was made stays made

@@ -40,7 +40,7 @@ def dead_letters(  # noqa: PLR0913 - one for each flag
       kubectl sew dead-letters prod-slack show 17
       kubectl sew dead-letters prod-slack replay 17 18
     """
-    arguments = [str(each) for each in numbers]
+    arguments = [str(number) for number in numbers]
     if action == "show" and len(numbers) != 1:
         raise click.UsageError("show needs the number of one dead letter")
     if action == "list" and numbers:
@@ -56,7 +56,7 @@ def dead_letters(  # noqa: PLR0913 - one for each flag
 
 
 def _sure(name: str, numbers: tuple[int, ...], *, everything: bool, yes: bool) -> list[str]:
-    """What the agent is told more, after a person was asked where that is due."""
+    """Return the further arguments for the agent, after asking the person where that is due."""
     if not (numbers or everything):
         raise click.UsageError("purge needs the numbers of dead letters, or --all")
     if numbers and everything:

@@ -50,8 +50,8 @@ def fields(kind: str | None, events: str | None, elasticsearch: str | None, inde
     if events is not None:
         _print(_OF_EVENTS, _of_events(events), output)
         return
-    found: Iterable[Field] = CALICO if elasticsearch is None else index_fields(elasticsearch, index)
-    _print(_CALICOS, [_row(each) for each in found if kind is None or each.type is _TYPES[kind]], output)
+    field_set: Iterable[Field] = CALICO if elasticsearch is None else index_fields(elasticsearch, index)
+    _print(_CALICOS, [_row(each) for each in field_set if kind is None or each.type is _TYPES[kind]], output)
 
 
 def _print(headings: tuple[str, ...], rows: list[tuple[str, ...]], output: str | None) -> None:

@@ -18,7 +18,7 @@ from kubectl_sew.members import members
 
 @dataclass(frozen=True, slots=True)
 class InstallOptions:
-    """What was given; "" and None where nothing was."""
+    """The options as given; "" and None where nothing was."""
 
     apply: bool
     namespace: str | None
@@ -36,16 +36,16 @@ class InstallOptions:
 
 
 def _readable(_ctx: click.Context, _option: click.Parameter, urls: str) -> str:
-    for each in members(urls):
-        read_url(each)
+    for url in members(urls):
+        read_url(url)
     return urls
 
 
 def _parts(_ctx: click.Context, _option: click.Parameter, text: str) -> frozenset[str]:
-    found = frozenset(filter(None, map(str.strip, text.split(","))))
-    if not found or not found <= set(PARTS):
+    parts = frozenset(filter(None, map(str.strip, text.split(","))))
+    if not parts or not parts <= set(PARTS):
         raise click.BadParameter(f"some of {','.join(PARTS)} are expected")
-    return found
+    return parts
 
 
 @click.command
@@ -101,19 +101,19 @@ def install(ctx: click.Context, /, **given: Any) -> None:
     if options.host and options.only != set(PARTS):
         raise click.UsageError("--only is for an agent on its own or outside: a sidecar is installed as a whole", ctx)
     kubectl, namespace = reach(ctx, options.namespace)
-    found = running(kubectl, namespace, options.host) if options.host else None
-    plan = _plan(kubectl, namespace, found, options)
+    deployment = running(kubectl, namespace, options.host) if options.host else None
+    plan = _plan(kubectl, namespace, deployment, options)
     if options.apply:
-        _apply(kubectl, plan, found)
+        _apply(kubectl, plan, deployment)
     else:
-        host = [target.manifest_of(with_agent(found, plan))] if found else []
+        host = [target.manifest_of(with_agent(deployment, plan))] if deployment else []
         echo(target.text([*render(plan), *host]), nl=False)
-    if found:
-        _mind_the_host(found, plan)
+    if deployment:
+        _mind_the_host(deployment, plan)
 
 
-def _plan(kubectl: Kubectl, namespace: str | None, found: Document | None, options: InstallOptions) -> InstallPlan:
-    host = target.host_of(found) if found else None
+def _plan(kubectl: Kubectl, namespace: str | None, deployment: Document | None, options: InstallOptions) -> InstallPlan:
+    host = target.host_of(deployment) if deployment else None
     ours = host or Host(NAME, namespace or NAMESPACE, NAME)
     settings = {
         "SEW_ELASTICSEARCH": options.elasticsearch,
@@ -135,23 +135,23 @@ def _plan(kubectl: Kubectl, namespace: str | None, found: Document | None, optio
     )
 
 
-def _apply(kubectl: Kubectl, plan: InstallPlan, found: Document | None) -> None:
+def _apply(kubectl: Kubectl, plan: InstallPlan, deployment: Document | None) -> None:
     echo(target.apply(kubectl, render(plan)), nl=False)
-    if found:
-        changed = target.change_pod(kubectl, found, lambda seen: with_agent(seen, plan))
-        echo(f"deployment.apps/{found['metadata']['name']} {'patched' if changed else 'unchanged'}")
+    if deployment:
+        changed = target.change_pod(kubectl, deployment, lambda seen: with_agent(seen, plan))
+        echo(f"deployment.apps/{deployment['metadata']['name']} {'patched' if changed else 'unchanged'}")
 
 
-def _mind_the_host(found: Document, plan: InstallPlan) -> None:
+def _mind_the_host(deployment: Document, plan: InstallPlan) -> None:
     """A claim is one pod's at a time, and belongs to root unless the pod says otherwise: both are the host's to say."""
-    name, spec = found["metadata"]["name"], found["spec"]
+    name, spec = deployment["metadata"]["name"], deployment["spec"]
     if plan.host and plan.host.service_account == "default":
         print_warning(
             f"deployment/{name} acts as the service account default: whatever else does so may read the Secrets"
         )
     if plan.claim and (spec["strategy"]["type"] != "Recreate" or spec["replicas"] > 1):
         print_warning(f"deployment/{name} may run several pods at once, and a claim serves one: one replica, Recreate")
-    if plan.claim and "fsGroup" not in target.pod_of(found).get("securityContext", {}):
+    if plan.claim and "fsGroup" not in target.pod_of(deployment).get("securityContext", {}):
         print_warning(f"the pods of deployment/{name} have no fsGroup: the claim must be writable for the user 65532")
 
 

@@ -37,15 +37,15 @@ def list_command(ctx: click.Context, output: str | None, api_group: str | None, 
     if output not in (None, "wide"):
         pass_through(cluster.kubectl.run("get", cluster.api.resource, "-o", output))
         return
-    found = [Webhook.from_object(each) for each in cluster.all()]
-    if not found:
+    listed = [Webhook.from_object(obj) for obj in cluster.all()]
+    if not listed:
         echo("No resources found", err=True)
         return
     agent = look_at_agent(cluster.kubectl, secrets_namespace, time.time)
     if agent.gone:
         print_warning(agent.gone)
     now = time.time()
-    rows = [_wide(each, agent, now) if output else _row(each, agent) for each in found]
+    rows = [_wide(webhook, agent, now) if output else _row(webhook, agent) for webhook in listed]
     echo(table(_WIDE if output else _HEADINGS, rows))
 
 
@@ -55,14 +55,14 @@ def _row(webhook: Webhook, agent: AgentReport) -> tuple[str, ...]:
 
 
 def _wide(webhook: Webhook, agent: AgentReport, now: float) -> tuple[str, ...]:
-    healthy, delivering, fetched = (_condition(webhook, each) for each in ("Healthy", "Delivering", "EventsFetched"))
+    healthy, delivering, fetched = (_condition(webhook, kind) for kind in ("Healthy", "Delivering", "EventsFetched"))
     age = "-" if webhook.created is None else spell_seconds(now - webhook.created)
     more = (delivering.status, line(fetched.message, 60) or fetched.reason, age, line(webhook.query, 60))
     return (*_head(webhook, healthy, agent), *more, line(healthy.message, 500) or "-")
 
 
 def _head(webhook: Webhook, healthy: Condition, agent: AgentReport) -> tuple[str, ...]:
-    """What an agent that is gone has written of health is not known any more."""
+    """Return the first columns; the health that an agent has written which is gone is not known any more."""
     row = agent.rows.get(webhook.name, {})
     waiting, dead = row.get("backlog"), row.get("deadLetters")
     health = "Unknown" if agent.gone and healthy.status == "True" else healthy.status

@@ -57,26 +57,29 @@ def preview_payload(files: tuple[str, ...], recursive: bool, event: str | None, 
     """
     if event is not None and kind is not None:
         raise click.UsageError("--event and --sample cannot be given together")
-    if event == "-" and "-" in {name for each in files for name in members(each)}:
+    if event == "-" and "-" in {name for file in files for name in members(file)}:
         raise click.UsageError("the manifest and the event cannot both come from standard input: name a file for one")
     sources = read_sources(files, recursive=recursive)
     manifests = load_many(sources.files)
-    found = validate_manifests(manifests, judge.fields, consumers=judge.consumers)
-    findings = [*sources.problems, *(each for each in found if not sources.problems or each.code != "SEW017")]
+    problems = validate_manifests(manifests, judge.fields, consumers=judge.consumers)
+    findings = [
+        *sources.problems,
+        *(problem for problem in problems if not sources.problems or problem.code != "SEW017"),
+    ]
     print_findings(findings, err=True)
-    if any(each.is_error for each in findings) or not manifests.webhooks:
+    if any(finding.is_error for finding in findings) or not manifests.webhooks:
         return 1
     given = None if event is None else _read_event(event)
     described = {
-        each.name: _describe(
-            each.webhook,
+        webhook.name: _describe(
+            webhook.webhook,
             consumer,
             manifests,
-            given or _identified(sample(kind or each.webhook.test_event)),
+            given or _identified(sample(kind or webhook.webhook.test_event)),
             judge.fields,
         )
-        for each in manifests.webhooks
-        if (consumer := find(each.webhook.consumer, judge.consumers))
+        for webhook in manifests.webhooks
+        if (consumer := find(webhook.webhook.consumer, judge.consumers))
     }
     echo(headings(described))
     return 0
@@ -94,7 +97,7 @@ def _describe(webhook: Webhook, consumer: Consumer, manifests: Manifests, event:
         print_warning(f"{webhook.name}: {note}")
     labels, _ = parse_labels(webhook.labels_text)
     requests = consumer.render(event, labels, config, now=now, delivery_id=delivery_id(webhook.name, event))
-    return [describe(each, consumer, known) for each in requests]
+    return [describe(request, consumer, known) for request in requests]
 
 
 def _read_event(source: str) -> Event:

@@ -33,7 +33,7 @@ def _command(name: str, state: State, done: str, text: str) -> click.Command:
 
 
 def _change(cluster: Webhooks, name: str, state: State, dry_run: str) -> bool:
-    """Whether it had another state."""
+    """Set the state; return whether it was another one."""
     before = Webhook.from_object(cluster.one(name)).state
     if before is not state and dry_run != "client":
         cluster.set_state(name, state, dry_run=dry_run == "server")

@@ -46,14 +46,14 @@ def status(  # noqa: PLR0913 - one for each flag
     cluster = webhooks(ctx, api_group)
     screen = _Screen(output)
 
-    def look() -> bool | None:
+    def read() -> bool | None:
         if wait and not watch:
             return Webhook.from_object(cluster.one(name)).healthy or None
         picture = take_picture(cluster, name, secrets_namespace, time.time)
         screen.show(picture)
         return True if not watch else (wait and picture.webhook.healthy) or None
 
-    reached = until(look, timeout if wait else None)
+    reached = until(read, timeout if wait else None)
     if wait and not watch:
         screen.show(take_picture(cluster, name, secrets_namespace, time.time))
     if not reached:
@@ -63,11 +63,11 @@ def status(  # noqa: PLR0913 - one for each flag
 
 
 _MOVES = re.compile(r"\((in )?[0-9]+[dhms]([0-9]+m)?( ago)?\)|silent for \S+|read to \S+|the oldest for [^;,\n]+")
-"""What changes all the time, and is no news."""
+"""Parts of the text that change all the time, and are no news."""
 
 
 class _Screen:
-    """What has been printed last, so that only a change is printed again."""
+    """The last text that was printed, so that only a change is printed again."""
 
     def __init__(self, output: str | None) -> None:
         self._output = output
@@ -84,9 +84,9 @@ class _Screen:
 def _as_text(picture: Picture, output: str | None) -> str:
     if output is None:
         return for_people(picture)
-    found = as_object(picture)
+    obj = as_object(picture)
     if output == "json":
-        return to_json(found)
+        return to_json(obj)
     from kubectl_sew.resource.writing import to_yaml  # noqa: PLC0415 - only for this format
 
-    return f"---\n{to_yaml(found)}".rstrip()
+    return f"---\n{to_yaml(obj)}".rstrip()

@@ -50,12 +50,12 @@ def _ask(webhook: Webhook) -> None:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryTest:
-    """What the agent wrote."""
+    """The result of a test, as the agent wrote it."""
 
     said: str
     delivered: bool = False
     waits: bool = False
-    """Whether the webhook cannot run, and so stays in Test."""
+    """True while the webhook cannot run, and so stays in Test."""
 
 
 def read_result(now: Webhook, before: Webhook, generation: int) -> DeliveryTest | None:
@@ -74,20 +74,20 @@ def read_result(now: Webhook, before: Webhook, generation: int) -> DeliveryTest 
 
 
 def _cannot_run(webhook: Webhook, healthy: Condition) -> bool:
-    """Whether the agent refuses it. A receiver that fails, or events that cannot be read, keep no sample back."""
+    """Return whether the agent refuses it. A receiver that fails, or an unreadable source, keeps no sample back."""
     delivering = webhook.condition("Delivering")
     if delivering is None:
         return healthy.reason in _REFUSALS
     return delivering.reason == DeliveringReason.NOT_ACCEPTED.value
 
 
-_REFUSALS = {each.value for each in HealthyReason} - {
-    each.value for each in (HealthyReason.STATE, HealthyReason.PROCESSING, HealthyReason.TEST)
+_REFUSALS = {reason.value for reason in HealthyReason} - {
+    reason.value for reason in (HealthyReason.STATE, HealthyReason.PROCESSING, HealthyReason.TEST)
 }
 
 
 def was_delivered(test_result: str) -> bool:
-    """Whether the agent's line, `TIME delivered: …` or `TIME not delivered (REASON): …`, tells a success.
+    """Return whether the agent's line, `TIME delivered: …` or `TIME not delivered (REASON): …`, is a success.
 
     Calico's own processor writes JSON: `{"httpResponseCode": 200, …}`.
     """

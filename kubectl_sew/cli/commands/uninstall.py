@@ -23,7 +23,7 @@ _LONGEST_END = 60.0
 
 @dataclass(frozen=True, slots=True)
 class UninstallOptions:
-    """What was given; None where nothing was."""
+    """The options as given; None where nothing was."""
 
     apply: bool
     namespace: str | None
@@ -72,10 +72,10 @@ def _plan(kubectl: Kubectl, namespace: str | None, options: UninstallOptions) ->
 
 
 def _apply(kubectl: Kubectl, namespace: str | None, options: UninstallOptions, objects: Sequence[Document]) -> None:
-    found = target.deployment(kubectl, namespace, options.host) if options.host else None
-    ours = target.host_of(found) if found else Host(NAME, namespace or NAMESPACE, "" if options.host else NAME)
+    host = target.deployment(kubectl, namespace, options.host) if options.host else None
+    ours = target.host_of(host) if host else Host(NAME, namespace or NAMESPACE, "" if options.host else NAME)
     refuse_another(kubectl, options.secrets_namespace, ours)
-    gone = found is not None and target.change_pod(kubectl, found, without_agent)
+    gone = host is not None and target.change_pod(kubectl, host, without_agent)
     if gone:
         echo(f"deployment.apps/{options.host} patched")
     elif options.host:
@@ -90,20 +90,20 @@ def _apply(kubectl: Kubectl, namespace: str | None, options: UninstallOptions, o
 
 
 def _parted(objects: Sequence[Document]) -> tuple[Sequence[Document], Sequence[Document]]:
-    """What makes the agent alone end, and what it needs until then."""
-    ends = next((at for at, each in enumerate(objects, 1) if each["kind"] == "Deployment"), 0)
+    """Return the objects whose deletion ends the agent, and those that it needs until then."""
+    ends = next((at for at, obj in enumerate(objects, 1) if obj["kind"] == "Deployment"), 0)
     return objects[:ends], objects[ends:]
 
 
 def _delete(kubectl: Kubectl, objects: Sequence[Document]) -> bool:
-    """Whether any of it was there."""
+    """Delete the objects; return whether any of them was there."""
     deleted = target.delete(kubectl, objects)
     echo(deleted, nl=False)
     return bool(deleted)
 
 
 def _let_end(kubectl: Kubectl, secrets_namespace: str, namespace: str) -> None:
-    """Until the agent has let go of its Lease: with its rights it still writes how far the next one need not read."""
+    """Wait until the agent has released its Lease: with its rights it still writes where the next one begins."""
 
     def ended() -> bool | None:
         try:

@@ -71,11 +71,11 @@ def validate(  # noqa: PLR0913  # one for each flag
     else:
         findings = validate_manifests(manifests, judge.fields, consumers=judge.consumers)
     if sources.problems:
-        findings = [*sources.problems, *(each for each in findings if each.code != "SEW017")]
+        findings = [*sources.problems, *(finding for finding in findings if finding.code != "SEW017")]
     if output == "json":
         print_json(_as_json(len(manifests.webhooks), findings))
     elif output == "junit":
-        cases = [(each.source, each.name) for each in manifests.webhooks]
+        cases = [(webhook.source, webhook.name) for webhook in manifests.webhooks]
         echo(junit(cases, findings, strict=strict))
     else:
         _print_text(len(manifests.webhooks), findings)
@@ -83,7 +83,7 @@ def validate(  # noqa: PLR0913  # one for each flag
 
 
 def _exit_code(findings: Sequence[Finding], strict: bool) -> int:
-    if any(each.is_error for each in findings):
+    if any(finding.is_error for finding in findings):
         return FINDINGS
     return ONLY_WARNINGS if findings and strict else 0
 
@@ -94,7 +94,7 @@ def _print_text(webhooks: int, findings: Sequence[Finding]) -> None:
 
 
 def _counts(findings: Sequence[Finding]) -> str:
-    errors = sum(each.is_error for each in findings)
+    errors = sum(finding.is_error for finding in findings)
     return f"{_count(errors, 'error')}, {_count(len(findings) - errors, 'warning')}"
 
 
@@ -103,23 +103,23 @@ def _count(number: int, noun: str) -> str:
 
 
 def _as_json(webhooks: int, findings: Sequence[Finding]) -> dict[str, Any]:
-    errors = sum(each.is_error for each in findings)
+    errors = sum(finding.is_error for finding in findings)
     return {
         "webhooks": webhooks,
         "errors": errors,
         "warnings": len(findings) - errors,
         "findings": [
             {
-                "code": each.code,
-                "severity": each.severity,
-                "file": each.file,
-                "line": each.line,
-                "column": each.column,
-                "webhook": each.resource,
-                "message": each.message,
-                "hint": each.hint,
-                "excerpt": each.excerpt,
+                "code": finding.code,
+                "severity": finding.severity,
+                "file": finding.file,
+                "line": finding.line,
+                "column": finding.column,
+                "webhook": finding.resource,
+                "message": finding.message,
+                "hint": finding.hint,
+                "excerpt": finding.excerpt,
             }
-            for each in findings
+            for finding in findings
         ],
     }

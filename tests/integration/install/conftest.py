@@ -30,7 +30,7 @@ class Person:
         return self.server.try_kubectl(*words, stdin=stdin, env={"PATH": path, **env})
 
     def runs(self, *words: str, stdin: str | None = None, **env: str) -> str:
-        """What `kubectl WORDS` prints on stdout, where it must work."""
+        """Return what `kubectl WORDS` prints on stdout, where it must work."""
         done = self.tries(*words, stdin=stdin, **env)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -54,7 +54,7 @@ class Person:
 
 @pytest.fixture(scope="session")
 def own_server() -> Iterator[Kubernetes]:
-    """Of these tests alone, since what is installed is one for a whole cluster."""
+    """An API server of these tests alone, since what is installed is one for a whole cluster."""
     with required(), kubernetes(find()) as server:
         for namespace in (SECRETS, "shops"):
             server.kubectl("create", "namespace", namespace)
@@ -63,7 +63,7 @@ def own_server() -> Iterator[Kubernetes]:
 
 @pytest.fixture
 def person(own_server: Kubernetes) -> Iterator[Person]:
-    """At a cluster without anything of ours but the Secrets' namespace."""
+    """A person at a cluster without anything of ours but the Secrets' namespace."""
     yield Person(own_server)
     own_server.kubectl("delete", "crd", *DEFINITIONS, "--ignore-not-found")
     own_server.kubectl("delete", _OURS, "-A", "-l", "app.kubernetes.io/part-of=kubectl-sew", "--wait=false")

@@ -1,4 +1,4 @@
-"""Beside an aggregated API server of Calico's: a second real API server stands for it, which the first one asks."""
+"""Installing beside Calico's aggregated API server, for which a second real API server stands that the first asks."""
 
 import json
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ READERS = {
 
 
 def networksets() -> Any:
-    """Another kind of the same group, as open-source Calico serves it."""
+    """Define another kind of the same group, as open-source Calico serves it."""
     (definition,) = [each for each in render(InstallPlan()) if each["kind"] == "CustomResourceDefinition"]
     names = {"kind": "NetworkSet", "listKind": "NetworkSetList", "plural": "networksets", "singular": "networkset"}
     definition["metadata"] = {"name": "networksets.projectcalico.org"}

@@ -34,7 +34,7 @@ def read(image: tarfile.TarFile, descriptor: Any) -> Any:
 
 @contextmanager
 def agents_layer(archive: Path) -> Iterator[tarfile.TarFile]:
-    """What the agent's image adds to its base."""
+    """Return what the agent's image adds to its base."""
     with tarfile.open(archive) as image:
         last = manifest(image)["layers"][-1]["digest"]
         with tarfile.open(fileobj=image.extractfile(f"blobs/{last.replace(':', '/')}")) as layer:

@@ -15,7 +15,7 @@ OF_SIDECAR = "--sidecar-of"
 
 
 def plugins(typed: list[Example], *, sidecar: bool) -> list[Example]:
-    """Those of the plugin's own commands, for the one way of installing or for the other."""
+    """Return the plugin's own commands, for the one way of installing or for the other."""
     ours = [each for each in typed if each.line.startswith("kubectl sew ")]
     return [each for each in ours if (OF_SIDECAR in each.line) == sidecar]
 

@@ -1,4 +1,4 @@
-"""What krew installs: the plugin with its own Python."""
+"""The plugin that krew installs, with its own Python."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ def krew() -> Krew:
 
 @pytest.fixture(scope="module")
 def archive() -> Path:
-    """As a person makes it; the manifest is beside it."""
+    """The archive as a person makes it; the manifest is beside it."""
     for old in DIST.glob("kubectl-sew-*.tar.gz"):
         old.unlink()
     with required():
@@ -39,7 +39,7 @@ def archive() -> Path:
 
 @pytest.fixture(scope="module")
 def environment(krew: Krew, archive: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Of a person who has installed it, and has neither Python nor anything else of ours."""
+    """The environment of a person who has installed it, and has neither Python nor anything else of ours."""
     root, tools = tmp_path_factory.mktemp("krew"), tmp_path_factory.mktemp("tools")
     (tools / "kubectl").symlink_to(kubectl())
     path = f"{root}/bin:{tools}"

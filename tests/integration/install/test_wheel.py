@@ -1,4 +1,4 @@
-"""What `pip install` gets."""
+"""The files that `pip install` gets."""
 
 import os
 import subprocess

@@ -33,7 +33,7 @@ def server() -> Iterator[Kubernetes]:
 
 
 def environment(server: Kubernetes) -> dict[str, str]:
-    """What makes `kubectl sew` the plugin of this checkout, and the admin its user."""
+    """The environment that makes `kubectl sew` the plugin of this checkout, and the admin its user."""
     path = os.pathsep.join((str(Path(sys.executable).parent), str(server.programs.kubectl.parent), os.environ["PATH"]))
     return {**os.environ, **server.environment, "PATH": path}
 
@@ -91,7 +91,7 @@ def agent_pod() -> dict[str, Any]:
 
 
 def tell(server: Kubernetes, *, ready: bool, **state: Any) -> None:
-    """What a kubelet would write of the agent's container."""
+    """Write the status of the agent's container, as a kubelet would."""
     known = {"name": "sew-agent", "ready": ready, "restartCount": 3, "image": "x", "imageID": "x"}
     status = {"phase": "Running", "containerStatuses": [{**known, "state": state or {"running": {}}}]}
     patch = json.dumps({"status": status})

@@ -1,4 +1,4 @@
-"""How the plugin changes a cluster's webhooks. Where an agent must answer, the test writes what an agent writes."""
+"""The plugin changes a cluster's webhooks. Where an agent must answer, the test writes what an agent writes."""
 
 import json
 import threading
@@ -151,7 +151,7 @@ def test_flags_that_do_not_go_together_are_a_usage_error(sew: Sew, command: tupl
 
 
 def test_the_fallback_group_is_found_and_named_in_full(sew: Sew, server: Kubernetes, make: Make) -> None:
-    """Beside the first group, by the flag: no short name could tell the two apart."""
+    """Serve the second group beside the first, by the flag: no short name could tell the two apart."""
     definition = server.get("customresourcedefinition", RESOURCE)
     definition["metadata"] = {"name": "securityeventwebhooks.crd.projectcalico.org"}
     definition["spec"]["group"] = "crd.projectcalico.org"
@@ -218,7 +218,7 @@ def test_what_the_server_refuses_is_told_without_a_value(sew: Sew, server: Kuber
 
 
 def change_definition(server: Kubernetes, change: dict[str, Any]) -> None:
-    """By a patch: what `apply` and `replace` note of an object that was read is in the way of the next `apply`."""
+    """Use a patch: what `apply` and `replace` note of an object that was read is in the way of the next `apply`."""
     server.kubectl("patch", "crd", RESOURCE, "--type=json", "-p", json.dumps([change]))
 
 

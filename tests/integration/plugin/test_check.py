@@ -20,7 +20,7 @@ ADMIN_ONLY = {"your-rights-webhooks", "your-rights-secrets", "your-rights-agent"
 
 @pytest.fixture(scope="module")
 def installed() -> Iterator[Kubernetes]:
-    """With what `install` puts there, and a pod that no kubelet starts but that tells to be ready."""
+    """Install what `install` puts there, and a pod that no kubelet starts but that says it is ready."""
     with required(), kubernetes(find()) as server:
         ran = run_plugin(server, "install", "--apply", "--create-namespace")
         assert ran.returncode == 0, ran.stderr

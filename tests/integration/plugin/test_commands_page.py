@@ -25,7 +25,7 @@ def urgent(sew: Sew, server: Kubernetes) -> Iterator[None]:
 
 
 def words_of(typed: Example) -> list[str]:
-    """What follows `kubectl sew`."""
+    """Return the words after `kubectl sew`."""
     return shlex.split(typed.line)[2:]
 
 

@@ -1,4 +1,4 @@
-"""What the plugin says of a cluster's webhooks."""
+"""The plugin reports a cluster's webhooks."""
 
 import json
 import re
@@ -126,7 +126,7 @@ def test_status_without_rights_to_secrets_and_lease_says_unknown(sew: Sew, serve
 
 
 def reader(server: Kubernetes) -> Path:
-    """One who may read webhooks, and nothing else."""
+    """A person who may read webhooks, and nothing else."""
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "reads-webhooks"}}
     rule = {"apiGroups": ["projectcalico.org"], "resources": ["securityeventwebhooks"], "verbs": ["get", "list"]}
     server.apply({**role, "rules": [rule]})

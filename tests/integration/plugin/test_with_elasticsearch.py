@@ -1,4 +1,4 @@
-"""That `check` and `status` say why the real agent cannot read from Elasticsearch."""
+"""`check` and `status` say why the real agent cannot read from Elasticsearch."""
 
 import json
 from collections.abc import Iterator

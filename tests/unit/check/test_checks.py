@@ -1,4 +1,4 @@
-"""What each check says of made-up facts: all is well, or one thing is not."""
+"""Each check judges made-up facts: all is well, or one thing is not."""
 
 from collections.abc import Mapping
 from dataclasses import replace

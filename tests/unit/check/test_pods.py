@@ -1,4 +1,4 @@
-"""What a pod tells of the agent in it."""
+"""The agent's state, read from its pod."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""That docs/troubleshooting.md has a section for whatever `check` and the conditions can say, and no other."""
+"""docs/troubleshooting.md has a section for whatever `check` and the conditions can say, and no other."""
 
 import re
 from pathlib import Path

@@ -12,7 +12,7 @@ from kubectl_sew.cli.program import run
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command line ended, and what it printed."""
+    """The exit code of a command line, and what it printed."""
 
     code: int
     out: str

@@ -17,7 +17,7 @@ FILES, NO_FILES = ":0", ":4"
 
 
 def values(*words: str) -> tuple[list[str], str]:
-    """What is offered, without the descriptions, and the directive."""
+    """Return the completions, without the descriptions, and the directive."""
     *lines, directive = complete(words).splitlines()
     return [line.partition("\t")[0] for line in lines], directive
 

@@ -141,7 +141,7 @@ class Dialogue:
         os.write(self.terminal, text.encode())
 
     def rest(self) -> str:
-        """What the program, which has ended, has said since."""
+        """Return what the program, which has ended, has printed since."""
         said = ""
         while select.select([self.terminal], [], [], 0)[0]:
             try:

@@ -1,4 +1,4 @@
-"""What all commands share: help, usage errors, kubectl's flags, start-up."""
+"""All commands share help, usage errors, kubectl's flags and start-up."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What is run often starts fast: it loads no client of a cluster, an index or the network."""
+"""Commands that are run often start fast: they load no client of a cluster, an index or the network."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What `preview-query --elasticsearch` says of answers that no healthy server gives, and without its client."""
+"""`preview-query --elasticsearch` on answers that no healthy server gives, and without its client."""
 
 import sys
 

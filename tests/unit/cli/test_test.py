@@ -1,4 +1,4 @@
-"""What `kubectl sew test` makes of what the agent has written by now."""
+"""`kubectl sew test` reads what the agent has written by now."""
 
 import pytest
 

@@ -175,7 +175,7 @@ def test_a_file_that_cannot_be_read_does_not_hide_what_is_wrong_with_the_others(
 
 
 def test_a_folder_is_read_as_the_agent_reads_it(tmp_path, sew):
-    """As Kubernetes mounts a ConfigMap: hidden folders, and links into them."""
+    """Make a folder as Kubernetes mounts a ConfigMap: hidden folders, and links into them."""
     mounted = tmp_path / "mounted"
     (mounted / "..2026").mkdir(parents=True)
     (mounted / "..2026" / "hook.yaml").write_text(GOOD)

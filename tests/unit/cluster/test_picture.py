@@ -1,4 +1,4 @@
-"""What `kubectl sew status` says of a webhook, from all that is known of it."""
+"""The text of `kubectl sew status` for a webhook, from all that is known of it."""
 
 import shlex
 from collections.abc import Mapping
@@ -129,7 +129,10 @@ def test_an_agent_that_is_silent_or_tells_nothing_is_told_before_what_it_last_wr
     shown = picture()
     silent = replace(shown, agent=replace(shown.agent, silent="the agent a/b has been silent for 20s: what follows"))
     dead = replace(shown, agent=replace(shown.agent, told={**TOLD, "running": False}))
-    for each, said in ((silent, "silent for 20s"), (dead, "the program of the agent sew-system/agent-0 tells nothing")):
+    for each, said in (
+        (silent, "silent for 20s"),
+        (dead, "the program of the agent sew-system/agent-0 reports nothing"),
+    ):
         lines = for_people(each).splitlines()
         assert said in lines[3]
         assert lines[4].startswith("Healthy:")

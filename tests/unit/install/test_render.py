@@ -1,4 +1,4 @@
-"""What `kubectl sew install` renders."""
+"""The objects that `kubectl sew install` renders."""
 
 from collections.abc import Iterator
 from copy import deepcopy

@@ -1,4 +1,4 @@
-"""What is read from manifests, where each problem is said to be, and that no text is too hostile to be refused."""
+"""Manifests are read, each problem has its place, and no text is too hostile to be refused."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""What Kubernetes would take and ignore is told, so that nothing is green that was not checked."""
+"""Warnings name what Kubernetes would take and ignore, so that nothing is green that was not checked."""
 
 import pytest
 

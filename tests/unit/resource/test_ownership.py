@@ -1,4 +1,4 @@
-"""Whose the field `.spec.state` is after a state that was set for a moment."""
+"""The owner of `.spec.state` after a state that was set for a moment."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which API serves the kind."""
+"""The API that serves the kind."""
 
 from collections.abc import Mapping
 from typing import Any
