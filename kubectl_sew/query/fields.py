@@ -29,7 +29,7 @@ class NumberKind(Enum):
     FLOAT = ("float", 0, 0)
     DOUBLE = ("double", 0, 0)
     EXACT = ("exact", 0, 0)
-    """Of no mapping: whole numbers of any size keep all their digits."""
+    """Exact numbers, of no mapping: whole numbers of any size keep all their digits."""
 
 
 CALICO_TIME = ("strict_date_optional_time", "epoch_second")
@@ -233,5 +233,5 @@ CALICO = FieldSet.of(
 ANY = FieldSet("any", {}, UnlistedKeys.ANYTHING)
 """Accepts every key."""
 
-FIELD_SETS = {each.name: each for each in (CALICO, ANY)}
-"""Those that can be named without an index."""
+FIELD_SETS = {fields.name: fields for fields in (CALICO, ANY)}
+"""Field sets that can be named without an index."""

@@ -19,7 +19,7 @@ from kubectl_sew.query.binding import (
     TypedMembers,
     TypedValue,
 )
-from kubectl_sew.query.event_values import reader, walker
+from kubectl_sew.query.event_values import Read, reader, walker
 from kubectl_sew.query.fields import PLAIN, Field, FieldType
 from kubectl_sew.query.literals import interval, tick_of
 from kubectl_sew.query.values import Moment, Network, Pattern
@@ -176,12 +176,18 @@ def _expression(parts: tuple[str | None, ...]) -> str:
 
 
 def _values(field: Field, test: _Test) -> Match:
-    """Match events of which a value of the field passes the test. The common case, one scalar, comes first."""
-    read, walk, name = reader(field), walker(field.name, field.storage.flat_from), field.name
+    """Match events of which a value of the field passes the test."""
+    read = reader(field)
+    anywhere = _anywhere(field, read, test)
+    return anywhere if "." in field.name or field.name == "_id" else _at_the_top(field, read, test, anywhere)
+
+
+def _anywhere(field: Field, read: Read, test: _Test) -> Match:
+    walk = walker(field.name, field.storage.flat_from)
     null = None if field.null_value is None else read(field.null_value)
     blank = null if field.type in (FieldType.INTEGER, FieldType.FLOAT) and field.storage.coerce else None
 
-    def general(document: Mapping[str, Any], now: float) -> bool:
+    def match(document: Mapping[str, Any], now: float) -> bool:
         for raw in walk(document):
             value = null if raw is None else read(raw)
             if value is None and raw == "":
@@ -190,8 +196,12 @@ def _values(field: Field, test: _Test) -> Match:
                 return True
         return False
 
-    if "." in name or name == "_id":
-        return general
+    return match
+
+
+def _at_the_top(field: Field, read: Read, test: _Test, anywhere: Match) -> Match:
+    """Match the common case first, one scalar below a key without dots."""
+    name = field.name
     native = str if field.type is FieldType.STRING and field.storage == PLAIN else None
 
     def match(document: Mapping[str, Any], now: float) -> bool:
@@ -201,7 +211,7 @@ def _values(field: Field, test: _Test) -> Match:
         if raw is _MISSING:
             return False
         if raw.__class__ is list or raw is None or raw == "":
-            return general(document, now)
+            return anywhere(document, now)
         value = read(raw)
         return value is not None and test(value, now)
 

@@ -112,7 +112,7 @@ def test_the_other_spelling_of_alertmanager_is_found_and_no_other_name_is() -> N
 
 
 def test_only_jira_has_to_look_for_earlier_deliveries() -> None:
-    assert [name for name, each in CONSUMERS.items() if isinstance(each, FindsEarlier)] == ["Jira"]
+    assert [name for name, consumer in CONSUMERS.items() if isinstance(consumer, FindsEarlier)] == ["Jira"]
 
 
 @names
@@ -122,10 +122,12 @@ def test_the_contracts_configuration_is_valid(name: str) -> None:
 
 @names
 def test_each_missing_or_blank_required_variable_is_named_with_the_consumer(name: str) -> None:
-    for variable in (each for each in CONSUMERS[name].variables if each.required):
+    for variable in CONSUMERS[name].variables:
+        if not variable.required:
+            continue
         config = {**CONFIGS[name], variable.name: " "}
-        problems = [each for each in CONSUMERS[name].validate(config) if each.variable == variable.name]
-        assert [name in each.message and variable.name in each.message for each in problems] == [True]
+        problems = [problem for problem in CONSUMERS[name].validate(config) if problem.variable == variable.name]
+        assert [name in problem.message and variable.name in problem.message for problem in problems] == [True]
 
 
 @names
@@ -141,7 +143,7 @@ def test_an_unknown_variable_is_a_warning(name: str) -> None:
 def test_a_url_that_cannot_be_sent_to_is_a_problem_that_does_not_repeat_it(name: str, url: str) -> None:
     url = url and url + SECRET
     problems = CONSUMERS[name].validate({**CONFIGS[name], "url": url})
-    assert "url" in {each.variable for each in problems if not each.warning}
+    assert "url" in {problem.variable for problem in problems if not problem.warning}
     assert SECRET not in str(problems)
 
 
@@ -218,7 +220,7 @@ def test_a_receiver_that_repeats_our_secrets_does_not_get_them_shown(name: str, 
 
 
 def percent(text: str) -> str:
-    return "".join(f"%{each:02x}" for each in text.encode())
+    return "".join(f"%{byte:02x}" for byte in text.encode())
 
 
 REPEATED = {
@@ -285,7 +287,7 @@ def test_an_answer_that_may_repeat_a_template_that_is_a_secret_is_not_shown() ->
 
 @names
 @pytest.mark.parametrize(
-    ("status", "body", "told"),
+    ("status", "body", "shown"),
     [
         (400, b'{"error": "field `x` is missing"}', "400 Bad Request: "),
         (403, b"XSRF check failed", "403 Forbidden: XSRF check failed"),
@@ -293,8 +295,8 @@ def test_an_answer_that_may_repeat_a_template_that_is_a_secret_is_not_shown() ->
         (302, b"<html>login", "302 Found: redirects are not followed"),
     ],
 )
-def test_the_receivers_own_words_are_told(name: str, status: int, body: bytes, told: str) -> None:
-    assert told in answered(name, status, body).detail
+def test_the_receivers_own_words_are_shown(name: str, status: int, body: bytes, shown: str) -> None:
+    assert shown in answered(name, status, body).detail
 
 
 @names
@@ -305,7 +307,7 @@ def test_a_receivers_words_are_cut_at_200_characters(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "told"),
+    ("name", "status", "detail"),
     [
         ("Slack", 200, "200 OK, but not Slack's `ok`: <login>"),
         ("Jira", 200, "200 OK, but not Jira's 201 with the new issue's key: <login>"),
@@ -313,8 +315,8 @@ def test_a_receivers_words_are_cut_at_200_characters(name: str) -> None:
         ("AlertManager", 204, "204 No Content, but not Alertmanager's empty answer: <login>"),
     ],
 )
-def test_a_success_that_is_none_says_what_it_should_have_been(name: str, status: int, told: str) -> None:
-    assert answered(name, status, b"Log in").detail == told.replace("<login>", "Log in")
+def test_a_success_that_is_none_says_what_it_should_have_been(name: str, status: int, detail: str) -> None:
+    assert answered(name, status, b"Log in").detail == detail.replace("<login>", "Log in")
 
 
 WRONG_PORT = [
@@ -370,12 +372,12 @@ def test_a_request_shows_nothing_of_itself(name: str) -> None:
 
 @names
 def test_secrets_do_not_get_into_a_body(name: str) -> None:
-    assert all(SECRET.encode() not in each.body for each in rendered(name, sample("waf"), {"cluster": "prod"}))
+    assert all(SECRET.encode() not in request.body for request in rendered(name, sample("waf"), {"cluster": "prod"}))
 
 
 @names
 def test_user_and_password_leave_the_url(name: str) -> None:
-    assert all("@" not in each.url for each in rendered(name, sample("waf")))
+    assert all("@" not in request.url for request in rendered(name, sample("waf")))
 
 
 @names
@@ -402,7 +404,7 @@ def test_what_identifies_an_event_in_elasticsearch_is_not_sent_as_fields(name: s
 @names
 @pytest.mark.parametrize("document", [{}, {"_id": "e-1"}])
 def test_an_event_with_only_an_id_is_rendered(name: str, document: dict[str, object]) -> None:
-    assert all(json.loads(each.body) for each in rendered(name, document))
+    assert all(json.loads(request.body) for request in rendered(name, document))
 
 
 HOSTILE_TEXT = [
@@ -464,8 +466,8 @@ def test_hostile_shapes_are_rendered_or_refused_by_name(name: str, field: str, s
 def test_slacks_url_prefixes_can_be_others_than_slacks() -> None:
     local = consumers(slack_url_prefixes=("http://127.0.0.1:",))["Slack"]
     assert local.validate({"url": "http://127.0.0.1:9/services/x"}) == []
-    assert [each.variable for each in local.validate(CONFIGS["Slack"])] == ["url"]
-    assert [each.variable for each in CONSUMERS["Slack"].validate({"url": "http://127.0.0.1:9/x"})] == ["url"]
+    assert [problem.variable for problem in local.validate(CONFIGS["Slack"])] == ["url"]
+    assert [problem.variable for problem in CONSUMERS["Slack"].validate({"url": "http://127.0.0.1:9/x"})] == ["url"]
 
 
 @names
@@ -508,7 +510,7 @@ def test_every_consumer_takes_a_rate(name: str, rate: str) -> None:
 @names
 @pytest.mark.parametrize("rate", ["0/s", "1", "-1/s", "fast", "1/s/s", "1/d"])
 def test_what_is_no_rate_is_a_problem(name: str, rate: str) -> None:
-    assert [each.variable for each in CONSUMERS[name].validate({**CONFIGS[name], "rate": rate})] == ["rate"]
+    assert [problem.variable for problem in CONSUMERS[name].validate({**CONFIGS[name], "rate": rate})] == ["rate"]
 
 
 @pytest.mark.parametrize(("asked", "given"), [("", 10.0), ("1/s", 1.0), ("6/min", 0.1), ("11/s", 10.0)])

@@ -84,12 +84,12 @@ def test_each_peer_gets_the_alert_with_its_own_or_the_common_credentials() -> No
 )
 def test_what_alertmanager_would_refuse_is_found_when_the_webhook_is_accepted(variable: str, value: str) -> None:
     problems = AlertManager().validate({"url": URL} | {variable: value})
-    assert variable in {each.variable for each in problems if not each.warning}
+    assert variable in {problem.variable for problem in problems if not problem.warning}
 
 
 def test_a_user_in_the_url_beside_basic_auth_is_a_problem() -> None:
     config = {"url": "https://u:p@h/api/v2/alerts", "basicAuth": "u:p"}
-    assert [each.variable for each in AlertManager().validate(config)] == ["url"]
+    assert [problem.variable for problem in AlertManager().validate(config)] == ["url"]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_bearer_token_and_more_headers_go_with_every_alert() -> None:
     ],
 )
 def test_headers_that_cannot_be_sent_and_two_authorizations_are_problems(config: dict[str, str], variable: str) -> None:
-    assert [each.variable for each in AlertManager().validate({"url": URL} | config)] == [variable]
+    assert [problem.variable for problem in AlertManager().validate({"url": URL} | config)] == [variable]
 
 
 def test_token_and_headers_are_secrets() -> None:
@@ -160,4 +160,4 @@ def test_limits_are_kept_in_bytes(text: str) -> None:
 def test_more_than_ten_peers_are_a_problem() -> None:
     urls = [f"https://h{n}/api/v2/alerts" for n in range(11)]
     assert AlertManager().validate({"url": ",".join(urls[:10])}) == []
-    assert [each.variable for each in AlertManager().validate({"url": ",".join(urls)})] == ["url"]
+    assert [problem.variable for problem in AlertManager().validate({"url": ",".join(urls)})] == ["url"]

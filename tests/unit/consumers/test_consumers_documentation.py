@@ -22,14 +22,17 @@ def section(name: str) -> str:
 
 @pytest.mark.parametrize("name", CONSUMERS)
 def test_the_table_of_variables_is_the_registrys(name: str) -> None:
-    told = [(variable, required == "yes", meaning) for variable, required, meaning in ROW.findall(section(name))]
-    assert told == [(each.name, each.required, each.meaning) for each in CONSUMERS[name].variables]
+    rows = ROW.findall(section(name))
+    documented = [(variable, required == "yes", meaning) for variable, required, meaning in rows]
+    assert documented == [
+        (variable.name, variable.required, variable.meaning) for variable in CONSUMERS[name].variables
+    ]
 
 
-def test_every_word_of_slack_is_told() -> None:
+def test_every_word_of_slack_is_documented() -> None:
     assert [word for word in WORDS if f"`{word}`" not in section("Slack")] == []
 
 
-def test_every_filter_and_attribute_of_loops_is_told() -> None:
+def test_every_filter_and_attribute_of_loops_is_documented() -> None:
     assert [name for name in FILTERS if f"`{name}`" not in section("Generic")] == []
     assert [name for name in LOOP_ATTRIBUTES if f"`loop.{name}`" not in section("Generic")] == []

@@ -124,7 +124,7 @@ def test_a_header_that_cannot_be_sent_is_found_when_the_webhook_is_accepted(head
 
 def test_two_authorizations_are_a_problem() -> None:
     config = {"url": "https://u:p@h/", "headers": "authorization: Bearer x"}
-    assert [each.variable for each in Generic().validate(config)] == ["headers"]
+    assert [problem.variable for problem in Generic().validate(config)] == ["headers"]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_tls_texts_go_with_the_request() -> None:
 def test_pem_texts_that_cannot_be_used_are_found_when_the_webhook_is_accepted(
     config: dict[str, str], variable: str
 ) -> None:
-    assert [each.variable for each in Generic().validate({"url": URL} | config)] == [variable]
+    assert [problem.variable for problem in Generic().validate({"url": URL} | config)] == [variable]
 
 
 def test_comments_of_any_language_may_stand_in_a_bundle() -> None:

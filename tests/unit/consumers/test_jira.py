@@ -134,7 +134,7 @@ def test_a_400_that_is_the_same_for_every_issue_parks_with_jiras_words(
 ) -> None:
     outcome = classify_response(Jira(), Response(400, headers, json.dumps(body).encode()), 0.0, CONFIG)
     assert (outcome.verdict, outcome.reason) == (Verdict.PARKED, reason)
-    assert all(str(each) in outcome.detail for each in body.get("errors", {}))  # type: ignore[attr-defined]
+    assert all(str(field) in outcome.detail for field in body.get("errors", {}))  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_limits_are_kept_in_the_units_that_jira_counts(text: str) -> None:
 
 
 def test_a_label_of_more_units_than_jira_takes_is_a_problem() -> None:
-    assert [each.variable for each in Jira().validate(CONFIG | {"labels": "\N{FIRE}" * 128})] == ["labels"]
+    assert [problem.variable for problem in Jira().validate(CONFIG | {"labels": "\N{FIRE}" * 128})] == ["labels"]
 
 
 def test_an_earlier_issue_is_searched_in_the_cloud_s_place_and_then_in_the_data_center_s() -> None:
@@ -212,7 +212,7 @@ def test_an_earlier_issue_is_searched_in_the_cloud_s_place_and_then_in_the_data_
 def test_a_url_of_another_form_has_no_place_to_search_and_a_warning_says_so() -> None:
     config = {**CONFIG, "url": "https://jira.example/proxy"}
     assert Jira().lookup(config, delivery_id=ID) == ()
-    assert [each.warning for each in Jira().validate(config)] == [True]
+    assert [problem.warning for problem in Jira().validate(config)] == [True]
 
 
 @pytest.mark.parametrize(

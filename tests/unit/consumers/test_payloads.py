@@ -43,7 +43,7 @@ def test_the_payload_is_the_reviewed_one(consumer: str, event_type: str) -> None
 
 
 def test_there_is_a_sample_of_each_type_and_it_is_of_that_type() -> None:
-    assert [sample(each)["type"] for each in SAMPLE_TYPES] == list(SAMPLE_TYPES)
+    assert [sample(kind)["type"] for kind in SAMPLE_TYPES] == list(SAMPLE_TYPES)
     assert len(set(SAMPLE_TYPES)) == 10
 
 

@@ -20,7 +20,7 @@ HOSTILE = {
 }
 MANY_LABELS = {f"<label {n}>": LONG for n in range(60)}
 MESSAGES = {
-    **{each: message(Event("i", "1", sample(each)), {"cluster": "prod"}, "d" * 32) for each in SAMPLE_TYPES},
+    **{kind: message(Event("i", "1", sample(kind)), {"cluster": "prod"}, "d" * 32) for kind in SAMPLE_TYPES},
     "hostile": message(Event("i", "1", HOSTILE), MANY_LABELS, "d" * 32),
     "empty": message(Event("i", "1", {}), {}, "d" * 32),
 }
@@ -42,9 +42,9 @@ def test_every_documented_limit_is_kept(name: str) -> None:
     for block in shown["blocks"]:
         texts = [block["text"]] if "text" in block else []
         limit = {"header": 150, "section": 3_000}.get(block["type"], 2_000)
-        assert all(1 <= len(each["text"]) <= limit for each in texts)
+        assert all(1 <= len(text["text"]) <= limit for text in texts)
         assert 1 <= len(block.get("fields", [1])) <= 10
-        assert all(1 <= len(each["text"]) <= 2_000 for each in block.get("fields", []))
+        assert all(1 <= len(field["text"]) <= 2_000 for field in block.get("fields", []))
         assert 1 <= len(block.get("elements", [1])) <= 10
 
 
@@ -121,7 +121,7 @@ def test_a_word_means_the_same_under_every_status(word: str, status: int) -> Non
 
 
 @messages
-def test_a_repeated_message_can_be_told_by_its_first_blocks_id(name: str) -> None:
+def test_a_repeated_message_has_the_same_first_blocks_id(name: str) -> None:
     assert MESSAGES[name]["blocks"][0]["block_id"] == "d" * 32
 
 
@@ -129,11 +129,12 @@ def test_a_repeated_message_can_be_told_by_its_first_blocks_id(name: str) -> Non
 def test_slack_makes_no_links_or_mentions_of_what_an_event_says(name: str) -> None:
     def texts(value: object) -> list[dict[str, object]]:
         if isinstance(value, list):
-            return [each for one in value for each in texts(one)]
-        found = [each for one in value.values() for each in texts(one)] if isinstance(value, dict) else []
-        return [*found, value] if isinstance(value, dict) and value.get("type") == "mrkdwn" else found
+            return [text for member in value for text in texts(member)]
+        if not isinstance(value, dict):
+            return []
+        return [*texts(list(value.values())), *([value] if value.get("type") == "mrkdwn" else [])]
 
-    assert all(each["verbatim"] is True for each in texts(MESSAGES[name]["blocks"]))
+    assert all(text["verbatim"] is True for text in texts(MESSAGES[name]["blocks"]))
 
 
 @pytest.mark.parametrize("path", ["workflows/T0/A0/1/x", "triggers/T0/1/x", "x"])

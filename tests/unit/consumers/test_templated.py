@@ -31,7 +31,7 @@ def body(name: str, template: str, document: dict[str, object]) -> Any:
 
 def slack(template: str, document: dict[str, object]) -> str:
     blocks = body("Slack", template, document)["blocks"]
-    return "".join(each["text"]["text"] for each in blocks if each["type"] == "section")
+    return "".join(block["text"]["text"] for block in blocks if block["type"] == "section")
 
 
 def jira(template: str, document: dict[str, object]) -> str:
@@ -78,7 +78,7 @@ def test_nothing_made_leaves_a_message_that_can_be_sent(name: str) -> None:
     shown = body(name, "{{ nothing }}", {"type": "waf"})
     assert json.dumps(shown)
     if name == "Slack":
-        assert all(each["text"]["text"] for each in shown["blocks"] if "text" in each)
+        assert all(block["text"]["text"] for block in shown["blocks"] if "text" in block)
 
 
 @BOTH

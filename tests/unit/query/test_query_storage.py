@@ -1,4 +1,4 @@
-"""The same query works on any mapping: what a field's storage changes in translation and matching."""
+"""One query on any mapping: translation and matching follow the field's storage."""
 
 import subprocess
 import sys
