@@ -9,8 +9,8 @@ from importlib.metadata import version
 from kubectl_sew.redaction import redact_urls
 from kubectl_sew.resource.conditions import FetchedReason
 from sew_agent.base.settings import Settings
-from sew_agent.ingest.poller import SHARED
 from sew_agent.ingest.progress import Progress
+from sew_agent.ingest.readers import SHARED
 from sew_agent.status.report import TIGHT, Observations, Report, ReportFile, room_words, tell
 from sew_agent.webhooks.validator import ValidationResult
 from sew_agent.wiring import Runtime

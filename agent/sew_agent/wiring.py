@@ -34,7 +34,8 @@ from sew_agent.delivery.tester import Attempt, DeliveryTester
 from sew_agent.environment import Environment, FilesEnvironment, StatusReporter
 from sew_agent.ingest.ndjson.file import NdjsonFile
 from sew_agent.ingest.ndjson.stdin import NdjsonStream
-from sew_agent.ingest.poller import SHARED, Poller
+from sew_agent.ingest.poller import Poller
+from sew_agent.ingest.readers import SHARED
 from sew_agent.ingest.source import EventSource
 from sew_agent.status.collector import collect
 from sew_agent.status.server import HealthServer

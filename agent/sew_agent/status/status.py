@@ -7,7 +7,7 @@ from typing import Any
 from kubectl_sew.columns import table_of
 from kubectl_sew.event import read_time
 from kubectl_sew.text import plural, rfc3339, spell_age, spell_seconds
-from sew_agent.ingest.poller import SHARED, dedicated_cursor
+from sew_agent.ingest.readers import SHARED, dedicated_cursor
 from sew_agent.status.conditions import failing, falling_behind
 from sew_agent.status.report import Report, WebhookReport, room_words
 from sew_agent.store.records import Counters, ManualAction, ReceiverState, Store, WebhookRecord

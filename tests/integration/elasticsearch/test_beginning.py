@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kubectl_sew.resource import FetchedReason
-from sew_agent.ingest.poller import SHARED
+from sew_agent.ingest.readers import SHARED
 from testbed.servers.indices import CALICO_MAPPINGS
 from tests.integration.elasticsearch.harness import NOW, WAIT, Scene, ids
 

@@ -9,7 +9,8 @@ import pytest
 from kubectl_sew.query import ANY, parse
 from kubectl_sew.resource import FetchedReason
 from sew_agent.ingest.ndjson.file import NdjsonFile
-from sew_agent.ingest.poller import SHARED, Polled, Poller, dedicated_cursor
+from sew_agent.ingest.poller import Polled, Poller
+from sew_agent.ingest.readers import SHARED, dedicated_cursor
 from sew_agent.ingest.source import Arrival, SourceWarning, Subscription
 from sew_agent.store.records import EnqueueBatch, EnqueueResult
 

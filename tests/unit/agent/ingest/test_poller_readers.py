@@ -9,7 +9,8 @@ import pytest
 from kubectl_sew.event import Event
 from kubectl_sew.query import ANY, parse
 from kubectl_sew.resource import FetchedReason
-from sew_agent.ingest.poller import SHARED, Polled, Poller, backfill_cursor, dedicated_cursor
+from sew_agent.ingest.poller import Polled, Poller
+from sew_agent.ingest.readers import SHARED, backfill_cursor, dedicated_cursor
 from sew_agent.ingest.source import Arrival, Batch, Origin, SourceError, SourceProblem, SourceWarning, Subscription
 from sew_agent.store.sqlite.store import SqliteStore, open_store
 from tests.unit.agent.ingest.test_poller import Witness

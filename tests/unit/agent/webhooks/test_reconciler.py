@@ -12,7 +12,8 @@ from kubectl_sew.query import CALICO
 from kubectl_sew.validation import Accepted
 from sew_agent.base.log import Log
 from sew_agent.ingest.ndjson.file import NdjsonFile
-from sew_agent.ingest.poller import Poller, dedicated_cursor
+from sew_agent.ingest.poller import Poller
+from sew_agent.ingest.readers import dedicated_cursor
 from sew_agent.store.records import DeliveryResult, DeliveryState, StoreError
 from sew_agent.store.sqlite.store import SqliteStore, open_store
 from sew_agent.webhooks.files import FileWebhooks
