@@ -38,7 +38,7 @@ from sew_agent.store.sqlite.store import open_store
 from testbed.servers.elasticsearch import V8, elasticsearch_url
 from testbed.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
 from testbed.servers.kubernetes import find, kubernetes
-from tests.integration.cluster.in_cluster import Installed, webhook
+from tests.integration.cluster.in_cluster import ClusterHarness, webhook
 
 EVENTS = 300_000
 WEBHOOKS = 1_000
@@ -319,7 +319,7 @@ def drained(state: Path) -> float:
 def memory(client: Elasticsearch, url: str) -> None:
     found = []
     with kubernetes(find()) as server, events(client, 1_000) as name:
-        cluster = Installed(server)
+        cluster = ClusterHarness(server)
         cluster.install()
         cluster.define()
         for many in (1, WEBHOOKS):

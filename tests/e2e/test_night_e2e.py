@@ -20,7 +20,7 @@ from testbed.receivers import Answer, Incoming, Receiver
 from testbed.servers.indices import index, write
 from testbed.servers.kubernetes import Kubernetes
 from tests.e2e.sew_agent import Agent, Folder
-from tests.integration.cluster.in_cluster import Installed, installed, secret, webhook
+from tests.integration.cluster.in_cluster import ClusterHarness, cluster_harness, secret, webhook
 from tests.integration.elasticsearch.faults import Proxy, proxy, refuse
 from tests.integration.plugin.conftest import Sew, agent_pod, beside, tell
 from tests.waiting import eventually
@@ -38,7 +38,7 @@ GREEN = ("nothing is waiting", "nothing waits", "events are delivered", "accepte
 class Night:
     """What a person has: the plugin, and what it acts upon."""
 
-    here: Installed
+    here: ClusterHarness
     folder: Folder
     sew: Sew
     start: Callable[[], Agent]
@@ -73,7 +73,7 @@ def night(cluster: Kubernetes, elasticsearch_8: str, tmp_path_factory: pytest.Te
     name = f"sew-night-{uuid.uuid4().hex[:8]}"
     folder = Folder(tmp_path_factory.mktemp("night"))
     with (
-        installed(cluster) as here,
+        cluster_harness(cluster) as here,
         Elasticsearch(elasticsearch_8, request_timeout=60) as client,
         index(client, name=name),
         proxy(elasticsearch_8) as front,

@@ -1,4 +1,4 @@
-"""An installation on the session's API server, a folder for the agent, and a receiver, for each test here."""
+"""Gives each test an installation on the session's API server, a folder for the agent, and a receiver."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,20 +9,20 @@ from testbed.receivers import Receiver, generic
 from testbed.servers.kubernetes import Kubernetes, find, kubernetes
 from testbed.servers.required import required
 from tests.e2e.sew_agent import Folder
-from tests.integration.cluster.in_cluster import Installed, installed
+from tests.integration.cluster.in_cluster import ClusterHarness, cluster_harness
 
 
 @pytest.fixture
-def here(cluster: Kubernetes) -> Iterator[Installed]:
-    with installed(cluster) as made:
+def harness(cluster: Kubernetes) -> Iterator[ClusterHarness]:
+    with cluster_harness(cluster) as made:
         yield made
 
 
 @pytest.fixture
-def own() -> Iterator[Installed]:
-    """The agent's rights on an API server that may be stopped, and that does not serve our kind yet."""
+def own() -> Iterator[ClusterHarness]:
+    """Grant the agent's rights on an API server that may be stopped, and that does not serve our kind yet."""
     with required(), kubernetes(find()) as server:
-        made = Installed(server)
+        made = ClusterHarness(server)
         made.install()
         yield made
 

@@ -1,6 +1,8 @@
-"""A real API server as the agent meets it, and the real `sew-agent` under its own service account."""
+"""Runs the real `sew-agent` on a real API server, under its own service account."""
 
 import json
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +19,7 @@ V3, V1 = "projectcalico.org/v3", "crd.projectcalico.org/v1"
 
 
 def definition(group_version: str = V3, *, status: bool = True) -> dict[str, Any]:
-    """Our CRD for one of the groups, with or without the subresource."""
+    """Return our CRD for one of the groups, with or without the subresource."""
     group, _, version = group_version.partition("/")
     crd: dict[str, Any] = yaml.safe_load((BASE / "crd.yaml").read_text())
     crd["metadata"]["name"] = f"securityeventwebhooks.{group}"
@@ -29,7 +31,7 @@ def definition(group_version: str = V3, *, status: bool = True) -> dict[str, Any
 
 
 def webhook(name: str, url: str = "", **more: Any) -> dict[str, Any]:
-    """A manifest; `more` are fields of the spec, or `labels` and `annotations`. Without a URL it is the Secret's."""
+    """Return a manifest; `more` are fields of the spec, or `labels` and `annotations`. A Secret holds the default URL."""
     reference = {"name": "url", "valueFrom": {"secretKeyRef": {"name": name, "key": "url"}}}
     metadata = {"name": name, **{key: more.pop(key) for key in ("labels", "annotations") if key in more}}
     spec = {"consumer": "Generic", "state": "Enabled", "query": "severity >= 0"}
@@ -42,15 +44,15 @@ def secret(name: str, labels: Mapping[str, str] | None = None, /, **values: str)
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values}
 
 
-class Installed:
-    """What an installation has made, on a server of its own or a shared one."""
+class ClusterHarness:
+    """An installation, on a server of its own or a shared one."""
 
     def __init__(self, server: Kubernetes) -> None:
         self.server = server
         self.kubeconfig = Path()
 
     def install(self) -> None:
-        """Namespaces and rights as manifests/base has them, and the kubeconfig of exactly that service account."""
+        """Create the namespaces and the rights of manifests/base, and the kubeconfig of that service account."""
         for namespace in (SECRETS, "sew-system"):
             if not self.server.kubectl("get", "namespace", namespace, "--ignore-not-found"):
                 self.server.kubectl("create", "namespace", namespace)
@@ -67,13 +69,13 @@ class Installed:
 
     def object(self, name: str, group_version: str = V3) -> dict[str, Any]:
         group, _, version = group_version.partition("/")
-        found: dict[str, Any] = self.server.get(f"securityeventwebhooks.{version}.{group}", name)
-        return found
+        obj: dict[str, Any] = self.server.get(f"securityeventwebhooks.{version}.{group}", name)
+        return obj
 
     def condition(self, name: str, kind: str, group_version: str = V3) -> dict[str, Any]:
-        """One condition of a webhook; empty where there is none yet."""
+        """Return one condition of a webhook; empty where there is none yet."""
         status = self.object(name, group_version).get("status") or []
-        return next((each for each in status if each["type"] == kind), {})
+        return next((condition for condition in status if condition["type"] == kind), {})
 
     def delete(self, *names: str) -> None:
         self.server.kubectl("delete", "securityeventwebhooks.v3.projectcalico.org", *names)
@@ -83,14 +85,30 @@ class Installed:
         self.server.kubectl("patch", resource, "--type=merge", "-p", json.dumps(change))
 
     def agent(self, folder: Folder, *flags: str, **settings: str) -> Agent:
-        """Started on this cluster, with events from the folder's file."""
+        """Start an agent on this cluster, with events from the folder's file."""
         return folder.start("--kubeconfig", str(self.kubeconfig), *flags, **settings)
 
 
+def accepted(agent: Agent, name: str) -> bool:
+    """Return whether the agent accepted a webhook."""
+    return any(entry["webhook"] == name for entry in agent.says("webhook_accepted"))
+
+
+def page(agent: Agent, path: str) -> tuple[int, str]:
+    """Return status and text of a page, at the last address of the agent; (0, "") where it does not serve yet."""
+    if not agent.says("listening"):
+        return 0, ""
+    try:
+        with urllib.request.urlopen(f"http://{agent.says('listening')[-1]['address']}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
 @contextmanager
-def installed(server: Kubernetes) -> Iterator[Installed]:
-    """Installed with our CRD; afterwards no webhook is left."""
-    made = Installed(server)
+def cluster_harness(server: Kubernetes) -> Iterator[ClusterHarness]:
+    """Install with our CRD; leave no webhook behind."""
+    made = ClusterHarness(server)
     made.define()
     made.install()
     yield made

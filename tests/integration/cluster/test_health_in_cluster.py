@@ -21,15 +21,15 @@ from sew_agent.kubernetes.problems import Problems
 from sew_agent.kubernetes.status_writer import StatusWriter
 from sew_agent.kubernetes.tester import KubernetesDeliveryTester, longest_step
 from sew_agent.kubernetes.webhooks import KubernetesWebhooks, Scope, read_webhook
-from tests.integration.cluster.in_cluster import SECRETS, Installed, webhook
+from tests.integration.cluster.in_cluster import SECRETS, ClusterHarness, webhook
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server
 
 
 @pytest.fixture
-def context(here: Installed) -> Iterator[ClusterContext]:
-    client, log = connect(here.kubeconfig, ""), Log(io.StringIO(), time.time)
+def context(harness: ClusterHarness) -> Iterator[ClusterContext]:
+    client, log = connect(harness.kubeconfig, ""), Log(io.StringIO(), time.time)
     yield ClusterContext(client, WebhookPath(client, ""), Problems(log), log)
     client.close()
 
@@ -49,52 +49,52 @@ class HealthHarness:
 
 
 def test_the_status_writer_and_the_event_recorder_beat_until_they_are_stopped(context: ClusterContext) -> None:
-    harness = HealthHarness()
+    beats = HealthHarness()
     webhooks = KubernetesWebhooks(context, Scope(SECRETS), Health())
     webhooks.start()
-    writer = StatusWriter(context, webhooks, harness.health)
-    recorder = EventRecorder(context, "n/me", harness.health)
+    writer = StatusWriter(context, webhooks, beats.health)
+    recorder = EventRecorder(context, "n/me", beats.health)
     writer.start()
     recorder.start()
-    harness.await_beats("status", "announcer")
+    beats.await_beats("status", "announcer")
     writer.stop(leading=False)
     recorder.stop()
     webhooks.close()
 
 
 def test_the_loop_that_makes_snapshots_beats_while_nothing_changes(context: ClusterContext) -> None:
-    harness = HealthHarness()
-    webhooks = KubernetesWebhooks(context, Scope(SECRETS), harness.health)
+    beats = HealthHarness()
+    webhooks = KubernetesWebhooks(context, Scope(SECRETS), beats.health)
     webhooks.start()
     eventually(lambda: webhooks.snapshot().known, "all is read")
-    harness.await_beats("webhooks")
-    harness.await_beats("webhooks")
+    beats.await_beats("webhooks")
+    beats.await_beats("webhooks")
     webhooks.close()
 
 
-def test_a_test_that_hangs_is_named_until_it_has_ended(here: Installed, context: ClusterContext) -> None:
-    here.apply(webhook("hangs", "http://127.0.0.1:9/", state="Test"))
-    harness, reached, release = HealthHarness(), threading.Event(), threading.Event()
+def test_a_test_that_hangs_is_named_until_it_has_ended(harness: ClusterHarness, context: ClusterContext) -> None:
+    harness.apply(webhook("hangs", "http://127.0.0.1:9/", state="Test"))
+    beats, reached, release = HealthHarness(), threading.Event(), threading.Event()
 
     def attempt(_accepted: Accepted, _event: Event) -> Outcome:
         reached.set()
         release.wait()
         return Outcome(Verdict.DELIVERED)
 
-    tester = KubernetesDeliveryTester(context, attempt, harness.health, request_timeout=1.0)
-    tester.fire(accepted(here, "hangs"), "")
+    tester = KubernetesDeliveryTester(context, attempt, beats.health, request_timeout=1.0)
+    tester.fire(accepted(harness, "hangs"), "")
     assert reached.wait(10)
     late = longest_step(1.0) + 1.0
-    harness.now += late
-    assert harness.health.stalled() == {"test-hangs": f"no progress for {late:.0f} s"}
+    beats.now += late
+    assert beats.health.stalled() == {"test-hangs": f"no progress for {late:.0f} s"}
     release.set()
-    eventually(lambda: here.object("hangs")["spec"]["state"] == "Enabled", "the test ends")
+    eventually(lambda: harness.object("hangs")["spec"]["state"] == "Enabled", "the test ends")
     eventually(lambda: not (tester.finished() or tester.busy), "its thread ends")
-    harness.now += late
-    assert harness.health.stalled() == {}
+    beats.now += late
+    assert beats.health.stalled() == {}
 
 
-def accepted(here: Installed, name: str) -> Accepted:
-    webhook = accept(read_webhook(here.object(name)).webhook, {}, {}, CALICO)
+def accepted(harness: ClusterHarness, name: str) -> Accepted:
+    webhook = accept(read_webhook(harness.object(name)).webhook, {}, {}, CALICO)
     assert isinstance(webhook, Accepted)
     return webhook

@@ -15,7 +15,7 @@ from sew_agent.kubernetes.context import ClusterContext
 from sew_agent.kubernetes.informer import Informer, WatchedResource
 from sew_agent.kubernetes.paths import FixedPath, WebhookPath
 from sew_agent.kubernetes.problems import Problems
-from tests.integration.cluster.in_cluster import SECRETS, Installed, secret
+from tests.integration.cluster.in_cluster import SECRETS, ClusterHarness, secret
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server
@@ -23,11 +23,11 @@ pytestmark = pytest.mark.server
 
 @contextmanager
 def running_informer(
-    here: Installed, prepare: Callable[[KubernetesClient], None] = lambda _: None
+    harness: ClusterHarness, prepare: Callable[[KubernetesClient], None] = lambda _: None
 ) -> Iterator[tuple[Informer[str], io.StringIO]]:
     """An informer of the Secrets' metadata, and its log."""
     stream = io.StringIO()
-    client, log = connect(here.kubeconfig, ""), Log(stream, lambda: 0.0)
+    client, log = connect(harness.kubeconfig, ""), Log(stream, lambda: 0.0)
     prepare(client)
     path = FixedPath(f"/api/v1/namespaces/{SECRETS}/secrets")
     resource = WatchedResource("secrets", path, lambda obj: str(obj["metadata"]["name"]), metadata_only=True)
@@ -60,7 +60,7 @@ class CountedWatches:
         client.watch = watch  # type: ignore[method-assign]
 
 
-def test_a_version_that_the_server_has_forgotten_leads_to_a_relist(own: Installed) -> None:
+def test_a_version_that_the_server_has_forgotten_leads_to_a_relist(own: ClusterHarness) -> None:
     """A server that was started again remembers nothing from before."""
     own.apply(secret("old", x="1"))
     own.server.restart()
@@ -72,20 +72,22 @@ def test_a_version_that_the_server_has_forgotten_leads_to_a_relist(own: Installe
         assert "trouble" not in log.getvalue()
 
 
-def test_a_watch_that_the_server_ends_goes_on_where_it_ended(here: Installed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watch_that_the_server_ends_goes_on_where_it_ended(
+    harness: ClusterHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(client_module, "WATCH_SECONDS", 1)
     counted = CountedWatches()
-    with running_informer(here, counted) as (informer, log):
+    with running_informer(harness, counted) as (informer, log):
         for number in range(3):
             eventually(lambda count=number: len(counted.versions) > count + 1, "another watch begins")
-            here.apply(secret(f"during-{number}", x="1"))
+            harness.apply(secret(f"during-{number}", x="1"))
         eventually(lambda: {f"during-{number}" for number in range(3)} <= informer.objects.keys(), "all are seen")
         assert "trouble" not in log.getvalue()
         assert len(set(counted.versions)) > 1
 
 
-def test_a_list_of_several_pages_is_whole(here: Installed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_of_several_pages_is_whole(harness: ClusterHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sew_agent.kubernetes.informer.PAGE", "2")
-    here.apply(*(secret(f"page-{number}", x="1") for number in range(5)))
-    with running_informer(here) as (informer, _):
+    harness.apply(*(secret(f"page-{number}", x="1") for number in range(5)))
+    with running_informer(harness) as (informer, _):
         assert {f"page-{number}" for number in range(5)} <= informer.objects.keys()

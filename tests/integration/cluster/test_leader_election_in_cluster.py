@@ -18,7 +18,7 @@ from sew_agent.kubernetes.lease import Identity
 from sew_agent.kubernetes.paths import WebhookPath
 from sew_agent.kubernetes.problems import Problems
 from sew_agent.kubernetes.standby import Leadership
-from tests.integration.cluster.in_cluster import SECRETS, Installed
+from tests.integration.cluster.in_cluster import SECRETS, ClusterHarness
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server
@@ -57,87 +57,93 @@ class ElectorHarness:
 
 
 @pytest.fixture
-def harness(here: Installed, tmp_path: Path) -> Iterator[ElectorHarness]:
-    client = connect(here.kubeconfig, "")
+def election(harness: ClusterHarness, tmp_path: Path) -> Iterator[ElectorHarness]:
+    client = connect(harness.kubeconfig, "")
     made = ElectorHarness(client, tmp_path)
     yield made
     made.elector.release()
     client.close()
 
 
-def steal(here: Installed, duration: int) -> None:
+def steal(harness: ClusterHarness, duration: int) -> None:
     """Take the Lease as another agent, which does not renew it."""
     spec = {"holderIdentity": "n/thief", "renewTime": "2030-01-01T00:00:00.000000Z", "leaseDurationSeconds": duration}
     change = {"metadata": {"annotations": {"sew-agent/store": "theirs"}}, "spec": spec}
-    here.server.kubectl("patch", "lease", "sew-agent", "-n", SECRETS, "--type=merge", "-p", json.dumps(change))
+    harness.server.kubectl("patch", "lease", "sew-agent", "-n", SECRETS, "--type=merge", "-p", json.dumps(change))
 
 
-def delete(here: Installed) -> None:
-    here.server.kubectl("delete", "lease", "sew-agent", "-n", SECRETS)
+def delete(harness: ClusterHarness) -> None:
+    harness.server.kubectl("delete", "lease", "sew-agent", "-n", SECRETS)
 
 
-def acquired(harness: ElectorHarness) -> int:
-    return harness.log.getvalue().count("lease_taken")
+def acquired(election: ElectorHarness) -> int:
+    return election.log.getvalue().count("lease_taken")
 
 
-def test_a_lease_that_another_agent_held_is_created_with_a_failover(here: Installed, harness: ElectorHarness) -> None:
-    steal(here, duration=3600)
-    eventually(lambda: not harness.elector.leading.is_set(), "it loses the Lease")
-    delete(here)
-    harness.await_leading()
-    assert harness.marked
+def test_a_lease_that_another_agent_held_is_created_with_a_failover(
+    harness: ClusterHarness, election: ElectorHarness
+) -> None:
+    steal(harness, duration=3600)
+    eventually(lambda: not election.elector.leading.is_set(), "it loses the Lease")
+    delete(harness)
+    election.await_leading()
+    assert election.marked
 
 
-def test_a_leader_whose_lease_is_deleted_goes_on_without_a_failover(here: Installed, harness: ElectorHarness) -> None:
-    delete(here)
-    eventually(lambda: here.server.kubectl("get", "lease", "sew-agent", "-n", SECRETS, "--ignore-not-found"), "it")
-    assert harness.elector.leading.is_set()
-    assert acquired(harness) == 1
-    assert not harness.marked
+def test_a_leader_whose_lease_is_deleted_goes_on_without_a_failover(
+    harness: ClusterHarness, election: ElectorHarness
+) -> None:
+    delete(harness)
+    eventually(lambda: harness.server.kubectl("get", "lease", "sew-agent", "-n", SECRETS, "--ignore-not-found"), "it")
+    assert election.elector.leading.is_set()
+    assert acquired(election) == 1
+    assert not election.marked
 
 
 def test_a_state_folder_that_cannot_be_written_is_reported_and_the_lease_is_acquired_when_it_can(
-    here: Installed, harness: ElectorHarness
+    harness: ClusterHarness, election: ElectorHarness
 ) -> None:
-    marker = harness.state / failover.MARKER
-    marker.symlink_to(harness.state / "not mounted" / "marker")
-    steal(here, duration=1)
-    eventually(lambda: "cannot be written" in "".join(harness.problems.current), "it is reported")
-    assert str(harness.state) in harness.problems.current[0]
-    assert not harness.elector.leading.is_set()
+    marker = election.state / failover.MARKER
+    marker.symlink_to(election.state / "not mounted" / "marker")
+    steal(harness, duration=1)
+    eventually(lambda: "cannot be written" in "".join(election.problems.current), "it is reported")
+    assert str(election.state) in election.problems.current[0]
+    assert not election.elector.leading.is_set()
     marker.unlink()
-    harness.await_leading()
-    eventually(lambda: not harness.problems.current, "the problem is over")
+    election.await_leading()
+    eventually(lambda: not election.problems.current, "the problem is over")
 
 
-def test_a_failover_that_could_not_be_noted_is_noted_later(here: Installed, harness: ElectorHarness) -> None:
-    marker = harness.state / failover.MARKER
-    marker.symlink_to(harness.state / "not mounted" / "marker")
-    steal(here, duration=3600)
-    eventually(lambda: harness.problems.current, "it cannot be noted")
-    with harness.hanging:
-        delete(here)
+def test_a_failover_that_could_not_be_noted_is_noted_later(harness: ClusterHarness, election: ElectorHarness) -> None:
+    marker = election.state / failover.MARKER
+    marker.symlink_to(election.state / "not mounted" / "marker")
+    steal(harness, duration=3600)
+    eventually(lambda: election.problems.current, "it cannot be noted")
+    with election.hanging:
+        delete(harness)
         marker.unlink()
-    harness.await_leading()
-    assert harness.marked
+    election.await_leading()
+    assert election.marked
 
 
-def test_a_term_ends_with_a_lease_that_was_lost_and_acquired_unseen(here: Installed, harness: ElectorHarness) -> None:
-    term = Leadership(harness.elector, threading.Event())
-    steal(here, duration=1)
-    eventually(lambda: acquired(harness) == 2, "it takes the silent thief's Lease")
-    harness.await_leading()
+def test_a_term_ends_with_a_lease_that_was_lost_and_acquired_unseen(
+    harness: ClusterHarness, election: ElectorHarness
+) -> None:
+    term = Leadership(election.elector, threading.Event())
+    steal(harness, duration=1)
+    eventually(lambda: acquired(election) == 2, "it takes the silent thief's Lease")
+    election.await_leading()
     assert term.is_set()
     assert term.lost
-    assert not Leadership(harness.elector, threading.Event()).is_set()
+    assert not Leadership(election.elector, threading.Event()).is_set()
 
 
-def test_health_names_an_elector_that_hangs(here: Installed, harness: ElectorHarness) -> None:
-    harness.now = 1000.0
-    eventually(lambda: not harness.health.stalled(), "it beats at each look")
-    with harness.hanging:
-        steal(here, duration=1)
-        eventually(lambda: not harness.elector.leading.is_set(), "it is about to start afresh")
-        harness.now = 2000.0
-        assert harness.health.stalled() == {"lease": "no progress for 1000 s"}
-    eventually(lambda: not harness.health.stalled(), "it goes on")
+def test_health_names_an_elector_that_hangs(harness: ClusterHarness, election: ElectorHarness) -> None:
+    election.now = 1000.0
+    eventually(lambda: not election.health.stalled(), "it beats at each step")
+    with election.hanging:
+        steal(harness, duration=1)
+        eventually(lambda: not election.elector.leading.is_set(), "it is about to start afresh")
+        election.now = 2000.0
+        assert election.health.stalled() == {"lease": "no progress for 1000 s"}
+    eventually(lambda: not election.health.stalled(), "it goes on")

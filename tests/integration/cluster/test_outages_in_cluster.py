@@ -1,37 +1,20 @@
 """An API server that goes away, hangs, loses the kind, or serves it elsewhere; and a thousand webhooks."""
 
 import time
-import urllib.error
-import urllib.request
 
 import pytest
 
 from testbed.receivers import Receiver
 from tests.e2e.sew_agent import Agent, Folder
-from tests.integration.cluster.in_cluster import V1, V3, Installed, definition, secret, webhook
+from tests.integration.cluster.in_cluster import V1, V3, ClusterHarness, accepted, definition, page, secret, webhook
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server
 SOON = 10.0
 
 
-def page(agent: Agent, path: str) -> tuple[int, str]:
-    """Status and text of a page of the agent; nothing where it does not serve yet."""
-    if not agent.says("listening"):
-        return 0, ""
-    try:
-        with urllib.request.urlopen(f"http://{agent.says('listening')[-1]['address']}{path}", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
-
-
-def accepted(agent: Agent, name: str) -> bool:
-    return any(each["webhook"] == name for each in agent.says("webhook_accepted"))
-
-
 def test_delivery_goes_on_without_the_server_and_changes_count_when_it_is_back(
-    own: Installed, folder: Folder, receiver: Receiver
+    own: ClusterHarness, folder: Folder, receiver: Receiver
 ) -> None:
     own.define()
     own.apply(webhook("a"), secret("a", url=receiver.url))
@@ -54,13 +37,13 @@ def test_delivery_goes_on_without_the_server_and_changes_count_when_it_is_back(
 
 
 def outlasted(agent: Agent, seconds: float) -> None:
-    """The agent runs on for longer than its Lease lasts."""
+    """Wait for longer than a Lease lasts, and see that the agent runs on."""
     ends = time.monotonic() + seconds
     eventually(lambda: time.monotonic() > ends, "time passes", seconds + 1)
     assert agent.running
 
 
-def test_a_server_that_hangs_holds_up_nobody(own: Installed, folder: Folder, receiver: Receiver) -> None:
+def test_a_server_that_hangs_holds_up_nobody(own: ClusterHarness, folder: Folder, receiver: Receiver) -> None:
     own.define()
     own.apply(webhook("a", receiver.url))
     agent = own.agent(folder)
@@ -74,7 +57,7 @@ def test_a_server_that_hangs_holds_up_nobody(own: Installed, folder: Folder, rec
 
 
 def test_without_the_kind_the_agent_waits_and_says_so_and_a_lost_kind_deletes_nothing(
-    own: Installed, folder: Folder, receiver: Receiver
+    own: ClusterHarness, folder: Folder, receiver: Receiver
 ) -> None:
     agent = own.agent(folder)
     eventually(lambda: "kubectl sew install" in page(agent, "/readyz")[1], "it says what is missing", SOON)
@@ -82,7 +65,7 @@ def test_without_the_kind_the_agent_waits_and_says_so_and_a_lost_kind_deletes_no
     own.apply(webhook("a", receiver.url))
     eventually(lambda: accepted(agent, "a"), "the kind is found", SOON)
     own.server.kubectl("delete", "crd", "securityeventwebhooks.projectcalico.org")
-    eventually(lambda: "kubectl sew install" in page(agent, "/readyz")[1], "its loss is told", SOON)
+    eventually(lambda: "kubectl sew install" in page(agent, "/readyz")[1], "its loss is reported", SOON)
     folder.write([1])
     eventually(lambda: receiver.accepted, "delivery goes on")
     own.define()
@@ -96,7 +79,7 @@ def test_without_the_kind_the_agent_waits_and_says_so_and_a_lost_kind_deletes_no
 @pytest.mark.parametrize("group", [V3, V1])
 @pytest.mark.parametrize("status", [True, False])
 def test_either_group_serves_with_and_without_the_subresource(
-    own: Installed, folder: Folder, receiver: Receiver, group: str, status: bool
+    own: ClusterHarness, folder: Folder, receiver: Receiver, group: str, status: bool
 ) -> None:
     own.define(group, status=status)
     own.apply({**webhook("a", receiver.url, state="Test"), "apiVersion": group})
@@ -105,19 +88,19 @@ def test_either_group_serves_with_and_without_the_subresource(
     folder.write([1])
     eventually(lambda: own.condition("a", "Healthy", group).get("reason") == "SecurityEventsProcessing", "it works", 30)
     eventually(lambda: settled(own, group), "the status comes to rest", 40)
-    found = own.object("a", group)
-    assert own.condition("a", "Healthy", group)["observedGeneration"] == found["metadata"]["generation"]
+    obj = own.object("a", group)
+    assert own.condition("a", "Healthy", group)["observedGeneration"] == obj["metadata"]["generation"]
 
 
-def settled(own: Installed, group: str) -> bool:
-    """Nothing is written for longer than two writes are apart."""
+def settled(own: ClusterHarness, group: str) -> bool:
+    """Return whether nothing is written for longer than two writes are apart."""
     before = own.object("a", group)["metadata"]["resourceVersion"]
     ends = time.monotonic() + 12
     eventually(lambda: time.monotonic() > ends, "time passes", 13)
     return bool(own.object("a", group)["metadata"]["resourceVersion"] == before)
 
 
-def test_a_group_can_be_chosen(own: Installed, folder: Folder, receiver: Receiver) -> None:
+def test_a_group_can_be_chosen(own: ClusterHarness, folder: Folder, receiver: Receiver) -> None:
     own.define(V3)
     own.define(V1)
     own.apply(webhook("in-v3", receiver.url), {**webhook("in-v1", receiver.url), "apiVersion": V1})
@@ -127,7 +110,7 @@ def test_a_group_can_be_chosen(own: Installed, folder: Folder, receiver: Receive
 
 
 def test_a_thousand_webhooks_and_secrets_are_known_within_seconds(
-    own: Installed, folder: Folder, receiver: Receiver
+    own: ClusterHarness, folder: Folder, receiver: Receiver
 ) -> None:
     own.define()
     names = [f"w{number:04}" for number in range(1000)]
@@ -143,10 +126,12 @@ def test_a_thousand_webhooks_and_secrets_are_known_within_seconds(
     print(f"one of them changed: seen after {time.monotonic() - changed:.1f} s")
     folder.write([1])
     eventually(lambda: len(receiver.accepted) == 1000, "each gets the event", 60)
-    assert sum(each.path == "/moved" for each in receiver.accepted) == 1
+    assert sum(request.path == "/moved" for request in receiver.accepted) == 1
 
 
-def test_a_status_that_the_server_refuses_holds_up_no_other(own: Installed, folder: Folder, receiver: Receiver) -> None:
+def test_a_status_that_the_server_refuses_holds_up_no_other(
+    own: ClusterHarness, folder: Folder, receiver: Receiver
+) -> None:
     crd = definition()
     condition = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["items"]
     condition["properties"]["message"]["pattern"] = "^[^;]*$"  # not what the agent writes for a Disabled one
@@ -155,5 +140,5 @@ def test_a_status_that_the_server_refuses_holds_up_no_other(own: Installed, fold
     own.apply(webhook("a-refused", receiver.url, state="Disabled"), webhook("b-taken", receiver.url))
     agent = own.agent(folder)
     eventually(lambda: own.condition("b-taken", "Healthy"), "the other status is written")
-    eventually(lambda: "status of a-refused" in str(agent.says("cluster_trouble")), "the refusal is told")
+    eventually(lambda: "status of a-refused" in str(agent.says("cluster_trouble")), "the refusal is reported")
     assert len(agent.says("cluster_trouble")) == 1

@@ -14,7 +14,7 @@ import pytest
 from testbed.servers.kubernetes import Kubernetes, find, kubernetes
 from testbed.servers.required import required
 from tests.e2e.sew_agent import Folder
-from tests.integration.cluster.in_cluster import Installed, installed
+from tests.integration.cluster.in_cluster import ClusterHarness, cluster_harness
 
 CRD = Path("manifests/base/crd.yaml")
 SECRETS = "tigera-intrusion-detection"
@@ -99,8 +99,8 @@ def tell(server: Kubernetes, *, ready: bool, **state: Any) -> None:
 
 
 @pytest.fixture
-def here(server: Kubernetes) -> Iterator[Installed]:
-    with installed(server) as made:
+def here(server: Kubernetes) -> Iterator[ClusterHarness]:
+    with cluster_harness(server) as made:
         server.apply(agent_pod())
         tell(server, ready=True)
         yield made
@@ -133,7 +133,7 @@ exit $code
 """
 
 
-def beside(here: Installed, folder: Folder, inside: str = "") -> Sew:
+def beside(here: ClusterHarness, folder: Folder, inside: str = "") -> Sew:
     """`kubectl sew` whose exec runs on the state of this folder's agent; `inside` is the PYTHONPATH there."""
     kubectl = folder.path / "kubectl"
     kubectl.write_text(_EXEC)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.sew_agent import Folder
-from tests.integration.cluster.in_cluster import Installed, webhook
+from tests.integration.cluster.in_cluster import ClusterHarness, webhook
 from tests.integration.elasticsearch.faults import Answer, Proxy, proxy, refuse
 from tests.integration.plugin.conftest import beside
 from tests.waiting import eventually
@@ -31,7 +31,7 @@ CASES = [
 
 @pytest.mark.parametrize(("code", "answer", "said"), CASES, ids=[code for code, *_ in CASES])
 def test_check_says_why_events_cannot_be_read(
-    here: Installed,
+    here: ClusterHarness,
     folder: Folder,
     front: Proxy,
     code: str,

@@ -12,7 +12,7 @@ import pytest
 import kubectl_sew
 from testbed.receivers import Answer, Incoming, Receiver
 from tests.e2e.sew_agent import Agent, Folder
-from tests.integration.cluster.in_cluster import Installed, webhook
+from tests.integration.cluster.in_cluster import ClusterHarness, webhook
 from tests.integration.plugin.conftest import SECRETS, Sew, beside, clock_ahead
 from tests.waiting import eventually
 
@@ -36,14 +36,14 @@ def receiver() -> Iterator[Picky]:
 
 
 @pytest.fixture
-def agent(here: Installed, folder: Folder) -> Agent:
+def agent(here: ClusterHarness, folder: Folder) -> Agent:
     started = here.agent(folder, POD_NAMESPACE="sew-system", POD_NAME="agent-0")
     eventually(lambda: here.server.kubectl("-n", SECRETS, "get", "lease", "sew-agent", "--ignore-not-found"), "a Lease")
     return started
 
 
 @pytest.fixture
-def sew(here: Installed, folder: Folder, agent: Agent) -> Sew:
+def sew(here: ClusterHarness, folder: Folder, agent: Agent) -> Sew:
     return beside(here, folder)
 
 
@@ -58,7 +58,7 @@ def findings(sew: Sew) -> dict[str, list[str]]:
     return {each["check"]: each["details"] for each in checks if each["result"] == "failed"}
 
 
-def test_status_tells_what_the_agent_knows(sew: Sew, here: Installed, folder: Folder, receiver: Picky) -> None:
+def test_status_tells_what_the_agent_knows(sew: Sew, here: ClusterHarness, folder: Folder, receiver: Picky) -> None:
     here.apply(webhook("fine", f"{receiver.url}/ok"), webhook("down", f"{receiver.url}/503"))
     assert sew("status", "fine", "--wait", "--timeout", "30s").returncode == 0
     folder.write(range(3))
@@ -74,7 +74,7 @@ def test_status_tells_what_the_agent_knows(sew: Sew, here: Installed, folder: Fo
     assert receiver.url not in fine + down
 
 
-def test_the_backlog_is_shown_and_dropped(sew: Sew, here: Installed, folder: Folder, receiver: Picky) -> None:
+def test_the_backlog_is_shown_and_dropped(sew: Sew, here: ClusterHarness, folder: Folder, receiver: Picky) -> None:
     here.apply(webhook("flood", f"{receiver.url}/503"))
     folder.write(range(5))
     eventually(lambda: row(sew, "flood").get("backlog") == 5, "a backlog")
@@ -90,7 +90,7 @@ def test_the_backlog_is_shown_and_dropped(sew: Sew, here: Installed, folder: Fol
 
 
 def test_dead_letters_are_listed_shown_replayed_and_purged(
-    sew: Sew, here: Installed, folder: Folder, receiver: Picky
+    sew: Sew, here: ClusterHarness, folder: Folder, receiver: Picky
 ) -> None:
     here.apply(webhook("refusing", f"{receiver.url}/400"))
     folder.write(range(2))
@@ -108,7 +108,7 @@ def test_dead_letters_are_listed_shown_replayed_and_purged(
 
 @pytest.mark.parametrize(("path", "code", "said"), [("ok", 0, " delivered: 204"), ("401", 1, " not delivered (")])
 def test_a_test_tells_what_the_receiver_said(
-    sew: Sew, here: Installed, receiver: Picky, path: str, code: int, said: str
+    sew: Sew, here: ClusterHarness, receiver: Picky, path: str, code: int, said: str
 ) -> None:
     here.apply(webhook("tried", f"{receiver.url}/{path}", state="Disabled"))
     ran = sew("test", "tried", "--yes", "--timeout", "30s")
@@ -117,7 +117,7 @@ def test_a_test_tells_what_the_receiver_said(
     assert here.object("tried")["spec"]["state"] == "Enabled"
 
 
-def test_check_finds_what_the_agent_meets(sew: Sew, here: Installed, folder: Folder, receiver: Picky) -> None:
+def test_check_finds_what_the_agent_meets(sew: Sew, here: ClusterHarness, folder: Folder, receiver: Picky) -> None:
     eventually(lambda: sew("check").returncode == 0, "all is well", 60)
     paths = {"parked": "401", "down": "503", "refusing": "400"}
     here.apply(*(webhook(name, f"{receiver.url}/{path}") for name, path in paths.items()))
@@ -134,7 +134,7 @@ def test_check_finds_what_the_agent_meets(sew: Sew, here: Installed, folder: Fol
     assert receiver.url not in json.dumps(last)
 
 
-def test_a_webhook_that_no_agent_takes_up_is_found(here: Installed, folder: Folder, receiver: Picky) -> None:
+def test_a_webhook_that_no_agent_takes_up_is_found(here: ClusterHarness, folder: Folder, receiver: Picky) -> None:
     here.agent(folder, "--selector", "team=night", POD_NAMESPACE="sew-system", POD_NAME="agent-0")
     here.apply(*(webhook(name, f"{receiver.url}/ok", labels={"team": name}) for name in ("night", "day")))
     sew = beside(here, folder)
@@ -142,7 +142,7 @@ def test_a_webhook_that_no_agent_takes_up_is_found(here: Installed, folder: Fold
     assert findings(sew) == {"webhook-unserved": ["day: sew-system/agent-0 has not taken it up"]}
 
 
-def test_an_agent_whose_clock_is_wrong_is_found(here: Installed, folder: Folder, tmp_path: Path) -> None:
+def test_an_agent_whose_clock_is_wrong_is_found(here: ClusterHarness, folder: Folder, tmp_path: Path) -> None:
     ahead = clock_ahead(tmp_path, 120)
     here.agent(folder, POD_NAMESPACE="sew-system", POD_NAME="agent-0", PYTHONPATH=ahead)
     sew = beside(here, folder, ahead)
@@ -150,7 +150,7 @@ def test_an_agent_whose_clock_is_wrong_is_found(here: Installed, folder: Folder,
     assert re.match("the agent's clock is 1(19|20|21) s ahead", findings(sew)["agent-clock"][0])
 
 
-def test_an_agent_of_another_version_is_found(here: Installed, folder: Folder, tmp_path: Path) -> None:
+def test_an_agent_of_another_version_is_found(here: ClusterHarness, folder: Folder, tmp_path: Path) -> None:
     metadata = tmp_path / "kubectl_sew-0.0.9.dist-info" / "METADATA"
     metadata.parent.mkdir()
     metadata.write_text("Metadata-Version: 2.1\nName: kubectl-sew\nVersion: 0.0.9\n")
@@ -161,7 +161,9 @@ def test_an_agent_of_another_version_is_found(here: Installed, folder: Folder, t
     eventually(lambda: findings(sew) == {"agent-version": said}, "it alone is found", 60)
 
 
-def test_a_webhook_that_fills_its_share_of_the_store_is_found(here: Installed, folder: Folder, receiver: Picky) -> None:
+def test_a_webhook_that_fills_its_share_of_the_store_is_found(
+    here: ClusterHarness, folder: Folder, receiver: Picky
+) -> None:
     small = {"SEW_STORE_MAX": "200KiB", "SEW_PAGE_SIZE": "10"}
     here.agent(folder, POD_NAMESPACE="sew-system", POD_NAME="agent-0", **small)
     here.apply(webhook("stuck", f"{receiver.url}/503"))
@@ -178,7 +180,7 @@ def test_an_agent_that_was_killed_is_found(sew: Sew, agent: Agent) -> None:
 
 
 def test_an_agent_that_stands_by_is_named_so_where_the_lease_names_it(
-    here: Installed, agent: Agent, receiver: Picky, tmp_path: Path
+    here: ClusterHarness, agent: Agent, receiver: Picky, tmp_path: Path
 ) -> None:
     here.apply(webhook("any", f"{receiver.url}/ok"))
     (tmp_path / "other").mkdir()

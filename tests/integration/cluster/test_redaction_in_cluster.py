@@ -1,4 +1,4 @@
-"""No secret shows: canaries in every variable, searched for in all that the agent tells."""
+"""Redaction of webhooks' secrets: canaries in every variable, searched for in all that the agent publishes."""
 
 import io
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ from sew_agent.kubernetes.webhooks import KubernetesWebhooks, Scope
 from testbed.receivers import Answer, Receiver
 from testbed.servers.running import free_port
 from tests.e2e.sew_agent import Folder
-from tests.integration.cluster import telling
-from tests.integration.cluster.in_cluster import SECRETS, Installed, secret, webhook
+from tests.integration.cluster import redaction
+from tests.integration.cluster.in_cluster import SECRETS, ClusterHarness, secret, webhook
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server
 
 
 def canaries(url: str, closed: str) -> Mapping[str, tuple[str, Mapping[str, str]]]:
-    """Webhook -> consumer and variables: what works but for the receiver, and what is wrong in each way."""
+    """Return webhook -> consumer and variables: some work but for the receiver, one is wrong in each way."""
     jira = {"url": f"{url}/canary-1", "project": "CANARY2", "issueType": "canary-3", "username": "canary-4@example.com"}
     jira |= {"apiToken": "canary-5", "labels": "canary-6", "priority": "canary-7"}
     generic = {"url": f"{url}/canary-8?token=canary-9", "headers": "Authorization: Bearer canary-10"}
@@ -49,30 +49,33 @@ def canaries(url: str, closed: str) -> Mapping[str, tuple[str, Mapping[str, str]
     }
 
 
-def test_no_variable_shows_in_status_events_logs_or_metrics(here: Installed, folder: Folder) -> None:
+def test_no_variable_shows_in_status_events_logs_or_metrics(harness: ClusterHarness, folder: Folder) -> None:
     closed = f"http://127.0.0.1:{free_port()}"
     with Receiver(lambda _: Answer(401, b"no")) as refuses:
         made = canaries(refuses.url, closed)
         for name, (consumer, variables) in made.items():
             config = [{"name": key, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}} for key in variables]
-            here.apply(webhook(name, consumer=consumer, config=config), secret(name, **variables))
-        agent = here.agent(folder, SEW_SLACK_URL_PREFIXES="http://127.0.0.1")
-        eventually(lambda: len(agent.says("webhook_accepted") + agent.says("webhook_refused")) >= len(made), "judged")
+            harness.apply(webhook(name, consumer=consumer, config=config), secret(name, **variables))
+        agent = harness.agent(folder, SEW_SLACK_URL_PREFIXES="http://127.0.0.1")
+        eventually(
+            lambda: len(agent.says("webhook_accepted") + agent.says("webhook_refused")) >= len(made),
+            "all are validated",
+        )
         folder.write([1, 2])
         for name in ("slack", "jira", "generic", "alerts"):
-            eventually(lambda each=name: here.condition(each, "Delivering").get("status") == "False", name, 30)
+            eventually(lambda name=name: harness.condition(name, "Delivering").get("status") == "False", name, 30)
         for name in made:
-            eventually(lambda each=name: here.condition(each, "Healthy"), name)
-        here.patch("generic", {"spec": {"state": "Test"}})
-        eventually(lambda: here.object("generic")["spec"]["state"] == "Enabled", "a test ends")
-        eventually(lambda: "Parked" in telling.events(here), "Events are written")
-        assert telling.leaks(telling.of_webhooks(here, *made) | telling.of_agent(agent, folder)) == {}
+            eventually(lambda name=name: harness.condition(name, "Healthy"), name)
+        harness.patch("generic", {"spec": {"state": "Test"}})
+        eventually(lambda: harness.object("generic")["spec"]["state"] == "Enabled", "a test ends")
+        eventually(lambda: "Parked" in redaction.events(harness), "Events are written")
+        assert redaction.leaks(redaction.of_webhooks(harness, *made) | redaction.of_agent(agent, folder)) == {}
 
 
-def test_only_the_keys_that_are_referred_to_are_kept(here: Installed) -> None:
-    here.apply(webhook("frugal"), secret("frugal", url="http://127.0.0.1:9/", other="canary-35"))
-    here.apply(secret("stranger", url="canary-36"))
-    client, log = connect(here.kubeconfig, ""), Log(io.StringIO(), lambda: 0.0)
+def test_only_the_keys_that_are_referred_to_are_kept(harness: ClusterHarness) -> None:
+    harness.apply(webhook("frugal"), secret("frugal", url="http://127.0.0.1:9/", other="canary-35"))
+    harness.apply(secret("stranger", url="canary-36"))
+    client, log = connect(harness.kubeconfig, ""), Log(io.StringIO(), lambda: 0.0)
     context = ClusterContext(client, WebhookPath(client, ""), Problems(log), log)
     webhooks = KubernetesWebhooks(context, Scope(SECRETS), Health())
     webhooks.start()

@@ -1,4 +1,4 @@
-"""No credential shows: canaries in every file and URL of the agent's own credentials, right, refused and malformed."""
+"""Redaction of the agent's own credentials: canaries in every file and URL, right, refused and malformed."""
 
 import base64
 import json
@@ -15,8 +15,8 @@ from testbed.receivers import Answer, Incoming, Receiver
 from testbed.servers.indices import index
 from testbed.servers.running import free_port
 from tests.e2e.sew_agent import Agent, Folder
-from tests.integration.cluster import telling
-from tests.integration.cluster.in_cluster import Installed, webhook
+from tests.integration.cluster import redaction
+from tests.integration.cluster.in_cluster import ClusterHarness, webhook
 from tests.integration.elasticsearch.faults import proxy
 from tests.waiting import eventually
 
@@ -26,7 +26,7 @@ CERTIFICATE = "-----BEGIN CERTIFICATE-----\nY2FuYXJ5\n-----END CERTIFICATE-----\
 WORDS = {"X-Elastic-Product": "Elasticsearch", "Content-Type": "application/vnd.elasticsearch+json;compatible-with=8"}
 
 
-class Credentials:
+class CredentialsHarness:
     """Files of credentials in a folder, and an agent that is given them."""
 
     def __init__(self, folder: Folder, path: Path) -> None:
@@ -35,12 +35,14 @@ class Credentials:
         self._openssl(f"req -x509 -newkey rsa:2048 -nodes -days 2 {named} -keyout good.key -out good.crt")
         self._openssl("pkey -in good.key -aes256 -passout pass:canary -out encrypted.key")
 
-    def agent(self, url: str, given: Mapping[str, str], here: Installed | None = None, index: str = "x") -> Agent:
+    def agent(
+        self, url: str, given: Mapping[str, str], harness: ClusterHarness | None = None, index: str = "x"
+    ) -> Agent:
         """`given`: credential -> its file's content, or the name of a file that was made."""
         self.write(given)
         files = {f"SEW_ELASTICSEARCH_{name.upper()}_FILE": str(self.path / name) for name in given}
         between = f"http://canary-user:canary-password@127.0.0.1:{free_port()}"
-        flags = ["--kubeconfig", str(here.kubeconfig)] if here else []
+        flags = ["--kubeconfig", str(harness.kubeconfig)] if harness else []
         return self._folder.start("--elasticsearch", url, *flags, SEW_PROXY=between, SEW_INDEX=index, **files)
 
     def write(self, given: Mapping[str, str]) -> None:
@@ -53,13 +55,13 @@ class Credentials:
 
 
 @pytest.fixture
-def credentials(folder: Folder, tmp_path: Path) -> Credentials:
+def credentials(folder: Folder, tmp_path: Path) -> CredentialsHarness:
     (tmp_path / "credentials").mkdir()
-    return Credentials(folder, tmp_path / "credentials")
+    return CredentialsHarness(folder, tmp_path / "credentials")
 
 
 def repeating(status: int) -> Receiver:
-    """Refuses every request, and says what credential it came with, as sent and as it was meant."""
+    """Return a receiver that refuses every request, and repeats its credential, as sent and as it was meant."""
 
     def answer(incoming: Incoming) -> Answer:
         sent = incoming.headers["authorization"]
@@ -89,17 +91,17 @@ def _decoded(credential: str) -> str:
     ids=["api key", "odd api key", "token", "password of two lines", "password"],
 )
 def test_a_credential_that_is_refused_and_repeated_shows_nowhere(
-    here: Installed, folder: Folder, credentials: Credentials, given: Mapping[str, str], status: int
+    harness: ClusterHarness, folder: Folder, credentials: CredentialsHarness, given: Mapping[str, str], status: int
 ) -> None:
-    here.apply(webhook("any", "http://127.0.0.1:9/"))
+    harness.apply(webhook("any", "http://127.0.0.1:9/"))
     with repeating(status) as elasticsearch:
-        agent = credentials.agent(f"{elasticsearch.url}/canary", given, here)
-        eventually(lambda: here.condition("any", "EventsFetched").get("status") == "False", "it is told", 30)
-    message = here.condition("any", "EventsFetched")["message"]
+        agent = credentials.agent(f"{elasticsearch.url}/canary", given, harness)
+        eventually(lambda: harness.condition("any", "EventsFetched").get("status") == "False", "it is reported", 30)
+    message = harness.condition("any", "EventsFetched")["message"]
     assert f"{status}" in message
     assert HIDDEN in message or status == 401
-    token = json.loads(here.kubeconfig.read_text())["users"][0]["user"]["token"]
-    assert telling.leaks(telling.of_webhooks(here, "any") | telling.of_agent(agent, folder), token) == {}
+    token = json.loads(harness.kubeconfig.read_text())["users"][0]["user"]["token"]
+    assert redaction.leaks(redaction.of_webhooks(harness, "any") | redaction.of_agent(agent, folder), token) == {}
 
 
 UNUSABLE: Mapping[str, tuple[str, Mapping[str, str], str]] = {
@@ -121,7 +123,7 @@ UNUSABLE: Mapping[str, tuple[str, Mapping[str, str], str]] = {
 
 @pytest.mark.parametrize(("scheme", "given", "said"), UNUSABLE.values(), ids=UNUSABLE)
 def test_a_credential_that_cannot_be_used_is_an_error_that_does_not_show_it(
-    folder: Folder, credentials: Credentials, scheme: str, given: Mapping[str, str], said: str
+    folder: Folder, credentials: CredentialsHarness, scheme: str, given: Mapping[str, str], said: str
 ) -> None:
     address = f"127.0.0.1:{free_port()}"
     agent = credentials.agent(f"{scheme}@{address}" if "://" in scheme else f"{scheme}://{address}", given)
@@ -130,13 +132,13 @@ def test_a_credential_that_cannot_be_used_is_an_error_that_does_not_show_it(
     assert error.startswith("error: ")
     assert said in error
     assert "pass phrase" not in agent.text()
-    assert telling.leaks(telling.of_agent(agent, folder)) == {}
+    assert redaction.leaks(redaction.of_agent(agent, folder)) == {}
 
 
-def test_a_key_that_becomes_unusable_is_told_in_the_condition_and_does_not_show(
-    here: Installed, folder: Folder, credentials: Credentials, elasticsearch_8: str
+def test_a_key_that_becomes_unusable_is_reported_in_the_condition_and_does_not_show(
+    harness: ClusterHarness, folder: Folder, credentials: CredentialsHarness, elasticsearch_8: str
 ) -> None:
-    here.apply(webhook("any", "http://127.0.0.1:9/"))
+    harness.apply(webhook("any", "http://127.0.0.1:9/"))
     pair = (credentials.path / "good.crt", credentials.path / "good.key")
     with (
         Elasticsearch(elasticsearch_8, request_timeout=60) as client,
@@ -144,12 +146,12 @@ def test_a_key_that_becomes_unusable_is_told_in_the_condition_and_does_not_show(
         proxy(elasticsearch_8, pair) as secure,
     ):
         given = {"ca": "good.crt", "client_cert": "good.crt", "client_key": "good.key"}
-        agent = credentials.agent(secure.url, given, here, "sew-canaries")
-        eventually(lambda: here.condition("any", "EventsFetched").get("status") == "True", "events are read", 30)
+        agent = credentials.agent(secure.url, given, harness, "sew-canaries")
+        eventually(lambda: harness.condition("any", "EventsFetched").get("status") == "True", "events are read", 30)
         credentials.write({"client_key": "canary"})
-        eventually(lambda: here.condition("any", "EventsFetched").get("status") == "False", "it is told", 30)
-    assert "certificates for Elasticsearch cannot be read" in here.condition("any", "EventsFetched")["message"]
-    assert telling.leaks(telling.of_webhooks(here, "any") | telling.of_agent(agent, folder)) == {}
+        eventually(lambda: harness.condition("any", "EventsFetched").get("status") == "False", "it is reported", 30)
+    assert "certificates for Elasticsearch cannot be read" in harness.condition("any", "EventsFetched")["message"]
+    assert redaction.leaks(redaction.of_webhooks(harness, "any") | redaction.of_agent(agent, folder)) == {}
 
 
 KUBECONFIGS = {
@@ -161,13 +163,13 @@ KUBECONFIGS = {
 
 @pytest.mark.parametrize(("token", "said"), KUBECONFIGS.values(), ids=KUBECONFIGS)
 def test_a_token_of_the_api_server_that_cannot_be_used_shows_nowhere(
-    here: Installed, folder: Folder, tmp_path: Path, token: str, said: str
+    harness: ClusterHarness, folder: Folder, tmp_path: Path, token: str, said: str
 ) -> None:
-    config = json.loads(here.kubeconfig.read_text())
+    config = json.loads(harness.kubeconfig.read_text())
     config["clusters"][0]["cluster"]["server"] = config["clusters"][0]["cluster"]["server"].replace("//", "//canary@")
     config["users"][0]["user"]["token"] = "TOKEN"
     (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config).replace("TOKEN", token))
     agent = folder.start("--kubeconfig", str(tmp_path / "kubeconfig"))
     eventually(lambda: said in agent.text(), "it is said")
     eventually(lambda: not agent.running or agent.says("standing_by"), "it has ended, or waits")
-    assert telling.leaks(telling.of_agent(agent, folder)) == {}
+    assert redaction.leaks(redaction.of_agent(agent, folder)) == {}
