@@ -31,7 +31,7 @@ def definition(group_version: str = V3, *, status: bool = True) -> dict[str, Any
 
 
 def webhook(name: str, url: str = "", **more: Any) -> dict[str, Any]:
-    """Return a manifest; `more` are fields of the spec, or `labels` and `annotations`. A Secret holds the default URL."""
+    """Return a manifest; `more` are fields of the spec, or `labels` and `annotations`. A Secret holds the URL else."""
     reference = {"name": "url", "valueFrom": {"secretKeyRef": {"name": name, "key": "url"}}}
     metadata = {"name": name, **{key: more.pop(key) for key in ("labels", "annotations") if key in more}}
     spec = {"consumer": "Generic", "state": "Enabled", "query": "severity >= 0"}

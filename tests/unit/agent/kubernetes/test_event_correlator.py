@@ -3,15 +3,25 @@
 from dataclasses import replace
 from typing import Any
 
+from kubectl_sew.query import ANY
 from kubectl_sew.resource import ConfigVar, HealthyReason, State, Webhook
-from kubectl_sew.validation import InvalidWebhook
+from kubectl_sew.validation import Accepted, InvalidWebhook, accept
 from sew_agent.kubernetes.event_correlator import AGAIN_AFTER, AT_ONCE, LONGEST, ONE_EVERY, EventCorrelator
 from sew_agent.status.conditions import WebhookStatus
 from sew_agent.store.records import Counters, ReceiverState
-from tests.unit.agent.status.test_conditions import GOOD
 
 NOW = 1_000_000.0
-WEBHOOK = Webhook("w", "Generic", State.ENABLED, "x", (ConfigVar("url", "https://example.com/SECRET"),), uid="u")
+URL = (ConfigVar("url", "https://example.com/SECRET"),)
+WEBHOOK = Webhook("w", "Generic", State.ENABLED, "type = waf", URL, uid="u")
+
+
+def accepted() -> Accepted:
+    webhook = accept(WEBHOOK, {}, {}, ANY)
+    assert isinstance(webhook, Accepted)
+    return webhook
+
+
+GOOD = WebhookStatus(accepted(), receiver=ReceiverState("w"))
 INVALID = WebhookStatus(InvalidWebhook("the query ends too soon", HealthyReason.QUERY_PARSING, WEBHOOK))
 PARKED = replace(GOOD, receiver=ReceiverState("w", parked=True, reason="http_403", detail="Forbidden"))
 

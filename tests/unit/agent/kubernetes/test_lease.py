@@ -35,7 +35,7 @@ def lease(of: Identity, **changes: Any) -> Lease:
 
 
 @pytest.mark.parametrize(
-    ("found", "observed_for", "action"),
+    ("observed", "observed_for", "action"),
     [
         (None, 0.0, LeaseAction.CREATE),
         (lease(ME), 0.0, LeaseAction.RENEW),
@@ -48,13 +48,13 @@ def lease(of: Identity, **changes: Any) -> Lease:
     ],
 )
 def test_a_lease_is_acquired_when_its_holder_has_not_renewed_it_for_its_duration(
-    found: Lease | None, observed_for: float, action: LeaseAction
+    observed: Lease | None, observed_for: float, action: LeaseAction
 ) -> None:
-    assert decide(found, ME, observed_for=observed_for) is action
+    assert decide(observed, ME, observed_for=observed_for) is action
 
 
 @pytest.mark.parametrize(
-    ("found", "another"),
+    ("observed", "another"),
     [
         (None, False),
         (lease(ME), False),
@@ -63,14 +63,19 @@ def test_a_lease_is_acquired_when_its_holder_has_not_renewed_it_for_its_duration
         (lease(ME, store="of a volume that was lost"), True),
     ],
 )
-def test_only_another_store_before_makes_a_failover(found: Lease | None, another: bool) -> None:
-    assert held_with_another_store(found, ME) is another
+def test_only_another_store_before_makes_a_failover(observed: Lease | None, another: bool) -> None:
+    assert held_with_another_store(observed, ME) is another
 
 
 def test_a_lease_that_is_written_can_be_read_back() -> None:
     taken = lease_object(lease(OTHER), ME, NOW)
-    found = Lease.from_object(taken)
-    assert (found.holder, found.store, found.transitions, found.duration) == ("n/me", "mine", 4, LEASE_DURATION)
+    lease_read = Lease.from_object(taken)
+    assert (lease_read.holder, lease_read.store, lease_read.transitions, lease_read.duration) == (
+        "n/me",
+        "mine",
+        4,
+        LEASE_DURATION,
+    )
     assert taken["spec"]["renewTime"] == taken["spec"]["acquireTime"] == "2027-01-15T08:00:00.500000Z"
     renewed = lease_object(lease(ME), ME, NOW)
     assert "acquireTime" not in renewed["spec"]
