@@ -260,8 +260,8 @@ def connect(kubeconfig: Path | None, context: str) -> KubernetesClient:
         else:
             load_kube_config(str(kubeconfig), context or None, configuration, persist_config=False)
     except (ConfigException, OSError, yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
-        place = f"the kubeconfig {kubeconfig}" if kubeconfig else "the pod's service account"
-        raise ApiError(f"{place} cannot be used: {_flaw(error)}") from None
+        source = f"the kubeconfig {kubeconfig}" if kubeconfig else "the pod's service account"
+        raise ApiError(f"{source} cannot be used: {_flaw(error)}") from None
     return KubernetesClient(configuration)
 
 

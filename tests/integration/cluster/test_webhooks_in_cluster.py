@@ -58,7 +58,7 @@ def test_a_selector_selects_webhooks_and_secrets(harness: ClusterHarness, folder
     harness.apply(webhook("red", labels=ours), webhook("blue"), webhook("poor", labels=ours))
     harness.apply(secret("red", ours, url=receiver.url), secret("blue", url=receiver.url), secret("poor", url="x"))
     agent = harness.agent(folder, "--selector", "team=red", "--secret-selector", "team=red")
-    eventually(lambda: accepted(agent, "red") and refused(agent, "poor"), "both are judged", SOON)
+    eventually(lambda: accepted(agent, "red") and refused(agent, "poor"), "both are validated", SOON)
     assert "SEW_SECRET_SELECTOR (`team=red`) does not select it" in refused(agent, "poor")
     assert not accepted(agent, "blue")
 

@@ -10,7 +10,7 @@ from kubectl_sew.event import Event
 from kubectl_sew.resource import Condition, State, Webhook, read_to
 from kubectl_sew.validation import InvalidWebhook
 from sew_agent.base.log import Log
-from sew_agent.kubernetes.failover import Failover, mark
+from sew_agent.kubernetes.failover import Failover, WebhooksAfterFailover, mark
 from sew_agent.store.records import EnqueueBatch, NewDelivery, WebhookRecord
 from sew_agent.store.sqlite.store import SqliteStore, open_store
 from sew_agent.webhooks.base import Snapshot
@@ -98,4 +98,29 @@ def test_without_the_marker_nothing_changes(state: Path) -> None:
     begun(state, store).complete(SNAPSHOT)
     assert len(store.positions()) == 2
     assert store.waiting() == {"reported": 4, "new": 4, "gone": 4, "wrong": 4}
+    store.close()
+
+
+class SnapshotSource:
+    """Gives one snapshot after the other."""
+
+    def __init__(self, *snapshots: Snapshot) -> None:
+        self._snapshots = iter(snapshots)
+
+    def snapshot(self) -> Snapshot:
+        return next(self._snapshots)
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_first_webhooks_that_are_known_are_given_after_the_failover(state: Path) -> None:
+    mark(state)
+    store = filled(state)
+    unknown = replace(SNAPSHOT, known=False)
+    webhooks = WebhooksAfterFailover(SnapshotSource(unknown, SNAPSHOT), begun(state, store))
+    assert webhooks.snapshot() is unknown
+    assert FORGOTTEN not in {record.state for record in store.known().values()}
+    assert webhooks.snapshot() is SNAPSHOT
+    assert {record.state for record in store.known().values()} == {FORGOTTEN}
     store.close()

@@ -68,15 +68,15 @@ def test_only_another_store_before_makes_a_failover(observed: Lease | None, anot
 
 
 def test_a_lease_that_is_written_can_be_read_back() -> None:
-    taken = lease_object(lease(OTHER), ME, NOW)
-    lease_read = Lease.from_object(taken)
-    assert (lease_read.holder, lease_read.store, lease_read.transitions, lease_read.duration) == (
+    obj = lease_object(lease(OTHER), ME, NOW)
+    acquired = Lease.from_object(obj)
+    assert (acquired.holder, acquired.store, acquired.transitions, acquired.duration) == (
         "n/me",
         "mine",
         4,
         LEASE_DURATION,
     )
-    assert taken["spec"]["renewTime"] == taken["spec"]["acquireTime"] == "2027-01-15T08:00:00.500000Z"
+    assert obj["spec"]["renewTime"] == obj["spec"]["acquireTime"] == "2027-01-15T08:00:00.500000Z"
     renewed = lease_object(lease(ME), ME, NOW)
     assert "acquireTime" not in renewed["spec"]
     assert renewed["metadata"]["resourceVersion"] == "7"
