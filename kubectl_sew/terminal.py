@@ -22,6 +22,9 @@ def harmless_json(text: str) -> str:
     return "".join(each if each.isprintable() or each in "\n\t\r" else _escape(each) for each in text)
 
 
+json_option = click.option("-o", "--output", type=click.Choice(["json"]), help="Print JSON.")
+
+
 def to_json(value: Any) -> str:
     """Return a result as indented JSON that people can read and that steers no terminal."""
     import json  # noqa: PLC0415  # not every command prints JSON

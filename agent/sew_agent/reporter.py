@@ -1,17 +1,15 @@
 """Reporter of the agent's state, every 2 s: metrics, conditions, the report file, warnings of little room."""
 
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.metadata import version
 
 from kubectl_sew.redaction import redact_urls
-from kubectl_sew.resource.conditions import FetchedReason
+from kubectl_sew.resource.conditions import TIGHT, FetchedReason
 from sew_agent.base.settings import Settings
 from sew_agent.ingest.progress import Progress
 from sew_agent.ingest.readers import SHARED
-from sew_agent.status.report import TIGHT, Observations, Report, ReportFile, room_words, tell
+from sew_agent.status.report import Observations, Report, ReportFile, report_of_process, room_words, tell
 from sew_agent.webhooks.validator import ValidationResult
 from sew_agent.wiring import Runtime
 
@@ -91,12 +89,10 @@ class Reporter:
         receivers, peers = agent.dispatcher.receivers(), agent.routes.failing_peers()
         known = Observations(self._room, progress, receivers, counters, agent.settings.rates, peers)
         store = (f"store: {store_error}",) if store_error else ()
-        return Report(
-            version("kubectl-sew"),
-            os.getpid(),
-            now,
-            tell(agent.reconciler.validated, known, now),
-            problems=(*(snapshot.problems if snapshot else ()), *agent.environment.problems(), *store),
+        problems = (*(snapshot.problems if snapshot else ()), *agent.environment.problems(), *store)
+        return replace(
+            report_of_process(problems, now),
+            webhooks=tell(agent.reconciler.validated, known, now),
             source=source_name(agent.settings),
             source_troubles=agent.poller.problems,
             events_read=agent.reading.events,

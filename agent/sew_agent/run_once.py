@@ -62,7 +62,7 @@ def nothing_done(without: str, source: str, *, bad_lines: int, events: int) -> l
     """Return the problems of a run that did nothing. `without`: the folder without webhooks; "" where it has some."""
     found = [f"there is no webhook in {without}: nothing could be sent"] if without else []
     if bad_lines and not events:
-        lines = "1 line" if bad_lines == 1 else f"{bad_lines:,} lines"
+        lines = f"{bad_lines:,} {plural(bad_lines, 'line')}"
         found.append(f"no event was read from {source}: {lines} without a JSON object, see `bad_line` in this log")
     return found
 

@@ -7,9 +7,10 @@ from kubectl_sew.check.agent import NO_AGENT
 from kubectl_sew.check.facts import Facts, Unknown
 from kubectl_sew.check.verdict import OK, Check, CheckVerdict, failed, fails_with, unknown
 from kubectl_sew.cluster.objects import Held
-from kubectl_sew.cluster.picture import TIGHT, Lookup, Resolved, resolve_references
+from kubectl_sew.cluster.picture import Lookup, Resolved, resolve_references
 from kubectl_sew.query.fields import ANY
 from kubectl_sew.resource import DeliveringReason, FetchedReason, HealthyReason, State, Webhook
+from kubectl_sew.resource.conditions import TIGHT
 from kubectl_sew.text import plural, spell_duration
 from kubectl_sew.validation import InvalidWebhook, accept
 
@@ -45,8 +46,7 @@ def _lookup(lookup: Lookup, title: str, code: str) -> Check:
 
 
 def _said(resolved: Resolved) -> str:
-    more = f": {resolved.more}" if resolved.more else ""
-    return f"{resolved.variable}: {resolved.reference}: {resolved.lookup.value}{more}"
+    return f"{resolved.variable}: {resolved.reference}: {resolved.said}"
 
 
 def _why(fact: object) -> str:

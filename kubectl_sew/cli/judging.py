@@ -40,7 +40,7 @@ def judge_options(command: Command) -> Command:
         return command(*args, judge=_judge(fields, elasticsearch, index), **given)
 
     wrapped: Any = judging
-    for option in (_INDEX, _ELASTICSEARCH, _FIELDS):
+    for option in (index_option, _ELASTICSEARCH, _FIELDS):
         wrapped = option(wrapped)
     return cast("Command", wrapped)
 
@@ -53,7 +53,7 @@ _FIELDS = click.option(
 _ELASTICSEARCH = click.option(
     "--elasticsearch", metavar="URL", help="Queries may use the keys of an index there, as with the agent's setting."
 )
-_INDEX = click.option(
+index_option = click.option(
     "--index", metavar="PATTERN", default=INDEX, show_default=True, help="With --elasticsearch: its indices."
 )
 

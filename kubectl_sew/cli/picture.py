@@ -4,12 +4,12 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kubectl_sew.cluster.picture import TIGHT, Lookup, Picture, Resolved
+from kubectl_sew.cluster.picture import Lookup, Picture, Resolved
 from kubectl_sew.event import read_time
 from kubectl_sew.json_text import line
 from kubectl_sew.pages import page
 from kubectl_sew.resource import Condition, DeliveringReason, State, Webhook
-from kubectl_sew.resource.conditions import with_backlog
+from kubectl_sew.resource.conditions import TIGHT, with_backlog
 from kubectl_sew.text import plural, spell_age, spell_duration
 
 _LONGEST = 600
@@ -51,11 +51,7 @@ def _reference_object(resolved: Resolved) -> dict[str, Any]:
     reference = resolved.reference
     where = {"kind": reference.kind, "name": reference.name, "key": reference.key, "optional": reference.optional}
     exists = None if resolved.lookup is Lookup.UNREAD else resolved.lookup is Lookup.FOUND
-    return {"variable": resolved.variable, **where, "found": exists, "said": _said(resolved)}
-
-
-def _said(resolved: Resolved) -> str:
-    return resolved.lookup.value + (f": {resolved.more}" if resolved.more else "")
+    return {"variable": resolved.variable, **where, "found": exists, "said": resolved.said}
 
 
 def _labelled(label: str, text: str) -> str:
@@ -94,7 +90,7 @@ def _condition(picture: Picture, condition: Condition) -> str:
 def _references(picture: Picture) -> Iterator[str]:
     for at, resolved in enumerate(picture.references):
         optional = ", optional" if resolved.reference.optional else ""
-        text = line(f"{resolved.variable}: {resolved.reference}{optional}: {_said(resolved)}", _LONGEST)
+        text = line(f"{resolved.variable}: {resolved.reference}{optional}: {resolved.said}", _LONGEST)
         yield f"{'' if at else 'References:':<{_LABEL}}{text}"
 
 

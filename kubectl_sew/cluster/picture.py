@@ -12,9 +12,6 @@ from kubectl_sew.cluster.webhooks import Webhooks
 from kubectl_sew.kubectl import Kubectl
 from kubectl_sew.resource import Reference, Webhook
 
-TIGHT = 0.8
-"""The part of a webhook's share of the store that may be filled before it is reported."""
-
 
 class Lookup(Enum):
     """The result of following a reference."""
@@ -38,6 +35,11 @@ class Resolved:
     def lacking(self) -> bool:
         """Return whether the variable has no value although it must."""
         return self.lookup in (Lookup.NO_OBJECT, Lookup.NO_KEY) and not self.reference.optional
+
+    @property
+    def said(self) -> str:
+        """How following it ended, for people."""
+        return self.lookup.value + (f": {self.more}" if self.more else "")
 
     def help(self, namespace: str) -> str:
         """The command that gives it a value; "" where it has one."""

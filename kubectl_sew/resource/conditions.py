@@ -17,6 +17,8 @@ Status = Literal["True", "False", "Unknown"]
 
 LONGEST_MESSAGE = 1_024
 """Kubernetes allows 32,768 characters; a person, and a thousand webhooks on a watch, want fewer."""
+TIGHT = 0.8
+"""How full a webhook's share of the agent's store may be before a person is warned."""
 
 _READ_TO = re.compile(r"^read to ([0-9T:-]{19}Z)")
 

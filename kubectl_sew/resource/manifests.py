@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
-from typing import Any
 
 from kubectl_sew.resource.documents import Node, read_documents
 from kubectl_sew.resource.findings import Finding, error, shown, warning
-from kubectl_sew.resource.model import KIND, SECRETS_NAMESPACE, Webhook
+from kubectl_sew.resource.model import KIND, SECRETS_NAMESPACE, Webhook, as_map
 from kubectl_sew.resource.objects import object_values
 from kubectl_sew.resource.oversights import find_oversights, nearly_our_kind
 from kubectl_sew.resource.structure import Path, check_structure
@@ -135,7 +134,7 @@ class _Collected:
             self._near_miss(kind, root, source)
 
     def _near_miss(self, kind: str, root: Node, source: str) -> None:
-        name = _map(root.plain().get("metadata")).get("name")
+        name = as_map(root.plain().get("metadata")).get("name")
         hint = f"write `{KIND}`: upper and lower case differ"
         finding = error("SEW018", f"the kind `{shown(kind)}` is unknown", hint, resource=str(name or kind))
         self._say(finding, root, source, ("kind",))
@@ -150,7 +149,7 @@ class _Collected:
             self.findings.append(webhook.locate(finding.finding, finding.path, at_key=finding.at_key))
 
     def _held(self, kind: str, root: Node, source: str) -> None:
-        metadata = _map(root.plain().get("metadata"))
+        metadata = as_map(root.plain().get("metadata"))
         if metadata.get("namespace") not in (None, "", self._namespace):
             return
         for problem in root.all_problems():
@@ -186,7 +185,3 @@ def _duplicates(webhooks: Iterable[LocatedWebhook]) -> Iterator[Finding]:
 def _is_kustomization(source: str) -> bool:
     """Kustomize lets its own file have no `kind`."""
     return PurePath(source).name in ("kustomization.yaml", "kustomization.yml")
-
-
-def _map(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -115,7 +115,7 @@ class Webhook:
 
         An unreadable state becomes Disabled, so that nothing is ever sent for it.
         """
-        metadata, spec, status = _map(obj.get("metadata")), _map(obj.get("spec")), obj.get("status")
+        metadata, spec, status = as_map(obj.get("metadata")), as_map(obj.get("spec")), obj.get("status")
         generation = metadata.get("generation")
         return cls(
             name=_text(metadata.get("name")),
@@ -123,7 +123,7 @@ class Webhook:
             state=_state(spec.get("state")),
             query=_text(spec.get("query")),
             config=tuple(_variable(item) for item in _list(spec.get("config")) if isinstance(item, Mapping)),
-            annotations={_text(k): _text(v) for k, v in _map(metadata.get("annotations")).items()},
+            annotations={_text(k): _text(v) for k, v in as_map(metadata.get("annotations")).items()},
             generation=generation if isinstance(generation, int) else 0,
             uid=_text(metadata.get("uid")),
             resource_version=_text(metadata.get("resourceVersion")),
@@ -162,7 +162,7 @@ def _variable_object(variable: ConfigVar) -> dict[str, Any]:
 
 
 def _variable(obj: Mapping[str, Any]) -> ConfigVar:
-    source = _map(obj.get("valueFrom"))
+    source = as_map(obj.get("valueFrom"))
     for name, kind in REFERENCE_KINDS.items():
         if isinstance(source.get(name), Mapping):
             target = source[name]
@@ -176,12 +176,13 @@ def _state(value: Any) -> State:
     return next((state for state in State if state.value == value), State.DISABLED)
 
 
+def as_map(value: Any) -> Mapping[str, Any]:
+    """Return a manifest's value where it is a map, else an empty one: what is wrong is found elsewhere."""
+    return value if isinstance(value, Mapping) else {}
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _map(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _list(value: Any) -> list[Any]:

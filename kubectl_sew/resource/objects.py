@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kubectl_sew.resource.findings import shown
+from kubectl_sew.resource.model import as_map
 from kubectl_sew.resource.structure import Path
 from kubectl_sew.text import decode_base64
 
@@ -20,7 +21,7 @@ def object_values(kind: str, name: str, obj: Mapping[str, Any]) -> tuple[dict[st
         held = obj.get(part)
         if held is not None and not isinstance(held, Mapping):
             problems.append((f"`{part}` of {kind} `{shown(name)}` must be a map", (part,)))
-        for key, text in (held if isinstance(held, Mapping) else {}).items():
+        for key, text in as_map(held).items():
             value = _decoded(text) if encoded else _encoded(text)
             if value is None:
                 wanted = "Base64" if encoded else "text: put it in quotes"

@@ -8,6 +8,7 @@ import click
 
 from kubectl_sew.by_hand import confirm
 from kubectl_sew.columns import table_of
+from kubectl_sew.terminal import json_option
 from kubectl_sew.text import spell_seconds
 from sew_agent.cli.options import (
     Duration,
@@ -15,7 +16,6 @@ from sew_agent.cli.options import (
     beside,
     by_option,
     check_webhook,
-    output_option,
     print_json,
     record,
     state_option,
@@ -37,7 +37,7 @@ def backlog() -> None:
 @backlog.command("list")
 @state_option
 @click.option("--webhook", help="Only this webhook.")
-@output_option
+@json_option
 def list_command(state: Path, webhook: str | None, output: str | None) -> None:
     """How much waits for each webhook, and for how long.
 

@@ -11,13 +11,14 @@ from kubectl_sew.by_hand import confirm
 from kubectl_sew.columns import table_of
 from kubectl_sew.errors import SewError
 from kubectl_sew.json_text import line
+from kubectl_sew.terminal import json_option
 from kubectl_sew.text import plural, rfc3339
 from sew_agent.cli.options import (
+    Command,
     ask,
     beside,
     by_option,
     check_webhook,
-    output_option,
     print_json,
     record,
     state_option,
@@ -45,10 +46,22 @@ def dead_letters() -> None:
     """
 
 
+def _choice(command: Command) -> Command:
+    """Take the numbers of some dead letters, or a webhook's, or all."""
+    options = (
+        click.argument("numbers", type=int, nargs=-1),
+        click.option("--webhook", help="Those of this webhook."),
+        click.option("--all", "everything", is_flag=True, help="All of them."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @dead_letters.command("list")
 @state_option
 @click.option("--webhook", help="Only those of this webhook.")
-@output_option
+@json_option
 def list_command(state: Path, webhook: str | None, output: str | None) -> None:
     """All dead letters, oldest first."""
     with beside(state) as store:
@@ -63,7 +76,7 @@ def list_command(state: Path, webhook: str | None, output: str | None) -> None:
 @dead_letters.command()
 @state_option
 @click.argument("number", type=int)
-@output_option
+@json_option
 def show(state: Path, number: int, output: str | None) -> None:
     """One dead letter with its event."""
     with beside(state) as store:
@@ -82,9 +95,7 @@ def show(state: Path, number: int, output: str | None) -> None:
 
 @dead_letters.command()
 @state_option
-@click.argument("numbers", type=int, nargs=-1)
-@click.option("--webhook", help="Those of this webhook.")
-@click.option("--all", "everything", is_flag=True, help="All of them.")
+@_choice
 def replay(state: Path, numbers: tuple[int, ...], webhook: str | None, everything: bool) -> None:
     """Send dead letters again, with the same id.
 
@@ -101,9 +112,7 @@ def replay(state: Path, numbers: tuple[int, ...], webhook: str | None, everythin
 
 @dead_letters.command()
 @state_option
-@click.argument("numbers", type=int, nargs=-1)
-@click.option("--webhook", help="Those of this webhook.")
-@click.option("--all", "everything", is_flag=True, help="All of them.")
+@_choice
 @yes_option
 @by_option
 def purge(state: Path, numbers: tuple[int, ...], webhook: str | None, everything: bool, *, yes: bool, by: str) -> None:

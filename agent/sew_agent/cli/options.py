@@ -43,10 +43,6 @@ def by_option(command: Command) -> Command:
     return click.option("--by", default=who, hidden=True)(command)
 
 
-def output_option(command: Command) -> Command:
-    return click.option("-o", "--output", type=click.Choice(["json"]), help="Print JSON.")(command)
-
-
 class Duration(click.ParamType[float]):
     """Duration such as `1h`, in seconds."""
 

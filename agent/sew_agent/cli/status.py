@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from sew_agent.cli.options import beside, output_option, print_json, state_option
+from kubectl_sew.terminal import json_option
+from sew_agent.cli.options import beside, print_json, state_option
 from sew_agent.status.report import read_report
 from sew_agent.status.status import for_people, status
 from sew_agent.store.sqlite.files import has_store
@@ -14,7 +15,7 @@ from sew_agent.store.sqlite.files import has_store
 
 @click.command("status")
 @state_option
-@output_option
+@json_option
 def status_command(state: Path, output: str | None) -> None:
     """State, health, backlog and last error of each webhook.
 

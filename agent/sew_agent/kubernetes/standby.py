@@ -1,9 +1,8 @@
 """Waits while another agent holds the Lease: ready, and answering probes."""
 
-import os
 import time
 from contextlib import ExitStack
-from importlib.metadata import version
+from dataclasses import replace
 from pathlib import Path
 
 from sew_agent.base.health import MAIN, STALLED_AFTER, Health
@@ -12,7 +11,7 @@ from sew_agent.base.settings import Settings
 from sew_agent.base.threads import Stop
 from sew_agent.kubernetes.context import ClusterContext
 from sew_agent.kubernetes.leader_election import LeaderElector
-from sew_agent.status.report import Report, ReportFile
+from sew_agent.status.report import Report, ReportFile, report_of_process
 from sew_agent.status.server import HealthServer
 
 SOON = 2.0
@@ -76,14 +75,8 @@ class Standby:
         return leading or stop.is_set()
 
     def _report(self) -> Report:
-        return Report(
-            version("kubectl-sew"),
-            os.getpid(),
-            time.time(),
-            problems=tuple(self._context.problems.current),
-            standing_by=True,
-            holder=self._elector.holder,
-        )
+        report = report_of_process(self._context.problems.current, time.time())
+        return replace(report, standing_by=True, holder=self._elector.holder)
 
     def _serve(self, health: Health, stack: ExitStack) -> None:
         if self._settings.listen is None:

@@ -2,16 +2,18 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from kubectl_sew.access import IndexProblem
 from kubectl_sew.consumers.rate import rate_of
 from kubectl_sew.redaction import redact_urls
+from kubectl_sew.resource.conditions import TIGHT
 from kubectl_sew.validation import Accepted
 from sew_agent.ingest.progress import Progress
 from sew_agent.ingest.source import SourceProblem
@@ -23,8 +25,6 @@ NAME = "agent.json"
 STALE_AFTER = 30.0
 """Seconds after which the agent of a report that was not written again counts as gone."""
 REFRESH = 10.0
-TIGHT = 0.8
-"""Filled part of a webhook's share of the store from which a warning is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,11 @@ class Report:
     """True while another agent has the Lease: this one reads and sends nothing."""
     holder: str = ""
     """Holder of the Lease then; "" where that is not known."""
+
+
+def report_of_process(problems: Iterable[str], now: float) -> Report:
+    """Return what is said of any running agent: which it is, and what is in its way; `now` in epoch seconds."""
+    return Report(version("kubectl-sew"), os.getpid(), now, problems=tuple(problems))
 
 
 @dataclass(frozen=True, slots=True)

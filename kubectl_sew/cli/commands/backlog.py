@@ -6,6 +6,7 @@ from kubectl_sew.by_hand import confirm, who
 from kubectl_sew.cli import output as printing
 from kubectl_sew.cli.asking import ask_agent
 from kubectl_sew.cli.reach import name_argument, secrets_namespace_option
+from kubectl_sew.terminal import json_option
 
 
 @click.command
@@ -13,7 +14,7 @@ from kubectl_sew.cli.reach import name_argument, secrets_namespace_option
 @click.option("--drop", is_flag=True, help="Give up what waits: it is never sent, and counts as dropped.")
 @click.option("--older-than", metavar="TIME", help="With --drop: only what was read longer ago, e.g. 1h.")
 @click.option("--yes", is_flag=True, help="With --drop: do not ask.")
-@click.option("-o", "--output", type=click.Choice(["json"]), help="Print JSON.")
+@json_option
 @secrets_namespace_option
 @click.pass_context
 def backlog(  # noqa: PLR0913 - one for each flag

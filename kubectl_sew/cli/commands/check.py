@@ -13,6 +13,7 @@ from kubectl_sew.cli.output import echo, print_json, shade
 from kubectl_sew.cli.progress import on_stderr
 from kubectl_sew.cli.reach import api_group_option, kubectl, secrets_namespace_option
 from kubectl_sew.json_text import line
+from kubectl_sew.terminal import json_option
 
 _MARKS = {
     CheckResult.OK: ("\N{CHECK MARK}", "green"),
@@ -24,7 +25,7 @@ _LONGEST = 400
 
 
 @click.command
-@click.option("-o", "--output", type=click.Choice(["json"]), help="Print JSON.")
+@json_option
 @api_group_option
 @secrets_namespace_option
 @click.pass_context

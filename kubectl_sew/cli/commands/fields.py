@@ -4,10 +4,11 @@ from collections.abc import Iterable
 
 import click
 
-from kubectl_sew.cli.judging import INDEX, check_index_flags, index_fields
+from kubectl_sew.cli.judging import check_index_flags, index_fields, index_option
 from kubectl_sew.cli.output import echo, print_json, print_warning
 from kubectl_sew.columns import table
 from kubectl_sew.query.fields import CALICO, Field, FieldType
+from kubectl_sew.terminal import json_option
 
 _TYPES = {"string": FieldType.STRING, "integer": FieldType.INTEGER, "boolean": FieldType.BOOLEAN}
 _TYPES |= {"time": FieldType.TIME, "ip": FieldType.IP, "number": FieldType.FLOAT}
@@ -30,8 +31,8 @@ _OF_EVENTS = ("NAME", "TYPE", "EVENTS", "VALUES")
     help="The keys that the events of an NDJSON file have.",
 )
 @click.option("--elasticsearch", metavar="URL", help="The keys that the mapping of an index has.")
-@click.option("--index", metavar="PATTERN", default=INDEX, show_default=True, help="With --elasticsearch: its indices.")
-@click.option("-o", "--output", type=click.Choice(["json"]), help="Print JSON.")
+@index_option
+@json_option
 def fields(kind: str | None, events: str | None, elasticsearch: str | None, index: str, output: str | None) -> None:
     """List the keys that a query may use, with their types and values.
 

@@ -3,7 +3,7 @@
 import click
 
 from kubectl_sew.cli.durations import read_duration
-from kubectl_sew.cli.judging import INDEX, check_index_flags
+from kubectl_sew.cli.judging import check_index_flags, index_option
 from kubectl_sew.cli.output import echo, print_json, print_warning, print_yaml
 from kubectl_sew.cli.reading import read_query
 from kubectl_sew.query import BoundQuery
@@ -31,7 +31,7 @@ from kubectl_sew.query.fields import FIELD_SETS
     help="The keys that may be used. [default: calico]",
 )
 @click.option("--elasticsearch", metavar="URL", help="Count and sample what matches on a real index.")
-@click.option("--index", metavar="PATTERN", default=INDEX, show_default=True, help="With --elasticsearch: its indices.")
+@index_option
 @click.option(
     "--since", metavar="TIME", default="24h", show_default=True, callback=read_duration, help="How far back to look."
 )
