@@ -73,7 +73,7 @@ def ours(port: int, count: int) -> float:
         dispatcher.serve({"bench": Route("bench", CONSUMERS["Generic"], {"url": f"http://127.0.0.1:{port}/events"})})
         started = time.perf_counter()
         dispatcher.start([int] * WORKERS)
-        while store.waiting():
+        while store.pending_counts():
             time.sleep(0.01)
         seconds = time.perf_counter() - started
         dispatcher.stop(5)

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kubectl_sew.event import Event
-from sew_agent.store.records import DropReason, EnqueueBatch, NewDelivery, Store, WebhookRecord
+from sew_agent.store.contract import Store
+from sew_agent.store.records import DropReason, EnqueueBatch, NewDelivery, WebhookRecord
 from sew_agent.store.sqlite.store import open_store
 
 NOW = 1_800_000_000.0
@@ -92,7 +93,7 @@ def main() -> None:
         store = open_store(Path(folder), max_bytes=2**40)
         names(store, 0)
         for number in range(10_000):
-            store.remember(WebhookRecord(f"gone-{number}", "", None, deleted_at=NOW - DAY))
+            store.save_webhook(WebhookRecord(f"gone-{number}", "", None, deleted_at=NOW - DAY))
         forget_all(store, NOW)
         names(store, 10_000)
         fill(store, count, at=NOW)

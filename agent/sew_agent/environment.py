@@ -15,7 +15,8 @@ from sew_agent.base.log import Log
 from sew_agent.base.threads import Stop
 from sew_agent.delivery.tester import Attempt, DeliveryTester, FileDeliveryTester
 from sew_agent.ingest.progress import Progress
-from sew_agent.store.records import ReceiverState, Store
+from sew_agent.store.contract import Store
+from sew_agent.store.records import ReceiverState
 from sew_agent.webhooks.base import WebhookSource
 from sew_agent.webhooks.files import FileWebhooks
 from sew_agent.webhooks.plan import FORGOTTEN
@@ -96,7 +97,7 @@ class FilesEnvironment:
         return deliver(stop)
 
     def start_session(self, store: Store, attempt: Attempt, health: Health, stack: ExitStack) -> "FilesSession":  # noqa: ARG002 - files need no thread
-        before = {name for name, record in store.known().items() if record.state != FORGOTTEN}
+        before = {name for name, record in store.webhook_records().items() if record.state != FORGOTTEN}
         webhooks = FileWebhooks(
             self.webhooks, secrets_namespace=self.secrets_namespace, clock=time.time, expected=before
         )

@@ -2,7 +2,7 @@
 
 from sew_agent.base.log import Log
 from sew_agent.ingest.poller import Poller
-from sew_agent.store.records import Store
+from sew_agent.store.contract import Store
 
 _EVERY = 1.0
 _PASSED_MARGIN = 600.0

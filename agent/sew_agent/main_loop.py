@@ -238,6 +238,6 @@ class MainLoop:
         return nothing_done(without, source_name(agent.settings), bad_lines=reading.bad_lines, events=reading.events)
 
     def _timed_out(self) -> int:
-        waiting = dict(self._agent.store.waiting())
+        waiting = dict(self._agent.store.pending_counts())
         self._agent.log.error("once_timeout", waiting=waiting, message="what waits is kept for the next run")
         return TIMED_OUT

@@ -40,7 +40,8 @@ from sew_agent.ingest.source import EventSource
 from sew_agent.status.collector import collect
 from sew_agent.status.server import HealthServer
 from sew_agent.status.telemetry import DeliveryTelemetry, IngestTelemetry
-from sew_agent.store.records import Delivery, EnqueueBatch, Store
+from sew_agent.store.contract import Store
+from sew_agent.store.records import Delivery, EnqueueBatch
 from sew_agent.store.sqlite.store import open_store
 from sew_agent.webhooks.reconciler import Parts, Reconciler
 from sew_agent.webhooks.routes import Routes, route_of

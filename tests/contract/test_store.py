@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from kubectl_sew.event import Event, delivery_id
+from sew_agent.store.contract import Store
 from sew_agent.store.records import (
     Counters,
     DeadLetter,
@@ -23,7 +24,6 @@ from sew_agent.store.records import (
     ManualAction,
     NewDelivery,
     ReceiverState,
-    Store,
     StoreError,
     WebhookRecord,
 )
@@ -122,7 +122,7 @@ def test_a_known_pair_is_not_owed_again_and_another_webhook_is(store: Store) -> 
     owe(store, "a")
     record_results(store, DeliveryState.DELIVERED)
     taken = enqueue(store, NewDelivery(event("a"), ("hook", "other")))
-    assert (taken.new, taken.known) == (1, 1)
+    assert (taken.new, taken.duplicates) == (1, 1)
     assert names(store) == []
     assert names(store, "other") == ["a"]
 
@@ -240,7 +240,7 @@ def test_a_failed_attempt_keeps_its_count_its_first_moment_and_its_doubt(store: 
     store.record_results((), (), shifts=[("hook", 60.0)])
     (delivery,) = store.due("hook", now=NOW, limit=1)
     assert delivery.first_attempt == NOW + 60
-    store.remember(WebhookRecord("hook", "Enabled", None), shift=0.5)
+    store.save_webhook(WebhookRecord("hook", "Enabled", None), shift=0.5)
     (delivery,) = store.due("hook", now=NOW, limit=1)
     assert delivery.first_attempt == NOW + 60.5
 
@@ -248,7 +248,7 @@ def test_a_failed_attempt_keeps_its_count_its_first_moment_and_its_doubt(store: 
 def test_an_attempt_that_began_is_in_doubt_after_a_restart(store: Store, open_again: Open) -> None:
     owe(store, "a")
     (delivery,) = store.due("hook", now=NOW, limit=1)
-    store.begin(delivery)
+    store.begin_attempt(delivery)
     (delivery,) = open_again().due("hook", now=NOW, limit=1)
     assert delivery.in_doubt
 
@@ -288,10 +288,10 @@ def test_lanes_and_webhooks_are_remembered(store: Store, open_again: Open) -> No
     receiver = ReceiverState("hook", failures=3, parked=True, detail="404", refused=(3, 4))
     known = WebhookRecord("hook", "Enabled", None, tested="x")
     store.record_results((), [receiver])
-    store.remember(known)
+    store.save_webhook(known)
     again = open_again()
     assert again.receivers() == {"hook": receiver}
-    assert again.known() == {"hook": known}
+    assert again.webhook_records() == {"hook": known}
 
 
 def test_a_webhook_whose_share_is_full_stops_the_intake_and_the_others_go_on(open_again: Open) -> None:
@@ -311,7 +311,7 @@ def test_a_pair_is_forgotten_when_its_time_is_over_but_not_while_it_is_owed(open
     record_results(store, DeliveryState.DELIVERED)
     assert store.forget(NOW + 99) == 0
     assert store.forget(NOW + 101) == 1
-    assert enqueue(store, NewDelivery(event("b"), ("hook",))).known == 1
+    assert enqueue(store, NewDelivery(event("b"), ("hook",))).duplicates == 1
 
 
 def test_an_event_of_the_future_is_known_until_its_own_time_has_passed(open_again: Open) -> None:
@@ -326,7 +326,7 @@ def test_waiting_counts_pending_deliveries(store: Store) -> None:
     owe(store, "a", "b")
     owe(store, "a", webhook="other")
     record_results(store, DeliveryState.DELIVERED, "other")
-    assert store.waiting() == {"hook": 2}
+    assert store.pending_counts() == {"hook": 2}
 
 
 def test_a_webhook_fills_what_waits_for_it(store: Store) -> None:
@@ -350,7 +350,7 @@ def test_an_attempt_is_on_the_disk_itself_before_it_is_sent(tmp_path: Path, monk
         owe(store, "a")
         (delivery,) = store.due("hook", now=NOW, limit=1)
         statements.clear()
-        store.begin(delivery)
+        store.begin_attempt(delivery)
         assert [each for each in statements if not each.startswith("UPDATE")] == [
             "PRAGMA synchronous = FULL",
             "BEGIN IMMEDIATE",
@@ -402,12 +402,12 @@ def test_a_webhook_that_is_gone_for_good_shares_in_nothing(open_again: Open) -> 
     store = open_again(max_bytes=1_000_000)
     for number in range(4):
         enqueue(store, NewDelivery(event(f"a{number}"), (f"gone-{number}",)))
-        store.remember(WebhookRecord(f"gone-{number}", "Enabled", None))
+        store.save_webhook(WebhookRecord(f"gone-{number}", "Enabled", None))
     enqueue(store, NewDelivery(event("a", text="x" * 300_000), ("hook",)))
     assert store.room()["hook"] == pytest.approx(1.5, rel=0.05)
     for number in range(4):
         record_results(store, DeliveryState.DELIVERED, f"gone-{number}")
-        store.remember(WebhookRecord(f"gone-{number}", "", None))
+        store.save_webhook(WebhookRecord(f"gone-{number}", "", None))
     assert store.room() == {"hook": pytest.approx(0.3, rel=0.05)}
 
 
@@ -438,7 +438,7 @@ def test_an_event_dated_millennia_ahead_is_not_known_for_ever(open_again: Open) 
 
 def gone(store: Store, *webhooks: str, at: float = NOW) -> None:
     for each in webhooks:
-        store.remember(WebhookRecord(each, "", None, deleted_at=at))
+        store.save_webhook(WebhookRecord(each, "", None, deleted_at=at))
 
 
 def test_a_webhook_that_is_gone_for_good_leaves_the_books_and_gets_nothing_twice_when_it_comes_back(
@@ -451,9 +451,9 @@ def test_a_webhook_that_is_gone_for_good_leaves_the_books_and_gets_nothing_twice
     assert [each.webhook for each in store.counters()] == ["hook", "other"]
     store.forget(NOW + 700)
     assert [each.webhook for each in store.counters()] == ["other"]
-    assert (list(store.known()), list(store.room())) == ([], ["other"])
+    assert (list(store.webhook_records()), list(store.room())) == ([], ["other"])
     again = open_again()
-    assert enqueue(again, NewDelivery(event("a"), ("hook",))).known == 1
+    assert enqueue(again, NewDelivery(event("a"), ("hook",))).duplicates == 1
     assert enqueue(again, NewDelivery(event("b"), ("hook", "new"))).new == 2
     assert again.seen_by([event("a").key]) == {event("a").key: {"hook", "other"}}
 
@@ -479,9 +479,9 @@ def test_one_that_is_gone_for_good_stays_in_the_books_while_it_owes_something(st
 
 def test_ten_thousand_webhooks_that_are_gone_are_put_away(store: Store) -> None:
     gone(store, *(f"hook-{number}" for number in range(10_000)))
-    assert len(store.known()) == 10_000
+    assert len(store.webhook_records()) == 10_000
     store.forget(NOW + 700)
-    assert (store.known(), store.counters(), store.room()) == ({}, [], {})
+    assert (store.webhook_records(), store.counters(), store.room()) == ({}, [], {})
 
 
 def test_a_dead_letter_ends_as_dropped_when_its_time_is_over(store: Store) -> None:
@@ -546,10 +546,10 @@ def test_a_file_that_became_empty_is_given_back_to_the_disk(store: Store, tmp_pa
 def test_what_a_person_did_is_kept_in_its_order_a_hundred_times(store: Store, open_again: Open) -> None:
     done = [ManualAction(number, NOW + number, "ann", "purged", "hook", 2 * number) for number in range(1, 121)]
     for act in done[:2]:
-        store.record(act)
+        store.record_action(act)
     assert store.manual_actions() == done[:2]
     for act in done[2:]:
-        store.record(act)
+        store.record_action(act)
     again = open_again()
     assert again.manual_actions() == done[20:]
     assert again.manual_actions(118) == done[118:]

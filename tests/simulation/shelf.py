@@ -46,14 +46,14 @@ class Shelf:
         mine = [each for each in self.pending.values() if each.webhook == webhook]
         return min((each.due if each.attempts else 0.0 for each in mine), default=None)
 
-    def waiting(self) -> Mapping[str, int]:
+    def pending_counts(self) -> Mapping[str, int]:
         webhooks = [each.webhook for each in self.pending.values()]
         return {name: webhooks.count(name) for name in set(webhooks)}
 
     def version(self) -> int:
         return 0
 
-    def begin(self, delivery: Delivery) -> None:
+    def begin_attempt(self, delivery: Delivery) -> None:
         self.pending[delivery.seq] = replace(self.pending[delivery.seq], in_doubt=True)
 
     def record_results(

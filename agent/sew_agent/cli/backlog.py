@@ -80,7 +80,7 @@ def drop(state: Path, webhook: str, older_than: float | None, *, yes: bool, by: 
     before = None if older_than is None else now - older_than
     with beside(state) as store:
         check_webhook(store, webhook, state)
-        waiting = store.waiting().get(webhook, 0)
+        waiting = store.pending_counts().get(webhook, 0)
         some = "those that were read long enough ago " if older_than else ""
         confirm(f"{waiting} wait for {webhook}: give {some or 'them '}up? They are never sent", ask, yes=yes)
         dropped = store.drop(webhook, DropReason.BACKLOG_DROPPED, older_than=before)

@@ -24,7 +24,8 @@ from sew_agent.cli.options import (
     state_option,
     yes_option,
 )
-from sew_agent.store.records import DeadLetter, DropReason, Store
+from sew_agent.store.contract import Store
+from sew_agent.store.records import DeadLetter, DropReason
 from sew_agent.webhooks.plan import FORGOTTEN
 
 COLUMNS = {
@@ -156,8 +157,8 @@ def _missing(numbers: Sequence[int], state: Path) -> SewError:
 
 
 def _gone(store: Store) -> Sequence[str]:
-    waiting = store.waiting()
-    return [name for name, each in store.known().items() if each.state == FORGOTTEN and name in waiting]
+    waiting = store.pending_counts()
+    return [name for name, each in store.webhook_records().items() if each.state == FORGOTTEN and name in waiting]
 
 
 def _count(number: int) -> str:

@@ -13,7 +13,8 @@ from kubectl_sew.errors import SewError
 from kubectl_sew.json_text import line
 from kubectl_sew.terminal import to_json
 from kubectl_sew.text import parse_duration
-from sew_agent.store.records import DropReason, ManualAction, Store
+from sew_agent.store.contract import Store
+from sew_agent.store.records import DropReason, ManualAction
 from sew_agent.store.sqlite.store import open_store
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -68,7 +69,7 @@ def beside(state: Path) -> Iterator[Store]:
 def record(store: Store, what: DropReason, webhook: str, count: int, by: str) -> None:
     """Leave a trace of what a person gave up: the running agent logs it, and `status` shows it."""
     if count:
-        store.record(ManualAction(0, time.time(), line(by, 80), what.value, webhook, count))
+        store.record_action(ManualAction(0, time.time(), line(by, 80), what.value, webhook, count))
 
 
 def check_webhook(store: Store, webhook: str | None, state: Path) -> None:

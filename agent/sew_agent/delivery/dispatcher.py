@@ -13,7 +13,8 @@ from sew_agent.base.threads import NoThreadError, start_thread
 from sew_agent.delivery.attempt import Route, Send, attempt
 from sew_agent.delivery.queues import Assignment, QueueChanges, Queues
 from sew_agent.delivery.retry import Decision
-from sew_agent.store.records import Delivery, ReceiverState, Store, StoreError
+from sew_agent.store.contract import Store
+from sew_agent.store.records import Delivery, ReceiverState, StoreError
 
 _SET = 1.0
 """Seconds of difference from which a clock counts as set: time services correct less than that."""
@@ -156,7 +157,7 @@ class Dispatcher:
         try:
             if assignment.route.finder:
                 for delivery in assignment.deliveries:
-                    self._store.begin(delivery)
+                    self._store.begin_attempt(delivery)
             outcomes = attempt(assignment.route, assignment.deliveries, self._send, now=self._clock())
             decisions = self._judge(assignment, outcomes)
         finally:

@@ -14,7 +14,8 @@ from sew_agent.base.token_bucket import TokenBucket
 from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.http.pool import STALLED
 from sew_agent.delivery.retry import Decision, Policy, Since, changed, decide, failing, left, moved, on_the_clock
-from sew_agent.store.records import Delivery, DeliveryState, ReceiverState, Store
+from sew_agent.store.contract import Store
+from sew_agent.store.records import Delivery, DeliveryState, ReceiverState
 
 SLOW = 0.02
 """Seconds of an answer below which one worker serves a receiver fastest: more would wait for each other."""
@@ -215,7 +216,7 @@ class Queues:
         self._now = now
         if now >= self._next_look:
             self._next_look = now + LOOK_AGAIN
-            self.look(self._store.waiting())
+            self.look(self._store.pending_counts())
         while self._asleep and self._asleep[0][0] <= now:
             until, _, queue = heapq.heappop(self._asleep)
             if queue.sleeps_until == until and queue is self._queues.get(queue.route.webhook):

@@ -29,7 +29,8 @@ from sew_agent.ingest.source import (
     joined,
 )
 from sew_agent.ingest.turns import Turns
-from sew_agent.store.records import EnqueueBatch, EnqueueResult, NewDelivery, Store
+from sew_agent.store.contract import Store
+from sew_agent.store.records import EnqueueBatch, EnqueueResult, NewDelivery
 
 _NEVER = float("-inf")
 

@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 
-from sew_agent.store.records import EnqueueBatch, Store
+from sew_agent.store.contract import Store
+from sew_agent.store.records import EnqueueBatch
 
 SHARED = "common"
 _DEDICATED = "webhook:"

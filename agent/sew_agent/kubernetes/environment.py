@@ -29,7 +29,8 @@ from sew_agent.kubernetes.status_reporter import StatusReporter, WebhookStatuses
 from sew_agent.kubernetes.status_writer import StatusWriter
 from sew_agent.kubernetes.tester import KubernetesDeliveryTester
 from sew_agent.kubernetes.webhooks import KubernetesWebhooks, Scope
-from sew_agent.store.records import ReceiverState, Store
+from sew_agent.store.contract import Store
+from sew_agent.store.records import ReceiverState
 from sew_agent.store.sqlite.files import identity
 from sew_agent.webhooks.base import WebhookSource
 from sew_agent.webhooks.reconciler import Reconciler
@@ -116,7 +117,7 @@ class KubernetesSession:
         scope = Scope(settings.secrets_namespace, settings.selector, settings.secret_selector, settings.forget_after)
         self._watched = KubernetesWebhooks(context, scope, health)
         self.webhooks: WebhookSource = WebhooksAfterFailover(self._watched, self._failover)
-        records, timeout = store.known().values(), settings.request_timeout
+        records, timeout = store.webhook_records().values(), settings.request_timeout
         self.tester = KubernetesDeliveryTester(context, attempt, health, request_timeout=timeout, records=records)
 
     def start(self, stack: ExitStack) -> None:

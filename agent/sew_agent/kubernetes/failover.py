@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from sew_agent.base.log import Log
-from sew_agent.store.records import DropReason, Store, StoreError
+from sew_agent.store.contract import Store
+from sew_agent.store.records import DropReason, StoreError
 from sew_agent.webhooks.base import Snapshot, WebhookSource
 from sew_agent.webhooks.plan import FORGOTTEN
 
@@ -51,11 +52,11 @@ class Failover:
         if not self._pending:
             return
         existing = snapshot.webhooks.keys() | snapshot.refused.keys()
-        for name, record in self._store.known().items():
+        for name, record in self._store.webhook_records().items():
             if snapshot.complete and name not in existing:
                 dropped = self._store.drop(name, DropReason.DELETED)
                 self._log.warning("webhook_forgotten", webhook=name, dropped=dropped)
-            self._store.remember(replace(record, state=FORGOTTEN, deleted_at=None))
+            self._store.save_webhook(replace(record, state=FORGOTTEN, deleted_at=None))
         self._marker.unlink(missing_ok=True)
         self._pending = False
 

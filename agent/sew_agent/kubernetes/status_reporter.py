@@ -9,7 +9,8 @@ from sew_agent.kubernetes.event_recorder import EventRecorder
 from sew_agent.kubernetes.status_writer import StatusWriter
 from sew_agent.kubernetes.tester import KubernetesDeliveryTester
 from sew_agent.status.conditions import WebhookStatus
-from sew_agent.store.records import ReceiverState, Store
+from sew_agent.store.contract import Store
+from sew_agent.store.records import ReceiverState
 from sew_agent.webhooks.reconciler import Reconciler
 
 

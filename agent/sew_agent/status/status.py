@@ -10,7 +10,8 @@ from kubectl_sew.text import plural, rfc3339, spell_age, spell_seconds
 from sew_agent.ingest.readers import SHARED, dedicated_cursor
 from sew_agent.status.conditions import failing, falling_behind
 from sew_agent.status.report import Report, WebhookReport, room_words
-from sew_agent.store.records import Counters, ManualAction, ReceiverState, Store, WebhookRecord
+from sew_agent.store.contract import Store
+from sew_agent.store.records import Counters, ManualAction, ReceiverState, WebhookRecord
 from sew_agent.webhooks.plan import FORGOTTEN
 
 _ACTS_SHOWN_FOR = 7 * 86_400.0
@@ -23,7 +24,9 @@ def status(store: Store | None, report: Report | None, now: float) -> dict[str, 
     `store`: None for an agent that stands by and was never active.
     """
     counters = {each.webhook: each for each in store.counters()} if store else {}
-    known, receivers, positions = (store.known(), store.receivers(), store.positions()) if store else ({}, {}, {})
+    known, receivers, positions = (
+        (store.webhook_records(), store.receivers(), store.positions()) if store else ({}, {}, {})
+    )
     told = report.webhooks if report else {}
     names = {name for name, each in known.items() if each.state != FORGOTTEN or _owes(counters.get(name))} | told.keys()
     manual_actions = [each for each in store.manual_actions() if each.at >= now - _ACTS_SHOWN_FOR] if store else []

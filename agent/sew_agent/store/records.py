@@ -1,24 +1,23 @@
-"""The contract of the store: every promise of the agent is a row in it before anything is sent."""
+"""Records that go into a store and come out of it, and its errors. See sew_agent.store.contract."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
 
 from kubectl_sew.errors import SewError
 from kubectl_sew.event import Event
 
 
 class StoreError(SewError):
-    """The state folder cannot be used: which file, why, and what to do."""
+    """Failure of the store: which file, why, and what to do."""
 
 
 class StoreFullError(StoreError):
-    """The disk is full: nothing was written; it heals by itself when there is room again."""
+    """Full disk: nothing was written; it goes on by itself when there is room again."""
 
 
 class DeliveryState(Enum):
-    """What became of a delivery. `seen` is the sum of all four, for each webhook, always."""
+    """State of a delivery. For each webhook, `Counters.seen` is always the sum of all four."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -27,7 +26,7 @@ class DeliveryState(Enum):
 
 
 class DropReason(Enum):
-    """Why a delivery will never be sent: a closed set, used as a metric's label."""
+    """Reason why a delivery will never be sent: a closed set, used as a metric's label."""
 
     DEBUG = "debug"
     DELETED = "deleted"
@@ -37,14 +36,14 @@ class DropReason(Enum):
 
 
 BY_HAND = (DropReason.BACKLOG_DROPPED, DropReason.PURGED)
-"""What a person did."""
+"""Reasons that a person gave."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewDelivery:
-    """One event and the webhooks it goes to; `debug` ones are counted as dropped at once.
+    """An event and the webhooks it goes to; for `debug` webhooks it is counted as dropped at once.
 
-    `time` is the event's own (epoch seconds), where that stands elsewhere than in the document's `time`.
+    `time` is the event's own, where that is not the document's `time`.
     """
 
     event: Event
@@ -55,49 +54,51 @@ class NewDelivery:
 
 @dataclass(frozen=True, slots=True)
 class EnqueueBatch:
-    """What one transaction takes in: new (webhook, event) pairs, and the readers' positions behind them."""
+    """Content of one transaction: events that were read, and the readers' positions after them."""
 
-    owed: Sequence[NewDelivery]
+    deliveries: Sequence[NewDelivery]
     positions: Mapping[str, str]
-    """Reader -> the source's opaque position after these events."""
+    """Each reader's position after these events; opaque to the store."""
     read_at: float
 
 
 @dataclass(frozen=True, slots=True)
 class EnqueueResult:
-    """What an intake became: pairs that are new, pairs that were known, webhooks whose share of the room is full.
+    """Deliveries that were new, deliveries that were seen before, and webhooks whose share of the store is full.
 
-    Nothing at all was written, positions neither, where `full` is not empty: read again without those webhooks.
+    Where `full` is not empty nothing was written, positions neither: read again without those webhooks.
     """
 
     new: int
-    known: int
+    duplicates: int
     full: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event owed to one webhook. Times are in seconds since the epoch."""
+    """A pending delivery of one event to one webhook."""
 
     seq: int
-    """Rises in the order in which deliveries were taken in."""
+    """Number that rises in the order in which deliveries were enqueued, and is never used again."""
     webhook: str
     delivery_id: str
+    """`kubectl_sew.event.delivery_id` of webhook and event: the same at every attempt and after a replay."""
     event: Event
     read_at: float
     attempts: int = 0
     first_attempt: float | None = None
-    """Moved forward by the time that its webhook was disabled or parked."""
+    """Time of the first attempt, moved forward by the time during which the webhook was disabled or parked."""
     due: float = 0.0
     in_doubt: bool = False
-    """An attempt began whose outcome is unknown: look for it at the receiver first, where the receiver can be asked."""
+    """True after an attempt whose outcome is unknown: where the receiver can be asked, it is asked first."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A delivery that ended without success, kept for a person: read, replay or purge."""
+    """A delivery that ended without success, kept for a person to read, replay or purge."""
 
     number: int
+    """The delivery's `seq`."""
     webhook: str
     delivery_id: str
     event: Event
@@ -109,12 +110,13 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """The result of an attempt, written before the worker takes anything else."""
+    """Result of an attempt: `state` is PENDING (with `due`), DELIVERED or DEAD."""
 
     delivery: Delivery
     state: DeliveryState
     at: float
     attempts: int
+    """All attempts so far, this one included."""
     due: float = 0.0
     reason: str = ""
     detail: str = ""
@@ -124,79 +126,80 @@ class DeliveryResult:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverState:
-    """What is remembered of a webhook as a receiver, over restarts."""
+    """State of a webhook's receiver that survives restarts. A store keeps it as it is."""
 
     webhook: str
     failures: int = 0
     """Failed attempts in a row, of whatever events."""
     parked: bool = False
     held_until: float = 0.0
-    """Nothing is sent before (backoff, Retry-After, or the hourly probe of a parked one)."""
+    """End of the pause: backoff, Retry-After, or the hourly probe of a parked receiver."""
     waiting: bool = False
-    """`held_until` is the receiver's own word (Retry-After)."""
+    """True where `held_until` is the receiver's own (Retry-After)."""
     reason: str = ""
     detail: str = ""
     since: float = 0.0
-    """When parking, waiting or backoff began."""
+    """Beginning of parking, waiting or backoff."""
     settings_digest: str = ""
-    """Of the spec and all resolved values: a change ends backoff and parking."""
+    """Digest of the spec and all resolved values: a change ends backoff and parking."""
     endpoint_digest: str = ""
-    """Of URL and credentials: a change also ends a wait."""
+    """Digest of URL and credentials: a change also ends a wait."""
     proven: bool = False
-    """The receiver has taken something since it last failed: an event that fails again is alone the trouble."""
+    """True where the receiver has accepted something since it last failed: an event that fails again is itself the
+    problem."""
     different: int = 0
-    """Different events that failed in a row: what is known of the receiver, whatever one event holds."""
+    """Different events that failed in a row: a failure of the receiver, whatever one event holds."""
     retry_until: float = 0.0
-    """No event that has failed is tried again before."""
+    """Earliest time of the next retry of any event."""
     held_at: float = 0.0
-    """When the pauses began: a clock that shows less was set back."""
+    """Beginning of the pauses: a clock that shows less was set back."""
     refused: tuple[int, ...] = ()
-    """The `seq` of the events that were rejected in a row, with nothing accepted in between."""
+    """`seq` of the events that were rejected in a row, with nothing accepted in between."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookRecord:
-    """What the store remembers of a webhook besides its deliveries."""
+    """A webhook as it was last reconciled. A store reads `name`, `state` and `deleted_at` alone."""
 
     name: str
     state: str
-    """The last state seen in the resource."""
+    """Last `spec.state` of the resource; "" for a webhook that is gone for good, see Store.forget."""
     start: float | None
-    """Events before do not belong to it (epoch seconds)."""
+    """Time from which events belong to it."""
     deleted_at: float | None = None
     tested: str = ""
-    """Digest of the webhook's content for which the test was last sent; in a cluster more, see kubernetes/tester.py."""
+    """Digest of the content for which a test delivery was last sent; in a cluster more, see kubernetes/tester.py."""
     test_result: str = ""
     since: float = 0.0
-    """When `state` was first seen; 0.0 where that is not known."""
+    """Time when `state` was first seen; 0.0 where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class ManualAction:
-    """What a person gave up by hand: kept, so that others can see it."""
+    """Deliveries that a person dropped, kept so that others can see it."""
 
     number: int
-    """Rises with each; 0 for one that is not in the store yet."""
+    """Number that rises with each action; 0 for one that is not in the store yet."""
     at: float
     who: str
     what: str
-    """A DropReason's value."""
+    """Value of a DropReason."""
     webhook: str
     count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """One webhook's counts since ever, and what waits."""
+    """Counts of one webhook since its first event."""
 
     webhook: str
     delivered: int
     pending: int
     dead: int
     dropped: Mapping[str, int]
-    """By DropReason."""
+    """Count for each DropReason's value."""
     oldest_pending: float | None
-    """When the oldest waiting event was read."""
+    """Time when the oldest pending event was read."""
     last_delivered_at: float | None
     last_error: str
     bytes_used: int
@@ -204,126 +207,5 @@ class Counters:
 
     @property
     def seen(self) -> int:
-        """The books balance by definition of what is counted, and a test holds the rows to it."""
+        """Return how many events the webhook has seen; a test compares it with the rows."""
         return self.delivered + self.pending + self.dead + sum(self.dropped.values())
-
-
-class Store(Protocol):
-    """Thread-safe. Every method is one transaction, but for those that do some at a time.
-
-    A full disk raises StoreFullError, and nothing is changed.
-    """
-
-    def enqueue(self, intake: EnqueueBatch) -> EnqueueResult:
-        """Write new pairs and positions together."""
-
-    def seen_by(self, keys: Sequence[bytes]) -> Mapping[bytes, frozenset[str]]:
-        """Event's key -> the webhooks that have it, for those of the keys that any has."""
-
-    def first_used(self, now: float) -> float:
-        """The moment when this store was first used: `now` at the first call, and the same ever after."""
-
-    def positions(self) -> Mapping[str, str]:
-        """Reader -> position."""
-
-    def drop_readers(self, readers: Collection[str]) -> None:
-        """Forget readers' positions: they joined another one."""
-
-    def due(
-        self,
-        webhook: str,
-        *,
-        now: float,
-        limit: int,
-        skip: Collection[int] = (),
-        retries: bool = True,
-        longest: float = float("inf"),
-    ) -> Sequence[Delivery]:
-        """Pending deliveries of a webhook that are due, without those whose `seq` is in `skip`.
-
-        At most `limit` that were never tried, oldest first; then, with `retries`, as many as there is room for of those
-        that failed, as they are due: one in any case where it is due for more than `longest` seconds. What is due more
-        than `longest` ahead is due too: the clock was ahead when that was written. No more after 4 MiB of payloads.
-        """
-
-    def next_due(self, webhook: str) -> float | None:
-        """When the earliest pending delivery of a webhook is due: 0.0 where one was never tried, None where none is
-        pending."""
-
-    def version(self) -> int:
-        """A number that changes when another process has changed the store."""
-
-    def waiting(self) -> Mapping[str, int]:
-        """Webhook -> number of its pending deliveries, where there are any."""
-
-    def oldest_times(self) -> Mapping[str, float]:
-        """Webhook -> the oldest own time among the events that wait for it, where any of them has one."""
-
-    def begin(self, delivery: Delivery) -> None:
-        """Put an attempt on disk, synchronously, before it is sent (for receivers that can be asked afterwards)."""
-
-    def record_results(
-        self,
-        results: Sequence[DeliveryResult],
-        receivers: Sequence[ReceiverState],
-        shifts: Sequence[tuple[str, float]] = (),
-        revived: Sequence[int] = (),
-    ) -> None:
-        """Write results and what they mean for their webhooks, together.
-
-        `shifts`: webhooks with the seconds for which they were parked, which do not count against the retry horizon:
-        first attempts move forward. `revived`: the `seq` of dead letters that are pending after all.
-        """
-
-    def receivers(self) -> Mapping[str, ReceiverState]:
-        """Every webhook's lane."""
-
-    def known(self) -> Mapping[str, WebhookRecord]:
-        """Every webhook ever seen and not yet forgotten."""
-
-    def remember(self, known: WebhookRecord, *, shift: float = 0.0) -> None:
-        """Insert or replace, and move its first attempts forward by `shift` seconds, in which nothing was sent."""
-
-    def drop(
-        self, webhook: str, reason: DropReason, *, older_than: float | None = None, most: int | None = None
-    ) -> int:
-        """Count pending deliveries as dropped, some at a time; how many: all that there are now, or about `most`.
-
-        Only those read before `older_than` (epoch seconds).
-        """
-
-    def dead_letters(self, webhook: str | None = None) -> Iterator[DeadLetter]:
-        """Oldest first, some at a time."""
-
-    def replay(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
-        """Dead letters become pending again, with the same id, some at a time; how many."""
-
-    def purge(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
-        """Dead letters are counted as dropped, some at a time; how many."""
-
-    def record(self, act: ManualAction) -> None:
-        """Keep what a person did: the last hundred."""
-
-    def manual_actions(self, after: int = 0) -> Sequence[ManualAction]:
-        """What persons did after that number, oldest first."""
-
-    def counters(self) -> Sequence[Counters]:
-        """All webhooks' counts in one consistent read."""
-
-    def room(self) -> Mapping[str, float]:
-        """Webhook -> how full its share of the store is; nothing is read for it from 1.0 on."""
-
-    def forget(self, now: float) -> int:
-        """Forget pairs that are known for long enough, and webhooks that are gone for good; how many pairs.
-
-        Some at a time, and not all at one call. Where the store is nearly full, pairs are forgotten sooner.
-        """
-
-    def expire(self, before: float) -> int:
-        """Count dead letters that died before (epoch seconds) as dropped, some at a time; how many at this call."""
-
-    def shrink(self) -> None:
-        """Give room that is not needed back to the disk, some at a time."""
-
-    def close(self) -> None:
-        """Write what is left and let go of the lock."""

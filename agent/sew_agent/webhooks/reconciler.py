@@ -10,7 +10,8 @@ from sew_agent.base.log import Log
 from sew_agent.delivery.tester import DeliveryTester
 from sew_agent.ingest.poller import Poller
 from sew_agent.ingest.source import Subscription
-from sew_agent.store.records import DropReason, Store, WebhookRecord
+from sew_agent.store.contract import Store
+from sew_agent.store.records import DropReason, WebhookRecord
 from sew_agent.webhooks.base import Snapshot, WebhookSource
 from sew_agent.webhooks.plan import FORGOTTEN, DesiredWebhook, Plan, PlanRules, plan
 from sew_agent.webhooks.routes import Routes
@@ -83,11 +84,13 @@ class Reconciler:
             return
         if not same:
             self._validate(snapshot)
-        known = self._parts.store.known()
+        known = self._parts.store.webhook_records()
         changes = self._plan(snapshot, known, now)
         self._apply(changes, known, now)
         self._snapshot = snapshot
-        deleted = [record.deleted_at for record in self._parts.store.known().values() if record.state != FORGOTTEN]
+        deleted = [
+            record.deleted_at for record in self._parts.store.webhook_records().values() if record.state != FORGOTTEN
+        ]
         self._plan_again = min((at + self._forget_after for at in deleted if at is not None), default=float("inf"))
 
     def _validate(self, snapshot: Snapshot) -> None:
@@ -120,7 +123,7 @@ class Reconciler:
         parts, accepted = self._parts, self.validated.accepted
         self.sending = frozenset(changes.send)
         for name, seconds in changes.shift.items():
-            parts.store.remember(replace(known[name], since=now), shift=seconds)
+            parts.store.save_webhook(replace(known[name], since=now), shift=seconds)
         parts.routes.serve({name: accepted[name] for name in changes.send})
         parts.poller.leave(changes.leave)
         parts.poller.begin(changes.begin, now)
@@ -145,7 +148,7 @@ class Reconciler:
         return True
 
     def _remember(self, known: WebhookRecord) -> None:
-        self._parts.store.remember(known)
+        self._parts.store.save_webhook(known)
         if known.deleted_at is not None and known.state != FORGOTTEN:
             self._parts.log.warning(
                 "webhook_deleted", webhook=known.name, message=f"what waits is kept for {self._forget_after:g} s"
@@ -153,9 +156,9 @@ class Reconciler:
 
     def _keep_test_results(self) -> None:
         for name, digest, result in self._parts.tester.finished():
-            known = self._parts.store.known().get(name)
+            known = self._parts.store.webhook_records().get(name)
             if known:
-                self._parts.store.remember(replace(known, tested=digest, test_result=result))
+                self._parts.store.save_webhook(replace(known, tested=digest, test_result=result))
             self._parts.log.info("webhook_tested", webhook=name, result=result)
 
 

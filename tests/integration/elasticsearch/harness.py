@@ -118,7 +118,7 @@ class Scene:
         added = {name: Subscription(name, parse(query), start) for name in names or ("w",)}
         self.subscriptions = {**self.subscriptions, **added}
         for name in added:
-            self.store.remember(WebhookRecord(name, "Enabled", start))
+            self.store.save_webhook(WebhookRecord(name, "Enabled", start))
         if begin and start is not None:
             self.poller.begin(dict.fromkeys(added, start), self.now)
         self.poller.serve(self.subscriptions, ())
@@ -153,7 +153,7 @@ class Scene:
         return Counter(found.values())
 
     def count(self, webhook: str = "w") -> int:
-        return self.store.waiting().get(webhook, 0)
+        return self.store.pending_counts().get(webhook, 0)
 
     def deliver(self, delivery: Delivery) -> None:
         """As if its receiver had taken it."""

@@ -49,12 +49,12 @@ class Enqueuer:
     def __init__(self, db: sqlite3.Connection, ids: Mapping[str, int], read_at: float, known_for: float) -> None:
         self._db, self._ids, self._read_at, self._known_for = db, ids, read_at, known_for
         self.new = 0
-        self.known = 0
+        self.duplicates = 0
         self._pending: Counter[int] = Counter()
         self._bytes: Counter[int] = Counter()
         self._debug: Counter[int] = Counter()
 
-    def take(self, owed: NewDelivery) -> None:
+    def add(self, owed: NewDelivery) -> None:
         key = owed.event.key
         time = owed.event.time if owed.time is None else owed.time
         until = max(self._read_at, min(time or 0.0, self._read_at + FURTHEST)) + self._known_for
@@ -63,7 +63,7 @@ class Enqueuer:
         if webhooks:
             self._keep(key, owed.event, webhooks, time)
 
-    def count(self) -> None:
+    def write_counts(self) -> None:
         add(self._db, "pairs", self.new)
         for webhook, count in self._pending.items():
             sql = "UPDATE webhooks SET pending = pending + ?, bytes = bytes + ? WHERE id = ?"
@@ -74,7 +74,7 @@ class Enqueuer:
     def _is_new(self, key: bytes, webhook: int, until: float) -> bool:
         new = self._db.execute("INSERT OR IGNORE INTO pairs VALUES (?, ?, ?)", (key, webhook, until)).rowcount == 1
         self.new += new
-        self.known += not new
+        self.duplicates += not new
         return new
 
     def _keep(self, key: bytes, event: Event, webhooks: Sequence[int], time: float | None) -> None:

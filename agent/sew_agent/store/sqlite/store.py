@@ -73,7 +73,7 @@ class StoreLimits:
 
 
 class SqliteStore(Database):
-    """See sew_agent.store.records.Store."""
+    """See sew_agent.store.contract.Store."""
 
     def __init__(
         self,
@@ -88,22 +88,23 @@ class SqliteStore(Database):
         self._max_bytes = limits.max_bytes
         self._settled = 0
 
-    def enqueue(self, intake: EnqueueBatch) -> EnqueueResult:
-        with self._writing(taking=bool(intake.owed)) as db:
-            if intake.owed:
+    def enqueue(self, batch: EnqueueBatch) -> EnqueueResult:
+        with self._writing(taking=bool(batch.deliveries)) as db:
+            if batch.deliveries:
                 self._check_reserve(db)
-            names = {name for owed in intake.owed for name in (*owed.webhooks, *owed.debug)}
+            names = {name for new in batch.deliveries for name in (*new.webhooks, *new.debug)}
             ids = {name: self._id(db, name) for name in names}
             filled = room(db, self._max_bytes)
-            full = frozenset(each for owed in intake.owed for each in owed.webhooks if filled.get(each, 0.0) >= 1.0)
+            wanted = {name for new in batch.deliveries for name in new.webhooks}
+            full = frozenset(name for name in wanted if filled.get(name, 0.0) >= 1.0)
             if full:
                 return EnqueueResult(0, 0, full)
-            taken = Enqueuer(db, ids, intake.read_at, self._known_for)
-            for owed in intake.owed:
-                taken.take(owed)
-            taken.count()
-            db.executemany("REPLACE INTO readers VALUES (?, ?)", intake.positions.items())
-            return EnqueueResult(taken.new, taken.known)
+            enqueuer = Enqueuer(db, ids, batch.read_at, self._known_for)
+            for new in batch.deliveries:
+                enqueuer.add(new)
+            enqueuer.write_counts()
+            db.executemany("REPLACE INTO readers VALUES (?, ?)", batch.positions.items())
+            return EnqueueResult(enqueuer.new, enqueuer.duplicates)
 
     def seen_by(self, keys: Sequence[bytes]) -> Mapping[bytes, frozenset[str]]:
         found: dict[bytes, set[str]] = {}
@@ -162,7 +163,7 @@ class SqliteStore(Database):
         ((found,),) = self._read("PRAGMA data_version")
         return int(found)
 
-    def waiting(self) -> Mapping[str, int]:
+    def pending_counts(self) -> Mapping[str, int]:
         return dict(self._read("SELECT name, pending FROM webhooks WHERE pending > 0"))
 
     def oldest_times(self) -> Mapping[str, float]:
@@ -170,7 +171,7 @@ class SqliteStore(Database):
         rows = self._read(f"SELECT name, {oldest} FROM webhooks w WHERE pending > 0")
         return {name: time for name, time in rows if time is not None}
 
-    def begin(self, delivery: Delivery) -> None:
+    def begin_attempt(self, delivery: Delivery) -> None:
         with self._writing(durably=True) as db:
             db.execute("UPDATE deliveries SET in_doubt = 1 WHERE seq = ?", (delivery.seq,))
 
@@ -200,14 +201,14 @@ class SqliteStore(Database):
         rows = self._read("SELECT name, lane FROM webhooks WHERE lane IS NOT NULL")
         return {name: _receiver(json.loads(receiver)) for name, receiver in rows}
 
-    def known(self) -> Mapping[str, WebhookRecord]:
+    def webhook_records(self) -> Mapping[str, WebhookRecord]:
         rows = self._read("SELECT name, known FROM webhooks WHERE known IS NOT NULL")
         return {name: WebhookRecord(**json.loads(known)) for name, known in rows}
 
-    def remember(self, known: WebhookRecord, *, shift: float = 0.0) -> None:
+    def save_webhook(self, record: WebhookRecord, *, shift: float = 0.0) -> None:
         with self._writing() as db:
-            webhook = self._id(db, known.name)
-            db.execute("UPDATE webhooks SET known = ? WHERE id = ?", (write_json(asdict(known)), webhook))
+            webhook = self._id(db, record.name)
+            db.execute("UPDATE webhooks SET known = ? WHERE id = ?", (write_json(asdict(record)), webhook))
             move_first_attempts(db, webhook, shift)
 
     def drop(
@@ -254,9 +255,9 @@ class SqliteStore(Database):
             whole += self._change(lambda db, some=some: apply(db, chosen(db, some), change))  # type: ignore[misc]
         return whole
 
-    def record(self, act: ManualAction) -> None:
+    def record_action(self, action: ManualAction) -> None:
         def change(db: sqlite3.Connection) -> None:
-            values = (act.at, act.who, act.what, act.webhook, act.count)
+            values = (action.at, action.who, action.what, action.webhook, action.count)
             db.execute("INSERT INTO acts (at, who, what, webhook, count) VALUES (?, ?, ?, ?, ?)", values)
             db.execute("DELETE FROM acts WHERE id <= (SELECT max(id) FROM acts) - ?", (_ACTS_KEPT,))
 

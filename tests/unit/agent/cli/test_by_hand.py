@@ -37,7 +37,7 @@ def state(tmp_path: Path) -> Path:
 class Passed:
     """A poller whose readers have read all."""
 
-    def passed(self) -> float:
+    def low_watermark(self) -> float:
         return float("inf")
 
 

@@ -169,7 +169,7 @@ def test_everything_owed_is_delivered_once_and_nothing_stays(bench: Bench) -> No
     bench.run()
     assert bench.receivers.count() == {"a": 40, "b": 3}
     assert len(set(bench.receivers.got)) == 43
-    assert not bench.store.waiting()
+    assert not bench.store.pending_counts()
 
 
 def test_the_rate_makes_it_later_never_lost(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_failing_webhook_backs_off_as_one_and_recovers_without_a_storm(bench: 
     assert bench.receivers.count()["a"] == 2
     bench.receivers.answers.clear()
     bench.pass_time(900)
-    assert not bench.store.waiting()
+    assert not bench.store.pending_counts()
 
 
 def test_a_wait_is_honoured_in_full_and_over_a_restart(bench: Bench, tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_parked_webhook_is_probed_with_a_few_events_and_then_once_an_hour(benc
     assert bench.receivers.count()["a"] == FEW + 2
     bench.receivers.answers.clear()
     bench.pass_time(PROBE_EVERY + 1)
-    assert not bench.store.waiting()
+    assert not bench.store.pending_counts()
 
 
 def test_a_change_ends_parking_at_once_and_its_time_does_not_count(bench: Bench) -> None:
@@ -237,7 +237,7 @@ def test_a_change_ends_parking_at_once_and_its_time_does_not_count(bench: Bench)
     bench.serve("a", digest="new")
     bench.run()
     bench.pass_time(2 * 3600)
-    assert bench.store.waiting() == {"a": 1}
+    assert bench.store.pending_counts() == {"a": 1}
     assert not list(bench.store.dead_letters())
 
 
@@ -250,7 +250,7 @@ def test_a_webhook_that_was_taken_away_and_comes_back_is_not_parked_any_more(ben
     bench.receivers.answers.clear()
     bench.serve("a", digest="same")
     bench.run()
-    assert not bench.store.waiting()
+    assert not bench.store.pending_counts()
 
 
 def test_a_clock_that_is_set_back_holds_up_nobody(bench: Bench) -> None:
@@ -262,7 +262,7 @@ def test_a_clock_that_is_set_back_holds_up_nobody(bench: Bench) -> None:
     bench.store.replay(None)
     bench.clock.now -= 3600
     bench.run()
-    assert not bench.store.waiting()
+    assert not bench.store.pending_counts()
 
 
 @pytest.mark.parametrize("answer", [status(503), status(401), status(429, retry_after="3600")])
@@ -287,7 +287,7 @@ def test_what_failed_while_the_clock_was_a_year_ahead_is_tried_when_it_is_right_
     assert bench.receivers.count()["a"] == before + 1
     bench.receivers.answers.clear()
     bench.pass_time(3600)
-    assert not bench.store.waiting()
+    assert not bench.store.pending_counts()
 
 
 def test_an_event_that_shows_a_mistake_of_ours_costs_no_worker(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,7 +337,7 @@ def test_a_webhook_keeps_its_turn_where_the_store_cannot_be_asked_what_is_due(
         bench.dispatcher.step()
     monkeypatch.setattr(bench.store, asked, answer)
     bench.run()
-    assert bench.store.waiting() == {}
+    assert bench.store.pending_counts() == {}
 
 
 def test_a_result_is_kept_until_the_store_takes_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,7 +355,7 @@ def test_a_result_is_kept_until_the_store_takes_it(bench: Bench, monkeypatch: py
     bench.run()
     assert bench.receivers.count() == {"a": 1}
     assert [str(each) for each in bench.watch.errors] == ["locked"] * 2
-    assert not bench.store.waiting()
+    assert not bench.store.pending_counts()
 
 
 def test_the_result_of_a_probe_is_kept_until_the_store_takes_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -376,7 +376,7 @@ def test_the_result_of_a_probe_is_kept_until_the_store_takes_it(bench: Bench, mo
     bench.pass_time(PROBE_EVERY + 1)
     assert bench.receivers.count() == {"a": 2}
     assert [str(each) for each in bench.watch.errors] == ["locked"]
-    assert not bench.store.waiting()
+    assert not bench.store.pending_counts()
     assert not bench.store.receivers()["a"].parked
 
 
@@ -394,7 +394,7 @@ def test_a_jira_search_that_fails_leaves_the_doubt(bench: Bench) -> None:
     bench.receivers.answers["a"] = lambda request: Response(200, {}, b'{"issues": [{"key": "P-1"}]}')
     bench.pass_time(10)
     assert [what for _, what in bench.receivers.got] == ["POST", "GET", "GET"]
-    assert not bench.store.waiting()
+    assert not bench.store.pending_counts()
 
 
 IN_40_S = format_datetime(datetime.fromtimestamp(NOW + 40, UTC), usegmt=True)
@@ -577,7 +577,7 @@ def test_a_replayed_dead_letter_is_noticed_within_two_seconds(bench: Bench) -> N
     bench.store.replay(None)
     bench.pass_time(2)
     assert [code for host, code in bench.receivers.got] == [bench.receivers.got[0][1]] * 2
-    assert not bench.store.waiting()
+    assert not bench.store.pending_counts()
 
 
 def test_the_store_is_not_asked_about_each_webhook_for_which_nothing_waits(
@@ -698,7 +698,7 @@ def test_a_receiver_that_cannot_take_several_gets_one_at_a_time_for_a_while(
     owe_more(bench, 20)
     bench.run()
     assert bench.receivers.together == [1, 2, 4, 8, 5]
-    assert not bench.store.waiting()
+    assert not bench.store.pending_counts()
     bench.store.close()
 
 
@@ -806,7 +806,7 @@ def test_a_slow_receiver_gets_more_workers_but_leaves_some_to_others(tmp_path: P
     bench.owe("fine", 10)
     until(lambda: bench.receivers.count()["fine"] == 10)
     release.set()
-    until(lambda: not bench.store.waiting())
+    until(lambda: not bench.store.pending_counts())
     bench.dispatcher.stop(PATIENCE)
     bench.store.close()
 
@@ -843,7 +843,7 @@ def test_stop_takes_nothing_new_and_waits_for_what_is_in_flight(bench: Bench) ->
     assert not bench.dispatcher.stop(0.0)
     release.set()
     assert bench.dispatcher.stop(PATIENCE)
-    assert bench.store.waiting() == {"a": 4}
+    assert bench.store.pending_counts() == {"a": 4}
 
 
 def test_nothing_is_begun_while_it_may_not_be_sent(bench: Bench) -> None:

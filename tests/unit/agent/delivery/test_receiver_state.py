@@ -137,7 +137,7 @@ def test_a_receiver_that_is_down_gets_one_request_at_a_time_with_pauses_up_to_th
     assert len(sent(bench)) - before <= 4
     bench.receivers.answers.clear()
     bench.pass_time(900)
-    assert not bench.store.waiting()
+    assert not bench.store.pending_counts()
 
 
 def test_what_failed_while_the_receiver_was_down_goes_as_soon_as_it_is_up(bench: Bench) -> None:
@@ -149,7 +149,7 @@ def test_what_failed_while_the_receiver_was_down_goes_as_soon_as_it_is_up(bench:
     bench.receivers.answers.clear()
     bench.pass_time(900)
     bench.pass_time(1)
-    assert not bench.store.waiting()
+    assert not bench.store.pending_counts()
 
 
 def test_a_receiver_that_rejects_one_event_after_the_other_is_parked_and_none_of_them_is_lost(bench: Bench) -> None:
@@ -267,7 +267,7 @@ def test_retry_after_holds_whatever_other_requests_in_flight_come_to(bench: Benc
     bench.pass_time(59)
     assert len(sent(bench)) == before
     bench.pass_time(2)
-    assert not bench.store.waiting()
+    assert not bench.store.pending_counts()
 
 
 def test_of_several_waits_the_longest_holds(bench: Bench) -> None:
@@ -279,7 +279,7 @@ def test_of_several_waits_the_longest_holds(bench: Bench) -> None:
     bench.pass_time(89)
     assert len(sent(bench)) == 4
     bench.pass_time(2)
-    assert not bench.store.waiting()
+    assert not bench.store.pending_counts()
 
 
 def test_a_late_success_does_not_lift_what_was_learnt_since(bench: Bench) -> None:
@@ -365,7 +365,7 @@ def test_a_pause_is_no_longer_for_a_clock_that_was_ahead_when_it_began(bench: Be
     bench.receivers.answers.clear()
     bench.run()
     bench.pass_time(3)
-    assert not bench.store.waiting()
+    assert not bench.store.pending_counts()
 
 
 def test_a_clock_that_is_set_back_a_little_after_a_doubt_costs_no_worker(bench: Bench) -> None:
@@ -378,7 +378,7 @@ def test_a_clock_that_is_set_back_a_little_after_a_doubt_costs_no_worker(bench: 
     bench.receivers.answers.clear()
     bench.clock.now -= 0.05
     bench.pass_time(5)
-    assert not bench.store.waiting()
+    assert not bench.store.pending_counts()
 
 
 def test_a_wait_is_kept_in_full_when_the_clock_is_set_back_meanwhile(bench: Bench) -> None:
@@ -392,7 +392,7 @@ def test_a_wait_is_kept_in_full_when_the_clock_is_set_back_meanwhile(bench: Benc
     bench.pass_time(59)
     assert len(sent(bench)) == 1
     bench.pass_time(2)
-    assert not bench.store.waiting()
+    assert not bench.store.pending_counts()
 
 
 def test_a_result_that_comes_after_the_end_is_not_written_again_and_again(
@@ -462,7 +462,7 @@ def test_events_that_come_together_after_a_rest_are_sent_at_once_not_a_second_la
     for name in ("a", "b"):
         bench.receivers.answers[name] = meet
         bench.owe(name)
-    until(lambda: not bench.store.waiting())
+    until(lambda: not bench.store.pending_counts())
     bench.dispatcher.stop(PATIENCE)
     bench.store.close()
 
@@ -526,7 +526,7 @@ def test_a_system_that_gives_no_more_threads_costs_no_worker_and_no_delivery(
     start = threading.Thread.start
     monkeypatch.setattr(threading.Thread, "start", no_thread)
     bench.dispatcher.look({"a", "b"})
-    until(lambda: not bench.store.waiting())
+    until(lambda: not bench.store.pending_counts())
     monkeypatch.setattr(threading.Thread, "start", start)
     assert bench.dispatcher.stop(PATIENCE)
     bench.store.close()
@@ -663,7 +663,7 @@ def test_a_pause_that_a_clock_has_cut_begins_no_second_time_when_webhooks_change
     bench.clock.now += 40
     bench.serve("a", "other")
     bench.pass_time(21)
-    assert not bench.store.waiting()
+    assert not bench.store.pending_counts()
 
 
 def test_what_the_store_knows_is_neither_written_nor_asked_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -672,7 +672,7 @@ def test_what_the_store_knows_is_neither_written_nor_asked_again(bench: Bench, m
     bench.run()
     written: list[Sequence[ReceiverState]] = []
     asked: list[None] = []
-    record, waiting = bench.store.record_results, bench.store.waiting
+    record, waiting = bench.store.record_results, bench.store.pending_counts
 
     def keep(results: Any, receivers: Sequence[ReceiverState], *more: Any) -> None:
         written.append(receivers)

@@ -37,13 +37,13 @@ class Shelf:
         return {}
 
     def enqueue(self, intake: EnqueueBatch) -> EnqueueResult:
-        pairs = [(name, owed.event.id) for owed in intake.owed for name in owed.webhooks]
+        pairs = [(name, owed.event.id) for owed in intake.deliveries for name in owed.webhooks]
         new = [pair for pair in pairs if pair not in self.pairs]
         full = frozenset(name for name, _ in new if self.room.get(name, 10**9) < len(new) + len(self.of(name)))
         if full:
             return EnqueueResult(0, 0, full)
         self.pairs += new
-        self.debugged += [(name, owed.event.id) for owed in intake.owed for name in owed.debug]
+        self.debugged += [(name, owed.event.id) for owed in intake.deliveries for name in owed.debug]
         self.kept.update(intake.positions)
         return EnqueueResult(len(new), len(pairs) - len(new))
 

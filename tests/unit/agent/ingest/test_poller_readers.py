@@ -98,7 +98,7 @@ class Scene:
         self.poller.serve({name: Subscription(name, QUERY, start) for name in names}, ())
 
     def pending(self) -> dict[str, int]:
-        return dict(self.store.waiting())
+        return dict(self.store.pending_counts())
 
 
 @pytest.fixture

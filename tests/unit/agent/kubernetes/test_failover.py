@@ -47,7 +47,7 @@ def filled(state: Path) -> SqliteStore:
     ]
     store.enqueue(EnqueueBatch(pending, {"common": "p", "webhook:reported": "q"}, READ_TO))
     for name in ("reported", "gone", "wrong"):
-        store.remember(WebhookRecord(name, "Enabled", READ_TO - 100))
+        store.save_webhook(WebhookRecord(name, "Enabled", READ_TO - 100))
     return store
 
 
@@ -69,7 +69,7 @@ def test_pending_deliveries_are_kept_whatever_the_other_reported_and_dropped_for
     assert {counters[name].pending for name in ("reported", "wrong")} == {4}
     assert (counters["gone"].pending, counters["gone"].dropped) == (0, {"deleted": 4})
     assert counters["new"].pending == 4
-    assert {record.state for record in store.known().values()} == {FORGOTTEN}
+    assert {record.state for record in store.webhook_records().values()} == {FORGOTTEN}
     store.close()
 
 
@@ -77,8 +77,8 @@ def test_a_webhook_that_is_absent_after_an_error_was_not_deleted(state: Path) ->
     mark(state)
     store = filled(state)
     begun(state, store).complete(replace(SNAPSHOT, complete=False))
-    assert store.waiting()["gone"] == 4
-    assert store.known()["gone"].state == FORGOTTEN
+    assert store.pending_counts()["gone"] == 4
+    assert store.webhook_records()["gone"].state == FORGOTTEN
     store.close()
 
 
@@ -97,7 +97,7 @@ def test_without_the_marker_nothing_changes(state: Path) -> None:
     store = filled(state)
     begun(state, store).complete(SNAPSHOT)
     assert len(store.positions()) == 2
-    assert store.waiting() == {"reported": 4, "new": 4, "gone": 4, "wrong": 4}
+    assert store.pending_counts() == {"reported": 4, "new": 4, "gone": 4, "wrong": 4}
     store.close()
 
 
@@ -120,7 +120,7 @@ def test_the_first_webhooks_that_are_known_are_given_after_the_failover(state: P
     unknown = replace(SNAPSHOT, known=False)
     webhooks = WebhooksAfterFailover(SnapshotSource(unknown, SNAPSHOT), begun(state, store))
     assert webhooks.snapshot() is unknown
-    assert FORGOTTEN not in {record.state for record in store.known().values()}
+    assert FORGOTTEN not in {record.state for record in store.webhook_records().values()}
     assert webhooks.snapshot() is SNAPSHOT
-    assert {record.state for record in store.known().values()} == {FORGOTTEN}
+    assert {record.state for record in store.webhook_records().values()} == {FORGOTTEN}
     store.close()

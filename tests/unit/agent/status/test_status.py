@@ -41,7 +41,7 @@ class Shelf:
     def counters(self) -> list[Counters]:
         return [self._counters]
 
-    def known(self) -> dict[str, WebhookRecord]:
+    def webhook_records(self) -> dict[str, WebhookRecord]:
         return {"w": self._known}
 
     def receivers(self) -> dict[str, ReceiverState]:

@@ -260,7 +260,7 @@ def test_a_test_is_fired_once_for_each_content_also_over_restarts(stage: Stage) 
     ((name, digest),) = stage.tester.fired
     stage.tester.ended.append((name, digest, "2026-01-01T00:00:00Z delivered"))
     stage.step()
-    assert stage.store.known()["a"].test_result == "2026-01-01T00:00:00Z delivered"
+    assert stage.store.webhook_records()["a"].test_result == "2026-01-01T00:00:00Z delivered"
     stage.restart()
     stage.step()
     assert stage.tester.fired == []

@@ -119,7 +119,7 @@ def test_what_a_killed_agent_left_in_its_log_is_no_damage(
         (killed / each.name).write_bytes(each.read_bytes())
     store.close()
     again = open_store(killed)
-    assert again.waiting() == {"hook": 200}
+    assert again.pending_counts() == {"hook": 200}
     again.close()
 
 
@@ -134,16 +134,16 @@ def test_a_second_agent_is_told_which_process_holds_the_folder(folder: Path) -> 
 def test_commands_work_beside_the_agent(folder: Path) -> None:
     store = open_store(folder)
     beside = open_store(folder, exclusive=False)
-    assert beside.waiting() == {"hook": 100}
+    assert beside.pending_counts() == {"hook": 100}
     beside.close()
     store.close()
 
 
 def test_a_command_that_ends_beside_the_agent_takes_nothing_of_what_it_writes_later(folder: Path) -> None:
     store = open_store(folder)
-    store.enqueue(EnqueueBatch(owed(101).owed, {}, NOW))
+    store.enqueue(EnqueueBatch(owed(101).deliveries, {}, NOW))
     assert _waiting_seen_by_another_process(folder) == "101"
-    store.enqueue(EnqueueBatch(owed(102).owed, {}, NOW))
+    store.enqueue(EnqueueBatch(owed(102).deliveries, {}, NOW))
     assert _waiting_seen_by_another_process(folder) == "102"
     store.close()
 
@@ -151,7 +151,8 @@ def test_a_command_that_ends_beside_the_agent_takes_nothing_of_what_it_writes_la
 def _waiting_seen_by_another_process(folder: Path) -> str:
     code = (
         "import pathlib, sys; from sew_agent.store.sqlite.store import open_store\n"
-        "store = open_store(pathlib.Path(sys.argv[1]), exclusive=False); print(store.waiting()['hook']); store.close()"
+        "store = open_store(pathlib.Path(sys.argv[1]), exclusive=False)\n"
+        "print(store.pending_counts()['hook']); store.close()"
     )
     ran = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
     return ran.stdout.strip()
@@ -172,9 +173,9 @@ def test_a_full_disk_changes_nothing_and_heals_when_there_is_room(small_disk: Pa
     store.enqueue(owed(10))
     filler.write_bytes(b"x" * (2**20))
     with pytest.raises(StoreFullError, match="goes on by itself"):
-        store.enqueue(EnqueueBatch(owed(5000, 1000).owed, {"common": "2"}, NOW))
+        store.enqueue(EnqueueBatch(owed(5000, 1000).deliveries, {"common": "2"}, NOW))
     assert store.positions() == {"common": "1"}
-    assert store.waiting() == {"hook": 10}
+    assert store.pending_counts() == {"hook": 10}
     filler.unlink()
     assert store.enqueue(owed(500)).new == 490
     store.close()
@@ -217,7 +218,7 @@ def fill(folder: Path) -> None:
 def test_what_fills_the_disk_can_be_delivered_and_then_more_is_taken_in(full_disk: Path) -> None:
     fill(full_disk)
     store = open_store(full_disk)
-    before = store.waiting()["hook"]
+    before = store.pending_counts()["hook"]
     while found := store.due("hook", now=NOW, limit=50):
         done = [DeliveryResult(each, DeliveryState.DELIVERED, NOW, 1) for each in found]
         with suppress(StoreFullError):
@@ -288,7 +289,7 @@ def test_the_file_of_an_older_version_shrinks_from_the_next_start_on(folder: Pat
         connection.execute("VACUUM")
         assert connection.execute("PRAGMA auto_vacuum").fetchone() == (0,)
     store = open_store(folder)
-    assert store.waiting() == {"hook": 100}
+    assert store.pending_counts() == {"hook": 100}
     store.close()
     with closing(sqlite3.connect(folder / DATABASE)) as connection:
         assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)

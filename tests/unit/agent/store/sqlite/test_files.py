@@ -153,10 +153,10 @@ def test_what_an_older_agent_wrote_is_kept(tmp_path: Path, version: int) -> None
             database.execute("UPDATE amounts SET amount = 7 WHERE name = 'ids'")
         database.commit()
     store = open_store(tmp_path)
-    assert store.known() == {"hook": WebhookRecord("hook", "Enabled", None)}
+    assert store.webhook_records() == {"hook": WebhookRecord("hook", "Enabled", None)}
     assert store.receivers() == {"hook": ReceiverState("hook", failures=3)}
     taken = store.enqueue(EnqueueBatch([NewDelivery(Event("", "a", {}), ("hook", "new"))], {}, NOW))
-    assert (taken.new, store.waiting()) == (2, {"hook": 1, "new": 1})
+    assert (taken.new, store.pending_counts()) == (2, {"hook": 1, "new": 1})
     store.close()
     open_store(tmp_path).close()
 
