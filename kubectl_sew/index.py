@@ -23,7 +23,7 @@ from kubectl_sew.access import (
     read_url,
     tls_context,
 )
-from kubectl_sew.library_warnings import capture_logging
+from kubectl_sew.library_warnings import capture_client
 from kubectl_sew.query import FieldSet
 from kubectl_sew.query.mapping import field_set
 from kubectl_sew.redaction import Redact, redact_failures, redactor
@@ -71,6 +71,7 @@ class Index:
         self._beat = beat
         self._client = _connect(access, timeout)
         self._redact = redactor(*access.credentials)
+        capture_client(self._redact)
         self.place = access.place
 
     def close(self) -> None:
@@ -342,7 +343,6 @@ def _connect(access: Access, timeout: float) -> "Elasticsearch":
             "Elasticsearch's client is not installed: pip install 'kubectl-sew[elasticsearch]'"
         ) from None
 
-    capture_logging()
     # What fails is an error here, and reported as one.
     logging.getLogger("elastic_transport").setLevel(logging.CRITICAL + 1)
     context = tls_context(access) if any(url.startswith("https:") for url in access.urls) else None

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from logging import Handler, LogRecord
 
+    from kubectl_sew.redaction import Redact
+
 Report = Callable[[str, str], None]
 """Takes what warns, a kind of warning or a logger's name, and its message: one line without URLs' secrets."""
 _MOST = 1_000
@@ -26,11 +28,12 @@ class _Messages:
         self._report = report
         self._reported: set[tuple[str, str]] = set()
         self.handler: Handler | None = None
+        self.redact: Redact = str
 
     def add(self, source: str, text: str) -> None:
         from kubectl_sew.redaction import redact_urls  # noqa: PLC0415  # few runs have anything to redact
 
-        message = (source, redact_urls(" ".join(text.split())))
+        message = (source, redact_urls(self.redact(" ".join(text.split()))))
         if message in self._reported:
             return
         if len(self._reported) >= _MOST:
@@ -54,7 +57,7 @@ def captured(report: Report) -> Iterator[None]:
     messages = _current = _Messages(report)
     warnings.showwarning = messages.show
     if "logging" in sys.modules:
-        capture_logging()
+        _capture_logging()
     try:
         yield
     finally:
@@ -63,8 +66,14 @@ def captured(report: Report) -> Iterator[None]:
             _root().removeHandler(messages.handler)
 
 
-def capture_logging() -> None:
-    """Capture the libraries' logging too: for who loads a library that logs, where `captured` came before it."""
+def capture_client(redact: "Redact") -> None:
+    """Capture the logging of a client that was loaded after `captured`; `redact` hides the credentials it is given."""
+    if _current is not None:
+        _current.redact = redact
+        _capture_logging()
+
+
+def _capture_logging() -> None:
     if _current is None or _current.handler is not None:
         return
     _current.handler = _handler(_current)

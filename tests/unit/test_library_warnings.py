@@ -17,6 +17,7 @@ import pytest
 from kubectl_sew.access import Access
 from kubectl_sew.index import Index
 from kubectl_sew.library_warnings import captured
+from kubectl_sew.redaction import HIDDEN
 from sew_agent.app import run
 from sew_agent.base.settings import from_environment
 
@@ -73,6 +74,15 @@ def test_a_warning_of_elasticsearch_is_reported_once_without_what_its_urls_hold(
         index.search({})
         index.close()
     assert reported == [("ElasticsearchWarning", SHOWN)]
+
+
+def test_a_credential_that_a_warning_repeats_is_hidden() -> None:
+    reported: list[tuple[str, str]] = []
+    with warning_server() as url, captured(lambda *message: reported.append(message)):
+        index = Index(Access((url,), token="deprecated"), "events")
+        index.search({})
+        index.close()
+    assert reported == [("ElasticsearchWarning", SHOWN.replace("deprecated", HIDDEN))]
 
 
 def test_the_plugin_prints_one_line_for_a_warning_of_elasticsearch() -> None:
