@@ -45,7 +45,7 @@ _LISTED = ("--context", "--cluster", "--user", "--namespace")
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class ConnectionFlags:
     """The flags as kubectl takes them (`--name=value`), in the order given: of two the last one counts.
 
     One may be a token, so `repr` shows none.
@@ -59,9 +59,9 @@ class Connection:
         return values[-1] if values else None
 
 
-def connection(ctx: click.Context) -> Connection:
+def connection(ctx: click.Context) -> ConnectionFlags:
     """Return the connection flags of the command line, before and after the subcommand."""
-    return Connection(tuple(ctx.meta.get(_KEY, ())))
+    return ConnectionFlags(tuple(ctx.meta.get(_KEY, ())))
 
 
 def connection_options(*, listed: bool = True) -> list[click.Option]:

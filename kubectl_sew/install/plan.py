@@ -27,7 +27,7 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class UsableCredentials:
     """A Secret for Elasticsearch in the agent's namespace, and which of its keys are used."""
 
     secret: str
@@ -57,7 +57,7 @@ class InstallPlan:
     image: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Variables of the agent beside those of the manifests, e.g. SEW_ELASTICSEARCH."""
-    credentials: Credentials | None = None
+    credentials: UsableCredentials | None = None
     claim: str = ""
     host: Host | None = None
     parts: frozenset[str] = frozenset(PARTS)

@@ -6,7 +6,7 @@ from typing import Any
 
 from kubectl_sew.errors import SewError
 from kubectl_sew.install.manifests import Document
-from kubectl_sew.install.plan import API_GROUP, CREDENTIAL_VARIABLES, FALLBACK_API_GROUP, Credentials, Host
+from kubectl_sew.install.plan import API_GROUP, CREDENTIAL_VARIABLES, FALLBACK_API_GROUP, Host, UsableCredentials
 from kubectl_sew.kubectl import FIELD_MANAGER, Kubectl, KubectlError, KubectlProblem
 from kubectl_sew.resource import PLURAL
 from kubectl_sew.resource.serving import API_SERVICE, DEFINITIONS
@@ -76,7 +76,7 @@ def pod_of(workload: Document) -> Document:
     return pod
 
 
-def credentials(kubectl: Kubectl, namespace: str, secret: str) -> Credentials:
+def credentials(kubectl: Kubectl, namespace: str, secret: str) -> UsableCredentials:
     """Return the keys of a Secret that the agent can use. Raises InstallError where there is none."""
     held = kubectl.find(f"/api/v1/namespaces/{namespace}/secrets/{secret}")
     known = ", ".join(CREDENTIAL_VARIABLES)
@@ -88,7 +88,7 @@ def credentials(kubectl: Kubectl, namespace: str, secret: str) -> Credentials:
     keys = tuple(key for key in CREDENTIAL_VARIABLES if key in (held.get("data") or ()))
     if not keys:
         raise InstallError(f"the Secret {secret} in the namespace {namespace} has none of the keys {known}")
-    return Credentials(secret, keys)
+    return UsableCredentials(secret, keys)
 
 
 def apply(kubectl: Kubectl, objects: Iterable[Document]) -> str:

@@ -34,7 +34,7 @@ _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
 
 
 @dataclass(slots=True)
-class Node:
+class DocumentNode:
     """A value with its place (from 1). `value` is a scalar, a list of nodes, or a dict of nodes by key."""
 
     value: Any
@@ -59,19 +59,19 @@ class Node:
         """The problems of this value and of all inside."""
         return self.problems + [problem for child in self.children() for problem in child.all_problems()]
 
-    def children(self) -> "list[Node]":
+    def children(self) -> "list[DocumentNode]":
         """The values of a map, or the items of a list."""
         if isinstance(self.value, dict):
             return list(self.value.values())
         return self.value if isinstance(self.value, list) else []
 
-    def inside(self, step: str | int) -> "Node | None":
+    def inside(self, step: str | int) -> "DocumentNode | None":
         """Return the node at a key or an index."""
         if isinstance(self.value, dict):
-            child: Node | None = self.value.get(step)
+            child: DocumentNode | None = self.value.get(step)
             return child
         if isinstance(self.value, list) and isinstance(step, int) and step < len(self.value):
-            item: Node = self.value[step]
+            item: DocumentNode = self.value[step]
             return item
         return None
 
@@ -95,14 +95,14 @@ class RefusedDocument(Exception):  # noqa: N818  (it ends the reading of one doc
         self.finding = finding
 
 
-def read_documents(text: str | bytes) -> tuple[list[Node], list[Finding]]:
+def read_documents(text: str | bytes) -> tuple[list[DocumentNode], list[Finding]]:
     """All documents of a file that can be read, and the findings for the others. No text raises anything."""
     try:
         decoded = _decode(text)
         _count(decoded)
     except RefusedDocument as refused:
         return [], [refused.finding]
-    documents: list[Node] = []
+    documents: list[DocumentNode] = []
     findings: list[Finding] = []
     for first_line, part in split(decoded):
         try:
@@ -165,7 +165,7 @@ def _refuse(code: str, message: str, hint: str, line: int, column: int) -> Refus
 class _Frame:
     """A map or list that is being read, and in a map the key whose value comes next."""
 
-    node: Node
+    node: DocumentNode
     anchor: str | None
     key: str | None = None
     given: dict[str, int] = field(default_factory=dict)
@@ -180,11 +180,11 @@ class _DocumentReader:
     def __init__(self, skipped: int) -> None:
         self._skipped = skipped
         self._frames: list[_Frame] = []
-        self._anchors: dict[str, Node] = {}
+        self._anchors: dict[str, DocumentNode] = {}
         self._values = 0
-        self._done: list[Node] = []
+        self._done: list[DocumentNode] = []
 
-    def read(self, part: str) -> list[Node]:
+    def read(self, part: str) -> list[DocumentNode]:
         if len(part) > LARGEST_DOCUMENT:
             message = f"a document has {len(part):,} characters, and at most {LARGEST_DOCUMENT:,} are read"
             raise _refuse("SEW003", message, "split it", self._skipped + 1, 1)
@@ -216,7 +216,7 @@ class _DocumentReader:
             raise self._too_deep(event)
         if self._expects_key():
             raise self._at(event, "SEW001", "a map or list is used as a key", "keys must be text")
-        node = Node({} if isinstance(event, yaml.MappingStartEvent) else [], *self._place(event))
+        node = DocumentNode({} if isinstance(event, yaml.MappingStartEvent) else [], *self._place(event))
         self._frames.append(_Frame(node, event.anchor))
 
     def _end(self, event: Any) -> None:
@@ -234,7 +234,7 @@ class _DocumentReader:
             return
         plain = event.implicit[0] and not event.tag
         value = read_plain(event.value) if plain else read_tagged(event.value, _TAGS.get(event.tag, "str"))
-        node = Node(value, *self._place(event))
+        node = DocumentNode(value, *self._place(event))
         node.problems += tagged
         if not is_finite(value):
             message = f"`{shown(event.value)}` is not a number that Kubernetes can hold"
@@ -255,7 +255,7 @@ class _DocumentReader:
         if not frame.merges:
             frame.node.keys[key] = place
 
-    def _add(self, node: Node, event: Any) -> None:
+    def _add(self, node: DocumentNode, event: Any) -> None:
         """Puts a finished value where it belongs, and counts it with all that it holds."""
         self._values += node.size if isinstance(event, yaml.AliasEvent) else 1
         if self._values > MOST_VALUES:
@@ -274,7 +274,7 @@ class _DocumentReader:
             frame.node.value |= self._merged(node, event) if frame.merges else {frame.key: node}
             frame.key = None
 
-    def _merged(self, node: Node, event: Any) -> dict[str, Node]:
+    def _merged(self, node: DocumentNode, event: Any) -> dict[str, DocumentNode]:
         """Return the keys that `<<` adds: of several maps the first counts most. As in kubectl the last `<<` counts."""
         maps = node.value if isinstance(node.value, list) else [node]
         if not all(isinstance(source.value, dict) for source in maps):
@@ -289,7 +289,7 @@ class _DocumentReader:
     def _expects_key(self) -> bool:
         return bool(self._frames) and isinstance(self._frames[-1].node.value, dict) and self._frames[-1].key is None
 
-    def _aliased(self, event: Any) -> Node:
+    def _aliased(self, event: Any) -> DocumentNode:
         if self._expects_key():
             raise self._at(event, "SEW001", "an alias is used as a key", "write the key out")
         if (node := self._anchors.get(event.anchor)) is None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
-from kubectl_sew.resource.documents import Node, read_documents
+from kubectl_sew.resource.documents import DocumentNode, read_documents
 from kubectl_sew.resource.findings import Finding, error, shown, warning
 from kubectl_sew.resource.model import KIND, SECRETS_NAMESPACE, Webhook, as_map
 from kubectl_sew.resource.objects import object_values
@@ -18,7 +18,7 @@ class LocatedWebhook:
 
     webhook: Webhook
     source: str
-    node: Node = field(repr=False, compare=False)
+    node: DocumentNode = field(repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -108,7 +108,7 @@ class _Collected:
         self.findings: list[Finding] = []
         self.twice: set[tuple[str, str]] = set()
 
-    def take(self, root: Node, source: str) -> None:
+    def take(self, root: DocumentNode, source: str) -> None:
         """Read a document, or an item of a list."""
         if root.value is None:
             return
@@ -125,7 +125,7 @@ class _Collected:
         else:
             self._object(kind.value, root, source)
 
-    def _object(self, kind: str, root: Node, source: str) -> None:
+    def _object(self, kind: str, root: DocumentNode, source: str) -> None:
         if kind == KIND:
             self._webhook(root, source)
         elif kind in ("Secret", "ConfigMap"):
@@ -133,13 +133,13 @@ class _Collected:
         elif nearly_our_kind(kind):
             self._near_miss(kind, root, source)
 
-    def _near_miss(self, kind: str, root: Node, source: str) -> None:
+    def _near_miss(self, kind: str, root: DocumentNode, source: str) -> None:
         name = as_map(root.plain().get("metadata")).get("name")
         hint = f"write `{KIND}`: upper and lower case differ"
         finding = error("SEW018", f"the kind `{shown(kind)}` is unknown", hint, resource=str(name or kind))
         self._say(finding, root, source, ("kind",))
 
-    def _webhook(self, root: Node, source: str) -> None:
+    def _webhook(self, root: DocumentNode, source: str) -> None:
         obj = root.plain()
         webhook = LocatedWebhook(Webhook.from_object(obj), source, root)
         self.webhooks.append(webhook)
@@ -148,7 +148,7 @@ class _Collected:
         for finding in [*check_structure(obj), *find_oversights(obj)]:
             self.findings.append(webhook.locate(finding.finding, finding.path, at_key=finding.at_key))
 
-    def _held(self, kind: str, root: Node, source: str) -> None:
+    def _held(self, kind: str, root: DocumentNode, source: str) -> None:
         metadata = as_map(root.plain().get("metadata"))
         if metadata.get("namespace") not in (None, "", self._namespace):
             return
@@ -166,7 +166,7 @@ class _Collected:
         for message, path in problems:
             self._say(error("SEW043", message), root, source, path)
 
-    def _say(self, finding: Finding, node: Node, source: str, path: Path = ()) -> None:
+    def _say(self, finding: Finding, node: DocumentNode, source: str, path: Path = ()) -> None:
         line, column = node.place(path)
         self.findings.append(replace(finding, file=source, line=line, column=column))
 

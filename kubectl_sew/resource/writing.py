@@ -16,7 +16,7 @@ def to_yaml(*documents: Any, width: int = 110) -> str:
     return text if _is_harmless(text) else _dump(documents, width, allow_unicode=False)
 
 
-class _Dumper(yaml.SafeDumper):
+class _ManifestDumper(yaml.SafeDumper):
     """PyYAML itself leaves `1e5` and `y` without quotes, which kubectl reads as a number and a boolean."""
 
 
@@ -24,11 +24,13 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar(_TEXT, text, style=None if read_plain(text) == text else "'")
 
 
-_Dumper.add_representer(str, _text)
+_ManifestDumper.add_representer(str, _text)
 
 
 def _dump(documents: Iterable[Any], width: int, *, allow_unicode: bool) -> str:
-    dumped: str = yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, width=width, allow_unicode=allow_unicode)
+    dumped: str = yaml.dump_all(
+        documents, Dumper=_ManifestDumper, sort_keys=False, width=width, allow_unicode=allow_unicode
+    )
     return dumped
 
 

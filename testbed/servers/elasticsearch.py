@@ -56,7 +56,7 @@ V9 = Version("9.0.4", 21, 99)
 
 
 @dataclass
-class Node:
+class ElasticsearchNode:
     """A node: `url` answers once it is started. The context managers below start it and stop it."""
 
     version: Version
@@ -119,7 +119,9 @@ class Node:
 
 
 @contextmanager
-def elasticsearch(version: Version, *, heap: str = "512m", settings: Mapping[str, str] | None = None) -> Iterator[Node]:
+def elasticsearch(
+    version: Version, *, heap: str = "512m", settings: Mapping[str, str] | None = None
+) -> Iterator[ElasticsearchNode]:
     """Run a node with data of its own, gone afterwards; `settings` are its configuration. Raises UnavailableError."""
     build(version)
     with _stopped_at_the_end(1, version, heap) as (node,):
@@ -140,7 +142,7 @@ def elasticsearch_url(version: Version) -> Iterator[str]:
 
 
 @contextmanager
-def cluster(version: Version, *, size: int = 3, heap: str = "400m") -> Iterator[list[Node]]:
+def cluster(version: Version, *, size: int = 3, heap: str = "400m") -> Iterator[list[ElasticsearchNode]]:
     """Nodes that form a cluster, any of which may be killed and started again. Raises UnavailableError."""
     build(version)
     with _stopped_at_the_end(size, version, heap) as nodes:
@@ -156,9 +158,12 @@ def cluster(version: Version, *, size: int = 3, heap: str = "400m") -> Iterator[
 
 
 @contextmanager
-def _stopped_at_the_end(size: int, version: Version, heap: str) -> Iterator[list[Node]]:
+def _stopped_at_the_end(size: int, version: Version, heap: str) -> Iterator[list[ElasticsearchNode]]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, ExitStack() as stack:
-        nodes = [Node(version, f"node-{number}", Path(folder) / f"node-{number}", heap) for number in range(size)]
+        nodes = [
+            ElasticsearchNode(version, f"node-{number}", Path(folder) / f"node-{number}", heap)
+            for number in range(size)
+        ]
         for node in nodes:
             stack.callback(node.kill)
         yield nodes
@@ -213,7 +218,7 @@ def _jdk(version: Version) -> Path:
         return java_home(version)
 
 
-def _configure(node: Node) -> None:
+def _configure(node: ElasticsearchNode) -> None:
     config = node.folder / "config"
     for each in (config, node.folder / "tmp"):
         each.mkdir(parents=True, exist_ok=True)
@@ -234,7 +239,7 @@ def _configure(node: Node) -> None:
     (config / "elasticsearch.yml").write_text("".join(lines))
 
 
-def _command(node: Node) -> list[str]:
+def _command(node: ElasticsearchNode) -> list[str]:
     files = build(node.version)
     return [
         str(java_home(node.version) / "bin" / "java"),

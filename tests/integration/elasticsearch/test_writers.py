@@ -10,7 +10,7 @@ from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
 from sew_agent.ingest.source import SourceError
-from testbed.servers.elasticsearch import V8, Node, cluster, elasticsearch
+from testbed.servers.elasticsearch import V8, ElasticsearchNode, cluster, elasticsearch
 from testbed.servers.required import required
 from tests.integration.elasticsearch.harness import Scene, ids
 from tests.integration.elasticsearch.writers import Writers
@@ -70,14 +70,16 @@ def test_six_writers_over_five_shards_of_two_indices(scene: Scene) -> None:
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ElasticsearchNode]:
     """A server of our own, that may be killed, and keeps snapshots in a folder."""
     snapshots = str(tmp_path_factory.mktemp("snapshots"))
     with required(), elasticsearch(V8, settings={"path.repo": snapshots}) as made:
         yield made
 
 
-def test_an_index_that_is_restored_over_itself_is_read_again_and_doubles_nothing(node: Node, tmp_path: Path) -> None:
+def test_an_index_that_is_restored_over_itself_is_read_again_and_doubles_nothing(
+    node: ElasticsearchNode, tmp_path: Path
+) -> None:
     with Elasticsearch(node.url, request_timeout=60) as client:
         scene = Scene(client, node.url, tmp_path / "state")
         name = scene.index()
@@ -99,7 +101,7 @@ def test_an_index_that_is_restored_over_itself_is_read_again_and_doubles_nothing
         scene.close()
 
 
-def test_a_server_that_is_killed_and_started_again(node: Node, tmp_path: Path) -> None:
+def test_a_server_that_is_killed_and_started_again(node: ElasticsearchNode, tmp_path: Path) -> None:
     with Elasticsearch(node.url, request_timeout=60) as client:
         scene = Scene(client, node.url, tmp_path / "state")
         scene.index("a", shards=2)

@@ -157,7 +157,7 @@ def test_an_endless_line_is_named_and_never_held_whole():
     assert lines[1] == b"{}\n"
 
 
-class Clock:
+class SteppingClock:
     """Moves by hand."""
 
     def __init__(self) -> None:
@@ -171,7 +171,7 @@ def test_work_of_over_a_second_shows_a_bar_on_a_terminal_and_takes_it_away(monke
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     reader, writer = pty.openpty()
-    clock = Clock()
+    clock = SteppingClock()
     with open(writer, "w", encoding="utf-8") as terminal:  # noqa: PTH123  # a descriptor
         progress = ProgressLine(200, terminal, clock)
         clock.now = 0.9
@@ -191,7 +191,7 @@ def test_work_of_over_a_second_shows_a_bar_on_a_terminal_and_takes_it_away(monke
 
 
 def test_nothing_is_shown_where_no_terminal_is():
-    clock, stream = Clock(), io.StringIO()
+    clock, stream = SteppingClock(), io.StringIO()
     progress = ProgressLine(200, stream, clock)
     clock.now = 5.0
     progress.show(100, "half")

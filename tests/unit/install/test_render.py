@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from kubectl_sew import __version__
-from kubectl_sew.install import Credentials, Host, InstallPlan, removable, render, with_agent, without_agent
+from kubectl_sew.install import Host, InstallPlan, UsableCredentials, removable, render, with_agent, without_agent
 from kubectl_sew.install.plan import CREDENTIAL_VARIABLES
 from sew_agent.base.settings import SETTINGS
 
@@ -35,7 +35,7 @@ FULL = {
 PLANS = {
     "alone": InstallPlan(),
     "alone, all of it": InstallPlan(
-        "a", "b", create_secrets_namespace=True, credentials=Credentials("es", ("api-key",))
+        "a", "b", create_secrets_namespace=True, credentials=UsableCredentials("es", ("api-key",))
     ),
     "sidecar": InstallPlan(host=HOST),
     "sidecar, all of it": InstallPlan("a", "b", create_secrets_namespace=True, claim="c", host=HOST),
@@ -104,7 +104,7 @@ def test_a_sidecar_is_no_part_of_the_readiness_of_its_pod() -> None:
 @pytest.mark.parametrize("host", [BARE, FULL])
 def test_a_sidecar_adds_to_its_deployment_and_changes_nothing_else(host: Any) -> None:
     before = deepcopy(host)
-    after = with_agent(host, InstallPlan(host=HOST, credentials=Credentials("es", ("token",))))
+    after = with_agent(host, InstallPlan(host=HOST, credentials=UsableCredentials("es", ("token",))))
     assert host == before
     pod = after["spec"]["template"]["spec"]
     for key in ("initContainers", "volumes"):
@@ -115,7 +115,7 @@ def test_a_sidecar_adds_to_its_deployment_and_changes_nothing_else(host: Any) ->
 
 
 def test_a_sidecar_that_is_there_already_is_replaced_in_its_place() -> None:
-    once = with_agent(FULL, InstallPlan(host=HOST, credentials=Credentials("es", ("token",)), image="old"))
+    once = with_agent(FULL, InstallPlan(host=HOST, credentials=UsableCredentials("es", ("token",)), image="old"))
     once["spec"]["template"]["spec"]["initContainers"].append({"name": "last"})
     again = with_agent(once, InstallPlan(host=HOST, image="new"))
     pod = again["spec"]["template"]["spec"]
@@ -249,7 +249,7 @@ def test_a_claim_that_is_named_holds_the_state(host: Host | None) -> None:
 
 @pytest.mark.parametrize("host", [None, HOST])
 def test_credentials_are_mounted_and_each_file_is_named_to_the_agent(host: Host | None) -> None:
-    plan = InstallPlan(credentials=Credentials("es", ("username", "password", "ca.crt")), host=host)
+    plan = InstallPlan(credentials=UsableCredentials("es", ("username", "password", "ca.crt")), host=host)
     (volume,) = [each for each in pod_of(plan)["volumes"] if "secret" in each]
     (mount,) = [each for each in agent_of(plan)["volumeMounts"] if each["name"] == volume["name"]]
     assert volume["secret"] == {"secretName": "es"}
