@@ -52,7 +52,7 @@ class _Quiet:
 
 
 def fill(store: SqliteStore, webhook: str, count: int) -> None:
-    """Take in `count` events of realistic size for one webhook."""
+    """Enqueue `count` events of realistic size for one webhook."""
     samples = list(events(PAGE))
     for start in range(0, count, PAGE):
         page = [document | {"id": f"{start}-{n}"} for n, document in enumerate(samples[: count - start])]
@@ -61,7 +61,7 @@ def fill(store: SqliteStore, webhook: str, count: int) -> None:
 
 
 def ours(port: int, count: int) -> float:
-    """Seconds to deliver what is in the store."""
+    """Return the seconds to deliver what is in the store."""
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Path(folder))
         fill(store, "bench", count)
@@ -82,7 +82,7 @@ def ours(port: int, count: int) -> float:
 
 
 def bare(port: int, count: int) -> float:
-    """Seconds for the same bodies in a bare loop."""
+    """Return the seconds for the same bodies in a bare loop."""
     bodies = [json.dumps(document | {"labels": {}}, separators=(",", ":")).encode() for document in events(PAGE)]
     pool = urllib3.HTTPConnectionPool("127.0.0.1", port)
     headers = {"Content-Type": "application/json", "webhook-id": "0" * 32}
@@ -93,7 +93,7 @@ def bare(port: int, count: int) -> float:
 
 
 def backlog(count: int) -> None:
-    """Memory of the agent without anything to do, and with `count` deliveries that no receiver takes."""
+    """Print the memory of an idle agent, and of one with `count` deliveries that no receiver takes."""
     with tempfile.TemporaryDirectory() as folder:
         idle, _ = memory(Path(folder) / "idle")
         state = Path(folder) / "state"
@@ -112,7 +112,7 @@ def backlog(count: int) -> None:
 
 
 def memory(state: Path) -> tuple[int, int]:
-    """RSS in MiB of an agent on this state, a few seconds after its start, and its peak. Its receiver is not there."""
+    """Return the RSS in MiB of an agent a few seconds after its start, and its peak. Its receiver is down."""
     manifest = {"apiVersion": "projectcalico.org/v3", "kind": "SecurityEventWebhook", "metadata": {"name": "bench"}}
     config = [{"name": "url", "value": "http://127.0.0.1:9/"}]
     spec = {"consumer": "Generic", "state": "Enabled", "query": "severity >= 0", "config": config}

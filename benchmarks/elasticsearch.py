@@ -58,12 +58,12 @@ _READING = ("_stats/docs", "_msearch", "_settings", "_mapping", "_pit")
 
 
 class Requests:
-    """Counts the requests of the event source, all but those that fetch sources, and the time that they took."""
+    """Counters of the event source's requests, but for those that fetch sources, and of the time that they took."""
 
     def __init__(self) -> None:
         self.count = 0
         self.took = 0
-        """Milliseconds, by Elasticsearch's own account."""
+        """Milliseconds that Elasticsearch reports."""
         real = elastic_transport.Transport.perform_request
 
         def counted(transport: Any, method: str, target: str, **more: Any) -> Any:
@@ -76,7 +76,7 @@ class Requests:
 
 
 class Reader:
-    """Reads for all webhooks, and keeps its position in memory."""
+    """A reader for all webhooks that keeps its position in memory."""
 
     def __init__(self, source: ElasticsearchSource, subscriptions: Sequence[Subscription]) -> None:
         self._source = source
@@ -84,7 +84,7 @@ class Reader:
         self._position: str | None = None
 
     def read(self) -> str:
-        """One page from its position; the position behind it."""
+        """Read one page, and return the position behind it."""
         batch = self._source.read(self._subscriptions, self._position, now=time.time(), limit=PAGE)
         return batch.position
 
@@ -122,7 +122,7 @@ def event(chance: random.Random) -> dict[str, Any]:
 
 
 def queries() -> list[str]:
-    """Up to five leaves each; they select little, as alerts do."""
+    """Return queries of up to five leaves that select little, as alerts do."""
     chance = random.Random(7)
     made = []
     for number in range(WEBHOOKS):
@@ -168,7 +168,7 @@ def polls(client: Elasticsearch, url: str) -> None:
 def compare(
     client: Elasticsearch, requests: Requests, reader: Reader, name: str, dsl: Sequence[dict[str, Any]]
 ) -> None:
-    """The same new events read again and again, for all webhooks at once, and by a search for each."""
+    """Read the same new events again and again, for all webhooks at once, and by a search for each."""
     asked_for, before = requests.count, spent(client, requests)
     for _ in range(POLLS):
         reader.read()
@@ -190,7 +190,7 @@ def singles(client: Elasticsearch, name: str, dsl: Sequence[dict[str, Any]]) -> 
 
 
 def spent(client: Elasticsearch, requests: Requests) -> dict[str, float]:
-    """Milliseconds of Elasticsearch since its start; it looks at its process once a second."""
+    """Return the milliseconds of Elasticsearch since its start, which it measures once a second."""
     time.sleep(1.5)
     (node,) = client.nodes.stats(metric="indices,process").body["nodes"].values()
     search = node["indices"]["search"]
@@ -210,7 +210,7 @@ def told(spent_: dict[str, float]) -> str:
 
 
 class Arrivals:
-    """A receiver that notes how long after its event was written each request came."""
+    """A receiver that records how long after its event was written each request came."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -238,7 +238,7 @@ class Arrivals:
 
 @contextmanager
 def agent(url: str, name: str, webhooks: dict[str, str], port: int, *flags: str) -> Iterator[tuple[int, Path]]:
-    """The real process on manifests in files; its process id and its state folder."""
+    """Run the real process on manifests in files, and yield its process id and its state folder."""
     with tempfile.TemporaryDirectory() as folder:
         for each, query in webhooks.items():
             manifest = webhook(each, f"http://127.0.0.1:{port}/events", query=query)
@@ -249,7 +249,7 @@ def agent(url: str, name: str, webhooks: dict[str, str], port: int, *flags: str)
 
 @contextmanager
 def agent_on(webhooks: Sequence[str], url: str, name: str, *flags: str) -> Iterator[tuple[int, Path]]:
-    """The real process; `webhooks` are the flags that say where those are."""
+    """Run the real process. `webhooks` are the flags that say where those are."""
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state"
         command = [sys.executable, "-m", "sew_agent", "run", *webhooks, "--state", str(state)]
@@ -301,7 +301,7 @@ def drain(client: Elasticsearch, url: str) -> None:
 
 
 def drained(state: Path) -> float:
-    """Deliveries a second, from the first one on."""
+    """Return the deliveries a second, from the first one on."""
     while not (state / "sew.db.created").exists():
         time.sleep(0.1)
     store = open_store(state, exclusive=False)
@@ -337,7 +337,7 @@ def memory(client: Elasticsearch, url: str) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Of a process since its start, in user and system mode."""
+    """Return the processor's seconds of a process since its start, in user and system mode."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -1,4 +1,4 @@
-"""The longest time for which housekeeping holds the store, and what webhooks that are gone cost.
+"""Measure the longest time for which housekeeping holds the store, and the cost of deleted webhooks.
 
     python -m benchmarks.housekeeping 1000000
 
@@ -22,7 +22,7 @@ DAY = 86_400.0
 
 
 def fill(store: Store, count: int, *, at: float = NOW, webhook: str = "hook", size: int = 300) -> None:
-    """So many deliveries that wait."""
+    """Enqueue `count` deliveries."""
     for start in range(0, count, 1000):
         names = range(start, min(start + 1000, count))
         owed = [NewDelivery(Event("", f"{at}-{each}", {"text": "x" * size}), (webhook,)) for each in names]
@@ -30,7 +30,7 @@ def fill(store: Store, count: int, *, at: float = NOW, webhook: str = "hook", si
 
 
 def longest_wait(store: Store, work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds that another thread waited at most while `work` was done, and that it took."""
+    """Return the seconds that another thread waited at most while `work` was done, and that the work took."""
     ended, waits = threading.Event(), [0.0]
 
     def ask() -> None:
@@ -50,13 +50,13 @@ def longest_wait(store: Store, work: Callable[[], object]) -> tuple[float, float
     return max(waits), took
 
 
-def tell(name: str, store: Store, work: Callable[[], object]) -> None:
+def report(name: str, store: Store, work: Callable[[], object]) -> None:
     wait, took = longest_wait(store, work)
     print(f"{name:<58} {wait * 1000:8.1f} ms held at most, {took:8.2f} s in all", flush=True)
 
 
 def timed(work: Callable[[int], object], times: int = 50) -> float:
-    """Milliseconds of one call."""
+    """Return the milliseconds of one call."""
     started = time.perf_counter()
     for number in range(times):
         work(number)
@@ -64,7 +64,7 @@ def timed(work: Callable[[int], object], times: int = 50) -> float:
 
 
 def names(store: Store, count: int) -> None:
-    """What one event and the books cost with so many webhooks that are gone."""
+    """Print the cost of one event and of the counters beside `count` deleted webhooks."""
 
     def take(number: int) -> None:
         event = Event("", f"new-{count}-{number}", {})
@@ -102,12 +102,12 @@ def main() -> None:
             store.enqueue(EnqueueBatch(debug, {}, NOW + 1))
         calls = (count + 50_000) // 10_000 + 1
         name = f"forget 50,000, with {count:,} older ones that are still owed"
-        tell(name, store, lambda: [store.forget(NOW + 2 * DAY) for _ in range(calls)])
-        tell("shift", store, lambda: store.record_results((), (), [("hook", 60.0)]))
-        tell(f"drop of {count:,}", store, lambda: store.drop("hook", DropReason.BACKLOG_DROPPED))
-        tell("let go of their payloads", store, lambda: [store.forget(NOW) for _ in range(count // 5_000 + 1)])
+        report(name, store, lambda: [store.forget(NOW + 2 * DAY) for _ in range(calls)])
+        report("shift", store, lambda: store.record_results((), (), [("hook", 60.0)]))
+        report(f"drop of {count:,}", store, lambda: store.drop("hook", DropReason.BACKLOG_DROPPED))
+        report("let go of their payloads", store, lambda: [store.forget(NOW) for _ in range(count // 5_000 + 1)])
         before = (Path(folder) / "sew.db").stat().st_size
-        tell("give the room back", store, lambda: shrink(store, count // 4_000 + 1))
+        report("give the room back", store, lambda: shrink(store, count // 4_000 + 1))
         store.close()
         after = (Path(folder) / "sew.db").stat().st_size
         print(f"the file: {before / 2**20:.0f} MiB before, {after / 2**20:.0f} MiB after")

@@ -1,5 +1,7 @@
-"""How much other webhooks slow a healthy one: the real scheduler and its threads, receivers that only take time.
-`python -m benchmarks.isolation [SECONDS]`."""
+"""Measure how much other webhooks slow a healthy one: `python -m benchmarks.isolation [SECONDS]`.
+
+The dispatcher and its threads are the real ones; the receivers only take time.
+"""
 
 import sys
 import tempfile
@@ -30,8 +32,8 @@ BESIDE = {
 }
 
 
-class Receivers:
-    """Answer after their time, each by the first part of its name; count what the healthy one got."""
+class TimedReceivers:
+    """Receivers that answer after their time, by the first part of their name; the healthy one counts its requests."""
 
     def __init__(self) -> None:
         self.got = 0
@@ -49,8 +51,8 @@ class Receivers:
 
 
 def rate(others: Sequence[str], seconds: float) -> float:
-    """Deliveries a second of the healthy one."""
-    receivers = Receivers()
+    """Return the deliveries a second of the healthy one."""
+    receivers = TimedReceivers()
     names = ["healthy", *(f"{kind}-{number}" for number, kind in enumerate(others))]
     workers = from_environment({})[0].workers
     with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,8 @@
-"""How much bad events delay good ones: the real scheduler and store, a receiver that refuses some, and a clock that is
-moved to whatever comes next. `python -m benchmarks.poison [HOURS]`."""
+"""Measure how much bad events delay good ones: `python -m benchmarks.poison [HOURS]`.
+
+The dispatcher and the store are the real ones; the receiver refuses some events, and the clock is moved to whatever
+comes next.
+"""
 
 import random
 import statistics
@@ -26,8 +29,8 @@ STATUSES = (500, 403, 400)
 TOOK = 0.05
 
 
-class Scene:
-    """One webhook, whose receiver answers so to the bad events, and when each good one arrived."""
+class PoisonHarness:
+    """A webhook whose receiver answers bad events with `status`, and the time at which each good one arrived."""
 
     def __init__(self, folder: Path, status: int, chance: Callable[[], float]) -> None:
         self.now = START
@@ -72,9 +75,9 @@ class Scene:
 
 
 def ahead(status: int) -> None:
-    """Bad ones ahead of good ones, with the longest pauses that chance allows."""
+    """Print the delay of good events behind bad ones, with the longest pauses that chance allows."""
     with tempfile.TemporaryDirectory() as folder:
-        scene = Scene(Path(folder), status, lambda: 1.0)
+        scene = PoisonHarness(Path(folder), status, lambda: 1.0)
         for number in range(AHEAD + BEHIND):
             scene.owe(number, bad=number < AHEAD)
         scene.until(START + 120)
@@ -84,10 +87,10 @@ def ahead(status: int) -> None:
 
 
 def steady(status: int, hours: float) -> None:
-    """One event in ten seconds, one of a hundred is bad."""
+    """Print the delay where an event comes every ten seconds, and one of a hundred is bad."""
     chance = random.Random(7)
     with tempfile.TemporaryDirectory() as folder:
-        scene = Scene(Path(folder), status, chance.random)
+        scene = PoisonHarness(Path(folder), status, chance.random)
         owed = {}
         for number in range(int(hours * 3600 / EVERY)):
             scene.until(START + number * EVERY)

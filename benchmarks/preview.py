@@ -1,4 +1,4 @@
-"""What `preview-query --events` takes as a whole process, beside a process that only reads the events with json.loads.
+"""Time `preview-query --events` as a whole process, beside one that only reads the events with json.loads.
 
     python -m benchmarks.preview [EVENTS [ROUNDS]]
 

@@ -1,4 +1,4 @@
-"""How long hostile queries take to be parsed or refused, and what matching costs beside reading the events.
+"""Measure how long hostile queries take to be parsed or refused, and matching beside reading the events.
 
     python -m benchmarks.query [EVENTS]
 
@@ -81,7 +81,7 @@ def _hostile(name: str, text: str) -> float:
 
 
 def make_event(rng: random.Random) -> str:
-    """One event of about 500 bytes, as JSON."""
+    """Return an event of about 500 bytes, as JSON."""
     return json.dumps(
         {
             "id": f"{rng.getrandbits(64):016x}",

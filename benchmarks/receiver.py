@@ -12,7 +12,7 @@ _ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 @contextmanager
 def receiver() -> Iterator[int]:
-    """Runs one; yields its port on loopback."""
+    """Run a receiver, and yield its port on loopback."""
     command = [sys.executable, "-m", "benchmarks.receiver"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout

@@ -1,4 +1,4 @@
-"""How long the plugin takes to start, beside kubectl itself.
+"""Measure how long the plugin takes to start, beside kubectl itself.
 
     python -m benchmarks.startup [ROUNDS [FOLDER]]
 

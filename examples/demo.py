@@ -1,7 +1,7 @@
-"""The main job, whole, on this machine: `make demo`.
+"""Deliver 300 events on this machine, with the agent killed in the middle: `make demo`.
 
-Starts receivers on loopback, gives the webhooks of examples/webhooks and the events of examples/events.ndjson to the
-real agent, kills it in the middle, starts it again, and shows what each receiver got and that nothing was lost.
+The demonstration starts receivers on loopback, gives the webhooks of examples/webhooks and the events of
+examples/events.ndjson to the real agent, kills it, starts it again, and shows that nothing was lost.
 """
 
 import json
@@ -33,16 +33,16 @@ TIMEOUT = 60
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a webhook's requests arrive: the address that the examples name, ours, and what has been received."""
+class DemoReceiver:
+    """A webhook's receiver: the address that the examples name, its own, and what it has received."""
 
     webhook: str
     address: str
     url: str
     received: Callable[[], Counter[str]]
-    """Delivery id -> how often it was received; Alertmanager merges what is sent twice."""
+    """Count by delivery id. Alertmanager merges duplicates."""
     show: Callable[[], str]
-    """One thing that was received, in a line."""
+    """Return one received message in a line."""
 
 
 def main() -> int:
@@ -65,7 +65,7 @@ def _introduce(webhooks: list[Webhook], owed: Mapping[str, set[str]]) -> None:
     print(f"\nSo {_total(owed)} deliveries are due.\n")
 
 
-def _run(folder: Path, places: list[Place], owed: Mapping[str, set[str]]) -> int:
+def _run(folder: Path, places: list[DemoReceiver], owed: Mapping[str, set[str]]) -> int:
     started = time.monotonic()
     print("1. sew-agent is started, and killed (kill -9) in the middle: ", end="", flush=True)
     agent = _start(folder, places, "agent-1.log")
@@ -81,11 +81,11 @@ def _run(folder: Path, places: list[Place], owed: Mapping[str, set[str]]) -> int
     return 1 if code or lost else 0
 
 
-def _places(stack: ExitStack) -> Iterator[Place]:
+def _places(stack: ExitStack) -> Iterator[DemoReceiver]:
     jira = stack.enter_context(
         receivers.jira(project="PRJ", issue_type="Bug", username="security@example.com", token="a-jira-api-token")
     )
-    yield Place(
+    yield DemoReceiver(
         "jira-webhook",
         "https://your-jira-instance-name.atlassian.net",
         jira.url,
@@ -93,7 +93,7 @@ def _places(stack: ExitStack) -> Iterator[Place]:
         lambda: "issue: " + jira.accepted[0].json()["fields"]["summary"],
     )
     slack = stack.enter_context(receivers.slack(SLACK_PATH))
-    yield Place(
+    yield DemoReceiver(
         "slack-urgent",
         "https://hooks.slack.com",
         slack.url,
@@ -101,7 +101,7 @@ def _places(stack: ExitStack) -> Iterator[Place]:
         lambda: "message: " + slack.accepted[0].json()["text"],
     )
     generic = stack.enter_context(receivers.generic())
-    yield Place(
+    yield DemoReceiver(
         "archive",
         "https://collector.example.com",
         generic.url,
@@ -111,13 +111,13 @@ def _places(stack: ExitStack) -> Iterator[Place]:
     yield from _alertmanager(stack)
 
 
-def _alertmanager(stack: ExitStack) -> Iterator[Place]:
+def _alertmanager(stack: ExitStack) -> Iterator[DemoReceiver]:
     try:
         url = stack.enter_context(alertmanager(find()))
     except UnavailableError as error:
         print(f"(without Alertmanager: {error})\n")
         return
-    yield Place(
+    yield DemoReceiver(
         "on-call",
         "http://alertmanager.monitoring.svc:9093",
         url,
@@ -132,8 +132,8 @@ def _alerts(url: str) -> list[dict[str, dict[str, str]]]:
         return alerts
 
 
-def _write_webhooks(folder: Path, places: list[Place]) -> list[Webhook]:
-    """The examples as they are, but for the addresses: each points at our receiver."""
+def _write_webhooks(folder: Path, places: list[DemoReceiver]) -> list[Webhook]:
+    """Write the examples as they are, but for the addresses: each points at our receiver."""
     folder.mkdir()
     webhooks: list[Webhook] = []
     for file in sorted((EXAMPLES / "webhooks").glob("*.yaml")):
@@ -148,7 +148,7 @@ def _write_webhooks(folder: Path, places: list[Place]) -> list[Webhook]:
 
 
 def _owed(webhook: Webhook) -> set[str]:
-    """The ids of what the webhook's receiver must get, found without the agent."""
+    """Return the ids that the webhook's receiver must get, computed without the agent."""
     matches = compile_matcher(bind(parse(webhook.query), CALICO))
     documents = (json.loads(line) for line in EVENTS.open())
     now = time.time()
@@ -159,7 +159,7 @@ def _count_events() -> int:
     return sum(1 for _ in EVENTS.open())
 
 
-def _start(folder: Path, places: list[Place], log: str) -> subprocess.Popen[bytes]:
+def _start(folder: Path, places: list[DemoReceiver], log: str) -> subprocess.Popen[bytes]:
     slack = next(place.url for place in places if place.webhook == "slack-urgent")
     command = [sys.executable, "-m", "sew_agent", "run", "--once", "--timeout", f"{TIMEOUT}s"]
     command += ["--webhooks", str(folder / "webhooks"), "--events", str(EVENTS), "--state", str(folder / "state")]
@@ -168,7 +168,9 @@ def _start(folder: Path, places: list[Place], log: str) -> subprocess.Popen[byte
         return subprocess.Popen(command, env=os.environ | settings, stderr=stderr)
 
 
-def _kill_in_the_middle(agent: subprocess.Popen[bytes], places: list[Place], owed: Mapping[str, set[str]]) -> int:
+def _kill_in_the_middle(
+    agent: subprocess.Popen[bytes], places: list[DemoReceiver], owed: Mapping[str, set[str]]
+) -> int:
     half = _total(owed) // 2
     deadline = time.monotonic() + TIMEOUT
     while (arrived := _arrived(places)) < half and agent.poll() is None and time.monotonic() < deadline:
@@ -178,12 +180,12 @@ def _kill_in_the_middle(agent: subprocess.Popen[bytes], places: list[Place], owe
     return arrived
 
 
-def _arrived(places: list[Place]) -> int:
+def _arrived(places: list[DemoReceiver]) -> int:
     return sum(place.received().total() for place in places)
 
 
-def _report(places: list[Place], owed: Mapping[str, set[str]]) -> int:
-    """Prints what each receiver got, and returns how many deliveries are missing."""
+def _report(places: list[DemoReceiver], owed: Mapping[str, set[str]]) -> int:
+    """Print what each receiver got, and return how many deliveries are missing."""
     lost = twice = 0
     print(f"  {'webhook':<13} {'due':>5} {'received':>9} {'lost':>5} {'twice':>6}  for example")
     for place in places:

@@ -1,4 +1,4 @@
-"""Writes realistic security events as NDJSON, always the same: `python -m examples.make_events 300 > FILE`."""
+"""Write realistic security events as NDJSON, always the same: `python -m examples.make_events 300 > FILE`."""
 
 import json
 import random
@@ -15,7 +15,7 @@ WORKLOADS = ("frontend", "checkout", "ledger", "etl", "coredns")
 
 
 def events(count: int, seed: int = 1) -> Iterator[dict[str, Any]]:
-    """`count` events over a day, of every type; about one in thirty is urgent (severity 90 or more)."""
+    """Yield `count` events over a day, of every type. About one in thirty is urgent (severity 90 or more)."""
     chance = random.Random(seed)
     samples = {kind: sample(kind) for kind in SAMPLE_TYPES}
     kinds = [*SAMPLE_TYPES, "waf", "waf"]

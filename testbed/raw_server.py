@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 Script = Callable[["Connection"], bool | None]
-"""Handler of each request; False ends the connection."""
+"""Code that runs after each request; False ends the connection."""
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
@@ -35,7 +35,7 @@ class Connection:
                 return
 
     def read(self) -> bytes:
-        """Return a request, head and body; empty at the end."""
+        """Read one request, head and body. Return nothing at the end of the connection."""
         data = b""
         while b"\r\n\r\n" not in data:
             more = self.socket.recv(65536)
@@ -53,7 +53,10 @@ class Connection:
 
 
 class RawServer:
-    """Counts its connections, keeps the requests, and lets `script` answer each; one connection at a time if asked."""
+    """A server that counts its connections, keeps the requests, and lets `script` answer each.
+
+    With `in_turn` it serves one connection at a time.
+    """
 
     def __init__(self, script: Script, context: ssl.SSLContext | None = None, *, in_turn: bool = False) -> None:
         self._script = script
@@ -112,7 +115,7 @@ class RawServer:
 
 
 def answering(*answers: bytes) -> Script:
-    """Give each request the next answer, the last one again and again."""
+    """Return a script that gives each request the next answer, and the last one again and again."""
     left = list(answers)
 
     def script(connection: Connection) -> None:
@@ -133,7 +136,7 @@ class Authority:
         return (self._folder / "ca.crt").read_text()
 
     def sign(self, name: str, *, days: int = 30, kind: str = "serverAuth") -> tuple[Path, Path]:
-        """Certificate and key for a host name; 0 days: expired."""
+        """Sign a certificate for a host name, and return it with its key. One for 0 days has expired."""
         stem = f"{name}{days}"
         (self._folder / f"{stem}.ext").write_text(
             f"subjectAltName=DNS:{name}\nextendedKeyUsage={kind}\nauthorityKeyIdentifier=keyid\n"
@@ -146,9 +149,9 @@ class Authority:
         return self._folder / f"{stem}.crt", self._folder / f"{stem}.key"
 
     def intermediate(self) -> str:
-        """The certificate of an authority below this one; what is signed from now on, that one signs.
+        """Make an authority below this one, which signs from now on, and return its certificate.
 
-        As old tools make them: basicConstraints is not critical, and there is no keyUsage.
+        It is as old tools make them: basicConstraints is not critical, and there is no keyUsage.
         """
         (self._folder / "below.ext").write_text("basicConstraints=CA:TRUE\n")
         self._run("req -newkey rsa:2048 -nodes -subj /CN=below -keyout below.key -out below.csr")
@@ -158,12 +161,12 @@ class Authority:
         return self.certificate
 
     def encrypted(self, name: str) -> str:
-        """The key of a name that was signed, with a passphrase."""
+        """Return the key of a name that was signed, with a passphrase."""
         self._run(f"pkey -aes128 -passout pass:secret -in {name}30.key -out {name}.encrypted")
         return (self._folder / f"{name}.encrypted").read_text()
 
     def server(self, name: str, *, days: int = 30, clients: bool = False) -> ssl.SSLContext:
-        """The context of a server; with `clients` it asks for a certificate of this authority."""
+        """Return the context of a server. With `clients` it asks for a certificate of this authority."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*self.sign(name, days=days))
         if clients:

@@ -29,7 +29,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Incoming:
-    """A request as it came; header names in lower case."""
+    """A request as it came, with the names of its headers in lower case."""
 
     method: str
     path: str
@@ -85,7 +85,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, *_: object) -> None:
-        """A client that was killed in the middle of a request is no news here."""
+        """Print nothing: a client may be killed in the middle of a request."""
 
 
 def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
@@ -113,7 +113,7 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
 
 
 def generic() -> Receiver:
-    """Takes any JSON object that carries a webhook-id."""
+    """Return a receiver that accepts any JSON object with a webhook-id."""
 
     def answer(incoming: Incoming) -> Answer:
         if incoming.headers.get("content-type") != "application/json" or not incoming.headers.get("webhook-id"):
@@ -124,8 +124,8 @@ def generic() -> Receiver:
 
 
 def slack(path: str, *, clock: Callable[[], float] = time.monotonic, burst: int = 4) -> Receiver:
-    """An Incoming Webhook at `path`: one message a second, short bursts; answers by Slack's documented words."""
-    allowance = _Bucket(clock, burst)
+    """Return an Incoming Webhook at `path`, with Slack's rate limit of one message a second and its error texts."""
+    allowance = _RateLimit(clock, burst)
 
     def answer(incoming: Incoming) -> Answer:
         if incoming.path != path:
@@ -161,7 +161,7 @@ def _slack_block(block: Any) -> bool:
 
 
 def jira(*, project: str, issue_type: str, username: str, token: str) -> Receiver:
-    """Jira's REST API v2: creates issues, and finds them again by a word of their description."""
+    """Return Jira's REST API v2: it creates issues, and finds them by a word of their description."""
     issues: dict[str, str] = {}
     credential = "Basic " + base64.b64encode(f"{username}:{token}".encode()).decode()
 
@@ -213,8 +213,8 @@ def _parse(incoming: Incoming) -> Any:
         return None
 
 
-class _Bucket:
-    """A token a second, at most `burst` saved up."""
+class _RateLimit:
+    """A token bucket: one token a second, at most `burst` of them saved up."""
 
     def __init__(self, clock: Callable[[], float], burst: int) -> None:
         self._clock, self._burst = clock, burst

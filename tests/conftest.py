@@ -1,4 +1,4 @@
-"""What all tests share: examples that repeat, the session's real servers, and what each part of a run took."""
+"""Fixtures of all tests: examples that repeat, the session's real servers, and the duration of each part of a run."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from testbed.servers.elasticsearch import V8, V9, elasticsearch_url
 from testbed.servers.images import agent_image
 from testbed.servers.kubernetes import Kubernetes, find, kubernetes
 from testbed.servers.required import required
-from tests.times import Times
+from tests.times import DurationReport
 
 settings.register_profile(
     "repeatable",
@@ -55,10 +55,10 @@ def each_elasticsearch(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def agent_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The image `AGENT` of this checkout's agent, as OCI archive."""
+    """OCI archive of `AGENT`, the image of this checkout's agent."""
     with required():
         return agent_image(tmp_path_factory.mktemp("image") / "agent.tar")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(Times(), "times")
+    config.pluginmanager.register(DurationReport(), "times")

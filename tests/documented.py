@@ -1,4 +1,4 @@
-"""The examples of the documentation, what a person types and what the page shows to be printed then; all commands."""
+"""Read the examples of the documentation: what a person types, and what the page shows to be printed."""
 
 import re
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ class Example:
 
 
 def examples(page: str, *, form: str = "console", section: str = "") -> list[Example]:
-    """Those of a page's code blocks of one form, in order; of one section by its heading, else of all."""
+    """Return the examples in a page's code blocks of one form, in order: of one section by its heading, else of all."""
     text = Path(page).read_text("utf-8")
     if section:
         text = text.split(f"\n## {section}\n")[1].split("\n## ")[0]
@@ -40,14 +40,14 @@ def anchors(page: Path) -> set[str]:
 
 
 def masked(text: str) -> str:
-    """Without what differs from cluster to cluster: times, ages, pods' names."""
+    """Return the text without what differs from cluster to cluster: times, ages, pods' names."""
     for pattern, name in _DIFFERS.items():
         text = re.sub(pattern, name, text)
     return text
 
 
 def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
-    """The command and all below it, with what a person types."""
+    """Yield the command and all below it, with what a person types."""
     yield path, command
     if isinstance(command, click.Group):
         context = click.Context(command)

@@ -1,4 +1,4 @@
-"""What is wrong with a query on some fields."""
+"""Problems of a query on some fields."""
 
 from kubectl_sew.query import FieldSet, Node, QueryError, QueryProblem, bind
 

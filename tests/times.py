@@ -1,4 +1,4 @@
-"""Tells at the end of a test run how long each part of it took."""
+"""Print at the end of a test run how long each part of it took."""
 
 from collections import Counter
 from pathlib import Path
@@ -8,8 +8,8 @@ import pytest
 from testbed.servers.building import SPENT
 
 
-class Times:
-    """A plugin of pytest: sums by the folder below tests/, and names what building servers took of it."""
+class DurationReport:
+    """A plugin of pytest that sums durations by the folder below tests/, and names the share of building servers."""
 
     def __init__(self) -> None:
         self._seconds: Counter[str] = Counter()

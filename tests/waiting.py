@@ -1,4 +1,4 @@
-"""How tests wait for what real programs do in their own time: they ask again, and never sleep it out."""
+"""Wait for what real programs do in their own time, by asking again."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ DEADLINE = 20.0
 
 
 def eventually(condition: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
-    """Waits until a condition holds; fails with `what` where it does not in time."""
+    """Wait until a condition holds. Fail with `what` where it does not in time."""
     pause, deadline = threading.Event(), time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"

@@ -19,14 +19,17 @@ _CONFIG = "route: {receiver: none}\nreceivers: [{name: none}]\n"
 
 
 def find(*, install: bool = True) -> Path:
-    """`ALERTMANAGER` in the environment, else a program on PATH, else (as root) Debian's. Raises UnavailableError."""
+    """Find Alertmanager: `ALERTMANAGER` in the environment, a program on PATH, or (as root) Debian's package.
+
+    Raises UnavailableError.
+    """
     given = os.environ.get("ALERTMANAGER") or shutil.which("alertmanager")
     return Path(given) if given else program(PROGRAM, PROGRAM, install=install)
 
 
 @contextmanager
 def alertmanager(binary: Path) -> Iterator[str]:
-    """Runs one on a free port, with nothing kept afterwards; yields `http://127.0.0.1:PORT`."""
+    """Run an Alertmanager on a free port, keep nothing of it, and yield `http://127.0.0.1:PORT`."""
     with tempfile.TemporaryDirectory() as folder:
         base = f"http://127.0.0.1:{free_port()}"
         with Server(_command(binary, Path(folder), base), Path(folder) / "log") as server:

@@ -1,4 +1,4 @@
-"""Programs of the servers under test: built once into a cache outside the checkout, by name and version.
+"""Build the programs of the servers under test once, into a cache outside the checkout, by name and version.
 
 Free of pytest: the demonstration uses it too.
 """
@@ -24,7 +24,7 @@ class UnavailableError(Exception):
 
 
 def built(name: str, version: str, build: Callable[[Path], None]) -> Path:
-    """The folder `CACHE/NAME-VERSION`, filled by `build` where it is not there yet. Safe beside other test runs.
+    """Return the folder `CACHE/NAME-VERSION`, filled by `build` where it is not there yet. Safe beside other test runs.
 
     `build` fills an empty folder on the same disk; what it leaves half done is thrown away.
     """
@@ -45,7 +45,7 @@ def built(name: str, version: str, build: Callable[[Path], None]) -> Path:
 
 
 def program(name: str, package: str, *, install: bool = True) -> Path:
-    """A program on PATH, else from Debian's package of that name, which root installs. Raises UnavailableError."""
+    """Find a program on PATH, else (as root) install Debian's package that has it. Raises UnavailableError."""
     found = shutil.which(name)
     if found is None and install:
         packages(package)
@@ -56,7 +56,7 @@ def program(name: str, package: str, *, install: bool = True) -> Path:
 
 
 def packages(*names: str) -> None:
-    """Installs Debian's packages, without starting what they bring. Raises UnavailableError where that may not be."""
+    """Install Debian's packages without starting their services. Raises UnavailableError where that is not possible."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise UnavailableError(f"needs {', '.join(names)}: as root on Debian, `apt-get install {' '.join(names)}`")
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def packages(*names: str) -> None:
 
 
 def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
-    """Runs a build step and returns what it printed. Raises UnavailableError with its last words where it fails."""
+    """Run a build step and return what it printed. Raises UnavailableError with the end of its output."""
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"} | (env or {})
     try:
         done = subprocess.run(

@@ -47,7 +47,7 @@ class Version:
 
     @property
     def major(self) -> str:
-        """Names the folder of our sources for it."""
+        """The major version, which names the folder of our sources for it."""
         return self.number.partition(".")[0]
 
 
@@ -57,7 +57,7 @@ V9 = Version("9.0.4", 21, 99)
 
 @dataclass
 class ElasticsearchNode:
-    """A node: `url` answers once it is started. The context managers below start it and stop it."""
+    """A node whose `url` answers once it is started. The context managers below start it and stop it."""
 
     version: Version
     name: str
@@ -70,12 +70,12 @@ class ElasticsearchNode:
 
     @property
     def url(self) -> str:
-        """Address without a slash at its end."""
+        """Address of the node, without a slash at its end."""
         return f"http://127.0.0.1:{self.http_port}"
 
     @property
     def log(self) -> Path:
-        """Return the node's log over all its starts."""
+        """File with the log of the node, over all its starts."""
         return self.folder / "log"
 
     @property
@@ -84,36 +84,36 @@ class ElasticsearchNode:
         return self._server.pid
 
     def launch(self) -> None:
-        """Starts the process and returns at once."""
+        """Start the process and return at once."""
         _configure(self)
         self._server = Server(_command(self), self.log)
 
     def wait(self) -> None:
-        """Wait until it answers and every index can be searched. Raises UnavailableError with the end of its log."""
+        """Wait until every index can be searched. Raises UnavailableError with the end of its log."""
         assert self._server is not None
         health = f"{self.url}/_cluster/health?wait_for_status=yellow&timeout=1s"
         self._server.wait_until(lambda: _answers(health), READY_WITHIN)
 
     def start(self) -> None:
-        """Start again after a `kill` or `stop`, on the same ports, with the same data. Returns when it answers."""
+        """Start the node on the same ports with the same data, and return when it answers."""
         self.launch()
         self.wait()
 
     def kill(self) -> None:
-        """End it like a lost machine: at once, nothing written any more. Nothing happens where it is not running."""
+        """Kill the node at once, as when a machine is lost. Do nothing where it is not running."""
         if self._server is not None:
             self._server.stop()
             self._server = None
 
     def stop(self) -> None:
-        """End it in order: everything is written first."""
+        """Shut the node down in order, so that everything is written first."""
         assert self._server is not None
         self._server.signal(signal.SIGTERM)
         eventually(lambda: self._server is None or not self._server.running(), "the node ends", seconds=30)
         self.kill()
 
     def restart(self) -> None:
-        """Kills it and starts it again."""
+        """Kill the node and start it again."""
         self.kill()
         self.start()
 
@@ -122,7 +122,10 @@ class ElasticsearchNode:
 def elasticsearch(
     version: Version, *, heap: str = "512m", settings: Mapping[str, str] | None = None
 ) -> Iterator[ElasticsearchNode]:
-    """Run a node with data of its own, gone afterwards; `settings` are its configuration. Raises UnavailableError."""
+    """Run one node with data of its own, gone afterwards. `settings` go into its configuration.
+
+    Raises UnavailableError.
+    """
     build(version)
     with _stopped_at_the_end(1, version, heap) as (node,):
         node.settings = {"discovery.type": "single-node"} | dict(settings or {})
@@ -132,7 +135,7 @@ def elasticsearch(
 
 @contextmanager
 def elasticsearch_url(version: Version) -> Iterator[str]:
-    """`ELASTICSEARCH_URL` in the environment where its server has that major version, else one node of our own."""
+    """Yield `ELASTICSEARCH_URL` where its server has that major version, else the URL of a node of our own."""
     given = os.environ.get("ELASTICSEARCH_URL", "").rstrip("/")
     if given and _major(given) == version.major:
         yield given
@@ -143,7 +146,7 @@ def elasticsearch_url(version: Version) -> Iterator[str]:
 
 @contextmanager
 def cluster(version: Version, *, size: int = 3, heap: str = "400m") -> Iterator[list[ElasticsearchNode]]:
-    """Nodes that form a cluster, any of which may be killed and started again. Raises UnavailableError."""
+    """Run nodes that form a cluster, any of which may be killed and started again. Raises UnavailableError."""
     build(version)
     with _stopped_at_the_end(size, version, heap) as nodes:
         for node in nodes:
@@ -170,7 +173,7 @@ def _stopped_at_the_end(size: int, version: Version, heap: str) -> Iterator[list
 
 
 def build(version: Version) -> Path:
-    """The folder with its jars (`lib`) and our classes (`classes`), built where it is not there yet."""
+    """Return the folder with its jars (`lib`) and our classes (`classes`), built where it is not there yet."""
     digest = hashlib.sha256()
     for source in [SOURCES / "pom.xml", *sorted((SOURCES / version.major).glob("*.java"))]:
         digest.update(source.read_bytes())
@@ -178,7 +181,7 @@ def build(version: Version) -> Path:
 
 
 def java_home(version: Version) -> Path:
-    """`JAVA_HOME` where it suits that version, else the oldest Java of this machine that does."""
+    """Return `JAVA_HOME` where it suits that version, else the oldest Java of this machine that does."""
     given = os.environ.get("JAVA_HOME")
     found = [(_java_version(home), home) for home in VIRTUAL_MACHINES.glob("*") if (home / "bin" / "javac").exists()]
     own = [(_java_version(Path(given)), Path(given))] if given else []

@@ -1,4 +1,4 @@
-"""Servers that are Go programs: built from a module beside this file that pins them, once. Free of pytest."""
+"""Build servers that are Go programs, once, from a module beside this file that pins them. Free of pytest."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ _ENVIRONMENT = {
 
 
 def go_program(module: str, package: str, version: str, *, stamps: dict[str, str] | None = None) -> Path:
-    """The program that `package` builds, from `go/MODULE`. `stamps` are variables set by the linker.
+    """Build `package` of the module `go/MODULE`, and return its program. `stamps` are variables set by the linker.
 
     Raises UnavailableError where Go is missing or too old, or its modules cannot be had.
     """

@@ -1,4 +1,4 @@
-"""Runs one server so that it ends with the test run, however that ends: `python guard.py LOG COMMAND…`.
+"""Run one server so that it ends with the test run, however that ends: `python guard.py LOG COMMAND…`.
 
 The test run holds the guard's standard input. When that closes, by intent or because the test run was killed, the guard
 kills the server's whole process group. It prints the server's process id, and ends with its exit code.

@@ -1,4 +1,4 @@
-"""Images of containers without a registry: of Debian's packages, built by buildah. As root; free of pytest."""
+"""Build images of containers without a registry, from Debian's packages by buildah. As root; free of pytest."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ _CERTIFICATES = "/etc/ssl/certs"
 
 
 def pause_image() -> Path:
-    """The archive of `PAUSE`: a program that waits to be ended, and nothing else. Raises UnavailableError."""
+    """Return the archive of `PAUSE`: a program that waits to be ended, and nothing else. Raises UnavailableError."""
 
     def build(folder: Path) -> None:
         (folder / "pause.c").write_text(_PAUSE_SOURCE)
@@ -32,7 +32,7 @@ def pause_image() -> Path:
 
 
 def base_image() -> Path:
-    """The archive of `BASE`: Debian 12 with its Python, certificates and little else. Raises UnavailableError."""
+    """Return the archive of `BASE`: Debian 12 with Python, certificates and little else. Raises UnavailableError."""
 
     def build(folder: Path) -> None:
         with tempfile.TemporaryDirectory(prefix="sew-debian-") as context, buildah() as tool:
@@ -48,7 +48,7 @@ def base_image() -> Path:
 
 
 def agent_image(archive: Path) -> Path:
-    """Builds `AGENT`, the agent's image of this checkout, over `BASE`; writes its archive. Raises UnavailableError."""
+    """Build `AGENT`, the agent's image of this checkout, over `BASE` into an archive. Raises UnavailableError."""
     with buildah() as tool:
         tool.pull(base_image())
         tool.build(_CHECKOUT / "agent" / "Dockerfile", _CHECKOUT, AGENT, archive, {"BASE": BASE})
@@ -56,7 +56,7 @@ def agent_image(archive: Path) -> Path:
 
 
 class Buildah:
-    """buildah with a store of its own, and with the network and the certificates of this machine."""
+    """A buildah with a store of its own, and with the network and the certificates of this machine."""
 
     def __init__(self, binary: Path, folder: Path) -> None:
         self._command = (binary, "--storage-driver", "vfs", "--root", folder / "root", "--runroot", folder / "run")
@@ -64,7 +64,7 @@ class Buildah:
     def build(
         self, dockerfile: Path, context: Path, name: str, archive: Path, arguments: Mapping[str, str] | None = None
     ) -> None:
-        """Builds an image and writes it as OCI archive. Build arguments may name a base `oci-archive:FILE`."""
+        """Build an image and write it as OCI archive. Build arguments may name a base `oci-archive:FILE`."""
         given = [word for item in (arguments or {}).items() for word in ("--build-arg", "=".join(item))]
         volume = ("--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro") if given else ()
         options = ("--isolation", "chroot", "--pull=false", "--file", dockerfile, "--tag", name)
@@ -72,13 +72,13 @@ class Buildah:
         run(*self._command, "push", "--disable-compression", name, f"oci-archive:{archive}:{name}")
 
     def pull(self, archive: Path) -> None:
-        """Makes an archive's image known under its name, to build from."""
+        """Load an archive's image under its name, to build from."""
         run(*self._command, "pull", f"oci-archive:{archive}")
 
 
 @contextmanager
 def buildah() -> Iterator[Buildah]:
-    """A buildah whose store is thrown away afterwards. Raises UnavailableError."""
+    """Yield a buildah whose store is deleted afterwards. Raises UnavailableError."""
     if os.geteuid() != 0:
         raise UnavailableError("building images needs root")
     with tempfile.TemporaryDirectory(prefix="sew-buildah-") as folder:

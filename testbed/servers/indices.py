@@ -1,4 +1,4 @@
-"""Indices on an Elasticsearch under test: made with Calico's mapping or another, filled, and deleted again."""
+"""Make indices on an Elasticsearch under test with Calico's mapping or another, fill them, and delete them."""
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -39,7 +39,7 @@ CALICO_MAPPINGS: Json = {
 def index(
     client: Elasticsearch, *, name: str = "", mappings: Json = CALICO_MAPPINGS, settings: Json = CALICO_SETTINGS
 ) -> Iterator[str]:
-    """Makes an index, under a name that no other has unless one is given; yields its name; deletes it."""
+    """Make an index, under a name of its own unless one is given, yield its name, and delete it."""
     name = name or f"sew-test-{uuid.uuid4().hex[:12]}"
     client.indices.create(index=name, mappings=mappings, settings=settings)
     try:
@@ -49,7 +49,7 @@ def index(
 
 
 def write(client: Elasticsearch, name: str, documents: Iterable[Json], *, refresh: bool = True) -> int:
-    """Writes documents in one go, each under its `_id` where it has one, and makes them visible; returns how many."""
+    """Write documents in bulk, each under its `_id` where it has one, make them visible, and return how many."""
     actions = ({"_index": name, "_id": each.get("_id"), "_source": _source(each)} for each in documents)
     written, _ = bulk(client, actions, refresh=refresh)
     return written

@@ -18,11 +18,11 @@ class Krew:
 
     krew: Path
     validate_manifest: Path
-    """`validate-krew-manifest -manifest FILE -skip-install` ends with 0 for what the index would take."""
+    """Program of which `-manifest FILE -skip-install` ends with 0 for a manifest that the index would take."""
 
 
 def find() -> Krew:
-    """Builds them where they are not there yet. Raises UnavailableError."""
+    """Build krew's programs where they are not there yet. Raises UnavailableError."""
     krew, check = (go_program("krew", f"sigs.k8s.io/krew/cmd/{name}", VERSION) for name in _PROGRAMS)
     return Krew(krew, check)
 

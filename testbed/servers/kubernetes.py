@@ -32,17 +32,17 @@ _ADMIN = "admin-of-the-tests"
 
 
 @dataclass(frozen=True)
-class Programs:
-    """Programs of an API server."""
+class ControlPlanePrograms:
+    """The programs of an API server, and kubectl."""
 
     apiserver: Path
     etcd: Path
     kubectl: Path
 
 
-def find() -> Programs:
-    """Finds or builds them. Raises UnavailableError."""
-    return Programs(
+def find() -> ControlPlanePrograms:
+    """Find or build the programs. Raises UnavailableError."""
+    return ControlPlanePrograms(
         apiserver=_given("kube-apiserver") or kubernetes_program("kube-apiserver"),
         etcd=_given("etcd") or program("etcd", "etcd-server"),
         kubectl=kubectl(),
@@ -50,12 +50,12 @@ def find() -> Programs:
 
 
 def kubectl() -> Path:
-    """kubectl alone. Raises UnavailableError."""
+    """Find or build kubectl alone. Raises UnavailableError."""
     return _given("kubectl") or Path(shutil.which("kubectl") or kubernetes_program("kubectl"))
 
 
 def kubernetes_program(name: str) -> Path:
-    """Return one of Kubernetes' own programs, such as `kubelet`, built from source. Raises UnavailableError."""
+    """Build one of Kubernetes' own programs, such as `kubelet`, from source. Raises UnavailableError."""
     major, minor, _ = VERSION.split(".")
     stamps = {f"{_STAMP}.gitVersion": f"v{VERSION}", f"{_STAMP}.gitMajor": major, f"{_STAMP}.gitMinor": minor}
     return go_program("kubernetes", f"k8s.io/kubernetes/cmd/{name}", VERSION, stamps=stamps)
@@ -68,9 +68,9 @@ def _given(name: str) -> Path | None:
 
 @dataclass
 class Kubernetes:
-    """A running API server. Its data and its port outlive `stop` and `start`."""
+    """A running API server whose data and port outlive `stop` and `start`."""
 
-    programs: Programs
+    programs: ControlPlanePrograms
     folder: Path
     arguments: Sequence[str]
     port: int = field(default_factory=free_port)
@@ -82,12 +82,12 @@ class Kubernetes:
 
     @property
     def ca(self) -> Path:
-        """The certificate by which clients know the server."""
+        """Certificate by which clients know the server."""
         return self.folder / "certificates" / "apiserver.crt"
 
     @property
     def account_key(self) -> Path:
-        """The private key that service accounts' tokens are signed with."""
+        """Private key that service accounts' tokens are signed with."""
         return self.folder / "service-accounts.key"
 
     @property
@@ -96,12 +96,12 @@ class Kubernetes:
 
     @cached_property
     def admin(self) -> Path:
-        """The kubeconfig of one who may do everything."""
+        """Kubeconfig of the admin, who may do everything."""
         return self.kubeconfig("admin", _ADMIN)
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        """Return the environment in which kubectl, and so the plugin, talks to this server as the admin."""
+        """Environment in which kubectl and the plugin talk to this server as the admin."""
         return {
             "KUBECONFIG": str(self.admin),
             "KUBECACHEDIR": str(self.folder / "kubectl-cache"),
@@ -109,24 +109,24 @@ class Kubernetes:
         }
 
     def kubeconfig(self, name: str, token: str, namespace: str = "default") -> Path:
-        """Writes the kubeconfig of whoever has the token; context and user are called `name`."""
+        """Write the kubeconfig of whoever has the token, and return its path. Context and user are called `name`."""
         config = self.folder / f"{name}.kubeconfig"
         config.write_text(json.dumps(_kubeconfig(self.url, self.ca, name, token, namespace)))
         return config
 
     def token(self, account: str, namespace: str = "default", duration: str = "1h") -> str:
-        """A token of an existing service account, as a pod of it would have."""
+        """Return a token of an existing service account, as a pod of it would have."""
         return self.kubectl("create", "token", account, "--namespace", namespace, "--duration", duration).strip()
 
     def as_account(self, account: str, namespace: str = "default") -> Path:
-        """The kubeconfig of a service account, made where it is missing: it may do what RBAC grants it, no more."""
+        """Return the kubeconfig of a service account, made where it is missing. It may do what RBAC grants it."""
         arguments = ("serviceaccount", account, "--namespace", namespace)
         if not self.kubectl("get", *arguments, "--ignore-not-found"):
             self.kubectl("create", *arguments)
         return self.kubeconfig(f"{namespace}-{account}", self.token(account, namespace), namespace)
 
     def kubectl(self, *arguments: str | Path, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:
-        """Runs kubectl as the admin; returns its standard output. An AssertionError tells what it said else."""
+        """Run kubectl as the admin, and return its standard output. Raises AssertionError with its error."""
         done = self.try_kubectl(*arguments, stdin=stdin, env=env)
         assert done.returncode == 0, f"kubectl {' '.join(map(str, arguments))}: {done.stderr}{done.stdout}"
         return done.stdout
@@ -134,13 +134,13 @@ class Kubernetes:
     def try_kubectl(
         self, *arguments: str | Path, stdin: str | None = None, env: Mapping[str, str] | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        """Runs kubectl, that may fail, as the admin, or as whoever `KUBECONFIG` in `env` says."""
+        """Run kubectl, which may fail, as the admin or as whoever `KUBECONFIG` in `env` says."""
         environment = {**os.environ, **self.environment, **(env or {})}
         command = [self.programs.kubectl, *arguments]
         return subprocess.run(command, input=stdin, env=environment, capture_output=True, text=True, check=False)
 
     def apply(self, *objects: Mapping[str, Any] | Path) -> None:
-        """`kubectl apply` of manifests in files, folders, or memory."""
+        """Apply manifests in files, folders, or memory."""
         for each in objects:
             if isinstance(each, Path):
                 self.kubectl("apply", "-f", each)
@@ -148,21 +148,21 @@ class Kubernetes:
                 self.kubectl("apply", "-f", "-", stdin=json.dumps(each))
 
     def define(self, definition: Path) -> None:
-        """Applies a custom resource definition, and waits until it is served."""
+        """Apply a custom resource definition, and wait until it is served."""
         self.apply(definition)
         self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", definition)
 
     def get(self, *arguments: str) -> Any:
-        """`kubectl get … -o json`, read."""
+        """Return what `kubectl get … -o json` prints, read."""
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
 
     def start(self) -> None:
-        """Starts it on its port, and waits until it is ready."""
+        """Start the server on its port, and wait until it is ready."""
         self._server = Server([self.programs.apiserver, *self.arguments, "--secure-port", str(self.port)], self.log)
         self._server.wait_until(self._ready, READY_WITHIN)
 
     def stop(self) -> None:
-        """Kills it: connections are refused from now on."""
+        """Kill the server: connections are refused from now on."""
         if self._server is not None:
             self._server.stop()
 
@@ -171,7 +171,7 @@ class Kubernetes:
         self.start()
 
     def hang(self) -> None:
-        """Lets it take connections and answer nothing, until `resume`."""
+        """Let the server accept connections and answer nothing, until `resume`."""
         assert self._server is not None
         self._server.signal(signal.SIGSTOP)
 
@@ -194,12 +194,14 @@ class Kubernetes:
 
 
 WITHOUT_CONTROLLERS = ("--disable-admission-plugins=ServiceAccount",)
-"""Leave out an admission plugin: no controller manager makes the service accounts that this admission asks for."""
+"""Arguments without the admission of service accounts, since no controller manager makes those."""
 
 
 @contextmanager
-def kubernetes(programs: Programs, *, arguments: Sequence[str] = WITHOUT_CONTROLLERS) -> Iterator[Kubernetes]:
-    """Runs one, ready, with nothing kept afterwards. `arguments` are kube-apiserver's, beside what it needs to run."""
+def kubernetes(
+    programs: ControlPlanePrograms, *, arguments: Sequence[str] = WITHOUT_CONTROLLERS
+) -> Iterator[Kubernetes]:
+    """Run an API server, ready, and keep nothing of it. `arguments` go to kube-apiserver beside what it needs."""
     with tempfile.TemporaryDirectory(prefix="sew-kubernetes-") as name, ExitStack() as stack:
         folder = Path(name)
         etcd, command = _etcd(programs.etcd, folder)

@@ -40,10 +40,10 @@ wait -n
 
 
 @dataclass(frozen=True)
-class Programs:
-    """Programs of a node."""
+class NodePrograms:
+    """The programs of a node."""
 
-    control_plane: control_plane.Programs
+    control_plane: control_plane.ControlPlanePrograms
     controllers: Path
     scheduler: Path
     kubelet: Path
@@ -52,12 +52,12 @@ class Programs:
     pause: Path
 
 
-def find() -> Programs:
-    """Finds, builds or installs them. Raises UnavailableError."""
+def find() -> NodePrograms:
+    """Find, build or install the programs. Raises UnavailableError."""
     if os.geteuid() != 0:
         raise UnavailableError("a node needs root")
     program("runc", "runc")
-    return Programs(
+    return NodePrograms(
         control_plane=control_plane.find(),
         controllers=kubernetes_program("kube-controller-manager"),
         scheduler=kubernetes_program("kube-scheduler"),
@@ -69,22 +69,22 @@ def find() -> Programs:
 
 
 @dataclass(frozen=True)
-class Node:
+class KubernetesNode:
     """A running node, with the API server that it belongs to."""
 
     kubernetes: Kubernetes
-    programs: Programs
+    programs: NodePrograms
     folder: Path
     server: Server
 
     @property
     def api_environment(self) -> list[dict[str, str]]:
-        """Return the `env` of containers that use the API server."""
+        """The `env` of containers that use the API server."""
         address = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(self.kubernetes.port)}
         return [{"name": name, "value": value} for name, value in address.items()]
 
     def load(self, archive: Path) -> None:
-        """Makes an image of an OCI archive known to the node."""
+        """Load the image of an OCI archive into the node."""
         address = ("--address", self.folder / "containerd.sock", "--namespace", "k8s.io")
         run(self.programs.ctr, *address, "images", "import", archive)
 
@@ -96,8 +96,8 @@ class Node:
 
 
 @contextmanager
-def node(programs: Programs) -> Iterator[Node]:
-    """Runs one, ready for pods, with nothing kept afterwards."""
+def node(programs: NodePrograms) -> Iterator[KubernetesNode]:
+    """Run a node, ready for pods, and keep nothing of it."""
     by_name = ("--kubelet-preferred-address-types=Hostname",)
     with ExitStack() as stack:
         server = stack.enter_context(kubernetes(programs.control_plane, arguments=by_name))
@@ -106,13 +106,13 @@ def node(programs: Programs) -> Iterator[Node]:
             stack.enter_context(Server(command, folder / f"{name}.log"))
         runs = stack.enter_context(Server(_runtime(programs, server, folder), folder / "kubelet.log"))
         stack.callback(_end, runs)
-        made = Node(server, programs, folder, runs)
+        made = KubernetesNode(server, programs, folder, runs)
         runs.wait_until(made.ready, READY_WITHIN)
         made.load(programs.pause)
         yield made
 
 
-def _controllers(programs: Programs, server: Kubernetes) -> dict[str, list[str | Path]]:
+def _controllers(programs: NodePrograms, server: Kubernetes) -> dict[str, list[str | Path]]:
     common: list[str | Path] = ["--leader-elect=false", "--bind-address=127.0.0.1"]
     common += [f"--{kind}kubeconfig={server.admin}" for kind in ("", "authentication-", "authorization-")]
     keys = [f"--service-account-private-key-file={server.account_key}", f"--root-ca-file={server.ca}"]
@@ -122,7 +122,7 @@ def _controllers(programs: Programs, server: Kubernetes) -> dict[str, list[str |
     }
 
 
-def _runtime(programs: Programs, server: Kubernetes, folder: Path) -> list[str | Path]:
+def _runtime(programs: NodePrograms, server: Kubernetes, folder: Path) -> list[str | Path]:
     config, kubelet = folder / "containerd.toml", folder / "kubelet.json"
     config.write_text(_CONTAINERD.format(folder=folder, pause=PAUSE))
     (folder / "cni").mkdir()
@@ -156,7 +156,7 @@ def _kubelet(folder: Path) -> dict[str, object]:
 
 
 def _end(server: Server) -> None:
-    """Kills the first process of the namespaces: when it is gone, all the others are."""
+    """Kill the first process of the namespaces: when it is gone, all the others are."""
     for child in Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split():
         os.kill(int(child), signal.SIGKILL)
     server.wait()
@@ -164,7 +164,7 @@ def _end(server: Server) -> None:
 
 
 def _remove_cgroups() -> None:
-    """Removes what ended nodes left: a cgroup that still has a process cannot be removed, so no other's is touched."""
+    """Remove the cgroups that ended nodes left. One that still has a process stays."""
     for root in chain.from_iterable(map(glob, _CGROUPS)):
         for folder, _, _ in os.walk(root, topdown=False):
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The rule for a test without the real server that it needs: it is skipped on a person's machine, and fails in CI."""
+"""Skip a test on a person's machine, and fail it in CI, where the real server that it needs is missing."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from testbed.servers.building import UnavailableError
 
 @contextmanager
 def required() -> Iterator[None]:
-    """Wraps what starts a server in a fixture; pytest's last lines then name what was skipped, and why."""
+    """Wrap the start of a server in a fixture. pytest's last lines then name what was skipped, and why."""
     try:
         yield
     except UnavailableError as error:

@@ -1,4 +1,4 @@
-"""Processes of servers under test: guarded, on free ports of loopback, and waited for. Free of pytest."""
+"""Run servers under test: guarded, on free ports of loopback, and waited for. Free of pytest."""
 
 import os
 import random
@@ -19,7 +19,7 @@ _PORTS = range(20000, 32000)  # below those that the system hands out, so a stop
 
 
 class Server:
-    """A running server; it is killed on leaving, and when the test run dies."""
+    """A running server, which is killed on leaving and when the test run dies."""
 
     def __init__(self, command: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None) -> None:
         self.log = log
@@ -46,15 +46,15 @@ class Server:
         return self._guard.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the server itself: SIGTERM for an orderly end, SIGSTOP to have it hang, SIGCONT."""
+        """Send a signal to the server itself: SIGTERM shuts it down, SIGSTOP makes it hang, SIGCONT ends that."""
         os.kill(self.pid, number)
 
     def wait(self) -> None:
-        """Wait until it has ended."""
+        """Wait until the server has ended."""
         self._guard.wait()
 
     def stop(self) -> None:
-        """Kills it with all that it started. Nothing happens where it has ended already."""
+        """Kill the server with all that it started. Do nothing where it has ended already."""
         for pipe in (self._guard.stdin, self._guard.stdout):
             if pipe is not None:
                 with suppress(BrokenPipeError):
@@ -62,7 +62,7 @@ class Server:
         self._guard.wait()
 
     def wait_until(self, ready: Callable[[], bool], within: float) -> None:
-        """Wait until it answers, `within` seconds. Raises UnavailableError with the end of its log."""
+        """Wait `within` seconds until it is ready. Raises UnavailableError with the log's end where it is not."""
         deadline = time.monotonic() + within
         while not ready():
             if not self.running() or time.monotonic() > deadline:
@@ -76,7 +76,7 @@ def tail(log: Path) -> str:
 
 
 def free_port() -> int:
-    """A port of loopback on which nothing listens."""
+    """Return a port of loopback on which nothing listens."""
     while True:
         port = random.choice(_PORTS)
         with socket.socket() as listener, suppress(OSError):

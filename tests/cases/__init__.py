@@ -1,4 +1,4 @@
-"""The golden cases, for all who hold something to them."""
+"""Read the golden cases."""
 
 import json
 import tomllib
@@ -10,24 +10,24 @@ from kubectl_sew.query.mapping import field_set
 
 FOLDER = Path(__file__).parent
 NOW = 1767225600.0
-"""The moment at which the cases are judged."""
+"""Time at which the cases are judged."""
 
 
 def load(name: str) -> list[dict[str, Any]]:
-    """The cases of a file of this folder."""
+    """Return the cases of a file of this folder."""
     cases: list[dict[str, Any]] = tomllib.loads((FOLDER / name).read_text("utf-8"))["case"]
     return cases
 
 
 def fields_of(case: dict[str, Any]) -> FieldSet:
-    """The field set of a case."""
+    """Return the field set of a case."""
     if "mapping" not in case:
         return CALICO
     return field_set("case", {"case": {"mappings": {"properties": json.loads(case["mapping"])}}}, {})
 
 
 def events_of(case: dict[str, Any]) -> list[tuple[dict[str, Any], bool]]:
-    """A case's events, and whether its query selects them."""
+    """Return a case's events, and whether its query selects them."""
     return [
         (json.loads(line), key == "select") for key in ("select", "skip") for line in case[key].strip().splitlines()
     ]

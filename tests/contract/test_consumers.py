@@ -1,4 +1,4 @@
-"""One contract for every consumer: whatever an event holds and a receiver answers, these facts hold."""
+"""The contract of every consumer, whatever an event holds and a receiver answers."""
 
 import json
 import math
@@ -62,7 +62,7 @@ OWN_STATUSES: dict[str, dict[int, Verdict]] = {
     "Generic": {410: Verdict.PARKED, **dict.fromkeys(range(200, 300), Verdict.DELIVERED)},
     "AlertManager": {200: Verdict.DELIVERED, 405: Verdict.PARKED, 415: Verdict.PARKED},
 }
-"""Where an empty answer of this status means something else than for the others."""
+"""Statuses whose empty answer means something else than for the other consumers."""
 
 names = pytest.mark.parametrize("name", CONSUMERS)
 
@@ -95,7 +95,7 @@ def nested(depth: int) -> list[object]:
     return value
 
 
-def test_every_consumer_is_under_this_contract() -> None:
+def test_every_consumer_is_covered() -> None:
     assert set(CONSUMERS) == set(CONFIGS) == set(SUCCESS) == set(OWN_STATUSES)
 
 
@@ -111,7 +111,7 @@ def test_the_other_spelling_of_alertmanager_is_found_and_no_other_name_is() -> N
     assert find("alertmanager") is find("") is find("Teams") is None
 
 
-def test_only_jira_has_to_look_for_earlier_deliveries() -> None:
+def test_only_jira_searches_for_earlier_deliveries_against_duplicates() -> None:
     assert [name for name, consumer in CONSUMERS.items() if isinstance(consumer, FindsEarlier)] == ["Jira"]
 
 
@@ -215,7 +215,7 @@ ECHO = json.dumps(
 @names
 @pytest.mark.parametrize("status", [200, 201, 302, 400, 401, 403, 404, 422, 429, 500])
 @pytest.mark.parametrize("body", [ECHO, f"invalid_payload {SECRET}", json.dumps(SECRET), f"<html>{SECRET}</html>"])
-def test_a_receiver_that_repeats_our_secrets_does_not_get_them_shown(name: str, status: int, body: str) -> None:
+def test_redaction_hides_secrets_that_a_receiver_repeats(name: str, status: int, body: str) -> None:
     assert SECRET not in str(asdict(answered(name, status, body.encode(), location=SECRET)))
 
 
@@ -236,7 +236,7 @@ REPEATED = {
 @names
 @pytest.mark.parametrize("form", REPEATED)
 @pytest.mark.parametrize("before", range(140, 210, 7))
-def test_a_secret_is_hidden_before_the_words_are_cut(name: str, form: str, before: int) -> None:
+def test_redaction_hides_a_secret_before_the_text_is_cut(name: str, form: str, before: int) -> None:
     said = "x " * (before // 2) + REPEATED[form]
     detail = answered(name, 500, said.encode()).detail
     own = REPEATED[form][-32:]
@@ -257,20 +257,20 @@ def test_a_secret_is_hidden_before_the_words_are_cut(name: str, form: str, befor
         ),
     ],
 )
-def test_a_secret_is_hidden_in_every_form_in_which_a_receiver_repeats_it(config: Config, said: str) -> None:
+def test_redaction_hides_a_secret_in_every_form_in_which_a_receiver_repeats_it(config: Config, said: str) -> None:
     detail = classify_response(CONSUMERS["Generic"], Response(400, {}, said.encode()), NOW, config).detail
     assert "word" not in detail.replace("password", "")
     assert "[secret]" in detail
 
 
-def test_whatever_came_from_a_secret_is_hidden_whatever_it_is_for() -> None:
+def test_redaction_hides_every_value_that_came_from_a_secret() -> None:
     config = {**CONFIGS["Jira"], "project": Secret("KEY-77"), "labels": Secret("blue,greenish")}
     said = json.dumps({"errorMessages": ["KEY-77 has no greenish"]}).encode()
     detail = classify_response(CONSUMERS["Jira"], Response(400, {}, said), NOW, config).detail
     assert detail == "400 Bad Request: [secret] has no [secret]"
 
 
-def test_each_of_two_signing_secrets_is_hidden() -> None:
+def test_redaction_hides_each_of_two_signing_secrets() -> None:
     first, second = (f"whsec_{b64encode(bytes([n]) * 32).decode()}" for n in (1, 2))
     config = {"url": "https://h.example/", "signingSecret": f"{first} {second}"}
     detail = classify_response(
@@ -279,7 +279,7 @@ def test_each_of_two_signing_secrets_is_hidden() -> None:
     assert detail == "400 Bad Request: [secret], [secret]"
 
 
-def test_an_answer_that_may_repeat_a_template_that_is_a_secret_is_not_shown() -> None:
+def test_redaction_drops_an_answer_that_may_repeat_a_secret_template() -> None:
     config = {**CONFIGS["Generic"], "template": Secret('{"routing_key": "R0UT1NG"}')}
     detail = classify_response(CONSUMERS["Generic"], Response(400, {}, b"bad key R0UT1NG"), NOW, config).detail
     assert detail == "400 Bad Request: [secret]"
@@ -295,12 +295,12 @@ def test_an_answer_that_may_repeat_a_template_that_is_a_secret_is_not_shown() ->
         (302, b"<html>login", "302 Found: redirects are not followed"),
     ],
 )
-def test_the_receivers_own_words_are_shown(name: str, status: int, body: bytes, shown: str) -> None:
-    assert shown in answered(name, status, body).detail
+def test_the_receivers_own_error_text_is_reported(name: str, status: int, body: bytes, told: str) -> None:
+    assert told in answered(name, status, body).detail
 
 
 @names
-def test_a_receivers_words_are_cut_at_200_characters(name: str) -> None:
+def test_a_receivers_error_text_is_cut_at_200_characters(name: str) -> None:
     detail = answered(name, 500, b"word " * 10_000).detail
     assert detail.endswith("…")
     assert 190 <= len(detail.partition(": ")[2]) <= 200
@@ -315,8 +315,8 @@ def test_a_receivers_words_are_cut_at_200_characters(name: str) -> None:
         ("AlertManager", 204, "204 No Content, but not Alertmanager's empty answer: <login>"),
     ],
 )
-def test_a_success_that_is_none_says_what_it_should_have_been(name: str, status: int, detail: str) -> None:
-    assert answered(name, status, b"Log in").detail == detail.replace("<login>", "Log in")
+def test_a_false_success_is_reported_with_the_documented_answer(name: str, status: int, told: str) -> None:
+    assert answered(name, status, b"Log in").detail == told.replace("<login>", "Log in")
 
 
 WRONG_PORT = [
@@ -336,7 +336,7 @@ def test_a_server_in_front_that_wants_tls_or_a_certificate_parks_the_webhook(nam
 
 
 @names
-def test_an_application_that_repeats_such_words_of_an_event_refuses_the_event(name: str) -> None:
+def test_an_application_that_repeats_such_text_of_an_event_rejects_the_event(name: str) -> None:
     said = json.dumps({"message": "bad: The plain HTTP request was sent to HTTPS port"}).encode()
     assert answered(name, 400, said).verdict is Verdict.REJECTED
 
@@ -364,7 +364,7 @@ def test_any_answer_can_be_read_and_gives_one_short_line(name: str, status: int,
 
 
 @names
-def test_a_request_shows_nothing_of_itself(name: str) -> None:
+def test_redaction_the_repr_of_a_request_shows_no_secret(name: str) -> None:
     shown = repr(rendered(name, sample("waf")))
     assert SECRET not in shown
     assert "example" not in shown
@@ -495,7 +495,7 @@ SLOW_TO_READ = {
 @names
 @pytest.mark.parametrize("shape", SLOW_TO_READ)
 def test_no_value_takes_long_to_judge(name: str, shape: str) -> None:
-    """A cubic pattern over these would not end within hours: here the test's own end is the limit."""
+    """Judge values over which a cubic pattern would run for hours: the test's own end is the limit."""
     for variable in CONSUMERS[name].variables:
         value = SLOW_TO_READ[shape][: variable.limit]
         CONSUMERS[name].validate({**CONFIGS[name], variable.name: value})
@@ -503,16 +503,16 @@ def test_no_value_takes_long_to_judge(name: str, shape: str) -> None:
 
 @names
 @pytest.mark.parametrize("rate", ["1/s", "10/min", "0.5/h", " 2/s\n"])
-def test_every_consumer_takes_a_rate(name: str, rate: str) -> None:
+def test_every_consumer_takes_a_rate_limit(name: str, rate: str) -> None:
     assert CONSUMERS[name].validate({**CONFIGS[name], "rate": rate}) == []
 
 
 @names
 @pytest.mark.parametrize("rate", ["0/s", "1", "-1/s", "fast", "1/s/s", "1/d"])
-def test_what_is_no_rate_is_a_problem(name: str, rate: str) -> None:
-    assert [problem.variable for problem in CONSUMERS[name].validate({**CONFIGS[name], "rate": rate})] == ["rate"]
+def test_an_invalid_rate_limit_is_a_problem(name: str, rate: str) -> None:
+    assert [each.variable for each in CONSUMERS[name].validate({**CONFIGS[name], "rate": rate})] == ["rate"]
 
 
 @pytest.mark.parametrize(("asked", "given"), [("", 10.0), ("1/s", 1.0), ("6/min", 0.1), ("11/s", 10.0)])
-def test_a_webhooks_rate_is_bounded_by_the_consumers(asked: str, given: float) -> None:
+def test_a_webhooks_rate_limit_is_bounded_by_the_consumers(asked: str, given: float) -> None:
     assert rate_of({"rate": asked}, 10.0) == pytest.approx(given)

@@ -1,15 +1,15 @@
-"""`make fuzz-query N=… SEED=…`: any number of random triples against both servers; exit 1 where one differs."""
+"""Compare N random triples with both servers, and exit with 1 where one differs: `make fuzz-query N=… SEED=…`."""
 
 import sys
 
 from testbed.servers.elasticsearch import V8, V9, elasticsearch_url
-from tests.differential.compare import Server, differences
+from tests.differential.compare import ElasticsearchUnderTest, differences
 
 
 def main(count: int, seed: int) -> int:
     worst = 0
     for version in (V8, V9):
-        with elasticsearch_url(version) as url, Server(url) as server:
+        with elasticsearch_url(version) as url, ElasticsearchUnderTest(url) as server:
             found = 0
             for difference in differences(server, seed, count):
                 found += 1

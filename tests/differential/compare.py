@@ -1,4 +1,4 @@
-"""What a server selects beside what the matcher selects, for one random index at a time."""
+"""Compare what a server selects with what the matcher selects, for one random index at a time."""
 
 import json
 import time
@@ -17,7 +17,7 @@ from tests.differential import generate
 
 Json = dict[str, Any]
 Found = set[str] | str
-"""The ids that a server selects, or why it refuses to."""
+"""Ids that a server selects, or the reason why it refuses to."""
 EVENTS = 120
 QUERIES = 250
 _ONLY = "responses.hits.hits._id,responses.error.root_cause,responses._shards.failed"
@@ -25,7 +25,7 @@ _ONLY = "responses.hits.hits._id,responses.error.root_cause,responses._shards.fa
 
 @dataclass(frozen=True)
 class Difference:
-    """One event on which server and matcher part, made small; `server` is what it said, or why it refused."""
+    """An event on which server and matcher differ, made small. `server` is its answer, or why it refused."""
 
     seed: str
     query: str
@@ -49,8 +49,8 @@ class Difference:
         )
 
 
-class Server:
-    """An Elasticsearch by plain HTTP, so that JSON is sent as it is written here."""
+class ElasticsearchUnderTest:
+    """An Elasticsearch that is asked by plain HTTP, so that JSON is sent as it is written here."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -63,7 +63,7 @@ class Server:
         self._pool.clear()
 
     def ask(self, method: str, path: str, body: Json | None = None, lines: Sequence[Json] = ()) -> Any:
-        """An answer's JSON, errors among them."""
+        """Return an answer's JSON, errors among them."""
         text = "".join(json.dumps(line) + "\n" for line in lines) if lines else json.dumps(body)
         kind = {"Content-Type": "application/x-ndjson" if lines else "application/json"}
         answer = self._pool.request(method, self._url + path, body=text if body or lines else None, headers=kind)
@@ -71,9 +71,9 @@ class Server:
 
 
 class Index:
-    """An index that lives as long as its `with`; `events` are those that it took, by id."""
+    """An index that lives as long as its `with`. `events` are those that it accepted, by id."""
 
-    def __init__(self, server: Server, mappings: Json, settings: Json) -> None:
+    def __init__(self, server: ElasticsearchUnderTest, mappings: Json, settings: Json) -> None:
         self._server, self._name = server, f"sew-meaning-{uuid.uuid4().hex}"
         self.mappings, self.settings = mappings, settings
         self.events: dict[str, Json] = {}
@@ -87,12 +87,12 @@ class Index:
         self._server.ask("DELETE", f"/{self._name}")
 
     def fields(self) -> FieldSet:
-        """By the server's own answers."""
+        """Return the field set that the server reports."""
         paths = (f"/{self._name}/_mapping", f"/{self._name}/_settings")
         return field_set(self._name, *(self._server.ask("GET", path) for path in paths))
 
     def fill(self, events: Mapping[str, Json]) -> None:
-        """Writes events, each under an id; Elasticsearch keeps `_id` out of the source."""
+        """Write events, each under an id. Elasticsearch keeps `_id` out of the source."""
         sources = ({key: value for key, value in each.items() if key != "_id"} for each in events.values())
         lines = [line for name, each in zip(events, sources, strict=True) for line in ({"index": {"_id": name}}, each)]
         answer = self._server.ask("POST", f"/{self._name}/_bulk?refresh=true", lines=lines)
@@ -100,7 +100,7 @@ class Index:
         self.events = {name: events[name] | {"_id": name} for name in taken}
 
     def search(self, queries: Iterable[Node], fields: FieldSet) -> list[Found]:
-        """What each query selects."""
+        """Return what each query selects on the server."""
         body = {"size": len(self.events) + 1, "_source": False, "sort": ["_doc"], "track_total_hits": False}
         lines = [line for query in queries for line in ({}, body | {"query": to_dsl(bind(query, fields))})]
         answer = self._server.ask("POST", f"/{self._name}/_msearch?filter_path={_ONLY}", lines=lines)
@@ -108,7 +108,7 @@ class Index:
         return [_found(response) for response in answer["responses"]]
 
     def values(self, path: str) -> dict[str, list[str]] | None:
-        """The doc values of every event that has any, by its id; None where the field keeps none."""
+        """Return the doc values of every event that has any, by its id. None where the field keeps none."""
         body = {"size": len(self.events) + 1, "_source": False, "docvalue_fields": [path]}
         answer = self._server.ask("POST", f"/{self._name}/_search", body)
         if "error" in answer:
@@ -117,7 +117,7 @@ class Index:
         return {hit["_id"]: hit.get("fields", {}).get(path, []) for hit in answer["hits"]["hits"]}
 
     def match(self, query: Node, fields: FieldSet) -> set[str]:
-        """What the matcher selects."""
+        """Return what the matcher selects."""
         selects, now = compile_matcher(bind(query, fields)), time.time()
         return {name for name, each in self.events.items() if selects(each, now)}
 
@@ -128,13 +128,13 @@ def _found(response: Json) -> Found:
     return {hit["_id"] for hit in response.get("hits", {}).get("hits", [])}
 
 
-def differences(server: Server, seed: int, count: int) -> Generator[Difference, None, None]:
-    """Compares `count` triples of index, events and query, QUERIES of them to an index."""
+def differences(server: ElasticsearchUnderTest, seed: int, count: int) -> Generator[Difference, None, None]:
+    """Compare `count` triples of index, events and query, QUERIES of them to an index."""
     for number in range(-(-count // QUERIES)):
         yield from _one_index(server, f"{seed}/{number}", min(QUERIES, count - number * QUERIES))
 
 
-def _one_index(server: Server, seed: str, count: int) -> Iterator[Difference]:
+def _one_index(server: ElasticsearchUnderTest, seed: str, count: int) -> Iterator[Difference]:
     rng = Random(seed)
     with Index(server, *generate.index(rng)) as index:
         empty = index.fields()
@@ -147,7 +147,7 @@ def _one_index(server: Server, seed: str, count: int) -> Iterator[Difference]:
 
 
 def _shrunk(index: Index, seed: str, query: Node, fields: FieldSet) -> Difference:
-    """The first leaf and event that part alone, where one does."""
+    """Return the first leaf and event that differ alone, where one does."""
     for part in (*leaves(query), query):
         (found,), selected = index.search([part], fields), index.match(part, fields)
         if found != selected:
@@ -165,6 +165,6 @@ def _shrunk(index: Index, seed: str, query: Node, fields: FieldSet) -> Differenc
 
 
 def _only(of: Json, query: Node) -> Json:
-    """What belongs to the query's keys."""
+    """Return what belongs to the query's keys."""
     heads = {leaf.key.name.partition(".")[0] for leaf in leaves(query)}
     return {key: value for key, value in of.items() if key.partition(".")[0] in heads}

@@ -1,4 +1,4 @@
-"""Random indices, events and queries, for one `random.Random`: the same seed gives the same ones everywhere.
+"""Generate indices, events and queries from one `random.Random`: the same seed gives the same ones everywhere.
 
 Values are drawn from pools where the meanings of Elasticsearch and of a careless reading part: other writings of a
 number, letters with odd cases, bounds of types, half of a date. Queries take many of their values from the same pools.
@@ -47,7 +47,7 @@ EVERYTHING = [value for pool in POOLS.values() for value in pool]
 
 
 def index(rng: Random) -> tuple[Json, Json]:
-    """(mappings, settings) of one index, with a field for most of NAMES."""
+    """Return the mappings and the settings of one index, with a field for most of NAMES."""
     properties = {name: _mapped(rng) for name in NAMES if rng.random() < 0.8}
     lowered = {"type": "custom", "filter": ["lowercase"]}
     settings: Json = {
@@ -62,7 +62,7 @@ def index(rng: Random) -> tuple[Json, Json]:
 
 
 def _flat(rng: Random, mappings: Json) -> Json:
-    """Without objects below the root, or below `o`."""
+    """Return mappings without objects below the root, or below `o`."""
     properties = {name: body for name, body in mappings["properties"].items() if body["type"] not in _OBJECTS}
     if rng.random() < 0.5:
         return mappings | {"subobjects": False, "properties": properties}
@@ -150,7 +150,7 @@ def _refused(rng: Random) -> Json:
 
 
 def event(rng: Random, fields: FieldSet) -> Json:
-    """One event; about half of its values are what its fields are made for."""
+    """Return one event. About half of its values are what its fields are made for."""
     document: Json = {}
     for field in fields:
         if field.name != "_id" and rng.random() < 0.7:
@@ -172,7 +172,7 @@ def _value(rng: Random, pool: list[Any], depth: int = 0) -> Any:
 
 
 def _place(rng: Random, document: Json, name: str, value: Any) -> None:
-    """Under its dotted name, or in objects, or in lists of them; beside what stands there already."""
+    """Put a value under its dotted name, in objects, or in lists of them, beside what is there already."""
     head, dot, rest = name.partition(".")
     if not dot or rng.random() < 0.3:
         document[name] = value
@@ -192,7 +192,7 @@ def _place(rng: Random, document: Json, name: str, value: Any) -> None:
 
 
 def query(rng: Random, fields: FieldSet) -> Node:
-    """A query that the field set can answer, as its text is parsed."""
+    """Return a query that the field set can answer, as its text is parsed."""
     while True:
         try:
             tree = parse(str(_tree(rng, fields, 0)))

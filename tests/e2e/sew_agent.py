@@ -16,7 +16,7 @@ from tests.waiting import DEADLINE, eventually
 
 
 class Folder:
-    """What an agent is started on: webhooks, a file of events, and its state."""
+    """A folder with an agent's webhooks, file of events and state."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -37,7 +37,7 @@ class Folder:
         consumer: str = "Generic",
         **config: str,
     ) -> None:
-        """Writes a manifest at once, as careful editors do."""
+        """Write a manifest at once, as careful editors do."""
         values = [{"name": variable, "value": value} for variable, value in {"url": url, **config}.items()]
         spec = {"consumer": consumer, "state": state, "query": query, "config": values}
         manifest = {
@@ -55,7 +55,7 @@ class Folder:
             file.writelines(event(number, **fields) for number in numbers)
 
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Runs another command of sew-agent on the same state."""
+        """Run another command of sew-agent on the same state."""
         command = [sys.executable, "-m", "sew_agent", *arguments, "--state", str(self.state)]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
@@ -79,7 +79,7 @@ class Folder:
 
 
 class Agent:
-    """One run of `sew-agent run`; its log is kept in a file."""
+    """A process of `sew-agent run` whose log is kept in a file."""
 
     def __init__(self, command: list[str], environment: dict[str, str], log: Path, stdin: int | None) -> None:
         self._log = log
@@ -114,18 +114,18 @@ class Agent:
         return self._log.read_text(errors="replace")
 
     def says(self, name: str) -> list[dict[str, Any]]:
-        """The log's entries of one name."""
+        """Return the log's entries of one event name."""
         lines = [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
         return [line for line in lines if line.get("event") == name]
 
     def scrape(self) -> str:
-        """What /metrics says now."""
+        """Return /metrics as it is now."""
         status, text = self.get("/metrics")
         assert status == 200, text
         return text
 
     def get(self, path: str) -> tuple[int, str]:
-        """Status and body of a page."""
+        """Return the status and the body of a page."""
         eventually(lambda: self.says("listening") or not self.running, "the agent listens")
         connection = http.client.HTTPConnection(self.says("listening")[0]["address"], timeout=5)
         with closing(connection):
@@ -135,12 +135,12 @@ class Agent:
 
 
 def event(number: int, **fields: Any) -> str:
-    """One line of events; its id is its number."""
+    """Return one line of events, whose id is its number."""
     return json.dumps({"_id": f"e{number}", "type": "waf", "severity": 50, **fields}) + "\n"
 
 
 def counters(metrics: str, name: str, by: str) -> dict[str, float]:
-    """The values of one metric by the value of one label, added up."""
+    """Return the values of one metric by the value of one label, added up."""
     found: dict[str, float] = {}
     for labels, value in re.findall(rf"^{name}\{{(.*)\}} (\S+)", metrics, re.MULTILINE):
         match = re.search(rf'{by}="([^"]*)"', labels)

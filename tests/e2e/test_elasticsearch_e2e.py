@@ -1,4 +1,4 @@
-"""The real process over a real Elasticsearch: from an event written to the request at the receiver."""
+"""The real process reads from a real Elasticsearch, from the event that is written to the receiver's request."""
 
 import time
 import uuid
@@ -17,7 +17,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.server
 
 
-class Events:
+class EventIndex:
     """An index of a test's own, and the flags of an agent that reads it."""
 
     def __init__(self, client: Elasticsearch, url: str, name: str) -> None:
@@ -25,19 +25,19 @@ class Events:
         self.flags = ("--elasticsearch", url, "--index", name)
 
     def write(self, numbers: range) -> None:
-        """Visible after the index's next refresh, as in life."""
+        """Write events that the index's next refresh makes visible, as in life."""
         documents = ({"_id": f"e{number}", "severity": 50, "time": int(time.time())} for number in numbers)
         write(self._client, self._name, documents, refresh=False)
 
 
 @pytest.fixture
-def events(elasticsearch_8: str) -> Iterator[Events]:
+def events(elasticsearch_8: str) -> Iterator[EventIndex]:
     name = f"sew-e2e-{uuid.uuid4().hex[:8]}"
     with Elasticsearch(elasticsearch_8, request_timeout=60) as client, index(client, name=name):
-        yield Events(client, elasticsearch_8, name)
+        yield EventIndex(client, elasticsearch_8, name)
 
 
-def received(receiver: Receiver) -> Counter[str]:
+def received_events(receiver: Receiver) -> Counter[str]:
     return receiver.ids(lambda incoming: incoming.json()["id"])
 
 
@@ -46,12 +46,12 @@ def expected(numbers: range) -> Counter[str]:
 
 
 def reads(agent: Agent) -> bool:
-    """Whether it has looked at the index, so that what is written from now on is its own."""
+    """Return whether it has polled the index, so that it reads what is written from now on."""
     return bool(agent.says("listening")) and "\nsew_polls_total 0\n" not in agent.scrape()
 
 
-def test_an_overloaded_elasticsearch_is_seen_in_readiness_and_metrics_and_is_not_pressed(
-    folder: Folder, receiver: Receiver, events: Events
+def test_an_overloaded_elasticsearch_is_polled_less_and_shows_in_readiness_and_metrics(
+    folder: Folder, receiver: Receiver, events: EventIndex
 ) -> None:
     busy = {"error": {"type": "es_rejected_execution_exception", "reason": "queue full"}, "status": 429}
 
@@ -73,28 +73,30 @@ def test_an_overloaded_elasticsearch_is_seen_in_readiness_and_metrics_and_is_not
         assert "sew_read_lag_seconds{" in agent.scrape()
         assert between.of("_msearch") <= 3
         between.fault = None
-        eventually(lambda: received(receiver) == expected(range(10)), "everything arrives")
+        eventually(lambda: received_events(receiver) == expected(range(10)), "everything arrives")
 
 
-def test_events_arrive_once_over_kills_of_the_agent(folder: Folder, receiver: Receiver, events: Events) -> None:
+def test_kills_of_the_agent_duplicate_at_most_what_was_in_flight(
+    folder: Folder, receiver: Receiver, events: EventIndex
+) -> None:
     folder.webhook("all", receiver.url)
     agent = folder.start(*events.flags)
     eventually(lambda: reads(agent), "the agent reads")
     events.write(range(100))
-    eventually(lambda: len(received(receiver)) > 20, "some events arrive")
+    eventually(lambda: len(received_events(receiver)) > 20, "some events arrive")
     agent.kill()
     events.write(range(100, 200))
     folder.start(*events.flags)
-    eventually(lambda: len(received(receiver)) == 200, "all events arrive")
-    assert received(receiver).keys() == expected(range(200)).keys()
-    assert sum(received(receiver).values()) <= 200 + 16  # in flight at the kill
+    eventually(lambda: len(received_events(receiver)) == 200, "all events arrive")
+    assert received_events(receiver).keys() == expected(range(200)).keys()
+    assert sum(received_events(receiver).values()) <= 200 + 16  # in flight at the kill
     eventually(
         lambda: '"eventsFetched": "read to 2' in folder.command("status", "-o", "json").stdout, "it says how far"
     )
 
 
-def test_once_reads_a_window_of_the_past_and_ends(folder: Folder, receiver: Receiver, events: Events) -> None:
+def test_once_reads_a_backfill_window_and_ends(folder: Folder, receiver: Receiver, events: EventIndex) -> None:
     folder.webhook("all", receiver.url)
     events.write(range(50))
     assert folder.start(*events.flags, "--once", "--start", "1h").wait(60) == 0
-    assert received(receiver) == expected(range(50))
+    assert received_events(receiver) == expected(range(50))

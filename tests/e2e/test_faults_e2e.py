@@ -1,4 +1,4 @@
-"""The real process among receivers, disks and people that do their worst."""
+"""The real process among hostile receivers, full disks, damaged databases and mistaken commands."""
 
 import json
 import os
@@ -13,8 +13,9 @@ import pytest
 
 from testbed.raw_server import Connection, RawServer, answering
 from testbed.receivers import Answer, Incoming, Receiver, jira
-from tests.e2e.sew_agent import Folder, eventually
-from tests.e2e.test_delivery_e2e import Switch, owed, received
+from tests.e2e.receivers import SwitchableReceiver, delivery_ids, received_ids
+from tests.e2e.sew_agent import Folder
+from tests.waiting import eventually
 
 CANARY = "CANARY0123456789"
 
@@ -43,7 +44,7 @@ FAULTS = {
 }
 
 
-def test_receivers_at_their_worst_do_not_slow_the_others(folder: Folder, receiver: Receiver) -> None:
+def test_hostile_receivers_do_not_slow_the_others(folder: Folder, receiver: Receiver) -> None:
     with ExitStack() as stack:
         for name, script in FAULTS.items():
             server = stack.enter_context(RawServer(script))
@@ -51,12 +52,12 @@ def test_receivers_at_their_worst_do_not_slow_the_others(folder: Folder, receive
         folder.webhook("good", receiver.url)
         folder.write(range(500))
         agent = folder.start(SEW_REQUEST_TIMEOUT="2s")
-        eventually(lambda: received(receiver).keys() == owed("good", 500), "the good one gets all", 10)
+        eventually(lambda: received_ids(receiver).keys() == delivery_ids("good", 500), "the good one gets all", 10)
         eventually(lambda: len({each["webhook"] for each in agent.says("delivery_failed")}) == len(FAULTS), "all fail")
-        assert received(receiver).total() == 500
+        assert received_ids(receiver).total() == 500
 
 
-def test_an_issue_that_was_created_at_the_moment_of_a_kill_is_found_and_not_created_again(folder: Folder) -> None:
+def test_a_jira_issue_created_at_the_moment_of_a_kill_is_found_and_not_duplicated(folder: Folder) -> None:
     with jira(project="P", issue_type="Bug", username="u", token=CANARY) as tracker:
         answer = tracker.receive
 
@@ -78,7 +79,7 @@ def test_an_issue_that_was_created_at_the_moment_of_a_kill_is_found_and_not_crea
         assert again.says("delivered")[0]["receipt"] == "P-1"
 
 
-def test_a_receivers_wait_is_honoured_over_a_restart(folder: Folder) -> None:
+def test_retry_after_is_honoured_over_a_restart(folder: Folder) -> None:
     with Receiver(lambda _: Answer(429, headers={"retry-after": "3600"})) as receiver:
         folder.webhook("w", receiver.url)
         folder.write(range(3))
@@ -90,7 +91,7 @@ def test_a_receivers_wait_is_honoured_over_a_restart(folder: Folder) -> None:
         assert len(receiver.refused) == 1
 
 
-def test_what_is_in_flight_when_the_time_of_a_run_is_over_has_a_second_and_is_sent_again_by_the_next(
+def test_requests_in_flight_at_the_timeout_of_a_run_have_a_second_and_are_sent_again_by_the_next(
     folder: Folder,
 ) -> None:
     ids: list[str] = []
@@ -112,10 +113,10 @@ def test_what_is_in_flight_when_the_time_of_a_run_is_over_has_a_second_and_is_se
         assert (stopping["in_flight"], stopped["all_finished"]) == (1, False)
         assert agent.says("once_timeout")[0]["waiting"] == {"w": 1}
         assert folder.start("--once").wait() == 0
-    assert ids == [*owed("w", 1)] * 2
+    assert ids == [*delivery_ids("w", 1)] * 2
 
 
-def test_a_second_sigterm_ends_at_once(folder: Folder) -> None:
+def test_a_second_sigterm_ends_the_shutdown_at_once(folder: Folder) -> None:
     with RawServer(hang) as server:
         folder.webhook("w", f"http://127.0.0.1:{server.port}/")
         folder.write(range(1))
@@ -127,31 +128,31 @@ def test_a_second_sigterm_ends_at_once(folder: Folder) -> None:
         assert agent.wait(2.0) == -signal.SIGTERM
 
 
-def test_kills_leave_books_that_the_rows_agree_with(folder: Folder, receiver: Receiver) -> None:
-    refusing = Switch(400, owed("bad", 1000, step=2))
+def test_kills_leave_counters_that_match_the_rows(folder: Folder, receiver: Receiver) -> None:
+    refusing = SwitchableReceiver(400, delivery_ids("bad", 1000, step=2))
     with refusing.receiver:
         folder.webhook("good", receiver.url)
         folder.webhook("bad", refusing.receiver.url)
         folder.webhook("watched", receiver.url, state="Debug")
         for kill in range(5):
             folder.write(range(kill * 200, (kill + 1) * 200))
-            before = received(receiver).total()
+            before = received_ids(receiver).total()
             agent = folder.start()
-            eventually(lambda before=before: received(receiver).total() >= before + 100, "it delivers")  # type: ignore[misc]
+            eventually(lambda before=before: received_ids(receiver).total() >= before + 100, "it delivers")  # type: ignore[misc]
             agent.kill()
-            books_agree(folder.state)
+            assert_counters_match_rows(folder.state)
         assert folder.start("--once").wait() == 1
-        found = books_agree(folder.state)
+        found = assert_counters_match_rows(folder.state)
     assert {name: (delivered, pending, dead) for name, delivered, pending, dead, _ in found} == {
         "good": (1000, 0, 0),
         "bad": (500, 0, 500),
         "watched": (0, 0, 0),
     }
-    assert received(receiver).keys() == owed("good", 1000)
+    assert received_ids(receiver).keys() == delivery_ids("good", 1000)
 
 
-def books_agree(state: Path) -> list[tuple[str, int, int, int, int]]:
-    """The counts of each webhook, which are those of its rows; and every event is owed as often as it says."""
+def assert_counters_match_rows(state: Path) -> list[tuple[str, int, int, int, int]]:
+    """Return each webhook's counters, which are those of its rows. Every event has as many deliveries as it says."""
     rows = "SELECT count(*) FROM deliveries d WHERE d.webhook = w.id AND died_at IS"
     with closing(sqlite3.connect(state / "sew.db")) as database:
         counters = database.execute(
@@ -180,11 +181,13 @@ def small_disk(folder: Folder) -> Iterator[Path]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
-def test_a_full_disk_is_told_and_heals_by_itself(folder: Folder, small_disk: Path, receiver: Receiver) -> None:
+def test_a_full_disk_is_reported_and_delivery_goes_on_once_there_is_room(
+    folder: Folder, small_disk: Path, receiver: Receiver
+) -> None:
     folder.webhook("w", receiver.url)
     folder.write(range(10))
     agent = folder.start()
-    eventually(lambda: len(received(receiver)) == 10, "it delivers")
+    eventually(lambda: len(received_ids(receiver)) == 10, "it delivers")
     filler = small_disk / "filler"
     subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=4k"], check=False, capture_output=True)
     folder.write(range(10, 200), padding="x" * 2000)
@@ -192,8 +195,8 @@ def test_a_full_disk_is_told_and_heals_by_itself(folder: Folder, small_disk: Pat
     eventually(lambda: agent.get("/readyz")[0] == 503, "it is not ready")
     assert agent.get("/healthz")[0] == 200
     filler.unlink()
-    eventually(lambda: received(receiver).keys() == owed("w", 200), "it goes on")
-    assert received(receiver).total() == 200
+    eventually(lambda: received_ids(receiver).keys() == delivery_ids("w", 200), "it goes on")
+    assert received_ids(receiver).total() == 200
     assert agent.get("/readyz")[0] == 200
     assert len(agent.says("store_failed")) < 10
 
@@ -215,7 +218,9 @@ def test_a_disk_that_is_full_at_the_start_is_a_clear_error(folder: Folder, small
         (lambda path: path.unlink(), "it is gone"),
     ],
 )
-def test_a_store_that_lost_something_is_an_error(folder: Folder, receiver: Receiver, damage, says: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_database_that_is_cut_short_empty_or_gone_is_an_error(
+    folder: Folder, receiver: Receiver, damage, says: str
+) -> None:  # type: ignore[no-untyped-def]
     folder.webhook("w", receiver.url)
     folder.write(range(100))
     assert folder.start("--once").wait() == 0
@@ -226,7 +231,7 @@ def test_a_store_that_lost_something_is_an_error(folder: Folder, receiver: Recei
     assert "Traceback" not in again.text()
 
 
-def test_no_secret_gets_out_of_the_process(folder: Folder) -> None:
+def test_redaction_leaves_no_secret_in_any_output_of_the_process(folder: Folder) -> None:
     with ExitStack() as stack:
         echoing = stack.enter_context(Receiver(lambda incoming: Answer(400, _echo(incoming))))
         parking = stack.enter_context(Receiver(lambda incoming: Answer(401, _echo(incoming))))
@@ -272,7 +277,7 @@ def test_no_secret_gets_out_of_the_process(folder: Folder) -> None:
 
 
 def _echo(incoming: Incoming) -> bytes:
-    """What a careless receiver does: repeat what it was sent."""
+    """Repeat what was sent, as a careless receiver does."""
     return f"{incoming.path} {incoming.headers.get('authorization')}".encode()
 
 
@@ -281,7 +286,7 @@ def dead_letters(folder: Folder) -> list[dict[str, object]]:
     return found
 
 
-def test_health_and_readiness_are_told(folder: Folder, receiver: Receiver) -> None:
+def test_health_and_readiness_are_served(folder: Folder, receiver: Receiver) -> None:
     folder.webhook("w", receiver.url)
     agent = folder.start()
     eventually(lambda: agent.get("/readyz") == (200, "ok\n"), "it is ready")
@@ -325,32 +330,34 @@ def test_a_command_that_cannot_be_carried_out_says_why(
     assert "Traceback" not in ran.stderr
 
 
-def test_a_webhook_without_room_is_told_and_catches_up_when_there_is_some(folder: Folder, receiver: Receiver) -> None:
-    refusing = Switch(503)
+def test_a_webhook_whose_share_of_the_store_is_full_is_reported_and_catches_up(
+    folder: Folder, receiver: Receiver
+) -> None:
+    refusing = SwitchableReceiver(503)
     with refusing.receiver:
         folder.webhook("stuck", refusing.receiver.url)
         folder.webhook("good", receiver.url)
         agent = folder.start(SEW_STORE_MAX="200KiB", SEW_PAGE_SIZE="10")
         folder.write(range(500), padding="x" * 500)
-        eventually(lambda: received(receiver).keys() == owed("good", 500), "the good one gets all")
+        eventually(lambda: received_ids(receiver).keys() == delivery_ids("good", 500), "the good one gets all")
         eventually(lambda: agent.says("webhook_room_low"), "a person is warned")
         eventually(lambda: agent.says("webhook_without_room"), "that it is full is told")
         assert 'sew_store_room_ratio{webhook="stuck"} 1' in agent.scrape()
         eventually(lambda: "its share of the store is full" in folder.command("status").stdout, "the status says so")
         refusing.status = 200
-        eventually(lambda: len(received(refusing.receiver)) == 500, "it catches up")
-        assert received(refusing.receiver).total() == 500
+        eventually(lambda: len(received_ids(refusing.receiver)) == 500, "it catches up")
+        assert received_ids(refusing.receiver).total() == 500
 
 
 @pytest.mark.parametrize(
     ("status", "accepted", "says"),
-    [(400, owed("w", 500, step=2), "replay or purge"), (400, (), "parked"), (401, (), "parked")],
+    [(400, delivery_ids("w", 500, step=2), "replay or purge"), (400, (), "parked"), (401, (), "parked")],
     ids=["dead letters", "all are rejected", "parked"],
 )
-def test_what_fills_a_share_for_good_ends_a_run_with_a_word_on_it(
+def test_once_ends_with_a_problem_where_a_share_of_the_store_stays_full(
     folder: Folder, status: int, accepted: Container[str], says: str
 ) -> None:
-    with Switch(status, accepted).receiver as receiver:
+    with SwitchableReceiver(status, accepted).receiver as receiver:
         folder.webhook("w", receiver.url)
         folder.write(range(500), padding="x" * 500)
         agent = folder.start("--once", SEW_STORE_MAX="100KiB", SEW_PAGE_SIZE="10", SEW_RETRY_INITIAL="100ms")
@@ -358,8 +365,8 @@ def test_what_fills_a_share_for_good_ends_a_run_with_a_word_on_it(
         assert any(says in each["message"] for each in agent.says("once_trouble"))
 
 
-def test_what_is_replayed_for_a_webhook_that_is_gone_waits_for_its_return(folder: Folder) -> None:
-    refusing = Switch(400)
+def test_dead_letters_replayed_for_a_deleted_webhook_wait_until_it_is_created_again(folder: Folder) -> None:
+    refusing = SwitchableReceiver(400)
     with refusing.receiver as receiver:
         folder.webhook("w", receiver.url)
         folder.write(range(1))

@@ -1,4 +1,4 @@
-"""The whole thing on a whole node, as its users run it: installed, fed, watched, killed."""
+"""The agent on a whole node, as its users run it: installed, fed, watched, killed."""
 
 import json
 import shlex
@@ -16,32 +16,32 @@ from testbed.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
 from testbed.servers.node import find, node
 from testbed.servers.required import required
 from tests.documented import examples, masked
-from tests.e2e.in_node import ALONE, INDEX, SECRETS, SIDECAR, Installed, host, volume
-from tests.e2e.test_delivery_e2e import Switch
+from tests.e2e.in_node import ALONE, INDEX, SECRETS, SIDECAR, NodeHarness, host_manifests, volume
+from tests.e2e.receivers import SwitchableReceiver
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server
 
 
 @pytest.fixture(scope="module")
-def installed(agent_archive: Path) -> Iterator[Installed]:
+def installed(agent_archive: Path) -> Iterator[NodeHarness]:
     with required(), node(find()) as made, elasticsearch(V9) as server:
         for image in (base_image(), agent_archive):
             made.load(image)
         with Elasticsearch(server.url) as events:
             events.indices.create(index=INDEX, mappings=CALICO_MAPPINGS, settings=CALICO_SETTINGS)
             made.kubernetes.kubectl("create", "namespace", SECRETS)
-            made.kubernetes.apply(*host(), volume(made))
+            made.kubernetes.apply(*host_manifests(), volume(made))
             before = made.kubernetes.get("deployment", SIDECAR.name, "-n", SIDECAR.namespace)["spec"]
-            here = Installed(made, events, server.url, before)
+            here = NodeHarness(made, events, server.url, before)
             here.wait_until_ready()
             here.install(SIDECAR)
             yield here
 
 
 @pytest.fixture
-def switch() -> Iterator[Switch]:
-    made = Switch(200)
+def switch() -> Iterator[SwitchableReceiver]:
+    made = SwitchableReceiver(200)
     with made.receiver:
         yield made
 
@@ -50,7 +50,7 @@ def names(receiver: Receiver) -> set[str]:
     return {incoming.json()["name"] for incoming in receiver.accepted}
 
 
-def test_the_agent_runs_as_a_native_sidecar_of_a_pod_that_is_ready(installed: Installed) -> None:
+def test_the_agent_runs_as_a_native_sidecar_of_a_pod_that_is_ready(installed: NodeHarness) -> None:
     pod = installed.pod()
     (agent,) = pod["spec"]["initContainers"]
     (status,) = pod["status"]["initContainerStatuses"]
@@ -60,7 +60,7 @@ def test_the_agent_runs_as_a_native_sidecar_of_a_pod_that_is_ready(installed: In
 
 
 def test_an_event_in_elasticsearch_arrives_at_a_receiver_and_status_shows_it(
-    installed: Installed, switch: Switch
+    installed: NodeHarness, switch: SwitchableReceiver
 ) -> None:
     installed.webhook("arrives", switch.receiver.url)
     installed.do("status", "arrives", "--wait", "--timeout", "60s")
@@ -71,9 +71,7 @@ def test_an_event_in_elasticsearch_arrives_at_a_receiver_and_status_shows_it(
     installed.forget("arrives")
 
 
-def test_a_pod_killed_with_deliveries_pending_comes_back_and_loses_nothing(
-    installed: Installed, switch: Switch
-) -> None:
+def test_a_pod_killed_with_a_backlog_loses_no_event(installed: NodeHarness, switch: SwitchableReceiver) -> None:
     installed.webhook("killed", switch.receiver.url)
     installed.write("killed", [0])
     eventually(lambda: names(switch.receiver) == {"0"}, "the first event arrives", 60)
@@ -89,13 +87,15 @@ def test_a_pod_killed_with_deliveries_pending_comes_back_and_loses_nothing(
     installed.forget("killed")
 
 
-def test_check_finds_nothing_to_complain_of(installed: Installed) -> None:
+def test_check_finds_no_problem(installed: NodeHarness) -> None:
     done = installed.sew("check", "-o", "json")
     complaints = [each for each in json.loads(done.stdout)["checks"] if each["result"] != "ok"]
     assert (done.returncode, complaints) == (0, [])
 
 
-def test_the_first_event_is_told_as_the_installation_page_shows(installed: Installed, switch: Switch) -> None:
+def test_the_first_event_is_delivered_as_the_installation_page_shows(
+    installed: NodeHarness, switch: SwitchableReceiver
+) -> None:
     switch.status = 204
     for typed in examples("docs/install.md", section="The first event"):
         words = shlex.split(typed.line.replace("https://receiver.example", switch.receiver.url))[1:]
@@ -106,8 +106,8 @@ def test_the_first_event_is_told_as_the_installation_page_shows(installed: Insta
     installed.forget("urgent", secret="receiver")
 
 
-def assert_printed(installed: Installed, words: list[str], shown: str) -> None:
-    """Asks again where it only reads, since a condition is written at most every 10 s."""
+def assert_printed(installed: NodeHarness, words: list[str], shown: str) -> None:
+    """Run a command again where it only reads, since a condition is written at most every 10 s."""
     said = []
 
     def prints() -> bool:
@@ -120,8 +120,8 @@ def assert_printed(installed: Installed, words: list[str], shown: str) -> None:
     assert said[-1] == masked(shown)
 
 
-def test_uninstalled_the_host_is_as_it_was_and_wherever_the_agent_is_next_it_goes_on(
-    installed: Installed, switch: Switch
+def test_uninstall_restores_the_host_and_the_next_agent_goes_on_wherever_it_is(
+    installed: NodeHarness, switch: SwitchableReceiver
 ) -> None:
     installed.webhook("moves", switch.receiver.url)
     installed.write("moves", [0])

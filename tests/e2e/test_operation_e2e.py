@@ -1,4 +1,4 @@
-"""The agent as a person runs it: started, changed, stopped, asked, and told when it cannot."""
+"""A person operates the agent: starts, changes and stops it, reads its state, and gets its errors."""
 
 import json
 import os
@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from testbed.receivers import Answer, Incoming, Receiver, generic
+from tests.e2e.receivers import SwitchableReceiver, delivery_ids, received_ids
 from tests.e2e.sew_agent import Folder, event
-from tests.e2e.test_delivery_e2e import Switch, owed, received
 from tests.waiting import eventually
 
 
@@ -18,9 +18,11 @@ def test_files_take_effect_within_two_seconds(folder: Folder, receiver: Receiver
     folder.webhook("first", receiver.url)
     folder.write(range(3))
     folder.start()
-    eventually(lambda: owed("first", 3) <= received(receiver).keys(), "the first webhook delivers")
+    eventually(lambda: delivery_ids("first", 3) <= received_ids(receiver).keys(), "the first webhook delivers")
     folder.webhook("second", receiver.url)
-    eventually(lambda: owed("second", 3) <= received(receiver).keys(), "the second webhook delivers all", 2.5)
+    eventually(
+        lambda: delivery_ids("second", 3) <= received_ids(receiver).keys(), "the second webhook delivers all", 2.5
+    )
     with generic() as other:
         folder.webhook("first", other.url)
         (folder.webhooks / "second.json").unlink()
@@ -28,11 +30,11 @@ def test_files_take_effect_within_two_seconds(folder: Folder, receiver: Receiver
             lambda: any("deleted" in json.dumps(each) for each in folder.agents[0].says("webhook_deleted")), "", 2.5
         )
         folder.write([3])
-        eventually(lambda: len(received(other)) == 1, "the first webhook's new receiver is used")
-        assert received(receiver).total() == 6
+        eventually(lambda: len(received_ids(other)) == 1, "the first webhook's new receiver is used")
+        assert received_ids(receiver).total() == 6
 
 
-def test_a_broken_file_stops_nobody(folder: Folder, receiver: Receiver) -> None:
+def test_a_broken_manifest_stops_no_webhook(folder: Folder, receiver: Receiver) -> None:
     folder.webhook("good", receiver.url)
     agent = folder.start()
     eventually(lambda: agent.says("webhook_accepted"), "it is accepted")
@@ -40,11 +42,11 @@ def test_a_broken_file_stops_nobody(folder: Folder, receiver: Receiver) -> None:
     (folder.webhooks / "bad.yaml").write_text("kind: [")
     eventually(lambda: len(agent.says("webhooks_problem")) >= 2, "both are named")
     folder.write(range(2))
-    eventually(lambda: received(receiver).keys() == owed("good", 2), "what it held before goes on")
+    eventually(lambda: received_ids(receiver).keys() == delivery_ids("good", 2), "what it held before goes on")
 
 
 def test_dead_letters_can_be_read_and_replayed_beside_a_running_agent(folder: Folder) -> None:
-    refusing = Switch(400)
+    refusing = SwitchableReceiver(400)
     with refusing.receiver as receiver:
         folder.webhook("w", receiver.url)
         folder.write(range(2))
@@ -57,7 +59,7 @@ def test_dead_letters_can_be_read_and_replayed_beside_a_running_agent(folder: Fo
         replayed = folder.command("dead-letters", "replay", "--all")
         assert replayed.stdout == "2 dead letters replayed\n"
         eventually(lambda: len(receiver.accepted) == 2, "the running agent takes them up", 3.0)
-        assert received(receiver).keys() == owed("w", 2)
+        assert received_ids(receiver).keys() == delivery_ids("w", 2)
         assert folder.command("dead-letters", "list").stdout == "no dead letters\n"
 
 
@@ -67,7 +69,7 @@ def dead_letters(folder: Folder) -> list[dict[str, object]]:
 
 
 def test_a_backlog_can_be_seen_and_dropped(folder: Folder) -> None:
-    refusing = Switch(503)
+    refusing = SwitchableReceiver(503)
     with refusing.receiver as receiver:
         folder.webhook("w", receiver.url)
         folder.write(range(20))
@@ -79,13 +81,13 @@ def test_a_backlog_can_be_seen_and_dropped(folder: Folder) -> None:
         assert json.loads(folder.command("backlog", "list", "-o", "json").stdout)[0]["pending"] <= 1
 
 
-def test_status_says_what_a_person_asks_at_night(folder: Folder, receiver: Receiver) -> None:
+def test_status_shows_health_backlog_and_last_error(folder: Folder, receiver: Receiver) -> None:
     folder.webhook("good", receiver.url)
     folder.webhook("secretive", "http://127.0.0.1:9/SECRET-PATH")
     folder.webhook("wrong", receiver.url, query="severity >")
     folder.write(range(3))
     agent = folder.start()
-    eventually(lambda: len(received(receiver)) == 3, "the good one delivers")
+    eventually(lambda: len(received_ids(receiver)) == 3, "the good one delivers")
     eventually(lambda: status(folder)["secretive"]["lastError"], "the other one fails")
     found = status(folder)
     assert (found["good"]["healthy"], found["good"]["delivered"], found["good"]["backlog"]) == (True, 3, 0)
@@ -103,7 +105,7 @@ def status(folder: Folder) -> dict[str, dict[str, object]]:
     return {each["name"]: each for each in found["webhooks"]}
 
 
-def test_sigterm_finishes_what_is_in_flight_and_exits_0(folder: Folder) -> None:
+def test_shutdown_by_sigterm_finishes_what_is_in_flight_and_exits_0(folder: Folder) -> None:
     started = []
 
     def slow(incoming: Incoming) -> Answer:
@@ -131,10 +133,10 @@ def test_sigterm_finishes_what_is_in_flight_and_exits_0(folder: Folder) -> None:
         (200, "severity > 99", (), 0, ""),
     ],
 )
-def test_once_tells_by_its_exit_code_how_it_went(
+def test_the_exit_code_of_once_reports_how_it_went(
     folder: Folder, answer: int, query: str, flags: tuple[str, ...], code: int, named: str
 ) -> None:
-    with Switch(answer).receiver as receiver:
+    with SwitchableReceiver(answer).receiver as receiver:
         folder.webhook("w", receiver.url, query=query)
         folder.write(range(2))
         agent = folder.start("--once", *flags)
@@ -147,7 +149,7 @@ def test_bad_lines_are_named_and_the_rest_is_delivered(folder: Folder, receiver:
     folder.events.write_text(event(0) + "oops\n" + event(1).strip())
     agent = folder.start("--once")
     assert agent.wait() == 0
-    assert received(receiver).keys() == owed("w", 2)
+    assert received_ids(receiver).keys() == delivery_ids("w", 2)
     assert "line 2: not JSON" in agent.says("bad_line")[0]["message"]
 
 
@@ -159,20 +161,20 @@ def test_events_may_come_from_standard_input(folder: Folder, receiver: Receiver)
     with os.fdopen(writing, "w") as pipe:
         pipe.writelines(event(number) for number in range(200))
     assert agent.wait() == 0
-    assert received(receiver).keys() == owed("w", 200)
+    assert received_ids(receiver).keys() == delivery_ids("w", 200)
 
 
-def test_once_looks_for_more_whatever_the_pause_between_two_looks(folder: Folder, receiver: Receiver) -> None:
+def test_once_reads_on_at_once_whatever_the_poll_interval(folder: Folder, receiver: Receiver) -> None:
     folder.webhook("w", receiver.url)
     reading, writing = os.pipe()
     agent = folder.start("--once", events="-", stdin=reading, SEW_POLL_INTERVAL="1h")
     os.close(reading)
     with os.fdopen(writing, "w", buffering=1) as pipe:
         pipe.write(event(0))
-        eventually(lambda: received(receiver).keys() == owed("w", 1), "the first one arrives")
+        eventually(lambda: received_ids(receiver).keys() == delivery_ids("w", 1), "the first one arrives")
         pipe.write(event(1))
     assert agent.wait() == 0
-    assert received(receiver).keys() == owed("w", 2)
+    assert received_ids(receiver).keys() == delivery_ids("w", 2)
 
 
 def test_a_state_that_was_used_with_other_events_is_a_clear_error(folder: Folder, receiver: Receiver) -> None:
@@ -188,7 +190,7 @@ def test_a_state_that_was_used_with_other_events_is_a_clear_error(folder: Folder
     assert "Traceback" not in agent.text()
 
 
-def test_a_second_agent_on_the_same_state_is_refused(folder: Folder, receiver: Receiver) -> None:
+def test_a_second_agent_on_the_same_state_folder_is_refused(folder: Folder, receiver: Receiver) -> None:
     folder.webhook("w", receiver.url)
     first = folder.start()
     eventually(lambda: first.says("listening"), "the first one runs")
@@ -220,7 +222,7 @@ def test_a_damaged_store_is_an_error_and_never_replaced(folder: Folder, receiver
     assert again.wait() == 1
     assert "error: " in again.text()
     assert database.read_bytes()[:4096] == damaged[:4096]
-    assert received(receiver).total() == 100
+    assert received_ids(receiver).total() == 100
 
 
 @pytest.mark.parametrize(
@@ -231,7 +233,7 @@ def test_a_damaged_store_is_an_error_and_never_replaced(folder: Folder, receiver
         (["--timeout", "soon"], "soon"),
     ],
 )
-def test_what_cannot_work_is_said_in_one_line(folder: Folder, flags: list[str], says: str) -> None:
+def test_a_setting_that_cannot_work_is_an_error_in_one_line(folder: Folder, flags: list[str], says: str) -> None:
     agent = folder.start(*flags)
     assert agent.wait() in (1, 2)
     assert says in agent.text()

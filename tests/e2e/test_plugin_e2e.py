@@ -1,4 +1,4 @@
-"""`kubectl sew …` for real: kubectl finds the plugin on PATH, and its exit codes, bytes and streams come through."""
+"""kubectl finds the plugin on PATH, and passes its exit codes, bytes and streams."""
 
 import json
 import os
@@ -16,7 +16,7 @@ EVENTS = Path("docs/examples/events.ndjson")
 
 @pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
-    """Where kubectl finds the plugin of this checkout, and no cluster."""
+    """Environment in which kubectl finds the plugin of this checkout, and no cluster."""
     with required():
         folders = (str(Path(sys.executable).parent), str(kubectl().parent), os.environ["PATH"])
     return os.environ | {"PATH": os.pathsep.join(folders), "KUBECONFIG": "/dev/null"}
@@ -24,7 +24,7 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture
 def sew(environment):
-    """`sew("fields", "--type", "ip")`; bytes in and out."""
+    """Run the plugin as in `sew("fields", "--type", "ip")`, with bytes in and out."""
 
     def call(*args: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
         command = ["kubectl", "sew", *args]
@@ -39,7 +39,7 @@ def test_kubectl_lists_the_plugin(environment):
     assert "kubectl-sew" in listed.stdout.splitlines()
 
 
-def test_the_elasticsearch_query_comes_alone(sew):
+def test_preview_query_prints_the_elasticsearch_query_alone(sew):
     done = sew("preview-query", "type = waf", "-o", "json")
     assert (done.returncode, done.stderr) == (0, b"")
     assert json.loads(done.stdout) == {"term": {"type": "waf"}}
@@ -53,7 +53,7 @@ def test_an_invalid_query_exits_with_1_and_a_caret_line(sew):
     assert lines[2].strip() == "^^^^"
 
 
-def test_matching_lines_pass_unchanged(sew):
+def test_preview_query_passes_matching_lines_unchanged(sew):
     content = EVENTS.read_bytes()
     first, _, _, last = content.splitlines(keepends=True)
     from_file = sew("preview-query", "type = waf", "--events", str(EVENTS))
@@ -73,21 +73,21 @@ def test_validate_exits_as_scripts_expect(sew):
     assert sew("validate", "-f", "-", stdin=b"kind: ConfigMap\nmetadata: {name: x}\n").returncode == 1
 
 
-def test_what_is_created_client_side_is_valid(sew):
+def test_a_webhook_created_client_side_is_valid(sew):
     flags = ("--consumer", "Slack", "--query", "severity >= 90", "--secret", "url=hook/url", "--dry-run=client")
     made = sew("create", "urgent", *flags, "-o", "yaml")
     assert made.returncode == 0
     assert sew("validate", "--strict", "-f", "-", stdin=made.stdout).returncode == 0
 
 
-def test_a_payload_shows_no_secret(sew):
+def test_redaction_preview_payload_shows_no_secret(sew):
     done = sew("preview-payload", "-f", "docs/examples/collector.yaml", "--sample", "waf")
     assert done.returncode == 0
     assert b"s3cret" not in done.stdout + done.stderr
     assert b"a1b2c3" not in done.stdout + done.stderr
 
 
-def test_a_reader_that_has_enough_ends_it_quietly(environment, tmp_path):
+def test_a_closed_pipe_ends_the_preview_without_an_error(environment, tmp_path):
     events = tmp_path / "events.ndjson"
     events.write_bytes(EVENTS.read_bytes().splitlines(keepends=True)[0] * 50_000)
     line = f"kubectl sew preview-query 'type = waf' --events {events} | head -n 1"
@@ -96,6 +96,6 @@ def test_a_reader_that_has_enough_ends_it_quietly(environment, tmp_path):
     assert done.stderr == b""
 
 
-def test_kubectls_flags_before_the_command_are_no_hindrance(sew):
+def test_kubectls_flags_may_stand_before_the_command(sew):
     done = sew("--context", "prod", "version")
     assert (done.returncode, done.stderr) == (0, b"")

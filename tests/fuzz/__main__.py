@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz N SEED [PART …]`: N random inputs for each part, the same ones for the same seed."""
+"""Give N random inputs to each part, the same ones for the same seed: `python -m tests.fuzz N SEED [PART …]`."""
 
 import sys
 import time
@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 PARTS = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in ("__main__", "alphabet"))
-"""A new part is a new module here with a function `fuzz(n, seed)`, which raises where something is wrong."""
+"""Names of the modules here. Each has a function `fuzz(n, seed)` that raises where something is wrong."""
 
 
 def main(n: int, seed: int, parts: list[str]) -> None:

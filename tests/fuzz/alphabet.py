@@ -1,4 +1,4 @@
-"""The pieces that random inputs are made of: what programs of this kind have stumbled over."""
+"""Pieces of random inputs, over which programs of this kind have stumbled."""
 
 from collections.abc import Sequence
 from random import Random
@@ -54,5 +54,5 @@ PIECES = (*NUMBERS, *WORDS, *SIGNS, *HOSTILE)
 
 
 def text(random: Random, pieces: Sequence[str] = PIECES, most: int = 5) -> str:
-    """Up to so many of the pieces in a row."""
+    """Return up to `most` pieces in a row."""
     return "".join(random.choices(pieces, k=random.randint(0, most)))

@@ -1,4 +1,4 @@
-"""Manifests with something hostile in them: they are judged, and nothing that is said of them steers a terminal."""
+"""Manifests with something hostile in them are judged, and no message about them steers a terminal."""
 
 from pathlib import Path
 from random import Random

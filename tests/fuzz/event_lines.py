@@ -1,4 +1,4 @@
-"""Files of events at random: written, rotated, replaced and read in any order, every event comes once."""
+"""Files of events are written, rotated, replaced and read at random, and every event is read once."""
 
 import json
 import os
@@ -14,11 +14,11 @@ from sew_agent.ingest.source import SourceError, Subscription
 
 ALL = [Subscription("all", parse("n >= 0"))]
 KEPT = 6
-"""Rotated files; older ones are deleted."""
+"""Number of rotated files that are kept."""
 _STEPS = 25
 
 
-class Scene:
+class RotationHarness:
     """A file that somebody writes and rotates, and a reader that is restarted now and then."""
 
     def __init__(self, folder: Path, chance: random.Random) -> None:
@@ -59,7 +59,7 @@ class Scene:
         self.append(self.path, text)
 
     def _shift(self) -> Path:
-        """Room for the newest of the old files."""
+        """Shift the old files by one, and return the path of the newest."""
         self.append(self.path, self.partial)
         self.partial = ""
         for number in range(KEPT, 0, -1):
@@ -98,7 +98,7 @@ class Scene:
         self.source = NdjsonFile(self.path, ANY)
 
     def look(self) -> bool:
-        """Read one page; whether that was all."""
+        """Read one page, and return whether that was all."""
         try:
             limit = self.chance.choice((1, 3, 1000))
             batch = self.source.read(ALL, self.position, now=self.now, limit=limit)
@@ -132,10 +132,10 @@ class Scene:
 
 
 def fuzz(n: int, seed: int) -> None:
-    """Take about `n` steps, 25 to a scene. Raises AssertionError with the number of the scene that went wrong."""
+    """Take about `n` steps, 25 to a file. Raises AssertionError with the number of the one that went wrong."""
     for number in range(max(n // _STEPS, 1)):
         with tempfile.TemporaryDirectory() as folder:
-            scene = Scene(Path(folder), random.Random(f"{seed}-{number}"))
+            scene = RotationHarness(Path(folder), random.Random(f"{seed}-{number}"))
             try:
                 for _ in range(_STEPS):
                     scene.step()

@@ -1,4 +1,4 @@
-"""Events that hold anything: a query selects them or not, and each consumer makes a request of them or says why not."""
+"""Events of any content are selected or not, and each consumer makes a request of them or says why not."""
 
 import json
 from random import Random

@@ -1,4 +1,4 @@
-"""Answers of HTTP with random bytes changed, against the real exchange: what is no whole answer is never one."""
+"""HTTP answers with random bytes changed, read by the real client: a broken answer never passes for a whole one."""
 
 import random
 import time

@@ -1,4 +1,4 @@
-"""Texts that may be queries: each is read or refused in words, and one that is read means the same when written."""
+"""Texts that may be queries are parsed, or refused with a message; a parsed one means the same when written again."""
 
 from contextlib import suppress
 from random import Random

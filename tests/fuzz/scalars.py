@@ -1,4 +1,4 @@
-"""Scalars of YAML: what we write is read back as it was, steers no terminal, and kubectl reads as we do."""
+"""Scalars of YAML are read back as they were written, steer no terminal, and kubectl reads them as we do."""
 
 import json
 import math
@@ -29,7 +29,7 @@ def fuzz(n: int, seed: int) -> None:
 
 
 def _beside_kubectl(random: Random, n: int) -> None:
-    """`kubectl label --local` asks no server. Where there is no kubectl there is nothing to compare."""
+    """Compare with `kubectl label --local`, which asks no server. Do nothing without kubectl."""
     kubectl = shutil.which("kubectl")
     for _ in range(-(-n // _AT_ONCE) if kubectl else 0):
         texts = [text(random, (*NUMBERS, *WORDS)) for _ in range(_AT_ONCE)]
@@ -48,7 +48,7 @@ def _finite(value: Scalar) -> bool:
 
 
 def _same(kubectls: Scalar, ours: Scalar) -> bool:
-    """JSON has one kind of numbers, and kubectl does not keep all digits of a large one."""
+    """Return whether both are the same in JSON, of whose large numbers kubectl does not keep all digits."""
     if not isinstance(ours, bool) and isinstance(ours, int | float) and isinstance(kubectls, int | float):
         return float(kubectls) == float(ours)
     return kubectls == ours and isinstance(kubectls, bool) == isinstance(ours, bool)

@@ -1,4 +1,4 @@
-"""What the AlertManager consumer renders, and how it reads answers, against a real Alertmanager."""
+"""The AlertManager consumer renders for a real Alertmanager, and reads its answers."""
 
 import json
 import time
@@ -75,7 +75,7 @@ def test_every_sample_fires_as_one_alert(base: str, event_type: str) -> None:
     assert alert["status"]["state"] in ("active", "unprocessed")
 
 
-def test_the_same_delivery_again_is_the_same_alert_and_a_twin_is_another(base: str) -> None:
+def test_a_duplicate_delivery_is_the_same_alert_and_a_twin_event_is_another(base: str) -> None:
     event = Event("i", "1", {"type": "waf"})
     for delivery_id in ("twin-a", "twin-a", "twin-b"):
         assert post_event(base, event, delivery_id=delivery_id).verdict is Verdict.DELIVERED
@@ -116,14 +116,14 @@ HEADERS = (("Content-Type", "application/json"),)
         ("/", HEADERS, b"[]", Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED),
     ],
 )
-def test_its_real_refusals_are_understood(
+def test_real_refusals_get_their_verdicts(
     base: str, path: str, headers: tuple[tuple[str, str], ...], body: bytes, verdict: Verdict, reason: FailureReason
 ) -> None:
     outcome = post(Request("POST", base + path, headers, body))
     assert (outcome.verdict, outcome.reason) == (verdict, reason), outcome
 
 
-def test_its_reason_for_a_refusal_is_told(base: str) -> None:
+def test_the_reason_of_a_refusal_is_reported(base: str) -> None:
     outcome = post(Request("POST", f"{base}/api/v2/alerts", HEADERS, b'[{"labels":{"bad-name":"x"}}]'))
     assert outcome.verdict is Verdict.REJECTED
     assert "invalid label" in outcome.detail

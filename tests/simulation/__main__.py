@@ -1,4 +1,4 @@
-"""`python -m tests.simulation N SEED`: so many random histories from a seed on."""
+"""Run N random histories from a seed on: `python -m tests.simulation N SEED`."""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""Random histories of receivers and answers, run through the real scheduler with a clock that only they move.
+"""Run random histories of receivers and answers through the real dispatcher, with a clock that only they move.
 
 Each holds: nothing is lost or sent twice; what can be delivered is delivered within a bounded number of requests after
-the trouble has ended; nothing starts before the end of a Retry-After; a receiver that fails meets one probe at a time.
+the fault has ended; nothing starts before the end of a Retry-After; a receiver that fails meets one probe at a time.
 """
 
 import random
@@ -14,11 +14,11 @@ from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.dispatcher import Dispatcher
 from sew_agent.delivery.queues import Assignment, Queues
 from sew_agent.delivery.retry import FEW, Policy
-from tests.simulation.shelf import Shelf
+from tests.simulation.memory_store import MemoryStore
 
 START = 1_800_000_000.0
 STEPS = 5_000
-"""After so many a history must be over."""
+"""Steps after which a history must be over."""
 LONGEST = 300.0
 WORKERS = (1, 4, 16)
 LATENCIES = (0.01, 0.3, 4.0)
@@ -27,36 +27,36 @@ WAITS = (1, 20, 300)
 
 
 @dataclass(slots=True)
-class Receiver:
-    """What one webhook's receiver does, and what was seen of it."""
+class SimulatedReceiver:
+    """A webhook's receiver: what it does, and what was seen of it."""
 
     name: str
     latency: float
     bad: str
-    """How it answers bad events; "" where there are none."""
+    """Answer to bad events; "" where there are none."""
     share: float
-    """Of bad events."""
+    """Share of bad events."""
     trouble: str
-    """How it answers all of them for a while."""
+    """Answer to all events for a while."""
     down: tuple[float, float]
-    """From when until when; its end also changes the webhook's settings, where `mended`."""
+    """Start and end of the trouble. Its end also changes the webhook's settings, where `mended`."""
     mended: bool
     wait: int
     owed: dict[str, bool] = field(default_factory=dict)
-    """Delivery -> whether it is a bad event."""
+    """True for each delivery of a bad event."""
     accepted: Counter[str] = field(default_factory=Counter)
     settings: int = 0
     endpoint: int = 0
     held_until: float = 0.0
     in_flight: int = 0
     failed: bool = False
-    """The last result was a failure of an event that had not failed before."""
+    """True where the last result was a failure of an event that had not failed before."""
     succeeded_at: float = 0.0
-    """When a result was a success for the last time."""
+    """Time of the last success."""
     waiting: set[str] = field(default_factory=set)
     """Good events that it has not accepted."""
     requests: int = 0
-    """Since its trouble ended, while good events waited."""
+    """Requests since its trouble ended, while good events waited."""
 
     def answer(self, name: str, now: float) -> Response:
         status = self._status(name, now)
@@ -73,8 +73,8 @@ class Receiver:
         return self.bad if self.owed[name] else "204"
 
 
-class Plain:
-    """A consumer that costs little: what its receiver answers means what it usually does."""
+class PlainConsumer:
+    """A cheap consumer whose receiver's answers mean what they usually do."""
 
     name, variables = "Plain", ()
 
@@ -87,31 +87,31 @@ class Plain:
         return Outcome({400: Verdict.REJECTED, 401: Verdict.PARKED}.get(response.status, Verdict.RETRY))
 
 
-PLAIN = Plain()
+PLAIN = PlainConsumer()
 
 
 class BrokenError(AssertionError):
-    """What a history does not hold."""
+    """A promise that a history does not keep."""
 
 
 class History:
-    """One of them, made of a seed."""
+    """A random history, made of a seed."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.chance = random.Random(seed)
         self.now = START
-        self.shelf = Shelf()
+        self.store = MemoryStore()
         self.receivers = {name: self._receiver(name) for name in "ab"[: self.chance.randint(1, 2)]}
         self.workers = self.chance.choice(WORKERS)
         self.flying: list[tuple[float, Assignment, dict[str, Response]]] = []
         self.lost: set[str] = set()
-        """Sent, and their results lost with a kill."""
+        """Deliveries that were sent, and whose results were lost with a kill."""
         self.changes = self._changes()
         self._restart()
 
     def run(self) -> None:
-        """Raises BrokenError."""
+        """Run the history. Raises BrokenError."""
         self._serve()
         for _ in range(STEPS):
             self._begin_all()
@@ -120,11 +120,11 @@ class History:
             self._advance()
         self._check()
 
-    def _receiver(self, name: str) -> Receiver:
+    def _receiver(self, name: str) -> SimulatedReceiver:
         chance = self.chance
         begins = chance.choice((0.0, 0.0, 5.0, 30.0))
         lasts = chance.choice((0.0, 0.0, 3.0, 40.0, 400.0))
-        return Receiver(
+        return SimulatedReceiver(
             name,
             latency=chance.choice(LATENCIES),
             bad=chance.choice(("", *TROUBLES)),
@@ -136,7 +136,7 @@ class History:
         )
 
     def _changes(self) -> list[tuple[float, str, str]]:
-        """What happens when, to whom; the last comes first."""
+        """Return what happens when, and to whom; the last comes first."""
         found = []
         for name, each in self.receivers.items():
             moments = self.chance.choices((0.0, 0.0, 1.0, 10.0, 40.0), k=self.chance.randint(1, 4))
@@ -150,11 +150,11 @@ class History:
 
     def _restart(self) -> None:
         policy = Policy(2.0, LONGEST, 1e9, self.chance.random)
-        queues = Queues(self.shelf, {"Plain": 100.0}, self.workers, policy)  # type: ignore[arg-type]
-        self.dispatcher = Dispatcher(self.shelf, queues, self._send, self, self._clock, self._clock)  # type: ignore[arg-type]
+        queues = Queues(self.store, {"Plain": 100.0}, self.workers, policy)  # type: ignore[arg-type]
+        self.dispatcher = Dispatcher(self.store, queues, self._send, self, self._clock, self._clock)  # type: ignore[arg-type]
 
     def ended(self, *_: object) -> None:
-        """What the scheduler tells is seen in the store."""
+        """Do nothing: what the dispatcher reports is seen in the store."""
 
     failed = ended
 
@@ -177,7 +177,7 @@ class History:
             self.flying.append((self.now + took, assignment, answers))
         self.pause = assignment
 
-    def _check_start(self, receiver: Receiver, count: int) -> None:
+    def _check_start(self, receiver: SimulatedReceiver, count: int) -> None:
         if self.now < receiver.held_until - 1e-6:
             raise BrokenError(
                 f"{receiver.name}: a request {receiver.held_until - self.now:.3f} s before Retry-After's end"
@@ -192,7 +192,7 @@ class History:
         return [self.answers[dict(each.headers)["webhook-id"]] for each in requests]
 
     def _advance(self) -> None:
-        """To whatever comes first."""
+        """Move the clock to whatever comes first."""
         ends = min(self.flying, key=lambda each: each[0]) if self.flying else None
         change = self.changes[-1][0] if self.changes else float("inf")
         idle = self.now + max(self.pause, 0.5) if ends or self.pause < 0.5 else self._next_moment()
@@ -204,10 +204,10 @@ class History:
             self._change(*self.changes.pop()[1:])
 
     def _next_moment(self) -> float:
-        """When something may be due: a scheduler that is idle looks every second, which takes long."""
+        """Return when something may be due: an idle dispatcher checks every second, which takes long."""
         queues = self.dispatcher.receivers().values()
         moments = [moment for each in queues for moment in (each.held_until, each.retry_until)]
-        moments += [each.due for each in self.shelf.pending.values()]
+        moments += [each.due for each in self.store.pending.values()]
         return max(min((each for each in moments if each > self.now), default=self.now + 1.0), self.now + 0.001)
 
     def _end(self, assignment: Assignment, answers: dict[str, Response]) -> None:
@@ -246,16 +246,16 @@ class History:
             receiver.held_until = 0.0
         self._serve()
 
-    def _owe(self, receiver: Receiver) -> None:
+    def _owe(self, receiver: SimulatedReceiver) -> None:
         for _ in range(self.chance.randint(1, 4)):
-            seq = self.shelf.owe(receiver.name, self.now)
+            seq = self.store.owe(receiver.name, self.now)
             bad = receiver.owed[str(seq)] = bool(receiver.bad) and self.chance.random() < receiver.share
             if not bad:
                 receiver.waiting.add(str(seq))
         self.dispatcher.look({receiver.name})
 
     def _kill(self) -> None:
-        """The next one has what is in the store; what was in flight is sent again."""
+        """Kill the dispatcher. The next one has what is in the store; what was in flight is sent again."""
         for _, assignment, answers in self.flying:
             self.lost |= {str(each.seq) for each in assignment.deliveries if answers[each.delivery_id].status == 204}
             self.receivers[assignment.route.webhook].in_flight = 0
@@ -266,23 +266,23 @@ class History:
         self._serve()
 
     def _is_over(self) -> bool:
-        """Nothing waits but bad events."""
-        return all(self.receivers[each.webhook].owed[str(each.seq)] for each in self.shelf.pending.values())
+        """Return whether nothing waits but bad events."""
+        return all(self.receivers[each.webhook].owed[str(each.seq)] for each in self.store.pending.values())
 
     def _check(self) -> None:
         for receiver in self.receivers.values():
             self._check_receiver(receiver)
 
-    def _check_receiver(self, receiver: Receiver) -> None:
+    def _check_receiver(self, receiver: SimulatedReceiver) -> None:
         good = {name for name, bad in receiver.owed.items() if not bad}
-        waiting = {name for name in good if int(name) in self.shelf.pending}
+        waiting = {name for name in good if int(name) in self.store.pending}
         if waiting:
             raise BrokenError(f"{receiver.name}: {len(waiting)} good events were never delivered")
-        gone = {name for name in good if int(name) in self.shelf.dead}
+        gone = {name for name in good if int(name) in self.store.dead}
         refuses = receiver.trouble in ("400", "401")
         if len(gone) >= (FEW * (3 + receiver.settings) if refuses else 1):  # a late success begins a new row
             raise BrokenError(f"{receiver.name}: {len(gone)} good events are dead letters")
-        here = self.shelf.pending.keys() | self.shelf.dead.keys() | self.shelf.delivered.keys()
+        here = self.store.pending.keys() | self.store.dead.keys() | self.store.delivered.keys()
         if receiver.owed.keys() - {str(each) for each in here}:
             raise BrokenError(f"{receiver.name}: events are lost")
         twice = {name for name, count in receiver.accepted.items() if count > 1} - self.lost
@@ -297,7 +297,7 @@ class History:
 
 
 def run(count: int, seed: int) -> None:
-    """So many histories from a seed on. Raises BrokenError with the seed of one that does not hold."""
+    """Run `count` histories from a seed on. Raises BrokenError with the seed of one that breaks a promise."""
     for each in range(seed, seed + count):
         try:
             History(each).run()

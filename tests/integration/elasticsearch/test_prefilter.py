@@ -13,7 +13,7 @@ from sew_agent.ingest.elasticsearch.named_queries import exact_fields, required_
 from sew_agent.ingest.elasticsearch.prefilter import MOST_EVENTS
 from testbed.servers.indices import CALICO_MAPPINGS
 from tests.differential import generate
-from tests.differential.compare import EVENTS, Index, Server
+from tests.differential.compare import EVENTS, ElasticsearchUnderTest, Index
 from tests.integration.elasticsearch.faults import Answer, Proxy
 from tests.integration.elasticsearch.harness import WAIT, Scene, ids
 
@@ -194,7 +194,7 @@ def without_the_second(stats: dict[str, Any]) -> dict[str, Any]:
 def test_whatever_a_query_selects_has_the_doc_values_that_it_needs(each_elasticsearch: str) -> None:
     """At random, as the comparison of server and matcher."""
     needed = 0
-    with Server(each_elasticsearch) as server:
+    with ElasticsearchUnderTest(each_elasticsearch) as server:
         for number in range(INDICES):
             rng = Random(f"needs/{number}")
             with Index(server, *generate.index(rng)) as index:
@@ -215,7 +215,10 @@ def test_a_letter_whose_lower_case_only_the_server_may_know_is_needed_by_no_quer
     """It is in Unicode since 2024: Java 24 knows it, Python before 3.14 does not."""
     letter = "\ua7cb"
     mappings = {"properties": {"name": {"type": "keyword", "normalizer": "lowercase"}}}
-    with Server(each_elasticsearch) as server, Index(server, mappings, {"number_of_replicas": 0}) as index:
+    with (
+        ElasticsearchUnderTest(each_elasticsearch) as server,
+        Index(server, mappings, {"number_of_replicas": 0}) as index,
+    ):
         index.fill({"e": {"name": letter}})
         fields, query = index.fields(), parse(f"name = '{letter}'")
         assert index.search([query], fields) == [{"e"}]

@@ -83,7 +83,9 @@ def test_the_backlog_is_shown_and_dropped(sew: Sew, here: ClusterHarness, folder
     assert sew("backlog", "flood").stdout.startswith("WEBHOOK")
     wrong = sew("backlog", "flood", "--drop", "--yes", "--older-than", "soon")
     assert (wrong.returncode, wrong.stdout) == (1, "")
-    assert wrong.stderr.startswith("error: sew-system/agent-0: invalid value for '--older-than': 'soon': a duration")
+    assert wrong.stderr.startswith(
+        "error: sew-system/agent-0: invalid value for '--older-than': 'soon': must be a duration"
+    )
     assert sew("backlog", "flood", "--drop", "--yes", "--older-than", "1h").stdout.startswith("0 of the deliveries")
     assert sew("backlog", "flood", "--drop", "--yes").stdout.startswith("5 of the deliveries")
     eventually(lambda: row(sew, "flood").get("backlog") == 0, "no backlog")
@@ -185,8 +187,8 @@ def test_an_agent_that_stands_by_is_named_so_where_the_lease_names_it(
     here.apply(webhook("any", f"{receiver.url}/ok"))
     (tmp_path / "other").mkdir()
     other = Folder(tmp_path / "other")
-    webhook_status = here.agent(other, POD_NAMESPACE="sew-system", POD_NAME="agent-1")
-    eventually(lambda: webhook_status.says("standing_by"), "it stands by")
+    standby = here.agent(other, POD_NAMESPACE="sew-system", POD_NAME="agent-1")
+    eventually(lambda: standby.says("standing_by"), "it stands by")
     sew = beside(here, other)
     said = "sew-system/agent-0 holds the Lease and stands by for sew-system/agent-0: one agent takes over from another"
     ran = sew("status", "any")

@@ -13,7 +13,7 @@ from tests.waiting import eventually
 
 @contextmanager
 def killed_run(module: str, start: str) -> Iterator[str]:
-    """Has another process start `testbed.servers.MODULE`'s server by the expression `start`, and kills that process.
+    """Start `testbed.servers.MODULE`'s server in another process by the expression `start`, and kill that process.
 
     Yields the server's folder when nothing that runs names it any more.
     """
@@ -31,5 +31,5 @@ def killed_run(module: str, start: str) -> Iterator[str]:
 
 
 def processes_of(folder: str) -> list[str]:
-    """Those whose command line names the folder."""
+    """Return the processes whose command line names the folder."""
     return subprocess.run(["pgrep", "-f", folder], capture_output=True, text=True, check=False).stdout.split()

@@ -1,4 +1,4 @@
-"""What the tests rely on in the Elasticsearch that they start."""
+"""The Elasticsearch under test does what the other tests rely on."""
 
 import pytest
 from elasticsearch import Elasticsearch

@@ -1,4 +1,4 @@
-"""That krew under test is the real one."""
+"""The krew under test is the real one."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""That the API server under test is a real one, and that nothing of it stays."""
+"""The API server under test is a real one, and nothing of it stays."""
 
 from collections.abc import Iterator
 from pathlib import Path

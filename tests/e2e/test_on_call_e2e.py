@@ -1,5 +1,5 @@
-"""The night of a person on call, played again on real servers: for each thing that breaks, the first command names the
-cause, since when, how much waits and how old it is, and what to do; and nothing that is printed contradicts it."""
+"""A person on call meets each fault on real servers. The first command names the cause, since when, how much waits, how
+old it is, and what to do; nothing that is printed contradicts it."""
 
 import json
 import os
@@ -31,12 +31,12 @@ POD = {"POD_NAMESPACE": "sew-system", "POD_NAME": "agent-0"}
 EVENTS = 300
 SINCE = r"since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 GREEN = ("nothing is waiting", "nothing waits", "events are delivered", "accepted for", "True (Delivering)")
-"""What no line says of a webhook for which something waits and nothing is taken."""
+"""Texts that are wrong for a webhook for which something waits and nothing is accepted."""
 
 
 @dataclass
-class Night:
-    """What a person has: the plugin, and what it acts upon."""
+class OnCallHarness:
+    """The plugin, and the servers, agent and receivers that it acts upon."""
 
     here: ClusterHarness
     folder: Folder
@@ -50,7 +50,7 @@ class Night:
         return self.sew("status", name).stdout
 
     def row(self, name: str) -> dict[str, str]:
-        """The line of `list`, by its headings."""
+        """Return the line of `list`, by its headings."""
         heading, *rows = self.sew("list").stdout.splitlines()
         starts = [match.start() for match in re.finditer(r"\S+", heading)]
         cut = {each[: starts[1]].strip(): each for each in rows}[name]
@@ -61,15 +61,17 @@ class Night:
         return self.sew("check").stdout
 
 
-def answers(incoming: Incoming) -> Answer:
-    """By path: `/ok` takes everything, `/401` is answered 401, and so on."""
+def answer_by_path(incoming: Incoming) -> Answer:
+    """Answer by path: `/ok` accepts everything, `/401` is answered 401, and so on."""
     path = incoming.path.strip("/")
     return Answer(200, b"ok") if path == "ok" else Answer(int(path))
 
 
 @pytest.fixture(scope="module")
-def night(cluster: Kubernetes, elasticsearch_8: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
-    """One agent with a webhook for each trouble, and events that all of them match but one."""
+def night(
+    cluster: Kubernetes, elasticsearch_8: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OnCallHarness]:
+    """One agent with a webhook for each problem, and events that all of them match but one."""
     name = f"sew-night-{uuid.uuid4().hex[:8]}"
     folder = Folder(tmp_path_factory.mktemp("night"))
     with (
@@ -77,7 +79,7 @@ def night(cluster: Kubernetes, elasticsearch_8: str, tmp_path_factory: pytest.Te
         Elasticsearch(elasticsearch_8, request_timeout=60) as client,
         index(client, name=name),
         proxy(elasticsearch_8) as front,
-        Receiver(answers) as receiver,
+        Receiver(answer_by_path) as receiver,
     ):
         cluster.apply(agent_pod())
         tell(cluster, ready=True)
@@ -88,7 +90,7 @@ def night(cluster: Kubernetes, elasticsearch_8: str, tmp_path_factory: pytest.Te
         def start() -> Agent:
             return here.agent(folder, *flags, **settings)
 
-        made = Night(here, folder, beside(here, folder), start, start(), front, receiver)
+        made = OnCallHarness(here, folder, beside(here, folder), start, start(), front, receiver)
         now = int(time.time())
         write(client, name, ({"_id": f"e{n}", "type": "waf", "severity": 50, "time": now} for n in range(EVENTS)))
         eventually(lambda: f"{EVENTS} waiting" in made.status("down"), "events are read", 60)
@@ -111,7 +113,7 @@ def webhooks(url: str) -> list[dict[str, Any]]:
 
 
 def says(say: Callable[[], str], *patterns: str) -> str:
-    """What is said once it has all of these."""
+    """Return what is printed once it has all of these."""
     said: list[str] = [""]
 
     def complete() -> bool:
@@ -137,7 +139,7 @@ def assert_no_green(text: str, *but: str) -> None:
         ("down", "Failing: +server_error.*, since ", "at once: `kubectl sew test down`"),
     ],
 )
-def test_a_receiver_that_refuses_or_is_down(night: Night, name: str, cause: str, help_: str) -> None:
+def test_a_receiver_that_refuses_or_is_down(night: OnCallHarness, name: str, cause: str, help_: str) -> None:
     waiting = rf"{EVENTS} waiting, the oldest for"
     said = says(lambda: night.status(name), "Healthy: +False", "Delivering: +False", cause, SINCE, waiting, help_)
     assert_no_green(said)
@@ -148,7 +150,7 @@ def test_a_receiver_that_refuses_or_is_down(night: Night, name: str, cause: str,
 WHEN = "at most 1 a second are sent, so the last goes in [0-9]+ min at the earliest"
 
 
-def test_a_receiver_that_is_flooded(night: Night) -> None:
+def test_a_receiver_whose_rate_limit_is_exceeded(night: OnCallHarness) -> None:
     said = says(
         lambda: night.status("flooded"),
         r"True \(FallingBehind\)",
@@ -168,19 +170,19 @@ def test_a_receiver_that_is_flooded(night: Night) -> None:
         ("typo", "QueryValidation", r"kubectl sew preview-query"),
     ],
 )
-def test_a_webhook_that_cannot_run(night: Night, name: str, cause: str, help_: str) -> None:
+def test_a_webhook_that_cannot_run(night: OnCallHarness, name: str, cause: str, help_: str) -> None:
     later = "what matches meanwhile is read when the webhook runs"
     said = says(lambda: night.status(name), rf"Healthy: +False \({cause}\).*{SINCE}", later, help_)
     assert_no_green(said, "nothing waits", "nothing is waiting")
     says(lambda: str(night.row(name)), "'HEALTHY': 'False'", cause)
 
 
-def test_a_query_that_is_too_narrow(night: Night) -> None:
+def test_a_query_that_is_too_narrow(night: OnCallHarness) -> None:
     said = says(lambda: night.status("narrow"), "Healthy: +True", r"Matched: +0 events since .*, where it began")
     assert "accepted for Generic" in said
 
 
-def test_one_check_names_all_of_them_with_what_waits_and_since_when(night: Night) -> None:
+def test_check_names_every_problem_with_its_backlog_and_since_when(night: OnCallHarness) -> None:
     waiting = rf"{EVENTS} waiting, the oldest for .*{SINCE}"
     causes = {
         "webhook-parked": f"revoked: .*{waiting}",
@@ -196,7 +198,7 @@ def test_one_check_names_all_of_them_with_what_waits_and_since_when(night: Night
     assert [name for name in ("fine", "narrow") if f"{name}: " in found] == []
 
 
-def test_what_is_fine_stays_fine_beside_all_of_them(night: Night) -> None:
+def test_a_healthy_webhook_stays_healthy_beside_all_of_them(night: OnCallHarness) -> None:
     said = says(lambda: night.status("fine"), rf"Delivered: +{EVENTS}, the last .* ago\)", "Backlog: +nothing waits")
     assert "What helps" not in said
     says(lambda: str(night.row("fine")), "'HEALTHY': 'True'", "'WAITING': '0', 'DEAD': '0'")
@@ -205,7 +207,7 @@ def test_what_is_fine_stays_fine_beside_all_of_them(night: Night) -> None:
 @pytest.mark.parametrize(
     ("status", "cause"), [(401, "refuses our credentials"), (403, "does not let us"), (502, "502")]
 )
-def test_an_elasticsearch_that_refuses_or_is_away(night: Night, status: int, cause: str) -> None:
+def test_an_elasticsearch_that_refuses_or_is_unavailable(night: OnCallHarness, status: int, cause: str) -> None:
     night.front.fault = lambda *_: refuse(status, "security_exception")
     try:
         said = says(
@@ -221,7 +223,7 @@ def test_an_elasticsearch_that_refuses_or_is_away(night: Night, status: int, cau
     says(lambda: night.status("fine"), "Healthy: +True", "EventsFetched: +True")
 
 
-def test_an_api_server_that_hangs(night: Night) -> None:
+def test_an_api_server_that_hangs(night: OnCallHarness) -> None:
     night.here.server.hang()
     try:
         for command in (("list",), ("status", "fine"), ("check",)):
@@ -234,7 +236,7 @@ def test_an_api_server_that_hangs(night: Night) -> None:
         night.here.server.resume()
 
 
-def test_an_agent_that_was_killed(night: Night) -> None:
+def test_an_agent_that_was_killed(night: OnCallHarness) -> None:
     night.agent.kill()
     said = night.status("fine")
     assert "! the program of the agent sew-system/agent-0 reports nothing: what follows is what it last wrote" in said
@@ -276,7 +278,7 @@ def small_disk(tmp_path: Path) -> Iterator[Folder]:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
 def test_a_full_disk(small_disk: Folder) -> None:
-    with Receiver(answers) as receiver:
+    with Receiver(answer_by_path) as receiver:
         small_disk.webhook("fine", f"{receiver.url}/ok")
         small_disk.write(range(10))
         agent = small_disk.start()

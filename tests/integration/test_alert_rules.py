@@ -1,4 +1,4 @@
-"""The alert rules that we ship, judged by Prometheus' own promtool over scrapes of agents that fare well and badly."""
+"""The alert rules that we ship, judged by Prometheus' own promtool over scrapes of healthy and faulty agents."""
 
 import re
 import subprocess
@@ -26,8 +26,8 @@ def promtool() -> Path:
         return program("promtool", "prometheus")
 
 
-class Agent:
-    """Scraped once a minute; `step` is what happens in each of them."""
+class ScrapedAgent:
+    """An agent that is scraped once a minute. `step` is what happens in each of them."""
 
     def __init__(self, pod: str) -> None:
         self.pod, self.metrics, self.read_to = pod, Metrics(), 0.0
@@ -37,31 +37,31 @@ class Agent:
         self.metrics.stands({"ns/w": True}, {"ns/w": now - 12})
 
 
-class StandingBy(Agent):
+class StandingBy(ScrapedAgent):
     def step(self, now: float) -> None:
-        """It does not read."""
+        """Do nothing: it does not read."""
 
 
-class Failing(Agent):
+class Failing(ScrapedAgent):
     def step(self, now: float) -> None:
         self.metrics.polled(0.01, PollFailure.SOURCE)
         self.metrics.stands({"ns/w": True}, {"ns/w": now})
 
 
-class ReadingAPart(Agent):
+class ReadingAPart(ScrapedAgent):
     def step(self, now: float) -> None:
         self.metrics.polled(0.01)
         self.metrics.stands({"ns/w": True}, {"ns/w": 0.0})
 
 
-class Refusing(Agent):
+class Refusing(ScrapedAgent):
     def step(self, now: float) -> None:
         self.metrics.polled(0.01)
         self.metrics.stands({"ns/w": False}, {})
 
 
-def series(agents: Sequence[Agent]) -> Mapping[str, list[str]]:
-    """Series -> its values over an hour, as they were scraped."""
+def series(agents: Sequence[ScrapedAgent]) -> Mapping[str, list[str]]:
+    """Return the values of each series over an hour, as they were scraped."""
     found: dict[str, list[str]] = {}
     for minute in range(MINUTES + 1):
         for agent in agents:
@@ -73,8 +73,8 @@ def series(agents: Sequence[Agent]) -> Mapping[str, list[str]]:
     return found
 
 
-def firing(promtool: Path, folder: Path, agents: Sequence[Agent]) -> set[str]:
-    """The alerts that fire after an hour: promtool names those that it did not expect."""
+def firing(promtool: Path, folder: Path, agents: Sequence[ScrapedAgent]) -> set[str]:
+    """Return the alerts that fire after an hour: promtool names those that it did not expect."""
     names = [rule["alert"] for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
     tested: dict[str, Any] = {
         "interval": "1m",
@@ -96,8 +96,8 @@ def test_the_rules_are_what_prometheus_takes(promtool: Path) -> None:
 @pytest.mark.parametrize(
     ("agents", "fires"),
     [
-        ([Agent("a")], set()),
-        ([Agent("a"), StandingBy("b")], set()),
+        ([ScrapedAgent("a")], set()),
+        ([ScrapedAgent("a"), StandingBy("b")], set()),
         ([StandingBy("a"), StandingBy("b")], {"SecurityEventsAreNotRead"}),
         ([], {"SecurityEventAgentIsGone"}),
         ([Failing("a"), StandingBy("b")], {"SecurityEventsCannotBeRead"}),
@@ -107,6 +107,6 @@ def test_the_rules_are_what_prometheus_takes(promtool: Path) -> None:
     ids=["well", "one stands by", "nobody reads", "gone", "fails", "a part is not read", "refused"],
 )
 def test_an_alert_fires_for_what_is_wrong_and_for_nothing_else(
-    promtool: Path, tmp_path: Path, agents: Sequence[Agent], fires: set[str]
+    promtool: Path, tmp_path: Path, agents: Sequence[ScrapedAgent], fires: set[str]
 ) -> None:
     assert firing(promtool, tmp_path, agents) == fires

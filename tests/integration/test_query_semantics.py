@@ -18,7 +18,7 @@ from kubectl_sew.query import CALICO, parse
 from testbed.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
 from tests import cases
 from tests.differential import generate
-from tests.differential.compare import EVENTS, Index, Server, differences
+from tests.differential.compare import EVENTS, ElasticsearchUnderTest, Index, differences
 from tests.queries import problems_of
 
 pytestmark = pytest.mark.server
@@ -33,13 +33,13 @@ WIDER = {"record": {"properties": {"rules": {"properties": {"id": {"type": "keyw
 
 
 @pytest.fixture
-def server(each_elasticsearch: str) -> Iterator[Server]:
-    with Server(each_elasticsearch) as server:
+def server(each_elasticsearch: str) -> Iterator[ElasticsearchUnderTest]:
+    with ElasticsearchUnderTest(each_elasticsearch) as server:
         yield server
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["query"]) for case in cases.load("queries.toml")])
-def test_a_real_server_selects_exactly_the_golden_events(server: Server, case: dict[str, Any]) -> None:
+def test_a_real_server_selects_exactly_the_golden_events(server: ElasticsearchUnderTest, case: dict[str, Any]) -> None:
     properties = json.loads(case["mapping"]) if "mapping" in case else CALICO_MAPPINGS["properties"] | WIDER
     for events in _by_identity(cases.events_of(case)):
         with Index(server, {"dynamic": False, "properties": properties}, SETTINGS) as index:
@@ -50,7 +50,7 @@ def test_a_real_server_selects_exactly_the_golden_events(server: Server, case: d
 
 
 def _by_identity(events: list[tuple[dict[str, Any], bool]]) -> list[dict[str, tuple[dict[str, Any], bool]]]:
-    """Events under their ids, in as many groups as one id comes up."""
+    """Group events by their ids, in as many groups as one id comes up."""
     groups: list[dict[str, tuple[dict[str, Any], bool]]] = []
     for number, (event, selected) in enumerate(events):
         name = event.get("_id", event.get("id", f"n{number}"))
@@ -61,7 +61,7 @@ def _by_identity(events: list[tuple[dict[str, Any], bool]]) -> list[dict[str, tu
     return groups
 
 
-def test_server_and_matcher_select_the_same_of_random_events_by_random_queries(server: Server) -> None:
+def test_server_and_matcher_select_the_same_of_random_events_by_random_queries(server: ElasticsearchUnderTest) -> None:
     with closing(differences(server, SEED, TRIPLES)) as found:
         assert "\n\n".join(map(str, islice(found, 5))) == ""
 
@@ -78,7 +78,7 @@ HOSTILE = [
 ]
 
 
-def test_wildcards_that_a_real_server_refuses_are_refused_at_once(server: Server) -> None:
+def test_wildcards_that_a_real_server_refuses_are_refused_at_once(server: ElasticsearchUnderTest) -> None:
     mappings = {"properties": {"host": {"type": "keyword"}}}
     queries = [parse(f'host IN {{"{pattern}"}}') for pattern in HOSTILE]
     with Index(server, mappings, {"number_of_replicas": 0}) as index:
@@ -89,7 +89,9 @@ def test_wildcards_that_a_real_server_refuses_are_refused_at_once(server: Server
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on PATH")
-def test_the_plugin_prints_of_random_events_what_the_server_selects(server: Server, tmp_path: Path) -> None:
+def test_the_plugin_prints_of_random_events_what_the_server_selects(
+    server: ElasticsearchUnderTest, tmp_path: Path
+) -> None:
     rng, file = Random(SEED), tmp_path / "events.ndjson"
     with Index(server, CALICO_MAPPINGS, SETTINGS) as index:
         index.fill({f"e{number}": generate.event(rng, CALICO) for number in range(EVENTS)})

@@ -1,4 +1,4 @@
-"""A store that only holds what a scheduler needs, in memory: as sew_agent.store.records.Store says, without a disk."""
+"""A store in memory that holds what a dispatcher needs, as sew_agent.store.records.Store says."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -7,8 +7,8 @@ from kubectl_sew.event import Event
 from sew_agent.store.records import Delivery, DeliveryResult, DeliveryState, ReceiverState
 
 
-class Shelf:
-    """`pending`, `dead` and `delivered` by `seq`: what became of each delivery."""
+class MemoryStore:
+    """A store whose `pending`, `dead` and `delivered` are deliveries by `seq`."""
 
     def __init__(self) -> None:
         self.pending: dict[int, Delivery] = {}
@@ -18,7 +18,7 @@ class Shelf:
         self._count = 0
 
     def owe(self, webhook: str, now: float) -> int:
-        """One more delivery; its `seq`."""
+        """Enqueue one more delivery, and return its `seq`."""
         self._count += 1
         event = Event("", str(self._count), {})
         self.pending[self._count] = Delivery(self._count, webhook, str(self._count), event, now)
