@@ -1,4 +1,4 @@
-"""What the tests of the event source share: a real server, an index pattern of its own for each test, and readers."""
+"""Fixtures for tests of the event source: a real server, an index pattern of its own for each test, and readers."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from tests.integration.elasticsearch.faults import Proxy, proxy
-from tests.integration.elasticsearch.harness import Scene
+from tests.integration.elasticsearch.harness import IngestHarness
 
 
 @pytest.fixture(scope="session")
@@ -17,14 +17,14 @@ def client(elasticsearch_8: str) -> Iterator[Elasticsearch]:
 
 
 @pytest.fixture
-def scene(client: Elasticsearch, elasticsearch_8: str, tmp_path: Path) -> Iterator[Scene]:
-    made = Scene(client, elasticsearch_8, tmp_path / "state")
+def harness(client: Elasticsearch, elasticsearch_8: str, tmp_path: Path) -> Iterator[IngestHarness]:
+    made = IngestHarness(client, elasticsearch_8, tmp_path / "state")
     yield made
     made.close()
 
 
 @pytest.fixture
 def between(elasticsearch_8: str) -> Iterator[Proxy]:
-    """Before the server, for tests whose scene goes through it."""
+    """A proxy before the server, for tests whose harness goes through it."""
     with proxy(elasticsearch_8) as made:
         yield made

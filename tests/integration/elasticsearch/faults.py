@@ -1,4 +1,4 @@
-"""A proxy in front of Elasticsearch that can be told to fail: it answers itself, cuts answers off, or changes them."""
+"""A proxy in front of Elasticsearch that fails on demand: it answers itself, cuts answers off, or changes them."""
 
 import base64
 import json
@@ -19,19 +19,19 @@ HEADERS = {"X-Elastic-Product": "Elasticsearch", "Content-Type": "application/vn
 
 @dataclass
 class Answer:
-    """What goes back to the client. `cut`: the connection ends after half of the body."""
+    """The answer to the client. `cut`: the connection ends after half of the body."""
 
     status: int
     body: bytes
     cut: bool = False
 
     def change(self, change: Callable[[Any], Any]) -> "Answer":
-        """The same with another body: `change` gets the JSON and returns what it becomes."""
+        """Return the answer with another body: `change` gets the JSON and returns the new one."""
         return Answer(self.status, json.dumps(change(json.loads(self.body))).encode())
 
 
 Fault = Callable[[str, bytes, Callable[[], Answer]], Answer]
-"""From a request's path, its body and the way to the real answer to the one that is given."""
+"""A function from a request's path, body and real answer to the answer that is given."""
 
 
 def refuse(status: int, kind: str = "es_rejected_execution_exception", reason: str = "made up") -> Answer:
@@ -50,13 +50,13 @@ class Proxy:
     _server: ThreadingHTTPServer | None = None
 
     def of(self, part: str) -> int:
-        """How many requests had this in their path."""
+        """Count the requests with this in their path."""
         return sum(part in path for path in self.asked)
 
 
 @contextmanager
 def proxy(target: str, tls: tuple[Path, Path] | None = None) -> Iterator[Proxy]:
-    """Runs one on a free port. `tls`: certificate and key, for https."""
+    """Run a proxy on a free port. `tls`: certificate and key, for https."""
     pool = urllib3.PoolManager(retries=False, timeout=60, maxsize=4)
     made = Proxy("")
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(made, pool, target))
@@ -112,6 +112,6 @@ def _handler(made: Proxy, pool: urllib3.PoolManager, target: str) -> type[BaseHT
         do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - the names that http.server gives
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server gives
-            """Nothing."""
+            """Print nothing."""
 
     return Handler

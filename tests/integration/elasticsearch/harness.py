@@ -1,4 +1,4 @@
-"""An agent's reading without delivery, over a real server: its clock is moved by hand, what was taken is counted."""
+"""An agent's reading without delivery, over a real server; its clock is moved by hand."""
 
 import json
 import uuid
@@ -23,13 +23,13 @@ from testbed.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
 
 NOW = 1_800_000_000.0
 WAIT = 14.0
-"""Seconds after which what is in is proven to be visible, where the refresh interval is the default."""
+"""Seconds after which all earlier writes are proven to be visible, where the refresh interval is the default."""
 STEP = 2.0
 """Seconds between two polls at most, as an agent polls."""
 
 
-class Witness:
-    """Counts each (webhook, event) as often as the store takes it for new."""
+class RecordingObserver:
+    """Records what the poller reports."""
 
     def __init__(self) -> None:
         self.warnings: list[SourceWarning] = []
@@ -41,8 +41,8 @@ class Witness:
         self.warnings += warnings
 
     def enqueued(self, arrivals: Sequence[Arrival], taken: EnqueueResult) -> None:
-        """What counts is in the store."""
-        page = sum(len(json.dumps(each.event.document)) for each in arrivals)
+        """Record the size of the page; its events are in the store."""
+        page = sum(len(json.dumps(arrival.event.document)) for arrival in arrivals)
         self.largest_page = max(self.largest_page, page)
 
     def no_room(self, webhooks: Collection[str]) -> None:
@@ -52,7 +52,7 @@ class Witness:
         self.events += events
 
 
-class Scene:
+class IngestHarness:
     """`now` is wall clock and monotonic clock in one."""
 
     def __init__(self, client: Elasticsearch, url: str, state: Path) -> None:
@@ -66,16 +66,16 @@ class Scene:
         self.page_size = 1000
         self.max_bytes = 2**31
         self.subscriptions: dict[str, Subscription] = {}
-        self.witness = Witness()
+        self.observer = RecordingObserver()
         self.open()
 
     def open(self) -> None:
-        """Starts the agent's reading over the same state."""
+        """Start the agent's reading over the same state."""
         self.store: SqliteStore = open_store(self.state, known_for=self.reading.known_for, max_bytes=self.max_bytes)
         known = self.store.seen_by
         self.source = ElasticsearchSource(self.reading, self.access, known, CALICO, self.clock, self.beat)
         self.poller = Poller(
-            self.source, self.store, self.witness, page_size=self.page_size, pause=2.0, clock=self.clock
+            self.source, self.store, self.observer, page_size=self.page_size, pause=2.0, clock=self.clock
         )
         self.poller.serve(self.subscriptions, ())
 
@@ -96,7 +96,7 @@ class Scene:
     def index(
         self, name: str = "a", *, shards: int = 1, refresh: str = "1s", replicas: int = 0, **mappings: Any
     ) -> str:
-        """Makes an index of the pattern; its whole name."""
+        """Create an index of the pattern and return its whole name."""
         numbers = {"number_of_shards": shards, "number_of_replicas": replicas}
         settings = {**CALICO_SETTINGS, **numbers, "refresh_interval": refresh}
         whole = f"{self.prefix}.{name}"
@@ -104,7 +104,7 @@ class Scene:
         return whole
 
     def write(self, ids: Iterable[Any], *, index: str = "a", refresh: bool = True, **fields: Any) -> None:
-        """Writes events whose own time is now, unless `time` says another; None for none."""
+        """Write events whose own time is now, unless `time` says another; None for none."""
         document = {"type": "waf", "time": int(self.now), **fields}
         document = {key: value for key, value in document.items() if value is not None}
         name = f"{self.prefix}.{index}"
@@ -114,7 +114,7 @@ class Scene:
         self.client.indices.refresh(index=f"{self.prefix}.*")
 
     def serve(self, query: str = "type = waf", *names: str, start: float | None = NOW, begin: bool = True) -> None:
-        """More webhooks with that query, which begin now."""
+        """Serve more webhooks with that query, which begin now."""
         added = {name: Subscription(name, parse(query), start) for name in names or ("w",)}
         self.subscriptions = {**self.subscriptions, **added}
         for name in added:
@@ -124,7 +124,7 @@ class Scene:
         self.poller.serve(self.subscriptions, ())
 
     def poll(self, seconds: float = 1.0) -> Polled:
-        """Polls for so many seconds, and more at once while there is more."""
+        """Poll for so many seconds, and more at once while there is more."""
         steps = max(ceil(seconds / STEP), 1)
         for _ in range(steps - 1):
             self._poll_all(seconds / steps)
@@ -140,27 +140,27 @@ class Scene:
         raise AssertionError("there was always more to read at once")
 
     def record_results(self, wait: float = WAIT) -> None:
-        """Until all that is in now has been read for certain: twice the wait, since a checkpoint may be watched."""
+        """Poll until all writes have been read for certain: twice the wait, since one may be tracked already."""
         self.refresh()
         for _ in range(3):
             self.poll(wait)
 
     def got(self, webhook: str = "w") -> Counter[str]:
-        """The ids of the events that wait for a webhook, each as often as it does."""
+        """Return the ids of a webhook's pending events, each as often as it is pending."""
         found: dict[int, str] = {}
         while some := self.store.due(webhook, now=self.now, limit=10**6, skip=found):
-            found |= {each.seq: each.event.id for each in some}
+            found |= {task.seq: task.event.id for task in some}
         return Counter(found.values())
 
     def count(self, webhook: str = "w") -> int:
         return self.store.pending_counts().get(webhook, 0)
 
     def deliver(self, delivery: Delivery) -> None:
-        """As if its receiver had taken it."""
+        """Record a delivery as if its receiver had accepted it."""
         self.store.record_results([DeliveryResult(delivery, DeliveryState.DELIVERED, self.now, 1)], ())
 
     def checkpoint(self, webhook: str = "w") -> float | None:
-        """What a fresh agent would read from the resource."""
+        """Return the checkpoint that a fresh agent would read from the resource."""
         told = self.poller.progress(self.now)[webhook]
         return checkpoint([Condition("EventsFetched", told.status, told.reason.value, told.message)])
 
@@ -168,13 +168,13 @@ class Scene:
         return self.poller.progress(self.now)[webhook].message
 
     def kinds(self) -> Mapping[str, int]:
-        """Kind of note -> how many of them."""
+        """Return the kind of warning -> how many of them."""
         found: Counter[str] = Counter()
-        for warning in self.witness.warnings:
+        for warning in self.observer.warnings:
             found[warning.kind] += warning.count
         return found
 
 
 def ids(*numbers: Any) -> Counter[str]:
-    """Each once."""
+    """Return these ids, each counted once."""
     return Counter(str(each) for each in numbers)

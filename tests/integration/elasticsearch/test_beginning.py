@@ -1,4 +1,4 @@
-"""Where webhooks begin, and that what was before is read by as few readers as can be."""
+"""Beginnings of webhooks, and backfills by as few readers as can be."""
 
 from pathlib import Path
 
@@ -7,215 +7,215 @@ import pytest
 from kubectl_sew.resource import FetchedReason
 from sew_agent.ingest.readers import SHARED
 from testbed.servers.indices import CALICO_MAPPINGS
-from tests.integration.elasticsearch.harness import NOW, WAIT, Scene, ids
+from tests.integration.elasticsearch.harness import NOW, WAIT, IngestHarness, ids
 
 pytestmark = pytest.mark.server
 HOUR = 3600
 
 
-def lose_volume(scene: Scene) -> None:
-    scene.stop()
-    for each in scene.state.iterdir():
+def lose_volume(harness: IngestHarness) -> None:
+    harness.stop()
+    for each in harness.state.iterdir():
         each.unlink()
-    scene.open()
+    harness.open()
 
 
-def test_a_fresh_store_begins_at_its_first_poll(scene: Scene) -> None:
-    scene.index()
-    scene.write(["before"], time=int(NOW) - 10)
-    scene.serve(start=NOW)
-    scene.record_results()
-    scene.write(["after"])
-    scene.record_results()
-    assert scene.got() == ids("after")
+def test_a_fresh_store_begins_at_its_first_poll(harness: IngestHarness) -> None:
+    harness.index()
+    harness.write(["before"], time=int(NOW) - 10)
+    harness.serve(start=NOW)
+    harness.record_results()
+    harness.write(["after"])
+    harness.record_results()
+    assert harness.got() == ids("after")
 
 
-def test_a_window_of_the_past_is_read_once_and_beside_what_is_new(scene: Scene) -> None:
-    scene.page_size = 10
-    scene.restart()
-    scene.index(shards=3)
-    scene.write(range(100), time=int(NOW) - 2 * HOUR)
-    scene.write(["older"], time=int(NOW) - 4 * HOUR)
-    scene.serve(start=NOW - 3 * HOUR)
-    scene.poll()
-    scene.write(["new"])
-    scene.poll()
-    assert scene.got() == ids("new")
-    scene.record_results()
-    assert scene.got() == ids("new", *range(100))
-    assert list(scene.poller.positions) == [SHARED]
+def test_a_backfill_reads_its_window_once_and_beside_new_events(harness: IngestHarness) -> None:
+    harness.page_size = 10
+    harness.restart()
+    harness.index(shards=3)
+    harness.write(range(100), time=int(NOW) - 2 * HOUR)
+    harness.write(["older"], time=int(NOW) - 4 * HOUR)
+    harness.serve(start=NOW - 3 * HOUR)
+    harness.poll()
+    harness.write(["new"])
+    harness.poll()
+    assert harness.got() == ids("new")
+    harness.record_results()
+    assert harness.got() == ids("new", *range(100))
+    assert list(harness.poller.positions) == [SHARED]
 
 
-def test_the_window_is_above_the_age_limit(scene: Scene) -> None:
-    scene.index()
-    scene.write(["old"], time=int(NOW) - 90 * HOUR)
-    scene.serve(start=NOW - 100 * HOUR)
-    scene.record_results()
-    assert scene.got() == ids("old")
+def test_the_window_is_above_the_age_limit(harness: IngestHarness) -> None:
+    harness.index()
+    harness.write(["old"], time=int(NOW) - 90 * HOUR)
+    harness.serve(start=NOW - 100 * HOUR)
+    harness.record_results()
+    assert harness.got() == ids("old")
 
 
-def test_a_restart_in_the_midst_of_the_past_goes_on_there(scene: Scene) -> None:
-    scene.page_size = 50
-    scene.restart()
-    scene.index()
+def test_a_restart_in_the_midst_of_a_backfill_goes_on_there(harness: IngestHarness) -> None:
+    harness.page_size = 50
+    harness.restart()
+    harness.index()
     for back in range(10):
-        scene.write(range(back * 30, back * 30 + 30), time=int(NOW) - HOUR + back)
-    scene.serve(start=NOW - 2 * HOUR)
-    while not scene.count():
-        scene.now += 2
-        scene.poller.poll(scene.now)
-    assert scene.count() < 300
-    scene.restart()
-    scene.record_results()
-    assert scene.got() == ids(*range(300))
+        harness.write(range(back * 30, back * 30 + 30), time=int(NOW) - HOUR + back)
+    harness.serve(start=NOW - 2 * HOUR)
+    while not harness.count():
+        harness.now += 2
+        harness.poller.poll(harness.now)
+    assert harness.count() < 300
+    harness.restart()
+    harness.record_results()
+    assert harness.got() == ids(*range(300))
 
 
-def test_a_webhook_created_moments_before_it_was_learned_of_misses_nothing(scene: Scene) -> None:
-    scene.index()
-    scene.serve()
-    scene.record_results()
-    created = scene.now
-    scene.write(["between"])
-    scene.record_results()
-    scene.serve("type = waf", "late", start=created)
-    scene.poll()
-    scene.write(["after"])
-    scene.record_results()
-    assert scene.got("late") == ids("between", "after")
-    assert scene.got("w") == ids("between", "after")
+def test_a_webhook_created_moments_before_it_was_learned_of_misses_nothing(harness: IngestHarness) -> None:
+    harness.index()
+    harness.serve()
+    harness.record_results()
+    created = harness.now
+    harness.write(["between"])
+    harness.record_results()
+    harness.serve("type = waf", "late", start=created)
+    harness.poll()
+    harness.write(["after"])
+    harness.record_results()
+    assert harness.got("late") == ids("between", "after")
+    assert harness.got("w") == ids("between", "after")
 
 
-def test_a_lost_volume_reads_again_from_the_checkpoint(scene: Scene) -> None:
-    scene.index()
-    scene.serve(start=NOW - 2 * HOUR)
-    scene.record_results()
-    scene.write(["delivered"], time=int(scene.now) - HOUR)
-    scene.record_results()
-    (delivery,) = scene.store.due("w", now=scene.now, limit=9)
-    scene.deliver(delivery)
-    checkpoint = scene.checkpoint()
+def test_a_lost_volume_reads_again_from_the_checkpoint(harness: IngestHarness) -> None:
+    harness.index()
+    harness.serve(start=NOW - 2 * HOUR)
+    harness.record_results()
+    harness.write(["delivered"], time=int(harness.now) - HOUR)
+    harness.record_results()
+    (delivery,) = harness.store.due("w", now=harness.now, limit=9)
+    harness.deliver(delivery)
+    checkpoint = harness.checkpoint()
     assert checkpoint is not None
-    assert scene.now - 30 <= checkpoint <= scene.now
-    lose_volume(scene)
-    scene.write(["while it was away"])
-    scene.serve(start=checkpoint)
-    scene.record_results()
-    assert scene.got() == ids("while it was away")
+    assert harness.now - 30 <= checkpoint <= harness.now
+    lose_volume(harness)
+    harness.write(["while it was away"])
+    harness.serve(start=checkpoint)
+    harness.record_results()
+    assert harness.got() == ids("while it was away")
 
 
-def test_the_checkpoint_waits_for_what_is_not_delivered(scene: Scene) -> None:
-    scene.index()
-    scene.serve(start=NOW - 2 * HOUR)
-    scene.record_results()
-    scene.write(["waits"], time=int(NOW) - HOUR)
-    scene.record_results()
-    assert scene.checkpoint() == NOW - HOUR
+def test_the_checkpoint_waits_for_what_is_not_delivered(harness: IngestHarness) -> None:
+    harness.index()
+    harness.serve(start=NOW - 2 * HOUR)
+    harness.record_results()
+    harness.write(["waits"], time=int(NOW) - HOUR)
+    harness.record_results()
+    assert harness.checkpoint() == NOW - HOUR
 
 
-def test_a_thousand_webhooks_that_begin_together_cost_a_handful_of_readers(scene: Scene) -> None:
-    scene.index()
-    scene.write(range(20), time=int(NOW) - 600)
+def test_a_thousand_webhooks_that_begin_together_cost_a_handful_of_readers(harness: IngestHarness) -> None:
+    harness.index()
+    harness.write(range(20), time=int(NOW) - 600)
     names = [f"w{number:03}" for number in range(300)]
-    scene.serve("type = waf", *names, start=NOW - HOUR)
-    scene.poll()
-    assert len(set(scene.poller.positions.values())) == 2
-    scene.record_results()
-    assert {scene.count(name) for name in names} == {20}
-    assert list(scene.poller.positions) == [SHARED]
+    harness.serve("type = waf", *names, start=NOW - HOUR)
+    harness.poll()
+    assert len(set(harness.poller.positions.values())) == 2
+    harness.record_results()
+    assert {harness.count(name) for name in names} == {20}
+    assert list(harness.poller.positions) == [SHARED]
 
 
-def test_a_webhook_whose_share_is_full_waits_alone_and_catches_up(scene: Scene) -> None:
-    scene.max_bytes = 60_000
-    scene.page_size = 20
-    scene.restart()
-    scene.index()
-    scene.serve("type = waf", "slow")
-    scene.serve("severity >= 90", "quick")
-    scene.record_results()
+def test_a_webhook_whose_share_is_full_waits_alone_and_catches_up(harness: IngestHarness) -> None:
+    harness.max_bytes = 60_000
+    harness.page_size = 20
+    harness.restart()
+    harness.index()
+    harness.serve("type = waf", "slow")
+    harness.serve("severity >= 90", "quick")
+    harness.record_results()
     for some in range(10):
-        scene.write(range(some * 20, some * 20 + 20), description="x" * 300)
-        scene.poll()
-    scene.write(["urgent"], severity=95, type="alert")
-    scene.record_results()
-    assert scene.got("quick") == ids("urgent")
-    told = scene.poller.progress(scene.now)
+        harness.write(range(some * 20, some * 20 + 20), description="x" * 300)
+        harness.poll()
+    harness.write(["urgent"], severity=95, type="alert")
+    harness.record_results()
+    assert harness.got("quick") == ids("urgent")
+    told = harness.poller.progress(harness.now)
     assert (told["slow"].reason, told["quick"].status) == (FetchedReason.BACKLOG_FULL, "True")
-    assert 0 < scene.count("slow") < 200
+    assert 0 < harness.count("slow") < 200
     delivered: list[str] = []
     for _ in range(40):
-        for delivery in scene.store.due("slow", now=scene.now, limit=50):
+        for delivery in harness.store.due("slow", now=harness.now, limit=50):
             delivered.append(delivery.event.id)
-            scene.deliver(delivery)
-        scene.poll(5)
+            harness.deliver(delivery)
+        harness.poll(5)
     assert sorted(delivered) == sorted(map(str, range(200)))
-    assert list(scene.poller.positions) == [SHARED]
-    assert scene.poller.progress(scene.now)["slow"].status == "True"
+    assert list(harness.poller.positions) == [SHARED]
+    assert harness.poller.progress(harness.now)["slow"].status == "True"
 
 
-def test_a_webhook_that_left_and_came_back_misses_nothing(scene: Scene, tmp_path: Path) -> None:
-    scene.index(shards=2)
-    scene.serve("type = waf", "a", "b")
-    scene.record_results()
-    scene.poller.leave({"b"})
-    scene.poller.serve({"a": scene.subscriptions["a"]}, ())
-    scene.write(range(10))
-    scene.record_results()
-    assert scene.got("b") == ids()
-    scene.poller.serve(scene.subscriptions, ())
-    scene.record_results()
-    assert scene.got("b") == ids(*range(10))
-    assert list(scene.poller.positions) == [SHARED]
+def test_a_webhook_that_left_and_came_back_misses_nothing(harness: IngestHarness, tmp_path: Path) -> None:
+    harness.index(shards=2)
+    harness.serve("type = waf", "a", "b")
+    harness.record_results()
+    harness.poller.leave({"b"})
+    harness.poller.serve({"a": harness.subscriptions["a"]}, ())
+    harness.write(range(10))
+    harness.record_results()
+    assert harness.got("b") == ids()
+    harness.poller.serve(harness.subscriptions, ())
+    harness.record_results()
+    assert harness.got("b") == ids(*range(10))
+    assert list(harness.poller.positions) == [SHARED]
 
 
-def test_a_query_that_one_index_of_the_past_refuses_stands_alone(scene: Scene) -> None:
+def test_a_query_that_one_index_of_the_backfill_refuses_waits_alone(harness: IngestHarness) -> None:
     """The mapping is changed after it was read."""
-    scene.index()
-    other = scene.index("b", dynamic=False, properties={"type": {"type": "keyword"}, "time": {"type": "date"}})
-    scene.write(range(20), time=int(NOW) - HOUR)
-    scene.write(["b"], index="b", time=int(NOW - HOUR) * 1000)
-    scene.serve("source_ip = '10.0.0.1' OR type = waf", "bad", start=NOW - 2 * HOUR)
-    scene.serve("type = waf", "w", "x", start=NOW - 2 * HOUR)
-    scene.poll()
-    scene.client.indices.put_mapping(index=other, properties={"source_ip": {"type": "long"}})
-    scene.poll(WAIT)
-    scene.poll()
-    assert scene.got("w") == scene.got("x") == ids(*range(20), "b")
-    assert scene.poller.progress(scene.now)["bad"].reason is FetchedReason.UNANSWERABLE
-    assert scene.poller.progress(scene.now)["w"].status == "True"
+    harness.index()
+    other = harness.index("b", dynamic=False, properties={"type": {"type": "keyword"}, "time": {"type": "date"}})
+    harness.write(range(20), time=int(NOW) - HOUR)
+    harness.write(["b"], index="b", time=int(NOW - HOUR) * 1000)
+    harness.serve("source_ip = '10.0.0.1' OR type = waf", "bad", start=NOW - 2 * HOUR)
+    harness.serve("type = waf", "w", "x", start=NOW - 2 * HOUR)
+    harness.poll()
+    harness.client.indices.put_mapping(index=other, properties={"source_ip": {"type": "long"}})
+    harness.poll(WAIT)
+    harness.poll()
+    assert harness.got("w") == harness.got("x") == ids(*range(20), "b")
+    assert harness.poller.progress(harness.now)["bad"].reason is FetchedReason.UNANSWERABLE
+    assert harness.poller.progress(harness.now)["w"].status == "True"
 
 
-def test_a_time_that_is_mapped_as_a_number_is_named_with_its_field(scene: Scene) -> None:
-    scene.index(dynamic=False, properties={**CALICO_MAPPINGS["properties"], "time": {"type": "long"}})
-    scene.serve(start=NOW - HOUR)
-    scene.record_results()
-    assert "`time` is mapped as integer, not as a date" in scene.message()
-    scene.write(["new"])
-    scene.record_results()
-    assert scene.got() == ids("new")
+def test_a_time_that_is_mapped_as_a_number_is_named_with_its_field(harness: IngestHarness) -> None:
+    harness.index(dynamic=False, properties={**CALICO_MAPPINGS["properties"], "time": {"type": "long"}})
+    harness.serve(start=NOW - HOUR)
+    harness.record_results()
+    assert "`time` is mapped as integer, not as a date" in harness.message()
+    harness.write(["new"])
+    harness.record_results()
+    assert harness.got() == ids("new")
 
 
-def test_an_index_that_gives_few_hits_at_once_is_read_in_such_pages(scene: Scene) -> None:
-    name = scene.index()
-    scene.client.indices.put_settings(index=name, settings={"max_result_window": 20})
-    scene.write(range(50), time=int(NOW) - 60)
-    scene.serve(start=NOW - HOUR)
-    scene.record_results()
-    scene.write(range(50, 100))
-    scene.record_results()
-    assert scene.got() == ids(*range(100))
+def test_an_index_that_gives_few_hits_at_once_is_read_in_such_pages(harness: IngestHarness) -> None:
+    name = harness.index()
+    harness.client.indices.put_settings(index=name, settings={"max_result_window": 20})
+    harness.write(range(50), time=int(NOW) - 60)
+    harness.serve(start=NOW - HOUR)
+    harness.record_results()
+    harness.write(range(50, 100))
+    harness.record_results()
+    assert harness.got() == ids(*range(100))
 
 
-def test_what_comes_late_and_is_dated_before_the_start_is_counted_once_and_named(scene: Scene) -> None:
-    scene.index()
-    scene.serve("type = waf", "w", start=NOW)
-    scene.serve("type = waf", "earlier", start=NOW - HOUR)
-    scene.record_results()
-    scene.write(["early"], time=int(NOW) - 5)
-    scene.write(["other"], time=int(NOW) - 5, type="other")
-    scene.write(["own"])
-    scene.record_results()
-    assert (scene.got(), scene.got("earlier")) == (ids("own"), ids("early", "own"))
-    assert scene.kinds() == {"before_start": 1}
-    assert "1 event left out, by their own time from before its start, the last one early" in scene.message()
-    assert "left out" not in scene.message("earlier")
-    assert scene.witness.events == 3
+def test_what_comes_late_and_is_dated_before_the_start_is_counted_once_and_named(harness: IngestHarness) -> None:
+    harness.index()
+    harness.serve("type = waf", "w", start=NOW)
+    harness.serve("type = waf", "earlier", start=NOW - HOUR)
+    harness.record_results()
+    harness.write(["early"], time=int(NOW) - 5)
+    harness.write(["other"], time=int(NOW) - 5, type="other")
+    harness.write(["own"])
+    harness.record_results()
+    assert (harness.got(), harness.got("earlier")) == (ids("own"), ids("early", "own"))
+    assert harness.kinds() == {"before_start": 1}
+    assert "1 event left out, by their own time from before its start, the last one early" in harness.message()
+    assert "left out" not in harness.message("earlier")
+    assert harness.observer.events == 3

@@ -1,4 +1,4 @@
-"""Whatever fails on the way to Elasticsearch is told, loses and doubles nothing, and is over when it is over."""
+"""Faults on the way to Elasticsearch: each is reported, loses and duplicates nothing, and ends with its cause."""
 
 import json
 import subprocess
@@ -16,14 +16,14 @@ from kubectl_sew.credentials import from_files
 from kubectl_sew.resource import FetchedReason
 from sew_agent.ingest.source import SourceError
 from tests.integration.elasticsearch.faults import Answer, Fault, Proxy, proxy, refuse
-from tests.integration.elasticsearch.harness import NOW, Scene, ids
+from tests.integration.elasticsearch.harness import NOW, IngestHarness, ids
 
 pytestmark = pytest.mark.server
 
 
 @pytest.fixture
-def scene(client: Elasticsearch, between: Proxy, tmp_path: Path) -> Iterator[Scene]:
-    made = Scene(client, between.url, tmp_path / "state")
+def harness(client: Elasticsearch, between: Proxy, tmp_path: Path) -> Iterator[IngestHarness]:
+    made = IngestHarness(client, between.url, tmp_path / "state")
     made.index(shards=2)
     made.serve()
     made.record_results()
@@ -46,24 +46,24 @@ def in_searches(change: Callable[[int, dict[str, Any]], dict[str, Any]]) -> Faul
     return on("_msearch", lambda real: real().change(changed))
 
 
-def failed_poll(scene: Scene) -> str:
-    """What a poll failed with, and what its webhook's condition says of it."""
+def failed_poll(harness: IngestHarness) -> str:
+    """Return what a poll failed with, checked against its webhook's condition."""
     with pytest.raises(SourceError) as error:
-        scene.poll()
-    told = scene.poller.progress(scene.now)["w"]
+        harness.poll()
+    told = harness.poller.progress(harness.now)["w"]
     assert (told.status, told.reason) == ("False", FetchedReason.SOURCE_UNAVAILABLE)
     assert str(error.value) in told.message
     return str(error.value)
 
 
-def recovers(scene: Scene, between: Proxy, *more: str) -> None:
+def recovers(harness: IngestHarness, between: Proxy, *more: str) -> None:
     """Everything arrives once when the fault is over, what was written meanwhile too."""
-    scene.write(["meanwhile"])
+    harness.write(["meanwhile"])
     between.fault = None
-    scene.record_results()
-    assert scene.got() == ids(*range(20), "meanwhile", *more)
-    assert scene.poller.problems == ()
-    assert scene.poller.progress(scene.now)["w"].status == "True"
+    harness.record_results()
+    assert harness.got() == ids(*range(20), "meanwhile", *more)
+    assert harness.poller.problems == ()
+    assert harness.poller.progress(harness.now)["w"].status == "True"
 
 
 @pytest.mark.parametrize("part", ["_stats", "_msearch", "_mget"])
@@ -78,12 +78,12 @@ def recovers(scene: Scene, between: Proxy, *more: str) -> None:
     ids=["429", "503", "502", "html"],
 )
 def test_a_refused_request_is_tried_again(
-    scene: Scene, between: Proxy, part: str, answer: Answer, message: str
+    harness: IngestHarness, between: Proxy, part: str, answer: Answer, message: str
 ) -> None:
-    scene.write(range(20))
+    harness.write(range(20))
     between.fault = on(part, lambda _real: answer)
-    assert message in failed_poll(scene)
-    recovers(scene, between)
+    assert message in failed_poll(harness)
+    recovers(harness, between)
 
 
 @pytest.mark.parametrize(
@@ -98,36 +98,36 @@ def test_a_refused_request_is_tried_again(
     ],
     ids=["no-object", "deep", "no-number", "no-hits", "too-few", "no-document"],
 )
-def test_an_answer_of_another_shape_is_told_and_tried_again(
-    scene: Scene, between: Proxy, part: str, answer: bytes
+def test_an_answer_of_another_shape_is_reported_and_tried_again(
+    harness: IngestHarness, between: Proxy, part: str, answer: bytes
 ) -> None:
-    scene.write(range(20))
+    harness.write(range(20))
     between.fault = on(part, lambda _real: Answer(200, answer))
-    message = failed_poll(scene)
+    message = failed_poll(harness)
     assert "Elasticsearch's answer cannot be read" in message
     assert "SECRET" not in message
-    recovers(scene, between)
+    recovers(harness, between)
 
 
 def test_where_every_search_fails_there_is_a_pause_and_where_one_does_not_there_is_none(
-    scene: Scene, between: Proxy
+    harness: IngestHarness, between: Proxy
 ) -> None:
-    scene.write(range(20))
+    harness.write(range(20))
     busy = {"error": {"type": "es_rejected_execution_exception", "reason": "queue"}, "status": 429}
     between.fault = in_searches(lambda _number, _each: busy)
-    assert scene.poll().failed
+    assert harness.poll().failed
     between.fault = in_searches(lambda number, each: each if number else busy)
-    assert not scene.poll().failed
-    recovers(scene, between)
+    assert not harness.poll().failed
+    recovers(harness, between)
 
 
 def test_every_request_is_a_sign_of_life_since_a_poll_of_a_slow_server_takes_minutes(
-    scene: Scene, between: Proxy
+    harness: IngestHarness, between: Proxy
 ) -> None:
     signs: list[float] = []
-    scene.beat = lambda: signs.append(scene.now)
-    scene.restart()
-    scene.write(range(20))
+    harness.beat = lambda: signs.append(harness.now)
+    harness.restart()
+    harness.write(range(20))
     beats_at: list[int] = []
 
     def slow(_path: str, _body: bytes, real: Callable[[], Answer]) -> Answer:
@@ -135,12 +135,12 @@ def test_every_request_is_a_sign_of_life_since_a_poll_of_a_slow_server_takes_min
         return real()
 
     between.fault = slow
-    scene.poll()
+    harness.poll()
     assert len(beats_at) >= 4
     assert all(later > earlier for earlier, later in pairwise(beats_at))
 
 
-def test_large_events_come_in_bounded_answers_from_the_first_on(scene: Scene, between: Proxy) -> None:
+def test_large_events_come_in_bounded_answers_from_the_first_on(harness: IngestHarness, between: Proxy) -> None:
     sizes: list[tuple[int, int]] = []
 
     def measured(path: str, body: bytes, real: Callable[[], Answer]) -> Answer:
@@ -150,23 +150,23 @@ def test_large_events_come_in_bounded_answers_from_the_first_on(scene: Scene, be
         return answer
 
     between.fault = measured
-    scene.serve("type = waf", "past", start=NOW - 3600)
-    scene.write(range(15), time=int(NOW) - 60, padding="x" * 1_200_000)
-    scene.write(range(15, 30), padding="x" * 1_200_000)
-    scene.record_results()
-    assert scene.got("w") == ids(*range(15, 30))
-    assert scene.got("past") == ids(*range(30))
+    harness.serve("type = waf", "past", start=NOW - 3600)
+    harness.write(range(15), time=int(NOW) - 60, padding="x" * 1_200_000)
+    harness.write(range(15, 30), padding="x" * 1_200_000)
+    harness.record_results()
+    assert harness.got("w") == ids(*range(15, 30))
+    assert harness.got("past") == ids(*range(30))
     assert sizes[0][0] == 1
     assert max(size for _, size in sizes) < 9 * 2**20
-    assert scene.witness.largest_page < 25 * 2**20
+    assert harness.observer.largest_page < 25 * 2**20
 
 
 @pytest.mark.parametrize("part", ["_stats", "_msearch", "_mget"])
-def test_an_answer_that_is_cut_off_is_tried_again(scene: Scene, between: Proxy, part: str) -> None:
-    scene.write(range(20))
+def test_an_answer_that_is_cut_off_is_tried_again(harness: IngestHarness, between: Proxy, part: str) -> None:
+    harness.write(range(20))
     between.fault = on(part, lambda real: Answer(200, real().body, cut=True))
-    failed_poll(scene)
-    recovers(scene, between)
+    failed_poll(harness)
+    recovers(harness, between)
 
 
 @pytest.mark.parametrize(
@@ -180,37 +180,37 @@ def test_an_answer_that_is_cut_off_is_tried_again(scene: Scene, between: Proxy, 
     ids=["timed out", "ended early", "shards failed", "error"],
 )
 def test_a_search_that_did_not_see_all_counts_for_nothing_and_the_other_shard_goes_on(
-    scene: Scene, between: Proxy, lost: dict[str, Any]
+    harness: IngestHarness, between: Proxy, lost: dict[str, Any]
 ) -> None:
-    scene.write(range(20))
+    harness.write(range(20))
     hidden = {"hits": {"hits": []}}
     between.fault = in_searches(lambda number, each: each if number else {**each, **hidden, **lost})
-    scene.poll(0.1)
-    some = scene.count()
+    harness.poll(0.1)
+    some = harness.count()
     assert 0 < some < 20
-    assert scene.poller.progress(scene.now)["w"].reason is FetchedReason.SOURCE_UNAVAILABLE
+    assert harness.poller.progress(harness.now)["w"].reason is FetchedReason.SOURCE_UNAVAILABLE
     for _ in range(3):
-        scene.poll(11)
-    recovers(scene, between)
+        harness.poll(11)
+    recovers(harness, between)
 
 
 @pytest.mark.parametrize(
     ("part", "privilege"), [("_stats", "monitor"), ("_settings", "view_index_metadata"), ("_msearch", "read")]
 )
-def test_a_missing_privilege_is_named(scene: Scene, between: Proxy, part: str, privilege: str) -> None:
+def test_a_missing_privilege_is_named(harness: IngestHarness, between: Proxy, part: str, privilege: str) -> None:
     refused = refuse(403, "security_exception", f"action is unauthorized: `{privilege}`")
-    scene.write(range(20))
-    scene.poll()
+    harness.write(range(20))
+    harness.poll()
     between.fault = on(part, lambda _real: refused)
-    scene.write(["later"])
+    harness.write(["later"])
     for _ in range(3):
-        scene.now += 11
+        harness.now += 11
         with suppress(SourceError):
-            scene.poll(0)
-    (problem,) = scene.poller.problems
+            harness.poll(0)
+    (problem,) = harness.poller.problems
     assert privilege in problem.message
     assert problem.problem is IndexProblem.PRIVILEGE
-    recovers(scene, between, "later")
+    recovers(harness, between, "later")
 
 
 NO_SHARDS = b'{"_shards": {"total": 0, "successful": 0, "failed": 0}}'
@@ -221,23 +221,23 @@ NO_SHARDS = b'{"_shards": {"total": 0, "successful": 0, "failed": 0}}'
     [("_stats", NO_SHARDS, "monitor"), ("_settings", b"{}", "view_index_metadata")],
 )
 def test_a_missing_privilege_by_which_indices_are_hidden_is_named(
-    scene: Scene, between: Proxy, part: str, hidden: bytes, privilege: str
+    harness: IngestHarness, between: Proxy, part: str, hidden: bytes, privilege: str
 ) -> None:
-    """As Elasticsearch answers a pattern with a wildcard, where the privilege is there for other indices."""
-    scene.write(range(20))
-    scene.poll()
+    """Elasticsearch answers so to a pattern with a wildcard, where the privilege is there for other indices."""
+    harness.write(range(20))
+    harness.poll()
     between.fault = on(part, lambda _real: Answer(200, hidden))
-    scene.write(["later"])
+    harness.write(["later"])
     for _ in range(3):
-        scene.poll(11)
-    (problem,) = scene.poller.problems
+        harness.poll(11)
+    (problem,) = harness.poller.problems
     assert f"the privilege `{privilege}` is missing" in problem.message
     assert problem.problem is IndexProblem.PRIVILEGE
-    recovers(scene, between, "later")
+    recovers(harness, between, "later")
 
 
-def test_indices_that_are_out_of_our_sight_are_not_given_up(scene: Scene, between: Proxy) -> None:
-    scene.write(range(20))
+def test_indices_that_are_out_of_our_sight_are_not_given_up(harness: IngestHarness, between: Proxy) -> None:
+    harness.write(range(20))
     between.fault = lambda path, _body, real: (
         Answer(200, b'{"_shards":{"total":0,"successful":0,"failed":0},"indices":{}}')
         if "_stats" in path
@@ -245,64 +245,66 @@ def test_indices_that_are_out_of_our_sight_are_not_given_up(scene: Scene, betwee
         if "_settings" in path or "_mapping" in path
         else real()
     )
-    assert "privileges" in failed_poll(scene)
-    recovers(scene, between)
+    assert "privileges" in failed_poll(harness)
+    recovers(harness, between)
 
 
-def test_the_server_away_for_a_minute_loses_nothing(scene: Scene, between: Proxy) -> None:
-    scene.write(range(20))
+def test_the_server_away_for_a_minute_loses_nothing(harness: IngestHarness, between: Proxy) -> None:
+    harness.write(range(20))
     between.fault = lambda _path, _body, _real: Answer(200, b"", cut=True)
     for _ in range(6):
-        failed_poll(scene)
-        scene.now += 10
-    recovers(scene, between)
+        failed_poll(harness)
+        harness.now += 10
+    recovers(harness, between)
 
 
-def test_what_is_no_elasticsearch_is_said_so(scene: Scene, between: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_no_elasticsearch_is_reported(
+    harness: IngestHarness, between: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tests.integration.elasticsearch.faults.HEADERS", {"Content-Type": "application/json"})
-    scene.restart()
-    assert "does not say that it is Elasticsearch" in failed_poll(scene)
+    harness.restart()
+    assert "does not say that it is Elasticsearch" in failed_poll(harness)
 
 
-def test_a_wrong_password_is_said_and_a_corrected_one_is_used_without_restart(
-    scene: Scene, between: Proxy, tmp_path: Path
+def test_a_wrong_password_is_reported_and_a_corrected_one_is_used_without_restart(
+    harness: IngestHarness, between: Proxy, tmp_path: Path
 ) -> None:
     user, password = tmp_path / "user", tmp_path / "password"
     user.write_text("sew\n")
     password.write_text("WRONG\n")
     between.password = "sew:right"
-    scene.access = from_files((between.url,), {"username": user, "password": password})
-    scene.restart()
-    scene.write(range(20))
-    message = failed_poll(scene)
+    harness.access = from_files((between.url,), {"username": user, "password": password})
+    harness.restart()
+    harness.write(range(20))
+    message = failed_poll(harness)
     assert "refuses our credentials (401)" in message
     assert "WRONG" not in message
     password.write_text("right\n")
-    recovers(scene, between)
+    recovers(harness, between)
 
 
-def test_an_unknown_ca_is_said_and_a_corrected_one_is_used_without_restart(
-    scene: Scene, elasticsearch_8: str, tmp_path: Path
+def test_an_unknown_ca_is_reported_and_a_corrected_one_is_used_without_restart(
+    harness: IngestHarness, elasticsearch_8: str, tmp_path: Path
 ) -> None:
     right, wrong, ca = (tmp_path / name for name in ("right.pem", "wrong.pem", "ca.pem"))
     for each in (right, wrong):
         make_certificate(each)
     ca.write_bytes(wrong.read_bytes())
     with proxy(elasticsearch_8, (right, right.with_suffix(".key"))) as tls:
-        scene.access = from_files((tls.url,), {"ca": ca})
-        scene.restart()
-        scene.write(range(20))
-        assert "cannot be trusted (self-signed certificate)" in failed_poll(scene)
+        harness.access = from_files((tls.url,), {"ca": ca})
+        harness.restart()
+        harness.write(range(20))
+        assert "cannot be trusted (self-signed certificate)" in failed_poll(harness)
         ca.unlink()
-        assert "ca.pem" in failed_poll(scene)
+        assert "ca.pem" in failed_poll(harness)
         ca.write_text("no certificate")
-        assert "ca.pem" in failed_poll(scene)
+        assert "ca.pem" in failed_poll(harness)
         ca.write_bytes(right.read_bytes())
-        recovers(scene, tls)
+        recovers(harness, tls)
 
 
 def make_certificate(path: Path) -> None:
-    """One that vouches for itself, and its key beside it."""
+    """Make a self-signed certificate, and its key beside it."""
     subprocess.run(
         f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=es"
         f" -addext subjectAltName=IP:127.0.0.1 -keyout {path.with_suffix('.key')} -out {path}".split(),
@@ -330,29 +332,31 @@ def choking_on(text: bytes) -> Fault:
     return choke
 
 
-def test_a_clause_that_a_shard_refuses_stands_alone_and_the_others_go_on(scene: Scene, between: Proxy) -> None:
+def test_a_query_that_a_shard_refuses_waits_alone_and_the_others_go_on(harness: IngestHarness, between: Proxy) -> None:
     for number in range(9):
-        scene.serve("type = waf", f"w{number}")
-    scene.serve("source_ip = '10.0.0.1' OR type = waf", "bad")
-    scene.record_results()
+        harness.serve("type = waf", f"w{number}")
+    harness.serve("source_ip = '10.0.0.1' OR type = waf", "bad")
+    harness.record_results()
     between.fault = choking_on(b"10.0.0.1")
-    scene.write(range(20))
-    scene.poll()
-    told = scene.poller.progress(scene.now)
+    harness.write(range(20))
+    harness.poll()
+    told = harness.poller.progress(harness.now)
     assert told["bad"].reason is FetchedReason.UNANSWERABLE
     assert "failed to create query" in told["bad"].message
-    assert (told["w3"].status, scene.count("w3"), scene.count("bad")) == ("True", 20, 0)
+    assert (told["w3"].status, harness.count("w3"), harness.count("bad")) == ("True", 20, 0)
     between.fault = None
-    scene.record_results()
-    scene.record_results()
-    assert scene.got("bad") == scene.got("w3") == ids(*range(20))
-    assert scene.poller.progress(scene.now)["bad"].status == "True"
+    harness.record_results()
+    harness.record_results()
+    assert harness.got("bad") == harness.got("w3") == ids(*range(20))
+    assert harness.poller.progress(harness.now)["bad"].status == "True"
 
 
-def test_a_query_whose_wildcards_are_slow_is_asked_after_the_others_and_says_so(scene: Scene, between: Proxy) -> None:
+def test_a_query_whose_wildcards_are_slow_is_asked_after_the_others_and_says_so(
+    harness: IngestHarness, between: Proxy
+) -> None:
     members = ", ".join(f'"*a{number}*"' for number in range(50))
-    scene.serve(f'host IN {{{members}, "*web*"}}', "costly", "costlier")
-    scene.record_results()
+    harness.serve(f'host IN {{{members}, "*web*"}}', "costly", "costlier")
+    harness.record_results()
     together: list[set[int]] = []
 
     def slow(_path: str, body: bytes, real: Callable[[], Answer]) -> Answer:
@@ -372,56 +376,58 @@ def test_a_query_whose_wildcards_are_slow_is_asked_after_the_others_and_says_so(
         )
 
     between.fault = slow
-    scene.write(range(20), host="web-1")
-    scene.poll()
+    harness.write(range(20), host="web-1")
+    harness.poll()
     together.clear()
-    scene.write(["meanwhile"], host="web-1")
-    scene.poll()
+    harness.write(["meanwhile"], host="web-1")
+    harness.poll()
     assert together[0] == {0}
-    assert "102 wildcards" not in scene.message("w")
-    assert "the query's 51 wildcards take Elasticsearch about 2.0 s" in scene.message("costly")
+    assert "102 wildcards" not in harness.message("w")
+    assert "the query's 51 wildcards take Elasticsearch about 2.0 s" in harness.message("costly")
     between.fault = None
-    scene.record_results()
-    scene.record_results()
+    harness.record_results()
+    harness.record_results()
     for name in ("w", "costly", "costlier"):
-        assert scene.got(name) == ids(*range(20), "meanwhile")
-    assert scene.poller.problems == ()
+        assert harness.got(name) == ids(*range(20), "meanwhile")
+    assert harness.poller.problems == ()
 
 
-def test_a_search_that_is_refused_without_any_clause_is_no_webhooks_fault(scene: Scene, between: Proxy) -> None:
-    scene.write(range(20))
+def test_a_search_that_is_refused_without_any_query_is_no_webhooks_fault(
+    harness: IngestHarness, between: Proxy
+) -> None:
+    harness.write(range(20))
     between.fault = choking_on(b"_seq_no")
-    scene.poll()
-    told = scene.poller.progress(scene.now)["w"]
+    harness.poll()
+    told = harness.poller.progress(harness.now)["w"]
     assert told.reason is FetchedReason.SOURCE_UNAVAILABLE
-    recovers(scene, between)
+    recovers(harness, between)
 
 
-def test_a_field_that_two_indices_store_differently_is_refused_until_it_is_one_again(scene: Scene) -> None:
-    scene.serve("source_ip = '10.0.0.1' OR type = waf", "bad")
-    scene.record_results()
+def test_a_field_that_two_indices_store_differently_is_refused_until_it_is_one_again(harness: IngestHarness) -> None:
+    harness.serve("source_ip = '10.0.0.1' OR type = waf", "bad")
+    harness.record_results()
     mappings = {"type": {"type": "keyword"}, "time": {"type": "date"}, "source_ip": {"type": "long"}}
-    scene.index("b", properties=mappings)
-    scene.write(["b"], index="b", time=int(scene.now * 1000))
-    scene.write(range(20))
-    scene.poll()
-    told = scene.poller.progress(scene.now)
+    harness.index("b", properties=mappings)
+    harness.write(["b"], index="b", time=int(harness.now * 1000))
+    harness.write(range(20))
+    harness.poll()
+    told = harness.poller.progress(harness.now)
     assert told["bad"].reason is FetchedReason.UNANSWERABLE
     assert "source_ip" in told["bad"].message
-    assert scene.got("w") == ids(*range(20), "b")
-    scene.client.indices.delete(index=f"{scene.prefix}.b")
-    scene.poll(31)
-    scene.record_results()
-    scene.record_results()
-    assert scene.got("bad") == ids(*range(20))
-    assert scene.poller.progress(scene.now)["bad"].status == "True"
+    assert harness.got("w") == ids(*range(20), "b")
+    harness.client.indices.delete(index=f"{harness.prefix}.b")
+    harness.poll(31)
+    harness.record_results()
+    harness.record_results()
+    assert harness.got("bad") == ids(*range(20))
+    assert harness.poller.progress(harness.now)["bad"].status == "True"
 
 
-def test_a_resting_agent_asks_for_the_stats_alone(scene: Scene, between: Proxy) -> None:
-    scene.write(range(20))
-    scene.record_results()
-    scene.poll(31)
+def test_a_resting_agent_asks_for_the_stats_alone(harness: IngestHarness, between: Proxy) -> None:
+    harness.write(range(20))
+    harness.record_results()
+    harness.poll(31)
     before = len(between.asked)
     for _ in range(5):
-        scene.poll()
+        harness.poll()
     assert [path.partition("?")[0].rpartition("/")[2] for path in between.asked[before:]] == ["docs,refresh"] * 5

@@ -15,7 +15,7 @@ from testbed.servers.indices import CALICO_MAPPINGS
 from tests.differential import generate
 from tests.differential.compare import EVENTS, ElasticsearchUnderTest, Index
 from tests.integration.elasticsearch.faults import Answer, Proxy
-from tests.integration.elasticsearch.harness import WAIT, Scene, ids
+from tests.integration.elasticsearch.harness import WAIT, IngestHarness, ids
 
 pytestmark = pytest.mark.server
 MANY = 600
@@ -25,21 +25,21 @@ QUERIES = 250
 
 
 @pytest.fixture
-def scene(client: Elasticsearch, between: Proxy, tmp_path: Path) -> Iterator[Scene]:
-    made = Scene(client, between.url, tmp_path / "state")
+def harness(client: Elasticsearch, between: Proxy, tmp_path: Path) -> Iterator[IngestHarness]:
+    made = IngestHarness(client, between.url, tmp_path / "state")
     yield made
     made.close()
 
 
-def serve_many(scene: Scene) -> None:
+def serve_many(harness: IngestHarness) -> None:
     for number in range(MANY):
-        scene.serve(f"type = waf AND host = 'h{number}'", f"w{number}", start=None)
-    scene.serve("severity >= 0", "all", start=None)
-    scene.serve("host = 'h1' OR host = 'h2'", "either", start=None)
+        harness.serve(f"type = waf AND host = 'h{number}'", f"w{number}", start=None)
+    harness.serve("severity >= 0", "all", start=None)
+    harness.serve("host = 'h1' OR host = 'h2'", "either", start=None)
 
 
 def asked(between: Proxy) -> list[int]:
-    """How many clauses each request with searches asks from now on."""
+    """Return how many queries each request with searches asks from now on."""
     counts: list[int] = []
 
     def counted(path: str, body: bytes, real: Callable[[], Answer]) -> Answer:
@@ -51,57 +51,57 @@ def asked(between: Proxy) -> list[int]:
     return counts
 
 
-def test_only_queries_that_can_match_are_asked(scene: Scene, between: Proxy) -> None:
-    scene.index(shards=2)
-    serve_many(scene)
-    scene.record_results()
+def test_only_queries_that_can_match_are_asked(harness: IngestHarness, between: Proxy) -> None:
+    harness.index(shards=2)
+    serve_many(harness)
+    harness.record_results()
     counts = asked(between)
     for number in range(20):
-        scene.write([number], host=f"h{number}", severity=1)
-    scene.write(["both"], host=["h30", "h31"])
-    scene.record_results()
+        harness.write([number], host=f"h{number}", severity=1)
+    harness.write(["both"], host=["h30", "h31"])
+    harness.record_results()
     assert max(counts) <= 4 * (22 + 2)
-    assert [scene.count(f"w{number}") for number in range(40)] == [1] * 20 + [0] * 10 + [1, 1] + [0] * 8
-    assert scene.got("all") == ids(*range(20))
-    assert scene.got("either") == ids(1, 2)
+    assert [harness.count(f"w{number}") for number in range(40)] == [1] * 20 + [0] * 10 + [1, 1] + [0] * 8
+    assert harness.got("all") == ids(*range(20))
+    assert harness.got("either") == ids(1, 2)
 
 
-def test_more_events_than_are_looked_at_are_all_read(scene: Scene) -> None:
-    scene.index()
-    serve_many(scene)
-    scene.record_results()
-    scene.write(range(MANY, MANY + MOST_EVENTS), host="none", refresh=False)
+def test_more_events_than_are_prefiltered_are_all_read(harness: IngestHarness) -> None:
+    harness.index()
+    serve_many(harness)
+    harness.record_results()
+    harness.write(range(MANY, MANY + MOST_EVENTS), host="none", refresh=False)
     for number in range(MANY):
-        scene.write([number], host=f"h{number}", refresh=False)
-    scene.record_results()
-    assert {scene.count(f"w{number}") for number in range(MANY)} == {1}
+        harness.write([number], host=f"h{number}", refresh=False)
+    harness.record_results()
+    assert {harness.count(f"w{number}") for number in range(MANY)} == {1}
 
 
-def test_more_events_than_are_on_a_page_are_looked_at(scene: Scene, between: Proxy) -> None:
-    """Those of the last seconds are read again, and would be too many for a page of each shard."""
-    scene.page_size = 100
-    scene.restart()
-    scene.index(shards=2)
-    serve_many(scene)
-    scene.record_results()
+def test_more_events_than_are_on_a_page_are_prefiltered(harness: IngestHarness, between: Proxy) -> None:
+    """Events of the last seconds are read again, and would be too many for a page of each shard."""
+    harness.page_size = 100
+    harness.restart()
+    harness.index(shards=2)
+    serve_many(harness)
+    harness.record_results()
     counts = asked(between)
-    scene.write(range(1_000), host="h7")
-    scene.record_results()
+    harness.write(range(1_000), host="h7")
+    harness.record_results()
     assert max(counts) <= 4 * 3
-    assert scene.count("w7") == 1_000
+    assert harness.count("w7") == 1_000
 
 
-def test_where_no_query_needs_a_value_nothing_is_looked_at(scene: Scene, between: Proxy) -> None:
-    scene.index()
+def test_where_no_query_requires_a_value_nothing_is_prefiltered(harness: IngestHarness, between: Proxy) -> None:
+    harness.index()
     for number in range(MANY):
-        scene.serve(f"severity > {number % 7} OR host = 'h{number}'", f"w{number}", start=None)
-    scene.record_results()
+        harness.serve(f"severity > {number % 7} OR host = 'h{number}'", f"w{number}", start=None)
+    harness.record_results()
     counts = asked(between)
-    scene.write(["a"], host="h9", severity=1)
-    scene.record_results()
+    harness.write(["a"], host="h9", severity=1)
+    harness.record_results()
     assert counts
     assert min(counts) > MANY / 2
-    assert scene.got("w9") == ids("a")
+    assert harness.got("w9") == ids("a")
 
 
 @pytest.mark.parametrize(
@@ -112,87 +112,91 @@ def test_where_no_query_needs_a_value_nothing_is_looked_at(scene: Scene, between
         {"type": "keyword", "index_options": "freqs", "store": True, "eager_global_ordinals": True},
     ],
 )
-def test_a_string_field_of_every_kind_tells_its_values(scene: Scene, between: Proxy, host: dict[str, Any]) -> None:
-    scene.index(**CALICO_MAPPINGS | {"properties": CALICO_MAPPINGS["properties"] | {"host": host}})
-    scene.index("without", **CALICO_MAPPINGS | {"properties": {"type": {"type": "keyword"}, "time": {"type": "date"}}})
-    serve_many(scene)
-    scene.record_results()
+def test_a_string_field_of_every_kind_has_its_values(
+    harness: IngestHarness, between: Proxy, host: dict[str, Any]
+) -> None:
+    harness.index(**CALICO_MAPPINGS | {"properties": CALICO_MAPPINGS["properties"] | {"host": host}})
+    harness.index(
+        "without", **CALICO_MAPPINGS | {"properties": {"type": {"type": "keyword"}, "time": {"type": "date"}}}
+    )
+    serve_many(harness)
+    harness.record_results()
     counts = asked(between)
-    scene.write(["one"], host="h7")
-    scene.write(["several"], host=["h8", "x" * 99, "h7", None])
-    scene.write(["elsewhere"], host="h7", index="without")
-    scene.record_results()
+    harness.write(["one"], host="h7")
+    harness.write(["several"], host=["h8", "x" * 99, "h7", None])
+    harness.write(["elsewhere"], host="h7", index="without")
+    harness.record_results()
     assert max(counts) < MANY
-    assert (scene.got("w7"), scene.got("w8")) == (ids("one", "several"), ids("several"))
-    assert scene.got("w5") == (ids("several") if "null_value" in host else ids())
+    assert (harness.got("w7"), harness.got("w8")) == (ids("one", "several"), ids("several"))
+    assert harness.got("w5") == (ids("several") if "null_value" in host else ids())
 
 
-def test_a_field_whose_values_cannot_be_had_leaves_all_queries_asked(scene: Scene, between: Proxy) -> None:
+def test_a_field_whose_values_cannot_be_had_leaves_all_queries_asked(harness: IngestHarness, between: Proxy) -> None:
     host = {"host": {"type": "keyword", "doc_values": False}}
-    scene.index(**CALICO_MAPPINGS | {"properties": CALICO_MAPPINGS["properties"] | host})
-    serve_many(scene)
-    scene.record_results()
+    harness.index(**CALICO_MAPPINGS | {"properties": CALICO_MAPPINGS["properties"] | host})
+    serve_many(harness)
+    harness.record_results()
     counts = asked(between)
-    scene.write(["a"], host="h7")
-    scene.record_results()
+    harness.write(["a"], host="h7")
+    harness.record_results()
     assert max(counts) > MANY
-    assert scene.got("w7") == ids("a")
+    assert harness.got("w7") == ids("a")
 
 
-def test_an_event_that_becomes_visible_between_the_two_searches_is_read(scene: Scene, between: Proxy) -> None:
-    scene.index()
-    serve_many(scene)
-    scene.record_results()
+def test_an_event_that_becomes_visible_between_the_two_searches_is_read(harness: IngestHarness, between: Proxy) -> None:
+    harness.index()
+    serve_many(harness)
+    harness.record_results()
     looks: list[bool] = []
 
     def write_after_the_look(path: str, body: bytes, real: Callable[[], Answer]) -> Answer:
         answer = real()
         if "_msearch" in path and b'"_name"' not in body and not looks:
             looks.append(True)
-            scene.write(["late"], host="h9")
-            scene.write(["later"], host="h3")
+            harness.write(["late"], host="h9")
+            harness.write(["later"], host="h3")
         return answer
 
-    scene.write(["first"], host="h3")
+    harness.write(["first"], host="h3")
     between.fault = write_after_the_look
-    scene.poll()
+    harness.poll()
     assert looks
-    scene.record_results()
-    assert scene.got("w3") == ids("first", "later")
-    assert scene.got("w9") == ids("late")
+    harness.record_results()
+    assert harness.got("w3") == ids("first", "later")
+    assert harness.got("w9") == ids("late")
 
 
 def test_an_index_that_stores_a_field_otherwise_is_not_read_by_the_mapping_of_before(
-    scene: Scene, between: Proxy
+    harness: IngestHarness, between: Proxy
 ) -> None:
-    """Its settings were seen before its shards were there, so that it was not new any more when they were."""
-    first = scene.index()
-    serve_many(scene)
-    scene.serve("host = 'H7'", "upper", start=None)
-    scene.record_results()
-    scene.poll(31)
+    """The index's settings were read before its shards were there, so it was not new any more when they were."""
+    first = harness.index()
+    serve_many(harness)
+    harness.serve("host = 'H7'", "upper", start=None)
+    harness.record_results()
+    harness.poll(31)
     between.fault = lambda path, _body, real: real().change(without_the_second) if "_stats" in path else real()
-    scene.write(["first"], host="h1")
-    scene.poll()
+    harness.write(["first"], host="h1")
+    harness.poll()
     lowered = {"host": {"type": "keyword", "normalizer": "lowercase"}}
-    scene.index("second", **CALICO_MAPPINGS | {"properties": CALICO_MAPPINGS["properties"] | lowered})
-    scene.poll(WAIT)
+    harness.index("second", **CALICO_MAPPINGS | {"properties": CALICO_MAPPINGS["properties"] | lowered})
+    harness.poll(WAIT)
     between.fault = None
-    scene.write(["late"], host="H7", index="second")
-    scene.poll()
-    scene.poll(WAIT)
-    scene.client.indices.delete(index=first)
-    scene.poll(31)
-    scene.record_results()
-    assert scene.got("upper") == ids("late")
+    harness.write(["late"], host="H7", index="second")
+    harness.poll()
+    harness.poll(WAIT)
+    harness.client.indices.delete(index=first)
+    harness.poll(31)
+    harness.record_results()
+    assert harness.got("upper") == ids("late")
 
 
 def without_the_second(stats: dict[str, Any]) -> dict[str, Any]:
     return stats | {"indices": {name: body for name, body in stats["indices"].items() if "second" not in name}}
 
 
-def test_whatever_a_query_selects_has_the_doc_values_that_it_needs(each_elasticsearch: str) -> None:
-    """At random, as the comparison of server and matcher."""
+def test_every_event_that_a_query_selects_has_the_doc_values_that_it_requires(each_elasticsearch: str) -> None:
+    """The queries are random, as in the comparison of server and matcher."""
     needed = 0
     with ElasticsearchUnderTest(each_elasticsearch) as server:
         for number in range(INDICES):
@@ -211,8 +215,8 @@ def test_whatever_a_query_selects_has_the_doc_values_that_it_needs(each_elastics
     assert needed > 100
 
 
-def test_a_letter_whose_lower_case_only_the_server_may_know_is_needed_by_no_query(each_elasticsearch: str) -> None:
-    """It is in Unicode since 2024: Java 24 knows it, Python before 3.14 does not."""
+def test_a_letter_whose_lower_case_only_the_server_may_know_is_required_by_no_query(each_elasticsearch: str) -> None:
+    """The letter is in Unicode since 2024: Java 24 knows it, Python before 3.14 does not."""
     letter = "\ua7cb"
     mappings = {"properties": {"name": {"type": "keyword", "normalizer": "lowercase"}}}
     with (

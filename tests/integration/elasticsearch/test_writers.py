@@ -1,4 +1,4 @@
-"""In real time: six writers at once, over refreshes, kills of the server, and kills of nodes that hold primaries."""
+"""Six writers at once in real time, over refreshes, kills of the server, and kills of nodes that hold primaries."""
 
 import time
 from collections import Counter
@@ -12,7 +12,7 @@ from elasticsearch.helpers import scan
 from sew_agent.ingest.source import SourceError
 from testbed.servers.elasticsearch import V8, ElasticsearchNode, cluster, elasticsearch
 from testbed.servers.required import required
-from tests.integration.elasticsearch.harness import Scene, ids
+from tests.integration.elasticsearch.harness import IngestHarness, ids
 from tests.integration.elasticsearch.writers import Writers
 
 pytestmark = pytest.mark.server
@@ -20,22 +20,22 @@ SECONDS = 60.0
 SLOW = "30s"
 
 
-class Live:
+class WritersHarness:
     """Reads as the agent does, by the real clock."""
 
-    def __init__(self, scene: Scene) -> None:
-        scene.clock = time.monotonic
-        scene.now = time.time()
-        scene.restart()
-        self.scene = scene
+    def __init__(self, harness: IngestHarness) -> None:
+        harness.clock = time.monotonic
+        harness.now = time.time()
+        harness.restart()
+        self.harness = harness
         self.failures = 0
 
     def read(self, seconds: float, done: Callable[[], bool] = lambda: False) -> None:
         ends = time.monotonic() + seconds
         while time.monotonic() < ends and not done():
-            self.scene.now = time.time()
+            self.harness.now = time.time()
             try:
-                more = self.scene.poller.poll(self.scene.now).more
+                more = self.harness.poller.poll(self.harness.now).more
             except SourceError:
                 self.failures += 1
                 more = False
@@ -43,30 +43,30 @@ class Live:
                 time.sleep(0.3)  # the agent's own pause, shortened
 
     def read_all(self, client: Elasticsearch) -> None:
-        """Until all that is in the index has been read, or for long enough that it should have been."""
-        client.indices.refresh(index=f"{self.scene.prefix}.*")
-        written = in_index(client, f"{self.scene.prefix}.*")
-        self.read(120, lambda: self.scene.count() >= len(written))
+        """Poll until all that is in the index has been read, or for long enough that it should have been."""
+        client.indices.refresh(index=f"{self.harness.prefix}.*")
+        written = in_index(client, f"{self.harness.prefix}.*")
+        self.read(120, lambda: self.harness.count() >= len(written))
         self.read(15)  # nothing more comes
-        assert self.scene.got() == written
+        assert self.harness.got() == written
 
 
 def in_index(client: Elasticsearch, pattern: str) -> Counter[str]:
     return Counter(hit["_id"] for hit in scan(client, index=pattern, query={"_source": False}, size=5_000))
 
 
-def test_six_writers_over_five_shards_of_two_indices(scene: Scene) -> None:
-    scene.index("a", shards=3)
-    scene.index("b", shards=2, refresh=SLOW)
-    live = Live(scene)
-    scene.serve(start=scene.now - 86_400)
+def test_six_writers_over_five_shards_of_two_indices(harness: IngestHarness) -> None:
+    harness.index("a", shards=3)
+    harness.index("b", shards=2, refresh=SLOW)
+    live = WritersHarness(harness)
+    harness.serve(start=harness.now - 86_400)
     live.read(1)
-    writers = Writers([scene.url], [f"{scene.prefix}.a", f"{scene.prefix}.b"])
+    writers = Writers([harness.url], [f"{harness.prefix}.a", f"{harness.prefix}.b"])
     writers.start()
     live.read(SECONDS)
     writers.stop()
-    assert scene.count() > 500
-    live.read_all(scene.client)
+    assert harness.count() > 500
+    live.read_all(harness.client)
 
 
 @pytest.fixture(scope="module")
@@ -77,38 +77,38 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ElasticsearchNode
         yield made
 
 
-def test_an_index_that_is_restored_over_itself_is_read_again_and_doubles_nothing(
+def test_an_index_that_is_restored_over_itself_is_read_again_without_a_duplicate(
     node: ElasticsearchNode, tmp_path: Path
 ) -> None:
     with Elasticsearch(node.url, request_timeout=60) as client:
-        scene = Scene(client, node.url, tmp_path / "state")
-        name = scene.index()
-        scene.serve()
-        scene.record_results()
-        scene.write(range(10))
-        scene.record_results()
+        harness = IngestHarness(client, node.url, tmp_path / "state")
+        name = harness.index()
+        harness.serve()
+        harness.record_results()
+        harness.write(range(10))
+        harness.record_results()
         place = {"type": "fs", "settings": {"location": node.settings["path.repo"]}}
         client.snapshot.create_repository(name="repository", repository=place)
         client.snapshot.create(repository="repository", snapshot="one", indices=name, wait_for_completion=True)
-        scene.write(range(10, 20))
-        scene.record_results()
+        harness.write(range(10, 20))
+        harness.record_results()
         client.indices.close(index=name)
         client.snapshot.restore(repository="repository", snapshot="one", indices=name, wait_for_completion=True)
-        scene.write(range(20, 30))
-        scene.record_results()
-        assert scene.got() == ids(*range(30))
-        assert scene.kinds() == {"history": 1}
-        scene.close()
+        harness.write(range(20, 30))
+        harness.record_results()
+        assert harness.got() == ids(*range(30))
+        assert harness.kinds() == {"history": 1}
+        harness.close()
 
 
 def test_a_server_that_is_killed_and_started_again(node: ElasticsearchNode, tmp_path: Path) -> None:
     with Elasticsearch(node.url, request_timeout=60) as client:
-        scene = Scene(client, node.url, tmp_path / "state")
-        scene.index("a", shards=2)
-        live = Live(scene)
-        scene.serve(start=scene.now - 86_400)
+        harness = IngestHarness(client, node.url, tmp_path / "state")
+        harness.index("a", shards=2)
+        live = WritersHarness(harness)
+        harness.serve(start=harness.now - 86_400)
         live.read(1)
-        writers = Writers([node.url], [f"{scene.prefix}.a"])
+        writers = Writers([node.url], [f"{harness.prefix}.a"])
         writers.start()
         live.read(3)
         node.kill()
@@ -118,17 +118,17 @@ def test_a_server_that_is_killed_and_started_again(node: ElasticsearchNode, tmp_
         writers.stop()
         assert live.failures
         live.read_all(client)
-        scene.close()
+        harness.close()
 
 
 def test_nodes_that_hold_primaries_are_killed_again_and_again(tmp_path: Path) -> None:
     with required(), cluster(V8) as nodes, Elasticsearch([each.url for each in nodes], request_timeout=60) as client:
-        scene = Scene(client, ",".join(each.url for each in nodes), tmp_path / "state")
-        scene.index("a", shards=5, replicas=1)
-        live = Live(scene)
-        scene.serve(start=scene.now - 86_400)
+        harness = IngestHarness(client, ",".join(each.url for each in nodes), tmp_path / "state")
+        harness.index("a", shards=5, replicas=1)
+        live = WritersHarness(harness)
+        harness.serve(start=harness.now - 86_400)
         live.read(2)
-        writers = Writers([each.url for each in nodes], [f"{scene.prefix}.a"])
+        writers = Writers([each.url for each in nodes], [f"{harness.prefix}.a"])
         writers.start()
         for _ in range(4):
             live.read(5)
@@ -139,8 +139,8 @@ def test_nodes_that_hold_primaries_are_killed_again_and_again(tmp_path: Path) ->
             client.cluster.health(wait_for_status="green", timeout="60s")
         writers.stop()
         live.read_all(client)
-        scene.stop()
+        harness.stop()
 
 
 def primaries(client: Elasticsearch, node: str) -> int:
-    return sum(each["prirep"] == "p" and each["node"] == node for each in client.cat.shards(format="json"))
+    return sum(shard["prirep"] == "p" and shard["node"] == node for shard in client.cat.shards(format="json"))

@@ -42,7 +42,7 @@ class Writers:
                 self._stop.wait(chance.random() / 20)
 
     def _document(self, chance: random.Random, name: str, **more: object) -> dict[str, object]:
-        """The same name goes to the same index."""
+        """Return an action of the bulk API; the same name always goes to the same index."""
         moment = chance.choice([0, 0, 0, -300, -3 * HOUR, 6 * HOUR, None])
         own = {} if moment is None else {"time": int(time.time()) + moment}
         source = {"type": "waf", **own, **more}
@@ -59,5 +59,5 @@ class Writers:
 
 
 def hash_of(name: str) -> int:
-    """The same in every process."""
+    """Return a hash that is the same in every process."""
     return sum(map(ord, name))

@@ -1,4 +1,4 @@
-"""What a webhook's condition EventsFetched says, and that the checkpoint in it can be read back."""
+"""The condition EventsFetched of a webhook; the checkpoint in it can be read back."""
 
 import pytest
 
@@ -19,7 +19,7 @@ MOMENT = 1_800_000_000.0
         (ReaderState(MOMENT, warnings=["3 were too old"]), "True", FetchedReason.READ, "3 were too old"),
     ],
 )
-def test_the_worst_is_told_and_the_checkpoint_always(
+def test_the_worst_is_reported_and_the_checkpoint_always(
     reader_state: ReaderState, status: str, reason: FetchedReason, named: str
 ) -> None:
     told = progress_of(reader_state)
@@ -28,13 +28,13 @@ def test_the_worst_is_told_and_the_checkpoint_always(
     assert checkpoint([Condition("EventsFetched", told.status, told.reason.value, told.message)]) == MOMENT
 
 
-def test_a_checkpoint_that_moves_on_makes_no_other_standing() -> None:
+def test_a_checkpoint_that_moves_on_makes_no_other_status() -> None:
     assert progress_of(ReaderState(MOMENT)) == progress_of(ReaderState(MOMENT + 60))
     assert progress_of(ReaderState(MOMENT)).message != progress_of(ReaderState(MOMENT + 60)).message
     assert progress_of(ReaderState(MOMENT)) != progress_of(ReaderState(MOMENT, problem="down"))
 
 
-def test_a_source_that_cannot_tell_has_no_checkpoint() -> None:
+def test_a_source_without_moments_has_no_checkpoint() -> None:
     told = progress_of(ReaderState(None))
     assert told == Progress("True", FetchedReason.READ, "all that the source holds has been read")
     assert checkpoint([Condition("EventsFetched", "True", "", told.message)]) is None

@@ -28,7 +28,7 @@ spec:
 
 
 class Folder:
-    """A folder of manifests and who looks at it, a second later each time."""
+    """A folder of manifests and its source, checked a second later each time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -56,7 +56,7 @@ def folder(tmp_path: Path) -> Folder:
     return made
 
 
-def test_new_changed_and_deleted_files_take_effect_at_the_next_look(folder: Folder) -> None:
+def test_new_changed_and_deleted_files_take_effect_at_the_next_check(folder: Folder) -> None:
     folder.write("deep/b.yml", manifest("b"))
     assert folder.names() == ["a", "b"]
     folder.write("a.yaml", manifest("a", "type = dns"))
@@ -70,7 +70,7 @@ def test_the_same_object_comes_back_while_nothing_changed(folder: Folder) -> Non
     assert folder.look() is folder.look()
 
 
-def test_the_disk_is_not_looked_at_more_often_than_needed(folder: Folder) -> None:
+def test_the_disk_is_not_read_more_often_than_needed(folder: Folder) -> None:
     folder.write("b.yaml", manifest("b"))
     folder.now += 0.1
     assert "b" not in folder.source.snapshot().webhooks
@@ -200,7 +200,7 @@ def test_a_webhook_that_refers_to_one_of_two_secrets_of_one_name_is_refused(tmp_
 
 
 def expecting(path: Path) -> Folder:
-    """After a restart of an agent that had webhooks."""
+    """Return the folder after a restart of an agent that had webhooks."""
     folder = Folder(path)
     clock = lambda: folder.now  # noqa: E731 - the folder's own
     folder.source = FileWebhooks(path, secrets_namespace="n", clock=clock, expected={"a", "b"})
@@ -260,7 +260,7 @@ def test_an_empty_folder_is_complete_where_there_were_no_webhooks(tmp_path: Path
     assert Folder(tmp_path).look().complete
 
 
-def test_a_file_that_is_broken_at_the_start_deletes_nothing_until_it_is_mended(tmp_path: Path) -> None:
+def test_a_file_that_is_broken_at_the_start_deletes_nothing_until_it_is_fixed(tmp_path: Path) -> None:
     folder = expecting(tmp_path)
     folder.write("a.yaml", manifest("a"))
     folder.write("b.yaml", "a: [")

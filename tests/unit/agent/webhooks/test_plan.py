@@ -1,4 +1,4 @@
-"""What a change of the webhooks means."""
+"""The plan for a change of the webhooks."""
 
 from dataclasses import replace
 
@@ -117,7 +117,7 @@ def test_a_test_is_sent_once_for_each_content(tested: str, fires: bool) -> None:
     assert decide(DesiredWebhook("Test", "d"), known).test == ({"w"} if fires else set())
 
 
-def test_a_deleted_webhook_stops_at_once_and_keeps_its_place() -> None:
+def test_a_deleted_webhook_stops_at_once_and_keeps_its_position() -> None:
     made = decide(None, KNOWN)
     assert (made.leave, made.read, made.send, made.forget) == ({"w"}, {}, set(), set())
     assert made.remember[-1].deleted_at == NOW
@@ -127,7 +127,7 @@ def test_a_deleted_webhook_stops_at_once_and_keeps_its_place() -> None:
 def test_a_deleted_webhook_is_forgotten_after_its_time(deleted_at: float, forgotten: bool) -> None:
     made = decide(None, replace(KNOWN, deleted_at=deleted_at))
     assert made.forget == ({"w"} if forgotten else set())
-    assert [each.state for each in made.remember] == ([FORGOTTEN] if forgotten else [])
+    assert [record.state for record in made.remember] == ([FORGOTTEN] if forgotten else [])
 
 
 def test_a_forgotten_webhook_needs_nothing_more() -> None:
@@ -145,11 +145,11 @@ def test_an_absent_webhook_is_not_deleted_while_the_list_is_incomplete() -> None
     assert (made.leave, made.forget, made.remember) == ({"w"}, set(), [])
 
 
-def test_a_webhook_that_became_invalid_stops_keeps_its_place_and_is_not_deleted() -> None:
+def test_a_webhook_that_became_invalid_stops_keeps_its_position_and_is_not_deleted() -> None:
     made = decide(None, replace(KNOWN, deleted_at=1.0), invalid=True)
     assert (made.leave, made.forget, made.send) == ({"w"}, set(), set())
     assert made.remember == [KNOWN]
 
 
-def test_a_disabled_webhook_that_is_deleted_keeps_no_place() -> None:
+def test_a_disabled_webhook_that_is_deleted_keeps_no_position() -> None:
     assert decide(None, replace(KNOWN, state="Disabled")).leave == set()

@@ -1,4 +1,4 @@
-"""Which webhooks can work, and when they are judged again."""
+"""Valid and invalid webhooks, and when they are validated again."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ def test_an_unchanged_webhook_stays_the_same_object(validator: WebhookValidator)
     assert validator.validate(replace(SNAPSHOT, problems=("elsewhere",))).accepted["w"] is first
 
 
-def test_a_changed_secret_is_taken_up(validator: WebhookValidator) -> None:
+def test_a_changed_secret_is_used(validator: WebhookValidator) -> None:
     validator.validate(SNAPSHOT)
     changed = replace(SNAPSHOT, secrets={"s": {"url": b"https://example.com/2"}})
     assert validator.validate(changed).accepted["w"].config["url"] == "https://example.com/2"
@@ -60,7 +60,7 @@ def test_a_webhook_that_cannot_work_is_invalid_with_its_reason(
     assert validated.invalid["w"].message
 
 
-def test_a_webhook_becomes_fit_when_its_secret_appears(validator: WebhookValidator) -> None:
+def test_a_webhook_becomes_valid_when_its_secret_appears(validator: WebhookValidator) -> None:
     assert validator.validate(replace(SNAPSHOT, secrets={})).invalid
     assert validator.validate(SNAPSHOT).accepted
 
@@ -85,7 +85,7 @@ def test_what_the_source_refused_is_invalid_too(validator: WebhookValidator) -> 
         ({"resource_version": "7"}, True, True, True),
     ],
 )
-def test_digests_tell_what_has_changed(
+def test_digests_show_what_has_changed(
     change: dict[str, object], content: bool, settings: bool, endpoint: bool
 ) -> None:
     before = accepted(SNAPSHOT)
@@ -99,7 +99,7 @@ def test_a_template_is_no_part_of_the_endpoint() -> None:
     assert endpoint_digest(accepted(SNAPSHOT)) == endpoint_digest(accepted(replace(SNAPSHOT, webhooks={"w": other})))
 
 
-def test_other_fields_are_a_reason_to_judge_again_and_the_same_judgement_stays_the_same_object() -> None:
+def test_other_fields_are_a_reason_to_validate_again_and_the_same_result_stays_the_same_object() -> None:
     fields = [CALICO]
     validator = WebhookValidator(lambda: fields[0], CONSUMERS)
     first = validator.validate(SNAPSHOT)

@@ -1,4 +1,4 @@
-"""When a cursor moves and how far: the rules that keep a reader from missing a write."""
+"""Moves of cursors: the rules that keep a reader from missing a write."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ NOBODY: frozenset[str] = frozenset()
 
 
 def stats(*shards: Shard, at: float = AT) -> ShardStats:
-    return ShardStats(at, {each.key: each for each in shards})
+    return ShardStats(at, {shard.key: shard for shard in shards})
 
 
 def position(cursor: Cursor = CURSOR) -> TailPosition:
@@ -33,7 +33,7 @@ def position(cursor: Cursor = CURSOR) -> TailPosition:
 
 
 def proven(shard: Shard = SHARD, checkpoint: int = 10) -> VisibleCheckpoints:
-    """Proofs by which a search sees all writes up to `checkpoint`."""
+    """Checkpoints by which a search sees all writes up to `checkpoint`."""
     visible = VisibleCheckpoints()
     for number, each in enumerate([replace(shard, checkpoint=checkpoint)] * 7 + [shard]):
         visible.count(stats(each), 2.0 * number, 2.0 * number)
@@ -41,7 +41,7 @@ def proven(shard: Shard = SHARD, checkpoint: int = 10) -> VisibleCheckpoints:
     return visible
 
 
-def test_a_place_is_stored_in_few_words_and_is_the_same_when_it_is_read() -> None:
+def test_a_position_is_stored_in_few_words_and_is_the_same_when_it_is_read() -> None:
     stored = '[1800000000.0,{"uuid/0":["events","history",5,7,1800000000.0,-1,10,0.0]}]'
     assert position().dump() == stored
     assert TailPosition.load(stored) == position()
@@ -58,7 +58,7 @@ def test_a_cursor_at_its_checkpoint_is_not_searched() -> None:
     assert list(searches(both, stats(SHARD, other), VisibleCheckpoints())) == [Search(other, 7)]
 
 
-def test_the_newest_are_searched_at_once_and_all_when_it_is_proven() -> None:
+def test_the_newest_are_searched_at_once_and_all_when_the_checkpoint_is_visible() -> None:
     assert list(searches(position(), stats(SHARD), VisibleCheckpoints())) == [Search(SHARD, 7)]
     whole = list(searches(position(), stats(SHARD), proven()))
     assert whole == [Search(SHARD, 5, 10, AT), Search(SHARD, 10)]
@@ -71,7 +71,7 @@ def test_what_was_seen_up_to_the_top_is_not_searched_for_newer_ones() -> None:
     assert list(searches(position(replace(CURSOR, seen=12)), stats(SHARD), VisibleCheckpoints())) == []
 
 
-def test_only_a_whole_search_moves_the_cursor_and_never_beyond_what_is_proven() -> None:
+def test_only_a_whole_search_moves_the_cursor_and_never_beyond_the_visible_checkpoint() -> None:
     assert moved(CURSOR, Search(SHARD, 7), 12, None) == replace(CURSOR, seen=12)
     assert moved(CURSOR, Search(SHARD, 5, 9, AT + 3), 8, None) == replace(CURSOR, seq=9, seen=9, at=AT + 3)
     assert moved(CURSOR, Search(SHARD, 5, 9, AT + 3), -1, None).seq == 9
@@ -90,7 +90,7 @@ def test_a_new_shard_is_read_from_its_beginning_by_the_age_of_its_reader() -> No
     assert aged.position.cursors[new.key].old == 10
 
 
-def test_a_changed_history_is_read_from_its_beginning_and_told() -> None:
+def test_a_changed_history_is_read_from_its_beginning_and_reported() -> None:
     other = replace(SHARD, history="restored", checkpoint=3, top=3)
     found = catch_up(position(), stats(other), frozenset({"uuid"}), NOBODY)
     assert found.position.cursors[SHARD.key] == Cursor("events", "restored", -1, -1, AT, 3, 3)
@@ -98,12 +98,12 @@ def test_a_changed_history_is_read_from_its_beginning_and_told() -> None:
     assert [(warning.kind, warning.text) for warning in found.warnings] == [("history", told)]
 
 
-def test_a_cursor_knows_the_last_checkpoint_so_that_what_is_lost_can_be_told() -> None:
+def test_a_cursor_keeps_the_last_checkpoint_so_that_a_loss_can_be_reported() -> None:
     seen = catch_up(position(), stats(replace(SHARD, checkpoint=11)), frozenset({"uuid"}), NOBODY)
     assert seen.position == position(replace(CURSOR, top=11))
 
 
-def test_numbers_that_were_rolled_back_are_looked_for_again() -> None:
+def test_numbers_that_were_rolled_back_are_searched_again() -> None:
     back = replace(SHARD, checkpoint=8, top=8)
     found = catch_up(position(replace(CURSOR, seen=12)), stats(back), frozenset({"uuid"}), NOBODY)
     assert (found.position.cursors[SHARD.key].seq, found.position.cursors[SHARD.key].seen) == (5, 8)
@@ -127,7 +127,7 @@ def test_the_cursor_of_what_is_gone_is_kept_for_a_day_in_case_it_comes_back() ->
     assert catch_up(gone, stats(at=AT + 5 + 86_400), NOBODY, NOBODY).position.cursors == {}
 
 
-def test_a_reader_at_rest_has_read_up_to_the_last_look() -> None:
+def test_a_reader_at_rest_has_read_up_to_the_last_statistics() -> None:
     resting = position(replace(CURSOR, seq=10))
     assert resting.read_to(stats(SHARD, at=AT + 500)) == AT + 500
     assert position().read_to(stats(SHARD, at=AT + 500)) == AT

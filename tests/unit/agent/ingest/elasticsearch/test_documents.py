@@ -1,4 +1,4 @@
-"""How many documents are asked for at once."""
+"""Documents are fetched in answers of bounded size."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from sew_agent.ingest.elasticsearch.new_hits import Hit
 MIB = 2**20
 
 
-class Shelf:
+class FakeIndex:
     """An index of documents of one size; more than `most` at once are too much for it."""
 
     def __init__(self, size: int, most: int = 10**9) -> None:
@@ -31,20 +31,20 @@ def hits(count: int) -> list[Hit]:
 
 
 def test_the_first_request_is_for_one_and_small_documents_soon_come_by_the_hundred() -> None:
-    shelf = Shelf(1_000)
+    shelf = FakeIndex(1_000)
     assert len(Documents().fetch(shelf, hits(1_000))) == 1_000  # type: ignore[arg-type]
     assert shelf.asked[:4] == [1, 4, 16, 64]
     assert max(shelf.asked) == MOST_AT_ONCE
 
 
 def test_large_documents_come_in_answers_of_8_mib_and_pages_of_16() -> None:
-    shelf = Shelf(3 * MIB)
+    shelf = FakeIndex(3 * MIB)
     assert len(Documents().fetch(shelf, hits(50))) == 7  # type: ignore[arg-type]
     assert shelf.asked == [1, 2, 2, 2]
 
 
 def test_what_is_too_much_for_the_server_is_less_for_a_while() -> None:
-    shelf, documents = Shelf(1_000, most=10), Documents()
+    shelf, documents = FakeIndex(1_000, most=10), Documents()
     with pytest.raises(ElasticsearchError):
         documents.fetch(shelf, hits(200))  # type: ignore[arg-type]
     assert len(documents.fetch(shelf, hits(200))) == 200  # type: ignore[arg-type]

@@ -35,7 +35,7 @@ def test_leaves_are_counted_as_elasticsearch_does(query: str, leaves: int) -> No
     assert count_leaves(to_dsl(bind(parse(query), CALICO))) == leaves
 
 
-def test_a_clause_is_made_again_where_query_start_or_fields_are_others() -> None:
+def test_a_query_is_made_again_where_text_start_or_fields_are_others() -> None:
     queries, query = NamedQueries(), parse("type = waf")
 
     def made(subscription: Subscription, fields: FieldSet = CALICO) -> NamedQuery:
@@ -64,26 +64,28 @@ def test_a_clause_is_made_again_where_query_start_or_fields_are_others() -> None
         ("", {}),
     ],
 )
-def test_a_query_needs_what_it_asks_of_every_event_of_string_fields(query: str, needed: dict[str, set[str]]) -> None:
+def test_a_query_requires_the_values_that_it_asks_of_every_event_in_string_fields(
+    query: str, needed: dict[str, set[str]]
+) -> None:
     assert required_values(to_dsl(bind(parse(query), CALICO)), exact_fields(CALICO)) == needed
 
 
-def test_groups_stay_within_the_leaves_and_keep_every_clause() -> None:
+def test_groups_stay_within_the_leaves_and_keep_every_query() -> None:
     many = " OR ".join(["severity > 1"] * 100)
     queries, refused = NamedQueries().of(subscribe(*[many] * 25), CALICO)
     groups = pack(queries)
     assert refused == {}
-    assert [each.webhook for group in groups for each in group] == [each.webhook for each in queries]
-    assert all(sum(each.leaves for each in group) <= MOST_LEAVES for group in groups)
+    assert [query.webhook for group in groups for query in group] == [query.webhook for query in queries]
+    assert all(sum(query.leaves for query in group) <= MOST_LEAVES for group in groups)
     assert len(groups) == 3
 
 
-def test_a_clause_above_the_limit_stands_alone() -> None:
+def test_a_query_above_the_limit_is_alone_in_its_group() -> None:
     queries, _ = NamedQueries().of(subscribe("type = waf", " OR ".join(["severity > 1"] * 900), "type = waf"), CALICO)
     assert [len(group) for group in pack(queries, most_leaves=500)] == [1, 1, 1]
 
 
-def test_a_hit_names_the_clauses_that_it_matched() -> None:
+def test_a_hit_names_the_queries_that_it_matched() -> None:
     queries, _ = NamedQueries().of(subscribe("type = waf", "type = alert", "severity > 1"), CALICO)
     query = combined(queries, [{"term": {"cluster": "c"}}])
     names = [each["bool"]["_name"] for each in query["bool"]["should"]]
@@ -91,7 +93,7 @@ def test_a_hit_names_the_clauses_that_it_matched() -> None:
     assert [each.webhook for each in matched_queries(queries, [names[2], names[0]])] == ["w2", "w0"]
 
 
-def test_halves_hold_every_clause_once() -> None:
+def test_halves_hold_every_query_once() -> None:
     queries, _ = NamedQueries().of(subscribe(*["type = waf"] * 7), CALICO)
     first, second = halves(queries)
     assert [*first, *second] == queries
@@ -101,7 +103,7 @@ def test_halves_hold_every_clause_once() -> None:
 def test_a_query_that_the_mapping_cannot_answer_is_refused_and_the_others_are_asked() -> None:
     fields = FieldSet("few", {"type": CALICO.fields["type"]})
     queries, refused = NamedQueries().of(subscribe("type = waf", "severity > 1"), fields)
-    assert [each.webhook for each in queries] == ["w0"]
+    assert [query.webhook for query in queries] == ["w0"]
     assert "severity" in refused["w1"]
 
 
@@ -119,6 +121,6 @@ def test_a_query_is_translated_again_only_when_it_or_the_fields_are_others(monke
     assert translated == ["calico", "other"]
 
 
-def test_without_any_clause_our_own_part_is_asked_alone() -> None:
+def test_without_any_query_the_filters_are_asked_alone() -> None:
     ours = [{"range": {"_seq_no": {"gt": 5}}}, {"term": {"cluster": "c"}}]
     assert combined([], ours) == {"bool": {"must": ours}}

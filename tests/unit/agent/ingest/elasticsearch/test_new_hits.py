@@ -1,4 +1,4 @@
-"""Which documents are new events, and for whom."""
+"""New events among hits, and the webhooks that they are new to."""
 
 from dataclasses import replace
 
@@ -76,20 +76,20 @@ def test_an_event_before_the_whole_second_of_a_start_is_not_its_own() -> None:
 def test_who_has_an_event_is_left_out_and_an_event_that_all_have_too() -> None:
     first, second = hit(1, "a", "b"), hit(2, "a")
     found = unseen([first, second], lambda _keys: {first.key: {"b"}, second.key: {"a", "c"}})
-    assert [(each.id, each.webhooks) for each in found] == [("e1", ("a",))]
+    assert [(result.id, result.webhooks) for result in found] == [("e1", ("a",))]
 
 
 def test_pages_for_different_webhooks_become_one_up_to_the_end_of_the_first_full_one() -> None:
     full = ([hit(1, "a"), hit(3, "a")], True)
     rest = ([hit(1, "b"), hit(2, "b"), hit(4, "b")], False)
     found, end = merge([full, rest])
-    assert [(each.id, each.webhooks) for each in found] == [("e1", ("a", "b")), ("e2", ("b",)), ("e3", ("a",))]
+    assert [(result.id, result.webhooks) for result in found] == [("e1", ("a", "b")), ("e2", ("b",)), ("e3", ("a",))]
     assert end == (3,)
     assert merge([rest])[1] is None
     assert merge([([], True)]) == ([], None)
 
 
-def test_what_is_left_out_is_told_in_one_note_for_each_kind() -> None:
+def test_skipped_hits_are_reported_in_one_warning_for_each_kind() -> None:
     skipped = SkippedHits()
     for number in range(3):
         skipped.add("too_old", hit(number, "a", "b"))

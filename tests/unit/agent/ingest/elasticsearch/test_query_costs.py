@@ -1,4 +1,4 @@
-"""Which queries are asked after the others, by what their searches took."""
+"""Queries that are asked after the others, by what their searches took."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -50,7 +50,7 @@ def test_a_query_that_is_quick_again_or_another_is_asked_with_the_others() -> No
     assert costs.deferred([QUICK, query("heavier", 2)]) == frozenset()
 
 
-def test_what_costs_is_told_once() -> None:
+def test_a_costly_query_is_reported_once() -> None:
     costs = QueryCosts()
     costs.charge([HEAVY], 2.0)
     costs.charge([HEAVY], 3.0)
@@ -58,7 +58,7 @@ def test_what_costs_is_told_once() -> None:
     assert costs.warnings() == []
 
 
-class Slow:
+class SlowIndex:
     """An index that answers few searches in time."""
 
     timeout = 30.0
@@ -74,7 +74,7 @@ class Slow:
 
 
 def test_what_is_not_answered_in_time_is_asked_in_halves() -> None:
-    multi_search, index = MultiSearch("time"), Slow()
+    multi_search, index = MultiSearch("time"), SlowIndex()
     jobs = [SearchJob({}, [], [QUICK], {"size": 10})] * 10
     for _ in range(2):
         with pytest.raises(ElasticsearchError):
@@ -84,7 +84,7 @@ def test_what_is_not_answered_in_time_is_asked_in_halves() -> None:
     assert index.asked[:3] == [10, 5, 2]
 
 
-class Silent:
+class SilentIndex:
     """An index that does not answer in time."""
 
     timeout = 30.0
@@ -97,5 +97,5 @@ def test_where_there_is_no_answer_in_time_many_wildcards_are_the_reason_too() ->
     multi_search = MultiSearch("time")
     job = SearchJob({}, [], [QUICK, HEAVY], {"size": 10})
     with pytest.raises(ElasticsearchError):
-        multi_search.run(Silent(), [job])  # type: ignore[arg-type]
+        multi_search.run(SilentIndex(), [job])  # type: ignore[arg-type]
     assert multi_search.deferred([job]) == {"heavy"}

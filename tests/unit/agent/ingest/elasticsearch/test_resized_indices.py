@@ -1,4 +1,4 @@
-"""Which index a new one was made of."""
+"""The index that a new one was made of."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the answers about shards mean."""
+"""Parsing of Elasticsearch's answers about shards."""
 
 import pytest
 
@@ -34,12 +34,12 @@ def test_every_copy_says_how_often_it_was_refreshed() -> None:
 
 
 @pytest.mark.parametrize(("failed", "whole"), [(0, True), (1, False)])
-def test_a_copy_that_failed_to_answer_is_noted(failed: int, whole: bool) -> None:
+def test_a_copy_that_failed_to_answer_is_recorded(failed: int, whole: bool) -> None:
     assert read_stats(answer(copy()) | {"_shards": {"total": 2, "failed": failed}}, at=1.0).whole is whole
 
 
 @pytest.mark.parametrize("broken", [copy(primary=False), copy(seq_no=None), copy(commit={})])
-def test_a_shard_without_a_primary_that_tells_its_numbers_is_absent(broken: dict[str, object]) -> None:
+def test_a_shard_without_a_primary_that_has_numbers_is_absent(broken: dict[str, object]) -> None:
     stats = read_stats(answer(broken), at=1.0)
     settings = read_settings({"events": {"index.uuid": "u", "index.number_of_shards": "2"}})
     assert absent(stats, settings) == {"u/0": "events[0]", "u/1": "events[1]"}
@@ -63,7 +63,7 @@ def test_the_wait_is_three_refresh_intervals_and_at_least_ten_seconds(refresh: s
     assert read_settings({"events": settings})["u"].wait == wait
 
 
-def test_a_place_in_the_past_is_the_same_after_it_was_stored_and_known_as_such() -> None:
+def test_a_backfill_position_is_the_same_after_it_was_stored_and_known_as_such() -> None:
     past = BackfillCursor(1_800_000_000.7, 1_800_000_123_456, (1_800_000_123_456, 7), "run")
     assert BackfillCursor.load(past.dump()) == past
     assert is_backfill(past.dump())

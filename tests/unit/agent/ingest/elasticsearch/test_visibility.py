@@ -1,4 +1,4 @@
-"""When a checkpoint can be seen: by what its copies did, and never by time in which nobody answered."""
+"""Visible checkpoints: proven by what copies did, and never by time in which nobody answered."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,8 +11,8 @@ from sew_agent.ingest.elasticsearch.visibility import VisibleCheckpoints
 SHARD = Shard("events", "uuid", 0, "history", checkpoint=10, top=12, node="one", refreshes={"one": 5, "two": 70})
 
 
-class Watched:
-    """Looks at one shard, each a second after the last and answered at once, unless said otherwise."""
+class ShardHarness:
+    """Checks one shard, each time a second after the last and answered at once, unless said otherwise."""
 
     def __init__(self, refresh: float | None = 1.0) -> None:
         self.visible = VisibleCheckpoints()
@@ -21,7 +21,7 @@ class Watched:
         self.shard = SHARD
 
     def check(self, seconds: float = 1.0, *, enqueued: float = 0.0, whole: bool = True, **changed: object) -> int:
-        """The number that is proven after it."""
+        """Return the number up to which writes are visible after another check."""
         self.clock += seconds
         self.shard = replace(self.shard, **changed)  # type: ignore[arg-type]  # of the test's own choice
         stats = ShardStats(self.clock, {self.shard.key: self.shard}, whole=whole)
@@ -37,84 +37,84 @@ class Watched:
 def test_copies_that_live_for_three_intervals_without_a_refresh_have_nothing_to_show(
     refresh: float, checks: int
 ) -> None:
-    """Beside the look in which the checkpoint is seen first, and the one from which it is counted."""
-    watched = Watched(refresh)
-    assert watched.after(1 + checks) == -1
-    assert watched.check() == 10
+    """Two checks come before: the first with the checkpoint, and the one from which time counts."""
+    shard = ShardHarness(refresh)
+    assert shard.after(1 + checks) == -1
+    assert shard.check() == 10
 
 
 def test_without_an_interval_that_time_proves_nothing_and_refreshes_do() -> None:
-    watched = Watched(None)
-    assert watched.after(1_000) == -1
-    watched.check(refreshes={"one": 6, "two": 71})
-    assert watched.check(refreshes={"one": 7, "two": 72}) == 10
+    shard = ShardHarness(None)
+    assert shard.after(1_000) == -1
+    shard.check(refreshes={"one": 6, "two": 71})
+    assert shard.check(refreshes={"one": 7, "two": 72}) == 10
 
 
-def test_a_checkpoint_is_proven_when_every_copy_was_refreshed_twice_and_not_before_ten_seconds() -> None:
-    watched = Watched(3600.0)
-    watched.after(2)
-    assert watched.check(8.0, refreshes={"one": 9, "two": 90}) == -1
-    assert watched.check() == 10
+def test_a_checkpoint_is_visible_when_every_copy_was_refreshed_twice_and_not_before_ten_seconds() -> None:
+    shard = ShardHarness(3600.0)
+    shard.after(2)
+    assert shard.check(8.0, refreshes={"one": 9, "two": 90}) == -1
+    assert shard.check() == 10
 
 
 @pytest.mark.parametrize("refreshes", [{"one": 6, "two": 90}, {"one": 9, "two": 71}])
 def test_one_refresh_may_have_begun_before_the_checkpoint_was_in(refreshes: Mapping[str, int]) -> None:
-    watched = Watched(3600.0)
-    watched.after(2)
-    assert watched.check(refreshes=refreshes) == -1
-    assert watched.after(60) == -1
+    shard = ShardHarness(3600.0)
+    shard.after(2)
+    assert shard.check(refreshes=refreshes) == -1
+    assert shard.after(60) == -1
 
 
-def test_refreshes_are_counted_from_a_look_that_began_after_the_checkpoint_was_seen() -> None:
-    watched = Watched(3600.0)
-    watched.check()
-    watched.check(refreshes={"one": 9, "two": 90})
-    assert watched.after(60) == -1
+def test_refreshes_are_counted_from_statistics_that_were_asked_for_after_the_checkpoint_was_seen() -> None:
+    shard = ShardHarness(3600.0)
+    shard.check()
+    shard.check(refreshes={"one": 9, "two": 90})
+    assert shard.after(60) == -1
 
 
 @pytest.mark.parametrize("stall", [{"enqueued": 11.0, "seconds": 11.0}, {"seconds": 11.0}, {"whole": False}])
 def test_time_in_which_a_server_may_stand_still_counts_for_little(stall: Mapping[str, float]) -> None:
-    watched = Watched()
-    watched.after(8)
-    watched.check(**stall)  # type: ignore[arg-type]  # as above
-    assert watched.check() == -1
-    assert watched.after(3) == 10
+    shard = ShardHarness()
+    shard.after(8)
+    shard.check(**stall)  # type: ignore[arg-type]  # as above
+    assert shard.check() == -1
+    assert shard.after(3) == 10
 
 
 def test_a_refresh_begins_the_quiet_time_anew() -> None:
-    watched = Watched()
-    watched.after(10)
-    watched.check(refreshes={"one": 6, "two": 70})
-    assert watched.after(9) == -1
-    assert watched.check() == 10
+    shard = ShardHarness()
+    shard.after(10)
+    shard.check(refreshes={"one": 6, "two": 70})
+    assert shard.after(9) == -1
+    assert shard.check() == 10
 
 
 def test_a_copy_that_was_started_anew_counts_from_its_beginning() -> None:
-    watched = Watched(3600.0)
-    watched.after(12)
-    assert watched.check(refreshes={"one": 7, "two": 1}) == -1
-    assert watched.check(refreshes={"one": 7, "two": 3}) == 10
+    shard = ShardHarness(3600.0)
+    shard.after(12)
+    assert shard.check(refreshes={"one": 7, "two": 1}) == -1
+    assert shard.check(refreshes={"one": 7, "two": 3}) == 10
 
 
 def test_a_copy_that_is_gone_is_not_waited_for_and_a_new_one_is() -> None:
-    watched = Watched(3600.0)
-    watched.after(12)
-    watched.check(refreshes={"one": 7, "three": 0})
-    assert watched.check(refreshes={"one": 8, "three": 1}) == -1
-    assert watched.check(refreshes={"one": 8, "three": 2}) == 10
+    shard = ShardHarness(3600.0)
+    shard.after(12)
+    shard.check(refreshes={"one": 7, "three": 0})
+    assert shard.check(refreshes={"one": 8, "three": 1}) == -1
+    assert shard.check(refreshes={"one": 8, "three": 2}) == 10
 
 
 def test_a_checkpoint_of_another_history_proves_nothing() -> None:
-    watched = Watched()
-    assert watched.after(12) == 10
-    assert watched.check(history="another", checkpoint=3) == -1
-    assert watched.after(10) == -1
-    assert watched.check() == 3
+    shard = ShardHarness()
+    assert shard.after(12) == 10
+    assert shard.check(history="another", checkpoint=3) == -1
+    assert shard.after(10) == -1
+    assert shard.check() == 3
 
 
-def test_the_next_checkpoint_is_watched_when_one_is_proven() -> None:
-    watched = Watched()
-    watched.after(11)
-    assert watched.check(checkpoint=40) == 10
-    assert watched.after(10) == 10
-    assert watched.check() == 40
+def test_the_next_checkpoint_is_tracked_when_one_is_visible() -> None:
+    shard = ShardHarness()
+    shard.after(11)
+    assert shard.check(checkpoint=40) == 10
+    assert shard.after(10) == 10
+    assert shard.check() == 40

@@ -36,8 +36,8 @@ def close_files() -> Iterator[None]:
         OPENED.pop().close()
 
 
-class Follower:
-    """A reader as the poller is one: it keeps its position, over restarts of the source too."""
+class FileReader:
+    """Reads as the poller does: keeps its position, over restarts of the source too."""
 
     def __init__(self, path: Path, *, whole: bool = False, limit: int = 1000) -> None:
         self.path, self.whole, self.limit = path, whole, limit
@@ -57,7 +57,7 @@ class Follower:
         return batch
 
     def ids(self) -> list[str]:
-        """Reads on until nothing more can be read now."""
+        """Read until nothing more can be read now."""
         found: list[str] = []
         for _ in range(1000):
             batch = self.page()
@@ -85,7 +85,7 @@ def bare(number: int) -> str:
 
 
 def rotate(path: Path, text: str, *, at: int = 1000) -> None:
-    """As logrotate does: `.1` is the newest of the old ones."""
+    """Rotate as logrotate does: `.1` is the newest of the old ones."""
     for number in (3, 2, 1):
         old = path.with_name(f"{path.name}.{number}")
         if old.exists():
@@ -97,11 +97,11 @@ def rotate(path: Path, text: str, *, at: int = 1000) -> None:
 
 def test_a_file_is_read_from_its_beginning_whatever_the_events_times(path: Path) -> None:
     append(path, line(4, time=0) + line(5, time="2199-01-01T00:00:00Z"))
-    assert Follower(path).ids() == ["e1", "e2", "e3", "e4", "e5"]
+    assert FileReader(path).ids() == ["e1", "e2", "e3", "e4", "e5"]
 
 
-def test_growth_is_followed_and_nothing_is_read_twice(path: Path) -> None:
-    reader = Follower(path)
+def test_growth_is_followed_without_a_duplicate(path: Path) -> None:
+    reader = FileReader(path)
     reader.ids()
     append(path, line(4))
     assert reader.ids() == ["e4"]
@@ -109,7 +109,7 @@ def test_growth_is_followed_and_nothing_is_read_twice(path: Path) -> None:
 
 
 def test_a_restart_goes_on_at_the_stored_position(path: Path) -> None:
-    reader = Follower(path, limit=2)
+    reader = FileReader(path, limit=2)
     reader.ids()
     append(path, line(4) + "oops\n")
     reader.restart()
@@ -121,7 +121,7 @@ def test_a_position_of_an_earlier_version_is_gone_on_with(path: Path) -> None:
     rotate(path, path.read_text())
     os.utime(path.with_name("events.ndjson.1"), (10**9, 10**9))
     os.utime(path, (10**9 + 60, 10**9 + 60))
-    reader = Follower(path)
+    reader = FileReader(path)
     reader.position = '{"inode": 0, "generation": 0, "offset": 126, "line": 3, "before": "c13ffae12fb9e293"}'
     append(path, line(4))
     assert reader.ids() == ["e4"]
@@ -131,17 +131,17 @@ def test_a_position_of_an_earlier_version_is_gone_on_with(path: Path) -> None:
 
 def test_a_reader_that_begins_later_has_the_same_ids(path: Path) -> None:
     path.write_text(bare(1))
-    reader = Follower(path)
+    reader = FileReader(path)
     reader.ids()
     rotate(path, bare(1) + bare(2))
-    late = Follower(path)
+    late = FileReader(path)
     late.source = reader.source
     after = reader.ids()
     assert late.ids() == after
 
 
 def test_a_page_holds_at_most_the_limit_and_the_next_one_goes_on(path: Path) -> None:
-    reader = Follower(path, limit=2)
+    reader = FileReader(path, limit=2)
     assert [len(reader.page().arrivals) for _ in range(3)] == [2, 1, 0]
 
 
@@ -154,7 +154,7 @@ def test_an_event_names_only_the_webhooks_whose_queries_select_it(path: Path) ->
 def test_a_half_written_line_waits_for_its_end(path: Path) -> None:
     whole = line(4)
     append(path, whole[:10])
-    reader = Follower(path)
+    reader = FileReader(path)
     assert reader.ids() == ["e1", "e2", "e3"]
     append(path, whole[10:])
     assert reader.ids() == ["e4"]
@@ -166,12 +166,12 @@ def test_read_once_a_last_line_without_line_break_counts_only_as_a_whole_object(
     path: Path, rest: str, ids: list[str]
 ) -> None:
     append(path, rest)
-    assert Follower(path, whole=True).ids() == ["e1", "e2", "e3", *ids]
+    assert FileReader(path, whole=True).ids() == ["e1", "e2", "e3", *ids]
 
 
 @pytest.mark.parametrize("restart", [False, True], ids=["running", "restarted"])
 def test_a_renamed_file_is_finished_before_the_new_one(path: Path, *, restart: bool) -> None:
-    reader = Follower(path)
+    reader = FileReader(path)
     reader.ids()
     append(path, line(4) + line(5).strip())
     path.rename(path.with_name("events.ndjson.1"))
@@ -182,7 +182,7 @@ def test_a_renamed_file_is_finished_before_the_new_one(path: Path, *, restart: b
 
 
 def test_a_renamed_file_is_followed_until_the_new_one_has_content(path: Path) -> None:
-    reader = Follower(path)
+    reader = FileReader(path)
     reader.ids()
     path.rename(old := path.with_name("events.ndjson-20260101"))
     path.touch()
@@ -196,7 +196,7 @@ def test_a_renamed_file_is_followed_until_the_new_one_has_content(path: Path) ->
 
 
 def test_a_renamed_file_is_followed_while_there_is_no_new_one(path: Path) -> None:
-    reader = Follower(path)
+    reader = FileReader(path)
     reader.ids()
     path.rename(old := path.with_name("events.ndjson.1"))
     append(old, line(4))
@@ -210,7 +210,7 @@ def test_a_renamed_file_is_followed_while_there_is_no_new_one(path: Path) -> Non
 
 @pytest.mark.parametrize("last", ["", line(5)], ids=["the last one empty", ""])
 def test_files_that_were_rotated_away_meanwhile_are_read_in_their_order(path: Path, last: str) -> None:
-    reader = Follower(path)
+    reader = FileReader(path)
     reader.ids()
     path.rename(path.with_name("events.ndjson.2"))
     os.utime(path.with_name("events.ndjson.2"), (100, 100))
@@ -227,7 +227,7 @@ def test_a_rotated_file_that_is_much_older_than_what_was_read_was_put_there_by_a
     path: Path, before: int, read: list[str], *, gone: bool
 ) -> None:
     os.utime(path, (1000, 1000))
-    reader = Follower(path)
+    reader = FileReader(path)
     reader.ids()
     append(path, line(3))
     os.utime(path, (10_000, 10_000))
@@ -243,7 +243,7 @@ def test_a_rotated_file_that_is_much_older_than_what_was_read_was_put_there_by_a
 
 def test_a_file_that_was_empty_when_it_was_deleted_is_not_taken_for_its_successor(path: Path) -> None:
     os.truncate(path, 0)
-    reader = Follower(path)
+    reader = FileReader(path)
     assert reader.ids() == []
     path.with_name("events.ndjson.1").write_text(line(4))
     path.with_name("new").write_text(line(5))
@@ -254,7 +254,7 @@ def test_a_file_that_was_empty_when_it_was_deleted_is_not_taken_for_its_successo
 
 def test_an_empty_file_that_is_written_to_after_its_rotation_is_read_once(path: Path) -> None:
     os.truncate(path, 0)
-    reader = Follower(path)
+    reader = FileReader(path)
     found = reader.ids()
     path.rename(path.with_name("events.ndjson.1"))
     path.write_text(bare(1))
@@ -266,7 +266,7 @@ def test_an_empty_file_that_is_written_to_after_its_rotation_is_read_once(path: 
 
 
 def test_a_file_that_was_truncated_and_rotated_while_nobody_read_is_read_whole(path: Path) -> None:
-    reader = Follower(path)
+    reader = FileReader(path)
     reader.ids()
     os.truncate(path, 0)
     append(path, line(4))
@@ -277,7 +277,7 @@ def test_a_file_that_was_truncated_and_rotated_while_nobody_read_is_read_whole(p
 
 def test_a_rotated_file_with_the_inode_of_a_deleted_one_is_read(path: Path) -> None:
     rotate(path, line(4))
-    reader = Follower(path)
+    reader = FileReader(path)
     assert reader.ids() == ["e4"]
     path.with_name("events.ndjson.1").write_text(line(5))
     rotate(path, line(6), at=int(path.stat().st_mtime))
@@ -285,7 +285,7 @@ def test_a_rotated_file_with_the_inode_of_a_deleted_one_is_read(path: Path) -> N
 
 
 def test_few_files_are_kept_open_and_a_position_stays_short(path: Path) -> None:
-    reader = Follower(path)
+    reader = FileReader(path)
     reader.ids()
     lengths = []
     for number in range(12):
@@ -293,12 +293,12 @@ def test_few_files_are_kept_open_and_a_position_stays_short(path: Path) -> None:
         assert reader.ids() == [f"e{10 + number}"]
         lengths.append(len(reader.position or ""))
     files = [str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
-    assert len([each for each in files if each.startswith(str(path))]) == 8
+    assert len([file for file in files if file.startswith(str(path))]) == 8
     assert lengths[-1] < lengths[5] + 50
 
 
 def test_a_deleted_file_that_is_still_open_is_finished(path: Path) -> None:
-    reader = Follower(path)
+    reader = FileReader(path)
     reader.ids()
     append(path, line(4))
     path.unlink()
@@ -308,7 +308,7 @@ def test_a_deleted_file_that_is_still_open_is_finished(path: Path) -> None:
 
 @pytest.mark.parametrize("count", [1, 50], ids=["shorter", "longer than before"])
 def test_a_truncated_file_is_read_from_its_new_beginning(path: Path, count: int) -> None:
-    reader = Follower(path)
+    reader = FileReader(path)
     reader.ids()
     os.truncate(path, 0)
     append(path, "".join(line(10 + number) for number in range(count)))
@@ -316,7 +316,7 @@ def test_a_truncated_file_is_read_from_its_new_beginning(path: Path, count: int)
 
 
 def test_a_copy_that_was_made_before_truncation_is_finished(path: Path) -> None:
-    reader = Follower(path)
+    reader = FileReader(path)
     reader.ids()
     append(path, line(4))
     path.with_name("events.ndjson.1").write_bytes(path.read_bytes())
@@ -343,7 +343,7 @@ def test_a_copy_that_was_made_before_truncation_is_finished(path: Path) -> None:
 def test_a_line_that_is_no_event_is_named_by_its_number_and_the_next_goes_on(path: Path, bad: str, why: str) -> None:
     with path.open("ab") as file:
         file.write(bad.encode("utf-8", "surrogateescape") + b"\n" + line(5).encode())
-    reader = Follower(path)
+    reader = FileReader(path)
     assert reader.ids() == ["e1", "e2", "e3", "e5"]
     assert len(reader.warnings) == 1
     assert "line 4: " in reader.warnings[0]
@@ -352,20 +352,20 @@ def test_a_line_that_is_no_event_is_named_by_its_number_and_the_next_goes_on(pat
 
 def test_blank_lines_are_nothing(path: Path) -> None:
     append(path, "\n  \r\n" + line(4))
-    reader = Follower(path)
+    reader = FileReader(path)
     assert reader.ids() == ["e1", "e2", "e3", "e4"]
     assert reader.warnings == []
 
 
 def test_a_line_of_20_megabytes_is_an_event(path: Path) -> None:
     append(path, line(4, text="x" * 20_000_000) + line(5))
-    assert Follower(path).ids() == ["e1", "e2", "e3", "e4", "e5"]
+    assert FileReader(path).ids() == ["e1", "e2", "e3", "e4", "e5"]
 
 
 def test_a_line_longer_than_any_event_is_named_and_left_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sew_agent.ingest.ndjson.file.LONGEST_LINE", 1000)
     append(path, line(4, text="x" * 5000) + line(5))
-    reader = Follower(path)
+    reader = FileReader(path)
     assert reader.ids() == ["e1", "e2", "e3", "e5"]
     assert "line 4: longer than" in reader.warnings[0]
 
@@ -373,7 +373,7 @@ def test_a_line_longer_than_any_event_is_named_and_left_out(path: Path, monkeypa
 def test_the_id_is_that_of_the_document_else_the_events_else_its_texts_hash(tmp_path: Path) -> None:
     path = tmp_path / "e"
     path.write_text('{"_id": "a", "id": "b"}\n{"id": 7}\n{"type": "waf"}\n')
-    first, second, third = Follower(path).ids()
+    first, second, third = FileReader(path).ids()
     assert (first, second) == ("a", "7")
     assert len(third) == 66
 
@@ -389,9 +389,9 @@ def test_a_query_finds_the_identity_under_its_one_name(tmp_path: Path) -> None:
 def test_equal_lines_without_id_are_events_of_their_own_with_the_same_ids_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "e"
     path.write_text('{"a": 1}\n{"a": 2}\n{"a": 1}\n')
-    whole = Follower(path).ids()
+    whole = FileReader(path).ids()
     assert len(set(whole)) == 3
-    split = Follower(path, limit=1)
+    split = FileReader(path, limit=1)
     found = []
     for _ in whole:
         found += [arrival.event.id for arrival in split.page().arrivals]
@@ -402,7 +402,7 @@ def test_equal_lines_without_id_are_events_of_their_own_with_the_same_ids_after_
 def test_a_page_that_is_read_again_has_the_same_ids(tmp_path: Path) -> None:
     path = tmp_path / "e"
     path.write_text('{"a": 1}\n' * 3)
-    reader = Follower(path)
+    reader = FileReader(path)
     first = reader.ids()
     reader.position = None
     assert reader.ids() == first
@@ -411,7 +411,7 @@ def test_a_page_that_is_read_again_has_the_same_ids(tmp_path: Path) -> None:
 def test_an_equal_line_in_a_file_that_came_after_is_another_event(tmp_path: Path) -> None:
     path = tmp_path / "e"
     path.write_text('{"a": 1}\n')
-    reader = Follower(path)
+    reader = FileReader(path)
     before = reader.ids()
     path.rename(path.with_name("e.1"))
     path.write_text('{"a": 1}\n{"a": 2}\n')
@@ -420,7 +420,7 @@ def test_an_equal_line_in_a_file_that_came_after_is_another_event(tmp_path: Path
 
 
 def test_a_reader_has_reached_another_when_it_stands_at_or_beyond_it(path: Path) -> None:
-    ahead, behind = Follower(path), Follower(path, limit=1)
+    ahead, behind = FileReader(path), FileReader(path, limit=1)
     ahead.ids()
     behind.page()
     assert ahead.position
@@ -436,7 +436,7 @@ def test_a_missing_file_is_an_error_that_says_so(tmp_path: Path) -> None:
 
 
 def test_a_file_that_vanishes_and_comes_back_is_gone_on_with(path: Path) -> None:
-    reader = Follower(path)
+    reader = FileReader(path)
     reader.ids()
     content = path.read_bytes()
     path.unlink()
@@ -453,7 +453,7 @@ def test_a_file_that_is_replaced_by_a_longer_copy_of_itself_is_gone_on_with(
     path: Path, *, restart: bool, backup: bool
 ) -> None:
     path.write_text("".join(bare(number) for number in range(20)))
-    reader = Follower(path)
+    reader = FileReader(path)
     assert len(reader.ids()) == 20
     for number in range(3):
         copy = path.with_name("copy")
@@ -468,7 +468,7 @@ def test_a_file_that_is_replaced_by_a_longer_copy_of_itself_is_gone_on_with(
 
 def test_a_replaced_file_that_has_what_was_not_read_yet_gives_it_once(path: Path) -> None:
     path.write_text(bare(1) + bare(2))
-    reader = Follower(path)
+    reader = FileReader(path)
     reader.ids()
     append(path, bare(3) + bare(4)[:8])
     path.with_name("copy").write_text(path.read_text() + bare(4)[8:] + bare(5))
@@ -479,7 +479,7 @@ def test_a_replaced_file_that_has_what_was_not_read_yet_gives_it_once(path: Path
 
 @pytest.mark.parametrize("size", [1, 2**20])
 def test_a_copy_that_goes_on_in_another_way_is_another_file(path: Path, size: int) -> None:
-    reader = Follower(path)
+    reader = FileReader(path)
     reader.ids()
     more = line(4, text="x" * size)
     path.with_name("copy").write_text(path.read_text() + more + line(6))
@@ -489,7 +489,7 @@ def test_a_copy_that_goes_on_in_another_way_is_another_file(path: Path, size: in
 
 
 def test_another_file_in_the_place_of_a_deleted_one_is_read_whole(path: Path) -> None:
-    reader = Follower(path)
+    reader = FileReader(path)
     reader.ids()
     append(path, line(4))
     path.with_name("copy").write_text("".join(line(10 + number) for number in range(9)))
@@ -499,7 +499,7 @@ def test_another_file_in_the_place_of_a_deleted_one_is_read_whole(path: Path) ->
 
 def test_rotated_files_are_read_although_the_one_that_was_read_last_is_deleted(path: Path) -> None:
     rotate(path, line(4))
-    reader = Follower(path)
+    reader = FileReader(path)
     assert reader.ids() == ["e4"]
     rotate(path, line(5), at=2_000_000_000)
     rotate(path, line(6), at=2_000_000_001)
@@ -511,7 +511,7 @@ def test_rotated_files_are_read_although_the_one_that_was_read_last_is_deleted(p
 
 @pytest.mark.parametrize("dated", [False, True])
 def test_files_rotated_within_one_second_are_all_read_in_their_order(path: Path, *, dated: bool) -> None:
-    reader = Follower(path)
+    reader = FileReader(path)
     reader.ids()
     for number in (4, 5, 6):
         rotate(path, line(number), at=2_000_000_000)
@@ -523,7 +523,7 @@ def test_files_rotated_within_one_second_are_all_read_in_their_order(path: Path,
 
 def test_an_old_file_that_is_touched_is_not_read_again(path: Path) -> None:
     rotate(path, line(4))
-    reader = Follower(path)
+    reader = FileReader(path)
     assert reader.ids() == ["e4"]
     rotate(path, line(5), at=2_000_000_000)
     os.utime(path.with_name("events.ndjson.2"), (2_000_000_001, 2_000_000_001))
@@ -540,7 +540,7 @@ def test_the_target_of_a_link_is_followed_through_its_rotation_while_nobody_read
     folder.mkdir()
     link = folder / "current"
     link.symlink_to(path)
-    reader = Follower(link)
+    reader = FileReader(link)
     reader.ids()
     append(path, line(4))
     rotate(path, line(5), at=2_000_000_000)
@@ -551,7 +551,7 @@ def test_the_target_of_a_link_is_followed_through_its_rotation_while_nobody_read
 
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_file_that_was_renamed_to_any_name_is_finished_after_a_restart(path: Path, *, replaced: bool) -> None:
-    reader = Follower(path)
+    reader = FileReader(path)
     reader.ids()
     if replaced:
         path.with_name("copy").write_bytes(path.read_bytes())
@@ -566,7 +566,7 @@ def test_a_file_that_was_renamed_to_any_name_is_finished_after_a_restart(path: P
 
 @pytest.mark.parametrize("restart", [False, True], ids=["running", "restarted"])
 def test_what_a_second_writer_adds_to_the_renamed_file_is_read_for_half_a_minute(path: Path, *, restart: bool) -> None:
-    reader = Follower(path)
+    reader = FileReader(path)
     reader.ids()
     rotate(path, line(4))
     old = path.with_name("events.ndjson.1")
@@ -588,7 +588,7 @@ def test_what_a_second_writer_adds_to_the_renamed_file_is_read_for_half_a_minute
 
 
 def test_a_second_writer_is_waited_for_although_the_new_file_is_truncated(path: Path) -> None:
-    reader = Follower(path)
+    reader = FileReader(path)
     reader.ids()
     rotate(path, line(4))
     assert reader.ids() == ["e4"]
@@ -604,7 +604,7 @@ def test_a_second_writer_is_waited_for_although_the_new_file_is_truncated(path: 
 
 
 def test_a_reader_that_has_more_to_read_of_the_renamed_file_has_not_reached_the_other(path: Path) -> None:
-    ahead, behind = Follower(path), Follower(path)
+    ahead, behind = FileReader(path), FileReader(path)
     ahead.ids(), behind.ids()
     rotate(path, "")
     append(path, line(4))
@@ -629,12 +629,12 @@ def test_readers_that_are_files_apart_number_each_line_once(path: Path, monkeypa
 
     monkeypatch.setattr("sew_agent.ingest.ndjson.page.digest_of", digest_of)
     path.write_text("".join(bare(number) for number in range(100)))
-    reader = Follower(path, limit=10)
+    reader = FileReader(path, limit=10)
     first = reader.page().position
     for _ in range(2):
         rotate(path, bare(200))
         reader.ids()
-    behind = Follower(path, limit=10)
+    behind = FileReader(path, limit=10)
     behind.source, behind.position = reader.source, first
     counted.clear()
     for _ in range(9):
