@@ -26,7 +26,7 @@ def _running(facts: Facts) -> CheckVerdict:
         why = f"`kubectl -n {facts.account.namespace} get events` says why one that is installed has no pod"
         return failed(said, f"install one: `{facts.install}`; {why}")
     if isinstance(facts.holder, Unknown):
-        return failed(facts.holder.why, _look(facts))
+        return failed(facts.holder.why, _commands(facts))
     return _renews(facts, facts.holder) or CheckVerdict(CheckResult.OK, tuple(_standing_by(facts.pods, facts.holder)))
 
 
@@ -35,19 +35,19 @@ def _renews(facts: Facts, holder: Holder) -> CheckVerdict | None:
     if facts.now is None or holder.renewed is None or not holder.expired(facts.now):
         return None
     said = f"{holder} has not renewed its Lease for {facts.now - holder.renewed:.0f} s, and no other took over"
-    return failed(said, "start it again, where it runs" if holder.outside else _look(facts))
+    return failed(said, "start it again, where it runs" if holder.outside else _commands(facts))
 
 
 def _standing_by(pods: Iterable[AgentPod], holder: Holder) -> Iterator[str]:
     """Name the pods that stand by: of those that run well all but the holder."""
     for pod in pods:
-        if str(pod) != str(holder) and not pod.trouble:
+        if str(pod) != str(holder) and not pod.problem:
             yield f"{pod} stands by for {holder}"
 
 
-def _look(facts: Facts) -> str:
+def _commands(facts: Facts) -> str:
     pods = () if isinstance(facts.pods, Unknown) else facts.pods
-    pod = next((each for each in pods if each.trouble or each.ended), pods[0] if pods else None)
+    pod = next((each for each in pods if each.problem or each.ended), pods[0] if pods else None)
     namespace, name = (pod.namespace, pod.name) if pod else (facts.account.namespace, "POD")
     logs = f"`kubectl -n {namespace} logs {name} -c sew-agent{' --previous' if pod and pod.ended else ''}`"
     return f"`kubectl -n {namespace} describe pod {name}` and {logs}"
@@ -58,10 +58,10 @@ def _ready(facts: Facts) -> CheckVerdict:
         return unknown(facts.pods.why)
     if not facts.pods:
         return unknown(_NO_POD)
-    details = [f"{pod}: {pod.trouble}{_ended(pod)}" for pod in facts.pods if pod.trouble]
-    ended = [pod for pod in facts.pods if pod.ended and not pod.trouble]
+    details = [f"{pod}: {pod.problem}{_ended(pod)}" for pod in facts.pods if pod.problem]
+    ended = [pod for pod in facts.pods if pod.ended and not pod.problem]
     if details or any(_lately(facts, pod) for pod in ended):
-        return failed([*details, *(f"{pod}{_ended(pod)}" for pod in ended)], _look_closer(facts))
+        return failed([*details, *(f"{pod}{_ended(pod)}" for pod in ended)], _remedy(facts))
     return CheckVerdict(CheckResult.OK, tuple(f"{pod}{_ended(pod)}" for pod in ended))
 
 
@@ -77,15 +77,15 @@ def _lately(facts: Facts, pod: AgentPod) -> bool:
 _AN_HOUR = 3600.0
 
 
-def _look_closer(facts: Facts) -> str:
-    """Return what helps for the commonest reasons, and where to look for all others."""
+def _remedy(facts: Facts) -> str:
+    """Return what helps for the commonest reasons, and the commands that show all others."""
     pods = () if isinstance(facts.pods, Unknown) else facts.pods
-    said = " ".join(pod.trouble + pod.ended for pod in pods)
+    said = " ".join(pod.problem + pod.ended for pod in pods)
     if "ImagePull" in said or "InvalidImageName" in said:
-        return f"name an image that the nodes can pull: `{facts.install}`; {_look(facts)}"
+        return f"name an image that the nodes can pull: `{facts.install}`; {_commands(facts)}"
     if "OOMKilled" in said:
-        return f"raise the memory limit of the container sew-agent; {_look(facts)}"
-    return _look(facts)
+        return f"raise the memory limit of the container sew-agent; {_commands(facts)}"
+    return _commands(facts)
 
 
 def _asked(facts: Facts) -> CheckVerdict:
@@ -96,19 +96,21 @@ def _asked(facts: Facts) -> CheckVerdict:
     if facts.pods == ():
         return unknown(_NO_POD)
     if facts.agent.unknown:
-        return failed(facts.agent.unknown, _look(facts))
-    if not facts.agent.told.get("running"):
-        return failed(f"the program in {facts.agent.holder} reports nothing: it hangs, or is starting", _look(facts))
+        return failed(facts.agent.unknown, _commands(facts))
+    if not facts.agent.report.get("running"):
+        return failed(
+            f"the program in {facts.agent.holder} reports nothing: it hangs, or is starting", _commands(facts)
+        )
     return OK
 
 
 def _version(facts: Facts) -> CheckVerdict:
-    told = facts.agent.told.get("version")
-    if not told:
+    version = facts.agent.report.get("version")
+    if not version:
         return unknown(NO_AGENT if facts.agent.unknown else "the agent reports none")
-    if told == facts.plugin_version:
+    if version == facts.plugin_version:
         return OK
-    said = f"the agent is of version {told}, the plugin of {facts.plugin_version}"
+    said = f"the agent is of version {version}, the plugin of {facts.plugin_version}"
     return failed(said, "bring both to one version: `kubectl sew install`, or the plugin by krew or pip")
 
 
@@ -121,9 +123,9 @@ def _rights(facts: Facts) -> CheckVerdict:
 
 
 def _problems(facts: Facts) -> CheckVerdict:
-    if facts.agent.unknown or not facts.agent.told.get("running"):
+    if facts.agent.unknown or not facts.agent.report.get("running"):
         return unknown(NO_AGENT)
-    return fails_with([str(problem) for problem in facts.agent.told.get("problems") or ()], _look(facts))
+    return fails_with([str(problem) for problem in facts.agent.report.get("problems") or ()], _commands(facts))
 
 
 def _clock(facts: Facts) -> CheckVerdict:

@@ -74,9 +74,9 @@ def _group(facts: Facts) -> CheckVerdict:
 def _one_group(facts: Facts) -> CheckVerdict:
     """Check that no webhook is in the other group: of two groups only one is read."""
     pods = () if isinstance(facts.pods, Unknown) else facts.pods
-    told = [pod for pod in pods if pod.api_group.partition("/")[0] not in ("", facts.api_group)]
-    if told:
-        said = f"{told[0]} reads {told[0].api_group}, and webhooks are served in {facts.api_group}"
+    others = [pod for pod in pods if pod.api_group.partition("/")[0] not in ("", facts.api_group)]
+    if others:
+        said = f"{others[0]} reads {others[0].api_group}, and webhooks are served in {facts.api_group}"
         return failed(said, "remove the agent's setting SEW_API_GROUP: it finds the group by itself")
     if isinstance(facts.elsewhere, Unknown):
         return unknown(facts.elsewhere.why)

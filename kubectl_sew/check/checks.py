@@ -1,4 +1,4 @@
-"""The tables of all checks, group by group, in the order in which a person mends things."""
+"""The tables of all checks, group by group, in the order in which a person fixes things."""
 
 from collections.abc import Iterator
 

@@ -21,29 +21,29 @@ def _check(code: str, title: str, problem: IndexProblem, hint: str) -> Check:
     def judge(facts: Facts) -> CheckVerdict:
         if _is_silent(facts):
             return unknown(NO_AGENT)
-        troubles = _troubles(facts)
-        if problem in troubles:
-            return failed(troubles[problem], hint)
-        well = not troubles or any(problem in _RULED_OUT.get(other, ()) for other in troubles)
+        problems = _problems(facts)
+        if problem in problems:
+            return failed(problems[problem], hint)
+        well = not problems or any(problem in _RULED_OUT.get(other, ()) for other in problems)
         return OK if well else unknown("this is not known while events cannot be read")
 
     return Check(code, title, judge)
 
 
 def _is_silent(facts: Facts) -> bool:
-    return bool(facts.agent.unknown) or not facts.agent.told.get("running")
+    return bool(facts.agent.unknown) or not facts.agent.report.get("running")
 
 
-def _troubles(facts: Facts) -> Mapping[IndexProblem, list[str]]:
+def _problems(facts: Facts) -> Mapping[IndexProblem, list[str]]:
     """Return what the agent reports, by problem; one that this plugin does not know is like any other."""
     by_problem: dict[IndexProblem, list[str]] = {}
-    for row in facts.agent.told.get("sourceTroubles") or ():
+    for row in facts.agent.report.get("sourceTroubles") or ():
         by_problem.setdefault(_problem(row.get("problem")), []).append(str(row.get("message")))
     return by_problem
 
 
-def _problem(told: Any) -> IndexProblem:
-    return next((problem for problem in IndexProblem if problem.value == told), IndexProblem.OTHER)
+def _problem(value: Any) -> IndexProblem:
+    return next((problem for problem in IndexProblem if problem.value == value), IndexProblem.OTHER)
 
 
 def _readable(facts: Facts) -> CheckVerdict:
@@ -51,21 +51,21 @@ def _readable(facts: Facts) -> CheckVerdict:
     if _is_silent(facts):
         written = _written(facts)
         return failed(written, _SETTINGS) if written else unknown(NO_AGENT)
-    troubles = _troubles(facts)
-    if IndexProblem.OTHER in troubles:
-        return failed(troubles[IndexProblem.OTHER], _SETTINGS)
-    return unknown("see what fails above") if troubles else OK
+    problems = _problems(facts)
+    if IndexProblem.OTHER in problems:
+        return failed(problems[IndexProblem.OTHER], _SETTINGS)
+    return unknown("see what fails above") if problems else OK
 
 
 def _written(facts: Facts) -> str:
     webhooks = () if isinstance(facts.webhooks, Unknown) else facts.webhooks
     conditions = (webhook.condition("EventsFetched") for webhook in webhooks)
-    troubled = (
+    unreadable = (
         condition
         for condition in conditions
         if condition and condition.reason == FetchedReason.SOURCE_UNAVAILABLE.value
     )
-    return next((condition.message for condition in troubled), "")
+    return next((condition.message for condition in unreadable), "")
 
 
 _SETTINGS = "see the agent's settings SEW_ELASTICSEARCH… and SEW_INDEX"

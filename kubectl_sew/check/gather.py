@@ -33,7 +33,7 @@ _AT_ONCE = 8
 def gather(kubectl: Kubectl, secrets_namespace: str, group: str, clock: Clock, step: Step) -> Facts:
     """`group`: the API group to take, "" for the one that discovery finds. `clock`: seconds since the epoch.
 
-    `step` is told what is asked for next.
+    `step` is given the name of what is asked for next.
     """
     facts = Facts(kubectl_sew.__version__, secrets_namespace)
     step("the API server")
@@ -99,7 +99,7 @@ def _agent(asking: "_Asking", facts: Facts) -> Facts:
         return facts
     before = asking.clock()
     agent = ask_holder(kubectl, facts.holder)
-    here, there = (before + asking.clock()) / 2, read_time(agent.told.get("now"))
+    here, there = (before + asking.clock()) / 2, read_time(agent.report.get("now"))
     if there is None or isinstance(facts.clock_ahead, Unknown):
         return replace(facts, agent=agent)
     return replace(facts, agent=agent, agent_clock_ahead=there - (here - facts.clock_ahead))

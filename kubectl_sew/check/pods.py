@@ -17,7 +17,7 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class AgentPod:
-    """A pod with the agent's container. `trouble`: why that does not run as it should, "" where it does."""
+    """A pod with the agent's container. `problem`: why that does not run as it should, "" where it does."""
 
     namespace: str
     name: str
@@ -25,8 +25,8 @@ class AgentPod:
     selector: str = ""
     """The labels of the webhooks that this agent serves; "" for all."""
     api_group: str = ""
-    """The one that it is told to read, "" where it finds out by itself."""
-    trouble: str = ""
+    """The one that it is set to read, "" where it finds out by itself."""
+    problem: str = ""
     ended: str = ""
     """The end of the container that ran before this one, "" where none did, or it ended as it should."""
     ended_at: float | None = None

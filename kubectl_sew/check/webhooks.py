@@ -17,7 +17,7 @@ from kubectl_sew.validation import InvalidWebhook, accept
 _TAKEN_UP = 30.0
 """Seconds in which an agent that is active has written the conditions of a new webhook."""
 
-Complaint = Callable[[Facts, Webhook], str]
+FindProblem = Callable[[Facts, Webhook], str]
 """A function that returns the problem of a webhook, "" where none is known."""
 
 
@@ -35,7 +35,7 @@ def _lookup(lookup: Lookup, title: str, code: str) -> Check:
         if isinstance(facts.held, Unknown) or isinstance(facts.webhooks, Unknown):
             return unknown(facts.held.why if isinstance(facts.held, Unknown) else _why(facts.webhooks))
         references = [(hook, one) for hook in facts.webhooks for one in resolve_references(hook, facts.held)]
-        wrong = [(hook, one) for hook, one in references if one.lookup is lookup and one.lacking]
+        wrong = [(hook, one) for hook, one in references if one.lookup is lookup and one.missing]
         details = [f"{webhook.name}: {_said(one)}" for webhook, one in wrong]
         if details:
             return failed(details, f"`{wrong[0][1].help(facts.secrets_namespace)}`")
@@ -60,13 +60,13 @@ SECRETS = (
 )
 
 
-def _each(code: str, title: str, complaint: Complaint, hint: str) -> Check:
+def _each(code: str, title: str, find: FindProblem, hint: str) -> Check:
     """A check of every webhook by what the agent knows of it, or has written into its conditions."""
 
     def judge(facts: Facts) -> CheckVerdict:
         if isinstance(facts.webhooks, Unknown):
             return unknown(facts.webhooks.why)
-        details = [f"{webhook.name}: {said}" for webhook in facts.webhooks if (said := complaint(facts, webhook))]
+        details = [f"{webhook.name}: {said}" for webhook in facts.webhooks if (said := find(facts, webhook))]
         if not details and facts.agent.unknown and facts.webhooks:
             return unknown(NO_AGENT)
         return fails_with(details, hint)
@@ -168,9 +168,9 @@ def _served(facts: Facts) -> CheckVerdict:
 
 def _is_taken_up(facts: Facts, webhook: Webhook) -> bool:
     """Return whether an agent serves it: by its report, or a condition that Calico's own processor does not write."""
-    told = (facts.agent.rows.get(webhook.name) or {}).get("healthy") is not None
+    reported = (facts.agent.rows.get(webhook.name) or {}).get("healthy") is not None
     written = ("EventsFetched", "Delivering", *(("Healthy",) if facts.processor else ()))
-    return told or any(webhook.condition(kind) for kind in written)
+    return reported or any(webhook.condition(kind) for kind in written)
 
 
 def _selector(facts: Facts) -> str:

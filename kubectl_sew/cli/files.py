@@ -66,7 +66,7 @@ def read_sources(files: Sequence[str], *, recursive: bool) -> Sources:
     sources = Sources([], [])
     for name in dict.fromkeys(name for file in files for name in members(file)):
         for path in _expand(name, recursive, sources):
-            with _told(path, sources):
+            with _reported(path, sources):
                 sources.files.append((_shown(path), _read(path)))
     return sources
 
@@ -76,14 +76,14 @@ def _expand(name: str, recursive: bool, sources: Sources) -> list[str]:
     if name == "-" or name.startswith(_SCHEMES):
         return [name]
     inside: list[str] = []
-    with _told(name, sources):
+    with _reported(name, sources):
         inside += _manifests(Path(name), recursive, sources) if Path(name).is_dir() else [name]
     return inside
 
 
 def _manifests(folder: Path, recursive: bool, sources: Sources) -> list[str]:
     before = len(sources.problems)
-    inside = manifests_in(folder, recursive=recursive, failed=lambda error: _tell(sources, str(folder), error))
+    inside = manifests_in(folder, recursive=recursive, failed=lambda error: _report(sources, str(folder), error))
     names = sorted(map(str, inside))
     if not names and len(sources.problems) == before:
         more = "" if recursive else "; -R reads the folders in it too"
@@ -101,15 +101,15 @@ def _read(name: str) -> bytes:
 
 
 @contextmanager
-def _told(name: str, sources: Sources) -> Iterator[None]:
+def _reported(name: str, sources: Sources) -> Iterator[None]:
     """Makes a finding of what cannot be read, so that all else is still judged."""
     try:
         yield
     except (SewError, OSError) as failed:
-        _tell(sources, _shown(name), failed)
+        _report(sources, _shown(name), failed)
 
 
-def _tell(sources: Sources, name: str, failed: SewError | OSError) -> None:
+def _report(sources: Sources, name: str, failed: SewError | OSError) -> None:
     if isinstance(failed, OSError):
         name, why = str(failed.filename or name), f"it cannot be read: {failed.strerror or failed}"
     else:

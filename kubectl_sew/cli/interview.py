@@ -34,7 +34,7 @@ def can_ask() -> bool:
     return can_answer() and sys.stderr.isatty()
 
 
-def lacks_variables(draft: Draft, judge: Judge) -> bool:
+def needs_variables(draft: Draft, judge: Judge) -> bool:
     """Return whether a variable is missing that the draft's consumer requires."""
     given = {variable.name: variable for variable in draft.config}
     variables = judge.consumers[draft.consumer].variables if draft.consumer else ()

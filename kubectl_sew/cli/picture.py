@@ -40,7 +40,7 @@ def as_object(picture: Picture) -> dict[str, Any]:
             "pod": agent.holder or None,
             "unknown": agent.unknown or None,
             "silent": agent.silent or None,
-            **agent.told,
+            **agent.report,
         },
         "delivery": dict(picture.delivery) if picture.delivery is not None else None,
         "helps": list(advice(picture)),
@@ -83,7 +83,7 @@ def _condition(picture: Picture, condition: Condition) -> str:
         message = with_backlog(message, row.get("backlog") or 0, row.get("oldestWaitingSeconds") or 0)
     since = ""
     if condition.status == "False" and condition.last_transition_time:
-        since = f" [since {_moment(condition.last_transition_time, read_time(picture.agent.told.get('now')))}]"
+        since = f" [since {_moment(condition.last_transition_time, read_time(picture.agent.report.get('now')))}]"
     return f"{condition.status} ({condition.reason})" + (f": {message}" if message else "") + since
 
 
@@ -95,15 +95,15 @@ def _references(picture: Picture) -> Iterator[str]:
 
 
 def _agent(picture: Picture) -> Iterator[str]:
-    agent, told = picture.agent, picture.agent.told
+    agent, report = picture.agent, picture.agent.report
     if agent.unknown:
         yield _labelled("Agent", f"unknown: {agent.unknown}")
-    elif not told.get("running"):
+    elif not report.get("running"):
         yield _labelled("Agent", f"{agent.holder}: its program is not running; the figures are those of its store")
     else:
-        yield _labelled("Agent", f"{agent.holder}, version {told.get('version')}")
-    troubles = [row.get("message") for row in told.get("sourceTroubles") or ()]
-    for problem in (*troubles, *(told.get("problems") or ())):
+        yield _labelled("Agent", f"{agent.holder}, version {report.get('version')}")
+    reasons = [row.get("message") for row in report.get("sourceTroubles") or ()]
+    for problem in (*reasons, *(report.get("problems") or ())):
         yield _labelled("", f"! {problem}")
 
 
@@ -113,7 +113,7 @@ def _delivery(picture: Picture) -> Iterator[str]:
         if not picture.agent.unknown:
             yield _labelled("Backlog", "unknown: the agent does not know this webhook (yet)")
         return
-    now = read_time(picture.agent.told.get("now"))
+    now = read_time(picture.agent.report.get("now"))
     if row.get("eventsFetched"):
         yield _labelled("Events", str(row["eventsFetched"]))
     if row.get("start"):
@@ -167,13 +167,13 @@ def advice(picture: Picture) -> Iterator[str]:
     yield from _about_state(picture.webhook)
     yield from _about_delivery(picture)
     agent = picture.agent
-    if agent.gone or agent.unknown or agent.told.get("sourceTroubles"):
+    if agent.gone or agent.unknown or agent.report.get("sourceTroubles"):
         yield "the agent: `kubectl sew check`"
 
 
 def _about_references(picture: Picture) -> Iterator[str]:
     for resolved in picture.references:
-        if resolved.lacking:
+        if resolved.missing:
             yield f"a value for {resolved.variable}: `{resolved.help(picture.secrets_namespace)}`"
 
 
@@ -209,7 +209,7 @@ def _about_delivery(picture: Picture) -> Iterator[str]:
         )
     if row.get("deadLetters"):
         yield f"dead letters: `kubectl sew dead-letters {name} list`, and `… replay` once the cause is fixed"
-    if _is_silent(row, picture.agent.told.get("now")):
+    if _is_silent(row, picture.agent.report.get("now")):
         query = shlex.quote(line(picture.webhook.query, _LONGEST))
         yield f"nothing has matched yet: `kubectl sew preview-query {query} --elasticsearch URL` shows what would"
 

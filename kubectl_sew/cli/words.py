@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem
 
 
 class Words(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click only
-    """Gives the word as it is listed; a wrong one is told which was meant."""
+    """Gives the word as it is listed; for a wrong one the error names the one that was meant."""
 
     name = "word"
 

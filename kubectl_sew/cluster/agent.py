@@ -93,8 +93,8 @@ def clock_ahead(kubectl: Kubectl, clock: Callable[[], float]) -> float:
     A review of who asks carries the server's time, in whole seconds, and anybody may make one.
     """
     before = clock()
-    told = kubectl.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", _REVIEW)
-    here, there = (before + clock()) / 2, read_time(told["metadata"].get("creationTimestamp"))
+    review = kubectl.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", _REVIEW)
+    here, there = (before + clock()) / 2, read_time(review["metadata"].get("creationTimestamp"))
     if there is None:
         raise KubectlError(KubectlProblem.OTHER, "the API server does not tell its time")
     return here - (there + 0.5)

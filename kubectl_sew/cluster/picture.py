@@ -32,7 +32,7 @@ class Resolved:
     more: str = ""
 
     @property
-    def lacking(self) -> bool:
+    def missing(self) -> bool:
         """Return whether the variable has no value although it must."""
         return self.lookup in (Lookup.NO_OBJECT, Lookup.NO_KEY) and not self.reference.optional
 
@@ -58,7 +58,7 @@ class AgentReport:
 
     holder: str = ""
     unknown: str = ""
-    told: Mapping[str, Any] = field(default_factory=dict)
+    report: Mapping[str, Any] = field(default_factory=dict)
     rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Webhook -> what `sew-agent status -o json` says of it."""
     silent: str = ""
@@ -67,7 +67,7 @@ class AgentReport:
     @property
     def gone(self) -> str:
         """Why nobody writes conditions any more; "" where somebody does, or that is not known."""
-        if self.silent or not self.told or self.told.get("running"):
+        if self.silent or not self.report or self.report.get("running"):
             return self.silent
         return f"the program of the agent {self.holder} reports nothing: what follows is what it last wrote"
 
@@ -107,13 +107,13 @@ def look_at_agent(kubectl: Kubectl, secrets_namespace: str, clock: Callable[[], 
 def ask_holder(kubectl: Kubectl, holder: Holder) -> AgentReport:
     """Return the report of the agent in this pod; where it cannot be asked, why."""
     try:
-        told = ask_status(kubectl, holder)
+        report = ask_status(kubectl, holder)
     except AgentError as error:
         return AgentReport(str(holder), unknown=str(error))
-    if told["agent"].get("standingBy"):
-        return AgentReport(str(holder), unknown=_standing_by(holder, told["agent"].get("leaseHolder")))
-    now = {"now": told.get("now")}
-    return AgentReport(str(holder), told=told["agent"] | now, rows={row["name"]: row for row in told["webhooks"]})
+    if report["agent"].get("standingBy"):
+        return AgentReport(str(holder), unknown=_standing_by(holder, report["agent"].get("leaseHolder")))
+    now = {"now": report.get("now")}
+    return AgentReport(str(holder), report=report["agent"] | now, rows={row["name"]: row for row in report["webhooks"]})
 
 
 def _standing_by(holder: Holder, other: str | None) -> str:

@@ -7,7 +7,7 @@ import click
 
 from kubectl_sew.cli.afterwards import remaining
 from kubectl_sew.cli.draft import Draft, build, check, label_problem, read_reference
-from kubectl_sew.cli.interview import ask_missing, can_ask, lacks_variables
+from kubectl_sew.cli.interview import ask_missing, can_ask, needs_variables
 from kubectl_sew.cli.judging import Judge, judge_options
 from kubectl_sew.cli.output import echo, print_json, print_yaml
 from kubectl_sew.cli.reach import DRY_RUN_NOTES, api_group_option, dry_run_option, kubectl, new_name_argument, webhooks
@@ -92,20 +92,20 @@ def create(  # noqa: PLR0913  # one for each flag
         made = cluster.create({**made, "apiVersion": api_version}, dry_run=dry_run == "server")
     _show(made, shown(webhook.name, api_version), output, DRY_RUN_NOTES[dry_run])
     if complete is not draft:
-        _tell_next(webhook, kubectl(ctx) if dry_run != "client" else None, made=dry_run == "none")
+        _print_next(webhook, kubectl(ctx) if dry_run != "client" else None, made=dry_run == "none")
 
 
 def _complete(draft: Draft, judge: Judge) -> Draft:
-    if not draft.missing and not lacks_variables(draft, judge):
+    if not draft.missing and not needs_variables(draft, judge):
         return draft
     if can_ask():
         return ask_missing(draft, judge)
     if not draft.missing:
-        return draft  # its check tells all that is wrong with it at once
+        return draft  # its check reports all that is wrong with it at once
     raise click.UsageError(f"{', '.join(draft.missing)} must be given where there is no terminal to ask on")
 
 
-def _tell_next(webhook: Webhook, cluster: Kubectl | None, *, made: bool) -> None:
+def _print_next(webhook: Webhook, cluster: Kubectl | None, *, made: bool) -> None:
     """Print what comes next: who was asked step by step may not know it."""
     try:
         held = read_objects(cluster, SECRETS_NAMESPACE, webhook.references) if cluster else None

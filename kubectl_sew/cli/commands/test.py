@@ -98,12 +98,12 @@ def was_delivered(test_result: str) -> bool:
 
 
 def _calico_status(test_result: str) -> int:
-    """0 where it tells none."""
+    """Return the status; 0 where there is none."""
     try:
-        told = json.loads(test_result)
+        report = json.loads(test_result)
     except ValueError:
         return 0
-    status = told.get("httpResponseCode") if isinstance(told, dict) else None
+    status = report.get("httpResponseCode") if isinstance(report, dict) else None
     return status if isinstance(status, int) else 0
 
 

@@ -122,7 +122,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("agent-running", {"now": NOW + 92}, "sew-system/sew-agent-0 has not renewed its Lease for 95 s"),
     (
         "agent-ready",
-        {"pods": (replace(POD, trouble="its container is waiting (ImagePullBackOff)"),)},
+        {"pods": (replace(POD, problem="its container is waiting (ImagePullBackOff)"),)},
         "ImagePullBackOff",
     ),
     (
@@ -222,7 +222,7 @@ def test_what_is_advised_works_in_a_cluster_where_nothing_is_yet() -> None:
     hint = of(replace(GOOD, served=(), definitions=(), namespace_exists=False), "api-served").hint
     wanted = "kubectl sew install --apply --image IMAGE --elasticsearch URL --create-namespace --secrets-namespace tid"
     assert wanted in hint
-    unpulled = replace(POD, trouble="its container is waiting (ImagePullBackOff)")
+    unpulled = replace(POD, problem="its container is waiting (ImagePullBackOff)")
     assert "--image IMAGE" in of(replace(GOOD, pods=(unpulled,)), "agent-ready").hint
 
 
@@ -337,7 +337,7 @@ def test_an_optional_reference_may_lead_nowhere() -> None:
 
 
 def test_pods_that_run_well_beside_the_holder_are_told_to_stand_by() -> None:
-    pods = (POD, replace(POD, name="sew-agent-1"), replace(POD, name="sew-agent-2", trouble="it waits"))
+    pods = (POD, replace(POD, name="sew-agent-1"), replace(POD, name="sew-agent-2", problem="it waits"))
     (running,) = (each for each in judge(replace(GOOD, pods=pods)) if each.check.code == "agent-running")
     assert running.verdict.result is CheckResult.OK
     assert running.verdict.details == ("sew-system/sew-agent-1 stands by for sew-system/sew-agent-0",)

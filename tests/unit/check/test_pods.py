@@ -30,7 +30,7 @@ def test_a_pod_that_is_over_is_none_either() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "trouble"),
+    ("state", "problem"),
     [
         (RUNNING, ""),
         ({**RUNNING, "ready": False}, "it runs, but is not ready"),
@@ -49,24 +49,24 @@ def test_a_pod_that_is_over_is_none_either() -> None:
         ({"name": "sew-agent", "state": {}}, "its container is waiting"),
     ],
 )
-def test_the_containers_state_is_told(state: dict[str, Any], trouble: str) -> None:
+def test_the_containers_state_is_told(state: dict[str, Any], problem: str) -> None:
     found = read_pod(pod(state))
     assert found is not None
-    assert found.trouble == trouble
+    assert found.problem == problem
 
 
 def test_a_pod_that_has_no_node_says_why() -> None:
     conditions = [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}]
     found = read_pod(pod(phase="Pending", conditions=conditions))
     assert found is not None
-    assert found.trouble == "the pod is Pending (0/3 nodes are available)"
+    assert found.problem == "the pod is Pending (0/3 nodes are available)"
 
 
 def test_a_native_sidecar_is_found_among_the_init_containers() -> None:
     spec = {"containers": [{"name": "web"}], "initContainers": [{"name": "sew-agent"}], "serviceAccountName": "host"}
     found = read_pod(pod(spec=spec, initContainerStatuses=[RUNNING]))
     assert found is not None
-    assert (found.trouble, str(found.account)) == ("", "here/host")
+    assert (found.problem, str(found.account)) == ("", "here/host")
 
 
 @pytest.mark.parametrize(

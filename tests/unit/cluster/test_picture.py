@@ -107,7 +107,7 @@ def test_each_trouble_comes_with_the_command_that_helps(
 
 def told_at(now: str, row: Mapping[str, Any], **webhook: Any) -> Picture:
     shown = picture(row, **webhook)
-    return replace(shown, agent=replace(shown.agent, told={**TOLD, "now": now}))
+    return replace(shown, agent=replace(shown.agent, report={**TOLD, "now": now}))
 
 
 def test_moments_are_told_with_their_age() -> None:
@@ -128,7 +128,7 @@ def test_the_last_error_is_dated_also_where_all_is_well_again() -> None:
 def test_an_agent_that_is_silent_or_tells_nothing_is_told_before_what_it_last_wrote() -> None:
     shown = picture()
     silent = replace(shown, agent=replace(shown.agent, silent="the agent a/b has been silent for 20s: what follows"))
-    dead = replace(shown, agent=replace(shown.agent, told={**TOLD, "running": False}))
+    dead = replace(shown, agent=replace(shown.agent, report={**TOLD, "running": False}))
     for each, said in (
         (silent, "silent for 20s"),
         (dead, "the program of the agent sew-system/agent-0 reports nothing"),
