@@ -44,10 +44,10 @@ SETTLING = 10.0
 
 
 class _Quiet:
-    def ended(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
+    def attempted(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
         pass
 
-    def failed(self, error: StoreError) -> None:
+    def store_failed(self, error: StoreError) -> None:
         raise error
 
 

@@ -44,10 +44,10 @@ class TimedReceivers:
         self.got += len(requests) if kind == "healthy" else 0
         return [Response(500 if kind == "failing" else 204, {}, b"")] * len(requests)
 
-    def ended(self, *_: object) -> None:
+    def attempted(self, *_: object) -> None:
         pass
 
-    failed = ended
+    store_failed = attempted
 
 
 def rate(others: Sequence[str], seconds: float) -> float:

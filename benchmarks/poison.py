@@ -46,7 +46,7 @@ class PoisonHarness:
         event = Event("", str(number), {"id": str(number)})
         name = delivery_id("bench", event)
         self.store.enqueue(EnqueueBatch([NewDelivery(event, ("bench",))], {}, self.now))
-        self.dispatcher.look({"bench"})
+        self.dispatcher.notify({"bench"})
         if bad:
             self.bad.add(name)
         return name
@@ -55,10 +55,10 @@ class PoisonHarness:
         while self.now < end:
             self.now += min(self.dispatcher.step(), max(end - self.now, 0.0))
 
-    def ended(self, *_: object) -> None:
+    def attempted(self, *_: object) -> None:
         pass
 
-    failed = ended
+    store_failed = attempted
 
     def _clock(self) -> float:
         return self.now

@@ -37,17 +37,17 @@ def _run() -> int:
     try:
         cli(prog_name="sew-agent", standalone_mode=False)
     except SewError as error:
-        return _told(f"error: {error}", 1)
+        return _exit(f"error: {error}", 1)
     except click.ClickException as error:
         text = error.format_message()
         helps = text.startswith("Usage: ")  # no command was given: click lists them
-        return _told(text if helps else f"error: {usage(error, 'sew-agent')}", 2)
+        return _exit(text if helps else f"error: {usage(error, 'sew-agent')}", 2)
     except click.Abort:
-        return _told("", 130)  # the shell goes on in a new line
+        return _exit("", 130)  # the shell goes on in a new line
     return 0
 
 
-def _told(text: str, code: int) -> int:
+def _exit(text: str, code: int) -> int:
     click.echo(harmless(text), err=True)
     return code
 

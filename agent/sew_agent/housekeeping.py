@@ -19,7 +19,7 @@ class Housekeeping:
         self._log = log
         self._dead_letters_for = dead_letters_for
         self._next = 0.0
-        self._told = max((each.number for each in store.manual_actions()), default=0)
+        self._logged = max((action.number for action in store.manual_actions()), default=0)
 
     def step(self, now: float, pace: float) -> None:
         """Do a part of the work, once a second; `pace` is monotonic. Raises StoreError."""
@@ -31,10 +31,10 @@ class Housekeeping:
             message = "dead letters that nobody replayed or purged are counted as dropped: see SEW_DEAD_LETTERS_FOR"
             self._log.warning("dead_letters_expired", count=expired, message=message)
         self._store.shrink()
-        self._tell()
+        self._log_manual_actions()
         self._next = pace if forgotten or expired else pace + _EVERY
 
-    def _tell(self) -> None:
-        for each in self._store.manual_actions(self._told):
-            self._log.warning("by_hand", what=each.what, webhook=each.webhook, count=each.count, who=each.who)
-            self._told = each.number
+    def _log_manual_actions(self) -> None:
+        for action in self._store.manual_actions(self._logged):
+            self._log.warning("by_hand", what=action.what, webhook=action.webhook, count=action.count, who=action.who)
+            self._logged = action.number

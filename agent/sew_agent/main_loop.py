@@ -11,7 +11,7 @@ from sew_agent.base.health import MAIN, STALLED_AFTER
 from sew_agent.base.metrics import PollFailure
 from sew_agent.base.threads import Stop
 from sew_agent.delivery.attempt import MOST_REQUESTS
-from sew_agent.delivery.retry import probed
+from sew_agent.delivery.retry import is_probed
 from sew_agent.housekeeping import Housekeeping
 from sew_agent.ingest.poller import Polled
 from sew_agent.ingest.source import SourceError, joined
@@ -214,7 +214,7 @@ class MainLoop:
     def _is_stuck(self, counters: Sequence[Counters]) -> bool:
         """Return whether nothing more can be read: the webhooks without room can end nothing in this run."""
         agent, without_room = self._agent, self._agent.reading.without_room
-        parked = {name for name, receiver in agent.dispatcher.receivers().items() if probed(receiver)}
+        parked = {name for name, receiver in agent.dispatcher.receivers().items() if is_probed(receiver)}
         return bool(without_room) and without_room <= filled_by_the_dead(counters, agent.store.room()).keys() | parked
 
     def _end_of_once(self) -> int:

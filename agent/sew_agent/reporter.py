@@ -9,7 +9,7 @@ from kubectl_sew.resource.conditions import TIGHT, FetchedReason
 from sew_agent.base.settings import Settings
 from sew_agent.ingest.progress import Progress
 from sew_agent.ingest.readers import SHARED
-from sew_agent.status.report import Observations, Report, ReportFile, report_of_process, room_words, tell
+from sew_agent.status.report import Observations, Report, ReportFile, build, report_of_process, room_words
 from sew_agent.webhooks.validator import ValidationResult
 from sew_agent.wiring import Runtime
 
@@ -74,7 +74,7 @@ class Reporter:
         unanswerable = {name for name, one in progress.items() if one.reason is FetchedReason.UNANSWERABLE}
         accepted = {name: name not in unanswerable for name in validated.accepted}
         read_to = {name: one.reading for name, one in progress.items() if one.reading is not None}
-        self._runtime.metrics.stands(accepted | dict.fromkeys(validated.invalid, False), read_to)
+        self._runtime.metrics.set_webhooks(accepted | dict.fromkeys(validated.invalid, False), read_to)
 
     def _check_room(self) -> None:
         before, self._room = self._room, self._runtime.store.room()
@@ -92,7 +92,7 @@ class Reporter:
         problems = (*(snapshot.problems if snapshot else ()), *agent.environment.problems(), *store)
         return replace(
             report_of_process(problems, now),
-            webhooks=tell(agent.reconciler.validated, known, now),
+            webhooks=build(agent.reconciler.validated, known, now),
             source=source_name(agent.settings),
             source_troubles=agent.poller.problems,
             events_read=agent.reading.events,

@@ -28,9 +28,9 @@ def unfinished(
 ) -> list[str]:
     """Return the webhooks whose deliveries can still end in this run; a parked one is finished when it was probed."""
     return [
-        each.webhook
-        for each in counters
-        if each.pending and each.webhook in sending and not _probed(receivers.get(each.webhook))
+        row.webhook
+        for row in counters
+        if row.pending and row.webhook in sending and not _done_probing(receivers.get(row.webhook))
     ]
 
 
@@ -46,36 +46,36 @@ def verdict(
     `before`: webhook -> dead letters at its start; `refused`: invalid webhooks and why; `whole`: problems of the run as
     a whole, e.g. manifests that cannot be read.
     """
-    problems = [(each.webhook, _died(each.dead - before.get(each.webhook, 0))) for each in counters]
+    problems = [(row.webhook, _died(row.dead - before.get(row.webhook, 0))) for row in counters]
     problems += [
-        (each.webhook, f"parked, {each.pending} waiting: {each.last_error}")
-        for each in counters
-        if each.pending and each.webhook in sending
+        (row.webhook, f"parked, {row.pending} waiting: {row.last_error}")
+        for row in counters
+        if row.pending and row.webhook in sending
     ]
     problems += [(name, f"refused: {why}") for name, why in refused.items()]
     problems += [("", problem) for problem in whole]
-    found = [(name, trouble) for name, trouble in problems if trouble]
-    return RunVerdict(1 if found else 0, found)
+    failures = [(name, problem) for name, problem in problems if problem]
+    return RunVerdict(1 if failures else 0, failures)
 
 
 def nothing_done(without: str, source: str, *, bad_lines: int, events: int) -> list[str]:
     """Return the problems of a run that did nothing. `without`: the folder without webhooks; "" where it has some."""
-    found = [f"there is no webhook in {without}: nothing could be sent"] if without else []
+    problems = [f"there is no webhook in {without}: nothing could be sent"] if without else []
     if bad_lines and not events:
         lines = f"{bad_lines:,} {plural(bad_lines, 'line')}"
-        found.append(f"no event was read from {source}: {lines} without a JSON object, see `bad_line` in this log")
-    return found
+        problems.append(f"no event was read from {source}: {lines} without a JSON object, see `bad_line` in this log")
+    return problems
 
 
 def filled_by_the_dead(counters: Sequence[Counters], room: Mapping[str, float]) -> dict[str, str]:
     """Return the webhooks whose share of the store dead letters fill, so that nothing is read; and what to do."""
     why = "dead letters fill its share of the store, so nothing more is read for it: replay or purge them"
-    return {each.webhook: why for each in counters if not each.pending and room.get(each.webhook, 0.0) >= 1.0}
+    return {row.webhook: why for row in counters if not row.pending and room.get(row.webhook, 0.0) >= 1.0}
 
 
 def _died(count: int) -> str:
     return f"{count} {plural(count, 'dead letter')} in this run" if count > 0 else ""
 
 
-def _probed(receiver: ReceiverState | None) -> bool:
-    return receiver is not None and retry.probed(receiver)
+def _done_probing(receiver: ReceiverState | None) -> bool:
+    return receiver is not None and retry.is_probed(receiver)

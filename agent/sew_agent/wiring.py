@@ -92,7 +92,7 @@ def assemble(settings: Settings, environment: Environment, log: Log, stack: Exit
     routes = Routes(dispatcher)
     source = _source(settings, store, log, health.heartbeat(MAIN, STALLED_AFTER).beat, stack)
     _go_on(source, store, environment.inherited_position())
-    reading = IngestTelemetry(log, metrics, time.time, dispatcher.look)
+    reading = IngestTelemetry(log, metrics, time.time, dispatcher.notify)
     stack.callback(reading.close)
     poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
     parts = Parts(

@@ -13,7 +13,7 @@ from kubectl_sew.consumers.base import Outcome, Request, Response, Verdict
 from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.dispatcher import Dispatcher
 from sew_agent.delivery.queues import Assignment, Queues
-from sew_agent.delivery.retry import FEW, Policy
+from sew_agent.delivery.retry import DOWN_AFTER, Policy
 from tests.simulation.memory_store import MemoryStore
 
 START = 1_800_000_000.0
@@ -153,10 +153,10 @@ class History:
         queues = Queues(self.store, {"Plain": 100.0}, self.workers, policy)  # type: ignore[arg-type]
         self.dispatcher = Dispatcher(self.store, queues, self._send, self, self._clock, self._clock)  # type: ignore[arg-type]
 
-    def ended(self, *_: object) -> None:
+    def attempted(self, *_: object) -> None:
         """Do nothing: what the dispatcher reports is seen in the store."""
 
-    failed = ended
+    store_failed = attempted
 
     def _serve(self) -> None:
         self.dispatcher.serve(
@@ -167,7 +167,7 @@ class History:
         )
 
     def _begin_all(self) -> None:
-        while isinstance(assignment := self.dispatcher.take(), Assignment):
+        while isinstance(assignment := self.dispatcher.next_assignment(), Assignment):
             receiver = self.receivers[assignment.route.webhook]
             self._check_start(receiver, len(assignment.deliveries))
             receiver.in_flight += len(assignment.deliveries)
@@ -252,7 +252,7 @@ class History:
             bad = receiver.owed[str(seq)] = bool(receiver.bad) and self.chance.random() < receiver.share
             if not bad:
                 receiver.waiting.add(str(seq))
-        self.dispatcher.look({receiver.name})
+        self.dispatcher.notify({receiver.name})
 
     def _kill(self) -> None:
         """Kill the dispatcher. The next one has what is in the store; what was in flight is sent again."""
@@ -280,7 +280,7 @@ class History:
             raise BrokenError(f"{receiver.name}: {len(waiting)} good events were never delivered")
         gone = {name for name in good if int(name) in self.store.dead}
         refuses = receiver.trouble in ("400", "401")
-        if len(gone) >= (FEW * (3 + receiver.settings) if refuses else 1):  # a late success begins a new row
+        if len(gone) >= (DOWN_AFTER * (3 + receiver.settings) if refuses else 1):  # a late success begins a new row
             raise BrokenError(f"{receiver.name}: {len(gone)} good events are dead letters")
         here = self.store.pending.keys() | self.store.dead.keys() | self.store.delivered.keys()
         if receiver.owed.keys() - {str(each) for each in here}:
@@ -289,7 +289,7 @@ class History:
         if twice or good - gone - receiver.accepted.keys():
             raise BrokenError(f"{receiver.name}: {len(twice)} were sent twice, or good ones not at all")
         bad = len(receiver.owed) - len(good)
-        most = len(good) + 4 * FEW * bad + 2 * FEW
+        most = len(good) + 4 * DOWN_AFTER * bad + 2 * DOWN_AFTER
         if receiver.requests > most:
             raise BrokenError(
                 f"{receiver.name}: {receiver.requests} requests after its trouble, at most {most} should do"

@@ -57,10 +57,10 @@ class Health:
 
     def stalled(self) -> Mapping[str, str]:
         """Return loop -> problem."""
-        found = {name: heartbeat.late for name, heartbeat in dict(self._heartbeats).items()}
-        return {name: late for name, late in found.items() if late}
+        late = {name: heartbeat.late for name, heartbeat in dict(self._heartbeats).items()}
+        return {name: problem for name, problem in late.items() if problem}
 
     def unready(self) -> Mapping[str, str]:
         """Return probe -> reason of its failure."""
-        found = {name: reason() for name, reason in self._probes.items()}
-        return {name: reason for name, reason in found.items() if reason}
+        reasons = {name: reason() for name, reason in self._probes.items()}
+        return {name: reason for name, reason in reasons.items() if reason}

@@ -59,7 +59,7 @@ def _safe(value: Any) -> Any:
     if isinstance(value, str):
         return redact_urls(value[:_LONGEST]).encode("utf-8", "replace").decode()
     if isinstance(value, list | tuple):
-        return [_safe(each) for each in value]
+        return [_safe(part) for part in value]
     if isinstance(value, dict):
-        return {str(name): _safe(each) for name, each in value.items()}
+        return {str(name): _safe(part) for name, part in value.items()}
     return value if value is None or isinstance(value, int | float) else _safe(str(value))

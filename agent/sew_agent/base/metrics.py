@@ -132,11 +132,11 @@ class Metrics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counters: dict[Metric, Counter[Labels]] = {each: Counter() for each in (ATTEMPTS, NOTES)}
-        self._counters |= {each: Counter({(): 0}) for each in (POLLS, READ, TOO_OLD, BEFORE_START)}
+        self._counters: dict[Metric, Counter[Labels]] = {metric: Counter() for metric in (ATTEMPTS, NOTES)}
+        self._counters |= {metric: Counter({(): 0}) for metric in (POLLS, READ, TOO_OLD, BEFORE_START)}
         self._counters[POLL_ERRORS] = Counter({(reason.value,): 0 for reason in PollFailure})
         self._histograms: dict[Metric, dict[Labels, _Distribution]] = {
-            each: {} for each in METRICS if each.kind == "histogram"
+            metric: {} for metric in METRICS if metric.kind == "histogram"
         }
         self._accepted: Mapping[str, bool] = {}
         self._read_to: Mapping[str, float] = {}
@@ -162,7 +162,7 @@ class Metrics:
             if failure:
                 self._counters[POLL_ERRORS][failure.value,] += 1
 
-    def noted(self, kind: str, count: int = 1) -> None:
+    def skipped(self, kind: str, count: int = 1) -> None:
         """Count input that is not delivered. `kind` is one of a closed set, not text that was read."""
         with self._lock:
             self._counters[NOTES][kind,] += count
@@ -174,12 +174,12 @@ class Metrics:
         with self._lock:
             self._counters[READ][()] += events
 
-    def stands(self, accepted: Mapping[str, bool], read_to: Mapping[str, float]) -> None:
+    def set_webhooks(self, accepted: Mapping[str, bool], read_to: Mapping[str, float]) -> None:
         """Set the webhooks' status: accepted or not, and the moment up to which everything was read for each."""
         with self._lock:
             self._accepted, self._read_to = accepted, read_to
 
-    def webhook_status(self, now: float) -> Mapping[Metric, Samples]:
+    def webhook_gauges(self, now: float) -> Mapping[Metric, Samples]:
         """Return the gauges of the webhooks' last status; `now` in seconds since the epoch."""
         with self._lock:
             return {
@@ -191,7 +191,7 @@ class Metrics:
         """Drop the counters of all other webhooks: they are deleted."""
         with self._lock:
             attempts = self._counters[ATTEMPTS]
-            for labels in [each for each in attempts if each[0] not in webhooks]:
+            for labels in [key for key in attempts if key[0] not in webhooks]:
                 del attempts[labels]
 
     def write(self, gauges: Mapping[Metric, Samples]) -> str:
@@ -201,12 +201,12 @@ class Metrics:
 
     def _observe(self, metric: Metric, labels: Labels, value: float) -> None:
         by_labels = self._histograms[metric]
-        found = by_labels.get(labels)
-        if found is None:
-            found = by_labels[labels] = _Distribution([0] * (len(metric.buckets) + 1))
+        distribution = by_labels.get(labels)
+        if distribution is None:
+            distribution = by_labels[labels] = _Distribution([0] * (len(metric.buckets) + 1))
         value = max(value, 0.0)
-        found.counts[bisect_left(metric.buckets, value)] += 1
-        found.total += value
+        distribution.counts[bisect_left(metric.buckets, value)] += 1
+        distribution.total += value
 
     def _lines(self, metric: Metric, gauges: Mapping[Metric, Samples]) -> Iterator[str]:
         yield f"# HELP {metric.name} {metric.meaning}"

@@ -115,7 +115,7 @@ def parse_path(text: str) -> Path | None:
 
 def parse_group(text: str) -> str:
     """Return a group that may serve the webhooks, or a group with its version."""
-    known = [each for pair in zip(API_VERSIONS, API_GROUPS, strict=True) for each in pair]
+    known = [group for pair in zip(API_VERSIONS, API_GROUPS, strict=True) for group in pair]
     if text and text not in known:
         raise ValueError(f"must be one of {', '.join(known)}")
     return text
@@ -253,7 +253,7 @@ SETTINGS = (
 )
 """Every setting, in the order in which the documentation lists them."""
 
-_BY_NAME = {each.name: each for each in SETTINGS}
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
 _RATES = {"Slack": "rate_slack", "Jira": "rate_jira", "Generic": "rate_generic", "AlertManager": "rate_alertmanager"}
 
 
@@ -321,7 +321,7 @@ def from_environment(
     Raises SettingsError.
     """
     given = flags or {}
-    values = {each.name: _value(each, environment, given) for each in SETTINGS}
+    values = {setting.name: _value(setting, environment, given) for setting in SETTINGS}
     if values["once"] and "listen" not in given and not environment.get("SEW_LISTEN"):
         values["listen"] = None
     settings = Settings(**values)
@@ -352,7 +352,7 @@ def _check(settings: Settings) -> None:
 
 
 def _unknown(environment: Mapping[str, str]) -> Sequence[str]:
-    known = {each.variable for each in SETTINGS}
+    known = {setting.variable for setting in SETTINGS}
     ours = [name for name in sorted(environment) if name.startswith(PREFIX) and name not in known]
     return [_warning(name) for name in ours if not _OF_A_SERVICE.search(name)]
 

@@ -45,17 +45,17 @@ def list_command(state: Path, webhook: str | None, output: str | None) -> None:
     """
     with beside(state) as store:
         check_webhook(store, webhook, state)
-        counters = [each for each in store.counters() if webhook in (None, each.webhook)]
+        counters = [row for row in store.counters() if webhook in (None, row.webhook)]
     now = time.time()
     rows: list[dict[str, Any]] = [
         {
-            "webhook": each.webhook,
-            "pending": each.pending,
-            "oldestWaitingSeconds": None if each.oldest_pending is None else round(now - each.oldest_pending),
-            "dead": each.dead,
-            "bytes": each.bytes_used,
+            "webhook": row.webhook,
+            "pending": row.pending,
+            "oldestWaitingSeconds": None if row.oldest_pending is None else round(now - row.oldest_pending),
+            "dead": row.dead,
+            "bytes": row.bytes_used,
         }
-        for each in counters
+        for row in counters
     ]
     if output:
         print_json(rows)

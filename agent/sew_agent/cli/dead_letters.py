@@ -67,11 +67,11 @@ def list_command(state: Path, webhook: str | None, output: str | None) -> None:
     """All dead letters, oldest first."""
     with beside(state) as store:
         check_webhook(store, webhook, state)
-        found = [_row(each) for each in store.dead_letters(webhook)]
+        rows = [_row(letter) for letter in store.dead_letters(webhook)]
     if output:
-        print_json(found)
+        print_json(rows)
     else:
-        click.echo(table_of(found, COLUMNS) if found else "no dead letters")
+        click.echo(table_of(rows, COLUMNS) if rows else "no dead letters")
 
 
 @dead_letters.command()
@@ -81,17 +81,17 @@ def list_command(state: Path, webhook: str | None, output: str | None) -> None:
 def show(state: Path, number: int, output: str | None) -> None:
     """One dead letter with its event."""
     with beside(state) as store:
-        found = next((each for each in store.dead_letters() if each.number == number), None)
-    if found is None:
+        letter = next((one for one in store.dead_letters() if one.number == number), None)
+    if letter is None:
         raise _missing([number], state)
-    row = _row(found)
+    row = _row(letter)
     if output:
-        print_json(row | {"document": found.event.fields()})
+        print_json(row | {"document": letter.event.fields()})
         return
     for heading, key in COLUMNS.items():
         click.echo(f"{heading.lower()}: {row[key]}")
-    click.echo(f"delivery id: {found.delivery_id}")
-    print_json(found.event.fields())
+    click.echo(f"delivery id: {letter.delivery_id}")
+    print_json(letter.event.fields())
 
 
 @dead_letters.command()
@@ -125,13 +125,13 @@ def purge(state: Path, numbers: tuple[int, ...], webhook: str | None, everything
     with beside(state) as store:
         check_webhook(store, webhook, state)
         _check_numbers(store, numbers, webhook, state)
-        before = {each.webhook: each.dead for each in store.counters()}
+        before = {row.webhook: row.dead for row in store.counters()}
         many = len(set(numbers)) or sum(dead for name, dead in before.items() if webhook in (None, name))
         whose = f" of {webhook}" if webhook else ""
         confirm(f"give up {_count(many)}{whose}? What is given up is never sent", ask, yes=yes)
         purged = store.purge(chosen, webhook)
-        for each in store.counters():
-            record(store, DropReason.PURGED, each.webhook, before.get(each.webhook, 0) - each.dead, by)
+        for row in store.counters():
+            record(store, DropReason.PURGED, row.webhook, before.get(row.webhook, 0) - row.dead, by)
         click.echo(f"{_count(purged)} purged")
 
 
@@ -146,8 +146,8 @@ def _chosen(numbers: Sequence[int], webhook: str | None, everything: bool) -> Se
 
 def _check_numbers(store: Store, numbers: Sequence[int], webhook: str | None, state: Path) -> None:
     """Check that all numbers exist, before anything is changed. Raises SewError."""
-    there = {each.number for each in store.dead_letters(webhook)} if numbers else set()
-    if missing := [each for each in numbers if each not in there]:
+    there = {letter.number for letter in store.dead_letters(webhook)} if numbers else set()
+    if missing := [number for number in numbers if number not in there]:
         raise _missing(missing, state)
 
 
@@ -158,7 +158,7 @@ def _missing(numbers: Sequence[int], state: Path) -> SewError:
 
 def _gone(store: Store) -> Sequence[str]:
     waiting = store.pending_counts()
-    return [name for name, each in store.webhook_records().items() if each.state == FORGOTTEN and name in waiting]
+    return [name for name, record in store.webhook_records().items() if record.state == FORGOTTEN and name in waiting]
 
 
 def _count(number: int) -> str:

@@ -74,7 +74,7 @@ def record(store: Store, what: DropReason, webhook: str, count: int, by: str) ->
 
 def check_webhook(store: Store, webhook: str | None, state: Path) -> None:
     """Check that the store knows a webhook: with a typing error a command would do nothing. Raises SewError."""
-    names = [each.webhook for each in store.counters()]
+    names = [row.webhook for row in store.counters()]
     if webhook is not None and webhook not in names:
         raise SewError(f"there is no webhook {webhook} in {state}; it holds: {', '.join(names) or 'none'}")
 

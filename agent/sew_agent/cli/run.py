@@ -43,6 +43,6 @@ def _run(**flags: Any) -> None:
 RUN = click.Command(
     "run",
     callback=_run,
-    params=[_option(each) for each in SETTINGS],
+    params=[_option(setting) for setting in SETTINGS],
     help="Deliver security events to webhooks. Each flag is also an environment variable.",
 )

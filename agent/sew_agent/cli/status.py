@@ -25,8 +25,8 @@ def status_command(state: Path, output: str | None) -> None:
     report = read_report(state, now)
     new = report is not None and report.standing_by and not has_store(state)
     with nullcontext() if new else beside(state) as store:
-        found = status(store, report, now)
+        shown = status(store, report, now)
     if output:
-        print_json(found)
+        print_json(shown)
     else:
-        click.echo(for_people(found))
+        click.echo(for_people(shown))

@@ -38,7 +38,7 @@ _Steps = Generator[Sequence[Request], Sequence[_Answer], Outcome]
 
 _NO_SEARCH = "this receiver has no search"
 
-_HOPE = (Verdict.DELIVERED, Verdict.WAIT, Verdict.RETRY, Verdict.REJECTED, Verdict.PARKED)
+_PREFERENCE = (Verdict.DELIVERED, Verdict.WAIT, Verdict.RETRY, Verdict.REJECTED, Verdict.PARKED)
 """Verdicts in their order of hope: of several peers' answers the first one counts, so nothing is given up too early."""
 
 
@@ -62,7 +62,7 @@ class Route:
 
 def attempt(route: Route, deliveries: Sequence[Delivery], send: Send, *, now: float) -> list[Outcome]:
     """Deliver some events of one webhook side by side. Raises nothing."""
-    steps = [_steps(route, each, now) for each in deliveries]
+    steps = [_steps(route, delivery, now) for delivery in deliveries]
     outcomes: dict[int, Outcome] = {}
     answers: dict[int, Sequence[_Answer] | None] = dict.fromkeys(range(len(steps)))
     while answers:
@@ -72,27 +72,27 @@ def attempt(route: Route, deliveries: Sequence[Delivery], send: Send, *, now: fl
                 asked[number] = steps[number].send(answer)  # type: ignore[arg-type]  # None begins it
             except StopIteration as ended:
                 outcomes[number] = ended.value
-        requests = [request for each in asked.values() for request in each]
-        came = iter(_sent(send, requests) if requests else ())
-        answers = {number: list(islice(came, len(each))) for number, each in asked.items()}
+        requests = [request for batch in asked.values() for request in batch]
+        came = iter(_send_all(send, requests) if requests else ())
+        answers = {number: list(islice(came, len(batch))) for number, batch in asked.items()}
     return [outcomes[number] for number in range(len(steps))]
 
 
-def _sent(send: Send, requests: Sequence[Request]) -> Sequence[Response | SendError]:
+def _send_all(send: Send, requests: Sequence[Request]) -> Sequence[Response | SendError]:
     try:
         return send(requests)
     except Exception as error:  # noqa: BLE001 - as below; any of them may have arrived
-        return [SendError(FailureReason.INTERNAL, _mistake(error))] * len(requests)
+        return [SendError(FailureReason.INTERNAL, _internal_error(error))] * len(requests)
 
 
 def _steps(route: Route, delivery: Delivery, now: float) -> _Steps:
     """Deliver; search the receiver first where an earlier attempt may have arrived already."""
     try:
         if delivery.in_doubt and route.finder:
-            return (yield from _look_first(route, route.finder, delivery, now))
+            return (yield from _search_first(route, route.finder, delivery, now))
         return (yield from _deliver(route, delivery, now))
     except Exception as error:  # noqa: BLE001 - a mistake of ours costs one event, which is kept, and no worker
-        return Outcome(Verdict.REJECTED, FailureReason.INTERNAL, _mistake(error))
+        return Outcome(Verdict.REJECTED, FailureReason.INTERNAL, _internal_error(error))
 
 
 def _deliver(route: Route, delivery: Delivery, now: float) -> _Steps:
@@ -107,22 +107,22 @@ def _deliver(route: Route, delivery: Delivery, now: float) -> _Steps:
         return Outcome(Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED, detail)
     awake = route.peers.awake(requests, now)
     answers = yield awake
-    outcomes = [_meant(route, answer, now) for answer in answers]
+    outcomes = [_classify(route, answer, now) for answer in answers]
     if len(requests) > 1:
-        route.peers.ended(awake, outcomes, now)
-    best = min(outcomes, key=lambda outcome: _HOPE.index(outcome.verdict))
-    return _with_failing(best, awake, outcomes)
+        route.peers.record(awake, outcomes, now)
+    best = min(outcomes, key=lambda outcome: _PREFERENCE.index(outcome.verdict))
+    return _name_failed_peers(best, awake, outcomes)
 
 
-def _meant(route: Route, answer: _Answer, now: float) -> Outcome:
+def _classify(route: Route, answer: _Answer, now: float) -> Outcome:
     if isinstance(answer, SendError):
-        return _unsent(answer, now)
+        return _send_failure(answer, now)
     return classify_response(route.consumer, answer, now, route.config)
 
 
-def _with_failing(best: Outcome, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> Outcome:
+def _name_failed_peers(best: Outcome, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> Outcome:
     """Name the peers that failed although another one accepted the event."""
-    if best.verdict is not Verdict.DELIVERED or all(each.verdict is Verdict.DELIVERED for each in outcomes):
+    if best.verdict is not Verdict.DELIVERED or all(outcome.verdict is Verdict.DELIVERED for outcome in outcomes):
         return best
     failed = [
         f"{named(request)}: {outcome.detail.removeprefix(f'{named(request)}: ')}"
@@ -132,16 +132,16 @@ def _with_failing(best: Outcome, requests: Sequence[Request], outcomes: Sequence
     return replace(best, detail=line(f"{best.detail}; not taken by {'; '.join(failed)}", DETAIL_LIMIT))
 
 
-def _look_first(route: Route, finder: FindsEarlier, delivery: Delivery, now: float) -> _Steps:
+def _search_first(route: Route, finder: FindsEarlier, delivery: Delivery, now: float) -> _Steps:
     """Send only where the receiver does not have the delivery, or has no search at all."""
     for request in finder.lookup(route.config, delivery_id=delivery.delivery_id):
         (answer,) = yield [request]
         if isinstance(answer, SendError):
-            return _unsent(answer, now)
+            return _send_failure(answer, now)
         result = finder.read_lookup(answer, now=now)
         if isinstance(result, Found):
-            found = Outcome(Verdict.DELIVERED, detail="found at the receiver", receipt=result.receipt)
-            return redact_outcome(found, route.consumer, route.config)
+            outcome = Outcome(Verdict.DELIVERED, detail="found at the receiver", receipt=result.receipt)
+            return redact_outcome(outcome, route.consumer, route.config)
         if isinstance(result, Failed):
             outcome = redact_outcome(result.outcome, route.consumer, route.config)
             return replace(outcome, detail=f"looking for an earlier delivery: {outcome.detail}")
@@ -151,10 +151,10 @@ def _look_first(route: Route, finder: FindsEarlier, delivery: Delivery, now: flo
     return replace(outcome, detail=f"{outcome.detail} (without looking for an earlier one: {_NO_SEARCH})")
 
 
-def _mistake(error: Exception) -> str:
+def _internal_error(error: Exception) -> str:
     return f"a mistake of this program, please report it: {type(error).__name__}"
 
 
-def _unsent(error: SendError, now: float) -> Outcome:
+def _send_failure(error: SendError, now: float) -> Outcome:
     outcome = Outcome(Verdict.PARKED if error.parked else Verdict.RETRY, error.reason, error.detail)
     return with_retry_after(outcome, error.answer, now) if error.answer else outcome

@@ -32,7 +32,7 @@ class Peers:
     def failing(self) -> tuple[str, ...]:
         """Return the peers that fail, with reasons, without a secret."""
         with self._lock:
-            return tuple(f"{each.peer}: {each.why}" for each in self._failing.values())
+            return tuple(f"{failing.peer}: {failing.why}" for failing in self._failing.values())
 
     def awake(self, requests: Sequence[Request], now: float) -> list[Request]:
         """Return the requests to peers that do not rest; all requests where every peer rests.
@@ -40,14 +40,14 @@ class Peers:
         Only one of several attempts tries a peer again after its rest: the others would hang with it.
         """
         with self._lock:
-            resting = [each for each in requests if self._rests(each, now)]
-            found = [each for each in requests if each not in resting] or list(requests)
-            for each in found:
-                if failing := self._failing.get(each.url):
+            resting = [request for request in requests if self._rests(request, now)]
+            awake = [request for request in requests if request not in resting] or list(requests)
+            for request in awake:
+                if failing := self._failing.get(request.url):
                     failing.until = now + failing.rest
-            return found
+            return awake
 
-    def ended(self, requests: Sequence[Request], outcomes: Sequence[Outcome], now: float) -> None:
+    def record(self, requests: Sequence[Request], outcomes: Sequence[Outcome], now: float) -> None:
         """Record the outcome of each request."""
         with self._lock:
             for request, outcome in zip(requests, outcomes, strict=True):

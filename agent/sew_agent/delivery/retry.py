@@ -16,19 +16,19 @@ from sew_agent.store.records import Delivery, DeliveryResult, DeliveryState, Rec
 
 PROBE_EVERY = 3600.0
 """Seconds between two probes of a parked webhook's receiver."""
-FEW = 5
+DOWN_AFTER = 5
 """Different events in a row that may fail before a receiver counts as down. Until then pauses are short, so that a few
 bad events delay a good one by little. So many rejected events in a row park the webhook."""
-TRIES = 3
+MAX_TRIES = 3
 """Tries of an event that is refused as a wrong configuration is, by a receiver that accepts others."""
-_NOT_SENT = (FailureReason.RENDERING, FailureReason.INTERNAL)
+_UNSENT = (FailureReason.RENDERING, FailureReason.INTERNAL)
 
 
-class Since(Enum):
+class Staleness(Enum):
     """Changes since an attempt began: its outcome counts only against what was known then."""
 
     NOTHING = "nothing"
-    NEWS = "the receiver has shown what it does now"
+    RECEIVER = "the receiver has shown what it does now"
     SETTINGS = "the webhook's settings have changed"
     ENDPOINT = "its receiver is another one"
 
@@ -67,20 +67,20 @@ def decide(
     policy: Policy,
     *,
     now: float,
-    since: Since = Since.NOTHING,
+    staleness: Staleness = Staleness.NOTHING,
 ) -> Decision:
     """Return the changes by one attempt's outcome. `receiver`: its present state."""
     if outcome.verdict is Verdict.DELIVERED:
         result = DeliveryResult(delivery, DeliveryState.DELIVERED, now, delivery.attempts + 1, receipt=outcome.receipt)
-        return Decision(result, recovered(receiver) if since is Since.NOTHING else receiver)
-    if since is Since.ENDPOINT:
-        return Decision(_as_before(outcome, delivery, now), receiver)
-    if since is Since.SETTINGS:
-        return Decision(_as_before(outcome, delivery, now), _told_to_wait(outcome, receiver, policy, now))
+        return Decision(result, recovered(receiver) if staleness is Staleness.NOTHING else receiver)
+    if staleness is Staleness.ENDPOINT:
+        return Decision(_unchanged(outcome, delivery, now), receiver)
+    if staleness is Staleness.SETTINGS:
+        return Decision(_unchanged(outcome, delivery, now), _hold_for_retry_after(outcome, receiver, policy, now))
     if outcome.verdict is Verdict.REJECTED:
-        return _rejected(outcome, delivery, receiver, policy, now, late=since is Since.NEWS)
-    if since is Since.NEWS:
-        held = _told_to_wait(outcome, receiver, policy, now)
+        return _rejected(outcome, delivery, receiver, policy, now, late=staleness is Staleness.RECEIVER)
+    if staleness is Staleness.RECEIVER:
+        held = _hold_for_retry_after(outcome, receiver, policy, now)
     else:
         held = _failed(outcome, delivery, receiver, policy, now)
     return Decision(_after_failure(outcome, delivery, receiver, held, policy, now), held)
@@ -96,7 +96,7 @@ def recovered(receiver: ReceiverState) -> ReceiverState:
     )
 
 
-def changed(receiver: ReceiverState, settings_digest: str, endpoint_digest: str) -> ReceiverState:
+def with_settings(receiver: ReceiverState, settings_digest: str, endpoint_digest: str) -> ReceiverState:
     """Return the state under new settings: backoff and parking end, a Retry-After only for a new endpoint."""
     if (receiver.settings_digest, receiver.endpoint_digest) == (settings_digest, endpoint_digest):
         return receiver
@@ -116,12 +116,12 @@ def to_probe(receiver: ReceiverState) -> ReceiverState:
     return replace(receiver, failures=0, different=0, held_until=until, retry_until=until)
 
 
-def probed(receiver: ReceiverState) -> bool:
+def is_probed(receiver: ReceiverState) -> bool:
     """Return whether a parked webhook was probed enough: its receiver is left alone for an hour."""
-    return receiver.parked and receiver.failures > FEW
+    return receiver.parked and receiver.failures > DOWN_AFTER
 
 
-def failing(receiver: ReceiverState) -> bool:
+def is_failing(receiver: ReceiverState) -> bool:
     """Return whether a receiver fails; a receiver that accepts other events does not."""
     return receiver.parked or (receiver.failures > 0 and not receiver.proven)
 
@@ -131,18 +131,18 @@ def backoff(failures: int, policy: Policy) -> float:
     return policy.chance() * doubled(policy.initial, failures - 1, policy.longest)
 
 
-def left(until: float, furthest: float, now: float) -> float:
+def remaining(until: float, furthest: float, now: float) -> float:
     """Return the seconds until a moment; 0.0 where it has passed, or lies too far ahead: the clock was set back."""
     return until - now if now < until <= now + furthest else 0.0
 
 
-def on_the_clock(receiver: ReceiverState, now: float) -> ReceiverState:
+def within_clock(receiver: ReceiverState, now: float) -> ReceiverState:
     """Return the state by a clock that may have been set back since: no pause becomes longer than it was."""
     back = receiver.held_at - now
-    return moved(receiver, -back) if back > 0 else receiver
+    return shifted(receiver, -back) if back > 0 else receiver
 
 
-def moved(receiver: ReceiverState, seconds: float) -> ReceiverState:
+def shifted(receiver: ReceiverState, seconds: float) -> ReceiverState:
     """Return the state with all its moments moved by so many seconds."""
     return replace(
         receiver,
@@ -158,32 +158,32 @@ def _is_suspect(delivery: Delivery, receiver: ReceiverState) -> bool:
     return receiver.proven and delivery.attempts > 0
 
 
-def _overdue(delivery: Delivery, receiver: ReceiverState, policy: Policy, now: float) -> bool:
+def _is_overdue(delivery: Delivery, receiver: ReceiverState, policy: Policy, now: float) -> bool:
     """Return whether a delivery was tried for too long; time parked does not count."""
     until = receiver.since if receiver.parked else now
     return delivery.first_attempt is not None and until - delivery.first_attempt >= policy.horizon
 
 
-def _in_doubt(outcome: Outcome, delivery: Delivery) -> bool:
+def _is_in_doubt(outcome: Outcome, delivery: Delivery) -> bool:
     """Return whether the receiver may have the delivery; a search without an answer leaves that open."""
     return delivery.in_doubt or outcome.verdict is Verdict.RETRY
 
 
 def _dead(outcome: Outcome, delivery: Delivery, detail: str, now: float) -> DeliveryResult:
-    attempts, doubt = delivery.attempts + 1, _in_doubt(outcome, delivery)
+    attempts, doubt = delivery.attempts + 1, _is_in_doubt(outcome, delivery)
     return DeliveryResult(
         delivery, DeliveryState.DEAD, now, attempts, reason=outcome.reason.value, detail=detail, in_doubt=doubt
     )
 
 
 def _pending(outcome: Outcome, delivery: Delivery, attempts: int, now: float, due: float) -> DeliveryResult:
-    reason, detail, doubt = outcome.reason.value, outcome.detail, _in_doubt(outcome, delivery)
+    reason, detail, doubt = outcome.reason.value, outcome.detail, _is_in_doubt(outcome, delivery)
     return DeliveryResult(
         delivery, DeliveryState.PENDING, now, attempts, due=due, reason=reason, detail=detail, in_doubt=doubt
     )
 
 
-def _as_before(outcome: Outcome, delivery: Delivery, now: float) -> DeliveryResult:
+def _unchanged(outcome: Outcome, delivery: Delivery, now: float) -> DeliveryResult:
     """Return a delivery as it was: an outcome under old settings says nothing of the event."""
     return _pending(outcome, delivery, delivery.attempts, now, delivery.due)
 
@@ -193,11 +193,11 @@ def _after_failure(
 ) -> DeliveryResult:
     """Return the result of a failure: the event waits for its receiver, or by itself where it is the problem."""
     attempts, parked = delivery.attempts + 1, outcome.verdict is Verdict.PARKED
-    if not parked and _overdue(delivery, receiver, policy, now):
+    if not parked and _is_overdue(delivery, receiver, policy, now):
         return _dead(outcome, delivery, f"given up after {policy.horizon / 3600:g} h: {outcome.detail}", now)
     if not _is_suspect(delivery, receiver):
         return _pending(outcome, delivery, attempts, now, now)
-    if parked and attempts >= TRIES:
+    if parked and attempts >= MAX_TRIES:
         return _dead(outcome, delivery, outcome.detail, now)
     return _pending(outcome, delivery, attempts, now, max(now, held.held_until) + backoff(attempts, policy))
 
@@ -207,30 +207,30 @@ def _rejected(
 ) -> Decision:
     """Make a dead letter; park a receiver that rejects one event after the other and accepts none."""
     dead = _dead(outcome, delivery, outcome.detail, now)
-    if outcome.reason in _NOT_SENT or _is_suspect(delivery, receiver):
+    if outcome.reason in _UNSENT or _is_suspect(delivery, receiver):
         return Decision(dead, receiver)
     pending = _pending(outcome, delivery, delivery.attempts + 1, now, now)
     if late and receiver.parked:
         return Decision(pending, receiver)
     refused = receiver.refused if delivery.seq in receiver.refused else (*receiver.refused, delivery.seq)
-    if len(refused) >= FEW:
-        revived = receiver.refused if len(receiver.refused) < FEW else ()
-        return Decision(pending, _rejecting(outcome, receiver, refused[:FEW], policy, now), revived)
+    if len(refused) >= DOWN_AFTER:
+        revived = receiver.refused if len(receiver.refused) < DOWN_AFTER else ()
+        return Decision(pending, _parked_by_rejections(outcome, receiver, refused[:DOWN_AFTER], policy, now), revived)
     if late:
         return Decision(dead, replace(receiver, refused=refused))
     return Decision(dead, replace(recovered(receiver), proven=receiver.proven, refused=refused))
 
 
-def _rejecting(
+def _parked_by_rejections(
     outcome: Outcome, receiver: ReceiverState, refused: tuple[int, ...], policy: Policy, now: float
 ) -> ReceiverState:
     """Park a receiver; probe it sooner than for other reasons, since the events may be the problem."""
-    different = receiver.different + 1 if receiver.parked else FEW
-    wait = left(receiver.held_until, policy.furthest, now) if receiver.waiting else 0.0
-    held_until = now + max(backoff(max(different - FEW, 0) + 1, policy), wait)
+    different = receiver.different + 1 if receiver.parked else DOWN_AFTER
+    wait = remaining(receiver.held_until, policy.furthest, now) if receiver.waiting else 0.0
+    held_until = now + max(backoff(max(different - DOWN_AFTER, 0) + 1, policy), wait)
     return replace(
         receiver,
-        failures=receiver.failures + 1 if receiver.parked else FEW,
+        failures=receiver.failures + 1 if receiver.parked else DOWN_AFTER,
         proven=False,
         parked=True,
         waiting=wait > 0,
@@ -245,22 +245,22 @@ def _rejecting(
     )
 
 
-def _told_to_wait(outcome: Outcome, receiver: ReceiverState, policy: Policy, now: float) -> ReceiverState:
+def _hold_for_retry_after(outcome: Outcome, receiver: ReceiverState, policy: Policy, now: float) -> ReceiverState:
     """Honour a Retry-After, whatever has happened since the request began; the longest of several counts."""
     if outcome.verdict is not Verdict.WAIT:
         return receiver
-    until = max(now + _wait(outcome, policy), now + left(receiver.held_until, policy.furthest, now))
+    until = max(now + _wait(outcome, policy), now + remaining(receiver.held_until, policy.furthest, now))
     return replace(
         receiver,
         failures=max(receiver.failures, 1),
         proven=False,
         waiting=True,
         held_until=until,
-        retry_until=max(until, now + left(receiver.retry_until, policy.furthest, now)),
+        retry_until=max(until, now + remaining(receiver.retry_until, policy.furthest, now)),
         held_at=now,
         reason=outcome.reason.value,
         detail=outcome.detail,
-        since=receiver.since if failing(receiver) else now,
+        since=receiver.since if is_failing(receiver) else now,
     )
 
 
@@ -270,39 +270,39 @@ def _failed(outcome: Outcome, delivery: Delivery, receiver: ReceiverState, polic
     failures = receiver.failures + 1
     different = receiver.different + (1 if fresh and not receiver.proven else 0)
     parked = outcome.verdict is Verdict.PARKED and not receiver.proven
-    held_until = min(receiver.held_until, now + left(receiver.held_until, policy.furthest, now))
-    if fresh or (different > FEW and not suspect):
-        pause = now + _pause_for_all(different, policy, parked=parked)
+    held_until = min(receiver.held_until, now + remaining(receiver.held_until, policy.furthest, now))
+    if fresh or (different > DOWN_AFTER and not suspect):
+        pause = now + _backoff_for_all(different, policy, parked=parked)
         held_until = max(pause, held_until) if receiver.waiting else pause
     if outcome.verdict is Verdict.WAIT:
         held_until = max(held_until, now + _wait(outcome, policy))
     return replace(
         receiver,
         failures=failures,
-        proven=suspect and failures < FEW,
+        proven=suspect and failures < DOWN_AFTER,
         parked=parked,
         waiting=outcome.verdict is Verdict.WAIT,
         held_until=held_until,
-        retry_until=max(held_until, now + _pause_for_retries(failures, policy, parked=parked)),
+        retry_until=max(held_until, now + _backoff_for_retries(failures, policy, parked=parked)),
         held_at=now,
         reason=outcome.reason.value,
         detail=outcome.detail,
-        since=receiver.since if failing(receiver) and receiver.parked == parked else now,
+        since=receiver.since if is_failing(receiver) and receiver.parked == parked else now,
         different=different,
     )
 
 
-def _pause_for_all(different: int, policy: Policy, *, parked: bool) -> float:
+def _backoff_for_all(different: int, policy: Policy, *, parked: bool) -> float:
     if different == 0:
         return 0.0
-    if parked and different > FEW:
+    if parked and different > DOWN_AFTER:
         return PROBE_EVERY
-    return backoff(max(different - FEW, 0) + 1, policy)
+    return backoff(max(different - DOWN_AFTER, 0) + 1, policy)
 
 
-def _pause_for_retries(failures: int, policy: Policy, *, parked: bool) -> float:
+def _backoff_for_retries(failures: int, policy: Policy, *, parked: bool) -> float:
     if parked:
-        return PROBE_EVERY if failures > FEW else backoff(1, policy)
+        return PROBE_EVERY if failures > DOWN_AFTER else backoff(1, policy)
     return backoff(failures, policy)
 
 

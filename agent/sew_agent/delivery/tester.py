@@ -43,7 +43,7 @@ class FileDeliveryTester:
         self._waiting: dict[tuple[str, str], Accepted] = {}
         """Tests that wait for a thread."""
         self._finished: list[tuple[str, str, str]] = []
-        self._told = False
+        self._logged = False
         """True after the log said that there are no more threads."""
 
     @property
@@ -66,19 +66,19 @@ class FileDeliveryTester:
         """Return webhook, digest and result of each test that ended since the last call; start waiting ones."""
         self._begin()
         with self._lock:
-            found, self._finished = self._finished, []
-        return found
+            finished, self._finished = self._finished, []
+        return finished
 
     def _begin(self) -> None:
         for (name, digest), webhook in list(self._waiting.items()):
             try:
                 start_thread(self._try, "delivery-test", webhook, digest)
             except NoThreadError as error:
-                if not self._told:
+                if not self._logged:
                     self._log.error("test_waits", webhook=name, message=f"{error}; it is tried again")
-                self._told = True
+                self._logged = True
                 return
-            self._told = False
+            self._logged = False
             del self._waiting[name, digest]
 
     def _try(self, webhook: Accepted, digest: str) -> None:

@@ -44,7 +44,7 @@ class PollObserver(Protocol):
     def enqueued(self, arrivals: Sequence[Arrival], result: EnqueueResult) -> None:
         """Report events that were enqueued."""
 
-    def no_room(self, webhooks: Collection[str]) -> None:
+    def store_full(self, webhooks: Collection[str]) -> None:
         """Report webhooks whose share of the store is full: they wait, and lose nothing."""
 
     def scanned(self, events: int) -> None:
@@ -254,7 +254,7 @@ class Poller:
         deliveries = [self._delivery(arrival, names) for arrival in batch.arrivals]
         result = self._store.enqueue(EnqueueBatch(deliveries, moved, now))
         if result.full:
-            self._observer.no_room(result.full)
+            self._observer.store_full(result.full)
         else:
             self._cursors.moved(moved)
             self._observer.enqueued(batch.arrivals, result)

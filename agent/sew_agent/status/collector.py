@@ -15,29 +15,29 @@ def collect(
     now: float,
 ) -> str:
     """Return the text for Prometheus; `now` in seconds since the epoch."""
-    gauges = _of_books(counters, now) | _of_lanes(receivers)
+    gauges = _counter_gauges(counters, now) | _receiver_gauges(receivers)
     gauges[metrics.ROOM] = {(name,): filled for name, filled in room.items()}
-    counted.keep({each.webhook for each in counters})
-    return counted.write({**gauges, **counted.webhook_status(now)})
+    counted.keep({row.webhook for row in counters})
+    return counted.write({**gauges, **counted.webhook_gauges(now)})
 
 
-def _of_books(counters: Sequence[Counters], now: float) -> dict[Metric, Samples]:
+def _counter_gauges(counters: Sequence[Counters], now: float) -> dict[Metric, Samples]:
     """Return the gauges of the counters, from one consistent read: seen is the sum of the four states."""
     return {
-        metrics.SEEN: {(each.webhook,): each.seen for each in counters},
+        metrics.SEEN: {(row.webhook,): row.seen for row in counters},
         metrics.DELIVERIES: {
-            (each.webhook, state.value): count for each in counters for state, count in _states(each).items()
+            (row.webhook, state.value): count for row in counters for state, count in _states(row).items()
         },
         metrics.DROPPED: {
-            (each.webhook, reason): count for each in counters for reason, count in sorted(each.dropped.items())
+            (row.webhook, reason): count for row in counters for reason, count in sorted(row.dropped.items())
         },
         metrics.OLDEST: {
-            (each.webhook,): max(0.0 if each.oldest_pending is None else now - each.oldest_pending, 0.0)
-            for each in counters
+            (row.webhook,): max(0.0 if row.oldest_pending is None else now - row.oldest_pending, 0.0)
+            for row in counters
         },
-        metrics.STORED: {(each.webhook,): each.bytes_used for each in counters},
+        metrics.STORED: {(row.webhook,): row.bytes_used for row in counters},
         metrics.LAST_DELIVERY: {
-            (each.webhook,): each.last_delivered_at for each in counters if each.last_delivered_at is not None
+            (row.webhook,): row.last_delivered_at for row in counters if row.last_delivered_at is not None
         },
     }
 
@@ -51,7 +51,7 @@ def _states(counters: Counters) -> Mapping[DeliveryState, int]:
     }
 
 
-def _of_lanes(receivers: Mapping[str, ReceiverState]) -> dict[Metric, Samples]:
+def _receiver_gauges(receivers: Mapping[str, ReceiverState]) -> dict[Metric, Samples]:
     return {
         metrics.PARKED: {(name,): float(receiver.parked) for name, receiver in receivers.items()},
         metrics.FAILURES: {(name,): receiver.failures for name, receiver in receivers.items()},

@@ -185,7 +185,7 @@ def _nothing_since(tested: DeliveryTestResult, counters: Counters | None) -> boo
 
 
 def _with_warnings(text: str, accepted: Accepted) -> str:
-    return "; ".join([text, *(each.message for each in accepted.warnings)])
+    return "; ".join([text, *(warning.message for warning in accepted.warnings)])
 
 
 def last_error(receiver: ReceiverState | None) -> str:

@@ -21,7 +21,7 @@ _TOO_MANY = "more events came at once than are rendered for state Debug"
 _GRACE = 5.0
 """Seconds that the end of the process waits for events that are not logged yet."""
 
-_Told = tuple[Accepted, Event]
+_Pending = tuple[Accepted, Event]
 
 
 class DebugLog:
@@ -30,10 +30,10 @@ class DebugLog:
     def __init__(self, log: Log, clock: Callable[[], float]) -> None:
         self._log = log
         self._clock = clock
-        self._waiting: Queue[_Told | None] = Queue(ROOM)
+        self._waiting: Queue[_Pending | None] = Queue(ROOM)
         self._thread: Thread | None = None
 
-    def tell(self, accepted: Accepted, event: Event) -> None:
+    def log(self, accepted: Accepted, event: Event) -> None:
         """Queue an event for the log; rendering happens in the thread."""
         try:
             self._thread = self._thread or start_thread(self._run, "debug")
@@ -57,8 +57,8 @@ class DebugLog:
         self._log.info("debug_event", **_named(accepted, event), would_send=[f"not shown: {why}"])
 
     def _run(self) -> None:
-        while told := self._waiting.get():
-            self._log.info("debug_event", **describe(*told, self._clock()))
+        while pending := self._waiting.get():
+            self._log.info("debug_event", **describe(*pending, self._clock()))
 
 
 def describe(accepted: Accepted, event: Event, now: float) -> dict[str, Any]:
@@ -74,10 +74,10 @@ def _named(accepted: Accepted, event: Event) -> dict[str, Any]:
 def _requests(accepted: Accepted, event: Event, now: float) -> list[str]:
     identity = delivery_id(accepted.webhook.name, event)
     try:
-        found = accepted.consumer.render(event, accepted.labels, accepted.config, now=now, delivery_id=identity)
+        requests = accepted.consumer.render(event, accepted.labels, accepted.config, now=now, delivery_id=identity)
     except RenderError as error:
         return [f"nothing: {error}"]
-    return [_shown(accepted, request) for request in found]
+    return [_shown(accepted, request) for request in requests]
 
 
 def _shown(accepted: Accepted, request: Request) -> str:

@@ -90,13 +90,13 @@ class Observations:
     failing_peers: Mapping[str, str]
 
 
-def tell(validated: ValidationResult, known: Observations, now: float) -> Mapping[str, WebhookReport]:
+def build(validated: ValidationResult, known: Observations, now: float) -> Mapping[str, WebhookReport]:
     """Return the reports of all webhooks; `now` in epoch seconds."""
-    told = {
-        name: WebhookReport(each.consumer, each.state, False, each.reason.value, each.message)
-        for name, each in validated.invalid.items()
+    refused = {
+        name: WebhookReport(invalid.consumer, invalid.state, False, invalid.reason.value, invalid.message)
+        for name, invalid in validated.invalid.items()
     }
-    return told | {name: _accepted(name, each, known, now) for name, each in validated.accepted.items()}
+    return refused | {name: _accepted(name, accepted, known, now) for name, accepted in validated.accepted.items()}
 
 
 def _accepted(name: str, accepted: Accepted, known: Observations, now: float) -> WebhookReport:
@@ -178,8 +178,8 @@ def _replace(place: Path, content: bytes) -> None:
 
 def read_report(state: Path, now: float) -> Report | None:
     """Return the running agent's newest report; None without a recent one."""
-    found = [report for place in _places(state) if (report := _read(place))]
-    report = max(found, key=lambda each: each.written, default=None)
+    reports = [report for place in _places(state) if (report := _read(place))]
+    report = max(reports, key=lambda report: report.written, default=None)
     return report if report and now - report.written <= STALE_AFTER and _alive(report.pid) else None
 
 
@@ -189,19 +189,19 @@ def _read(place: Path) -> Report | None:
             if place.parent == _MEMORY and os.fstat(file.fileno()).st_uid != os.getuid():
                 return None
             content = json.load(file)
-        webhooks = {name: WebhookReport(**told) for name, told in content.pop("webhooks").items()}
+        webhooks = {name: WebhookReport(**values) for name, values in content.pop("webhooks").items()}
         problems = tuple(
-            SourceProblem(each["message"], IndexProblem(each["problem"])) for each in content["source_troubles"]
+            SourceProblem(one["message"], IndexProblem(one["problem"])) for one in content["source_troubles"]
         )
-        told = {"problems": tuple(content["problems"]), "webhooks": webhooks, "source_troubles": problems}
-        return Report(**{**content, **told})
+        parts = {"problems": tuple(content["problems"]), "webhooks": webhooks, "source_troubles": problems}
+        return Report(**{**content, **parts})
     except (OSError, ValueError, TypeError, LookupError, AttributeError):  # of no agent, or of another version
         return None
 
 
 def _fields(one: Any) -> dict[str, Any]:
     """Return a dataclass's fields as they are: `asdict` would copy them all."""
-    return {each.name: getattr(one, each.name) for each in fields(one)}
+    return {part.name: getattr(one, part.name) for part in fields(one)}
 
 
 def _same(one: Report, other: Report) -> bool:

@@ -23,27 +23,28 @@ def status(store: Store | None, report: Report | None, now: float) -> dict[str, 
 
     `store`: None for an agent that stands by and was never active.
     """
-    counters = {each.webhook: each for each in store.counters()} if store else {}
+    counters = {row.webhook: row for row in store.counters()} if store else {}
     known, receivers, positions = (
         (store.webhook_records(), store.receivers(), store.positions()) if store else ({}, {}, {})
     )
-    told = report.webhooks if report else {}
-    names = {name for name, each in known.items() if each.state != FORGOTTEN or _owes(counters.get(name))} | told.keys()
-    manual_actions = [each for each in store.manual_actions() if each.at >= now - _ACTS_SHOWN_FOR] if store else []
+    reports = report.webhooks if report else {}
+    kept = {name for name, record in known.items() if record.state != FORGOTTEN or _has_deliveries(counters.get(name))}
+    recorded = store.manual_actions() if store else []
+    manual_actions = [action for action in recorded if action.at >= now - _ACTS_SHOWN_FOR]
     return {
         "now": _date(now),
         "agent": _agent(report),
         "position": positions.get(SHARED),
         "webhooks": [
-            _webhook(name, known.get(name), told.get(name), now)
+            _webhook(name, known.get(name), reports.get(name), now)
             | _counts(counters.get(name), now)
-            | {"behind": _behind(counters.get(name), told.get(name), now)}
+            | {"behind": _behind(counters.get(name), reports.get(name), now)}
             | _receiver(receivers.get(name), now)
             | {"position": positions.get(dedicated_cursor(name), positions.get(SHARED))}
-            | {"byHand": [_act(each) for each in manual_actions if each.webhook == name][-_ACTS_SHOWN:]}
-            for name in sorted(names)
+            | {"byHand": [_act(action) for action in manual_actions if action.webhook == name][-_ACTS_SHOWN:]}
+            for name in sorted(kept | reports.keys())
         ],
-        "byHand": [_act(each) for each in manual_actions[-_ACTS_SHOWN:]],
+        "byHand": [_act(action) for action in manual_actions[-_ACTS_SHOWN:]],
     }
 
 
@@ -64,14 +65,14 @@ def _agent(report: Report | None) -> dict[str, Any]:
         "source": report.source,
         "startedAt": _date(report.started) if report.started else None,
         "eventsRead": report.events_read,
-        "sourceTroubles": [asdict(each) for each in report.source_troubles],
+        "sourceTroubles": [asdict(problem) for problem in report.source_troubles],
         "problems": list(report.problems),
     }
 
 
-def _webhook(name: str, known: WebhookRecord | None, told: WebhookReport | None, now: float) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": name, "consumer": None, "state": None, "healthy": None, "reason": None}
-    found |= {
+def _webhook(name: str, known: WebhookRecord | None, report: WebhookReport | None, now: float) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": name, "consumer": None, "state": None, "healthy": None, "reason": None}
+    row |= {
         "eventsRead": None,
         "eventsFetched": None,
         "message": None,
@@ -84,16 +85,16 @@ def _webhook(name: str, known: WebhookRecord | None, told: WebhookReport | None,
         "behind": None,
     }
     if known:
-        found |= {"state": known.state or "Deleted", "testResult": known.test_result or None}
-        found |= {"start": _date(known.start)}
+        row |= {"state": known.state or "Deleted", "testResult": known.test_result or None}
+        row |= {"start": _date(known.start)}
         if known.deleted_at is not None:
-            found |= {"state": "Deleted", "deletedForSeconds": round(now - known.deleted_at)}
-    if told:
-        found |= {"consumer": told.consumer, "state": told.state, "ratePerSecond": told.rate or None}
-        found |= {"healthy": told.healthy, "reason": told.reason, "message": told.message or None}
-        found |= {"room": told.room, "eventsRead": told.reads, "eventsFetched": told.fetched or None}
-        found |= {"failingPeers": told.failing_peers or None}
-    return found
+            row |= {"state": "Deleted", "deletedForSeconds": round(now - known.deleted_at)}
+    if report:
+        row |= {"consumer": report.consumer, "state": report.state, "ratePerSecond": report.rate or None}
+        row |= {"healthy": report.healthy, "reason": report.reason, "message": report.message or None}
+        row |= {"room": report.room, "eventsRead": report.reads, "eventsFetched": report.fetched or None}
+        row |= {"failingPeers": report.failing_peers or None}
+    return row
 
 
 def _counts(counters: Counters | None, now: float) -> dict[str, Any]:
@@ -114,12 +115,12 @@ def _counts(counters: Counters | None, now: float) -> dict[str, Any]:
     }
 
 
-def _behind(counters: Counters | None, told: WebhookReport | None, now: float) -> str | None:
-    return falling_behind(counters, told.rate if told else 0.0, now) or None
+def _behind(counters: Counters | None, report: WebhookReport | None, now: float) -> str | None:
+    return falling_behind(counters, report.rate if report else 0.0, now) or None
 
 
 def _receiver(receiver: ReceiverState | None, now: float) -> dict[str, Any]:
-    ends = [each for each in (receiver.held_until, receiver.retry_until) if each > now] if receiver else []
+    ends = [moment for moment in (receiver.held_until, receiver.retry_until) if moment > now] if receiver else []
     return {
         "delivering": not failing(receiver, now),
         "parked": bool(receiver and receiver.parked),
@@ -131,7 +132,7 @@ def _receiver(receiver: ReceiverState | None, now: float) -> dict[str, Any]:
     }
 
 
-def _owes(counters: Counters | None) -> bool:
+def _has_deliveries(counters: Counters | None) -> bool:
     return counters is not None and bool(counters.pending or counters.dead)
 
 
@@ -155,22 +156,22 @@ COLUMNS = {
 }
 
 
-def for_people(found: Mapping[str, Any]) -> str:
+def for_people(report: Mapping[str, Any]) -> str:
     """Return a table of the webhooks, and below it each problem with the command that helps."""
-    agent = found["agent"]
+    agent = report["agent"]
     lines = [f"agent: {_life(agent)}"]
     if agent["running"]:
         if agent["startedAt"]:
             lines.append(f"events read since {agent['startedAt']}: {agent['eventsRead']:,}")
-        lines += [f"! {trouble['message']}" for trouble in agent["sourceTroubles"]]
+        lines += [f"! {problem['message']}" for problem in agent["sourceTroubles"]]
         lines += [f"! {problem}" for problem in agent["problems"]]
-    now = read_time(found["now"]) or 0.0
-    rows = [_row(each, now) for each in found["webhooks"]]
+    now = read_time(report["now"]) or 0.0
+    rows = [_row(webhook, now) for webhook in report["webhooks"]]
     lines += ["", table_of(rows, COLUMNS)] if rows else ["no webhooks are known"]
-    lines += [line for each in found["webhooks"] for line in _problems(each)]
+    lines += [line for webhook in report["webhooks"] for line in _problems(webhook)]
     by_hand = [
-        f"{each['at']}: {each['who']} gave up {each['count']:,} of {each['webhook']} ({each['what']})"
-        for each in found["byHand"]
+        f"{action['at']}: {action['who']} gave up {action['count']:,} of {action['webhook']} ({action['what']})"
+        for action in report["byHand"]
     ]
     return "\n".join(lines + (["", *by_hand] if by_hand else []))
 
@@ -196,25 +197,26 @@ def _life(agent: Mapping[str, Any]) -> str:
 
 
 def _problems(webhook: Mapping[str, Any]) -> list[str]:
-    name, found = webhook["name"], []
+    name = webhook["name"]
+    problems: list[str] = []
     if webhook["healthy"] is False and webhook["message"]:
-        found.append(f"{name}: {webhook['message']}")
+        problems.append(f"{name}: {webhook['message']}")
     if not webhook["delivering"]:
         since = f", since {webhook['failingSince']}" if webhook["failingSince"] else ""
         word = "parked" if webhook["parked"] else "failing"
-        found.append(f"{name}: {word}: {webhook['delivery'] or 'see the log'}{since}")
+        problems.append(f"{name}: {word}: {webhook['delivery'] or 'see the log'}{since}")
     if webhook["behind"] and webhook["delivering"]:
-        found.append(f"{name}: falls behind: {webhook['behind']}")
+        problems.append(f"{name}: falls behind: {webhook['behind']}")
     if webhook["failingPeers"]:
-        found.append(f"{name}: not taken by every peer: {webhook['failingPeers']}")
+        problems.append(f"{name}: not taken by every peer: {webhook['failingPeers']}")
     if webhook["eventsRead"] is False:
-        found.append(f"{name}: events cannot be read: {webhook['eventsFetched']}")
+        problems.append(f"{name}: events cannot be read: {webhook['eventsFetched']}")
     elif webhook["state"] == "Enabled" and webhook["eventsFetched"] and not webhook["seen"]:
         since = f" since {webhook['start']}, by the events' own time" if webhook["start"] else ""
-        found.append(f"{name}: nothing that was read matches{since} ({webhook['eventsFetched']})")
+        problems.append(f"{name}: nothing that was read matches{since} ({webhook['eventsFetched']})")
     if words := room_words(webhook["room"] or 0.0):
-        found.append(f"{name}: {words}")
+        problems.append(f"{name}: {words}")
     if webhook["deadLetters"]:
         count = f"{webhook['deadLetters']} {plural(webhook['deadLetters'], 'dead letter')}"
-        found.append(f"{name}: {count}: `sew-agent dead-letters list --webhook {name}`")
-    return ["", *found] if found else []
+        problems.append(f"{name}: {count}: `sew-agent dead-letters list --webhook {name}`")
+    return ["", *problems] if problems else []

@@ -23,12 +23,12 @@ class IngestTelemetry:
     """Observer of the poller. `notify` is called with the webhooks that have new deliveries."""
 
     def __init__(
-        self, log: Log, metrics: Metrics, clock: Callable[[], float], look: Callable[[Collection[str]], None]
+        self, log: Log, metrics: Metrics, clock: Callable[[], float], notify: Callable[[Collection[str]], None]
     ) -> None:
         self._log = log
         self._metrics = metrics
-        self._debugging = DebugLog(log, clock)
-        self._look = look
+        self._debug_log = DebugLog(log, clock)
+        self._notify = notify
         self._debug: Mapping[str, Accepted] = {}
         self.without_room: set[str] = set()
         """Webhooks whose share of the store was full at the last read."""
@@ -38,17 +38,17 @@ class IngestTelemetry:
 
     def serve(self, accepted: Mapping[str, Accepted]) -> None:
         """Set the webhooks that are served from now on."""
-        self._debug = {name: each for name, each in accepted.items() if each.webhook.state is Wanted.DEBUG}
+        self._debug = {name: webhook for name, webhook in accepted.items() if webhook.webhook.state is Wanted.DEBUG}
 
     def close(self) -> None:
         """Wait a moment for events that are not logged yet."""
-        self._debugging.close()
+        self._debug_log.close()
 
-    def warned(self, notes: Sequence[SourceWarning]) -> None:
-        for note in notes:
-            self.bad_lines += note.count if note.kind == "bad_line" else 0
-            self._metrics.noted(note.kind, note.count)
-            self._log.warning(note.kind, message=note.text)
+    def warned(self, warnings: Sequence[SourceWarning]) -> None:
+        for warning in warnings:
+            self.bad_lines += warning.count if warning.kind == "bad_line" else 0
+            self._metrics.skipped(warning.kind, warning.count)
+            self._log.warning(warning.kind, message=warning.text)
 
     def scanned(self, events: int) -> None:
         self.events += events
@@ -58,21 +58,21 @@ class IngestTelemetry:
         webhooks = {name for arrival in arrivals for name in arrival.webhooks}
         self.without_room -= webhooks
         if taken.new:
-            self._look(webhooks)
+            self._notify(webhooks)
         if webhooks & self._debug.keys():
-            self._tell_debug(arrivals)
+            self._log_debug(arrivals)
 
-    def no_room(self, webhooks: Collection[str]) -> None:
+    def store_full(self, webhooks: Collection[str]) -> None:
         for name in set(webhooks) - self.without_room:
             message = "its share of the store is full: it is read for again when there is room; see SEW_STORE_MAX"
             self._log.warning("webhook_without_room", webhook=name, message=message)
         self.without_room.update(webhooks)
 
-    def _tell_debug(self, arrivals: Sequence[Arrival]) -> None:
+    def _log_debug(self, arrivals: Sequence[Arrival]) -> None:
         for arrival in arrivals:
             for name in arrival.webhooks:
                 if name in self._debug:
-                    self._debugging.tell(self._debug[name], arrival.event)
+                    self._debug_log.log(self._debug[name], arrival.event)
 
 
 class DeliveryTelemetry:
@@ -85,22 +85,22 @@ class DeliveryTelemetry:
         self._down: set[str] = set()
         """Webhooks whose receivers were reported as failing, and have accepted nothing since."""
 
-    def ended(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
+    def attempted(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
         """Count an attempt, and log it where it failed or has a receipt."""
-        consumer, settled = route.consumer.name, decision.result
-        self._tell_peers(route)
+        consumer, result = route.consumer.name, decision.result
+        self._log_peers(route)
         self._metrics.attempted(route.webhook, consumer, outcome.verdict.value, outcome.reason.value, seconds)
-        if settled.state is DeliveryState.DELIVERED:
+        if result.state is DeliveryState.DELIVERED:
             read_at, time = delivery.read_at, delivery.event.time
-            self._metrics.delivered(consumer, now=settled.at, read_at=read_at, event_time=time)
-            self._recovered(route.webhook)
+            self._metrics.delivered(consumer, now=result.at, read_at=read_at, event_time=time)
+            self._log_recovery(route.webhook)
             if outcome.receipt:
-                told = {"receipt": outcome.receipt, "message": outcome.detail}
-                self._log.info("delivered", webhook=route.webhook, delivery=delivery.delivery_id, **told)
+                receipt = {"receipt": outcome.receipt, "message": outcome.detail}
+                self._log.info("delivered", webhook=route.webhook, delivery=delivery.delivery_id, **receipt)
         else:
-            self._tell(route, delivery, outcome, decision, seconds)
+            self._log_failure(route, delivery, outcome, decision, seconds)
 
-    def _tell_peers(self, route: Route) -> None:
+    def _log_peers(self, route: Route) -> None:
         for peer, why in route.peers.news():
             if why:
                 message = "it rests for a while; the others are sent to"
@@ -108,15 +108,17 @@ class DeliveryTelemetry:
             else:
                 self._log.info("peer_recovered", webhook=route.webhook, peer=peer)
 
-    def _recovered(self, webhook: str) -> None:
+    def _log_recovery(self, webhook: str) -> None:
         if webhook in self._down:
             self._down.discard(webhook)
             self._log.info("webhook_recovered", webhook=webhook, message="its receiver takes events again")
 
-    def _tell(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
+    def _log_failure(
+        self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float
+    ) -> None:
         if decision.receiver.parked or decision.receiver.failures:
             self._down.add(route.webhook)
-        told = {
+        fields = {
             "webhook": route.webhook,
             "delivery": delivery.delivery_id,
             "reason": outcome.reason.value,
@@ -126,17 +128,17 @@ class DeliveryTelemetry:
         }
         if decision.result.state is DeliveryState.DEAD:
             message = "kept as a dead letter: `sew-agent dead-letters list`"
-            self._log.error("delivery_dead", **told, message=message)
+            self._log.error("delivery_dead", **fields, message=message)
         elif decision.receiver.parked:
             message = (
                 "parked until the webhook, its Secret or its ConfigMap changes; tried a few times, then once an hour"
             )
-            self._log.error("webhook_parked", **told, message=message)
+            self._log.error("webhook_parked", **fields, message=message)
         else:
             again = max(decision.receiver.retry_until, decision.result.due)
-            self._log.warning("delivery_failed", **told, next_attempt=rfc3339(again))
+            self._log.warning("delivery_failed", **fields, next_attempt=rfc3339(again))
 
-    def failed(self, error: StoreError) -> None:
+    def store_failed(self, error: StoreError) -> None:
         if monotonic() >= self._quiet_until:
             self._quiet_until = monotonic() + _FAILURES_EVERY
             self._log.error("store_failed", message=f"{error}; it is tried again")

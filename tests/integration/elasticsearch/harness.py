@@ -45,7 +45,7 @@ class RecordingObserver:
         page = sum(len(json.dumps(arrival.event.document)) for arrival in arrivals)
         self.largest_page = max(self.largest_page, page)
 
-    def no_room(self, webhooks: Collection[str]) -> None:
+    def store_full(self, webhooks: Collection[str]) -> None:
         self.full |= set(webhooks)
 
     def scanned(self, events: int) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sew_agent.delivery.retry import FEW
+from sew_agent.delivery.retry import DOWN_AFTER
 from sew_agent.run_once import nothing_done, to_probe, unfinished, verdict
 from sew_agent.store.records import Counters, ReceiverState
 
@@ -18,7 +18,7 @@ def counters(pending: int = 0, dead: int = 0) -> list[Counters]:
         (1, None, {"w"}, False),
         (1, ReceiverState("w", failures=3, held_until=200.0), {"w"}, False),
         (1, ReceiverState("w", waiting=True, held_until=90_000.0), {"w"}, False),
-        (1, ReceiverState("w", parked=True, failures=FEW + 1), {"w"}, True),
+        (1, ReceiverState("w", parked=True, failures=DOWN_AFTER + 1), {"w"}, True),
         (1, ReceiverState("w", parked=True, failures=1, held_until=200.0), {"w"}, False),
         (1, None, set(), True),
     ],

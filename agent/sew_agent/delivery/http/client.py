@@ -64,7 +64,7 @@ class _Flight:
 
     target: _Target
     method: str
-    kept: PooledConnection
+    pooled: PooledConnection
     whole: bool
 
 
@@ -88,24 +88,28 @@ class HttpClient:
         answers: dict[int, Response | SendError] = {}
         for number, request in enumerate(requests):
             try:
-                target, path = _addressed(request)
+                target, path = _target_of(request)
                 places[target][number] = path
             except SendError as error:
                 answers[number] = error
 
         def exchange(target: _Target, paths: Mapping[int, str]) -> None:
-            flights = [self._begun(target, path, requests[number], ends, deadline) for number, path in paths.items()]
+            flights = [
+                self._try_begin(target, path, requests[number], ends, deadline) for number, path in paths.items()
+            ]
             for number, flight in zip(paths, flights, strict=True):
-                answers[number] = flight if isinstance(flight, SendError) else self._ended(flight, deadline)
+                answers[number] = flight if isinstance(flight, SendError) else self._read_answer(flight, deadline)
 
-        _side_by_side([partial(exchange, target, paths) for target, paths in places.items()])
+        _run_in_parallel([partial(exchange, target, paths) for target, paths in places.items()])
         return [answers[number] for number in range(len(requests))]
 
     def close(self) -> None:
         """Close idle connections, and keep no more of them."""
         self._connections.close()
 
-    def _begun(self, target: _Target, path: str, request: Request, ends: float, deadline: float) -> _Flight | SendError:
+    def _try_begin(
+        self, target: _Target, path: str, request: Request, ends: float, deadline: float
+    ) -> _Flight | SendError:
         try:
             return self._begin(target, path, request, ends)
         except SendError as error:
@@ -117,10 +121,10 @@ class HttpClient:
         if isinstance(error, RefusedAddressError):
             return SendError(FailureReason.EGRESS_REFUSED, str(error), parked=True)
         if isinstance(error, ProxyError | ProxyRefusalError):
-            return self._of_proxy(error, deadline)
+            return self._proxy_error(error, deadline)
         return explained(error, str(target), deadline)
 
-    def _of_proxy(self, error: Exception, deadline: float) -> SendError:
+    def _proxy_error(self, error: Exception, deadline: float) -> SendError:
         proxy = self._connector.proxy
         place = f"the proxy {_Target('http', proxy.host, proxy.port, None)}" if proxy else "the proxy"
         if isinstance(error, ProxyRefusalError):
@@ -130,44 +134,44 @@ class HttpClient:
         return explained(error.__cause__ or error, place, deadline)
 
     def _begin(self, target: _Target, path: str, request: Request, ends: float) -> _Flight:
-        kept = self._connections.take(target) or self._open(target, ends)
-        kept.connection.sock.deadline = ends
+        pooled = self._connections.take(target) or self._open(target, ends)
+        pooled.connection.sock.deadline = ends
         try:
-            whole = kept.connection.ask(self._head(target, path, request), request.body)
+            whole = pooled.connection.send_request(self._head(target, path, request), request.body)
         except BaseException:
-            kept.connection.close()
+            pooled.connection.close()
             raise
-        return _Flight(target, request.method, kept, whole)
+        return _Flight(target, request.method, pooled, whole)
 
     def _head(self, target: _Target, path: str, request: Request) -> bytes:
         headers = dict(request.headers)
         if not any(name.lower() == "user-agent" for name in headers):
             headers["User-Agent"] = self._user_agent
-        if proxy := self._asked_by_http(target):
+        if proxy := self._http_proxy_for(target):
             path = f"{target}{path}"
             headers |= proxy.headers
         return _head(target, request, path, headers)
 
-    def _asked_by_http(self, target: _Target) -> Proxy | None:
+    def _http_proxy_for(self, target: _Target) -> Proxy | None:
         """Return the proxy that gets the request itself instead of opening a tunnel."""
         return self._connector.proxy_for(target.host, target.port) if target.scheme == "http" else None
 
-    def _ended(self, flight: _Flight, deadline: float) -> Response | SendError:
-        connection = flight.kept.connection
+    def _read_answer(self, flight: _Flight, deadline: float) -> Response | SendError:
+        connection = flight.pooled.connection
         now = time.monotonic()
         ends = connection.sock.deadline = max(connection.sock.deadline, now + _LATE)
         try:
-            self._connections.await_answer(flight.target, flight.kept, ends)
-            answer, reusable = _received(flight)
+            self._connections.await_answer(flight.target, flight.pooled, ends)
+            answer, reusable = _read_response(flight)
         except Exception as error:  # noqa: BLE001 - whatever the libraries raise, its text may hold the URL
             connection.close()
             return self._explained(error, flight.target, deadline)
         if reusable:
-            self._connections.give_back(flight.target, flight.kept)
+            self._connections.give_back(flight.target, flight.pooled)
         else:
             connection.close()
-        if answer.status == _PROXY_CREDENTIAL and self._asked_by_http(flight.target):
-            return self._of_proxy(ProxyRefusalError(answer), deadline)
+        if answer.status == _PROXY_CREDENTIAL and self._http_proxy_for(flight.target):
+            return self._proxy_error(ProxyRefusalError(answer), deadline)
         return answer
 
     def _open(self, target: _Target, ends: float) -> PooledConnection:
@@ -182,7 +186,7 @@ class HttpClient:
         return PooledConnection(connection, now, now, served=tunnel)
 
 
-def _side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
+def _run_in_parallel(tasks: Sequence[Callable[[], None]]) -> None:
     """Run the first task in this thread, and each other one in its own, as far as the system gives threads."""
     threads, here = [], list(tasks[:1])
     for task in tasks[1:]:
@@ -196,12 +200,12 @@ def _side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
         thread.join()
 
 
-def _addressed(request: Request) -> tuple[_Target, str]:
+def _target_of(request: Request) -> tuple[_Target, str]:
     """Return a request's endpoint, and the path on the wire."""
     try:
         url = urlsplit(request.url)
         usual = _PORTS[url.scheme]
-        target = _Target(url.scheme, _in_ascii(url.hostname or ""), url.port or usual, request.tls)
+        target = _Target(url.scheme, _ascii_host(url.hostname or ""), url.port or usual, request.tls)
     except (ValueError, KeyError):
         raise SendError(
             FailureReason.CONFIGURATION_REFUSED, "the URL is not one of http or https", parked=True
@@ -209,14 +213,14 @@ def _addressed(request: Request) -> tuple[_Target, str]:
     return target, (url.path or "/") + (f"?{url.query}" if url.query else "")
 
 
-def _in_ascii(host: str) -> str:
+def _ascii_host(host: str) -> str:
     """Return a host name as DNS and HTTP carry it. Raises ValueError."""
     return host if host.isascii() else host.encode("idna").decode()
 
 
-def _received(flight: _Flight) -> tuple[Response, bool]:
+def _read_response(flight: _Flight) -> tuple[Response, bool]:
     """Return the answer, and whether the connection can be used again."""
-    response = flight.kept.connection.answer(flight.method)
+    response = flight.pooled.connection.read_answer(flight.method)
     try:
         body = response.read(BODY_LIMIT + 1)
         if len(body) <= BODY_LIMIT and response.length:

@@ -25,7 +25,7 @@ _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
 _LONGEST_LINE = 65_537
 MOST_OF_A_HEAD = 256 * 1024
 """Bytes of an answer's lines before its body, with those of interim answers."""
-_PLENTY = 80
+_ALL_READ = 80
 """Header lines after which only the needed ones are read."""
 _NEEDED = {b"content-length", b"transfer-encoding", b"connection", b"content-encoding", b"content-type", b"retry-after"}
 _PIECE = 64 * 1024
@@ -69,16 +69,16 @@ class _Lines:
             self._size += len(self.last)
             if self._size > MOST_OF_A_HEAD:
                 raise http.client.HTTPException("the head is too long")
-            if kept := self._kept_of(self.last):
+            if kept := self._passed_on(self.last):
                 return kept
             if not self.last:
                 return b""
 
-    def _kept_of(self, line: bytes) -> bytes:
+    def _passed_on(self, line: bytes) -> bytes:
         if self._kept < 0 or not line.strip():
             self._kept = self._kept + 1 if self._kept < 0 else -1
             return line
-        if self._kept < _PLENTY and _PLAIN.match(line):
+        if self._kept < _ALL_READ and _PLAIN.match(line):
             self._dropped = False
             self._kept += 1
             return line
@@ -88,9 +88,9 @@ class _Lines:
             name = name.rstrip(b" \t")
             known = bool(colon) and _NAME.fullmatch(name) is not None
             self.odd |= not known
-            self._dropped = not known or (self._kept >= _PLENTY and name.lower() not in _NEEDED)
+            self._dropped = not known or (self._kept >= _ALL_READ and name.lower() not in _NEEDED)
             line = name + colon + value
-        if self._dropped or (folded and self._kept >= _PLENTY):
+        if self._dropped or (folded and self._kept >= _ALL_READ):
             return b""
         self._kept += 1
         return line
@@ -143,7 +143,7 @@ class _Connection:
     sock: DeadlineSocket | DeadlineTlsSocket
     open_socket: Callable[[], socket.socket]
 
-    def ask(self, head: bytes, body: bytes) -> bool:
+    def send_request(self, head: bytes, body: bytes) -> bool:
         """Send a request; return whether all of it went out. A receiver may answer before, and read no more."""
         request = memoryview(head + body)
         try:
@@ -159,7 +159,7 @@ class _Connection:
         """Return whether there is something to read within so many seconds."""
         return self.sock.answered() or bool(wait_for_read(self.sock, timeout=seconds))
 
-    def answer(self, method: str) -> http.client.HTTPResponse:
+    def read_answer(self, method: str) -> http.client.HTTPResponse:
         return answer_on(self.sock, method)
 
     def _new_conn(self) -> socket.socket:

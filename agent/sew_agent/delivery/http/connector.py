@@ -44,10 +44,10 @@ class Connector:
         """
         proxy = self.proxy_for(host, port)
         if proxy is None:
-            return self._reach(host, port, ends)
-        self._judge_literal(host, port)
+            return self._connect(host, port, ends)
+        self._check_literal(host, port)
         try:
-            connection = self._reach(proxy.host, proxy.port, ends)
+            connection = self._connect(proxy.host, proxy.port, ends)
             try:
                 return _tunnelled(connection, proxy, host, port) if tunnel else connection
             except BaseException:
@@ -61,7 +61,7 @@ class Connector:
     def proxy_for(self, host: str, port: int) -> Proxy | None:
         return self.proxy if self.proxy and self.proxy.serves(host, port) else None
 
-    def _judge_literal(self, host: str, port: int) -> None:
+    def _check_literal(self, host: str, port: int) -> None:
         """Check a host that is an address itself; a name is resolved by the proxy."""
         try:
             address = ip_address(host)
@@ -70,7 +70,7 @@ class Connector:
         if refusal := self.guard.refusal(address, port):
             raise _refused(host, address, refusal)
 
-    def _reach(self, host: str, port: int, ends: float) -> DeadlineSocket:
+    def _connect(self, host: str, port: int, ends: float) -> DeadlineSocket:
         addresses = self.resolver.resolve(host, port, ends - time.monotonic())
         refusals = {address: self.guard.refusal(address, port) for address in addresses}
         allowed = [address for address, refusal in refusals.items() if not refusal]

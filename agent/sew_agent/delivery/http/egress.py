@@ -13,8 +13,8 @@ _OWN_SECONDS = 1.0
 """Seconds for resolving the agent's own endpoints; after them the last answer counts."""
 
 ALWAYS_REFUSED = tuple(
-    ip_network(each)
-    for each in (
+    ip_network(cidr)
+    for cidr in (
         "169.254.0.0/16",  # link-local, with the metadata service of most clouds
         "fe80::/10",
         "fd00:ec2::/64",  # metadata, time, names and credentials of pods at AWS
@@ -30,9 +30,9 @@ ALWAYS_REFUSED = tuple(
         "ff00::/8",
     )
 )
-LOOPBACK = tuple(ip_network(each) for each in ("127.0.0.0/8", "::1/128"))
+LOOPBACK = tuple(ip_network(cidr) for cidr in ("127.0.0.0/8", "::1/128"))
 
-_LAST_32_BITS = tuple(ip_network(each) for each in ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96"))
+_LAST_32_BITS = tuple(ip_network(cidr) for cidr in ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96"))
 """NAT64, IPv4-compatible and IPv4-translated addresses: they end with the IPv4 address."""
 _NAT64_LOCAL = ip_network("64:ff9b:1::/48")
 """https://www.rfc-editor.org/rfc/rfc8215: the length of the operator's own prefix is not known."""
@@ -51,7 +51,7 @@ class OwnEndpoints:
 
     def __init__(self, urls: Mapping[str, str], resolver: Resolver) -> None:
         """Take the agent's endpoints. `urls`: URL -> its name in messages."""
-        self._endpoints = {place: what for url, what in urls.items() if (place := _place(url))}
+        self._endpoints = {place: what for url, what in urls.items() if (place := _host_and_port(url))}
         self._resolver = resolver
         self._known: dict[tuple[str, int], Sequence[Address]] = {}
 
@@ -84,22 +84,22 @@ class EgressGuard:
         """Return the reason why a connection to an address and port is refused; "" where it is allowed."""
         embedded = _embedded(address)
         reached = (address, *embedded)
-        if _any_among(reached, ALWAYS_REFUSED):
+        if _any_in(reached, ALWAYS_REFUSED):
             return "link-local, metadata, multicast and unspecified addresses are always refused"
-        if any(_ruled(each, port, self.deny) for each in reached):
+        if any(_matches(address, port, self.deny) for address in reached):
             return "SEW_EGRESS_DENY refuses it"
-        if _ruled(address, port, self.allow) or (embedded and all(_ruled(each, port, self.allow) for each in embedded)):
+        if _matches(address, port, self.allow) or (embedded and all(_matches(ip, port, self.allow) for ip in embedded)):
             return ""
-        what = "loopback" if _any_among(reached, LOOPBACK) else self._not_meant(reached, port)
+        what = "loopback" if _any_in(reached, LOOPBACK) else self._refused_by_default(reached, port)
         return f"{what} is refused unless SEW_EGRESS_ALLOW allows it" if what else ""
 
-    def _not_meant(self, reached: Sequence[Address], port: int) -> str:
+    def _refused_by_default(self, reached: Sequence[Address], port: int) -> str:
         if port in KUBELET_PORTS:
             return f"the kubelet's port {port}"
         return self.own.name(reached, port) if self.own else ""
 
 
-def _place(url: str) -> tuple[str, int] | None:
+def _host_and_port(url: str) -> tuple[str, int] | None:
     try:
         split = urlsplit(url)
         return split.hostname or "", split.port or (80 if split.scheme == "http" else 443)
@@ -132,16 +132,16 @@ def _nat64_local(number: int) -> tuple[IPv4Address, ...]:
     """
     without = (number >> 64) << 56 | (number & ((1 << 56) - 1))
     shorter = [without >> (120 - length - 32) & 0xFFFFFFFF for length in (48, 56, 64)]
-    return tuple(map(IPv4Address, [number & 0xFFFFFFFF, *(each for each in shorter if each >> 24)]))
+    return tuple(map(IPv4Address, [number & 0xFFFFFFFF, *(ipv4 for ipv4 in shorter if ipv4 >> 24)]))
 
 
-def _any_among(addresses: Sequence[Address], networks: Sequence[Network]) -> bool:
-    return any(_among(each, networks) for each in addresses)
+def _any_in(addresses: Sequence[Address], networks: Sequence[Network]) -> bool:
+    return any(_is_in(address, networks) for address in addresses)
 
 
-def _among(address: Address, networks: Sequence[Network]) -> bool:
+def _is_in(address: Address, networks: Sequence[Network]) -> bool:
     return any(address.version == network.version and address in network for network in networks)
 
 
-def _ruled(address: Address, port: int, rules: Sequence[Rule]) -> bool:
-    return any(rule.port in (None, port) and _among(address, [rule.network]) for rule in rules)
+def _matches(address: Address, port: int, rules: Sequence[Rule]) -> bool:
+    return any(rule.port in (None, port) and _is_in(address, [rule.network]) for rule in rules)

@@ -59,7 +59,7 @@ class ConnectionPool:
             if self._sweeping:
                 self._sweeping.cancel()
             idle, self._idle = self._idle, defaultdict(deque)
-        _close([each for several in idle.values() for each in several])
+        _close([kept for several in idle.values() for kept in several])
 
     def take(self, target: Hashable) -> PooledConnection | None:
         """Return a kept connection that is still alive; close those that are not."""
@@ -80,7 +80,7 @@ class ConnectionPool:
         with self._lock:
             self._stalled.append((target, kept))
         try:
-            while (left := ends - time.monotonic()) > 0 and self._gave_way(target, kept):
+            while (left := ends - time.monotonic()) > 0 and self._closed_idle(target, kept):
                 if kept.connection.answers_within(min(STALLED, left)):
                     return
         finally:
@@ -93,7 +93,7 @@ class ConnectionPool:
         with self._lock:
             kept.served = True
             self._newest[target] = max(self._newest.get(target, 0.0), kept.opened)
-            hinders = any(of == target and self._may_wait(target, each) for of, each in self._stalled)
+            hinders = any(of == target and self._may_wait(target, stalled) for of, stalled in self._stalled)
             room = sum(map(len, self._idle.values())) < MOST_IDLE and not self._closed
             wanted = room and not (hinders and kept.spared)
             kept.spared |= hinders
@@ -106,7 +106,7 @@ class ConnectionPool:
     def _may_wait(self, target: Hashable, kept: PooledConnection) -> bool:
         return kept.opened > self._newest.get(target, 0.0)
 
-    def _gave_way(self, target: Hashable, kept: PooledConnection) -> bool:
+    def _closed_idle(self, target: Hashable, kept: PooledConnection) -> bool:
         """Close idle connections if this one may wait for their end; return whether it may."""
         with self._lock:
             if not self._may_wait(target, kept):
@@ -118,8 +118,8 @@ class ConnectionPool:
     def _sweep(self) -> None:
         now = time.monotonic()
         with self._lock:
-            stale = [each for several in self._idle.values() for each in several if not each.fresh(now)]
-            fresh = {target: [each for each in several if each.fresh(now)] for target, several in self._idle.items()}
+            stale = [kept for several in self._idle.values() for kept in several if not kept.fresh(now)]
+            fresh = {target: [kept for kept in several if kept.fresh(now)] for target, several in self._idle.items()}
             self._idle = defaultdict(deque, {target: deque(several) for target, several in fresh.items() if several})
             known = self._idle.keys() | {target for target, _ in self._stalled}
             self._newest = {target: opened for target, opened in self._newest.items() if target in known}
@@ -138,5 +138,5 @@ class ConnectionPool:
 
 
 def _close(several: Collection[PooledConnection]) -> None:
-    for each in several:
-        each.connection.close()
+    for kept in several:
+        kept.connection.close()

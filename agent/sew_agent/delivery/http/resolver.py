@@ -38,10 +38,10 @@ class NameServerError(TimeoutError):
 def system_lookup(host: str, port: int) -> Sequence[str]:
     """Look a name up by the operating system."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError:
         raise socket.gaierror(socket.EAI_NONAME, "no name that can be asked for") from None
-    return list(dict.fromkeys(str(sockaddr[0]).partition("%")[0] for *_, sockaddr in found))
+    return list(dict.fromkeys(str(sockaddr[0]).partition("%")[0] for *_, sockaddr in answers))
 
 
 @dataclass(slots=True)
@@ -64,8 +64,8 @@ class Resolver:
         self._places = threading.Semaphore(places)
         self._silent_places = threading.Semaphore(silent_places)
         self._lock = threading.Lock()
-        self._running: dict[_Name, _Lookup] = {}
-        self._kept: dict[_Name, tuple[float, Sequence[Address]]] = {}
+        self._lookups: dict[_Name, _Lookup] = {}
+        self._cache: dict[_Name, tuple[float, Sequence[Address]]] = {}
         self._silent: dict[_Name, None] = {}
 
     def resolve(self, host: str, port: int, timeout: float) -> Sequence[Address]:
@@ -73,72 +73,72 @@ class Resolver:
         with suppress(ValueError):
             return [ip_address(host)]
         name, ends = (host, port), monotonic() + timeout
-        until, addresses = self._kept.get(name, (0.0, ()))
+        until, addresses = self._cache.get(name, (0.0, ()))
         if monotonic() < until:
             return addresses
-        running = self._asked(name, timeout)
+        lookup = self._request(name, timeout)
         if ends - monotonic() > SLOW:
             with suppress(TimeoutError):
-                return running.answer.result(SLOW)
-            self._is_silent(name, running)
+                return lookup.answer.result(SLOW)
+            self._mark_silent(name, lookup)
         try:
-            return running.answer.result(max(ends - monotonic(), 0.0))
+            return lookup.answer.result(max(ends - monotonic(), 0.0))
         except TimeoutError:
             raise NameServerError from None
 
-    def _asked(self, name: _Name, timeout: float) -> _Lookup:
+    def _request(self, name: _Name, timeout: float) -> _Lookup:
         with self._lock:
-            if shared := self._running.get(name):
+            if shared := self._lookups.get(name):
                 return shared
             silent = name in self._silent
         places = self._silent_places if silent else self._places
         if not places.acquire(timeout=0.0 if silent else max(timeout, 0.0)):
             raise NameServerError
         with self._lock:
-            if shared := self._running.get(name):
+            if shared := self._lookups.get(name):
                 places.release()
                 return shared
-            running = self._running[name] = _Lookup(places)
+            lookup = self._lookups[name] = _Lookup(places)
         try:
-            start_thread(self._look_up, "resolver", name, running)
+            start_thread(self._look_up, "resolver", name, lookup)
         except NoThreadError:
-            self._ended(name, running)
-            running.answer.set_exception(BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
-        return running
+            self._release(name, lookup)
+            lookup.answer.set_exception(BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
+        return lookup
 
-    def _is_silent(self, name: _Name, running: _Lookup) -> None:
+    def _mark_silent(self, name: _Name, lookup: _Lookup) -> None:
         """Mark a name as silent; move its lookup to the places of silent names where one is free."""
         with self._lock:
-            if self._running.get(name) is running and running.places is self._places:
+            if self._lookups.get(name) is lookup and lookup.places is self._places:
                 _remember(self._silent, name, None)
                 if self._silent_places.acquire(blocking=False):
-                    running.places.release()
-                    running.places = self._silent_places
+                    lookup.places.release()
+                    lookup.places = self._silent_places
 
-    def _look_up(self, name: _Name, running: _Lookup) -> None:
-        found: Sequence[Address] = ()
+    def _look_up(self, name: _Name, lookup: _Lookup) -> None:
+        addresses: Sequence[Address] = ()
         failure: BaseException | None = None
         began = monotonic()
         try:
-            found = [ip_address(each) for each in self._lookup(*name)]
+            addresses = [ip_address(address) for address in self._lookup(*name)]
         except BaseException as error:  # noqa: BLE001 - every waiter gets it, or waits for ever
             failure = error
         ended = monotonic()
-        self._ended(name, running)
+        self._release(name, lookup)
         with self._lock:
             if ended - began < SLOW:
                 self._silent.pop(name, None)
-            if found:
-                _remember(self._kept, name, (ended + KEPT_FOR, found))
+            if addresses:
+                _remember(self._cache, name, (ended + KEPT_FOR, addresses))
         if failure:
-            running.answer.set_exception(failure)
+            lookup.answer.set_exception(failure)
         else:
-            running.answer.set_result(found)
+            lookup.answer.set_result(addresses)
 
-    def _ended(self, name: _Name, running: _Lookup) -> None:
+    def _release(self, name: _Name, lookup: _Lookup) -> None:
         with self._lock:
-            del self._running[name]
-            running.places.release()
+            del self._lookups[name]
+            lookup.places.release()
 
 
 def _remember(kept: dict[_Name, _Value], name: _Name, value: _Value) -> None:

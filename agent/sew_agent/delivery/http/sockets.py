@@ -30,7 +30,7 @@ class NoConnectionError(TimeoutError):
     """Failure to connect to any address in time."""
 
 
-def _left(deadline: float) -> float:
+def _remaining(deadline: float) -> float:
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError("the deadline has passed")
@@ -43,11 +43,11 @@ class DeadlineSocket(socket.socket):
     deadline = float("inf")
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(_left(self.deadline))
+        self.settimeout(_remaining(self.deadline))
         return super().recv_into(*args, **kwargs)
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self.settimeout(_left(self.deadline))
+        self.settimeout(_remaining(self.deadline))
         super().sendall(*args, **kwargs)
 
     def answered(self) -> bool:
@@ -71,7 +71,7 @@ class DeadlineTlsSocket(ssl.SSLSocket):
             return size
         if self.failure:
             raise self.failure
-        self.settimeout(_left(self.deadline))
+        self.settimeout(_remaining(self.deadline))
         return super().recv_into(buffer, nbytes, flags)
 
     def answered(self) -> bool:
@@ -88,7 +88,7 @@ class DeadlineTlsSocket(ssl.SSLSocket):
         return True
 
     def send(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(_left(self.deadline))  # sendall is a loop over send here
+        self.settimeout(_remaining(self.deadline))  # sendall is a loop over send here
         return super().send(*args, **kwargs)
 
 
@@ -106,15 +106,15 @@ def connect(addresses: Sequence[Address], port: int, deadline: float) -> Deadlin
         while waiting or begun:
             if waiting and (not begun or time.monotonic() >= next_at):
                 try:
-                    begun.append(_begun(str(waiting.popleft()), port))
+                    begun.append(_begin(str(waiting.popleft()), port))
                 except OSError as error:
                     failure = error
                 next_at = time.monotonic() + HEAD_START
             until = min(next_at, deadline) if waiting else deadline
-            for ready in _decided(begun, until):
+            for ready in _wait_for_any(begun, until):
                 begun.remove(ready)
                 if not (code := ready.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
-                    ready.settimeout(_left(deadline))
+                    ready.settimeout(_remaining(deadline))
                     ready.deadline = deadline
                     return ready
                 failure = OSError(code, os.strerror(code))
@@ -122,19 +122,19 @@ def connect(addresses: Sequence[Address], port: int, deadline: float) -> Deadlin
             if time.monotonic() >= deadline:
                 raise NoConnectionError
     finally:
-        for each in begun:
-            each.close()
+        for connection in begun:
+            connection.close()
     raise failure
 
 
 def in_turns(addresses: Sequence[Address]) -> list[Address]:
     """Return the addresses by families in turns, each in its order, the family of the first one first."""
-    first = [each for each in addresses if each.version == addresses[0].version]
-    other = [each for each in addresses if each.version != addresses[0].version]
-    return [each for pair in zip_longest(first, other) for each in pair if each]
+    first = [address for address in addresses if address.version == addresses[0].version]
+    other = [address for address in addresses if address.version != addresses[0].version]
+    return [address for pair in zip_longest(first, other) for address in pair if address]
 
 
-def _begun(address: str, port: int) -> DeadlineSocket:
+def _begin(address: str, port: int) -> DeadlineSocket:
     connection = DeadlineSocket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -149,16 +149,16 @@ def _begun(address: str, port: int) -> DeadlineSocket:
     return connection
 
 
-def _decided(begun: Sequence[DeadlineSocket], until: float) -> list[DeadlineSocket]:
+def _wait_for_any(begun: Sequence[DeadlineSocket], until: float) -> list[DeadlineSocket]:
     """Return the connections that are open or have failed, as soon as there are any."""
     if not begun:
         return []
     with selectors.PollSelector() as selector:
-        for each in begun:
-            selector.register(each, selectors.EVENT_WRITE)
+        for connection in begun:
+            selector.register(connection, selectors.EVENT_WRITE)
         ready = selector.select(max(until - time.monotonic(), 0.0))
-    found = {key.fd for key, _ in ready}
-    return [each for each in begun if each.fileno() in found]
+    descriptors = {key.fd for key, _ in ready}
+    return [connection for connection in begun if connection.fileno() in descriptors]
 
 
 @lru_cache(maxsize=512)

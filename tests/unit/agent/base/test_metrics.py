@@ -51,7 +51,7 @@ def test_the_text_is_what_prometheus_reads() -> None:
 
 def test_how_far_behind_reading_is_grows_with_the_clock() -> None:
     metrics = Metrics()
-    metrics.stands({"good": True, "bad": False}, {"good": 990.0, "ahead": 1001.0})
+    metrics.set_webhooks({"good": True, "bad": False}, {"good": 990.0, "ahead": 1001.0})
     lines = collect([], {}, {}, metrics, 1000.0).splitlines()
     assert 'sew_read_lag_seconds{webhook="good"} 10' in lines
     assert 'sew_read_lag_seconds{webhook="ahead"} 0' in lines
@@ -124,7 +124,7 @@ def test_failed_polls_are_polls_too(failure: PollFailure) -> None:
 
 def test_what_is_no_event_is_counted_by_kind() -> None:
     metrics = Metrics()
-    metrics.noted("bad_line")
+    metrics.skipped("bad_line")
     assert 'sew_source_notes_total{kind="bad_line"} 1' in metrics.write({})
 
 
@@ -167,7 +167,7 @@ def test_what_was_read_and_what_was_left_out_for_its_own_time_are_counted() -> N
     metrics = Metrics()
     metrics.read(3)
     metrics.read(4)
-    metrics.noted("before_start", 2)
-    metrics.noted("too_old", 5)
+    metrics.skipped("before_start", 2)
+    metrics.skipped("too_old", 5)
     lines = metrics.write({}).splitlines()
     assert {"sew_events_read_total 7", "sew_events_before_start_total 2", "sew_events_too_old_total 5"} <= set(lines)

@@ -20,8 +20,8 @@ from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.dispatcher import Dispatcher
 from sew_agent.delivery.http.errors import SendError
 from sew_agent.delivery.http.pool import STALLED
-from sew_agent.delivery.queues import APART, SLOW, Queues
-from sew_agent.delivery.retry import FEW, PROBE_EVERY, Decision, Policy
+from sew_agent.delivery.queues import SINGLE_FOR, SLOW, Queues
+from sew_agent.delivery.retry import DOWN_AFTER, PROBE_EVERY, Decision, Policy
 from sew_agent.store.records import Delivery, EnqueueBatch, NewDelivery, StoreError
 from sew_agent.store.sqlite.store import SqliteStore, open_store
 
@@ -89,11 +89,11 @@ class Watch:
         """Webhook, the event as it was sent and as it was judged, and seconds."""
         self.errors: list[StoreError] = []
 
-    def ended(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
+    def attempted(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
         self.outcomes.append(outcome)
         self.ends.append((route.webhook, delivery.event.id, decision.result.delivery.event.id, seconds))
 
-    def failed(self, error: StoreError) -> None:
+    def store_failed(self, error: StoreError) -> None:
         self.errors.append(error)
 
 
@@ -116,7 +116,7 @@ class Bench:
     def owe(self, webhook: str, count: int = 1) -> None:
         owed = [NewDelivery(Event("", f"{webhook}-{number}", {}), (webhook,)) for number in range(count)]
         self.store.enqueue(EnqueueBatch(owed, {}, self.clock()))
-        self.dispatcher.look({webhook})
+        self.dispatcher.notify({webhook})
 
     def serve(self, *webhooks: str, digest: str = "", consumer: str = "Generic") -> None:
         self.dispatcher.serve({name: route(name, digest, consumer) for name in webhooks})
@@ -213,15 +213,15 @@ def test_a_wait_is_honoured_in_full_and_over_a_restart(bench: Bench, tmp_path: P
 
 def test_a_parked_webhook_is_probed_with_a_few_events_and_then_once_an_hour(bench: Bench) -> None:
     bench.serve("a")
-    bench.owe("a", 2 * FEW)
+    bench.owe("a", 2 * DOWN_AFTER)
     bench.receivers.answers["a"] = status(404)
     for _ in range(60):
         bench.pass_time(1)
-    assert len(set(bench.receivers.got)) == len(bench.receivers.got) == FEW + 1
+    assert len(set(bench.receivers.got)) == len(bench.receivers.got) == DOWN_AFTER + 1
     bench.pass_time(PROBE_EVERY - 60)
-    assert bench.receivers.count()["a"] == FEW + 1
+    assert bench.receivers.count()["a"] == DOWN_AFTER + 1
     bench.pass_time(60)
-    assert bench.receivers.count()["a"] == FEW + 2
+    assert bench.receivers.count()["a"] == DOWN_AFTER + 2
     bench.receivers.answers.clear()
     bench.pass_time(PROBE_EVERY + 1)
     assert not bench.store.pending_counts()
@@ -483,10 +483,10 @@ def test_an_issue_of_unknown_fate_is_looked_for_and_created_only_where_jira_does
 
 def given(answers: Sequence[Response | SendError]) -> Callable[[Request], Response]:
     """One after the other."""
-    left = iter(answers)
+    remaining = iter(answers)
 
     def answer(_: Request) -> Response:
-        found = next(left)
+        found = next(remaining)
         if isinstance(found, SendError):
             raise found
         return found
@@ -647,7 +647,7 @@ def owe_more(bench: Bench, count: int) -> None:
     before = bench.store.counters()[0].seen
     owed = [NewDelivery(Event("", f"a-{number}", {}), ("a",)) for number in range(before, before + count)]
     bench.store.enqueue(EnqueueBatch(owed, {}, bench.clock()))
-    bench.dispatcher.look({"a"})
+    bench.dispatcher.notify({"a"})
 
 
 def test_a_quick_receiver_gets_more_and_more_side_by_side(tmp_path: Path) -> None:
@@ -693,7 +693,7 @@ def test_a_receiver_that_cannot_take_several_gets_one_at_a_time_for_a_while(
     bench.run()
     assert bench.receivers.together[:2] == [1, 2]
     assert set(bench.receivers.together[2:]) == {1}
-    bench.clock.now += APART
+    bench.clock.now += SINGLE_FOR
     bench.receivers.together.clear()
     owe_more(bench, 20)
     bench.run()
@@ -816,13 +816,13 @@ def test_a_jira_attempt_is_on_disk_before_it_is_sent(bench: Bench, tmp_path: Pat
     bench.owe("a")
     seen = []
 
-    def look(_: Request) -> Response:
+    def search(_: Request) -> Response:
         beside = open_store(tmp_path, exclusive=False)
         seen.append(beside.due("a", now=NOW, limit=1)[0].in_doubt)
         beside.close()
         return Response(201, {}, b'{"key": "P-1"}')
 
-    bench.receivers.answers["a"] = look
+    bench.receivers.answers["a"] = search
     bench.run()
     assert seen == [True]
 

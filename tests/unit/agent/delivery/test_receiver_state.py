@@ -15,8 +15,8 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
 from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.http.client import SendError
-from sew_agent.delivery.queues import BUSY_PAUSE, LOOK_AGAIN, TOGETHER, Assignment
-from sew_agent.delivery.retry import FEW, PROBE_EVERY, TRIES
+from sew_agent.delivery.queues import BUSY_PAUSE, CHECK_EVERY, MAX_BATCH, Assignment
+from sew_agent.delivery.retry import DOWN_AFTER, MAX_TRIES, PROBE_EVERY
 from sew_agent.store.records import DropReason, EnqueueBatch, NewDelivery, ReceiverState, StoreError
 from sew_agent.store.sqlite.store import open_store
 from tests.unit.agent.delivery.test_dispatcher import (
@@ -68,7 +68,7 @@ def sent(bench: Bench) -> list[str]:
 
 
 def taken(bench: Bench) -> Assignment:
-    assignment = bench.dispatcher.take()
+    assignment = bench.dispatcher.next_assignment()
     assert isinstance(assignment, Assignment)
     return assignment
 
@@ -85,13 +85,13 @@ def test_bad_events_delay_good_ones_behind_them_by_seconds(
     bench.receivers.got.clear()
     bench.owe("a", 56)
     waiting = ids(bench, 56)
-    bad, good = waiting[:FEW], waiting[FEW:]
+    bad, good = waiting[:DOWN_AFTER], waiting[DOWN_AFTER:]
     refusing(bench, bad, answer)
     for _ in range(30):
         bench.pass_time(1)
     assert set(good) <= set(sent(bench))
     first_good = min(sent(bench).index(each) for each in good)
-    assert first_good <= FEW, "every bad one went once before"
+    assert first_good <= DOWN_AFTER, "every bad one went once before"
     assert sent(bench)[first_good : first_good + len(good)] == good, "and none of them again before all others"
 
 
@@ -106,7 +106,7 @@ def test_an_event_that_is_refused_like_a_wrong_configuration_is_a_dead_letter_wh
     for _ in range(60):
         bench.pass_time(1)
     (letter,) = bench.store.dead_letters()
-    assert (letter.delivery_id, letter.attempts) == (bad[0], TRIES)
+    assert (letter.delivery_id, letter.attempts) == (bad[0], MAX_TRIES)
     assert letter.detail.startswith(str(code))
     assert bench.store.counters()[0].delivered == 10
     assert not bench.store.receivers()["a"].parked
@@ -162,7 +162,7 @@ def test_a_receiver_that_rejects_one_event_after_the_other_is_parked_and_none_of
     assert (receiver.parked, receiver.detail) == (True, "400 Bad Request")
     counters = bench.store.counters()[0]
     assert (counters.pending, counters.dead) == (30, 0)
-    assert len(sent(bench)) < 2 * FEW
+    assert len(sent(bench)) < 2 * DOWN_AFTER
     bench.receivers.answers.clear()
     bench.serve("a", digest="new")
     bench.run()
@@ -182,7 +182,7 @@ def test_events_that_are_rejected_among_others_are_dead_letters(bench: Bench) ->
 def test_rejected_events_in_a_row_delay_the_next_by_seconds_and_are_dead_letters_after_it(bench: Bench) -> None:
     bench.serve("a")
     bench.owe("a", 20)
-    bad = ids(bench, FEW + 2)
+    bad = ids(bench, DOWN_AFTER + 2)
     refusing(bench, bad, status(400))
     for _ in range(60):
         bench.pass_time(1)
@@ -476,7 +476,7 @@ def test_a_receiver_that_holds_workers_for_long_takes_no_share_of_another(tmp_pa
     held: dict[str, list[Assignment]] = {name: [] for name in ("fine", *slow)}
     for _ in range(200):
         bench.clock.now += 0.05
-        while isinstance(assignment := bench.dispatcher.take(), Assignment):
+        while isinstance(assignment := bench.dispatcher.next_assignment(), Assignment):
             held[assignment.route.webhook].append(assignment)
         for name, assignments in held.items():
             if assignments and bench.clock.now - assignments[0].started >= (0.2 if name == "fine" else 5.0):
@@ -506,11 +506,11 @@ def test_a_look_costs_little_where_hundreds_wait_for_receivers_that_do_not_answe
     names = [f"hook-{number}" for number in range(600)]
     bench.store.enqueue(EnqueueBatch([NewDelivery(Event("", "1", {}), tuple(names))], {}, NOW))
     bench.serve(*names)
-    while isinstance(bench.dispatcher.take(), Assignment):
+    while isinstance(bench.dispatcher.next_assignment(), Assignment):
         pass
     began = time.process_time()
     for _ in range(10):
-        bench.dispatcher.take()
+        bench.dispatcher.next_assignment()
     assert time.process_time() - began < 0.2, "some 5 ms; 600 ms where each lane counts all that are in flight"
     bench.store.close()
 
@@ -525,7 +525,7 @@ def test_a_system_that_gives_no_more_threads_costs_no_worker_and_no_delivery(
     bench.start(8)
     start = threading.Thread.start
     monkeypatch.setattr(threading.Thread, "start", no_thread)
-    bench.dispatcher.look({"a", "b"})
+    bench.dispatcher.notify({"a", "b"})
     until(lambda: not bench.store.pending_counts())
     monkeypatch.setattr(threading.Thread, "start", start)
     assert bench.dispatcher.stop(PATIENCE)
@@ -540,7 +540,7 @@ def all_that_go(bench: Bench) -> list[Assignment]:
     """What workers take while time goes by and no request ends."""
     found = []
     for _ in range(100):
-        while isinstance(assignment := bench.dispatcher.take(), Assignment):
+        while isinstance(assignment := bench.dispatcher.next_assignment(), Assignment):
             found.append(assignment)
         bench.clock.now += 0.05
     return found
@@ -563,7 +563,7 @@ def test_a_slow_receiver_has_three_quarters_of_few_workers_an_eighth_of_many_and
     for name in others:
         bench.store.enqueue(EnqueueBatch([NewDelivery(Event("", "next", {}), (name,))], {}, NOW))
     owe_more(bench, 60)
-    bench.dispatcher.look(others)
+    bench.dispatcher.notify(others)
     assert Counter(each.route.webhook for each in all_that_go(bench))["a"] == most
     bench.store.close()
 
@@ -591,20 +591,22 @@ def test_there_are_never_more_in_flight_than_workers_however_many_receivers_acce
     bench.run()
     for name in ("a", "b", "c"):
         bench.store.enqueue(EnqueueBatch([NewDelivery(Event("", "next", {}), (name,))], {}, NOW))
-    bench.dispatcher.look(["gone", "a", "b", "c"])
+    bench.dispatcher.notify(["gone", "a", "b", "c"])
     assert len(all_that_go(bench)) == bench.dispatcher.busy == 2
-    assert bench.dispatcher.take() == BUSY_PAUSE
+    assert bench.dispatcher.next_assignment() == BUSY_PAUSE
     bench.store.close()
 
 
 def test_a_pause_ends_when_there_may_be_something_to_do(tmp_path: Path) -> None:
     bench = Bench(tmp_path, rate=4.0)
-    assert bench.run() == LOOK_AGAIN, "before any webhook is served"
+    assert bench.run() == CHECK_EVERY, "before any webhook is served"
     bench.serve("a")
-    assert bench.run() == LOOK_AGAIN, "nothing waits"
+    assert bench.run() == CHECK_EVERY, "nothing waits"
     bench.owe("a", 10)
     first = taken(bench)
-    assert [bench.dispatcher.take() for _ in range(20)] == [BUSY_PAUSE] * 20, "a new receiver gets one request"
+    assert [bench.dispatcher.next_assignment() for _ in range(20)] == [BUSY_PAUSE] * 20, (
+        "a new receiver gets one request"
+    )
     bench.dispatcher.deliver(first)
     assert bench.run() == 0.25, "the rate, of which no look took anything"
     assert len(sent(bench)) == 4
@@ -691,7 +693,7 @@ def test_what_the_store_knows_is_neither_written_nor_asked_again(bench: Bench, m
         bench.run()
     assert [*map(list, written)] == [[]] * 4
     assert asked == []
-    bench.pass_time(LOOK_AGAIN)
+    bench.pass_time(CHECK_EVERY)
     bench.run()
     assert asked == [None]
 
@@ -707,7 +709,7 @@ def test_one_that_fails_among_several_side_by_side_is_no_reason_to_send_one_at_a
     bench.pass_time(2)
     owe_more(bench, 20)
     bench.run()
-    assert bench.receivers.together[0] == max(bench.receivers.together[1:]) == TOGETHER
+    assert bench.receivers.together[0] == max(bench.receivers.together[1:]) == MAX_BATCH
     bench.store.close()
 
 
@@ -718,7 +720,7 @@ def test_each_quick_answer_takes_one_worker_back_until_one_is_left(bench: Bench)
         for each in assignments:
             bench.dispatcher.deliver(each)
         going.clear()
-        while isinstance(assignment := bench.dispatcher.take(), Assignment):
+        while isinstance(assignment := bench.dispatcher.next_assignment(), Assignment):
             going.append(assignment)
         return len(going)
 

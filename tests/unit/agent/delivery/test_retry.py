@@ -8,19 +8,19 @@ from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
 from kubectl_sew.event import Event
 from sew_agent.base.token_bucket import TokenBucket
 from sew_agent.delivery.retry import (
-    FEW,
+    DOWN_AFTER,
+    MAX_TRIES,
     PROBE_EVERY,
-    TRIES,
     Policy,
-    Since,
+    Staleness,
     backoff,
-    changed,
     decide,
-    failing,
-    left,
-    on_the_clock,
-    probed,
+    is_failing,
+    is_probed,
+    remaining,
     to_probe,
+    with_settings,
+    within_clock,
 )
 from sew_agent.store.records import Delivery, DeliveryResult, DeliveryState, ReceiverState
 
@@ -92,21 +92,21 @@ def test_what_is_written_of_an_attempt_is_when_how_often_and_what_the_receiver_s
     assert decide(outcome, TRIED, LANE, POLICY, now=NOW).result == written
 
 
-@pytest.mark.parametrize(("outcome", "since", "remembered"), [
-    (RETRY, Since.NOTHING, replace(HELD, reason="server_error", detail="503")),
-    (PARK, Since.NOTHING, replace(HELD, parked=True, reason="credential_refused", detail="401")),
-    (WAIT, Since.NOTHING, ASKED),
-    (WAIT, Since.NEWS, replace(ASKED, different=0)),
-    (WAIT, Since.SETTINGS, replace(ASKED, different=0)),
-    (WAIT, Since.ENDPOINT, LANE),
-    (PARK, Since.NEWS, LANE),
-    (REFUSED, Since.NOTHING, replace(LANE, refused=(1,))),
-    (REFUSED, Since.NEWS, replace(LANE, refused=(1,))),
+@pytest.mark.parametrize(("outcome", "staleness", "remembered"), [
+    (RETRY, Staleness.NOTHING, replace(HELD, reason="server_error", detail="503")),
+    (PARK, Staleness.NOTHING, replace(HELD, parked=True, reason="credential_refused", detail="401")),
+    (WAIT, Staleness.NOTHING, ASKED),
+    (WAIT, Staleness.RECEIVER, replace(ASKED, different=0)),
+    (WAIT, Staleness.SETTINGS, replace(ASKED, different=0)),
+    (WAIT, Staleness.ENDPOINT, LANE),
+    (PARK, Staleness.RECEIVER, LANE),
+    (REFUSED, Staleness.NOTHING, replace(LANE, refused=(1,))),
+    (REFUSED, Staleness.RECEIVER, replace(LANE, refused=(1,))),
 ])  # fmt: skip
 def test_what_is_remembered_of_a_receiver_is_how_long_it_is_held_and_why(
-    outcome: Outcome, since: Since, remembered: ReceiverState
+    outcome: Outcome, staleness: Staleness, remembered: ReceiverState
 ) -> None:
-    assert decide(outcome, delivery(), LANE, POLICY, now=NOW, since=since).receiver == remembered
+    assert decide(outcome, delivery(), LANE, POLICY, now=NOW, staleness=staleness).receiver == remembered
 
 
 def pauses(outcome: Outcome, count: int) -> list[float]:
@@ -120,22 +120,22 @@ def pauses(outcome: Outcome, count: int) -> list[float]:
 
 
 def test_the_pauses_of_a_few_different_events_are_short_and_then_they_grow() -> None:
-    assert pauses(RETRY, FEW + 3) == [2.0] * FEW + [4.0, 8.0, 16.0]
+    assert pauses(RETRY, DOWN_AFTER + 3) == [2.0] * DOWN_AFTER + [4.0, 8.0, 16.0]
     assert pauses(RETRY, 100)[-1] == 900.0
-    assert pauses(Outcome(Verdict.PARKED), FEW + 2) == [2.0] * FEW + [PROBE_EVERY] * 2
+    assert pauses(Outcome(Verdict.PARKED), DOWN_AFTER + 2) == [2.0] * DOWN_AFTER + [PROBE_EVERY] * 2
 
 
 @pytest.mark.parametrize(
     ("receiver", "outcome", "attempts", "held", "retried"),
     [
         (replace(HELD, held_until=1.0), RETRY, 1, 1.0, NOW + 4),
-        (replace(HELD, held_until=1.0, different=FEW), RETRY, 1, 1.0, NOW + 4),
-        (replace(HELD, held_until=1.0, different=FEW + 1), RETRY, 1, NOW + 4, NOW + 4),
+        (replace(HELD, held_until=1.0, different=DOWN_AFTER), RETRY, 1, 1.0, NOW + 4),
+        (replace(HELD, held_until=1.0, different=DOWN_AFTER + 1), RETRY, 1, NOW + 4, NOW + 4),
         (replace(HELD, held_until=NOW + 100), RETRY, 0, NOW + 2, NOW + 4),
-        (replace(HELD, different=FEW + 2), WAIT_1, 0, NOW + 16, NOW + 16),
+        (replace(HELD, different=DOWN_AFTER + 2), WAIT_1, 0, NOW + 16, NOW + 16),
         (replace(HELD, held_until=NOW + 100), WAIT_1, 1, NOW + 100, NOW + 100),
-        (replace(HELD, failures=FEW - 1), PARK, 1, NOW + 2, NOW + 2),
-        (replace(HELD, failures=FEW), PARK, 1, NOW + 2, NOW + PROBE_EVERY),
+        (replace(HELD, failures=DOWN_AFTER - 1), PARK, 1, NOW + 2, NOW + 2),
+        (replace(HELD, failures=DOWN_AFTER), PARK, 1, NOW + 2, NOW + PROBE_EVERY),
     ],
     ids=[
         "an event that fails again holds up no other",
@@ -170,7 +170,7 @@ def test_an_event_that_fails_again_changes_how_long_it_waits_and_not_how_long_ot
 
 def test_an_event_that_failed_before_others_were_accepted_is_alone_the_trouble() -> None:
     made = decided(RETRY, PROVEN, attempts=3)
-    assert (made.receiver.proven, made.receiver.held_until, failing(made.receiver)) == (True, 0.0, False)
+    assert (made.receiver.proven, made.receiver.held_until, is_failing(made.receiver)) == (True, 0.0, False)
     assert made.result == replace(written(RETRY, DeliveryState.PENDING, attempts=3), due=NOW + 16, in_doubt=True)
     again = decided(REFUSED, PROVEN, attempts=1)
     assert (again.result, again.receiver) == (written(REFUSED, DeliveryState.DEAD, attempts=1), PROVEN)
@@ -178,14 +178,14 @@ def test_an_event_that_failed_before_others_were_accepted_is_alone_the_trouble()
 
 def test_many_of_them_in_a_row_with_nothing_accepted_make_it_the_receiver() -> None:
     receiver = PROVEN
-    for _ in range(FEW):
-        assert not failing(receiver)
+    for _ in range(DOWN_AFTER):
+        assert not is_failing(receiver)
         receiver = decided(RETRY, receiver, attempts=3).receiver
-    assert failing(receiver)
+    assert is_failing(receiver)
 
 
 @pytest.mark.parametrize(
-    ("attempts", "state"), [(0, DeliveryState.PENDING), (1, DeliveryState.PENDING), (TRIES - 1, DeliveryState.DEAD)]
+    ("attempts", "state"), [(0, DeliveryState.PENDING), (1, DeliveryState.PENDING), (MAX_TRIES - 1, DeliveryState.DEAD)]
 )
 def test_one_that_is_refused_like_a_wrong_configuration_has_a_few_tries(attempts: int, state: DeliveryState) -> None:
     made = decided(PARK, PROVEN, attempts=attempts).result
@@ -194,16 +194,16 @@ def test_one_that_is_refused_like_a_wrong_configuration_has_a_few_tries(attempts
 
 
 @pytest.mark.parametrize("verdict", [Verdict.RETRY, Verdict.WAIT, Verdict.PARKED, Verdict.REJECTED])
-@pytest.mark.parametrize("since", [Since.SETTINGS, Since.ENDPOINT])
-def test_under_other_settings_a_failure_is_as_if_it_had_not_been(verdict: Verdict, since: Since) -> None:
+@pytest.mark.parametrize("staleness", [Staleness.SETTINGS, Staleness.ENDPOINT])
+def test_under_other_settings_a_failure_is_as_if_it_had_not_been(verdict: Verdict, staleness: Staleness) -> None:
     outcome = Outcome(verdict, FailureReason.SERVER_ERROR, "no", retry_after=77.0)
-    made = decide(outcome, delivery(attempts=2, due=5.0), PROVEN, POLICY, now=NOW, since=since)
+    made = decide(outcome, delivery(attempts=2, due=5.0), PROVEN, POLICY, now=NOW, staleness=staleness)
     doubt = verdict is Verdict.RETRY
     as_it_was = DeliveryResult(
         delivery(attempts=2, due=5.0), DeliveryState.PENDING, NOW, 2, 5.0, "server_error", "no", in_doubt=doubt
     )
     assert made.result == as_it_was
-    waits = verdict is Verdict.WAIT and since is Since.SETTINGS
+    waits = verdict is Verdict.WAIT and staleness is Staleness.SETTINGS
     assert made.receiver.held_until == (NOW + 77 if waits else 0.0)
 
 
@@ -216,37 +216,43 @@ def test_what_began_before_the_newest_knowledge_only_waits_and_the_longest_wait_
         (Outcome(Verdict.WAIT, retry_after=50.0), NOW + 100),
         (Outcome(Verdict.WAIT, retry_after=150.0), NOW + 150),
     ):
-        receiver = decide(outcome, delivery(), held, POLICY, now=NOW, since=Since.NEWS).receiver
+        receiver = decide(outcome, delivery(), held, POLICY, now=NOW, staleness=Staleness.RECEIVER).receiver
         assert (receiver.held_until, receiver.failures, receiver.parked) == (until, 1, False)
 
 
 def test_so_many_rejected_in_a_row_park_the_webhook_and_are_pending_again() -> None:
     receiver, dead = PROVEN, []
-    for seq in range(1, FEW):
+    for seq in range(1, DOWN_AFTER):
         made = decided(REFUSED, receiver, seq=seq)
         receiver, dead = made.receiver, [*dead, seq]
         assert (made.result.state, receiver.parked) == (DeliveryState.DEAD, False)
-    made = decided(REFUSED, receiver, seq=FEW)
+    made = decided(REFUSED, receiver, seq=DOWN_AFTER)
     assert made.result == DeliveryResult(
-        delivery(seq=FEW), DeliveryState.PENDING, NOW, 1, due=NOW, reason="event_refused", detail="400"
+        delivery(seq=DOWN_AFTER), DeliveryState.PENDING, NOW, 1, due=NOW, reason="event_refused", detail="400"
     )
     parked = replace(
-        HELD, failures=FEW, parked=True, reason="event_refused", detail="400", different=FEW, refused=(*dead, FEW)
+        HELD,
+        failures=DOWN_AFTER,
+        parked=True,
+        reason="event_refused",
+        detail="400",
+        different=DOWN_AFTER,
+        refused=(*dead, DOWN_AFTER),
     )
     assert (made.receiver, list(made.revived)) == (parked, dead)
     for count, pause in ((1, 4.0), (2, 8.0)):
-        made = decide(REFUSED, delivery(seq=FEW + count), made.receiver, POLICY, now=NOW + 60)
+        made = decide(REFUSED, delivery(seq=DOWN_AFTER + count), made.receiver, POLICY, now=NOW + 60)
         later = {"held_until": NOW + 60 + pause, "retry_until": NOW + 60 + pause, "held_at": NOW + 60}
-        assert made.receiver == replace(parked, failures=FEW + count, different=FEW + count, **later)  # type: ignore[arg-type]
+        assert made.receiver == replace(parked, failures=DOWN_AFTER + count, different=DOWN_AFTER + count, **later)  # type: ignore[arg-type]
         assert (made.result.state, made.result.due, made.revived) == (DeliveryState.PENDING, NOW + 60, ())
 
 
 def test_an_event_that_is_rejected_again_is_one_of_a_row_and_none_after_the_parking_is_a_dead_letter() -> None:
     receiver = replace(LANE, refused=(1, 2))
     assert decided(REFUSED, receiver, seq=2).receiver == receiver
-    late = decide(REFUSED, delivery(seq=3), receiver, POLICY, now=NOW, since=Since.NEWS)
+    late = decide(REFUSED, delivery(seq=3), receiver, POLICY, now=NOW, staleness=Staleness.RECEIVER)
     assert (late.result, late.receiver.refused) == (written(REFUSED, DeliveryState.DEAD, seq=3), (1, 2, 3))
-    late = decide(REFUSED, delivery(), PARKED, POLICY, now=NOW, since=Since.NEWS)
+    late = decide(REFUSED, delivery(), PARKED, POLICY, now=NOW, staleness=Staleness.RECEIVER)
     assert (late.result, late.receiver) == (replace(written(REFUSED, DeliveryState.PENDING), due=NOW), PARKED)
 
 
@@ -260,19 +266,21 @@ def test_a_receiver_that_rejects_all_waits_for_as_long_as_it_asked_before(until:
 def test_a_late_wait_makes_nothing_shorter_and_forgets_that_the_receiver_accepts() -> None:
     retried = replace(PROVEN, retry_until=NOW + 100, held_at=NOW)
     for receiver, since in ((retried, NOW), (replace(retried, proven=False, failures=3, since=5.0), 5.0)):
-        made = decide(replace(WAIT, retry_after=0.0), delivery(), receiver, POLICY, now=NOW, since=Since.NEWS).receiver
+        made = decide(
+            replace(WAIT, retry_after=0.0), delivery(), receiver, POLICY, now=NOW, staleness=Staleness.RECEIVER
+        ).receiver
         assert (made.held_until, made.retry_until, made.since, made.proven) == (NOW + 2, NOW + 100, since, False)
 
 
 def test_rejections_that_come_after_it_do_not_cut_short_what_the_receiver_asked_for() -> None:
     receiver = decided(Outcome(Verdict.WAIT, retry_after=3600.0), PROVEN).receiver
-    for seq in range(2, FEW + 3):
+    for seq in range(2, DOWN_AFTER + 3):
         receiver = decide(
-            Outcome(Verdict.REJECTED), delivery(seq=seq), receiver, POLICY, now=NOW, since=Since.NEWS
+            Outcome(Verdict.REJECTED), delivery(seq=seq), receiver, POLICY, now=NOW, staleness=Staleness.RECEIVER
         ).receiver
     assert receiver.parked
     assert (receiver.held_until, receiver.retry_until) == (NOW + 3600.0, NOW + 3600.0)
-    assert changed(receiver, "new", "e").held_until == NOW + 3600.0, "nor does a change of settings"
+    assert with_settings(receiver, "new", "e").held_until == NOW + 3600.0, "nor does a change of settings"
 
 
 @pytest.mark.parametrize("reason", [FailureReason.RENDERING, FailureReason.INTERNAL])
@@ -360,7 +368,7 @@ WAITING = replace(LANE, failures=1, waiting=True, held_until=NOW + 3600)
 def test_a_change_ends_parking_and_backoff_and_a_new_endpoint_ends_a_wait(
     receiver: ReceiverState, settings: str, endpoint: str, held: float
 ) -> None:
-    after = changed(receiver, settings, endpoint)
+    after = with_settings(receiver, settings, endpoint)
     assert after.held_until == held
     assert (after.settings_digest, after.endpoint_digest) == (settings, endpoint)
 
@@ -368,10 +376,14 @@ def test_a_change_ends_parking_and_backoff_and_a_new_endpoint_ends_a_wait(
 def test_what_is_kept_over_a_change_is_what_the_receiver_asked_for_and_that_it_accepts() -> None:
     known = replace(WAITING, parked=True, different=3, refused=(1,), retry_until=NOW + 9, reason="r", detail="d")
     kept = replace(known, parked=False, different=0, refused=(), retry_until=NOW + 3600, settings_digest="new")
-    assert changed(known, "new", "e") == kept
-    assert changed(replace(PROVEN, failures=1, refused=(1,)), "new", "e") == replace(PROVEN, settings_digest="new")
+    assert with_settings(known, "new", "e") == kept
+    assert with_settings(replace(PROVEN, failures=1, refused=(1,)), "new", "e") == replace(
+        PROVEN, settings_digest="new"
+    )
     for receiver in (known, PROVEN):
-        assert changed(receiver, "new", "new") == ReceiverState("hook", settings_digest="new", endpoint_digest="new")
+        assert with_settings(receiver, "new", "new") == ReceiverState(
+            "hook", settings_digest="new", endpoint_digest="new"
+        )
 
 
 def test_a_parked_receiver_is_probed_with_a_few_events_when_it_asked_for() -> None:
@@ -381,21 +393,21 @@ def test_a_parked_receiver_is_probed_with_a_few_events_when_it_asked_for() -> No
     assert to_probe(replace(parked, waiting=True)) == replace(
         again, waiting=True, held_until=NOW + 3600, retry_until=NOW + 3600
     )
-    assert [probed(replace(PARKED, failures=count)) for count in (FEW, FEW + 1)] == [False, True]
-    assert not probed(replace(HELD, failures=FEW + 1))
+    assert [is_probed(replace(PARKED, failures=count)) for count in (DOWN_AFTER, DOWN_AFTER + 1)] == [False, True]
+    assert not is_probed(replace(HELD, failures=DOWN_AFTER + 1))
 
 
 def test_a_clock_that_was_set_back_moves_all_moments_with_it_and_one_that_goes_on_none() -> None:
     receiver = replace(HELD, held_until=NOW + 2, retry_until=NOW + 4, held_at=NOW, since=NOW - 50)
     for now in (NOW, NOW + 1):
-        assert on_the_clock(receiver, now) is receiver
+        assert within_clock(receiver, now) is receiver
     for back in (0.5, 3.0):
-        moved = {"held_until": NOW + 2 - back, "retry_until": NOW + 4 - back, "since": NOW - 50 - back}
-        assert on_the_clock(receiver, NOW - back) == replace(receiver, held_at=NOW - back, **moved)  # type: ignore[arg-type]
+        shifted = {"held_until": NOW + 2 - back, "retry_until": NOW + 4 - back, "since": NOW - 50 - back}
+        assert within_clock(receiver, NOW - back) == replace(receiver, held_at=NOW - back, **shifted)  # type: ignore[arg-type]
 
 
 def test_a_moment_that_is_further_ahead_than_any_pause_is_of_another_clock() -> None:
-    assert [left(NOW + ahead, 10.0, NOW) for ahead in (-1.0, 0.0, 4.0, 10.0, 10.5)] == [0.0, 0.0, 4.0, 10.0, 0.0]
+    assert [remaining(NOW + ahead, 10.0, NOW) for ahead in (-1.0, 0.0, 4.0, 10.0, 10.5)] == [0.0, 0.0, 4.0, 10.0, 0.0]
 
 
 def test_a_second_failure_does_not_cut_short_what_the_receiver_asked_for() -> None:

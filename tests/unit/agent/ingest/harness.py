@@ -63,7 +63,7 @@ class RecordingObserver:
     def enqueued(self, arrivals: Sequence[Arrival], taken: EnqueueResult) -> None:
         self.taken += [taken.new for _ in arrivals]
 
-    def no_room(self, webhooks: Collection[str]) -> None:
+    def store_full(self, webhooks: Collection[str]) -> None:
         self.full |= set(webhooks)
 
     def scanned(self, events: int) -> None:

@@ -16,7 +16,7 @@ from kubectl_sew.resource import ConfigVar, Webhook
 from kubectl_sew.resource import State as ResourceState
 from sew_agent.ingest.source import SourceProblem
 from sew_agent.status.report import Observations as Known_
-from sew_agent.status.report import Report, ReportFile, WebhookReport, read_report, tell
+from sew_agent.status.report import Report, ReportFile, WebhookReport, build, read_report
 from sew_agent.status.status import for_people, status
 from sew_agent.store.records import Counters, ManualAction, ReceiverState, WebhookRecord
 from sew_agent.webhooks.base import Snapshot
@@ -190,7 +190,7 @@ def accepted() -> ValidationResult:
     ],
 )
 def test_healthy_means_in_the_report_what_the_condition_means(receiver: ReceiverState, healthy: bool) -> None:
-    told = tell(accepted(), Known_({}, {}, {"w": receiver}, {"w": BOOKS}, {"Slack": 1.0}, {}), NOW)["w"]
+    told = build(accepted(), Known_({}, {}, {"w": receiver}, {"w": BOOKS}, {"Slack": 1.0}, {}), NOW)["w"]
     assert (told.healthy, told.reason) == (healthy, "SecurityEventsProcessing")
     assert told.message == ("" if healthy else f"not delivered: {receiver.reason}")
 
