@@ -34,7 +34,7 @@ def state(tmp_path: Path) -> Path:
     return tmp_path
 
 
-class Passed:
+class CaughtUpPoller:
     """A poller whose readers have read all."""
 
     def low_watermark(self) -> float:
@@ -146,7 +146,7 @@ def test_a_dead_letter_is_shown_without_what_could_steer_a_terminal(tmp_path: Pa
 
 def test_the_running_agent_logs_what_was_done_beside_it_and_what_expired(state: Path) -> None:
     store, out = open_store(state), io.StringIO()
-    keeping = Housekeeping(store, Passed(), Log(out, lambda: NOW), dead_letters_for=10.0)  # type: ignore[arg-type]
+    keeping = Housekeeping(store, CaughtUpPoller(), Log(out, lambda: NOW), dead_letters_for=10.0)  # type: ignore[arg-type]
     keeping.step(NOW, 0.0)
     assert out.getvalue() == ""
     run(backlog, "drop", "--state", str(state), "--webhook", "hook", "--yes", "--by", "ann")
