@@ -34,7 +34,7 @@ class ScrapedAgent:
 
     def step(self, now: float) -> None:
         self.metrics.polled(0.01)
-        self.metrics.stands({"ns/w": True}, {"ns/w": now - 12})
+        self.metrics.set_webhooks({"ns/w": True}, {"ns/w": now - 12})
 
 
 class StandingBy(ScrapedAgent):
@@ -45,19 +45,19 @@ class StandingBy(ScrapedAgent):
 class Failing(ScrapedAgent):
     def step(self, now: float) -> None:
         self.metrics.polled(0.01, PollFailure.SOURCE)
-        self.metrics.stands({"ns/w": True}, {"ns/w": now})
+        self.metrics.set_webhooks({"ns/w": True}, {"ns/w": now})
 
 
 class ReadingAPart(ScrapedAgent):
     def step(self, now: float) -> None:
         self.metrics.polled(0.01)
-        self.metrics.stands({"ns/w": True}, {"ns/w": 0.0})
+        self.metrics.set_webhooks({"ns/w": True}, {"ns/w": 0.0})
 
 
 class Refusing(ScrapedAgent):
     def step(self, now: float) -> None:
         self.metrics.polled(0.01)
-        self.metrics.stands({"ns/w": False}, {})
+        self.metrics.set_webhooks({"ns/w": False}, {})
 
 
 def series(agents: Sequence[ScrapedAgent]) -> Mapping[str, list[str]]:
