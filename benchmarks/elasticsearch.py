@@ -30,7 +30,7 @@ from elasticsearch.helpers import bulk
 
 from benchmarks.delivery import bare
 from benchmarks.receiver import receiver
-from kubectl_sew.access import Access
+from kubectl_sew.elasticsearch.access import Access
 from kubectl_sew.query import CALICO, bind, parse, to_dsl
 from sew_agent.ingest.elasticsearch.source import ElasticsearchSource, IngestSettings
 from sew_agent.ingest.source import Subscription

@@ -243,7 +243,7 @@ def _check_positions(source: EventSource, positions: Mapping[str, str], settings
 
 
 def _elasticsearch(settings: Settings, fields: FieldSet, store: Store, beat: Callable[[], None]) -> EventSource:
-    from kubectl_sew.credentials import from_files  # noqa: PLC0415 - its client costs 19 MiB
+    from kubectl_sew.elasticsearch.credentials import from_files  # noqa: PLC0415 - its client costs 19 MiB
     from sew_agent.ingest.elasticsearch.source import ElasticsearchSource, IngestSettings  # noqa: PLC0415 - as above
 
     reading = IngestSettings(

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kubectl_sew.access import IndexProblem
 from kubectl_sew.check.agent import NO_AGENT
 from kubectl_sew.check.facts import Facts, Unknown
 from kubectl_sew.check.verdict import OK, Check, CheckVerdict, failed, unknown
+from kubectl_sew.elasticsearch.access import IndexProblem
 from kubectl_sew.resource import FetchedReason
 
 _RULED_OUT: Mapping[IndexProblem, tuple[IndexProblem, ...]] = {

@@ -79,8 +79,8 @@ def _judge(fields: str | None, elasticsearch: str | None, index: str) -> Judge:
 
 def index_fields(urls: str, pattern: str) -> FieldSet:
     """The keys that the mapping of an index has. Raises ElasticsearchError."""
-    from kubectl_sew.credentials import VARIABLES, from_files  # noqa: PLC0415  # few commands ask an index
-    from kubectl_sew.index import Index  # noqa: PLC0415  # likewise
+    from kubectl_sew.elasticsearch.client import Index  # noqa: PLC0415  # likewise
+    from kubectl_sew.elasticsearch.credentials import VARIABLES, from_files  # noqa: PLC0415  # few commands ask an index
 
     files = {name: Path(path) for name, variable in VARIABLES.items() if (path := os.environ.get(variable))}
     index = Index(from_files(members(urls), files)(), pattern)

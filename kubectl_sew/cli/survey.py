@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kubectl_sew.access import ElasticsearchError
-from kubectl_sew.index import check_search
+from kubectl_sew.elasticsearch.access import ElasticsearchError
+from kubectl_sew.elasticsearch.client import check_search
 from kubectl_sew.json_text import line
 from kubectl_sew.query import BoundQuery, to_dsl
 from kubectl_sew.query.ast import MOST_PARTS

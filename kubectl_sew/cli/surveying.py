@@ -7,9 +7,9 @@ from pathlib import Path
 from kubectl_sew.cli.output import echo, print_json, print_yaml
 from kubectl_sew.cli.reading import read_query
 from kubectl_sew.cli.survey import Window, as_object, for_people, read, searches
-from kubectl_sew.credentials import VARIABLES, from_files
+from kubectl_sew.elasticsearch.client import Index
+from kubectl_sew.elasticsearch.credentials import VARIABLES, from_files
 from kubectl_sew.errors import SewError
-from kubectl_sew.index import Index
 from kubectl_sew.members import members
 from kubectl_sew.query import FieldSet, FieldType
 

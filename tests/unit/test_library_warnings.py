@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from kubectl_sew.access import Access
-from kubectl_sew.index import Index
+from kubectl_sew.elasticsearch.access import Access
+from kubectl_sew.elasticsearch.client import Index
 from kubectl_sew.library_warnings import captured
 from kubectl_sew.redaction import HIDDEN
 from sew_agent.app import run

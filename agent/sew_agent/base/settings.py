@@ -8,8 +8,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
-from kubectl_sew.access import ElasticsearchError, index_pattern
 from kubectl_sew.consumers.rate import parse_rate
+from kubectl_sew.elasticsearch.access import ElasticsearchError, index_pattern
 from kubectl_sew.errors import SewError
 from kubectl_sew.json_text import line
 from kubectl_sew.members import alternatives, members

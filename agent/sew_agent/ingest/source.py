@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from kubectl_sew.access import IndexProblem
+from kubectl_sew.elasticsearch.access import IndexProblem
 from kubectl_sew.errors import SewError
 from kubectl_sew.event import Event
 from kubectl_sew.query import FieldSet, Node

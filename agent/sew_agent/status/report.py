@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from kubectl_sew.access import IndexProblem
 from kubectl_sew.consumers.rate import rate_of
+from kubectl_sew.elasticsearch.access import IndexProblem
 from kubectl_sew.redaction import redact_urls
 from kubectl_sew.resource.conditions import TIGHT
 from kubectl_sew.validation import Accepted

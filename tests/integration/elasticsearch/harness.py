@@ -11,7 +11,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
-from kubectl_sew.access import Access
+from kubectl_sew.elasticsearch.access import Access
 from kubectl_sew.query import CALICO, parse
 from kubectl_sew.resource import Condition, checkpoint
 from sew_agent.ingest.elasticsearch.source import ElasticsearchSource, IngestSettings

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 
-from kubectl_sew.access import IndexProblem
-from kubectl_sew.credentials import from_files
+from kubectl_sew.elasticsearch.access import IndexProblem
+from kubectl_sew.elasticsearch.credentials import from_files
 from kubectl_sew.resource import FetchedReason
 from sew_agent.ingest.source import SourceError
 from tests.integration.elasticsearch.faults import Answer, Fault, Proxy, proxy, refuse

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from elasticsearch import Elasticsearch
 
-from kubectl_sew.access import Access
+from kubectl_sew.elasticsearch.access import Access
 from sew_agent.ingest.elasticsearch.source import IngestSettings
 from tests.integration.elasticsearch.faults import Answer, Proxy
 from tests.integration.elasticsearch.harness import NOW, IngestHarness, ids

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from kubectl_sew.access import Access, IndexProblem
-from kubectl_sew.index import Index
+from kubectl_sew.elasticsearch.access import Access, IndexProblem
+from kubectl_sew.elasticsearch.client import Index
 from sew_agent.ingest.source import SourceError
 from testbed.servers.indices import CALICO_MAPPINGS
 from tests.integration.elasticsearch.harness import NOW, IngestHarness, ids

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from kubectl_sew.access import ElasticsearchError
 from kubectl_sew.cli.survey import Window, for_people, read, searches
+from kubectl_sew.elasticsearch.access import ElasticsearchError
 from kubectl_sew.query import CALICO, bind, parse
 
 WINDOW = Window("time", 1_767_225_600_000, 1_767_312_000_000)

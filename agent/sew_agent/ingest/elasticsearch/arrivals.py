@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kubectl_sew.elasticsearch.client import Index
 from kubectl_sew.event import Event, read_time
-from kubectl_sew.index import Index
 from kubectl_sew.query import FieldSet, FieldType
 from sew_agent.ingest.elasticsearch.documents import Documents
 from sew_agent.ingest.elasticsearch.multi_search import MultiSearch

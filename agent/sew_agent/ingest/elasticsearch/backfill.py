@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
-from kubectl_sew.access import ElasticsearchError
-from kubectl_sew.index import Index
+from kubectl_sew.elasticsearch.access import ElasticsearchError
+from kubectl_sew.elasticsearch.client import Index
 from kubectl_sew.query import FieldType
 from sew_agent.ingest.elasticsearch.arrivals import ArrivalReader, ReadRequest, arrival, oldest_first
 from sew_agent.ingest.elasticsearch.backfill_cursor import BackfillCursor

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kubectl_sew.access import ElasticsearchError
-from kubectl_sew.index import Index, search_error
+from kubectl_sew.elasticsearch.access import ElasticsearchError
+from kubectl_sew.elasticsearch.client import Index, search_error
 from sew_agent.ingest.elasticsearch.new_hits import Hit
 
 MOST_AT_ONCE = 100

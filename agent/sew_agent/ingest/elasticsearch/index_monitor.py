@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kubectl_sew.access import ElasticsearchError, IndexProblem
-from kubectl_sew.index import Index, check_search
+from kubectl_sew.elasticsearch.access import ElasticsearchError, IndexProblem
+from kubectl_sew.elasticsearch.client import Index, check_search
 from kubectl_sew.query import FieldSet
 from kubectl_sew.query.mapping import field_set
 from sew_agent.ingest.elasticsearch.cursors import TailPosition

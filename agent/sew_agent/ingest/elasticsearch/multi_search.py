@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kubectl_sew.access import ElasticsearchError
-from kubectl_sew.index import TIMED_OUT, Index, check_search
+from kubectl_sew.elasticsearch.access import ElasticsearchError
+from kubectl_sew.elasticsearch.client import TIMED_OUT, Index, check_search
 from sew_agent.ingest.elasticsearch.named_queries import (
     LEAST_LEAVES,
     MOST_LEAVES,

@@ -14,8 +14,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from kubectl_sew.access import ElasticsearchError
-from kubectl_sew.index import Index, check_search
+from kubectl_sew.elasticsearch.access import ElasticsearchError
+from kubectl_sew.elasticsearch.client import Index, check_search
 from sew_agent.ingest.elasticsearch.multi_search import SearchJob
 from sew_agent.ingest.elasticsearch.named_queries import NamedQuery, pack
 

@@ -95,7 +95,7 @@ def _refreshes(copy: Mapping[str, Any]) -> tuple[str, int]:
 
 
 def read_settings(settings: Mapping[str, Mapping[str, str]]) -> Mapping[str, IndexSettings]:
-    """Return the uuid -> settings of each index, closed ones too; from `kubectl_sew.index.Index.settings`."""
+    """Return the uuid -> settings of each index, closed ones too; from `Index.settings`."""
     parsed = [
         IndexSettings(
             name,

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from kubectl_sew.access import Access, ElasticsearchError
-from kubectl_sew.index import Index
+from kubectl_sew.elasticsearch.access import Access, ElasticsearchError
+from kubectl_sew.elasticsearch.client import Index
 from kubectl_sew.query import FieldSet, QueryError, bind, to_dsl
 from kubectl_sew.query.ast import Comparison, Key, Literal, Operator
 from kubectl_sew.query.fields import UnlistedKeys

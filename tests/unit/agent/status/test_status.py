@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kubectl_sew.access import IndexProblem
 from kubectl_sew.columns import table_of
 from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.elasticsearch.access import IndexProblem
 from kubectl_sew.query import CALICO
 from kubectl_sew.resource import ConfigVar, Webhook
 from kubectl_sew.resource import State as ResourceState

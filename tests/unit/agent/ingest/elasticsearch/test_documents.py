@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kubectl_sew.access import ElasticsearchError
+from kubectl_sew.elasticsearch.access import ElasticsearchError
 from sew_agent.ingest.elasticsearch.documents import MOST_AT_ONCE, Documents
 from sew_agent.ingest.elasticsearch.new_hits import Hit
 

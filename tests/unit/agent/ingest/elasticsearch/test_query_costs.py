@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from kubectl_sew.access import ElasticsearchError
-from kubectl_sew.index import TIMED_OUT
+from kubectl_sew.elasticsearch.access import ElasticsearchError
+from kubectl_sew.elasticsearch.client import TIMED_OUT
 from sew_agent.ingest.elasticsearch.multi_search import MultiSearch, SearchJob
 from sew_agent.ingest.elasticsearch.named_queries import NamedQuery
 from sew_agent.ingest.elasticsearch.query_costs import QueryCosts

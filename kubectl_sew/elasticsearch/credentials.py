@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 
-from kubectl_sew.access import Access, ElasticsearchError
+from kubectl_sew.elasticsearch.access import Access, ElasticsearchError
 
 _TEXTS = ("api_key", "username", "password", "token")
 _CERTIFICATES = ("ca", "client_cert", "client_key")

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from kubectl_sew.access import (
+from kubectl_sew.elasticsearch.access import (
     Access,
     ElasticsearchError,
     IndexProblem,

@@ -7,8 +7,8 @@ import elastic_transport as transport
 import pytest
 from elasticsearch import ApiError, UnsupportedProductError
 
-from kubectl_sew.access import Access, ElasticsearchError, IndexProblem
-from kubectl_sew.index import Index, explain, search_error
+from kubectl_sew.elasticsearch.access import Access, ElasticsearchError, IndexProblem
+from kubectl_sew.elasticsearch.client import Index, explain, search_error
 from kubectl_sew.redaction import redactor
 
 
@@ -65,8 +65,8 @@ def test_a_search_among_many_that_is_forbidden_lacks_a_privilege() -> None:
 
 def test_connecting_loads_nothing_of_the_clients_asynchronous_half() -> None:
     code = """import sys
-from kubectl_sew.access import Access
-from kubectl_sew.index import Index
+from kubectl_sew.elasticsearch.access import Access
+from kubectl_sew.elasticsearch.client import Index
 Index(Access(("http://es:9200",)), "events.*").close()
 assert "elasticsearch" in sys.modules
 assert "aiohttp" not in sys.modules
