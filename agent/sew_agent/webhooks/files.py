@@ -183,19 +183,8 @@ def _names(manifests: Manifests) -> Collection[str]:
 
 def _snapshot(files: Mapping[Path, _File], problems: list[str], *, complete: bool) -> Snapshot:
     parts = [files[path] for path in sorted(files)]
-    names = Counter(name for part in parts for name in {webhook.name for webhook in part.manifests.webhooks})
-    twice = {name: InvalidWebhook(_twice(name, parts)) for name, count in names.items() if count > 1}
     ambiguous = _ambiguous(files)
-    refused = {
-        **{
-            webhook.name: InvalidWebhook(ambiguity)
-            for part in parts
-            for webhook in part.manifests.webhooks
-            if (ambiguity := _ambiguity(webhook, ambiguous))
-        },
-        **{name: _refusal(finding) for part in parts for name, finding in _refused(part.manifests).items()},
-        **twice,
-    }
+    refused = _refusals(parts, ambiguous)
     return Snapshot(
         webhooks={
             webhook.name: webhook.webhook
@@ -209,6 +198,20 @@ def _snapshot(files: Mapping[Path, _File], problems: list[str], *, complete: boo
         refused=refused,
         complete=complete,
     )
+
+
+def _refusals(parts: list[_File], ambiguous: Mapping[tuple[str, str], str]) -> dict[str, InvalidWebhook]:
+    """Return the webhooks that cannot be used: two of one name, those with errors, and with ambiguous references."""
+    names = Counter(name for part in parts for name in {webhook.name for webhook in part.manifests.webhooks})
+    twice = {name: InvalidWebhook(_twice(name, parts)) for name, count in names.items() if count > 1}
+    ambiguities = {
+        webhook.name: InvalidWebhook(ambiguity)
+        for part in parts
+        for webhook in part.manifests.webhooks
+        if (ambiguity := _ambiguity(webhook, ambiguous))
+    }
+    errors = {name: _refusal(finding) for part in parts for name, finding in _refused(part.manifests).items()}
+    return ambiguities | errors | twice
 
 
 def _ambiguous(files: Mapping[Path, _File]) -> dict[tuple[str, str], str]:

@@ -49,6 +49,9 @@ class Backfill:
         if not run.point:
             run.point = request.index.open_point_in_time()
             return replace(_waiting(cursor), more=True)
+        return self._read_page(request, cursor, run, limit)
+
+    def _read_page(self, request: ReadRequest, cursor: BackfillCursor, run: _BackfillRun, limit: int) -> Batch:
         job = self._job(request, cursor, run, limit)
         deferred = self._reader.multi_search.deferred([job])
         (result,), refused = self._reader.multi_search.run(request.index, [job])

@@ -10,7 +10,7 @@ from sew_agent.ingest.elasticsearch.multi_search import SearchJob, SearchResult
 from sew_agent.ingest.elasticsearch.new_hits import TEXTS, Hit, SkippedHits, since_start, skip_reason
 from sew_agent.ingest.elasticsearch.prefilter import prefilter
 from sew_agent.ingest.elasticsearch.shards import START, ShardStats
-from sew_agent.ingest.source import Arrival, Batch, SourceProblem
+from sew_agent.ingest.source import Arrival, Batch, SourceProblem, SourceWarning
 
 _LEAST_PAGE = 100
 _GONE_INDEX = 404
@@ -40,12 +40,7 @@ class Tail:
             after.dump(),
             more=page.cut,
             done=not page.cut and not page.failures and _has_read(after, self._initial),
-            warnings=[
-                *caught_up.warnings,
-                *page.skipped.warnings(),
-                *self._reader.multi_search.costs.warnings(),
-                *monitor.timeless(),
-            ],
+            warnings=[*caught_up.warnings, *page.warnings(), *monitor.timeless()],
             problems=[*monitor.problems(after), *page.failures],
             refused=page.refused,
             deferred=page.deferred,
@@ -89,6 +84,9 @@ class _Page:
         for number, (search, result) in enumerate(zip(wanted, results, strict=True)):
             self._move(search, _before(result, skipped.get(number)))
         self.skipped = self.skipped.before(skipped)
+
+    def warnings(self) -> list[SourceWarning]:
+        return [*self.skipped.warnings(), *self._reader.multi_search.costs.warnings()]
 
     def _job(self, search: Search, size: int) -> SearchJob:
         shard, rules = search.shard, self._reader.rules

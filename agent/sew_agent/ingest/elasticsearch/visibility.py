@@ -68,7 +68,7 @@ class VisibleCheckpoints:
     """
 
     def __init__(self) -> None:
-        self._visible: dict[str, _TrackedCheckpoint] = {}
+        self._tracked: dict[str, _TrackedCheckpoint] = {}
         self._answered = float("inf")
 
     def count(self, stats: ShardStats, asked: float, answered: float) -> None:
@@ -77,13 +77,13 @@ class VisibleCheckpoints:
         lived = min(max(answered - self._answered, 0.0), STEP) if prompt else 0.0
         self._answered = answered
         for key, shard in stats.shards.items():
-            proof = self._visible.get(key)
-            if proof is None or proof.history != shard.history:
-                self._visible[key] = _TrackedCheckpoint(shard.history, shard.checkpoint, answered, stats.at)
+            tracked = self._tracked.get(key)
+            if tracked is None or tracked.history != shard.history:
+                self._tracked[key] = _TrackedCheckpoint(shard.history, shard.checkpoint, answered, stats.at)
             else:
-                proof.count(shard, lived)
-        for key in self._visible.keys() - stats.shards.keys():
-            del self._visible[key]
+                tracked.count(shard, lived)
+        for key in self._tracked.keys() - stats.shards.keys():
+            del self._tracked[key]
 
     def due(self, stats: ShardStats, settings: Mapping[str, IndexSettings]) -> bool:
         """Return whether a checkpoint becomes visible now, if the refresh intervals are still what they were."""
@@ -92,20 +92,20 @@ class VisibleCheckpoints:
     def conclude(self, stats: ShardStats, settings: Mapping[str, IndexSettings]) -> None:
         """Mark checkpoints as visible. `settings` were read just now where `due` returned true."""
         for key, shard in stats.shards.items():
-            proof = self._visible[key]
+            tracked = self._tracked[key]
             if self._becomes_visible(key, shard, settings):
-                proof.visible, proof.visible_at = proof.candidate, proof.observed_at
-            if proof.candidate <= proof.visible < shard.checkpoint:
-                proof.restart(shard, self._answered, stats.at)
+                tracked.visible, tracked.visible_at = tracked.candidate, tracked.observed_at
+            if tracked.candidate <= tracked.visible < shard.checkpoint:
+                tracked.restart(shard, self._answered, stats.at)
 
     def of(self, shard: Shard) -> tuple[int, float]:
         """Return the number up to which a search now sees all writes, and the moment at which they were in."""
-        proof = self._visible.get(shard.key)
-        return (proof.visible, proof.visible_at) if proof and proof.history == shard.history else (START, 0.0)
+        tracked = self._tracked.get(shard.key)
+        return (tracked.visible, tracked.visible_at) if tracked and tracked.history == shard.history else (START, 0.0)
 
     def _becomes_visible(self, key: str, shard: Shard, settings: Mapping[str, IndexSettings]) -> bool:
-        proof, index_settings = self._visible[key], settings.get(shard.uuid)
-        if proof.candidate <= proof.visible or index_settings is None or not proof.copies:
+        tracked, index_settings = self._tracked[key], settings.get(shard.uuid)
+        if tracked.candidate <= tracked.visible or index_settings is None or not tracked.copies:
             return False
-        shown = all(copy.shows(index_settings.wait) for copy in proof.copies.values())
-        return shown and self._answered - proof.observed >= LEAST_WAIT
+        shown = all(copy.shows(index_settings.wait) for copy in tracked.copies.values())
+        return shown and self._answered - tracked.observed >= LEAST_WAIT
