@@ -161,8 +161,8 @@ class IngestHarness:
 
     def checkpoint(self, webhook: str = "w") -> float | None:
         """Return the checkpoint that a fresh agent would read from the resource."""
-        told = self.poller.progress(self.now)[webhook]
-        return checkpoint([Condition("EventsFetched", told.status, told.reason.value, told.message)])
+        progress = self.poller.progress(self.now)[webhook]
+        return checkpoint([Condition("EventsFetched", progress.status, progress.reason.value, progress.message)])
 
     def message(self, webhook: str = "w") -> str:
         return self.poller.progress(self.now)[webhook].message

@@ -138,8 +138,8 @@ def test_a_webhook_whose_share_is_full_waits_alone_and_catches_up(harness: Inges
     harness.write(["urgent"], severity=95, type="alert")
     harness.record_results()
     assert harness.got("quick") == ids("urgent")
-    told = harness.poller.progress(harness.now)
-    assert (told["slow"].reason, told["quick"].status) == (FetchedReason.BACKLOG_FULL, "True")
+    progress = harness.poller.progress(harness.now)
+    assert (progress["slow"].reason, progress["quick"].status) == (FetchedReason.BACKLOG_FULL, "True")
     assert 0 < harness.count("slow") < 200
     delivered: list[str] = []
     for _ in range(40):

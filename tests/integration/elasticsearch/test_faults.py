@@ -50,9 +50,9 @@ def failed_poll(harness: IngestHarness) -> str:
     """Return what a poll failed with, checked against its webhook's condition."""
     with pytest.raises(SourceError) as error:
         harness.poll()
-    told = harness.poller.progress(harness.now)["w"]
-    assert (told.status, told.reason) == ("False", FetchedReason.SOURCE_UNAVAILABLE)
-    assert str(error.value) in told.message
+    progress = harness.poller.progress(harness.now)["w"]
+    assert (progress.status, progress.reason) == ("False", FetchedReason.SOURCE_UNAVAILABLE)
+    assert str(error.value) in progress.message
     return str(error.value)
 
 
@@ -340,10 +340,10 @@ def test_a_query_that_a_shard_refuses_waits_alone_and_the_others_go_on(harness: 
     between.fault = choking_on(b"10.0.0.1")
     harness.write(range(20))
     harness.poll()
-    told = harness.poller.progress(harness.now)
-    assert told["bad"].reason is FetchedReason.UNANSWERABLE
-    assert "failed to create query" in told["bad"].message
-    assert (told["w3"].status, harness.count("w3"), harness.count("bad")) == ("True", 20, 0)
+    progress = harness.poller.progress(harness.now)
+    assert progress["bad"].reason is FetchedReason.UNANSWERABLE
+    assert "failed to create query" in progress["bad"].message
+    assert (progress["w3"].status, harness.count("w3"), harness.count("bad")) == ("True", 20, 0)
     between.fault = None
     harness.record_results()
     harness.record_results()
@@ -398,8 +398,8 @@ def test_a_search_that_is_refused_without_any_query_is_no_webhooks_fault(
     harness.write(range(20))
     between.fault = choking_on(b"_seq_no")
     harness.poll()
-    told = harness.poller.progress(harness.now)["w"]
-    assert told.reason is FetchedReason.SOURCE_UNAVAILABLE
+    progress = harness.poller.progress(harness.now)["w"]
+    assert progress.reason is FetchedReason.SOURCE_UNAVAILABLE
     recovers(harness, between)
 
 
@@ -411,9 +411,9 @@ def test_a_field_that_two_indices_store_differently_is_refused_until_it_is_one_a
     harness.write(["b"], index="b", time=int(harness.now * 1000))
     harness.write(range(20))
     harness.poll()
-    told = harness.poller.progress(harness.now)
-    assert told["bad"].reason is FetchedReason.UNANSWERABLE
-    assert "source_ip" in told["bad"].message
+    progress = harness.poller.progress(harness.now)
+    assert progress["bad"].reason is FetchedReason.UNANSWERABLE
+    assert "source_ip" in progress["bad"].message
     assert harness.got("w") == ids(*range(20), "b")
     harness.client.indices.delete(index=f"{harness.prefix}.b")
     harness.poll(31)

@@ -179,10 +179,10 @@ def searches(position: TailPosition, stats: ShardStats, visible: VisibleCheckpoi
         cursor = position.cursors[key]
         if cursor.seq >= shard.checkpoint:
             continue
-        proven, at = visible.of(shard)
-        if proven > cursor.seq:
-            yield Search(shard, cursor.seq, proven, at)
-        above = max(cursor.seen, proven)
+        visible_up_to, at = visible.of(shard)
+        if visible_up_to > cursor.seq:
+            yield Search(shard, cursor.seq, visible_up_to, at)
+        above = max(cursor.seen, visible_up_to)
         if above < shard.top:
             yield Search(shard, above)
 

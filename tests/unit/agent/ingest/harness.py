@@ -155,8 +155,8 @@ class ScriptedSource:
         arrivals = [Arrival(Event("i", str(number), {}), served, self.time) for number in numbers] if served else []
         warnings = [SourceWarning("too_old", "1 was too old", webhooks=served)] if numbers and served else []
         position = str(self.events)
-        told = {"warnings": warnings, "problems": self.problems, "refused": refused, "failed": self.failed}
-        return Batch(arrivals, position, more=self.more, done=True, **told)  # type: ignore[arg-type]
+        state = {"warnings": warnings, "problems": self.problems, "refused": refused, "failed": self.failed}
+        return Batch(arrivals, position, more=self.more, done=True, **state)  # type: ignore[arg-type]
 
     def read_to(self, position: str | None) -> float | None:
         if position is None:

@@ -54,9 +54,9 @@ def test_a_webhook_whose_query_cannot_be_answered_waits_alone_and_catches_up(har
     harness.source.events = 3
     harness.poller.poll(NOW)
     assert harness.pending() == {"a": 3}
-    told = harness.poller.progress(NOW)
-    assert (told["a"].status, told["b"].reason) == ("True", FetchedReason.UNANSWERABLE)
-    assert "the field is no date" in told["b"].message
+    progress = harness.poller.progress(NOW)
+    assert (progress["a"].status, progress["b"].reason) == ("True", FetchedReason.UNANSWERABLE)
+    assert "the field is no date" in progress["b"].message
     harness.source.refuses = {}
     harness.poller.poll(NOW + 6)
     assert harness.pending() == {"a": 3, "b": 3}
@@ -287,11 +287,11 @@ def test_one_that_left_keeps_the_position_of_the_shared_reader_and_what_it_misse
 def test_before_anything_is_read_nothing_is_known(harness: PollerHarness) -> None:
     assert harness.poller.low_watermark() == float("inf")
     harness.poller.serve({"a": Subscription("a", QUERY)}, ())
-    told = harness.poller.progress(NOW)["a"]
-    assert (told.status, told.read_to, told.reading) == ("Unknown", None, None)
+    progress = harness.poller.progress(NOW)["a"]
+    assert (progress.status, progress.read_to, progress.reading) == ("Unknown", None, None)
     harness.poller.poll(NOW)
-    told = harness.poller.progress(NOW)["a"]
-    assert (told.status, told.read_to, told.reading) == ("True", NOW - 5, NOW - 5)
+    progress = harness.poller.progress(NOW)["a"]
+    assert (progress.status, progress.read_to, progress.reading) == ("True", NOW - 5, NOW - 5)
     harness.poller.begin({"a": NOW - 3000}, NOW)
     assert harness.poller.progress(NOW - 2000)["a"].read_to == NOW - 2000
 
@@ -300,8 +300,8 @@ def test_the_checkpoint_is_never_beyond_the_oldest_event_that_waits(harness: Pol
     harness.serve("a")
     harness.source.events, harness.source.time = 1, NOW - 60
     harness.poller.poll(NOW)
-    told = harness.poller.progress(NOW)["a"]
-    assert (told.read_to, told.reading) == (NOW - 60, NOW - 5)
+    progress = harness.poller.progress(NOW)["a"]
+    assert (progress.read_to, progress.reading) == (NOW - 60, NOW - 5)
     assert harness.observer.taken == [1]
 
 

@@ -22,10 +22,10 @@ MOMENT = 1_800_000_000.0
 def test_the_worst_is_reported_and_the_checkpoint_always(
     reader_state: ReaderState, status: str, reason: FetchedReason, named: str
 ) -> None:
-    told = progress_of(reader_state)
-    assert (told.status, told.reason) == (status, reason)
-    assert named in told.message
-    assert checkpoint([Condition("EventsFetched", told.status, told.reason.value, told.message)]) == MOMENT
+    progress = progress_of(reader_state)
+    assert (progress.status, progress.reason) == (status, reason)
+    assert named in progress.message
+    assert checkpoint([Condition("EventsFetched", progress.status, progress.reason.value, progress.message)]) == MOMENT
 
 
 def test_a_checkpoint_that_moves_on_makes_no_other_status() -> None:
@@ -35,9 +35,9 @@ def test_a_checkpoint_that_moves_on_makes_no_other_status() -> None:
 
 
 def test_a_source_without_moments_has_no_checkpoint() -> None:
-    told = progress_of(ReaderState(None))
-    assert told == Progress("True", FetchedReason.READ, "all that the source holds has been read")
-    assert checkpoint([Condition("EventsFetched", "True", "", told.message)]) is None
+    progress = progress_of(ReaderState(None))
+    assert progress == Progress("True", FetchedReason.READ, "all that the source holds has been read")
+    assert checkpoint([Condition("EventsFetched", "True", "", progress.message)]) is None
 
 
 @pytest.mark.parametrize(

@@ -39,12 +39,12 @@ class Folder:
         (self.path / name).parent.mkdir(exist_ok=True)
         (self.path / name).write_text(text)
 
-    def look(self) -> Snapshot:
+    def check(self) -> Snapshot:
         self.now += 1
         return self.source.snapshot()
 
     def names(self) -> list[str]:
-        return sorted(self.look().webhooks)
+        return sorted(self.check().webhooks)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def folder(tmp_path: Path) -> Folder:
     (tmp_path / "in").mkdir()
     made = Folder(tmp_path / "in")
     made.write("a.yaml", manifest("a"))
-    made.look()
+    made.check()
     return made
 
 
@@ -60,14 +60,14 @@ def test_new_changed_and_deleted_files_take_effect_at_the_next_check(folder: Fol
     folder.write("deep/b.yml", manifest("b"))
     assert folder.names() == ["a", "b"]
     folder.write("a.yaml", manifest("a", "type = dns"))
-    assert folder.look().webhooks["a"].query == "type = dns"
+    assert folder.check().webhooks["a"].query == "type = dns"
     (folder.path / "a.yaml").unlink()
     assert folder.names() == ["b"]
-    assert folder.look().complete
+    assert folder.check().complete
 
 
 def test_the_same_object_comes_back_while_nothing_changed(folder: Folder) -> None:
-    assert folder.look() is folder.look()
+    assert folder.check() is folder.check()
 
 
 def test_the_disk_is_not_read_more_often_than_needed(folder: Folder) -> None:
@@ -79,21 +79,21 @@ def test_the_disk_is_not_read_more_often_than_needed(folder: Folder) -> None:
 @pytest.mark.parametrize("content", ["", "a: [", "\x00", "- 1\n", manifest("a")[:70] + '"'])
 def test_a_broken_or_empty_file_keeps_its_webhooks_and_says_so(folder: Folder, content: str) -> None:
     folder.write("b.yaml", manifest("b"))
-    folder.look()
+    folder.check()
     folder.write("a.yaml", content)
-    found = folder.look()
+    found = folder.check()
     assert sorted(found.webhooks) == ["a", "b"]
     assert len(found.problems) == 1
     assert "a.yaml" in found.problems[0]
     assert "what it held before is kept" in found.problems[0]
     folder.write("a.yaml", manifest("c"))
-    found = folder.look()
+    found = folder.check()
     assert (sorted(found.webhooks), found.problems) == (["b", "c"], ())
 
 
 def test_a_webhook_with_an_error_is_refused_by_name_and_the_others_go_on(folder: Folder) -> None:
     folder.write("b.yaml", manifest("b").replace("Enabled", "Sometimes"))
-    found = folder.look()
+    found = folder.check()
     assert list(found.webhooks) == ["a"]
     assert "Sometimes" in found.refused["b"].message
 
@@ -103,14 +103,14 @@ def test_two_webhooks_of_one_name_are_both_refused(folder: Folder, place: str) -
     folder.write("c.yaml", manifest("c"))
     before = (folder.path / place).read_text() if place == "a.yaml" else ""
     folder.write(place, before + "---" + manifest("a"))
-    found = folder.look()
+    found = folder.check()
     assert list(found.webhooks) == ["c"]
     assert "two webhooks have the name" in found.refused["a"].message
 
 
 def test_secrets_come_with_the_webhooks_and_do_not_show(folder: Folder) -> None:
     folder.write("s.yaml", SECRET)
-    found = folder.look()
+    found = folder.check()
     assert found.secrets == {"s": {"url": b"https://example.com"}}
     assert "example.com" not in repr(found)
 
@@ -124,20 +124,20 @@ def test_a_label_that_is_none_does_not_refuse_the_webhook(folder: Folder) -> Non
 def test_a_folder_that_vanishes_deletes_nothing(folder: Folder) -> None:
     aside = folder.path.with_name("aside")
     folder.path.rename(aside)
-    found = folder.look()
+    found = folder.check()
     assert (list(found.webhooks), found.complete) == (["a"], False)
     assert "the last ones are kept" in found.problems[0]
     aside.rename(folder.path)
-    found = folder.look()
+    found = folder.check()
     assert (list(found.webhooks), found.complete, found.problems) == (["a"], True, ())
 
 
 def test_an_empty_folder_on_another_device_was_unmounted(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.write("deep/b.yaml", manifest("b"))
-    folder.look()
+    folder.check()
     (folder.path / "deep/b.yaml").unlink()
     monkeypatch.setattr(folder.source, "_devices", {folder.path: -1, folder.path / "deep": -1})
-    found = folder.look()
+    found = folder.check()
     assert (sorted(found.webhooks), found.complete) == (["a", "b"], False)
 
 
@@ -145,11 +145,11 @@ def test_a_file_that_changes_without_a_new_time_stamp_is_noticed_while_it_is_you
     path = folder.path / "a.yaml"
     folder.now = path.stat().st_mtime
     folder.write("a.yaml", manifest("a", "type = dns"))
-    folder.look()
+    folder.check()
     stamp = path.stat().st_mtime_ns
     folder.write("a.yaml", manifest("a", "type = waf"))
     os.utime(path, ns=(stamp, stamp))
-    assert folder.look().webhooks["a"].query == "type = waf"
+    assert folder.check().webhooks["a"].query == "type = waf"
 
 
 def test_a_mounted_volume_is_read_once_through_its_links(tmp_path: Path) -> None:
@@ -164,12 +164,12 @@ def test_a_mounted_volume_is_read_once_through_its_links(tmp_path: Path) -> None
 def test_a_single_file_may_be_named(tmp_path: Path) -> None:
     path = tmp_path / "one.yaml"
     path.write_text(manifest("a"))
-    looked = Folder(path)
-    assert looked.names() == ["a"]
+    checked = Folder(path)
+    assert checked.names() == ["a"]
     path.unlink()
-    assert looked.names() == []
+    assert checked.names() == []
     shutil.rmtree(tmp_path)
-    assert looked.look().complete is False
+    assert checked.check().complete is False
 
 
 def test_a_path_that_is_not_there_is_refused_at_once(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_webhook_that_refers_to_one_of_two_secrets_of_one_name_is_refused(tmp_
     folder.write("a.yaml", manifest("a") + "---" + referring("b"))
     folder.write("s.yaml", SECRET)
     folder.write(place, (SECRET + "---\n" if place == "s.yaml" else "") + other)
-    found = folder.look()
+    found = folder.check()
     assert (list(found.webhooks), found.secrets) == (["a"], {})
     assert found.refused["b"].message.startswith("two Secrets have the name s, in ")
     assert "s.yaml and in " in found.refused["b"].message
@@ -214,14 +214,14 @@ def test_a_folder_that_is_empty_at_the_start_deletes_nothing_until_it_holds_some
     folder = expecting(tmp_path)
     if empty is not None:
         folder.write("a.yaml", empty)
-    found = folder.look()
+    found = folder.check()
     assert not found.complete
     assert "is it mounted?" in found.problems[0]
     folder.write("a.yaml", manifest("a"))
-    found = folder.look()
+    found = folder.check()
     assert (list(found.webhooks), found.complete, found.problems) == (["a"], True, ())
     (tmp_path / "a.yaml").unlink()
-    assert folder.look().complete
+    assert folder.check().complete
 
 
 @pytest.mark.parametrize("mended", ["mounted", "removed", "missing no more"])
@@ -232,7 +232,7 @@ def test_a_folder_below_that_is_empty_at_the_start_deletes_nothing_until_it_hold
     folder.write("a.yaml", manifest("a"))
     (tmp_path / "mount").mkdir()
     for _ in range(2):
-        found = folder.look()
+        found = folder.check()
         assert (list(found.webhooks), found.complete) == (["a"], False)
         assert f"there is nothing in {tmp_path / 'mount'}: is it mounted? b stays as it is" in found.problems[0]
     if mended == "mounted":
@@ -241,30 +241,30 @@ def test_a_folder_below_that_is_empty_at_the_start_deletes_nothing_until_it_hold
         (tmp_path / "mount").rmdir()
     else:
         folder.write("b.yaml", manifest("b"))
-    found = folder.look()
+    found = folder.check()
     assert (found.complete, found.problems) == (True, ())
     (tmp_path / "a.yaml").unlink()
-    assert folder.look().complete
+    assert folder.check().complete
 
 
 def test_an_empty_folder_deletes_and_keeps_nothing_where_no_webhook_is_missing(tmp_path: Path) -> None:
     folder = expecting(tmp_path)
     folder.write("a.yaml", manifest("a") + "---" + manifest("b").replace("Enabled", "Sometimes"))
     (tmp_path / "empty").mkdir()
-    assert folder.look().complete
+    assert folder.check().complete
     (tmp_path / "a.yaml").unlink()
-    assert folder.look().complete
+    assert folder.check().complete
 
 
 def test_an_empty_folder_is_complete_where_there_were_no_webhooks(tmp_path: Path) -> None:
-    assert Folder(tmp_path).look().complete
+    assert Folder(tmp_path).check().complete
 
 
 def test_a_file_that_is_broken_at_the_start_deletes_nothing_until_it_is_fixed(tmp_path: Path) -> None:
     folder = expecting(tmp_path)
     folder.write("a.yaml", manifest("a"))
     folder.write("b.yaml", "a: [")
-    found = folder.look()
+    found = folder.check()
     assert (list(found.webhooks), found.complete) == (["a"], False)
     folder.write("b.yaml", manifest("b"))
-    assert folder.look().complete
+    assert folder.check().complete

@@ -32,7 +32,7 @@ def position(cursor: Cursor = CURSOR) -> TailPosition:
     return TailPosition(AT, {SHARD.key: cursor})
 
 
-def proven(shard: Shard = SHARD, checkpoint: int = 10) -> VisibleCheckpoints:
+def visible_up_to(shard: Shard = SHARD, checkpoint: int = 10) -> VisibleCheckpoints:
     """Checkpoints by which a search sees all writes up to `checkpoint`."""
     visible = VisibleCheckpoints()
     for number, each in enumerate([replace(shard, checkpoint=checkpoint)] * 7 + [shard]):
@@ -60,11 +60,11 @@ def test_a_cursor_at_its_checkpoint_is_not_searched() -> None:
 
 def test_the_newest_are_searched_at_once_and_all_when_the_checkpoint_is_visible() -> None:
     assert list(searches(position(), stats(SHARD), VisibleCheckpoints())) == [Search(SHARD, 7)]
-    whole = list(searches(position(), stats(SHARD), proven()))
+    whole = list(searches(position(), stats(SHARD), visible_up_to()))
     assert whole == [Search(SHARD, 5, 10, AT), Search(SHARD, 10)]
     grown = replace(SHARD, checkpoint=12)
     ahead = position(replace(CURSOR, seq=10, seen=10))
-    assert list(searches(ahead, stats(grown), proven(grown))) == [Search(grown, 10)]
+    assert list(searches(ahead, stats(grown), visible_up_to(grown))) == [Search(grown, 10)]
 
 
 def test_what_was_seen_up_to_the_top_is_not_searched_for_newer_ones() -> None:
@@ -94,8 +94,8 @@ def test_a_changed_history_is_read_from_its_beginning_and_reported() -> None:
     other = replace(SHARD, history="restored", checkpoint=3, top=3)
     found = catch_up(position(), stats(other), frozenset({"uuid"}), NOBODY)
     assert found.position.cursors[SHARD.key] == Cursor("events", "restored", -1, -1, AT, 3, 3)
-    told = "events[0] has another history than when it was last read: it is read again from its start"
-    assert [(warning.kind, warning.text) for warning in found.warnings] == [("history", told)]
+    text = "events[0] has another history than when it was last read: it is read again from its start"
+    assert [(warning.kind, warning.text) for warning in found.warnings] == [("history", text)]
 
 
 def test_a_cursor_keeps_the_last_checkpoint_so_that_a_loss_can_be_reported() -> None:
