@@ -49,7 +49,7 @@ class Person:
         """`NAMESPACE/NAME` of those that carry our label; of cluster-scoped ones the name alone."""
         label = "app.kubernetes.io/name=sew-agent"
         items = self.server.get(kind, "-A", "-l", label, *words)["items"]
-        return ["/".join(filter(None, (each["metadata"].get("namespace"), each["metadata"]["name"]))) for each in items]
+        return ["/".join(filter(None, (item["metadata"].get("namespace"), item["metadata"]["name"]))) for item in items]
 
 
 @pytest.fixture(scope="session")
@@ -69,14 +69,14 @@ def person(own_server: Kubernetes) -> Iterator[Person]:
     own_server.kubectl("delete", _OURS, "-A", "-l", "app.kubernetes.io/part-of=kubectl-sew", "--wait=false")
     own_server.kubectl("delete", "deployment,pod", "-A", "--all", "--now")
     own_server.kubectl("delete", "namespace", "sew-system", "--ignore-not-found", "--wait=false")
-    for each in own_server.get("persistentvolumeclaim", "-A")["items"]:  # a controller would let them go
-        where = ("-n", each["metadata"]["namespace"], each["metadata"]["name"])
+    for item in own_server.get("persistentvolumeclaim", "-A")["items"]:  # a controller would let them go
+        where = ("-n", item["metadata"]["namespace"], item["metadata"]["name"])
         own_server.kubectl("patch", "persistentvolumeclaim", *where, "-p", '{"metadata": {"finalizers": null}}')
-    for each in own_server.get("namespaces")["items"]:  # so it would
-        if each["status"]["phase"] == "Terminating":
-            each["spec"]["finalizers"] = []
-            finalize = f"/api/v1/namespaces/{each['metadata']['name']}/finalize"
-            own_server.kubectl("replace", "--raw", finalize, "-f", "-", stdin=json.dumps(each))
+    for item in own_server.get("namespaces")["items"]:  # so it would
+        if item["status"]["phase"] == "Terminating":
+            item["spec"]["finalizers"] = []
+            finalize = f"/api/v1/namespaces/{item['metadata']['name']}/finalize"
+            own_server.kubectl("replace", "--raw", finalize, "-f", "-", stdin=json.dumps(item))
 
 
 def deployment(name: str, namespace: str, **pod: Any) -> dict[str, Any]:

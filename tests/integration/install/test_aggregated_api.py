@@ -26,7 +26,7 @@ READERS = {
 
 def networksets() -> Any:
     """Define another kind of the same group, as open-source Calico serves it."""
-    (definition,) = [each for each in render(InstallPlan()) if each["kind"] == "CustomResourceDefinition"]
+    (definition,) = [obj for obj in render(InstallPlan()) if obj["kind"] == "CustomResourceDefinition"]
     names = {"kind": "NetworkSet", "listKind": "NetworkSetList", "plural": "networksets", "singular": "networkset"}
     definition["metadata"] = {"name": "networksets.projectcalico.org"}
     definition["spec"]["names"] = names
@@ -82,7 +82,7 @@ def test_where_calico_s_server_lacks_the_kind_the_other_group_serves_it(beside: 
 
 
 def test_check_finds_a_definition_that_calico_s_server_hides(beside: Person) -> None:
-    (definition,) = [each for each in render(InstallPlan()) if each["kind"] == "CustomResourceDefinition"]
+    (definition,) = [obj for obj in render(InstallPlan()) if obj["kind"] == "CustomResourceDefinition"]
     beside.server.apply(definition)
     found = check(beside)
     hidden = (
@@ -99,17 +99,17 @@ def test_check_finds_a_definition_that_calico_s_server_hides(beside: Person) -> 
 def check(person: Person, *words: str) -> dict[str, Any]:
     """Code -> what `kubectl sew check` says of it."""
     found = json.loads(person.tries("sew", "check", "-o", "json", *words).stdout)
-    return {each["check"]: each for each in found["checks"]}
+    return {check["check"]: check for check in found["checks"]}
 
 
 def test_where_calico_s_server_has_the_kind_no_definition_is_installed(beside: Person, calico: Kubernetes) -> None:
-    ours = next(each for each in render(InstallPlan()) if each["kind"] == "CustomResourceDefinition")
+    ours = next(obj for obj in render(InstallPlan()) if obj["kind"] == "CustomResourceDefinition")
     calico.apply(ours)
     served = ("get", "--raw", "/apis/projectcalico.org/v3")
     eventually(lambda: "securityeventwebhooks" in beside.server.kubectl(*served), "the kind is served", 60)
     done = beside.tries("sew", "install")
     assert "serves SecurityEventWebhooks already" in done.stderr
-    kinds = {each["kind"] for each in yaml.safe_load_all(done.stdout)}
+    kinds = {obj["kind"] for obj in yaml.safe_load_all(done.stdout)}
     assert "CustomResourceDefinition" not in kinds
     assert "ClusterRole" in kinds
     calico.kubectl("delete", "-f", "-", stdin=json.dumps(ours))

@@ -47,7 +47,7 @@ def test_it_runs_the_agent_as_a_user_that_is_not_root(config: Any) -> None:
 
 
 def test_whatever_is_written_goes_into_the_state_since_the_root_may_be_read_only(config: Any) -> None:
-    environment = dict(each.partition("=")[::2] for each in config["Env"])
+    environment = dict(variable.partition("=")[::2] for variable in config["Env"])
     assert environment["SEW_STATE"] == environment["TMPDIR"] == "/var/lib/sew"
     assert environment["PYTHONDONTWRITEBYTECODE"]
 

@@ -77,7 +77,7 @@ def test_the_keys_of_the_credentials_say_which_files_the_agent_is_told_of(person
     person.runs("create", "secret", "generic", "es", "-n", "sew-system", *keys)
     person.installs("--credentials-secret", "es")
     (agent,) = pod_of(person, "sew-agent", "sew-system")["containers"]
-    files = {each["name"]: each["value"] for each in agent["env"] if each["name"].endswith("_FILE")}
+    files = {variable["name"]: variable["value"] for variable in agent["env"] if variable["name"].endswith("_FILE")}
     assert set(files) == {"SEW_ELASTICSEARCH_USERNAME_FILE", "SEW_ELASTICSEARCH_PASSWORD_FILE"}
 
 
@@ -113,12 +113,12 @@ def test_as_a_sidecar_the_agent_is_in_the_pod_of_the_deployment_beside_all_that_
 ) -> None:
     person.installs("--sidecar-of", "deployment/shop", "-n", "shops", "--image", "own/agent:7")
     pod = pod_of(person)
-    assert [each["name"] for each in pod["initContainers"]] == ["first", "sew-agent"]
+    assert [container["name"] for container in pod["initContainers"]] == ["first", "sew-agent"]
     agent = pod["initContainers"][1]
     assert (agent["restartPolicy"], agent["image"]) == ("Always", "own/agent:7")
     assert {"startupProbe", "livenessProbe"} <= set(agent)
     assert "readinessProbe" not in agent
-    volumes = {each["name"]: each for each in pod["volumes"]}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
     assert volumes["sew-state"] == {"name": "sew-state", "emptyDir": {}}
     assert "goods" in volumes
     (subject,) = person.server.get("clusterrolebinding", "sew-agent")["subjects"]
@@ -150,10 +150,10 @@ def test_a_deployment_that_changes_meanwhile_is_looked_at_again(
     sidecar = ("--sidecar-of", "deployment/shop", "-n", "shops")
     person.installs(*sidecar, KUBECTL_PATH=changing(person, tmp_path, 4))
     assert person.server.get("deployment", "shop", "-n", "shops")["metadata"]["annotations"]["changed"] == "4"
-    assert "sew-agent" in [each["name"] for each in pod_of(person)["initContainers"]]
+    assert "sew-agent" in [container["name"] for container in pod_of(person)["initContainers"]]
     person.runs("sew", "uninstall", "--apply", *sidecar, KUBECTL_PATH=changing(person, tmp_path, 8))
     assert person.server.get("deployment", "shop", "-n", "shops")["metadata"]["annotations"]["changed"] == "8"
-    assert [each["name"] for each in pod_of(person)["initContainers"]] == ["first"]
+    assert [container["name"] for container in pod_of(person)["initContainers"]] == ["first"]
 
 
 def test_a_deployment_that_changes_all_the_time_is_left_as_it_is(
@@ -162,7 +162,7 @@ def test_a_deployment_that_changes_all_the_time_is_left_as_it_is(
     sidecar = ("--sidecar-of", "deployment/shop", "-n", "shops")
     error = person.is_refused("sew", "install", "--apply", *sidecar, KUBECTL_PATH=changing(person, tmp_path, 1_000))
     assert error == "error: deployment/shop changes all the time, and was left as it is: try again\n"
-    assert [each["name"] for each in pod_of(person)["initContainers"]] == ["first"]
+    assert [container["name"] for container in pod_of(person)["initContainers"]] == ["first"]
 
 
 def test_the_owner_of_the_host_may_apply_it_again_without_losing_the_sidecar(
@@ -173,7 +173,7 @@ def test_the_owner_of_the_host_may_apply_it_again_without_losing_the_sidecar(
     person.runs("apply", "-f", "-", stdin=json.dumps(shop))
     pod = pod_of(person)
     assert pod["containers"][0]["image"] == "shop:2"
-    assert "sew-agent" in [each["name"] for each in pod["initContainers"]]
+    assert "sew-agent" in [container["name"] for container in pod["initContainers"]]
 
 
 @pytest.mark.parametrize("how", ["--apply", "piped"])
@@ -264,7 +264,7 @@ def test_a_host_that_is_not_there_and_one_that_is_no_deployment_are_errors(perso
 
 
 def test_where_calico_defines_the_api_its_definition_is_left_alone(person: Person) -> None:
-    ours = next(each for each in yaml.safe_load_all(person.runs("sew", "install")) if each["metadata"]["name"] == CRD)
+    ours = next(obj for obj in yaml.safe_load_all(person.runs("sew", "install")) if obj["metadata"]["name"] == CRD)
     del ours["metadata"]["labels"]
     person.runs("create", "-f", "-", stdin=json.dumps(ours))
     done = person.tries("sew", "install", "--apply")
@@ -286,7 +286,7 @@ def test_beside_calico_s_own_processor_only_webhooks_of_a_selector_are_ours(pers
     assert "needs --selector" in person.is_refused("sew", "install", "--beside-calico")
     for words, env in ((("--selector", "team=blue"), {}), ((), {"SEW_SELECTOR": "team=blue"})):
         printed = yaml.safe_load_all(person.runs("sew", "install", "--beside-calico", *words, **env))
-        (agent,) = [each for each in printed if each["kind"] == "Deployment"]
+        (agent,) = [obj for obj in printed if obj["kind"] == "Deployment"]
         (container,) = agent["spec"]["template"]["spec"]["containers"]
         assert {"name": "SEW_SELECTOR", "value": "team=blue"} in container["env"]
 

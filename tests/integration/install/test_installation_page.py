@@ -16,14 +16,14 @@ OF_SIDECAR = "--sidecar-of"
 
 def plugins(typed: list[Example], *, sidecar: bool) -> list[Example]:
     """Return the plugin's own commands, for the one way of installing or for the other."""
-    ours = [each for each in typed if each.line.startswith("kubectl sew ")]
-    return [each for each in ours if (OF_SIDECAR in each.line) == sidecar]
+    ours = [example for example in typed if example.line.startswith("kubectl sew ")]
+    return [item for item in ours if (OF_SIDECAR in item.line) == sidecar]
 
 
 def follow(person: Person, typed: list[Example]) -> None:
-    for each in typed:
-        done = person.tries(*shlex.split(each.line)[1:])
-        assert (done.returncode, done.stdout + done.stderr) == (0, each.shown), each.line
+    for example in typed:
+        done = person.tries(*shlex.split(example.line)[1:])
+        assert (done.returncode, done.stdout + done.stderr) == (0, example.shown), example.line
 
 
 def test_the_agent_on_its_own_is_installed_and_uninstalled_as_the_page_shows(person: Person, tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_the_agent_on_its_own_is_installed_and_uninstalled_as_the_page_shows(per
     (tmp_path / "api-key").write_text("a2V5")
     credentials = examples(PAGE, section="Before the agent")[-1]
     file = ("--from-file", f"api-key={tmp_path / 'api-key'}")
-    words = [each for each in shlex.split(credentials.line)[1:] if not each.startswith("--from-file")]
+    words = [word for word in shlex.split(credentials.line)[1:] if not word.startswith("--from-file")]
     assert person.runs(*words, *file) == credentials.shown
     typed = plugins(ALONE, sidecar=False)
     assert len(typed) == 3
@@ -51,9 +51,9 @@ def test_by_kustomize_is_installed_what_the_page_shows(person: Person) -> None:
 
 def test_the_page_of_all_commands_shows_the_same(person: Person) -> None:
     typed = [
-        each
+        example
         for page in ("install", "uninstall")
-        for each in examples(COMMANDS, form="text", section=f"kubectl sew {page}")
+        for example in examples(COMMANDS, form="text", section=f"kubectl sew {page}")
     ]
     assert len(typed) == 2
     follow(person, typed)

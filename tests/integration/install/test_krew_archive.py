@@ -59,7 +59,7 @@ def test_the_manifest_is_as_krew_s_index_asks(krew: Krew, archive: Path) -> None
     subprocess.run([krew.validate_manifest, "-skip-install", "-manifest", DIST / "sew.yaml"], check=True)
     spec = yaml.safe_load((DIST / "sew.yaml").read_text())["spec"]
     assert spec["version"] == f"v{__version__}"
-    assert [each["uri"].rpartition("/")[2] for each in spec["platforms"]] == [archive.name]
+    assert [platform["uri"].rpartition("/")[2] for platform in spec["platforms"]] == [archive.name]
 
 
 def test_kubectl_runs_what_krew_installed_on_a_machine_without_python(environment: dict[str, str]) -> None:

@@ -31,7 +31,7 @@ HOST = {
 
 
 def by_identity(objects: Any) -> dict[tuple[str, str, str], Any]:
-    return {(each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): each for each in objects}
+    return {(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]): obj for obj in objects}
 
 
 @pytest.mark.parametrize("overlay", ["standalone", "sidecar"])
@@ -73,12 +73,12 @@ def test_the_kustomization_of_the_documentation_sets_what_it_says(person: Person
     (tmp_path / "kustomization.yaml").write_text(local)
     built = list(yaml.safe_load_all(person.runs("kustomize", str(tmp_path))))
     assert set(by_identity(built)) == set(by_identity(render(InstallPlan())))
-    (deployment,) = [each for each in built if each["kind"] == "Deployment"]
+    (deployment,) = [obj for obj in built if obj["kind"] == "Deployment"]
     (agent,) = deployment["spec"]["template"]["spec"]["containers"]
     assert agent["image"] == "registry.example/sew-agent:0.1.0"
-    variables = {each["name"]: each.get("value") for each in agent["env"]}
+    variables = {variable["name"]: variable.get("value") for variable in agent["env"]}
     assert variables["SEW_ELASTICSEARCH"] == "https://elasticsearch.example:9200"
-    assert "sew-credentials" in [each["name"] for each in agent["volumeMounts"]]
+    assert "sew-credentials" in [mount["name"] for mount in agent["volumeMounts"]]
 
 
 def test_a_setting_made_beside_the_installation_outlives_the_next_one(person: Person) -> None:
@@ -92,7 +92,7 @@ def test_a_setting_made_beside_the_installation_outlives_the_next_one(person: Pe
 @pytest.mark.parametrize("overlay", ["standalone", "sidecar"])
 def test_a_namespace_that_enforces_pod_security_restricted_takes_the_pod(person: Person, overlay: str) -> None:
     person.runs("label", "namespace", "shops", "--overwrite", "pod-security.kubernetes.io/enforce=restricted")
-    (alone,) = [each for each in render(InstallPlan()) if each["kind"] == "Deployment"]
+    (alone,) = [obj for obj in render(InstallPlan()) if obj["kind"] == "Deployment"]
     deployment = with_agent(alone, InstallPlan(host=Host("shop", "shops", "keeper"))) if overlay == "sidecar" else alone
     spec = deployment["spec"]["template"]["spec"]
     if overlay == "sidecar":

@@ -78,7 +78,7 @@ def make(server: Kubernetes) -> Iterator[Make]:
 def write_status(server: Kubernetes, name: str, *conditions: Mapping[str, Any]) -> None:
     """Writes conditions as the agent does."""
     common = {"lastTransitionTime": "2026-01-02T03:04:05Z", "message": ""}
-    patch = json.dumps({"status": [{**common, **each} for each in conditions]})
+    patch = json.dumps({"status": [{**common, **condition} for condition in conditions]})
     resource = "securityeventwebhooks.projectcalico.org"
     server.kubectl("patch", resource, name, "--subresource=status", "--type=merge", "-p", patch)
 

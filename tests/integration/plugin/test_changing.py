@@ -42,7 +42,7 @@ def test_the_state_and_nothing_else_changes(
     assert spec(server, name) == {**was, "state": after}
     assert sew(command, name).stdout == f"securityeventwebhook.projectcalico.org/{name} {said} (no change)\n"
     managers = [
-        each["manager"] for each in server.get(RESOURCE, name, "--show-managed-fields")["metadata"]["managedFields"]
+        entry["manager"] for entry in server.get(RESOURCE, name, "--show-managed-fields")["metadata"]["managedFields"]
     ]
     assert "kubectl-sew" in managers
 
@@ -184,7 +184,7 @@ def test_create_makes_the_webhook_and_an_existing_name_is_an_error(sew: Sew, ser
         found = server.get(RESOURCE, "made", "--show-managed-fields")
         assert (found["spec"]["state"], found["spec"]["query"]) == ("Disabled", "type = waf")
         assert found["metadata"]["annotations"] == {"webhooks.projectcalico.org/labels": "cluster:production"}
-        assert [each["manager"] for each in found["metadata"]["managedFields"]] == ["kubectl-sew"]
+        assert [entry["manager"] for entry in found["metadata"]["managedFields"]] == ["kubectl-sew"]
         again = sew("create", "made", *FLAGS)
         assert (again.returncode, again.stdout) == (1, "")
         assert again.stderr == f'error: {RESOURCE} "made" already exists\n'

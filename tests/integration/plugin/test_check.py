@@ -42,9 +42,9 @@ def check(server: Kubernetes, *flags: str) -> dict[str, dict[str, Any]]:
     ran = run_plugin(server, "check", "-o", "json", *flags)
     assert ran.stderr == ""
     found = json.loads(ran.stdout)
-    failed = any(each["result"] == "failed" for each in found["checks"])
+    failed = any(check["result"] == "failed" for check in found["checks"])
     assert (ran.returncode, found["ok"]) == ((1, False) if failed else (0, True))
-    return {each["check"]: each for each in found["checks"]}
+    return {check["check"]: check for check in found["checks"]}
 
 
 def failed(server: Kubernetes, *flags: str) -> dict[str, str]:
@@ -105,7 +105,7 @@ def test_missing_rights_of_a_person_are_named(installed: Kubernetes) -> None:
     installed.as_account("nobody")
     ran = run_plugin(installed, "check", "-o", "json", "--as=system:serviceaccount:default:nobody")
     assert (ran.returncode, ran.stderr) == (1, "")
-    found = {each["check"]: each for each in json.loads(ran.stdout)["checks"]}
+    found = {check["check"]: check for check in json.loads(ran.stdout)["checks"]}
     assert {code for code, each in found.items() if each["result"] == "failed"} == ADMIN_ONLY
     assert found["your-rights-webhooks"]["details"] == [
         "you may not get, list, create, patch securityeventwebhooks.projectcalico.org"

@@ -17,7 +17,7 @@ def urgent(sew: Sew, server: Kubernetes) -> Iterator[None]:
     """The webhook that the page creates, with its Secret."""
     server.kubectl("create", "secret", "generic", "slack-hook", "-n", SECRETS, "--from-literal=url=x")
     (typed,) = examples(PAGE, section="kubectl sew create")
-    words = [each for each in words_of(typed) if each not in ("--dry-run=client", "-o", "yaml")]
+    words = [word for word in words_of(typed) if word not in ("--dry-run=client", "-o", "yaml")]
     assert sew(*words).returncode == 0
     yield
     server.kubectl("delete", "securityeventwebhooks.projectcalico.org", "urgent")

@@ -78,7 +78,7 @@ def test_status_tells_what_references_hold_and_never_a_value(sew: Sew, server: K
     assert f"`kubectl -n {SECRETS} create secret generic gone --from-file=k=FILE`" in ran.stdout
     assert f"`kubectl -n {SECRETS} edit configmap plain`" in ran.stdout
     whole = json.loads(sew("status", "references", "-o", "json").stdout)
-    assert [each["found"] for each in whole["references"]] == [True, False, False, False]
+    assert [reference["found"] for reference in whole["references"]] == [True, False, False, False]
     assert "CANARY" not in ran.stdout + json.dumps(whole)
 
 

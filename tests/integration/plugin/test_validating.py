@@ -21,7 +21,7 @@ def write(folder: Path, *objects: dict[str, object]) -> str:
 
 
 def codes(text: str) -> list[tuple[str, str]]:
-    return [(each["code"], each["webhook"]) for each in json.loads(text)["findings"]]
+    return [(finding["code"], finding["webhook"]) for finding in json.loads(text)["findings"]]
 
 
 def test_secrets_are_looked_up_and_the_server_is_asked(sew: Sew, server: Kubernetes, tmp_path: Path) -> None:

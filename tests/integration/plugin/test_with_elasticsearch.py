@@ -46,7 +46,7 @@ def test_check_says_why_events_cannot_be_read(
 
     def found() -> dict[str, str]:
         checks = json.loads(sew("check", "-o", "json").stdout)["checks"]
-        return {each["check"]: " ".join(each["details"]) for each in checks if each["result"] == "failed"}
+        return {check["check"]: " ".join(check["details"]) for check in checks if check["result"] == "failed"}
 
     eventually(lambda: said in found().get(code, ""), said, 60)
     only = found()

@@ -55,7 +55,7 @@ def row(sew: Sew, name: str) -> dict[str, Any]:
 def findings(sew: Sew) -> dict[str, list[str]]:
     """Code of a failed check -> its details."""
     checks = json.loads(sew("check", "-o", "json").stdout)["checks"]
-    return {each["check"]: each["details"] for each in checks if each["result"] == "failed"}
+    return {check["check"]: check["details"] for check in checks if check["result"] == "failed"}
 
 
 def test_status_tells_what_the_agent_knows(sew: Sew, here: ClusterHarness, folder: Folder, receiver: Picky) -> None:
@@ -99,7 +99,7 @@ def test_dead_letters_are_listed_shown_replayed_and_purged(
     eventually(lambda: row(sew, "refusing").get("deadLetters") == 2, "dead letters")
     assert "dead letters: `kubectl sew dead-letters refusing list`" in sew("status", "refusing").stdout
     letters = json.loads(sew("dead-letters", "refusing", "-o", "json").stdout)
-    first, second = (str(each["number"]) for each in letters)
+    first, second = (str(letter["number"]) for letter in letters)
     assert '"severity": 50' in sew("dead-letters", "refusing", "show", first).stdout
     receiver.mended = True
     assert sew("dead-letters", "refusing", "replay", first).stdout == "1 dead letter replayed\n"

@@ -52,7 +52,7 @@ GOOD = Facts(
 
 
 def failures(facts: Facts) -> dict[str, CheckOutcome]:
-    return {each.check.code: each for each in judge(facts) if each.verdict.result is CheckResult.FAILED}
+    return {outcome.check.code: outcome for outcome in judge(facts) if outcome.verdict.result is CheckResult.FAILED}
 
 
 def agent(row: Mapping[str, Any] | None = None, **told: Any) -> AgentReport:
@@ -60,12 +60,12 @@ def agent(row: Mapping[str, Any] | None = None, **told: Any) -> AgentReport:
 
 
 def source(*problems: str) -> AgentReport:
-    return agent(sourceTroubles=[{"problem": each, "message": f"it is {each}"} for each in problems])
+    return agent(sourceTroubles=[{"problem": problem, "message": f"it is {problem}"} for problem in problems])
 
 
 def condition(kind: str, reason: str, message: str = "said so", generation: int = 1) -> tuple[Webhook, ...]:
     found = Condition(kind, "False", reason, message, generation)
-    kept = tuple(each for each in (HEALTHY,) if each.type != kind)
+    kept = tuple(condition for condition in (HEALTHY,) if condition.type != kind)
     return (replace(WEBHOOK, conditions=(*kept, found)),)
 
 
@@ -82,17 +82,17 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("clock-skew", {"clock_ahead": -95.0}, "this machine's clock is 95 s behind the API server's"),
     (
         "your-rights-webhooks",
-        {"own_rights": {each: each.verb not in ("create", "patch") for each in OWN}},
+        {"own_rights": {right: right.verb not in ("create", "patch") for right in OWN}},
         "you may not create, patch securityeventwebhooks.projectcalico.org",
     ),
     (
         "your-rights-secrets",
-        {"own_rights": {each: each.resource != "secrets" for each in OWN}},
+        {"own_rights": {right: right.resource != "secrets" for right in OWN}},
         "you may not get secrets in tid",
     ),
     (
         "your-rights-agent",
-        {"own_rights": {each: each.resource != "pods/exec" for each in OWN}},
+        {"own_rights": {right: right.resource != "pods/exec" for right in OWN}},
         "create pods/exec in sew-system",
     ),
     ("api-served", {"served": (), "definitions": ()}, "no SecurityEventWebhook is served in projectcalico.org or crd."),
@@ -180,7 +180,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
 
 def test_where_all_is_well_every_check_is_ok() -> None:
     outcomes = list(judge(GOOD))
-    assert {each.verdict.result for each in outcomes} == {CheckResult.OK}
+    assert {outcome.verdict.result for outcome in outcomes} == {CheckResult.OK}
     assert len(outcomes) == sum(len(checks) for checks in GROUPS.values())
 
 
@@ -194,7 +194,7 @@ def test_a_fault_fails_its_check_and_says_what_and_what_to_do(code: str, fault: 
 
 
 def of(facts: Facts, code: str) -> CheckVerdict:
-    return next(each.verdict for each in judge(facts) if each.check.code == code)
+    return next(outcome.verdict for outcome in judge(facts) if outcome.check.code == code)
 
 
 def test_an_agent_outside_of_the_cluster_is_no_missing_pod() -> None:
@@ -248,20 +248,24 @@ SOURCE = [check.code for check in GROUPS["Elasticsearch"]]
     ],
 )
 def test_what_keeps_events_from_being_read_fails_its_own_check_alone(problems: tuple[str, ...], results: str) -> None:
-    found = {each.check.code: each.verdict.result.value for each in judge(replace(GOOD, agent=source(*problems)))}
+    found = {
+        outcome.check.code: outcome.verdict.result.value for outcome in judge(replace(GOOD, agent=source(*problems)))
+    }
     assert [found[code] for code in SOURCE] == results.split()
 
 
 def test_while_the_agent_tells_nothing_its_reading_is_not_known() -> None:
     silent = replace(GOOD, agent=agent(running=False))
-    found = {each.check.code: each.verdict.result for each in judge(silent)}
+    found = {outcome.check.code: outcome.verdict.result for outcome in judge(silent)}
     assert {found[code] for code in SOURCE} == {CheckResult.UNKNOWN}
 
 
 def test_what_is_not_there_is_told_once_and_nothing_is_said_of_it_else() -> None:
     found = failures(replace(GOOD, served=(), definitions=()))
     assert [code for code in ("api-served", "api-group", "crd-version") if code in found] == ["api-served"]
-    results = {each.check.code: each.verdict.result for each in judge(replace(GOOD, served=(), definitions=()))}
+    results = {
+        outcome.check.code: outcome.verdict.result for outcome in judge(replace(GOOD, served=(), definitions=()))
+    }
     assert results["api-group"] is results["crd-version"] is CheckResult.UNKNOWN
     gone = AgentReport("sew-system/sew-agent-0", "the pod is gone")
     assert list(failures(replace(GOOD, pods=(), agent=gone))) == ["agent-running"]
@@ -292,7 +296,7 @@ def test_without_an_agent_the_conditions_speak() -> None:
     assert "events-readable" in failures(replace(GOOD, agent=gone, webhooks=source))
     assert "webhook-parked" in failures(replace(GOOD, agent=gone, webhooks=parked))
     assert "receiver-unavailable" in failures(replace(GOOD, agent=gone, webhooks=down))
-    results = {each.check.code: each.verdict.result for each in judge(replace(GOOD, agent=gone))}
+    results = {outcome.check.code: outcome.verdict.result for outcome in judge(replace(GOOD, agent=gone))}
     assert results["dead-letters"] is results["webhook-parked"] is CheckResult.UNKNOWN
 
 
@@ -338,6 +342,6 @@ def test_an_optional_reference_may_lead_nowhere() -> None:
 
 def test_pods_that_run_well_beside_the_holder_are_told_to_stand_by() -> None:
     pods = (POD, replace(POD, name="sew-agent-1"), replace(POD, name="sew-agent-2", problem="it waits"))
-    (running,) = (each for each in judge(replace(GOOD, pods=pods)) if each.check.code == "agent-running")
+    (running,) = (outcome for outcome in judge(replace(GOOD, pods=pods)) if outcome.check.code == "agent-running")
     assert running.verdict.result is CheckResult.OK
     assert running.verdict.details == ("sew-system/sew-agent-1 stands by for sew-system/sew-agent-0",)

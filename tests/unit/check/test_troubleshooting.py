@@ -11,7 +11,7 @@ from kubectl_sew.resource import DeliveringReason, FetchedReason, HealthyReason
 pytestmark = pytest.mark.documentation
 
 CODES = [check.code for checks in GROUPS.values() for check in checks]
-REASONS = [each.value for reasons in (HealthyReason, FetchedReason, DeliveringReason) for each in reasons]
+REASONS = [reason.value for reasons in (HealthyReason, FetchedReason, DeliveringReason) for reason in reasons]
 
 
 def test_each_code_and_each_reason_has_its_section() -> None:

@@ -28,8 +28,8 @@ ALL = dict([*commands(PLUGIN, "kubectl sew"), *commands(cli, "sew-agent")])
 def test_every_command_has_its_section_with_every_flag_as_its_help_has_it(path):
     section = SECTIONS[path]
     if path == "sew-agent run":  # its flags are the settings, which docs/settings.md describes
-        flags = [f"`{each.opts[0]}`" for each in ALL[path].params]
-        assert [each for each in flags if each not in section] == []
+        flags = [f"`{option.opts[0]}`" for option in ALL[path].params]
+        assert [flag for flag in flags if flag not in section] == []
     else:
         assert [row for row in rows(ALL[path]) if row not in section] == []
 
@@ -42,7 +42,7 @@ def test_no_flag_is_described_that_there_is_not(path):
 
 def rows(command: click.Command) -> list[str]:
     context = click.Context(command)
-    records = [each.get_help_record(context) for each in command.params if isinstance(each, click.Option)]
+    records = [option.get_help_record(context) for option in command.params if isinstance(option, click.Option)]
     shown = [(flag, " ".join(meaning.split())) for flag, meaning in filter(None, records)]
     return [
         f"| `{flag.replace('|', chr(92) + '|')}` | {meaning.replace('|', chr(92) + '|')} |" for flag, meaning in shown

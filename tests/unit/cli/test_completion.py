@@ -49,7 +49,7 @@ def test_what_can_stand_there_is_offered(words, offered):
 def test_every_command_takes_kubectls_flags(name):
     offered, _ = values(name, "--")
     own = {"--namespace"} if name in ("install", "uninstall") else set()
-    assert {max(each.opts, key=len) for each in connection_options()} - set(offered) <= own
+    assert {max(option.opts, key=len) for option in connection_options()} - set(offered) <= own
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ def test_on_a_terminal_it_asks_step_by_step_and_asks_again_after_a_wrong_answer(
         "annotations": {"webhooks.projectcalico.org/labels": "cluster:production,team:x"},
     }
     assert made["spec"]["state"] == "Disabled"
-    assert {each["name"]: each.get("value") for each in made["spec"]["config"]} == {
+    assert {variable["name"]: variable.get("value") for variable in made["spec"]["config"]} == {
         "authentication": "Bearer",
         "url": "https://jira.example.com/rest/api/2/issue",
         "project": "P",

@@ -56,7 +56,7 @@ def steers(text: str) -> bool:
     return not text.translate({ord(each): None for each in "\n\t"}).isprintable()
 
 
-@pytest.mark.parametrize("piece", [each for each in HOSTILE if not each.isspace()] + [EVIL])
+@pytest.mark.parametrize("piece", [text for text in HOSTILE if not text.isspace()] + [EVIL])
 def test_what_could_steer_a_terminal_is_replaced_in_text_and_escaped_in_json(piece):
     assert not steers(harmless(f"a{piece}b"))
     shown = harmless_json(json.dumps({"a": piece}, ensure_ascii=False))
@@ -150,7 +150,7 @@ def test_all_that_is_printed_goes_through_the_one_gate():
     past = ("click.echo", "click.secho", "click.confirm", "click.prompt", "click.style", "print", "sys.stdout.write")
     for path in (ROOT / "kubectl_sew").rglob("*.py"):
         calls = [each for each in ast.walk(ast.parse(path.read_text())) if isinstance(each, ast.Call)]
-        found = [name for each in calls if (name := ast.unparse(each.func)) in past]
+        found = [name for call in calls if (name := ast.unparse(call.func)) in past]
         assert not found or path.name in ("output.py", "complete.py"), path
 
 

@@ -21,7 +21,7 @@ def test_every_consumers_request_shows_its_body_and_none_of_its_secrets(name, ki
     assert head.startswith("POST http")
     assert head.splitlines()[0].endswith("/[secret]")
     assert json.loads(body)
-    assert not [each for each in SECRETS if each in ran.out + ran.err]
+    assert not [secret for secret in SECRETS if secret in ran.out + ran.err]
 
 
 def test_the_examples_show_every_consumer():

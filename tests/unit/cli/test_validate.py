@@ -168,7 +168,7 @@ def test_an_empty_name_of_a_file_is_an_error(files, sew):
 
 def test_a_file_that_cannot_be_read_does_not_hide_what_is_wrong_with_the_others(folder, sew):
     ran = sew("validate", "-o", "json", "-f", f"{folder}/none.yaml", "-f", f"{folder}/below/bad.yml")
-    found = [(each["code"], each["file"]) for each in json.loads(ran.out)["findings"]]
+    found = [(finding["code"], finding["file"]) for finding in json.loads(ran.out)["findings"]]
     assert found[0] == ("SEW051", f"{folder}/none.yaml")
     assert ("SEW020", f"{folder}/below/bad.yml") in found
     assert ran.code == 1

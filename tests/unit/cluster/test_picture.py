@@ -102,7 +102,7 @@ def test_a_parked_webhook_tells_why_since_when_and_what_helps() -> None:
 def test_each_trouble_comes_with_the_command_that_helps(
     row: Mapping[str, Any], webhook: Mapping[str, Any], help_: str
 ) -> None:
-    assert any(help_ in each for each in advice(picture(row, **webhook)))
+    assert any(help_ in command for command in advice(picture(row, **webhook)))
 
 
 def told_at(now: str, row: Mapping[str, Any], **webhook: Any) -> Picture:

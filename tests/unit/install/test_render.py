@@ -44,7 +44,7 @@ plans = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 
 
 def named(plan: InstallPlan, kind: str, name: str = "") -> Any:
-    (found,) = [each for each in render(plan) if each["kind"] == kind and name in ("", each["metadata"]["name"])]
+    (found,) = [obj for obj in render(plan) if obj["kind"] == kind and name in ("", obj["metadata"]["name"])]
     return found
 
 
@@ -60,7 +60,7 @@ def agent_of(plan: InstallPlan) -> Any:
 
 
 def variables(plan: InstallPlan) -> dict[str, str]:
-    return {each["name"]: each.get("value", "") for each in agent_of(plan)["env"]}
+    return {variable["name"]: variable.get("value", "") for variable in agent_of(plan)["env"]}
 
 
 def files() -> Iterator[Any]:
@@ -70,14 +70,14 @@ def files() -> Iterator[Any]:
 
 @plans
 def test_nothing_is_rendered_twice(plan: InstallPlan) -> None:
-    identities = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in render(plan)]
+    identities = [(obj["kind"], obj["metadata"].get("namespace"), obj["metadata"]["name"]) for obj in render(plan)]
     assert len(set(identities)) == len(identities)
 
 
 @plans
 def test_whatever_is_ours_carries_the_standard_labels_and_the_version(plan: InstallPlan) -> None:
-    for each in render(plan):
-        labels = {key.partition("/")[2]: value for key, value in each["metadata"]["labels"].items()}
+    for obj in render(plan):
+        labels = {key.partition("/")[2]: value for key, value in obj["metadata"]["labels"].items()}
         assert labels.pop("component")
         labels = {key: value for key, value in labels.items() if not key.startswith("aggregate-to-")}
         assert labels == {"name": "sew-agent", "part-of": "kubectl-sew", "version": __version__}
@@ -91,8 +91,8 @@ def test_the_agent_is_the_same_container_alone_and_as_a_sidecar_but_for_its_part
     alone, sidecar = agent_of(InstallPlan()), agent_of(InstallPlan(host=HOST))
     assert sidecar.pop("restartPolicy") == "Always"
     assert alone.pop("readinessProbe")["httpGet"]["path"] == "/readyz"
-    assert [each["name"] for each in sidecar.pop("volumeMounts")] == ["sew-state", "sew-token"]
-    assert [each["name"] for each in alone.pop("volumeMounts")] == ["sew-state"]
+    assert [mount["name"] for mount in sidecar.pop("volumeMounts")] == ["sew-state", "sew-token"]
+    assert [mount["name"] for mount in alone.pop("volumeMounts")] == ["sew-state"]
     assert alone == sidecar
 
 
@@ -119,21 +119,21 @@ def test_a_sidecar_that_is_there_already_is_replaced_in_its_place() -> None:
     once["spec"]["template"]["spec"]["initContainers"].append({"name": "last"})
     again = with_agent(once, InstallPlan(host=HOST, image="new"))
     pod = again["spec"]["template"]["spec"]
-    assert [each["name"] for each in pod["initContainers"]] == ["first", "sew-agent", "last"]
-    assert [each["name"] for each in pod["volumes"]] == ["goods", "sew-state", "sew-token"]
+    assert [container["name"] for container in pod["initContainers"]] == ["first", "sew-agent", "last"]
+    assert [volume["name"] for volume in pod["volumes"]] == ["goods", "sew-state", "sew-token"]
     assert pod["initContainers"][1] == agent_of(InstallPlan(host=HOST, image="new"))
 
 
 def test_neither_namespaces_nor_what_is_owed_nor_the_host_is_removed_unless_asked() -> None:
-    kinds = [each["kind"] for each in removable(InstallPlan(create_secrets_namespace=True, crd_group=None), data=False)]
+    kinds = [obj["kind"] for obj in removable(InstallPlan(create_secrets_namespace=True, crd_group=None), data=False)]
     assert kinds[0] == "NetworkPolicy"
     assert {"Namespace", "PersistentVolumeClaim", "CustomResourceDefinition"}.isdisjoint(kinds)
-    assert "PersistentVolumeClaim" in {each["kind"] for each in removable(InstallPlan(), data=True)}
-    assert "Deployment" not in {each["kind"] for each in removable(InstallPlan(host=HOST), data=True)}
+    assert "PersistentVolumeClaim" in {obj["kind"] for obj in removable(InstallPlan(), data=True)}
+    assert "Deployment" not in {obj["kind"] for obj in removable(InstallPlan(host=HOST), data=True)}
 
 
 def test_nothing_of_a_sidecar_selects_pods() -> None:
-    kinds = {each["kind"] for each in render(InstallPlan(host=HOST))}
+    kinds = {obj["kind"] for obj in render(InstallPlan(host=HOST))}
     assert kinds.isdisjoint({"Service", "NetworkPolicy", "PodDisruptionBudget"})
 
 
@@ -143,16 +143,16 @@ def test_the_bindings_name_the_service_account_that_the_agent_acts_as() -> None:
         (InstallPlan("other"), ("sew-agent", "other")),
         (InstallPlan(host=HOST), ("keeper", "shops")),
     ):
-        bindings = [each for each in render(plan) if each["kind"] in ("ClusterRoleBinding", "RoleBinding")]
+        bindings = [obj for obj in render(plan) if obj["kind"] in ("ClusterRoleBinding", "RoleBinding")]
         assert len(bindings) == 3
-        for each in bindings:
-            (subject,) = each["subjects"]
+        for obj in bindings:
+            (subject,) = obj["subjects"]
             assert (subject["name"], subject["namespace"]) == account
 
 
 def test_a_service_account_of_ours_comes_only_with_an_agent_alone() -> None:
     assert named(InstallPlan(), "ServiceAccount")["metadata"]["name"] == pod_of(InstallPlan())["serviceAccountName"]
-    assert "ServiceAccount" not in {each["kind"] for each in render(InstallPlan(host=HOST))}
+    assert "ServiceAccount" not in {obj["kind"] for obj in render(InstallPlan(host=HOST))}
 
 
 def test_the_rights_on_secrets_are_given_in_their_namespace_alone() -> None:
@@ -167,7 +167,7 @@ def test_the_rights_on_secrets_are_given_in_their_namespace_alone() -> None:
 
 def granted(plan: InstallPlan) -> dict[str, set[str]]:
     """Namespace, "" for the whole cluster -> the resources that roles there grant, and bindings of their names give."""
-    objects = [(each["kind"], each["metadata"], each) for each in render(plan)]
+    objects = [(obj["kind"], obj["metadata"], obj) for obj in render(plan)]
     places = {
         (each["metadata"].get("namespace", ""), each["roleRef"]["name"]) for *_, each in objects if "roleRef" in each
     }
@@ -180,7 +180,7 @@ def granted(plan: InstallPlan) -> dict[str, set[str]]:
 
 def test_the_secrets_may_be_in_the_namespace_of_the_events() -> None:
     objects = render(InstallPlan(secrets_namespace="default"))
-    names = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in objects]
+    names = [(obj["kind"], obj["metadata"].get("namespace"), obj["metadata"]["name"]) for obj in objects]
     assert len(set(names)) == len(names)
 
 
@@ -192,12 +192,12 @@ def test_the_namespace_of_the_secrets_is_created_only_where_that_is_asked() -> N
         (InstallPlan(host=HOST), []),
         (InstallPlan(host=HOST, create_secrets_namespace=True), ["tigera-intrusion-detection"]),
     ):
-        found = [each["metadata"]["name"] for each in render(plan) if each["kind"] == "Namespace"]
+        found = [obj["metadata"]["name"] for obj in render(plan) if obj["kind"] == "Namespace"]
         assert found == namespaces
 
 
 def test_namespaces_and_the_definition_come_before_what_needs_them() -> None:
-    kinds = [each["kind"] for each in render(InstallPlan(create_secrets_namespace=True))]
+    kinds = [obj["kind"] for obj in render(InstallPlan(create_secrets_namespace=True))]
     assert kinds[:3] == ["CustomResourceDefinition", "Namespace", "Namespace"]
 
 
@@ -205,24 +205,24 @@ def test_beside_an_aggregated_api_server_the_definition_is_of_the_other_group() 
     definition = named(InstallPlan(crd_group="crd.projectcalico.org"), "CustomResourceDefinition")
     assert definition["metadata"]["name"] == "securityeventwebhooks.crd.projectcalico.org"
     assert definition["spec"]["group"] == "crd.projectcalico.org"
-    assert [each["name"] for each in definition["spec"]["versions"]] == ["v1"]
+    assert [version["name"] for version in definition["spec"]["versions"]] == ["v1"]
 
 
 def test_where_the_api_is_served_already_there_is_no_definition() -> None:
-    kinds = [each["kind"] for each in render(InstallPlan(crd_group=None))]
+    kinds = [obj["kind"] for obj in render(InstallPlan(crd_group=None))]
     assert "CustomResourceDefinition" not in kinds
     assert len(kinds) == len(render(InstallPlan())) - 1
 
 
 def test_for_an_agent_outside_there_are_the_api_and_the_rights_of_its_service_account() -> None:
-    kinds = [each["kind"] for each in render(InstallPlan(parts=frozenset({"api", "rights"})))]
+    kinds = [obj["kind"] for obj in render(InstallPlan(parts=frozenset({"api", "rights"})))]
     assert {"CustomResourceDefinition", "Namespace", "ServiceAccount", "ClusterRoleBinding", "Role"} <= set(kinds)
     assert not {"Deployment", "PersistentVolumeClaim", "NetworkPolicy"} & set(kinds)
-    assert [each["kind"] for each in render(InstallPlan(parts=frozenset({"api"})))] == ["CustomResourceDefinition"]
+    assert [obj["kind"] for obj in render(InstallPlan(parts=frozenset({"api"})))] == ["CustomResourceDefinition"]
 
 
 def test_who_may_view_or_edit_in_the_cluster_may_do_so_with_webhooks() -> None:
-    roles = {each["metadata"]["name"]: each for each in render(InstallPlan()) if each["kind"] == "ClusterRole"}
+    roles = {obj["metadata"]["name"]: obj for obj in render(InstallPlan()) if obj["kind"] == "ClusterRole"}
     for name, verbs in (("view", ["get", "list", "watch"]), ("edit", ["create", "update", "patch", "delete"])):
         role = roles[f"securityeventwebhooks-{name}"]
         assert role["metadata"]["labels"][f"rbac.authorization.k8s.io/aggregate-to-{name}"] == "true"
@@ -242,9 +242,9 @@ def test_metrics_and_health_are_served_by_ipv4_and_ipv6(plan: InstallPlan) -> No
 @pytest.mark.parametrize("host", [None, HOST])
 def test_a_claim_that_is_named_holds_the_state(host: Host | None) -> None:
     plan = InstallPlan(claim="mine", host=host)
-    volumes = {each["name"]: each for each in pod_of(plan)["volumes"]}
+    volumes = {volume["name"]: volume for volume in pod_of(plan)["volumes"]}
     assert volumes["sew-state"] == {"name": "sew-state", "persistentVolumeClaim": {"claimName": "mine"}}
-    assert "PersistentVolumeClaim" not in {each["kind"] for each in render(plan)}
+    assert "PersistentVolumeClaim" not in {obj["kind"] for obj in render(plan)}
 
 
 @pytest.mark.parametrize("host", [None, HOST])
@@ -270,7 +270,7 @@ def test_settings_and_image_are_the_container_s(host: Host | None) -> None:
 
 @plans
 def test_every_variable_is_a_setting_of_the_agent(plan: InstallPlan) -> None:
-    known = {each.variable for each in SETTINGS}
+    known = {setting.variable for setting in SETTINGS}
     assert {name for name in variables(plan) if name.startswith("SEW_")} <= known
     assert set(CREDENTIAL_VARIABLES.values()) <= known
 
@@ -287,5 +287,5 @@ def test_a_namespace_that_enforces_pod_security_restricted_takes_the_agent(plan:
 
 def test_every_manifest_is_of_one_version() -> None:
     key = "app.kubernetes.io/version"
-    found = {each["metadata"]["labels"][key] for each in files() if "labels" in each.get("metadata", {})}
+    found = {obj["metadata"]["labels"][key] for obj in files() if "labels" in obj.get("metadata", {})}
     assert found == {__version__}

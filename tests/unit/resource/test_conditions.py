@@ -38,7 +38,7 @@ def test_the_transition_time_moves_only_with_the_status() -> None:
 def test_conditions_of_other_writers_are_kept_as_they_are() -> None:
     merged = merge((OTHER, BAD), (OK, delivering("True", DeliveringReason.DELIVERING, "", 1)), now=NOW)
     assert merged[0] is OTHER
-    assert [each.type for each in merged] == ["Somebody", "Healthy", "Delivering"]
+    assert [condition.type for condition in merged] == ["Somebody", "Healthy", "Delivering"]
 
 
 def test_a_condition_survives_the_way_to_an_object_and_back() -> None:

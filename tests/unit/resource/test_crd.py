@@ -59,7 +59,7 @@ spec:
 
 
 def test_enums_name_the_states_and_consumers_of_the_code() -> None:
-    assert SPEC["state"]["enum"] == [each.value for each in State]
+    assert SPEC["state"]["enum"] == [state.value for state in State]
     assert SPEC["consumer"]["enum"] == [*CONSUMERS, *ALIASES]
 
 
@@ -72,24 +72,24 @@ def test_group_version_and_names_are_those_of_the_code() -> None:
 
 
 def test_rules_require_the_variables_that_every_consumer_requires() -> None:
-    rules = [each["rule"] for each in SCHEMA["properties"]["spec"]["x-kubernetes-validations"]]
+    rules = [rule["rule"] for rule in SCHEMA["properties"]["spec"]["x-kubernetes-validations"]]
     for consumer in CONSUMERS.values():
-        needed = {each.name for each in consumer.variables if each.required}
-        mine = [each for each in rules if "self.consumer" not in each or f"self.consumer != '{consumer.name}'" in each]
-        ruled = {re.findall(r"v\.name == '(\w+)'", each)[0] for each in mine}
+        needed = {variable.name for variable in consumer.variables if variable.required}
+        mine = [rule for rule in rules if "self.consumer" not in rule or f"self.consumer != '{consumer.name}'" in rule]
+        ruled = {re.findall(r"v\.name == '(\w+)'", rule)[0] for rule in mine}
         assert ruled == needed
 
 
 def test_the_variable_that_excuses_another_is_named_in_its_rule() -> None:
-    rules = [each["rule"] for each in SCHEMA["properties"]["spec"]["x-kubernetes-validations"]]
-    excuses = [each.unless for consumer in CONSUMERS.values() for each in consumer.variables if each.unless]
+    rules = [rule["rule"] for rule in SCHEMA["properties"]["spec"]["x-kubernetes-validations"]]
+    excuses = [variable.unless for consumer in CONSUMERS.values() for variable in consumer.variables if variable.unless]
     for name, value in excuses:
         assert any(f"v.name == '{name}'" in rule and f"v.value == '{value}'" in rule for rule in rules)
 
 
 def test_columns_show_what_a_person_looks_for() -> None:
     columns = CRD["spec"]["versions"][0]["additionalPrinterColumns"]
-    assert [each["name"] for each in columns] == ["Consumer", "State", "Healthy", "Reason", "Age"]
+    assert [column["name"] for column in columns] == ["Consumer", "State", "Healthy", "Reason", "Age"]
 
 
 def test_a_query_may_be_as_long_as_the_language_reads() -> None:

@@ -30,7 +30,7 @@ spec:
 
 
 def placed(text: str | bytes, source: str = "f.yaml") -> list[tuple[str, int, int]]:
-    return [(each.code, each.line, each.column) for each in load_manifests(text, source).findings]
+    return [(finding.code, finding.line, finding.column) for finding in load_manifests(text, source).findings]
 
 
 def test_a_good_webhook_has_no_finding_and_is_read_whole() -> None:
@@ -132,9 +132,9 @@ def test_aliases_are_expanded_but_never_into_a_bomb() -> None:
     shared = GOOD.replace("name: hook", "name: &n hook\n  annotations: {a: *n}")
     assert load_manifests(shared, "f").good["hook"].annotations == {"a": "hook"}
     bomb = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
-    assert [each[0] for each in placed(bomb)] == ["SEW003"]
+    assert [finding[0] for finding in placed(bomb)] == ["SEW003"]
     chain = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 3_000))
-    assert [each[0] for each in placed(chain)] == ["SEW003"]
+    assert [finding[0] for finding in placed(chain)] == ["SEW003"]
 
 
 @pytest.mark.parametrize(
@@ -142,21 +142,21 @@ def test_aliases_are_expanded_but_never_into_a_bomb() -> None:
 )
 def test_ten_megabytes_of_junk_are_refused_within_a_second(junk: str) -> None:
     start = time.perf_counter()
-    assert [each.code for each in load_manifests(junk, "f").findings] == ["SEW003"]
+    assert [finding.code for finding in load_manifests(junk, "f").findings] == ["SEW003"]
     assert time.perf_counter() - start < 1
 
 
 def test_a_document_that_cannot_be_read_does_not_hide_the_next() -> None:
     manifests = load_manifests(f"a: [1\n---\n{GOOD}---\nb: ]\n", "f.yaml")
     assert list(manifests.good) == ["hook"]
-    assert [(each.code, each.line) for each in manifests.findings] == [("SEW001", 2), ("SEW001", 15)]
+    assert [(finding.code, finding.line) for finding in manifests.findings] == [("SEW001", 2), ("SEW001", 15)]
 
 
 def test_all_problems_of_a_webhook_are_found_at_once() -> None:
     text = (
         GOOD.replace("name: hook", "name: A").replace("state: Enabled", "state: x").replace("query: type=waf", "q: 1")
     )
-    assert [each[0] for each in placed(text)] == ["SEW010", "SEW008", "SEW012", "SEW007"]
+    assert [finding[0] for finding in placed(text)] == ["SEW010", "SEW008", "SEW012", "SEW007"]
 
 
 def test_a_finding_is_safe_to_print_and_short_whatever_the_manifest_holds() -> None:
@@ -168,10 +168,10 @@ def test_a_finding_is_safe_to_print_and_short_whatever_the_manifest_holds() -> N
         "metadata:", f"metadata:\n  labels: {{{evil}: 1}}"
     )
     findings = load_manifests(text, "f").findings
-    assert {"SEW006", "SEW007", "SEW009", "SEW010", "SEW012"} == {each.code for each in findings}
-    for each in findings:
-        assert str(each).isprintable()
-        assert len(str(each)) < 1_200
+    assert {"SEW006", "SEW007", "SEW009", "SEW010", "SEW012"} == {finding.code for finding in findings}
+    for finding in findings:
+        assert str(finding).isprintable()
+        assert len(str(finding)) < 1_200
 
 
 def test_lists_and_json_are_read_like_single_documents() -> None:
@@ -182,7 +182,9 @@ def test_lists_and_json_are_read_like_single_documents() -> None:
     assert manifests.findings == ()
     assert manifests.good["hook"].annotations == {"emoji": "\N{PILE OF POO}"}
     wrong = as_list.replace('"Enabled"', '"Off"')
-    assert [(each.code, each.resource) for each in load_manifests(wrong, "f.json").findings] == [("SEW012", "hook")]
+    assert [(finding.code, finding.resource) for finding in load_manifests(wrong, "f.json").findings] == [
+        ("SEW012", "hook")
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "---\n", "# nothing\n", "kind: Pod\nspec: 1\n", "\ufeff", "---\n---\n...\n"])
@@ -194,7 +196,7 @@ def test_two_webhooks_of_one_name_are_both_refused_naming_each_other() -> None:
     other = GOOD.replace("name: hook", "name: other")
     manifests = load_many([("a.yaml", GOOD), ("b.yaml", f"{other}---\n{GOOD}")])
     assert list(manifests.good) == ["other"]
-    assert [(each.code, each.place, each.hint) for each in manifests.findings] == [
+    assert [(finding.code, finding.place, finding.hint) for finding in manifests.findings] == [
         ("SEW011", "a.yaml:4:9", "the other: b.yaml:13"),
         ("SEW011", "b.yaml:16:9", "the other: a.yaml:1"),
     ]
@@ -235,7 +237,7 @@ def test_a_broken_secret_is_found_and_its_value_never_shown(text: str, expected:
     assert placed(text) == [expected]
     manifests = load_manifests(text, "f")
     assert "canary" not in repr(manifests)
-    assert "canary" not in str([str(each) for each in manifests.findings])
+    assert "canary" not in str([str(finding) for finding in manifests.findings])
 
 
 @pytest.mark.parametrize(
@@ -293,7 +295,7 @@ def test_a_number_that_json_cannot_hold_is_a_finding_and_nothing_worse(scalar: s
     assert [code for code, *_ in placed(text)] == ["SEW006"]
 
 
-SCALARS = st.lists(st.sampled_from([each for each in PIECES if each != "\ud83d"]), max_size=5).map("".join)
+SCALARS = st.lists(st.sampled_from([piece for piece in PIECES if piece != "\ud83d"]), max_size=5).map("".join)
 
 
 @given(SCALARS)
@@ -390,7 +392,7 @@ def test_only_maps_can_be_merged() -> None:
 def test_json_objects_in_a_row_are_read_one_by_one_each_at_its_place() -> None:
     one = json.dumps({"kind": "Secret", "metadata": {"name": "a"}}, indent=2)
     documents, findings = read_documents(f"{one}\n  {one}{one}\n")
-    assert [(each.line, each.column, each.plain()["kind"]) for each in documents] == [
+    assert [(document.line, document.column, document.plain()["kind"]) for document in documents] == [
         (1, 1, "Secret"),
         (7, 3, "Secret"),
         (12, 2, "Secret"),
@@ -401,7 +403,7 @@ def test_json_objects_in_a_row_are_read_one_by_one_each_at_its_place() -> None:
 def test_merging_does_not_expand_without_bound() -> None:
     levels = "".join(f"a{at}: &a{at} {{b: [*a{at - 1}, *a{at - 1}], <<: *a{at - 1}}}\n" for at in range(1, 60))
     _, findings = read_documents(f"a0: &a0 {{x: 1}}\n{levels}")
-    assert [each.code for each in findings] == ["SEW003"]
+    assert [finding.code for finding in findings] == ["SEW003"]
 
 
 @pytest.mark.parametrize("kind", ["secretKeyRef", "configMapKeyRef"])
@@ -436,5 +438,5 @@ def test_a_reference_names_what_kubernetes_can_have(kind: str, name: str, key: s
     ],
 )
 def test_the_hint_names_the_usual_reason(text: str, hint: str) -> None:
-    (found,) = [each for each in load_manifests(text, "f").findings if each.is_error]
+    (found,) = [finding for finding in load_manifests(text, "f").findings if finding.is_error]
     assert found.hint.startswith(hint)

@@ -61,4 +61,6 @@ def test_other_annotations_and_all_that_servers_add_are_nobodys_business():
 
 def test_a_kustomization_without_a_kind_is_no_oversight():
     assert load_manifests("resources: [hook.yaml]\n", "deploy/kustomization.yaml").findings == ()
-    assert [each.code for each in load_manifests("resources: [hook.yaml]\n", "deploy/x.yaml").findings] == ["SEW005"]
+    assert [finding.code for finding in load_manifests("resources: [hook.yaml]\n", "deploy/x.yaml").findings] == [
+        "SEW005"
+    ]

@@ -113,7 +113,7 @@ def test_a_reference_that_leads_nowhere_is_named_and_an_optional_one_is_unset(
 ) -> None:
     config, problems = resolve(HOOK, secrets, {})
     assert config == {"url": "https://canary.example"}
-    assert [(each.variable, each.finding.code, each.finding.hint) for each in problems] == [
+    assert [(problem.variable, problem.finding.code, problem.finding.hint) for problem in problems] == [
         ("signingSecret", code, hint)
     ]
     assert "canary" not in str(problems)
