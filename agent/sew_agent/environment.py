@@ -26,7 +26,7 @@ Receivers = Callable[[], Mapping[str, ReceiverState]]
 """Returns the state of each webhook's receiver."""
 
 
-class StatusReporter(Protocol):
+class StatusSink(Protocol):
     """Takes the webhooks' status to whoever runs them."""
 
     def report(self, progress: Mapping[str, Progress], position: str, now: float) -> None:
@@ -44,7 +44,7 @@ class Session(Protocol):
     def tester(self) -> DeliveryTester:
         """Serves the state Test."""
 
-    def start_reporter(self, reconciler: Reconciler, receivers: Receivers, stack: ExitStack) -> StatusReporter:
+    def start_reporter(self, reconciler: Reconciler, receivers: Receivers, stack: ExitStack) -> StatusSink:
         """Begin to report, until `stack` ends it."""
 
 

@@ -58,7 +58,7 @@ class Reporter:
 
     def _report_status(self, progress: Mapping[str, Progress], now: float) -> None:
         position = self._runtime.poller.positions.get(SHARED, "")
-        self._runtime.status_reporter.report(progress, position, now)
+        self._runtime.status_sink.report(progress, position, now)
 
     def _progress(self, now: float, store_error: str) -> Mapping[str, Progress]:
         """Return how far events are read. Nothing is read that cannot be kept."""

@@ -31,7 +31,7 @@ from sew_agent.delivery.http.resolver import Resolver
 from sew_agent.delivery.queues import Queues
 from sew_agent.delivery.retry import Policy
 from sew_agent.delivery.tester import Attempt, DeliveryTester
-from sew_agent.environment import Environment, FilesEnvironment, StatusReporter
+from sew_agent.environment import Environment, FilesEnvironment, StatusSink
 from sew_agent.ingest.ndjson.file import NdjsonFile
 from sew_agent.ingest.ndjson.stdin import NdjsonStream
 from sew_agent.ingest.poller import Poller
@@ -68,7 +68,7 @@ class Runtime:
     health: Health
     metrics: Metrics
     environment: Environment
-    status_reporter: StatusReporter
+    status_sink: StatusSink
 
 
 def open_environment(settings: Settings, log: Log, stack: ExitStack) -> Environment:
@@ -127,7 +127,7 @@ def assemble(settings: Settings, environment: Environment, log: Log, stack: Exit
         health=health,
         metrics=metrics,
         environment=environment,
-        status_reporter=session.start_reporter(reconciler, routes.receivers, stack),
+        status_sink=session.start_reporter(reconciler, routes.receivers, stack),
     )
 
 
