@@ -23,7 +23,7 @@ from sew_agent.store.records import StoreError
 
 _MATTER = "lease"
 _REQUEST_SECONDS = 3.0
-"""For a request: a step, the pause before it, and the next one's first request are less than LEASE_DURATION."""
+"""The deadline of a request: a step, the pause before it and the next one's first request are below LEASE_DURATION."""
 LONGEST_STEP = 2 * _REQUEST_SECONDS + RETRY_PERIOD
 """Seconds between two heartbeats at most: a step is two requests."""
 _RELEASED = 1
@@ -59,7 +59,7 @@ class LeaderElector:
         self.heartbeat = heartbeat
         self._stop = threading.Event()
         self._checked_at = float("-inf")
-        """When the last step began that was answered, or could not be."""
+        """The beginning of the last step that was answered, or could not be."""
         self._observed: tuple[str, str] = ("", "")
         """Holder and renewal of the Lease, as last read."""
         self._observed_at = 0.0

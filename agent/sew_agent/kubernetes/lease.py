@@ -15,7 +15,7 @@ LEASE_NAME = "sew-agent"
 STORE_ANNOTATION = "sew-agent/store"
 """The store that the holder delivers from: another agent's has other pending deliveries."""
 POSITION_ANNOTATION = "sew-agent/place"
-"""How far the holder has read: see sew_agent.kubernetes.lease_position."""
+"""The position that the holder has read to: see sew_agent.kubernetes.lease_position."""
 LEASE_DURATION = 10
 """Seconds without a renewal after which another agent may acquire the Lease."""
 RETRY_PERIOD = 2.0

@@ -20,7 +20,7 @@ PERIOD = 1.0
 LONGEST_STEP = 2 * REQUEST_SECONDS + PERIOD
 """Seconds between two heartbeats at most: a webhook takes two requests."""
 SHUTDOWN_SECONDS = 5.0
-"""For what is written at the end, of however many webhooks: a pod is killed when its time is over."""
+"""The time for what is written at the end, of however many webhooks: a pod is killed when its time is over."""
 _MATTER = "status"
 
 
@@ -57,7 +57,7 @@ class StatusWriter:
         self._written: dict[str, Webhook] = {}
         """Webhooks as the server answered our last write, until the watch shows it."""
         self._last_write: dict[str, float] = {}
-        """In monotonic seconds."""
+        """Webhook -> monotonic seconds."""
         self._nothing_due: dict[str, _NothingDue] = {}
         self._thread: threading.Thread | None = None
 

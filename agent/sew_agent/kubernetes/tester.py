@@ -88,7 +88,7 @@ class KubernetesDeliveryTester:
         self._wanted: dict[str, Accepted] = {}
         """Tests under way, each with the newest content that was asked for."""
         self._waiting: deque[str] = deque()
-        """Of those, the ones for which there was no thread yet."""
+        """The tests under way that have no thread yet."""
         self._finished: list[tuple[str, str, str]] = []
         self._journaled: dict[str, str] = {}
         self._results: dict[str, tuple[str, DeliveryTestResult]] = dict(_remembered(records))
