@@ -56,8 +56,8 @@ def fill(store: SqliteStore, webhook: str, count: int) -> None:
     samples = list(events(PAGE))
     for start in range(0, count, PAGE):
         page = [document | {"id": f"{start}-{n}"} for n, document in enumerate(samples[: count - start])]
-        owed = [NewDelivery(Event("", document["id"], document), (webhook,)) for document in page]
-        store.enqueue(EnqueueBatch(owed, {}, time.time()))
+        deliveries = [NewDelivery(Event("", document["id"], document), (webhook,)) for document in page]
+        store.enqueue(EnqueueBatch(deliveries, {}, time.time()))
 
 
 def ours(port: int, count: int) -> float:

@@ -172,14 +172,14 @@ def compare(
     asked_for, before = requests.count, spent(client, requests)
     for _ in range(POLLS):
         reader.read()
-    ours = {each: value / POLLS for each, value in since(client, requests, before).items()}
+    ours = {kind: value / POLLS for kind, value in since(client, requests, before).items()}
     asked_for = requests.count - asked_for
     before = spent(client, requests)
     singles(client, name, dsl)
     single = since(client, requests, before)
-    less = ", ".join(f"{single[each] / max(ours[each], 0.1):.0f} times less {each}" for each in ours)
-    print(f"a poll: {asked_for / POLLS:.1f} requests, {told(ours)}")
-    print(f"  1,000 single searches: {told(single)}; {less}", flush=True)
+    less = ", ".join(f"{single[one] / max(ours[one], 0.1):.0f} times less {one}" for one in ours)
+    print(f"a poll: {asked_for / POLLS:.1f} requests, {in_words(ours)}")
+    print(f"  1,000 single searches: {in_words(single)}; {less}", flush=True)
 
 
 def singles(client: Elasticsearch, name: str, dsl: Sequence[dict[str, Any]]) -> None:
@@ -205,7 +205,7 @@ def since(client: Elasticsearch, requests: Requests, before: dict[str, float]) -
     return {name: value - before[name] for name, value in spent(client, requests).items()}
 
 
-def told(spent_: dict[str, float]) -> str:
+def in_words(spent_: dict[str, float]) -> str:
     return ", ".join(f"{value:,.0f} ms of {name}" for name, value in spent_.items())
 
 
@@ -240,9 +240,9 @@ class Arrivals:
 def agent(url: str, name: str, webhooks: dict[str, str], port: int, *flags: str) -> Iterator[tuple[int, Path]]:
     """Run the real process on manifests in files, and yield its process id and its state folder."""
     with tempfile.TemporaryDirectory() as folder:
-        for each, query in webhooks.items():
-            manifest = webhook(each, f"http://127.0.0.1:{port}/events", query=query)
-            (Path(folder) / f"{each}.json").write_text(json.dumps(manifest))
+        for key, query in webhooks.items():
+            manifest = webhook(key, f"http://127.0.0.1:{port}/events", query=query)
+            (Path(folder) / f"{key}.json").write_text(json.dumps(manifest))
         with agent_on(["--webhooks", folder], url, name, *flags) as started:
             yield started
 
@@ -307,7 +307,7 @@ def drained(state: Path) -> float:
     store = open_store(state, exclusive=False)
     first, started = 0, 0.0
     while True:
-        done = sum(each.delivered for each in store.counters())
+        done = sum(row.delivered for row in store.counters())
         if done and not started:
             first, started = done, time.perf_counter()
         if done >= DRAINED:
@@ -324,7 +324,7 @@ def memory(client: Elasticsearch, url: str) -> None:
         cluster.define()
         for many in (1, WEBHOOKS):
             names = [f"w{number}" for number in range(many)]
-            cluster.apply(*(webhook(each, "http://127.0.0.1:9/", query="severity = 101") for each in names))
+            cluster.apply(*(webhook(key, "http://127.0.0.1:9/", query="severity = 101") for key in names))
             with agent_on(["--kubeconfig", str(cluster.kubeconfig)], url, name) as (pid, _):
                 time.sleep(SETTLED)
                 before = cpu_seconds(pid)

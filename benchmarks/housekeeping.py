@@ -25,8 +25,8 @@ def fill(store: Store, count: int, *, at: float = NOW, webhook: str = "hook", si
     """Enqueue `count` deliveries."""
     for start in range(0, count, 1000):
         names = range(start, min(start + 1000, count))
-        owed = [NewDelivery(Event("", f"{at}-{each}", {"text": "x" * size}), (webhook,)) for each in names]
-        store.enqueue(EnqueueBatch(owed, {"common": str(start)}, at))
+        deliveries = [NewDelivery(Event("", f"{at}-{number}", {"text": "x" * size}), (webhook,)) for number in names]
+        store.enqueue(EnqueueBatch(deliveries, {"common": str(start)}, at))
 
 
 def longest_wait(store: Store, work: Callable[[], object]) -> tuple[float, float]:
@@ -98,7 +98,7 @@ def main() -> None:
         names(store, 10_000)
         fill(store, count, at=NOW)
         for number in range(0, min(count, 50_000), 1000):
-            debug = [NewDelivery(Event("", f"later-{number + each}", {}), (), ("hook",)) for each in range(1000)]
+            debug = [NewDelivery(Event("", f"later-{number + more}", {}), (), ("hook",)) for more in range(1000)]
             store.enqueue(EnqueueBatch(debug, {}, NOW + 1))
         calls = (count + 50_000) // 10_000 + 1
         name = f"forget 50,000, with {count:,} older ones that are still owed"

@@ -57,13 +57,13 @@ def rate(others: Sequence[str], seconds: float) -> float:
     workers = from_environment({})[0].workers
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Path(folder))
-        owed = [NewDelivery(Event("", str(number), {}), tuple(names)) for number in range(OWED)]
-        store.enqueue(EnqueueBatch(owed, {}, time.time()))
+        deliveries = [NewDelivery(Event("", str(number), {}), tuple(names)) for number in range(OWED)]
+        store.enqueue(EnqueueBatch(deliveries, {}, time.time()))
         queues = Queues(store, dict.fromkeys(CONSUMERS, 1e9), workers, Policy(2, 900, 259_200, random))
         dispatcher = Dispatcher(store, queues, receivers.send, receivers, time.time, time.monotonic)
         dispatcher.serve({name: Route(name, CONSUMERS["Generic"], {"url": f"http://{name}/"}) for name in names})
         dispatcher.start([int] * workers)
-        time.sleep(SETTLING + max((TAKES[each] for each in others), default=0.0))
+        time.sleep(SETTLING + max((TAKES[name] for name in others), default=0.0))
         before = receivers.got
         time.sleep(seconds)
         found = (receivers.got - before) / seconds

@@ -42,7 +42,7 @@ class PoisonHarness:
         self.dispatcher = Dispatcher(self.store, queues, self._send, self, self._clock, self._clock)
         self.dispatcher.serve({"bench": Route("bench", CONSUMERS["Generic"], {"url": "http://receiver/"})})
 
-    def owe(self, number: int, *, bad: bool) -> str:
+    def enqueue(self, number: int, *, bad: bool) -> str:
         event = Event("", str(number), {"id": str(number)})
         name = delivery_id("bench", event)
         self.store.enqueue(EnqueueBatch([NewDelivery(event, ("bench",))], {}, self.now))
@@ -65,7 +65,7 @@ class PoisonHarness:
 
     def _send(self, requests: Sequence[Request]) -> list[Response]:
         self.now += TOOK
-        return [self._answer(dict(each.headers)["webhook-id"]) for each in requests]
+        return [self._answer(dict(request.headers)["webhook-id"]) for request in requests]
 
     def _answer(self, name: str) -> Response:
         if name in self.bad:
@@ -79,7 +79,7 @@ def ahead(status: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         scene = PoisonHarness(Path(folder), status, lambda: 1.0)
         for number in range(AHEAD + BEHIND):
-            scene.owe(number, bad=number < AHEAD)
+            scene.enqueue(number, bad=number < AHEAD)
         scene.until(START + 120)
         first, last = (f"{bound(scene.arrived.values()) - START:.1f}" for bound in (min, max))
         count = len(scene.arrived)
@@ -91,18 +91,18 @@ def steady(status: int, hours: float) -> None:
     chance = random.Random(7)
     with tempfile.TemporaryDirectory() as folder:
         scene = PoisonHarness(Path(folder), status, chance.random)
-        owed = {}
+        enqueued = {}
         for number in range(int(hours * 3600 / EVERY)):
             scene.until(START + number * EVERY)
             bad = chance.random() < SHARE
-            name = scene.owe(number, bad=bad)
+            name = scene.enqueue(number, bad=bad)
             if not bad:
-                owed[name] = scene.now
+                enqueued[name] = scene.now
         scene.until(scene.now + 600)
-        seconds = sorted(scene.arrived[name] - at for name, at in owed.items() if name in scene.arrived)
+        seconds = sorted(scene.arrived[name] - at for name, at in enqueued.items() if name in scene.arrived)
         p99 = statistics.quantiles(seconds, n=100)[98]
         print(
-            f"{SHARE:.0%} bad ({status}) for {hours:g} h: {len(seconds):,} of {len(owed):,} good ones delivered,"
+            f"{SHARE:.0%} bad ({status}) for {hours:g} h: {len(seconds):,} of {len(enqueued):,} good ones delivered,"
             f" p99 {p99:.1f} s, at most {seconds[-1]:.1f} s"
         )
 

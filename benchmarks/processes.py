@@ -25,7 +25,7 @@ def in_turns(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, li
 
 def least(times: Sequence[ProcessTimes]) -> ProcessTimes:
     """Return the least wall time and the least of the processor's, as on a machine where nothing else runs."""
-    return ProcessTimes(min(each.wall for each in times), min(each.cpu for each in times))
+    return ProcessTimes(min(one.wall for one in times), min(one.cpu for one in times))
 
 
 def _run(command: Sequence[str]) -> ProcessTimes:

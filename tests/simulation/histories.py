@@ -39,10 +39,10 @@ class SimulatedReceiver:
     trouble: str
     """Answer to all events for a while."""
     down: tuple[float, float]
-    """Start and end of the trouble. Its end also changes the webhook's settings, where `mended`."""
-    mended: bool
+    """Start and end of the failure. Its end also changes the webhook's settings, where `reconfigured`."""
+    reconfigured: bool
     wait: int
-    owed: dict[str, bool] = field(default_factory=dict)
+    deliveries: dict[str, bool] = field(default_factory=dict)
     """True for each delivery of a bad event."""
     accepted: Counter[str] = field(default_factory=Counter)
     settings: int = 0
@@ -56,7 +56,7 @@ class SimulatedReceiver:
     waiting: set[str] = field(default_factory=set)
     """Good events that it has not accepted."""
     requests: int = 0
-    """Requests since its trouble ended, while good events waited."""
+    """Requests since the failure ended, while good events waited."""
 
     def answer(self, name: str, now: float) -> Response:
         status = self._status(name, now)
@@ -70,7 +70,7 @@ class SimulatedReceiver:
     def _status(self, name: str, now: float) -> str:
         if self.down[0] <= now < self.down[1]:
             return self.trouble
-        return self.bad if self.owed[name] else "204"
+        return self.bad if self.deliveries[name] else "204"
 
 
 class PlainConsumer:
@@ -131,17 +131,17 @@ class History:
             share=chance.choice((0.1, 0.4)),
             trouble=chance.choice(TROUBLES),
             down=(START + begins, START + begins + lasts),
-            mended=chance.random() < 0.5,
+            reconfigured=chance.random() < 0.5,
             wait=chance.choice(WAITS),
         )
 
     def _changes(self) -> list[tuple[float, str, str]]:
         """Return what happens when, and to whom; the last comes first."""
         found = []
-        for name, each in self.receivers.items():
+        for name, receiver in self.receivers.items():
             moments = self.chance.choices((0.0, 0.0, 1.0, 10.0, 40.0), k=self.chance.randint(1, 4))
             found += [(START + moment, "events", name) for moment in moments]
-            found.append((each.down[1], "mended" if each.mended else "up", name))
+            found.append((receiver.down[1], "reconfigured" if receiver.reconfigured else "up", name))
             if self.chance.random() < 0.3:
                 found.append((START + self.chance.uniform(0, 60), self.chance.choice(("settings", "moved")), name))
         if self.chance.random() < 0.2:
@@ -161,8 +161,8 @@ class History:
     def _serve(self) -> None:
         self.dispatcher.serve(
             {
-                name: Route(name, PLAIN, {}, {}, str(each.settings), str(each.endpoint))
-                for name, each in self.receivers.items()
+                name: Route(name, PLAIN, {}, {}, str(receiver.settings), str(receiver.endpoint))
+                for name, receiver in self.receivers.items()
             }
         )
 
@@ -172,7 +172,10 @@ class History:
             self._check_start(receiver, len(assignment.deliveries))
             receiver.in_flight += len(assignment.deliveries)
             receiver.requests += len(assignment.deliveries) if receiver.waiting else 0
-            answers = {each.delivery_id: receiver.answer(each.delivery_id, self.now) for each in assignment.deliveries}
+            answers = {
+                delivery.delivery_id: receiver.answer(delivery.delivery_id, self.now)
+                for delivery in assignment.deliveries
+            }
             took = receiver.latency * self.chance.uniform(0.1, 2.0)
             self.flying.append((self.now + took, assignment, answers))
         self.pause = assignment
@@ -189,11 +192,11 @@ class History:
         return self.now
 
     def _send(self, requests: Sequence[Request]) -> list[Response]:
-        return [self.answers[dict(each.headers)["webhook-id"]] for each in requests]
+        return [self.answers[dict(request.headers)["webhook-id"]] for request in requests]
 
     def _advance(self) -> None:
         """Move the clock to whatever comes first."""
-        ends = min(self.flying, key=lambda each: each[0]) if self.flying else None
+        ends = min(self.flying, key=lambda flight: flight[0]) if self.flying else None
         change = self.changes[-1][0] if self.changes else float("inf")
         idle = self.now + max(self.pause, 0.5) if ends or self.pause < 0.5 else self._next_moment()
         self.now = max(self.now, min(ends[0] if ends else float("inf"), change, idle))
@@ -206,9 +209,9 @@ class History:
     def _next_moment(self) -> float:
         """Return when something may be due: an idle dispatcher checks every second, which takes long."""
         queues = self.dispatcher.receivers().values()
-        moments = [moment for each in queues for moment in (each.held_until, each.retry_until)]
-        moments += [each.due for each in self.store.pending.values()]
-        return max(min((each for each in moments if each > self.now), default=self.now + 1.0), self.now + 0.001)
+        moments = [moment for receiver in queues for moment in (receiver.held_until, receiver.retry_until)]
+        moments += [delivery.due for delivery in self.store.pending.values()]
+        return max(min((moment for moment in moments if moment > self.now), default=self.now + 1.0), self.now + 0.001)
 
     def _end(self, assignment: Assignment, answers: dict[str, Response]) -> None:
         receiver = self.receivers[assignment.route.webhook]
@@ -216,13 +219,13 @@ class History:
         self.answers = answers
         self.dispatcher.deliver(assignment)
         same = assignment.route.endpoint_digest == str(receiver.endpoint)
-        for each in assignment.deliveries:
-            answer = answers[each.delivery_id]
+        for delivery in assignment.deliveries:
+            answer = answers[delivery.delivery_id]
             if answer.status == 204:
                 receiver.failed, receiver.succeeded_at = False, self.now
             elif (
                 answer.status in (500, 401, 503, 429)
-                and not each.attempts
+                and not delivery.attempts
                 and receiver.succeeded_at <= assignment.started
             ):
                 receiver.failed = assignment.route.settings_digest == str(receiver.settings)
@@ -235,7 +238,7 @@ class History:
             return
         receiver = self.receivers[name]
         if what == "events":
-            self._owe(receiver)
+            self._enqueue(receiver)
             return
         receiver.requests = 0
         if what != "up":
@@ -246,10 +249,10 @@ class History:
             receiver.held_until = 0.0
         self._serve()
 
-    def _owe(self, receiver: SimulatedReceiver) -> None:
+    def _enqueue(self, receiver: SimulatedReceiver) -> None:
         for _ in range(self.chance.randint(1, 4)):
-            seq = self.store.owe(receiver.name, self.now)
-            bad = receiver.owed[str(seq)] = bool(receiver.bad) and self.chance.random() < receiver.share
+            seq = self.store.enqueue(receiver.name, self.now)
+            bad = receiver.deliveries[str(seq)] = bool(receiver.bad) and self.chance.random() < receiver.share
             if not bad:
                 receiver.waiting.add(str(seq))
         self.dispatcher.notify({receiver.name})
@@ -257,24 +260,28 @@ class History:
     def _kill(self) -> None:
         """Kill the dispatcher. The next one has what is in the store; what was in flight is sent again."""
         for _, assignment, answers in self.flying:
-            self.lost |= {str(each.seq) for each in assignment.deliveries if answers[each.delivery_id].status == 204}
+            self.lost |= {
+                str(delivery.seq) for delivery in assignment.deliveries if answers[delivery.delivery_id].status == 204
+            }
             self.receivers[assignment.route.webhook].in_flight = 0
         self.flying.clear()
-        for each in self.receivers.values():
-            each.failed = False
+        for receiver in self.receivers.values():
+            receiver.failed = False
         self._restart()
         self._serve()
 
     def _is_over(self) -> bool:
         """Return whether nothing waits but bad events."""
-        return all(self.receivers[each.webhook].owed[str(each.seq)] for each in self.store.pending.values())
+        return all(
+            self.receivers[delivery.webhook].deliveries[str(delivery.seq)] for delivery in self.store.pending.values()
+        )
 
     def _check(self) -> None:
         for receiver in self.receivers.values():
             self._check_receiver(receiver)
 
     def _check_receiver(self, receiver: SimulatedReceiver) -> None:
-        good = {name for name, bad in receiver.owed.items() if not bad}
+        good = {name for name, bad in receiver.deliveries.items() if not bad}
         waiting = {name for name in good if int(name) in self.store.pending}
         if waiting:
             raise BrokenError(f"{receiver.name}: {len(waiting)} good events were never delivered")
@@ -283,12 +290,12 @@ class History:
         if len(gone) >= (DOWN_AFTER * (3 + receiver.settings) if refuses else 1):  # a late success begins a new row
             raise BrokenError(f"{receiver.name}: {len(gone)} good events are dead letters")
         here = self.store.pending.keys() | self.store.dead.keys() | self.store.delivered.keys()
-        if receiver.owed.keys() - {str(each) for each in here}:
+        if receiver.deliveries.keys() - {str(seq) for seq in here}:
             raise BrokenError(f"{receiver.name}: events are lost")
         twice = {name for name, count in receiver.accepted.items() if count > 1} - self.lost
         if twice or good - gone - receiver.accepted.keys():
             raise BrokenError(f"{receiver.name}: {len(twice)} were sent twice, or good ones not at all")
-        bad = len(receiver.owed) - len(good)
+        bad = len(receiver.deliveries) - len(good)
         most = len(good) + 4 * DOWN_AFTER * bad + 2 * DOWN_AFTER
         if receiver.requests > most:
             raise BrokenError(
@@ -298,8 +305,8 @@ class History:
 
 def run(count: int, seed: int) -> None:
     """Run `count` histories from a seed on. Raises BrokenError with the seed of one that breaks a promise."""
-    for each in range(seed, seed + count):
+    for number in range(seed, seed + count):
         try:
-            History(each).run()
+            History(number).run()
         except BrokenError as error:
-            raise BrokenError(f"{error}: `make simulate N=1 SEED={each}` shows it") from None
+            raise BrokenError(f"{error}: `make simulate N=1 SEED={number}` shows it") from None

@@ -17,7 +17,7 @@ class MemoryStore:
         self._queues: dict[str, ReceiverState] = {}
         self._count = 0
 
-    def owe(self, webhook: str, now: float) -> int:
+    def enqueue(self, webhook: str, now: float) -> int:
         """Enqueue one more delivery, and return its `seq`."""
         self._count += 1
         event = Event("", str(self._count), {})
@@ -34,20 +34,23 @@ class MemoryStore:
         retries: bool = True,
         longest: float = float("inf"),
     ) -> Sequence[Delivery]:
-        mine = [each for each in self.pending.values() if each.webhook == webhook and each.seq not in skip]
-        fresh = sorted((each for each in mine if not each.attempts), key=lambda each: each.seq)[:limit]
+        mine = [
+            delivery for delivery in self.pending.values() if delivery.webhook == webhook and delivery.seq not in skip
+        ]
+        untried = [delivery for delivery in mine if not delivery.attempts]
+        fresh = sorted(untried, key=lambda delivery: delivery.seq)[:limit]
         crowded = len(fresh) == limit
         until, far = (now - longest, float("inf")) if crowded else (now, now + longest)
-        tried = sorted((each for each in mine if each.attempts), key=lambda each: each.due)
-        due = [each for each in tried if each.due <= until or each.due > far] if retries else []
+        tried = sorted((delivery for delivery in mine if delivery.attempts), key=lambda delivery: delivery.due)
+        due = [delivery for delivery in tried if delivery.due <= until or delivery.due > far] if retries else []
         return [*fresh, *due[: 1 if crowded else limit - len(fresh)]]
 
     def next_due(self, webhook: str) -> float | None:
-        mine = [each for each in self.pending.values() if each.webhook == webhook]
-        return min((each.due if each.attempts else 0.0 for each in mine), default=None)
+        mine = [delivery for delivery in self.pending.values() if delivery.webhook == webhook]
+        return min((delivery.due if delivery.attempts else 0.0 for delivery in mine), default=None)
 
     def pending_counts(self) -> Mapping[str, int]:
-        webhooks = [each.webhook for each in self.pending.values()]
+        webhooks = [delivery.webhook for delivery in self.pending.values()]
         return {name: webhooks.count(name) for name in set(webhooks)}
 
     def version(self) -> int:
@@ -64,14 +67,15 @@ class MemoryStore:
         revived: Sequence[int] = (),
     ) -> None:
         for name, seconds in shifts:
-            for each in [each for each in self.pending.values() if each.webhook == name and each.attempts]:
-                self.pending[each.seq] = replace(each, first_attempt=(each.first_attempt or 0.0) + seconds)
+            mine = [delivery for delivery in self.pending.values() if delivery.webhook == name and delivery.attempts]
+            for delivery in mine:
+                self.pending[delivery.seq] = replace(delivery, first_attempt=(delivery.first_attempt or 0.0) + seconds)
         for made in results:
             self._record_results(made)
         for seq in revived:
             if seq in self.dead:
                 self.pending[seq] = self.dead.pop(seq)
-        self._queues |= {each.webhook: each for each in queues}
+        self._queues |= {receiver.webhook: receiver for receiver in queues}
 
     def _record_results(self, made: DeliveryResult) -> None:
         before = self.pending.pop(made.delivery.seq)

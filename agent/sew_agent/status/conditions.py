@@ -64,11 +64,11 @@ class WebhookStatus:
     """Checkpoint in its present condition EventsFetched: kept where nothing newer is known."""
 
 
-def conditions(webhook_status: WebhookStatus, *, generation: int, now: float) -> tuple[Condition, ...]:
+def conditions(known: WebhookStatus, *, generation: int, now: float) -> tuple[Condition, ...]:
     """Return the three conditions, of this generation and without secrets; `now` in epoch seconds."""
-    progress = _fetching(webhook_status)
-    health, health_reason, health_message = healthy_now(webhook_status, now)
-    delivery, delivery_reason, delivery_message = _delivery(webhook_status, now)
+    progress = _fetching(known)
+    health, health_reason, health_message = healthy_now(known, now)
+    delivery, delivery_reason, delivery_message = _delivery(known, now)
     return (
         healthy(health, health_reason, redact_urls(health_message), generation),
         events_fetched(progress.status, progress.reason, redact_urls(progress.message), generation),
@@ -76,59 +76,53 @@ def conditions(webhook_status: WebhookStatus, *, generation: int, now: float) ->
     )
 
 
-def healthy_now(webhook_status: WebhookStatus, now: float) -> tuple[Status, HealthyReason, str]:
+def healthy_now(known: WebhookStatus, now: float) -> tuple[Status, HealthyReason, str]:
     """Return status, reason and message of the condition Healthy, which `sew-agent status` shows too."""
-    validated = webhook_status.validated
+    validated = known.validated
     if isinstance(validated, InvalidWebhook):
         return "False", validated.reason, validated.message
     if validated.webhook.state is State.DISABLED:
         return "False", HealthyReason.STATE, _DISABLED
-    if webhook_status.tested and _nothing_since(webhook_status.tested, webhook_status.counters):
-        return _truth(webhook_status.tested.delivered), HealthyReason.TEST, webhook_status.tested.result
-    return _working(webhook_status, validated, now)
+    if known.tested and _nothing_since(known.tested, known.counters):
+        return _truth(known.tested.delivered), HealthyReason.TEST, known.tested.result
+    return _working(known, validated, now)
 
 
-def _working(webhook_status: WebhookStatus, accepted: Accepted, now: float) -> tuple[Status, HealthyReason, str]:
-    progress = webhook_status.progress
+def _working(known: WebhookStatus, accepted: Accepted, now: float) -> tuple[Status, HealthyReason, str]:
+    progress = known.progress
     if progress and progress.status == "False":
         unanswerable = progress.reason is FetchedReason.UNANSWERABLE
         reason = HealthyReason.QUERY_VALIDATION if unanswerable else HealthyReason.PROCESSING
         return "False", reason, progress.message
-    if failing(webhook_status.receiver, now):
-        return "False", HealthyReason.PROCESSING, f"not delivered: {last_error(webhook_status.receiver)}"
-    if webhook_status.counters and webhook_status.counters.last_delivered_at is not None:
-        late = (
-            f", and late: {said}" if (said := falling_behind(webhook_status.counters, webhook_status.rate, now)) else ""
-        )
+    if failing(known.receiver, now):
+        return "False", HealthyReason.PROCESSING, f"not delivered: {last_error(known.receiver)}"
+    if known.counters and known.counters.last_delivered_at is not None:
+        late = f", and late: {said}" if (said := falling_behind(known.counters, known.rate, now)) else ""
         return (
             "True",
             HealthyReason.PROCESSING,
-            _with_warnings(f"events are delivered{late}{_repeated(webhook_status)}", accepted),
+            _with_warnings(f"events are delivered{late}{_repeated(known)}", accepted),
         )
     return "True", HealthyReason.VALIDATION, _with_warnings(f"accepted for {accepted.consumer.name}", accepted)
 
 
-def _repeated(webhook_status: WebhookStatus) -> str:
+def _repeated(known: WebhookStatus) -> str:
     """Return the note for a person who sets the state Test again and again."""
-    return (
-        f"; state Test: {webhook_status.tested.result}"
-        if webhook_status.tested and webhook_status.tested.repeated
-        else ""
-    )
+    return f"; state Test: {known.tested.result}" if known.tested and known.tested.repeated else ""
 
 
-def _fetching(webhook_status: WebhookStatus) -> Progress:
-    kept = "" if webhook_status.checkpoint is None else f"{read_to(webhook_status.checkpoint)}; "
-    if isinstance(webhook_status.validated, InvalidWebhook):
+def _fetching(known: WebhookStatus) -> Progress:
+    kept = "" if known.checkpoint is None else f"{read_to(known.checkpoint)}; "
+    if isinstance(known.validated, InvalidWebhook):
         return Progress("False", FetchedReason.NOT_ACCEPTED, kept + _NOT_RUN)
-    if webhook_status.validated.webhook.state is State.DISABLED:
+    if known.validated.webhook.state is State.DISABLED:
         return Progress("False", FetchedReason.STATE, _DISABLED)
-    return webhook_status.progress or Progress("Unknown", FetchedReason.READ, f"{kept}events have not been read yet")
+    return known.progress or Progress("Unknown", FetchedReason.READ, f"{kept}events have not been read yet")
 
 
-def _delivery(webhook_status: WebhookStatus, now: float) -> tuple[Status, DeliveringReason, str]:
-    validated, receiver = webhook_status.validated, webhook_status.receiver
-    backlog = _backlog(webhook_status.counters, now)
+def _delivery(known: WebhookStatus, now: float) -> tuple[Status, DeliveringReason, str]:
+    validated, receiver = known.validated, known.receiver
+    backlog = _backlog(known.counters, now)
     if isinstance(validated, InvalidWebhook):
         return "False", DeliveringReason.NOT_ACCEPTED, f"{_NOT_RUN}; {backlog}; {_LATER}"
     if validated.webhook.state in (State.DISABLED, State.DEBUG):
@@ -140,7 +134,7 @@ def _delivery(webhook_status: WebhookStatus, now: float) -> tuple[Status, Delive
             if receiver and receiver.detail and not receiver.failures
             else ""
         )
-        behind = falling_behind(webhook_status.counters, webhook_status.rate, now)
+        behind = falling_behind(known.counters, known.rate, now)
         reason = DeliveringReason.BEHIND if behind else DeliveringReason.DELIVERING
         return "True", reason, (behind or backlog) + peers
     error = last_error(receiver)

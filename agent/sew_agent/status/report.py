@@ -102,8 +102,8 @@ def build(validated: ValidationResult, known: Observations, now: float) -> Mappi
 def _accepted(name: str, accepted: Accepted, known: Observations, now: float) -> WebhookReport:
     consumer, read = accepted.consumer.name, known.progress.get(name)
     rate = rate_of(accepted.config, known.rates[consumer])
-    webhook_status = WebhookStatus(accepted, read, known.receivers.get(name), known.counters.get(name), rate=rate)
-    status, reason, message = healthy_now(webhook_status, now)
+    observed = WebhookStatus(accepted, read, known.receivers.get(name), known.counters.get(name), rate=rate)
+    status, reason, message = healthy_now(observed, now)
     reads, words = (read.status != "False", read.message) if read else (True, "")
     return WebhookReport(
         consumer,

@@ -1,4 +1,4 @@
-"""One JSON object a line, and no secret in it."""
+"""Log lines: one JSON object each, without a secret."""
 
 import io
 import json
@@ -17,8 +17,8 @@ def logged(**values: Any) -> dict[str, Any]:
     stream = io.StringIO()
     Log(stream, lambda: 1767225600.25).info("something", **values)
     (line,) = stream.getvalue().splitlines()
-    found: dict[str, Any] = json.loads(line)
-    return found
+    record: dict[str, Any] = json.loads(line)
+    return record
 
 
 def test_a_line_has_time_level_event_and_fields() -> None:

@@ -142,7 +142,10 @@ def test_the_documentation_names_the_metrics_that_there_are() -> None:
     rows = re.findall(
         r"^\| `(\w+)` \| (\w+) \| (.*?) \| (.*) \|$", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE
     )
-    there = [(each.name, each.kind, ", ".join(f"`{label}`" for label in each.labels), each.meaning) for each in METRICS]
+    there = [
+        (metric.name, metric.kind, ", ".join(f"`{label}`" for label in metric.labels), metric.meaning)
+        for metric in METRICS
+    ]
     assert rows == there
 
 
@@ -152,8 +155,11 @@ def test_alerts_ask_only_for_metrics_that_there_are() -> None:
         for group in yaml.safe_load((ROOT / "manifests/alerts.yaml").read_text())["groups"]
         for rule in group["rules"]
     ]
-    served = {each.name for each in METRICS} | {
-        each.name + suffix for each in METRICS if each.kind == "histogram" for suffix in ("_bucket", "_sum", "_count")
+    served = {metric.name for metric in METRICS} | {
+        metric.name + suffix
+        for metric in METRICS
+        if metric.kind == "histogram"
+        for suffix in ("_bucket", "_sum", "_count")
     }
     assert rules
     for rule in rules:

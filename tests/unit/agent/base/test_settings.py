@@ -1,4 +1,4 @@
-"""One table for flags, environment and documentation; what it takes, and what it says to the rest."""
+"""Table of settings for flags, environment and documentation: accepted values, and errors for others."""
 
 import re
 from dataclasses import fields
@@ -91,7 +91,7 @@ def test_a_pattern_that_means_something_else_than_it_says_is_refused(text: str, 
 
 def test_networks_are_addresses_and_cidrs() -> None:
     settings, _ = from_environment({"SEW_EGRESS_DENY": " 10.1.2.3/8, ::1 ,"})
-    assert [str(each.network) for each in settings.egress_deny] == ["10.0.0.0/8", "::1/128"]
+    assert [str(rule.network) for rule in settings.egress_deny] == ["10.0.0.0/8", "::1/128"]
 
 
 def test_a_flag_comes_before_the_environment_and_that_before_the_default() -> None:
@@ -153,10 +153,10 @@ def test_a_proxys_password_is_in_no_text() -> None:
 
 
 def test_every_setting_is_a_field_and_every_field_a_setting() -> None:
-    assert [each.name for each in fields(Settings)] == sorted(
-        (each.name for each in SETTINGS), key=[each.name for each in fields(Settings)].index
+    assert [parsed.name for parsed in fields(Settings)] == sorted(
+        (setting.name for setting in SETTINGS), key=[parsed.name for parsed in fields(Settings)].index
     )
-    assert len({each.name for each in SETTINGS}) == len(SETTINGS)
+    assert len({setting.name for setting in SETTINGS}) == len(SETTINGS)
 
 
 def test_every_consumer_has_a_rate() -> None:

@@ -1,4 +1,4 @@
-"""What a person gives up by hand: asked for first, and told afterwards."""
+"""Manual actions: asked for first, and reported afterwards."""
 
 import io
 import json
@@ -28,7 +28,7 @@ def state(tmp_path: Path) -> Path:
     store = open_store(tmp_path)
     events = [NewDelivery(Event("", str(number), {}), ("hook",)) for number in range(7)]
     store.enqueue(EnqueueBatch(events, {}, NOW))
-    dead = [DeliveryResult(each, DeliveryState.DEAD, NOW, 1) for each in store.due("hook", now=NOW, limit=2)]
+    dead = [DeliveryResult(delivery, DeliveryState.DEAD, NOW, 1) for delivery in store.due("hook", now=NOW, limit=2)]
     store.record_results(dead, ())
     store.close()
     return tmp_path
@@ -54,7 +54,7 @@ def counts(state: Path) -> tuple[int, int]:
 
 def manual_actions(state: Path) -> list[tuple[str, str, int]]:
     store = open_store(state, exclusive=False)
-    found = [(each.who, each.what, each.count) for each in store.manual_actions()]
+    found = [(action.who, action.what, action.count) for action in store.manual_actions()]
     store.close()
     return found
 
@@ -136,11 +136,11 @@ def test_a_dead_letter_is_shown_without_what_could_steer_a_terminal(tmp_path: Pa
     store = open_store(tmp_path)
     store.enqueue(EnqueueBatch([NewDelivery(Event("", "7", said), ("hook",))], {}, NOW))
     store.record_results(
-        [DeliveryResult(each, DeliveryState.DEAD, NOW, 1) for each in store.due("hook", now=NOW, limit=1)], ()
+        [DeliveryResult(delivery, DeliveryState.DEAD, NOW, 1) for delivery in store.due("hook", now=NOW, limit=1)], ()
     )
     store.close()
     shown = run(dead_letters, "show", "1", "--state", str(tmp_path), "-o", "json").output
-    assert all(each.isprintable() or each == "\n" for each in shown)
+    assert all(row.isprintable() or row == "\n" for row in shown)
     assert json.loads(shown)["document"]["description"] == said["description"]
 
 
@@ -153,8 +153,8 @@ def test_the_running_agent_logs_what_was_done_beside_it_and_what_expired(state: 
     keeping.step(NOW + 11, 2.0)
     expired, by_hand = map(json.loads, out.getvalue().splitlines())
     assert (expired["event"], expired["count"]) == ("dead_letters_expired", 2)
-    told: Mapping[str, Any] = by_hand
-    assert (told["who"], told["what"], told["webhook"], told["count"]) == ("ann", "backlog_dropped", "hook", 5)
+    action: Mapping[str, Any] = by_hand
+    assert (action["who"], action["what"], action["webhook"], action["count"]) == ("ann", "backlog_dropped", "hook", 5)
     store.close()
 
 

@@ -16,7 +16,7 @@ NOW = 1_800_000_000.0
 TAKEN = Response(200, {}, b"")
 
 
-class Peers:
+class PeersHarness:
     """Answers by host, and keeps which hosts each sending went to."""
 
     def __init__(self, **answers: Response | SendError) -> None:
@@ -25,7 +25,7 @@ class Peers:
         self.route = route(*answers)
 
     def send(self, requests: Sequence[Request]) -> list[Response | SendError]:
-        hosts = [each.url.split("/")[2].partition(":")[0] for each in requests]
+        hosts = [request.url.split("/")[2].partition(":")[0] for request in requests]
         self.sent.append(hosts)
         return [self.answers[host] for host in hosts]
 
@@ -47,35 +47,35 @@ FAILURES = [silent(), Response(401, {}, b""), Response(404, {}, b""), Response(5
 
 
 def test_all_peers_are_sent_to_side_by_side() -> None:
-    peers = Peers(one=TAKEN, two=TAKEN)
+    peers = PeersHarness(one=TAKEN, two=TAKEN)
     assert peers.deliver() == Outcome(Verdict.DELIVERED, detail="200 OK", status=200)
     assert peers.sent == [["one", "two"]]
 
 
 def test_of_several_events_side_by_side_each_goes_to_all_peers() -> None:
-    peers = Peers(**{f"h{number}": TAKEN for number in range(MOST_REQUESTS)})
+    peers = PeersHarness(**{f"h{number}": TAKEN for number in range(MOST_REQUESTS)})
     deliveries = [Delivery(number, "w", str(number), Event("", str(number), {}), NOW) for number in range(2)]
     outcomes = attempt(peers.route, deliveries, peers.send, now=NOW)
-    assert [each.detail for each in outcomes] == ["200 OK"] * 2
+    assert [outcome.detail for outcome in outcomes] == ["200 OK"] * 2
     assert peers.sent == [[*peers.answers] * 2]
 
 
 def test_a_receiver_that_is_the_only_one_is_no_peer_that_fails() -> None:
-    peers = Peers(one=silent())
+    peers = PeersHarness(one=silent())
     assert [peers.deliver().detail for _ in range(2)] == [silent().detail] * 2
     assert peers.route.peers.failing == ()
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=str)
 def test_a_peer_that_fails_rests_while_another_takes_everything(failure: Response | SendError) -> None:
-    peers = Peers(one=failure, two=TAKEN)
+    peers = PeersHarness(one=failure, two=TAKEN)
     for seconds in range(10):
         assert peers.deliver(NOW + seconds).verdict is Verdict.DELIVERED
     assert peers.sent == [["one", "two"]] + [["two"]] * 9
 
 
 def test_after_its_rest_one_attempt_alone_tries_a_peer_again() -> None:
-    peers = Peers(one=silent(), two=TAKEN)
+    peers = PeersHarness(one=silent(), two=TAKEN)
     peers.deliver()
     again = NOW + REST
     requests = CONSUMERS["AlertManager"].render(Event("", "e", {}), {}, peers.route.config, now=NOW, delivery_id="i")
@@ -84,7 +84,7 @@ def test_after_its_rest_one_attempt_alone_tries_a_peer_again() -> None:
 
 
 def test_a_peer_that_works_again_is_sent_to_again() -> None:
-    peers = Peers(one=silent(), two=TAKEN)
+    peers = PeersHarness(one=silent(), two=TAKEN)
     peers.deliver()
     peers.answers["one"] = TAKEN
     for seconds in (REST, REST + 1):
@@ -94,28 +94,28 @@ def test_a_peer_that_works_again_is_sent_to_again() -> None:
 
 
 def test_where_all_peers_fail_all_are_tried() -> None:
-    peers = Peers(one=silent(), two=silent())
+    peers = PeersHarness(one=silent(), two=silent())
     for seconds in range(3):
         assert peers.deliver(NOW + seconds) == Outcome(Verdict.RETRY, FailureReason.TIMEOUT, silent().detail)
     assert peers.sent == [["one", "two"]] * 3
 
 
 def test_a_clock_that_is_set_back_lets_no_peer_rest_for_longer() -> None:
-    peers = Peers(one=silent(), two=TAKEN)
+    peers = PeersHarness(one=silent(), two=TAKEN)
     peers.deliver(NOW + 72_000)
     peers.deliver(NOW)
     assert peers.sent[1] == ["one", "two"]
 
 
 def test_a_peer_that_names_a_time_rests_until_then() -> None:
-    peers = Peers(one=Response(429, {"retry-after": "300"}, b""), two=TAKEN)
+    peers = PeersHarness(one=Response(429, {"retry-after": "300"}, b""), two=TAKEN)
     for seconds in (0, 299, 300):
         peers.deliver(NOW + seconds)
     assert peers.sent == [["one", "two"], ["two"], ["one", "two"]]
 
 
 def test_a_peer_that_fails_is_named_with_its_reason_once() -> None:
-    peers = Peers(one=silent(), two=Response(401, {}, b""), three=TAKEN)
+    peers = PeersHarness(one=silent(), two=Response(401, {}, b""), three=TAKEN)
     outcome = peers.deliver()
     assert "not taken by http://one:9093: no whole answer within 10 s; http://two:9093: 401" in outcome.detail
     assert peers.route.peers.failing == (
@@ -128,7 +128,7 @@ def test_a_peer_that_fails_is_named_with_its_reason_once() -> None:
 
 
 def test_more_peers_than_an_attempt_may_ask_park_unsent() -> None:
-    peers = Peers(**{f"h{number}": TAKEN for number in range(MOST_REQUESTS + 1)})
+    peers = PeersHarness(**{f"h{number}": TAKEN for number in range(MOST_REQUESTS + 1)})
     detail = "an event takes 11 requests, and may take 10"
     assert peers.deliver() == Outcome(Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED, detail)
     assert peers.sent == []

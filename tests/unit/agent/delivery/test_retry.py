@@ -1,4 +1,4 @@
-"""What an outcome changes, as a table."""
+"""Changes by an outcome, as a table."""
 
 from dataclasses import replace
 
@@ -26,14 +26,14 @@ from sew_agent.store.records import Delivery, DeliveryResult, DeliveryState, Rec
 
 NOW = 1_800_000_000.0
 POLICY = Policy(initial=2.0, longest=900.0, horizon=72 * 3600.0, chance=lambda: 1.0)
-LANE = ReceiverState("hook", settings_digest="s", endpoint_digest="e")
-PROVEN = replace(LANE, proven=True)
+RECEIVER = ReceiverState("hook", settings_digest="s", endpoint_digest="e")
+PROVEN = replace(RECEIVER, proven=True)
 RETRY = Outcome(Verdict.RETRY, FailureReason.SERVER_ERROR, "503")
 WAIT = Outcome(Verdict.WAIT, FailureReason.RATE_LIMITED, "429", retry_after=77.0)
 WAIT_1 = replace(WAIT, retry_after=1.0)
 PARK = Outcome(Verdict.PARKED, FailureReason.CREDENTIAL_REFUSED, "401")
 REFUSED = Outcome(Verdict.REJECTED, FailureReason.EVENT_REFUSED, "400")
-HELD = replace(LANE, failures=1, held_until=NOW + 2, retry_until=NOW + 2, held_at=NOW, since=NOW, different=1)
+HELD = replace(RECEIVER, failures=1, held_until=NOW + 2, retry_until=NOW + 2, held_at=NOW, since=NOW, different=1)
 ASKED = replace(HELD, waiting=True, held_until=NOW + 77, retry_until=NOW + 77, reason="rate_limited", detail="429")
 
 
@@ -50,7 +50,7 @@ def written(outcome: Outcome, state: DeliveryState, **more: object) -> DeliveryR
     return DeliveryResult(before, state, NOW, before.attempts + 1, reason=outcome.reason.value, detail=outcome.detail)
 
 
-def decided(outcome: Outcome, receiver: ReceiverState = LANE, **more: object):  # type: ignore[no-untyped-def]
+def decided(outcome: Outcome, receiver: ReceiverState = RECEIVER, **more: object):  # type: ignore[no-untyped-def]
     return decide(outcome, delivery(**more), receiver, POLICY, now=NOW)
 
 
@@ -65,7 +65,7 @@ def decided(outcome: Outcome, receiver: ReceiverState = LANE, **more: object):  
         (Outcome(Verdict.PARKED), DeliveryState.PENDING, NOW + 2, NOW + 2),
     ],
 )
-def test_each_verdict_decides_the_delivery_and_how_long_its_lane_is_held(
+def test_each_verdict_decides_the_delivery_and_how_long_its_receiver_state_is_held(
     outcome: Outcome, state: DeliveryState, held: float, retried: float
 ) -> None:
     made = decided(outcome)
@@ -89,7 +89,7 @@ def test_each_verdict_decides_the_delivery_and_how_long_its_lane_is_held(
 def test_what_is_written_of_an_attempt_is_when_how_often_and_what_the_receiver_said(
     outcome: Outcome, written: DeliveryResult
 ) -> None:
-    assert decide(outcome, TRIED, LANE, POLICY, now=NOW).result == written
+    assert decide(outcome, TRIED, RECEIVER, POLICY, now=NOW).result == written
 
 
 @pytest.mark.parametrize(("outcome", "staleness", "remembered"), [
@@ -98,25 +98,25 @@ def test_what_is_written_of_an_attempt_is_when_how_often_and_what_the_receiver_s
     (WAIT, Staleness.NOTHING, ASKED),
     (WAIT, Staleness.RECEIVER, replace(ASKED, different=0)),
     (WAIT, Staleness.SETTINGS, replace(ASKED, different=0)),
-    (WAIT, Staleness.ENDPOINT, LANE),
-    (PARK, Staleness.RECEIVER, LANE),
-    (REFUSED, Staleness.NOTHING, replace(LANE, refused=(1,))),
-    (REFUSED, Staleness.RECEIVER, replace(LANE, refused=(1,))),
+    (WAIT, Staleness.ENDPOINT, RECEIVER),
+    (PARK, Staleness.RECEIVER, RECEIVER),
+    (REFUSED, Staleness.NOTHING, replace(RECEIVER, refused=(1,))),
+    (REFUSED, Staleness.RECEIVER, replace(RECEIVER, refused=(1,))),
 ])  # fmt: skip
 def test_what_is_remembered_of_a_receiver_is_how_long_it_is_held_and_why(
     outcome: Outcome, staleness: Staleness, remembered: ReceiverState
 ) -> None:
-    assert decide(outcome, delivery(), LANE, POLICY, now=NOW, staleness=staleness).receiver == remembered
+    assert decide(outcome, delivery(), RECEIVER, POLICY, now=NOW, staleness=staleness).receiver == remembered
 
 
 def pauses(outcome: Outcome, count: int) -> list[float]:
-    """What so many different events that fail in a row make of a lane."""
-    receiver, found = LANE, []
+    """Return the pauses after so many different events that fail in a row."""
+    receiver, pauses = RECEIVER, []
     for _ in range(count):
         receiver = decided(outcome, receiver).receiver
         assert receiver.retry_until >= receiver.held_until
-        found.append(receiver.held_until - NOW)
-    return found
+        pauses.append(receiver.held_until - NOW)
+    return pauses
 
 
 def test_the_pauses_of_a_few_different_events_are_short_and_then_they_grow() -> None:
@@ -190,7 +190,7 @@ def test_many_of_them_in_a_row_with_nothing_accepted_make_it_the_receiver() -> N
 def test_one_that_is_refused_like_a_wrong_configuration_has_a_few_tries(attempts: int, state: DeliveryState) -> None:
     made = decided(PARK, PROVEN, attempts=attempts).result
     assert made == replace(written(PARK, state, attempts=attempts), due=made.due)
-    assert decided(PARK, LANE, attempts=attempts).result.state is DeliveryState.PENDING
+    assert decided(PARK, RECEIVER, attempts=attempts).result.state is DeliveryState.PENDING
 
 
 @pytest.mark.parametrize("verdict", [Verdict.RETRY, Verdict.WAIT, Verdict.PARKED, Verdict.REJECTED])
@@ -248,7 +248,7 @@ def test_so_many_rejected_in_a_row_park_the_webhook_and_are_pending_again() -> N
 
 
 def test_an_event_that_is_rejected_again_is_one_of_a_row_and_none_after_the_parking_is_a_dead_letter() -> None:
-    receiver = replace(LANE, refused=(1, 2))
+    receiver = replace(RECEIVER, refused=(1, 2))
     assert decided(REFUSED, receiver, seq=2).receiver == receiver
     late = decide(REFUSED, delivery(seq=3), receiver, POLICY, now=NOW, staleness=Staleness.RECEIVER)
     assert (late.result, late.receiver.refused) == (written(REFUSED, DeliveryState.DEAD, seq=3), (1, 2, 3))
@@ -334,13 +334,13 @@ def test_what_is_in_doubt_stays_so_until_it_is_delivered(later: Outcome) -> None
     assert decided(later, in_doubt=True).result.in_doubt
 
 
-def test_a_dead_letter_of_unknown_fate_is_looked_for_when_it_is_replayed() -> None:
+def test_a_dead_letter_of_unknown_fate_is_searched_for_when_it_is_replayed() -> None:
     assert decided(RETRY, first_attempt=NOW - 72 * 3600.0).result.in_doubt
 
 
-def test_success_clears_the_lane_and_keeps_its_digests() -> None:
-    troubled = replace(LANE, failures=4, parked=True, held_until=NOW + 9)
-    assert decided(Outcome(Verdict.DELIVERED), troubled).receiver == replace(LANE, proven=True)
+def test_success_clears_the_receiver_state_and_keeps_its_digests() -> None:
+    troubled = replace(RECEIVER, failures=4, parked=True, held_until=NOW + 9)
+    assert decided(Outcome(Verdict.DELIVERED), troubled).receiver == replace(RECEIVER, proven=True)
 
 
 def test_since_is_when_the_trouble_of_this_kind_began() -> None:
@@ -350,8 +350,8 @@ def test_since_is_when_the_trouble_of_this_kind_began() -> None:
     assert (first.since, later.since, parked.since) == (NOW, NOW, NOW + 60)
 
 
-PARKED = replace(LANE, failures=1, parked=True, held_until=NOW + 3600)
-WAITING = replace(LANE, failures=1, waiting=True, held_until=NOW + 3600)
+PARKED = replace(RECEIVER, failures=1, parked=True, held_until=NOW + 3600)
+WAITING = replace(RECEIVER, failures=1, waiting=True, held_until=NOW + 3600)
 
 
 @pytest.mark.parametrize(
@@ -432,7 +432,7 @@ def test_a_slow_bucket_holds_at_least_one() -> None:
 
 
 def test_a_pause_of_a_clock_that_was_far_ahead_is_none_and_a_failure_after_it_begins_one() -> None:
-    far = replace(LANE, failures=1, held_until=NOW + 1e7, retry_until=NOW + 1e7, held_at=NOW + 1e7)
+    far = replace(RECEIVER, failures=1, held_until=NOW + 1e7, retry_until=NOW + 1e7, held_at=NOW + 1e7)
     made = decided(RETRY, far, attempts=1)
     assert made.receiver.held_until <= NOW
     assert NOW < made.receiver.retry_until <= NOW + 4

@@ -72,16 +72,16 @@ def test_a_test_under_way_is_not_sent_again_and_its_result_is_given_once() -> No
     assert len(sent) == 1
 
 
-def ended(tester: FileDeliveryTester) -> list[tuple[str, str, str]]:
-    """All results, when no test is under way any more."""
-    found: list[tuple[str, str, str]] = []
+def results(tester: FileDeliveryTester) -> list[tuple[str, str, str]]:
+    """Return all results, when no test is under way any more."""
+    ended: list[tuple[str, str, str]] = []
 
     def over() -> bool:
-        found.extend(tester.finished())
+        ended.extend(tester.finished())
         return not tester.busy
 
     eventually(over, "the tests end")
-    return found
+    return ended
 
 
 def delivered(_webhook: Accepted, _event: Event) -> Outcome:
@@ -101,7 +101,7 @@ def test_a_test_waits_where_the_system_gives_no_more_threads_and_this_is_said_on
     assert "test_waits" in line
     assert "`ulimit -u`" in line
     assert "it is tried again" in line
-    assert sorted(digest for _, digest, _ in ended(tester)) == ["d", "e"]
+    assert sorted(digest for _, digest, _ in results(tester)) == ["d", "e"]
 
 
 def test_a_test_without_a_sample_ends_and_says_so() -> None:
@@ -109,4 +109,4 @@ def test_a_test_without_a_sample_ends_and_says_so() -> None:
     tester = FileDeliveryTester(delivered, lambda: NOW, Log(io.StringIO(), lambda: NOW))
     tester.fire(replace(WEBHOOK, webhook=annotated), "d")
     said = "2026-01-01T00:00:00Z not delivered (internal): there is no sample event 'nothing'"
-    assert ended(tester) == [("w", "d", said)]
+    assert results(tester) == [("w", "d", said)]

@@ -1,4 +1,4 @@
-"""What the conditions of a webhook say."""
+"""Conditions of a webhook: status, reason and message."""
 
 from dataclasses import replace
 
@@ -37,8 +37,8 @@ INVALID = InvalidWebhook("the query ends too soon", HealthyReason.QUERY_PARSING,
 DOWN = ReceiverState("w", failures=2, reason="http_5xx", detail="503")
 
 
-def told(webhook_status: WebhookStatus, generation: int = 3) -> dict[str, Condition]:
-    return {each.type: each for each in conditions(webhook_status, generation=generation, now=NOW)}
+def by_type(known: WebhookStatus, generation: int = 3) -> dict[str, Condition]:
+    return {condition.type: condition for condition in conditions(known, generation=generation, now=NOW)}
 
 
 def in_state(state: State) -> WebhookStatus:
@@ -50,7 +50,7 @@ def counters(**changes: object) -> Counters:
 
 
 @pytest.mark.parametrize(
-    ("webhook_status", "status", "reason"),
+    ("known", "status", "reason"),
     [
         (GOOD, "True", "WebhookValidation"),
         (replace(GOOD, counters=counters(delivered=1, last_delivered_at=NOW)), "True", "SecurityEventsProcessing"),
@@ -75,10 +75,10 @@ def counters(**changes: object) -> Counters:
         ),
     ],
 )
-def test_healthy_tells_the_first_thing_that_is_wrong(webhook_status: WebhookStatus, status: str, reason: str) -> None:
-    found = told(webhook_status)["Healthy"]
-    assert (found.status, found.reason) == (status, reason)
-    assert found.message
+def test_healthy_reports_the_first_thing_that_is_wrong(known: WebhookStatus, status: str, reason: str) -> None:
+    shown = by_type(known)["Healthy"]
+    assert (shown.status, shown.reason) == (status, reason)
+    assert shown.message
 
 
 @pytest.mark.parametrize(
@@ -93,33 +93,33 @@ def test_a_webhook_that_falls_behind_says_when_the_last_will_be_sent(
     waiting: int, rate: float, age: float, named: str
 ) -> None:
     late = replace(GOOD, rate=rate, counters=counters(pending=waiting, oldest_pending=NOW - age, last_delivered_at=NOW))
-    found = told(late)
-    assert (found["Delivering"].status, found["Delivering"].reason) == ("True", "FallingBehind")
-    assert named in found["Delivering"].message
-    assert found["Healthy"].message.startswith("events are delivered, and late: ")
+    shown = by_type(late)
+    assert (shown["Delivering"].status, shown["Delivering"].reason) == ("True", "FallingBehind")
+    assert named in shown["Delivering"].message
+    assert shown["Healthy"].message.startswith("events are delivered, and late: ")
 
 
 @pytest.mark.parametrize(("waiting", "rate", "age"), [(59, 1.0, 30.0), (9, 1000.0, 4000.0)])
 def test_what_will_soon_be_sent_and_a_few_events_that_fail_are_no_falling_behind(
     waiting: int, rate: float, age: float
 ) -> None:
-    found = told(replace(GOOD, rate=rate, counters=counters(pending=waiting, oldest_pending=NOW - age)))
-    assert found["Delivering"].reason == "Delivering"
+    shown = by_type(replace(GOOD, rate=rate, counters=counters(pending=waiting, oldest_pending=NOW - age)))
+    assert shown["Delivering"].reason == "Delivering"
 
 
-def test_dead_letters_are_told_with_the_backlog() -> None:
-    found = told(replace(GOOD, counters=counters(dead=12)))["Delivering"]
-    assert found.message == "nothing is waiting; 12 dead letters"
+def test_dead_letters_are_reported_with_the_backlog() -> None:
+    shown = by_type(replace(GOOD, counters=counters(dead=12)))["Delivering"]
+    assert shown.message == "nothing is waiting; 12 dead letters"
 
 
-def test_a_test_that_was_not_repeated_is_told_also_where_events_are_delivered_meanwhile() -> None:
+def test_a_test_that_was_not_repeated_is_reported_also_where_events_are_delivered_meanwhile() -> None:
     tested = DeliveryTestResult(NOW - 9, True, "delivered; not sent again", repeated=True)
-    found = told(replace(GOOD, tested=tested, counters=counters(last_delivered_at=NOW)))["Healthy"]
-    assert (found.status, found.message) == ("True", "events are delivered; state Test: delivered; not sent again")
+    shown = by_type(replace(GOOD, tested=tested, counters=counters(last_delivered_at=NOW)))["Healthy"]
+    assert (shown.status, shown.message) == ("True", "events are delivered; state Test: delivered; not sent again")
 
 
 @pytest.mark.parametrize(
-    ("webhook_status", "status", "reason", "named"),
+    ("known", "status", "reason", "named"),
     [
         (GOOD, "True", "Delivering", "nothing is waiting"),
         (replace(GOOD, receiver=replace(DOWN, failures=1)), "True", "Delivering", ""),
@@ -136,47 +136,47 @@ def test_a_test_that_was_not_repeated_is_told_also_where_events_are_delivered_me
         ),
     ],
 )
-def test_delivering_names_error_and_backlog(
-    webhook_status: WebhookStatus, status: str, reason: str, named: str
-) -> None:
-    found = told(webhook_status)["Delivering"]
-    assert (found.status, found.reason) == (status, reason)
-    assert named in found.message
+def test_delivering_names_error_and_backlog(known: WebhookStatus, status: str, reason: str, named: str) -> None:
+    shown = by_type(known)["Delivering"]
+    assert (shown.status, shown.reason) == (status, reason)
+    assert named in shown.message
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(LONG_WAIT, "False"), (LONG_WAIT - 1, "True")])
 def test_a_receiver_that_asks_to_wait_for_long_is_not_delivered_to(seconds: float, status: str) -> None:
     receiver = replace(DOWN, failures=5, waiting=True, since=NOW, held_until=NOW + seconds)
-    assert told(replace(GOOD, receiver=receiver))["Delivering"].status == status
+    assert by_type(replace(GOOD, receiver=receiver))["Delivering"].status == status
 
 
 def test_the_checkpoint_is_kept_while_nothing_is_read_and_gone_when_disabled() -> None:
     kept = replace(GOOD, validated=INVALID, progress=None, checkpoint=NOW - 60)
-    assert checkpoint([told(kept)["EventsFetched"]]) == NOW - 60
-    assert checkpoint([told(replace(GOOD, progress=None, checkpoint=NOW - 60))["EventsFetched"]]) == NOW - 60
-    assert checkpoint([told(replace(in_state(State.DISABLED), checkpoint=NOW))["EventsFetched"]]) is None
+    assert checkpoint([by_type(kept)["EventsFetched"]]) == NOW - 60
+    assert checkpoint([by_type(replace(GOOD, progress=None, checkpoint=NOW - 60))["EventsFetched"]]) == NOW - 60
+    assert checkpoint([by_type(replace(in_state(State.DISABLED), checkpoint=NOW))["EventsFetched"]]) is None
 
 
-def test_how_events_are_read_is_told_as_the_poller_says_it() -> None:
-    found = told(GOOD)["EventsFetched"]
-    assert (found.status, found.reason, found.message) == ("True", "EventsRead", READ.message)
+def test_how_events_are_read_is_reported_as_the_poller_says_it() -> None:
+    shown = by_type(GOOD)["EventsFetched"]
+    assert (shown.status, shown.reason, shown.message) == ("True", "EventsRead", READ.message)
 
 
 def test_labels_that_were_left_out_are_named() -> None:
     labelled = replace(
         GOOD, validated=validated(replace(WEBHOOK, annotations={LABELS_ANNOTATION: "team:red,nonsense"}))
     )
-    assert "nonsense" in told(labelled)["Healthy"].message
+    assert "nonsense" in by_type(labelled)["Healthy"].message
 
 
 def test_all_carry_the_generation_and_none_a_secret() -> None:
-    for webhook_status in (GOOD, replace(GOOD, receiver=DOWN), in_state(State.DISABLED)):
-        found = told(webhook_status, 7)
-        assert [each.observed_generation for each in found.values()] == [7, 7, 7]
-        assert "SECRET" not in str(found)
+    for known in (GOOD, replace(GOOD, receiver=DOWN), in_state(State.DISABLED)):
+        shown = by_type(known, 7)
+        assert [condition.observed_generation for condition in shown.values()] == [7, 7, 7]
+        assert "SECRET" not in str(shown)
 
 
 def test_a_peer_that_fails_while_another_delivers_is_named_though_events_arrive() -> None:
-    found = told(replace(GOOD, receiver=ReceiverState("w", detail="http://am-1:9093: 401 Unauthorized")))["Delivering"]
-    assert found.status == "True"
-    assert "not taken by every peer: http://am-1:9093: 401 Unauthorized" in found.message
+    shown = by_type(replace(GOOD, receiver=ReceiverState("w", detail="http://am-1:9093: 401 Unauthorized")))[
+        "Delivering"
+    ]
+    assert shown.status == "True"
+    assert "not taken by every peer: http://am-1:9093: 401 Unauthorized" in shown.message

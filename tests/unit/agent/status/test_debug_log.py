@@ -1,4 +1,4 @@
-"""State Debug: every event is told, and what takes long to render holds up nobody who reads."""
+"""State Debug: every event is logged, and a slow template delays no reader."""
 
 import io
 import json
@@ -36,7 +36,7 @@ class Slow(Generic):
         return super().render(*args, **named)
 
 
-class Scene:
+class DebugLogHarness:
     def __init__(self) -> None:
         self.slow, self.out = Slow(), io.StringIO()
         webhook = Webhook("w", "Generic", State.DEBUG, "type = waf")
@@ -49,71 +49,73 @@ class Scene:
         arrivals = [Arrival(Event("i", str(n), {"type": "waf"}), ("w",), NOW) for n in range(events)]
         self.reading.enqueued(arrivals, EnqueueResult(events, 0))
 
-    def told(self) -> list[dict[str, object]]:
+    def logged(self) -> list[dict[str, object]]:
         self.slow.free.set()
         self.reading.close()
-        return [json.loads(each) for each in self.out.getvalue().splitlines()]
+        return [json.loads(line) for line in self.out.getvalue().splitlines()]
 
 
 @pytest.fixture
-def scene() -> Iterator[Scene]:
-    made = Scene()
+def harness() -> Iterator[DebugLogHarness]:
+    made = DebugLogHarness()
     yield made
     made.slow.free.set()
     made.reading.close()
 
 
-def test_who_reads_does_not_wait_for_a_rendering(scene: Scene) -> None:
-    scene.read(events=3)
-    assert scene.out.getvalue() == ""
+def test_who_reads_does_not_wait_for_a_rendering(harness: DebugLogHarness) -> None:
+    harness.read(events=3)
+    assert harness.out.getvalue() == ""
 
 
-def test_every_event_is_told_with_what_would_be_sent_before_the_process_ends(scene: Scene) -> None:
-    scene.read(events=3)
-    told = scene.told()
-    assert [(each["event"], each["webhook"], each["id"]) for each in told] == [
+def test_every_event_is_reported_with_what_would_be_sent_before_the_process_ends(harness: DebugLogHarness) -> None:
+    harness.read(events=3)
+    lines = harness.logged()
+    assert [(line["event"], line["webhook"], line["id"]) for line in lines] == [
         ("debug_event", "w", str(n)) for n in range(3)
     ]
-    assert all("POST hooks.example: {" in str(each["would_send"]) for each in told)
-    assert "T0K3N" not in str(told)
+    assert all("POST hooks.example: {" in str(line["would_send"]) for line in lines)
+    assert "T0K3N" not in str(lines)
 
 
-def test_of_more_events_than_can_wait_id_and_type_are_told(scene: Scene) -> None:
-    scene.read(events=ROOM + 9)
-    told = scene.told()
-    assert sorted(int(str(each["id"])) for each in told) == list(range(ROOM + 9))
-    assert 0 < sum("not shown" in str(each["would_send"]) for each in told) <= 9
+def test_of_more_events_than_can_wait_id_and_type_are_reported(harness: DebugLogHarness) -> None:
+    harness.read(events=ROOM + 9)
+    lines = harness.logged()
+    assert sorted(int(str(line["id"])) for line in lines) == list(range(ROOM + 9))
+    assert 0 < sum("not shown" in str(line["would_send"]) for line in lines) <= 9
 
 
-def test_nothing_is_told_of_webhooks_in_other_states(scene: Scene) -> None:
-    scene.accepted = replace(scene.accepted, webhook=replace(scene.accepted.webhook, state=State.ENABLED))
-    scene.read(events=3)
-    assert scene.told() == []
+def test_nothing_is_reported_of_webhooks_in_other_states(harness: DebugLogHarness) -> None:
+    harness.accepted = replace(harness.accepted, webhook=replace(harness.accepted.webhook, state=State.ENABLED))
+    harness.read(events=3)
+    assert harness.logged() == []
 
 
-def test_a_body_made_by_a_template_from_a_secret_is_not_told(scene: Scene) -> None:
+def test_a_body_made_by_a_template_from_a_secret_is_not_told(harness: DebugLogHarness) -> None:
     config = {"url": "https://hooks.example/x", "template": Secret('{"routing_key": "R0UT1NG", "t": "{{ type }}"}')}
-    scene.accepted = replace(scene.accepted, config=config)
-    scene.read(events=1)
-    (told,) = scene.told()
-    assert "POST hooks.example: [secret]: the template is in a Secret" in str(told["would_send"])
-    assert "R0UT1NG" not in str(told)
+    harness.accepted = replace(harness.accepted, config=config)
+    harness.read(events=1)
+    (lines,) = harness.logged()
+    assert "POST hooks.example: [secret]: the template is in a Secret" in str(lines["would_send"])
+    assert "R0UT1NG" not in str(lines)
 
 
-def test_a_secret_at_any_place_of_a_body_is_not_told_in_part(scene: Scene) -> None:
+def test_a_secret_at_any_place_of_a_body_is_not_told_in_part(harness: DebugLogHarness) -> None:
     for blanks in range(440, 500, 4):
         template = '{"t": "' + "x" * blanks + '", "u": "T0K3N-of-hooks-example"}'
         config = {"url": "https://hooks.example/T0K3N-of-hooks-example", "template": template}
-        scene.accepted = replace(scene.accepted, config=config)
-        scene.read(events=1)
-    assert "T0K3" not in str(scene.told())
+        harness.accepted = replace(harness.accepted, config=config)
+        harness.read(events=1)
+    assert "T0K3" not in str(harness.logged())
 
 
-def test_where_the_system_gives_no_more_threads_an_event_is_told_without_what_would_be_sent(scene: Scene) -> None:
+def test_where_the_system_gives_no_more_threads_an_event_is_reported_without_what_would_be_sent(
+    harness: DebugLogHarness,
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         threads.refuse(patch, "debug")
-        scene.read(events=1)
-    scene.read(events=1)
-    first, second = scene.told()
+        harness.read(events=1)
+    harness.read(events=1)
+    first, second = harness.logged()
     assert "not shown: the system gives no more threads" in str(first["would_send"])
     assert "POST hooks.example" in str(second["would_send"])

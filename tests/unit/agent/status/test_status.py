@@ -1,4 +1,4 @@
-"""What `sew-agent status` says, from what the store and the agent's report hold."""
+"""Output of `sew-agent status`, from the store and the agent's report."""
 
 import os
 from collections.abc import Mapping
@@ -25,15 +25,15 @@ from sew_agent.webhooks.validator import ValidationResult, WebhookValidator
 URL = "https://hooks.slack.com/services/x"
 
 NOW = 1_767_225_600.0
-BOOKS = Counters("w", 5, 2, 1, {"debug": 3}, NOW - 90, NOW - 10, "503 Service Unavailable", 100)
+COUNTERS = Counters("w", 5, 2, 1, {"debug": 3}, NOW - 90, NOW - 10, "503 Service Unavailable", 100)
 REPORT = Report("1.2.3", os.getpid(), NOW, {"w": WebhookReport("Slack", "Enabled", True, "WebhookValidation")})
 
 
-class Shelf:
+class FakeStore:
     """The part of a store that the status reads."""
 
     def __init__(
-        self, counters: Counters = BOOKS, receiver: ReceiverState | None = None, known: WebhookRecord | None = None
+        self, counters: Counters = COUNTERS, receiver: ReceiverState | None = None, known: WebhookRecord | None = None
     ) -> None:
         self._counters, self._receiver = counters, receiver
         self._known = known or WebhookRecord("w", "Enabled", None)
@@ -63,31 +63,31 @@ def test_columns_stand_one_below_the_other_whatever_width_characters_have() -> N
     ]
 
 
-def told(shelf: Shelf, report: Report | None = REPORT) -> Mapping[str, Any]:
-    found = status(shelf, report, NOW)  # type: ignore[arg-type]
-    assert len(found["webhooks"]) == 1
-    webhook: Mapping[str, Any] = found["webhooks"][0]
+def webhook_shown(store: FakeStore, report: Report | None = REPORT) -> Mapping[str, Any]:
+    shown = status(store, report, NOW)  # type: ignore[arg-type]
+    assert len(shown["webhooks"]) == 1
+    webhook: Mapping[str, Any] = shown["webhooks"][0]
     return webhook
 
 
-def test_counts_ages_and_dates_are_told() -> None:
-    found = told(Shelf())
-    assert (found["backlog"], found["oldestWaitingSeconds"], found["deadLetters"], found["seen"]) == (2, 90, 1, 11)
-    assert found["lastDelivery"] == "2025-12-31T23:59:50Z"
-    assert found["lastError"] == "503 Service Unavailable"
-    assert (found["consumer"], found["healthy"], found["position"]) == ("Slack", True, "here")
+def test_counts_ages_and_dates_are_reported() -> None:
+    shown = webhook_shown(FakeStore())
+    assert (shown["backlog"], shown["oldestWaitingSeconds"], shown["deadLetters"], shown["seen"]) == (2, 90, 1, 11)
+    assert shown["lastDelivery"] == "2025-12-31T23:59:50Z"
+    assert shown["lastError"] == "503 Service Unavailable"
+    assert (shown["consumer"], shown["healthy"], shown["position"]) == ("Slack", True, "here")
 
 
 def test_a_parked_webhook_says_why_and_when_it_is_tried_again() -> None:
     receiver = ReceiverState("w", 1, True, NOW + 60, reason="credential_refused", detail="401 Unauthorized")
-    found = told(Shelf(receiver=receiver))
-    assert (found["parked"], found["delivering"], found["nextRetry"]) == (True, False, "2026-01-01T00:01:00Z")
-    assert found["delivery"] == "credential_refused: 401 Unauthorized"
+    shown = webhook_shown(FakeStore(receiver=receiver))
+    assert (shown["parked"], shown["delivering"], shown["nextRetry"]) == (True, False, "2026-01-01T00:01:00Z")
+    assert shown["delivery"] == "credential_refused: 401 Unauthorized"
 
 
-def test_without_an_agent_health_is_unknown_and_the_rest_is_told() -> None:
-    found = told(Shelf(), None)
-    assert (found["healthy"], found["consumer"], found["backlog"]) == (None, None, 2)
+def test_without_an_agent_health_is_unknown_and_the_rest_is_reported() -> None:
+    shown = webhook_shown(FakeStore(), None)
+    assert (shown["healthy"], shown["consumer"], shown["backlog"]) == (None, None, 2)
 
 
 @pytest.mark.parametrize(
@@ -98,15 +98,15 @@ def test_without_an_agent_health_is_unknown_and_the_rest_is_told() -> None:
         (WebhookRecord("w", "", None, deleted_at=NOW - 5), "Deleted"),
     ],
 )
-def test_the_state_last_seen_is_told(known: WebhookRecord, state: str) -> None:
-    assert told(Shelf(known=known), None)["state"] == state
+def test_the_state_last_seen_is_reported(known: WebhookRecord, state: str) -> None:
+    assert webhook_shown(FakeStore(known=known), None)["state"] == state
 
 
 def test_a_person_reads_what_is_wrong_and_the_command_that_helps() -> None:
     report = replace(
         REPORT, webhooks={"w": WebhookReport("Slack", "Enabled", False, "QueryParsing", "the query ends too soon")}
     )
-    text = for_people(status(Shelf(), report, NOW))  # type: ignore[arg-type]
+    text = for_people(status(FakeStore(), report, NOW))  # type: ignore[arg-type]
     assert "w: the query ends too soon" in text
     assert "w: 1 dead letter: `sew-agent dead-letters list --webhook w`" in text
 
@@ -117,10 +117,10 @@ def test_a_person_reads_what_is_wrong_and_the_command_that_helps() -> None:
 )
 def test_an_agent_that_stands_by_says_so_and_for_whom(holder: str, said: str) -> None:
     report = replace(REPORT, webhooks={}, standing_by=True, holder=holder)
-    found = status(None, report, NOW)
-    assert (found["agent"]["standingBy"], found["agent"]["leaseHolder"]) == (True, holder or None)
-    assert for_people(found).startswith(f"agent: {said}, pid {os.getpid()}\n")
-    assert told(Shelf(), report)["backlog"] == 2
+    shown = status(None, report, NOW)
+    assert (shown["agent"]["standingBy"], shown["agent"]["leaseHolder"]) == (True, holder or None)
+    assert for_people(shown).startswith(f"agent: {said}, pid {os.getpid()}\n")
+    assert webhook_shown(FakeStore(), report)["backlog"] == 2
 
 
 def test_a_report_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -139,9 +139,9 @@ def test_an_unchanged_report_is_written_again_only_after_a_while(tmp_path: Path)
     file = ReportFile(tmp_path)
     for moment in (0.0, 9.0, 10.0):
         file.write(replace(REPORT, written=NOW + moment))
-        found = read_report(tmp_path, NOW + moment)
-        assert found
-        assert found.written == NOW + (10.0 if moment == 10.0 else 0.0)
+        shown = read_report(tmp_path, NOW + moment)
+        assert shown
+        assert shown.written == NOW + (10.0 if moment == 10.0 else 0.0)
 
 
 def test_a_disk_that_refuses_the_report_keeps_it_from_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,13 +151,13 @@ def test_a_disk_that_refuses_the_report_keeps_it_from_nobody(tmp_path: Path, mon
     file = ReportFile(tmp_path / "nowhere")
     file.write(REPORT)
     assert read_report(tmp_path / "nowhere", NOW) == REPORT
-    assert [each.stat().st_mode & 0o077 for each in memory.iterdir()] == [0]
+    assert [path.stat().st_mode & 0o077 for path in memory.iterdir()] == [0]
     assert read_report(tmp_path / "elsewhere", NOW) is None
     file.remove()
     assert list(memory.iterdir()) == []
 
 
-def test_without_memory_either_nothing_is_told_and_nothing_stops(
+def test_without_memory_either_nothing_is_reported_and_nothing_stops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sew_agent.status.report._MEMORY", tmp_path / "none")
@@ -171,9 +171,9 @@ def test_of_two_reports_the_newer_one_counts(tmp_path: Path, monkeypatch: pytest
     ReportFile(state).write(replace(REPORT, version="old"))
     state.mkdir()
     ReportFile(state).write(replace(REPORT, written=NOW + 1))
-    found = read_report(state, NOW)
-    assert found
-    assert found.version == "1.2.3"
+    shown = read_report(state, NOW)
+    assert shown
+    assert shown.version == "1.2.3"
 
 
 def accepted() -> ValidationResult:
@@ -190,44 +190,44 @@ def accepted() -> ValidationResult:
     ],
 )
 def test_healthy_means_in_the_report_what_the_condition_means(receiver: ReceiverState, healthy: bool) -> None:
-    told = build(accepted(), Known_({}, {}, {"w": receiver}, {"w": BOOKS}, {"Slack": 1.0}, {}), NOW)["w"]
-    assert (told.healthy, told.reason) == (healthy, "SecurityEventsProcessing")
-    assert told.message == ("" if healthy else f"not delivered: {receiver.reason}")
+    webhook_shown = build(accepted(), Known_({}, {}, {"w": receiver}, {"w": COUNTERS}, {"Slack": 1.0}, {}), NOW)["w"]
+    assert (webhook_shown.healthy, webhook_shown.reason) == (healthy, "SecurityEventsProcessing")
+    assert webhook_shown.message == ("" if healthy else f"not delivered: {receiver.reason}")
 
 
 def test_what_falls_behind_says_its_rate_and_when_the_last_will_be_sent() -> None:
-    many = replace(BOOKS, pending=19_938)
+    many = replace(COUNTERS, pending=19_938)
     report = replace(REPORT, webhooks={"w": replace(REPORT.webhooks["w"], rate=1.0)})
-    found = told(Shelf(many), report)
-    assert (found["ratePerSecond"], found["healthy"]) == (1.0, True)
+    shown = webhook_shown(FakeStore(many), report)
+    assert (shown["ratePerSecond"], shown["healthy"]) == (1.0, True)
     said = (
         "about 19,000 events wait, the oldest for 1 min; 1 dead letter; at most 1 a second are sent, so the last goes"
     )
-    assert found["behind"] == f"{said} in 5 h at the earliest"
-    assert f"w: falls behind: {said}" in for_people(status(Shelf(many), report, NOW))  # type: ignore[arg-type]
+    assert shown["behind"] == f"{said} in 5 h at the earliest"
+    assert f"w: falls behind: {said}" in for_people(status(FakeStore(many), report, NOW))  # type: ignore[arg-type]
 
 
 def test_people_read_ages_and_programs_dates() -> None:
     receiver = ReceiverState("w", 3, held_until=NOW + 3_540.5, reason="server_error", since=NOW - 600)
-    text = for_people(status(Shelf(receiver=receiver), REPORT, NOW))  # type: ignore[arg-type]
+    text = for_people(status(FakeStore(receiver=receiver), REPORT, NOW))  # type: ignore[arg-type]
     row = text.splitlines()[3]
     assert row.split()[-4:] == ["in", "59m", "10s", "ago"]
     assert "90s" in row
     assert "w: failing: server_error, since 2025-12-31T23:50:00Z" in text
-    assert told(Shelf(receiver=receiver))["nextRetry"] == "2026-01-01T00:59:00Z"
+    assert webhook_shown(FakeStore(receiver=receiver))["nextRetry"] == "2026-01-01T00:59:00Z"
 
 
 def test_a_retry_within_the_second_is_due_now() -> None:
     receiver = ReceiverState("w", failures=3, held_until=NOW + 0.5)
-    text = for_people(status(Shelf(receiver=receiver), REPORT, NOW))  # type: ignore[arg-type]
+    text = for_people(status(FakeStore(receiver=receiver), REPORT, NOW))  # type: ignore[arg-type]
     assert text.splitlines()[3].split()[-3:] == ["now", "10s", "ago"]
 
 
-def test_what_was_given_up_by_hand_is_told_with_who_when_and_how_many() -> None:
-    found = status(Shelf(), REPORT, NOW)  # type: ignore[arg-type]
-    assert found["byHand"][0]["who"] == "ann@desk"
-    assert "2025-12-31T23:59:00Z: ann@desk gave up 19,914 of w (backlog_dropped)" in for_people(found)
-    assert status(Shelf(), REPORT, NOW + 8 * 86_400)["byHand"] == []  # type: ignore[arg-type]
+def test_what_was_given_up_by_hand_is_reported_with_who_when_and_how_many() -> None:
+    shown = status(FakeStore(), REPORT, NOW)  # type: ignore[arg-type]
+    assert shown["byHand"][0]["who"] == "ann@desk"
+    assert "2025-12-31T23:59:00Z: ann@desk gave up 19,914 of w (backlog_dropped)" in for_people(shown)
+    assert status(FakeStore(), REPORT, NOW + 8 * 86_400)["byHand"] == []  # type: ignore[arg-type]
 
 
 def test_a_peer_that_fails_while_another_delivers_is_named() -> None:
@@ -235,20 +235,20 @@ def test_a_peer_that_fails_while_another_delivers_is_named() -> None:
         "AlertManager", "Enabled", True, "WebhookValidation", failing_peers="http://am-1:9093: 401 Unauthorized"
     )
     report = replace(REPORT, webhooks={"w": one})
-    assert told(Shelf(), report)["failingPeers"] == "http://am-1:9093: 401 Unauthorized"
-    assert "w: not taken by every peer: http://am-1:9093: 401" in for_people(status(Shelf(), report, NOW))  # type: ignore[arg-type]
+    assert webhook_shown(FakeStore(), report)["failingPeers"] == "http://am-1:9093: 401 Unauthorized"
+    assert "w: not taken by every peer: http://am-1:9093: 401" in for_people(status(FakeStore(), report, NOW))  # type: ignore[arg-type]
 
 
-def test_how_many_events_were_read_and_that_none_of_them_matched_is_told() -> None:
+def test_how_many_events_were_read_and_that_none_of_them_matched_is_reported() -> None:
     progress = (
         "read to 2026-01-01T00:00:00Z; 1 event left out, by their own time from before its start, the last one e1"
     )
     read = replace(REPORT.webhooks["w"], fetched=progress)
     report = replace(REPORT, webhooks={"w": read}, events_read=6026, started=NOW - 60)
     counters = Counters("w", 0, 0, 0, {}, None, None, "", 0)
-    found = status(Shelf(counters, known=WebhookRecord("w", "Enabled", NOW - 50)), report, NOW)  # type: ignore[arg-type]
-    assert (found["agent"]["eventsRead"], found["agent"]["startedAt"]) == (6026, "2025-12-31T23:59:00Z")
-    text = for_people(found)
+    shown = status(FakeStore(counters, known=WebhookRecord("w", "Enabled", NOW - 50)), report, NOW)  # type: ignore[arg-type]
+    assert (shown["agent"]["eventsRead"], shown["agent"]["startedAt"]) == (6026, "2025-12-31T23:59:00Z")
+    text = for_people(shown)
     assert "events read since 2025-12-31T23:59:00Z: 6,026" in text
     assert f"w: nothing that was read matches since 2025-12-31T23:59:10Z, by the events' own time ({progress})" in text
-    assert "nothing that was read" not in for_people(status(Shelf(), report, NOW))  # type: ignore[arg-type]
+    assert "nothing that was read" not in for_people(status(FakeStore(), report, NOW))  # type: ignore[arg-type]

@@ -54,8 +54,8 @@ def sending() -> Iterator[Callable[..., HttpClient]]:
         return made[-1]
 
     yield make
-    for each in made:
-        each.close()
+    for client in made:
+        client.close()
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_host_of_other_letters_is_named_as_it_is_looked_up(sending: Callable[.
             sender = sending(proxy=through)
             for host in ("münchen.test", "例え.test"):
                 assert send(sender, request(proxy.port, host=host), deadline=5.0).status == 200
-        heads = [each.decode("ascii") for each in proxy.requests]
+        heads = [request.decode("ascii") for request in proxy.requests]
     names = ["xn--mnchen-3ya.test", "xn--r8jz45g.test"]
     assert all(f"Host: {name}:{proxy.port}\r\n" in head for name, head in zip(names * 2, heads, strict=True))
     assert [head.split("/")[2].partition(":")[0] for head in heads[2:]] == names
@@ -156,7 +156,7 @@ def test_a_connection_that_cannot_be_trusted_to_be_empty_is_not_used_again(sende
 
 
 def test_what_is_left_of_an_answer_is_never_the_next_one(sender: HttpClient, authority: Authority) -> None:
-    """It fits into one TLS record, of which nothing is in the socket any more."""
+    """The answer fits into one TLS record, of which nothing is in the socket any more."""
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 4000\r\nx: "
     first = head.ljust(io.DEFAULT_BUFFER_SIZE - 4004, b"y") + b"\r\n\r\n" + b"x" * 4000
     with RawServer(answering(first + b"HTTP/1.1 500 Oops\r\n\r\n"), authority.server("hooks.test")) as server:
@@ -357,8 +357,8 @@ def test_an_answer_that_is_there_is_taken_whatever_time_another_took(sender: Htt
         started = time.monotonic()
         answers = sender.send(asked, deadline=SHORT)
         assert time.monotonic() - started < SHORT + 1.0
-    found = [each.reason if isinstance(each, SendError) else each.status for each in answers]
-    assert found == [FailureReason.TIMEOUT, 200, FailureReason.TIMEOUT, 200]
+    results = [answer.reason if isinstance(answer, SendError) else answer.status for answer in answers]
+    assert results == [FailureReason.TIMEOUT, 200, FailureReason.TIMEOUT, 200]
 
 
 def test_a_receiver_that_cannot_be_connected_to_holds_up_no_other(sending: Callable[..., HttpClient]) -> None:
@@ -389,7 +389,7 @@ def test_all_requests_go_out_before_an_answer_is_waited_for(sender: HttpClient) 
 
     with RawServer(script) as server:
         answers = sender.send([request(server.port, body=b"n%d" % number) for number in range(3)], deadline=5.0)
-        assert [each.status for each in answers if isinstance(each, Response)] == [200, 200, 200]
+        assert [answer.status for answer in answers if isinstance(answer, Response)] == [200, 200, 200]
         assert server.connections == 3
         assert len(server.requests) == 3
 
@@ -401,7 +401,7 @@ def test_a_receiver_that_serves_one_connection_at_a_time_answers_all(
     with RawServer(answering(OK), in_turn=True) as server:
         for _ in range(2):
             answers = sender.send([request(server.port) for _ in range(3)], deadline=5.0)
-            assert [each.status for each in answers if isinstance(each, Response)] == [200, 200, 200]
+            assert [answer.status for answer in answers if isinstance(answer, Response)] == [200, 200, 200]
         assert len(server.requests) == 6, "none is sent twice"
 
 
@@ -437,7 +437,7 @@ def test_a_worker_that_is_never_idle_leaves_a_receiver_of_one_connection_to_anot
         answers = [answer for _ in range(3) for answer in sender.send([request(server.port)], deadline=1.0)]
         done.set()
         other.join()
-    assert [each.status for each in answers if isinstance(each, Response)] == [200] * 3
+    assert [answer.status for answer in answers if isinstance(answer, Response)] == [200] * 3
 
 
 def test_connections_are_kept_though_every_answer_is_slow(sender: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -453,10 +453,10 @@ def test_connections_are_kept_though_every_answer_is_slow(sender: HttpClient, mo
 
     with RawServer(script) as server:
         threads = [threading.Thread(target=work) for _ in range(4)]
-        for each in threads:
-            each.start()
-        for each in threads:
-            each.join()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         assert len(server.requests) == 60
         assert server.connections <= 20
 
@@ -492,7 +492,7 @@ def test_the_deadline_holds_while_the_receiver_takes_nothing(sender: HttpClient,
         assert error.reason is FailureReason.TIMEOUT
 
 
-def test_the_deadline_holds_for_the_look_up(sending: Callable[..., HttpClient]) -> None:
+def test_the_deadline_holds_for_the_lookup(sending: Callable[..., HttpClient]) -> None:
     hanging = threading.Event()
     sender = sending(lookup=lambda *_: ["127.0.0.1"] if hanging.wait(10) else [])
     error = failure(lambda: send(sender, request(80), deadline=0.05))
@@ -589,7 +589,7 @@ def test_a_port_where_nobody_listens_is_a_failure_of_the_network(sender: HttpCli
     )
 
 
-def test_a_name_that_is_not_there_is_told(sender: HttpClient) -> None:
+def test_a_name_that_is_not_there_is_reported(sender: HttpClient) -> None:
     error = failure(lambda: send(sender, request(80, host="nowhere.invalid"), deadline=5.0))
     assert (error.reason, error.parked) == (FailureReason.NAME_NOT_FOUND, False)
     assert error.detail == "http://nowhere.invalid: the name cannot be resolved"
@@ -664,9 +664,11 @@ def test_where_no_address_takes_a_connection_that_is_said(sending: Callable[...,
 
 
 def test_families_of_addresses_are_tried_in_turns() -> None:
-    addresses = [ip_address(each) for each in ("2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1", "192.0.2.2")]
+    addresses = [
+        ip_address(address) for address in ("2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1", "192.0.2.2")
+    ]
     order = ["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2", "2001:db8::3"]
-    assert [str(each) for each in in_turns(addresses)] == order
+    assert [str(address) for address in in_turns(addresses)] == order
     assert in_turns([]) == []
 
 
@@ -977,4 +979,4 @@ def test_where_the_system_gives_no_more_threads_peers_are_sent_to_in_turn_and_an
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with RawServer(answering(OK)) as one, RawServer(answering(OK)) as two:
         answers = sender.send([request(one.port), request(two.port)], deadline=5)
-    assert [each.status for each in answers if isinstance(each, Response)] == [200, 200]
+    assert [answer.status for answer in answers if isinstance(answer, Response)] == [200, 200]

@@ -1,4 +1,4 @@
-"""Which addresses may be connected to."""
+"""Addresses that may be connected to, and those that may not."""
 
 import socket
 from ipaddress import ip_address
@@ -73,9 +73,9 @@ OPEN = EgressGuard(allow=parse_rules("0.0.0.0/0,::/0"))
     ],
 )
 def test_without_settings_only_loopback_and_what_is_never_a_receiver_is_refused(address: str, refusal: str) -> None:
-    found = EgressGuard().refusal(ip_address(address), 443)
-    assert refusal in found
-    assert bool(refusal) is bool(found)
+    reason = EgressGuard().refusal(ip_address(address), 443)
+    assert refusal in reason
+    assert bool(refusal) is bool(reason)
 
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "::ffff:169.254.169.254", "0.0.0.0", "fe80::1", "224.0.0.1"])
@@ -111,7 +111,7 @@ def test_other_ways_to_write_loopback_are_judged_as_loopback(host: str) -> None:
         addresses = Resolver().resolve(host, 80, 5.0)
     except socket.gaierror:
         return
-    assert all(LOOPBACK in EgressGuard().refusal(each, 443) for each in addresses)
+    assert all(LOOPBACK in EgressGuard().refusal(address, 443) for address in addresses)
 
 
 @pytest.mark.parametrize(
@@ -168,13 +168,13 @@ def own(*addresses: str) -> OwnEndpoints:
 def test_what_the_agent_itself_is_connected_to_is_refused_unless_it_is_allowed(
     address: str, port: int, what: str
 ) -> None:
-    found = EgressGuard(own=own("10.2.0.1", "10.2.0.2")).refusal(ip_address(address), port)
-    assert found == (f"{what} is refused unless SEW_EGRESS_ALLOW allows it" if what else "")
+    reason = EgressGuard(own=own("10.2.0.1", "10.2.0.2")).refusal(ip_address(address), port)
+    assert reason == (f"{what} is refused unless SEW_EGRESS_ALLOW allows it" if what else "")
     allowing = EgressGuard(parse_rules(f"[{address}]:{port}"), own=own("10.2.0.1"))
     assert allowing.refusal(ip_address(address), port) == ""
 
 
-def test_what_the_agent_is_connected_to_is_known_from_its_last_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_agent_is_connected_to_is_known_from_its_last_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sew_agent.delivery.http.resolver, "KEPT_FOR", 0.0)
     answers = [["10.2.0.1"]]
 

@@ -42,12 +42,12 @@ def test_an_address_is_not_looked_up(host: str) -> None:
     assert Resolver(lookup).resolve(host, 443, 1.0) == [ip_address(host)]
 
 
-def test_all_addresses_come_in_the_order_of_the_look_up() -> None:
+def test_all_addresses_come_in_the_order_of_the_lookup() -> None:
     resolver = Resolver(lambda *_: ["2001:db8::1", "192.0.2.1"])
     assert resolver.resolve("h", 80, 1.0) == [ip_address("2001:db8::1"), ip_address("192.0.2.1")]
 
 
-def test_a_failed_look_up_is_told_and_the_next_one_asks_again() -> None:
+def test_a_failed_lookup_is_reported_and_the_next_one_asks_again() -> None:
     answers: list[object] = [socket.gaierror(socket.EAI_NONAME, "no"), ["192.0.2.1"]]
 
     def lookup(*_: object) -> Sequence[str]:
