@@ -1,4 +1,4 @@
-"""What the packages' docstrings name exists, and the tree of errors is whole."""
+"""What the packages' docstrings name exists, a class name stands once, and the tree of errors is whole."""
 
 import ast
 import re
@@ -96,3 +96,16 @@ def test_the_tree_of_errors_holds_every_error_and_nothing_else() -> None:
     lines = re.findall(r"─ ([\w.]+)", errors.__doc__ or "")
     tree = [name if name.startswith("sew_agent.") else f"kubectl_sew.{name}" for name in lines]
     assert sorted(tree) == sorted(descendants())
+
+
+def test_a_class_name_stands_once() -> None:
+    classes = [
+        (node.name, dotted(path))
+        for path in modules()
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.ClassDef)
+    ]
+    places: dict[str, list[str]] = {}
+    for name, module in classes:
+        places.setdefault(name, []).append(module)
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
