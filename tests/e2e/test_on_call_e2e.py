@@ -22,7 +22,7 @@ from testbed.servers.kubernetes import Kubernetes
 from tests.e2e.sew_agent import Agent, Folder
 from tests.integration.cluster.in_cluster import ClusterHarness, cluster_harness, secret, webhook
 from tests.integration.elasticsearch.faults import Proxy, proxy, refuse
-from tests.integration.plugin.conftest import Sew, agent_pod, beside, tell
+from tests.integration.plugin.conftest import Sew, agent_pod, beside, set_agent_status
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server
@@ -82,7 +82,7 @@ def night(
         Receiver(answer_by_path) as receiver,
     ):
         cluster.apply(agent_pod())
-        tell(cluster, ready=True)
+        set_agent_status(cluster, ready=True)
         here.apply(secret("wrongkey", other="x"), *webhooks(receiver.url))
         settings = {**POD, "SEW_SLACK_URL_PREFIXES": receiver.url, "SEW_START": "1h"}
         flags = ("--elasticsearch", front.url, "--index", name)
@@ -250,12 +250,12 @@ def test_an_agent_that_was_killed(night: OnCallHarness) -> None:
         "terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": time.strftime("%FT%TZ", time.gmtime())}
     }
     waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
-    tell(night.here.server, ready=False, **waiting)
+    set_agent_status(night.here.server, ready=False, **waiting)
     patch = {"status": {"containerStatuses": [{**pod, "state": waiting, "lastState": ended}]}}
     patch_pod(night.here.server, patch)
     found = says(night.check, "OOMKilled", "raise the memory limit", "--previous", "has not renewed its Lease for")
     assert "✓ it reports no problem" not in found
-    tell(night.here.server, ready=True)
+    set_agent_status(night.here.server, ready=True)
     night.agent = night.start()
     says(lambda: night.status("fine"), "Agent: +sew-system/agent-0, version ")
 

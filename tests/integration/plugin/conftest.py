@@ -83,6 +83,19 @@ def write_status(server: Kubernetes, name: str, *conditions: Mapping[str, Any]) 
     server.kubectl("patch", resource, name, "--subresource=status", "--type=merge", "-p", patch)
 
 
+def webhook_reader(server: Kubernetes) -> Path:
+    """A person who may read webhooks, and nothing else."""
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "reads-webhooks"}}
+    rule = {"apiGroups": ["projectcalico.org"], "resources": ["securityeventwebhooks"], "verbs": ["get", "list"]}
+    server.apply({**role, "rules": [rule]})
+    config = server.as_account("reader")
+    binding = ("clusterrolebinding", "reads-webhooks")
+    if not server.kubectl("get", *binding, "--ignore-not-found"):
+        account = "--serviceaccount=default:reader"
+        server.kubectl("create", *binding, "--clusterrole=reads-webhooks", account)
+    return config
+
+
 def agent_pod() -> dict[str, Any]:
     container = {"name": "sew-agent", "image": "sew-agent:0.1.0"}
     metadata = {"name": "agent-0", "namespace": "sew-system"}
@@ -90,7 +103,7 @@ def agent_pod() -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
-def tell(server: Kubernetes, *, ready: bool, **state: Any) -> None:
+def set_agent_status(server: Kubernetes, *, ready: bool, **state: Any) -> None:
     """Write the status of the agent's container, as a kubelet would."""
     known = {"name": "sew-agent", "ready": ready, "restartCount": 3, "image": "x", "imageID": "x"}
     status = {"phase": "Running", "containerStatuses": [{**known, "state": state or {"running": {}}}]}
@@ -102,7 +115,7 @@ def tell(server: Kubernetes, *, ready: bool, **state: Any) -> None:
 def here(server: Kubernetes) -> Iterator[ClusterHarness]:
     with cluster_harness(server) as made:
         server.apply(agent_pod())
-        tell(server, ready=True)
+        set_agent_status(server, ready=True)
         yield made
         server.kubectl("-n", "sew-system", "delete", "pod", "agent-0", "--now")
 

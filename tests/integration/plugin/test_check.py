@@ -12,7 +12,7 @@ from kubectl_sew.check.checks import GROUPS
 from kubectl_sew.pages import page
 from testbed.servers.kubernetes import Kubernetes, find, kubernetes
 from testbed.servers.required import required
-from tests.integration.plugin.conftest import SECRETS, agent_pod, clock_ahead, run_plugin, tell, webhook
+from tests.integration.plugin.conftest import SECRETS, agent_pod, clock_ahead, run_plugin, set_agent_status, webhook
 
 ACCOUNT = "system:serviceaccount:sew-system:sew-agent"
 ADMIN_ONLY = {"your-rights-webhooks", "your-rights-secrets", "your-rights-agent"}
@@ -26,7 +26,7 @@ def installed() -> Iterator[Kubernetes]:
         assert ran.returncode == 0, ran.stderr
         server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
         server.apply(agent_pod())
-        tell(server, ready=True)
+        set_agent_status(server, ready=True)
         server.apply(lease("sew-system/agent-0"))
         yield server
 
@@ -114,15 +114,15 @@ def test_missing_rights_of_a_person_are_named(installed: Kubernetes) -> None:
     assert found["agent-running"]["result"] == "unknown"
 
 
-def test_a_container_that_does_not_run_is_told_with_its_reason(installed: Kubernetes) -> None:
+def test_a_container_that_does_not_run_is_reported_with_its_reason(installed: Kubernetes) -> None:
     try:
-        tell(installed, ready=False, waiting={"reason": "ImagePullBackOff", "message": "no such image"})
+        set_agent_status(installed, ready=False, waiting={"reason": "ImagePullBackOff", "message": "no such image"})
         said = "sew-system/agent-0: its container is waiting, restarted 3 times (ImagePullBackOff: no such image)"
         assert failed(installed) == {"agent-ready": said}
-        tell(installed, ready=False)
+        set_agent_status(installed, ready=False)
         assert failed(installed) == {"agent-ready": "sew-system/agent-0: it runs, but is not ready"}
     finally:
-        tell(installed, ready=True)
+        set_agent_status(installed, ready=True)
 
 
 def test_a_lease_that_nobody_renews_is_no_agent(installed: Kubernetes) -> None:

@@ -17,21 +17,21 @@ from tests.integration.plugin.conftest import SECRETS, Sew, beside, clock_ahead
 from tests.waiting import eventually
 
 
-class Picky(Receiver):
-    """Answers by path: `/ok` takes everything, `/400` is answered 400, and so on; `mended` takes all."""
+class PathReceiver(Receiver):
+    """Answers by path: `/ok` takes everything, `/400` is answered 400, and so on; `fixed` takes all."""
 
     def __init__(self) -> None:
-        self.mended = False
+        self.fixed = False
         super().__init__(self._decide)
 
     def _decide(self, incoming: Incoming) -> Answer:
         path = incoming.path.strip("/")
-        return Answer(204 if self.mended or path == "ok" else int(path))
+        return Answer(204 if self.fixed or path == "ok" else int(path))
 
 
 @pytest.fixture
-def receiver() -> Iterator[Picky]:
-    with Picky() as made:
+def receiver() -> Iterator[PathReceiver]:
+    with PathReceiver() as made:
         yield made
 
 
@@ -58,7 +58,9 @@ def findings(sew: Sew) -> dict[str, list[str]]:
     return {check["check"]: check["details"] for check in checks if check["result"] == "failed"}
 
 
-def test_status_tells_what_the_agent_knows(sew: Sew, here: ClusterHarness, folder: Folder, receiver: Picky) -> None:
+def test_status_shows_backlog_deliveries_and_failure(
+    sew: Sew, here: ClusterHarness, folder: Folder, receiver: PathReceiver
+) -> None:
     here.apply(webhook("fine", f"{receiver.url}/ok"), webhook("down", f"{receiver.url}/503"))
     assert sew("status", "fine", "--wait", "--timeout", "30s").returncode == 0
     folder.write(range(3))
@@ -74,7 +76,9 @@ def test_status_tells_what_the_agent_knows(sew: Sew, here: ClusterHarness, folde
     assert receiver.url not in fine + down
 
 
-def test_the_backlog_is_shown_and_dropped(sew: Sew, here: ClusterHarness, folder: Folder, receiver: Picky) -> None:
+def test_the_backlog_is_shown_and_dropped(
+    sew: Sew, here: ClusterHarness, folder: Folder, receiver: PathReceiver
+) -> None:
     here.apply(webhook("flood", f"{receiver.url}/503"))
     folder.write(range(5))
     eventually(lambda: row(sew, "flood").get("backlog") == 5, "a backlog")
@@ -92,7 +96,7 @@ def test_the_backlog_is_shown_and_dropped(sew: Sew, here: ClusterHarness, folder
 
 
 def test_dead_letters_are_listed_shown_replayed_and_purged(
-    sew: Sew, here: ClusterHarness, folder: Folder, receiver: Picky
+    sew: Sew, here: ClusterHarness, folder: Folder, receiver: PathReceiver
 ) -> None:
     here.apply(webhook("refusing", f"{receiver.url}/400"))
     folder.write(range(2))
@@ -101,7 +105,7 @@ def test_dead_letters_are_listed_shown_replayed_and_purged(
     letters = json.loads(sew("dead-letters", "refusing", "-o", "json").stdout)
     first, second = (str(letter["number"]) for letter in letters)
     assert '"severity": 50' in sew("dead-letters", "refusing", "show", first).stdout
-    receiver.mended = True
+    receiver.fixed = True
     assert sew("dead-letters", "refusing", "replay", first).stdout == "1 dead letter replayed\n"
     eventually(lambda: len(receiver.accepted) == 1, "it is sent again")
     assert sew("dead-letters", "refusing", "purge", second, "--yes").stdout == "1 dead letter purged\n"
@@ -109,8 +113,8 @@ def test_dead_letters_are_listed_shown_replayed_and_purged(
 
 
 @pytest.mark.parametrize(("path", "code", "said"), [("ok", 0, " delivered: 204"), ("401", 1, " not delivered (")])
-def test_a_test_tells_what_the_receiver_said(
-    sew: Sew, here: ClusterHarness, receiver: Picky, path: str, code: int, said: str
+def test_a_test_delivery_reports_the_receivers_answer(
+    sew: Sew, here: ClusterHarness, receiver: PathReceiver, path: str, code: int, said: str
 ) -> None:
     here.apply(webhook("tried", f"{receiver.url}/{path}", state="Disabled"))
     ran = sew("test", "tried", "--yes", "--timeout", "30s")
@@ -119,7 +123,9 @@ def test_a_test_tells_what_the_receiver_said(
     assert here.object("tried")["spec"]["state"] == "Enabled"
 
 
-def test_check_finds_what_the_agent_meets(sew: Sew, here: ClusterHarness, folder: Folder, receiver: Picky) -> None:
+def test_check_finds_parked_unavailable_and_invalid_webhooks_and_dead_letters(
+    sew: Sew, here: ClusterHarness, folder: Folder, receiver: PathReceiver
+) -> None:
     eventually(lambda: sew("check").returncode == 0, "all is well", 60)
     paths = {"parked": "401", "down": "503", "refusing": "400"}
     here.apply(*(webhook(name, f"{receiver.url}/{path}") for name, path in paths.items()))
@@ -136,7 +142,9 @@ def test_check_finds_what_the_agent_meets(sew: Sew, here: ClusterHarness, folder
     assert receiver.url not in json.dumps(last)
 
 
-def test_a_webhook_that_no_agent_takes_up_is_found(here: ClusterHarness, folder: Folder, receiver: Picky) -> None:
+def test_a_webhook_that_no_agent_takes_up_is_found(
+    here: ClusterHarness, folder: Folder, receiver: PathReceiver
+) -> None:
     here.agent(folder, "--selector", "team=night", POD_NAMESPACE="sew-system", POD_NAME="agent-0")
     here.apply(*(webhook(name, f"{receiver.url}/ok", labels={"team": name}) for name in ("night", "day")))
     sew = beside(here, folder)
@@ -164,7 +172,7 @@ def test_an_agent_of_another_version_is_found(here: ClusterHarness, folder: Fold
 
 
 def test_a_webhook_that_fills_its_share_of_the_store_is_found(
-    here: ClusterHarness, folder: Folder, receiver: Picky
+    here: ClusterHarness, folder: Folder, receiver: PathReceiver
 ) -> None:
     small = {"SEW_STORE_MAX": "200KiB", "SEW_PAGE_SIZE": "10"}
     here.agent(folder, POD_NAMESPACE="sew-system", POD_NAME="agent-0", **small)
@@ -181,8 +189,8 @@ def test_an_agent_that_was_killed_is_found(sew: Sew, agent: Agent) -> None:
     assert set(findings(sew)) == {"agent-answers"}
 
 
-def test_an_agent_that_stands_by_is_named_so_where_the_lease_names_it(
-    here: ClusterHarness, agent: Agent, receiver: Picky, tmp_path: Path
+def test_a_standby_that_the_lease_names_as_leader_is_reported(
+    here: ClusterHarness, agent: Agent, receiver: PathReceiver, tmp_path: Path
 ) -> None:
     here.apply(webhook("any", f"{receiver.url}/ok"))
     (tmp_path / "other").mkdir()

@@ -6,8 +6,7 @@ from pathlib import Path
 import yaml
 
 from testbed.servers.kubernetes import Kubernetes
-from tests.integration.plugin.conftest import SECRETS, Make, Sew, webhook
-from tests.integration.plugin.test_reading import reader
+from tests.integration.plugin.conftest import SECRETS, Make, Sew, webhook, webhook_reader
 
 
 def reference(secret: str, key: str) -> list[dict[str, object]]:
@@ -63,7 +62,9 @@ def test_the_files_come_before_the_cluster(sew: Sew, tmp_path: Path) -> None:
 
 def test_secrets_that_may_not_be_read_are_a_warning(sew: Sew, server: Kubernetes, tmp_path: Path) -> None:
     file = write(tmp_path, webhook("unread", config=reference("secret", "k"), query="type = "))
-    ran = sew("validate", "-f", file, "--against-cluster", "-o", "json", env={"KUBECONFIG": str(reader(server))})
+    ran = sew(
+        "validate", "-f", file, "--against-cluster", "-o", "json", env={"KUBECONFIG": str(webhook_reader(server))}
+    )
     assert (ran.returncode, ran.stderr) == (1, "")
     assert sorted(codes(ran.stdout)) == [("SEW030", "unread"), ("SEW043", "unread")]
     assert "is forbidden" in ran.stdout

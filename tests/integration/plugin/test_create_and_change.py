@@ -87,7 +87,7 @@ class Answering(threading.Thread):
         ("2026-11-25T15:00:00Z not delivered (credential_refused): 401 Unauthorized", 1),
     ],
 )
-def test_a_test_prints_what_the_receiver_said(sew: Sew, server: Kubernetes, make: Make, result: str, code: int) -> None:
+def test_a_test_delivery_prints_its_result(sew: Sew, server: Kubernetes, make: Make, result: str, code: int) -> None:
     agent = Answering(server, make("tested"), result)
     ran = sew("test", "tested", "--timeout", "20s")
     agent.join()
@@ -124,7 +124,7 @@ def test_a_test_that_would_enable_a_disabled_webhook_asks_first(sew: Sew, server
 
 
 @pytest.mark.parametrize("command", [("backlog", "any"), ("dead-letters", "any", "list")])
-def test_what_only_the_agent_knows_is_an_error_without_one(sew: Sew, command: tuple[str, ...]) -> None:
+def test_backlog_and_dead_letters_without_an_agent_are_an_error(sew: Sew, command: tuple[str, ...]) -> None:
     ran = sew(*command)
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr.startswith("error: no agent has ever held the Lease sew-agent in the namespace")
@@ -200,7 +200,7 @@ def test_create_prints_what_the_server_made_of_it(sew: Sew, server: Kubernetes) 
     assert "managedFields" not in metadata
 
 
-def test_what_the_server_refuses_is_told_without_a_value(sew: Sew, server: Kubernetes) -> None:
+def test_redaction_a_refusal_of_the_server_is_reported_without_a_value(sew: Sew, server: Kubernetes) -> None:
     """A rule that only the server knows: the plugin's own checks come before it."""
     rules = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/x-kubernetes-validations/0"
     stricter = {"rule": "self.query != 'type = waf'", "message": "house rules", "fieldPath": ".config"}

@@ -103,7 +103,7 @@ def test_a_server_that_is_away_is_an_error_in_a_line(preview: Sew) -> None:
     assert ran.stderr == "error: Elasticsearch at http://127.0.0.1:1 cannot be reached (Connection refused)\n"
 
 
-def test_credentials_come_from_files_and_are_never_told(preview: Sew, tmp_path: Path) -> None:
+def test_redaction_credentials_come_from_files_and_are_never_shown(preview: Sew, tmp_path: Path) -> None:
     missing = preview("type = waf", SEW_ELASTICSEARCH_API_KEY_FILE=str(tmp_path / "none"))
     assert missing.returncode == 1
     assert f"the file {tmp_path}/none with credentials for Elasticsearch cannot be read" in missing.stderr

@@ -77,7 +77,7 @@ def test_a_person_without_rights(sew: Sew, server: Kubernetes, command: tuple[st
     assert_refused(ran, 'User "system:serviceaccount:default:nobody" cannot', "`kubectl sew check`")
 
 
-def test_a_token_that_is_not_known_is_not_shown(sew: Sew, server: Kubernetes) -> None:
+def test_redaction_an_unknown_token_is_not_shown(sew: Sew, server: Kubernetes) -> None:
     config = server.kubeconfig("stranger", "CANARY-token")
     ran = sew("list", env={"KUBECONFIG": str(config)})
     assert_refused(ran, "log in again")

@@ -3,13 +3,12 @@
 import json
 import re
 import threading
-from pathlib import Path
 
 import pytest
 import yaml
 
 from testbed.servers.kubernetes import Kubernetes
-from tests.integration.plugin.conftest import SECRETS, Make, Sew, write_status
+from tests.integration.plugin.conftest import SECRETS, Make, Sew, webhook_reader, write_status
 
 HEALTHY = {"type": "Healthy", "status": "True", "reason": "WebhookValidation", "observedGeneration": 1}
 
@@ -61,7 +60,9 @@ def test_status_shows_conditions_and_why_the_agent_is_unknown(sew: Sew, server: 
     assert "`kubectl sew check`" in ran.stdout
 
 
-def test_status_tells_what_references_hold_and_never_a_value(sew: Sew, server: Kubernetes, make: Make) -> None:
+def test_redaction_status_shows_which_references_resolve_and_never_a_value(
+    sew: Sew, server: Kubernetes, make: Make
+) -> None:
     server.kubectl("-n", SECRETS, "create", "secret", "generic", "held", "--from-literal=there=CANARY")
     server.kubectl("-n", SECRETS, "create", "configmap", "plain", "--from-literal=other=CANARY")
     config = [
@@ -116,26 +117,13 @@ def lease_held_by(holder: str) -> list[dict[str, object]]:
 
 def test_status_without_rights_to_secrets_and_lease_says_unknown(sew: Sew, server: Kubernetes, make: Make) -> None:
     config = [{"name": "url", "valueFrom": {"secretKeyRef": {"name": "x", "key": "y"}}}]
-    name, env = make("rights", config=config), {"KUBECONFIG": str(reader(server))}
+    name, env = make("rights", config=config), {"KUBECONFIG": str(webhook_reader(server))}
     ran = sew("status", name, env=env)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "it could not be read: secrets" in ran.stdout
     assert "Agent:         unknown: leases.coordination.k8s.io" in ran.stdout
     assert "is forbidden" in ran.stdout
     assert json.loads(sew("status", name, "-o", "json", env=env).stdout)["references"][0]["found"] is None
-
-
-def reader(server: Kubernetes) -> Path:
-    """A person who may read webhooks, and nothing else."""
-    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "reads-webhooks"}}
-    rule = {"apiGroups": ["projectcalico.org"], "resources": ["securityeventwebhooks"], "verbs": ["get", "list"]}
-    server.apply({**role, "rules": [rule]})
-    config = server.as_account("reader")
-    binding = ("clusterrolebinding", "reads-webhooks")
-    if not server.kubectl("get", *binding, "--ignore-not-found"):
-        account = "--serviceaccount=default:reader"
-        server.kubectl("create", *binding, "--clusterrole=reads-webhooks", account)
-    return config
 
 
 def test_wait_ends_when_the_webhook_is_healthy_as_it_is_now(sew: Sew, server: Kubernetes, make: Make) -> None:
@@ -149,7 +137,7 @@ def test_wait_ends_when_the_webhook_is_healthy_as_it_is_now(sew: Sew, server: Ku
     assert "Healthy:       True (WebhookValidation)" in ran.stdout
 
 
-def test_wait_takes_no_word_about_an_earlier_version(sew: Sew, server: Kubernetes, make: Make) -> None:
+def test_wait_ignores_conditions_of_an_earlier_generation(sew: Sew, server: Kubernetes, make: Make) -> None:
     name = make("changed")
     write_status(server, name, HEALTHY)
     assert sew("status", name, "--wait", "--timeout=1s").returncode == 0
