@@ -644,3 +644,36 @@ def test_a_page_of_due_deliveries_is_bounded_in_number(store: Store) -> None:
     assert page(2) == ["c", "d", "a"]
     assert page(4) == ["c", "d", "e", "a"]
     assert page(3, skip=(3,)) == ["d", "e", "a"]
+    assert page(2, skip=(3,)) == ["d", "e", "a"]
+    assert page(4, skip=(1, 3)) == ["d", "e", "b"]
+
+
+def test_an_event_that_was_delivered_late_stays_seen_for_as_long_as_any_other(open_again: Open) -> None:
+    store = open_again(known_for=100.0)
+    owe(store, "a")
+    assert store.forget(NOW + 101) == 0
+    record_results(store, DeliveryState.DELIVERED)
+    store.forget(NOW + 150)
+    assert enqueue(store, NewDelivery(event("a"), ("hook",))).duplicates == 1
+    assert store.forget(NOW + 200) == 0
+    assert store.forget(NOW + 202) == 1
+
+
+def test_a_webhook_that_comes_back_after_weeks_still_has_what_it_saw(store: Store) -> None:
+    enqueue(store, NewDelivery(event("a", time=NOW + 29 * 86_400), ("hook",)))
+    record_results(store, DeliveryState.DELIVERED)
+    gone(store, "hook")
+    for day in range(1, 30):
+        store.forget(NOW + day * 86_400)
+    assert store.counters() == []
+    enqueued = enqueue(store, NewDelivery(event("a"), ("hook",)), NewDelivery(event("b"), ("hook",)))
+    assert (enqueued.new, enqueued.duplicates) == (1, 1)
+    assert (names(store), counts(store)) == (["b"], (1, 0, 1, 0, 0))
+
+
+def test_a_webhook_is_saved_without_a_change_of_its_first_attempts(store: Store) -> None:
+    owe(store, "a")
+    record_results(store, DeliveryState.PENDING)
+    store.save_webhook(WebhookRecord("hook", "Enabled", None))
+    (delivery,) = store.due("hook", now=NOW, limit=1)
+    assert delivery.first_attempt == NOW

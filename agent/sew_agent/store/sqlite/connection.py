@@ -1,4 +1,4 @@
-"""The database of a store: one connection under one lock, its transactions, and what makes room on a full disk."""
+"""Database of a store: one connection under one lock, its transactions, and room made on a full disk."""
 
 import sqlite3
 import threading
@@ -10,11 +10,11 @@ from typing import Any, BinaryIO, TypeVar
 
 from sew_agent.store.records import StoreFullError
 from sew_agent.store.sqlite.disk_reserve import PAGE, DiskReserve
-from sew_agent.store.sqlite.files import explained, full, is_full, open_database
+from sew_agent.store.sqlite.errors import explained, full, is_full
 from sew_agent.store.sqlite.results import Row
-from sew_agent.store.sqlite.upkeep import AT_ONCE, number_of
+from sew_agent.store.sqlite.upkeep import AT_ONCE, webhook_id
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 Change = Callable[[sqlite3.Connection, Sequence[Row]], None]
 
 STEPS = 40
@@ -25,23 +25,11 @@ _PENDING = (
 )
 _DEAD = _PENDING.replace("IS NULL", "IS NOT NULL")
 REST = 0.001
-"""Seconds between two steps, in which others have their turn at the store."""
-
-
-def opened(folder: Path, max_bytes: int, *, exclusive: bool) -> tuple[DiskReserve, sqlite3.Connection]:
-    """Where the disk is full, the reserve makes room for what opening takes."""
-    with explained(folder):
-        reserve = DiskReserve(folder, max_bytes)
-    try:
-        connection = open_database(folder, create=exclusive, log_pages=reserve.log_pages)
-    except StoreFullError:
-        reserve.give_up()
-        connection = open_database(folder, create=exclusive, log_pages=reserve.log_pages)
-    return reserve, connection
+"""Seconds between two steps, so that others have their turn at the store."""
 
 
 class Database:
-    """Thread-safe."""
+    """Connection with its lock; thread-safe."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path, held: BinaryIO | None, reserve: DiskReserve) -> None:
         self._connection = connection
@@ -63,13 +51,13 @@ class Database:
             return self._connection.execute(sql, values).fetchall()
 
     @contextmanager
-    def _writing(self, *, durably: bool = False, taking: bool = False) -> Iterator[sqlite3.Connection]:
-        """One transaction. `taking`: more into the store, for which the reserve is not there."""
+    def _writing(self, *, durably: bool = False, enqueuing: bool = False) -> Iterator[sqlite3.Connection]:
+        """Run one transaction. `enqueuing`: the reserve is not there for it."""
         with self._lock, explained(self._path):
             if durably:
                 self._connection.execute("PRAGMA synchronous = FULL")
             try:
-                with self._room_made(reserved=not taking), self._transaction("BEGIN IMMEDIATE") as db:
+                with self._freeing_room(reserved=not enqueuing), self._transaction("BEGIN IMMEDIATE") as db:
                     yield db
             finally:
                 if durably:
@@ -89,8 +77,8 @@ class Database:
             raise
 
     @contextmanager
-    def _room_made(self, *, reserved: bool = True) -> Iterator[None]:
-        """Where the disk is full, make room for what the next transaction needs: the reserve's, and that of the log."""
+    def _freeing_room(self, *, reserved: bool = True) -> Iterator[None]:
+        """Make room for the next transaction where the disk is full: the reserve's, and that of the log."""
         try:
             yield
         except sqlite3.Error as error:
@@ -103,11 +91,11 @@ class Database:
 
     def _id(self, db: sqlite3.Connection, name: str) -> int:
         if name not in self._ids:
-            self._ids[name] = number_of(db, name)
+            self._ids[name] = webhook_id(db, name)
         return self._ids[name]
 
-    def _by_steps(self, step: Callable[[sqlite3.Connection], tuple[int, bool]]) -> int:
-        """Take some steps, until one says that there is no more; the sum of what they tell."""
+    def _repeat(self, step: Callable[[sqlite3.Connection], tuple[int, bool]]) -> int:
+        """Run some steps, until one says that there is no more; return the sum of their counts."""
         whole = 0
         for _ in range(STEPS):
             count, more = self._change(step)
@@ -117,8 +105,8 @@ class Database:
             sleep(REST)
         return whole
 
-    def _change(self, change: Callable[[sqlite3.Connection], Found]) -> Found:
-        """In one transaction; in another one where the disk was full, and the reserve made room."""
+    def _change(self, change: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Change in one transaction; in a second one where the disk was full, and the reserve made room."""
         try:
             with self._writing() as db:
                 return change(db)
@@ -127,13 +115,13 @@ class Database:
                 return change(db)
 
     def _check_reserve(self, db: sqlite3.Connection) -> None:
-        """Raises StoreFullError. Free pages of the file are room, too."""
+        """Raise StoreFullError without a reserve. Free pages of the file are room, too."""
         if not self._reserve.keep():
             ((free,),) = db.execute("PRAGMA freelist_count").fetchall()
             if free * PAGE < self._reserve.size:
                 raise full(self._path)
 
-    def _in_parts(
+    def _change_deliveries(
         self,
         webhook: str,
         change: Change,
@@ -142,9 +130,9 @@ class Database:
         most: int | None = None,
         dead: bool = False,
     ) -> int:
-        """Change those deliveries of a webhook that are pending (or dead) now, some at a time; how many, about `most`.
+        """Change deliveries of a webhook that are pending (or dead) now, in batches; return how many, about `most`.
 
-        Only those read before `older_than` (epoch seconds).
+        Only those read before `older_than`.
         """
         before = float("inf") if older_than is None else older_than
         sql = _DEAD if dead else _PENDING
@@ -152,20 +140,20 @@ class Database:
         seq, changed = 0, 0
 
         def step(db: sqlite3.Connection) -> tuple[int, int, int]:
-            found = db.execute(sql, (webhook, seq, last, AT_ONCE)).fetchall()
-            done = apply(db, [row[:4] for row in found if row[4] < before], change)
-            return done, len(found), found[-1][0] if found else 0
+            rows = db.execute(sql, (webhook, seq, last, AT_ONCE)).fetchall()
+            done = apply(db, [row[:4] for row in rows if row[4] < before], change)
+            return done, len(rows), rows[-1][0] if rows else 0
 
         while most is None or changed < most:
-            done, looked, seq = self._change(step)
+            done, read, seq = self._change(step)
             changed += done
-            if looked < AT_ONCE:
+            if read < AT_ONCE:
                 break
             sleep(REST)
         return changed
 
 
 def apply(db: sqlite3.Connection, rows: Sequence[Row], change: Change) -> int:
-    """Change these; how many they are."""
+    """Change these rows; return their number."""
     change(db, rows)
     return len(rows)

@@ -1,4 +1,4 @@
-"""Room on the disk that is kept for what makes room: a file that is given up where the disk is full."""
+"""Disk reserve: a file that is deleted on a full disk, so that what makes room has room itself."""
 
 import errno
 import os
@@ -16,9 +16,9 @@ PAGE = 4096
 
 
 class DiskReserve:
-    """2 % of what the store may fill, at most 40 MiB or an eighth of the volume.
+    """File of 2 % of what the store may fill, at most 40 MiB or an eighth of the volume.
 
-    With it gone, nothing new is taken in until there is room for it again; delivering, dropping and forgetting go on.
+    Without it, nothing new is enqueued until there is room for it again; delivering, dropping and forgetting go on.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -38,7 +38,7 @@ class DiskReserve:
         return max(min(4000, self._size * 4 // 5 // PAGE), 16)
 
     def keep(self) -> bool:
-        """Make it where there is room for two of it; whether it is there: another process may have given it up."""
+        """Make it where there is room for two; return whether it is there: another process may have deleted it."""
         self._there = self._there and self._path.exists()
         if not self._there and self._free() >= 2 * self._size:
             with suppress(OSError):
@@ -46,12 +46,12 @@ class DiskReserve:
         return self._there
 
     def give_up(self) -> None:
-        """Make room: also one that another process has made."""
+        """Delete it, also one that another process has made."""
         self._there = False
         self._path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Leave it there where another one could take its place on the disk."""
+        """Delete it where much room is left. Elsewhere it stays: somebody else could fill its place on the disk."""
         if self._there and self._free() >= 8 * self._size:
             self.give_up()
 

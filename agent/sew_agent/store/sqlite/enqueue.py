@@ -1,4 +1,4 @@
-"""What is taken in within one transaction, and for whom there is room."""
+"""Enqueueing within one transaction, and the shares of the store."""
 
 import json
 import sqlite3
@@ -8,43 +8,43 @@ from collections.abc import Mapping, Sequence
 from kubectl_sew.event import Event
 from sew_agent.store.records import DropReason, NewDelivery
 from sew_agent.store.sqlite.results import count_dropped
-from sew_agent.store.sqlite.upkeep import add, known_bytes
+from sew_agent.store.sqlite.upkeep import add, seen_bytes
 
 OVERHEAD = 300
 """Bytes that a delivery takes beside its event's payload."""
 LEAST_SHARE = 0.05
 RESERVED = 0.04
 FURTHEST = 30 * 86_400.0
-"""Seconds for which an event that is dated in the future is taken at its word."""
+"""Seconds that an event may be dated in the future and stay seen until then."""
 
 write_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def room(db: sqlite3.Connection, max_bytes: int) -> Mapping[str, float]:
-    """Webhook -> how full its share is. One that was deleted for good has none unless it fills something still.
+    """Return how full each webhook's share is. One that is gone for good has none unless it still fills some bytes.
 
-    What is known takes room, too.
+    Seen events fill room, too.
     """
     sql = "SELECT name, bytes FROM webhooks WHERE bytes > 0 OR known IS NULL OR json_extract(known, '$.state') != ''"
     used = dict(db.execute(sql).fetchall())
-    return {name: used[name] / share for name, share in shares(used, max_bytes, known_bytes(db)).items()}
+    return {name: used[name] / share for name, share in shares(used, max_bytes, seen_bytes(db)).items()}
 
 
-def shares(used: Mapping[str, int], max_bytes: int, known: int) -> Mapping[str, float]:
-    """Webhook -> bytes that it may fill: an even part of what others leave, at least 5 % while there is room.
+def shares(used: Mapping[str, int], max_bytes: int, seen: int) -> Mapping[str, float]:
+    """Return the bytes that each webhook may fill: an even part of what others leave, at least 5 % while there is room.
 
-    A part is reserved for those that hold little: an even part of that is everybody's, whatever the others fill.
+    4 % are reserved for webhooks that hold little, and divided evenly, whatever others fill.
     """
     reserved = RESERVED * max_bytes
-    most, whole = max_bytes - reserved, sum(used.values()) + known
+    most, whole = max_bytes - reserved, sum(used.values()) + seen
     least = LEAST_SHARE * max_bytes if whole < most else 0.0
     own = reserved / max(len(used), 1)
     even = {name: (most - whole + size) / len(used) for name, size in used.items()}
-    return {name: max(each if whole < most else 0.0, least, own) for name, each in even.items()}
+    return {name: max(part if whole < most else 0.0, least, own) for name, part in even.items()}
 
 
 class Enqueuer:
-    """Takes in events within one transaction, and counts."""
+    """Insertion of new deliveries within one transaction. Counters are written at the end, once for each webhook."""
 
     def __init__(self, db: sqlite3.Connection, ids: Mapping[str, int], read_at: float, known_for: float) -> None:
         self._db, self._ids, self._read_at, self._known_for = db, ids, read_at, known_for
@@ -54,14 +54,14 @@ class Enqueuer:
         self._bytes: Counter[int] = Counter()
         self._debug: Counter[int] = Counter()
 
-    def add(self, owed: NewDelivery) -> None:
-        key = owed.event.key
-        time = owed.event.time if owed.time is None else owed.time
+    def add(self, new: NewDelivery) -> None:
+        key = new.event.key
+        time = new.event.time if new.time is None else new.time
         until = max(self._read_at, min(time or 0.0, self._read_at + FURTHEST)) + self._known_for
-        webhooks = [each for each in map(self._ids.__getitem__, owed.webhooks) if self._is_new(key, each, until)]
-        self._debug.update(each for each in map(self._ids.__getitem__, owed.debug) if self._is_new(key, each, until))
+        webhooks = [id_ for id_ in map(self._ids.__getitem__, new.webhooks) if self._is_new(key, id_, until)]
+        self._debug.update(id_ for id_ in map(self._ids.__getitem__, new.debug) if self._is_new(key, id_, until))
         if webhooks:
-            self._keep(key, owed.event, webhooks, time)
+            self._insert(key, new.event, webhooks, time)
 
     def write_counts(self) -> None:
         add(self._db, "pairs", self.new)
@@ -77,7 +77,7 @@ class Enqueuer:
         self.duplicates += not new
         return new
 
-    def _keep(self, key: bytes, event: Event, webhooks: Sequence[int], time: float | None) -> None:
+    def _insert(self, key: bytes, event: Event, webhooks: Sequence[int], time: float | None) -> None:
         document = write_json(event.document).encode()
         sql = (
             "INSERT INTO events (key, name, source, document, owed) VALUES (?, ?, ?, ?, ?)"

@@ -3,10 +3,8 @@ for each other less than for a second connection's busy retries."""
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from time import sleep
 from typing import Any, BinaryIO
@@ -24,25 +22,36 @@ from sew_agent.store.records import (
     ReceiverState,
     WebhookRecord,
 )
-from sew_agent.store.sqlite.connection import REST, STEPS, Change, Database, apply, opened
+from sew_agent.store.sqlite.connection import REST, STEPS, Change, Database, apply
 from sew_agent.store.sqlite.disk_reserve import DiskReserve
+from sew_agent.store.sqlite.due import FRESH, TRIED, bounded, page
 from sew_agent.store.sqlite.enqueue import FURTHEST, Enqueuer, room, write_json
-from sew_agent.store.sqlite.files import DATABASE, damaged, explained, lock
-from sew_agent.store.sqlite.results import Row, clear, end, move_first_attempts, record_results, revive, unbury
-from sew_agent.store.sqlite.upkeep import AT_ONCE, expire, forget_pairs, known_until, lose_names, put_away, shrink
+from sew_agent.store.sqlite.errors import damaged, explained
+from sew_agent.store.sqlite.files import DATABASE, lock
+from sew_agent.store.sqlite.opening import open_database
+from sew_agent.store.sqlite.results import (
+    Row,
+    drop,
+    record_result,
+    release_payloads,
+    replay,
+    revive,
+    shift_first_attempts,
+)
+from sew_agent.store.sqlite.upkeep import (
+    AT_ONCE,
+    expire,
+    forget_seen,
+    forgettable_until,
+    remove_gone,
+    remove_names,
+    shrink,
+)
 
 _KEYS_AT_ONCE = 500
-_CLEARED_AT_ONCE = 64
-_ACTS_KEPT = 100
-_DUE = (
-    "SELECT d.seq, d.read_at, d.attempts, d.first_attempt + w.shifted, d.due, d.in_doubt, e.source, e.name, e.document"
-    " FROM webhooks w JOIN deliveries d ON d.webhook = w.id JOIN events e ON e.id = d.event"
-    " WHERE w.name = ? AND d.died_at IS NULL"
-)
-_FRESH = f"{_DUE} AND d.attempts = 0 ORDER BY d.seq LIMIT ?"
-_TRIED = f"{_DUE} AND d.attempts > 0 AND d.due > ? AND d.due <= ? ORDER BY d.due LIMIT ?"
+_RESULTS_BEFORE_RELEASE = 64
+_ACTIONS_KEPT = 100
 _EVER = float("inf")
-_BYTES_AT_ONCE = 4 * 2**20
 _DEAD = "died_at IS NOT NULL"
 _DEAD_AT_ONCE = 20
 
@@ -50,13 +59,13 @@ _DEAD_AT_ONCE = 20
 def open_store(
     folder: Path, *, exclusive: bool = True, known_for: float = 86_400.0, max_bytes: int = 2**31
 ) -> "SqliteStore":
-    """The store of a state folder. `exclusive`: for the running agent, else beside one. Raises StoreError.
+    """Open the store of a state folder. `exclusive`: for the running agent, else beside one. Raises StoreError.
 
-    `known_for`: seconds that a (webhook, event) stays known. `max_bytes`: what all payloads may fill.
+    `known_for`: seconds for which an event stays seen. `max_bytes`: size of all that the store may hold.
     """
     held = lock(folder) if exclusive else None
     try:
-        reserve, connection = opened(folder, max_bytes, exclusive=exclusive)
+        reserve, connection = open_database(folder, max_bytes, exclusive=exclusive)
     except BaseException:
         if held:
             held.close()
@@ -66,14 +75,14 @@ def open_store(
 
 @dataclass(frozen=True, slots=True)
 class StoreLimits:
-    """For how many seconds a (webhook, event) stays known, and how many bytes the store may fill."""
+    """Seconds for which an event stays seen, and bytes that the store may fill."""
 
     known_for: float
     max_bytes: int
 
 
 class SqliteStore(Database):
-    """See sew_agent.store.contract.Store."""
+    """Implementation of sew_agent.store.contract.Store."""
 
     def __init__(
         self,
@@ -86,10 +95,10 @@ class SqliteStore(Database):
         super().__init__(connection, path, held, reserve)
         self._known_for = limits.known_for
         self._max_bytes = limits.max_bytes
-        self._settled = 0
+        self._recorded = 0
 
     def enqueue(self, batch: EnqueueBatch) -> EnqueueResult:
-        with self._writing(taking=bool(batch.deliveries)) as db:
+        with self._writing(enqueuing=bool(batch.deliveries)) as db:
             if batch.deliveries:
                 self._check_reserve(db)
             names = {name for new in batch.deliveries for name in (*new.webhooks, *new.debug)}
@@ -107,14 +116,14 @@ class SqliteStore(Database):
             return EnqueueResult(enqueuer.new, enqueuer.duplicates)
 
     def seen_by(self, keys: Sequence[bytes]) -> Mapping[bytes, frozenset[str]]:
-        found: dict[bytes, set[str]] = {}
+        seen: dict[bytes, set[str]] = {}
         for start in range(0, len(keys), _KEYS_AT_ONCE):
             some = keys[start : start + _KEYS_AT_ONCE]
             marks = ",".join("?" * len(some))
             sql = f"SELECT event, name FROM pairs JOIN webhooks ON id = webhook WHERE event IN ({marks})"
             for event, name in self._read(sql, some):
-                found.setdefault(event, set()).add(name)
-        return {event: frozenset(webhooks) for event, webhooks in found.items()}
+                seen.setdefault(event, set()).add(name)
+        return {event: frozenset(webhooks) for event, webhooks in seen.items()}
 
     def first_used(self, now: float) -> float:
         with self._writing() as db:
@@ -127,7 +136,7 @@ class SqliteStore(Database):
 
     def drop_readers(self, readers: Collection[str]) -> None:
         with self._writing() as db:
-            db.executemany("DELETE FROM readers WHERE name = ?", ((each,) for each in readers))
+            db.executemany("DELETE FROM readers WHERE name = ?", ((reader,) for reader in readers))
 
     def due(
         self,
@@ -140,28 +149,24 @@ class SqliteStore(Database):
         longest: float = _EVER,
     ) -> Sequence[Delivery]:
         with self._lock, explained(self._path):
-            rows = self._rows(_FRESH, (webhook,), limit, skip)
+            rows = page(self._connection, FRESH, (webhook,), limit, skip)
             crowded = len(rows) == limit
             spans = [(-_EVER, now - longest)] if crowded else [(-_EVER, now), (now + longest, _EVER)]
             for after, until in spans if retries else ():
-                rows += self._rows(_TRIED, (webhook, after, until), 1 if crowded else limit - len(rows), skip)
-        return [self._delivery(webhook, row) for row in _bounded(rows)]
-
-    def _rows(self, sql: str, values: Sequence[Any], limit: int, skip: Collection[int]) -> list[Any]:
-        """At most `limit` rows without those that are skipped, and none after those that fill the bytes."""
-        with closing(self._connection.execute(sql, (*values, limit + len(skip)))) as cursor:
-            return list(_bounded(islice((row for row in cursor if row[0] not in skip), limit)))
+                most = 1 if crowded else limit - len(rows)
+                rows += page(self._connection, TRIED, (webhook, after, until), most, skip)
+        return [self._delivery(webhook, row) for row in bounded(rows)]
 
     def next_due(self, webhook: str) -> float | None:
         pending = "FROM deliveries WHERE webhook = w.id AND died_at IS NULL AND attempts"
         fresh, tried = f"EXISTS (SELECT 1 {pending} = 0)", f"(SELECT min(due) {pending} > 0)"
         sql = f"SELECT CASE WHEN {fresh} THEN 0.0 ELSE {tried} END FROM webhooks w WHERE name = ?"
-        found: list[tuple[float | None]] = self._read(sql, (webhook,))
-        return found[0][0] if found else None
+        rows: list[tuple[float | None]] = self._read(sql, (webhook,))
+        return rows[0][0] if rows else None
 
     def version(self) -> int:
-        ((found,),) = self._read("PRAGMA data_version")
-        return int(found)
+        ((version,),) = self._read("PRAGMA data_version")
+        return int(version)
 
     def pending_counts(self) -> Mapping[str, int]:
         return dict(self._read("SELECT name, pending FROM webhooks WHERE pending > 0"))
@@ -183,16 +188,16 @@ class SqliteStore(Database):
         revived: Sequence[int] = (),
     ) -> None:
         with self._writing() as db:
-            self._settled += len(results)
-            if self._settled >= _CLEARED_AT_ONCE:
-                self._settled = 0
-                clear(db)
+            self._recorded += len(results)
+            if self._recorded >= _RESULTS_BEFORE_RELEASE:
+                self._recorded = 0
+                release_payloads(db)
             for name, seconds in shifts:
-                move_first_attempts(db, self._id(db, name), seconds)
-            for each in results:
-                record_results(db, self._id(db, each.delivery.webhook), each)
+                shift_first_attempts(db, self._id(db, name), seconds)
+            for result in results:
+                record_result(db, self._id(db, result.delivery.webhook), result)
             for seq in revived:
-                unbury(db, seq)
+                revive(db, seq)
             for receiver in receivers:
                 values = (write_json(asdict(receiver)), self._id(db, receiver.webhook))
                 db.execute("UPDATE webhooks SET lane = ? WHERE id = ?", values)
@@ -203,21 +208,21 @@ class SqliteStore(Database):
 
     def webhook_records(self) -> Mapping[str, WebhookRecord]:
         rows = self._read("SELECT name, known FROM webhooks WHERE known IS NOT NULL")
-        return {name: WebhookRecord(**json.loads(known)) for name, known in rows}
+        return {name: WebhookRecord(**json.loads(record)) for name, record in rows}
 
     def save_webhook(self, record: WebhookRecord, *, shift: float = 0.0) -> None:
         with self._writing() as db:
             webhook = self._id(db, record.name)
             db.execute("UPDATE webhooks SET known = ? WHERE id = ?", (write_json(asdict(record)), webhook))
-            move_first_attempts(db, webhook, shift)
+            shift_first_attempts(db, webhook, shift)
 
     def drop(
         self, webhook: str, reason: DropReason, *, older_than: float | None = None, most: int | None = None
     ) -> int:
         def change(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
-            end(db, rows, "pending", reason)
+            drop(db, rows, "pending", reason)
 
-        return self._in_parts(webhook, change, older_than=older_than, most=most)
+        return self._change_deliveries(webhook, change, older_than=older_than, most=most)
 
     def dead_letters(self, webhook: str | None = None) -> Iterator[DeadLetter]:
         sql = (
@@ -231,15 +236,15 @@ class SqliteStore(Database):
             last = rows[-1][1]
 
     def replay(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
-        return self._of_the_dead(numbers, webhook, revive)
+        return self._change_dead_letters(numbers, webhook, replay)
 
     def purge(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
-        return self._of_the_dead(numbers, webhook, lambda db, rows: end(db, rows, "dead", DropReason.PURGED))
+        return self._change_dead_letters(numbers, webhook, lambda db, rows: drop(db, rows, "dead", DropReason.PURGED))
 
-    def _of_the_dead(self, numbers: Sequence[int] | None, webhook: str | None, change: Change) -> int:
+    def _change_dead_letters(self, numbers: Sequence[int] | None, webhook: str | None, change: Change) -> int:
         if numbers is None:
             names = [name for (name,) in self._read("SELECT name FROM webhooks WHERE dead > 0")]
-            return sum(self._in_parts(name, change, dead=True) for name in names if webhook in (None, name))
+            return sum(self._change_deliveries(name, change, dead=True) for name in names if webhook in (None, name))
         sql = (
             "SELECT seq, webhook, event, d.bytes FROM deliveries d JOIN webhooks w ON w.id = d.webhook"
             f" WHERE seq = ? AND {_DEAD} AND name = coalesce(?, name)"
@@ -259,7 +264,7 @@ class SqliteStore(Database):
         def change(db: sqlite3.Connection) -> None:
             values = (action.at, action.who, action.what, action.webhook, action.count)
             db.execute("INSERT INTO acts (at, who, what, webhook, count) VALUES (?, ?, ?, ?, ?)", values)
-            db.execute("DELETE FROM acts WHERE id <= (SELECT max(id) FROM acts) - ?", (_ACTS_KEPT,))
+            db.execute("DELETE FROM acts WHERE id <= (SELECT max(id) FROM acts) - ?", (_ACTIONS_KEPT,))
 
         self._change(change)
 
@@ -289,26 +294,26 @@ class SqliteStore(Database):
 
     def forget(self, now: float) -> int:
         def step(db: sqlite3.Connection) -> tuple[int, bool]:
-            until = known_until(db, now, self._known_for, self._max_bytes)
-            forgotten, looked = forget_pairs(db, until, now + self._known_for)
-            put = put_away(db, now)
-            lose_names(db, now - self._known_for - FURTHEST)
-            if put:
+            until = forgettable_until(db, now, self._known_for, self._max_bytes)
+            forgotten, read = forget_seen(db, until, now + self._known_for)
+            removed = remove_gone(db, now)
+            remove_names(db, now - self._known_for - FURTHEST)
+            if removed:
                 self._ids.clear()
-            return forgotten, clear(db) or AT_ONCE in (looked, put)
+            return forgotten, release_payloads(db) or AT_ONCE in (read, removed)
 
-        return self._by_steps(step)
+        return self._repeat(step)
 
     def expire(self, before: float) -> int:
         def step(db: sqlite3.Connection) -> tuple[int, bool]:
             expired = expire(db, before)
             return expired, expired == AT_ONCE
 
-        return self._by_steps(step)
+        return self._repeat(step)
 
     def shrink(self) -> None:
         for _ in range(STEPS):
-            with self._lock, explained(self._path), self._room_made():
+            with self._lock, explained(self._path), self._freeing_room():
                 if not shrink(self._connection):
                     return
             sleep(REST)
@@ -326,7 +331,7 @@ class SqliteStore(Database):
         return DeadLetter(seq, webhook, delivery_id(webhook, event), event, *rest)
 
     def _event(self, source: str, name: str, document: bytes) -> Event:
-        """SQLite has no checksums: damage within a payload is found here."""
+        """Decode an event. SQLite has no checksums: damage within a payload is found here."""
         try:
             return Event(source, name, json.loads(document))
         except ValueError as error:
@@ -334,15 +339,5 @@ class SqliteStore(Database):
 
 
 def _receiver(stored: Mapping[str, Any]) -> ReceiverState:
-    """JSON has no tuples, and one that an older agent wrote lacks what it did not know."""
+    """Decode a receiver's state: JSON has no tuples, and fields are missing in one that an older agent wrote."""
     return ReceiverState(**{**stored, "refused": tuple(stored.get("refused", ()))})
-
-
-def _bounded(rows: Iterable[Any]) -> Iterator[Any]:
-    """No more rows after the one that fills the bytes."""
-    size = 0
-    for row in rows:
-        yield row
-        size += len(row[-1])
-        if size >= _BYTES_AT_ONCE:
-            return

@@ -68,11 +68,13 @@ def _scribble(path: Path) -> None:
 @pytest.mark.parametrize("damage", [_truncate, _empty, _remove, _overwrite, _scribble])
 def test_a_damaged_store_is_an_error_that_says_what_to_do(folder: Path, damage: Callable[[Path], None]) -> None:
     damage(folder / DATABASE)
-    with pytest.raises(StoreError, match=r"is damaged .* not replaced by an empty one: restore the folder"):
+    with pytest.raises(
+        StoreError, match=r"sew.db is damaged \([^\n]+\)\. It .* not replaced by an empty one: restore the folder"
+    ):
         open_store(folder)
 
 
-def test_damage_that_comes_while_it_runs_is_told(folder: Path) -> None:
+def test_damage_that_comes_while_it_runs_is_reported(folder: Path) -> None:
     store = open_store(folder)
     store.enqueue(owed(5000, 1000))
     store.close()
@@ -86,7 +88,7 @@ def test_damage_that_comes_while_it_runs_is_told(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("document", [b'{"text": "x', b"\xff", b"\0" * 20])
-def test_damage_within_a_payload_is_told(folder: Path, document: bytes) -> None:
+def test_damage_within_a_payload_is_reported(folder: Path, document: bytes) -> None:
     store = open_store(folder)
     (first, *_) = store.due("hook", now=NOW, limit=1)
     store.record_results([DeliveryResult(first, DeliveryState.DEAD, NOW, 1)], ())
@@ -94,7 +96,7 @@ def test_damage_within_a_payload_is_told(folder: Path, document: bytes) -> None:
         connection.execute("UPDATE events SET document = ?", (document,))
         connection.commit()
     for read in (lambda: store.due("hook", now=NOW, limit=1), lambda: list(store.dead_letters())):
-        with pytest.raises(StoreError, match=r"is damaged \(event \d+: "):
+        with pytest.raises(StoreError, match=r"sew.db is damaged \(event [01]: .+\)\. It holds"):
             read()
     store.close()
 
@@ -182,7 +184,7 @@ def test_a_full_disk_changes_nothing_and_heals_when_there_is_room(small_disk: Pa
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a read-only file system")
-def test_a_read_only_folder_is_told(folder: Path) -> None:
+def test_a_read_only_folder_is_reported(folder: Path) -> None:
     subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)

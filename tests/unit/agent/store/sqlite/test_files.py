@@ -12,7 +12,8 @@ import pytest
 
 from kubectl_sew.event import Event
 from sew_agent.store.records import EnqueueBatch, NewDelivery, ReceiverState, StoreError, WebhookRecord
-from sew_agent.store.sqlite.files import DATABASE, LOCK, MARK, MIGRATIONS, has_store, identity, write_private
+from sew_agent.store.sqlite.files import DATABASE, LOCK, MARK, has_store, identity, write_private
+from sew_agent.store.sqlite.schema import MIGRATIONS
 from sew_agent.store.sqlite.store import open_store
 
 NOW = 1_800_000_000.0
