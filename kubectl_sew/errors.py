@@ -3,7 +3,7 @@
 SewError                              whatever a user can cause: printed as `error: …`, never as a traceback
 ├── query.errors.QueryError           a query that cannot be read or answered: place, caret, hint
 ├── consumers.base.RenderError        an event that cannot be rendered for its receiver
-├── access.ElasticsearchError         the index cannot be asked now
+├── elasticsearch.access.ElasticsearchError  the index cannot be asked now
 ├── kubectl.KubectlError              kubectl, or the server behind it, refused
 ├── cluster.agent.AgentError          no agent can be asked
 ├── install.target.InstallError       nothing can be installed as it was asked for
