@@ -114,9 +114,7 @@ def connect(addresses: Sequence[Address], port: int, deadline: float) -> Deadlin
             for ready in _wait_for_any(begun, until):
                 begun.remove(ready)
                 if not (code := ready.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
-                    ready.settimeout(_remaining(deadline))
-                    ready.deadline = deadline
-                    return ready
+                    return _with_deadline(ready, deadline)
                 failure = OSError(code, os.strerror(code))
                 ready.close()
             if time.monotonic() >= deadline:
@@ -125,6 +123,12 @@ def connect(addresses: Sequence[Address], port: int, deadline: float) -> Deadlin
         for connection in begun:
             connection.close()
     raise failure
+
+
+def _with_deadline(connection: DeadlineSocket, deadline: float) -> DeadlineSocket:
+    connection.settimeout(_remaining(deadline))
+    connection.deadline = deadline
+    return connection
 
 
 def in_turns(addresses: Sequence[Address]) -> list[Address]:
