@@ -118,11 +118,11 @@ def test_a_delivery_is_given_whole_from_its_intake_to_its_end(store: Store) -> N
     assert store.counters() == [Counters("hook", 1, 0, 0, {}, None, NOW + 20, "too long", 0, NOW + 10)]
 
 
-def test_a_known_pair_is_not_owed_again_and_another_webhook_is(store: Store) -> None:
+def test_a_seen_event_is_not_enqueued_again_but_for_another_webhook(store: Store) -> None:
     owe(store, "a")
     record_results(store, DeliveryState.DELIVERED)
-    taken = enqueue(store, NewDelivery(event("a"), ("hook", "other")))
-    assert (taken.new, taken.duplicates) == (1, 1)
+    result = enqueue(store, NewDelivery(event("a"), ("hook", "other")))
+    assert (result.new, result.duplicates) == (1, 1)
     assert names(store) == []
     assert names(store, "other") == ["a"]
 
@@ -177,7 +177,7 @@ def test_a_dead_letter_is_pending_again_with_what_shows_that_it_was_none(store: 
     assert counts(store) == (2, 0, 2, 0, 0)
 
 
-def test_its_version_tells_what_another_process_changed(store: Store, tmp_path: Path) -> None:
+def test_the_version_differs_after_a_change_by_another_process(store: Store, tmp_path: Path) -> None:
     owe(store, "a")
     before = store.version()
     owe(store, "b")
@@ -208,7 +208,7 @@ def test_a_page_of_due_deliveries_is_bounded_in_bytes(store: Store) -> None:
         (DeliveryState.DEAD, (1, 0, 0, 1, 0)),
     ],
 )
-def test_the_books_count_what_became_of_a_delivery(
+def test_counters_hold_each_delivery_by_its_state(
     store: Store, state: DeliveryState, expected: tuple[int, int, int, int, int]
 ) -> None:
     owe(store, "a")
@@ -226,7 +226,7 @@ def test_the_last_error_has_its_moment(store: Store, state: DeliveryState) -> No
     assert (after.last_error, after.last_error_at) == ("503", NOW)
 
 
-def test_debug_counts_as_dropped_and_is_known(store: Store) -> None:
+def test_debug_counts_as_dropped_and_seen(store: Store) -> None:
     enqueue(store, NewDelivery(event("a"), (), ("hook",)))
     enqueue(store, NewDelivery(event("a"), ("hook",)))
     assert counts(store) == (1, 0, 0, 0, 1)
@@ -284,7 +284,7 @@ def test_what_was_dropped_while_it_was_in_flight_stays_dropped(store: Store) -> 
     assert counts(store) == (1, 0, 0, 0, 1)
 
 
-def test_lanes_and_webhooks_are_remembered(store: Store, open_again: Open) -> None:
+def test_receivers_states_and_webhooks_are_kept(store: Store, open_again: Open) -> None:
     receiver = ReceiverState("hook", failures=3, parked=True, detail="404", refused=(3, 4))
     known = WebhookRecord("hook", "Enabled", None, tested="x")
     store.record_results((), [receiver])
@@ -294,7 +294,7 @@ def test_lanes_and_webhooks_are_remembered(store: Store, open_again: Open) -> No
     assert again.webhook_records() == {"hook": known}
 
 
-def test_a_webhook_whose_share_is_full_stops_the_intake_and_the_others_go_on(open_again: Open) -> None:
+def test_a_webhook_whose_share_is_full_stops_enqueueing_and_the_others_go_on(open_again: Open) -> None:
     store = open_again(max_bytes=100_000)
     enqueue(store, NewDelivery(event("a", text="x" * 90_000), ("greedy",)), position="1")
     refused = enqueue(store, NewDelivery(event("b"), ("greedy", "modest")), position="2")
@@ -305,7 +305,7 @@ def test_a_webhook_whose_share_is_full_stops_the_intake_and_the_others_go_on(ope
     assert enqueue(store, NewDelivery(event("b"), ("greedy",)), position="2").new == 1
 
 
-def test_a_pair_is_forgotten_when_its_time_is_over_but_not_while_it_is_owed(open_again: Open) -> None:
+def test_a_seen_event_is_forgotten_when_its_time_is_over_but_not_while_it_is_pending(open_again: Open) -> None:
     store = open_again(known_for=100.0)
     owe(store, "a", "b")
     record_results(store, DeliveryState.DELIVERED)
@@ -314,7 +314,7 @@ def test_a_pair_is_forgotten_when_its_time_is_over_but_not_while_it_is_owed(open
     assert enqueue(store, NewDelivery(event("b"), ("hook",))).duplicates == 1
 
 
-def test_an_event_of_the_future_is_known_until_its_own_time_has_passed(open_again: Open) -> None:
+def test_an_event_of_the_future_stays_seen_until_its_own_time_has_passed(open_again: Open) -> None:
     store = open_again(known_for=100.0)
     enqueue(store, NewDelivery(event("a", time=NOW + 1000), ("hook",)))
     record_results(store, DeliveryState.DELIVERED)
@@ -365,7 +365,7 @@ def test_a_reader_can_be_dropped(store: Store) -> None:
     assert store.positions() == {"common": "1"}
 
 
-def test_it_tells_which_webhooks_have_an_event(store: Store) -> None:
+def test_seen_by_names_the_webhooks_that_have_an_event(store: Store) -> None:
     enqueue(store, NewDelivery(event("a"), ("hook", "other")), NewDelivery(event("b"), (), ("hook",)))
     keys = [event(str(number)).key for number in range(2_000)] + [event(name).key for name in "abc"]
     assert store.seen_by(keys) == {event("a").key: {"hook", "other"}, event("b").key: {"hook"}}
@@ -376,7 +376,7 @@ def test_the_moment_of_its_first_use_stays(store: Store, open_again: Open) -> No
     assert open_again().first_used(NOW + 100) == NOW
 
 
-def test_it_tells_the_oldest_own_time_of_what_waits(store: Store) -> None:
+def test_oldest_times_are_those_of_pending_events(store: Store) -> None:
     enqueue(
         store, NewDelivery(event("a", time=NOW - 50), ("hook", "other")), NewDelivery(event("b", time=None), ("hook",))
     )
@@ -386,7 +386,7 @@ def test_it_tells_the_oldest_own_time_of_what_waits(store: Store) -> None:
     assert store.oldest_times() == {"hook": NOW - 70}
 
 
-def test_thousands_are_dropped_replayed_and_purged_in_parts_and_the_books_balance(store: Store) -> None:
+def test_thousands_are_dropped_replayed_and_purged_in_parts_and_the_counters_balance(store: Store) -> None:
     enqueue(store, *(NewDelivery(event(str(number)), ("hook", "other")) for number in range(1_200)))
     due = [each for _ in range(40) for each in store.due("hook", now=NOW, limit=2_000)][:1_200]
     store.record_results([DeliveryResult(each, DeliveryState.DEAD, NOW, 1) for each in due], ())
@@ -418,7 +418,7 @@ def test_a_share_is_at_least_a_twentieth_while_there_is_room(open_again: Open) -
     assert store.room()["hook-1"] == pytest.approx(0.51, abs=0.02)
 
 
-def test_payloads_of_what_was_delivered_are_let_go_of(store: Store, open_again: Open, tmp_path: Path) -> None:
+def test_payloads_of_delivered_events_are_released(store: Store, open_again: Open, tmp_path: Path) -> None:
     enqueue(store, *(NewDelivery(event(str(number)), ("hook", "other")) for number in range(100)))
     for webhook in ("hook", "other"):
         for _ in range(100):
@@ -428,7 +428,7 @@ def test_payloads_of_what_was_delivered_are_let_go_of(store: Store, open_again: 
         assert database.execute("SELECT count(*) FROM events").fetchone() == (0,)
 
 
-def test_an_event_dated_millennia_ahead_is_not_known_for_ever(open_again: Open) -> None:
+def test_an_event_dated_millennia_ahead_does_not_stay_seen_for_ever(open_again: Open) -> None:
     store = open_again(known_for=100.0)
     enqueue(store, NewDelivery(event("a", time=253_402_300_799.0), ("hook",)))
     record_results(store, DeliveryState.DELIVERED)
@@ -441,7 +441,7 @@ def gone(store: Store, *webhooks: str, at: float = NOW) -> None:
         store.save_webhook(WebhookRecord(each, "", None, deleted_at=at))
 
 
-def test_a_webhook_that_is_gone_for_good_leaves_the_books_and_gets_nothing_twice_when_it_comes_back(
+def test_a_webhook_that_is_gone_for_good_leaves_the_counters_and_gets_nothing_twice_when_it_comes_back(
     store: Store, open_again: Open
 ) -> None:
     enqueue(store, NewDelivery(event("a"), ("hook", "other")))
@@ -466,7 +466,7 @@ def test_a_new_webhook_never_takes_the_place_of_one_that_is_gone(store: Store) -
     assert enqueue(store, NewDelivery(event("a"), ("new",))).new == 1
 
 
-def test_one_that_is_gone_for_good_stays_in_the_books_while_it_owes_something(store: Store) -> None:
+def test_a_webhook_that_is_gone_for_good_stays_in_the_counters_while_it_has_dead_letters(store: Store) -> None:
     owe(store, "a")
     record_results(store, DeliveryState.DEAD)
     gone(store, "hook")
@@ -558,8 +558,8 @@ def test_what_a_person_did_is_kept_in_its_order_a_hundred_times(store: Store, op
 def test_only_the_dead_letters_that_are_named_are_replayed_or_purged(store: Store) -> None:
     enqueue(store, *(NewDelivery(event(str(number)), ("hook", "other")) for number in range(3)))
     for webhook in ("hook", "other"):
-        found = store.due(webhook, now=NOW, limit=3)
-        store.record_results([DeliveryResult(each, DeliveryState.DEAD, NOW, 1) for each in found], ())
+        due = store.due(webhook, now=NOW, limit=3)
+        store.record_results([DeliveryResult(each, DeliveryState.DEAD, NOW, 1) for each in due], ())
     numbers = [each.number for each in store.dead_letters("hook")]
     assert store.replay(numbers[:1], "other") == 0
     assert store.replay([*numbers[:1], 77], "hook") == 1
@@ -596,7 +596,7 @@ def test_it_is_used_from_any_thread(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("known_for", "pairs", "text", "age", "forgotten"),
+    ("known_for", "seen", "text", "age", "forgotten"),
     [
         (86_400.0, 10, 0, 601.0, 0),
         (86_400.0, 10, 700, 601.0, 10),
@@ -605,16 +605,16 @@ def test_it_is_used_from_any_thread(store: Store) -> None:
         (100.0, 10, 700, 99.5, 0),
     ],
 )
-def test_pairs_are_forgotten_sooner_where_they_are_many_and_the_store_is_nearly_full(
-    open_again: Open, known_for: float, pairs: int, text: int, age: float, forgotten: int
+def test_seen_events_are_forgotten_sooner_where_they_are_many_and_the_store_is_nearly_full(
+    open_again: Open, known_for: float, seen: int, text: int, age: float, forgotten: int
 ) -> None:
     store = open_again(max_bytes=2_000, known_for=known_for)
-    enqueue(store, *(NewDelivery(event(str(number)), (), ("hook",)) for number in range(pairs)))
+    enqueue(store, *(NewDelivery(event(str(number)), (), ("hook",)) for number in range(seen)))
     enqueue(store, NewDelivery(event("a", text="x" * text), ("hook",)))
     assert store.forget(NOW + age) == forgotten
 
 
-def test_hundreds_that_wait_for_long_keep_no_pair_from_being_forgotten(open_again: Open) -> None:
+def test_hundreds_that_wait_for_long_keep_no_seen_event_from_being_forgotten(open_again: Open) -> None:
     store = open_again(known_for=100.0)
     owe(store, *(str(number) for number in range(250)))
     enqueue(store, NewDelivery(event("last"), ("hook",)), at=NOW + 1)
@@ -623,7 +623,7 @@ def test_hundreds_that_wait_for_long_keep_no_pair_from_being_forgotten(open_agai
     assert store.forget(NOW + 102) == 1
 
 
-def test_a_pair_is_known_for_a_day_and_one_that_is_gone_may_get_an_event_again(store: Store) -> None:
+def test_an_event_stays_seen_for_a_day_and_a_webhook_that_is_gone_may_get_an_event_again(store: Store) -> None:
     owe(store, "a")
     record_results(store, DeliveryState.DELIVERED)
     gone(store, "hook")

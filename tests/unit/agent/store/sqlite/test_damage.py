@@ -125,7 +125,7 @@ def test_what_a_killed_agent_left_in_its_log_is_no_damage(
     again.close()
 
 
-def test_a_second_agent_is_told_which_process_holds_the_folder(folder: Path) -> None:
+def test_a_second_agent_reports_which_process_holds_the_folder(folder: Path) -> None:
     store = open_store(folder)
     with pytest.raises(StoreError, match=rf"another agent \(process {os.getpid()}\)"):
         open_store(folder)
@@ -217,12 +217,12 @@ def fill(folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
-def test_what_fills_the_disk_can_be_delivered_and_then_more_is_taken_in(full_disk: Path) -> None:
+def test_what_fills_the_disk_can_be_delivered_and_then_more_is_enqueued(full_disk: Path) -> None:
     fill(full_disk)
     store = open_store(full_disk)
     before = store.pending_counts()["hook"]
-    while found := store.due("hook", now=NOW, limit=50):
-        done = [DeliveryResult(each, DeliveryState.DELIVERED, NOW, 1) for each in found]
+    while due := store.due("hook", now=NOW, limit=50):
+        done = [DeliveryResult(each, DeliveryState.DELIVERED, NOW, 1) for each in due]
         with suppress(StoreFullError):
             store.record_results(done, ())
     store.forget(NOW)
@@ -275,7 +275,7 @@ def test_a_reserve_can_be_kept_where_room_cannot_be_taken_without_writing(
     store.close()
 
 
-def test_a_reserve_that_another_process_gave_up_is_made_again_before_more_is_taken_in(tmp_path: Path) -> None:
+def test_a_reserve_that_another_process_gave_up_is_made_again_before_more_is_enqueued(tmp_path: Path) -> None:
     store = open_store(tmp_path, max_bytes=50 * 2**20)
     store.enqueue(owed(1))
     (tmp_path / "reserve").unlink()

@@ -59,7 +59,7 @@ def test_an_identity_is_made_once_for_each_folder(tmp_path: Path) -> None:
     assert [each.name for each in (tmp_path / "b").iterdir()] == ["identity"]
 
 
-def test_an_identity_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_an_identity_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "identity"
     path.mkdir()
     with pytest.raises(StoreError) as error:
@@ -85,14 +85,17 @@ def test_a_folder_has_a_store_also_where_only_its_mark_is_left(
 
 
 @pytest.mark.parametrize(
-    ("written", "told"), [(b"", "unknown"), (b" \n", "unknown"), (b"17\n", "17"), (b"\xff" + b"1" * 40, "�" + "1" * 31)]
+    ("written", "holder"),
+    [(b"", "unknown"), (b" \n", "unknown"), (b"17\n", "17"), (b"\xff" + b"1" * 40, "�" + "1" * 31)],
 )
-def test_whoever_holds_the_folder_is_told_as_it_is_known(tmp_path: Path, written: bytes, told: str) -> None:
+def test_the_holder_of_the_folder_is_reported_as_far_as_it_is_known(
+    tmp_path: Path, written: bytes, holder: str
+) -> None:
     (tmp_path / LOCK).write_bytes(written)
     with (tmp_path / LOCK).open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         assert refused(tmp_path) == (
-            f"another agent (process {told}) uses the state folder {tmp_path}: stop it, or name another --state"
+            f"another agent (process {holder}) uses the state folder {tmp_path}: stop it, or name another --state"
         )
     assert (tmp_path / LOCK).read_bytes() == written
 
@@ -105,7 +108,7 @@ def test_the_lock_names_its_holder_alone_and_is_free_where_the_store_cannot_be_o
     assert (tmp_path / LOCK).read_text() == f"{os.getpid()}\n"
 
 
-def test_a_database_that_is_gone_empty_or_cut_short_is_told(tmp_path: Path) -> None:
+def test_a_database_that_is_gone_empty_or_cut_short_is_reported(tmp_path: Path) -> None:
     open_store(tmp_path).close()
     path = tmp_path / DATABASE
     os.truncate(path, path.stat().st_size - 1)
@@ -134,11 +137,11 @@ def test_a_database_of_a_newer_agent_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_command_needs_a_store(tmp_path: Path) -> None:
-    told = f"there is no store in {tmp_path}: name the --state folder of an agent"
-    assert refused(tmp_path, exclusive=False) == told
+    expected = f"there is no store in {tmp_path}: name the --state folder of an agent"
+    assert refused(tmp_path, exclusive=False) == expected
     assert list(tmp_path.iterdir()) == []
     (tmp_path / DATABASE).touch()
-    assert refused(tmp_path, exclusive=False) == told
+    assert refused(tmp_path, exclusive=False) == expected
 
 
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS) + 1))
@@ -156,8 +159,8 @@ def test_what_an_older_agent_wrote_is_kept(tmp_path: Path, version: int) -> None
     store = open_store(tmp_path)
     assert store.webhook_records() == {"hook": WebhookRecord("hook", "Enabled", None)}
     assert store.receivers() == {"hook": ReceiverState("hook", failures=3)}
-    taken = store.enqueue(EnqueueBatch([NewDelivery(Event("", "a", {}), ("hook", "new"))], {}, NOW))
-    assert (taken.new, store.pending_counts()) == (2, {"hook": 1, "new": 1})
+    result = store.enqueue(EnqueueBatch([NewDelivery(Event("", "a", {}), ("hook", "new"))], {}, NOW))
+    assert (result.new, store.pending_counts()) == (2, {"hook": 1, "new": 1})
     store.close()
     open_store(tmp_path).close()
 
@@ -178,7 +181,7 @@ def test_what_is_another_users_is_left_as_it_is(tmp_path: Path, monkeypatch: pyt
     ("name", "exclusive", "why"),
     [("file/state", True, "Not a directory"), ("none", False, "No such file or directory")],
 )
-def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path, name: str, exclusive: bool, why: str) -> None:
+def test_a_folder_that_cannot_be_used_is_reported(tmp_path: Path, name: str, exclusive: bool, why: str) -> None:
     (tmp_path / "file").touch()
     assert refused(tmp_path / name, exclusive=exclusive) == f"the store {tmp_path / name} cannot be used: {why}"
 
