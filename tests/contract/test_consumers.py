@@ -295,8 +295,8 @@ def test_redaction_drops_an_answer_that_may_repeat_a_secret_template() -> None:
         (302, b"<html>login", "302 Found: redirects are not followed"),
     ],
 )
-def test_the_receivers_own_error_text_is_reported(name: str, status: int, body: bytes, told: str) -> None:
-    assert told in answered(name, status, body).detail
+def test_the_receivers_own_error_text_is_reported(name: str, status: int, body: bytes, shown: str) -> None:
+    assert shown in answered(name, status, body).detail
 
 
 @names
@@ -315,8 +315,8 @@ def test_a_receivers_error_text_is_cut_at_200_characters(name: str) -> None:
         ("AlertManager", 204, "204 No Content, but not Alertmanager's empty answer: <login>"),
     ],
 )
-def test_a_false_success_is_reported_with_the_documented_answer(name: str, status: int, told: str) -> None:
-    assert answered(name, status, b"Log in").detail == told.replace("<login>", "Log in")
+def test_a_false_success_is_reported_with_the_documented_answer(name: str, status: int, detail: str) -> None:
+    assert answered(name, status, b"Log in").detail == detail.replace("<login>", "Log in")
 
 
 WRONG_PORT = [
