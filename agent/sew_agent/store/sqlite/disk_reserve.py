@@ -35,7 +35,7 @@ class DiskReserve:
     @property
     def log_pages(self) -> int:
         """Pages that the write-ahead log may hold: moving them into the database needs as much room once more."""
-        return max(min(4000, self._size * 4 // 5 // PAGE), 16)
+        return max(min(8000, self._size * 4 // 5 // PAGE), 16)
 
     def keep(self) -> bool:
         """Make it where there is room for two; return whether it is there: another process may have deleted it."""

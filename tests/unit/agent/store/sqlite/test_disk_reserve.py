@@ -44,10 +44,10 @@ def test_it_is_a_fiftieth_of_the_store_or_an_eighth_of_the_volume(
     assert (reserve.size, reserve.log_pages) == (size, log_pages)
 
 
-def test_it_is_at_most_40_mib_and_its_log_16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_at_most_40_mib_and_its_log_32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.statvfs", lambda _: SimpleNamespace(f_frsize=4096, f_blocks=2**30, f_bavail=2**30))
     reserve = DiskReserve(tmp_path, 2**40)
-    assert (reserve.size, reserve.log_pages) == (40 * MIB, 4000)
+    assert (reserve.size, reserve.log_pages) == (40 * MIB, 8000)
 
 
 def test_it_is_made_where_there_is_room_for_two_and_left_where_there_is_not_for_eight(
