@@ -71,13 +71,13 @@ class MainLoop:
         self._reporter = Reporter(agent)
         self._dead_before = {counters.webhook: counters.dead for counters in agent.store.counters()}
         self._heartbeat = agent.health.heartbeat(MAIN, STALLED_AFTER)
-        agent.health.probe("webhooks", self._webhooks_error)
-        agent.health.probe("events", lambda: self._source_error if self._failures else "")
-        agent.health.probe("store", lambda: self._store_error)
 
     def run(self) -> int:
         """Run until `stop` is set, or with `once` until all is done or its time is over; return the exit code."""
-        settings = self._agent.settings
+        settings, health = self._agent.settings, self._agent.health
+        health.probe("webhooks", self._webhooks_error)
+        health.probe("events", lambda: self._source_error if self._failures else "")
+        health.probe("store", lambda: self._store_error)
         if settings.once:
             self._agent.store.record_results((), to_probe(self._agent.store.receivers()))
         workers = [self._worker(number) for number in range(settings.workers)]

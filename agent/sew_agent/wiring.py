@@ -38,7 +38,7 @@ from sew_agent.ingest.poller import Poller
 from sew_agent.ingest.readers import SHARED
 from sew_agent.ingest.source import EventSource
 from sew_agent.status.collector import collect
-from sew_agent.status.server import HealthServer
+from sew_agent.status.server import serve
 from sew_agent.status.telemetry import DeliveryTelemetry, IngestTelemetry
 from sew_agent.store.contract import Store
 from sew_agent.store.records import Delivery, EnqueueBatch
@@ -87,7 +87,8 @@ def assemble(settings: Settings, environment: Environment, log: Log, stack: Exit
     send = _send(settings, environment, stack)
     health, metrics = Health(), Metrics()
     session = environment.start_session(store, _tried(send), health, stack)
-    _serve(settings, store, health, metrics, log, stack)
+    page = partial(_scrape, store, metrics)
+    serve(settings.listen, health, page, log, stack)
     dispatcher = _dispatcher(settings, store, send, DeliveryTelemetry(log, metrics))
     routes = Routes(dispatcher)
     source = _source(settings, store, log, health.heartbeat(MAIN, STALLED_AFTER).beat, stack)
@@ -189,21 +190,13 @@ def _dispatcher(settings: Settings, store: Store, send: Send, observer: Delivery
     return Dispatcher(store, queues, send, observer, time.time, _steady)
 
 
+def _scrape(store: Store, metrics: Metrics) -> str:
+    return collect(store.counters(), store.receivers(), store.room(), metrics, time.time())
+
+
 def _steady() -> float:
     """Seconds of a clock that nobody sets, and that goes on while the machine sleeps where the system has one."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
-
-
-def _serve(settings: Settings, store: Store, health: Health, metrics: Metrics, log: Log, stack: ExitStack) -> None:
-    if settings.listen is None:
-        return
-
-    def page() -> str:
-        return collect(store.counters(), store.receivers(), store.room(), metrics, time.time())
-
-    server = HealthServer(settings.listen, health, page)
-    stack.callback(server.close)
-    log.info("listening", address=server.address)
 
 
 def _known_for(settings: Settings) -> float:

@@ -100,7 +100,7 @@ def test_pythons_own_warnings_are_reported_in_one_line(capsys: pytest.CaptureFix
     assert not capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["kubernetes.client", "client"])
+@pytest.mark.parametrize("name", ["kubernetes.client", "client", "urllib3.connectionpool"])
 def test_a_librarys_logging_is_reported_from_warnings_on(name: str) -> None:
     reported: list[tuple[str, str]] = []
     logger = logging.getLogger(name)

@@ -12,7 +12,7 @@ from sew_agent.base.threads import Stop
 from sew_agent.kubernetes.context import ClusterContext
 from sew_agent.kubernetes.leader_election import LeaderElector
 from sew_agent.status.report import Report, ReportFile, report_of_process
-from sew_agent.status.server import HealthServer
+from sew_agent.status.server import serve
 
 SOON = 2.0
 """Seconds within which an agent that is alone acquires its Lease: for them nothing is served."""
@@ -59,7 +59,7 @@ class Standby:
             heartbeat = health.heartbeat(MAIN, STALLED_AFTER)
             health.watch("lease", self._elector.heartbeat)
             health.probe("cluster", lambda: "; ".join(self._context.problems.current))
-            self._serve(health, stack)
+            serve(self._settings.listen, health, lambda: Metrics().write({}), self._context.log, stack)
             report = ReportFile(self._state)
             stack.callback(report.remove)
             over = False
@@ -77,10 +77,3 @@ class Standby:
     def _report(self) -> Report:
         report = report_of_process(self._context.problems.current, time.time())
         return replace(report, standing_by=True, holder=self._elector.holder)
-
-    def _serve(self, health: Health, stack: ExitStack) -> None:
-        if self._settings.listen is None:
-            return
-        server = HealthServer(self._settings.listen, health, lambda: Metrics().write({}))
-        stack.callback(server.close)
-        self._context.log.info("listening", address=server.address)

@@ -3,7 +3,7 @@
 import errno
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler
 from socket import AF_INET, AF_INET6, IPPROTO_IPV6, IPV6_V6ONLY, SHUT_RDWR, socket
 from socketserver import BaseRequestHandler, TCPServer, ThreadingMixIn
@@ -12,6 +12,7 @@ from typing import Any
 
 from kubectl_sew.errors import SewError
 from sew_agent.base.health import Health
+from sew_agent.base.log import Log
 from sew_agent.base.metrics import CONTENT_TYPE
 from sew_agent.base.settings import SettingsError
 from sew_agent.base.threads import start_thread
@@ -27,24 +28,38 @@ ANY_IPV6 = "::"
 ANY_IPV4 = "0.0.0.0"  # noqa: S104 - what the manifests ask for by [::], on a machine without IPv6
 
 
-class HealthServer:
-    """Server of /metrics, /healthz and /readyz from its construction until `close`.
+def serve(
+    listen: tuple[str, int] | None, health: Health, metrics: Callable[[], str], log: Log, stack: ExitStack
+) -> None:
+    """Serve until `stack` ends it; nothing where `listen` is None. Raises SettingsError where it is not free."""
+    if listen is None:
+        return
+    server = HealthServer(listen, health, metrics)
+    server.start()
+    stack.callback(server.close)
+    log.info("listening", address=server.address)
 
-    `metrics` returns the text of a scrape, and may raise SewError. Raises SettingsError where `listen` is not free.
-    """
+
+class HealthServer:
+    """Server of /metrics, /healthz and /readyz from `start` until `close`."""
 
     def __init__(self, listen: tuple[str, int], health: Health, metrics: Callable[[], str]) -> None:
-        pages = {
+        """`metrics` returns the text of a scrape, and may raise SewError."""
+        self._listen = listen
+        self._pages = {
             "/metrics": lambda: (200, metrics()),
             "/healthz": lambda: _verdict(health.stalled()),
             "/readyz": lambda: _verdict(health.unready()),
         }
+
+    def start(self) -> None:
+        """Raises SettingsError where the address is not free, NoThreadError where there is no thread."""
         try:
-            self._server = _listen(listen, _handler(pages))
+            self._server = _listen(self._listen, _handler(self._pages))
         except (OSError, OverflowError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise SettingsError(
-                f"SEW_LISTEN {_written(listen)}: metrics and health cannot be served there ({why.lower()}): "
+                f"SEW_LISTEN {_written(self._listen)}: metrics and health cannot be served there ({why.lower()}): "
                 "end what uses it, or choose another --listen HOST:PORT, or --listen off"
             ) from None
         start_thread(self._server.serve_forever, "health", 0.1)

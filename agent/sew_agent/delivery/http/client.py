@@ -5,7 +5,6 @@ Its error texts and log lines hold URLs, which are secrets: none of them leaves 
 """
 
 import http.client
-import logging
 import ssl
 import time
 import zlib
@@ -35,8 +34,6 @@ _PORTS = {"http": 80, "https": 443}
 _ANY_HEADER = zlib.MAX_WBITS | 32
 _COMPRESSED = {"gzip": _ANY_HEADER, "x-gzip": _ANY_HEADER, "deflate": _ANY_HEADER}
 """Content encodings -> zlib's window bits."""
-
-logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)  # its children inherit a level, not `disabled`
 
 
 @dataclass(frozen=True, slots=True)

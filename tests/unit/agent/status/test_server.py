@@ -37,6 +37,7 @@ def health(clock: Clock) -> Health:
 @pytest.fixture
 def server(health: Health) -> Iterator[HealthServer]:
     made = HealthServer(("127.0.0.1", 0), health, lambda: "sew_polls_total 1\n")
+    made.start()
     yield made
     made.close()
 
@@ -80,6 +81,7 @@ def test_a_store_that_cannot_be_read_is_reported(health: Health) -> None:
         raise StoreError("the disk is gone")
 
     server = HealthServer(("127.0.0.1", 0), health, fail)
+    server.start()
     assert get(server, "/metrics") == (500, "the disk is gone\n")
     server.close()
 
@@ -112,6 +114,7 @@ def test_probes_are_answered_again_after_the_system_gave_no_more_threads(server:
 
 def test_any_ipv6_address_serves_ipv4_as_well(health: Health) -> None:
     server = HealthServer(("::", 0), health, str)
+    server.start()
     port = server.address.rpartition(":")[2]
     for host in ("127.0.0.1", *(["::1"] if socket.has_ipv6 and server.address.startswith("[") else [])):
         with socket.create_connection((host, int(port)), timeout=5) as client:
@@ -125,6 +128,7 @@ def test_a_machine_without_ipv6_serves_ipv4_where_any_address_is_asked_for(
 ) -> None:
     monkeypatch.setattr("sew_agent.status.server.AF_INET6", 12345)
     server = HealthServer(("::", 0), health, str)
+    server.start()
     assert server.address.startswith("0.0.0.0:")
     server.close()
 
@@ -132,6 +136,7 @@ def test_a_machine_without_ipv6_serves_ipv4_where_any_address_is_asked_for(
 def test_a_client_that_drips_is_cut_off(health: Health, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sew_agent.status.server.REQUEST_SECONDS", 0.2)
     server = HealthServer(("127.0.0.1", 0), health, str)
+    server.start()
     host, port = server.address.split(":")
     with socket.create_connection((host, int(port)), timeout=5) as dripping:
         cut, stop = threading.Event(), threading.Event()
@@ -154,17 +159,18 @@ def test_a_client_that_drips_is_cut_off(health: Health, monkeypatch: pytest.Monk
 def test_a_port_that_is_taken_is_a_clear_error(server: HealthServer, health: Health) -> None:
     host, port = server.address.split(":")
     with pytest.raises(SettingsError, match=rf"^SEW_LISTEN 127.0.0.1:{port}: .*\(address already in use\): .*--listen"):
-        HealthServer((host, int(port)), health, str)
+        HealthServer((host, int(port)), health, str).start()
 
 
 def test_an_address_of_another_machine_is_a_clear_error(health: Health) -> None:
     with pytest.raises(SettingsError, match=r"^SEW_LISTEN 192\.0\.2\.1:9280: "):
-        HealthServer(("192.0.2.1", 9280), health, str)
+        HealthServer(("192.0.2.1", 9280), health, str).start()
 
 
 def test_ipv6_addresses_are_written_with_brackets(health: Health) -> None:
     try:
         server = HealthServer(("::1", 0), health, str)
+        server.start()
     except SettingsError as error:
         pytest.skip(f"no IPv6 here: {error}")
     assert server.address.startswith("[::1]:")

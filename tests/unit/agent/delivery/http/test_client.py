@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import logging
 import socket
 import ssl
 import threading
@@ -947,11 +946,6 @@ def test_environment_variables_for_proxies_are_not_followed(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with RawServer(answering(OK)) as server:
         assert send(sender, request(server.port), deadline=5.0).status == 200
-
-
-@pytest.mark.parametrize("name", ["urllib3", "urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry"])
-def test_urllib3_logs_nothing(name: str) -> None:
-    assert not logging.getLogger(name).isEnabledFor(logging.CRITICAL)
 
 
 def test_no_key_is_left_on_the_disk(
