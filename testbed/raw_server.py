@@ -29,8 +29,8 @@ class Connection:
 
     def drip(self, data: bytes, pause: float = 0.02) -> None:
         """Send one byte after the other, until the client goes away."""
-        for each in data:
-            self.send(bytes([each]))
+        for byte in data:
+            self.send(bytes([byte]))
             if self.stopped.wait(pause):
                 return
 
@@ -78,9 +78,9 @@ class RawServer:
         self._stopped.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for each in list(self._open):
+        for connection in list(self._open):
             with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(5)
 

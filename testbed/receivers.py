@@ -187,9 +187,9 @@ def _create_issue(payload: Any, project: str, issue_type: str, issues: dict[str,
         "summary": (not summary or len(summary) > 255 or "\n" in summary) and "one line of at most 255 characters",
         "description": len(description) > 32767 and "The entered text is too long.",
     }
-    found = {name: message for name, message in errors.items() if message}
-    if found:
-        return Answer(400, json.dumps({"errorMessages": [], "errors": found}).encode())
+    refused = {name: message for name, message in errors.items() if message}
+    if refused:
+        return Answer(400, json.dumps({"errorMessages": [], "errors": refused}).encode())
     key = f"{project}-{len(issues) + 1}"
     issues[key] = description
     return Answer(201, json.dumps({"id": str(10000 + len(issues)), "key": key, "self": ""}).encode())
@@ -198,8 +198,8 @@ def _create_issue(payload: Any, project: str, issue_type: str, issues: dict[str,
 def _search(incoming: Incoming, parameters: Mapping[str, list[str]], issues: Mapping[str, str]) -> Answer:
     jql = parameters.get("jql", [""])[0] or (_parse(incoming) or {}).get("jql", "")
     word = jql.rsplit('"', 2)[-2] if jql.count('"') >= 2 else ""
-    found = [{"key": key} for key, description in issues.items() if word and word in description.split()]
-    return Answer(200, json.dumps({"issues": found, "total": len(found)}).encode(), takes=False)
+    matching = [{"key": key} for key, description in issues.items() if word and word in description.split()]
+    return Answer(200, json.dumps({"issues": matching, "total": len(matching)}).encode(), takes=False)
 
 
 def _jira_errors(status: int, *messages: str) -> Answer:

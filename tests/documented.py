@@ -29,8 +29,10 @@ def examples(page: str, *, form: str = "console", section: str = "") -> list[Exa
     if section:
         text = text.split(f"\n## {section}\n")[1].split("\n## ")[0]
     blocks = re.findall(rf"```{form}\n(.*?)```", text, re.DOTALL)
-    typed = [each for block in blocks for each in re.split(r"^\n?(?=\$ )", block, flags=re.MULTILINE) if each]
-    return [Example(line.removeprefix("$ "), shown) for line, _, shown in (each.partition("\n") for each in typed)]
+    typed = [example for block in blocks for example in re.split(r"^\n?(?=\$ )", block, flags=re.MULTILINE) if example]
+    return [
+        Example(line.removeprefix("$ "), shown) for line, _, shown in (example.partition("\n") for example in typed)
+    ]
 
 
 def anchors(page: Path) -> set[str]:

@@ -10,7 +10,7 @@ def refuse(patch: pytest.MonkeyPatch, *names: str) -> None:
     start = threading.Thread.start
 
     def refused(thread: threading.Thread) -> None:
-        if any(each in thread.name for each in names):
+        if any(name in thread.name for name in names):
             raise RuntimeError("can't start new thread")
         start(thread)
 

@@ -46,13 +46,13 @@ def built(name: str, version: str, build: Callable[[Path], None]) -> Path:
 
 def program(name: str, package: str, *, install: bool = True) -> Path:
     """Find a program on PATH, else (as root) install Debian's package that has it. Raises UnavailableError."""
-    found = shutil.which(name)
-    if found is None and install:
+    program = shutil.which(name)
+    if program is None and install:
         packages(package)
-        found = shutil.which(name)
-    if found is None:
+        program = shutil.which(name)
+    if program is None:
         raise UnavailableError(f"no {name} on PATH: install Debian's package {package}")
-    return Path(found)
+    return Path(program)
 
 
 def packages(*names: str) -> None:
@@ -74,7 +74,7 @@ def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | Non
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"} | (env or {})
     try:
         done = subprocess.run(
-            [str(each) for each in command], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+            [str(word) for word in command], cwd=cwd, env=environment, capture_output=True, text=True, check=False
         )
     except FileNotFoundError:
         raise UnavailableError(f"no {command[0]} on PATH: install it") from None

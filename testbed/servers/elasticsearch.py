@@ -151,8 +151,8 @@ def cluster(version: Version, *, size: int = 3, heap: str = "400m") -> Iterator[
     with _stopped_at_the_end(size, version, heap) as nodes:
         for node in nodes:
             node.settings = {
-                "discovery.seed_hosts": ",".join(f"127.0.0.1:{each.transport_port}" for each in nodes),
-                "cluster.initial_master_nodes": ",".join(each.name for each in nodes),
+                "discovery.seed_hosts": ",".join(f"127.0.0.1:{node.transport_port}" for node in nodes),
+                "cluster.initial_master_nodes": ",".join(node.name for node in nodes),
             }
             node.launch()
         for node in nodes:
@@ -183,9 +183,9 @@ def build(version: Version) -> Path:
 def java_home(version: Version) -> Path:
     """Return `JAVA_HOME` where it suits that version, else the oldest Java of this machine that does."""
     given = os.environ.get("JAVA_HOME")
-    found = [(_java_version(home), home) for home in VIRTUAL_MACHINES.glob("*") if (home / "bin" / "javac").exists()]
+    homes = [(_java_version(home), home) for home in VIRTUAL_MACHINES.glob("*") if (home / "bin" / "javac").exists()]
     own = [(_java_version(Path(given)), Path(given))] if given else []
-    for number, home in own + sorted(found):
+    for number, home in own + sorted(homes):
         if version.first_java <= number <= version.last_java:
             return home
     raise UnavailableError(
@@ -196,8 +196,8 @@ def java_home(version: Version) -> Path:
 
 def _java_version(home: Path) -> int:
     release = home / "release"
-    found = re.search(r'JAVA_VERSION="(\d+)', release.read_text()) if release.exists() else None
-    return int(found[1]) if found else 0
+    match = re.search(r'JAVA_VERSION="(\d+)', release.read_text()) if release.exists() else None
+    return int(match[1]) if match else 0
 
 
 def _build(version: Version, folder: Path) -> None:
@@ -223,8 +223,8 @@ def _jdk(version: Version) -> Path:
 
 def _configure(node: ElasticsearchNode) -> None:
     config = node.folder / "config"
-    for each in (config, node.folder / "tmp"):
-        each.mkdir(parents=True, exist_ok=True)
+    for folder in (config, node.folder / "tmp"):
+        folder.mkdir(parents=True, exist_ok=True)
     (config / "log4j2.properties").write_text(_LOG)
     settings = {
         "path.home": str(node.folder),

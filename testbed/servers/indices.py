@@ -50,7 +50,7 @@ def index(
 
 def write(client: Elasticsearch, name: str, documents: Iterable[Json], *, refresh: bool = True) -> int:
     """Write documents in bulk, each under its `_id` where it has one, make them visible, and return how many."""
-    actions = ({"_index": name, "_id": each.get("_id"), "_source": _source(each)} for each in documents)
+    actions = ({"_index": name, "_id": document.get("_id"), "_source": _source(document)} for document in documents)
     written, _ = bulk(client, actions, refresh=refresh)
     return written
 

@@ -141,11 +141,11 @@ class Kubernetes:
 
     def apply(self, *objects: Mapping[str, Any] | Path) -> None:
         """Apply manifests in files, folders, or memory."""
-        for each in objects:
-            if isinstance(each, Path):
-                self.kubectl("apply", "-f", each)
+        for item in objects:
+            if isinstance(item, Path):
+                self.kubectl("apply", "-f", item)
             else:
-                self.kubectl("apply", "-f", "-", stdin=json.dumps(each))
+                self.kubectl("apply", "-f", "-", stdin=json.dumps(item))
 
     def define(self, definition: Path) -> None:
         """Apply a custom resource definition, and wait until it is served."""

@@ -510,7 +510,7 @@ def test_every_consumer_takes_a_rate_limit(name: str, rate: str) -> None:
 @names
 @pytest.mark.parametrize("rate", ["0/s", "1", "-1/s", "fast", "1/s/s", "1/d"])
 def test_an_invalid_rate_limit_is_a_problem(name: str, rate: str) -> None:
-    assert [each.variable for each in CONSUMERS[name].validate({**CONFIGS[name], "rate": rate})] == ["rate"]
+    assert [problem.variable for problem in CONSUMERS[name].validate({**CONFIGS[name], "rate": rate})] == ["rate"]
 
 
 @pytest.mark.parametrize(("asked", "given"), [("", 10.0), ("1/s", 1.0), ("6/min", 0.1), ("11/s", 10.0)])

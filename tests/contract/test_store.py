@@ -40,8 +40,8 @@ def open_again(tmp_path: Path) -> Iterator[Open]:
     opened: list[Store] = []
 
     def open_it(**settings: Any) -> Store:
-        for each in opened:
-            each.close()
+        for store in opened:
+            store.close()
         opened[:] = [open_store(tmp_path, **settings)]
         return opened[0]
 
@@ -72,11 +72,11 @@ def record_results(store: Store, state: DeliveryState, webhook: str = "hook", **
 
 
 def names(store: Store, webhook: str = "hook", **more: Any) -> list[str]:
-    return [each.event.id for each in store.due(webhook, now=more.pop("now", NOW), limit=100, **more)]
+    return [delivery.event.id for delivery in store.due(webhook, now=more.pop("now", NOW), limit=100, **more)]
 
 
 def counts(store: Store, webhook: str = "hook") -> tuple[int, int, int, int, int]:
-    (counters,) = (each for each in store.counters() if each.webhook == webhook)
+    (counters,) = (counters for counters in store.counters() if counters.webhook == webhook)
     return counters.seen, counters.delivered, counters.pending, counters.dead, sum(counters.dropped.values())
 
 
@@ -156,7 +156,7 @@ def test_of_what_failed_one_that_waits_for_too_long_goes_with_many_that_were_nev
     record_results(store, DeliveryState.PENDING, due=NOW - 100)
 
     def some(longest: float) -> list[str]:
-        return [each.event.id for each in store.due("hook", now=NOW, limit=2, longest=longest)]
+        return [delivery.event.id for delivery in store.due("hook", now=NOW, limit=2, longest=longest)]
 
     assert some(101.0) == ["b", "c"]
     assert some(100.0) == ["b", "c", "a"]
@@ -172,7 +172,7 @@ def test_a_dead_letter_is_pending_again_with_what_shows_that_it_was_none(store: 
         revived=[first.seq],
     )
     assert counts(store) == (2, 0, 2, 0, 0)
-    assert [each.attempts for each in store.due("hook", now=NOW, limit=2)] == [1, 1]
+    assert [delivery.attempts for delivery in store.due("hook", now=NOW, limit=2)] == [1, 1]
     store.record_results((), (), revived=[first.seq, 77])
     assert counts(store) == (2, 0, 2, 0, 0)
 
@@ -351,7 +351,7 @@ def test_an_attempt_is_on_the_disk_itself_before_it_is_sent(tmp_path: Path, monk
         (delivery,) = store.due("hook", now=NOW, limit=1)
         statements.clear()
         store.begin_attempt(delivery)
-        assert [each for each in statements if not each.startswith("UPDATE")] == [
+        assert [statement for statement in statements if not statement.startswith("UPDATE")] == [
             "PRAGMA synchronous = FULL",
             "BEGIN IMMEDIATE",
             "COMMIT",
@@ -388,14 +388,14 @@ def test_oldest_times_are_those_of_pending_events(store: Store) -> None:
 
 def test_thousands_are_dropped_replayed_and_purged_in_parts_and_the_counters_balance(store: Store) -> None:
     enqueue(store, *(NewDelivery(event(str(number)), ("hook", "other")) for number in range(1_200)))
-    due = [each for _ in range(40) for each in store.due("hook", now=NOW, limit=2_000)][:1_200]
-    store.record_results([DeliveryResult(each, DeliveryState.DEAD, NOW, 1) for each in due], ())
-    assert [each.event.id for each in store.dead_letters()] == [str(number) for number in range(1_200)]
+    due = [delivery for _ in range(40) for delivery in store.due("hook", now=NOW, limit=2_000)][:1_200]
+    store.record_results([DeliveryResult(delivery, DeliveryState.DEAD, NOW, 1) for delivery in due], ())
+    assert [letter.event.id for letter in store.dead_letters()] == [str(number) for number in range(1_200)]
     assert store.replay(None) == 1_200
     assert store.drop("hook", DropReason.BACKLOG_DROPPED) == 1_200
     assert counts(store) == (1_200, 0, 0, 0, 1_200)
     assert counts(store, "other") == (1_200, 0, 1_200, 0, 0)
-    assert [each.bytes_used for each in store.counters() if each.webhook == "hook"] == [0]
+    assert [counters.bytes_used for counters in store.counters() if counters.webhook == "hook"] == [0]
 
 
 def test_a_webhook_that_is_gone_for_good_shares_in_nothing(open_again: Open) -> None:
@@ -437,8 +437,8 @@ def test_an_event_dated_millennia_ahead_does_not_stay_seen_for_ever(open_again: 
 
 
 def gone(store: Store, *webhooks: str, at: float = NOW) -> None:
-    for each in webhooks:
-        store.save_webhook(WebhookRecord(each, "", None, deleted_at=at))
+    for webhook in webhooks:
+        store.save_webhook(WebhookRecord(webhook, "", None, deleted_at=at))
 
 
 def test_a_webhook_that_is_gone_for_good_leaves_the_counters_and_gets_nothing_twice_when_it_comes_back(
@@ -448,9 +448,9 @@ def test_a_webhook_that_is_gone_for_good_leaves_the_counters_and_gets_nothing_tw
     record_results(store, DeliveryState.DELIVERED)
     gone(store, "hook")
     store.forget(NOW + 500)
-    assert [each.webhook for each in store.counters()] == ["hook", "other"]
+    assert [counters.webhook for counters in store.counters()] == ["hook", "other"]
     store.forget(NOW + 700)
-    assert [each.webhook for each in store.counters()] == ["other"]
+    assert [counters.webhook for counters in store.counters()] == ["other"]
     assert (list(store.webhook_records()), list(store.room())) == ([], ["other"])
     again = open_again()
     assert enqueue(again, NewDelivery(event("a"), ("hook",))).duplicates == 1
@@ -496,9 +496,9 @@ def test_a_dead_letter_ends_as_dropped_when_its_time_is_over(store: Store) -> No
 def test_hundreds_of_dead_letters_are_replayed_or_expire_at_one_call(store: Store) -> None:
     owe(store, *(str(number) for number in range(600)))
     due = store.due("hook", now=NOW, limit=600)
-    store.record_results([DeliveryResult(each, DeliveryState.DEAD, NOW, 1) for each in due], ())
-    assert store.replay([each.number for each in store.dead_letters()]) == 600
-    store.record_results([DeliveryResult(each, DeliveryState.DEAD, NOW, 1) for each in due], ())
+    store.record_results([DeliveryResult(delivery, DeliveryState.DEAD, NOW, 1) for delivery in due], ())
+    assert store.replay([letter.number for letter in store.dead_letters()]) == 600
+    store.record_results([DeliveryResult(delivery, DeliveryState.DEAD, NOW, 1) for delivery in due], ())
     assert store.expire(NOW + 1) == 600
     assert counts(store) == (600, 0, 0, 0, 600)
 
@@ -515,7 +515,7 @@ def test_those_that_hold_little_have_room_when_others_have_filled_all(open_again
     for number in range(25):
         text = "x" * 45_000
         enqueue(store, NewDelivery(event(f"{number}", text=text), (f"greedy-{number}",)))
-    assert sum(each.bytes_used for each in store.counters()) > 960_000
+    assert sum(counters.bytes_used for counters in store.counters()) > 960_000
     assert enqueue(store, NewDelivery(event("more", text="x" * 5_000), ("greedy-1",))).full == {"greedy-1"}
     assert enqueue(store, NewDelivery(event("modest"), ("modest",))).new == 1
     assert store.room()["modest"] < 1.0 <= store.room()["greedy-1"]
@@ -534,7 +534,7 @@ def test_what_is_known_takes_room_and_is_forgotten_sooner_where_that_is_needed(o
 
 def test_a_file_that_became_empty_is_given_back_to_the_disk(store: Store, tmp_path: Path) -> None:
     for part in range(10):
-        enqueue(store, *(NewDelivery(event(f"{part}-{each}", text="x" * 20_000), ("hook",)) for each in range(200)))
+        enqueue(store, *(NewDelivery(event(f"{part}-{number}", text="x" * 20_000), ("hook",)) for number in range(200)))
     store.drop("hook", DropReason.BACKLOG_DROPPED)
     store.forget(NOW)
     for _ in range(5):
@@ -559,13 +559,13 @@ def test_only_the_dead_letters_that_are_named_are_replayed_or_purged(store: Stor
     enqueue(store, *(NewDelivery(event(str(number)), ("hook", "other")) for number in range(3)))
     for webhook in ("hook", "other"):
         due = store.due(webhook, now=NOW, limit=3)
-        store.record_results([DeliveryResult(each, DeliveryState.DEAD, NOW, 1) for each in due], ())
-    numbers = [each.number for each in store.dead_letters("hook")]
+        store.record_results([DeliveryResult(delivery, DeliveryState.DEAD, NOW, 1) for delivery in due], ())
+    numbers = [letter.number for letter in store.dead_letters("hook")]
     assert store.replay(numbers[:1], "other") == 0
     assert store.replay([*numbers[:1], 77], "hook") == 1
     assert store.purge(numbers[:2]) == 1
     assert store.purge(None, "other") == 3
-    assert [counts(store, each) for each in ("hook", "other")] == [(3, 0, 1, 1, 1), (3, 0, 0, 0, 3)]
+    assert [counts(store, webhook) for webhook in ("hook", "other")] == [(3, 0, 1, 1, 1), (3, 0, 0, 0, 3)]
     assert store.replay(None, "hook") == 1
     assert counts(store) == (3, 0, 2, 0, 1)
 
@@ -639,7 +639,7 @@ def test_a_page_of_due_deliveries_is_bounded_in_number(store: Store) -> None:
         record_results(store, DeliveryState.PENDING, due=NOW - 100)
 
     def page(limit: int, skip: tuple[int, ...] = ()) -> list[str]:
-        return [each.event.id for each in store.due("hook", now=NOW, limit=limit, skip=skip, longest=50.0)]
+        return [delivery.event.id for delivery in store.due("hook", now=NOW, limit=limit, skip=skip, longest=50.0)]
 
     assert page(2) == ["c", "d", "a"]
     assert page(4) == ["c", "d", "e", "a"]

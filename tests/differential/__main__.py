@@ -10,12 +10,12 @@ def main(count: int, seed: int) -> int:
     worst = 0
     for version in (V8, V9):
         with elasticsearch_url(version) as url, ElasticsearchUnderTest(url) as server:
-            found = 0
+            differing = 0
             for difference in differences(server, seed, count):
-                found += 1
+                differing += 1
                 print(difference, end="\n\n", flush=True)
-        print(f"Elasticsearch {version.number}: {count} triples of seed {seed}, {found} differences", flush=True)
-        worst = max(worst, found)
+        print(f"Elasticsearch {version.number}: {count} triples of seed {seed}, {differing} differences", flush=True)
+        worst = max(worst, differing)
     return 1 if worst else 0
 
 

@@ -93,8 +93,10 @@ class Index:
 
     def fill(self, events: Mapping[str, Json]) -> None:
         """Write events, each under an id. Elasticsearch keeps `_id` out of the source."""
-        sources = ({key: value for key, value in each.items() if key != "_id"} for each in events.values())
-        lines = [line for name, each in zip(events, sources, strict=True) for line in ({"index": {"_id": name}}, each)]
+        sources = ({key: value for key, value in event.items() if key != "_id"} for event in events.values())
+        lines = [
+            line for name, source in zip(events, sources, strict=True) for line in ({"index": {"_id": name}}, source)
+        ]
         answer = self._server.ask("POST", f"/{self._name}/_bulk?refresh=true", lines=lines)
         taken = [item["index"]["_id"] for item in answer["items"] if item["index"]["status"] < 300]
         self.events = {name: events[name] | {"_id": name} for name in taken}
@@ -119,7 +121,7 @@ class Index:
     def match(self, query: Node, fields: FieldSet) -> set[str]:
         """Return what the matcher selects."""
         selects, now = compile_matcher(bind(query, fields)), time.time()
-        return {name for name, each in self.events.items() if selects(each, now)}
+        return {name for name, event in self.events.items() if selects(event, now)}
 
 
 def _found(response: Json) -> Found:
@@ -141,25 +143,25 @@ def _one_index(server: ElasticsearchUnderTest, seed: str, count: int) -> Iterato
         index.fill({f"e{number}": generate.event(rng, empty) for number in range(EVENTS)})
         fields = index.fields()  # what the mapping has become by the events too
         queries = [generate.query(rng, fields) for _ in range(count)]
-        for query, found in zip(queries, index.search(queries, fields), strict=True):
-            if found != index.match(query, fields):
+        for query, ids in zip(queries, index.search(queries, fields), strict=True):
+            if ids != index.match(query, fields):
                 yield _shrunk(index, seed, query, fields)
 
 
 def _shrunk(index: Index, seed: str, query: Node, fields: FieldSet) -> Difference:
     """Return the first leaf and event that differ alone, where one does."""
     for part in (*leaves(query), query):
-        (found,), selected = index.search([part], fields), index.match(part, fields)
-        if found != selected:
+        (answer,), selected = index.search([part], fields), index.match(part, fields)
+        if answer != selected:
             break
-    name = min(found ^ selected) if isinstance(found, set) else next(iter(index.events), "")
+    name = min(answer ^ selected) if isinstance(answer, set) else next(iter(index.events), "")
     return Difference(
         seed=seed,
         query=str(part),
         mappings=index.mappings | {"properties": _only(index.mappings["properties"], part)},
         settings=index.settings,
         event=_only(index.events.get(name, {}), part),
-        server=name in found if isinstance(found, set) else found,
+        server=name in answer if isinstance(answer, set) else answer,
         matcher=name in selected,
     )
 

@@ -96,7 +96,7 @@ class NodeHarness:
     def pod(self, place: AgentDeployment = SIDECAR) -> dict[str, Any]:
         """Return the Deployment's one pod that is not terminating. Raises ValueError where it has none, or two."""
         pods = self.node.kubernetes.get("pods", "-n", place.namespace)["items"]
-        (pod,) = [each for each in pods if "deletionTimestamp" not in each["metadata"]]
+        (pod,) = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
         return dict(pod)
 
     def wait_until_ready(self, place: AgentDeployment = SIDECAR) -> None:

@@ -141,9 +141,9 @@ def event(number: int, **fields: Any) -> str:
 
 def counters(metrics: str, name: str, by: str) -> dict[str, float]:
     """Return the values of one metric by the value of one label, added up."""
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for labels, value in re.findall(rf"^{name}\{{(.*)\}} (\S+)", metrics, re.MULTILINE):
         match = re.search(rf'{by}="([^"]*)"', labels)
         key = match.group(1) if match else ""
-        found[key] = found.get(key, 0.0) + float(value)
-    return found
+        values[key] = values.get(key, 0.0) + float(value)
+    return values

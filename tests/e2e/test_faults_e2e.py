@@ -53,7 +53,7 @@ def test_hostile_receivers_do_not_slow_the_others(folder: Folder, receiver: Rece
         folder.write(range(500))
         agent = folder.start(SEW_REQUEST_TIMEOUT="2s")
         eventually(lambda: received_ids(receiver).keys() == delivery_ids("good", 500), "the good one gets all", 10)
-        eventually(lambda: len({each["webhook"] for each in agent.says("delivery_failed")}) == len(FAULTS), "all fail")
+        eventually(lambda: len({line["webhook"] for line in agent.says("delivery_failed")}) == len(FAULTS), "all fail")
         assert received_ids(receiver).total() == 500
 
 
@@ -142,8 +142,8 @@ def test_kills_leave_counters_that_match_the_rows(folder: Folder, receiver: Rece
             agent.kill()
             assert_counters_match_rows(folder.state)
         assert folder.start("--once").wait() == 1
-        found = assert_counters_match_rows(folder.state)
-    assert {name: (delivered, pending, dead) for name, delivered, pending, dead, _ in found} == {
+        rows = assert_counters_match_rows(folder.state)
+    assert {name: (delivered, pending, dead) for name, delivered, pending, dead, _ in rows} == {
         "good": (1000, 0, 0),
         "bad": (500, 0, 500),
         "watched": (0, 0, 0),
@@ -261,10 +261,10 @@ def test_redaction_leaves_no_secret_in_any_output_of_the_process(folder: Folder)
         agent = folder.start(SEW_PROXY="", SEW_UNKNOWN=CANARY)
         eventually(lambda: agent.says("listening"), "it has begun")
         eventually(lambda: len(dead_letters(folder)) >= 4, "what is rejected is dead")
-        eventually(lambda: {each["webhook"] for each in agent.says("webhook_parked")} >= {"parking", "moved"}, "parked")
+        eventually(lambda: {line["webhook"] for line in agent.says("webhook_parked")} >= {"parking", "moved"}, "parked")
         eventually(lambda: agent.says("webhook_tested"), "it is tested")
         failing_ones = {"failing", "cutting", "unreachable", "nameless"}
-        eventually(lambda: {each["webhook"] for each in agent.says("delivery_failed")} >= failing_ones, "all fail")
+        eventually(lambda: {line["webhook"] for line in agent.says("delivery_failed")} >= failing_ones, "all fail")
         texts = {
             "metrics": agent.scrape(),
             "status": folder.command("status").stdout + folder.command("status", "-o", "json").stdout,
@@ -282,8 +282,8 @@ def _echo(incoming: Incoming) -> bytes:
 
 
 def dead_letters(folder: Folder) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads(folder.command("dead-letters", "list", "-o", "json").stdout)
-    return found
+    letters: list[dict[str, object]] = json.loads(folder.command("dead-letters", "list", "-o", "json").stdout)
+    return letters
 
 
 def test_health_and_readiness_are_served(folder: Folder, receiver: Receiver) -> None:
@@ -362,7 +362,7 @@ def test_once_ends_with_a_problem_where_a_share_of_the_store_stays_full(
         folder.write(range(500), padding="x" * 500)
         agent = folder.start("--once", SEW_STORE_MAX="100KiB", SEW_PAGE_SIZE="10", SEW_RETRY_INITIAL="100ms")
         assert agent.wait() == 1
-        assert any(says in each["message"] for each in agent.says("once_trouble"))
+        assert any(says in line["message"] for line in agent.says("once_trouble"))
 
 
 def test_dead_letters_replayed_for_a_deleted_webhook_wait_until_it_is_created_again(folder: Folder) -> None:

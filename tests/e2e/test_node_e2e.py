@@ -89,7 +89,7 @@ def test_a_pod_killed_with_a_backlog_loses_no_event(installed: NodeHarness, swit
 
 def test_check_finds_no_problem(installed: NodeHarness) -> None:
     done = installed.sew("check", "-o", "json")
-    complaints = [each for each in json.loads(done.stdout)["checks"] if each["result"] != "ok"]
+    complaints = [check for check in json.loads(done.stdout)["checks"] if check["result"] != "ok"]
     assert (done.returncode, complaints) == (0, [])
 
 

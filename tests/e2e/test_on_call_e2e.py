@@ -53,7 +53,7 @@ class OnCallHarness:
         """Return the line of `list`, by its headings."""
         heading, *rows = self.sew("list").stdout.splitlines()
         starts = [match.start() for match in re.finditer(r"\S+", heading)]
-        cut = {each[: starts[1]].strip(): each for each in rows}[name]
+        cut = {row[: starts[1]].strip(): row for row in rows}[name]
         cells = [cut[start:end].strip() for start, end in zip(starts, [*starts[1:], None], strict=True)]
         return dict(zip(heading.split(), cells, strict=True))
 
@@ -118,18 +118,18 @@ def says(say: Callable[[], str], *patterns: str) -> str:
 
     def complete() -> bool:
         said[0] = say()
-        return all(re.search(each, said[0]) for each in patterns)
+        return all(re.search(pattern, said[0]) for pattern in patterns)
 
     try:
         eventually(complete, "it is said", 40)
     except AssertionError:
-        missing = [each for each in patterns if not re.search(each, said[0])]
+        missing = [pattern for pattern in patterns if not re.search(pattern, said[0])]
         raise AssertionError(f"{missing} are missing in:\n{said[0]}") from None
     return said[0]
 
 
 def assert_no_green(text: str, *but: str) -> None:
-    assert [each for each in GREEN if each in text and each not in but] == [], text
+    assert [word for word in GREEN if word in text and word not in but] == [], text
 
 
 @pytest.mark.parametrize(
@@ -192,10 +192,10 @@ def test_check_names_every_problem_with_its_backlog_and_since_when(night: OnCall
         "missing-key": "wrongkey: url: Secret wrongkey, key url: the object has no such key: it holds other",
         "webhook-invalid": "typo: QueryValidation: ",
     }
-    found = says(night.check, *causes.values(), *(page("troubleshooting", code) for code in causes))
-    assert "Nothing is wrong" not in found
-    assert f"{len(causes)} of " in found
-    assert [name for name in ("fine", "narrow") if f"{name}: " in found] == []
+    report = says(night.check, *causes.values(), *(page("troubleshooting", code) for code in causes))
+    assert "Nothing is wrong" not in report
+    assert f"{len(causes)} of " in report
+    assert [name for name in ("fine", "narrow") if f"{name}: " in report] == []
 
 
 def test_a_healthy_webhook_stays_healthy_beside_all_of_them(night: OnCallHarness) -> None:
@@ -253,8 +253,8 @@ def test_an_agent_that_was_killed(night: OnCallHarness) -> None:
     set_agent_status(night.here.server, ready=False, **waiting)
     patch = {"status": {"containerStatuses": [{**pod, "state": waiting, "lastState": ended}]}}
     patch_pod(night.here.server, patch)
-    found = says(night.check, "OOMKilled", "raise the memory limit", "--previous", "has not renewed its Lease for")
-    assert "✓ it reports no problem" not in found
+    report = says(night.check, "OOMKilled", "raise the memory limit", "--previous", "has not renewed its Lease for")
+    assert "✓ it reports no problem" not in report
     set_agent_status(night.here.server, ready=True)
     night.agent = night.start()
     says(lambda: night.status("fine"), "Agent: +sew-system/agent-0, version ")

@@ -27,7 +27,7 @@ def test_files_take_effect_within_two_seconds(folder: Folder, receiver: Receiver
         folder.webhook("first", other.url)
         (folder.webhooks / "second.json").unlink()
         eventually(
-            lambda: any("deleted" in json.dumps(each) for each in folder.agents[0].says("webhook_deleted")), "", 2.5
+            lambda: any("deleted" in json.dumps(line) for line in folder.agents[0].says("webhook_deleted")), "", 2.5
         )
         folder.write([3])
         eventually(lambda: len(received_ids(other)) == 1, "the first webhook's new receiver is used")
@@ -64,8 +64,8 @@ def test_dead_letters_can_be_read_and_replayed_beside_a_running_agent(folder: Fo
 
 
 def dead_letters(folder: Folder) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads(folder.command("dead-letters", "list", "-o", "json").stdout)
-    return found
+    letters: list[dict[str, object]] = json.loads(folder.command("dead-letters", "list", "-o", "json").stdout)
+    return letters
 
 
 def test_a_backlog_can_be_seen_and_dropped(folder: Folder) -> None:
@@ -89,20 +89,20 @@ def test_status_shows_health_backlog_and_last_error(folder: Folder, receiver: Re
     agent = folder.start()
     eventually(lambda: len(received_ids(receiver)) == 3, "the good one delivers")
     eventually(lambda: status(folder)["secretive"]["lastError"], "the other one fails")
-    found = status(folder)
-    assert (found["good"]["healthy"], found["good"]["delivered"], found["good"]["backlog"]) == (True, 3, 0)
-    assert (found["secretive"]["backlog"], found["secretive"]["delivering"]) == (3, False)
-    assert (found["wrong"]["healthy"], found["wrong"]["reason"]) == (False, "QueryParsing")
+    rows = status(folder)
+    assert (rows["good"]["healthy"], rows["good"]["delivered"], rows["good"]["backlog"]) == (True, 3, 0)
+    assert (rows["secretive"]["backlog"], rows["secretive"]["delivering"]) == (3, False)
+    assert (rows["wrong"]["healthy"], rows["wrong"]["reason"]) == (False, "QueryParsing")
     readable = folder.command("status")
     assert "agent: running" in readable.stdout
-    assert "SECRET-PATH" not in readable.stdout + json.dumps(found) + agent.text()
+    assert "SECRET-PATH" not in readable.stdout + json.dumps(rows) + agent.text()
     agent.terminate()
     assert "agent: not running" in folder.command("status").stdout
 
 
 def status(folder: Folder) -> dict[str, dict[str, object]]:
-    found = json.loads(folder.command("status", "-o", "json").stdout)
-    return {each["name"]: each for each in found["webhooks"]}
+    report = json.loads(folder.command("status", "-o", "json").stdout)
+    return {row["name"]: row for row in report["webhooks"]}
 
 
 def test_shutdown_by_sigterm_finishes_what_is_in_flight_and_exits_0(folder: Folder) -> None:

@@ -34,6 +34,6 @@ def fuzz(n: int, seed: int) -> None:
 
 def _judge(written: str, fields) -> None:  # type: ignore[no-untyped-def]  # either of the two
     manifests = load_manifests(written.encode("utf-8", "surrogatepass"), "f")
-    for found in validate_manifests(manifests, fields):
-        assert str(found).isprintable(), repr(written)
-        assert found.excerpt.replace("\n", "").isprintable(), repr(written)
+    for finding in validate_manifests(manifests, fields):
+        assert str(finding).isprintable(), repr(written)
+        assert finding.excerpt.replace("\n", "").isprintable(), repr(written)

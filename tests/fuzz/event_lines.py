@@ -128,7 +128,7 @@ class RotationHarness:
         self.source.close()
         every = set(range(1, self.written + 1))
         assert self.read.keys() == every, f"lost: {sorted(every - self.read.keys())[:9]}"
-        assert self.read.total() == len(every), f"twice: {[each for each in every if self.read[each] > 1][:9]}"
+        assert self.read.total() == len(every), f"twice: {[number for number in every if self.read[number] > 1][:9]}"
 
 
 def fuzz(n: int, seed: int) -> None:

@@ -81,8 +81,8 @@ def _render(event: dict[str, Any]) -> None:
             requests = CONSUMERS[name].render(Event("i", "a", event), {"k": "v"}, config, now=1.8e9, delivery_id="d")
         except RenderError:
             continue
-        for each in requests:
-            each.body.decode("utf-8")
+        for request in requests:
+            request.body.decode("utf-8")
 
 
 def _read(random: Random, line: bytes) -> None:

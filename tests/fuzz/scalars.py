@@ -14,7 +14,7 @@ from tests.fuzz.alphabet import NUMBERS, PIECES, WORDS, text
 
 _AT_ONCE = 1_000
 _PLAIN = re.compile(r"[-+]?[.\w]+", re.ASCII)
-_TEXTS = tuple(each for each in PIECES if each != "\ud83d")
+_TEXTS = tuple(piece for piece in PIECES if piece != "\ud83d")
 
 
 def fuzz(n: int, seed: int) -> None:
@@ -23,7 +23,7 @@ def fuzz(n: int, seed: int) -> None:
         value = text(random, _TEXTS)
         written = to_yaml({"value": value})
         read, findings = read_documents(written)
-        assert ([each.plain() for each in read], findings) == ([{"value": value}], []), repr(value)
+        assert ([document.plain() for document in read], findings) == ([{"value": value}], []), repr(value)
         assert written.replace("\n", "").isprintable(), repr(value)
     _beside_kubectl(random, n)
 
@@ -33,14 +33,14 @@ def _beside_kubectl(random: Random, n: int) -> None:
     kubectl = shutil.which("kubectl")
     for _ in range(-(-n // _AT_ONCE) if kubectl else 0):
         texts = [text(random, (*NUMBERS, *WORDS)) for _ in range(_AT_ONCE)]
-        plain = [each for each in texts if _PLAIN.fullmatch(each) and _finite(read_plain(each))]
-        lines = "".join(f"  k{at}: {each}\n" for at, each in enumerate(plain))
+        plain = [scalar for scalar in texts if _PLAIN.fullmatch(scalar) and _finite(read_plain(scalar))]
+        lines = "".join(f"  k{at}: {scalar}\n" for at, scalar in enumerate(plain))
         document = f"apiVersion: a.b/v1\nkind: X\nmetadata: {{name: a}}\nspec:\n{lines}"
         arguments = [str(kubectl), "label", "--local", "-f", "-", "x=y", "-o", "json"]
         ran = subprocess.run(arguments, input=document, capture_output=True, text=True, check=True)
         read = json.loads(ran.stdout)["spec"]
-        for at, each in enumerate(plain):
-            assert _same(read.get(f"k{at}"), read_plain(each)), (each, read.get(f"k{at}"), read_plain(each))
+        for at, scalar in enumerate(plain):
+            assert _same(read.get(f"k{at}"), read_plain(scalar)), (scalar, read.get(f"k{at}"), read_plain(scalar))
 
 
 def _finite(value: Scalar) -> bool:

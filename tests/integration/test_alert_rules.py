@@ -62,15 +62,15 @@ class Refusing(ScrapedAgent):
 
 def series(agents: Sequence[ScrapedAgent]) -> Mapping[str, list[str]]:
     """Return the values of each series over an hour, as they were scraped."""
-    found: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     for minute in range(MINUTES + 1):
         for agent in agents:
             agent.step(minute * 60.0)
             for line in collect([], {}, {}, agent.metrics, minute * 60.0).splitlines():
                 if match := _SAMPLE.fullmatch(line):
                     labels = ",".join(filter(None, [match[2], f'job="sew-agent",pod="{agent.pod}"']))
-                    found.setdefault(f"{match[1]}{{{labels}}}", []).append(match[3])
-    return found
+                    values.setdefault(f"{match[1]}{{{labels}}}", []).append(match[3])
+    return values
 
 
 def firing(promtool: Path, folder: Path, agents: Sequence[ScrapedAgent]) -> set[str]:
@@ -84,9 +84,9 @@ def firing(promtool: Path, folder: Path, agents: Sequence[ScrapedAgent]) -> set[
     file = folder / "test.yaml"
     file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "tests": [tested]}))
     ran = subprocess.run([promtool, "test", "rules", str(file)], capture_output=True, text=True, check=False)
-    found = set(re.findall(r"alertname: ?(\w+)", ran.stdout + ran.stderr))
-    assert ran.returncode == 0 or found, ran.stderr
-    return found
+    alerts = set(re.findall(r"alertname: ?(\w+)", ran.stdout + ran.stderr))
+    assert ran.returncode == 0 or alerts, ran.stderr
+    return alerts
 
 
 def test_the_rules_are_what_prometheus_takes(promtool: Path) -> None:

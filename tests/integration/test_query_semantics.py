@@ -44,9 +44,9 @@ def test_a_real_server_selects_exactly_the_golden_events(server: ElasticsearchUn
     for events in _by_identity(cases.events_of(case)):
         with Index(server, {"dynamic": False, "properties": properties}, SETTINGS) as index:
             index.fill({name: event for name, (event, _) in events.items()})
-            (found,) = index.search([parse(case["query"])], index.fields())
+            (ids,) = index.search([parse(case["query"])], index.fields())
         judged_by_now = "now-15m" in case["query"]
-        assert found == {name for name in index.events if events[name][1] and not judged_by_now}
+        assert ids == {name for name in index.events if events[name][1] and not judged_by_now}
 
 
 def _by_identity(events: list[tuple[dict[str, Any], bool]]) -> list[dict[str, tuple[dict[str, Any], bool]]]:
@@ -54,7 +54,7 @@ def _by_identity(events: list[tuple[dict[str, Any], bool]]) -> list[dict[str, tu
     groups: list[dict[str, tuple[dict[str, Any], bool]]] = []
     for number, (event, selected) in enumerate(events):
         name = event.get("_id", event.get("id", f"n{number}"))
-        group = next((each for each in groups if name not in each), None)
+        group = next((candidate for candidate in groups if name not in candidate), None)
         if group is None:
             groups.append(group := {})
         group[name] = (event, selected)
@@ -62,8 +62,8 @@ def _by_identity(events: list[tuple[dict[str, Any], bool]]) -> list[dict[str, tu
 
 
 def test_server_and_matcher_select_the_same_of_random_events_by_random_queries(server: ElasticsearchUnderTest) -> None:
-    with closing(differences(server, SEED, TRIPLES)) as found:
-        assert "\n\n".join(map(str, islice(found, 5))) == ""
+    with closing(differences(server, SEED, TRIPLES)) as differing:
+        assert "\n\n".join(map(str, islice(differing, 5))) == ""
 
 
 LETTERS = "".join(map(chr, range(0x4E00, 0x4E00 + 200)))
@@ -97,9 +97,9 @@ def test_the_plugin_prints_of_random_events_what_the_server_selects(
         index.fill({f"e{number}": generate.event(rng, CALICO) for number in range(EVENTS)})
         file.write_text("".join(json.dumps(event) + "\n" for event in index.events.values()))
         queries = [generate.query(rng, CALICO) for _ in range(PRINTED)]
-        for query, found in zip(queries, index.search(queries, index.fields()), strict=True):
+        for query, ids in zip(queries, index.search(queries, index.fields()), strict=True):
             lines = _printed(str(query), file)
-            assert [json.loads(line)["_id"] for line in lines] == [name for name in index.events if name in found]
+            assert [json.loads(line)["_id"] for line in lines] == [name for name in index.events if name in ids]
 
 
 def _printed(query: str, file: Path) -> list[str]:

@@ -137,16 +137,16 @@ class History:
 
     def _changes(self) -> list[tuple[float, str, str]]:
         """Return what happens when, and to whom; the last comes first."""
-        found = []
+        changes = []
         for name, receiver in self.receivers.items():
             moments = self.chance.choices((0.0, 0.0, 1.0, 10.0, 40.0), k=self.chance.randint(1, 4))
-            found += [(START + moment, "events", name) for moment in moments]
-            found.append((receiver.down[1], "reconfigured" if receiver.reconfigured else "up", name))
+            changes += [(START + moment, "events", name) for moment in moments]
+            changes.append((receiver.down[1], "reconfigured" if receiver.reconfigured else "up", name))
             if self.chance.random() < 0.3:
-                found.append((START + self.chance.uniform(0, 60), self.chance.choice(("settings", "moved")), name))
+                changes.append((START + self.chance.uniform(0, 60), self.chance.choice(("settings", "moved")), name))
         if self.chance.random() < 0.2:
-            found.append((START + self.chance.uniform(0, 60), "kill", ""))
-        return sorted(found, reverse=True)
+            changes.append((START + self.chance.uniform(0, 60), "kill", ""))
+        return sorted(changes, reverse=True)
 
     def _restart(self) -> None:
         policy = Policy(2.0, LONGEST, 1e9, self.chance.random)

@@ -108,4 +108,4 @@ def test_a_class_name_stands_once() -> None:
     places: dict[str, list[str]] = {}
     for name, module in classes:
         places.setdefault(name, []).append(module)
-    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+    assert {name: modules_of for name, modules_of in places.items() if len(modules_of) > 1} == {}

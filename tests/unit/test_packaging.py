@@ -26,6 +26,8 @@ def test_every_package_is_shipped() -> None:
 
 
 def test_a_release_builds_the_archive_of_each_platform_that_krew_knows() -> None:
-    known = [each["selector"]["matchLabels"] for each in read("krew/sew.yaml")["spec"]["platforms"]]
+    known = [platform["selector"]["matchLabels"] for platform in read("krew/sew.yaml")["spec"]["platforms"]]
     built = read(".github/workflows/release.yml")["jobs"]["archive"]["strategy"]["matrix"]["include"]
-    assert [(each["os"], each["arch"]) for each in known] == [(each["system"], each["machine"]) for each in built]
+    assert [(platform["os"], platform["arch"]) for platform in known] == [
+        (platform["system"], platform["machine"]) for platform in built
+    ]

@@ -32,21 +32,21 @@ SEARCHING = ("search", "sub", "finditer", "findall", "split")
 
 def modules() -> Iterator[ModuleType]:
     for package in (sew_agent, kubectl_sew):
-        for each in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not each.name.endswith("__main__"):
-                yield importlib.import_module(each.name)
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                yield importlib.import_module(module.name)
 
 
 def patterns() -> dict[str, tuple[re.Pattern[Any], list[str]]]:
     """All of the program's patterns, by name, with the ways in which they are used."""
-    found: dict[str, tuple[re.Pattern[Any], list[str]]] = {}
+    used: dict[str, tuple[re.Pattern[Any], list[str]]] = {}
     for module in modules():
         source = inspect.getsource(module)
         for name, value in vars(module).items():
             if isinstance(value, re.Pattern) and f"{name} = " in source:
-                searching = any(f"{name}.{each}" in source for each in SEARCHING)
-                found[f"{module.__name__}.{name}"] = (value, ["match", "fullmatch", *(["search"] if searching else [])])
-    return found
+                searching = any(f"{name}.{way}" in source for way in SEARCHING)
+                used[f"{module.__name__}.{name}"] = (value, ["match", "fullmatch", *(["search"] if searching else [])])
+    return used
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -92,7 +92,7 @@ def test_a_line_of_many_objects_becomes_no_more_than_it_is() -> None:
     text = json.dumps({}) * 20_000
     documents = list(split(text))
     assert len(documents) == 20_000
-    assert sum(len(each) for _, each in documents) < 100 * len(text)
+    assert sum(len(document) for _, document in documents) < 100 * len(text)
 
 
 def test_urls_are_taken_out_of_a_long_text_in_no_time() -> None:

@@ -39,7 +39,7 @@ spec:
 SECRET = "\n---\n{kind: Secret, metadata: {name: keys}, stringData: {token: canary}}\n"
 
 
-def found(text: str, *, unread: Mapping[tuple[str, str], str] | None = None) -> list[Finding]:
+def findings_in(text: str, *, unread: Mapping[tuple[str, str], str] | None = None) -> list[Finding]:
     return validate_manifests(load_manifests(text, "f"), CALICO, unread=unread)
 
 
@@ -69,54 +69,56 @@ def test_each_problem_of_the_whole_has_its_code_and_place(
     old: str, new: str, code: str, place: tuple[int, int]
 ) -> None:
     assert old in JIRA
-    findings = found(JIRA.replace(old, new, 1))
-    assert (code, *place) in [(each.code, each.line, each.column) for each in findings]
-    assert {each.resource for each in findings} <= {"hook", "Hook"}
+    findings = findings_in(JIRA.replace(old, new, 1))
+    assert (code, *place) in [(finding.code, finding.line, finding.column) for finding in findings]
+    assert {finding.resource for finding in findings} <= {"hook", "Hook"}
 
 
 def test_a_problem_in_a_query_is_drawn_with_a_caret() -> None:
-    query = found(JIRA.replace("type=waf", "type=waf AND tpye = x"))[0]
+    query = findings_in(JIRA.replace("type=waf", "type=waf AND tpye = x"))[0]
     assert query.excerpt == "  type=waf AND tpye = x\n" + " " * 15 + "^^^^"
 
 
 def test_independent_problems_are_all_found() -> None:
     text = JIRA.replace("Jira", "Jirra").replace("type=waf", "a=").replace("{name: hook}", "{name: H}")
-    assert [each.code for each in found(text)] == ["SEW010", "SEW020", "SEW030"]
+    assert [finding.code for finding in findings_in(text)] == ["SEW010", "SEW020", "SEW030"]
 
 
 def test_a_secret_that_is_not_among_the_manifests_may_be_in_the_cluster() -> None:
-    assert found(JIRA) == []
-    assert [each.code for each in found(JIRA, unread={})] == ["SEW040"]
-    assert found(JIRA + SECRET, unread={}) == []
+    assert findings_in(JIRA) == []
+    assert [finding.code for finding in findings_in(JIRA, unread={})] == ["SEW040"]
+    assert findings_in(JIRA + SECRET, unread={}) == []
 
 
 def test_a_secret_that_could_not_be_read_is_a_warning_and_its_value_is_not_judged() -> None:
-    (only,) = found(JIRA, unread={("Secret", "keys"): "secrets is forbidden"})
+    (only,) = findings_in(JIRA, unread={("Secret", "keys"): "secrets is forbidden"})
     assert (only.code, only.severity, only.hint) == ("SEW043", "warning", "secrets is forbidden")
 
 
 def test_a_key_that_a_given_secret_does_not_hold_is_an_error() -> None:
-    assert [(each.code, each.line) for each in found(JIRA + SECRET.replace("token", "other"))] == [("SEW041", 13)]
+    assert [(finding.code, finding.line) for finding in findings_in(JIRA + SECRET.replace("token", "other"))] == [
+        ("SEW041", 13)
+    ]
 
 
 def test_a_variable_is_not_missed_when_what_excuses_it_is_elsewhere() -> None:
     auth = "{name: authentication, valueFrom: {secretKeyRef: {name: elsewhere, key: k}}}"
-    assert found(JIRA.replace("{name: username, value: u}", auth)) == []
+    assert findings_in(JIRA.replace("{name: username, value: u}", auth)) == []
 
 
 def test_a_configuration_that_is_no_list_is_one_finding() -> None:
     text = JIRA[: JIRA.index("    - {name: url")] + "    {url: x}\n"
-    assert [each.code for each in found(text)] == ["SEW006"]
+    assert [finding.code for finding in findings_in(text)] == ["SEW006"]
 
 
 def test_where_no_webhook_was_found_nothing_was_checked_which_is_an_error() -> None:
-    assert [(each.code, each.severity) for each in found("kind: Pod")] == [("SEW017", "error")]
+    assert [(finding.code, finding.severity) for finding in findings_in("kind: Pod")] == [("SEW017", "error")]
 
 
 def test_no_finding_shows_a_value() -> None:
     text = JIRA.replace("https://jira.example/rest/api/2/issue", "ftp://canary/issue") + SECRET
-    findings = found(text)
-    assert [each.code for each in findings] == ["SEW021"]
+    findings = findings_in(text)
+    assert [finding.code for finding in findings] == ["SEW021"]
     assert "canary" not in repr(findings) + "".join(map(str, findings))
 
 
@@ -138,7 +140,7 @@ def test_an_accepted_webhook_has_all_that_delivery_needs() -> None:
     assert accepted.config == {"url": "https://x.example/canary", "signingSecret": KEYS["keys"]["k"].decode()}
     assert str(accepted.node) == "type = waf"
     assert accepted.labels == {"a": "b"}
-    assert [each.code for each in accepted.warnings] == ["SEW015"]
+    assert [warning.code for warning in accepted.warnings] == ["SEW015"]
     assert "canary" not in repr(accepted)
 
 
@@ -179,7 +181,7 @@ def test_an_optional_reference_that_leads_nowhere_leaves_a_required_variable_mis
     hook = replace(HOOK, config=(ConfigVar("url", Reference("Secret", "no", "k", optional=True)),))
     refused = accept(hook, {}, {}, CALICO)
     assert isinstance(refused, InvalidWebhook)
-    assert [each.code for each in refused.findings if each.is_error] == ["SEW021"]
+    assert [finding.code for finding in refused.findings if finding.is_error] == ["SEW021"]
 
 
 @given(
@@ -188,12 +190,12 @@ def test_an_optional_reference_that_leads_nowhere_leaves_a_required_variable_mis
     st.dictionaries(st.text(max_size=9), st.text(), max_size=4),
 )
 def test_any_query_and_configuration_is_accepted_or_refused(consumer: str, query: str, config: dict[str, str]) -> None:
-    hook = Webhook("hook", consumer, State.ENABLED, query, tuple(ConfigVar(*each) for each in config.items()))
+    hook = Webhook("hook", consumer, State.ENABLED, query, tuple(ConfigVar(*item) for item in config.items()))
     assert isinstance(accept(hook, {}, {}, CALICO), Accepted | InvalidWebhook)
     text = yaml.safe_dump(
         {"apiVersion": "projectcalico.org/v3", "kind": "SecurityEventWebhook", "spec": {"query": query}}
     )
-    assert found(text)
+    assert findings_in(text)
 
 
 @pytest.mark.documentation
@@ -234,7 +236,7 @@ spec:
 
 
 def template(text: str) -> list[Finding]:
-    return found(GENERIC % f"value: {json.dumps(text)}")
+    return findings_in(GENERIC % f"value: {json.dumps(text)}")
 
 
 @pytest.mark.parametrize(
@@ -289,13 +291,13 @@ def test_names_in_jiras_fields_are_checked_as_well() -> None:
     text = JIRA.replace(
         "    - {name: username", '    - {name: fields, value: \'{"x": "{{ sevrity }}"}\'}\n    - {name: username'
     )
-    (finding,) = [each for each in found(text + SECRET) if each.code == "SEW022"]
+    (finding,) = [finding for finding in findings_in(text + SECRET) if finding.code == "SEW022"]
     assert "`sevrity`" in finding.message
 
 
 @pytest.mark.parametrize("text", ["{{ cana.ry }}", "{% canary %}", "{{ a canary }}"])
 def test_of_a_template_from_a_secret_nothing_is_told_but_the_line(text: str) -> None:
     secret = f"---\n{{kind: Secret, metadata: {{name: keys}}, stringData: {{token: {json.dumps(text)}}}}}\n"
-    told = found(GENERIC % "valueFrom: {secretKeyRef: {name: keys, key: token}}" + secret)
-    assert any("line 1" in each.message for each in told)
-    assert not [each for each in told if "cana" in each.message + each.hint]
+    told = findings_in(GENERIC % "valueFrom: {secretKeyRef: {name: keys, key: token}}" + secret)
+    assert any("line 1" in finding.message for finding in told)
+    assert not [finding for finding in told if "cana" in finding.message + finding.hint]

@@ -86,8 +86,8 @@ def _handler(made: Proxy, pool: urllib3.PoolManager, target: str) -> type[BaseHT
 
             def real() -> Answer:
                 headers = {name: self.headers[name] for name in ("Accept", "Content-Type") if name in self.headers}
-                found = pool.request(self.command, target + self.path, body=body, headers=headers)
-                return Answer(found.status, found.data)
+                response = pool.request(self.command, target + self.path, body=body, headers=headers)
+                return Answer(response.status, response.data)
 
             self._send(self._validated(body, real))
 

@@ -108,7 +108,9 @@ class IngestHarness:
         document = {"type": "waf", "time": int(self.now), **fields}
         document = {key: value for key, value in document.items() if value is not None}
         name = f"{self.prefix}.{index}"
-        bulk(self.client, ({"_index": name, "_id": str(each), "_source": document} for each in ids), refresh=refresh)
+        bulk(
+            self.client, ({"_index": name, "_id": str(number), "_source": document} for number in ids), refresh=refresh
+        )
 
     def refresh(self) -> None:
         self.client.indices.refresh(index=f"{self.prefix}.*")
@@ -133,9 +135,9 @@ class IngestHarness:
     def _poll_all(self, seconds: float) -> Polled:
         self.now += seconds
         for _ in range(10_000):
-            found = self.poller.poll(self.now)
-            if not found.more:
-                return found
+            polled = self.poller.poll(self.now)
+            if not polled.more:
+                return polled
             self.now += 0.001
         raise AssertionError("there was always more to read at once")
 
@@ -147,10 +149,10 @@ class IngestHarness:
 
     def got(self, webhook: str = "w") -> Counter[str]:
         """Return the ids of a webhook's pending events, each as often as it is pending."""
-        found: dict[int, str] = {}
-        while some := self.store.due(webhook, now=self.now, limit=10**6, skip=found):
-            found |= {task.seq: task.event.id for task in some}
-        return Counter(found.values())
+        pending: dict[int, str] = {}
+        while some := self.store.due(webhook, now=self.now, limit=10**6, skip=pending):
+            pending |= {task.seq: task.event.id for task in some}
+        return Counter(pending.values())
 
     def count(self, webhook: str = "w") -> int:
         return self.store.pending_counts().get(webhook, 0)
@@ -169,12 +171,12 @@ class IngestHarness:
 
     def kinds(self) -> Mapping[str, int]:
         """Return the kind of warning -> how many of them."""
-        found: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for warning in self.observer.warnings:
-            found[warning.kind] += warning.count
-        return found
+            counts[warning.kind] += warning.count
+        return counts
 
 
 def ids(*numbers: Any) -> Counter[str]:
     """Return these ids, each counted once."""
-    return Counter(str(each) for each in numbers)
+    return Counter(str(number) for number in numbers)

@@ -15,8 +15,8 @@ HOUR = 3600
 
 def lose_volume(harness: IngestHarness) -> None:
     harness.stop()
-    for each in harness.state.iterdir():
-        each.unlink()
+    for file in harness.state.iterdir():
+        file.unlink()
     harness.open()
 
 

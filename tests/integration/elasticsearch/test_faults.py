@@ -41,7 +41,7 @@ def in_searches(change: Callable[[int, dict[str, Any]], dict[str, Any]]) -> Faul
     """A fault of single searches of an `_msearch`, by their number."""
 
     def changed(body: dict[str, Any]) -> dict[str, Any]:
-        return {**body, "responses": [change(number, each) for number, each in enumerate(body["responses"])]}
+        return {**body, "responses": [change(number, response) for number, response in enumerate(body["responses"])]}
 
     return on("_msearch", lambda real: real().change(changed))
 
@@ -116,7 +116,7 @@ def test_where_every_search_fails_there_is_a_pause_and_where_one_does_not_there_
     busy = {"error": {"type": "es_rejected_execution_exception", "reason": "queue"}, "status": 429}
     between.fault = in_searches(lambda _number, _each: busy)
     assert harness.poll().failed
-    between.fault = in_searches(lambda number, each: each if number else busy)
+    between.fault = in_searches(lambda number, response: response if number else busy)
     assert not harness.poll().failed
     recovers(harness, between)
 
@@ -184,7 +184,7 @@ def test_a_search_that_did_not_see_all_counts_for_nothing_and_the_other_shard_go
 ) -> None:
     harness.write(range(20))
     hidden = {"hits": {"hits": []}}
-    between.fault = in_searches(lambda number, each: each if number else {**each, **hidden, **lost})
+    between.fault = in_searches(lambda number, response: response if number else {**response, **hidden, **lost})
     harness.poll(0.1)
     some = harness.count()
     assert 0 < some < 20
@@ -287,8 +287,8 @@ def test_an_unknown_ca_is_reported_and_a_corrected_one_is_used_without_restart(
     harness: IngestHarness, elasticsearch_8: str, tmp_path: Path
 ) -> None:
     right, wrong, ca = (tmp_path / name for name in ("right.pem", "wrong.pem", "ca.pem"))
-    for each in (right, wrong):
-        make_certificate(each)
+    for path in (right, wrong):
+        make_certificate(path)
     ca.write_bytes(wrong.read_bytes())
     with proxy(elasticsearch_8, (right, right.with_suffix(".key"))) as tls:
         harness.access = from_files((tls.url,), {"ca": ca})
@@ -322,9 +322,10 @@ def choking_on(text: bytes) -> Fault:
         asked = body.splitlines()[1::2]
         error = {"error": {"type": "query_shard_exception", "reason": "failed to create query"}, "status": 400}
         return real().change(
-            lambda found: {
+            lambda answered: {
                 "responses": [
-                    error if text in query else answer for query, answer in zip(asked, found["responses"], strict=True)
+                    error if text in query else answer
+                    for query, answer in zip(asked, answered["responses"], strict=True)
                 ]
             }
         )
@@ -363,14 +364,14 @@ def test_a_query_whose_wildcards_are_slow_is_asked_after_the_others_and_says_so(
         if "_msearch" not in _path:
             return real()
         bodies = [json.loads(line) for line in body.splitlines()[1::2]]
-        wildcards = [json.dumps(each).count("wildcard") for each in bodies]
+        wildcards = [json.dumps(query).count("wildcard") for query in bodies]
         together.append(set(wildcards))
         return real().change(
-            lambda found: {
-                **found,
+            lambda answered: {
+                **answered,
                 "responses": [
-                    {**each, "took": 4_000 if count else 1}
-                    for each, count in zip(found["responses"], wildcards, strict=True)
+                    {**response, "took": 4_000 if count else 1}
+                    for response, count in zip(answered["responses"], wildcards, strict=True)
                 ],
             }
         )

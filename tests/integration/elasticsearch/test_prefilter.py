@@ -202,16 +202,16 @@ def test_every_event_that_a_query_selects_has_the_doc_values_that_it_requires(ea
         for number in range(INDICES):
             rng = Random(f"needs/{number}")
             with Index(server, *generate.index(rng)) as index:
-                index.fill({f"e{each}": generate.event(rng, index.fields()) for each in range(EVENTS)})
+                index.fill({f"e{event}": generate.event(rng, index.fields()) for event in range(EVENTS)})
                 fields = index.fields()
                 values = {path: index.values(path) for path in exact_fields(fields)}
-                exact = [path for path, found in values.items() if found is not None]
+                exact = [path for path, held in values.items() if held is not None]
                 queries = [generate.query(rng, fields) for _ in range(QUERIES)]
-                for query, found in zip(queries, index.search(queries, fields), strict=True):
+                for query, selected in zip(queries, index.search(queries, fields), strict=True):
                     for path, wanted in required_values(to_dsl(bind(query, fields)), exact).items():
-                        lacking = [name for name in found if wanted.isdisjoint(values[path][name])]
+                        lacking = [name for name in selected if wanted.isdisjoint(values[path][name])]
                         assert not lacking, (index.mappings, str(query))
-                        needed += len(found)
+                        needed += len(selected)
     assert needed > 100
 
 

@@ -122,17 +122,17 @@ def test_a_server_that_is_killed_and_started_again(node: ElasticsearchNode, tmp_
 
 
 def test_nodes_that_hold_primaries_are_killed_again_and_again(tmp_path: Path) -> None:
-    with required(), cluster(V8) as nodes, Elasticsearch([each.url for each in nodes], request_timeout=60) as client:
-        harness = IngestHarness(client, ",".join(each.url for each in nodes), tmp_path / "state")
+    with required(), cluster(V8) as nodes, Elasticsearch([node.url for node in nodes], request_timeout=60) as client:
+        harness = IngestHarness(client, ",".join(node.url for node in nodes), tmp_path / "state")
         harness.index("a", shards=5, replicas=1)
         live = WritersHarness(harness)
         harness.serve(start=harness.now - 86_400)
         live.read(2)
-        writers = Writers([each.url for each in nodes], [f"{harness.prefix}.a"])
+        writers = Writers([node.url for node in nodes], [f"{harness.prefix}.a"])
         writers.start()
         for _ in range(4):
             live.read(5)
-            node = max(nodes, key=lambda each: primaries(client, each.name))
+            node = max(nodes, key=lambda candidate: primaries(client, candidate.name))
             node.kill()
             live.read(8)
             node.start()

@@ -21,20 +21,22 @@ class Writers:
         self._threads = [threading.Thread(target=self._write, args=(number,)) for number in range(count)]
 
     def start(self) -> None:
-        for each in self._threads:
-            each.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         self._stop.set()
-        for each in self._threads:
-            each.join()
+        for thread in self._threads:
+            thread.join()
 
     def _write(self, writer: int) -> None:
         chance = random.Random(writer)
         number = 0
         with Elasticsearch(self._urls, request_timeout=30, max_retries=0) as client:
             while not self._stop.is_set():
-                some = [self._document(chance, f"{writer}-{number + each}") for each in range(chance.randint(1, 30))]
+                some = [
+                    self._document(chance, f"{writer}-{number + offset}") for offset in range(chance.randint(1, 30))
+                ]
                 number += len(some)
                 if number > 100:
                     some.append(self._document(chance, f"{writer}-{chance.randrange(number - 50)}", dismissed=True))

@@ -84,12 +84,12 @@ def test_where_calico_s_server_lacks_the_kind_the_other_group_serves_it(beside: 
 def test_check_finds_a_definition_that_calico_s_server_hides(beside: Person) -> None:
     (definition,) = [obj for obj in render(InstallPlan()) if obj["kind"] == "CustomResourceDefinition"]
     beside.server.apply(definition)
-    found = check(beside)
+    checks = check(beside)
     hidden = (
         "the definition in the group projectcalico.org is not reachable, since default/calico-api serves that group"
     )
-    assert (found["api-group"]["result"], found["api-group"]["details"]) == ("failed", [hidden])
-    assert found["api-served"]["result"] == "failed"
+    assert (checks["api-group"]["result"], checks["api-group"]["details"]) == ("failed", [hidden])
+    assert checks["api-served"]["result"] == "failed"
     forbidden = check(beside, "--as=system:serviceaccount:default:nobody")
     for code in ("api-group", "crd-version"):
         assert forbidden[code]["result"] == "unknown"
@@ -98,8 +98,8 @@ def test_check_finds_a_definition_that_calico_s_server_hides(beside: Person) -> 
 
 def check(person: Person, *words: str) -> dict[str, Any]:
     """Code -> what `kubectl sew check` says of it."""
-    found = json.loads(person.tries("sew", "check", "-o", "json", *words).stdout)
-    return {check["check"]: check for check in found["checks"]}
+    report = json.loads(person.tries("sew", "check", "-o", "json", *words).stdout)
+    return {check["check"]: check for check in report["checks"]}
 
 
 def test_where_calico_s_server_has_the_kind_no_definition_is_installed(beside: Person, calico: Kubernetes) -> None:

@@ -56,7 +56,7 @@ def test_it_is_small_and_cannot_install_anything_more(agent_archive: Path) -> No
     with tarfile.open(agent_archive) as image:
         assert manifest(image)["layers"][-1]["size"] < LARGEST
     with agents_layer(agent_archive) as layer:
-        files = [each.name for each in layer if each.isfile()]
+        files = [member.name for member in layer if member.isfile()]
     assert "opt/sew/bin/sew-agent" in files
     assert not [name for name in files if "/pip/" in name]
     assert not [name for name in files if name.endswith("/bin/pip")]

@@ -85,8 +85,8 @@ def test_a_setting_made_beside_the_installation_outlives_the_next_one(person: Pe
     person.installs()
     person.runs("set", "env", "deployment/sew-agent", "-n", "sew-system", "SEW_INDEX=calico_events.*")
     person.installs("--image", "own/agent:2")
-    found = person.server.get("deployment", "sew-agent", "-n", "sew-system")["spec"]["template"]["spec"]
-    assert {"name": "SEW_INDEX", "value": "calico_events.*"} in found["containers"][0]["env"]
+    spec = person.server.get("deployment", "sew-agent", "-n", "sew-system")["spec"]["template"]["spec"]
+    assert {"name": "SEW_INDEX", "value": "calico_events.*"} in spec["containers"][0]["env"]
 
 
 @pytest.mark.parametrize("overlay", ["standalone", "sidecar"])

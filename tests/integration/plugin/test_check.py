@@ -41,16 +41,16 @@ def check(server: Kubernetes, *flags: str) -> dict[str, dict[str, Any]]:
     """Code of a check -> what it found."""
     ran = run_plugin(server, "check", "-o", "json", *flags)
     assert ran.stderr == ""
-    found = json.loads(ran.stdout)
-    failed = any(check["result"] == "failed" for check in found["checks"])
-    assert (ran.returncode, found["ok"]) == ((1, False) if failed else (0, True))
-    return {check["check"]: check for check in found["checks"]}
+    report = json.loads(ran.stdout)
+    failed = any(check["result"] == "failed" for check in report["checks"])
+    assert (ran.returncode, report["ok"]) == ((1, False) if failed else (0, True))
+    return {check["check"]: check for check in report["checks"]}
 
 
 def failed(server: Kubernetes, *flags: str) -> dict[str, str]:
     """Code of a failed check -> its details; without what the missing kubelet fails."""
-    found = {code: each for code, each in check(server, *flags).items() if each["result"] == "failed"}
-    return {code: "\n".join(each["details"]) for code, each in found.items() if code != "agent-answers"}
+    failures = {code: outcome for code, outcome in check(server, *flags).items() if outcome["result"] == "failed"}
+    return {code: "\n".join(outcome["details"]) for code, outcome in failures.items() if code != "agent-answers"}
 
 
 def test_on_an_empty_cluster_it_says_what_to_install() -> None:
@@ -67,16 +67,16 @@ def test_on_an_empty_cluster_it_says_what_to_install() -> None:
 
 
 def test_an_installation_is_good_but_for_the_kubelet(installed: Kubernetes) -> None:
-    found = check(installed)
+    checks = check(installed)
     assert failed(installed) == {}
-    assert "does not have a host assigned" in found["agent-answers"]["details"][0]
-    assert found["agent-rights"]["result"] == found["clock-skew"]["result"] == "ok"
+    assert "does not have a host assigned" in checks["agent-answers"]["details"][0]
+    assert checks["agent-rights"]["result"] == checks["clock-skew"]["result"] == "ok"
 
 
 def test_a_clock_that_is_wrong_here_is_found_and_spoils_nothing_else(installed: Kubernetes, tmp_path: Path) -> None:
     env = {"PYTHONPATH": clock_ahead(tmp_path, 120)}
-    found = json.loads(run_plugin(installed, "check", "-o", "json", env=env).stdout)["checks"]
-    (wrong,) = (each for each in found if each["result"] == "failed" and each["check"] != "agent-answers")
+    checks = json.loads(run_plugin(installed, "check", "-o", "json", env=env).stdout)["checks"]
+    (wrong,) = (outcome for outcome in checks if outcome["result"] == "failed" and outcome["check"] != "agent-answers")
     assert (wrong["check"], wrong["hint"]) == ("clock-skew", "set this machine's clock by NTP")
     assert re.fullmatch("this machine's clock is 1(19|20|21) s ahead of the API server's", wrong["details"][0])
 
@@ -105,13 +105,13 @@ def test_missing_rights_of_a_person_are_named(installed: Kubernetes) -> None:
     installed.as_account("nobody")
     ran = run_plugin(installed, "check", "-o", "json", "--as=system:serviceaccount:default:nobody")
     assert (ran.returncode, ran.stderr) == (1, "")
-    found = {check["check"]: check for check in json.loads(ran.stdout)["checks"]}
-    assert {code for code, each in found.items() if each["result"] == "failed"} == ADMIN_ONLY
-    assert found["your-rights-webhooks"]["details"] == [
+    checks = {check["check"]: check for check in json.loads(ran.stdout)["checks"]}
+    assert {code for code, outcome in checks.items() if outcome["result"] == "failed"} == ADMIN_ONLY
+    assert checks["your-rights-webhooks"]["details"] == [
         "you may not get, list, create, patch securityeventwebhooks.projectcalico.org"
     ]
-    assert "create pods/exec in sew-system" in "\n".join(found["your-rights-agent"]["details"])
-    assert found["agent-running"]["result"] == "unknown"
+    assert "create pods/exec in sew-system" in "\n".join(checks["your-rights-agent"]["details"])
+    assert checks["agent-running"]["result"] == "unknown"
 
 
 def test_a_container_that_does_not_run_is_reported_with_its_reason(installed: Kubernetes) -> None:
@@ -142,11 +142,11 @@ def test_references_webhooks_and_conditions_are_judged(installed: Kubernetes) ->
         installed.apply(webhook(name, config=[url]))
     installed.apply(webhook("no-query", query="type = "))
     try:
-        found = failed(installed)
-        assert found["missing-object"] == "no-object: url: Secret gone, key k: the object does not exist"
-        assert found["missing-key"] == "no-key: url: Secret held, key k: the object has no such key: it holds there"
-        assert "no-query: QueryParsing: " in found["webhook-invalid"]
-        assert "CANARY" not in json.dumps(found)
+        details = failed(installed)
+        assert details["missing-object"] == "no-object: url: Secret gone, key k: the object does not exist"
+        assert details["missing-key"] == "no-key: url: Secret held, key k: the object has no such key: it holds there"
+        assert "no-query: QueryParsing: " in details["webhook-invalid"]
+        assert "CANARY" not in json.dumps(details)
     finally:
         installed.kubectl("delete", "securityeventwebhooks.projectcalico.org", "--all")
 

@@ -44,11 +44,11 @@ def test_check_says_why_events_cannot_be_read(
     here.apply(webhook("reads", "https://receiver.example/hook"))
     sew = beside(here, folder)
 
-    def found() -> dict[str, str]:
+    def failures() -> dict[str, str]:
         checks = json.loads(sew("check", "-o", "json").stdout)["checks"]
         return {check["check"]: " ".join(check["details"]) for check in checks if check["result"] == "failed"}
 
-    eventually(lambda: said in found().get(code, ""), said, 60)
-    only = found()
+    eventually(lambda: said in failures().get(code, ""), said, 60)
+    only = failures()
     assert set(only) == {code}
     assert f"! {only[code]}"[:80] in sew("status", "reads").stdout

@@ -181,14 +181,14 @@ def test_create_makes_the_webhook_and_an_existing_name_is_an_error(sew: Sew, ser
         ran = sew("create", "made", *FLAGS, "--label", "cluster:production", "--state", "Disabled")
         assert (ran.returncode, ran.stderr) == (0, "")
         assert ran.stdout == "securityeventwebhook.projectcalico.org/made created\n"
-        found = server.get(RESOURCE, "made", "--show-managed-fields")
-        assert (found["spec"]["state"], found["spec"]["query"]) == ("Disabled", "type = waf")
-        assert found["metadata"]["annotations"] == {"webhooks.projectcalico.org/labels": "cluster:production"}
-        assert [entry["manager"] for entry in found["metadata"]["managedFields"]] == ["kubectl-sew"]
+        made = server.get(RESOURCE, "made", "--show-managed-fields")
+        assert (made["spec"]["state"], made["spec"]["query"]) == ("Disabled", "type = waf")
+        assert made["metadata"]["annotations"] == {"webhooks.projectcalico.org/labels": "cluster:production"}
+        assert [entry["manager"] for entry in made["metadata"]["managedFields"]] == ["kubectl-sew"]
         again = sew("create", "made", *FLAGS)
         assert (again.returncode, again.stdout) == (1, "")
         assert again.stderr == f'error: {RESOURCE} "made" already exists\n'
-        assert spec(server, "made") == found["spec"]
+        assert spec(server, "made") == made["spec"]
     finally:
         server.kubectl("delete", RESOURCE, "made")
 

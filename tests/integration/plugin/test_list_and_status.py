@@ -85,10 +85,10 @@ def test_redaction_status_shows_which_references_resolve_and_never_a_value(
 
 def test_status_is_an_object_for_programs(sew: Sew, make: Make) -> None:
     name = make("program")
-    found = json.loads(sew("status", name, "-o", "json").stdout)
-    assert found == yaml.safe_load(sew("status", name, "-o", "yaml").stdout)
-    assert (found["state"], found["healthy"], found["delivery"]) == ("Enabled", False, None)
-    assert found["agent"]["unknown"].startswith("no agent has ever held the Lease")
+    status = json.loads(sew("status", name, "-o", "json").stdout)
+    assert status == yaml.safe_load(sew("status", name, "-o", "yaml").stdout)
+    assert (status["state"], status["healthy"], status["delivery"]) == ("Enabled", False, None)
+    assert status["agent"]["unknown"].startswith("no agent has ever held the Lease")
 
 
 def test_status_without_a_kubelet_says_that_the_pod_cannot_be_asked(sew: Sew, server: Kubernetes, make: Make) -> None:

@@ -48,8 +48,8 @@ def sew(here: ClusterHarness, folder: Folder, agent: Agent) -> Sew:
 
 
 def row(sew: Sew, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(sew("status", name, "-o", "json").stdout)["delivery"] or {}
-    return found
+    delivery: dict[str, Any] = json.loads(sew("status", name, "-o", "json").stdout)["delivery"] or {}
+    return delivery
 
 
 def findings(sew: Sew) -> dict[str, list[str]]:

@@ -67,11 +67,11 @@ def test_the_window_is_as_wide_as_asked(preview: Sew) -> None:
 
 
 def test_programs_get_it_as_json(preview: Sew) -> None:
-    found = json.loads(preview("type = waf", "-o", "json").stdout)
-    assert (found["count"], found["total"], found["parts"]) == (5, 10, [])
-    assert sum(bar["count"] for bar in found["histogram"]) == 5
-    assert 20 <= len(found["histogram"]) <= 26
-    assert [sample["_id"] for sample in found["samples"]] == ["e0", "e2", "e4", "e6", "e8"]
+    result = json.loads(preview("type = waf", "-o", "json").stdout)
+    assert (result["count"], result["total"], result["parts"]) == (5, 10, [])
+    assert sum(bar["count"] for bar in result["histogram"]) == 5
+    assert 20 <= len(result["histogram"]) <= 26
+    assert [sample["_id"] for sample in result["samples"]] == ["e0", "e2", "e4", "e6", "e8"]
 
 
 def test_what_the_mapping_cannot_answer_is_named_with_its_place(preview: Sew) -> None:

@@ -50,7 +50,7 @@ def test_a_pod_with_a_native_sidecar_becomes_ready_and_reaches_the_api_server(ow
     own.kubernetes.apply(pod(own, "sidecar"))
     own.kubernetes.kubectl("wait", "--for=condition=Ready", "pod/sidecar", "--timeout=60s")
     statuses = own.kubernetes.get("pod", "sidecar")["status"]
-    assert [each["started"] for each in statuses["initContainerStatuses"]] == [True]
+    assert [container["started"] for container in statuses["initContainerStatuses"]] == [True]
     eventually(lambda: "v1.32" in own.kubernetes.kubectl("logs", "sidecar", "-c", "sidecar"), "it read the version")
 
 

@@ -39,7 +39,7 @@ def test_a_run_ends_when_every_delivery_has(
 
 
 @pytest.mark.parametrize(
-    ("found", "before", "sending", "refused", "code", "named"),
+    ("after", "before", "sending", "refused", "code", "named"),
     [
         (counters(), {}, {"w"}, {}, 0, []),
         (counters(dead=2), {"w": 2}, {"w"}, {}, 0, []),
@@ -50,14 +50,14 @@ def test_a_run_ends_when_every_delivery_has(
     ],
 )
 def test_the_exit_code_tells_whether_all_is_well(
-    found: list[Counters],
+    after: list[Counters],
     before: dict[str, int],
     sending: set[str],
     refused: dict[str, str],
     code: int,
     named: list[tuple[str, str]],
 ) -> None:
-    ended = verdict(found, before, sending, refused, ())
+    ended = verdict(after, before, sending, refused, ())
     assert (ended.code, list(ended.problems)) == (code, named)
 
 
@@ -74,9 +74,9 @@ def test_only_parked_webhooks_are_probed_at_the_start() -> None:
 
 def test_a_parked_webhook_is_probed_no_sooner_than_its_receiver_asked_for() -> None:
     receiver = ReceiverState("w", parked=True, waiting=True, failures=9, held_until=3600.0, retry_until=3600.0)
-    (found,) = to_probe({"w": receiver})
-    assert (found.held_until, found.retry_until) == (3600.0, 3600.0)
-    assert unfinished(counters(pending=1), {"w": found}, {"w"}), "it is waited for"
+    (probed,) = to_probe({"w": receiver})
+    assert (probed.held_until, probed.retry_until) == (3600.0, 3600.0)
+    assert unfinished(counters(pending=1), {"w": probed}, {"w"}), "it is waited for"
 
 
 @pytest.mark.parametrize(

@@ -64,9 +64,9 @@ def source(*problems: str) -> AgentReport:
 
 
 def condition(kind: str, reason: str, message: str = "said so", generation: int = 1) -> tuple[Webhook, ...]:
-    found = Condition(kind, "False", reason, message, generation)
+    condition = Condition(kind, "False", reason, message, generation)
     kept = tuple(condition for condition in (HEALTHY,) if condition.type != kind)
-    return (replace(WEBHOOK, conditions=(*kept, found)),)
+    return (replace(WEBHOOK, conditions=(*kept, condition)),)
 
 
 BROKEN = replace(WEBHOOK, query="type = ", conditions=())
@@ -186,11 +186,11 @@ def test_where_all_is_well_every_check_is_ok() -> None:
 
 @pytest.mark.parametrize(("code", "fault", "said"), FAULTS)
 def test_a_fault_fails_its_check_and_says_what_and_what_to_do(code: str, fault: dict[str, Any], said: str) -> None:
-    found = failures(replace(GOOD, **fault))
-    assert code in found
-    assert any(said in each for each in found[code].verdict.details)
-    assert found[code].verdict.hint
-    assert found[code].link == page("troubleshooting", code)
+    failed = failures(replace(GOOD, **fault))
+    assert code in failed
+    assert any(said in line for line in failed[code].verdict.details)
+    assert failed[code].verdict.hint
+    assert failed[code].link == page("troubleshooting", code)
 
 
 def of(facts: Facts, code: str) -> CheckVerdict:
@@ -248,21 +248,21 @@ SOURCE = [check.code for check in GROUPS["Elasticsearch"]]
     ],
 )
 def test_what_keeps_events_from_being_read_fails_its_own_check_alone(problems: tuple[str, ...], results: str) -> None:
-    found = {
+    outcomes = {
         outcome.check.code: outcome.verdict.result.value for outcome in judge(replace(GOOD, agent=source(*problems)))
     }
-    assert [found[code] for code in SOURCE] == results.split()
+    assert [outcomes[code] for code in SOURCE] == results.split()
 
 
 def test_while_the_agent_tells_nothing_its_reading_is_not_known() -> None:
     silent = replace(GOOD, agent=agent(running=False))
-    found = {outcome.check.code: outcome.verdict.result for outcome in judge(silent)}
-    assert {found[code] for code in SOURCE} == {CheckResult.UNKNOWN}
+    outcomes = {outcome.check.code: outcome.verdict.result for outcome in judge(silent)}
+    assert {outcomes[code] for code in SOURCE} == {CheckResult.UNKNOWN}
 
 
 def test_what_is_not_there_is_told_once_and_nothing_is_said_of_it_else() -> None:
-    found = failures(replace(GOOD, served=(), definitions=()))
-    assert [code for code in ("api-served", "api-group", "crd-version") if code in found] == ["api-served"]
+    failed = failures(replace(GOOD, served=(), definitions=()))
+    assert [code for code in ("api-served", "api-group", "crd-version") if code in failed] == ["api-served"]
     results = {
         outcome.check.code: outcome.verdict.result for outcome in judge(replace(GOOD, served=(), definitions=()))
     }

@@ -50,23 +50,23 @@ def test_a_pod_that_is_over_is_none_either() -> None:
     ],
 )
 def test_the_containers_state_is_told(state: dict[str, Any], problem: str) -> None:
-    found = read_pod(pod(state))
-    assert found is not None
-    assert found.problem == problem
+    agent_pod = read_pod(pod(state))
+    assert agent_pod is not None
+    assert agent_pod.problem == problem
 
 
 def test_a_pod_that_has_no_node_says_why() -> None:
     conditions = [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}]
-    found = read_pod(pod(phase="Pending", conditions=conditions))
-    assert found is not None
-    assert found.problem == "the pod is Pending (0/3 nodes are available)"
+    agent_pod = read_pod(pod(phase="Pending", conditions=conditions))
+    assert agent_pod is not None
+    assert agent_pod.problem == "the pod is Pending (0/3 nodes are available)"
 
 
 def test_a_native_sidecar_is_found_among_the_init_containers() -> None:
     spec = {"containers": [{"name": "web"}], "initContainers": [{"name": "sew-agent"}], "serviceAccountName": "host"}
-    found = read_pod(pod(spec=spec, initContainerStatuses=[RUNNING]))
-    assert found is not None
-    assert (found.problem, str(found.account)) == ("", "here/host")
+    agent_pod = read_pod(pod(spec=spec, initContainerStatuses=[RUNNING]))
+    assert agent_pod is not None
+    assert (agent_pod.problem, str(agent_pod.account)) == ("", "here/host")
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,6 @@ def test_a_native_sidecar_is_found_among_the_init_containers() -> None:
     ],
 )
 def test_a_selector_is_seen(container: dict[str, Any]) -> None:
-    found = read_pod(pod(RUNNING, spec={"containers": [{"name": "sew-agent", **container}]}))
-    assert found is not None
-    assert found.selector == "team=a"
+    agent_pod = read_pod(pod(RUNNING, spec={"containers": [{"name": "sew-agent", **container}]}))
+    assert agent_pod is not None
+    assert agent_pod.selector == "team=a"

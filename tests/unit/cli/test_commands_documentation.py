@@ -24,7 +24,7 @@ ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{
 ALL = dict([*commands(PLUGIN, "kubectl sew"), *commands(cli, "sew-agent")])
 
 
-@pytest.mark.parametrize("path", [each for each in ALL if each != "sew-agent"])
+@pytest.mark.parametrize("path", [command for command in ALL if command != "sew-agent"])
 def test_every_command_has_its_section_with_every_flag_as_its_help_has_it(path):
     section = SECTIONS[path]
     if path == "sew-agent run":  # its flags are the settings, which docs/settings.md describes
@@ -34,7 +34,7 @@ def test_every_command_has_its_section_with_every_flag_as_its_help_has_it(path):
         assert [row for row in rows(ALL[path]) if row not in section] == []
 
 
-@pytest.mark.parametrize("path", [each for each in ALL if each not in ("sew-agent", "sew-agent run")])
+@pytest.mark.parametrize("path", [command for command in ALL if command not in ("sew-agent", "sew-agent run")])
 def test_no_flag_is_described_that_there_is_not(path):
     described = re.findall(r"^\| `.*$", SECTIONS[path], re.MULTILINE)
     assert [row for row in described if row not in rows(ALL[path])] == []

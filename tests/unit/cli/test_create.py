@@ -168,8 +168,8 @@ def dialogue() -> Iterator[type[Dialogue]]:
             begun.append(self)
 
     yield Kept
-    for each in begun:
-        each.close()
+    for file in begun:
+        file.close()
 
 
 def test_on_a_terminal_it_asks_step_by_step_and_asks_again_after_a_wrong_answer(dialogue):
@@ -279,10 +279,10 @@ def test_who_was_asked_is_told_which_secret_is_needed_and_what_comes_next(dialog
 def test_of_the_secrets_in_the_cluster_only_those_that_are_missing_are_told():
     references = [Reference("Secret", "there", "key"), Reference("Secret", "there", "other")]
     references += [Reference("ConfigMap", "gone", "key"), Reference("Secret", "unread", "key")]
-    config = tuple(ConfigVar(f"v{at}", each) for at, each in enumerate(references))
+    config = tuple(ConfigVar(f"v{at}", reference) for at, reference in enumerate(references))
     held = Held({("Secret", "there"): {"key": b"x"}}, {("Secret", "unread"): "forbidden"})
     told = list(remaining(Webhook("urgent", "Slack", State.ENABLED, "type = waf", config), held, made=True))
-    assert [each.partition(" create ")[2].partition("=FILE")[0] for each in told[:-1]] == [
+    assert [line.partition(" create ")[2].partition("=FILE")[0] for line in told[:-1]] == [
         "secret generic there --from-file=other",
         "configmap gone --from-file=key",
     ]

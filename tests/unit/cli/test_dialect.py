@@ -67,8 +67,8 @@ def test_every_one_letter_flag_of_every_command_takes_its_value_after_an_equals_
     context = click.Context(PLUGIN)
     command = PLUGIN.get_command(context, name)
     assert command is not None
-    for option in (each for each in command.get_params(context) if isinstance(each, click.Option)):
-        for letter in (each for each in option.opts if len(each) == 2):
+    for option in (option for option in command.get_params(context) if isinstance(option, click.Option)):
+        for letter in (flag for flag in option.opts if len(flag) == 2):
             value = "true" if option.is_flag else "x=y"
             long = max(option.opts, key=len)
             expected = [long] if option.is_flag else [f"{long}=x=y"]

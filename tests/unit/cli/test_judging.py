@@ -64,5 +64,5 @@ def test_the_keys_of_a_files_events_are_listed_with_types_and_values(tmp_path, s
 
 
 def test_calicos_keys_are_listed_as_json(sew):
-    (severity,) = [each for each in json.loads(sew("fields", "-o", "json").out) if each["name"] == "severity"]
+    (severity,) = [field for field in json.loads(sew("fields", "-o", "json").out) if field["name"] == "severity"]
     assert severity == {"name": "severity", "type": "integer", "meaning": "how bad it is", "values": "0 to 100"}

@@ -53,7 +53,7 @@ def terminal(monkeypatch):
 
 
 def steers(text: str) -> bool:
-    return not text.translate({ord(each): None for each in "\n\t"}).isprintable()
+    return not text.translate({ord(letter): None for letter in "\n\t"}).isprintable()
 
 
 @pytest.mark.parametrize("piece", [text for text in HOSTILE if not text.isspace()] + [EVIL])
@@ -149,9 +149,9 @@ def test_a_query_is_shown_harmless(form, sew):
 def test_all_that_is_printed_goes_through_the_one_gate():
     past = ("click.echo", "click.secho", "click.confirm", "click.prompt", "click.style", "print", "sys.stdout.write")
     for path in (ROOT / "kubectl_sew").rglob("*.py"):
-        calls = [each for each in ast.walk(ast.parse(path.read_text())) if isinstance(each, ast.Call)]
-        found = [name for call in calls if (name := ast.unparse(call.func)) in past]
-        assert not found or path.name in ("output.py", "complete.py"), path
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        names = [name for call in calls if (name := ast.unparse(call.func)) in past]
+        assert not names or path.name in ("output.py", "complete.py"), path
 
 
 def test_columns_stand_one_below_the_other_whatever_width_characters_have():

@@ -26,16 +26,16 @@ def test_while_the_agent_runs_the_webhook_nothing_that_is_wrong_with_it_ends_the
 
 def test_a_receiver_that_failed_before_is_tested_all_the_same() -> None:
     now = webhook(unhealthy("SecurityEventsProcessing"), ACCEPTED, state=State.ENABLED, result="T delivered: 204")
-    found = read_result(now, BEFORE, 2)
-    assert found
-    assert (found.delivered, found.said, found.waits) == (True, "T delivered: 204", False)
+    result = read_result(now, BEFORE, 2)
+    assert result
+    assert (result.delivered, result.said, result.waits) == (True, "T delivered: 204", False)
 
 
 @pytest.mark.parametrize("delivering", [(REFUSED,), ()])
 def test_a_webhook_that_the_agent_refuses_is_not_tested_and_says_why(delivering: tuple[Condition, ...]) -> None:
-    found = read_result(webhook(unhealthy("QueryParsing"), *delivering), BEFORE, 2)
-    assert found
-    assert (found.waits, found.said) == (True, "not sent: QueryParsing: said so")
+    result = read_result(webhook(unhealthy("QueryParsing"), *delivering), BEFORE, 2)
+    assert result
+    assert (result.waits, result.said) == (True, "not sent: QueryParsing: said so")
 
 
 def test_what_was_written_before_the_request_says_nothing() -> None:
@@ -52,6 +52,6 @@ def test_what_was_written_before_the_request_says_nothing() -> None:
     ],
 )
 def test_what_calico_s_own_processor_writes_is_understood(result: str, delivered: bool) -> None:
-    found = read_result(webhook(state=State.ENABLED, result=result), BEFORE, 2)
-    assert found
-    assert found.delivered is delivered
+    test_result = read_result(webhook(state=State.ENABLED, result=result), BEFORE, 2)
+    assert test_result
+    assert test_result.delivered is delivered

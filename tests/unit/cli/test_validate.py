@@ -95,7 +95,7 @@ def test_junit_has_a_case_for_each_webhook_and_a_failure_for_each_error(folder, 
     suites = ET.fromstring(ran.out)
     assert (suites.get("tests"), suites.get("failures")) == ("2", "1")
     cases = {case.get("name"): case for case in suites.iter("testcase")}
-    assert [each.get("type") for each in cases["other"].iter("failure")] == ["SEW020", "SEW031"]
+    assert [failure.get("type") for failure in cases["other"].iter("failure")] == ["SEW020", "SEW031"]
     assert list(cases["jira-webhook"]) == []
 
 
@@ -103,7 +103,7 @@ def test_junit_has_a_case_for_each_webhook_and_a_failure_for_each_error(folder, 
 def test_junit_calls_a_warning_a_failure_only_where_it_is_strict(strict, tag, sew):
     ran = sew("validate", "-f", "-", "-o", "junit", *strict, stdin=WARNING)
     (case,) = ET.fromstring(ran.out).iter("testcase")
-    assert [each.tag for each in case] == [tag]
+    assert [element.tag for element in case] == [tag]
 
 
 def test_junit_can_be_read_whatever_a_file_holds(sew):
@@ -168,9 +168,9 @@ def test_an_empty_name_of_a_file_is_an_error(files, sew):
 
 def test_a_file_that_cannot_be_read_does_not_hide_what_is_wrong_with_the_others(folder, sew):
     ran = sew("validate", "-o", "json", "-f", f"{folder}/none.yaml", "-f", f"{folder}/below/bad.yml")
-    found = [(finding["code"], finding["file"]) for finding in json.loads(ran.out)["findings"]]
-    assert found[0] == ("SEW051", f"{folder}/none.yaml")
-    assert ("SEW020", f"{folder}/below/bad.yml") in found
+    findings = [(finding["code"], finding["file"]) for finding in json.loads(ran.out)["findings"]]
+    assert findings[0] == ("SEW051", f"{folder}/none.yaml")
+    assert ("SEW020", f"{folder}/below/bad.yml") in findings
     assert ran.code == 1
 
 

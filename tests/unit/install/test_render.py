@@ -44,8 +44,8 @@ plans = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 
 
 def named(plan: InstallPlan, kind: str, name: str = "") -> Any:
-    (found,) = [obj for obj in render(plan) if obj["kind"] == kind and name in ("", obj["metadata"]["name"])]
-    return found
+    (only,) = [obj for obj in render(plan) if obj["kind"] == kind and name in ("", obj["metadata"]["name"])]
+    return only
 
 
 def pod_of(plan: InstallPlan) -> Any:
@@ -110,7 +110,7 @@ def test_a_sidecar_adds_to_its_deployment_and_changes_nothing_else(host: Any) ->
     for key in ("initContainers", "volumes"):
         old = before["spec"]["template"]["spec"].get(key, [])
         assert pod[key][: len(old)] == old
-        assert all(each["name"].startswith("sew-") for each in pod[key][len(old) :])
+        assert all(item["name"].startswith("sew-") for item in pod[key][len(old) :])
     assert without_agent(after) == before
 
 
@@ -169,7 +169,9 @@ def granted(plan: InstallPlan) -> dict[str, set[str]]:
     """Namespace, "" for the whole cluster -> the resources that roles there grant, and bindings of their names give."""
     objects = [(obj["kind"], obj["metadata"], obj) for obj in render(plan)]
     places = {
-        (each["metadata"].get("namespace", ""), each["roleRef"]["name"]) for *_, each in objects if "roleRef" in each
+        (binding["metadata"].get("namespace", ""), binding["roleRef"]["name"])
+        for *_, binding in objects
+        if "roleRef" in binding
     }
     return {
         meta.get("namespace", ""): {resource for rule in role["rules"] for resource in rule["resources"]}
@@ -192,8 +194,8 @@ def test_the_namespace_of_the_secrets_is_created_only_where_that_is_asked() -> N
         (InstallPlan(host=HOST), []),
         (InstallPlan(host=HOST, create_secrets_namespace=True), ["tigera-intrusion-detection"]),
     ):
-        found = [obj["metadata"]["name"] for obj in render(plan) if obj["kind"] == "Namespace"]
-        assert found == namespaces
+        names = [obj["metadata"]["name"] for obj in render(plan) if obj["kind"] == "Namespace"]
+        assert names == namespaces
 
 
 def test_namespaces_and_the_definition_come_before_what_needs_them() -> None:
@@ -250,8 +252,8 @@ def test_a_claim_that_is_named_holds_the_state(host: Host | None) -> None:
 @pytest.mark.parametrize("host", [None, HOST])
 def test_credentials_are_mounted_and_each_file_is_named_to_the_agent(host: Host | None) -> None:
     plan = InstallPlan(credentials=UsableCredentials("es", ("username", "password", "ca.crt")), host=host)
-    (volume,) = [each for each in pod_of(plan)["volumes"] if "secret" in each]
-    (mount,) = [each for each in agent_of(plan)["volumeMounts"] if each["name"] == volume["name"]]
+    (volume,) = [volume for volume in pod_of(plan)["volumes"] if "secret" in volume]
+    (mount,) = [mount for mount in agent_of(plan)["volumeMounts"] if mount["name"] == volume["name"]]
     assert volume["secret"] == {"secretName": "es"}
     assert {name: value for name, value in variables(plan).items() if name.endswith("_FILE")} == {
         "SEW_ELASTICSEARCH_USERNAME_FILE": f"{mount['mountPath']}/username",
@@ -287,5 +289,5 @@ def test_a_namespace_that_enforces_pod_security_restricted_takes_the_agent(plan:
 
 def test_every_manifest_is_of_one_version() -> None:
     key = "app.kubernetes.io/version"
-    found = {obj["metadata"]["labels"][key] for obj in files() if "labels" in obj.get("metadata", {})}
-    assert found == {__version__}
+    labels = {obj["metadata"]["labels"][key] for obj in files() if "labels" in obj.get("metadata", {})}
+    assert labels == {__version__}

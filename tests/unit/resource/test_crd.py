@@ -114,8 +114,8 @@ def test_the_sample_of_calicos_documentation_is_taken() -> None:
 def test_the_examples_are_taken_as_the_code_writes_them(path: Path) -> None:
     manifests = load_manifests(path.read_bytes(), path.name)
     assert manifests.webhooks
-    for each in manifests.good.values():
-        jsonschema.validate(to_object(each), SCHEMA)
+    for webhook in manifests.good.values():
+        jsonschema.validate(to_object(webhook), SCHEMA)
 
 
 @pytest.mark.parametrize(

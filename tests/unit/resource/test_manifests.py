@@ -305,7 +305,7 @@ SCALARS = st.lists(st.sampled_from([piece for piece in PIECES if piece != "\ud83
 def test_text_that_is_written_is_read_back_as_that_text_and_steers_no_terminal(text: str) -> None:
     written = to_yaml({"value": text})
     read, findings = read_documents(written)
-    assert ([each.plain() for each in read], findings) == ([{"value": text}], [])
+    assert ([document.plain() for document in read], findings) == ([{"value": text}], [])
     assert written.replace("\n", "").isprintable()
 
 
@@ -363,8 +363,14 @@ def test_any_value_at_any_place_is_judged_and_never_raises(path: tuple[str | int
     ],
 )
 def test_a_tag_before_a_query_is_an_error_since_yaml_would_drop_it(query: str, hint: str) -> None:
-    (found,) = load_manifests(GOOD.replace("type=waf", query), "f").findings
-    assert (found.code, found.severity, found.hint, found.line, found.resource) == ("SEW001", "error", hint, 8, "hook")
+    (finding,) = load_manifests(GOOD.replace("type=waf", query), "f").findings
+    assert (finding.code, finding.severity, finding.hint, finding.line, finding.resource) == (
+        "SEW001",
+        "error",
+        hint,
+        8,
+        "hook",
+    )
 
 
 def test_a_quoted_query_may_begin_with_an_exclamation_mark() -> None:
@@ -386,7 +392,9 @@ def test_maps_are_merged_as_kubectl_merges_them(text: str, expected: object) -> 
 
 
 def test_only_maps_can_be_merged() -> None:
-    assert [(each.code, each.line, each.column) for each in read_documents("a: {<<: 3}")[1]] == [("SEW001", 1, 9)]
+    assert [(finding.code, finding.line, finding.column) for finding in read_documents("a: {<<: 3}")[1]] == [
+        ("SEW001", 1, 9)
+    ]
 
 
 def test_json_objects_in_a_row_are_read_one_by_one_each_at_its_place() -> None:
@@ -421,9 +429,9 @@ def test_merging_does_not_expand_without_bound() -> None:
 def test_a_reference_names_what_kubernetes_can_have(kind: str, name: str, key: str, column: tuple[str, ...]) -> None:
     source = json.dumps({kind: {"name": name, "key": key}})
     text = GOOD.replace("value: https://hooks.slack.com/services/T/B/X", f"valueFrom: {source}")
-    found = load_manifests(text, "f").findings
-    assert [each.code for each in found] == ["SEW045"] * len(column)
-    assert all(each.is_error and str(each).isprintable() for each in found)
+    findings = load_manifests(text, "f").findings
+    assert [finding.code for finding in findings] == ["SEW045"] * len(column)
+    assert all(finding.is_error and str(finding).isprintable() for finding in findings)
 
 
 @pytest.mark.parametrize(
@@ -438,5 +446,5 @@ def test_a_reference_names_what_kubernetes_can_have(kind: str, name: str, key: s
     ],
 )
 def test_the_hint_names_the_usual_reason(text: str, hint: str) -> None:
-    (found,) = [finding for finding in load_manifests(text, "f").findings if finding.is_error]
-    assert found.hint.startswith(hint)
+    (finding,) = [finding for finding in load_manifests(text, "f").findings if finding.is_error]
+    assert finding.hint.startswith(hint)

@@ -32,17 +32,17 @@ spec: {consumer: Slack, state: Enabled, query: type = waf, config: [{name: url, 
     ],
 )
 def test_what_nobody_reads_is_a_warning_that_names_what_was_meant(old, new, expected):
-    (found,) = load_manifests(GOOD.replace(old, new), "f").findings
-    assert (found.code, found.line, found.column, found.hint) == expected
-    assert (found.severity, found.resource) == ("warning", "hook")
+    (finding,) = load_manifests(GOOD.replace(old, new), "f").findings
+    assert (finding.code, finding.line, finding.column, finding.hint) == expected
+    assert (finding.severity, finding.resource) == ("warning", "hook")
 
 
 @pytest.mark.parametrize("kind", ["SecurityEventWebHook", "securityeventwebhook", "SecurityEventWebhooks"])
 def test_a_kind_that_is_nearly_ours_is_an_error_beside_good_webhooks(kind):
     near = GOOD.replace("kind: SecurityEventWebhook", f"kind: {kind}").replace("name: hook\n", "name: other\n")
     manifests = load_manifests(f"{GOOD}---\n{near}", "f")
-    (found,) = manifests.findings
-    assert (found.code, found.severity, found.line, found.resource) == ("SEW018", "error", 9, "other")
+    (finding,) = manifests.findings
+    assert (finding.code, finding.severity, finding.line, finding.resource) == ("SEW018", "error", 9, "other")
     assert list(manifests.good) == ["hook"]
 
 

@@ -6,7 +6,7 @@ from kubectl_sew.resource.ownership import give_back
 
 
 def entry(manager: str, *fields: str, operation: str = "Update", **more: Any) -> dict[str, Any]:
-    spec = {f"f:{each}": {} for each in fields}
+    spec = {f"f:{field}": {} for field in fields}
     owned = {**({"f:spec": spec} if spec else {}), **more}
     return {"manager": manager, "operation": operation, "apiVersion": "v3", "fieldsV1": owned}
 

@@ -18,7 +18,7 @@ OURS = listing("securityeventwebhooks", "securityeventwebhooks/status")
 
 
 @pytest.mark.parametrize(
-    ("served", "only", "found"),
+    ("served", "only", "served_as"),
     [
         ({V3: OURS, V1: OURS}, "", Served(V3, True)),
         ({V3: listing("globalalerts"), V1: OURS}, "", Served(V1, True)),
@@ -32,9 +32,9 @@ OURS = listing("securityeventwebhooks", "securityeventwebhooks/status")
     ],
 )
 def test_the_first_group_that_serves_the_kind_counts(
-    served: Mapping[str, Mapping[str, Any]], only: str, found: Served | None
+    served: Mapping[str, Mapping[str, Any]], only: str, served_as: Served | None
 ) -> None:
-    assert discover(served.get, only) == found
+    assert discover(served.get, only) == served_as
 
 
 def test_the_status_is_written_where_it_is_served() -> None:

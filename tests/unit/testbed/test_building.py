@@ -31,7 +31,7 @@ def test_a_build_that_fails_leaves_nothing_half_done(cache: Path) -> None:
 
     with pytest.raises(UnavailableError, match="no compiler"):
         built("server", "1", half)
-    assert [each.name for each in cache.iterdir()] == ["server-1.lock"]
+    assert [path.name for path in cache.iterdir()] == ["server-1.lock"]
 
 
 def test_a_step_that_fails_says_its_command_and_its_last_words() -> None:

@@ -54,9 +54,9 @@ def counts(state: Path) -> tuple[int, int]:
 
 def manual_actions(state: Path) -> list[tuple[str, str, int]]:
     store = open_store(state, exclusive=False)
-    found = [(action.who, action.what, action.count) for action in store.manual_actions()]
+    actions = [(action.who, action.what, action.count) for action in store.manual_actions()]
     store.close()
-    return found
+    return actions
 
 
 def test_a_backlog_is_dropped_elsewhere_than_on_a_terminal_only_with_yes(state: Path) -> None:
@@ -112,8 +112,8 @@ def test_on_a_terminal_a_person_is_asked_before_a_purge(
 
 
 def test_a_number_that_is_not_there_is_named_once(state: Path) -> None:
-    found = run(dead_letters, "replay", "--state", str(state), "126", "126", "1").exception
-    assert str(found).startswith("there is no dead letter 126 in ")
+    error = run(dead_letters, "replay", "--state", str(state), "126", "126", "1").exception
+    assert str(error).startswith("there is no dead letter 126 in ")
 
 
 def test_the_backlog_counts_dead_letters_beside_the_bytes_that_they_fill(state: Path) -> None:

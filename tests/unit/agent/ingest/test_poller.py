@@ -153,9 +153,9 @@ def test_a_stream_waits_as_a_whole_where_one_has_no_room(harness: FilePollerHarn
     assert harness.poller.poll(0.0) == Polled(done=False, more=False)
     harness.poller.begin({"b": 0.0}, 0.0)
     harness.store.room.clear()
-    for now, found in ((0.0, []), (4.9, []), (5.0, ids(1))):
+    for now, expected in ((0.0, []), (4.9, []), (5.0, ids(1))):
         harness.poller.poll(now)
-        assert harness.store.of("a") == harness.store.of("b") == found
+        assert harness.store.of("a") == harness.store.of("b") == expected
     harness.poller.begin({"b": 0.0}, 0.0)
     assert list(harness.store.kept) == [SHARED]
 
@@ -235,8 +235,8 @@ def test_positions_are_written_only_where_they_moved(harness: FilePollerHarness)
 
 def test_a_reader_that_waits_for_room_is_no_reason_to_poll_at_once(harness: FilePollerHarness) -> None:
     wait_for_room(harness, 0.0)
-    found = harness.poller.poll(0.0)
-    assert (found.done, found.more) == (False, False)
+    polled = harness.poller.poll(0.0)
+    assert (polled.done, polled.more) == (False, False)
 
 
 def test_a_clock_that_is_set_back_holds_no_reader_for_longer_than_its_pause(harness: FilePollerHarness) -> None:

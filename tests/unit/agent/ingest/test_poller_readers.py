@@ -25,7 +25,7 @@ def test_a_thousand_that_begin_together_share_a_backfill(harness: PollerHarness)
     harness.serve(*names)
     harness.source.events = 1
     assert harness.poller.poll(NOW) == Polled(done=True, more=False)
-    assert [(position, len(found)) for position, found in harness.source.reads] == [
+    assert [(position, len(webhooks)) for position, webhooks in harness.source.reads] == [
         (None, 1000),
         ("past:1799949001", 1000),
     ]
@@ -134,10 +134,10 @@ def test_what_was_left_out_is_named_for_an_hour(harness: PollerHarness) -> None:
 
 def test_webhooks_share_a_backfill_where_they_begin_about_equally_far_back(harness: PollerHarness) -> None:
     harness.poller.begin({f"w{back}": 1000.0 - back for back in (1, 3, 4, 15, 16)}, 1000.0)
-    found: dict[str, set[str]] = {}
+    rows: dict[str, set[str]] = {}
     for row, position in harness.poller.positions.items():
-        found.setdefault(position, set()).add(row)
-    assert found == {
+        rows.setdefault(position, set()).add(row)
+    assert rows == {
         "past:997": {backfill_cursor("w1"), backfill_cursor("w3")},
         "past:985": {backfill_cursor("w4"), backfill_cursor("w15")},
         "past:984": {backfill_cursor("w16")},
@@ -153,11 +153,11 @@ def test_readers_beside_have_their_turn_as_long_as_there_is_time(
     harness.serve(*names)
     harness.source.backfill_lasts, harness.source.backfill_takes = True, takes
     assert harness.poller.poll(NOW) == Polled(done=False, more=True)
-    before = [found for _, found in harness.source.reads[1:]]
+    before = [webhooks for _, webhooks in harness.source.reads[1:]]
     assert harness.poller.poll(NOW + 1) == Polled(done=False, more=True)
-    after = [found for _, found in harness.source.reads[2 + first :]]
+    after = [webhooks for _, webhooks in harness.source.reads[2 + first :]]
     assert (len(before), len(after)) == (first, second)
-    assert not {each for each in after[: 10 - first] if each in before}
+    assert not {webhooks for webhooks in after[: 10 - first] if webhooks in before}
 
 
 def test_a_reader_rests_five_times_as_long_as_it_failed(harness: PollerHarness) -> None:
@@ -166,7 +166,7 @@ def test_a_reader_rests_five_times_as_long_as_it_failed(harness: PollerHarness) 
     harness.source.backfill_fails, harness.source.backfill_takes = True, 4.0
     for seconds, reads in ((0, 1), (19, 1), (20, 2)):
         harness.poller.poll(NOW + seconds)
-        assert len([each for each, _ in harness.source.reads if each != "0" and each]) == reads
+        assert len([position for position, _ in harness.source.reads if position != "0" and position]) == reads
 
 
 def test_one_that_begins_again_waits_for_nothing_and_its_problem_is_over(harness: PollerHarness) -> None:
@@ -215,7 +215,7 @@ def test_a_query_that_only_the_backfill_refuses_waits_there_alone(harness: Polle
     harness.poller.poll(NOW + 1)
     assert harness.pending() == {"a": 1}
     assert dict(harness.store.positions()) == {SHARED: "0", backfill_cursor("b"): "past:1799999900"}
-    assert [found for position, found in harness.source.reads if position != "0" and position] == [("a", "b")]
+    assert [webhooks for position, webhooks in harness.source.reads if position != "0" and position] == [("a", "b")]
     assert "the field was no date" in harness.poller.progress(NOW)["b"].message
     harness.poller.poll(NOW + 6)
     assert dict(harness.store.positions()) == {SHARED: "0", backfill_cursor("b"): "past:1799999900"}

@@ -81,21 +81,21 @@ def test_a_broken_or_empty_file_keeps_its_webhooks_and_says_so(folder: Folder, c
     folder.write("b.yaml", manifest("b"))
     folder.check()
     folder.write("a.yaml", content)
-    found = folder.check()
-    assert sorted(found.webhooks) == ["a", "b"]
-    assert len(found.problems) == 1
-    assert "a.yaml" in found.problems[0]
-    assert "what it held before is kept" in found.problems[0]
+    files = folder.check()
+    assert sorted(files.webhooks) == ["a", "b"]
+    assert len(files.problems) == 1
+    assert "a.yaml" in files.problems[0]
+    assert "what it held before is kept" in files.problems[0]
     folder.write("a.yaml", manifest("c"))
-    found = folder.check()
-    assert (sorted(found.webhooks), found.problems) == (["b", "c"], ())
+    files = folder.check()
+    assert (sorted(files.webhooks), files.problems) == (["b", "c"], ())
 
 
 def test_a_webhook_with_an_error_is_refused_by_name_and_the_others_go_on(folder: Folder) -> None:
     folder.write("b.yaml", manifest("b").replace("Enabled", "Sometimes"))
-    found = folder.check()
-    assert list(found.webhooks) == ["a"]
-    assert "Sometimes" in found.refused["b"].message
+    files = folder.check()
+    assert list(files.webhooks) == ["a"]
+    assert "Sometimes" in files.refused["b"].message
 
 
 @pytest.mark.parametrize("place", ["a.yaml", "b.yaml"], ids=["in one file", "in two files"])
@@ -103,16 +103,16 @@ def test_two_webhooks_of_one_name_are_both_refused(folder: Folder, place: str) -
     folder.write("c.yaml", manifest("c"))
     before = (folder.path / place).read_text() if place == "a.yaml" else ""
     folder.write(place, before + "---" + manifest("a"))
-    found = folder.check()
-    assert list(found.webhooks) == ["c"]
-    assert "two webhooks have the name" in found.refused["a"].message
+    files = folder.check()
+    assert list(files.webhooks) == ["c"]
+    assert "two webhooks have the name" in files.refused["a"].message
 
 
 def test_secrets_come_with_the_webhooks_and_do_not_show(folder: Folder) -> None:
     folder.write("s.yaml", SECRET)
-    found = folder.check()
-    assert found.secrets == {"s": {"url": b"https://example.com"}}
-    assert "example.com" not in repr(found)
+    files = folder.check()
+    assert files.secrets == {"s": {"url": b"https://example.com"}}
+    assert "example.com" not in repr(files)
 
 
 def test_a_label_that_is_none_does_not_refuse_the_webhook(folder: Folder) -> None:
@@ -124,12 +124,12 @@ def test_a_label_that_is_none_does_not_refuse_the_webhook(folder: Folder) -> Non
 def test_a_folder_that_vanishes_deletes_nothing(folder: Folder) -> None:
     aside = folder.path.with_name("aside")
     folder.path.rename(aside)
-    found = folder.check()
-    assert (list(found.webhooks), found.complete) == (["a"], False)
-    assert "the last ones are kept" in found.problems[0]
+    files = folder.check()
+    assert (list(files.webhooks), files.complete) == (["a"], False)
+    assert "the last ones are kept" in files.problems[0]
     aside.rename(folder.path)
-    found = folder.check()
-    assert (list(found.webhooks), found.complete, found.problems) == (["a"], True, ())
+    files = folder.check()
+    assert (list(files.webhooks), files.complete, files.problems) == (["a"], True, ())
 
 
 def test_an_empty_folder_on_another_device_was_unmounted(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,8 +137,8 @@ def test_an_empty_folder_on_another_device_was_unmounted(folder: Folder, monkeyp
     folder.check()
     (folder.path / "deep/b.yaml").unlink()
     monkeypatch.setattr(folder.source, "_devices", {folder.path: -1, folder.path / "deep": -1})
-    found = folder.check()
-    assert (sorted(found.webhooks), found.complete) == (["a", "b"], False)
+    files = folder.check()
+    assert (sorted(files.webhooks), files.complete) == (["a", "b"], False)
 
 
 def test_a_file_that_changes_without_a_new_time_stamp_is_noticed_while_it_is_young(folder: Folder) -> None:
@@ -189,11 +189,11 @@ def test_a_webhook_that_refers_to_one_of_two_secrets_of_one_name_is_refused(tmp_
     folder.write("a.yaml", manifest("a") + "---" + referring("b"))
     folder.write("s.yaml", SECRET)
     folder.write(place, (SECRET + "---\n" if place == "s.yaml" else "") + other)
-    found = folder.check()
-    assert (list(found.webhooks), found.secrets) == (["a"], {})
-    assert found.refused["b"].message.startswith("two Secrets have the name s, in ")
-    assert "s.yaml and in " in found.refused["b"].message
-    assert place in found.refused["b"].message
+    files = folder.check()
+    assert (list(files.webhooks), files.secrets) == (["a"], {})
+    assert files.refused["b"].message.startswith("two Secrets have the name s, in ")
+    assert "s.yaml and in " in files.refused["b"].message
+    assert place in files.refused["b"].message
     folder.write(place, "kind: Other" if place == "t.yaml" else SECRET)
     (folder.path / "t.yaml").unlink(missing_ok=True)
     assert folder.names() == ["a", "b"]
@@ -214,12 +214,12 @@ def test_a_folder_that_is_empty_at_the_start_deletes_nothing_until_it_holds_some
     folder = expecting(tmp_path)
     if empty is not None:
         folder.write("a.yaml", empty)
-    found = folder.check()
-    assert not found.complete
-    assert "is it mounted?" in found.problems[0]
+    files = folder.check()
+    assert not files.complete
+    assert "is it mounted?" in files.problems[0]
     folder.write("a.yaml", manifest("a"))
-    found = folder.check()
-    assert (list(found.webhooks), found.complete, found.problems) == (["a"], True, ())
+    files = folder.check()
+    assert (list(files.webhooks), files.complete, files.problems) == (["a"], True, ())
     (tmp_path / "a.yaml").unlink()
     assert folder.check().complete
 
@@ -232,17 +232,17 @@ def test_a_folder_below_that_is_empty_at_the_start_deletes_nothing_until_it_hold
     folder.write("a.yaml", manifest("a"))
     (tmp_path / "mount").mkdir()
     for _ in range(2):
-        found = folder.check()
-        assert (list(found.webhooks), found.complete) == (["a"], False)
-        assert f"there is nothing in {tmp_path / 'mount'}: is it mounted? b stays as it is" in found.problems[0]
+        files = folder.check()
+        assert (list(files.webhooks), files.complete) == (["a"], False)
+        assert f"there is nothing in {tmp_path / 'mount'}: is it mounted? b stays as it is" in files.problems[0]
     if mended == "mounted":
         folder.write("mount/b.yaml", manifest("b"))
     elif mended == "removed":
         (tmp_path / "mount").rmdir()
     else:
         folder.write("b.yaml", manifest("b"))
-    found = folder.check()
-    assert (found.complete, found.problems) == (True, ())
+    files = folder.check()
+    assert (files.complete, files.problems) == (True, ())
     (tmp_path / "a.yaml").unlink()
     assert folder.check().complete
 
@@ -264,7 +264,7 @@ def test_a_file_that_is_broken_at_the_start_deletes_nothing_until_it_is_fixed(tm
     folder = expecting(tmp_path)
     folder.write("a.yaml", manifest("a"))
     folder.write("b.yaml", "a: [")
-    found = folder.check()
-    assert (list(found.webhooks), found.complete) == (["a"], False)
+    files = folder.check()
+    assert (list(files.webhooks), files.complete) == (["a"], False)
     folder.write("b.yaml", manifest("b"))
     assert folder.check().complete

@@ -44,7 +44,7 @@ def test_a_state_says_whether_events_are_read_and_sent(
 ) -> None:
     known = replace(KNOWN, state=state, start=None if detached else 300.0)
     made = decide(DesiredWebhook(state, "d"), known)
-    assert [bool(each) for each in (made.read, made.debug, made.send, made.detach)] == [read, debug, send, detached]
+    assert [bool(part) for part in (made.read, made.debug, made.send, made.detach)] == [read, debug, send, detached]
     assert made.remember == []
 
 

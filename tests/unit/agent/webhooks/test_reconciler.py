@@ -39,8 +39,8 @@ class FakeTester:
         self.fired.append((webhook.webhook.name, digest))
 
     def finished(self) -> list[tuple[str, str, str]]:
-        found, self.ended = self.ended, []
-        return found
+        ended, self.ended = self.ended, []
+        return ended
 
 
 class ReconcilerHarness:
@@ -236,7 +236,7 @@ def test_an_invalid_webhook_is_named_with_what_to_do_and_the_others_go_on(harnes
     harness.step()
     assert harness.routes.names == ["a"]
     refused = harness.logged("webhook_refused")
-    assert [(each["webhook"], each["reason"]) for each in refused] == [("b", "QueryParsing")]
+    assert [(line["webhook"], line["reason"]) for line in refused] == [("b", "QueryParsing")]
     harness.step()
     assert len(harness.logged("webhook_refused")) == 1
     assert list(harness.reported[-1].invalid) == ["b"]
@@ -302,7 +302,9 @@ def test_time_disabled_is_taken_off_before_anything_is_sent_again(
 
     def look(webhooks: Mapping[str, Accepted]) -> None:
         seen.extend(
-            each.first_attempt for name in webhooks for each in harness.store.due(name, now=harness.now, limit=1)
+            delivery.first_attempt
+            for name in webhooks
+            for delivery in harness.store.due(name, now=harness.now, limit=1)
         )
 
     monkeypatch.setattr(harness.routes, "serve", look)

@@ -90,7 +90,7 @@ def test_digests_show_what_has_changed(
 ) -> None:
     before = accepted(SNAPSHOT)
     after = accepted(replace(SNAPSHOT, webhooks={"w": replace(WEBHOOK, **change)}))  # type: ignore[arg-type]
-    same = [each(before) == each(after) for each in (content_digest, settings_digest, endpoint_digest)]
+    same = [digest(before) == digest(after) for digest in (content_digest, settings_digest, endpoint_digest)]
     assert same == [content, settings, endpoint]
 
 

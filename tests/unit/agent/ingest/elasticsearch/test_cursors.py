@@ -35,9 +35,9 @@ def position(cursor: Cursor = CURSOR) -> TailPosition:
 def visible_up_to(shard: Shard = SHARD, checkpoint: int = 10) -> VisibleCheckpoints:
     """Checkpoints by which a search sees all writes up to `checkpoint`."""
     visible = VisibleCheckpoints()
-    for number, each in enumerate([replace(shard, checkpoint=checkpoint)] * 7 + [shard]):
-        visible.count(stats(each), 2.0 * number, 2.0 * number)
-        visible.conclude(stats(each), {"uuid": IndexSettings("events", "uuid", 1, 1.0)})
+    for number, state in enumerate([replace(shard, checkpoint=checkpoint)] * 7 + [shard]):
+        visible.count(stats(state), 2.0 * number, 2.0 * number)
+        visible.conclude(stats(state), {"uuid": IndexSettings("events", "uuid", 1, 1.0)})
     return visible
 
 
@@ -84,18 +84,18 @@ def test_a_page_that_is_cut_off_moves_the_cursor_to_its_end_and_not_its_moment()
 
 def test_a_new_shard_is_read_from_its_beginning_by_the_age_of_its_reader() -> None:
     new = replace(SHARD, uuid="new")
-    found = catch_up(position(), stats(SHARD, new, at=AT + 30), frozenset({"uuid", "new"}), NOBODY)
-    assert found.position.cursors[new.key] == Cursor("events", "history", -1, -1, AT, top=10)
+    caught_up = catch_up(position(), stats(SHARD, new, at=AT + 30), frozenset({"uuid", "new"}), NOBODY)
+    assert caught_up.position.cursors[new.key] == Cursor("events", "history", -1, -1, AT, top=10)
     aged = catch_up(position(), stats(SHARD, new, at=AT + 30), frozenset({"uuid", "new"}), frozenset({"new"}))
     assert aged.position.cursors[new.key].old == 10
 
 
 def test_a_changed_history_is_read_from_its_beginning_and_reported() -> None:
     other = replace(SHARD, history="restored", checkpoint=3, top=3)
-    found = catch_up(position(), stats(other), frozenset({"uuid"}), NOBODY)
-    assert found.position.cursors[SHARD.key] == Cursor("events", "restored", -1, -1, AT, 3, 3)
+    caught_up = catch_up(position(), stats(other), frozenset({"uuid"}), NOBODY)
+    assert caught_up.position.cursors[SHARD.key] == Cursor("events", "restored", -1, -1, AT, 3, 3)
     text = "events[0] has another history than when it was last read: it is read again from its start"
-    assert [(warning.kind, warning.text) for warning in found.warnings] == [("history", text)]
+    assert [(warning.kind, warning.text) for warning in caught_up.warnings] == [("history", text)]
 
 
 def test_a_cursor_keeps_the_last_checkpoint_so_that_a_loss_can_be_reported() -> None:
@@ -105,8 +105,8 @@ def test_a_cursor_keeps_the_last_checkpoint_so_that_a_loss_can_be_reported() -> 
 
 def test_numbers_that_were_rolled_back_are_searched_again() -> None:
     back = replace(SHARD, checkpoint=8, top=8)
-    found = catch_up(position(replace(CURSOR, seen=12)), stats(back), frozenset({"uuid"}), NOBODY)
-    assert (found.position.cursors[SHARD.key].seq, found.position.cursors[SHARD.key].seen) == (5, 8)
+    caught_up = catch_up(position(replace(CURSOR, seen=12)), stats(back), frozenset({"uuid"}), NOBODY)
+    assert (caught_up.position.cursors[SHARD.key].seq, caught_up.position.cursors[SHARD.key].seen) == (5, 8)
 
 
 def test_an_absent_shard_keeps_its_cursor_and_one_that_is_gone_is_named_with_its_numbers() -> None:

@@ -88,9 +88,9 @@ def test_a_query_above_the_limit_is_alone_in_its_group() -> None:
 def test_a_hit_names_the_queries_that_it_matched() -> None:
     queries, _ = NamedQueries().of(subscribe("type = waf", "type = alert", "severity > 1"), CALICO)
     query = combined(queries, [{"term": {"cluster": "c"}}])
-    names = [each["bool"]["_name"] for each in query["bool"]["should"]]
+    names = [clause["bool"]["_name"] for clause in query["bool"]["should"]]
     assert len(set(names)) == 3
-    assert [each.webhook for each in matched_queries(queries, [names[2], names[0]])] == ["w2", "w0"]
+    assert [matched.webhook for matched in matched_queries(queries, [names[2], names[0]])] == ["w2", "w0"]
 
 
 def test_halves_hold_every_query_once() -> None:

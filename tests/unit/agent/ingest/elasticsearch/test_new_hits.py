@@ -32,7 +32,7 @@ def hit(number: int = 1, *webhooks: str, **more: object) -> Hit:
 
 
 @pytest.mark.parametrize(
-    ("found", "cursor", "kind"),
+    ("aged", "cursor", "kind"),
     [
         (hit(time=AT), CURSOR, ""),
         (hit(time=AT + 1e6), CURSOR, ""),
@@ -45,8 +45,8 @@ def hit(number: int = 1, *webhooks: str, **more: object) -> Hit:
         (hit(time=None, version=2), CURSOR, ""),
     ],
 )
-def test_age_counts_from_the_moment_up_to_which_the_shard_was_read(found: Hit, cursor: Cursor, kind: str) -> None:
-    assert skip_reason(found, cursor, LIMITS) == kind
+def test_age_counts_from_the_moment_up_to_which_the_shard_was_read(aged: Hit, cursor: Cursor, kind: str) -> None:
+    assert skip_reason(aged, cursor, LIMITS) == kind
 
 
 def test_an_update_of_what_may_be_forgotten_is_no_new_event() -> None:
@@ -66,24 +66,24 @@ def test_dismissing_a_delivered_event_a_day_later_does_not_read_like_loss() -> N
 
 
 def test_an_event_before_the_whole_second_of_a_start_is_not_its_own() -> None:
-    found = Hit("events", "e", (1,), (query("early", AT + 0.9), query("late", AT + 1), query("ever")), time=AT)
-    assert since_start(found).webhooks == ("early", "ever")
-    assert before_start(found).webhooks == ("late",)
-    assert since_start(replace(found, time=None)).webhooks == ("early", "late", "ever")
-    assert before_start(replace(found, time=None)).webhooks == ()
+    early_and_late = Hit("events", "e", (1,), (query("early", AT + 0.9), query("late", AT + 1), query("ever")), time=AT)
+    assert since_start(early_and_late).webhooks == ("early", "ever")
+    assert before_start(early_and_late).webhooks == ("late",)
+    assert since_start(replace(early_and_late, time=None)).webhooks == ("early", "late", "ever")
+    assert before_start(replace(early_and_late, time=None)).webhooks == ()
 
 
 def test_who_has_an_event_is_left_out_and_an_event_that_all_have_too() -> None:
     first, second = hit(1, "a", "b"), hit(2, "a")
-    found = unseen([first, second], lambda _keys: {first.key: {"b"}, second.key: {"a", "c"}})
-    assert [(result.id, result.webhooks) for result in found] == [("e1", ("a",))]
+    hits = unseen([first, second], lambda _keys: {first.key: {"b"}, second.key: {"a", "c"}})
+    assert [(result.id, result.webhooks) for result in hits] == [("e1", ("a",))]
 
 
 def test_pages_for_different_webhooks_become_one_up_to_the_end_of_the_first_full_one() -> None:
     full = ([hit(1, "a"), hit(3, "a")], True)
     rest = ([hit(1, "b"), hit(2, "b"), hit(4, "b")], False)
-    found, end = merge([full, rest])
-    assert [(result.id, result.webhooks) for result in found] == [("e1", ("a", "b")), ("e2", ("b",)), ("e3", ("a",))]
+    hits, end = merge([full, rest])
+    assert [(result.id, result.webhooks) for result in hits] == [("e1", ("a", "b")), ("e2", ("b",)), ("e3", ("a",))]
     assert end == (3,)
     assert merge([rest])[1] is None
     assert merge([([], True)]) == ([], None)

@@ -22,7 +22,7 @@ QUICK, HEAVY, HEAVIER = query("quick", 3), query("heavy", 100), query("heavier",
 def test_of_a_slow_search_many_wildcards_are_the_reason_each_by_its_share() -> None:
     costs = QueryCosts()
     costs.charge([QUICK, HEAVY, HEAVIER], 8.0)
-    assert [costs.of(each) for each in (QUICK, HEAVY, HEAVIER)] == [0.0, 2.0, 6.0]
+    assert [costs.of(query) for query in (QUICK, HEAVY, HEAVIER)] == [0.0, 2.0, 6.0]
     assert costs.deferred([QUICK, HEAVY, HEAVIER]) == {"heavy", "heavier"}
 
 
@@ -79,8 +79,8 @@ def test_what_is_not_answered_in_time_is_asked_in_halves() -> None:
     for _ in range(2):
         with pytest.raises(ElasticsearchError):
             multi_search.run(index, jobs)  # type: ignore[arg-type]
-    found, _ = multi_search.run(index, jobs)  # type: ignore[arg-type]
-    assert len(found) == 10
+    results, _ = multi_search.run(index, jobs)  # type: ignore[arg-type]
+    assert len(results) == 10
     assert index.asked[:3] == [10, 5, 2]
 
 

@@ -13,8 +13,8 @@ from sew_agent.ingest.elasticsearch.shards import Shard
 def cursors(**tops: Sequence[int]) -> Mapping[str, Cursor]:
     return {
         f"u-{name}/{number}": Cursor(name, "h", top, top, 0.0, top=top)
-        for name, found in tops.items()
-        for number, top in enumerate(found)
+        for name, numbers in tops.items()
+        for number, top in enumerate(numbers)
     }
 
 

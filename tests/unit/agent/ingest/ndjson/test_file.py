@@ -58,12 +58,12 @@ class FileReader:
 
     def ids(self) -> list[str]:
         """Read until nothing more can be read now."""
-        found: list[str] = []
+        ids: list[str] = []
         for _ in range(1000):
             batch = self.page()
-            found += [arrival.event.id for arrival in batch.arrivals]
+            ids += [arrival.event.id for arrival in batch.arrivals]
             if batch.done:
-                return found
+                return ids
         raise AssertionError("the source never caught up")
 
 
@@ -255,14 +255,14 @@ def test_a_file_that_was_empty_when_it_was_deleted_is_not_taken_for_its_successo
 def test_an_empty_file_that_is_written_to_after_its_rotation_is_read_once(path: Path) -> None:
     os.truncate(path, 0)
     reader = FileReader(path)
-    found = reader.ids()
+    ids = reader.ids()
     path.rename(path.with_name("events.ndjson.1"))
     path.write_text(bare(1))
-    found += reader.ids()
+    ids += reader.ids()
     append(path.with_name("events.ndjson.1"), bare(2))
-    found += reader.ids()
+    ids += reader.ids()
     rotate(path, bare(3), at=int(path.stat().st_mtime))
-    assert len(found + reader.ids()) == 3
+    assert len(ids + reader.ids()) == 3
 
 
 def test_a_file_that_was_truncated_and_rotated_while_nobody_read_is_read_whole(path: Path) -> None:
@@ -292,7 +292,7 @@ def test_few_files_are_kept_open_and_a_position_stays_short(path: Path) -> None:
         rotate(path, line(10 + number))
         assert reader.ids() == [f"e{10 + number}"]
         lengths.append(len(reader.position or ""))
-    files = [str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    files = [str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
     assert len([file for file in files if file.startswith(str(path))]) == 8
     assert lengths[-1] < lengths[5] + 50
 
@@ -392,11 +392,11 @@ def test_equal_lines_without_id_are_events_of_their_own_with_the_same_ids_after_
     whole = FileReader(path).ids()
     assert len(set(whole)) == 3
     split = FileReader(path, limit=1)
-    found = []
+    ids = []
     for _ in whole:
-        found += [arrival.event.id for arrival in split.page().arrivals]
+        ids += [arrival.event.id for arrival in split.page().arrivals]
         split.restart()
-    assert found == whole
+    assert ids == whole
 
 
 def test_a_page_that_is_read_again_has_the_same_ids(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ NOW = 1_800_000_000.0
 
 def owed(count: int, size: int = 10) -> EnqueueBatch:
     events = [Event("", f"{number}", {"text": "x" * size}) for number in range(count)]
-    return EnqueueBatch([NewDelivery(each, ("hook",)) for each in events], {"common": "1"}, NOW)
+    return EnqueueBatch([NewDelivery(event, ("hook",)) for event in events], {"common": "1"}, NOW)
 
 
 @pytest.fixture
@@ -117,8 +117,8 @@ def test_what_a_killed_agent_left_in_its_log_is_no_damage(
     store = open_store(folder)
     store.enqueue(owed(200, 1000))
     killed = tmp_path_factory.mktemp("killed")
-    for each in folder.iterdir():
-        (killed / each.name).write_bytes(each.read_bytes())
+    for file in folder.iterdir():
+        (killed / file.name).write_bytes(file.read_bytes())
     store.close()
     again = open_store(killed)
     assert again.pending_counts() == {"hook": 200}
@@ -201,7 +201,9 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     store = open_store(tmp_path)
     with suppress(StoreFullError):
         for part in count():
-            owed = [NewDelivery(Event("", f"{part}-{each}", {"text": "x" * 10_000}), ("hook",)) for each in range(100)]
+            owed = [
+                NewDelivery(Event("", f"{part}-{number}", {"text": "x" * 10_000}), ("hook",)) for number in range(100)
+            ]
             store.enqueue(EnqueueBatch(owed, {"common": f"{part}"}, NOW))
     store.close()
     yield tmp_path
@@ -222,7 +224,7 @@ def test_what_fills_the_disk_can_be_delivered_and_then_more_is_enqueued(full_dis
     store = open_store(full_disk)
     before = store.pending_counts()["hook"]
     while due := store.due("hook", now=NOW, limit=50):
-        done = [DeliveryResult(each, DeliveryState.DELIVERED, NOW, 1) for each in due]
+        done = [DeliveryResult(delivery, DeliveryState.DELIVERED, NOW, 1) for delivery in due]
         with suppress(StoreFullError):
             store.record_results(done, ())
     store.forget(NOW)
@@ -254,7 +256,7 @@ def test_nobody_else_may_read_the_state_folders_files(tmp_path: Path) -> None:
         store.enqueue(owed(10))
         identity(tmp_path)
         ReportFile(tmp_path).write(Report("1", 1, NOW))
-        modes = {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()}
+        modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
         store.close()
     finally:
         os.umask(before)

@@ -49,14 +49,14 @@ def mode(path: Path) -> int:
 def test_a_folder_is_made_with_those_above_it_and_is_nobody_elses(tmp_path: Path) -> None:
     open_store(tmp_path / "a" / "state").close()
     identity(tmp_path / "b" / "state")
-    assert [mode(tmp_path / each / "state") for each in "ab"] == [0o700, 0o700]
+    assert [mode(tmp_path / name / "state") for name in "ab"] == [0o700, 0o700]
 
 
 def test_an_identity_is_made_once_for_each_folder(tmp_path: Path) -> None:
-    first, second = (identity(tmp_path / each) for each in "ab")
+    first, second = (identity(tmp_path / name) for name in "ab")
     assert len(first) == len(second) == 32
     assert first != second == identity(tmp_path / "b")
-    assert [each.name for each in (tmp_path / "b").iterdir()] == ["identity"]
+    assert [file.name for file in (tmp_path / "b").iterdir()] == ["identity"]
 
 
 def test_an_identity_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
