@@ -21,7 +21,7 @@ def manifests_in(folder: Path, *, recursive: bool = True, failed: Callable[[OSEr
     nowhere is named; what is no file, such as a pipe that nobody writes to, is not.
     """
     for root, files in _walk(folder, failed):
-        yield from (root / each for each in files if _fits(each) and _is_file(root / each))
+        yield from (root / name for name in files if _fits(name) and _is_file(root / name))
         if not recursive:
             return
 
@@ -41,7 +41,7 @@ def _walk(folder: Path, failed: Callable[[OSError], None]) -> Iterator[tuple[Pat
     status = folder.stat()
     seen = {(status.st_dev, status.st_ino)}
     for root, folders, files in os.walk(folder, followlinks=True, onerror=failed):
-        folders[:] = [each for each in folders if not each.startswith(".") and _first_time(Path(root, each), seen)]
+        folders[:] = [name for name in folders if not name.startswith(".") and _first_time(Path(root, name), seen)]
         yield Path(root), files
 
 

@@ -28,7 +28,7 @@ def as_text(value: Any, limit: int = _LONGEST_TEXT) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list | tuple):
-        return ", ".join(each for each in items(value, limit) if each)
+        return ", ".join(item for item in items(value, limit) if item)
     if isinstance(value, Mapping):
         return json.dumps(prune(value), ensure_ascii=False)
     return _scalar(value)
@@ -38,9 +38,9 @@ def items(value: Any, limit: int) -> list[str]:
     """The members of a list, each one line of at most `limit` characters; one member for anything else but nothing."""
     if not isinstance(value, list | tuple):
         return [text] if (text := line(value, limit)) else []
-    shown = [_member(each, limit) for each in value[:SHOWN_ITEMS]]
+    shown = [_member(item, limit) for item in value[:SHOWN_ITEMS]]
     more = len(value) - SHOWN_ITEMS
-    return [each for each in shown if each] + ([f"{MARK} and {more} more"] if more > 0 else [])
+    return [item for item in shown if item] + ([f"{MARK} and {more} more"] if more > 0 else [])
 
 
 def block(value: Any, limit: int) -> str:
@@ -71,20 +71,20 @@ class _Pruner:
 
     def _members(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         copied: dict[str, Any] = {}
-        for name, each in value.items():
+        for name, member in value.items():
             if self.left <= 0:
                 copied[MARK] = f"{len(value) - len(copied)} more"
                 break
-            copied[cut(str(name), _LONGEST_NAME)] = self.copy(each, depth)
+            copied[cut(str(name), _LONGEST_NAME)] = self.copy(member, depth)
         return copied
 
     def _list(self, value: list[Any] | tuple[Any, ...], depth: int) -> list[Any]:
         copied: list[Any] = []
-        for each in value:
+        for member in value:
             if self.left <= 0:
                 copied.append(f"{MARK} {len(value) - len(copied)} more")
                 break
-            copied.append(self.copy(each, depth))
+            copied.append(self.copy(member, depth))
         return copied
 
 

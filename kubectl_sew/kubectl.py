@@ -107,18 +107,18 @@ class Kubectl:
         try:
             done = finish([program, *arguments], stdin, deadline, self.tell and self._tell)
         except subprocess.TimeoutExpired as late:
-            said = f"no answer within {deadline:g} s{_meanwhile(late.stderr)}"
-            raise KubectlError(KubectlProblem.TIMEOUT, said, _in_context(_SLOW, self.flags)) from None
+            message = f"no answer within {deadline:g} s{_meanwhile(late.stderr)}"
+            raise KubectlError(KubectlProblem.TIMEOUT, message, _in_context(_SLOW, self.flags)) from None
         except OSError as error:
-            said = f"`{program}` cannot be run ({(error.strerror or str(error)).lower()})"
-            raise KubectlError(KubectlProblem.NO_KUBECTL, said, _NO_KUBECTL) from None
+            message = f"`{program}` cannot be run ({(error.strerror or str(error)).lower()})"
+            raise KubectlError(KubectlProblem.NO_KUBECTL, message, _NO_KUBECTL) from None
         if done.returncode != 0:
             raise explain(done.stderr, self.flags)
         return done.stdout
 
-    def _tell(self, said: str) -> None:
+    def _tell(self, stderr: str) -> None:
         """Print stderr without kubectl's own log lines, which are shown if it fails."""
-        text = "".join(each for each in said.splitlines(keepends=True) if not _LOG_LINE.match(each))
+        text = "".join(line for line in stderr.splitlines(keepends=True) if not _LOG_LINE.match(line))
         if text and self.tell:
             self.tell(text)
 
@@ -201,7 +201,7 @@ _CHOOSING = ("--kubeconfig=", "--context=", "--cluster=", "--user=")
 
 def _in_context(hint: str, flags: Sequence[str]) -> str:
     """A hint whose commands have the flags that choose a cluster and a user; a person's others may be secret."""
-    given = shlex.join(each for each in flags if each.startswith(_CHOOSING))
+    given = shlex.join(flag for flag in flags if flag.startswith(_CHOOSING))
     return re.sub(r"`kubectl (sew )?(?=get|check)", lambda hit: f"{hit[0]}{given} ", hint) if given else hint
 
 
@@ -212,22 +212,22 @@ _LEAD = re.compile(r"^(error: |Error: |Error from server \((Forbidden|NotFound|A
 
 def _telling(stderr: str) -> str:
     """Return a text without kubectl's log lines, unless it has nothing else."""
-    lines = [each for each in stderr.splitlines() if each.strip()]
-    return "\n".join([each for each in lines if not _LOG_LINE.match(each)] or lines)
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    return "\n".join([line for line in lines if not _LOG_LINE.match(line)] or lines)
 
 
 def _said(text: str) -> str:
     """Return an error in one line, without kubectl's lead, its prompts, and its note on a container's command."""
     lines = text.splitlines()
-    said = " ".join(_LEAD.sub("", each).strip() for each in lines if not _WORDLESS.match(each)) or " ".join(lines)
-    return cut(printable(said), _LONGEST)
+    message = " ".join(_LEAD.sub("", line).strip() for line in lines if not _WORDLESS.match(line)) or " ".join(lines)
+    return cut(printable(message), _LONGEST)
 
 
 def _meanwhile(stderr: bytes | str | None) -> str:
     """Return the words of kubectl, or of its login helper, before it was stopped: it may wait for a person."""
     text = stderr.decode("utf-8", "replace") if isinstance(stderr, bytes) else stderr or ""
-    said = " ".join(text.split())[-_LONGEST:]
-    return f"; kubectl said meanwhile: {said}" if said else ""
+    words = " ".join(text.split())[-_LONGEST:]
+    return f"; kubectl said meanwhile: {words}" if words else ""
 
 
 def _with(path: str, parameters: Mapping[str, str]) -> str:

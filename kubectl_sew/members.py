@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 def members(text: str) -> tuple[str, ...]:
     """The members without the blanks around them; nothing between two commas is no member."""
-    return tuple(each for part in text.split(",") if (each := part.strip()))
+    return tuple(member for part in text.split(",") if (member := part.strip()))
 
 
 def alternatives(words: Sequence[str]) -> str:

@@ -28,8 +28,8 @@ def parse_line(line: bytes) -> dict[str, Any]:
         raise BadLineError(f"it must be a JSON object, but is {_name(document)}")
     if line.count(b"{") + line.count(b"[") > DEEPEST and _deeper_than(document, DEEPEST):
         raise BadLineError(f"nested deeper than {DEEPEST} levels")
-    found: dict[str, Any] = document
-    return found
+    event: dict[str, Any] = document
+    return event
 
 
 def _decode(line: bytes) -> Any:

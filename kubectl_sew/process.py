@@ -18,7 +18,7 @@ def finish(
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, **pipes) as process:  # type: ignore[call-overload]  # noqa: S603  # no shell
         given: bytes | None = stdin.encode()
-        seen = told = 0
+        seen = reported = 0
         try:
             while True:
                 left = _STEP if deadline is None else deadline - (time.monotonic() - began)
@@ -26,11 +26,11 @@ def finish(
                     out, err = process.communicate(given, timeout=max(0.0, min(_STEP, left)))
                     return subprocess.CompletedProcess(command, process.returncode, _text(out), _text(err))
                 except subprocess.TimeoutExpired as running:
-                    said, given = running.stderr or b"", None
-                    if tell and seen > told:
-                        tell(_text(said[told:seen]))
-                        told = seen
-                    seen = len(said)
+                    stderr, given = running.stderr or b"", None
+                    if tell and seen > reported:
+                        tell(_text(stderr[reported:seen]))
+                        reported = seen
+                    seen = len(stderr)
                     if left <= _STEP and deadline is not None:
                         raise
         finally:

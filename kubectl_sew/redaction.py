@@ -44,10 +44,10 @@ def redactor(*credentials: str) -> Redact:
 
 @lru_cache(maxsize=1024)
 def _prepared(credentials: Sequence[str]) -> Redact:
-    forms = {form for each in credentials for form in _forms(each) if len(form) >= _SHORTEST}
-    whole = sorted((each for each in forms if len(each) >= _LONG), key=len, reverse=True)
+    forms = {form for credential in credentials for form in _forms(credential) if len(form) >= _SHORTEST}
+    whole = sorted((form for form in forms if len(form) >= _LONG), key=len, reverse=True)
     # A short one is hidden as a word alone: a user `elastic` is in many words that are no secret.
-    short = sorted((re.escape(each) for each in forms if len(each) < _LONG), key=len, reverse=True)
+    short = sorted((re.escape(form) for form in forms if len(form) < _LONG), key=len, reverse=True)
     words = re.compile(rf"(?<!\w)(?:{'|'.join(short)})(?!\w)") if short else None
 
     def hide(text: str) -> str:
@@ -78,7 +78,7 @@ def _below(key: str, value: Any, redact: Redact) -> Any:
     if key == "_shards":
         return redact_failures(value, redact)
     if key in ("responses", "docs") and isinstance(value, Sequence):
-        return [redact_failures(each, redact) for each in value]
+        return [redact_failures(answer, redact) for answer in value]
     return value
 
 
@@ -86,8 +86,8 @@ def _all(value: Any, redact: Redact) -> Any:
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, dict):
-        return {key: _all(each, redact) for key, each in value.items()}
-    return [_all(each, redact) for each in value] if isinstance(value, list) else value
+        return {key: _all(member, redact) for key, member in value.items()}
+    return [_all(member, redact) for member in value] if isinstance(value, list) else value
 
 
 def _forms(credential: str) -> Iterator[str]:

@@ -19,7 +19,7 @@ def harmless_json(text: str) -> str:
     """JSON that says the same, with escapes for what could steer a terminal."""
     if text.isprintable():
         return text
-    return "".join(each if each.isprintable() or each in "\n\t\r" else _escape(each) for each in text)
+    return "".join(char if char.isprintable() or char in "\n\t\r" else _escape(char) for char in text)
 
 
 json_option = click.option("-o", "--output", type=click.Choice(["json"]), help="Print JSON.")

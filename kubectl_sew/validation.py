@@ -111,15 +111,17 @@ def accept(
     """The webhook with its configuration resolved, or why not. Wrong parts of its labels are left out (a warning)."""
     config, unresolved = resolve(webhook, secrets, config_maps)
     labels, problems = parse_labels(webhook.labels_text)
-    node, found = _read_query(webhook.query, fields)
+    node, located = _read_query(webhook.query, fields)
     consumer = find(webhook.consumer, consumers)
-    found += [Located(each.finding) for each in unresolved]
-    found += _check_twice(webhook)
-    found += _check_test_event(webhook)
-    found += _check_consumer(webhook, consumer, config, {each.variable for each in unresolved}, fields)
-    found += [Located(warning("SEW015", f"in the labels annotation {each}; it is left out")) for each in problems]
-    findings = tuple(replace(each.finding, resource=webhook.name) for each in found)
-    if node is None or consumer is None or any(each.is_error for each in findings):
+    located += [Located(missing.finding) for missing in unresolved]
+    located += _check_twice(webhook)
+    located += _check_test_event(webhook)
+    located += _check_consumer(webhook, consumer, config, {missing.variable for missing in unresolved}, fields)
+    located += [
+        Located(warning("SEW015", f"in the labels annotation {problem}; it is left out")) for problem in problems
+    ]
+    findings = tuple(replace(entry.finding, resource=webhook.name) for entry in located)
+    if node is None or consumer is None or any(finding.is_error for finding in findings):
         return _invalid(webhook, findings)
     return Accepted(webhook, consumer, config, labels, node, findings)
 
@@ -136,12 +138,12 @@ def validate_manifests(
     A Secret or ConfigMap that is not among the manifests may be elsewhere: its value is then not judged. Where there is
     no elsewhere, what is missing is an error, but for those `unread` (kind and name -> why).
     """
-    found = list(manifests.findings)
-    for each in manifests.webhooks:
-        found += _check_manifest(each, manifests, fields, consumers, unread)
-    if not manifests.webhooks and not any(each.is_error for each in found):
-        found.append(error("SEW017", "no SecurityEventWebhook was found", "give the file or folder that holds some"))
-    return sorted(found, key=lambda each: (each.file, each.line, each.column, each.code))
+    findings = list(manifests.findings)
+    for located in manifests.webhooks:
+        findings += _check_manifest(located, manifests, fields, consumers, unread)
+    if not manifests.webhooks and not any(finding.is_error for finding in findings):
+        findings.append(error("SEW017", "no SecurityEventWebhook was found", "give the file or folder that holds some"))
+    return sorted(findings, key=lambda finding: (finding.file, finding.line, finding.column, finding.code))
 
 
 def _check_manifest(
@@ -154,23 +156,23 @@ def _check_manifest(
     webhook = located.webhook
     config, unresolved = resolve(webhook, manifests.secrets, manifests.config_maps)
     consumer = find(webhook.consumer, consumers)
-    found = _read_query(webhook.query, fields)[1] if webhook.query.strip() else []
-    found += _check_test_event(webhook)
+    problems = _read_query(webhook.query, fields)[1] if webhook.query.strip() else []
+    problems += _check_test_event(webhook)
     if unread:
-        unresolved = [_excused(webhook, each, unread) for each in unresolved]
+        unresolved = [_excused(webhook, missing, unread) for missing in unresolved]
     if unread is None:
-        unresolved = [each for each in unresolved if each.finding.code != "SEW040"]
-    found += [Located(each.finding, _variable_path(webhook, each.variable)) for each in unresolved]
-    unknown = {each.variable for each in unresolved} | _out_of_sight(webhook, config, unread)
+        unresolved = [missing for missing in unresolved if missing.finding.code != "SEW040"]
+    problems += [Located(missing.finding, _variable_path(webhook, missing.variable)) for missing in unresolved]
+    unknown = {missing.variable for missing in unresolved} | _out_of_sight(webhook, config, unread)
     if webhook.consumer.strip() and (consumer is None or _has_config(located)):
-        found += _check_consumer(webhook, consumer, config, unknown, fields)
-    for one in found:
-        yield located.locate(one.finding, one.path)
+        problems += _check_consumer(webhook, consumer, config, unknown, fields)
+    for problem in problems:
+        yield located.locate(problem.finding, problem.path)
 
 
 def _excused(webhook: Webhook, unresolved: Unresolved, unread: Mapping[tuple[str, str], str]) -> Unresolved:
     """A missing object as a warning, where it could not be read."""
-    references = {each.name: each.value for each in webhook.config if isinstance(each.value, Reference)}
+    references = {setting.name: setting.value for setting in webhook.config if isinstance(setting.value, Reference)}
     reference = references[unresolved.variable]
     why = unread.get((reference.kind, reference.name))
     if why is None:
@@ -183,9 +185,11 @@ def _out_of_sight(
     webhook: Webhook, config: Mapping[str, str], unread: Mapping[tuple[str, str], str] | None
 ) -> set[str]:
     """Variables whose value nobody knows here, although there may be one."""
-    pairs = [(each.name, each.value) for each in webhook.config if each.name not in config]
+    pairs = [(setting.name, setting.value) for setting in webhook.config if setting.name not in config]
     references = {name: value for name, value in pairs if isinstance(value, Reference)}
-    return {name for name, each in references.items() if unread is None or (each.kind, each.name) in unread}
+    return {
+        name for name, reference in references.items() if unread is None or (reference.kind, reference.name) in unread
+    }
 
 
 def _has_config(located: LocatedWebhook) -> bool:
@@ -201,12 +205,12 @@ def _read_query(query: str, fields: FieldSet) -> tuple[Node | None, list[Located
     try:
         node = parse(query)
     except QueryError as refused:
-        return None, [_query_finding("SEW030", query, each) for each in refused.problems]
+        return None, [_query_finding("SEW030", query, problem) for problem in refused.problems]
     try:
         warnings = bind(node, fields).warnings
     except QueryError as refused:
-        return None, [_query_finding("SEW031", query, each) for each in refused.problems]
-    return node, [_query_finding("SEW032", query, each) for each in warnings]
+        return None, [_query_finding("SEW031", query, problem) for problem in refused.problems]
+    return node, [_query_finding("SEW032", query, problem) for problem in warnings]
 
 
 def _query_finding(code: str, query: str, problem: QueryProblem) -> Located:
@@ -218,8 +222,8 @@ def _query_finding(code: str, query: str, problem: QueryProblem) -> Located:
 
 
 def _check_twice(webhook: Webhook) -> Iterator[Located]:
-    names = [each.name for each in webhook.config]
-    for name in sorted({each for each in names if names.count(each) > 1}):
+    names = [setting.name for setting in webhook.config]
+    for name in sorted({name for name in names if names.count(name) > 1}):
         yield Located(error("SEW014", f"the variable `{shown(name)}` is set twice", "keep one"), _CONFIG)
 
 
@@ -238,15 +242,19 @@ def _check_consumer(
 ) -> Iterator[Located]:
     """The consumer's judgement, without what it says only because a value is `unknown`."""
     if consumer is None:
-        near = {each.lower(): each for each in CONSUMERS}
-        found = [near[each] for each in closest(webhook.consumer, list(near), 1)]
+        near = {name.lower(): name for name in CONSUMERS}
+        nearest = [near[name] for name in closest(webhook.consumer, list(near), 1)]
         message = f"the consumer must be {alternatives(list(CONSUMERS))}, but is `{shown(webhook.consumer)}`"
-        yield Located(error("SEW020", message, f"did you mean `{found[0]}`?" if found else ""), ("spec", "consumer"))
+        yield Located(
+            error("SEW020", message, f"did you mean `{nearest[0]}`?" if nearest else ""), ("spec", "consumer")
+        )
         return
-    excused = {each.name for each in consumer.variables if each.unless and each.unless[0] in unknown}
+    excused = {variable.name for variable in consumer.variables if variable.unless and variable.unless[0] in unknown}
     problems = consumer.validate(config)
-    if not any(each.variable in _WITH_TEMPLATES for each in problems):
-        known = {name: value for name, value in config.items() if name in {each.name for each in consumer.variables}}
+    if not any(problem.variable in _WITH_TEMPLATES for problem in problems):
+        known = {
+            name: value for name, value in config.items() if name in {variable.name for variable in consumer.variables}
+        }
         problems += _check_templates(webhook, consumer, known, fields)
     for problem in [*problems, *_unheard_of(consumer, unknown)]:
         if problem.warning or problem.variable not in unknown | excused:
@@ -272,18 +280,18 @@ def _check_templates(
 
 
 def _is_of_events(name: str, fields: FieldSet) -> bool:
-    inside = any(each.name.startswith(f"{name}.") for each in fields)
+    inside = any(known.name.startswith(f"{name}.") for known in fields)
     return name in _ALSO_IN_EVENTS or inside or fields.get(name) is not None
 
 
 def _unheard_of(consumer: Consumer, unknown: set[str]) -> list[ConfigProblem]:
     """Return the consumer's findings about unknown names, for variables that it was not shown."""
-    problems = consumer.validate(dict.fromkeys(unknown - {each.name for each in consumer.variables}, ""))
-    return [each for each in problems if each.variable in unknown and each.warning]
+    problems = consumer.validate(dict.fromkeys(unknown - {variable.name for variable in consumer.variables}, ""))
+    return [problem for problem in problems if problem.variable in unknown and problem.warning]
 
 
 def _variable_path(webhook: Webhook, name: str) -> Path:
-    for index, each in enumerate(webhook.config):
-        if each.name == name:
-            return (*_CONFIG, index, "valueFrom" if isinstance(each.value, Reference) else "value")
+    for index, setting in enumerate(webhook.config):
+        if setting.name == name:
+            return (*_CONFIG, index, "valueFrom" if isinstance(setting.value, Reference) else "value")
     return _CONFIG

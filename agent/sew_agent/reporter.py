@@ -71,9 +71,9 @@ class Reporter:
         }
 
     def _measure(self, validated: ValidationResult, progress: Mapping[str, Progress]) -> None:
-        unanswerable = {name for name, one in progress.items() if one.reason is FetchedReason.UNANSWERABLE}
+        unanswerable = {name for name, state in progress.items() if state.reason is FetchedReason.UNANSWERABLE}
         accepted = {name: name not in unanswerable for name in validated.accepted}
-        read_to = {name: one.reading for name, one in progress.items() if one.reading is not None}
+        read_to = {name: state.reading for name, state in progress.items() if state.reading is not None}
         self._runtime.metrics.set_webhooks(accepted | dict.fromkeys(validated.invalid, False), read_to)
 
     def _check_room(self) -> None:

@@ -244,7 +244,7 @@ def _elasticsearch(settings: Settings, fields: FieldSet, store: Store, beat: Cal
     )
     names = ("api_key", "username", "password", "token", "ca", "client_cert", "client_key")
     access = from_files(
-        settings.elasticsearch, {each: getattr(settings, f"elasticsearch_{each}_file") for each in names}
+        settings.elasticsearch, {name: getattr(settings, f"elasticsearch_{name}_file") for name in names}
     )
     return ElasticsearchSource(reading, access, store.seen_by, fields, beat=beat)
 

@@ -22,20 +22,20 @@ def _running(facts: Facts) -> CheckVerdict:
     if isinstance(facts.pods, Unknown):
         return unknown(facts.pods.why)
     if not facts.pods:
-        said = f"no pod of {facts.account} holds a container sew-agent"
+        problem = f"no pod of {facts.account} holds a container sew-agent"
         why = f"`kubectl -n {facts.account.namespace} get events` says why one that is installed has no pod"
-        return failed(said, f"install one: `{facts.install}`; {why}")
+        return failed(problem, f"install one: `{facts.install}`; {why}")
     if isinstance(facts.holder, Unknown):
         return failed(facts.holder.why, _commands(facts))
     return _renews(facts, facts.holder) or CheckVerdict(CheckResult.OK, tuple(_standing_by(facts.pods, facts.holder)))
 
 
 def _renews(facts: Facts, holder: Holder) -> CheckVerdict | None:
-    """None where it does, or that is not known."""
+    """Return the verdict on a holder that has stopped renewing; None where it renews, or that is not known."""
     if facts.now is None or holder.renewed is None or not holder.expired(facts.now):
         return None
-    said = f"{holder} has not renewed its Lease for {facts.now - holder.renewed:.0f} s, and no other took over"
-    return failed(said, "start it again, where it runs" if holder.outside else _commands(facts))
+    problem = f"{holder} has not renewed its Lease for {facts.now - holder.renewed:.0f} s, and no other took over"
+    return failed(problem, "start it again, where it runs" if holder.outside else _commands(facts))
 
 
 def _standing_by(pods: Iterable[AgentPod], holder: Holder) -> Iterator[str]:
@@ -47,7 +47,7 @@ def _standing_by(pods: Iterable[AgentPod], holder: Holder) -> Iterator[str]:
 
 def _commands(facts: Facts) -> str:
     pods = () if isinstance(facts.pods, Unknown) else facts.pods
-    pod = next((each for each in pods if each.problem or each.ended), pods[0] if pods else None)
+    pod = next((pod for pod in pods if pod.problem or pod.ended), pods[0] if pods else None)
     namespace, name = (pod.namespace, pod.name) if pod else (facts.account.namespace, "POD")
     logs = f"`kubectl -n {namespace} logs {name} -c sew-agent{' --previous' if pod and pod.ended else ''}`"
     return f"`kubectl -n {namespace} describe pod {name}` and {logs}"
@@ -80,10 +80,10 @@ _AN_HOUR = 3600.0
 def _remedy(facts: Facts) -> str:
     """Return what helps for the commonest reasons, and the commands that show all others."""
     pods = () if isinstance(facts.pods, Unknown) else facts.pods
-    said = " ".join(pod.problem + pod.ended for pod in pods)
-    if "ImagePull" in said or "InvalidImageName" in said:
+    problems = " ".join(pod.problem + pod.ended for pod in pods)
+    if "ImagePull" in problems or "InvalidImageName" in problems:
         return f"name an image that the nodes can pull: `{facts.install}`; {_commands(facts)}"
-    if "OOMKilled" in said:
+    if "OOMKilled" in problems:
         return f"raise the memory limit of the container sew-agent; {_commands(facts)}"
     return _commands(facts)
 
@@ -110,15 +110,15 @@ def _version(facts: Facts) -> CheckVerdict:
         return unknown(NO_AGENT if facts.agent.unknown else "the agent reports none")
     if version == facts.plugin_version:
         return OK
-    said = f"the agent is of version {version}, the plugin of {facts.plugin_version}"
-    return failed(said, "bring both to one version: `kubectl sew install`, or the plugin by krew or pip")
+    problem = f"the agent is of version {version}, the plugin of {facts.plugin_version}"
+    return failed(problem, "bring both to one version: `kubectl sew install`, or the plugin by krew or pip")
 
 
 def _rights(facts: Facts) -> CheckVerdict:
     if isinstance(facts.agent_rights, Unknown):
         return unknown(facts.agent_rights.why)
     missing = spell(right for right, allowed in facts.agent_rights.items() if not allowed)
-    details = [f"the service account {facts.account} may not {one}" for one in missing]
+    details = [f"the service account {facts.account} may not {right}" for right in missing]
     return fails_with(details, f"install its roles and bindings again: `{facts.install}`")
 
 
@@ -142,8 +142,10 @@ def _alone(facts: Facts) -> CheckVerdict:
     everything = [pod for pod in pods if not pod.selector]
     if not facts.processor or not everything:
         return OK
-    said = f"{facts.processor} in {facts.secrets_namespace} is Calico's own processor: each event is sent twice"
-    return failed(said, "give our agent webhooks of its own: `kubectl sew install --beside-calico --selector LABELS`")
+    problem = f"{facts.processor} in {facts.secrets_namespace} is Calico's own processor: each event is sent twice"
+    return failed(
+        problem, "give our agent webhooks of its own: `kubectl sew install --beside-calico --selector LABELS`"
+    )
 
 
 AGENT = (

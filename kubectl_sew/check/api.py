@@ -66,8 +66,8 @@ def _group(facts: Facts) -> CheckVerdict:
     hidden = [definition.group for definition in facts.definitions if definition.group not in served]
     if hidden:
         by = f", since {facts.aggregated} serves that group" if isinstance(facts.aggregated, str) else ""
-        said = f"the definition in the group {hidden[0]} is not reachable{by}"
-        return failed(said, f"install it in {API_GROUPS[1]}, as this does by itself: `{facts.install}`")
+        problem = f"the definition in the group {hidden[0]} is not reachable{by}"
+        return failed(problem, f"install it in {API_GROUPS[1]}, as this does by itself: `{facts.install}`")
     return _one_group(facts) if facts.served else unknown(NOT_SERVED.why)
 
 
@@ -76,14 +76,14 @@ def _one_group(facts: Facts) -> CheckVerdict:
     pods = () if isinstance(facts.pods, Unknown) else facts.pods
     others = [pod for pod in pods if pod.api_group.partition("/")[0] not in ("", facts.api_group)]
     if others:
-        said = f"{others[0]} reads {others[0].api_group}, and webhooks are served in {facts.api_group}"
-        return failed(said, "remove the agent's setting SEW_API_GROUP: it finds the group by itself")
+        problem = f"{others[0]} reads {others[0].api_group}, and webhooks are served in {facts.api_group}"
+        return failed(problem, "remove the agent's setting SEW_API_GROUP: it finds the group by itself")
     if isinstance(facts.elsewhere, Unknown):
         return unknown(facts.elsewhere.why)
     if facts.elsewhere:
         other = next(group for group in API_GROUPS if group != facts.api_group)
-        said = f"{len(facts.elsewhere)} webhooks are in {other}, and the agent reads {facts.api_group}: "
-        return failed(said + _some(facts.elsewhere), f"move them to {facts.api_group}")
+        problem = f"{len(facts.elsewhere)} webhooks are in {other}, and the agent reads {facts.api_group}: "
+        return failed(problem + _some(facts.elsewhere), f"move them to {facts.api_group}")
     return OK
 
 
@@ -103,8 +103,8 @@ def _version(facts: Facts) -> CheckVerdict:
         return unknown(NOT_SERVED.why)
     ours = [definition for definition in facts.definitions if definition.ours and definition.group == facts.api_group]
     if ours and _numbers(ours[0].version) < _numbers(facts.plugin_version):
-        said = f"the definition is of version {ours[0].version or 'none'}, the plugin of {facts.plugin_version}"
-        return failed(said, f"install this version's: `{facts.install}`")
+        problem = f"the definition is of version {ours[0].version or 'none'}, the plugin of {facts.plugin_version}"
+        return failed(problem, f"install this version's: `{facts.install}`")
     return OK
 
 

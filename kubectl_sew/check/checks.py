@@ -20,7 +20,7 @@ GROUPS: dict[str, tuple[Check, ...]] = {
 
 
 def judge(facts: Facts) -> Iterator[CheckOutcome]:
-    """All outcomes; only the first group's where the API server cannot be reached."""
+    """Yield all outcomes; only the first group's where the API server cannot be reached."""
     for group, checks in GROUPS.items():
         for check in checks:
             yield CheckOutcome(group, check, check.judge(facts))

@@ -1,4 +1,4 @@
-"""All that the checks judge, as found in a cluster at one moment."""
+"""Facts that the checks judge, as read from a cluster at one moment."""
 
 import shlex
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ class Facts:
     secrets_namespace: str
     server_version: str = ""
     unreachable: str = ""
-    """Why the API server cannot be asked at all: then nothing else is known."""
+    """Reason why the API server cannot be asked at all: then nothing else is known."""
     clock_ahead: float | Unknown = 0.0
     """Seconds by which this machine's clock is ahead of the API server's."""
     now: float | None = None
@@ -60,7 +60,7 @@ class Facts:
 
     holder: Holder | Unknown = Unknown("")
     accounts: tuple[Account, ...] | Unknown = ()
-    """Whom the agent's rights are bound to."""
+    """Service accounts that the agent's rights are bound to."""
     pods: tuple[AgentPod, ...] | Unknown = ()
     agent: AgentReport = field(default_factory=lambda: AgentReport(unknown="there is none to ask"))
     agent_clock_ahead: float | None = None

@@ -66,7 +66,7 @@ def _pod(kubectl: Kubectl, namespace: str, name: str) -> Iterator[AgentPod]:
 
 
 def read_pod(pod: Object) -> AgentPod | None:
-    """None where the agent is not in it, or where it has ended or is being deleted: another one takes its place."""
+    """Return the agent's pod; None where it is none, has ended or is being deleted: another one takes its place."""
     metadata, spec = pod["metadata"], pod["spec"]
     containers = [*(spec.get("initContainers") or ()), *spec["containers"]]
     ours = next((container for container in containers if container["name"] == CONTAINER), None)
@@ -89,7 +89,7 @@ def _setting(container: Object, name: str) -> str:
     for word, following in pairwise([*words, ""]):
         if word.partition("=")[0] == flag:
             return str(word.partition("=")[2] or following)
-    by_name = {each["name"]: each for each in container.get("env") or ()}
+    by_name = {entry["name"]: entry for entry in container.get("env") or ()}
     return str(by_name.get(variable, {}).get("value") or "")
 
 
@@ -104,8 +104,8 @@ def _before(pod: Object) -> tuple[str, float | None]:
     if not last or last.get("exitCode") == 0:
         return "", None
     at = str(last.get("finishedAt") or "")
-    said = f"{last.get('reason') or 'it failed'}, exit code {last.get('exitCode')}" + (f", at {at}" if at else "")
-    return said, read_time(at)
+    ended = f"{last.get('reason') or 'it failed'}, exit code {last.get('exitCode')}" + (f", at {at}" if at else "")
+    return ended, read_time(at)
 
 
 def _trouble(pod: Object) -> str:
@@ -117,10 +117,10 @@ def _trouble(pod: Object) -> str:
     if "running" in state:
         return "" if ours.get("ready") else "it runs, but is not ready"
     ((kind, why),) = list(state.items())[:1] or [("waiting", {})]
-    said = ": ".join(filter(None, (why.get("reason"), why.get("message"))))
+    reason = ": ".join(filter(None, (why.get("reason"), why.get("message"))))
     times = ours.get("restartCount")
     restarts = f", restarted {times} {plural(times, 'time')}" if times else ""
-    return f"its container is {kind}{restarts}" + (f" ({said})" if said else "")
+    return f"its container is {kind}{restarts}" + (f" ({reason})" if reason else "")
 
 
 def _not_started(status: Object) -> str:

@@ -24,10 +24,10 @@ class Right:
 
     @property
     def on(self) -> str:
-        """All but the verb, for people."""
+        """Return all but the verb, for people."""
         where = f" in {self.namespace}" if self.namespace else ""
-        one = f" {self.name}" if self.name else ""
-        return f"{self.resource}{'.' + self.group if self.group else ''}{one}{where}"
+        name = f" {self.name}" if self.name else ""
+        return f"{self.resource}{'.' + self.group if self.group else ''}{name}{where}"
 
     def attributes(self) -> dict[str, str]:
         """Return the right as an access review takes it."""

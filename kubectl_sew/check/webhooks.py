@@ -34,12 +34,14 @@ def _lookup(lookup: Lookup, title: str, code: str) -> Check:
     def judge(facts: Facts) -> CheckVerdict:
         if isinstance(facts.held, Unknown) or isinstance(facts.webhooks, Unknown):
             return unknown(facts.held.why if isinstance(facts.held, Unknown) else _why(facts.webhooks))
-        references = [(hook, one) for hook in facts.webhooks for one in resolve_references(hook, facts.held)]
-        wrong = [(hook, one) for hook, one in references if one.lookup is lookup and one.missing]
-        details = [f"{webhook.name}: {_said(one)}" for webhook, one in wrong]
+        references = [(hook, resolved) for hook in facts.webhooks for resolved in resolve_references(hook, facts.held)]
+        wrong = [(hook, resolved) for hook, resolved in references if resolved.lookup is lookup and resolved.missing]
+        details = [f"{webhook.name}: {_said(resolved)}" for webhook, resolved in wrong]
         if details:
             return failed(details, f"`{wrong[0][1].help(facts.secrets_namespace)}`")
-        unread = [f"{hook.name}: {_said(one)}" for hook, one in references if one.lookup is Lookup.UNREAD]
+        unread = [
+            f"{hook.name}: {_said(resolved)}" for hook, resolved in references if resolved.lookup is Lookup.UNREAD
+        ]
         return unknown(unread[0]) if unread else OK
 
     return Check(code, title, judge)
@@ -66,7 +68,7 @@ def _each(code: str, title: str, find: FindProblem, hint: str) -> Check:
     def judge(facts: Facts) -> CheckVerdict:
         if isinstance(facts.webhooks, Unknown):
             return unknown(facts.webhooks.why)
-        details = [f"{webhook.name}: {said}" for webhook in facts.webhooks if (said := find(facts, webhook))]
+        details = [f"{webhook.name}: {problem}" for webhook in facts.webhooks if (problem := find(facts, webhook))]
         if not details and facts.agent.unknown and facts.webhooks:
             return unknown(NO_AGENT)
         return fails_with(details, hint)
@@ -161,7 +163,7 @@ def _served(facts: Facts) -> CheckVerdict:
     old = [
         webhook for webhook in facts.webhooks if webhook.created is not None and facts.now - webhook.created > _TAKEN_UP
     ]
-    left = [each.name for each in old if not _is_taken_up(facts, each)]
+    left = [webhook.name for webhook in old if not _is_taken_up(facts, webhook)]
     which = _selector(facts)
     return fails_with([f"{name}: {facts.holder} has not taken it up{which}" for name in left], _UNSERVED)
 

@@ -41,7 +41,7 @@ def in_clicks_form(args: Sequence[str], params: Sequence[click.Parameter], *, in
             read += [word, *left]
             break
         read += _read(word, left, options)
-    return [word for at, each in enumerate(read) for word in _words(each, read[at + 1 :])]
+    return [word for at, given in enumerate(read) for word in _words(given, read[at + 1 :])]
 
 
 def _words(given: _Flag | str, later: Sequence[_Flag | str]) -> list[str]:

@@ -52,10 +52,10 @@ class Plugin(click.Group):
             near = get_close_matches(name, [*_KUBECTLS, *ENTRIES], 1)  # `deletes` means no `dead-letters`
             hint = (_KUBECTLS.get(near[0]) or f"did you mean `{near[0]}`?") if near else ""
             raise click.UsageError(f"there is no command `{name}`" + (f": {hint}" if hint else ""), ctx)
-        found, command, rest = super().resolve_command(ctx, args)
+        resolved, command, rest = super().resolve_command(ctx, args)
         if command and not ctx.resilient_parsing:
             rest = in_clicks_form(rest, command.get_params(ctx), interspersed=command.allow_interspersed_args)
-        return found, command, rest
+        return resolved, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
         """Says of every usage error which command it is about; click itself does not of a flag without its value."""
@@ -100,5 +100,5 @@ def _connect(command: click.Command, *path: str) -> None:
     command.params += [option for option in connection_options(listed=False) if taken.isdisjoint(option.opts)]
     own = f"\b\n{command.epilog}\n\n" if command.epilog else ""
     command.epilog = f"{own}{_EPILOG}\n\n\b\n{page('commands', '-'.join(['kubectl-sew', *path]))}"
-    for name, each in command.commands.items() if isinstance(command, click.Group) else ():
-        _connect(each, *path, name)
+    for name, subcommand in command.commands.items() if isinstance(command, click.Group) else ():
+        _connect(subcommand, *path, name)

@@ -18,7 +18,7 @@ def fill_in(webhook: Webhook, consumer: Consumer, config: Config) -> tuple[dict[
 
     Optional ones are left out: nothing can stand for a certificate or a key.
     """
-    required = {each.name for each in consumer.variables if each.required}
+    required = {variable.name for variable in consumer.variables if variable.required}
     filled, notes = dict(config), []
     for variable in webhook.config:
         if variable.name in config or not isinstance(variable.value, Reference):

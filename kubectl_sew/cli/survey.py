@@ -149,8 +149,8 @@ def _parts(survey: Survey) -> Iterator[str]:
     if survey.parts:
         yield "\nEach part alone:"
     for part in survey.parts:
-        said = part.refusal or f"{part.count:,} in {part.took} ms{_slow(part.took)}"
-        yield f"  {line(part.text, _LONGEST)}: {line(said, _LONGEST)}"
+        result = part.refusal or f"{part.count:,} in {part.took} ms{_slow(part.took)}"
+        yield f"  {line(part.text, _LONGEST)}: {line(result, _LONGEST)}"
     if survey.left_out:
         yield f"  … and {survey.left_out} more, not asked alone"
 

@@ -20,7 +20,7 @@ _INSTALL = "`kubectl sew check` says what is missing, `kubectl sew install` inst
 
 
 class AgentError(SewError):
-    """No agent can be asked: `said` is why, without advice."""
+    """Raised where no agent can be asked: `said` is why, without advice."""
 
     def __init__(self, said: str, hint: str = "") -> None:
         super().__init__(f"{said}: {hint}" if hint else said)
@@ -56,15 +56,15 @@ def find_holder(kubectl: Kubectl, secrets_namespace: str) -> Holder:
         spec = kubectl.get(path).get("spec") or {}
     except KubectlError as error:
         if error.problem is KubectlProblem.NOT_FOUND:
-            said = f"no agent has ever held the Lease {LEASE} in the namespace {secrets_namespace}"
-            raise AgentError(said, _INSTALL) from None
+            message = f"no agent has ever held the Lease {LEASE} in the namespace {secrets_namespace}"
+            raise AgentError(message, _INSTALL) from None
         if error.problem is KubectlProblem.FORBIDDEN:
             raise AgentError(error.said, error.hint) from None
         raise
     namespace, _, pod = str(spec.get("holderIdentity") or "").partition("/")
     if pod and not (is_dns_name(namespace) and is_dns_name(pod)):
-        said = f"what holds the Lease {LEASE} in the namespace {secrets_namespace} is not NAMESPACE/POD"
-        raise AgentError(said, "something other than an agent wrote it: who may change Leases there?")
+        message = f"what holds the Lease {LEASE} in the namespace {secrets_namespace} is not NAMESPACE/POD"
+        raise AgentError(message, "something other than an agent wrote it: who may change Leases there?")
     if not pod:
         raise AgentError(f"no agent holds the Lease {LEASE} in the namespace {secrets_namespace}", _INSTALL)
     return Holder(namespace, pod, read_time(spec.get("renewTime")), float(spec.get("leaseDurationSeconds") or 15))
@@ -106,8 +106,8 @@ _REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"
 def ask(kubectl: Kubectl, holder: Holder, *command: str) -> str:
     """Return the output of `sew-agent …` in the agent's container. Raises AgentError."""
     if holder.outside:
-        said = f"the agent runs outside of the cluster ({holder.pod}), where kubectl cannot ask it"
-        raise AgentError(said, f"run `sew-agent {command[0]} --state DIR` there")
+        message = f"the agent runs outside of the cluster ({holder.pod}), where kubectl cannot ask it"
+        raise AgentError(message, f"run `sew-agent {command[0]} --state DIR` there")
     try:
         return kubectl.execute(holder.namespace, holder.pod, CONTAINER, ["sew-agent", *command])
     except KubectlError as error:
@@ -115,8 +115,8 @@ def ask(kubectl: Kubectl, holder: Holder, *command: str) -> str:
             raise AgentError(f"{holder}: {error.said}") from None
         if error.problem is KubectlProblem.NOT_FOUND:
             last = "" if holder.renewed is None else f" since {rfc3339(holder.renewed)}"
-            said = f"the pod {holder}, which holds the Lease, is gone, and no other agent has taken over{last}"
-            raise AgentError(said, _INSTALL) from None
+            message = f"the pod {holder}, which holds the Lease, is gone, and no other agent has taken over{last}"
+            raise AgentError(message, _INSTALL) from None
         raise AgentError(f"{holder} cannot be asked: {error.said}", error.hint) from None
 
 

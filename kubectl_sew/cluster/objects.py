@@ -22,7 +22,7 @@ class Held:
 
     def of_kind(self, kind: str) -> dict[str, Mapping[str, bytes]]:
         """Name -> key -> value, as `resolve` takes them."""
-        return {name: values for (each, name), values in self.values.items() if each == kind}
+        return {name: values for (its_kind, name), values in self.values.items() if its_kind == kind}
 
 
 def read_objects(kubectl: Kubectl, namespace: str, references: Iterable[Reference]) -> Held:

@@ -1,4 +1,4 @@
-"""All that can be known of one webhook: the resource, what its references hold, and what the agent tells of it."""
+"""Picture of one webhook: the resource, what its references hold, and what the agent reports of it."""
 
 import shlex
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ class Resolved:
 
     @property
     def said(self) -> str:
-        """How following it ended, for people."""
+        """Return how following it ended, for people."""
         return self.lookup.value + (f": {self.more}" if self.more else "")
 
     def help(self, namespace: str) -> str:
@@ -66,7 +66,7 @@ class AgentReport:
 
     @property
     def gone(self) -> str:
-        """Why nobody writes conditions any more; "" where somebody does, or that is not known."""
+        """Return why nobody writes conditions any more; "" where somebody does, or that is not known."""
         if self.silent or not self.report or self.report.get("running"):
             return self.silent
         return f"the program of the agent {self.holder} reports nothing: what follows is what it last wrote"
@@ -123,7 +123,7 @@ def _standing_by(holder: Holder, other: str | None) -> str:
 
 
 def resolve_references(webhook: Webhook, held: Held) -> tuple[Resolved, ...]:
-    """Each variable that refers to something, in the order of the configuration."""
+    """Return the variables that refer to something, in the order of the configuration."""
     pairs = [(setting.name, setting.value) for setting in webhook.config if isinstance(setting.value, Reference)]
     return tuple(Resolved(variable, reference, *_look_up(reference, held)) for variable, reference in pairs)
 

@@ -31,7 +31,7 @@ def against(
     *,
     consumers: Mapping[str, Consumer],
 ) -> list[Finding]:
-    """Every finding, in the order of the files. Raises KubectlError where the cluster cannot be asked."""
+    """Return every finding, in the order of the files. Raises KubectlError where the cluster cannot be asked."""
     held = read_objects(kubectl, secrets_namespace, _missing(manifests))
     findings = validate_manifests(_joined(manifests, held), fields, consumers=consumers, unread=held.unread)
     broken = {finding.resource for finding in findings if finding.is_error}

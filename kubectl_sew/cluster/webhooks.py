@@ -33,8 +33,10 @@ class Webhooks:
 
     def one(self, name: str) -> Object:
         if not _NAME.fullmatch(name):
-            said = f'{PLURAL}.{self.api.group} "{name}" not found'
-            raise KubectlError(KubectlProblem.NOT_FOUND, said, "a name consists of lower-case letters, digits, - and .")
+            message = f'{PLURAL}.{self.api.group} "{name}" not found'
+            raise KubectlError(
+                KubectlProblem.NOT_FOUND, message, "a name consists of lower-case letters, digits, - and ."
+            )
         try:
             obj: Object = self.kubectl.get(self.api.one(name))
         except KubectlError as error:
@@ -72,8 +74,8 @@ def connect(kubectl: Kubectl, group: str = "") -> Webhooks:
     """Finds the group by discovery, unless one is given. Raises KubectlError, also where none serves the kind."""
     if served := served_as(kubectl, group):
         return Webhooks(kubectl, served)
-    said = f"the cluster serves no {KIND} in {group or ' or '.join(API_GROUPS)}"
-    raise KubectlError(KubectlProblem.NOT_FOUND, said, "install it: `kubectl sew install | kubectl apply -f -`")
+    message = f"the cluster serves no {KIND} in {group or ' or '.join(API_GROUPS)}"
+    raise KubectlError(KubectlProblem.NOT_FOUND, message, "install it: `kubectl sew install | kubectl apply -f -`")
 
 
 def served_as(kubectl: Kubectl, group: str = "") -> Served | None:

@@ -101,8 +101,8 @@ class AlertManager:
             return Outcome(Verdict.DELIVERED, detail=describe(200), status=200)
         if response.status in _WRONG_URL:
             detail = describe(response.status, f"is the URL an Alertmanager's, ending with {PATH}?")
-            said = response_text.said(response)
-            return Outcome(Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED, detail, response.status, said=said)
+            text = response_text.said(response)
+            return Outcome(Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED, detail, response.status, said=text)
         return by_status(response, _said(response.body), "Alertmanager's empty answer")
 
 
@@ -202,5 +202,5 @@ def _said(body: bytes) -> str:
         answer = json.loads(body)
     except (ValueError, RecursionError):
         return ""
-    said = answer.get("message") if isinstance(answer, dict) else answer
-    return said if isinstance(said, str) else ""
+    message = answer.get("message") if isinstance(answer, dict) else answer
+    return message if isinstance(message, str) else ""

@@ -56,35 +56,35 @@ def redact_outcome(outcome: Outcome, consumer: Consumer, config: Config) -> Outc
     if not outcome.said and not outcome.receipt:
         return outcome
     redact = redactor(*secrets_of(consumer, config))
-    said = HIDDEN if outcome.said and _has_secret_body(config) else line(redact(outcome.said), SAID_LIMIT)
-    detail = line(f"{outcome.detail}: {said}" if said else outcome.detail, DETAIL_LIMIT)
+    text = HIDDEN if outcome.said and _has_secret_body(config) else line(redact(outcome.said), SAID_LIMIT)
+    detail = line(f"{outcome.detail}: {text}" if text else outcome.detail, DETAIL_LIMIT)
     return replace(outcome, detail=detail, said="", receipt=line(redact(outcome.receipt), 100))
 
 
-def by_status(response: Response, said: str = "", instead: str = "") -> Outcome:
+def by_status(response: Response, text: str = "", instead: str = "") -> Outcome:
     """Classify by the status alone, where the receiver documents nothing else.
 
-    `said`: the receiver's text, if other than the body's; `instead`: what a success would have been.
+    `text`: the receiver's text, if other than the body's; `instead`: what a success would have been.
     """
     verdict, reason = _BY_STATUS.get(response.status, _other(response.status))
-    said = said or response_text.said(response)
+    text = text or response_text.said(response)
     if (
         response.status == 400
         and response_text.is_page(response)
-        and any(phrase in said[:300] for phrase in _WRONG_PORT)
+        and any(phrase in text[:300] for phrase in _WRONG_PORT)
     ):
         verdict, reason = Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED
     missing = f", but not {instead}" if instead and 200 <= response.status < 300 else ""
-    return Outcome(verdict, reason, describe(response.status) + missing, response.status, said=said)
+    return Outcome(verdict, reason, describe(response.status) + missing, response.status, said=text)
 
 
-def describe(status: int, said: str = "") -> str:
+def describe(status: int, text: str = "") -> str:
     """Return `400 Bad Request: DETAIL` in one line."""
     try:
         name = f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
         name = str(status)
-    return line(f"{name}: {said}" if said else name, DETAIL_LIMIT)
+    return line(f"{name}: {text}" if text else name, DETAIL_LIMIT)
 
 
 def with_retry_after(outcome: Outcome, response: Response, now: float) -> Outcome:

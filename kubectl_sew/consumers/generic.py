@@ -83,8 +83,8 @@ class Generic:
             return Outcome(Verdict.DELIVERED, detail=describe(response.status), status=response.status)
         if response.status == 410:
             detail = describe(410, "the receiver asks to stop")
-            said = response_text.said(response)
-            return Outcome(Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED, detail, 410, said=said)
+            text = response_text.said(response)
+            return Outcome(Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED, detail, 410, said=text)
         outcome = by_status(response)
         return replace(outcome, reason=FailureReason.RATE_LIMITED) if response.status in (502, 504) else outcome
 

@@ -264,10 +264,10 @@ def _json_object(body: bytes) -> Mapping[str, Any]:
 def _said(answer: Mapping[str, Any]) -> str:
     """Return Jira's own messages: `{"errorMessages": [text], "errors": {field: text}}`."""
     messages, errors = answer.get("errorMessages"), answer.get("errors")
-    said = [response_text.plain(message) for message in messages] if isinstance(messages, list) else []
+    texts = [response_text.plain(message) for message in messages] if isinstance(messages, list) else []
     if isinstance(errors, dict):
-        said += [f"{name}: {response_text.plain(message)}" for name, message in errors.items()]
-    return "; ".join(said)
+        texts += [f"{name}: {response_text.plain(message)}" for name, message in errors.items()]
+    return "; ".join(texts)
 
 
 def _refused(response: Response, answer: Mapping[str, Any]) -> FailureReason | None:
@@ -289,8 +289,8 @@ def _is_anonymous(response: Response) -> bool:
 
 def _unknown_caller(response: Response, now: float) -> Outcome:
     detail = describe(response.status, "Jira did not accept the credentials, so its search says nothing")
-    reason, said = FailureReason.CREDENTIAL_REFUSED, response.headers.get(response_text.DENIED, "")
-    return with_retry_after(Outcome(Verdict.RETRY, reason, detail, response.status, said=said), response, now)
+    reason, denied = FailureReason.CREDENTIAL_REFUSED, response.headers.get(response_text.DENIED, "")
+    return with_retry_after(Outcome(Verdict.RETRY, reason, detail, response.status, said=denied), response, now)
 
 
 def _denied(response: Response) -> str:

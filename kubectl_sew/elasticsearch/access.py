@@ -73,7 +73,7 @@ class Access:
     @property
     def place(self) -> str:
         """The servers for people: scheme, host and port."""
-        return ", ".join(f"{each.scheme}://{each.netloc.rpartition('@')[2]}" for each in map(urlsplit, self.urls))
+        return ", ".join(f"{url.scheme}://{url.netloc.rpartition('@')[2]}" for url in map(urlsplit, self.urls))
 
 
 def index_pattern(text: str) -> str:
@@ -146,7 +146,7 @@ def tls_context(access: Access) -> ssl.SSLContext:
         if access.client_cert:
             context.load_cert_chain(access.client_cert, access.client_key, _no_passphrase)
     except (OSError, ValueError) as error:
-        files = ", ".join(str(each) for each in (access.ca, access.client_cert, access.client_key) if each)
+        files = ", ".join(str(file) for file in (access.ca, access.client_cert, access.client_key) if file)
         reason = getattr(error, "strerror", "") or str(error)
         raise ElasticsearchError(f"the certificates for Elasticsearch cannot be read ({files}): {reason}") from None
     return context

@@ -87,14 +87,14 @@ class Index:
 
         As Elasticsearch resolves it for every search: an index that is named without filter, too, has none.
         """
-        found = self._get("_search_shards", {"filter_path": "indices"}).get("indices", {})
-        self._check_routing({alias for body in found.values() for alias in body.get("aliases", ())})
-        return {name: body["filter"] for name, body in found.items() if "filter" in body}
+        indices = self._get("_search_shards", {"filter_path": "indices"}).get("indices", {})
+        self._check_routing({alias for body in indices.values() for alias in body.get("aliases", ())})
+        return {name: body["filter"] for name, body in indices.items() if "filter" in body}
 
     def settings(self) -> Mapping[str, Mapping[str, str]]:
         """Index -> its settings `index.…` that reading depends on; closed indices too."""
         with self._explained():
-            found = self._or_none(
+            indices = self._or_none(
                 lambda: self._client.indices.get_settings(
                     index=self.pattern,
                     name=",".join(_SETTINGS),
@@ -103,7 +103,7 @@ class Index:
                     ignore_unavailable=True,
                 )
             )
-        return {name: body.get("settings", {}) for name, body in found.items()}
+        return {name: body.get("settings", {}) for name, body in indices.items()}
 
     def mappings(self) -> tuple[Json, Json]:
         """The indices' mappings, and their settings that `kubectl_sew.query.mapping` reads too."""
@@ -136,8 +136,8 @@ class Index:
         """Refuse an alias with a routing: a search sees some of its shards, and nobody can tell which."""
         if not aliases:
             return
-        found = self._get(f"_alias/{quote(','.join(sorted(aliases)), safe=',')}", {})
-        for body in found.values():
+        indices = self._get(f"_alias/{quote(','.join(sorted(aliases)), safe=',')}", {})
+        for body in indices.values():
             for name, alias in body.get("aliases", {}).items():
                 if "search_routing" in alias:
                     raise ElasticsearchError(
@@ -155,22 +155,22 @@ class Index:
         """Search the whole pattern, or a point in time that `body` names; a part of an answer is an error."""
         whole: dict[str, Any] = {} if "pit" in body else dict(self.everywhere)
         with self._explained():
-            found = self._body(self._client.search(body=dict(body), **whole), "hits")
-        check_search(found)
-        return found
+            answer = self._body(self._client.search(body=dict(body), **whole), "hits")
+        check_search(answer)
+        return answer
 
     def search_many(self, searches: Sequence[tuple[Json, Json]]) -> Sequence[Json]:
         """Several searches (header, body) in one request: their answers as they come, errors too."""
         with self._explained():
-            lines = [dict(each) for search in searches for each in search]
+            lines = [dict(part) for search in searches for part in search]
             return list(self._body(self._client.msearch(searches=lines), "responses")["responses"])
 
     def documents(self, wanted: Sequence[Json]) -> tuple[Sequence[Json], int]:
         """Documents by `_index` and `_id` (and `routing`), in that order, and about how many bytes they came in."""
         with self._explained():
             answer = self._client.mget(docs=list(wanted))
-            found = list(self._body(answer, "docs")["docs"])
-            return found, int(answer.meta.headers.get("content-length") or len(str(found)))
+            documents = list(self._body(answer, "docs")["docs"])
+            return documents, int(answer.meta.headers.get("content-length") or len(str(documents)))
 
     def open_point_in_time(self) -> str:
         """A view of all indices as they are now, kept for five minutes from each use."""
@@ -228,7 +228,7 @@ class Index:
     def _body(self, answer: Any, *needed: str) -> Json:
         """Return an answer's body, if it has the form that was asked for; else an error."""
         body = answer.body
-        if not isinstance(body, Mapping) or not all(each in body for each in needed):
+        if not isinstance(body, Mapping) or not all(key in body for key in needed):
             raise ElasticsearchError(
                 "Elasticsearch answers with something else than what it was asked for, or was cut off"
             )
@@ -242,7 +242,7 @@ def check_search(answer: Json) -> None:
         raise search_error(answer["error"], int(answer.get("status", 0)))
     shards = answer.get("_shards", {})
     if shards.get("failed"):
-        reasons = [each.get("reason", {}) for each in shards.get("failures", [])]
+        reasons = [failure.get("reason", {}) for failure in shards.get("failures", [])]
         raise search_error(reasons[0] if reasons else {}, 0, f"{shards['failed']} of {shards['total']} shards failed")
     if answer.get("timed_out") or answer.get("terminated_early"):
         raise ElasticsearchError(
@@ -271,8 +271,8 @@ def explain(error: Exception, place: str, redact: Redact) -> ElasticsearchError:
         )
     if isinstance(error, ApiError):
         return _explain_answer(error.meta.status, redact_failures(error.body, redact), place)
-    said = f"Elasticsearch at {place} {_transport_reason(error)}"
-    return ElasticsearchError(said, kind=_transport_kind(error), problem=_transport_problem(error))
+    message = f"Elasticsearch at {place} {_transport_reason(error)}"
+    return ElasticsearchError(message, kind=_transport_kind(error), problem=_transport_problem(error))
 
 
 def _explain_answer(status: int, body: Any, place: str) -> ElasticsearchError:
@@ -284,8 +284,8 @@ def _explain_answer(status: int, body: Any, place: str) -> ElasticsearchError:
         403: f"does not let us (403): {_PRIVILEGES}: {reason}",
         429: "has too much to do (429)",
     }
-    said = known.get(status, f"answers {status}" + (f": {kind}: {reason}" if kind else ""))
-    return ElasticsearchError(f"Elasticsearch at {place} {said}"[:600], status, kind)
+    problem = known.get(status, f"answers {status}" + (f": {kind}: {reason}" if kind else ""))
+    return ElasticsearchError(f"Elasticsearch at {place} {problem}"[:600], status, kind)
 
 
 def _transport_problem(error: Exception) -> IndexProblem:
@@ -319,15 +319,15 @@ def _innermost(error: BaseException) -> str:
     while len(causes) < 10:
         last = causes[-1]
         held = (*getattr(last, "errors", ()), last.__cause__, getattr(last, "reason", None), *last.args)
-        inner = next((each for each in held if isinstance(each, BaseException)), None)
+        inner = next((cause for cause in held if isinstance(cause, BaseException)), None)
         if inner is None:
             break
         causes.append(inner)
-    for each in reversed(causes):
-        if isinstance(each, ssl.SSLError):
-            return getattr(each, "verify_message", "") or each.reason or "TLS failed"
-        if isinstance(each, OSError) and each.strerror:
-            return each.strerror
+    for cause in reversed(causes):
+        if isinstance(cause, ssl.SSLError):
+            return getattr(cause, "verify_message", "") or cause.reason or "TLS failed"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
     return type(causes[-1]).__name__
 
 

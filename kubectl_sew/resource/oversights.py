@@ -50,5 +50,5 @@ def find_oversights(obj: Mapping[str, Any]) -> Iterator[Located]:
 
 def _ignored(code: str, message: str, name: str, known: Sequence[str], path: Path) -> Located:
     near = get_close_matches(name[:100], known, 1)
-    hint = f"did you mean `{near[0]}`?" if near else "known here: " + ", ".join(f"`{each}`" for each in known)
+    hint = f"did you mean `{near[0]}`?" if near else "known here: " + ", ".join(f"`{candidate}`" for candidate in known)
     return Located(warning(code, message, hint), (*path, name), at_key=True)

@@ -81,7 +81,7 @@ def list_command(state: Path, webhook: str | None, output: str | None) -> None:
 def show(state: Path, number: int, output: str | None) -> None:
     """One dead letter with its event."""
     with beside(state) as store:
-        letter = next((one for one in store.dead_letters() if one.number == number), None)
+        letter = next((letter for letter in store.dead_letters() if letter.number == number), None)
     if letter is None:
         raise _missing([number], state)
     row = _row(letter)

@@ -110,5 +110,5 @@ def marked_sample(event_type: str, digest: str, now: float) -> Event:
 def describe(outcome: Outcome, now: float) -> str:
     """Describe an outcome in a line: time, delivered or not, and the receiver's answer."""
     word = "delivered" if outcome.verdict is Verdict.DELIVERED else f"not delivered ({outcome.reason.value})"
-    said = outcome.detail or (str(outcome.status) if outcome.status else "")
-    return f"{rfc3339(now)} {word}" + (f": {said}" if said else "")
+    answer = outcome.detail or (str(outcome.status) if outcome.status else "")
+    return f"{rfc3339(now)} {word}" + (f": {answer}" if answer else "")

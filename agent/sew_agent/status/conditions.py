@@ -97,7 +97,7 @@ def _working(known: WebhookStatus, accepted: Accepted, now: float) -> tuple[Stat
     if failing(known.receiver, now):
         return "False", HealthyReason.PROCESSING, f"not delivered: {last_error(known.receiver)}"
     if known.counters and known.counters.last_delivered_at is not None:
-        late = f", and late: {said}" if (said := falling_behind(known.counters, known.rate, now)) else ""
+        late = f", and late: {lag}" if (lag := falling_behind(known.counters, known.rate, now)) else ""
         return (
             "True",
             HealthyReason.PROCESSING,

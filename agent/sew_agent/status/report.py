@@ -191,7 +191,8 @@ def _read(place: Path) -> Report | None:
             content = json.load(file)
         webhooks = {name: WebhookReport(**values) for name, values in content.pop("webhooks").items()}
         problems = tuple(
-            SourceProblem(one["message"], IndexProblem(one["problem"])) for one in content["source_troubles"]
+            SourceProblem(problem["message"], IndexProblem(problem["problem"]))
+            for problem in content["source_troubles"]
         )
         parts = {"problems": tuple(content["problems"]), "webhooks": webhooks, "source_troubles": problems}
         return Report(**{**content, **parts})
@@ -199,13 +200,13 @@ def _read(place: Path) -> Report | None:
         return None
 
 
-def _fields(one: Any) -> dict[str, Any]:
+def _fields(instance: Any) -> dict[str, Any]:
     """Return a dataclass's fields as they are: `asdict` would copy them all."""
-    return {part.name: getattr(one, part.name) for part in fields(one)}
+    return {part.name: getattr(instance, part.name) for part in fields(instance)}
 
 
-def _same(one: Report, other: Report) -> bool:
-    return replace(one, written=0.0) == replace(other, written=0.0)
+def _same(report: Report, other: Report) -> bool:
+    return replace(report, written=0.0) == replace(other, written=0.0)
 
 
 def _alive(pid: int) -> bool:

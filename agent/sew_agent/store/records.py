@@ -58,7 +58,7 @@ class EnqueueBatch:
 
     deliveries: Sequence[NewDelivery]
     positions: Mapping[str, str]
-    """Each reader's position after these events; opaque to the store."""
+    """Positions of the readers after these events; opaque to the store."""
     read_at: float
 
 
@@ -116,7 +116,7 @@ class DeliveryResult:
     state: DeliveryState
     at: float
     attempts: int
-    """All attempts so far, this one included."""
+    """Number of attempts so far, this one included."""
     due: float = 0.0
     reason: str = ""
     detail: str = ""

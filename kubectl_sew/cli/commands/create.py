@@ -125,8 +125,8 @@ def _show(made: Object, name: str, output: str | None, note: str) -> None:
 
 def _references(flags: tuple[str, ...], flag: str, kind: str) -> Iterator[ConfigVar]:
     form = f"NAME={kind.upper()}/KEY"
-    for each in flags:
-        name, place = _split(each, flag, form)
+    for text in flags:
+        name, place = _split(text, flag, form)
         yield ConfigVar(name, read_reference(kind, place) or _refuse(flag, form))
 
 

@@ -52,7 +52,7 @@ def fields(kind: str | None, events: str | None, elasticsearch: str | None, inde
         _print(_OF_EVENTS, _of_events(events), output)
         return
     field_set: Iterable[Field] = CALICO if elasticsearch is None else index_fields(elasticsearch, index)
-    _print(_CALICOS, [_row(each) for each in field_set if kind is None or each.type is _TYPES[kind]], output)
+    _print(_CALICOS, [_row(field) for field in field_set if kind is None or field.type is _TYPES[kind]], output)
 
 
 def _print(headings: tuple[str, ...], rows: list[tuple[str, ...]], output: str | None) -> None:

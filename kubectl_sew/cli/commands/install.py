@@ -179,10 +179,10 @@ _OF_GROUP = {
 
 
 def _refuse_twice(kubectl: Kubectl, options: InstallOptions) -> None:
-    found = target.processor(kubectl, options.secrets_namespace)
-    if found and not options.beside_calico:
+    processor = target.processor(kubectl, options.secrets_namespace)
+    if processor and not options.beside_calico:
         raise target.InstallError(
-            f"Calico's own processor runs in {found} (namespace {options.secrets_namespace}), and each event would "
+            f"Calico's own processor runs in {processor} (namespace {options.secrets_namespace}), and each event would "
             "be sent twice: --beside-calico --selector LABELS installs an agent for the webhooks with these labels only"
         )
 

@@ -18,15 +18,15 @@ def _command(name: str, state: State, done: str, text: str) -> click.Command:
     def command(ctx: click.Context, names: tuple[str, ...], dry_run: str, api_group: str | None) -> int:
         cluster = webhooks(ctx, api_group)
         failed = 0
-        for each in names:  # as with kubectl, one that fails keeps none of the others from it
+        for webhook in names:  # as with kubectl, one that fails keeps none of the others from it
             try:
-                changed = _change(cluster, each, state, dry_run)
+                changed = _change(cluster, webhook, state, dry_run)
             except KubectlError as error:
                 print_error(error.render())
                 failed = error.exit_code
             else:
                 note = "" if changed else " (no change)"
-                echo(f"{cluster.shown(each)} {done}{note}{DRY_RUN_NOTES[dry_run]}")
+                echo(f"{cluster.shown(webhook)} {done}{note}{DRY_RUN_NOTES[dry_run]}")
         return failed
 
     return command

@@ -75,7 +75,7 @@ MIGRATIONS = (
     """,
     "ALTER TABLE webhooks ADD COLUMN last_error_at REAL;",
 )
-"""One step for each version of the schema; a store of an older version takes those that are missing."""
+"""Steps, one for each version of the schema; a store of an older version takes those that are missing."""
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
