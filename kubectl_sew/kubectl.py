@@ -62,7 +62,7 @@ class Kubectl:
     flags: tuple[str, ...] = field(default=(), repr=False)
     program: str = ""
     """"" for `KUBECTL_PATH`, else the one on PATH."""
-    tell: Callable[[str], object] | None = None
+    report: Callable[[str], object] | None = None
     """Takes what kubectl says while it still runs: a login helper may ask a person for something."""
 
     def get(self, path: str, **parameters: str) -> Any:
@@ -105,7 +105,7 @@ class Kubectl:
     def _run(self, arguments: Sequence[str], stdin: str, timeout: str) -> str:
         program, deadline = self.program or os.environ.get("KUBECTL_PATH") or "kubectl", _seconds(timeout)
         try:
-            done = finish([program, *arguments], stdin, deadline, self.tell and self._tell)
+            done = finish([program, *arguments], stdin, deadline, self.report and self._report)
         except subprocess.TimeoutExpired as late:
             message = f"no answer within {deadline:g} s{_meanwhile(late.stderr)}"
             raise KubectlError(KubectlProblem.TIMEOUT, message, _in_context(_SLOW, self.flags)) from None
@@ -116,11 +116,11 @@ class Kubectl:
             raise explain(done.stderr, self.flags)
         return done.stdout
 
-    def _tell(self, stderr: str) -> None:
+    def _report(self, stderr: str) -> None:
         """Print stderr without kubectl's own log lines, which are shown if it fails."""
         text = "".join(line for line in stderr.splitlines(keepends=True) if not _LOG_LINE.match(line))
-        if text and self.tell:
-            self.tell(text)
+        if text and self.report:
+            self.report(text)
 
 
 _NO_KUBECTL = "install kubectl, put it on PATH, or name it in KUBECTL_PATH"

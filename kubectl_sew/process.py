@@ -4,14 +4,14 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 _STEP = 0.5
 """Seconds. What has been said for so long by a program that still runs may be a question."""
 
 
 def finish(
-    command: Sequence[str], stdin: str, deadline: float | None, tell: Tell | None
+    command: Sequence[str], stdin: str, deadline: float | None, report: Report | None
 ) -> subprocess.CompletedProcess[str]:
     """The program's end. Raises TimeoutExpired, with what it said on stderr, after `deadline` seconds; OSError."""
     began = time.monotonic()
@@ -27,8 +27,8 @@ def finish(
                     return subprocess.CompletedProcess(command, process.returncode, _text(out), _text(err))
                 except subprocess.TimeoutExpired as running:
                     stderr, given = running.stderr or b"", None
-                    if tell and seen > reported:
-                        tell(_text(stderr[reported:seen]))
+                    if report and seen > reported:
+                        report(_text(stderr[reported:seen]))
                         reported = seen
                     seen = len(stderr)
                     if left <= _STEP and deadline is not None:

@@ -29,7 +29,7 @@ def reach(ctx: click.Context, namespace: str | None) -> tuple[Kubectl, str | Non
     """kubectl without the namespace, which is the agent's here; and that, also where it stood before the command."""
     given = connection(ctx)
     flags = tuple(flag for flag in given.flags if not flag.startswith(f"{_NAMESPACE}="))
-    return Kubectl(flags, tell=to_terminal()), namespace or given.value(_NAMESPACE)
+    return Kubectl(flags, report=to_terminal()), namespace or given.value(_NAMESPACE)
 
 
 def running(kubectl: Kubectl, namespace: str | None, host: str) -> Document:

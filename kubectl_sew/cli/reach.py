@@ -20,7 +20,7 @@ _TYPE = re.compile(rf"(sew|{PLURAL[:-1]}s?(\.v\d\w*)?(\.({'|'.join(map(re.escape
 
 
 def kubectl(ctx: click.Context) -> Kubectl:
-    return Kubectl(connection(ctx).flags, tell=to_terminal())
+    return Kubectl(connection(ctx).flags, report=to_terminal())
 
 
 def webhooks(ctx: click.Context, api_group: str | None) -> Webhooks:

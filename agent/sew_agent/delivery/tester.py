@@ -27,7 +27,7 @@ class DeliveryTester(Protocol):
     def fire(self, webhook: Accepted, digest: str) -> None:
         """Send the sample, unless that is under way."""
 
-    def finished(self) -> Collection[tuple[str, str, str]]:
+    def take_finished(self) -> Collection[tuple[str, str, str]]:
         """Return webhook, digest and result of each test that ended since the last call."""
 
 
@@ -62,7 +62,7 @@ class FileDeliveryTester:
         self._waiting[key] = webhook
         self._begin()
 
-    def finished(self) -> Sequence[tuple[str, str, str]]:
+    def take_finished(self) -> Sequence[tuple[str, str, str]]:
         """Return webhook, digest and result of each test that ended since the last call; start waiting ones."""
         self._begin()
         with self._lock:

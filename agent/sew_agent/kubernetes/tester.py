@@ -108,7 +108,7 @@ class KubernetesDeliveryTester:
             self._waiting.append(name)
             self._start_waiting()
 
-    def finished(self) -> Sequence[tuple[str, str, str]]:
+    def take_finished(self) -> Sequence[tuple[str, str, str]]:
         """Return webhook, what to remember, and result of each test that ended since the last call.
 
         Tests that had no thread are started again.

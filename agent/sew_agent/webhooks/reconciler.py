@@ -155,7 +155,7 @@ class Reconciler:
             )
 
     def _keep_test_results(self) -> None:
-        for name, digest, result in self._parts.tester.finished():
+        for name, digest, result in self._parts.tester.take_finished():
             known = self._parts.store.webhook_records().get(name)
             if known:
                 self._parts.store.save_webhook(replace(known, tested=digest, test_result=result))

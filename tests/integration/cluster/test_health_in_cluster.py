@@ -89,7 +89,7 @@ def test_a_test_that_hangs_is_named_until_it_has_ended(harness: ClusterHarness, 
     assert beats.health.stalled() == {"test-hangs": f"no progress for {late:.0f} s"}
     release.set()
     eventually(lambda: harness.object("hangs")["spec"]["state"] == "Enabled", "the test ends")
-    eventually(lambda: not (tester.finished() or tester.busy), "its thread ends")
+    eventually(lambda: not (tester.take_finished() or tester.busy), "its thread ends")
     beats.now += late
     assert beats.health.stalled() == {}
 

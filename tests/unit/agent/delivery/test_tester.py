@@ -60,14 +60,14 @@ def test_a_test_under_way_is_not_sent_again_and_its_result_is_given_once() -> No
     tester = FileDeliveryTester(attempt, lambda: NOW, Log(io.StringIO(), lambda: NOW))
     tester.fire(WEBHOOK, "d")
     tester.fire(WEBHOOK, "d")
-    assert tester.finished() == []
+    assert tester.take_finished() == []
     assert tester.busy
     release.set()
     for thread in threading.enumerate():
         if thread.name == "delivery-test":
             thread.join(10)
-    assert tester.finished() == [("w", "d", "2026-01-01T00:00:00Z delivered: 200 OK")]
-    assert tester.finished() == []
+    assert tester.take_finished() == [("w", "d", "2026-01-01T00:00:00Z delivered: 200 OK")]
+    assert tester.take_finished() == []
     assert not tester.busy
     assert len(sent) == 1
 
@@ -77,7 +77,7 @@ def results(tester: FileDeliveryTester) -> list[tuple[str, str, str]]:
     ended: list[tuple[str, str, str]] = []
 
     def over() -> bool:
-        ended.extend(tester.finished())
+        ended.extend(tester.take_finished())
         return not tester.busy
 
     eventually(over, "the tests end")
@@ -95,7 +95,7 @@ def test_a_test_waits_where_the_system_gives_no_more_threads_and_this_is_said_on
         threads.refuse(patch, "delivery-test")
         tester.fire(WEBHOOK, "d")
         tester.fire(WEBHOOK, "e")
-        assert tester.finished() == []
+        assert tester.take_finished() == []
     assert tester.busy
     (line,) = out.getvalue().splitlines()
     assert "test_waits" in line

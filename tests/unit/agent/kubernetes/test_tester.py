@@ -99,7 +99,7 @@ class StateTestHarness:
 
     def remember(self) -> bool:
         """Keep in the store what has ended; return whether anything has."""
-        ended = self.tester.finished()
+        ended = self.tester.take_finished()
         self._records |= {
             name: WebhookRecord(name, "Test", None, tested=tested, test_result=text) for name, tested, text in ended
         }
@@ -163,10 +163,10 @@ def test_a_test_waits_where_the_system_gives_no_more_threads_and_this_is_logged(
     with pytest.MonkeyPatch.context() as patch:
         threads.refuse(patch, "delivery-test")
         harness.ask()
-        assert harness.tester.finished() == []
+        assert harness.tester.take_finished() == []
     assert harness.tester.busy
     problems = harness.log.getvalue().splitlines()
     assert problems
     assert all("no more threads" in line for line in problems)
-    eventually(harness.tester.finished, "the test ends")
+    eventually(harness.tester.take_finished, "the test ends")
     assert harness.sent == 1

@@ -38,7 +38,7 @@ class FakeTester:
     def fire(self, webhook: Accepted, digest: str) -> None:
         self.fired.append((webhook.webhook.name, digest))
 
-    def finished(self) -> list[tuple[str, str, str]]:
+    def take_finished(self) -> list[tuple[str, str, str]]:
         ended, self.ended = self.ended, []
         return ended
 
