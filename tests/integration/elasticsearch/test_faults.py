@@ -72,8 +72,8 @@ def recovers(harness: IngestHarness, between: Proxy, *more: str) -> None:
     [
         (refuse(429), "has too much to do (429)"),
         (refuse(503, "unavailable"), "answers 503: unavailable"),
-        (Answer(502, b"<html>bad gateway"), "no JSON"),
-        (Answer(200, b"<html>hello"), "no JSON"),
+        (Answer(502, b"<html>bad gateway"), "not JSON"),
+        (Answer(200, b"<html>hello"), "not JSON"),
     ],
     ids=["429", "503", "502", "html"],
 )
