@@ -12,6 +12,7 @@ from kubectl_sew.cli.progress import ProgressLine
 from kubectl_sew.cli.selecting import read_lines
 from kubectl_sew.ndjson import LONGEST_LINE
 from tests import cases
+from tests.clocks import ManualClock
 
 GOLDEN = [case for case in cases.load("queries.toml") if "mapping" not in case]
 SAMPLE = GOLDEN[:: max(1, len(GOLDEN) // 20)]
@@ -157,21 +158,11 @@ def test_an_endless_line_is_named_and_never_held_whole():
     assert lines[1] == b"{}\n"
 
 
-class SteppingClock:
-    """Moves by hand."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def test_work_of_over_a_second_shows_a_bar_on_a_terminal_and_takes_it_away(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     reader, writer = pty.openpty()
-    clock = SteppingClock()
+    clock = ManualClock()
     with open(writer, "w", encoding="utf-8") as terminal:  # noqa: PTH123  # a descriptor
         progress = ProgressLine(200, terminal, clock)
         clock.now = 0.9
@@ -191,7 +182,7 @@ def test_work_of_over_a_second_shows_a_bar_on_a_terminal_and_takes_it_away(monke
 
 
 def test_nothing_is_shown_where_no_terminal_is():
-    clock, stream = SteppingClock(), io.StringIO()
+    clock, stream = ManualClock(), io.StringIO()
     progress = ProgressLine(200, stream, clock)
     clock.now = 5.0
     progress.show(100, "half")

@@ -3,29 +3,10 @@
 import pytest
 
 from sew_agent.base.health import Health
+from tests.clocks import ManualClock
 
 
-class Clock:
-    """A monotonic clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def health(clock: Clock) -> Health:
-    return Health(clock)
-
-
-def test_a_loop_is_late_only_after_its_limit(clock: Clock, health: Health) -> None:
+def test_a_loop_is_late_only_after_its_limit(clock: ManualClock, health: Health) -> None:
     heartbeat = health.heartbeat("poller", limit=30.0)
     clock.now += 30.0
     assert health.stalled() == {}
@@ -35,7 +16,9 @@ def test_a_loop_is_late_only_after_its_limit(clock: Clock, health: Health) -> No
     assert health.stalled() == {}
 
 
-def test_work_with_an_end_is_late_only_while_it_lasts_or_when_an_error_ended_it(clock: Clock, health: Health) -> None:
+def test_work_with_an_end_is_late_only_while_it_lasts_or_when_an_error_ended_it(
+    clock: ManualClock, health: Health
+) -> None:
     with health.during("work", limit=30.0):
         clock.now += 31.0
         assert health.stalled() == {"work": "no progress for 31 s"}

@@ -12,26 +12,7 @@ from sew_agent.base.settings import SettingsError
 from sew_agent.status.server import CLIENTS, HealthServer
 from sew_agent.store.records import StoreError
 from tests import threads
-
-
-class Clock:
-    """A monotonic clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def health(clock: Clock) -> Health:
-    return Health(clock)
+from tests.clocks import ManualClock
 
 
 @pytest.fixture
@@ -51,7 +32,7 @@ def get(server: HealthServer, path: str, method: str = "GET") -> tuple[int, str]
     return result
 
 
-def test_healthz_names_the_loop_that_stands_still(clock: Clock, health: Health, server: HealthServer) -> None:
+def test_healthz_names_the_loop_that_stands_still(clock: ManualClock, health: Health, server: HealthServer) -> None:
     moving, stalled = health.heartbeat("poller", limit=30.0), health.heartbeat("worker", limit=30.0)
     assert get(server, "/healthz") == (200, "ok\n")
     clock.now += 40.0
