@@ -57,8 +57,8 @@ class _Until:
 
 def _deliver(settings: Settings, environment: Environment, log: Log, stop: Stop, ends: float) -> int:
     with ExitStack() as stack:
-        agent = assemble(settings, environment, log, stack)
-        loop = MainLoop(agent, stop, ends)
+        runtime = assemble(settings, environment, log, stack)
+        loop = MainLoop(runtime, stop, ends)
         stack.callback(loop.end)
         log.info("started", version=version("kubectl-sew"), pid=os.getpid(), state=str(settings.state))
         return loop.run()

@@ -52,36 +52,36 @@ def _tried(part: Callable[[], None]) -> StoreError | None:
 class MainLoop:
     """Main loop of the agent, in the main thread."""
 
-    def __init__(self, agent: Runtime, stop: Stop, ends: float) -> None:
+    def __init__(self, runtime: Runtime, stop: Stop, ends: float) -> None:
         """Take the agent's parts. `ends`: monotonic seconds at which the time of `--once` is over."""
-        self._agent = agent
+        self._runtime = runtime
         self._stop = stop
         self._ends = ends
         self._done = False
         """True where the source has nothing more to read now."""
-        self._grace = agent.settings.request_timeout + _FAILED_PAUSE
+        self._grace = runtime.settings.request_timeout + _FAILED_PAUSE
         """Seconds in which requests in flight may end."""
         self._source_error = self._store_error = ""
         self._failures = 0
         """Failures of the source in a row."""
         self._next_poll = 0.0
         self._housekeeping = Housekeeping(
-            agent.store, agent.poller, agent.log, dead_letters_for=agent.settings.dead_letters_for
+            runtime.store, runtime.poller, runtime.log, dead_letters_for=runtime.settings.dead_letters_for
         )
-        self._reporter = Reporter(agent)
-        self._dead_before = {counters.webhook: counters.dead for counters in agent.store.counters()}
-        self._heartbeat = agent.health.heartbeat(MAIN, STALLED_AFTER)
+        self._reporter = Reporter(runtime)
+        self._dead_before = {counters.webhook: counters.dead for counters in runtime.store.counters()}
+        self._heartbeat = runtime.health.heartbeat(MAIN, STALLED_AFTER)
 
     def run(self) -> int:
         """Run until `stop` is set, or with `once` until all is done or its time is over; return the exit code."""
-        settings, health = self._agent.settings, self._agent.health
+        settings, health = self._runtime.settings, self._runtime.health
         health.probe("webhooks", self._webhooks_error)
         health.probe("events", lambda: self._source_error if self._failures else "")
         health.probe("store", lambda: self._store_error)
         if settings.once:
-            self._agent.store.record_results((), to_probe(self._agent.store.receivers()))
+            self._runtime.store.record_results((), to_probe(self._runtime.store.receivers()))
         workers = [self._worker(number) for number in range(settings.workers)]
-        self._agent.dispatcher.start(workers, self._agent.environment.may_deliver)
+        self._runtime.dispatcher.start(workers, self._runtime.environment.may_deliver)
         while not self._stop.is_set():
             pause = self._turn()
             if settings.once and self._finished():
@@ -97,13 +97,13 @@ class MainLoop:
 
         A run whose time is over does not wait for them: the next run sends again what has no result then.
         """
-        agent = self._agent
-        agent.log.info("stopping", in_flight=agent.dispatcher.busy)
-        whole = agent.dispatcher.stop(self._grace)
+        runtime = self._runtime
+        runtime.log.info("stopping", in_flight=runtime.dispatcher.busy)
+        whole = runtime.dispatcher.stop(self._grace)
         with suppress(StoreError):
             self._reporter.report_status(time.time())
         self._reporter.close()
-        agent.log.info("stopped", all_finished=whole)
+        runtime.log.info("stopped", all_finished=whole)
 
     def _turn(self) -> float:
         """Take one turn; return the seconds until the next."""
@@ -111,8 +111,8 @@ class MainLoop:
         now, pace = time.time(), time.monotonic()
         more, failed = False, _tried(lambda: self._housekeeping.step(now, pace))
         try:
-            self._agent.reconciler.reconcile(now)
-            more = self._agent.reconciler.ready and self._poll(now, pace)
+            self._runtime.reconciler.reconcile(now)
+            more = self._runtime.reconciler.ready and self._poll(now, pace)
         except StoreError as error:
             failed = error
         if failed:
@@ -133,12 +133,12 @@ class MainLoop:
         try:
             polled = self._polled(now)
         except SourceError as error:
-            if self._agent.settings.once:
+            if self._runtime.settings.once:
                 raise
             self._source_failed(str(error), pace)
             return False
         self._done = polled.done
-        problems = joined(self._agent.poller.problems)
+        problems = joined(self._runtime.poller.problems)
         if polled.failed:
             self._source_failed(problems, pace)
             return False
@@ -150,94 +150,94 @@ class MainLoop:
 
     def _interval(self) -> float:
         """Return the seconds between two polls; with `once` the run ends soon, however seldom an agent polls."""
-        settings = self._agent.settings
+        settings = self._runtime.settings
         return min(settings.poll_interval, RECONCILE_EVERY) if settings.once else settings.poll_interval
 
     def _polled(self, now: float) -> Polled:
         """Poll, and count how long it took and how it failed."""
         started, failure = time.monotonic(), None
         try:
-            polled = self._agent.poller.poll(now)
+            polled = self._runtime.poller.poll(now)
             failure = PollFailure.SOURCE if polled.failed else None
             return polled
         except (SourceError, StoreError) as error:
             failure = _kind(error)
             raise
         finally:
-            self._agent.metrics.polled(time.monotonic() - started, failure)
+            self._runtime.metrics.polled(time.monotonic() - started, failure)
 
     def _source_failed(self, error: str, pace: float) -> None:
         if error != self._source_error:
-            self._agent.log.error("source_failed", message=f"{error}; it is tried again")
+            self._runtime.log.error("source_failed", message=f"{error}; it is tried again")
         self._source_error = error
         pause = pause_after(self._failures)
         self._failures += 1
-        self._next_poll = pace + max(self._agent.settings.poll_interval, pause)
+        self._next_poll = pace + max(self._runtime.settings.poll_interval, pause)
 
     def _partly_failed(self, error: str) -> None:
         if error and error != self._source_error:
-            self._agent.log.error("source_failed_in_part", message=f"{error}; it is tried again")
+            self._runtime.log.error("source_failed_in_part", message=f"{error}; it is tried again")
         if self._source_error and not error:
-            self._agent.log.info("source_recovered")
+            self._runtime.log.info("source_recovered")
         self._source_error = error
 
     def _store_failed(self, error: StoreError) -> None:
         if str(error) != self._store_error:
-            self._agent.log.error("store_failed", message=f"{error}; it is tried again")
+            self._runtime.log.error("store_failed", message=f"{error}; it is tried again")
         self._store_error = str(error)
 
     def _store_works(self) -> None:
         if self._store_error:
-            self._agent.log.info("store_recovered")
+            self._runtime.log.info("store_recovered")
         self._store_error = ""
 
     def _webhooks_error(self) -> str:
-        problems, snapshot = self._agent.environment.problems(), self._agent.reconciler.snapshot
+        problems, snapshot = self._runtime.environment.problems(), self._runtime.reconciler.snapshot
         if problems:
             return "; ".join(problems)
-        read = snapshot and (snapshot.complete or (snapshot.known and self._agent.settings.webhooks is None))
+        read = snapshot and (snapshot.complete or (snapshot.known and self._runtime.settings.webhooks is None))
         return "" if read else "they cannot be read: see the log"
 
     def _worker(self, number: int) -> Callable[[], None]:
         """Return a worker's heartbeat. It is watched from its first beat on: workers start as they are needed."""
-        limit = STALLED_AFTER + MOST_REQUESTS * self._agent.settings.request_timeout
-        begun = cache(lambda: self._agent.health.heartbeat(f"worker-{number}", limit))
+        limit = STALLED_AFTER + MOST_REQUESTS * self._runtime.settings.request_timeout
+        begun = cache(lambda: self._runtime.health.heartbeat(f"worker-{number}", limit))
         return lambda: begun().beat()
 
     def _finished(self) -> bool:
-        agent = self._agent
-        counters = agent.store.counters()
-        if agent.tester.busy or agent.dispatcher.busy or not (self._done or self._is_stuck(counters)):
+        runtime = self._runtime
+        counters = runtime.store.counters()
+        if runtime.tester.busy or runtime.dispatcher.busy or not (self._done or self._is_stuck(counters)):
             return False
-        return not unfinished(counters, agent.store.receivers(), agent.reconciler.sending)
+        return not unfinished(counters, runtime.store.receivers(), runtime.reconciler.sending)
 
     def _is_stuck(self, counters: Sequence[Counters]) -> bool:
         """Return whether nothing more can be read: the webhooks without room can end nothing in this run."""
-        agent, without_room = self._agent, self._agent.reading.without_room
-        parked = {name for name, receiver in agent.dispatcher.receivers().items() if is_probed(receiver)}
-        return bool(without_room) and without_room <= filled_by_the_dead(counters, agent.store.room()).keys() | parked
+        runtime, without_room = self._runtime, self._runtime.reading.without_room
+        parked = {name for name, receiver in runtime.dispatcher.receivers().items() if is_probed(receiver)}
+        return bool(without_room) and without_room <= filled_by_the_dead(counters, runtime.store.room()).keys() | parked
 
     def _end_of_once(self) -> int:
-        agent = self._agent
-        refused = {name: webhook.message for name, webhook in agent.reconciler.validated.invalid.items()}
-        counters = agent.store.counters()
-        full = filled_by_the_dead(counters, agent.store.room())
-        snapshot = agent.reconciler.snapshot
+        runtime = self._runtime
+        refused = {name: webhook.message for name, webhook in runtime.reconciler.validated.invalid.items()}
+        counters = runtime.store.counters()
+        full = filled_by_the_dead(counters, runtime.store.room())
+        snapshot = runtime.reconciler.snapshot
         whole = (snapshot.problems if snapshot else ()) or self._nothing_done()
-        ended = verdict(counters, self._dead_before, agent.reconciler.sending, refused | full, whole)
+        ended = verdict(counters, self._dead_before, runtime.reconciler.sending, refused | full, whole)
         for name, problem in ended.problems:
-            agent.log.error("once_trouble", **({"webhook": name} if name else {}), message=problem)
-        agent.log.info("once_ended", code=ended.code, bad_lines=agent.reading.bad_lines)
+            runtime.log.error("once_trouble", **({"webhook": name} if name else {}), message=problem)
+        runtime.log.info("once_ended", code=ended.code, bad_lines=runtime.reading.bad_lines)
         return ended.code
 
     def _nothing_done(self) -> list[str]:
         """Return the problems of a run that did nothing: no webhooks or no events are likely a mistake."""
-        agent, settings = self._agent, self._agent.settings
-        validated, reading = agent.reconciler.validated, agent.reading
+        runtime, settings = self._runtime, self._runtime.settings
+        validated, reading = runtime.reconciler.validated, runtime.reading
         without = "" if validated.accepted or validated.invalid else str(settings.webhooks or "")
-        return nothing_done(without, source_name(agent.settings), bad_lines=reading.bad_lines, events=reading.events)
+        return nothing_done(without, source_name(runtime.settings), bad_lines=reading.bad_lines, events=reading.events)
 
     def _timed_out(self) -> int:
-        waiting = dict(self._agent.store.pending_counts())
-        self._agent.log.error("once_timeout", waiting=waiting, message="what waits is kept for the next run")
+        waiting = dict(self._runtime.store.pending_counts())
+        self._runtime.log.error("once_timeout", waiting=waiting, message="what waits is kept for the next run")
         return TIMED_OUT

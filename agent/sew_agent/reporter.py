@@ -83,18 +83,18 @@ class Reporter:
                 self._runtime.log.warning("webhook_room_low", webhook=name, message=room_words(filled))
 
     def _report(self, progress: Mapping[str, Progress], now: float, store_error: str) -> Report:
-        agent = self._runtime
-        snapshot = agent.reconciler.snapshot
-        counters = {counters.webhook: counters for counters in agent.store.counters()}
-        receivers, peers = agent.dispatcher.receivers(), agent.routes.failing_peers()
-        known = Observations(self._room, progress, receivers, counters, agent.settings.rates, peers)
+        runtime = self._runtime
+        snapshot = runtime.reconciler.snapshot
+        counters = {counters.webhook: counters for counters in runtime.store.counters()}
+        receivers, peers = runtime.dispatcher.receivers(), runtime.routes.failing_peers()
+        known = Observations(self._room, progress, receivers, counters, runtime.settings.rates, peers)
         store = (f"store: {store_error}",) if store_error else ()
-        problems = (*(snapshot.problems if snapshot else ()), *agent.environment.problems(), *store)
+        problems = (*(snapshot.problems if snapshot else ()), *runtime.environment.problems(), *store)
         return replace(
             report_of_process(problems, now),
-            webhooks=build(agent.reconciler.validated, known, now),
-            source=source_name(agent.settings),
-            source_troubles=agent.poller.problems,
-            events_read=agent.reading.events,
+            webhooks=build(runtime.reconciler.validated, known, now),
+            source=source_name(runtime.settings),
+            source_troubles=runtime.poller.problems,
+            events_read=runtime.reading.events,
             started=self._started,
         )

@@ -92,7 +92,7 @@ def assemble(settings: Settings, environment: Environment, log: Log, stack: Exit
     dispatcher = _dispatcher(settings, store, send, DeliveryTelemetry(log, metrics))
     routes = Routes(dispatcher)
     source = _source(settings, store, log, health.heartbeat(MAIN, STALLED_AFTER).beat, stack)
-    _go_on(source, store, environment.inherited_position())
+    _inherit(source, store, environment.inherited_position())
     reading = IngestTelemetry(log, metrics, time.time, dispatcher.notify)
     stack.callback(reading.close)
     poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
@@ -132,13 +132,13 @@ def assemble(settings: Settings, environment: Environment, log: Log, stack: Exit
     )
 
 
-def _go_on(source: EventSource, store: Store, place: str) -> None:
-    """An empty store begins where another agent has left the events."""
-    if store.positions() or not place:
+def _inherit(source: EventSource, store: Store, position: str) -> None:
+    """Begin an empty store where another agent has left the events."""
+    if store.positions() or not position:
         return
     with suppress(ValueError, TypeError, AttributeError, LookupError):  # of another version: it begins at the newest
-        source.reached(place, place)
-        store.enqueue(EnqueueBatch((), {SHARED: place}, time.time()))
+        source.reached(position, position)
+        store.enqueue(EnqueueBatch((), {SHARED: position}, time.time()))
 
 
 def _check(settings: Settings) -> None:
