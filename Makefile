@@ -39,7 +39,7 @@ test-integration: $(READY) ## run the tests on real servers, which the first run
 docs: $(READY) ## check the documentation: links, headings, paths, commands, flags, and what examples print
 	$(BIN)/python -m pytest tests/unit -m documentation
 
-server-%: $(READY) ## run one real server until Ctrl-C: elasticsearch, kubernetes, node, alertmanager or krew
+server-%: $(READY) ## run one real server until Ctrl-C: elasticsearch, kubernetes, node, alertmanager, krew or postgresql
 	$(BIN)/python -m testbed.servers.$* $(VERSION)
 
 simulate: $(READY) ## send N random histories of receivers and answers through the real dispatcher (SEED=)

@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, settings
 from testbed.servers.elasticsearch import V8, V9, elasticsearch_url
 from testbed.servers.images import agent_image
 from testbed.servers.kubernetes import Kubernetes, find, kubernetes
+from testbed.servers.postgresql import PostgreSQL, postgresql
+from testbed.servers.postgresql import find as find_postgresql
 from testbed.servers.required import required
 from tests.times import DurationReport
 
@@ -51,6 +53,16 @@ def each_elasticsearch(request: pytest.FixtureRequest) -> str:
     """The URL of the one and of the other, for what must hold on both."""
     url: str = request.getfixturevalue(request.param)
     return url
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgreSQL]:
+    """One PostgreSQL for all tests of a run: each makes a schema of its own.
+
+    A test that stops the server runs its own by `testbed.servers.postgresql.postgresql`.
+    """
+    with required(), postgresql(find_postgresql()) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

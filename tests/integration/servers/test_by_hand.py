@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.servers import alertmanager, elasticsearch, krew, kubernetes
+from testbed.servers import alertmanager, elasticsearch, krew, kubernetes, postgresql
 from testbed.servers.required import required
 
 pytestmark = pytest.mark.server
@@ -18,6 +18,7 @@ FIND: dict[str, Callable[[], object]] = {
     "elasticsearch": lambda: elasticsearch.build(elasticsearch.V8),
     "krew": krew.find,
     "kubernetes": kubernetes.find,
+    "postgresql": postgresql.find,
 }
 
 
