@@ -88,6 +88,15 @@ def width(text: str) -> int:
     return len(text) + sum(east_asian_width(char) in "WF" for char in text) - marks
 
 
+def fitting(text: str, cells: int) -> int:
+    """Return how many characters of a text fit into so many cells of a terminal."""
+    for count, char in enumerate(text):
+        cells -= width(char)
+        if cells < 0:
+            return count
+    return len(text)
+
+
 def decode_base64(text: str) -> bytes | None:
     """The bytes that Base64 stands for, whatever blanks are in it; None where it is none."""
     try:

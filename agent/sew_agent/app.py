@@ -31,7 +31,11 @@ def run(settings: Settings, warnings: Sequence[str]) -> int:
     with ExitStack() as stack:
         stack.enter_context(captured(partial(_library_warning, log)))
         environment = open_environment(settings, log, stack)
-        code = environment.lead(lambda term: _deliver(settings, environment, log, term, ends), stop, _Until(stop, ends))
+        code = environment.lead(
+            lambda term: _deliver(settings, environment, log, term, ends),
+            stop,
+            lambda: stop.is_set() or time.monotonic() >= ends,
+        )
     if code is None:
         return 0 if stop.is_set() else TIMED_OUT
     return code
@@ -41,21 +45,7 @@ def _library_warning(log: Log, source: str, message: str) -> None:
     log.warning("library_warning", source=source, message=message)
 
 
-class _Until:
-    """A request to end: `stop`, or the end of the time of `--once`."""
-
-    def __init__(self, stop: threading.Event, ends: float) -> None:
-        self._stop = stop
-        self._ends = ends
-
-    def is_set(self) -> bool:
-        return self._stop.is_set() or time.monotonic() >= self._ends
-
-    def wait(self, timeout: float) -> bool:
-        return self._stop.wait(min(timeout, max(self._ends - time.monotonic(), 0.0))) or self.is_set()
-
-
-def _deliver(settings: Settings, environment: Environment, log: Log, stop: Stop, ends: float) -> int:
+def _deliver(settings: Settings, environment: Environment, log: Log, stop: Stop, ends: float) -> int | None:
     with ExitStack() as stack:
         runtime = assemble(settings, environment, log, stack)
         loop = MainLoop(runtime, stop, ends)

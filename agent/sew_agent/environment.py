@@ -63,10 +63,11 @@ class Environment(Protocol):
     def inherited_position(self) -> str:
         """Return the position in the events that another agent left; "" where there is none."""
 
-    def lead(self, deliver: Callable[[Stop], int], stop: Stop, waiting: Stop) -> int | None:
-        """Deliver while this agent is the one that may; return the exit code, None where it never was.
+    def lead(self, deliver: Callable[[Stop], int | None], stop: Stop, gives_up: Callable[[], bool]) -> int | None:
+        """Deliver while this agent is the one that may; return the exit code, None where it has no end of its own.
 
-        `stop` asks the agent to end, `waiting` asks it to wait no longer.
+        `stop` asks the agent to end, and `deliver` returns None where it ended for that. `gives_up` returns whether to
+        wait no longer for a turn.
         """
 
     def start_session(self, store: Store, attempt: Attempt, health: Health, stack: ExitStack) -> Session:
@@ -93,7 +94,7 @@ class FilesEnvironment:
     def inherited_position(self) -> str:
         return ""
 
-    def lead(self, deliver: Callable[[Stop], int], stop: Stop, waiting: Stop) -> int | None:  # noqa: ARG002 - it never waits
+    def lead(self, deliver: Callable[[Stop], int | None], stop: Stop, gives_up: Callable[[], bool]) -> int | None:  # noqa: ARG002 - it never waits
         return deliver(stop)
 
     def start_session(self, store: Store, attempt: Attempt, health: Health, stack: ExitStack) -> "FilesSession":  # noqa: ARG002 - files need no thread

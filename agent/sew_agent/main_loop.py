@@ -16,7 +16,15 @@ from sew_agent.housekeeping import Housekeeping
 from sew_agent.ingest.poller import Polled
 from sew_agent.ingest.source import SourceError, joined
 from sew_agent.reporter import Reporter, source_name
-from sew_agent.run_once import TIMED_OUT, filled_by_the_dead, nothing_done, to_probe, unfinished, verdict
+from sew_agent.run_once import (
+    TIMED_OUT,
+    filled_by_the_dead,
+    nothing_checked,
+    nothing_done,
+    to_probe,
+    unfinished,
+    verdict,
+)
 from sew_agent.store.records import Counters, StoreError, StoreFullError
 from sew_agent.wiring import Runtime
 
@@ -72,8 +80,8 @@ class MainLoop:
         self._dead_before = {counters.webhook: counters.dead for counters in runtime.store.counters()}
         self._heartbeat = runtime.health.heartbeat(MAIN, STALLED_AFTER)
 
-    def run(self) -> int:
-        """Run until `stop` is set, or with `once` until all is done or its time is over; return the exit code."""
+    def run(self) -> int | None:
+        """Run until all is done or its time is over, with `once`; return the exit code, None where `stop` ended it."""
         settings, health = self._runtime.settings, self._runtime.health
         health.probe("webhooks", self._webhooks_error)
         health.probe("events", lambda: self._source_error if self._failures else "")
@@ -90,7 +98,7 @@ class MainLoop:
                 self._grace = _FAILED_PAUSE
                 return self._timed_out()
             self._stop.wait(min(pause, ONCE_EVERY) if settings.once else pause)
-        return 0
+        return None
 
     def end(self) -> None:
         """Start nothing new, and let requests in flight finish: none lasts longer than its deadline.
@@ -227,7 +235,12 @@ class MainLoop:
         ended = verdict(counters, self._dead_before, runtime.reconciler.sending, refused | full, whole)
         for name, problem in ended.problems:
             runtime.log.error("once_trouble", **({"webhook": name} if name else {}), message=problem)
-        runtime.log.info("once_ended", code=ended.code, bad_lines=runtime.reading.bad_lines)
+        webhooks, events = len(runtime.reconciler.validated.accepted), runtime.reading.events
+        unchecked = nothing_checked(webhooks, source_name(runtime.settings), events=events)
+        if unchecked and not ended.problems:
+            runtime.log.warning("once_nothing_checked", message=unchecked)
+        bad_lines = runtime.reading.bad_lines
+        runtime.log.info("once_ended", code=ended.code, webhooks=webhooks, events=events, bad_lines=bad_lines)
         return ended.code
 
     def _nothing_done(self) -> list[str]:

@@ -67,6 +67,15 @@ def nothing_done(without: str, source: str, *, bad_lines: int, events: int) -> l
     return problems
 
 
+def nothing_checked(webhooks: int, source: str, *, events: int) -> str:
+    """Return why a run that ended well has checked no receiver; "" where it had both webhooks and events."""
+    if not webhooks:
+        return "there is no webhook: nothing was read or sent, so this run has checked nothing"
+    if events:
+        return ""
+    return f"no new event was read from {source}: this run has checked no more than what waited from before"
+
+
 def filled_by_the_dead(counters: Sequence[Counters], room: Mapping[str, float]) -> dict[str, str]:
     """Return the webhooks whose share of the store dead letters fill, so that nothing is read; and what to do."""
     why = "dead letters fill its share of the store, so nothing more is read for it: replay or purge them"

@@ -246,7 +246,9 @@ def _elasticsearch(settings: Settings, fields: FieldSet, store: Store, beat: Cal
     access = from_files(
         settings.elasticsearch, {name: getattr(settings, f"elasticsearch_{name}_file") for name in names}
     )
-    return ElasticsearchSource(reading, access, store.seen_by, fields, beat=beat)
+    source = ElasticsearchSource(reading, access, store.seen_by, fields, beat=beat)
+    source.read_fields()
+    return source
 
 
 def _in_pod() -> bool:

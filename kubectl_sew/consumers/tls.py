@@ -35,6 +35,8 @@ TLS_VARIABLES = (
 _BEGIN, _END, _DASHES = "-----BEGIN ", "-----END ", "-----"
 _ENCRYPTED = re.compile(r"-----BEGIN ENCRYPTED |Proc-Type: *4,ENCRYPTED")
 _KEYS = ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY")
+_MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""OpenSSL's reasons; the last one is that of a key of another kind, such as RSA beside EC."""
 
 
 def read_tls(config: Config) -> Tls | None:
@@ -54,7 +56,7 @@ def check_tls(config: Config) -> list[ConfigProblem]:
         given, absent = ("tls.crt", "tls.key") if tls.certificate else ("tls.key", "tls.crt")
         hint = "a client certificate needs both `tls.crt` and `tls.key`"
         problems.append(ConfigProblem(absent, f"`{absent}` is not set, but `{given}` is", hint))
-    return problems
+    return problems or _check_pair(tls)
 
 
 def _check_certificates(name: str, pem: str) -> list[ConfigProblem]:
@@ -74,7 +76,28 @@ def _check_key(pem: str) -> list[ConfigProblem]:
         return [ConfigProblem("tls.key", "`tls.key` is encrypted, and the agent does not know its passphrase", hint)]
     if not pem or any(label in _KEYS for label in _labels(pem)):
         return []
-    return [ConfigProblem("tls.key", "`tls.key` holds no PEM key that can be read", "export the key as PKCS #8 PEM")]
+    return [_unreadable_key()]
+
+
+def _check_pair(tls: Tls) -> list[ConfigProblem]:
+    if not tls.key:
+        return []
+    from kubectl_sew.tls import UNREADABLE, why_unusable  # noqa: PLC0415  # few webhooks have any
+
+    reason = why_unusable(tls.certificate, tls.key)
+    if not reason:
+        return []
+    if reason in _MISMATCHES:
+        hint = "compare what `openssl x509 -noout -pubkey` prints of the one and `openssl pkey -pubout` of the other"
+        return [ConfigProblem("tls.key", "`tls.key` is not the key of the certificate in `tls.crt`", hint)]
+    if reason == UNREADABLE:
+        return [_unreadable_key()]
+    message = f"TLS refuses `tls.crt` with `tls.key`: {reason.lower().replace('_', ' ')}"
+    return [ConfigProblem("tls.key", message, "export both again, the key as PKCS #8 PEM")]
+
+
+def _unreadable_key() -> ConfigProblem:
+    return ConfigProblem("tls.key", "`tls.key` holds no PEM key that can be read", "export the key as PKCS #8 PEM")
 
 
 def _labels(pem: str) -> list[str]:

@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kubectl_sew.errors import SewError
-from kubectl_sew.text import cut, plural, printable, width
+from kubectl_sew.text import cut, fitting, plural, printable, width
 
 RENDER_LIMIT = 2_000
-_BEFORE, _WIDTH, _TEXT = 40, 100, 300
+_BEFORE, _WIDTH = 40, 100
+"""Cells of a terminal: before what is marked in a line that is cut, and of the line."""
+_TEXT = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +93,23 @@ def _block(text: str, problem: QueryProblem) -> str:
 def _drawing(text: str, span: Span) -> list[str]:
     start = text.rfind("\n", 0, span.start) + 1
     newline = text.find("\n", span.start)
-    end = newline if newline >= 0 else len(text)
-    left = start if end - start <= _WIDTH else max(start, min(span.start - _BEFORE, end - _WIDTH))
-    right = min(end, left + _WIDTH)
-    head, tail = "…" if left > start else "", "…" if right < end else ""
-    shown = _printable(text[left:right])
-    before, marked = shown[: span.start - left], shown[span.start - left : span.end - left]
-    return [f"  {head}{shown}{tail}", "  " + " " * (len(head) + width(before)) + "^" * max(1, width(marked))]
+    line = _printable(text[start : newline if newline >= 0 else len(text)])
+    left, right = _window(line, span.start - start)
+    head, tail = "…" if left else "", "…" if right < len(line) else ""
+    before, marked = line[left : span.start - start], line[span.start - start : min(span.end - start, right)]
+    return [
+        f"  {head}{line[left:right]}{tail}",
+        "  " + " " * (len(head) + width(before)) + "^" * max(1, width(marked)),
+    ]
+
+
+def _window(line: str, offset: int) -> tuple[int, int]:
+    """Return the beginning and end of what is shown of a line: all of it, or what fits around an offset."""
+    if width(line) <= _WIDTH:
+        return 0, len(line)
+    left = offset - fitting(line[offset - 1 :: -1] if offset else "", _BEFORE)
+    left = min(left, len(line) - fitting(line[::-1], _WIDTH))
+    return left, left + fitting(line[left:], _WIDTH)
 
 
 def _printable(text: str) -> str:

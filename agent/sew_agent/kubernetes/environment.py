@@ -80,17 +80,16 @@ class KubernetesEnvironment:
         """Return the position that another agent left in the Lease; "" where it left none of these indices."""
         return unpack(self.elector.inherited_position, self.settings.index) if self.settings.elasticsearch else ""
 
-    def lead(self, deliver: Callable[[Stop], int], stop: Stop, waiting: Stop) -> int | None:
+    def lead(self, deliver: Callable[[Stop], int | None], stop: Stop, gives_up: Callable[[], bool]) -> int | None:
         """Deliver while this agent holds the Lease, and stand by while another one does; return the exit code.
 
-        Return None where it never held it: the log says why. `waiting` asks to wait no longer.
+        Return None where it gave up waiting for the Lease: the log says why.
         """
         self.elector.start()
         standby = Standby(self.context, self.settings, self.state, self.elector)
-        while standby.wait(waiting):
-            term = Leadership(self.elector, stop)
-            code = deliver(term)
-            if not term.lost:
+        while standby.wait(gives_up):
+            code = deliver(Leadership(self.elector, stop))
+            if code is not None or stop.is_set():
                 return code
         if not stop.is_set():
             holder = self.elector.holder

@@ -1,6 +1,7 @@
 """Waits while another agent holds the Lease: ready, and answering probes."""
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -26,14 +27,11 @@ class Leadership:
         self._elector = elector
         self._term = elector.terms
         self._stop = stop
-        self.lost = False
-        """True once it ended because another agent holds the Lease, or held it in between."""
 
     def is_set(self) -> bool:
-        """Return whether the term is over. A term that is over stays so."""
+        """Return whether the term is over. It stays over: an agent that leads again has begun another term."""
         leading = self._elector.leading.is_set() and self._elector.terms == self._term
-        self.lost = self.lost or not leading
-        return self.lost or self._stop.is_set()
+        return not leading or self._stop.is_set()
 
     def wait(self, timeout: float) -> bool:
         """Return whether the term is over, after some seconds or when the agent is asked to stop."""
@@ -49,10 +47,10 @@ class Standby:
         self._state = state
         self._elector = elector
 
-    def wait(self, stop: Stop) -> bool:
-        """Wait until this agent leads (True) or is asked to stop. Raises SettingsError where it cannot listen."""
-        if self._over_within(stop, SOON):
-            return not stop.is_set()
+    def wait(self, gives_up: Callable[[], bool]) -> bool:
+        """Wait until this agent leads (True) or gives up. Raises SettingsError where it cannot listen."""
+        if self._over_within(SOON, gives_up):
+            return not gives_up()
         self._context.log.info("standing_by", holder=self._elector.holder)
         with ExitStack() as stack:
             health = Health()
@@ -66,13 +64,13 @@ class Standby:
             while not over:
                 heartbeat.beat()
                 report.write(self._report())
-                over = self._over_within(stop, _PERIOD)
-        return not stop.is_set()
+                over = self._over_within(_PERIOD, gives_up)
+        return not gives_up()
 
-    def _over_within(self, stop: Stop, seconds: float) -> bool:
+    def _over_within(self, seconds: float, gives_up: Callable[[], bool]) -> bool:
         """Return whether the wait is over within some seconds, one way or the other."""
         leading = self._elector.leading.wait(seconds)
-        return leading or stop.is_set()
+        return leading or gives_up()
 
     def _report(self) -> Report:
         report = report_of_process(self._context.problems.current, time.time())

@@ -74,6 +74,7 @@ class IngestHarness:
         self.store: SqliteStore = open_store(self.state, known_for=self.reading.known_for, max_bytes=self.max_bytes)
         known = self.store.seen_by
         self.source = ElasticsearchSource(self.reading, self.access, known, CALICO, self.clock, self.beat)
+        self.source.read_fields()
         self.poller = Poller(
             self.source, self.store, self.observer, page_size=self.page_size, pause=2.0, clock=self.clock
         )

@@ -1,5 +1,6 @@
 """The main loop's pauses, and its end."""
 
+import json
 import signal
 from pathlib import Path
 
@@ -76,6 +77,22 @@ def test_once_fails_where_nothing_could_be_done(
     assert run(settings, ()) == (1 if said else 0)
     told = [line for line in capsys.readouterr().err.splitlines() if "once_trouble" in line]
     assert [said in line for line in told] == [True] if said else told == []
+
+
+def test_once_says_so_where_it_ends_well_because_there_was_nothing_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    (tmp_path / "webhooks.yaml").write_text(WEBHOOK)
+    (tmp_path / "events").write_text("")
+    flags = {"once": "true", "state": str(tmp_path / "state"), "events": str(tmp_path / "events")}
+    settings, _ = from_environment({}, flags | {"webhooks": str(tmp_path / "webhooks.yaml")})
+    assert run(settings, ()) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    (warning,) = [line for line in lines if line["event"] == "once_nothing_checked"]
+    assert (warning["level"], "no new event was read" in warning["message"]) == ("warning", True)
+    (ended,) = [line for line in lines if line["event"] == "once_ended"]
+    assert (ended["code"], ended["webhooks"], ended["events"]) == (0, 1, 0)
 
 
 def test_once_fails_where_a_manifest_cannot_be_read_since_nobody_knows_which_webhooks_it_holds(

@@ -3,7 +3,7 @@
 import pytest
 
 from sew_agent.delivery.retry import DOWN_AFTER
-from sew_agent.run_once import nothing_done, to_probe, unfinished, verdict
+from sew_agent.run_once import nothing_checked, nothing_done, to_probe, unfinished, verdict
 from sew_agent.store.records import Counters, ReceiverState
 
 
@@ -91,3 +91,13 @@ def test_a_parked_webhook_is_probed_no_sooner_than_its_receiver_asked_for() -> N
 )
 def test_a_run_that_could_do_nothing_says_why(without: str, bad_lines: int, events: int, said: list[str]) -> None:
     assert nothing_done(without, "events.ndjson", bad_lines=bad_lines, events=events) == said
+
+
+@pytest.mark.parametrize(
+    ("webhooks", "events", "reason"),
+    [(0, 0, "there is no webhook"), (1, 0, "no new event was read from events.ndjson"), (1, 1, "")],
+)
+def test_a_run_that_had_nothing_to_do_says_that_it_checked_nothing(webhooks: int, events: int, reason: str) -> None:
+    said = nothing_checked(webhooks, "events.ndjson", events=events)
+    assert said.startswith(reason)
+    assert bool(said) is bool(reason)

@@ -3,6 +3,7 @@
 import json
 from base64 import b64encode
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import standardwebhooks.webhooks as public
@@ -12,25 +13,39 @@ from kubectl_sew.consumers.base import Tls
 from kubectl_sew.consumers.generic import Generic
 from kubectl_sew.event import Event
 from kubectl_sew.samples import sample
+from testbed.raw_server import Authority
 
 NOW = 1_772_450_000.7
 URL = "https://hooks.example/x"
 OLD, NEW = ("whsec_" + b64encode(bytes([n]) * 32).decode() for n in (1, 2))
 CERTIFICATE = """\
 -----BEGIN CERTIFICATE-----
-MIIBfzCCASWgAwIBAgIUeDL8TE2WEZc4R6cGqCOjm4AYkmwwCgYIKoZIzj0EAwIw
-FDESMBAGA1UEAwwJYXV0aG9yaXR5MCAXDTI2MTEyOTA3MTEwMloYDzIxMjYxMTA1
-MDcxMTAyWjAUMRIwEAYDVQQDDAlhdXRob3JpdHkwWTATBgcqhkjOPQIBBggqhkjO
-PQMBBwNCAARHJjcRYe1QkglKH+erDXR0FPvx35dtHFzqJQJCXrvv9qXLNcRqEG5r
-m3M19d2+iFwmbgcTG4MU79nueF7AJUn3o1MwUTAdBgNVHQ4EFgQU7PfzSH3gYai4
-kGZ+0u9X22IDHGAwHwYDVR0jBBgwFoAU7PfzSH3gYai4kGZ+0u9X22IDHGAwDwYD
-VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEA87VnjpTaMN8S2zbzVlI+
-5uyP6UJVpAG/qSXsnYZRyWICIFxoKom5zSz8PDDp1V92pWxjok6r04biv4AkWioM
-cI7H
+MIIBejCCAR+gAwIBAgIUE4eeCp6lALduEH0S1Tdg63BnvUwwCgYIKoZIzj0EAwIw
+ETEPMA0GA1UEAwwGY2xpZW50MCAXDTI2MTEyOTExNDQwN1oYDzIxMjYxMTA1MTE0
+NDA3WjARMQ8wDQYDVQQDDAZjbGllbnQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AAQ3pROa2K1dVIt6vJQsRYXXjIIec8c00pMlbdeXbKYxfPauPUsaiVLdnK4TzFgv
+UpmasZNG6NXD4idEAby07Moxo1MwUTAdBgNVHQ4EFgQUelj4Mh0ewNKkcMvruGlT
+1cbk9R0wHwYDVR0jBBgwFoAUelj4Mh0ewNKkcMvruGlT1cbk9R0wDwYDVR0TAQH/
+BAUwAwEB/zAKBggqhkjOPQQDAgNJADBGAiEAtJZ0SZDbGmDwV5nlnKI0Fae9kvv9
+ZcyhugtZdIri4MkCIQDPtqC/vqfr5ATbxKfOQXP+bDb48ACFo8ABdT7KGBjEPQ==
 -----END CERTIFICATE-----
 """
+KEY = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgzssl39kVKscmpjQv
+MHLi+n5UVMUKp6NbrnafO22CMXihRANCAAQ3pROa2K1dVIt6vJQsRYXXjIIec8c0
+0pMlbdeXbKYxfPauPUsaiVLdnK4TzFgvUpmasZNG6NXD4idEAby07Mox
+-----END PRIVATE KEY-----
+"""
+OTHER_KEY = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgFD7HbZaS2CVNEbkP
+YVBUVB3jxjkcRSgyZPExge9AM/+hRANCAASUhgF00gMBg6A0Wh84nIazmvkNRQuK
+L3FWZBCQ+26frpiKTBiRA1W2ifGvXjL0KD7Isn5JHyJFBc3hp5t9+gql
+-----END PRIVATE KEY-----
+"""
 FORM = "-----BEGIN CERTIFICATE-----\nTUlJQg==\n-----END CERTIFICATE-----\n"
-KEY = "-----BEGIN PRIVATE KEY-----\nTUlJQg==\n-----END PRIVATE KEY-----\n"
+NO_KEY = "-----BEGIN PRIVATE KEY-----\nTUlJQg==\n-----END PRIVATE KEY-----\n"
 
 
 def request(document: dict[str, object], labels: dict[str, str] | None = None, **config: str):
@@ -163,6 +178,8 @@ def test_tls_texts_go_with_the_request() -> None:
         ({"tls.crt": CERTIFICATE}, "tls.key"),
         ({"tls.key": KEY}, "tls.crt"),
         ({"tls.crt": CERTIFICATE, "tls.key": CERTIFICATE}, "tls.key"),
+        ({"tls.crt": CERTIFICATE, "tls.key": NO_KEY}, "tls.key"),
+        ({"tls.crt": CERTIFICATE, "tls.key": OTHER_KEY}, "tls.key"),
         ({"tls.crt": CERTIFICATE, "tls.key": KEY.replace("PRIVATE", "ENCRYPTED PRIVATE")}, "tls.key"),
     ],
 )
@@ -170,6 +187,17 @@ def test_pem_texts_that_cannot_be_used_are_found_when_the_webhook_is_accepted(
     config: dict[str, str], variable: str
 ) -> None:
     assert [problem.variable for problem in Generic().validate({"url": URL} | config)] == [variable]
+
+
+def test_a_key_of_another_certificate_is_named_before_anything_is_sent(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    (certificate, key), (other, _) = (authority.sign(name, kind="clientAuth") for name in ("a.example", "b.example"))
+    pair = {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}
+    assert Generic().validate({"url": URL} | pair) == []
+    assert Generic().validate({"url": URL} | pair | {"tls.crt": pair["tls.crt"] + authority.certificate}) == []
+    for wrong in ({"tls.crt": other.read_text()}, {"tls.key": KEY}):
+        (problem,) = Generic().validate({"url": URL} | pair | wrong)
+        assert problem.message == "`tls.key` is not the key of the certificate in `tls.crt`"
 
 
 def test_comments_of_any_language_may_stand_in_a_bundle() -> None:

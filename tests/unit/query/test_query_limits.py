@@ -4,6 +4,7 @@ import pytest
 
 from kubectl_sew.query import CALICO, QueryError, bind, parse, to_dsl
 from kubectl_sew.query.errors import QueryProblem, Span, locate, render
+from kubectl_sew.text import width
 
 
 def _depth(dsl: object) -> int:
@@ -83,6 +84,15 @@ def test_the_caret_stands_under_the_span_also_in_a_line_that_is_cut() -> None:
     text = "x" * 500 + "HERE" + "y" * 500
     _, line, caret = render(text, [QueryProblem("wrong", Span(500, 504))]).splitlines()
     assert line[caret.index("^") : caret.rindex("^") + 1] == "HERE"
+
+
+@pytest.mark.parametrize("place", ["HERE" + "報" * 500, "報" * 500 + "HERE", "報" * 500 + "HERE" + "報" * 500])
+def test_a_line_of_wide_characters_is_cut_to_the_width_of_others(place: str) -> None:
+    at = place.index("HERE")
+    _, line, caret = render(place, [QueryProblem("wrong", Span(at, at + 4))]).splitlines()
+    assert 95 <= width(line) <= len("  …") + 100 + len("…")
+    assert width(line[: line.index("HERE")]) == caret.index("^")
+    assert caret.count("^") == 4
 
 
 def test_an_error_is_one_line_as_text_and_names_the_number_of_problems() -> None:

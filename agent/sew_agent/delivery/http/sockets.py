@@ -5,20 +5,17 @@ import os
 import selectors
 import socket
 import ssl
-import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
 from urllib3.util.wait import wait_for_read
 
 from kubectl_sew.consumers.base import Tls
-from kubectl_sew.tls import client_context
+from kubectl_sew.tls import client_context, load_client_certificate
 from sew_agent.delivery.http.resolver import Address
 
 HEAD_START = 0.25
@@ -171,24 +168,5 @@ def tls_context(tls: Tls | None) -> ssl.SSLContext:
     context = client_context(cadata=tls.ca if tls and tls.ca else None)
     context.sslsocket_class = DeadlineTlsSocket
     if tls and tls.certificate:
-        with _readable(tls.certificate + "\n" + tls.key) as path:
-            context.load_cert_chain(path, password=lambda: "")  # else OpenSSL asks for one on a terminal
+        load_client_certificate(context, tls.certificate, tls.key)
     return context
-
-
-@contextmanager
-def _readable(text: str) -> Iterator[str]:
-    """Give OpenSSL a path to a text: in memory where the system can, so that no key is written to disk."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("tls")
-        try:
-            os.write(descriptor, text.encode())
-            yield f"/proc/self/fd/{descriptor}"
-        finally:
-            os.close(descriptor)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "tls"
-        path.touch(mode=0o600)
-        path.write_text(text)
-        yield str(path)

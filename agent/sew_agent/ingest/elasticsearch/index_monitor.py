@@ -142,24 +142,24 @@ class IndexMonitor:
         """The uuids of all indices, closed ones too."""
         return self.stats.uuids | self.settings.keys()
 
-    def aged(self, index: Index, position: TailPosition) -> frozenset[str]:
-        """Return the uuids of indices that are new to a reader and hold events above the age limit."""
+    def find_aged(self, index: Index, position: TailPosition) -> frozenset[str]:
+        """Find the uuids of indices that are new to a reader and hold events above the age limit."""
         known = {key.partition("/")[0] for key in position.cursors}
         new = self.stats.uuids - known
         for uuid in new - self._aged.keys():
             self._aged[uuid] = self._has_old(index, uuid, position.at - self._most_age)
         return frozenset(uuid for uuid in new if self._aged[uuid])
 
-    def origins(self, index: Index, position: TailPosition) -> Mapping[str, str]:
-        """Return index -> the one that it was made of, for all that were made since this agent was started."""
+    def find_origins(self, index: Index, position: TailPosition) -> Mapping[str, str]:
+        """Find index -> the one that it was made of, for all that were made since this agent was started."""
         known = {key.partition("/")[0] for key in position.cursors}
         new = self.stats.uuids - known - self._asked_for_origin
         if new:
-            self._origins.update(self._find_origins(new, index.recoveries(), position))
+            self._origins.update(self._origins_of(new, index.recoveries(), position))
             self._asked_for_origin |= new
         return self._origins
 
-    def _find_origins(
+    def _origins_of(
         self, new: Collection[str], recoveries: Mapping[str, Any], position: TailPosition
     ) -> Iterator[tuple[str, str]]:
         for uuid in new:
@@ -181,7 +181,7 @@ class IndexMonitor:
         check_search(answer)
         return bool(answer["hits"]["total"]["value"])
 
-    def timeless(self) -> list[SourceWarning]:
+    def take_timeless(self) -> list[SourceWarning]:
         """Warn once an hour of indices that hold events and do not map the field of the events' own time."""
         written = {shard.index for shard in self.stats.shards.values() if shard.top > START}
         names = sorted(name for name in written & self._mappings.keys() if not self._maps_time(name))

@@ -52,8 +52,8 @@ class QueryCosts:
             skipped += [webhook] if number and total > _AT_ONCE else []
         return frozenset(skipped)
 
-    def warnings(self) -> Sequence[SourceWarning]:
-        """Return the warnings since the last call."""
+    def take_warnings(self) -> Sequence[SourceWarning]:
+        """Take the warnings since the last call."""
         warnings, self._warnings = self._warnings, []
         return warnings
 

@@ -68,11 +68,14 @@ class ElasticsearchSource:
             self._access = access()
             self._index = Index(self._access, self._pattern, beat=beat)
         self._monitor = IndexMonitor(clock, fields, reading.time_field, reading.most_age)
-        with suppress(ElasticsearchError):  # the first poll says what is wrong
-            self._monitor.read_fields(self._index)
         self._queries = NamedQueries()
         self._following = Tail(reader, self._monitor)
         self._backfill = Backfill(reader, self._monitor)
+
+    def read_fields(self) -> None:
+        """Read the fields before the first poll, which says what is wrong where they cannot be read."""
+        with suppress(ElasticsearchError):
+            self._monitor.read_fields(self._index)
 
     @property
     def fields(self) -> FieldSet:

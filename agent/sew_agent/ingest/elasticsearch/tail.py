@@ -30,8 +30,8 @@ class Tail:
         start = TailPosition.load(position) if position else begin(monitor.stats)
         self._initial = self._initial or monitor.stats
         check_vanished(monitor, start)
-        request = replace(request, origins=monitor.origins(request.index, start))
-        caught_up = catch_up(start, monitor.stats, monitor.there, monitor.aged(request.index, start))
+        request = replace(request, origins=monitor.find_origins(request.index, start))
+        caught_up = catch_up(start, monitor.stats, monitor.there, monitor.find_aged(request.index, start))
         page = _Page(self._reader, request, caught_up.position)
         page.read(list(searches(caught_up.position, monitor.stats, monitor.visible)), limit)
         after = TailPosition(caught_up.position.at, page.cursors)
@@ -40,7 +40,7 @@ class Tail:
             after.dump(),
             more=page.cut,
             done=not page.cut and not page.failures and _has_read(after, self._initial),
-            warnings=[*caught_up.warnings, *page.warnings(), *monitor.timeless()],
+            warnings=[*caught_up.warnings, *page.warnings(), *monitor.take_timeless()],
             problems=[*monitor.problems(after), *page.failures],
             refused=page.refused,
             deferred=page.deferred,
@@ -86,7 +86,7 @@ class _Page:
         self.skipped = self.skipped.before(skipped)
 
     def warnings(self) -> list[SourceWarning]:
-        return [*self.skipped.warnings(), *self._reader.multi_search.costs.warnings()]
+        return [*self.skipped.warnings(), *self._reader.multi_search.costs.take_warnings()]
 
     def _job(self, search: Search, size: int) -> SearchJob:
         shard, rules = search.shard, self._reader.rules

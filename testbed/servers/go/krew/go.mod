@@ -1,4 +1,4 @@
-module kubectl-sew/tests/servers/krew
+module kubectl-sew/testbed/servers/krew
 
 go 1.25
 

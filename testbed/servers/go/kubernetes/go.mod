@@ -1,4 +1,4 @@
-module kubectl-sew/tests/servers/kubernetes
+module kubectl-sew/testbed/servers/kubernetes
 
 go 1.23.0
 

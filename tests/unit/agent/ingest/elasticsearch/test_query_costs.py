@@ -54,8 +54,8 @@ def test_a_costly_query_is_reported_once() -> None:
     costs = QueryCosts()
     costs.charge([HEAVY], 2.0)
     costs.charge([HEAVY], 3.0)
-    assert [warning.webhooks for warning in costs.warnings()] == [("heavy",)]
-    assert costs.warnings() == []
+    assert [warning.webhooks for warning in costs.take_warnings()] == [("heavy",)]
+    assert costs.take_warnings() == []
 
 
 class SlowIndex:
