@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from kubectl_sew.consumers.base import ConfigProblem, Consumer
+from kubectl_sew.consumers.own_lines import LINE_VARIABLES, as_template
 from kubectl_sew.consumers.registry import CONSUMERS, find
 from kubectl_sew.consumers.template_findings import asked_of_events, is_secret, unreadable_json
 from kubectl_sew.members import alternatives
@@ -38,7 +39,7 @@ REASONS = {
 }
 """Code of an error -> the reason of `Healthy`; any other is `WebhookValidation`."""
 
-_WITH_TEMPLATES = ("template", "fields")
+_WITH_TEMPLATES = ("template", "fields", *LINE_VARIABLES)
 _ALSO_IN_EVENTS = (
     *("id", "labels", "record"),
     *("attack_phase", "geo_info", "mitigations", "mitre_ids", "protocol"),
@@ -267,7 +268,7 @@ def _check_templates(
     webhook: Webhook, consumer: Consumer, config: Mapping[str, str], fields: FieldSet
 ) -> Iterator[ConfigProblem]:
     """Warnings of what a template would leave empty, or write wrongly, without a word."""
-    for variable, name, line in asked_of_events(config):
+    for variable, name, line in [*asked_of_events(config), *_asked_by_lines(config)]:
         if not _is_of_events(name, fields):
             near = closest(name, [*fields.fields, *_ALSO_IN_EVENTS], 1) if name not in _WHOLE else []
             asked = "a name" if is_secret(config, variable) else f"`{shown(name)}`"
@@ -277,6 +278,12 @@ def _check_templates(
     if consumer.name == "Generic" and webhook.test_event in SAMPLE_TYPES:
         document = sample(webhook.test_event) | {"labels": {}}
         yield from unreadable_json(config, webhook.test_event, document)
+
+
+def _asked_by_lines(config: Mapping[str, str]) -> Iterator[tuple[str, str, int]]:
+    for variable in LINE_VARIABLES:
+        for _, name, line in asked_of_events(as_template(config, variable)):
+            yield variable, name, line
 
 
 def _is_of_events(name: str, fields: FieldSet) -> bool:

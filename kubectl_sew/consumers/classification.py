@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from kubectl_sew.consumers import response_text
 from kubectl_sew.consumers.base import Config, Consumer, FailureReason, Outcome, Request, Response, Verdict
+from kubectl_sew.consumers.own_lines import LINE_VARIABLES
 from kubectl_sew.json_text import line
 from kubectl_sew.redaction import HIDDEN, Secret, redactor
 
@@ -18,7 +19,7 @@ SAID_LIMIT = 200
 """Characters of the receiver's own text."""
 _LIKE_A_TOKEN = 16
 """Characters from which a word of a value, or a part of a path, is taken for a credential (Slack's has 24)."""
-_TEMPLATES = ("template", "fields")
+_TEMPLATES = ("template", "fields", *LINE_VARIABLES)
 """Variables that a body is made of: if one is secret, so are the body and an answer that may repeat it."""
 _WRONG_PORT = (
     "plain HTTP request was sent to HTTPS port",  # nginx

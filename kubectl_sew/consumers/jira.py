@@ -30,6 +30,7 @@ from kubectl_sew.consumers.base import (
 )
 from kubectl_sew.consumers.classification import by_status, describe, with_retry_after
 from kubectl_sew.consumers.jira_fields import FIELDS_VARIABLE, check_fields, more_fields
+from kubectl_sew.consumers.own_lines import check_own_line, line_variable, own_line
 from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
 from kubectl_sew.consumers.shapes import TIME_FIELD, readable
 from kubectl_sew.consumers.templated import check_own_template, own_text, template_variable
@@ -41,6 +42,8 @@ DESCRIPTION_LIMIT = 32_767
 LABEL_LIMIT = 255
 """All three in UTF-16 units: Jira is written in Java."""
 BASIC, BEARER = "Basic", "Bearer"
+CALICO_SUMMARY = "Calico Security Alert"
+"""Summary of every issue that Calico's own processor creates."""
 
 _ANONYMOUS = re.compile(r"\banonymous\b", re.IGNORECASE)
 _SAME_FOR_ALL = re.compile(
@@ -77,6 +80,7 @@ class Jira:
         Variable("authentication", required=False, meaning="`Basic`, the default, or `Bearer` for a Data Center token"),
         Variable("labels", required=False, meaning="labels that every issue gets, separated by commas"),
         Variable("priority", required=False, meaning="the name of the priority that every issue gets"),
+        line_variable("summary", "a template of the summary; `calico` writes Calico's, `Calico Security Alert`"),
         template_variable("a Jinja2 template of the description, in place of the event's facts"),
         FIELDS_VARIABLE,
         RATE_VARIABLE,
@@ -92,6 +96,7 @@ class Jira:
             *_check_authentication(config),
             *_check_labels(config),
             *_check_project(config),
+            *check_own_line(config, "summary"),
             *check_own_template(config),
             *check_fields(config),
             *check_rate(config),
@@ -155,7 +160,7 @@ def _fields(event: Event, shown: Event, labels: Mapping[str, str], config: Confi
     fields: dict[str, Any] = {
         "project": {"key": settings.text(config, "project")},
         "issuetype": {"name": settings.text(config, "issueType")},
-        "summary": _summary(shown),
+        "summary": _cut(own_line(event, labels, config, "summary", CALICO_SUMMARY, SUMMARY_LIMIT) or _summary(shown)),
         "description": _description(shown, labels, delivery_id, own_text(event, labels, config, _value)),
     }
     if own := _own_labels(config):
@@ -168,7 +173,11 @@ def _fields(event: Event, shown: Event, labels: Mapping[str, str], config: Confi
 def _summary(event: Event) -> str:
     severity, title = event_text.severity(event), event_text.title(event)
     head = event_text.kind(event) + (f" (severity {severity})" if severity else "")
-    return text.cut(json_text.line(f"{head}: {title}" if title else head, SUMMARY_LIMIT), SUMMARY_LIMIT, text.utf16)
+    return json_text.line(f"{head}: {title}" if title else head, SUMMARY_LIMIT)
+
+
+def _cut(summary: str) -> str:
+    return text.cut(summary, SUMMARY_LIMIT, text.utf16)
 
 
 def _value(value: str) -> str:

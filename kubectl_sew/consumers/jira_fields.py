@@ -21,7 +21,7 @@ FIELDS_VARIABLE = Variable(
 _OURS = {
     "project": "the variable `project` sets it",
     "issuetype": "the variable `issueType` sets it",
-    "summary": "it is made from the event",
+    "summary": "the variable `summary` writes it",
     "description": "it ends with the delivery's id, by which an issue is found again",
 }
 """Fields that cannot be set here -> the variable for it."""

@@ -22,6 +22,7 @@ from kubectl_sew.consumers.base import (
     Verdict,
 )
 from kubectl_sew.consumers.classification import by_status, describe
+from kubectl_sew.consumers.own_lines import check_own_line, line_variable, own_line
 from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
 from kubectl_sew.consumers.shapes import TIME_FIELD, readable
 from kubectl_sew.consumers.templated import check_own_template, own_text, template_variable
@@ -30,6 +31,8 @@ from kubectl_sew.event import Event
 URL_PREFIXES = ("https://hooks.slack.com/services/", "https://hooks.slack-gov.com/services/")
 _WORKFLOWS = re.compile(r"https://hooks\.slack(?:-gov)?\.com/(?:workflows|triggers)/")
 
+CALICO_TITLE = "⚠ Calico Security Alert"
+"""Header of every message of Calico's own processor."""
 TEXT_LIMIT = 4_000
 HEADER_LIMIT = 150
 SECTION_LIMIT = 3_000
@@ -63,6 +66,7 @@ class Slack:
     name: ClassVar[str] = "Slack"
     variables: ClassVar[tuple[Variable, ...]] = (
         Variable("url", required=True, meaning="the Incoming Webhook's URL", secret=True),
+        line_variable("title", "a template of the header; `calico` writes Calico's, `⚠ Calico Security Alert`"),
         template_variable("a Jinja2 template of the message's text, in place of the event's facts"),
         RATE_VARIABLE,
     )
@@ -71,7 +75,7 @@ class Slack:
         if long := settings.too_long(self, config):
             return long
         problems = settings.missing(self, config) + settings.check_url(config, "url")
-        problems += check_own_template(config) + check_rate(config)
+        problems += check_own_line(config, "title") + check_own_template(config) + check_rate(config)
         url = settings.text(config, "url")
         if url and not url.startswith(self.url_prefixes):
             hint = "it begins with " + " or ".join(self.url_prefixes)
@@ -91,7 +95,8 @@ class Slack:
     ) -> tuple[Request, ...]:
         target = settings.address(settings.text(config, "url"))
         own = own_text(event, labels, config, _value)
-        body = json.dumps(message(readable(event, self.time_field), labels, delivery_id, own)).encode()
+        title = own_line(event, labels, config, "title", CALICO_TITLE, HEADER_LIMIT)
+        body = json.dumps(message(readable(event, self.time_field), labels, delivery_id, own, title)).encode()
         headers = [("Content-Type", "application/json")]
         if target.authorization:
             headers.append(("Authorization", target.authorization))
@@ -107,12 +112,16 @@ class Slack:
         return Outcome(verdict, reason, describe(response.status, word), response.status)
 
 
-def message(event: Event, labels: Mapping[str, str], delivery_id: str, own: str | None = None) -> dict[str, Any]:
-    """Return the message: notifications show `text`, the channel shows `blocks`; `own` stands instead of the facts.
+def message(
+    event: Event, labels: Mapping[str, str], delivery_id: str, own: str | None = None, own_title: str = ""
+) -> dict[str, Any]:
+    """Return the message: notifications show `text`, the channel shows `blocks`.
+
+    `own` stands instead of the facts, `own_title` instead of type and severity.
 
     Slack takes no idempotency key; the header's `block_id`, which nobody sees, is the same in a repeated message.
     """
-    head = _headline(event)
+    head = own_title or _headline(event)
     title = event_text.title(event)
     facts = [*_sections(event), *_fields(event)] if own is None else _own(own)
     return {
