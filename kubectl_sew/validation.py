@@ -6,7 +6,7 @@ Pure. On a layer of its own, since resource, query and consumers do not know eac
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from kubectl_sew.consumers.base import ConfigProblem, Consumer
+from kubectl_sew.consumers.base import ChecksLabels, ConfigProblem, Consumer
 from kubectl_sew.consumers.own_lines import LINE_VARIABLES, as_template
 from kubectl_sew.consumers.registry import CONSUMERS, find
 from kubectl_sew.consumers.template_findings import asked_of_events, is_secret, unreadable_json
@@ -19,7 +19,7 @@ from kubectl_sew.resource.conditions import HealthyReason
 from kubectl_sew.resource.findings import Finding, error, shown, warning
 from kubectl_sew.resource.labels import parse_labels
 from kubectl_sew.resource.manifests import LocatedWebhook, Manifests
-from kubectl_sew.resource.model import TEST_EVENT_ANNOTATION, Reference, State, Webhook
+from kubectl_sew.resource.model import LABELS_ANNOTATION, TEST_EVENT_ANNOTATION, Reference, State, Webhook
 from kubectl_sew.resource.references import Objects, Unresolved, resolve
 from kubectl_sew.resource.structure import Located, Path
 from kubectl_sew.samples import SAMPLE_TYPES, sample
@@ -167,6 +167,7 @@ def _check_manifest(
     unknown = {missing.variable for missing in unresolved} | _out_of_sight(webhook, config, unread)
     if webhook.consumer.strip() and (consumer is None or _has_config(located)):
         problems += _check_consumer(webhook, consumer, config, unknown, fields)
+    problems += _check_labels(webhook, consumer)
     for problem in problems:
         yield located.locate(problem.finding, problem.path)
 
@@ -262,6 +263,13 @@ def _check_consumer(
             say, code = (warning, "SEW022") if problem.warning else (error, "SEW021")
             finding = say(code, problem.message, problem.hint)
             yield Located(finding, _variable_path(webhook, problem.variable))
+
+
+def _check_labels(webhook: Webhook, consumer: object) -> Iterator[Located]:
+    """Say which labels are sent where the consumer has some of the same name: to who writes the webhook alone."""
+    if isinstance(consumer, ChecksLabels):
+        for sentence in consumer.check_labels(parse_labels(webhook.labels_text)[0]):
+            yield Located(warning("SEW022", sentence), ("metadata", "annotations", LABELS_ANNOTATION))
 
 
 def _check_templates(

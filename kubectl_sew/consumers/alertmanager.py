@@ -4,7 +4,6 @@ Facts: https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml,
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,6 +11,13 @@ from urllib.parse import urlsplit
 
 from kubectl_sew import json_text, text
 from kubectl_sew.consumers import event_text, mitre, response_text, settings
+from kubectl_sew.consumers.alertmanager_labels import (
+    LABEL_LIMIT,
+    LABEL_VARIABLES,
+    alert_labels,
+    check_given_labels,
+    check_label_variables,
+)
 from kubectl_sew.consumers.base import (
     Config,
     ConfigProblem,
@@ -35,17 +41,13 @@ PATH = "/api/v2/alerts"
 FIRING = 3600.0
 """Seconds that an alert stays: an event is a moment, and nobody says when it is over."""
 
-LABEL_LIMIT = 1_024
 ANNOTATION_LIMIT = 8_000
 """Bytes, as Alertmanager and those that read its API (Mimir) count."""
-_LABELS_LIMIT = 50
 _CREDENTIALS = ("basicAuth", "bearerToken")
 MOST_PEERS = 10
 
-_NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_]")
 _WRONG_URL = {405, 415}
-_LABELLED = ("severity", "origin", "source_namespace", "source_name", "dest_namespace", "dest_name")
-_ANNOTATED = ("attack_vector", "attack_phase", "mitre_tactic", "host", "protocol")
+_ANNOTATED = ("severity", "attack_vector", "attack_phase", "mitre_tactic", "host", "protocol")
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class AlertManager:
         Variable("bearerToken", required=False, meaning="a token for a proxy in front of Alertmanager", secret=True),
         HEADERS_VARIABLE,
         *TLS_VARIABLES,
+        *LABEL_VARIABLES,
         Variable("generatorURL", required=False, meaning="where an alert links back to"),
         RATE_VARIABLE,
     )
@@ -83,13 +86,18 @@ class AlertManager:
         if settings.text(config, "url") and not _urls(config):
             problems.append(ConfigProblem("url", "there is no URL between the commas", f"end it with `{PATH}`"))
         problems += _check_credentials(config) + check_headers(config, fixed=("content-type",))
-        problems += check_tls(config) + check_rate(config)
+        problems += check_tls(config) + check_label_variables(config) + check_rate(config)
         return problems + settings.check_url(config, "generatorURL")
+
+    def check_labels(self, labels: Mapping[str, str]) -> list[str]:
+        return check_given_labels(labels)
 
     def render(
         self, event: Event, labels: Mapping[str, str], config: Config, *, now: float, delivery_id: str
     ) -> tuple[Request, ...]:
-        body = json.dumps([alert(readable(event, self.time_field), labels, config, now, delivery_id)]).encode()
+        shown = readable(event, self.time_field)
+        own = _cut(alert_labels(event, shown, labels, config, delivery_id), LABEL_LIMIT)
+        body = json.dumps([alert(shown, own, config, now)]).encode()
         tls = read_tls(config)
         targets = [settings.address(url) for url in _urls(config)]
         return tuple(
@@ -106,10 +114,10 @@ class AlertManager:
         return by_status(response, _said(response.body), "Alertmanager's empty answer")
 
 
-def alert(event: Event, labels: Mapping[str, str], config: Config, now: float, delivery_id: str) -> dict[str, object]:
+def alert(event: Event, labels: Mapping[str, str], config: Config, now: float) -> dict[str, object]:
     """Return one alert. Its labels hold the delivery's id: like events stay apart, and a retry is the same alert."""
     rendered: dict[str, object] = {
-        "labels": _labels(event, labels, delivery_id),
+        "labels": labels,
         "annotations": _annotations(event),
         "startsAt": text.rfc3339(min(now, now if event.time is None else event.time), "auto"),
         "endsAt": text.rfc3339(now + FIRING, "auto"),
@@ -117,24 +125,6 @@ def alert(event: Event, labels: Mapping[str, str], config: Config, now: float, d
     if link := settings.text(config, "generatorURL"):
         rendered["generatorURL"] = link
     return rendered
-
-
-def label_name(name: str) -> str:
-    """Return the nearest name that Alertmanager takes: `[a-zA-Z_][a-zA-Z0-9_]*`."""
-    mapped = _NOT_IN_NAME.sub("_", name)[:128]
-    return f"_{mapped}" if not mapped or mapped[0].isdigit() else mapped
-
-
-def _labels(event: Event, labels: Mapping[str, str], delivery_id: str) -> dict[str, str]:
-    """Return the webhook's labels, and ours, which win. Alertmanager drops empty ones, so none is sent."""
-    given = {label_name(name): line(value, LABEL_LIMIT) for name, value in list(labels.items())[:_LABELS_LIMIT]}
-    ours = {name: line(event.document.get(name), LABEL_LIMIT) for name in _LABELLED}
-    ours |= {
-        "alertname": event_text.kind(event),
-        "event_id": line(event.id, LABEL_LIMIT),
-        "delivery_id": delivery_id,
-    }
-    return _cut(given | {name: value for name, value in ours.items() if value}, LABEL_LIMIT)
 
 
 def _annotations(event: Event) -> dict[str, str]:

@@ -155,6 +155,14 @@ class Consumer(Protocol):
         """Classify an answer; `classify_response` adds Retry-After and redirects, which mean the same for all."""
 
 
+@runtime_checkable
+class ChecksLabels(Protocol):
+    """A consumer whose own labels stand beside the webhook's, so that some may have the same name."""
+
+    def check_labels(self, labels: Mapping[str, str]) -> list[str]:
+        """Return a sentence for each label that meets another of its name: which of them is sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """The receiver has it already, under the name `receipt`."""

@@ -70,7 +70,8 @@ def test_every_sample_fires_as_one_alert(base: str, event_type: str) -> None:
     outcome = post_event(base, Event("i", document["_id"], document), {"Cluster name": "prod"}, event_type)
     assert outcome.verdict is Verdict.DELIVERED
     (alert,) = firing(base, event_type)
-    assert alert["labels"]["alertname"] == event_type
+    assert alert["labels"]["alertname"] == "Calico Security Event"
+    assert alert["labels"]["type"] == event_type
     assert alert["labels"]["Cluster_name"] == "prod"
     assert alert["status"]["state"] in ("active", "unprocessed")
 

@@ -74,6 +74,33 @@ def test_each_problem_of_the_whole_has_its_code_and_place(
     assert {finding.resource for finding in findings} <= {"hook", "Hook"}
 
 
+def test_the_labels_of_an_alert_that_meet_the_agents_own_are_named_at_the_annotation() -> None:
+    text = """\
+apiVersion: projectcalico.org/v3
+kind: SecurityEventWebhook
+metadata:
+  name: hook
+  annotations:
+    webhooks.projectcalico.org/labels: 'severity:page,event_id:x,team:sec'
+spec: {consumer: AlertManager, state: Enabled, query: type=waf, config: [{name: url, value: "http://h/api/v2/alerts"}]}
+"""
+    found = [(finding.code, finding.severity, finding.line, finding.message) for finding in findings_in(text)]
+    assert found == [
+        ("SEW022", "warning", 6, "the label `severity` is sent as it is given here, in place of the agent's own"),
+        ("SEW022", "warning", 6, "the label `event_id` is not sent: alerts are told apart by the agent's own"),
+    ]
+    assert findings_in(text.replace("AlertManager", "Generic")) == []
+
+
+def test_a_name_that_no_event_has_is_a_warning_at_the_line_that_asks_for_it() -> None:
+    text = JIRA.replace(
+        "{name: project, value: P}", "{name: project, value: P}\n    - {name: summary, value: '{{ naem }}'}"
+    )
+    assert [(finding.code, finding.line, finding.hint) for finding in findings_in(text)] == [
+        ("SEW022", 11, "did you mean `name`?")
+    ]
+
+
 def test_a_problem_in_a_query_is_drawn_with_a_caret() -> None:
     query = findings_in(JIRA.replace("type=waf", "type=waf AND tpye = x"))[0]
     assert query.excerpt == "  type=waf AND tpye = x\n" + " " * 15 + "^^^^"

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from kubectl_sew.consumers.alertmanager import AlertManager, label_name
+from kubectl_sew.consumers.alertmanager import AlertManager
+from kubectl_sew.consumers.alertmanager_labels import label_name
 from kubectl_sew.consumers.base import Response, Verdict
 from kubectl_sew.consumers.classification import classify_response
 from kubectl_sew.event import Event
@@ -49,11 +50,95 @@ def test_label_names_are_mapped_to_what_alertmanager_takes(given: str, name: str
     assert label_name(given) == name
 
 
-def test_our_labels_win_and_empty_ones_are_left_out() -> None:
-    labels = alert({"type": "waf", "severity": 80, "origin": ""}, {"delivery_id": "x", "severity": "low", "e": ""})[
-        "labels"
-    ]
-    assert labels == {"delivery_id": "d-1", "severity": "80", "alertname": "waf", "event_id": "id-1"}
+def labels_of(document: dict[str, object], given: dict[str, str] | None = None, **config: str) -> dict[str, str]:
+    config |= {"url": URL}
+    assert AlertManager().validate(config) == []
+    (request,) = AlertManager().render(Event("i", "id-1", document), given or {}, config, now=NOW, delivery_id="d-1")
+    (rendered,) = json.loads(request.body)
+    return dict(rendered["labels"])
+
+
+def test_the_webhooks_labels_win_but_for_the_identity_and_empty_ones_are_left_out() -> None:
+    given = {"delivery_id": "x", "event_id": "y", "severity": "page", "origin": "", "e": "", "team": "sec"}
+    assert labels_of({"type": "waf", "severity": 80, "origin": "o", "host": "h"}, given) == {
+        "alertname": "Calico Security Event",
+        "delivery_id": "d-1",
+        "event_id": "id-1",
+        "origin": "o",
+        "severity": "page",
+        "team": "sec",
+        "type": "waf",
+    }
+
+
+@pytest.mark.parametrize(
+    ("severity", "word"),
+    [
+        (100, "critical"),
+        (90, "critical"),
+        ("90", "critical"),
+        (89.9, "warning"),
+        (60, "warning"),
+        (59, "info"),
+        (0, "info"),
+        (-1, None),
+        (None, None),
+        (float("nan"), None),
+        (float("inf"), "critical"),
+        (10**400, "a number of 1329 bits…"),
+        ("Critical", "Critical"),
+        ("", None),
+    ],
+)
+def test_the_severity_is_a_word_that_routes_know_and_its_number_an_annotation(severity: object, word: str) -> None:
+    rendered = alert({"severity": severity})
+    assert rendered["labels"].get("severity") == word
+    assert alert({"severity": 95})["annotations"]["severity"] == "95"
+
+
+def test_the_words_of_the_severity_are_the_webhooks_own() -> None:
+    words = {
+        number: labels_of({"severity": number}, severityMap="page: 95, ticket:50.5").get("severity")
+        for number in (95, 94, 51, 50)
+    }
+    assert words == {95: "page", 94: "ticket", 51: "ticket", 50: None}
+
+
+@pytest.mark.parametrize(
+    "table", ["critical", "critical:", ":90", "critical:high", "a:-1", "a:90,b:90", "a:1:2", "a=1"]
+)
+def test_a_table_of_severities_that_cannot_be_read_is_a_problem(table: str) -> None:
+    (problem,) = AlertManager().validate({"url": URL, "severityMap": table})
+    assert (problem.variable, problem.warning) == ("severityMap", False)
+
+
+@pytest.mark.parametrize(
+    ("given", "config", "name"),
+    [
+        ({}, {}, "Calico Security Event"),
+        ({}, {"alertname": "{{ type }}"}, "waf"),
+        ({}, {"alertname": "{{ nothing }}"}, "Calico Security Event"),
+        ({}, {"alertname": "calico"}, "Calico Security Event"),
+        ({"alertname": "Mine"}, {"alertname": "{{ type }}"}, "Mine"),
+    ],
+)
+def test_the_alerts_name_is_calicos_unless_a_label_or_the_variable_says_otherwise(
+    given: dict[str, str], config: dict[str, str], name: str
+) -> None:
+    assert labels_of({"type": "waf"}, given, **config)["alertname"] == name
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"cluster": "a", "severity": ""}, []),
+        ({"severity": "page"}, ["the label `severity` is sent as it is given here, in place of the agent's own"]),
+        ({"delivery id": "x"}, ["the label `delivery_id` is not sent: alerts are told apart by the agent's own"]),
+        ({"a.b": "1", "a-b": "2"}, ["`a.b` and `a-b` are both sent as `a_b`: the last one wins"]),
+    ],
+)
+def test_it_is_said_which_of_two_labels_of_one_name_is_sent(given: dict[str, str], said: list[str]) -> None:
+    assert AlertManager().check_labels(given) == said
 
 
 def test_each_peer_gets_the_alert_with_its_own_or_the_common_credentials() -> None:
