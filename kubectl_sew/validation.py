@@ -19,10 +19,10 @@ from kubectl_sew.resource.conditions import HealthyReason
 from kubectl_sew.resource.findings import Finding, error, shown, warning
 from kubectl_sew.resource.labels import parse_labels
 from kubectl_sew.resource.manifests import LocatedWebhook, Manifests
-from kubectl_sew.resource.model import LABELS_ANNOTATION, TEST_EVENT_ANNOTATION, Reference, State, Webhook
+from kubectl_sew.resource.model import LABELS_ANNOTATION, TEST_EVENT_ANNOTATION, Reference, Webhook
 from kubectl_sew.resource.references import Objects, Unresolved, resolve
 from kubectl_sew.resource.structure import Located, Path
-from kubectl_sew.samples import SAMPLE_TYPES, sample
+from kubectl_sew.samples import SAMPLE_TYPES, sample, sample_type
 
 REASONS = {
     "SEW012": HealthyReason.STATE,
@@ -230,12 +230,12 @@ def _check_twice(webhook: Webhook) -> Iterator[Located]:
 
 
 def _check_test_event(webhook: Webhook) -> Iterator[Located]:
-    """Check the test event, which matters in state Test alone."""
-    if webhook.test_event not in SAMPLE_TYPES:
-        say = error if webhook.state is State.TEST else warning
-        finding = say(
-            "SEW016", f"no sample event is called `{shown(webhook.test_event)}`", f"one of {', '.join(SAMPLE_TYPES)}"
+    """Warn of an unknown test event: Calico's processor sends any of its samples for it, and a webhook works on."""
+    if webhook.test_event_text and not sample_type(webhook.test_event_text):
+        message = (
+            f"no sample event is called `{shown(webhook.test_event_text)}`: state Test sends `{webhook.test_event}`"
         )
+        finding = warning("SEW016", message, f"one of {', '.join(SAMPLE_TYPES)}")
         yield Located(finding, ("metadata", "annotations", TEST_EVENT_ANNOTATION))
 
 
@@ -283,7 +283,7 @@ def _check_templates(
             hint = f"did you mean `{near[0]}`?" if near else "the event's fields stand at the top: `{{ description }}`"
             message = f"line {line}: there is no field {asked}, so nothing is written for it"
             yield ConfigProblem(variable, message, hint, warning=True)
-    if consumer.name == "Generic" and webhook.test_event in SAMPLE_TYPES:
+    if consumer.name == "Generic":
         document = sample(webhook.test_event) | {"labels": {}}
         yield from unreadable_json(config, webhook.test_event, document)
 

@@ -47,6 +47,8 @@ _CREDENTIALS = ("basicAuth", "bearerToken")
 MOST_PEERS = 10
 
 _WRONG_URL = {405, 415}
+_FIXED = ("content-type",)
+"""Headers that every request to Alertmanager has as they are."""
 _ANNOTATED = ("severity", "attack_vector", "attack_phase", "mitre_tactic", "host", "protocol")
 
 
@@ -85,7 +87,7 @@ class AlertManager:
             problems.append(ConfigProblem("url", f"there are {len(_urls(config))} URLs", f"give at most {MOST_PEERS}"))
         if settings.text(config, "url") and not _urls(config):
             problems.append(ConfigProblem("url", "there is no URL between the commas", f"end it with `{PATH}`"))
-        problems += _check_credentials(config) + check_headers(config, fixed=("content-type",))
+        problems += _check_credentials(config) + check_headers(config, _FIXED)
         problems += check_tls(config) + check_label_variables(config) + check_rate(config)
         return problems + settings.check_url(config, "generatorURL")
 
@@ -156,7 +158,7 @@ def _headers(config: Config, from_url: str) -> tuple[tuple[str, str], ...]:
     user, _, password = settings.text(config, "basicAuth").partition(":")
     token = settings.text(config, "bearerToken")
     authorization = f"Bearer {token}" if token else settings.basic(user, password) if user else from_url
-    return (*own_headers(config), *([("Authorization", authorization)] if authorization else []))
+    return (*own_headers(config, _FIXED), *([("Authorization", authorization)] if authorization else []))
 
 
 def _check_path(url: str) -> list[ConfigProblem]:

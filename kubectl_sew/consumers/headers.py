@@ -16,43 +16,61 @@ _NOT_OF_A_WEBHOOK = ("webhook-", "proxy-")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
-def own_headers(config: Config) -> list[tuple[str, str]]:
-    """Return the headers of a request that are neither identity nor signature."""
-    headers = [(name.strip(), value.strip()) for _, name, _, value in _header_lines(config)]
-    given = any(name.lower() == "content-type" for name, _ in headers)
-    return headers if given else [CONTENT_TYPE, *headers]
+def own_headers(config: Config, fixed: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+    """Return the headers of a request that are neither identity nor signature; of one given twice the last.
+
+    `fixed`: more names, in lower case, that cannot be set for this receiver.
+    """
+    last: dict[str, tuple[str, str]] = {}
+    for _, name, colon, value in _header_lines(config):
+        if colon and not _is_ours(name, fixed):
+            last.pop(name.lower(), None)
+            last[name.lower()] = (name, value)
+    return [*last.values()] if "content-type" in last else [CONTENT_TYPE, *last.values()]
 
 
 def _header_lines(config: Config) -> list[tuple[int, str, str, str]]:
-    """Return (line number, name, colon or "", value) of each line that is not empty."""
+    """Return (line number, name, colon or "", value) of each line that is not empty, without the blanks around."""
     lines = enumerate(re.split(r"\r?\n", config.get("headers", "")), 1)
-    return [(number, *line.partition(":")) for number, line in lines if line.strip()]
+    parts = [(number, *line.partition(":")) for number, line in lines if line.strip()]
+    return [(number, name.strip(), colon, value.strip()) for number, name, colon, value in parts]
 
 
 def check_headers(config: Config, fixed: tuple[str, ...] = ()) -> list[ConfigProblem]:
-    """Check the variable; `fixed`: more names, in lower case, that cannot be set for this receiver."""
+    """Check the variable; `fixed` as for `own_headers`. What Calico's processor passes over is a warning here."""
+    lines = _header_lines(config)
+    names = [name.lower() if colon else "" for _, name, colon, _ in lines]
     problems: list[ConfigProblem] = []
-    seen: set[str] = set()
-    for number, name, colon, value in _header_lines(config):
-        lower = name.strip().lower()
-        if reason := _header_problem(name.strip(), colon, value, seen, fixed):
-            message, hint = reason
+    for at, (number, name, colon, value) in enumerate(lines):
+        if ignored := _why_ignored(name, colon, fixed, again=name.lower() in names[at + 1 :]):
+            message, hint = ignored
+            problems.append(ConfigProblem("headers", f"line {number} is ignored: {message}", hint, warning=True))
+        elif refused := _why_refused(name, value):
+            message, hint = refused
             problems.append(ConfigProblem("headers", f"line {number}: {message}", hint))
-        seen.add(lower)
-    if "authorization" in seen and any(map(settings.address_has_user, settings.text(config, "url").split(","))):
+    if "authorization" in names and any(map(settings.address_has_user, settings.text(config, "url").split(","))):
         hint = "remove the user from the URL, or the header from `headers`"
         problems.append(ConfigProblem("headers", "both the URL and `headers` set the Authorization header", hint))
     return problems
 
 
-def _header_problem(
-    name: str, colon: str, value: str, seen: set[str], fixed: tuple[str, ...]
-) -> tuple[str, str] | None:
-    """Return what is wrong with a header, and what to do; names are no secret, values are."""
-    if not colon or not _HEADER_NAME.fullmatch(name):
-        return "this is not a header", "write one `Name: value` per line"
-    if name.lower() in (*_FORBIDDEN, *fixed) or name.lower().startswith(_NOT_OF_A_WEBHOOK):
+def _why_ignored(name: str, colon: str, fixed: tuple[str, ...], *, again: bool) -> tuple[str, str] | None:
+    """Return why a line is not sent, and what to do; names are no secret, values are."""
+    if not colon:
+        return "it has no colon", "write one `Name: value` per line"
+    if _is_ours(name, fixed):
         return f"the header `{name}` cannot be set", "leave it out: the agent sets it"
-    if settings.plain_line(name, value.strip()):
+    return (f"the header `{name}` is there again below", "keep one of them") if again else None
+
+
+def _why_refused(name: str, value: str) -> tuple[str, str] | None:
+    """Return why no request can carry a header, and what to do."""
+    if not _HEADER_NAME.fullmatch(name):
+        return "this is not a header", "write one `Name: value` per line"
+    if settings.plain_line(name, value):
         return f"the value of `{name}` holds characters that a header cannot carry", "use printable Latin-1 characters"
-    return (f"the header `{name}` is there twice", "keep one of them") if name.lower() in seen else None
+    return None
+
+
+def _is_ours(name: str, fixed: tuple[str, ...]) -> bool:
+    return name.lower() in (*_FORBIDDEN, *fixed) or name.lower().startswith(_NOT_OF_A_WEBHOOK)

@@ -7,6 +7,8 @@ from typing import Any
 
 from kubectl_sew.event import read_time
 from kubectl_sew.resource.conditions import Condition
+from kubectl_sew.resource.delivery_tests import read_test_result
+from kubectl_sew.samples import sample_type
 
 API_VERSIONS = ("projectcalico.org/v3", "crd.projectcalico.org/v1")
 """The versions that serve the kind: the first one, or the second beside Calico's aggregated API server."""
@@ -80,14 +82,19 @@ class Webhook:
         return self.annotations.get(LABELS_ANNOTATION, "")
 
     @property
+    def test_event_text(self) -> str:
+        """The annotation that chooses the sample, as written; "" without it."""
+        return self.annotations.get(TEST_EVENT_ANNOTATION, "").strip()
+
+    @property
     def test_event(self) -> str:
-        """The type of the sample that state Test sends."""
-        return self.annotations.get(TEST_EVENT_ANNOTATION, "").strip() or DEFAULT_TEST_EVENT
+        """The type of the sample that state Test sends: the default where the annotation names none."""
+        return sample_type(self.test_event_text) or DEFAULT_TEST_EVENT
 
     @property
     def test_result(self) -> str:
-        """The result of the last test; "" before the first."""
-        return self.annotations.get(TEST_RESULT_ANNOTATION, "")
+        """The result of the last test, as our agent's line whoever wrote it; "" before the first."""
+        return read_test_result(self.annotations.get(TEST_RESULT_ANNOTATION, ""))
 
     @property
     def test_requested(self) -> str:

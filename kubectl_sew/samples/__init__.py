@@ -19,6 +19,20 @@ SAMPLE_TYPES = (
 """Calico's event types; `waf`, the default of a test, comes first."""
 
 
+_OTHER_NAMES = {
+    "gtf_suspicious_*": "gtf_suspicious_dns_query",
+    "ga": "global_alert",
+    "dpi": "deep_packet_inspection",
+    "gtf": "gtf_suspicious_dns_query",
+}
+"""Names of Calico's own test events that are no types, the last three those of older versions."""
+
+
+def sample_type(name: str) -> str | None:
+    """Return the type of the sample that a name of Calico's stands for; None for any other name."""
+    return name if name in SAMPLE_TYPES else _OTHER_NAMES.get(name)
+
+
 def sample(event_type: str) -> dict[str, Any]:
     """The sample of one of SAMPLE_TYPES, newly read; raises KeyError for another type."""
     if event_type not in SAMPLE_TYPES:

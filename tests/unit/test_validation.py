@@ -92,6 +92,16 @@ spec: {consumer: AlertManager, state: Enabled, query: type=waf, config: [{name: 
     assert findings_in(text.replace("AlertManager", "Generic")) == []
 
 
+@pytest.mark.parametrize("state", ["Enabled", "Test"])
+def test_an_unknown_test_event_is_a_warning_whatever_the_state_and_calicos_older_names_are_known(state: str) -> None:
+    annotated = "{name: hook, annotations: {webhooks.projectcalico.org/testEvent: %s}}"
+    text = JIRA.replace("Enabled", state)
+    (found,) = findings_in(text.replace("{name: hook}", annotated % "x"))
+    assert (found.code, found.severity) == ("SEW016", "warning")
+    assert found.message == "no sample event is called `x`: state Test sends `waf`"
+    assert findings_in(text.replace("{name: hook}", annotated % "gtf_suspicious_*")) == []
+
+
 def test_a_name_that_no_event_has_is_a_warning_at_the_line_that_asks_for_it() -> None:
     text = JIRA.replace(
         "{name: project, value: P}", "{name: project, value: P}\n    - {name: summary, value: '{{ naem }}'}"
@@ -183,10 +193,6 @@ def test_an_accepted_webhook_has_all_that_delivery_needs() -> None:
         (
             replace(HOOK, config=(ConfigVar("url", Reference("Secret", "no", "k")),)),
             HealthyReason.CONFIGURATION_PARSING,
-        ),
-        (
-            replace(HOOK, state=State.TEST, annotations={"webhooks.projectcalico.org/testEvent": "x"}),
-            HealthyReason.VALIDATION,
         ),
     ],
 )

@@ -16,6 +16,7 @@ from typing import Any
 
 from kubectl_sew.consumers.base import Verdict
 from kubectl_sew.resource import TEST_RESULT_ANNOTATION, State
+from kubectl_sew.resource.delivery_tests import read_test_result, write_test_result
 from kubectl_sew.resource.ownership import give_back
 from kubectl_sew.text import rfc3339
 from kubectl_sew.validation import Accepted
@@ -188,7 +189,8 @@ class KubernetesDeliveryTester:
         outcome = tried(self._attempt, accepted, _identity(obj), now)
         text = describe(outcome, now) + (_TWICE if again else "")
         delivered = outcome.verdict is Verdict.DELIVERED
-        result = DeliveryTestResult(self._context.clock(), delivered, text, accepted.webhook.test_requested)
+        requested, status = accepted.webhook.test_requested, outcome.status or 0
+        result = DeliveryTestResult(self._context.clock(), delivered, text, requested, status)
         self._finish(accepted, result, heartbeat)
 
     def _recent_result(self, accepted: Accepted, now: float) -> DeliveryTestResult | None:
@@ -219,7 +221,7 @@ class KubernetesDeliveryTester:
         """Write what is about to be sent, before it is."""
         if text.endswith(_SENDING):
             self._journaled[accepted.webhook.name] = text
-        self._patch(accepted, obj, text, {})
+        self._patch(accepted, obj, write_test_result(text, 0), {})
 
     def _finish(self, accepted: Accepted, result: DeliveryTestResult, heartbeat: Heartbeat) -> None:
         """Write the result and end the state, unless somebody has changed that."""
@@ -227,7 +229,7 @@ class KubernetesDeliveryTester:
         with self._lock:
             digest = content_digest(accepted)
             self._results[name] = (digest, result)
-            tested = json.dumps([digest, result.at, result.delivered, result.requested])
+            tested = json.dumps([digest, result.at, result.delivered, result.requested, result.status])
             self._finished.append((name, tested, result.result))
         while not self._stop.is_set():
             heartbeat.beat()
@@ -235,7 +237,7 @@ class KubernetesDeliveryTester:
                 obj = self._context.client.get(self._path(accepted))
                 ours = read_webhook(obj).webhook == accepted.webhook
                 change = {"spec": {"state": State.ENABLED.value}} if ours else {}
-                self._restore_owner(accepted, obj, self._patch(accepted, obj, result.result, change))
+                self._restore_owner(accepted, obj, self._patch(accepted, obj, _annotation(result), change))
             except NotFoundError:
                 return
             except ApiError as error:
@@ -259,11 +261,11 @@ class KubernetesDeliveryTester:
             self._context.client.patch(self._path(accepted), {"metadata": metadata})
 
     def _patch(
-        self, accepted: Accepted, obj: Mapping[str, Any], text: str, change: Mapping[str, Any]
+        self, accepted: Accepted, obj: Mapping[str, Any], annotation: str, change: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         """Write the annotation and a change; return the webhook as it is then."""
         version = obj["metadata"]["resourceVersion"]
-        metadata = {"resourceVersion": version, "annotations": {TEST_RESULT_ANNOTATION: text}}
+        metadata = {"resourceVersion": version, "annotations": {TEST_RESULT_ANNOTATION: annotation}}
         return self._context.client.patch(self._path(accepted), {"metadata": metadata, **change})
 
     def _path(self, accepted: Accepted) -> str:
@@ -278,13 +280,20 @@ def _remembered(records: Iterable[WebhookRecord]) -> Iterator[tuple[str, tuple[s
     """Yield the tests that the store kept. A record of a webhook from a file says only what was tested: it is none."""
     for record in records:
         with suppress(ValueError, TypeError):
-            digest, at, delivered, requested = json.loads(record.tested)
+            kept = [*json.loads(record.tested), 0]  # older agents kept no status
+            digest, at, delivered, requested, status = kept[:5]
             repeated = record.test_result.endswith(NOT_AGAIN)
-            yield record.name, (digest, DeliveryTestResult(at, delivered, record.test_result, requested, repeated))
+            result = DeliveryTestResult(at, delivered, record.test_result, requested, status, repeated)
+            yield record.name, (digest, result)
+
+
+def _annotation(result: DeliveryTestResult) -> str:
+    return write_test_result(result.result, result.status)
 
 
 def _journal(obj: Mapping[str, Any]) -> str:
-    return str((obj["metadata"].get("annotations") or {}).get(TEST_RESULT_ANNOTATION, ""))
+    """Return the line in the annotation, in whichever form."""
+    return read_test_result(str((obj["metadata"].get("annotations") or {}).get(TEST_RESULT_ANNOTATION, "")))
 
 
 def _identity(obj: Mapping[str, Any]) -> str:

@@ -44,6 +44,8 @@ class DeliveryTestResult:
     result: str
     requested: str = ""
     """Request of a person that it answers; "" where only the state asked."""
+    status: int = 0
+    """HTTP status of the receiver's answer; 0 where none came."""
     repeated: bool = False
     """True where the state was set again, and nothing was sent again."""
 

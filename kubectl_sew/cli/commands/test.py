@@ -1,6 +1,5 @@
 """`kubectl sew test`."""
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,6 +11,7 @@ from kubectl_sew.cli.streams import can_answer
 from kubectl_sew.cli.waiting import TIMED_OUT, timeout_option, until
 from kubectl_sew.json_text import line
 from kubectl_sew.resource import Condition, DeliveringReason, HealthyReason, State, Webhook
+from kubectl_sew.resource.delivery_tests import was_delivered
 
 
 @click.command
@@ -84,27 +84,6 @@ def _cannot_run(webhook: Webhook, healthy: Condition) -> bool:
 _REFUSALS = {reason.value for reason in HealthyReason} - {
     reason.value for reason in (HealthyReason.STATE, HealthyReason.PROCESSING, HealthyReason.TEST)
 }
-
-
-def was_delivered(test_result: str) -> bool:
-    """Return whether the agent's line, `TIME delivered: …` or `TIME not delivered (REASON): …`, is a success.
-
-    Calico's own processor writes JSON: `{"httpResponseCode": 200, …}`.
-    """
-    if test_result.startswith("{"):
-        return _calico_status(test_result) // 100 == 2
-    word = test_result.split(maxsplit=2)[1:2]
-    return bool(word) and word[0].rstrip(":") == "delivered"
-
-
-def _calico_status(test_result: str) -> int:
-    """Return the status; 0 where there is none."""
-    try:
-        report = json.loads(test_result)
-    except ValueError:
-        return 0
-    status = report.get("httpResponseCode") if isinstance(report, dict) else None
-    return status if isinstance(status, int) else 0
 
 
 def _no_answer(name: str, timeout: float) -> str:

@@ -48,10 +48,15 @@ def test_what_was_written_before_the_request_says_nothing() -> None:
         ('{"httpResponseCode":200,"httpResponseDescription":"OK","timestamp":"2026-01-01T00:00:00Z"}', True),
         ('{"httpResponseCode":403,"httpResponseDescription":"Forbidden"}', False),
         ('{"httpResponseCode":"200"}', False),
+        ('{"httpResponseCode":200,"httpResponseDescription":"T not delivered (x): 200 OK","timestamp":"T"}', False),
+        ('{"httpResponseCode":0,"httpResponseDescription":"T delivered","timestamp":"T"}', True),
+        ('{"httpResponseCode":404}', False),
         ("{half", False),
     ],
 )
-def test_what_calico_s_own_processor_writes_is_understood(result: str, delivered: bool) -> None:
+def test_what_calico_s_own_processor_writes_is_understood_and_both_forms_of_the_agents(
+    result: str, delivered: bool
+) -> None:
     test_result = read_result(webhook(state=State.ENABLED, result=result), BEFORE, 2)
     assert test_result
     assert test_result.delivered is delivered

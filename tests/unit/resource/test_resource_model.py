@@ -69,8 +69,20 @@ def test_an_object_of_another_shape_is_read_as_far_as_it_goes(obj: dict[str, obj
     assert Webhook.from_object(obj).name == ""
 
 
-@pytest.mark.parametrize(("annotation", "event"), [({}, "waf"), ("", "waf"), (" global_alert ", "global_alert")])
-def test_the_test_event_has_a_default(annotation: object, event: str) -> None:
+@pytest.mark.parametrize(
+    ("annotation", "event"),
+    [
+        ({}, "waf"),
+        ("", "waf"),
+        ("nothing", "waf"),
+        (" global_alert ", "global_alert"),
+        ("gtf_suspicious_*", "gtf_suspicious_dns_query"),
+        ("gtf", "gtf_suspicious_dns_query"),
+        ("ga", "global_alert"),
+        ("dpi", "deep_packet_inspection"),
+    ],
+)
+def test_the_test_event_has_calicos_names_and_a_default(annotation: object, event: str) -> None:
     annotations = {"webhooks.projectcalico.org/testEvent": annotation} if isinstance(annotation, str) else {}
     assert Webhook("n", "Slack", State.TEST, "a = b", annotations=annotations).test_event == event
 

@@ -104,9 +104,15 @@ def test_a_test_waits_where_the_system_gives_no_more_threads_and_this_is_said_on
     assert sorted(digest for _, digest, _ in results(tester)) == ["d", "e"]
 
 
-def test_a_test_without_a_sample_ends_and_says_so() -> None:
+def test_an_unknown_test_event_sends_the_default_sample() -> None:
     annotated = replace(WEBHOOK.webhook, annotations={TEST_EVENT_ANNOTATION: "nothing"})
-    tester = FileDeliveryTester(delivered, lambda: NOW, Log(io.StringIO(), lambda: NOW))
+    sent: list[Event] = []
+
+    def attempt(_webhook: Accepted, event: Event) -> Outcome:
+        sent.append(event)
+        return delivered(_webhook, event)
+
+    tester = FileDeliveryTester(attempt, lambda: NOW, Log(io.StringIO(), lambda: NOW))
     tester.fire(replace(WEBHOOK, webhook=annotated), "d")
-    said = "2026-01-01T00:00:00Z not delivered (internal): there is no sample event 'nothing'"
-    assert results(tester) == [("w", "d", said)]
+    assert results(tester) == [("w", "d", "2026-01-01T00:00:00Z delivered: 200 OK")]
+    assert [event.document["type"] for event in sent] == ["waf"]

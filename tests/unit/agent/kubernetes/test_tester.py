@@ -1,6 +1,7 @@
 """State Test in a cluster: how often the sample is sent, and what the journal says of another agent's test."""
 
 import io
+import json
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from kubectl_sew.consumers.base import Outcome, Verdict
 from kubectl_sew.query import ANY
 from kubectl_sew.resource import TEST_REQUESTED_ANNOTATION, TEST_RESULT_ANNOTATION
+from kubectl_sew.resource.delivery_tests import read_test_result
 from kubectl_sew.resource.serving import Served
 from kubectl_sew.validation import Accepted, accept
 from sew_agent.base.health import Health
@@ -35,6 +37,10 @@ AT = "2026-11-25T15:00:00Z"
         ("whatever a person wrote", JournalStep.SEND),
         (f"{AT} the sample is being sent", JournalStep.SEND_AGAIN),
         (f"{AT} the sample is being sent again", JournalStep.GIVE_UP),
+        (
+            '{"httpResponseCode":200,"httpResponseDescription":"OK","timestamp":"2026-11-25T15:00:00Z"}',
+            JournalStep.SEND,
+        ),
         (f"{AT} not known: the agent ended twice while the sample was being sent", JournalStep.SEND),
     ],
 )
@@ -61,6 +67,10 @@ class WebhookServer:
 
     @property
     def result(self) -> str:
+        return read_test_result(self.annotation)
+
+    @property
+    def annotation(self) -> str:
         return str(self.webhook["metadata"]["annotations"].get(TEST_RESULT_ANNOTATION, ""))
 
 
@@ -114,6 +124,17 @@ class StateTestHarness:
         assert isinstance(accepted, Accepted)
         self.tester.fire(accepted, content_digest(accepted))
         return accepted
+
+
+def test_the_result_is_written_in_calicos_form_also_after_a_restart() -> None:
+    harness = StateTestHarness()
+    harness.test(requested="first")
+    said = {"httpResponseCode": 204, "timestamp": "2026-01-01T00:00:00Z"}
+    text = "2026-01-01T00:00:00Z delivered: 204 No Content"
+    assert json.loads(harness.server.annotation) == {**said, "httpResponseDescription": text}
+    harness.restart()
+    harness.test(requested="first")
+    assert json.loads(harness.server.annotation) == {**said, "httpResponseDescription": text + NOT_AGAIN}
 
 
 def test_a_state_that_is_set_again_and_again_sends_the_sample_once_an_hour_and_the_result_says_so() -> None:
