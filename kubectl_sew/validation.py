@@ -12,7 +12,7 @@ from kubectl_sew.consumers.registry import CONSUMERS, find
 from kubectl_sew.consumers.template_findings import asked_of_events, is_secret, unreadable_json
 from kubectl_sew.members import alternatives
 from kubectl_sew.query import FieldSet, Node, QueryError, QueryProblem, bind, parse
-from kubectl_sew.query.ast import EVERY_EVENT
+from kubectl_sew.query.ast import EVERY_EVENT, Everything
 from kubectl_sew.query.errors import render
 from kubectl_sew.query.fields import closest
 from kubectl_sew.resource.conditions import HealthyReason
@@ -206,6 +206,8 @@ def _read_query(query: str, fields: FieldSet) -> tuple[Node | None, list[Located
         return None, [Located(error("SEW030", "the query is empty", _WRITE_A_QUERY), _QUERY)]
     try:
         node = parse(query)
+        if isinstance(node, Everything):  # of comments alone
+            return _read_query("", fields)
     except QueryError as refused:
         return None, [_query_finding("SEW030", query, problem) for problem in refused.problems]
     try:

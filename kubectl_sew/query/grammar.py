@@ -1,7 +1,8 @@
 """The language's definition, which `docs/queries.md` shows as it is. `parser` runs it over the tokens of `lexer`."""
 
 GRAMMAR = r"""
-    # Names in quotes are tokens. Blanks, tabs and line breaks between tokens mean nothing.
+    # Names in quotes are tokens. Between tokens blanks, tabs, line breaks and comments mean nothing: // to the end of
+    # the line, and /* ... */, which may have several.
     #   word          letters, digits and _, no digit first
     #   number        5, -1.5, 2e9
     #   string        "..." or '...' with escapes, `...` without

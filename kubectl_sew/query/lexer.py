@@ -15,14 +15,17 @@ _KEYWORDS = {"and": "and", "or": "or", "not": "not", "in": "in", "notin": "notin
 _SYMBOLS = {"&&": "and", "||": "or", "!": "not"}
 _NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _BREAK = r"\s\"'`(){},=<>!&|≥≤≠"
-# Every text is a run of these; a word is whatever stands between blanks, quotes and signs.
+_GAP = r"(?:[ \t\r\n]|//[^\n]*|/\*.*?\*/)"
+# Every text is a run of these; a word is whatever stands between blanks, comments, quotes and signs. Two slashes after
+# a colon are no comment but a URL without its quotes.
 _TOKENS = re.compile(
-    rf"""(?P<blank>[ \t\r\n]+)
+    rf"""(?P<blank>{_GAP}++)
+    |(?P<comment>/\*.*)
     |(?P<string>"(?:[^"\\\n\r]|\\.)*"|'(?:[^'\\\n\r]|\\.)*'|`[^`]*`)
-    |(?P<number>{_NUMBER}(?=$|[{_BREAK}]|(?:[aA][nN][dD]|[oO][rR])\b))
-    |(?P<word>[^{_BREAK}]+)
+    |(?P<number>{_NUMBER}(?=$|[{_BREAK}]|/[/*]|(?:[aA][nN][dD]|[oO][rR])\b))
+    |(?P<word>(?:[^/{_BREAK}]|/(?![/*])|(?<=:)/(?=/))++)
     |(?P<wrong>=~|!~|==|=>|=<|<>|[≥≤≠])
-    |(?P<comparator>!=|<=|>=|[=<>])
+    |(?P<comparator>[!<>]{_GAP}*+=|[=<>])
     |(?P<symbol>&&|\|\||!)
     |(?P<sign>[(){{}},])
     |(?P<open>["'`].*)
@@ -43,6 +46,7 @@ _MEANT = {
     "!~": _WILDCARDS + 'NOTIN {"*text*"}',
 }
 _CURLY = "\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
+_HEXADECIMAL = re.compile(r"0[xX][0-9a-fA-F]{1,16}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -108,11 +112,13 @@ def _read(hit: "re.Match[str]", literal: bool) -> tuple[Token, QueryProblem | No
         kind, problem = _word(text, span, literal)
     elif group == "string":
         content, problem = unquote(text, span)
+    elif group == "comparator":
+        content = text[0] + "=" * (len(text) > 1)
     elif group in ("sign", "symbol"):
         kind = _SYMBOLS.get(text, text)
     elif group == "wrong":
         kind, problem = "comparator", QueryProblem(f"{quoted(text)} is not a comparator", span, _MEANT[text])
-    elif group == "open":
+    elif group in ("open", "comment"):
         kind, problem = "unclosed", QueryProblem(*_unclosed(text, span))
     elif group == "other":
         problem = _stray(text, span)
@@ -137,6 +143,9 @@ def _unseen(text: str, span: Span) -> QueryProblem | None:
 
 
 def _must_be_quoted(text: str, span: Span, literal: bool) -> QueryProblem:
+    if _HEXADECIMAL.fullmatch(text):
+        hint = f"write `{int(text, 16)}`, or {quote(text)} where the field holds text"
+        return QueryProblem("hexadecimal numbers are not read", span, hint)
     message, hint = _unquoted(text, literal)
     return QueryProblem(message, span, hint)
 
@@ -162,6 +171,8 @@ def _unquoted(text: str, literal: bool) -> tuple[str, str]:
 
 def _unclosed(text: str, span: Span) -> tuple[str, Span, str]:
     mark = text[0]
+    if mark == "/":
+        return "this comment is never closed", Span(span.start, span.start + 2), "end it with `*/`"
     return (
         f"this {mark} is never closed",
         Span(span.start, span.start + 1),

@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from kubectl_sew.query.ast import Comparison, Literal, Operator
+from kubectl_sew.query.ast import Comparison, Literal, Operator, quote
 from kubectl_sew.query.errors import QueryProblem, Span, quoted
 from kubectl_sew.query.fields import Field, FieldType
 from kubectl_sew.query.literals import Typed, not_allowed
 from kubectl_sew.query.values import Pattern
 
+_DOTS = re.compile(r"\.+")
 _BACKSLASH = re.compile(r"\\(.?)", re.DOTALL)
 
 
@@ -72,6 +73,10 @@ def _long_values(field: Field, span: Span) -> Iterator[QueryProblem]:
 
 def _kubernetes_name(field: Field, literal: Literal) -> Iterator[QueryProblem]:
     text = literal.text
-    if field.kubernetes_name and (text != text.lower() or text.strip(".") != text):
-        message = f"{quoted(text)} cannot be a name in Kubernetes: no upper-case letters, no dots at the ends"
-        yield QueryProblem(message, literal.span, "names are compared as they are written", warning=True)
+    calicos = _DOTS.sub(".", text.strip(".")).lower()
+    if field.kubernetes_name and text != calicos:
+        message = (
+            f"{quoted(text)} cannot be a name in Kubernetes: no upper-case letters, no dots at the ends or in a row"
+        )
+        hint = f"it is compared as it is written; Calico compares with {quote(calicos)}: write that"
+        yield QueryProblem(message, literal.span, hint, warning=True)

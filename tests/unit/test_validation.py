@@ -59,6 +59,7 @@ def test_the_examples_have_no_finding() -> None:
         ("project, value: P", "projekt, value: P", "SEW022", (10, 30)),
         ("name: apiToken", "name: apiTocken", "SEW022", (13, 36)),
         ("query: type=waf", "query: type=", "SEW030", (7, 10)),
+        ("query: type=waf", "query: /* later */", "SEW030", (7, 10)),
         ("query: type=waf", "query: tpye=waf", "SEW031", (7, 10)),
         ("query: type=waf", "query: tpye IN {a}", "SEW032", (7, 10)),
         ("{name: hook}", "{name: hook, annotations: {webhooks.projectcalico.org/testEvent: x}}", "SEW016", (3, 76)),
