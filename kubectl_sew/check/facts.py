@@ -8,7 +8,7 @@ from kubectl_sew.check.pods import AgentPod
 from kubectl_sew.check.rights import Right
 from kubectl_sew.cluster.agent import Holder
 from kubectl_sew.cluster.objects import Held
-from kubectl_sew.cluster.picture import AgentReport
+from kubectl_sew.cluster.webhook_details import AgentReport
 from kubectl_sew.install.holders import Account
 from kubectl_sew.install.plan import NAME, NAMESPACE
 from kubectl_sew.resource import API_GROUPS, SECRETS_NAMESPACE, Webhook

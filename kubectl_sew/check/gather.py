@@ -12,7 +12,7 @@ from kubectl_sew.check.pods import agent_pods
 from kubectl_sew.check.rights import Right, agent_rights, has, is_mine, own_rights
 from kubectl_sew.cluster.agent import AgentError, clock_ahead, find_holder
 from kubectl_sew.cluster.objects import Held, read_objects
-from kubectl_sew.cluster.picture import ask_holder
+from kubectl_sew.cluster.webhook_details import ask_holder
 from kubectl_sew.cluster.webhooks import Webhooks, served_as
 from kubectl_sew.event import read_time
 from kubectl_sew.install import target

@@ -7,7 +7,7 @@ from kubectl_sew.check.agent import NO_AGENT
 from kubectl_sew.check.facts import Facts, Unknown
 from kubectl_sew.check.verdict import OK, Check, CheckVerdict, failed, fails_with, unknown
 from kubectl_sew.cluster.objects import Held
-from kubectl_sew.cluster.picture import Lookup, Resolved, resolve_references
+from kubectl_sew.cluster.webhook_details import Lookup, Resolved, resolve_references
 from kubectl_sew.query.fields import ANY
 from kubectl_sew.resource import DeliveringReason, FetchedReason, HealthyReason, State, Webhook
 from kubectl_sew.resource.conditions import TIGHT

@@ -87,7 +87,7 @@ def completing(flag: str) -> "Callable[[click.Context, click.Parameter, str], li
     """Completes a value from what kubectl lists for a flag of its own."""
 
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":  # noqa: ARG001  # click's signature
-        from kubectl_sew.cli.listing import names  # noqa: PLC0415  # only a shell asks for it
+        from kubectl_sew.cli.completion_names import names  # noqa: PLC0415  # only a shell asks for it
 
         return names(connection(ctx).flags, flag, incomplete)
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kubectl_sew.cli.judging import Judge
 from kubectl_sew.cli.output import print_warning
+from kubectl_sew.cli.validation_options import ValidationRules
 from kubectl_sew.errors import SewError
 from kubectl_sew.resource import LABELS_ANNOTATION, ConfigVar, Finding, Reference, State, Webhook, to_object
 from kubectl_sew.resource.manifests import load_manifests
@@ -37,10 +37,10 @@ def build(draft: Draft) -> Webhook:
     return Webhook(draft.name or "", draft.consumer or "", state, draft.query or "", draft.config, annotations)
 
 
-def check(webhook: Webhook, judge: Judge) -> None:
+def check(webhook: Webhook, rules: ValidationRules) -> None:
     """Raises SewError with every error that `validate` finds; its warnings go to stderr."""
     manifests = load_manifests(json.dumps(to_object(webhook)), "")
-    findings = validate_manifests(manifests, judge.fields, consumers=judge.consumers)
+    findings = validate_manifests(manifests, rules.fields, consumers=rules.consumers)
     if errors := [finding for finding in findings if finding.is_error]:
         raise SewError(in_words(errors))
     if findings:

@@ -10,10 +10,10 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
+from kubectl_sew.cli.matching_lines import Selector, read_lines
 from kubectl_sew.cli.output import echo, print_warning
 from kubectl_sew.cli.progress import on_stderr
-from kubectl_sew.cli.selecting import Selector, read_lines
-from kubectl_sew.cli.streams import standard_input
+from kubectl_sew.cli.standard_input import standard_input
 from kubectl_sew.errors import SewError
 from kubectl_sew.json_text import line
 from kubectl_sew.terminal import harmless_json

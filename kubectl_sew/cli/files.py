@@ -10,7 +10,7 @@ from typing import IO, Any, TypeVar, cast
 
 import click
 
-from kubectl_sew.cli.streams import standard_input
+from kubectl_sew.cli.standard_input import standard_input
 from kubectl_sew.consumers.settings import address, check_url
 from kubectl_sew.errors import SewError
 from kubectl_sew.folders import SUFFIXES, manifests_in

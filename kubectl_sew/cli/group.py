@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kubectl_sew.cli.command_list import SECTIONS, Entry
 from kubectl_sew.cli.connection import connection_options
-from kubectl_sew.cli.dialect import in_clicks_form
-from kubectl_sew.cli.sections import SECTIONS, Entry
+from kubectl_sew.cli.flag_forms import in_clicks_form
 from kubectl_sew.pages import page
 
 if TYPE_CHECKING:

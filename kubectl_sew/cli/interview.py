@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from kubectl_sew.cli.draft import Draft, in_words, label_problem, read_reference
-from kubectl_sew.cli.judging import Judge
 from kubectl_sew.cli.output import echo, print_error
-from kubectl_sew.cli.streams import can_answer
-from kubectl_sew.cli.terminal import read_line, read_unseen
+from kubectl_sew.cli.prompt import read_line, read_unseen
+from kubectl_sew.cli.standard_input import can_answer
+from kubectl_sew.cli.validation_options import ValidationRules
 from kubectl_sew.consumers.base import Consumer, Variable
 from kubectl_sew.members import members
 from kubectl_sew.query import FieldSet, QueryError, bind, parse
@@ -25,7 +25,7 @@ _PEM = "a certificate or key has several lines: keep it in a Secret, and type se
 
 _UNSEEN = "the answer holds invisible characters, or some that are not text: type it again"
 
-Verdict = Callable[[str], str]
+AnswerCheck = Callable[[str], str]
 """An answer -> what is wrong with it; "" if nothing."""
 
 
@@ -34,19 +34,19 @@ def can_ask() -> bool:
     return can_answer() and sys.stderr.isatty()
 
 
-def needs_variables(draft: Draft, judge: Judge) -> bool:
+def needs_variables(draft: Draft, rules: ValidationRules) -> bool:
     """Return whether a variable is missing that the draft's consumer requires."""
     given = {variable.name: variable for variable in draft.config}
-    variables = judge.consumers[draft.consumer].variables if draft.consumer else ()
+    variables = rules.consumers[draft.consumer].variables if draft.consumer else ()
     return any(variable.name not in given and _is_required(variable, given) for variable in variables)
 
 
-def ask_missing(draft: Draft, judge: Judge) -> Draft:
+def ask_missing(draft: Draft, rules: ValidationRules) -> Draft:
     """The draft with everything that it missed; an end of the input (Ctrl-D) raises EOFError."""
-    name = draft.name or _ask("Name", _judge_name)
-    consumer = judge.consumers[draft.consumer or _choose("Consumer", list(judge.consumers))]
+    name = draft.name or _ask("Name", _name_problem)
+    consumer = rules.consumers[draft.consumer or _choose("Consumer", list(rules.consumers))]
     query = draft.query or _ask(
-        "Query, e.g. type = waf AND severity >= 90", lambda answer: _judge_query(answer, judge.fields)
+        "Query, e.g. type = waf AND severity >= 90", lambda answer: _query_problem(answer, rules.fields)
     )
     config = _ask_variables(consumer, draft.config)
     labels = draft.labels or _ask_labels()
@@ -54,10 +54,10 @@ def ask_missing(draft: Draft, judge: Judge) -> Draft:
     return Draft(name, consumer.name, query, state, config, labels)
 
 
-def _ask(question: str, judge: Verdict, read: Callable[[str], str] = read_line) -> str:
+def _ask(question: str, check: AnswerCheck, read: Callable[[str], str] = read_line) -> str:
     while True:
         answer = read(f"{question}: ").strip()
-        problem = judge(answer) if answer.isprintable() else _UNSEEN
+        problem = check(answer) if answer.isprintable() else _UNSEEN
         if not problem:
             return answer
         print_error(problem)
@@ -75,12 +75,12 @@ def _choose(question: str, words: Sequence[str], default: str = "") -> str:
     return matching(_ask(shown, lambda answer: "" if len(matching(answer)) == 1 else wanted))[0]
 
 
-def _judge_name(name: str) -> str:
+def _name_problem(name: str) -> str:
     findings = check_structure(to_object(Webhook(name, "", State.ENABLED, "")))
     return in_words(finding.finding for finding in findings if finding.path[:1] == ("metadata",))
 
 
-def _judge_query(query: str, fields: FieldSet) -> str:
+def _query_problem(query: str, fields: FieldSet) -> str:
     if not query:
         return "a query is needed: `kubectl sew fields` lists the keys that it may use"
     try:
@@ -113,7 +113,7 @@ def _ask_variable(consumer: Consumer, variable: Variable, chosen: dict[str, Conf
     known = {name: setting.value for name, setting in chosen.items() if isinstance(setting.value, str)}
     required = _is_required(variable, chosen)
 
-    def judge(answer: str) -> str:
+    def check(answer: str) -> str:
         if not answer:
             return f"{consumer.name} requires `{variable.name}`" if required else ""
         value = _read_value(answer)
@@ -127,7 +127,7 @@ def _ask_variable(consumer: Consumer, variable: Variable, chosen: dict[str, Conf
         )
 
     read, note = (read_unseen, "; not shown while you type") if variable.secret else (read_line, "")
-    answer = _ask(f"{'*' if required else ' '} {variable.name} ({variable.meaning}{note})", judge, read)
+    answer = _ask(f"{'*' if required else ' '} {variable.name} ({variable.meaning}{note})", check, read)
     value = _read_value(answer)
     return [ConfigVar(variable.name, value)] if answer and value is not None else []
 
@@ -142,10 +142,10 @@ def _ask_labels() -> tuple[str, ...]:
     return members(
         _ask(
             "Labels for every message, as KEY:VALUE,KEY:VALUE, or Enter for none",
-            lambda answer: _judge_labels(members(answer)),
+            lambda answer: _labels_problem(members(answer)),
         )
     )
 
 
-def _judge_labels(pairs: Sequence[str]) -> str:
+def _labels_problem(pairs: Sequence[str]) -> str:
     return next(filter(None, map(label_problem, pairs)), "")

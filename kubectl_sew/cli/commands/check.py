@@ -9,9 +9,9 @@ import click
 from kubectl_sew.check.checks import judge
 from kubectl_sew.check.gather import STEPS, gather
 from kubectl_sew.check.verdict import CheckOutcome, CheckResult
+from kubectl_sew.cli.cluster_options import api_group_option, kubectl, secrets_namespace_option
 from kubectl_sew.cli.output import echo, print_json, shade
 from kubectl_sew.cli.progress import on_stderr
-from kubectl_sew.cli.reach import api_group_option, kubectl, secrets_namespace_option
 from kubectl_sew.json_text import line
 from kubectl_sew.terminal import json_option
 

@@ -5,13 +5,20 @@ from typing import Never
 
 import click
 
-from kubectl_sew.cli.afterwards import remaining
+from kubectl_sew.cli.choice import Words
+from kubectl_sew.cli.cluster_options import (
+    DRY_RUN_NOTES,
+    api_group_option,
+    dry_run_option,
+    kubectl,
+    new_name_argument,
+    webhooks,
+)
 from kubectl_sew.cli.draft import Draft, build, check, label_problem, read_reference
 from kubectl_sew.cli.interview import ask_missing, can_ask, needs_variables
-from kubectl_sew.cli.judging import Judge, judge_options
+from kubectl_sew.cli.next_steps import remaining
 from kubectl_sew.cli.output import echo, print_json, print_yaml
-from kubectl_sew.cli.reach import DRY_RUN_NOTES, api_group_option, dry_run_option, kubectl, new_name_argument, webhooks
-from kubectl_sew.cli.words import Words
+from kubectl_sew.cli.validation_options import ValidationRules, rules_options
 from kubectl_sew.cluster.objects import read_objects
 from kubectl_sew.cluster.webhooks import Object
 from kubectl_sew.consumers.registry import CONSUMERS
@@ -42,7 +49,7 @@ STATES = [known.value for known in State]
     "--label", metavar="KEY:VALUE", multiple=True, help="A label that goes into every message; may be repeated."
 )
 @click.option("--state", metavar="STATE", type=Words(STATES), help=f"One of {', '.join(STATES)}. [default: Enabled]")
-@judge_options
+@rules_options
 @dry_run_option
 @click.option("-o", "--output", type=click.Choice(["yaml", "json", "name"]), help="Print the object, or its name.")
 @api_group_option
@@ -58,7 +65,7 @@ def create(  # noqa: PLR0913  # one for each flag
     configmap: tuple[str, ...],
     label: tuple[str, ...],
     state: str | None,
-    judge: Judge,
+    rules: ValidationRules,
     dry_run: str,
     output: str | None,
     api_group: str | None,
@@ -81,9 +88,9 @@ def create(  # noqa: PLR0913  # one for each flag
         *_references(configmap, "--configmap", "ConfigMap"),
     )
     draft = Draft(name, consumer, query, state, variables, _labels(label))
-    complete = _complete(draft, judge)
+    complete = _complete(draft, rules)
     webhook = build(complete)
-    check(webhook, judge)
+    check(webhook, rules)
     api_version = next(version for version in API_VERSIONS if api_group in (None, version.partition("/")[0]))
     made: Object = to_object(webhook, api_version)
     if dry_run != "client":
@@ -95,11 +102,11 @@ def create(  # noqa: PLR0913  # one for each flag
         _print_next(webhook, kubectl(ctx) if dry_run != "client" else None, made=dry_run == "none")
 
 
-def _complete(draft: Draft, judge: Judge) -> Draft:
-    if not draft.missing and not needs_variables(draft, judge):
+def _complete(draft: Draft, rules: ValidationRules) -> Draft:
+    if not draft.missing and not needs_variables(draft, rules):
         return draft
     if can_ask():
-        return ask_missing(draft, judge)
+        return ask_missing(draft, rules)
     if not draft.missing:
         return draft  # its check reports all that is wrong with it at once
     raise click.UsageError(f"{', '.join(draft.missing)} must be given where there is no terminal to ask on")

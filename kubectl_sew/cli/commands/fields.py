@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import click
 
-from kubectl_sew.cli.judging import check_index_flags, index_fields, index_option
 from kubectl_sew.cli.output import echo, print_json, print_warning
+from kubectl_sew.cli.validation_options import check_index_flags, index_fields, index_option
 from kubectl_sew.columns import table
 from kubectl_sew.query.fields import CALICO, Field, FieldType
 from kubectl_sew.terminal import json_option
@@ -69,8 +69,8 @@ def _row(field: Field) -> tuple[str, ...]:
 
 
 def _of_events(source: str) -> list[tuple[str, ...]]:
+    from kubectl_sew.cli.event_fields import MOST_KEYS, Keys  # noqa: PLC0415  # likewise
     from kubectl_sew.cli.events import read_events  # noqa: PLC0415  # only this form reads events
-    from kubectl_sew.cli.seen import MOST_KEYS, Keys  # noqa: PLC0415  # likewise
 
     keys = Keys()
     read_events(source, keys.take)

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
+from kubectl_sew.cli.install_options import placement_options, reach, running
 from kubectl_sew.cli.output import echo, print_warning
-from kubectl_sew.cli.placement import placement_options, reach, running
 from kubectl_sew.elasticsearch.access import read_url
 from kubectl_sew.install import Host, InstallPlan, render, target, with_agent
 from kubectl_sew.install.holders import refuse_another

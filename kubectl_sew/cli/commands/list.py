@@ -4,9 +4,9 @@ import time
 
 import click
 
+from kubectl_sew.cli.cluster_options import api_group_option, secrets_namespace_option, webhooks
 from kubectl_sew.cli.output import echo, pass_through, print_warning
-from kubectl_sew.cli.reach import api_group_option, secrets_namespace_option, webhooks
-from kubectl_sew.cluster.picture import AgentReport, look_at_agent
+from kubectl_sew.cluster.webhook_details import AgentReport, ask_agent_report
 from kubectl_sew.columns import table
 from kubectl_sew.json_text import line
 from kubectl_sew.resource import Condition, Webhook
@@ -41,7 +41,7 @@ def list_command(ctx: click.Context, output: str | None, api_group: str | None, 
     if not listed:
         echo("No resources found", err=True)
         return
-    agent = look_at_agent(cluster.kubectl, secrets_namespace, time.time)
+    agent = ask_agent_report(cluster.kubectl, secrets_namespace, time.time)
     if agent.gone:
         print_warning(agent.gone)
     now = time.time()

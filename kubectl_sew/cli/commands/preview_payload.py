@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
+from kubectl_sew.cli.choice import Words
 from kubectl_sew.cli.files import file_options, read_sources
 from kubectl_sew.cli.findings import print_findings
-from kubectl_sew.cli.judging import Judge, judge_options
 from kubectl_sew.cli.output import echo, print_warning
 from kubectl_sew.cli.payload import describe, fill_in, headings
-from kubectl_sew.cli.streams import standard_input
-from kubectl_sew.cli.words import Words
+from kubectl_sew.cli.standard_input import standard_input
+from kubectl_sew.cli.validation_options import ValidationRules, rules_options
 from kubectl_sew.consumers.base import Consumer
 from kubectl_sew.consumers.registry import find
 from kubectl_sew.consumers.shapes import is_known
@@ -29,7 +29,7 @@ from kubectl_sew.validation import validate_manifests
 
 @click.command("preview-payload")
 @file_options
-@judge_options
+@rules_options
 @click.option(
     "--event",
     metavar="FILE",
@@ -43,7 +43,9 @@ from kubectl_sew.validation import validate_manifests
     type=Words(SAMPLE_TYPES),
     help="A sample event of one of Calico's types, e.g. waf. [default: the one that state Test sends]",
 )
-def preview_payload(files: tuple[str, ...], recursive: bool, event: str | None, kind: str | None, judge: Judge) -> int:
+def preview_payload(
+    files: tuple[str, ...], recursive: bool, event: str | None, kind: str | None, rules: ValidationRules
+) -> int:
     """Print the request that a webhook would send, without its secrets.
 
     Of a URL only scheme and host are shown. Values of Secrets and ConfigMaps come from the files; for one that only
@@ -61,7 +63,7 @@ def preview_payload(files: tuple[str, ...], recursive: bool, event: str | None, 
         raise click.UsageError("the manifest and the event cannot both come from standard input: name a file for one")
     sources = read_sources(files, recursive=recursive)
     manifests = load_many(sources.files)
-    problems = validate_manifests(manifests, judge.fields, consumers=judge.consumers)
+    problems = validate_manifests(manifests, rules.fields, consumers=rules.consumers)
     findings = [
         *sources.problems,
         *(problem for problem in problems if not sources.problems or problem.code != "SEW017"),
@@ -76,10 +78,10 @@ def preview_payload(files: tuple[str, ...], recursive: bool, event: str | None, 
             consumer,
             manifests,
             given or _identified(sample(kind or webhook.webhook.test_event)),
-            judge.fields,
+            rules.fields,
         )
         for webhook in manifests.webhooks
-        if (consumer := find(webhook.webhook.consumer, judge.consumers))
+        if (consumer := find(webhook.webhook.consumer, rules.consumers))
     }
     echo(headings(described))
     return 0

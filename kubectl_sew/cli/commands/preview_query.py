@@ -3,9 +3,9 @@
 import click
 
 from kubectl_sew.cli.durations import read_duration
-from kubectl_sew.cli.judging import check_index_flags, index_option
 from kubectl_sew.cli.output import echo, print_json, print_warning, print_yaml
-from kubectl_sew.cli.reading import read_query
+from kubectl_sew.cli.query_argument import read_query
+from kubectl_sew.cli.validation_options import check_index_flags, index_option
 from kubectl_sew.query import BoundQuery
 from kubectl_sew.query.ast import EVERY_EVENT, MOST_PARTS
 from kubectl_sew.query.fields import FIELD_SETS
@@ -68,7 +68,7 @@ def preview_query(  # noqa: PLR0913, PLR0917  # one for each flag
     _check_flags(query, modes | {"--elasticsearch": elasticsearch is not None}, output)
     check_index_flags(elasticsearch)
     if elasticsearch is not None:
-        from kubectl_sew.cli.surveying import print_survey  # noqa: PLC0415  # each way of showing loads what it needs
+        from kubectl_sew.cli.survey_index import print_survey  # noqa: PLC0415  # each way of showing loads what it needs
 
         print_survey(query[0], elasticsearch, index, since, time_field, output)
         return

@@ -2,8 +2,8 @@
 
 import click
 
+from kubectl_sew.cli.cluster_options import DRY_RUN_NOTES, api_group_option, dry_run_option, names_argument, webhooks
 from kubectl_sew.cli.output import echo, print_error
-from kubectl_sew.cli.reach import DRY_RUN_NOTES, api_group_option, dry_run_option, names_argument, webhooks
 from kubectl_sew.cluster.webhooks import Webhooks
 from kubectl_sew.kubectl import KubectlError
 from kubectl_sew.resource import State, Webhook

@@ -5,11 +5,11 @@ import time
 
 import click
 
+from kubectl_sew.cli.cluster_options import api_group_option, name_argument, secrets_namespace_option, webhooks
 from kubectl_sew.cli.output import echo, print_error
-from kubectl_sew.cli.picture import as_object, for_people
-from kubectl_sew.cli.reach import api_group_option, name_argument, secrets_namespace_option, webhooks
+from kubectl_sew.cli.status_text import as_object, for_people
 from kubectl_sew.cli.waiting import TIMED_OUT, timeout_option, until
-from kubectl_sew.cluster.picture import Picture, take_picture
+from kubectl_sew.cluster.webhook_details import WebhookDetails, read_details
 from kubectl_sew.resource import Webhook
 from kubectl_sew.terminal import to_json
 
@@ -49,13 +49,13 @@ def status(  # noqa: PLR0913 - one for each flag
     def read() -> bool | None:
         if wait and not watch:
             return Webhook.from_object(cluster.one(name)).healthy or None
-        picture = take_picture(cluster, name, secrets_namespace, time.time)
-        screen.show(picture)
-        return True if not watch else (wait and picture.webhook.healthy) or None
+        details = read_details(cluster, name, secrets_namespace, time.time)
+        screen.show(details)
+        return True if not watch else (wait and details.webhook.healthy) or None
 
     reached = until(read, timeout if wait else None)
     if wait and not watch:
-        screen.show(take_picture(cluster, name, secrets_namespace, time.time))
+        screen.show(read_details(cluster, name, secrets_namespace, time.time))
     if not reached:
         print_error(f"{name} did not become healthy within {timeout:g} s")
         return TIMED_OUT
@@ -73,18 +73,18 @@ class _Screen:
         self._output = output
         self._last = ""
 
-    def show(self, picture: Picture) -> None:
-        text = _as_text(picture, self._output)
+    def show(self, details: WebhookDetails) -> None:
+        text = _as_text(details, self._output)
         seen = text if self._output else _MOVES.sub("", text)
         if seen != self._last:
             echo(f"\n{time.strftime('%H:%M:%S')}\n{text}" if self._last and not self._output else text)
         self._last = seen
 
 
-def _as_text(picture: Picture, output: str | None) -> str:
+def _as_text(details: WebhookDetails, output: str | None) -> str:
     if output is None:
-        return for_people(picture)
-    obj = as_object(picture)
+        return for_people(details)
+    obj = as_object(details)
     if output == "json":
         return to_json(obj)
     from kubectl_sew.resource.writing import to_yaml  # noqa: PLC0415 - only for this format

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import click
 
+from kubectl_sew.cli.cluster_options import api_group_option, name_argument, webhooks
 from kubectl_sew.cli.output import confirm, echo, print_error, print_warning
-from kubectl_sew.cli.reach import api_group_option, name_argument, webhooks
-from kubectl_sew.cli.streams import can_answer
+from kubectl_sew.cli.standard_input import can_answer
 from kubectl_sew.cli.waiting import TIMED_OUT, timeout_option, until
 from kubectl_sew.json_text import line
 from kubectl_sew.resource import Condition, DeliveringReason, HealthyReason, State, Webhook

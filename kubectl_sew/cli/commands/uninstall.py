@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from kubectl_sew.cli.install_options import placement_options, reach, where
 from kubectl_sew.cli.output import echo, print_warning
-from kubectl_sew.cli.placement import placement_options, reach, where
 from kubectl_sew.cli.waiting import until
 from kubectl_sew.cluster.agent import AgentError, find_holder
 from kubectl_sew.install import Host, InstallPlan, removable, target, without_agent

@@ -5,12 +5,12 @@ from typing import Any
 
 import click
 
+from kubectl_sew.cli.cluster_options import kubectl, secrets_namespace_option
 from kubectl_sew.cli.files import file_options, read_sources
 from kubectl_sew.cli.findings import print_findings
-from kubectl_sew.cli.judging import Judge, judge_options
 from kubectl_sew.cli.junit import junit
 from kubectl_sew.cli.output import echo, print_json
-from kubectl_sew.cli.reach import kubectl, secrets_namespace_option
+from kubectl_sew.cli.validation_options import ValidationRules, rules_options
 from kubectl_sew.cluster.validation import against
 from kubectl_sew.pages import page
 from kubectl_sew.resource import Finding
@@ -32,7 +32,7 @@ FINDINGS, ONLY_WARNINGS = 1, 3
 )
 @click.option("--strict", is_flag=True, help="Exit with 3 where there are only warnings.")
 @click.option("--against-cluster", is_flag=True, help="Look Secrets up in the cluster, and ask its API server, too.")
-@judge_options
+@rules_options
 @secrets_namespace_option
 @click.pass_context
 def validate(  # noqa: PLR0913  # one for each flag
@@ -43,7 +43,7 @@ def validate(  # noqa: PLR0913  # one for each flag
     output: str,
     strict: bool,
     against_cluster: bool,
-    judge: Judge,
+    rules: ValidationRules,
     secrets_namespace: str,
 ) -> int:
     """Check manifests: structure, names, labels, variables, queries.
@@ -67,9 +67,9 @@ def validate(  # noqa: PLR0913  # one for each flag
     sources = read_sources(files, recursive=recursive)
     manifests = load_many(sources.files, secrets_namespace=secrets_namespace)
     if against_cluster:
-        findings = against(kubectl(ctx), manifests, secrets_namespace, judge.fields, consumers=judge.consumers)
+        findings = against(kubectl(ctx), manifests, secrets_namespace, rules.fields, consumers=rules.consumers)
     else:
-        findings = validate_manifests(manifests, judge.fields, consumers=judge.consumers)
+        findings = validate_manifests(manifests, rules.fields, consumers=rules.consumers)
     if sources.problems:
         findings = [*sources.problems, *(finding for finding in findings if finding.code != "SEW017")]
     if output == "json":

@@ -13,7 +13,7 @@ from kubectl_sew.check.rights import Right, own_rights
 from kubectl_sew.check.verdict import CheckOutcome, CheckResult, CheckVerdict
 from kubectl_sew.cluster.agent import Holder
 from kubectl_sew.cluster.objects import Held
-from kubectl_sew.cluster.picture import AgentReport
+from kubectl_sew.cluster.webhook_details import AgentReport
 from kubectl_sew.install.holders import Account
 from kubectl_sew.pages import page
 from kubectl_sew.resource import Condition, ConfigVar, Reference, State, Webhook

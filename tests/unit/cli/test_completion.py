@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from kubectl_sew.cli.command_list import SECTIONS
 from kubectl_sew.cli.complete import complete
 from kubectl_sew.cli.connection import connection_options
-from kubectl_sew.cli.sections import SECTIONS
 
 BIN = Path(sys.executable).parent
 FILES, NO_FILES = ":0", ":4"

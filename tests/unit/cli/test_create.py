@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kubectl_sew.cli.afterwards import remaining
+from kubectl_sew.cli.next_steps import remaining
 from kubectl_sew.cluster.objects import Held
 from kubectl_sew.resource import ConfigVar, Reference, State, Webhook
 from tests.waiting import DEADLINE

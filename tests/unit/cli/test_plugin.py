@@ -8,10 +8,10 @@ import click
 import pytest
 
 import kubectl_sew
+from kubectl_sew.cli.cluster_options import _name
 from kubectl_sew.cli.connection import connection
 from kubectl_sew.cli.group import ENTRIES
 from kubectl_sew.cli.program import PLUGIN
-from kubectl_sew.cli.reach import _name
 
 PROGRAM = Path(sys.executable).parent / "kubectl-sew"
 

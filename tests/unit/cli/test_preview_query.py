@@ -8,8 +8,8 @@ import pty
 import pytest
 import yaml
 
+from kubectl_sew.cli.matching_lines import read_lines
 from kubectl_sew.cli.progress import ProgressLine
-from kubectl_sew.cli.selecting import read_lines
 from kubectl_sew.ndjson import LONGEST_LINE
 from tests import cases
 from tests.clocks import ManualClock

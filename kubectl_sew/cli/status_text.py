@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kubectl_sew.cluster.picture import Lookup, Picture, Resolved
+from kubectl_sew.cluster.webhook_details import Lookup, Resolved, WebhookDetails
 from kubectl_sew.event import read_time
 from kubectl_sew.json_text import line
 from kubectl_sew.pages import page
@@ -16,16 +16,16 @@ _LONGEST = 600
 _LABEL = 15
 
 
-def for_people(picture: Picture) -> str:
+def for_people(details: WebhookDetails) -> str:
     """Labelled lines, and below them the commands that help."""
-    helps = [f"  {command}" for command in advice(picture)]
-    lines = [*_resource(picture), *_references(picture), *_agent(picture), *_delivery(picture)]
+    helps = [f"  {command}" for command in advice(details)]
+    lines = [*_resource(details), *_references(details), *_agent(details), *_delivery(details)]
     return "\n".join(lines + (["What helps:", *helps] if helps else []))
 
 
-def as_object(picture: Picture) -> dict[str, Any]:
+def as_object(details: WebhookDetails) -> dict[str, Any]:
     """All of it as JSON values; what is unknown is null."""
-    webhook, agent = picture.webhook, picture.agent
+    webhook, agent = details.webhook, details.agent
     return {
         "name": webhook.name,
         "consumer": webhook.consumer,
@@ -35,15 +35,15 @@ def as_object(picture: Picture) -> dict[str, Any]:
         "healthy": webhook.healthy,
         "conditions": [condition.to_object() for condition in webhook.conditions],
         "testResult": webhook.test_result or None,
-        "references": [_reference_object(resolved) for resolved in picture.references],
+        "references": [_reference_object(resolved) for resolved in details.references],
         "agent": {
             "pod": agent.holder or None,
             "unknown": agent.unknown or None,
             "silent": agent.silent or None,
             **agent.report,
         },
-        "delivery": dict(picture.delivery) if picture.delivery is not None else None,
-        "helps": list(advice(picture)),
+        "delivery": dict(details.delivery) if details.delivery is not None else None,
+        "helps": list(advice(details)),
     }
 
 
@@ -58,44 +58,44 @@ def _labelled(label: str, text: str) -> str:
     return f"{label and label + ':':<{_LABEL}}{line(text, _LONGEST)}"
 
 
-def _resource(picture: Picture) -> Iterator[str]:
-    webhook = picture.webhook
+def _resource(details: WebhookDetails) -> Iterator[str]:
+    webhook = details.webhook
     yield _labelled("Webhook", f"{webhook.name} ({webhook.consumer})")
     yield _labelled("State", webhook.state.value)
     yield _labelled("Query", webhook.query)
     if not webhook.conditions:
         yield _labelled("Healthy", "unknown: no agent has written a status yet")
-    elif picture.agent.gone:
-        yield _labelled("", f"! {picture.agent.gone}")
+    elif details.agent.gone:
+        yield _labelled("", f"! {details.agent.gone}")
     late = " [of an earlier version of the resource]"
     for condition in webhook.conditions:
         behind = condition.observed_generation not in (0, webhook.generation)
-        yield _labelled(line(condition.type, 30), _condition(picture, condition) + (late if behind else ""))
+        yield _labelled(line(condition.type, 30), _condition(details, condition) + (late if behind else ""))
         late = "" if behind else late  # said once: they are written together
     if webhook.test_result:
         yield _labelled("Last test", webhook.test_result)
 
 
-def _condition(picture: Picture, condition: Condition) -> str:
+def _condition(details: WebhookDetails, condition: Condition) -> str:
     """Return a condition as it was written; the backlog as the agent reports it, where that is known."""
-    message, row = condition.message, picture.delivery
+    message, row = condition.message, details.delivery
     if row is not None and condition.type == "Delivering":
         message = with_backlog(message, row.get("backlog") or 0, row.get("oldestWaitingSeconds") or 0)
     since = ""
     if condition.status == "False" and condition.last_transition_time:
-        since = f" [since {_moment(condition.last_transition_time, read_time(picture.agent.report.get('now')))}]"
+        since = f" [since {_moment(condition.last_transition_time, read_time(details.agent.report.get('now')))}]"
     return f"{condition.status} ({condition.reason})" + (f": {message}" if message else "") + since
 
 
-def _references(picture: Picture) -> Iterator[str]:
-    for at, resolved in enumerate(picture.references):
+def _references(details: WebhookDetails) -> Iterator[str]:
+    for at, resolved in enumerate(details.references):
         optional = ", optional" if resolved.reference.optional else ""
         text = line(f"{resolved.variable}: {resolved.reference}{optional}: {resolved.said}", _LONGEST)
         yield f"{'' if at else 'References:':<{_LABEL}}{text}"
 
 
-def _agent(picture: Picture) -> Iterator[str]:
-    agent, report = picture.agent, picture.agent.report
+def _agent(details: WebhookDetails) -> Iterator[str]:
+    agent, report = details.agent, details.agent.report
     if agent.unknown:
         yield _labelled("Agent", f"unknown: {agent.unknown}")
     elif not report.get("running"):
@@ -107,20 +107,20 @@ def _agent(picture: Picture) -> Iterator[str]:
         yield _labelled("", f"! {problem}")
 
 
-def _delivery(picture: Picture) -> Iterator[str]:
-    row = picture.delivery
+def _delivery(details: WebhookDetails) -> Iterator[str]:
+    row = details.delivery
     if row is None:
-        if not picture.agent.unknown:
+        if not details.agent.unknown:
             yield _labelled("Backlog", "unknown: the agent does not know this webhook (yet)")
         return
-    now = read_time(picture.agent.report.get("now"))
+    now = read_time(details.agent.report.get("now"))
     if row.get("eventsFetched"):
         yield _labelled("Events", str(row["eventsFetched"]))
     if row.get("start"):
         seen = row.get("seen") or 0
         events = f"{seen:,} {plural(seen, 'event')}"
         yield _labelled("Matched", f"{events} since {_moment(row['start'], now)}, where it began")
-    yield _labelled("Backlog", _backlog(row, _is_refused(picture.webhook)))
+    yield _labelled("Backlog", _backlog(row, _is_refused(details.webhook)))
     yield _labelled("Delivered", f"{row.get('delivered', 0):,}, the last {_moment(row.get('lastDelivery'), now)}")
     yield _labelled("Dead letters", f"{row.get('deadLetters', 0):,}")
     for act in row.get("byHand") or ():
@@ -160,21 +160,21 @@ def _backlog(row: Mapping[str, Any], refused: bool) -> str:
     return f"{waiting:,} waiting" + (f", the oldest for {spell_duration(oldest)}" if oldest is not None else "") + later
 
 
-def advice(picture: Picture) -> Iterator[str]:
+def advice(details: WebhookDetails) -> Iterator[str]:
     """Return what to do, most urgent first; nothing where all is well."""
-    yield from _about_references(picture)
-    yield from _about_health(picture.webhook)
-    yield from _about_state(picture.webhook)
-    yield from _about_delivery(picture)
-    agent = picture.agent
+    yield from _about_references(details)
+    yield from _about_health(details.webhook)
+    yield from _about_state(details.webhook)
+    yield from _about_delivery(details)
+    agent = details.agent
     if agent.gone or agent.unknown or agent.report.get("sourceTroubles"):
         yield "the agent: `kubectl sew check`"
 
 
-def _about_references(picture: Picture) -> Iterator[str]:
-    for resolved in picture.references:
+def _about_references(details: WebhookDetails) -> Iterator[str]:
+    for resolved in details.references:
         if resolved.missing:
-            yield f"a value for {resolved.variable}: `{resolved.help(picture.secrets_namespace)}`"
+            yield f"a value for {resolved.variable}: `{resolved.help(details.secrets_namespace)}`"
 
 
 def _about_health(webhook: Webhook) -> Iterator[str]:
@@ -193,11 +193,11 @@ def _about_state(webhook: Webhook) -> Iterator[str]:
         yield f"nothing is sent while it is in Debug: `kubectl sew enable {webhook.name}`"
 
 
-def _about_delivery(picture: Picture) -> Iterator[str]:
-    row, name = picture.delivery or {}, picture.webhook.name
+def _about_delivery(details: WebhookDetails) -> Iterator[str]:
+    row, name = details.delivery or {}, details.webhook.name
     tried = f"at once: `kubectl sew test {name}`"
     if row.get("parked"):
-        fix = f"fix {_values(picture)}, or the webhook"
+        fix = f"fix {_values(details)}, or the webhook"
         yield f"sending stopped until configuration or credential change: {fix}; {tried}"
     elif row.get("delivering") is False:
         waits = f"`kubectl sew backlog {name}` shows what waits"
@@ -209,14 +209,14 @@ def _about_delivery(picture: Picture) -> Iterator[str]:
         )
     if row.get("deadLetters"):
         yield f"dead letters: `kubectl sew dead-letters {name} list`, and `… replay` once the cause is fixed"
-    if _is_silent(row, picture.agent.report.get("now")):
-        query = shlex.quote(line(picture.webhook.query, _LONGEST))
+    if _is_silent(row, details.agent.report.get("now")):
+        query = shlex.quote(line(details.webhook.query, _LONGEST))
         yield f"nothing has matched yet: `kubectl sew preview-query {query} --elasticsearch URL` shows what would"
 
 
-def _values(picture: Picture) -> str:
+def _values(details: WebhookDetails) -> str:
     """The Secrets and ConfigMaps that hold what a receiver may refuse."""
-    sources = dict.fromkeys(f"{resolved.reference.kind} {resolved.reference.name}" for resolved in picture.references)
+    sources = dict.fromkeys(f"{resolved.reference.kind} {resolved.reference.name}" for resolved in details.references)
     return " and ".join(sources) or "its variables"
 
 

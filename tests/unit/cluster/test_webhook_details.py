@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from kubectl_sew.cli.picture import advice, as_object, for_people
+from kubectl_sew.cli.status_text import advice, as_object, for_people
 from kubectl_sew.cluster.agent import AgentError, read_status
 from kubectl_sew.cluster.objects import Held
-from kubectl_sew.cluster.picture import AgentReport, Picture, resolve_references
+from kubectl_sew.cluster.webhook_details import AgentReport, WebhookDetails, resolve_references
 from kubectl_sew.resource import Condition, ConfigVar, Reference, State, Webhook
 
 URL = Reference("Secret", "slack", "url")
@@ -36,14 +36,14 @@ TOLD = {"running": True, "version": "0.1.0", "sourceTroubles": [], "problems": [
 HELD = Held({("Secret", "slack"): {"url": b"CANARY", "other": b"CANARY"}})
 
 
-def picture(row: Mapping[str, Any] | None = None, *, held: Held = HELD, **webhook: Any) -> Picture:
+def details(row: Mapping[str, Any] | None = None, *, held: Held = HELD, **webhook: Any) -> WebhookDetails:
     seen = replace(WEBHOOK, **webhook)
     agent = AgentReport("sew-system/agent-0", "", TOLD, {"night": {**ROW, **(row or {})}})
-    return Picture(seen, "secrets", resolve_references(seen, held), agent)
+    return WebhookDetails(seen, "secrets", resolve_references(seen, held), agent)
 
 
 def test_where_all_is_well_it_is_short_and_advises_nothing() -> None:
-    assert for_people(picture()).splitlines() == [
+    assert for_people(details()).splitlines() == [
         "Webhook:       night (Slack)",
         "State:         Enabled",
         "Query:         type = waf",
@@ -59,14 +59,14 @@ def test_where_all_is_well_it_is_short_and_advises_nothing() -> None:
 
 def test_what_the_agent_cannot_do_stands_below_its_name() -> None:
     told = {**TOLD, "sourceTroubles": [{"message": "no index is there"}], "problems": ["lease: forbidden"]}
-    troubled = replace(picture(), agent=AgentReport("sew-system/agent-0", "", told))
+    troubled = replace(details(), agent=AgentReport("sew-system/agent-0", "", told))
     lines = for_people(troubled).splitlines()
     at = lines.index("Agent:         sew-system/agent-0, version 0.1.0")
     assert lines[at + 1 : at + 3] == ["               ! no index is there", "               ! lease: forbidden"]
 
 
 def test_a_parked_webhook_tells_why_since_when_and_what_helps() -> None:
-    shown = picture(
+    shown = details(
         {
             "backlog": 12,
             "oldestWaitingSeconds": 7300,
@@ -102,11 +102,11 @@ def test_a_parked_webhook_tells_why_since_when_and_what_helps() -> None:
 def test_each_trouble_comes_with_the_command_that_helps(
     row: Mapping[str, Any], webhook: Mapping[str, Any], help_: str
 ) -> None:
-    assert any(help_ in command for command in advice(picture(row, **webhook)))
+    assert any(help_ in command for command in advice(details(row, **webhook)))
 
 
-def told_at(now: str, row: Mapping[str, Any], **webhook: Any) -> Picture:
-    shown = picture(row, **webhook)
+def told_at(now: str, row: Mapping[str, Any], **webhook: Any) -> WebhookDetails:
+    shown = details(row, **webhook)
     return replace(shown, agent=replace(shown.agent, report={**TOLD, "now": now}))
 
 
@@ -126,7 +126,7 @@ def test_the_last_error_is_dated_also_where_all_is_well_again() -> None:
 
 
 def test_an_agent_that_is_silent_or_tells_nothing_is_told_before_what_it_last_wrote() -> None:
-    shown = picture()
+    shown = details()
     silent = replace(shown, agent=replace(shown.agent, silent="the agent a/b has been silent for 20s: what follows"))
     dead = replace(shown, agent=replace(shown.agent, report={**TOLD, "running": False}))
     for seen, said in (
@@ -143,7 +143,7 @@ def test_what_waits_is_told_by_the_agent_and_nothing_older_contradicts_it() -> N
     behind = "about 19,000 events wait, the oldest for 3 h; at most 1 a second are sent, so the last goes in 5 h"
     old = Condition("Delivering", "True", "Delivering", "nothing is waiting", 3)
     text = for_people(
-        picture({"backlog": 19_938, "oldestWaitingSeconds": 11_000, "behind": behind}, conditions=(HEALTHY, old))
+        details({"backlog": 19_938, "oldestWaitingSeconds": 11_000, "behind": behind}, conditions=(HEALTHY, old))
     )
     assert "nothing is waiting" not in text
     assert "Delivering:    True (Delivering): about 19,000 events wait, the oldest for 3 h\n" in text
@@ -153,7 +153,7 @@ def test_what_waits_is_told_by_the_agent_and_nothing_older_contradicts_it() -> N
 
 def test_a_refused_webhook_says_that_what_matches_meanwhile_is_read_later() -> None:
     refused = Condition("Delivering", "False", "WebhookNotAccepted", "it is not run", 3)
-    text = for_people(picture(conditions=(refused,)))
+    text = for_people(details(conditions=(refused,)))
     assert "Backlog:       nothing waits; what matches meanwhile is read when the webhook runs\n" in text
 
 
@@ -166,14 +166,14 @@ def test_a_webhook_that_matches_nothing_says_since_when_and_what_would_show_why(
 
 
 def test_a_store_that_fills_is_told() -> None:
-    assert "Store:         85% of its share is used" in for_people(picture({"room": 0.85}))
+    assert "Store:         85% of its share is used" in for_people(details({"room": 0.85}))
 
 
 def test_a_condition_of_an_earlier_version_is_marked() -> None:
-    assert "accepted [of an earlier version of the resource]" in for_people(picture(generation=4))
+    assert "accepted [of an earlier version of the resource]" in for_people(details(generation=4))
     assert not replace(WEBHOOK, generation=4).healthy
     both = (HEALTHY, replace(HEALTHY, type="Delivering"))
-    assert for_people(picture(generation=4, conditions=both)).count("of an earlier version") == 1
+    assert for_people(details(generation=4, conditions=both)).count("of an earlier version") == 1
 
 
 def test_a_condition_of_another_writer_needs_no_generation() -> None:
@@ -181,7 +181,7 @@ def test_a_condition_of_another_writer_needs_no_generation() -> None:
 
 
 def test_without_an_agent_it_says_why_and_what_is_not_known() -> None:
-    alone = replace(picture(), agent=AgentReport(unknown="no agent holds the Lease"))
+    alone = replace(details(), agent=AgentReport(unknown="no agent holds the Lease"))
     assert "Agent:         unknown: no agent holds the Lease\n" in for_people(alone)
     assert "Backlog" not in for_people(alone)
     assert as_object(alone)["delivery"] is None
@@ -190,12 +190,12 @@ def test_without_an_agent_it_says_why_and_what_is_not_known() -> None:
 
 def test_what_others_wrote_cannot_reach_the_terminal_as_control_characters() -> None:
     evil = Condition("Healthy\x1b[2J", "False", "Re\nason", "\x1b]0;title\x07", 3)
-    shown = picture(query="type = \x1b[31m", conditions=(evil,))
+    shown = details(query="type = \x1b[31m", conditions=(evil,))
     assert "\x1b" not in for_people(shown)
 
 
 def test_no_value_is_shown() -> None:
-    assert "CANARY" not in for_people(picture()) + str(as_object(picture())) + repr(picture())
+    assert "CANARY" not in for_people(details()) + str(as_object(details())) + repr(details())
 
 
 @pytest.mark.parametrize("text", ["", "hello", "[]", "{}", '{"agent": 5}'])
@@ -218,4 +218,4 @@ def test_a_command_to_paste_holds_what_an_author_wrote_as_one_word() -> None:
 
 def test_what_was_given_up_by_hand_is_told() -> None:
     act = {"at": "2026-01-01T00:00:00Z", "who": "ann@desk", "what": "backlog_dropped", "count": 19_914}
-    assert "Given up:      19,914 by ann@desk, 2026-01-01T00:00:00Z" in for_people(picture({"byHand": [act]}))
+    assert "Given up:      19,914 by ann@desk, 2026-01-01T00:00:00Z" in for_people(details({"byHand": [act]}))

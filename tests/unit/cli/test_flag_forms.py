@@ -4,7 +4,7 @@ import click
 import pytest
 
 from kubectl_sew.cli.connection import connection
-from kubectl_sew.cli.dialect import in_clicks_form
+from kubectl_sew.cli.flag_forms import in_clicks_form
 from kubectl_sew.cli.group import ENTRIES
 from kubectl_sew.cli.program import PLUGIN
 

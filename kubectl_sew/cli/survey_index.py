@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from kubectl_sew.cli.output import echo, print_json, print_yaml
-from kubectl_sew.cli.reading import read_query
+from kubectl_sew.cli.query_argument import read_query
 from kubectl_sew.cli.survey import Window, as_object, for_people, read, searches
 from kubectl_sew.elasticsearch.client import Index
 from kubectl_sew.elasticsearch.credentials import VARIABLES, from_files

@@ -2,8 +2,8 @@
 
 import click
 
+from kubectl_sew.cli.cluster_options import kubectl
 from kubectl_sew.cli.output import pass_through
-from kubectl_sew.cli.reach import kubectl
 from kubectl_sew.cluster.agent import ask, find_holder
 
 

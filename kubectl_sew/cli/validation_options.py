@@ -25,21 +25,21 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class ValidationRules:
     """The keys that queries may use, and the consumers."""
 
     fields: FieldSet
     consumers: "Mapping[str, Consumer]"
 
 
-def judge_options(command: Command) -> Command:
-    """`--fields`, `--elasticsearch` and `--index`, as the argument `judge`."""
+def rules_options(command: Command) -> Command:
+    """`--fields`, `--elasticsearch` and `--index`, as the argument `rules`."""
 
     @wraps(command)
-    def judging(*args: Any, fields: str | None, elasticsearch: str | None, index: str, **given: Any) -> Any:
-        return command(*args, judge=_judge(fields, elasticsearch, index), **given)
+    def with_rules(*args: Any, fields: str | None, elasticsearch: str | None, index: str, **given: Any) -> Any:
+        return command(*args, rules=_rules(fields, elasticsearch, index), **given)
 
-    wrapped: Any = judging
+    wrapped: Any = with_rules
     for option in (index_option, _ELASTICSEARCH, _FIELDS):
         wrapped = option(wrapped)
     return cast("Command", wrapped)
@@ -66,7 +66,7 @@ def check_index_flags(elasticsearch: str | None) -> None:
         raise click.UsageError(f"{given[0]} is for --elasticsearch: give its URL, too")
 
 
-def _judge(fields: str | None, elasticsearch: str | None, index: str) -> Judge:
+def _rules(fields: str | None, elasticsearch: str | None, index: str) -> ValidationRules:
     check_index_flags(elasticsearch)
     if fields and elasticsearch is not None:
         raise click.UsageError("--fields and --elasticsearch cannot be given together: an index has its own keys")
@@ -74,7 +74,7 @@ def _judge(fields: str | None, elasticsearch: str | None, index: str) -> Judge:
 
     prefixes = members(os.environ.get(SLACK_URL_PREFIXES, ""))
     known = FIELD_SETS[fields or "calico"] if elasticsearch is None else index_fields(elasticsearch, index)
-    return Judge(known, consumers(prefixes) if prefixes else CONSUMERS)
+    return ValidationRules(known, consumers(prefixes) if prefixes else CONSUMERS)
 
 
 def index_fields(urls: str, pattern: str) -> FieldSet:

@@ -5,9 +5,9 @@ from typing import Any, TypeVar
 
 import click
 
+from kubectl_sew.cli.cluster_options import secrets_namespace_option
 from kubectl_sew.cli.connection import completing, connection
 from kubectl_sew.cli.output import to_terminal
-from kubectl_sew.cli.reach import secrets_namespace_option
 from kubectl_sew.install import target
 from kubectl_sew.install.manifests import Document
 from kubectl_sew.install.plan import NAMESPACE

@@ -1,4 +1,4 @@
-"""Picture of one webhook: the resource, what its references hold, and what the agent reports of it."""
+"""Details of one webhook: the resource, what its references hold, and what the agent reports of it."""
 
 import shlex
 from collections.abc import Callable, Mapping
@@ -73,7 +73,7 @@ class AgentReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class WebhookDetails:
     """A webhook as a whole."""
 
     webhook: Webhook
@@ -87,16 +87,16 @@ class Picture:
         return self.agent.rows.get(self.webhook.name)
 
 
-def take_picture(webhooks: Webhooks, name: str, secrets_namespace: str, clock: Callable[[], float]) -> Picture:
-    """Raises KubectlError where the webhook itself cannot be read. `clock` in epoch seconds."""
+def read_details(webhooks: Webhooks, name: str, secrets_namespace: str, clock: Callable[[], float]) -> WebhookDetails:
+    """Read all of one webhook. Raises KubectlError where the webhook cannot be read. `clock` in epoch seconds."""
     webhook = Webhook.from_object(webhooks.one(name))
     held = read_objects(webhooks.kubectl, secrets_namespace, webhook.references)
-    agent = look_at_agent(webhooks.kubectl, secrets_namespace, clock)
-    return Picture(webhook, secrets_namespace, resolve_references(webhook, held), agent)
+    agent = ask_agent_report(webhooks.kubectl, secrets_namespace, clock)
+    return WebhookDetails(webhook, secrets_namespace, resolve_references(webhook, held), agent)
 
 
-def look_at_agent(kubectl: Kubectl, secrets_namespace: str, clock: Callable[[], float]) -> AgentReport:
-    """The active agent; where it cannot be asked, why, and for how long it has been silent."""
+def ask_agent_report(kubectl: Kubectl, secrets_namespace: str, clock: Callable[[], float]) -> AgentReport:
+    """Return the report of the active agent; where it cannot be asked, why, and for how long it has been silent."""
     try:
         holder = find_holder(kubectl, secrets_namespace)
     except AgentError as error:
