@@ -54,8 +54,7 @@ fuzz-query: $(READY) ## compare N random queries on random events with both vers
 mutation: $(READY) ## change one decision at a time, and list the changes that the quick tests do not notice (MUTANTS=)
 	$(BIN)/pip install --quiet -e '.[agent,test,mutation]'
 	ln -sfn agent src  # mutmut knows packages in the top folder and in src/ alone
-	$(BIN)/mutmut run $(MUTANTS); rm src
-	$(BIN)/mutmut results
+	$(BIN)/python -m tests.mutation $(MUTANTS); rm src
 
 krew-archive: ## build what krew installs, for this platform, into dist/
 	rm -rf build
