@@ -9,16 +9,15 @@ from time import sleep
 from typing import Any, BinaryIO, TypeVar
 
 from sew_agent.store.records import StoreFullError
+from sew_agent.store.rows import AT_ONCE, STEPS
 from sew_agent.store.sqlite.disk_reserve import PAGE, DiskReserve
 from sew_agent.store.sqlite.errors import explained, full, is_full
 from sew_agent.store.sqlite.results import Row
-from sew_agent.store.sqlite.upkeep import AT_ONCE, webhook_id
+from sew_agent.store.sqlite.upkeep import webhook_id
 
 Result = TypeVar("Result")
 Change = Callable[[sqlite3.Connection, Sequence[Row]], None]
 
-STEPS = 40
-"""Steps of housekeeping at one call."""
 _PENDING = (
     "SELECT seq, webhook, event, bytes, read_at FROM deliveries WHERE died_at IS NULL"
     " AND webhook = (SELECT id FROM webhooks WHERE name = ?) AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?"

@@ -1,23 +1,15 @@
-"""Enqueueing within one transaction, and the shares of the store."""
+"""Enqueueing within one transaction."""
 
-import json
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from kubectl_sew.event import Event
 from sew_agent.store.records import DropReason, NewDelivery
+from sew_agent.store.room import OVERHEAD, filled
+from sew_agent.store.rows import seen_until, write_json
 from sew_agent.store.sqlite.results import count_dropped
 from sew_agent.store.sqlite.upkeep import add, seen_bytes
-
-OVERHEAD = 300
-"""Bytes that a delivery takes beside its event's payload."""
-LEAST_SHARE = 0.05
-RESERVED = 0.04
-FURTHEST = 30 * 86_400.0
-"""Seconds that an event may be dated in the future and stay seen until then."""
-
-write_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def room(db: sqlite3.Connection, max_bytes: int) -> Mapping[str, float]:
@@ -27,20 +19,7 @@ def room(db: sqlite3.Connection, max_bytes: int) -> Mapping[str, float]:
     """
     sql = "SELECT name, bytes FROM webhooks WHERE bytes > 0 OR known IS NULL OR json_extract(known, '$.state') != ''"
     used = dict(db.execute(sql).fetchall())
-    return {name: used[name] / share for name, share in shares(used, max_bytes, seen_bytes(db)).items()}
-
-
-def shares(used: Mapping[str, int], max_bytes: int, seen: int) -> Mapping[str, float]:
-    """Return the bytes that each webhook may fill: an even part of what others leave, at least 5 % while there is room.
-
-    4 % are reserved for webhooks that hold little, and divided evenly, whatever others fill.
-    """
-    reserved = RESERVED * max_bytes
-    most, whole = max_bytes - reserved, sum(used.values()) + seen
-    least = LEAST_SHARE * max_bytes if whole < most else 0.0
-    own = reserved / max(len(used), 1)
-    even = {name: (most - whole + size) / len(used) for name, size in used.items()}
-    return {name: max(part if whole < most else 0.0, least, own) for name, part in even.items()}
+    return filled(used, max_bytes, seen_bytes(db))
 
 
 class Enqueuer:
@@ -57,7 +36,7 @@ class Enqueuer:
     def add(self, new: NewDelivery) -> None:
         key = new.event.key
         time = new.event.time if new.time is None else new.time
-        until = max(self._read_at, min(time or 0.0, self._read_at + FURTHEST)) + self._known_for
+        until = seen_until(self._read_at, time, self._known_for)
         webhooks = [id_ for id_ in map(self._ids.__getitem__, new.webhooks) if self._is_new(key, id_, until)]
         self._debug.update(id_ for id_ in map(self._ids.__getitem__, new.debug) if self._is_new(key, id_, until))
         if webhooks:

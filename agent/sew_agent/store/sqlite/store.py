@@ -1,15 +1,14 @@
 """The store in SQLite: one file, one connection, one lock. A commit without fsync takes some 20 µs, so callers wait
 for each other less than for a second connection's busy retries."""
 
-import json
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import sleep
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from kubectl_sew.event import Event, delivery_id
 from sew_agent.store.records import (
     Counters,
     DeadLetter,
@@ -22,10 +21,25 @@ from sew_agent.store.records import (
     ReceiverState,
     WebhookRecord,
 )
-from sew_agent.store.sqlite.connection import REST, STEPS, Change, Database, apply
+from sew_agent.store.rows import (
+    ACTIONS_KEPT,
+    AT_ONCE,
+    DEAD_AT_ONCE,
+    EVER,
+    FURTHEST,
+    STEPS,
+    bounded,
+    dead_letter_of,
+    delivery_of,
+    receiver_of,
+    record_of,
+    retry_spans,
+    write_json,
+)
+from sew_agent.store.sqlite.connection import REST, Change, Database, apply
 from sew_agent.store.sqlite.disk_reserve import DiskReserve
-from sew_agent.store.sqlite.due import FRESH, TRIED, bounded, page
-from sew_agent.store.sqlite.enqueue import FURTHEST, Enqueuer, room, write_json
+from sew_agent.store.sqlite.due import FRESH, TRIED, page
+from sew_agent.store.sqlite.enqueue import Enqueuer, room
 from sew_agent.store.sqlite.errors import damaged, explained
 from sew_agent.store.sqlite.files import DATABASE, lock
 from sew_agent.store.sqlite.opening import open_database
@@ -39,7 +53,6 @@ from sew_agent.store.sqlite.results import (
     shift_first_attempts,
 )
 from sew_agent.store.sqlite.upkeep import (
-    AT_ONCE,
     expire,
     forget_seen,
     forgettable_until,
@@ -50,10 +63,7 @@ from sew_agent.store.sqlite.upkeep import (
 
 _KEYS_AT_ONCE = 500
 _RESULTS_BEFORE_RELEASE = 64
-_ACTIONS_KEPT = 100
-_EVER = float("inf")
 _DEAD = "died_at IS NOT NULL"
-_DEAD_AT_ONCE = 20
 
 
 def open_store(
@@ -146,16 +156,16 @@ class SqliteStore(Database):
         limit: int,
         skip: Collection[int] = (),
         retries: bool = True,
-        longest: float = _EVER,
+        longest: float = EVER,
     ) -> Sequence[Delivery]:
         with self._lock, explained(self._path):
             rows = page(self._connection, FRESH, (webhook,), limit, skip)
             crowded = len(rows) == limit
-            spans = [(-_EVER, now - longest)] if crowded else [(-_EVER, now), (now + longest, _EVER)]
-            for after, until in spans if retries else ():
+            for after, until in retry_spans(now, longest, crowded=crowded) if retries else ():
                 most = 1 if crowded else limit - len(rows)
                 rows += page(self._connection, TRIED, (webhook, after, until), most, skip)
-        return [self._delivery(webhook, row) for row in bounded(rows)]
+        with self._decoding():
+            return [delivery_of(webhook, row) for row in bounded(rows)]
 
     def next_due(self, webhook: str) -> float | None:
         pending = "FROM deliveries WHERE webhook = w.id AND died_at IS NULL AND attempts"
@@ -204,11 +214,11 @@ class SqliteStore(Database):
 
     def receivers(self) -> Mapping[str, ReceiverState]:
         rows = self._read("SELECT name, lane FROM webhooks WHERE lane IS NOT NULL")
-        return {name: _receiver(json.loads(receiver)) for name, receiver in rows}
+        return {name: receiver_of(receiver) for name, receiver in rows}
 
     def webhook_records(self) -> Mapping[str, WebhookRecord]:
         rows = self._read("SELECT name, known FROM webhooks WHERE known IS NOT NULL")
-        return {name: WebhookRecord(**json.loads(record)) for name, record in rows}
+        return {name: record_of(record) for name, record in rows}
 
     def save_webhook(self, record: WebhookRecord, *, shift: float = 0.0) -> None:
         with self._writing() as db:
@@ -231,8 +241,10 @@ class SqliteStore(Database):
             " WHERE d.died_at IS NOT NULL AND w.name = coalesce(?, w.name) AND d.seq > ? ORDER BY d.seq LIMIT ?"
         )
         last = 0
-        while rows := self._read(sql, (webhook, last, _DEAD_AT_ONCE)):
-            yield from map(self._dead_letter, rows)
+        while rows := self._read(sql, (webhook, last, DEAD_AT_ONCE)):
+            with self._decoding():
+                letters = [dead_letter_of(row) for row in rows]
+            yield from letters
             last = rows[-1][1]
 
     def replay(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
@@ -264,7 +276,7 @@ class SqliteStore(Database):
         def change(db: sqlite3.Connection) -> None:
             values = (action.at, action.who, action.what, action.webhook, action.count)
             db.execute("INSERT INTO acts (at, who, what, webhook, count) VALUES (?, ?, ?, ?, ?)", values)
-            db.execute("DELETE FROM acts WHERE id <= (SELECT max(id) FROM acts) - ?", (_ACTIONS_KEPT,))
+            db.execute("DELETE FROM acts WHERE id <= (SELECT max(id) FROM acts) - ?", (ACTIONS_KEPT,))
 
         self._change(change)
 
@@ -318,26 +330,10 @@ class SqliteStore(Database):
                     return
             sleep(REST)
 
-    def _delivery(self, webhook: str, row: Sequence[Any]) -> Delivery:
-        seq, read_at, attempts, first_attempt, due, in_doubt, *stored = row
-        event = self._event(*stored)
-        return Delivery(
-            seq, webhook, delivery_id(webhook, event), event, read_at, attempts, first_attempt, due, bool(in_doubt)
-        )
-
-    def _dead_letter(self, row: Sequence[Any]) -> DeadLetter:
-        webhook, seq, source, name, document, *rest = row
-        event = self._event(source, name, document)
-        return DeadLetter(seq, webhook, delivery_id(webhook, event), event, *rest)
-
-    def _event(self, source: str, name: str, document: bytes) -> Event:
-        """Decode an event. SQLite has no checksums: damage within a payload is found here."""
+    @contextmanager
+    def _decoding(self) -> Iterator[None]:
+        """Name the file where a payload cannot be decoded. SQLite has no checksums: such damage is found here."""
         try:
-            return Event(source, name, json.loads(document))
+            yield
         except ValueError as error:
-            raise damaged(self._path, f"event {name}: {error}") from error
-
-
-def _receiver(stored: Mapping[str, Any]) -> ReceiverState:
-    """Decode a receiver's state: JSON has no tuples, and fields are missing in one that an older agent wrote."""
-    return ReceiverState(**{**stored, "refused": tuple(stored.get("refused", ()))})
+            raise damaged(self._path, str(error)) from error

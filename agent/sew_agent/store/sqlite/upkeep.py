@@ -2,17 +2,12 @@
 
 import sqlite3
 
+from sew_agent.store import room
 from sew_agent.store.records import DropReason
+from sew_agent.store.room import READABLE_FOR, SEEN_EVENT
+from sew_agent.store.rows import AT_ONCE
 from sew_agent.store.sqlite.results import drop
 
-AT_ONCE = 250
-"""Rows that one step reads."""
-SEEN_EVENT = 64
-"""Bytes that one seen event of one webhook fills."""
-READABLE_FOR = 600.0
-"""Seconds for which the counters of a webhook that is gone for good can still be read."""
-_TIGHT = 0.8
-_LEAST_SEEN = 0.25
 _HOUSE_PAGES = 4096
 _SHRUNK_AT_ONCE = 200
 
@@ -35,10 +30,8 @@ def add(db: sqlite3.Connection, name: str, more: int) -> None:
 
 def forgettable_until(db: sqlite3.Connection, now: float, known_for: float, max_bytes: int) -> float:
     """Return the moment up to which seen events may be forgotten: later where the room is needed."""
-    seen = seen_bytes(db)
-    filled = seen + db.execute("SELECT coalesce(sum(bytes), 0) FROM webhooks").fetchone()[0]
-    tight = filled > _TIGHT * max_bytes and seen > _LEAST_SEEN * max_bytes
-    return now + max(known_for - READABLE_FOR, 0.0) if tight else now
+    used = db.execute("SELECT coalesce(sum(bytes), 0) FROM webhooks").fetchone()[0]
+    return room.forgettable_until(now, known_for, max_bytes, used=used, seen=seen_bytes(db))
 
 
 def forget_seen(db: sqlite3.Connection, before: float, later: float) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sew_agent.store.sqlite.enqueue import shares
+from sew_agent.store.room import shares
 
 
 @pytest.mark.parametrize(

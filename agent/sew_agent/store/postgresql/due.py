@@ -1,0 +1,37 @@
+"""Pages of due deliveries, bounded in number and bytes."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sew_agent.store.postgresql.connections import Connections
+from sew_agent.store.rows import bounded
+
+_DUE = (
+    "SELECT d.seq, d.read_at, d.attempts, d.first_attempt + w.shifted, d.due, d.in_doubt, e.source, e.name, e.document"
+    " FROM webhooks w JOIN deliveries d ON d.webhook = w.id JOIN events e ON e.id = d.event"
+    " WHERE w.name = %s AND d.died_at IS NULL AND NOT d.seq = ANY(%s::bigint[])"
+)
+_FRESH = f"{_DUE} AND d.attempts = 0 ORDER BY d.seq LIMIT %s"
+_TRIED = f"{_DUE} AND d.attempts > 0 AND d.due > %s AND d.due <= %s ORDER BY d.due LIMIT %s"
+
+
+def fresh(connections: Connections, webhook: str, limit: int, skip: Collection[int]) -> list[Any]:
+    """Return rows of deliveries without an attempt, oldest first, none after the one that fills the bytes."""
+    return _page(connections, _FRESH, (webhook, list(skip), limit))
+
+
+def tried(
+    connections: Connections, webhook: str, span: tuple[float, float], limit: int, skip: Collection[int]
+) -> list[Any]:
+    """Return rows of retries that are due within a span, earliest first, bounded as above."""
+    return _page(connections, _TRIED, (webhook, list(skip), *span, limit))
+
+
+def decoded(row: Sequence[Any], source: int) -> list[Any]:
+    """Return a row with the event's source and name, at `source` and after it, as text."""
+    text = [bytes(value).decode("utf-8", "surrogatepass") for value in row[source : source + 2]]
+    return [*row[:source], *text, *row[source + 2 :]]
+
+
+def _page(connections: Connections, sql: str, values: Sequence[Any]) -> list[Any]:
+    return list(bounded(decoded(row, 6) for row in connections.read(sql, values)))

@@ -1,0 +1,125 @@
+"""Enqueueing within one transaction, a statement for each table."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from sew_agent.store import room
+from sew_agent.store.postgresql.connections import Connection
+from sew_agent.store.postgresql.webhooks import Deltas, add, change_counts, columns, count_dropped, total
+from sew_agent.store.records import DropReason, EnqueueBatch, NewDelivery
+from sew_agent.store.rows import seen_until, write_json
+
+Pair = tuple[bytes, int]
+"""Key of an event, and id of a webhook."""
+
+
+def filled(db: Connection, max_bytes: int) -> Mapping[str, float]:
+    """Return how full each webhook's share is. One that is gone for good has none unless it still fills some bytes."""
+    sql = "SELECT name, bytes FROM webhooks WHERE bytes > 0 OR state IS NULL OR state <> ''"
+    used = dict(db.execute(sql).fetchall())
+    return room.filled(used, max_bytes, seen_bytes(db))
+
+
+def seen_bytes(db: Connection) -> int:
+    """Return the bytes that all seen events fill."""
+    return total(db, "seen") * room.SEEN_EVENT
+
+
+def enqueue(db: Connection, batch: EnqueueBatch, ids: Mapping[str, int], known_for: float) -> tuple[int, int]:
+    """Insert what is new; return how many pairs were new, and how many pairs there were."""
+    pairs = [(new.event.key, ids[name], new) for new in batch.deliveries for name in (*new.webhooks, *new.debug)]
+    left = _insert_seen(db, [(key, webhook, _until(new, batch, known_for)) for key, webhook, new in pairs])
+    many, debug, kept = len(left), Counter[int](), list[tuple[int, NewDelivery]]()
+    for new in batch.deliveries:
+        for names, is_kept in ((new.webhooks, True), (new.debug, False)):
+            for webhook in map(ids.__getitem__, names):
+                if (new.event.key, webhook) not in left:
+                    continue
+                left.discard((new.event.key, webhook))
+                if is_kept:
+                    kept.append((webhook, new))
+                else:
+                    debug[webhook] += 1
+    if kept:
+        change_counts(db, _insert_deliveries(db, kept, batch.read_at))
+    if debug:
+        count_dropped(db, debug, DropReason.DEBUG)
+    if many:
+        add(db, "seen", many)
+    return many, len(pairs)
+
+
+def move_readers(db: Connection, positions: Mapping[str, str]) -> None:
+    """Write the positions of readers."""
+    db.execute(
+        "INSERT INTO readers SELECT * FROM unnest(%s::text[], %s::text[])"
+        " ON CONFLICT (name) DO UPDATE SET position = excluded.position",
+        (list(positions), list(positions.values())),
+    )
+
+
+def _until(new: NewDelivery, batch: EnqueueBatch, known_for: float) -> float:
+    return seen_until(batch.read_at, _time(new), known_for)
+
+
+def _time(new: NewDelivery) -> float | None:
+    return new.event.time if new.time is None else new.time
+
+
+def _insert_seen(db: Connection, rows: Sequence[tuple[bytes, int, float]]) -> set[Pair]:
+    """Insert pairs, and return those that were new."""
+    if not rows:
+        return set()
+    cursor = db.execute(
+        "INSERT INTO seen SELECT * FROM unnest(%b::bytea[], %s::bigint[], %s::float8[])"
+        " ON CONFLICT DO NOTHING RETURNING event, webhook",
+        columns(rows),
+    )
+    return {(bytes(event), webhook) for event, webhook in cursor}
+
+
+def _insert_deliveries(db: Connection, kept: Sequence[tuple[int, NewDelivery]], read_at: float) -> dict[int, Deltas]:
+    """Insert deliveries in their order; return by how much the counts of their webhooks rise."""
+    references = Counter(new.event.key for _, new in kept)
+    first = {new.event.key: new for _, new in kept}
+    documents = {key: write_json(new.event.document).encode() for key, new in first.items()}
+    events = _insert_events(db, first, documents, references)
+    rows, deltas = list[tuple[object, ...]](), dict[int, Deltas]()
+    for webhook, new in kept:
+        size = len(documents[new.event.key]) + room.OVERHEAD
+        rows.append((webhook, events[new.event.key], size, _time(new)))
+        rise = deltas.setdefault(webhook, Deltas())
+        rise.pending += 1
+        rise.bytes += size
+    db.execute(
+        "INSERT INTO deliveries (webhook, event, bytes, time, read_at) SELECT webhook, event, bytes, time, %s"
+        " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::float8[]) WITH ORDINALITY"
+        " AS d (webhook, event, bytes, time, place) ORDER BY place",
+        (read_at, *columns(rows)),
+    )
+    return deltas
+
+
+def _insert_events(
+    db: Connection,
+    first: Mapping[bytes, NewDelivery],
+    documents: Mapping[bytes, bytes],
+    references: Mapping[bytes, int],
+) -> dict[bytes, int]:
+    """Insert payloads that are not there yet; return the ids of all, by key."""
+    rows = sorted(
+        (key, _text(new.event.id), _text(new.event.index), documents[key], references[key])
+        for key, new in first.items()
+    )
+    cursor = db.execute(
+        "INSERT INTO events (key, name, source, document, references_left)"
+        " SELECT * FROM unnest(%b::bytea[], %b::bytea[], %b::bytea[], %b::bytea[], %s::bigint[])"
+        " ON CONFLICT (key) DO UPDATE SET references_left = events.references_left + excluded.references_left"
+        " RETURNING key, id",
+        columns(rows),
+    )
+    return {bytes(key): number for key, number in cursor}
+
+
+def _text(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,329 @@
+"""The store in PostgreSQL. Every method is one short transaction, or several where the contract says "in batches"."""
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import TypeVar
+
+from sew_agent.store.postgresql import results as rows_of
+from sew_agent.store.postgresql.by_hand import Change, change_chosen, change_deliveries
+from sew_agent.store.postgresql.connections import Connection, Connections
+from sew_agent.store.postgresql.due import decoded, fresh, tried
+from sew_agent.store.postgresql.enqueue import enqueue, filled, move_readers
+from sew_agent.store.postgresql.errors import Place
+from sew_agent.store.postgresql.schema import migrate
+from sew_agent.store.postgresql.upkeep import expire, forget_seen, forgettable_until, remove_gone, remove_names
+from sew_agent.store.postgresql.webhooks import add, columns, webhook_ids
+from sew_agent.store.records import (
+    Counters,
+    DeadLetter,
+    Delivery,
+    DeliveryResult,
+    DropReason,
+    EnqueueBatch,
+    EnqueueResult,
+    ManualAction,
+    ReceiverState,
+    WebhookRecord,
+)
+from sew_agent.store.rows import (
+    ACTIONS_KEPT,
+    AT_ONCE,
+    DEAD_AT_ONCE,
+    EVER,
+    FURTHEST,
+    STEPS,
+    bounded,
+    dead_letter_of,
+    delivery_of,
+    receiver_of,
+    record_of,
+    retry_spans,
+    write_json,
+)
+
+Result = TypeVar("Result")
+
+_DEAD_LETTERS = (
+    "SELECT w.name, d.seq, e.source, e.name, e.document, d.reason, d.detail, d.attempts, d.died_at"
+    " FROM deliveries d JOIN events e ON e.id = d.event JOIN webhooks w ON w.id = d.webhook"
+    " WHERE d.died_at IS NOT NULL AND w.name = coalesce(%s, w.name) AND d.seq > %s ORDER BY d.seq LIMIT %s"
+)
+_NEXT_DUE = (
+    "SELECT CASE WHEN EXISTS (SELECT 1 FROM deliveries WHERE webhook = w.id AND died_at IS NULL AND attempts = 0)"
+    " THEN 0.0 ELSE (SELECT min(due) FROM deliveries WHERE webhook = w.id AND died_at IS NULL AND attempts > 0) END"
+    " FROM webhooks w WHERE name = %s"
+)
+_OLDEST = (
+    "SELECT name, (SELECT min(time) FROM deliveries WHERE webhook = w.id AND died_at IS NULL AND time IS NOT NULL)"
+    " FROM webhooks w WHERE pending > 0"
+)
+_COUNTERS = (
+    "SELECT name, delivered, pending, dead,"
+    " (SELECT coalesce(json_object_agg(reason, count), '{}') FROM dropped WHERE webhook = w.id),"
+    " (SELECT read_at FROM deliveries WHERE webhook = w.id AND died_at IS NULL ORDER BY seq LIMIT 1),"
+    ' last_delivered_at, last_error, bytes, last_error_at FROM webhooks w ORDER BY name COLLATE "C"'
+)
+
+
+def open_store(
+    url: str, *, exclusive: bool = True, known_for: float = 86_400.0, max_bytes: int = 2**31
+) -> "PostgresqlStore":
+    """Open the store in a database. `exclusive`: for the agent, which makes its tables, else beside one.
+
+    `known_for`: seconds for which an event stays seen. `max_bytes`: size of all that the store may hold. Raises
+    StoreError.
+    """
+    connections = Connections(Place(url))
+    try:
+        migrate(connections, create=exclusive)
+    except BaseException:
+        connections.close()
+        raise
+    return PostgresqlStore(connections, known_for, max_bytes)
+
+
+class PostgresqlStore:
+    """Implementation of sew_agent.store.contract.Store."""
+
+    def __init__(self, connections: Connections, known_for: float, max_bytes: int) -> None:
+        self._connections = connections
+        self._known_for = known_for
+        self._max_bytes = max_bytes
+        self._own_changes = 0
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        self._connections.close()
+
+    def enqueue(self, batch: EnqueueBatch) -> EnqueueResult:
+        wanted = {name for new in batch.deliveries for name in new.webhooks}
+        names = wanted.union(name for new in batch.deliveries for name in new.debug)
+
+        def change(db: Connection) -> EnqueueResult:
+            ids = webhook_ids(db, names) if names else {}
+            room = filled(db, self._max_bytes) if wanted else {}
+            if full := frozenset(name for name in wanted if room.get(name, 0.0) >= 1.0):
+                return EnqueueResult(0, 0, full)
+            new, pairs = enqueue(db, batch, ids, self._known_for)
+            move_readers(db, batch.positions)
+            if new:
+                add(db, "changes", 1)
+            return EnqueueResult(new, pairs - new)
+
+        return self._changing(change, lambda result: bool(result.new))
+
+    def seen_by(self, keys: Sequence[bytes]) -> Mapping[bytes, frozenset[str]]:
+        seen: dict[bytes, set[str]] = {}
+        sql = "SELECT event, name FROM seen JOIN webhooks ON id = webhook WHERE event = ANY(%b::bytea[])"
+        for event, name in self._connections.read(sql, (list(keys),)):
+            seen.setdefault(bytes(event), set()).add(name)
+        return {event: frozenset(webhooks) for event, webhooks in seen.items()}
+
+    def first_used(self, now: float) -> float:
+        def change(db: Connection) -> float:
+            db.execute("INSERT INTO moments VALUES ('first used', %s) ON CONFLICT DO NOTHING", (now,))
+            ((at,),) = db.execute("SELECT at FROM moments WHERE name = 'first used'").fetchall()
+            return float(at)
+
+        return self._write(change)
+
+    def positions(self) -> Mapping[str, str]:
+        return dict(self._connections.read("SELECT name, position FROM readers"))
+
+    def drop_readers(self, readers: Collection[str]) -> None:
+        self._write(lambda db: db.execute("DELETE FROM readers WHERE name = ANY(%s)", (list(readers),)))
+
+    def due(
+        self,
+        webhook: str,
+        *,
+        now: float,
+        limit: int,
+        skip: Collection[int] = (),
+        retries: bool = True,
+        longest: float = EVER,
+    ) -> Sequence[Delivery]:
+        rows = fresh(self._connections, webhook, limit, skip)
+        crowded = len(rows) == limit
+        for span in retry_spans(now, longest, crowded=crowded) if retries else ():
+            most = 1 if crowded else limit - len(rows)
+            if most:
+                rows += tried(self._connections, webhook, span, most, skip)
+        return [delivery_of(webhook, row) for row in bounded(rows)]
+
+    def next_due(self, webhook: str) -> float | None:
+        rows: list[tuple[float | None]] = self._connections.read(_NEXT_DUE, (webhook,))
+        return float(rows[0][0]) if rows and rows[0][0] is not None else None
+
+    def version(self) -> int:
+        with self._lock:
+            ((changes,),) = self._connections.read("SELECT amount FROM amounts WHERE name = 'changes'")
+            return int(changes) - self._own_changes
+
+    def pending_counts(self) -> Mapping[str, int]:
+        return dict(self._connections.read("SELECT name, pending FROM webhooks WHERE pending > 0"))
+
+    def oldest_times(self) -> Mapping[str, float]:
+        return {name: time for name, time in self._connections.read(_OLDEST) if time is not None}
+
+    def begin_attempt(self, delivery: Delivery) -> None:
+        def change(db: Connection) -> None:
+            db.execute("UPDATE deliveries SET in_doubt = true WHERE seq = %s", (delivery.seq,))
+
+        self._connections.write(change, begin="BEGIN; SET LOCAL synchronous_commit = on")
+
+    def record_results(
+        self,
+        results: Sequence[DeliveryResult],
+        receivers: Sequence[ReceiverState],
+        shifts: Sequence[tuple[str, float]] = (),
+        revived: Sequence[int] = (),
+    ) -> None:
+        names = {receiver.webhook for receiver in receivers}
+        states = columns((receiver.webhook, write_json(asdict(receiver))) for receiver in receivers)
+
+        def change(db: Connection) -> None:
+            rows_of.shift_first_attempts(db, shifts)
+            rows_of.record_results(db, results)
+            if revived:
+                rows_of.revive(db, revived)
+            if states:
+                webhook_ids(db, names)
+                sql = "UPDATE webhooks w SET receiver = r.state FROM unnest(%s::text[], %s::text[]) AS r (name, state)"
+                db.execute(f"{sql} WHERE w.name = r.name", states)
+
+        if results or receivers or shifts or revived:
+            self._write(change)
+
+    def receivers(self) -> Mapping[str, ReceiverState]:
+        rows = self._connections.read("SELECT name, receiver FROM webhooks WHERE receiver IS NOT NULL")
+        return {name: receiver_of(receiver) for name, receiver in rows}
+
+    def webhook_records(self) -> Mapping[str, WebhookRecord]:
+        rows = self._connections.read("SELECT name, record FROM webhooks WHERE record IS NOT NULL")
+        return {name: record_of(record) for name, record in rows}
+
+    def save_webhook(self, record: WebhookRecord, *, shift: float = 0.0) -> None:
+        def change(db: Connection) -> None:
+            webhook_ids(db, [record.name])
+            values = (write_json(asdict(record)), record.state, record.deleted_at, max(shift, 0.0), record.name)
+            db.execute(
+                "UPDATE webhooks SET record = %s, state = %s, deleted_at = %s, shifted = shifted + %s WHERE name = %s",
+                values,
+            )
+
+        self._write(change)
+
+    def drop(
+        self, webhook: str, reason: DropReason, *, older_than: float | None = None, most: int | None = None
+    ) -> int:
+        def change(db: Connection, rows: Sequence[rows_of.Row]) -> None:
+            rows_of.drop(db, rows, "pending", reason)
+
+        return self._change_deliveries(webhook, change, older_than=older_than, most=most)
+
+    def dead_letters(self, webhook: str | None = None) -> Iterator[DeadLetter]:
+        last = 0
+        while rows := self._connections.read(_DEAD_LETTERS, (webhook, last, DEAD_AT_ONCE)):
+            yield from (dead_letter_of(decoded(row, 2)) for row in rows)
+            last = rows[-1][1]
+
+    def replay(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
+        return self._change_dead_letters(numbers, webhook, rows_of.replay)
+
+    def purge(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
+        def change(db: Connection, rows: Sequence[rows_of.Row]) -> None:
+            rows_of.drop(db, rows, "dead", DropReason.PURGED)
+
+        return self._change_dead_letters(numbers, webhook, change)
+
+    def record_action(self, action: ManualAction) -> None:
+        def change(db: Connection) -> None:
+            values = (action.at, action.who, action.what, action.webhook, action.count)
+            db.execute("INSERT INTO actions (at, who, what, webhook, count) VALUES (%s, %s, %s, %s, %s)", values)
+            db.execute("DELETE FROM actions WHERE id <= (SELECT max(id) FROM actions) - %s", (ACTIONS_KEPT,))
+
+        self._write(change)
+
+    def manual_actions(self, after: int = 0) -> Sequence[ManualAction]:
+        sql = "SELECT id, at, who, what, webhook, count FROM actions WHERE id > %s ORDER BY id"
+        return [ManualAction(*row) for row in self._connections.read(sql, (after,))]
+
+    def counters(self) -> Sequence[Counters]:
+        return [Counters(*row) for row in self._connections.read(_COUNTERS)]
+
+    def room(self) -> Mapping[str, float]:
+        return self._write(lambda db: filled(db, self._max_bytes))
+
+    def forget(self, now: float) -> int:
+        def step(db: Connection) -> tuple[int, bool]:
+            more = rows_of.release_payloads(db)
+            removed = remove_gone(db, now)
+            remove_names(db, now - self._known_for - FURTHEST)
+            until = forgettable_until(db, now, self._known_for, self._max_bytes)
+            forgotten, read = forget_seen(db, until, now + self._known_for)
+            return forgotten, more or AT_ONCE in (read, removed)
+
+        return self._repeat(step)
+
+    def expire(self, before: float) -> int:
+        def step(db: Connection) -> tuple[int, bool]:
+            expired = expire(db, before)
+            return expired, expired == AT_ONCE
+
+        return self._repeat(step)
+
+    def shrink(self) -> None:
+        """Do nothing but see that it is open: the server's autovacuum makes room for what follows."""
+        self._connections.read("SELECT 1")
+
+    def _write(self, change: Callable[[Connection], Result]) -> Result:
+        return self._connections.write(change)
+
+    def _changing(self, change: Callable[[Connection], Result], changes: Callable[[Result], bool]) -> Result:
+        """Change what other processes must notice, and count it as our own: see `version`."""
+        with self._lock:
+            result = self._write(change)
+            self._own_changes += changes(result)
+            return result
+
+    def _repeat(self, step: Callable[[Connection], tuple[int, bool]]) -> int:
+        """Run some steps, until one says that there is no more; return the sum of their counts."""
+        whole = 0
+        for _ in range(STEPS):
+            count, more = self._write(step)
+            whole += count
+            if not more:
+                break
+        return whole
+
+    def _change_dead_letters(self, numbers: Sequence[int] | None, webhook: str | None, change: Change) -> int:
+        if numbers is None:
+            names = [name for (name,) in self._connections.read("SELECT name FROM webhooks WHERE dead > 0")]
+            return sum(self._change_deliveries(name, change, dead=True) for name in names if webhook in (None, name))
+        whole = 0
+        for start in range(0, len(numbers), AT_ONCE):
+            some = numbers[start : start + AT_ONCE]
+            whole += self._changing(lambda db, some=some: change_chosen(db, some, webhook, change), bool)  # type: ignore[misc]
+        return whole
+
+    def _change_deliveries(
+        self,
+        webhook: str,
+        change: Change,
+        *,
+        older_than: float | None = None,
+        most: int | None = None,
+        dead: bool = False,
+    ) -> int:
+        ((last,),) = self._connections.read("SELECT coalesce(max(seq), 0) FROM deliveries")
+        return change_deliveries(
+            lambda step: self._changing(step, lambda done: bool(done[0])),
+            webhook,
+            change,
+            last=last,
+            before=EVER if older_than is None else older_than,
+            most=most,
+            dead=dead,
+        )

@@ -1,0 +1,78 @@
+"""Rows of webhooks within a transaction: their ids, their counts, and the totals of the store."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from sew_agent.store.postgresql.connections import Connection
+from sew_agent.store.records import DropReason
+
+
+@dataclass(slots=True)
+class Deltas:
+    """Amounts by which the counts of one webhook change."""
+
+    delivered: int = 0
+    pending: int = 0
+    dead: int = 0
+    bytes: int = 0
+    last_delivered_at: float | None = None
+
+
+def webhook_ids(db: Connection, names: Collection[str]) -> Mapping[str, int]:
+    """Return each webhook's id, its old one where it comes back. No id is given to two names."""
+    sql = "SELECT name, id FROM webhooks WHERE name = ANY(%s)"
+    there: dict[str, int] = dict(db.execute(sql, (list(names),)).fetchall())
+    if new := sorted(set(names) - there.keys()):
+        back = db.execute("DELETE FROM gone WHERE name = ANY(%s) RETURNING name, id", (new,)).fetchall()
+        for name, number in back:
+            db.execute("INSERT INTO webhooks (name, id) VALUES (%s, %s) ON CONFLICT DO NOTHING", (name, number))
+        insert = "INSERT INTO webhooks (name) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING"
+        db.execute(insert, ([name for name in new if name not in dict(back)],))
+        there |= dict(db.execute(sql, (new,)).fetchall())
+    return there
+
+
+def change_counts(db: Connection, deltas: Mapping[int, Deltas]) -> None:
+    """Change the counts of webhooks, by id: always in one order, so that two transactions wait and do not lock up."""
+    if len(deltas) > 1:
+        db.execute("SELECT 1 FROM webhooks WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", (list(deltas),))
+    rows = [(d.delivered, d.pending, d.dead, d.bytes, d.last_delivered_at) for d in deltas.values()]
+    if rows:
+        db.execute(
+            "UPDATE webhooks w SET delivered = w.delivered + d.delivered, pending = w.pending + d.pending,"
+            " dead = w.dead + d.dead, bytes = w.bytes + d.bytes,"
+            " last_delivered_at = coalesce(d.last, w.last_delivered_at)"
+            " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::float8[])"
+            " AS d (id, delivered, pending, dead, bytes, last) WHERE w.id = d.id",
+            (list(deltas), *map(list, zip(*rows, strict=True))),
+        )
+
+
+def count_dropped(db: Connection, counts: Mapping[int, int], reason: DropReason) -> None:
+    """Add to the dropped counts of webhooks, by id."""
+    db.execute(
+        "INSERT INTO dropped SELECT id, %s, n FROM unnest(%s::bigint[], %s::bigint[]) AS c (id, n) ORDER BY id"
+        " ON CONFLICT (webhook, reason) DO UPDATE SET count = dropped.count + excluded.count",
+        (reason.value, list(counts), list(counts.values())),
+    )
+
+
+def add(db: Connection, name: str, more: int) -> None:
+    """Add to one of the totals of the store: last in a transaction, since others wait for it."""
+    db.execute("UPDATE amounts SET amount = amount + %s WHERE name = %s", (more, name))
+
+
+def total(db: Connection, name: str) -> int:
+    """Return one of the totals of the store."""
+    ((amount,),) = db.execute("SELECT amount FROM amounts WHERE name = %s", (name,)).fetchall()
+    return int(amount)
+
+
+def plain(text: str) -> str:
+    """Return a text for people without what PostgreSQL's `text` cannot hold."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "�")
+
+
+def columns(rows: Iterable[tuple[object, ...]]) -> list[list[object]]:
+    """Return the columns of some rows, for `unnest`."""
+    return [list(column) for column in zip(*rows, strict=True)]
