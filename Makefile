@@ -12,7 +12,7 @@ $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or newer is needed, this is %s; name one with PYTHON=" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -e '.[agent,test]'
+	$(BIN)/pip install --quiet -e '.[agent,postgresql,test]'
 	touch $@
 
 help: ## list the targets
@@ -52,7 +52,7 @@ fuzz-query: $(READY) ## compare N random queries on random events with both vers
 	$(BIN)/python -m tests.differential $(or $(N),20000) $(or $(SEED),1)
 
 mutation: $(READY) ## change one decision at a time, and list the changes that the quick tests do not notice (MUTANTS=)
-	$(BIN)/pip install --quiet -e '.[agent,test,mutation]'
+	$(BIN)/pip install --quiet -e '.[agent,postgresql,test,mutation]'
 	ln -sfn agent src  # mutmut knows packages in the top folder and in src/ alone
 	$(BIN)/python -m tests.mutation $(MUTANTS); rm src
 

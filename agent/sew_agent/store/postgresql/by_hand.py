@@ -1,6 +1,7 @@
 """Deliveries that a person, or a webhook's end, changes: in batches, so that nobody waits for long."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from sew_agent.store.postgresql.connections import Connection
 from sew_agent.store.postgresql.results import Row
@@ -13,8 +14,8 @@ Write = Callable[[Callable[[Connection], tuple[int, int, int]]], tuple[int, int,
 
 _PENDING = (
     "SELECT seq, webhook, event, bytes, read_at FROM deliveries WHERE died_at IS NULL"
-    " AND webhook = (SELECT id FROM webhooks WHERE name = %s) AND seq > %s AND seq <= %s ORDER BY seq LIMIT %s"
-    " FOR UPDATE"
+    " AND (webhook, seq) > ((SELECT id FROM webhooks WHERE name = %s), %s)"
+    " AND (webhook, seq) <= ((SELECT id FROM webhooks WHERE name = %s), %s) ORDER BY webhook, seq LIMIT %s FOR UPDATE"
 )
 _DEAD = _PENDING.replace("IS NULL", "IS NOT NULL")
 _CHOSEN = (
@@ -23,21 +24,27 @@ _CHOSEN = (
 )
 
 
-def change_deliveries(
-    write: Write, webhook: str, change: Change, *, last: int, before: float, most: int | None, dead: bool
-) -> int:
-    """Change deliveries of a webhook that are pending (or dead) and not after `last`; return how many, about `most`.
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Deliveries of a webhook that are pending (or dead), not after `last`, and were read before `before`."""
 
-    Only those read before `before`.
-    """
+    webhook: str
+    last: int
+    before: float = EVER
+    dead: bool = False
+
+
+def change_deliveries(write: Write, chosen: Chosen, change: Change, most: float = EVER) -> int:
+    """Change these deliveries in batches; return how many, about `most`."""
     seq, changed = 0, 0
 
     def step(db: Connection) -> tuple[int, int, int]:
-        rows = db.execute(_DEAD if dead else _PENDING, (webhook, seq, last, AT_ONCE)).fetchall()
-        done = changed_rows(db, [row[:4] for row in rows if row[4] < before], change)
+        sql = _DEAD if chosen.dead else _PENDING
+        rows = db.execute(sql, (chosen.webhook, seq, chosen.webhook, chosen.last, AT_ONCE)).fetchall()
+        done = changed_rows(db, [row[:4] for row in rows if row[4] < chosen.before], change)
         return done, len(rows), rows[-1][0] if rows else 0
 
-    while changed < (EVER if most is None else most):
+    while changed < most:
         done, read, seq = write(step)
         changed += done
         if read < AT_ONCE:

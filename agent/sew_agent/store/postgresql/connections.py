@@ -2,15 +2,16 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Any, TypeAlias, TypeVar
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from sew_agent.store.postgresql.errors import Place, RepeatableError, explained, is_lost, is_repeatable, unusable
 
 Result = TypeVar("Result")
-Connection = psycopg.Connection[tuple[Any, ...]]
+Connection: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 
 _MOST = 8
 _OLDEST = 130_000
@@ -18,6 +19,7 @@ _TRIES = 5
 """Attempts of a transaction that stands in another one's way."""
 _DEFAULTS = {
     "application_name": "sew-agent",
+    "client_encoding": "UTF8",
     "connect_timeout": "5",
     "target_session_attrs": "read-write",
     "keepalives_idle": "5",
@@ -26,11 +28,14 @@ _DEFAULTS = {
     "tcp_user_timeout": "10000",
 }
 """What a URL may say otherwise."""
-_LIMITS = (
+_SESSION = (
+    # an agent that is paused within a transaction holds its rows for 5 s at most
     "SET statement_timeout = '30s'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '5s';"
-    " SET default_transaction_isolation = 'read committed'"
+    " SET default_transaction_isolation = 'read committed';"
+    # each statement has its index: the planner shall take it, also while its statistics are those of an empty table
+    " SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; SET enable_incremental_sort = off;"
+    " SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
 )
-"""An agent that is paused within a transaction holds its rows for 5 s at most."""
 
 
 class Connections:
@@ -57,17 +62,19 @@ class Connections:
         """Return the rows of one statement, a transaction of its own. Raises StoreError."""
         return self._run(lambda db, _: db.execute(sql, values).fetchall())
 
-    def write(self, change: Callable[[Connection], Result], *, begin: str = "BEGIN") -> Result:
+    def write(self, change: Callable[[Connection], Result], *, pipelined: bool = True) -> Result:
         """Change in one transaction, begun anew where another one stands in its way. Raises StoreError.
 
         Where the connection is lost before its end is asked for, nothing was changed, and a new connection is tried.
+        `pipelined`: a statement waits for the server only when its rows are fetched, and may not hold several.
         """
 
         def transaction(db: Connection, ending: Callable[[], None]) -> Result:
-            db.execute(begin)
-            result = change(db)
-            ending()
-            db.execute("COMMIT")
+            with db.pipeline() if pipelined else nullcontext():
+                db.execute("BEGIN")
+                result = change(db)
+                ending()
+                db.execute("COMMIT")
             return result
 
         return self._run(transaction)
@@ -75,21 +82,19 @@ class Connections:
     def _run(self, work: Callable[[Connection, Callable[[], None]], Result]) -> Result:
         with explained(self._place):
             for _ in range(_TRIES - 1):
-                try:
+                with suppress(RepeatableError):
                     return self._once(work)
-                except RepeatableError:
-                    continue
-            return self._once(work)
+            return self._once(work, repeatable=False)
 
-    def _once(self, work: Callable[[Connection, Callable[[], None]], Result]) -> Result:
+    def _once(self, work: Callable[[Connection, Callable[[], None]], Result], *, repeatable: bool = True) -> Result:
         """Do it once. Raises RepeatableError where nothing was changed, and another attempt may do it."""
         ending = threading.Event()
         with self._connection() as db:
             try:
                 return work(db, ending.set)
             except psycopg.OperationalError as error:
-                if is_repeatable(error) or (is_lost(error) and not ending.is_set()):
-                    raise RepeatableError(*error.args) from error
+                if repeatable and (is_repeatable(error) or (is_lost(error) and not ending.is_set())):
+                    raise RepeatableError from error
                 raise
 
     @contextmanager
@@ -119,7 +124,7 @@ class Connections:
         """End a connection with its transaction. Where the server was away, the others are lost with it."""
         with suppress(psycopg.Error):
             db.close()
-        if isinstance(error, psycopg.OperationalError) and is_lost(error.__cause__ or error):
+        if is_lost(error.__cause__ or error):
             self._drop_idle()
 
     def _drop_idle(self) -> None:
@@ -129,15 +134,18 @@ class Connections:
             db.close()
 
     def _connect(self) -> Connection:
-        given = {name: value for name, value in _DEFAULTS.items() if name not in self._place.parameters}
-        db = psycopg.connect(self._place.url, autocommit=True, client_encoding="UTF8", **given)  # type: ignore[arg-type]
+        db: Connection = psycopg.connect(make_conninfo(**{**_DEFAULTS, **self._place.parameters}), autocommit=True)
         try:
-            if db.info.server_version < _OLDEST:
-                raise unusable(self._place, f"it is version {db.info.server_version // 10_000}; 13 or newer is needed")
-            if (encoding := db.info.parameter_status("server_encoding")) != "UTF8":
-                raise unusable(self._place, f"its encoding is {encoding}: make the database with ENCODING 'UTF8'")
-            db.execute(_LIMITS)
+            self._check(db.info)
+            db.execute(_SESSION)
         except BaseException:
             db.close()
             raise
         return db
+
+    def _check(self, server: psycopg.ConnectionInfo) -> None:
+        """Raise StoreError where the server is too old, or its database cannot hold every text."""
+        if server.server_version < _OLDEST:
+            raise unusable(self._place, f"it is version {server.server_version // 10_000}; 13 or newer is needed")
+        if (encoding := server.parameter_status("server_encoding")) != "UTF8":
+            raise unusable(self._place, f"its encoding is {encoding}: make the database with ENCODING 'UTF8'")

@@ -6,25 +6,33 @@ from typing import Any
 from sew_agent.store.postgresql.connections import Connections
 from sew_agent.store.rows import bounded
 
+_ID = "(SELECT id FROM webhooks WHERE name = %s)"
 _DUE = (
-    "SELECT d.seq, d.read_at, d.attempts, d.first_attempt + w.shifted, d.due, d.in_doubt, e.source, e.name, e.document"
-    " FROM webhooks w JOIN deliveries d ON d.webhook = w.id JOIN events e ON e.id = d.event"
-    " WHERE w.name = %s AND d.died_at IS NULL AND NOT d.seq = ANY(%s::bigint[])"
+    "SELECT d.seq, d.read_at, d.attempts, d.first_attempt + (SELECT shifted FROM webhooks WHERE id = d.webhook), d.due,"
+    " d.in_doubt, e.source, e.name, e.document FROM deliveries d JOIN events e ON e.id = d.event"
+    " WHERE NOT d.seq = ANY(%s::bigint[]) AND d.died_at IS NULL"
 )
-_FRESH = f"{_DUE} AND d.attempts = 0 ORDER BY d.seq LIMIT %s"
-_TRIED = f"{_DUE} AND d.attempts > 0 AND d.due > %s AND d.due <= %s ORDER BY d.due LIMIT %s"
+_FRESH = (
+    f"{_DUE} AND d.attempts = 0 AND (d.webhook, d.seq) > ({_ID}, 0) AND d.webhook <= {_ID}"
+    " ORDER BY d.webhook, d.seq LIMIT %s"
+)
+_TRIED = (
+    f"{_DUE} AND d.attempts > 0 AND (d.webhook, d.due) > ({_ID}, %s) AND (d.webhook, d.due) <= ({_ID}, %s)"
+    " ORDER BY d.webhook, d.due LIMIT %s"
+)
 
 
 def fresh(connections: Connections, webhook: str, limit: int, skip: Collection[int]) -> list[Any]:
     """Return rows of deliveries without an attempt, oldest first, none after the one that fills the bytes."""
-    return _page(connections, _FRESH, (webhook, list(skip), limit))
+    return _page(connections, _FRESH, (list(skip), webhook, webhook, limit))
 
 
 def tried(
     connections: Connections, webhook: str, span: tuple[float, float], limit: int, skip: Collection[int]
 ) -> list[Any]:
     """Return rows of retries that are due within a span, earliest first, bounded as above."""
-    return _page(connections, _TRIED, (webhook, list(skip), *span, limit))
+    after, until = span
+    return _page(connections, _TRIED, (list(skip), webhook, after, webhook, until, limit))
 
 
 def decoded(row: Sequence[Any], source: int) -> list[Any]:

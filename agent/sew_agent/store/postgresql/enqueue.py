@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from kubectl_sew.event import Event
 from sew_agent.store import room
 from sew_agent.store.postgresql.connections import Connection
 from sew_agent.store.postgresql.webhooks import Deltas, add, change_counts, columns, count_dropped, total
@@ -16,7 +17,7 @@ Pair = tuple[bytes, int]
 def filled(db: Connection, max_bytes: int) -> Mapping[str, float]:
     """Return how full each webhook's share is. One that is gone for good has none unless it still fills some bytes."""
     sql = "SELECT name, bytes FROM webhooks WHERE bytes > 0 OR state IS NULL OR state <> ''"
-    used = dict(db.execute(sql).fetchall())
+    used: dict[str, int] = dict(db.execute(sql).fetchall())
     return room.filled(used, max_bytes, seen_bytes(db))
 
 
@@ -81,8 +82,8 @@ def _insert_seen(db: Connection, rows: Sequence[tuple[bytes, int, float]]) -> se
 def _insert_deliveries(db: Connection, kept: Sequence[tuple[int, NewDelivery]], read_at: float) -> dict[int, Deltas]:
     """Insert deliveries in their order; return by how much the counts of their webhooks rise."""
     references = Counter(new.event.key for _, new in kept)
-    first = {new.event.key: new for _, new in kept}
-    documents = {key: write_json(new.event.document).encode() for key, new in first.items()}
+    first = {new.event.key: new.event for _, new in kept}
+    documents = {key: write_json(event.document).encode() for key, event in first.items()}
     events = _insert_events(db, first, documents, references)
     rows, deltas = list[tuple[object, ...]](), dict[int, Deltas]()
     for webhook, new in kept:
@@ -102,14 +103,13 @@ def _insert_deliveries(db: Connection, kept: Sequence[tuple[int, NewDelivery]], 
 
 def _insert_events(
     db: Connection,
-    first: Mapping[bytes, NewDelivery],
+    first: Mapping[bytes, Event],
     documents: Mapping[bytes, bytes],
     references: Mapping[bytes, int],
 ) -> dict[bytes, int]:
     """Insert payloads that are not there yet; return the ids of all, by key."""
     rows = sorted(
-        (key, _text(new.event.id), _text(new.event.index), documents[key], references[key])
-        for key, new in first.items()
+        (key, _text(event.id), _text(event.index), documents[key], references[key]) for key, event in first.items()
     )
     cursor = db.execute(
         "INSERT INTO events (key, name, source, document, references_left)"

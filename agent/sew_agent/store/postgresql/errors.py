@@ -11,16 +11,12 @@ from sew_agent.store.records import StoreError, StoreFullError
 
 _SECRETS = ("password", "sslpassword", "oauth_client_secret")
 _ADVICE = {
-    "28P01": "give the right user and password",
-    "28000": "let pg_hba.conf of the server accept this user from here",
-    "3D000": "make the database: CREATE DATABASE … ENCODING 'UTF8'",
     "3F000": "make the schema, or name another search_path",
     "42501": "give the agent's user the right to it; for its tables, CREATE on the schema",
     "42P07": "other tables have the names of ours: give the agent a database or a schema of its own",
-    "53300": "raise max_connections: an agent takes up to eight",
     "25006": "name the other hosts too, the agent takes the one that can be written",
 }
-"""SQLSTATE -> what to do."""
+"""SQLSTATE -> what to do. What is wrong with a connection the server says in words alone."""
 _FULL = "53100"
 _AGAIN = ("40P01", "40001")
 _ENDED = ("57P01", "57P02", "57P03", "25P03")
@@ -39,7 +35,6 @@ class Place:
                 "SEW_STORE cannot be read: give postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with % and the "
                 "hexadecimal code for letters such as @ / : in a password"
             ) from None
-        self.url = url
         self.parameters = {name: str(value) for name, value in parameters.items() if value is not None}
         self._redact = redactor(*(self.parameters[name] for name in _SECRETS if name in self.parameters))
 
@@ -47,7 +42,7 @@ class Place:
         """Name it: `HOST:PORT,… database NAME`."""
         hosts = self.parameters.get("host", self.parameters.get("hostaddr", "localhost")).split(",")
         ports = self.parameters.get("port", "5432").split(",")
-        where = ", ".join(f"{host}:{ports[min(index, len(ports) - 1)]}" for index, host in enumerate(hosts))
+        where = ", ".join(f"{host}:{ports[min(index, len(ports) - 1)] or 5432}" for index, host in enumerate(hosts))
         return self._redact(f"PostgreSQL at {where}, database {self.parameters.get('dbname', '(the default one)')}")
 
     def words(self, error: psycopg.Error) -> str:
@@ -65,8 +60,8 @@ def explained(place: Place) -> Iterator[None]:
         raise _ours(place, error) from error
 
 
-class RepeatableError(psycopg.OperationalError):
-    """Error of a transaction that changed nothing, and may succeed at once when it is begun anew."""
+class RepeatableError(Exception):
+    """Raised where a transaction changed nothing, and may succeed at once when it is begun anew."""
 
 
 def is_repeatable(error: psycopg.Error) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TypeVar
 
 from sew_agent.store.postgresql import results as rows_of
-from sew_agent.store.postgresql.by_hand import Change, change_chosen, change_deliveries
+from sew_agent.store.postgresql.by_hand import Change, Chosen, change_chosen, change_deliveries
 from sew_agent.store.postgresql.connections import Connection, Connections
 from sew_agent.store.postgresql.due import decoded, fresh, tried
 from sew_agent.store.postgresql.enqueue import enqueue, filled, move_readers
@@ -49,20 +49,21 @@ _DEAD_LETTERS = (
     " FROM deliveries d JOIN events e ON e.id = d.event JOIN webhooks w ON w.id = d.webhook"
     " WHERE d.died_at IS NOT NULL AND w.name = coalesce(%s, w.name) AND d.seq > %s ORDER BY d.seq LIMIT %s"
 )
+_FIRST = "FROM deliveries WHERE died_at IS NULL AND (webhook, {0}) > (w.id, {1}) AND webhook <= w.id"
+_FIRST += " AND {2} ORDER BY webhook, {0} LIMIT 1"
 _NEXT_DUE = (
-    "SELECT CASE WHEN EXISTS (SELECT 1 FROM deliveries WHERE webhook = w.id AND died_at IS NULL AND attempts = 0)"
-    " THEN 0.0 ELSE (SELECT min(due) FROM deliveries WHERE webhook = w.id AND died_at IS NULL AND attempts > 0) END"
-    " FROM webhooks w WHERE name = %s"
+    f"SELECT CASE WHEN (SELECT true {_FIRST.format('seq', 0, 'attempts = 0')}) THEN 0.0"
+    f""" ELSE (SELECT due {_FIRST.format("due", "'-Infinity'", "attempts > 0")}) END FROM webhooks w WHERE name = %s"""
 )
 _OLDEST = (
-    "SELECT name, (SELECT min(time) FROM deliveries WHERE webhook = w.id AND died_at IS NULL AND time IS NOT NULL)"
+    f"""SELECT name, (SELECT time {_FIRST.format("time", "'-Infinity'", "time IS NOT NULL")})"""
     " FROM webhooks w WHERE pending > 0"
 )
 _COUNTERS = (
     "SELECT name, delivered, pending, dead,"
     " (SELECT coalesce(json_object_agg(reason, count), '{}') FROM dropped WHERE webhook = w.id),"
-    " (SELECT read_at FROM deliveries WHERE webhook = w.id AND died_at IS NULL ORDER BY seq LIMIT 1),"
-    ' last_delivered_at, last_error, bytes, last_error_at FROM webhooks w ORDER BY name COLLATE "C"'
+    f" (SELECT read_at {_FIRST.format('seq', 0, 'true')}), last_delivered_at, last_error, bytes, last_error_at"
+    ' FROM webhooks w ORDER BY name COLLATE "C"'
 )
 
 
@@ -157,9 +158,8 @@ class PostgresqlStore:
         return float(rows[0][0]) if rows and rows[0][0] is not None else None
 
     def version(self) -> int:
-        with self._lock:
-            ((changes,),) = self._connections.read("SELECT amount FROM amounts WHERE name = 'changes'")
-            return int(changes) - self._own_changes
+        ((changes,),) = self._connections.read("SELECT amount FROM amounts WHERE name = 'changes'")
+        return int(changes) - self._own_changes
 
     def pending_counts(self) -> Mapping[str, int]:
         return dict(self._connections.read("SELECT name, pending FROM webhooks WHERE pending > 0"))
@@ -169,9 +169,10 @@ class PostgresqlStore:
 
     def begin_attempt(self, delivery: Delivery) -> None:
         def change(db: Connection) -> None:
+            db.execute("SET LOCAL synchronous_commit = on")
             db.execute("UPDATE deliveries SET in_doubt = true WHERE seq = %s", (delivery.seq,))
 
-        self._connections.write(change, begin="BEGIN; SET LOCAL synchronous_commit = on")
+        self._write(change)
 
     def record_results(
         self,
@@ -282,11 +283,15 @@ class PostgresqlStore:
         return self._connections.write(change)
 
     def _changing(self, change: Callable[[Connection], Result], changes: Callable[[Result], bool]) -> Result:
-        """Change what other processes must notice, and count it as our own: see `version`."""
-        with self._lock:
-            result = self._write(change)
-            self._own_changes += changes(result)
-            return result
+        """Change what other processes must notice, and count it as our own: see `version`.
+
+        In the moment between both, `version` differs once: what was read ahead is read again.
+        """
+        result = self._write(change)
+        if changes(result):
+            with self._lock:
+                self._own_changes += 1
+        return result
 
     def _repeat(self, step: Callable[[Connection], tuple[int, bool]]) -> int:
         """Run some steps, until one says that there is no more; return the sum of their counts."""
@@ -314,16 +319,10 @@ class PostgresqlStore:
         change: Change,
         *,
         older_than: float | None = None,
-        most: int | None = None,
+        most: float | None = None,
         dead: bool = False,
     ) -> int:
         ((last,),) = self._connections.read("SELECT coalesce(max(seq), 0) FROM deliveries")
-        return change_deliveries(
-            lambda step: self._changing(step, lambda done: bool(done[0])),
-            webhook,
-            change,
-            last=last,
-            before=EVER if older_than is None else older_than,
-            most=most,
-            dead=dead,
-        )
+        chosen = Chosen(webhook, last, EVER if older_than is None else older_than, dead)
+        most = EVER if most is None else most
+        return change_deliveries(lambda step: self._changing(step, lambda done: bool(done[0])), chosen, change, most)

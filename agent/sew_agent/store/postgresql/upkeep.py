@@ -21,17 +21,17 @@ def forget_seen(db: Connection, before: float, later: float) -> tuple[int, int]:
     some = "SELECT event, webhook FROM seen WHERE until < %s ORDER BY until LIMIT %s FOR UPDATE SKIP LOCKED"
     kept = db.execute(
         f"UPDATE seen s SET until = %s FROM ({some}) o JOIN events e ON e.key = o.event"
-        " WHERE s.event = o.event AND s.webhook = o.webhook",
+        " WHERE s.event = o.event AND s.webhook = o.webhook RETURNING 1",
         (later, before, AT_ONCE),
-    ).rowcount
+    ).fetchall()
     forgotten = db.execute(
         f"DELETE FROM seen s USING ({some}) o WHERE s.event = o.event AND s.webhook = o.webhook"
-        " AND NOT EXISTS (SELECT 1 FROM events e WHERE e.key = s.event)",
-        (before, AT_ONCE - kept),
-    ).rowcount
+        " AND NOT EXISTS (SELECT 1 FROM events e WHERE e.key = s.event) RETURNING 1",
+        (before, AT_ONCE - len(kept)),
+    ).fetchall()
     if forgotten:
-        add(db, "seen", -forgotten)
-    return forgotten, forgotten + kept
+        add(db, "seen", -len(forgotten))
+    return len(forgotten), len(forgotten) + len(kept)
 
 
 def expire(db: Connection, before: float) -> int:

@@ -6,6 +6,15 @@ from dataclasses import dataclass
 from sew_agent.store.postgresql.connections import Connection
 from sew_agent.store.records import DropReason
 
+_IDS = "SELECT name, id FROM webhooks WHERE name = ANY(%s)"
+_NEW = (
+    "WITH back AS (DELETE FROM gone WHERE name = ANY(%s) RETURNING name, id)"
+    " INSERT INTO webhooks (name, id)"
+    " SELECT new.name, coalesce(back.id, nextval(pg_get_serial_sequence('webhooks', 'id')))"
+    " FROM unnest(%s::text[]) AS new (name) LEFT JOIN back USING (name)"
+    " ON CONFLICT (name) DO NOTHING RETURNING name, id"
+)
+
 
 @dataclass(slots=True)
 class Deltas:
@@ -20,15 +29,11 @@ class Deltas:
 
 def webhook_ids(db: Connection, names: Collection[str]) -> Mapping[str, int]:
     """Return each webhook's id, its old one where it comes back. No id is given to two names."""
-    sql = "SELECT name, id FROM webhooks WHERE name = ANY(%s)"
-    there: dict[str, int] = dict(db.execute(sql, (list(names),)).fetchall())
+    there: dict[str, int] = dict(db.execute(_IDS, (list(names),)).fetchall())
     if new := sorted(set(names) - there.keys()):
-        back = db.execute("DELETE FROM gone WHERE name = ANY(%s) RETURNING name, id", (new,)).fetchall()
-        for name, number in back:
-            db.execute("INSERT INTO webhooks (name, id) VALUES (%s, %s) ON CONFLICT DO NOTHING", (name, number))
-        insert = "INSERT INTO webhooks (name) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING"
-        db.execute(insert, ([name for name in new if name not in dict(back)],))
-        there |= dict(db.execute(sql, (new,)).fetchall())
+        there |= dict(db.execute(_NEW, (new, new)).fetchall())
+        if len(there) < len(set(names)):  # another process was quicker
+            there |= dict(db.execute(_IDS, (new,)).fetchall())
     return there
 
 

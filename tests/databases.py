@@ -1,0 +1,23 @@
+"""A schema of PostgreSQL for each test, so that all of them share one server."""
+
+import uuid
+from collections.abc import Callable
+from functools import partial
+
+import psycopg
+
+from sew_agent.store.postgresql.store import PostgresqlStore, open_store
+from testbed.servers.postgresql import PostgreSQL
+
+
+def own_schema(server: PostgreSQL) -> str:
+    """The URL of a new schema, which stays until the server ends."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {name}")
+    return f"{server.url}?options=-csearch_path%3D{name}"
+
+
+def opens(server: PostgreSQL) -> Callable[..., PostgresqlStore]:
+    """Return what opens the store of one test."""
+    return partial(open_store, own_schema(server))

@@ -1,0 +1,202 @@
+"""The store in a real PostgreSQL: what only a server can do to it, and what it does to a server."""
+
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import psycopg
+import pytest
+
+from kubectl_sew.event import Event
+from sew_agent.store.postgresql import schema
+from sew_agent.store.postgresql.store import PostgresqlStore, open_store
+from sew_agent.store.records import DeliveryResult, DeliveryState, EnqueueBatch, NewDelivery, StoreError
+from testbed.servers.postgresql import PostgreSQL, find, postgresql
+from testbed.servers.required import required
+from tests.databases import own_schema
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.server
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture
+def url(postgresql_server: PostgreSQL) -> str:
+    return own_schema(postgresql_server)
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgreSQL]:
+    """A server that the test may stop."""
+    with required(), postgresql(find()) as server:
+        yield server
+
+
+def owe(store: PostgresqlStore, *names: str, webhooks: tuple[str, ...] = ("hook",)) -> None:
+    store.enqueue(EnqueueBatch([NewDelivery(Event("", name, {}), webhooks) for name in names], {}, NOW))
+
+
+def delivered(store: PostgresqlStore, webhook: str = "hook") -> None:
+    due = store.due(webhook, now=NOW, limit=100)
+    store.record_results([DeliveryResult(one, DeliveryState.DELIVERED, NOW, 1) for one in due], ())
+
+
+def pending(store: PostgresqlStore) -> list[str]:
+    return [delivery.event.id for delivery in store.due("hook", now=NOW, limit=100)]
+
+
+def refused(url: str, **more: bool) -> str:
+    with pytest.raises(StoreError) as error:
+        open_store(url, **more)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_it_goes_on_by_itself_when_the_server_is_back(own_server: PostgreSQL, number: signal.Signals) -> None:
+    with closing(open_store(own_server.url)) as store:
+        owe(store, "a")
+        own_server.stop(number)
+        with pytest.raises(StoreError, match=rf"^the store in PostgreSQL at 127.0.0.1:{own_server.port}, database p"):
+            store.counters()
+        own_server.start()
+        owe(store, "b")
+        assert pending(store) == ["a", "b"]
+
+
+def test_connections_that_the_server_ended_are_replaced_without_a_word(url: str) -> None:
+    with closing(open_store(url)) as store, psycopg.connect(url, autocommit=True) as admin:
+        for name in ("a", "b"):
+            owe(store, name)
+            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sew-agent'"
+            assert admin.execute(ended).fetchall()
+        assert pending(store) == ["a", "b"]
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+def test_no_statement_of_the_hot_path_reads_through_all_that_is_pending(url: str, *, analysed: bool) -> None:
+    many = 100_000
+    with closing(open_store(url)) as store:
+        owe(store, "a", "b")
+        with psycopg.connect(url, autocommit=True) as admin:
+            admin.execute(
+                "INSERT INTO deliveries (webhook, event, bytes, read_at, time, attempts, due)"
+                " SELECT 1, 1, 300, 0, 0, n %% 2, 5e9 FROM generate_series(1, %s) AS n",
+                (many,),
+            )
+            if analysed:
+                admin.execute("ANALYZE")
+        owe(store, "c", webhooks=("late",))
+        for _ in range(8):  # from the sixth time on with a plan for whatever values come
+            for webhook in ("late", "hook"):
+                store.due(webhook, now=NOW, limit=32, skip=[1, 2], longest=1e9)
+                store.next_due(webhook)
+            store.oldest_times()
+            store.counters()
+            delivered(store, "late")
+    with psycopg.connect(url, autocommit=True) as admin:
+        connected = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'sew-agent'"
+        eventually(lambda: not admin.execute(connected).fetchall(), "the last connection counts what it has read")
+        sql = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relid = 'deliveries'::regclass"
+        ((read,),) = admin.execute(sql).fetchall()
+    assert 100 < read < many / 10
+
+
+def test_two_processes_in_each_others_way_both_come_to_an_end(url: str) -> None:
+    webhooks = tuple(f"hook-{number}" for number in range(6))
+    with closing(open_store(url)) as one, closing(open_store(url)) as other, ThreadPoolExecutor(8) as pool:
+
+        def work(store: PostgresqlStore, part: str) -> None:
+            for number in range(5):
+                owe(store, f"{part}-{number}", webhooks=webhooks if part < "b" else webhooks[::-1])
+                for webhook in webhooks:
+                    delivered(store, webhook)
+
+        list(pool.map(work, (one, other, one, other), "abcd"))
+        for webhook in webhooks:
+            delivered(one, webhook)
+        assert [(row.delivered, row.pending) for row in other.counters()] == [(20, 0)] * 6
+        for _ in range(3):
+            one.forget(NOW)
+    with psycopg.connect(url) as admin:
+        assert admin.execute("SELECT count(*) FROM events").fetchall() == [(0,)]
+
+
+def test_texts_with_any_letter_are_kept(url: str) -> None:
+    odd = Event("\0", "\ud800\0", {"text": "\0\ud800"})
+    with closing(open_store(url)) as store:
+        store.enqueue(EnqueueBatch([NewDelivery(odd, ("hook",))], {}, NOW))
+        (delivery,) = store.due("hook", now=NOW, limit=1)
+        assert delivery.event == odd
+        store.record_results([DeliveryResult(delivery, DeliveryState.DEAD, NOW, 1, detail="a\0b\ud800")], ())
+        assert [(letter.event, letter.detail) for letter in store.dead_letters()] == [(odd, "a�b?")]
+
+
+def test_agents_that_start_at_the_same_time_make_one_schema(url: str) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        stores = list(pool.map(open_store, [url] * 6))
+    for store in stores:
+        owe(store, "a")
+        store.close()
+    with psycopg.connect(url) as admin:
+        assert admin.execute("SELECT version FROM store_schema").fetchall() == [(len(schema.MIGRATIONS),)]
+
+
+def test_an_older_schema_is_brought_up_to_date_and_keeps_what_it_has(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(open_store(url)) as store:
+        owe(store, "a")
+    more = (*schema.MIGRATIONS, "ALTER TABLE readers ADD COLUMN note text; INSERT INTO readers VALUES ('new', '7', '')")
+    monkeypatch.setattr(schema, "MIGRATIONS", more)
+    with closing(open_store(url)) as store:
+        assert (pending(store), store.positions()) == (["a"], {"new": "7"})
+
+
+def test_a_newer_schema_is_refused_and_left_as_it_is(url: str) -> None:
+    open_store(url).close()
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute("UPDATE store_schema SET version = 99")
+    assert "was written by a newer agent (schema 99, this one knows 1)" in refused(url)
+
+
+def test_a_command_finds_no_store_where_no_agent_has_been(url: str) -> None:
+    assert refused(url, exclusive=False).endswith("no agent has used it yet")
+
+
+def test_tables_of_others_are_left_alone(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute("CREATE TABLE events (theirs int)")
+    assert "other tables have the names of ours" in refused(url)
+    with psycopg.connect(url, autocommit=True) as admin:
+        assert admin.execute("SELECT to_regclass('webhooks'), count(theirs) FROM events").fetchall() == [(None, 0)]
+
+
+def test_a_user_without_rights_is_told_which(url: str, postgresql_server: PostgreSQL) -> None:
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute("CREATE ROLE powerless LOGIN")
+        ((schema_name,),) = admin.execute("SELECT current_schema()").fetchall()
+        admin.execute(f"GRANT USAGE ON SCHEMA {schema_name} TO powerless")
+    assert "permission denied for schema" in refused(url.replace("//sew@", "//powerless@"))
+
+
+def test_a_database_that_is_missing_or_cannot_hold_every_text_is_told(postgresql_server: PostgreSQL) -> None:
+    with psycopg.connect(postgresql_server.url, autocommit=True) as admin:
+        admin.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    base = postgresql_server.url.removesuffix("postgres")
+    assert "its encoding is LATIN1: make the database with ENCODING 'UTF8'" in refused(f"{base}latin")
+    assert 'database "nowhere" does not exist' in refused(f"{base}nowhere")
+
+
+def test_a_server_that_only_reads_is_told_and_another_host_is_taken(postgresql_server: PostgreSQL) -> None:
+    url = own_schema(postgresql_server)
+    hosts = url.replace("@127.0.0.1:", "@127.0.0.1:1,127.0.0.1:")
+    with closing(open_store(hosts)) as store:
+        assert store.counters() == []
+    assert "session is read-only" in refused(f"{url}%20-cdefault_transaction_read_only%3Don")
+
+
+def test_a_transaction_that_waits_for_another_one_ends_with_words(url: str) -> None:
+    with closing(open_store(f"{url}")) as store, psycopg.connect(url) as other:
+        owe(store, "a")
+        other.execute("LOCK TABLE deliveries")
+        with pytest.raises(StoreError, match="canceling statement due to lock timeout"):
+            delivered(store)
