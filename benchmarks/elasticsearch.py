@@ -279,10 +279,10 @@ def latency(client: Elasticsearch, url: str) -> None:
             number += 1
             time.sleep(max(0.0, 0.05 - (time.time() - written)))
         time.sleep(5)
-    found = sorted(arrivals.seconds)
+    seconds = sorted(arrivals.seconds)
     print(
-        f"latency, 100 webhooks, {number / LATENCY_SECONDS:.0f} events a second: {len(found)} of {number} arrived,"
-        f" p50 {found[len(found) // 2]:.2f} s, p99 {found[int(len(found) * 0.99)]:.2f} s"
+        f"latency, 100 webhooks, {number / LATENCY_SECONDS:.0f} events a second: {len(seconds)} of {number} arrived,"
+        f" p50 {seconds[len(seconds) // 2]:.2f} s, p99 {seconds[int(len(seconds) * 0.99)]:.2f} s"
     )
 
 
@@ -317,7 +317,7 @@ def drained(state: Path) -> float:
 
 
 def memory(client: Elasticsearch, url: str) -> None:
-    found = []
+    kibibytes = []
     with kubernetes(find()) as server, events(client, 1_000) as name:
         cluster = ClusterHarness(server)
         cluster.install()
@@ -332,8 +332,8 @@ def memory(client: Elasticsearch, url: str) -> None:
                 cpu = (cpu_seconds(pid) - before) / AT_REST
                 resident = int(Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()[0])
             print(f"at rest, {many:,} webhooks: {resident / 1024:.0f} MiB, {cpu:.1%} of a core", flush=True)
-            found.append(resident)
-    print(f"{(found[1] - found[0]) / (WEBHOOKS - 1):.1f} KiB a webhook more")
+            kibibytes.append(resident)
+    print(f"{(kibibytes[1] - kibibytes[0]) / (WEBHOOKS - 1):.1f} KiB a webhook more")
 
 
 def cpu_seconds(pid: int) -> float:

@@ -101,7 +101,7 @@ def main() -> None:
             debug = [NewDelivery(Event("", f"later-{number + more}", {}), (), ("hook",)) for more in range(1000)]
             store.enqueue(EnqueueBatch(debug, {}, NOW + 1))
         calls = (count + 50_000) // 10_000 + 1
-        name = f"forget 50,000, with {count:,} older ones that are still owed"
+        name = f"forget 50,000, with {count:,} older ones that are still pending"
         report(name, store, lambda: [store.forget(NOW + 2 * DAY) for _ in range(calls)])
         report("shift", store, lambda: store.record_results((), (), [("hook", 60.0)]))
         report(f"drop of {count:,}", store, lambda: store.drop("hook", DropReason.BACKLOG_DROPPED))

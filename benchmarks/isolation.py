@@ -21,7 +21,7 @@ from sew_agent.delivery.retry import Policy
 from sew_agent.store.records import EnqueueBatch, NewDelivery
 from sew_agent.store.sqlite.store import open_store
 
-OWED = 10_000
+PENDING = 10_000
 SETTLING = 4.0
 TAKES = {"healthy": 0.2, "slow": 5.0, "hanging": 10.0, "failing": 0.2}
 BESIDE = {
@@ -57,7 +57,7 @@ def rate(others: Sequence[str], seconds: float) -> float:
     workers = from_environment({})[0].workers
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Path(folder))
-        deliveries = [NewDelivery(Event("", str(number), {}), tuple(names)) for number in range(OWED)]
+        deliveries = [NewDelivery(Event("", str(number), {}), tuple(names)) for number in range(PENDING)]
         store.enqueue(EnqueueBatch(deliveries, {}, time.time()))
         queues = Queues(store, dict.fromkeys(CONSUMERS, 1e9), workers, Policy(2, 900, 259_200, random))
         dispatcher = Dispatcher(store, queues, receivers.send, receivers, time.time, time.monotonic)
@@ -66,19 +66,19 @@ def rate(others: Sequence[str], seconds: float) -> float:
         time.sleep(SETTLING + max((TAKES[name] for name in others), default=0.0))
         before = receivers.got
         time.sleep(seconds)
-        found = (receivers.got - before) / seconds
+        rate_a_second = (receivers.got - before) / seconds
         dispatcher.stop(TAKES["hanging"] + 1)
         store.close()
-    return found
+    return rate_a_second
 
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
     alone = 0.0
     for words, others in BESIDE.items():
-        found = rate(others, seconds)
-        alone = alone or found
-        print(f"a healthy webhook (0.2 s) {words}: {found:.1f}/s, {found / alone:.0%}")
+        rate_a_second = rate(others, seconds)
+        alone = alone or rate_a_second
+        print(f"a healthy webhook (0.2 s) {words}: {rate_a_second:.1f}/s, {rate_a_second / alone:.0%}")
 
 
 if __name__ == "__main__":

@@ -29,9 +29,9 @@ def main() -> None:
         print(f"{count:,} events of {size // count} bytes; least of {rounds} runs, in turns")
         commands = {READING: [sys.executable, "-c", READ, file.name]}
         commands |= {name: [program, "preview-query", query, "--events", file.name] for name, query in QUERIES.items()}
-        found = {name: least(times) for name, times in in_turns(commands, rounds).items()}
-    for name, times in found.items():
-        wall, cpu = times.wall / found[READING].wall, times.cpu / found[READING].cpu
+        measured = {name: least(times) for name, times in in_turns(commands, rounds).items()}
+    for name, times in measured.items():
+        wall, cpu = times.wall / measured[READING].wall, times.cpu / measured[READING].cpu
         print(f"  {name:10} {times.wall:6.2f} s ({wall:.2f}), processor {times.cpu:6.2f} s ({cpu:.2f})")
 
 

@@ -16,11 +16,11 @@ class ProcessTimes(NamedTuple):
 
 def in_turns(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, list[ProcessTimes]]:
     """Run every command once in each round, so that a busy machine is as busy for all."""
-    found: dict[str, list[ProcessTimes]] = {name: [] for name in commands}
+    measured: dict[str, list[ProcessTimes]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():
-            found[name].append(_run(command))
-    return found
+            measured[name].append(_run(command))
+    return measured
 
 
 def least(times: Sequence[ProcessTimes]) -> ProcessTimes:

@@ -27,10 +27,10 @@ def main() -> None:
         "kubectl-sew preview-query": [plugin, "preview-query", "type = waf AND severity >= 90"],
         "kubectl_complete-sew": [str(folder / "kubectl_complete-sew"), "preview-"],
     }
-    found = {name: least(times) for name, times in in_turns(commands, rounds).items()}
+    measured = {name: least(times) for name, times in in_turns(commands, rounds).items()}
     print(f"least of {rounds} runs, in turns, and how often kubectl's")
-    for name, times in found.items():
-        wall, cpu = times.wall / found[KUBECTL].wall, times.cpu / found[KUBECTL].cpu
+    for name, times in measured.items():
+        wall, cpu = times.wall / measured[KUBECTL].wall, times.cpu / measured[KUBECTL].cpu
         print(f"  {name:26} {times.wall * 1e3:6.1f} ms ({wall:.2f}), processor {times.cpu * 1e3:6.1f} ms ({cpu:.2f})")
 
 

@@ -50,32 +50,32 @@ def main() -> int:
         places = list(_places(stack))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kubectl-sew-demo-")))
         webhooks = _write_webhooks(folder / "webhooks", places)
-        owed = {webhook.name: _owed(webhook) for webhook in webhooks}
-        _introduce(webhooks, owed)
-        return _run(folder, places, owed)
+        due = {webhook.name: _due(webhook) for webhook in webhooks}
+        _introduce(webhooks, due)
+        return _run(folder, places, due)
 
 
-def _introduce(webhooks: list[Webhook], owed: Mapping[str, set[str]]) -> None:
+def _introduce(webhooks: list[Webhook], due: Mapping[str, set[str]]) -> None:
     events = EVENTS.relative_to(EXAMPLES.parent)
     print(f"{_count_events()} security events ({events}) and the webhooks of examples/webhooks, each pointed")
     print("at a receiver of its own on this machine that is strict to its contract:\n")
     print(f"  {'webhook':<13} {'consumer':<13} {'selects':>7}  its query")
     for webhook in webhooks:
-        print(f"  {webhook.name:<13} {webhook.consumer:<13} {len(owed[webhook.name]):>7}  {webhook.query}")
-    print(f"\nSo {_total(owed)} deliveries are due.\n")
+        print(f"  {webhook.name:<13} {webhook.consumer:<13} {len(due[webhook.name]):>7}  {webhook.query}")
+    print(f"\nSo {_total(due)} deliveries are due.\n")
 
 
-def _run(folder: Path, places: list[DemoReceiver], owed: Mapping[str, set[str]]) -> int:
+def _run(folder: Path, places: list[DemoReceiver], due: Mapping[str, set[str]]) -> int:
     started = time.monotonic()
     print("1. sew-agent is started, and killed (kill -9) in the middle: ", end="", flush=True)
     agent = _start(folder, places, "agent-1.log")
-    at_kill = _kill_in_the_middle(agent, places, owed)
+    at_kill = _kill_in_the_middle(agent, places, due)
     print(f"{at_kill} requests had arrived.")
     print("2. It is started again on the same state folder: ", end="", flush=True)
     agent = _start(folder, places, "agent-2.log")
     code = agent.wait(timeout=TIMEOUT)
     print(f"it ended by itself, exit code {code}, {time.monotonic() - started:.0f} s in all.\n")
-    lost = _report(places, owed)
+    lost = _report(places, due)
     if code or lost:
         print((folder / "agent-2.log").read_text()[-3000:], file=sys.stderr)
     return 1 if code or lost else 0
@@ -147,7 +147,7 @@ def _write_webhooks(folder: Path, places: list[DemoReceiver]) -> list[Webhook]:
     return webhooks
 
 
-def _owed(webhook: Webhook) -> set[str]:
+def _due(webhook: Webhook) -> set[str]:
     """Return the ids that the webhook's receiver must get, computed without the agent."""
     matches = compile_matcher(bind(parse(webhook.query), CALICO))
     documents = (json.loads(line) for line in EVENTS.open())
@@ -168,10 +168,8 @@ def _start(folder: Path, places: list[DemoReceiver], log: str) -> subprocess.Pop
         return subprocess.Popen(command, env=os.environ | settings, stderr=stderr)
 
 
-def _kill_in_the_middle(
-    agent: subprocess.Popen[bytes], places: list[DemoReceiver], owed: Mapping[str, set[str]]
-) -> int:
-    half = _total(owed) // 2
+def _kill_in_the_middle(agent: subprocess.Popen[bytes], places: list[DemoReceiver], due: Mapping[str, set[str]]) -> int:
+    half = _total(due) // 2
     deadline = time.monotonic() + TIMEOUT
     while (arrived := _arrived(places)) < half and agent.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -184,23 +182,23 @@ def _arrived(places: list[DemoReceiver]) -> int:
     return sum(place.received().total() for place in places)
 
 
-def _report(places: list[DemoReceiver], owed: Mapping[str, set[str]]) -> int:
+def _report(places: list[DemoReceiver], due: Mapping[str, set[str]]) -> int:
     """Print what each receiver got, and return how many deliveries are missing."""
     lost = twice = 0
     print(f"  {'webhook':<13} {'due':>5} {'received':>9} {'lost':>5} {'twice':>6}  for example")
     for place in places:
-        got, want = place.received(), owed[place.webhook]
+        got, want = place.received(), due[place.webhook]
         missing, again = len(want - got.keys()), sum(1 for times in got.values() if times > 1)
         lost, twice = lost + missing, twice + again
         shown = line(place.show(), 64)
         print(f"  {place.webhook:<13} {len(want):>5} {len(got):>9} {missing:>5} {again:>6}  {shown}")
-    print(f"\n{lost} deliveries were lost." if lost else f"\nNothing was lost: all {_total(owed)} arrived.", end=" ")
+    print(f"\n{lost} deliveries were lost." if lost else f"\nNothing was lost: all {_total(due)} arrived.", end=" ")
     print(f"{twice} were in flight at the kill, and were sent again with the same id." if twice else "None came twice.")
     return lost
 
 
-def _total(owed: Mapping[str, set[str]]) -> int:
-    return sum(map(len, owed.values()))
+def _total(due: Mapping[str, set[str]]) -> int:
+    return sum(map(len, due.values()))
 
 
 if __name__ == "__main__":

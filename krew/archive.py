@@ -45,7 +45,7 @@ def manifest() -> Path:
     spec = plugin["spec"]
     spec["version"] = f"v{version('kubectl-sew')}"
     spec["homepage"] = HOMEPAGE
-    spec["platforms"] = [_released(each, spec) for each in spec["platforms"] if _archive_of(each).exists()]
+    spec["platforms"] = [_released(platform, spec) for platform in spec["platforms"] if _archive_of(platform).exists()]
     written = DIST / "sew.yaml"
     written.write_text(yaml.dump(plugin, Dumper=_Dumper, sort_keys=False, width=120), encoding="utf-8")
     return written

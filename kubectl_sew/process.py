@@ -1,4 +1,4 @@
-"""Runs a program to its end, or until it has had its time, and tells what it says on stderr while it still runs."""
+"""Runs a program to its end, or until its time is over, and passes on what it writes to stderr while it runs."""
 
 import subprocess
 import time

@@ -20,7 +20,7 @@ _URL = re.compile(r"(?i)\b((?:[a-z][a-z0-9+.-]{0,30}:/|https?:)/)([^\s/?#\"'<>]*
 _LONG = 8
 """Characters."""
 _SHORTEST = 3
-"""Characters: of a shorter secret nobody can tell whether it was repeated."""
+"""Characters: of a shorter secret nobody knows whether it was repeated."""
 _FAILURES = ("error", "failures")
 """The keys under which Elasticsearch says why something failed, at whatever depth."""
 

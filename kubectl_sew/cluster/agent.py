@@ -96,7 +96,7 @@ def clock_ahead(kubectl: Kubectl, clock: Callable[[], float]) -> float:
     review = kubectl.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", _REVIEW)
     here, there = (before + clock()) / 2, read_time(review["metadata"].get("creationTimestamp"))
     if there is None:
-        raise KubectlError(KubectlProblem.OTHER, "the API server does not tell its time")
+        raise KubectlError(KubectlProblem.OTHER, "the API server's answer has no time in it")
     return here - (there + 0.5)
 
 

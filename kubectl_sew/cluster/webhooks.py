@@ -57,7 +57,7 @@ class Webhooks:
         return changed
 
     def request_test(self, name: str, at: str) -> Object:
-        """Sets state Test for a moment: the state stays whose it was. `at` tells this request from others."""
+        """Set state Test for a moment: the state stays whose it was. `at` marks this request."""
         before = self.one(name)
         patch = {"metadata": {"annotations": {TEST_REQUESTED_ANNOTATION: at}}, "spec": {"state": State.TEST.value}}
         after: Object = self.kubectl.patch(self.api.resource, name, patch, "--show-managed-fields")

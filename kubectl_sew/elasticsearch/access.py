@@ -36,7 +36,7 @@ _PROBLEMS = {401: IndexProblem.REFUSED, 403: IndexProblem.PRIVILEGE}
 class ElasticsearchError(SewError):
     """The index cannot be asked now: what failed and what to do. `status` is the HTTP status, 0 without an answer.
 
-    Where no `problem` is given, the status tells it.
+    Where no `problem` is given, it follows from the status.
     """
 
     def __init__(self, message: str, status: int = 0, kind: str = "", problem: IndexProblem | None = None) -> None:

@@ -133,7 +133,7 @@ class Index:
         return field_set(self.pattern, *self.mappings())
 
     def _check_routing(self, aliases: Collection[str]) -> None:
-        """Refuse an alias with a routing: a search sees some of its shards, and nobody can tell which."""
+        """Refuse an alias with a routing: a search sees some of its shards, and nobody knows which."""
         if not aliases:
             return
         indices = self._get(f"_alias/{quote(','.join(sorted(aliases)), safe=',')}", {})

@@ -84,7 +84,7 @@ def test_retry_after_is_honoured_over_a_restart(folder: Folder) -> None:
         folder.webhook("w", receiver.url)
         folder.write(range(3))
         agent = folder.start()
-        eventually(lambda: agent.says("delivery_failed"), "it is told to wait")
+        eventually(lambda: agent.says("delivery_failed"), "it is asked to wait")
         agent.kill()
         again = folder.start("--once", "--timeout", "1s")
         assert again.wait() == 124
@@ -123,7 +123,7 @@ def test_a_second_sigterm_ends_the_shutdown_at_once(folder: Folder) -> None:
         agent = folder.start()
         eventually(lambda: server.requests, "a request is in flight")
         os.kill(agent.pid, signal.SIGTERM)
-        eventually(lambda: agent.says("stopping"), "it is told to stop")
+        eventually(lambda: agent.says("stopping"), "it is asked to stop")
         os.kill(agent.pid, signal.SIGTERM)
         assert agent.wait(2.0) == -signal.SIGTERM
 
@@ -191,7 +191,7 @@ def test_a_full_disk_is_reported_and_delivery_goes_on_once_there_is_room(
     filler = small_disk / "filler"
     subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=4k"], check=False, capture_output=True)
     folder.write(range(10, 200), padding="x" * 2000)
-    eventually(lambda: agent.says("store_failed"), "the full disk is told")
+    eventually(lambda: agent.says("store_failed"), "the full disk is reported")
     eventually(lambda: agent.get("/readyz")[0] == 503, "it is not ready")
     assert agent.get("/healthz")[0] == 200
     filler.unlink()
@@ -341,7 +341,7 @@ def test_a_webhook_whose_share_of_the_store_is_full_is_reported_and_catches_up(
         folder.write(range(500), padding="x" * 500)
         eventually(lambda: received_ids(receiver).keys() == delivery_ids("good", 500), "the good one gets all")
         eventually(lambda: agent.says("webhook_room_low"), "a person is warned")
-        eventually(lambda: agent.says("webhook_without_room"), "that it is full is told")
+        eventually(lambda: agent.says("webhook_without_room"), "it is reported as full")
         assert 'sew_store_room_ratio{webhook="stuck"} 1' in agent.scrape()
         eventually(lambda: "its share of the store is full" in folder.command("status").stdout, "the status says so")
         refusing.status = 200

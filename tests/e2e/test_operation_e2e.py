@@ -110,7 +110,7 @@ def test_shutdown_by_sigterm_finishes_what_is_in_flight_and_exits_0(folder: Fold
 
     def slow(incoming: Incoming) -> Answer:
         started.append(incoming)
-        eventually(lambda: agent.says("stopping"), "the agent is told to stop")
+        eventually(lambda: agent.says("stopping"), "the agent is asked to stop")
         return Answer(200)
 
     with Receiver(slow) as receiver:

@@ -220,16 +220,16 @@ ASKING = "echo 'E1125 15:10:33.1 7 x.go:2] no' >&2; printf 'open https://login.e
 
 
 def test_what_a_login_helper_asks_is_told_while_it_waits(script: Script, tmp_path: Path) -> None:
-    waits_until_told = f"until [ -f {tmp_path}/told ]; do sleep 0.1; done; echo '{{}}'"
-    kubectl = Kubectl((), script(ASKING + waits_until_told), (tmp_path / "told").write_text)
+    waits_until_reported = f"until [ -f {tmp_path}/reported ]; do sleep 0.1; done; echo '{{}}'"
+    kubectl = Kubectl((), script(ASKING + waits_until_reported), (tmp_path / "reported").write_text)
     assert kubectl.get("/version") == {}
-    assert (tmp_path / "told").read_text() == "open https://login.example, code: "
+    assert (tmp_path / "reported").read_text() == "open https://login.example, code: "
 
 
 def test_what_a_quick_run_says_beside_its_answer_is_not_told(script: Script) -> None:
-    told: list[str] = []
-    assert Kubectl((), script(ASKING + "echo '{}'"), told.append).get("/version") == {}
-    assert told == []
+    reported: list[str] = []
+    assert Kubectl((), script(ASKING + "echo '{}'"), reported.append).get("/version") == {}
+    assert reported == []
 
 
 def test_commands_in_a_hint_have_the_flags_that_choose_a_cluster_and_no_others() -> None:

@@ -332,6 +332,6 @@ def test_names_in_jiras_fields_are_checked_as_well() -> None:
 @pytest.mark.parametrize("text", ["{{ cana.ry }}", "{% canary %}", "{{ a canary }}"])
 def test_of_a_template_from_a_secret_nothing_is_told_but_the_line(text: str) -> None:
     secret = f"---\n{{kind: Secret, metadata: {{name: keys}}, stringData: {{token: {json.dumps(text)}}}}}\n"
-    told = findings_in(GENERIC % "valueFrom: {secretKeyRef: {name: keys, key: token}}" + secret)
-    assert any("line 1" in finding.message for finding in told)
-    assert not [finding for finding in told if "cana" in finding.message + finding.hint]
+    findings = findings_in(GENERIC % "valueFrom: {secretKeyRef: {name: keys, key: token}}" + secret)
+    assert any("line 1" in finding.message for finding in findings)
+    assert not [finding for finding in findings if "cana" in finding.message + finding.hint]

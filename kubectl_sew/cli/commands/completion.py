@@ -23,7 +23,7 @@ _SHELLS = ("bash", "zsh", "fish", "powershell")
 
 
 class _Completion(click.Group):
-    """Tells those who ask for a shell's script, as kubectl prints one, that none is needed."""
+    """Answer who asks for a shell's script, as kubectl prints one, that none is needed."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

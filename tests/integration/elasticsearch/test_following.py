@@ -240,7 +240,7 @@ def test_an_index_made_while_the_agent_was_away_is_read_from_its_beginning(harne
     assert harness.got() == ids("b")
 
 
-def test_events_of_one_cluster_in_a_shared_index_are_told_apart(harness: IngestHarness) -> None:
+def test_events_of_one_cluster_in_a_shared_index_are_kept_apart(harness: IngestHarness) -> None:
     properties = {"type": {"type": "keyword"}, "cluster": {"type": "keyword"}, "time": {"type": "date"}}
     harness.index(properties=properties)
     harness.reading = IngestSettings(harness.reading.pattern, cluster="ours")

@@ -209,8 +209,8 @@ def test_every_event_that_a_query_selects_has_the_doc_values_that_it_requires(ea
                 queries = [generate.query(rng, fields) for _ in range(QUERIES)]
                 for query, selected in zip(queries, index.search(queries, fields), strict=True):
                     for path, wanted in required_values(to_dsl(bind(query, fields)), exact).items():
-                        lacking = [name for name in selected if wanted.isdisjoint(values[path][name])]
-                        assert not lacking, (index.mappings, str(query))
+                        missing = [name for name in selected if wanted.isdisjoint(values[path][name])]
+                        assert not missing, (index.mappings, str(query))
                         needed += len(selected)
     assert needed > 100
 

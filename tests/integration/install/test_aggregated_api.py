@@ -71,7 +71,7 @@ def beside(person: Person, calico: Kubernetes) -> Iterator[Person]:
     person.server.kubectl("delete", "service", "calico-api")
 
 
-def test_where_calico_s_server_lacks_the_kind_the_other_group_serves_it(beside: Person) -> None:
+def test_where_calico_s_server_does_not_have_the_kind_the_other_group_serves_it(beside: Person) -> None:
     done = beside.tries("sew", "install", "--apply")
     assert done.returncode == 0, done.stderr
     assert "crd.projectcalico.org/v1 is used instead" in done.stderr

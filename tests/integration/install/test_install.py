@@ -64,7 +64,7 @@ def test_without_the_namespace_of_the_secrets_nothing_is_installed_unless_it_is_
     assert person.names("roles") == ["default/sew-agent-events", "vault/sew-agent"]
 
 
-def test_the_keys_of_the_credentials_say_which_files_the_agent_is_told_of(person: Person) -> None:
+def test_the_keys_of_the_credentials_say_which_files_the_agent_gets(person: Person) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sew-system"}}
     person.runs("apply", "-f", "-", stdin=json.dumps(namespace))
     assert "create it" in person.is_refused("sew", "install", "--apply", "--credentials-secret", "es")
@@ -81,7 +81,7 @@ def test_the_keys_of_the_credentials_say_which_files_the_agent_is_told_of(person
     assert set(files) == {"SEW_ELASTICSEARCH_USERNAME_FILE", "SEW_ELASTICSEARCH_PASSWORD_FILE"}
 
 
-def test_uninstalling_keeps_the_webhooks_and_what_is_owed_unless_asked(person: Person) -> None:
+def test_uninstalling_keeps_the_webhooks_and_what_is_pending_unless_asked(person: Person) -> None:
     person.installs()
     person.runs("sew", "uninstall", "--apply")
     for kind in ("deployments", "serviceaccounts", "networkpolicies", "roles", "rolebindings", "clusterroles"):
@@ -144,7 +144,7 @@ def changing(person: Person, folder: Path, times: int) -> str:
     return str(made)
 
 
-def test_a_deployment_that_changes_meanwhile_is_looked_at_again(
+def test_a_deployment_that_changes_meanwhile_is_read_again(
     person: Person, shop: dict[str, Any], tmp_path: Path
 ) -> None:
     sidecar = ("--sidecar-of", "deployment/shop", "-n", "shops")

@@ -36,9 +36,9 @@ def test_once_ends_when_its_time_is_over_also_while_the_api_server_is_away(
     flags = {"once": "true", "timeout": "1s", "state": str(tmp_path / "state"), "events": str(tmp_path / "events")}
     settings, _ = from_environment({}, flags | {"kubeconfig": str(tmp_path / "config")})
     assert run(settings, ()) == 124
-    (told,) = [line for line in capsys.readouterr().err.splitlines() if "once_timeout" in line]
-    assert "nothing was read or sent" in told
-    assert "cannot be reached" in told
+    (logged,) = [line for line in capsys.readouterr().err.splitlines() if "once_timeout" in line]
+    assert "nothing was read or sent" in logged
+    assert "cannot be reached" in logged
 
 
 WEBHOOK = """
@@ -75,8 +75,8 @@ def test_once_fails_where_nothing_could_be_done(
     flags = {name: str(tmp_path / name) for name in ("state", "events")} | {"webhooks": str(tmp_path / "in")}
     settings, _ = from_environment({}, {"once": "true", **flags})
     assert run(settings, ()) == (1 if said else 0)
-    told = [line for line in capsys.readouterr().err.splitlines() if "once_trouble" in line]
-    assert [said in line for line in told] == [True] if said else told == []
+    logged = [line for line in capsys.readouterr().err.splitlines() if "once_trouble" in line]
+    assert [said in line for line in logged] == [True] if said else logged == []
 
 
 def test_once_says_so_where_it_ends_well_because_there_was_nothing_to_do(
@@ -104,5 +104,5 @@ def test_once_fails_where_a_manifest_cannot_be_read_since_nobody_knows_which_web
     flags = {"once": "true", "state": str(tmp_path / "state"), "events": str(tmp_path / "events")}
     settings, _ = from_environment({}, flags | {"webhooks": str(tmp_path / "webhooks.yaml")})
     assert run(settings, ()) == 1
-    (told,) = [line for line in capsys.readouterr().err.splitlines() if "once_trouble" in line]
-    assert "Helm template" in told
+    (logged,) = [line for line in capsys.readouterr().err.splitlines() if "once_trouble" in line]
+    assert "Helm template" in logged

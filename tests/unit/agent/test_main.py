@@ -49,9 +49,9 @@ def test_an_error_steers_no_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ended(monkeypatch, "status", "--state", str(tmp_path / "a\x1b[2Jb")) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("error: ")
-    assert "\x1b" not in told
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ")
+    assert "\x1b" not in printed
 
 
 def test_whoever_does_not_mean_it_ends_it_with_130(

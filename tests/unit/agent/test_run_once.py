@@ -49,7 +49,7 @@ def test_a_run_ends_when_every_delivery_has(
         (counters(), {}, {"w"}, {"x": "no query"}, 1, [("x", "refused: no query")]),
     ],
 )
-def test_the_exit_code_tells_whether_all_is_well(
+def test_the_exit_code_says_whether_all_is_well(
     after: list[Counters],
     before: dict[str, int],
     sending: set[str],

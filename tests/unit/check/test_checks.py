@@ -28,7 +28,7 @@ WEBHOOK = Webhook(
 )
 NOW = 1_800_000_000.0
 ROW = {"name": "w", "healthy": True, "delivering": True, "parked": False, "deadLetters": 0, "delivery": None}
-TOLD = {"running": True, "version": "0.1.0", "sourceTroubles": [], "problems": []}
+REPORT = {"running": True, "version": "0.1.0", "sourceTroubles": [], "problems": []}
 OWN = {right: True for rights in own_rights("projectcalico.org", "tid", "sew-system").values() for right in rights}
 WATCH = Right("watch", "", "secrets", "tid")
 
@@ -42,7 +42,7 @@ GOOD = Facts(
     now=NOW,
     accounts=(ACCOUNT,),
     pods=(POD,),
-    agent=AgentReport("sew-system/sew-agent-0", "", TOLD, {"w": ROW}),
+    agent=AgentReport("sew-system/sew-agent-0", "", REPORT, {"w": ROW}),
     agent_clock_ahead=1.0,
     webhooks=(WEBHOOK,),
     held=Held({("Secret", "receiver"): {"url": b"https://receiver.example"}}),
@@ -55,8 +55,8 @@ def failures(facts: Facts) -> dict[str, CheckOutcome]:
     return {outcome.check.code: outcome for outcome in judge(facts) if outcome.verdict.result is CheckResult.FAILED}
 
 
-def agent(row: Mapping[str, Any] | None = None, **told: Any) -> AgentReport:
-    return AgentReport("sew-system/sew-agent-0", "", {**TOLD, **told}, {"w": {**ROW, **(row or {})}})
+def agent(row: Mapping[str, Any] | None = None, **report: Any) -> AgentReport:
+    return AgentReport("sew-system/sew-agent-0", "", {**REPORT, **report}, {"w": {**ROW, **(row or {})}})
 
 
 def source(*problems: str) -> AgentReport:
@@ -73,7 +73,7 @@ BROKEN = replace(WEBHOOK, query="type = ", conditions=())
 
 OLD = replace(WEBHOOK, created=NOW - 31, conditions=())
 UNSERVED = {
-    "agent": AgentReport("sew-system/sew-agent-0", "", TOLD),
+    "agent": AgentReport("sew-system/sew-agent-0", "", REPORT),
     "pods": (replace(POD, selector="team=a"),),
     "webhooks": (OLD,),
 }
@@ -205,7 +205,7 @@ def test_an_agent_outside_of_the_cluster_is_no_missing_pod() -> None:
     assert of(facts, "agent-answers").result is CheckResult.UNKNOWN
 
 
-def test_a_container_that_was_killed_is_looked_at_in_its_own_log() -> None:
+def test_a_container_that_was_killed_points_to_its_own_log() -> None:
     pod = replace(POD, ended="OOMKilled, exit code 137", ended_at=NOW - 60)
     hint = of(replace(GOOD, pods=(pod,)), "agent-ready").hint
     assert "raise the memory limit" in hint
@@ -214,7 +214,7 @@ def test_a_container_that_was_killed_is_looked_at_in_its_own_log() -> None:
     assert (long_ago.result, len(long_ago.details)) == (CheckResult.OK, 1)
 
 
-def test_an_agent_whose_program_tells_nothing_is_not_said_to_report_no_trouble() -> None:
+def test_an_agent_whose_program_reports_nothing_is_not_said_to_have_no_problem() -> None:
     assert of(replace(GOOD, agent=agent(running=False)), "agent-problems").result is CheckResult.UNKNOWN
 
 
@@ -254,13 +254,13 @@ def test_what_keeps_events_from_being_read_fails_its_own_check_alone(problems: t
     assert [outcomes[code] for code in SOURCE] == results.split()
 
 
-def test_while_the_agent_tells_nothing_its_reading_is_not_known() -> None:
+def test_while_the_agent_reports_nothing_its_reading_is_not_known() -> None:
     silent = replace(GOOD, agent=agent(running=False))
     outcomes = {outcome.check.code: outcome.verdict.result for outcome in judge(silent)}
     assert {outcomes[code] for code in SOURCE} == {CheckResult.UNKNOWN}
 
 
-def test_what_is_not_there_is_told_once_and_nothing_is_said_of_it_else() -> None:
+def test_what_is_not_there_is_reported_once_and_by_no_other_check() -> None:
     failed = failures(replace(GOOD, served=(), definitions=()))
     assert [code for code in ("api-served", "api-group", "crd-version") if code in failed] == ["api-served"]
     results = {
@@ -314,7 +314,7 @@ def test_the_agents_word_about_an_earlier_version_does_not_count() -> None:
         {"agent": AgentReport(unknown="forbidden"), "holder": Unknown("forbidden")},
         {"now": NOW + 60},
     ],
-    ids=["new", "another agent's", "Calico's", "told", "no agent known", "no agent active"],
+    ids=["new", "another agent's", "Calico's", "reported", "no agent known", "no agent active"],
 )
 def test_a_webhook_is_unserved_only_where_an_agent_is_active_and_none_took_it_up(more: dict[str, Any]) -> None:
     assert "webhook-unserved" not in failures(replace(GOOD, **(UNSERVED | more)))
@@ -340,7 +340,7 @@ def test_an_optional_reference_may_lead_nowhere() -> None:
     assert not failures(replace(GOOD, webhooks=(webhook,)))
 
 
-def test_pods_that_run_well_beside_the_holder_are_told_to_stand_by() -> None:
+def test_pods_that_run_well_beside_the_holder_are_said_to_stand_by() -> None:
     pods = (POD, replace(POD, name="sew-agent-1"), replace(POD, name="sew-agent-2", problem="it waits"))
     (running,) = (outcome for outcome in judge(replace(GOOD, pods=pods)) if outcome.check.code == "agent-running")
     assert running.verdict.result is CheckResult.OK

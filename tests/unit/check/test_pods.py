@@ -49,7 +49,7 @@ def test_a_pod_that_is_over_is_none_either() -> None:
         ({"name": "sew-agent", "state": {}}, "its container is waiting"),
     ],
 )
-def test_the_containers_state_is_told(state: dict[str, Any], problem: str) -> None:
+def test_the_containers_state_is_reported(state: dict[str, Any], problem: str) -> None:
     agent_pod = read_pod(pod(state))
     assert agent_pod is not None
     assert agent_pod.problem == problem

@@ -78,7 +78,7 @@ def test_a_name_may_have_its_type_before_it(given, sew):
     assert sew("create", "pod/urgent", *SLACK[1:], *DRY).code == 2
 
 
-def test_every_problem_is_told_at_once_and_nothing_is_made(sew):
+def test_every_problem_is_reported_at_once_and_nothing_is_made(sew):
     ran = sew("create", "Urgent", "--consumer", "Slack", "--query", "tpye = waf", *DRY, "-o", "yaml")
     assert (ran.code, ran.out) == (1, "")
     first, *rest = ran.err.splitlines()
@@ -266,24 +266,24 @@ def test_a_secret_is_not_shown_as_it_is_typed_and_what_is_required_is_asked_for(
     assert "canary" not in asked.seen + asked.rest()
 
 
-def test_who_was_asked_is_told_which_secret_is_needed_and_what_comes_next(dialogue):
+def test_who_was_asked_reads_which_secret_is_needed_and_what_comes_next(dialogue):
     asked = dialogue(*SLACK[1:], "--state", "Test", "--label", "a:b", *DRY)
     asked.answer("Name", "urgent\n")
     asked.process.communicate()
-    told = asked.rest()
-    assert "slack-hook" in told
-    assert "kubectl -n tigera-intrusion-detection create secret generic slack-hook --from-file=url=FILE" in told
-    assert "next: `kubectl apply -f FILE`; then `kubectl sew test urgent` sends a sample event" in told
+    printed = asked.rest()
+    assert "slack-hook" in printed
+    assert "kubectl -n tigera-intrusion-detection create secret generic slack-hook --from-file=url=FILE" in printed
+    assert "next: `kubectl apply -f FILE`; then `kubectl sew test urgent` sends a sample event" in printed
 
 
-def test_of_the_secrets_in_the_cluster_only_those_that_are_missing_are_told():
+def test_of_the_secrets_in_the_cluster_only_those_that_are_missing_are_listed():
     references = [Reference("Secret", "there", "key"), Reference("Secret", "there", "other")]
     references += [Reference("ConfigMap", "gone", "key"), Reference("Secret", "unread", "key")]
     config = tuple(ConfigVar(f"v{at}", reference) for at, reference in enumerate(references))
     held = Held({("Secret", "there"): {"key": b"x"}}, {("Secret", "unread"): "forbidden"})
-    told = list(remaining(Webhook("urgent", "Slack", State.ENABLED, "type = waf", config), held, made=True))
-    assert [line.partition(" create ")[2].partition("=FILE")[0] for line in told[:-1]] == [
+    printed = list(remaining(Webhook("urgent", "Slack", State.ENABLED, "type = waf", config), held, made=True))
+    assert [line.partition(" create ")[2].partition("=FILE")[0] for line in printed[:-1]] == [
         "secret generic there --from-file=other",
         "configmap gone --from-file=key",
     ]
-    assert told[-1] == "next: `kubectl sew test urgent` sends a sample event"
+    assert printed[-1] == "next: `kubectl sew test urgent` sends a sample event"

@@ -148,7 +148,7 @@ def test_a_command_of_kubectls_is_answered_with_what_there_is(name, hint, sew):
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
-def test_who_asks_for_a_shells_completion_is_told_that_kubectls_is_enough(shell, sew):
+def test_who_asks_for_a_shells_completion_reads_that_kubectls_is_enough(shell, sew):
     ran = sew("completion", shell)
     assert (ran.code, ran.out) == (2, "")
     assert f"`kubectl completion {shell}`" in ran.err

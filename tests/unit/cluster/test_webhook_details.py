@@ -32,13 +32,13 @@ ROW: dict[str, Any] = {
     "nextRetry": None,
     "delivery": None,
 }
-TOLD = {"running": True, "version": "0.1.0", "sourceTroubles": [], "problems": []}
+REPORT = {"running": True, "version": "0.1.0", "sourceTroubles": [], "problems": []}
 HELD = Held({("Secret", "slack"): {"url": b"CANARY", "other": b"CANARY"}})
 
 
 def details(row: Mapping[str, Any] | None = None, *, held: Held = HELD, **webhook: Any) -> WebhookDetails:
     seen = replace(WEBHOOK, **webhook)
-    agent = AgentReport("sew-system/agent-0", "", TOLD, {"night": {**ROW, **(row or {})}})
+    agent = AgentReport("sew-system/agent-0", "", REPORT, {"night": {**ROW, **(row or {})}})
     return WebhookDetails(seen, "secrets", resolve_references(seen, held), agent)
 
 
@@ -58,8 +58,8 @@ def test_where_all_is_well_it_is_short_and_advises_nothing() -> None:
 
 
 def test_what_the_agent_cannot_do_stands_below_its_name() -> None:
-    told = {**TOLD, "sourceTroubles": [{"message": "no index is there"}], "problems": ["lease: forbidden"]}
-    troubled = replace(details(), agent=AgentReport("sew-system/agent-0", "", told))
+    report = {**REPORT, "sourceTroubles": [{"message": "no index is there"}], "problems": ["lease: forbidden"]}
+    troubled = replace(details(), agent=AgentReport("sew-system/agent-0", "", report))
     lines = for_people(troubled).splitlines()
     at = lines.index("Agent:         sew-system/agent-0, version 0.1.0")
     assert lines[at + 1 : at + 3] == ["               ! no index is there", "               ! lease: forbidden"]
@@ -105,15 +105,15 @@ def test_each_trouble_comes_with_the_command_that_helps(
     assert any(help_ in command for command in advice(details(row, **webhook)))
 
 
-def told_at(now: str, row: Mapping[str, Any], **webhook: Any) -> WebhookDetails:
+def as_of(now: str, row: Mapping[str, Any], **webhook: Any) -> WebhookDetails:
     shown = details(row, **webhook)
-    return replace(shown, agent=replace(shown.agent, report={**TOLD, "now": now}))
+    return replace(shown, agent=replace(shown.agent, report={**REPORT, "now": now}))
 
 
 def test_moments_are_told_with_their_age() -> None:
     row = {"lastDelivery": "2026-01-01T00:00:00Z", "nextRetry": "2026-01-01T01:11:30Z", "delivering": False}
     row |= {"delivery": "server_error: 503", "failingSince": "2026-01-01T00:02:00Z"}
-    text = for_people(told_at("2026-01-01T00:12:00Z", row))
+    text = for_people(as_of("2026-01-01T00:12:00Z", row))
     assert "the last 2026-01-01T00:00:00Z (12m ago)\n" in text
     assert "Failing:       server_error: 503, since 2026-01-01T00:02:00Z (10m ago)\n" in text
     assert "Next attempt:  2026-01-01T01:11:30Z (in 59m)\n" in text
@@ -121,14 +121,14 @@ def test_moments_are_told_with_their_age() -> None:
 
 def test_the_last_error_is_dated_also_where_all_is_well_again() -> None:
     row = {"lastError": "503 Service Unavailable", "lastErrorAt": "2026-01-01T00:02:00Z"}
-    text = for_people(told_at("2026-01-01T00:12:00Z", row))
+    text = for_people(as_of("2026-01-01T00:12:00Z", row))
     assert "Last error:    503 Service Unavailable, at 2026-01-01T00:02:00Z (10m ago)" in text
 
 
 def test_an_agent_that_is_silent_or_tells_nothing_is_told_before_what_it_last_wrote() -> None:
     shown = details()
     silent = replace(shown, agent=replace(shown.agent, silent="the agent a/b has been silent for 20s: what follows"))
-    dead = replace(shown, agent=replace(shown.agent, report={**TOLD, "running": False}))
+    dead = replace(shown, agent=replace(shown.agent, report={**REPORT, "running": False}))
     for seen, said in (
         (silent, "silent for 20s"),
         (dead, "the program of the agent sew-system/agent-0 reports nothing"),
@@ -158,10 +158,10 @@ def test_a_refused_webhook_says_that_what_matches_meanwhile_is_read_later() -> N
 
 
 def test_a_webhook_that_matches_nothing_says_since_when_and_what_would_show_why() -> None:
-    text = for_people(told_at("2026-01-01T00:12:00Z", {"seen": 0, "start": "2026-01-01T00:00:00Z"}, query="a = 'b'"))
+    text = for_people(as_of("2026-01-01T00:12:00Z", {"seen": 0, "start": "2026-01-01T00:00:00Z"}, query="a = 'b'"))
     assert "Matched:       0 events since 2026-01-01T00:00:00Z (12m ago), where it began\n" in text
     assert "nothing has matched yet: `kubectl sew preview-query 'a = '\"'\"'b'\"'\"'' --elasticsearch URL`" in text
-    early = for_people(told_at("2026-01-01T00:05:00Z", {"seen": 0, "start": "2026-01-01T00:00:00Z"}))
+    early = for_people(as_of("2026-01-01T00:05:00Z", {"seen": 0, "start": "2026-01-01T00:00:00Z"}))
     assert "preview-query" not in early
 
 

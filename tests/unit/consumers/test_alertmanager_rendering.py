@@ -188,7 +188,7 @@ def test_a_user_in_the_url_beside_basic_auth_is_a_problem() -> None:
         (401, b"Unauthorized", Verdict.PARKED, "401"),
     ],
 )
-def test_both_forms_of_its_reasons_are_told(status: int, body: bytes, verdict: Verdict, said: str) -> None:
+def test_both_forms_of_its_reasons_are_shown(status: int, body: bytes, verdict: Verdict, said: str) -> None:
     outcome = classify_response(AlertManager(), Response(status, {}, body), NOW)
     assert outcome.verdict is verdict
     assert said in outcome.detail

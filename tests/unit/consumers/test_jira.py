@@ -110,7 +110,7 @@ def test_markup_is_escaped_and_plain_text_is_not(given: str, shown: str) -> None
         (503, b"", Verdict.RETRY, "503"),
     ],
 )  # fmt: skip
-def test_an_answer_is_judged_and_its_reason_told(status: int, body: bytes, verdict: Verdict, said: str) -> None:
+def test_an_answer_is_classified_and_its_reason_shown(status: int, body: bytes, verdict: Verdict, said: str) -> None:
     outcome = classify_response(Jira(), Response(status, {}, body), 0.0)
     assert outcome.verdict is verdict
     assert said in outcome.detail

@@ -140,12 +140,12 @@ def test_what_waits_is_no_cause(backlog: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("waiting", "age", "told"),
+    ("waiting", "age", "expected"),
     [(0, 0, "0"), (1, 4, "1"), (12, 70, "12"), (1_299, 7_300, "about 1,200"), (30_000, 200_000, "about 30,000")],
 )
-def test_what_waits_is_read_back_from_a_condition(waiting: int, age: float, told: str) -> None:
+def test_what_waits_is_read_back_from_a_condition(waiting: int, age: float, expected: str) -> None:
     text = f"timeout: 1 of 2 peers; {describe_backlog(waiting, age)}; 2 dead letters"
-    assert waiting_in((delivering("False", DeliveringReason.RETRYING, text, 1),)) == told
+    assert waiting_in((delivering("False", DeliveringReason.RETRYING, text, 1),)) == expected
     assert waiting_in(()) == ""
 
 

@@ -126,7 +126,7 @@ class RotatedFiles:
     def following(self, finished: OpenedFile, now: float) -> OpenedFile | None:
         """Return the beginning of the file after a rotated one."""
         position = finished.position
-        # an empty file cannot be told from a later one with its inode: once it has content, it counts as unread
+        # an empty file looks like a later one with its inode: once it has content, it counts as unread
         left = None if finished.over or not position.offset else replace(position, left=None)
         unread = self._unread(position, _written(finished.file), _inode(finished.file))
         return self._next(position, unread, left, now + WATCHED)
@@ -257,7 +257,7 @@ def _beginning(path: Path) -> tuple[int, bytes]:
 
 
 def _seen(path: Path) -> SeenFile | None:
-    """Return what tells a file from others; None for an empty one."""
+    """Return what identifies a file among others; None for an empty one."""
     inode, beginning = _beginning(path)
     return (inode, len(beginning), _hash(beginning)) if beginning else None
 

@@ -18,7 +18,7 @@ _CHUNK = 2**16
 class NdjsonStream:
     """Reads lines of an open file descriptor. Lines after the last position are kept until a later one is asked for.
 
-    `run` tells this process from others: a position of another one is the stream's beginning. With `whole` it has
+    `run` identifies this process: a position of another one is the stream's beginning. With `whole` it has
     caught up only at the stream's end. A stream that is read too slowly fills its pipe, and the writer waits.
     """
 

@@ -91,7 +91,7 @@ def test_nothing_is_reported_of_webhooks_in_other_states(harness: DebugLogHarnes
     assert harness.logged() == []
 
 
-def test_a_body_made_by_a_template_from_a_secret_is_not_told(harness: DebugLogHarness) -> None:
+def test_a_body_made_by_a_template_from_a_secret_is_not_logged(harness: DebugLogHarness) -> None:
     config = {"url": "https://hooks.example/x", "template": Secret('{"routing_key": "R0UT1NG", "t": "{{ type }}"}')}
     harness.accepted = replace(harness.accepted, config=config)
     harness.read(events=1)
@@ -100,7 +100,7 @@ def test_a_body_made_by_a_template_from_a_secret_is_not_told(harness: DebugLogHa
     assert "R0UT1NG" not in str(lines)
 
 
-def test_a_secret_at_any_place_of_a_body_is_not_told_in_part(harness: DebugLogHarness) -> None:
+def test_a_secret_at_any_place_of_a_body_is_not_logged_in_part(harness: DebugLogHarness) -> None:
     for blanks in range(440, 500, 4):
         template = '{"t": "' + "x" * blanks + '", "u": "T0K3N-of-hooks-example"}'
         config = {"url": "https://hooks.example/T0K3N-of-hooks-example", "template": template}

@@ -224,9 +224,9 @@ def test_a_folder_that_is_empty_at_the_start_deletes_nothing_until_it_holds_some
     assert folder.check().complete
 
 
-@pytest.mark.parametrize("mended", ["mounted", "removed", "missing no more"])
+@pytest.mark.parametrize("then", ["mounted", "removed", "missing no more"])
 def test_a_folder_below_that_is_empty_at_the_start_deletes_nothing_until_it_holds_something_or_is_removed(
-    tmp_path: Path, mended: str
+    tmp_path: Path, then: str
 ) -> None:
     folder = expecting(tmp_path)
     folder.write("a.yaml", manifest("a"))
@@ -235,9 +235,9 @@ def test_a_folder_below_that_is_empty_at_the_start_deletes_nothing_until_it_hold
         files = folder.check()
         assert (list(files.webhooks), files.complete) == (["a"], False)
         assert f"there is nothing in {tmp_path / 'mount'}: is it mounted? b stays as it is" in files.problems[0]
-    if mended == "mounted":
+    if then == "mounted":
         folder.write("mount/b.yaml", manifest("b"))
-    elif mended == "removed":
+    elif then == "removed":
         (tmp_path / "mount").rmdir()
     else:
         folder.write("b.yaml", manifest("b"))
