@@ -19,7 +19,7 @@ _WITH_VALUE = {
     ("--user",): ("NAME", "The user of the kubeconfig to use."),
     ("-n", "--namespace"): ("NAME", "The namespace; webhooks themselves have none."),
     ("-s", "--server"): ("URL", "The address of the API server."),
-    ("--request-timeout",): ("TIME", "How long to wait for one request, e.g. 1m; 0 waits for ever. [default: 30s]"),
+    ("--request-timeout",): ("TIME", "How long to wait for one request, e.g. 1m; 0 means no limit. [default: 30s]"),
     ("--as",): ("NAME", "The user to impersonate."),
     ("--as-group",): ("NAME", "A group to impersonate; may be repeated."),
     ("--as-uid",): ("UID", "The UID to impersonate."),

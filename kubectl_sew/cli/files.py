@@ -39,7 +39,7 @@ def file_options(command: Command) -> Command:
 
     path = click.Path(allow_dash=True)
     taking = click.argument("named", metavar="[FILE]...", nargs=-1, type=path)(cast("Command", gathered))
-    taking = click.option("-R", "--recursive", is_flag=True, help="Read the folders in a folder too.")(taking)
+    taking = click.option("-R", "--recursive", is_flag=True, help="Read folders recursively.")(taking)
     return click.option(
         "-f",
         "--filename",

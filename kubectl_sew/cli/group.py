@@ -23,7 +23,7 @@ _KUBECTLS = {
     "logs": "`kubectl sew status NAME` and `kubectl sew check` say what goes wrong",
 }
 """The words that users of kubectl type -> the commands that there are."""
-_EPILOG = "kubectl's flags (--context, --kubeconfig …) are taken too: `kubectl sew --help` lists them."
+_EPILOG = "kubectl's own flags (--context, --kubeconfig …) work here, too: `kubectl sew --help` lists them."
 
 
 class Plugin(click.Group):
@@ -83,7 +83,7 @@ class Plugin(click.Group):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_commands(ctx, formatter)
         records = [record for param in self.get_params(ctx) if (record := param.get_help_record(ctx))]
-        with formatter.section("Options, before or after the command (kubectl's, handed on to it)"):
+        with formatter.section("Options, before or after the command, passed on to kubectl"):
             formatter.write_dl(records)
 
 

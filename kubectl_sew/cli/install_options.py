@@ -66,5 +66,5 @@ _SIDECAR_OF = click.option(
     "host",
     metavar="deployment/NAME",
     callback=_deployment_name,
-    help="The Deployment in whose pod the agent is a sidecar.",
+    help="The Deployment to run the agent in, as a sidecar.",
 )

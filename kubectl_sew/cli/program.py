@@ -19,7 +19,7 @@ PLUGIN = Plugin(
     "kubectl sew",
     params=list(connection_options()),
     help="Write, check, preview and operate Calico's SecurityEventWebhooks.",
-    epilog=f"`kubectl sew COMMAND --help` says more of a command.\n\n\b\n{page('commands')}",
+    epilog=f"`kubectl sew COMMAND --help` says more about a command.\n\n\b\n{page('commands')}",
     callback=lambda: None,
     no_args_is_help=False,
     invoke_without_command=True,

@@ -51,7 +51,7 @@ _FIELDS = click.option(
     help="The keys that queries may use, as the agent's SEW_FIELDS. [default: calico]",
 )
 _ELASTICSEARCH = click.option(
-    "--elasticsearch", metavar="URL", help="Queries may use the keys of an index there, as with the agent's setting."
+    "--elasticsearch", metavar="URL", help="Check queries against the keys of an index there, as the agent does."
 )
 index_option = click.option(
     "--index", metavar="PATTERN", default=INDEX, show_default=True, help="With --elasticsearch: its indices."

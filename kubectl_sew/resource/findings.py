@@ -20,7 +20,7 @@ CODES = {
     "SEW010": "The name is not one that Kubernetes allows",
     "SEW011": "Two webhooks have the same name",
     "SEW012": "The state is unknown",
-    "SEW013": "A variable has not exactly one of `value` and `valueFrom`, or not exactly one reference",
+    "SEW013": "A variable needs exactly one of `value` and `valueFrom`, and `valueFrom` exactly one reference",
     "SEW014": "A variable is set twice",
     "SEW015": "The labels annotation holds something other than `key:value` pairs",
     "SEW016": "The test event annotation names no sample event",

@@ -42,60 +42,73 @@ DELIVERIES = Metric(
     "sew_deliveries",
     "gauge",
     ("webhook", "state"),
-    "deliveries by what became of them: delivered, pending (the backlog), dead, dropped",
+    "deliveries by state: delivered, pending (the backlog), dead, dropped",
 )
 DROPPED = Metric("sew_dropped_total", "counter", ("webhook", "reason"), "deliveries that will never be sent, by reason")
-OLDEST = Metric("sew_backlog_oldest_seconds", "gauge", ("webhook",), "for how long the oldest pending delivery waits")
-STORED = Metric("sew_store_bytes", "gauge", ("webhook",), "what pending deliveries and dead letters fill of the store")
+OLDEST = Metric("sew_backlog_oldest_seconds", "gauge", ("webhook",), "age of the oldest pending delivery")
+STORED = Metric("sew_store_bytes", "gauge", ("webhook",), "bytes of pending deliveries and dead letters in the store")
 ROOM = Metric(
-    "sew_store_room_ratio", "gauge", ("webhook",), "how full its share of the store is; from 1 on it is not read for"
+    "sew_store_room_ratio",
+    "gauge",
+    ("webhook",),
+    "how full the webhook's share of the store is; at 1 nothing more is read for it",
 )
 LAST_DELIVERY = Metric(
-    "sew_last_delivery_timestamp_seconds", "gauge", ("webhook",), "when the last delivery succeeded, since the epoch"
+    "sew_last_delivery_timestamp_seconds",
+    "gauge",
+    ("webhook",),
+    "time of the last successful delivery, since the epoch",
 )
 PARKED = Metric("sew_parked", "gauge", ("webhook",), "1 while nothing is sent until the webhook's settings change")
-FAILURES = Metric("sew_failures_in_a_row", "gauge", ("webhook",), "failed attempts since the last that succeeded")
+FAILURES = Metric("sew_failures_in_a_row", "gauge", ("webhook",), "failed attempts since the last successful one")
 ATTEMPTS = Metric(
-    "sew_attempts_total", "counter", ("webhook", "outcome", "reason"), "attempts to deliver, by what came of them"
+    "sew_attempts_total", "counter", ("webhook", "outcome", "reason"), "attempts to deliver, by outcome and reason"
 )
 ATTEMPT_SECONDS = Metric(
     "sew_attempt_duration_seconds",
     "histogram",
     ("consumer",),
-    "how long an attempt took, those sent side by side together",
+    "duration of an attempt; requests sent side by side are one",
     DURATION_BUCKETS,
 )
 EVENT_LATENCY = Metric(
-    "sew_event_latency_seconds", "histogram", ("consumer",), "from an event's own time to its delivery", LATENCY_BUCKETS
+    "sew_event_latency_seconds",
+    "histogram",
+    ("consumer",),
+    "time from an event's own time to its delivery",
+    LATENCY_BUCKETS,
 )
 DELIVERY_LATENCY = Metric(
     "sew_delivery_latency_seconds",
     "histogram",
     ("consumer",),
-    "from the reading of an event to its delivery",
+    "time from reading an event to its delivery",
     LATENCY_BUCKETS,
 )
 ACCEPTED = Metric(
     "sew_webhook_accepted",
     "gauge",
     ("webhook",),
-    "1 where a webhook is run, 0 where it is refused: its conditions say why",
+    "1 if the webhook is accepted, 0 if it is refused: its conditions say why",
 )
 READ_LAG = Metric(
-    "sew_read_lag_seconds", "gauge", ("webhook",), "how far behind reading is: since when not everything was read"
+    "sew_read_lag_seconds",
+    "gauge",
+    ("webhook",),
+    "how far behind reading is: the age of the moment up to which everything was read",
 )
-POLLS = Metric("sew_polls_total", "counter", (), "polls for new events, failed ones too")
+POLLS = Metric("sew_polls_total", "counter", (), "polls for new events, including failed ones")
 POLL_ERRORS = Metric("sew_poll_errors_total", "counter", ("reason",), "polls for new events that failed, by reason")
-POLL_SECONDS = Metric("sew_poll_duration_seconds", "histogram", (), "how long such a poll took", DURATION_BUCKETS)
-NOTES = Metric(
-    "sew_source_notes_total", "counter", ("kind",), "lines and documents that are not events, e.g. without JSON"
+POLL_SECONDS = Metric(
+    "sew_poll_duration_seconds", "histogram", (), "duration of a poll for new events", DURATION_BUCKETS
 )
+NOTES = Metric("sew_source_notes_total", "counter", ("kind",), "lines and documents that are not events, e.g. not JSON")
 
 READ = Metric(
     "sew_events_read_total",
     "counter",
     (),
-    "events that were read, whether or not a query selects them; Elasticsearch counts writes, changes too",
+    "events that were read, selected by a query or not; from Elasticsearch all writes, including changes",
 )
 TOO_OLD = Metric(
     "sew_events_too_old_total", "counter", (), "events older than SEW_MAX_EVENT_AGE when read, and not delivered"
@@ -104,7 +117,7 @@ BEFORE_START = Metric(
     "sew_events_before_start_total",
     "counter",
     (),
-    "events that match a webhook that began after their own time, and are not delivered to it",
+    "events that match a webhook but are older than its start, and are not delivered to it",
 )
 _LEFT_OUT = {"too_old": TOO_OLD, "before_start": BEFORE_START}
 

@@ -70,8 +70,8 @@ def _age(seconds: float | None) -> str | None:
 
 @backlog.command()
 @state_option
-@click.option("--webhook", required=True, help="Whose backlog.")
-@click.option("--older-than", type=Duration(), help="Only what was read longer ago, e.g. 1h.")
+@click.option("--webhook", required=True, help="The webhook whose backlog to drop.")
+@click.option("--older-than", type=Duration(), help="Only events read longer ago, e.g. 1h.")
 @yes_option
 @by_option
 def drop(state: Path, webhook: str, older_than: float | None, *, yes: bool, by: str) -> None:

@@ -51,8 +51,8 @@ def _choice(command: Command) -> Command:
     """Take the numbers of some dead letters, or a webhook's, or all."""
     options = (
         click.argument("numbers", type=int, nargs=-1),
-        click.option("--webhook", help="Those of this webhook."),
-        click.option("--all", "everything", is_flag=True, help="All of them."),
+        click.option("--webhook", help="All dead letters of this webhook."),
+        click.option("--all", "everything", is_flag=True, help="All dead letters."),
     )
     for option in reversed(options):
         command = option(command)
@@ -61,7 +61,7 @@ def _choice(command: Command) -> Command:
 
 @dead_letters.command("list")
 @state_option
-@click.option("--webhook", help="Only those of this webhook.")
+@click.option("--webhook", help="Only dead letters of this webhook.")
 @json_option
 def list_command(state: Path, webhook: str | None, output: str | None) -> None:
     """All dead letters, oldest first."""

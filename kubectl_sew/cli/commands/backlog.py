@@ -12,7 +12,7 @@ from kubectl_sew.terminal import json_option
 @click.command
 @name_argument
 @click.option("--drop", is_flag=True, help="Give up what waits: it is never sent, and counts as dropped.")
-@click.option("--older-than", metavar="TIME", help="With --drop: only what was read longer ago, e.g. 1h.")
+@click.option("--older-than", metavar="TIME", help="With --drop: only events read longer ago, e.g. 1h.")
 @click.option("--yes", is_flag=True, help="With --drop: do not ask.")
 @json_option
 @secrets_namespace_option
@@ -29,7 +29,7 @@ def backlog(  # noqa: PLR0913 - one for each flag
 ) -> None:
     """Show what waits to be sent for a webhook, or drop it.
 
-    It is the running agent that knows, so it is asked in its pod. Dropping asks first, and leaves a trace in `status`.
+    The running agent answers, asked in its pod. Dropping asks first, and is recorded in `status`.
 
     \b
     Examples:

@@ -32,7 +32,7 @@ _LONGEST = 400
 def check(ctx: click.Context, output: str | None, api_group: str | None, secrets_namespace: str) -> int:
     """Find out what is wrong with an installation, and what to do.
 
-    What a line with ? is about could not be checked. Exit codes: 0 nothing is wrong, 1 something is.
+    A check marked ? could not be made. Exit codes: 0 nothing is wrong, 1 something is.
     """
     outcomes = _outcomes(ctx, secrets_namespace, api_group or "")
     wrong = sum(outcome.verdict.result is CheckResult.FAILED for outcome in outcomes)

@@ -36,10 +36,10 @@ class _Completion(click.Group):
 @click.group(cls=_Completion, invoke_without_command=True)
 @click.pass_context
 def completion(ctx: click.Context) -> None:
-    """Complete `kubectl sew` in the shell, as kubectl is.
+    """Set up completion of `kubectl sew` in the shell.
 
-    kubectl's own completion (`kubectl completion --help` says how to load it) runs kubectl_complete-sew to complete
-    this plugin. It must be on PATH: pip puts it there, and krew does not, so with krew install it once.
+    kubectl's own completion (`kubectl completion --help` says how to load it) runs kubectl_complete-sew, which must be
+    on PATH. pip puts it there; krew does not, so after installing with krew run this command once.
 
     \b
     Example:

@@ -32,9 +32,9 @@ STATES = [known.value for known in State]
 @click.command
 @new_name_argument
 @click.option(
-    "--consumer", metavar="NAME", type=Words(list(CONSUMERS)), help=f"What receives the events: {', '.join(CONSUMERS)}."
+    "--consumer", metavar="NAME", type=Words(list(CONSUMERS)), help=f"The kind of receiver: {', '.join(CONSUMERS)}."
 )
-@click.option("--query", help="Which events: `kubectl sew preview-query` shows what it selects.")
+@click.option("--query", help="The events to send: `kubectl sew preview-query` shows what a query selects.")
 @click.option("--config", metavar="NAME=VALUE", multiple=True, help="A variable of the consumer; may be repeated.")
 @click.option(
     "--secret", metavar="NAME=SECRET/KEY", multiple=True, help="A variable that a Secret holds; may be repeated."
@@ -72,9 +72,9 @@ def create(  # noqa: PLR0913  # one for each flag
 ) -> None:
     """Create a webhook from flags, or step by step on a terminal.
 
-    It is checked as `validate` does. A webhook of that name in the cluster is an error, and is not changed. Secrets and
-    ConfigMaps are in the namespace tigera-intrusion-detection; a receiver's URL is often its credential: keep it in a
-    Secret. Where something required is missing, it asks on a terminal, also for all else that the flags leave out.
+    It makes the checks of `validate` first. An existing webhook of that name is an error, and is not changed. Secrets
+    and ConfigMaps are in the namespace tigera-intrusion-detection; a receiver's URL is often its credential: keep it in
+    a Secret. If something required is missing, it asks on a terminal for whatever the flags do not give.
 
     \b
     Examples:

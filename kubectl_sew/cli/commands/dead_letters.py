@@ -12,7 +12,7 @@ from kubectl_sew.cli.cluster_options import name_argument, secrets_namespace_opt
 @name_argument
 @click.argument("action", type=click.Choice(["list", "show", "replay", "purge"]), default="list")
 @click.argument("numbers", type=click.IntRange(min=0), nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="With purge: all of the webhook.")
+@click.option("--all", "everything", is_flag=True, help="With purge: all dead letters of the webhook.")
 @click.option("--yes", is_flag=True, help="With purge: do not ask.")
 @click.option("-o", "--output", type=click.Choice(["json"]), help="With list and show: print JSON.")
 @secrets_namespace_option
@@ -30,9 +30,9 @@ def dead_letters(  # noqa: PLR0913 - one for each flag
 ) -> None:
     """List, show, replay or purge what could not be delivered.
 
-    `replay` sends again, with the same id: those of the given numbers, else all of the webhook. `purge` gives up
-    those of the given numbers, or with --all all of the webhook: it asks first, and leaves a trace in `status`.
-    It is the running agent that knows, so it is asked in its pod.
+    `replay` sends dead letters again, with the same id: the given numbers, or all of the webhook. `purge` gives up the
+    given numbers, or with --all all of the webhook: it asks first, and is recorded in `status`. The running agent
+    answers, asked in its pod.
 
     \b
     Examples:

@@ -36,7 +36,7 @@ _OF_EVENTS = ("NAME", "TYPE", "EVENTS", "VALUES")
 def fields(kind: str | None, events: str | None, elasticsearch: str | None, index: str, output: str | None) -> None:
     """List the keys that a query may use, with their types and values.
 
-    Without a flag these are the keys of Calico's events. The keys of a file's events may be used with --fields any.
+    Without a flag it lists the keys of Calico's events. A query may use the keys of a file's events with --fields any.
 
     \b
     Examples:

@@ -51,17 +51,17 @@ def _parts(_ctx: click.Context, _option: click.Parameter, text: str) -> frozense
 @click.command
 @click.option("--apply", is_flag=True, help="Apply it on the server, instead of printing it.")
 @placement_options
-@click.option("--create-namespace", is_flag=True, help="Create the Secrets' namespace, too.")
+@click.option("--create-namespace", is_flag=True, help="Also create the Secrets' namespace.")
 @click.option("--image", metavar="IMAGE", default="", help="The agent's image.")
 @click.option(
     "--elasticsearch",
     metavar="URL[,URL…]",
     default="",
     callback=_readable,
-    help="Where the events are. [default: Calico's]",
+    help="The URLs of Elasticsearch. [default: Calico's]",
 )
 @click.option("--credentials-secret", metavar="NAME", default="", help="The Secret with the keys for Elasticsearch.")
-@click.option("--claim", metavar="NAME", default="", help="A claim of yours for the agent's state.")
+@click.option("--claim", metavar="NAME", default="", help="An existing PersistentVolumeClaim for the agent's state.")
 @click.option(
     "--selector", metavar="LABELS", envvar="SEW_SELECTOR", default="", help="Only webhooks with these labels."
 )

@@ -48,8 +48,8 @@ def preview_payload(
 ) -> int:
     """Print the request that a webhook would send, without its secrets.
 
-    Of a URL only scheme and host are shown. Values of Secrets and ConfigMaps come from the files; for one that only
-    the cluster has, a placeholder stands in its place.
+    Of a URL only scheme and host are shown. Values of Secrets and ConfigMaps come from the files; a value that only the
+    cluster has is shown as a placeholder.
 
     \b
     Examples:

@@ -30,10 +30,15 @@ from kubectl_sew.query.fields import FIELD_SETS
     default="calico",
     help="The keys that may be used. [default: calico]",
 )
-@click.option("--elasticsearch", metavar="URL", help="Count and sample what matches on a real index.")
+@click.option("--elasticsearch", metavar="URL", help="Count the matching events of a real index, and show some.")
 @index_option
 @click.option(
-    "--since", metavar="TIME", default="24h", show_default=True, callback=read_duration, help="How far back to look."
+    "--since",
+    metavar="TIME",
+    default="24h",
+    show_default=True,
+    callback=read_duration,
+    help="The age of the oldest events to count.",
 )
 @click.option("--time-field", metavar="NAME", default="time", show_default=True, help="The field with an event's time.")
 def preview_query(  # noqa: PLR0913, PLR0917  # one for each flag
@@ -50,8 +55,8 @@ def preview_query(  # noqa: PLR0913, PLR0917  # one for each flag
 ) -> None:
     """Show what a query selects: as an Elasticsearch query, in words, on events of a file, or on a real index.
 
-    The Elasticsearch query is what stands under `query` in a search. With --events the matching lines are printed as
-    they are, in their order; how many match, and the lines that are not events, are printed on stderr.
+    The Elasticsearch query is the value of `query` in a search. With --events the matching lines are printed unchanged
+    and in order; their number, and the lines that are not events, go to stderr.
 
     With --elasticsearch the keys are those of the index's mapping. Credentials come from the files that the agent's
     variables name: SEW_ELASTICSEARCH_API_KEY_FILE, ..._USERNAME_FILE and ..._PASSWORD_FILE, ..._TOKEN_FILE,

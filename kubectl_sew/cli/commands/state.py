@@ -44,9 +44,9 @@ enable = _command(
     "enable",
     State.ENABLED,
     "enabled",
-    """Have a webhook deliver events.
+    """Enable a webhook: its events are delivered.
 
-    One that was disabled starts at this moment; what was queued before is delivered.""",
+    A webhook that was disabled begins with the events of this moment; what was queued before is delivered.""",
 )
 disable = _command(
     "disable",

@@ -36,7 +36,7 @@ def status(  # noqa: PLR0913 - one for each flag
 ) -> int:
     """Show all that is known of a webhook, and what helps.
 
-    What only the running agent knows is asked in its pod; where that cannot be, it says `unknown` and why.
+    What only the running agent knows is asked in its pod. If the pod cannot be asked, it says `unknown` and why.
 
     \b
     Examples:

@@ -21,7 +21,7 @@ from kubectl_sew.resource.delivery_tests import was_delivered
 @api_group_option
 @click.pass_context
 def test(ctx: click.Context, name: str, *, yes: bool, timeout: float, api_group: str | None) -> int:
-    """Have the agent send one sample event, and print what the receiver said.
+    """Have the agent send one sample event, and print the receiver's answer.
 
     The test leaves the webhook Enabled. The annotation webhooks.projectcalico.org/testEvent chooses the sample.
     Exit codes: 0 delivered, 1 not delivered, 124 no answer in time.

@@ -36,8 +36,8 @@ class UninstallOptions:
 @click.command
 @click.option("--apply", is_flag=True, help="Delete it on the server, instead of printing it.")
 @placement_options
-@click.option("--crd", is_flag=True, help="Delete our definition of the API, too, and every webhook with it.")
-@click.option("--data", is_flag=True, help="Delete the agent's claim, too, and what waits to be sent with it.")
+@click.option("--crd", is_flag=True, help="Also delete the CustomResourceDefinition, and every webhook with it.")
+@click.option("--data", is_flag=True, help="Also delete the agent's claim, and what waits to be sent with it.")
 @click.pass_context
 def uninstall(ctx: click.Context, /, **given: Any) -> None:
     """Print what `install` installed, or delete it.

@@ -30,8 +30,8 @@ FINDINGS, ONLY_WARNINGS = 1, 3
     default="text",
     help="The format of the findings. [default: text]",
 )
-@click.option("--strict", is_flag=True, help="Exit with 3 where there are only warnings.")
-@click.option("--against-cluster", is_flag=True, help="Look Secrets up in the cluster, and ask its API server, too.")
+@click.option("--strict", is_flag=True, help="Exit with 3 if there are only warnings.")
+@click.option("--against-cluster", is_flag=True, help="Also look up Secrets in the cluster, and ask its API server.")
 @rules_options
 @secrets_namespace_option
 @click.pass_context
@@ -48,11 +48,11 @@ def validate(  # noqa: PLR0913  # one for each flag
 ) -> int:
     """Check manifests: structure, names, labels, variables, queries.
 
-    Every problem is reported at once, with its place and a code. Secrets and ConfigMaps in the files
-    are used; those that are not there may be in the cluster: without --against-cluster their values are not judged.
+    Every problem is reported at once, with its place and a code. Secrets and ConfigMaps in the files are used; others
+    may be in the cluster, and their values are checked with --against-cluster only.
 
-    Queries are judged by Calico's keys; for events of another kind give what the agent has: --fields any, or its index.
-    What the agent has in SEW_SLACK_URL_PREFIXES holds here, too, where that variable is set.
+    Queries may use the keys of Calico's events. For other events give what the agent has: --fields any, or its index.
+    If the agent has SEW_SLACK_URL_PREFIXES, set the same variable here.
 
     Exit codes: 0 no errors, 1 errors, 3 only warnings, with --strict.
 
