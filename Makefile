@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+# Two tests beside each other, since most wait for a server; those of one file follow each other, since they share one.
+TESTS := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo lint test test-unit test-integration docs simulate fuzz fuzz-query mutation krew-archive clean
 
@@ -22,19 +25,17 @@ demo: $(READY) ## deliver 300 events to receivers on this machine, with the agen
 	$(BIN)/python -m examples.demo
 
 lint: $(READY) ## check style, types and the directions of imports
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(LINT)
 
-test: lint ## run all checks and tests, the quick ones first
-	$(BIN)/python -m pytest tests/unit tests/contract tests/simulation tests/integration tests/e2e
+test: $(READY) ## run all checks and tests, the quick ones first, while the servers are built (log: .venv/servers.log)
+	@$(BIN)/python -m testbed.servers.build_all >$(VENV)/servers.log 2>&1 & trap "kill $$! 2>/dev/null" EXIT INT TERM; \
+	$(LINT) && $(TESTS) tests/unit tests/contract tests/simulation tests/e2e tests/integration
 
 test-unit: $(READY) ## run the tests that need no server
-	$(BIN)/python -m pytest tests/unit tests/contract
+	$(TESTS) tests/unit tests/contract
 
 test-integration: $(READY) ## run the tests on real servers, which the first run builds into ~/.cache/kubectl-sew
-	$(BIN)/python -m pytest tests/integration tests/e2e
+	$(TESTS) tests/e2e tests/integration
 
 docs: $(READY) ## check the documentation: links, headings, paths, commands, flags, and what examples print
 	$(BIN)/python -m pytest tests/unit -m documentation

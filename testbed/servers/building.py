@@ -9,14 +9,15 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubectl-sew"
 
 
 SPENT: dict[str, float] = {}
-"""Seconds that this process spent on having each server built or its packages installed; nothing for what was there."""
+"""Seconds that this process waited until each server was built, by itself or another, or its packages installed."""
 
 
 class UnavailableError(Exception):
@@ -29,19 +30,38 @@ def built(name: str, version: str, build: Callable[[Path], None]) -> Path:
     `build` fills an empty folder on the same disk; what it leaves half done is thrown away.
     """
     folder = CACHE / f"{name}-{version}"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            started = time.monotonic()
-            partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=CACHE))
-            try:
-                build(partial)
-                partial.rename(folder)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
-                SPENT[folder.name] = time.monotonic() - started
+    if not folder.exists():
+        with _spent(folder.name), _locked(folder.name):
+            if not folder.exists():
+                _fill(folder, build)
     return folder
+
+
+def _fill(folder: Path, build: Callable[[Path], None]) -> None:
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=CACHE))
+    try:
+        build(partial)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _locked(name: str) -> Iterator[None]:
+    """Keep all other test runs of this machine out."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _spent(name: str) -> Iterator[None]:
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        SPENT[name] = time.monotonic() - started
 
 
 def program(name: str, package: str, *, install: bool = True) -> Path:
@@ -59,14 +79,10 @@ def packages(*names: str) -> None:
     """Install Debian's packages without starting their services. Raises UnavailableError where that is not possible."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise UnavailableError(f"needs {', '.join(names)}: as root on Debian, `apt-get install {' '.join(names)}`")
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "packages.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        started = time.monotonic()
+    with _spent(f"Debian's {', '.join(names)}"), _locked("packages"):
         apt = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=600")
         run(*apt, "update")
         run(*apt, "install", "-y", "--no-install-recommends", *names)
-        SPENT[f"Debian's {', '.join(names)}"] = time.monotonic() - started
 
 
 def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:

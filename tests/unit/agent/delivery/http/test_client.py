@@ -217,12 +217,12 @@ def test_a_length_that_is_no_number_is_no_answer(sender: HttpClient, length: byt
 @pytest.mark.parametrize(
     ("encoding", "body", "read"),
     [
-        (b"gzip", gzip.compress(b"ok"), b"ok"),
-        (b" X-GZIP ", gzip.compress(b"ok"), b"ok"),
+        (b"gzip", gzip.compress(b"ok", mtime=0), b"ok"),
+        (b" X-GZIP ", gzip.compress(b"ok", mtime=0), b"ok"),
         (b"deflate", zlib.compress(b"ok"), b"ok"),
         (b"identity", b"ok", b"ok"),
         (b"gzip", b"not packed", b"not packed"),
-        (b"gzip", gzip.compress(b"x" * 50_000_000), b"x" * BODY_LIMIT),
+        (b"gzip", gzip.compress(b"x" * 50_000_000, mtime=0), b"x" * BODY_LIMIT),
     ],
 )
 def test_a_body_that_was_compressed_unasked_is_decoded_within_the_bound(
