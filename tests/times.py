@@ -2,10 +2,9 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
-from xdist import is_xdist_worker
-from xdist.workermanage import WorkerController
 
 from testbed.servers.building import SPENT
 
@@ -25,12 +24,12 @@ class DurationReport:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         self._spent.update(SPENT)
-        if is_xdist_worker(session):
-            session.config.workeroutput["spent"] = dict(self._spent)  # type: ignore[attr-defined]  # xdist adds it
+        if hasattr(session.config, "workeroutput"):  # a worker's, that its controller gets
+            session.config.workeroutput["spent"] = dict(self._spent)
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: WorkerController) -> None:
-        """Take what a worker spent; one that crashed says nothing."""
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take what a worker of xdist spent; one that crashed says nothing."""
         self._spent.update(getattr(node, "workeroutput", {}).get("spent", {}))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -38,4 +37,4 @@ class DurationReport:
         for part, seconds in self._seconds.items():
             terminalreporter.line(f"{seconds:7.1f}  {part}")
         for server, seconds in self._spent.items():
-            terminalreporter.line(f"{seconds:7.1f}  of these, until there was {server}")
+            terminalreporter.line(f"{seconds:7.1f}  of these, waiting for {server}")

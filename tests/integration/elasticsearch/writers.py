@@ -9,6 +9,8 @@ from elasticsearch import ApiError, Elasticsearch, TransportError
 from elasticsearch.helpers import BulkIndexError, bulk
 
 HOUR = 3600
+PAUSE = 0.25
+"""Seconds between two writes of one writer at most: together they write all the time, and no more than is soon read."""
 
 
 class Writers:
@@ -41,7 +43,7 @@ class Writers:
                 if number > 100:
                     some.append(self._document(chance, f"{writer}-{chance.randrange(number - 50)}", dismissed=True))
                 self._until_written(client, some)
-                self._stop.wait(chance.random() / 20)
+                self._stop.wait(chance.random() * PAUSE)
 
     def _document(self, chance: random.Random, name: str, **more: object) -> dict[str, object]:
         """Return an action of the bulk API; the same name always goes to the same index."""
