@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from testbed.servers import alertmanager, elasticsearch, krew, kubernetes, node
+from testbed.servers import alertmanager, elasticsearch, krew, kubernetes, node, postgresql
 from testbed.servers.building import UnavailableError
 from testbed.servers.images import base_image
 
 SERVERS: Mapping[str, Callable[[], object]] = {
+    "PostgreSQL": postgresql.find,
     "Elasticsearch 8": lambda: elasticsearch.build(elasticsearch.V8),
     "Elasticsearch 9": lambda: elasticsearch.build(elasticsearch.V9),
     "Alertmanager": alertmanager.find,
