@@ -117,7 +117,8 @@ class ScriptedSource:
     """True where a backfill never ends."""
     backfill_takes: float = 0.0
     """Seconds for a read of a backfill."""
-    clock: float = 0.0
+    clock: float = 5000.0
+    """Monotonic seconds, which no process begins at 0."""
     fails: bool = False
     failed: bool = False
     more: bool = False

@@ -28,6 +28,20 @@ def test_the_worst_is_reported_and_the_checkpoint_always(
     assert checkpoint([Condition("EventsFetched", progress.status, progress.reason.value, progress.message)]) == MOMENT
 
 
+@pytest.mark.parametrize(
+    ("problem", "warnings", "message"),
+    [
+        ("", [], "read to 2027-01-15T08:00:00Z"),
+        ("", ["3 were too old", "1 was no JSON"], "read to 2027-01-15T08:00:00Z; 3 were too old; 1 was no JSON"),
+        ("it is down", ["3 were too old"], "read to 2027-01-15T08:00:00Z; it is down; 3 were too old"),
+    ],
+)
+def test_a_message_is_the_checkpoint_what_is_wrong_and_what_was_left_out(
+    problem: str, warnings: list[str], message: str
+) -> None:
+    assert progress_of(ReaderState(MOMENT, problem=problem, warnings=warnings)).message == message
+
+
 def test_a_checkpoint_that_moves_on_makes_no_other_status() -> None:
     assert progress_of(ReaderState(MOMENT)) == progress_of(ReaderState(MOMENT + 60))
     assert progress_of(ReaderState(MOMENT)).message != progress_of(ReaderState(MOMENT + 60)).message
