@@ -12,6 +12,7 @@ from sew_agent.ingest.elasticsearch.new_hits import (
     SkippedHits,
     before_start,
     merge,
+    read_hit,
     since_start,
     skip_reason,
     unseen,
@@ -52,6 +53,7 @@ def test_age_counts_from_the_moment_up_to_which_the_shard_was_read(aged: Hit, cu
 def test_an_update_of_what_may_be_forgotten_is_no_new_event() -> None:
     limits = AgeLimits(most_age=100 * HOUR, known_for=24 * HOUR)
     assert skip_reason(hit(time=AT - 25 * HOUR, version=2), CURSOR, limits) == "updated"
+    assert skip_reason(hit(time=AT - 24 * HOUR, version=2), CURSOR, limits) == ""
     assert skip_reason(hit(time=AT - 25 * HOUR, version=1), CURSOR, limits) == ""
 
 
@@ -80,10 +82,10 @@ def test_who_has_an_event_is_left_out_and_an_event_that_all_have_too() -> None:
 
 
 def test_pages_for_different_webhooks_become_one_up_to_the_end_of_the_first_full_one() -> None:
-    full = ([hit(1, "a"), hit(3, "a")], True)
+    full = ([hit(1, "a"), hit(2, "a"), hit(3, "a")], True)
     rest = ([hit(1, "b"), hit(2, "b"), hit(4, "b")], False)
     hits, end = merge([full, rest])
-    assert [(result.id, result.webhooks) for result in hits] == [("e1", ("a", "b")), ("e2", ("b",)), ("e3", ("a",))]
+    assert [(found.id, found.webhooks) for found in hits] == [("e1", ("a", "b")), ("e2", ("a", "b")), ("e3", ("a",))]
     assert end == (3,)
     assert merge([rest])[1] is None
     assert merge([([], True)]) == ([], None)
@@ -97,3 +99,30 @@ def test_skipped_hits_are_reported_in_one_warning_for_each_kind() -> None:
     assert warning.text.startswith("3 events older than SEW_MAX_EVENT_AGE")
     assert warning.text.endswith("the last one e2")
     assert (warning.count, warning.webhooks) == (3, ("a", "b"))
+
+
+def test_the_warning_of_one_hit_is_in_the_singular_and_names_100_characters_of_its_id() -> None:
+    skipped = SkippedHits()
+    skipped.add("deleted", hit(1, "b", id="x" * 101))
+    (warning,) = skipped.warnings()
+    assert warning.text == f"1 event deleted before reading was complete, the last one {'x' * 100}"
+
+
+def test_what_is_read_again_by_the_next_page_is_not_reported_yet() -> None:
+    skipped = SkippedHits()
+    for job, number in ((1, 4), (1, 5), (1, 6), (2, 9)):
+        skipped.add("too_old", hit(number, job=job))
+    skipped.add("deleted", hit(7, job=1))
+    assert [found.id for found in skipped.before({1: (5,)}).by_kind["too_old"]] == ["e4", "e9"]
+    assert skipped.before({1: (5,), 2: (1,)}).by_kind.keys() == {"too_old"}
+    assert skipped.before({}) == skipped
+
+
+def test_a_hit_is_read_with_the_time_version_and_routing_that_it_has() -> None:
+    answer = {"_index": "events", "_id": "e", "sort": ["7", 3]}
+    queries = [query("a")]
+    bare = Hit("events", "e", (7, 3), tuple(queries), None, 1, None, 5)
+    assert read_hit(answer, queries, "time", 5) == bare
+    assert read_hit(answer | {"fields": {"other": ["1"]}}, queries, "time", 5) == bare
+    full = answer | {"fields": {"time": ["1800000000123.5"]}, "_version": 4, "_routing": "r"}
+    assert read_hit(full, queries, "time", 5) == replace(bare, time=1_800_000_000.1235, version=4, routing="r")
