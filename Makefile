@@ -7,7 +7,7 @@ LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(
 # Two tests beside each other, since most wait for a server; those of one file follow each other, since they share one.
 TESTS := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo lint test test-unit test-integration docs simulate fuzz fuzz-query mutation krew-archive clean
+.PHONY: help setup demo lint test test-unit test-integration docs simulate fuzz fuzz-query fuzz-template mutation krew-archive clean
 
 setup: $(READY) ## make .venv with all that development needs
 
@@ -51,6 +51,9 @@ fuzz: $(READY) ## give N random and hostile inputs to each part that reads text 
 
 fuzz-query: $(READY) ## compare N random queries on random events with both versions of Elasticsearch (SEED=)
 	$(BIN)/python -m tests.differential $(or $(N),20000) $(or $(SEED),1)
+
+fuzz-template: $(READY) ## render N random templates in Calico's language beside the real Go (SEED=)
+	$(BIN)/python -m tests.differential.go_templates $(or $(N),20000) $(or $(SEED),1)
 
 mutation: $(READY) ## change one decision at a time, and list the changes that the quick tests do not notice (MUTANTS=)
 	$(BIN)/pip install --quiet -e '.[agent,postgresql,test,mutation]'

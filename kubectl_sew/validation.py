@@ -49,6 +49,11 @@ _ALSO_IN_EVENTS = (
 _WHOLE = ("event", "document", "root")
 """Names that people give to the event itself: their mistake is not one of spelling."""
 
+_AT_THE_TOP = (
+    "the event's fields stand at the top: `{{.description}}`, in Jinja2 `{{ description }}`; "
+    "all of it is `{{json .}}`, in Jinja2 `{{ event | tojson }}`"
+)
+
 _CONFIG: Path = ("spec", "config")
 _QUERY: Path = ("spec", "query")
 _WRITE_A_QUERY = f"e.g. `type = waf`; for every event: `{EVERY_EVENT}`"
@@ -282,7 +287,7 @@ def _check_templates(
         if not _is_of_events(name, fields):
             near = closest(name, [*fields.fields, *_ALSO_IN_EVENTS], 1) if name not in _WHOLE else []
             asked = "a name" if is_secret(config, variable) else f"`{shown(name)}`"
-            hint = f"did you mean `{near[0]}`?" if near else "the event's fields stand at the top: `{{ description }}`"
+            hint = f"did you mean `{near[0]}`?" if near else _AT_THE_TOP
             message = f"line {line}: there is no field {asked}, so nothing is written for it"
             yield ConfigProblem(variable, message, hint, warning=True)
     if consumer.name == "Generic":

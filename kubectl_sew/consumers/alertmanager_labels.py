@@ -1,21 +1,17 @@
 """Labels of an alert: what people route and group by. The webhook's own win, but for those that tell alerts apart."""
 
-import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from kubectl_sew.consumers import settings
 from kubectl_sew.consumers.base import Config, ConfigProblem, Variable
 from kubectl_sew.consumers.own_lines import check_own_line, line_variable, own_line
+from kubectl_sew.consumers.severity_words import SEVERITY_WORDS, read_severity_words, severity_word
 from kubectl_sew.event import Event
 from kubectl_sew.json_text import line
-from kubectl_sew.members import members
 
 ALERT_NAME = "Calico Security Event"
 """The `alertname` of every alert of Calico's own processor."""
-SEVERITY_WORDS = "critical:90,warning:60,info:0"
-"""Usual value of `severityMap`."""
 LABEL_LIMIT = 1_024
 """Bytes, as Alertmanager and those that read its API (Mimir) count."""
 
@@ -46,21 +42,11 @@ def alert_labels(
     """
     ours = {name: line(shown.document.get(name), LABEL_LIMIT) for name in _FROM_THE_EVENT}
     ours["alertname"] = own_line(event, labels, config, "alertname", ALERT_NAME, LABEL_LIMIT) or ALERT_NAME
-    ours["severity"] = severity_word(shown.document.get("severity"), config)
+    words = settings.text(config, "severityMap") or SEVERITY_WORDS
+    ours["severity"] = severity_word(shown.document.get("severity"), words)
     given = {label_name(name): line(value, LABEL_LIMIT) for name, value in list(labels.items())[:_LABELS_LIMIT]}
     identity = {"event_id": line(shown.id, LABEL_LIMIT), "delivery_id": delivery_id}
     return _without_empty(ours) | _without_empty(given) | _without_empty(identity)
-
-
-def severity_word(severity: Any, config: Config) -> str:
-    """Return the word for a number; what is no number, such as Falco's `Critical`, stays as it is."""
-    try:
-        number = float(severity)
-    except (TypeError, ValueError, OverflowError):
-        return line(severity, LABEL_LIMIT)
-    words = _read_words(settings.text(config, "severityMap") or SEVERITY_WORDS)
-    fitting = [] if math.isnan(number) else [(least, word) for word, least in words if least <= number]
-    return max(fitting)[1] if fitting else ""
 
 
 def label_name(name: str) -> str:
@@ -72,10 +58,10 @@ def label_name(name: str) -> str:
 def check_label_variables(config: Config) -> list[ConfigProblem]:
     problems = check_own_line(config, "alertname")
     try:
-        _read_words(settings.text(config, "severityMap"))
+        read_severity_words(settings.text(config, "severityMap"))
     except ValueError as error:
         hint = f"write `WORD:NUMBER` pairs, separated by commas: `{SEVERITY_WORDS}`"
-        problems.append(ConfigProblem("severityMap", str(error), hint))
+        problems.append(ConfigProblem("severityMap", f"`severityMap` {error}", hint))
     return problems
 
 
@@ -99,21 +85,6 @@ def _against_each_other(labels: Mapping[str, str]) -> Iterable[str]:
         winner = last[label_name(name)]
         if winner != name:
             yield f"`{name}` and `{winner}` are both sent as `{label_name(name)}`: the last one wins"
-
-
-def _read_words(text: str) -> list[tuple[str, float]]:
-    """Read `WORD:NUMBER` pairs. Raises ValueError with what is wrong."""
-    words = [_read_word(pair) for pair in members(text)]
-    if len({least for _, least in words}) < len(words):
-        raise ValueError("`severityMap` gives one number to two words")
-    return words
-
-
-def _read_word(pair: str) -> tuple[str, float]:
-    word, _, least = pair.partition(":")
-    if not word.strip() or not re.fullmatch(r"\s*[0-9]{1,9}(\.[0-9]{1,6})?\s*", least):
-        raise ValueError("`severityMap` holds something other than `WORD:NUMBER` pairs")
-    return word.strip(), float(least)
 
 
 def _without_empty(labels: Mapping[str, str]) -> dict[str, str]:

@@ -24,9 +24,9 @@ from kubectl_sew.consumers.base import (
     Verdict,
 )
 from kubectl_sew.consumers.classification import by_status, describe
-from kubectl_sew.consumers.headers import HEADERS_VARIABLE, check_headers, own_headers
+from kubectl_sew.consumers.headers import HEADERS_VARIABLE, check_headers, is_json, own_headers
 from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
-from kubectl_sew.consumers.templated import check_own_template, template_variable
+from kubectl_sew.consumers.templated import template_variable
 from kubectl_sew.consumers.tls import TLS_VARIABLES, check_tls, read_tls
 from kubectl_sew.event import Event
 from kubectl_sew.text import decode_base64
@@ -44,7 +44,7 @@ class Generic:
     variables = (
         Variable("url", required=True, meaning="where events are posted to", secret=True),
         HEADERS_VARIABLE,
-        template_variable("a Jinja2 template of the body", asked=True),
+        template_variable("a template of the body, in Calico's language or Jinja2", asked=True),
         Variable(
             "signingSecret",
             required=False,
@@ -60,7 +60,7 @@ class Generic:
             *settings.missing(self, config),
             *settings.check_url(config, "url"),
             *check_headers(config),
-            *check_own_template(config),
+            *_check_template(config),
             *_check_secrets(config),
             *check_tls(config),
             *check_rate(config),
@@ -99,9 +99,9 @@ def sign(secrets: list[bytes], delivery_id: str, timestamp: int, body: bytes) ->
 def _body(document: dict[str, Any], config: Config) -> bytes:
     template = config.get("template", "")
     if template.strip():
-        from kubectl_sew.consumers.template import render_template  # noqa: PLC0415 - jinja2 only where it is needed
+        from kubectl_sew.consumers.template import render_body  # noqa: PLC0415 - jinja2 only where it is needed
 
-        return render_template(template, document)
+        return render_body(template, document, as_json=is_json(config))
     try:
         return _ENCODE(document).encode()
     except RecursionError:
@@ -110,6 +110,15 @@ def _body(document: dict[str, Any], config: Config) -> bytes:
         raise RenderError(f"the event cannot be written as JSON: {_why(error)}") from None
     except TypeError:
         raise RenderError("the event cannot be written as JSON: it holds a value that JSON cannot represent") from None
+
+
+def _check_template(config: Config) -> list[ConfigProblem]:
+    template = config.get("template", "")
+    if not template.strip():
+        return []
+    from kubectl_sew.consumers.template import check_template  # noqa: PLC0415 - as above
+
+    return check_template(template, html=True, as_json=is_json(config))
 
 
 def _why(error: ValueError) -> str:

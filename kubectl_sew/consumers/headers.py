@@ -29,6 +29,13 @@ def own_headers(config: Config, fixed: tuple[str, ...] = ()) -> list[tuple[str, 
     return [*last.values()] if "content-type" in last else [CONTENT_TYPE, *last.values()]
 
 
+def is_json(config: Config) -> bool:
+    """Return whether the receiver is told that what it gets is JSON."""
+    kind = next(value for name, value in own_headers(config) if name.lower() == "content-type")
+    media_type = kind.partition(";")[0].strip().lower()
+    return media_type == "application/json" or media_type.endswith("+json")
+
+
 def _header_lines(config: Config) -> list[tuple[int, str, str, str]]:
     """Return (line number, name, colon or "", value) of each line that is not empty, without the blanks around."""
     lines = enumerate(re.split(r"\r?\n", config.get("headers", "")), 1)

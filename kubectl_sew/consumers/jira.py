@@ -81,7 +81,7 @@ class Jira:
         Variable("labels", required=False, meaning="labels that every issue gets, separated by commas"),
         Variable("priority", required=False, meaning="the name of the priority that every issue gets"),
         line_variable("summary", "a template of the summary; `calico` writes Calico's, `Calico Security Alert`"),
-        template_variable("a Jinja2 template of the description, in place of the event's facts"),
+        template_variable("a template of the description, in place of the event's facts"),
         FIELDS_VARIABLE,
         RATE_VARIABLE,
     )

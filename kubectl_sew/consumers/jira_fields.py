@@ -8,6 +8,7 @@ from typing import Any
 from kubectl_sew import text
 from kubectl_sew.consumers import settings
 from kubectl_sew.consumers.base import Config, ConfigProblem, Variable
+from kubectl_sew.consumers.template_budget import Budget
 from kubectl_sew.redaction import Secret
 
 FIELDS_VARIABLE = Variable(
@@ -27,7 +28,7 @@ _OURS = {
 """Fields that cannot be set here -> the variable for it."""
 _ALSO_VARIABLES = ("labels", "priority")
 _TEXT_LIMIT = 32_767
-_A_VALUE = re.compile(r"\{\{[^{}]*\|\s*tojson\s*\}\}")
+_A_VALUE = re.compile(r"\{\{-?\s*(?:json\s[^{}|]*|[^{}]*\|\s*(?:tojson|json)\s*)-?\}\}")
 
 
 class _NotJsonError(ValueError):
@@ -58,8 +59,6 @@ def more_fields(config: Config, document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of one issue; raises RenderError where a template does not fit the event."""
     if not settings.text(config, "fields"):
         return {}
-    from kubectl_sew.consumers.template_filters import Budget  # noqa: PLC0415 - jinja2 only where it is needed
-
     filled: dict[str, Any] = _filled(_read(config), document, Budget())
     return filled
 
@@ -72,7 +71,7 @@ def _refuse(name: str) -> None:
     raise _NotJsonError(name)
 
 
-def _filled(value: Any, document: Mapping[str, Any], budget: Any) -> Any:
+def _filled(value: Any, document: Mapping[str, Any], budget: Budget) -> Any:
     if isinstance(value, dict):
         return {name: _filled(member, document, budget) for name, member in value.items()}
     if isinstance(value, list):
@@ -80,11 +79,11 @@ def _filled(value: Any, document: Mapping[str, Any], budget: Any) -> Any:
     return _rendered(value, document, budget) if _is_template(value) else value
 
 
-def _rendered(source: str, document: Mapping[str, Any], budget: Any) -> Any:
+def _rendered(source: str, document: Mapping[str, Any], budget: Budget) -> Any:
     """Render to a text, or to the event's value itself, such as a number, where the template is one `tojson` value."""
-    from kubectl_sew.consumers.template import render_template  # noqa: PLC0415 - as above
+    from kubectl_sew.consumers.template import render_text  # noqa: PLC0415 - jinja2 only where it is needed
 
-    rendered = render_template(source, document, budget=budget).decode()
+    rendered = render_text(source, document, budget)
     if _A_VALUE.fullmatch(source.strip()):
         return json.loads(rendered)
     return text.cut(text.clean(rendered), _TEXT_LIMIT, text.utf16)

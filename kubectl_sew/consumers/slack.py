@@ -67,7 +67,7 @@ class Slack:
     variables: ClassVar[tuple[Variable, ...]] = (
         Variable("url", required=True, meaning="the Incoming Webhook's URL", secret=True),
         line_variable("title", "a template of the header; `calico` writes Calico's, `⚠ Calico Security Alert`"),
-        template_variable("a Jinja2 template of the message's text, in place of the event's facts"),
+        template_variable("a template of the message's text, in place of the event's facts"),
         RATE_VARIABLE,
     )
 

@@ -1,251 +1,168 @@
-"""The templates of Generic: Jinja2, cut down to what can be bounded.
+"""The templates of consumers: in Calico's language, which is Go's, or in Jinja2. Which one it is, the text tells.
 
-A template may refer to the event's fields, `id` and `labels`, use `if`, `for` over the event's lists, comparisons and
-the filters in FILTERS. Calico's Go-style references (`{{.description}}`) mean the same as Jinja's. Nothing of Python is
-reached: an attribute is a member of the event or nothing. All work is paid for from a budget, so that a template that
-loops without writing anything ends too.
+Jinja2 it is where the text has a block (`{% … %}`) or a comment (`{# … #}`), or where it cannot be read as Go's and can
+as Jinja2: names without a dot before them, filters with parentheses. All else is Go's, `{{ .description }}` too. What
+is neither is a problem, in the words of the language that it looks like.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import (
-    ChainableUndefined,
-    Environment,
-    Template,
-    TemplateError,
-    TemplateSyntaxError,
-    meta,
-    nodes,
-)
-from jinja2.ext import Extension
-from jinja2.lexer import Token, TokenStream
-from jinja2.runtime import LoopContext
-
+from kubectl_sew.consumers import jinja_template
 from kubectl_sew.consumers.base import TEMPLATE_LIMIT, ConfigProblem, RenderError
-from kubectl_sew.consumers.template_filters import BUDGET_NAME, FILTERS, Budget, SpentError, charge, iterate, shown
-from kubectl_sew.json_text import line
+from kubectl_sew.consumers.go_template.errors import GoSyntaxError
+from kubectl_sew.consumers.go_template.evaluation import GoExecutionError, execute
+from kubectl_sew.consumers.go_template.functions import FUNCTIONS, escape_html_text
+from kubectl_sew.consumers.go_template.html_text import as_html
+from kubectl_sew.consumers.go_template.nodes import Body
+from kubectl_sew.consumers.go_template.parser import parse_template
+from kubectl_sew.consumers.go_template.survey import own_texts, root_names
+from kubectl_sew.consumers.template_budget import Budget, SpentError
+from kubectl_sew.consumers.template_output import EscapedOutput, HtmlOutput, JsonOutput, Output, begins_as_json
 from kubectl_sew.pages import page
 from kubectl_sew.redaction import Secret
 
-OUTPUT_LIMIT = 1024 * 1024
-DEPTH_LIMIT = 40
-LOOPS_LIMIT = 3
-LOOP_ATTRIBUTES = ("first", "index", "index0", "last")
-
-_CHECK_EVERY = 64
-"""Pieces of the result between two checks of the clock."""
-
-_ITERATE, _CHARGE = "_iterate", "_charge"  # not in FILTERS: a template cannot name them
-_KEYWORDS = {"if", "elif", "else", "in", "and", "or", "not", "is"}
-_REFERENCE_ENDS = {"name", "rparen", "rbracket", "rbrace", "string", "integer", "float"}
-_ALLOWED = (
-    nodes.Template,
-    nodes.Output,
-    nodes.TemplateData,
-    nodes.Name,
-    nodes.Const,
-    nodes.Getattr,
-    nodes.Getitem,
-    nodes.Filter,
-    nodes.If,
-    nodes.For,
-    nodes.CondExpr,
-    nodes.And,
-    nodes.Or,
-    nodes.Not,
-    nodes.Compare,
-    nodes.Operand,
+_JINJA_BLOCK = re.compile(r"\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+_FUNCTIONS = "|".join(("call", *FUNCTIONS))
+_WORDS = "if|else|end|range|with|break|continue|define|template|block"
+_GO_ACTION = re.compile(
+    rf"\{{\{{(?:- )?\s*(?:/\*|\$|\(|\.[\s|}}]|(?:{_WORDS})\b|[A-Za-z_]\w*\s+[.$]|(?:{_FUNCTIONS})\s+[\w\"`(])"
 )
-_FORBIDDEN_WORDS = {
-    nodes.Call: "calls",
-    nodes.BinExpr: "arithmetic",
-    nodes.Slice: "slices",
-    nodes.Test: "tests",
-    nodes.Assign: "assignments",
-    nodes.Include: "includes",
-    nodes.Macro: "macros",
-}
-_FAILURES = (
-    TemplateError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
+_JINJA_ACTION = re.compile(rf"\{{\{{[-+]?\s*(?!(?:{_WORDS}|{_FUNCTIONS})\b)[A-Za-z_]")
 
 
-class _RefusedError(Exception):
-    """The template uses what cannot be bounded."""
+@dataclass(frozen=True, slots=True)
+class _GoTemplate:
+    """A template that was read as Go's."""
 
+    body: Body
 
-def check_template(source: str) -> list[ConfigProblem]:
-    """Check a template: at most one problem, with its line where there is one."""
-    try:
-        _compile(source)
-    except _RefusedError as error:
-        return [ConfigProblem("template", str(error), f"see {page('consumers', 'templates')}")]
-    except TemplateSyntaxError as error:
-        why = "this cannot be parsed" if isinstance(source, Secret) else line(error.message, 200)
-        message = f"line {error.lineno}: {why}"
-        return [ConfigProblem("template", message, "check the template's syntax")]
-    except (RecursionError, MemoryError, SyntaxError, ValueError):
-        return [ConfigProblem("template", "the template is nested too deeply", "simplify it")]
-    return []
-
-
-def first_names(source: str) -> dict[str, int]:
-    """Return the first name of each reference in a checked template, with its first line."""
-    tree = _environment().parse(source)
-    asked = meta.find_undeclared_variables(tree)
-    lines: dict[str, int] = {}
-    for node in tree.find_all(nodes.Name):
-        if node.name in asked:
-            lines.setdefault(node.name, node.lineno)
-    return lines
-
-
-def render_template(
-    source: str,
-    document: Mapping[str, Any],
-    *,
-    budget: Budget | None = None,
-    escape: Callable[[str], str] | None = None,
-) -> bytes:
-    """Render the body, as UTF-8. Raises RenderError beyond 1 MiB, or where the template does not fit the event.
-
-    Several templates of one request share a `budget`. Values go through `escape`, the template's own text does not.
-    """
-    try:
-        budget = budget or Budget()
-        chunks = _compile(source, escape).generate({**document, BUDGET_NAME: budget})
-        return _joined(chunks, budget)
-    except SpentError:
-        raise RenderError("the template needs too many steps for this event, or too long") from None
-    except (_RefusedError, SyntaxError):
-        raise RenderError("the template is not valid") from None
-    except _FAILURES as error:
-        raise RenderError(f"the template cannot be rendered for this event ({type(error).__name__})") from None
-
-
-def _joined(chunks: Iterator[str], budget: Budget) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        if not len(parts) % _CHECK_EVERY:
-            budget.spend(1)
-        parts.append(chunk.encode("utf-8", "replace"))
-        size += len(parts[-1])
-        if size > OUTPUT_LIMIT:
-            raise RenderError("the template's result exceeds 1 MiB")
-    return b"".join(parts)
-
-
-class _GoReferences(Extension):
-    """Extension that drops the leading dot of `{{.description}}`: a dot that follows nothing it could belong to."""
-
-    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
-        before: Token | None = None
-        for token in stream:
-            if token.type != "dot" or _ends_reference(before):
-                yield token
-            before = token
-
-
-class _Members(Environment):
-    """An environment in which `a.b` and `a['b']` are members of the event, or undefined: never attributes of Python."""
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        if isinstance(obj, LoopContext) and attribute in LOOP_ATTRIBUTES:
-            return getattr(obj, attribute)
-        return self.getitem(obj, attribute)
-
-    def getitem(self, obj: Any, argument: Any) -> Any:
-        if isinstance(obj, Mapping) and isinstance(argument, str):
-            return obj[argument] if argument in obj else self.undefined(name=argument)
-        if isinstance(obj, list) and isinstance(argument, int) and -len(obj) <= argument < len(obj):
-            return obj[argument]
-        return self.undefined(name=argument[:50] if isinstance(argument, str) else None)
-
-
-def _ends_reference(token: Token | None) -> bool:
-    return token is not None and token.type in _REFERENCE_ENDS and token.value not in _KEYWORDS
+    @property
+    def is_json(self) -> bool:
+        return begins_as_json(own_texts(self.body))
 
 
 @lru_cache(maxsize=1024)
-def _compile(source: str, escape: Callable[[str], str] | None = None) -> Template:
-    """Return a checked template, ready to be rendered; many events share it."""
-    if len(source) > TEMPLATE_LIMIT:
-        raise _RefusedError("the template is longer than 64 KiB")
-    environment = _environment(escape)
-    tree = environment.parse(source)
-    _check(tree, DEPTH_LIMIT, LOOPS_LIMIT)
-    return Template.from_code(environment, environment.compile(_charged(tree)), {})
+def _read(source: str) -> _GoTemplate | GoSyntaxError | None:
+    """Return a template as Go's, or what is wrong with it as such; None for one in Jinja2."""
+    if len(source) > TEMPLATE_LIMIT or _JINJA_BLOCK.search(source):
+        return None
+    try:
+        return _GoTemplate(parse_template(source))
+    except GoSyntaxError as error:
+        return error if _looks_like_go(source) else None
 
 
-def _environment(escape: Callable[[str], str] | None = None) -> Environment:
-    def written(value: Any) -> str:
-        return escape(shown(value)) if escape else shown(value)
-
-    environment = _Members(undefined=ChainableUndefined, finalize=written, extensions=[_GoReferences], cache_size=0)
-    environment.globals.clear()
-    environment.tests.clear()
-    environment.filters = FILTERS | {_ITERATE: iterate, _CHARGE: charge}
-    return environment
+def _looks_like_go(source: str) -> bool:
+    """Return whether a template that is not sound in Go's language is meant to be in it."""
+    if not _GO_ACTION.search(source):
+        return False
+    return not _JINJA_ACTION.search(source) or bool(jinja_template.check_jinja(source))
 
 
-def _check(node: nodes.Node, depth: int, loops: int) -> None:
-    """Refuse what is not in the language above. Raises _RefusedError."""
-    if depth == 0:
-        raise _RefusedError(f"line {node.lineno}: the template is nested too deeply")
-    if not isinstance(node, _ALLOWED):
-        raise _RefusedError(f"line {node.lineno}: {_word_for(node)} cannot be used in a template")
-    if isinstance(node, nodes.For):
-        loops -= 1
-        _check_loop(node, loops)
-    _check_names(node)
-    for child in node.iter_child_nodes():
-        _check(child, depth - 1, loops)
+def check_template(source: str, *, html: bool = False, as_json: bool = False) -> list[ConfigProblem]:
+    """Check a template: at most one problem, with its line where there is one.
+
+    `html`: whether the result is what html/template would make of it; `as_json`: but for one that begins as JSON.
+    """
+    template = _read(source)
+    if template is None:
+        return _check_jinja(source)
+    try:
+        if isinstance(template, GoSyntaxError):
+            raise template
+        if html and not (as_json and template.is_json):
+            as_html(template.body)
+    except GoSyntaxError as error:
+        return [_go_problem(source, error)]
+    return []
 
 
-def _check_loop(node: nodes.For, loops: int) -> None:
-    if loops < 0:
-        raise _RefusedError(f"line {node.lineno}: loops can be nested {LOOPS_LIMIT} deep at most")
-    if node.recursive or node.test is not None or not isinstance(node.target, nodes.Name):
-        raise _RefusedError(f"line {node.lineno}: a loop is written as `for NAME in LIST`")
+def _check_jinja(source: str) -> list[ConfigProblem]:
+    problems = jinja_template.check_jinja(source)
+    if problems and (found := _GO_ACTION.search(source)):
+        line = source.count("\n", 0, found.start()) + 1
+        message = f"line {line}: the template mixes Calico's language and Jinja2"
+        return [ConfigProblem("template", message, f"write it in one of them: {page('consumers', 'templates')}")]
+    return problems
 
 
-def _check_names(node: nodes.Node) -> None:
-    """Refuse names that begin with `_`, `self`, and filters that are not ours."""
-    name = getattr(node, "attr", None) or getattr(node, "name", None)
-    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
-        name = node.arg.value
-    if isinstance(name, str) and (name.startswith("_") or name == "self"):
-        raise _RefusedError(f"line {node.lineno}: names that begin with `_`, and `self`, cannot be used in a template")
-    if isinstance(node, nodes.Filter) and (name not in FILTERS or node.kwargs or node.dyn_args or node.dyn_kwargs):
-        raise _RefusedError(f"line {node.lineno}: there is no such filter; the filters are {', '.join(FILTERS)}")
+def _go_problem(source: str, error: GoSyntaxError) -> ConfigProblem:
+    is_secret = isinstance(source, Secret)
+    hint = "check the template's syntax" if is_secret or not error.hint else error.hint
+    return ConfigProblem(
+        "template", f"line {error.line}: {'this cannot be read' if is_secret else error.message}", hint
+    )
 
 
-def _word_for(node: nodes.Node) -> str:
-    words = (word for kind, word in _FORBIDDEN_WORDS.items() if isinstance(node, kind))
-    return next(words, f"`{type(node).__name__.lower()}`")
+def first_names(source: str) -> dict[str, int]:
+    """Return the first name of each reference to the event in a checked template, with its first line."""
+    template = _read(source)
+    return root_names(template.body) if isinstance(template, _GoTemplate) else jinja_template.first_names(source)
 
 
-def _charged(tree: nodes.Template) -> nodes.Template:
-    """Return the template with charges for what is compared and looped over."""
-    for loop in list(tree.find_all(nodes.For)):
-        weight = 1 + sum(1 for _ in loop.find_all(nodes.Node))
-        loop.iter = _filtered(loop.iter, _ITERATE, [nodes.Const(weight)])
-    for comparison in list(tree.find_all(nodes.Compare)):
-        comparison.expr = _filtered(comparison.expr, _CHARGE, [])
-        for operand in comparison.ops:
-            operand.expr = _filtered(operand.expr, _CHARGE, [])
-    return tree
+@lru_cache(maxsize=1024)
+def is_json(source: str) -> bool:
+    """Return whether a checked template's own text begins as JSON does."""
+    template = _read(source)
+    if isinstance(template, _GoTemplate):
+        return template.is_json
+    return begins_as_json(jinja_template.own_texts(source))
 
 
-def _filtered(node: nodes.Node, name: str, args: list[nodes.Expr]) -> nodes.Filter:
-    return nodes.Filter(node, name, args, [], None, None, lineno=node.lineno, environment=node.environment)
+@lru_cache(maxsize=1024)
+def _html_of(source: str) -> Body:
+    """Return a template in Go's language with its own text as HTML. Raises GoSyntaxError."""
+    template = _read(source)
+    return as_html(template.body) if isinstance(template, _GoTemplate) else ()
+
+
+def render_text(source: str, document: Mapping[str, Any], budget: Budget | None = None) -> str:
+    """Render a template with all values as they are. Raises RenderError."""
+    budget = budget or Budget()
+    return _render(source, document, Output(budget), budget).decode()
+
+
+def render_escaped(source: str, document: Mapping[str, Any], escape: Callable[[str], str]) -> str:
+    """Render a template with each value escaped, and its own text as it is. Raises RenderError."""
+    budget = Budget()
+    return _render(source, document, EscapedOutput(budget, escape), budget).decode()
+
+
+def render_body(source: str, document: Mapping[str, Any], *, as_json: bool) -> bytes:
+    """Render the body of a request. Raises RenderError.
+
+    `as_json`: whether the receiver is told that it is JSON. Then values are escaped for it in a template that begins as
+    JSON; else a template in Go's language is HTML, as Calico has it, and one in Jinja2 plain text.
+    """
+    budget = Budget()
+    output = Output(budget)
+    if as_json and is_json(source):
+        output = JsonOutput(budget)
+    elif isinstance(_read(source), _GoTemplate):
+        output = HtmlOutput(budget, escape_html_text)
+    return _render(source, document, output, budget)
+
+
+def _render(source: str, document: Mapping[str, Any], output: Output, budget: Budget) -> bytes:
+    template = _read(source)
+    try:
+        if isinstance(template, GoSyntaxError):
+            raise template
+        if isinstance(template, _GoTemplate):
+            body = _html_of(source) if isinstance(output, HtmlOutput) else template.body
+            execute(body, document, output, budget)
+        else:
+            jinja_template.render_jinja(source, document, output, budget)
+    except SpentError:
+        raise RenderError("the template needs too many steps for this event, or too long") from None
+    except GoSyntaxError:
+        raise RenderError("the template is not valid") from None
+    except (GoExecutionError, jinja_template.JinjaExecutionError) as error:
+        raise RenderError(f"the template cannot be rendered for this event ({error})") from None
+    except RecursionError:
+        raise RenderError("the event is nested too deeply for the template") from None
+    return output.body()

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kubectl_sew.consumers.base import Config, ConfigProblem, RenderError
+from kubectl_sew.consumers.headers import is_json
 from kubectl_sew.consumers.jira_fields import templates_of_fields
 from kubectl_sew.redaction import Secret
 
@@ -27,15 +28,15 @@ def unreadable_json(config: Config, kind: str, document: Mapping[str, Any]) -> l
     template = config.get("template", "")
     if not template.lstrip().startswith(("{", "[")) or template.lstrip().startswith(_NO_JSON):
         return []
-    from kubectl_sew.consumers.template import render_template  # noqa: PLC0415 - as above
+    from kubectl_sew.consumers.template import render_body  # noqa: PLC0415 - as above
 
     try:
-        json.loads(render_template(template, document))
+        json.loads(render_body(template, document, as_json=is_json(config)))
     except RenderError as error:
         return [_problem(f"the sample event `{kind}` cannot be rendered: {error}", "try it with preview-payload")]
     except (ValueError, RecursionError) as error:
         place = f": line {error.lineno} column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-        hint = "write values as `{{ description | tojson }}`: that quotes them, and writes `null` for what is missing"
+        hint = "a value that no quotes surround is JSON itself; look at the result with preview-payload"
         return [_problem(f"of the sample event `{kind}` it makes text that is not JSON{place}", hint)]
     return []
 

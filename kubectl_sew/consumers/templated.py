@@ -29,7 +29,7 @@ def own_text(event: Event, labels: Mapping[str, str], config: Config, escape: Es
     template = config.get("template", "")
     if not template.strip():
         return None
-    from kubectl_sew.consumers.template import render_template  # noqa: PLC0415 - as above
+    from kubectl_sew.consumers.template import render_escaped  # noqa: PLC0415 - as above
 
     document = event.fields() | {"id": event.id, "labels": dict(labels)}
-    return render_template(template, document, escape=escape).decode().strip()
+    return render_escaped(template, document, escape).strip()

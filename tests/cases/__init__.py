@@ -31,3 +31,10 @@ def events_of(case: dict[str, Any]) -> list[tuple[dict[str, Any], bool]]:
     return [
         (json.loads(line), key == "select") for key in ("select", "skip") for line in case[key].strip().splitlines()
     ]
+
+
+def go_templates() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the event of the cases of templates in Go's language, and those cases."""
+    read = tomllib.loads((FOLDER / "go_templates.toml").read_text("utf-8"))
+    event: dict[str, Any] = json.loads(read["event"])
+    return event, read["case"]

@@ -278,7 +278,9 @@ def template(text: str) -> list[Finding]:
     [
         ("{{ sevrity }}", "line 1: there is no field `sevrity`", "did you mean `severity`?"),
         ("a\n{{ secrets.routing_key }}", "line 2: there is no field `secrets`", "{{ description }}"),
-        ("{{ event }}", "line 1: there is no field `event`", "{{ description }}"),
+        ("{{ document }}", "line 1: there is no field `document`", "{{ event | tojson }}"),
+        ("{{.event}}", "line 1: there is no field `event`", "{{json .}}"),
+        ("{{with .labels}}{{.a}}{{$.recrod}}{{end}}", "line 1: there is no field `recrod`", "did you mean `record`?"),
         ("{{.descripton}}", "line 1: there is no field `descripton`", "did you mean `description`?"),
         (
             "{% for a in recrod.l %}{{ a.b }}{% endfor %}",
@@ -287,11 +289,11 @@ def template(text: str) -> list[Finding]:
         ),
         ("{% if mitre_id == 1 %}{% endif %}", "line 1: there is no field `mitre_id`", "did you mean `mitre_ids`?"),
         (
-            '{"a": {{ description }}}',
-            "of the sample event `waf` it makes text that is not JSON: line 1 column 8",
-            "| tojson }}",
+            '{"a": {{ severity }}.}',
+            "of the sample event `waf` it makes text that is not JSON: line 1 column 9",
+            "a value that no quotes surround is JSON",
         ),
-        ('{"a": {{ severity }}, }', "of the sample event `waf` it makes text that is not JSON: line 1", "| tojson }}"),
+        ('{"a": {{ severity }}, }', "of the sample event `waf` it makes text that is not JSON", "surround is JSON"),
         ("[{{ severity | truncate(0) }}]", "the sample event `waf` cannot be rendered", "preview-payload"),
     ],
 )

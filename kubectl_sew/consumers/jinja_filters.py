@@ -1,49 +1,20 @@
-"""The filters of Generic's templates, each bounded, and the budget that all work in a template is charged to."""
+"""The filters of Jinja2 templates, each bounded: what they read is charged to the rendering's budget."""
 
 import json
-from collections.abc import Callable, Mapping
-from time import thread_time
+from collections.abc import Mapping
 from typing import Any
 
 from jinja2 import Undefined, pass_context
 from jinja2.runtime import Context
 
+from kubectl_sew.consumers import template_functions as shared
 from kubectl_sew.consumers.base import RenderError
-from kubectl_sew.text import cut
+from kubectl_sew.consumers.severity_words import SEVERITY_WORDS
+from kubectl_sew.consumers.template_budget import CHARACTERS_A_STEP, JSON_A_STEP, TEXT_LIMIT
+from kubectl_sew.consumers.template_output import ConstantText, JsonText
 
-STEPS = 1_000_000
-"""Nodes of the template that one rendering may evaluate; work on long texts costs more. Well under a second."""
-
-SECONDS = 2.0
-"""Processor time of one rendering: other threads do not count, so that a busy machine refuses no event."""
-
-Clock = Callable[[], float]
-
-JOIN_LIMIT = 1024 * 1024
 BUDGET_NAME = "_budget"
 """Name of the budget among a rendering's variables, which a template cannot use."""
-
-_CHARACTERS_A_STEP = 64
-_JSON_A_STEP = 8
-"""Characters of JSON: lists of lists cost most to write."""
-
-
-class SpentError(Exception):
-    """The rendering's budget is used up."""
-
-
-class Budget:
-    """Remaining steps and time of a rendering; `clock`: seconds of the processor for this thread."""
-
-    def __init__(self, clock: Clock = thread_time) -> None:
-        self.left = STEPS
-        self._clock = clock
-        self._end = clock() + SECONDS
-
-    def spend(self, amount: int) -> None:
-        self.left -= amount
-        if self.left < 0 or self._clock() > self._end:
-            raise SpentError
 
 
 @pass_context
@@ -63,14 +34,19 @@ def charge(context: Context, value: Any) -> Any:
     if isinstance(value, Mapping):
         return None
     if isinstance(value, str):
-        context[BUDGET_NAME].spend(1 + len(value) // _CHARACTERS_A_STEP)
+        context[BUDGET_NAME].spend(1 + len(value) // CHARACTERS_A_STEP)
     return value
+
+
+def constant(value: Any) -> Any:
+    """Mark a text of the template itself."""
+    return ConstantText(value) if isinstance(value, str) else value
 
 
 @pass_context
 def _tojson(context: Context, value: Any) -> str:
     """Write JSON in ASCII, as Generic does; `null` for a missing field, so that the whole stays JSON."""
-    return _written(context, None if isinstance(value, Undefined) else value)
+    return JsonText(_written(context, _known(value)))
 
 
 @pass_context
@@ -80,18 +56,31 @@ def _join(context: Context, value: Any, separator: Any = "") -> str:
     budget.spend(1 + _length(value) if isinstance(value, list) else 1)
     members = [shown(member) for member in value] if isinstance(value, list) else [shown(value)]
     size = sum(map(len, members))
-    budget.spend(size // _JSON_A_STEP)
-    if size + len(between) * len(members) > JOIN_LIMIT:
+    budget.spend(size // JSON_A_STEP)
+    if size + len(between) * len(members) > TEXT_LIMIT:
         raise RenderError("a `join` in the template exceeds 1 MiB")
     return between.join(members)
 
 
 @pass_context
 def _truncate(context: Context, value: Any, length: int = 255) -> str:
-    """Cut to `length` characters, the last one an ellipsis where something was left out."""
-    if not isinstance(length, int) or length < 1:
-        raise RenderError("a `truncate` in the template needs a length of at least 1")
-    return cut(_text(context, value), length)
+    return shared.truncate(length, _text(context, value))
+
+
+@pass_context
+def _replace(context: Context, value: Any, old: Any, new: Any) -> str:
+    budget = context[BUDGET_NAME]
+    return shared.replace(_text(context, old), _text(context, new), _text(context, value), budget)
+
+
+@pass_context
+def _date(context: Context, value: Any, form: Any = "rfc3339") -> str:
+    return shared.format_date(_text(context, form), _known(value), context[BUDGET_NAME])
+
+
+@pass_context
+def _severity_word(context: Context, value: Any, words: Any = SEVERITY_WORDS) -> str:
+    return shared.severity_word(_text(context, words), _known(value))
 
 
 @pass_context
@@ -107,6 +96,10 @@ def _lower(context: Context, value: Any) -> str:
 @pass_context
 def _trim(context: Context, value: Any) -> str:
     return _text(context, value).strip()
+
+
+def _known(value: Any) -> Any:
+    return None if isinstance(value, Undefined) else value
 
 
 def _default(value: Any, instead: Any = "") -> Any:
@@ -130,14 +123,14 @@ def _text(context: Context, value: Any) -> str:
     if isinstance(value, list | Mapping):
         return _written(context, value)
     text = shown(value)
-    context[BUDGET_NAME].spend(1 + len(text) // _CHARACTERS_A_STEP)
+    context[BUDGET_NAME].spend(1 + len(text) // CHARACTERS_A_STEP)
     return text
 
 
 def _written(context: Context, value: Any) -> str:
     """Return a value as JSON. It is charged afterwards, so at most one value beyond the budget is written."""
     text = _json(value)
-    context[BUDGET_NAME].spend(1 + len(text) // _JSON_A_STEP)
+    context[BUDGET_NAME].spend(1 + len(text) // JSON_A_STEP)
     return text
 
 
@@ -150,17 +143,25 @@ def shown(value: Any) -> str:
     return _json(value) if isinstance(value, bool | int | float | list | Mapping) else ""
 
 
+def as_json(value: Any) -> str:
+    """Return a value as JSON: `null` for what is missing. What a template has made JSON already is that."""
+    return str(value) if isinstance(value, JsonText) else _json(_known(value))
+
+
 def _json(value: Any) -> str:
     return json.dumps(value, allow_nan=False)
 
 
 FILTERS = {
+    "date": _date,
     "default": _default,
     "first": _first,
     "join": _join,
     "last": _last,
     "length": _length,
     "lower": _lower,
+    "replace": _replace,
+    "severity_word": _severity_word,
     "tojson": _tojson,
     "trim": _trim,
     "truncate": _truncate,

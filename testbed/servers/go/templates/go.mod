@@ -1,0 +1,3 @@
+module kubectl-sew/tests/servers/templates
+
+go 1.25
