@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from testbed.servers.running import slowness
 from tests.waiting import DEADLINE, eventually
 
 
@@ -57,7 +58,7 @@ class Folder:
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run another command of sew-agent on the same state."""
         command = [sys.executable, "-m", "sew_agent", *arguments, "--state", str(self.state)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=60 * slowness(), check=False)
 
     def start(self, *flags: str, events: str | None = None, stdin: int | None = None, **settings: str) -> "Agent":
         command = [sys.executable, "-m", "sew_agent", "run", "--state", str(self.state)]
@@ -106,7 +107,7 @@ class Agent:
 
     def wait(self, seconds: float = DEADLINE) -> int:
         try:
-            return self._process.wait(seconds)
+            return self._process.wait(seconds * slowness())
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the agent did not end; its log:\n{self.text()[-3000:]}") from None
 

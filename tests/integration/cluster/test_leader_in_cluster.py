@@ -1,7 +1,6 @@
 """One leader of several agents: a Lease on a real API server, acquired, renewed, taken over and lost."""
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -48,9 +47,7 @@ def test_a_second_agent_stands_by_ready_and_takes_over_within_15_s_of_a_kill(
     folder.write([1])
     eventually(lambda: receiver.accepted, "the first delivers")
     first.kill()
-    killed = time.monotonic()
-    eventually(lambda: holder(harness) == "sew-system/second", "the second takes over")
-    assert time.monotonic() - killed <= 15
+    eventually(lambda: holder(harness) == "sew-system/second", "the second takes over", 15)
     folder.write([2], time="2030-01-01T00:00:00Z")
     eventually(lambda: any("2030" in request.body.decode() for request in receiver.accepted), "the second delivers")
     assert not follower.says("lease_lost")
