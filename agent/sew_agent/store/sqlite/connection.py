@@ -4,14 +4,14 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from time import sleep
 from typing import Any, BinaryIO, TypeVar
 
 from sew_agent.store.records import StoreFullError
 from sew_agent.store.rows import AT_ONCE, STEPS
-from sew_agent.store.sqlite.disk_reserve import PAGE, DiskReserve
+from sew_agent.store.sqlite.disk_reserve import PAGE
 from sew_agent.store.sqlite.errors import explained, full, is_full
+from sew_agent.store.sqlite.opening import OpenDatabase
 from sew_agent.store.sqlite.results import Row
 from sew_agent.store.sqlite.upkeep import webhook_id
 
@@ -23,26 +23,26 @@ _PENDING = (
     " AND webhook = (SELECT id FROM webhooks WHERE name = ?) AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
 )
 _DEAD = _PENDING.replace("IS NULL", "IS NOT NULL")
-REST = 0.001
+_REST = 0.001
 """Seconds between two steps, so that others have their turn at the store."""
 
 
 class Database:
     """Connection with its lock; thread-safe."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, held: BinaryIO | None, reserve: DiskReserve) -> None:
-        self._connection = connection
-        self._path = path
+    def __init__(self, database: OpenDatabase, held: BinaryIO | None) -> None:
+        self._database = database
+        self._connection = database.connection
+        self._path = database.path
+        self._reserve = database.reserve
         self._held = held
-        self._reserve = reserve
         self._lock = threading.Lock()
         self._ids: dict[str, int] = {}
 
     def close(self) -> None:
         with self._lock:
-            self._connection.close()
+            self._database.close()
             if self._held:
-                self._reserve.close()
                 self._held.close()
 
     def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
@@ -101,8 +101,28 @@ class Database:
             whole += count
             if not more:
                 break
-            sleep(REST)
+            self._rest()
         return whole
+
+    def _rest(self, *, much: bool = False) -> None:
+        """Give others their turn between two steps. `much`: a step wrote more than its rows show."""
+        self._checkpoint(much=much)
+        sleep(_REST)
+
+    def _checkpoint(self, *, much: bool = False) -> None:
+        """Move the log into the database while others go on, where much was written.
+
+        A long log is then ended while nobody writes: what was written meanwhile is little.
+        """
+        checkpointer = self._database.checkpointer
+        if checkpointer is None:
+            return
+        with explained(self._path):
+            if checkpointer.is_due(self._connection.total_changes) or much:
+                pages = checkpointer.run()
+                if pages >= self._reserve.log_pages // 2:
+                    with self._lock:
+                        checkpointer.run()
 
     def _change(self, change: Callable[[sqlite3.Connection], Result]) -> Result:
         """Change in one transaction; in a second one where the disk was full, and the reserve made room."""
@@ -148,7 +168,7 @@ class Database:
             changed += done
             if read < AT_ONCE:
                 break
-            sleep(REST)
+            self._rest()
         return changed
 
 

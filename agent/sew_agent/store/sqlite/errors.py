@@ -1,5 +1,6 @@
 """SQLite's and the system's errors as StoreError: which file, why, and what to do."""
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,8 @@ def full(path: Path) -> StoreFullError:
 
 def is_full(error: BaseException) -> bool:
     """Return whether the disk is full. The index of the log has an error of its own for that."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOSPC
     code = str(getattr(error, "sqlite_errorname", ""))
     return code.startswith(("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")) or "disk is full" in str(error)
 

@@ -2,10 +2,12 @@
 
 import os
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from sew_agent.store.records import StoreFullError
+from sew_agent.store.sqlite.checkpointer import Checkpointer
 from sew_agent.store.sqlite.disk_reserve import PAGE, DiskReserve
 from sew_agent.store.sqlite.errors import damaged, explained
 from sew_agent.store.sqlite.files import DATABASE, MARK, check_presence, private
@@ -17,35 +19,51 @@ _HEADER = 100
 _MAGIC = b"SQLite format 3\0"
 
 
-def open_database(folder: Path, max_bytes: int, *, exclusive: bool) -> tuple[DiskReserve, sqlite3.Connection]:
+@dataclass(frozen=True, slots=True)
+class OpenDatabase:
+    """Database that is open; only the agent has a checkpointer: a command is held by its own checkpoints alone."""
+
+    path: Path
+    connection: sqlite3.Connection
+    checkpointer: Checkpointer | None
+    reserve: DiskReserve
+
+    def close(self) -> None:
+        """Close all connections, and what must be closed after them."""
+        self.connection.close()
+        if self.checkpointer:
+            self.checkpointer.close()
+            self.reserve.close()
+
+
+def open_database(folder: Path, max_bytes: int, *, exclusive: bool) -> OpenDatabase:
     """Open the database; on a full disk the reserve makes room for what opening takes. Raises StoreError."""
     with explained(folder):
         reserve = DiskReserve(folder, max_bytes)
     try:
-        connection = _open_database(folder, create=exclusive, log_pages=reserve.log_pages)
+        return _open_database(folder, reserve, exclusive=exclusive)
     except StoreFullError:
         reserve.give_up()
-        connection = _open_database(folder, create=exclusive, log_pages=reserve.log_pages)
-    return reserve, connection
+        return _open_database(folder, reserve, exclusive=exclusive)
 
 
-def _open_database(folder: Path, *, create: bool, log_pages: int) -> sqlite3.Connection:
-    """Open, check and migrate. `log_pages`: size of the write-ahead log."""
+def _open_database(folder: Path, reserve: DiskReserve, *, exclusive: bool) -> OpenDatabase:
+    """Open, check and migrate."""
     path, mark = folder / DATABASE, folder / MARK
     with explained(path):
-        check_presence(path, mark, create=create)
-        if create:
+        check_presence(path, mark, create=exclusive)
+        if exclusive:
             os.close(private(str(path), os.O_RDWR | os.O_CREAT))
             _prepare(path)
             mark.touch(mode=0o600)
-        connection = _connect(path)
-        try:
-            connection.execute(f"PRAGMA wal_autocheckpoint = {log_pages}")  # a checkpoint waits for the disk
+        with ExitStack() as stack:
+            file = stack.enter_context(path.open("r+b", buffering=0)) if exclusive else None
+            connection = stack.enter_context(closing(_connect(path)))
+            connection.execute(f"PRAGMA wal_autocheckpoint = {reserve.log_pages}")
             check_version(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-    return connection
+            checkpointer = Checkpointer(stack.enter_context(closing(_connect(path))), file) if file else None
+            stack.pop_all()
+    return OpenDatabase(path, connection, checkpointer, reserve)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

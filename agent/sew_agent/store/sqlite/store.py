@@ -1,12 +1,11 @@
 """The store in SQLite: one file, one connection, one lock. A commit without fsync takes some 20 µs, so callers wait
-for each other less than for a second connection's busy retries."""
+for each other less than for a second connection's busy retries. Checkpoints alone have a connection of their own."""
 
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from time import sleep
 from typing import BinaryIO
 
 from sew_agent.store.records import (
@@ -36,13 +35,12 @@ from sew_agent.store.rows import (
     retry_spans,
     write_json,
 )
-from sew_agent.store.sqlite.connection import REST, Change, Database, apply
-from sew_agent.store.sqlite.disk_reserve import DiskReserve
+from sew_agent.store.sqlite.connection import Change, Database, apply
 from sew_agent.store.sqlite.due import FRESH, TRIED, page
 from sew_agent.store.sqlite.enqueue import Enqueuer, room
 from sew_agent.store.sqlite.errors import damaged, explained
-from sew_agent.store.sqlite.files import DATABASE, lock
-from sew_agent.store.sqlite.opening import open_database
+from sew_agent.store.sqlite.files import lock
+from sew_agent.store.sqlite.opening import OpenDatabase, open_database
 from sew_agent.store.sqlite.results import (
     Row,
     drop,
@@ -75,39 +73,25 @@ def open_store(
     """
     held = lock(folder) if exclusive else None
     try:
-        reserve, connection = open_database(folder, max_bytes, exclusive=exclusive)
+        database = open_database(folder, max_bytes, exclusive=exclusive)
     except BaseException:
         if held:
             held.close()
         raise
-    return SqliteStore(connection, folder / DATABASE, held, reserve, StoreLimits(known_for, max_bytes))
-
-
-@dataclass(frozen=True, slots=True)
-class StoreLimits:
-    """Seconds for which an event stays seen, and bytes that the store may fill."""
-
-    known_for: float
-    max_bytes: int
+    return SqliteStore(database, held, known_for, max_bytes)
 
 
 class SqliteStore(Database):
     """Implementation of sew_agent.store.contract.Store."""
 
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        path: Path,
-        held: BinaryIO | None,
-        reserve: DiskReserve,
-        limits: StoreLimits,
-    ) -> None:
-        super().__init__(connection, path, held, reserve)
-        self._known_for = limits.known_for
-        self._max_bytes = limits.max_bytes
+    def __init__(self, database: OpenDatabase, held: BinaryIO | None, known_for: float, max_bytes: int) -> None:
+        super().__init__(database, held)
+        self._known_for = known_for
+        self._max_bytes = max_bytes
         self._recorded = 0
 
     def enqueue(self, batch: EnqueueBatch) -> EnqueueResult:
+        self._checkpoint()
         with self._writing(enqueuing=bool(batch.deliveries)) as db:
             if batch.deliveries:
                 self._check_reserve(db)
@@ -314,6 +298,7 @@ class SqliteStore(Database):
                 self._ids.clear()
             return forgotten, release_payloads(db) or AT_ONCE in (read, removed)
 
+        self._checkpoint()
         return self._repeat(step)
 
     def expire(self, before: float) -> int:
@@ -328,7 +313,7 @@ class SqliteStore(Database):
             with self._lock, explained(self._path), self._freeing_room():
                 if not shrink(self._connection):
                     return
-            sleep(REST)
+            self._rest(much=True)
 
     @contextmanager
     def _decoding(self) -> Iterator[None]:
