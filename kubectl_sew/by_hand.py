@@ -17,7 +17,7 @@ def confirm(question: str, ask: Callable[[str], None], *, yes: bool) -> None:
     if yes:
         return
     if not on_terminal():
-        raise click.UsageError("this cannot be undone: say --yes")
+        raise click.UsageError("this cannot be undone: add --yes")
     ask(question)
 
 

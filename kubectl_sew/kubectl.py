@@ -1,4 +1,4 @@
-"""Runs kubectl, the plugin's only way to a cluster: so every login, proxy, impersonation and kubeconfig works as there.
+"""Runs kubectl, the plugin's only way to a cluster: every login, proxy, impersonation and kubeconfig works as with it.
 
 Requests are `--raw` where they can be: one exchange with the server, no discovery, and the answer as it is. What
 kubectl prints where it fails is read here, and said again with what to do.
@@ -126,11 +126,11 @@ class Kubectl:
 _NO_KUBECTL = "install kubectl, put it on PATH, or name it in KUBECTL_PATH"
 _SLOW = (
     "is the API server up, and the network to it? --request-timeout=2m waits longer; "
-    "a login that asks for something must be done before: `kubectl get ns`"
+    "if the login asks for something, do it before: `kubectl get ns`"
 )
 _CONTEXTS = "`kubectl config get-contexts` lists those of your kubeconfig; --context, --kubeconfig choose"
 _UP = f"is the cluster up, and the context the right one? {_CONTEXTS}"
-_NOWHERE = "kubectl looks there where nothing names a cluster: set KUBECONFIG, or give --kubeconfig"
+_NOWHERE = "kubectl tries that address if no cluster is configured: set KUBECONFIG, or give --kubeconfig"
 _LOGIN = "log in again, or use another --context or --token"
 
 _RULES: tuple[tuple[KubectlProblem, str, str], ...] = (
@@ -142,7 +142,7 @@ _RULES: tuple[tuple[KubectlProblem, str, str], ...] = (
     ),
     (KubectlProblem.NOT_FOUND, r"^Error from server \(NotFound\)", ""),
     (KubectlProblem.EXISTS, r"^Error from server \(AlreadyExists\)", ""),
-    (KubectlProblem.CONFLICT, r"^Error from server \(Conflict\)", "somebody changed it meanwhile: try again"),
+    (KubectlProblem.CONFLICT, r"^Error from server \(Conflict\)", "it was changed meanwhile: try again"),
     (
         KubectlProblem.INVALID,
         r"^Error from server \((Invalid|BadRequest)\)|^The .* is invalid:|no matches for kind",
@@ -239,7 +239,9 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         raise KubectlError(
-            KubectlProblem.OTHER, "the API server's answer is not JSON", "is there a proxy or a login page before it?"
+            KubectlProblem.OTHER,
+            "the API server's answer is not JSON",
+            "is there a proxy or a login page in front of it?",
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Words for a terminal, which nothing that files, events, a cluster or a receiver say can steer. For both programs."""
+"""Output for a terminal, which no text from files, events, a cluster or receivers can control. For both programs."""
 
 from typing import Any
 

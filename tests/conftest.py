@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from testbed.receivers import Receiver, generic
 from testbed.servers.elasticsearch import V8, V9, elasticsearch_url
 from testbed.servers.images import agent_image
 from testbed.servers.kubernetes import Kubernetes, find, kubernetes
 from testbed.servers.postgresql import PostgreSQL, postgresql
 from testbed.servers.postgresql import find as find_postgresql
 from testbed.servers.required import required
+from tests.e2e.sew_agent import Folder
 from tests.times import DurationReport
 
 settings.register_profile(
@@ -22,6 +24,21 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    """A folder with an agent, stopped at the test's end."""
+    made = Folder(tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A receiver of any JSON."""
+    with generic() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

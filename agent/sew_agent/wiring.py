@@ -230,7 +230,7 @@ def _check_positions(source: EventSource, positions: Mapping[str, str], settings
         return
     except (ValueError, TypeError, AttributeError):
         raise SettingsError(
-            f"the state folder {settings.state} was used with another kind of events, and holds positions in those: "
+            f"the state folder {settings.state} was used with another source of events, and holds positions in it: "
             "name another --state, or finish there first what waits, with the events that it was used with"
         ) from None
 

@@ -78,7 +78,7 @@ _AN_HOUR = 3600.0
 
 
 def _remedy(facts: Facts) -> str:
-    """Return what helps for the commonest reasons, and the commands that show all others."""
+    """Return what to do for the commonest reasons, and the commands that show all others."""
     pods = () if isinstance(facts.pods, Unknown) else facts.pods
     problems = " ".join(pod.problem + pod.ended for pod in pods)
     if "ImagePull" in problems or "InvalidImageName" in problems:

@@ -35,7 +35,7 @@ def _own(purpose: str, commands: str) -> Check:
         missing = spell(right for right in needed if not facts.own_rights.get(right, False))
         return fails_with(
             [f"you may not {right}" for right in missing],
-            f"ask who manages the cluster for these rights; {commands} need them",
+            f"ask your cluster's administrator for these rights; {commands} need them",
         )
 
     return Check(f"your-rights-{purpose}", f"you may do what {commands} need", judge)

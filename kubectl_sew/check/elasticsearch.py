@@ -1,4 +1,4 @@
-"""Checks of reading events, by the agent's own word: Elasticsearch answers, lets it in, and holds what it asks for."""
+"""Checks of reading events, from the agent's own report: Elasticsearch answers, accepts it, and has the indices."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -75,7 +75,7 @@ ELASTICSEARCH = (
         "elasticsearch-reachable",
         "Elasticsearch answers",
         IndexProblem.UNREACHABLE,
-        "see SEW_ELASTICSEARCH, the NetworkPolicies between, and the server; events wait there meanwhile",
+        "check SEW_ELASTICSEARCH, NetworkPolicies and the server, which keeps the events meanwhile",
     ),
     _check(
         "elasticsearch-credentials",

@@ -165,7 +165,7 @@ def _served(facts: Facts) -> CheckVerdict:
     ]
     left = [webhook.name for webhook in old if not _is_taken_up(facts, webhook)]
     which = _selector(facts)
-    return fails_with([f"{name}: {facts.holder} has not taken it up{which}" for name in left], _UNSERVED)
+    return fails_with([f"{name}: {facts.holder} does not serve it{which}" for name in left], _UNSERVED)
 
 
 def _is_taken_up(facts: Facts, webhook: Webhook) -> bool:
@@ -181,10 +181,10 @@ def _selector(facts: Facts) -> str:
     return f": it serves those with the labels {selector}" if selector else ""
 
 
-_UNSERVED = "`kubectl label` it as the agent's SEW_SELECTOR asks; where that is not set, see the agent's log"
+_UNSERVED = "`kubectl label` it to match the agent's SEW_SELECTOR; if that is not set, see the agent's log"
 
 WEBHOOKS = (
-    Check("webhook-unserved", "an agent has taken up all that are not new", _served),
+    Check("webhook-unserved", "an agent serves all that are not new", _served),
     _each(
         "webhook-invalid",
         "all webhooks are valid",

@@ -20,7 +20,11 @@ class Words(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
         text = str(value)
         if text.lower() not in self.words:
             near = get_close_matches(text.lower(), self.words, 1)
-            meant = f"did you mean {self.words[near[0]]}?" if near else f"it is one of {', '.join(self.words.values())}"
+            meant = (
+                f"did you mean {self.words[near[0]]}?"
+                if near
+                else f"it must be one of {', '.join(self.words.values())}"
+            )
             self.fail(f"`{text[:60]}` is unknown: {meant}", param, ctx)
         return self.words[text.lower()]
 

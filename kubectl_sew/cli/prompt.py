@@ -1,4 +1,4 @@
-"""Lines that a person types at a terminal, with line editing or unseen. What is asked goes to stderr."""
+"""Lines that a person types at a terminal, with line editing or hidden. Questions go to stderr."""
 
 import os
 import sys

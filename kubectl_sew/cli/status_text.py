@@ -1,4 +1,4 @@
-"""The text of `kubectl sew status`: for people, for programs, and what helps. Pure."""
+"""The text of `kubectl sew status`: for people, for programs, and what to do. Pure."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ def for_people(details: WebhookDetails) -> str:
     """Labelled lines, and below them the commands that help."""
     helps = [f"  {command}" for command in advice(details)]
     lines = [*_resource(details), *_references(details), *_agent(details), *_delivery(details)]
-    return "\n".join(lines + (["What helps:", *helps] if helps else []))
+    return "\n".join(lines + (["What to do:", *helps] if helps else []))
 
 
 def as_object(details: WebhookDetails) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _agent(details: WebhookDetails) -> Iterator[str]:
     if agent.unknown:
         yield _labelled("Agent", f"unknown: {agent.unknown}")
     elif not report.get("running"):
-        yield _labelled("Agent", f"{agent.holder}: its program is not running; the figures are those of its store")
+        yield _labelled("Agent", f"{agent.holder}: its program is not running; the figures are from its store")
     else:
         yield _labelled("Agent", f"{agent.holder}, version {report.get('version')}")
     reasons = [row.get("message") for row in report.get("sourceTroubles") or ()]

@@ -1,4 +1,4 @@
-"""The rules for webhooks on the command line: the keys that queries may use, and the consumers, as in the agent."""
+"""Options that say how to validate webhooks: the keys that queries may use, and the consumers, as in the agent."""
 
 import os
 from collections.abc import Callable, Mapping

@@ -71,7 +71,7 @@ class AlertManager:
         HEADERS_VARIABLE,
         *TLS_VARIABLES,
         *LABEL_VARIABLES,
-        Variable("generatorURL", required=False, meaning="where an alert links back to"),
+        Variable("generatorURL", required=False, meaning="the URL that an alert links back to"),
         RATE_VARIABLE,
     )
 

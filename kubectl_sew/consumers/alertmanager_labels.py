@@ -16,11 +16,11 @@ LABEL_LIMIT = 1_024
 """Bytes, as Alertmanager and those that read its API (Mimir) count."""
 
 LABEL_VARIABLES = (
-    line_variable("alertname", f"a template of the label `alertname`; it is `{ALERT_NAME}` without"),
+    line_variable("alertname", f"a template of the label `alertname`; by default `{ALERT_NAME}`"),
     Variable(
         "severityMap",
         required=False,
-        meaning=f"the words of the label `severity`, and from which number each holds: `{SEVERITY_WORDS}` without",
+        meaning=f"the words of the label `severity`, each with its lowest number; by default `{SEVERITY_WORDS}`",
         asked=False,
     ),
 )

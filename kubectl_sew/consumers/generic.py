@@ -42,7 +42,7 @@ class Generic:
 
     name = "Generic"
     variables = (
-        Variable("url", required=True, meaning="where events are posted to", secret=True),
+        Variable("url", required=True, meaning="the URL that events are posted to", secret=True),
         HEADERS_VARIABLE,
         template_variable("a template of the body, in Calico's language or Jinja2", asked=True),
         Variable(

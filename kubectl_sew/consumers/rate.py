@@ -8,7 +8,7 @@ from kubectl_sew.consumers.base import Config, ConfigProblem, Variable
 RATE_VARIABLE = Variable(
     "rate",
     required=False,
-    meaning="requests at most, such as `1/s` or `10/min`; the agent's setting for the consumer bounds it",
+    meaning="most requests, such as `1/s` or `10/min`; the agent's own limit for the consumer still holds",
     asked=False,
 )
 

@@ -1,4 +1,4 @@
-"""Places in events that are not Calico's of what a message shows: data, read by `shapes`.
+"""Table of the fields in which events of other tools hold what a message shows. `shapes` reads it.
 
 A shape is known by its marks, all of which an event must have. Of several places the first that holds something counts;
 a dot leads into an object, or is part of a name.

@@ -1,4 +1,4 @@
-"""The holders of the agent's rights: bound to one service account, they are taken from an agent that has another."""
+"""The holders of the agent's rights: the bindings name one service account, so a new one takes them from the old."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The cluster that is installed into: what it says of itself before, and what is put into it, all by kubectl."""
+"""The cluster to install into: what is asked of it first, and what is applied to it, all by kubectl."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping

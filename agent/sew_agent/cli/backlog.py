@@ -81,7 +81,7 @@ def drop(state: Path, webhook: str, older_than: float | None, *, yes: bool, by: 
     with beside(state) as store:
         check_webhook(store, webhook, state)
         waiting = store.pending_counts().get(webhook, 0)
-        some = "those that were read long enough ago " if older_than else ""
+        some = "those old enough " if older_than else ""
         confirm(f"{waiting} wait for {webhook}: give {some or 'them '}up? They are never sent", ask, yes=yes)
         dropped = store.drop(webhook, DropReason.BACKLOG_DROPPED, older_than=before)
         record(store, DropReason.BACKLOG_DROPPED, webhook, dropped, by)

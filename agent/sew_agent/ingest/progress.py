@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from kubectl_sew.resource.conditions import FetchedReason, Status, read_to
 
-FULL = "its share of the store is full: it is read for again when there is room; see SEW_STORE_MAX"
+FULL = "its share of the store is full: nothing more is read for it until there is room; see SEW_STORE_MAX"
 _NOT_YET = "events have not been read yet"
 _TO_THE_END = "all that the source holds has been read"
 

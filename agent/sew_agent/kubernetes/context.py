@@ -1,4 +1,4 @@
-"""Bundles what every part that talks to the cluster needs."""
+"""Bundles what all parts that talk to the cluster need."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Builds what the agent has in a cluster from its settings."""
+"""Builds the agent's surroundings in a cluster from its settings: client, election, watches, reports."""
 
 import os
 import re
@@ -93,7 +93,11 @@ class KubernetesEnvironment:
                 return code
         if not stop.is_set():
             holder = self.elector.holder
-            why = f"{holder} holds the Lease" if holder else "; ".join(self.problems()) or "the Lease was not had"
+            why = (
+                f"{holder} holds the Lease"
+                if holder
+                else "; ".join(self.problems()) or "the Lease could not be acquired"
+            )
             self.context.log.error("once_timeout", message=f"nothing was read or sent: {why}")
         return None
 

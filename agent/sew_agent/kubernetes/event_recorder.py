@@ -37,7 +37,7 @@ class EventRecorder:
 
     def start(self) -> None:
         """Start the thread."""
-        heartbeat = self._health.heartbeat("announcer", 2 * LONGEST_STEP)
+        heartbeat = self._health.heartbeat("event-recorder", 2 * LONGEST_STEP)
         start_thread(self._run, "event-recorder", heartbeat)
 
     def stop(self) -> None:

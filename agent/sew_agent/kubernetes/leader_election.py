@@ -1,4 +1,4 @@
-"""Acquires, renews and loses the Lease, and says which."""
+"""Acquires, renews and releases the Lease, and knows whether this agent is the leader."""
 
 import threading
 from collections.abc import Callable
@@ -127,7 +127,7 @@ class LeaderElector:
             then = "delivery goes on" if self.leading.is_set() else "it is tried again"
             problems.report_error(_MATTER, error, f"{error}; {then}")
         except StoreError as error:
-            problems.report(_MATTER, f"this agent takes no Lease: {error}")
+            problems.report(_MATTER, f"this agent does not acquire the Lease: {error}")
         except UNREADABLE as error:
             unreadable = f"the Lease cannot be read ({locate(error)})"
             problems.report(_MATTER, f"{unreadable}: delete it, and it is created again")

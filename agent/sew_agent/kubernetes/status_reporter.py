@@ -1,4 +1,4 @@
-"""Puts together how all webhooks stand, from the parts of the running agent, and reports it to the cluster."""
+"""Gathers the status of all webhooks from the parts of the running agent, and reports it to the cluster."""
 
 from collections.abc import Callable, Mapping
 

@@ -39,7 +39,7 @@ _AGAIN = " the sample is being sent again"
 _TWICE = "; sent a second time, since the agent ended during the first"
 NOT_AGAIN = "; not sent again: the same was tested less than an hour before (`kubectl sew test` sends another)"
 _AN_HOUR = 3600.0
-_NO_MORE = " not known: the agent ended twice while the sample was being sent; look for it at the receiver"
+_NO_MORE = " not known: the agent ended twice while the sample was being sent; check whether the receiver has it"
 
 
 def longest_step(request_timeout: float) -> float:

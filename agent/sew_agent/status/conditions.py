@@ -153,9 +153,11 @@ def falling_behind(counters: Counters | None, rate: float, now: float) -> str:
     lasts = counters.pending / rate if rate else 0.0
     if lasts >= BEHIND:
         soonest = spell_duration(lasts)
-        return f"{_backlog(counters, now)}; {spell_rate(rate)} are sent, so the last goes in {soonest} at the earliest"
+        return (
+            f"{_backlog(counters, now)}; {spell_rate(rate)} are sent, so the last is sent in {soonest} at the earliest"
+        )
     if counters.pending >= _SOME and now - counters.oldest_pending >= _OLD:
-        return f"{_backlog(counters, now)}: the receiver takes them slower than they come"
+        return f"{_backlog(counters, now)}: the receiver takes them more slowly than they come"
     return ""
 
 

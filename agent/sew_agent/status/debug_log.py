@@ -17,7 +17,7 @@ from sew_agent.base.threads import NoThreadError, start_thread
 _SHOWN = 500
 ROOM = 256
 """Events that wait for rendering at most; of more only id and type are logged."""
-_TOO_MANY = "more events came at once than are rendered for state Debug"
+_TOO_MANY = "more events came at once than state Debug logs"
 _GRACE = 5.0
 """Seconds that the end of the process waits for events that are not logged yet."""
 

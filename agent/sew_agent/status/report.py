@@ -126,7 +126,7 @@ def room_words(room: float) -> str:
     helps = "deliver, `sew-agent backlog drop`, `sew-agent dead-letters replay` or `purge`, or raise SEW_STORE_MAX"
     if room < 1.0:
         return f"its share of the store is {room:.0%} full; when it is full nothing more is read for it: {helps}"
-    return f"its share of the store is full: it keeps its position and is read for again when there is room: {helps}"
+    return f"its share of the store is full: nothing more is read for it until there is room: {helps}"
 
 
 class ReportFile:

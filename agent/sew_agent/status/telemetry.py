@@ -11,6 +11,7 @@ from sew_agent.base.log import Log
 from sew_agent.base.metrics import Metrics
 from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.retry import Decision
+from sew_agent.ingest.progress import FULL
 from sew_agent.ingest.source import Arrival, SourceWarning
 from sew_agent.status.debug_log import DebugLog
 from sew_agent.store.records import Delivery, DeliveryState, EnqueueResult, StoreError
@@ -64,8 +65,7 @@ class IngestTelemetry:
 
     def store_full(self, webhooks: Collection[str]) -> None:
         for name in set(webhooks) - self.without_room:
-            message = "its share of the store is full: it is read for again when there is room; see SEW_STORE_MAX"
-            self._log.warning("webhook_without_room", webhook=name, message=message)
+            self._log.warning("webhook_without_room", webhook=name, message=FULL)
         self.without_room.update(webhooks)
 
     def _log_debug(self, arrivals: Sequence[Arrival]) -> None:
@@ -103,7 +103,7 @@ class DeliveryTelemetry:
     def _log_peers(self, route: Route) -> None:
         for peer, why in route.peers.news():
             if why:
-                message = "it rests for a while; the others are sent to"
+                message = "it is left out for a while; events go to the others"
                 self._log.warning("peer_failed", webhook=route.webhook, peer=peer, detail=why, message=message)
             else:
                 self._log.info("peer_recovered", webhook=route.webhook, peer=peer)

@@ -21,7 +21,7 @@ CHECK_EVERY = 0.5
 _SETTLED = 2.0
 """A file that changed less than this many seconds before it was read may change again without another time stamp."""
 _LARGEST = 64 * 2**20
-_MOUNTED = "is it mounted? The webhooks that there were are kept as they are until there is one here"
+_MOUNTED = "is it mounted? The webhooks that were there are kept until there is one again"
 _TAKEN_ANYWAY = "SEW015"
 """A label that is none is left out, and the webhook runs."""
 

@@ -1,4 +1,4 @@
-"""Validates webhooks, again only where something of them changed. Pure."""
+"""Validates webhooks; one that has not changed is not validated again. Pure."""
 
 import json
 from collections.abc import Callable, Mapping

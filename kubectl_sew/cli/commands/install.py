@@ -44,7 +44,7 @@ def _readable(_ctx: click.Context, _option: click.Parameter, urls: str) -> str:
 def _parts(_ctx: click.Context, _option: click.Parameter, text: str) -> frozenset[str]:
     parts = frozenset(filter(None, map(str.strip, text.split(","))))
     if not parts or not parts <= set(PARTS):
-        raise click.BadParameter(f"some of {','.join(PARTS)} are expected")
+        raise click.BadParameter(f"it must be one or more of {','.join(PARTS)}")
     return parts
 
 
@@ -146,9 +146,7 @@ def _mind_the_host(deployment: Document, plan: InstallPlan) -> None:
     """A claim is one pod's at a time, and belongs to root unless the pod says otherwise: both are the host's to say."""
     name, spec = deployment["metadata"]["name"], deployment["spec"]
     if plan.host and plan.host.service_account == "default":
-        print_warning(
-            f"deployment/{name} acts as the service account default: whatever else does so may read the Secrets"
-        )
+        print_warning(f"deployment/{name} uses the service account default: whatever else uses it may read the Secrets")
     if plan.claim and (spec["strategy"]["type"] != "Recreate" or spec["replicas"] > 1):
         print_warning(f"deployment/{name} may run several pods at once, and a claim serves one: one replica, Recreate")
     if plan.claim and "fsGroup" not in target.pod_of(deployment).get("securityContext", {}):
@@ -191,7 +189,7 @@ def _miss_namespace(kubectl: Kubectl, options: InstallOptions) -> None:
     name = options.secrets_namespace
     if options.create_namespace or target.namespace_exists(kubectl, name):
         return
-    missing = f"there is no namespace {name}, where the Secrets are: `kubectl create namespace {name}`"
+    missing = f"the Secrets' namespace {name} does not exist: `kubectl create namespace {name}`"
     if options.apply:
         raise target.InstallError(f"{missing}, or --create-namespace")
     print_warning(f"{missing} first, or --create-namespace")

@@ -34,7 +34,7 @@ def status(  # noqa: PLR0913 - one for each flag
     api_group: str | None,
     secrets_namespace: str,
 ) -> int:
-    """Show all that is known of a webhook, and what helps.
+    """Show all that is known of a webhook, and what to do.
 
     What only the running agent knows is asked in its pod. If the pod cannot be asked, it says `unknown` and why.
 

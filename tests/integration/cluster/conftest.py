@@ -1,14 +1,11 @@
 """Gives each test an installation on the session's API server, a folder for the agent, and a receiver."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from testbed.receivers import Receiver, generic
 from testbed.servers.kubernetes import Kubernetes, find, kubernetes
 from testbed.servers.required import required
-from tests.e2e.sew_agent import Folder
 from tests.integration.cluster.in_cluster import ClusterHarness, cluster_harness
 
 
@@ -24,17 +21,4 @@ def own() -> Iterator[ClusterHarness]:
     with required(), kubernetes(find()) as server:
         made = ClusterHarness(server)
         made.install()
-        yield made
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Folder]:
-    made = Folder(tmp_path)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with generic() as made:
         yield made

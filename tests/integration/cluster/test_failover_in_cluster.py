@@ -12,7 +12,7 @@ from elasticsearch import Elasticsearch
 from kubectl_sew.resource import Condition, checkpoint
 from testbed.receivers import Answer, Receiver
 from testbed.servers.indices import index, write
-from tests.e2e.sew_agent import Folder
+from tests.e2e.sew_agent import Agent, Folder
 from tests.integration.cluster.in_cluster import ClusterHarness, webhook
 from tests.waiting import eventually
 
@@ -42,6 +42,26 @@ def events(elasticsearch_8: str) -> Iterator[EventsHarness]:
         yield EventsHarness(client, elasticsearch_8, name)
 
 
+@pytest.fixture
+def folders(tmp_path: Path) -> Iterator[list[Folder]]:
+    """Two folders: of the first agent and of the second."""
+    made = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        made.append(Folder(tmp_path / name))
+    yield made
+    for folder in made:
+        folder.stop()
+
+
+def start_first(harness: ClusterHarness, receiver: Receiver, folder: Folder, events: EventsHarness) -> Agent:
+    """Create the webhook, and start the first agent; return it once it has left a checkpoint."""
+    harness.apply(webhook("kept", receiver.url))
+    first = harness.agent(folder, *events.flags, POD_NAME="first", POD_NAMESPACE="n")
+    eventually(lambda: read_to(harness), "the first reads, and leaves a checkpoint", 30)
+    return first
+
+
 def received(receiver: Receiver) -> set[str]:
     return set(receiver.ids(lambda incoming: incoming.json()["id"]))
 
@@ -52,14 +72,11 @@ def read_to(harness: ClusterHarness) -> float | None:
 
 
 def test_pending_deliveries_of_a_killed_leader_are_sent_by_the_next_and_back_again(
-    harness: ClusterHarness, tmp_path: Path, events: EventsHarness
+    harness: ClusterHarness, folders: list[Folder], events: EventsHarness
 ) -> None:
     answers = [Answer(204)]
-    folders = [Folder(tmp_path / name) for name in ("first", "second") if not (tmp_path / name).mkdir()]
     with Receiver(lambda _: answers[0]) as receiver:
-        harness.apply(webhook("kept", receiver.url))
-        first = harness.agent(folders[0], *events.flags, POD_NAME="first", POD_NAMESPACE="n")
-        eventually(lambda: read_to(harness), "the first reads, and leaves a checkpoint", 30)
+        first = start_first(harness, receiver, folders[0], events)
         second = harness.agent(folders[1], *events.flags, POD_NAME="second", POD_NAMESPACE="n")
         events.write(50)
         eventually(lambda: received(receiver) == events.written, "the first delivers", 30)
@@ -78,18 +95,13 @@ def test_pending_deliveries_of_a_killed_leader_are_sent_by_the_next_and_back_aga
         eventually(lambda: received(receiver) == events.written, "the first goes on where the second was", 60)
         identities = receiver.ids(lambda incoming: incoming.headers["webhook-id"])
         assert len(identities) == len(events.written)
-    for folder in folders:
-        folder.stop()
 
 
 def test_deliveries_before_a_shutdown_are_not_sent_again_by_the_next_leader(
-    harness: ClusterHarness, tmp_path: Path, events: EventsHarness
+    harness: ClusterHarness, folders: list[Folder], events: EventsHarness
 ) -> None:
-    folders = [Folder(tmp_path / name) for name in ("first", "second") if not (tmp_path / name).mkdir()]
     with Receiver(lambda _: Answer(204)) as receiver:
-        harness.apply(webhook("kept", receiver.url))
-        first = harness.agent(folders[0], *events.flags, POD_NAME="first", POD_NAMESPACE="n")
-        eventually(lambda: read_to(harness), "the first reads, and leaves a checkpoint", 30)
+        first = start_first(harness, receiver, folders[0], events)
         events.write(50)
         written = time.time()
         eventually(lambda: received(receiver) == events.written, "the first delivers", 30)
@@ -101,27 +113,20 @@ def test_deliveries_before_a_shutdown_are_not_sent_again_by_the_next_leader(
         events.write(1)
         eventually(lambda: received(receiver) == events.written, "the second goes on", 60)
         assert set(receiver.ids(lambda incoming: incoming.headers["webhook-id"]).values()) == {1}
-    for folder in folders:
-        folder.stop()
 
 
 def test_a_late_event_while_nobody_runs_is_delivered_by_an_agent_with_an_empty_store(
-    harness: ClusterHarness, tmp_path: Path, events: EventsHarness
+    harness: ClusterHarness, folders: list[Folder], events: EventsHarness
 ) -> None:
     """Replace a pod without a volume: an event on its way is dated before the last checkpoint."""
-    folders = [Folder(tmp_path / name) for name in ("first", "second") if not (tmp_path / name).mkdir()]
     with Receiver(lambda _: Answer(204)) as receiver:
-        harness.apply(webhook("kept", receiver.url))
-        first = harness.agent(folders[0], *events.flags, POD_NAME="first", POD_NAMESPACE="n")
-        eventually(lambda: read_to(harness), "the first reads, and leaves a checkpoint", 30)
+        first = start_first(harness, receiver, folders[0], events)
         dated = time.time()
         eventually(lambda: reported_read_to(folders[0]) > dated + 1, "its checkpoint is past it", 30)
         assert first.terminate() == 0
         events.write(1, dated)
         harness.agent(folders[1], *events.flags, POD_NAME="second", POD_NAMESPACE="n")
         eventually(lambda: received(receiver) == events.written, "the second delivers it", 30)
-    for folder in folders:
-        folder.stop()
 
 
 def reported_read_to(folder: Folder) -> float:

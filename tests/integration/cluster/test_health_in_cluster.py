@@ -56,7 +56,7 @@ def test_the_status_writer_and_the_event_recorder_beat_until_they_are_stopped(co
     recorder = EventRecorder(context, "n/me", beats.health)
     writer.start()
     recorder.start()
-    beats.await_beats("status", "announcer")
+    beats.await_beats("status", "event-recorder")
     writer.stop(leading=False)
     recorder.stop()
     webhooks.close()

@@ -127,13 +127,6 @@ def clock_ahead(folder: Path, seconds: float) -> str:
     return str(folder)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Folder]:
-    made = Folder(tmp_path)
-    yield made
-    made.stop()
-
-
 _EXEC = """#!/bin/sh
 for word in "$@"; do case "$word" in exec) inside=yes ;; esac; done
 [ "$inside" ] || exec "$REAL_KUBECTL" "$@"

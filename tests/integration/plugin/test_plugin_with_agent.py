@@ -69,7 +69,7 @@ def test_status_shows_backlog_deliveries_and_failure(
     fine, down = sew("status", "fine").stdout, sew("status", "down").stdout
     assert "Agent:         sew-system/agent-0, version " in fine
     assert "Backlog:       nothing waits\nDelivered:     3, the last 20" in fine
-    assert "What helps" not in fine
+    assert "What to do" not in fine
     assert "Backlog:       3 waiting, the oldest for under a minute\nDelivered:     0, the last never" in down
     assert "Failing:       server_error: " in down
     assert "it is tried again by itself and nothing is lost; `kubectl sew backlog down`" in down
@@ -149,7 +149,7 @@ def test_a_webhook_that_no_agent_takes_up_is_found(
     here.apply(*(webhook(name, f"{receiver.url}/ok", labels={"team": name}) for name in ("night", "day")))
     sew = beside(here, folder)
     eventually(lambda: "webhook-unserved" in findings(sew), "it is found", 90)
-    assert findings(sew) == {"webhook-unserved": ["day: sew-system/agent-0 has not taken it up"]}
+    assert findings(sew) == {"webhook-unserved": ["day: sew-system/agent-0 does not serve it"]}
 
 
 def test_an_agent_whose_clock_is_wrong_is_found(here: ClusterHarness, folder: Folder, tmp_path: Path) -> None:

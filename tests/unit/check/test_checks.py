@@ -162,7 +162,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
         {"held": Held({("Secret", "receiver"): {"other": b""}})},
         "the object has no such key: it holds other",
     ),
-    ("webhook-unserved", UNSERVED, "w: sew-system/sew-agent-0 has not taken it up: it serves those with the labels"),
+    ("webhook-unserved", UNSERVED, "w: sew-system/sew-agent-0 does not serve it: it serves those with the labels"),
     ("webhook-invalid", {"webhooks": condition("Healthy", "QueryValidation")}, "w: QueryValidation: said so"),
     ("webhook-invalid", {"webhooks": (BROKEN,)}, "w: QueryParsing: query: "),
     ("query-unanswerable", {"webhooks": condition("EventsFetched", "QueryNotAnswerable")}, "w: said so"),

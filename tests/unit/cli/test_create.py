@@ -95,7 +95,7 @@ def test_every_problem_is_reported_at_once_and_nothing_is_made(sew):
     ("flags", "said"),
     [
         (("--consumer", "slac"), "`slac` is unknown: did you mean Slack?"),
-        (("--state", "on"), "`on` is unknown: it is one of Enabled, Disabled, Debug, Test"),
+        (("--state", "on"), "`on` is unknown: it must be one of Enabled, Disabled, Debug, Test"),
         (("--config", "s3cret"), "--config must be NAME=VALUE"),
         (("--secret", "url=s3cret"), "--secret must be NAME=SECRET/KEY"),
         (("--configmap", "url"), "--configmap must be NAME=CONFIGMAP/KEY"),

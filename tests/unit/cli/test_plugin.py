@@ -118,7 +118,7 @@ def test_a_full_disk_is_an_error_without_a_traceback():
         ("validate -f - <&-", 1, ""),
         ("preview-query 'type = waf' --events - <&-", 1, "error: standard input is closed"),
         ("preview-payload -f examples/webhooks/jira.yaml --event - <&-", 1, "error: standard input is closed"),
-        ("backlog x --drop <&-", 2, "error: this cannot be undone: say --yes"),
+        ("backlog x --drop <&-", 2, "error: this cannot be undone: add --yes"),
         ("create <&-", 2, "error: NAME, --consumer, --query must be given"),
     ],
 )

@@ -140,7 +140,7 @@ def test_an_agent_that_is_silent_or_tells_nothing_is_told_before_what_it_last_wr
 
 
 def test_what_waits_is_told_by_the_agent_and_nothing_older_contradicts_it() -> None:
-    behind = "about 19,000 events wait, the oldest for 3 h; at most 1 a second are sent, so the last goes in 5 h"
+    behind = "about 19,000 events wait, the oldest for 3 h; at most 1 a second are sent, so the last is sent in 5 h"
     old = Condition("Delivering", "True", "Delivering", "nothing is waiting", 3)
     text = for_people(
         details({"backlog": 19_938, "oldestWaitingSeconds": 11_000, "behind": behind}, conditions=(HEALTHY, old))

@@ -189,7 +189,7 @@ class IndexMonitor:
             return []
         self._warned_timeless, self._times.timeless = names, self.stats.at
         message = (
-            f"{_some(names)}: without the field `{self._time_field}`, so what comes is taken as of now, whatever "
+            f"{_some(names)}: without the field `{self._time_field}`, so its events count as of now, whatever "
             "SEW_START and SEW_MAX_EVENT_AGE say: name the field of the events' own time (SEW_TIME_FIELD, --time-field)"
         )
         return [SourceWarning("no_time_field", message, len(names))]
@@ -201,11 +201,11 @@ class IndexMonitor:
     def problems(self, position: TailPosition) -> Iterator[SourceProblem]:
         """Yield what a reader at this position cannot be sure to read now."""
         if not (self.stats.copies or self.settings or position.cursors):
-            message = "no index is there to read from: see the index pattern, and the privileges on what it names"
+            message = "no index is there to read from: check the index pattern, and the privileges on its indices"
             yield SourceProblem(message, IndexProblem.EMPTY)
         if self._without_settings:
             names = _some(sorted(self._without_settings))
-            message = f"{names} cannot be read for certain: the privilege `view_index_metadata` is missing"
+            message = f"{names} cannot be read without gaps: the privilege `view_index_metadata` is missing"
             yield SourceProblem(message, IndexProblem.PRIVILEGE)
         yield from self._absences(position)
         frozen = sorted(

@@ -1,4 +1,4 @@
-"""Queries that can match new events at all, chosen by a small search for the values that those have.
+"""Choice of the queries that can match new events at all, by a small search for the values of those events.
 
 The cost of a search grows with its queries: a thousand queries on ten new events are a thousand times the work of
 reading the ten. Most queries ask one or two string fields for exact values, which few new events have. Elasticsearch

@@ -153,6 +153,6 @@ def _readable() -> Iterator[None]:
         yield
     except _UNREADABLE as error:
         raise SourceError(
-            f"Elasticsearch's answer cannot be read ({locate(error)}): is it Elasticsearch 8 or 9 that answers, "
-            "and nothing between that changes answers?"
+            f"Elasticsearch's answer cannot be read ({locate(error)}): is it Elasticsearch 8 or 9, "
+            "and does no proxy change its answers?"
         ) from None

@@ -63,7 +63,7 @@ def test_a_backlog_is_dropped_elsewhere_than_on_a_terminal_only_with_yes(state: 
     command = ("drop", "--state", str(state), "--webhook", "hook")
     refused = run(backlog, *command)
     assert refused.exit_code == 2
-    assert "this cannot be undone: say --yes" in refused.output
+    assert "this cannot be undone: add --yes" in refused.output
     assert counts(state) == (5, 2)
     done = run(backlog, *command, "--yes", "--by", "ann@desk")
     assert done.output == "5 of the deliveries waiting for hook were dropped\n"
@@ -86,7 +86,7 @@ def test_dead_letters_are_purged_elsewhere_than_on_a_terminal_only_with_yes(stat
     for which in (("1",), ("--webhook", "hook"), ("--all",)):
         refused = run(dead_letters, *command, *which)
         assert refused.exit_code == 2
-        assert "this cannot be undone: say --yes" in refused.output
+        assert "this cannot be undone: add --yes" in refused.output
     assert counts(state) == (5, 2)
     assert run(dead_letters, *command, "1", "--yes", "--by", "ann").output == "1 dead letter purged\n"
     assert run(dead_letters, *command, "--all", "--yes", "--by", "bob").exit_code == 0

@@ -84,9 +84,9 @@ def test_healthy_reports_the_first_thing_that_is_wrong(known: WebhookStatus, sta
 @pytest.mark.parametrize(
     ("waiting", "rate", "age", "named"),
     [
-        (19_938, 1.0, 9.0, "at most 1 a second are sent, so the last goes in 5 h at the earliest"),
-        (20, 10 / 60, 9.0, "at most 10 a minute are sent, so the last goes in 2 min at the earliest"),
-        (10, 1000.0, 301.0, "the oldest for 5 min: the receiver takes them slower than they come"),
+        (19_938, 1.0, 9.0, "at most 1 a second are sent, so the last is sent in 5 h at the earliest"),
+        (20, 10 / 60, 9.0, "at most 10 a minute are sent, so the last is sent in 2 min at the earliest"),
+        (10, 1000.0, 301.0, "the oldest for 5 min: the receiver takes them more slowly than they come"),
     ],
 )
 def test_a_webhook_that_falls_behind_says_when_the_last_will_be_sent(

@@ -288,9 +288,8 @@ def test_nothing_is_done_while_nothing_changes(harness: ReconcilerHarness) -> No
     assert harness.routes.names == ["untouched"]
 
 
-def test_time_disabled_is_taken_off_before_anything_is_sent_again(
-    harness: ReconcilerHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def disable_after_an_attempt(harness: ReconcilerHarness) -> None:
+    """Have one event tried and still pending, and the webhook `a` disabled then."""
     harness.write(1)
     harness.webhook("a")
     harness.step()
@@ -298,6 +297,12 @@ def test_time_disabled_is_taken_off_before_anything_is_sent_again(
     harness.store.record_results([DeliveryResult(delivery, DeliveryState.PENDING, harness.now, 1)], ())
     harness.webhook("a", state="Disabled")
     harness.step()
+
+
+def test_time_disabled_is_taken_off_before_anything_is_sent_again(
+    harness: ReconcilerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disable_after_an_attempt(harness)
     seen: list[float | None] = []
 
     def look(webhooks: Mapping[str, Accepted]) -> None:
@@ -316,13 +321,7 @@ def test_time_disabled_is_taken_off_before_anything_is_sent_again(
 def test_time_disabled_is_taken_off_once_however_often_the_step_fails_after_it(
     harness: ReconcilerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    harness.write(1)
-    harness.webhook("a")
-    harness.step()
-    (delivery,) = harness.store.due("a", now=harness.now, limit=1)
-    harness.store.record_results([DeliveryResult(delivery, DeliveryState.PENDING, harness.now, 1)], ())
-    harness.webhook("a", state="Disabled")
-    harness.step()
+    disable_after_an_attempt(harness)
 
     def fail(_: Mapping[str, Accepted]) -> None:
         raise StoreError("locked")
