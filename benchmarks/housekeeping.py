@@ -76,7 +76,7 @@ def names(store: Store, count: int) -> None:
         store.enqueue(EnqueueBatch([NewDelivery(event, ("hook",))], {"common": f"{number}"}, NOW))
 
     print(
-        f"with {count:,} names gone: one event {timed(take):.2f} ms, books {timed(lambda _: store.counters()):.2f} ms"
+        f"with {count:,} names gone: one event {timed(take):.2f} ms, counts {timed(lambda _: store.counters()):.2f} ms"
     )
 
 

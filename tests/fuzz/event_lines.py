@@ -97,7 +97,7 @@ class RotationHarness:
         self.source.close()
         self.source = NdjsonFile(self.path, ANY)
 
-    def look(self) -> bool:
+    def read_page(self) -> bool:
         """Read one page, and return whether that was all."""
         try:
             limit = self.chance.choice((1, 3, 1000))
@@ -110,7 +110,7 @@ class RotationHarness:
 
     def drain(self) -> None:
         for _ in range(10_000):
-            if self.look():
+            if self.read_page():
                 return
         raise AssertionError("the reader never came to the end")
 

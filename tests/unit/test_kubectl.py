@@ -111,7 +111,7 @@ WORDS = [
     (
         "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
         KubectlProblem.UNREACHABLE,
-        "right host or port? kubectl looks there where nothing names a cluster: set KUBECONFIG",
+        "right host or port? kubectl tries that address if no cluster is configured: set KUBECONFIG",
     ),
     (
         "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?",
@@ -194,7 +194,7 @@ WORDS = [
 
 
 @pytest.mark.parametrize(("stderr", "problem", "text"), WORDS)
-def test_kubectls_words_are_told_apart_and_said_with_what_to_do(
+def test_kubectls_errors_are_distinguished_and_come_with_what_to_do(
     stderr: str, problem: KubectlProblem, text: str
 ) -> None:
     error = explain(stderr)
@@ -208,7 +208,7 @@ def test_an_endless_text_is_cut() -> None:
     assert len(str(explain("error: " + "x" * 100_000))) < 2_000
 
 
-def test_what_a_login_helper_asks_is_told_where_nobody_answered_it(script: Script) -> None:
+def test_what_a_login_helper_asks_is_shown_where_nobody_answered_it(script: Script) -> None:
     kubectl = Kubectl(
         ("--request-timeout=1s",), script("echo 'open https://login.example, enter ABC123' >&2; exec sleep 60")
     )
@@ -219,14 +219,14 @@ def test_what_a_login_helper_asks_is_told_where_nobody_answered_it(script: Scrip
 ASKING = "echo 'E1125 15:10:33.1 7 x.go:2] no' >&2; printf 'open https://login.example, code: ' >&2\n"
 
 
-def test_what_a_login_helper_asks_is_told_while_it_waits(script: Script, tmp_path: Path) -> None:
+def test_what_a_login_helper_asks_is_shown_while_it_waits(script: Script, tmp_path: Path) -> None:
     waits_until_reported = f"until [ -f {tmp_path}/reported ]; do sleep 0.1; done; echo '{{}}'"
     kubectl = Kubectl((), script(ASKING + waits_until_reported), (tmp_path / "reported").write_text)
     assert kubectl.get("/version") == {}
     assert (tmp_path / "reported").read_text() == "open https://login.example, code: "
 
 
-def test_what_a_quick_run_says_beside_its_answer_is_not_told(script: Script) -> None:
+def test_what_a_quick_run_prints_beside_its_answer_is_not_shown(script: Script) -> None:
     reported: list[str] = []
     assert Kubectl((), script(ASKING + "echo '{}'"), reported.append).get("/version") == {}
     assert reported == []

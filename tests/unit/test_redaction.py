@@ -27,7 +27,7 @@ def test_without_credentials_nothing_is_hidden() -> None:
     assert redactor("", "")("a  b") == "a  b"
 
 
-def test_failures_are_redacted_wherever_elasticsearch_tells_them_and_documents_are_left_alone() -> None:
+def test_failures_are_redacted_wherever_elasticsearch_reports_them_and_documents_are_left_alone() -> None:
     said, shown = "user [sew]", f"user [{HIDDEN}]"
     failure = {"type": "security_exception", "reason": said, "caused_by": {"reason": said}, "failed_shards": [said]}
     redacted = {

@@ -332,7 +332,7 @@ def test_names_in_jiras_fields_are_checked_as_well() -> None:
 
 
 @pytest.mark.parametrize("text", ["{{ cana.ry }}", "{% canary %}", "{{ a canary }}"])
-def test_of_a_template_from_a_secret_nothing_is_told_but_the_line(text: str) -> None:
+def test_of_a_template_from_a_secret_nothing_is_shown_but_the_line(text: str) -> None:
     secret = f"---\n{{kind: Secret, metadata: {{name: keys}}, stringData: {{token: {json.dumps(text)}}}}}\n"
     findings = findings_in(GENERIC % "valueFrom: {secretKeyRef: {name: keys, key: token}}" + secret)
     assert any("line 1" in finding.message for finding in findings)

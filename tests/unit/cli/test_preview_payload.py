@@ -64,7 +64,7 @@ def test_of_ndjson_the_first_event_is_taken(sew):
     assert json.loads(ran.out.partition("\n\n")[2])["id"] == "first"
 
 
-def test_several_webhooks_are_told_apart(sew):
+def test_several_webhooks_are_kept_apart(sew):
     out = sew("preview-payload", "-f", "examples/webhooks").out
     assert [line for line in out.splitlines() if line.startswith("# ")] == [
         "# on-call",
@@ -119,7 +119,7 @@ def test_standard_input_cannot_hold_both_manifest_and_event(manifest, sew):
     assert "cannot both come from standard input" in ran.err
 
 
-def test_a_manifest_that_cannot_be_read_is_the_one_thing_that_is_told(tmp_path, sew):
+def test_a_manifest_that_cannot_be_read_is_all_that_is_reported(tmp_path, sew):
     ran = sew("preview-payload", "-f", str(tmp_path / "none.yaml"))
     assert ran.code == 1
     assert ran.err == f"{tmp_path}/none.yaml: error SEW051: it cannot be read: No such file or directory\n"

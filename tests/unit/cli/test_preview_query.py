@@ -46,7 +46,7 @@ def test_an_invalid_query_is_an_error_with_a_caret_below_what_is_wrong(sew):
     ]
 
 
-def test_every_problem_of_a_query_is_told_at_once(sew):
+def test_every_problem_of_a_query_is_reported_at_once(sew):
     ran = sew("preview-query", "tpye = waf AND severity = high")
     assert ran.err.count("^") == len("tpye") + len("high")
 
@@ -82,7 +82,7 @@ def test_any_key_can_be_asked_with_fields_any(sew):
     assert json.loads(sew("preview-query", "foo = a", "--fields", "any").out) == {"term": {"foo": "a"}}
 
 
-def test_a_query_without_quotes_is_told_what_is_missing(sew):
+def test_a_query_without_quotes_is_an_error_that_names_them(sew):
     ran = sew("preview-query", "type", "=", "waf")
     assert ran.code == 2
     assert "the query is in 3 pieces: put it in quotes, e.g. 'type = waf'" in ran.err
@@ -219,7 +219,7 @@ def test_an_empty_query_selects_everything_and_says_what_a_webhook_takes_instead
         ('[{"a": 1}]\n', "jq -c '.[]'"),
     ],
 )
-def test_json_that_is_not_one_event_a_line_is_told_how_to_make_it_so(text, wanted, sew):
+def test_json_that_is_not_one_event_a_line_comes_with_the_command_that_makes_it_so(text, wanted, sew):
     for command in (("preview-query", "type = waf"), ("fields",)):
         assert f"`{wanted}` makes lines of it" in sew(*command, "--events", "-", stdin=text).err
 

@@ -112,7 +112,7 @@ def test_junit_can_be_read_whatever_a_file_holds(sew):
 
 
 @pytest.mark.parametrize("junk", ["", "{" * 100_000, "x: &a [*a]", "\x00", "- " * 5_000_000], ids=lambda junk: junk[:9])
-def test_junk_is_told_without_a_traceback(junk, sew):
+def test_junk_is_reported_without_a_traceback(junk, sew):
     ran = sew("validate", "-f", "-", stdin=junk)
     assert ran.code in (0, 1)
     assert ran.out.startswith(("stdin", "error SEW017"))
@@ -232,7 +232,7 @@ def test_an_unknown_consumer_and_missing_variables_are_both_found(sew):
     assert "SEW020: jira-webhook: the consumer must be Slack, Jira, Generic or AlertManager, but is `Jiro`" in ran.out
 
 
-def test_a_patch_is_told_to_be_checked_where_it_is_applied(sew):
+def test_of_a_patch_the_result_is_to_be_checked(sew):
     head = "apiVersion: projectcalico.org/v3\nkind: SecurityEventWebhook\nmetadata: {name: a}\n"
     for patch in (head, f"{head}spec: {{state: Debug}}\n"):
         assert sew("validate", "-", stdin=patch).out.count("kubectl kustomize FOLDER | kubectl sew validate -f -") == 1
@@ -241,12 +241,12 @@ def test_a_patch_is_told_to_be_checked_where_it_is_applied(sew):
 
 
 @pytest.mark.parametrize("query", ["type: waf", "dns.qname: x"])
-def test_a_query_with_a_colon_is_told_the_comparator(query, sew):
+def test_a_query_with_a_colon_comes_with_the_comparator(query, sew):
     ran = sew("validate", "-", stdin=GOOD.replace("type=waf", query))
     assert "a query compares with `=`, not `:`, e.g. `query: type = waf`" in ran.out
 
 
 @pytest.mark.parametrize("query", ['"dns.qname" IN {"a*"}', "'dns.qname' = x", '"a b"= c'])
-def test_a_query_of_which_only_the_beginning_is_quoted_is_told_how_to_write_it(query, sew):
+def test_a_query_of_which_only_the_beginning_is_quoted_comes_with_how_to_write_it(query, sew):
     ran = sew("validate", "-", stdin=GOOD.replace("type=waf", query))
     assert "put the whole query in single quotes" in ran.out

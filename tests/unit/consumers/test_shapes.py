@@ -115,7 +115,7 @@ def test_an_event_of_calicos_is_left_as_it_is(event_type: str) -> None:
 
 
 @pytest.mark.parametrize("document", [{"type": "x"}, {"severity": 1}, {"description": "x"}, {"name": "x"}])
-def test_one_field_of_calicos_is_enough_where_nothing_tells_another_kind(document: dict[str, object]) -> None:
+def test_one_field_of_calicos_is_enough_where_nothing_shows_another_kind(document: dict[str, object]) -> None:
     event = Event("i", "1", document)
     assert readable(event) is event
 
@@ -132,7 +132,7 @@ def test_one_field_of_calicos_is_enough_where_nothing_tells_another_kind(documen
         ({}, False),
     ],
 )
-def test_it_can_be_told_whether_anything_known_is_set(document: dict[str, object], known: bool) -> None:
+def test_it_is_known_whether_any_known_field_is_set(document: dict[str, object], known: bool) -> None:
     assert is_known(Event("", "1", document)) is known
 
 

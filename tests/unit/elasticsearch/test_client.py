@@ -59,7 +59,7 @@ def test_an_error_of_the_client_is_one_of_a_few_problems(error: Exception, probl
     assert explain(error, "http://es:9200", redactor()).problem is problem
 
 
-def test_a_search_among_many_that_is_forbidden_lacks_a_privilege() -> None:
+def test_a_search_among_many_that_is_forbidden_misses_a_privilege() -> None:
     assert search_error({"type": "security_exception", "reason": "no"}, 403).problem is IndexProblem.PRIVILEGE
 
 

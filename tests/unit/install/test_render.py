@@ -124,7 +124,7 @@ def test_a_sidecar_that_is_there_already_is_replaced_in_its_place() -> None:
     assert pod["initContainers"][1] == agent_of(InstallPlan(host=HOST, image="new"))
 
 
-def test_neither_namespaces_nor_what_is_owed_nor_the_host_is_removed_unless_asked() -> None:
+def test_neither_namespaces_nor_what_is_pending_nor_the_host_is_removed_unless_asked() -> None:
     kinds = [obj["kind"] for obj in removable(InstallPlan(create_secrets_namespace=True, crd_group=None), data=False)]
     assert kinds[0] == "NetworkPolicy"
     assert {"Namespace", "PersistentVolumeClaim", "CustomResourceDefinition"}.isdisjoint(kinds)

@@ -200,10 +200,8 @@ def test_what_falls_behind_says_its_rate_and_when_the_last_will_be_sent() -> Non
     report = replace(REPORT, webhooks={"w": replace(REPORT.webhooks["w"], rate=1.0)})
     shown = webhook_shown(FakeStore(many), report)
     assert (shown["ratePerSecond"], shown["healthy"]) == (1.0, True)
-    said = (
-        "about 19,000 events wait, the oldest for 1 min; 1 dead letter; at most 1 a second are sent, so the last goes"
-    )
-    assert shown["behind"] == f"{said} in 5 h at the earliest"
+    said = "about 19,000 events wait, the oldest for 1 min; 1 dead letter; at most 1 a second are sent, so the last is"
+    assert shown["behind"] == f"{said} sent in 5 h at the earliest"
     assert f"w: falls behind: {said}" in for_people(status(FakeStore(many), report, NOW))  # type: ignore[arg-type]
 
 

@@ -305,14 +305,14 @@ def test_time_disabled_is_taken_off_before_anything_is_sent_again(
     disable_after_an_attempt(harness)
     seen: list[float | None] = []
 
-    def look(webhooks: Mapping[str, Accepted]) -> None:
+    def record(webhooks: Mapping[str, Accepted]) -> None:
         seen.extend(
             delivery.first_attempt
             for name in webhooks
             for delivery in harness.store.due(name, now=harness.now, limit=1)
         )
 
-    monkeypatch.setattr(harness.routes, "serve", look)
+    monkeypatch.setattr(harness.routes, "serve", record)
     harness.webhook("a")
     harness.step(80 * 3600.0)
     assert seen == [pytest.approx(harness.now, abs=10.0)]
