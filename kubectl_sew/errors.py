@@ -11,8 +11,9 @@ SewError                              whatever a user can cause: printed as `err
 ├── sew_agent.base.threads.NoThreadError      the system gives no more threads
 ├── sew_agent.delivery.http.errors.SendError  a receiver gave no answer
 ├── sew_agent.ingest.source.SourceError       events cannot be read now
-├── sew_agent.store.records.StoreError        the state folder cannot be used
-│   └── sew_agent.store.records.StoreFullError    its disk is full: nothing was written
+├── sew_agent.store.records.StoreError        the store cannot be used
+│   ├── sew_agent.store.records.StoreFullError    its disk is full: nothing was written
+│   └── sew_agent.store.records.StoreHeldError    another agent has it
 └── sew_agent.kubernetes.client.ApiError      the API server refused, or was not reached
     ├── sew_agent.kubernetes.client.InvalidError    it refuses the object
     ├── sew_agent.kubernetes.client.ForbiddenError  it refuses the agent

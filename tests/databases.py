@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable
-from functools import partial
+from typing import Any
 
 import psycopg
 
@@ -19,5 +19,10 @@ def own_schema(server: PostgreSQL) -> str:
 
 
 def opens(server: PostgreSQL) -> Callable[..., PostgresqlStore]:
-    """Return what opens the store of one test."""
-    return partial(open_store, own_schema(server))
+    """Return what opens the store of one test: for an agent, or with `exclusive=False` for a command beside it."""
+    url = own_schema(server)
+
+    def open_it(*, exclusive: bool = True, **settings: Any) -> PostgresqlStore:
+        return open_store(url, owner="agent" if exclusive else None, **settings)
+
+    return open_it

@@ -17,6 +17,7 @@ from sew_agent.base.threads import Stop
 from sew_agent.environment import Environment
 from sew_agent.main_loop import MainLoop
 from sew_agent.run_once import TIMED_OUT
+from sew_agent.standby import Tenure, wait_for_store
 from sew_agent.wiring import assemble, open_environment
 
 
@@ -46,12 +47,24 @@ def _library_warning(log: Log, source: str, message: str) -> None:
 
 
 def _deliver(settings: Settings, environment: Environment, log: Log, stop: Stop, ends: float) -> int | None:
-    with ExitStack() as stack:
-        runtime = assemble(settings, environment, log, stack)
-        loop = MainLoop(runtime, stop, ends)
-        stack.callback(loop.end)
-        log.info("started", version=version("kubectl-sew"), pid=os.getpid(), state=str(settings.state))
-        return loop.run()
+    """Deliver while this agent owns the store, and stand by while another one does.
+
+    Return the exit code, None where `stop` or the end of the time ended it.
+    """
+    while True:
+        with ExitStack() as stack:
+            store = wait_for_store(settings, log, stop, ends, stack)
+            if store is None:
+                return None
+            tenure = Tenure(store, stop)
+            runtime = assemble(settings, environment, store, log, stack)
+            loop = MainLoop(runtime, tenure, ends)
+            stack.callback(loop.end)
+            log.info("started", version=version("kubectl-sew"), pid=os.getpid(), state=str(settings.state))
+            code = loop.run()
+            if code is not None or stop.is_set():
+                return code
+        log.error("store_taken_over", message="another agent has taken over: this one stands by")
 
 
 def _stop_on_signals(stop: threading.Event) -> None:

@@ -25,7 +25,7 @@ from sew_agent.run_once import (
     unfinished,
     verdict,
 )
-from sew_agent.store.records import Counters, StoreError, StoreFullError
+from sew_agent.store.records import Counters, Ownership, StoreError, StoreFullError
 from sew_agent.wiring import Runtime
 
 RECONCILE_EVERY = 0.5
@@ -89,7 +89,7 @@ class MainLoop:
         if settings.once:
             self._runtime.store.record_results((), to_probe(self._runtime.store.receivers()))
         workers = [self._worker(number) for number in range(settings.workers)]
-        self._runtime.dispatcher.start(workers, self._runtime.environment.may_deliver)
+        self._runtime.dispatcher.start(workers, self._may_deliver)
         while not self._stop.is_set():
             pause = self._turn()
             if settings.once and self._finished():
@@ -211,6 +211,10 @@ class MainLoop:
         limit = STALLED_AFTER + MOST_REQUESTS * self._runtime.settings.request_timeout
         begun = cache(lambda: self._runtime.health.heartbeat(f"worker-{number}", limit))
         return lambda: begun().beat()
+
+    def _may_deliver(self) -> bool:
+        """Return whether no other agent may be delivering."""
+        return self._runtime.environment.may_deliver() and self._runtime.store.ownership() is Ownership.HELD
 
     def _finished(self) -> bool:
         runtime = self._runtime

@@ -41,8 +41,8 @@ from sew_agent.status.collector import collect
 from sew_agent.status.server import serve
 from sew_agent.status.telemetry import DeliveryTelemetry, IngestTelemetry
 from sew_agent.store.contract import Store
+from sew_agent.store.opening import StorePlace, open_for_agent, read_url
 from sew_agent.store.records import Delivery, EnqueueBatch
-from sew_agent.store.sqlite.store import open_store
 from sew_agent.webhooks.reconciler import Parts, Reconciler
 from sew_agent.webhooks.routes import Routes, route_of
 from sew_agent.webhooks.validator import WebhookValidator
@@ -78,12 +78,22 @@ def open_environment(settings: Settings, log: Log, stack: ExitStack) -> Environm
         return FilesEnvironment(settings.webhooks, settings.secrets_namespace, log)
     from sew_agent.kubernetes.environment import log_in  # noqa: PLC0415 - its client costs 20 MiB
 
-    return log_in(settings, _given(settings.state), log, stack)
+    return log_in(settings, store_place(settings), log, stack)
 
 
-def assemble(settings: Settings, environment: Environment, log: Log, stack: ExitStack) -> Runtime:
-    """Open everything; `stack` closes it in the right order. Raises SewError."""
-    store = _store(settings, stack)
+def store_place(settings: Settings) -> StorePlace:
+    """Return where the store is. Raises SewError."""
+    return StorePlace(_given(settings.state), read_url(settings.store, settings.store_file))
+
+
+def open_store(settings: Settings, stack: ExitStack) -> Store:
+    """Open the store, until `stack` closes it. Raises StoreError, StoreHeldError where another agent has it."""
+    known_for = _known_for(settings)
+    return open_for_agent(store_place(settings), stack, known_for=known_for, max_bytes=settings.store_max)
+
+
+def assemble(settings: Settings, environment: Environment, store: Store, log: Log, stack: ExitStack) -> Runtime:
+    """Open all the rest; `stack` closes it in the right order. Raises SewError."""
     send = _send(settings, environment, stack)
     health, metrics = Health(), Metrics()
     session = environment.start_session(store, _tried(send), health, stack)
@@ -154,12 +164,6 @@ def _check(settings: Settings) -> None:
             "--webhooks (SEW_WEBHOOKS) is needed, or outside of a pod --kubeconfig (SEW_KUBECONFIG) for those of a "
             "cluster: see `sew-agent run --help`"
         )
-
-
-def _store(settings: Settings, stack: ExitStack) -> Store:
-    store = open_store(_given(settings.state), known_for=_known_for(settings), max_bytes=settings.store_max)
-    stack.callback(store.close)
-    return store
 
 
 def _send(settings: Settings, environment: Environment, stack: ExitStack) -> Send:

@@ -22,6 +22,7 @@ from sew_agent.store.records import (
     EnqueueResult,
     ManualAction,
     NewDelivery,
+    Ownership,
     ReceiverState,
     StoreError,
     WebhookRecord,
@@ -552,6 +553,10 @@ def test_one_that_is_closed_says_so(store: Store, use: Callable[[Store], Any]) -
     store.close()
     with pytest.raises(StoreError, match="closed"):
         use(store)
+
+
+def test_it_is_held_by_the_agent_that_opened_it(store: Store) -> None:
+    assert store.ownership() is Ownership.HELD
 
 
 def test_it_is_used_from_any_thread(store: Store) -> None:

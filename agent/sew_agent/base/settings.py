@@ -217,6 +217,8 @@ SETTINGS = (
         "file with the key of that certificate, PEM; read again when it changes",
     ),
     Setting("state", "", parse_path, "folder for what waits to be sent; one agent at a time uses it"),
+    Setting("store", "", str, "PostgreSQL to use instead of a file there, as `postgresql://…`; a secret", secret=True),
+    Setting("store_file", "", parse_path, "file with the URL of that PostgreSQL"),
     Setting("once", "false", parse_flag, "end when everything has been read and delivered"),
     Setting("timeout", "", _optional_duration, "with --once: stop after so long, with exit code 124"),
     Setting("secrets_namespace", "tigera-intrusion-detection", str, "namespace of the Secrets and ConfigMaps"),
@@ -288,6 +290,8 @@ class Settings:
     elasticsearch_client_cert_file: Path | None
     elasticsearch_client_key_file: Path | None
     state: Path | None
+    store: str = field(repr=False)
+    store_file: Path | None
     once: bool
     timeout: float | None
     secrets_namespace: str

@@ -1,7 +1,6 @@
 """`sew-agent backlog`: see a flood, and end it."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 import click
@@ -21,6 +20,7 @@ from sew_agent.cli.options import (
     state_option,
     yes_option,
 )
+from sew_agent.store.opening import StorePlace
 from sew_agent.store.records import DropReason
 
 COLUMNS = {"WEBHOOK": "webhook", "WAITING": "pending", "OLDEST": "oldest", "DEAD": "dead", "BYTES": "bytes"}
@@ -38,7 +38,7 @@ def backlog() -> None:
 @state_option
 @click.option("--webhook", help="Only this webhook.")
 @json_option
-def list_command(state: Path, webhook: str | None, output: str | None) -> None:
+def list_command(state: StorePlace, webhook: str | None, output: str | None) -> None:
     """How much waits for each webhook, and for how long.
 
     Dead letters are counted too: DEAD. BYTES is what both fill of the store.
@@ -74,7 +74,7 @@ def _age(seconds: float | None) -> str | None:
 @click.option("--older-than", type=Duration(), help="Only events read longer ago, e.g. 1h.")
 @yes_option
 @by_option
-def drop(state: Path, webhook: str, older_than: float | None, *, yes: bool, by: str) -> None:
+def drop(state: StorePlace, webhook: str, older_than: float | None, *, yes: bool, by: str) -> None:
     """Give up what waits: it is never sent, and counts as dropped. It asks first, and leaves a trace."""
     now = time.time()
     before = None if older_than is None else now - older_than

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -25,6 +24,7 @@ from sew_agent.cli.options import (
     yes_option,
 )
 from sew_agent.store.contract import Store
+from sew_agent.store.opening import StorePlace
 from sew_agent.store.records import DeadLetter, DropReason
 from sew_agent.webhooks.plan import FORGOTTEN
 
@@ -63,7 +63,7 @@ def _choice(command: Command) -> Command:
 @state_option
 @click.option("--webhook", help="Only dead letters of this webhook.")
 @json_option
-def list_command(state: Path, webhook: str | None, output: str | None) -> None:
+def list_command(state: StorePlace, webhook: str | None, output: str | None) -> None:
     """All dead letters, oldest first."""
     with beside(state) as store:
         check_webhook(store, webhook, state)
@@ -78,7 +78,7 @@ def list_command(state: Path, webhook: str | None, output: str | None) -> None:
 @state_option
 @click.argument("number", type=int)
 @json_option
-def show(state: Path, number: int, output: str | None) -> None:
+def show(state: StorePlace, number: int, output: str | None) -> None:
     """One dead letter with its event."""
     with beside(state) as store:
         letter = next((letter for letter in store.dead_letters() if letter.number == number), None)
@@ -97,7 +97,7 @@ def show(state: Path, number: int, output: str | None) -> None:
 @dead_letters.command()
 @state_option
 @_choice
-def replay(state: Path, numbers: tuple[int, ...], webhook: str | None, everything: bool) -> None:
+def replay(state: StorePlace, numbers: tuple[int, ...], webhook: str | None, everything: bool) -> None:
     """Send dead letters again, with the same id.
 
     A running agent takes them up within 2 s.
@@ -116,7 +116,9 @@ def replay(state: Path, numbers: tuple[int, ...], webhook: str | None, everythin
 @_choice
 @yes_option
 @by_option
-def purge(state: Path, numbers: tuple[int, ...], webhook: str | None, everything: bool, *, yes: bool, by: str) -> None:
+def purge(
+    state: StorePlace, numbers: tuple[int, ...], webhook: str | None, everything: bool, *, yes: bool, by: str
+) -> None:
     """Give dead letters up: they count as dropped.
 
     It asks first, and leaves a trace.
@@ -144,14 +146,14 @@ def _chosen(numbers: Sequence[int], webhook: str | None, everything: bool) -> Se
     return numbers or None
 
 
-def _check_numbers(store: Store, numbers: Sequence[int], webhook: str | None, state: Path) -> None:
+def _check_numbers(store: Store, numbers: Sequence[int], webhook: str | None, state: StorePlace) -> None:
     """Check that all numbers exist, before anything is changed. Raises SewError."""
     there = {letter.number for letter in store.dead_letters(webhook)} if numbers else set()
     if missing := [number for number in numbers if number not in there]:
         raise _missing(missing, state)
 
 
-def _missing(numbers: Sequence[int], state: Path) -> SewError:
+def _missing(numbers: Sequence[int], state: StorePlace) -> SewError:
     named = ", ".join(map(str, dict.fromkeys(numbers)))
     return SewError(f"there is no dead letter {named} in {state}: `dead-letters list` names those that are there")
 

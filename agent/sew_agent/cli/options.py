@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,20 +15,35 @@ from kubectl_sew.json_text import line
 from kubectl_sew.terminal import to_json
 from kubectl_sew.text import parse_duration
 from sew_agent.store.contract import Store
+from sew_agent.store.opening import StorePlace, open_beside, read_url
 from sew_agent.store.records import DropReason, ManualAction
-from sew_agent.store.sqlite.store import open_store
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def state_option(command: Command) -> Command:
-    return click.option(
-        "--state",
-        envvar="SEW_STATE",
-        required=True,
-        type=click.Path(path_type=Path, file_okay=False),
-        help="The agent's state folder.",
-    )(command)
+def state_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Give the command the place of the store, as `state`: the agent's folder, or its database."""
+
+    @wraps(command)
+    def placed(*, state: Path, store: str, store_file: Path | None, **rest: Any) -> None:
+        command(state=StorePlace(state, read_url(store, store_file)), **rest)
+
+    path = click.Path(path_type=Path, file_okay=False)
+    options = (
+        click.option("--state", envvar="SEW_STATE", required=True, type=path, help="The agent's state folder."),
+        click.option(
+            "--store", envvar="SEW_STORE", default="", metavar="URL", help="The agent's PostgreSQL, if it has one."
+        ),
+        click.option(
+            "--store-file",
+            envvar="SEW_STORE_FILE",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="File with the URL of that PostgreSQL.",
+        ),
+    )
+    for option in reversed(options):
+        placed = option(placed)
+    return placed
 
 
 def yes_option(command: Command) -> Command:
@@ -57,9 +73,9 @@ class Duration(click.ParamType[float]):
 
 
 @contextmanager
-def beside(state: Path) -> Iterator[Store]:
-    """Open the store of a folder that an agent may be using at the same time."""
-    store = open_store(state, exclusive=False)
+def beside(state: StorePlace) -> Iterator[Store]:
+    """Open a store that an agent may be using at the same time."""
+    store = open_beside(state)
     try:
         yield store
     finally:
@@ -72,7 +88,7 @@ def record(store: Store, what: DropReason, webhook: str, count: int, by: str) ->
         store.record_action(ManualAction(0, time.time(), line(by, 80), what.value, webhook, count))
 
 
-def check_webhook(store: Store, webhook: str | None, state: Path) -> None:
+def check_webhook(store: Store, webhook: str | None, state: StorePlace) -> None:
     """Check that the store knows a webhook: with a typing error a command would do nothing. Raises SewError."""
     names = [row.webhook for row in store.counters()]
     if webhook is not None and webhook not in names:

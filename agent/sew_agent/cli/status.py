@@ -2,7 +2,6 @@
 
 import time
 from contextlib import nullcontext
-from pathlib import Path
 
 import click
 
@@ -10,20 +9,20 @@ from kubectl_sew.terminal import json_option
 from sew_agent.cli.options import beside, print_json, state_option
 from sew_agent.status.report import read_report
 from sew_agent.status.status import for_people, status
-from sew_agent.store.sqlite.files import has_store
+from sew_agent.store.opening import StorePlace
 
 
 @click.command("status")
 @state_option
 @json_option
-def status_command(state: Path, output: str | None) -> None:
+def status_command(state: StorePlace, output: str | None) -> None:
     """State, health, backlog and last error of each webhook.
 
     No secrets are shown.
     """
     now = time.time()
-    report = read_report(state, now)
-    new = report is not None and report.standing_by and not has_store(state)
+    report = read_report(state.folder, now)
+    new = report is not None and report.standing_by and not state.exists()
     with nullcontext() if new else beside(state) as store:
         shown = status(store, report, now)
     if output:

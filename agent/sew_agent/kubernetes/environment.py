@@ -30,18 +30,18 @@ from sew_agent.kubernetes.status_writer import StatusWriter
 from sew_agent.kubernetes.tester import KubernetesDeliveryTester
 from sew_agent.kubernetes.webhooks import KubernetesWebhooks, Scope
 from sew_agent.store.contract import Store
+from sew_agent.store.opening import StorePlace
 from sew_agent.store.records import ReceiverState
-from sew_agent.store.sqlite.files import identity
 from sew_agent.webhooks.base import WebhookSource
 from sew_agent.webhooks.reconciler import Reconciler
 
 
-def log_in(settings: Settings, state: Path, log: Log, stack: ExitStack) -> "KubernetesEnvironment":
+def log_in(settings: Settings, place: StorePlace, log: Log, stack: ExitStack) -> "KubernetesEnvironment":
     """Log in to the cluster of the settings, until `stack` ends it and releases the Lease. Raises SewError."""
     client = connect(settings.kubeconfig, settings.context)
     stack.callback(client.close)
     context = ClusterContext(client, WebhookPath(client, settings.api_group), Problems(log), log)
-    me = identify(identity(state))
+    state, me = place.folder, identify(place.identity())
     elector = LeaderElector(
         context,
         settings.secrets_namespace,

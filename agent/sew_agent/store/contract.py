@@ -6,8 +6,9 @@ Tests for it are in tests/contract/test_store.py. These hold for every method:
   says "in batches" commit after each batch, so that other callers have their turn; a batch is all or nothing.
 - Durability: a transaction survives the end of the process. After a power failure the last ones may be missing, but
   only in their order: where one is there, all before it are. `begin_attempt` is on disk when it returns.
-- Threads: every method may be called from any thread. The agent is the only process that enqueues and records results;
-  commands in other processes read, drop, replay and purge at the same time.
+- Threads: every method may be called from any thread. The agent is the only process that enqueues and records results,
+  or the store refuses the writes of any other one; commands in other processes read, drop, replay and purge at the
+  same time.
 - Errors: StoreError where the store cannot be used, StoreFullError where there is no room; nothing is changed then.
   Room is kept for what makes room: after `enqueue` had none, results, drops, purges and housekeeping still have.
 - Time: seconds since the epoch, given by the caller; a store reads no clock.
@@ -26,6 +27,7 @@ from sew_agent.store.records import (
     EnqueueBatch,
     EnqueueResult,
     ManualAction,
+    Ownership,
     ReceiverState,
     WebhookRecord,
 )
@@ -183,6 +185,9 @@ class Store(Protocol):
 
     def shrink(self) -> None:
         """Return free room to the disk, in batches, where there is much of it."""
+
+    def ownership(self) -> Ownership:
+        """Return whether this process, which opened the store as the agent, may still send. It never waits."""
 
     def close(self) -> None:
         """Flush and release everything. Later calls raise StoreError; another process may open the store."""

@@ -16,6 +16,25 @@ class StoreFullError(StoreError):
     """Full disk: nothing was written; it goes on by itself when there is room again."""
 
 
+class StoreHeldError(StoreError):
+    """Refusal of a store that another agent has: whose it is, for those that wait."""
+
+    def __init__(self, text: str, holder: str) -> None:
+        super().__init__(text)
+        self.holder = holder
+
+
+class Ownership(Enum):
+    """Right of a process to what is in a store."""
+
+    HELD = "held"
+    """No other process can send or record."""
+    UNSURE = "unsure"
+    """Another process may have taken over: nothing may be sent until the store has said that none did."""
+    LOST = "lost"
+    """Another process has taken over, and nothing more can be written."""
+
+
 class DeliveryState(Enum):
     """State of a delivery. For each webhook, `Counters.seen` is always the sum of all four."""
 

@@ -10,8 +10,9 @@ import pytest
 
 from kubectl_sew.event import Event
 from sew_agent.store.postgresql import schema
-from sew_agent.store.postgresql.store import PostgresqlStore, open_store
-from sew_agent.store.records import DeliveryResult, DeliveryState, EnqueueBatch, NewDelivery, StoreError
+from sew_agent.store.postgresql.store import PostgresqlStore
+from sew_agent.store.postgresql.store import open_store as opened
+from sew_agent.store.records import DeliveryResult, DeliveryState, EnqueueBatch, NewDelivery, StoreError, StoreHeldError
 from testbed.servers.postgresql import PostgreSQL, find, postgresql
 from testbed.servers.required import required
 from tests.databases import own_schema
@@ -33,6 +34,10 @@ def own_server() -> Iterator[PostgreSQL]:
         yield server
 
 
+def open_store(url: str, owner: str | None = "one") -> PostgresqlStore:
+    return opened(url, owner=owner)
+
+
 def owe(store: PostgresqlStore, *names: str, webhooks: tuple[str, ...] = ("hook",)) -> None:
     store.enqueue(EnqueueBatch([NewDelivery(Event("", name, {}), webhooks) for name in names], {}, NOW))
 
@@ -46,7 +51,7 @@ def pending(store: PostgresqlStore) -> list[str]:
     return [delivery.event.id for delivery in store.due("hook", now=NOW, limit=100)]
 
 
-def refused(url: str, **more: bool) -> str:
+def refused(url: str, **more: None) -> str:
     with pytest.raises(StoreError) as error:
         open_store(url, **more)
     return str(error.value)
@@ -104,7 +109,7 @@ def test_no_statement_of_the_hot_path_reads_through_all_that_is_pending(url: str
 
 def test_two_processes_in_each_others_way_both_come_to_an_end(url: str) -> None:
     webhooks = tuple(f"hook-{number}" for number in range(6))
-    with closing(open_store(url)) as one, closing(open_store(url)) as other, ThreadPoolExecutor(8) as pool:
+    with closing(open_store(url)) as one, closing(open_store(url, None)) as other, ThreadPoolExecutor(8) as pool:
 
         def work(store: PostgresqlStore, part: str) -> None:
             for number in range(5):
@@ -132,12 +137,18 @@ def test_texts_with_any_letter_are_kept(url: str) -> None:
         assert [(letter.event, letter.detail) for letter in store.dead_letters()] == [(odd, "a�b?")]
 
 
-def test_agents_that_start_at_the_same_time_make_one_schema(url: str) -> None:
+def test_agents_that_start_at_the_same_time_make_one_schema_and_one_has_it(url: str) -> None:
+    def start(owner: str) -> PostgresqlStore | str:
+        try:
+            return open_store(url, owner)
+        except StoreHeldError as error:
+            return error.holder
+
     with ThreadPoolExecutor(6) as pool:
-        stores = list(pool.map(open_store, [url] * 6))
-    for store in stores:
-        owe(store, "a")
-        store.close()
+        started = dict(zip("abcdef", pool.map(start, "abcdef"), strict=True))
+    ((name, store),) = [(name, store) for name, store in started.items() if isinstance(store, PostgresqlStore)]
+    assert {holder for holder in started.values() if holder is not store} == {name}
+    store.close()
     with psycopg.connect(url) as admin:
         assert admin.execute("SELECT version FROM store_schema").fetchall() == [(len(schema.MIGRATIONS),)]
 
@@ -159,7 +170,7 @@ def test_a_newer_schema_is_refused_and_left_as_it_is(url: str) -> None:
 
 
 def test_a_command_finds_no_store_where_no_agent_has_been(url: str) -> None:
-    assert refused(url, exclusive=False).endswith("no agent has used it yet")
+    assert refused(url, owner=None).endswith("no agent has used it yet")
 
 
 def test_tables_of_others_are_left_alone(url: str) -> None:

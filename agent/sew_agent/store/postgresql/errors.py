@@ -18,6 +18,8 @@ _ADVICE = {
 }
 """SQLSTATE -> what to do. What is wrong with a connection the server says in words alone."""
 _FULL = "53100"
+_NOT_OURS = "22012"
+"""SQLSTATE of a division by zero: see the lease's check."""
 _AGAIN = ("40P01", "40001")
 _ENDED = ("57P01", "57P02", "57P03", "25P03")
 """SQLSTATEs of a server that shuts down or starts, and of a connection that it ended for its silence."""
@@ -81,5 +83,7 @@ def unusable(place: Place, why: str) -> StoreError:
 def _ours(place: Place, error: psycopg.Error) -> StoreError:
     if error.sqlstate == _FULL:
         return StoreFullError(f"the disk of {place} is full: make room; nothing is lost, and it goes on by itself")
+    if error.sqlstate == _NOT_OURS:
+        return StoreError(f"another agent has taken over the store in {place}: this one writes nothing more")
     advice = _ADVICE.get(error.sqlstate or "")
     return unusable(place, place.words(error) + (f": {advice}" if advice else ""))

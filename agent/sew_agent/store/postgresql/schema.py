@@ -1,6 +1,6 @@
 """Schema of the database, in the connection's own schema (the first of its `search_path`).
 
-store_schema  the version of all that follows.
+store_schema  the version of all that follows, and what identifies this store.
 leases        who owns what until when; `token` rises with each owner. A writer holds the row with its token by
               FOR KEY SHARE: another owner's token, a part of a unique index, waits for that, a longer lease does not.
 readers       position of each reader: an opaque text of its source.
@@ -111,7 +111,9 @@ def _steps(db: Connection) -> None:
     db.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
     ((there,),) = db.execute(_THERE).fetchall()
     if not there:
-        db.execute("CREATE TABLE store_schema (version bigint NOT NULL)")
+        db.execute(
+            "CREATE TABLE store_schema (version bigint NOT NULL, identity uuid NOT NULL DEFAULT gen_random_uuid())"
+        )
         db.execute("INSERT INTO store_schema VALUES (0)")
     ((version,),) = db.execute("SELECT version FROM store_schema").fetchall()
     for step in MIGRATIONS[version:]:

@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
+from time import monotonic
 from typing import TypeVar
 
 from sew_agent.store.postgresql import results as rows_of
@@ -11,6 +13,7 @@ from sew_agent.store.postgresql.connections import Connection, Connections
 from sew_agent.store.postgresql.due import decoded, fresh, tried
 from sew_agent.store.postgresql.enqueue import enqueue, filled, move_readers
 from sew_agent.store.postgresql.errors import Place
+from sew_agent.store.postgresql.lease import StoreLease
 from sew_agent.store.postgresql.schema import migrate
 from sew_agent.store.postgresql.upkeep import expire, forget_seen, forgettable_until, remove_gone, remove_names
 from sew_agent.store.postgresql.webhooks import add, columns, webhook_ids
@@ -23,6 +26,7 @@ from sew_agent.store.records import (
     EnqueueBatch,
     EnqueueResult,
     ManualAction,
+    Ownership,
     ReceiverState,
     WebhookRecord,
 )
@@ -67,34 +71,62 @@ _COUNTERS = (
 )
 
 
-def open_store(
-    url: str, *, exclusive: bool = True, known_for: float = 86_400.0, max_bytes: int = 2**31
-) -> "PostgresqlStore":
-    """Open the store in a database. `exclusive`: for the agent, which makes its tables, else beside one.
+def place(url: str) -> Place:
+    """Return server and database of a URL. Raises StoreError."""
+    return Place(url)
 
-    `known_for`: seconds for which an event stays seen. `max_bytes`: size of all that the store may hold. Raises
-    StoreError.
+
+def identity(url: str) -> str:
+    """Return what identifies the store in a database, which is made where there is none. Raises StoreError."""
+    with closing(Connections(Place(url))) as connections:
+        migrate(connections, create=True)
+        ((identity,),) = connections.read("SELECT identity::text FROM store_schema")
+        return str(identity).replace("-", "")
+
+
+def open_store(
+    url: str,
+    *,
+    owner: str | None,
+    known_for: float = 86_400.0,
+    max_bytes: int = 2**31,
+    steady: Callable[[], float] = monotonic,
+) -> "PostgresqlStore":
+    """Open the store in a database. `owner`: name of the agent, which makes the tables; None beside one.
+
+    `known_for`: seconds for which an event stays seen. `max_bytes`: size of all that the store may hold. `steady`:
+    seconds of a clock that nobody sets. Raises StoreError, StoreHeldError where another agent has the store.
     """
     connections = Connections(Place(url))
+    lease = StoreLease(connections, owner, steady) if owner else None
     try:
-        migrate(connections, create=exclusive)
+        migrate(connections, create=bool(lease))
+        if lease:
+            lease.take()
+            lease.keep()
     except BaseException:
         connections.close()
         raise
-    return PostgresqlStore(connections, known_for, max_bytes)
+    return PostgresqlStore(connections, lease, known_for, max_bytes)
 
 
 class PostgresqlStore:
     """Implementation of sew_agent.store.contract.Store."""
 
-    def __init__(self, connections: Connections, known_for: float, max_bytes: int) -> None:
+    def __init__(self, connections: Connections, lease: StoreLease | None, known_for: float, max_bytes: int) -> None:
         self._connections = connections
+        self._lease = lease
         self._known_for = known_for
         self._max_bytes = max_bytes
         self._own_changes = 0
         self._lock = threading.Lock()
 
+    def ownership(self) -> Ownership:
+        return self._lease.ownership() if self._lease else Ownership.LOST
+
     def close(self) -> None:
+        if self._lease:
+            self._lease.release()
         self._connections.close()
 
     def enqueue(self, batch: EnqueueBatch) -> EnqueueResult:
@@ -255,7 +287,7 @@ class PostgresqlStore:
         return [Counters(*row) for row in self._connections.read(_COUNTERS)]
 
     def room(self) -> Mapping[str, float]:
-        return self._write(lambda db: filled(db, self._max_bytes))
+        return self._connections.write(lambda db: filled(db, self._max_bytes))
 
     def forget(self, now: float) -> int:
         def step(db: Connection) -> tuple[int, bool]:
@@ -280,7 +312,16 @@ class PostgresqlStore:
         self._connections.read("SELECT 1")
 
     def _write(self, change: Callable[[Connection], Result]) -> Result:
-        return self._connections.write(change)
+        """Change in one transaction, which fails where this agent is not the one that may."""
+        lease = self._lease
+        if lease is None:
+            return self._connections.write(change)
+
+        def fenced(db: Connection) -> Result:
+            lease.check(db)
+            return change(db)
+
+        return self._connections.write(fenced)
 
     def _changing(self, change: Callable[[Connection], Result], changes: Callable[[Result], bool]) -> Result:
         """Change what other processes must notice, and count it as our own: see `version`.

@@ -17,6 +17,7 @@ from sew_agent.store.records import (
     EnqueueBatch,
     EnqueueResult,
     ManualAction,
+    Ownership,
     ReceiverState,
     WebhookRecord,
 )
@@ -307,6 +308,10 @@ class SqliteStore(Database):
             return expired, expired == AT_ONCE
 
         return self._repeat(step)
+
+    def ownership(self) -> Ownership:
+        """Return that it is held: the lock on the folder lasts as long as this process."""
+        return Ownership.HELD
 
     def shrink(self) -> None:
         for _ in range(STEPS):

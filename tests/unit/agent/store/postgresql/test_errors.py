@@ -33,5 +33,5 @@ def test_what_the_server_says_is_shown_in_one_line_without_the_password() -> Non
 @pytest.mark.parametrize("url", [f"postgresql://sew:{SECRET}%zz@db", f"postgresql://db?passwort={SECRET}", SECRET])
 def test_a_url_that_cannot_be_read_is_not_repeated(url: str) -> None:
     with pytest.raises(StoreError, match=r"^SEW_STORE cannot be read: give postgresql://USER") as refused:
-        open_store(url)
+        open_store(url, owner=None)
     assert SECRET not in str(refused.value)

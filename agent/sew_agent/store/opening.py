@@ -1,0 +1,90 @@
+"""Place of the store, in the state folder or in PostgreSQL, and how it is opened."""
+
+import os
+import socket
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+from sew_agent.store.contract import Store
+from sew_agent.store.records import StoreError
+from sew_agent.store.sqlite import store as sqlite
+from sew_agent.store.sqlite.files import has_store, identity, lock
+
+_LONGEST = 2**16
+
+
+@dataclass(frozen=True, slots=True)
+class StorePlace:
+    """Place of a store: the agent's folder, and the URL of a database where it is not in the folder. A secret."""
+
+    folder: Path
+    url: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        """Name it without a secret. Raises StoreError where the URL cannot be read."""
+        return str(_postgresql().place(self.url)) if self.url else str(self.folder)
+
+    def exists(self) -> bool:
+        """Return whether an agent was ever active on this folder; what is in a database, only the database knows."""
+        return bool(self.url) or has_store(self.folder)
+
+    def identity(self) -> str:
+        """Return what identifies the store: made once, and lost with it. Raises StoreError."""
+        return _postgresql().identity(self.url) if self.url else identity(self.folder)
+
+
+def read_url(url: str, file: Path | None) -> str:
+    """Return the URL of a database, given or in a file; "" for none. Raises StoreError."""
+    if url and file:
+        raise StoreError("--store (SEW_STORE) and --store-file (SEW_STORE_FILE) cannot be given together")
+    if file is None:
+        return url
+    try:
+        with file.open(encoding="utf-8") as content:
+            url = content.read(_LONGEST).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise StoreError(f"the file {file} with the store's URL (SEW_STORE_FILE) cannot be read: {why}") from None
+    if not url:
+        raise StoreError(f"the file {file} with the store's URL (SEW_STORE_FILE) is empty")
+    return url
+
+
+def open_beside(place: StorePlace) -> Store:
+    """Open the store beside an agent that may be using it. Raises StoreError."""
+    if place.url:
+        store: Store = _postgresql().open_store(place.url, owner=None)
+        return store
+    return sqlite.open_store(place.folder, exclusive=False)
+
+
+def open_for_agent(place: StorePlace, stack: ExitStack, *, known_for: float, max_bytes: int) -> Store:
+    """Open the store for the running agent, until `stack` closes it. Raises StoreError, StoreHeldError.
+
+    `known_for`: seconds for which an event stays seen. `max_bytes`: size of all that the store may hold.
+    """
+    with ExitStack() as opened:
+        store: Store
+        if place.url:
+            opened.callback(lock(place.folder).close)
+            name = os.environ.get("POD_NAME") or socket.gethostname()
+            owner = f"{name}-{identity(place.folder)[:8]}"
+            store = _postgresql().open_store(place.url, owner=owner, known_for=known_for, max_bytes=max_bytes)
+        else:
+            store = sqlite.open_store(place.folder, known_for=known_for, max_bytes=max_bytes)
+        opened.callback(store.close)
+        stack.push(opened.pop_all())
+        return store
+
+
+def _postgresql() -> ModuleType:
+    """Load the store in PostgreSQL only where it is used: its client costs memory, and is not always installed."""
+    try:
+        from sew_agent.store.postgresql import store  # noqa: PLC0415 - see above
+    except ModuleNotFoundError as error:
+        if error.name != "psycopg":
+            raise
+        raise StoreError("SEW_STORE needs psycopg: pip install 'kubectl-sew[postgresql]'") from None
+    return store

@@ -1,0 +1,99 @@
+"""The real process with its store in PostgreSQL: the server goes away, agents end, and nothing is lost."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from testbed.receivers import Receiver
+from testbed.servers.postgresql import PostgreSQL, find, postgresql
+from testbed.servers.required import required
+from tests.e2e.receivers import delivery_ids, received_ids
+from tests.e2e.sew_agent import Agent, Folder
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.server
+TAKEN_OVER_WITHIN = 15.0
+WORKERS = 8
+
+
+@pytest.fixture
+def server() -> Iterator[PostgreSQL]:
+    """A server that the test may stop."""
+    with required(), postgresql(find()) as made:
+        yield made
+
+
+def start(folder: Folder, server: PostgreSQL, name: str = "one") -> Agent:
+    """Start an agent with a state folder of its own, over the same webhooks, events and database."""
+    url = folder.path / "url"
+    url.write_text(server.url)
+    state = str(folder.path / name)
+    return folder.start("--state", state, SEW_STORE_FILE=str(url), SEW_WORKERS=str(WORKERS), SEW_REQUEST_TIMEOUT="2s")
+
+
+def test_a_server_that_crashes_and_comes_back_loses_nothing_and_is_told_of(
+    folder: Folder, receiver: Receiver, server: PostgreSQL
+) -> None:
+    folder.webhook("all", receiver.url)
+    agent = start(folder, server)
+    crashes = 2
+    for number in range(crashes):
+        folder.write(range(number * 300, (number + 1) * 300))
+        eventually(lambda least=number * 300 + 50: len(received_ids(receiver)) >= least, "deliveries go on")  # type: ignore[misc]
+        server.stop(signal.SIGKILL)
+        eventually(lambda: agent.get("/readyz")[0] == 503, "it says that it is not ready")
+        assert f"store: the store in PostgreSQL at 127.0.0.1:{server.port}, database" in agent.get("/readyz")[1]
+        server.start()
+        eventually(lambda: agent.get("/readyz")[0] == 200, "it goes on by itself")
+    eventually(lambda: received_ids(receiver).keys() == delivery_ids("all", 300 * crashes), "all arrive")
+    assert received_ids(receiver).total() <= 300 * crashes + crashes * WORKERS
+    assert agent.terminate() == 0
+    assert server.url not in agent.text()
+
+
+def test_the_commands_find_the_store_where_the_agent_has_it(
+    folder: Folder, receiver: Receiver, server: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.webhook("all", receiver.url)
+    folder.write(range(20))
+    agent = start(folder, server)
+    eventually(lambda: len(received_ids(receiver)) == 20, "all arrive")
+    assert agent.terminate() == 0
+    assert sorted(path.name for path in (folder.path / "one").iterdir()) == ["identity", "lock"]
+    monkeypatch.setenv("SEW_STORE", server.url)
+    for command in (("status",), ("backlog", "list")):
+        done = folder.command(*command)
+        assert "all" in done.stdout, done.stderr
+    missing = folder.command("dead-letters", "list", "--webhook", "none")
+    named = f"PostgreSQL at 127.0.0.1:{server.port}, database postgres"
+    assert missing.stderr == f"error: there is no webhook none in {named}; it holds: all\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGSTOP])
+def test_another_agent_takes_over_from_one_that_ends_or_is_paused(
+    folder: Folder, receiver: Receiver, server: PostgreSQL, number: signal.Signals
+) -> None:
+    folder.webhook("all", receiver.url)
+    first = start(folder, server, "one")
+    folder.write(range(100))
+    eventually(lambda: len(received_ids(receiver)) == 100, "the first agent delivers")
+    second = start(folder, server, "two")
+    eventually(lambda: second.says("standing_by"), "the second one stands by")
+    assert second.get("/healthz")[0] == 200
+    folder.write(range(100, 500))
+    os.kill(first.pid, number)
+    ended = time.monotonic()
+    eventually(lambda: second.says("started"), "the second one takes over", TAKEN_OVER_WITHIN)
+    if number is signal.SIGTERM:
+        assert time.monotonic() - ended < TAKEN_OVER_WITHIN / 2
+    folder.write(range(500, 600))
+    eventually(lambda: received_ids(receiver).keys() == delivery_ids("all", 600), "all arrive")
+    if number is signal.SIGSTOP:
+        os.kill(first.pid, signal.SIGCONT)
+        eventually(lambda: first.says("store_taken_over"), "the first one learns of it")
+        eventually(lambda: len(first.says("standing_by")) == 1, "the first one stands by")
+    assert received_ids(receiver).total() <= 600 + WORKERS
+    assert second.terminate() == 0
