@@ -15,12 +15,12 @@ from sew_agent.cli.status import status_command
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """Delivers security events to SecurityEventWebhooks."""
+    """Deliver security events to SecurityEventWebhooks."""
 
 
 @cli.command("version")
 def version_command() -> None:
-    """The version of this program."""
+    """Print the version of this program."""
     click.echo(f"sew-agent {version('kubectl-sew')}")
 
 

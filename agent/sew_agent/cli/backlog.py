@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from kubectl_sew.by_hand import confirm
 from kubectl_sew.columns import table_of
+from kubectl_sew.confirmation import confirm
 from kubectl_sew.terminal import json_option
 from kubectl_sew.text import spell_seconds
 from sew_agent.cli.options import (
@@ -28,9 +28,9 @@ COLUMNS = {"WEBHOOK": "webhook", "WAITING": "pending", "OLDEST": "oldest", "DEAD
 
 @click.group()
 def backlog() -> None:
-    """What waits to be sent: list it, or drop it.
+    """List what waits to be sent, or drop it.
 
-    It works beside a running agent.
+    Works while an agent runs, too.
     """
 
 
@@ -39,7 +39,7 @@ def backlog() -> None:
 @click.option("--webhook", help="Only this webhook.")
 @json_option
 def list_command(state: StorePlace, webhook: str | None, output: str | None) -> None:
-    """How much waits for each webhook, and for how long.
+    """List how much waits for each webhook, and for how long.
 
     Dead letters are counted too: DEAD. BYTES is what both fill of the store.
     """

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from kubectl_sew.by_hand import confirm
 from kubectl_sew.columns import table_of
+from kubectl_sew.confirmation import confirm
 from kubectl_sew.errors import SewError
 from kubectl_sew.json_text import line
 from kubectl_sew.terminal import json_option
@@ -41,9 +41,9 @@ COLUMNS = {
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """What could not be delivered: list, show, replay or purge it.
+    """List, show, replay or purge what could not be delivered.
 
-    It works beside a running agent.
+    Works while an agent runs, too.
     """
 
 
@@ -64,7 +64,7 @@ def _choice(command: Command) -> Command:
 @click.option("--webhook", help="Only dead letters of this webhook.")
 @json_option
 def list_command(state: StorePlace, webhook: str | None, output: str | None) -> None:
-    """All dead letters, oldest first."""
+    """List dead letters, oldest first."""
     with beside(state) as store:
         check_webhook(store, webhook, state)
         rows = [_row(letter) for letter in store.dead_letters(webhook)]
@@ -79,7 +79,7 @@ def list_command(state: StorePlace, webhook: str | None, output: str | None) -> 
 @click.argument("number", type=int)
 @json_option
 def show(state: StorePlace, number: int, output: str | None) -> None:
-    """One dead letter with its event."""
+    """Show one dead letter with its event."""
     with beside(state) as store:
         letter = next((letter for letter in store.dead_letters() if letter.number == number), None)
     if letter is None:

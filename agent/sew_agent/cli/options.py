@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from kubectl_sew.by_hand import who
+from kubectl_sew.confirmation import who
 from kubectl_sew.errors import SewError
 from kubectl_sew.json_text import line
 from kubectl_sew.terminal import to_json

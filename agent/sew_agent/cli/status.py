@@ -16,7 +16,7 @@ from sew_agent.store.opening import StorePlace
 @state_option
 @json_option
 def status_command(state: StorePlace, output: str | None) -> None:
-    """State, health, backlog and last error of each webhook.
+    """Show state, health, backlog and last error of each webhook.
 
     No secrets are shown.
     """

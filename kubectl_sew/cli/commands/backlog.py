@@ -2,10 +2,10 @@
 
 import click
 
-from kubectl_sew.by_hand import confirm, who
 from kubectl_sew.cli import output as printing
 from kubectl_sew.cli.agent_commands import ask_agent
 from kubectl_sew.cli.cluster_options import name_argument, secrets_namespace_option
+from kubectl_sew.confirmation import confirm, who
 from kubectl_sew.terminal import json_option
 
 

@@ -64,7 +64,7 @@ def test_whoever_does_not_mean_it_ends_it_with_130(
     def interrupted(*_: object, **__: object) -> None:
         raise click.Abort
 
-    monkeypatch.setattr("kubectl_sew.by_hand.on_terminal", lambda: True)
+    monkeypatch.setattr("kubectl_sew.confirmation.on_terminal", lambda: True)
     monkeypatch.setattr(click, "confirm", interrupted)
     assert ended(monkeypatch, "backlog", "drop", "--webhook", "hook", "--state", str(tmp_path)) == 130
     assert "Aborted" not in capsys.readouterr().err

@@ -74,7 +74,7 @@ def test_a_backlog_is_dropped_elsewhere_than_on_a_terminal_only_with_yes(state: 
 def test_on_a_terminal_a_person_is_asked(
     state: Path, monkeypatch: pytest.MonkeyPatch, typed: str, left: tuple[int, int]
 ) -> None:
-    monkeypatch.setattr("kubectl_sew.by_hand.on_terminal", lambda: True)
+    monkeypatch.setattr("kubectl_sew.confirmation.on_terminal", lambda: True)
     asked = run(backlog, "drop", "--state", str(state), "--webhook", "hook", typed=typed)
     assert "5 wait for hook: give them up? They are never sent [y/N]" in asked.output
     assert counts(state) == left
@@ -105,7 +105,7 @@ def test_dead_letters_are_purged_elsewhere_than_on_a_terminal_only_with_yes(stat
 def test_on_a_terminal_a_person_is_asked_before_a_purge(
     state: Path, monkeypatch: pytest.MonkeyPatch, which: tuple[str, ...], question: str
 ) -> None:
-    monkeypatch.setattr("kubectl_sew.by_hand.on_terminal", lambda: True)
+    monkeypatch.setattr("kubectl_sew.confirmation.on_terminal", lambda: True)
     asked = run(dead_letters, "purge", "--state", str(state), *which, typed="n\n")
     assert question in asked.output
     assert counts(state) == (5, 2)
