@@ -5,13 +5,16 @@ Pure. On a layer of its own, since resource, query and consumers do not know eac
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from kubectl_sew.consumers.base import ChecksLabels, ConfigProblem, Consumer
+from kubectl_sew.consumers.headers import is_json
 from kubectl_sew.consumers.own_lines import LINE_VARIABLES, as_template
 from kubectl_sew.consumers.registry import CONSUMERS, find
-from kubectl_sew.consumers.template_findings import asked_of_events, is_secret, unreadable_json
+from kubectl_sew.consumers.template_findings import asked_of_events, is_secret, sample_problems
+from kubectl_sew.event import Event
 from kubectl_sew.members import alternatives
-from kubectl_sew.query import FieldSet, Node, QueryError, QueryProblem, bind, parse
+from kubectl_sew.query import FieldSet, Node, QueryError, QueryProblem, bind, compile_matcher, parse
 from kubectl_sew.query.ast import EVERY_EVENT, Everything
 from kubectl_sew.query.errors import render
 from kubectl_sew.query.fields import closest
@@ -264,7 +267,7 @@ def _check_consumer(
         known = {
             name: value for name, value in config.items() if name in {variable.name for variable in consumer.variables}
         }
-        problems += _check_templates(webhook, consumer, known, fields)
+        problems += [*_check_names(known, fields)] or _check_bodies(webhook, consumer, known, fields, unknown)
     for problem in [*problems, *_unheard_of(consumer, unknown)]:
         if problem.warning or problem.variable not in unknown | excused:
             say, code = (warning, "SEW022") if problem.warning else (error, "SEW021")
@@ -279,10 +282,8 @@ def _check_labels(webhook: Webhook, consumer: object) -> Iterator[Located]:
             yield Located(warning("SEW022", sentence), ("metadata", "annotations", LABELS_ANNOTATION))
 
 
-def _check_templates(
-    webhook: Webhook, consumer: Consumer, config: Mapping[str, str], fields: FieldSet
-) -> Iterator[ConfigProblem]:
-    """Warnings of what a template would leave empty, or write wrongly, without a word."""
+def _check_names(config: Mapping[str, str], fields: FieldSet) -> Iterator[ConfigProblem]:
+    """Warnings of what a template would leave empty without a word."""
     for variable, name, line in [*asked_of_events(config), *_asked_by_lines(config)]:
         if not _is_of_events(name, fields):
             near = closest(name, [*fields.fields, *_ALSO_IN_EVENTS], 1) if name not in _WHOLE else []
@@ -290,9 +291,35 @@ def _check_templates(
             hint = f"did you mean `{near[0]}`?" if near else _AT_THE_TOP
             message = f"line {line}: there is no field {asked}, so nothing is written for it"
             yield ConfigProblem(variable, message, hint, warning=True)
-    if consumer.name == "Generic":
-        document = sample(webhook.test_event) | {"labels": {}}
-        yield from unreadable_json(config, webhook.test_event, document)
+
+
+def _check_bodies(
+    webhook: Webhook, consumer: Consumer, config: Mapping[str, str], fields: FieldSet, unknown: set[str]
+) -> list[ConfigProblem]:
+    """Warnings of what a template makes of the sample events that the webhook would send."""
+    if consumer.name != "Generic" or "template" not in config:
+        return []
+    labels = parse_labels(webhook.labels_text)[0]
+    own = {"labels": labels}
+    samples = {kind: event.fields() | {"id": event.id} | own for kind, event in _sent(webhook, fields)}
+    return sample_problems(config, samples, as_json="headers" not in unknown and is_json(config))
+
+
+def _sent(webhook: Webhook, fields: FieldSet) -> Iterator[tuple[str, Event]]:
+    """Yield the sample events that the query selects, each at its own time; the test event where there are none."""
+    events = _sample_events()
+    try:
+        selects = compile_matcher(bind(parse(webhook.query), fields))
+    except QueryError:
+        selected = []
+    else:
+        selected = [kind for kind, event in events.items() if selects(event.document, event.time or 0.0)]
+    yield from ((kind, events[kind]) for kind in selected or [webhook.test_event])
+
+
+@cache
+def _sample_events() -> Mapping[str, Event]:
+    return {kind: Event("", kind, sample(kind)) for kind in SAMPLE_TYPES}
 
 
 def _asked_by_lines(config: Mapping[str, str]) -> Iterator[tuple[str, str, int]]:

@@ -6,7 +6,7 @@ is neither is a problem, in the words of the language that it looks like.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -22,6 +22,7 @@ from kubectl_sew.consumers.go_template.parser import parse_template
 from kubectl_sew.consumers.go_template.survey import own_texts, root_names
 from kubectl_sew.consumers.template_budget import Budget, SpentError
 from kubectl_sew.consumers.template_output import EscapedOutput, HtmlOutput, JsonOutput, Output, begins_as_json
+from kubectl_sew.json_text import line
 from kubectl_sew.pages import page
 from kubectl_sew.redaction import Secret
 
@@ -39,10 +40,6 @@ class _GoTemplate:
     """A template that was read as Go's."""
 
     body: Body
-
-    @property
-    def is_json(self) -> bool:
-        return begins_as_json(own_texts(self.body))
 
 
 @lru_cache(maxsize=1024)
@@ -74,7 +71,7 @@ def check_template(source: str, *, html: bool = False, as_json: bool = False) ->
     try:
         if isinstance(template, GoSyntaxError):
             raise template
-        if html and not (as_json and template.is_json):
+        if html and not (as_json and is_json(source)):
             as_html(template.body)
     except GoSyntaxError as error:
         return [_go_problem(source, error)]
@@ -84,8 +81,8 @@ def check_template(source: str, *, html: bool = False, as_json: bool = False) ->
 def _check_jinja(source: str) -> list[ConfigProblem]:
     problems = jinja_template.check_jinja(source)
     if problems and (found := _GO_ACTION.search(source)):
-        line = source.count("\n", 0, found.start()) + 1
-        message = f"line {line}: the template mixes Calico's language and Jinja2"
+        number = source.count("\n", 0, found.start()) + 1
+        message = f"line {number}: the template mixes Calico's language and Jinja2"
         return [ConfigProblem("template", message, f"write it in one of them: {page('consumers', 'templates')}")]
     return problems
 
@@ -93,9 +90,8 @@ def _check_jinja(source: str) -> list[ConfigProblem]:
 def _go_problem(source: str, error: GoSyntaxError) -> ConfigProblem:
     is_secret = isinstance(source, Secret)
     hint = "check the template's syntax" if is_secret or not error.hint else error.hint
-    return ConfigProblem(
-        "template", f"line {error.line}: {'this cannot be read' if is_secret else error.message}", hint
-    )
+    why = "this cannot be read" if is_secret else line(error.message, 200)
+    return ConfigProblem("template", f"line {error.line}: {why}", hint)
 
 
 def first_names(source: str) -> dict[str, int]:
@@ -107,10 +103,17 @@ def first_names(source: str) -> dict[str, int]:
 @lru_cache(maxsize=1024)
 def is_json(source: str) -> bool:
     """Return whether a checked template's own text begins as JSON does."""
+    return begins_as_json(_own_texts(source))
+
+
+def has_own_text(source: str) -> bool:
+    """Return whether a checked template holds more than values."""
+    return any(text.strip() for text in _own_texts(source))
+
+
+def _own_texts(source: str) -> Iterable[str]:
     template = _read(source)
-    if isinstance(template, _GoTemplate):
-        return template.is_json
-    return begins_as_json(jinja_template.own_texts(source))
+    return own_texts(template.body) if isinstance(template, _GoTemplate) else jinja_template.own_texts(source)
 
 
 @lru_cache(maxsize=1024)
@@ -162,7 +165,8 @@ def _render(source: str, document: Mapping[str, Any], output: Output, budget: Bu
     except GoSyntaxError:
         raise RenderError("the template is not valid") from None
     except (GoExecutionError, jinja_template.JinjaExecutionError) as error:
-        raise RenderError(f"the template cannot be rendered for this event ({error})") from None
+        why = "" if isinstance(source, Secret) else f" ({error})"
+        raise RenderError(f"the template cannot be rendered for this event{why}") from None
     except RecursionError:
         raise RenderError("the event is nested too deeply for the template") from None
     return output.body()

@@ -1,15 +1,13 @@
-"""Warnings about what a template would get silently wrong: names that no event has, and invalid JSON. Pure."""
+"""Warnings about what a template would get silently wrong: names that no event has, and bodies that are none. Pure."""
 
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kubectl_sew.consumers.base import Config, ConfigProblem, RenderError
-from kubectl_sew.consumers.headers import is_json
 from kubectl_sew.consumers.jira_fields import templates_of_fields
+from kubectl_sew.json_text import line
 from kubectl_sew.redaction import Secret
-
-_NO_JSON = ("{{", "{%", "{#")
 
 
 def asked_of_events(config: Config) -> Iterator[tuple[str, str, int]]:
@@ -18,27 +16,81 @@ def asked_of_events(config: Config) -> Iterator[tuple[str, str, int]]:
 
     template = config.get("template", "")
     for source in [template] if template.strip() else []:
-        yield from (("template", name, line) for name, line in first_names(source).items())
+        yield from (("template", name, number) for name, number in first_names(source).items())
     for source in templates_of_fields(config):
-        yield from (("fields", name, line) for name, line in first_names(source).items())
+        yield from (("fields", name, number) for name, number in first_names(source).items())
 
 
-def unreadable_json(config: Config, kind: str, document: Mapping[str, Any]) -> list[ConfigProblem]:
-    """Warn where a template that begins as JSON makes invalid JSON of the sample event `kind`."""
+def sample_problems(config: Config, samples: Mapping[str, Mapping[str, Any]], *, as_json: bool) -> list[ConfigProblem]:
+    """Warn of what a template makes of sample events, by their types: one warning of each kind of problem.
+
+    `as_json`: whether the receiver is told that it is JSON.
+    """
     template = config.get("template", "")
-    if not template.lstrip().startswith(("{", "[")) or template.lstrip().startswith(_NO_JSON):
+    if not template.strip():
         return []
+    found: dict[str, tuple[str, str, list[str]]] = {}
+    keys: dict[str, set[str]] = {}
+    for kind, document in samples.items():
+        problem, result = _judged(template, document, as_json=as_json)
+        if problem:
+            found.setdefault(problem[0], (*problem[1:], []))[2].append(kind)
+        elif isinstance(result, dict):
+            keys[kind] = set(result)
+    warnings = [_problem(_about(kinds, what), hint) for what, hint, kinds in found.values()]
+    return [*warnings, *_other_keys(template, keys)]
+
+
+def body_problem(body: bytes, *, as_json: bool) -> str:
+    """Return what is wrong with a body that a template has made, as the end of a sentence; "" for nothing."""
+    if not body.strip():
+        return "is empty"
+    try:
+        if as_json:
+            json.loads(body)
+    except (ValueError, RecursionError) as error:
+        place = f": line {error.lineno} column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+        return f"is not JSON{place}"
+    return ""
+
+
+_HINTS = {
+    "is empty": "it would be sent like that: write something for what is missing, or narrow the query",
+    "is not JSON": "look at it with preview-payload; for plain text add `Content-Type: text/plain` to `headers`",
+}
+
+
+def _judged(template: str, document: Mapping[str, Any], *, as_json: bool) -> tuple[tuple[str, str, str] | None, Any]:
+    """Return a problem (its kind, what it is, what to do), or what JSON the body holds."""
     from kubectl_sew.consumers.template import render_body  # noqa: PLC0415 - as above
 
     try:
-        json.loads(render_body(template, document, as_json=is_json(config)))
+        body = render_body(template, document, as_json=as_json)
     except RenderError as error:
-        return [_problem(f"the sample event `{kind}` cannot be rendered: {error}", "try it with preview-payload")]
-    except (ValueError, RecursionError) as error:
-        place = f": line {error.lineno} column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-        hint = "a value that no quotes surround is JSON itself; look at the result with preview-payload"
-        return [_problem(f"of the sample event `{kind}` it makes text that is not JSON{place}", hint)]
-    return []
+        return ("fails", str(error), "try it with preview-payload"), None
+    if what := body_problem(body, as_json=as_json):
+        kind, _, _ = what.partition(":")
+        return (kind, f"the body {what}", _HINTS[kind]), None
+    return None, json.loads(body) if as_json else None
+
+
+def _other_keys(template: str, keys: Mapping[str, set[str]]) -> list[ConfigProblem]:
+    """Warn where the results differ in their keys, but for a template that is nothing but the event."""
+    from kubectl_sew.consumers.template import has_own_text  # noqa: PLC0415 - as above
+
+    first = next(iter(keys), "")
+    other = {kind: names ^ keys[first] for kind, names in keys.items() if names != keys[first]}
+    if not other or not has_own_text(template):
+        return []
+    names = ", ".join(f"`{shown}`" for shown in sorted(line(name, 40) for name in next(iter(other.values())))[:5])
+    which = "" if isinstance(template, Secret) else f": {names}"
+    what = f"the body has other keys than for `{first}`{which}"
+    return [_problem(_about([*other], what), "a receiver may rely on them: write `null` for what is missing")]
+
+
+def _about(kinds: list[str], what: str) -> str:
+    more = f" (and {len(kinds) - 1} more)" if len(kinds) > 1 else ""
+    return f"for the sample event `{kinds[0]}`{more} {what}"
 
 
 def is_secret(config: Config, variable: str) -> bool:

@@ -153,7 +153,8 @@ class _Writer:
     def _body(self, depth: int) -> str:
         known = len(self.variables)
         text = "".join(self._piece(depth) for _ in range(self.rng.choice((1, 1, 2, 3, 4))))
-        del self.variables[known:]
+        if self.rng.random() < 0.9:  # else it is named in what follows, which may be another branch
+            del self.variables[known:]
         return text
 
     def _piece(self, depth: int) -> str:

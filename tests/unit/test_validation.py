@@ -269,8 +269,8 @@ spec:
 """
 
 
-def template(text: str) -> list[Finding]:
-    return findings_in(GENERIC % f"value: {json.dumps(text)}")
+def template(text: str, query: str = "type=waf", more: str = "") -> list[Finding]:
+    return findings_in((GENERIC % f"value: {json.dumps(text)}").replace("type=waf", query) + more)
 
 
 @pytest.mark.parametrize(
@@ -290,11 +290,14 @@ def template(text: str) -> list[Finding]:
         ("{% if mitre_id == 1 %}{% endif %}", "line 1: there is no field `mitre_id`", "did you mean `mitre_ids`?"),
         (
             '{"a": {{ severity }}.}',
-            "of the sample event `waf` it makes text that is not JSON: line 1 column 9",
-            "a value that no quotes surround is JSON",
+            "for the sample event `waf` the body is not JSON: line 1 column 9",
+            "preview-payload",
         ),
-        ('{"a": {{ severity }}, }', "of the sample event `waf` it makes text that is not JSON", "surround is JSON"),
-        ("[{{ severity | truncate(0) }}]", "the sample event `waf` cannot be rendered", "preview-payload"),
+        ('{"a": {{ severity }}, }', "for the sample event `waf` the body is not JSON: line 1", "preview-payload"),
+        ("said {{ description }}", "for the sample event `waf` the body is not JSON: line 1", "text/plain"),
+        ("{% if host == 1 %}x{% endif %}", "for the sample event `waf` the body is empty", "narrow the query"),
+        ("{{if ge .severity 80}}{}{{end}}", "for the sample event `waf` the template cannot be rendered", "preview"),
+        ("[{{ severity | truncate(0) }}]", "for the sample event `waf` a `truncate`", "preview-payload"),
     ],
 )
 def test_what_a_template_would_get_silently_wrong_is_warned_of_at_its_place(text: str, message: str, hint: str) -> None:
@@ -307,10 +310,11 @@ def test_what_a_template_would_get_silently_wrong_is_warned_of_at_its_place(text
 @pytest.mark.parametrize(
     "text",
     [
-        "said {{ description }}",
+        '{"a": "{{.description}}", "l": "{{.labels.x}}", "s": {{.severity}}, "all": {{json .}}}',
         '{"a": {{ description | tojson }}, "l": {{ labels.x | tojson }}, "i": {{ id | tojson }}, "s": {{ severity }}}',
-        "{{ .record.rules[0].id }} {{ geo_info }} {{ mitigations }} {{ protocol }} {{ attack_phase }}",
-        "{% for a in mitre_ids %}{{ loop.index }}{{ a }}{% endfor %}",
+        "[{{ .record.rules[0].id }}, {{ geo_info }}, {{ mitigations }}, {{ protocol }}, {{ attack_phase }}]",
+        "{{ event | tojson }}",
+        "{{json .}}",
         "[{% for a in mitre_ids %}{{ a | tojson }}{% if not loop.last %},{% endif %}{% endfor %}]",
     ],
 )
@@ -318,8 +322,37 @@ def test_a_template_that_works_has_no_finding(text: str) -> None:
     assert template(text) == []
 
 
+def test_each_sample_event_that_the_query_selects_is_rendered() -> None:
+    text = '{"a": {{.severity}}{{if .source_port}}, "p": {{.source_port}}{{end}}}'
+    assert template(text, "type=alert") == []
+    (finding,) = template(text, "type IN {alert, waf, suspicious_flow}")
+    assert finding.message == "for the sample event `alert` the body has other keys than for `waf`: `p`"
+    assert "`null`" in finding.hint
+
+
+def test_one_warning_says_of_how_many_sample_events_it_is() -> None:
+    (finding,) = template("{{.type}}-{{.severity}}", "type IN {waf, alert, global_alert}")
+    assert finding.message == "for the sample event `waf` (and 2 more) the body is not JSON: line 1 column 1"
+
+
+def test_a_query_that_selects_no_sample_is_tried_with_the_test_event() -> None:
+    (finding,) = template("x{{.severity}}", "host = nobody")
+    assert finding.message.startswith("for the sample event `waf` the body is not JSON")
+
+
+def test_an_age_in_the_query_leaves_no_sample_out() -> None:
+    (finding,) = template("x{{.severity}}", 'time > "now-1h"')
+    assert "(and 9 more)" in finding.message
+
+
+def test_a_content_type_of_plain_text_or_out_of_sight_is_no_warning() -> None:
+    plain = "    - {name: headers, value: 'Content-Type: text/plain'}\n"
+    hidden = "    - {name: headers, valueFrom: {secretKeyRef: {name: elsewhere, key: h}}}\n"
+    assert template("said {{ description }}", more=hidden) == template("said {{ description }}", more=plain) == []
+
+
 def test_a_template_for_events_of_any_kind_may_name_any_field() -> None:
-    text = GENERIC % 'value: "{{ rule }} {{ output_fields.x }}"'
+    text = GENERIC % "value: '[{{ rule }}, {{ output_fields.x }}]'"
     assert validate_manifests(load_manifests(text, "f"), ANY) == []
 
 

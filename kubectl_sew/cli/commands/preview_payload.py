@@ -14,8 +14,10 @@ from kubectl_sew.cli.payload import describe, fill_in, headings
 from kubectl_sew.cli.standard_input import standard_input
 from kubectl_sew.cli.validation_options import ValidationRules, rules_options
 from kubectl_sew.consumers.base import Consumer
+from kubectl_sew.consumers.headers import is_json
 from kubectl_sew.consumers.registry import find
 from kubectl_sew.consumers.shapes import is_known
+from kubectl_sew.consumers.template_findings import body_problem
 from kubectl_sew.errors import SewError
 from kubectl_sew.event import Event, delivery_id, own_id
 from kubectl_sew.members import members
@@ -95,10 +97,13 @@ def _describe(webhook: Webhook, consumer: Consumer, manifests: Manifests, event:
         notes.append("its query does not select this event: it would not be sent")
     if consumer.name != "Generic" and not is_known(event):
         notes.append("the event has none of the fields that messages are made of: its main fields are shown instead")
-    for note in notes:
-        print_warning(f"{webhook.name}: {note}")
     labels, _ = parse_labels(webhook.labels_text)
     requests = consumer.render(event, labels, config, now=now, delivery_id=delivery_id(webhook.name, event))
+    if config.get("template") and consumer.name == "Generic":
+        problems = {body_problem(request.body, as_json=is_json(config)) for request in requests}
+        notes += [f"the body that the template makes of this event {problem}" for problem in problems if problem]
+    for note in notes:
+        print_warning(f"{webhook.name}: {note}")
     return [describe(request, consumer, known) for request in requests]
 
 

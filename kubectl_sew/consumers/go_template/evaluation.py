@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+from kubectl_sew.consumers.go_template.escapers import EVAL_ARGS
 from kubectl_sew.consumers.go_template.formatting import show, show_all
 from kubectl_sew.consumers.go_template.functions import FUNCTIONS
 from kubectl_sew.consumers.go_template.nodes import (
@@ -25,7 +26,6 @@ from kubectl_sew.consumers.go_template.nodes import (
     TextNode,
     VariableOperand,
 )
-from kubectl_sew.consumers.go_template.parser import EVAL_ARGS
 from kubectl_sew.consumers.go_template.values import (
     MISSING,
     GoValueError,
@@ -191,11 +191,14 @@ class _Execution:
         return value
 
     def _assign(self, name: str, value: Any) -> None:
-        at = next(at for at in reversed(range(len(self._variables))) if self._variables[at][0] == name)
-        self._variables[at] = (name, value)
+        self._variables[self._place_of(name)] = (name, value)
 
-    def _lookup(self, name: str) -> Any:
-        return next(value for known, value in reversed(self._variables) if known == name)
+    def _place_of(self, name: str) -> int:
+        """Return where a variable is. One that another branch has set is not there, as in Go."""
+        for place in reversed(range(len(self._variables))):
+            if self._variables[place][0] == name:
+                return place
+        raise GoValueError(f"the variable `{name[:40]}` is not set here")
 
     def _command(self, dot: Any, command: Command, final: list[Any]) -> Any:
         """Return a command's value; `final`: the value of the command before it, if there is one."""
@@ -219,7 +222,7 @@ class _Execution:
             case FieldOperand(names):
                 value = dot
             case VariableOperand(name, names):
-                value = self._lookup(name)
+                value = self._variables[self._place_of(name)][1]
                 if has_arguments and not names:
                     raise GoValueError("a variable is no function, and has arguments")
             case ChainOperand(inner, names):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from kubectl_sew.consumers.go_template.errors import GoSyntaxError
+from kubectl_sew.consumers.go_template.escapers import with_escaper_last
 from kubectl_sew.consumers.go_template.functions import FUNCTIONS
 from kubectl_sew.consumers.go_template.lexer import Kind, Lexeme, scan
 from kubectl_sew.consumers.go_template.literals import LiteralError, read_character, read_number, read_string
@@ -26,12 +27,9 @@ from kubectl_sew.consumers.go_template.nodes import (
     TextNode,
     VariableOperand,
 )
+from kubectl_sew.consumers.go_template.values import valid_text
 
 DEPTH_LIMIT = 40
-EVAL_ARGS = "_eval_args_"
-"""A function that no template can name: what an escaper's arguments are made one text by."""
-
-_ESCAPERS = ("html", "urlquery")
 _NOT_TAKEN = {
     "define": "a webhook has one template: write it in place",
     "template": "a webhook has one template: write it in place",
@@ -46,7 +44,7 @@ _NO_COMMANDS = LiteralOperand | DotOperand | NilOperand
 
 def parse_template(source: str) -> Body:
     """Return the tree of a template. Raises GoSyntaxError."""
-    return _Parser(scan(source)).template()
+    return _Parser(scan(valid_text(source))).template()
 
 
 @dataclass(slots=True)
@@ -194,7 +192,7 @@ class _Parser:
         line = self._peek().line
         pipeline = self._pipeline("an action", Kind.RIGHT)
         action = ActionNode(line, pipeline)
-        return action if pipeline.variables or self.dead else _escaped(action)
+        return action if pipeline.variables or self.dead else with_escaper_last(action)
 
     # Pipelines
 
@@ -222,10 +220,11 @@ class _Parser:
             sign = self._peek_word()
             if sign.kind in (Kind.DECLARE, Kind.ASSIGN):
                 self._next()
-                if sign.kind is Kind.ASSIGN and name not in self.variables:
+                names.append(name)
+                if sign.kind is Kind.ASSIGN and not {*names} <= {*self.variables}:
                     raise self._error(f"the variable `{name[:40]}` is not set before", sign, "a new one has `:=`")
-                self.variables.append(name)
-                return [*names, name], sign.kind is Kind.ASSIGN
+                self.variables += names
+                return names, sign.kind is Kind.ASSIGN
             if sign.text != ",":
                 self.at = before
                 break
@@ -233,7 +232,6 @@ class _Parser:
             if what != "range" or names:
                 raise self._error(f"there are too many variables in {what}", sign)
             names.append(name)
-            self.variables.append(name)
             if self._peek_word().kind not in (Kind.VARIABLE, Kind.RIGHT, Kind.CLOSE):
                 raise self._error("`range` can set variables alone", sign)
         return names, False
@@ -345,23 +343,3 @@ class _Parser:
                     return LiteralOperand(read_string(token.text))
         except LiteralError as error:
             raise self._error(str(error), token) from None
-
-
-def _escaped(action: ActionNode) -> ActionNode:
-    """Return an action as html/template rewrites one whose last command is `html` or `urlquery`."""
-    commands = action.pipeline.commands
-    names = [
-        operand.name if isinstance(operand := command.operands[0], FunctionOperand) else "" for command in commands
-    ]
-    if any(name in _ESCAPERS for name in names[:-1]):
-        hint = "what comes behind it could undo it; for it as an argument write parentheses"
-        raise GoSyntaxError(action.line, "`html` and `urlquery` must be an action's last command", hint)
-    if names[-1] not in _ESCAPERS:
-        return action
-    last = commands[-1]
-    if len(commands) == 1 and len(last.operands) > 1:
-        commands = (Command((FunctionOperand(EVAL_ARGS), *last.operands[1:])), Command(last.operands[:1]))
-    elif names[-1] == "html":
-        commands = (*commands[:-1], Command(last.operands[:1]))
-    pipeline = Pipeline(action.pipeline.line, commands)
-    return ActionNode(action.line, pipeline, escaped=names[-1] == "html")

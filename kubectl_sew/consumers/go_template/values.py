@@ -52,7 +52,7 @@ def go_value(raw: Any) -> Any:
     if raw is None or isinstance(raw, bool | Mapping | list):
         return raw
     if isinstance(raw, str):
-        return raw if raw.isascii() else _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", raw)
+        return valid_text(raw)
     try:
         number = float(raw)
     except OverflowError:
@@ -60,6 +60,11 @@ def go_value(raw: Any) -> Any:
     if number - number != 0:
         raise RenderError("the event holds NaN or Infinity")
     return number
+
+
+def valid_text(text: str) -> str:
+    """Return a text with U+FFFD in place of what UTF-8 cannot hold."""
+    return text if text.isascii() else _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def is_true(value: Any) -> bool:

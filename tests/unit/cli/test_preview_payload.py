@@ -108,6 +108,25 @@ def test_nothing_in_an_event_can_steer_a_terminal(tmp_path, sew):
     assert ran.out.endswith("said \ufffd[2J\ufffd31m\n")
 
 
+@pytest.mark.parametrize(
+    ("template", "event", "warning"),
+    [
+        ('{"a": {{.severity}}{{if .x}},{{end}}}', '{"severity": 1, "x": 1}', "is not JSON: line 1 column 9"),
+        ("{{if .severity}}{}{{end}}", '{"severity": 0}', "is empty"),
+        ('{"a": "{{.severity}}"}', '{"severity": 0}', ""),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_said_of_the_given_event(template, event, warning, tmp_path, sew):
+    variable = f"  config:\n    - name: template\n      value: {json.dumps(template)}\n"
+    manifest = EXAMPLES["generic"].read_text("utf-8").replace("  config:\n", variable)
+    file = tmp_path / "event.json"
+    file.write_text(event)
+    ran = sew("preview-payload", "-f", "-", "--event", str(file), stdin=manifest)
+    warned = [line for line in ran.err.splitlines() if "the body that the template makes of this event" in line]
+    assert (ran.code, len(warned)) == (0, 1 if warning else 0)
+    assert warning in "".join(warned)
+
+
 def test_an_event_and_a_sample_together_are_a_usage_error(sew):
     assert sew("preview-payload", "-f", "x", "--event", "y", "--sample", "waf").code == 2
 
