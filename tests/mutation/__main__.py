@@ -11,7 +11,6 @@ import json
 import os
 import pickle
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -171,6 +170,7 @@ def _be_silent(session: pytest.Session) -> None:
 def _write_mutants(children: int) -> list[SourceFileMutationData]:
     """Write all mutants into `mutants/`, beside a copy of the tests; return what is known of each module."""
     set_mutant_under_test("mutant_generation")
+    Path("mutants").mkdir(exist_ok=True)
     _clear_stale()
     copy_src_dir()
     copy_also_copy_files()
@@ -183,11 +183,10 @@ def _write_mutants(children: int) -> list[SourceFileMutationData]:
 
 
 def _clear_stale() -> None:
-    """Remove what mutmut would keep: all mutants where its settings changed, and tests that are no more."""
-    there = Path("mutants/setup.cfg")
-    if not there.exists() or there.read_text() != Path("setup.cfg").read_text():
-        shutil.rmtree("mutants", ignore_errors=True)
-    Path("mutants").mkdir(exist_ok=True)
+    """Remove copies that mutmut would take for mutated though they are not, and those of tests that are no more."""
+    for path in walk_mutatable_files():
+        if not Path(f"mutants/{path}.spans").exists():
+            Path("mutants", path).unlink(missing_ok=True)
     for copy in Path("mutants/tests").rglob("*.py"):
         if not copy.relative_to("mutants").exists():
             copy.unlink()

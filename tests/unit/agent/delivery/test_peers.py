@@ -9,7 +9,7 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
 from sew_agent.delivery.attempt import MOST_REQUESTS, Route, attempt
 from sew_agent.delivery.http.errors import SendError
-from sew_agent.delivery.peers import REST
+from sew_agent.delivery.peers import REST, named
 from sew_agent.store.records import Delivery
 
 NOW = 1_800_000_000.0
@@ -87,10 +87,12 @@ def test_a_peer_that_works_again_is_sent_to_again() -> None:
     peers = PeersHarness(one=silent(), two=TAKEN)
     peers.deliver()
     peers.answers["one"] = TAKEN
+    peers.route.peers.news()
     for seconds in (REST, REST + 1):
         peers.deliver(NOW + seconds)
     assert peers.sent[1:] == [["one", "two"]] * 2
     assert peers.route.peers.failing == ()
+    assert peers.route.peers.news() == [("http://one:9093", "")]
 
 
 def test_where_all_peers_fail_all_are_tried() -> None:
@@ -125,6 +127,20 @@ def test_a_peer_that_fails_is_named_with_its_reason_once() -> None:
     assert [peer for peer, _ in peers.route.peers.news()] == ["http://one:9093", "http://two:9093"]
     peers.deliver(NOW + REST)
     assert peers.route.peers.news() == []
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://user:password@am.example.com/SECRET?token=SECRET", "https://am.example.com"),
+        ("http://am:9093/SECRET", "http://am:9093"),
+        ("http://[fd00::1]:9093/SECRET", "http://[fd00::1]:9093"),
+        ("http:///SECRET", "http://"),
+        ("http://am:port/SECRET", "a URL that cannot be read"),
+    ],
+)
+def test_of_a_peers_url_only_scheme_and_host_are_shown(url: str, shown: str) -> None:
+    assert named(Request("POST", url, (), b"")) == shown
 
 
 def test_more_peers_than_an_attempt_may_ask_park_unsent() -> None:

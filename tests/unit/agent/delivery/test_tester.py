@@ -1,6 +1,7 @@
 """State Test: the sample, and its result."""
 
 import io
+import json
 import threading
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
 from kubectl_sew.query import parse
 from kubectl_sew.resource import TEST_EVENT_ANNOTATION, State, Webhook
-from kubectl_sew.samples import SAMPLE_TYPES
+from kubectl_sew.samples import SAMPLE_TYPES, sample
 from kubectl_sew.validation import Accepted
 from sew_agent.base.log import Log
 from sew_agent.delivery.tester import FileDeliveryTester, describe, marked_sample
@@ -29,6 +30,13 @@ def test_every_sample_is_marked_and_of_now(kind: str) -> None:
     assert event.time == NOW
 
 
+def test_a_sample_is_an_event_of_no_index_named_by_the_contents_digest() -> None:
+    event = marked_sample("waf", "0123456789abcdef" * 2, NOW)
+    assert (event.index, event.id) == ("", "sew-test-0123456789abcdef")
+    marked = sample("waf") | {"_id": event.id, "id": event.id, "time": int(NOW)}
+    assert event.document == marked | {"description": f"[Test] {sample('waf')['description']}"}
+
+
 def test_the_same_content_is_the_same_event() -> None:
     assert marked_sample("waf", "d" * 32, NOW).key == marked_sample("waf", "d" * 32, NOW + 1).key
     assert marked_sample("waf", "e" * 32, NOW).key != marked_sample("waf", "d" * 32, NOW).key
@@ -43,6 +51,7 @@ def test_the_same_content_is_the_same_event() -> None:
             "2026-01-01T00:00:00Z not delivered (credential_refused): 401 Unauthorized",
         ),
         (Outcome(Verdict.DELIVERED), "2026-01-01T00:00:00Z delivered"),
+        (Outcome(Verdict.DELIVERED, status=204), "2026-01-01T00:00:00Z delivered: 204"),
     ],
 )
 def test_a_result_is_one_line(outcome: Outcome, text: str) -> None:
@@ -97,11 +106,16 @@ def test_a_test_waits_where_the_system_gives_no_more_threads_and_this_is_said_on
         tester.fire(WEBHOOK, "e")
         assert tester.take_finished() == []
     assert tester.busy
-    (line,) = out.getvalue().splitlines()
-    assert "test_waits" in line
-    assert "`ulimit -u`" in line
-    assert "it is tried again" in line
+    (line,) = map(json.loads, out.getvalue().splitlines())
+    assert (line["event"], line["webhook"]) == ("test_waits", "w")
+    assert "`ulimit -u`" in line["message"]
+    assert line["message"].endswith("it is tried again")
     assert sorted(digest for _, digest, _ in results(tester)) == ["d", "e"]
+    with pytest.MonkeyPatch.context() as patch:
+        threads.refuse(patch, "delivery-test")
+        tester.fire(WEBHOOK, "f")
+    assert len(out.getvalue().splitlines()) == 2
+    assert len(results(tester)) == 1
 
 
 def test_an_unknown_test_event_sends_the_default_sample() -> None:
