@@ -9,6 +9,7 @@ import pytest
 
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.query import CALICO
+from kubectl_sew.resource import TEST_EVENT_ANNOTATION
 from kubectl_sew.validation import Accepted
 from sew_agent.base.log import Log
 from sew_agent.ingest.ndjson.file import NdjsonFile
@@ -271,6 +272,57 @@ def test_a_test_is_fired_once_for_each_content_also_over_restarts(harness: Recon
     harness.webhook("a", "Test", query="severity > 1")
     harness.step()
     assert len(harness.tester.fired) == 1
+
+
+def test_a_webhook_that_is_accepted_is_logged_once_for_each_content_with_its_state_and_its_warnings(
+    harness: ReconcilerHarness,
+) -> None:
+    harness.webhook("a", "Debug")
+    path = harness.path / "webhooks" / "a.json"
+    manifest = json.loads(path.read_text())
+    manifest["metadata"]["annotations"] = {TEST_EVENT_ANNOTATION: "nothing"}
+    path.write_text(json.dumps(manifest))
+    harness.step()
+    harness.webhook("b")
+    harness.step()
+    accepted = [(line["webhook"], line["state"]) for line in harness.logged("webhook_accepted")]
+    assert accepted == [("a", "Debug"), ("b", "Enabled")]
+    (warning,) = harness.logged("webhook_warning")
+    assert warning["webhook"] == "a"
+    assert "no sample event is called `nothing`" in str(warning["message"])
+
+
+def test_what_is_wrong_with_all_webhooks_is_logged(harness: ReconcilerHarness) -> None:
+    (harness.path / "webhooks" / "broken.yaml").write_text("kind: [")
+    harness.step()
+    (line,) = harness.logged("webhooks_problem")
+    assert "broken.yaml" in str(line["problem"])
+
+
+def test_a_refused_webhook_is_logged_with_the_message_of_its_condition(harness: ReconcilerHarness) -> None:
+    harness.webhook("b", query="severity >")
+    harness.step()
+    (line,) = harness.logged("webhook_refused")
+    assert line["message"] == harness.reported[-1].invalid["b"].message
+
+
+def test_what_is_deleted_is_logged_with_how_long_its_deliveries_are_kept(harness: ReconcilerHarness) -> None:
+    harness.webhook("a")
+    harness.step()
+    harness.delete("a")
+    harness.step()
+    harness.step(601)
+    (line,) = harness.logged("webhook_deleted")
+    assert (line["webhook"], line["message"]) == ("a", "what waits is kept for 600 s")
+    assert [line["webhook"] for line in harness.logged("webhook_forgotten")] == ["a"]
+
+
+def test_the_result_of_a_test_is_logged_and_kept_though_its_webhook_may_be_gone(harness: ReconcilerHarness) -> None:
+    harness.tester.ended += [("gone", "d", "2026-01-01T00:00:00Z delivered")]
+    harness.step()
+    (line,) = harness.logged("webhook_tested")
+    assert (line["webhook"], line["result"]) == ("gone", "2026-01-01T00:00:00Z delivered")
+    assert harness.store.webhook_records() == {}
 
 
 def test_no_secret_is_logged(harness: ReconcilerHarness) -> None:
