@@ -13,11 +13,11 @@ from kubectl_sew.consumers.own_lines import LINE_VARIABLES, as_template
 from kubectl_sew.consumers.registry import CONSUMERS, find
 from kubectl_sew.consumers.template_findings import asked_of_events, is_secret, sample_problems
 from kubectl_sew.event import Event
+from kubectl_sew.exceptions import check_exceptions
 from kubectl_sew.members import alternatives
-from kubectl_sew.query import FieldSet, Node, QueryError, QueryProblem, bind, compile_matcher, parse
-from kubectl_sew.query.ast import EVERY_EVENT, Everything
-from kubectl_sew.query.errors import render
+from kubectl_sew.query import FieldSet, Node, QueryError, bind, compile_matcher, parse
 from kubectl_sew.query.fields import closest
+from kubectl_sew.query_findings import read_query
 from kubectl_sew.resource.conditions import HealthyReason
 from kubectl_sew.resource.findings import Finding, error, shown, warning
 from kubectl_sew.resource.labels import parse_labels
@@ -59,7 +59,6 @@ _AT_THE_TOP = (
 
 _CONFIG: Path = ("spec", "config")
 _QUERY: Path = ("spec", "query")
-_WRITE_A_QUERY = f"e.g. `type = waf`; for every event: `{EVERY_EVENT}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,7 @@ def accept(
     """The webhook with its configuration resolved, or why not. Wrong parts of its labels are left out (a warning)."""
     config, unresolved = resolve(webhook, secrets, config_maps)
     labels, problems = parse_labels(webhook.labels_text)
-    node, located = _read_query(webhook.query, fields)
+    node, located = read_query(webhook.query, fields, _QUERY)
     consumer = find(webhook.consumer, consumers)
     located += [Located(missing.finding) for missing in unresolved]
     located += _check_twice(webhook)
@@ -150,7 +149,8 @@ def validate_manifests(
     findings = list(manifests.findings)
     for located in manifests.webhooks:
         findings += _check_manifest(located, manifests, fields, consumers, unread)
-    if not manifests.webhooks and not any(finding.is_error for finding in findings):
+    findings += check_exceptions(manifests.exceptions, fields)
+    if not manifests.webhooks and not manifests.exceptions and not any(finding.is_error for finding in findings):
         findings.append(error("SEW017", "no SecurityEventWebhook was found", "give the file or folder that holds some"))
     return sorted(findings, key=lambda finding: (finding.file, finding.line, finding.column, finding.code))
 
@@ -165,7 +165,7 @@ def _check_manifest(
     webhook = located.webhook
     config, unresolved = resolve(webhook, manifests.secrets, manifests.config_maps)
     consumer = find(webhook.consumer, consumers)
-    problems = _read_query(webhook.query, fields)[1] if webhook.query.strip() else []
+    problems = read_query(webhook.query, fields, _QUERY)[1] if webhook.query.strip() else []
     problems += _check_test_event(webhook)
     if unread:
         unresolved = [_excused(webhook, missing, unread) for missing in unresolved]
@@ -207,30 +207,6 @@ def _has_config(located: LocatedWebhook) -> bool:
     spec = located.node.inside("spec")
     config = spec.inside("config") if spec else None
     return config is not None and isinstance(config.value, list)
-
-
-def _read_query(query: str, fields: FieldSet) -> tuple[Node | None, list[Located]]:
-    if not query.strip():  # The language reads it as everything, which nobody has asked for here.
-        return None, [Located(error("SEW030", "the query is empty", _WRITE_A_QUERY), _QUERY)]
-    try:
-        node = parse(query)
-        if isinstance(node, Everything):  # of comments alone
-            return _read_query("", fields)
-    except QueryError as refused:
-        return None, [_query_finding("SEW030", query, problem) for problem in refused.problems]
-    try:
-        warnings = bind(node, fields).warnings
-    except QueryError as refused:
-        return None, [_query_finding("SEW031", query, problem) for problem in refused.problems]
-    return node, [_query_finding("SEW032", query, problem) for problem in warnings]
-
-
-def _query_finding(code: str, query: str, problem: QueryProblem) -> Located:
-    drawing = render(query, [replace(problem, message="", hint="")]).splitlines()[1:]
-    say = warning if problem.warning else error
-    code = "SEW032" if problem.warning else code
-    finding = say(code, f"query: {problem.message}", problem.hint, excerpt="\n".join(drawing))
-    return Located(finding, _QUERY)
 
 
 def _check_twice(webhook: Webhook) -> Iterator[Located]:

@@ -9,7 +9,15 @@ from kubectl_sew.resource.conditions import TIGHT, FetchedReason
 from sew_agent.base.settings import Settings
 from sew_agent.ingest.progress import Progress
 from sew_agent.ingest.readers import SHARED
-from sew_agent.status.report import Observations, Report, ReportFile, build, report_of_process, room_words
+from sew_agent.status.report import (
+    Observations,
+    Report,
+    ReportFile,
+    build,
+    report_exceptions,
+    report_of_process,
+    room_words,
+)
 from sew_agent.webhooks.validator import ValidationResult
 from sew_agent.wiring import Runtime
 
@@ -93,6 +101,12 @@ class Reporter:
         return replace(
             report_of_process(problems, now),
             webhooks=build(runtime.reconciler.validated, known, now),
+            exceptions=report_exceptions(
+                runtime.reconciler.validated.exceptions,
+                runtime.poller.broken_exceptions,
+                runtime.metrics.suppressed_events(),
+                now,
+            ),
             source=source_name(runtime.settings),
             source_troubles=runtime.poller.problems,
             events_read=runtime.reading.events,

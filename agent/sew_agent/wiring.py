@@ -45,7 +45,7 @@ from sew_agent.store.opening import StorePlace, open_for_agent, read_url
 from sew_agent.store.records import Delivery, EnqueueBatch
 from sew_agent.webhooks.reconciler import Parts, Reconciler
 from sew_agent.webhooks.routes import Routes, route_of
-from sew_agent.webhooks.validator import WebhookValidator
+from sew_agent.webhooks.validator import ValidationResult, WebhookValidator
 
 _NO_ROOM_PAUSE = 2.0
 _STDIN = 0
@@ -122,7 +122,7 @@ def assemble(settings: Settings, environment: Environment, store: Store, log: Lo
         forget_after=settings.forget_after,
         start=settings.start,
         by_number=bool(settings.elasticsearch),
-        changed=lambda validated: reading.serve(validated.accepted),
+        changed=partial(_serve, reading, metrics),
     )
     return Runtime(
         settings=settings,
@@ -140,6 +140,13 @@ def assemble(settings: Settings, environment: Environment, store: Store, log: Lo
         environment=environment,
         status_sink=session.start_reporter(reconciler, routes.receivers, stack),
     )
+
+
+def _serve(reading: IngestTelemetry, metrics: Metrics, validated: ValidationResult) -> None:
+    """Observe the webhooks and exceptions that there are from now on."""
+    reading.serve(validated.accepted)
+    exceptions = validated.exceptions
+    metrics.set_exceptions([*(accepted.name for accepted in exceptions.accepted), *exceptions.broken])
 
 
 def _inherit(source: EventSource, store: Store, position: str) -> None:

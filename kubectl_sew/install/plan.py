@@ -54,6 +54,8 @@ class InstallPlan:
     secrets_namespace: str = SECRETS_NAMESPACE
     create_secrets_namespace: bool = False
     crd_group: str | None = API_GROUP
+    defines_exceptions: bool = True
+    """False where the cluster has a definition of AlertExceptions that is not ours."""
     image: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Variables of the agent beside those of the manifests, e.g. SEW_ELASTICSEARCH."""

@@ -11,6 +11,7 @@ from kubectl_sew.install.plan import (
     InstallPlan,
 )
 from kubectl_sew.resource import SECRETS_NAMESPACE
+from kubectl_sew.resource.exceptions import EXCEPTION_PLURAL
 
 _CREDENTIALS = "/etc/sew/credentials"
 _FIRST = ("Namespace", "CustomResourceDefinition")
@@ -81,7 +82,8 @@ def _left_out(document: Document, plan: InstallPlan) -> bool:
     if part not in plan.parts and not (document["kind"] == "Namespace" and "agent" in plan.parts):
         return True
     if document["kind"] == "CustomResourceDefinition":
-        return not plan.crd_group
+        is_of_exceptions = document["spec"]["names"]["plural"] == EXCEPTION_PLURAL
+        return not plan.crd_group or (is_of_exceptions and not plan.defines_exceptions)
     return document["kind"] == "PersistentVolumeClaim" and bool(plan.claim)
 
 

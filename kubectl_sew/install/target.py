@@ -9,6 +9,7 @@ from kubectl_sew.install.manifests import Document
 from kubectl_sew.install.plan import API_GROUP, CREDENTIAL_VARIABLES, FALLBACK_API_GROUP, Host, UsableCredentials
 from kubectl_sew.kubectl import FIELD_MANAGER, Kubectl, KubectlError, KubectlProblem
 from kubectl_sew.resource import PLURAL
+from kubectl_sew.resource.exceptions import EXCEPTION_PLURAL
 from kubectl_sew.resource.serving import API_SERVICE, DEFINITIONS
 from kubectl_sew.resource.writing import to_yaml
 
@@ -37,6 +38,12 @@ def installed_crd_group(kubectl: Kubectl) -> str | None:
         if definition and is_ours(definition):
             return group
     return None
+
+
+def may_define_exceptions(kubectl: Kubectl, group: str) -> bool:
+    """Whether no other definition than ours serves AlertExceptions in that group."""
+    definition = kubectl.find(f"{DEFINITIONS}/{EXCEPTION_PLURAL}.{group}")
+    return definition is None or is_ours(definition)
 
 
 def processor(kubectl: Kubectl, namespace: str) -> str:

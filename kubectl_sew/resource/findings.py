@@ -41,6 +41,8 @@ CODES = {
     "SEW045": "A Secret or ConfigMap, or a key in one, cannot have the name that is referred to",
     "SEW050": "The API server refuses the webhook",
     "SEW051": "A file, folder or URL cannot be read",
+    "SEW060": "Two AlertExceptions have the same name",
+    "SEW061": "A time of an AlertException cannot be read, or it is never in force",
 }
 """Code -> what it stands for, in one line. Codes are never reused: scripts and dashboards name them."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 from kubectl_sew.resource.documents import DocumentNode, read_documents
+from kubectl_sew.resource.exceptions import EXCEPTION_KIND, AlertException, check_exception
 from kubectl_sew.resource.findings import Finding, error, shown, warning
 from kubectl_sew.resource.model import KIND, SECRETS_NAMESPACE, Webhook, as_map
 from kubectl_sew.resource.objects import object_values
@@ -26,8 +27,30 @@ class LocatedWebhook:
 
     def locate(self, finding: Finding, path: Path = (), *, at_key: bool = False) -> Finding:
         """The finding with file, line, column and the webhook's name."""
-        line, column = self.node.place(path, at_key=at_key)
-        return replace(finding, file=self.source, line=line, column=column, resource=self.name)
+        return _located(self.node, self.source, self.name, finding, path, at_key=at_key)
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedException:
+    """An AlertException of a manifest, as far as it could be read, with what is wrong with its structure."""
+
+    exception: AlertException
+    source: str
+    node: DocumentNode = field(repr=False, compare=False)
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.exception.name
+
+    def locate(self, finding: Finding, path: Path = (), *, at_key: bool = False) -> Finding:
+        """The finding with file, line, column and the exception's name."""
+        return _located(self.node, self.source, self.name, finding, path, at_key=at_key)
+
+
+def _located(node: DocumentNode, source: str, name: str, finding: Finding, path: Path, *, at_key: bool) -> Finding:
+    line, column = node.place(path, at_key=at_key)
+    return replace(finding, file=source, line=line, column=column, resource=name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +58,8 @@ class Manifests:
     """The contents of some files. Values of Secrets are bytes and never show in `repr`."""
 
     webhooks: tuple[LocatedWebhook, ...] = ()
+    exceptions: tuple[LocatedException, ...] = ()
+    """Their findings are not among those of the manifests: an exception may have the name of a webhook."""
     secrets: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict, repr=False)
     config_maps: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict, repr=False)
     findings: tuple[Finding, ...] = ()
@@ -80,6 +105,7 @@ def load_many(files: Iterable[tuple[str, str | bytes]], *, secrets_namespace: st
     collected.findings += _duplicates(collected.webhooks)
     return Manifests(
         tuple(collected.webhooks),
+        tuple(collected.exceptions),
         {obj.name: obj.values for obj in collected.objects if obj.kind == "Secret"},
         {obj.name: obj.values for obj in collected.objects if obj.kind == "ConfigMap"},
         tuple(
@@ -104,6 +130,7 @@ class _Collected:
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
         self.webhooks: list[LocatedWebhook] = []
+        self.exceptions: list[LocatedException] = []
         self.objects: list[_Held] = []
         self.findings: list[Finding] = []
         self.twice: set[tuple[str, str]] = set()
@@ -128,6 +155,8 @@ class _Collected:
     def _object(self, kind: str, root: DocumentNode, source: str) -> None:
         if kind == KIND:
             self._webhook(root, source)
+        elif kind == EXCEPTION_KIND:
+            self._exception(root, source)
         elif kind in ("Secret", "ConfigMap"):
             self._held(kind, root, source)
         elif nearly_our_kind(kind):
@@ -147,6 +176,13 @@ class _Collected:
             self.findings.append(replace(problem, file=source, resource=webhook.name))
         for finding in [*check_structure(obj), *find_oversights(obj)]:
             self.findings.append(webhook.locate(finding.finding, finding.path, at_key=finding.at_key))
+
+    def _exception(self, root: DocumentNode, source: str) -> None:
+        obj = root.plain()
+        located = LocatedException(AlertException.from_object(obj), source, root)
+        problems = [replace(problem, file=source, resource=located.name) for problem in root.all_problems()]
+        problems += [located.locate(found.finding, found.path, at_key=found.at_key) for found in check_exception(obj)]
+        self.exceptions.append(replace(located, findings=tuple(problems)))
 
     def _held(self, kind: str, root: DocumentNode, source: str) -> None:
         metadata = as_map(root.plain().get("metadata"))

@@ -242,6 +242,21 @@ def test_debug_counts_as_dropped_and_seen(store: Store) -> None:
     assert counts(store) == (1, 0, 0, 0, 1)
 
 
+def test_suppressed_counts_as_dropped_and_seen_and_names_the_events_that_no_webhook_had_seen(store: Store) -> None:
+    first = enqueue(store, NewDelivery(event("a"), (), suppressed=("hook", "other")))
+    again = enqueue(store, NewDelivery(event("a"), ("hook",), suppressed=("third",)))
+    assert (first.suppressed, again.suppressed) == ({event("a").key}, frozenset())
+    enqueue(store, NewDelivery(event("b"), ("hook",)))
+    assert enqueue(store, NewDelivery(event("b"), (), suppressed=("hook", "other"))).suppressed == frozenset()
+    assert enqueue(store, NewDelivery(event("c"), ("hook",), suppressed=("other",))).suppressed == {event("c").key}
+    dropped = {row.webhook: (row.pending, dict(row.dropped)) for row in store.counters()}
+    assert dropped == {
+        "hook": (2, {"suppressed": 1}),
+        "other": (0, {"suppressed": 3}),
+        "third": (0, {"suppressed": 1}),
+    }
+
+
 def test_a_failed_attempt_keeps_its_count_its_first_moment_and_its_doubt(store: Store) -> None:
     owe(store, "a")
     record_results(store, DeliveryState.PENDING, in_doubt=True, detail="refused")

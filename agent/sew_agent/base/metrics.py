@@ -119,13 +119,19 @@ BEFORE_START = Metric(
     (),
     "events that match a webhook but are older than its start, and are not delivered to it",
 )
+SUPPRESSED = Metric(
+    "sew_events_suppressed_total",
+    "counter",
+    ("exception",),
+    "events that match a webhook and were not delivered, since the AlertException selects them; each counts once",
+)
 _LEFT_OUT = {"too_old": TOO_OLD, "before_start": BEFORE_START}
 
 METRICS = (
     *(SEEN, DELIVERIES, DROPPED, OLDEST, STORED, ROOM, LAST_DELIVERY, PARKED, FAILURES),
     *(ATTEMPTS, ATTEMPT_SECONDS, EVENT_LATENCY, DELIVERY_LATENCY),
     *(ACCEPTED, READ_LAG),
-    *(POLLS, POLL_ERRORS, POLL_SECONDS, READ, NOTES, TOO_OLD, BEFORE_START),
+    *(POLLS, POLL_ERRORS, POLL_SECONDS, READ, NOTES, TOO_OLD, BEFORE_START, SUPPRESSED),
 )
 """Every metric, in the order in which it is served and documented."""
 
@@ -145,7 +151,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counters: dict[Metric, Counter[Labels]] = {metric: Counter() for metric in (ATTEMPTS, NOTES)}
+        self._counters: dict[Metric, Counter[Labels]] = {metric: Counter() for metric in (ATTEMPTS, NOTES, SUPPRESSED)}
         self._counters |= {metric: Counter({(): 0}) for metric in (POLLS, READ, TOO_OLD, BEFORE_START)}
         self._counters[POLL_ERRORS] = Counter({(reason.value,): 0 for reason in PollFailure})
         self._histograms: dict[Metric, dict[Labels, _Distribution]] = {
@@ -181,6 +187,22 @@ class Metrics:
             self._counters[NOTES][kind,] += count
             if left_out := _LEFT_OUT.get(kind):
                 self._counters[left_out][()] += count
+
+    def suppressed(self, exceptions: Collection[str]) -> None:
+        """Count an event for each exception that selects it."""
+        with self._lock:
+            self._counters[SUPPRESSED].update((name,) for name in exceptions)
+
+    def set_exceptions(self, exceptions: Collection[str]) -> None:
+        """Serve the counters of these exceptions, from 0 on, and drop those of all others: they are deleted."""
+        with self._lock:
+            counted = self._counters[SUPPRESSED]
+            self._counters[SUPPRESSED] = Counter({(name,): counted[name,] for name in exceptions})
+
+    def suppressed_events(self) -> Mapping[str, int]:
+        """Return for each exception how many events it has suppressed."""
+        with self._lock:
+            return {name: count for (name,), count in self._counters[SUPPRESSED].items()}
 
     def read(self, events: int) -> None:
         """Count events that were read."""

@@ -7,6 +7,7 @@ from math import log2
 from time import monotonic
 from typing import Protocol
 
+from kubectl_sew.exceptions import NO_EXCEPTIONS, ValidatedExceptions
 from sew_agent.ingest.progress import Progress, ReaderState, progress_of
 from sew_agent.ingest.readers import (
     SHARED,
@@ -26,6 +27,7 @@ from sew_agent.ingest.source import (
     SourceProblem,
     SourceWarning,
     Subscription,
+    Suppression,
     joined,
 )
 from sew_agent.ingest.turns import Turns
@@ -89,6 +91,9 @@ class Poller:
         self._turns = Turns(pause, clock)
         self._subscriptions: Mapping[str, Subscription] = {}
         self._debug: Collection[str] = frozenset()
+        self._exceptions = NO_EXCEPTIONS
+        self._unanswered: Mapping[str, str] = {}
+        """Exception -> why the source cannot answer its selector."""
         self._full: set[str] = set()
         """Cursors of webhooks without room in the store."""
         self._refused: dict[str, str] = {}
@@ -107,10 +112,24 @@ class Poller:
         """Problems with reading now; none where all is well."""
         return tuple(dict.fromkeys(chain.from_iterable(self._problems.values())))
 
-    def serve(self, subscriptions: Mapping[str, Subscription], debug: Collection[str]) -> None:
-        """Read for these webhooks from now on; events of those in `debug` are counted and not delivered."""
+    @property
+    def broken_exceptions(self) -> Mapping[str, str]:
+        """Exception -> why it suppresses nothing, whenever it is in force."""
+        return {**self._unanswered, **self._exceptions.broken}
+
+    def serve(
+        self,
+        subscriptions: Mapping[str, Subscription],
+        debug: Collection[str],
+        exceptions: ValidatedExceptions = NO_EXCEPTIONS,
+    ) -> None:
+        """Read for these webhooks from now on; events of those in `debug` are counted and not delivered.
+
+        So are events that an exception selects which is in force when they are read.
+        """
         self._subscriptions = subscriptions
         self._debug = debug
+        self._exceptions = exceptions
 
     def begin(self, starts: Mapping[str, float], now: float) -> None:
         """Begin new webhooks at their starts (epoch seconds); those that begin together share a reader."""
@@ -203,14 +222,27 @@ class Poller:
         subscriptions = [self._subscription(name, cursor) for name, cursor in reader.cursors.items() if name]
         cursors = reader.distinct_cursors
         try:
-            batch = self._source.read(subscriptions, reader.position or None, now=now, limit=self._page_size)
+            batch = self._source.read(
+                subscriptions,
+                reader.position or None,
+                now=now,
+                limit=self._page_size,
+                suppressions=self._suppressions(now),
+            )
         except SourceError as error:
             self._problems.update(dict.fromkeys(cursors, (error.problem,)))
             raise
         for cursor in cursors:
             self._problems.pop(cursor, None)
         self._problems.update(dict.fromkeys(cursors, tuple(batch.problems)) if batch.problems else {})
+        if reader.is_shared:
+            self._unanswered = batch.broken_exceptions
         return batch
+
+    def _suppressions(self, now: float) -> list[Suppression]:
+        """Return the exceptions that are in force when all events of this poll are judged."""
+        in_force = (accepted for accepted in self._exceptions.accepted if accepted.exception.in_force(now))
+        return [Suppression(accepted.name, accepted.node) for accepted in in_force]
 
     def _subscription(self, name: str, cursor: str) -> Subscription:
         """Return the subscription, without a start for events that were left when the webhook was disabled."""
@@ -261,9 +293,12 @@ class Poller:
         return result.full
 
     def _delivery(self, arrival: Arrival, names: Collection[str]) -> NewDelivery:
-        served = [name for name in arrival.webhooks if name in names]
+        served = tuple(name for name in arrival.webhooks if name in names)
+        if arrival.suppressed_by:
+            return NewDelivery(arrival.event, (), suppressed=served, time=arrival.time)
         debug = tuple(name for name in served if name in self._debug)
-        return NewDelivery(arrival.event, tuple(name for name in served if name not in debug), debug, arrival.time)
+        webhooks = tuple(name for name in served if name not in debug)
+        return NewDelivery(arrival.event, webhooks, debug, time=arrival.time)
 
     def _report(self, reader: Reader, batch: Batch, now: float) -> None:
         """Report a batch; counts and warnings for no webhook only by the shared reader: others read the same."""
@@ -294,8 +329,12 @@ class Poller:
             problem=joined(next((self._problems[cursor] for cursor in cursors if cursor in self._problems), ())),
             refused=next((self._refused[cursor] for cursor in cursors if cursor in self._refused), ""),
             full=any(cursor in self._full for cursor in cursors),
-            warnings=self._warnings.of(name, now),
+            warnings=[*self._warnings.of(name, now), *self._broken()],
         )
+
+    def _broken(self) -> Iterator[str]:
+        for name, why in self.broken_exceptions.items():
+            yield f"AlertException {name} suppresses nothing: {why}"
 
     def _went_on(self, cursors: Collection[str]) -> None:
         self._full.difference_update(cursors)

@@ -41,12 +41,24 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True)
+class Suppression:
+    """An exception that is in force: events that its selector selects go to no webhook."""
+
+    name: str
+    query: Node
+
+
+@dataclass(frozen=True, slots=True)
 class Arrival:
-    """One event, and the webhooks whose queries select it (never empty). `time` is its own, in epoch seconds."""
+    """One event, and the webhooks whose queries select it (never empty). `time` is its own, in epoch seconds.
+
+    `suppressed_by`: the exceptions that select it too.
+    """
 
     event: Event
     webhooks: tuple[str, ...]
     time: float | None = None
+    suppressed_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,8 @@ class Batch:
 
     In the first read of a reader, there was nothing to read before `position`.
     """
+    broken_exceptions: Mapping[str, str] = field(default_factory=dict)
+    """Exception -> why its selector cannot be answered now: it suppressed nothing of this batch."""
     deferred: Collection[str] = ()
     """Webhooks that nothing was read for this time, since the others would wait: their positions stay."""
     failed: bool = False
@@ -110,10 +124,18 @@ class EventSource(Protocol):
     def origin(self, start: float) -> Origin:
         """Return where a reader begins that reads everything from the moment `start` (epoch seconds) on."""
 
-    def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
+    def read(
+        self,
+        subscriptions: Sequence[Subscription],
+        position: str | None,
+        *,
+        now: float,
+        limit: int,
+        suppressions: Sequence[Suppression] = (),
+    ) -> Batch:
         """Return the next matching events, about `limit`, after `position`. Raises SourceError.
 
-        None is the position of the very first reader. All reads of one poll have the same `now`.
+        None is the position of the very first reader. All reads of one poll have the same `now` and `suppressions`.
         """
 
     def read_to(self, position: str | None) -> float | None:

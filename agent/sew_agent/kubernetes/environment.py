@@ -117,7 +117,13 @@ class KubernetesSession:
         self._store = store
         self._health = health
         self._failover = Failover(environment.state, store, context.log)
-        scope = Scope(settings.secrets_namespace, settings.selector, settings.secret_selector, settings.forget_after)
+        scope = Scope(
+            settings.secrets_namespace,
+            settings.selector,
+            settings.secret_selector,
+            api_group=settings.api_group,
+            believe_after=settings.forget_after,
+        )
         self._watched = KubernetesWebhooks(context, scope, health)
         self.webhooks: WebhookSource = WebhooksAfterFailover(self._watched, self._failover)
         records, timeout = store.webhook_records().values(), settings.request_timeout

@@ -22,7 +22,7 @@ from sew_agent.kubernetes.client import (
     error_of,
 )
 from sew_agent.kubernetes.context import ClusterContext
-from sew_agent.kubernetes.paths import ResourcePath
+from sew_agent.kubernetes.paths import NotServedError, ResourcePath
 
 T = TypeVar("T")
 
@@ -30,6 +30,8 @@ PAGE = "500"
 LONGEST_PAUSE = 5.0
 """Seconds between two tries: a change takes effect within 10 s after the server is back."""
 _FIRST_PAUSE = 0.5
+NOT_SERVED_PAUSE = 10.0
+"""Seconds until a kind that need not be served is looked for again."""
 LONGEST_SILENCE = 2 * SILENCE_SECONDS
 """Seconds between two heartbeats of a watch on which nothing happens."""
 _JSON = "application/json"
@@ -140,12 +142,27 @@ class Informer(Generic[T]):
             try:
                 self._list_and_watch(heartbeat)
                 failures = 0
+            except NotServedError:
+                failures = 0
+                self._not_served()
+                self._stop.wait(NOT_SERVED_PAUSE)
             except ApiError as error:
                 if self._stop.is_set():
                     return
                 failures += 1
                 self._failed(error)
                 self._stop.wait(pause_after(failures) * random.uniform(0.5, 1.0))  # noqa: S311 - spreads agents out, guards nothing
+
+    def _not_served(self) -> None:
+        """Take the collection for empty, and look again later: the kind may be served then."""
+        with self._lock:
+            news = bool(self._cache.objects) or not self._cache.synced
+            self._cache.resumed()
+            self._cache.replace({}, self._context.monotonic())
+            self._version, self.refused = "", ""
+        self._context.problems.clear(self._resource.matter)
+        if news:
+            self._changed()
 
     def _list_and_watch(self, heartbeat: Heartbeat) -> None:
         """List where that is needed, and watch once. After an answer of another shape, list again."""

@@ -16,6 +16,7 @@ from kubectl_sew.resource import (
     Webhook,
     check_structure,
 )
+from kubectl_sew.resource.exceptions import EXCEPTION_KIND, EXCEPTION_PLURAL, AlertException, check_exception
 from kubectl_sew.resource.objects import PLURALS
 from kubectl_sew.validation import InvalidWebhook, reason_of
 from sew_agent.base.health import Health, Heartbeat
@@ -23,7 +24,7 @@ from sew_agent.base.threads import start_thread
 from sew_agent.kubernetes.client import ApiError
 from sew_agent.kubernetes.context import ClusterContext
 from sew_agent.kubernetes.informer import LONGEST_SILENCE, Informer, WatchedResource
-from sew_agent.kubernetes.paths import FixedPath
+from sew_agent.kubernetes.paths import ExceptionPath, FixedPath
 from sew_agent.kubernetes.secrets import SecretReader
 from sew_agent.webhooks.base import Snapshot
 
@@ -32,6 +33,8 @@ _RETRY_SECONDS = 2.0
 _BEAT_SECONDS = 5.0
 _TOLERATED = "SEW015"
 """A label that is none is left out, and the webhook runs."""
+_UNKNOWN_FIELD = "SEW007"
+"""A field that a newer Calico may know: what we know of an exception holds all the same."""
 _UNREADABLE = HealthyReason.CONFIGURATION_PARSING
 _OURS = (LABELS_ANNOTATION, TEST_EVENT_ANNOTATION, TEST_REQUESTED_ANNOTATION)
 """The annotations that say what a webhook does; others come and go, and change nothing."""
@@ -46,12 +49,22 @@ class CachedWebhook:
 
 
 @dataclass(frozen=True, slots=True)
+class CachedException:
+    """An exception as the server has it, and why it suppresses nothing where its structure forbids it."""
+
+    exception: AlertException
+    broken: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
     """The part of the cluster that this agent serves."""
 
     secrets_namespace: str
     selector: str = ""
     secret_selector: str = ""
+    api_group: str = ""
+    """The only API group to look into for exceptions; "" for both."""
     believe_after: float = 600.0
     """Seconds for which a list that is empty after an error is not believed."""
 
@@ -72,6 +85,10 @@ class KubernetesWebhooks:
 
         resource = WatchedResource("webhooks", context.path, read_webhook, scope.selector)
         self._webhooks: Informer[CachedWebhook] = informer(resource)
+        exceptions = ExceptionPath(context.client, scope.api_group)
+        self._exceptions: Informer[CachedException] = informer(
+            WatchedResource(EXCEPTION_PLURAL, exceptions, read_exception)
+        )
         self._secret_readers = [
             SecretReader(context.client, kind, scope.secrets_namespace, informer(_metadata(plural, scope)))
             for kind, plural in PLURALS.items()
@@ -101,6 +118,7 @@ class KubernetesWebhooks:
 
     def _informers(self) -> Iterator[Informer[Any]]:
         yield self._webhooks
+        yield self._exceptions
         yield from (reader.metadata for reader in self._secret_readers)
 
     def _run(self, heartbeat: Heartbeat) -> None:
@@ -122,7 +140,7 @@ class KubernetesWebhooks:
         """Make a new snapshot, once all that it needs has been read: until then the last one stays."""
         if not all(informer.settled for informer in self._informers()):
             return
-        cached = self._webhooks.objects
+        cached, exceptions = self._webhooks.objects, self._exceptions.objects
         values = {
             reader.kind: reader.read(_references(reader.kind, cached.values()), heartbeat.beat)
             for reader in self._secret_readers
@@ -133,6 +151,8 @@ class KubernetesWebhooks:
             secrets=values["Secret"],
             config_maps=values["ConfigMap"],
             refused={name: entry.refusal for name, entry in cached.items() if entry.refusal},
+            exceptions={name: entry.exception for name, entry in exceptions.items() if not entry.broken},
+            broken_exceptions={name: entry.broken for name, entry in exceptions.items() if entry.broken},
             problems=self._doubts(len(cached)),
             complete=self._webhooks.synced and not self._webhooks.stale,
             known=self._webhooks.synced,
@@ -166,6 +186,14 @@ def read_webhook(obj: Mapping[str, Any]) -> CachedWebhook:
         return CachedWebhook(webhook)
     message = f"{wrong.message}: {wrong.hint}" if wrong.hint else wrong.message
     return CachedWebhook(webhook, InvalidWebhook(message, reason_of(wrong), webhook))
+
+
+def read_exception(obj: Mapping[str, Any]) -> CachedException:
+    """Return an object of the API as an exception. An item of a list may come without the kind that the list has."""
+    whole = {"apiVersion": API_VERSIONS[0], "kind": EXCEPTION_KIND, **obj}
+    findings = [issue.finding for issue in check_exception(whole)]
+    wrong = next((finding for finding in findings if finding.is_error and finding.code != _UNKNOWN_FIELD), None)
+    return CachedException(AlertException.from_object(whole), f"{wrong.message} ({wrong.hint})" if wrong else "")
 
 
 def _metadata(plural: str, scope: Scope) -> WatchedResource[str]:

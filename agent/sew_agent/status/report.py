@@ -12,6 +12,7 @@ from typing import Any
 
 from kubectl_sew.consumers.rate import rate_of
 from kubectl_sew.elasticsearch.access import IndexProblem
+from kubectl_sew.exceptions import ValidatedExceptions
 from kubectl_sew.redaction import redact_urls
 from kubectl_sew.resource.conditions import TIGHT
 from kubectl_sew.validation import Accepted
@@ -49,6 +50,19 @@ class WebhookReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ExceptionReport:
+    """State of an AlertException. `start` and `end` in seconds since the epoch."""
+
+    in_force: bool
+    start: float = 0.0
+    end: float | None = None
+    suppressed: int = 0
+    """Events since the agent's start that it kept from every webhook."""
+    broken: str = ""
+    """Reason why it suppresses nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """State of the agent. `written` in seconds since the epoch; `problems` and `source_troubles` hold no secrets."""
 
@@ -56,6 +70,7 @@ class Report:
     pid: int
     written: float
     webhooks: Mapping[str, WebhookReport] = field(default_factory=dict)
+    exceptions: Mapping[str, ExceptionReport] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     source: str = ""
     source_troubles: tuple[SourceProblem, ...] = ()
@@ -117,6 +132,23 @@ def _accepted(name: str, accepted: Accepted, known: Observations, now: float) ->
         fetched=words,
         failing_peers=known.failing_peers.get(name, ""),
     )
+
+
+def report_exceptions(
+    validated: ValidatedExceptions, broken: Mapping[str, str], suppressed: Mapping[str, int], now: float
+) -> Mapping[str, ExceptionReport]:
+    """Return the reports of all exceptions. `broken`: name -> why it suppresses nothing; `now` in epoch seconds."""
+    working = {
+        accepted.name: ExceptionReport(
+            accepted.exception.in_force(now) and accepted.name not in broken,
+            accepted.exception.start,
+            accepted.exception.end,
+            suppressed.get(accepted.name, 0),
+            broken.get(accepted.name, ""),
+        )
+        for accepted in validated.accepted
+    }
+    return {name: ExceptionReport(False, broken=why) for name, why in broken.items() if name not in working} | working
 
 
 def room_words(room: float) -> str:
@@ -190,11 +222,13 @@ def _read(place: Path) -> Report | None:
                 return None
             content = json.load(file)
         webhooks = {name: WebhookReport(**values) for name, values in content.pop("webhooks").items()}
+        exceptions = {name: ExceptionReport(**values) for name, values in content.pop("exceptions").items()}
         problems = tuple(
             SourceProblem(problem["message"], IndexProblem(problem["problem"]))
             for problem in content["source_troubles"]
         )
         parts = {"problems": tuple(content["problems"]), "webhooks": webhooks, "source_troubles": problems}
+        parts["exceptions"] = exceptions
         return Report(**{**content, **parts})
     except (OSError, ValueError, TypeError, LookupError, AttributeError):  # of no agent, or of another version
         return None

@@ -1,15 +1,16 @@
 """`sew-agent status`: the store and the running agent's report for people and as JSON, without secrets."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from kubectl_sew.columns import table_of
 from kubectl_sew.event import read_time
+from kubectl_sew.resource.exceptions import describe_exception
 from kubectl_sew.text import plural, rfc3339, spell_age, spell_seconds
 from sew_agent.ingest.readers import SHARED, dedicated_cursor
 from sew_agent.status.conditions import failing, falling_behind
-from sew_agent.status.report import Report, WebhookReport, room_words
+from sew_agent.status.report import ExceptionReport, Report, WebhookReport, room_words
 from sew_agent.store.contract import Store
 from sew_agent.store.records import Counters, ManualAction, ReceiverState, WebhookRecord
 from sew_agent.webhooks.plan import FORGOTTEN
@@ -35,6 +36,9 @@ def status(store: Store | None, report: Report | None, now: float) -> dict[str, 
         "now": _date(now),
         "agent": _agent(report),
         "position": positions.get(SHARED),
+        "exceptions": [
+            _exception(name, known) for name, known in sorted((report.exceptions if report else {}).items())
+        ],
         "webhooks": [
             _webhook(name, known.get(name), reports.get(name), now)
             | _counts(counters.get(name), now)
@@ -51,6 +55,17 @@ def status(store: Store | None, report: Report | None, now: float) -> dict[str, 
 def _act(act: ManualAction) -> dict[str, Any]:
     at = _date(float(int(act.at)))
     return {"at": at, "who": act.who, "what": act.what, "webhook": act.webhook, "count": act.count}
+
+
+def _exception(name: str, known: ExceptionReport) -> dict[str, Any]:
+    return {
+        "name": name,
+        "inForce": known.in_force,
+        "start": _date(known.start),
+        "end": _date(known.end),
+        "suppressed": known.suppressed,
+        "broken": known.broken or None,
+    }
 
 
 def _agent(report: Report | None) -> dict[str, Any]:
@@ -169,11 +184,18 @@ def for_people(report: Mapping[str, Any]) -> str:
     rows = [_row(webhook, now) for webhook in report["webhooks"]]
     lines += ["", table_of(rows, COLUMNS)] if rows else ["no webhooks are known"]
     lines += [line for webhook in report["webhooks"] for line in _problems(webhook)]
+    lines += _exceptions(report["exceptions"])
     by_hand = [
         f"{action['at']}: {action['who']} gave up {action['count']:,} of {action['webhook']} ({action['what']})"
         for action in report["byHand"]
     ]
     return "\n".join(lines + (["", *by_hand] if by_hand else []))
+
+
+def _exceptions(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each exception that matters now: it is broken, in force, or has suppressed something."""
+    lines = [describe_exception(row) for row in rows if row["broken"] or row["inForce"] or row["suppressed"]]
+    return ["", *lines] if lines else []
 
 
 def _row(webhook: Mapping[str, Any], now: float) -> dict[str, Any]:

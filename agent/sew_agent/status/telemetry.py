@@ -61,7 +61,10 @@ class IngestTelemetry:
         if taken.new:
             self._notify(webhooks)
         if webhooks & self._debug.keys():
-            self._log_debug(arrivals)
+            self._log_debug([arrival for arrival in arrivals if not arrival.suppressed_by])
+        for arrival in arrivals if taken.suppressed else ():
+            if arrival.suppressed_by and arrival.event.key in taken.suppressed:
+                self._metrics.suppressed(arrival.suppressed_by)
 
     def store_full(self, webhooks: Collection[str]) -> None:
         for name in set(webhooks) - self.without_room:

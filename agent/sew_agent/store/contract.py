@@ -42,8 +42,9 @@ class Store(Protocol):
         """Write new deliveries and the readers' positions in one transaction.
 
         A delivery is new where its webhook has not seen the event: `(webhook, Event.key)` is unique. What was seen is
-        counted and skipped. Debug deliveries count as seen and as dropped, and are not kept. Where a webhook's share
-        is full (`room` is 1.0 or more), nothing is written and the result names it; debug deliveries need no room.
+        counted and skipped. Debug and suppressed deliveries count as seen and as dropped, and are not kept. Where a
+        webhook's share is full (`room` is 1.0 or more), nothing is written and the result names it; debug and
+        suppressed deliveries need no room.
 
         An event stays seen until `known_for` seconds after it was read, or after its own time where that is later (of
         a time in the future, 30 days count at most). See `forget`.

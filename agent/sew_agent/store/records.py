@@ -48,6 +48,7 @@ class DropReason(Enum):
     """Reason why a delivery will never be sent: a closed set, used as a metric's label."""
 
     DEBUG = "debug"
+    SUPPRESSED = "suppressed"
     DELETED = "deleted"
     PURGED = "purged"
     BACKLOG_DROPPED = "backlog_dropped"
@@ -62,12 +63,14 @@ BY_HAND = (DropReason.BACKLOG_DROPPED, DropReason.PURGED)
 class NewDelivery:
     """An event and the webhooks it goes to; for `debug` webhooks it is counted as dropped at once.
 
+    So it is for `suppressed` ones, which would get it but for an exception.
     `time` is the event's own, where that is not the document's `time`.
     """
 
     event: Event
     webhooks: tuple[str, ...]
     debug: tuple[str, ...] = ()
+    suppressed: tuple[str, ...] = ()
     time: float | None = None
 
 
@@ -91,6 +94,8 @@ class EnqueueResult:
     new: int
     duplicates: int
     full: frozenset[str] = frozenset()
+    suppressed: frozenset[bytes] = frozenset()
+    """Keys of the events that were suppressed for a webhook, and that no webhook had seen before."""
 
 
 @dataclass(frozen=True, slots=True)

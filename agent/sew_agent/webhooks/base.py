@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from kubectl_sew.resource import Webhook
+from kubectl_sew.resource.exceptions import AlertException
 from kubectl_sew.validation import InvalidWebhook
 
 
@@ -19,6 +20,9 @@ class Snapshot:
     """Problems with reading, each with place, reason and what is used meanwhile."""
     refused: Mapping[str, InvalidWebhook] = field(default_factory=dict)
     """Webhook name -> why (e.g. the name stands twice); they are not in `webhooks`."""
+    exceptions: Mapping[str, AlertException] = field(default_factory=dict)
+    broken_exceptions: Mapping[str, str] = field(default_factory=dict)
+    """Exception -> why it suppresses nothing, whatever its selector; they are not in `exceptions`."""
     complete: bool = True
     """False after an error: a webhook that is absent then has not been deleted."""
     known: bool = True

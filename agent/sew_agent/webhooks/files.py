@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kubectl_sew.errors import SewError
+from kubectl_sew.exceptions import usable
 from kubectl_sew.folders import empty_folders, is_empty, manifests_in
 from kubectl_sew.resource import Finding, LocatedWebhook, Manifests, load_manifests
 from kubectl_sew.validation import InvalidWebhook, reason_of
@@ -173,7 +174,7 @@ def _kept(
 
 
 def _held(manifests: Manifests) -> bool:
-    return bool(manifests.webhooks or manifests.secrets or manifests.config_maps)
+    return bool(manifests.webhooks or manifests.exceptions or manifests.secrets or manifests.config_maps)
 
 
 def _names(manifests: Manifests) -> Collection[str]:
@@ -185,6 +186,7 @@ def _snapshot(files: Mapping[Path, _File], problems: list[str], *, complete: boo
     parts = [files[path] for path in sorted(files)]
     ambiguous = _ambiguous(files)
     refused = _refusals(parts, ambiguous)
+    exceptions, broken = usable([located for part in parts for located in part.manifests.exceptions])
     return Snapshot(
         webhooks={
             webhook.name: webhook.webhook
@@ -196,6 +198,8 @@ def _snapshot(files: Mapping[Path, _File], problems: list[str], *, complete: boo
         config_maps=_merged("ConfigMap", (part.manifests.config_maps for part in parts), ambiguous),
         problems=(*problems, *(problem for part in parts for problem in part.problems), *_nameless(parts)),
         refused=refused,
+        exceptions=exceptions,
+        broken_exceptions=broken,
         complete=complete,
     )
 

@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
+from kubectl_sew.exceptions import ValidatedExceptions
 from kubectl_sew.resource import checkpoint
+from kubectl_sew.text import rfc3339
 from kubectl_sew.validation import Accepted
 from sew_agent.base.log import Log
 from sew_agent.delivery.tester import DeliveryTester
@@ -106,7 +108,22 @@ class Reconciler:
                 log.info("webhook_accepted", webhook=name, state=accepted.webhook.state.value)
                 for warning in accepted.warnings:
                     log.warning("webhook_warning", webhook=name, message=str(warning))
+        self._log_exceptions(before.exceptions)
         self._changed(self.validated)
+
+    def _log_exceptions(self, before: ValidatedExceptions) -> None:
+        log, now = self._parts.log, self.validated.exceptions
+        for name, why in now.broken.items():
+            if before.broken.get(name) != why:
+                log.error("exception_refused", exception=name, message=f"it suppresses nothing: {why}")
+        known = {accepted.name: accepted for accepted in before.accepted}
+        for accepted in now.accepted:
+            if known.get(accepted.name) != accepted:
+                start, end = accepted.exception.start, accepted.exception.end
+                until = {} if end is None else {"end": rfc3339(end)}
+                log.info("exception_accepted", exception=accepted.name, start=rfc3339(start), **until)
+        for name in (known.keys() | before.broken) - {accepted.name for accepted in now.accepted} - now.broken.keys():
+            log.info("exception_deleted", exception=name, message="events that it selects are delivered again")
 
     def _plan(self, snapshot: Snapshot, known: Mapping[str, WebhookRecord], now: float) -> Plan:
         return plan(
@@ -130,7 +147,7 @@ class Reconciler:
         parts.poller.detach(changes.detach)
         parts.poller.forget(changes.forget)
         read = {name: Subscription(name, accepted[name].node, start) for name, start in sorted(changes.read.items())}
-        parts.poller.serve(read, changes.debug)
+        parts.poller.serve(read, changes.debug, self.validated.exceptions)
         unfinished = {name for name in changes.forget if not self._dropped(name)}
         for record in changes.remember:
             if record.name not in unfinished:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from kubectl_sew.consumers.base import Consumer
+from kubectl_sew.exceptions import NO_EXCEPTIONS, AcceptedException, ValidatedExceptions, accept_exception
 from kubectl_sew.query import FieldSet
 from kubectl_sew.resource import Webhook
+from kubectl_sew.resource.exceptions import AlertException
 from kubectl_sew.validation import Accepted, InvalidWebhook, accept
 from sew_agent.webhooks.base import Snapshot
 
@@ -17,10 +19,11 @@ _ENDPOINT = ("url", "username", "authentication")
 
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
-    """Valid and invalid webhooks of a snapshot."""
+    """Valid and invalid webhooks of a snapshot, and its exceptions."""
 
     accepted: Mapping[str, Accepted] = field(default_factory=dict)
     invalid: Mapping[str, InvalidWebhook] = field(default_factory=dict)
+    exceptions: ValidatedExceptions = NO_EXCEPTIONS
 
 
 class WebhookValidator:
@@ -32,6 +35,7 @@ class WebhookValidator:
         self._validated_for: FieldSet | None = None
         self._consumers = consumers
         self._validated: dict[str, tuple[object, Accepted | InvalidWebhook]] = {}
+        self._exceptions: dict[str, tuple[tuple[AlertException, FieldSet], AcceptedException | str]] = {}
 
     @property
     def stale(self) -> bool:
@@ -49,7 +53,25 @@ class WebhookValidator:
             {name: result for name, result in results.items() if isinstance(result, Accepted)},
             {name: result for name, result in results.items() if isinstance(result, InvalidWebhook)}
             | dict(snapshot.refused),
+            self._validate_exceptions(snapshot, fields),
         )
+
+    def _validate_exceptions(self, snapshot: Snapshot, fields: FieldSet) -> ValidatedExceptions:
+        self._exceptions = {name: self._of(exception, fields) for name, exception in snapshot.exceptions.items()}
+        results = {name: result for name, (_, result) in self._exceptions.items()}
+        return ValidatedExceptions(
+            tuple(result for result in results.values() if isinstance(result, AcceptedException)),
+            {name: result for name, result in results.items() if isinstance(result, str)}
+            | dict(snapshot.broken_exceptions),
+        )
+
+    def _of(
+        self, exception: AlertException, fields: FieldSet
+    ) -> tuple[tuple[AlertException, FieldSet], AcceptedException | str]:
+        before = self._exceptions.get(exception.name)
+        if before and before[0][0] == exception and before[0][1] is fields:
+            return before
+        return (exception, fields), accept_exception(exception, fields)
 
     def _validate_one(
         self, webhook: Webhook, snapshot: Snapshot, fields: FieldSet

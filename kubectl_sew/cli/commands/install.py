@@ -121,11 +121,13 @@ def _plan(kubectl: Kubectl, namespace: str | None, deployment: Document | None, 
         "SEW_SECRET_SELECTOR": options.secret_selector,
     }
     secret = options.credentials_secret
+    group, defines_exceptions = _look_around(kubectl, options, ours)
     return InstallPlan(
         namespace=ours.namespace,
         secrets_namespace=options.secrets_namespace,
         create_secrets_namespace=options.create_namespace,
-        crd_group=_look_around(kubectl, options, ours),
+        crd_group=group,
+        defines_exceptions=defines_exceptions,
         image=options.image,
         settings={name: value for name, value in settings.items() if value},
         credentials=target.credentials(kubectl, ours.namespace, secret) if secret else None,
@@ -153,21 +155,25 @@ def _mind_the_host(deployment: Document, plan: InstallPlan) -> None:
         print_warning(f"the pods of deployment/{name} have no fsGroup: the claim must be writable for the user 65532")
 
 
-def _look_around(kubectl: Kubectl, options: InstallOptions, ours: Host) -> str | None:
-    """The group of the definition to install, None for none; says what else a person should know of the cluster."""
+def _look_around(kubectl: Kubectl, options: InstallOptions, ours: Host) -> tuple[str | None, bool]:
+    """The group of the definitions to install, None for none, and whether AlertExceptions are to be defined.
+
+    Says what else a person should know of the cluster.
+    """
     try:
         group = target.crd_group(kubectl)
+        defines_exceptions = target.may_define_exceptions(kubectl, group or API_GROUP)
     except KubectlError as error:
         if options.apply or not target.unconfigured(error):
             raise
         print_warning("no cluster was asked, since none is configured: this is for one without Calico's own API")
-        return API_GROUP
+        return API_GROUP, True
     _refuse_twice(kubectl, options)
     refuse_another(kubectl, options.secrets_namespace, ours)
     _miss_namespace(kubectl, options)
     if group != API_GROUP:
         print_warning(_OF_GROUP[group])
-    return group
+    return group, defines_exceptions
 
 
 _OF_GROUP = {

@@ -63,10 +63,12 @@ def uninstall(ctx: click.Context, /, **given: Any) -> None:
 
 
 def _plan(kubectl: Kubectl, namespace: str | None, options: UninstallOptions) -> InstallPlan:
+    group = target.installed_crd_group(kubectl) if options.crd else None
     return InstallPlan(
         namespace=namespace or NAMESPACE,
         secrets_namespace=options.secrets_namespace,
-        crd_group=target.installed_crd_group(kubectl) if options.crd else None,
+        crd_group=group,
+        defines_exceptions=group is not None and target.may_define_exceptions(kubectl, group),
         host=Host(options.host, namespace or "", "") if options.host else None,
     )
 

@@ -36,12 +36,16 @@ class RecordingObserver:
         self.full: set[str] = set()
         self.events = 0
         self.largest_page = 0
+        self.suppressed: Counter[str] = Counter()
 
     def warned(self, warnings: Sequence[SourceWarning]) -> None:
         self.warnings += warnings
 
     def enqueued(self, arrivals: Sequence[Arrival], taken: EnqueueResult) -> None:
-        """Record the size of the page; its events are in the store."""
+        """Record the size of the page, whose events are in the store, and the exceptions that suppressed some."""
+        for arrival in arrivals:
+            if arrival.event.key in taken.suppressed:
+                self.suppressed.update(arrival.suppressed_by)
         page = sum(len(json.dumps(arrival.event.document)) for arrival in arrivals)
         self.largest_page = max(self.largest_page, page)
 

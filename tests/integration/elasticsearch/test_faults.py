@@ -13,7 +13,10 @@ from elasticsearch import Elasticsearch
 
 from kubectl_sew.elasticsearch.access import IndexProblem
 from kubectl_sew.elasticsearch.credentials import from_files
+from kubectl_sew.exceptions import AcceptedException, ValidatedExceptions
+from kubectl_sew.query import parse
 from kubectl_sew.resource import FetchedReason
+from kubectl_sew.resource.exceptions import AlertException
 from sew_agent.ingest.source import SourceError
 from tests.integration.elasticsearch.faults import Answer, Fault, Proxy, proxy, refuse
 from tests.integration.elasticsearch.harness import NOW, IngestHarness, ids
@@ -350,6 +353,35 @@ def test_a_query_that_a_shard_refuses_waits_alone_and_the_others_go_on(harness: 
     harness.record_results()
     assert harness.got("bad") == harness.got("w3") == ids(*range(20))
     assert harness.poller.progress(harness.now)["bad"].status == "True"
+
+
+def test_a_selector_that_a_shard_refuses_is_found_out_suppresses_nothing_and_is_tried_again(
+    harness: IngestHarness, between: Proxy
+) -> None:
+    def exception(name: str, selector: str) -> AcceptedException:
+        return AcceptedException(AlertException(name, selector), parse(selector))
+
+    for number in range(4):
+        harness.serve("type = waf", f"w{number}")
+    harness.record_results()
+    bad = exception("bad", "source_ip = '10.0.0.1' OR host = h1")
+    validated = ValidatedExceptions((exception("a", "host = h2"), bad, exception("b", "host = h3")))
+    harness.poller.serve(harness.subscriptions, (), validated)
+    between.fault = choking_on(b"10.0.0.1")
+    for host in ("h0", "h1", "h2", "h3"):
+        harness.write([host], host=host)
+    harness.poll()
+    harness.record_results()
+    assert harness.got("w3") == harness.got("w0") == ids("h0", "h1")
+    assert dict(harness.observer.suppressed) == {"a": 1, "b": 1}
+    progress = harness.poller.progress(harness.now)["w1"]
+    assert "AlertException bad suppresses nothing: " in progress.message
+    assert (progress.status, list(harness.poller.broken_exceptions)) == ("True", ["bad"])
+    between.fault = None
+    harness.poll(200)
+    harness.write(["later"], host="h1")
+    harness.record_results()
+    assert (harness.got("w0"), harness.poller.broken_exceptions) == (ids("h0", "h1"), {})
 
 
 def test_a_query_whose_wildcards_are_slow_is_asked_after_the_others_and_says_so(

@@ -158,7 +158,7 @@ def test_a_service_account_of_ours_comes_only_with_an_agent_alone() -> None:
 def test_the_rights_on_secrets_are_given_in_their_namespace_alone() -> None:
     plan = InstallPlan(secrets_namespace="vault")
     assert granted(plan) == {
-        "": {"securityeventwebhooks", "securityeventwebhooks/status"},
+        "": {"securityeventwebhooks", "securityeventwebhooks/status", "alertexceptions"},
         "vault": {"secrets", "configmaps", "leases"},
         "default": {"events"},
     }
@@ -200,27 +200,36 @@ def test_the_namespace_of_the_secrets_is_created_only_where_that_is_asked() -> N
 
 def test_namespaces_and_the_definition_come_before_what_needs_them() -> None:
     kinds = [obj["kind"] for obj in render(InstallPlan(create_secrets_namespace=True))]
-    assert kinds[:3] == ["CustomResourceDefinition", "Namespace", "Namespace"]
+    assert kinds[:4] == ["CustomResourceDefinition", "CustomResourceDefinition", "Namespace", "Namespace"]
 
 
 def test_beside_an_aggregated_api_server_the_definition_is_of_the_other_group() -> None:
-    definition = named(InstallPlan(crd_group="crd.projectcalico.org"), "CustomResourceDefinition")
-    assert definition["metadata"]["name"] == "securityeventwebhooks.crd.projectcalico.org"
-    assert definition["spec"]["group"] == "crd.projectcalico.org"
-    assert [version["name"] for version in definition["spec"]["versions"]] == ["v1"]
+    definitions = definitions_of(InstallPlan(crd_group="crd.projectcalico.org"))
+    assert list(definitions) == ["securityeventwebhooks.crd.projectcalico.org", "alertexceptions.crd.projectcalico.org"]
+    for definition in definitions.values():
+        assert definition["spec"]["group"] == "crd.projectcalico.org"
+        assert [version["name"] for version in definition["spec"]["versions"]] == ["v1"]
+
+
+def definitions_of(plan: InstallPlan) -> dict[str, Any]:
+    return {obj["metadata"]["name"]: obj for obj in render(plan) if obj["kind"] == "CustomResourceDefinition"}
+
+
+def test_exceptions_that_the_cluster_has_already_are_not_defined_again() -> None:
+    assert list(definitions_of(InstallPlan(defines_exceptions=False))) == ["securityeventwebhooks.projectcalico.org"]
 
 
 def test_where_the_api_is_served_already_there_is_no_definition() -> None:
     kinds = [obj["kind"] for obj in render(InstallPlan(crd_group=None))]
     assert "CustomResourceDefinition" not in kinds
-    assert len(kinds) == len(render(InstallPlan())) - 1
+    assert len(kinds) == len(render(InstallPlan())) - 2
 
 
 def test_for_an_agent_outside_there_are_the_api_and_the_rights_of_its_service_account() -> None:
     kinds = [obj["kind"] for obj in render(InstallPlan(parts=frozenset({"api", "rights"})))]
     assert {"CustomResourceDefinition", "Namespace", "ServiceAccount", "ClusterRoleBinding", "Role"} <= set(kinds)
     assert not {"Deployment", "PersistentVolumeClaim", "NetworkPolicy"} & set(kinds)
-    assert [obj["kind"] for obj in render(InstallPlan(parts=frozenset({"api"})))] == ["CustomResourceDefinition"]
+    assert {obj["kind"] for obj in render(InstallPlan(parts=frozenset({"api"})))} == {"CustomResourceDefinition"}
 
 
 def test_who_may_view_or_edit_in_the_cluster_may_do_so_with_webhooks() -> None:

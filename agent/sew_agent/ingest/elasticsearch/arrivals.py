@@ -9,7 +9,7 @@ from kubectl_sew.event import Event, read_time
 from kubectl_sew.query import FieldSet, FieldType
 from sew_agent.ingest.elasticsearch.documents import Documents
 from sew_agent.ingest.elasticsearch.multi_search import MultiSearch
-from sew_agent.ingest.elasticsearch.named_queries import Dsl, NamedQuery
+from sew_agent.ingest.elasticsearch.named_queries import Dsl, NamedQuery, NamedSelector
 from sew_agent.ingest.elasticsearch.new_hits import AgeLimits, Hit, SeenBy, before_start, since_start, unseen
 from sew_agent.ingest.source import Arrival
 
@@ -19,6 +19,7 @@ class ReadRequest:
     """The queries and indices that one page is read for. `refused`: webhook -> why its query cannot be asked at all.
 
     Every event must match `everywhere` beside a webhook's query, those of an index its filter in `filters` too.
+    `selectors`: those of the exceptions in force; of `broken_exceptions` the mapping cannot answer them.
     `origins`: an index that was made of another -> that one's name.
     """
 
@@ -28,7 +29,8 @@ class ReadRequest:
     refused: Mapping[str, str]
     everywhere: Sequence[Dsl] = ()
     filters: Mapping[str, Dsl] = field(default_factory=dict)
-
+    selectors: Sequence[NamedSelector] = ()
+    broken_exceptions: Mapping[str, str] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def with_origins(self, hits: Sequence[Hit]) -> list[Hit]:
@@ -99,7 +101,7 @@ def _without(hits: Sequence[Hit], webhooks: Collection[str]) -> Sequence[Hit]:
 
 
 def arrival(hit: Hit, source: Mapping[str, Any]) -> Arrival:
-    return Arrival(Event(hit.origin or hit.index, hit.id, source), hit.webhooks, hit.time)
+    return Arrival(Event(hit.origin or hit.index, hit.id, source), hit.webhooks, hit.time, hit.suppressed_by)
 
 
 def oldest_first(arrivals: Sequence[Arrival]) -> list[Arrival]:

@@ -95,7 +95,8 @@ class Backfill:
         window = {"range": {rules.time_field: {"gte": cursor.begin, "format": "epoch_millis"}}}
         after = {"search_after": cursor.after} if cursor.after else {}
         filters = [window, *request.everywhere]
-        return SearchJob({"allow_partial_search_results": False}, filters, request.queries, body | after)
+        header = {"allow_partial_search_results": False}
+        return SearchJob(header, filters, request.queries, body | after, request.selectors)
 
     def _batch(
         self, request: ReadRequest, cursor: BackfillCursor, result: SearchResult, refused: dict[str, str]

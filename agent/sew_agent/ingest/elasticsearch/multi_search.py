@@ -15,10 +15,12 @@ from sew_agent.ingest.elasticsearch.named_queries import (
     MOST_LEAVES,
     Dsl,
     NamedQuery,
+    NamedSelector,
     combined,
     halves,
+    matched_exceptions,
     matched_queries,
-    pack,
+    pack_with,
 )
 from sew_agent.ingest.elasticsearch.new_hits import Hit, merge, read_hit
 from sew_agent.ingest.elasticsearch.query_costs import QueryCosts
@@ -35,12 +37,16 @@ _TOO_MANY = ("too_many_nested_clauses", "too_many_clauses")
 
 @dataclass(frozen=True, slots=True)
 class SearchJob:
-    """One search for many webhooks. `filters` hold for all queries; `body` is the rest of the search."""
+    """One search for many webhooks. `filters` hold for all queries; `body` is the rest of the search.
+
+    `selectors` of exceptions say of each hit whether it is suppressed.
+    """
 
     header: Mapping[str, Any]
     filters: Sequence[Dsl]
     queries: Sequence[NamedQuery]
     body: Mapping[str, Any]
+    selectors: Sequence[NamedSelector] = ()
 
     @property
     def size(self) -> int:
@@ -64,6 +70,19 @@ class SearchResult:
 class _Task:
     job: int
     group: list[NamedQuery]
+    selectors: list[NamedSelector] = field(default_factory=list)
+    suspected: list[NamedSelector] = field(default_factory=list)
+    """Selectors that the group was refused with: it is asked without them, to see whether they are the reason."""
+    why: str = ""
+
+
+@dataclass(slots=True)
+class _Refusal:
+    """A selector that a shard refuses, and why. It is not asked while it stays the same, for some runs."""
+
+    of: NamedSelector
+    why: str
+    runs_left: int = 60
 
 
 @dataclass(slots=True)
@@ -83,19 +102,31 @@ class MultiSearch:
         self._time_field = time_field
         self._most_leaves = MOST_LEAVES
         self._at_once: float = _MOST_AT_ONCE
+        self._broken: dict[str, _Refusal] = {}
+        """Exceptions whose selectors a shard refuses."""
         self.costs = QueryCosts()
 
     def deferred(self, jobs: Sequence[SearchJob]) -> frozenset[str]:
         """Return the webhooks whose queries are not asked now, since others would wait for them."""
         return self.costs.deferred({query.webhook: query for job in jobs for query in job.queries}.values())
 
+    def broken_exceptions(self, selectors: Sequence[NamedSelector]) -> dict[str, str]:
+        """Return those of the exceptions whose selectors a shard refuses -> why."""
+        return {selector.exception: self._broken[selector.exception].why for selector in self._refused_of(selectors)}
+
+    def _refused_of(self, selectors: Sequence[NamedSelector]) -> list[NamedSelector]:
+        return [one for one in selectors if one.exception in self._broken and self._broken[one.exception].of is one]
+
     def run(self, index: Index, jobs: Sequence[SearchJob]) -> tuple[list[SearchResult], dict[str, str]]:
         """Return each job's result, and webhook -> why a shard refuses its query. Raises ElasticsearchError."""
         deferred = self.deferred(jobs)
         jobs = [replace(job, queries=[query for query in job.queries if query.webhook not in deferred]) for job in jobs]
         run = _SearchRun()
+        self._forget_old_refusals()
         tasks = [
-            _Task(number, group) for number, job in enumerate(jobs) for group in pack(job.queries, self._most_leaves)
+            _Task(number, group, selectors)
+            for number, job in enumerate(jobs)
+            for group, selectors in pack_with(self._answered(job.selectors), job.queries, self._most_leaves)
         ]
         while tasks:
             tasks = [
@@ -105,13 +136,22 @@ class MultiSearch:
         self._at_once = min(self._at_once + _REGROWN, _MOST_AT_ONCE)
         return [self._result(run, job) for job in range(len(jobs))], refused
 
+    def _forget_old_refusals(self) -> None:
+        for refusal in self._broken.values():
+            refusal.runs_left -= 1
+        self._broken = {name: refusal for name, refusal in self._broken.items() if refusal.runs_left}
+
+    def _answered(self, selectors: Sequence[NamedSelector]) -> list[NamedSelector]:
+        refused = set(map(id, self._refused_of(selectors)))
+        return [selector for selector in selectors if id(selector) not in refused]
+
     def _ask(
         self, index: Index, jobs: Sequence[SearchJob], tasks: Sequence[_Task]
     ) -> Iterator[tuple[_Task, Mapping[str, Any]]]:
         slow = any(self.costs.of(query) for task in tasks for query in task.group)
         for batch in _in_requests(tasks, 1 if slow else int(self._at_once)):
             searches = [
-                (jobs[task.job].header, {**jobs[task.job].body, "query": combined(task.group, jobs[task.job].filters)})
+                (jobs[task.job].header, {**jobs[task.job].body, "query": _query(task, jobs[task.job])})
                 for task in batch
             ]
             try:
@@ -136,12 +176,13 @@ class MultiSearch:
             check_search(answer)
         except ElasticsearchError as error:
             return self._refused(run, task, error)
-        hits = [
-            read_hit(hit, matched_queries(task.group, hit.get("matched_queries", ())), self._time_field, task.job)
-            for hit in answer["hits"]["hits"]
-        ]
+        hits = [_read(hit, task, self._time_field) for hit in answer["hits"]["hits"]]
         run.pages.setdefault(task.job, []).append((hits, len(hits) >= jobs[task.job].size))
         run.points[task.job] = answer.get("pit_id", "")
+        if len(task.suspected) > 1:
+            return [_Task(task.job, task.group, half) for half in halves(task.suspected)]
+        for selector in task.suspected:
+            self._broken[selector.exception] = _Refusal(selector, task.why)
         return []
 
     def _refused(self, run: _SearchRun, task: _Task, error: ElasticsearchError) -> list[_Task]:
@@ -151,7 +192,9 @@ class MultiSearch:
         if error.kind in _TOO_MANY:
             self._most_leaves = max(LEAST_LEAVES, self._most_leaves // 2)
         if len(task.group) > 1:
-            return [_Task(task.job, half) for half in halves(task.group)]
+            return [_Task(task.job, half, task.selectors) for half in halves(task.group)]
+        if task.selectors:
+            return [_Task(task.job, task.group, suspected=task.selectors, why=str(error))]
         run.suspects.setdefault(task.job, {})[task.group[0].webhook] = str(error)
         return []
 
@@ -173,6 +216,16 @@ class MultiSearch:
             return SearchResult(failure=run.failures[job])
         hits, end = merge(run.pages.get(job, ()))
         return SearchResult(hits, end, point=run.points.get(job, ""))
+
+
+def _query(task: _Task, job: SearchJob) -> Dsl:
+    return combined(task.group, job.filters, task.selectors)
+
+
+def _read(hit: Mapping[str, Any], task: _Task, time_field: str) -> Hit:
+    matched = hit.get("matched_queries", ())
+    suppressed_by = matched_exceptions(task.selectors, matched)
+    return read_hit(hit, matched_queries(task.group, matched), time_field, task.job, suppressed_by)
 
 
 def _hinted(error: ElasticsearchError) -> ElasticsearchError:

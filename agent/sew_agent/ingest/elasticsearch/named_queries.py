@@ -3,10 +3,10 @@
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from kubectl_sew.query import FieldSet, FieldType, Node, QueryError, bind, to_dsl
-from sew_agent.ingest.source import Subscription
+from sew_agent.ingest.source import Subscription, Suppression
 
 Dsl = Mapping[str, Any]
 
@@ -14,7 +14,19 @@ MOST_LEAVES = 1_020
 """Elasticsearch takes at least 1,024 in one search, our filters among them."""
 LEAST_LEAVES = 64
 MOST_BYTES = 2 * 2**20
+_EXCEPTION = "x"
+"""Beginning of the names of exceptions' selectors in a search."""
 _COMPOUND = ("bool", "filter", "must_not", "should")
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSelector:
+    """One exception's selector, which says of a hit whether it is suppressed."""
+
+    exception: str
+    dsl: Dsl
+    leaves: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,7 @@ class NamedQueries:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[Node, FieldSet, NamedQuery]] = {}
+        self._selectors: dict[str, tuple[Node, FieldSet, NamedSelector]] = {}
 
     def of(self, subscriptions: Sequence[Subscription], fields: FieldSet) -> tuple[list[NamedQuery], dict[str, str]]:
         """Return the queries, and webhook -> why its query cannot be asked of these fields."""
@@ -46,6 +59,27 @@ class NamedQueries:
             except QueryError as error:
                 refused[subscription.webhook] = f"the mapping cannot answer the query: {error.errors[0].message}"
         return queries, refused
+
+    def of_exceptions(
+        self, suppressions: Sequence[Suppression], fields: FieldSet
+    ) -> tuple[list[NamedSelector], dict[str, str]]:
+        """Return the selectors, and exception -> why its selector cannot be asked of these fields."""
+        selectors, broken = [], {}
+        for suppression in suppressions:
+            try:
+                selectors.append(self._translate_selector(suppression, fields))
+            except QueryError as error:
+                broken[suppression.name] = f"the mapping cannot answer its selector: {error.errors[0].message}"
+        return selectors, broken
+
+    def _translate_selector(self, suppression: Suppression, fields: FieldSet) -> NamedSelector:
+        name, query = suppression.name, suppression.query
+        known = self._selectors.get(name)
+        if known is None or known[0] is not query or known[1] is not fields:
+            dsl = to_dsl(bind(query, fields))
+            selector = NamedSelector(name, dsl, count_leaves(dsl), len(json.dumps(dsl)))
+            known = self._selectors[name] = (query, fields, selector)
+        return known[2]
 
     def _translate(self, subscription: Subscription, fields: FieldSet, exact: Collection[str]) -> NamedQuery:
         name, query, start = subscription.webhook, subscription.query, subscription.start
@@ -101,9 +135,12 @@ def wildcards(dsl: Any) -> int:
     return 0
 
 
-def pack(queries: Sequence[NamedQuery], most_leaves: int = MOST_LEAVES) -> list[list[NamedQuery]]:
+_Part = TypeVar("_Part", NamedQuery, NamedSelector)
+
+
+def pack(queries: Sequence[_Part], most_leaves: int = MOST_LEAVES) -> list[list[_Part]]:
     """Group the queries in order, in as few groups as the limits allow; a query above them is alone."""
-    groups: list[list[NamedQuery]] = []
+    groups: list[list[_Part]] = []
     leaves = size = 0
     for query in queries:
         if not groups or leaves + query.leaves > most_leaves or size + query.size > MOST_BYTES:
@@ -114,15 +151,32 @@ def pack(queries: Sequence[NamedQuery], most_leaves: int = MOST_LEAVES) -> list[
     return groups
 
 
-def halves(group: Sequence[NamedQuery]) -> Iterator[list[NamedQuery]]:
+def pack_with(
+    selectors: Sequence[NamedSelector], queries: Sequence[NamedQuery], most_leaves: int
+) -> list[tuple[list[NamedQuery], list[NamedSelector]]]:
+    """Group the queries beside the selectors, so that every query is asked with each selector.
+
+    Selectors take half of the leaves at most: of many, the queries are asked with some and again with others.
+    """
+    parts: list[list[NamedSelector]] = pack(selectors, most_leaves // 2) or [[]]
+    return [
+        (group, part)
+        for part in parts
+        for group in pack(queries, max(most_leaves - sum(selector.leaves for selector in part), 1))
+    ]
+
+
+def halves(group: Sequence[_Part]) -> Iterator[list[_Part]]:
     """Split a group that was refused in two, to find out which of its queries is the reason."""
     middle = len(group) // 2
     yield list(group[:middle])
     yield list(group[middle:])
 
 
-def combined(group: Sequence[NamedQuery], filters: Sequence[Dsl]) -> Dsl:
+def combined(group: Sequence[NamedQuery], filters: Sequence[Dsl], selectors: Sequence[NamedSelector] = ()) -> Dsl:
     """Return one query for a group, each part named by its number in it; `filters` hold for all of them.
+
+    Selectors select nothing: each is named too, so that a hit says whether it is suppressed, and by which.
 
     Elasticsearch evaluates `must` before all else, and `filter` last: a segment without any new event is then left
     before a thousand queries are evaluated. Nothing is scored, since hits are sorted. An empty group asks the filters
@@ -131,9 +185,22 @@ def combined(group: Sequence[NamedQuery], filters: Sequence[Dsl]) -> Dsl:
     if not group:
         return {"bool": {"must": list(filters)}}
     should = [{"bool": {"filter": [query.dsl], "_name": str(number)}} for number, query in enumerate(group)]
-    return {"bool": {"must": list(filters), "should": should, "minimum_should_match": 1}}
+    if not selectors:
+        return {"bool": {"must": list(filters), "should": should, "minimum_should_match": 1}}
+    named = [
+        {"bool": {"filter": [selector.dsl], "_name": f"{_EXCEPTION}{number}"}}
+        for number, selector in enumerate(selectors)
+    ]
+    wanted = {"bool": {"should": should, "minimum_should_match": 1}}
+    return {"bool": {"must": list(filters), "filter": [wanted], "should": named, "minimum_should_match": 0}}
 
 
 def matched_queries(group: Sequence[NamedQuery], matched: Sequence[str]) -> list[NamedQuery]:
     """Return the queries that a hit's `matched_queries` name."""
-    return [group[int(name)] for name in matched]
+    return [group[int(name)] for name in matched if not name.startswith(_EXCEPTION)]
+
+
+def matched_exceptions(selectors: Sequence[NamedSelector], matched: Sequence[str]) -> tuple[str, ...]:
+    """Return the exceptions that a hit's `matched_queries` name."""
+    numbers = (int(name.removeprefix(_EXCEPTION)) for name in matched if name.startswith(_EXCEPTION))
+    return tuple(selectors[number].exception for number in sorted(numbers))

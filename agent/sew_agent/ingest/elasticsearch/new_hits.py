@@ -41,6 +41,8 @@ class Hit:
     job: int = 0
     origin: str = ""
     """The index that its event was first in, where that is another one."""
+    suppressed_by: tuple[str, ...] = ()
+    """The exceptions that select it."""
 
     @property
     def key(self) -> bytes:
@@ -140,11 +142,25 @@ def merge(pages: Sequence[tuple[Sequence[Hit], bool]]) -> tuple[list[Hit], tuple
             if end is None or hit.order <= end:
                 key = (hit.order, hit.id)  # in an index that was shrunk several documents have one number
                 before = merged.get(key)
-                merged[key] = replace(before, queries=before.queries + hit.queries) if before else hit
+                merged[key] = _union(before, hit) if before else hit
     return [merged[key] for key in sorted(merged)], end
 
 
-def read_hit(hit: Mapping[str, Any], queries: Sequence[NamedQuery], time_field: str, job: int) -> Hit:
+def _union(hit: Hit, other: Hit) -> Hit:
+    """Return a hit with all that matched it in two searches; both may have asked the same."""
+    asked = set(map(id, hit.queries))
+    more = tuple(query for query in other.queries if id(query) not in asked)
+    suppressed_by = tuple(dict.fromkeys((*hit.suppressed_by, *other.suppressed_by)))
+    return replace(hit, queries=hit.queries + more, suppressed_by=suppressed_by)
+
+
+def read_hit(
+    hit: Mapping[str, Any],
+    queries: Sequence[NamedQuery],
+    time_field: str,
+    job: int,
+    suppressed_by: tuple[str, ...] = (),
+) -> Hit:
     """Parse a search's hit; `queries` are those that it matched. A date_nanos has fractions of a millisecond."""
     times = hit.get("fields", {}).get(time_field) or [None]
     return Hit(
@@ -156,4 +172,5 @@ def read_hit(hit: Mapping[str, Any], queries: Sequence[NamedQuery], time_field: 
         int(hit.get("_version", 1)),
         hit.get("_routing"),
         job,
+        suppressed_by=suppressed_by,
     )

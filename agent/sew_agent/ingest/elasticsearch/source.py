@@ -19,7 +19,7 @@ from sew_agent.ingest.elasticsearch.index_monitor import IndexMonitor
 from sew_agent.ingest.elasticsearch.named_queries import Dsl, NamedQueries
 from sew_agent.ingest.elasticsearch.new_hits import AgeLimits, SeenBy
 from sew_agent.ingest.elasticsearch.tail import Tail
-from sew_agent.ingest.source import Batch, Origin, SourceError, Subscription
+from sew_agent.ingest.source import Batch, Origin, SourceError, Subscription, Suppression
 
 _CLUSTER = "cluster"
 _UNREADABLE = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
@@ -86,13 +86,23 @@ class ElasticsearchSource:
         """Return a backfill beside the tail: events that were written before the tail began are found by time."""
         return Origin(BackfillCursor(start).dump(), beside=True)
 
-    def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
+    def read(
+        self,
+        subscriptions: Sequence[Subscription],
+        position: str | None,
+        *,
+        now: float,
+        limit: int,
+        suppressions: Sequence[Suppression] = (),
+    ) -> Batch:
         """Return a page of each shard that moved, or of a backfill."""
         with _as_source_errors(), _readable():
             index = self._current()
             self._monitor.update(index, now)
             queries, refused = self._queries.of(subscriptions, self.fields)
-            request = ReadRequest(index, self.fields, queries, refused, self._everywhere(), self._monitor.filters)
+            selectors, broken = self._queries.of_exceptions(suppressions, self.fields)
+            everywhere, filters = self._everywhere(), self._monitor.filters
+            request = ReadRequest(index, self.fields, queries, refused, everywhere, filters, selectors, broken)
             limit = min(limit, self._monitor.window)
             if position and is_backfill(position):
                 return self._backfill.read(request, BackfillCursor.load(position), limit)

@@ -43,6 +43,7 @@ class Tail:
             warnings=[*caught_up.warnings, *page.warnings(), *monitor.take_timeless()],
             problems=[*monitor.problems(after), *page.failures],
             refused=page.refused,
+            broken_exceptions=page.broken_exceptions(),
             deferred=page.deferred,
             failed=page.failed,
             scanned=page.scanned,
@@ -88,6 +89,11 @@ class _Page:
     def warnings(self) -> list[SourceWarning]:
         return [*self.skipped.warnings(), *self._reader.multi_search.costs.take_warnings()]
 
+    def broken_exceptions(self) -> dict[str, str]:
+        """Return the exceptions that suppressed nothing, and why."""
+        refused = self._reader.multi_search.broken_exceptions(self._request.selectors)
+        return {**self._request.broken_exceptions, **refused}
+
     def _job(self, search: Search, size: int) -> SearchJob:
         shard, rules = search.shard, self._reader.rules
         bounds = {"gt": search.above, "lte": search.last}
@@ -105,6 +111,7 @@ class _Page:
                 "track_total_hits": False,
                 "docvalue_fields": rules.times(self._request.fields),
             },
+            self._request.selectors,
         )
 
     def _move(self, search: Search, result: SearchResult) -> None:

@@ -12,7 +12,7 @@ from kubectl_sew.query import FieldSet
 from sew_agent.ingest.ndjson.line_ids import LineNumbering
 from sew_agent.ingest.ndjson.page import Identities, Line, Matchers, Page, read_event
 from sew_agent.ingest.ndjson.rotation import FilePosition, OpenedFile, RotatedFiles
-from sew_agent.ingest.source import Batch, Origin, SourceError, Subscription
+from sew_agent.ingest.source import Batch, Origin, SourceError, Subscription, Suppression
 
 _CHUNK = 2**20
 _NUMBERINGS = 4
@@ -35,11 +35,21 @@ class NdjsonFile:
         """Return the beginning of the file, which a new webhook reads from: lines have no start in time."""
         return Origin("", beside=False)
 
-    def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
+    def read(
+        self,
+        subscriptions: Sequence[Subscription],
+        position: str | None,
+        *,
+        now: float,
+        limit: int,
+        suppressions: Sequence[Suppression] = (),
+    ) -> Batch:
         """Return the next matching events; a file that was rotated away is finished first."""
+        matchers, exceptions = self._matchers.of(subscriptions), self._matchers.of_exceptions(suppressions)
         try:
             for opened in self._opened(FilePosition.load(position) if position else None, now):
-                batch, advanced = self._read(opened, subscriptions, now, limit)
+                page = Page(str(self._path), matchers, exceptions, self._identities(opened), now, limit)
+                batch, advanced = self._read(opened, page)
                 if advanced:
                     return batch
             return batch
@@ -74,12 +84,9 @@ class NdjsonFile:
             raise SourceError(f"there is no events file {self._path}: create it, or name another with --events")
         yield opened
 
-    def _read(
-        self, opened: OpenedFile, subscriptions: Sequence[Subscription], now: float, limit: int
-    ) -> tuple[Batch, bool]:
-        """Return one page of a file, and whether its position is further on."""
+    def _read(self, opened: OpenedFile, page: Page) -> tuple[Batch, bool]:
+        """Fill one page of a file; return it, and whether its position is further on."""
         position = opened.position
-        page = Page(str(self._path), self._matchers.of(subscriptions), self._identities(opened), now, limit)
         end, number = position.offset, position.line
         for line in self._lines(opened):
             page.add(line)

@@ -8,7 +8,7 @@ from kubectl_sew.event import Event, own_id
 from kubectl_sew.ndjson import LONGEST_LINE, BadLineError, parse_line
 from kubectl_sew.query import FieldSet, Node, bind, compile_matcher
 from sew_agent.ingest.ndjson.line_ids import LineNumbering, digest_of
-from sew_agent.ingest.source import Arrival, SourceWarning, Subscription
+from sew_agent.ingest.source import Arrival, SourceWarning, Subscription, Suppression
 
 SCAN_BYTES = 16 * 2**20
 """Bytes to read in one go at most: a query that matches little is still interrupted often."""
@@ -28,20 +28,24 @@ class Line(NamedTuple):
 
 
 class Matchers:
-    """Compiled queries, kept while a webhook's query stays the same object."""
+    """Compiled queries of webhooks and selectors of exceptions, each kept while it stays the same object."""
 
     def __init__(self, fields: FieldSet) -> None:
         self._fields = fields
-        self._compiled: dict[str, tuple[Node, Matcher]] = {}
+        self._compiled: dict[tuple[type, str], tuple[Node, Matcher]] = {}
 
     def of(self, subscriptions: Sequence[Subscription]) -> list[tuple[str, Matcher]]:
-        return [(subscription.webhook, self._matcher(subscription)) for subscription in subscriptions]
+        return [
+            (wanted.webhook, self._matcher((Subscription, wanted.webhook), wanted.query)) for wanted in subscriptions
+        ]
 
-    def _matcher(self, subscription: Subscription) -> Matcher:
-        known = self._compiled.get(subscription.webhook)
-        if known is None or known[0] is not subscription.query:
-            known = (subscription.query, compile_matcher(bind(subscription.query, self._fields)))
-            self._compiled[subscription.webhook] = known
+    def of_exceptions(self, suppressions: Sequence[Suppression]) -> list[tuple[str, Matcher]]:
+        return [(wanted.name, self._matcher((Suppression, wanted.name), wanted.query)) for wanted in suppressions]
+
+    def _matcher(self, key: tuple[type, str], query: Node) -> Matcher:
+        known = self._compiled.get(key)
+        if known is None or known[0] is not query:
+            known = self._compiled[key] = (query, compile_matcher(bind(query, self._fields)))
         return known[1]
 
 
@@ -77,6 +81,7 @@ class Page:
 
     name: str
     matchers: Sequence[tuple[str, Matcher]]
+    exceptions: Sequence[tuple[str, Matcher]]
     identities: Identities
     now: float
     limit: int
@@ -111,7 +116,8 @@ class Page:
         webhooks = tuple(name for name, matches in self.matchers if matches(event.document, self.now))
         if webhooks:
             self._matched += size
-            self.arrivals.append(Arrival(event, webhooks, event.time))
+            by = tuple(name for name, selects in self.exceptions if selects(event.document, self.now))
+            self.arrivals.append(Arrival(event, webhooks, event.time, by))
 
 
 def read_event(line: Line, identities: Identities) -> Event | None:

@@ -10,7 +10,7 @@ from kubectl_sew.ndjson import LONGEST_LINE
 from kubectl_sew.query import FieldSet
 from sew_agent.ingest.ndjson.line_ids import LineNumbering
 from sew_agent.ingest.ndjson.page import SCAN_BYTES, Identities, Line, Matchers, Page
-from sew_agent.ingest.source import Batch, Origin, SourceError, Subscription
+from sew_agent.ingest.source import Batch, Origin, SourceError, Subscription, Suppression
 
 _CHUNK = 2**16
 
@@ -40,14 +40,23 @@ class NdjsonStream:
         """Return where the one reader stands: there is no way back."""
         return Origin("", beside=False)
 
-    def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
+    def read(
+        self,
+        subscriptions: Sequence[Subscription],
+        position: str | None,
+        *,
+        now: float,
+        limit: int,
+        suppressions: Sequence[Suppression] = (),
+    ) -> Batch:
         """Return what the stream holds now, without waiting."""
         try:
             self._drop_until(self._line_of(position))
             came = self._fill(limit)
         except OSError as error:
             raise SourceError(f"events cannot be read from standard input: {error.strerror or error}") from error
-        page = Page("standard input", self._matchers.of(subscriptions), self._identities, now, limit)
+        matchers, exceptions = self._matchers.of(subscriptions), self._matchers.of_exceptions(suppressions)
+        page = Page("standard input", matchers, exceptions, self._identities, now, limit)
         last = self._line_of(position)
         for line in self._lines:
             page.add(line)

@@ -31,14 +31,21 @@ class Enqueuer:
         self.duplicates = 0
         self._pending: Counter[int] = Counter()
         self._bytes: Counter[int] = Counter()
-        self._debug: Counter[int] = Counter()
+        self._dropped: dict[DropReason, Counter[int]] = {DropReason.DEBUG: Counter(), DropReason.SUPPRESSED: Counter()}
+        self.suppressed: set[bytes] = set()
+        """Keys of the suppressed events that no webhook had seen before."""
 
     def add(self, new: NewDelivery) -> None:
         key = new.event.key
         time = new.event.time if new.time is None else new.time
         until = seen_until(self._read_at, time, self._known_for)
-        webhooks = [id_ for id_ in map(self._ids.__getitem__, new.webhooks) if self._is_new(key, id_, until)]
-        self._debug.update(id_ for id_ in map(self._ids.__getitem__, new.debug) if self._is_new(key, id_, until))
+        first = bool(new.suppressed) and not self._is_seen(key)
+        webhooks = self._new(key, new.webhooks, until)
+        self._dropped[DropReason.DEBUG].update(self._new(key, new.debug, until))
+        suppressed = self._new(key, new.suppressed, until)
+        self._dropped[DropReason.SUPPRESSED].update(suppressed)
+        if first and suppressed:
+            self.suppressed.add(key)
         if webhooks:
             self._insert(key, new.event, webhooks, time)
 
@@ -47,8 +54,16 @@ class Enqueuer:
         for webhook, count in self._pending.items():
             sql = "UPDATE webhooks SET pending = pending + ?, bytes = bytes + ? WHERE id = ?"
             self._db.execute(sql, (count, self._bytes[webhook], webhook))
-        for webhook, count in self._debug.items():
-            count_dropped(self._db, webhook, DropReason.DEBUG, count)
+        for reason, counts in self._dropped.items():
+            for webhook, count in counts.items():
+                count_dropped(self._db, webhook, reason, count)
+
+    def _is_seen(self, key: bytes) -> bool:
+        return self._db.execute("SELECT 1 FROM pairs WHERE event = ? LIMIT 1", (key,)).fetchone() is not None
+
+    def _new(self, key: bytes, webhooks: Sequence[str], until: float) -> list[int]:
+        """Return the ids of those webhooks that had not seen the event."""
+        return [id_ for id_ in map(self._ids.__getitem__, webhooks) if self._is_new(key, id_, until)]
 
     def _is_new(self, key: bytes, webhook: int, until: float) -> bool:
         new = self._db.execute("INSERT OR IGNORE INTO pairs VALUES (?, ?, ?)", (key, webhook, until)).rowcount == 1

@@ -96,7 +96,7 @@ class SqliteStore(Database):
         with self._writing(enqueuing=bool(batch.deliveries)) as db:
             if batch.deliveries:
                 self._check_reserve(db)
-            names = {name for new in batch.deliveries for name in (*new.webhooks, *new.debug)}
+            names = {name for new in batch.deliveries for name in (*new.webhooks, *new.debug, *new.suppressed)}
             ids = {name: self._id(db, name) for name in names}
             filled = room(db, self._max_bytes)
             wanted = {name for new in batch.deliveries for name in new.webhooks}
@@ -108,7 +108,7 @@ class SqliteStore(Database):
                 enqueuer.add(new)
             enqueuer.write_counts()
             db.executemany("REPLACE INTO readers VALUES (?, ?)", batch.positions.items())
-            return EnqueueResult(enqueuer.new, enqueuer.duplicates)
+            return EnqueueResult(enqueuer.new, enqueuer.duplicates, suppressed=frozenset(enqueuer.suppressed))
 
     def seen_by(self, keys: Sequence[bytes]) -> Mapping[bytes, frozenset[str]]:
         seen: dict[bytes, set[str]] = {}

@@ -9,7 +9,16 @@ from kubectl_sew.event import Event
 from kubectl_sew.query import ANY, parse
 from sew_agent.ingest.ndjson.file import NdjsonFile
 from sew_agent.ingest.poller import Poller
-from sew_agent.ingest.source import Arrival, Batch, Origin, SourceError, SourceProblem, SourceWarning, Subscription
+from sew_agent.ingest.source import (
+    Arrival,
+    Batch,
+    Origin,
+    SourceError,
+    SourceProblem,
+    SourceWarning,
+    Subscription,
+    Suppression,
+)
 from sew_agent.store.records import EnqueueBatch, EnqueueResult
 from sew_agent.store.sqlite.store import SqliteStore, open_store
 
@@ -23,6 +32,7 @@ class FakeStore:
         self.kept: dict[str, str] = {}
         self.pairs: list[tuple[str, str]] = []
         self.debugged: list[tuple[str, str]] = []
+        self.suppressed: list[tuple[str, str]] = []
         self.room: dict[str, int] = {}
 
     def positions(self) -> dict[str, str]:
@@ -43,6 +53,7 @@ class FakeStore:
             return EnqueueResult(0, 0, full)
         self.pairs += new
         self.debugged += [(name, delivery.event.id) for delivery in intake.deliveries for name in delivery.debug]
+        self.suppressed += [(name, delivery.event.id) for delivery in intake.deliveries for name in delivery.suppressed]
         self.kept.update(intake.positions)
         return EnqueueResult(len(new), len(pairs) - len(new))
 
@@ -130,12 +141,22 @@ class ScriptedSource:
     asked: list[tuple[Sequence[Subscription], float]] = field(default_factory=list)
     """Subscriptions and moment of each read."""
     seekable: bool = True
+    unanswered: dict[str, str] = field(default_factory=dict)
+    """Exception -> why its selector cannot be answered; any other selects every event."""
     fields = ANY
 
     def origin(self, start: float) -> Origin:
         return Origin(f"past:{start:.0f}", beside=True)
 
-    def read(self, subscriptions: Sequence[Subscription], position: str | None, *, now: float, limit: int) -> Batch:
+    def read(
+        self,
+        subscriptions: Sequence[Subscription],
+        position: str | None,
+        *,
+        now: float,
+        limit: int,
+        suppressions: Sequence[Suppression] = (),
+    ) -> Batch:
         names = tuple(subscription.webhook for subscription in subscriptions)
         self.reads.append((position, names))
         self.asked.append((subscriptions, now))
@@ -153,10 +174,12 @@ class ScriptedSource:
         refused = {name: self.refuses[name] for name in names if name in self.refuses}
         served = tuple(name for name in names if name not in refused)
         numbers = range(self.first if position is None else int(position), self.events)
-        arrivals = [Arrival(Event("i", str(number), {}), served, self.time) for number in numbers] if served else []
+        by = tuple(suppression.name for suppression in suppressions if suppression.name not in self.unanswered)
+        arrivals = [Arrival(Event("i", str(number), {}), served, self.time, by) for number in numbers] if served else []
         warnings = [SourceWarning("too_old", "1 was too old", webhooks=served)] if numbers and served else []
         position = str(self.events)
         state = {"warnings": warnings, "problems": self.problems, "refused": refused, "failed": self.failed}
+        state["broken_exceptions"] = self.unanswered
         return Batch(arrivals, position, more=self.more, done=True, **state)  # type: ignore[arg-type]
 
     def read_to(self, position: str | None) -> float | None:

@@ -1,0 +1,111 @@
+"""An AlertException as frozen data: events that its selector selects are not delivered while it is in force.
+
+Facts: Calico's API (projectcalico.org/v3, cluster-scoped), where description, selector and startTime are required.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kubectl_sew.resource.findings import error, shown
+from kubectl_sew.resource.model import API_VERSIONS, as_map
+from kubectl_sew.resource.structure import NAME_RULE, Located, Path, is_dns_name
+from kubectl_sew.text import parse_rfc3339, plural
+
+EXCEPTION_KIND = "AlertException"
+EXCEPTION_PLURAL = "alertexceptions"
+
+_RFC3339 = "write it as RFC 3339, in quotes: `2026-01-31T12:00:00Z`"
+_FIELDS = ("description", "selector", "startTime", "endTime")
+
+
+@dataclass(frozen=True, slots=True)
+class AlertException:
+    """An exception. `start` and `end` in seconds since the epoch; `end` is None where it never ends."""
+
+    name: str
+    selector: str
+    start: float = 0.0
+    end: float | None = None
+    description: str = ""
+
+    def in_force(self, now: float) -> bool:
+        """Return whether it suppresses events that are judged at this moment: from `start` on, and before `end`."""
+        return self.start <= now and (self.end is None or now < self.end)
+
+    @classmethod
+    def from_object(cls, obj: Mapping[str, Any]) -> "AlertException":
+        """Reads an object that `check_exception` finds valid; in any other, what cannot be read is left empty."""
+        metadata, spec = as_map(obj.get("metadata")), as_map(obj.get("spec"))
+        texts = (metadata.get("name"), spec.get("selector"), spec.get("description"))
+        name, selector, description = (text if isinstance(text, str) else "" for text in texts)
+        start, end = _moment(spec.get("startTime")), _moment(spec.get("endTime"))
+        return cls(name, selector, 0.0 if start is None else start, end, description)
+
+
+def describe_exception(row: Mapping[str, Any]) -> str:
+    """Return a line on an exception as the agent reports it (`sew-agent status -o json`)."""
+    head = f"AlertException {row['name']}"
+    if row["broken"]:
+        return f"{head} suppresses nothing: {row['broken']}"
+    count = f"has suppressed {row['suppressed']:,} {plural(row['suppressed'], 'event')} since the agent started"
+    if row["inForce"]:
+        return f"{head} is in force {'until ' + row['end'] if row['end'] else 'without an end'}: it {count}"
+    return f"{head} is not in force: it {count}"
+
+
+def check_exception(obj: Mapping[str, Any]) -> list[Located]:
+    """Everything wrong with one object of the kind that can be seen without the query language."""
+    spec = obj.get("spec")
+    if not isinstance(spec, Mapping):
+        return [*_check_head(obj), Located(error("SEW008", "`spec` is missing", "it is required"))]
+    return [*_check_head(obj), *_check_texts(spec), *_check_names(spec), *_check_times(spec)]
+
+
+def _check_texts(spec: Mapping[str, Any]) -> Iterator[Located]:
+    for name in ("description", "selector", "startTime"):
+        if spec.get(name) in (None, ""):
+            yield Located(error("SEW008", f"`spec.{name}` is missing", "it is required"), ("spec",))
+    for name in ("selector", "description"):
+        if spec.get(name) is not None and not isinstance(spec[name], str):
+            yield Located(error("SEW006", f"`spec.{name}` must be text", "put it in quotes"), ("spec", name))
+
+
+def _check_names(spec: Mapping[str, Any]) -> Iterator[Located]:
+    for name in spec:
+        if name not in _FIELDS:
+            hint = "known here: " + ", ".join(f"`{known}`" for known in _FIELDS)
+            finding = error("SEW007", f"the field `spec.{shown(str(name))}` is unknown", hint)
+            yield Located(finding, ("spec", name), at_key=True)
+
+
+def _check_head(obj: Mapping[str, Any]) -> Iterator[Located]:
+    version, name = obj.get("apiVersion"), as_map(obj.get("metadata")).get("name")
+    if version not in API_VERSIONS:
+        message = f"no {EXCEPTION_KIND} is served at `{shown(str(version))}`"
+        yield Located(error("SEW009", message, f"write `{API_VERSIONS[0]}`"), ("apiVersion",))
+    if not isinstance(name, str) or not name:
+        yield Located(error("SEW008", "`metadata.name` is missing", "it is required"), ("metadata",))
+    elif not is_dns_name(name):
+        message = f"Kubernetes does not allow the name `{shown(name)}`"
+        yield Located(error("SEW010", message, NAME_RULE), ("metadata", "name"))
+
+
+def _check_times(spec: Mapping[str, Any]) -> Iterator[Located]:
+    times: dict[str, float] = {}
+    for name in ("startTime", "endTime"):
+        path: Path = ("spec", name)
+        if spec.get(name) in (None, ""):
+            continue
+        if (moment := _moment(spec[name])) is None:
+            yield Located(error("SEW061", f"`spec.{name}` is not a time", _RFC3339), path)
+        else:
+            times[name] = moment
+    if len(times) == 2 and times["endTime"] <= times["startTime"]:
+        message = "the exception is never in force: `spec.endTime` is not after `spec.startTime`"
+        yield Located(error("SEW061", message, "end it later"), ("spec", "endTime"))
+
+
+def _moment(value: Any) -> float | None:
+    """Return seconds since the epoch; None for what is no time to the API."""
+    return parse_rfc3339(value) if isinstance(value, str) else None
