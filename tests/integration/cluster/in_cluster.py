@@ -30,6 +30,16 @@ def definition(group_version: str = V3, *, status: bool = True) -> dict[str, Any
     return crd
 
 
+def exceptions_definition(group_version: str) -> dict[str, Any]:
+    """Return our CRD of AlertExceptions for one of the groups."""
+    group, _, version = group_version.partition("/")
+    crd: dict[str, Any] = yaml.safe_load((BASE / "alertexceptions.yaml").read_text())
+    crd["metadata"]["name"] = f"alertexceptions.{group}"
+    crd["spec"]["group"] = group
+    crd["spec"]["versions"][0]["name"] = version
+    return crd
+
+
 def webhook(name: str, url: str = "", **more: Any) -> dict[str, Any]:
     """Return a manifest; `more` are fields of the spec, or `labels` and `annotations`. A Secret holds the URL else."""
     reference = {"name": "url", "valueFrom": {"secretKeyRef": {"name": name, "key": "url"}}}

@@ -169,6 +169,19 @@ def test_alerts_ask_only_for_metrics_that_there_are() -> None:
         assert rule["annotations"]["summary"]
 
 
+def test_suppressed_events_are_counted_by_exception_from_zero_on_until_it_is_deleted() -> None:
+    metrics = Metrics()
+    metrics.set_exceptions(["a", "b"])
+    metrics.suppressed(("a",))
+    metrics.suppressed(("a", "b"))
+    metrics.set_exceptions(["a", "c"])
+    assert metrics.suppressed_events() == {"a": 2, "c": 0}
+    lines = metrics.write({}).splitlines()
+    assert {'sew_events_suppressed_total{exception="a"} 2', 'sew_events_suppressed_total{exception="c"} 0'} <= set(
+        lines
+    )
+
+
 def test_what_was_read_and_what_was_left_out_for_its_own_time_are_counted() -> None:
     metrics = Metrics()
     metrics.read(3)

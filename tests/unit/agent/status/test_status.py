@@ -11,12 +11,14 @@ import pytest
 from kubectl_sew.columns import table_of
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.elasticsearch.access import IndexProblem
-from kubectl_sew.query import CALICO
+from kubectl_sew.exceptions import AcceptedException, ValidatedExceptions
+from kubectl_sew.query import CALICO, parse
 from kubectl_sew.resource import ConfigVar, Webhook
 from kubectl_sew.resource import State as ResourceState
+from kubectl_sew.resource.exceptions import AlertException
 from sew_agent.ingest.source import SourceProblem
 from sew_agent.status.report import Observations as Known_
-from sew_agent.status.report import Report, ReportFile, WebhookReport, build, read_report
+from sew_agent.status.report import Report, ReportFile, WebhookReport, build, read_report, report_exceptions
 from sew_agent.status.status import for_people, status
 from sew_agent.store.records import Counters, ManualAction, ReceiverState, WebhookRecord
 from sew_agent.webhooks.base import Snapshot
@@ -109,6 +111,38 @@ def test_a_person_reads_what_is_wrong_and_the_command_that_helps() -> None:
     text = for_people(status(FakeStore(), report, NOW))  # type: ignore[arg-type]
     assert "w: the query ends too soon" in text
     assert "w: 1 dead letter: `sew-agent dead-letters list --webhook w`" in text
+
+
+def test_exceptions_that_matter_are_reported_with_how_many_they_suppressed(tmp_path: Path) -> None:
+    accepted = tuple(
+        AcceptedException(AlertException(name, "type = waf", start, end), parse("type = waf"))
+        for name, start, end in (
+            ("always", 0.0, None),
+            ("later", NOW + 1, None),
+            ("over", 0.0, NOW),
+            ("odd", 0.0, None),
+        )
+    )
+    validated = ValidatedExceptions(accepted, {"torn": "no selector"})
+    broken = {"torn": "no selector", "odd": "no such field"}
+    known = report_exceptions(validated, broken, {"always": 3, "over": 1}, NOW)
+    ReportFile(tmp_path).write(replace(REPORT, exceptions=known))
+    report = read_report(tmp_path, NOW)
+    assert report
+    assert report.exceptions == known
+    made = status(FakeStore(), report, NOW)  # type: ignore[arg-type]
+    assert [(row["name"], row["inForce"], row["suppressed"], row["broken"]) for row in made["exceptions"]] == [
+        ("always", True, 3, None),
+        ("later", False, 0, None),
+        ("odd", False, 0, "no such field"),
+        ("over", False, 1, None),
+        ("torn", False, 0, "no selector"),
+    ]
+    text = for_people(made)
+    assert "AlertException always is in force without an end: it has suppressed 3 events" in text
+    assert "AlertException over is not in force: it has suppressed 1 event since" in text
+    assert "AlertException torn suppresses nothing: no selector" in text
+    assert "later" not in text
 
 
 @pytest.mark.parametrize(

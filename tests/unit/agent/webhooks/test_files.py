@@ -115,6 +115,28 @@ def test_secrets_come_with_the_webhooks_and_do_not_show(folder: Folder) -> None:
     assert "example.com" not in repr(files)
 
 
+EXCEPTION = """\
+apiVersion: projectcalico.org/v3
+kind: AlertException
+metadata: {name: quiet}
+spec: {description: d, selector: type = waf, startTime: "2026-01-01T00:00:00Z"}
+"""
+
+
+def test_exceptions_stand_in_the_folder_beside_the_webhooks(folder: Folder) -> None:
+    folder.write("quiet.yaml", EXCEPTION)
+    assert list(folder.check().exceptions) == ["quiet"]
+    folder.write("again.yaml", EXCEPTION)
+    seen = folder.check()
+    assert (seen.exceptions, list(seen.broken_exceptions)) == ({}, ["quiet"])
+    folder.write("again.yaml", EXCEPTION.replace("quiet", "torn").replace("selector", "query"))
+    seen = folder.check()
+    assert (list(seen.exceptions), list(seen.broken_exceptions), seen.problems) == (["quiet"], ["torn"], ())
+    folder.write("quiet.yaml", "")
+    assert list(folder.check().exceptions) == ["quiet"]
+    assert list(folder.check().webhooks) == ["a"]
+
+
 def test_a_label_that_is_none_does_not_refuse_the_webhook(folder: Folder) -> None:
     annotated = manifest("a").replace("{name: a}", "{name: a, annotations: {webhooks.projectcalico.org/labels: oops}}")
     folder.write("a.yaml", annotated)

@@ -325,6 +325,30 @@ def test_the_result_of_a_test_is_logged_and_kept_though_its_webhook_may_be_gone(
     assert harness.store.webhook_records() == {}
 
 
+def test_an_exception_takes_effect_and_ends_with_its_manifest(harness: ReconcilerHarness) -> None:
+    def exception(name: str, selector: str) -> None:
+        spec = {"description": "d", "selector": selector, "startTime": "2026-01-01T00:00:00Z"}
+        manifest = {"apiVersion": "projectcalico.org/v3", "kind": "AlertException", "metadata": {"name": name}}
+        (harness.path / "webhooks" / f"{name}.json").write_text(json.dumps(manifest | {"spec": spec}))
+
+    harness.webhook("a")
+    exception("quiet", "severity = 1")
+    exception("broken", "sevrity = 1")
+    harness.step()
+    harness.write(1)
+    harness.step()
+    assert harness.pending("a") == 0
+    assert [entry["exception"] for entry in harness.logged("exception_accepted")] == ["quiet"]
+    (refused,) = harness.logged("exception_refused")
+    assert (refused["exception"], str(refused["message"])[:23]) == ("broken", "it suppresses nothing: ")
+    harness.delete("quiet")
+    harness.step()
+    harness.write(2)
+    harness.step()
+    assert harness.pending("a") == 1
+    assert [entry["exception"] for entry in harness.logged("exception_deleted")] == ["quiet"]
+
+
 def test_no_secret_is_logged(harness: ReconcilerHarness) -> None:
     harness.webhook("a")
     harness.webhook("b", query="severity >")

@@ -7,6 +7,7 @@ import pytest
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.query import CALICO, FieldSet
 from kubectl_sew.resource import LABELS_ANNOTATION, ConfigVar, Reference, State, Webhook
+from kubectl_sew.resource.exceptions import AlertException
 from kubectl_sew.validation import Accepted, InvalidWebhook
 from sew_agent.webhooks.base import Snapshot
 from sew_agent.webhooks.validator import WebhookValidator, content_digest, endpoint_digest, settings_digest
@@ -39,6 +40,17 @@ def test_a_changed_secret_is_used(validator: WebhookValidator) -> None:
     validator.validate(SNAPSHOT)
     changed = replace(SNAPSHOT, secrets={"s": {"url": b"https://example.com/2"}})
     assert validator.validate(changed).accepted["w"].config["url"] == "https://example.com/2"
+
+
+def test_exceptions_are_validated_once_and_broken_ones_are_named(validator: WebhookValidator) -> None:
+    exceptions = {name: AlertException(name, text) for name, text in (("good", "type = waf"), ("bad", "typo = waf"))}
+    snapshot = replace(SNAPSHOT, exceptions=exceptions, broken_exceptions={"torn": "no selector"})
+    first, second = (validator.validate(snapshot).exceptions for _ in range(2))
+    assert [accepted.name for accepted in first.accepted] == ["good"]
+    assert second.accepted[0] is first.accepted[0]
+    assert (list(first.broken), first.broken["torn"]) == (["bad", "torn"], "no selector")
+    changed = replace(snapshot, exceptions={"good": AlertException("good", "type = alert")})
+    assert str(validator.validate(changed).exceptions.accepted[0].node) == "type = alert"
 
 
 @pytest.mark.parametrize(

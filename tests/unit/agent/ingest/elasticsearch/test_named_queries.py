@@ -2,20 +2,23 @@
 
 import pytest
 
-from kubectl_sew.query import CALICO, BoundQuery, FieldSet, Node, bind, parse, to_dsl
+from kubectl_sew.query import ANY, CALICO, BoundQuery, FieldSet, Node, bind, parse, to_dsl
 from sew_agent.ingest.elasticsearch.named_queries import (
     MOST_LEAVES,
     NamedQueries,
     NamedQuery,
+    NamedSelector,
     combined,
     count_leaves,
     exact_fields,
     halves,
+    matched_exceptions,
     matched_queries,
     pack,
+    pack_with,
     required_values,
 )
-from sew_agent.ingest.source import Subscription
+from sew_agent.ingest.source import Subscription, Suppression
 
 
 def subscribe(*queries: str) -> list[Subscription]:
@@ -124,3 +127,70 @@ def test_a_query_is_translated_again_only_when_it_or_the_fields_are_others(monke
 def test_without_any_query_the_filters_are_asked_alone() -> None:
     ours = [{"range": {"_seq_no": {"gt": 5}}}, {"term": {"cluster": "c"}}]
     assert combined([], ours) == {"bool": {"must": ours}}
+
+
+def named(subscription: Subscription, fields: FieldSet = CALICO) -> NamedQuery:
+    return NamedQueries().of([subscription], fields)[0][0]
+
+
+def selector(name: str, text: str, fields: FieldSet = CALICO) -> NamedSelector:
+    ((made,), broken) = NamedQueries().of_exceptions([Suppression(name, parse(text))], fields)
+    assert broken == {}
+    return made
+
+
+def test_selectors_are_named_beside_the_queries_and_select_nothing() -> None:
+    query = combined([named(Subscription("w", parse("type = waf")))], [{"f": 1}], [selector("x", "host = a")])
+    assert query == {
+        "bool": {
+            "must": [{"f": 1}],
+            "filter": [
+                {
+                    "bool": {
+                        "should": [{"bool": {"filter": [{"term": {"type": "waf"}}], "_name": "0"}}],
+                        "minimum_should_match": 1,
+                    }
+                }
+            ],
+            "should": [{"bool": {"filter": [{"term": {"host": "a"}}], "_name": "x0"}}],
+            "minimum_should_match": 0,
+        }
+    }
+
+
+def test_a_hits_names_are_parted_into_queries_and_exceptions() -> None:
+    group = [named(Subscription("w", parse("type = waf")))]
+    selectors = [selector("a", "a = 1", ANY), selector("b", "b = 1", ANY)]
+    assert matched_queries(group, ["x1", "0", "x0"]) == group
+    assert matched_exceptions(selectors, ["x1", "0", "x0"]) == ("a", "b")
+    assert matched_exceptions(selectors, ["0"]) == ()
+
+
+def test_a_selector_that_the_fields_cannot_answer_is_named() -> None:
+    suppressions = [Suppression("bad", parse("nowhere = 1")), Suppression("good", parse("host = a"))]
+    selectors, broken = NamedQueries().of_exceptions(suppressions, CALICO)
+    assert [one.exception for one in selectors] == ["good"]
+    assert "nowhere" in broken["bad"]
+
+
+def test_an_unchanged_selector_is_translated_once() -> None:
+    queries, suppression = NamedQueries(), Suppression("x", parse("host = a"))
+    ((first,), _), ((second,), _) = (queries.of_exceptions([suppression], CALICO) for _ in range(2))
+    ((other,), _) = queries.of_exceptions([Suppression("x", parse("host = b"))], CALICO)
+    assert first is second
+    assert other is not first
+
+
+def test_every_query_is_asked_with_every_selector_within_the_limit_of_leaves() -> None:
+    def leaves(text: str, count: int) -> str:
+        return " OR ".join(f"{text} = {number}" for number in range(count))
+
+    selectors = [selector(f"x{number}", leaves("a", 30), ANY) for number in range(4)]
+    queries = [named(Subscription(f"w{number}", parse(leaves("b", 20))), ANY) for number in range(6)]
+    packed = pack_with(selectors, queries, 100)
+    assert {(query.webhook, one.exception) for group, part in packed for query in group for one in part} == {
+        (query.webhook, one.exception) for query in queries for one in selectors
+    }
+    sizes = [sum(one.leaves for one in [*group, *part]) for group, part in packed]
+    assert max(sizes) <= 100
+    assert pack_with([], queries, 60) == [(queries[:3], []), (queries[3:], [])]
