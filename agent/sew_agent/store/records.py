@@ -73,6 +73,11 @@ class NewDelivery:
     suppressed: tuple[str, ...] = ()
     time: float | None = None
 
+    @property
+    def all_webhooks(self) -> tuple[str, ...]:
+        """Every webhook that has seen the event with this."""
+        return (*self.webhooks, *self.debug, *self.suppressed)
+
 
 @dataclass(frozen=True, slots=True)
 class EnqueueBatch:

@@ -1,13 +1,13 @@
 """Enqueueing within one transaction, a statement for each table."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from kubectl_sew.event import Event
 from sew_agent.store import room
 from sew_agent.store.postgresql.connections import Connection
 from sew_agent.store.postgresql.webhooks import Deltas, add, change_counts, columns, count_dropped, total
-from sew_agent.store.records import DropReason, EnqueueBatch, NewDelivery
+from sew_agent.store.records import DropReason, EnqueueBatch, EnqueueResult, NewDelivery
 from sew_agent.store.rows import seen_until, write_json
 
 Pair = tuple[bytes, int]
@@ -26,28 +26,43 @@ def seen_bytes(db: Connection) -> int:
     return total(db, "seen") * room.SEEN_EVENT
 
 
-def enqueue(db: Connection, batch: EnqueueBatch, ids: Mapping[str, int], known_for: float) -> tuple[int, int]:
-    """Insert what is new; return how many pairs were new, and how many pairs there were."""
-    pairs = [(new.event.key, ids[name], new) for new in batch.deliveries for name in (*new.webhooks, *new.debug)]
+def enqueue(db: Connection, batch: EnqueueBatch, ids: Mapping[str, int], known_for: float) -> EnqueueResult:
+    """Insert what is new; nothing is full."""
+    first = _unseen(db, {new.event.key for new in batch.deliveries if new.suppressed})
+    pairs = [(new.event.key, ids[name], new) for new in batch.deliveries for name in new.all_webhooks]
     left = _insert_seen(db, [(key, webhook, _until(new, batch, known_for)) for key, webhook, new in pairs])
-    many, debug, kept = len(left), Counter[int](), list[tuple[int, NewDelivery]]()
+    many, kept, suppressed = len(left), list[tuple[int, NewDelivery]](), set[bytes]()
+    dropped = {DropReason.DEBUG: Counter[int](), DropReason.SUPPRESSED: Counter[int]()}
     for new in batch.deliveries:
-        for names, is_kept in ((new.webhooks, True), (new.debug, False)):
-            for webhook in map(ids.__getitem__, names):
-                if (new.event.key, webhook) not in left:
-                    continue
-                left.discard((new.event.key, webhook))
-                if is_kept:
-                    kept.append((webhook, new))
-                else:
-                    debug[webhook] += 1
+        key = new.event.key
+        kept += [(webhook, new) for webhook in _taken(left, key, new.webhooks, ids)]
+        dropped[DropReason.DEBUG].update(_taken(left, key, new.debug, ids))
+        kept_back = _taken(left, key, new.suppressed, ids)
+        dropped[DropReason.SUPPRESSED].update(kept_back)
+        suppressed |= {key} & first if kept_back else set()
     if kept:
         change_counts(db, _insert_deliveries(db, kept, batch.read_at))
-    if debug:
-        count_dropped(db, debug, DropReason.DEBUG)
+    for reason, counts in dropped.items():
+        if counts:
+            count_dropped(db, counts, reason)
     if many:
         add(db, "seen", many)
-    return many, len(pairs)
+    return EnqueueResult(many, len(pairs) - many, suppressed=frozenset(suppressed))
+
+
+def _taken(left: set[Pair], key: bytes, names: Sequence[str], ids: Mapping[str, int]) -> list[int]:
+    """Take the pairs of an event with these webhooks from those that are left; return the webhooks' ids."""
+    taken = [webhook for webhook in dict.fromkeys(map(ids.__getitem__, names)) if (key, webhook) in left]
+    left.difference_update((key, webhook) for webhook in taken)
+    return taken
+
+
+def _unseen(db: Connection, keys: Collection[bytes]) -> set[bytes]:
+    """Return those of the events that no webhook has seen."""
+    if not keys:
+        return set()
+    seen = db.execute("SELECT DISTINCT event FROM seen WHERE event = ANY(%b::bytea[])", (list(keys),))
+    return set(keys) - {bytes(event) for (event,) in seen}
 
 
 def move_readers(db: Connection, positions: Mapping[str, str]) -> None:

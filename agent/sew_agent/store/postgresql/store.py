@@ -131,18 +131,18 @@ class PostgresqlStore:
 
     def enqueue(self, batch: EnqueueBatch) -> EnqueueResult:
         wanted = {name for new in batch.deliveries for name in new.webhooks}
-        names = wanted.union(name for new in batch.deliveries for name in new.debug)
+        names = {name for new in batch.deliveries for name in new.all_webhooks}
 
         def change(db: Connection) -> EnqueueResult:
             ids = webhook_ids(db, names) if names else {}
             room = filled(db, self._max_bytes) if wanted else {}
             if full := frozenset(name for name in wanted if room.get(name, 0.0) >= 1.0):
                 return EnqueueResult(0, 0, full)
-            new, pairs = enqueue(db, batch, ids, self._known_for)
+            result = enqueue(db, batch, ids, self._known_for)
             move_readers(db, batch.positions)
-            if new:
+            if result.new:
                 add(db, "changes", 1)
-            return EnqueueResult(new, pairs - new)
+            return result
 
         return self._changing(change, lambda result: bool(result.new))
 

@@ -96,7 +96,7 @@ class SqliteStore(Database):
         with self._writing(enqueuing=bool(batch.deliveries)) as db:
             if batch.deliveries:
                 self._check_reserve(db)
-            names = {name for new in batch.deliveries for name in (*new.webhooks, *new.debug, *new.suppressed)}
+            names = {name for new in batch.deliveries for name in new.all_webhooks}
             ids = {name: self._id(db, name) for name in names}
             filled = room(db, self._max_bytes)
             wanted = {name for new in batch.deliveries for name in new.webhooks}
