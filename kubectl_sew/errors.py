@@ -19,7 +19,8 @@ SewError                              whatever a user can cause: printed as `err
     ├── sew_agent.kubernetes.client.ForbiddenError  it refuses the agent
     ├── sew_agent.kubernetes.client.NotFoundError   there is no such object
     ├── sew_agent.kubernetes.client.ConflictError   somebody else wrote it
-    └── sew_agent.kubernetes.client.GoneError       its history does not reach back so far: list again
+    ├── sew_agent.kubernetes.client.GoneError       its history does not reach back so far: list again
+    └── sew_agent.kubernetes.paths.NotServedError   it serves no such kind, and need not
 """
 
 

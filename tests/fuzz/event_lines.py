@@ -115,7 +115,16 @@ class RotationHarness:
         raise AssertionError("the reader never came to the end")
 
     def step(self) -> None:
-        actions = (self.write, self.write, self.write, self.look, self.drain, self.rotate, self.replace, self.touch)
+        actions = (
+            self.write,
+            self.write,
+            self.write,
+            self.read_page,
+            self.drain,
+            self.rotate,
+            self.replace,
+            self.touch,
+        )
         action = self.chance.choice((*actions, self.restart))
         self.steps.append(action.__name__)
         action()
