@@ -21,6 +21,7 @@ from contextlib import chdir, redirect_stdout
 from fnmatch import fnmatch
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 import pytest
@@ -56,7 +57,7 @@ class Trial:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self._items = {item.nodeid: item for item in session.items}
-        session.config._tmp_path_factory.getbasetemp()  # once, and not by each child
+        session.config._tmp_path_factory.getbasetemp()  # here, and not by each child
         self._seconds, self._tests = self._measured(session)
         for module, mutant in self._selected():
             self._start(session, module, mutant)
@@ -64,6 +65,9 @@ class Trial:
                 self._wait()
         while self._running:
             self._wait()
+        failed = _answer(lambda: self._killer(session, "", list(self._items)).encode())
+        if failed:
+            pytest.exit(f"Believe no result: at the end a test fails without any mutant: {failed.decode()}", 1)
         return True
 
     def _selected(self) -> Iterator[tuple[SourceFileMutationData, str]]:
@@ -74,10 +78,7 @@ class Trial:
 
     def _measured(self, session: pytest.Session) -> tuple[dict[str, float], dict[str, set[str]]]:
         """Return the seconds of each test, and the tests that run through each function."""
-        pid, pipe = _child(lambda: pickle.dumps(self._measure(session)))
-        with os.fdopen(pipe, "rb") as answer:
-            found = answer.read()
-        os.waitpid(pid, 0)
+        found = _answer(lambda: pickle.dumps(self._measure(session)))
         if not found:
             pytest.exit("The tests fail without any mutant: run them alone first", 1)
         return pickle.loads(found)
@@ -127,11 +128,12 @@ class Trial:
     def _wait(self) -> None:
         pid, status = os.wait()
         module, mutant, pipe = self._running.pop(pid)
-        with os.fdopen(pipe, "rb") as answer:
-            killer = answer.read().decode()
+        killer = _read(pipe).decode()
         if killer:
             self._killers[mangled_name_from_mutant_name(mutant)][killer] += 1
         code = os.waitstatus_to_exitcode(status)
+        if code > 0:
+            pytest.exit(f"The process that tried {mutant} ended with {code}", 1)
         self._record(module, mutant, TIMEOUT if code == -signal.SIGALRM else KILLED if code or killer else SURVIVED)
 
     def _record(self, module: SourceFileMutationData, mutant: str, code: int) -> None:
@@ -145,12 +147,25 @@ def _child(work: Callable[[], bytes]) -> tuple[int, int]:
     reading, writing = os.pipe()
     pid = os.fork()
     if not pid:
-        _answer(work, writing)
+        _write(work, writing)
     os.close(writing)
     return pid, reading
 
 
-def _answer(work: Callable[[], bytes], pipe: int) -> NoReturn:
+def _answer(work: Callable[[], bytes]) -> bytes:
+    """Return the answer of a process that does some work, when it has ended."""
+    pid, pipe = _child(work)
+    answer = _read(pipe)
+    os.waitpid(pid, 0)
+    return answer
+
+
+def _read(pipe: int) -> bytes:
+    with os.fdopen(pipe, "rb") as answer:
+        return answer.read()
+
+
+def _write(work: Callable[[], bytes], pipe: int) -> NoReturn:
     code = 1
     try:
         with os.fdopen(pipe, "wb") as answer:
@@ -239,9 +254,10 @@ def main() -> None:
         modules = _write_mutants(given.children)
     _refuse(modules)
     set_mutant_under_test("")
-    with chdir("mutants"):
+    with chdir("mutants"), TemporaryDirectory() as folder:
+        options = [*_OPTIONS, f"--basetemp={folder}/tests"]  # another run of pytest may remove that of this one
         tests = given.tests or mutmut_config().pytest_add_cli_args_test_selection
-        code = pytest.main([*_OPTIONS, *tests], plugins=[Trial(modules, selects, given.children)])
+        code = pytest.main([*options, *tests], plugins=[Trial(modules, selects, given.children)])
     _report(modules, selects)
     sys.exit(code)
 
