@@ -1,4 +1,4 @@
-"""Labels of an alert: what people route and group by. The webhook's own win, but for those that tell alerts apart."""
+"""Labels of an alert: what people route and group by. The webhook's own win, but for those that identify an alert."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -74,7 +74,7 @@ def _against_ours(labels: Mapping[str, str]) -> Iterable[str]:
     for name in labels:
         mapped = label_name(name)
         if mapped in _IDENTITY:
-            yield f"the label `{mapped}` is not sent: alerts are told apart by the agent's own"
+            yield f"the label `{mapped}` is not sent: the agent's own identifies the alert"
         elif mapped in _REPLACEABLE and line(labels[name], LABEL_LIMIT):
             yield f"the label `{mapped}` is sent as it is given here, in place of the agent's own"
 

@@ -30,7 +30,7 @@ def own_headers(config: Config, fixed: tuple[str, ...] = ()) -> list[tuple[str, 
 
 
 def is_json(config: Config) -> bool:
-    """Return whether the receiver is told that what it gets is JSON."""
+    """Return whether the Content-Type says that the body is JSON."""
     kind = next(value for name, value in own_headers(config) if name.lower() == "content-type")
     media_type = kind.partition(";")[0].strip().lower()
     return media_type == "application/json" or media_type.endswith("+json")

@@ -68,8 +68,8 @@ def event(name: str, **fields: Any) -> Event:
     return Event("", name, {"id": name, "time": NOW, **fields})
 
 
-def enqueue(store: Store, *owed: NewDelivery, position: str = "1", at: float = NOW) -> Any:
-    return store.enqueue(EnqueueBatch(owed, {"common": position}, at))
+def enqueue(store: Store, *deliveries: NewDelivery, position: str = "1", at: float = NOW) -> Any:
+    return store.enqueue(EnqueueBatch(deliveries, {"common": position}, at))
 
 
 def owe(store: Store, *names: str, webhook: str = "hook") -> None:

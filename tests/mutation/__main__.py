@@ -78,10 +78,10 @@ class Trial:
 
     def _measured(self, session: pytest.Session) -> tuple[dict[str, float], dict[str, set[str]]]:
         """Return the seconds of each test, and the tests that run through each function."""
-        found = _answer(lambda: pickle.dumps(self._measure(session)))
-        if not found:
+        measured = _answer(lambda: pickle.dumps(self._measure(session)))
+        if not measured:
             pytest.exit("The tests fail without any mutant: run them alone first", 1)
-        return pickle.loads(found)
+        return pickle.loads(measured)
 
     def _measure(self, session: pytest.Session) -> tuple[dict[str, float], dict[str, set[str]]]:
         set_mutant_under_test("stats")
@@ -210,9 +210,9 @@ def _clear_stale() -> None:
 def _refuse(modules: list[SourceFileMutationData]) -> None:
     """Mark the mutants that mypy refuses."""
     command, settings = [sys.executable, "-m", "mypy", "--output=json"], {**os.environ, "MYPYPATH": "src"}
-    found = subprocess.run(command, check=False, cwd="mutants", env=settings, stdout=subprocess.PIPE)
+    checked = subprocess.run(command, check=False, cwd="mutants", env=settings, stdout=subprocess.PIPE)
     lines: defaultdict[str, set[int]] = defaultdict(set)
-    for error in (json.loads(line) for line in found.stdout.splitlines() if line.strip()):
+    for error in (json.loads(line) for line in checked.stdout.splitlines() if line.strip()):
         if error["severity"] == "error" and error["code"] not in _OF_ALL_MUTANTS:
             lines[error["file"]].add(error["line"])
     for module in modules:

@@ -85,10 +85,10 @@ metadata:
     webhooks.projectcalico.org/labels: 'severity:page,event_id:x,team:sec'
 spec: {consumer: AlertManager, state: Enabled, query: type=waf, config: [{name: url, value: "http://h/api/v2/alerts"}]}
 """
-    found = [(finding.code, finding.severity, finding.line, finding.message) for finding in findings_in(text)]
-    assert found == [
+    reported = [(finding.code, finding.severity, finding.line, finding.message) for finding in findings_in(text)]
+    assert reported == [
         ("SEW022", "warning", 6, "the label `severity` is sent as it is given here, in place of the agent's own"),
-        ("SEW022", "warning", 6, "the label `event_id` is not sent: alerts are told apart by the agent's own"),
+        ("SEW022", "warning", 6, "the label `event_id` is not sent: the agent's own identifies the alert"),
     ]
     assert findings_in(text.replace("AlertManager", "Generic")) == []
 
@@ -97,9 +97,9 @@ spec: {consumer: AlertManager, state: Enabled, query: type=waf, config: [{name: 
 def test_an_unknown_test_event_is_a_warning_whatever_the_state_and_calicos_older_names_are_known(state: str) -> None:
     annotated = "{name: hook, annotations: {webhooks.projectcalico.org/testEvent: %s}}"
     text = JIRA.replace("Enabled", state)
-    (found,) = findings_in(text.replace("{name: hook}", annotated % "x"))
-    assert (found.code, found.severity) == ("SEW016", "warning")
-    assert found.message == "no sample event is called `x`: state Test sends `waf`"
+    (finding,) = findings_in(text.replace("{name: hook}", annotated % "x"))
+    assert (finding.code, finding.severity) == ("SEW016", "warning")
+    assert finding.message == "no sample event is called `x`: state Test sends `waf`"
     assert findings_in(text.replace("{name: hook}", annotated % "gtf_suspicious_*")) == []
 
 

@@ -237,10 +237,10 @@ def test_uninstalling_a_sidecar_works_where_its_deployment_is_gone(person: Perso
 
 def test_a_service_account_that_others_share_is_warned_of(person: Person, shop: dict[str, Any]) -> None:
     words = ("sew", "install", "--sidecar-of", "deployment/shop", "-n", "shops")
-    assert "acts as the service account default" not in person.tries(*words).stderr
+    assert "uses the service account default" not in person.tries(*words).stderr
     shop["spec"]["template"]["spec"]["serviceAccountName"] = "default"
     person.runs("apply", "-f", "-", stdin=json.dumps(shop))
-    assert "acts as the service account default" in person.tries(*words).stderr
+    assert "uses the service account default" in person.tries(*words).stderr
 
 
 def test_what_a_claim_asks_of_its_host_is_said(person: Person, shop: dict[str, Any]) -> None:

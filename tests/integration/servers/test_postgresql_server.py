@@ -11,7 +11,7 @@ from testbed.servers.required import required
 pytestmark = pytest.mark.server
 
 
-def told(server: PostgreSQL, sql: str) -> str:
+def queried(server: PostgreSQL, sql: str) -> str:
     """What the server's own client prints for a statement."""
     command = [find() / "psql", server.url, "--no-psqlrc", "-qtAc", sql]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -19,8 +19,8 @@ def told(server: PostgreSQL, sql: str) -> str:
 
 def test_what_was_committed_is_there_after_a_crash_on_the_same_port() -> None:
     with required(), postgresql(find()) as server:
-        told(server, "CREATE TABLE kept (number int); INSERT INTO kept VALUES (7)")
+        queried(server, "CREATE TABLE kept (number int); INSERT INTO kept VALUES (7)")
         server.stop(signal.SIGKILL)
         server.start()
-        assert told(server, "SELECT number FROM kept") == "7"
-        assert int(told(server, "SHOW server_version_num")) >= 130_000
+        assert queried(server, "SELECT number FROM kept") == "7"
+        assert int(queried(server, "SHOW server_version_num")) >= 130_000

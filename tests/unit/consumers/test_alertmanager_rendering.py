@@ -133,7 +133,7 @@ def test_the_alerts_name_is_calicos_unless_a_label_or_the_variable_says_otherwis
     [
         ({"cluster": "a", "severity": ""}, []),
         ({"severity": "page"}, ["the label `severity` is sent as it is given here, in place of the agent's own"]),
-        ({"delivery id": "x"}, ["the label `delivery_id` is not sent: alerts are told apart by the agent's own"]),
+        ({"delivery id": "x"}, ["the label `delivery_id` is not sent: the agent's own identifies the alert"]),
         ({"a.b": "1", "a-b": "2"}, ["`a.b` and `a-b` are both sent as `a_b`: the last one wins"]),
     ],
 )

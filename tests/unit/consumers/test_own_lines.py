@@ -22,7 +22,7 @@ CONFIG = {
     },
 }
 VARIABLES = {"Slack": "title", "Jira": "summary"}
-each = pytest.mark.parametrize("name", CONFIG)
+for_each_consumer = pytest.mark.parametrize("name", CONFIG)
 
 
 def request(name: str, value: str, document: dict[str, object]) -> Any:
@@ -45,19 +45,19 @@ def test_calico_stands_for_what_calico_writes(name: str, constant: str) -> None:
         assert written(name, value, {"type": "waf", "name": "calico"}) == constant
 
 
-@each
+@for_each_consumer
 def test_a_template_writes_the_line_and_may_be_plain_text(name: str) -> None:
     document: dict[str, object] = {"type": "waf", "name": "a\n b", "host": "n"}
     assert written(name, "[{{ labels.env }}] {{ name }} on {{ .host }} ({{ id }})", document) == "[prod] a b on n (e-1)"
     assert written(name, "Look here", document) == "Look here"
 
 
-@each
+@for_each_consumer
 def test_a_template_that_writes_nothing_leaves_the_usual_line(name: str) -> None:
     assert written(name, "{{ nothing }} ", {"type": "waf"}) == written(name, "", {"type": "waf"}) == "waf"
 
 
-@each
+@for_each_consumer
 @pytest.mark.parametrize("text", ["x" * 9_000, "\n" * 90 + "\N{FIRE}" * 900, "& <!here> " * 900])
 def test_the_line_keeps_the_receivers_limit_whatever_an_event_holds(name: str, text: str) -> None:
     line = written(name, "{{ description }} and {{ description }}", {"description": text})
@@ -72,20 +72,20 @@ def test_slacks_notification_begins_with_the_title() -> None:
     assert body["text"] == "waf &lt;x&gt;: what"
 
 
-@each
+@for_each_consumer
 def test_what_is_wrong_with_the_template_is_named_by_its_variable(name: str) -> None:
     (problem,) = CONSUMERS[name].validate(CONFIG[name] | {VARIABLES[name]: "{{ x() }}"})
     assert (problem.variable, problem.warning) == (VARIABLES[name], False)
 
 
-@each
+@for_each_consumer
 def test_an_endless_line_makes_a_dead_letter(name: str) -> None:
     template = "{% for a in l %}{% for b in l %}{% for c in l %}{{ a }}{% endfor %}{% endfor %}{% endfor %}"
     with pytest.raises(RenderError):
         request(name, template, {"l": ["xxxxxxxx"] * 500})
 
 
-@each
+@for_each_consumer
 def test_a_line_from_a_secret_is_shown_nowhere(name: str) -> None:
     value = Secret("{{ type }} S3CR3T-text")
     made = request(name, value, {"type": "waf"})

@@ -48,7 +48,7 @@ class TwoDocuments:
     """An index whose documents are so large that two of them fill a page."""
 
     def documents(self, wanted: Sequence[Mapping[str, Any]]) -> tuple[Sequence[Mapping[str, Any]], int]:
-        return [{"found": True, "_source": {"id": address["_id"]}} for address in wanted], 8 * 2**20 * len(wanted)
+        return [{"places": True, "_source": {"id": address["_id"]}} for address in wanted], 8 * 2**20 * len(wanted)
 
 
 def test_an_event_belongs_to_those_that_had_started_and_neither_have_it_nor_are_refused() -> None:
@@ -65,8 +65,8 @@ def test_an_event_came_early_for_those_that_began_after_it_and_neither_have_it_n
 
 
 def test_a_document_is_read_once_for_all_searches_and_what_is_left_is_named_for_each() -> None:
-    found = (("a", 1, 1), ("b", 2, 1), ("a", 1, 2), ("c", 3, 1), ("d", 4, 1), ("c", 3, 2))
-    hits = [replace(HIT, id=name, order=(number,), job=job) for name, number, job in found]
+    places = (("a", 1, 1), ("b", 2, 1), ("a", 1, 2), ("c", 3, 1), ("d", 4, 1), ("c", 3, 2))
+    hits = [replace(HIT, id=name, order=(number,), job=job) for name, number, job in places]
     read, skipped = reader().documents(TwoDocuments(), hits)  # type: ignore[arg-type]
     assert sorted((hit.id, hit.job, document["_source"]["id"]) for hit, document in read) == [
         ("a", 1, "a"),

@@ -85,7 +85,7 @@ def test_pages_for_different_webhooks_become_one_up_to_the_end_of_the_first_full
     full = ([hit(1, "a"), hit(2, "a"), hit(3, "a")], True)
     rest = ([hit(1, "b"), hit(2, "b"), hit(4, "b")], False)
     hits, end = merge([full, rest])
-    assert [(found.id, found.webhooks) for found in hits] == [("e1", ("a", "b")), ("e2", ("a", "b")), ("e3", ("a",))]
+    assert [(hit.id, hit.webhooks) for hit in hits] == [("e1", ("a", "b")), ("e2", ("a", "b")), ("e3", ("a",))]
     assert end == (3,)
     assert merge([rest])[1] is None
     assert merge([([], True)]) == ([], None)
@@ -113,7 +113,7 @@ def test_what_is_read_again_by_the_next_page_is_not_reported_yet() -> None:
     for job, number in ((1, 4), (1, 5), (1, 6), (2, 9)):
         skipped.add("too_old", hit(number, job=job))
     skipped.add("deleted", hit(7, job=1))
-    assert [found.id for found in skipped.before({1: (5,)}).by_kind["too_old"]] == ["e4", "e9"]
+    assert [hit.id for hit in skipped.before({1: (5,)}).by_kind["too_old"]] == ["e4", "e9"]
     assert skipped.before({1: (5,), 2: (1,)}).by_kind.keys() == {"too_old"}
     assert skipped.before({}) == skipped
 

@@ -29,7 +29,7 @@ from sew_agent.store.sqlite.store import open_store
 NOW = 1_800_000_000.0
 
 
-def owed(count: int, size: int = 10) -> EnqueueBatch:
+def batch(count: int, size: int = 10) -> EnqueueBatch:
     events = [Event("", f"{number}", {"text": "x" * size}) for number in range(count)]
     return EnqueueBatch([NewDelivery(event, ("hook",)) for event in events], {"common": "1"}, NOW)
 
@@ -38,7 +38,7 @@ def owed(count: int, size: int = 10) -> EnqueueBatch:
 def folder(tmp_path: Path) -> Path:
     """A state folder with a hundred deliveries in it."""
     store = open_store(tmp_path)
-    store.enqueue(owed(100, 1000))
+    store.enqueue(batch(100, 1000))
     store.close()
     return tmp_path
 
@@ -76,7 +76,7 @@ def test_a_damaged_store_is_an_error_that_says_what_to_do(folder: Path, damage: 
 
 def test_damage_that_comes_while_it_runs_is_reported(folder: Path) -> None:
     store = open_store(folder)
-    store.enqueue(owed(5000, 1000))
+    store.enqueue(batch(5000, 1000))
     store.close()
     store = open_store(folder)
     with (folder / DATABASE).open("r+b") as file:
@@ -115,7 +115,7 @@ def test_what_a_killed_agent_left_in_its_log_is_no_damage(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     store = open_store(folder)
-    store.enqueue(owed(200, 1000))
+    store.enqueue(batch(200, 1000))
     killed = tmp_path_factory.mktemp("killed")
     for file in folder.iterdir():
         (killed / file.name).write_bytes(file.read_bytes())
@@ -143,9 +143,9 @@ def test_commands_work_beside_the_agent(folder: Path) -> None:
 
 def test_a_command_that_ends_beside_the_agent_takes_nothing_of_what_it_writes_later(folder: Path) -> None:
     store = open_store(folder)
-    store.enqueue(EnqueueBatch(owed(101).deliveries, {}, NOW))
+    store.enqueue(EnqueueBatch(batch(101).deliveries, {}, NOW))
     assert _waiting_seen_by_another_process(folder) == "101"
-    store.enqueue(EnqueueBatch(owed(102).deliveries, {}, NOW))
+    store.enqueue(EnqueueBatch(batch(102).deliveries, {}, NOW))
     assert _waiting_seen_by_another_process(folder) == "102"
     store.close()
 
@@ -172,14 +172,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_changes_nothing_and_heals_when_there_is_room(small_disk: Path) -> None:
     filler = small_disk / "filler"
     store = open_store(small_disk)
-    store.enqueue(owed(10))
+    store.enqueue(batch(10))
     filler.write_bytes(b"x" * (2**20))
     with pytest.raises(StoreFullError, match="goes on by itself"):
-        store.enqueue(EnqueueBatch(owed(5000, 1000).deliveries, {"common": "2"}, NOW))
+        store.enqueue(EnqueueBatch(batch(5000, 1000).deliveries, {"common": "2"}, NOW))
     assert store.positions() == {"common": "1"}
     assert store.pending_counts() == {"hook": 10}
     filler.unlink()
-    assert store.enqueue(owed(500)).new == 490
+    assert store.enqueue(batch(500)).new == 490
     store.close()
 
 
@@ -201,10 +201,10 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     store = open_store(tmp_path)
     with suppress(StoreFullError):
         for part in count():
-            owed = [
+            batch = [
                 NewDelivery(Event("", f"{part}-{number}", {"text": "x" * 10_000}), ("hook",)) for number in range(100)
             ]
-            store.enqueue(EnqueueBatch(owed, {"common": f"{part}"}, NOW))
+            store.enqueue(EnqueueBatch(batch, {"common": f"{part}"}, NOW))
     store.close()
     yield tmp_path
     subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
@@ -229,7 +229,7 @@ def test_what_fills_the_disk_can_be_delivered_and_then_more_is_enqueued(full_dis
             store.record_results(done, ())
     store.forget(NOW)
     assert store.counters()[0].delivered == before
-    assert store.enqueue(owed(100, 1000)).new == 100
+    assert store.enqueue(batch(100, 1000)).new == 100
     store.close()
 
 
@@ -241,7 +241,7 @@ def test_a_backlog_that_fills_the_disk_can_be_dropped_without_an_agent(full_disk
     command.close()
     store = open_store(full_disk)
     store.forget(NOW)
-    assert store.enqueue(owed(100, 1000)).new == 100
+    assert store.enqueue(batch(100, 1000)).new == 100
     store.close()
 
 
@@ -253,7 +253,7 @@ def test_nobody_else_may_read_the_state_folders_files(tmp_path: Path) -> None:
     try:
         os.umask(0)
         store = open_store(tmp_path)
-        store.enqueue(owed(10))
+        store.enqueue(batch(10))
         identity(tmp_path)
         ReportFile(tmp_path).write(Report("1", 1, NOW))
         modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
@@ -272,16 +272,16 @@ def test_a_reserve_can_be_kept_where_room_cannot_be_taken_without_writing(
 
     monkeypatch.setattr("os.posix_fallocate", refuse)
     store = open_store(tmp_path, max_bytes=50 * 3 * 2**20)
-    assert store.enqueue(owed(1)).new == 1
+    assert store.enqueue(batch(1)).new == 1
     assert (tmp_path / "reserve").stat().st_blocks * 512 >= 3 * 2**20
     store.close()
 
 
 def test_a_reserve_that_another_process_gave_up_is_made_again_before_more_is_enqueued(tmp_path: Path) -> None:
     store = open_store(tmp_path, max_bytes=50 * 2**20)
-    store.enqueue(owed(1))
+    store.enqueue(batch(1))
     (tmp_path / "reserve").unlink()
-    store.enqueue(owed(2))
+    store.enqueue(batch(2))
     assert (tmp_path / "reserve").stat().st_size == 2**20
     store.close()
 
