@@ -32,8 +32,9 @@ from sew_agent.delivery.http.egress import EgressGuard
 from sew_agent.delivery.http.resolver import Resolver
 from sew_agent.delivery.queues import Queues
 from sew_agent.delivery.retry import Decision, Policy
+from sew_agent.store.contract import Store
 from sew_agent.store.records import Delivery, EnqueueBatch, NewDelivery, StoreError
-from sew_agent.store.sqlite.store import SqliteStore, open_store
+from sew_agent.store.sqlite.store import open_store
 
 ROUNDS = 3
 WORKERS = 16
@@ -51,7 +52,7 @@ class _Quiet:
         raise error
 
 
-def fill(store: SqliteStore, webhook: str, count: int) -> None:
+def fill(store: Store, webhook: str, count: int) -> None:
     """Enqueue `count` events of realistic size for one webhook."""
     samples = list(events(PAGE))
     for start in range(0, count, PAGE):
@@ -63,21 +64,25 @@ def fill(store: SqliteStore, webhook: str, count: int) -> None:
 def ours(port: int, count: int) -> float:
     """Return the seconds to deliver what is in the store."""
     with tempfile.TemporaryDirectory() as folder:
-        store = open_store(Path(folder))
-        fill(store, "bench", count)
-        sender = HttpClient(EgressGuard(allow=parse_rules("127.0.0.0/8")), Resolver(), user_agent="benchmark")
-        policy = Policy(2, 900, 259200, random.random)
-        queues = Queues(store, dict.fromkeys(CONSUMERS, RATE), WORKERS, policy)
-        send = partial(sender.send, deadline=10)
-        dispatcher = Dispatcher(store, queues, send, _Quiet(), time.time, time.monotonic)
-        dispatcher.serve({"bench": Route("bench", CONSUMERS["Generic"], {"url": f"http://127.0.0.1:{port}/events"})})
-        started = time.perf_counter()
-        dispatcher.start([int] * WORKERS)
-        while store.pending_counts():
-            time.sleep(0.01)
-        seconds = time.perf_counter() - started
-        dispatcher.stop(5)
-        store.close()
+        return deliver(open_store(Path(folder)), port, count)
+
+
+def deliver(store: Store, port: int, count: int) -> float:
+    """Return the seconds to deliver so much from a store, and close it."""
+    fill(store, "bench", count)
+    sender = HttpClient(EgressGuard(allow=parse_rules("127.0.0.0/8")), Resolver(), user_agent="benchmark")
+    policy = Policy(2, 900, 259200, random.random)
+    queues = Queues(store, dict.fromkeys(CONSUMERS, RATE), WORKERS, policy)
+    send = partial(sender.send, deadline=10)
+    dispatcher = Dispatcher(store, queues, send, _Quiet(), time.time, time.monotonic)
+    dispatcher.serve({"bench": Route("bench", CONSUMERS["Generic"], {"url": f"http://127.0.0.1:{port}/events"})})
+    started = time.perf_counter()
+    dispatcher.start([int] * WORKERS)
+    while store.pending_counts():
+        time.sleep(0.01)
+    seconds = time.perf_counter() - started
+    dispatcher.stop(5)
+    store.close()
     return seconds
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sew_agent.store.postgresql.connections import Connection
 from sew_agent.store.postgresql.results import Row
-from sew_agent.store.postgresql.webhooks import add
+from sew_agent.store.postgresql.webhooks import add, lock_webhooks
 from sew_agent.store.rows import AT_ONCE, EVER
 
 Change = Callable[[Connection, Sequence[Row]], None]
@@ -39,6 +39,7 @@ def change_deliveries(write: Write, chosen: Chosen, change: Change, most: float 
     seq, changed = 0, 0
 
     def step(db: Connection) -> tuple[int, int, int]:
+        lock_webhooks(db, [chosen.webhook])
         sql = _DEAD if chosen.dead else _PENDING
         rows = db.execute(sql, (chosen.webhook, seq, chosen.webhook, chosen.last, AT_ONCE)).fetchall()
         done = changed_rows(db, [row[:4] for row in rows if row[4] < chosen.before], change)

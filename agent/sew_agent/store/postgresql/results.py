@@ -4,33 +4,58 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from sew_agent.store.postgresql.connections import Connection
-from sew_agent.store.postgresql.webhooks import Deltas, change_counts, columns, count_dropped, plain
+from sew_agent.store.postgresql.webhooks import Deltas, change_counts, columns, count_dropped, lock_webhooks, plain
 from sew_agent.store.records import DeliveryResult, DeliveryState, DropReason
 
 Row = tuple[int, int, int, int]
 """A delivery's seq, webhook, event and bytes."""
 RELEASED_AT_ONCE = 1000
 """Payloads that are released at once."""
-_RESULT = "unnest(%s::bigint[], %s::float8[], %s::bigint[], %s::float8[], %s::boolean[], %s::text[], %s::text[])"
-_AS = "AS r (seq, at, attempts, due, in_doubt, reason, detail)"
+_RESULT = (
+    "unnest(%s::bigint[], %s::float8[], %s::bigint[], %s::float8[], %s::boolean[], %s::text[], %s::text[])"
+    " AS r (seq, at, attempts, due, in_doubt, reason, detail)"
+)
+_END = (
+    # one that a person dropped during the attempt is gone already, and stays counted as dropped
+    "WITH ended AS (DELETE FROM deliveries d USING unnest(%s::bigint[], %s::float8[]) AS r (seq, at)"
+    " WHERE d.seq = r.seq AND d.died_at IS NULL RETURNING d.webhook, d.event, d.bytes, r.at),"
+    " freed AS (INSERT INTO released (event) SELECT event FROM ended),"
+    " sums AS (SELECT webhook, count(*) AS n, sum(bytes)::bigint AS freed, max(at) AS at FROM ended GROUP BY webhook)"
+    " UPDATE webhooks w SET pending = w.pending - n, delivered = w.delivered + n, bytes = w.bytes - freed,"
+    " last_delivered_at = at FROM sums WHERE w.id = sums.webhook"
+)
+_BURY = (
+    "WITH buried AS (UPDATE deliveries d SET died_at = r.at, attempts = r.attempts, reason = r.reason,"
+    f" detail = r.detail, in_doubt = r.in_doubt FROM {_RESULT} WHERE d.seq = r.seq AND d.died_at IS NULL"
+    " RETURNING d.webhook),"
+    " sums AS (SELECT webhook, count(*) AS n FROM buried GROUP BY webhook)"
+    " UPDATE webhooks w SET pending = w.pending - n, dead = w.dead + n FROM sums WHERE w.id = sums.webhook"
+)
+_KEEP = (
+    "UPDATE deliveries d SET attempts = r.attempts, due = r.due, in_doubt = r.in_doubt, reason = r.reason,"
+    " detail = r.detail, first_attempt = coalesce(d.first_attempt, r.at - w.shifted)"
+    f" FROM {_RESULT}, webhooks w WHERE d.seq = r.seq AND d.died_at IS NULL AND w.id = d.webhook"
+)
 
 
 def record_results(db: Connection, results: Sequence[DeliveryResult]) -> None:
-    """Write results: a statement for each state, and one for the counts."""
+    """Write results, a statement for each state. None waits for an answer: all go out at once with the commit."""
+    if not results:
+        return
     by_state: dict[DeliveryState, list[DeliveryResult]] = {}
     for result in results:
         by_state.setdefault(result.state, []).append(result)
-    deltas: dict[int, Deltas] = {}
+    lock_webhooks(db, {result.delivery.webhook for result in results})
     if delivered := by_state.get(DeliveryState.DELIVERED):
-        _end(db, delivered, deltas)
+        db.execute(_END, columns((result.delivery.seq, result.at) for result in delivered))
     if dead := by_state.get(DeliveryState.DEAD):
-        _bury(db, dead, deltas)
+        db.execute(_BURY, _values(dead))
     if failed := by_state.get(DeliveryState.PENDING):
-        _keep(db, failed)
-    change_counts(db, deltas)
+        db.execute(_KEEP, _values(failed))
     errors = {r.delivery.webhook: r for r in results if r.state is not DeliveryState.DELIVERED}
-    if errors:
-        _set_errors(db, errors)
+    for name, result in errors.items():
+        values = (plain(result.detail), result.at, name)
+        db.execute("UPDATE webhooks SET last_error = %s, last_error_at = %s WHERE name = %s", values)
 
 
 def drop(db: Connection, rows: Sequence[Row], counter: str, reason: DropReason) -> None:
@@ -81,50 +106,10 @@ def release_payloads(db: Connection) -> bool:
     return len(rows) == RELEASED_AT_ONCE
 
 
-def _end(db: Connection, results: Sequence[DeliveryResult], deltas: dict[int, Deltas]) -> None:
-    """Delete deliveries. One that a person dropped during the attempt is gone already, and stays counted as dropped."""
-    cursor = db.execute(
-        "WITH ended AS (DELETE FROM deliveries d USING unnest(%s::bigint[], %s::float8[]) AS r (seq, at)"
-        " WHERE d.seq = r.seq AND d.died_at IS NULL RETURNING d.webhook, d.event, d.bytes, r.at),"
-        " freed AS (INSERT INTO released (event) SELECT event FROM ended)"
-        " SELECT webhook, count(*), sum(bytes)::bigint, max(at) FROM ended GROUP BY webhook",
-        columns((result.delivery.seq, result.at) for result in results),
-    )
-    for webhook, count, freed, at in cursor:
-        deltas[webhook] = Deltas(delivered=count, pending=-count, bytes=-freed, last_delivered_at=at)
-
-
-def _bury(db: Connection, results: Sequence[DeliveryResult], deltas: dict[int, Deltas]) -> None:
-    cursor = db.execute(
-        "UPDATE deliveries d SET died_at = r.at, attempts = r.attempts, reason = r.reason, detail = r.detail,"
-        f" in_doubt = r.in_doubt FROM {_RESULT} {_AS} WHERE d.seq = r.seq AND d.died_at IS NULL RETURNING d.webhook",
-        _values(results),
-    )
-    for webhook, count in Counter(webhook for (webhook,) in cursor).items():
-        change = deltas.setdefault(webhook, Deltas())
-        change.pending -= count
-        change.dead += count
-
-
-def _keep(db: Connection, results: Sequence[DeliveryResult]) -> None:
-    db.execute(
-        "UPDATE deliveries d SET attempts = r.attempts, due = r.due, in_doubt = r.in_doubt, reason = r.reason,"
-        " detail = r.detail, first_attempt = coalesce(d.first_attempt, r.at - w.shifted)"
-        f" FROM {_RESULT} {_AS}, webhooks w WHERE d.seq = r.seq AND d.died_at IS NULL AND w.id = d.webhook",
-        _values(results),
-    )
-
-
 def _values(results: Sequence[DeliveryResult]) -> list[list[object]]:
     return columns(
         (r.delivery.seq, r.at, r.attempts, r.due, r.in_doubt, plain(r.reason), plain(r.detail)) for r in results
     )
-
-
-def _set_errors(db: Connection, results: Mapping[str, DeliveryResult]) -> None:
-    for name, result in sorted(results.items()):
-        values = (plain(result.detail), result.at, name)
-        db.execute("UPDATE webhooks SET last_error = %s, last_error_at = %s WHERE name = %s", values)
 
 
 def _unbury(db: Connection, counts: Mapping[int, int]) -> None:

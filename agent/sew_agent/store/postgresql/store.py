@@ -48,6 +48,9 @@ from sew_agent.store.rows import (
 
 Result = TypeVar("Result")
 
+_VERSION_FOR = 0.1
+"""Seconds for which the number of others' changes is not asked for again."""
+
 _DEAD_LETTERS = (
     "SELECT w.name, d.seq, e.source, e.name, e.document, d.reason, d.detail, d.attempts, d.died_at"
     " FROM deliveries d JOIN events e ON e.id = d.event JOIN webhooks w ON w.id = d.webhook"
@@ -107,18 +110,28 @@ def open_store(
     except BaseException:
         connections.close()
         raise
-    return PostgresqlStore(connections, lease, known_for, max_bytes)
+    return PostgresqlStore(connections, lease, steady, known_for=known_for, max_bytes=max_bytes)
 
 
 class PostgresqlStore:
     """Implementation of sew_agent.store.contract.Store."""
 
-    def __init__(self, connections: Connections, lease: StoreLease | None, known_for: float, max_bytes: int) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        lease: StoreLease | None,
+        steady: Callable[[], float],
+        *,
+        known_for: float,
+        max_bytes: int,
+    ) -> None:
         self._connections = connections
         self._lease = lease
         self._known_for = known_for
         self._max_bytes = max_bytes
+        self._steady = steady
         self._own_changes = 0
+        self._version, self._version_until = 0, float("-inf")
         self._lock = threading.Lock()
 
     def ownership(self) -> Ownership:
@@ -190,8 +203,12 @@ class PostgresqlStore:
         return float(rows[0][0]) if rows and rows[0][0] is not None else None
 
     def version(self) -> int:
-        ((changes,),) = self._connections.read("SELECT amount FROM amounts WHERE name = 'changes'")
-        return int(changes) - self._own_changes
+        """Return it as it was a tenth of a second ago at most: it is asked for before each delivery."""
+        now = self._steady()
+        if now >= self._version_until:
+            ((changes,),) = self._connections.read("SELECT amount FROM amounts WHERE name = 'changes'")
+            self._version, self._version_until = int(changes) - self._own_changes, now + _VERSION_FOR
+        return self._version
 
     def pending_counts(self) -> Mapping[str, int]:
         return dict(self._connections.read("SELECT name, pending FROM webhooks WHERE pending > 0"))

@@ -20,11 +20,9 @@ _NEW = (
 class Deltas:
     """Amounts by which the counts of one webhook change."""
 
-    delivered: int = 0
     pending: int = 0
     dead: int = 0
     bytes: int = 0
-    last_delivered_at: float | None = None
 
 
 def webhook_ids(db: Connection, names: Collection[str]) -> Mapping[str, int]:
@@ -37,19 +35,22 @@ def webhook_ids(db: Connection, names: Collection[str]) -> Mapping[str, int]:
     return there
 
 
+def lock_webhooks(db: Connection, names: Collection[str]) -> None:
+    """Lock webhooks before their deliveries, always in one order, so that two transactions wait and do not lock up."""
+    sql = "SELECT 1 FROM webhooks WHERE name = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+    db.execute(sql, (list(names),))
+
+
 def change_counts(db: Connection, deltas: Mapping[int, Deltas]) -> None:
-    """Change the counts of webhooks, by id: always in one order, so that two transactions wait and do not lock up."""
+    """Change the counts of webhooks, by id, in the order of `lock_webhooks`."""
     if len(deltas) > 1:
         db.execute("SELECT 1 FROM webhooks WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", (list(deltas),))
-    rows = [(d.delivered, d.pending, d.dead, d.bytes, d.last_delivered_at) for d in deltas.values()]
-    if rows:
+    if deltas:
         db.execute(
-            "UPDATE webhooks w SET delivered = w.delivered + d.delivered, pending = w.pending + d.pending,"
-            " dead = w.dead + d.dead, bytes = w.bytes + d.bytes,"
-            " last_delivered_at = coalesce(d.last, w.last_delivered_at)"
-            " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::float8[])"
-            " AS d (id, delivered, pending, dead, bytes, last) WHERE w.id = d.id",
-            (list(deltas), *map(list, zip(*rows, strict=True))),
+            "UPDATE webhooks w SET pending = w.pending + d.pending, dead = w.dead + d.dead, bytes = w.bytes + d.bytes"
+            " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[]) AS d (id, pending, dead, bytes)"
+            " WHERE w.id = d.id",
+            columns((webhook, delta.pending, delta.dead, delta.bytes) for webhook, delta in deltas.items()),
         )
 
 
