@@ -3,14 +3,12 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cache
 
 from kubectl_sew.errors import SewError
 from sew_agent.base.backoff import doubled
 from sew_agent.base.health import MAIN, STALLED_AFTER
 from sew_agent.base.metrics import PollFailure
 from sew_agent.base.threads import Stop
-from sew_agent.delivery.attempt import MOST_REQUESTS
 from sew_agent.delivery.retry import is_probed
 from sew_agent.housekeeping import Housekeeping
 from sew_agent.ingest.poller import Polled
@@ -88,8 +86,8 @@ class MainLoop:
         health.probe("store", lambda: self._store_error)
         if settings.once:
             self._runtime.store.record_results((), to_probe(self._runtime.store.receivers()))
-        workers = [self._worker(number) for number in range(settings.workers)]
-        self._runtime.dispatcher.start(workers, self._may_deliver)
+        beat = health.heartbeat("dispatcher", STALLED_AFTER).beat
+        self._runtime.dispatcher.start(beat, self._may_deliver)
         while not self._stop.is_set():
             pause = self._turn()
             if settings.once and self._finished():
@@ -205,12 +203,6 @@ class MainLoop:
             return "; ".join(problems)
         read = snapshot and (snapshot.complete or (snapshot.known and self._runtime.settings.webhooks is None))
         return "" if read else "they cannot be read: see the log"
-
-    def _worker(self, number: int) -> Callable[[], None]:
-        """Return a worker's heartbeat. It is watched from its first beat on: workers start as they are needed."""
-        limit = STALLED_AFTER + MOST_REQUESTS * self._runtime.settings.request_timeout
-        begun = cache(lambda: self._runtime.health.heartbeat(f"worker-{number}", limit))
-        return lambda: begun().beat()
 
     def _may_deliver(self) -> bool:
         """Return whether no other agent may be delivering."""

@@ -28,6 +28,7 @@ from sew_agent.delivery.http.client import HttpClient
 from sew_agent.delivery.http.egress import EgressGuard, OwnEndpoints
 from sew_agent.delivery.http.proxy import read_proxy
 from sew_agent.delivery.http.resolver import Resolver
+from sew_agent.delivery.http.transport import HttpTransport
 from sew_agent.delivery.queues import Queues
 from sew_agent.delivery.retry import Policy
 from sew_agent.delivery.tester import Attempt, DeliveryTester
@@ -94,12 +95,14 @@ def open_store(settings: Settings, stack: ExitStack) -> Store:
 
 def assemble(settings: Settings, environment: Environment, store: Store, log: Log, stack: ExitStack) -> Runtime:
     """Open all the rest; `stack` closes it in the right order. Raises SewError."""
-    send = _send(settings, environment, stack)
+    client = _client(settings, environment, stack)
     health, metrics = Health(), Metrics()
-    session = environment.start_session(store, _tried(send), health, stack)
+    session = environment.start_session(
+        store, _tried(partial(client.send, deadline=settings.request_timeout)), health, stack
+    )
     page = partial(_scrape, store, metrics)
     serve(settings.listen, health, page, log, stack)
-    dispatcher = _dispatcher(settings, store, send, DeliveryTelemetry(log, metrics))
+    dispatcher = _dispatcher(settings, store, client, DeliveryTelemetry(log, metrics))
     routes = Routes(dispatcher)
     source = _source(settings, store, log, health.heartbeat(MAIN, STALLED_AFTER).beat, stack)
     _inherit(source, store, environment.inherited_position())
@@ -173,16 +176,16 @@ def _check(settings: Settings) -> None:
         )
 
 
-def _send(settings: Settings, environment: Environment, stack: ExitStack) -> Send:
+def _client(settings: Settings, environment: Environment, stack: ExitStack) -> HttpClient:
     resolver = Resolver()
-    sender = HttpClient(
+    client = HttpClient(
         EgressGuard(settings.egress_allow, settings.egress_deny, OwnEndpoints(_own(settings, environment), resolver)),
         resolver,
         user_agent=f"sew-agent/{version('kubectl-sew')}",
         proxy=read_proxy(settings.proxy, os.environ.get("NO_PROXY", "")),
     )
-    stack.callback(sender.close)
-    return partial(sender.send, deadline=settings.request_timeout)
+    stack.callback(client.close)
+    return client
 
 
 def _own(settings: Settings, environment: Environment) -> Mapping[str, str]:
@@ -195,10 +198,11 @@ def _own(settings: Settings, environment: Environment) -> Mapping[str, str]:
     return urls | dict.fromkeys(servers, "the cluster's API server")
 
 
-def _dispatcher(settings: Settings, store: Store, send: Send, observer: DeliveryTelemetry) -> Dispatcher:
+def _dispatcher(settings: Settings, store: Store, client: HttpClient, observer: DeliveryTelemetry) -> Dispatcher:
     policy = Policy(settings.retry_initial, settings.retry_max, settings.retry_horizon, random.random)
     queues = Queues(store, settings.rates, settings.workers, policy)
-    return Dispatcher(store, queues, send, observer, time.time, _steady)
+    transport = HttpTransport(client, settings.request_timeout)
+    return Dispatcher(store, queues, transport, observer, time.time, _steady)
 
 
 def _scrape(store: Store, metrics: Metrics) -> str:
@@ -279,6 +283,6 @@ def _tried(send: Send) -> Attempt:
     def tried(accepted: Accepted, event: Event) -> Outcome:
         name, now = accepted.webhook.name, time.time()
         delivery = Delivery(0, name, delivery_id(name, event), event, now)
-        return attempt(route_of(accepted), [delivery], send, now=now)[0]
+        return attempt(route_of(accepted), delivery, send, now=now)
 
     return tried

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from kubectl_sew.consumers.base import FailureReason, Request, Response
 from sew_agent.base.settings import parse_rules
-from sew_agent.delivery.http.client import BODY_LIMIT, HttpClient
+from sew_agent.delivery.http.answer import BODY_LIMIT
+from sew_agent.delivery.http.client import HttpClient
 from sew_agent.delivery.http.egress import EgressGuard
 from sew_agent.delivery.http.errors import SendError
 from sew_agent.delivery.http.resolver import Resolver

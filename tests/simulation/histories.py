@@ -6,7 +6,7 @@ the fault has ended; nothing starts before the end of a Retry-After; a receiver 
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from kubectl_sew.consumers.base import Outcome, Request, Response, Verdict
@@ -90,6 +90,16 @@ class PlainConsumer:
 PLAIN = PlainConsumer()
 
 
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A request in flight: when and how it ends."""
+
+    ends: float
+    assignment: Assignment
+    answer: Response
+    done: Callable[[Sequence[Response]], None]
+
+
 class BrokenError(AssertionError):
     """A promise that a history does not keep."""
 
@@ -104,7 +114,8 @@ class History:
         self.store = MemoryStore()
         self.receivers = {name: self._receiver(name) for name in "ab"[: self.chance.randint(1, 2)]}
         self.workers = self.chance.choice(WORKERS)
-        self.flying: list[tuple[float, Assignment, dict[str, Response]]] = []
+        self.flying: list[Flight] = []
+        self.begun: list[Callable[[Sequence[Response]], None]] = []
         self.lost: set[str] = set()
         """Deliveries that were sent, and whose results were lost with a kill."""
         self.changes = self._changes()
@@ -151,12 +162,16 @@ class History:
     def _restart(self) -> None:
         policy = Policy(2.0, LONGEST, 1e9, self.chance.random)
         queues = Queues(self.store, {"Plain": 100.0}, self.workers, policy)  # type: ignore[arg-type]
-        self.dispatcher = Dispatcher(self.store, queues, self._send, self, self._clock, self._clock)  # type: ignore[arg-type]
+        self.dispatcher = Dispatcher(self.store, queues, self, self, self._clock, self._clock)  # type: ignore[arg-type]
+
+    def begin(self, requests: Sequence[Request], done: Callable[[Sequence[Response]], None]) -> None:
+        """Keep what the dispatcher begins, as its transport."""
+        self.begun.append(done)
 
     def attempted(self, *_: object) -> None:
         """Do nothing: what the dispatcher reports is seen in the store."""
 
-    store_failed = attempted
+    store_failed = wake = attempted
 
     def _serve(self) -> None:
         self.dispatcher.serve(
@@ -168,41 +183,36 @@ class History:
 
     def _begin_all(self) -> None:
         while isinstance(assignment := self.dispatcher.next_assignment(), Assignment):
-            receiver = self.receivers[assignment.route.webhook]
-            self._check_start(receiver, len(assignment.deliveries))
-            receiver.in_flight += len(assignment.deliveries)
-            receiver.requests += len(assignment.deliveries) if receiver.waiting else 0
-            answers = {
-                delivery.delivery_id: receiver.answer(delivery.delivery_id, self.now)
-                for delivery in assignment.deliveries
-            }
-            took = receiver.latency * self.chance.uniform(0.1, 2.0)
-            self.flying.append((self.now + took, assignment, answers))
+            receiver, name = self.receivers[assignment.route.webhook], assignment.delivery.delivery_id
+            self._check_start(receiver)
+            receiver.in_flight += 1
+            receiver.requests += 1 if receiver.waiting else 0
+            answer = receiver.answer(name, self.now)
+            self.dispatcher.begin(assignment)
+            ends = self.now + receiver.latency * self.chance.uniform(0.1, 2.0)
+            self.flying.append(Flight(ends, assignment, answer, self.begun.pop()))
         self.pause = assignment
 
-    def _check_start(self, receiver: SimulatedReceiver, count: int) -> None:
+    def _check_start(self, receiver: SimulatedReceiver) -> None:
         if self.now < receiver.held_until - 1e-6:
             raise BrokenError(
                 f"{receiver.name}: a request {receiver.held_until - self.now:.3f} s before Retry-After's end"
             )
-        if receiver.failed and receiver.in_flight + count > 1:
-            raise BrokenError(f"{receiver.name}: {receiver.in_flight + count} requests at once while it fails")
+        if receiver.failed and receiver.in_flight:
+            raise BrokenError(f"{receiver.name}: {receiver.in_flight + 1} requests at once while it fails")
 
     def _clock(self) -> float:
         return self.now
 
-    def _send(self, requests: Sequence[Request]) -> list[Response]:
-        return [self.answers[dict(request.headers)["webhook-id"]] for request in requests]
-
     def _advance(self) -> None:
         """Move the clock to whatever comes first."""
-        ends = min(self.flying, key=lambda flight: flight[0]) if self.flying else None
+        ends = min(self.flying, key=lambda flight: flight.ends) if self.flying else None
         change = self.changes[-1][0] if self.changes else float("inf")
         idle = self.now + max(self.pause, 0.5) if ends or self.pause < 0.5 else self._next_moment()
-        self.now = max(self.now, min(ends[0] if ends else float("inf"), change, idle))
-        if ends and ends[0] <= self.now:
+        self.now = max(self.now, min(ends.ends if ends else float("inf"), change, idle))
+        if ends and ends.ends <= self.now:
             self.flying.remove(ends)
-            self._end(ends[1], ends[2])
+            self._end(ends)
         elif change <= self.now:
             self._change(*self.changes.pop()[1:])
 
@@ -213,24 +223,22 @@ class History:
         moments += [delivery.due for delivery in self.store.pending.values()]
         return max(min((moment for moment in moments if moment > self.now), default=self.now + 1.0), self.now + 0.001)
 
-    def _end(self, assignment: Assignment, answers: dict[str, Response]) -> None:
+    def _end(self, flight: Flight) -> None:
+        assignment, answer = flight.assignment, flight.answer
         receiver = self.receivers[assignment.route.webhook]
-        receiver.in_flight -= len(assignment.deliveries)
-        self.answers = answers
-        self.dispatcher.deliver(assignment)
-        same = assignment.route.endpoint_digest == str(receiver.endpoint)
-        for delivery in assignment.deliveries:
-            answer = answers[delivery.delivery_id]
-            if answer.status == 204:
-                receiver.failed, receiver.succeeded_at = False, self.now
-            elif (
-                answer.status in (500, 401, 503, 429)
-                and not delivery.attempts
-                and receiver.succeeded_at <= assignment.started
-            ):
-                receiver.failed = assignment.route.settings_digest == str(receiver.settings)
-            if "retry-after" in answer.headers and same:
-                receiver.held_until = max(receiver.held_until, self.now + float(answer.headers["retry-after"]))
+        receiver.in_flight -= 1
+        flight.done([answer])
+        self.dispatcher.settle()
+        if answer.status == 204:
+            receiver.failed, receiver.succeeded_at = False, self.now
+        elif (
+            answer.status in (500, 401, 503, 429)
+            and not assignment.delivery.attempts
+            and receiver.succeeded_at <= assignment.started
+        ):
+            receiver.failed = assignment.route.settings_digest == str(receiver.settings)
+        if "retry-after" in answer.headers and assignment.route.endpoint_digest == str(receiver.endpoint):
+            receiver.held_until = max(receiver.held_until, self.now + float(answer.headers["retry-after"]))
 
     def _change(self, what: str, name: str) -> None:
         if what == "kill":
@@ -259,11 +267,10 @@ class History:
 
     def _kill(self) -> None:
         """Kill the dispatcher. The next one has what is in the store; what was in flight is sent again."""
-        for _, assignment, answers in self.flying:
-            self.lost |= {
-                str(delivery.seq) for delivery in assignment.deliveries if answers[delivery.delivery_id].status == 204
-            }
-            self.receivers[assignment.route.webhook].in_flight = 0
+        for flight in self.flying:
+            if flight.answer.status == 204:
+                self.lost.add(str(flight.assignment.delivery.seq))
+            self.receivers[flight.assignment.route.webhook].in_flight = 0
         self.flying.clear()
         for receiver in self.receivers.values():
             receiver.failed = False

@@ -245,7 +245,7 @@ SETTINGS = (
     Setting("retry_max", "15m", parse_pause, "longest pause between two attempts"),
     Setting("retry_horizon", "72h", parse_pause, "how long a delivery is tried before it is a dead letter"),
     Setting("dead_letters_for", "30d", parse_pause, "how long a dead letter is kept before it is dropped, and counted"),
-    Setting("workers", "256", parse_count, "most requests at the same time; each has a thread, started when needed"),
+    Setting("workers", "1024", parse_count, "most requests at the same time"),
     Setting("rate_slack", "1/s", parse_rate, "most requests to each Slack webhook"),
     Setting("rate_jira", "10/min", parse_rate, "most requests to each Jira webhook"),
     Setting("rate_generic", "1000/s", parse_rate, "most requests to each Generic webhook"),

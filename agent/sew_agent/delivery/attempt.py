@@ -3,7 +3,6 @@
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import islice
 
 from kubectl_sew.consumers.base import (
     Config,
@@ -32,8 +31,8 @@ MOST_REQUESTS = 10
 """Requests of one event at most, one to each peer, side by side. A consumer that first asks its receiver for the event
 sends one request after the other, and no more of them."""
 
-_Answer = Response | SendError
-_Steps = Generator[Sequence[Request], Sequence[_Answer], Outcome]
+Answer = Response | SendError
+Steps = Generator[Sequence[Request], Sequence[Answer], Outcome]
 """An attempt: yields requests that go side by side, and receives their answers."""
 
 _NO_SEARCH = "this receiver has no search"
@@ -60,42 +59,36 @@ class Route:
         return self.consumer if isinstance(self.consumer, FindsEarlier) else None
 
 
-def attempt(route: Route, deliveries: Sequence[Delivery], send: Send, *, now: float) -> list[Outcome]:
-    """Deliver some events of one webhook side by side. Raises nothing."""
-    steps = [_steps(route, delivery, now) for delivery in deliveries]
-    outcomes: dict[int, Outcome] = {}
-    answers: dict[int, Sequence[_Answer] | None] = dict.fromkeys(range(len(steps)))
-    while answers:
-        asked: dict[int, Sequence[Request]] = {}
-        for number, answer in answers.items():
-            try:
-                asked[number] = steps[number].send(answer)  # type: ignore[arg-type]  # None begins it
-            except StopIteration as ended:
-                outcomes[number] = ended.value
-        requests = [request for batch in asked.values() for request in batch]
-        came = iter(_send_all(send, requests) if requests else ())
-        answers = {number: list(islice(came, len(batch))) for number, batch in asked.items()}
-    return [outcomes[number] for number in range(len(steps))]
+def attempt(route: Route, delivery: Delivery, send: Send, *, now: float) -> Outcome:
+    """Deliver an event, and wait for the outcome. Raises nothing."""
+    steps = steps_of(route, delivery, now)
+    try:
+        requests = next(steps)
+        while True:
+            requests = steps.send(_send_all(send, requests))
+    except StopIteration as ended:
+        outcome: Outcome = ended.value
+        return outcome
 
 
-def _send_all(send: Send, requests: Sequence[Request]) -> Sequence[Response | SendError]:
+def _send_all(send: Send, requests: Sequence[Request]) -> Sequence[Answer]:
     try:
         return send(requests)
     except Exception as error:  # noqa: BLE001 - as below; any of them may have arrived
-        return [SendError(FailureReason.INTERNAL, _internal_error(error))] * len(requests)
+        return [SendError(FailureReason.INTERNAL, internal_error(error))] * len(requests)
 
 
-def _steps(route: Route, delivery: Delivery, now: float) -> _Steps:
+def steps_of(route: Route, delivery: Delivery, now: float) -> Steps:
     """Deliver; search the receiver first where an earlier attempt may have arrived already."""
     try:
         if delivery.in_doubt and route.finder:
             return (yield from _search_first(route, route.finder, delivery, now))
         return (yield from _deliver(route, delivery, now))
     except Exception as error:  # noqa: BLE001 - a mistake of ours costs one event, which is kept, and no worker
-        return Outcome(Verdict.REJECTED, FailureReason.INTERNAL, _internal_error(error))
+        return Outcome(Verdict.REJECTED, FailureReason.INTERNAL, internal_error(error))
 
 
-def _deliver(route: Route, delivery: Delivery, now: float) -> _Steps:
+def _deliver(route: Route, delivery: Delivery, now: float) -> Steps:
     try:
         requests = route.consumer.render(
             delivery.event, route.labels, route.config, now=now, delivery_id=delivery.delivery_id
@@ -114,7 +107,7 @@ def _deliver(route: Route, delivery: Delivery, now: float) -> _Steps:
     return _name_failed_peers(best, awake, outcomes)
 
 
-def _classify(route: Route, answer: _Answer, now: float) -> Outcome:
+def _classify(route: Route, answer: Answer, now: float) -> Outcome:
     if isinstance(answer, SendError):
         return _send_failure(answer, now)
     return classify_response(route.consumer, answer, now, route.config)
@@ -132,7 +125,7 @@ def _name_failed_peers(best: Outcome, requests: Sequence[Request], outcomes: Seq
     return replace(best, detail=line(f"{best.detail}; not taken by {'; '.join(failed)}", DETAIL_LIMIT))
 
 
-def _search_first(route: Route, finder: FindsEarlier, delivery: Delivery, now: float) -> _Steps:
+def _search_first(route: Route, finder: FindsEarlier, delivery: Delivery, now: float) -> Steps:
     """Send only where the receiver does not have the delivery, or has no search at all."""
     for request in finder.lookup(route.config, delivery_id=delivery.delivery_id):
         (answer,) = yield [request]
@@ -151,7 +144,7 @@ def _search_first(route: Route, finder: FindsEarlier, delivery: Delivery, now: f
     return replace(outcome, detail=f"{outcome.detail} (without looking for an earlier one: {_NO_SEARCH})")
 
 
-def _internal_error(error: Exception) -> str:
+def internal_error(error: Exception) -> str:
     return f"a mistake of this program, please report it: {type(error).__name__}"
 
 

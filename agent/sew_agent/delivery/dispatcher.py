@@ -1,16 +1,19 @@
-"""Workers that deliver what is due. A worker's results are on disk before it takes more deliveries."""
+"""Dispatcher: one thread that delivers what is due, with many requests in flight.
+
+A delivery counts as in flight until its result is on disk, so a kill leaves at most so many whose fate is unknown.
+"""
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
-from kubectl_sew.consumers.base import Outcome
-from sew_agent.base.threads import NoThreadError, start_thread
-from sew_agent.delivery.attempt import Route, Send, attempt
+from kubectl_sew.consumers.base import FailureReason, Outcome, Request
+from sew_agent.base.threads import start_thread
+from sew_agent.delivery.attempt import Answer, Route, Steps, internal_error, steps_of
+from sew_agent.delivery.http.errors import SendError
 from sew_agent.delivery.queues import Assignment, QueueChanges, Queues
 from sew_agent.delivery.retry import Decision
 from sew_agent.store.contract import Store
@@ -21,65 +24,77 @@ _CLOCK_STEP = 1.0
 _STORE_PAUSE = 1.0
 _IDLE_PAUSE = 10.0
 _STANDBY_PAUSE = 0.2
+_STARTS = 32
+"""Deliveries that start before answers are read again: else those would look slow."""
 
 
 class DeliveryObserver(Protocol):
-    """Observer of attempts; called from the workers' threads."""
+    """Observer of attempts; called from the dispatcher's thread."""
 
     def attempted(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:
-        """Report an attempt whose result is in the store. `seconds` includes the deliveries beside it."""
+        """Report an attempt whose result is in the store."""
 
     def store_failed(self, error: StoreError) -> None:
         """Report that the store cannot be used now; writing is tried again."""
 
 
-@dataclass(slots=True)
-class _Result:
-    """Changes of one assignment. The first worker that comes writes all that wait."""
+class Transport(Protocol):
+    """Sender of requests. All but `wake` is called from one thread."""
 
+    def begin(self, requests: Sequence[Request], done: Callable[[Sequence[Answer]], None]) -> None:
+        """Begin requests side by side. `done` gets their answers in order, at once or in `run`."""
+
+    def run(self, seconds: float) -> None:
+        """Wait at most so long until something goes on, and let it go on."""
+
+    def wake(self) -> None:
+        """End the wait. Thread-safe."""
+
+    def close(self) -> None:
+        """Let go of what it holds; nothing is in flight any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """An attempt that has ended, and the changes by it."""
+
+    assignment: Assignment
+    outcome: Outcome
     changes: QueueChanges
-    written: bool = field(default=False)
 
 
 class Dispatcher:
-    """Workers over all queues. `clock` gives seconds since the epoch, `steady` seconds of a clock that nobody sets."""
+    """Deliveries of all queues. `clock` gives seconds since the epoch, `steady` seconds of a clock that nobody sets."""
 
     def __init__(
         self,
         store: Store,
         queues: Queues,
-        send: Send,
+        transport: Transport,
         observer: DeliveryObserver,
         clock: Callable[[], float],
         steady: Callable[[], float],
     ) -> None:
         self._store = store
         self._queues = queues
-        self._send = send
+        self._transport = transport
         self._observer = observer
         self._clock = clock
         self._steady = steady
         self._offset = clock() - steady()
-        lock = threading.Lock()
-        self._timer, self._idle = threading.Condition(lock), threading.Condition(lock)
-        self._lock = lock
-        self._commit = threading.Lock()
-        self._results: deque[_Result] = deque()
+        self._lock = threading.Lock()
+        self._ended: deque[tuple[Assignment, Outcome]] = deque()
+        """Attempts that have ended, and were not evaluated; of the dispatcher's thread alone."""
+        self._unwritten: list[_Result] = []
+        self._written: list[_Result] = []
+        """Results that are in the store, and whose deliveries still count as in flight."""
         self._may_send: Callable[[], bool] = lambda: True
-        self._stopping = False
-        self._timer_taken = False
-        """True while a worker watches the time for all that are idle."""
-        self._notified = False
-        """True where something may have become due since the last check."""
-        self._idle_workers = 0
-        self._heartbeats: list[Callable[[], None]] = []
-        """Heartbeats of the workers that are not needed yet."""
-        self._stop_requested, self._grace_over = threading.Event(), threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._stopping = self._grace_over = False
+        self._thread: threading.Thread | None = None
 
     @property
     def busy(self) -> int:
-        """Deliveries that are with a worker now."""
+        """Deliveries that are in flight now."""
         return self._queues.busy
 
     def receivers(self) -> Mapping[str, ReceiverState]:
@@ -90,50 +105,45 @@ class Dispatcher:
     def serve(self, routes: Mapping[str, Route]) -> None:
         """Deliver for these webhooks and no others from now on. Raises StoreError."""
         with self._lock:
-            with self._commit:  # results under the old settings are not written over the new ones
-                self._write_all()
+            self._write()  # results under the old settings are not written over the new ones
             self._queues.serve(routes, self._now())
-            self._wake()
+        self._transport.wake()
 
     def notify(self, webhooks: Collection[str]) -> None:
-        """Wake a worker: the store has new deliveries of these webhooks."""
+        """Say that the store has new deliveries of these webhooks."""
         with self._lock:
             self._queues.notify(webhooks)
-            self._wake()
+        self._transport.wake()
 
-    def start(self, heartbeats: Sequence[Callable[[], None]], may_send: Callable[[], bool] = lambda: True) -> None:
-        """Start to deliver, with at most one worker for each of `heartbeats`, started as needed.
+    def start(self, beat: Callable[[], None], may_send: Callable[[], bool] = lambda: True) -> None:
+        """Start to deliver, in a thread that calls `beat` at every turn. Nothing is sent while `may_send` is False.
 
-        A worker calls its heartbeat between deliveries and while idle. Nothing is sent while `may_send` returns False.
+        Raises NoThreadError.
         """
         self._may_send = may_send
-        self._heartbeats = list(reversed(heartbeats))
-        with self._lock:
-            self._start_worker()
+        self._thread = start_thread(self._work, "dispatcher", beat)
 
     def stop(self, grace: float) -> bool:
         """Start nothing new, finish what is in flight within `grace` seconds, and return whether all of it ended.
 
         A later result is written if the store takes it at once. Otherwise the delivery is sent again.
         """
-        with self._lock:
-            self._stopping = True
-            self._stop_requested.set()
-            self._timer.notify_all()
-            self._idle.notify_all()
-        ends = time.monotonic() + grace
-        for thread in self._threads:
-            thread.join(max(ends - time.monotonic(), 0.0))
-        self._grace_over.set()
-        return not any(thread.is_alive() for thread in self._threads)
+        self._stopping = True
+        self._transport.wake()
+        if self._thread:
+            self._thread.join(grace)
+        self._grace_over = True
+        if self._thread and self._thread.is_alive():
+            return False
+        self._transport.close()
+        return True
 
     def step(self) -> float:
-        """Deliver the next assignment, as a worker does over and over; return the seconds until there may be more."""
-        assignment = self.next_assignment()
-        if isinstance(assignment, float):
-            return assignment
-        self.deliver(assignment)
-        return 0.0
+        """Deliver what is due next, and return the seconds until there may be more."""
+        pause = self._start_next()
+        self._transport.run(0.0)
+        self.settle()
+        return pause
 
     def next_assignment(self) -> Assignment | float:
         """Return the next assignment, or the seconds until there may be one."""
@@ -142,64 +152,75 @@ class Dispatcher:
         with self._lock:
             if self._stopping:
                 return _IDLE_PAUSE
-            self._notified = False
-            assignment = self._queues.next(self._now())
-            if isinstance(assignment, Assignment) and not self._timer_taken:
-                if self._idle_workers:
-                    self._idle.notify()
-                else:
-                    with suppress(NoThreadError):  # the workers that run go on
-                        self._start_worker()
-        return assignment
+            if self._unwritten:
+                return _STORE_PAUSE
+            return self._queues.next(self._now())
 
-    def deliver(self, assignment: Assignment) -> None:
-        """Send an assignment, write its results, and report them."""
-        try:
-            if assignment.route.finder:
-                for delivery in assignment.deliveries:
-                    self._store.begin_attempt(delivery)
-            outcomes = attempt(assignment.route, assignment.deliveries, self._send, now=self._clock())
-            decisions = self._evaluate(assignment, outcomes)
-        finally:
-            with self._lock:
-                self._queues.release(assignment)
-        seconds = self._clock() - assignment.started
-        for delivery, outcome, decision in zip(assignment.deliveries, outcomes, decisions, strict=True):
-            self._observer.attempted(assignment.route, delivery, outcome, decision, seconds)
+    def begin(self, assignment: Assignment) -> None:
+        """Begin to deliver an assignment. Raises StoreError, and lets go of it then."""
+        if assignment.route.finder:
+            try:
+                self._store.begin_attempt(assignment.delivery)
+            except StoreError:
+                with self._lock:
+                    self._queues.release(assignment)
+                raise
+        self._advance(assignment, steps_of(assignment.route, assignment.delivery, self._clock()), None)
+
+    def settle(self) -> None:
+        """Write the results of all attempts that have ended, in one transaction, and report them."""
+        with self._lock:
+            now = self._now()
+            while self._ended:
+                assignment, outcome = self._ended.popleft()
+                self._unwritten.append(_Result(assignment, outcome, self._queues.evaluate(assignment, outcome, now)))
+            failure = self._try_to_write()
+            written, self._written = self._written, []
+            for result in written:
+                self._queues.release(result.assignment)
+        if failure:
+            self._observer.store_failed(failure)
+        now = self._clock()
+        for result in written:
+            made, seconds = result.assignment, now - result.assignment.started
+            self._observer.attempted(made.route, made.delivery, result.outcome, result.changes.decision, seconds)
 
     def _work(self, beat: Callable[[], None]) -> None:
-        while not self._stopping:
+        while not self._stopping or (self.busy and not (self._grace_over and self._unwritten)):
             beat()
-            try:
-                pause = self.step()
-            except StoreError as error:
-                self._observer.store_failed(error)
-                self._stop_requested.wait(_STORE_PAUSE)
-                continue
-            if pause > 0:
-                self._wait(pause)
+            self._transport.run(self._start_some())
+            self.settle()
 
-    def _wait(self, pause: float) -> None:
-        """Sleep. One idle worker watches the time for all; when it has an assignment it wakes the next."""
-        with self._lock:
-            if self._stopping or self._notified:
-                return
-            if self._timer_taken:
-                self._idle_workers += 1
-                self._idle.wait(_IDLE_PAUSE)
-                self._idle_workers -= 1
-                return
-            self._timer_taken = True
-            self._timer.wait(pause)
-            self._timer_taken = False
+    def _start_some(self) -> float:
+        """Start what is due, but not too much at once; return the seconds until there may be more."""
+        try:
+            for _ in range(_STARTS):
+                if pause := self._start_next():
+                    return pause
+        except StoreError as error:
+            self._observer.store_failed(error)
+            return _STORE_PAUSE
+        return 0.0
 
-    def _wake(self) -> None:
-        """Wake the worker that watches the time, so that it takes its part; without one any idle worker."""
-        self._notified = True
-        if self._timer_taken:
-            self._timer.notify()
-        else:
-            self._idle.notify()
+    def _start_next(self) -> float:
+        assignment = self.next_assignment()
+        if isinstance(assignment, float):
+            return assignment
+        self.begin(assignment)
+        return 0.0
+
+    def _advance(self, assignment: Assignment, steps: Steps, answers: Sequence[Answer] | None) -> None:
+        """Let an attempt go on with the answers to its requests; None begins it."""
+        try:
+            requests = steps.send(answers)  # type: ignore[arg-type]
+        except StopIteration as ended:
+            self._ended.append((assignment, ended.value))
+            return
+        done = partial(self._advance, assignment, steps)
+        try:
+            self._transport.begin(requests, done)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours costs one event, which is kept; it may have arrived
+            done([SendError(FailureReason.INTERNAL, internal_error(error))] * len(requests))
 
     def _now(self) -> float:
         """Return the time, and move all pauses with a clock that was set. The caller holds the lock."""
@@ -209,50 +230,23 @@ class Dispatcher:
             self._offset = now - steady
         return now
 
-    def _start_worker(self) -> None:
-        if not self._heartbeats:
+    def _try_to_write(self) -> StoreError | None:
+        try:
+            self._write()
+        except StoreError as error:
+            return error
+        return None
+
+    def _write(self) -> None:
+        """Write all results that wait, in one transaction. The caller holds the lock."""
+        if not self._unwritten:
             return
-        name = f"worker-{len(self._threads)}"
-        self._threads.append(start_thread(self._work, name, self._heartbeats[-1]))
-        self._heartbeats.pop()
-
-    def _evaluate(self, assignment: Assignment, outcomes: Sequence[Outcome]) -> Sequence[Decision]:
-        with self._lock:
-            changes = self._queues.evaluate(assignment, outcomes, self._now())
-            result = _Result(changes)
-            self._results.append(result)
-        self._store_result(result)
-        return changes.decisions
-
-    def _store_result(self, result: _Result) -> None:
-        """Write a result until the store takes it: the outcome of a request must not be lost."""
-        while True:
-            try:
-                self._write(result)
-                return
-            except StoreError as error:
-                if self._grace_over.is_set():
-                    return
-                self._observer.store_failed(error)
-                self._grace_over.wait(_STORE_PAUSE)
-
-    def _write(self, result: _Result) -> None:
-        """Write all results that wait for the lock in one transaction, unless another worker has done so."""
-        with self._commit:
-            if not result.written:
-                self._write_all()
-
-    def _write_all(self) -> None:
-        batch = list(self._results)
-        if not batch:
-            return
-        written = [result.changes for result in batch]
+        changes = [result.changes for result in self._unwritten]
         self._store.record_results(
-            [decision.result for changes in written for decision in changes.decisions],
-            [changes.receiver for changes in written if changes.receiver],
-            [shift for changes in written for shift in changes.shifts],
-            [seq for changes in written for seq in changes.revived],
+            [made.decision.result for made in changes],
+            [made.receiver for made in changes if made.receiver],
+            [shift for made in changes for shift in made.shifts],
+            [seq for made in changes for seq in made.decision.revived],
         )
-        for result in batch:
-            result.written = True
-            self._results.popleft()
+        self._written += self._unwritten
+        self._unwritten = []

@@ -8,11 +8,12 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kubectl_sew.consumers.base import Outcome
+from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
 from kubectl_sew.consumers.rate import rate_of
 from sew_agent.base.token_bucket import TokenBucket
 from sew_agent.delivery.attempt import Route
-from sew_agent.delivery.http.pool import STALLED
+from sew_agent.delivery.concurrency_limit import ConcurrencyLimit
+from sew_agent.delivery.pace import Pace
 from sew_agent.delivery.retry import (
     Decision,
     Policy,
@@ -25,21 +26,14 @@ from sew_agent.delivery.retry import (
     within_clock,
 )
 from sew_agent.store.contract import Store
-from sew_agent.store.records import Delivery, DeliveryState, ReceiverState
+from sew_agent.store.records import Delivery, ReceiverState
 
-SLOW = 0.02
-"""Seconds of an answer below which one worker serves a receiver fastest: more would wait for each other."""
-MAX_BATCH = 8
-"""Deliveries that one worker sends side by side to such a receiver, so that both work at the same time."""
-BUSY_PAUSE = 0.005
-"""Seconds between two checks of queues that have all the workers they can use."""
-SINGLE_FOR = 30.0
-"""Seconds of one request at a time after several failed or stalled: the receiver may serve only one connection."""
-PREFETCH = 32
-"""Deliveries that a queue reads from the store at once."""
+PREFETCH = 8
+"""Deliveries that a queue reads from the store at once, at least; where more are in flight, as many as those."""
 CHECK_EVERY = 1.0
 """Seconds between two checks of the store for pending deliveries: another process may have replayed some."""
-_MAX_WORKERS = 16
+_MANY = 16
+"""Requests in flight that one webhook may have however few there may be in all."""
 _UNTIL_NOTIFIED = float("inf")
 """Seconds that a queue sleeps while nothing is pending."""
 
@@ -60,68 +54,67 @@ class Queue:
     empty: bool = False
     """True where the last read of the store returned nothing."""
     sleeps_until: float = 0.0
-    worker_limit: int = 1
-    """Workers it can use: one more each time that all of them wait for a slow receiver."""
-    batch_size: int = 1
-    """Deliveries that one worker takes at once."""
-    single_until: float = 0.0
-    """End of the time in which one delivery goes at once."""
-    started: float = 0.0
+    rests: bool = False
+    """True while it has all in flight that it may have: the end of one wakes it."""
+    limit: ConcurrencyLimit = field(default_factory=ConcurrencyLimit)
+    pace: Pace = field(default_factory=Pace)
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Deliveries for a worker, and what was known at their start. Each counts as a worker's."""
+    """A delivery that starts now, and what was known at its start."""
 
     queue: Queue
     route: Route
-    deliveries: Sequence[Delivery]
+    delivery: Delivery
     started: float
     settings_version: int
     receiver_version: int
+    proven: bool
 
 
 @dataclass(frozen=True, slots=True)
 class QueueChanges:
-    """Changes by an assignment's outcomes, written together. `receiver`: None where its state is unchanged."""
+    """Changes by one outcome, written together. `receiver`: None where its state is unchanged."""
 
-    decisions: Sequence[Decision]
+    decision: Decision
     receiver: ReceiverState | None
     shifts: Sequence[tuple[str, float]]
-    revived: Sequence[int]
 
 
 class Queues:
     """Queues of all webhooks, served in turns.
 
-    A queue whose receiver is not proven has at most one worker; all failing ones together have at most half of them.
-    A proven one has an even part of three quarters, and at most sixteen (or an eighth of many): a queue that holds
-    workers for long, failing or not, takes no other's share. There are never more deliveries in flight than workers,
-    and those that go together are never more than half as many.
+    A queue whose receiver is not proven has at most one request in flight; all failing ones together have at most half
+    of them. A proven one has as many as its receiver takes without becoming slower, within an even part of three
+    quarters, and at most sixteen (or a quarter of many): a queue whose requests last long, failing or not, takes no
+    other's share. There are never more in flight than `most`.
     """
 
-    def __init__(self, store: Store, rates: Mapping[str, float], workers: int, policy: Policy) -> None:
-        """`rates`: consumer -> requests a second for each of its webhooks, unless its own is lower."""
+    def __init__(self, store: Store, rates: Mapping[str, float], most: int, policy: Policy) -> None:
+        """`rates`: consumer -> requests a second for each of its webhooks, unless its own is lower.
+
+        `most`: requests in flight.
+        """
         self._store = store
         self._rates = rates
-        self._workers = workers
+        self._most = most
         self._policy = policy
-        self._max_workers = max(_MAX_WORKERS, workers // 8)
         self._queues: dict[str, Queue] = {}
         self._ready: deque[Queue] = deque()
         self._asleep: list[tuple[float, int, Queue]] = []
         self._in_flight: dict[str, set[int]] = {}
-        """Webhook -> its deliveries that are with a worker, where there are any."""
+        """Webhook -> its deliveries that are in flight, where there are any."""
         self._busy = 0
-        self._unproven_room: dict[bool, bool] = {}
-        """Failing or not -> whether one more unproven queue may have a worker: counted once in each round."""
+        self._crowded: list[Queue] = []
+        """Queues whose receivers are not proven, and for which there is no room: the end of another one wakes them."""
         self._version = store.version()
         self._now = 0.0
         self._next_check = 0.0
 
     @property
     def busy(self) -> int:
-        """Deliveries that are with a worker now."""
+        """Deliveries that are in flight now."""
         return self._busy
 
     @property
@@ -164,24 +157,23 @@ class Queues:
                     self._wake(queue)
 
     def next(self, now: float) -> Assignment | float:
-        """Return an assignment, or the seconds until there may be one. Raises StoreError."""
+        """Return an assignment, or the seconds until there may be one if none ends before. Raises StoreError."""
         self._advance(now)
-        if self._busy >= self._workers:
-            return BUSY_PAUSE
-        self._unproven_room.clear()
-        for _ in range(len(self._ready)):
+        while self._ready and self._busy < self._most:
             queue = self._ready[0]
-            admitted = self._admits(queue, now)
-            wait = self._delay(queue, now) if admitted else 0.0
+            if not self._admits(queue):
+                self._ready.popleft()
+                self._set_aside(queue)
+                continue
+            wait = self._delay(queue, now)
             self._ready.popleft()  # not before: a queue keeps its turn where the store raises
             if wait > 0:
                 self._sleep(queue, now + wait)
                 continue
             self._ready.append(queue)
-            if admitted:
-                return self._assign(queue, now)
+            return self._assign(queue, now)
         soonest = self._asleep[0][0] - now if self._asleep else CHECK_EVERY
-        return min(max(soonest, 0.0), BUSY_PAUSE if self._ready else CHECK_EVERY)
+        return min(max(soonest, 0.0), CHECK_EVERY)
 
     def clock_was_set(self, seconds: float) -> None:
         """Move all pauses with the clock: they last as long as they were to."""
@@ -192,31 +184,32 @@ class Queues:
         self._now += seconds
         self._next_check += seconds
 
-    def evaluate(self, assignment: Assignment, outcomes: Sequence[Outcome], now: float) -> QueueChanges:
-        """Return the changes by an assignment's outcomes, one after the other."""
+    def evaluate(self, assignment: Assignment, outcome: Outcome, now: float) -> QueueChanges:
+        """Return the changes by an assignment's outcome."""
         queue = self._queues.get(assignment.route.webhook, assignment.queue)
         before = queue.receiver
-        decisions = [
-            self._decide(assignment, queue, outcome, delivery, now)
-            for delivery, outcome in zip(assignment.deliveries, outcomes, strict=True)
-        ]
+        decision = self._decide(assignment, queue, outcome, now)
         receiver = queue.receiver
         if queue is assignment.queue:
-            failed = sum(1 for decision in decisions if decision.result.state is DeliveryState.PENDING)
-            self._adjust(assignment, failed, now)
+            _learn(assignment, outcome, now)
         if receiver.failures > before.failures or before.parked:
             queue.prefetched.clear()
         shifts = [(receiver.webhook, now - before.since)] if before.parked and not receiver.parked else []
-        revived = [seq for decision in decisions for seq in decision.revived]
-        return QueueChanges(decisions, receiver if receiver != before else None, shifts, revived)
+        return QueueChanges(decision, receiver if receiver != before else None, shifts)
 
     def release(self, assignment: Assignment) -> None:
-        """Release the deliveries: their results are in the store."""
-        in_flight = assignment.queue.in_flight
-        in_flight.difference_update(delivery.seq for delivery in assignment.deliveries)
-        self._busy -= len(assignment.deliveries)
+        """Release a delivery: its result is in the store."""
+        name, in_flight = assignment.route.webhook, assignment.queue.in_flight
+        in_flight.discard(assignment.delivery.seq)
+        self._busy -= 1
         if not in_flight:
-            del self._in_flight[assignment.route.webhook]
+            del self._in_flight[name]
+        queue = self._queues.get(name)
+        if queue and queue.rests:
+            self._wake(queue)
+        if not assignment.proven:
+            self._ready.extend(self._crowded)
+            self._crowded.clear()
 
     def _advance(self, now: float) -> None:
         """Wake the queues whose sleep is over, and check the store for pending deliveries."""
@@ -232,26 +225,13 @@ class Queues:
             if queue.sleeps_until == until and queue is self._queues.get(queue.route.webhook):
                 self._wake(queue)
 
-    def _decide(
-        self, assignment: Assignment, queue: Queue, outcome: Outcome, delivery: Delivery, now: float
-    ) -> Decision:
-        before = queue.receiver
-        made = decide(outcome, delivery, before, self._policy, now=now, staleness=_staleness(assignment, queue))
+    def _decide(self, assignment: Assignment, queue: Queue, outcome: Outcome, now: float) -> Decision:
+        before, staleness = queue.receiver, _staleness(assignment, queue)
+        made = decide(outcome, assignment.delivery, before, self._policy, now=now, staleness=staleness)
         if _behaviour(made.receiver) != _behaviour(before):
             queue.receiver_version += 1
         queue.receiver = made.receiver
         return made
-
-    def _adjust(self, assignment: Assignment, failed: int, now: float) -> None:
-        """Set how many deliveries go at once, by how long the last ones took."""
-        queue, many = assignment.queue, len(assignment.deliveries) > 1
-        quick = 0 < (now - assignment.started) / len(assignment.deliveries) < SLOW
-        if failed or now - assignment.started < SLOW:
-            queue.worker_limit = max(queue.worker_limit - 1, 1)
-        if many and (failed > 1 or now - assignment.started >= STALLED):
-            queue.single_until = now + SINGLE_FOR
-        may_batch = quick and queue.receiver.proven and not remaining(queue.single_until, SINGLE_FOR, now)
-        queue.batch_size = min(queue.batch_size * 2, MAX_BATCH) if may_batch else 1
 
     def _queue(self, route: Route, receiver: ReceiverState) -> Queue:
         before = self._queues.get(route.webhook)
@@ -264,32 +244,37 @@ class Queues:
         if before.receiver != receiver:
             before.settings_version += 1
             before.prefetched.clear()
-            before.worker_limit = before.batch_size = 1
+            before.limit, before.pace = ConcurrencyLimit(), Pace()
         before.route, before.receiver, before.empty = route, receiver, False
         return before
 
-    def _admits(self, queue: Queue, now: float) -> bool:
+    def _admits(self, queue: Queue) -> bool:
+        """Return whether a queue may have one more request in flight."""
         held = len(queue.in_flight)
         if not held:
             return queue.receiver.proven or self._may_try_unproven(queue)
-        if not queue.receiver.proven or self._workers - self._busy <= self._workers // 4:
+        if not queue.receiver.proven or self._most - self._busy <= self._most // 4:
             return False
-        if held >= queue.worker_limit and now - queue.started >= SLOW:
-            queue.worker_limit = held + 1
-        return held < min(queue.worker_limit, self._share())
+        return held < min(queue.limit.allowed, self._share())
+
+    def _set_aside(self, queue: Queue) -> None:
+        """Set a queue aside until the end of one of its requests, or of another unproven one, makes room."""
+        if queue.in_flight:
+            queue.rests = True
+        else:
+            self._crowded.append(queue)
 
     def _share(self) -> int:
-        return min(self._max_workers, max((self._workers - self._workers // 4) // max(len(self._in_flight), 1), 1))
+        even = (self._most - self._most // 4) // max(len(self._in_flight), 1)
+        return min(max(_MANY, self._most // 4), max(even, 1))
 
     def _may_try_unproven(self, queue: Queue) -> bool:
         failed = is_failing(queue.receiver)
-        if failed not in self._unproven_room:
-            most = max(self._workers // 2, 1) if failed else self._workers - self._workers // 4
-            self._unproven_room[failed] = self._unproven_workers(failed=failed) < most
-        return self._unproven_room[failed]
+        most = max(self._most // 2, 1) if failed else self._most - self._most // 4
+        return self._unproven_in_flight(failed=failed) < most
 
-    def _unproven_workers(self, *, failed: bool) -> int:
-        """Return the workers that unproven queues hold; with `failed` only those of failing ones."""
+    def _unproven_in_flight(self, *, failed: bool) -> int:
+        """Return the requests in flight of unproven queues; with `failed` only those of failing ones."""
         queues = {name: self._queues[name].receiver for name in self._in_flight if name in self._queues}
         unproven = {name: receiver for name, receiver in queues.items() if not receiver.proven}
         return sum(
@@ -306,7 +291,7 @@ class Queues:
             self._discard_stale()
         if not queue.prefetched and (pause := self._fill(queue, now)):
             return pause
-        return queue.bucket.take(now)
+        return queue.pace.delay(now) or queue.bucket.take(now)
 
     def _discard_stale(self) -> None:
         """Discard all that was read ahead where another process has changed the store since."""
@@ -322,8 +307,9 @@ class Queues:
             queue.receiver = within_clock(queue.receiver, now)
         name, pause = queue.route.webhook, remaining(queue.receiver.retry_until, self._policy.furthest, now)
         longest = self._policy.longest
+        limit = max(PREFETCH, len(queue.in_flight))
         deliveries = self._store.due(
-            name, now=now, limit=PREFETCH, skip=queue.in_flight, retries=not pause, longest=longest
+            name, now=now, limit=limit, skip=queue.in_flight, retries=not pause, longest=longest
         )
         queue.prefetched.extend(deliveries)
         queue.empty = not deliveries
@@ -335,15 +321,12 @@ class Queues:
         return min(max(due - now, pause, 0.0) or CHECK_EVERY, CHECK_EVERY)
 
     def _assign(self, queue: Queue, now: float) -> Assignment:
-        most = min(queue.batch_size, self._workers // 2 - self._busy, self._share() - len(queue.in_flight))
-        deliveries = [queue.prefetched.pop(0)]
-        while len(deliveries) < most and queue.prefetched and not queue.bucket.take(now):
-            deliveries.append(queue.prefetched.pop(0))
-        queue.in_flight.update(delivery.seq for delivery in deliveries)
+        delivery, proven = queue.prefetched.pop(0), queue.receiver.proven
+        queue.in_flight.add(delivery.seq)
         self._in_flight[queue.route.webhook] = queue.in_flight
-        self._busy += len(deliveries)
-        queue.started = now
-        return Assignment(queue, queue.route, deliveries, now, queue.settings_version, queue.receiver_version)
+        self._busy += 1
+        queue.pace.start(now)
+        return Assignment(queue, queue.route, delivery, now, queue.settings_version, queue.receiver_version, proven)
 
     def _sleep(self, queue: Queue, until: float) -> None:
         queue.sleeps_until = until
@@ -352,12 +335,24 @@ class Queues:
 
     def _wake_all(self) -> None:
         for queue in self._queues.values():
-            queue.sleeps_until = 0.0
-        self._ready, self._asleep = deque(self._queues.values()), []
+            queue.sleeps_until, queue.rests = 0.0, False
+        self._ready, self._asleep, self._crowded = deque(self._queues.values()), [], []
 
     def _wake(self, queue: Queue) -> None:
-        queue.sleeps_until = 0.0
+        queue.sleeps_until, queue.rests = 0.0, False
         self._ready.append(queue)
+
+
+def _learn(assignment: Assignment, outcome: Outcome, now: float) -> None:
+    """Learn from an outcome how many requests its receiver takes at once, and at which pace."""
+    queue = assignment.queue
+    if outcome.verdict in (Verdict.DELIVERED, Verdict.REJECTED):
+        queue.limit.answered(assignment.started, now, len(queue.in_flight))
+        queue.pace.accept()
+    elif outcome.verdict is not Verdict.PARKED:
+        queue.limit.failed(assignment.started, now)
+        if outcome.reason is FailureReason.RATE_LIMITED:
+            queue.pace.refuse(assignment.started, now, max(queue.receiver.held_until - now, 0.0))
 
 
 def _under_settings(receiver: ReceiverState, route: Route | None) -> ReceiverState:

@@ -16,7 +16,6 @@ from sew_agent.base.log import Log
 from sew_agent.base.metrics import CONTENT_TYPE
 from sew_agent.base.settings import SettingsError
 from sew_agent.base.threads import start_thread
-from sew_agent.delivery.http.sockets import DeadlineSocket
 
 REQUEST_SECONDS = 5.0
 """Seconds for a request; a slower client is cut off."""
@@ -100,6 +99,26 @@ def _listen(listen: tuple[str, int], handler: type[BaseRequestHandler]) -> "_Ser
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
+class _DeadlineSocket(socket):
+    """Socket whose reads and writes get the time until `deadline` (monotonic) as their timeout: no client drips on."""
+
+    deadline = float("inf")
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(self._remaining())
+        return super().recv_into(*args, **kwargs)
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        self.settimeout(self._remaining())
+        super().sendall(*args, **kwargs)
+
+    def _remaining(self) -> float:
+        left = self.deadline - monotonic()
+        if left <= 0:
+            raise TimeoutError("the deadline has passed")
+        return left
+
+
 class _Server(ThreadingMixIn, TCPServer):
     """Server with a limit of clients; not HTTPServer, which looks up its own name at the start, and may hang."""
 
@@ -122,7 +141,7 @@ class _Server(ThreadingMixIn, TCPServer):
 
     def get_request(self) -> tuple[socket, Any]:
         accepted, address = super().get_request()
-        connection = DeadlineSocket(fileno=accepted.detach())
+        connection = _DeadlineSocket(fileno=accepted.detach())
         connection.deadline = monotonic() + REQUEST_SECONDS
         return connection, address
 

@@ -1,37 +1,19 @@
-"""HTTP/1.1 on one connection: writing a request, and reading its answer strictly.
+"""HTTP/1.1 on one connection: writing a request, and reading its answer, without ever blocking."""
 
-Uses a socket and the standard library alone: urllib3, which connects, does much for each request that is not needed.
-"""
-
-import http.client
 import re
 import socket
 import ssl
-from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
 
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.util.wait import wait_for_read
-
-from sew_agent.delivery.http.sockets import DeadlineSocket, DeadlineTlsSocket
+from sew_agent.delivery.http.answer import AnswerReader
+from sew_agent.delivery.http.event_loop import READ, WRITE, Steps, Wait
 
 _HEAD = re.compile(r"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~\x80-\xff]*\r\n)+\r\n")
 """https://www.rfc-editor.org/rfc/rfc9112#section-2.1"""
-_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_PLAIN = re.compile(_NAME.pattern + b":")
-"""The beginning of nearly every header line: the others are checked more closely."""
-_LENGTH = re.compile("[0-9]{1,18}", re.ASCII)
-_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
-_LONGEST_LINE = 65_537
-MOST_OF_A_HEAD = 256 * 1024
-"""Bytes of an answer's lines before its body, with those of interim answers."""
-_ALL_READ = 80
-"""Header lines after which only the needed ones are read."""
-_NEEDED = {b"content-length", b"transfer-encoding", b"connection", b"content-encoding", b"content-type", b"retry-after"}
 _PIECE = 64 * 1024
-"""Bytes that are sent between two checks for an early answer."""
-_INTERIM = (102, 103, 104)
-"""Interim statuses, beside 100, which the library skips. After 101 nothing more comes by HTTP."""
+"""Bytes that are sent between two checks for an early answer, and read at once."""
 
 
 def write_head(host: str, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
@@ -46,136 +28,101 @@ def write_head(host: str, method: str, path: str, body: bytes, headers: Mapping[
     return head.encode("latin-1")
 
 
-class _Lines:
-    """Lines of an answer's head, without those that the library would take for the end of the head.
+@dataclass(slots=True)
+class Connection:
+    """A connection to a receiver or a proxy. `ends`: deadlines, by time.monotonic."""
 
-    The library stops at a header with a blank before its colon or in its name, and refuses more than 100 headers. It
-    would miss the Content-Length behind them, and an accepted event would be sent again and again.
-    """
+    sock: socket.socket
+    early: bytes | None = None
+    """Bytes that came while a request was sent; b"" for the end of the connection."""
+    failure: ssl.SSLError | None = None
+    """Error that came while a request was sent, kept for the reading: TLS raises it only once."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self.stream = stream
-        self.last = b""
-        self.odd = False
-        self._size = 0
-        self._kept = -1
-        """Header lines that were passed on; -1 before the first line of an answer."""
-        self._dropped = False
-
-    def readline(self, limit: int) -> bytes:
-        """Return the next line for the library. Raises http.client.HTTPException where the head is too long."""
-        while True:
-            self.last = self.stream.readline(limit)
-            self._size += len(self.last)
-            if self._size > MOST_OF_A_HEAD:
-                raise http.client.HTTPException("the head is too long")
-            if kept := self._passed_on(self.last):
-                return kept
-            if not self.last:
-                return b""
-
-    def _passed_on(self, line: bytes) -> bytes:
-        if self._kept < 0 or not line.strip():
-            self._kept = self._kept + 1 if self._kept < 0 else -1
-            return line
-        if self._kept < _ALL_READ and _PLAIN.match(line):
-            self._dropped = False
-            self._kept += 1
-            return line
-        folded = line[:1] in b" \t"
-        if not folded:
-            name, colon, value = line.partition(b":")
-            name = name.rstrip(b" \t")
-            known = bool(colon) and _NAME.fullmatch(name) is not None
-            self.odd |= not known
-            self._dropped = not known or (self._kept >= _ALL_READ and name.lower() not in _NEEDED)
-            line = name + colon + value
-        if self._dropped or (folded and self._kept >= _ALL_READ):
-            return b""
-        self._kept += 1
-        return line
-
-
-class _Answer(http.client.HTTPResponse):
-    """An answer whose head must be complete: the library accepts one that was cut off."""
-
-    headers: Any
-    fp: Any
-
-    def begin(self) -> None:
-        stream: Any = self.fp
-        lines: Any = _Lines(stream)
-        self.fp = lines  # begin reads nothing but lines
-        try:
-            super().begin()
-            while self.status in _INTERIM:
-                self.headers = None  # else it takes itself for begun
-                super().begin()
-        finally:
-            self.fp = stream
-        lengths = [] if self.chunked else self.headers.get_all("content-length", [])
-        if lines.last not in (b"\r\n", b"\n") or not all(map(_LENGTH.fullmatch, lengths)):
-            raise http.client.IncompleteRead(b"")
-        self.will_close = self.will_close or lines.odd
-
-    def _read_next_chunk_size(self) -> int:
-        """Read the size strictly: the library accepts `-1`, and would read without an end."""
-        size, _, _ = self.fp.readline(_LONGEST_LINE).partition(b";")
-        if not _CHUNK_SIZE.fullmatch(size.strip()):
-            raise ValueError("no size of a chunk")
-        return int(size, 16)
-
-
-def answer_on(connection: socket.socket, method: str) -> http.client.HTTPResponse:
-    """Return the next answer with its head read, its body not. Raises what the library and the socket raise."""
-    response = _Answer(connection, method=method)
-    try:
-        response.begin()
-    except BaseException:
-        response.close()
-        raise
-    return response
-
-
-class _Connection:
-    """Mixin for urllib3's connections: sends and reads. Their socket is opened elsewhere."""
-
-    sock: DeadlineSocket | DeadlineTlsSocket
-    open_socket: Callable[[], socket.socket]
-
-    def send_request(self, head: bytes, body: bytes) -> bool:
-        """Send a request; return whether all of it went out. A receiver may answer before, and read no more."""
-        request = memoryview(head + body)
-        try:
-            for start in range(0, len(request), _PIECE):
-                if start and self.sock.answered():
-                    return False
-                self.sock.sendall(request[start : start + _PIECE])
-        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
-            return False
-        return True
-
-    def answers_within(self, seconds: float) -> bool:
-        """Return whether there is something to read within so many seconds."""
-        return self.sock.answered() or bool(wait_for_read(self.sock, timeout=seconds))
-
-    def read_answer(self, method: str) -> http.client.HTTPResponse:
-        return answer_on(self.sock, method)
-
-    def _new_conn(self) -> socket.socket:
-        return self.open_socket()
-
-
-class PlainConnection(_Connection, HTTPConnection):  # type: ignore[misc]  # its socket is one of ours
-    """A connection without TLS."""
-
-
-class TlsConnection(_Connection, HTTPSConnection):
-    """A connection with TLS."""
-
-    sock: DeadlineTlsSocket
+    def close(self) -> None:
+        """Close the connection, whatever state it is in."""
+        self.sock.close()
 
     @property
-    def is_connected(self) -> bool:
-        """Return whether the connection is open with nothing unread, in TLS itself too, which urllib3 ignores."""
-        return super().is_connected and not self.sock.pending() and not self.sock.ahead
+    def is_quiet(self) -> bool:
+        """Return whether the connection is open, with nothing to read."""
+        if self.early is not None or (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending()):
+            return False
+        try:
+            socket.socket.recv(self.sock, 1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
+    def send(self, request: bytes, ends: float) -> Steps[bool]:
+        """Send a request; return whether all of it went out. A receiver may answer before, and read no more."""
+        view, at = memoryview(request), 0
+        while at < len(view):
+            if at and self._is_answered():
+                return False
+            try:
+                at += self.sock.send(view[at : at + _PIECE])
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                yield from _ready(self.sock, READ | WRITE, ends)
+                if self._is_answered():
+                    return False
+            except ssl.SSLWantReadError:
+                yield from _ready(self.sock, READ, ends)
+            except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+                return False
+        return True
+
+    def read(self, method: str, ends: float) -> Steps[AnswerReader]:
+        """Read an answer. Raises OSError, NoAnswerError, BadAnswerError."""
+        reader, events = AnswerReader(method), READ
+        if self.failure:
+            raise self.failure
+        early, self.early = self.early, None
+        whole = reader.feed(early) if early is not None else False
+        while not whole:
+            try:
+                whole = reader.feed(self.sock.recv(_PIECE))
+            except (BlockingIOError, ssl.SSLWantReadError):
+                events = READ
+            except ssl.SSLWantWriteError:
+                events = WRITE
+            else:
+                if not whole and time.monotonic() >= ends:
+                    raise TimeoutError
+                continue
+            yield from _ready(self.sock, events, ends)
+        return reader
+
+    def _is_answered(self) -> bool:
+        """Return whether there is something to read, or the end; messages of TLS itself do not count."""
+        try:
+            self.early = self.sock.recv(1024)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        except ssl.SSLError as error:
+            self.failure = error
+        return True
+
+
+def secured(plain: socket.socket, context: ssl.SSLContext, host: str, ends: float) -> Steps[ssl.SSLSocket]:
+    """Begin TLS on a connection. Raises OSError (ssl.SSLError), and closes it then."""
+    sock = context.wrap_socket(plain, server_hostname=host.rstrip("."), do_handshake_on_connect=False)
+    try:
+        while True:
+            try:
+                sock.do_handshake()
+                return sock
+            except ssl.SSLWantReadError:
+                yield from _ready(sock, READ, ends)
+            except ssl.SSLWantWriteError:
+                yield from _ready(sock, WRITE, ends)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _ready(sock: socket.socket, events: int, ends: float) -> Generator[Wait, object, None]:
+    """Wait until a socket is ready. Raises TimeoutError."""
+    if not (yield Wait(ends, (sock,), events)):
+        raise TimeoutError

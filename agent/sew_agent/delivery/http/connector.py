@@ -1,16 +1,16 @@
 """Opening of connections: resolve the name, check every address, connect to a checked one, or ask a proxy."""
 
-import time
-from contextlib import closing
+import socket
 from dataclasses import dataclass
 from ipaddress import ip_address
 
 from kubectl_sew.consumers.base import Response
-from sew_agent.delivery.http.connection import answer_on, write_head
+from sew_agent.delivery.http.connection import Connection, write_head
 from sew_agent.delivery.http.egress import EgressGuard
+from sew_agent.delivery.http.event_loop import Steps
 from sew_agent.delivery.http.proxy import Proxy
 from sew_agent.delivery.http.resolver import Address, Resolver
-from sew_agent.delivery.http.sockets import DeadlineSocket, connect
+from sew_agent.delivery.http.sockets import connect
 
 
 class RefusedAddressError(Exception):
@@ -37,19 +37,21 @@ class Connector:
     resolver: Resolver
     proxy: Proxy | None
 
-    def open(self, host: str, port: int, ends: float, *, tunnel: bool) -> DeadlineSocket:
+    def open(self, host: str, port: int, ends: float, *, tunnel: bool) -> Steps[socket.socket]:
         """Return a connection: to the receiver, with a proxy and `tunnel` through it, without `tunnel` to the proxy.
 
         Raises OSError, RefusedAddressError, ProxyRefusalError, ProxyError.
         """
         proxy = self.proxy_for(host, port)
         if proxy is None:
-            return self._connect(host, port, ends)
+            return (yield from self._connect(host, port, ends))
         self._check_literal(host, port)
         try:
-            connection = self._connect(proxy.host, proxy.port, ends)
+            connection = yield from self._connect(proxy.host, proxy.port, ends)
             try:
-                return _tunnelled(connection, proxy, host, port) if tunnel else connection
+                if tunnel:
+                    yield from _open_tunnel(connection, proxy, host, port, ends)
+                return connection
             except BaseException:
                 connection.close()
                 raise
@@ -70,13 +72,14 @@ class Connector:
         if refusal := self.guard.refusal(address, port):
             raise _refused(host, address, refusal)
 
-    def _connect(self, host: str, port: int, ends: float) -> DeadlineSocket:
-        addresses = self.resolver.resolve(host, port, ends - time.monotonic())
+    def _connect(self, host: str, port: int, ends: float) -> Steps[socket.socket]:
+        addresses = yield from self.resolver.look_up(host, port, ends)
+        yield from self.guard.prepare(port)
         refusals = {address: self.guard.refusal(address, port) for address in addresses}
         allowed = [address for address, refusal in refusals.items() if not refusal]
         if refusals and not allowed:
             raise _refused(host, *next(iter(refusals.items())))
-        return connect(allowed, port, ends)
+        return (yield from connect(allowed, port, ends))
 
 
 def _refused(host: str, address: Address, refusal: str) -> RefusedAddressError:
@@ -84,15 +87,14 @@ def _refused(host: str, address: Address, refusal: str) -> RefusedAddressError:
     return RefusedAddressError(f"{named} is refused: {refusal}")
 
 
-def _tunnelled(connection: DeadlineSocket, proxy: Proxy, host: str, port: int) -> DeadlineSocket:
+def _open_tunnel(plain: socket.socket, proxy: Proxy, host: str, port: int, ends: float) -> Steps[None]:
     """Open a tunnel by HTTP/1.1 with Host: some proxies refuse what Python 3.11 sends.
 
     TLS begins on our side, so nothing but the answer's head can come.
     """
     name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    connection.sendall(write_head(name, "CONNECT", name, b"", proxy.headers))
-    with closing(answer_on(connection, "CONNECT")) as answer:
-        if not 200 <= answer.status < 300:
-            headers = {field.lower(): value for field, value in answer.headers.items()}
-            raise ProxyRefusalError(Response(answer.status, headers, b""))
-    return connection
+    connection = Connection(plain)
+    yield from connection.send(write_head(name, "CONNECT", name, b"", proxy.headers), ends)
+    answer = yield from connection.read("CONNECT", ends)
+    if not 200 <= answer.status < 300:
+        raise ProxyRefusalError(Response(answer.status, answer.headers, b""))

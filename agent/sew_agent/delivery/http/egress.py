@@ -1,5 +1,6 @@
 """Egress rules: every address is checked, and only a checked address is connected to."""
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from ipaddress import IPv4Address, ip_network
 from urllib.parse import urlsplit
 
 from sew_agent.base.settings import Network, Rule
+from sew_agent.delivery.http.event_loop import Steps
 from sew_agent.delivery.http.resolver import Address, Resolver
 
 _OWN_SECONDS = 1.0
@@ -57,16 +59,18 @@ class OwnEndpoints:
 
     def name(self, reached: Sequence[Address], port: int) -> str:
         """Return the name of the agent's endpoint at one of these addresses; "" where there is none."""
-        for (host, of_port), what in self._endpoints.items():
-            if of_port == port and not set(self._addresses(host, port)).isdisjoint(reached):
+        for place, what in self._endpoints.items():
+            if place[1] == port and not set(self._known.get(place, ())).isdisjoint(reached):
                 return what
         return ""
 
-    def _addresses(self, host: str, port: int) -> Sequence[Address]:
-        """Return an endpoint's addresses: those of the last answer where there is none now."""
-        with suppress(OSError):
-            self._known[host, port] = self._resolver.resolve(host, port, _OWN_SECONDS)
-        return self._known.get((host, port), ())
+    def look_up(self, port: int) -> Steps[None]:
+        """Look up the endpoints with this port. Those of the last answer count where there is none now."""
+        for host, of_port in self._endpoints:
+            if of_port == port:
+                with suppress(OSError):
+                    ends = time.monotonic() + _OWN_SECONDS
+                    self._known[host, port] = yield from self._resolver.look_up(host, port, ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,11 @@ class EgressGuard:
     allow: Sequence[Rule] = ()
     deny: Sequence[Rule] = ()
     own: OwnEndpoints | None = None
+
+    def prepare(self, port: int) -> Steps[None]:
+        """Look up what `refusal` needs to know about a port."""
+        if self.own:
+            yield from self.own.look_up(port)
 
     def refusal(self, address: Address, port: int) -> str:
         """Return the reason why a connection to an address and port is refused; "" where it is allowed."""

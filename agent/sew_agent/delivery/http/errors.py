@@ -1,15 +1,13 @@
 """Errors of sending: one of a closed set of reasons, in words of our own, which hold no secret."""
 
-import http.client
 import os
 import re
 import socket
 import ssl
 
-import urllib3.exceptions
-
 from kubectl_sew.consumers.base import FailureReason, Response
 from kubectl_sew.errors import SewError
+from sew_agent.delivery.http.answer import NoAnswerError
 from sew_agent.delivery.http.resolver import NameServerError
 from sew_agent.delivery.http.sockets import NoConnectionError
 
@@ -37,7 +35,7 @@ def explained(error: BaseException, place: str, deadline: float) -> SendError:
     if isinstance(error, ssl.SSLCertVerificationError):
         detail = f"{place}: its certificate is refused: {error.verify_message}"
         return SendError(FailureReason.CERTIFICATE, detail, parked=True)
-    if isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
+    if isinstance(error, TimeoutError):
         return _too_late(error, place, deadline)
     if isinstance(error, socket.gaierror):
         return SendError(FailureReason.NAME_NOT_FOUND, f"{place}: the name cannot be resolved")
@@ -58,7 +56,7 @@ def _too_late(error: BaseException, place: str, deadline: float) -> SendError:
 def _what_failed(error: BaseException) -> str:
     if isinstance(error, ssl.SSLError):
         return f"TLS fails ({_words(error)})"
-    if isinstance(error, http.client.RemoteDisconnected):
+    if isinstance(error, NoAnswerError):
         return "the connection was closed without an answer"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()

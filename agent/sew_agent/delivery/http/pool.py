@@ -7,7 +7,8 @@ from collections.abc import Collection, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sew_agent.delivery.http.connection import PlainConnection, TlsConnection
+from sew_agent.delivery.http.connection import Connection
+from sew_agent.delivery.http.event_loop import Steps, Wait
 
 MOST_IDLE = 256
 """Idle connections to all receivers together: many systems allow a process no more than 1,024 open files."""
@@ -23,7 +24,7 @@ IDLE_LIFE = 3.0
 class PooledConnection:
     """A connection with the moments (monotonic) of its opening and its last use."""
 
-    connection: PlainConnection | TlsConnection
+    connection: Connection
     opened: float
     used: float
     served: bool
@@ -68,20 +69,22 @@ class ConnectionPool:
             with self._lock:
                 idle = self._idle.get(target)
                 kept = idle.pop() if idle else None
-            if kept is None or (kept.fresh(now) and kept.connection.is_connected):
+            if kept is None or (kept.fresh(now) and kept.connection.is_quiet):
                 return kept
             kept.connection.close()
 
-    def await_answer(self, target: Hashable, kept: PooledConnection, ends: float) -> None:
+    def await_answer(self, target: Hashable, kept: PooledConnection, ends: float) -> Steps[None]:
         """Wait for something to read; close idle connections that the receiver may wait for."""
-        left = ends - time.monotonic()
-        if kept.served or kept.connection.answers_within(min(STALLED, left)):
+        if kept.served:
+            yield Wait(ends, (kept.connection.sock,))
+            return
+        if (yield from _answers_soon(kept, ends)):
             return
         with self._lock:
             self._stalled.append((target, kept))
         try:
-            while (left := ends - time.monotonic()) > 0 and self._closed_idle(target, kept):
-                if kept.connection.answers_within(min(STALLED, left)):
+            while time.monotonic() < ends and self._closed_idle(target, kept):
+                if (yield from _answers_soon(kept, ends)):
                     return
         finally:
             with self._lock:
@@ -135,6 +138,11 @@ class ConnectionPool:
             with suppress(RuntimeError):  # the system gives no more threads: the next kept connection tries again
                 timer.start()
                 self._sweeping = timer
+
+
+def _answers_soon(kept: PooledConnection, ends: float) -> Steps[bool]:
+    """Return whether there is something to read before the connection counts as stalled."""
+    return bool((yield Wait(min(time.monotonic() + STALLED, ends), (kept.connection.sock,))))
 
 
 def _close(several: Collection[PooledConnection]) -> None:

@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -13,6 +14,7 @@ from time import monotonic
 from typing import TypeVar
 
 from sew_agent.base.threads import NoThreadError, start_thread
+from sew_agent.delivery.http.event_loop import Steps, Wait, finish
 
 KEPT_FOR = 5.0
 """Seconds that addresses are used again without a lookup."""
@@ -50,6 +52,7 @@ class _Lookup:
 
     places: threading.Semaphore
     answer: Future[Sequence[Address]] = field(default_factory=Future)
+    begun: bool = False
 
 
 class Resolver:
@@ -65,57 +68,80 @@ class Resolver:
         self._silent_places = threading.Semaphore(silent_places)
         self._lock = threading.Lock()
         self._lookups: dict[_Name, _Lookup] = {}
+        self._waiting: deque[_Name] = deque()
+        """Names whose lookups wait for a place."""
         self._cache: dict[_Name, tuple[float, Sequence[Address]]] = {}
         self._silent: dict[_Name, None] = {}
 
     def resolve(self, host: str, port: int, timeout: float) -> Sequence[Address]:
-        """Return the addresses of a host. Raises OSError (socket.gaierror, NameServerError)."""
+        """Return the addresses of a host, and wait for them. Raises OSError (socket.gaierror, NameServerError)."""
+        return finish([self.look_up(host, port, monotonic() + timeout)])[0]
+
+    def look_up(self, host: str, port: int, ends: float) -> Steps[Sequence[Address]]:
+        """Return the addresses of a host, until `ends` at the latest. Raises as `resolve` does."""
         with suppress(ValueError):
             return [ip_address(host)]
-        name, ends = (host, port), monotonic() + timeout
+        name = (host, port)
         until, addresses = self._cache.get(name, (0.0, ()))
         if monotonic() < until:
             return addresses
-        lookup = self._request(name, timeout)
+        lookup = self._request(name)
         if ends - monotonic() > SLOW:
-            with suppress(TimeoutError):
-                return lookup.answer.result(SLOW)
-            self._mark_silent(name, lookup)
-        try:
-            return lookup.answer.result(max(ends - monotonic(), 0.0))
-        except TimeoutError:
-            raise NameServerError from None
+            yield Wait(monotonic() + SLOW, future=lookup.answer)
+            if not lookup.answer.done():
+                self._mark_silent(name, lookup)
+        if not lookup.answer.done():
+            yield Wait(ends, future=lookup.answer)
+        if not lookup.answer.done():
+            raise NameServerError
+        return lookup.answer.result()
 
-    def _request(self, name: _Name, timeout: float) -> _Lookup:
+    def _request(self, name: _Name) -> _Lookup:
+        """Return the lookup of a name, which others may share; it waits for its place."""
         with self._lock:
             if shared := self._lookups.get(name):
                 return shared
             silent = name in self._silent
-        places = self._silent_places if silent else self._places
-        if not places.acquire(timeout=0.0 if silent else max(timeout, 0.0)):
-            raise NameServerError
-        with self._lock:
-            if shared := self._lookups.get(name):
-                places.release()
-                return shared
-            lookup = self._lookups[name] = _Lookup(places)
+            if silent and not self._silent_places.acquire(blocking=False):
+                raise NameServerError
+            lookup = self._lookups[name] = _Lookup(self._silent_places if silent else self._places)
+            if not silent:
+                self._waiting.append(name)
+        if silent:
+            self._begin(name, lookup)
+        else:
+            self._begin_waiting()
+        return lookup
+
+    def _begin_waiting(self) -> None:
+        """Begin the lookups that wait, as far as there are places."""
+        while True:
+            with self._lock:
+                if not self._waiting or not self._places.acquire(blocking=False):
+                    return
+                name = self._waiting.popleft()
+                lookup = self._lookups[name]
+            self._begin(name, lookup)
+
+    def _begin(self, name: _Name, lookup: _Lookup) -> None:
+        lookup.begun = True
         try:
-            start_thread(self._look_up, "resolver", name, lookup)
+            start_thread(self._ask, "resolver", name, lookup)
         except NoThreadError:
             self._release(name, lookup)
             lookup.answer.set_exception(BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
-        return lookup
 
     def _mark_silent(self, name: _Name, lookup: _Lookup) -> None:
         """Mark a name as silent; move its lookup to the places of silent names where one is free."""
         with self._lock:
-            if self._lookups.get(name) is lookup and lookup.places is self._places:
+            if self._lookups.get(name) is lookup and lookup.begun and lookup.places is self._places:
                 _remember(self._silent, name, None)
                 if self._silent_places.acquire(blocking=False):
                     lookup.places.release()
                     lookup.places = self._silent_places
+        self._begin_waiting()
 
-    def _look_up(self, name: _Name, lookup: _Lookup) -> None:
+    def _ask(self, name: _Name, lookup: _Lookup) -> None:
         addresses: Sequence[Address] = ()
         failure: BaseException | None = None
         began = monotonic()
@@ -125,6 +151,7 @@ class Resolver:
             failure = error
         ended = monotonic()
         self._release(name, lookup)
+        self._begin_waiting()
         with self._lock:
             if ended - began < SLOW:
                 self._silent.pop(name, None)

@@ -1,17 +1,19 @@
 """Harness of the dispatcher: a real store, scripted receivers, and a clock that only the test moves."""
 
+import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from kubectl_sew.consumers.base import Outcome, Request, Response
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
-from sew_agent.delivery.attempt import Route
+from sew_agent.delivery.attempt import Answer, Route
 from sew_agent.delivery.dispatcher import Dispatcher
 from sew_agent.delivery.http.errors import SendError
-from sew_agent.delivery.queues import SLOW, Queues
+from sew_agent.delivery.queues import Assignment, Queues
 from sew_agent.delivery.retry import Decision, Policy
 from sew_agent.store.records import Delivery, EnqueueBatch, NewDelivery, StoreError
 from sew_agent.store.sqlite.store import SqliteStore, open_store
@@ -22,17 +24,42 @@ TOKEN = "not-for-everybody"
 
 
 class ScriptedReceivers:
-    """Answers by host; keeps the delivery ids that arrived. A test may put in other answers."""
+    """Transport with answers by host, which keeps the delivery ids that arrived. A test may put in other answers.
+
+    Answers come at once, or each from a thread of its own where they may take long.
+    """
 
     def __init__(self) -> None:
         self.answers: dict[str, Callable[[Request], Response]] = {}
         self.received: list[tuple[str, str]] = []
-        self.together: list[int] = []
-        """Numbers of requests that were sent side by side."""
+        self.threaded = False
+        self._ended: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
 
+    def begin(self, requests: Sequence[Request], done: Callable[[Sequence[Answer]], None]) -> None:
+        def send() -> None:
+            answers = self.send(requests)
+            self._ended.put(lambda: done(answers))
+
+        if self.threaded:
+            threading.Thread(target=send, daemon=True).start()
+        else:
+            send()
+
+    def run(self, seconds: float) -> None:
+        """Take what has ended; wait for it where answers come from threads."""
+        with suppress(queue.Empty):
+            self._ended.get(block=self.threaded and seconds > 0, timeout=min(seconds, 1.0))()
+            while True:
+                self._ended.get(block=False)()
+
+    def wake(self) -> None:
+        self._ended.put(lambda: None)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
     def send(self, requests: Sequence[Request]) -> list[Response | SendError]:
-        self.together.append(len(requests))
         return [self._one(request) for request in requests]
 
     def _one(self, request: Request) -> Response | SendError:
@@ -100,9 +127,7 @@ class DispatcherHarness:
         """Make another dispatcher over the same store."""
         policy = Policy(2.0, 900.0, 72 * 3600.0, lambda: 1.0)
         queues = Queues(self.store, self.rates, self.workers, policy)
-        self.dispatcher = Dispatcher(
-            self.store, queues, self.receivers.send, self.observer, self.clock, self.clock.steady
-        )
+        self.dispatcher = Dispatcher(self.store, queues, self.receivers, self.observer, self.clock, self.clock.steady)
 
     def enqueue(self, webhook: str, count: int = 1) -> None:
         deliveries = [NewDelivery(Event("", f"{webhook}-{number}", {}), (webhook,)) for number in range(count)]
@@ -118,8 +143,15 @@ class DispatcherHarness:
             pass
         return pause
 
-    def start(self, workers: int) -> None:
-        self.dispatcher.start([self.beats.set] * workers)
+    def deliver(self, assignment: Assignment) -> None:
+        """Deliver an assignment that was taken before."""
+        self.dispatcher.begin(assignment)
+        self.receivers.run(0.0)
+        self.dispatcher.settle()
+
+    def start(self, may_send: Callable[[], bool] = lambda: True) -> None:
+        self.receivers.threaded = True
+        self.dispatcher.start(self.beats.set, may_send)
 
     def pass_time(self, seconds: float) -> None:
         self.clock.now += seconds
@@ -151,16 +183,6 @@ def answering_within(harness: DispatcherHarness, seconds: float, code: int = 204
         return Response(code, {}, b"")
 
     return answer
-
-
-def quick_harness(folder: Path, deliveries: int, workers: int = 16, rate: float = 1e6) -> DispatcherHarness:
-    """Return a harness with a quick receiver, `a`; deliver what the rate limit allows."""
-    harness = DispatcherHarness(folder, workers, rate)
-    harness.receivers.answers["a"] = answering_within(harness, SLOW / 2)
-    harness.serve("a")
-    harness.enqueue("a", deliveries)
-    harness.run()
-    return harness
 
 
 def enqueue_more(harness: DispatcherHarness, count: int) -> None:

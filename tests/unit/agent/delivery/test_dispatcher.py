@@ -14,9 +14,8 @@ import pytest
 from kubectl_sew.consumers.base import FailureReason, Outcome, Request, Response, Verdict
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.redaction import HIDDEN
+from sew_agent.delivery.concurrency_limit import FIRST
 from sew_agent.delivery.http.errors import SendError
-from sew_agent.delivery.http.pool import STALLED
-from sew_agent.delivery.queues import SINGLE_FOR, SLOW
 from sew_agent.delivery.retry import DOWN_AFTER, PROBE_EVERY
 from sew_agent.store.records import Delivery, StoreError
 from sew_agent.store.sqlite.store import open_store
@@ -25,9 +24,6 @@ from tests.unit.agent.delivery.harness import (
     PATIENCE,
     TOKEN,
     DispatcherHarness,
-    answering_within,
-    enqueue_more,
-    quick_harness,
     route,
     status,
     until,
@@ -506,81 +502,11 @@ def test_receivers_that_hang_do_not_hold_up_the_others(harness: DispatcherHarnes
     harness.run()
     harness.enqueue("fine", 100)
     harness.serve(*hanging, "fine")
-    harness.start(4)
+    harness.start()
     until(lambda: harness.receivers.count()["fine"] == 100)
     until(lambda: harness.dispatcher.busy == 3)
     assert sum(harness.receivers.count().values()) == 103
     release.set()
-
-
-def test_a_quick_receiver_gets_more_and_more_side_by_side(tmp_path: Path) -> None:
-    harness = quick_harness(tmp_path, 31)
-    assert harness.receivers.together == [1, 2, 4, 8, 8, 8]
-    assert harness.receivers.received == [
-        ("a", identity) for identity in dict.fromkeys(name for _, name in harness.receivers.received)
-    ]
-    assert harness.store.counters()[0].delivered == 31
-    harness.store.close()
-
-
-@pytest.mark.parametrize(("workers", "most"), [(1, 1), (4, 2), (16, 8)])
-def test_what_goes_side_by_side_is_at_most_half_of_the_workers(tmp_path: Path, workers: int, most: int) -> None:
-    harness = quick_harness(tmp_path, 30, workers=workers)
-    assert max(harness.receivers.together) == most
-    harness.store.close()
-
-
-def test_a_receiver_that_becomes_slow_gets_one_at_a_time(tmp_path: Path) -> None:
-    harness = quick_harness(tmp_path, 10)
-    harness.receivers.answers["a"] = answering_within(harness, SLOW * 2)
-    harness.receivers.together.clear()
-    enqueue_more(harness, 12)
-    harness.run()
-    assert harness.receivers.together == [8, 1, 1, 1, 1]
-    harness.store.close()
-
-
-@pytest.mark.parametrize(("seconds", "code"), [(2 * STALLED, 204), (SLOW / 2, 503)])
-def test_a_receiver_that_cannot_take_several_gets_one_at_a_time_for_a_while(
-    tmp_path: Path, seconds: float, code: int
-) -> None:
-    harness = DispatcherHarness(tmp_path, workers=16)
-    quick = harness.receivers.answers["a"] = answering_within(harness, SLOW / 4)
-    harness.serve("a")
-    harness.enqueue("a", 1)
-    harness.run()
-    harness.receivers.answers["a"] = answering_within(harness, seconds, code)
-    enqueue_more(harness, 2)
-    harness.run()
-    harness.receivers.answers["a"] = quick
-    harness.pass_time(5.0)
-    enqueue_more(harness, 20)
-    harness.run()
-    assert harness.receivers.together[:2] == [1, 2]
-    assert set(harness.receivers.together[2:]) == {1}
-    harness.clock.now += SINGLE_FOR
-    harness.receivers.together.clear()
-    enqueue_more(harness, 20)
-    harness.run()
-    assert harness.receivers.together == [1, 2, 4, 8, 5]
-    assert not harness.store.pending_counts()
-    harness.store.close()
-
-
-def test_a_single_answer_that_stalls_says_nothing_of_several_side_by_side(tmp_path: Path) -> None:
-    harness = DispatcherHarness(tmp_path, workers=16)
-    harness.serve("a")
-    harness.enqueue("a", 16)
-    stalls = iter([2 * STALLED])
-
-    def answer(_: Request) -> Response:
-        harness.clock.now += next(stalls, SLOW / 2)
-        return Response(204, {}, b"")
-
-    harness.receivers.answers["a"] = answer
-    harness.run()
-    assert harness.receivers.together == [1, 1, 2, 4, 8]
-    harness.store.close()
 
 
 def serve_at(harness: DispatcherHarness, **rates: str) -> None:
@@ -614,41 +540,7 @@ def test_a_changed_rate_holds_at_once(tmp_path: Path) -> None:
     harness.store.close()
 
 
-def test_side_by_side_never_means_above_the_rate(tmp_path: Path) -> None:
-    harness = quick_harness(tmp_path, 20, rate=5.0)
-    assert sum(harness.receivers.together) == 5
-    harness.store.close()
-
-
-def test_of_several_side_by_side_each_is_reported_with_the_seconds_that_all_took(tmp_path: Path) -> None:
-    harness = quick_harness(tmp_path, 1)
-    harness.receivers.answers["a"] = answering_within(harness, 0.5)
-    enqueue_more(harness, 2)
-    harness.run()
-    assert harness.observer.ends[1:] == [("a", name, name, 1.0) for name in ("a-1", "a-2")]
-    harness.store.close()
-
-
-def test_of_several_side_by_side_each_gets_its_own_result(tmp_path: Path) -> None:
-    harness = quick_harness(tmp_path, 3)
-    codes = iter([204, 503, 400, 503, 503])
-    quick = answering_within(harness, SLOW / 2)
-    harness.receivers.answers["a"] = lambda asked: replace(quick(asked), status=next(codes))
-    enqueue_more(harness, 5)
-    harness.run()
-    counters = harness.store.counters()[0]
-    assert harness.receivers.together == [1, 2, 4, 1]
-    assert (counters.delivered, counters.dead, counters.pending) == (4, 1, 3)
-    assert harness.store.receivers()["a"].failures == 2, (
-        "of those that failed together, the pause is that of one failure"
-    )
-    harness.receivers.answers["a"] = answering_within(harness, SLOW / 2)
-    harness.pass_time(4.0)
-    assert (harness.store.counters()[0].delivered, harness.receivers.together[4]) == (7, 1)
-    harness.store.close()
-
-
-def test_a_slow_receiver_gets_more_workers_but_leaves_some_to_others(tmp_path: Path) -> None:
+def test_a_slow_receiver_leaves_others_their_share(tmp_path: Path) -> None:
     harness = DispatcherHarness(tmp_path, workers=8)
     release = threading.Event()
     first = threading.Event()
@@ -662,14 +554,9 @@ def test_a_slow_receiver_gets_more_workers_but_leaves_some_to_others(tmp_path: P
     harness.receivers.answers["slow"] = slow
     harness.enqueue("slow", 50)
     harness.serve("slow", "fine")
-    harness.start(8)
+    harness.start()
     until(lambda: harness.dispatcher.busy >= 1 and first.is_set())
-
-    def crowded() -> bool:
-        harness.clock.now += 0.1
-        return harness.dispatcher.busy == 6
-
-    until(crowded)
+    until(lambda: harness.dispatcher.busy == FIRST)
     harness.enqueue("fine", 10)
     until(lambda: harness.receivers.count()["fine"] == 10)
     release.set()
@@ -705,7 +592,7 @@ def test_shutdown_starts_nothing_new_and_waits_for_what_is_in_flight(harness: Di
     harness.receivers.answers["a"] = slow
     harness.serve("a")
     harness.enqueue("a", 5)
-    harness.start(4)
+    harness.start()
     assert arrived.wait(PATIENCE)
     assert not harness.dispatcher.stop(0.0)
     release.set()
@@ -717,12 +604,13 @@ def test_nothing_is_begun_while_it_may_not_be_sent(harness: DispatcherHarness) -
     harness.serve("w")
     harness.enqueue("w", 3)
     allowed = [False]
-    harness.dispatcher.start([], lambda: allowed[0])
-    assert 0 < harness.run() < 1
-    assert harness.observer.outcomes == []
+    harness.start(lambda: allowed[0])
+    for _ in range(2):
+        harness.beats.clear()
+        until(harness.beats.is_set)
+    assert harness.receivers.received == []
     allowed[0] = True
-    harness.run()
-    assert len(harness.observer.outcomes) == 3
+    until(lambda: len(harness.observer.outcomes) == 3)
 
 
 @pytest.mark.parametrize("seconds", [-3 * 86_400.0, -1800.0, 1800.0, 3 * 86_400.0])

@@ -31,7 +31,7 @@ class PeersHarness:
 
     def deliver(self, now: float = NOW) -> Outcome:
         delivery = Delivery(0, "w", "id", Event("", "e", {}), now)
-        return attempt(self.route, [delivery], self.send, now=now)[0]
+        return attempt(self.route, delivery, self.send, now=now)
 
 
 def route(*hosts: str) -> Route:
@@ -50,14 +50,6 @@ def test_all_peers_are_sent_to_side_by_side() -> None:
     peers = PeersHarness(one=TAKEN, two=TAKEN)
     assert peers.deliver() == Outcome(Verdict.DELIVERED, detail="200 OK", status=200)
     assert peers.sent == [["one", "two"]]
-
-
-def test_of_several_events_side_by_side_each_goes_to_all_peers() -> None:
-    peers = PeersHarness(**{f"h{number}": TAKEN for number in range(MOST_REQUESTS)})
-    deliveries = [Delivery(number, "w", str(number), Event("", str(number), {}), NOW) for number in range(2)]
-    outcomes = attempt(peers.route, deliveries, peers.send, now=NOW)
-    assert [outcome.detail for outcome in outcomes] == ["200 OK"] * 2
-    assert peers.sent == [[*peers.answers] * 2]
 
 
 def test_a_receiver_that_is_the_only_one_is_no_peer_that_fails() -> None:

@@ -15,7 +15,7 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
 from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.http.client import SendError
-from sew_agent.delivery.queues import BUSY_PAUSE, CHECK_EVERY, MAX_BATCH, Assignment
+from sew_agent.delivery.queues import CHECK_EVERY, Assignment
 from sew_agent.delivery.retry import DOWN_AFTER, MAX_TRIES, PROBE_EVERY
 from sew_agent.store.records import DropReason, EnqueueBatch, NewDelivery, ReceiverState, StoreError
 from sew_agent.store.sqlite.store import open_store
@@ -24,7 +24,6 @@ from tests.unit.agent.delivery.harness import (
     PATIENCE,
     DispatcherHarness,
     enqueue_more,
-    quick_harness,
     route,
     status,
     until,
@@ -206,7 +205,7 @@ def test_a_result_of_old_settings_says_nothing_of_the_new_ones(
     harness.clock.now += 1
     harness.serve("a", digest="new")
     harness.receivers.answers["a"] = answer
-    harness.dispatcher.deliver(assignment)
+    harness.deliver(assignment)
     harness.receivers.answers.clear()
     harness.run()
     assert harness.store.counters()[0].delivered == 5
@@ -221,7 +220,7 @@ def test_a_late_result_does_not_overwrite_the_receiver_state_of_a_webhook_that_c
     harness.serve()
     harness.serve("a", digest="same")
     harness.receivers.answers["a"] = status(401)
-    harness.dispatcher.deliver(assignment)
+    harness.deliver(assignment)
     assert not harness.store.receivers()["a"].parked
     harness.receivers.answers.clear()
     harness.run()
@@ -243,7 +242,7 @@ def test_retry_after_holds_over_a_change_of_settings_while_the_receiver_is_the_s
     else:
         harness.dispatcher.serve(settings("new"))
     harness.receivers.answers["a"] = status(429, retry_after="60")
-    harness.dispatcher.deliver(assignment)
+    harness.deliver(assignment)
     harness.receivers.answers.clear()
     harness.dispatcher.serve(settings("new"))
     harness.pass_time(59)
@@ -256,7 +255,7 @@ def start_many(harness: DispatcherHarness, count: int) -> list[Assignment]:
     """`a` has accepted events, and gets so many at once from now on."""
     harness.serve("a")
     harness.enqueue("a", 30)
-    harness.dispatcher.deliver(next_assignment(harness))
+    harness.deliver(next_assignment(harness))
     assignments = [next_assignment(harness)]
     while len(assignments) < count:
         harness.clock.now += 1
@@ -267,10 +266,10 @@ def start_many(harness: DispatcherHarness, count: int) -> list[Assignment]:
 def test_retry_after_holds_whatever_other_requests_in_flight_come_to(harness: DispatcherHarness) -> None:
     assignments = start_many(harness, 4)
     harness.receivers.answers["a"] = status(429, retry_after="60")
-    harness.dispatcher.deliver(assignments[0])
+    harness.deliver(assignments[0])
     harness.receivers.answers.clear()
     for assignment in assignments[1:]:
-        harness.dispatcher.deliver(assignment)
+        harness.deliver(assignment)
     before = len(sent(harness))
     harness.pass_time(59)
     assert len(sent(harness)) == before
@@ -282,7 +281,7 @@ def test_of_several_waits_the_longest_holds(harness: DispatcherHarness) -> None:
     assignments = start_many(harness, 3)
     for assignment, seconds in zip(assignments, ("30", "90", "60"), strict=True):
         harness.receivers.answers["a"] = status(429, retry_after=seconds)
-        harness.dispatcher.deliver(assignment)
+        harness.deliver(assignment)
     harness.receivers.answers.clear()
     harness.pass_time(89)
     assert len(sent(harness)) == 4
@@ -293,11 +292,11 @@ def test_of_several_waits_the_longest_holds(harness: DispatcherHarness) -> None:
 def test_a_late_success_does_not_lift_what_was_learnt_since(harness: DispatcherHarness) -> None:
     assignments = start_many(harness, 3)
     harness.receivers.answers["a"] = status(401)
-    harness.dispatcher.deliver(assignments[0])
-    harness.dispatcher.deliver(assignments[1])
+    harness.deliver(assignments[0])
+    harness.deliver(assignments[1])
     harness.receivers.answers.clear()
     receiver = harness.store.receivers()["a"]
-    harness.dispatcher.deliver(assignments[2])
+    harness.deliver(assignments[2])
     assert harness.store.receivers()["a"] == receiver
     assert receiver.failures == 1, "two that failed together are one failure"
 
@@ -305,12 +304,12 @@ def test_a_late_success_does_not_lift_what_was_learnt_since(harness: DispatcherH
 def test_a_late_failure_says_nothing_of_a_receiver_that_has_recovered(harness: DispatcherHarness) -> None:
     assignments = start_many(harness, 2)
     harness.receivers.answers["a"] = status(401)
-    harness.dispatcher.deliver(assignments[0])
+    harness.deliver(assignments[0])
     harness.receivers.answers.clear()
-    harness.dispatcher.deliver(assignments[1])
+    harness.deliver(assignments[1])
     late = next_assignment(harness)
     harness.receivers.answers["a"] = status(401)
-    harness.dispatcher.deliver(late)
+    harness.deliver(late)
     assert harness.store.receivers()["a"].parked, "two of them in a row, one after the other"
 
 
@@ -333,7 +332,7 @@ def test_a_changed_consumer_has_its_own_rate(tmp_path: Path) -> None:
 def test_what_another_process_drops_is_not_sent(harness: DispatcherHarness, tmp_path: Path) -> None:
     harness.serve("a")
     harness.enqueue("a", 20)
-    harness.dispatcher.deliver(next_assignment(harness))
+    harness.deliver(next_assignment(harness))
     beside = open_store(tmp_path, exclusive=False)
     assert beside.drop("a", DropReason.BACKLOG_DROPPED) == 19
     beside.close()
@@ -384,7 +383,7 @@ def test_a_clock_that_is_set_back_a_little_after_a_doubt_costs_no_worker(harness
     harness.run()
     enqueue_more(harness, 2)
     harness.receivers.answers["a"] = status(500)
-    harness.dispatcher.deliver(next_assignment(harness))
+    harness.deliver(next_assignment(harness))
     harness.receivers.answers.clear()
     harness.clock.now -= 0.05
     harness.pass_time(5)
@@ -421,7 +420,7 @@ def test_a_result_that_comes_after_the_end_is_not_written_again_and_again(
     harness.receivers.answers["a"] = slow
     harness.serve("a")
     harness.enqueue("a")
-    harness.start(2)
+    harness.start()
     assert arrived.wait(PATIENCE)
     assert not harness.dispatcher.stop(0.0)
     with monkeypatch.context() as patch:
@@ -429,34 +428,6 @@ def test_a_result_that_comes_after_the_end_is_not_written_again_and_again(
         release.set()
         assert harness.dispatcher.stop(PATIENCE)
     assert len(harness.observer.errors) <= 1
-
-
-def test_workers_are_started_as_they_are_needed(tmp_path: Path) -> None:
-    harness = DispatcherHarness(tmp_path, workers=8)
-    release = threading.Event()
-
-    def hang(_: Request) -> Response:
-        release.wait(PATIENCE)
-        return Response(204, {}, b"")
-
-    names = [f"w{number}" for number in range(4)]
-    for name in names:
-        harness.receivers.answers[name] = hang
-        harness.enqueue(name)
-
-    before = set(threading.enumerate())
-
-    def workers() -> list[str]:
-        return sorted(thread.name for thread in set(threading.enumerate()) - before)
-
-    harness.start(8)
-    until(lambda: workers() == ["worker-0"])
-    harness.serve(*names)
-    until(lambda: harness.dispatcher.busy == 4)
-    until(lambda: workers() == [f"worker-{number}" for number in range(5)])
-    release.set()
-    harness.dispatcher.stop(PATIENCE)
-    harness.store.close()
 
 
 def test_events_that_come_together_after_a_rest_are_sent_at_once_not_a_second_later(tmp_path: Path) -> None:
@@ -468,7 +439,7 @@ def test_events_that_come_together_after_a_rest_are_sent_at_once_not_a_second_la
         both.wait(PATIENCE)
         return Response(204, {}, b"")
 
-    harness.start(8)
+    harness.start()
     for name in ("a", "b"):
         harness.receivers.answers[name] = meet
         harness.enqueue(name)
@@ -490,7 +461,7 @@ def test_a_receiver_that_holds_workers_for_long_takes_no_share_of_another(tmp_pa
             held[assignment.route.webhook].append(assignment)
         for name, assignments in held.items():
             if assignments and harness.clock.now - assignments[0].started >= (0.2 if name == "fine" else 5.0):
-                harness.dispatcher.deliver(assignments.pop(0))
+                harness.deliver(assignments.pop(0))
     assert len(held["fine"]) == 0
     assert harness.receivers.count()["fine"] == 100
     harness.store.close()
@@ -507,10 +478,9 @@ def test_a_new_endpoint_meets_one_request_first_however_many_at_once_the_old_one
     harness.enqueue("a", 100)
     harness.receivers.answers["a"] = quick
     harness.run()
-    assert max(harness.receivers.together) > 1
     enqueue_more(harness, 20)
     harness.serve("a", digest="new")
-    assert len(next_assignment(harness).deliveries) == 1
+    assert len(assignments_in_time(harness)) == 1
 
 
 def test_a_check_costs_little_where_hundreds_wait_for_receivers_that_do_not_answer(tmp_path: Path) -> None:
@@ -527,27 +497,6 @@ def test_a_check_costs_little_where_hundreds_wait_for_receivers_that_do_not_answ
     harness.store.close()
 
 
-def test_a_system_that_gives_no_more_threads_costs_no_worker_and_no_delivery(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    harness = DispatcherHarness(tmp_path, workers=8)
-    harness.serve("a", "b")
-    harness.enqueue("a", 5)
-    harness.enqueue("b", 5)
-    harness.start(8)
-    start = threading.Thread.start
-    monkeypatch.setattr(threading.Thread, "start", no_thread)
-    harness.dispatcher.notify({"a", "b"})
-    until(lambda: not harness.store.pending_counts())
-    monkeypatch.setattr(threading.Thread, "start", start)
-    assert harness.dispatcher.stop(PATIENCE)
-    harness.store.close()
-
-
-def no_thread(_: threading.Thread) -> None:
-    raise RuntimeError("can't start new thread")
-
-
 def assignments_in_time(harness: DispatcherHarness) -> list[Assignment]:
     """Return the assignments of workers while time goes by and no request ends."""
     assignments = []
@@ -560,9 +509,9 @@ def assignments_in_time(harness: DispatcherHarness) -> list[Assignment]:
 
 @pytest.mark.parametrize(
     ("workers", "beside", "most"),
-    [(1, 0, 1), (4, 0, 3), (8, 0, 6), (24, 0, 16), (143, 0, 17), (8, 1, 3), (24, 2, 6), (4, 3, 1)],
+    [(1, 0, 1), (4, 0, 3), (8, 0, 6), (24, 0, 16), (143, 0, 35), (8, 1, 3), (24, 2, 6), (4, 3, 1)],
 )
-def test_a_slow_receiver_has_three_quarters_of_few_workers_an_eighth_of_many_and_its_part_beside_others(
+def test_a_slow_receiver_has_three_quarters_of_few_a_quarter_of_many_and_its_part_beside_others(
     tmp_path: Path, workers: int, beside: int, most: int
 ) -> None:
     harness = DispatcherHarness(tmp_path, workers=workers)
@@ -572,6 +521,10 @@ def test_a_slow_receiver_has_three_quarters_of_few_workers_an_eighth_of_many_and
     for name in ("a", *others, *rested):
         harness.enqueue(name)
     harness.run()
+    enqueue_more(harness, 600)
+    while assignments := assignments_in_time(harness):
+        for assignment in assignments:
+            harness.deliver(assignment)
     for name in others:
         harness.store.enqueue(EnqueueBatch([NewDelivery(Event("", "next", {}), (name,))], {}, NOW))
     enqueue_more(harness, 60)
@@ -581,7 +534,7 @@ def test_a_slow_receiver_has_three_quarters_of_few_workers_an_eighth_of_many_and
 
 
 @pytest.mark.parametrize(("failing", "most"), [(False, 6), (True, 4)])
-def test_receivers_that_have_accepted_nothing_have_three_quarters_of_the_workers_and_failing_ones_half(
+def test_receivers_that_have_accepted_nothing_have_three_quarters_of_all_and_failing_ones_half(
     harness: DispatcherHarness, failing: bool, most: int
 ) -> None:
     names = [f"new-{number}" for number in range(10)]
@@ -592,10 +545,10 @@ def test_receivers_that_have_accepted_nothing_have_three_quarters_of_the_workers
     if failing:
         harness.run()
         harness.clock.now += 2
-    assert [len(assignment.deliveries) for assignment in assignments_in_time(harness)] == [1] * most
+    assert len(assignments_in_time(harness)) == most
 
 
-def test_there_are_never_more_in_flight_than_workers_however_many_receivers_accept(tmp_path: Path) -> None:
+def test_there_are_never_more_in_flight_than_may_be_however_many_receivers_accept(tmp_path: Path) -> None:
     harness = DispatcherHarness(tmp_path, workers=2)
     harness.serve("a", "b", "c")
     for name in ("a", "b", "c"):
@@ -605,7 +558,7 @@ def test_there_are_never_more_in_flight_than_workers_however_many_receivers_acce
         harness.store.enqueue(EnqueueBatch([NewDelivery(Event("", "next", {}), (name,))], {}, NOW))
     harness.dispatcher.notify(["gone", "a", "b", "c"])
     assert len(assignments_in_time(harness)) == harness.dispatcher.busy == 2
-    assert harness.dispatcher.next_assignment() == BUSY_PAUSE
+    assert harness.dispatcher.next_assignment() == CHECK_EVERY
     harness.store.close()
 
 
@@ -616,10 +569,10 @@ def test_a_pause_ends_when_there_may_be_something_to_do(tmp_path: Path) -> None:
     assert harness.run() == CHECK_EVERY, "nothing waits"
     harness.enqueue("a", 10)
     first = next_assignment(harness)
-    assert [harness.dispatcher.next_assignment() for _ in range(20)] == [BUSY_PAUSE] * 20, (
+    assert [harness.dispatcher.next_assignment() for _ in range(20)] == [CHECK_EVERY] * 20, (
         "a new receiver gets one request"
     )
-    harness.dispatcher.deliver(first)
+    harness.deliver(first)
     assert harness.run() == 0.25, "the rate, of which no look took anything"
     assert len(sent(harness)) == 4
     harness.receivers.answers["a"] = status(503)
@@ -645,7 +598,7 @@ def test_time_parked_and_no_other_is_added_to_when_an_event_was_tried_first(harn
     harness.clock.now += 3598
     harness.receivers.answers = dict.fromkeys(("a", "b"), status(204))
     for _ in range(2):
-        harness.dispatcher.deliver(next_assignment(harness))
+        harness.deliver(next_assignment(harness))
     assert (tried_first("a"), tried_first("b")) == (NOW + 2 + 3600, NOW + 2), "the receiver accepts again"
     harness.receivers.answers = {"a": status(401), "b": status(503)}
     harness.run()
@@ -710,38 +663,3 @@ def test_what_the_store_knows_is_neither_written_nor_asked_again(
     harness.pass_time(CHECK_EVERY)
     harness.run()
     assert asked == [None]
-
-
-def test_one_that_fails_among_several_side_by_side_is_no_reason_to_send_one_at_a_time(tmp_path: Path) -> None:
-    harness = quick_harness(tmp_path, 20)
-    quick = harness.receivers.answers["a"]
-    enqueue_more(harness, 10)
-    refusing(harness, ids(harness, 1), lambda asked: replace(quick(asked), status=503))
-    harness.receivers.together.clear()
-    harness.run()
-    harness.receivers.answers["a"] = quick
-    harness.pass_time(2)
-    enqueue_more(harness, 20)
-    harness.run()
-    assert harness.receivers.together[0] == max(harness.receivers.together[1:]) == MAX_BATCH
-    harness.store.close()
-
-
-def test_each_quick_answer_takes_one_worker_back_until_one_is_left(harness: DispatcherHarness) -> None:
-    def end(assignments: Sequence[Assignment], seconds: float) -> int:
-        """Return how many go at once after these have ended."""
-        harness.clock.now += seconds
-        for assignment in assignments:
-            harness.dispatcher.deliver(assignment)
-        going.clear()
-        while isinstance(assignment := harness.dispatcher.next_assignment(), Assignment):
-            going.append(assignment)
-        return len(going)
-
-    going: list[Assignment] = []
-    assert end(start_many(harness, 4), 1.0) == 4
-    quick, *slow = going
-    harness.dispatcher.deliver(quick)
-    assert end(slow, 1.0) == 3
-    assert end(list(going), 0.0) == 1
-    assert end(list(going), 0.0) == 1

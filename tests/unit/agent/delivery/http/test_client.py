@@ -22,7 +22,8 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
 from sew_agent.base.settings import parse_rules
 from sew_agent.delivery.attempt import Route, attempt
-from sew_agent.delivery.http.client import BODY_LIMIT, HttpClient
+from sew_agent.delivery.http.answer import BODY_LIMIT
+from sew_agent.delivery.http.client import HttpClient
 from sew_agent.delivery.http.egress import EgressGuard
 from sew_agent.delivery.http.errors import SendError
 from sew_agent.delivery.http.proxy import Proxy, read_proxy
@@ -725,7 +726,7 @@ def test_a_client_certificate_that_is_refused_parks(
     def refuse(*_: object) -> Response:
         raise refused
 
-    monkeypatch.setattr(sender, "_begin", refuse)
+    monkeypatch.setattr(sender, "_exchange", refuse)
     error = failure(lambda: send(sender, request(443, scheme="https"), deadline=5.0))
     assert (error.reason, error.parked) == (FailureReason.CREDENTIAL_REFUSED, True)
 
@@ -894,7 +895,7 @@ def test_what_a_proxy_says_of_when_to_come_again_is_kept(sending: Callable[..., 
         sender = sending(proxy=read_proxy(f"http://proxy.test:{proxy.port}", ""))
         route = Route("w", CONSUMERS["Generic"], {"url": "https://hooks.test/"})
         delivery = Delivery(0, "w", "id", Event("", "e", {}), 0.0)
-        (outcome,) = attempt(route, [delivery], partial(sender.send, deadline=5.0), now=0.0)
+        outcome = attempt(route, delivery, partial(sender.send, deadline=5.0), now=0.0)
     assert (outcome.verdict, outcome.retry_after) == (Verdict.WAIT, 120.0)
     assert outcome.reason is FailureReason.PROXY_REFUSED
 
@@ -960,13 +961,13 @@ def test_no_key_is_left_on_the_disk(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_the_system_gives_no_more_threads_peers_are_sent_to_in_turn_and_answers_count(
+def test_where_the_system_gives_no_more_threads_answers_count(
     sender: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = threading.Thread.start
 
     def refuse(thread: threading.Thread) -> None:
-        if thread.name == "peer" or isinstance(thread, threading.Timer):
+        if isinstance(thread, threading.Timer):
             raise RuntimeError("can't start new thread")
         start(thread)
 

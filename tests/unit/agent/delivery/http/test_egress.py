@@ -8,6 +8,7 @@ import pytest
 import sew_agent.delivery.http.resolver
 from sew_agent.base.settings import parse_rules
 from sew_agent.delivery.http.egress import EgressGuard, OwnEndpoints
+from sew_agent.delivery.http.event_loop import finish
 from sew_agent.delivery.http.resolver import Resolver
 
 ALWAYS = "always refused"
@@ -168,7 +169,9 @@ def own(*addresses: str) -> OwnEndpoints:
 def test_what_the_agent_itself_is_connected_to_is_refused_unless_it_is_allowed(
     address: str, port: int, what: str
 ) -> None:
-    reason = EgressGuard(own=own("10.2.0.1", "10.2.0.2")).refusal(ip_address(address), port)
+    guard = EgressGuard(own=own("10.2.0.1", "10.2.0.2"))
+    finish([guard.prepare(port)])
+    reason = guard.refusal(ip_address(address), port)
     assert reason == (f"{what} is refused unless SEW_EGRESS_ALLOW allows it" if what else "")
     allowing = EgressGuard(parse_rules(f"[{address}]:{port}"), own=own("10.2.0.1"))
     assert allowing.refusal(ip_address(address), port) == ""
@@ -185,4 +188,5 @@ def test_what_the_agent_is_connected_to_is_known_from_its_last_lookup(monkeypatc
 
     guard = EgressGuard(own=OwnEndpoints({"http://elastic.example:9200": "Elasticsearch"}, Resolver(lookup)))
     for _ in range(2):
+        finish([guard.prepare(9200)])
         assert guard.refusal(ip_address("10.2.0.1"), 9200)

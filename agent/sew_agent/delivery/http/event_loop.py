@@ -1,0 +1,142 @@
+"""Event loop: many tasks in one thread. A task is a generator that yields what it waits for."""
+
+import heapq
+import selectors
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, TypeVar
+
+READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Until when (time.monotonic) a task waits at most, and for what: one of the sockets, or a future."""
+
+    until: float
+    sockets: Sequence[socket.socket] = ()
+    events: int = READ
+    future: Future[Any] | None = None
+
+
+_Result = TypeVar("_Result")
+Steps = Generator[Wait, Sequence[socket.socket], _Result]
+"""A task. After each wait it gets the sockets that are ready; none where its time is over."""
+
+
+class _Task:
+    """A task that runs. `turn` counts its waits: what was noted for an earlier one is void."""
+
+    __slots__ = ("done", "steps", "turn", "wait")
+
+    def __init__(self, steps: Steps[Any], done: Callable[[Any], None]) -> None:
+        self.steps, self.done = steps, done
+        self.wait: Wait | None = None
+        self.turn = 0
+
+
+class EventLoop:
+    """Loop over tasks. All of it belongs to one thread, but for `wake`."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._wake_in, self._wake_out = socket.socketpair()
+        self._wake_in.setblocking(False)
+        self._wake_out.setblocking(False)
+        self._selector.register(self._wake_in, READ)
+        self._timers: list[tuple[float, int, _Task, int]] = []
+        self._numbers = count()
+        self._woken: deque[tuple[_Task, int]] = deque()
+        """Tasks whose future has its result, with their turn; filled by any thread."""
+
+    def start(self, steps: Steps[_Result], done: Callable[[_Result], None]) -> None:
+        """Start a task. `done` gets its result, at once or in `run`."""
+        self._resume(_Task(steps, done), None)
+
+    def run(self, seconds: float) -> None:
+        """Wait at most so long until something can go on, and let all go on that can."""
+        if self._timers:
+            seconds = min(seconds, self._timers[0][0] - time.monotonic())
+        ready: dict[_Task, list[socket.socket]] = {}
+        for key, _ in self._selector.select(max(seconds, 0.0)):
+            if key.data is None:
+                self._drain()
+            else:
+                ready.setdefault(key.data, []).append(key.fileobj)  # type: ignore[arg-type]  # never a number here
+        for task, sockets in ready.items():
+            self._resume(task, sockets)
+        while self._woken:
+            self._resume_if(*self._woken.popleft())
+        self._resume_late()
+
+    def wake(self) -> None:
+        """End the wait. Thread-safe."""
+        with suppress(OSError):  # full: it wakes anyway; closed: nobody waits
+            self._wake_out.send(b"\0")
+
+    def close(self) -> None:
+        """Close what the loop itself holds; tasks that wait are dropped."""
+        self._selector.close()
+        self._wake_in.close()
+        self._wake_out.close()
+
+    def _drain(self) -> None:
+        with suppress(BlockingIOError):
+            while self._wake_in.recv(4096):
+                pass
+
+    def _resume_late(self) -> None:
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            _, _, task, turn = heapq.heappop(self._timers)
+            self._resume_if(task, turn)
+
+    def _resume_if(self, task: _Task, turn: int) -> None:
+        if task.turn == turn:
+            self._resume(task, ())
+
+    def _resume(self, task: _Task, ready: Sequence[socket.socket] | None) -> None:
+        """Let a task go on until it waits again; None begins it."""
+        task.turn += 1
+        if task.wait:
+            for waiting in task.wait.sockets:
+                self._selector.unregister(waiting)
+            task.wait = None
+        try:
+            wait = task.steps.send(ready)  # type: ignore[arg-type]
+        except StopIteration as ended:
+            task.done(ended.value)
+            return
+        self._await(task, wait)
+
+    def _await(self, task: _Task, wait: Wait) -> None:
+        task.wait, turn = wait, task.turn
+        for waiting in wait.sockets:
+            self._selector.register(waiting, wait.events, task)
+        heapq.heappush(self._timers, (wait.until, next(self._numbers), task, turn))
+        if wait.future:
+            wait.future.add_done_callback(lambda _: self._wake_task(task, turn))
+
+    def _wake_task(self, task: _Task, turn: int) -> None:
+        self._woken.append((task, turn))
+        self.wake()
+
+
+def finish(tasks: Sequence[Steps[_Result]]) -> list[_Result]:
+    """Run tasks side by side in this thread, and return their results in order. Raises what a task raises."""
+    results: dict[int, _Result] = {}
+    loop = EventLoop()
+    try:
+        for number, steps in enumerate(tasks):
+            loop.start(steps, lambda result, of=number: results.__setitem__(of, result))  # type: ignore[misc]
+        while len(results) < len(tasks):
+            loop.run(60.0)
+    finally:
+        loop.close()
+    return [results[number] for number in range(len(tasks))]
