@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 
 import urllib3
@@ -24,12 +23,13 @@ from examples.make_events import events
 from kubectl_sew.consumers.base import Outcome
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
-from sew_agent.base.settings import parse_rules
+from sew_agent.base.settings import from_environment, parse_rules
 from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.dispatcher import Dispatcher
 from sew_agent.delivery.http.client import HttpClient
 from sew_agent.delivery.http.egress import EgressGuard
 from sew_agent.delivery.http.resolver import Resolver
+from sew_agent.delivery.http.transport import HttpTransport
 from sew_agent.delivery.queues import Queues
 from sew_agent.delivery.retry import Decision, Policy
 from sew_agent.store.contract import Store
@@ -37,7 +37,6 @@ from sew_agent.store.records import Delivery, EnqueueBatch, NewDelivery, StoreEr
 from sew_agent.store.sqlite.store import open_store
 
 ROUNDS = 3
-WORKERS = 16
 PAGE = 1000
 RATE = 1e9
 SETTLING = 10.0
@@ -72,12 +71,11 @@ def deliver(store: Store, port: int, count: int) -> float:
     fill(store, "bench", count)
     sender = HttpClient(EgressGuard(allow=parse_rules("127.0.0.0/8")), Resolver(), user_agent="benchmark")
     policy = Policy(2, 900, 259200, random.random)
-    queues = Queues(store, dict.fromkeys(CONSUMERS, RATE), WORKERS, policy)
-    send = partial(sender.send, deadline=10)
-    dispatcher = Dispatcher(store, queues, send, _Quiet(), time.time, time.monotonic)
+    queues = Queues(store, dict.fromkeys(CONSUMERS, RATE), from_environment({})[0].workers, policy)
+    dispatcher = Dispatcher(store, queues, HttpTransport(sender, 10), _Quiet(), time.time, time.monotonic)
     dispatcher.serve({"bench": Route("bench", CONSUMERS["Generic"], {"url": f"http://127.0.0.1:{port}/events"})})
     started = time.perf_counter()
-    dispatcher.start([int] * WORKERS)
+    dispatcher.start(int)
     while store.pending_counts():
         time.sleep(0.01)
     seconds = time.perf_counter() - started

@@ -1,12 +1,15 @@
 """Measure how much other webhooks slow a healthy one: `python -m benchmarks.isolation [SECONDS]`.
 
-The dispatcher and its threads are the real ones; the receivers only take time.
+The dispatcher is the real one; the receivers only take time.
 """
 
+import heapq
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from random import random
 
@@ -33,21 +36,44 @@ BESIDE = {
 
 
 class TimedReceivers:
-    """Receivers that answer after their time, by the first part of their name; the healthy one counts its requests."""
+    """Transport to receivers that answer after their time, by the first part of their name.
+
+    The healthy one counts its requests.
+    """
 
     def __init__(self) -> None:
         self.got = 0
+        self._ends: list[tuple[float, int, Callable[[], None]]] = []
+        self._number = 0
+        self._woken = threading.Event()
 
-    def send(self, requests: Sequence[Request]) -> list[Response]:
+    def begin(self, requests: Sequence[Request], done: Callable[[Sequence[Response]], None]) -> None:
         kind = requests[0].url.split("/")[2].partition("-")[0]
-        time.sleep(TAKES[kind])
-        self.got += len(requests) if kind == "healthy" else 0
-        return [Response(500 if kind == "failing" else 204, {}, b"")] * len(requests)
+        self._number += 1
+        end = partial(self._end, kind, len(requests), done)
+        heapq.heappush(self._ends, (time.monotonic() + TAKES[kind], self._number, end))
+
+    def run(self, seconds: float) -> None:
+        left = self._ends[0][0] - time.monotonic() if self._ends else seconds
+        self._woken.wait(max(min(seconds, left), 0.0))
+        self._woken.clear()
+        while self._ends and self._ends[0][0] <= time.monotonic():
+            heapq.heappop(self._ends)[2]()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def attempted(self, *_: object) -> None:
         pass
 
     store_failed = attempted
+
+    def _end(self, kind: str, count: int, done: Callable[[Sequence[Response]], None]) -> None:
+        self.got += count if kind == "healthy" else 0
+        done([Response(500 if kind == "failing" else 204, {}, b"")] * count)
 
 
 def rate(others: Sequence[str], seconds: float) -> float:
@@ -60,9 +86,9 @@ def rate(others: Sequence[str], seconds: float) -> float:
         deliveries = [NewDelivery(Event("", str(number), {}), tuple(names)) for number in range(PENDING)]
         store.enqueue(EnqueueBatch(deliveries, {}, time.time()))
         queues = Queues(store, dict.fromkeys(CONSUMERS, 1e9), workers, Policy(2, 900, 259_200, random))
-        dispatcher = Dispatcher(store, queues, receivers.send, receivers, time.time, time.monotonic)
+        dispatcher = Dispatcher(store, queues, receivers, receivers, time.time, time.monotonic)
         dispatcher.serve({name: Route(name, CONSUMERS["Generic"], {"url": f"http://{name}/"}) for name in names})
-        dispatcher.start([int] * workers)
+        dispatcher.start(int)
         time.sleep(SETTLING + max((TAKES[name] for name in others), default=0.0))
         before = receivers.got
         time.sleep(seconds)

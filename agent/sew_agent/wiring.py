@@ -21,6 +21,7 @@ from kubectl_sew.validation import Accepted
 from sew_agent.base.health import MAIN, STALLED_AFTER, Health
 from sew_agent.base.log import Log
 from sew_agent.base.metrics import Metrics
+from sew_agent.base.open_files import connections_within
 from sew_agent.base.settings import Settings, SettingsError
 from sew_agent.delivery.attempt import Send, attempt
 from sew_agent.delivery.dispatcher import Dispatcher
@@ -95,14 +96,15 @@ def open_store(settings: Settings, stack: ExitStack) -> Store:
 
 def assemble(settings: Settings, environment: Environment, store: Store, log: Log, stack: ExitStack) -> Runtime:
     """Open all the rest; `stack` closes it in the right order. Raises SewError."""
-    client = _client(settings, environment, stack)
+    most = _in_flight(settings, log)
+    client = _client(settings, most, environment, stack)
     health, metrics = Health(), Metrics()
     session = environment.start_session(
         store, _tried(partial(client.send, deadline=settings.request_timeout)), health, stack
     )
     page = partial(_scrape, store, metrics)
     serve(settings.listen, health, page, log, stack)
-    dispatcher = _dispatcher(settings, store, client, DeliveryTelemetry(log, metrics))
+    dispatcher = _dispatcher(settings, most, store, client, DeliveryTelemetry(log, metrics))
     routes = Routes(dispatcher)
     source = _source(settings, store, log, health.heartbeat(MAIN, STALLED_AFTER).beat, stack)
     _inherit(source, store, environment.inherited_position())
@@ -176,13 +178,23 @@ def _check(settings: Settings) -> None:
         )
 
 
-def _client(settings: Settings, environment: Environment, stack: ExitStack) -> HttpClient:
+def _in_flight(settings: Settings, log: Log) -> int:
+    """Return how many requests may be in flight."""
+    most = connections_within(settings.workers)
+    if most < settings.workers:
+        message = f"the system's limit of open files allows no more than {most}: raise it (`ulimit -n`)"
+        log.warning("fewer_in_flight", message=message)
+    return most
+
+
+def _client(settings: Settings, most: int, environment: Environment, stack: ExitStack) -> HttpClient:
     resolver = Resolver()
     client = HttpClient(
         EgressGuard(settings.egress_allow, settings.egress_deny, OwnEndpoints(_own(settings, environment), resolver)),
         resolver,
         user_agent=f"sew-agent/{version('kubectl-sew')}",
         proxy=read_proxy(settings.proxy, os.environ.get("NO_PROXY", "")),
+        most_idle=most,
     )
     stack.callback(client.close)
     return client
@@ -198,9 +210,11 @@ def _own(settings: Settings, environment: Environment) -> Mapping[str, str]:
     return urls | dict.fromkeys(servers, "the cluster's API server")
 
 
-def _dispatcher(settings: Settings, store: Store, client: HttpClient, observer: DeliveryTelemetry) -> Dispatcher:
+def _dispatcher(
+    settings: Settings, most: int, store: Store, client: HttpClient, observer: DeliveryTelemetry
+) -> Dispatcher:
     policy = Policy(settings.retry_initial, settings.retry_max, settings.retry_horizon, random.random)
-    queues = Queues(store, settings.rates, settings.workers, policy)
+    queues = Queues(store, settings.rates, most, policy)
     transport = HttpTransport(client, settings.request_timeout)
     return Dispatcher(store, queues, transport, observer, time.time, _steady)
 

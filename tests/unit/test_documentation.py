@@ -113,7 +113,7 @@ def test_make_help_names_every_target() -> None:
 def test_the_table_of_threads_names_every_thread_that_the_agent_starts() -> None:
     sources = "".join(path.read_text("utf-8") for path in (ROOT / "agent").rglob("*.py"))
     started = re.findall(r"start_thread\([\w.]+, \"([\w-]+)", sources)
-    numbered = ["worker-", "watch-"]
+    numbered = ["watch-"]
     table = re.findall(r"^\| (`.*?) \|", (ROOT / "docs/design.md").read_text("utf-8"), re.MULTILINE)
     named = " ".join(table)
     calls = re.findall(r"start_thread\((?!target)", sources)

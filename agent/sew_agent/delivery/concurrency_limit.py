@@ -31,12 +31,16 @@ class ConcurrencyLimit:
     limit: float = FIRST
     beginning: bool = True
     """True until something was too much: the limit doubles each time that all were answered."""
+    crowded: bool = False
+    """True where the last mean was that of a crowd: nothing is added until another one is not."""
     uncrowded: float = 0.0
     """Seconds of an answer while few are in flight; 0.0 where that is not known."""
     cut_at: float = 0.0
     """Time of the last decrease by a failure: what began before says nothing more."""
+    left: int = int(FIRST)
+    """Answers until the next check of their mean."""
     answers: int = 0
-    """Answers since the last check of their mean."""
+    """Answers since the last one."""
     seconds: float = 0.0
     """Seconds that those took together."""
     most: int = 0
@@ -54,10 +58,11 @@ class ConcurrencyLimit:
         self.answers += 1
         self.seconds += now - started
         self.most = max(self.most, in_flight)
-        if in_flight >= self.limit / 2:  # else nothing shows that more would do
+        if in_flight >= self.limit / 2 and not self.crowded:  # else nothing shows that more would do
             self.limit += 1.0 if self.beginning else GROWTH / self.limit
-        if self.answers >= max(self.limit, _SAMPLES):
+        if self.answers >= self.left:
             self._check(self.seconds / self.answers)
+            self._begin_count()
 
     def failed(self, started: float, now: float) -> None:
         """Halve the limit, once for all that were in flight together."""
@@ -69,17 +74,15 @@ class ConcurrencyLimit:
 
     def _check(self, mean: float) -> None:
         """Compare the mean of the last answers with that of an uncrowded receiver."""
-        few = self.most <= FIRST
-        if few or not self.uncrowded or mean < self.uncrowded:
-            before = self.uncrowded or mean
-            self.uncrowded = before + _LEARNS * (mean - before)
-        slowest = TOLERANCE * self.uncrowded + SLACK
-        if mean > slowest:
-            if self.limit <= FIRST:  # slow without a crowd: that is how it is now
-                self.uncrowded, self.beginning = mean, True
-            else:
-                self.limit, self.beginning = max(self.limit * max(slowest / mean, 0.5), FIRST), False
-        self._begin_count()
+        few, slowest = self.most <= FIRST, TOLERANCE * self.uncrowded + SLACK
+        self.crowded = mean > slowest and not few and self.uncrowded > 0
+        if not self.uncrowded or (few and mean > slowest):  # slow without a crowd: that is how it is now
+            self.uncrowded, self.beginning = mean, True
+        elif self.crowded:
+            self.limit, self.beginning = max(self.limit * max(slowest / mean, 0.5), FIRST), False
+        elif few or mean < self.uncrowded:
+            self.uncrowded += _LEARNS * (mean - self.uncrowded)
 
     def _begin_count(self) -> None:
+        self.left = max(int(self.limit), _SAMPLES)
         self.answers, self.seconds, self.most = 0, 0.0, 0

@@ -12,12 +12,12 @@ BELOW = 0.96
 """Part of a pace that was refused which is kept."""
 STAYS = 60.0
 """Seconds after a refusal until more is tried."""
-_SEARCH = 0.05
+_SEARCH = 0.03
 """Growth in a second while no pace was refused yet."""
 _TRY = 0.01
 """Growth in a second after that."""
 _RECENT = 10.0
-"""Seconds without a request after which the next refusal is a first one; and within which a refusal corrects a pace."""
+"""Seconds without a request after which the next refusal is a first one, and within which a refusal is another one."""
 _FASTEST = 1e6
 """Requests a second above which there is no pace any more."""
 
@@ -35,6 +35,8 @@ class Pace:
     """Accepted requests since `since`."""
     since: float = 0.0
     """End of the pause after the last refusal; 0.0 where there was none lately."""
+    again: int = 0
+    """Refusals of a pace that came soon one after the other: each takes more of it."""
     started: float = 0.0
     """Time of the last request."""
     grown_at: float = 0.0
@@ -68,14 +70,12 @@ class Pace:
         self.since = self.grown_at = self.next_at = max(self.since, now + pause)
 
     def _learn(self, now: float, pause: float) -> None:
-        lasting = self.accepted / (now - self.since + pause) if now + pause > self.since else self.rate
         if self.rate >= _FASTEST:
-            self.rate = lasting
+            self.rate = self.accepted / max(now - self.since + pause, 1e-3)
             return
         self.known = True
-        self.rate *= BELOW
-        if now - self.since < _RECENT:
-            self.rate = min(self.rate, lasting)
+        self.again = self.again + 1 if now - self.since < _RECENT else 0
+        self.rate *= BELOW**2 ** min(max(self.again - 1, 0), 5)
 
     def _grow(self, now: float) -> None:
         """Let the pace grow with the seconds, after a while or, where no pace was refused yet, at once."""

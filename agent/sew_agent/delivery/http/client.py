@@ -18,7 +18,7 @@ from sew_agent.delivery.http.connector import Connector, ProxyError, ProxyRefusa
 from sew_agent.delivery.http.egress import EgressGuard
 from sew_agent.delivery.http.errors import SendError, explained
 from sew_agent.delivery.http.event_loop import Steps, finish
-from sew_agent.delivery.http.pool import ConnectionPool, PooledConnection
+from sew_agent.delivery.http.pool import MOST_IDLE, ConnectionPool, PooledConnection
 from sew_agent.delivery.http.proxy import Proxy
 from sew_agent.delivery.http.resolver import Resolver
 from sew_agent.delivery.http.sockets import tls_context
@@ -55,10 +55,19 @@ class HttpClient:
     Thread-safe: tasks in several loops share the connections, each of which is used by one task at a time.
     """
 
-    def __init__(self, guard: EgressGuard, resolver: Resolver, *, user_agent: str, proxy: Proxy | None = None) -> None:
+    def __init__(
+        self,
+        guard: EgressGuard,
+        resolver: Resolver,
+        *,
+        user_agent: str,
+        proxy: Proxy | None = None,
+        most_idle: int = MOST_IDLE,
+    ) -> None:
+        """`most_idle`: connections to all receivers together that are kept for the next request."""
         self._connector = Connector(guard, resolver, proxy)
         self._user_agent = user_agent
-        self._connections = ConnectionPool()
+        self._connections = ConnectionPool(most_idle)
 
     def send(self, requests: Sequence[Request], *, deadline: float) -> list[Response | SendError]:
         """Send requests side by side, and wait: an answer or an error for each, after `deadline` seconds at most."""

@@ -30,7 +30,7 @@ Steps = Generator[Wait, Sequence[socket.socket], _Result]
 """A task. After each wait it gets the sockets that are ready; none where its time is over."""
 
 
-class _Task:
+class _Running:
     """A task that runs. `turn` counts its waits: what was noted for an earlier one is void."""
 
     __slots__ = ("done", "steps", "turn", "wait")
@@ -50,20 +50,20 @@ class EventLoop:
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
         self._selector.register(self._wake_in, READ)
-        self._timers: list[tuple[float, int, _Task, int]] = []
+        self._timers: list[tuple[float, int, _Running, int]] = []
         self._numbers = count()
-        self._woken: deque[tuple[_Task, int]] = deque()
+        self._woken: deque[tuple[_Running, int]] = deque()
         """Tasks whose future has its result, with their turn; filled by any thread."""
 
     def start(self, steps: Steps[_Result], done: Callable[[_Result], None]) -> None:
         """Start a task. `done` gets its result, at once or in `run`."""
-        self._resume(_Task(steps, done), None)
+        self._resume(_Running(steps, done), None)
 
     def run(self, seconds: float) -> None:
         """Wait at most so long until something can go on, and let all go on that can."""
         if self._timers:
             seconds = min(seconds, self._timers[0][0] - time.monotonic())
-        ready: dict[_Task, list[socket.socket]] = {}
+        ready: dict[_Running, list[socket.socket]] = {}
         for key, _ in self._selector.select(max(seconds, 0.0)):
             if key.data is None:
                 self._drain()
@@ -97,11 +97,11 @@ class EventLoop:
             _, _, task, turn = heapq.heappop(self._timers)
             self._resume_if(task, turn)
 
-    def _resume_if(self, task: _Task, turn: int) -> None:
+    def _resume_if(self, task: _Running, turn: int) -> None:
         if task.turn == turn:
             self._resume(task, ())
 
-    def _resume(self, task: _Task, ready: Sequence[socket.socket] | None) -> None:
+    def _resume(self, task: _Running, ready: Sequence[socket.socket] | None) -> None:
         """Let a task go on until it waits again; None begins it."""
         task.turn += 1
         if task.wait:
@@ -115,7 +115,7 @@ class EventLoop:
             return
         self._await(task, wait)
 
-    def _await(self, task: _Task, wait: Wait) -> None:
+    def _await(self, task: _Running, wait: Wait) -> None:
         task.wait, turn = wait, task.turn
         for waiting in wait.sockets:
             self._selector.register(waiting, wait.events, task)
@@ -123,7 +123,7 @@ class EventLoop:
         if wait.future:
             wait.future.add_done_callback(lambda _: self._wake_task(task, turn))
 
-    def _wake_task(self, task: _Task, turn: int) -> None:
+    def _wake_task(self, task: _Running, turn: int) -> None:
         self._woken.append((task, turn))
         self.wake()
 

@@ -11,7 +11,7 @@ from sew_agent.delivery.http.connection import Connection
 from sew_agent.delivery.http.event_loop import Steps, Wait
 
 MOST_IDLE = 256
-"""Idle connections to all receivers together: many systems allow a process no more than 1,024 open files."""
+"""Idle connections to all receivers together, unless it is said otherwise."""
 STALLED = 0.5
 """Seconds without an answer after which a connection may wait for another one to be closed: some receivers serve one
 connection at a time."""
@@ -44,8 +44,11 @@ class ConnectionPool:
     opened, so one that is served, or was opened before another one that was answered, does not wait for an end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_idle: int) -> None:
+        self._most_idle = most_idle
         self._idle: dict[Hashable, deque[PooledConnection]] = defaultdict(deque)
+        self._count = 0
+        """Idle connections of all targets."""
         self._stalled: list[tuple[Hashable, PooledConnection]] = []
         self._newest: dict[Hashable, float] = {}
         """Target -> the opening of the newest connection that was answered."""
@@ -59,7 +62,7 @@ class ConnectionPool:
             self._closed = True
             if self._sweeping:
                 self._sweeping.cancel()
-            idle, self._idle = self._idle, defaultdict(deque)
+            idle, self._idle, self._count = self._idle, defaultdict(deque), 0
         _close([kept for several in idle.values() for kept in several])
 
     def take(self, target: Hashable) -> PooledConnection | None:
@@ -69,6 +72,7 @@ class ConnectionPool:
             with self._lock:
                 idle = self._idle.get(target)
                 kept = idle.pop() if idle else None
+                self._count -= 1 if kept else 0
             if kept is None or (kept.fresh(now) and kept.connection.is_quiet):
                 return kept
             kept.connection.close()
@@ -97,11 +101,12 @@ class ConnectionPool:
             kept.served = True
             self._newest[target] = max(self._newest.get(target, 0.0), kept.opened)
             hinders = any(of == target and self._may_wait(target, stalled) for of, stalled in self._stalled)
-            room = sum(map(len, self._idle.values())) < MOST_IDLE and not self._closed
+            room = self._count < self._most_idle and not self._closed
             wanted = room and not (hinders and kept.spared)
             kept.spared |= hinders
             if wanted:
                 self._idle[target].append(kept)
+                self._count += 1
                 self._sweep_later()
         if not wanted:
             kept.connection.close()
@@ -115,6 +120,7 @@ class ConnectionPool:
             if not self._may_wait(target, kept):
                 return False
             idle = self._idle.pop(target, ())
+            self._count -= len(idle)
         _close(idle)
         return True
 
@@ -124,6 +130,7 @@ class ConnectionPool:
             stale = [kept for several in self._idle.values() for kept in several if not kept.fresh(now)]
             fresh = {target: [kept for kept in several if kept.fresh(now)] for target, several in self._idle.items()}
             self._idle = defaultdict(deque, {target: deque(several) for target, several in fresh.items() if several})
+            self._count -= len(stale)
             known = self._idle.keys() | {target for target, _ in self._stalled}
             self._newest = {target: opened for target, opened in self._newest.items() if target in known}
             self._sweeping = None

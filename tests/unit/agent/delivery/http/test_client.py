@@ -26,7 +26,7 @@ from sew_agent.delivery.http.answer import BODY_LIMIT
 from sew_agent.delivery.http.client import HttpClient
 from sew_agent.delivery.http.egress import EgressGuard
 from sew_agent.delivery.http.errors import SendError
-from sew_agent.delivery.http.proxy import Proxy, read_proxy
+from sew_agent.delivery.http.proxy import read_proxy
 from sew_agent.delivery.http.resolver import Lookup, Resolver
 from sew_agent.delivery.http.sockets import in_turns
 from sew_agent.store.records import Delivery
@@ -49,8 +49,8 @@ def sending() -> Iterator[Callable[..., HttpClient]]:
     """Makes senders, and closes them at the end."""
     made: list[HttpClient] = []
 
-    def make(guard: EgressGuard = LOCAL, lookup: Lookup = resolving, proxy: Proxy | None = None) -> HttpClient:
-        made.append(HttpClient(guard, Resolver(lookup), user_agent="sew-agent/test", proxy=proxy))
+    def make(guard: EgressGuard = LOCAL, lookup: Lookup = resolving, **more: Any) -> HttpClient:
+        made.append(HttpClient(guard, Resolver(lookup), user_agent="sew-agent/test", **more))
         return made[-1]
 
     yield make
@@ -405,10 +405,8 @@ def test_a_receiver_that_serves_one_connection_at_a_time_answers_all(
         assert len(server.requests) == 6, "none is sent twice"
 
 
-def test_no_more_connections_are_kept_idle_than_a_process_may_have_files(
-    sender: HttpClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sew_agent.delivery.http.pool, "MOST_IDLE", 3)
+def test_no_more_connections_are_kept_idle_than_there_may_be(sending: Callable[..., HttpClient]) -> None:
+    sender = sending(most_idle=3)
     with RawServer(answering(OK)) as one, RawServer(answering(OK)) as other:
         for _ in range(2):
             sender.send([request(one.port)] * 2 + [request(other.port)] * 2, deadline=5.0)
@@ -964,14 +962,10 @@ def test_no_key_is_left_on_the_disk(
 def test_where_the_system_gives_no_more_threads_answers_count(
     sender: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = threading.Thread.start
+    def refuse(_: threading.Timer) -> None:
+        raise RuntimeError("can't start new thread")
 
-    def refuse(thread: threading.Thread) -> None:
-        if isinstance(thread, threading.Timer):
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(threading.Timer, "start", refuse)
     with RawServer(answering(OK)) as one, RawServer(answering(OK)) as two:
         answers = sender.send([request(one.port), request(two.port)], deadline=5)
     assert [answer.status for answer in answers if isinstance(answer, Response)] == [200, 200]

@@ -1,0 +1,21 @@
+"""Limit of open files: each connection to a receiver is one."""
+
+import resource
+
+_OTHERS = 200
+"""Files beside the connections to receivers: the store, the log, the page of metrics, events, other servers."""
+
+
+def connections_within(wanted: int) -> int:
+    """Return how many requests may be in flight, of so many: each may leave another connection idle.
+
+    The limit is raised to what they need, as far as the system allows that.
+    """
+    needed = 2 * wanted + _OTHERS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY:
+        hard = max(needed, soft)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    return wanted if soft == resource.RLIM_INFINITY else max(min(wanted, (soft - _OTHERS) // 2), 1)
