@@ -7,7 +7,7 @@ from time import monotonic
 MAIN = "main"
 """Name of the main loop."""
 STALLED_AFTER = 60.0
-"""Seconds without progress after which a loop counts as stalled; a worker's requests come on top."""
+"""Seconds without progress after which a loop counts as stalled."""
 
 
 class Heartbeat:

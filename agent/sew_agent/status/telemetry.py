@@ -17,7 +17,7 @@ from sew_agent.status.debug_log import DebugLog
 from sew_agent.store.records import Delivery, DeliveryState, EnqueueResult, StoreError
 
 _FAILURES_EVERY = 60.0
-"""Seconds between two log lines of workers that cannot write their results."""
+"""Seconds between two log lines of results that cannot be written."""
 
 
 class IngestTelemetry:
@@ -79,7 +79,7 @@ class IngestTelemetry:
 
 
 class DeliveryTelemetry:
-    """Observer of the dispatcher; called from the workers' threads."""
+    """Observer of the dispatcher; called from the dispatcher's thread."""
 
     def __init__(self, log: Log, metrics: Metrics) -> None:
         self._log = log

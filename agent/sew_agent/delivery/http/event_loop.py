@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
@@ -31,14 +32,15 @@ Steps = Generator[Wait, Sequence[socket.socket], _Result]
 
 
 class _Running:
-    """A task that runs. `turn` counts its waits: what was noted for an earlier one is void."""
+    """A task that runs, and what it waits for."""
 
-    __slots__ = ("done", "steps", "turn", "wait")
+    __slots__ = ("done", "number", "steps", "wait")
 
     def __init__(self, steps: Steps[Any], done: Callable[[Any], None]) -> None:
         self.steps, self.done = steps, done
+        self.number = 0
+        """Number of its wait."""
         self.wait: Wait | None = None
-        self.turn = 0
 
 
 class EventLoop:
@@ -50,10 +52,13 @@ class EventLoop:
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
         self._selector.register(self._wake_in, READ)
-        self._timers: list[tuple[float, int, _Running, int]] = []
         self._numbers = count()
-        self._woken: deque[tuple[_Running, int]] = deque()
-        """Tasks whose future has its result, with their turn; filled by any thread."""
+        self._waiting: dict[int, _Running] = {}
+        """Number of a wait -> its task."""
+        self._timers: list[tuple[float, int]] = []
+        """End and number of each wait, of those that are over too: most end long before their time."""
+        self._woken: deque[int] = deque()
+        """Numbers of waits whose future has its result; filled by any thread."""
 
     def start(self, steps: Steps[_Result], done: Callable[[_Result], None]) -> None:
         """Start a task. `done` gets its result, at once or in `run`."""
@@ -72,7 +77,7 @@ class EventLoop:
         for task, sockets in ready.items():
             self._resume(task, sockets)
         while self._woken:
-            self._resume_if(*self._woken.popleft())
+            self._resume_if(self._woken.popleft())
         self._resume_late()
 
     def wake(self) -> None:
@@ -94,17 +99,16 @@ class EventLoop:
     def _resume_late(self) -> None:
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
-            _, _, task, turn = heapq.heappop(self._timers)
-            self._resume_if(task, turn)
+            self._resume_if(heapq.heappop(self._timers)[1])
 
-    def _resume_if(self, task: _Running, turn: int) -> None:
-        if task.turn == turn:
+    def _resume_if(self, number: int) -> None:
+        if task := self._waiting.get(number):
             self._resume(task, ())
 
     def _resume(self, task: _Running, ready: Sequence[socket.socket] | None) -> None:
         """Let a task go on until it waits again; None begins it."""
-        task.turn += 1
         if task.wait:
+            del self._waiting[task.number]
             for waiting in task.wait.sockets:
                 self._selector.unregister(waiting)
             task.wait = None
@@ -116,15 +120,16 @@ class EventLoop:
         self._await(task, wait)
 
     def _await(self, task: _Running, wait: Wait) -> None:
-        task.wait, turn = wait, task.turn
+        task.wait, task.number = wait, next(self._numbers)
+        self._waiting[task.number] = task
         for waiting in wait.sockets:
             self._selector.register(waiting, wait.events, task)
-        heapq.heappush(self._timers, (wait.until, next(self._numbers), task, turn))
+        heapq.heappush(self._timers, (wait.until, task.number))
         if wait.future:
-            wait.future.add_done_callback(lambda _: self._wake_task(task, turn))
+            wait.future.add_done_callback(partial(self._wake_task, task.number))
 
-    def _wake_task(self, task: _Running, turn: int) -> None:
-        self._woken.append((task, turn))
+    def _wake_task(self, number: int, _: Future[Any]) -> None:
+        self._woken.append(number)
         self.wake()
 
 

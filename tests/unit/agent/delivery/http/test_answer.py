@@ -1,0 +1,113 @@
+"""Answers in pieces: wherever they are cut, they are read the same."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sew_agent.delivery.http.answer import (
+    BODY_LIMIT,
+    MOST_OF_A_HEAD,
+    AnswerReader,
+    BadAnswerError,
+    NoAnswerError,
+)
+
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nlink: a\r\n\r\n"
+ANSWERS = {
+    b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello": (200, b"hello", True),
+    b"HTTP/1.1 204 No Content\r\n\r\n": (204, b"", True),
+    b"HTTP/1.1 200\ncontent-length: 2\n\nok": (200, b"ok", True),
+    b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok": (200, b"ok", False),
+    b"HTTP/1.0 200 OK\r\nconnection: Keep-Alive\r\ncontent-length: 2\r\n\r\nok": (200, b"ok", True),
+    b"HTTP/1.1 200 OK\r\nConnection: close\r\ncontent-length: 2\r\n\r\nok": (200, b"ok", False),
+    b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nok": (200, b"ok", True),
+    b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok": (200, b"ok", False),
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3;x=y\r\nhel\r\n2\r\nlo\r\n0\r\nx: y\r\n\r\n": (
+        200,
+        b"hello",
+        True,
+    ),
+    INTERIM + b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n": (201, b"", True),
+    b"HTTP/1.1 101 Switching Protocols\r\n\r\n": (101, b"", False),
+    b"HTTP/1.1 200 OK\r\nno header\r\ncontent-length: 2\r\n\r\nok": (200, b"ok", False),
+    b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok and more": (200, b"ok", False),
+}
+
+
+def read(pieces: list[bytes], method: str = "POST") -> AnswerReader:
+    reader = AnswerReader(method)
+    for number, piece in enumerate(pieces):
+        if reader.feed(piece):
+            assert b"".join(pieces[number + 1 :]) in b"ok and more"
+            return reader
+    raise AssertionError("the answer has no end")
+
+
+@pytest.mark.parametrize(("answer", "status", "body", "open_"), [(raw, *meant) for raw, meant in ANSWERS.items()])
+def test_an_answer_is_read_as_it_is_meant(answer: bytes, status: int, body: bytes, *, open_: bool) -> None:
+    reader = read([answer])
+    assert (reader.status, reader.body, reader.leaves_open) == (status, body, open_)
+
+
+@given(answer=st.sampled_from([raw for raw in ANSWERS if b"and more" not in raw]), chance=st.randoms())
+def test_wherever_an_answer_is_cut_it_is_read_the_same(answer: bytes, chance: object) -> None:
+    cuts = sorted(chance.randrange(len(answer) + 1) for _ in range(5))  # type: ignore[attr-defined]
+    pieces = [answer[start:end] for start, end in zip([0, *cuts], [*cuts, len(answer)], strict=True) if start < end]
+    reader = read(pieces)
+    assert (reader.status, reader.body, reader.leaves_open) == ANSWERS[answer]
+
+
+@given(answer=st.sampled_from([raw for raw in ANSWERS if b"and more" not in raw]), share=st.floats(0, 0.999))
+def test_an_answer_that_is_cut_off_is_none(answer: bytes, share: float) -> None:
+    begun = answer[: int(len(answer) * share)]
+    reader = AnswerReader("POST")
+    if begun and reader.feed(begun):
+        raise AssertionError("it has no end yet")
+    if b"\r\n0\r\n" in begun:
+        assert reader.feed(b""), "the last chunk says that nothing is missing"
+        return
+    with pytest.raises(BadAnswerError if begun else NoAnswerError):
+        reader.feed(b"")
+
+
+@pytest.mark.parametrize("begun", [b"SSH-2.0", b"\r\n", b"HTTP/2 200 OK\r\n\r\n", b"HTTP/1.1 20 OK\r\n\r\n", b"<html>"])
+def test_what_is_not_http_is_known_at_once(begun: bytes) -> None:
+    with pytest.raises(BadAnswerError):
+        AnswerReader("POST").feed(begun)
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [b"x: y\r\n" * 20, b"y" * 1000, b"\r\nHTTP/1.1 102 Processing\r\n" * 10],
+)
+def test_a_head_that_does_not_end_is_given_up(endless: bytes) -> None:
+    reader = AnswerReader("POST")
+    reader.feed(b"HTTP/1.1 100 Continue\r\n")
+    for _ in range(MOST_OF_A_HEAD // len(endless) - 1):
+        assert not reader.feed(endless)
+    with pytest.raises(BadAnswerError):
+        reader.feed(endless * 2)
+
+
+@pytest.mark.parametrize("head", [b"content-length: 1000000", b"transfer-encoding: chunked", b"x: y"])
+def test_a_huge_body_is_cut_and_ends_the_connection(head: bytes) -> None:
+    reader = AnswerReader("POST")
+    reader.feed(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n")
+    for _ in range(100):
+        if reader.feed(b"400\r\n" + b"x" * 1024 + b"\r\n"):
+            break
+    assert BODY_LIMIT < len(reader.body) <= BODY_LIMIT + 1
+    assert not reader.leaves_open
+
+
+@pytest.mark.parametrize("method", ["HEAD", "CONNECT"])
+def test_an_answer_to_these_has_no_body(method: str) -> None:
+    assert read([b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"], method).body == b""
+
+
+def test_names_of_headers_are_lower_case_and_a_line_may_go_on_in_the_next() -> None:
+    reader = read(
+        [b"HTTP/1.1 200 OK\r\nX-One : a\r\n  b\r\nRetry-After: 1\r\nretry-after: 2\r\ncontent-length: 0\r\n\r\n"]
+    )
+    assert reader.headers == {"x-one": "a b", "retry-after": "2", "content-length": "0"}
