@@ -140,6 +140,7 @@ class Dispatcher:
 
     def step(self) -> float:
         """Deliver what is due next, and return the seconds until there may be more."""
+        self._discard_stale()
         pause = self._start_next()
         self._transport.run(0.0)
         self.settle()
@@ -194,6 +195,7 @@ class Dispatcher:
     def _start_some(self) -> float:
         """Start what is due, but not too much at once; return the seconds until there may be more."""
         try:
+            self._discard_stale()
             for _ in range(_STARTS):
                 if pause := self._start_next():
                     return pause
@@ -201,6 +203,10 @@ class Dispatcher:
             self._observer.store_failed(error)
             return _STORE_PAUSE
         return 0.0
+
+    def _discard_stale(self) -> None:
+        with self._lock:
+            self._queues.discard_stale()
 
     def _start_next(self) -> float:
         assignment = self.next_assignment()

@@ -156,6 +156,14 @@ class Queues:
                 if queue.sleeps_until:
                     self._wake(queue)
 
+    def discard_stale(self) -> None:
+        """Discard all that was read ahead where another process has changed the store since. Raises StoreError."""
+        version = self._store.version()
+        if version != self._version:
+            self._version = version
+            for queue in self._queues.values():
+                queue.prefetched.clear()
+
     def next(self, now: float) -> Assignment | float:
         """Return an assignment, or the seconds until there may be one if none ends before. Raises StoreError."""
         self._advance(now)
@@ -287,19 +295,9 @@ class Queues:
             queue.receiver = within_clock(queue.receiver, now)
         if held := remaining(queue.receiver.held_until, self._policy.furthest, now):
             return held
-        if queue.prefetched:
-            self._discard_stale()
         if not queue.prefetched and (pause := self._fill(queue, now)):
             return pause
         return queue.pace.delay(now) or queue.bucket.take(now)
-
-    def _discard_stale(self) -> None:
-        """Discard all that was read ahead where another process has changed the store since."""
-        version = self._store.version()
-        if version != self._version:
-            self._version = version
-            for queue in self._queues.values():
-                queue.prefetched.clear()
 
     def _fill(self, queue: Queue, now: float) -> float:
         """Read due deliveries from the store; return the seconds until the next read where there are none."""

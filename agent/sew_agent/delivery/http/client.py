@@ -7,7 +7,8 @@ import ssl
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from kubectl_sew.consumers.base import FailureReason, Request, Response, Tls
@@ -30,8 +31,7 @@ _COMPRESSED = {"gzip": _ANY_HEADER, "x-gzip": _ANY_HEADER, "deflate": _ANY_HEADE
 """Content encodings -> zlib's window bits."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
+class _Target(NamedTuple):
     """An endpoint; requests to the same one can share connections."""
 
     scheme: str
@@ -80,7 +80,7 @@ class HttpClient:
         that is seen to be closed before the request is replaced by a new one.
         """
         try:
-            target, path = _target_of(request)
+            target, path = _target_of(request.url, request.tls)
             head = self._head(target, path, request)
         except SendError as error:
             return error
@@ -153,12 +153,13 @@ class HttpClient:
         return PooledConnection(Connection(sock), now, now, served=tls)
 
 
-def _target_of(request: Request) -> tuple[_Target, str]:
-    """Return a request's endpoint, and the path on the wire."""
+@lru_cache(maxsize=1024)
+def _target_of(of: str, tls: Tls | None) -> tuple[_Target, str]:
+    """Return a URL's endpoint, and the path on the wire."""
     try:
-        url = urlsplit(request.url)
+        url = urlsplit(of)
         usual = _PORTS[url.scheme]
-        target = _Target(url.scheme, _ascii_host(url.hostname or ""), url.port or usual, request.tls)
+        target = _Target(url.scheme, _ascii_host(url.hostname or ""), url.port or usual, tls)
     except (ValueError, KeyError):
         raise SendError(
             FailureReason.CONFIGURATION_REFUSED, "the URL is not one of http or https", parked=True

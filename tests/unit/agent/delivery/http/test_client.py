@@ -840,7 +840,7 @@ def test_a_proxy_is_asked_for_the_whole_url_and_judged_by_the_guard(
 @pytest.mark.parametrize("host", ["169.254.169.254", "[fd00:ec2::254]", "127.0.0.1"])
 def test_an_address_in_a_url_is_judged_also_behind_a_proxy(sending: Callable[..., HttpClient], host: str) -> None:
     with RawServer(answering(OK)) as proxy:
-        sender = sending(EgressGuard(), resolving, read_proxy(f"http://proxy.test:{proxy.port}", ""))
+        sender = sending(EgressGuard(), proxy=read_proxy(f"http://proxy.test:{proxy.port}", ""))
         for scheme in ("http", "https"):
             error = failure(lambda scheme=scheme: send(sender, request(80, scheme=scheme, host=host), deadline=SHORT))
             assert (error.reason, error.parked) == (FailureReason.EGRESS_REFUSED, True)
