@@ -32,6 +32,13 @@ class ConstantText(str):
     __slots__ = ()
 
 
+class ScriptText(str):
+    """A text that is escaped for JavaScript, with what it was before."""
+
+    __slots__ = ("original",)
+    original: str
+
+
 def is_json_scalar(text: str) -> bool:
     """Return whether a text is a number, a truth value or null of JSON."""
     return text in ("true", "false", "null") or _NUMBER.fullmatch(text) is not None
@@ -68,6 +75,10 @@ class Output:
 
     def escaped(self, text: str) -> None:
         """Write a value that the template has escaped for HTML itself."""
+        self.value(lambda: text, lambda: _DUMP(text))
+
+    def script(self, text: ScriptText) -> None:
+        """Write a value that the template has escaped for JavaScript itself."""
         self.value(lambda: text, lambda: _DUMP(text))
 
     def body(self) -> bytes:
@@ -125,6 +136,10 @@ class JsonOutput(Output):
             self.text(text)
         else:
             super().constant(text)
+
+    def script(self, text: ScriptText) -> None:
+        """Write what the value was before: that it is safe in a string is all that it was escaped for."""
+        self.value(lambda: text.original, lambda: _DUMP(text.original))
 
     def _follow(self, text: str) -> None:
         """Keep whether the text ends inside a string, and with half an escape."""

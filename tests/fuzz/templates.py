@@ -5,7 +5,7 @@ from random import Random
 
 from kubectl_sew.consumers.base import RenderError
 from kubectl_sew.consumers.template import check_template, first_names, render_body
-from tests.differential.go_templates import event, template
+from tests.differential.random_templates import event, template
 from tests.fuzz.alphabet import text
 
 WORDS = (

@@ -7,7 +7,8 @@ import pytest
 from testbed.servers.go_templates import render_all
 from testbed.servers.required import required
 from tests.cases import go_templates
-from tests.differential.go_templates import differences, event, template
+from tests.differential.go_templates import differences
+from tests.differential.random_templates import event, template
 
 pytestmark = pytest.mark.server
 

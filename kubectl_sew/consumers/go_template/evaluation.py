@@ -38,7 +38,7 @@ from kubectl_sew.consumers.go_template.values import (
 )
 from kubectl_sew.consumers.template_budget import Budget
 from kubectl_sew.consumers.template_functions import to_json
-from kubectl_sew.consumers.template_output import ConstantText, JsonText, Output, is_json_scalar
+from kubectl_sew.consumers.template_output import ConstantText, JsonText, Output, ScriptText, is_json_scalar
 
 
 class GoExecutionError(Exception):
@@ -106,6 +106,8 @@ class _Execution:
             self._output.escaped(str(value))
         elif isinstance(value, ConstantText):
             self._output.constant(str(value))
+        elif isinstance(value, ScriptText):
+            self._output.script(value)
         else:
             self._output.value(lambda: self._shown(value), lambda: self._as_json(value))
 
@@ -115,7 +117,7 @@ class _Execution:
     def _as_json(self, value: Any) -> str:
         if isinstance(value, JsonText):
             return str(value)
-        if isinstance(value, PrintedText) and is_json_scalar(value):
+        if isinstance(value, PrintedText) and is_json_scalar(value.strip()):
             return value.strip()
         return to_json(value, self._budget)
 

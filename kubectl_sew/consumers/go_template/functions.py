@@ -25,7 +25,7 @@ from kubectl_sew.consumers.go_template.values import (
 )
 from kubectl_sew.consumers.severity_words import SEVERITY_WORDS
 from kubectl_sew.consumers.template_budget import Budget
-from kubectl_sew.consumers.template_output import JsonText
+from kubectl_sew.consumers.template_output import JsonText, ScriptText
 
 NO_VALUE = "<no value>"
 _HTML = str.maketrans({"\0": "\ufffd", '"': "&#34;", "'": "&#39;", "&": "&amp;", "<": "&lt;", ">": "&gt;"})
@@ -69,6 +69,14 @@ def _escaper(escape: Callable[[str], str]) -> Implementation:
         return escape(text)
 
     return call
+
+
+def _js(values: list[Any], budget: Budget) -> str:
+    original = _text_of(values, budget)
+    budget.spend_on_new_text(6 * len(original))
+    text = ScriptText(escape_js(original))
+    text.original = original
+    return text
 
 
 def _print(values: list[Any], budget: Budget) -> str:
@@ -158,6 +166,9 @@ def _replace(values: list[Any], budget: Budget) -> str:
 
 
 def _shown(value: Any, budget: Budget) -> str:
+    if isinstance(value, str):
+        budget.spend_on_text(len(value))
+        return value
     return "" if value is None else formatting.show_all([value], budget)
 
 
@@ -184,9 +195,9 @@ FUNCTIONS: Mapping[str, GoFunction] = {
     "slice": GoFunction(_slice, 1, None),
     "print": GoFunction(_print, 1, None),
     "printf": GoFunction(_printf, 1, None),
-    "println": GoFunction(formatting.show_line, 1, None),
+    "println": GoFunction(lambda values, budget: PrintedText(formatting.show_line(values, budget)), 1, None),
     "html": GoFunction(_escaper(lambda text: text.translate(_HTML)), 1, None),
-    "js": GoFunction(_escaper(escape_js), 1, None),
+    "js": GoFunction(_js, 1, None),
     "urlquery": GoFunction(_escaper(lambda text: quote_plus(as_bytes(text))), 1, None),
     "json": GoFunction(lambda values, budget: JsonText(shared.to_json(values[0], budget)), 1, 1),
     "date": GoFunction(_date, 1, 2),

@@ -27,7 +27,7 @@ class ByteNumber(int):
 
 
 class PrintedText(str):
-    """A text that `print` or `printf` made: it may be meant as a number of JSON."""
+    """A text that a function such as `printf` made: it may be meant as a number of JSON."""
 
     __slots__ = ()
 

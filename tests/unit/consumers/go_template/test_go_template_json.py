@@ -46,6 +46,8 @@ EVENT: dict[str, Any] = {
         ('[{% for e in ids %}{{ e }}{{ "," if not loop.last }}{% endfor %}]', ["T1", "T2"]),
         ('[{{ "yes" if severity > 70 else "no" }}, "{{ "y" if severity else "n" }}"]', ["yes", "y"]),
         ('{"a": "\\"{{.description}}\\\\", "b": "\\u00e9{{.severity}}"}', {"a": f'"{HOSTILE}\\', "b": "é80"}),
+        ('["{{js .text}}", "{{.text | js}}", {{js .text}}]', [EVENT["text"]] * 3),
+        ('[{{println .severity}}]', [80]),
         ('{"{{.description}}": 1}', {HOSTILE: 1}),
         ('{{if .severity}}{"a": "{{.description}}"}{{else}}{}{{end}}', {"a": HOSTILE}),
         ('["{{severity_word .severity}}", "{{date .time}}"]', ["warning", "2026-03-02T09:20:00Z"]),
