@@ -9,6 +9,7 @@ from kubectl_sew.errors import SewError
 from kubectl_sew.terminal import harmless, usage
 from sew_agent.cli.backlog import backlog
 from sew_agent.cli.dead_letters import dead_letters
+from sew_agent.cli.migrate_store import migrate_store
 from sew_agent.cli.run import RUN
 from sew_agent.cli.status import status_command
 
@@ -24,7 +25,7 @@ def version_command() -> None:
     click.echo(f"sew-agent {version('kubectl-sew')}")
 
 
-for command in (RUN, dead_letters, backlog, status_command):
+for command in (RUN, dead_letters, backlog, status_command, migrate_store):
     cli.add_command(command)
 
 

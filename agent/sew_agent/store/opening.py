@@ -24,7 +24,7 @@ class StorePlace:
 
     def __str__(self) -> str:
         """Name it without a secret. Raises StoreError where the URL cannot be read."""
-        return str(_postgresql().place(self.url)) if self.url else str(self.folder)
+        return str(postgresql().place(self.url)) if self.url else str(self.folder)
 
     def exists(self) -> bool:
         """Return whether an agent was ever active on this folder; what is in a database, only the database knows."""
@@ -32,7 +32,7 @@ class StorePlace:
 
     def identity(self) -> str:
         """Return what identifies the store: made once, and lost with it. Raises StoreError."""
-        return _postgresql().identity(self.url) if self.url else identity(self.folder)
+        return postgresql().identity(self.url) if self.url else identity(self.folder)
 
 
 def read_url(url: str, file: Path | None) -> str:
@@ -55,7 +55,7 @@ def read_url(url: str, file: Path | None) -> str:
 def open_beside(place: StorePlace) -> Store:
     """Open the store beside an agent that may be using it. Raises StoreError."""
     if place.url:
-        store: Store = _postgresql().open_store(place.url, owner=None)
+        store: Store = postgresql().open_store(place.url, owner=None)
         return store
     return sqlite.open_store(place.folder, exclusive=False)
 
@@ -71,7 +71,7 @@ def open_for_agent(place: StorePlace, stack: ExitStack, *, known_for: float, max
             opened.callback(lock(place.folder).close)
             name = os.environ.get("POD_NAME") or socket.gethostname()
             owner = f"{name}-{identity(place.folder)[:8]}"
-            store = _postgresql().open_store(place.url, owner=owner, known_for=known_for, max_bytes=max_bytes)
+            store = postgresql().open_store(place.url, owner=owner, known_for=known_for, max_bytes=max_bytes)
         else:
             store = sqlite.open_store(place.folder, known_for=known_for, max_bytes=max_bytes)
         opened.callback(store.close)
@@ -79,7 +79,7 @@ def open_for_agent(place: StorePlace, stack: ExitStack, *, known_for: float, max
         return store
 
 
-def _postgresql() -> ModuleType:
+def postgresql() -> ModuleType:
     """Load the store in PostgreSQL only where it is used: its client costs memory, and is not always installed."""
     try:
         from sew_agent.store.postgresql import store  # noqa: PLC0415 - see above

@@ -17,8 +17,8 @@ _FRESH = (
     " ORDER BY d.webhook, d.seq LIMIT %s"
 )
 _TRIED = (
-    f"{_DUE} AND d.attempts > 0 AND (d.webhook, d.due) > ({_ID}, %s) AND (d.webhook, d.due) <= ({_ID}, %s)"
-    " ORDER BY d.webhook, d.due LIMIT %s"
+    # unlike those above not by rows: a row as the upper bound does not end the scan
+    f"{_DUE} AND d.attempts > 0 AND d.webhook = {_ID} AND d.due > %s AND d.due <= %s ORDER BY d.due LIMIT %s"
 )
 
 
@@ -32,7 +32,7 @@ def tried(
 ) -> list[Any]:
     """Return rows of retries that are due within a span, earliest first, bounded as above."""
     after, until = span
-    return _page(connections, _TRIED, (list(skip), webhook, after, webhook, until, limit))
+    return _page(connections, _TRIED, (list(skip), webhook, after, until, limit))
 
 
 def decoded(row: Sequence[Any], source: int) -> list[Any]:

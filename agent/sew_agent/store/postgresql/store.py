@@ -1,11 +1,11 @@
 """The store in PostgreSQL. Every method is one short transaction, or several where the contract says "in batches"."""
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sew_agent.store.postgresql import results as rows_of
 from sew_agent.store.postgresql.by_hand import Change, Chosen, change_chosen, change_deliveries
@@ -13,6 +13,7 @@ from sew_agent.store.postgresql.connections import Connection, Connections
 from sew_agent.store.postgresql.due import decoded, fresh, tried
 from sew_agent.store.postgresql.enqueue import enqueue, filled, move_readers
 from sew_agent.store.postgresql.errors import Place
+from sew_agent.store.postgresql.filling import fill, go_on_after, is_unused
 from sew_agent.store.postgresql.lease import StoreLease
 from sew_agent.store.postgresql.schema import migrate
 from sew_agent.store.postgresql.upkeep import expire, forget_seen, forgettable_until, remove_gone, remove_names
@@ -28,6 +29,7 @@ from sew_agent.store.records import (
     ManualAction,
     Ownership,
     ReceiverState,
+    StoreError,
     WebhookRecord,
 )
 from sew_agent.store.rows import (
@@ -133,6 +135,23 @@ class PostgresqlStore:
         self._own_changes = 0
         self._version, self._version_until = 0, float("-inf")
         self._lock = threading.Lock()
+
+    def fill(
+        self, tables: Iterable[tuple[str, str, Iterable[Sequence[Any]]]], numbers: Iterable[tuple[str, str, int]]
+    ) -> Mapping[str, int]:
+        """Take in a whole store, in one transaction; return how many rows each table had. Raises StoreError.
+
+        `numbers`: table, column and the highest number that was ever given there. This store must be unused.
+        """
+
+        def change(db: Connection) -> Mapping[str, int]:
+            if not is_unused(db):
+                raise StoreError(f"there is a store in {self._connections.place} already: nothing was changed")
+            copied = fill(db, tables)
+            go_on_after(db, numbers)
+            return copied
+
+        return self._write(change, pipelined=False)
 
     def ownership(self) -> Ownership:
         return self._lease.ownership() if self._lease else Ownership.LOST
@@ -328,17 +347,17 @@ class PostgresqlStore:
         """Do nothing but see that it is open: the server's autovacuum makes room for what follows."""
         self._connections.read("SELECT 1")
 
-    def _write(self, change: Callable[[Connection], Result]) -> Result:
+    def _write(self, change: Callable[[Connection], Result], *, pipelined: bool = True) -> Result:
         """Change in one transaction, which fails where this agent is not the one that may."""
         lease = self._lease
         if lease is None:
-            return self._connections.write(change)
+            return self._connections.write(change, pipelined=pipelined)
 
         def fenced(db: Connection) -> Result:
             lease.check(db)
             return change(db)
 
-        return self._connections.write(fenced)
+        return self._connections.write(fenced, pipelined=pipelined)
 
     def _changing(self, change: Callable[[Connection], Result], changes: Callable[[Result], bool]) -> Result:
         """Change what other processes must notice, and count it as our own: see `version`.

@@ -13,6 +13,8 @@ from sew_agent.store.sqlite.errors import damaged, explained
 DATABASE = "sew.db"
 MARK = "sew.db.created"
 """File beside the database since that was created: with it, an empty database has lost its content."""
+MOVED = "sew.db.moved"
+"""File beside a database whose content is in PostgreSQL now."""
 LOCK = "lock"
 IDENTITY = "identity"
 OURS = (LOCK, IDENTITY, MARK, "agent.json", "reserve")
@@ -71,6 +73,21 @@ def identity(folder: Path) -> str:
             write_private(partial, uuid.uuid4().hex)
             partial.replace(path)
         return path.read_text().strip()
+
+
+def mark_moved(folder: Path) -> None:
+    """Note that the store has moved to another place: an agent that began anew here would send all again."""
+    with explained(folder):
+        write_private(folder / MOVED, "")
+
+
+def check_not_moved(folder: Path) -> None:
+    """Raise StoreError where the store has moved to another place."""
+    if (folder / MOVED).exists():
+        raise StoreError(
+            f"the store of {folder} was moved to PostgreSQL: give its URL by SEW_STORE or SEW_STORE_FILE, or name "
+            "another --state"
+        )
 
 
 def check_presence(path: Path, mark: Path, *, create: bool) -> None:

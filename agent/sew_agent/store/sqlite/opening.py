@@ -10,7 +10,7 @@ from sew_agent.store.records import StoreFullError
 from sew_agent.store.sqlite.checkpointer import Checkpointer
 from sew_agent.store.sqlite.disk_reserve import PAGE, DiskReserve
 from sew_agent.store.sqlite.errors import damaged, explained
-from sew_agent.store.sqlite.files import DATABASE, MARK, check_presence, private
+from sew_agent.store.sqlite.files import DATABASE, MARK, check_not_moved, check_presence, private
 from sew_agent.store.sqlite.schema import check_version, migrate
 
 _CHECKED_WHOLE = 64 * 2**20
@@ -50,6 +50,7 @@ def open_database(folder: Path, max_bytes: int, *, exclusive: bool) -> OpenDatab
 def _open_database(folder: Path, reserve: DiskReserve, *, exclusive: bool) -> OpenDatabase:
     """Open, check and migrate."""
     path, mark = folder / DATABASE, folder / MARK
+    check_not_moved(folder)
     with explained(path):
         check_presence(path, mark, create=exclusive)
         if exclusive:
