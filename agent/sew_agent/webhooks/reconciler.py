@@ -44,8 +44,8 @@ class Reconciler:
         parts: Parts,
         *,
         forget_after: float,
-        start: str | float = "",
-        by_number: bool = False,
+        start: str | float,
+        by_number: bool,
         changed: Callable[[ValidationResult], None],
     ) -> None:
         """`forget_after`: seconds that a deleted webhook's deliveries are kept. `changed` gets new results.

@@ -418,6 +418,7 @@ def test_a_second_failure_does_not_cut_short_what_the_receiver_asked_for() -> No
 def test_a_bucket_holds_one_second_and_says_how_long_to_wait() -> None:
     bucket = TokenBucket(rate=2.0)
     assert [bucket.take(100.0) for _ in range(3)] == [0.0, 0.0, 0.5]
+    assert bucket.take(100.25) == 0.25
     assert bucket.take(100.5) == 0.0
     assert bucket.take(1000.0) == 0.0
     assert bucket.take(1000.0) == 0.0

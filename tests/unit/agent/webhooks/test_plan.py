@@ -89,6 +89,11 @@ def test_where_events_are_found_by_number_a_late_one_is_its_own_though_it_is_rea
     assert made.remember[0].start == since
 
 
+def test_where_events_are_found_by_time_they_are_its_own_from_its_checkpoint_on() -> None:
+    made = decide(DesiredWebhook("Enabled", "d", 600.0, 650.0), None)
+    assert made.begin == made.read == {"w": 650.0}
+
+
 def test_enabling_starts_a_webhook_at_that_moment_and_a_restart_does_not() -> None:
     assert decide(DesiredWebhook("Enabled", "d", 100.0, 200.0), replace(KNOWN, state="Disabled")).read == {"w": NOW}
     assert decide(DesiredWebhook("Test", "d", 100.0, 200.0), replace(KNOWN, state="Debug")).read == {"w": 300.0}
@@ -111,6 +116,10 @@ def test_time_disabled_is_given_back_when_it_is_enabled() -> None:
     assert made.remember == [replace(KNOWN, since=NOW, start=NOW)]
 
 
+def test_a_clock_that_was_set_back_gives_no_time_back() -> None:
+    assert decide(DesiredWebhook("Enabled", "d"), replace(KNOWN, state="Disabled", since=NOW + 9)).shift == {"w": 0.0}
+
+
 @pytest.mark.parametrize(("tested", "fires"), [("d", False), ("another", True), ("", True)])
 def test_a_test_is_sent_once_for_each_content(tested: str, fires: bool) -> None:
     known = replace(KNOWN, state="Test", tested=tested)
@@ -127,11 +136,15 @@ def test_a_deleted_webhook_stops_at_once_and_keeps_its_position() -> None:
 def test_a_deleted_webhook_is_forgotten_after_its_time(deleted_at: float, forgotten: bool) -> None:
     made = decide(None, replace(KNOWN, deleted_at=deleted_at))
     assert made.forget == ({"w"} if forgotten else set())
-    assert [record.state for record in made.remember] == ([FORGOTTEN] if forgotten else [])
+    assert made.remember == ([replace(KNOWN, state=FORGOTTEN, deleted_at=NOW)] if forgotten else [])
 
 
-def test_a_forgotten_webhook_needs_nothing_more() -> None:
-    assert decide(None, replace(KNOWN, state=FORGOTTEN, deleted_at=1.0)) == Plan()
+def test_a_forgotten_webhook_needs_nothing_more_and_the_others_what_they_do() -> None:
+    forgotten = replace(KNOWN, state=FORGOTTEN, deleted_at=1.0)
+    assert decide(None, forgotten) == Plan()
+    known = {"gone": forgotten, "left": replace(KNOWN, name="left"), "ended": replace(forgotten, name="ended")}
+    made = plan({}, set(), known, complete=True, rules=PlanRules(600.0, FIRST_USED), now=NOW)
+    assert (made.leave, [record.name for record in made.remember]) == ({"left"}, ["left"])
 
 
 def test_a_webhook_that_comes_back_in_time_goes_on() -> None:

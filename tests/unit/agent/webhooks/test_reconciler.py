@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from sew_agent.ingest.poller import Poller
 from sew_agent.ingest.readers import dedicated_cursor
 from sew_agent.store.records import DeliveryResult, DeliveryState, StoreError
 from sew_agent.store.sqlite.store import SqliteStore, open_store
+from sew_agent.webhooks.base import Snapshot
 from sew_agent.webhooks.files import FileWebhooks
 from sew_agent.webhooks.reconciler import Parts, Reconciler
 from sew_agent.webhooks.validator import ValidationResult, WebhookValidator
@@ -29,6 +31,19 @@ class FakeRoutes:
 
     def serve(self, webhooks: Mapping[str, Accepted]) -> None:
         self.names = sorted(webhooks)
+
+
+class FakeSource:
+    """A source that has nothing but one snapshot."""
+
+    def __init__(self, only: Snapshot) -> None:
+        self._only = only
+
+    def snapshot(self) -> Snapshot:
+        return self._only
+
+    def close(self) -> None:
+        """Nothing is watched."""
 
 
 class FakeTester:
@@ -60,7 +75,7 @@ class ReconcilerHarness:
         self.routes, self.tester, self.stream = FakeRoutes(), FakeTester(), io.StringIO()
         self.poller = Poller(self.source, self.store, RecordingObserver(), page_size=100, pause=1.0)
         self.reported: list[ValidationResult] = []
-        parts = Parts(
+        self.parts = parts = Parts(
             webhooks=FileWebhooks(self.path / "webhooks", secrets_namespace="n", clock=lambda: self.now),
             validator=WebhookValidator(lambda: self.source.fields, CONSUMERS),
             store=self.store,
@@ -69,7 +84,10 @@ class ReconcilerHarness:
             tester=self.tester,
             log=Log(self.stream, lambda: self.now),
         )
-        self.reconciler = Reconciler(parts, forget_after=600.0, changed=self.reported.append)
+        self.reconciler = self.of(parts)
+
+    def of(self, parts: Parts) -> Reconciler:
+        return Reconciler(parts, forget_after=600.0, start="", by_number=False, changed=self.reported.append)
 
     def restart(self) -> None:
         self.close()
@@ -373,6 +391,32 @@ def disable_after_an_attempt(harness: ReconcilerHarness) -> None:
     harness.store.record_results([DeliveryResult(delivery, DeliveryState.PENDING, harness.now, 1)], ())
     harness.webhook("a", state="Disabled")
     harness.step()
+
+
+def test_a_webhook_that_is_deleted_is_left_alone_until_the_very_moment_it_is_forgotten(
+    harness: ReconcilerHarness,
+) -> None:
+    harness.webhook("a")
+    harness.step()
+    harness.delete("a")
+    harness.step()
+    harness.routes.names = ["untouched"]
+    harness.step(599)
+    assert (harness.routes.names, harness.logged("webhook_forgotten")) == (["untouched"], [])
+    harness.step(1)
+    assert [line["webhook"] for line in harness.logged("webhook_forgotten")] == ["a"]
+
+
+def test_while_the_webhooks_are_not_known_nothing_changes_and_nothing_is_ready(harness: ReconcilerHarness) -> None:
+    harness.webhook("a")
+    harness.step()
+    not_yet = Snapshot({}, {}, {}, known=False)
+    reconciler = harness.of(replace(harness.parts, webhooks=FakeSource(not_yet)))
+    assert (reconciler.snapshot, reconciler.ready) == (None, False)
+    reconciler.reconcile(harness.now)
+    assert (reconciler.snapshot, reconciler.ready) == (not_yet, False)
+    assert harness.routes.names == ["a"]
+    assert harness.store.webhook_records()["a"].deleted_at is None
 
 
 def test_time_disabled_is_taken_off_before_anything_is_sent_again(
