@@ -344,8 +344,8 @@ def test_the_result_of_a_test_is_logged_and_kept_though_its_webhook_may_be_gone(
 
 
 def test_an_exception_takes_effect_and_ends_with_its_manifest(harness: ReconcilerHarness) -> None:
-    def exception(name: str, selector: str) -> None:
-        spec = {"description": "d", "selector": selector, "startTime": "2026-01-01T00:00:00Z"}
+    def exception(name: str, selector: str, **more: str) -> None:
+        spec = {"description": "d", "selector": selector, "startTime": "2026-01-01T00:00:00Z", **more}
         manifest = {"apiVersion": "projectcalico.org/v3", "kind": "AlertException", "metadata": {"name": name}}
         (harness.path / "webhooks" / f"{name}.json").write_text(json.dumps(manifest | {"spec": spec}))
 
@@ -353,10 +353,13 @@ def test_an_exception_takes_effect_and_ends_with_its_manifest(harness: Reconcile
     exception("quiet", "severity = 1")
     exception("broken", "sevrity = 1")
     harness.step()
+    exception("later", "severity = 2", endTime="2300-01-01T00:00:00Z")
     harness.write(1)
     harness.step()
     assert harness.pending("a") == 0
-    assert [entry["exception"] for entry in harness.logged("exception_accepted")] == ["quiet"]
+    accepted = [(line["exception"], line["start"], line.get("end")) for line in harness.logged("exception_accepted")]
+    start = "2026-01-01T00:00:00Z"
+    assert accepted == [("quiet", start, None), ("later", start, "2300-01-01T00:00:00Z")]
     (refused,) = harness.logged("exception_refused")
     assert (refused["exception"], str(refused["message"])[:23]) == ("broken", "it suppresses nothing: ")
     harness.delete("quiet")
@@ -364,7 +367,8 @@ def test_an_exception_takes_effect_and_ends_with_its_manifest(harness: Reconcile
     harness.write(2)
     harness.step()
     assert harness.pending("a") == 1
-    assert [entry["exception"] for entry in harness.logged("exception_deleted")] == ["quiet"]
+    (deleted,) = harness.logged("exception_deleted")
+    assert (deleted["exception"], deleted["message"]) == ("quiet", "events that it selects are delivered again")
 
 
 def test_no_secret_is_logged(harness: ReconcilerHarness) -> None:
