@@ -10,16 +10,18 @@ import pytest
 
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.query import CALICO
-from kubectl_sew.resource import TEST_EVENT_ANNOTATION
+from kubectl_sew.resource import TEST_EVENT_ANNOTATION, Condition, ConfigVar, State, Webhook, read_to
 from kubectl_sew.validation import Accepted
 from sew_agent.base.log import Log
 from sew_agent.ingest.ndjson.file import NdjsonFile
 from sew_agent.ingest.poller import Poller
 from sew_agent.ingest.readers import dedicated_cursor
-from sew_agent.store.records import DeliveryResult, DeliveryState, StoreError
+from sew_agent.ingest.source import Subscription
+from sew_agent.store.records import DeliveryResult, DeliveryState, DropReason, StoreError
 from sew_agent.store.sqlite.store import SqliteStore, open_store
 from sew_agent.webhooks.base import Snapshot
 from sew_agent.webhooks.files import FileWebhooks
+from sew_agent.webhooks.plan import FORGOTTEN
 from sew_agent.webhooks.reconciler import Parts, Reconciler
 from sew_agent.webhooks.validator import ValidationResult, WebhookValidator
 from tests.unit.agent.ingest.harness import RecordingObserver
@@ -86,8 +88,8 @@ class ReconcilerHarness:
         )
         self.reconciler = self.of(parts)
 
-    def of(self, parts: Parts) -> Reconciler:
-        return Reconciler(parts, forget_after=600.0, start="", by_number=False, changed=self.reported.append)
+    def of(self, parts: Parts, start: str | float = "", *, by_number: bool = False) -> Reconciler:
+        return Reconciler(parts, forget_after=600.0, start=start, by_number=by_number, changed=self.reported.append)
 
     def restart(self) -> None:
         self.close()
@@ -166,6 +168,58 @@ def test_a_deleted_webhook_stops_at_once_and_is_forgotten_after_its_time(harness
     assert harness.pending("a") == 0
     assert harness.store.counters()[0].dropped == {"deleted": 1}
     assert harness.logged("webhook_forgotten")[0]["dropped"] == 1
+
+
+def test_many_deliveries_of_a_deleted_webhook_are_dropped_in_steps_and_it_is_forgotten_after_the_last(
+    harness: ReconcilerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.webhook("a")
+    harness.step()
+    harness.delete("a")
+    harness.step()
+    dropped, asked = iter([5_000, 6_000, 7]), list[tuple[str, DropReason, int]]()
+
+    def drop(name: str, reason: DropReason, *, most: int) -> int:
+        asked.append((name, reason, most))
+        return next(dropped)
+
+    monkeypatch.setattr(harness.store, "drop", drop)
+    for seconds in (600, 0):
+        harness.step(seconds)
+        assert harness.store.webhook_records()["a"].state == "Enabled"
+        assert harness.logged("webhook_forgotten") == []
+    harness.step(0)
+    assert harness.store.webhook_records()["a"].state == FORGOTTEN
+    assert [(line["webhook"], line["dropped"]) for line in harness.logged("webhook_forgotten")] == [("a", 11_007)]
+    assert asked == [("a", DropReason.DELETED, 5_000)] * 3
+
+
+@pytest.mark.parametrize(
+    ("start", "by_number", "checkpoint", "since"),
+    [("", False, 50.0, 50.0), ("", True, 50.0, 100.0), (900.0, False, None, 900.0), ("created", False, None, 100.0)],
+    ids=["checkpoint", "by number", "seconds", "created"],
+)
+def test_each_webhook_is_read_for_from_its_own_start(
+    harness: ReconcilerHarness,
+    monkeypatch: pytest.MonkeyPatch,
+    start: str | float,
+    by_number: bool,
+    checkpoint: float | None,
+    since: float,
+) -> None:
+    """It was created 100 s ago; times are seconds before now."""
+    served: dict[str, float | None] = {}
+
+    def serve(read: Mapping[str, Subscription], *_: object) -> None:
+        served.update({name: subscription.start for name, subscription in read.items()})
+
+    monkeypatch.setattr(harness.poller, "serve", serve)
+    read = [] if checkpoint is None else [Condition("EventsFetched", "True", "", read_to(harness.now - checkpoint))]
+    webhook = Webhook("a", "Generic", State.ENABLED, "severity >= 0", created=harness.now - 100)
+    config = (ConfigVar("url", "https://example.com"),)
+    source = FakeSource(Snapshot({"a": replace(webhook, config=config, conditions=tuple(read))}, {}, {}))
+    harness.of(replace(harness.parts, webhooks=source), start, by_number=by_number).reconcile(harness.now)
+    assert served == {"a": harness.now - since}
 
 
 def test_one_that_is_made_again_in_time_misses_nothing(harness: ReconcilerHarness) -> None:
