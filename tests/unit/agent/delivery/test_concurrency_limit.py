@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -97,3 +98,88 @@ def test_there_is_always_room_for_one(history: list[tuple[bool, float, float, in
         else:
             limit.failed(started, now)
         assert limit.allowed >= 1
+
+
+def answered(limit: ConcurrencyLimit, *seconds: float, in_flight: int) -> ConcurrencyLimit:
+    """Count answers that took so long."""
+    for took in seconds:
+        limit.answered(0.0, took, in_flight)
+    return limit
+
+
+def test_each_answer_adds_one_at_the_beginning_where_at_least_half_were_in_flight() -> None:
+    assert answered(ConcurrencyLimit(8.0, left=99), 0.2, in_flight=4).limit == 9.0
+    assert answered(ConcurrencyLimit(8.0, left=99), 0.0, in_flight=4).limit == 9.0
+    assert answered(ConcurrencyLimit(8.0, left=99), 0.2, in_flight=3).limit == 8.0
+
+
+def test_once_something_was_too_much_all_answers_together_add_four() -> None:
+    assert answered(ConcurrencyLimit(32.0, beginning=False, left=99), 0.2, in_flight=32).limit == 32.0 + 4.0 / 32.0
+
+
+def test_nothing_is_added_after_a_crowd_until_answers_are_quick_again() -> None:
+    crowd = ConcurrencyLimit(32.0, beginning=False, crowded=True, uncrowded=0.2, left=3)
+    assert answered(crowd, 0.4, 0.4, in_flight=32).limit == 32.0
+    assert answered(crowd, 0.4, 0.4, in_flight=32).limit == 32.0 + 4.0 / 32.0
+
+
+@pytest.mark.parametrize(("mean", "limit"), [(0.45, 20.0), (0.6, 15.0), (0.9, 10.0), (9.0, 10.0)])
+def test_a_crowd_takes_as_much_as_its_answers_are_too_slow_and_at_most_half(mean: float, limit: float) -> None:
+    """Answers without a crowd take 0.2 s here: twice that, and 0.05 s, is no crowd yet."""
+    made = ConcurrencyLimit(20.0, beginning=False, crowded=True, uncrowded=0.2, left=4)
+    answered(made, mean, mean, mean, mean, in_flight=20)
+    assert made.limit == pytest.approx(limit)
+    assert (made.crowded, made.beginning, made.uncrowded) == (mean > 0.45, False, 0.2)
+
+
+def test_a_crowd_ends_the_beginning_and_leaves_as_many_as_never_crowd() -> None:
+    made = answered(ConcurrencyLimit(5.0, uncrowded=0.2, left=1), 2.0, in_flight=5)
+    assert (made.limit, made.beginning) == (FIRST, False)
+
+
+def test_what_an_uncrowded_answer_takes_is_the_mean_of_the_first_four() -> None:
+    made = answered(ConcurrencyLimit(beginning=False), 0.1, 0.2, 0.4, in_flight=1)
+    assert made.uncrowded == 0.0
+    answered(made, 0.5, in_flight=4)
+    assert (made.uncrowded, made.beginning) == (pytest.approx(0.3), True)
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "mean", "uncrowded", "beginning"),
+    [
+        (4, 0.46, 0.46, True),
+        (4, 0.45, 0.25, False),
+        (4, 0.1, 0.18, False),
+        (5, 0.1, 0.18, False),
+        (5, 0.2, 0.2, False),
+        (5, 0.4, 0.2, False),
+    ],
+)
+def test_what_an_uncrowded_answer_takes_is_learnt_only_where_it_is_certain(
+    in_flight: int, mean: float, uncrowded: float, beginning: bool
+) -> None:
+    """It was 0.2 s. Slow answers to few requests, and quick ones to many, come from the receiver itself."""
+    made = answered(ConcurrencyLimit(64.0, beginning=False, uncrowded=0.2, left=1), mean, in_flight=in_flight)
+    assert made.uncrowded == pytest.approx(uncrowded)
+    assert (made.beginning, made.crowded) == (beginning, False)
+
+
+def test_a_mean_is_that_of_as_many_answers_as_may_be_in_flight_and_at_least_sixteen() -> None:
+    made = answered(ConcurrencyLimit(40.0, uncrowded=0.2, left=2), 0.2, 0.2, in_flight=1)
+    assert (made.left, made.answers, made.seconds, made.most) == (40, 0, 0.0, 0)
+    made.failed(1001.0, 1002.0)
+    made.failed(1002.0, 1003.0)
+    assert (made.limit, made.left) == (10.0, 16)
+    answered(made, 0.2, 0.2, in_flight=3)
+    assert (made.answers, made.seconds, made.most) == (2, pytest.approx(0.4), 3)
+    made.failed(1003.0, 1004.0)
+    assert (made.answers, made.seconds, made.most) == (0, 0.0, 0)
+
+
+def test_a_failure_says_nothing_where_its_request_began_before_the_last_one() -> None:
+    made = ConcurrencyLimit(2.0)
+    made.failed(10.0, 11.0)
+    made.failed(10.9, 20.0)
+    assert (made.limit, made.cut_at, made.beginning) == (1.0, 11.0, False)
+    made.failed(11.0, 21.0)
+    assert (made.limit, made.cut_at) == (1.0, 21.0)

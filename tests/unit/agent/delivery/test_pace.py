@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -129,3 +130,99 @@ def test_a_pause_always_ends_however_the_clock_is_set(history: list[tuple[str, f
         else:
             pace.accept()
         assert 0.0 <= pace.delay(now) < float("inf")
+
+
+def refused_twice(accepted: int = 10) -> Pace:
+    """Return a pace of two refusals, at 100 s and 104 s, each with a pause of 2 s."""
+    pace = Pace()
+    pace.start(100.0)
+    pace.refuse(100.0, 100.0, 2.0)
+    for _ in range(accepted):
+        pace.start(103.0)
+        pace.accept()
+    pace.start(104.0)
+    pace.refuse(104.0, 104.0, 2.0)
+    return pace
+
+
+def test_a_pace_is_what_was_accepted_from_the_end_of_one_pause_to_the_end_of_the_next() -> None:
+    pace = refused_twice()
+    assert pace.rate == 10 / 4.0
+    assert [pace.delay(now) for now in (105.0, 105.75, 106.0)] == [0.4, 0.25, 0.0]
+    assert refused_twice(0).delay(104.0) == 0.0
+
+
+def test_a_request_that_is_late_by_less_than_half_an_interval_costs_no_time() -> None:
+    pace = refused_twice()
+    pace.start(106.1)
+    assert pace.next_at == pytest.approx(106.4)
+    pace.start(106.7)
+    assert pace.next_at == pytest.approx(106.9)
+
+
+def test_what_was_in_flight_at_a_refusal_adds_to_the_pause_and_says_nothing_of_the_pace() -> None:
+    pace = refused_twice()
+    pace.accept()
+    pace.refuse(105.9, 107.0, 2.0)
+    assert (pace.rate, pace.accepted, pace.since, pace.next_at) == (2.5, 1, 109.0, 109.0)
+    pace.refuse(109.0, 109.0, 2.0)
+    assert (pace.rate, pace.accepted) == (pytest.approx(2.5 * 0.96), 0)
+
+
+def test_after_ten_seconds_without_a_request_a_refusal_is_a_first_one() -> None:
+    for rest, known in ((10.0, True), (10.5, False)):
+        pace = Pace()
+        pace.start(100.0)
+        pace.refuse(100.0, 100.0, 2.0)
+        pace.start(102.0 + rest)
+        pace.accept()
+        pace.refuse(102.0 + rest, 102.0 + rest, 2.0)
+        assert (pace.rate < 1e6) is known
+
+
+def test_each_refusal_of_a_pace_soon_after_another_takes_more_of_it() -> None:
+    pace = refused_twice()
+    parts = []
+    now = 106.0
+    for _ in range(9):
+        before = pace.rate
+        pace.accept()
+        pace.refuse(now, now, 2.0)
+        parts.append(pace.rate / before)
+        now += 3.0
+    expected = [0.96**power for power in (1, 2, 4, 8, 16, 32, 32, 32, 32)]
+    assert parts == pytest.approx(expected)
+    pace.accept()
+    before = pace.rate
+    pace.refuse(now + 10.0, now + 10.0, 2.0)
+    assert pace.rate / before == pytest.approx(0.96)
+
+
+def test_a_pace_that_was_never_refused_grows_by_three_per_cent_a_second() -> None:
+    pace = refused_twice()
+    assert pace.delay(106.0) == 0.0
+    assert pace.rate == 2.5
+    pace.delay(107.0)
+    assert pace.rate == pytest.approx(2.5 * 1.03)
+    pace.delay(109.0)
+    assert pace.rate == pytest.approx(2.5 * 1.03**3)
+
+
+def test_a_pace_that_was_refused_stays_for_a_minute_and_grows_by_one_per_cent_a_second_then() -> None:
+    pace = refused_twice()
+    pace.accept()
+    pace.refuse(106.0, 106.0, 2.0)
+    pace.delay(168.0)
+    assert pace.rate == pytest.approx(2.5 * 0.96)
+    pace.delay(170.0)
+    assert pace.rate == pytest.approx(2.5 * 0.96 * 1.01**2)
+    pace.delay(171.0)
+    assert pace.rate == pytest.approx(2.5 * 0.96 * 1.01**3)
+
+
+def test_a_pace_ends_where_it_has_grown_beyond_any_number() -> None:
+    pace = refused_twice()
+    assert pace.delay(106.0 + 1000.0) == 0.0
+    assert pace.rate == 1e6
+    pace.start(1106.0)
+    assert pace.delay(1106.0) == 0.0
