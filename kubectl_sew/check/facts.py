@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from kubectl_sew.check.pods import AgentPod
 from kubectl_sew.check.rights import Right
 from kubectl_sew.cluster.agent import Holder
+from kubectl_sew.cluster.exceptions import ClusterException
 from kubectl_sew.cluster.objects import Held
 from kubectl_sew.cluster.webhook_details import AgentReport
 from kubectl_sew.install.holders import Account
@@ -69,6 +70,7 @@ class Facts:
     webhooks: tuple[Webhook, ...] | Unknown = ()
     elsewhere: tuple[str, ...] | Unknown = ()
     """Names of webhooks in a group that is not the one used."""
+    exceptions: tuple[ClusterException, ...] | Unknown = ()
     held: Held | Unknown = field(default_factory=Held)
     own_rights: Mapping[Right, bool] | Unknown = field(default_factory=dict)
     agent_rights: Mapping[Right, bool] | Unknown = field(default_factory=dict)

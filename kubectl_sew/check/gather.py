@@ -11,6 +11,7 @@ from kubectl_sew.check.facts import NOT_SERVED, Definition, Facts, Unknown
 from kubectl_sew.check.pods import agent_pods
 from kubectl_sew.check.rights import Right, agent_rights, has, is_mine, own_rights
 from kubectl_sew.cluster.agent import AgentError, clock_ahead, find_holder
+from kubectl_sew.cluster.exceptions import read_exceptions
 from kubectl_sew.cluster.objects import Held, read_objects
 from kubectl_sew.cluster.webhook_details import ask_holder
 from kubectl_sew.cluster.webhooks import Webhooks, served_as
@@ -116,7 +117,8 @@ def _webhooks(asking: "_Asking", facts: Facts) -> Facts:
     if not isinstance(webhooks, Unknown):
         references = [reference for webhook in webhooks for reference in webhook.references]
         held = attempt(lambda: read_objects(kubectl, facts.secrets_namespace, references))
-    return replace(facts, webhooks=webhooks, elsewhere=elsewhere, held=held)
+    exceptions = attempt(lambda: read_exceptions(kubectl, asking.group))
+    return replace(facts, webhooks=webhooks, elsewhere=elsewhere, held=held, exceptions=exceptions)
 
 
 def _all(kubectl: Kubectl, api: Served) -> list[Webhook]:

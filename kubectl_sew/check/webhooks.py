@@ -181,6 +181,15 @@ def _selector(facts: Facts) -> str:
     return f": it serves those with the labels {selector}" if selector else ""
 
 
+def _exceptions(facts: Facts) -> CheckVerdict:
+    if isinstance(facts.exceptions, Unknown):
+        return unknown(facts.exceptions.why)
+    reported = {row["name"]: row["broken"] or "" for row in facts.agent.report.get("exceptions") or ()}
+    broken = {held.exception.name: held.broken for held in facts.exceptions} | reported
+    return fails_with([f"{name} suppresses nothing: {why}" for name, why in broken.items() if why], _BROKEN_EXCEPTION)
+
+
+_BROKEN_EXCEPTION = "`kubectl edit alertexceptions.projectcalico.org NAME`; `kubectl sew validate -f FILE` checks one"
 _UNSERVED = "`kubectl label` it to match the agent's SEW_SELECTOR; if that is not set, see the agent's log"
 
 WEBHOOKS = (
@@ -197,6 +206,7 @@ WEBHOOKS = (
         _unanswerable,
         "`kubectl sew fields` lists the keys, `kubectl sew preview-query QUERY --elasticsearch URL` tries a query",
     ),
+    Check("exception-broken", "all AlertExceptions can be used", _exceptions),
     _each(
         "webhook-parked",
         "no receiver refuses configuration or credential",

@@ -30,6 +30,11 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
     "Operate the cluster's webhooks": (
         Entry("list", "list:list_command", "List the cluster's webhooks with their state and health."),
         Entry("status", "status:status", "Show all that is known of a webhook, and what to do."),
+        Entry(
+            "exceptions",
+            "exceptions:exceptions",
+            "List the AlertExceptions that keep events from all webhooks, or show what one selects.",
+        ),
         Entry("check", "check:check", "Find out what is wrong with an installation, and what to do."),
         Entry("test", "test:test", "Have the agent send one sample event, and print the receiver's answer."),
         Entry("enable", "state:enable", "Enable a webhook: its events are delivered."),

@@ -10,7 +10,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from kubectl_sew.cli.matching_lines import Selector, read_lines
+from kubectl_sew.cli.matching_lines import Match, Selector, read_lines
 from kubectl_sew.cli.output import echo, print_warning
 from kubectl_sew.cli.progress import on_stderr
 from kubectl_sew.cli.standard_input import standard_input
@@ -27,15 +27,15 @@ NAMED = 100
 """Lines that are no events are named one by one up to so many."""
 
 
-Match = Callable[[Mapping[str, Any], float], bool]
-
-
-def print_matching(match: Match, source: str, parts: Mapping[str, Match]) -> None:
+def print_matching(
+    match: Match, source: str, parts: Mapping[str, Match], suppressing: Mapping[str, Match] | None = None
+) -> None:
     """Matching lines on stdout, as they are and as they come; on stderr the lines that are no events, and the count.
 
+    What `suppressing` (exception -> its matcher) selects is not printed, and counted by exception.
     Where nothing matches, a file is read again to count what each of `parts` (its text -> its matcher) selects alone.
     """
-    selector = Selector(match)
+    selector = Selector(match, suppressing)
     with _opened(source) as file:
         progress, beside = on_stderr(_size(file)), sys.stdout.isatty()
         done = 0
@@ -49,6 +49,8 @@ def print_matching(match: Match, source: str, parts: Mapping[str, Match]) -> Non
             progress.show(done, f"{selector.events:,} events read, {selector.matching:,} match")
         progress.clear()
     echo(_summary(selector), err=True)
+    for name in suppressing or ():
+        echo(f"  AlertException {name}: {selector.suppressed[name]:,} more suppressed", err=True)
     _hint_at_json(selector)
     if parts and selector.events and not selector.matching and Path(source).is_file():
         echo("\n".join(["Each part alone:", *_alone(parts, source)]), err=True)

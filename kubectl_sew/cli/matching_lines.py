@@ -1,5 +1,6 @@
 """The lines of NDJSON that a query selects. They go through as they are, byte for byte."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from kubectl_sew.ndjson import LONGEST_LINE, BadLineError, parse_line
 
 _CHUNK = 2**20
+
+Match = Callable[[Mapping[str, Any], float], bool]
 
 
 def read_lines(read: Callable[[int], bytes]) -> Iterator[list[bytes]]:
@@ -31,12 +34,25 @@ def read_lines(read: Callable[[int], bytes]) -> Iterator[list[bytes]]:
 class Selector:
     """Takes the lines of one file in order, and counts its events and those that match."""
 
-    def __init__(self, match: Callable[[Mapping[str, Any], float], bool]) -> None:
-        self._match = match
+    def __init__(self, match: Match, suppressing: Mapping[str, Match] | None = None) -> None:
+        """`suppressing`: exception -> what it selects, and so is not taken."""
+        self._suppressing = suppressing or {}
+        self.suppressed: Counter[str] = Counter()
+        """Exception -> how many events that match it took away."""
+        self._match = self._is_delivered if self._suppressing else match
+        self._wanted = match
         self._lines = 0
         self.bad = self.events = self.matching = 0
         self.begins = ""
         """The first character of the first line that is no event."""
+
+    def _is_delivered(self, event: Mapping[str, Any], now: float) -> bool:
+        """Return whether an event matches and no exception selects it."""
+        if not self._wanted(event, now):
+            return False
+        by = [name for name, selects in self._suppressing.items() if selects(event, now)]
+        self.suppressed.update(by)
+        return not by
 
     def take(self, lines: Sequence[bytes], now: float) -> tuple[list[bytes], list[str]]:
         """Return the next lines that match, and number and reason of each that is no event; `now` in seconds."""

@@ -1,7 +1,7 @@
 """The text of `kubectl sew status`: for people, for programs, and what to do. Pure."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kubectl_sew.cluster.webhook_details import Lookup, Resolved, WebhookDetails
@@ -10,6 +10,7 @@ from kubectl_sew.json_text import line
 from kubectl_sew.pages import page
 from kubectl_sew.resource import Condition, DeliveringReason, State, Webhook
 from kubectl_sew.resource.conditions import TIGHT, with_backlog
+from kubectl_sew.resource.exceptions import describe_exception
 from kubectl_sew.text import plural, spell_age, spell_duration
 
 _LONGEST = 600
@@ -123,6 +124,7 @@ def _delivery(details: WebhookDetails) -> Iterator[str]:
     yield _labelled("Backlog", _backlog(row, _is_refused(details.webhook)))
     yield _labelled("Delivered", f"{row.get('delivered', 0):,}, the last {_moment(row.get('lastDelivery'), now)}")
     yield _labelled("Dead letters", f"{row.get('deadLetters', 0):,}")
+    yield from _suppressed(row, details.agent.report.get("exceptions") or ())
     for act in row.get("byHand") or ():
         yield _labelled("Given up", f"{act['count']:,} by {act['who']}, {_moment(act['at'], now)} ({act['what']})")
     if row.get("lastError"):
@@ -135,6 +137,15 @@ def _delivery(details: WebhookDetails) -> Iterator[str]:
         yield _labelled("Next attempt", _moment(row["nextRetry"], now))
     if (row.get("room") or 0) >= TIGHT:
         yield _labelled("Store", f"{row['room']:.0%} of its share is used; from 100 % on nothing is read for it")
+
+
+def _suppressed(row: Mapping[str, Any], exceptions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Say how many of this webhook's events were suppressed, and what each exception did for all webhooks."""
+    count = (row.get("dropped") or {}).get("suppressed") or 0
+    lines = [describe_exception(one) for one in exceptions if one["broken"] or one["inForce"] or one["suppressed"]]
+    if count or lines:
+        yield _labelled("Suppressed", f"{count:,} {plural(count, 'event')} of this webhook, by AlertExceptions")
+    yield from (_labelled("", text) for text in lines)
 
 
 def _moment(date: Any, now: float | None) -> str:

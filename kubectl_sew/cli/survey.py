@@ -1,7 +1,7 @@
 """The preview of a query on an index: how many events of the last hours, when, some of them, each part's cost. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kubectl_sew.elasticsearch.access import ElasticsearchError
@@ -57,17 +57,24 @@ class Survey:
     parts: Sequence[Part]
     left_out: int = 0
     """Parts that were not asked alone."""
+    suppressed: Mapping[str, int] = field(default_factory=dict)
+    """Exception -> how many events that match it takes away; they are not in `count`."""
 
 
-def searches(query: BoundQuery, window: Window) -> list[Json]:
-    """The bodies of the searches whose answers `read` takes: all events, the query's, and each part's."""
+def searches(query: BoundQuery, window: Window, selectors: Sequence[tuple[str, BoundQuery]] = ()) -> list[Json]:
+    """The bodies of the searches whose answers `read` takes: all events, the query's, each part's, each exception's.
+
+    `selectors`: name and selector of the exceptions that take something away.
+    """
     bars = {"field": window.field, "fixed_interval": f"{window.step}s", "min_doc_count": 0}
     bars["extended_bounds"] = {"min": window.start, "max": window.end - 1}
     bars["format"] = "epoch_millis"
     sort = [{window.field: {"order": "desc", "unmapped_type": "date"}}]
-    whole = _body(window, to_dsl(query)) | {"size": SAMPLES, "sort": sort}
+    left = [{"bool": {"must_not": [to_dsl(selector) for _, selector in selectors]}}] if selectors else []
+    whole = _body(window, to_dsl(query), *left) | {"size": SAMPLES, "sort": sort}
     whole["aggs"] = {"bars": {"date_histogram": bars}}
-    return [_body(window), whole, *(_body(window, to_dsl(part)) for part in _asked(query))]
+    parts = [_body(window, to_dsl(part)) for part in _asked(query)]
+    return [_body(window), whole, *parts, *(_body(window, to_dsl(query), to_dsl(one)) for _, one in selectors)]
 
 
 def _asked(query: BoundQuery) -> tuple[BoundQuery, ...]:
@@ -81,10 +88,13 @@ def _body(window: Window, *filters: Json) -> Json:
     return {"size": 0, "track_total_hits": True, "query": {"bool": {"filter": [of_window, *filters]}}}
 
 
-def read(query: BoundQuery, answers: Sequence[Mapping[str, Any]]) -> Survey:
+def read(
+    query: BoundQuery, answers: Sequence[Mapping[str, Any]], selectors: Sequence[tuple[str, BoundQuery]] = ()
+) -> Survey:
     """Raises ElasticsearchError where the query as a whole could not be asked, naming the parts that could not."""
-    parts = [_part(part, answer) for part, answer in zip(_asked(query), answers[2:], strict=True)]
-    for answer in answers[:2]:
+    of_parts, of_exceptions = answers[2 : len(answers) - len(selectors)], answers[len(answers) - len(selectors) :]
+    parts = [_part(part, answer) for part, answer in zip(_asked(query), of_parts, strict=True)]
+    for answer in (*answers[:2], *of_exceptions):
         try:
             check_search(answer)
         except ElasticsearchError as error:
@@ -99,6 +109,7 @@ def read(query: BoundQuery, answers: Sequence[Mapping[str, Any]]) -> Survey:
         samples=whole["hits"]["hits"],
         parts=parts,
         left_out=len(query.parts) - len(parts),
+        suppressed={name: _count(answer) for (name, _), answer in zip(selectors, of_exceptions, strict=True)},
     )
 
 
@@ -123,6 +134,8 @@ def for_people(survey: Survey, window: Window, where: str) -> str:
         f"Window:   {_moment(window.start)} to {_moment(window.end)}",
         f"Events:   {survey.count:,} of {survey.total:,} match{share}, found in {survey.took} ms{_slow(survey.took)}",
     ]
+    for name, count in survey.suppressed.items():
+        heads.append(f"          and {count:,} more, which AlertException {name} suppresses")
     drawn = [*_histogram(survey, window), *_parts(survey), *_samples(survey)] if survey.total else []
     return "\n".join([*heads, *drawn])
 
@@ -169,6 +182,7 @@ def as_object(survey: Survey, window: Window) -> Json:
         "total": survey.total,
         "count": survey.count,
         "tookMilliseconds": survey.took,
+        "suppressed": dict(survey.suppressed),
         "histogram": [{"start": _moment(start), "count": count} for start, count in survey.bars],
         "parts": [
             {"query": part.text, "count": part.count, "tookMilliseconds": part.took, "refusal": part.refusal or None}

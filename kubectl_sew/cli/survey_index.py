@@ -2,8 +2,10 @@
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from kubectl_sew.cli.exception_options import in_force
 from kubectl_sew.cli.output import echo, print_json, print_yaml
 from kubectl_sew.cli.query_argument import read_query
 from kubectl_sew.cli.survey import Window, as_object, for_people, read, searches
@@ -12,10 +14,22 @@ from kubectl_sew.elasticsearch.credentials import VARIABLES, from_files
 from kubectl_sew.errors import SewError
 from kubectl_sew.members import members
 from kubectl_sew.query import FieldSet, FieldType
+from kubectl_sew.resource.exceptions import AlertException
 
 
-def print_survey(text: str, urls: str, pattern: str, since: float, time_field: str, output: str | None) -> None:
-    """`since` in seconds, at least one, and not before 1970; `output` is "json", "yaml" or None for people."""
+def print_survey(  # noqa: PLR0913, PLR0917 - one for each flag
+    text: str,
+    urls: str,
+    pattern: str,
+    since: float,
+    time_field: str,
+    output: str | None,
+    exceptions: Sequence[AlertException] = (),
+) -> None:
+    """`since` in seconds, at least one, and not before 1970; `output` is "json", "yaml" or None for people.
+
+    What `exceptions` in force select is not counted.
+    """
     files = {name: Path(path) for name, variable in VARIABLES.items() if (path := os.environ.get(variable))}
     access = from_files(members(urls), files)()
     index = Index(access, pattern)
@@ -26,7 +40,9 @@ def print_survey(text: str, urls: str, pattern: str, since: float, time_field: s
         window = Window(_time_path(fields, time_field, index), start, end)
         query = read_query(text, fields)
         header = {**index.everywhere, "request_cache": False}
-        survey = read(query, index.search_many([(header, body) for body in searches(query, window)]))
+        selectors = in_force(exceptions, fields)
+        bodies = searches(query, window, selectors)
+        survey = read(query, index.search_many([(header, body) for body in bodies]), selectors)
     finally:
         index.close()
     if output:

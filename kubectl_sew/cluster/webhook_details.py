@@ -112,8 +112,9 @@ def ask_holder(kubectl: Kubectl, holder: Holder) -> AgentReport:
         return AgentReport(str(holder), unknown=str(error))
     if report["agent"].get("standingBy"):
         return AgentReport(str(holder), unknown=_standing_by(holder, report["agent"].get("leaseHolder")))
-    now = {"now": report.get("now")}
-    return AgentReport(str(holder), report=report["agent"] | now, rows={row["name"]: row for row in report["webhooks"]})
+    beside = {"now": report.get("now"), "exceptions": report.get("exceptions") or []}  # an older agent has none
+    rows = {row["name"]: row for row in report["webhooks"]}
+    return AgentReport(str(holder), report=report["agent"] | beside, rows=rows)
 
 
 def _standing_by(holder: Holder, other: str | None) -> str:

@@ -54,6 +54,17 @@ def describe_exception(row: Mapping[str, Any]) -> str:
     return f"{head} is not in force: it {count}"
 
 
+def problem_of(obj: Mapping[str, Any]) -> str:
+    """Return why an object of the API suppresses nothing, whatever its selector; "" for a good one.
+
+    An item of a list comes without its kind. A field that a newer Calico may know does no harm.
+    """
+    whole = {"apiVersion": API_VERSIONS[0], "kind": EXCEPTION_KIND, **obj}
+    errors = (found.finding for found in check_exception(whole) if found.finding.code != "SEW007")
+    wrong = next(errors, None)
+    return f"{wrong.message} ({wrong.hint})" if wrong else ""
+
+
 def check_exception(obj: Mapping[str, Any]) -> list[Located]:
     """Everything wrong with one object of the kind that can be seen without the query language."""
     spec = obj.get("spec")

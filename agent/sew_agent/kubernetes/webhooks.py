@@ -16,7 +16,7 @@ from kubectl_sew.resource import (
     Webhook,
     check_structure,
 )
-from kubectl_sew.resource.exceptions import EXCEPTION_KIND, EXCEPTION_PLURAL, AlertException, check_exception
+from kubectl_sew.resource.exceptions import EXCEPTION_PLURAL, AlertException, problem_of
 from kubectl_sew.resource.objects import PLURALS
 from kubectl_sew.validation import InvalidWebhook, reason_of
 from sew_agent.base.health import Health, Heartbeat
@@ -33,8 +33,6 @@ _RETRY_SECONDS = 2.0
 _BEAT_SECONDS = 5.0
 _TOLERATED = "SEW015"
 """A label that is none is left out, and the webhook runs."""
-_UNKNOWN_FIELD = "SEW007"
-"""A field that a newer Calico may know: what we know of an exception holds all the same."""
 _UNREADABLE = HealthyReason.CONFIGURATION_PARSING
 _OURS = (LABELS_ANNOTATION, TEST_EVENT_ANNOTATION, TEST_REQUESTED_ANNOTATION)
 """The annotations that say what a webhook does; others come and go, and change nothing."""
@@ -189,11 +187,8 @@ def read_webhook(obj: Mapping[str, Any]) -> CachedWebhook:
 
 
 def read_exception(obj: Mapping[str, Any]) -> CachedException:
-    """Return an object of the API as an exception. An item of a list may come without the kind that the list has."""
-    whole = {"apiVersion": API_VERSIONS[0], "kind": EXCEPTION_KIND, **obj}
-    findings = [issue.finding for issue in check_exception(whole)]
-    wrong = next((finding for finding in findings if finding.is_error and finding.code != _UNKNOWN_FIELD), None)
-    return CachedException(AlertException.from_object(whole), f"{wrong.message} ({wrong.hint})" if wrong else "")
+    """Return an object of the API as an exception."""
+    return CachedException(AlertException.from_object(obj), problem_of(obj))
 
 
 def _metadata(plural: str, scope: Scope) -> WatchedResource[str]:

@@ -3,6 +3,7 @@
 import click
 
 from kubectl_sew.cli.durations import read_duration
+from kubectl_sew.cli.exception_options import Selectors, exceptions_in, exceptions_option, in_force
 from kubectl_sew.cli.output import echo, print_json, print_warning, print_yaml
 from kubectl_sew.cli.query_argument import read_query
 from kubectl_sew.cli.validation_options import check_index_flags, index_option
@@ -41,7 +42,10 @@ from kubectl_sew.query.fields import FIELD_SETS
     help="The age of the oldest events to count.",
 )
 @click.option("--time-field", metavar="NAME", default="time", show_default=True, help="The field with an event's time.")
+@exceptions_option
+@click.pass_context
 def preview_query(  # noqa: PLR0913, PLR0917  # one for each flag
+    ctx: click.Context,
     query: tuple[str, ...],
     output: str | None,
     explain: bool,
@@ -52,6 +56,7 @@ def preview_query(  # noqa: PLR0913, PLR0917  # one for each flag
     index: str,
     since: float,
     time_field: str,
+    exceptions: tuple[str, ...],
 ) -> None:
     """Show what a query selects: as an Elasticsearch query, in words, on events of a file, or on a real index.
 
@@ -68,26 +73,31 @@ def preview_query(  # noqa: PLR0913, PLR0917  # one for each flag
       kubectl sew preview-query 'source_ip IN {"10.0.0.0/8"}' --explain
       kubectl sew preview-query 'host IN {"web-*"}' --events events.ndjson | jq .name
       kubectl sew preview-query 'type = waf' --elasticsearch https://elasticsearch:9200 --since 7d
+      kubectl sew preview-query 'type = waf' --elasticsearch https://elasticsearch:9200 --exceptions cluster
     """
     modes = {"--explain": explain, "--format": canonical, "--events": events is not None}
     _check_flags(query, modes | {"--elasticsearch": elasticsearch is not None}, output)
     check_index_flags(elasticsearch)
+    if exceptions and canonical:
+        raise click.UsageError("--exceptions changes no query: leave it out with --format")
+    left_out = exceptions_in(ctx, exceptions)
     if elasticsearch is not None:
         from kubectl_sew.cli.survey_index import print_survey  # noqa: PLC0415  # each way of showing loads what it needs
 
-        print_survey(query[0], elasticsearch, index, since, time_field, output)
+        print_survey(query[0], elasticsearch, index, since, time_field, output, left_out)
         return
     bound = read_query(query[0], FIELD_SETS[fields])
+    selectors = in_force(left_out, FIELD_SETS[fields])
     if not query[0].strip():
         print_warning(f"the empty query selects every event, but no webhook takes it: write `{EVERY_EVENT}`")
     if events is not None:
-        _print_events(bound, events)
+        _print_events(bound, events, selectors)
     elif canonical:
         echo(str(bound.node))
     elif explain:
-        _print_explanation(bound)
+        _print_explanation(bound, selectors)
     else:
-        _print_dsl(bound, output or "json")
+        _print_dsl(bound, output or "json", selectors)
 
 
 def _check_flags(query: tuple[str, ...], modes: dict[str, bool], output: str | None) -> None:
@@ -100,22 +110,27 @@ def _check_flags(query: tuple[str, ...], modes: dict[str, bool], output: str | N
         raise click.UsageError(f"-o {output} is a form of the Elasticsearch query: leave it out with {given[0]}")
 
 
-def _print_dsl(query: BoundQuery, output: str) -> None:
+def _print_dsl(query: BoundQuery, output: str, selectors: Selectors) -> None:
     from kubectl_sew.query import to_dsl  # noqa: PLC0415  # each way of showing loads what it needs
 
     dsl = to_dsl(query)
+    if selectors:
+        dsl = {"bool": {"filter": [dsl], "must_not": [to_dsl(selector) for _, selector in selectors]}}
     (print_yaml if output == "yaml" else print_json)(dsl)
 
 
-def _print_explanation(query: BoundQuery) -> None:
+def _print_explanation(query: BoundQuery, selectors: Selectors) -> None:
     from kubectl_sew.query import explain  # noqa: PLC0415  # likewise
 
     echo(explain(query))
+    for name, selector in selectors:
+        echo(f"Not delivered, while AlertException {name} is in force: {selector.node}")
 
 
-def _print_events(query: BoundQuery, source: str) -> None:
+def _print_events(query: BoundQuery, source: str, selectors: Selectors) -> None:
     from kubectl_sew.cli.events import print_matching  # noqa: PLC0415  # likewise
     from kubectl_sew.query import compile_matcher  # noqa: PLC0415  # likewise
 
     parts = {str(part.node): compile_matcher(part) for part in query.parts[:MOST_PARTS]}
-    print_matching(compile_matcher(query), source, parts)
+    suppressing = {name: compile_matcher(selector) for name, selector in selectors}
+    print_matching(compile_matcher(query), source, parts, suppressing)

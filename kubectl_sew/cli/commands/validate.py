@@ -14,7 +14,7 @@ from kubectl_sew.cli.validation_options import ValidationRules, rules_options
 from kubectl_sew.cluster.validation import against
 from kubectl_sew.pages import page
 from kubectl_sew.resource import Finding
-from kubectl_sew.resource.manifests import load_many
+from kubectl_sew.resource.manifests import Manifests, load_many
 from kubectl_sew.text import plural
 from kubectl_sew.validation import validate_manifests
 
@@ -73,12 +73,13 @@ def validate(  # noqa: PLR0913  # one for each flag
     if sources.problems:
         findings = [*sources.problems, *(finding for finding in findings if finding.code != "SEW017")]
     if output == "json":
-        print_json(_as_json(len(manifests.webhooks), findings))
+        print_json(_as_json(manifests, findings))
     elif output == "junit":
         cases = [(webhook.source, webhook.name) for webhook in manifests.webhooks]
+        cases += [(exception.source, exception.name) for exception in manifests.exceptions]
         echo(junit(cases, findings, strict=strict))
     else:
-        _print_text(len(manifests.webhooks), findings)
+        _print_text(manifests, findings)
     return _exit_code(findings, strict)
 
 
@@ -88,9 +89,12 @@ def _exit_code(findings: Sequence[Finding], strict: bool) -> int:
     return ONLY_WARNINGS if findings and strict else 0
 
 
-def _print_text(webhooks: int, findings: Sequence[Finding]) -> None:
+def _print_text(manifests: Manifests, findings: Sequence[Finding]) -> None:
     print_findings(findings)
-    echo(f"{_count(webhooks, 'webhook')} checked: {_counts(findings)}", err=True)
+    webhooks, exceptions = len(manifests.webhooks), len(manifests.exceptions)
+    checked = [_count(webhooks, "webhook")] if webhooks or not exceptions else []
+    checked += [_count(exceptions, "exception")] if exceptions else []
+    echo(f"{' and '.join(checked)} checked: {_counts(findings)}", err=True)
 
 
 def _counts(findings: Sequence[Finding]) -> str:
@@ -102,10 +106,11 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {plural(number, noun)}"
 
 
-def _as_json(webhooks: int, findings: Sequence[Finding]) -> dict[str, Any]:
+def _as_json(manifests: Manifests, findings: Sequence[Finding]) -> dict[str, Any]:
     errors = sum(finding.is_error for finding in findings)
     return {
-        "webhooks": webhooks,
+        "webhooks": len(manifests.webhooks),
+        "exceptions": len(manifests.exceptions),
         "errors": errors,
         "warnings": len(findings) - errors,
         "findings": [

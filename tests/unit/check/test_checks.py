@@ -12,16 +12,19 @@ from kubectl_sew.check.pods import AgentPod
 from kubectl_sew.check.rights import Right, own_rights
 from kubectl_sew.check.verdict import CheckOutcome, CheckResult, CheckVerdict
 from kubectl_sew.cluster.agent import Holder
+from kubectl_sew.cluster.exceptions import ClusterException
 from kubectl_sew.cluster.objects import Held
 from kubectl_sew.cluster.webhook_details import AgentReport
 from kubectl_sew.install.holders import Account
 from kubectl_sew.pages import page
 from kubectl_sew.resource import Condition, ConfigVar, Reference, State, Webhook
+from kubectl_sew.resource.exceptions import AlertException
 from kubectl_sew.resource.serving import Served
 
 ACCOUNT = Account("sew-system", "sew-agent")
 POD = AgentPod("sew-system", "sew-agent-0", ACCOUNT)
 HEALTHY = Condition("Healthy", "True", "WebhookValidation", observed_generation=1)
+QUIET = AlertException("quiet", "")
 URL = Reference("Secret", "receiver", "url")
 WEBHOOK = Webhook(
     "w", "Generic", State.ENABLED, "type = waf", (ConfigVar("url", URL),), generation=1, conditions=(HEALTHY,)
@@ -166,6 +169,16 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("webhook-invalid", {"webhooks": condition("Healthy", "QueryValidation")}, "w: QueryValidation: said so"),
     ("webhook-invalid", {"webhooks": (BROKEN,)}, "w: QueryParsing: query: "),
     ("query-unanswerable", {"webhooks": condition("EventsFetched", "QueryNotAnswerable")}, "w: said so"),
+    (
+        "exception-broken",
+        {"exceptions": (ClusterException(QUIET, "no selector"),)},
+        "quiet suppresses nothing: no selec",
+    ),
+    (
+        "exception-broken",
+        {"agent": agent(exceptions=[{"name": "q", "broken": "no such field"}])},
+        "q suppresses nothing: no such field",
+    ),
     ("backlog-full", {"agent": agent({"room": 0.85})}, "w: 85% of its share of the store is used"),
     ("webhook-parked", {"agent": agent({"parked": True, "delivering": False, "delivery": "401"})}, "w: 401"),
     (

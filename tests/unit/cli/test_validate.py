@@ -186,7 +186,7 @@ def test_a_folder_is_read_as_the_agent_reads_it(tmp_path, sew):
     (folder / "linked").symlink_to(mounted)
     (mounted / "round").symlink_to(folder)
     ran = sew("validate", "-R", "-f", str(folder), "-o", "json")
-    assert json.loads(ran.out) == {"webhooks": 1, "errors": 0, "warnings": 0, "findings": []}
+    assert json.loads(ran.out) == {"webhooks": 1, "exceptions": 0, "errors": 0, "warnings": 0, "findings": []}
     agent = FileWebhooks(folder, secrets_namespace="x", clock=lambda: 0.0).snapshot()
     assert len(agent.webhooks) == 1
 
