@@ -57,6 +57,24 @@ def test_where_all_is_well_it_is_short_and_advises_nothing() -> None:
     ]
 
 
+def test_what_exceptions_suppressed_stands_with_the_exceptions_that_matter() -> None:
+    row = {"inForce": True, "end": None, "suppressed": 12, "broken": None}
+    exceptions = [
+        {"name": "scan", **row},
+        {"name": "torn", **row, "inForce": False, "suppressed": 0, "broken": "no time"},
+    ]
+    exceptions.append({"name": "over", **row, "inForce": False, "suppressed": 0})
+    shown = details({"dropped": {"suppressed": 3}})
+    shown = replace(shown, agent=replace(shown.agent, report={**REPORT, "exceptions": exceptions}))
+    lines = for_people(shown).splitlines()
+    at = lines.index("Suppressed:    3 events of this webhook, by AlertExceptions")
+    assert [line.strip() for line in lines[at + 1 :]] == [
+        "AlertException scan is in force without an end: it has suppressed 12 events since the agent started",
+        "AlertException torn suppresses nothing: no time",
+    ]
+    assert as_object(shown)["agent"]["exceptions"] == exceptions
+
+
 def test_what_the_agent_cannot_do_stands_below_its_name() -> None:
     report = {**REPORT, "sourceTroubles": [{"message": "no index is there"}], "problems": ["lease: forbidden"]}
     troubled = replace(details(), agent=AgentReport("sew-system/agent-0", "", report))
