@@ -1,0 +1,212 @@
+"""Turns of the dispatcher's thread: what wakes it, what it does between two waits, and what it learns of receivers."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from kubectl_sew.consumers.base import Request, Response
+from sew_agent.delivery.attempt import Answer
+from sew_agent.delivery.concurrency_limit import FIRST, ConcurrencyLimit
+from sew_agent.delivery.pace import Pace
+from sew_agent.delivery.queues import Assignment
+from sew_agent.store.records import StoreError
+from tests.unit.agent.delivery.harness import (
+    NOW,
+    PATIENCE,
+    DispatcherHarness,
+    ScriptedReceivers,
+    enqueue_more,
+    status,
+    until,
+)
+
+BEGIN = "begin"
+
+
+class WaitingTransport(ScriptedReceivers):
+    """Transport whose waits end by answers and by `wake` alone, and which keeps what it was asked for, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns: list[str | float] = []
+        self.waiting = threading.Event()
+        self.closed = 0
+        self.woken = threading.Event()
+
+    def begin(self, requests: Sequence[Request], done: Callable[[Sequence[Answer]], None]) -> None:
+        self.turns.append(BEGIN)
+        super().begin(requests, done)
+
+    def run(self, seconds: float) -> None:
+        self.turns.append(seconds)
+        if seconds > 0 and self._ended.empty():
+            self.waiting.set()
+            assert self.woken.wait(PATIENCE * 2)
+            self.waiting.clear()
+        self.woken.clear()
+        super().run(0.0)
+
+    def wake(self) -> None:
+        self.woken.set()
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class TurnsHarness(DispatcherHarness):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, workers=64)
+        self.receivers = self.transport = WaitingTransport()
+        self.beaten = 0
+        self.restart()
+
+    def begin(self) -> None:
+        """Start the thread, and wait until it waits."""
+
+        def beat() -> None:
+            self.beaten += 1
+
+        self.transport.woken.clear()
+        self.dispatcher.start(beat)
+        self.rests()
+
+    def rests(self) -> None:
+        until(self.transport.waiting.is_set)
+
+
+@pytest.fixture
+def harness(tmp_path: Path) -> Iterator[TurnsHarness]:
+    made = TurnsHarness(tmp_path)
+    yield made
+    made.dispatcher.stop(PATIENCE)
+    made.store.close()
+
+
+def test_a_dispatcher_that_waits_is_woken_by_new_webhooks_new_deliveries_and_the_end(harness: TurnsHarness) -> None:
+    harness.enqueue("a")
+    harness.begin()
+    assert harness.receivers.received == []
+    harness.serve("a")
+    until(lambda: harness.receivers.count()["a"] == 1)
+    harness.rests()
+    enqueue_more(harness, 1)
+    until(lambda: harness.receivers.count()["a"] == 2)
+    harness.rests()
+    assert harness.dispatcher.stop(PATIENCE)
+    assert harness.transport.closed == 1
+
+
+def test_at_most_thirty_two_start_before_answers_are_taken_and_each_turn_is_a_heartbeat(harness: TurnsHarness) -> None:
+    names = [f"w{number}" for number in range(40)]
+    for name in names:
+        harness.enqueue(name)
+    harness.serve(*names)
+    harness.begin()
+    turns = harness.transport.turns
+    assert turns[:41] == [BEGIN] * 32 + [0.0] + [BEGIN] * 8
+    assert all(isinstance(turn, float) and turn > 0 for turn in turns[41:])
+    assert harness.beaten == len(turns) - 40
+
+
+def test_a_store_that_cannot_be_asked_is_reported_and_asked_again_a_second_later(
+    harness: TurnsHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: object, **__: object) -> None:
+        raise StoreError("locked")
+
+    harness.enqueue("a")
+    harness.serve("a")
+    with monkeypatch.context() as patch:
+        patch.setattr(harness.store, "due", locked)
+        harness.begin()
+    assert [str(error) for error in harness.observer.errors] == ["locked"]
+    assert harness.transport.turns == [1.0]
+    harness.transport.wake()
+    until(lambda: len(harness.observer.outcomes) == 1)
+
+
+def test_what_is_in_flight_at_the_end_is_waited_for_and_the_transport_closed_after_it(harness: TurnsHarness) -> None:
+    ends: list[Callable[[], None]] = []
+    begin = harness.transport.begin
+    harness.transport.begin = lambda requests, done: ends.append(lambda: begin(requests, done))  # type: ignore[method-assign]
+    harness.enqueue("a", 2)
+    harness.serve("a")
+    harness.begin()
+    assert not harness.dispatcher.stop(0.0)
+    assert (harness.transport.closed, harness.dispatcher.busy) == (0, 1)
+    (end,) = ends
+    end()
+    harness.transport.wake()
+    assert harness.dispatcher.stop(PATIENCE)
+    assert (harness.transport.closed, harness.store.pending_counts()) == (1, {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("code", "answers", "cut_at", "accepted", "paused_until"),
+    [
+        (204, 1, 0.0, 1, 0.0),
+        (400, 1, 0.0, 1, 0.0),
+        (401, 0, 0.0, 0, 0.0),
+        (503, 0, NOW + 0.1, 0, 0.0),
+        (429, 0, NOW + 0.1, 0, NOW + 7.1),
+    ],
+)
+def test_an_answer_counts_a_failure_is_too_much_and_a_refusal_too_fast(
+    tmp_path: Path, code: int, answers: int, cut_at: float, accepted: int, paused_until: float
+) -> None:
+    """Refused credentials say nothing of how much a receiver takes. The answer comes after 0.1 s."""
+    harness = DispatcherHarness(tmp_path)
+    harness.serve("a")
+    harness.enqueue("a")
+    harness.receivers.answers["a"] = status(code, retry_after="7") if code == 429 else status(code)
+    assignment = harness.dispatcher.next_assignment()
+    assert isinstance(assignment, Assignment)
+    harness.clock.now += 0.1
+    harness.deliver(assignment)
+    limit, pace = assignment.queue.limit, assignment.queue.pace
+    assert (limit.answers, limit.seconds) == (answers, pytest.approx(0.1 * answers))
+    assert (limit.cut_at, limit.allowed) == (cut_at, int(FIRST / 2 if cut_at else FIRST))
+    assert (pace.accepted, pace.since) == (accepted, pytest.approx(paused_until))
+    harness.store.close()
+
+
+def test_other_settings_and_they_alone_forget_how_much_a_receiver_takes(tmp_path: Path) -> None:
+    harness = DispatcherHarness(tmp_path)
+    harness.serve("a", digest="old")
+    harness.enqueue("a", 2)
+    assignment = harness.dispatcher.next_assignment()
+    assert isinstance(assignment, Assignment)
+    harness.deliver(assignment)
+    harness.serve("a", "b", digest="old")
+    assert assignment.queue.limit.answers == assignment.queue.pace.accepted == 1
+    harness.serve("a", digest="new")
+    assert (assignment.queue.limit, assignment.queue.pace) == (ConcurrencyLimit(), Pace())
+    harness.store.close()
+
+
+def test_a_receiver_that_refuses_what_comes_too_fast_is_soon_sent_only_what_it_takes(tmp_path: Path) -> None:
+    harness = DispatcherHarness(tmp_path)
+    seconds: Counter[int] = Counter()
+    refused: list[float] = []
+
+    def limited(_: Request) -> Response:
+        second = int(harness.clock.now)
+        seconds[second] += 1
+        if seconds[second] <= 5:
+            return Response(204, {}, b"")
+        refused.append(harness.clock.now - NOW)
+        return Response(429, {"retry-after": "1"}, b"")
+
+    harness.receivers.answers["a"] = limited
+    harness.enqueue("a", 300)
+    harness.serve("a")
+    for _ in range(40 * 20):
+        harness.pass_time(0.05)
+    late = [at for at in refused if at >= 10]
+    delivered = harness.receivers.count()["a"] - len(refused)
+    assert len(late) <= 3, "where honouring each pause alone meets one every other second"
+    assert delivered >= 0.8 * 5 * 40
+    harness.store.close()
