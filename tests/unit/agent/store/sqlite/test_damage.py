@@ -297,3 +297,13 @@ def test_the_file_of_an_older_version_shrinks_from_the_next_start_on(folder: Pat
     store.close()
     with closing(sqlite3.connect(folder / DATABASE)) as connection:
         assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+
+
+def test_a_file_of_this_version_is_not_written_anew_at_the_start(folder: Path) -> None:
+    store = open_store(folder)
+    store.drop("hook", DropReason.BACKLOG_DROPPED)
+    store.forget(NOW)
+    store.close()
+    size = (folder / DATABASE).stat().st_size
+    open_store(folder).close()
+    assert (folder / DATABASE).stat().st_size == size

@@ -1,5 +1,6 @@
 """What the store does with its file: what is on the disk when, what leaves it, and what is said once it is closed."""
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -70,13 +71,18 @@ def test_payloads_of_delivered_events_are_released(store: SqliteStore, tmp_path:
         assert database.execute("SELECT count(*) FROM events").fetchone() == (0,)
 
 
-def test_a_file_that_became_empty_is_given_back_to_the_disk(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_file_that_became_empty_is_given_back_to_the_disk_with_checkpoints_in_between(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for part in range(10):
         enqueue(store, [f"{part}-{number}" for number in range(200)], text="x" * 20_000)
     store.drop("hook", DropReason.BACKLOG_DROPPED)
     store.forget(NOW)
+    sync, synced = os.fsync, list[int]()
+    monkeypatch.setattr("os.fsync", lambda descriptor: (synced.append(descriptor), sync(descriptor)))
     for _ in range(5):
         store.shrink()
+    assert len(synced) > 10
     store.close()
     assert (tmp_path / "sew.db").stat().st_size < 25 * 2**20
 
