@@ -88,6 +88,7 @@ def harness(tmp_path: Path) -> Iterator[TurnsHarness]:
 def test_a_dispatcher_that_waits_is_woken_by_new_webhooks_new_deliveries_and_the_end(harness: TurnsHarness) -> None:
     harness.enqueue("a")
     harness.begin()
+    assert [thread.name for thread in threading.enumerate()].count("dispatcher") == 1
     assert harness.receivers.received == []
     harness.serve("a")
     until(lambda: harness.receivers.count()["a"] == 1)
