@@ -6,6 +6,8 @@ READY := $(VENV)/.ready
 LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 # Two tests beside each other, since most wait for a server; those of one file follow each other, since they share one.
 TESTS := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Else each of the hundreds of programs that the tests start compiles all of its modules.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo lint test test-unit test-integration docs simulate fuzz fuzz-query fuzz-template mutation krew-archive clean
 
