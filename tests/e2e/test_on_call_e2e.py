@@ -239,10 +239,11 @@ def test_an_api_server_that_hangs(night: OnCallHarness) -> None:
 def test_an_agent_that_was_killed(night: OnCallHarness) -> None:
     night.agent.kill()
     said = night.status("fine")
-    assert "! the program of the agent sew-system/agent-0 reports nothing: what follows is what it last wrote" in said
+    silent = r"agent sew-system/agent-0 has been silent for \d+s: what follows is what it last wrote"
+    at_once = "! the program of the agent sew-system/agent-0 reports nothing: what follows is what it last wrote"
+    assert at_once in said or re.search(silent, said)  # a busy machine asks late
     assert "the agent: `kubectl sew check`" in said
     assert night.row("fine")["HEALTHY"] == "Unknown"
-    silent = r"agent sew-system/agent-0 has been silent for \d+s: what follows is what it last wrote"
     says(lambda: night.sew("list").stderr, silent)
     says(lambda: night.status("fine"), silent)
     pod = {"name": "sew-agent", "ready": False, "restartCount": 4, "image": "x", "imageID": "x"}

@@ -8,6 +8,7 @@ import pytest
 
 from testbed.servers.kubernetes import Kubernetes
 from tests.integration.plugin.conftest import Make, environment
+from tests.waiting import eventually
 
 
 def complete(server: Kubernetes, *words: str) -> list[str]:
@@ -22,14 +23,18 @@ def test_names_are_completed_with_what_they_are(server: Kubernetes, make: Make, 
     for name, state in (("one", "Enabled"), ("other", "Disabled"), ("third", "Enabled")):
         make(name, state=state)
     lines = ["one\tGeneric, Enabled", "other\tGeneric, Disabled", ":4"]
-    assert complete(server, command, "o") == lines
+    eventually(lambda: complete(server, command, "o") == lines, "they are completed")  # it gives up after 3 s
 
 
 def test_kubectl_itself_completes_them(server: Kubernetes, make: Make) -> None:
     name = make("through-kubectl")
     command = [server.programs.kubectl, "__complete", "sew", "status", "thr"]
-    done = subprocess.run(command, env=environment(server), capture_output=True, text=True, check=True)
-    assert f"{name}\tGeneric, Enabled" in done.stdout.splitlines()
+
+    def completed() -> bool:
+        done = subprocess.run(command, env=environment(server), capture_output=True, text=True, check=True)
+        return f"{name}\tGeneric, Enabled" in done.stdout.splitlines()
+
+    eventually(completed, "it is completed")
 
 
 @pytest.mark.parametrize("flags", [("--context", "nope"), ("--server", "http://127.0.0.1:1")])
