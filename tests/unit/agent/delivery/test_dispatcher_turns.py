@@ -145,6 +145,28 @@ def test_what_is_in_flight_at_the_end_is_waited_for_and_the_transport_closed_aft
     assert (harness.transport.closed, harness.store.pending_counts()) == (1, {"a": 1})
 
 
+def test_a_result_that_the_store_does_not_take_at_the_end_is_written_when_it_does(
+    harness: TurnsHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: object) -> None:
+        raise StoreError("locked")
+
+    ended: list[bool] = []
+    end = threading.Thread(target=lambda: ended.append(harness.dispatcher.stop(PATIENCE)))
+    harness.enqueue("a")
+    harness.serve("a")
+    with monkeypatch.context() as patch:
+        patch.setattr(harness.store, "record_results", locked)
+        harness.begin()
+        assert len(harness.observer.errors) == 1
+        end.start()
+        until(lambda: len(harness.observer.errors) > 1)
+        harness.rests()
+    harness.transport.wake()
+    end.join(PATIENCE)
+    assert (ended, harness.store.pending_counts()) == ([True], {})
+
+
 @pytest.mark.parametrize(
     ("code", "answers", "cut_at", "accepted", "paused_until"),
     [
@@ -171,6 +193,7 @@ def test_an_answer_counts_a_failure_is_too_much_and_a_refusal_too_fast(
     assert (limit.answers, limit.seconds) == (answers, pytest.approx(0.1 * answers))
     assert (limit.cut_at, limit.allowed) == (cut_at, int(FIRST / 2 if cut_at else FIRST))
     assert (pace.accepted, pace.since) == (accepted, pytest.approx(paused_until))
+    assert [seconds for *_, seconds in harness.observer.ends] == [pytest.approx(0.1)]
     harness.store.close()
 
 
