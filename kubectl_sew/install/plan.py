@@ -46,6 +46,10 @@ CREDENTIAL_VARIABLES: Mapping[str, str] = {
 """Key of the Secret -> the agent's setting that names its file."""
 
 
+STORE_KEY = "url"
+"""Key of a Secret with the URL of the PostgreSQL that is the agent's store."""
+
+
 @dataclass(frozen=True, slots=True)
 class InstallPlan:
     """An empty `image` and `claim` are those of the manifests; `crd_group` is None where the API is served already."""
@@ -61,5 +65,8 @@ class InstallPlan:
     """Variables of the agent beside those of the manifests, e.g. SEW_ELASTICSEARCH."""
     credentials: UsableCredentials | None = None
     claim: str = ""
+    store_secret: str = ""
+    """Secret in the agent's namespace with the URL of a PostgreSQL in STORE_KEY; with one there is no claim."""
+    replicas: int = 1
     host: Host | None = None
     parts: frozenset[str] = frozenset(PARTS)

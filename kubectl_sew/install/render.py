@@ -8,12 +8,15 @@ from kubectl_sew.install.plan import (
     FALLBACK_API_GROUP,
     NAME,
     NAMESPACE,
+    STORE_KEY,
     InstallPlan,
 )
 from kubectl_sew.resource import SECRETS_NAMESPACE
 from kubectl_sew.resource.exceptions import EXCEPTION_PLURAL
 
 _CREDENTIALS = "/etc/sew/credentials"
+_STORE = "/etc/sew/store"
+_BUDGET = "overlays/standalone/disruption_budget.yaml"
 _FIRST = ("Namespace", "CustomResourceDefinition")
 _LISTS = ("initContainers", "volumes")
 """The lists of a pod to which a sidecar adds, by names that begin with `sew-`."""
@@ -21,8 +24,10 @@ _LISTS = ("initContainers", "volumes")
 
 def render(plan: InstallPlan) -> list[Document]:
     """All that is ours. As a sidecar the agent itself is not among it: `with_agent` puts that into its host."""
-    documents = resources("overlays/sidecar" if plan.host else "overlays/standalone")
-    objects = [_adapted(document, plan) for document in documents if not _left_out(document, plan)]
+    rendered = resources("overlays/sidecar" if plan.host else "overlays/standalone")
+    if plan.replicas > 1:
+        rendered += documents(_BUDGET)
+    objects = [_adapted(document, plan) for document in rendered if not _left_out(document, plan)]
     if plan.create_secrets_namespace and plan.secrets_namespace not in _names(objects, "Namespace"):
         objects.append(_namespace(plan.secrets_namespace))
     return sorted(objects, key=lambda document: document["kind"] not in _FIRST)
@@ -34,7 +39,8 @@ def removable(plan: InstallPlan, *, data: bool) -> list[Document]:
     Namespaces stay, since they hold what others put there.
     """
     kept = {"Namespace"} if data else {"Namespace", "PersistentVolumeClaim"}
-    return [obj for obj in reversed(render(plan)) if obj["kind"] not in kept]
+    budget = [] if plan.host else [_adapted(document, plan) for document in documents(_BUDGET)]
+    return [obj for obj in (*reversed(render(plan)), *budget) if obj["kind"] not in kept]
 
 
 def with_agent(deployment: Document, plan: InstallPlan) -> Document:
@@ -73,7 +79,7 @@ def _is_ours(part: Document) -> bool:
 
 
 _PART_OF = {"CustomResourceDefinition": "api", "Deployment": "agent", "PersistentVolumeClaim": "agent"}
-_PART_OF |= {"NetworkPolicy": "agent"}
+_PART_OF |= {"NetworkPolicy": "agent", "PodDisruptionBudget": "agent"}
 """By kind; all else is needed for the agent's rights: whoever acts as it, here or outside, is the service account."""
 
 
@@ -84,7 +90,7 @@ def _left_out(document: Document, plan: InstallPlan) -> bool:
     if document["kind"] == "CustomResourceDefinition":
         is_of_exceptions = document["spec"]["names"]["plural"] == EXCEPTION_PLURAL
         return not plan.crd_group or (is_of_exceptions and not plan.defines_exceptions)
-    return document["kind"] == "PersistentVolumeClaim" and bool(plan.claim)
+    return document["kind"] == "PersistentVolumeClaim" and bool(plan.claim or plan.store_secret)
 
 
 def _adapted(document: Document, plan: InstallPlan) -> Document:
@@ -102,7 +108,17 @@ def _adapted(document: Document, plan: InstallPlan) -> Document:
     if kind == "Deployment":
         pod = document["spec"]["template"]["spec"]
         _configure(pod, pod["containers"][0], plan)
+        if plan.store_secret:
+            _replicate(document["spec"], plan.replicas)
     return document
+
+
+def _replicate(deployment: Document, replicas: int) -> None:
+    """Let several agents run beside each other, on different nodes where there are some."""
+    spread = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
+    deployment["replicas"] = replicas
+    deployment["strategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    deployment["template"]["spec"]["topologySpreadConstraints"] = [spread | {"labelSelector": deployment["selector"]}]
 
 
 def _serve_fallback(definition: Document) -> None:
@@ -126,22 +142,32 @@ def _configure(pod: Document, container: Document, plan: InstallPlan) -> None:
     """The agent's container and its volumes, the same alone and as a sidecar."""
     if plan.image:
         container["image"] = plan.image
+    state = next(volume for volume in pod["volumes"] if volume["name"] == "sew-state")
     if plan.claim:
-        state = next(volume for volume in pod["volumes"] if volume["name"] == "sew-state")
         state.pop("emptyDir", None)
         state["persistentVolumeClaim"] = {"claimName": plan.claim}
+    if plan.store_secret:
+        state.pop("persistentVolumeClaim", None)
+        state["emptyDir"] = {}
+        _mount(pod, container, "sew-store", plan.store_secret, _STORE)
     given = dict(_settings(plan))
     container["env"] = [variable for variable in container["env"] if variable["name"] not in given]
     container["env"] += [{"name": name, "value": value} for name, value in given.items()]
     if plan.credentials:
-        pod["volumes"].append({"name": "sew-credentials", "secret": {"secretName": plan.credentials.secret}})
-        container["volumeMounts"].append({"name": "sew-credentials", "mountPath": _CREDENTIALS, "readOnly": True})
+        _mount(pod, container, "sew-credentials", plan.credentials.secret, _CREDENTIALS)
+
+
+def _mount(pod: Document, container: Document, name: str, secret: str, path: str) -> None:
+    pod["volumes"].append({"name": name, "secret": {"secretName": secret}})
+    container["volumeMounts"].append({"name": name, "mountPath": path, "readOnly": True})
 
 
 def _settings(plan: InstallPlan) -> Iterable[tuple[str, str]]:
     yield from plan.settings.items()
     if plan.secrets_namespace != SECRETS_NAMESPACE:
         yield "SEW_SECRETS_NAMESPACE", plan.secrets_namespace
+    if plan.store_secret:
+        yield "SEW_STORE_FILE", f"{_STORE}/{STORE_KEY}"
     if plan.credentials:
         for key in plan.credentials.keys:
             yield CREDENTIAL_VARIABLES[key], f"{_CREDENTIALS}/{key}"

@@ -6,7 +6,14 @@ from typing import Any
 
 from kubectl_sew.errors import SewError
 from kubectl_sew.install.manifests import Document
-from kubectl_sew.install.plan import API_GROUP, CREDENTIAL_VARIABLES, FALLBACK_API_GROUP, Host, UsableCredentials
+from kubectl_sew.install.plan import (
+    API_GROUP,
+    CREDENTIAL_VARIABLES,
+    FALLBACK_API_GROUP,
+    STORE_KEY,
+    Host,
+    UsableCredentials,
+)
 from kubectl_sew.kubectl import FIELD_MANAGER, Kubectl, KubectlError, KubectlProblem
 from kubectl_sew.resource import PLURAL
 from kubectl_sew.resource.exceptions import EXCEPTION_PLURAL
@@ -96,6 +103,18 @@ def credentials(kubectl: Kubectl, namespace: str, secret: str) -> UsableCredenti
     if not keys:
         raise InstallError(f"the Secret {secret} in the namespace {namespace} has none of the keys {known}")
     return UsableCredentials(secret, keys)
+
+
+def store_secret(kubectl: Kubectl, namespace: str, secret: str) -> str:
+    """Return the name of a Secret that holds the URL of the agent's store. Raises InstallError where it does not."""
+    held = kubectl.find(f"/api/v1/namespaces/{namespace}/secrets/{secret}")
+    if held is None or STORE_KEY not in (held.get("data") or ()):
+        what = "has no key" if held else "is not there: create it with the key"
+        raise InstallError(
+            f"the Secret {secret} in the namespace {namespace} {what} {STORE_KEY}, which holds postgresql://…, "
+            f"e.g. `kubectl create secret generic {secret} -n {namespace} --from-file={STORE_KEY}=FILE`"
+        )
+    return secret
 
 
 def apply(kubectl: Kubectl, objects: Iterable[Document]) -> str:

@@ -41,7 +41,7 @@ def log_in(settings: Settings, place: StorePlace, log: Log, stack: ExitStack) ->
     client = connect(settings.kubeconfig, settings.context)
     stack.callback(client.close)
     context = ClusterContext(client, WebhookPath(client, settings.api_group), Problems(log), log)
-    state, me = place.folder, identify(place.identity())
+    state, me = place.folder, identify(place.agent(), place.identity())
     elector = LeaderElector(
         context,
         settings.secrets_namespace,
@@ -161,10 +161,13 @@ class KubernetesSession:
             elector.keep_position(pack(settings.index, position))
 
 
-def identify(store: str) -> Identity:
-    """Return who this agent is: by the pod's name, as the manifests set it; outside of a pod by host and store."""
+def identify(agent: str, store: str) -> Identity:
+    """Return who this agent is: by the pod's name, as the manifests set it; outside of a pod by host and folder.
+
+    `agent` identifies its folder, `store` its store, which several agents may share.
+    """
     pod, namespace = os.environ.get("POD_NAME"), os.environ.get("POD_NAMESPACE")
     if pod and namespace:
         return Identity(f"{namespace}/{pod}", store)
     host = re.sub(r"[^a-z0-9.-]+", "-", socket.gethostname().lower()).strip(".-") or "host"
-    return Identity(f"outside/{host[:200]}-{store[:8]}", store)
+    return Identity(f"outside/{host[:200]}-{agent[:8]}", store)

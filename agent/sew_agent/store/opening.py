@@ -30,6 +30,10 @@ class StorePlace:
         """Return whether an agent was ever active on this folder; what is in a database, only the database knows."""
         return bool(self.url) or has_store(self.folder)
 
+    def agent(self) -> str:
+        """Return what identifies the agent of the folder, made once. Raises StoreError."""
+        return identity(self.folder)
+
     def identity(self) -> str:
         """Return what identifies the store: made once, and lost with it. Raises StoreError."""
         return postgresql().identity(self.url) if self.url else identity(self.folder)

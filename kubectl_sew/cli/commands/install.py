@@ -28,6 +28,8 @@ class InstallOptions:
     elasticsearch: str
     credentials_secret: str
     claim: str
+    store_secret: str
+    replicas: int
     host: str | None
     selector: str
     secret_selector: str
@@ -62,6 +64,14 @@ def _parts(_ctx: click.Context, _option: click.Parameter, text: str) -> frozense
 )
 @click.option("--credentials-secret", metavar="NAME", default="", help="The Secret with the keys for Elasticsearch.")
 @click.option("--claim", metavar="NAME", default="", help="An existing PersistentVolumeClaim for the agent's state.")
+@click.option("--store-secret", metavar="NAME", default="", help="The Secret with the URL of the agent's PostgreSQL.")
+@click.option(
+    "--replicas",
+    metavar="N",
+    type=click.IntRange(1),
+    default=1,
+    help="How many agents, of which one is active; needs --store-secret. [default: 1]",
+)
 @click.option(
     "--selector", metavar="LABELS", envvar="SEW_SELECTOR", default="", help="Only webhooks with these labels."
 )
@@ -86,7 +96,8 @@ def install(ctx: click.Context, /, **given: Any) -> None:
 
     \b
     The Secret of --credentials-secret is in the agent's namespace, with some of the keys
-    api-key, username, password, token, ca.crt, tls.crt, tls.key.
+    api-key, username, password, token, ca.crt, tls.crt, tls.key. That of --store-secret
+    is there, too, with the key url.
 
     \b
     Examples:
@@ -98,6 +109,7 @@ def install(ctx: click.Context, /, **given: Any) -> None:
     options = InstallOptions(**given)
     if options.beside_calico and not options.selector:
         raise click.UsageError("--beside-calico needs --selector: else both deliver the same events", ctx)
+    _check_store(ctx, options)
     if options.host and options.only != set(PARTS):
         raise click.UsageError("--only is for an agent on its own or outside: a sidecar is installed as a whole", ctx)
     kubectl, namespace = reach(ctx, options.namespace)
@@ -132,9 +144,20 @@ def _plan(kubectl: Kubectl, namespace: str | None, deployment: Document | None, 
         settings={name: value for name, value in settings.items() if value},
         credentials=target.credentials(kubectl, ours.namespace, secret) if secret else None,
         claim=options.claim,
+        store_secret=target.store_secret(kubectl, ours.namespace, store) if (store := options.store_secret) else "",
+        replicas=options.replicas,
         host=host,
         parts=options.only,
     )
+
+
+def _check_store(ctx: click.Context, options: InstallOptions) -> None:
+    if options.store_secret and options.claim:
+        raise click.UsageError("--store-secret and --claim cannot be given together: PostgreSQL needs no claim", ctx)
+    if options.replicas > 1 and not options.store_secret:
+        raise click.UsageError("--replicas needs --store-secret: without PostgreSQL a volume serves one agent", ctx)
+    if options.replicas > 1 and options.host:
+        raise click.UsageError("--replicas is for an agent on its own: a sidecar has those of its Deployment", ctx)
 
 
 def _apply(kubectl: Kubectl, plan: InstallPlan, deployment: Document | None) -> None:

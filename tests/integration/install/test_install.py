@@ -81,6 +81,33 @@ def test_the_keys_of_the_credentials_say_which_files_the_agent_gets(person: Pers
     assert set(files) == {"SEW_ELASTICSEARCH_USERNAME_FILE", "SEW_ELASTICSEARCH_PASSWORD_FILE"}
 
 
+def test_several_agents_share_the_postgresql_whose_url_is_in_a_secret(person: Person) -> None:
+    wanted = ("--store-secret", "pg", "--replicas", "2")
+    person.runs("create", "namespace", "sew-system")
+    missing = person.is_refused("sew", "install", "--apply", *wanted)
+    assert "the Secret pg in the namespace sew-system is not there: create it with the key url" in missing
+    person.runs("create", "secret", "generic", "pg", "-n", "sew-system", "--from-literal=url=postgresql://db/sew")
+    for _ in range(2):
+        person.installs(*wanted)
+    assert spec_of(person, "sew-agent", "sew-system")["replicas"] == 2
+    assert person.names("poddisruptionbudgets") == ["sew-system/sew-agent"]
+    assert person.names("persistentvolumeclaims") == []
+    person.runs("sew", "uninstall", "--apply")
+    assert person.names("poddisruptionbudgets") == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        (("--replicas", "2"), "--replicas needs --store-secret"),
+        (("--store-secret", "pg", "--claim", "c"), "--store-secret and --claim cannot be given together"),
+        (("--store-secret", "pg", "--replicas", "2", "--sidecar-of", "deployment/shop"), "--replicas is for an agent"),
+    ],
+)
+def test_what_does_not_go_with_several_agents_is_refused(person: Person, flags: tuple[str, ...], why: str) -> None:
+    assert why in person.is_refused("sew", "install", *flags, code=2)
+
+
 def test_uninstalling_keeps_the_webhooks_and_what_is_pending_unless_asked(person: Person) -> None:
     person.installs()
     person.runs("sew", "uninstall", "--apply")

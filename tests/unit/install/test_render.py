@@ -37,6 +37,7 @@ PLANS = {
     "alone, all of it": InstallPlan(
         "a", "b", create_secrets_namespace=True, credentials=UsableCredentials("es", ("api-key",))
     ),
+    "alone, replicated": InstallPlan("a", store_secret="pg", replicas=3),
     "sidecar": InstallPlan(host=HOST),
     "sidecar, all of it": InstallPlan("a", "b", create_secrets_namespace=True, claim="c", host=HOST),
 }
@@ -300,3 +301,34 @@ def test_every_manifest_is_of_one_version() -> None:
     key = "app.kubernetes.io/version"
     labels = {obj["metadata"]["labels"][key] for obj in files() if "labels" in obj.get("metadata", {})}
     assert labels == {__version__}
+
+
+def test_with_postgresql_replicas_run_beside_each_other_without_a_claim() -> None:
+    plan = InstallPlan("a", store_secret="pg", replicas=3)
+    deployment, budget = named(plan, "Deployment"), named(plan, "PodDisruptionBudget")
+    assert deployment["spec"]["replicas"] == 3
+    assert deployment["spec"]["strategy"]["type"] == "RollingUpdate"
+    (spread,) = pod_of(plan)["topologySpreadConstraints"]
+    selected = deployment["spec"]["template"]["metadata"]["labels"].items()
+    assert budget["spec"]["selector"]["matchLabels"].items() <= selected
+    assert spread["labelSelector"]["matchLabels"].items() <= selected
+    assert budget["metadata"]["namespace"] == "a"
+    assert "PersistentVolumeClaim" not in {obj["kind"] for obj in render(plan)}
+
+
+@pytest.mark.parametrize("plan", [InstallPlan(store_secret="pg"), InstallPlan(store_secret="pg", host=HOST)])
+def test_the_url_of_postgresql_is_a_file_of_its_secret_and_the_state_ends_with_the_pod(
+    plan: InstallPlan,
+) -> None:
+    volumes = {volume.pop("name"): volume for volume in pod_of(plan)["volumes"]}
+    assert volumes["sew-state"] == {"emptyDir": {}}
+    assert volumes["sew-store"] == {"secret": {"secretName": "pg"}}
+    (mount,) = (mount for mount in agent_of(plan)["volumeMounts"] if mount["name"] == "sew-store")
+    assert mount["readOnly"]
+    assert variables(plan)["SEW_STORE_FILE"] == f"{mount['mountPath']}/url"
+
+
+def test_one_agent_with_a_claim_is_as_before_and_a_budget_is_removed_where_there_is_one() -> None:
+    assert "PodDisruptionBudget" not in {obj["kind"] for obj in render(InstallPlan())}
+    assert "PodDisruptionBudget" in {obj["kind"] for obj in removable(InstallPlan(), data=False)}
+    assert "PodDisruptionBudget" not in {obj["kind"] for obj in removable(InstallPlan(host=HOST), data=False)}
