@@ -68,5 +68,6 @@ class InstallPlan:
     store_secret: str = ""
     """Secret in the agent's namespace with the URL of a PostgreSQL in STORE_KEY; with one there is no claim."""
     replicas: int = 1
+    """Agents beside each other; more than one have a PodDisruptionBudget."""
     host: Host | None = None
     parts: frozenset[str] = frozenset(PARTS)

@@ -39,8 +39,7 @@ def removable(plan: InstallPlan, *, data: bool) -> list[Document]:
     Namespaces stay, since they hold what others put there.
     """
     kept = {"Namespace"} if data else {"Namespace", "PersistentVolumeClaim"}
-    budget = [] if plan.host else [_adapted(document, plan) for document in documents(_BUDGET)]
-    return [obj for obj in (*reversed(render(plan)), *budget) if obj["kind"] not in kept]
+    return [obj for obj in reversed(render(plan)) if obj["kind"] not in kept]
 
 
 def with_agent(deployment: Document, plan: InstallPlan) -> Document:

@@ -10,6 +10,7 @@ from kubectl_sew.install.plan import (
     API_GROUP,
     CREDENTIAL_VARIABLES,
     FALLBACK_API_GROUP,
+    NAME,
     STORE_KEY,
     Host,
     UsableCredentials,
@@ -103,6 +104,12 @@ def credentials(kubectl: Kubectl, namespace: str, secret: str) -> UsableCredenti
     if not keys:
         raise InstallError(f"the Secret {secret} in the namespace {namespace} has none of the keys {known}")
     return UsableCredentials(secret, keys)
+
+
+def replicas(kubectl: Kubectl, namespace: str) -> int:
+    """Return how many agents a Deployment of ours asks for; 1 where it is not there."""
+    installed = deployment(kubectl, namespace, NAME)
+    return int(installed["spec"]["replicas"]) if installed else 1
 
 
 def store_secret(kubectl: Kubectl, namespace: str, secret: str) -> str:

@@ -69,6 +69,7 @@ def _plan(kubectl: Kubectl, namespace: str | None, options: UninstallOptions) ->
         secrets_namespace=options.secrets_namespace,
         crd_group=group,
         defines_exceptions=group is not None and target.may_define_exceptions(kubectl, group),
+        replicas=target.replicas(kubectl, namespace or NAMESPACE) if options.apply and not options.host else 1,
         host=Host(options.host, namespace or "", "") if options.host else None,
     )
 

@@ -105,7 +105,7 @@ def test_several_agents_share_the_postgresql_whose_url_is_in_a_secret(person: Pe
     ],
 )
 def test_what_does_not_go_with_several_agents_is_refused(person: Person, flags: tuple[str, ...], why: str) -> None:
-    assert why in person.is_refused("sew", "install", *flags, code=2)
+    assert why in person.is_refused("sew", "install", *flags)
 
 
 def test_uninstalling_keeps_the_webhooks_and_what_is_pending_unless_asked(person: Person) -> None:

@@ -330,5 +330,6 @@ def test_the_url_of_postgresql_is_a_file_of_its_secret_and_the_state_ends_with_t
 
 def test_one_agent_with_a_claim_is_as_before_and_a_budget_is_removed_where_there_is_one() -> None:
     assert "PodDisruptionBudget" not in {obj["kind"] for obj in render(InstallPlan())}
-    assert "PodDisruptionBudget" in {obj["kind"] for obj in removable(InstallPlan(), data=False)}
-    assert "PodDisruptionBudget" not in {obj["kind"] for obj in removable(InstallPlan(host=HOST), data=False)}
+    assert "PodDisruptionBudget" not in {obj["kind"] for obj in removable(InstallPlan(), data=False)}
+    replicated = InstallPlan(store_secret="pg", replicas=2)
+    assert "PodDisruptionBudget" in {obj["kind"] for obj in removable(replicated, data=False)}
