@@ -24,7 +24,8 @@ from sew_agent.delivery.retry import Policy
 from sew_agent.store.records import EnqueueBatch, NewDelivery
 from sew_agent.store.sqlite.store import open_store
 
-PENDING = 10_000
+PENDING, PENDING_BESIDE = 40_000, 2_000
+"""Deliveries of the healthy webhook, and of each other one."""
 SETTLING = 4.0
 TAKES = {"healthy": 0.2, "slow": 5.0, "hanging": 10.0, "failing": 0.2}
 BESIDE = {
@@ -83,7 +84,8 @@ def rate(others: Sequence[str], seconds: float) -> float:
     workers = from_environment({})[0].workers
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Path(folder))
-        deliveries = [NewDelivery(Event("", str(number), {}), tuple(names)) for number in range(PENDING)]
+        webhooks = [tuple(names)] * PENDING_BESIDE + [("healthy",)] * (PENDING - PENDING_BESIDE)
+        deliveries = [NewDelivery(Event("", str(number), {}), some) for number, some in enumerate(webhooks)]
         store.enqueue(EnqueueBatch(deliveries, {}, time.time()))
         queues = Queues(store, dict.fromkeys(CONSUMERS, 1e9), workers, Policy(2, 900, 259_200, random))
         dispatcher = Dispatcher(store, queues, receivers, receivers, time.time, time.monotonic)

@@ -86,9 +86,9 @@ class Queues:
     """Queues of all webhooks, served in turns.
 
     A queue whose receiver is not proven has at most one request in flight; all failing ones together have at most half
-    of them. A proven one has as many as its receiver takes without becoming slower, within an even part of three
-    quarters, and at most sixteen (or a quarter of many): a queue whose requests last long, failing or not, takes no
-    other's share. There are never more in flight than `most`.
+    of them. A proven one has as many as its receiver takes without becoming slower, at most sixteen (or a quarter of
+    many), and an even part of three quarters where half of all are taken: a queue whose requests last long, failing or
+    not, takes no other's share. There are never more in flight than `most`.
     """
 
     def __init__(self, store: Store, rates: Mapping[str, float], most: int, policy: Policy) -> None:
@@ -273,8 +273,12 @@ class Queues:
             self._crowded.append(queue)
 
     def _share(self) -> int:
+        """Return how many one webhook may have in flight: a quarter, and an even part where half of all are taken."""
+        many = max(_MANY, self._most // 4)
+        if self._busy < self._most // 2:
+            return many
         even = (self._most - self._most // 4) // max(len(self._in_flight), 1)
-        return min(max(_MANY, self._most // 4), max(even, 1))
+        return min(many, max(even, 1))
 
     def _may_try_unproven(self, queue: Queue) -> bool:
         failed = is_failing(queue.receiver)

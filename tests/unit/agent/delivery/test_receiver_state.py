@@ -509,7 +509,7 @@ def assignments_in_time(harness: DispatcherHarness) -> list[Assignment]:
 
 @pytest.mark.parametrize(
     ("workers", "beside", "most"),
-    [(1, 0, 1), (4, 0, 3), (8, 0, 6), (24, 0, 16), (143, 0, 35), (8, 1, 3), (24, 2, 6), (4, 3, 1)],
+    [(1, 0, 1), (4, 0, 3), (8, 0, 6), (24, 0, 16), (143, 0, 35), (8, 1, 3), (24, 2, 10), (240, 3, 60), (4, 3, 1)],
 )
 def test_a_slow_receiver_has_three_quarters_of_few_a_quarter_of_many_and_its_part_beside_others(
     tmp_path: Path, workers: int, beside: int, most: int
