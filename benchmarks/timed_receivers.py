@@ -18,7 +18,7 @@ from typing import Any
 RETRY_AFTER = 1
 """Seconds that a receiver asks for when it is above its limit: requests that come before are early."""
 REFUSAL = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nRetry-After: %d\r\n\r\n" % RETRY_AFTER
-UNDER_WAY = 0.05
+UNDER_WAY = 0.1
 """Seconds after such an answer in which what comes was in flight already."""
 
 

@@ -8,7 +8,7 @@ since the epoch.
 
 from dataclasses import dataclass
 
-BELOW = 0.96
+BELOW = 0.94
 """Part of a pace that was refused which is kept."""
 STAYS = 60.0
 """Seconds after a refusal until more is tried."""
