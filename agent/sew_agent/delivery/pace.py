@@ -75,7 +75,7 @@ class Pace:
             return
         self.known = True
         self.again = self.again + 1 if now - self.since < _RECENT else 0
-        self.rate *= BELOW**2 ** min(max(self.again - 1, 0), 5)
+        self.rate *= BELOW**2 ** min(max(self.again - 1, 0), 3)
 
     def _grow(self, now: float) -> None:
         """Let the pace grow with the seconds, after a while or, where no pace was refused yet, at once."""
