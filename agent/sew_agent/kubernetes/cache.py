@@ -34,7 +34,7 @@ class ResourceCache(Generic[T]):
     def replace(self, objects: Mapping[str, T], now: float) -> None:
         """Take over a whole list."""
         self.synced = True
-        if objects or not self.objects or not self.stale:
+        if objects or not self.objects or not self.stale or not self._believe_after:
             self.objects, self._empty_since = dict(objects), None
         elif self._empty_since is None:
             self._empty_since = now

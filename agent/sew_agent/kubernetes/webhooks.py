@@ -78,14 +78,15 @@ class KubernetesWebhooks:
         self._stopped = False
         self._snapshot = Snapshot({}, {}, {}, complete=False, known=False)
 
-        def informer(resource: WatchedResource[Any]) -> Informer[Any]:
-            return Informer(context, resource, self._changed.set, health, believe_after=scope.believe_after)
+        def informer(resource: WatchedResource[Any], believe_after: float = scope.believe_after) -> Informer[Any]:
+            return Informer(context, resource, self._changed.set, health, believe_after=believe_after)
 
         resource = WatchedResource("webhooks", context.path, read_webhook, scope.selector)
         self._webhooks: Informer[CachedWebhook] = informer(resource)
         exceptions = ExceptionPath(context.client, scope.api_group)
         self._exceptions: Informer[CachedException] = informer(
-            WatchedResource(EXCEPTION_PLURAL, exceptions, read_exception)
+            WatchedResource(EXCEPTION_PLURAL, exceptions, read_exception),
+            believe_after=0.0,  # one that may be deleted suppresses nothing
         )
         self._secret_readers = [
             SecretReader(context.client, kind, scope.secrets_namespace, informer(_metadata(plural, scope)))

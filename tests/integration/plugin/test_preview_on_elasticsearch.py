@@ -46,6 +46,17 @@ def preview(each_elasticsearch: str, events: str) -> Sew:
     return run
 
 
+def test_what_an_exception_takes_away_is_counted_apart(preview: Sew, tmp_path: Path) -> None:
+    spec = {"description": "d", "selector": "severity IN {2, 3, 4}", "startTime": "2026-01-01T00:00:00Z"}
+    head = {"apiVersion": "projectcalico.org/v3", "kind": "AlertException", "metadata": {"name": "few"}}
+    (tmp_path / "few.json").write_text(json.dumps({**head, "spec": spec}))
+    ran = preview("type = waf", "--exceptions", str(tmp_path / "few.json"))
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "Events:   3 of 10 match (30.0%), found in" in ran.stdout
+    assert "          and 2 more, which AlertException few suppresses" in ran.stdout
+    assert "  e2  {" not in ran.stdout
+
+
 def test_it_counts_samples_and_draws_when(preview: Sew) -> None:
     ran = preview("type = waf AND severity >= 2")
     assert (ran.returncode, ran.stderr) == (0, "")

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from kubectl_sew.exceptions import AcceptedException, ValidatedExceptions
-from kubectl_sew.query import parse
+from kubectl_sew.query import CALICO, parse
 from kubectl_sew.resource.exceptions import AlertException
+from sew_agent.ingest.ndjson.file import NdjsonFile
 from sew_agent.ingest.source import Suppression
+from tests import cases
 from tests.unit.agent.ingest.harness import EVERYTHING, NOW, QUERY, FilePollerHarness, PollerHarness, Subscription
 
 
@@ -72,6 +74,24 @@ def test_time_in_a_selector_is_the_moment_of_judging(over_file: FilePollerHarnes
         file.write('{"id": "old", "time": "1970-01-01T01:46:39Z"}\n{"id": "new", "time": "1970-01-01T01:46:41Z"}\n')
     over_file.drain()
     assert over_file.store.of("w") == ["new"]
+
+
+OF_CALICO = (None, "calico")
+GOLDEN = [case for case in cases.load("queries.toml") if "mapping" not in case and case.get("fields") in OF_CALICO]
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda case: str(case["query"]).strip()[:40] or "(empty)")
+def test_a_selector_selects_what_a_query_of_the_same_text_selects(case: dict[str, Any], tmp_path: Path) -> None:
+    events = {kind: [line for line in case[kind].splitlines() if line.strip()] for kind in ("select", "skip")}
+    path = tmp_path / "events"
+    path.write_text("".join(f"{line}\n" for kind in events for line in events[kind]))
+    source = NdjsonFile(path, CALICO, whole=True)
+    everything = [Subscription("w", EVERYTHING)]
+    asked = [Suppression("x", parse(case["query"]))]
+    arrivals = source.read(everything, None, now=1_767_225_600.0, limit=10_000, suppressions=asked).arrivals
+    source.close()
+    suppressed = [bool(arrival.suppressed_by) for arrival in arrivals]
+    assert suppressed == [True] * len(events["select"]) + [False] * len(events["skip"])
 
 
 def test_every_exception_that_selects_an_event_is_named_with_it(over_file: FilePollerHarness) -> None:

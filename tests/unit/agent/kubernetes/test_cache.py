@@ -44,6 +44,14 @@ def test_an_empty_list_after_an_error_is_not_believed_for_a_while() -> None:
     assert (cache.objects, cache.stale) == ({}, False)
 
 
+def test_without_a_time_of_doubt_an_empty_list_is_believed_at_once() -> None:
+    cache: ResourceCache[int] = ResourceCache(0.0)
+    cache.replace({"a": 1}, 0.0)
+    cache.failed()
+    cache.replace({}, 10.0)
+    assert (cache.objects, cache.doubted) == ({}, False)
+
+
 def test_the_first_object_after_a_doubted_list_shows_that_the_others_are_gone() -> None:
     cache = full()
     cache.failed()
