@@ -15,7 +15,9 @@ from testbed.servers.kubernetes import Kubernetes, find, kubernetes
 from testbed.servers.required import required
 
 SECRETS = "tigera-intrusion-detection"
-DEFINITIONS = ("securityeventwebhooks.projectcalico.org", "securityeventwebhooks.crd.projectcalico.org")
+GROUPS = ("projectcalico.org", "crd.projectcalico.org")
+DEFINITIONS = tuple(f"securityeventwebhooks.{group}" for group in GROUPS)
+EXCEPTIONS = tuple(f"alertexceptions.{group}" for group in GROUPS)
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def own_server() -> Iterator[Kubernetes]:
 def person(own_server: Kubernetes) -> Iterator[Person]:
     """A person at a cluster without anything of ours but the Secrets' namespace."""
     yield Person(own_server)
-    own_server.kubectl("delete", "crd", *DEFINITIONS, "--ignore-not-found")
+    own_server.kubectl("delete", "crd", *DEFINITIONS, *EXCEPTIONS, "--ignore-not-found")
     own_server.kubectl("delete", _OURS, "-A", "-l", "app.kubernetes.io/part-of=kubectl-sew", "--wait=false")
     own_server.kubectl("delete", "deployment,pod", "-A", "--all", "--now")
     own_server.kubectl("delete", "namespace", "sew-system", "--ignore-not-found", "--wait=false")
