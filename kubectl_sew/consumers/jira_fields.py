@@ -28,7 +28,7 @@ _OURS = {
 """Fields that cannot be set here -> the variable for it."""
 _ALSO_VARIABLES = ("labels", "priority")
 _TEXT_LIMIT = 32_767
-_A_VALUE = re.compile(r"\{\{-?\s*(?:json\s[^{}|]*|[^{}]*\|\s*(?:tojson|json)\s*)-?\}\}")
+_A_VALUE = re.compile(r"\{\{(?:-? *json [^{}|]*|[^{}|]+(?:\|[^{}|]+)*\| *(?:tojson|json) *-?)\}\}")
 
 
 class _NotJsonError(ValueError):

@@ -26,7 +26,7 @@ from kubectl_sew.json_text import line
 from kubectl_sew.pages import page
 from kubectl_sew.redaction import Secret
 
-_JINJA_BLOCK = re.compile(r"\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+_JINJA_BLOCKS = (("{%", "%}"), ("{#", "#}"))
 _FUNCTIONS = "|".join(("call", *FUNCTIONS))
 _WORDS = "if|else|end|range|with|break|continue|define|template|block"
 _GO_ACTION = re.compile(
@@ -45,12 +45,16 @@ class _GoTemplate:
 @lru_cache(maxsize=1024)
 def _read(source: str) -> _GoTemplate | GoSyntaxError | None:
     """Return a template as Go's, or what is wrong with it as such; None for one in Jinja2."""
-    if len(source) > TEMPLATE_LIMIT or _JINJA_BLOCK.search(source):
+    if len(source) > TEMPLATE_LIMIT or _has_jinja_block(source):
         return None
     try:
         return _GoTemplate(parse_template(source))
     except GoSyntaxError as error:
         return error if _looks_like_go(source) else None
+
+
+def _has_jinja_block(source: str) -> bool:
+    return any(0 <= source.find(begin) < source.rfind(end) for begin, end in _JINJA_BLOCKS)
 
 
 def _looks_like_go(source: str) -> bool:

@@ -253,9 +253,10 @@ class _Execution:
         self._budget.spend(1)
         if name == EVAL_ARGS:
             return show_all(self._values(dot, arguments, final), self._budget)
-        if name in ("and", "or"):
+        call = FUNCTIONS[name].call
+        if call is None:
             return self._logic(dot, arguments, final, until=name == "or")
-        return FUNCTIONS[name].call(self._values(dot, arguments, final), self._budget)
+        return call(self._values(dot, arguments, final), self._budget)
 
     def _values(self, dot: Any, arguments: list[Operand], final: list[Any]) -> list[Any]:
         values = [*(self._argument(dot, argument) for argument in arguments), *final]

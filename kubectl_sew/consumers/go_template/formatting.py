@@ -57,9 +57,11 @@ def show_line(values: list[Any], budget: Budget) -> str:
 
 def show_formatted(template: str, values: list[Any], budget: Budget) -> str:
     """Return values as `printf` does. Raises GoValueError for what is not taken of it."""
+    budget.spend_on_text(len(template))
     parts: list[str] = []
     at = used = 0
     for found in _VERB.finditer(template):
+        budget.spend(1)
         parts.append(template[at : found.start()])
         at = found.end()
         verb = found["verb"]

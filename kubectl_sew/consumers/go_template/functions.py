@@ -1,7 +1,7 @@
 """The functions of a template: those of Go's text/template, and ours.
 
 Each gets its arguments as values in which `None` stands for null and for what is missing. Ours take the value last, so
-that it can come through a `|`. `and` and `or` are not here: they do not evaluate all of their arguments.
+that it can come through a `|`.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,7 +41,8 @@ class GoFunction:
     In Go `{{print}}` alone writes nothing. Here every function has an argument: a name alone is a field in Jinja2.
     """
 
-    call: Implementation
+    call: Implementation | None
+    """None for `and` and `or`, which do not evaluate all of their arguments: that is `evaluation`'s."""
     least: int
     most: int | None
     """None where any number will do."""
@@ -179,8 +180,8 @@ def _expect_text(value: Any, name: str) -> str:
 
 
 FUNCTIONS: Mapping[str, GoFunction] = {
-    "and": GoFunction(_print, 1, None),
-    "or": GoFunction(_print, 1, None),
+    "and": GoFunction(None, 1, None),
+    "or": GoFunction(None, 1, None),
     "not": GoFunction(lambda values, _: not is_true(values[0]), 1, 1),
     "eq": GoFunction(equal_any, 1, None),
     "ne": GoFunction(lambda values, budget: not equal_any(values, budget), 2, 2),

@@ -59,9 +59,10 @@ def as_html(body: Body) -> Body:
 def _is_plain(attribute: str) -> bool:
     """Return whether an attribute is, by its name, neither an address nor a style nor a script."""
     name = attribute.lower()
-    prefix, colon, short = name.partition(":")
-    name = name.removeprefix("data-") if name.startswith("data-") or not colon else short
-    if (colon and prefix == "xmlns") or name in (*_ADDRESSES, "style", "srcset") or name.startswith("on"):
+    if name.startswith("xmlns:"):
+        return False
+    name = name[5:] if name.startswith("data-") else name.partition(":")[2] or name
+    if name in (*_ADDRESSES, "style", "srcset") or name.startswith("on"):
         return False
     return not any(part in name for part in _PARTS_OF_ADDRESSES)
 

@@ -83,6 +83,8 @@ class _Lexer:
     def __init__(self, source: str) -> None:
         self._source = source
         self._at = 0
+        self._counted = 0
+        self._lines = 1
 
     def tokens(self) -> Iterator[Lexeme]:
         while (left := self._source.find("{{", self._at)) >= 0:
@@ -102,7 +104,10 @@ class _Lexer:
         yield Lexeme(Kind.END, "", self._line(len(self._source)))
 
     def _line(self, at: int) -> int:
-        return self._source.count("\n", 0, at) + 1
+        """Return the line of a place, which is none before the last one that was asked for."""
+        self._lines += self._source.count("\n", self._counted, at)
+        self._counted = max(self._counted, at)
+        return self._lines
 
     def _lexeme(self, kind: Kind, text: str) -> Lexeme:
         return Lexeme(kind, text, self._line(self._at))
