@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sew_agent.delivery.pace import Pace
+from sew_agent.delivery.pace import BELOW, Pace
 
 
 @dataclass
@@ -166,7 +166,7 @@ def test_what_was_in_flight_at_a_refusal_adds_to_the_pause_and_says_nothing_of_t
     pace.refuse(105.9, 107.0, 2.0)
     assert (pace.rate, pace.accepted, pace.since, pace.next_at) == (2.5, 1, 109.0, 109.0)
     pace.refuse(109.0, 109.0, 2.0)
-    assert (pace.rate, pace.accepted) == (pytest.approx(2.5 * 0.96), 0)
+    assert (pace.rate, pace.accepted) == (pytest.approx(2.5 * BELOW), 0)
 
 
 def test_after_ten_seconds_without_a_request_a_refusal_is_a_first_one() -> None:
@@ -190,12 +190,12 @@ def test_each_refusal_of_a_pace_soon_after_another_takes_more_of_it() -> None:
         pace.refuse(now, now, 2.0)
         parts.append(pace.rate / before)
         now += 3.0
-    expected = [0.96**power for power in (1, 2, 4, 8, 16, 32, 32, 32, 32)]
+    expected = [BELOW**power for power in (1, 2, 4, 8, 8, 8, 8, 8, 8)]
     assert parts == pytest.approx(expected)
     pace.accept()
     before = pace.rate
     pace.refuse(now + 10.0, now + 10.0, 2.0)
-    assert pace.rate / before == pytest.approx(0.96)
+    assert pace.rate / before == pytest.approx(BELOW)
 
 
 def test_a_pace_that_was_never_refused_grows_by_three_per_cent_a_second() -> None:
@@ -213,11 +213,11 @@ def test_a_pace_that_was_refused_stays_for_a_minute_and_grows_by_one_per_cent_a_
     pace.accept()
     pace.refuse(106.0, 106.0, 2.0)
     pace.delay(168.0)
-    assert pace.rate == pytest.approx(2.5 * 0.96)
+    assert pace.rate == pytest.approx(2.5 * BELOW)
     pace.delay(170.0)
-    assert pace.rate == pytest.approx(2.5 * 0.96 * 1.01**2)
+    assert pace.rate == pytest.approx(2.5 * BELOW * 1.01**2)
     pace.delay(171.0)
-    assert pace.rate == pytest.approx(2.5 * 0.96 * 1.01**3)
+    assert pace.rate == pytest.approx(2.5 * BELOW * 1.01**3)
 
 
 def test_a_pace_ends_where_it_has_grown_beyond_any_number() -> None:
