@@ -2,13 +2,14 @@
 
 import json
 import re
+import subprocess
 import threading
 
 import pytest
 import yaml
 
 from testbed.servers.kubernetes import Kubernetes
-from tests.integration.plugin.conftest import SECRETS, Make, Sew, webhook_reader, write_status
+from tests.integration.plugin.conftest import SECRETS, Make, Sew, environment, webhook_reader, write_status
 
 HEALTHY = {"type": "Healthy", "status": "True", "reason": "WebhookValidation", "observedGeneration": 1}
 
@@ -150,16 +151,22 @@ def test_wait_ignores_conditions_of_an_earlier_generation(sew: Sew, server: Kube
     assert ran.stderr == f"error: {name} did not become healthy within 1 s\n"
 
 
-def test_watch_prints_each_change(sew: Sew, server: Kubernetes, make: Make) -> None:
+def test_watch_prints_each_change(server: Kubernetes, make: Make) -> None:
     name = make("watched")
-    agent = threading.Timer(2, write_status, (server, name, HEALTHY))
-    agent.start()
-    ran = sew("status", name, "--watch", "--wait", "--timeout", "30s")
-    agent.join()
-    assert ran.returncode == 0
-    assert ran.stdout.count("Webhook:       watched") == 2
-    assert re.search(r"^\d\d:\d\d:\d\d\nWebhook: ", ran.stdout, re.MULTILINE)
-    assert ran.stdout.index("unknown: no agent has written") < ran.stdout.index("True (WebhookValidation)")
+    command = [server.programs.kubectl, "sew", "status", name, "--watch", "--wait", "--timeout", "60s"]
+    with subprocess.Popen(command, env=environment(server), stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        said = ""
+        while "unknown: no agent has written" not in said:
+            line = watching.stdout.readline()
+            assert line, said
+            said += line
+        write_status(server, name, HEALTHY)
+        said += watching.stdout.read()
+    assert watching.returncode == 0
+    assert said.count("Webhook:       watched") == 2
+    assert re.search(r"^\d\d:\d\d:\d\d\nWebhook: ", said, re.MULTILINE)
+    assert said.index("unknown: no agent has written") < said.index("True (WebhookValidation)")
 
 
 @pytest.mark.parametrize("name", ["absent", "Not_A_Name", ".."])
