@@ -213,9 +213,17 @@ def _essence(conditions: Iterable[Condition]) -> dict[str, tuple[str, str, int, 
 _NUMBERS = re.compile(rf"{_READ_TO.pattern}(; )?|{_BACKLOG.pattern}|[0-9]+")
 
 
+_BROKEN = re.compile(r"AlertException \S+ suppresses nothing")
+
+
 def _cause(condition: Condition) -> str:
-    """Return what is wrong, without what changes all the time: how far was read, what waits, and every number."""
-    return _NUMBERS.sub("", condition.message) if condition.status == "False" else ""
+    """Return what is wrong, without what changes all the time: how far was read, what waits, and every number.
+
+    Of a good condition that is which exceptions are broken.
+    """
+    if condition.status == "False":
+        return _NUMBERS.sub("", condition.message)
+    return "; ".join(_BROKEN.findall(condition.message))
 
 
 def _about(count: int) -> str:

@@ -107,6 +107,14 @@ def test_numbers_are_rounded_so_that_the_text_stays(waiting: int, age: float, te
     assert describe_backlog(waiting, age) == text
 
 
+def test_an_exception_that_breaks_is_written_soon_though_reading_goes_on() -> None:
+    fine = "read to 2026-01-01T00:00:00Z"
+    broken = f"{fine}; AlertException scan suppresses nothing: no field `hots`"
+    read = [events_fetched("True", FetchedReason.READ, message, 1) for message in (fine, broken)]
+    assert write_due(read[:1], read[1:], last_write=NOW, now=NOW + 1) == 9
+    assert write_due(read[1:], read[:1], last_write=NOW, now=NOW + 1) == 9
+
+
 def test_how_far_events_are_read_is_an_rfc_3339_time() -> None:
     assert read_to(0.9) == "read to 1970-01-01T00:00:00Z"
 
