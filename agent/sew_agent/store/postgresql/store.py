@@ -1,11 +1,9 @@
 """The store in PostgreSQL. Every method is one short transaction, or several where the contract says "in batches"."""
 
-import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from time import monotonic
-from typing import Any, TypeVar
 
 from sew_agent.store.postgresql import results as rows_of
 from sew_agent.store.postgresql.by_hand import Change, Chosen, change_chosen, change_deliveries
@@ -13,9 +11,9 @@ from sew_agent.store.postgresql.connections import Connection, Connections
 from sew_agent.store.postgresql.due import decoded, fresh, tried
 from sew_agent.store.postgresql.enqueue import enqueue, filled, move_readers
 from sew_agent.store.postgresql.errors import Place
-from sew_agent.store.postgresql.filling import fill, go_on_after, is_unused
 from sew_agent.store.postgresql.lease import StoreLease
 from sew_agent.store.postgresql.schema import migrate
+from sew_agent.store.postgresql.transactions import Transactions
 from sew_agent.store.postgresql.upkeep import expire, forget_seen, forgettable_until, remove_gone, remove_names
 from sew_agent.store.postgresql.webhooks import add, columns, webhook_ids
 from sew_agent.store.records import (
@@ -27,9 +25,7 @@ from sew_agent.store.records import (
     EnqueueBatch,
     EnqueueResult,
     ManualAction,
-    Ownership,
     ReceiverState,
-    StoreError,
     WebhookRecord,
 )
 from sew_agent.store.rows import (
@@ -38,7 +34,6 @@ from sew_agent.store.rows import (
     DEAD_AT_ONCE,
     EVER,
     FURTHEST,
-    STEPS,
     bounded,
     dead_letter_of,
     delivery_of,
@@ -47,11 +42,6 @@ from sew_agent.store.rows import (
     retry_spans,
     write_json,
 )
-
-Result = TypeVar("Result")
-
-_VERSION_FOR = 0.1
-"""Seconds for which the number of others' changes is not asked for again."""
 
 _DEAD_LETTERS = (
     "SELECT w.name, d.seq, e.source, e.name, e.document, d.reason, d.detail, d.attempts, d.died_at"
@@ -115,7 +105,7 @@ def open_store(
     return PostgresqlStore(connections, lease, steady, known_for=known_for, max_bytes=max_bytes)
 
 
-class PostgresqlStore:
+class PostgresqlStore(Transactions):
     """Implementation of sew_agent.store.contract.Store."""
 
     def __init__(
@@ -127,39 +117,9 @@ class PostgresqlStore:
         known_for: float,
         max_bytes: int,
     ) -> None:
-        self._connections = connections
-        self._lease = lease
+        super().__init__(connections, lease, steady)
         self._known_for = known_for
         self._max_bytes = max_bytes
-        self._steady = steady
-        self._own_changes = 0
-        self._version, self._version_until = 0, float("-inf")
-        self._lock = threading.Lock()
-
-    def fill(
-        self, tables: Iterable[tuple[str, str, Iterable[Sequence[Any]]]], numbers: Iterable[tuple[str, str, int]]
-    ) -> Mapping[str, int]:
-        """Take in a whole store, in one transaction; return how many rows each table had. Raises StoreError.
-
-        `numbers`: table, column and the highest number that was ever given there. This store must be unused.
-        """
-
-        def change(db: Connection) -> Mapping[str, int]:
-            if not is_unused(db):
-                raise StoreError(f"there is a store in {self._connections.place} already: nothing was changed")
-            copied = fill(db, tables)
-            go_on_after(db, numbers)
-            return copied
-
-        return self._write(change, pipelined=False)
-
-    def ownership(self) -> Ownership:
-        return self._lease.ownership() if self._lease else Ownership.LOST
-
-    def close(self) -> None:
-        if self._lease:
-            self._lease.release()
-        self._connections.close()
 
     def enqueue(self, batch: EnqueueBatch) -> EnqueueResult:
         wanted = {name for new in batch.deliveries for name in new.webhooks}
@@ -220,14 +180,6 @@ class PostgresqlStore:
     def next_due(self, webhook: str) -> float | None:
         rows: list[tuple[float | None]] = self._connections.read(_NEXT_DUE, (webhook,))
         return float(rows[0][0]) if rows and rows[0][0] is not None else None
-
-    def version(self) -> int:
-        """Return it as it was a tenth of a second ago at most: it is asked for before each delivery."""
-        now = self._steady()
-        if now >= self._version_until:
-            ((changes,),) = self._connections.read("SELECT amount FROM amounts WHERE name = 'changes'")
-            self._version, self._version_until = int(changes) - self._own_changes, now + _VERSION_FOR
-        return self._version
 
     def pending_counts(self) -> Mapping[str, int]:
         return dict(self._connections.read("SELECT name, pending FROM webhooks WHERE pending > 0"))
@@ -346,39 +298,6 @@ class PostgresqlStore:
     def shrink(self) -> None:
         """Do nothing but see that it is open: the server's autovacuum makes room for what follows."""
         self._connections.read("SELECT 1")
-
-    def _write(self, change: Callable[[Connection], Result], *, pipelined: bool = True) -> Result:
-        """Change in one transaction, which fails where this agent is not the one that may."""
-        lease = self._lease
-        if lease is None:
-            return self._connections.write(change, pipelined=pipelined)
-
-        def fenced(db: Connection) -> Result:
-            lease.check(db)
-            return change(db)
-
-        return self._connections.write(fenced, pipelined=pipelined)
-
-    def _changing(self, change: Callable[[Connection], Result], changes: Callable[[Result], bool]) -> Result:
-        """Change what other processes must notice, and count it as our own: see `version`.
-
-        In the moment between both, `version` differs once: what was read ahead is read again.
-        """
-        result = self._write(change)
-        if changes(result):
-            with self._lock:
-                self._own_changes += 1
-        return result
-
-    def _repeat(self, step: Callable[[Connection], tuple[int, bool]]) -> int:
-        """Run some steps, until one says that there is no more; return the sum of their counts."""
-        whole = 0
-        for _ in range(STEPS):
-            count, more = self._write(step)
-            whole += count
-            if not more:
-                break
-        return whole
 
     def _change_dead_letters(self, numbers: Sequence[int] | None, webhook: str | None, change: Change) -> int:
         if numbers is None:
