@@ -144,6 +144,11 @@ def test_what_an_uncrowded_answer_takes_is_the_mean_of_the_first_four() -> None:
     assert (made.uncrowded, made.beginning) == (pytest.approx(0.3), True)
 
 
+def test_the_first_answers_are_no_crowd_however_many_were_in_flight() -> None:
+    made = answered(ConcurrencyLimit(64.0, left=1), 0.5, in_flight=10)
+    assert (made.uncrowded, made.crowded) == (0.5, False)
+
+
 @pytest.mark.parametrize(
     ("in_flight", "mean", "uncrowded", "beginning"),
     [

@@ -152,6 +152,15 @@ def test_a_pace_is_what_was_accepted_from_the_end_of_one_pause_to_the_end_of_the
     assert refused_twice(0).delay(104.0) == 0.0
 
 
+def test_a_pace_may_come_of_less_than_a_second() -> None:
+    pace = Pace()
+    pace.refuse(100.0, 100.0, 0.0)
+    for _ in range(3):
+        pace.accept()
+    pace.refuse(100.5, 100.5, 0.0)
+    assert pace.rate == 6.0
+
+
 def test_a_request_that_is_late_by_less_than_half_an_interval_costs_no_time() -> None:
     pace = refused_twice()
     pace.start(106.1)
@@ -192,10 +201,11 @@ def test_each_refusal_of_a_pace_soon_after_another_takes_more_of_it() -> None:
         now += 3.0
     expected = [BELOW**power for power in (1, 2, 4, 8, 8, 8, 8, 8, 8)]
     assert parts == pytest.approx(expected)
-    pace.accept()
-    before = pace.rate
-    pace.refuse(now + 10.0, now + 10.0, 2.0)
-    assert pace.rate / before == pytest.approx(BELOW)
+    for later in (now + 9.0, now + 12.0):
+        pace.accept()
+        before = pace.rate
+        pace.refuse(later, later, 2.0)
+        assert pace.rate / before == pytest.approx(BELOW), "ten seconds after a pause it is a first one"
 
 
 def test_a_pace_that_was_never_refused_grows_by_three_per_cent_a_second() -> None:
@@ -218,6 +228,14 @@ def test_a_pace_that_was_refused_stays_for_a_minute_and_grows_by_one_per_cent_a_
     assert pace.rate == pytest.approx(2.5 * BELOW * 1.01**2)
     pace.delay(171.0)
     assert pace.rate == pytest.approx(2.5 * BELOW * 1.01**3)
+
+
+def test_a_rest_of_hours_lets_a_pace_grow_like_one_of_a_thousand_seconds() -> None:
+    pace = refused_twice()
+    pace.accept()
+    pace.refuse(106.0, 106.0, 2.0)
+    pace.delay(100_000.0)
+    assert pace.rate == pytest.approx(2.5 * BELOW * 1.01**1000)
 
 
 def test_a_pace_ends_where_it_has_grown_beyond_any_number() -> None:
