@@ -11,6 +11,9 @@ BODY_LIMIT = 64 * 1024
 """Bytes of a body that are kept."""
 MOST_OF_A_HEAD = 256 * 1024
 """Bytes of an answer's lines before its body, with those of interim answers."""
+MOST_OF_CHUNK_LINES = 1024 * 1024
+"""Bytes of the lines between chunks and behind them: their extensions could go on for ever, with a body that hardly
+grows. The smallest chunks take three bytes for each of the body."""
 _STATUS = re.compile(rb"HTTP/1\.([0-9])[ \t]+([1-9][0-9]{2})(?:[ \t].*)?", re.DOTALL)
 _START = b"HTTP/1."
 _HEAD_END = re.compile(rb"\n\r?\n")
@@ -135,7 +138,8 @@ class _Chunks:
         self._left = 0
         """Bytes of the chunk that are still to come, with the end of its line."""
         self._trailers = False
-        self._trailer_size = 0
+        self._lines = 0
+        """Bytes of the lines so far."""
 
     def read(self, data: bytes, *, ended: bool) -> tuple[bool, bytes]:
         """Return whether the body is whole, and what is left of the bytes. Raises BadAnswerError."""
@@ -165,12 +169,12 @@ class _Chunks:
 
     def _read_line(self, line: bytes) -> bool:
         """Read the line of a size, or one behind the last chunk; return whether it ends the body."""
+        self._lines += len(line) + 1
+        if self._lines > MOST_OF_CHUNK_LINES:
+            raise BadAnswerError
         if not self._trailers:
             self._begin_chunk(line)
             return False
-        self._trailer_size += len(line) + 1
-        if self._trailer_size > MOST_OF_A_HEAD:
-            raise BadAnswerError
         return line in (b"", b"\r")
 
     def _begin_chunk(self, line: bytes) -> None:

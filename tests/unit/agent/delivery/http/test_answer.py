@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sew_agent.delivery.http.answer import (
     BODY_LIMIT,
     MOST_OF_A_HEAD,
+    MOST_OF_CHUNK_LINES,
     AnswerReader,
     BadAnswerError,
     NoAnswerError,
@@ -111,3 +112,17 @@ def test_names_of_headers_are_lower_case_and_a_line_may_go_on_in_the_next() -> N
         [b"HTTP/1.1 200 OK\r\nX-One : a\r\n  b\r\nRetry-After: 1\r\nretry-after: 2\r\ncontent-length: 0\r\n\r\n"]
     )
     assert reader.headers == {"x-one": "a b", "retry-after": "2", "content-length": "0"}
+
+
+def test_chunks_that_carry_hardly_a_body_end_before_they_fill_the_time_of_all() -> None:
+    reader = AnswerReader("POST")
+    reader.feed(CHUNKED)
+    chunk = b"1;" + b"x" * 60_000 + b"\r\ny\r\n"
+    with pytest.raises(BadAnswerError):
+        for _ in range(MOST_OF_CHUNK_LINES // 60_000 + 1):
+            assert not reader.feed(chunk)
+
+
+def test_the_smallest_chunks_carry_a_whole_body() -> None:
+    reader = read([CHUNKED, b"1\r\ny\r\n" * BODY_LIMIT, b"0\r\n\r\n"])
+    assert (reader.body, reader.leaves_open) == (b"y" * BODY_LIMIT, True)
