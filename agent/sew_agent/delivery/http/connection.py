@@ -56,7 +56,12 @@ class Connection:
         return False
 
     def send(self, request: bytes, ends: float) -> Steps[bool]:
-        """Send a request; return whether all of it went out. A receiver may answer before, and read no more."""
+        """Send a request; return whether all of it went out. A receiver may answer before, and read no more.
+
+        Raises OSError. Nothing goes out once the time is over: nobody would wait for its answer.
+        """
+        if time.monotonic() >= ends:
+            raise TimeoutError
         view, at = memoryview(request), 0
         while at < len(view):
             if at and self._is_answered():
