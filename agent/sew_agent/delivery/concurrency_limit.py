@@ -72,6 +72,10 @@ class ConcurrencyLimit:
         self.limit = max(self.limit / 2, 1.0)
         self._begin_count()
 
+    def shift(self, seconds: float) -> None:
+        """Move its moments with a clock that was set."""
+        self.cut_at += seconds
+
     def _check(self, mean: float) -> None:
         """Compare the mean of the last answers with that of an uncrowded receiver."""
         few, slowest = self.most <= FIRST, TOLERANCE * self.uncrowded + SLACK

@@ -69,6 +69,14 @@ class Pace:
             self.accepted = 0
         self.since = self.grown_at = self.next_at = max(self.since, now + pause)
 
+    def shift(self, seconds: float) -> None:
+        """Move its moments with a clock that was set."""
+        self.next_at += seconds
+        self.started += seconds
+        self.grown_at += seconds
+        if self.since:
+            self.since += seconds
+
     def _learn(self, now: float, pause: float) -> None:
         if self.rate >= _FASTEST:
             self.rate = self.accepted / max(now - self.since + pause, 1e-3)

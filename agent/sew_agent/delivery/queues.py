@@ -111,6 +111,8 @@ class Queues:
         self._version = store.version()
         self._now = 0.0
         self._next_check = 0.0
+        self._clock_set_at = 0.0
+        """Since when the clock is as it is: how long something took that began before is not known."""
 
     @property
     def busy(self) -> int:
@@ -186,11 +188,14 @@ class Queues:
     def clock_was_set(self, seconds: float) -> None:
         """Move all pauses with the clock: they last as long as they were to."""
         for queue in self._queues.values():
+            queue.pace.shift(seconds)
+            queue.limit.shift(seconds)
             if queue.receiver.held_at:
                 queue.receiver = shifted(queue.receiver, seconds)
         self._wake_all()
         self._now += seconds
         self._next_check += seconds
+        self._clock_set_at = self._now
 
     def evaluate(self, assignment: Assignment, outcome: Outcome, now: float) -> QueueChanges:
         """Return the changes by an assignment's outcome."""
@@ -198,7 +203,7 @@ class Queues:
         before = queue.receiver
         decision = self._decide(assignment, queue, outcome, now)
         receiver = queue.receiver
-        if queue is assignment.queue:
+        if queue is assignment.queue and assignment.started >= self._clock_set_at:
             _learn(assignment, outcome, now)
         if receiver.failures > before.failures or before.parked:
             queue.prefetched.clear()
@@ -215,7 +220,7 @@ class Queues:
         queue = self._queues.get(name)
         if queue and queue.rests:
             self._wake(queue)
-        if not assignment.proven:
+        if not (assignment.proven and queue and queue.receiver.proven):  # it may have failed since its start
             self._ready.extend(self._crowded)
             self._crowded.clear()
 

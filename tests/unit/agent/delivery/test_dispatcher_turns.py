@@ -234,3 +234,65 @@ def test_a_receiver_that_refuses_what_comes_too_fast_is_soon_sent_only_what_it_t
     assert len(late) <= 3, "where honouring each pause alone meets one every other second"
     assert delivered >= 0.8 * 5 * 40
     harness.store.close()
+
+
+def test_a_webhook_without_room_goes_on_when_what_failed_meanwhile_has_ended(tmp_path: Path) -> None:
+    harness = DispatcherHarness(tmp_path, workers=6)
+    harness.serve("a", "b")
+    harness.enqueue("a")
+    harness.run()
+    harness.receivers.answers = {"a": status(503, retry_after="3600"), "b": status(503)}
+    harness.enqueue("b")
+    harness.run()
+    enqueue_more(harness, 6)
+    crowd = [assignment for _ in range(4) if isinstance(assignment := harness.dispatcher.next_assignment(), Assignment)]
+    assert [assignment.route.webhook for assignment in crowd] == ["a"] * 4
+    harness.deliver(crowd[0])
+    harness.clock.now += 10.0
+    assert isinstance(harness.dispatcher.next_assignment(), float), "failing ones hold half of all there is"
+    for assignment in crowd[1:]:
+        harness.deliver(assignment)
+    del harness.receivers.answers["b"]
+    harness.run()
+    assert harness.receivers.count()["b"] == 2
+    harness.store.close()
+
+
+@pytest.mark.parametrize("seconds", [-3600.0, 3600.0])
+def test_a_receiver_with_a_pace_is_sent_to_however_the_clock_is_set(tmp_path: Path, seconds: float) -> None:
+    harness = DispatcherHarness(tmp_path)
+    accepted: Counter[int] = Counter()
+
+    def limited(_: Request) -> Response:
+        second = int(harness.clock.now)
+        accepted[second] += 1
+        return Response(204, {}, b"") if accepted[second] <= 5 else Response(429, {"retry-after": "1"}, b"")
+
+    harness.receivers.answers["a"] = limited
+    harness.enqueue("a", 300)
+    harness.serve("a")
+    for _ in range(10 * 20):
+        harness.pass_time(0.05)
+    before = harness.receivers.count()["a"]
+    accepted.clear()
+    harness.clock.set(seconds)
+    for _ in range(10 * 20):
+        harness.pass_time(0.05)
+    assert 30 <= harness.receivers.count()["a"] - before <= 60
+    harness.store.close()
+
+
+@pytest.mark.parametrize("seconds", [-3600.0, 3600.0])
+def test_how_long_an_answer_took_is_not_learnt_by_a_clock_that_was_set_meanwhile(
+    tmp_path: Path, seconds: float
+) -> None:
+    harness = DispatcherHarness(tmp_path)
+    harness.serve("a")
+    harness.enqueue("a")
+    assignment = harness.dispatcher.next_assignment()
+    assert isinstance(assignment, Assignment)
+    harness.clock.set(seconds)
+    harness.dispatcher.next_assignment()
+    harness.deliver(assignment)
+    assert (assignment.queue.limit.answers, harness.receivers.count()) == (0, {"a": 1})
+    harness.store.close()

@@ -118,9 +118,10 @@ def test_chunks_that_carry_hardly_a_body_end_before_they_fill_the_time_of_all() 
     reader = AnswerReader("POST")
     reader.feed(CHUNKED)
     chunk = b"1;" + b"x" * 60_000 + b"\r\ny\r\n"
+    for _ in range(MOST_OF_CHUNK_LINES // 60_000):
+        assert not reader.feed(chunk)
     with pytest.raises(BadAnswerError):
-        for _ in range(MOST_OF_CHUNK_LINES // 60_000 + 1):
-            assert not reader.feed(chunk)
+        reader.feed(chunk)
 
 
 def test_the_smallest_chunks_carry_a_whole_body() -> None:
