@@ -79,6 +79,23 @@ def test_a_quarter_stays_free_for_those_that_have_nothing_in_flight(harness: Dis
     assert harness.dispatcher.busy == 6
 
 
+def test_those_behind_others_that_must_wait_have_their_turn_at_once(harness: DispatcherHarness) -> None:
+    proven(harness, "a")
+    new = [f"new-{number}" for number in range(8)]
+    harness.serve(*new, "a")
+    for name in new:
+        harness.enqueue(name)
+    enqueue(harness, "a", 1)
+    assert [assignment.route.webhook for assignment in started(harness)] == [*new[:6], "a"]
+
+
+def test_news_of_a_webhook_that_is_not_served_keeps_none_from_another(harness: DispatcherHarness) -> None:
+    proven(harness, "a")
+    harness.store.enqueue(EnqueueBatch([NewDelivery(Event("", "next", {}), ("a",))], {}, NOW))
+    harness.dispatcher.notify(["gone", "a"])
+    assert [assignment.route.webhook for assignment in started(harness)] == ["a"]
+
+
 @pytest.mark.parametrize(("most", "new", "failing"), [(1, 1, 1), (2, 2, 1), (3, 3, 1), (5, 4, 2), (9, 7, 4)])
 def test_of_receivers_that_have_accepted_nothing_as_many_are_tried_at_once(
     tmp_path: Path, most: int, new: int, failing: int
