@@ -4,6 +4,7 @@ A delivery counts as in flight until its result is on disk, so a kill leaves at 
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ _IDLE_PAUSE = 10.0
 _STANDBY_PAUSE = 0.2
 _STARTS = 32
 """Deliveries that start before answers are read again: else those would look slow."""
+_LONG = 0.05
+"""Seconds of the processor from which an attempt's own work, such as its template, counts as long: all others wait."""
+_RESTS = 10.0
+"""Times as long that its webhook rests then."""
 
 
 class DeliveryObserver(Protocol):
@@ -66,7 +71,7 @@ class _Result:
 class Dispatcher:
     """Deliveries of all queues. `clock` gives seconds since the epoch, `steady` seconds of a clock that nobody sets."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its edges, one for each
         self,
         store: Store,
         queues: Queues,
@@ -74,13 +79,17 @@ class Dispatcher:
         observer: DeliveryObserver,
         clock: Callable[[], float],
         steady: Callable[[], float],
+        *,
+        worked: Callable[[], float] = time.thread_time,
     ) -> None:
+        """`worked`: seconds of the processor for this thread."""
         self._store = store
         self._queues = queues
         self._transport = transport
         self._observer = observer
         self._clock = clock
         self._steady = steady
+        self._worked = worked
         self._offset = clock() - steady()
         self._lock = threading.Lock()
         self._ended: deque[tuple[Assignment, Outcome]] = deque()
@@ -196,9 +205,12 @@ class Dispatcher:
         """Start what is due, but not too much at once; return the seconds until there may be more."""
         try:
             self._discard_stale()
+            began = self._worked()
             for _ in range(_STARTS):
                 if pause := self._start_next():
                     return pause
+                if self._worked() - began >= _LONG:
+                    break
         except StoreError as error:
             self._observer.store_failed(error)
             return _STORE_PAUSE
@@ -217,11 +229,16 @@ class Dispatcher:
 
     def _advance(self, assignment: Assignment, steps: Steps, answers: Sequence[Answer] | None) -> None:
         """Let an attempt go on with the answers to its requests; None begins it."""
+        began = self._worked()
         try:
             requests = steps.send(answers)  # type: ignore[arg-type]
         except StopIteration as ended:
             self._ended.append((assignment, ended.value))
             return
+        finally:
+            if (seconds := self._worked() - began) >= _LONG:
+                with self._lock:
+                    self._queues.rest(assignment, self._now() + _RESTS * seconds)
         done = partial(self._advance, assignment, steps)
         try:
             self._transport.begin(requests, done)

@@ -54,6 +54,8 @@ class Queue:
     empty: bool = False
     """True where the last read of the store returned nothing."""
     sleeps_until: float = 0.0
+    rests_until: float = 0.0
+    """Time before which it starts nothing: its last one took long to make."""
     rests: bool = False
     """True while it has all in flight that it may have: the end of one wakes it."""
     limit: ConcurrencyLimit = field(default_factory=ConcurrencyLimit)
@@ -188,6 +190,7 @@ class Queues:
     def clock_was_set(self, seconds: float) -> None:
         """Move all pauses with the clock: they last as long as they were to."""
         for queue in self._queues.values():
+            queue.rests_until += seconds
             queue.pace.shift(seconds)
             queue.limit.shift(seconds)
             if queue.receiver.held_at:
@@ -209,6 +212,10 @@ class Queues:
             queue.prefetched.clear()
         shifts = [(receiver.webhook, now - before.since)] if before.parked and not receiver.parked else []
         return QueueChanges(decision, receiver if receiver != before else None, shifts)
+
+    def rest(self, assignment: Assignment, until: float) -> None:
+        """Let an assignment's webhook start nothing until then."""
+        assignment.queue.rests_until = until
 
     def release(self, assignment: Assignment) -> None:
         """Release a delivery: its result is in the store."""
@@ -257,7 +264,7 @@ class Queues:
         if before.receiver != receiver:
             before.settings_version += 1
             before.prefetched.clear()
-            before.limit, before.pace = ConcurrencyLimit(), Pace()
+            before.limit, before.pace, before.rests_until = ConcurrencyLimit(), Pace(), 0.0
         before.route, before.receiver, before.empty = route, receiver, False
         return before
 
@@ -304,6 +311,8 @@ class Queues:
             queue.receiver = within_clock(queue.receiver, now)
         if held := remaining(queue.receiver.held_until, self._policy.furthest, now):
             return held
+        if queue.rests_until > now:
+            return queue.rests_until - now
         if not queue.prefetched and (pause := self._fill(queue, now)):
             return pause
         return queue.pace.delay(now) or queue.bucket.take(now)

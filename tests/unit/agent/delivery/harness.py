@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -123,11 +124,13 @@ class DispatcherHarness:
         self.workers, self.rates = workers, dict.fromkeys(CONSUMERS, rate)
         self.restart()
 
-    def restart(self) -> None:
+    def restart(self, worked: Callable[[], float] = time.thread_time) -> None:
         """Make another dispatcher over the same store."""
         policy = Policy(2.0, 900.0, 72 * 3600.0, lambda: 1.0)
         queues = Queues(self.store, self.rates, self.workers, policy)
-        self.dispatcher = Dispatcher(self.store, queues, self.receivers, self.observer, self.clock, self.clock.steady)
+        self.dispatcher = Dispatcher(
+            self.store, queues, self.receivers, self.observer, self.clock, self.clock.steady, worked=worked
+        )
 
     def enqueue(self, webhook: str, count: int = 1) -> None:
         deliveries = [NewDelivery(Event("", f"{webhook}-{number}", {}), (webhook,)) for number in range(count)]

@@ -3,11 +3,14 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from kubectl_sew.consumers.base import Request, Response
+from kubectl_sew.consumers.base import Consumer, Request, Response
+from kubectl_sew.consumers.registry import CONSUMERS
 from sew_agent.delivery.attempt import Answer
 from sew_agent.delivery.concurrency_limit import FIRST, ConcurrencyLimit
 from sew_agent.delivery.pace import Pace
@@ -19,6 +22,7 @@ from tests.unit.agent.delivery.harness import (
     DispatcherHarness,
     ScriptedReceivers,
     enqueue_more,
+    route,
     status,
     until,
 )
@@ -295,4 +299,55 @@ def test_how_long_an_answer_took_is_not_learnt_by_a_clock_that_was_set_meanwhile
     harness.dispatcher.next_assignment()
     harness.deliver(assignment)
     assert (assignment.queue.limit.answers, harness.receivers.count()) == (0, {"a": 1})
+    harness.store.close()
+
+
+class LongWork:
+    """Consumer that takes a second of the processor for each event."""
+
+    def __init__(self, harness: DispatcherHarness) -> None:
+        self.seconds = 0.0
+        self._clock = harness.clock
+        self._generic = CONSUMERS["Generic"]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._generic, name)
+
+    def render(self, *args: Any, **kwargs: Any) -> Sequence[Request]:
+        self.seconds += 1.0
+        self._clock.now += 1.0
+        return self._generic.render(*args, **kwargs)
+
+
+def serve_long_work(harness: DispatcherHarness, *webhooks: str) -> None:
+    """Serve `a`, and these, each of whose events takes a second of the processor."""
+    consumer = LongWork(harness)
+    harness.restart(lambda: consumer.seconds)
+    long = {name: replace(route(name, "", "Generic"), consumer=cast(Consumer, consumer)) for name in webhooks}
+    harness.dispatcher.serve(long | {"a": route("a", "", "Generic")})
+
+
+def test_a_webhook_whose_events_take_long_to_render_leaves_most_of_the_time_to_others(tmp_path: Path) -> None:
+    harness = DispatcherHarness(tmp_path)
+    serve_long_work(harness, "long")
+    harness.enqueue("a", 100)
+    harness.enqueue("long", 100)
+    while harness.clock.now < NOW + 32:
+        harness.pass_time(0.5)
+    assert harness.receivers.count() == {"a": 100, "long": 3}
+    harness.store.close()
+
+
+def test_answers_are_read_after_each_event_that_takes_long_to_render(tmp_path: Path) -> None:
+    harness, transport = DispatcherHarness(tmp_path), WaitingTransport()
+    harness.receivers = transport
+    serve_long_work(harness, "b", "c")
+    harness.enqueue("b")
+    harness.enqueue("c")
+    harness.start()
+    until(lambda: len(harness.observer.outcomes) == 2)
+    harness.dispatcher.stop(PATIENCE)
+    begun = [number for number, turn in enumerate(transport.turns) if turn == BEGIN]
+    assert len(begun) == 2
+    assert begun[1] - begun[0] > 1
     harness.store.close()
