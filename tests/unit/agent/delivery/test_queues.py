@@ -89,6 +89,18 @@ def test_those_behind_others_that_must_wait_have_their_turn_at_once(harness: Dis
     assert [assignment.route.webhook for assignment in started(harness)] == [*new[:6], "a"]
 
 
+def test_a_new_receiver_is_tried_as_soon_as_another_one_has_answered(harness: DispatcherHarness) -> None:
+    new = [f"new-{number}" for number in range(8)]
+    harness.serve(*new)
+    for name in new:
+        harness.enqueue(name)
+    first, *others = started(harness)
+    assert len(others) == 5
+    harness.receivers.answers["new-0"] = status(503)
+    harness.deliver(first)
+    assert [assignment.route.webhook for assignment in started(harness)] == ["new-6"]
+
+
 def test_news_of_a_webhook_that_is_not_served_keeps_none_from_another(harness: DispatcherHarness) -> None:
     proven(harness, "a")
     harness.store.enqueue(EnqueueBatch([NewDelivery(Event("", "next", {}), ("a",))], {}, NOW))
