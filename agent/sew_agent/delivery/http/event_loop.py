@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -112,18 +112,32 @@ class EventLoop:
             for waiting in task.wait.sockets:
                 self._selector.unregister(waiting)
             task.wait = None
+        self._go_on(task, lambda: task.steps.send(ready))  # type: ignore[arg-type]
+
+    def _go_on(self, task: _Running, go: Callable[[], Wait]) -> None:
         try:
-            wait = task.steps.send(ready)  # type: ignore[arg-type]
+            wait = go()
         except StopIteration as ended:
             task.done(ended.value)
             return
+        try:
+            self._register(task, wait)
+        except OSError as error:  # the system has no room for another watch: this task alone fails
+            self._go_on(task, partial(task.steps.throw, error))
+            return
         self._await(task, wait)
+
+    def _register(self, task: _Running, wait: Wait) -> None:
+        """Watch the sockets of a wait: all of them, or none. Raises OSError."""
+        with ExitStack() as undo:
+            for waiting in wait.sockets:
+                self._selector.register(waiting, wait.events, task)
+                undo.callback(self._selector.unregister, waiting)
+            undo.pop_all()
 
     def _await(self, task: _Running, wait: Wait) -> None:
         task.wait, task.number = wait, next(self._numbers)
         self._waiting[task.number] = task
-        for waiting in wait.sockets:
-            self._selector.register(waiting, wait.events, task)
         heapq.heappush(self._timers, (wait.until, task.number))
         if wait.future:
             wait.future.add_done_callback(partial(self._wake_task, task.number))

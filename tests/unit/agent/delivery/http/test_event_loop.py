@@ -6,6 +6,8 @@ import time
 import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import Future
+from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -52,6 +54,29 @@ def test_a_task_whose_time_is_over_goes_on_with_none(pair: tuple[socket.socket, 
 def test_what_is_ready_counts_though_the_time_is_over(pair: tuple[socket.socket, socket.socket]) -> None:
     pair[1].send(b"x")
     assert finish([waiting(Wait(0.0, (pair[0],)))]) == [[pair[0]]]
+
+
+def test_what_the_system_cannot_watch_fails_its_task_alone(
+    pair: tuple[socket.socket, socket.socket], tmp_path: Path
+) -> None:
+    """Files are refused as sockets are where there are too many of them."""
+    one, two = pair
+
+    def refused() -> Steps[str]:
+        yield Wait(in_time(), (two,), WRITE)
+        with (tmp_path / "file").open("wb") as file:
+            try:
+                yield Wait(in_time(), (one, cast(socket.socket, file)))
+            except OSError:
+                yield Wait(in_time(), (one,), WRITE)
+                return "refused"
+        return "watched"
+
+    def other() -> Steps[str]:
+        yield Wait(time.monotonic() + 0.02)
+        return "ended"
+
+    assert finish([refused(), other()]) == ["refused", "ended"]
 
 
 def test_tasks_run_side_by_side_and_their_results_come_in_order() -> None:
