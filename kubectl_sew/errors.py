@@ -9,6 +9,7 @@ SewError                              whatever a user can cause: printed as `err
 ├── install.target.InstallError       nothing can be installed as it was asked for
 ├── sew_agent.base.settings.SettingsError     a flag or an environment variable that cannot be used
 ├── sew_agent.base.threads.NoThreadError      the system gives no more threads
+├── sew_agent.delivery.dispatcher.DispatcherError  the thread that delivers has ended
 ├── sew_agent.delivery.http.errors.SendError  a receiver gave no answer
 ├── sew_agent.ingest.source.SourceError       events cannot be read now
 ├── sew_agent.store.records.StoreError        the store cannot be used

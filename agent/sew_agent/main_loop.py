@@ -79,7 +79,10 @@ class MainLoop:
         self._heartbeat = runtime.health.heartbeat(MAIN, STALLED_AFTER)
 
     def run(self) -> int | None:
-        """Run until all is done or its time is over, with `once`; return the exit code, None where `stop` ended it."""
+        """Run until all is done or its time is over, with `once`; return the exit code, None where `stop` ended it.
+
+        Raises DispatcherError.
+        """
         settings, health = self._runtime.settings, self._runtime.health
         health.probe("webhooks", self._webhooks_error)
         health.probe("events", lambda: self._source_error if self._failures else "")
@@ -90,6 +93,7 @@ class MainLoop:
         self._runtime.dispatcher.start(beat, self._may_deliver)
         while not self._stop.is_set():
             pause = self._turn()
+            self._runtime.dispatcher.check()
             if settings.once and self._finished():
                 return self._end_of_once()
             if time.monotonic() >= self._ends:

@@ -12,6 +12,8 @@ from functools import partial
 from typing import Protocol
 
 from kubectl_sew.consumers.base import FailureReason, Outcome, Request
+from kubectl_sew.errors import SewError
+from sew_agent.base.log import locate
 from sew_agent.base.threads import start_thread
 from sew_agent.delivery.attempt import Answer, Route, Steps, internal_error, steps_of
 from sew_agent.delivery.http.errors import SendError
@@ -31,6 +33,10 @@ _LONG = 0.05
 """Seconds of the processor from which an attempt's own work, such as its template, counts as long: all others wait."""
 _RESTS = 10.0
 """Times as long that its webhook rests then."""
+
+
+class DispatcherError(SewError):
+    """End of the dispatcher's thread by a mistake of this program."""
 
 
 class DeliveryObserver(Protocol):
@@ -100,6 +106,7 @@ class Dispatcher:
         self._may_send: Callable[[], bool] = lambda: True
         self._stopping = self._grace_over = False
         self._thread: threading.Thread | None = None
+        self._mistake: Exception | None = None
 
     @property
     def busy(self) -> int:
@@ -131,6 +138,14 @@ class Dispatcher:
         """
         self._may_send = may_send
         self._thread = start_thread(self._work, "dispatcher", beat)
+
+    def check(self) -> None:
+        """Raise DispatcherError where the thread has ended, and nothing is delivered any more."""
+        if self._mistake:
+            raise DispatcherError(
+                f"delivery has ended by a mistake of this program, please report it: {locate(self._mistake)}; "
+                "what was not delivered is kept, and sent when the agent is started again"
+            )
 
     def stop(self, grace: float) -> bool:
         """Start nothing new, finish what is in flight within `grace` seconds, and return whether all of it ended.
@@ -196,6 +211,12 @@ class Dispatcher:
             self._observer.attempted(made.route, made.delivery, result.outcome, result.changes.decision, seconds)
 
     def _work(self, beat: Callable[[], None]) -> None:
+        try:
+            self._take_turns(beat)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the agent must end by it instead of standing still
+            self._mistake = error
+
+    def _take_turns(self, beat: Callable[[], None]) -> None:
         while not self._stopping or (self.busy and not (self._grace_over and self._unwritten)):
             beat()
             self._transport.run(self._start_some())

@@ -8,7 +8,9 @@ import pytest
 
 from sew_agent.app import run
 from sew_agent.base.settings import from_environment
+from sew_agent.delivery.dispatcher import DispatcherError
 from sew_agent.main_loop import pause_after
+from sew_agent.status.telemetry import DeliveryTelemetry
 
 _NOWHERE = """
 apiVersion: v1
@@ -106,3 +108,19 @@ def test_once_fails_where_a_manifest_cannot_be_read_since_nobody_knows_which_web
     assert run(settings, ()) == 1
     (logged,) = [line for line in capsys.readouterr().err.splitlines() if "once_trouble" in line]
     assert "Helm template" in logged
+
+
+def test_a_mistake_in_the_thread_that_delivers_ends_the_agent_with_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(DeliveryTelemetry, "attempted", lambda *_: {}["https://secret"])
+    (tmp_path / "webhooks").mkdir()
+    (tmp_path / "webhooks" / "w.yaml").write_text(WEBHOOK)
+    (tmp_path / "events").write_text('{"severity": 1}\n')
+    flags = {"once": "true", "timeout": "20s", "state": str(tmp_path / "state"), "events": str(tmp_path / "events")}
+    settings, _ = from_environment({}, flags | {"webhooks": str(tmp_path / "webhooks")})
+    with pytest.raises(DispatcherError) as ended:
+        run(settings, ())
+    assert "KeyError at test_app.py" in str(ended.value)
+    assert "secret" not in str(ended.value)
