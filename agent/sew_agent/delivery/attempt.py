@@ -84,7 +84,7 @@ def steps_of(route: Route, delivery: Delivery, now: float) -> Steps:
         if delivery.in_doubt and route.finder:
             return (yield from _search_first(route, route.finder, delivery, now))
         return (yield from _deliver(route, delivery, now))
-    except Exception as error:  # noqa: BLE001 - a mistake of ours costs one event, which is kept, and no worker
+    except Exception as error:  # noqa: BLE001 - a mistake of ours costs one event, which is kept
         return Outcome(Verdict.REJECTED, FailureReason.INTERNAL, internal_error(error))
 
 

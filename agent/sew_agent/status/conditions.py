@@ -29,6 +29,7 @@ BEHIND = 60.0
 """Seconds of sending, at the allowed rate, from which a backlog is reported."""
 _SOME, _OLD = 10, 300.0
 """Pending events, and seconds that the oldest waits, from which it is not one event that failed."""
+PARKED_UNTIL = "tried again when the webhook, its Secret or its ConfigMap changes, and once an hour"
 _NOT_RUN = "it is not run: see the condition Healthy"
 _LATER = "what matches meanwhile is read when it runs"
 _DISABLED = "the state is Disabled: nothing is fetched or sent, and what waits is kept"
@@ -97,7 +98,7 @@ def _working(known: WebhookStatus, accepted: Accepted, now: float) -> tuple[Stat
         reason = HealthyReason.QUERY_VALIDATION if unanswerable else HealthyReason.PROCESSING
         return "False", reason, progress.message
     if failing(known.receiver, now):
-        return "False", HealthyReason.PROCESSING, f"not delivered: {last_error(known.receiver)}"
+        return "False", HealthyReason.PROCESSING, not_delivered(last_error(known.receiver))
     if known.counters and known.counters.last_delivered_at is not None:
         late = f", and late: {lag}" if (lag := falling_behind(known.counters, known.rate, now)) else ""
         return (
@@ -141,8 +142,7 @@ def _delivery(known: WebhookStatus, now: float) -> tuple[Status, DeliveringReaso
         return "True", reason, (behind or backlog) + peers
     error = last_error(receiver)
     if receiver and receiver.parked:
-        again = "tried again when the webhook, its Secret or its ConfigMap changes, and once an hour"
-        return "False", DeliveringReason.PARKED, f"{error}; {backlog}; {again}"
+        return "False", DeliveringReason.PARKED, f"{error}; {backlog}; {PARKED_UNTIL}"
     return "False", DeliveringReason.RETRYING, f"{error}; {backlog}"
 
 
@@ -184,6 +184,11 @@ def _nothing_since(tested: DeliveryTestResult, counters: Counters | None) -> boo
 
 def _with_warnings(text: str, accepted: Accepted) -> str:
     return "; ".join([text, *(warning.message for warning in accepted.warnings)])
+
+
+def not_delivered(error: str) -> str:
+    """Return the message of the condition Healthy while a receiver fails."""
+    return f"not delivered: {error}"
 
 
 def last_error(receiver: ReceiverState | None) -> str:

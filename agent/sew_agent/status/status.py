@@ -9,7 +9,7 @@ from kubectl_sew.event import read_time
 from kubectl_sew.resource.exceptions import describe_exception
 from kubectl_sew.text import plural, rfc3339, spell_age, spell_seconds
 from sew_agent.ingest.readers import SHARED, dedicated_cursor
-from sew_agent.status.conditions import failing, falling_behind
+from sew_agent.status.conditions import PARKED_UNTIL, failing, falling_behind, last_error, not_delivered
 from sew_agent.status.report import ExceptionReport, Report, WebhookReport, room_words
 from sew_agent.store.contract import Store
 from sew_agent.store.records import Counters, ManualAction, ReceiverState, WebhookRecord
@@ -141,9 +141,7 @@ def _receiver(receiver: ReceiverState | None, now: float) -> dict[str, Any]:
         "parked": bool(receiver and receiver.parked),
         "nextRetry": _date(min(ends, default=None)),
         "failingSince": _date(receiver.since) if receiver and receiver.since and failing(receiver, now) else None,
-        "delivery": (f"{receiver.reason}: {receiver.detail}" if receiver.detail else receiver.reason) or None
-        if receiver
-        else None,
+        "delivery": last_error(receiver) or None,
     }
 
 
@@ -183,7 +181,7 @@ def for_people(report: Mapping[str, Any]) -> str:
     now = read_time(report["now"]) or 0.0
     rows = [_row(webhook, now) for webhook in report["webhooks"]]
     lines += ["", table_of(rows, COLUMNS)] if rows else ["no webhooks are known"]
-    lines += [line for webhook in report["webhooks"] for line in _problems(webhook)]
+    lines += [line for webhook in report["webhooks"] for line in _problems(webhook, now)]
     lines += _exceptions(report["exceptions"])
     by_hand = [
         f"{action['at']}: {action['who']} gave up {action['count']:,} of {action['webhook']} ({action['what']})"
@@ -218,17 +216,31 @@ def _life(agent: Mapping[str, Any]) -> str:
     return f"stands by for {holder}, which holds the Lease, {program}" if holder else f"stands by, {program}"
 
 
-def _problems(webhook: Mapping[str, Any]) -> list[str]:
+def _says_below(webhook: Mapping[str, Any]) -> bool:
+    """Return whether the message is that of a line which says more, such as since when."""
+    fails = not webhook["delivering"] and webhook["message"] == not_delivered(webhook["delivery"] or "")
+    return fails or (webhook["eventsRead"] is False and webhook["message"] == webhook["eventsFetched"])
+
+
+def _failed_since(at: str | None, seconds: int | None, now: float) -> bool:
+    """Return whether something failed within so many seconds: what waits for so long may wait because of it."""
+    failed = read_time(at)
+    return failed is not None and seconds is not None and failed >= int(now) - seconds
+
+
+def _problems(webhook: Mapping[str, Any], now: float) -> list[str]:
     name = webhook["name"]
     problems: list[str] = []
-    if webhook["healthy"] is False and webhook["message"]:
+    if webhook["healthy"] is False and webhook["message"] and not _says_below(webhook):
         problems.append(f"{name}: {webhook['message']}")
     if not webhook["delivering"]:
         since = f", since {webhook['failingSince']}" if webhook["failingSince"] else ""
-        word = "parked" if webhook["parked"] else "failing"
-        problems.append(f"{name}: {word}: {webhook['delivery'] or 'see the log'}{since}")
+        word, until = ("parked", f"; {PARKED_UNTIL}") if webhook["parked"] else ("failing", "")
+        problems.append(f"{name}: {word}: {webhook['delivery'] or 'see the log'}{since}{until}")
     if webhook["behind"] and webhook["delivering"]:
         problems.append(f"{name}: falls behind: {webhook['behind']}")
+    if webhook["delivering"] and _failed_since(webhook["lastErrorAt"], webhook["oldestWaitingSeconds"], now):
+        problems.append(f"{name}: last error, at {webhook['lastErrorAt']}: {webhook['lastError']}")
     if webhook["failingPeers"]:
         problems.append(f"{name}: not taken by every peer: {webhook['failingPeers']}")
     if webhook["eventsRead"] is False:

@@ -17,6 +17,7 @@ from kubectl_sew.resource import ConfigVar, Webhook
 from kubectl_sew.resource import State as ResourceState
 from kubectl_sew.resource.exceptions import AlertException
 from sew_agent.ingest.source import SourceProblem
+from sew_agent.status.conditions import PARKED_UNTIL
 from sew_agent.status.report import Observations as Known_
 from sew_agent.status.report import Report, ReportFile, WebhookReport, build, read_report, report_exceptions
 from sew_agent.status.status import for_people, status
@@ -247,6 +248,37 @@ def test_people_read_ages_and_programs_dates() -> None:
     assert "90s" in row
     assert "w: failing: server_error, since 2025-12-31T23:50:00Z" in text
     assert webhook_shown(FakeStore(receiver=receiver))["nextRetry"] == "2026-01-01T00:59:00Z"
+
+
+def failed(**differences: Any) -> WebhookReport:
+    return replace(REPORT.webhooks["w"], healthy=False, reason="SecurityEventsProcessing", **differences)
+
+
+def lines(store: FakeStore, report: WebhookReport) -> list[str]:
+    text = for_people(status(store, replace(REPORT, webhooks={"w": report}), NOW))  # type: ignore[arg-type]
+    return [line for line in text.splitlines() if line.startswith("w: ")]
+
+
+def test_a_cause_is_said_once_with_since_when_and_what_ends_it() -> None:
+    receiver = ReceiverState("w", 6, True, NOW + 60, reason="credential_refused", detail="401", since=NOW - 600)
+    parked = lines(FakeStore(receiver=receiver), failed(message="not delivered: credential_refused: 401"))
+    assert parked[:-1] == [f"w: parked: credential_refused: 401, since 2025-12-31T23:50:00Z; {PARKED_UNTIL}"]
+    quiet = replace(COUNTERS, last_error="", dead=0)
+    unread = lines(FakeStore(quiet), failed(message="the disk is full", fetched="the disk is full", reads=False))
+    assert unread == ["w: events cannot be read: the disk is full"]
+    changed = lines(FakeStore(quiet, receiver), failed(message="not delivered: network: refused"))
+    assert changed[0] == "w: not delivered: network: refused"
+
+
+@pytest.mark.parametrize(("ago", "named"), [(60, True), (90, True), (91, False)])
+def test_what_failed_while_the_oldest_waits_is_named_of_a_webhook_that_delivers(ago: int, named: bool) -> None:
+    """Such as the 429 of a receiver that takes some, or the one event of many that it does not take."""
+    counters = replace(COUNTERS, oldest_pending=NOW - 90, last_error="429 Too Many Requests", last_error_at=NOW - ago)
+    text = for_people(status(FakeStore(counters), REPORT, NOW))  # type: ignore[arg-type]
+    assert ("w: last error, at 2025-12-31T23:5" in text) == named
+    assert "429 Too Many Requests" not in text or named
+    waits_for_nothing = replace(counters, oldest_pending=None)
+    assert "last error" not in for_people(status(FakeStore(waits_for_nothing), REPORT, NOW))  # type: ignore[arg-type]
 
 
 def test_a_retry_within_the_second_is_due_now() -> None:
