@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from testbed.servers.building import UnavailableError, packages, run
@@ -83,6 +83,20 @@ class PostgreSQL:
             while any(child.exists() for child in children):
                 time.sleep(0.01)  # they notice a crash in their own time, and hold the shared memory until then
         self._server.stop()
+
+    def pause(self) -> None:
+        """Let it hang: connections stay open, and nothing is answered."""
+        self._signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after `pause`."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        processes = [self.pid, *(int(child.name) for child in _children(self.pid))]
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, number)
 
     def _started(self) -> Server:
         settings = [word for setting in (*_WHILE_TESTED, *self._settings) for word in ("-c", setting)]

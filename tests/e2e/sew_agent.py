@@ -128,7 +128,7 @@ class Agent:
     def get(self, path: str) -> tuple[int, str]:
         """Return the status and the body of a page."""
         eventually(lambda: self.says("listening") or not self.running, "the agent listens")
-        connection = http.client.HTTPConnection(self.says("listening")[0]["address"], timeout=5)
+        connection = http.client.HTTPConnection(self.says("listening")[-1]["address"], timeout=5)
         with closing(connection):
             connection.request("GET", path)
             answer = connection.getresponse()

@@ -54,6 +54,27 @@ def test_a_server_that_crashes_and_comes_back_loses_nothing_and_is_told_of(
     assert server.url not in agent.text()
 
 
+def test_while_a_server_hangs_nothing_is_sent_and_it_goes_on_by_itself(
+    folder: Folder, receiver: Receiver, server: PostgreSQL
+) -> None:
+    folder.webhook("all", receiver.url)
+    agent = start(folder, server)
+    folder.write(range(2000))
+    eventually(lambda: len(received_ids(receiver)) >= 50, "deliveries go on")
+    server.pause()
+    eventually(lambda: agent.get("/readyz")[0] == 503, "it says that it is not ready")
+    assert "gave no answer for" in agent.get("/readyz")[1]
+    assert agent.get("/healthz")[0] == 200
+    before = received_ids(receiver).total()
+    eventually(lambda: len(agent.says("store_failed")) > 1, "it tries again")
+    assert received_ids(receiver).total() == before
+    server.resume()
+    eventually(lambda: received_ids(receiver).keys() == delivery_ids("all", 2000), "all arrive")
+    eventually(lambda: agent.get("/readyz")[0] == 200, "it says so")
+    assert received_ids(receiver).total() <= 2000 + WORKERS
+    assert agent.terminate() == 0
+
+
 def test_the_commands_find_the_store_where_the_agent_has_it(
     folder: Folder, receiver: Receiver, server: PostgreSQL, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,14 +182,19 @@ class Dispatcher:
             return self._queues.next(self._now())
 
     def begin(self, assignment: Assignment) -> None:
-        """Begin to deliver an assignment. Raises StoreError, and lets go of it then."""
+        """Begin to deliver an assignment, or let go of it where it may not be sent any more.
+
+        Raises StoreError, and lets go of it then.
+        """
         if assignment.route.finder:
             try:
                 self._store.begin_attempt(assignment.delivery)
             except StoreError:
-                with self._lock:
-                    self._queues.release(assignment)
+                self._let_go(assignment)
                 raise
+        if not self._may_send():  # the store may have taken longer than the right to send lasts
+            self._let_go(assignment)
+            return
         self._advance(assignment, steps_of(assignment.route, assignment.delivery, self._clock()), None)
 
     def settle(self) -> None:
@@ -240,6 +245,10 @@ class Dispatcher:
     def _discard_stale(self) -> None:
         with self._lock:
             self._queues.discard_stale()
+
+    def _let_go(self, assignment: Assignment) -> None:
+        with self._lock:
+            self._queues.release(assignment)
 
     def _start_next(self) -> float:
         assignment = self.next_assignment()

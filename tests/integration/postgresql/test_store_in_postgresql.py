@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from kubectl_sew.event import Event
-from sew_agent.store.postgresql import schema
+from sew_agent.store.postgresql import connections, schema
 from sew_agent.store.postgresql.store import PostgresqlStore
 from sew_agent.store.postgresql.store import open_store as opened
 from sew_agent.store.records import DeliveryResult, DeliveryState, EnqueueBatch, NewDelivery, StoreError, StoreHeldError
@@ -76,6 +76,46 @@ def test_connections_that_the_server_ended_are_replaced_without_a_word(url: str)
             ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sew-agent'"
             assert admin.execute(ended).fetchall()
         assert pending(store) == ["a", "b"]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two seconds for an answer of the server."""
+    monkeypatch.setattr(connections, "ANSWER_WITHIN", 2.0)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_hangs_is_told_within_seconds_and_used_again_when_it_goes_on(own_server: PostgreSQL) -> None:
+    silent = r"the server is there, and gave no answer for 2 s$"
+    with closing(open_store(f"{own_server.url}?connect_timeout=2")) as store:
+        owe(store, "a")
+        (delivery,) = store.due("hook", now=NOW, limit=1)
+        result = DeliveryResult(delivery, DeliveryState.PENDING, NOW, 1, NOW)
+        for work in (lambda: pending(store), lambda: store.record_results([result], ())):
+            own_server.pause()
+            with pytest.raises(StoreError, match=silent):
+                work()
+            with pytest.raises(StoreError, match="timeout expired"):
+                store.counters()
+            own_server.resume()
+            assert store.counters()
+        owe(store, "b")
+        assert pending(store) == ["b", "a"]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_commit_that_a_standby_must_have_does_not_count_as_made_without_it(own_server: PostgreSQL) -> None:
+    with closing(open_store(own_server.url)) as store, psycopg.connect(own_server.url, autocommit=True) as admin:
+        owe(store, "a")
+        for standby in ("missing", ""):
+            admin.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{standby}'")
+            admin.execute("SELECT pg_reload_conf()")
+            eventually(lambda: admin.execute("SHOW synchronous_standby_names").fetchall() == [(standby,)], "is set")  # noqa: B023 - used at once
+            if standby:
+                with pytest.raises(StoreError, match="gave no answer for 2 s"):
+                    owe(store, "b")
+                assert pending(store) == ["a"]
+        eventually(lambda: pending(store) == ["a", "b"], "it is made once nobody is missing")
 
 
 def read_so_far(url: str) -> tuple[int, int]:
@@ -212,6 +252,7 @@ def test_a_server_that_only_reads_is_told_and_another_host_is_taken(postgresql_s
     assert "session is read-only" in refused(f"{url}%20-cdefault_transaction_read_only%3Don")
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_transaction_that_waits_for_another_one_ends_with_words(url: str) -> None:
     with closing(open_store(f"{url}")) as store, psycopg.connect(url) as other:
         owe(store, "a")

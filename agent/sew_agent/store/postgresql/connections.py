@@ -1,18 +1,28 @@
 """Connections of a store: opened when needed, kept for the next transaction, replaced where the server was away."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Any, TypeAlias, TypeVar
+from time import monotonic
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from sew_agent.store.postgresql.errors import Place, RepeatableError, explained, is_lost, is_repeatable, unusable
+from sew_agent.store.postgresql.errors import (
+    Place,
+    RepeatableError,
+    SilentServerError,
+    explained,
+    is_lost,
+    is_repeatable,
+    unusable,
+)
 
 Result = TypeVar("Result")
-Connection: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 
+ANSWER_WITHIN = 12.0
+"""Seconds after which a server that says nothing counts as lost; it ends a statement by itself before that."""
 _MOST = 8
 _OLDEST = 130_000
 _TRIES = 5
@@ -30,12 +40,42 @@ _DEFAULTS = {
 """What a URL may say otherwise."""
 _SESSION = (
     # an agent that is paused within a transaction holds its rows for 5 s at most
-    "SET statement_timeout = '30s'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '5s';"
+    "SET statement_timeout = %d; SET lock_timeout = %d; SET idle_in_transaction_session_timeout = '5s';"
     " SET default_transaction_isolation = 'read committed';"
     # each statement has its index: the planner shall take it, also while its statistics are those of an empty table
     " SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; SET enable_incremental_sort = off;"
     " SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
 )
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """Connection that waits for a server no longer than `answer_within` seconds without a byte from it."""
+
+    answer_within: float = ANSWER_WITHIN
+
+    def wait(self, gen: Generator[Any, Any, Result], *args: Any, **more: Any) -> Result:
+        """Wait for what a generator of the driver needs. Raises SilentServerError, and is closed then."""
+        result: Result = super().wait(self._bounded(gen), *args, **more)
+        return result
+
+    def _bounded(self, gen: Generator[Any, Any, Result]) -> Generator[Any, Any, Result]:
+        """The driver looks in every tenth of a second, also where there is nothing."""
+        heard = monotonic()
+        try:
+            wanted = next(gen)
+            while True:
+                if ready := (yield wanted):
+                    heard = monotonic()
+                elif monotonic() - heard > self.answer_within:
+                    break
+                wanted = gen.send(ready)
+        except StopIteration as ended:
+            result: Result = ended.value
+            return result
+        self.pgconn.finish()
+        with suppress(psycopg.Error):
+            gen.close()
+        raise SilentServerError(f"the server is there, and gave no answer for {self.answer_within:.0f} s")
 
 
 class Connections:
@@ -62,18 +102,23 @@ class Connections:
         """Return the rows of one statement, a transaction of its own. Raises StoreError."""
         return self._run(lambda db, _: db.execute(sql, values).fetchall())
 
-    def write(self, change: Callable[[Connection], Result], *, pipelined: bool = True) -> Result:
+    def write(self, change: Callable[[Connection], Result], *, long: bool = False) -> Result:
         """Change in one transaction, begun anew where another one stands in its way. Raises StoreError.
 
         Where the connection is lost before its end is asked for, nothing was changed, and a new connection is tried.
-        `pipelined`: a statement waits for the server only when its rows are fetched, and may not hold several.
+        A statement waits for the server only when its rows are fetched, and may not hold several. `long`: each waits,
+        for as long as it takes.
         """
 
         def transaction(db: Connection, ending: Callable[[], None]) -> Result:
-            with db.pipeline() if pipelined else nullcontext():
+            if long:
+                db.answer_within = float("inf")
+            with nullcontext() if long else db.pipeline():
                 db.execute("BEGIN")
                 result = change(db)
                 ending()
+                # a standby that must have it may be slow: without it, a commit that times out counts as made
+                db.execute("SET LOCAL statement_timeout = 0")
                 db.execute("COMMIT")
             return result
 
@@ -93,7 +138,9 @@ class Connections:
             try:
                 return work(db, ending.set)
             except psycopg.OperationalError as error:
-                if repeatable and (is_repeatable(error) or (is_lost(error) and not ending.is_set())):
+                silent = isinstance(error, SilentServerError)
+                lost = is_lost(error) and not silent and not ending.is_set()
+                if repeatable and (is_repeatable(error) or lost):
                     raise RepeatableError from error
                 raise
 
@@ -101,6 +148,7 @@ class Connections:
     def _connection(self) -> Iterator[Connection]:
         with self._free:
             db = self._taken()
+            db.answer_within = ANSWER_WITHIN
             try:
                 yield db
             except BaseException as error:
@@ -134,10 +182,10 @@ class Connections:
             db.close()
 
     def _connect(self) -> Connection:
-        db: Connection = psycopg.connect(make_conninfo(**{**_DEFAULTS, **self._place.parameters}), autocommit=True)
+        db = Connection.connect(make_conninfo(**{**_DEFAULTS, **self._place.parameters}), autocommit=True)
         try:
             self._check(db.info)
-            db.execute(_SESSION)
+            db.execute(_SESSION % (800 * ANSWER_WITHIN, 400 * ANSWER_WITHIN))
         except BaseException:
             db.close()
             raise

@@ -66,6 +66,10 @@ class RepeatableError(Exception):
     """Raised where a transaction changed nothing, and may succeed at once when it is begun anew."""
 
 
+class SilentServerError(psycopg.OperationalError):
+    """End of the wait for a server that takes what it is sent, and says nothing."""
+
+
 def is_repeatable(error: psycopg.Error) -> bool:
     """Return whether the transaction stood in another one's way: once more, and it has its turn."""
     return error.sqlstate in _AGAIN

@@ -95,7 +95,7 @@ def migrate(connections: Connections, *, create: bool) -> None:
     if not version and not create:
         raise StoreError(f"there is no store in {connections.place}: no agent has used it yet")
     if version < len(MIGRATIONS):
-        connections.write(_steps, pipelined=False)
+        connections.write(_steps, long=True)
 
 
 def _version(connections: Connections) -> int:

@@ -58,19 +58,19 @@ class Transactions:
             go_on_after(db, numbers)
             return copied
 
-        return self._write(change, pipelined=False)
+        return self._write(change, long=True)
 
-    def _write(self, change: Callable[[Connection], Result], *, pipelined: bool = True) -> Result:
+    def _write(self, change: Callable[[Connection], Result], *, long: bool = False) -> Result:
         """Change in one transaction, which fails where this agent is not the one that may."""
         lease = self._lease
         if lease is None:
-            return self._connections.write(change, pipelined=pipelined)
+            return self._connections.write(change, long=long)
 
         def fenced(db: Connection) -> Result:
             lease.check(db)
             return change(db)
 
-        return self._connections.write(fenced, pipelined=pipelined)
+        return self._connections.write(fenced, long=long)
 
     def _changing(self, change: Callable[[Connection], Result], changes: Callable[[Result], bool]) -> Result:
         """Change what other processes must notice, and count it as our own: see `version`.

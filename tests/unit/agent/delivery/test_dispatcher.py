@@ -613,6 +613,20 @@ def test_nothing_is_begun_while_it_may_not_be_sent(harness: DispatcherHarness) -
     until(lambda: len(harness.observer.outcomes) == 3)
 
 
+def test_nothing_is_sent_where_the_right_to_it_ended_while_the_store_was_slow(harness: DispatcherHarness) -> None:
+    harness.serve("w")
+    harness.enqueue("w")
+    received_before: list[int] = []
+
+    def may_send() -> bool:
+        received_before.append(len(harness.receivers.received))
+        return len(received_before) != 2
+
+    harness.start(may_send)
+    until(lambda: len(harness.observer.outcomes) == 1)
+    assert received_before[:3] == [0, 0, 0]
+
+
 @pytest.mark.parametrize("seconds", [-3 * 86_400.0, -1800.0, 1800.0, 3 * 86_400.0])
 def test_a_receiver_is_waited_for_as_long_as_it_asked_however_the_clock_is_set(
     harness: DispatcherHarness, seconds: float
