@@ -17,8 +17,8 @@ from sew_agent.base.threads import Stop
 from sew_agent.environment import Environment
 from sew_agent.main_loop import MainLoop
 from sew_agent.run_once import TIMED_OUT
-from sew_agent.standby import Tenure, wait_for_store
-from sew_agent.wiring import assemble, open_environment
+from sew_agent.standby import Tenure, reach_store, wait_for_store
+from sew_agent.wiring import assemble, check, open_environment
 
 
 def run(settings: Settings, warnings: Sequence[str]) -> int:
@@ -31,6 +31,9 @@ def run(settings: Settings, warnings: Sequence[str]) -> int:
     ends = time.monotonic() + (settings.timeout if settings.once and settings.timeout else float("inf"))
     with ExitStack() as stack:
         stack.enter_context(captured(partial(_library_warning, log)))
+        check(settings)
+        if not reach_store(settings, log, stop, ends):
+            return 0 if stop.is_set() else TIMED_OUT
         environment = open_environment(settings, log, stack)
         code = environment.lead(
             lambda term: _deliver(settings, environment, log, term, ends),

@@ -75,7 +75,6 @@ class Runtime:
 
 def open_environment(settings: Settings, log: Log, stack: ExitStack) -> Environment:
     """Return where the webhooks come from, until `stack` ends it. Raises SewError."""
-    _check(settings)
     if settings.webhooks is not None:
         return FilesEnvironment(settings.webhooks, settings.secrets_namespace, log)
     from sew_agent.kubernetes.environment import log_in  # noqa: PLC0415 - its client costs 20 MiB
@@ -85,7 +84,7 @@ def open_environment(settings: Settings, log: Log, stack: ExitStack) -> Environm
 
 def store_place(settings: Settings) -> StorePlace:
     """Return where the store is. Raises SewError."""
-    return StorePlace(_given(settings.state), read_url(settings.store, settings.store_file))
+    return StorePlace(_given(settings.state), read_url(settings.store, settings.store_file), settings.store_file)
 
 
 def open_store(settings: Settings, stack: ExitStack) -> Store:
@@ -163,7 +162,8 @@ def _inherit(source: EventSource, store: Store, position: str) -> None:
         store.enqueue(EnqueueBatch((), {SHARED: position}, time.time()))
 
 
-def _check(settings: Settings) -> None:
+def check(settings: Settings) -> None:
+    """Raise SettingsError where settings are missing, or do not go together."""
     if settings.state is None:
         raise SettingsError("--state (SEW_STATE) is needed: see `sew-agent run --help`")
     if bool(settings.events) == bool(settings.elasticsearch):
@@ -286,7 +286,7 @@ def _in_pod() -> bool:
 
 
 def _given(path: Path | None) -> Path:
-    if path is None:  # `_check` has seen to it
+    if path is None:  # `check` has seen to it
         raise SettingsError("a path is missing")
     return path
 

@@ -84,6 +84,16 @@ class PostgreSQL:
                 time.sleep(0.01)  # they notice a crash in their own time, and hold the shared memory until then
         self._server.stop()
 
+    def run_sql(self, statements: str) -> None:
+        """Run statements as its superuser."""
+        run(self._programs / "psql", "-q", "-v", "ON_ERROR_STOP=1", "-c", statements, self.url, cwd=self._log.parent)
+
+    def ask_for_passwords_of(self, role: str) -> None:
+        """Let a role in only with its password from now on."""
+        rules = self._data / "pg_hba.conf"
+        rules.write_text(f"host all {role} all scram-sha-256\n{rules.read_text()}")
+        self._server.signal(signal.SIGHUP)
+
     def pause(self) -> None:
         """Let it hang: connections stay open, and nothing is answered."""
         self._signal_all(signal.SIGSTOP)

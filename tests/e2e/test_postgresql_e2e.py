@@ -54,6 +54,60 @@ def test_a_server_that_crashes_and_comes_back_loses_nothing_and_is_told_of(
     assert server.url not in agent.text()
 
 
+def test_an_agent_that_starts_while_the_server_is_away_waits_for_it_and_says_so(
+    folder: Folder, receiver: Receiver, server: PostgreSQL
+) -> None:
+    folder.webhook("all", receiver.url)
+    folder.write(range(20))
+    server.stop()
+    agent = start(folder, server)
+    eventually(lambda: len(agent.says("store_failed")) == 1, "it says what it waits for")
+    assert agent.get("/healthz")[0] == 200
+    status, why = agent.get("/readyz")
+    assert status == 503
+    assert f"the store in PostgreSQL at 127.0.0.1:{server.port}, database postgres cannot be used" in why
+    server.start()
+    eventually(lambda: agent.says("store_recovered"), "it finds the server")
+    eventually(lambda: received_ids(receiver).keys() == delivery_ids("all", 20), "all arrive")
+    assert agent.terminate() == 0
+
+
+def test_an_agent_that_waits_for_a_server_ends_when_it_is_told_to(folder: Folder, server: PostgreSQL) -> None:
+    server.stop()
+    agent = start(folder, server)
+    eventually(lambda: agent.says("store_failed"), "it waits")
+    assert agent.terminate() == 0
+
+
+@pytest.mark.parametrize(
+    ("user", "database", "why"),
+    [
+        ("nobody", "postgres", 'role "nobody" does not exist'),
+        ("sew", "nowhere", 'database "nowhere" does not exist'),
+        ("powerless", "postgres", "permission denied for schema public: give the agent's user the right"),
+        ("locked", "postgres", 'password authentication failed for user "locked"'),
+    ],
+)
+def test_an_agent_that_will_never_get_in_ends_with_the_cause(
+    folder: Folder, server: PostgreSQL, user: str, database: str, why: str
+) -> None:
+    server.run_sql("CREATE ROLE powerless LOGIN; CREATE ROLE locked LOGIN PASSWORD 'right'")
+    server.ask_for_passwords_of("locked")
+    url = server.url.replace("//sew@", f"//{user}:wrong-one@").replace("/postgres", f"/{database}")
+    agent = folder.start(SEW_STORE=url)
+    assert agent.wait() == 1
+    assert why in agent.text()
+    assert "wrong-one" not in agent.text()
+
+
+def test_a_run_to_an_end_does_not_wait_for_a_server(folder: Folder, receiver: Receiver, server: PostgreSQL) -> None:
+    folder.webhook("all", receiver.url)
+    server.stop()
+    agent = folder.start("--once", SEW_STORE=server.url)
+    assert agent.wait() == 1
+    assert f"at 127.0.0.1:{server.port}" in agent.text()
+
+
 def test_while_a_server_hangs_nothing_is_sent_and_it_goes_on_by_itself(
     folder: Folder, receiver: Receiver, server: PostgreSQL
 ) -> None:

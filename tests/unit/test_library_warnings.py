@@ -124,7 +124,7 @@ def test_the_agent_logs_a_warning_as_json(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setattr("sew_agent.app.open_environment", warn)
     with pytest.raises(SystemExit):
-        run(from_environment({}, {"state": str(tmp_path)})[0], ())
+        run(from_environment({}, {"state": str(tmp_path), "webhooks": str(tmp_path), "events": "-"})[0], ())
     (line,) = map(json.loads, stream.getvalue().splitlines())
     assert (line["level"], line["event"], line["source"]) == ("warning", "library_warning", "FutureWarning")
     assert line["message"] == "https://host is old"

@@ -26,7 +26,7 @@ def state_option(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def placed(*, state: Path, store: str, store_file: Path | None, **rest: Any) -> None:
-        command(state=StorePlace(state, read_url(store, store_file)), **rest)
+        command(state=StorePlace(state, read_url(store, store_file), store_file), **rest)
 
     path = click.Path(path_type=Path, file_okay=False)
     options = (

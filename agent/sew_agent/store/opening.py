@@ -17,10 +17,18 @@ _LONGEST = 2**16
 
 @dataclass(frozen=True, slots=True)
 class StorePlace:
-    """Place of a store: the agent's folder, and the URL of a database where it is not in the folder. A secret."""
+    """Place of a store: the agent's folder, and the URL of a database where it is not in the folder. A secret.
+
+    `file`: the file that the URL is from; None where it is not from one.
+    """
 
     folder: Path
     url: str = field(default="", repr=False)
+    file: Path | None = None
+
+    def reread(self) -> str:
+        """Return the URL as it is now. Raises StoreError."""
+        return read_url("", self.file) if self.file else self.url
 
     def __str__(self) -> str:
         """Name it without a secret. Raises StoreError where the URL cannot be read."""
@@ -59,7 +67,7 @@ def read_url(url: str, file: Path | None) -> str:
 def open_beside(place: StorePlace) -> Store:
     """Open the store beside an agent that may be using it. Raises StoreError."""
     if place.url:
-        store: Store = postgresql().open_store(place.url, owner=None)
+        store: Store = postgresql().open_store(place.url, owner=None, reread=place.reread)
         return store
     return sqlite.open_store(place.folder, exclusive=False)
 
@@ -75,7 +83,9 @@ def open_for_agent(place: StorePlace, stack: ExitStack, *, known_for: float, max
             opened.callback(lock(place.folder).close)
             name = os.environ.get("POD_NAME") or socket.gethostname()
             owner = f"{name}-{identity(place.folder)[:8]}"
-            store = postgresql().open_store(place.url, owner=owner, known_for=known_for, max_bytes=max_bytes)
+            store = postgresql().open_store(
+                place.url, owner=owner, reread=place.reread, known_for=known_for, max_bytes=max_bytes
+            )
         else:
             store = sqlite.open_store(place.folder, known_for=known_for, max_bytes=max_bytes)
         opened.callback(store.close)

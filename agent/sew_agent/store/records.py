@@ -16,6 +16,10 @@ class StoreFullError(StoreError):
     """Full disk: nothing was written; it goes on by itself when there is room again."""
 
 
+class StoreAwayError(StoreError):
+    """Failure to reach a store that may be reached later: its server is away, starting, or has no room for more."""
+
+
 class StoreHeldError(StoreError):
     """Refusal of a store that another agent has: whose it is, for those that wait."""
 

@@ -70,12 +70,36 @@ def test_it_goes_on_by_itself_when_the_server_is_back(own_server: PostgreSQL, nu
 
 
 def test_connections_that_the_server_ended_are_replaced_without_a_word(url: str) -> None:
-    with closing(open_store(url)) as store, psycopg.connect(url, autocommit=True) as admin:
+    with closing(open_store(url)) as store:
         for name in ("a", "b"):
             owe(store, name)
-            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sew-agent'"
-            assert admin.execute(ended).fetchall()
+            end_connections(url)
         assert pending(store) == ["a", "b"]
+
+
+def end_connections(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as admin:
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sew-agent'"
+        assert admin.execute(ended).fetchall()
+
+
+def test_each_new_connection_logs_in_as_the_url_says_then(own_server: PostgreSQL) -> None:
+    now = [own_server.url]
+    with closing(opened(own_server.url, owner="one", reread=lambda: now[0])) as store:
+        owe(store, "a")
+        with psycopg.connect(own_server.url, autocommit=True) as admin:
+            admin.execute("CREATE ROLE renewed LOGIN SUPERUSER")
+        now[0] = own_server.url.replace("//sew@", "//renewed:secret@")
+        assert pending(store) == ["a"]
+        end_connections(own_server.url)
+        assert pending(store) == ["a"]
+        with psycopg.connect(own_server.url) as admin:
+            users = "SELECT DISTINCT usename FROM pg_stat_activity WHERE application_name = 'sew-agent'"
+            assert admin.execute(users).fetchall() == [("renewed",)]
+        now[0] = own_server.url.replace("/postgres", "/template1")
+        end_connections(own_server.url)
+        with pytest.raises(StoreError, match="changed in more than user, password and certificates: restart the agent"):
+            pending(store)
 
 
 @pytest.fixture

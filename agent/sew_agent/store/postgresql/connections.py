@@ -81,8 +81,10 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 class Connections:
     """At most eight connections; thread-safe. Closed for good by `close`."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, reread: Callable[[], str] | None = None) -> None:
+        """`reread`: returns the URL as it is now, for each new connection. Raises StoreError."""
         self._place = place
+        self._reread = reread
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
         self._free = threading.BoundedSemaphore(_MOST)
@@ -182,6 +184,8 @@ class Connections:
             db.close()
 
     def _connect(self) -> Connection:
+        if self._reread:
+            self._place.renew(self._reread())
         db = Connection.connect(make_conninfo(**{**_DEFAULTS, **self._place.parameters}), autocommit=True)
         try:
             self._check(db.info)

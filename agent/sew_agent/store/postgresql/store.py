@@ -83,16 +83,18 @@ def open_store(
     url: str,
     *,
     owner: str | None,
+    reread: Callable[[], str] | None = None,
     known_for: float = 86_400.0,
     max_bytes: int = 2**31,
     steady: Callable[[], float] = monotonic,
 ) -> "PostgresqlStore":
     """Open the store in a database. `owner`: name of the agent, which makes the tables; None beside one.
 
+    `reread`: returns the URL as it is now, for each new connection: user and password may change.
     `known_for`: seconds for which an event stays seen. `max_bytes`: size of all that the store may hold. `steady`:
     seconds of a clock that nobody sets. Raises StoreError, StoreHeldError where another agent has the store.
     """
-    connections = Connections(Place(url))
+    connections = Connections(Place(url), reread)
     lease = StoreLease(connections, owner, steady) if owner else None
     try:
         migrate(connections, create=bool(lease))
