@@ -13,6 +13,7 @@ SewError                              whatever a user can cause: printed as `err
 ├── sew_agent.delivery.http.errors.SendError  a receiver gave no answer
 ├── sew_agent.ingest.source.SourceError       events cannot be read now
 ├── sew_agent.store.records.StoreError        the store cannot be used
+│   ├── sew_agent.store.records.StoreAwayError    it may be reached later
 │   ├── sew_agent.store.records.StoreFullError    its disk is full: nothing was written
 │   └── sew_agent.store.records.StoreHeldError    another agent has it
 └── sew_agent.kubernetes.client.ApiError      the API server refused, or was not reached

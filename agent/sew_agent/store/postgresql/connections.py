@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -48,7 +48,7 @@ _SESSION = (
 )
 
 
-class Connection(psycopg.Connection[tuple[Any, ...]]):
+class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
     """Connection that waits for a server no longer than `answer_within` seconds without a byte from it."""
 
     answer_within: float = ANSWER_WITHIN
@@ -76,6 +76,9 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         with suppress(psycopg.Error):
             gen.close()
         raise SilentServerError(f"the server is there, and gave no answer for {self.answer_within:.0f} s")
+
+
+Connection: TypeAlias = BoundedConnection
 
 
 class Connections:
@@ -186,7 +189,7 @@ class Connections:
     def _connect(self) -> Connection:
         if self._reread:
             self._place.renew(self._reread())
-        db = Connection.connect(make_conninfo(**{**_DEFAULTS, **self._place.parameters}), autocommit=True)
+        db = BoundedConnection.connect(make_conninfo(**{**_DEFAULTS, **self._place.parameters}), autocommit=True)
         try:
             self._check(db.info)
             db.execute(_SESSION % (800 * ANSWER_WITHIN, 400 * ANSWER_WITHIN))
