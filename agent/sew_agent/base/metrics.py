@@ -59,7 +59,12 @@ LAST_DELIVERY = Metric(
     ("webhook",),
     "time of the last successful delivery, since the epoch",
 )
-PARKED = Metric("sew_parked", "gauge", ("webhook",), "1 while nothing is sent until the webhook's settings change")
+PARKED = Metric(
+    "sew_parked",
+    "gauge",
+    ("webhook",),
+    "1 while the webhook is parked: it is tried again when its settings change, and once an hour",
+)
 FAILURES = Metric("sew_failures_in_a_row", "gauge", ("webhook",), "failed attempts since the last successful one")
 ATTEMPTS = Metric(
     "sew_attempts_total", "counter", ("webhook", "outcome", "reason"), "attempts to deliver, by outcome and reason"

@@ -141,7 +141,7 @@ class ConnectionPool:
         """Run a thread while connections are idle: there may be no more requests. The caller holds the lock."""
         if self._idle and not self._sweeping and not self._closed:
             timer = threading.Timer(IDLE_LIFE, self._sweep)
-            timer.daemon = True
+            timer.name, timer.daemon = "idle-connections", True
             with suppress(RuntimeError):  # the system gives no more threads: the next kept connection tries again
                 timer.start()
                 self._sweeping = timer

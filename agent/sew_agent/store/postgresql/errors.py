@@ -67,9 +67,10 @@ class Place:
         return self._redact(f"PostgreSQL at {where}, database {self.parameters.get('dbname', '(the default one)')}")
 
     def words(self, error: psycopg.Error) -> str:
-        """Return the first line of what the server or the driver says."""
+        """Return what the server or the driver says, in one line."""
         said = error.diag.message_primary or str(error)
-        return self._redact(redact_urls(" ".join(said.split())))[:500]
+        lines = (" ".join(line.split()) for line in said.splitlines())
+        return self._redact(redact_urls("; ".join(line for line in lines if line)))[:500]
 
 
 def _parameters(url: str) -> dict[str, str]:

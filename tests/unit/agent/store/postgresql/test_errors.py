@@ -26,8 +26,8 @@ def test_it_is_named_by_hosts_ports_and_database(url: str, named: str) -> None:
 
 def test_what_the_server_says_is_shown_in_one_line_without_the_password() -> None:
     place = Place(f"postgresql://sew:{SECRET}@db.example/events")
-    said = psycopg.OperationalError(f"connection failed: no entry for\n sew with {SECRET}")
-    assert place.words(said) == "connection failed: no entry for sew with [secret]"
+    said = psycopg.OperationalError(f"connection failed: no entry for  sew\n\tIs it right with {SECRET}?\n")
+    assert place.words(said) == "connection failed: no entry for sew; Is it right with [secret]?"
 
 
 @pytest.mark.parametrize("url", [f"postgresql://sew:{SECRET}%zz@db", f"postgresql://db?passwort={SECRET}", SECRET])
