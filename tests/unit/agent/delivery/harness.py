@@ -117,17 +117,17 @@ class RecordingObserver:
 class DispatcherHarness:
     """Dispatcher over a real store with scripted receivers."""
 
-    def __init__(self, folder: Path, workers: int = 4, rate: float = 1e6) -> None:
+    def __init__(self, folder: Path, in_flight: int = 4, rate: float = 1e6) -> None:
         self.store: SqliteStore = open_store(folder)
         self.receivers, self.clock, self.observer = ScriptedReceivers(), Clock(), RecordingObserver()
         self.beats = threading.Event()
-        self.workers, self.rates = workers, dict.fromkeys(CONSUMERS, rate)
+        self.in_flight, self.rates = in_flight, dict.fromkeys(CONSUMERS, rate)
         self.restart()
 
     def restart(self, worked: Callable[[], float] = time.thread_time) -> None:
         """Make another dispatcher over the same store."""
         policy = Policy(2.0, 900.0, 72 * 3600.0, lambda: 1.0)
-        queues = Queues(self.store, self.rates, self.workers, policy)
+        queues = Queues(self.store, self.rates, self.in_flight, policy)
         self.dispatcher = Dispatcher(
             self.store, queues, self.receivers, self.observer, self.clock, self.clock.steady, worked=worked
         )

@@ -1,4 +1,4 @@
-"""Workers over a real store, with a scripted receiver and a clock that only the test moves."""
+"""Dispatcher over a real store, with a scripted receiver and a clock that only the test moves."""
 
 import json
 import threading
@@ -169,7 +169,7 @@ def test_what_failed_while_the_clock_was_a_year_ahead_is_tried_when_it_is_right_
     assert not harness.store.pending_counts()
 
 
-def test_an_event_that_shows_a_mistake_of_ours_costs_no_worker(
+def test_an_event_that_shows_a_mistake_of_ours_costs_itself_alone(
     harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harness.serve("a")
@@ -184,7 +184,7 @@ def test_an_event_that_shows_a_mistake_of_ours_costs_no_worker(
     assert [letter.reason for letter in harness.store.dead_letters()] == ["internal"] * 2
 
 
-def test_a_mistake_of_ours_in_sending_costs_no_worker_and_no_event(harness: DispatcherHarness) -> None:
+def test_a_mistake_of_ours_in_sending_costs_no_event(harness: DispatcherHarness) -> None:
     harness.serve("a")
     harness.enqueue("a", 2)
 
@@ -541,7 +541,7 @@ def test_a_changed_rate_holds_at_once(tmp_path: Path) -> None:
 
 
 def test_a_slow_receiver_leaves_others_their_share(tmp_path: Path) -> None:
-    harness = DispatcherHarness(tmp_path, workers=8)
+    harness = DispatcherHarness(tmp_path, in_flight=8)
     release = threading.Event()
     first = threading.Event()
 

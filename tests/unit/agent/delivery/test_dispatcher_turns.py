@@ -62,7 +62,7 @@ class WaitingTransport(ScriptedReceivers):
 
 class TurnsHarness(DispatcherHarness):
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, workers=64)
+        super().__init__(folder, in_flight=64)
         self.receivers = self.transport = WaitingTransport()
         self.beaten = 0
         self.restart()
@@ -241,7 +241,7 @@ def test_a_receiver_that_refuses_what_comes_too_fast_is_soon_sent_only_what_it_t
 
 
 def test_a_webhook_without_room_goes_on_when_what_failed_meanwhile_has_ended(tmp_path: Path) -> None:
-    harness = DispatcherHarness(tmp_path, workers=6)
+    harness = DispatcherHarness(tmp_path, in_flight=6)
     harness.serve("a", "b")
     harness.enqueue("a")
     harness.run()

@@ -14,7 +14,7 @@ from tests.unit.agent.delivery.harness import NOW, PATIENCE, DispatcherHarness, 
 
 @pytest.fixture
 def harness(tmp_path: Path) -> Iterator[DispatcherHarness]:
-    made = DispatcherHarness(tmp_path, workers=8)
+    made = DispatcherHarness(tmp_path, in_flight=8)
     yield made
     made.dispatcher.stop(PATIENCE)
     made.store.close()
@@ -112,7 +112,7 @@ def test_news_of_a_webhook_that_is_not_served_keeps_none_from_another(harness: D
 def test_of_receivers_that_have_accepted_nothing_as_many_are_tried_at_once(
     tmp_path: Path, most: int, new: int, failing: int
 ) -> None:
-    harness = DispatcherHarness(tmp_path, workers=most)
+    harness = DispatcherHarness(tmp_path, in_flight=most)
     names = [f"w{number}" for number in range(12)]
     for name in names:
         harness.enqueue(name, 2)

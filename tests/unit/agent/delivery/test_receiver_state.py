@@ -43,7 +43,7 @@ BAD_ANSWERS = {
 
 @pytest.fixture
 def harness(tmp_path: Path) -> Iterator[DispatcherHarness]:
-    made = DispatcherHarness(tmp_path, workers=8)
+    made = DispatcherHarness(tmp_path, in_flight=8)
     yield made
     made.dispatcher.stop(PATIENCE)
     made.store.close()
@@ -377,7 +377,7 @@ def test_a_pause_is_no_longer_for_a_clock_that_was_ahead_when_it_began(
     assert not harness.store.pending_counts()
 
 
-def test_a_clock_that_is_set_back_a_little_after_a_doubt_costs_no_worker(harness: DispatcherHarness) -> None:
+def test_a_clock_that_is_set_back_a_little_after_a_doubt_holds_up_nothing(harness: DispatcherHarness) -> None:
     harness.serve("a")
     harness.enqueue("a", 1)
     harness.run()
@@ -431,7 +431,7 @@ def test_a_result_that_comes_after_the_end_is_not_written_again_and_again(
 
 
 def test_events_that_come_together_after_a_rest_are_sent_at_once_not_a_second_later(tmp_path: Path) -> None:
-    harness = DispatcherHarness(tmp_path, workers=8)
+    harness = DispatcherHarness(tmp_path, in_flight=8)
     harness.serve("a", "b")
     both = threading.Barrier(2)
 
@@ -448,8 +448,8 @@ def test_events_that_come_together_after_a_rest_are_sent_at_once_not_a_second_la
     harness.store.close()
 
 
-def test_a_receiver_that_holds_workers_for_long_takes_no_share_of_another(tmp_path: Path) -> None:
-    harness = DispatcherHarness(tmp_path, workers=64, rate=1e6)
+def test_a_receiver_that_holds_requests_for_long_takes_no_share_of_another(tmp_path: Path) -> None:
+    harness = DispatcherHarness(tmp_path, in_flight=64, rate=1e6)
     slow = [f"slow-{number}" for number in range(3)]
     for name in ("fine", *slow):
         harness.enqueue(name, 100)
@@ -484,7 +484,7 @@ def test_a_new_endpoint_meets_one_request_first_however_many_at_once_the_old_one
 
 
 def test_a_check_costs_little_where_hundreds_wait_for_receivers_that_do_not_answer(tmp_path: Path) -> None:
-    harness = DispatcherHarness(tmp_path, workers=256)
+    harness = DispatcherHarness(tmp_path, in_flight=256)
     names = [f"hook-{number}" for number in range(600)]
     harness.store.enqueue(EnqueueBatch([NewDelivery(Event("", "1", {}), tuple(names))], {}, NOW))
     harness.serve(*names)
@@ -498,7 +498,7 @@ def test_a_check_costs_little_where_hundreds_wait_for_receivers_that_do_not_answ
 
 
 def assignments_in_time(harness: DispatcherHarness) -> list[Assignment]:
-    """Return the assignments of workers while time goes by and no request ends."""
+    """Return what is assigned while time goes by and no request ends."""
     assignments = []
     for _ in range(100):
         while isinstance(assignment := harness.dispatcher.next_assignment(), Assignment):
@@ -508,13 +508,13 @@ def assignments_in_time(harness: DispatcherHarness) -> list[Assignment]:
 
 
 @pytest.mark.parametrize(
-    ("workers", "beside", "most"),
+    ("in_flight", "beside", "most"),
     [(1, 0, 1), (4, 0, 3), (8, 0, 6), (24, 0, 16), (143, 0, 35), (8, 1, 3), (24, 2, 10), (240, 3, 60), (4, 3, 1)],
 )
 def test_a_slow_receiver_has_three_quarters_of_few_a_quarter_of_many_and_its_part_beside_others(
-    tmp_path: Path, workers: int, beside: int, most: int
+    tmp_path: Path, in_flight: int, beside: int, most: int
 ) -> None:
-    harness = DispatcherHarness(tmp_path, workers=workers)
+    harness = DispatcherHarness(tmp_path, in_flight=in_flight)
     others = [f"other-{number}" for number in range(beside)]
     rested = ["rested-1", "rested-2"]
     harness.serve("a", *others, *rested)
@@ -549,7 +549,7 @@ def test_receivers_that_have_accepted_nothing_have_three_quarters_of_all_and_fai
 
 
 def test_there_are_never_more_in_flight_than_may_be_however_many_receivers_accept(tmp_path: Path) -> None:
-    harness = DispatcherHarness(tmp_path, workers=2)
+    harness = DispatcherHarness(tmp_path, in_flight=2)
     harness.serve("a", "b", "c")
     for name in ("a", "b", "c"):
         harness.enqueue(name)

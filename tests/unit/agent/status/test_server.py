@@ -33,11 +33,11 @@ def get(server: HealthServer, path: str, method: str = "GET") -> tuple[int, str]
 
 
 def test_healthz_names_the_loop_that_stands_still(clock: ManualClock, health: Health, server: HealthServer) -> None:
-    moving, stalled = health.heartbeat("poller", limit=30.0), health.heartbeat("worker", limit=30.0)
+    moving, stalled = health.heartbeat("poller", limit=30.0), health.heartbeat("dispatcher", limit=30.0)
     assert get(server, "/healthz") == (200, "ok\n")
     clock.now += 40.0
     moving.beat()
-    assert get(server, "/healthz") == (503, "worker: no progress for 40 s\n")
+    assert get(server, "/healthz") == (503, "dispatcher: no progress for 40 s\n")
     stalled.beat()
     assert get(server, "/healthz") == (200, "ok\n")
 

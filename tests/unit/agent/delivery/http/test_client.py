@@ -413,7 +413,7 @@ def test_no_more_connections_are_kept_idle_than_there_may_be(sending: Callable[.
         assert one.connections + other.connections == 5
 
 
-def test_a_worker_that_is_never_idle_leaves_a_receiver_of_one_connection_to_another(
+def test_a_sender_that_is_never_idle_leaves_a_receiver_of_one_connection_to_another(
     sender: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sew_agent.delivery.http.pool, "STALLED", 0.02)
@@ -805,9 +805,9 @@ def test_sixteen_threads_share_connections_and_each_gets_its_own_answer(sender: 
 
     wrong: list[object] = []
 
-    def work(worker: int) -> None:
+    def work(thread: int) -> None:
         for number in range(30):
-            body = f"{worker}-{number}".encode()
+            body = f"{thread}-{number}".encode()
             answer = send(sender, request(server.port, body=body), deadline=10.0)
             if answer.body != body:
                 wrong.append((body, answer.body))
