@@ -7,7 +7,7 @@ from typing import Any
 
 from kubectl_sew.text import parse_rfc3339
 
-META_KEYS = ("_id", "_index")
+META_KEYS = frozenset({"_id", "_index"})
 """Fields that identify a document in Elasticsearch; never sent to a receiver."""
 
 
@@ -35,7 +35,10 @@ class Event:
 
     def fields(self) -> dict[str, Any]:
         """The event's fields as receivers get them: without what identifies it in Elasticsearch."""
-        return {name: value for name, value in self.document.items() if name not in META_KEYS}
+        fields = dict(self.document)
+        for name in META_KEYS & fields.keys():
+            del fields[name]
+        return fields
 
 
 def own_id(document: dict[str, Any]) -> str | None:

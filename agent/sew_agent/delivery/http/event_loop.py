@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -129,11 +129,15 @@ class EventLoop:
 
     def _register(self, task: _Running, wait: Wait) -> None:
         """Watch the sockets of a wait: all of them, or none. Raises OSError."""
-        with ExitStack() as undo:
+        watched: list[socket.socket] = []
+        try:
             for waiting in wait.sockets:
                 self._selector.register(waiting, wait.events, task)
-                undo.callback(self._selector.unregister, waiting)
-            undo.pop_all()
+                watched.append(waiting)
+        except OSError:
+            for waiting in watched:
+                self._selector.unregister(waiting)
+            raise
 
     def _await(self, task: _Running, wait: Wait) -> None:
         task.wait, task.number = wait, next(self._numbers)

@@ -12,31 +12,18 @@ RELEASED_AT_ONCE = 100
 """Payloads that are released at once."""
 
 
-def record_result(db: sqlite3.Connection, webhook: int, result: DeliveryResult) -> None:
-    """Write one result."""
-    if result.state is DeliveryState.PENDING:
-        db.execute(
-            "UPDATE deliveries SET attempts = ?, due = ?, in_doubt = ?, reason = ?, detail = ?,"
-            " first_attempt = coalesce(first_attempt, ? - (SELECT shifted FROM webhooks WHERE id = ?))"
-            " WHERE seq = ? AND died_at IS NULL",
-            (
-                result.attempts,
-                result.due,
-                result.in_doubt,
-                result.reason,
-                result.detail,
-                result.at,
-                webhook,
-                result.delivery.seq,
-            ),
-        )
-        db.execute(
-            "UPDATE webhooks SET last_error = ?, last_error_at = ? WHERE id = ?", (result.detail, result.at, webhook)
-        )
-    elif result.state is DeliveryState.DEAD:
-        _record_dead(db, webhook, result)
-    else:
-        _record_delivered(db, webhook, result)
+def record_results(db: sqlite3.Connection, results: Sequence[tuple[int, DeliveryResult]]) -> None:
+    """Write results, each with its webhook. What is counted is counted once for each webhook."""
+    delivered: dict[int, list[DeliveryResult]] = {}
+    for webhook, result in results:
+        if result.state is DeliveryState.DELIVERED:
+            delivered.setdefault(webhook, []).append(result)
+        elif result.state is DeliveryState.DEAD:
+            _record_dead(db, webhook, result)
+        else:
+            _record_failed(db, webhook, result)
+    for webhook, ended in delivered.items():
+        _record_delivered(db, webhook, ended)
 
 
 def drop(db: sqlite3.Connection, rows: Sequence[Row], counter: str, reason: DropReason) -> None:
@@ -86,6 +73,27 @@ def count_dropped(db: sqlite3.Connection, webhook: int, reason: DropReason, coun
     db.execute(sql, (webhook, reason.value, count))
 
 
+def _record_failed(db: sqlite3.Connection, webhook: int, result: DeliveryResult) -> None:
+    db.execute(
+        "UPDATE deliveries SET attempts = ?, due = ?, in_doubt = ?, reason = ?, detail = ?,"
+        " first_attempt = coalesce(first_attempt, ? - (SELECT shifted FROM webhooks WHERE id = ?))"
+        " WHERE seq = ? AND died_at IS NULL",
+        (
+            result.attempts,
+            result.due,
+            result.in_doubt,
+            result.reason,
+            result.detail,
+            result.at,
+            webhook,
+            result.delivery.seq,
+        ),
+    )
+    db.execute(
+        "UPDATE webhooks SET last_error = ?, last_error_at = ? WHERE id = ?", (result.detail, result.at, webhook)
+    )
+
+
 def _record_dead(db: sqlite3.Connection, webhook: int, result: DeliveryResult) -> None:
     buried = db.execute(
         "UPDATE deliveries SET died_at = ?, attempts = ?, reason = ?, detail = ?, in_doubt = ?"
@@ -96,17 +104,17 @@ def _record_dead(db: sqlite3.Connection, webhook: int, result: DeliveryResult) -
     db.execute(sql, (buried, buried, result.detail, result.at, webhook))
 
 
-def _record_delivered(db: sqlite3.Connection, webhook: int, result: DeliveryResult) -> None:
-    """Delete a delivery. One that a person dropped during the attempt is gone already, and stays counted as dropped."""
-    row = db.execute("DELETE FROM deliveries WHERE seq = ? RETURNING event, bytes", (result.delivery.seq,)).fetchone()
-    if row is None:
-        return
-    db.execute("INSERT INTO released VALUES (?)", row[:1])
-    db.execute(
-        "UPDATE webhooks SET pending = pending - 1, delivered = delivered + 1, bytes = bytes - ?,"
-        " last_delivered_at = ? WHERE id = ?",
-        (row[1], result.at, webhook),
-    )
+def _record_delivered(db: sqlite3.Connection, webhook: int, results: Sequence[DeliveryResult]) -> None:
+    """Delete deliveries. One that a person dropped during the attempt is gone already, and stays counted as dropped."""
+    sql = "DELETE FROM deliveries WHERE seq = ? RETURNING event, bytes"
+    rows = [row for result in results for row in db.execute(sql, (result.delivery.seq,)).fetchall()]
+    if rows:
+        db.executemany("INSERT INTO released VALUES (?)", ((event,) for event, _ in rows))
+        db.execute(
+            "UPDATE webhooks SET pending = pending - ?, delivered = delivered + ?, bytes = bytes - ?,"
+            " last_delivered_at = ? WHERE id = ?",
+            (len(rows), len(rows), sum(size for _, size in rows), results[-1].at, webhook),
+        )
 
 
 def _release(db: sqlite3.Connection, event: int) -> None:

@@ -45,7 +45,7 @@ from sew_agent.store.sqlite.opening import OpenDatabase, open_database
 from sew_agent.store.sqlite.results import (
     Row,
     drop,
-    record_result,
+    record_results,
     release_payloads,
     replay,
     revive,
@@ -189,8 +189,7 @@ class SqliteStore(Database):
                 release_payloads(db)
             for name, seconds in shifts:
                 shift_first_attempts(db, self._id(db, name), seconds)
-            for result in results:
-                record_result(db, self._id(db, result.delivery.webhook), result)
+            record_results(db, [(self._id(db, result.delivery.webhook), result) for result in results])
             for seq in revived:
                 revive(db, seq)
             for receiver in receivers:
