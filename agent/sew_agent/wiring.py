@@ -31,7 +31,7 @@ from sew_agent.delivery.http.proxy import read_proxy
 from sew_agent.delivery.http.resolver import Resolver
 from sew_agent.delivery.http.transport import HttpTransport
 from sew_agent.delivery.queues import Queues
-from sew_agent.delivery.retry import Policy
+from sew_agent.delivery.retry import Policy, is_failing
 from sew_agent.delivery.tester import Attempt, DeliveryTester
 from sew_agent.environment import Environment, FilesEnvironment, StatusSink
 from sew_agent.ingest.ndjson.file import NdjsonFile
@@ -103,7 +103,7 @@ def assemble(settings: Settings, environment: Environment, store: Store, log: Lo
     )
     page = partial(_scrape, store, metrics)
     serve(settings.listen, health, page, log, stack)
-    dispatcher = _dispatcher(settings, most, store, client, DeliveryTelemetry(log, metrics))
+    dispatcher = _dispatcher(settings, most, store, client, DeliveryTelemetry(log, metrics, _failing(store)))
     routes = Routes(dispatcher)
     source = _source(settings, store, log, health.heartbeat(MAIN, STALLED_AFTER).beat, stack)
     _inherit(source, store, environment.inherited_position())
@@ -217,6 +217,10 @@ def _dispatcher(
     queues = Queues(store, settings.rates, most, policy)
     transport = HttpTransport(client, settings.request_timeout)
     return Dispatcher(store, queues, transport, observer, time.time, _steady)
+
+
+def _failing(store: Store) -> set[str]:
+    return {name for name, receiver in store.receivers().items() if is_failing(receiver)}
 
 
 def _scrape(store: Store, metrics: Metrics) -> str:

@@ -17,6 +17,8 @@ from sew_agent.webhooks.plan import FORGOTTEN
 
 _ACTS_SHOWN_FOR = 7 * 86_400.0
 _ACTS_SHOWN = 10
+_ERRORS_SHOWN_FOR = 900
+"""Seconds: what still fails has failed again within the longest pause."""
 
 
 def status(store: Store | None, report: Report | None, now: float) -> dict[str, Any]:
@@ -223,9 +225,9 @@ def _says_below(webhook: Mapping[str, Any]) -> bool:
 
 
 def _failed_since(at: str | None, seconds: int | None, now: float) -> bool:
-    """Return whether something failed within so many seconds: what waits for so long may wait because of it."""
+    """Return whether something failed lately, within so many seconds: what waits for so long may wait because of it."""
     failed = read_time(at)
-    return failed is not None and seconds is not None and failed >= int(now) - seconds
+    return failed is not None and seconds is not None and failed >= int(now) - min(seconds, _ERRORS_SHOWN_FOR)
 
 
 def _problems(webhook: Mapping[str, Any], now: float) -> list[str]:

@@ -81,11 +81,12 @@ class IngestTelemetry:
 class DeliveryTelemetry:
     """Observer of the dispatcher; called from the dispatcher's thread."""
 
-    def __init__(self, log: Log, metrics: Metrics) -> None:
+    def __init__(self, log: Log, metrics: Metrics, failing: Collection[str]) -> None:
+        """`failing`: webhooks whose receivers failed before the start of this process."""
         self._log = log
         self._metrics = metrics
         self._quiet_until = 0.0
-        self._down: set[str] = set()
+        self._down = set(failing)
         """Webhooks whose receivers were reported as failing, and have accepted nothing since."""
 
     def attempted(self, route: Route, delivery: Delivery, outcome: Outcome, decision: Decision, seconds: float) -> None:

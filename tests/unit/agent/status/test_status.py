@@ -277,6 +277,8 @@ def test_what_failed_while_the_oldest_waits_is_named_of_a_webhook_that_delivers(
     text = for_people(status(FakeStore(counters), REPORT, NOW))  # type: ignore[arg-type]
     assert ("w: last error, at 2025-12-31T23:5" in text) == named
     assert "429 Too Many Requests" not in text or named
+    long_ago = replace(counters, oldest_pending=NOW - 5000, last_error_at=NOW - 901)
+    assert "last error" not in for_people(status(FakeStore(long_ago), REPORT, NOW))  # type: ignore[arg-type]
     waits_for_nothing = replace(counters, oldest_pending=None)
     assert "last error" not in for_people(status(FakeStore(waits_for_nothing), REPORT, NOW))  # type: ignore[arg-type]
 
