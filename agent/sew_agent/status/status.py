@@ -162,7 +162,7 @@ COLUMNS = {
     "STATE": "state",
     "HEALTHY": "healthy",
     "REASON": "reason",
-    "BACKLOG": "backlog",
+    "WAITING": "backlog",
     "OLDEST": "oldestWaiting",
     "DELIVERED": "delivered",
     "DEAD": "deadLetters",

@@ -240,6 +240,11 @@ def test_what_falls_behind_says_its_rate_and_when_the_last_will_be_sent() -> Non
     assert f"w: falls behind: {said}" in for_people(status(FakeStore(many), report, NOW))  # type: ignore[arg-type]
 
 
+def test_what_waits_has_the_heading_that_other_commands_give_it() -> None:
+    heading = for_people(status(FakeStore(), REPORT, NOW)).splitlines()[2].split()  # type: ignore[arg-type]
+    assert heading[5:9] == ["WAITING", "OLDEST", "DELIVERED", "DEAD"]
+
+
 def test_people_read_ages_and_programs_dates() -> None:
     receiver = ReceiverState("w", 3, held_until=NOW + 3_540.5, reason="server_error", since=NOW - 600)
     text = for_people(status(FakeStore(receiver=receiver), REPORT, NOW))  # type: ignore[arg-type]
