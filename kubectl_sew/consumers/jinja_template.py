@@ -106,7 +106,7 @@ def check_jinja(source: str) -> list[ConfigProblem]:
     except _RefusedError as error:
         return [ConfigProblem("template", str(error), f"see {page('consumers', 'templates')}")]
     except TemplateSyntaxError as error:
-        why = "this cannot be parsed" if isinstance(source, Secret) else line(error.message, 200)
+        why = "this cannot be parsed" if isinstance(source, Secret) else line(error.message, 200).removesuffix(".")
         message = f"line {error.lineno}: {why}"
         return [ConfigProblem("template", message, "check the template's syntax")]
     except (RecursionError, MemoryError, SyntaxError, ValueError):

@@ -84,6 +84,13 @@ def test_what_cannot_be_bounded_is_refused_in_words_when_the_template_is_checked
         render_template(template, {})
 
 
+@pytest.mark.parametrize("template", ["{{ x | json", "{% if x %}", "{{ x y }}", "{% nope %}"])
+def test_a_mistake_in_the_syntax_is_no_sentence_with_a_full_stop_since_words_follow_it(template: str) -> None:
+    (problem,) = check_template(template)
+    assert problem.message.startswith("line 1: ")
+    assert not problem.message.endswith(".")
+
+
 @pytest.mark.parametrize(
     "template",
     [
