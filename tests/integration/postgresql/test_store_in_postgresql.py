@@ -3,7 +3,8 @@
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -12,7 +13,16 @@ from kubectl_sew.event import Event
 from sew_agent.store.postgresql import connections, schema
 from sew_agent.store.postgresql.store import PostgresqlStore
 from sew_agent.store.postgresql.store import open_store as opened
-from sew_agent.store.records import DeliveryResult, DeliveryState, EnqueueBatch, NewDelivery, StoreError, StoreHeldError
+from sew_agent.store.records import (
+    DeliveryResult,
+    DeliveryState,
+    EnqueueBatch,
+    NewDelivery,
+    ReceiverState,
+    StoreError,
+    StoreHeldError,
+    WebhookRecord,
+)
 from testbed.servers.postgresql import PostgreSQL, find, postgresql
 from testbed.servers.required import required
 from tests.databases import own_schema
@@ -127,19 +137,57 @@ def test_a_server_that_hangs_is_told_within_seconds_and_used_again_when_it_goes_
         assert pending(store) == ["b", "a"]
 
 
-@pytest.mark.usefixtures("impatient")
-def test_a_commit_that_a_standby_must_have_does_not_count_as_made_without_it(own_server: PostgreSQL) -> None:
-    with closing(open_store(own_server.url)) as store, psycopg.connect(own_server.url, autocommit=True) as admin:
-        owe(store, "a")
-        for standby in ("missing", ""):
+@contextmanager
+def without_its_standby(server: PostgreSQL) -> Iterator[None]:
+    """The server commits, and does not answer, as long as a standby that must have it is missing."""
+    with psycopg.connect(server.url, autocommit=True) as admin:
+
+        def require(standby: str) -> None:
             admin.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{standby}'")
             admin.execute("SELECT pg_reload_conf()")
-            eventually(lambda: admin.execute("SHOW synchronous_standby_names").fetchall() == [(standby,)], "is set")  # noqa: B023 - used at once
-            if standby:
-                with pytest.raises(StoreError, match="gave no answer for 2 s"):
-                    owe(store, "b")
-                assert pending(store) == ["a"]
+            eventually(lambda: admin.execute("SHOW synchronous_standby_names").fetchall() == [(standby,)], "it is set")
+
+        require("missing")
+        yield
+        require("")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_commit_that_a_standby_must_have_does_not_count_as_made_without_it(own_server: PostgreSQL) -> None:
+    with closing(open_store(own_server.url)) as store:
+        owe(store, "a")
+        with without_its_standby(own_server):
+            with pytest.raises(StoreError, match="gave no answer for 2 s"):
+                owe(store, "b")
+            assert pending(store) == ["a"]
         eventually(lambda: pending(store) == ["a", "b"], "it is made once nobody is missing")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_commit_whose_answer_was_lost_is_made_again_and_changes_nothing(own_server: PostgreSQL) -> None:
+    with closing(open_store(own_server.url)) as store:
+        owe(store, "a", "b")
+        first, second = store.due("hook", now=NOW, limit=2)
+        failed = DeliveryResult(first, DeliveryState.PENDING, NOW, 1, NOW)
+        store.record_results([failed], ())
+        results = [replace(failed, at=NOW + 60, attempts=2), DeliveryResult(second, DeliveryState.DELIVERED, NOW, 1)]
+
+        def work() -> None:
+            store.record_results(results, [ReceiverState("hook")], [("hook", 20.0), ("hook", 40.0)])
+
+        with without_its_standby(own_server), pytest.raises(StoreError):
+            work()
+        with psycopg.connect(own_server.url, autocommit=True) as admin:
+            shifted = "SELECT shifted FROM webhooks"
+            eventually(lambda: admin.execute(shifted).fetchall() == [(60.0,)], "it was made")
+        store.save_webhook(WebhookRecord("hook", "Enabled", None), shift=5.0)
+        work()
+        (left,) = store.due("hook", now=NOW, limit=2)
+        assert (left.first_attempt, left.attempts) == (NOW + 65, 2)
+        (counters,) = store.counters()
+        assert (counters.delivered, counters.pending) == (1, 1)
+        store.record_results((), (), [("hook", 7.0)])
+        assert store.due("hook", now=NOW, limit=2)[0].first_attempt == NOW + 72
 
 
 def read_so_far(url: str) -> tuple[int, int]:

@@ -84,13 +84,6 @@ def revive(db: Connection, numbers: Sequence[int]) -> None:
     _unbury(db, Counter(webhook for (webhook,) in db.execute(sql, (list(numbers),))))
 
 
-def shift_first_attempts(db: Connection, shifts: Sequence[tuple[str, float]]) -> None:
-    """Take time during which nothing was sent off the retry horizon of all that was tried before."""
-    for name, seconds in sorted(shifts):
-        if seconds > 0:
-            db.execute("UPDATE webhooks SET shifted = shifted + %s WHERE name = %s", (seconds, name))
-
-
 def release_payloads(db: Connection) -> bool:
     """Release some payloads of ended deliveries, and return whether there are more."""
     rows = db.execute(

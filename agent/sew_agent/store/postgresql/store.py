@@ -13,6 +13,7 @@ from sew_agent.store.postgresql.enqueue import enqueue, filled, move_readers
 from sew_agent.store.postgresql.errors import Place
 from sew_agent.store.postgresql.lease import StoreLease
 from sew_agent.store.postgresql.schema import migrate
+from sew_agent.store.postgresql.shifts import Shifts
 from sew_agent.store.postgresql.transactions import Transactions
 from sew_agent.store.postgresql.upkeep import expire, forget_seen, forgettable_until, remove_gone, remove_names
 from sew_agent.store.postgresql.webhooks import add, columns, webhook_ids
@@ -122,6 +123,7 @@ class PostgresqlStore(Transactions):
         super().__init__(connections, lease, steady)
         self._known_for = known_for
         self._max_bytes = max_bytes
+        self._shifts = Shifts()
 
     def enqueue(self, batch: EnqueueBatch) -> EnqueueResult:
         wanted = {name for new in batch.deliveries for name in new.webhooks}
@@ -207,7 +209,7 @@ class PostgresqlStore(Transactions):
         states = columns((receiver.webhook, write_json(asdict(receiver))) for receiver in receivers)
 
         def change(db: Connection) -> None:
-            rows_of.shift_first_attempts(db, shifts)
+            self._shifts.shift(db, seconds)
             rows_of.record_results(db, results)
             if revived:
                 rows_of.revive(db, revived)
@@ -217,7 +219,8 @@ class PostgresqlStore(Transactions):
                 db.execute(f"{sql} WHERE w.name = r.name", states)
 
         if results or receivers or shifts or revived:
-            self._write(change)
+            with self._shifts.making(shifts) as seconds:
+                self._write(change)
 
     def receivers(self) -> Mapping[str, ReceiverState]:
         rows = self._connections.read("SELECT name, receiver FROM webhooks WHERE receiver IS NOT NULL")
@@ -228,15 +231,18 @@ class PostgresqlStore(Transactions):
         return {name: record_of(record) for name, record in rows}
 
     def save_webhook(self, record: WebhookRecord, *, shift: float = 0.0) -> None:
+        seconds = max(shift, 0.0)
+
         def change(db: Connection) -> None:
             webhook_ids(db, [record.name])
-            values = (write_json(asdict(record)), record.state, record.deleted_at, max(shift, 0.0), record.name)
+            values = (write_json(asdict(record)), record.state, record.deleted_at, seconds, record.name)
             db.execute(
                 "UPDATE webhooks SET record = %s, state = %s, deleted_at = %s, shifted = shifted + %s WHERE name = %s",
                 values,
             )
 
-        self._write(change)
+        with self._shifts.saving(record.name, seconds):
+            self._write(change)
 
     def drop(
         self, webhook: str, reason: DropReason, *, older_than: float | None = None, most: int | None = None
