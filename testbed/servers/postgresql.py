@@ -47,17 +47,21 @@ def find(*, install: bool = True) -> Path:
 class PostgreSQL:
     """A server with data of its own in a temporary folder, which can be stopped, killed and started again."""
 
-    def __init__(self, programs: Path, folder: Path, *settings: str) -> None:
-        """Make its data. `settings`: more of postgresql.conf, as `name=value`."""
-        self._programs = programs
+    def __init__(self, programs: Path, folder: Path, *settings: str, primary: "PostgreSQL | None" = None) -> None:
+        """Make its data, or copy those of a server whose standby it is. `settings`: as `name=value`."""
+        self.programs = programs
         self._data = folder / "data"
         self._log = folder / "log"
         self._settings = settings
         self.port = free_port()
         if os.geteuid() == 0:
             shutil.chown(folder, _ACCOUNT, _ACCOUNT)
-        options = ("-U", USER, "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")
-        run(*_as_account(), programs / "initdb", "-D", self._data, *options, cwd=folder)
+        if primary:
+            options = ["-h", "127.0.0.1", "-p", str(primary.port), "-R", "--checkpoint=fast"]
+            command = [programs / "pg_basebackup", *options]
+        else:
+            command = [programs / "initdb", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]
+        run(*_as_account(), *command, "-U", USER, "--no-sync", "-D", self._data, cwd=folder)
         self._server = self._started()
 
     @property
@@ -84,9 +88,10 @@ class PostgreSQL:
                 time.sleep(0.01)  # they notice a crash in their own time, and hold the shared memory until then
         self._server.stop()
 
-    def run_sql(self, statements: str) -> None:
-        """Run statements as its superuser."""
-        run(self._programs / "psql", "-q", "-v", "ON_ERROR_STOP=1", "-c", statements, self.url, cwd=self._log.parent)
+    def run_sql(self, statements: str) -> str:
+        """Run statements as its superuser; return the last one's rows, a line each, with `|` between the columns."""
+        command = [self.programs / "psql", "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", statements, self.url]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     def ask_for_passwords_of(self, role: str) -> None:
         """Let a role in only with its password from now on."""
@@ -110,26 +115,36 @@ class PostgreSQL:
 
     def _started(self) -> Server:
         settings = [word for setting in (*_WHILE_TESTED, *self._settings) for word in ("-c", setting)]
-        command = [*_as_account(), self._programs / "postgres", "-D", self._data, "-p", str(self.port), *settings]
+        command = [*_as_account(), self.programs / "postgres", "-D", self._data, "-p", str(self.port), *settings]
         server = Server(command, self._log)
         server.wait_until(self._is_ready, READY_WITHIN)
         return server
 
     def _is_ready(self) -> bool:
-        command = [self._programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        command = [self.programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return not subprocess.run(command, check=False).returncode
 
 
 @contextmanager
-def postgresql(programs: Path, *settings: str) -> Iterator[PostgreSQL]:
-    """Run a PostgreSQL on a free port, and keep nothing of it."""
+def postgresql(programs: Path, *settings: str, primary: PostgreSQL | None = None) -> Iterator[PostgreSQL]:
+    """Run a PostgreSQL on a free port, and keep nothing of it. `primary`: the one that it copies."""
     home = pwd.getpwnam(_ACCOUNT).pw_dir if os.geteuid() == 0 else None  # it must be able to reach the folder
     with tempfile.TemporaryDirectory(prefix="kubectl-sew-", dir=home) as folder:
-        server = PostgreSQL(programs, Path(folder), *settings)
+        server = PostgreSQL(programs, Path(folder), *settings, primary=primary)
         try:
             yield server
         finally:
             server.stop()
+
+
+@contextmanager
+def synchronous_standby(primary: PostgreSQL) -> Iterator[PostgreSQL]:
+    """Run a standby that must have what a server commits."""
+    conninfo = f"primary_conninfo=host=127.0.0.1 port={primary.port} user={USER} application_name=standby"
+    with postgresql(primary.programs, conninfo, primary=primary) as standby:
+        primary.run_sql("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+        primary.run_sql("SELECT pg_reload_conf()")
+        yield standby
 
 
 def _installed() -> list[Path]:

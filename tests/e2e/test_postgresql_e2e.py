@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from testbed.receivers import Receiver
-from testbed.servers.postgresql import PostgreSQL, find, postgresql
+from testbed.servers.postgresql import PostgreSQL, find, postgresql, synchronous_standby
 from testbed.servers.required import required
 from tests.e2e.receivers import delivery_ids, received_ids
 from tests.e2e.sew_agent import Agent, Folder
@@ -127,6 +127,37 @@ def test_while_a_server_hangs_nothing_is_sent_and_it_goes_on_by_itself(
     eventually(lambda: agent.get("/readyz")[0] == 200, "it says so")
     assert received_ids(receiver).total() <= 2000 + WORKERS
     assert agent.terminate() == 0
+
+
+def replicated(primary: PostgreSQL) -> bool:
+    """Return whether the server waits for its standby."""
+    return primary.run_sql("SELECT sync_state FROM pg_stat_replication") == "sync"
+
+
+def test_a_failover_to_a_standby_loses_nothing_and_nothing_was_sent_that_the_standby_does_not_know(
+    folder: Folder, receiver: Receiver, server: PostgreSQL
+) -> None:
+    folder.webhook("all", receiver.url)
+    with synchronous_standby(server) as standby:
+        eventually(lambda: replicated(server), "the standby has what the primary has")
+        url = server.url.replace(f":{server.port}", f":{server.port},127.0.0.1:{standby.port}")
+        agent = folder.start(SEW_STORE=url, SEW_WORKERS=str(WORKERS))
+        folder.write(range(1500))
+        eventually(lambda: len(received_ids(receiver)) >= 200, "deliveries go on")
+        server.stop(signal.SIGKILL)
+        known = "SELECT delivered + pending FROM webhooks"
+        eventually(
+            lambda: received_ids(receiver).keys() <= delivery_ids("all", int(standby.run_sql(known))),
+            "the standby has applied what it was sent",
+        )
+        assert int(standby.run_sql("SELECT delivered FROM webhooks")) < 1500
+        eventually(lambda: agent.get("/readyz")[0] == 503, "nothing can be written")
+        standby.run_sql("SELECT pg_promote()")
+        folder.write(range(1500, 1600))
+        eventually(lambda: received_ids(receiver).keys() == delivery_ids("all", 1600), "all arrive")
+        assert received_ids(receiver).total() <= 1600 + WORKERS
+        assert agent.terminate() == 0
+        assert standby.run_sql("SELECT delivered, pending FROM webhooks") == "1600|0"
 
 
 def test_the_commands_find_the_store_where_the_agent_has_it(
