@@ -106,10 +106,9 @@ def credentials(kubectl: Kubectl, namespace: str, secret: str) -> UsableCredenti
     return UsableCredentials(secret, keys)
 
 
-def replicas(kubectl: Kubectl, namespace: str) -> int:
-    """Return how many agents a Deployment of ours asks for; 1 where it is not there."""
-    installed = deployment(kubectl, namespace, NAME)
-    return int(installed["spec"]["replicas"]) if installed else 1
+def has_budget(kubectl: Kubectl, namespace: str) -> bool:
+    """Return whether our PodDisruptionBudget is there, which only several agents have."""
+    return kubectl.find(f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets/{NAME}") is not None
 
 
 def store_secret(kubectl: Kubectl, namespace: str, secret: str) -> str:

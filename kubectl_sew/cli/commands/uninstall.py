@@ -15,7 +15,7 @@ from kubectl_sew.install import Host, InstallPlan, removable, target, without_ag
 from kubectl_sew.install.holders import refuse_another
 from kubectl_sew.install.manifests import Document
 from kubectl_sew.install.plan import NAME, NAMESPACE
-from kubectl_sew.kubectl import Kubectl
+from kubectl_sew.kubectl import Kubectl, KubectlError
 
 _LONGEST_END = 60.0
 """Seconds: as a sidecar the agent ends after the containers of its host."""
@@ -69,9 +69,19 @@ def _plan(kubectl: Kubectl, namespace: str | None, options: UninstallOptions) ->
         secrets_namespace=options.secrets_namespace,
         crd_group=group,
         defines_exceptions=group is not None and target.may_define_exceptions(kubectl, group),
-        replicas=target.replicas(kubectl, namespace or NAMESPACE) if options.apply and not options.host else 1,
+        replicas=2 if not options.host and _budgeted(kubectl, namespace or NAMESPACE, options) else 1,
         host=Host(options.host, namespace or "", "") if options.host else None,
     )
+
+
+def _budgeted(kubectl: Kubectl, namespace: str, options: UninstallOptions) -> bool:
+    """Return whether there is a PodDisruptionBudget to delete; what is printed has one where that cannot be known."""
+    try:
+        return target.has_budget(kubectl, namespace)
+    except KubectlError:
+        if options.apply:
+            raise
+        return True
 
 
 def _apply(kubectl: Kubectl, namespace: str | None, options: UninstallOptions, objects: Sequence[Document]) -> None:

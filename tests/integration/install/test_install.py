@@ -92,6 +92,10 @@ def test_several_agents_share_the_postgresql_whose_url_is_in_a_secret(person: Pe
     assert spec_of(person, "sew-agent", "sew-system")["replicas"] == 2
     assert person.names("poddisruptionbudgets") == ["sew-system/sew-agent"]
     assert person.names("persistentvolumeclaims") == []
+    person.runs("delete", "-f", "-", stdin=person.runs("sew", "uninstall"))
+    assert person.names("poddisruptionbudgets") == person.names("deployments") == []
+    person.installs(*wanted)
+    person.runs("scale", "deployment/sew-agent", "-n", "sew-system", "--replicas=1")
     person.runs("sew", "uninstall", "--apply")
     assert person.names("poddisruptionbudgets") == []
 
