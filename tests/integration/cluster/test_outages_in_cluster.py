@@ -5,6 +5,8 @@ import time
 import pytest
 
 from testbed.receivers import Receiver
+from testbed.servers.postgresql import find, postgresql
+from testbed.servers.required import required
 from tests.e2e.sew_agent import Agent, Folder
 from tests.integration.cluster.in_cluster import V1, V3, ClusterHarness, accepted, definition, page, secret, webhook
 from tests.waiting import eventually
@@ -142,3 +144,19 @@ def test_a_status_that_the_server_refuses_holds_up_no_other(
     eventually(lambda: own.condition("b-taken", "Healthy"), "the other status is written")
     eventually(lambda: "status of a-refused" in str(agent.says("cluster_trouble")), "the refusal is reported")
     assert len(agent.says("cluster_trouble")) == 1
+
+
+def test_an_agent_that_starts_while_its_postgresql_is_away_joins_the_election_when_that_is_back(
+    harness: ClusterHarness, folder: Folder, receiver: Receiver
+) -> None:
+    harness.apply(webhook("any", receiver.url))
+    with required(), postgresql(find()) as store:
+        store.stop()
+        agent = harness.agent(folder, SEW_STORE=store.url)
+        eventually(lambda: agent.says("store_failed"), "it says what it waits for")
+        assert (page(agent, "/healthz")[0], page(agent, "/readyz")[0]) == (200, 503)
+        store.start()
+        eventually(lambda: accepted(agent, "any"), "it leads")
+        folder.write(range(5))
+        eventually(lambda: len(receiver.accepted) == 5, "it delivers")
+        assert agent.terminate() == 0
