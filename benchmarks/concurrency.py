@@ -140,9 +140,9 @@ def measure(name: str, seconds: float, workers: int | None, *, tls: bool) -> str
         with receivers(config) as (process, ports):
             names = [f"w{number}" for number in range(len(ports))]
             fill(folder / "state", names, count)
-            manifests = [manifest(name, port, authority) for name, port in zip(names, ports, strict=True)]
             (folder / "webhooks").mkdir()
-            (folder / "webhooks" / "all.json").write_text(json.dumps({"kind": "List", "items": manifests}))
+            for webhook, port in zip(names, ports, strict=True):
+                (folder / "webhooks" / f"{webhook}.json").write_text(json.dumps(manifest(webhook, port, authority)))
             (folder / "events").touch()
             with running(folder, workers) as agent:
                 return watched(agent, process, len(ports) * count, seconds)

@@ -188,3 +188,14 @@ def test_a_failure_says_nothing_where_its_request_began_before_the_last_one() ->
     assert (made.limit, made.cut_at, made.beginning) == (1.0, 11.0, False)
     made.failed(11.0, 21.0)
     assert (made.limit, made.cut_at) == (1.0, 21.0)
+
+
+@pytest.mark.parametrize("seconds", [3600.0, -3600.0])
+def test_a_clock_that_is_set_changes_nothing_of_what_a_failure_says(seconds: float) -> None:
+    limit = ConcurrencyLimit(limit=16.0)
+    limit.failed(started=9_999.0, now=10_000.0)
+    limit.shift(seconds)
+    limit.failed(started=9_999.5 + seconds, now=10_001.0 + seconds)
+    assert limit.allowed == 8, "it was in flight with the one that failed before"
+    limit.failed(started=10_000.5 + seconds, now=10_001.0 + seconds)
+    assert limit.allowed == 4

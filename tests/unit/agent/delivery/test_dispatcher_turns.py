@@ -65,7 +65,7 @@ class TurnsHarness(DispatcherHarness):
         super().__init__(folder, in_flight=64)
         self.receivers = self.transport = WaitingTransport()
         self.beaten = 0
-        self.restart()
+        self.restart(lambda: 100.0)
 
     def begin(self) -> None:
         """Start the thread, and wait until it waits."""
@@ -303,7 +303,7 @@ def test_how_long_an_answer_took_is_not_learnt_by_a_clock_that_was_set_meanwhile
 
 
 class LongWork:
-    """Consumer that takes a second of the processor for each event."""
+    """Consumer that takes two seconds of the processor for each event."""
 
     def __init__(self, harness: DispatcherHarness) -> None:
         self.seconds = 0.0
@@ -314,13 +314,13 @@ class LongWork:
         return getattr(self._generic, name)
 
     def render(self, *args: Any, **kwargs: Any) -> Sequence[Request]:
-        self.seconds += 1.0
-        self._clock.now += 1.0
+        self.seconds += 2.0
+        self._clock.now += 2.0
         return self._generic.render(*args, **kwargs)
 
 
 def serve_long_work(harness: DispatcherHarness, *webhooks: str) -> None:
-    """Serve `a`, and these, each of whose events takes a second of the processor."""
+    """Serve `a`, and these, each of whose events takes two seconds of the processor."""
     consumer = LongWork(harness)
     harness.restart(lambda: consumer.seconds)
     long = {name: replace(route(name, "", "Generic"), consumer=cast(Consumer, consumer)) for name in webhooks}
@@ -332,9 +332,25 @@ def test_a_webhook_whose_events_take_long_to_render_leaves_most_of_the_time_to_o
     serve_long_work(harness, "long")
     harness.enqueue("a", 100)
     harness.enqueue("long", 100)
-    while harness.clock.now < NOW + 32:
+    while harness.clock.now < NOW + 64:
         harness.pass_time(0.5)
     assert harness.receivers.count() == {"a": 100, "long": 3}
+    harness.store.close()
+
+
+@pytest.mark.parametrize("seconds", [-3600.0, 3600.0])
+def test_a_webhook_rests_as_long_however_the_clock_is_set(tmp_path: Path, seconds: float) -> None:
+    harness = DispatcherHarness(tmp_path)
+    serve_long_work(harness, "long")
+    harness.enqueue("long", 3)
+    harness.pass_time(0.5)
+    harness.clock.set(seconds)
+    for _ in range(36):
+        harness.pass_time(0.5)
+    assert harness.receivers.count() == {"long": 1}
+    for _ in range(5):
+        harness.pass_time(0.5)
+    assert harness.receivers.count() == {"long": 2}
     harness.store.close()
 
 

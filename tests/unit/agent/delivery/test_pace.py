@@ -244,3 +244,42 @@ def test_a_pace_ends_where_it_has_grown_beyond_any_number() -> None:
     assert pace.rate == 1e6
     pace.start(1106.0)
     assert pace.delay(1106.0) == 0.0
+
+
+@pytest.mark.parametrize("seconds", [3600.0, -3600.0])
+@pytest.mark.parametrize("known", [False, True])
+def test_a_clock_that_is_set_changes_no_pace(seconds: float, known: bool) -> None:
+    paces = Pace(), Pace()
+    nows = [run(pace, LimitedReceiver(10, window=2.0), 300.0 if known else 5.0, now=10_000.0) for pace in paces]
+    paces[1].shift(seconds)
+    delays: list[list[float]] = [[], []]
+    for pace, now, shift, waited in zip(paces, nows, (0.0, seconds), delays, strict=True):
+        for step in range(90):
+            waited.append(pace.delay(now + shift + step))
+            pace.start(now + shift + step)
+        pace.refuse(now + shift + 89, now + shift + 90, 1.0)
+        waited.append(pace.delay(now + shift + 90))
+        waited.append(pace.rate)
+    assert delays[1] == pytest.approx(delays[0], abs=1e-6)
+
+
+def test_a_clock_that_is_set_makes_no_first_refusal_a_second_one() -> None:
+    pace = Pace()
+    pace.shift(3600.0)
+    pace.start(4000.0)
+    pace.accept()
+    pace.refuse(4000.0, 4000.0, 1.0)
+    assert pace.delay(4001.0) == 0.0
+
+
+def test_a_clock_that_is_set_makes_no_second_refusal_a_first_one() -> None:
+    pace = Pace()
+    pace.refuse(999.0, 999.0, 1.0)
+    pace.start(1008.0)
+    pace.accept()
+    pace.start(1016.0)
+    pace.shift(3600.0)
+    pace.start(4624.0)
+    pace.refuse(4624.0, 4624.0, 1.0)
+    pace.start(4625.0)
+    assert pace.delay(4625.0) > 0
