@@ -23,14 +23,15 @@ DIRECTIVES = "Y m d H M S L j a A b B s z Z %"
 def format_date(form: str, value: Any, budget: Budget) -> str:
     """Return a time in UTC: `rfc3339`, `epoch` (seconds), or a format with directives; "" for none.
 
-    What is no time is returned as it is. Raises RenderError for a directive that there is not.
+    What is no time is returned as it is, or as JSON where it is no text. Raises RenderError for a directive that there
+    is not.
     """
     if value is None or value == "":
         return ""
     seconds = read_time(value)
     moment = None if seconds is None else _moment(seconds)
     if moment is None:
-        return str(value)
+        return value if isinstance(value, str) else to_json(value, budget)
     if form == "epoch":
         return str(int(seconds or 0))
     budget.spend_on_text(len(form))
@@ -73,8 +74,14 @@ def replace(old: str, new: str, text: str, budget: Budget) -> str:
 
 
 def to_json(value: Any, budget: Budget) -> str:
-    """Return a value as JSON in ASCII. Half of its length is charged afterwards: one value too much at most."""
-    text = json.dumps(_whole(value), allow_nan=False)
+    """Return a value as JSON in ASCII. Half of its length is charged afterwards: one value too much at most.
+
+    Raises RenderError for a number that JSON cannot hold.
+    """
+    try:
+        text = json.dumps(_whole(value), allow_nan=False)
+    except ValueError:
+        raise RenderError("the event holds NaN, Infinity or an integer of thousands of digits") from None
     budget.spend(1 + len(text) // JSON_A_STEP)
     return text
 

@@ -125,7 +125,7 @@ def _elements(members: list[tuple[str | None, Any]], form: _Form, budget: Budget
         if number:
             yield " "
         if key is not None:
-            yield _scalar(go_value(key), form, budget)
+            yield from _printed(go_value(key), form, budget)
             yield ":"
         value = go_value(raw)
         if value is None:

@@ -99,6 +99,13 @@ def test_a_rendering_that_grows_or_never_ends_is_stopped_in_time(template: str) 
     assert thread_time() - started < 1.5
 
 
+def test_the_keys_of_an_object_are_charged_for_at_the_width_that_they_are_printed_at() -> None:
+    budget = Budget()
+    budget.left = 50_000
+    with pytest.raises(RenderError, match="too many steps"):
+        render_text('{{printf "%999999v" .nulls}}', {"nulls": dict.fromkeys("abcdefgh")}, budget)
+
+
 def test_a_rendering_ends_after_its_time() -> None:
     seconds = count()
     with pytest.raises(RenderError, match="too long"):
@@ -112,6 +119,13 @@ def test_an_event_that_go_could_not_hold_is_refused_and_not_shown(template: str)
         deep = [deep]
     with pytest.raises(RenderError):
         render_body(template, {"deep": deep, "digits": 10**5_000, "nan": float("nan")}, as_json=False)
+
+
+@pytest.mark.parametrize("held", [float("nan"), float("-inf"), 10**5_000], ids=["nan", "inf", "digits"])
+@pytest.mark.parametrize("template", ["{{.list}}", "{{json .list}}", '{"a": "{{json .list}}"}', "{{date .list}}"])
+def test_a_number_inside_a_value_that_json_cannot_hold_refuses_the_event(template: str, held: object) -> None:
+    with pytest.raises(RenderError, match=r"NaN|Infinity|digits"):
+        render_body(template, {"list": [held]}, as_json=True)
 
 
 @pytest.mark.parametrize(
