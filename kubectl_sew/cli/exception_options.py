@@ -8,7 +8,7 @@ import click
 
 from kubectl_sew.cli.output import print_warning
 from kubectl_sew.errors import SewError
-from kubectl_sew.query import BoundQuery, FieldSet, QueryError, bind, parse
+from kubectl_sew.query import ANY, BoundQuery, FieldSet, QueryError, bind, parse
 from kubectl_sew.resource.exceptions import AlertException
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -62,19 +62,23 @@ def _of_cluster(ctx: click.Context) -> list[AlertException]:
 
 def _of_files(source: str) -> list[AlertException]:
     from kubectl_sew.cli.files import read_sources  # noqa: PLC0415 - PyYAML only where files are read
-    from kubectl_sew.exceptions import usable  # noqa: PLC0415 - as above
+    from kubectl_sew.cli.findings import print_findings  # noqa: PLC0415 - as above
+    from kubectl_sew.exceptions import accept_exception, usable  # noqa: PLC0415 - as above
     from kubectl_sew.resource import load_many  # noqa: PLC0415 - as above
 
     sources = read_sources([source], recursive=True)
     if sources.problems:
         raise SewError(str(sources.problems[0]))
     manifests = load_many(sources.files)
+    print_findings([finding for finding in manifests.findings if finding.is_error and not finding.resource], err=True)
     if not manifests.exceptions:
         raise SewError(f"there is no AlertException in {source}")
     good, broken = usable(manifests.exceptions)
-    for name, why in broken.items():
+    accepted = {name: accept_exception(exception, ANY) for name, exception in good.items()}
+    unread = {name: why for name, why in accepted.items() if isinstance(why, str)}
+    for name, why in {**broken, **unread}.items():
         _warn(name, why)
-    return list(good.values())
+    return [exception for name, exception in good.items() if name not in unread]
 
 
 def _warn(name: str, why: str) -> None:

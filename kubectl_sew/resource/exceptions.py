@@ -3,6 +3,7 @@
 Facts: Calico's API (projectcalico.org/v3, cluster-scoped), where description, selector and startTime are required.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,9 @@ from kubectl_sew.text import parse_rfc3339, plural
 EXCEPTION_KIND = "AlertException"
 EXCEPTION_PLURAL = "alertexceptions"
 
+_API_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _RFC3339 = "write it as RFC 3339, in quotes: `2026-01-31T12:00:00Z`"
+_PARTS = ("apiVersion", "kind", "metadata", "spec", "status")
 _FIELDS = ("description", "selector", "startTime", "endTime")
 
 
@@ -70,28 +73,37 @@ def check_exception(obj: Mapping[str, Any]) -> list[Located]:
     spec = obj.get("spec")
     if not isinstance(spec, Mapping):
         return [*_check_head(obj), Located(error("SEW008", "`spec` is missing", "it is required"))]
-    return [*_check_head(obj), *_check_texts(spec), *_check_names(spec), *_check_times(spec)]
+    return [*_check_head(obj), *_check_texts(spec), *_check_names(obj, spec), *_check_times(spec)]
 
 
 def _check_texts(spec: Mapping[str, Any]) -> Iterator[Located]:
     for name in ("description", "selector", "startTime"):
-        if spec.get(name) in (None, ""):
+        if _is_blank(spec.get(name)):
             yield Located(error("SEW008", f"`spec.{name}` is missing", "it is required"), ("spec",))
     for name in ("selector", "description"):
         if spec.get(name) is not None and not isinstance(spec[name], str):
             yield Located(error("SEW006", f"`spec.{name}` must be text", "put it in quotes"), ("spec", name))
 
 
-def _check_names(spec: Mapping[str, Any]) -> Iterator[Located]:
-    for name in spec:
-        if name not in _FIELDS:
-            hint = "known here: " + ", ".join(f"`{known}`" for known in _FIELDS)
-            finding = error("SEW007", f"the field `spec.{shown(str(name))}` is unknown", hint)
-            yield Located(finding, ("spec", name), at_key=True)
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _check_names(obj: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[Located]:
+    for held, known, path in ((obj, _PARTS, ()), (spec, _FIELDS, ("spec",))):
+        for name in held:
+            if name not in known:
+                place = ".".join((*path, shown(str(name))))
+                hint = "known here: " + ", ".join(f"`{candidate}`" for candidate in known)
+                finding = error("SEW007", f"the field `{place}` is unknown", hint)
+                yield Located(finding, (*path, name), at_key=True)
 
 
 def _check_head(obj: Mapping[str, Any]) -> Iterator[Located]:
-    version, name = obj.get("apiVersion"), as_map(obj.get("metadata")).get("name")
+    version, kind, name = obj.get("apiVersion"), obj.get("kind"), as_map(obj.get("metadata")).get("name")
+    if kind != EXCEPTION_KIND:
+        hint = f"write `{EXCEPTION_KIND}`: upper and lower case differ"
+        yield Located(error("SEW018", f"the kind `{shown(str(kind))}` is unknown", hint), ("kind",))
     if version not in API_VERSIONS:
         message = f"no {EXCEPTION_KIND} is served at `{shown(str(version))}`"
         yield Located(error("SEW009", message, f"write `{API_VERSIONS[0]}`"), ("apiVersion",))
@@ -106,7 +118,7 @@ def _check_times(spec: Mapping[str, Any]) -> Iterator[Located]:
     times: dict[str, float] = {}
     for name in ("startTime", "endTime"):
         path: Path = ("spec", name)
-        if spec.get(name) in (None, ""):
+        if _is_blank(spec.get(name)):
             continue
         if (moment := _moment(spec[name])) is None:
             yield Located(error("SEW061", f"`spec.{name}` is not a time", _RFC3339), path)
@@ -118,5 +130,5 @@ def _check_times(spec: Mapping[str, Any]) -> Iterator[Located]:
 
 
 def _moment(value: Any) -> float | None:
-    """Return seconds since the epoch; None for what is no time to the API."""
-    return parse_rfc3339(value) if isinstance(value, str) else None
+    """Return seconds since the epoch; None for what is no time to the API, which takes no other form of ISO 8601."""
+    return parse_rfc3339(value) if isinstance(value, str) and _API_TIME.fullmatch(value) else None

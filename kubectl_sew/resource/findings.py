@@ -25,7 +25,7 @@ CODES = {
     "SEW015": "The labels annotation holds something other than `key:value` pairs",
     "SEW016": "The test event annotation names no sample event",
     "SEW017": "No SecurityEventWebhook was found",
-    "SEW018": "The kind is almost, but not quite, SecurityEventWebhook",
+    "SEW018": "The kind is almost, but not quite, SecurityEventWebhook or AlertException",
     "SEW019": "An annotation is misspelt, so nothing reads it",
     "SEW020": "The consumer is unknown",
     "SEW021": "The consumer refuses the configuration: a variable is missing, empty or unusable",

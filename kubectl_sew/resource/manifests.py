@@ -9,7 +9,7 @@ from kubectl_sew.resource.exceptions import EXCEPTION_KIND, AlertException, chec
 from kubectl_sew.resource.findings import Finding, error, shown, warning
 from kubectl_sew.resource.model import KIND, SECRETS_NAMESPACE, Webhook, as_map
 from kubectl_sew.resource.objects import object_values
-from kubectl_sew.resource.oversights import find_oversights, nearly_our_kind
+from kubectl_sew.resource.oversights import find_oversights, nearly
 from kubectl_sew.resource.structure import Path, check_structure
 
 
@@ -155,11 +155,11 @@ class _Collected:
     def _object(self, kind: str, root: DocumentNode, source: str) -> None:
         if kind == KIND:
             self._webhook(root, source)
-        elif kind == EXCEPTION_KIND:
+        elif kind == EXCEPTION_KIND or nearly(kind, EXCEPTION_KIND):
             self._exception(root, source)
         elif kind in ("Secret", "ConfigMap"):
             self._held(kind, root, source)
-        elif nearly_our_kind(kind):
+        elif nearly(kind, KIND):
             self._near_miss(kind, root, source)
 
     def _near_miss(self, kind: str, root: DocumentNode, source: str) -> None:
@@ -181,7 +181,10 @@ class _Collected:
         obj = root.plain()
         located = LocatedException(AlertException.from_object(obj), source, root)
         problems = [replace(problem, file=source, resource=located.name) for problem in root.all_problems()]
-        problems += [located.locate(found.finding, found.path, at_key=found.at_key) for found in check_exception(obj)]
+        problems += [
+            located.locate(found.finding, found.path, at_key=found.at_key)
+            for found in [*check_exception(obj), *find_oversights(obj)]
+        ]
         self.exceptions.append(replace(located, findings=tuple(problems)))
 
     def _held(self, kind: str, root: DocumentNode, source: str) -> None:

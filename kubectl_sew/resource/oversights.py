@@ -6,7 +6,6 @@ from typing import Any
 
 from kubectl_sew.resource.findings import shown, warning
 from kubectl_sew.resource.model import (
-    KIND,
     LABELS_ANNOTATION,
     TEST_EVENT_ANNOTATION,
     TEST_RESULT_ANNOTATION,
@@ -23,9 +22,9 @@ _PREFIX = LABELS_ANNOTATION.partition("/")[0] + "/"
 _NEAR = 0.85
 
 
-def nearly_our_kind(kind: str) -> bool:
-    """Return whether `kind` is another, but so like ours that ours was meant."""
-    return kind != KIND and bool(get_close_matches(kind.lower()[:100], [KIND.lower()], 1, _NEAR))
+def nearly(kind: str, ours: str) -> bool:
+    """Return whether `kind` is another, but so like `ours` that it was meant."""
+    return kind != ours and bool(get_close_matches(kind.lower()[:100], [ours.lower()], 1, _NEAR))
 
 
 def find_oversights(obj: Mapping[str, Any]) -> Iterator[Located]:
@@ -37,7 +36,9 @@ def find_oversights(obj: Mapping[str, Any]) -> Iterator[Located]:
         if name not in _METADATA:
             yield _ignored("SEW007", f"the field `metadata.{shown(name)}` is unknown", name, _METADATA, ("metadata",))
     if metadata.get("namespace"):
-        message = f"`metadata.namespace` has no effect: a {KIND} belongs to the whole cluster"
+        message = (
+            f"`metadata.namespace` has no effect: the kind {shown(str(obj.get('kind')))} belongs to the whole cluster"
+        )
         yield Located(warning("SEW007", message, "leave it out"), ("metadata", "namespace"), at_key=True)
     annotations = metadata.get("annotations")
     for name in annotations if isinstance(annotations, Mapping) else ():

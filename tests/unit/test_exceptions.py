@@ -46,6 +46,10 @@ def test_manifests_of_exceptions_alone_are_validated() -> None:
         ("2026-01-01T00:00:00Z", "soon", ("SEW061", "quiet", 7, 14)),
         ("endTime", "until", ("SEW007", "quiet", 8, 3)),
         ("{name: quiet}", "{name: Quiet}", ("SEW010", "Quiet", 3, 18)),
+        ("{name: quiet}", "{name: quiet, namespace: x}", ("SEW007", "quiet", 3, 25)),
+        ("kind: AlertException", "kind: alertExeption", ("SEW018", "quiet", 2, 7)),
+        ("apiVersion", "status: {}\nselector: x\napiVersion", ("SEW007", "quiet", 2, 1)),
+        ('source_ip = "10.0.0.0/8" AND type = waf', "'  '", ("SEW008", "quiet", 5, 3)),
     ],
 )
 def test_each_problem_of_an_exception_has_its_place(old: str, new: str, expected: tuple[str, str, int, int]) -> None:
@@ -58,6 +62,14 @@ def test_two_of_one_name_are_both_named_and_neither_is_used() -> None:
     assert [finding.code for finding in validate_manifests(manifests, CALICO)] == ["SEW060", "SEW060"]
     good, broken = usable(manifests.exceptions)
     assert (good, list(broken)) == ({}, ["quiet"])
+
+
+def test_a_kind_that_is_nearly_the_one_of_exceptions_suppresses_nothing_and_refuses_no_webhook() -> None:
+    manifests = load_manifests(QUIET.replace("AlertException", "AlertExeption") + HOOK, "f")
+    assert list(manifests.good) == ["quiet"]
+    good, broken = usable(manifests.exceptions)
+    assert (good, list(broken)) == ({}, ["quiet"])
+    assert "write `AlertException`" in broken["quiet"]
 
 
 def test_an_exception_that_is_broken_refuses_no_webhook_of_its_name() -> None:

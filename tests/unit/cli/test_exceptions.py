@@ -46,6 +46,24 @@ def test_what_an_exception_in_force_selects_is_taken_away_and_counted_by_excepti
     assert ran.err.splitlines()[0].startswith("warning: AlertException torn suppresses nothing: ")
 
 
+@pytest.mark.parametrize("selector", ["  ", "// everything", "/* all */"])
+def test_a_selector_of_nothing_takes_away_nothing_as_in_the_agent(folder, sew, selector):
+    (folder / "exceptions.yaml").write_text(json.dumps(manifest("blank", selector)))
+    ran = sew("preview-query", "type = waf", "--events", str(folder / "events"), "--exceptions", str(folder))
+    assert len(ran.out.splitlines()) == 3
+    assert ran.err.startswith("warning: AlertException blank suppresses nothing: ")
+    ran = sew("exceptions", "preview", "blank", "-f", str(folder), "--events", str(folder / "events"))
+    assert (ran.code, ran.out) == (1, "")
+
+
+def test_a_document_that_cannot_be_read_beside_an_exception_is_named(folder, sew):
+    file = folder / "exceptions.yaml"
+    file.write_text(json.dumps(manifest("a", "host = a")) + "\n---\n[b\n")
+    ran = sew("preview-query", "type = waf", "--events", str(folder / "events"), "--exceptions", str(file))
+    assert ran.err.startswith(f"{file}:4:1: error SEW001: not YAML")
+    assert "2 of 4 events match" in ran.err
+
+
 def test_the_elasticsearch_query_and_the_explanation_have_what_is_left_out(folder, sew):
     dsl = json.loads(sew("preview-query", "type = waf", "--exceptions", str(folder / "exceptions.yaml")).out)
     assert dsl == {
