@@ -21,9 +21,9 @@ from kubectl_sew.validation import Accepted
 from sew_agent.base.health import MAIN, STALLED_AFTER, Health
 from sew_agent.base.log import Log
 from sew_agent.base.metrics import Metrics
-from sew_agent.base.open_files import connections_within
+from sew_agent.base.open_files import deliveries_within
 from sew_agent.base.settings import Settings, SettingsError
-from sew_agent.delivery.attempt import Send, attempt
+from sew_agent.delivery.attempt import MOST_REQUESTS, Send, attempt
 from sew_agent.delivery.dispatcher import Dispatcher
 from sew_agent.delivery.http.client import HttpClient
 from sew_agent.delivery.http.egress import EgressGuard, OwnEndpoints
@@ -179,8 +179,8 @@ def check(settings: Settings) -> None:
 
 
 def _in_flight(settings: Settings, log: Log) -> int:
-    """Return how many requests may be in flight."""
-    most = connections_within(settings.workers)
+    """Return how many deliveries may be in flight."""
+    most = deliveries_within(settings.workers, MOST_REQUESTS)
     if most < settings.workers:
         message = f"the system's limit of open files allows no more than {most}: raise it (`ulimit -n`)"
         log.warning("fewer_in_flight", message=message)

@@ -6,16 +6,17 @@ _OTHERS = 200
 """Files beside the connections to receivers: the store, the log, the page of metrics, events, other servers."""
 
 
-def connections_within(wanted: int) -> int:
-    """Return how many requests may be in flight, of so many: each may leave another connection idle.
+def deliveries_within(wanted: int, requests: int) -> int:
+    """Return how many deliveries may be in flight, of so many: each may leave another connection idle.
 
-    The limit is raised to what they need, as far as the system allows that.
+    `requests`: those of one delivery, side by side. The limit is raised to what all need, as far as the system allows.
     """
-    needed = 2 * wanted + _OTHERS
+    each = requests + 1
+    needed = each * wanted + _OTHERS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY:
         hard = max(needed, soft)
     if soft != resource.RLIM_INFINITY and soft < needed:
         soft = min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    return wanted if soft == resource.RLIM_INFINITY else max(min(wanted, (soft - _OTHERS) // 2), 1)
+    return wanted if soft == resource.RLIM_INFINITY else max(min(wanted, (soft - _OTHERS) // each), 1)

@@ -9,11 +9,17 @@ from collections.abc import Sequence
 
 BODY_LIMIT = 64 * 1024
 """Bytes of a body that are kept."""
-MOST_OF_A_HEAD = 256 * 1024
+MOST_OF_A_HEAD = 64 * 1024
 """Bytes of an answer's lines before its body, with those of interim answers."""
-MOST_OF_CHUNK_LINES = 1024 * 1024
+MOST_HEADER_LINES = 1000
+"""Lines of headers in one head; Python's own client takes 100, curl 5,000."""
+MOST_INTERIM = 5
+"""Interim answers before the answer: as many as Go's client takes."""
+MOST_OF_CHUNK_LINES = 64 * 1024
 """Bytes of the lines between chunks and behind them: their extensions could go on for ever, with a body that hardly
-grows. The smallest chunks take three bytes for each of the body."""
+grows."""
+MOST_CHUNK_LINES = 512
+"""Lines between chunks and behind them; a body that has more of them is cut there, as one that is too long."""
 _STATUS = re.compile(rb"HTTP/1\.([0-9])[ \t]+([1-9][0-9]{2})(?:[ \t].*)?", re.DOTALL)
 _START = b"HTTP/1."
 _HEAD_END = re.compile(rb"\n\r?\n")
@@ -41,8 +47,8 @@ class AnswerReader:
         self.headers: dict[str, str] = {}
         self.body = b""
         self._method = method
-        self._buffer = b""
-        self._head_size = 0
+        self._buffer = bytearray()
+        self._head_size = self._interim = 0
         self._searched = 0
         """Bytes of the buffer in which no head ends."""
         self._begun = False
@@ -74,7 +80,7 @@ class AnswerReader:
 
     def _read_head(self) -> bool:
         """Read a head, an interim one too, where all of it is there."""
-        if not self._buffer.startswith(_START) and not _START.startswith(self._buffer):
+        if self._buffer[: len(_START)] != _START[: len(self._buffer)]:
             raise BadAnswerError
         end = _HEAD_END.search(self._buffer, max(self._searched - 2, 0))
         if self._head_size + (end.end() if end else len(self._buffer)) > MOST_OF_A_HEAD:
@@ -82,10 +88,11 @@ class AnswerReader:
         self._searched = len(self._buffer)
         if not end:
             return False
-        first, *lines = self._buffer[: end.start()].split(b"\n")
-        if end.start() > _LONGEST_LINE and max(map(len, lines), default=0) > _LONGEST_LINE:
+        first, *lines = bytes(self._buffer[: end.start()]).split(b"\n")
+        if len(lines) > MOST_HEADER_LINES:
             raise BadAnswerError
-        self._buffer, self._searched = self._buffer[end.end() :], 0
+        del self._buffer[: end.end()]
+        self._searched = 0
         self._head_size += end.end()
         status = _STATUS.fullmatch(first.rstrip(b"\r"))
         if not status:
@@ -93,6 +100,10 @@ class AnswerReader:
         self.status = int(status[2])
         if self.status not in _INTERIM:
             self._begin_body(lines, persists=status[1] != b"0")
+            return True
+        self._interim += 1
+        if self._interim > MOST_INTERIM:
+            raise BadAnswerError
         return True
 
     def _begin_body(self, lines: Sequence[bytes], *, persists: bool) -> None:
@@ -117,14 +128,17 @@ class AnswerReader:
 
     def _read_body(self, *, ended: bool) -> bool:
         if self._chunks:
-            whole, self._buffer = self._chunks.read(self._buffer, ended=ended)
-            self.body = self._chunks.body
+            whole = self._chunks.read(self._buffer, ended=ended)
+            if whole:
+                self.body = bytes(self._chunks.body)
+                self._closes |= self._chunks.is_cut
         else:
             most = BODY_LIMIT + 1
             size = most if self._until_close else min(self._length, most)
             whole = len(self._buffer) >= size or (self._until_close and ended)
             if whole:
-                self.body, self._buffer = self._buffer[:size], self._buffer[size:]
+                self.body = bytes(self._buffer[:size])
+                del self._buffer[:size]
         if ended and not whole:
             raise BadAnswerError
         return whole
@@ -134,43 +148,51 @@ class _Chunks:
     """Chunks of a body, read as they come."""
 
     def __init__(self) -> None:
-        self.body = b""
+        self.body = bytearray()
         self._left = 0
         """Bytes of the chunk that are still to come, with the end of its line."""
         self._trailers = False
-        self._lines = 0
-        """Bytes of the lines so far."""
+        self._lines = self._lines_size = 0
+        """Number of the lines so far, and their bytes."""
 
-    def read(self, data: bytes, *, ended: bool) -> tuple[bool, bytes]:
-        """Return whether the body is whole, and what is left of the bytes. Raises BadAnswerError."""
-        at, parts, size = 0, [self.body], len(self.body)
-        whole = False
-        while size <= BODY_LIMIT and not whole:
+    @property
+    def is_cut(self) -> bool:
+        """Return whether there is more than is kept: the rest stays unread."""
+        return len(self.body) > BODY_LIMIT or self._lines > MOST_CHUNK_LINES
+
+    def read(self, data: bytearray, *, ended: bool) -> bool:
+        """Take bytes out of the data; return whether the body is whole. Raises BadAnswerError."""
+        at, whole = 0, False
+        while not (whole or self.is_cut):
             if self._left:
-                content = data[at : at + min(self._left - 2, BODY_LIMIT + 1 - size)] if self._left > 2 else b""
-                taken = len(content) or min(self._left, 2, len(data) - at)
-                if not taken:
+                if not (taken := self._take(data, at)):
                     break
-                parts.append(content)
-                size += len(content)
-                self._left -= taken
                 at += taken
                 continue
             end = data.find(b"\n", at)
             if end < 0:
                 whole = self._trailers and ended
                 break
-            whole = self._read_line(data[at:end])
+            whole = self._read_line(bytes(data[at:end]))
             at = end + 1
-        self.body = b"".join(parts)
-        if len(data) - at >= _LONGEST_LINE and not self._left:
+        del data[:at]
+        if len(data) >= _LONGEST_LINE and not self._left:
             raise BadAnswerError
-        return whole or size > BODY_LIMIT, data[at:]
+        return whole or self.is_cut
+
+    def _take(self, data: bytearray, at: int) -> int:
+        """Take what is there of a chunk, or of the end of its line; return its bytes."""
+        content = data[at : at + min(self._left - 2, BODY_LIMIT + 1 - len(self.body))] if self._left > 2 else b""
+        taken = len(content) or min(self._left, 2, len(data) - at)
+        self.body += content
+        self._left -= taken
+        return taken
 
     def _read_line(self, line: bytes) -> bool:
         """Read the line of a size, or one behind the last chunk; return whether it ends the body."""
-        self._lines += len(line) + 1
-        if self._lines > MOST_OF_CHUNK_LINES:
+        self._lines += 1
+        self._lines_size += len(line) + 1
+        if self._lines_size > MOST_OF_CHUNK_LINES:
             raise BadAnswerError
         if not self._trailers:
             self._begin_chunk(line)
@@ -188,18 +210,22 @@ class _Chunks:
 
 def _fields(lines: Sequence[bytes]) -> tuple[dict[str, list[str]], bool]:
     """Return header -> its values, and whether there were lines that are no headers."""
-    fields: dict[str, list[str]] = {}
-    last: list[str] | None = None
+    fields: dict[str, list[list[bytes]]] = {}
+    last: list[bytes] | None = None
     odd = False
     for line in lines:
         name, colon, value = line.partition(b":")
-        text = value.strip(b" \t\r").decode("latin-1")
         if line[:1] in (b" ", b"\t"):
             if last:
-                last[-1] = f"{last[-1]} {line.strip().decode('latin-1')}"
+                last.append(line)
         elif colon and _NAME.fullmatch(name := name.rstrip(b" \t")):
-            last = fields.setdefault(name.decode("latin-1").lower(), [])
-            last.append(text)
+            last = [value]
+            fields.setdefault(name.decode("latin-1").lower(), []).append(last)
         else:
             odd, last = True, None
-    return fields, odd
+    return {name: [_joined(parts) for parts in values] for name, values in fields.items()}, odd
+
+
+def _joined(parts: Sequence[bytes]) -> str:
+    """Return a header's value that may go on over several lines."""
+    return b" ".join(part.strip(b" \t\r") for part in parts).strip().decode("latin-1")

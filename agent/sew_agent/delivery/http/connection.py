@@ -14,6 +14,10 @@ _HEAD = re.compile(r"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: 
 """https://www.rfc-editor.org/rfc/rfc9112#section-2.1"""
 _PIECE = 64 * 1024
 """Bytes that are sent between two checks for an early answer, and read at once."""
+_AT_ONCE = 16
+"""Pieces of an answer that are read as they come."""
+_PAUSE = 0.05
+"""Seconds between the next ones: a receiver that sends byte by byte would take the time of all others."""
 
 
 def write_head(host: str, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
@@ -85,6 +89,7 @@ class Connection:
             raise self.failure
         early, self.early = self.early, None
         whole = reader.feed(early) if early is not None else False
+        pieces = 0
         while not whole:
             try:
                 whole = reader.feed(self.sock.recv(_PIECE))
@@ -93,8 +98,12 @@ class Connection:
             except ssl.SSLWantWriteError:
                 events = WRITE
             else:
-                if not whole and time.monotonic() >= ends:
+                pieces += 1
+                now = time.monotonic()
+                if not whole and now >= ends:
                     raise TimeoutError
+                if not whole:  # all others have their turn before more of it is read
+                    yield Wait(now + _PAUSE if pieces >= _AT_ONCE else now)
                 continue
             yield from _ready(self.sock, events, ends)
         return reader

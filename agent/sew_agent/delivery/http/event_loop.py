@@ -26,6 +26,8 @@ class Wait:
     future: Future[Any] | None = None
 
 
+_TURN = 0.02
+"""Seconds of the processor after which a turn of the loop ends: its caller has other work."""
 _Result = TypeVar("_Result")
 Steps = Generator[Wait, Sequence[socket.socket], _Result]
 """A task. After each wait it gets the sockets that are ready; none where its time is over."""
@@ -40,13 +42,14 @@ class _Running:
         self.steps, self.done = steps, done
         self.number = 0
         """Number of its wait."""
-        self.wait: Wait | None = None
+        self.wait = Wait(0.0)
 
 
 class EventLoop:
-    """Loop over tasks. All of it belongs to one thread, but for `wake`."""
+    """Loop over tasks. All of it belongs to one thread, but for `wake`. `worked`: seconds of the processor for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, worked: Callable[[], float] = time.thread_time) -> None:
+        self._worked = worked
         self._selector = selectors.DefaultSelector()
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
@@ -59,26 +62,28 @@ class EventLoop:
         """End and number of each wait, of those that are over too: most end long before their time."""
         self._woken: deque[int] = deque()
         """Numbers of waits whose future has its result; filled by any thread."""
+        self._ready: deque[tuple[_Running, Sequence[socket.socket]]] = deque()
+        """Tasks that wait no more, and their sockets that are ready."""
 
     def start(self, steps: Steps[_Result], done: Callable[[_Result], None]) -> None:
         """Start a task. `done` gets its result, at once or in `run`."""
         self._resume(_Running(steps, done), None)
 
     def run(self, seconds: float) -> None:
-        """Wait at most so long until something can go on, and let all go on that can."""
-        if self._timers:
+        """Wait at most so long until something can go on, and let go on what can, in its order.
+
+        A turn ends after some time of the processor: the rest goes on in the next one.
+        """
+        if self._ready:
+            seconds = 0.0
+        elif self._timers:
             seconds = min(seconds, self._timers[0][0] - time.monotonic())
-        ready: dict[_Running, list[socket.socket]] = {}
-        for key, _ in self._selector.select(max(seconds, 0.0)):
-            if key.data is None:
-                self._drain()
-            else:
-                ready.setdefault(key.data, []).append(key.fileobj)  # type: ignore[arg-type]  # never a number here
-        for task, sockets in ready.items():
-            self._resume(task, sockets)
-        while self._woken:
-            self._resume_if(self._woken.popleft())
-        self._resume_late()
+        self._collect(max(seconds, 0.0))
+        ends = self._worked() + _TURN
+        while self._ready:
+            self._resume(*self._ready.popleft())
+            if self._worked() >= ends:
+                break
 
     def wake(self) -> None:
         """End the wait. Thread-safe."""
@@ -96,22 +101,31 @@ class EventLoop:
             while self._wake_in.recv(4096):
                 pass
 
-    def _resume_late(self) -> None:
+    def _collect(self, seconds: float) -> None:
+        """Wait at most so long, and end all waits that are over."""
+        ready: dict[_Running, list[socket.socket]] = {}
+        for key, _ in self._selector.select(seconds):
+            if key.data is None:
+                self._drain()
+            else:
+                ready.setdefault(key.data, []).append(key.fileobj)  # type: ignore[arg-type]  # never a number here
+        for task, sockets in ready.items():
+            self._end_wait(task.number, sockets)
+        while self._woken:
+            self._end_wait(self._woken.popleft(), ())
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
-            self._resume_if(heapq.heappop(self._timers)[1])
+            self._end_wait(heapq.heappop(self._timers)[1], ())
 
-    def _resume_if(self, number: int) -> None:
-        if task := self._waiting.get(number):
-            self._resume(task, ())
+    def _end_wait(self, number: int, sockets: Sequence[socket.socket]) -> None:
+        """Let a task go on in its turn, unless that wait is over already."""
+        if task := self._waiting.pop(number, None):
+            for waiting in task.wait.sockets:
+                self._selector.unregister(waiting)
+            self._ready.append((task, sockets))
 
     def _resume(self, task: _Running, ready: Sequence[socket.socket] | None) -> None:
         """Let a task go on until it waits again; None begins it."""
-        if task.wait:
-            del self._waiting[task.number]
-            for waiting in task.wait.sockets:
-                self._selector.unregister(waiting)
-            task.wait = None
         self._go_on(task, lambda: task.steps.send(ready))  # type: ignore[arg-type]
 
     def _go_on(self, task: _Running, go: Callable[[], Wait]) -> None:

@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from sew_agent.base.open_files import connections_within
+from sew_agent.base.open_files import deliveries_within
 
 
 class Limits:
@@ -25,10 +25,10 @@ class Limits:
 @pytest.mark.parametrize(
     ("soft", "hard", "wanted", "allowed", "then"),
     [
-        (1024, 524_288, 1024, 1024, 2248),
-        (1024, resource.RLIM_INFINITY, 1024, 1024, 2248),
-        (1024, 1024, 1024, 412, 1024),
-        (1024, 1024, 100, 100, 1024),
+        (1024, 524_288, 1024, 1024, 11_464),
+        (1024, resource.RLIM_INFINITY, 1024, 1024, 11_464),
+        (1024, 1024, 1024, 74, 1024),
+        (1024, 1024, 64, 64, 1024),
         (20_000, 20_000, 1024, 1024, 20_000),
         (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 1024, 1024, resource.RLIM_INFINITY),
         (64, 64, 16, 1, 64),
@@ -40,5 +40,5 @@ def test_the_limit_is_raised_as_far_as_it_may_and_what_is_in_flight_stays_within
     limits = Limits(soft, hard)
     monkeypatch.setattr(resource, "getrlimit", limits.get)
     monkeypatch.setattr(resource, "setrlimit", limits.set)
-    assert connections_within(wanted) == allowed
+    assert deliveries_within(wanted, 10) == allowed
     assert limits.soft == then

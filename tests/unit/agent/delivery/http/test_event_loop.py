@@ -120,6 +120,43 @@ def test_a_wait_ends_when_another_thread_says_so(loop: EventLoop) -> None:
     other.join()
 
 
+def test_a_turn_ends_after_much_work_and_the_rest_goes_on_in_the_next_ones_in_order() -> None:
+    went: list[int] = []
+
+    def task(name: int) -> Steps[None]:
+        for _ in range(3):
+            yield Wait(0.0)
+            went.append(name)
+
+    loop = EventLoop(lambda: float(len(went)))
+    for name in range(4):
+        loop.start(task(name), lambda _: None)
+    lengths = []
+    for _ in range(12):
+        loop.run(SOON)
+        lengths.append(len(went))
+    loop.close()
+    assert lengths == list(range(1, 13))
+    assert went == [0, 1, 2, 3] * 3
+
+
+def test_what_was_ready_before_the_end_of_a_turn_keeps_what_it_waited_for(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    """Its time may be over when it goes on at last: the answer was there before."""
+    one, two = pair
+    two.send(b"x")
+    ended: list[list[socket.socket]] = []
+    loop = EventLoop(lambda: float(len(ended)))
+    loop.start(waiting(Wait(0.0, (two,), WRITE)), ended.append)
+    loop.start(waiting(Wait(0.0, (one,))), ended.append)
+    for length in (1, 2):
+        loop.run(SOON)
+        assert len(ended) == length
+    loop.close()
+    assert {made.fileno() for (made,) in ended} == {one.fileno(), two.fileno()}
+
+
 def test_many_wakings_are_one(loop: EventLoop) -> None:
     for _ in range(100_000):
         loop.wake()
