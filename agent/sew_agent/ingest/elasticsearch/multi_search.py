@@ -238,7 +238,8 @@ def _in_requests(tasks: Sequence[_Task], most: int) -> Iterator[list[_Task]]:
     batch: list[_Task] = []
     size = 0
     for task in tasks:
-        more = _HEADER_BYTES + sum(query.size for query in task.group)
+        queries, selectors = (query.size for query in task.group), (selector.size for selector in task.selectors)
+        more = _HEADER_BYTES + sum(queries) + sum(selectors)
         if batch and (size + more > MOST_REQUEST_BYTES or len(batch) >= most):
             yield batch
             batch, size = [], 0
