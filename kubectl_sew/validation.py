@@ -11,7 +11,7 @@ from kubectl_sew.consumers.base import ChecksLabels, ConfigProblem, Consumer
 from kubectl_sew.consumers.headers import is_json
 from kubectl_sew.consumers.own_lines import LINE_VARIABLES, as_template
 from kubectl_sew.consumers.registry import CONSUMERS, find
-from kubectl_sew.consumers.template_findings import asked_of_events, is_secret, sample_problems
+from kubectl_sew.consumers.template_findings import asked_of_events, failing_samples, is_secret, sample_problems
 from kubectl_sew.event import Event
 from kubectl_sew.exceptions import check_exceptions
 from kubectl_sew.members import alternatives
@@ -263,7 +263,7 @@ def _check_names(config: Mapping[str, str], fields: FieldSet) -> Iterator[Config
     for variable, name, line in [*asked_of_events(config), *_asked_by_lines(config)]:
         if not _is_of_events(name, fields):
             near = closest(name, [*fields.fields, *_ALSO_IN_EVENTS], 1) if name not in _WHOLE else []
-            asked = "a name" if is_secret(config, variable) else f"`{shown(name)}`"
+            asked = "of that name" if is_secret(config, variable) else f"`{shown(name)}`"
             hint = f"did you mean `{near[0]}`?" if near else _AT_THE_TOP
             message = f"line {line}: there is no field {asked}, so nothing is written for it"
             yield ConfigProblem(variable, message, hint, warning=True)
@@ -273,11 +273,12 @@ def _check_bodies(
     webhook: Webhook, consumer: Consumer, config: Mapping[str, str], fields: FieldSet, unknown: set[str]
 ) -> list[ConfigProblem]:
     """Warnings of what a template makes of the sample events that the webhook would send."""
-    if consumer.name != "Generic" or "template" not in config:
+    if not any(name in config for name in _WITH_TEMPLATES):
         return []
-    labels = parse_labels(webhook.labels_text)[0]
-    own = {"labels": labels}
+    own = {"labels": parse_labels(webhook.labels_text)[0]}
     samples = {kind: event.fields() | {"id": event.id} | own for kind, event in _sent(webhook, fields)}
+    if consumer.name != "Generic":
+        return failing_samples(config, samples)
     return sample_problems(config, samples, as_json="headers" not in unknown and is_json(config))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from kubectl_sew.consumers.base import Config, ConfigProblem, RenderError
 from kubectl_sew.consumers.jira_fields import templates_of_fields
+from kubectl_sew.consumers.own_lines import LINE_VARIABLES, as_template
 from kubectl_sew.json_text import line
 from kubectl_sew.redaction import Secret
 
@@ -41,6 +42,27 @@ def sample_problems(config: Config, samples: Mapping[str, Mapping[str, Any]], *,
     return [*warnings, *_other_keys(template, keys)]
 
 
+def failing_samples(config: Config, samples: Mapping[str, Mapping[str, Any]]) -> list[ConfigProblem]:
+    """Warn of each template in a message for people that cannot be rendered for sample events, by their types."""
+    from kubectl_sew.consumers.template import render_text  # noqa: PLC0415 - as above
+
+    found: dict[tuple[str, str], list[str]] = {}
+    for variable, source in _of_messages(config):
+        for kind, document in samples.items():
+            try:
+                render_text(source, document)
+            except RenderError as error:
+                found.setdefault((variable, str(error)), []).append(kind)
+    return [_problem(_about(kinds, why), _TRY_IT, variable) for (variable, why), kinds in found.items()]
+
+
+def _of_messages(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield (variable, template) of a message's text, its own lines and an issue's fields."""
+    yield "template", config.get("template", "")
+    yield from ((name, as_template(config, name).get("template", "")) for name in LINE_VARIABLES)
+    yield from (("fields", source) for source in templates_of_fields(config))
+
+
 def body_problem(body: bytes, *, as_json: bool) -> str:
     """Return what is wrong with a body that a template has made, as the end of a sentence; "" for nothing."""
     if not body.strip():
@@ -54,6 +76,7 @@ def body_problem(body: bytes, *, as_json: bool) -> str:
     return ""
 
 
+_TRY_IT = "try it with preview-payload"
 _HINTS = {
     "is empty": "it would be sent like that: write something for what is missing, or narrow the query",
     "is not JSON": "look at it with preview-payload; for plain text add `Content-Type: text/plain` to `headers`",
@@ -67,7 +90,7 @@ def _judged(template: str, document: Mapping[str, Any], *, as_json: bool) -> tup
     try:
         body = render_body(template, document, as_json=as_json)
     except RenderError as error:
-        return ("fails", str(error), "try it with preview-payload"), None
+        return ("fails", str(error), _TRY_IT), None
     if what := body_problem(body, as_json=as_json):
         kind, _, _ = what.partition(":")
         return (kind, f"the body {what}", _HINTS[kind]), None
@@ -98,5 +121,5 @@ def is_secret(config: Config, variable: str) -> bool:
     return isinstance(config.get(variable), Secret)
 
 
-def _problem(message: str, hint: str) -> ConfigProblem:
-    return ConfigProblem("template", message, hint, warning=True)
+def _problem(message: str, hint: str, variable: str = "template") -> ConfigProblem:
+    return ConfigProblem(variable, message, hint, warning=True)

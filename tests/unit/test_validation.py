@@ -331,6 +331,33 @@ def test_each_sample_event_that_the_query_selects_is_rendered() -> None:
     assert "`null`" in finding.hint
 
 
+SLACK_WITH = GENERIC.replace("Generic", "Slack").replace("h.example/", "hooks.slack.com/services/T/B/x")
+JIRA_WITH = GENERIC.replace("Generic", "Jira").replace(
+    "h.example/'}",
+    "j.example/rest/api/2/issue'}\n    - {name: project, value: P}\n    - {name: issueType, value: Bug}\n"
+    "    - {name: username, value: u}\n    - {name: apiToken, value: t}",
+)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "variable", "text"),
+    [
+        (SLACK_WITH, "template", "{{index .description 9999}}"),
+        (SLACK_WITH, "title", "{{index .description 9999}}"),
+        (JIRA_WITH, "summary", "{{.type.x}}"),
+        (JIRA_WITH, "fields", '{"a": ["{{.type.x}}"]}'),
+    ],
+)
+def test_a_template_of_a_message_that_fails_for_a_sample_event_is_warned_of(
+    manifest: str, variable: str, text: str
+) -> None:
+    named = manifest.replace("name: template", f"name: {variable}")
+    (finding,) = findings_in(named % f"value: {json.dumps(text)}")
+    assert (finding.code, finding.is_error) == ("SEW022", False)
+    assert finding.message.startswith("for the sample event `waf` the template cannot be rendered")
+    assert findings_in(named % "value: '{}'") == []
+
+
 def test_one_warning_says_of_how_many_sample_events_it_is() -> None:
     (finding,) = template("{{.type}}-{{.severity}}", "type IN {waf, alert, global_alert}")
     assert finding.message == "for the sample event `waf` (and 2 more) the body is not JSON: line 1 column 1"
