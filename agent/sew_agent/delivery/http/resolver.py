@@ -21,10 +21,10 @@ KEPT_FOR = 5.0
 MOST_NAMES = 1024
 """Names whose addresses are kept, and names that are remembered as silent."""
 SLOW = 1.0
-"""Seconds after which a lookup no longer holds a place that other names wait for."""
-PLACES = 16
-SILENT_PLACES = 32
-"""Lookups at the same time, each in a thread: of new and answered names, and of those that were not answered."""
+"""Seconds after which a lookup counts as silent, and leaves its place to other names."""
+PLACES = 64
+SILENT_PLACES = 128
+"""Lookups at the same time, each in a thread: of names that were answered, and of new ones; of silent ones."""
 
 Address = IPv4Address | IPv6Address
 Lookup = Callable[[str, int], Sequence[str]]
@@ -46,36 +46,56 @@ def system_lookup(host: str, port: int) -> Sequence[str]:
     return list(dict.fromkeys(str(sockaddr[0]).partition("%")[0] for *_, sockaddr in answers))
 
 
+@dataclass(slots=True, eq=False)
+class _Places:
+    """Places of which each lookup holds one, and the names that wait for one."""
+
+    free: int
+    waiting: deque[_Name] = field(default_factory=deque)
+
+
 @dataclass(slots=True)
 class _Lookup:
-    """A lookup, and the places of which it holds one."""
+    """A lookup, and the places of which it holds one, or waits for one."""
 
-    places: threading.Semaphore
+    places: _Places
     answer: Future[Sequence[Address]] = field(default_factory=Future)
-    begun: bool = False
+    wanted_until: float = 0.0
+    began: float = 0.0
 
 
 class Resolver:
-    """Resolver with a limit of lookups. Thread-safe. Silent names have places of their own, and delay no other name.
+    """Resolver with a limit of lookups. Thread-safe. `clock`: seconds as of time.monotonic.
+
+    Names that were answered, new names and silent ones have places of their own, so that none of them waits for another
+    kind. A lookup that becomes silent moves to the places of silent names, as far as one is free.
 
     Requests for a name at the same time share one lookup, so a name that hangs holds one thread. The threads are
     daemons, so they do not keep the process from ending.
     """
 
-    def __init__(self, lookup: Lookup = system_lookup, *, places: int = PLACES, silent_places: int = SILENT_PLACES):
+    def __init__(
+        self,
+        lookup: Lookup = system_lookup,
+        clock: Callable[[], float] = monotonic,
+        *,
+        places: int = PLACES,
+        silent_places: int = SILENT_PLACES,
+    ) -> None:
         self._lookup = lookup
-        self._places = threading.Semaphore(places)
-        self._silent_places = threading.Semaphore(silent_places)
+        self._clock = clock
+        self._places, self._new_places = _Places(places), _Places(places)
+        self._silent_places = _Places(silent_places)
         self._lock = threading.Lock()
         self._lookups: dict[_Name, _Lookup] = {}
-        self._waiting: deque[_Name] = deque()
-        """Names whose lookups wait for a place."""
+        self._young: dict[_Name, _Lookup] = {}
+        """Lookups that began in places of names that are not silent, the oldest first, until they end or move."""
         self._cache: dict[_Name, tuple[float, Sequence[Address]]] = {}
         self._silent: dict[_Name, None] = {}
 
     def resolve(self, host: str, port: int, timeout: float) -> Sequence[Address]:
         """Return the addresses of a host, and wait for them. Raises OSError (socket.gaierror, NameServerError)."""
-        return finish([self.look_up(host, port, monotonic() + timeout)])[0]
+        return finish([self.look_up(host, port, self._clock() + timeout)])[0]
 
     def look_up(self, host: str, port: int, ends: float) -> Steps[Sequence[Address]]:
         """Return the addresses of a host, until `ends` at the latest. Raises as `resolve` does."""
@@ -83,89 +103,102 @@ class Resolver:
             return [ip_address(host)]
         name = (host, port)
         until, addresses = self._cache.get(name, (0.0, ()))
-        if monotonic() < until:
+        if self._clock() < until:
             return addresses
-        lookup = self._request(name)
-        if ends - monotonic() > SLOW:
-            yield Wait(monotonic() + SLOW, future=lookup.answer)
-            if not lookup.answer.done():
-                self._mark_silent(name, lookup)
-        if not lookup.answer.done():
-            yield Wait(ends, future=lookup.answer)
-        if not lookup.answer.done():
-            raise NameServerError
+        lookup = self._request(name, ends)
+        while not lookup.answer.done():
+            self._begin_waiting()
+            if (now := self._clock()) >= ends:
+                raise NameServerError
+            yield Wait(min(ends, now + SLOW), future=lookup.answer)
         return lookup.answer.result()
 
-    def _request(self, name: _Name) -> _Lookup:
+    def _request(self, name: _Name, ends: float) -> _Lookup:
         """Return the lookup of a name, which others may share; it waits for its place."""
         with self._lock:
-            if shared := self._lookups.get(name):
-                return shared
-            silent = name in self._silent
-            if silent and not self._silent_places.acquire(blocking=False):
-                raise NameServerError
-            lookup = self._lookups[name] = _Lookup(self._silent_places if silent else self._places)
-            if not silent:
-                self._waiting.append(name)
-        if silent:
-            self._begin(name, lookup)
-        else:
-            self._begin_waiting()
-        return lookup
+            lookup = self._lookups.get(name)
+            if lookup is None:
+                places = self._places_of(name)
+                if places is self._silent_places and not places.free:
+                    raise NameServerError
+                lookup = self._lookups[name] = _Lookup(places)
+                places.waiting.append(name)
+            lookup.wanted_until = max(lookup.wanted_until, ends)
+            return lookup
+
+    def _places_of(self, name: _Name) -> _Places:
+        if name in self._silent:
+            return self._silent_places
+        return self._places if name in self._cache else self._new_places
 
     def _begin_waiting(self) -> None:
         """Begin the lookups that wait, as far as there are places."""
-        while True:
-            with self._lock:
-                if not self._waiting or not self._places.acquire(blocking=False):
-                    return
-                name = self._waiting.popleft()
-                lookup = self._lookups[name]
-            self._begin(name, lookup)
+        while name := self._next():
+            lookup = self._lookups[name]
+            try:
+                start_thread(self._ask, "resolver", name, lookup)
+            except NoThreadError:
+                with self._lock:
+                    self._release(name, lookup)
+                lookup.answer.set_exception(BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
 
-    def _begin(self, name: _Name, lookup: _Lookup) -> None:
-        lookup.begun = True
-        try:
-            start_thread(self._ask, "resolver", name, lookup)
-        except NoThreadError:
-            self._release(name, lookup)
-            lookup.answer.set_exception(BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
-
-    def _mark_silent(self, name: _Name, lookup: _Lookup) -> None:
-        """Mark a name as silent; move its lookup to the places of silent names where one is free."""
+    def _next(self) -> _Name | None:
+        """Return a name whose lookup begins now, and drop those that nobody waits for any more."""
         with self._lock:
-            if self._lookups.get(name) is lookup and lookup.begun and lookup.places is self._places:
-                _remember(self._silent, name, None)
-                if self._silent_places.acquire(blocking=False):
-                    lookup.places.release()
-                    lookup.places = self._silent_places
-        self._begin_waiting()
+            now = self._clock()
+            self._move_silent(now)
+            for places in (self._places, self._new_places, self._silent_places):
+                while places.free and places.waiting:
+                    name = places.waiting.popleft()
+                    lookup = self._lookups[name]
+                    if lookup.wanted_until > now:
+                        places.free -= 1
+                        lookup.began = now
+                        if places is not self._silent_places:
+                            self._young[name] = lookup
+                        return name
+                    del self._lookups[name]
+        return None
+
+    def _move_silent(self, now: float) -> None:
+        """Move lookups that have become silent to the places of silent names. The caller holds the lock."""
+        while self._young and self._silent_places.free:
+            name, lookup = next(iter(self._young.items()))
+            if now - lookup.began < SLOW:
+                break
+            del self._young[name]
+            lookup.places.free += 1
+            lookup.places = self._silent_places
+            lookup.places.free -= 1
 
     def _ask(self, name: _Name, lookup: _Lookup) -> None:
         addresses: Sequence[Address] = ()
         failure: BaseException | None = None
-        began = monotonic()
         try:
             addresses = [ip_address(address) for address in self._lookup(*name)]
         except BaseException as error:  # noqa: BLE001 - every waiter gets it, or waits for ever
             failure = error
-        ended = monotonic()
-        self._release(name, lookup)
-        self._begin_waiting()
         with self._lock:
-            if ended - began < SLOW:
-                self._silent.pop(name, None)
-            if addresses:
-                _remember(self._cache, name, (ended + KEPT_FOR, addresses))
+            self._release(name, lookup)
+            self._learn(name, addresses, self._clock(), lookup.began)
         if failure:
             lookup.answer.set_exception(failure)
         else:
             lookup.answer.set_result(addresses)
+        self._begin_waiting()
 
     def _release(self, name: _Name, lookup: _Lookup) -> None:
-        with self._lock:
-            del self._lookups[name]
-            lookup.places.release()
+        del self._lookups[name]
+        self._young.pop(name, None)
+        lookup.places.free += 1
+
+    def _learn(self, name: _Name, addresses: Sequence[Address], ended: float, began: float) -> None:
+        if ended - began < SLOW:
+            self._silent.pop(name, None)
+        else:
+            _remember(self._silent, name, None)
+        if addresses:
+            _remember(self._cache, name, (ended + KEPT_FOR, addresses))
 
 
 def _remember(kept: dict[_Name, _Value], name: _Name, value: _Value) -> None:

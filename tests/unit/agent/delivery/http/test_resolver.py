@@ -8,7 +8,16 @@ from ipaddress import ip_address
 import pytest
 
 import sew_agent.delivery.http.resolver
-from sew_agent.delivery.http.resolver import NameServerError, Resolver, system_lookup
+from sew_agent.delivery.http.event_loop import Steps, Wait
+from sew_agent.delivery.http.resolver import (
+    PLACES,
+    SILENT_PLACES,
+    SLOW,
+    Address,
+    NameServerError,
+    Resolver,
+    system_lookup,
+)
 
 FOUND = ip_address("192.0.2.1")
 
@@ -32,6 +41,47 @@ def server() -> Iterator[NameServer]:
     made = NameServer()
     yield made
     made.go.set()
+
+
+class ResolverHarness:
+    """Resolver with a clock that only the test moves, and the requests to it that wait."""
+
+    def __init__(self, server: NameServer, places: int = PLACES, silent_places: int = SILENT_PLACES) -> None:
+        self.now = 0.0
+        self.resolver = Resolver(server, lambda: self.now, places=places, silent_places=silent_places)
+        self.waiting: dict[str, tuple[Steps[Sequence[Address]], Wait]] = {}
+        self._answers: dict[str, Sequence[Address]] = {}
+
+    def request(self, *hosts: str, seconds: float = 10.0) -> None:
+        for host in hosts:
+            steps = self.resolver.look_up(host, 443, self.now + seconds)
+            self.waiting[host] = steps, next(steps)
+
+    def pass_seconds(self, seconds: int) -> None:
+        """Let time pass, and each request go on when its wait is over; those that were not answered end."""
+        for _ in range(seconds):
+            self.now += 1.0
+            for host, (_, wait) in list(self.waiting.items()):
+                if wait.until <= self.now:
+                    self._go_on(host)
+
+    def answer(self, host: str) -> Sequence[Address]:
+        """Return the answer, for which no time passes any more."""
+        if host in self.waiting:
+            future = self.waiting[host][1].future
+            assert future
+            future.result(5.0)
+            self._go_on(host)
+        return self._answers.pop(host)
+
+    def _go_on(self, host: str) -> None:
+        steps, _ = self.waiting.pop(host)
+        try:
+            self.waiting[host] = steps, steps.send(())
+        except StopIteration as ended:
+            self._answers[host] = ended.value
+        except NameServerError:
+            pass
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1"])
@@ -122,6 +172,68 @@ def test_more_silent_names_than_places_fail_at_once_and_take_none_of_the_others(
     assert server.asked == ["silent-0", "silent-1"]
     server.go.set()
     assert resolver.resolve("other", 80, 5.0) == [FOUND]
+
+
+def silent(first: int, count: int) -> list[str]:
+    return [f"silent-{number}" for number in range(first, first + count)]
+
+
+def test_a_new_name_waits_a_second_for_each_set_of_places_that_silent_ones_before_it_take(server: NameServer) -> None:
+    harness = ResolverHarness(server)
+    harness.request(*silent(0, 150), "other")
+    harness.pass_seconds(2)
+    assert harness.answer("other") == [FOUND]
+
+
+def test_a_lookup_is_silent_a_second_after_it_began_however_long_it_waited_before(server: NameServer) -> None:
+    harness = ResolverHarness(server, places=1, silent_places=3)
+    harness.request(*silent(0, 3), "other")
+    harness.pass_seconds(3)
+    assert harness.answer("other") == [FOUND]
+
+
+def test_a_lookup_leaves_its_place_also_where_nobody_waits_for_it_any_more(server: NameServer) -> None:
+    harness = ResolverHarness(server, places=1, silent_places=1)
+    harness.request("silent-0", seconds=SLOW / 2)
+    harness.pass_seconds(1)
+    assert not harness.waiting
+    harness.request("other")
+    assert harness.answer("other") == [FOUND]
+
+
+def test_a_name_that_was_answered_waits_for_no_new_name(server: NameServer) -> None:
+    harness = ResolverHarness(server, places=1, silent_places=1)
+    harness.request("known")
+    assert harness.answer("known") == [FOUND]
+    harness.pass_seconds(60)
+    harness.request(*silent(0, 9), "known")
+    assert harness.answer("known") == [FOUND]
+
+
+def test_silent_names_wait_in_their_own_places_alone(server: NameServer) -> None:
+    harness = ResolverHarness(server, places=2, silent_places=2)
+    harness.request(*silent(0, 2))
+    harness.pass_seconds(2)
+    server.go.set()
+    for name in silent(0, 2):
+        harness.answer(name)
+    server.go.clear()
+    harness.pass_seconds(60)
+    harness.request(*silent(0, 2))
+    harness.request("other")
+    assert harness.answer("other") == [FOUND]
+
+
+def test_a_name_that_nobody_waits_for_any_more_is_not_asked_for(server: NameServer) -> None:
+    harness = ResolverHarness(server, places=1, silent_places=1)
+    harness.request("silent-0", "silent-1", "forgotten", "late", seconds=2.0)
+    harness.pass_seconds(1)
+    harness.request("late")
+    harness.pass_seconds(1)
+    assert list(harness.waiting) == ["late"]
+    server.go.set()
+    assert harness.answer("late") == [FOUND]
+    assert "forgotten" not in server.asked
 
 
 def test_an_answer_is_kept_for_a_short_time(server: NameServer, monkeypatch: pytest.MonkeyPatch) -> None:
