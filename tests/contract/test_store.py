@@ -270,12 +270,11 @@ def test_a_failed_attempt_keeps_its_count_its_first_moment_and_its_doubt(store: 
     assert delivery.first_attempt == NOW + 60.5
 
 
-def test_an_attempt_that_began_is_in_doubt_after_a_restart(store: Store, open_again: Open) -> None:
-    owe(store, "a")
-    (delivery,) = store.due("hook", now=NOW, limit=1)
-    store.begin_attempt(delivery)
-    (delivery,) = open_again().due("hook", now=NOW, limit=1)
-    assert delivery.in_doubt
+def test_attempts_that_began_and_no_others_are_in_doubt_after_a_restart(store: Store, open_again: Open) -> None:
+    owe(store, "a", "b", "c")
+    store.begin_attempts(store.due("hook", now=NOW, limit=2))
+    deliveries = open_again().due("hook", now=NOW, limit=3)
+    assert [delivery.in_doubt for delivery in deliveries] == [True, True, False]
 
 
 def test_a_dead_letter_can_be_read_replayed_with_the_same_id_and_purged(store: Store) -> None:

@@ -56,8 +56,9 @@ class MemoryStore:
     def version(self) -> int:
         return 0
 
-    def begin_attempt(self, delivery: Delivery) -> None:
-        self.pending[delivery.seq] = replace(self.pending[delivery.seq], in_doubt=True)
+    def begin_attempts(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            self.pending[delivery.seq] = replace(self.pending[delivery.seq], in_doubt=True)
 
     def record_results(
         self,

@@ -100,6 +100,8 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._ended: deque[tuple[Assignment, Outcome]] = deque()
         """Attempts that have ended, and were not evaluated; of the dispatcher's thread alone."""
+        self._marked: deque[Assignment] = deque()
+        """Assignments that are in doubt on disk, and begin next; of the dispatcher's thread alone."""
         self._unwritten: list[_Result] = []
         self._written: list[_Result] = []
         """Results that are in the store, and whose deliveries still count as in flight."""
@@ -165,10 +167,12 @@ class Dispatcher:
     def step(self) -> float:
         """Deliver what is due next, and return the seconds until there may be more."""
         self._discard_stale()
-        pause = self._start_next()
+        assignment = self.next_assignment()
+        if isinstance(assignment, Assignment):
+            self.begin(assignment)
         self._transport.run(0.0)
         self.settle()
-        return pause
+        return assignment if isinstance(assignment, float) else 0.0
 
     def next_assignment(self) -> Assignment | float:
         """Return the next assignment, or the seconds until there may be one."""
@@ -187,15 +191,8 @@ class Dispatcher:
         Raises StoreError, and lets go of it then.
         """
         if assignment.route.finder:
-            try:
-                self._store.begin_attempt(assignment.delivery)
-            except StoreError:
-                self._let_go(assignment)
-                raise
-        if not self._may_send():  # the store may have taken longer than the right to send lasts
-            self._let_go(assignment)
-            return
-        self._advance(assignment, steps_of(assignment.route, assignment.delivery, self._clock()), None)
+            self._mark([assignment])
+        self._send(assignment)
 
     def settle(self) -> None:
         """Write the results of all attempts that have ended, in one transaction, and report them."""
@@ -229,18 +226,59 @@ class Dispatcher:
 
     def _start_some(self) -> float:
         """Start what is due, but not too much at once; return the seconds until there may be more."""
+        began = self._worked()
         try:
-            self._discard_stale()
-            began = self._worked()
-            for _ in range(_STARTS):
-                if pause := self._start_next():
-                    return pause
-                if self._worked() - began >= _LONG:
-                    break
+            pause = self._start_unmarked(began)
         except StoreError as error:
             self._observer.store_failed(error)
-            return _STORE_PAUSE
-        return 0.0
+            pause = _STORE_PAUSE
+        while self._marked:
+            self._send(self._marked.popleft())
+            pause = 0.0
+            if self._worked() - began >= _LONG:
+                break
+        return pause
+
+    def _start_unmarked(self, began: float) -> float:
+        """Start what needs no mark, and mark the rest in one transaction: each of them waits for the disk.
+
+        Raises StoreError.
+        """
+        pause, rest = 0.0, list[Assignment]()
+        try:
+            self._discard_stale()
+            for _ in range(_STARTS):
+                assignment = self.next_assignment()
+                if isinstance(assignment, float):
+                    pause = assignment
+                    break
+                if assignment.route.finder:
+                    rest.append(assignment)
+                else:
+                    self._send(assignment)
+                if self._worked() - began >= _LONG:
+                    break
+        finally:
+            if rest:
+                self._mark(rest)
+                self._marked += rest
+        return pause
+
+    def _mark(self, assignments: Sequence[Assignment]) -> None:
+        """Mark assignments as in doubt, on disk. Raises StoreError, and lets go of all of them then."""
+        try:
+            self._store.begin_attempts([assignment.delivery for assignment in assignments])
+        except StoreError:
+            for assignment in assignments:
+                self._let_go(assignment)
+            raise
+
+    def _send(self, assignment: Assignment) -> None:
+        """Begin an attempt, unless it may not be sent any more: the store may have taken long."""
+        if self._stopping or not self._may_send():
+            self._let_go(assignment)
+            return
+        self._advance(assignment, steps_of(assignment.route, assignment.delivery, self._clock()), None)
 
     def _discard_stale(self) -> None:
         with self._lock:
@@ -249,13 +287,6 @@ class Dispatcher:
     def _let_go(self, assignment: Assignment) -> None:
         with self._lock:
             self._queues.release(assignment)
-
-    def _start_next(self) -> float:
-        assignment = self.next_assignment()
-        if isinstance(assignment, float):
-            return assignment
-        self.begin(assignment)
-        return 0.0
 
     def _advance(self, assignment: Assignment, steps: Steps, answers: Sequence[Answer] | None) -> None:
         """Let an attempt go on with the answers to its requests; None begins it."""

@@ -5,7 +5,7 @@ Tests for it are in tests/contract/test_store.py. These hold for every method:
 - Transactions: a method changes all or nothing, also where the process is killed within it. Methods whose docstring
   says "in batches" commit after each batch, so that other callers have their turn; a batch is all or nothing.
 - Durability: a transaction survives the end of the process. After a power failure the last ones may be missing, but
-  only in their order: where one is there, all before it are. `begin_attempt` is on disk when it returns.
+  only in their order: where one is there, all before it are. `begin_attempts` is on disk when it returns.
 - Threads: every method may be called from any thread. The agent is the only process that enqueues and records results,
   or the store refuses the writes of any other one; commands in other processes read, drop, replay and purge at the
   same time.
@@ -94,8 +94,8 @@ class Store(Protocol):
     def oldest_times(self) -> Mapping[str, float]:
         """Return the oldest event time among each webhook's pending deliveries, where any of them has a time."""
 
-    def begin_attempt(self, delivery: Delivery) -> None:
-        """Mark a delivery as in doubt, on disk before this returns: its receiver can be asked for it after a crash."""
+    def begin_attempts(self, deliveries: Sequence[Delivery]) -> None:
+        """Mark deliveries as in doubt, on disk before this returns: after a crash their receivers can be asked."""
 
     def record_results(
         self,

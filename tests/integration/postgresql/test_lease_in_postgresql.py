@@ -87,7 +87,7 @@ def test_an_agent_that_starts_again_has_its_own_lease_at_once(url: str, start: S
     [
         lambda store: store.enqueue(EnqueueBatch([], {"common": "2"}, NOW)),
         lambda store: store.record_results([], [], [("hook", 1.0)]),
-        lambda store: store.begin_attempt(store.due("hook", now=NOW, limit=1)[0]),
+        lambda store: store.begin_attempts(store.due("hook", now=NOW, limit=1)),
         lambda store: store.save_webhook(WebhookRecord("hook", "Enabled", None)),
         lambda store: store.drop("hook", DropReason.DELETED),
         lambda store: store.drop_readers(["common"]),

@@ -191,10 +191,12 @@ class PostgresqlStore(Transactions):
     def oldest_times(self) -> Mapping[str, float]:
         return {name: time for name, time in self._connections.read(_OLDEST) if time is not None}
 
-    def begin_attempt(self, delivery: Delivery) -> None:
+    def begin_attempts(self, deliveries: Sequence[Delivery]) -> None:
+        numbers = [delivery.seq for delivery in deliveries]
+
         def change(db: Connection) -> None:
             db.execute("SET LOCAL synchronous_commit = on")
-            db.execute("UPDATE deliveries SET in_doubt = true WHERE seq = %s", (delivery.seq,))
+            db.execute("UPDATE deliveries SET in_doubt = true WHERE seq = ANY(%s::bigint[])", (numbers,))
 
         self._write(change)
 

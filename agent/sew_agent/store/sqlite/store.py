@@ -171,9 +171,10 @@ class SqliteStore(Database):
         rows = self._read(f"SELECT name, {oldest} FROM webhooks w WHERE pending > 0")
         return {name: time for name, time in rows if time is not None}
 
-    def begin_attempt(self, delivery: Delivery) -> None:
+    def begin_attempts(self, deliveries: Sequence[Delivery]) -> None:
         with self._writing(durably=True) as db:
-            db.execute("UPDATE deliveries SET in_doubt = 1 WHERE seq = ?", (delivery.seq,))
+            sql = "UPDATE deliveries SET in_doubt = 1 WHERE seq = ?"
+            db.executemany(sql, [(delivery.seq,) for delivery in deliveries])
 
     def record_results(
         self,

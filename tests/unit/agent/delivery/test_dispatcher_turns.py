@@ -15,7 +15,7 @@ from sew_agent.delivery.attempt import Answer
 from sew_agent.delivery.concurrency_limit import FIRST, ConcurrencyLimit
 from sew_agent.delivery.pace import Pace
 from sew_agent.delivery.queues import Assignment
-from sew_agent.store.records import StoreError
+from sew_agent.store.records import Delivery, StoreError
 from tests.unit.agent.delivery.harness import (
     NOW,
     PATIENCE,
@@ -114,6 +114,82 @@ def test_at_most_thirty_two_start_before_answers_are_taken_and_each_turn_is_a_he
     assert turns[:41] == [BEGIN] * 32 + [0.0] + [BEGIN] * 8
     assert all(isinstance(turn, float) and turn > 0 for turn in turns[41:])
     assert harness.beaten == len(turns) - 40
+
+
+def serve_jira(harness: TurnsHarness, *webhooks: str, generic: Sequence[str] = ()) -> None:
+    """Serve webhooks with one delivery each: those of Jira, then generic ones. The store's marks are turns, too."""
+    mark = harness.store.begin_attempts
+
+    def marked(deliveries: Sequence[Delivery]) -> None:
+        harness.transport.turns.append(f"mark {len(deliveries)}")
+        mark(deliveries)
+
+    harness.store.begin_attempts = marked  # type: ignore[method-assign]
+    for name in (*webhooks, *generic):
+        harness.enqueue(name)
+    jira = {name: route(name, "", "Jira") for name in webhooks}
+    harness.dispatcher.serve(jira | {name: route(name, "", "Generic") for name in generic})
+
+
+def test_all_that_a_turn_must_mark_waits_for_the_disk_once_and_holds_up_nothing_else_of_it(
+    harness: TurnsHarness,
+) -> None:
+    serve_jira(harness, *(f"j{number}" for number in range(31)), generic=["a"])
+    harness.begin()
+    assert harness.transport.turns[:34] == [BEGIN, "mark 31", *[BEGIN] * 31, 0.0]
+
+
+def test_all_that_cannot_be_marked_is_let_go_reported_once_and_sent_when_the_store_works(
+    harness: TurnsHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(_: Sequence[Delivery]) -> None:
+        raise StoreError("locked")
+
+    serve_jira(harness, "j0", "j1")
+    with monkeypatch.context() as patch:
+        patch.setattr(harness.store, "begin_attempts", locked)
+        harness.begin()
+    assert ([str(error) for error in harness.observer.errors], harness.receivers.count()) == (["locked"], {})
+    assert (harness.dispatcher.busy, harness.transport.turns) == (0, [1.0])
+    harness.transport.wake()
+    until(lambda: harness.receivers.count() == {"j0": 1, "j1": 1})
+
+
+def test_what_was_taken_before_the_store_failed_is_marked_and_sent(
+    harness: TurnsHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due = harness.store.due
+
+    def locked(webhook: str, **more: Any) -> Sequence[Delivery]:
+        if webhook == "j1":
+            raise StoreError("locked")
+        return due(webhook, **more)
+
+    monkeypatch.setattr(harness.store, "due", locked)
+    serve_jira(harness, "j0", "j1")
+    harness.begin()
+    assert harness.transport.turns == ["mark 1", BEGIN, 0.0, 1.0]
+    assert [str(error) for error in harness.observer.errors] == ["locked", "locked"]
+
+
+def test_what_is_marked_and_not_begun_at_the_end_is_let_go(harness: TurnsHarness) -> None:
+    """The end is asked for while the first of two is rendered, which takes long."""
+    ended: list[bool] = []
+    end = threading.Thread(target=lambda: ended.append(harness.dispatcher.stop(PATIENCE)))
+
+    def stop() -> None:
+        if not end.ident:
+            end.start()
+            assert harness.transport.woken.wait(PATIENCE)
+
+    serve_long_work(harness, "b", "c", consumer="Jira", during=stop)
+    harness.enqueue("b")
+    harness.enqueue("c")
+    harness.transport.woken.clear()
+    harness.dispatcher.start(lambda: None)
+    until(lambda: bool(ended))
+    end.join(PATIENCE)
+    assert (ended, harness.receivers.count(), harness.dispatcher.busy) == ([True], {"b": 1}, 0)
 
 
 def test_a_store_that_cannot_be_asked_is_reported_and_asked_again_a_second_later(
@@ -303,27 +379,31 @@ def test_how_long_an_answer_took_is_not_learnt_by_a_clock_that_was_set_meanwhile
 
 
 class LongWork:
-    """Consumer that takes two seconds of the processor for each event."""
+    """Consumer that takes two seconds of the processor for each event, during which something happens."""
 
-    def __init__(self, harness: DispatcherHarness) -> None:
+    def __init__(self, harness: DispatcherHarness, consumer: str, during: Callable[[], None]) -> None:
         self.seconds = 0.0
         self._clock = harness.clock
-        self._generic = CONSUMERS["Generic"]
+        self._consumer = CONSUMERS[consumer]
+        self._during = during
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._generic, name)
+        return getattr(self._consumer, name)
 
     def render(self, *args: Any, **kwargs: Any) -> Sequence[Request]:
+        self._during()
         self.seconds += 2.0
         self._clock.now += 2.0
-        return self._generic.render(*args, **kwargs)
+        return self._consumer.render(*args, **kwargs)
 
 
-def serve_long_work(harness: DispatcherHarness, *webhooks: str) -> None:
+def serve_long_work(
+    harness: DispatcherHarness, *webhooks: str, consumer: str = "Generic", during: Callable[[], None] = lambda: None
+) -> None:
     """Serve `a`, and these, each of whose events takes two seconds of the processor."""
-    consumer = LongWork(harness)
-    harness.restart(lambda: consumer.seconds)
-    long = {name: replace(route(name, "", "Generic"), consumer=cast(Consumer, consumer)) for name in webhooks}
+    long_work = LongWork(harness, consumer, during)
+    harness.restart(lambda: long_work.seconds)
+    long = {name: replace(route(name, "", consumer), consumer=cast(Consumer, long_work)) for name in webhooks}
     harness.dispatcher.serve(long | {"a": route("a", "", "Generic")})
 
 
@@ -354,10 +434,11 @@ def test_a_webhook_rests_as_long_however_the_clock_is_set(tmp_path: Path, second
     harness.store.close()
 
 
-def test_answers_are_read_after_each_event_that_takes_long_to_render(tmp_path: Path) -> None:
+@pytest.mark.parametrize("consumer", ["Generic", "Jira"])
+def test_answers_are_read_after_each_event_that_takes_long_to_render(tmp_path: Path, consumer: str) -> None:
     harness, transport = DispatcherHarness(tmp_path), WaitingTransport()
     harness.receivers = transport
-    serve_long_work(harness, "b", "c")
+    serve_long_work(harness, "b", "c", consumer=consumer)
     harness.enqueue("b")
     harness.enqueue("c")
     harness.start()

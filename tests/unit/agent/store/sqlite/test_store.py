@@ -53,7 +53,7 @@ def test_an_attempt_is_on_the_disk_itself_before_it_is_sent(tmp_path: Path, monk
         enqueue(store, "a")
         (delivery,) = store.due("hook", now=NOW, limit=1)
         statements.clear()
-        store.begin_attempt(delivery)
+        store.begin_attempts([delivery])
         assert [statement for statement in statements if not statement.startswith("UPDATE")] == [
             "PRAGMA synchronous = FULL",
             "BEGIN IMMEDIATE",
