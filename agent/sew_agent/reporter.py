@@ -97,7 +97,8 @@ class Reporter:
         receivers, peers = runtime.dispatcher.receivers(), runtime.routes.failing_peers()
         known = Observations(self._room, progress, receivers, counters, runtime.settings.rates, peers)
         store = (f"store: {store_error}",) if store_error else ()
-        problems = (*(snapshot.problems if snapshot else ()), *runtime.environment.problems(), *store)
+        stalled = (f"{loop}: {problem}" for loop, problem in runtime.health.stalled().items())
+        problems = (*(snapshot.problems if snapshot else ()), *runtime.environment.problems(), *store, *stalled)
         return replace(
             report_of_process(problems, now),
             webhooks=build(runtime.reconciler.validated, known, now),

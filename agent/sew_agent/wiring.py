@@ -98,6 +98,8 @@ def assemble(settings: Settings, environment: Environment, store: Store, log: Lo
     most = _in_flight(settings, log)
     client = _client(settings, most, environment, stack)
     health, metrics = Health(), Metrics()
+    for name, heartbeat in store.heartbeats().items():
+        health.watch(name, heartbeat)
     session = environment.start_session(
         store, _tried(partial(client.send, deadline=settings.request_timeout)), health, stack
     )

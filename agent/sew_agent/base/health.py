@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic
 
+from sew_agent.base.log import locate
+
 MAIN = "main"
 """Name of the main loop."""
 STALLED_AFTER = 60.0
@@ -17,14 +19,21 @@ class Heartbeat:
         self._limit = limit
         self._clock = clock
         self._last = clock()
+        self._mistake = ""
 
     def beat(self) -> None:
         """Record progress."""
         self._last = self._clock()
 
+    def fail(self, error: Exception) -> None:
+        """Record that a mistake of this program has ended the loop."""
+        self._mistake = f"ended by a mistake of this program, please report it: {locate(error)}"
+
     @property
     def late(self) -> str:
-        """Describe a time without progress that is too long; "" where all is well."""
+        """Describe the loop's end, or a time without progress that is too long; "" where all is well."""
+        if self._mistake:
+            return self._mistake
         silent = self._clock() - self._last
         return f"no progress for {silent:.0f} s" if silent > self._limit else ""
 

@@ -18,6 +18,7 @@ Tests for it are in tests/contract/test_store.py. These hold for every method:
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
+from sew_agent.base.health import Heartbeat
 from sew_agent.store.records import (
     Counters,
     DeadLetter,
@@ -189,6 +190,9 @@ class Store(Protocol):
 
     def ownership(self) -> Ownership:
         """Return whether this process, which opened the store as the agent, may still send. It never waits."""
+
+    def heartbeats(self) -> Mapping[str, Heartbeat]:
+        """Return the heartbeats of the store's own threads, by their names."""
 
     def close(self) -> None:
         """Flush and release everything. Later calls raise StoreError; another process may open the store."""

@@ -1,13 +1,19 @@
 """One agent at a time writes, whatever the others do that were away: paused, cut off, or slow."""
 
+import io
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from kubectl_sew.event import Event
+from sew_agent.base.log import Log
+from sew_agent.base.settings import from_environment
+from sew_agent.reporter import Reporter
+from sew_agent.status.report import read_report
 from sew_agent.store.postgresql import lease
 from sew_agent.store.postgresql.store import PostgresqlStore, open_store
 from sew_agent.store.records import (
@@ -19,6 +25,8 @@ from sew_agent.store.records import (
     StoreHeldError,
     WebhookRecord,
 )
+from sew_agent.wiring import assemble, open_environment
+from sew_agent.wiring import open_store as open_by_settings
 from testbed.servers.postgresql import PostgreSQL, find, postgresql
 from testbed.servers.required import required
 from tests.databases import own_schema
@@ -139,3 +147,47 @@ def test_nothing_may_be_sent_while_the_server_is_away_for_longer_than_the_lease(
         eventually(lambda: store.ownership() is Ownership.HELD, "nobody has taken over, so it goes on")
         store.enqueue(ONE)
         store.close()
+
+
+def test_a_renewal_that_hangs_is_late(url: str, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, hangs, end = [0.0], threading.Event(), threading.Event()
+
+    def hang(_: lease.StoreLease) -> None:
+        hangs.set()
+        end.wait(60.0)
+
+    monkeypatch.setattr(lease.StoreLease, "renew", hang)
+    heartbeat = start(url, "agent", steady=lambda: now[0]).heartbeats()["store-lease"]
+    assert hangs.wait(60.0)
+    now[0] += 120.0
+    assert heartbeat.late == ""
+    now[0] += 1.0
+    assert heartbeat.late == "no progress for 121 s"
+    end.set()
+    eventually(lambda: not heartbeat.late, "it goes on")
+
+
+def test_a_mistake_in_the_thread_that_renews_is_told_by_health_and_status(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: lease.StoreLease) -> None:
+        int("secret")
+
+    monkeypatch.setattr(lease, "RENEWED_EVERY", 0.05)
+    monkeypatch.setattr(lease.StoreLease, "renew", fail)
+    (tmp_path / "webhooks").mkdir()
+    (tmp_path / "events").touch()
+    flags = {name: str(tmp_path / name) for name in ("state", "webhooks", "events")}
+    settings, _ = from_environment({}, flags | {"store": url, "listen": "off"})
+    log = Log(io.StringIO(), lambda: NOW)
+    with ExitStack() as stack:
+        environment = open_environment(settings, log, stack)
+        runtime = assemble(settings, environment, open_by_settings(settings, stack), log, stack)
+        stack.callback(runtime.dispatcher.stop, 0.0)
+        eventually(runtime.health.stalled, "the thread has ended")
+        problem = runtime.health.stalled()["store-lease"]
+        Reporter(runtime).update(NOW, 0.0, "")
+        report = read_report(tmp_path / "state", NOW)
+        assert report
+        assert report.problems == (f"store-lease: {problem}",)
+    assert problem.startswith("ended by a mistake of this program, please report it: ValueError at test_lease")

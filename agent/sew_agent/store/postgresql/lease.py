@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from sew_agent.base.health import Heartbeat
 from sew_agent.base.threads import start_thread
 from sew_agent.store.postgresql.connections import Connection, Connections
 from sew_agent.store.records import Ownership, StoreError, StoreHeldError
@@ -11,6 +12,8 @@ from sew_agent.store.records import Ownership, StoreError, StoreHeldError
 LASTS = 10.0
 """Seconds after which another agent may take over from one that is not heard of."""
 RENEWED_EVERY = 2.5
+_LONGEST_STEP = 120.0
+"""Seconds between two heartbeats at most: a renewal is tried five times, each on several hosts where there are."""
 
 _TAKE = (
     "INSERT INTO leases VALUES ('agent', 1, %s, clock_timestamp() + %s * interval '1 second')"
@@ -39,6 +42,7 @@ class StoreLease:
         self._until = 0.0
         self._lost = False
         self._ended = threading.Event()
+        self.heartbeat = Heartbeat(_LONGEST_STEP, steady)
 
     def take(self) -> None:
         """Take it. Raises StoreHeldError where another agent has it."""
@@ -82,6 +86,10 @@ class StoreLease:
             )
 
     def _renew_until_ended(self) -> None:
-        while not self._ended.wait(RENEWED_EVERY):
-            with suppress(StoreError):
-                self.renew()
+        try:
+            while not self._ended.wait(RENEWED_EVERY):
+                self.heartbeat.beat()
+                with suppress(StoreError):
+                    self.renew()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the agent's health must say that it sends nothing more
+            self.heartbeat.fail(error)

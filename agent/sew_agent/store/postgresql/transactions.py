@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from sew_agent.base.health import Heartbeat
 from sew_agent.store.postgresql.connections import Connection, Connections
 from sew_agent.store.postgresql.filling import fill, go_on_after, is_unused
 from sew_agent.store.postgresql.lease import StoreLease
@@ -29,6 +30,9 @@ class Transactions:
 
     def ownership(self) -> Ownership:
         return self._lease.ownership() if self._lease else Ownership.LOST
+
+    def heartbeats(self) -> Mapping[str, Heartbeat]:
+        return {"store-lease": self._lease.heartbeat} if self._lease else {}
 
     def close(self) -> None:
         if self._lease:

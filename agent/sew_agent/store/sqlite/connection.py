@@ -2,11 +2,12 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from time import sleep
 from typing import Any, BinaryIO, TypeVar
 
+from sew_agent.base.health import Heartbeat
 from sew_agent.store.records import StoreFullError
 from sew_agent.store.rows import AT_ONCE, STEPS
 from sew_agent.store.sqlite.disk_reserve import PAGE
@@ -38,6 +39,9 @@ class Database:
         self._held = held
         self._lock = threading.Lock()
         self._ids: dict[str, int] = {}
+
+    def heartbeats(self) -> Mapping[str, Heartbeat]:
+        return {}
 
     def close(self) -> None:
         with self._lock:
