@@ -23,7 +23,7 @@ from sew_agent.ingest.elasticsearch.named_queries import (
     pack_with,
 )
 from sew_agent.ingest.elasticsearch.new_hits import Hit, merge, read_hit
-from sew_agent.ingest.elasticsearch.query_costs import QueryCosts
+from sew_agent.ingest.elasticsearch.query_costs import MANY, QueryCosts
 
 MOST_REQUEST_BYTES = 8 * 2**20
 _HEADER_BYTES = 1_000
@@ -78,7 +78,10 @@ class _Task:
 
 @dataclass(slots=True)
 class _Refusal:
-    """A selector that a shard refuses, and why. It is not asked while it stays the same, for some runs."""
+    """A selector that a shard refuses, or does not answer in time, and why.
+
+    It is not asked while it stays the same, for some runs.
+    """
 
     of: NamedSelector
     why: str
@@ -103,7 +106,7 @@ class MultiSearch:
         self._most_leaves = MOST_LEAVES
         self._at_once: float = _MOST_AT_ONCE
         self._broken: dict[str, _Refusal] = {}
-        """Exceptions whose selectors a shard refuses."""
+        """Exceptions whose selectors a shard refuses, or does not answer in time."""
         self.costs = QueryCosts()
 
     def deferred(self, jobs: Sequence[SearchJob]) -> frozenset[str]:
@@ -111,7 +114,7 @@ class MultiSearch:
         return self.costs.deferred({query.webhook: query for job in jobs for query in job.queries}.values())
 
     def broken_exceptions(self, selectors: Sequence[NamedSelector]) -> dict[str, str]:
-        """Return those of the exceptions whose selectors a shard refuses -> why."""
+        """Return those of the exceptions whose selectors a shard refuses, or does not answer in time -> why."""
         return {selector.exception: self._broken[selector.exception].why for selector in self._refused_of(selectors)}
 
     def _refused_of(self, selectors: Sequence[NamedSelector]) -> list[NamedSelector]:
@@ -163,9 +166,19 @@ class MultiSearch:
             yield from zip(batch, answers, strict=True)
 
     def _timed_out(self, batch: Sequence[_Task], seconds: float) -> None:
-        """Ask less in one request from now on, and defer the queries that took so long."""
+        """Ask less in one request from now on, and defer the queries that took so long.
+
+        Where no query can be the reason for a single search, its selectors with many wildcards are.
+        """
         self._at_once = max(1, len(batch) // 2)
-        self.costs.charge([query for task in batch for query in task.group], seconds)
+        queries = [query for task in batch for query in task.group]
+        self.costs.charge(queries, seconds)
+        if len(batch) > 1 or any(query.wildcards >= MANY for query in queries):
+            return
+        for selector in batch[0].selectors:
+            if selector.wildcards >= MANY:
+                why = f"its {selector.wildcards} wildcards were not answered in {seconds:.0f} s: use fewer of them"
+                self._broken[selector.exception] = _Refusal(selector, why)
 
     def _handle(
         self, run: _SearchRun, task: _Task, answer: Mapping[str, Any], jobs: Sequence[SearchJob]

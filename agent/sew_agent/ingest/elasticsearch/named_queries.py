@@ -27,6 +27,7 @@ class NamedSelector:
     dsl: Dsl
     leaves: int
     size: int
+    wildcards: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class NamedQueries:
         known = self._selectors.get(name)
         if known is None or known[0] is not query or known[1] is not fields:
             dsl = to_dsl(bind(query, fields))
-            selector = NamedSelector(name, dsl, count_leaves(dsl), len(json.dumps(dsl)))
+            selector = NamedSelector(name, dsl, count_leaves(dsl), len(json.dumps(dsl)), wildcards(dsl))
             known = self._selectors[name] = (query, fields, selector)
         return known[2]
 

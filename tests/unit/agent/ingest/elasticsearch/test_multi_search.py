@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
+from kubectl_sew.elasticsearch.access import ElasticsearchError
+from kubectl_sew.elasticsearch.client import TIMED_OUT
 from sew_agent.ingest.elasticsearch.multi_search import MOST_REQUEST_BYTES, MultiSearch, SearchJob
 from sew_agent.ingest.elasticsearch.named_queries import NamedQuery, NamedSelector
 
@@ -22,11 +26,48 @@ class CountingIndex:
         return [{"hits": {"hits": []}} for _ in searches]
 
 
+QUERY = NamedQuery("hook", None, {"term": {"type": "waf"}}, {}, 1, 20)
+
+
+class SlowSelectorIndex(CountingIndex):
+    """An index that answers no search in time that asks for wildcards."""
+
+    def search_many(self, searches: Sequence[object]) -> list[dict[str, Any]]:
+        if "wildcard" in repr(searches):
+            raise ElasticsearchError("did not answer in time", kind=TIMED_OUT)
+        return super().search_many(searches)
+
+
+def test_an_exception_whose_wildcards_are_not_answered_in_time_suppresses_nothing_and_is_named() -> None:
+    index, multi_search = SlowSelectorIndex(), MultiSearch("time")
+    slow = NamedSelector("slow", {"wildcard": {"host": "*a*"}}, 1, 40, wildcards=300)
+    quick = NamedSelector("quick", {"term": {"host": "a"}}, 1, 40)
+    jobs = [SearchJob({}, [], [QUERY], {"size": 10}, [quick, slow])] * 2
+    for _ in range(2):
+        with pytest.raises(ElasticsearchError):
+            multi_search.run(index, jobs)  # type: ignore[arg-type]
+    multi_search.run(index, jobs)  # type: ignore[arg-type]
+    broken = multi_search.broken_exceptions([quick, slow])
+    assert broken == {"slow": "its 300 wildcards were not answered in 30 s: use fewer of them"}
+    for _ in range(58):
+        multi_search.run(index, jobs)  # type: ignore[arg-type]
+    with pytest.raises(ElasticsearchError):
+        multi_search.run(index, jobs)  # type: ignore[arg-type]
+
+
+def test_where_a_webhooks_wildcards_may_be_the_reason_no_exception_is_taken_for_it() -> None:
+    multi_search = MultiSearch("time")
+    heavy = NamedQuery("heavy", None, {"wildcard": {}}, {}, 1, 20, wildcards=100)
+    selector = NamedSelector("slow", {"wildcard": {"host": "*a*"}}, 1, 40, wildcards=300)
+    with pytest.raises(ElasticsearchError):
+        multi_search.run(SlowSelectorIndex(), [SearchJob({}, [], [heavy], {"size": 10}, [selector])])  # type: ignore[arg-type]
+    assert multi_search.broken_exceptions([selector]) == {}
+
+
 def test_the_selectors_of_exceptions_count_for_the_size_of_a_request() -> None:
     """Each search holds them all again: Elasticsearch refuses a request beyond its limit, and nothing is read."""
     index = CountingIndex()
-    query = NamedQuery("hook", None, {"term": {"type": "waf"}}, {}, 1, 20)
     selector = NamedSelector("many-hosts", {"terms": {"host": []}}, 1, MEBIBYTE)
-    MultiSearch("time").run(index, [SearchJob({}, [], [query], {"size": 10}, [selector])] * 20)  # type: ignore[arg-type]
+    MultiSearch("time").run(index, [SearchJob({}, [], [QUERY], {"size": 10}, [selector])] * 20)  # type: ignore[arg-type]
     assert sum(index.asked) == 20
     assert max(index.asked) * MEBIBYTE < MOST_REQUEST_BYTES
