@@ -101,7 +101,7 @@ def _check_characters(text: str) -> None:
     size = len(text.encode())
     if size > MAX_BYTES:
         message = f"the query has {size:,} bytes; at most {MAX_BYTES:,} are allowed"
-        raise QueryError(text, [QueryProblem(message, Span(0, 1), "split it into several webhooks")])
+        raise QueryError(text, [QueryProblem(message, Span(0, 1), "split it into several")])
 
 
 def _read(hit: "re.Match[str]", literal: bool) -> tuple[Token, QueryProblem | None]:
@@ -196,7 +196,7 @@ def _check_leaves(text: str, tokens: list[Token]) -> None:
         leaves += member or token.type in ("comparator", "empty")
         if leaves > MAX_LEAVES:
             message = f"more than {MAX_LEAVES:,} selectors, emptiness tests and set members"
-            raise QueryError(text, [QueryProblem(message, token.span, "split the query into several webhooks")])
+            raise QueryError(text, [QueryProblem(message, token.span, "split the query into several")])
 
 
 def _check_nesting(text: str, tokens: list[Token]) -> None:

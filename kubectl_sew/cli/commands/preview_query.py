@@ -8,7 +8,7 @@ from kubectl_sew.cli.output import echo, print_json, print_warning, print_yaml
 from kubectl_sew.cli.query_argument import read_query
 from kubectl_sew.cli.validation_options import check_index_flags, index_option
 from kubectl_sew.query import BoundQuery
-from kubectl_sew.query.ast import EVERY_EVENT, MOST_PARTS
+from kubectl_sew.query.ast import EVERY_EVENT, MOST_PARTS, Everything
 from kubectl_sew.query.fields import FIELD_SETS
 
 
@@ -88,7 +88,7 @@ def preview_query(  # noqa: PLR0913, PLR0917  # one for each flag
         return
     bound = read_query(query[0], FIELD_SETS[fields])
     selectors = in_force(left_out, FIELD_SETS[fields])
-    if not query[0].strip():
+    if isinstance(bound.node, Everything):
         print_warning(f"the empty query selects every event, but no webhook takes it: write `{EVERY_EVENT}`")
     if events is not None:
         _print_events(bound, events, selectors)

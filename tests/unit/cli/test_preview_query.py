@@ -204,8 +204,9 @@ def test_no_part_is_counted_where_something_matches_or_the_query_is_one_part(sew
         assert "alone" not in sew("preview-query", query, "--events", str(events)).err
 
 
-def test_an_empty_query_selects_everything_and_says_what_a_webhook_takes_instead(sew):
-    ran = sew("preview-query", " ")
+@pytest.mark.parametrize("empty", ["", "  ", "// type = waf", "/* type = waf */"])
+def test_an_empty_query_selects_everything_and_says_what_a_webhook_takes_instead(sew, empty):
+    ran = sew("preview-query", empty)
     assert json.loads(ran.out) == {"match_all": {}}
     assert "no webhook takes it: write `type EMPTY OR NOT type EMPTY`" in ran.err
     assert sew("preview-query", "type EMPTY OR NOT type EMPTY").err == ""
