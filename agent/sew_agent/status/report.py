@@ -148,7 +148,12 @@ def report_exceptions(
         )
         for accepted in validated.accepted
     }
-    return {name: ExceptionReport(False, broken=why) for name, why in broken.items() if name not in working} | working
+    unread = {
+        name: ExceptionReport(False, suppressed=suppressed.get(name, 0), broken=why)
+        for name, why in broken.items()
+        if name not in working
+    }
+    return unread | working
 
 
 def room_words(room: float) -> str:

@@ -129,6 +129,8 @@ def preview(  # noqa: PLR0913, PLR0917  # one for each flag
     """
     if (events is None) == (elasticsearch is None):
         raise click.UsageError("give one of --elasticsearch URL and --events FILE")
+    if events == filename == "-":
+        raise click.UsageError("the events and the exception cannot both come from standard input: name a file for one")
     check_index_flags(elasticsearch)
     found = [one for one in exceptions_in(ctx, [filename or "cluster"]) if one.name == name]
     if not found:

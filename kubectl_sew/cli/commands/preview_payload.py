@@ -1,6 +1,7 @@
 """`kubectl sew preview-payload`."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def preview_payload(
     if event == "-" and "-" in {name for file in files for name in members(file)}:
         raise click.UsageError("the manifest and the event cannot both come from standard input: name a file for one")
     sources = read_sources(files, recursive=recursive)
-    manifests = load_many(sources.files)
+    manifests = replace(load_many(sources.files), exceptions=())  # no request is made for them, and none is refused
     problems = validate_manifests(manifests, rules.fields, consumers=rules.consumers)
     findings = [
         *sources.problems,

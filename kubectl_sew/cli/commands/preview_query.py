@@ -80,6 +80,8 @@ def preview_query(  # noqa: PLR0913, PLR0917  # one for each flag
     check_index_flags(elasticsearch)
     if exceptions and canonical:
         raise click.UsageError("--exceptions changes no query: leave it out with --format")
+    if events == "-" and "-" in exceptions:
+        raise click.UsageError("events and exceptions cannot both come from standard input: name a file for one")
     left_out = exceptions_in(ctx, exceptions)
     if elasticsearch is not None:
         from kubectl_sew.cli.survey_index import print_survey  # noqa: PLC0415  # each way of showing loads what it needs

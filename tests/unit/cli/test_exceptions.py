@@ -1,6 +1,7 @@
 """`--exceptions` and `kubectl sew exceptions preview` over files; what asks a cluster is tested on a real one."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +65,13 @@ def test_a_document_that_cannot_be_read_beside_an_exception_is_named(folder, sew
     assert "2 of 4 events match" in ran.err
 
 
+def test_a_broken_exception_beside_a_webhook_keeps_no_payload_from_being_shown(folder, sew):
+    webhook = Path("examples/webhooks/jira.yaml").read_text("utf-8")
+    (folder / "both.yaml").write_text(webhook + "\n---\n" + json.dumps(manifest("a", "hots = a")))
+    ran = sew("preview-payload", "-f", str(folder / "both.yaml"))
+    assert (ran.code, ran.out.startswith("POST ")) == (0, True)
+
+
 def test_the_elasticsearch_query_and_the_explanation_have_what_is_left_out(folder, sew):
     dsl = json.loads(sew("preview-query", "type = waf", "--exceptions", str(folder / "exceptions.yaml")).out)
     assert dsl == {
@@ -91,6 +99,9 @@ def test_exceptions_preview_shows_what_one_selects_in_force_or_not(folder, sew):
         (["preview-query", "type = waf", "--exceptions", "{}/events"], "there is no AlertException in {}/events"),
         (["preview-query", "type = waf", "--exceptions", "{}/no"], "no such file"),
         (["preview-query", "a = b", "--format", "--exceptions", "{}"], "--exceptions changes no query"),
+        (["preview-query", "a = b", "--exceptions", "-", "--events", "-"], "cannot both come from standard input"),
+        (["exceptions", "preview", "x", "-f", "-", "--events", "-"], "cannot both come from standard input"),
+        (["preview-payload", "-f", "{}/exceptions.yaml"], "no SecurityEventWebhook was found"),
     ],
 )
 def test_what_cannot_be_meant_is_an_error(folder, sew, arguments, said):

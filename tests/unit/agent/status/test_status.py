@@ -126,7 +126,7 @@ def test_exceptions_that_matter_are_reported_with_how_many_they_suppressed(tmp_p
     )
     validated = ValidatedExceptions(accepted, {"torn": "no selector"})
     broken = {"torn": "no selector", "odd": "no such field"}
-    known = report_exceptions(validated, broken, {"always": 3, "over": 1}, NOW)
+    known = report_exceptions(validated, broken, {"always": 3, "over": 1, "torn": 2}, NOW)
     ReportFile(tmp_path).write(replace(REPORT, exceptions=known))
     report = read_report(tmp_path, NOW)
     assert report
@@ -137,7 +137,7 @@ def test_exceptions_that_matter_are_reported_with_how_many_they_suppressed(tmp_p
         ("later", False, 0, None),
         ("odd", False, 0, "no such field"),
         ("over", False, 1, None),
-        ("torn", False, 0, "no selector"),
+        ("torn", False, 2, "no selector"),
     ]
     text = for_people(made)
     assert "AlertException always is in force without an end: it has suppressed 3 events" in text
