@@ -173,6 +173,10 @@ def test_a_selector_that_the_fields_cannot_answer_is_named() -> None:
     assert "nowhere" in broken["bad"]
 
 
+def test_the_wildcards_of_a_selector_are_counted() -> None:
+    assert selector("x", 'host IN {"*a*", b, "c*"}').wildcards == 2
+
+
 def test_an_unchanged_selector_is_translated_once() -> None:
     queries, suppression = NamedQueries(), Suppression("x", parse("host = a"))
     ((first,), _), ((second,), _) = (queries.of_exceptions([suppression], CALICO) for _ in range(2))
