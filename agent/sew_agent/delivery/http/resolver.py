@@ -86,6 +86,8 @@ class Resolver:
         self._clock = clock
         self._places, self._new_places = _Places(places), _Places(places)
         self._silent_places = _Places(silent_places)
+        self._kept_free = silent_places // 2
+        """Places of silent names that those known as silent leave to those that become so."""
         self._lock = threading.Lock()
         self._lookups: dict[_Name, _Lookup] = {}
         self._young: dict[_Name, _Lookup] = {}
@@ -119,7 +121,7 @@ class Resolver:
             lookup = self._lookups.get(name)
             if lookup is None:
                 places = self._places_of(name)
-                if places is self._silent_places and not places.free:
+                if places is self._silent_places and places.free <= self._kept_free:
                     raise NameServerError
                 lookup = self._lookups[name] = _Lookup(places)
                 places.waiting.append(name)

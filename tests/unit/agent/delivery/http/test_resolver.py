@@ -210,17 +210,20 @@ def test_a_name_that_was_answered_waits_for_no_new_name(server: NameServer) -> N
     assert harness.answer("known") == [FOUND]
 
 
-def test_silent_names_wait_in_their_own_places_alone(server: NameServer) -> None:
-    harness = ResolverHarness(server, places=2, silent_places=2)
-    harness.request(*silent(0, 2))
+def test_silent_names_wait_in_half_of_their_own_places_alone(server: NameServer) -> None:
+    harness = ResolverHarness(server, places=2, silent_places=4)
+    harness.request(*silent(0, 3))
     harness.pass_seconds(2)
     server.go.set()
-    for name in silent(0, 2):
+    for name in silent(0, 3):
         harness.answer(name)
     server.go.clear()
     harness.pass_seconds(60)
     harness.request(*silent(0, 2))
-    harness.request("other")
+    with pytest.raises(NameServerError):
+        harness.request("silent-2")
+    harness.request("silent-3", "silent-4", "other")
+    harness.pass_seconds(1)
     assert harness.answer("other") == [FOUND]
 
 
