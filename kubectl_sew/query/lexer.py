@@ -15,17 +15,17 @@ _KEYWORDS = {"and": "and", "or": "or", "not": "not", "in": "in", "notin": "notin
 _SYMBOLS = {"&&": "and", "||": "or", "!": "not"}
 _NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _BREAK = r"\s\"'`(){},=<>!&|≥≤≠"
-_GAP = r"(?:[ \t\r\n]|//[^\n]*|/\*.*?\*/)"
+_GAP = r"(?:[ \t\r\n]|//[^\n]*(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*\*/)"
 # Every text is a run of these; a word is whatever stands between blanks, comments, quotes and signs. Two slashes after
-# a colon are no comment but a URL without its quotes.
+# a colon are no comment but a URL without its quotes. No quantifier is possessive: Python 3.11.2 reads those wrongly.
 _TOKENS = re.compile(
-    rf"""(?P<blank>{_GAP}++)
+    rf"""(?P<blank>{_GAP}+)
     |(?P<comment>/\*.*)
     |(?P<string>"(?:[^"\\\n\r]|\\.)*"|'(?:[^'\\\n\r]|\\.)*'|`[^`]*`)
     |(?P<number>{_NUMBER}(?=$|[{_BREAK}]|/[/*]|(?:[aA][nN][dD]|[oO][rR])\b))
-    |(?P<word>(?:[^/{_BREAK}]|/(?![/*])|(?<=:)/(?=/))++)
+    |(?P<word>(?:[^/{_BREAK}]|/(?![/*])|(?<=:)/(?=/))+)
     |(?P<wrong>=~|!~|==|=>|=<|<>|[≥≤≠])
-    |(?P<comparator>[!<>]{_GAP}*+=|[=<>])
+    |(?P<comparator>[!<>]{_GAP}*=|[=<>])
     |(?P<symbol>&&|\|\||!)
     |(?P<sign>[(){{}},])
     |(?P<open>["'`].*)

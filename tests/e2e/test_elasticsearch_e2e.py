@@ -80,13 +80,13 @@ def test_kills_of_the_agent_duplicate_at_most_what_was_in_flight(
     folder: Folder, receiver: Receiver, events: EventIndex
 ) -> None:
     folder.webhook("all", receiver.url)
-    agent = folder.start(*events.flags)
+    agent = folder.start(*events.flags, "--workers", "16")
     eventually(lambda: reads(agent), "the agent reads")
     events.write(range(100))
     eventually(lambda: len(received_events(receiver)) > 20, "some events arrive")
     agent.kill()
     events.write(range(100, 200))
-    folder.start(*events.flags)
+    folder.start(*events.flags, "--workers", "16")
     eventually(lambda: len(received_events(receiver)) == 200, "all events arrive")
     assert received_events(receiver).keys() == expected(range(200)).keys()
     assert sum(received_events(receiver).values()) <= 200 + 16  # in flight at the kill

@@ -21,11 +21,11 @@ from kubectl_sew.resource.splitting import split
 LENGTH = 2_000
 ALLOWED = 0.01
 """Seconds of the processor: what is linear takes a hundredth of it, what is quadratic many times as much."""
-BEGINNINGS = ("", "-", "{{")
+BEGINNINGS = ("", "-", "{{", "<")
 REPEATED = (
     *"aA0 .-_:/\\{}|[](*?&%#@\"'=+<,;\n\t\u2028",
     *("a.", "a-", "a:", "a ", "0.", "0_", "1e", "0,", "\\*", "{{", "{{|", "| ", "{ "),
-    *("---", "\r\n", ": ", "&a", "\\u", "ab\r\n"),
+    *("---", "\r\n", ": ", "&a", "\\u", "ab\r\n", "//", "//\n", "/**/"),
 )
 SEARCHING = ("search", "sub", "finditer", "findall", "split")
 
