@@ -360,7 +360,9 @@ def test_once_ends_with_a_problem_where_a_share_of_the_store_stays_full(
     with SwitchableReceiver(status, accepted).receiver as receiver:
         folder.webhook("w", receiver.url)
         folder.write(range(500), padding="x" * 500)
-        agent = folder.start("--once", SEW_STORE_MAX="100KiB", SEW_PAGE_SIZE="10", SEW_RETRY_INITIAL="100ms")
+        agent = folder.start(
+            "--once", SEW_STORE_MAX="100KiB", SEW_PAGE_SIZE="10", SEW_RETRY_INITIAL="100ms", SEW_WORKERS="1"
+        )
         assert agent.wait(60) == 1  # it takes in a page at a time, as room is made
         assert any(says in line["message"] for line in agent.says("once_trouble"))
 
