@@ -1,1 +1,1 @@
-"""Elasticsearch for both programs: addresses and credentials, and the one module that talks to its client."""
+"""Elasticsearch and OpenSearch for both programs: addresses, credentials, and the module that talks to the client."""

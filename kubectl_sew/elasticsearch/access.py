@@ -2,10 +2,10 @@
 
 import re
 import ssl
+from base64 import b64encode
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from kubectl_sew.errors import SewError
@@ -116,14 +116,11 @@ def read_url(url: str) -> tuple[str, int, str]:
     return host, port or (443 if parts.scheme == "https" else 9200), parts.path.rstrip("/")
 
 
-def authorization(access: Access) -> dict[str, Any]:
-    """Return the options of Elasticsearch's client. Raises ElasticsearchError."""
-    ways: dict[str, Any] = {
-        "api_key": access.api_key,
-        "basic_auth": (access.username, access.password) if access.username or access.password else None,
-        "bearer_auth": access.token,
-    }
-    given = {name: value for name, value in ways.items() if value}
+def authorization(access: Access) -> dict[str, str]:
+    """Return the header by which a request says who asks, where there are credentials. Raises ElasticsearchError."""
+    pair = f"{access.username}:{access.password}".encode() if access.username or access.password else b""
+    ways = {"ApiKey": access.api_key, "Basic": b64encode(pair).decode(), "Bearer": access.token}
+    given = [f"{way} {value}" for way, value in ways.items() if value]
     if len(given) > 1:
         raise ElasticsearchError(
             "give one of an API key, a user with a password, and a token for Elasticsearch, not several"
@@ -133,7 +130,7 @@ def authorization(access: Access) -> dict[str, Any]:
             "the API key or token for Elasticsearch holds a space, a line break or a character that no key may have: "
             "its file must hold it alone, on one line"
         )
-    return given
+    return {"authorization": given[0]} if given else {}
 
 
 def tls_context(access: Access) -> ssl.SSLContext:

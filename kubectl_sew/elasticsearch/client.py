@@ -1,35 +1,20 @@
-"""An Elasticsearch index, or all of a pattern: what its mapping can answer, what it holds, and what it refuses.
+"""An index, or all of a pattern: what its mapping can answer, what it holds, and what it refuses.
 
-The only module that imports `elasticsearch`, and only when it connects: 0.12 s and 19 MiB that no other command should
-pay. Servers 8 and 9 are reached with client 8; client 9 cannot talk to 8.
-
-What the client does by itself is turned off: it would look for other nodes, and try again at once and without a pause.
-A search that lost shards or time is a success to the client; `check_search` says that it is none.
+Servers are Elasticsearch 8 and 9, and OpenSearch 2.19 and 3. A search that lost shards or time is a success to them;
+`check_search` says that it is none.
 """
 
-import ssl
-import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
 
-from kubectl_sew.elasticsearch.access import (
-    Access,
-    ElasticsearchError,
-    IndexProblem,
-    authorization,
-    index_pattern,
-    read_url,
-    tls_context,
-)
-from kubectl_sew.library_warnings import capture_client
+from kubectl_sew.elasticsearch.access import Access, ElasticsearchError, index_pattern
+from kubectl_sew.elasticsearch.connection import NOT_FOUND, Answer, ServerConnection
+from kubectl_sew.elasticsearch.dialect import Dialect, View
 from kubectl_sew.query import FieldSet
 from kubectl_sew.query.mapping import field_set
-from kubectl_sew.redaction import Redact, redact_failures, redactor
-
-if TYPE_CHECKING:
-    from elasticsearch import Elasticsearch
 
 Json = Mapping[str, Any]
 
@@ -50,10 +35,17 @@ _ANALYSIS = "index.analysis.*,index.mapping.coerce,index.mapping.ignore_above,in
 _POINT_KEPT = "5m"
 _LONGEST_NAMES = 2_000
 """Elasticsearch takes 4,096 bytes as a request's first line, where no other limit is set."""
-TIMED_OUT = "timed_out"
-"""The kind of an error where Elasticsearch did not answer in time."""
 _NO_INDEX = "index_not_found_exception"
-_PRIVILEGES = "the privileges `read`, `view_index_metadata` and `monitor` on the indices are needed"
+_BUSY = 429
+_MOST_INDICES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class PointInTime:
+    """A view of all indices of the pattern as they were at one moment, or of one shard of `index`."""
+
+    id: str
+    index: str = ""
 
 
 class Index:
@@ -68,15 +60,19 @@ class Index:
         """
         self.pattern = index_pattern(pattern)
         self.timeout = timeout
-        self._beat = beat
-        self._client = _connect(access, timeout)
-        self._redact = redactor(*access.credentials)
-        capture_client(self._redact)
+        self._path = _path(self.pattern)
+        probe = f"{self._path}/_mapping?filter_path=none&ignore_unavailable=true"
+        self._connection = ServerConnection(access, probe, timeout, beat)
         self.place = access.place
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._client.close()
+        self._connection.close()
+
+    @property
+    def dialect(self) -> Dialect:
+        """The words of the product that answers."""
+        return self._connection.dialect
 
     def stats(self) -> Json:
         """Return the numbers of writes, the refreshes and the history of each shard copy of each open index."""
@@ -93,36 +89,18 @@ class Index:
 
     def settings(self) -> Mapping[str, Mapping[str, str]]:
         """Index -> its settings `index.…` that reading depends on; closed indices too."""
-        with self._explained():
-            indices = self._or_none(
-                lambda: self._client.indices.get_settings(
-                    index=self.pattern,
-                    name=",".join(_SETTINGS),
-                    expand_wildcards="open,closed",
-                    flat_settings=True,
-                    ignore_unavailable=True,
-                )
-            )
+        options = {"expand_wildcards": "open,closed", "flat_settings": "true"}
+        indices = self._get_or_none(self._path, f"_settings/{','.join(_SETTINGS)}", options)
         return {name: body.get("settings", {}) for name, body in indices.items()}
 
     def mappings(self) -> tuple[Json, Json]:
         """The indices' mappings, and their settings that `kubectl_sew.query.mapping` reads too."""
-        with self._explained():
-            mappings = self._or_none(
-                lambda: self._client.indices.get_mapping(index=self.pattern, ignore_unavailable=True)
-            )
-        with self._explained():
-            settings = self._or_none(
-                lambda: self._client.indices.get_settings(index=self.pattern, name=_ANALYSIS, ignore_unavailable=True)
-            )
-        return mappings, settings
+        return self._get_or_none(self._path, "_mapping"), self._get_or_none(self._path, f"_settings/{_ANALYSIS}")
 
     def mappings_of(self, names: Sequence[str]) -> Json:
         """The mappings of these indices, of all where their names are too long for one request."""
         some = ",".join(names)
-        wanted = some if len(some) <= _LONGEST_NAMES else self.pattern
-        with self._explained():
-            return self._or_none(lambda: self._client.indices.get_mapping(index=wanted, ignore_unavailable=True))
+        return self._get_or_none(_path(some) if len(some) <= _LONGEST_NAMES else self._path, "_mapping")
 
     def recoveries(self) -> Json:
         """Index -> how each of its shards came to be, and a restored one from which index."""
@@ -130,7 +108,11 @@ class Index:
 
     def fields(self) -> FieldSet:
         """Return the fields that queries can ask of these indices."""
-        return field_set(self.pattern, *self.mappings())
+        return self.fields_of(*self.mappings())
+
+    def fields_of(self, mappings: Json, settings: Json) -> FieldSet:
+        """Return the fields of such mappings and settings as this server can be asked for them."""
+        return field_set(self.pattern, mappings, settings, names_ignored=self.dialect.names_ignored)
 
     def _check_routing(self, aliases: Collection[str]) -> None:
         """Refuse an alias with a routing: a search sees some of its shards, and nobody knows which."""
@@ -152,33 +134,63 @@ class Index:
         return {"index": self.pattern, "ignore_unavailable": True, "allow_partial_search_results": False}
 
     def search(self, body: Json) -> Json:
-        """Search the whole pattern, or a point in time that `body` names; a part of an answer is an error."""
-        whole: dict[str, Any] = {} if "pit" in body else dict(self.everywhere)
-        with self._explained():
-            answer = self._body(self._client.search(body=dict(body), **whole), "hits")
+        """Search the whole pattern; a part of an answer is an error."""
+        whole = {"ignore_unavailable": "true", "allow_partial_search_results": "false"}
+        answer = self.dialect.whole(self._object(self._ask("POST", f"{self._path}/_search", whole, body), "hits"))
         check_search(answer)
         return answer
 
     def search_many(self, searches: Sequence[tuple[Json, Json]]) -> Sequence[Json]:
         """Several searches (header, body) in one request: their answers as they come, errors too."""
-        with self._explained():
-            lines = [dict(part) for search in searches for part in search]
-            return list(self._body(self._client.msearch(searches=lines), "responses")["responses"])
+        lines = [part for search in searches for part in search]
+        answer = self._object(self._ask("POST", "/_msearch", body=lines), "responses")
+        return [self.dialect.whole(response) for response in answer["responses"]]
 
     def documents(self, wanted: Sequence[Json]) -> tuple[Sequence[Json], int]:
         """Documents by `_index` and `_id` (and `routing`), in that order, and about how many bytes they came in."""
-        with self._explained():
-            answer = self._client.mget(docs=list(wanted))
-            documents = list(self._body(answer, "docs")["docs"])
-            return documents, int(answer.meta.headers.get("content-length") or len(str(documents)))
+        answer = self._ask("POST", "/_mget", body={"docs": wanted})
+        documents = list(self._object(answer, "docs")["docs"])
+        return documents, answer.length or len(str(documents))
 
-    def open_point_in_time(self) -> str:
-        """A view of all indices as they are now, kept for five minutes from each use."""
-        with self._explained():
-            opened = self._client.open_point_in_time(
-                index=self.pattern, keep_alive=_POINT_KEPT, ignore_unavailable=True
-            )
-            return str(self._body(opened, "id")["id"])
+    def open_points_in_time(self, shards: Sequence[tuple[str, int]], query: Json) -> list[PointInTime]:
+        """Views of what matches a query, as all indices are now, kept for five minutes from each use.
+
+        `shards`: all shards of the indices, as index and number. Where each has a view of its own, those of indices
+        without a match get none: a server keeps few.
+        """
+        if self.dialect.by_shard:
+            holding = self._holding(query) if shards else frozenset()
+            shards = [(index, number) for index, number in shards if index in holding]
+        opened: list[PointInTime] = []
+        try:
+            for view in self.dialect.views(self.pattern, shards):
+                opened.append(self._open(view))  # noqa: PERF401 - what is open is closed after an error
+        except ElasticsearchError as error:
+            for point in opened:
+                with suppress(ElasticsearchError):  # it ends by itself
+                    self.close_point_in_time(point.id)
+            raise (self._too_many(error, len(shards)) if error.status == _BUSY else error) from None
+        return opened
+
+    def _holding(self, query: Json) -> frozenset[str]:
+        """Return the names of the indices with a match."""
+        names = {"terms": {"field": "_index", "size": _MOST_INDICES}}
+        found = self.search({"size": 0, "query": query, "aggs": {"names": names}})["aggregations"]["names"]
+        return frozenset(bucket["key"] for bucket in found["buckets"])
+
+    def _open(self, view: View) -> PointInTime:
+        path = f"{_path(view.target)}/{self.dialect.points}"
+        preference = {"preference": view.preference} if view.preference else {}
+        answer = self._ask("POST", path, {"keep_alive": _POINT_KEPT, "ignore_unavailable": "true", **preference})
+        name = self.dialect.point
+        return PointInTime(str(self._object(answer, name)[name]), view.target if view.preference else "")
+
+    def _too_many(self, error: ElasticsearchError, shards: int) -> ElasticsearchError:
+        message = (
+            f"{error}, or keeps no more points in time: what was before is read in one for each shard, here {shards}; "
+            "raise the cluster's setting `search.max_open_pit_context`, or start the webhooks later (SEW_START)"
+        )
+        return ElasticsearchError(message, error.status, error.kind)
 
     def in_point_in_time(self, point: str) -> Json:
         """Return the value of `pit` in a search."""
@@ -187,53 +199,41 @@ class Index:
     def close_point_in_time(self, point: str) -> None:
         """Close a point in time; one that is closed already is no error."""
         try:
-            with self._explained():
-                self._client.close_point_in_time(id=point)
+            self._ask("DELETE", f"/{self.dialect.closing}", body=self.dialect.to_close(point))
         except ElasticsearchError as error:
-            if error.status != 404:
+            if error.status != NOT_FOUND:
                 raise
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        from elasticsearch import ApiError, TransportError  # noqa: PLC0415  # see the module
-
-        self._beat()
-        try:
-            yield
-        except (ApiError, TransportError) as error:
-            raise explain(error, self.place, self._redact) from None
-        finally:
-            self._beat()
+    def _ask(
+        self, method: str, path: str, params: Mapping[str, str] | None = None, body: Json | Sequence[Json] | None = None
+    ) -> Answer:
+        return self._connection.ask(method, path, params, body)
 
     def _get(self, what: str, options: Mapping[str, str]) -> Json:
         """Return the settings of all indices of the pattern; empty without any."""
-        path = f"/{quote(self.pattern, safe=',*')}/{what}"
-        params = {**options, "ignore_unavailable": "true"}
-        with self._explained():
-            return self._body(
-                self._client.perform_request("GET", path, params=params, headers={"accept": "application/json"})
-            )
+        return self._object(self._ask("GET", f"{self._path}/{what}", {**options, "ignore_unavailable": "true"}))
 
-    def _or_none(self, ask: Any) -> Json:
+    def _get_or_none(self, path: str, what: str, options: Mapping[str, str] | None = None) -> Json:
         """A pattern without wildcard that names no index is as empty as one with."""
-        from elasticsearch import NotFoundError  # noqa: PLC0415  # see the module
-
         try:
-            return self._body(ask())
-        except NotFoundError as error:
-            if error.message != _NO_INDEX:
+            answer = self._ask("GET", f"{path}/{what}", {**(options or {}), "ignore_unavailable": "true"})
+        except ElasticsearchError as error:
+            if error.kind != _NO_INDEX:
                 raise
             return {}
+        return self._object(answer)
 
-    def _body(self, answer: Any, *needed: str) -> Json:
+    def _object(self, answer: Answer, *needed: str) -> Json:
         """Return an answer's body, if it has the form that was asked for; else an error."""
-        body = answer.body
-        if not isinstance(body, Mapping) or not all(key in body for key in needed):
+        if not isinstance(answer.body, Mapping) or not all(key in answer.body for key in needed):
             raise ElasticsearchError(
-                "Elasticsearch answers with something else than what it was asked for, or was cut off"
+                f"{self.dialect.product} answers with something else than what it was asked for, or was cut off"
             )
-        redacted: Json = redact_failures(body, self._redact)
-        return redacted
+        return answer.body
+
+
+def _path(names: str) -> str:
+    return "/" + quote(names, safe=",*")
 
 
 def check_search(answer: Json) -> None:
@@ -259,117 +259,3 @@ def search_error(error: Any, status: int, what: str = "a search failed") -> Elas
         inner = inner["caused_by"]
     kind, reason = str(inner.get("type", "")), str(inner.get("reason", ""))
     return ElasticsearchError(f"{what}: {kind}: {reason}"[:500], status, kind)
-
-
-def explain(error: Exception, place: str, redact: Redact) -> ElasticsearchError:
-    """The client's error as ours: without what was sent, which may hold credentials, and may be repeated in answers."""
-    from elasticsearch import ApiError, UnsupportedProductError  # noqa: PLC0415  # see the module
-
-    if isinstance(error, UnsupportedProductError):
-        return ElasticsearchError(
-            f"what answers at {place} does not say that it is Elasticsearch (its header is missing)"
-        )
-    if isinstance(error, ApiError):
-        return _explain_answer(error.meta.status, redact_failures(error.body, redact), place)
-    message = f"Elasticsearch at {place} {_transport_reason(error)}"
-    return ElasticsearchError(message, kind=_transport_kind(error), problem=_transport_problem(error))
-
-
-def _explain_answer(status: int, body: Any, place: str) -> ElasticsearchError:
-    cause = body.get("error", {}) if isinstance(body, Mapping) else {}
-    cause = cause if isinstance(cause, Mapping) else {}
-    kind, reason = str(cause.get("type", "")), str(cause.get("reason", ""))
-    known = {
-        401: "refuses our credentials (401): check API key, user and password, or token",
-        403: f"does not let us (403): {_PRIVILEGES}: {reason}",
-        429: "has too much to do (429)",
-    }
-    problem = known.get(status, f"answers {status}" + (f": {kind}: {reason}" if kind else ""))
-    return ElasticsearchError(f"Elasticsearch at {place} {problem}"[:600], status, kind)
-
-
-def _transport_problem(error: Exception) -> IndexProblem:
-    """An answer that cannot be read is one."""
-    from elastic_transport import SerializationError  # noqa: PLC0415  # see the module
-
-    return IndexProblem.OTHER if isinstance(error, SerializationError) else IndexProblem.UNREACHABLE
-
-
-def _transport_kind(error: Exception) -> str:
-    from elastic_transport import ConnectionTimeout  # noqa: PLC0415  # see the module
-
-    return TIMED_OUT if isinstance(error, ConnectionTimeout) else ""
-
-
-def _transport_reason(error: Exception) -> str:
-    from elastic_transport import ConnectionTimeout, SerializationError, TlsError  # noqa: PLC0415  # see the module
-
-    if isinstance(error, TlsError):
-        return f"cannot be trusted ({_innermost(error)}): name the file of its CA's certificate"
-    if isinstance(error, ConnectionTimeout):
-        return "did not answer in time"
-    if isinstance(error, SerializationError):
-        return "answers with something that is not JSON, or was cut off"
-    return f"cannot be reached ({_innermost(error)})"
-
-
-def _innermost(error: BaseException) -> str:
-    """The system's own word; the libraries around it add whole URLs."""
-    causes: list[BaseException] = [error]
-    while len(causes) < 10:
-        last = causes[-1]
-        held = (*getattr(last, "errors", ()), last.__cause__, getattr(last, "reason", None), *last.args)
-        inner = next((cause for cause in held if isinstance(cause, BaseException)), None)
-        if inner is None:
-            break
-        causes.append(inner)
-    for cause in reversed(causes):
-        if isinstance(cause, ssl.SSLError):
-            return getattr(cause, "verify_message", "") or cause.reason or "TLS failed"
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-    return type(causes[-1]).__name__
-
-
-def _connect(access: Access, timeout: float) -> "Elasticsearch":
-    try:
-        with _not_installed("aiohttp"):  # for its asynchronous half, which nobody uses: 9 MiB
-            import logging  # noqa: PLC0415  # see the module
-
-            from elastic_transport import NodeConfig  # noqa: PLC0415  # see the module
-            from elasticsearch import Elasticsearch  # noqa: PLC0415  # see the module
-    except ImportError:
-        raise ElasticsearchError(
-            "Elasticsearch's client is not installed: pip install 'kubectl-sew[elasticsearch]'"
-        ) from None
-
-    # What fails is an error here, and reported as one.
-    logging.getLogger("elastic_transport").setLevel(logging.CRITICAL + 1)
-    context = tls_context(access) if any(url.startswith("https:") for url in access.urls) else None
-    nodes = []
-    for url in access.urls:
-        host, port, path = read_url(url)
-        tls: dict[str, Any] = {"ssl_context": context} if url.startswith("https:") else {}
-        scheme = urlsplit(url).scheme
-        nodes.append(NodeConfig(scheme, host, port, path_prefix=path, connections_per_node=2, **tls))
-    return Elasticsearch(
-        nodes,
-        **authorization(access),
-        request_timeout=timeout,
-        max_retries=0,
-        retry_on_timeout=False,
-        retry_on_status=(),
-    )
-
-
-@contextmanager
-def _not_installed(module: str) -> Iterator[None]:
-    """Hide an optional module from imports made meanwhile, if nobody has imported it yet."""
-    if module in sys.modules:
-        yield
-        return
-    sys.modules[module] = None  # type: ignore[assignment]  # as the import system has it for what must not be found
-    try:
-        yield
-    finally:
-        del sys.modules[module]

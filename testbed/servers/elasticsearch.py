@@ -1,7 +1,7 @@
 """Real Elasticsearch nodes on loopback, from the jars of Maven Central: one node, or three that form a cluster.
 
 A node keeps its ports and data when it is killed and started again. There is no security in it, no scripts, and nothing
-at `/`. Free of pytest.
+at `/`. OpenSearch (`testbed.servers.opensearch`) runs in the same way. Free of pytest.
 """
 
 import hashlib
@@ -23,7 +23,6 @@ from testbed.servers.by_hand import serve
 from testbed.servers.running import Server, free_port
 from tests.waiting import eventually
 
-SOURCES = Path(__file__).parent / "elasticsearch-node"
 READY_WITHIN = 90.0
 VIRTUAL_MACHINES = Path("/usr/lib/jvm")
 _OPENER = build_opener(ProxyHandler({}))
@@ -44,11 +43,24 @@ class Version:
     number: str
     first_java: int
     last_java: int
+    product: str = "Elasticsearch"
+    main: str = "org.elasticsearch.node.ClassPathNode"
+    """Our class that runs a node. Arguments: its config folder, its name, and `plugins`."""
+    plugins: tuple[str, ...] = ()
+    electing: str = "cluster.initial_master_nodes"
+    """The setting that names the nodes of which a new cluster's first leader is elected."""
+    pinned: Mapping[str, str] = field(default_factory=dict)
+    """Jar -> its version, where Maven cannot know it."""
 
     @property
     def major(self) -> str:
         """The major version, which names the folder of our sources for it."""
         return self.number.partition(".")[0]
+
+    @property
+    def sources(self) -> Path:
+        """The folder with our sources of all its versions."""
+        return Path(__file__).parent / f"{self.product.lower()}-node"
 
 
 V8 = Version("8.17.0", 17, 23)
@@ -135,7 +147,10 @@ def elasticsearch(
 
 @contextmanager
 def elasticsearch_url(version: Version) -> Iterator[str]:
-    """Yield `ELASTICSEARCH_URL` where its server has that major version, else the URL of a node of our own."""
+    """Yield `ELASTICSEARCH_URL` where its server has that major version, else the URL of a node of our own.
+
+    Elasticsearch and OpenSearch have no major version in common.
+    """
     given = os.environ.get("ELASTICSEARCH_URL", "").rstrip("/")
     if given and _major(given) == version.major:
         yield given
@@ -152,7 +167,7 @@ def cluster(version: Version, *, size: int = 3, heap: str = "400m") -> Iterator[
         for node in nodes:
             node.settings = {
                 "discovery.seed_hosts": ",".join(f"127.0.0.1:{node.transport_port}" for node in nodes),
-                "cluster.initial_master_nodes": ",".join(node.name for node in nodes),
+                version.electing: ",".join(node.name for node in nodes),
             }
             node.launch()
         for node in nodes:
@@ -175,9 +190,10 @@ def _stopped_at_the_end(size: int, version: Version, heap: str) -> Iterator[list
 def build(version: Version) -> Path:
     """Return the folder with its jars (`lib`) and our classes (`classes`), built where it is not there yet."""
     digest = hashlib.sha256()
-    for source in [SOURCES / "pom.xml", *sorted((SOURCES / version.major).glob("*.java"))]:
+    for source in [version.sources / "pom.xml", *sorted((version.sources / version.major).glob("*.java"))]:
         digest.update(source.read_bytes())
-    return built("elasticsearch", f"{version.number}-{digest.hexdigest()[:12]}", lambda folder: _build(version, folder))
+    name = version.product.lower()
+    return built(name, f"{version.number}-{digest.hexdigest()[:12]}", lambda folder: _build(version, folder))
 
 
 def java_home(version: Version) -> Path:
@@ -189,7 +205,7 @@ def java_home(version: Version) -> Path:
         if version.first_java <= number <= version.last_java:
             return home
     raise UnavailableError(
-        f"Elasticsearch {version.number} needs a JDK of version {version.first_java} or newer"
+        f"{version.product} {version.number} needs a JDK of version {version.first_java} or newer"
         f"{f', {version.last_java} at most' if version.last_java < 99 else ''}: set JAVA_HOME, or install one"
     )
 
@@ -203,12 +219,14 @@ def _java_version(home: Path) -> int:
 def _build(version: Version, folder: Path) -> None:
     if shutil.which("mvn") is None:
         packages("maven")
-    pom, lib, classes = SOURCES / "pom.xml", folder / "lib", folder / "classes"
+    pom, lib, classes = version.sources / "pom.xml", folder / "lib", folder / "classes"
     home = _jdk(version)
-    goal = ("dependency:copy-dependencies", f"-DoutputDirectory={lib}", f"-Delasticsearch.version={version.number}")
-    run("mvn", "-q", "-B", "-f", pom, *goal, env={"JAVA_HOME": str(home)})
-    sources = sorted((SOURCES / version.major).glob("*.java"))
-    run(home / "bin" / "javac", "-d", classes, "-cp", f"{lib}/*", *sources)
+    jars = {version.product.lower(): version.number, **version.pinned}
+    goal = ("dependency:copy-dependencies", f"-DoutputDirectory={lib}")
+    versions = [f"-D{jar}.version={number}" for jar, number in jars.items()]
+    run("mvn", "-q", "-B", "-f", pom, *goal, *versions, env={"JAVA_HOME": str(home)})
+    sources = sorted((version.sources / version.major).glob("*.java"))
+    run(home / "bin" / "javac", "-proc:none", "-d", classes, "-cp", f"{lib}/*", *sources)
 
 
 def _jdk(version: Version) -> Path:
@@ -239,7 +257,7 @@ def _configure(node: ElasticsearchNode) -> None:
         "cluster.routing.allocation.disk.threshold_enabled": "false",
     }
     lines = [f"{key}: {value}\n" for key, value in (settings | node.settings).items()]
-    (config / "elasticsearch.yml").write_text("".join(lines))
+    (config / f"{node.version.product.lower()}.yml").write_text("".join(lines))
 
 
 def _command(node: ElasticsearchNode) -> list[str]:
@@ -251,12 +269,13 @@ def _command(node: ElasticsearchNode) -> list[str]:
         "-XX:+UseSerialGC",
         f"-Djava.io.tmpdir={node.folder / 'tmp'}",
         "-Dlog4j2.shutdownHookEnabled=false",  # the last words of an orderly end are worth having
-        *(["--enable-native-access=ALL-UNNAMED"] if node.version.major != "8" else []),
+        *(["--enable-native-access=ALL-UNNAMED"] if node.version.first_java > 17 else []),
         "-cp",
         f"{files / 'classes'}:{files / 'lib'}/*",
-        "org.elasticsearch.node.ClassPathNode",
+        node.version.main,
         str(node.folder / "config"),
         node.name,
+        *node.version.plugins,
     ]
 
 

@@ -1,10 +1,12 @@
-"""Make indices on an Elasticsearch under test with Calico's mapping or another, fill them, and delete them."""
+"""Make indices on a server under test with Calico's mapping or another, fill them, and delete them."""
 
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from elastic_transport import Urllib3HttpNode
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
@@ -33,6 +35,22 @@ CALICO_MAPPINGS: Json = {
         "time": {"type": "date", "format": "strict_date_optional_time||epoch_second"},
     },
 }
+
+
+class AnyProduct(Urllib3HttpNode):
+    """Has Elasticsearch's client talk to OpenSearch, too: in plain media types, and it is told the product it wants."""
+
+    def perform_request(self, method: str, target: str, *more: Any, headers: Any = None, **options: Any) -> Any:
+        for name, value in dict(headers or {}).items():
+            headers[name] = re.sub(r"vnd\.elasticsearch\+([\w-]+); *compatible-with=8", r"\1", value)
+        response = super().perform_request(method, target, *more, headers=headers, **options)
+        response.meta.headers["x-elastic-product"] = "Elasticsearch"
+        return response
+
+
+def connect(urls: str | list[str], **options: Any) -> Elasticsearch:
+    """Return a client of Elasticsearch or OpenSearch for what tests write and look up."""
+    return Elasticsearch(urls, **{"node_class": AnyProduct, "request_timeout": 60, **options})
 
 
 @contextmanager

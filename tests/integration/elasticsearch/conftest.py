@@ -6,25 +6,26 @@ from pathlib import Path
 import pytest
 from elasticsearch import Elasticsearch
 
+from testbed.servers.indices import connect
 from tests.integration.elasticsearch.faults import Proxy, proxy
 from tests.integration.elasticsearch.harness import IngestHarness
 
 
-@pytest.fixture(scope="session")
-def client(elasticsearch_8: str) -> Iterator[Elasticsearch]:
-    with Elasticsearch(elasticsearch_8, request_timeout=60) as made:
+@pytest.fixture
+def client(search_url: str) -> Iterator[Elasticsearch]:
+    with connect(search_url) as made:
         yield made
 
 
 @pytest.fixture
-def harness(client: Elasticsearch, elasticsearch_8: str, tmp_path: Path) -> Iterator[IngestHarness]:
-    made = IngestHarness(client, elasticsearch_8, tmp_path / "state")
+def harness(client: Elasticsearch, search_url: str, tmp_path: Path) -> Iterator[IngestHarness]:
+    made = IngestHarness(client, search_url, tmp_path / "state")
     yield made
     made.close()
 
 
 @pytest.fixture
-def between(elasticsearch_8: str) -> Iterator[Proxy]:
+def between(search_url: str) -> Iterator[Proxy]:
     """A proxy before the server, for tests whose harness goes through it."""
-    with proxy(elasticsearch_8) as made:
+    with proxy(search_url) as made:
         yield made

@@ -14,7 +14,7 @@ from typing import Any
 
 import urllib3
 
-HEADERS = {"X-Elastic-Product": "Elasticsearch", "Content-Type": "application/vnd.elasticsearch+json;compatible-with=8"}
+_PRODUCT = ("X-Elastic-Product", "X-OpenSearch-Version")
 
 
 @dataclass
@@ -24,6 +24,7 @@ class Answer:
     status: int
     body: bytes
     cut: bool = False
+    media_type: str = "application/json"
 
     def change(self, change: Callable[[Any], Any]) -> "Answer":
         """Return the answer with another body: `change` gets the JSON and returns the new one."""
@@ -47,6 +48,8 @@ class Proxy:
     password: str = ""
     """Basic authentication that is asked for, where there is one: `user:password`."""
     asked: list[str] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    """Headers of every answer: those by which the server says what it is, also where it is the proxy that answers."""
     _server: ThreadingHTTPServer | None = None
 
     def of(self, part: str) -> int:
@@ -58,7 +61,8 @@ class Proxy:
 def proxy(target: str, tls: tuple[Path, Path] | None = None) -> Iterator[Proxy]:
     """Run a proxy on a free port. `tls`: certificate and key, for https."""
     pool = urllib3.PoolManager(retries=False, timeout=60, maxsize=4)
-    made = Proxy("")
+    said = pool.request("GET", target + "/").headers
+    made = Proxy("", headers={name: said[name] for name in _PRODUCT if name in said})
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(made, pool, target))
     server.daemon_threads = True
     server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that does not trust us hangs up
@@ -99,8 +103,9 @@ def _handler(made: Proxy, pool: urllib3.PoolManager, target: str) -> type[BaseHT
 
         def _send(self, answer: Answer) -> None:
             self.send_response(answer.status)
-            for name, value in HEADERS.items():
+            for name, value in made.headers.items():
                 self.send_header(name, value)
+            self.send_header("Content-Type", answer.media_type)
             self.send_header("Content-Length", str(len(answer.body)))
             self.end_headers()
             self.wfile.write(answer.body[: len(answer.body) // 2] if answer.cut else answer.body)

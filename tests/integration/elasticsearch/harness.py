@@ -36,6 +36,7 @@ class RecordingObserver:
         self.full: set[str] = set()
         self.events = 0
         self.largest_page = 0
+        self.replays: list[tuple[str, str]] = []
         self.suppressed: Counter[str] = Counter()
 
     def warned(self, warnings: Sequence[SourceWarning]) -> None:
@@ -48,6 +49,9 @@ class RecordingObserver:
                 self.suppressed.update(arrival.suppressed_by)
         page = sum(len(json.dumps(arrival.event.document)) for arrival in arrivals)
         self.largest_page = max(self.largest_page, page)
+
+    def replaying(self, webhook: str, message: str) -> None:
+        self.replays.append((webhook, message))
 
     def store_full(self, webhooks: Collection[str]) -> None:
         self.full |= set(webhooks)

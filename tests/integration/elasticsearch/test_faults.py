@@ -18,6 +18,7 @@ from kubectl_sew.query import parse
 from kubectl_sew.resource import FetchedReason
 from kubectl_sew.resource.exceptions import AlertException
 from sew_agent.ingest.source import SourceError
+from testbed.servers.elasticsearch import Version
 from tests.integration.elasticsearch.faults import Answer, Fault, Proxy, proxy, refuse
 from tests.integration.elasticsearch.harness import NOW, IngestHarness, ids
 
@@ -183,8 +184,10 @@ def test_an_answer_that_is_cut_off_is_tried_again(harness: IngestHarness, betwee
     ids=["timed out", "ended early", "shards failed", "error"],
 )
 def test_a_search_that_did_not_see_all_counts_for_nothing_and_the_other_shard_goes_on(
-    harness: IngestHarness, between: Proxy, lost: dict[str, Any]
+    harness: IngestHarness, between: Proxy, lost: dict[str, Any], search_version: Version
 ) -> None:
+    if "terminated_early" in lost and search_version.product == "OpenSearch":
+        pytest.skip("OpenSearch says so of searches that saw all")
     harness.write(range(20))
     hidden = {"hits": {"hits": []}}
     between.fault = in_searches(lambda number, response: response if number else {**response, **hidden, **lost})
@@ -261,10 +264,9 @@ def test_the_server_away_for_a_minute_loses_nothing(harness: IngestHarness, betw
     recovers(harness, between)
 
 
-def test_a_server_that_is_no_elasticsearch_is_reported(
-    harness: IngestHarness, between: Proxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tests.integration.elasticsearch.faults.HEADERS", {"Content-Type": "application/json"})
+def test_a_server_that_is_no_elasticsearch_is_reported(harness: IngestHarness, between: Proxy) -> None:
+    between.headers.clear()
+    between.fault = lambda path, _body, real: Answer(200, b'{"version": {"number": "7"}}') if path == "/" else real()
     harness.restart()
     assert "does not say that it is Elasticsearch" in failed_poll(harness)
 
@@ -287,13 +289,13 @@ def test_a_wrong_password_is_reported_and_a_corrected_one_is_used_without_restar
 
 
 def test_an_unknown_ca_is_reported_and_a_corrected_one_is_used_without_restart(
-    harness: IngestHarness, elasticsearch_8: str, tmp_path: Path
+    harness: IngestHarness, search_url: str, tmp_path: Path
 ) -> None:
     right, wrong, ca = (tmp_path / name for name in ("right.pem", "wrong.pem", "ca.pem"))
     for path in (right, wrong):
         make_certificate(path)
     ca.write_bytes(wrong.read_bytes())
-    with proxy(elasticsearch_8, (right, right.with_suffix(".key"))) as tls:
+    with proxy(search_url, (right, right.with_suffix(".key"))) as tls:
         harness.access = from_files((tls.url,), {"ca": ca})
         harness.restart()
         harness.write(range(20))

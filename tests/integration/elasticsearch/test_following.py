@@ -348,7 +348,7 @@ def test_a_new_field_in_a_backfill_is_matched_by_the_mapping_that_it_made(
     harness.poll()
 
     def write_before_the_view(path: str, _body: bytes, real: Callable[[], Answer]) -> Answer:
-        if "_pit" in path:
+        if "_pit" in path or "point_in_time" in path:
             between.fault = None
             harness.write(["later"], record={"rule": "evil", "env": "test"})
         return real()

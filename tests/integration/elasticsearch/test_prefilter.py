@@ -11,6 +11,7 @@ from elasticsearch import Elasticsearch
 from kubectl_sew.query import bind, parse, to_dsl
 from sew_agent.ingest.elasticsearch.named_queries import exact_fields, required_values
 from sew_agent.ingest.elasticsearch.prefilter import MOST_EVENTS
+from testbed.servers.elasticsearch import Version
 from testbed.servers.indices import CALICO_MAPPINGS
 from tests.differential import generate
 from tests.differential.compare import EVENTS, ElasticsearchUnderTest, Index
@@ -95,6 +96,7 @@ def test_where_no_query_requires_a_value_nothing_is_prefiltered(harness: IngestH
     harness.index()
     for number in range(MANY):
         harness.serve(f"severity > {number % 7} OR host = 'h{number}'", f"w{number}", start=None)
+    harness.write(["first"], host="none")  # how much the server takes at once is learnt by it
     harness.record_results()
     counts = asked(between)
     harness.write(["a"], host="h9", severity=1)
@@ -195,8 +197,12 @@ def without_the_second(stats: dict[str, Any]) -> dict[str, Any]:
     return stats | {"indices": {name: body for name, body in stats["indices"].items() if "second" not in name}}
 
 
-def test_every_event_that_a_query_selects_has_the_doc_values_that_it_requires(each_elasticsearch: str) -> None:
+def test_every_event_that_a_query_selects_has_the_doc_values_that_it_requires(
+    each_elasticsearch: str, search_version: Version
+) -> None:
     """The queries are random, as in the comparison of server and matcher."""
+    if search_version.product == "OpenSearch":
+        pytest.skip("the random mappings have `subobjects`, which OpenSearch does not know")
     needed = 0
     with ElasticsearchUnderTest(each_elasticsearch) as server:
         for number in range(INDICES):

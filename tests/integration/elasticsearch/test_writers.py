@@ -10,7 +10,8 @@ from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
 from sew_agent.ingest.source import SourceError
-from testbed.servers.elasticsearch import V8, ElasticsearchNode, cluster, elasticsearch
+from testbed.servers.elasticsearch import ElasticsearchNode, Version, cluster, elasticsearch
+from testbed.servers.indices import connect
 from testbed.servers.required import required
 from testbed.servers.running import slowness
 from tests.integration.elasticsearch.harness import IngestHarness, ids
@@ -74,17 +75,17 @@ def test_six_writers_over_five_shards_of_two_indices(harness: IngestHarness) -> 
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ElasticsearchNode]:
+def node(search_version: Version, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ElasticsearchNode]:
     """A server of our own, that may be killed, and keeps snapshots in a folder."""
     snapshots = str(tmp_path_factory.mktemp("snapshots"))
-    with required(), elasticsearch(V8, settings={"path.repo": snapshots}) as made:
+    with required(), elasticsearch(search_version, settings={"path.repo": snapshots}) as made:
         yield made
 
 
 def test_an_index_that_is_restored_over_itself_is_read_again_without_a_duplicate(
     node: ElasticsearchNode, tmp_path: Path
 ) -> None:
-    with Elasticsearch(node.url, request_timeout=60) as client:
+    with connect(node.url) as client:
         harness = IngestHarness(client, node.url, tmp_path / "state")
         name = harness.index()
         harness.serve()
@@ -106,7 +107,7 @@ def test_an_index_that_is_restored_over_itself_is_read_again_without_a_duplicate
 
 
 def test_a_server_that_is_killed_and_started_again(node: ElasticsearchNode, tmp_path: Path) -> None:
-    with Elasticsearch(node.url, request_timeout=60) as client:
+    with connect(node.url) as client:
         harness = IngestHarness(client, node.url, tmp_path / "state")
         harness.index("a", shards=2)
         live = WritersHarness(harness)
@@ -125,8 +126,8 @@ def test_a_server_that_is_killed_and_started_again(node: ElasticsearchNode, tmp_
         harness.close()
 
 
-def test_nodes_that_hold_primaries_are_killed_again_and_again(tmp_path: Path) -> None:
-    with required(), cluster(V8) as nodes, Elasticsearch([node.url for node in nodes], request_timeout=60) as client:
+def test_nodes_that_hold_primaries_are_killed_again_and_again(search_version: Version, tmp_path: Path) -> None:
+    with required(), cluster(search_version) as nodes, connect([node.url for node in nodes]) as client:
         harness = IngestHarness(client, ",".join(node.url for node in nodes), tmp_path / "state")
         harness.index("a", shards=5, replicas=1)
         live = WritersHarness(harness)
@@ -134,7 +135,7 @@ def test_nodes_that_hold_primaries_are_killed_again_and_again(tmp_path: Path) ->
         live.read(2)
         writers = Writers([node.url for node in nodes], [f"{harness.prefix}.a"])
         writers.start()
-        for _ in range(4):
+        for _ in range(2):
             live.read(5)
             node = max(nodes, key=lambda candidate: primaries(client, candidate.name))
             node.kill()

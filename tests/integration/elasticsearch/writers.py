@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from elasticsearch import ApiError, Elasticsearch, TransportError
 from elasticsearch.helpers import BulkIndexError, bulk
 
+from testbed.servers.indices import connect
+
 HOUR = 3600
 PAUSE = 0.25
 """Seconds between two writes of one writer at most: together they write all the time, and no more than is soon read."""
@@ -34,7 +36,7 @@ class Writers:
     def _write(self, writer: int) -> None:
         chance = random.Random(writer)
         number = 0
-        with Elasticsearch(self._urls, request_timeout=30, max_retries=0) as client:
+        with connect(self._urls, request_timeout=30, max_retries=0) as client:
             while not self._stop.is_set():
                 some = [
                     self._document(chance, f"{writer}-{number + offset}") for offset in range(chance.randint(1, 30))

@@ -5,11 +5,11 @@ import sys
 
 import elastic_transport as transport
 import pytest
-from elasticsearch import ApiError, UnsupportedProductError
 
 from kubectl_sew.elasticsearch.access import Access, ElasticsearchError, IndexProblem
-from kubectl_sew.elasticsearch.client import Index, explain, search_error
-from kubectl_sew.redaction import redactor
+from kubectl_sew.elasticsearch.client import Index, search_error
+from kubectl_sew.elasticsearch.connection import refusal, unreachable
+from kubectl_sew.elasticsearch.dialect import ELASTICSEARCH, OPENSEARCH
 
 
 @pytest.mark.parametrize(
@@ -34,13 +34,6 @@ def test_an_address_that_cannot_be_used_is_refused_without_what_it_holds(url: st
     assert "Elasticsearch's URL" in str(refused.value)
 
 
-def answer(status: int) -> ApiError:
-    meta = transport.ApiResponseMeta(
-        status, "1.1", transport.HttpHeaders(), 0.1, transport.NodeConfig("http", "es", 9200)
-    )
-    return ApiError("made up", meta, {"error": {"type": "made_up", "reason": "so"}})
-
-
 @pytest.mark.parametrize(
     ("error", "problem"),
     [
@@ -48,15 +41,36 @@ def answer(status: int) -> ApiError:
         (transport.ConnectionTimeout("30 s"), IndexProblem.UNREACHABLE),
         (transport.TlsError("self-signed"), IndexProblem.UNREACHABLE),
         (transport.SerializationError("<html>"), IndexProblem.OTHER),
-        (UnsupportedProductError("no header", answer(200).meta, {}), IndexProblem.OTHER),
-        (answer(401), IndexProblem.REFUSED),
-        (answer(403), IndexProblem.PRIVILEGE),
-        (answer(429), IndexProblem.OTHER),
-        (answer(503), IndexProblem.OTHER),
     ],
 )
 def test_an_error_of_the_client_is_one_of_a_few_problems(error: Exception, problem: IndexProblem) -> None:
-    assert explain(error, "http://es:9200", redactor()).problem is problem
+    assert unreachable(error, "Elasticsearch at http://es:9200").problem is problem
+
+
+@pytest.mark.parametrize(
+    ("status", "problem"),
+    [
+        (401, IndexProblem.REFUSED),
+        (403, IndexProblem.PRIVILEGE),
+        (429, IndexProblem.OTHER),
+        (503, IndexProblem.OTHER),
+    ],
+)
+def test_an_answer_that_is_an_error_is_one_of_a_few_problems(status: int, problem: IndexProblem) -> None:
+    body = {"error": {"type": "made_up", "reason": "so"}}
+    assert refusal(status, body, ELASTICSEARCH, "http://es:9200").problem is problem
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (401, "Unauthorized", "refuses our credentials (401)"),
+        (406, {"error": "Content-Type header is not supported", "status": 406}, "answers 406: Content-Type header is"),
+        (502, "", "answers 502"),
+    ],
+)
+def test_an_error_of_opensearch_that_is_a_text_is_said_as_well(status: int, body: object, said: str) -> None:
+    assert f"OpenSearch at http://os:9200 {said}" in str(refusal(status, body, OPENSEARCH, "http://os:9200"))
 
 
 def test_a_search_among_many_that_is_forbidden_misses_a_privilege() -> None:
@@ -68,7 +82,7 @@ def test_connecting_loads_nothing_of_the_clients_asynchronous_half() -> None:
 from kubectl_sew.elasticsearch.access import Access
 from kubectl_sew.elasticsearch.client import Index
 Index(Access(("http://es:9200",)), "events.*").close()
-assert "elasticsearch" in sys.modules
+assert "elastic_transport" in sys.modules
 assert "aiohttp" not in sys.modules
 import aiohttp  # and whoever needs it finds it
 """

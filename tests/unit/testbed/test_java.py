@@ -1,4 +1,4 @@
-"""Which Java runs which Elasticsearch."""
+"""Which Java runs which Elasticsearch, and which OpenSearch."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import pytest
 from testbed.servers import elasticsearch
 from testbed.servers.building import UnavailableError
 from testbed.servers.elasticsearch import V8, V9, java_home
+from testbed.servers.opensearch import V2, V3
 
 
 @pytest.fixture
@@ -40,3 +41,7 @@ def test_where_none_suits_it_is_said_what_to_install(machine: Path) -> None:
         UnavailableError, match=r"Elasticsearch 9\.0\.4 needs a JDK of version 21 or newer: set JAVA_HOME"
     ):
         java_home(V9)
+
+
+def test_opensearch_2_does_without_the_newest_java(machine: Path) -> None:
+    assert (java_home(V2), java_home(V3)) == (machine / "b", machine / "a")

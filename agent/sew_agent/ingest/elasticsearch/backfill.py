@@ -1,26 +1,32 @@
-"""Backfill: a window of time, read once in a point in time that is opened when all earlier writes are visible."""
+"""Backfill: a window of time, read once in points in time that are opened when all earlier writes are visible.
+
+There is one for all shards, or one for each.
+"""
 
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from kubectl_sew.elasticsearch.access import ElasticsearchError
-from kubectl_sew.elasticsearch.client import Index
+from kubectl_sew.elasticsearch.client import Index, PointInTime
 from kubectl_sew.query import FieldType
 from sew_agent.ingest.elasticsearch.arrivals import ArrivalReader, ReadRequest, arrival, oldest_first
-from sew_agent.ingest.elasticsearch.backfill_cursor import BackfillCursor
+from sew_agent.ingest.elasticsearch.backfill_cursor import BackfillCursor, merged
 from sew_agent.ingest.elasticsearch.index_monitor import IndexMonitor
 from sew_agent.ingest.elasticsearch.multi_search import SearchJob, SearchResult
+from sew_agent.ingest.elasticsearch.named_queries import Dsl
 from sew_agent.ingest.elasticsearch.new_hits import Hit, SkippedHits
 from sew_agent.ingest.elasticsearch.shards import ShardStats
 from sew_agent.ingest.source import Batch
 
+_LEAST_PAGE = 100
+
 
 @dataclass(slots=True)
 class _BackfillRun:
-    """`initial`: the checkpoints when it began to wait. `point`: its point in time, "" before it is open."""
+    """`initial`: the checkpoints when it began to wait. `points`: its points in time, None before they are open."""
 
     initial: ShardStats
-    point: str = ""
+    points: list[PointInTime] | None = None
 
 
 class Backfill:
@@ -34,32 +40,38 @@ class Backfill:
     def read(self, request: ReadRequest, cursor: BackfillCursor, limit: int) -> Batch:
         """Return the next page. Raises ElasticsearchError; a failed run begins again where it was.
 
-        The point in time is searched from the next read on, by a mapping that has all its fields.
+        A window that ends is read as it can be seen now: what becomes visible later, the tail reads.
+        The points in time are searched from the next read on, by a mapping that has all their fields.
         """
         run = self._runs.get(cursor.run)
         if run is None:
             name = uuid4().hex[:8]
             self._runs[name] = _BackfillRun(self._monitor.stats)
-            return _waiting(replace(cursor, run=name, after=None))
-        if not self._monitor.sees(run.initial):
+            return replace(_waiting(replace(cursor, run=name, after=None)), more=cursor.end is not None)
+        if cursor.end is None and not self._monitor.sees(run.initial):
             return _waiting(cursor)
         if not request.queries:
             return Batch([], cursor.dump(), more=False, done=False, refused=request.refused)
         self._check_time(request)
-        if not run.point:
-            run.point = request.index.open_point_in_time()
+        if run.points is None:
+            query = {"bool": {"filter": self._filters(request, cursor)}}
+            run.points = request.index.open_points_in_time(self._monitor.open_shards(), query)
             return replace(_waiting(cursor), more=True)
-        return self._read_page(request, cursor, run, limit)
+        return self._read_page(request, cursor, run.points, limit)
 
-    def _read_page(self, request: ReadRequest, cursor: BackfillCursor, run: _BackfillRun, limit: int) -> Batch:
-        job = self._job(request, cursor, run, limit)
-        deferred = self._reader.multi_search.deferred([job])
-        (result,), refused = self._reader.multi_search.run(request.index, [job])
-        if result.failure is not None:
+    def _read_page(self, request: ReadRequest, cursor: BackfillCursor, points: list[PointInTime], limit: int) -> Batch:
+        """Read about the same of each point in time, and keep their newest ids."""
+        size = min(max(_LEAST_PAGE, limit // max(len(points), 1)), limit)
+        jobs = [self._job(request, cursor, point, number, size) for number, point in enumerate(points)]
+        deferred = self._reader.multi_search.deferred(jobs)
+        results, refused = self._reader.multi_search.run(request.index, jobs)
+        failure = next((result.failure for result in results if result.failure is not None), None)
+        if failure is not None:
             self.close(request.index, cursor.run)
-            raise result.failure
-        run.point = result.point or run.point
-        batch = self._batch(request, cursor, result, dict(request.refused) | refused)
+            raise failure
+        points[:] = [replace(point, id=result.point or point.id) for point, result in zip(points, results, strict=True)]
+        hits, end = merged([(result.hits, result.end is not None) for result in results], limit)
+        batch = self._batch(request, cursor, SearchResult(hits, end), dict(request.refused) | refused)
         if not (batch.more or batch.refused or deferred):
             self._close_quietly(request.index, cursor.run)
         return replace(batch, deferred=deferred)
@@ -75,28 +87,32 @@ class Backfill:
             )
 
     def close(self, index: Index, run: str = "") -> None:
-        """Close one point in time, or all."""
+        """Close the points in time of one run, or of all."""
         for name in [run] if run else list(self._runs):
             ended = self._runs.pop(name, None)
-            if ended and ended.point:
-                index.close_point_in_time(ended.point)
+            for point in (ended and ended.points) or ():
+                index.close_point_in_time(point.id)
 
-    def _job(self, request: ReadRequest, cursor: BackfillCursor, run: _BackfillRun, limit: int) -> SearchJob:
+    def _job(
+        self, request: ReadRequest, cursor: BackfillCursor, point: PointInTime, number: int, size: int
+    ) -> SearchJob:
         rules = self._reader.rules
-        time = {"order": "asc", "format": "epoch_millis", "numeric_type": "date", "unmapped_type": "date"}
         body = {
-            "size": limit,
-            "pit": request.index.in_point_in_time(run.point),
-            "sort": [{rules.time_field: time}, {"_shard_doc": "asc"}],
+            "size": size,
+            "pit": request.index.in_point_in_time(point.id),
+            "sort": request.index.dialect.order(rules.time_field),
             "_source": False,
             "track_total_hits": False,
             "docvalue_fields": rules.times(request.fields),
         }
-        window = {"range": {rules.time_field: {"gte": cursor.begin, "format": "epoch_millis"}}}
-        after = {"search_after": cursor.after} if cursor.after else {}
-        filters = [window, *request.everywhere]
+        after = {"search_after": cursor.after_in(number)} if cursor.after else {}
+        filters = self._filters(request, cursor, point.index)
         header = {"allow_partial_search_results": False}
         return SearchJob(header, filters, request.queries, body | after, request.selectors)
+
+    def _filters(self, request: ReadRequest, cursor: BackfillCursor, index: str = "") -> list[Dsl]:
+        """Return the filters of every search; what is named by an alias has its filter by that, an `index` does not."""
+        return [{"range": {self._reader.rules.time_field: cursor.window}}, *request.filters_of(index)]
 
     def _batch(
         self, request: ReadRequest, cursor: BackfillCursor, result: SearchResult, refused: dict[str, str]
@@ -140,4 +156,4 @@ def _after(cursor: BackfillCursor, result: SearchResult) -> BackfillCursor:
     last: Hit | None = result.hits[-1] if result.hits else None
     if last is None:
         return replace(cursor, done=result.end is None)
-    return replace(cursor, reached=last.order[0], after=(last.order[0], last.order[1]), done=result.end is None)
+    return replace(cursor, reached=last.order[0], after=last.order, done=result.end is None)

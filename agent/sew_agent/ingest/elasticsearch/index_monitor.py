@@ -7,7 +7,6 @@ from typing import Any
 from kubectl_sew.elasticsearch.access import ElasticsearchError, IndexProblem
 from kubectl_sew.elasticsearch.client import Index, check_search
 from kubectl_sew.query import FieldSet
-from kubectl_sew.query.mapping import field_set
 from sew_agent.ingest.elasticsearch.cursors import TailPosition
 from sew_agent.ingest.elasticsearch.named_queries import Dsl
 from sew_agent.ingest.elasticsearch.resized_indices import origin
@@ -113,7 +112,7 @@ class IndexMonitor:
             self._translate(index)
 
     def _translate(self, index: Index) -> None:
-        fields = field_set(index.pattern, self._mappings, self._analysis) if self._mappings else self.fields
+        fields = index.fields_of(self._mappings, self._analysis) if self._mappings else self.fields
         if fields != self.fields:
             self.fields = fields
 
@@ -136,6 +135,15 @@ class IndexMonitor:
     def window(self) -> int:
         """Hits that a search may ask for in each index."""
         return min((index_settings.window for index_settings in self.settings.values()), default=MOST_HITS)
+
+    def open_shards(self) -> list[tuple[str, int]]:
+        """Return the index and number of every shard of the open indices, also of those that do not answer."""
+        return [
+            (index_settings.index, number)
+            for index_settings in self.settings.values()
+            if not index_settings.closed
+            for number in range(index_settings.shards)
+        ]
 
     @property
     def there(self) -> frozenset[str]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kubectl_sew.elasticsearch.access import ElasticsearchError
-from kubectl_sew.elasticsearch.client import TIMED_OUT, Index, check_search
+from kubectl_sew.elasticsearch.client import Index, check_search
+from kubectl_sew.elasticsearch.connection import TIMED_OUT
 from sew_agent.ingest.elasticsearch.named_queries import (
     LEAST_LEAVES,
     MOST_LEAVES,
@@ -33,6 +34,7 @@ _REGROWN = 0.1
 """Searches that a request may have more after each run that was answered."""
 _BAD_REQUEST = 400
 _TOO_MANY = ("too_many_nested_clauses", "too_many_clauses")
+"""Kinds of an error by which a search was too large. OpenSearch answers so with the status 500."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,7 @@ class MultiSearch:
         return []
 
     def _refused(self, run: _SearchRun, task: _Task, error: ElasticsearchError) -> list[_Task]:
-        if error.status != _BAD_REQUEST:
+        if error.status != _BAD_REQUEST and error.kind not in _TOO_MANY:
             run.failures[task.job] = error
             return []
         if error.kind in _TOO_MANY:

@@ -41,14 +41,21 @@ class NamedQuery:
     leaves: int
     size: int
     wildcards: int = 0
+    again: bool = False
+    """True where events are wanted that the webhook has already."""
 
 
 class NamedQueries:
     """Translates queries, each once while it and the fields stay the same objects."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Node, FieldSet, NamedQuery]] = {}
+        self._known: dict[tuple[str, bool], tuple[Node, FieldSet, NamedQuery]] = {}
         self._selectors: dict[str, tuple[Node, FieldSet, NamedSelector]] = {}
+
+    def keep(self, webhooks: Collection[str], exceptions: Collection[str]) -> None:
+        """Let go of the queries of any other webhooks, and of the selectors of any other exceptions."""
+        self._known = {key: known for key, known in self._known.items() if key[0] in webhooks}
+        self._selectors = {name: known for name, known in self._selectors.items() if name in exceptions}
 
     def of(self, subscriptions: Sequence[Subscription], fields: FieldSet) -> tuple[list[NamedQuery], dict[str, str]]:
         """Return the queries, and webhook -> why its query cannot be asked of these fields."""
@@ -83,14 +90,13 @@ class NamedQueries:
         return known[2]
 
     def _translate(self, subscription: Subscription, fields: FieldSet, exact: Collection[str]) -> NamedQuery:
-        name, query, start = subscription.webhook, subscription.query, subscription.start
-        known = self._known.get(name)
+        name, query, start, again = subscription.webhook, subscription.query, subscription.start, subscription.again
+        known = self._known.get((name, again))
         if known is None or known[0] is not query or known[1] is not fields or known[2].start != start:
             dsl = to_dsl(bind(query, fields))
-            translated = NamedQuery(
-                name, start, dsl, required_values(dsl, exact), count_leaves(dsl), len(json.dumps(dsl)), wildcards(dsl)
-            )
-            known = self._known[name] = (query, fields, translated)
+            required, leaves, size = required_values(dsl, exact), count_leaves(dsl), len(json.dumps(dsl))
+            translated = NamedQuery(name, start, dsl, required, leaves, size, wildcards(dsl), again)
+            known = self._known[name, again] = (query, fields, translated)
         return known[2]
 
 

@@ -108,12 +108,12 @@ def before_start(hit: Hit) -> Hit:
 def unseen(hits: Sequence[Hit], known: SeenBy) -> list[Hit]:
     """Return the hits with the webhooks that do not have them yet; hits that all have are left out."""
     have = known([hit.key for hit in hits])
-    remaining = [replace(hit, queries=_without(hit, have.get(hit.key, ()))) for hit in hits]
+    remaining = [replace(hit, queries=_unseen_by(hit, have.get(hit.key, ()))) for hit in hits]
     return [hit for hit in remaining if hit.queries]
 
 
-def _without(hit: Hit, names: Collection[str]) -> tuple[NamedQuery, ...]:
-    return tuple(query for query in hit.queries if query.webhook not in names) if names else hit.queries
+def _unseen_by(hit: Hit, names: Collection[str]) -> tuple[NamedQuery, ...]:
+    return tuple(query for query in hit.queries if query.again or query.webhook not in names) if names else hit.queries
 
 
 def skip_reason(hit: Hit, cursor: Cursor, limits: AgeLimits) -> str:

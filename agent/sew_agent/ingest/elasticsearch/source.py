@@ -1,7 +1,7 @@
 """The event source over Elasticsearch: see the package."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -73,9 +73,9 @@ class ElasticsearchSource:
         self._backfill = Backfill(reader, self._monitor)
 
     def read_fields(self) -> None:
-        """Read the fields before the first poll, which says what is wrong where they cannot be read."""
+        """Read the fields, where no poll does; a poll says what is wrong where they cannot be read."""
         with suppress(ElasticsearchError):
-            self._monitor.read_fields(self._index)
+            self._monitor.read_fields(self._current())
 
     @property
     def fields(self) -> FieldSet:
@@ -85,6 +85,10 @@ class ElasticsearchSource:
     def origin(self, start: float) -> Origin:
         """Return a backfill beside the tail: events that were written before the tail began are found by time."""
         return Origin(BackfillCursor(start).dump(), beside=True)
+
+    def window(self, since: float, until: float) -> str:
+        """Return the position of a backfill that ends, too."""
+        return BackfillCursor(since, end=until).dump()
 
     def read(
         self,
@@ -108,6 +112,9 @@ class ElasticsearchSource:
                 return self._backfill.read(request, BackfillCursor.load(position), limit)
             return self._following.read(request, position, limit)
 
+    def keep(self, webhooks: Collection[str], exceptions: Collection[str]) -> None:
+        self._queries.keep(webhooks, exceptions)
+
     def _everywhere(self) -> list[Dsl]:
         """Return the filters on every event. Without a mapping there is no event to filter."""
         if not self._cluster or self.fields.unlisted is not UnlistedKeys.ABSENT:
@@ -119,6 +126,9 @@ class ElasticsearchSource:
                 f"SEW_CLUSTER_NAME (--cluster-name) {self._cluster!r} cannot be queried, so nothing is read: "
                 f"{error.errors[0].message}"
             ) from None
+
+    def resume(self) -> None:
+        """Do nothing: all that is kept is of the indices, and holds for every position."""
 
     def read_to(self, position: str | None) -> float | None:
         if position is None:
@@ -163,6 +173,6 @@ def _readable() -> Iterator[None]:
         yield
     except _UNREADABLE as error:
         raise SourceError(
-            f"Elasticsearch's answer cannot be read ({locate(error)}): is it Elasticsearch 8 or 9, "
-            "and does no proxy change its answers?"
+            f"Elasticsearch's answer cannot be read ({locate(error)}): is it Elasticsearch 8 or 9, or "
+            "OpenSearch 2.19 or 3, and does no proxy change its answers?"
         ) from None

@@ -85,6 +85,7 @@ def test_an_event_of_an_index_that_was_made_of_another_is_that_ones() -> None:
 def test_an_arrival_has_the_document_the_webhooks_and_the_own_time() -> None:
     names = ("early", "late", "ever")
     assert arrival(HIT, {"severity": 9}) == Arrival(Event("events", "e", {"severity": 9}), names, AT)
+    assert arrival(replace(HIT, suppressed_by=("x",)), {}).suppressed_by == ("x",)
     timed = reader().with_time(HIT, {"time": "2027-01-15T08:00:01Z", "other": 3})
     assert (timed.time, timed.id) == (AT + 1, "e")
     assert reader().with_time(HIT, {}).time is None

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kubectl_sew.elasticsearch.access import ElasticsearchError
-from kubectl_sew.elasticsearch.client import TIMED_OUT
+from kubectl_sew.elasticsearch.connection import TIMED_OUT
 from sew_agent.ingest.elasticsearch.multi_search import MOST_REQUEST_BYTES, MultiSearch, SearchJob
 from sew_agent.ingest.elasticsearch.named_queries import NamedQuery, NamedSelector
 
@@ -71,3 +71,20 @@ def test_the_selectors_of_exceptions_count_for_the_size_of_a_request() -> None:
     MultiSearch("time").run(index, [SearchJob({}, [], [QUERY], {"size": 10}, [selector])] * 20)  # type: ignore[arg-type]
     assert sum(index.asked) == 20
     assert max(index.asked) * MEBIBYTE < MOST_REQUEST_BYTES
+
+
+class NarrowIndex(CountingIndex):
+    """An index that takes one query at once, and refuses more as OpenSearch does: with the status 500."""
+
+    def search_many(self, searches: Sequence[tuple[object, dict[str, Any]]]) -> list[dict[str, Any]]:  # type: ignore[override]
+        self.asked += [repr(body).count("_name") for _, body in searches]
+        error = {"error": {"type": "too_many_nested_clauses", "reason": "1024"}, "status": 500}
+        return [error if repr(body).count("_name") > 1 else {"hits": {"hits": []}} for _, body in searches]
+
+
+def test_a_search_that_is_too_large_is_asked_in_halves_whatever_the_status_of_its_refusal() -> None:
+    index = NarrowIndex()
+    jobs = [SearchJob({}, [], [QUERY] * 4, {"size": 10})]
+    (result,), refused = MultiSearch("time").run(index, jobs)  # type: ignore[arg-type]
+    assert (result.failure, refused) == (None, {})
+    assert index.asked == [4, 2, 2, 1, 1, 1, 1]

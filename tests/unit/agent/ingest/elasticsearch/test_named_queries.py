@@ -124,6 +124,23 @@ def test_a_query_is_translated_again_only_when_it_or_the_fields_are_others(monke
     assert translated == ["calico", "other"]
 
 
+def test_what_was_made_for_a_name_that_is_gone_is_let_go() -> None:
+    queries, (kept, gone), quiet = (
+        NamedQueries(),
+        subscribe("type = waf", "host = a"),
+        Suppression("x", parse("host = b")),
+    )
+
+    def made() -> list[object]:
+        return [*queries.of([kept, gone], CALICO)[0], *queries.of_exceptions([quiet], CALICO)[0]]
+
+    before = made()
+    queries.keep({"w0", "w1"}, {"x"})
+    assert [one is other for one, other in zip(before, made(), strict=True)] == [True, True, True]
+    queries.keep({"w0"}, ())
+    assert [one is other for one, other in zip(before, made(), strict=True)] == [True, False, False]
+
+
 def test_without_any_query_the_filters_are_asked_alone() -> None:
     ours = [{"range": {"_seq_no": {"gt": 5}}}, {"term": {"cluster": "c"}}]
     assert combined([], ours) == {"bool": {"must": ours}}

@@ -91,6 +91,13 @@ def test_pages_for_different_webhooks_become_one_up_to_the_end_of_the_first_full
     assert merge([([], True)]) == ([], None)
 
 
+def test_a_hit_of_two_searches_has_each_webhook_once_and_all_exceptions_that_select_it() -> None:
+    both = hit(1, "a", "b", suppressed_by=("x", "y"))
+    other = replace(both, queries=(both.queries[1], query("c")), suppressed_by=("y", "z"))
+    ((merged,), _) = merge([([both], False), ([other], False)])
+    assert (merged.webhooks, merged.suppressed_by) == (("a", "b", "c"), ("x", "y", "z"))
+
+
 def test_skipped_hits_are_reported_in_one_warning_for_each_kind() -> None:
     skipped = SkippedHits()
     for number in range(3):
@@ -126,3 +133,4 @@ def test_a_hit_is_read_with_the_time_version_and_routing_that_it_has() -> None:
     assert read_hit(answer | {"fields": {"other": ["1"]}}, queries, "time", 5) == bare
     full = answer | {"fields": {"time": ["1800000000123.5"]}, "_version": 4, "_routing": "r"}
     assert read_hit(full, queries, "time", 5) == replace(bare, time=1_800_000_000.1235, version=4, routing="r")
+    assert read_hit(answer, queries, "time", 5, ("x",)) == replace(bare, suppressed_by=("x",))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kubectl_sew.elasticsearch.access import ElasticsearchError
-from kubectl_sew.elasticsearch.client import TIMED_OUT
+from kubectl_sew.elasticsearch.connection import TIMED_OUT
 from sew_agent.ingest.elasticsearch.multi_search import MultiSearch, SearchJob
 from sew_agent.ingest.elasticsearch.named_queries import NamedQuery
 from sew_agent.ingest.elasticsearch.query_costs import QueryCosts
