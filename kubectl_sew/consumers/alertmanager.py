@@ -29,11 +29,12 @@ from kubectl_sew.consumers.base import (
     Verdict,
 )
 from kubectl_sew.consumers.classification import by_status, describe
+from kubectl_sew.consumers.digest_settings import refuse_digest
 from kubectl_sew.consumers.headers import HEADERS_VARIABLE, check_headers, own_headers
 from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
-from kubectl_sew.consumers.shapes import TIME_FIELD, readable
 from kubectl_sew.consumers.tls import TLS_VARIABLES, check_tls, read_tls
 from kubectl_sew.event import Event
+from kubectl_sew.event_maps.readable import EVENT_MAPS, EventMaps, ReadableEvent
 from kubectl_sew.json_text import line
 from kubectl_sew.members import members
 
@@ -43,6 +44,7 @@ FIRING = 3600.0
 
 ANNOTATION_LIMIT = 8_000
 """Bytes, as Alertmanager and those that read its API (Mimir) count."""
+_GROUPS_ITSELF = "Alertmanager groups alerts itself, by `group_by`, `group_wait` and `group_interval` of its routes"
 _CREDENTIALS = ("basicAuth", "bearerToken")
 MOST_PEERS = 10
 
@@ -56,8 +58,7 @@ _ANNOTATED = ("severity", "attack_vector", "attack_phase", "mitre_tactic", "host
 class AlertManager:
     """Renderer for Prometheus Alertmanager. Peers of one cluster each get the alert, and agree on it themselves."""
 
-    time_field: str = TIME_FIELD
-    """Holds an event's time."""
+    maps: EventMaps = EVENT_MAPS
     name: ClassVar[str] = "AlertManager"
     variables: ClassVar[tuple[Variable, ...]] = (
         Variable(
@@ -78,7 +79,9 @@ class AlertManager:
     def validate(self, config: Config) -> list[ConfigProblem]:
         if long := settings.too_long(self, config):
             return long
-        problems = settings.missing(self, config)
+        problems = refuse_digest(config, _GROUPS_ITSELF)
+        refused = {problem.variable for problem in problems}
+        problems += [problem for problem in settings.missing(self, config) if problem.variable not in refused]
         for url in _urls(config):
             problems += settings.check_url(config, "url", url) or _check_path(url)
             for name in filter(lambda name: settings.text(config, name), _CREDENTIALS):
@@ -97,16 +100,16 @@ class AlertManager:
     def render(
         self, event: Event, labels: Mapping[str, str], config: Config, *, now: float, delivery_id: str
     ) -> tuple[Request, ...]:
-        shown = readable(event, self.time_field)
-        own = _cut(alert_labels(event, shown, labels, config, delivery_id), LABEL_LIMIT)
-        body = json.dumps([alert(shown, own, config, now)]).encode()
+        readable = self.maps.read(event)
+        own = _cut(alert_labels(readable, labels, config, delivery_id), LABEL_LIMIT)
+        body = json.dumps([alert(readable, own, config, now)]).encode()
         tls = read_tls(config)
         targets = [settings.address(url) for url in _urls(config)]
         return tuple(
             Request("POST", target.url, _headers(config, target.authorization), body, tls) for target in targets
         )
 
-    def classify(self, response: Response) -> Outcome:
+    def classify(self, response: Response, config: Config) -> Outcome:  # noqa: ARG002 - all alike
         if response.status == 200 and not response.body.strip():
             return Outcome(Verdict.DELIVERED, detail=describe(200), status=200)
         if response.status in _WRONG_URL:
@@ -116,11 +119,12 @@ class AlertManager:
         return by_status(response, _said(response.body), "Alertmanager's empty answer")
 
 
-def alert(event: Event, labels: Mapping[str, str], config: Config, now: float) -> dict[str, object]:
+def alert(readable: ReadableEvent, labels: Mapping[str, str], config: Config, now: float) -> dict[str, object]:
     """Return one alert. Its labels hold the delivery's id: like events stay apart, and a retry is the same alert."""
+    event = readable.shown
     rendered: dict[str, object] = {
         "labels": labels,
-        "annotations": _annotations(event),
+        "annotations": _annotations(event, readable.link),
         "startsAt": text.rfc3339(min(now, now if event.time is None else event.time), "auto"),
         "endsAt": text.rfc3339(now + FIRING, "auto"),
     }
@@ -129,7 +133,7 @@ def alert(event: Event, labels: Mapping[str, str], config: Config, now: float) -
     return rendered
 
 
-def _annotations(event: Event) -> dict[str, str]:
+def _annotations(event: Event, link: str) -> dict[str, str]:
     """Return the long texts, and what is no use for grouping."""
     document = event.document
     values = {
@@ -142,6 +146,7 @@ def _annotations(event: Event) -> dict[str, str]:
         "mitigations": "\n".join(json_text.items(document.get("mitigations"), 500)),
         "record": json_text.block(document["record"], ANNOTATION_LIMIT) if document.get("record") else "",
         **{name: line(document.get(name), 500) for name in _ANNOTATED},
+        "link": link,
     }
     return _cut(values, ANNOTATION_LIMIT)
 

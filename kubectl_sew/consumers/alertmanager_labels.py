@@ -7,7 +7,7 @@ from kubectl_sew.consumers import settings
 from kubectl_sew.consumers.base import Config, ConfigProblem, Variable
 from kubectl_sew.consumers.own_lines import check_own_line, line_variable, own_line
 from kubectl_sew.consumers.severity_words import SEVERITY_WORDS, read_severity_words, severity_word
-from kubectl_sew.event import Event
+from kubectl_sew.event_maps.readable import ReadableEvent
 from kubectl_sew.json_text import line
 
 ALERT_NAME = "Calico Security Event"
@@ -33,17 +33,16 @@ _REPLACEABLE = ("alertname", "severity", *_FROM_THE_EVENT)
 _NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_]")
 
 
-def alert_labels(
-    event: Event, shown: Event, labels: Mapping[str, str], config: Config, delivery_id: str
-) -> dict[str, str]:
+def alert_labels(event: ReadableEvent, labels: Mapping[str, str], config: Config, delivery_id: str) -> dict[str, str]:
     """Return the labels of an alert, without empty ones, which Alertmanager drops.
 
-    `labels`: the webhook's. Templates read the event itself, people `shown`. Raises RenderError.
+    `labels`: the webhook's. Raises RenderError.
     """
+    shown = event.shown
     ours = {name: line(shown.document.get(name), LABEL_LIMIT) for name in _FROM_THE_EVENT}
     ours["alertname"] = own_line(event, labels, config, "alertname", ALERT_NAME, LABEL_LIMIT) or ALERT_NAME
     words = settings.text(config, "severityMap") or SEVERITY_WORDS
-    ours["severity"] = severity_word(shown.document.get("severity"), words)
+    ours["severity"] = severity_word(event.severity, words)
     given = {label_name(name): line(value, LABEL_LIMIT) for name, value in list(labels.items())[:_LABELS_LIMIT]}
     identity = {"event_id": line(shown.id, LABEL_LIMIT), "delivery_id": delivery_id}
     return _without_empty(ours) | _without_empty(given) | _without_empty(identity)

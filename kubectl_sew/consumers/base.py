@@ -85,7 +85,7 @@ class Outcome:
     """An answer's meaning. `detail` is one line for a person, at most 300 characters, and holds no secret.
 
     `said` is the receiver's whole text, which may repeat our secrets: `classify_response` hides those, cuts the text,
-    and puts it into the detail.
+    and puts it into the detail. So does it with `receipt`: cut before, a part of a secret would be left.
     """
 
     verdict: Verdict
@@ -151,8 +151,11 @@ class Consumer(Protocol):
         `now` is in seconds since the epoch. Raises RenderError.
         """
 
-    def classify(self, response: Response) -> Outcome:
-        """Classify an answer; `classify_response` adds Retry-After and redirects, which mean the same for all."""
+    def classify(self, response: Response, config: Config) -> Outcome:
+        """Classify an answer by the receiver's rules, or by the configuration's own (Generic's `expect`).
+
+        `classify_response` adds Retry-After and redirects, which mean the same for all.
+        """
 
 
 @runtime_checkable
@@ -163,9 +166,17 @@ class ChecksLabels(Protocol):
         """Return a sentence for each label that meets another of its name: which of them is sent."""
 
 
+@runtime_checkable
+class MarksAgain(Protocol):
+    """A consumer whose receiver can be told that an event is sent once more, because a person asked for it."""
+
+    def mark_again(self, request: Request) -> Request:
+        """Return a rendered request with the mark."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The receiver has it already, under the name `receipt`."""
+    """The receiver has it already, under the name `receipt`: its whole text, as that of an Outcome."""
 
     receipt: str
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -48,7 +49,7 @@ def classify_response(consumer: Consumer, response: Response, now: float, config
     24 h; one that is zero, past or unreadable gives WAIT with 0.0 seconds, in place of which the delivery takes its own
     shortest pause.
     """
-    outcome = _redirect(response) if 300 <= response.status < 400 else consumer.classify(response)
+    outcome = _redirect(response) if 300 <= response.status < 400 else consumer.classify(response, config or {})
     return with_retry_after(redact_outcome(outcome, consumer, config or {}), response, now)
 
 
@@ -81,11 +82,15 @@ def by_status(response: Response, text: str = "", instead: str = "") -> Outcome:
 
 def describe(status: int, text: str = "") -> str:
     """Return `400 Bad Request: DETAIL` in one line."""
+    return line(f"{_name(status)}: {text}", DETAIL_LIMIT) if text else _name(status)
+
+
+@lru_cache(maxsize=1024)
+def _name(status: int) -> str:
     try:
-        name = f"{status} {HTTPStatus(status).phrase}"
+        return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
-        name = str(status)
-    return line(f"{name}: {text}" if text else name, DETAIL_LIMIT)
+        return str(status)
 
 
 def with_retry_after(outcome: Outcome, response: Response, now: float) -> Outcome:
@@ -97,8 +102,12 @@ def with_retry_after(outcome: Outcome, response: Response, now: float) -> Outcom
 
 
 def secrets_of(consumer: Consumer, config: Config) -> list[str]:
-    """Return the texts in a configuration that must not be shown: secret variables, and whatever came from a Secret."""
-    secret = {variable.name for variable in consumer.variables if variable.secret}
+    """Return the texts in a configuration that must not be shown: secret variables, and whatever came from a Secret.
+
+    Secret are also variables that the consumer does not know by itself: a template may ask for them as secrets.
+    """
+    known = {variable.name: variable for variable in consumer.variables}
+    secret = {name for name in config if name not in known or known[name].secret}
     texts: set[str] = set()
     for name, value in config.items():
         if value and (name in secret or isinstance(value, Secret)) and name not in _TEMPLATES:
@@ -140,7 +149,8 @@ def _of_url(url: str) -> Iterator[str]:
     except ValueError:
         return
     yield from (split.path.rstrip("/"), split.query, *(value for _, value in parse_qsl(split.query)))
-    yield from (part for part in split.path.split("/") if len(part) >= _LIKE_A_TOKEN)
+    for part in split.path.split("/"):
+        yield from (piece for piece in (part, *part.split(":")) if len(piece) >= _LIKE_A_TOKEN)
     user = split.netloc.rpartition("@")[0]
     yield from (user, unquote(user), split.password or "", unquote(split.password or ""))
 

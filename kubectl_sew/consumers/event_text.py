@@ -34,6 +34,14 @@ def endpoint(event: Event, side: str) -> str:
     return f"{shown} ({place})" if shown and place else shown or place
 
 
+def party(event: Event, side: str) -> str:
+    """Return `namespace/name` of the `source` or the `dest`, else its address; "" where neither is known."""
+    namespace, name, aggregate, address = (
+        line(event.document.get(f"{side}_{part}"), 100) for part in ("namespace", "name", "name_aggr", "ip")
+    )
+    return "/".join(part for part in (namespace, name or aggregate) if part and part != "-") or address
+
+
 def name(event: Event) -> str:
     """Return the event's name in one line, else the beginning of its description, else its type."""
     return line(event.document.get("name"), 200) or line(event.document.get("description"), 200) or kind(event)

@@ -1,6 +1,7 @@
 """The variable `headers` that some consumers share: more headers for each request, which may be credentials."""
 
 import re
+from functools import lru_cache
 
 from kubectl_sew.consumers import settings
 from kubectl_sew.consumers.base import Config, ConfigProblem, Variable
@@ -21,31 +22,41 @@ def own_headers(config: Config, fixed: tuple[str, ...] = ()) -> list[tuple[str, 
 
     `fixed`: more names, in lower case, that cannot be set for this receiver.
     """
-    last: dict[str, tuple[str, str]] = {}
-    for _, name, colon, value in _header_lines(config):
-        if colon and not _is_ours(name, fixed):
-            last.pop(name.lower(), None)
-            last[name.lower()] = (name, value)
-    return [*last.values()] if "content-type" in last else [CONTENT_TYPE, *last.values()]
+    return [*_own_headers(config.get("headers", ""), fixed)]
 
 
 def is_json(config: Config) -> bool:
     """Return whether the Content-Type says that the body is JSON."""
-    kind = next(value for name, value in own_headers(config) if name.lower() == "content-type")
+    return _is_json(config.get("headers", ""))
+
+
+@lru_cache(maxsize=1024)
+def _is_json(text: str) -> bool:
+    kind = next(value for name, value in _own_headers(text) if name.lower() == "content-type")
     media_type = kind.partition(";")[0].strip().lower()
     return media_type == "application/json" or media_type.endswith("+json")
 
 
-def _header_lines(config: Config) -> list[tuple[int, str, str, str]]:
+@lru_cache(maxsize=1024)
+def _own_headers(text: str, fixed: tuple[str, ...] = ()) -> tuple[tuple[str, str], ...]:
+    last: dict[str, tuple[str, str]] = {}
+    for _, name, colon, value in _header_lines(text):
+        if colon and not _is_ours(name, fixed):
+            last.pop(name.lower(), None)
+            last[name.lower()] = (name, value)
+    return (*last.values(),) if "content-type" in last else (CONTENT_TYPE, *last.values())
+
+
+def _header_lines(text: str) -> list[tuple[int, str, str, str]]:
     """Return (line number, name, colon or "", value) of each line that is not empty, without the blanks around."""
-    lines = enumerate(re.split(r"\r?\n", config.get("headers", "")), 1)
+    lines = enumerate(re.split(r"\r?\n", text), 1)
     parts = [(number, *line.partition(":")) for number, line in lines if line.strip()]
     return [(number, name.strip(), colon, value.strip()) for number, name, colon, value in parts]
 
 
 def check_headers(config: Config, fixed: tuple[str, ...] = ()) -> list[ConfigProblem]:
     """Check the variable; `fixed` as for `own_headers`. What Calico's processor passes over is a warning here."""
-    lines = _header_lines(config)
+    lines = _header_lines(config.get("headers", ""))
     names = [name.lower() if colon else "" for _, name, colon, _ in lines]
     problems: list[ConfigProblem] = []
     for at, (number, name, colon, value) in enumerate(lines):

@@ -17,6 +17,10 @@ BUDGET_NAME = "_budget"
 """Name of the budget among a rendering's variables, which a template cannot use."""
 
 
+SECRETS_NAME = "_secrets"
+"""Name of the secrets among them, likewise."""
+
+
 @pass_context
 def iterate(context: Context, value: Any, weight: int) -> list[Any]:
     """Return the members that a loop goes over, none of what is not a list. They are charged before the first."""
@@ -41,6 +45,12 @@ def charge(context: Context, value: Any) -> Any:
 def constant(value: Any) -> Any:
     """Mark a text of the template itself."""
     return ConstantText(value) if isinstance(value, str) else value
+
+
+@pass_context
+def secret(context: Context, value: Any, name: str) -> Any:
+    """Return a secret by its name, or the event's own value where there is no such secret."""
+    return context[SECRETS_NAME].get(name, value)
 
 
 @pass_context
@@ -81,6 +91,16 @@ def _date(context: Context, value: Any, form: Any = "rfc3339") -> str:
 @pass_context
 def _severity_word(context: Context, value: Any, words: Any = SEVERITY_WORDS) -> str:
     return shared.severity_word(_text(context, words), _known(value))
+
+
+@pass_context
+def _clean(context: Context, value: Any) -> str:
+    return shared.clean(_text(context, value), context[BUDGET_NAME])
+
+
+@pass_context
+def _line(context: Context, value: Any) -> str:
+    return shared.one_line(_text(context, value), context[BUDGET_NAME])
 
 
 @pass_context
@@ -153,12 +173,14 @@ def _json(value: Any) -> str:
 
 
 FILTERS = {
+    "clean": _clean,
     "date": _date,
     "default": _default,
     "first": _first,
     "join": _join,
     "last": _last,
     "length": _length,
+    "line": _line,
     "lower": _lower,
     "replace": _replace,
     "severity_word": _severity_word,

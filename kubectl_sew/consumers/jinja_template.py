@@ -8,7 +8,7 @@ that a template that loops without writing anything ends too.
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 from jinja2 import (
     ChainableUndefined,
@@ -25,9 +25,19 @@ from jinja2.lexer import Token, TokenStream
 from jinja2.runtime import Context, LoopContext
 
 from kubectl_sew.consumers.base import TEMPLATE_LIMIT, ConfigProblem, RenderError
-from kubectl_sew.consumers.jinja_filters import BUDGET_NAME, FILTERS, as_json, charge, constant, iterate, shown
+from kubectl_sew.consumers.jinja_filters import (
+    BUDGET_NAME,
+    FILTERS,
+    SECRETS_NAME,
+    as_json,
+    charge,
+    constant,
+    iterate,
+    secret,
+    shown,
+)
 from kubectl_sew.consumers.template_budget import Budget
-from kubectl_sew.consumers.template_output import ConstantText, Output
+from kubectl_sew.consumers.template_output import BesideEvent, ConstantText, Output
 from kubectl_sew.json_text import line
 from kubectl_sew.pages import page
 from kubectl_sew.redaction import Secret
@@ -39,7 +49,11 @@ DEPTH_LIMIT = 40
 LOOPS_LIMIT = 3
 LOOP_ATTRIBUTES = ("first", "index", "index0", "last")
 
-_ITERATE, _CHARGE, _CONSTANT = "_iterate", "_charge", "_constant"  # not in FILTERS: a template cannot name them
+SECRETS = "secret"
+"""Name under which a template has the secrets."""
+
+# Not in FILTERS: a template cannot name them.
+_ITERATE, _CHARGE, _CONSTANT, _SECRET = "_iterate", "_charge", "_constant", "_secret"
 _KEYWORDS = {"if", "elif", "else", "in", "and", "or", "not", "is"}
 _REFERENCE_ENDS = {"name", "rparen", "rbracket", "rbrace", "string", "integer", "float"}
 _ALLOWED = (
@@ -125,15 +139,43 @@ def first_names(source: str) -> dict[str, int]:
     return lines
 
 
+def secret_names(source: str) -> dict[str, int]:
+    """Return the secrets that a checked template stands for, each with its first line."""
+    names: dict[str, int] = {}
+    for node in _secrets_in(_environment().parse(source)):
+        names.setdefault(node.attr, node.lineno)
+    return names
+
+
+def other_uses_of_secrets(source: str) -> list[int]:
+    """Return the lines where the word for secrets stands in something else than in an expression of its own."""
+    tree = _environment().parse(source)
+    alone = {id(node.node) for node in _secrets_in(tree)}
+    return [node.lineno for node in tree.find_all(nodes.Name) if node.name == SECRETS and id(node) not in alone]
+
+
+def _secrets_in(tree: nodes.Template) -> list[nodes.Getattr]:
+    return [node for written in tree.find_all(nodes.Output) for node in written.nodes if _is_secret(node)]
+
+
+def _is_secret(node: nodes.Node) -> TypeGuard[nodes.Getattr]:
+    """Return whether a node is `secret.NAME`."""
+    return isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and node.node.name == SECRETS
+
+
 def own_texts(source: str) -> list[str]:
     """Return a checked template's own texts, in their order."""
     return [node.data for node in _environment().parse(source).find_all(nodes.TemplateData)]
 
 
-def render_jinja(source: str, document: Mapping[str, Any], output: Output, budget: Budget) -> None:
-    """Write a checked template for an event. Raises JinjaExecutionError, RenderError and SpentError."""
+def render_jinja(source: str, document: Mapping[str, Any], output: Output, budget: Budget, beside: BesideEvent) -> None:
+    """Write a checked template for an event. Raises JinjaExecutionError, RenderError and SpentError.
+
+    Only `{{ secret.NAME }}` can reach what is secret.
+    """
+    own = {**beside.names, BUDGET_NAME: budget, SECRETS_NAME: beside.secrets}
     try:
-        for chunk in _compile(source).generate({WHOLE_EVENT: document, **document, BUDGET_NAME: budget}):
+        for chunk in _compile(source).generate({WHOLE_EVENT: document, **document, **own}):
             if isinstance(chunk, _WrittenValue):
                 _write(chunk.value, output)
             else:
@@ -217,7 +259,7 @@ def _environment() -> Environment:
     environment = _Members(undefined=ChainableUndefined, finalize=_finalize, extensions=[_GoReferences], cache_size=0)
     environment.globals.clear()
     environment.tests.clear()
-    environment.filters = FILTERS | {_ITERATE: iterate, _CHARGE: charge, _CONSTANT: constant}
+    environment.filters = FILTERS | {_ITERATE: iterate, _CHARGE: charge, _CONSTANT: constant, _SECRET: secret}
     return environment
 
 
@@ -273,7 +315,9 @@ def _charged(tree: nodes.Template) -> nodes.Template:
 
 
 def _with_constants(node: nodes.Expr) -> nodes.Expr:
-    """Mark texts that a template writes as its own."""
+    """Mark texts that a template writes as its own, and look secrets up."""
+    if _is_secret(node):
+        return _filtered(node, _SECRET, [nodes.Const(node.attr)])
     if isinstance(node, nodes.Const):
         return _filtered(node, _CONSTANT, [])
     if isinstance(node, nodes.CondExpr):

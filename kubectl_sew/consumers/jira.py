@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from kubectl_sew import json_text, text
-from kubectl_sew.consumers import event_text, mitre, response_text, settings
+from kubectl_sew.consumers import response_text, settings
 from kubectl_sew.consumers.base import (
     Config,
     ConfigProblem,
@@ -29,18 +29,20 @@ from kubectl_sew.consumers.base import (
     Verdict,
 )
 from kubectl_sew.consumers.classification import by_status, describe, with_retry_after
+from kubectl_sew.consumers.digest import Digest
+from kubectl_sew.consumers.digest_settings import DIGEST_VARIABLES, check_digest
+from kubectl_sew.consumers.jira_description import SUMMARY_LIMIT, description, escape, summary_line
+from kubectl_sew.consumers.jira_digest import digest_description
 from kubectl_sew.consumers.jira_fields import FIELDS_VARIABLE, check_fields, more_fields
 from kubectl_sew.consumers.own_lines import check_own_line, line_variable, own_line
 from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
-from kubectl_sew.consumers.shapes import TIME_FIELD, readable
 from kubectl_sew.consumers.templated import check_own_template, own_text, template_variable
 from kubectl_sew.event import Event
+from kubectl_sew.event_maps.readable import EVENT_MAPS, EventMaps, ReadableEvent
 from kubectl_sew.members import members
 
-SUMMARY_LIMIT = 255
-DESCRIPTION_LIMIT = 32_767
 LABEL_LIMIT = 255
-"""All three in UTF-16 units: Jira is written in Java."""
+"""In UTF-16 units: Jira is written in Java."""
 BASIC, BEARER = "Basic", "Bearer"
 CALICO_SUMMARY = "Calico Security Alert"
 """Summary of every issue that Calico's own processor creates."""
@@ -52,17 +54,13 @@ _SAME_FOR_ALL = re.compile(
 )
 """The fields that a webhook's issues have in common, or that its project demands of all of them."""
 _NO_SUCH_SEARCH = {404, 405, 410}
-# What Jira's renderer reads as markup, and reads a backslash before; `-` and `_` inside a word mean nothing to it.
-_MARKUP = re.compile(r"[!\[\]^~+?{}()*|]|(?<![^\W_])[-_]|[-_](?![^\W_])")
-_BLOCK_ENDS = re.compile(r"\{(?=\s*(?:noformat|code))", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Jira:
     """Renderer for Jira. Jira knows no idempotency key: a delivery is looked up by its id in the description."""
 
-    time_field: str = TIME_FIELD
-    """Holds an event's time."""
+    maps: EventMaps = EVENT_MAPS
     name: ClassVar[str] = "Jira"
     variables: ClassVar[tuple[Variable, ...]] = (
         Variable(
@@ -84,6 +82,7 @@ class Jira:
         template_variable("a template of the description, in place of the event's facts"),
         FIELDS_VARIABLE,
         RATE_VARIABLE,
+        *DIGEST_VARIABLES,
     )
 
     def validate(self, config: Config) -> list[ConfigProblem]:
@@ -100,6 +99,7 @@ class Jira:
             *check_own_template(config),
             *check_fields(config),
             *check_rate(config),
+            *check_digest(config),
         ]
 
     def render(
@@ -111,16 +111,29 @@ class Jira:
         now: float,  # noqa: ARG002 - the contract's: an issue shows the event's own time
         delivery_id: str,
     ) -> tuple[Request, ...]:
-        body = json.dumps(
-            {"fields": _fields(event, readable(event, self.time_field), labels, config, delivery_id)}
-        ).encode()
-        headers = (*_headers(config), ("Content-Type", "application/json"))
-        return (Request("POST", _create_url(config), headers, body),)
+        readable = self.maps.read(event)
+        own = own_text(readable, labels, config, _value)
+        written = description(readable, labels, delivery_id, own)
+        return _created(_fields(readable, labels, config, summary_line(readable.shown), written), config)
 
-    def classify(self, response: Response) -> Outcome:
+    def render_digest(
+        self,
+        digest: Digest,
+        labels: Mapping[str, str],
+        config: Config,
+        *,
+        now: float,  # noqa: ARG002 - as above
+        delivery_id: str,
+    ) -> tuple[Request, ...]:
+        readable = self.maps.read(digest.event(delivery_id))
+        own = own_text(readable, labels, config, _value)
+        written = digest_description(digest, labels, delivery_id, own)
+        return _created(_fields(readable, labels, config, json_text.line(digest.headline, 250), written), config)
+
+    def classify(self, response: Response, config: Config) -> Outcome:  # noqa: ARG002 - all alike
         answer = _json_object(response.body)
         if response.status == 201 and isinstance(key := answer.get("key"), str) and key:
-            return Outcome(Verdict.DELIVERED, detail=describe(201), status=201, receipt=json_text.line(key, 100))
+            return Outcome(Verdict.DELIVERED, detail=describe(201), status=201, receipt=key)
         outcome = by_status(response, _said(answer), "Jira's 201 with the new issue's key")
         if response.status == 400 and (reason := _refused(response, answer)):
             outcome = replace(outcome, verdict=Verdict.PARKED, reason=reason)
@@ -147,33 +160,30 @@ class Jira:
         if not issues:
             return Failed(_unknown_caller(response, now)) if _is_anonymous(response) else NotFound()
         key = issues[0].get("key") if isinstance(issues[0], dict) else None
-        return Found(json_text.line(key, 100)) if key else Failed(_failed_search(response, answer, now))
+        return Found(key) if isinstance(key, str) and key else Failed(_failed_search(response, answer, now))
 
 
-def escape(value: str) -> str:
-    """Escape event text, so that nothing is markup. A backslash becomes an entity: two of them are a line break."""
-    return _MARKUP.sub(r"\\\g<0>", value.replace("\\", "&#92;"))
+def _created(fields: Mapping[str, Any], config: Config) -> tuple[Request, ...]:
+    headers = (*_headers(config), ("Content-Type", "application/json"))
+    return (Request("POST", _create_url(config), headers, json.dumps({"fields": fields}).encode()),)
 
 
-def _fields(event: Event, shown: Event, labels: Mapping[str, str], config: Config, delivery_id: str) -> dict[str, Any]:
-    """Return the fields of an issue; templates read the event itself, people `shown`."""
+def _fields(
+    event: ReadableEvent, labels: Mapping[str, str], config: Config, summary: str, written: str
+) -> dict[str, Any]:
+    """Return the fields of an issue, of which `summary` and description are `written`."""
+    own_summary = own_line(event, labels, config, "summary", CALICO_SUMMARY, SUMMARY_LIMIT)
     fields: dict[str, Any] = {
         "project": {"key": settings.text(config, "project")},
         "issuetype": {"name": settings.text(config, "issueType")},
-        "summary": _cut(own_line(event, labels, config, "summary", CALICO_SUMMARY, SUMMARY_LIMIT) or _summary(shown)),
-        "description": _description(shown, labels, delivery_id, own_text(event, labels, config, _value)),
+        "summary": _cut(own_summary or summary),
+        "description": written,
     }
     if own := _own_labels(config):
         fields["labels"] = own
     if priority := settings.text(config, "priority"):
         fields["priority"] = {"name": priority}
-    return fields | more_fields(config, event.fields() | {"id": event.id, "labels": dict(labels)})
-
-
-def _summary(event: Event) -> str:
-    severity, title = event_text.severity(event), event_text.title(event)
-    head = event_text.kind(event) + (f" (severity {severity})" if severity else "")
-    return json_text.line(f"{head}: {title}" if title else head, SUMMARY_LIMIT)
+    return fields | more_fields(config, event, labels)
 
 
 def _cut(summary: str) -> str:
@@ -183,56 +193,6 @@ def _cut(summary: str) -> str:
 def _value(value: str) -> str:
     """Write a value in a template: one line that means nothing as markup."""
     return escape(json_text.line(value, 4_000))
-
-
-def _description(event: Event, labels: Mapping[str, str], delivery_id: str, own: str | None) -> str:
-    """Return the facts and the record cut to fit, or a template's text; the delivery's id stands at the very end."""
-    end = f"\n\nDelivery {delivery_id}"
-    if own is not None:
-        return text.cut(text.clean(own), DESCRIPTION_LIMIT - len(end), text.utf16) + end
-    facts = text.cut("\n".join(_facts(event, labels)), 20_000, text.utf16)
-    return facts + _record(event, DESCRIPTION_LIMIT - text.utf16_units(facts) - len(end)) + end
-
-
-def _facts(event: Event, labels: Mapping[str, str]) -> list[str]:
-    """Return lines of `*Name:* value`: event text never begins a line, where it could be a heading or a list."""
-    values = {
-        "Description": json_text.line(event.document.get("description"), 4_000),
-        "Type": json_text.line(event.document.get("type"), 200),
-        "Name": json_text.line(event.document.get("name"), 500),
-        "Severity": event_text.severity(event),
-        "When": event_text.when(event),
-        "Origin": json_text.line(event.document.get("origin"), 500),
-        "Source": event_text.endpoint(event, "source"),
-        "Destination": event_text.endpoint(event, "dest"),
-        "Attack vector": json_text.line(event.document.get("attack_vector"), 500),
-        "Attack phase": json_text.line(event.document.get("attack_phase"), 500),
-        "MITRE tactic": json_text.line(event.document.get("mitre_tactic"), 500),
-        "Event": json_text.line(event.id, 600),
-    }
-    lines = [f"*{name}:* {escape(value)}" for name, value in values.items() if value]
-    if ids := json_text.items(event.document.get("mitre_ids"), 40):
-        lines.append("*MITRE ids:* " + ", ".join(map(_linked, ids)))
-    lines += _list("Mitigations", json_text.items(event.document.get("mitigations"), 500))
-    return lines + _list("Labels", [f"{name}: {value}" for name, value in event_text.label_pairs(labels)])
-
-
-def _list(name: str, items: list[str]) -> list[str]:
-    return [f"*{name}:*", *(f"* {escape(item)}" for item in items)] if items else []
-
-
-def _linked(name: str) -> str:
-    url = mitre.link(name)
-    return f"[{name}|{url}]" if url else escape(name)
-
-
-def _record(event: Event, room: int) -> str:
-    record = event.document.get("record")
-    if not record:
-        return ""
-    start, end = "\n*Record:*\n{noformat}\n", "\n{noformat}"
-    shown = _BLOCK_ENDS.sub("{ ", json_text.block(record, room))
-    return start + text.cut(shown, room - len(start) - len(end), text.utf16) + end
 
 
 def _headers(config: Config) -> tuple[tuple[str, str], ...]:

@@ -3,12 +3,16 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from kubectl_sew import text
 from kubectl_sew.consumers import settings
 from kubectl_sew.consumers.base import Config, ConfigProblem, Variable
 from kubectl_sew.consumers.template_budget import Budget
+from kubectl_sew.consumers.template_output import BesideEvent
+from kubectl_sew.consumers.templated import template_document
+from kubectl_sew.event_maps.readable import ReadableEvent
 from kubectl_sew.redaction import Secret
 
 FIELDS_VARIABLE = Variable(
@@ -29,6 +33,15 @@ _OURS = {
 _ALSO_VARIABLES = ("labels", "priority")
 _TEXT_LIMIT = 32_767
 _A_VALUE = re.compile(r"\{\{(?:-? *json [^{}|]*|[^{}|]+(?:\|[^{}|]+)*\| *(?:tojson|json) *-?)\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What the templates of one issue read, and how much they may do together."""
+
+    document: Mapping[str, Any]
+    beside: BesideEvent
+    budget: Budget
 
 
 class _NotJsonError(ValueError):
@@ -55,11 +68,12 @@ def templates_of_fields(config: Config) -> list[str]:
     return _templates(_read(config), secret=False) if settings.text(config, "fields") else []
 
 
-def more_fields(config: Config, document: Mapping[str, Any]) -> dict[str, Any]:
+def more_fields(config: Config, event: ReadableEvent, labels: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields of one issue; raises RenderError where a template does not fit the event."""
     if not settings.text(config, "fields"):
         return {}
-    filled: dict[str, Any] = _filled(_read(config), document, Budget())
+    document = template_document(event.raw, labels)
+    filled: dict[str, Any] = _filled(_read(config), _Reading(document, BesideEvent(filled=event.names), Budget()))
     return filled
 
 
@@ -71,19 +85,19 @@ def _refuse(name: str) -> None:
     raise _NotJsonError(name)
 
 
-def _filled(value: Any, document: Mapping[str, Any], budget: Budget) -> Any:
+def _filled(value: Any, reading: _Reading) -> Any:
     if isinstance(value, dict):
-        return {name: _filled(member, document, budget) for name, member in value.items()}
+        return {name: _filled(member, reading) for name, member in value.items()}
     if isinstance(value, list):
-        return [_filled(member, document, budget) for member in value]
-    return _rendered(value, document, budget) if _is_template(value) else value
+        return [_filled(member, reading) for member in value]
+    return _rendered(value, reading) if _is_template(value) else value
 
 
-def _rendered(source: str, document: Mapping[str, Any], budget: Budget) -> Any:
+def _rendered(source: str, reading: _Reading) -> Any:
     """Render to a text, or to the event's value itself, such as a number, where the template is one `tojson` value."""
     from kubectl_sew.consumers.template import render_text  # noqa: PLC0415 - jinja2 only where it is needed
 
-    rendered = render_text(source, document, budget)
+    rendered = render_text(source, reading.document, reading.budget, reading.beside)
     if _A_VALUE.fullmatch(source.strip()):
         return json.loads(rendered)
     return text.cut(text.clean(rendered), _TEXT_LIMIT, text.utf16)

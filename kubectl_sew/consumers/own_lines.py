@@ -6,7 +6,7 @@ from dataclasses import replace
 from kubectl_sew.consumers import settings
 from kubectl_sew.consumers.base import Config, ConfigProblem, Variable
 from kubectl_sew.consumers.templated import check_own_template, own_text
-from kubectl_sew.event import Event
+from kubectl_sew.event_maps.readable import ReadableEvent
 from kubectl_sew.json_text import line
 
 CALICO = "calico"
@@ -33,7 +33,9 @@ def as_template(config: Config, name: str) -> Config:
     return {} if value.strip() in ("", CALICO) else {"template": value}
 
 
-def own_line(event: Event, labels: Mapping[str, str], config: Config, name: str, calico: str, limit: int) -> str:
+def own_line(
+    event: ReadableEvent, labels: Mapping[str, str], config: Config, name: str, calico: str, limit: int
+) -> str:
     """Return the line in at most `limit` characters; "" where the variable is unset, or its template writes nothing.
 
     `calico`: what Calico writes there. Raises RenderError.

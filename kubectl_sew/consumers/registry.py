@@ -6,18 +6,18 @@ from kubectl_sew.consumers.alertmanager import AlertManager
 from kubectl_sew.consumers.base import Consumer
 from kubectl_sew.consumers.generic import Generic
 from kubectl_sew.consumers.jira import Jira
-from kubectl_sew.consumers.shapes import TIME_FIELD
 from kubectl_sew.consumers.slack import URL_PREFIXES, Slack
+from kubectl_sew.event_maps.readable import EVENT_MAPS, EventMaps
 
 ALIASES = {"Alertmanager": "AlertManager"}
 """Other spellings that Calico's documentation uses."""
 
 
 def consumers(
-    slack_url_prefixes: tuple[str, ...] = URL_PREFIXES, time_field: str = TIME_FIELD
+    slack_url_prefixes: tuple[str, ...] = URL_PREFIXES, maps: EventMaps = EVENT_MAPS
 ) -> Mapping[str, Consumer]:
-    """Return every consumer by the name that `spec.consumer` gives it; `time_field` holds the time of events."""
-    known = (Slack(slack_url_prefixes, time_field), Jira(time_field), Generic(), AlertManager(time_field))
+    """Return every consumer by the name that `spec.consumer` gives it; `maps` read events that are not Calico's."""
+    known = (Slack(slack_url_prefixes, maps), Jira(maps), Generic(maps), AlertManager(maps))
     return {consumer.name: consumer for consumer in known}
 
 

@@ -3,6 +3,7 @@
 import re
 from base64 import b64encode
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from kubectl_sew.consumers.base import Config, ConfigProblem, Consumer
@@ -58,6 +59,7 @@ def check_url(config: Config, name: str, url: str | None = None) -> list[ConfigP
         return [ConfigProblem(name, "the URL cannot be read", "check the brackets and the port")]
 
 
+@lru_cache(maxsize=1024)
 def address(url: str) -> Address:
     """Split a checked URL; a fragment is never sent."""
     split = urlsplit(url)

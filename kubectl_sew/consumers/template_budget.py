@@ -31,11 +31,16 @@ class SpentError(Exception):
 class Budget:
     """Remaining steps and time of a rendering; `clock`: seconds of the processor for this thread."""
 
-    def __init__(self, clock: Clock = thread_time) -> None:
-        self.left = STEPS
+    def __init__(self, clock: Clock = thread_time, *, steps: int = STEPS, seconds: float = SECONDS) -> None:
+        self.left = steps
         self._clock = clock
-        self._end = clock() + SECONDS
-        self._look_at = STEPS
+        self._end = clock() + seconds
+        self._look_at = steps
+
+    @property
+    def is_spent(self) -> bool:
+        """Return whether nothing more can be rendered with it."""
+        return self.left < 0 or self._clock() > self._end
 
     def spend(self, amount: int) -> None:
         """Charge for steps that are about to be taken. Raises SpentError."""
@@ -45,7 +50,7 @@ class Budget:
 
     def check_time(self) -> None:
         """Raise SpentError where the time is over, or the steps are."""
-        if self.left < 0 or self._clock() > self._end:
+        if self.is_spent:
             raise SpentError
         self._look_at = max(0, self.left - _STEPS_BETWEEN_LOOKS)
 

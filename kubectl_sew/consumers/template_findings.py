@@ -2,13 +2,22 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from kubectl_sew.consumers.base import Config, ConfigProblem, RenderError
 from kubectl_sew.consumers.jira_fields import templates_of_fields
 from kubectl_sew.consumers.own_lines import LINE_VARIABLES, as_template
+from kubectl_sew.consumers.template_budget import Budget
+from kubectl_sew.consumers.template_output import BesideEvent
+from kubectl_sew.consumers.template_secrets import names_in
 from kubectl_sew.json_text import line
-from kubectl_sew.redaction import Secret
+from kubectl_sew.redaction import HIDDEN, Secret
+
+_TRIAL_STEPS = 100_000
+_TRIAL_SECONDS = 0.5
+"""Bounds of all renderings of one webhook together: the agent makes them in the thread that reads."""
 
 
 def asked_of_events(config: Config) -> Iterator[tuple[str, str, int]]:
@@ -30,10 +39,13 @@ def sample_problems(config: Config, samples: Mapping[str, Mapping[str, Any]], *,
     template = config.get("template", "")
     if not template.strip():
         return []
+    beside, budget = BesideEvent("0" * 32, 0, dict.fromkeys(names_in(config), HIDDEN)), _trial_budget()
     found: dict[str, tuple[str, str, list[str]]] = {}
     keys: dict[str, set[str]] = {}
     for kind, document in samples.items():
-        problem, result = _judged(template, document, as_json=as_json)
+        problem, result = _judged(template, document, beside, budget, as_json=as_json)
+        if budget.is_spent:
+            return [_NOT_ALL_TRIED]
         if problem:
             found.setdefault(problem[0], (*problem[1:], []))[2].append(kind)
         elif isinstance(result, dict):
@@ -47,12 +59,14 @@ def failing_samples(config: Config, samples: Mapping[str, Mapping[str, Any]]) ->
     from kubectl_sew.consumers.template import render_text  # noqa: PLC0415 - as above
 
     found: dict[tuple[str, str], list[str]] = {}
-    for variable, source in _of_messages(config):
-        for kind, document in samples.items():
-            try:
-                render_text(source, document)
-            except RenderError as error:
-                found.setdefault((variable, str(error)), []).append(kind)
+    budget = _trial_budget()
+    for (variable, source), (kind, document) in product(_of_messages(config), samples.items()):
+        try:
+            render_text(source, document, budget)
+        except RenderError as error:
+            if budget.is_spent:
+                return [replace(_NOT_ALL_TRIED, variable=variable)]
+            found.setdefault((variable, str(error)), []).append(kind)
     return [_problem(_about(kinds, why), _TRY_IT, variable) for (variable, why), kinds in found.items()]
 
 
@@ -83,12 +97,14 @@ _HINTS = {
 }
 
 
-def _judged(template: str, document: Mapping[str, Any], *, as_json: bool) -> tuple[tuple[str, str, str] | None, Any]:
+def _judged(
+    template: str, document: Mapping[str, Any], beside: BesideEvent, budget: Budget, *, as_json: bool
+) -> tuple[tuple[str, str, str] | None, Any]:
     """Return a problem (its kind, what it is, what to do), or what JSON the body holds."""
     from kubectl_sew.consumers.template import render_body  # noqa: PLC0415 - as above
 
     try:
-        body = render_body(template, document, as_json=as_json)
+        body = render_body(template, document, as_json=as_json, beside=beside, budget=budget)
     except RenderError as error:
         return ("fails", str(error), _TRY_IT), None
     if what := body_problem(body, as_json=as_json):
@@ -123,3 +139,10 @@ def is_secret(config: Config, variable: str) -> bool:
 
 def _problem(message: str, hint: str, variable: str = "template") -> ConfigProblem:
     return ConfigProblem(variable, message, hint, warning=True)
+
+
+def _trial_budget() -> Budget:
+    return Budget(steps=_TRIAL_STEPS, seconds=_TRIAL_SECONDS)
+
+
+_NOT_ALL_TRIED = _problem("it takes long to render, so not all sample events were tried", _TRY_IT)

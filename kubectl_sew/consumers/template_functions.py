@@ -8,6 +8,7 @@ from kubectl_sew.consumers import severity_words
 from kubectl_sew.consumers.base import RenderError
 from kubectl_sew.consumers.template_budget import JSON_A_STEP, Budget
 from kubectl_sew.event import read_time
+from kubectl_sew.text import clean as cleaned
 from kubectl_sew.text import cut
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,6 +48,17 @@ def format_date(form: str, value: Any, budget: Budget) -> str:
             parts.append("%")
             escaped = True
     return "".join(parts)
+
+
+def clean(text: str, budget: Budget) -> str:
+    """Return the text with what cannot be shown, or hides or reorders other text, replaced by U+FFFD."""
+    budget.spend_on_new_text(len(text))
+    return cleaned(text)
+
+
+def one_line(text: str, budget: Budget) -> str:
+    """Return the text cleaned, with one blank for each run of blanks and line breaks."""
+    return " ".join(clean(text, budget).split())
 
 
 def severity_word(words: str, value: Any) -> str:

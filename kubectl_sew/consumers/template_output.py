@@ -2,7 +2,9 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from kubectl_sew.consumers.base import RenderError
 from kubectl_sew.consumers.template_budget import Budget
@@ -16,6 +18,28 @@ _INSIDE = re.compile(r'(?:[^"\\]|\\[^u]|\\u[0-9a-fA-F]{4})*', re.DOTALL)
 _BROKEN_OFF = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?")
 _PUNCTUATION = re.compile(r"[\[\]{},:\s]*")
 _DUMP = json.JSONEncoder(ensure_ascii=False).encode
+
+
+@dataclass(frozen=True, slots=True)
+class BesideEvent:
+    """What a template has beside the event, and no `json .` shows: the delivery's id, the time, secrets by name.
+
+    `filled`: what an event of another kind than Calico's has elsewhere, by Calico's names, which it has not itself.
+    """
+
+    delivery_id: str = ""
+    now: int = 0
+    """Seconds since the epoch."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    filled: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def names(self) -> Mapping[str, Any]:
+        ours = {"delivery_id": self.delivery_id, "now": self.now} if self.delivery_id else {}
+        return {**self.filled, **ours}
+
+
+NOTHING_BESIDE = BesideEvent()
 
 Lazily = Callable[[], str]
 

@@ -1,9 +1,12 @@
 """The variable `template` of consumers whose messages people read: its own text in place of the event's facts."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from kubectl_sew.consumers.base import TEMPLATE_LIMIT, Config, ConfigProblem, Variable
+from kubectl_sew.consumers.template_output import BesideEvent
 from kubectl_sew.event import Event
+from kubectl_sew.event_maps.readable import ReadableEvent
 
 Escape = Callable[[str], str]
 
@@ -21,15 +24,20 @@ def check_own_template(config: Config) -> list[ConfigProblem]:
     return check_template(template)
 
 
-def own_text(event: Event, labels: Mapping[str, str], config: Config, escape: Escape) -> str | None:
+def own_text(event: ReadableEvent, labels: Mapping[str, str], config: Config, escape: Escape) -> str | None:
     """Render the template, with each value escaped and its own text as it is; None without one.
 
-    Raises RenderError.
+    It reads the event as it came, and by Calico's names what another kind has elsewhere. Raises RenderError.
     """
     template = config.get("template", "")
     if not template.strip():
         return None
     from kubectl_sew.consumers.template import render_escaped  # noqa: PLC0415 - as above
 
-    document = event.fields() | {"id": event.id, "labels": dict(labels)}
-    return render_escaped(template, document, escape).strip()
+    beside = BesideEvent(filled=event.names)
+    return render_escaped(template, template_document(event.raw, labels), escape, beside).strip()
+
+
+def template_document(event: Event, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a template reads: the event's fields, its id and the webhook's labels."""
+    return event.fields() | {"id": event.id, "labels": dict(labels)}

@@ -1,4 +1,4 @@
-"""A realistic event of each of Calico's event types, for tests of webhooks and for previews."""
+"""A realistic event of each of Calico's event types, and of other tools, for tests of webhooks and for previews."""
 
 import json
 from importlib.resources import files
@@ -18,6 +18,9 @@ SAMPLE_TYPES = (
 )
 """Calico's event types; `waf`, the default of a test, comes first."""
 
+OTHER_SAMPLES = ("falco", "falcosidekick", "suricata", "ecs", "kibana")
+"""Samples of events that are not Calico's: falcosidekick's is Falco's as it stands in Elasticsearch."""
+
 
 _OTHER_NAMES = {
     "gtf_suspicious_*": "gtf_suspicious_dns_query",
@@ -34,8 +37,8 @@ def sample_type(name: str) -> str | None:
 
 
 def sample(event_type: str) -> dict[str, Any]:
-    """The sample of one of SAMPLE_TYPES, newly read; raises KeyError for another type."""
-    if event_type not in SAMPLE_TYPES:
+    """The sample of one of SAMPLE_TYPES or OTHER_SAMPLES, newly read; raises KeyError for another name."""
+    if event_type not in (*SAMPLE_TYPES, *OTHER_SAMPLES):
         raise KeyError(event_type)
     document: dict[str, Any] = json.loads(files(__name__).joinpath(f"{event_type}.json").read_text("utf-8"))
     return document

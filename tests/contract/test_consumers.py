@@ -263,6 +263,13 @@ def test_redaction_hides_a_secret_in_every_form_in_which_a_receiver_repeats_it(c
     assert "[secret]" in detail
 
 
+def test_redaction_hides_the_secret_half_of_a_token_in_a_path() -> None:
+    config = {"url": f"https://api.telegram.org/bot123:{SECRET}/sendMessage"}
+    said = f"the bot of {SECRET} was blocked".encode()
+    assert SECRET not in classify_response(CONSUMERS["Generic"], Response(200, {}, said), NOW, config).detail
+    assert SECRET not in classify_response(CONSUMERS["Generic"], Response(403, {}, said), NOW, config).detail
+
+
 def test_redaction_hides_every_value_that_came_from_a_secret() -> None:
     config = {**CONFIGS["Jira"], "project": Secret("KEY-77"), "labels": Secret("blue,greenish")}
     said = json.dumps({"errorMessages": ["KEY-77 has no greenish"]}).encode()

@@ -26,6 +26,7 @@ from kubectl_sew.consumers.go_template.nodes import (
     TextNode,
     VariableOperand,
 )
+from kubectl_sew.consumers.go_template.survey import secret_name
 from kubectl_sew.consumers.go_template.values import (
     MISSING,
     GoValueError,
@@ -38,7 +39,14 @@ from kubectl_sew.consumers.go_template.values import (
 )
 from kubectl_sew.consumers.template_budget import Budget
 from kubectl_sew.consumers.template_functions import to_json
-from kubectl_sew.consumers.template_output import ConstantText, JsonText, Output, ScriptText, is_json_scalar
+from kubectl_sew.consumers.template_output import (
+    BesideEvent,
+    ConstantText,
+    JsonText,
+    Output,
+    ScriptText,
+    is_json_scalar,
+)
 
 
 class GoExecutionError(Exception):
@@ -56,16 +64,21 @@ class _ContinueLoop(Exception):  # noqa: N818 - as above
     """`continue` was reached."""
 
 
-def execute(body: Body, document: Mapping[str, Any], output: Output, budget: Budget) -> None:
-    """Write a template for an event. Raises GoExecutionError, RenderError and SpentError."""
-    _Execution(document, output, budget).run(body)
+def execute(body: Body, document: Mapping[str, Any], output: Output, budget: Budget, beside: BesideEvent) -> None:
+    """Write a template for an event. Raises GoExecutionError, RenderError and SpentError.
+
+    Only an action such as `{{.secret.NAME}}` can reach what is secret.
+    """
+    _Execution(document, output, budget, beside).run(body)
 
 
 class _Execution:
     """One rendering: its variables, and the line it is at."""
 
-    def __init__(self, document: Mapping[str, Any], output: Output, budget: Budget) -> None:
+    def __init__(self, document: Mapping[str, Any], output: Output, budget: Budget, beside: BesideEvent) -> None:
         self._document = document
+        self._secrets = beside.secrets
+        self._beside = beside.names
         self._output = output
         self._budget = budget
         self._variables: list[tuple[str, Any]] = [("$", document)]
@@ -87,6 +100,12 @@ class _Execution:
         match node:
             case TextNode():
                 self._output.text(node.text)
+            case ActionNode() if (
+                self._secrets
+                and (name := secret_name(node)) in self._secrets
+                and (dot is self._document or isinstance(node.pipeline.commands[0].operands[0], VariableOperand))
+            ):
+                self._write(node, self._secrets[name or ""])
             case ActionNode():
                 value = self._pipeline(dot, node.pipeline)
                 if not node.pipeline.variables:
@@ -230,6 +249,8 @@ class _Execution:
             case ChainOperand(inner, names):
                 value = self._argument(dot, inner)
         self._budget.spend(len(names))
+        if value is self._document and names and names[0] in self._beside:
+            value = self._beside
         for number, name in enumerate(names, 1):
             value = member(value, name, has_arguments=has_arguments and number == len(names))
         return value

@@ -179,7 +179,7 @@ def _expect_text(value: Any, name: str) -> str:
     return value
 
 
-FUNCTIONS: Mapping[str, GoFunction] = {
+_GO_FUNCTIONS: Mapping[str, GoFunction] = {
     "and": GoFunction(None, 1, None),
     "or": GoFunction(None, 1, None),
     "not": GoFunction(lambda values, _: not is_true(values[0]), 1, 1),
@@ -200,10 +200,18 @@ FUNCTIONS: Mapping[str, GoFunction] = {
     "html": GoFunction(_escaper(lambda text: text.translate(_HTML)), 1, None),
     "js": GoFunction(_js, 1, None),
     "urlquery": GoFunction(_escaper(lambda text: quote_plus(as_bytes(text))), 1, None),
+}
+
+OWN_FUNCTIONS: Mapping[str, GoFunction] = {
     "json": GoFunction(lambda values, budget: JsonText(shared.to_json(values[0], budget)), 1, 1),
     "date": GoFunction(_date, 1, 2),
     "severity_word": GoFunction(_severity_word, 1, 2),
     "default": GoFunction(lambda values, _: values[0] if values[1] is None else values[1], 2, 2),
+    "clean": GoFunction(lambda values, budget: shared.clean(_shown(values[0], budget), budget), 1, 1),
+    "line": GoFunction(lambda values, budget: shared.one_line(_shown(values[0], budget), budget), 1, 1),
     "truncate": GoFunction(_truncate, 2, 2),
     "replace": GoFunction(_replace, 3, 3),
 }
+"""Functions that Calico's processor has not."""
+
+FUNCTIONS: Mapping[str, GoFunction] = {**_GO_FUNCTIONS, **OWN_FUNCTIONS}

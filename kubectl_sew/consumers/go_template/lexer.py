@@ -30,7 +30,7 @@ class Kind(Enum):
     TEXT = "text"
     LEFT = "{{"
     RIGHT = "}}"
-    SPACE = "a blank"
+    SPACE = "a space"
     KEYWORD = "a keyword"
     IDENTIFIER = "a function"
     FIELD = "a field"

@@ -35,6 +35,8 @@ _NOT_TAKEN = {
     "template": "a webhook has one template: write it in place",
     "block": "a webhook has one template: write it in place",
 }
+_NAMES_OF_JSON = ("tojson", "toprettyjson", "to_json", "jsonify")
+"""What other template languages call `json`."""
 _OPERANDS = {
     *(Kind.BOOLEAN, Kind.CHARACTER, Kind.DOT, Kind.FIELD, Kind.IDENTIFIER, Kind.NUMBER),
     *(Kind.RAW, Kind.STRING, Kind.VARIABLE, Kind.OPEN),
@@ -314,6 +316,7 @@ class _Parser:
         if token.text not in FUNCTIONS:
             message = f"there is no function `{token.text[:40]}`"
             hint = f"a field begins with a dot (`.{token.text[:40]}`); the functions are {', '.join(FUNCTIONS)}"
+            hint = "use `json`" if token.text.lower() in _NAMES_OF_JSON else hint
             raise self._error(message, token, hint)
         return FunctionOperand(token.text)
 

@@ -61,7 +61,7 @@ def test_the_examples_of_both_languages_give_the_same() -> None:
 
 
 def test_the_two_templates_of_the_page_make_the_same_of_an_event() -> None:
-    blocks = re.findall(r"(?:\n    .*)+", section("Generic"))
+    blocks = re.findall(r"(?:\n    .*)+", re.sub(r"(?s)```.*?```", "", section("Generic")))
     bodies = [render_body(block, sample("waf") | {"labels": {"cluster": "c"}}, as_json=True) for block in blocks]
     (go, jinja) = map(json.loads, bodies)
     assert go == jinja

@@ -78,6 +78,11 @@ def test_every_request_carries_the_delivery_id_and_a_content_type() -> None:
     assert request({}).headers == (("webhook-id", "d-1"), ("Content-Type", "application/json"))
 
 
+def test_what_a_replay_sends_again_is_marked_and_no_header_of_ones_own_can_be_such_a_mark() -> None:
+    marked = Generic().mark_again(request({}, headers="webhook-replay: mine"))
+    assert marked.headers[1:] == (("Content-Type", "application/json"), ("webhook-replay", "again"))
+
+
 def test_given_headers_are_sent_and_a_given_content_type_replaces_ours() -> None:
     headers = "X-A: 1: 2\r\n\n  content-type : text/x  \n"
     assert request({}, headers=headers).headers == (("webhook-id", "d-1"), ("X-A", "1: 2"), ("content-type", "text/x"))

@@ -9,6 +9,7 @@ from kubectl_sew.consumers.base import FailureReason, Response, Verdict
 from kubectl_sew.consumers.classification import classify_response
 from kubectl_sew.consumers.slack import WORDS, Slack, escape, message
 from kubectl_sew.event import Event
+from kubectl_sew.event_maps.readable import EVENT_MAPS, ReadableEvent
 from kubectl_sew.samples import SAMPLE_TYPES, sample
 
 LONG = "<!here> & ``` " * 400_000
@@ -19,10 +20,16 @@ HOSTILE = {
     "record": {f"<{n}>": ["```", LONG] for n in range(500)},
 }
 MANY_LABELS = {f"<label {n}>": LONG for n in range(60)}
+
+
+def read(document: dict[str, object]) -> ReadableEvent:
+    return EVENT_MAPS.read(Event("i", "1", document))
+
+
 MESSAGES = {
-    **{kind: message(Event("i", "1", sample(kind)), {"cluster": "prod"}, "d" * 32) for kind in SAMPLE_TYPES},
-    "hostile": message(Event("i", "1", HOSTILE), MANY_LABELS, "d" * 32),
-    "empty": message(Event("i", "1", {}), {}, "d" * 32),
+    **{kind: message(read(sample(kind)), {"cluster": "prod"}, "d" * 32) for kind in SAMPLE_TYPES},
+    "hostile": message(read(HOSTILE), MANY_LABELS, "d" * 32),
+    "empty": message(read({}), {}, "d" * 32),
 }
 
 messages = pytest.mark.parametrize("name", MESSAGES)

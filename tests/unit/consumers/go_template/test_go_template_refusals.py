@@ -26,6 +26,8 @@ MANY: dict[str, object] = {
         ("{{call .x}}", "line 1: `call` cannot be used", "no functions"),
         ("{{.x | call}}{{if .x}}{{end}}", "line 1: `call` cannot be used", "no functions"),
         ("{{nothing .type}}", "line 1: there is no function `nothing`", "`.nothing`"),
+        ("{{. | tojson}}", "line 1: there is no function `tojson`", "use `json`"),
+        ("{{toJson .}}", "line 1: there is no function `toJson`", "use `json`"),
         ("{{if .x}}{{description}}{{end}}", "line 1: there is no function `description`", "`.description`"),
         ("{{if .x}}{{print}}{{end}}", "line 1: `print` has too few or too many arguments", "parentheses"),
         ("{{eq len .ids 3}}", "line 1: `len` has too few or too many arguments", "parentheses"),
