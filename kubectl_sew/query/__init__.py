@@ -2,8 +2,8 @@
 
 `parse` makes a tree of a text, and `bind` gives each comparison of the tree its field and type. The bound query has one
 meaning in three forms: Elasticsearch DSL (`to_dsl`), a predicate over an event (`compile_matcher`), plain words
-(`explain`). Pure: the standard library and parsimonious only; no network, no clock, no files, nothing of the command
-line or the agent.
+(`explain`). `refusals` says which parts keep an event out. Pure: the standard library and parsimonious only; no
+network, no clock, no files, nothing of the command line or the agent.
 """
 
 from importlib import import_module
@@ -18,6 +18,7 @@ from kubectl_sew.query.fields import ANY, CALICO, Field, FieldSet, FieldType
 if TYPE_CHECKING:
     from kubectl_sew.query.matcher import compile_matcher
     from kubectl_sew.query.parser import parse
+    from kubectl_sew.query.refusal import refusals
     from kubectl_sew.query.to_elasticsearch import to_dsl
 
 __all__ = [
@@ -36,10 +37,11 @@ __all__ = [
     "explain",
     "locate",
     "parse",
+    "refusals",
     "to_dsl",
 ]
 
-_PLACES = {"compile_matcher": "matcher", "parse": "parser", "to_dsl": "to_elasticsearch"}
+_PLACES = {"compile_matcher": "matcher", "parse": "parser", "refusals": "refusal", "to_dsl": "to_elasticsearch"}
 """Names that are loaded on first use: a command line that needs one does not wait for the others."""
 
 

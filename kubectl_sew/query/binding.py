@@ -166,6 +166,12 @@ def _emptiness(leaf: Empty, field: Field, problems: list[QueryProblem]) -> Bound
     elif "*" in field.path:
         message = "Elasticsearch reads a `*` in the name as a pattern, so other fields match too"
         problems.append(QueryProblem(message, leaf.key.span))
+    elif field.storage.ignore_above is not None and not field.storage.names_ignored:
+        message = (
+            f"{quoted(field.name)} cannot be tested for EMPTY: OpenSearch does not tell an event without a value from "
+            f"one whose value has more than {field.storage.ignore_above} characters (ignore_above)"
+        )
+        problems.append(QueryProblem(message, leaf.key.span))
     return BoundEmptiness(leaf, field)
 
 

@@ -23,7 +23,9 @@ def comparison(leaf: Comparison, field: Field) -> Iterator[QueryProblem]:
     elif field.type is FieldType.STRING:
         yield from _wildcard_outside_a_set(leaf)
         yield from _null(leaf, field)
-    yield from _kubernetes_name(field, leaf.value)
+    theirs = quote(_as_calico_compares(leaf.value.text))
+    hint = f"it is compared as it is written; Calico compares with {theirs}: write that"
+    yield from _kubernetes_name(field, leaf.value, hint)
 
 
 def member(literal: Literal, field: Field, value: Typed) -> Iterator[QueryProblem]:
@@ -34,7 +36,7 @@ def member(literal: Literal, field: Field, value: Typed) -> Iterator[QueryProble
     if isinstance(value, Pattern) and None in value.parts:
         yield from _long_values(field, literal.span)
     yield from _escaped_star(literal, wild=wild)
-    yield from _kubernetes_name(field, literal)
+    yield from _kubernetes_name(field, literal, "it is compared as it is written, as in Calico")
 
 
 def _wildcard_outside_a_set(leaf: Comparison) -> Iterator[QueryProblem]:
@@ -71,12 +73,15 @@ def _long_values(field: Field, span: Span) -> Iterator[QueryProblem]:
         yield QueryProblem(message, span, "see `ignore_above` in the index's mapping", warning=True)
 
 
-def _kubernetes_name(field: Field, literal: Literal) -> Iterator[QueryProblem]:
+def _kubernetes_name(field: Field, literal: Literal, hint: str) -> Iterator[QueryProblem]:
     text = literal.text
-    calicos = _DOTS.sub(".", text.strip(".")).lower()
-    if field.kubernetes_name and text != calicos:
+    if field.kubernetes_name and text != _as_calico_compares(text):
         message = (
             f"{quoted(text)} cannot be a name in Kubernetes: no upper-case letters, no dots at the ends or in a row"
         )
-        hint = f"it is compared as it is written; Calico compares with {quote(calicos)}: write that"
         yield QueryProblem(message, literal.span, hint, warning=True)
+
+
+def _as_calico_compares(name: str) -> str:
+    """Return what Calico's processor makes of a name in a selector; members of a set it leaves as they are."""
+    return _DOTS.sub(".", name.strip(".")).lower()

@@ -22,18 +22,19 @@ _OF_LOGSDB = 8191
 _ID = Field(name="_id", type=FieldType.STRING, meaning="the event's identity", equality_only=True)
 
 
-def field_set(name: str, mappings: Json, settings: Json) -> FieldSet:
+def field_set(name: str, mappings: Json, settings: Json, *, names_ignored: bool = True) -> FieldSet:
     """Return the field set of all indices of a pattern.
 
     `mappings` is the answer of `GET PATTERN/_mapping`, `settings` that of `GET PATTERN/_settings` (normalisers are
-    defined there). A field that the indices store differently is there with the reason why it cannot be queried.
+    defined there). `names_ignored`: see Storage. A field that the indices store differently is there with the reason
+    why it cannot be queried.
     """
     fields: dict[str, Field] = {}
     unindexed: dict[str, str] = {}
     for index, body in sorted(mappings.items()):
         mapping = body.get("mappings", {})
         of_index = settings.get(index, {}).get("settings", {}).get("index", {})
-        for key, field in _fields(mapping, of_index):
+        for key, field in _fields(mapping, _Defaults.of(of_index, names_ignored=names_ignored)):
             known = fields.get(key)
             fields[key] = field if known is None or known == field else _conflict(known, field)
         for path, why in _unindexed(mapping, ""):
@@ -91,13 +92,14 @@ class _Defaults:
     normalizers: Mapping[str, bool]
     coerce: bool
     ignore_above: int | None
+    names_ignored: bool
 
     @classmethod
-    def of(cls, settings: Json) -> "_Defaults":
+    def of(cls, settings: Json, *, names_ignored: bool) -> "_Defaults":
         mapping = settings.get("mapping", {})
         longest = mapping.get("ignore_above", _OF_LOGSDB if settings.get("mode") == "logsdb" else None)
         coerce = _truth(mapping.get("coerce", True))
-        return cls(_normalizers(settings), coerce, None if longest is None else int(longest))
+        return cls(_normalizers(settings), coerce, None if longest is None else int(longest), names_ignored)
 
 
 def _normalizers(settings: Json) -> Mapping[str, bool]:
@@ -113,9 +115,8 @@ def _only_lowers(normalizer: Json) -> bool:
     return (filters in ("lowercase", ["lowercase"])) and not characters
 
 
-def _fields(mapping: Json, settings: Json) -> Iterator[tuple[str, Field]]:
+def _fields(mapping: Json, defaults: _Defaults) -> Iterator[tuple[str, Field]]:
     """Yield all fields of one index by the keys that name them, those that cannot be queried with the reason."""
-    defaults = _Defaults.of(settings)
     flat = dict(_flatten(mapping.get("properties", {}), "", ""))
     copied = {target for body, _ in flat.values() for target in _as_list(body.get("copy_to"))}
     for name, (body, refusal) in flat.items():
@@ -215,7 +216,8 @@ def _field(name: str, body: Json, defaults: _Defaults) -> Field:
 def _keyword(name: str, path: str, body: Json, defaults: _Defaults) -> Field:
     normalizer = body.get("normalizer")
     lowercase = normalizer is not None and defaults.normalizers.get(normalizer, False)
-    storage = Storage(path=path, lowercase=lowercase, ignore_above=body.get("ignore_above", defaults.ignore_above))
+    longest = body.get("ignore_above", defaults.ignore_above)
+    storage = Storage(path=path, lowercase=lowercase, ignore_above=longest, names_ignored=defaults.names_ignored)
     field = Field(name=name, type=FieldType.STRING, null_value=body.get("null_value"), storage=storage)
     if normalizer is not None and not lowercase:
         return _refused(field, f"its normaliser `{normalizer}` is not plain lower-casing")

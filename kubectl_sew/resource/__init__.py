@@ -21,6 +21,14 @@ from kubectl_sew.resource.conditions import (
     read_to,
     write_due,
 )
+from kubectl_sew.resource.effective import (
+    BEGIN_ANNOTATION,
+    CONDITIONS_ANNOTATION,
+    END_ANNOTATION,
+    STATE_ANNOTATION,
+    Deliverer,
+    State,
+)
 from kubectl_sew.resource.findings import CODES, Finding
 from kubectl_sew.resource.labels import parse_labels
 from kubectl_sew.resource.model import (
@@ -30,13 +38,13 @@ from kubectl_sew.resource.model import (
     KIND,
     LABELS_ANNOTATION,
     PLURAL,
+    RECIPE_ANNOTATION,
     SECRETS_NAMESPACE,
     TEST_EVENT_ANNOTATION,
     TEST_REQUESTED_ANNOTATION,
     TEST_RESULT_ANNOTATION,
     ConfigVar,
     Reference,
-    State,
     Webhook,
     to_object,
 )
@@ -49,17 +57,23 @@ if TYPE_CHECKING:
 __all__ = [
     "API_GROUPS",
     "API_VERSIONS",
+    "BEGIN_ANNOTATION",
     "CODES",
+    "CONDITIONS_ANNOTATION",
     "DEFAULT_TEST_EVENT",
+    "END_ANNOTATION",
     "KIND",
     "LABELS_ANNOTATION",
     "PLURAL",
+    "RECIPE_ANNOTATION",
     "SECRETS_NAMESPACE",
+    "STATE_ANNOTATION",
     "TEST_EVENT_ANNOTATION",
     "TEST_REQUESTED_ANNOTATION",
     "TEST_RESULT_ANNOTATION",
     "Condition",
     "ConfigVar",
+    "Deliverer",
     "DeliveringReason",
     "FetchedReason",
     "Finding",

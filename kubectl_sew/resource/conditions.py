@@ -3,6 +3,7 @@
 Facts: `metav1.Condition` of Kubernetes (fields, limits), and Calico's reasons for `Healthy`, which dashboards read.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,9 @@ LONGEST_MESSAGE = 1_024
 """Kubernetes allows 32,768 characters; a person, and a thousand webhooks on a watch, want fewer."""
 TIGHT = 0.8
 """How full a webhook's share of the agent's store may be before a person is warned."""
+
+OURS = ("EventsFetched", "Delivering")
+"""The types of conditions that our agent alone writes."""
 
 _READ_TO = re.compile(r"^read to ([0-9T:-]{19}Z)")
 
@@ -105,6 +109,21 @@ class Condition:
             "lastTransitionTime": self.last_transition_time,
         }
         return obj | ({"observedGeneration": self.observed_generation} if self.observed_generation else {})
+
+
+def write_conditions(conditions: Iterable[Condition]) -> str:
+    """Return conditions as the text of an annotation."""
+    return json.dumps([condition.to_object() for condition in conditions], ensure_ascii=False, separators=(",", ":"))
+
+
+def read_conditions(annotation: str) -> tuple[Condition, ...]:
+    """Return the conditions that `write_conditions` wrote; none of any other text."""
+    try:
+        items = json.loads(annotation) if annotation else []
+    except (ValueError, RecursionError):
+        return ()
+    written = items if isinstance(items, list) else []
+    return tuple(Condition.from_object(item) for item in written if isinstance(item, Mapping))
 
 
 def healthy(status: Status, reason: HealthyReason, message: str, generation: int) -> Condition:

@@ -24,6 +24,8 @@ DEEPEST = 64
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAGS = {f"tag:yaml.org,2002:{name}": name for name in ("str", "null", "bool", "int", "float", "map", "seq")}
+_QUERIES = ("query", "selector")
+"""Keys of a webhook and of an exception whose texts are queries."""
 _JSON_PAIR = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
 _JSON_BEGINS = re.compile(r"(?:---)?\s*[\[{]")
 _TEMPLATE = re.compile(r"\{\{-? *[.$a-z]")
@@ -303,16 +305,14 @@ class _DocumentReader:
 
     def _tagged_query(self, event: Any) -> list[Finding]:
         """YAML takes a `!` before a query for a tag and drops it, and kubectl does too: the opposite is selected."""
-        if event.tag is None or not self._frames or self._frames[-1].key != "query":
+        key = self._frames[-1].key if self._frames else None
+        if event.tag is None or key not in _QUERIES:
             return []
         tag = "!!" + _TAGS[event.tag] if event.tag in _TAGS else event.tag
         rest = " ".join(filter(None, (tag.lstrip("!"), event.value)))
-        hint = "leave it out" if tag.startswith("!!") else "write `query: " + _quoted(f"NOT {rest}") + "`"
-        return [
-            self._at(
-                event, "SEW001", f"YAML reads `{shown(tag)}` before the query as a tag, and drops it", hint
-            ).finding
-        ]
+        hint = "leave it out" if tag.startswith("!!") else f"write `{key}: {_quoted(f'NOT {rest}')}`"
+        message = f"YAML reads `{shown(tag)}` before the {key} as a tag, and drops it"
+        return [self._at(event, "SEW001", message, hint).finding]
 
     def _unreadable(self, cause: yaml.MarkedYAMLError) -> RefusedDocument:
         mark = cause.problem_mark or cause.context_mark

@@ -30,6 +30,7 @@ CODES = {
     "SEW020": "The consumer is unknown",
     "SEW021": "The consumer refuses the configuration: a variable is missing, empty or unusable",
     "SEW022": "The configuration works, but something in it looks wrong",
+    "SEW023": "An annotation by which a webhook is taken over from Calico's processor has no effect",
     "SEW030": "The query cannot be read",
     "SEW031": "The query cannot be answered: an unknown key, or a value of the wrong type",
     "SEW032": "The query can be answered, but something in it looks wrong",
@@ -43,6 +44,10 @@ CODES = {
     "SEW051": "A file, folder or URL cannot be read",
     "SEW060": "Two AlertExceptions have the same name",
     "SEW061": "A time of an AlertException cannot be read, or it is never in force",
+    "SEW070": "The template writes another body with Calico's processor, or is refused by it",
+    "SEW071": "Messages, alerts or labels look otherwise than with Calico's processor",
+    "SEW072": "Calico's processor does not know a part of it, or passes over it",
+    "SEW073": "Calico's processor decides otherwise what is sent, or by whom",
 }
 """Code -> what it stands for, in one line. Codes are never reused: scripts and dashboards name them."""
 

@@ -2,13 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
 from kubectl_sew.event import read_time
-from kubectl_sew.resource.conditions import Condition
+from kubectl_sew.resource import effective
+from kubectl_sew.resource.conditions import OURS, Condition, read_conditions
 from kubectl_sew.resource.delivery_tests import read_test_result
+from kubectl_sew.resource.effective import (
+    BEGIN_ANNOTATION,
+    CONDITIONS_ANNOTATION,
+    END_ANNOTATION,
+    STATE_ANNOTATION,
+    Deliverer,
+    State,
+    read_state,
+)
 from kubectl_sew.samples import sample_type
+from kubectl_sew.text import parse_rfc3339
 
 API_VERSIONS = ("projectcalico.org/v3", "crd.projectcalico.org/v1")
 """The versions that serve the kind: the first one, or the second beside Calico's aggregated API server."""
@@ -24,16 +34,9 @@ TEST_EVENT_ANNOTATION = "webhooks.projectcalico.org/testEvent"
 TEST_RESULT_ANNOTATION = "webhooks.projectcalico.org/testResult"
 TEST_REQUESTED_ANNOTATION = "kubectl-sew/test-requested"
 """The annotation with the time of a `kubectl sew test`: a sample is sent for each, whatever was sent before."""
+RECIPE_ANNOTATION = "kubectl-sew/recipe"
+"""The annotation with the name of the recipe that a Generic webhook was made by."""
 DEFAULT_TEST_EVENT = "waf"
-
-
-class State(Enum):
-    """The states of a webhook: what it does with events."""
-
-    ENABLED = "Enabled"
-    DISABLED = "Disabled"
-    DEBUG = "Debug"
-    TEST = "Test"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class ConfigVar:
 class Webhook:
     """A SecurityEventWebhook. `consumer` as written, Calico's other spelling included; `created` in epoch seconds.
 
+    `state` is that of the specification: what is done with events says `effective_state`.
     What the server counts and the agent itself writes makes no other webhook of it.
     """
 
@@ -101,6 +105,45 @@ class Webhook:
         """The request of a person that state Test answers; "" where nobody asked by `kubectl sew test`."""
         return self.annotations.get(TEST_REQUESTED_ANNOTATION, "")
 
+    @property
+    def state_text(self) -> str:
+        """The annotation with the effective state, as written; "" without it."""
+        return self.annotations.get(STATE_ANNOTATION, "").strip()
+
+    @property
+    def effective_state(self) -> State:
+        """What is done with events: see kubectl_sew.resource.effective."""
+        return effective.effective_state(self.state, self.state_text)
+
+    @property
+    def is_taken_over(self) -> bool:
+        """Whether the agent delivers for it although `spec.state` is Disabled, so that Calico's processor does not."""
+        return effective.is_taken_over(self.state, self.state_text)
+
+    @property
+    def is_contested(self) -> bool:
+        """Whether it was taken over, and its `spec.state` has been set again meanwhile."""
+        return bool(self.state_text) and self.state is not State.DISABLED
+
+    def delivered_by(self, *, beside_calico: bool) -> Deliverer:
+        """Who delivers for it."""
+        return effective.delivered_by(self.state, self.state_text, beside_calico=beside_calico)
+
+    @property
+    def begin(self) -> float | None:
+        """The time (epoch seconds) from which on events belong to the agent, of one that was taken over."""
+        return parse_rfc3339(self.annotations.get(BEGIN_ANNOTATION, ""))
+
+    @property
+    def end(self) -> float | None:
+        """The time (epoch seconds) before which events belong to the agent, of one that was handed back."""
+        return parse_rfc3339(self.annotations.get(END_ANNOTATION, ""))
+
+    @property
+    def recipe(self) -> str:
+        """The name of the recipe that made it, as written; "" where there is none."""
+        return self.annotations.get(RECIPE_ANNOTATION, "").strip()
+
     def condition(self, kind: str) -> Condition | None:
         """The condition of this type, e.g. `Healthy`."""
         return next((condition for condition in self.conditions if condition.type == kind), None)
@@ -117,25 +160,29 @@ class Webhook:
         return tuple(variable.value for variable in self.config if isinstance(variable.value, Reference))
 
     @classmethod
-    def from_object(cls, obj: Mapping[str, Any]) -> "Webhook":
+    def from_object(cls, obj: Mapping[str, Any], *, beside_calico: bool | None = None) -> "Webhook":
         """Reads an object that `check_structure` finds valid; in any other, what cannot be read is left empty.
 
-        An unreadable state becomes Disabled, so that nothing is ever sent for it.
+        An unreadable state becomes Disabled, so that nothing is ever sent for it. `beside_calico`: whether the agent
+        keeps its conditions in an annotation; None where that is not known.
         """
         metadata, spec, status = as_map(obj.get("metadata")), as_map(obj.get("spec")), obj.get("status")
         generation = metadata.get("generation")
+        annotations = {_text(k): _text(v) for k, v in as_map(metadata.get("annotations")).items()}
+        state = _state(spec.get("state"))
+        taken_over = effective.is_taken_over(state, annotations.get(STATE_ANNOTATION, "").strip())
         return cls(
             name=_text(metadata.get("name")),
             consumer=_text(spec.get("consumer")),
-            state=_state(spec.get("state")),
+            state=state,
             query=_text(spec.get("query")),
             config=tuple(_variable(item) for item in _list(spec.get("config")) if isinstance(item, Mapping)),
-            annotations={_text(k): _text(v) for k, v in as_map(metadata.get("annotations")).items()},
+            annotations=annotations,
             generation=generation if isinstance(generation, int) else 0,
             uid=_text(metadata.get("uid")),
             resource_version=_text(metadata.get("resourceVersion")),
             created=read_time(metadata.get("creationTimestamp")),
-            conditions=tuple(Condition.from_object(item) for item in _list(status) if isinstance(item, Mapping)),
+            conditions=_conditions(_list(status), annotations if taken_over else {}, beside_calico),
         )
 
 
@@ -180,7 +227,16 @@ def _variable(obj: Mapping[str, Any]) -> ConfigVar:
 
 
 def _state(value: Any) -> State:
-    return next((state for state in State if state.value == value), State.DISABLED)
+    return read_state(_text(value)) or State.DISABLED
+
+
+def _conditions(status: list[Any], annotations: Mapping[str, str], beside_calico: bool | None) -> tuple[Condition, ...]:
+    """Return the agent's conditions, wherever it writes them; another's where there are none."""
+    written = tuple(Condition.from_object(item) for item in status if isinstance(item, Mapping))
+    kept = () if beside_calico is False else read_conditions(annotations.get(CONDITIONS_ANNOTATION, ""))
+    if beside_calico is None and any(condition.type in OURS for condition in written):
+        return written
+    return kept or written
 
 
 def as_map(value: Any) -> Mapping[str, Any]:

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from kubectl_sew.resource.effective import BEGIN_ANNOTATION, END_ANNOTATION, STATE_ANNOTATION
 from kubectl_sew.resource.findings import shown, warning
 from kubectl_sew.resource.model import (
     LABELS_ANNOTATION,
+    RECIPE_ANNOTATION,
     TEST_EVENT_ANNOTATION,
     TEST_RESULT_ANNOTATION,
 )
@@ -17,7 +19,10 @@ _METADATA = (
     *("deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "ownerReferences", "finalizers"),
     *("managedFields",),
 )
-_ANNOTATIONS = (LABELS_ANNOTATION, TEST_EVENT_ANNOTATION, TEST_RESULT_ANNOTATION)
+_ANNOTATIONS = (
+    *(LABELS_ANNOTATION, TEST_EVENT_ANNOTATION, TEST_RESULT_ANNOTATION),
+    *(STATE_ANNOTATION, BEGIN_ANNOTATION, END_ANNOTATION, RECIPE_ANNOTATION),
+)
 _PREFIX = LABELS_ANNOTATION.partition("/")[0] + "/"
 _NEAR = 0.85
 

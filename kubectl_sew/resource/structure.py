@@ -9,9 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kubectl_sew.members import alternatives
-from kubectl_sew.resource.findings import Finding, error, shown
+from kubectl_sew.resource.effective import BEGIN_ANNOTATION, END_ANNOTATION, STATE_ANNOTATION, State, read_state
+from kubectl_sew.resource.findings import Finding, error, shown, warning
 from kubectl_sew.resource.labels import parse_labels
-from kubectl_sew.resource.model import API_VERSIONS, KIND, LABELS_ANNOTATION, REFERENCE_KINDS, State
+from kubectl_sew.resource.model import API_VERSIONS, KIND, LABELS_ANNOTATION, REFERENCE_KINDS
+from kubectl_sew.text import parse_rfc3339
 
 Path = tuple[str | int, ...]
 
@@ -108,6 +110,7 @@ def check_structure(obj: Mapping[str, Any]) -> list[Located]:
     problems += _check_name(_dig(obj, "metadata", "name"))
     problems += _check_labels(_dig(obj, "metadata", "annotations", LABELS_ANNOTATION))
     problems += _check_state(_dig(obj, "spec", "state"))
+    problems += _check_hands(_dig(obj, "metadata", "annotations"), _dig(obj, "spec", "state"))
     problems += _check_variables(_dig(obj, "spec", "config"))
     return problems
 
@@ -229,6 +232,32 @@ def _check_state(state: Any) -> Iterator[Located]:
         near = get_close_matches(state[:64].capitalize(), known, 1)
         hint = f"did you mean `{near[0]}`?" if near else ""
         yield Located(error("SEW012", f"{wanted} `{shown(state)}`", hint), ("spec", "state"))
+
+
+def _check_hands(annotations: Any, state: Any) -> Iterator[Located]:
+    """Find what is wrong with the annotations by which a webhook is taken over from Calico's processor."""
+    path: Path = ("metadata", "annotations")
+    held = annotations if isinstance(annotations, Mapping) else {}
+    text = held.get(STATE_ANNOTATION)
+    if isinstance(text, str) and text.strip():
+        yield from (Located(found, (*path, STATE_ANNOTATION)) for found in _check_taken_over(text.strip(), state))
+    for name in (BEGIN_ANNOTATION, END_ANNOTATION):
+        time = held.get(name)
+        if isinstance(time, str) and parse_rfc3339(time) is None:
+            message = f"the annotation `{name}` is not a time, and has no effect: `{shown(time)}`"
+            yield Located(warning("SEW023", message, "write it as `2026-01-02T03:04:05Z`"), (*path, name))
+
+
+def _check_taken_over(text: str, state: Any) -> Iterator[Finding]:
+    is_disabled = state == State.DISABLED.value
+    if read_state(text) is None:
+        wanted = alternatives([allowed.value for allowed in State])
+        say = error if is_disabled else warning
+        yield say("SEW012", f"the annotation `{STATE_ANNOTATION}` must be {wanted}, but is `{shown(text)}`")
+    elif not is_disabled:
+        message = f"the annotation `{STATE_ANNOTATION}` has no effect, since `spec.state` is not Disabled"
+        hint = "beside Calico's processor that delivers it; `kubectl sew takeover` sets both, `handback` removes it"
+        yield warning("SEW023", message, hint)
 
 
 def _check_variables(config: Any) -> Iterator[Located]:

@@ -1,5 +1,6 @@
 """Values as YAML that kubectl, and `scalars`, read back as what they are."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -7,6 +8,8 @@ import yaml
 
 from kubectl_sew.resource.scalars import read_plain
 
+_BLOCK = re.compile(r"\S(?:[^\n]*\S)?\n(?:(?:[^\n]*\S)?\n)*[^\n]*\S\n?")
+"""Lines that a person can read as they are: none ends with blanks, and the first begins with none."""
 _TEXT = "tag:yaml.org,2002:str"
 
 
@@ -21,6 +24,8 @@ class _ManifestDumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    if _BLOCK.fullmatch(text) and _is_harmless(text):
+        return dumper.represent_scalar(_TEXT, text, style="|")
     return dumper.represent_scalar(_TEXT, text, style=None if read_plain(text) == text else "'")
 
 

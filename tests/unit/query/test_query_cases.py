@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kubectl_sew.query import CALICO, QueryError, QueryProblem, bind, compile_matcher, explain, parse, to_dsl
+from kubectl_sew.query import CALICO, QueryError, QueryProblem, bind, compile_matcher, explain, parse, refusals, to_dsl
 from tests import cases
 from tests.queries import problems_of
 
@@ -38,6 +38,13 @@ def test_the_matcher_selects_exactly_the_golden_events(case: dict[str, Any]) -> 
     match = compile_matcher(bind(parse(case["query"]), cases.fields_of(case)))
     for event, selected in cases.events_of(case):
         assert match(event, cases.NOW) is selected, event
+
+
+@pytest.mark.parametrize("case", _load("queries.toml"))
+def test_parts_refuse_exactly_the_events_that_are_not_selected(case: dict[str, Any]) -> None:
+    query = bind(parse(case["query"]), cases.fields_of(case))
+    for event, selected in cases.events_of(case):
+        assert (refusals(query, event, cases.NOW) == ()) is selected, event
 
 
 @pytest.mark.parametrize("case", [case for case in _load("queries.toml") if "explain" in case.values[0]])

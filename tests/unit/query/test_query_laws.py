@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubectl_sew.query import ANY, CALICO, QueryError, bind, compile_matcher, parse, to_dsl
+from kubectl_sew.query import ANY, CALICO, QueryError, bind, compile_matcher, parse, refusals, to_dsl
 from kubectl_sew.query.ast import (
     Comparison,
     Key,
@@ -62,6 +62,13 @@ def _assert_can_be_drawn(text: str, error: QueryError) -> None:
 def test_not_not_selects_what_the_query_selects(tree: Node, event: dict[str, Any]) -> None:
     assert _selects(parse(f"NOT NOT ({tree})"), event) == _selects(tree, event)
     assert _selects(negation(tree), event) != _selects(tree, event)
+
+
+@given(ANSWERABLE, EVENTS)
+def test_each_part_that_refuses_an_event_is_a_query_that_does_not_select_it(tree: Node, event: dict[str, Any]) -> None:
+    parts = [refusal.part for refusal in refusals(bind(tree, ANY), event, NOW)]
+    assert bool(parts) is not _selects(tree, event)
+    assert not any(_selects(parse(str(part)), event) for part in parts)
 
 
 @given(ANSWERABLE, ANSWERABLE, EVENTS)

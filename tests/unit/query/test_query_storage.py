@@ -127,6 +127,12 @@ def test_what_a_mapping_cannot_answer_is_refused_with_its_reason() -> None:
     assert "different types" in problem.message
 
 
+def test_emptiness_is_refused_where_the_index_does_not_say_that_a_value_was_too_long() -> None:
+    (problem,) = problems_of(parse("k EMPTY"), _set(STRING, ignore_above=3, names_ignored=False))
+    assert "`k` cannot be tested for EMPTY: OpenSearch does not tell" in problem.message
+    assert problems_of(parse("k EMPTY"), _set(STRING, names_ignored=False)) == []
+
+
 def test_a_value_longer_than_ignore_above_is_refused() -> None:
     (problem,) = problems_of(parse("k = abcd"), _set(STRING, ignore_above=3))
     assert "ignore_above" in problem.message
