@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from kubectl_sew.consumers.base import Outcome, Request, Response, Verdict
+from kubectl_sew.consumers.base import Config, Outcome, Request, Response, Verdict
 from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.dispatcher import Dispatcher
-from sew_agent.delivery.queues import Assignment, Queues
+from sew_agent.delivery.queue import Assignment
+from sew_agent.delivery.queues import Queues
 from sew_agent.delivery.retry import DOWN_AFTER, Policy
 from tests.simulation.memory_store import MemoryStore
 
@@ -42,6 +43,8 @@ class SimulatedReceiver:
     """Start and end of the failure. Its end also changes the webhook's settings, where `reconfigured`."""
     reconfigured: bool
     wait: int
+    digest: bool = False
+    """True where its webhook has digests."""
     deliveries: dict[str, bool] = field(default_factory=dict)
     """True for each delivery of a bad event."""
     accepted: Counter[str] = field(default_factory=Counter)
@@ -58,19 +61,20 @@ class SimulatedReceiver:
     requests: int = 0
     """Requests since the failure ended, while good events waited."""
 
-    def answer(self, name: str, now: float) -> Response:
-        status = self._status(name, now)
+    def answer(self, names: Sequence[str], now: float) -> Response:
+        """Answer a message with these events: one that is bad spoils all of it."""
+        status = self._status(names, now)
         if status == "204":
-            self.accepted[name] += 1
-            self.waiting.discard(name)
+            self.accepted.update(names)
+            self.waiting.difference_update(names)
             return Response(204, {}, b"")
         headers = {"retry-after": str(self.wait)} if "Retry-After" in status else {}
         return Response(int(status[:3]), headers, b"")
 
-    def _status(self, name: str, now: float) -> str:
+    def _status(self, names: Sequence[str], now: float) -> str:
         if self.down[0] <= now < self.down[1]:
             return self.trouble
-        return self.bad if self.deliveries[name] else "204"
+        return self.bad if any(map(self.deliveries.__getitem__, names)) else "204"
 
 
 class PlainConsumer:
@@ -81,7 +85,9 @@ class PlainConsumer:
     def render(self, *_: object, delivery_id: str, **__: object) -> tuple[Request, ...]:
         return (Request("POST", "", (("webhook-id", delivery_id),), b""),)
 
-    def classify(self, response: Response) -> Outcome:
+    render_digest = render
+
+    def classify(self, response: Response, _: Config) -> Outcome:
         if response.status == 204:
             return Outcome(Verdict.DELIVERED)
         return Outcome({400: Verdict.REJECTED, 401: Verdict.PARKED}.get(response.status, Verdict.RETRY))
@@ -110,6 +116,7 @@ class History:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.chance = random.Random(seed)
+        self.digests = random.Random(f"digests {seed}")
         self.now = START
         self.store = MemoryStore()
         self.receivers = {name: self._receiver(name) for name in "ab"[: self.chance.randint(1, 2)]}
@@ -144,6 +151,7 @@ class History:
             down=(START + begins, START + begins + lasts),
             reconfigured=chance.random() < 0.5,
             wait=chance.choice(WAITS),
+            digest=self.digests.random() < 0.3,
         )
 
     def _changes(self) -> list[tuple[float, str, str]]:
@@ -176,18 +184,26 @@ class History:
     def _serve(self) -> None:
         self.dispatcher.serve(
             {
-                name: Route(name, PLAIN, {}, {}, str(receiver.settings), str(receiver.endpoint))
+                name: Route(
+                    name,
+                    PLAIN,
+                    {"digest": "5s"} if receiver.digest else {},
+                    {},
+                    str(receiver.settings),
+                    str(receiver.endpoint),
+                )
                 for name, receiver in self.receivers.items()
             }
         )
 
     def _begin_all(self) -> None:
         while isinstance(assignment := self.dispatcher.next_assignment(), Assignment):
-            receiver, name = self.receivers[assignment.route.webhook], assignment.delivery.delivery_id
+            receiver = self.receivers[assignment.route.webhook]
+            names = [one.delivery_id for one in assignment.deliveries]
             self._check_start(receiver)
             receiver.in_flight += 1
             receiver.requests += 1 if receiver.waiting else 0
-            answer = receiver.answer(name, self.now)
+            answer = receiver.answer(names, self.now)
             self.dispatcher.begin(assignment)
             ends = self.now + receiver.latency * self.chance.uniform(0.1, 2.0)
             self.flying.append(Flight(ends, assignment, answer, self.begun.pop()))
@@ -269,7 +285,7 @@ class History:
         """Kill the dispatcher. The next one has what is in the store; what was in flight is sent again."""
         for flight in self.flying:
             if flight.answer.status == 204:
-                self.lost.add(str(flight.assignment.delivery.seq))
+                self.lost.update(str(one.seq) for one in flight.assignment.deliveries)
             self.receivers[flight.assignment.route.webhook].in_flight = 0
         self.flying.clear()
         for receiver in self.receivers.values():

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from kubectl_sew.event import Event
-from sew_agent.store.records import Delivery, DeliveryResult, DeliveryState, ReceiverState
+from sew_agent.store.records import Delivery, DeliveryResult, DeliveryState, LoggedAttempt, ReceiverState
 
 
 class MemoryStore:
@@ -14,6 +14,7 @@ class MemoryStore:
         self.pending: dict[int, Delivery] = {}
         self.dead: dict[int, Delivery] = {}
         self.delivered: dict[int, Delivery] = {}
+        self.attempts: list[LoggedAttempt] = []
         self._queues: dict[str, ReceiverState] = {}
         self._count = 0
 
@@ -45,6 +46,17 @@ class MemoryStore:
         due = [delivery for delivery in tried if delivery.due <= until or delivery.due > far] if retries else []
         return [*fresh, *due[: 1 if crowded else limit - len(fresh)]]
 
+    def waiting(
+        self, webhook: str, *, limit: int, after: int = 0, numbers: Sequence[int] | None = None, digest: str = ""
+    ) -> Sequence[Delivery]:
+        mine = sorted(self.pending.values(), key=lambda delivery: delivery.seq)
+        return [
+            one
+            for one in mine
+            if one.webhook == webhook
+            and (one.digest == digest if digest else one.seq > after if numbers is None else one.seq in numbers)
+        ][:limit]
+
     def next_due(self, webhook: str) -> float | None:
         mine = [delivery for delivery in self.pending.values() if delivery.webhook == webhook]
         return min((delivery.due if delivery.attempts else 0.0 for delivery in mine), default=None)
@@ -53,12 +65,15 @@ class MemoryStore:
         webhooks = [delivery.webhook for delivery in self.pending.values()]
         return {name: webhooks.count(name) for name in set(webhooks)}
 
+    def sharing(self) -> None:
+        """Return that nobody shares it."""
+
     def version(self) -> int:
         return 0
 
     def begin_attempts(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
-            self.pending[delivery.seq] = replace(self.pending[delivery.seq], in_doubt=True)
+            self.pending[delivery.seq] = replace(self.pending[delivery.seq], in_doubt=True, digest=delivery.digest)
 
     def record_results(
         self,
@@ -66,7 +81,9 @@ class MemoryStore:
         queues: Sequence[ReceiverState],
         shifts: Sequence[tuple[str, float]] = (),
         revived: Sequence[int] = (),
+        attempts: Sequence[LoggedAttempt] = (),
     ) -> None:
+        self.attempts += attempts
         for name, seconds in shifts:
             mine = [delivery for delivery in self.pending.values() if delivery.webhook == name and delivery.attempts]
             for delivery in mine:
@@ -82,6 +99,7 @@ class MemoryStore:
         before = self.pending.pop(made.delivery.seq)
         first = made.at if before.first_attempt is None else before.first_attempt
         after = replace(before, attempts=made.attempts, first_attempt=first, due=made.due, in_doubt=made.in_doubt)
+        after = replace(after, digest=made.digest)
         {DeliveryState.PENDING: self.pending, DeliveryState.DEAD: self.dead, DeliveryState.DELIVERED: self.delivered}[
             made.state
         ][after.seq] = after

@@ -19,6 +19,7 @@ from sew_agent.ingest.readers import (
     webhook_of,
 )
 from sew_agent.ingest.recent_warnings import RecentWarnings
+from sew_agent.ingest.replays import ReplayObserver, Replays, Serving
 from sew_agent.ingest.source import (
     Arrival,
     Batch,
@@ -32,19 +33,16 @@ from sew_agent.ingest.source import (
 )
 from sew_agent.ingest.turns import Turns
 from sew_agent.store.contract import Store
-from sew_agent.store.records import EnqueueBatch, EnqueueResult, NewDelivery
+from sew_agent.store.records import EnqueueBatch, NewDelivery
 
 _NEVER = float("-inf")
 
 
-class PollObserver(Protocol):
+class PollObserver(ReplayObserver, Protocol):
     """Receives what happened in a poll, after it is in the store."""
 
     def warned(self, warnings: Sequence[SourceWarning]) -> None:
         """Report input that is not delivered."""
-
-    def enqueued(self, arrivals: Sequence[Arrival], result: EnqueueResult) -> None:
-        """Report events that were enqueued."""
 
     def store_full(self, webhooks: Collection[str]) -> None:
         """Report webhooks whose share of the store is full: they wait, and lose nothing."""
@@ -71,7 +69,7 @@ _HELD = Polled(done=False, more=False)
 class Poller:
     """Reads for webhooks. Not thread-safe."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a reader's parts, and its edges
         self,
         source: EventSource,
         store: Store,
@@ -79,9 +77,13 @@ class Poller:
         *,
         page_size: int,
         pause: float,
+        known_for: float = 86_400.0,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """`pause`: seconds until a reader that could not go on is tried again. `clock` is monotonic, in seconds."""
+        """`pause`: seconds until a reader that could not go on is tried again. `clock` is monotonic, in seconds.
+
+        `known_for`: seconds for which the store remembers an event.
+        """
         self._source = source
         self._store = store
         self._observer = observer
@@ -89,6 +91,9 @@ class Poller:
         self._clock = clock
         self._cursors = Cursors(store)
         self._turns = Turns(pause, clock)
+        self._replays = Replays(
+            source, store, observer, page_size=page_size, pause=pause, known_for=known_for, clock=clock
+        )
         self._subscriptions: Mapping[str, Subscription] = {}
         self._debug: Collection[str] = frozenset()
         self._exceptions = NO_EXCEPTIONS
@@ -130,6 +135,7 @@ class Poller:
         self._subscriptions = subscriptions
         self._debug = debug
         self._exceptions = exceptions
+        self._source.keep(subscriptions.keys(), {accepted.name for accepted in exceptions.accepted})
 
     def begin(self, starts: Mapping[str, float], now: float) -> None:
         """Begin new webhooks at their starts (epoch seconds); those that begin together share a reader."""
@@ -156,6 +162,16 @@ class Poller:
     def forget(self, webhooks: Collection[str]) -> None:
         """Drop the positions of these webhooks."""
         self._drop([cursor for cursor in self.positions if webhook_of(cursor) in webhooks])
+        self._replays.forget(webhooks)
+
+    def resume(self) -> None:
+        """Go on where another agent has read to, and forget what stood in this one's way. Raises StoreError."""
+        self._cursors = Cursors(self._store)
+        self._full.clear()
+        self._refused.clear()
+        self._problems.clear()
+        self._source.resume()
+        self._replays.resume()
 
     def poll(self, now: float) -> Polled:
         """Read one page for each reader. Raises SourceError, StoreError."""
@@ -164,6 +180,8 @@ class Poller:
         self._begun = True
         if SHARED in self.positions:
             results += self._poll_others(now)
+        if not any(result.more for result in results) and not results[0].failed and SHARED in self.positions:
+            results.append(self._replay(now))
         return Polled(all(result.done for result in results), any(result.more for result in results), results[0].failed)
 
     def progress(self, now: float) -> Mapping[str, Progress]:
@@ -190,6 +208,12 @@ class Poller:
         readers = self._cursors.readers(cursor for cursor in cursors if cursor not in held)
         results = [self._try(reader, now) for reader in self._turns.next_readers(readers, now)]
         return [*results, _HELD] if held or len(readers) > len(results) else results
+
+    def _replay(self, now: float) -> Polled:
+        """Go on with a replay: live events go first."""
+        serving = Serving(self._subscriptions, self._debug, self._suppressions(now), self._cursors.at(SHARED))
+        replayed = self._replays.poll(serving, now)
+        return Polled(replayed.done, replayed.more)
 
     def _try(self, reader: Reader, now: float) -> Polled:
         """Poll a reader whose failure does not stop the others."""
@@ -284,6 +308,7 @@ class Poller:
         if not batch.arrivals and not moved:
             return ()
         deliveries = [self._delivery(arrival, names) for arrival in batch.arrivals]
+        deliveries = [delivery for delivery in deliveries if delivery.all_webhooks]
         result = self._store.enqueue(EnqueueBatch(deliveries, moved, now))
         if result.full:
             self._observer.store_full(result.full)
@@ -293,7 +318,9 @@ class Poller:
         return result.full
 
     def _delivery(self, arrival: Arrival, names: Collection[str]) -> NewDelivery:
-        served = tuple(name for name in arrival.webhooks if name in names)
+        served = tuple(
+            name for name in arrival.webhooks if name in names and not self._subscriptions[name].has_ended(arrival.time)
+        )
         if arrival.suppressed_by:
             return NewDelivery(arrival.event, (), suppressed=served, time=arrival.time)
         debug = tuple(name for name in served if name in self._debug)

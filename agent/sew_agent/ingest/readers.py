@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 
+from sew_agent.ingest.replay import is_replay_row
 from sew_agent.store.contract import Store
 from sew_agent.store.records import EnqueueBatch
 
@@ -69,7 +70,7 @@ class Cursors:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._positions = dict(store.positions())
+        self._positions = {name: text for name, text in store.positions().items() if not is_replay_row(name)}
 
     @property
     def positions(self) -> Mapping[str, str]:

@@ -33,11 +33,22 @@ class SourceError(SewError):
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A webhook that events are read for. Events whose own time is before `start` (epoch seconds) are not its own."""
+    """A webhook that events are read for.
+
+    Events whose own time is before `start`, or not before `end` (epoch seconds), are not its own. A source keeps to the
+    start, since it seeks; the poller to the end.
+    """
 
     webhook: str
     query: Node
     start: float | None = None
+    end: float | None = None
+    again: bool = False
+    """True where events are wanted that the webhook has already."""
+
+    def has_ended(self, time: float | None) -> bool:
+        """Return whether an event of this own time (epoch seconds) is no longer the webhook's."""
+        return self.end is not None and time is not None and time >= self.end
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +128,21 @@ class EventSource(Protocol):
     def fields(self) -> FieldSet:
         """Fields that queries may ask for here; a new object after they changed."""
 
+    def read_fields(self) -> None:
+        """Read the fields again, where they may have changed; what is wrong says the next read of events."""
+
     @property
     def seekable(self) -> bool:
         """False for a stream: it has one reader, which can go back to its last position and no further."""
 
     def origin(self, start: float) -> Origin:
         """Return where a reader begins that reads everything from the moment `start` (epoch seconds) on."""
+
+    def window(self, since: float, until: float) -> str:
+        """Return the position where a reader begins that reads what there is now of a window of time (epoch seconds).
+
+        It may give other events, too. Only for a source that is seekable.
+        """
 
     def read(
         self,
@@ -137,6 +157,12 @@ class EventSource(Protocol):
 
         None is the position of the very first reader. All reads of one poll have the same `now` and `suppressions`.
         """
+
+    def keep(self, webhooks: Collection[str], exceptions: Collection[str]) -> None:
+        """Let go of what was made of the queries of any others: these alone are read for from now on."""
+
+    def resume(self) -> None:
+        """Forget what was learnt of the events themselves: another reader has gone on from there."""
 
     def read_to(self, position: str | None) -> float | None:
         """Return the moment (epoch seconds) up to which a reader at `position` has read everything.

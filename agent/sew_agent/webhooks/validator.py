@@ -94,13 +94,20 @@ def content_digest(accepted: Accepted) -> str:
 
 def settings_digest(accepted: Accepted) -> str:
     """Return a digest of the spec with all values: a change ends backoff and parking."""
-    return _digest([content_digest(accepted), accepted.webhook.state.value])
+    return _digest([content_digest(accepted), accepted.webhook.effective_state.value])
 
 
 def endpoint_digest(accepted: Accepted) -> str:
-    """Return a digest of URL and credentials: a change ends a wait, too."""
-    names = {variable.name for variable in accepted.consumer.variables if variable.secret or variable.name in _ENDPOINT}
-    return _digest({name: value for name, value in accepted.config.items() if name in names})
+    """Return a digest of URL and credentials: a change ends a wait, too.
+
+    A variable that the consumer does not know by itself is a secret of its template.
+    """
+    other = {
+        variable.name
+        for variable in accepted.consumer.variables
+        if not variable.secret and variable.name not in _ENDPOINT
+    }
+    return _digest({name: value for name, value in accepted.config.items() if name not in other})
 
 
 def _digest(value: object) -> str:

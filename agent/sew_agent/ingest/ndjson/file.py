@@ -1,12 +1,14 @@
 """Events from a file of NDJSON, from its beginning on, followed as it grows, through rotation and truncation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from os import SEEK_END
 from pathlib import Path
 from typing import BinaryIO
 
+from kubectl_sew.event_maps.readable import EVENT_MAPS, EventMaps
 from kubectl_sew.ndjson import LONGEST_LINE, BadLineError, parse_line
 from kubectl_sew.query import FieldSet
 from sew_agent.ingest.ndjson.line_ids import LineNumbering
@@ -17,23 +19,42 @@ from sew_agent.ingest.source import Batch, Origin, SourceError, Subscription, Su
 _CHUNK = 2**20
 _NUMBERINGS = 4
 """Files whose running numbers are kept, 32 MiB each: readers that are behind take turns with the shared one."""
+_LINES_BETWEEN_BEATS = 10_000
 
 
 class NdjsonFile:
     """Reads events from a file. `whole`: a last line without a line break is an event, if it is a whole JSON object."""
 
-    def __init__(self, path: Path, fields: FieldSet, *, whole: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        fields: FieldSet,
+        maps: EventMaps = EVENT_MAPS,
+        *,
+        whole: bool = False,
+        beat: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`maps` say when an event happened; `beat` is called now and then while many lines are numbered again."""
         self.fields = fields
         self.seekable = True
         self._path = path
+        self._maps = maps
         self._whole = whole
+        self._beat = beat
         self._files = RotatedFiles(path)
         self._matchers = Matchers(fields)
         self._numberings: dict[int, LineNumbering] = {}
 
+    def read_fields(self) -> None:
+        """Do nothing: they are the same for ever."""
+
     def origin(self, _start: float) -> Origin:
         """Return the beginning of the file, which a new webhook reads from: lines have no start in time."""
         return Origin("", beside=False)
+
+    def window(self, _since: float, _until: float) -> str:
+        """Return the beginning of the file: lines are in no order of time. Rotated files are left out."""
+        return ""
 
     def read(
         self,
@@ -48,13 +69,20 @@ class NdjsonFile:
         matchers, exceptions = self._matchers.of(subscriptions), self._matchers.of_exceptions(suppressions)
         try:
             for opened in self._opened(FilePosition.load(position) if position else None, now):
-                page = Page(str(self._path), matchers, exceptions, self._identities(opened), now, limit)
+                page = Page(str(self._path), matchers, exceptions, self._maps, self._identities(opened), now, limit)
                 batch, advanced = self._read(opened, page)
                 if advanced:
                     return batch
             return batch
         except OSError as error:
             raise SourceError(f"events cannot be read from {self._path}: {error.strerror or error}") from error
+
+    def keep(self, webhooks: Collection[str], exceptions: Collection[str]) -> None:
+        self._matchers.keep(webhooks, exceptions)
+
+    def resume(self) -> None:
+        """Number lines again: which file comes after which, another reader may have seen otherwise."""
+        self._numberings.clear()
 
     def read_to(self, _position: str | None) -> float | None:
         """Return None: lines are in no order of time."""
@@ -87,22 +115,26 @@ class NdjsonFile:
     def _read(self, opened: OpenedFile, page: Page) -> tuple[Batch, bool]:
         """Fill one page of a file; return it, and whether its position is further on."""
         position = opened.position
-        end, number = position.offset, position.line
+        first = last = Line(position.offset, position.offset, position.line, None)
         for line in self._lines(opened):
             page.add(line)
-            end, number = line.end, line.number
+            first, last = first if first.text else line, line
             if page.full:
                 break
-        ended = not page.full and not opened.rotated
+        if last.end > position.offset == 0 and not opened.rotated and self._files.was_copied(opened):
+            del self._numberings[position.generation]
+            return Batch([], opened.position_at(0, 0).dump(), more=True, done=False), True
+        same = all(opened.has(line.start, line.text) for line in (first, last))
+        ended = not page.full and not opened.rotated and same
         batch = Batch(
             page.arrivals,
-            opened.position_at(end, number).dump(),
+            (opened.position_at(last.end, last.number) if same else opened.begun_anew).dump(),
             more=not ended,
             done=ended,
             warnings=page.warnings,
             scanned=page.events,
         )
-        return batch, end > position.offset
+        return batch, last.end > position.offset
 
     def _lines(self, opened: OpenedFile) -> Iterator[Line]:
         """Yield the lines from the position on, the last one only where it is whole."""
@@ -118,7 +150,20 @@ class NdjsonFile:
         while len(self._numberings) >= _NUMBERINGS:
             del self._numberings[next(iter(self._numberings))]
         self._numberings[generation] = numbering
-        return Identities(generation, numbering, lambda identities, to: _recount(opened.file, identities, to))
+        return Identities(generation, numbering, partial(self._recount, opened.file))
+
+    def _recount(self, file: BinaryIO, identities: Identities, to: int) -> None:
+        """Number the lines before an offset again: they were read before a restart, or by nobody yet."""
+        offset = file.tell()
+        for line, _ in read_lines(file, identities.numbering.passed, 0):
+            if line.start >= to:
+                break
+            with suppress(BadLineError):
+                read_event(line, identities)
+            identities.passed(line)
+            if line.number % _LINES_BETWEEN_BEATS == 0:
+                self._beat()
+        file.seek(offset)
 
 
 def read_lines(file: BinaryIO, offset: int, number: int) -> Iterator[tuple[Line, bool]]:
@@ -150,15 +195,3 @@ def _is_event(line: Line) -> bool:
         return line.text is not None and bool(parse_line(line.text))
     except BadLineError:
         return False
-
-
-def _recount(file: BinaryIO, identities: Identities, to: int) -> None:
-    """Number the lines before an offset again: they were read before a restart, or by nobody yet."""
-    offset = file.tell()
-    for line, _ in read_lines(file, identities.numbering.passed, 0):
-        if line.start >= to:
-            break
-        with suppress(BadLineError):
-            read_event(line, identities)
-        identities.passed(line)
-    file.seek(offset)

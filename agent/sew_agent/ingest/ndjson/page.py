@@ -1,10 +1,11 @@
-"""One page of events out of lines: matched, identified, bounded in number and bytes. Shared by files and streams."""
+"""One page of events out of lines: matched, identified, dated, bounded in number and bytes. For files and streams."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from kubectl_sew.event import Event, own_id
+from kubectl_sew.event_maps.readable import EventMaps
 from kubectl_sew.ndjson import LONGEST_LINE, BadLineError, parse_line
 from kubectl_sew.query import FieldSet, Node, bind, compile_matcher
 from sew_agent.ingest.ndjson.line_ids import LineNumbering, digest_of
@@ -42,6 +43,11 @@ class Matchers:
     def of_exceptions(self, suppressions: Sequence[Suppression]) -> list[tuple[str, Matcher]]:
         return [(wanted.name, self._matcher((Suppression, wanted.name), wanted.query)) for wanted in suppressions]
 
+    def keep(self, webhooks: Collection[str], exceptions: Collection[str]) -> None:
+        """Let go of those of any others."""
+        kept = {Subscription: webhooks, Suppression: exceptions}
+        self._compiled = {key: known for key, known in self._compiled.items() if key[1] in kept[key[0]]}
+
     def _matcher(self, key: tuple[type, str], query: Node) -> Matcher:
         known = self._compiled.get(key)
         if known is None or known[0] is not query:
@@ -77,11 +83,12 @@ class Identities:
 
 @dataclass(slots=True)
 class Page:
-    """Events gathered from lines until the page is full. `name` is the file's in warnings."""
+    """Events gathered from lines until the page is full. `name` is the file's in warnings; `maps` date them."""
 
     name: str
     matchers: Sequence[tuple[str, Matcher]]
     exceptions: Sequence[tuple[str, Matcher]]
+    maps: EventMaps
     identities: Identities
     now: float
     limit: int
@@ -117,7 +124,7 @@ class Page:
         if webhooks:
             self._matched += size
             by = tuple(name for name, selects in self.exceptions if selects(event.document, self.now))
-            self.arrivals.append(Arrival(event, webhooks, event.time, by))
+            self.arrivals.append(Arrival(event, webhooks, self.maps.time(event), by))
 
 
 def read_event(line: Line, identities: Identities) -> Event | None:

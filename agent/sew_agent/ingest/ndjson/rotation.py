@@ -64,6 +64,14 @@ class FilePosition:
 
 
 @dataclass(frozen=True, slots=True)
+class RotatedFilesNow:
+    """Rotated files that were there at one moment, and not empty: those that came after a position, oldest first."""
+
+    after: Sequence[Path]
+    before: tuple[SeenFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OpenedFile:
     """The file to read from, and where."""
 
@@ -75,6 +83,17 @@ class OpenedFile:
     """True when nothing more is written to it: its last line is whole, line break or not."""
     main: FilePosition | None = None
     """Position in the file that came after this one, where this is the file before."""
+
+    def has(self, offset: int, text: bytes | None) -> bool:
+        """Return whether what was read is still there: a file that was truncated and has grown again has other text."""
+        if not _has_position(self.file, self.position):
+            return False
+        return text is None or os.pread(self.file.fileno(), len(text), offset) == text
+
+    @property
+    def begun_anew(self) -> FilePosition:
+        """Return the position to look from where the file was truncated while it was read: its text is another one."""
+        return self.main or replace(self.position, generation=self.position.generation + 1)
 
     def position_at(self, offset: int, line: int) -> FilePosition:
         """Return a position further on in this file."""
@@ -101,16 +120,25 @@ class RotatedFiles:
         """Return the file of a position, or, where that is gone, the beginning of the next; None without any."""
         current = _stat(self._path)
         if position is None:
-            return self._begin(self._path, self._generations.get(current.st_ino, 0)) if current else None
+            before = tuple(_seen(*_beginning(file)) for _, file in self._rotated_and_open())
+            return self._begin(self._path, self._generations.get(current.st_ino, 0), before) if current else None
         if position.left and not _watched(position, now):
             position = replace(position, left=None)
         file = self._find(position)
         if file is None:
-            return self._next(position, self._unread(position, position.written), position.left, position.left_until)
+            return self._next(position, self._listed(position, position.written), position.left, position.left_until)
         if current is None or _inode(file) == current.st_ino:
+            if position.offset:
+                return self._opened(file, position)
+            listed = self._listed(position, position.written, position.inode)
+            if listed.after:  # made of this file, which was empty when it was read last, before it was truncated again
+                return self._next(position, listed, position.left, position.left_until)
             return self._opened(file, position)
-        more = bool(current.st_size or self._unread(position, _written(file), _inode(file)))
-        return self._replacement(file, position) or self._opened(file, position, rotated=more)
+        file = self._replacement(file, position) or file
+        rotated = _inode(file) != current.st_ino and bool(
+            current.st_size or self._listed(position, _written(file), _inode(file)).after
+        )
+        return self._opened(file, position, rotated=rotated)
 
     def left(self, position: FilePosition | None, now: float) -> OpenedFile | None:
         """Return the file before this one, where there is more in it."""
@@ -128,53 +156,77 @@ class RotatedFiles:
         position = finished.position
         # an empty file looks like a later one with its inode: once it has content, it counts as unread
         left = None if finished.over or not position.offset else replace(position, left=None)
-        unread = self._unread(position, _written(finished.file), _inode(finished.file))
-        return self._next(position, unread, left, now + WATCHED)
+        listed = self._listed(position, _written(finished.file), _inode(finished.file))
+        return self._next(position, listed, left, now + WATCHED)
+
+    def was_copied(self, opened: OpenedFile) -> bool:
+        """Return whether a rotated file has come since this one was chosen to be begun.
+
+        It may have what was at the beginning here, before this one was truncated and has grown again.
+        """
+        return bool(self._listed(opened.position, opened.position.written, _inode(opened.file)).after)
 
     def close(self) -> None:
         for file in self._open.values():
             file.close()
         self._open.clear()
 
-    def _begin(self, path: Path, generation: int, unread: Collection[Path] = ()) -> OpenedFile | None:
+    def _begin(self, path: Path, generation: int, before: tuple[SeenFile, ...]) -> OpenedFile | None:
+        """Return the beginning of a file. `before`: rotated files, as they were when it was chosen.
+
+        One that is made since, of this very file, comes after it.
+        """
         file = _open(path)
         if file is None:
             return None
-        seen = tuple(filter(None, (_seen(rotated) for rotated in self._rotated() if rotated not in unread)))
         return self._opened(
-            self._keep(file), FilePosition(generation=generation, seen=seen), rotated=path != self._path
+            self._keep(file), FilePosition(generation=generation, seen=before), rotated=path != self._path
         )
 
     def _next(
-        self, position: FilePosition, unread: Sequence[Path], left: FilePosition | None, until: float
+        self, position: FilePosition, listed: RotatedFilesNow, left: FilePosition | None, until: float
     ) -> OpenedFile | None:
         """Return the oldest file that was rotated away after this one, else the one of our name."""
-        opened = self._begin(unread[0] if unread else self._path, position.generation + 1, unread)
+        path = listed.after[0] if listed.after else self._path
+        opened = self._begin(path, position.generation + 1, listed.before)
         return opened and replace(opened, position=replace(opened.position, left=left, left_until=until))
 
-    def _unread(self, position: FilePosition, written: int, inode: int | None = None) -> list[Path]:
-        """Return rotated files that came after this one, oldest first; `inode`: its own."""
-        unread = []
-        for path in self._rotated():
-            stat = _stat(path)
-            if stat is None or stat.st_ino == inode or not stat.st_size:
-                continue
-            earliest = written + 1 if position.seen is None else written - _SET_BACK
-            if stat.st_mtime_ns >= earliest and not _is_one_of(path, position.seen or ()):
-                unread.append((stat.st_mtime_ns, _age(path), path))
-        return [path for _, _, path in sorted(unread)]
+    def _listed(self, position: FilePosition, written: int, inode: int | None = None) -> RotatedFilesNow:
+        """Return the rotated files; `inode`: the position's own, which came before what is after it."""
+        after, before = [], []
+        earliest = written + 1 if position.seen is None else written - _SET_BACK
+        for path, file in self._rotated_and_open():
+            inode_here, beginning = _beginning(file)
+            last_write = _written(file)
+            is_other = inode_here != inode and last_write >= earliest
+            if is_other and not _is_one_of(inode_here, beginning, position.seen or ()):
+                after.append((last_write, _age(path), path))
+            else:
+                before.append(_seen(inode_here, beginning))
+        return RotatedFilesNow([path for _, _, path in sorted(after)], tuple(before))
 
-    def _replacement(self, file: BinaryIO, position: FilePosition) -> OpenedFile | None:
-        """Return the file of our name, where it is no later one but a copy of this one, e.g. by rsync or an editor."""
-        if not position.offset or _inode(file) in map(_inode_at, self._rotated()):
+    def _rotated_and_open(self) -> Iterator[tuple[Path, BinaryIO]]:
+        """Yield the rotated files that are not empty; a name may be another file's a moment later."""
+        for path in self._rotated():
+            file = _open(path)
+            if file:
+                with file:
+                    if os.fstat(file.fileno()).st_size:
+                        yield path, file
+
+    def _replacement(self, file: BinaryIO, position: FilePosition) -> BinaryIO | None:
+        """Return the file that is no later one but a copy of this one, e.g. by rsync or an editor, and has its place.
+
+        It may have been rotated away since.
+        """
+        rotated = self._rotated()
+        if not position.offset or _inode(file) in map(_inode_at, rotated):
             return None
-        new = _open(self._path)
-        if new is None:
-            return None
-        if not (_has_position(new, position) and _begins_with_all_of(file, new)):
+        for new in filter(None, map(_open, (self._path, *rotated))):
+            if _has_position(new, position) and _begins_with_all_of(file, new):
+                return self._keep(new)
             new.close()
-            return None
-        return self._opened(self._keep(new), position)
+        return None
 
     def _opened(self, file: BinaryIO, position: FilePosition, *, rotated: bool = False) -> OpenedFile:
         self._generations[_inode(file)] = position.generation
@@ -251,19 +303,16 @@ def _watched(position: FilePosition, now: float) -> bool:
     return now < position.left_until <= now + WATCHED
 
 
-def _beginning(path: Path) -> tuple[int, bytes]:
-    with path.open("rb") as file:
-        return _inode(file), file.read(_CHECKED)
+def _beginning(file: BinaryIO) -> tuple[int, bytes]:
+    return _inode(file), os.pread(file.fileno(), _CHECKED, 0)
 
 
-def _seen(path: Path) -> SeenFile | None:
-    """Return what identifies a file among others; None for an empty one."""
-    inode, beginning = _beginning(path)
-    return (inode, len(beginning), _hash(beginning)) if beginning else None
+def _seen(inode: int, beginning: bytes) -> SeenFile:
+    """Return what identifies a file among others."""
+    return inode, len(beginning), _hash(beginning)
 
 
-def _is_one_of(path: Path, seen: Collection[SeenFile]) -> bool:
-    inode, beginning = _beginning(path)
+def _is_one_of(inode: int, beginning: bytes, seen: Collection[SeenFile]) -> bool:
     return any(known == inode and _hash(beginning[:length]) == digest for known, length, digest in seen)
 
 

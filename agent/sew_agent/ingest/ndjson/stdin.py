@@ -4,8 +4,9 @@ import json
 import os
 import select
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from kubectl_sew.event_maps.readable import EVENT_MAPS, EventMaps
 from kubectl_sew.ndjson import LONGEST_LINE
 from kubectl_sew.query import FieldSet
 from sew_agent.ingest.ndjson.line_ids import LineNumbering
@@ -22,10 +23,14 @@ class NdjsonStream:
     caught up only at the stream's end. A stream that is read too slowly fills its pipe, and the writer waits.
     """
 
-    def __init__(self, descriptor: int, fields: FieldSet, *, run: str, whole: bool = False) -> None:
+    def __init__(
+        self, descriptor: int, fields: FieldSet, maps: EventMaps = EVENT_MAPS, *, run: str, whole: bool = False
+    ) -> None:
+        """`maps` say when an event happened."""
         self.fields = fields
         self.seekable = False
         self._descriptor = descriptor
+        self._maps = maps
         self._run = run
         self._whole = whole
         self._matchers = Matchers(fields)
@@ -36,9 +41,16 @@ class NdjsonStream:
         self._buffered = 0
         self._closed = False
 
+    def read_fields(self) -> None:
+        """Do nothing: they are the same for ever."""
+
     def origin(self, _start: float) -> Origin:
         """Return where the one reader stands: there is no way back."""
         return Origin("", beside=False)
+
+    def window(self, _since: float, _until: float) -> str:
+        """Return where the one reader stands: there is no way back."""
+        return ""
 
     def read(
         self,
@@ -56,7 +68,7 @@ class NdjsonStream:
         except OSError as error:
             raise SourceError(f"events cannot be read from standard input: {error.strerror or error}") from error
         matchers, exceptions = self._matchers.of(subscriptions), self._matchers.of_exceptions(suppressions)
-        page = Page("standard input", matchers, exceptions, self._identities, now, limit)
+        page = Page("standard input", matchers, exceptions, self._maps, self._identities, now, limit)
         last = self._line_of(position)
         for line in self._lines:
             page.add(line)
@@ -67,6 +79,12 @@ class NdjsonStream:
         done = ended and (self._closed or not self._whole)
         position, more = json.dumps([self._run, last]), came or not ended
         return Batch(page.arrivals, position, more=more, done=done, warnings=page.warnings, scanned=page.events)
+
+    def keep(self, webhooks: Collection[str], exceptions: Collection[str]) -> None:
+        self._matchers.keep(webhooks, exceptions)
+
+    def resume(self) -> None:
+        """Do nothing: nobody else reads this stream."""
 
     def read_to(self, _position: str | None) -> float | None:
         """Return None: lines are in no order of time."""

@@ -67,12 +67,16 @@ class RecordingObserver:
         self.full: set[str] = set()
         self.events = 0
         self.taken: list[int] = []
+        self.replays: list[tuple[str, str]] = []
 
     def warned(self, warnings: Sequence[SourceWarning]) -> None:
         self.warnings += [warning.text for warning in warnings]
 
     def enqueued(self, arrivals: Sequence[Arrival], taken: EnqueueResult) -> None:
         self.taken += [taken.new for _ in arrivals]
+
+    def replaying(self, webhook: str, message: str) -> None:
+        self.replays.append((webhook, message))
 
     def store_full(self, webhooks: Collection[str]) -> None:
         self.full |= set(webhooks)
@@ -181,6 +185,9 @@ class ScriptedSource:
         state = {"warnings": warnings, "problems": self.problems, "refused": refused, "failed": self.failed}
         state["broken_exceptions"] = self.unanswered
         return Batch(arrivals, position, more=self.more, done=True, **state)  # type: ignore[arg-type]
+
+    def keep(self, webhooks: Collection[str], exceptions: Collection[str]) -> None:
+        """Nothing is kept."""
 
     def read_to(self, position: str | None) -> float | None:
         if position is None:

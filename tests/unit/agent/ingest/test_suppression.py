@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from kubectl_sew.exceptions import AcceptedException, ValidatedExceptions
-from kubectl_sew.query import CALICO, parse
+from kubectl_sew.query import CALICO, BoundQuery, compile_matcher, parse
 from kubectl_sew.resource.exceptions import AlertException
+from sew_agent.ingest.ndjson import page
 from sew_agent.ingest.ndjson.file import NdjsonFile
 from sew_agent.ingest.source import Suppression
 from tests import cases
@@ -100,6 +101,27 @@ def test_every_exception_that_selects_an_event_is_named_with_it(over_file: FileP
     asked = [Suppression(name, parse(text)) for name, text in (("a", "id = 1"), ("b", "id = 2"), ("c", "type = waf"))]
     (arrival,) = source.read(subscriptions, None, now=0.0, limit=9, suppressions=asked).arrivals
     assert arrival.suppressed_by == ("a", "c")
+
+
+def test_what_was_compiled_for_a_name_that_is_gone_is_let_go(
+    over_file: FilePollerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[object] = []
+
+    def counting(query: BoundQuery) -> Any:
+        compiled.append(query)
+        return compile_matcher(query)
+
+    monkeypatch.setattr(page, "compile_matcher", counting)
+    hooks = {name: Subscription(name, EVERYTHING) for name in ("a", "b")}
+    quiet = exceptions(exception("quiet"))
+    for names, in_force, times in (("ab", quiet, 3), ("ab", quiet, 3), ("a", quiet, 3), ("ab", exceptions(), 4)):
+        over_file.poller.serve({name: hooks[name] for name in names}, (), in_force)
+        over_file.drain()
+        assert len(compiled) == times
+    over_file.poller.serve(hooks, (), quiet)
+    over_file.drain()
+    assert len(compiled) == 5
 
 
 def test_an_event_that_is_read_again_after_the_exception_ended_stays_suppressed(harness: PollerHarness) -> None:

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from kubectl_sew.resource.effective import MARGIN
 from sew_agent.store.records import WebhookRecord
-from sew_agent.webhooks.plan import FORGOTTEN, DesiredWebhook, Plan, PlanRules, plan
+from sew_agent.webhooks.plan import FORGOTTEN, HANDED_BACK, LATE, DesiredWebhook, Plan, PlanRules, plan
 
 NOW, FIRST_USED = 1000.0, 700.0
 KNOWN = WebhookRecord("w", "Enabled", 300.0, tested="t", since=400.0)
@@ -19,13 +20,14 @@ def decide(
     complete: bool = True,
     rule: str | float = "",
     by_number: bool = False,
+    watched: bool = True,
 ) -> Plan:
     return plan(
         {"w": wanted} if wanted else {},
         {"w"} if invalid else set(),
         {"w": known} if known else {},
         complete=complete,
-        rules=PlanRules(600.0, FIRST_USED, rule, by_number),
+        rules=PlanRules(600.0, {"w"} if watched else (), FIRST_USED, rule, by_number),
         now=NOW,
     )
 
@@ -132,9 +134,13 @@ def test_a_deleted_webhook_stops_at_once_and_keeps_its_position() -> None:
     assert made.remember[-1].deleted_at == NOW
 
 
-@pytest.mark.parametrize(("deleted_at", "forgotten"), [(401.0, False), (400.0, True)])
-def test_a_deleted_webhook_is_forgotten_after_its_time(deleted_at: float, forgotten: bool) -> None:
-    made = decide(None, replace(KNOWN, deleted_at=deleted_at))
+@pytest.mark.parametrize(
+    ("deleted_at", "watched", "forgotten"), [(401.0, True, False), (400.0, True, True), (400.0, False, False)]
+)
+def test_a_deleted_webhook_is_forgotten_after_its_time_where_it_was_seen_to_be_gone(
+    deleted_at: float, watched: bool, forgotten: bool
+) -> None:
+    made = decide(None, replace(KNOWN, deleted_at=deleted_at), watched=watched)
     assert made.forget == ({"w"} if forgotten else set())
     assert made.remember == ([replace(KNOWN, state=FORGOTTEN, deleted_at=NOW)] if forgotten else [])
 
@@ -143,7 +149,7 @@ def test_a_forgotten_webhook_needs_nothing_more_and_the_others_what_they_do() ->
     forgotten = replace(KNOWN, state=FORGOTTEN, deleted_at=1.0)
     assert decide(None, forgotten) == Plan()
     known = {"gone": forgotten, "left": replace(KNOWN, name="left"), "ended": replace(forgotten, name="ended")}
-    made = plan({}, set(), known, complete=True, rules=PlanRules(600.0, FIRST_USED), now=NOW)
+    made = plan({}, set(), known, complete=True, rules=PlanRules(600.0, known, FIRST_USED), now=NOW)
     assert (made.leave, [record.name for record in made.remember]) == ({"left"}, ["left"])
 
 
@@ -166,3 +172,106 @@ def test_a_webhook_that_became_invalid_stops_keeps_its_position_and_is_not_delet
 
 def test_a_disabled_webhook_that_is_deleted_keeps_no_position() -> None:
     assert decide(None, replace(KNOWN, state="Disabled")).leave == set()
+
+
+TAKEN = DesiredWebhook("Enabled", "d", created=100.0, taken_over=True)
+
+
+@pytest.mark.parametrize(
+    ("begin", "checkpoint", "start"),
+    [
+        (900.0, None, 900.0),
+        (900.0, 950.0, 950.0),
+        (900.0, 850.0, 900.0),
+        (None, 850.0, 850.0),
+        (None, None, NOW - MARGIN),
+        (2000.0, None, NOW),
+    ],
+)
+def test_one_that_is_taken_over_begins_where_calicos_processor_was(
+    begin: float | None, checkpoint: float | None, start: float
+) -> None:
+    made = decide(replace(TAKEN, begin=begin, checkpoint=checkpoint), None, rule="created")
+    assert (made.begin, made.read) == ({"w": start}, {"w": start})
+    assert made.remember == [WebhookRecord("w", "Enabled", start, since=NOW, begun=begin)]
+
+
+def test_late_events_of_one_that_was_taken_over_are_its_own_from_where_it_began() -> None:
+    made = decide(replace(TAKEN, begin=800.0, checkpoint=950.0), None, by_number=True)
+    assert (made.begin, made.read) == ({"w": 950.0}, {"w": 800.0})
+
+
+def test_it_begins_once_and_goes_on_over_restarts_and_after_it_was_disabled() -> None:
+    wanted = replace(TAKEN, begin=800.0, checkpoint=850.0)
+    known = WebhookRecord("w", "Enabled", 800.0, since=800.0, begun=800.0)
+    made = decide(wanted, known)
+    assert (made.begin, made.read, made.remember) == ({}, {"w": 800.0}, [])
+    enabled = decide(wanted, replace(known, state="Disabled", start=None))
+    assert (enabled.begin, enabled.read) == ({}, {"w": NOW})
+
+
+def test_one_that_was_disabled_and_is_taken_over_begins_where_the_annotation_says() -> None:
+    known = WebhookRecord("w", "Disabled", None, since=500.0)
+    made = decide(replace(TAKEN, begin=800.0), known)
+    assert (made.begin, made.read) == ({"w": 800.0}, {"w": 800.0})
+    assert [record.begun for record in made.remember] == [800.0]
+
+
+BACK = DesiredWebhook(HANDED_BACK, "d", created=100.0)
+
+
+@pytest.mark.parametrize("state", ["Enabled", "Test"])
+@pytest.mark.parametrize(("wanted", "end"), [(None, NOW + MARGIN), (1005.0, 1005.0)])
+def test_one_that_is_handed_back_delivers_up_to_its_end(state: str, wanted: float | None, end: float) -> None:
+    made = decide(replace(BACK, end=wanted), replace(KNOWN, state=state))
+    assert (made.read, made.ends, made.send, made.detach) == ({"w": 300.0}, {"w": end}, {"w"}, set())
+    assert made.remember == [replace(KNOWN, state=HANDED_BACK, since=NOW, end=end)]
+
+
+@pytest.mark.parametrize(("old", "end"), [(700.0, NOW + MARGIN), (800.0, NOW + MARGIN), (801.0, 801.0)])
+def test_an_end_from_before_it_was_taken_over_is_of_an_earlier_handback_and_ends_nothing(
+    old: float, end: float
+) -> None:
+    made = decide(replace(BACK, end=old), replace(KNOWN, begun=800.0))
+    assert made.remember == [replace(KNOWN, state=HANDED_BACK, since=NOW, begun=800.0, end=end)]
+
+
+def test_an_end_in_the_far_future_was_written_by_no_handback_and_holds_for_an_hour() -> None:
+    made = decide(replace(BACK, end=9e9), KNOWN)
+    assert made.remember == [replace(KNOWN, state=HANDED_BACK, since=NOW, end=NOW + LATE)]
+
+
+def test_the_end_stays_whatever_is_written_later_and_what_waits_is_sent_after_it() -> None:
+    known = replace(KNOWN, state=HANDED_BACK, end=NOW - LATE + 1.0)
+    soon = decide(replace(BACK, end=5000.0), known)
+    assert (soon.ends, soon.send, soon.remember) == ({"w": known.end}, {"w"}, [])
+    over = decide(BACK, replace(known, end=NOW - LATE))
+    assert (over.read, over.send, over.detach, over.remember) == ({}, {"w"}, {"w"}, [])
+
+
+@pytest.mark.parametrize("state", ["Debug", "Disabled"])
+def test_of_one_that_rested_nothing_more_is_read_when_it_is_handed_back_and_what_waits_is_sent(state: str) -> None:
+    made = decide(replace(BACK, end=1005.0), replace(KNOWN, state=state))
+    assert (made.read, made.send, made.detach) == ({}, {"w"}, {"w"})
+    assert made.shift == {"w": 600.0}
+    assert made.remember == [replace(KNOWN, state=HANDED_BACK, since=NOW)]
+
+
+def test_what_waits_is_kept_while_one_that_was_handed_back_is_in_debug() -> None:
+    assert decide(replace(BACK, quiet=True), replace(KNOWN, state="Debug")).send == set()
+    back = replace(KNOWN, state=HANDED_BACK)
+    assert decide(replace(BACK, quiet=True), back).send == set()
+    assert decide(BACK, back).send == {"w"}
+
+
+def test_one_that_was_never_ours_is_left_alone() -> None:
+    assert decide(replace(BACK, end=1005.0), None) == Plan()
+
+
+@pytest.mark.parametrize(("begin", "begins"), [(990.0, 990.0), (800.0, NOW - MARGIN), (None, NOW - MARGIN)])
+def test_one_that_is_taken_over_again_begins_anew(begin: float | None, begins: float) -> None:
+    known = replace(KNOWN, state=HANDED_BACK, begun=800.0, end=900.0)
+    made = decide(replace(TAKEN, begin=begin), known)
+    assert (made.begin, made.read, made.ends) == ({"w": begins}, {"w": 300.0}, {})
+    after = made.remember[0]
+    assert (after.state, after.start, after.end, after.begun) == ("Enabled", 300.0, None, begin or 800.0)

@@ -66,6 +66,9 @@ class ReconcilerHarness:
 
     def __init__(self, path: Path) -> None:
         self.now = 10_000_000_000.0
+        self.steady = 5.0
+        """Seconds of the clock that nobody sets."""
+        self.beside_calico = False
         self.path = path
         (path / "webhooks").mkdir()
         (path / "events").touch()
@@ -89,7 +92,16 @@ class ReconcilerHarness:
         self.reconciler = self.of(parts)
 
     def of(self, parts: Parts, start: str | float = "", *, by_number: bool = False) -> Reconciler:
-        return Reconciler(parts, forget_after=600.0, start=start, by_number=by_number, changed=self.reported.append)
+        return Reconciler(
+            parts,
+            forget_after=600.0,
+            start=start,
+            by_number=by_number,
+            beside_calico=self.beside_calico,
+            changed=self.reported.append,
+            steady=lambda: self.steady,
+            watch=600.0,
+        )
 
     def restart(self) -> None:
         self.close()
@@ -99,10 +111,15 @@ class ReconcilerHarness:
         self.source.close()
         self.store.close()
 
-    def webhook(self, name: str, state: str = "Enabled", query: str = "severity >= 0") -> None:
-        spec = {"consumer": "Generic", "state": state, "query": query}
+    def webhook(
+        self, name: str, spec_state: str = "Enabled", /, query: str = "severity >= 0", **annotations: str
+    ) -> None:
+        """Write a manifest. `annotations`: those of ours, by the part of their names behind the slash."""
+        spec = {"consumer": "Generic", "state": spec_state, "query": query}
         spec |= {"config": [{"name": "url", "value": "https://example.com/SECRET"}]}  # type: ignore[dict-item]
-        manifest = {"apiVersion": "projectcalico.org/v3", "kind": "SecurityEventWebhook", "metadata": {"name": name}}
+        ours = {f"kubectl-sew/{key}": value for key, value in annotations.items()}
+        metadata = {"name": name, "annotations": ours}
+        manifest = {"apiVersion": "projectcalico.org/v3", "kind": "SecurityEventWebhook", "metadata": metadata}
         (self.path / "webhooks" / f"{name}.json").write_text(json.dumps(manifest | {"spec": spec}))
 
     def delete(self, name: str) -> None:
@@ -110,6 +127,7 @@ class ReconcilerHarness:
 
     def step(self, seconds: float = 1.0) -> None:
         self.now += seconds
+        self.steady += seconds
         self.reconciler.reconcile(self.now)
         while not self.poller.poll(self.now).done:
             pass
@@ -397,6 +415,25 @@ def test_the_result_of_a_test_is_logged_and_kept_though_its_webhook_may_be_gone(
     assert harness.store.webhook_records() == {}
 
 
+def test_the_result_of_a_test_is_kept_until_the_store_takes_it(
+    harness: ReconcilerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.webhook("a", "Test")
+    harness.step()
+    harness.tester.ended += [("a", harness.tester.fired[0][1], "2026-01-01T00:00:00Z delivered")]
+
+    def fail(_: object) -> None:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(harness.store, "save_webhook", fail)
+        with pytest.raises(StoreError):
+            harness.step()
+    harness.step()
+    assert harness.store.webhook_records()["a"].test_result == "2026-01-01T00:00:00Z delivered"
+    assert len(harness.tester.fired) == 1
+
+
 def test_an_exception_takes_effect_and_ends_with_its_manifest(harness: ReconcilerHarness) -> None:
     def exception(name: str, selector: str, **more: str) -> None:
         spec = {"description": "d", "selector": selector, "startTime": "2026-01-01T00:00:00Z", **more}
@@ -447,7 +484,7 @@ def disable_after_an_attempt(harness: ReconcilerHarness) -> None:
     harness.step()
     (delivery,) = harness.store.due("a", now=harness.now, limit=1)
     harness.store.record_results([DeliveryResult(delivery, DeliveryState.PENDING, harness.now, 1)], ())
-    harness.webhook("a", state="Disabled")
+    harness.webhook("a", "Disabled")
     harness.step()
 
 
@@ -463,6 +500,25 @@ def test_a_webhook_that_is_deleted_is_left_alone_until_the_very_moment_it_is_for
     assert (harness.routes.names, harness.logged("webhook_forgotten")) == (["untouched"], [])
     harness.step(1)
     assert [line["webhook"] for line in harness.logged("webhook_forgotten")] == ["a"]
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["running", "restarted"])
+def test_a_deleted_webhook_is_not_forgotten_where_the_clock_was_set(
+    harness: ReconcilerHarness, restarted: bool
+) -> None:
+    harness.webhook("a")
+    harness.step()
+    harness.delete("a")
+    harness.step()
+    harness.now += 86_400
+    if restarted:
+        harness.restart()
+    harness.step()
+    harness.step(598)
+    harness.webhook("a")
+    harness.write(1)
+    harness.step()
+    assert (harness.logged("webhook_forgotten"), harness.pending("a")) == ([], 1)
 
 
 def test_while_the_webhooks_are_not_known_nothing_changes_and_nothing_is_ready(harness: ReconcilerHarness) -> None:
@@ -513,3 +569,67 @@ def test_time_disabled_is_taken_off_once_however_often_the_step_fails_after_it(
     harness.step()
     (delivery,) = harness.store.due("a", now=harness.now, limit=1)
     assert delivery.first_attempt == pytest.approx(harness.now, abs=10.0)
+
+
+def test_beside_calico_only_what_was_taken_over_is_served(harness: ReconcilerHarness) -> None:
+    harness.beside_calico = True
+    harness.restart()
+    harness.webhook("calicos")
+    harness.webhook("nobodys", "Disabled")
+    harness.webhook("ours", "Disabled", state="Enabled")
+    harness.webhook("debugged", "Disabled", state="Debug")
+    harness.webhook("contested", state="Enabled")
+    harness.webhook("broken", query="severity >=")
+    harness.webhook("mistaken", "Disabled", state="on")
+    harness.step()
+    harness.write(1)
+    harness.step()
+    assert set(harness.reconciler.validated.accepted) == {"ours", "debugged"}
+    assert set(harness.reconciler.validated.invalid) == {"mistaken"}
+    assert harness.reconciler.sending == {"ours"}
+    assert {name: harness.pending(name) for name in ("ours", "debugged", "calicos")} == {
+        "ours": 1,
+        "debugged": 0,
+        "calicos": 0,
+    }
+    (contested,) = harness.logged("webhook_contested")
+    assert contested["webhook"] == "contested"
+    assert "`kubectl sew takeover contested`" in contested["message"]
+
+
+def test_without_calico_the_state_of_the_specification_counts_and_the_annotation_of_one_that_is_disabled(
+    harness: ReconcilerHarness,
+) -> None:
+    harness.webhook("plain")
+    harness.webhook("off", "Disabled")
+    harness.webhook("ours", "Disabled", state="Enabled")
+    harness.webhook("both", state="Debug")
+    harness.step()
+    assert harness.reconciler.sending == {"plain", "ours", "both"}
+
+
+def test_one_that_is_handed_back_delivers_what_is_dated_before_its_end_and_no_more(harness: ReconcilerHarness) -> None:
+    harness.beside_calico = True
+    harness.restart()
+    harness.webhook("w", "Disabled", state="Enabled")
+    harness.step()
+    harness.webhook("w", end="2286-11-20T17:50:00Z")
+    harness.step(5.0)
+    (said,) = harness.logged("webhook_handed_back")
+    assert (said["webhook"], said["end"]) == ("w", "2286-11-20T17:50:00Z")
+    end = 10_000_000_200
+    with (harness.path / "events").open("a") as file:
+        for number, time in enumerate((end - 1, end, end + 1)):
+            file.write(json.dumps({"id": f"t{number}", "severity": 1, "time": time}) + "\n")
+    harness.write(7)
+    harness.step()
+    assert harness.pending("w") == 2
+    assert harness.reconciler.sending == {"w"}
+    harness.restart()
+    harness.step()
+    assert harness.logged("webhook_handed_back") == []
+    harness.step(200.0 + 3600.0)
+    harness.write(8)
+    harness.step()
+    assert harness.pending("w") == 2
+    assert harness.reconciler.sending == {"w"}

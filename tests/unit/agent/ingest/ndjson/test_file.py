@@ -3,12 +3,18 @@
 import json
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
+from kubectl_sew.event_maps.event_map import read_maps
+from kubectl_sew.event_maps.readable import EVENT_MAPS, EventMaps
 from kubectl_sew.query import ANY, parse
-from sew_agent.ingest.ndjson import line_ids
+from kubectl_sew.samples import sample
+from kubectl_sew.text import rfc3339
+from sew_agent.ingest.ndjson import line_ids, page, rotation
 from sew_agent.ingest.ndjson.file import NdjsonFile
 from sew_agent.ingest.source import Batch, SourceError, Subscription
 from tests.fuzz.event_lines import fuzz
@@ -34,6 +40,35 @@ def close_files() -> Iterator[None]:
     yield
     while OPENED:
         OPENED.pop().close()
+
+
+OTHER_TOOLS = {
+    "falco": "2026-03-02T09:14:05Z",
+    "falcosidekick": "2026-03-02T09:31:44Z",
+    "suricata": "2026-03-02T09:24:37Z",
+    "ecs": "2026-03-02T09:41:12Z",
+    "kibana": "2026-03-02T09:50:03Z",
+}
+
+
+def times(path: Path, maps: EventMaps) -> list[str | None]:
+    with closing(NdjsonFile(path, ANY, maps)) as source:
+        arrivals = source.read(ALL, None, now=0.0, limit=10).arrivals
+    return [None if arrival.time is None else rfc3339(arrival.time) for arrival in arrivals]
+
+
+def test_an_event_of_another_tool_is_dated_by_the_map_of_its_kind(tmp_path: Path) -> None:
+    path = tmp_path / "events"
+    path.write_text("".join(json.dumps(sample(kind)) + "\n" for kind in OTHER_TOOLS))
+    assert times(path, EVENT_MAPS) == list(OTHER_TOOLS.values())
+
+
+def test_an_event_is_dated_by_a_map_of_ones_own_and_by_the_field_that_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "events"
+    path.write_text(line(1, gw={"rule": "r", "at": 1_772_442_845_408}) + line(2, seen="2026-03-02T09:00:00Z") + line(3))
+    own = read_maps("recognised_by: gw.rule\ntitle: gw.rule\ntime: gw.at\n", "map.yaml")
+    assert times(path, EventMaps(own)) == ["2026-03-02T09:14:05Z", None, None]
+    assert times(path, EventMaps((), "seen")) == [None, "2026-03-02T09:00:00Z", None]
 
 
 class FileReader:
@@ -315,6 +350,26 @@ def test_a_truncated_file_is_read_from_its_new_beginning(path: Path, count: int)
     assert reader.ids() == [f"e{10 + number}" for number in range(count)]
 
 
+def test_a_file_that_is_truncated_and_grows_again_while_it_is_read_is_read_from_its_new_beginning(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = FileReader(path)
+    reader.ids()
+    append(path, line(4) + line(5))
+    parse_line = page.parse_line
+
+    def truncate_once(text: bytes) -> object:
+        monkeypatch.setattr(page, "parse_line", parse_line)
+        os.truncate(path, 0)
+        append(path, "".join(line(number) for number in range(10, 60)))
+        return parse_line(text)
+
+    monkeypatch.setattr(page, "parse_line", truncate_once)
+    read = reader.ids()
+    assert read[0] == "e4"
+    assert [f"e{number}" for number in range(10, 60)] == [name for name in read if int(name[1:]) >= 10][-50:]
+
+
 def test_a_copy_that_was_made_before_truncation_is_finished(path: Path) -> None:
     reader = FileReader(path)
     reader.ids()
@@ -322,6 +377,21 @@ def test_a_copy_that_was_made_before_truncation_is_finished(path: Path) -> None:
     path.with_name("events.ndjson.1").write_bytes(path.read_bytes())
     os.truncate(path, 0)
     append(path, line(5))
+    assert reader.ids() == ["e4", "e5"]
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_copy_of_a_file_that_was_empty_when_it_was_read_last_is_read(path: Path, before: int) -> None:
+    path.write_text("".join(line(number) for number in range(before)))
+    reader = FileReader(path)
+    reader.ids()
+    os.truncate(path, 0)
+    assert reader.ids() == []
+    append(path, line(4))
+    path.with_name("events.ndjson.1").write_bytes(path.read_bytes())
+    os.truncate(path, 0)
+    append(path, line(5))
+    reader.restart()
     assert reader.ids() == ["e4", "e5"]
 
 
@@ -620,6 +690,48 @@ def test_a_reader_that_has_more_to_read_of_the_renamed_file_has_not_reached_the_
     assert behind.source.reached(behind.position, ahead.position)
 
 
+def test_a_reader_that_missed_a_replacement_before_a_rotation_has_not_reached_the_other(path: Path) -> None:
+    ahead, behind = FileReader(path), FileReader(path)
+    ahead.ids(), behind.ids()
+    copy = path.with_name("copy")
+    copy.write_bytes(path.read_bytes())
+    copy.replace(path)
+    append(path, line(4))
+    assert ahead.ids() == ["e4"]
+    path.rename(path.with_name("events.ndjson.1"))
+    append(path, line(5))
+    assert ahead.ids() == ["e5"]
+    assert ahead.position
+    read: list[str] = []
+    for _ in range(5):
+        read += [arrival.event.id for arrival in behind.page().arrivals]
+        if behind.source.reached(behind.position or "", ahead.position):
+            break
+    assert read == ["e4", "e5"]
+
+
+def test_a_copy_that_is_made_while_its_file_is_begun_came_after(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = FileReader(path)
+    reader.ids()
+    path.rename(path.with_name("events.ndjson.1"))
+    append(path, line(4))
+    opened = rotation._open
+
+    def rotating(wanted: Path) -> BinaryIO | None:
+        if wanted == path:
+            monkeypatch.setattr(rotation, "_open", opened)
+            path.with_name("events.ndjson.1").rename(path.with_name("events.ndjson.2"))
+            path.with_name("events.ndjson.1").write_bytes(path.read_bytes())
+            os.truncate(path, 0)
+            append(path, line(5))
+        return opened(wanted)
+
+    reader.source.close()
+    reader.source = source_of(path)
+    monkeypatch.setattr(rotation, "_open", rotating)
+    assert sorted(reader.ids()) == ["e4", "e5"]
+
+
 def test_readers_that_are_files_apart_number_each_line_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[bytes] = []
 
@@ -641,6 +753,21 @@ def test_readers_that_are_files_apart_number_each_line_once(path: Path, monkeypa
         behind.page()
         reader.page()
     assert len(counted) <= 2 * 100
+
+
+def test_numbering_lines_again_after_a_restart_is_a_sign_of_life_however_many_there_are(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_text("".join(bare(number) for number in range(100)))
+    reader = FileReader(path)
+    reader.ids()
+    append(path, bare(200))
+    beats = list[None]()
+    monkeypatch.setattr("sew_agent.ingest.ndjson.file._LINES_BETWEEN_BEATS", 10)
+    source = NdjsonFile(path, ANY, beat=lambda: beats.append(None))
+    OPENED.append(source)
+    assert len(source.read(ALL, reader.position, now=0.0, limit=1000).arrivals) == 1
+    assert len(beats) == 10
 
 
 def test_every_event_comes_once_however_the_file_is_written_rotated_replaced_and_read() -> None:

@@ -1,0 +1,135 @@
+"""What a proof knows of a run: events, webhooks, requests, faults and the agent's own books. Only values.
+
+Moments are seconds since the run began, by the oracle's steady clock. Events are numbered; webhooks have names.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+NEVER = float("inf")
+
+
+class State(Enum):
+    """What a webhook is told to do."""
+
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One version of a webhook. `generation` rises by one with each; receivers see it in the event's labels."""
+
+    webhook: str
+    generation: int
+    state: State
+    severity: int
+    """It selects events of at least this severity."""
+    token: int = 0
+    """Number of the word in its URL: a receiver refuses one that has been replaced."""
+    secret: int = 0
+    """Number of the secret that signs its requests."""
+
+    @property
+    def query(self) -> str:
+        return f"severity >= {self.severity}"
+
+
+@dataclass(slots=True)
+class Change:
+    """A definition that was written at `began`, and that the agent was seen to use at `settled`."""
+
+    definition: Definition
+    began: float
+    settled: float = NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An event as it was written. `bad`: webhooks whose receivers refuse it for good."""
+
+    number: int
+    at: float
+    severity: int
+    bad: frozenset[str] = frozenset()
+    gone: bool = False
+    """True where its source may have lost it: its file was truncated before it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request at a webhook's receiver, and the answer: `status` 0 is none that a client could use."""
+
+    webhook: str
+    event: int
+    """Number of the event in its body; -1 for a body that holds none of ours."""
+    began: float
+    ended: float
+    """When the answer was sent; NEVER for none."""
+    status: int
+    retry_after: float = 0.0
+    generation: int = 0
+    """Generation of the webhook's definition that it was made by."""
+    flaw: str = ""
+    """What is wrong with it: its body, its id, or its signature."""
+
+    @property
+    def accepted(self) -> bool:
+        return 200 <= self.status < 300
+
+
+@dataclass(frozen=True, slots=True)
+class Disruption:
+    """Something that cut off what was in flight ("kill"), held it up ("stop"), or kept results from the "store"."""
+
+    kind: str
+    began: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What the agent says of one webhook at the end: its counters, and the events of its dead letters."""
+
+    seen: int
+    delivered: int
+    pending: int
+    dead: int
+    dropped: int
+    dead_letters: frozenset[int] = frozenset()
+
+
+@dataclass(slots=True)
+class History:
+    """Everything that happened in a run."""
+
+    events: Sequence[Written] = ()
+    changes: Sequence[Change] = ()
+    """By webhook in the order in which they were made."""
+    arrivals: Sequence[Arrival] = ()
+    disruptions: Sequence[Disruption] = ()
+    books: Mapping[str, Books] = field(default_factory=dict)
+    problems: Sequence[str] = ()
+    """What the oracle itself saw: an agent that ended by itself, a traceback, a wait that never ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a run allows. Seconds, as far as nothing else is said."""
+
+    workers: int
+    """Requests that one agent has in flight at most."""
+    timeout: float
+    """Time that the agent has for a request."""
+    forget_after: float
+    """Time for which a deleted webhook's deliveries are kept."""
+    in_flight: float
+    """Time that a request may be on its way to the receiver, or an answer back."""
+    effect: float
+    """Time after which a change that was seen to be used is used by all."""
+    ordered: bool = True
+    """True where events are read in the order of their numbers; else a webhook starts by the events' own time."""
+    dated: float = 0.0
+    """Time by which an event's own time may be before its writing."""

@@ -1,0 +1,109 @@
+"""Two readers of one file that is rotated in all ways: one that was left behind meets the other, and misses nothing."""
+
+import json
+import os
+import shutil
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubectl_sew.query import ANY, parse
+from sew_agent.ingest.ndjson.file import NdjsonFile
+from sew_agent.ingest.source import Subscription
+
+ALL = [Subscription("all", parse("type = waf"))]
+STEPS = st.one_of(
+    st.tuples(st.just("write"), st.integers(1, 4)),
+    st.tuples(st.just("read"), st.just(0)),
+    st.tuples(st.just("stay behind"), st.just(0)),
+    st.tuples(st.just("follow"), st.sampled_from([1, 2, 1000])),
+    st.tuples(st.sampled_from(["rename", "truncate", "replace"]), st.just(0)),
+)
+MOST = 300
+SECONDS = 2.0
+"""Time that passes at each step."""
+
+
+class TwoReaders:
+    """The one reads all there is; the other stays where the first one was, and reads a page at a time."""
+
+    def __init__(self, path: Path, source: NdjsonFile) -> None:
+        self.path, self.source = path, source
+        self.now, self.written = 0.0, 0
+        self.ahead: str | None = None
+        self.behind: str | None = None
+        self.by_ahead: set[str] = set()
+        self.by_behind: set[str] = set()
+
+    def step(self, what: str, many: int) -> None:
+        self.now += SECONDS
+        if what == "write":
+            self.write(many)
+        elif what == "read":
+            self.read()
+        elif what == "stay behind" and self.behind is None:
+            self.behind, self.by_behind = self.ahead, set(self.by_ahead)
+        elif what == "follow" and self.behind is not None:
+            self.follow(many)
+        elif what == "replace":
+            copy = self.path.with_name("copy")
+            shutil.copyfile(self.path, copy)
+            copy.replace(self.path)
+        elif what in ("rename", "truncate"):
+            self.rotate(what)
+
+    def write(self, many: int) -> None:
+        with self.path.open("a") as file:
+            for number in range(self.written, self.written + many):
+                file.write(json.dumps({"_id": f"e{number}", "type": "waf"}) + "\n")
+        self.written += many
+
+    def rotate(self, how: str) -> None:
+        old = sorted(self.path.parent.glob("events.*"), key=lambda file: -int(file.suffix[1:]))
+        for file in old:
+            file.rename(self.path.with_name(f"events.{int(file.suffix[1:]) + 1}"))
+        first = self.path.with_name("events.1")
+        if how == "rename":
+            self.path.rename(first)
+            self.path.touch()
+        else:
+            shutil.copyfile(self.path, first)
+            os.truncate(self.path, 0)
+
+    def read(self) -> None:
+        for _ in range(MOST):
+            batch = self.source.read(ALL, self.ahead, now=self.now, limit=1000)
+            self.ahead = batch.position
+            self.by_ahead |= {arrival.event.id for arrival in batch.arrivals}
+            if batch.done:
+                return
+        raise AssertionError("the source never caught up")
+
+    def follow(self, limit: int) -> None:
+        batch = self.source.read(ALL, self.behind, now=self.now, limit=limit)
+        self.by_behind |= {arrival.event.id for arrival in batch.arrivals}
+        self.behind = batch.position
+        assert self.ahead
+        if self.source.reached(self.behind, self.ahead):
+            assert self.by_ahead <= self.by_behind
+            self.behind = None
+
+
+@given(st.lists(STEPS, min_size=20, max_size=40))
+def test_a_reader_that_was_left_behind_meets_the_other_and_misses_nothing(steps: list[tuple[str, int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events"
+        with closing(NdjsonFile(path, ANY)) as source:
+            readers = TwoReaders(path, source)
+            for step in [("write", 1), ("read", 0), *steps]:
+                readers.step(*step)
+            for _ in range(MOST):
+                readers.step("read", 0)
+                readers.step("follow", 1000)
+                if readers.behind is None:
+                    break
+            assert readers.behind is None
+            assert readers.by_ahead == {f"e{number}" for number in range(readers.written)}
