@@ -24,6 +24,7 @@ from typing import Any
 
 from examples.make_events import events
 from kubectl_sew.event import Event
+from sew_agent.store.contract import Store
 from sew_agent.store.records import EnqueueBatch, NewDelivery
 from sew_agent.store.sqlite.store import open_store
 from testbed.raw_server import Authority
@@ -68,9 +69,9 @@ def use_of(pid: int) -> AgentUse:
     return AgentUse((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), int(peak[1]) // 1024)
 
 
-def fill(state: Path, webhooks: Sequence[str], count: int) -> None:
-    """Enqueue `count` events for every webhook."""
-    store, samples = open_store(state), list(events(PAGE))
+def fill(store: Store, webhooks: Sequence[str], count: int) -> None:
+    """Enqueue `count` events for every webhook, and close the store."""
+    samples = list(events(PAGE))
     for start in range(0, count, PAGE):
         page = [document | {"id": f"{start}-{number}"} for number, document in enumerate(samples[: count - start])]
         deliveries = [NewDelivery(Event("", document["id"], document), tuple(webhooks)) for document in page]
@@ -93,13 +94,24 @@ def manifest(name: str, port: int, authority: Authority | None) -> dict[str, obj
     }
 
 
+def write_webhooks(folder: Path, names: Sequence[str], ports: Sequence[int], authority: Authority | None) -> None:
+    """Write what an agent serves into a folder, with no event."""
+    (folder / "webhooks").mkdir()
+    for webhook, port in zip(names, ports, strict=True):
+        (folder / "webhooks" / f"{webhook}.json").write_text(json.dumps(manifest(webhook, port, authority)))
+    (folder / "events").touch()
+
+
 @contextmanager
-def running(folder: Path, workers: int | None) -> Iterator[subprocess.Popen[bytes]]:
-    """Run an agent over what is in a folder."""
-    command = [sys.executable, "-m", "sew_agent", "run", "--listen", "off", "--state", str(folder / "state")]
+def running(
+    folder: Path, workers: int | None, *, state: str = "state", store: str = ""
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run an agent over what is in a folder. `store`: URL of its store, where that is not in its state folder."""
+    command = [sys.executable, "-m", "sew_agent", "run", "--listen", "off", "--state", str(folder / state)]
+    command += ["--store", store] if store else []
     command += ["--webhooks", str(folder / "webhooks"), "--events", str(folder / "events")]
     command += ["--egress-allow", "127.0.0.0/8"] + (["--workers", str(workers)] if workers else [])
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stderr=log) as agent:
+    with (folder / f"{state}.log").open("wb") as log, subprocess.Popen(command, stderr=log) as agent:
         try:
             yield agent
         finally:
@@ -139,11 +151,8 @@ def measure(name: str, seconds: float, workers: int | None, *, tls: bool) -> str
             config["certificate"], config["key"] = map(str, authority.sign("localhost"))
         with receivers(config) as (process, ports):
             names = [f"w{number}" for number in range(len(ports))]
-            fill(folder / "state", names, count)
-            (folder / "webhooks").mkdir()
-            for webhook, port in zip(names, ports, strict=True):
-                (folder / "webhooks" / f"{webhook}.json").write_text(json.dumps(manifest(webhook, port, authority)))
-            (folder / "events").touch()
+            fill(open_store(folder / "state"), names, count)
+            write_webhooks(folder, names, ports, authority)
             with running(folder, workers) as agent:
                 return watched(agent, process, len(ports) * count, seconds)
 

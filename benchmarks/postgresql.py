@@ -1,19 +1,25 @@
-"""Deliveries a second with the store in PostgreSQL beside SQLite, and its statements with a million pending.
+"""Deliveries a second with the store in PostgreSQL beside SQLite, by two agents beside one, and its statements with a
+million pending.
 
     python -m benchmarks.postgresql [DELIVERIES [PENDING]]
 
 The server is on the same machine and writes to its disk at each commit. The two stores alternate. The times of
-statements are the server's own; the longest is that of a busy machine where it is one.
+statements are the server's own; the longest is that of a busy machine where it is one. Two agents are measured where
+each has so few requests in flight that the processor is not what bounds it: receivers take 0.2 s.
 """
 
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
 
+from benchmarks.concurrency import counts_of, receivers, running, since, timed, write_webhooks
+from benchmarks.concurrency import fill as fill_all
 from benchmarks.delivery import deliver, fill
 from benchmarks.receiver import receiver
 from sew_agent.store.contract import Store
@@ -24,6 +30,9 @@ from testbed.servers.postgresql import find, postgresql
 from tests.databases import own_schema
 
 ROUNDS = 5
+WEBHOOKS, EACH, WORKERS = 20, 1_000, 64
+LASTS, SETTLED = 20, 8
+"""Seconds of deliveries that are measured at most, and the first one that counts: two agents have shared by then."""
 TURNS = 200
 _PENDING = (
     "WITH made AS (INSERT INTO events (key, name, source, document, references_left)"
@@ -49,6 +58,37 @@ def rates(count: int) -> None:
             ratios.append(ours / theirs)
             print(f"SQLite {count / ours:,.0f}/s, PostgreSQL {count / theirs:,.0f}/s: {ours / theirs:.2f} of it")
     print(f"median {statistics.median(ratios):.2f} of SQLite's rate")
+
+
+def agents() -> None:
+    """Print the rates of one agent and of two on the same store."""
+    found = []
+    for number in (1, 2):
+        with (
+            postgresql(find(), "fsync=on") as server,
+            tempfile.TemporaryDirectory() as place,
+            receivers({"receivers": timed(0.2, WEBHOOKS)}) as (process, ports),
+            ExitStack() as running_agents,
+        ):
+            folder, url = Path(place), own_schema(server)
+            names = [f"w{webhook}" for webhook in range(WEBHOOKS)]
+            store = open_store(url, owner="benchmark", max_bytes=2**40)
+            fill_all(store, names, EACH)
+            write_webhooks(folder, names, ports, None)
+            for agent in range(number):
+                running_agents.enter_context(running(folder, WORKERS, state=f"state-{agent}", store=url))
+            while sum((accepted := by_second(process)).values()) < WEBHOOKS * EACH and max(accepted, default=0) < LASTS:
+                time.sleep(0.25)
+            found.append(since(accepted, SETTLED))
+    one, two = found
+    print(
+        f"receivers at 0.2 s, {WORKERS} in flight each: one agent {one:,.0f}/s, two {two:,.0f}/s: {two / one:.2f} times"
+    )
+
+
+def by_second(process: subprocess.Popen[str]) -> dict[int, int]:
+    """Return the accepted requests of each second since the first one."""
+    return {int(second): number for second, number in counts_of(process)["accepted"].items()}
 
 
 def statements(pending: int) -> None:
@@ -90,6 +130,7 @@ def turn(store: Store) -> None:
 
 
 def main() -> None:
+    agents()
     rates(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
     statements(int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,8 @@ from sew_agent.store.records import (
     DropReason,
     EnqueueBatch,
     EnqueueResult,
+    KeptDelivery,
+    LoggedAttempt,
     ManualAction,
     NewDelivery,
     Ownership,
@@ -234,6 +237,62 @@ def test_the_last_error_has_its_moment(store: Store, state: DeliveryState) -> No
     record_results(store, state, detail="503")
     (after,) = store.counters()
     assert (after.last_error, after.last_error_at) == ("503", NOW)
+
+
+def test_what_is_enqueued_again_is_new_once_for_each_replay_and_counts_as_seen_once_more(store: Store) -> None:
+    owe(store, "a")
+    record_results(store, DeliveryState.DELIVERED)
+    first, second = (NewDelivery(event("a"), ("hook",), again=replay) for replay in ("first", "second"))
+    assert enqueue(store, first).new == 1
+    assert names(store) == ["a"]
+    (again,) = store.due("hook", now=NOW, limit=1)
+    assert (again.delivery_id, again.again) == (delivery_id("hook", event("a")), True)
+    record_results(store, DeliveryState.DELIVERED)
+    assert enqueue(store, first).new == 0
+    assert enqueue(store, second).new == 1
+    assert counts(store) == (3, 2, 1, 0, 0)
+
+
+def test_what_is_enqueued_again_is_known_to_those_that_read_it_afterwards(store: Store) -> None:
+    assert enqueue(store, NewDelivery(event("a"), ("hook",), again="replay")).new == 1
+    assert store.seen_by([event("a").key]) == {event("a").key: {"hook"}}
+    assert enqueue(store, NewDelivery(event("a"), ("hook",))).new == 0
+
+
+def test_what_is_enqueued_again_is_marked_through_retries_restarts_and_death(store: Store, open_again: Open) -> None:
+    enqueue(store, NewDelivery(event("live"), ("hook",)), NewDelivery(event("a"), ("hook",), again="replay"))
+    _, again = store.due("hook", now=NOW, limit=2)
+    store.record_results([DeliveryResult(again, DeliveryState.PENDING, NOW, 1, NOW)], ())
+    assert [(one.event.id, one.again) for one in store.due("hook", now=NOW, limit=2)] == [("live", False), ("a", True)]
+    store.record_results([DeliveryResult(again, DeliveryState.DEAD, NOW, 2)], ())
+    store = open_again()
+    (kept,) = store.kept_deliveries(event="a")
+    assert kept.delivery.again
+    assert store.replay([again.seq]) == 1
+    assert [(one.event.id, one.again) for one in store.due("hook", now=NOW, limit=2)] == [("live", False), ("a", True)]
+
+
+def test_what_waits_or_is_dead_is_not_enqueued_again(store: Store) -> None:
+    owe(store, "dead", "waits", "delivered")
+    owe(store, "delivered", webhook="other")
+    record_results(store, DeliveryState.DEAD)
+    waits, delivered = store.due("hook", now=NOW, limit=2)
+    store.record_results([DeliveryResult(delivered, DeliveryState.DELIVERED, NOW, 1)], ())
+    again = [NewDelivery(event(name), ("hook",), again="replay") for name in ("dead", "waits", "delivered")]
+    assert enqueue(store, *again).new == 1
+    assert names(store) == ["waits", "delivered"]
+    assert counts(store) == (4, 1, 2, 1, 0)
+    assert waits.event.id == "waits"
+
+
+def test_a_command_beside_the_agent_writes_and_drops_rows_of_its_own(store: Store, open_here: Open) -> None:
+    enqueue(store, position="1")
+    beside = open_here(exclusive=False)
+    beside.enqueue(EnqueueBatch((), {"replay:hook": "asked"}, NOW))
+    assert store.positions() == {"common": "1", "replay:hook": "asked"}
+    beside.drop_readers(["replay:hook"])
+    beside.close()
+    assert store.positions() == {"common": "1"}
 
 
 def test_debug_counts_as_dropped_and_seen(store: Store) -> None:
@@ -544,7 +603,7 @@ def test_only_the_dead_letters_that_are_named_are_replayed_or_purged(store: Stor
     numbers = [letter.number for letter in store.dead_letters("hook")]
     assert store.replay(numbers[:1], "other") == 0
     assert store.replay([*numbers[:1], 77], "hook") == 1
-    assert store.purge(numbers[:2]) == 1
+    assert store.purge([*numbers[:2], numbers[1]]) == 1  # however often it is named
     assert store.purge(None, "other") == 3
     assert [counts(store, webhook) for webhook in ("hook", "other")] == [(3, 0, 1, 1, 1), (3, 0, 0, 0, 3)]
     assert store.replay(None, "hook") == 1
@@ -661,3 +720,206 @@ def test_a_webhook_is_saved_without_a_change_of_its_first_attempts(store: Store)
     store.save_webhook(WebhookRecord("hook", "Enabled", None))
     (delivery,) = store.due("hook", now=NOW, limit=1)
     assert delivery.first_attempt == NOW
+
+
+def attempt(number: int, webhook: str = "hook", **more: Any) -> LoggedAttempt:
+    whole = LoggedAttempt(
+        webhook=webhook,
+        delivery=number,
+        delivery_id=f"id-{number}",
+        event=f"event-{number}",
+        source="",
+        time=None,
+        type="waf",
+        severity=80,
+        attempt=1,
+        at=NOW + number,
+        milliseconds=12,
+        outcome="delivered",
+        reason="none",
+        detail="200 OK",
+        status=200,
+        sent_to="https://hooks.slack.com",
+        sent_bytes=700,
+        receipt="",
+    )
+    return whole._replace(**more)
+
+
+def log(store: Store, *attempts: LoggedAttempt) -> None:
+    receivers = [ReceiverState(name) for name in {entry.webhook for entry in attempts}]
+    store.record_results((), receivers, attempts=attempts)
+
+
+def logged(store: Store, webhook: str | None = "hook", **more: Any) -> list[int]:
+    return [entry.delivery for entry in store.attempts(webhook, **more)]
+
+
+def test_attempts_are_in_the_log_as_they_were_in_their_order_also_after_a_restart(
+    store: Store, open_again: Open
+) -> None:
+    words = 'no "room"\\ for é\u4e2d\U0001f525 %s ? $1'
+    failed = attempt(
+        2, outcome="pending", detail=words, time=1.5, status=None, next_try=NOW + 9, receipt="SEC-1", again=True
+    )
+    log(store, attempt(1), failed)
+    log(store, attempt(1, "other"), attempt(3))
+    again = open_again()
+    assert again.attempts("hook") == [attempt(1), failed, attempt(3)]
+    assert again.attempts() == [attempt(1), failed, attempt(3), attempt(1, "other")]
+    assert again.attempts("nobody") == []
+
+
+def test_the_log_gives_what_became_of_one_event(store: Store) -> None:
+    names = ["a", "é", 'q"uote', "a b"]
+    log(store, *(attempt(number, event=name) for number, name in enumerate(names)), attempt(9, "other", event="a"))
+    assert [logged(store, None, event=name) for name in names] == [[0, 9], [1], [2], [3]]
+    assert logged(store, "hook", event="a") == [0]
+    assert logged(store, None, event="b") == []
+
+
+def test_the_log_is_written_in_the_transaction_of_the_results(store: Store) -> None:
+    owe(store, "a")
+    (delivery,) = store.due("hook", now=NOW, limit=1)
+    result = DeliveryResult(delivery, DeliveryState.DELIVERED, NOW, 1)
+    store.record_results([result], (), attempts=[attempt(delivery.seq)])
+    assert (counts(store), logged(store)) == ((1, 1, 0, 0, 0), [delivery.seq])
+
+
+def test_the_newest_attempts_of_each_webhook_stay(open_again: Open) -> None:
+    store = open_again(attempts_kept=10)
+    log(store, attempt(0, "quiet"))
+    for number in range(3_000):
+        log(store, attempt(number))
+    assert 10 <= len(logged(store)) < 300
+    assert store.trim_attempts(NOW, kept_for=1e6) > 0
+    assert store.trim_attempts(NOW, kept_for=1e6) == 0
+    assert logged(store) == list(range(2_990, 3_000))
+    assert logged(store, "quiet") == [0]
+
+
+def test_of_many_attempts_at_once_the_newest_are_logged(open_again: Open) -> None:
+    store = open_again(attempts_kept=100)
+    log(store, *(attempt(number) for number in range(3_000)))
+    assert logged(store) == list(range(2_900, 3_000))
+    for _ in range(20):
+        log(store, *(attempt(number) for number in range(3_000)))
+    assert len(logged(store)) < 500
+
+
+def test_attempts_leave_the_log_when_their_time_is_over(store: Store) -> None:
+    for number in range(600):
+        log(store, attempt(number, at=NOW + number))
+    log(store, attempt(9, "quiet", at=NOW))
+    assert store.trim_attempts(NOW + 500, kept_for=100.0) > 0
+    assert logged(store) == list(range(400, 600))
+    assert logged(store, "quiet") == []
+    log(store, attempt(600, at=NOW + 600), attempt(9, "quiet", at=NOW))
+    assert (logged(store)[-1], logged(store, "quiet")) == (600, [9])
+
+
+def test_a_log_of_no_attempts_stays_empty(open_again: Open) -> None:
+    store = open_again(attempts_kept=0)
+    owe(store, "a")
+    log(store, attempt(1))
+    assert logged(store) == []
+
+
+def test_the_log_gives_way_to_what_waits_to_be_sent(open_again: Open) -> None:
+    store = open_again(max_bytes=400_000)
+    for number in range(39):
+        log(store, attempt(number))
+    assert len(logged(store)) == 39
+    before = dict(store.room())
+    assert before == {"hook": 0.0}
+    for number in range(1_000):
+        owe(store, *(f"{number}-{each}" for each in range(10)))
+        if store.room()["hook"] >= 1.0:
+            break
+    store.trim_attempts(NOW, kept_for=1e6)
+    kept = len(logged(store))
+    assert kept < 39
+    assert kept == 0 or store.trim_attempts(NOW, kept_for=1e6) == 0
+    assert sum(counters.bytes_used for counters in store.counters()) + kept * 1024 <= 400_000
+    owe(store, "late", webhook="other")
+    assert names(store, "other") == ["late"]
+
+
+def test_the_log_of_a_webhook_that_is_gone_for_good_goes_with_it(store: Store) -> None:
+    log(store, *(attempt(number) for number in range(600)), attempt(1, "stays"))
+    gone(store, "hook")
+    store.trim_attempts(NOW + 599, kept_for=1e6)
+    store.forget(NOW + 599)
+    assert len(logged(store)) == 600
+    store.forget(NOW + 601)
+    assert {counters.webhook for counters in store.counters()} == {"hook", "stays"}
+    store.trim_attempts(NOW + 601, kept_for=1e6)
+    store.forget(NOW + 601)
+    assert {counters.webhook for counters in store.counters()} == {"stays"}
+    assert (logged(store, None), logged(store)) == ([1], [])
+
+
+def test_a_delivery_is_found_by_its_number_and_its_event_while_it_is_pending_or_dead(store: Store) -> None:
+    whole = Event("index", "a é", {"time": NOW, "text": "x"})
+    enqueue(store, NewDelivery(whole, ("hook", "other")), NewDelivery(event("b"), ("hook",)))
+    first, second = (store.due(name, now=NOW, limit=1)[0] for name in ("hook", "other"))
+    store.record_results([DeliveryResult(first, DeliveryState.DEAD, NOW + 1, 3, 0.0, "event_refused", "too long")], ())
+    dead = KeptDelivery(replace(first, attempts=3), "event_refused", "too long", NOW + 1)
+    assert store.kept_deliveries(number=first.seq) == [dead]
+    assert store.kept_deliveries(event=whole.id) == [dead, KeptDelivery(second, "", "", None)]
+    assert store.kept_deliveries(number=77) == store.kept_deliveries(event="nothing") == []
+
+
+def test_a_delivery_that_failed_can_be_made_due_at_once(store: Store, open_here: Open) -> None:
+    owe(store, "a", "b")
+    record_results(store, DeliveryState.PENDING, due=NOW + 3600)
+    with closing(open_here(exclusive=False)) as beside:
+        version = store.version()
+        assert names(store) == ["b"]
+        assert beside.hasten([1, 2, 77]) == 1
+        assert store.version() != version
+    assert names(store) == ["b", "a"]
+
+
+def test_what_waits_is_read_in_its_order_whether_or_not_it_is_due(store: Store) -> None:
+    owe(store, "a", "b", "c", "d")
+    owe(store, "other", webhook="other")
+    first, second, third, fourth = store.due("hook", now=NOW, limit=9)
+    failed = DeliveryResult(first, DeliveryState.PENDING, NOW, 1, NOW + 900)
+    store.record_results([failed, DeliveryResult(second, DeliveryState.DEAD, NOW, 1)], ())
+    waiting = store.waiting("hook", limit=9)
+    assert [delivery.event.id for delivery in waiting] == ["a", "c", "d"]
+    assert (waiting[0].attempts, waiting[0].due) == (1, NOW + 900)
+    assert store.waiting("hook", after=third.seq, limit=9) == [fourth]
+    assert store.waiting("hook", after=first.seq, limit=1) == [third]
+    numbers = [fourth.seq, first.seq, second.seq, 77]
+    assert [delivery.seq for delivery in store.waiting("hook", numbers=numbers, limit=9)] == [first.seq, fourth.seq]
+    assert store.waiting("hook", numbers=numbers, limit=1)[0].seq == first.seq
+    assert store.waiting("nobody", limit=9) == store.waiting("hook", numbers=(), limit=9) == []
+
+
+def test_what_a_digest_holds_is_known_after_a_restart_until_a_result_says_otherwise(
+    store: Store, open_again: Open
+) -> None:
+    owe(store, "a", "b", "c")
+    first, second, third = store.due("hook", now=NOW, limit=3)
+    assert first.digest == ""
+    store.begin_attempts([replace(first, digest="d1"), replace(second, digest="d1"), third])
+    store = open_again()
+    held = store.waiting("hook", limit=9)
+    assert [(delivery.digest, delivery.in_doubt) for delivery in held] == [("d1", True), ("d1", True), ("", True)]
+    assert store.waiting("hook", digest="d1", limit=9) == held[:2]
+    assert store.waiting("hook", digest="d1", limit=1) == held[:1]
+    in_doubt = DeliveryResult(held[0], DeliveryState.PENDING, NOW, 1, NOW, in_doubt=True, digest="d1")
+    refused = DeliveryResult(held[1], DeliveryState.PENDING, NOW, 1, NOW)
+    store.record_results([in_doubt, refused], ())
+    assert [delivery.digest for delivery in store.waiting("hook", limit=9)] == ["d1", "", ""]
+    assert [delivery.seq for delivery in store.waiting("hook", digest="d1", limit=9)] == [first.seq]
+    (kept,) = store.kept_deliveries(number=first.seq)
+    assert (kept.delivery.digest, kept.delivery.in_doubt) == ("d1", True)
+    assert store.due("hook", now=NOW, limit=9)[1].digest == "d1"
+    again = store.waiting("hook", numbers=[first.seq], limit=1)[0]
+    store.record_results([DeliveryResult(again, DeliveryState.DEAD, NOW, 2)], ())
+    assert store.replay([first.seq]) == 1
+    assert store.waiting("hook", numbers=[first.seq], limit=1)[0].digest == ""
+    assert counts(store) == (3, 0, 3, 0, 0)

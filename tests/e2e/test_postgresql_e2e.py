@@ -1,8 +1,7 @@
 """The real process with its store in PostgreSQL: the server goes away, agents end, and nothing is lost."""
 
-import os
+import re
 import signal
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,7 +14,6 @@ from tests.e2e.sew_agent import Agent, Folder
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server
-TAKEN_OVER_WITHIN = 15.0
 WORKERS = 8
 
 
@@ -116,13 +114,16 @@ def test_while_a_server_hangs_nothing_is_sent_and_it_goes_on_by_itself(
     folder.write(range(2000))
     eventually(lambda: len(received_ids(receiver)) >= 50, "deliveries go on")
     server.pause()
-    eventually(lambda: agent.get("/readyz")[0] == 503, "it says that it is not ready")
-    assert "gave no answer for" in agent.get("/readyz")[1]
-    assert agent.get("/healthz")[0] == 200
-    before = received_ids(receiver).total()
-    eventually(lambda: len(agent.says("store_failed")) > 1, "it tries again")
-    assert received_ids(receiver).total() == before
-    server.resume()
+    try:
+        eventually(lambda: agent.get("/readyz")[0] == 503, "it says that it is not ready")
+        # what it says is of its newest try: on an open connection, or to open one
+        assert re.search("gave no answer for|connection timeout expired", agent.get("/readyz")[1])
+        assert agent.get("/healthz")[0] == 200
+        before = received_ids(receiver).total()
+        eventually(lambda: len(agent.says("store_failed")) > 1, "it tries again")
+        assert received_ids(receiver).total() == before
+    finally:
+        server.resume()  # one that stands still cannot be stopped
     eventually(lambda: received_ids(receiver).keys() == delivery_ids("all", 2000), "all arrive")
     eventually(lambda: agent.get("/readyz")[0] == 200, "it says so")
     assert received_ids(receiver).total() <= 2000 + WORKERS
@@ -176,30 +177,3 @@ def test_the_commands_find_the_store_where_the_agent_has_it(
     missing = folder.command("dead-letters", "list", "--webhook", "none")
     named = f"PostgreSQL at 127.0.0.1:{server.port}, database postgres"
     assert missing.stderr == f"error: there is no webhook none in {named}; it holds: all\n"
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGSTOP])
-def test_another_agent_takes_over_from_one_that_ends_or_is_paused(
-    folder: Folder, receiver: Receiver, server: PostgreSQL, number: signal.Signals
-) -> None:
-    folder.webhook("all", receiver.url)
-    first = start(folder, server, "one")
-    folder.write(range(100))
-    eventually(lambda: len(received_ids(receiver)) == 100, "the first agent delivers")
-    second = start(folder, server, "two")
-    eventually(lambda: second.says("standing_by"), "the second one stands by")
-    assert second.get("/healthz")[0] == 200
-    folder.write(range(100, 500))
-    os.kill(first.pid, number)
-    ended = time.monotonic()
-    eventually(lambda: second.says("started"), "the second one takes over", TAKEN_OVER_WITHIN)
-    if number is signal.SIGTERM:
-        assert time.monotonic() - ended < TAKEN_OVER_WITHIN / 2
-    folder.write(range(500, 600))
-    eventually(lambda: received_ids(receiver).keys() == delivery_ids("all", 600), "all arrive")
-    if number is signal.SIGSTOP:
-        os.kill(first.pid, signal.SIGCONT)
-        eventually(lambda: first.says("store_taken_over"), "the first one learns of it")
-        eventually(lambda: len(first.says("standing_by")) == 1, "the first one stands by")
-    assert received_ids(receiver).total() <= 600 + WORKERS
-    assert second.terminate() == 0

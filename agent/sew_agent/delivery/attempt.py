@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from hashlib import sha256
 
 from kubectl_sew.consumers.base import (
     Config,
@@ -11,6 +12,7 @@ from kubectl_sew.consumers.base import (
     FailureReason,
     FindsEarlier,
     Found,
+    MarksAgain,
     NotFound,
     Outcome,
     RenderError,
@@ -19,6 +21,7 @@ from kubectl_sew.consumers.base import (
     Verdict,
 )
 from kubectl_sew.consumers.classification import DETAIL_LIMIT, classify_response, redact_outcome, with_retry_after
+from kubectl_sew.consumers.digest import Digest, SendsDigests
 from kubectl_sew.json_text import line
 from sew_agent.delivery.http.errors import SendError
 from sew_agent.delivery.peers import Peers, named
@@ -78,33 +81,45 @@ def _send_all(send: Send, requests: Sequence[Request]) -> Sequence[Answer]:
         return [SendError(FailureReason.INTERNAL, internal_error(error))] * len(requests)
 
 
-def steps_of(route: Route, delivery: Delivery, now: float) -> Steps:
-    """Deliver; search the receiver first where an earlier attempt may have arrived already."""
+def steps_of(route: Route, delivery: Delivery, now: float, digest: Digest | Exception | None = None) -> Steps:
+    """Deliver; search the receiver first where an earlier attempt may have arrived already.
+
+    Of a `digest`, `delivery` stands for all that it holds.
+    """
+    if isinstance(digest, Exception):
+        return Outcome(Verdict.REJECTED, FailureReason.INTERNAL, internal_error(digest))
     try:
         if delivery.in_doubt and route.finder:
-            return (yield from _search_first(route, route.finder, delivery, now))
-        return (yield from _deliver(route, delivery, now))
+            return (yield from _search_first(route, route.finder, delivery, now, digest))
+        return (yield from _deliver(route, delivery, now, digest))
     except Exception as error:  # noqa: BLE001 - a mistake of ours costs one event, which is kept
         return Outcome(Verdict.REJECTED, FailureReason.INTERNAL, internal_error(error))
 
 
-def _deliver(route: Route, delivery: Delivery, now: float) -> Steps:
+def _deliver(route: Route, delivery: Delivery, now: float, digest: Digest | None) -> Steps:
     try:
-        requests = route.consumer.render(
-            delivery.event, route.labels, route.config, now=now, delivery_id=delivery.delivery_id
-        )
+        requests = _rendered(route, delivery, now, digest)
     except RenderError as error:
         return Outcome(Verdict.REJECTED, FailureReason.RENDERING, str(error))
+    if delivery.again and isinstance(route.consumer, MarksAgain):
+        requests = tuple(map(route.consumer.mark_again, requests))
     if len(requests) > MOST_REQUESTS:
         detail = f"an event takes {len(requests)} requests, and may take {MOST_REQUESTS}"
         return Outcome(Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED, detail)
-    awake = route.peers.awake(requests, now)
+    awake = route.peers.awake(requests, now) if len(requests) > 1 else requests
     answers = yield awake
     outcomes = [_classify(route, answer, now) for answer in answers]
     if len(requests) > 1:
         route.peers.record(awake, outcomes, now)
     best = min(outcomes, key=lambda outcome: _PREFERENCE.index(outcome.verdict))
     return _name_failed_peers(best, awake, outcomes)
+
+
+def _rendered(route: Route, delivery: Delivery, now: float, digest: Digest | None) -> tuple[Request, ...]:
+    consumer, identity = route.consumer, _written_id(route, delivery)
+    if digest and isinstance(consumer, SendsDigests):
+        return consumer.render_digest(digest, route.labels, route.config, now=now, delivery_id=identity)
+    return consumer.render(delivery.event, route.labels, route.config, now=now, delivery_id=identity)
 
 
 def _classify(route: Route, answer: Answer, now: float) -> Outcome:
@@ -125,9 +140,9 @@ def _name_failed_peers(best: Outcome, requests: Sequence[Request], outcomes: Seq
     return replace(best, detail=line(f"{best.detail}; not taken by {'; '.join(failed)}", DETAIL_LIMIT))
 
 
-def _search_first(route: Route, finder: FindsEarlier, delivery: Delivery, now: float) -> Steps:
+def _search_first(route: Route, finder: FindsEarlier, delivery: Delivery, now: float, digest: Digest | None) -> Steps:
     """Send only where the receiver does not have the delivery, or has no search at all."""
-    for request in finder.lookup(route.config, delivery_id=delivery.delivery_id):
+    for request in finder.lookup(route.config, delivery_id=_searched_id(delivery)):
         (answer,) = yield [request]
         if isinstance(answer, SendError):
             return _send_failure(answer, now)
@@ -139,9 +154,23 @@ def _search_first(route: Route, finder: FindsEarlier, delivery: Delivery, now: f
             outcome = redact_outcome(result.outcome, route.consumer, route.config)
             return replace(outcome, detail=f"looking for an earlier delivery: {outcome.detail}")
         if isinstance(result, NotFound):
-            return (yield from _deliver(route, delivery, now))
-    outcome = yield from _deliver(route, delivery, now)
+            return (yield from _deliver(route, delivery, now, digest))
+    outcome = yield from _deliver(route, delivery, now, digest)
     return replace(outcome, detail=f"{outcome.detail} (without looking for an earlier one: {_NO_SEARCH})")
+
+
+def _searched_id(delivery: Delivery) -> str:
+    """Return the one word by which a receiver that is searched finds this delivery, and no earlier one of the event."""
+    if not delivery.again:
+        return delivery.delivery_id
+    return sha256(f"{delivery.delivery_id} {delivery.seq}".encode()).hexdigest()[:32]
+
+
+def _written_id(route: Route, delivery: Delivery) -> str:
+    """Return the id for the receiver; one that is searched gets a second word of what is sent once more."""
+    if delivery.again and route.finder:
+        return f"{delivery.delivery_id} again {_searched_id(delivery)}"
+    return delivery.delivery_id
 
 
 def internal_error(error: Exception) -> str:

@@ -4,23 +4,26 @@ A delivery counts as in flight until its result is on disk, so a kill leaves at 
 """
 
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
 from kubectl_sew.consumers.base import FailureReason, Outcome, Request
 from kubectl_sew.errors import SewError
+from kubectl_sew.event_maps.readable import EVENT_MAPS, EventMaps
+from sew_agent.base.clocks import ProcessorTime
 from sew_agent.base.log import locate
 from sew_agent.base.threads import start_thread
 from sew_agent.delivery.attempt import Answer, Route, Steps, internal_error, steps_of
+from sew_agent.delivery.delivery_log import NOTHING, Sent, logged, sent
 from sew_agent.delivery.http.errors import SendError
-from sew_agent.delivery.queues import Assignment, QueueChanges, Queues
+from sew_agent.delivery.queue import Assignment, QueueChanges
+from sew_agent.delivery.queues import Queues
 from sew_agent.delivery.retry import Decision
 from sew_agent.store.contract import Store
-from sew_agent.store.records import Delivery, ReceiverState, StoreError
+from sew_agent.store.records import Delivery, LoggedAttempt, ReceiverState, StoreError
 
 _CLOCK_STEP = 1.0
 """Seconds of difference from which a clock counts as set: time services correct less than that."""
@@ -71,7 +74,16 @@ class _Result:
 
     assignment: Assignment
     outcome: Outcome
+    went: Sent
     changes: QueueChanges
+
+    def entries(self, maps: EventMaps) -> Iterator[LoggedAttempt]:
+        """Yield what the log says of it: a line for each event."""
+        made, decision = self.assignment, self.changes.decision
+        for result in self.changes.results:
+            own = decision if result is decision.result else replace(decision, result=result)
+            entry = logged(result.delivery, made.started, self.outcome, own, self.went, maps)
+            yield entry._replace(digest=made.delivery.delivery_id) if made.bundle else entry
 
 
 class Dispatcher:
@@ -86,19 +98,21 @@ class Dispatcher:
         clock: Callable[[], float],
         steady: Callable[[], float],
         *,
-        worked: Callable[[], float] = time.thread_time,
+        worked: Callable[[], float] | None = None,
+        maps: EventMaps = EVENT_MAPS,
     ) -> None:
-        """`worked`: seconds of the processor for this thread."""
+        """`worked`: seconds of the processor for the thread that delivers. `maps`: how the log reads an event."""
+        self._maps = maps
         self._store = store
         self._queues = queues
         self._transport = transport
         self._observer = observer
         self._clock = clock
         self._steady = steady
-        self._worked = worked
+        self._worked = worked or ProcessorTime()
         self._offset = clock() - steady()
         self._lock = threading.Lock()
-        self._ended: deque[tuple[Assignment, Outcome]] = deque()
+        self._ended: deque[tuple[Assignment, Outcome, Sent]] = deque()
         """Attempts that have ended, and were not evaluated; of the dispatcher's thread alone."""
         self._marked: deque[Assignment] = deque()
         """Assignments that are in doubt on disk, and begin next; of the dispatcher's thread alone."""
@@ -120,12 +134,20 @@ class Dispatcher:
         with self._lock:
             return self._queues.all
 
-    def serve(self, routes: Mapping[str, Route]) -> None:
-        """Deliver for these webhooks and no others from now on. Raises StoreError."""
+    def serve(self, routes: Mapping[str, Route], moving: Collection[str] = ()) -> None:
+        """Deliver for these webhooks and no others from now on. Raises StoreError.
+
+        `moving`: those of the others that another agent will serve.
+        """
         with self._lock:
             self._write()  # results under the old settings are not written over the new ones
-            self._queues.serve(routes, self._now())
+            self._queues.serve(routes, self._now(), moving)
         self._transport.wake()
+
+    def in_flight(self, webhooks: Collection[str]) -> Collection[str]:
+        """Return those of the webhooks that have requests in flight, or results that are not in the store."""
+        with self._lock:
+            return self._queues.in_flight(webhooks)
 
     def notify(self, webhooks: Collection[str]) -> None:
         """Say that the store has new deliveries of these webhooks."""
@@ -190,7 +212,7 @@ class Dispatcher:
 
         Raises StoreError, and lets go of it then.
         """
-        if assignment.route.finder:
+        if assignment.marked_first:
             self._mark([assignment])
         self._send(assignment)
 
@@ -199,8 +221,9 @@ class Dispatcher:
         with self._lock:
             now = self._now()
             while self._ended:
-                assignment, outcome = self._ended.popleft()
-                self._unwritten.append(_Result(assignment, outcome, self._queues.evaluate(assignment, outcome, now)))
+                assignment, outcome, went = self._ended.popleft()
+                changes = self._queues.evaluate(assignment, outcome, now)
+                self._unwritten.append(_Result(assignment, outcome, went, changes))
             failure = self._try_to_write()
             written, self._written = self._written, []
             for result in written:
@@ -252,7 +275,7 @@ class Dispatcher:
                 if isinstance(assignment, float):
                     pause = assignment
                     break
-                if assignment.route.finder:
+                if assignment.marked_first:
                     rest.append(assignment)
                 else:
                     self._send(assignment)
@@ -267,7 +290,7 @@ class Dispatcher:
     def _mark(self, assignments: Sequence[Assignment]) -> None:
         """Mark assignments as in doubt, on disk. Raises StoreError, and lets go of all of them then."""
         try:
-            self._store.begin_attempts([assignment.delivery for assignment in assignments])
+            self._store.begin_attempts([one for assignment in assignments for one in assignment.deliveries])
         except StoreError:
             for assignment in assignments:
                 self._let_go(assignment)
@@ -278,7 +301,9 @@ class Dispatcher:
         if self._stopping or not self._may_send():
             self._let_go(assignment)
             return
-        self._advance(assignment, steps_of(assignment.route, assignment.delivery, self._clock()), None)
+        digest = assignment.bundle.digest if assignment.bundle else None
+        steps = steps_of(assignment.route, assignment.delivery, self._clock(), digest)
+        self._advance(assignment, steps, NOTHING, None)
 
     def _discard_stale(self) -> None:
         with self._lock:
@@ -286,21 +311,21 @@ class Dispatcher:
 
     def _let_go(self, assignment: Assignment) -> None:
         with self._lock:
-            self._queues.release(assignment)
+            self._queues.let_go(assignment)
 
-    def _advance(self, assignment: Assignment, steps: Steps, answers: Sequence[Answer] | None) -> None:
-        """Let an attempt go on with the answers to its requests; None begins it."""
+    def _advance(self, assignment: Assignment, steps: Steps, went: Sent, answers: Sequence[Answer] | None) -> None:
+        """Let an attempt go on with the answers to its requests, of which `went` is known; None begins it."""
         began = self._worked()
         try:
             requests = steps.send(answers)  # type: ignore[arg-type]
         except StopIteration as ended:
-            self._ended.append((assignment, ended.value))
+            self._ended.append((assignment, ended.value, went))
             return
         finally:
             if (seconds := self._worked() - began) >= _LONG:
                 with self._lock:
                     self._queues.rest(assignment, self._now() + _RESTS * seconds)
-        done = partial(self._advance, assignment, steps)
+        done = partial(self._advance, assignment, steps, sent(requests))
         try:
             self._transport.begin(requests, done)
         except Exception as error:  # noqa: BLE001 - a mistake of ours costs one event, which is kept; it may have arrived
@@ -327,10 +352,11 @@ class Dispatcher:
             return
         changes = [result.changes for result in self._unwritten]
         self._store.record_results(
-            [made.decision.result for made in changes],
+            [result for made in changes for result in made.results],
             [made.receiver for made in changes if made.receiver],
             [shift for made in changes for shift in made.shifts],
             [seq for made in changes for seq in made.decision.revived],
+            [entry for result in self._unwritten for entry in result.entries(self._maps)],
         )
         self._written += self._unwritten
         self._unwritten = []

@@ -77,8 +77,13 @@ class Peers:
 
 def named(request: Request) -> str:
     """Return scheme and host, the only parts of a URL that may be shown."""
+    return address(request.url)
+
+
+def address(url: str) -> str:
+    """Return scheme and host of a URL."""
     try:
-        split = urlsplit(request.url)
+        split = urlsplit(url)
         port = f":{split.port}" if split.port else ""
     except ValueError:
         return "a URL that cannot be read"

@@ -6,82 +6,45 @@ Not thread-safe; no clock, and no I/O but the store's.
 import heapq
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 
-from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
+from kubectl_sew.consumers.base import Outcome
+from kubectl_sew.consumers.digest import SendsDigests
+from kubectl_sew.consumers.digest_settings import digest_settings
 from kubectl_sew.consumers.rate import rate_of
+from kubectl_sew.event_maps.readable import EVENT_MAPS, EventMaps
 from sew_agent.base.token_bucket import TokenBucket
 from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.concurrency_limit import ConcurrencyLimit
+from sew_agent.delivery.gathered import judge, look_ahead, take_next
+from sew_agent.delivery.gathering import Gathering
 from sew_agent.delivery.pace import Pace
+from sew_agent.delivery.queue import Assignment, Queue, QueueChanges, learn, staleness_of
 from sew_agent.delivery.retry import (
     Decision,
     Policy,
-    Staleness,
-    decide,
     is_failing,
+    lengthened,
     remaining,
     shifted,
     with_settings,
     within_clock,
 )
 from sew_agent.store.contract import Store
-from sew_agent.store.records import Delivery, ReceiverState
+from sew_agent.store.records import Delivery, DeliveryResult, DeliveryState, ReceiverState
 
 PREFETCH = 8
 """Deliveries that a queue reads from the store at once, at least; where more are in flight, as many as those."""
 CHECK_EVERY = 1.0
 """Seconds between two checks of the store for pending deliveries: another process may have replayed some."""
+SHARED_EVERY = 0.2
+"""As CHECK_EVERY, where several agents share the store: one of them reads for all."""
+CLOCKS_DIFFER = 0.1
+"""Seconds by which a pause that another agent has written is kept for longer: their clocks differ by less."""
 _MANY = 16
 """Requests in flight that one webhook may have however few there may be in all."""
 _UNTIL_NOTIFIED = float("inf")
 """Seconds that a queue sleeps while nothing is pending."""
-
-
-@dataclass(slots=True)
-class Queue:
-    """A served webhook: its receiver's state, which the store keeps, and what only this process knows."""
-
-    route: Route
-    receiver: ReceiverState
-    bucket: TokenBucket
-    prefetched: list[Delivery] = field(default_factory=list)
-    in_flight: set[int] = field(default_factory=set)
-    settings_version: int = 0
-    """Number of changes of the webhook's settings."""
-    receiver_version: int = 0
-    """Number of changes of what the receiver does."""
-    empty: bool = False
-    """True where the last read of the store returned nothing."""
-    sleeps_until: float = 0.0
-    rests_until: float = 0.0
-    """Time before which it starts nothing: its last one took long to make."""
-    rests: bool = False
-    """True while it has all in flight that it may have: the end of one wakes it."""
-    limit: ConcurrencyLimit = field(default_factory=ConcurrencyLimit)
-    pace: Pace = field(default_factory=Pace)
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """A delivery that starts now, and what was known at its start."""
-
-    queue: Queue
-    route: Route
-    delivery: Delivery
-    started: float
-    settings_version: int
-    receiver_version: int
-    proven: bool
-
-
-@dataclass(frozen=True, slots=True)
-class QueueChanges:
-    """Changes by one outcome, written together. `receiver`: None where its state is unchanged."""
-
-    decision: Decision
-    receiver: ReceiverState | None
-    shifts: Sequence[tuple[str, float]]
 
 
 class Queues:
@@ -93,11 +56,16 @@ class Queues:
     not, takes no other's share. There are never more in flight than `most`.
     """
 
-    def __init__(self, store: Store, rates: Mapping[str, float], most: int, policy: Policy) -> None:
+    def __init__(
+        self, store: Store, rates: Mapping[str, float], most: int, policy: Policy, maps: EventMaps = EVENT_MAPS
+    ) -> None:
         """`rates`: consumer -> requests a second for each of its webhooks, unless its own is lower.
 
-        `most`: requests in flight.
+        `most`: requests in flight. `maps`: how the events of digests are read.
         """
+        self._maps = maps
+        self._gathered_in_flight: dict[str, set[int]] = {}
+        """Webhook with digests -> its deliveries in flight, also those that began under other settings."""
         self._store = store
         self._rates = rates
         self._most = most
@@ -111,6 +79,7 @@ class Queues:
         self._crowded: list[Queue] = []
         """Queues whose receivers are not proven, and for which there is no room: the end of another one wakes them."""
         self._version = store.version()
+        self._check_every = SHARED_EVERY if store.sharing() else CHECK_EVERY
         self._now = 0.0
         self._next_check = 0.0
         self._clock_set_at = 0.0
@@ -126,14 +95,20 @@ class Queues:
         """Return the receivers' states by webhook."""
         return {name: queue.receiver for name, queue in self._queues.items()}
 
-    def serve(self, routes: Mapping[str, Route], now: float) -> None:
-        """Serve these webhooks and no others from now on. Raises StoreError, and changes nothing then."""
+    def serve(self, routes: Mapping[str, Route], now: float, moving: Collection[str] = ()) -> None:
+        """Serve these webhooks and no others from now on. Raises StoreError, and changes nothing then.
+
+        `moving`: those of the others that another agent will serve, with their receivers as they are.
+        """
         kept = self._store.receivers()
         before = {
             name: self._queues[name].receiver if name in self._queues else kept.get(name) or ReceiverState(name)
             for name in routes.keys() | self._queues.keys()
         }
-        after = {name: _under_settings(receiver, routes.get(name)) for name, receiver in before.items()}
+        after = {
+            name: receiver if name in moving else _under_settings(receiver, routes.get(name))
+            for name, receiver in before.items()
+        }
         shifts = [
             (name, now - receiver.since)
             for name, receiver in before.items()
@@ -144,8 +119,12 @@ class Queues:
         )
         for name in self._queues.keys() - routes.keys():
             self._queues[name].receiver = after[name]
-        self._queues = {name: self._queue(route, after[name]) for name, route in routes.items()}
+        self._queues = {name: self._queue(route, after[name], now) for name, route in routes.items()}
         self._wake_all()
+
+    def in_flight(self, webhooks: Collection[str]) -> Collection[str]:
+        """Return those of the webhooks that have requests in flight, or results that are not in the store."""
+        return self._in_flight.keys() & set(webhooks)
 
     def notify(self, webhooks: Collection[str]) -> None:
         """Read the store at these webhooks' next turn: something of theirs may be due."""
@@ -167,6 +146,9 @@ class Queues:
             self._version = version
             for queue in self._queues.values():
                 queue.prefetched.clear()
+                if queue.gathering:
+                    queue.gathering.reset()
+                    self.notify({queue.route.webhook})
 
     def next(self, now: float) -> Assignment | float:
         """Return an assignment, or the seconds until there may be one if none ends before. Raises StoreError."""
@@ -183,9 +165,10 @@ class Queues:
                 self._sleep(queue, now + wait)
                 continue
             self._ready.append(queue)
-            return self._assign(queue, now)
-        soonest = self._asleep[0][0] - now if self._asleep else CHECK_EVERY
-        return min(max(soonest, 0.0), CHECK_EVERY)
+            if assignment := self._assign(queue, now):
+                return assignment
+        soonest = self._asleep[0][0] - now if self._asleep else self._check_every
+        return min(max(soonest, 0.0), self._check_every)
 
     def clock_was_set(self, seconds: float) -> None:
         """Move all pauses with the clock: they last as long as they were to."""
@@ -193,6 +176,8 @@ class Queues:
             queue.rests_until += seconds
             queue.pace.shift(seconds)
             queue.limit.shift(seconds)
+            if queue.gathering:
+                queue.gathering.shift(seconds)
             if queue.receiver.held_at:
                 queue.receiver = shifted(queue.receiver, seconds)
         self._wake_all()
@@ -204,18 +189,27 @@ class Queues:
         """Return the changes by an assignment's outcome."""
         queue = self._queues.get(assignment.route.webhook, assignment.queue)
         before = queue.receiver
-        decision = self._decide(assignment, queue, outcome, now)
+        decision, results = self._decide(assignment, queue, outcome, now)
         receiver = queue.receiver
         if queue is assignment.queue and assignment.started >= self._clock_set_at:
-            _learn(assignment, outcome, now)
+            learn(assignment, outcome, now)
         if receiver.failures > before.failures or before.parked:
             queue.prefetched.clear()
         shifts = [(receiver.webhook, now - before.since)] if before.parked and not receiver.parked else []
-        return QueueChanges(decision, receiver if receiver != before else None, shifts)
+        if queue.gathering:
+            pending = [result.delivery.seq for result in results if result.state is DeliveryState.PENDING]
+            queue.gathering.read_again([*pending, *decision.revived])
+        return QueueChanges(decision, receiver if receiver != before else None, shifts, results)
 
     def rest(self, assignment: Assignment, until: float) -> None:
         """Let an assignment's webhook start nothing until then."""
         assignment.queue.rests_until = until
+
+    def let_go(self, assignment: Assignment) -> None:
+        """Release a delivery that was not sent."""
+        if assignment.gathering:
+            assignment.gathering.read_again([one.seq for one in assignment.deliveries])
+        self.release(assignment)
 
     def release(self, assignment: Assignment) -> None:
         """Release a delivery: its result is in the store."""
@@ -225,6 +219,11 @@ class Queues:
         if not in_flight:
             del self._in_flight[name]
         queue = self._queues.get(name)
+        if assignment.gathering and assignment.message:
+            assignment.gathering.end(assignment.message, [one.seq for one in assignment.deliveries], self._now)
+        if queue and queue.gathering and queue.gathering is not assignment.gathering:
+            queue.gathering.reset()  # it has passed over what was in flight
+            self.notify({name})
         if queue and queue.rests:
             self._wake(queue)
         if not (assignment.proven and queue and queue.receiver.proven):  # it may have failed since its start
@@ -238,27 +237,35 @@ class Queues:
             self._next_check = now
         self._now = now
         if now >= self._next_check:
-            self._next_check = now + CHECK_EVERY
+            self._next_check = now + self._check_every
             self.notify(self._store.pending_counts())
         while self._asleep and self._asleep[0][0] <= now:
             until, _, queue = heapq.heappop(self._asleep)
             if queue.sleeps_until == until and queue is self._queues.get(queue.route.webhook):
                 self._wake(queue)
 
-    def _decide(self, assignment: Assignment, queue: Queue, outcome: Outcome, now: float) -> Decision:
-        before, staleness = queue.receiver, _staleness(assignment, queue)
-        made = decide(outcome, assignment.delivery, before, self._policy, now=now, staleness=staleness)
+    def _decide(
+        self, assignment: Assignment, queue: Queue, outcome: Outcome, now: float
+    ) -> tuple[Decision, Sequence[DeliveryResult]]:
+        before = queue.receiver
+        made, results = judge(assignment, before, outcome, self._policy, now, staleness_of(assignment, queue))
         if _behaviour(made.receiver) != _behaviour(before):
             queue.receiver_version += 1
         queue.receiver = made.receiver
-        return made
+        return made, results
 
-    def _queue(self, route: Route, receiver: ReceiverState) -> Queue:
+    def _queue(self, route: Route, receiver: ReceiverState, now: float) -> Queue:
         before = self._queues.get(route.webhook)
         rate = rate_of(route.config, self._rates[route.consumer.name])
         if before is None:
             in_flight = self._in_flight.get(route.webhook, set())
-            return Queue(route, receiver, TokenBucket(rate), in_flight=in_flight)
+            bucket = TokenBucket(rate)
+            if self._store.sharing():
+                bucket.at = now  # without a token: another agent may have taken all of them just now
+                receiver = lengthened(receiver, CLOCKS_DIFFER) if receiver.held_at else receiver
+            made = Queue(route, receiver, bucket, in_flight=in_flight)
+            made.gathering = self._gathering(route, None)
+            return made
         if before.bucket.rate != rate:
             before.bucket = TokenBucket(rate)
         if before.receiver != receiver:
@@ -266,7 +273,17 @@ class Queues:
             before.prefetched.clear()
             before.limit, before.pace, before.rests_until = ConcurrencyLimit(), Pace(), 0.0
         before.route, before.receiver, before.empty = route, receiver, False
+        before.gathering = self._gathering(route, before.gathering)
+        if before.gathering:
+            before.prefetched.clear()
         return before
+
+    def _gathering(self, route: Route, before: Gathering | None) -> Gathering | None:
+        """Return what gathers a webhook's events; `before` where its settings are the same."""
+        asked = digest_settings(route.config) if isinstance(route.consumer, SendsDigests) else None
+        if asked is None or (before and before.settings == asked):
+            return before if asked else None
+        return Gathering(asked, self._maps, self._gathered_in_flight.setdefault(route.webhook, set()))
 
     def _admits(self, queue: Queue) -> bool:
         """Return whether a queue may have one more request in flight."""
@@ -313,20 +330,20 @@ class Queues:
             return held
         if queue.rests_until > now:
             return queue.rests_until - now
-        if not queue.prefetched and (pause := self._fill(queue, now)):
+        if queue.gathering:
+            pause = self._look_ahead(queue, queue.gathering, now)
+        else:
+            pause = 0.0 if queue.prefetched else self._fill(queue, now)
+        if pause:
             return pause
         return queue.pace.delay(now) or queue.bucket.take(now)
 
     def _fill(self, queue: Queue, now: float) -> float:
         """Read due deliveries from the store; return the seconds until the next read where there are none."""
-        if remaining(queue.receiver.retry_until, self._policy.furthest, now):
-            queue.receiver = within_clock(queue.receiver, now)
-        name, pause = queue.route.webhook, remaining(queue.receiver.retry_until, self._policy.furthest, now)
-        longest = self._policy.longest
+        name, pause, longest = queue.route.webhook, self._retry_pause(queue, now), self._policy.longest
         limit = max(PREFETCH, len(queue.in_flight))
-        deliveries = self._store.due(
-            name, now=now, limit=limit, skip=queue.in_flight, retries=not pause, longest=longest
-        )
+        skip = queue.in_flight | self._gathered_in_flight.get(name, set())
+        deliveries = self._store.due(name, now=now, limit=limit, skip=skip, retries=not pause, longest=longest)
         queue.prefetched.extend(deliveries)
         queue.empty = not deliveries
         if deliveries:
@@ -336,8 +353,31 @@ class Queues:
             return _UNTIL_NOTIFIED
         return min(max(due - now, pause, 0.0) or CHECK_EVERY, CHECK_EVERY)
 
-    def _assign(self, queue: Queue, now: float) -> Assignment:
-        delivery, proven = queue.prefetched.pop(0), queue.receiver.proven
+    def _retry_pause(self, queue: Queue, now: float) -> float:
+        """Return the seconds until what was tried may go again."""
+        if remaining(queue.receiver.retry_until, self._policy.furthest, now):
+            queue.receiver = within_clock(queue.receiver, now)
+        return remaining(queue.receiver.retry_until, self._policy.furthest, now)
+
+    def _look_ahead(self, queue: Queue, gathering: Gathering, now: float) -> float:
+        """Return the seconds until something of what is gathered may go."""
+        longest, retries = self._policy.longest, not self._retry_pause(queue, now)
+        pause = look_ahead(self._store, queue, gathering, now, longest, retries=retries)
+        return _UNTIL_NOTIFIED if pause is None else min(pause, CHECK_EVERY)
+
+    def _assign(self, queue: Queue, now: float) -> Assignment | None:
+        """Return what begins now; None where all of it has ended meanwhile."""
+        if queue.gathering is None:
+            return self._started(queue, queue.prefetched.pop(0), now)
+        longest, retries = self._policy.longest, not self._retry_pause(queue, now)
+        taken = take_next(self._store, queue, queue.gathering, now, longest, retries=retries)
+        if taken is None:
+            return None
+        lead, message, together = taken
+        return replace(self._started(queue, lead, now), gathering=queue.gathering, message=message, bundle=together)
+
+    def _started(self, queue: Queue, delivery: Delivery, now: float) -> Assignment:
+        proven = queue.receiver.proven
         queue.in_flight.add(delivery.seq)
         self._in_flight[queue.route.webhook] = queue.in_flight
         self._busy += 1
@@ -359,18 +399,6 @@ class Queues:
         self._ready.append(queue)
 
 
-def _learn(assignment: Assignment, outcome: Outcome, now: float) -> None:
-    """Learn from an outcome how many requests its receiver takes at once, and at which pace."""
-    queue = assignment.queue
-    if outcome.verdict in (Verdict.DELIVERED, Verdict.REJECTED):
-        queue.limit.answered(assignment.started, now, len(queue.in_flight))
-        queue.pace.accept()
-    elif outcome.verdict is not Verdict.PARKED:
-        queue.limit.failed(assignment.started, now)
-        if outcome.reason is FailureReason.RATE_LIMITED:
-            queue.pace.refuse(assignment.started, now, max(queue.receiver.held_until - now, 0.0))
-
-
 def _under_settings(receiver: ReceiverState, route: Route | None) -> ReceiverState:
     """Return the state under the settings that hold from now on; no longer served counts as changed."""
     return (
@@ -378,13 +406,6 @@ def _under_settings(receiver: ReceiverState, route: Route | None) -> ReceiverSta
         if route
         else with_settings(receiver, "", receiver.endpoint_digest)
     )
-
-
-def _staleness(assignment: Assignment, queue: Queue) -> Staleness:
-    if queue is not assignment.queue or queue.settings_version != assignment.settings_version:
-        same = queue.route.endpoint_digest == assignment.route.endpoint_digest
-        return Staleness.SETTINGS if same else Staleness.ENDPOINT
-    return Staleness.NOTHING if queue.receiver_version == assignment.receiver_version else Staleness.RECEIVER
 
 
 def _behaviour(receiver: ReceiverState) -> tuple[object, ...]:

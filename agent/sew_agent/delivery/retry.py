@@ -142,6 +142,11 @@ def within_clock(receiver: ReceiverState, now: float) -> ReceiverState:
     return shifted(receiver, -back) if back > 0 else receiver
 
 
+def lengthened(receiver: ReceiverState, seconds: float) -> ReceiverState:
+    """Return the state with pauses that are longer by so many seconds."""
+    return replace(receiver, held_until=receiver.held_until + seconds, retry_until=receiver.retry_until + seconds)
+
+
 def shifted(receiver: ReceiverState, seconds: float) -> ReceiverState:
     """Return the state with all its moments moved by so many seconds."""
     return replace(

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
-from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
+from kubectl_sew.consumers.base import Outcome, Verdict
 from kubectl_sew.event import Event
 from kubectl_sew.samples import sample
 from kubectl_sew.text import rfc3339
@@ -40,6 +40,7 @@ class FileDeliveryTester:
         self._log = log
         self._lock = threading.Lock()
         self._running: set[tuple[str, str]] = set()
+        """Tests whose results were not taken yet."""
         self._waiting: dict[tuple[str, str], Accepted] = {}
         """Tests that wait for a thread."""
         self._finished: list[tuple[str, str, str]] = []
@@ -50,10 +51,10 @@ class FileDeliveryTester:
     def busy(self) -> bool:
         """Return whether a test is under way, or its result was not taken yet."""
         with self._lock:
-            return bool(self._running or self._finished)
+            return bool(self._running)
 
     def fire(self, webhook: Accepted, digest: str) -> None:
-        """Send the sample of this content, unless that is under way."""
+        """Send the sample of this content, unless that is under way, or its result was not taken yet."""
         key = (webhook.webhook.name, digest)
         with self._lock:
             if key in self._running:
@@ -67,6 +68,7 @@ class FileDeliveryTester:
         self._begin()
         with self._lock:
             finished, self._finished = self._finished, []
+            self._running -= {(name, digest) for name, digest, _ in finished}
         return finished
 
     def _begin(self) -> None:
@@ -83,27 +85,17 @@ class FileDeliveryTester:
 
     def _try(self, webhook: Accepted, digest: str) -> None:
         now, name = self._clock(), webhook.webhook.name
-        outcome = tried(self._attempt, webhook, digest, now)
+        outcome = self._attempt(webhook, marked_sample(webhook.webhook.test_event, digest, now))
         with self._lock:
             self._finished.append((name, digest, describe(outcome, now)))
-            self._running.discard((name, digest))
-
-
-def tried(attempt: Attempt, webhook: Accepted, digest: str, now: float) -> Outcome:
-    """Send the sample, where there is one."""
-    try:
-        event = marked_sample(webhook.webhook.test_event, digest, now)
-    except KeyError as unknown:
-        return Outcome(Verdict.REJECTED, FailureReason.INTERNAL, f"there is no sample event {unknown}")
-    return attempt(webhook, event)
 
 
 def marked_sample(event_type: str, digest: str, now: float) -> Event:
-    """Return a sample event of now whose description is marked. Raises KeyError for an unknown type."""
+    """Return a sample event of now whose description is marked."""
     document = sample(event_type)
     identity = f"sew-test-{digest[:16]}"
     document |= {"_id": identity, "id": identity, "time": int(now)}
-    document["description"] = f"{MARK}{document.get('description', event_type)}"
+    document["description"] = f"{MARK}{document['description']}"
     return Event("", identity, document)
 
 

@@ -21,7 +21,9 @@ from sew_agent.kubernetes.event_recorder import EventRecorder
 from sew_agent.kubernetes.failover import Failover, WebhooksAfterFailover
 from sew_agent.kubernetes.leader_election import LONGEST_STEP, LeaderElector
 from sew_agent.kubernetes.lease import Identity
+from sew_agent.kubernetes.lease_client import LeaseClient
 from sew_agent.kubernetes.lease_position import covered, pack, unpack
+from sew_agent.kubernetes.lease_publisher import LeasePublisher
 from sew_agent.kubernetes.paths import WebhookPath
 from sew_agent.kubernetes.problems import Problems
 from sew_agent.kubernetes.standby import Leadership, Standby
@@ -31,7 +33,7 @@ from sew_agent.kubernetes.tester import KubernetesDeliveryTester
 from sew_agent.kubernetes.webhooks import KubernetesWebhooks, Scope
 from sew_agent.store.contract import Store
 from sew_agent.store.opening import StorePlace
-from sew_agent.store.records import ReceiverState
+from sew_agent.store.records import Ownership, ReceiverState
 from sew_agent.webhooks.base import WebhookSource
 from sew_agent.webhooks.reconciler import Reconciler
 
@@ -41,28 +43,35 @@ def log_in(settings: Settings, place: StorePlace, log: Log, stack: ExitStack) ->
     client = connect(settings.kubeconfig, settings.context)
     stack.callback(client.close)
     context = ClusterContext(client, WebhookPath(client, settings.api_group), Problems(log), log)
-    state, me = place.folder, identify(place.agent(), place.identity())
-    elector = LeaderElector(
+    state, me = place.folder, identify(place.agent(), place.identity(), beside_calico=settings.beside_calico)
+    elector = None if place.url else _elector(context, settings, me, state)
+    if elector:
+        stack.callback(elector.release)
+    log.info("cluster", server=client.server, secrets_namespace=settings.secrets_namespace, holder=me.holder)
+    return KubernetesEnvironment(context, settings, state, me, elector)
+
+
+def _elector(context: ClusterContext, settings: Settings, me: Identity, state: Path) -> LeaderElector:
+    return LeaderElector(
         context,
-        settings.secrets_namespace,
-        me,
+        LeaseClient(context, settings.secrets_namespace, me),
         on_another_store=partial(failover.mark, state),
         heartbeat=Heartbeat(2 * LONGEST_STEP, context.monotonic),
     )
-    stack.callback(elector.release)
-    log.info("cluster", server=client.server, secrets_namespace=settings.secrets_namespace, holder=me.holder)
-    return KubernetesEnvironment(context, settings, state, elector)
 
 
 class KubernetesEnvironment:
     """The cluster that the agent serves, for as long as the process runs."""
 
-    def __init__(self, context: ClusterContext, settings: Settings, state: Path, elector: LeaderElector) -> None:
+    def __init__(
+        self, context: ClusterContext, settings: Settings, state: Path, me: Identity, elector: LeaderElector | None
+    ) -> None:
         self.context = context
         self.settings = settings
         self.state = state
+        self.me = me
         self.elector = elector
-        """The election of this agent; it begins with its `start`."""
+        """The election of this agent, which begins with its `start`; None where agents share a store, and all lead."""
 
     def servers(self) -> Sequence[str]:
         """Return the API server's URL, without a credential."""
@@ -74,17 +83,21 @@ class KubernetesEnvironment:
 
     def may_deliver(self) -> bool:
         """Return whether no other agent may be delivering."""
-        return self.elector.is_leader
+        return self.elector is None or self.elector.is_leader
 
     def inherited_position(self) -> str:
         """Return the position that another agent left in the Lease; "" where it left none of these indices."""
-        return unpack(self.elector.inherited_position, self.settings.index) if self.settings.elasticsearch else ""
+        if not (self.elector and self.settings.elasticsearch):
+            return ""
+        return unpack(self.elector.inherited_position, self.settings.index)
 
     def lead(self, deliver: Callable[[Stop], int | None], stop: Stop, gives_up: Callable[[], bool]) -> int | None:
         """Deliver while this agent holds the Lease, and stand by while another one does; return the exit code.
 
         Return None where it gave up waiting for the Lease: the log says why.
         """
+        if self.elector is None:
+            return deliver(stop)
         self.elector.start()
         standby = Standby(self.context, self.settings, self.state, self.elector)
         while standby.wait(gives_up):
@@ -121,18 +134,24 @@ class KubernetesSession:
             settings.secrets_namespace,
             settings.selector,
             settings.secret_selector,
+            settings.beside_calico,
             api_group=settings.api_group,
             believe_after=settings.forget_after,
         )
         self._watched = KubernetesWebhooks(context, scope, health)
         self.webhooks: WebhookSource = WebhooksAfterFailover(self._watched, self._failover)
-        records, timeout = store.webhook_records().values(), settings.request_timeout
-        self.tester = KubernetesDeliveryTester(context, attempt, health, request_timeout=timeout, records=records)
+        timeout = settings.request_timeout
+        self.tester = KubernetesDeliveryTester(
+            context, attempt, health, request_timeout=timeout, records=lambda: store.webhook_records().values()
+        )
 
     def start(self, stack: ExitStack) -> None:
         """Begin to watch. A store that has to start afresh has no positions from here on. Raises StoreError."""
-        self._health.watch("lease", self._environment.elector.heartbeat)
-        self._failover.begin()
+        if self._environment.elector:
+            self._health.watch("lease", self._environment.elector.heartbeat)
+            self._failover.begin()
+        else:
+            self._publish(stack)
         stack.callback(self._watched.close)
         self._watched.start()
         stack.callback(self.tester.stop)
@@ -141,33 +160,52 @@ class KubernetesSession:
         self, reconciler: Reconciler, receivers: Callable[[], Mapping[str, ReceiverState]], stack: ExitStack
     ) -> StatusReporter:
         """Begin to write conditions and Events, until `stack` ends it; return what is to be given their content."""
-        context, elector = self._environment.context, self._environment.elector
-        writer = StatusWriter(context, self._watched, self._health)
-        recorder = EventRecorder(context, elector.identity.holder, self._health)
+        context = self._environment.context
+        beside_calico = self._environment.settings.beside_calico
+        writer = StatusWriter(context, self._watched, self._health, beside_calico=beside_calico)
+        recorder = EventRecorder(context, self._environment.me.holder, self._health)
         writer.start()
         recorder.start()
-        stack.callback(lambda: writer.stop(leading=elector.leading.is_set()))
+        stack.callback(lambda: writer.stop(leading=self._leads()))
         stack.callback(recorder.stop)
         rates = self._environment.settings.rates
         statuses = WebhookStatuses(reconciler, self._store, receivers, self.tester, rates=rates)
         return StatusReporter(statuses, writer, recorder, self._keep_position)
+
+    def _leads(self) -> bool:
+        """Return whether no other agent writes conditions yet."""
+        elector = self._environment.elector
+        return elector.leading.is_set() if elector else self._reads()
+
+    def _reads(self) -> bool:
+        sharing = self._store.sharing()
+        return self._store.ownership() is Ownership.HELD and (sharing is None or sharing.reads)
+
+    def _publish(self, stack: ExitStack) -> None:
+        """Say in the Lease who reads, until `stack` ends it."""
+        environment, context = self._environment, self._environment.context
+        client = LeaseClient(context, environment.settings.secrets_namespace, environment.me)
+        heartbeat = self._health.heartbeat("lease", 2 * LONGEST_STEP)
+        publisher = LeasePublisher(client, context.problems, self._reads, heartbeat)
+        publisher.start()
+        stack.callback(publisher.stop)
 
     def _keep_position(
         self, position: str, progress: Mapping[str, Progress], checkpoints: Mapping[str, float | None]
     ) -> None:
         """Leave the position to a successor whose store is empty, where no pending delivery would be lost by it."""
         settings, elector = self._environment.settings, self._environment.elector
-        if settings.elasticsearch and position and covered(progress, checkpoints):
+        if elector and settings.elasticsearch and position and covered(progress, checkpoints):
             elector.keep_position(pack(settings.index, position))
 
 
-def identify(agent: str, store: str) -> Identity:
+def identify(agent: str, store: str, *, beside_calico: bool = False) -> Identity:
     """Return who this agent is: by the pod's name, as the manifests set it; outside of a pod by host and folder.
 
     `agent` identifies its folder, `store` its store, which several agents may share.
     """
     pod, namespace = os.environ.get("POD_NAME"), os.environ.get("POD_NAMESPACE")
     if pod and namespace:
-        return Identity(f"{namespace}/{pod}", store)
+        return Identity(f"{namespace}/{pod}", store, beside_calico)
     host = re.sub(r"[^a-z0-9.-]+", "-", socket.gethostname().lower()).strip(".-") or "host"
-    return Identity(f"outside/{host[:200]}-{agent[:8]}", store)
+    return Identity(f"outside/{host[:200]}-{agent[:8]}", store, beside_calico)

@@ -4,30 +4,22 @@ import threading
 from collections.abc import Callable
 
 from sew_agent.base.health import Heartbeat
-from sew_agent.base.log import locate
 from sew_agent.base.threads import start_thread
-from sew_agent.kubernetes.client import UNREADABLE, ApiError, ConflictError, NotFoundError
+from sew_agent.kubernetes.client import ApiError, ConflictError, NotFoundError
 from sew_agent.kubernetes.context import ClusterContext
 from sew_agent.kubernetes.lease import (
     LEASE_DURATION,
-    LEASE_NAME,
     RETRY_PERIOD,
-    Identity,
     Lease,
     LeaseAction,
     decide,
     held_with_another_store,
-    lease_object,
 )
+from sew_agent.kubernetes.lease_client import LEASE_REQUEST_SECONDS, MATTER, RELEASED, LeaseClient
 from sew_agent.store.records import StoreError
 
-_MATTER = "lease"
-_REQUEST_SECONDS = 3.0
-"""The deadline of a request: a step, the pause before it and the next one's first request are below LEASE_DURATION."""
-LONGEST_STEP = 2 * _REQUEST_SECONDS + RETRY_PERIOD
+LONGEST_STEP = 2 * LEASE_REQUEST_SECONDS + RETRY_PERIOD
 """Seconds between two heartbeats at most: a step is two requests."""
-_RELEASED = 1
-"""The duration in seconds of a Lease whose holder has ended as it should: the next agent need not wait."""
 
 
 class LeaderElector:
@@ -40,8 +32,7 @@ class LeaderElector:
     def __init__(
         self,
         context: ClusterContext,
-        namespace: str,
-        identity: Identity,
+        client: LeaseClient,
         *,
         on_another_store: Callable[[], None],
         heartbeat: Heartbeat,
@@ -50,11 +41,9 @@ class LeaderElector:
 
         It is called too where the Lease is deleted in between. Where it raises StoreError, the Lease is not acquired.
         """
-        self._client = context.client.quick(_REQUEST_SECONDS)
+        self._client = client
         self._context = context
-        self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
-        self._object = f"{self._collection}/{LEASE_NAME}"
-        self.identity = identity
+        self.identity = client.identity
         self._on_another_store = on_another_store
         self.heartbeat = heartbeat
         self._stop = threading.Event()
@@ -102,9 +91,7 @@ class LeaderElector:
             return
         self.leading.clear()
         try:
-            now = self._context.clock()
-            body = lease_object(self._lease, self.identity, now, duration=_RELEASED, position=self._position)
-            self._client.patch(self._object, body)
+            self._client.write(self._lease, duration=RELEASED, position=self._position)
         except ApiError as error:
             self._context.log.warning("lease_not_released", message=str(error))
 
@@ -120,17 +107,14 @@ class LeaderElector:
         problems = self._context.problems
         try:
             self._acquire_or_renew()
-            problems.clear(_MATTER)
+            problems.clear(MATTER)
         except (NotFoundError, ConflictError):
             pass  # another agent was faster, or the Lease was deleted in between: it is read again
         except ApiError as error:
             then = "delivery goes on" if self.leading.is_set() else "it is tried again"
-            problems.report_error(_MATTER, error, f"{error}; {then}")
+            problems.report_error(MATTER, error, f"{error}; {then}")
         except StoreError as error:
-            problems.report(_MATTER, f"this agent does not acquire the Lease: {error}")
-        except UNREADABLE as error:
-            unreadable = f"the Lease cannot be read ({locate(error)})"
-            problems.report(_MATTER, f"{unreadable}: delete it, and it is created again")
+            problems.report(MATTER, f"this agent does not acquire the Lease: {error}")
 
     def _acquire_or_renew(self) -> None:
         lease = self._get()
@@ -143,7 +127,7 @@ class LeaderElector:
             return
         if not self.leading.is_set():
             self._position, self.inherited_position = None, lease.position if lease else ""
-        answer = self._write(lease, create=action is LeaseAction.CREATE)
+        answer = self._client.write(lease, position=self._position)
         if self._stop.is_set():
             return
         self._lease = answer
@@ -154,19 +138,13 @@ class LeaderElector:
             self.leading.set()
 
     def _get(self) -> Lease | None:
-        try:
-            lease = Lease.from_object(self._client.get(self._object))
-        except NotFoundError:
+        lease = self._client.read()
+        if lease is None:
             return None
         if (lease.holder, lease.renewed) != self._observed:
             self._observed, self._observed_at = (lease.holder, lease.renewed), self._context.monotonic()
         self.holder, self._duration = lease.holder, lease.duration
         return lease
-
-    def _write(self, lease: Lease | None, *, create: bool) -> Lease:
-        body = lease_object(lease, self.identity, self._context.clock(), position=self._position)
-        client = self._client
-        return Lease.from_object(client.create(self._collection, body) if create else client.patch(self._object, body))
 
     def _note_another_store(self, *, seen: bool) -> None:
         """Call `on_another_store` until it succeeds: the Lease may be deleted in between."""

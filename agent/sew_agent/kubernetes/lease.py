@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from kubectl_sew.resource.effective import BESIDE_CALICO_ANNOTATION
 from kubectl_sew.text import rfc3339
 
 LEASE_NAME = "sew-agent"
@@ -26,10 +27,14 @@ over within 15 s of a kill."""
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An agent: `holder` as `NAMESPACE/POD`, and the identity of its store."""
+    """An agent: `holder` as `NAMESPACE/POD`, and the identity of its store.
+
+    `beside_calico`: it leaves to Calico's processor what that delivers, which the Lease tells the plugin.
+    """
 
     holder: str
     store: str
+    beside_calico: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,8 @@ def lease_object(
     spec: dict[str, Any] = {"holderIdentity": me.holder, "leaseDurationSeconds": duration, "renewTime": moment}
     if not mine:
         spec |= {"acquireTime": moment, "leaseTransitions": lease.transitions + 1 if lease else 0}
-    metadata: dict[str, Any] = {"name": LEASE_NAME, "annotations": {STORE_ANNOTATION: me.store}}
+    annotations = {STORE_ANNOTATION: me.store, BESIDE_CALICO_ANNOTATION: "true" if me.beside_calico else "false"}
+    metadata: dict[str, Any] = {"name": LEASE_NAME, "annotations": annotations}
     if position is not None and position != (lease.position if lease else ""):
         metadata["annotations"][POSITION_ANNOTATION] = position
     if lease:

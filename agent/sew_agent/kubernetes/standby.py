@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sew_agent.base.health import MAIN, STALLED_AFTER, Health
 from sew_agent.base.metrics import Metrics
+from sew_agent.base.process import process_gauges
 from sew_agent.base.settings import Settings
 from sew_agent.base.threads import Stop
 from sew_agent.kubernetes.context import ClusterContext
@@ -57,7 +58,7 @@ class Standby:
             heartbeat = health.heartbeat(MAIN, STALLED_AFTER)
             health.watch("lease", self._elector.heartbeat)
             health.probe("cluster", lambda: "; ".join(self._context.problems.current))
-            serve(self._settings.listen, health, lambda: Metrics().write({}), self._context.log, stack)
+            serve(self._settings.listen, health, lambda: Metrics(process_gauges).write({}), self._context.log, stack)
             report = ReportFile(self._state)
             stack.callback(report.remove)
             over = False

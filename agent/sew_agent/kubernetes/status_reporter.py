@@ -83,3 +83,7 @@ class StatusReporter:
         self._writer.update(statuses)
         self._recorder.record(statuses, now)
         self._keep_position(position, progress, self._writer.checkpoints)
+
+    def pause(self) -> None:
+        """Write no conditions until the next report."""
+        self._writer.update({})

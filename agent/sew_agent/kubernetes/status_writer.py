@@ -4,9 +4,10 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
-from kubectl_sew.resource import Condition, Webhook, checkpoint, merge, write_due
-from kubectl_sew.resource.conditions import REFRESH
+from kubectl_sew.resource import CONDITIONS_ANNOTATION, Condition, Webhook, checkpoint, merge, write_due
+from kubectl_sew.resource.conditions import REFRESH, write_conditions
 from kubectl_sew.resource.serving import Served
 from sew_agent.base.health import Health, Heartbeat
 from sew_agent.base.threads import start_thread
@@ -45,9 +46,16 @@ class _NothingDue:
 
 
 class StatusWriter:
-    """A thread that writes the statuses of the last `update`."""
+    """A thread that writes the statuses of the last `update`.
 
-    def __init__(self, context: ClusterContext, webhooks: KubernetesWebhooks, health: Health) -> None:
+    Beside Calico's processor, it writes them into an annotation, and only of webhooks that were taken over: that
+    processor overwrites every status, and takes the time of Healthy for how far it has read.
+    """
+
+    def __init__(
+        self, context: ClusterContext, webhooks: KubernetesWebhooks, health: Health, *, beside_calico: bool = False
+    ) -> None:
+        self._beside_calico = beside_calico
         self._context = context
         self._webhooks = webhooks
         self._health = health
@@ -105,7 +113,7 @@ class StatusWriter:
         for name, webhook_status in statuses.items():
             if self._stopped:
                 return
-            if name in current:
+            if name in current and self._is_own(current[name]):
                 heartbeat.beat()
                 self._check(name, webhook_status, self._newest(current[name]), served)
 
@@ -114,13 +122,16 @@ class StatusWriter:
         current, served = self._webhooks.current, self._context.path.served
         if served is None:
             return
-        for name in statuses.keys() & current.keys():
+        for name in statuses.keys() & {name for name, webhook in current.items() if self._is_own(webhook)}:
             webhook = self._newest(current[name])
             merged = self._merged(statuses[name], webhook, served)
             if statuses[name].validated.webhook == webhook and checkpoint(merged) != checkpoint(webhook.conditions):
                 self._write(name, webhook, merged, served)
             if self._context.monotonic() > ends:
                 return
+
+    def _is_own(self, webhook: Webhook) -> bool:
+        return webhook.is_taken_over or not self._beside_calico
 
     def _forget(self, current: Mapping[str, Webhook]) -> None:
         """Drop what was kept of deleted webhooks, and of our writes those that the watch shows."""
@@ -157,28 +168,42 @@ class StatusWriter:
     def _merged(self, webhook_status: WebhookStatus, webhook: Webhook, served: Served) -> tuple[Condition, ...]:
         """Return all conditions as they are to be now."""
         now = self._context.clock()
-        generation = webhook.generation if served.status else _generation(webhook)
+        generation = webhook.generation if served.status else self._observed(webhook)
         with_checkpoint = replace(webhook_status, checkpoint=checkpoint(webhook.conditions))
         return merge(webhook.conditions, conditions(with_checkpoint, generation=generation, now=now), now=now)
 
     def _write(self, name: str, webhook: Webhook, merged: tuple[Condition, ...], served: Served) -> None:
-        status = [condition.to_object() for condition in merged]
-        body = {"metadata": {"resourceVersion": webhook.resource_version}, "status": status}
-        context = self._context
+        context, path = self._context, served.one(name) if self._beside_calico else served.status_of(name)
         try:
-            answer = context.client.patch(served.status_of(name), body)
+            answer = context.client.patch(path, self._body(webhook, merged))
         except NotFoundError:
             pass  # deleted in between
         except ConflictError:  # what somebody else wrote is kept, and ours is tried in the next round
-            self._written[name] = read_webhook(context.client.get(served.one(name))).webhook
+            self._written[name] = self._read(context.client.get(served.one(name)))
         except InvalidError as error:  # this webhook's status alone: the others go on
             self._last_write[name] = context.monotonic()
             context.problems.report(f"{_MATTER} of {name}", _text(error))
         else:
             context.problems.clear(f"{_MATTER} of {name}")
             self._last_write[name] = context.monotonic()
-            self._written[name] = read_webhook(answer).webhook
+            self._written[name] = self._read(answer)
             context.problems.clear(_MATTER)
+
+    def _read(self, obj: Mapping[str, Any]) -> Webhook:
+        return read_webhook(obj, beside_calico=self._beside_calico).webhook
+
+    def _body(self, webhook: Webhook, merged: tuple[Condition, ...]) -> dict[str, Any]:
+        metadata: dict[str, Any] = {"resourceVersion": webhook.resource_version}
+        if self._beside_calico:
+            return {"metadata": metadata | {"annotations": {CONDITIONS_ANNOTATION: write_conditions(merged)}}}
+        return {"metadata": metadata, "status": [condition.to_object() for condition in merged]}
+
+    def _observed(self, webhook: Webhook) -> int:
+        """Return the generation to observe where the status is no subresource: beside Calico's processor none.
+
+        Each of its writes makes a new generation.
+        """
+        return 0 if self._beside_calico else _generation(webhook)
 
 
 def _generation(webhook: Webhook) -> int:

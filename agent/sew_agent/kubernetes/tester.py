@@ -7,7 +7,7 @@ that, after one that ended in between or lost its volume, sends the sample once 
 import json
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import Any
 
 from kubectl_sew.consumers.base import Verdict
-from kubectl_sew.resource import TEST_RESULT_ANNOTATION, State
+from kubectl_sew.resource import STATE_ANNOTATION, TEST_RESULT_ANNOTATION, State, Webhook
 from kubectl_sew.resource.delivery_tests import read_test_result, write_test_result
 from kubectl_sew.resource.ownership import give_back
 from kubectl_sew.text import rfc3339
@@ -23,7 +23,7 @@ from kubectl_sew.validation import Accepted
 from sew_agent.base.health import Health, Heartbeat
 from sew_agent.base.threads import NoThreadError, start_thread
 from sew_agent.delivery.attempt import MOST_REQUESTS
-from sew_agent.delivery.tester import Attempt, describe, tried
+from sew_agent.delivery.tester import Attempt, describe, marked_sample
 from sew_agent.kubernetes.client import REQUEST_SECONDS, ApiError, ConflictError, NotFoundError
 from sew_agent.kubernetes.context import ClusterContext
 from sew_agent.kubernetes.webhooks import read_webhook
@@ -76,9 +76,9 @@ class KubernetesDeliveryTester:
         health: Health,
         *,
         request_timeout: float,
-        records: Iterable[WebhookRecord] = (),
+        records: Callable[[], Iterable[WebhookRecord]] = tuple,
     ) -> None:
-        """`records`: webhooks as the store remembers them, with their tests before this start."""
+        """`records`: returns webhooks as the store remembers them, with their tests before the first use of this."""
         self._context = context
         self._attempt = attempt
         self._health = health
@@ -92,7 +92,8 @@ class KubernetesDeliveryTester:
         """The tests under way that have no thread yet."""
         self._finished: list[tuple[str, str, str]] = []
         self._journaled: dict[str, str] = {}
-        self._results: dict[str, tuple[str, DeliveryTestResult]] = dict(_remembered(records))
+        self._records = records
+        self._results: dict[str, tuple[str, DeliveryTestResult]] | None = None
 
     @property
     def busy(self) -> bool:
@@ -101,9 +102,10 @@ class KubernetesDeliveryTester:
             return bool(self._wanted or self._finished)
 
     def fire(self, webhook: Accepted, digest: str) -> None:  # noqa: ARG002 - state Test asks, whatever the content
-        """Test this webhook, unless that is under way; then it is read again afterwards."""
+        """Test this webhook, unless that is under way; then it is read again afterwards. Raises StoreError."""
         name = webhook.webhook.name
         with self._lock:
+            self._kept()
             running, self._wanted[name] = name in self._wanted, webhook
         if not running:
             self._waiting.append(name)
@@ -122,7 +124,7 @@ class KubernetesDeliveryTester:
     def results(self, accepted: Mapping[str, Accepted]) -> Mapping[str, DeliveryTestResult]:
         """Return the last results of the webhooks whose content is still what was tested."""
         with self._lock:
-            kept = dict(self._results)
+            kept = dict(self._kept())
         return {
             name: result
             for name, (digest, result) in kept.items()
@@ -132,6 +134,12 @@ class KubernetesDeliveryTester:
     def stop(self) -> None:
         """Begin nothing more, and end what waits for the server."""
         self._stop.set()
+
+    def _kept(self) -> dict[str, tuple[str, DeliveryTestResult]]:
+        """Return the last results. The caller holds the lock. Raises StoreError at the first call."""
+        if self._results is None:
+            self._results = dict(_remembered(self._records()))
+        return self._results
 
     def _start_waiting(self) -> None:
         while self._waiting:
@@ -186,7 +194,7 @@ class KubernetesDeliveryTester:
             return
         again = step is JournalStep.SEND_AGAIN
         self._write_journal(accepted, obj, rfc3339(now) + (_AGAIN if again else _SENDING))
-        outcome = tried(self._attempt, accepted, _identity(obj), now)
+        outcome = self._attempt(accepted, marked_sample(accepted.webhook.test_event, _identity(obj), now))
         text = describe(outcome, now) + (_TWICE if again else "")
         delivered = outcome.verdict is Verdict.DELIVERED
         requested, status = accepted.webhook.test_requested, outcome.status or 0
@@ -197,7 +205,7 @@ class KubernetesDeliveryTester:
         """Return the result of the same test within an hour: the state may be set again and again, e.g. from a
         repository, and would have a sample sent each time."""
         with self._lock:
-            digest, result = self._results.get(accepted.webhook.name, ("", None))
+            digest, result = self._kept().get(accepted.webhook.name, ("", None))
         requested = accepted.webhook.test_requested
         if result is None or digest != content_digest(accepted) or result.requested != requested:
             return None
@@ -213,7 +221,7 @@ class KubernetesDeliveryTester:
         """Return the webhook as it is now. Raises _ChangedError where it is not the one to be tested any more."""
         obj = self._context.client.get(self._path(accepted))
         webhook = read_webhook(obj).webhook
-        if webhook.state is not State.TEST or webhook != accepted.webhook:
+        if webhook.effective_state is not State.TEST or webhook != accepted.webhook:
             raise _ChangedError
         return obj
 
@@ -228,7 +236,7 @@ class KubernetesDeliveryTester:
         name = accepted.webhook.name
         with self._lock:
             digest = content_digest(accepted)
-            self._results[name] = (digest, result)
+            self._kept()[name] = (digest, result)
             tested = json.dumps([digest, result.at, result.delivered, result.requested, result.status])
             self._finished.append((name, tested, result.result))
         while not self._stop.is_set():
@@ -236,8 +244,8 @@ class KubernetesDeliveryTester:
             try:
                 obj = self._context.client.get(self._path(accepted))
                 ours = read_webhook(obj).webhook == accepted.webhook
-                change = {"spec": {"state": State.ENABLED.value}} if ours else {}
-                self._restore_owner(accepted, obj, self._patch(accepted, obj, _annotation(result), change))
+                patch = _ended(accepted.webhook) if ours else {}
+                self._restore_owner(accepted, obj, self._patch(accepted, obj, _annotation(result), patch))
             except NotFoundError:
                 return
             except ApiError as error:
@@ -261,12 +269,13 @@ class KubernetesDeliveryTester:
             self._context.client.patch(self._path(accepted), {"metadata": metadata})
 
     def _patch(
-        self, accepted: Accepted, obj: Mapping[str, Any], annotation: str, change: Mapping[str, Any]
+        self, accepted: Accepted, obj: Mapping[str, Any], annotation: str, state: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """Write the annotation and a change; return the webhook as it is then."""
-        version = obj["metadata"]["resourceVersion"]
-        metadata = {"resourceVersion": version, "annotations": {TEST_RESULT_ANNOTATION: annotation}}
-        return self._context.client.patch(self._path(accepted), {"metadata": metadata, **change})
+        """Write the annotation and the state; return the webhook as it is then."""
+        state = dict(state)
+        annotations = {TEST_RESULT_ANNOTATION: annotation, **state.pop("annotations", {})}
+        metadata = {"resourceVersion": obj["metadata"]["resourceVersion"], "annotations": annotations}
+        return self._context.client.patch(self._path(accepted), {"metadata": metadata, **state})
 
     def _path(self, accepted: Accepted) -> str:
         self._context.path.resolve()
@@ -285,6 +294,13 @@ def _remembered(records: Iterable[WebhookRecord]) -> Iterator[tuple[str, tuple[s
             repeated = record.test_result.endswith(NOT_AGAIN)
             result = DeliveryTestResult(at, delivered, record.test_result, requested, status, repeated)
             yield record.name, (digest, result)
+
+
+def _ended(webhook: Webhook) -> dict[str, Any]:
+    """Return the change that ends state Test, where that stands: in the annotation of one that was taken over."""
+    if webhook.is_taken_over:
+        return {"annotations": {STATE_ANNOTATION: State.ENABLED.value}}
+    return {"spec": {"state": State.ENABLED.value}}
 
 
 def _annotation(result: DeliveryTestResult) -> str:

@@ -3,12 +3,16 @@
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from kubectl_sew.resource import (
     API_VERSIONS,
+    BEGIN_ANNOTATION,
+    END_ANNOTATION,
     KIND,
     LABELS_ANNOTATION,
+    STATE_ANNOTATION,
     TEST_EVENT_ANNOTATION,
     TEST_REQUESTED_ANNOTATION,
     HealthyReason,
@@ -34,7 +38,10 @@ _BEAT_SECONDS = 5.0
 _TOLERATED = "SEW015"
 """A label that is none is left out, and the webhook runs."""
 _UNREADABLE = HealthyReason.CONFIGURATION_PARSING
-_OURS = (LABELS_ANNOTATION, TEST_EVENT_ANNOTATION, TEST_REQUESTED_ANNOTATION)
+_OURS = (
+    *(LABELS_ANNOTATION, TEST_EVENT_ANNOTATION, TEST_REQUESTED_ANNOTATION),
+    *(STATE_ANNOTATION, BEGIN_ANNOTATION, END_ANNOTATION),
+)
 """The annotations that say what a webhook does; others come and go, and change nothing."""
 
 
@@ -61,6 +68,7 @@ class Scope:
     secrets_namespace: str
     selector: str = ""
     secret_selector: str = ""
+    beside_calico: bool = False
     api_group: str = ""
     """The only API group to look into for exceptions; "" for both."""
     believe_after: float = 600.0
@@ -81,7 +89,8 @@ class KubernetesWebhooks:
         def informer(resource: WatchedResource[Any], believe_after: float = scope.believe_after) -> Informer[Any]:
             return Informer(context, resource, self._changed.set, health, believe_after=believe_after)
 
-        resource = WatchedResource("webhooks", context.path, read_webhook, scope.selector)
+        read = partial(read_webhook, beside_calico=scope.beside_calico)
+        resource = WatchedResource("webhooks", context.path, read, scope.selector)
         self._webhooks: Informer[CachedWebhook] = informer(resource)
         exceptions = ExceptionPath(context.client, scope.api_group)
         self._exceptions: Informer[CachedException] = informer(
@@ -174,10 +183,13 @@ class KubernetesWebhooks:
             self._problems.clear(_VALUES)
 
 
-def read_webhook(obj: Mapping[str, Any]) -> CachedWebhook:
-    """Return an object of the API as a webhook. An item of a list may come without the kind that the list has."""
+def read_webhook(obj: Mapping[str, Any], *, beside_calico: bool = False) -> CachedWebhook:
+    """Return an object of the API as a webhook. An item of a list may come without the kind that the list has.
+
+    `beside_calico`: where our conditions are, see sew_agent.kubernetes.status_writer.
+    """
     whole = {"apiVersion": API_VERSIONS[0], "kind": KIND, **obj}
-    webhook = Webhook.from_object(whole)
+    webhook = Webhook.from_object(whole, beside_calico=beside_calico)
     webhook = replace(webhook, annotations={k: v for k, v in webhook.annotations.items() if k in _OURS})
     findings = [issue.finding for issue in check_structure(whole)]
     wrong = next((finding for finding in findings if finding.is_error and finding.code != _TOLERATED), None)

@@ -3,7 +3,7 @@
 import os
 import socket
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import ModuleType
 
@@ -33,6 +33,15 @@ class StorePlace:
     def __str__(self) -> str:
         """Name it without a secret. Raises StoreError where the URL cannot be read."""
         return str(postgresql().place(self.url)) if self.url else str(self.folder)
+
+    def servers(self) -> list[str]:
+        """Return the addresses of the database's servers as URLs without a secret. Raises StoreError."""
+        servers = postgresql().place(self.url).servers if self.url else []
+        return [
+            f"postgresql://[{host}]:{port}" if ":" in host else f"postgresql://{host}:{port}"
+            for host, port in servers
+            if not host.startswith("/")
+        ]
 
     def exists(self) -> bool:
         """Return whether an agent was ever active on this folder; what is in a database, only the database knows."""
@@ -72,10 +81,23 @@ def open_beside(place: StorePlace) -> Store:
     return sqlite.open_store(place.folder, exclusive=False)
 
 
-def open_for_agent(place: StorePlace, stack: ExitStack, *, known_for: float, max_bytes: int) -> Store:
-    """Open the store for the running agent, until `stack` closes it. Raises StoreError, StoreHeldError.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreLimits:
+    """Bounds of what a store keeps.
 
     `known_for`: seconds for which an event stays seen. `max_bytes`: size of all that the store may hold.
+    `attempts_kept`: attempts of each webhook in the log of deliveries.
+    """
+
+    known_for: float
+    max_bytes: int
+    attempts_kept: int
+
+
+def open_for_agent(place: StorePlace, stack: ExitStack, limits: StoreLimits, *, alone: bool) -> Store:
+    """Open the store for the running agent, until `stack` closes it. Raises StoreError, StoreHeldError.
+
+    `alone`: share it with no other agent.
     """
     with ExitStack() as opened:
         store: Store
@@ -83,11 +105,9 @@ def open_for_agent(place: StorePlace, stack: ExitStack, *, known_for: float, max
             opened.callback(lock(place.folder).close)
             name = os.environ.get("POD_NAME") or socket.gethostname()
             owner = f"{name}-{identity(place.folder)[:8]}"
-            store = postgresql().open_store(
-                place.url, owner=owner, reread=place.reread, known_for=known_for, max_bytes=max_bytes
-            )
+            store = postgresql().open_store(place.url, owner=owner, alone=alone, reread=place.reread, **asdict(limits))
         else:
-            store = sqlite.open_store(place.folder, known_for=known_for, max_bytes=max_bytes)
+            store = sqlite.open_store(place.folder, **asdict(limits))
         opened.callback(store.close)
         stack.push(opened.pop_all())
         return store

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from hashlib import sha256
+from typing import NamedTuple
 
 from kubectl_sew.errors import SewError
 from kubectl_sew.event import Event
@@ -37,6 +39,24 @@ class Ownership(Enum):
     """Another process may have taken over: nothing may be sent until the store has said that none did."""
     LOST = "lost"
     """Another process has taken over, and nothing more can be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An agent that is alive, of those that share a store."""
+
+    name: str
+    reads: bool
+    """True for the one that reads events for all."""
+    webhooks: tuple[str, ...]
+    """Webhooks whose deliveries it owns, by name."""
+    said: str = ""
+    """Text that it gave to the others; "" where it gave none."""
+
+
+def owners(members: Sequence[Member]) -> Mapping[str, str]:
+    """Return the agent that owns each webhook's deliveries, where one does."""
+    return {webhook: member.name for member in members for webhook in member.webhooks}
 
 
 class DeliveryState(Enum):
@@ -76,6 +96,13 @@ class NewDelivery:
     debug: tuple[str, ...] = ()
     suppressed: tuple[str, ...] = ()
     time: float | None = None
+    again: str = ""
+    """Id of the replay that sends what its webhooks have seen once more; "" for any other delivery."""
+
+    @property
+    def seen_key(self) -> bytes:
+        """Return 16 bytes that stand for the event, in a replay that sends it again for the event in this replay."""
+        return self.event.key if not self.again else sha256(self.again.encode() + b"\0" + self.event.key).digest()[:16]
 
     @property
     def all_webhooks(self) -> tuple[str, ...]:
@@ -124,6 +151,10 @@ class Delivery:
     due: float = 0.0
     in_doubt: bool = False
     """True after an attempt whose outcome is unknown: where the receiver can be asked, it is asked first."""
+    again: bool = False
+    """True where a replay sends it once more, though the receiver may have it."""
+    digest: str = ""
+    """Id of the digest that holds it, from before that is sent until its receiver has surely not taken it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +186,59 @@ class DeliveryResult:
     detail: str = ""
     receipt: str = ""
     in_doubt: bool = False
+    digest: str = ""
+    """Id of the digest that holds a pending delivery from now on."""
+
+
+class LoggedAttempt(NamedTuple):
+    """An attempt to deliver, as the log of deliveries keeps it. Its texts are clean, cut, and hold no secret."""
+
+    webhook: str
+    delivery: int
+    """The delivery's `seq`."""
+    delivery_id: str
+    event: str
+    """The event's id."""
+    source: str
+    """The event's Elasticsearch index, "" for files."""
+    time: float | None
+    """The event's own time."""
+    type: str
+    severity: int | None
+    attempt: int
+    """Number of attempts of the delivery so far, this one included."""
+    at: float
+    """End of the attempt."""
+    milliseconds: int
+    outcome: str
+    """Value of the DeliveryState after it."""
+    reason: str
+    detail: str
+    """The answer's status and the receiver's own words, or why there was no answer."""
+    status: int | None
+    """Status of the answer; None without one."""
+    sent_to: str
+    """Scheme and host of the last request, of each of several; "" where nothing was sent."""
+    sent_bytes: int
+    """Bytes of its body, or of their bodies."""
+    receipt: str
+    """Receiver's name for it, e.g. Jira's issue key."""
+    next_try: float | None = None
+    """Time before which it is not tried again, as things were then; None where it has ended."""
+    again: bool = False
+    """True where a replay sent once more what its webhook had seen."""
+    digest: str = ""
+    """Id of the digest that it was sent in; "" where it went alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDelivery:
+    """A delivery whose event the store still has: pending, or dead since `died_at`. `reason` of the last failure."""
+
+    delivery: Delivery
+    reason: str
+    detail: str
+    died_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +280,7 @@ class WebhookRecord:
 
     name: str
     state: str
-    """Last `spec.state` of the resource; "" for a webhook that is gone for good, see Store.forget."""
+    """Last effective state of the resource; "" for a webhook that is gone for good, see Store.forget."""
     start: float | None
     """Time from which events belong to it."""
     deleted_at: float | None = None
@@ -205,6 +289,10 @@ class WebhookRecord:
     test_result: str = ""
     since: float = 0.0
     """Time when `state` was first seen; 0.0 where that is not known."""
+    begun: float | None = None
+    """Value of the annotation from which a webhook that was taken over has begun: it begins there once."""
+    end: float | None = None
+    """Time before which events belong to a webhook that was handed back; None where none do."""
 
 
 @dataclass(frozen=True, slots=True)

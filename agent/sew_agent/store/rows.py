@@ -2,10 +2,18 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 
 from kubectl_sew.event import Event, delivery_id
-from sew_agent.store.records import DeadLetter, Delivery, ReceiverState, WebhookRecord
+from sew_agent.store.records import (
+    DeadLetter,
+    Delivery,
+    KeptDelivery,
+    LoggedAttempt,
+    ReceiverState,
+    WebhookRecord,
+)
 
 AT_ONCE = 250
 """Rows that one step of housekeeping, or of a change by hand, reads."""
@@ -17,9 +25,12 @@ ACTIONS_KEPT = 100
 FURTHEST = 30 * 86_400.0
 """Seconds that an event may be dated in the future and stay seen until then."""
 EVER = float("inf")
+_IN_A_ROW = 32
+"""Attempts in one row of the log of deliveries at most."""
 _BYTES_AT_ONCE = 4 * 2**20
 
 write_json = json.JSONEncoder(separators=(",", ":")).encode
+_write_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 def bounded(rows: Iterable[Any]) -> Iterator[Any]:
@@ -47,10 +58,20 @@ def seen_until(read_at: float, time: float | None, known_for: float) -> float:
 
 def delivery_of(webhook: str, row: Sequence[Any]) -> Delivery:
     """Decode a pending delivery. Raises ValueError where its payload is damaged."""
-    seq, read_at, attempts, first_attempt, due, in_doubt, *stored = row
+    seq, read_at, attempts, first_attempt, due, in_doubt, again, digest, *stored = row
     event = _event(*stored)
     return Delivery(
-        seq, webhook, delivery_id(webhook, event), event, read_at, attempts, first_attempt, due, bool(in_doubt)
+        seq,
+        webhook,
+        delivery_id(webhook, event),
+        event,
+        read_at,
+        attempts,
+        first_attempt,
+        due,
+        in_doubt=bool(in_doubt),
+        again=bool(again),
+        digest=digest,
     )
 
 
@@ -59,6 +80,39 @@ def dead_letter_of(row: Sequence[Any]) -> DeadLetter:
     webhook, seq, source, name, document, *rest = row
     event = _event(source, name, document)
     return DeadLetter(seq, webhook, delivery_id(webhook, event), event, *rest)
+
+
+def kept_of(row: Sequence[Any]) -> KeptDelivery:
+    """Decode a delivery that is pending or dead. Raises ValueError where its payload is damaged."""
+    webhook, reason, detail, died_at, *rest = row
+    return KeptDelivery(delivery_of(webhook, rest), reason, detail, died_at)
+
+
+def packed(attempts: Sequence[LoggedAttempt], last: int) -> list[tuple[int, float, str]]:
+    """Return attempts of one webhook as rows of its log: number and time of each row's last attempt, and all in it.
+
+    Several in one row, and lists without names, cost the dispatcher a third of a row for each. `last`: number of the
+    newest attempt before them. Fields are added at an entry's end.
+    """
+    rows = []
+    for start in range(0, len(attempts), _IN_A_ROW):
+        some = attempts[start : start + _IN_A_ROW]
+        last += len(some)
+        rows.append((last, some[-1].at, _write_text([attempt[1:] for attempt in some])))
+    return rows
+
+
+def unpacked(webhook: str, entries: str) -> list[LoggedAttempt]:
+    """Decode a row of the log."""
+    return [LoggedAttempt(webhook, *entry) for entry in json.loads(entries)]
+
+
+def surplus(rows: Sequence[tuple[int, float]], last: int, most: int, before: float) -> Sequence[int]:
+    """Return the numbers of those of the oldest rows of a webhook's log, with their times, that are let go.
+
+    `last`: number of its newest attempt. `most`: how many it may hold; what is older than `before` goes as well.
+    """
+    return [number for number, _ in takewhile(lambda row: row[0] <= last - most or row[1] < before, rows)]
 
 
 def receiver_of(text: str) -> ReceiverState:

@@ -15,6 +15,7 @@ from sew_agent.kubernetes.client import KubernetesClient, connect
 from sew_agent.kubernetes.context import ClusterContext
 from sew_agent.kubernetes.leader_election import LONGEST_STEP, LeaderElector
 from sew_agent.kubernetes.lease import Identity
+from sew_agent.kubernetes.lease_client import LeaseClient
 from sew_agent.kubernetes.paths import WebhookPath
 from sew_agent.kubernetes.problems import Problems
 from sew_agent.kubernetes.standby import Leadership
@@ -38,8 +39,8 @@ class ElectorHarness:
         self.health.watch("lease", heartbeat)
         self.hanging = threading.Lock()
         context = ClusterContext(client, WebhookPath(client, ""), self.problems, log)
-        identity = Identity("n/me", "mine")
-        self.elector = LeaderElector(context, SECRETS, identity, on_another_store=self._mark, heartbeat=heartbeat)
+        lease = LeaseClient(context, SECRETS, Identity("n/me", "mine"))
+        self.elector = LeaderElector(context, lease, on_another_store=self._mark, heartbeat=heartbeat)
         self.elector.start()
         self.await_leading()
 

@@ -146,7 +146,7 @@ def test_a_status_that_the_server_refuses_holds_up_no_other(
     assert len(agent.says("cluster_trouble")) == 1
 
 
-def test_an_agent_that_starts_while_its_postgresql_is_away_joins_the_election_when_that_is_back(
+def test_an_agent_that_starts_while_its_postgresql_is_away_goes_on_when_that_is_back(
     harness: ClusterHarness, folder: Folder, receiver: Receiver
 ) -> None:
     harness.apply(webhook("any", receiver.url))
@@ -156,7 +156,7 @@ def test_an_agent_that_starts_while_its_postgresql_is_away_joins_the_election_wh
         eventually(lambda: agent.says("store_failed"), "it says what it waits for")
         assert (page(agent, "/healthz")[0], page(agent, "/readyz")[0]) == (200, 503)
         store.start()
-        eventually(lambda: accepted(agent, "any"), "it leads")
+        eventually(lambda: accepted(agent, "any"), "it has begun")
         folder.write(range(5))
         eventually(lambda: len(receiver.accepted) == 5, "it delivers")
         assert agent.terminate() == 0

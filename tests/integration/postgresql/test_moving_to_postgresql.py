@@ -18,6 +18,7 @@ from sew_agent.store.records import (
     DeliveryState,
     DropReason,
     EnqueueBatch,
+    LoggedAttempt,
     ManualAction,
     NewDelivery,
     ReceiverState,
@@ -44,6 +45,14 @@ def enqueue(store: Store, *names: str) -> int:
     return store.enqueue(EnqueueBatch(new, {"common": names[-1]}, NOW)).new
 
 
+def logged(result: DeliveryResult) -> LoggedAttempt:
+    one = result.delivery
+    return LoggedAttempt(
+        one.webhook, one.seq, one.delivery_id, one.event.id, one.event.index, None, "waf", 80, 1, NOW, 12,
+        result.state.value, "reason", f"said ü\U0001f525 {one.seq}", 200, "https://host", 9, "",
+    )  # fmt: skip
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A store with something of everything."""
@@ -61,7 +70,8 @@ def folder(tmp_path: Path) -> Path:
                 )
                 for seq, one in enumerate(due)
             ]
-            store.record_results(results, [ReceiverState(webhook, failures=2, refused=(1, 2))], [(webhook, 60.0)])
+            receiver = ReceiverState(webhook, failures=2, refused=(1, 2))
+            store.record_results(results, [receiver], [(webhook, 60.0)], attempts=[logged(one) for one in results])
             store.save_webhook(WebhookRecord(webhook, "Enabled", NOW, tested="x"))
         for name in ("gone", "left"):
             store.save_webhook(WebhookRecord(name, "", None, deleted_at=NOW - 10_000))
@@ -76,7 +86,7 @@ def content(store: Store) -> list[Any]:
     due = [store.due(webhook, now=NOW + 100, limit=100) for webhook in HOOKS]
     said: list[Callable[[], Any]] = [
         store.counters, store.room, store.positions, store.receivers, store.webhook_records, store.pending_counts,
-        store.oldest_times, store.manual_actions,
+        store.oldest_times, store.manual_actions, store.attempts,
     ]  # fmt: skip
     return [due, list(store.dead_letters()), store.seen_by(keys), store.first_used(NOW), *(ask() for ask in said)]
 
@@ -84,10 +94,15 @@ def content(store: Store) -> list[Any]:
 def test_all_of_it_is_there_afterwards_and_goes_on_where_it_was(folder: Path, url: str) -> None:
     with closing(open_store(folder)) as store:
         before = content(store)
+        assert len(store.attempts()) == 60
     assert move(folder, url)["deliveries"] == sum(map(len, before[0])) + len(before[1])
     with closing(open_in_postgresql(url, owner="agent")) as store:
         assert content(store) == before
         assert enqueue(store, "39", "new") == 2
+        more = logged(DeliveryResult(store.due("hook", now=NOW + 100, limit=1)[0], DeliveryState.PENDING, NOW, 2))
+        store.record_results((), [ReceiverState("hook")], attempts=[more])
+        assert store.attempts("hook")[-1] == more
+        assert len(store.attempts("hook")) == 31
         new = [delivery.seq for page in content(store)[0] for delivery in page if delivery.event.id == "new"]
         assert sorted(new) == [91, 92]
         store.record_action(ManualAction(0, NOW, "bob", "purged", "hook", 1))

@@ -91,6 +91,10 @@ class HttpClient:
         except Exception as error:  # noqa: BLE001 - whatever the libraries raise, its text may hold the URL
             return self._explained(error, target, deadline)
 
+    def close_stale(self) -> None:
+        """Close idle connections that are kept for longer than a receiver keeps them."""
+        self._connections.sweep()
+
     def close(self) -> None:
         """Close idle connections, and keep no more of them."""
         self._connections.close()
@@ -102,7 +106,8 @@ class HttpClient:
         connection, answer = pooled.connection, None
         try:
             whole = yield from connection.send(head + request.body, ends)
-            yield from self._connections.await_answer(target, pooled, ends)
+            if whole:  # else it is there already
+                yield from self._connections.await_answer(target, pooled, ends)
             answer = yield from connection.read(request.method, ends)
         finally:
             if answer is None or not (whole and answer.leaves_open):
@@ -147,10 +152,9 @@ class HttpClient:
         tls = target.scheme == "https"
         context = _context_of(target) if tls else None
         sock = yield from self._connector.open(target.host, target.port, ends, tunnel=tls)
-        if context:
-            sock = yield from secured(sock, context, target.host, ends)
+        connection = (yield from secured(sock, context, target.host, ends)) if context else Connection(sock)
         now = time.monotonic()
-        return PooledConnection(Connection(sock), now, now, served=tls)
+        return PooledConnection(connection, now, now, served=tls)
 
 
 @lru_cache(maxsize=1024)

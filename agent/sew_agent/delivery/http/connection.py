@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sew_agent.delivery.http.answer import AnswerReader
 from sew_agent.delivery.http.event_loop import READ, WRITE, Steps, Wait
+from sew_agent.delivery.http.tls_stream import TlsStream
 
 _HEAD = re.compile(r"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~\x80-\xff]*\r\n)+\r\n")
 """https://www.rfc-editor.org/rfc/rfc9112#section-2.1"""
@@ -37,6 +38,7 @@ class Connection:
     """A connection to a receiver or a proxy. `ends`: deadlines, by time.monotonic."""
 
     sock: socket.socket
+    tls: TlsStream | None = None
     early: bytes | None = None
     """Bytes that came while a request was sent; b"" for the end of the connection."""
     failure: ssl.SSLError | None = None
@@ -49,10 +51,10 @@ class Connection:
     @property
     def is_quiet(self) -> bool:
         """Return whether the connection is open, with nothing to read."""
-        if self.early is not None or (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending()):
+        if self.early is not None or (self.tls and not self.tls.is_empty):
             return False
         try:
-            socket.socket.recv(self.sock, 1, socket.MSG_PEEK)
+            self.sock.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
             return True
         except OSError:
@@ -66,12 +68,12 @@ class Connection:
         """
         if time.monotonic() >= ends:
             raise TimeoutError
-        view, at = memoryview(request), 0
+        stream, view, at = self.tls or self.sock, memoryview(request), 0
         while at < len(view):
             if at and self._is_answered():
                 return False
             try:
-                at += self.sock.send(view[at : at + _PIECE])
+                at += stream.send(view[at : at + _PIECE])
             except (BlockingIOError, ssl.SSLWantWriteError):
                 yield from _ready(self.sock, READ | WRITE, ends)
                 if self._is_answered():
@@ -84,7 +86,7 @@ class Connection:
 
     def read(self, method: str, ends: float) -> Steps[AnswerReader]:
         """Read an answer. Raises OSError, NoAnswerError, BadAnswerError."""
-        reader, events = AnswerReader(method), READ
+        stream, reader, events = self.tls or self.sock, AnswerReader(method), READ
         if self.failure:
             raise self.failure
         early, self.early = self.early, None
@@ -92,7 +94,7 @@ class Connection:
         pieces = 0
         while not whole:
             try:
-                whole = reader.feed(self.sock.recv(_PIECE))
+                whole = reader.feed(stream.recv(_PIECE))
             except (BlockingIOError, ssl.SSLWantReadError):
                 events = READ
             except ssl.SSLWantWriteError:
@@ -111,7 +113,7 @@ class Connection:
     def _is_answered(self) -> bool:
         """Return whether there is something to read, or the end; messages of TLS itself do not count."""
         try:
-            self.early = self.sock.recv(1024)
+            self.early = (self.tls or self.sock).recv(1024)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
         except ssl.SSLError as error:
@@ -119,15 +121,15 @@ class Connection:
         return True
 
 
-def secured(plain: socket.socket, context: ssl.SSLContext, host: str, ends: float) -> Steps[ssl.SSLSocket]:
+def secured(sock: socket.socket, context: ssl.SSLContext, host: str, ends: float) -> Steps[Connection]:
     """Begin TLS on a connection. Raises OSError (ssl.SSLError), and closes it then."""
-    sock = context.wrap_socket(plain, server_hostname=host.rstrip("."), do_handshake_on_connect=False)
     try:
+        stream = TlsStream(sock, context, host.rstrip("."))
         while True:
             try:
-                sock.do_handshake()
-                return sock
-            except ssl.SSLWantReadError:
+                stream.do_handshake()
+                return Connection(sock, stream)
+            except (BlockingIOError, ssl.SSLWantReadError):
                 yield from _ready(sock, READ, ends)
             except ssl.SSLWantWriteError:
                 yield from _ready(sock, WRITE, ends)

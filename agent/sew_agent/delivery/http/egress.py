@@ -111,7 +111,7 @@ class EgressGuard:
 def _host_and_port(url: str) -> tuple[str, int] | None:
     try:
         split = urlsplit(url)
-        return split.hostname or "", split.port or (80 if split.scheme == "http" else 443)
+        return (split.hostname, split.port or (80 if split.scheme == "http" else 443)) if split.hostname else None
     except ValueError:
         return None
 

@@ -13,6 +13,8 @@ from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
+from sew_agent.base.clocks import ProcessorTime
+
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
@@ -48,8 +50,8 @@ class _Running:
 class EventLoop:
     """Loop over tasks. All of it belongs to one thread, but for `wake`. `worked`: seconds of the processor for it."""
 
-    def __init__(self, worked: Callable[[], float] = time.thread_time) -> None:
-        self._worked = worked
+    def __init__(self, worked: Callable[[], float] | None = None) -> None:
+        self._worked = worked or ProcessorTime()
         self._selector = selectors.DefaultSelector()
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)

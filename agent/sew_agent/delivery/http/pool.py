@@ -3,8 +3,7 @@
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Collection, Hashable
-from contextlib import suppress
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 
 from sew_agent.delivery.http.connection import Connection
@@ -37,15 +36,16 @@ class PooledConnection:
 
 
 class ConnectionPool:
-    """Idle connections by target. Thread-safe. They are closed in time, also where nothing more is sent.
+    """Idle connections by target. Thread-safe. `sweep` closes them in time, also where nothing more is sent.
 
     A receiver that serves one connection at a time answers no other one before that is closed. So a missing answer
     closes what is idle there, unless that cannot be the cause: connections are accepted in the order in which they were
     opened, so one that is served, or was opened before another one that was answered, does not wait for an end.
     """
 
-    def __init__(self, most_idle: int) -> None:
+    def __init__(self, most_idle: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._most_idle = most_idle
+        self._clock = clock
         self._idle: dict[Hashable, deque[PooledConnection]] = defaultdict(deque)
         self._count = 0
         """Idle connections of all targets."""
@@ -53,21 +53,19 @@ class ConnectionPool:
         self._newest: dict[Hashable, float] = {}
         """Target -> the opening of the newest connection that was answered."""
         self._lock = threading.Lock()
-        self._sweeping: threading.Timer | None = None
+        self._next_sweep = 0.0
         self._closed = False
 
     def close(self) -> None:
         """Close idle connections, and keep no more of them."""
         with self._lock:
             self._closed = True
-            if self._sweeping:
-                self._sweeping.cancel()
             idle, self._idle, self._count = self._idle, defaultdict(deque), 0
         _close([kept for several in idle.values() for kept in several])
 
     def take(self, target: Hashable) -> PooledConnection | None:
         """Return a kept connection that is still alive; close those that are not."""
-        now = time.monotonic()
+        now = self._clock()
         while True:
             with self._lock:
                 idle = self._idle.get(target)
@@ -82,13 +80,13 @@ class ConnectionPool:
         if kept.served:
             yield Wait(ends, (kept.connection.sock,))
             return
-        if (yield from _answers_soon(kept, ends)):
+        if (yield from self._answers_soon(kept, ends)):
             return
         with self._lock:
             self._stalled.append((target, kept))
         try:
-            while time.monotonic() < ends and self._closed_idle(target, kept):
-                if (yield from _answers_soon(kept, ends)):
+            while self._clock() < ends and self._closed_idle(target, kept):
+                if (yield from self._answers_soon(kept, ends)):
                     return
         finally:
             with self._lock:
@@ -96,7 +94,7 @@ class ConnectionPool:
 
     def give_back(self, target: Hashable, kept: PooledConnection) -> None:
         """Keep a connection that was answered, unless another one may wait for its end."""
-        kept.used = time.monotonic()
+        kept.used = self._clock()
         with self._lock:
             kept.served = True
             self._newest[target] = max(self._newest.get(target, 0.0), kept.opened)
@@ -107,9 +105,23 @@ class ConnectionPool:
             if wanted:
                 self._idle[target].append(kept)
                 self._count += 1
-                self._sweep_later()
         if not wanted:
             kept.connection.close()
+
+    def sweep(self) -> None:
+        """Close idle connections whose time is over; most calls find that the last one was a moment ago."""
+        now = self._clock()
+        if now < self._next_sweep:
+            return
+        self._next_sweep = now + IDLE_LIFE
+        with self._lock:
+            stale = [kept for several in self._idle.values() for kept in several if not kept.fresh(now)]
+            fresh = {target: [kept for kept in several if kept.fresh(now)] for target, several in self._idle.items()}
+            self._idle = defaultdict(deque, {target: deque(several) for target, several in fresh.items() if several})
+            self._count -= len(stale)
+            known = self._idle.keys() | {target for target, _ in self._stalled}
+            self._newest = {target: opened for target, opened in self._newest.items() if target in known}
+        _close(stale)
 
     def _may_wait(self, target: Hashable, kept: PooledConnection) -> bool:
         return kept.opened > self._newest.get(target, 0.0)
@@ -124,32 +136,9 @@ class ConnectionPool:
         _close(idle)
         return True
 
-    def _sweep(self) -> None:
-        now = time.monotonic()
-        with self._lock:
-            stale = [kept for several in self._idle.values() for kept in several if not kept.fresh(now)]
-            fresh = {target: [kept for kept in several if kept.fresh(now)] for target, several in self._idle.items()}
-            self._idle = defaultdict(deque, {target: deque(several) for target, several in fresh.items() if several})
-            self._count -= len(stale)
-            known = self._idle.keys() | {target for target, _ in self._stalled}
-            self._newest = {target: opened for target, opened in self._newest.items() if target in known}
-            self._sweeping = None
-            self._sweep_later()
-        _close(stale)
-
-    def _sweep_later(self) -> None:
-        """Run a thread while connections are idle: there may be no more requests. The caller holds the lock."""
-        if self._idle and not self._sweeping and not self._closed:
-            timer = threading.Timer(IDLE_LIFE, self._sweep)
-            timer.name, timer.daemon = "idle-connections", True
-            with suppress(RuntimeError):  # the system gives no more threads: the next kept connection tries again
-                timer.start()
-                self._sweeping = timer
-
-
-def _answers_soon(kept: PooledConnection, ends: float) -> Steps[bool]:
-    """Return whether there is something to read before the connection counts as stalled."""
-    return bool((yield Wait(min(time.monotonic() + STALLED, ends), (kept.connection.sock,))))
+    def _answers_soon(self, kept: PooledConnection, ends: float) -> Steps[bool]:
+        """Return whether there is something to read before the connection counts as stalled."""
+        return bool((yield Wait(min(self._clock() + STALLED, ends), (kept.connection.sock,))))
 
 
 def _close(several: Collection[PooledConnection]) -> None:

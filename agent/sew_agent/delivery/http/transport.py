@@ -7,6 +7,7 @@ from kubectl_sew.consumers.base import Request, Response
 from sew_agent.delivery.http.client import HttpClient
 from sew_agent.delivery.http.errors import SendError
 from sew_agent.delivery.http.event_loop import EventLoop
+from sew_agent.delivery.http.pool import IDLE_LIFE
 
 _Answer = Response | SendError
 
@@ -34,8 +35,9 @@ class HttpTransport:
             self._loop.start(self._client.exchange(request, self._deadline), partial(answered, number))
 
     def run(self, seconds: float) -> None:
-        """Wait at most so long until something goes on, and let it go on."""
-        self._loop.run(seconds)
+        """Wait at most so long until something goes on, and let it go on. Idle connections are closed in time."""
+        self._loop.run(min(seconds, IDLE_LIFE))
+        self._client.close_stale()
 
     def wake(self) -> None:
         """End the wait. Thread-safe."""

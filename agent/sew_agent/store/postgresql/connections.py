@@ -39,7 +39,7 @@ _DEFAULTS = {
 }
 """What a URL may say otherwise."""
 _SESSION = (
-    # an agent that is paused within a transaction holds its rows for 5 s at most
+    # a process that is paused within a transaction holds its rows for 5 s at most, unless within a pipeline
     "SET statement_timeout = %d; SET lock_timeout = %d; SET idle_in_transaction_session_timeout = '5s';"
     " SET default_transaction_isolation = 'read committed';"
     # each statement has its index: the planner shall take it, also while its statistics are those of an empty table
@@ -92,11 +92,17 @@ class Connections:
         self._lock = threading.Lock()
         self._free = threading.BoundedSemaphore(_MOST)
         self._closed = False
+        self._name = ""
 
     @property
     def place(self) -> Place:
         """Server and database."""
         return self._place
+
+    def name_sessions(self, name: str) -> None:
+        """Let the server show each new connection by this name; those that are idle now are replaced."""
+        self._name = name
+        self._drop_idle()
 
     def close(self) -> None:
         with self._lock:
@@ -191,6 +197,8 @@ class Connections:
         try:
             self._check(db.info)
             db.execute(_SESSION % (800 * ANSWER_WITHIN, 400 * ANSWER_WITHIN))
+            if self._name:
+                db.execute("SELECT set_config('application_name', %s, false)", (self._name,))
         except BaseException:
             db.close()
             raise

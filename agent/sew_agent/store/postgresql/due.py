@@ -8,13 +8,19 @@ from sew_agent.store.rows import bounded
 
 _ID = "(SELECT id FROM webhooks WHERE name = %s)"
 _DUE = (
-    "SELECT d.seq, d.read_at, d.attempts, d.first_attempt + (SELECT shifted FROM webhooks WHERE id = d.webhook), d.due,"
-    " d.in_doubt, e.source, e.name, e.document FROM deliveries d JOIN events e ON e.id = d.event"
-    " WHERE NOT d.seq = ANY(%s::bigint[]) AND d.died_at IS NULL"
+    "SELECT d.seq, d.read_at, d.attempts,"
+    " d.first_attempt + (SELECT shifted + paused FROM webhooks WHERE id = d.webhook),"
+    " d.due, d.in_doubt, d.again, d.digest, e.source, e.name, e.document"
+    " FROM deliveries d JOIN events e ON e.id = d.event WHERE NOT d.seq = ANY(%s::bigint[]) AND d.died_at IS NULL"
 )
 _FRESH = (
     f"{_DUE} AND d.attempts = 0 AND (d.webhook, d.seq) > ({_ID}, 0) AND d.webhook <= {_ID}"
     " ORDER BY d.webhook, d.seq LIMIT %s"
+)
+_WAITING = f"{_DUE} AND (d.webhook, d.seq) > ({_ID}, %s) AND d.webhook <= {_ID} ORDER BY d.webhook, d.seq LIMIT %s"
+_THESE = f"{_DUE} AND d.seq = ANY(%s::bigint[]) AND d.webhook = {_ID} ORDER BY d.seq LIMIT %s"
+_TOGETHER = (
+    f"{_DUE} AND d.digest = %s AND d.digest <> '' AND d.webhook = {_ID} ORDER BY d.webhook, d.digest, d.seq LIMIT %s"
 )
 _TRIED = (
     # unlike those above not by rows: a row as the upper bound does not end the scan
@@ -35,6 +41,21 @@ def tried(
     return _page(connections, _TRIED, (list(skip), webhook, after, until, limit))
 
 
+def waiting(connections: Connections, webhook: str, after: int, limit: int) -> list[Any]:
+    """Return rows of all pending deliveries with a `seq` above `after`, bounded as above."""
+    return _page(connections, _WAITING, ([], webhook, after, webhook, limit))
+
+
+def chosen(connections: Connections, webhook: str, numbers: Sequence[int], limit: int) -> list[Any]:
+    """Return rows of those of these deliveries that are pending, bounded as above."""
+    return _page(connections, _THESE, ([], list(numbers), webhook, limit))
+
+
+def together(connections: Connections, webhook: str, digest: str, limit: int) -> list[Any]:
+    """Return rows of the deliveries that are pending in a digest, bounded as above."""
+    return _page(connections, _TOGETHER, ([], digest, webhook, limit))
+
+
 def decoded(row: Sequence[Any], source: int) -> list[Any]:
     """Return a row with the event's source and name, at `source` and after it, as text."""
     text = [bytes(value).decode("utf-8", "surrogatepass") for value in row[source : source + 2]]
@@ -42,4 +63,4 @@ def decoded(row: Sequence[Any], source: int) -> list[Any]:
 
 
 def _page(connections: Connections, sql: str, values: Sequence[Any]) -> list[Any]:
-    return list(bounded(decoded(row, 6) for row in connections.read(sql, values)))
+    return list(bounded(decoded(row, 8) for row in connections.read(sql, values)))

@@ -12,6 +12,11 @@ from sew_agent.store.rows import seen_until, write_json
 
 Pair = tuple[bytes, int]
 """Key of an event, and id of a webhook."""
+_HELD = (
+    "SELECT e.key, d.webhook FROM deliveries d JOIN events e ON e.id = d.event JOIN webhooks w ON w.id = d.webhook"
+    " WHERE w.name = ANY(%s::text[]) AND e.key = ANY(%b::bytea[]) AND d.died_at {0}"
+)
+"""Deliveries of these events: each half has its index."""
 
 
 def filled(db: Connection, max_bytes: int) -> Mapping[str, float]:
@@ -29,12 +34,16 @@ def seen_bytes(db: Connection) -> int:
 def enqueue(db: Connection, batch: EnqueueBatch, ids: Mapping[str, int], known_for: float) -> EnqueueResult:
     """Insert what is new; nothing is full."""
     first = _unseen(db, {new.event.key for new in batch.deliveries if new.suppressed})
-    pairs = [(new.event.key, ids[name], new) for new in batch.deliveries for name in new.all_webhooks]
-    left = _insert_seen(db, [(key, webhook, _until(new, batch, known_for)) for key, webhook, new in pairs])
+    held = _held(db, [new for new in batch.deliveries if new.again])
+    offered = [(ids[name], new) for new in batch.deliveries for name in new.all_webhooks]
+    pairs = [(webhook, new) for webhook, new in offered if (new.event.key, webhook) not in held]
+    left = _insert_seen(db, [(new.seen_key, webhook, _until(new, batch, known_for)) for webhook, new in pairs])
+    again = [(new.event.key, webhook, _until(new, batch, known_for)) for webhook, new in offered if new.again]
+    remembered = len(left) + len(_insert_seen(db, again))
     many, kept, suppressed = len(left), list[tuple[int, NewDelivery]](), set[bytes]()
     dropped = {DropReason.DEBUG: Counter[int](), DropReason.SUPPRESSED: Counter[int]()}
     for new in batch.deliveries:
-        key = new.event.key
+        key = new.seen_key
         kept += [(webhook, new) for webhook in _taken(left, key, new.webhooks, ids)]
         dropped[DropReason.DEBUG].update(_taken(left, key, new.debug, ids))
         kept_back = _taken(left, key, new.suppressed, ids)
@@ -45,8 +54,8 @@ def enqueue(db: Connection, batch: EnqueueBatch, ids: Mapping[str, int], known_f
     for reason, counts in dropped.items():
         if counts:
             count_dropped(db, counts, reason)
-    if many:
-        add(db, "seen", many)
+    if remembered:
+        add(db, "seen", remembered)
     return EnqueueResult(many, len(pairs) - many, suppressed=frozenset(suppressed))
 
 
@@ -63,6 +72,16 @@ def _unseen(db: Connection, keys: Collection[bytes]) -> set[bytes]:
         return set()
     seen = db.execute("SELECT DISTINCT event FROM seen WHERE event = ANY(%b::bytea[])", (list(keys),))
     return set(keys) - {bytes(event) for (event,) in seen}
+
+
+def _held(db: Connection, again: Sequence[NewDelivery]) -> set[Pair]:
+    """Return the pairs of these events with webhooks that are pending or dead."""
+    if not again:
+        return set()
+    keys = [new.event.key for new in again]
+    names = list({name for new in again for name in new.webhooks})
+    rows = db.execute(f"{_HELD.format('IS NULL')} UNION ALL {_HELD.format('IS NOT NULL')}", (names, keys) * 2)
+    return {(bytes(key), webhook) for key, webhook in rows}
 
 
 def move_readers(db: Connection, positions: Mapping[str, str]) -> None:
@@ -103,14 +122,15 @@ def _insert_deliveries(db: Connection, kept: Sequence[tuple[int, NewDelivery]], 
     rows, deltas = list[tuple[object, ...]](), dict[int, Deltas]()
     for webhook, new in kept:
         size = len(documents[new.event.key]) + room.OVERHEAD
-        rows.append((webhook, events[new.event.key], size, _time(new)))
+        rows.append((webhook, events[new.event.key], size, _time(new), bool(new.again)))
         rise = deltas.setdefault(webhook, Deltas())
         rise.pending += 1
         rise.bytes += size
     db.execute(
-        "INSERT INTO deliveries (webhook, event, bytes, time, read_at) SELECT webhook, event, bytes, time, %s"
-        " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::float8[]) WITH ORDINALITY"
-        " AS d (webhook, event, bytes, time, place) ORDER BY place",
+        "INSERT INTO deliveries (webhook, event, bytes, time, again, read_at)"
+        " SELECT webhook, event, bytes, time, again, %s"
+        " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::float8[], %s::boolean[]) WITH ORDINALITY"
+        " AS d (webhook, event, bytes, time, again, place) ORDER BY place",
         (read_at, *columns(rows)),
     )
     return deltas

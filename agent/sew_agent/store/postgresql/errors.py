@@ -51,6 +51,13 @@ class Place:
         self.parameters = _parameters(url)
         self._redact = redactor(*_secrets(self.parameters))
 
+    @property
+    def servers(self) -> list[tuple[str, str]]:
+        """Return host and port of each server; a host that begins with a slash is a folder of sockets."""
+        hosts = self.parameters.get("host", self.parameters.get("hostaddr", "localhost")).split(",")
+        ports = self.parameters.get("port", "5432").split(",")
+        return [(host, ports[min(index, len(ports) - 1)] or "5432") for index, host in enumerate(hosts)]
+
     def renew(self, url: str) -> None:
         """Log in as another URL says from now on. Raises StoreError where that names another database."""
         renewed = _parameters(url)
@@ -61,9 +68,7 @@ class Place:
 
     def __str__(self) -> str:
         """Name it: `HOST:PORT,… database NAME`."""
-        hosts = self.parameters.get("host", self.parameters.get("hostaddr", "localhost")).split(",")
-        ports = self.parameters.get("port", "5432").split(",")
-        where = ", ".join(f"{host}:{ports[min(index, len(ports) - 1)] or 5432}" for index, host in enumerate(hosts))
+        where = ", ".join(f"{host}:{port}" for host, port in self.servers)
         return self._redact(f"PostgreSQL at {where}, database {self.parameters.get('dbname', '(the default one)')}")
 
     def words(self, error: psycopg.Error) -> str:

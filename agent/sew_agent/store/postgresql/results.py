@@ -12,8 +12,8 @@ Row = tuple[int, int, int, int]
 RELEASED_AT_ONCE = 1000
 """Payloads that are released at once."""
 _RESULT = (
-    "unnest(%s::bigint[], %s::float8[], %s::bigint[], %s::float8[], %s::boolean[], %s::text[], %s::text[])"
-    " AS r (seq, at, attempts, due, in_doubt, reason, detail)"
+    "unnest(%s::bigint[], %s::float8[], %s::bigint[], %s::float8[], %s::boolean[], %s::text[], %s::text[],"
+    " %s::text[]) AS r (seq, at, attempts, due, in_doubt, reason, detail, digest)"
 )
 _END = (
     # one that a person dropped during the attempt is gone already, and stays counted as dropped
@@ -26,14 +26,14 @@ _END = (
 )
 _BURY = (
     "WITH buried AS (UPDATE deliveries d SET died_at = r.at, attempts = r.attempts, reason = r.reason,"
-    f" detail = r.detail, in_doubt = r.in_doubt FROM {_RESULT} WHERE d.seq = r.seq AND d.died_at IS NULL"
+    f" detail = r.detail, in_doubt = r.in_doubt, digest = '' FROM {_RESULT} WHERE d.seq = r.seq AND d.died_at IS NULL"
     " RETURNING d.webhook),"
     " sums AS (SELECT webhook, count(*) AS n FROM buried GROUP BY webhook)"
     " UPDATE webhooks w SET pending = w.pending - n, dead = w.dead + n FROM sums WHERE w.id = sums.webhook"
 )
 _KEEP = (
     "UPDATE deliveries d SET attempts = r.attempts, due = r.due, in_doubt = r.in_doubt, reason = r.reason,"
-    " detail = r.detail, first_attempt = coalesce(d.first_attempt, r.at - w.shifted)"
+    " detail = r.detail, digest = r.digest, first_attempt = coalesce(d.first_attempt, r.at - w.shifted - w.paused)"
     f" FROM {_RESULT}, webhooks w WHERE d.seq = r.seq AND d.died_at IS NULL AND w.id = d.webhook"
 )
 
@@ -101,7 +101,8 @@ def release_payloads(db: Connection) -> bool:
 
 def _values(results: Sequence[DeliveryResult]) -> list[list[object]]:
     return columns(
-        (r.delivery.seq, r.at, r.attempts, r.due, r.in_doubt, plain(r.reason), plain(r.detail)) for r in results
+        (r.delivery.seq, r.at, r.attempts, r.due, r.in_doubt, plain(r.reason), plain(r.detail), r.digest)
+        for r in results
     )
 
 

@@ -9,7 +9,7 @@ from sew_agent.store.postgresql.webhooks import lock_webhooks
 
 
 class Shifts:
-    """Shifts of all webhooks, which nobody but this store changes while its lease holds. Thread-safe.
+    """Shifts of the webhooks that this agent owns: nobody else changes them meanwhile. Thread-safe.
 
     One whose outcome is not known is made again by who asked for it: then it begins where the first one did.
     """
@@ -42,11 +42,3 @@ class Shifts:
         for name, shifted in db.execute(sql, (list(seconds),)).fetchall():
             until = self._before.setdefault(name, shifted) + seconds[name]
             db.execute("UPDATE webhooks SET shifted = %s WHERE name = %s", (until, name))
-
-    @contextmanager
-    def saving(self, name: str, seconds: float) -> Iterator[None]:
-        """Make another change that shifts a webhook, and is never made twice."""
-        with self._lock:
-            yield
-            if name in self._before:
-                self._before[name] += seconds

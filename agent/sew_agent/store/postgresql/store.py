@@ -3,20 +3,20 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
-from time import monotonic
 
+from sew_agent.base.clocks import steady_seconds
 from sew_agent.store.postgresql import results as rows_of
 from sew_agent.store.postgresql.by_hand import Change, Chosen, change_chosen, change_deliveries
 from sew_agent.store.postgresql.connections import Connection, Connections
-from sew_agent.store.postgresql.due import decoded, fresh, tried
+from sew_agent.store.postgresql.delivery_log import PostgresqlDeliveryLog
+from sew_agent.store.postgresql.due import chosen, decoded, fresh, together, tried, waiting
 from sew_agent.store.postgresql.enqueue import enqueue, filled, move_readers
 from sew_agent.store.postgresql.errors import Place
-from sew_agent.store.postgresql.lease import StoreLease
+from sew_agent.store.postgresql.membership import AgentMembership
 from sew_agent.store.postgresql.schema import migrate
 from sew_agent.store.postgresql.shifts import Shifts
-from sew_agent.store.postgresql.transactions import Transactions
 from sew_agent.store.postgresql.upkeep import expire, forget_seen, forgettable_until, remove_gone, remove_names
-from sew_agent.store.postgresql.webhooks import add, columns, webhook_ids
+from sew_agent.store.postgresql.webhooks import columns, record_receivers, webhook_ids
 from sew_agent.store.records import (
     Counters,
     DeadLetter,
@@ -25,8 +25,10 @@ from sew_agent.store.records import (
     DropReason,
     EnqueueBatch,
     EnqueueResult,
+    LoggedAttempt,
     ManualAction,
     ReceiverState,
+    StoreFullError,
     WebhookRecord,
 )
 from sew_agent.store.rows import (
@@ -80,49 +82,56 @@ def identity(url: str) -> str:
         return str(identity).replace("-", "")
 
 
-def open_store(
+def open_store(  # noqa: PLR0913 - who asks, for what, and its edges
     url: str,
     *,
     owner: str | None,
+    alone: bool = True,
     reread: Callable[[], str] | None = None,
     known_for: float = 86_400.0,
     max_bytes: int = 2**31,
-    steady: Callable[[], float] = monotonic,
+    attempts_kept: int = 1000,
+    steady: Callable[[], float] = steady_seconds,
 ) -> "PostgresqlStore":
     """Open the store in a database. `owner`: name of the agent, which makes the tables; None beside one.
 
+    `alone`: no other agent may have it open, and all is this one's own; otherwise it shares the store with others.
+
     `reread`: returns the URL as it is now, for each new connection: user and password may change.
-    `known_for`: seconds for which an event stays seen. `max_bytes`: size of all that the store may hold. `steady`:
-    seconds of a clock that nobody sets. Raises StoreError, StoreHeldError where another agent has the store.
+    `known_for`: seconds for which an event stays seen. `max_bytes`: size of all that the store may hold.
+    `attempts_kept`: attempts of each webhook in the log of deliveries. `steady`: seconds of a clock that nobody sets.
+    Raises StoreError, StoreHeldError where another agent is or wants to be alone.
     """
     connections = Connections(Place(url), reread)
-    lease = StoreLease(connections, owner, steady) if owner else None
+    membership = AgentMembership(connections, owner, steady, alone=alone) if owner else None
     try:
-        migrate(connections, create=bool(lease))
-        if lease:
-            lease.take()
-            lease.keep()
+        migrate(connections, create=bool(membership))
+        if membership:
+            membership.join()
+            membership.keep()
     except BaseException:
         connections.close()
         raise
-    return PostgresqlStore(connections, lease, steady, known_for=known_for, max_bytes=max_bytes)
+    return PostgresqlStore(
+        connections, membership, steady, known_for=known_for, max_bytes=max_bytes, attempts_kept=attempts_kept
+    )
 
 
-class PostgresqlStore(Transactions):
+class PostgresqlStore(PostgresqlDeliveryLog):
     """Implementation of sew_agent.store.contract.Store."""
 
     def __init__(
         self,
         connections: Connections,
-        lease: StoreLease | None,
+        membership: AgentMembership | None,
         steady: Callable[[], float],
         *,
         known_for: float,
         max_bytes: int,
+        attempts_kept: int,
     ) -> None:
-        super().__init__(connections, lease, steady)
+        super().__init__(connections, membership, steady, max_bytes=max_bytes, attempts_kept=attempts_kept)
         self._known_for = known_for
-        self._max_bytes = max_bytes
         self._shifts = Shifts()
 
     def enqueue(self, batch: EnqueueBatch) -> EnqueueResult:
@@ -136,11 +145,9 @@ class PostgresqlStore(Transactions):
                 return EnqueueResult(0, 0, full)
             result = enqueue(db, batch, ids, self._known_for)
             move_readers(db, batch.positions)
-            if result.new:
-                add(db, "changes", 1)
             return result
 
-        return self._changing(change, lambda result: bool(result.new))
+        return self._write(change)
 
     def seen_by(self, keys: Sequence[bytes]) -> Mapping[bytes, frozenset[str]]:
         seen: dict[bytes, set[str]] = {}
@@ -181,6 +188,17 @@ class PostgresqlStore(Transactions):
                 rows += tried(self._connections, webhook, span, most, skip)
         return [delivery_of(webhook, row) for row in bounded(rows)]
 
+    def waiting(
+        self, webhook: str, *, limit: int, after: int = 0, numbers: Sequence[int] | None = None, digest: str = ""
+    ) -> Sequence[Delivery]:
+        if digest:
+            rows = together(self._connections, webhook, digest, limit)
+        elif numbers is None:
+            rows = waiting(self._connections, webhook, after, limit)
+        else:
+            rows = chosen(self._connections, webhook, numbers, limit)
+        return [delivery_of(webhook, row) for row in rows]
+
     def next_due(self, webhook: str) -> float | None:
         rows: list[tuple[float | None]] = self._connections.read(_NEXT_DUE, (webhook,))
         return float(rows[0][0]) if rows and rows[0][0] is not None else None
@@ -192,13 +210,17 @@ class PostgresqlStore(Transactions):
         return {name: time for name, time in self._connections.read(_OLDEST) if time is not None}
 
     def begin_attempts(self, deliveries: Sequence[Delivery]) -> None:
-        numbers = [delivery.seq for delivery in deliveries]
+        values = columns((delivery.seq, delivery.digest) for delivery in deliveries)
 
         def change(db: Connection) -> None:
             db.execute("SET LOCAL synchronous_commit = on")
-            db.execute("UPDATE deliveries SET in_doubt = true WHERE seq = ANY(%s::bigint[])", (numbers,))
+            db.execute(
+                "UPDATE deliveries d SET in_doubt = true, digest = r.digest"
+                " FROM unnest(%s::bigint[], %s::text[]) AS r (seq, digest) WHERE d.seq = r.seq",
+                values,
+            )
 
-        self._write(change)
+        self._write(change, owning={delivery.webhook for delivery in deliveries})
 
     def record_results(
         self,
@@ -206,23 +228,39 @@ class PostgresqlStore(Transactions):
         receivers: Sequence[ReceiverState],
         shifts: Sequence[tuple[str, float]] = (),
         revived: Sequence[int] = (),
+        attempts: Sequence[LoggedAttempt] = (),
     ) -> None:
-        names = {receiver.webhook for receiver in receivers}
-        states = columns((receiver.webhook, write_json(asdict(receiver))) for receiver in receivers)
+        try:
+            self._record(results, receivers, shifts, revived, attempts)
+        except StoreFullError:
+            if not attempts:
+                raise
+            self._log_room = 0
+            self._record(results, receivers, shifts, revived, ())
+
+    def _record(
+        self,
+        results: Sequence[DeliveryResult],
+        receivers: Sequence[ReceiverState],
+        shifts: Sequence[tuple[str, float]],
+        revived: Sequence[int],
+        attempts: Sequence[LoggedAttempt],
+    ) -> None:
+        owning = {result.delivery.webhook for result in results} | {receiver.webhook for receiver in receivers}
+        owning |= {name for name, _ in shifts}
 
         def change(db: Connection) -> None:
             self._shifts.shift(db, seconds)
             rows_of.record_results(db, results)
             if revived:
                 rows_of.revive(db, revived)
-            if states:
-                webhook_ids(db, names)
-                sql = "UPDATE webhooks w SET receiver = r.state FROM unnest(%s::text[], %s::text[]) AS r (name, state)"
-                db.execute(f"{sql} WHERE w.name = r.name", states)
+            if receivers:
+                record_receivers(db, receivers)
+            self._log(db, attempts)
 
         if results or receivers or shifts or revived:
             with self._shifts.making(shifts) as seconds:
-                self._write(change)
+                self._write(change, owning=owning)
 
     def receivers(self) -> Mapping[str, ReceiverState]:
         rows = self._connections.read("SELECT name, receiver FROM webhooks WHERE receiver IS NOT NULL")
@@ -239,12 +277,11 @@ class PostgresqlStore(Transactions):
             webhook_ids(db, [record.name])
             values = (write_json(asdict(record)), record.state, record.deleted_at, seconds, record.name)
             db.execute(
-                "UPDATE webhooks SET record = %s, state = %s, deleted_at = %s, shifted = shifted + %s WHERE name = %s",
+                "UPDATE webhooks SET record = %s, state = %s, deleted_at = %s, paused = paused + %s WHERE name = %s",
                 values,
             )
 
-        with self._shifts.saving(record.name, seconds):
-            self._write(change)
+        self._write(change)
 
     def drop(
         self, webhook: str, reason: DropReason, *, older_than: float | None = None, most: int | None = None

@@ -1,14 +1,16 @@
-"""Transactions of a store: checked by the agent's lease, and counted where other processes must notice them."""
+"""Transactions of a store: checked by what the agent owns, and counted where other processes must notice them."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from time import time
 from typing import Any, TypeVar
 
 from sew_agent.base.health import Heartbeat
+from sew_agent.store.balance import READING
 from sew_agent.store.postgresql.connections import Connection, Connections
 from sew_agent.store.postgresql.filling import fill, go_on_after, is_unused
-from sew_agent.store.postgresql.lease import StoreLease
-from sew_agent.store.records import Ownership, StoreError
+from sew_agent.store.postgresql.membership import AgentMembership, members
+from sew_agent.store.records import Member, Ownership, StoreError
 from sew_agent.store.rows import STEPS
 
 Result = TypeVar("Result")
@@ -18,25 +20,36 @@ _VERSION_FOR = 0.1
 
 
 class Transactions:
-    """What a store of an agent, or of a command beside one (`lease` is None), does with its connections."""
+    """What a store of an agent, or of a command beside one (`membership` is None), does with its connections."""
 
-    def __init__(self, connections: Connections, lease: StoreLease | None, steady: Callable[[], float]) -> None:
+    def __init__(
+        self, connections: Connections, membership: AgentMembership | None, steady: Callable[[], float]
+    ) -> None:
         self._connections = connections
-        self._lease = lease
+        self._membership = membership
         self._steady = steady
         self._own_changes = 0
         self._version, self._version_until = 0, float("-inf")
         self._lock = threading.Lock()
 
     def ownership(self) -> Ownership:
-        return self._lease.ownership() if self._lease else Ownership.LOST
+        return self._membership.ownership() if self._membership else Ownership.LOST
+
+    def sharing(self) -> AgentMembership | None:
+        return self._membership if self._membership and not self._membership.alone else None
+
+    def members(self) -> Sequence[Member]:
+        return members(self._connections)
+
+    def clock(self) -> float:
+        return self._membership.clock() if self._membership else time()
 
     def heartbeats(self) -> Mapping[str, Heartbeat]:
-        return {"store-lease": self._lease.heartbeat} if self._lease else {}
+        return {"store-lease": self._membership.heartbeat} if self._membership else {}
 
     def close(self) -> None:
-        if self._lease:
-            self._lease.release()
+        if self._membership:
+            self._membership.close()
         self._connections.close()
 
     def version(self) -> int:
@@ -64,14 +77,16 @@ class Transactions:
 
         return self._write(change, long=True)
 
-    def _write(self, change: Callable[[Connection], Result], *, long: bool = False) -> Result:
-        """Change in one transaction, which fails where this agent is not the one that may."""
-        lease = self._lease
-        if lease is None:
+    def _write(
+        self, change: Callable[[Connection], Result], *, owning: Collection[str] = (READING,), long: bool = False
+    ) -> Result:
+        """Change in one transaction, which fails where this agent does not own all of what is named."""
+        membership = self._membership
+        if membership is None:
             return self._connections.write(change, long=long)
 
         def fenced(db: Connection) -> Result:
-            lease.check(db)
+            membership.check(db, owning)
             return change(db)
 
         return self._connections.write(fenced, long=long)

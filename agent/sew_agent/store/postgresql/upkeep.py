@@ -52,8 +52,9 @@ def remove_gone(db: Connection, before: float) -> int:
     Their names stay for as long as what they have seen: one that comes back gets nothing twice.
     """
     rows = db.execute(
-        "DELETE FROM webhooks WHERE id = ANY(ARRAY(SELECT id FROM webhooks WHERE bytes = 0 AND pending = 0"
-        " AND dead = 0 AND state = '' AND coalesce(deleted_at, 0) < %s ORDER BY id LIMIT %s FOR UPDATE))"
+        "DELETE FROM webhooks WHERE id = ANY(ARRAY(SELECT id FROM webhooks w WHERE bytes = 0 AND pending = 0"
+        " AND dead = 0 AND state = '' AND coalesce(deleted_at, 0) < %s"
+        " AND NOT EXISTS (SELECT 1 FROM attempts WHERE webhook = w.id) ORDER BY id LIMIT %s FOR UPDATE))"
         " RETURNING id, name",
         (before - READABLE_FOR, AT_ONCE),
     ).fetchall()

@@ -1,10 +1,11 @@
 """Rows of webhooks within a transaction: their ids, their counts, and the totals of the store."""
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 from sew_agent.store.postgresql.connections import Connection
-from sew_agent.store.records import DropReason
+from sew_agent.store.records import DropReason, ReceiverState
+from sew_agent.store.rows import write_json
 
 _IDS = "SELECT name, id FROM webhooks WHERE name = ANY(%s)"
 _NEW = (
@@ -33,6 +34,14 @@ def webhook_ids(db: Connection, names: Collection[str]) -> Mapping[str, int]:
         if len(there) < len(set(names)):  # another process was quicker
             there |= dict(db.execute(_IDS, (new,)).fetchall())
     return there
+
+
+def record_receivers(db: Connection, receivers: Sequence[ReceiverState]) -> None:
+    """Write the states of receivers."""
+    webhook_ids(db, {receiver.webhook for receiver in receivers})
+    states = columns((receiver.webhook, write_json(asdict(receiver))) for receiver in receivers)
+    sql = "UPDATE webhooks w SET receiver = r.state FROM unnest(%s::text[], %s::text[]) AS r (name, state)"
+    db.execute(f"{sql} WHERE w.name = r.name", states)
 
 
 def lock_webhooks(db: Connection, names: Collection[str]) -> None:

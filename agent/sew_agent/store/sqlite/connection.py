@@ -11,7 +11,7 @@ from sew_agent.base.health import Heartbeat
 from sew_agent.store.records import StoreFullError
 from sew_agent.store.rows import AT_ONCE, STEPS
 from sew_agent.store.sqlite.disk_reserve import PAGE
-from sew_agent.store.sqlite.errors import explained, full, is_full
+from sew_agent.store.sqlite.errors import damaged, explained, full, is_full
 from sew_agent.store.sqlite.opening import OpenDatabase
 from sew_agent.store.sqlite.results import Row
 from sew_agent.store.sqlite.upkeep import webhook_id
@@ -39,6 +39,10 @@ class Database:
         self._held = held
         self._lock = threading.Lock()
         self._ids: dict[str, int] = {}
+        self._ends: dict[int, tuple[int, int]] = {}
+        """Webhook -> numbers of the oldest and the newest row of its log, which nobody else writes."""
+        self._disk_is_full = False
+        """True after there was no room for new deliveries, until there is again."""
 
     def heartbeats(self) -> Mapping[str, Heartbeat]:
         return {}
@@ -75,6 +79,7 @@ class Database:
             db.execute("COMMIT")
         except BaseException:
             self._ids.clear()
+            self._ends.clear()
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
@@ -139,10 +144,21 @@ class Database:
 
     def _check_reserve(self, db: sqlite3.Connection) -> None:
         """Raise StoreFullError without a reserve. Free pages of the file are room, too."""
-        if not self._reserve.keep():
-            ((free,),) = db.execute("PRAGMA freelist_count").fetchall()
-            if free * PAGE < self._reserve.size:
-                raise full(self._path)
+        self._disk_is_full = not (self._reserve.keep() or self._free_bytes(db) >= self._reserve.size)
+        if self._disk_is_full:
+            raise full(self._path)
+
+    def _free_bytes(self, db: sqlite3.Connection) -> int:
+        ((free,),) = db.execute("PRAGMA freelist_count").fetchall()
+        return int(free) * PAGE
+
+    @contextmanager
+    def _decoding(self) -> Iterator[None]:
+        """Name the file where a payload cannot be decoded. SQLite has no checksums: such damage is found here."""
+        try:
+            yield
+        except ValueError as error:
+            raise damaged(self._path, str(error)) from error
 
     def _change_deliveries(
         self,
@@ -174,6 +190,26 @@ class Database:
                 break
             self._rest()
         return changed
+
+    def _change_dead_letters(self, numbers: Sequence[int] | None, webhook: str | None, change: Change) -> int:
+        """Change dead letters in batches, by their numbers or all of them; return how many there were."""
+        if numbers is None:
+            names = [name for (name,) in self._read("SELECT name FROM webhooks WHERE dead > 0")]
+            return sum(self._change_deliveries(name, change, dead=True) for name in names if webhook in (None, name))
+        sql = (
+            "SELECT seq, webhook, event, d.bytes FROM deliveries d JOIN webhooks w ON w.id = d.webhook"
+            " WHERE seq = ? AND died_at IS NOT NULL AND name = coalesce(?, name)"
+        )
+
+        def chosen(db: sqlite3.Connection, some: Sequence[int]) -> list[Row]:
+            rows = [db.execute(sql, (number, webhook)).fetchone() for number in some]
+            return [row for row in rows if row]
+
+        whole, once = 0, list(dict.fromkeys(numbers))  # each counts once, however often it is named
+        for start in range(0, len(once), AT_ONCE):
+            some = once[start : start + AT_ONCE]
+            whole += self._change(lambda db, some=some: apply(db, chosen(db, some), change))  # type: ignore[misc]
+        return whole
 
 
 def apply(db: sqlite3.Connection, rows: Sequence[Row], change: Change) -> int:

@@ -9,11 +9,15 @@ from typing import Any
 from sew_agent.store.rows import bounded
 
 _DUE = (
-    "SELECT d.seq, d.read_at, d.attempts, d.first_attempt + w.shifted, d.due, d.in_doubt, e.source, e.name, e.document"
+    "SELECT d.seq, d.read_at, d.attempts, d.first_attempt + w.shifted, d.due, d.in_doubt, d.again, d.digest,"
+    " e.source, e.name, e.document"
     " FROM webhooks w JOIN deliveries d ON d.webhook = w.id JOIN events e ON e.id = d.event"
     " WHERE w.name = ? AND d.died_at IS NULL"
 )
 FRESH = f"{_DUE} AND d.attempts = 0 ORDER BY d.seq LIMIT ?"
+WAITING = f"{_DUE} AND d.seq > ? ORDER BY d.seq LIMIT ?"
+THESE = f"{_DUE} AND d.seq IN (SELECT value FROM json_each(?)) ORDER BY d.seq LIMIT ?"  # noqa: S608 - of constants
+TOGETHER = f"{_DUE} AND d.digest = ? AND d.digest <> '' ORDER BY d.seq LIMIT ?"
 TRIED = f"{_DUE} AND d.attempts > 0 AND d.due > ? AND d.due <= ? ORDER BY d.due LIMIT ?"
 
 

@@ -14,8 +14,8 @@ _EVENTS = (
     " FROM events"
 )
 _DELIVERIES = (
-    "SELECT seq, webhook, event, bytes, read_at, time, attempts, first_attempt, due, in_doubt, died_at, reason, detail"
-    " FROM deliveries"
+    "SELECT seq, webhook, event, bytes, read_at, time, attempts, first_attempt, due, in_doubt, died_at, reason, detail,"
+    " again, digest FROM deliveries"
 )
 _TABLES = {
     "readers": "SELECT name, position FROM readers",
@@ -28,6 +28,7 @@ _TABLES = {
     "released": "SELECT event FROM released ORDER BY rowid",
     "moments": "SELECT name, at FROM moments",
     "actions": "SELECT id, at, who, what, webhook, count FROM acts",
+    "attempts": "SELECT webhook, number, at, entries FROM attempts",
 }
 _LAST = (
     "SELECT 'webhooks', 'id', amount FROM amounts WHERE name = 'ids'"

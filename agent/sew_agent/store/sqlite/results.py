@@ -75,13 +75,14 @@ def count_dropped(db: sqlite3.Connection, webhook: int, reason: DropReason, coun
 
 def _record_failed(db: sqlite3.Connection, webhook: int, result: DeliveryResult) -> None:
     db.execute(
-        "UPDATE deliveries SET attempts = ?, due = ?, in_doubt = ?, reason = ?, detail = ?,"
+        "UPDATE deliveries SET attempts = ?, due = ?, in_doubt = ?, digest = ?, reason = ?, detail = ?,"
         " first_attempt = coalesce(first_attempt, ? - (SELECT shifted FROM webhooks WHERE id = ?))"
         " WHERE seq = ? AND died_at IS NULL",
         (
             result.attempts,
             result.due,
             result.in_doubt,
+            result.digest,
             result.reason,
             result.detail,
             result.at,
@@ -96,7 +97,7 @@ def _record_failed(db: sqlite3.Connection, webhook: int, result: DeliveryResult)
 
 def _record_dead(db: sqlite3.Connection, webhook: int, result: DeliveryResult) -> None:
     buried = db.execute(
-        "UPDATE deliveries SET died_at = ?, attempts = ?, reason = ?, detail = ?, in_doubt = ?"
+        "UPDATE deliveries SET died_at = ?, attempts = ?, reason = ?, detail = ?, in_doubt = ?, digest = ''"
         " WHERE seq = ? AND died_at IS NULL",
         (result.at, result.attempts, result.reason, result.detail, result.in_doubt, result.delivery.seq),
     ).rowcount

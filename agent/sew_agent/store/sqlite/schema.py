@@ -6,12 +6,15 @@ webhooks    a row for each webhook: counters, bytes that its deliveries fill, la
 gone        id and name of webhooks that were removed: one that comes back gets its id, and nothing twice.
 dropped     how many deliveries were dropped, by webhook and reason.
 events      payloads of events with a delivery that is pending or dead, and how many (`owed`).
-deliveries  pending ones, and dead letters: those have `died_at`. `time` is the event's own.
+deliveries  pending ones, and dead letters: those have `died_at`. `time` is the event's own; `again`: a replay
+            sends it once more. `digest`: id of the digest that holds it, and may have been sent.
 released    events of deliveries that ended and are still counted in `events.owed`: one row each.
 pairs       seen events: which webhook has seen which event key, and until when that is remembered.
 amounts     totals: rows in `pairs`, and the highest id of a webhook that was ever given (`ids`).
 moments     the time of the first use.
 acts        the last hundred manual actions.
+attempts    the log of deliveries: rows of the newest attempts of each webhook, as JSON. Attempts are numbered
+            without a gap; `number` and `at` are those of a row's last one.
 """
 
 import sqlite3
@@ -74,6 +77,17 @@ MIGRATIONS = (
     );
     """,
     "ALTER TABLE webhooks ADD COLUMN last_error_at REAL;",
+    """
+    CREATE TABLE attempts (
+        webhook INTEGER NOT NULL, number INTEGER NOT NULL, at REAL NOT NULL, entries TEXT NOT NULL,
+        PRIMARY KEY (webhook, number)
+    ) WITHOUT ROWID;
+    """,
+    "ALTER TABLE deliveries ADD COLUMN again INTEGER NOT NULL DEFAULT 0;",
+    """
+    ALTER TABLE deliveries ADD COLUMN digest TEXT NOT NULL DEFAULT '';
+    CREATE INDEX deliveries_digest ON deliveries (webhook, digest, seq) WHERE died_at IS NULL AND digest <> '';
+    """,
 )
 """Steps, one for each version of the schema; a store of an older version takes those that are missing."""
 
@@ -87,7 +101,13 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def check_version(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise StoreError where the store is of another version: a command changes no schema beside an agent."""
     version = _version(connection)
+    if version < len(MIGRATIONS):
+        raise StoreError(
+            f"the store {path} was written by an older agent (schema {version}, this one needs {len(MIGRATIONS)}): "
+            "use the `sew-agent` of that agent's version, or start an agent of this one, which brings it up to date"
+        )
     if version > len(MIGRATIONS):
         raise StoreError(
             f"the store {path} was written by a newer agent (schema {version}, this one knows {len(MIGRATIONS)}): "

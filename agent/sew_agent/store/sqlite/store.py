@@ -3,9 +3,9 @@ for each other less than for a second connection's busy retries. Checkpoints alo
 
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from time import time
 from typing import BinaryIO
 
 from sew_agent.store.records import (
@@ -16,9 +16,12 @@ from sew_agent.store.records import (
     DropReason,
     EnqueueBatch,
     EnqueueResult,
+    LoggedAttempt,
     ManualAction,
+    Member,
     Ownership,
     ReceiverState,
+    StoreFullError,
     WebhookRecord,
 )
 from sew_agent.store.rows import (
@@ -36,10 +39,10 @@ from sew_agent.store.rows import (
     retry_spans,
     write_json,
 )
-from sew_agent.store.sqlite.connection import Change, Database, apply
-from sew_agent.store.sqlite.due import FRESH, TRIED, page
+from sew_agent.store.sqlite.delivery_log import SqliteDeliveryLog
+from sew_agent.store.sqlite.due import FRESH, THESE, TOGETHER, TRIED, WAITING, page
 from sew_agent.store.sqlite.enqueue import Enqueuer, room
-from sew_agent.store.sqlite.errors import damaged, explained
+from sew_agent.store.sqlite.errors import explained
 from sew_agent.store.sqlite.files import lock
 from sew_agent.store.sqlite.opening import OpenDatabase, open_database
 from sew_agent.store.sqlite.results import (
@@ -62,15 +65,20 @@ from sew_agent.store.sqlite.upkeep import (
 
 _KEYS_AT_ONCE = 500
 _RESULTS_BEFORE_RELEASE = 64
-_DEAD = "died_at IS NOT NULL"
 
 
 def open_store(
-    folder: Path, *, exclusive: bool = True, known_for: float = 86_400.0, max_bytes: int = 2**31
+    folder: Path,
+    *,
+    exclusive: bool = True,
+    known_for: float = 86_400.0,
+    max_bytes: int = 2**31,
+    attempts_kept: int = 1000,
 ) -> "SqliteStore":
     """Open the store of a state folder. `exclusive`: for the running agent, else beside one. Raises StoreError.
 
     `known_for`: seconds for which an event stays seen. `max_bytes`: size of all that the store may hold.
+    `attempts_kept`: attempts of each webhook in the log of deliveries.
     """
     held = lock(folder) if exclusive else None
     try:
@@ -79,21 +87,29 @@ def open_store(
         if held:
             held.close()
         raise
-    return SqliteStore(database, held, known_for, max_bytes)
+    return SqliteStore(database, held, known_for, max_bytes=max_bytes, attempts_kept=attempts_kept)
 
 
-class SqliteStore(Database):
+class SqliteStore(SqliteDeliveryLog):
     """Implementation of sew_agent.store.contract.Store."""
 
-    def __init__(self, database: OpenDatabase, held: BinaryIO | None, known_for: float, max_bytes: int) -> None:
-        super().__init__(database, held)
+    def __init__(
+        self, database: OpenDatabase, held: BinaryIO | None, known_for: float, *, max_bytes: int, attempts_kept: int
+    ) -> None:
+        super().__init__(database, held, max_bytes, attempts_kept)
         self._known_for = known_for
-        self._max_bytes = max_bytes
         self._recorded = 0
+        self._begun: set[str] = set()
+        """Readers whose beginning is sure to be on the disk, with all that was written before it."""
 
     def enqueue(self, batch: EnqueueBatch) -> EnqueueResult:
+        """Enqueue as the contract says. The first page after a beginning is synced.
+
+        Else a power failure could take back where a reader or a webhook began, and it would begin anew, but later.
+        """
         self._checkpoint()
-        with self._writing(enqueuing=bool(batch.deliveries)) as db:
+        begins = {reader for reader, position in batch.positions.items() if position} - self._begun
+        with self._writing(durably=bool(begins), enqueuing=bool(batch.deliveries)) as db:
             if batch.deliveries:
                 self._check_reserve(db)
             names = {name for new in batch.deliveries for name in new.all_webhooks}
@@ -108,7 +124,8 @@ class SqliteStore(Database):
                 enqueuer.add(new)
             enqueuer.write_counts()
             db.executemany("REPLACE INTO readers VALUES (?, ?)", batch.positions.items())
-            return EnqueueResult(enqueuer.new, enqueuer.duplicates, suppressed=frozenset(enqueuer.suppressed))
+        self._begun |= begins
+        return EnqueueResult(enqueuer.new, enqueuer.duplicates, suppressed=frozenset(enqueuer.suppressed))
 
     def seen_by(self, keys: Sequence[bytes]) -> Mapping[bytes, frozenset[str]]:
         seen: dict[bytes, set[str]] = {}
@@ -152,6 +169,17 @@ class SqliteStore(Database):
         with self._decoding():
             return [delivery_of(webhook, row) for row in bounded(rows)]
 
+    def waiting(
+        self, webhook: str, *, limit: int, after: int = 0, numbers: Sequence[int] | None = None, digest: str = ""
+    ) -> Sequence[Delivery]:
+        sql, value = (WAITING, after) if numbers is None else (THESE, write_json(list(numbers)))
+        if digest:
+            sql, value = TOGETHER, digest
+        with self._lock, explained(self._path):
+            rows = page(self._connection, sql, (webhook, value), limit, ())
+        with self._decoding():
+            return [delivery_of(webhook, row) for row in rows]
+
     def next_due(self, webhook: str) -> float | None:
         pending = "FROM deliveries WHERE webhook = w.id AND died_at IS NULL AND attempts"
         fresh, tried = f"EXISTS (SELECT 1 {pending} = 0)", f"(SELECT min(due) {pending} > 0)"
@@ -173,8 +201,8 @@ class SqliteStore(Database):
 
     def begin_attempts(self, deliveries: Sequence[Delivery]) -> None:
         with self._writing(durably=True) as db:
-            sql = "UPDATE deliveries SET in_doubt = 1 WHERE seq = ?"
-            db.executemany(sql, [(delivery.seq,) for delivery in deliveries])
+            sql = "UPDATE deliveries SET in_doubt = 1, digest = ? WHERE seq = ?"
+            db.executemany(sql, [(delivery.digest, delivery.seq) for delivery in deliveries])
 
     def record_results(
         self,
@@ -182,20 +210,41 @@ class SqliteStore(Database):
         receivers: Sequence[ReceiverState],
         shifts: Sequence[tuple[str, float]] = (),
         revived: Sequence[int] = (),
+        attempts: Sequence[LoggedAttempt] = (),
     ) -> None:
-        with self._writing() as db:
-            self._recorded += len(results)
-            if self._recorded >= _RESULTS_BEFORE_RELEASE:
-                self._recorded = 0
-                release_payloads(db)
-            for name, seconds in shifts:
-                shift_first_attempts(db, self._id(db, name), seconds)
-            record_results(db, [(self._id(db, result.delivery.webhook), result) for result in results])
-            for seq in revived:
-                revive(db, seq)
-            for receiver in receivers:
-                values = (write_json(asdict(receiver)), self._id(db, receiver.webhook))
-                db.execute("UPDATE webhooks SET lane = ? WHERE id = ?", values)
+        def record(logged: Sequence[LoggedAttempt]) -> None:
+            with self._writing() as db:
+                self._record(db, results, receivers, shifts, revived)
+                self._log(db, logged)
+
+        try:
+            record(attempts)
+        except StoreFullError:
+            if not attempts:
+                raise
+            self._log_room = 0
+            record(())
+
+    def _record(
+        self,
+        db: sqlite3.Connection,
+        results: Sequence[DeliveryResult],
+        receivers: Sequence[ReceiverState],
+        shifts: Sequence[tuple[str, float]],
+        revived: Sequence[int],
+    ) -> None:
+        self._recorded += len(results)
+        if self._recorded >= _RESULTS_BEFORE_RELEASE:
+            self._recorded = 0
+            release_payloads(db)
+        for name, seconds in shifts:
+            shift_first_attempts(db, self._id(db, name), seconds)
+        record_results(db, [(self._id(db, result.delivery.webhook), result) for result in results])
+        for seq in revived:
+            revive(db, seq)
+        for receiver in receivers:
+            values = (write_json(asdict(receiver)), self._id(db, receiver.webhook))
+            db.execute("UPDATE webhooks SET lane = ? WHERE id = ?", values)
 
     def receivers(self) -> Mapping[str, ReceiverState]:
         rows = self._read("SELECT name, lane FROM webhooks WHERE lane IS NOT NULL")
@@ -210,6 +259,7 @@ class SqliteStore(Database):
             webhook = self._id(db, record.name)
             db.execute("UPDATE webhooks SET known = ? WHERE id = ?", (write_json(asdict(record)), webhook))
             shift_first_attempts(db, webhook, shift)
+        self._begun.clear()
 
     def drop(
         self, webhook: str, reason: DropReason, *, older_than: float | None = None, most: int | None = None
@@ -237,25 +287,6 @@ class SqliteStore(Database):
 
     def purge(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
         return self._change_dead_letters(numbers, webhook, lambda db, rows: drop(db, rows, "dead", DropReason.PURGED))
-
-    def _change_dead_letters(self, numbers: Sequence[int] | None, webhook: str | None, change: Change) -> int:
-        if numbers is None:
-            names = [name for (name,) in self._read("SELECT name FROM webhooks WHERE dead > 0")]
-            return sum(self._change_deliveries(name, change, dead=True) for name in names if webhook in (None, name))
-        sql = (
-            "SELECT seq, webhook, event, d.bytes FROM deliveries d JOIN webhooks w ON w.id = d.webhook"
-            f" WHERE seq = ? AND {_DEAD} AND name = coalesce(?, name)"
-        )
-
-        def chosen(db: sqlite3.Connection, some: Sequence[int]) -> list[Row]:
-            rows = [db.execute(sql, (number, webhook)).fetchone() for number in some]
-            return [row for row in rows if row]
-
-        whole = 0
-        for start in range(0, len(numbers), AT_ONCE):
-            some = numbers[start : start + AT_ONCE]
-            whole += self._change(lambda db, some=some: apply(db, chosen(db, some), change))  # type: ignore[misc]
-        return whole
 
     def record_action(self, action: ManualAction) -> None:
         def change(db: sqlite3.Connection) -> None:
@@ -313,17 +344,18 @@ class SqliteStore(Database):
         """Return that it is held: the lock on the folder lasts as long as this process."""
         return Ownership.HELD
 
+    def sharing(self) -> None:
+        """Return that nobody shares it."""
+
+    def members(self) -> Sequence[Member]:
+        return ()
+
+    def clock(self) -> float:
+        return time()
+
     def shrink(self) -> None:
         for _ in range(STEPS):
             with self._lock, explained(self._path), self._freeing_room():
                 if not shrink(self._connection):
                     return
             self._rest(much=True)
-
-    @contextmanager
-    def _decoding(self) -> Iterator[None]:
-        """Name the file where a payload cannot be decoded. SQLite has no checksums: such damage is found here."""
-        try:
-            yield
-        except ValueError as error:
-            raise damaged(self._path, str(error)) from error

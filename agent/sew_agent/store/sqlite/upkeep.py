@@ -61,8 +61,9 @@ def remove_gone(db: sqlite3.Connection, before: float) -> int:
     Their names stay for as long as what they have seen: one that comes back gets nothing twice.
     """
     sql = (
-        "SELECT id, name FROM webhooks WHERE bytes = 0 AND pending = 0 AND dead = 0"
-        " AND json_extract(known, '$.state') = '' AND coalesce(json_extract(known, '$.deleted_at'), 0) < ? LIMIT ?"
+        "SELECT id, name FROM webhooks w WHERE bytes = 0 AND pending = 0 AND dead = 0"
+        " AND json_extract(known, '$.state') = '' AND coalesce(json_extract(known, '$.deleted_at'), 0) < ?"
+        " AND NOT EXISTS (SELECT 1 FROM attempts WHERE webhook = w.id) LIMIT ?"
     )
     rows = db.execute(sql, (before - READABLE_FOR, AT_ONCE)).fetchall()
     db.executemany("INSERT INTO gone VALUES (?, ?, ?)", ((*row, before) for row in rows))

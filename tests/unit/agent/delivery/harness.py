@@ -11,10 +11,12 @@ from pathlib import Path
 from kubectl_sew.consumers.base import Outcome, Request, Response
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
+from kubectl_sew.event_maps.readable import EVENT_MAPS, EventMaps
 from sew_agent.delivery.attempt import Answer, Route
 from sew_agent.delivery.dispatcher import Dispatcher
 from sew_agent.delivery.http.errors import SendError
-from sew_agent.delivery.queues import Assignment, Queues
+from sew_agent.delivery.queue import Assignment
+from sew_agent.delivery.queues import Queues
 from sew_agent.delivery.retry import Decision, Policy
 from sew_agent.store.records import Delivery, EnqueueBatch, NewDelivery, StoreError
 from sew_agent.store.sqlite.store import SqliteStore, open_store
@@ -124,12 +126,12 @@ class DispatcherHarness:
         self.in_flight, self.rates = in_flight, dict.fromkeys(CONSUMERS, rate)
         self.restart()
 
-    def restart(self, worked: Callable[[], float] = time.thread_time) -> None:
+    def restart(self, worked: Callable[[], float] = time.thread_time, maps: EventMaps = EVENT_MAPS) -> None:
         """Make another dispatcher over the same store."""
         policy = Policy(2.0, 900.0, 72 * 3600.0, lambda: 1.0)
         queues = Queues(self.store, self.rates, self.in_flight, policy)
         self.dispatcher = Dispatcher(
-            self.store, queues, self.receivers, self.observer, self.clock, self.clock.steady, worked=worked
+            self.store, queues, self.receivers, self.observer, self.clock, self.clock.steady, worked=worked, maps=maps
         )
 
     def enqueue(self, webhook: str, count: int = 1) -> None:

@@ -8,16 +8,19 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from kubectl_sew.consumers.base import FailureReason, Outcome, Request, Response, Verdict
 from kubectl_sew.consumers.registry import CONSUMERS
+from kubectl_sew.event import Event, delivery_id
 from kubectl_sew.redaction import HIDDEN
 from sew_agent.delivery.concurrency_limit import FIRST
+from sew_agent.delivery.dispatcher import DispatcherError
 from sew_agent.delivery.http.errors import SendError
 from sew_agent.delivery.retry import DOWN_AFTER, PROBE_EVERY
-from sew_agent.store.records import Delivery, StoreError
+from sew_agent.store.records import Delivery, EnqueueBatch, NewDelivery, StoreError
 from sew_agent.store.sqlite.store import open_store
 from tests.unit.agent.delivery.harness import (
     NOW,
@@ -175,10 +178,10 @@ def test_an_event_that_shows_a_mistake_of_ours_costs_itself_alone(
     harness.serve("a")
     harness.enqueue("a", 2)
 
-    def fail(_: Response) -> Outcome:
+    def fail(*_: object) -> Outcome:
         raise RecursionError("https://a/SECRET")
 
-    monkeypatch.setattr(CONSUMERS["Generic"], "classify", fail)
+    monkeypatch.setattr(type(CONSUMERS["Generic"]), "classify", fail)
     harness.run()
     assert harness.observer.outcomes == [Outcome(Verdict.REJECTED, FailureReason.INTERNAL, MISTAKE)] * 2
     assert [letter.reason for letter in harness.store.dead_letters()] == ["internal"] * 2
@@ -261,6 +264,15 @@ def test_the_result_of_a_probe_is_kept_until_the_store_takes_it(
     assert [str(error) for error in harness.observer.errors] == ["locked"]
     assert not harness.store.pending_counts()
     assert not harness.store.receivers()["a"].parked
+
+
+def test_a_mistake_of_ours_that_ends_the_thread_is_told_with_its_place(harness: DispatcherHarness) -> None:
+    harness.dispatcher.check()
+    harness.dispatcher.start(lambda: {}["https://secret"])
+    assert harness.dispatcher.stop(PATIENCE)
+    with pytest.raises(DispatcherError, match=r"report it: KeyError at test_dispatcher\.py:\d+; what") as told:
+        harness.dispatcher.check()
+    assert str(told.value).endswith("what was not delivered is kept, and sent when the agent is started again")
 
 
 def test_a_jira_search_that_fails_leaves_the_doubt(harness: DispatcherHarness) -> None:
@@ -563,6 +575,38 @@ def test_a_slow_receiver_leaves_others_their_share(tmp_path: Path) -> None:
     until(lambda: not harness.store.pending_counts())
     harness.dispatcher.stop(PATIENCE)
     harness.store.close()
+
+
+@pytest.mark.parametrize("created", [False, True])
+def test_a_second_issue_that_a_replay_asks_for_is_not_taken_for_the_first(
+    harness: DispatcherHarness, created: bool
+) -> None:
+    """The answer to its creation is lost: `created` says whether Jira did it. The first issue is there as ever."""
+    issues: list[str] = []
+    lost = False
+
+    def tracker(request: Request) -> Response:
+        if request.method == "GET":
+            word = unquote(request.url).rsplit('"', 2)[1]
+            found = [{"key": f"P-{at}"} for at, text in enumerate(issues, 1) if word in text.split()]
+            return Response(200, {}, json.dumps({"issues": found}).encode())
+        if created or not lost:
+            issues.append(json.loads(request.body)["fields"]["description"])
+        return Response(503, {}, b"") if lost else Response(201, {}, json.dumps({"key": f"P-{len(issues)}"}).encode())
+
+    event = Event("", "e", {})
+    harness.serve("a", consumer="Jira")
+    harness.receivers.answers["a"] = tracker
+    for replay in ("", "once", "twice"):
+        lost = bool(replay)
+        harness.store.enqueue(EnqueueBatch([NewDelivery(event, ("a",), again=replay)], {}, NOW))
+        harness.dispatcher.notify({"a"})
+        harness.run()
+        lost = False
+        harness.pass_time(3600.0)
+    assert [attempt.receipt for attempt in harness.store.attempts("a")] == ["P-1", "", "P-2", "", "P-3"]
+    assert len(issues) == 3
+    assert all(f"Delivery {delivery_id('a', event)}" in text for text in issues)
 
 
 def test_a_jira_attempt_is_on_disk_before_it_is_sent(harness: DispatcherHarness, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from sew_agent.delivery.attempt import Answer
 from sew_agent.delivery.concurrency_limit import FIRST, ConcurrencyLimit
 from sew_agent.delivery.pace import Pace
-from sew_agent.delivery.queues import Assignment
+from sew_agent.delivery.queue import Assignment
 from sew_agent.store.records import Delivery, StoreError
 from tests.unit.agent.delivery.harness import (
     NOW,

@@ -263,6 +263,17 @@ def test_a_clock_that_is_set_changes_no_pace(seconds: float, known: bool) -> Non
     assert delays[1] == pytest.approx(delays[0], abs=1e-6)
 
 
+def test_a_request_that_waits_for_its_turn_waits_no_longer_by_a_clock_that_is_set_twice() -> None:
+    pace = Pace()
+    run(pace, LimitedReceiver(1, window=1.0), 30.0, now=10_000.0)
+    pace.start(20_000.0)
+    before = pace.delay(20_000.0)
+    assert before > 0
+    pace.shift(60.0)
+    pace.shift(60.0)
+    assert pace.delay(20_120.0) == pytest.approx(before, abs=1e-6)
+
+
 def test_a_clock_that_is_set_makes_no_first_refusal_a_second_one() -> None:
     pace = Pace()
     pace.shift(3600.0)

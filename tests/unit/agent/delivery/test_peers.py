@@ -135,6 +135,12 @@ def test_of_a_peers_url_only_scheme_and_host_are_shown(url: str, shown: str) -> 
     assert named(Request("POST", url, (), b"")) == shown
 
 
+def test_as_many_peers_as_an_attempt_may_ask_are_asked() -> None:
+    peers = PeersHarness(**{f"h{number}": TAKEN for number in range(MOST_REQUESTS)})
+    assert peers.deliver().verdict is Verdict.DELIVERED
+    assert [len(sent) for sent in peers.sent] == [MOST_REQUESTS]
+
+
 def test_more_peers_than_an_attempt_may_ask_park_unsent() -> None:
     peers = PeersHarness(**{f"h{number}": TAKEN for number in range(MOST_REQUESTS + 1)})
     detail = "an event takes 11 requests, and may take 10"

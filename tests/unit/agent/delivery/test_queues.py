@@ -1,13 +1,16 @@
 """Queues side by side: whose turn it is, what stays free for others, and when the store is asked."""
 
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from kubectl_sew.consumers.base import Request, Response
 from kubectl_sew.event import Event
-from sew_agent.delivery.queues import CHECK_EVERY, Assignment
+from sew_agent.delivery.queue import Assignment
+from sew_agent.delivery.queues import CHECK_EVERY
 from sew_agent.store.records import EnqueueBatch, NewDelivery, StoreError
 from tests.unit.agent.delivery.harness import NOW, PATIENCE, DispatcherHarness, enqueue_more, status
 
@@ -77,6 +80,31 @@ def test_a_quarter_stays_free_for_those_that_have_nothing_in_flight(harness: Dis
     harness.deliver(of_b)
     assert [assignment.route.webhook for assignment in started(harness)] == ["a", "b"]
     assert harness.dispatcher.busy == 6
+
+
+def learnt(harness: DispatcherHarness, *names: str) -> None:
+    """Serve webhooks whose receivers are known to take many requests at once."""
+    proven(harness, *names)
+    for name in names:
+        for number in range(20):
+            enqueue(harness, name, 10, f"learnt-{number}")
+            for assignment in started(harness):
+                harness.deliver(assignment)
+    harness.run()
+
+
+@pytest.mark.parametrize(("most", "webhooks", "each"), [(100, 4, 18), (40, 5, 6)])
+def test_webhooks_share_three_quarters_evenly_where_more_than_half_is_taken(
+    tmp_path: Path, most: int, webhooks: int, each: int
+) -> None:
+    harness = DispatcherHarness(tmp_path, in_flight=most)
+    with closing(harness.store):
+        names = [f"w{number}" for number in range(webhooks)]
+        learnt(harness, *names)
+        for name in names:
+            enqueue(harness, name, 100)
+        shares = Counter(assignment.route.webhook for assignment in started(harness))
+    assert (sorted(shares), min(shares.values())) == (names, each), shares
 
 
 def test_those_behind_others_that_must_wait_have_their_turn_at_once(harness: DispatcherHarness) -> None:
@@ -179,6 +207,22 @@ def test_a_pause_ends_when_the_only_event_that_waits_may_be_tried_again(harness:
     due = harness.store.next_due("a")
     assert due is not None
     harness.clock.now = due - 0.25
+    assert harness.run() == 0.25
+
+
+def test_a_receivers_pause_ends_in_time_though_its_events_are_due_already(harness: DispatcherHarness) -> None:
+    harness.serve("a")
+    harness.enqueue("a", 2)
+    harness.receivers.answers["a"] = status(503)
+    for _ in range(6):
+        harness.pass_time(
+            harness.store.receivers()["a"].retry_until - harness.clock.now if harness.receivers.count() else 0
+        )
+    harness.clock.now = harness.store.receivers()["a"].retry_until - 0.25
+    due = harness.store.next_due("a")
+    assert due is not None
+    assert due < harness.clock.now
+    harness.dispatcher.notify({"a"})
     assert harness.run() == 0.25
 
 

@@ -15,7 +15,8 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
 from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.http.client import SendError
-from sew_agent.delivery.queues import CHECK_EVERY, Assignment
+from sew_agent.delivery.queue import Assignment
+from sew_agent.delivery.queues import CHECK_EVERY
 from sew_agent.delivery.retry import DOWN_AFTER, MAX_TRIES, PROBE_EVERY
 from sew_agent.store.records import DropReason, EnqueueBatch, NewDelivery, ReceiverState, StoreError
 from sew_agent.store.sqlite.store import open_store

@@ -97,6 +97,23 @@ def delivered(_webhook: Accepted, _event: Event) -> Outcome:
     return Outcome(Verdict.DELIVERED, detail="200 OK")
 
 
+def test_a_test_that_has_just_ended_is_not_sent_again_before_its_result_was_taken() -> None:
+    sent = list[str]()
+
+    def attempt(webhook: Accepted, event: Event) -> Outcome:
+        sent.append(event.id)
+        return Outcome(Verdict.DELIVERED, detail="200 OK")
+
+    tester = FileDeliveryTester(attempt, lambda: NOW, Log(io.StringIO(), lambda: NOW))
+    for _ in range(2):
+        tester.fire(WEBHOOK, "d")
+        for thread in threading.enumerate():
+            if thread.name == "delivery-test":
+                thread.join(10)
+    assert tester.take_finished() == [("w", "d", "2026-01-01T00:00:00Z delivered: 200 OK")]
+    assert len(sent) == 1
+
+
 def test_a_test_waits_where_the_system_gives_no_more_threads_and_this_is_said_once() -> None:
     out = io.StringIO()
     tester = FileDeliveryTester(delivered, lambda: NOW, Log(out, lambda: NOW))

@@ -8,44 +8,14 @@ import pytest
 
 from sew_agent.base.health import Heartbeat
 from sew_agent.base.log import Log
-from sew_agent.kubernetes.client import ApiError, NotFoundError
 from sew_agent.kubernetes.context import ClusterContext
 from sew_agent.kubernetes.leader_election import LeaderElector
 from sew_agent.kubernetes.lease import LEASE_DURATION, Identity
+from sew_agent.kubernetes.lease_client import LeaseClient
 from sew_agent.kubernetes.paths import WebhookPath
 from sew_agent.kubernetes.problems import Problems
+from tests.unit.agent.kubernetes.lease_server import LeaseServer
 from tests.waiting import eventually
-
-
-class LeaseServer:
-    """Holds one Lease. `away`: it cannot be reached."""
-
-    def __init__(self) -> None:
-        self.lease: dict[str, Any] = {}
-        self.away = False
-        self.requests = 0
-
-    def quick(self, _seconds: float) -> "LeaseServer":
-        return self
-
-    def get(self, _path: str) -> dict[str, Any]:
-        self._reach()
-        if not self.lease:
-            raise NotFoundError("not found")
-        return self.lease
-
-    def create(self, _path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        return self.patch("", body)
-
-    def patch(self, _path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        self._reach()
-        self.lease = {**body, "metadata": {**body["metadata"], "resourceVersion": "1"}}
-        return self.lease
-
-    def _reach(self) -> None:
-        self.requests += 1
-        if self.away:
-            raise ApiError("away")
 
 
 class ElectorHarness:
@@ -58,8 +28,9 @@ class ElectorHarness:
         log = Log(io.StringIO(), lambda: 0.0)
         path = WebhookPath(self.server, "")
         context = ClusterContext(self.server, path, Problems(log), log, monotonic=self._monotonic)
+        lease_client = LeaseClient(context, "n", Identity("n/me", "mine"))
         self.elector = LeaderElector(
-            context, "n", Identity("n/me", "mine"), on_another_store=lambda: None, heartbeat=Heartbeat(1.0, float)
+            context, lease_client, on_another_store=lambda: None, heartbeat=Heartbeat(1.0, float)
         )
         self.elector.start()
         eventually(lambda: self.elector.is_leader, "it has the Lease")

@@ -1,9 +1,11 @@
 """The decision which agent is the leader, without network and without clock."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from kubectl_sew.resource.effective import BESIDE_CALICO_ANNOTATION
 from sew_agent.kubernetes.lease import (
     LEASE_DURATION,
     POSITION_ANNOTATION,
@@ -95,3 +97,9 @@ def test_a_position_is_written_where_it_changed_and_read_back() -> None:
     moved = lease_object(held, ME, NOW, position="q")
     moved["metadata"]["resourceVersion"] = "8"
     assert Lease.from_object(moved).position == "q"
+
+
+@pytest.mark.parametrize("beside_calico", [True, False])
+def test_the_lease_says_whether_its_holder_leaves_webhooks_to_calicos_processor(beside_calico: bool) -> None:
+    obj = lease_object(lease(OTHER), replace(ME, beside_calico=beside_calico), NOW)
+    assert obj["metadata"]["annotations"][BESIDE_CALICO_ANNOTATION] == str(beside_calico).lower()

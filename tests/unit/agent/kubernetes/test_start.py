@@ -10,6 +10,7 @@ from sew_agent.kubernetes.context import ClusterContext
 from sew_agent.kubernetes.event_recorder import EventRecorder
 from sew_agent.kubernetes.leader_election import LeaderElector
 from sew_agent.kubernetes.lease import Identity
+from sew_agent.kubernetes.lease_client import LeaseClient
 from sew_agent.kubernetes.paths import WebhookPath
 from sew_agent.kubernetes.problems import Problems
 from sew_agent.kubernetes.status_writer import StatusWriter
@@ -38,9 +39,8 @@ def test_nothing_is_asked_and_no_thread_begins_before_start() -> None:
     webhooks = KubernetesWebhooks(context, Scope("n"), health)
     StatusWriter(context, webhooks, health)
     EventRecorder(context, "n/me", health)
-    LeaderElector(
-        context, "n", Identity("n/me", "mine"), on_another_store=client._fail, heartbeat=Heartbeat(1.0, lambda: now)
-    )
+    lease = LeaseClient(context, "n", Identity("n/me", "mine"))
+    LeaderElector(context, lease, on_another_store=client._fail, heartbeat=Heartbeat(1.0, lambda: now))
     KubernetesDeliveryTester(context, lambda *_: client._fail(), health, request_timeout=1.0)
     assert not webhooks.snapshot().known
     assert threading.enumerate() == before

@@ -91,7 +91,7 @@ class StateTestHarness:
 
     def restart(self) -> None:
         """Begin another process over the same store."""
-        records = self._records.values()
+        records = self._records.values
         self.tester = KubernetesDeliveryTester(
             self._context, self._attempt, Health(), request_timeout=1.0, records=records
         )

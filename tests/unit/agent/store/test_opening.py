@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from sew_agent.store.opening import StorePlace, open_beside, open_for_agent, read_url
+from sew_agent.store.opening import StoreLimits, StorePlace, open_beside, open_for_agent, read_url
 from sew_agent.store.records import StoreError
 from sew_agent.store.sqlite.store import SqliteStore
 
 URL = "postgresql://sew:h0rse@db/sew"
+LIMITS = StoreLimits(known_for=60.0, max_bytes=2**30, attempts_kept=1000)
 
 
 def test_the_url_is_given_or_in_a_file_without_the_line_s_end(tmp_path: Path) -> None:
@@ -47,13 +48,27 @@ def test_a_place_never_shows_its_url() -> None:
     assert str(place) == "PostgreSQL at db:5432, database sew"
 
 
+@pytest.mark.parametrize(
+    ("url", "servers"),
+    [
+        (URL, ["postgresql://db:5432"]),
+        ("postgresql://sew:h0rse@a,[2001:db8::1]:5433/sew", ["postgresql://a:5432", "postgresql://[2001:db8::1]:5433"]),
+        ("postgresql:///sew?host=/run/postgresql", []),
+        ("", []),
+    ],
+)
+def test_its_servers_are_known_so_that_no_webhook_reaches_them(url: str, servers: list[str]) -> None:
+    pytest.importorskip("psycopg")
+    assert StorePlace(Path("state"), url).servers() == servers
+
+
 def test_without_a_url_it_is_in_the_folder_of_one_agent(tmp_path: Path) -> None:
     place = StorePlace(tmp_path)
     assert (str(place), place.exists()) == (str(tmp_path), False)
     with ExitStack() as stack:
-        assert isinstance(open_for_agent(place, stack, known_for=60.0, max_bytes=2**30), SqliteStore)
+        assert isinstance(open_for_agent(place, stack, LIMITS, alone=False), SqliteStore)
         with pytest.raises(StoreError, match="another agent"):
-            open_for_agent(place, stack, known_for=60.0, max_bytes=2**30)
+            open_for_agent(place, stack, LIMITS, alone=False)
         assert place.exists()
         with closing(open_beside(place)) as beside:
             assert beside.counters() == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sew_agent.store.room import shares
+from sew_agent.store.room import attempts_kept, shares
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,23 @@ def test_an_even_part_of_what_others_leave_at_least_a_twentieth_and_then_of_the_
     used: dict[str, int], known: int, expected: dict[str, float]
 ) -> None:
     assert shares(used, 1000, known) == expected
+
+
+@pytest.mark.parametrize(
+    ("used", "seen", "webhooks", "expected"),
+    [
+        (0, 0, 0, 1000),
+        (0, 0, 1, 1000),
+        (0, 0, 104, 1000),
+        (0, 0, 1_000, 104),
+        (1_000_000_000, 0, 1, 1000),
+        (1_000_000_000, 73_741_824, 1, 0),
+        (1_000_000_000, 72_717_824, 1, 1000),
+        (1_000_000_000, 72_717_824, 10, 100),
+        (1_100_000_000, 0, 1, 0),
+    ],
+)
+def test_the_log_has_a_tenth_of_the_store_and_less_where_that_is_needed(
+    used: int, seen: int, webhooks: int, expected: int
+) -> None:
+    assert attempts_kept(1000, 2**30, used=used, seen=seen, webhooks=webhooks) == expected

@@ -31,6 +31,7 @@ from sew_agent.delivery.http.resolver import Lookup, Resolver
 from sew_agent.delivery.http.sockets import in_turns
 from sew_agent.store.records import Delivery
 from testbed.raw_server import OK, Authority, Connection, RawServer, Script, answering
+from tests.waiting import eventually
 
 SHORT = 0.3
 SECRET = "SECRET-PATH"
@@ -61,11 +62,6 @@ def sending() -> Iterator[Callable[..., HttpClient]]:
 @pytest.fixture
 def sender(sending: Callable[..., HttpClient]) -> HttpClient:
     return sending()
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 def request(port: int, *, scheme: str = "http", host: str = "hooks.test", **changes: Any) -> Request:
@@ -290,7 +286,7 @@ def test_a_receiver_that_is_not_asked_again_holds_no_socket(
     with RawServer(script) as server:
         monkeypatch.setattr(sew_agent.delivery.http.pool, "IDLE_LIFE", 0.01)
         send(sender, request(server.port), deadline=5.0)
-        assert ended.wait(5)
+        eventually(lambda: sender.close_stale() or ended.is_set(), "the connection is closed")
 
 
 def test_a_sender_that_is_closed_keeps_no_connection(sender: HttpClient) -> None:
@@ -486,7 +482,7 @@ def test_one_request_without_an_answer_costs_the_others_of_its_receiver_no_conne
 def test_the_deadline_holds_while_the_receiver_takes_nothing(sender: HttpClient, scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        error = failure(lambda: send(sender, request(port, scheme=scheme, body=b"x" * 50_000_000), deadline=SHORT))
+        error = failure(lambda: send(sender, request(port, scheme=scheme, body=b"x" * 50_000_000), deadline=2.0))
         assert error.reason is FailureReason.TIMEOUT
 
 
@@ -575,6 +571,33 @@ def test_an_answer_that_comes_before_the_body_was_read_counts(
         asked = request(listener.getsockname()[1], scheme=scheme, body=b"x" * size, tls=tls)
         assert send(sender, asked, deadline=5.0).status == 413
         thread.join()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_early_answer_on_a_connection_that_stays_open_is_not_waited_for(
+    sender: HttpClient, authority: Authority, scheme: str
+) -> None:
+    context, answered = authority.server("hooks.test"), threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse() -> None:
+            accepted, _ = listener.accept()
+            with context.wrap_socket(accepted, server_side=True) if scheme == "https" else accepted as connection:
+                connection.recv(100)
+                connection.sendall(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n")
+                answered.wait()
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        tls = Tls(ca=authority.certificate) if scheme == "https" else None
+        asked = request(listener.getsockname()[1], scheme=scheme, body=b"x" * 20_000_000, tls=tls)
+        started = time.monotonic()
+        try:
+            assert send(sender, asked, deadline=20.0).status == 413
+        finally:
+            answered.set()
+            thread.join()
+        assert time.monotonic() - started < 10.0
 
 
 def test_a_port_where_nobody_listens_is_a_failure_of_the_network(sender: HttpClient) -> None:
@@ -957,15 +980,3 @@ def test_no_key_is_left_on_the_disk(
         tls = Tls(authority.certificate, certificate, key)
         assert send(sender, request(server.port, scheme="https", tls=tls), deadline=5.0).status == 200
     assert list(tmp_path.iterdir()) == []
-
-
-def test_where_the_system_gives_no_more_threads_answers_count(
-    sender: HttpClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(_: threading.Timer) -> None:
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threading.Timer, "start", refuse)
-    with RawServer(answering(OK)) as one, RawServer(answering(OK)) as two:
-        answers = sender.send([request(one.port), request(two.port)], deadline=5)
-    assert [answer.status for answer in answers if isinstance(answer, Response)] == [200, 200]

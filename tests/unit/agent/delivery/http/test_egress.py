@@ -1,9 +1,11 @@
 """Addresses that may be connected to, and those that may not."""
 
 import socket
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 import sew_agent.delivery.http.resolver
 from sew_agent.base.settings import parse_rules
@@ -11,9 +13,9 @@ from sew_agent.delivery.http.egress import EgressGuard, OwnEndpoints
 from sew_agent.delivery.http.event_loop import finish
 from sew_agent.delivery.http.resolver import Resolver
 
-ALWAYS = "always refused"
-LOOPBACK = "loopback"
-DENIED = "SEW_EGRESS_DENY"
+ALWAYS = "link-local, metadata, multicast and unspecified addresses are always refused"
+LOOPBACK = "loopback is refused unless SEW_EGRESS_ALLOW allows it"
+DENIED = "SEW_EGRESS_DENY refuses it"
 OPEN = EgressGuard(allow=parse_rules("0.0.0.0/0,::/0"))
 
 
@@ -42,6 +44,7 @@ OPEN = EgressGuard(allow=parse_rules("0.0.0.0/0,::/0"))
         ("168.63.129.16", ALWAYS),
         ("0.0.0.0", ALWAYS),
         ("::", ALWAYS),
+        ("::2", ALWAYS),
         ("224.0.0.1", ALWAYS),
         ("239.255.255.255", ALWAYS),
         ("ff02::1", ALWAYS),
@@ -74,14 +77,30 @@ OPEN = EgressGuard(allow=parse_rules("0.0.0.0/0,::/0"))
     ],
 )
 def test_without_settings_only_loopback_and_what_is_never_a_receiver_is_refused(address: str, refusal: str) -> None:
-    reason = EgressGuard().refusal(ip_address(address), 443)
-    assert refusal in reason
-    assert bool(refusal) is bool(reason)
+    assert EgressGuard().refusal(ip_address(address), 443) == refusal
+
+
+@given(
+    st.integers(0x0100_0000, 0xFFFF_FFFF),
+    st.integers(0, 2**16 - 1),
+    st.integers(0, 2**24 - 1),
+    st.sampled_from([48, 56, 64]),
+)
+@example(0x01020304, 0, 0, 48)
+def test_an_address_that_an_operators_nat64_embeds_is_judged_whatever_the_prefixs_length(
+    ipv4: int, subnet: int, suffix: int, length: int
+) -> None:
+    """https://www.rfc-editor.org/rfc/rfc6052#section-2.2: bits 64 to 71 are skipped."""
+    bits = f"{0x64FF9B0001:048b}{f'{subnet:016b}'[: length - 48]}{ipv4:032b}"
+    after = f"{bits[64:]}{suffix:024b}{0:056b}"[:56]
+    address = IPv6Address(int(f"{bits[:64]}{0:08b}{after}", 2))
+    guard = EgressGuard(deny=parse_rules(str(IPv4Address(ipv4))))
+    assert guard.refusal(address, 443) in (DENIED, ALWAYS)
 
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "::ffff:169.254.169.254", "0.0.0.0", "fe80::1", "224.0.0.1"])
 def test_what_is_always_refused_cannot_be_allowed(address: str) -> None:
-    assert ALWAYS in OPEN.refusal(ip_address(address), 443)
+    assert OPEN.refusal(ip_address(address), 443) == ALWAYS
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "10.0.0.1"])
@@ -92,13 +111,13 @@ def test_loopback_can_be_allowed(address: str) -> None:
 @pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::a01:203", "2001:db8::1"])
 def test_deny_comes_before_allow(address: str) -> None:
     guard = EgressGuard(allow=parse_rules("0.0.0.0/0,::/0"), deny=parse_rules("10.0.0.0/8, 2001:db8::/32"))
-    assert DENIED in guard.refusal(ip_address(address), 443)
+    assert guard.refusal(ip_address(address), 443) == DENIED
 
 
 def test_allow_only_adds_to_what_is_allowed() -> None:
     guard = EgressGuard(allow=parse_rules("127.0.0.1"))
     assert guard.refusal(ip_address("127.0.0.1"), 443) == ""
-    assert LOOPBACK in guard.refusal(ip_address("127.0.0.2"), 443)
+    assert guard.refusal(ip_address("127.0.0.2"), 443) == LOOPBACK
     assert guard.refusal(ip_address("10.0.0.1"), 443) == ""
 
 
@@ -147,6 +166,7 @@ OWN = {
     "https://10.96.0.1:443": "the cluster's API server",
     "https://elastic.example": "the agent's own Elasticsearch",
     "http://elastic.example:9200": "the agent's own Elasticsearch",
+    "postgresql://db.example:5432": "the agent's own PostgreSQL",
 }
 
 
@@ -162,6 +182,7 @@ def own(*addresses: str) -> OwnEndpoints:
         ("10.96.0.1", 8443, ""),
         ("10.2.0.1", 9200, "the agent's own Elasticsearch"),
         ("10.2.0.2", 443, "the agent's own Elasticsearch"),
+        ("10.2.0.1", 5432, "the agent's own PostgreSQL"),
         ("10.2.0.3", 443, ""),
         ("10.7.7.7", 10250, "the kubelet's port 10250"),
     ],
@@ -175,6 +196,20 @@ def test_what_the_agent_itself_is_connected_to_is_refused_unless_it_is_allowed(
     assert reason == (f"{what} is refused unless SEW_EGRESS_ALLOW allows it" if what else "")
     allowing = EgressGuard(parse_rules(f"[{address}]:{port}"), own=own("10.2.0.1"))
     assert allowing.refusal(ip_address(address), port) == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "port"), [("http://es.example", 80), ("https://es.example", 443), ("https://a:9200", 9200)]
+)
+def test_the_port_of_what_the_agent_is_connected_to_is_that_of_the_scheme_unless_it_is_named(
+    url: str, port: int
+) -> None:
+    guard = EgressGuard(
+        own=OwnEndpoints({url: "Elasticsearch", "https://": "nothing"}, Resolver(lambda *_: ["10.2.0.1"]))
+    )
+    for asked in (80, 443, 9200):
+        finish([guard.prepare(asked)])
+        assert bool(guard.refusal(ip_address("10.2.0.1"), asked)) is (asked == port)
 
 
 def test_what_the_agent_is_connected_to_is_known_from_its_last_lookup(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,9 @@ from sew_agent.store.records import (
     DeliveryState,
     DropReason,
     EnqueueBatch,
+    LoggedAttempt,
     NewDelivery,
+    ReceiverState,
     StoreError,
     StoreFullError,
 )
@@ -307,3 +309,54 @@ def test_a_file_of_this_version_is_not_written_anew_at_the_start(folder: Path) -
     size = (folder / DATABASE).stat().st_size
     open_store(folder).close()
     assert (folder / DATABASE).stat().st_size == size
+
+
+def entries(number: int) -> list[LoggedAttempt]:
+    text = "x" * 300
+    whole = LoggedAttempt("hook", 1, "id", "e", "", None, "", None, 1, NOW, 1, "dead", "", text, 400, "http://a", 1, "")
+    return [whole._replace(delivery=each) for each in range(number)]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
+def test_on_a_full_disk_the_log_is_given_up_and_is_in_the_way_of_nothing(small_disk: Path) -> None:
+    store = open_store(small_disk)
+    store.enqueue(batch(10))
+    store.record_results((), [ReceiverState("hook")], attempts=entries(1000))
+    store.close()
+    fill(small_disk)
+    store = open_store(small_disk)
+    for delivery in store.due("hook", now=NOW, limit=10):
+        result = DeliveryResult(delivery, DeliveryState.DELIVERED, NOW, 1)
+        with suppress(StoreFullError):
+            store.record_results([result], (), attempts=entries(500))
+    assert store.counters()[0].delivered > 0
+    with pytest.raises(StoreFullError):
+        store.enqueue(batch(2000, 1000))
+    while store.trim_attempts(NOW, kept_for=1e9):
+        pass
+    assert store.attempts() == []
+    store.record_results((), (), attempts=entries(1))
+    assert store.attempts() == []
+    assert store.enqueue(batch(100, 100)).new == 90
+    store.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
+def test_an_older_store_on_a_full_disk_gets_its_log_when_there_is_room(small_disk: Path) -> None:
+    store = open_store(small_disk)
+    store.enqueue(batch(10))
+    store.close()
+    with closing(sqlite3.connect(small_disk / DATABASE)) as database:
+        database.executescript(
+            "DROP TABLE attempts; DROP INDEX deliveries_digest; ALTER TABLE deliveries DROP COLUMN digest;"
+            "ALTER TABLE deliveries DROP COLUMN again; PRAGMA user_version = 6; VACUUM;"
+        )
+    fill(small_disk)
+    with suppress(StoreFullError):
+        open_store(small_disk).close()
+    (small_disk / "others").unlink()
+    store = open_store(small_disk)
+    assert store.pending_counts() == {"hook": 10}
+    store.record_results((), (), attempts=entries(1))
+    assert len(store.attempts()) == 1
+    store.close()

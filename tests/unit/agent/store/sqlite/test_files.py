@@ -136,6 +136,20 @@ def test_a_database_of_a_newer_agent_is_refused(tmp_path: Path) -> None:
     )
 
 
+def test_a_command_refuses_the_store_of_an_older_agent_and_changes_nothing_in_it(tmp_path: Path) -> None:
+    open_store(tmp_path).close()
+    path, newest = tmp_path / DATABASE, len(MIGRATIONS)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("DROP TABLE attempts")
+        database.execute(f"PRAGMA user_version = {newest - 1}")
+    assert refused(tmp_path, exclusive=False) == (
+        f"the store {path} was written by an older agent (schema {newest - 1}, this one needs {newest}): "
+        "use the `sew-agent` of that agent's version, or start an agent of this one, which brings it up to date"
+    )
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (newest - 1,)
+
+
 def test_a_command_needs_a_store(tmp_path: Path) -> None:
     expected = f"there is no store in {tmp_path}: name the --state folder of an agent"
     assert refused(tmp_path, exclusive=False) == expected
@@ -153,6 +167,10 @@ def test_what_an_older_agent_wrote_is_kept(tmp_path: Path, version: int) -> None
         known = json.dumps({"name": "hook", "state": "Enabled", "start": None})
         receiver = json.dumps({"webhook": "hook", "failures": 3})
         database.execute("INSERT INTO webhooks (id, name, known, lane) VALUES (7, 'hook', ?, ?)", (known, receiver))
+        columns = "(webhook, event, bytes, read_at) VALUES (7, 1, 9, 1)"
+        database.execute(f"INSERT INTO deliveries {columns}")
+        database.execute("INSERT INTO events VALUES (1, x'00', 'old', '', '{}', 1)")
+        database.execute("UPDATE webhooks SET pending = 1")
         if version >= 5:
             database.execute("UPDATE amounts SET amount = 7 WHERE name = 'ids'")
         database.commit()
@@ -160,7 +178,8 @@ def test_what_an_older_agent_wrote_is_kept(tmp_path: Path, version: int) -> None
     assert store.webhook_records() == {"hook": WebhookRecord("hook", "Enabled", None)}
     assert store.receivers() == {"hook": ReceiverState("hook", failures=3)}
     result = store.enqueue(EnqueueBatch([NewDelivery(Event("", "a", {}), ("hook", "new"))], {}, NOW))
-    assert (result.new, store.pending_counts()) == (2, {"hook": 1, "new": 1})
+    assert (result.new, store.pending_counts()) == (2, {"hook": 2, "new": 1})
+    assert [(one.event.id, one.again) for one in store.due("hook", now=NOW, limit=2)] == [("old", False), ("a", False)]
     store.close()
     open_store(tmp_path).close()
 

@@ -62,6 +62,27 @@ def test_an_attempt_is_on_the_disk_itself_before_it_is_sent(tmp_path: Path, monk
         ]
 
 
+@pytest.mark.parametrize("waits", [False, True])
+def test_to_send_again_costs_no_more_where_another_webhook_has_thousands_that_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, waits: bool
+) -> None:
+    connect, steps = sqlite3.connect, list[int]()
+
+    def counting(*arguments: Any, **settings: Any) -> sqlite3.Connection:
+        connection = connect(*arguments, **settings)
+        connection.set_progress_handler(lambda: steps.append(1), 1_000)
+        return connection
+
+    monkeypatch.setattr("sqlite3.connect", counting)
+    with closing(open_store(tmp_path)) as store:
+        enqueue(store, [str(number) for number in range(5_000)], ("other",))
+        steps.clear()
+        events = [Event("", str(number) if waits else f"new {number}", {}) for number in range(20)]
+        again = [NewDelivery(event, ("hook",), again="replay") for event in events]
+        assert store.enqueue(EnqueueBatch(again, {}, NOW)).new == 20
+    assert len(steps) < 20
+
+
 def test_payloads_of_delivered_events_are_released(store: SqliteStore, tmp_path: Path) -> None:
     enqueue(store, [str(number) for number in range(100)], ("hook", "other"))
     deliver(store, "hook")

@@ -1,0 +1,84 @@
+"""What a queue with digests reads ahead, begins, and makes of an outcome; its I/O is the store's alone."""
+
+from collections.abc import Sequence
+
+from kubectl_sew.consumers.base import Outcome, Verdict
+from sew_agent.delivery.digests import Bundle, bundle, decide_digest
+from sew_agent.delivery.gathering import MOST, PAGE, Gathering, Message
+from sew_agent.delivery.queue import Assignment, Queue
+from sew_agent.delivery.retry import Decision, Policy, Staleness, decide
+from sew_agent.store.contract import Store
+from sew_agent.store.records import Delivery, DeliveryResult, ReceiverState
+
+_SCAN_PAUSE = 0.001
+"""Seconds between two pages of what is to be gathered: others have their turn."""
+_REST_FOR_EACH = 0.001
+"""Seconds that a webhook rests for each event of a digest, which takes a tenth of that to make."""
+
+
+def look_ahead(
+    store: Store, queue: Queue, gathering: Gathering, now: float, longest: float, *, retries: bool
+) -> float | None:
+    """Learn of one page more of what waits; return the seconds until something of it may go, None for nothing there.
+
+    `longest`: seconds that a retry waits at most. `retries`: what was tried may go now. Raises StoreError.
+    """
+    name = queue.route.webhook
+    if returned := gathering.returned[:MOST]:
+        page = store.waiting(name, numbers=returned, limit=MOST)
+        gathering.learn(page, longest, now)
+        last = page[-1].seq if page else returned[-1]
+        gathering.forget_returned([number for number in returned if number <= last])
+    more = not queue.empty and gathering.has_room
+    if more:
+        page = store.waiting(name, after=gathering.after, limit=PAGE)
+        gathering.scan(page, queue.in_flight, longest, now)
+        queue.empty = not page
+        if len(page) == PAGE and gathering.looks_on():
+            return _SCAN_PAUSE  # else a digest would hold what is known so far, although more is there
+    found = gathering.next(now, longest, retries=retries)
+    if isinstance(found, Message):
+        return 0.0
+    if more or gathering.returned:
+        return _SCAN_PAUSE
+    if gathering.is_empty:
+        return None
+    return max(found, _SCAN_PAUSE)
+
+
+def take_next(
+    store: Store, queue: Queue, gathering: Gathering, now: float, longest: float, *, retries: bool
+) -> tuple[Delivery, Message, Bundle | None] | None:
+    """Take what begins now: the delivery that stands for it, and its digest; None where all of it has ended meanwhile.
+
+    Raises StoreError, and takes nothing then.
+    """
+    found = gathering.next(now, longest, retries=retries)
+    if not isinstance(found, Message):
+        return None
+    members = store.waiting(queue.route.webhook, numbers=found.numbers, digest=found.digest, limit=MOST)
+    gathering.take(found, members)
+    if not members:
+        return None
+    if not found.digest and len(members) == 1:
+        return members[0], found, None
+    queue.rests_until = now + _REST_FOR_EACH * len(members)
+    lead, together = bundle(members, gathering.settings, gathering.maps)
+    return lead, found, together
+
+
+def judge(
+    assignment: Assignment, receiver: ReceiverState, outcome: Outcome, policy: Policy, now: float, staleness: Staleness
+) -> tuple[Decision, Sequence[DeliveryResult]]:
+    """Return the changes by an outcome, and the result of each delivery; tell what gathers them."""
+    delivery, gathering, message = assignment.delivery, assignment.gathering, assignment.message
+    if gathering and message and outcome.verdict is Verdict.DELIVERED:
+        gathering.accepted(message, now)
+    if assignment.bundle is None:
+        made = decide(outcome, delivery, receiver, policy, now=now, staleness=staleness)
+        return made, [made.result]
+    members = assignment.bundle.members
+    made, results, halved = decide_digest(outcome, delivery, members, receiver, policy, now=now, staleness=staleness)
+    if halved and gathering and message:
+        gathering.halve(message, len(members))
+    return made, results
