@@ -9,9 +9,12 @@ from kubectl_sew.errors import SewError
 from kubectl_sew.terminal import harmless, usage
 from sew_agent.cli.backlog import backlog
 from sew_agent.cli.dead_letters import dead_letters
+from sew_agent.cli.deliveries import deliveries
 from sew_agent.cli.migrate_store import migrate_store
+from sew_agent.cli.replay import replay
 from sew_agent.cli.run import RUN
 from sew_agent.cli.status import status_command
+from sew_agent.cli.trace import trace
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,7 +28,7 @@ def version_command() -> None:
     click.echo(f"sew-agent {version('kubectl-sew')}")
 
 
-for command in (RUN, dead_letters, backlog, status_command, migrate_store):
+for command in (RUN, trace, deliveries, dead_letters, backlog, replay, status_command, migrate_store):
     cli.add_command(command)
 
 

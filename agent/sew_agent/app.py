@@ -1,5 +1,6 @@
 """The process: signals, leadership, and the end of a run."""
 
+import _thread
 import os
 import signal
 import sys
@@ -27,7 +28,7 @@ def run(settings: Settings, warnings: Sequence[str]) -> int:
     for warning in warnings:
         log.warning("setting_unknown", message=warning)
     stop = threading.Event()
-    _stop_on_signals(stop)
+    stop_on_signals(stop)
     ends = time.monotonic() + (settings.timeout if settings.once and settings.timeout else float("inf"))
     with ExitStack() as stack:
         stack.enter_context(captured(partial(_library_warning, log)))
@@ -67,15 +68,20 @@ def _deliver(settings: Settings, environment: Environment, log: Log, stop: Stop,
             code = loop.run()
             if code is not None or stop.is_set():
                 return code
-        log.error("store_taken_over", message="another agent has taken over: this one stands by")
+        log.error(
+            "store_taken_over", message="others have taken over what this agent had, since it was silent for too long"
+        )
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
+def stop_on_signals(stop: threading.Event) -> None:
     """Stop at the first SIGTERM or SIGINT; a second one ends the process at once."""
 
     def asked(number: int, _frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)
-        stop.set()
+        try:  # this runs within the main thread, which may hold the event's own lock just now
+            _thread.start_new_thread(stop.set, ())
+        except RuntimeError:  # the system gives no more threads
+            stop.set()
 
     signal.signal(signal.SIGTERM, asked)
     signal.signal(signal.SIGINT, asked)

@@ -32,6 +32,9 @@ class StatusSink(Protocol):
     def report(self, progress: Mapping[str, Progress], position: str, now: float) -> None:
         """Report how all webhooks stand now (epoch seconds), and the shared reader's position. Raises StoreError."""
 
+    def pause(self) -> None:
+        """Report nothing until `report` is called again: another agent does."""
+
 
 class Session(Protocol):
     """A time of reading and sending, from its start until its stack ends it."""
@@ -121,4 +124,7 @@ class NoReport:
     """Reports to nobody: `sew-agent status` and the metrics show the status."""
 
     def report(self, progress: Mapping[str, Progress], position: str, now: float) -> None:
+        pass
+
+    def pause(self) -> None:
         pass

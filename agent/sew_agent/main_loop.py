@@ -13,6 +13,7 @@ from sew_agent.delivery.retry import is_probed
 from sew_agent.housekeeping import Housekeeping
 from sew_agent.ingest.poller import Polled
 from sew_agent.ingest.source import SourceError, joined
+from sew_agent.reading_turn import ReadingTurn
 from sew_agent.reporter import Reporter, source_name
 from sew_agent.run_once import (
     TIMED_OUT,
@@ -30,6 +31,8 @@ RECONCILE_EVERY = 0.5
 """Seconds between two readings of the webhooks while there are no events to read."""
 ONCE_EVERY = 0.02
 """Seconds between two turns of a run with `--once`, which ends soon after its work."""
+_FIELDS_EVERY = 30.0
+"""Seconds between two reads of the fields where another agent reads the events."""
 _FAILED_PAUSE = 1.0
 _LONGEST_PAUSE = 16.0
 """Seconds between two attempts to reach a source that fails: doubled from one second."""
@@ -63,6 +66,10 @@ class MainLoop:
         self._runtime = runtime
         self._stop = stop
         self._ends = ends
+        self._reading = False
+        """True from when this agent reads."""
+        self._reading_turn = ReadingTurn(runtime.balancer.pass_reading_on if runtime.balancer else None)
+        self._next_fields = 0.0
         self._done = False
         """True where the source has nothing more to read now."""
         self._grace = runtime.settings.request_timeout + _FAILED_PAUSE
@@ -72,7 +79,11 @@ class MainLoop:
         """Failures of the source in a row."""
         self._next_poll = 0.0
         self._housekeeping = Housekeeping(
-            runtime.store, runtime.poller, runtime.log, dead_letters_for=runtime.settings.dead_letters_for
+            runtime.store,
+            runtime.poller,
+            runtime.log,
+            dead_letters_for=runtime.settings.dead_letters_for,
+            attempts_for=runtime.settings.attempts_for,
         )
         self._reporter = Reporter(runtime)
         self._dead_before = {counters.webhook: counters.dead for counters in runtime.store.counters()}
@@ -91,6 +102,8 @@ class MainLoop:
             self._runtime.store.record_results((), to_probe(self._runtime.store.receivers()))
         beat = health.heartbeat("dispatcher", STALLED_AFTER).beat
         self._runtime.dispatcher.start(beat, self._may_deliver)
+        if self._runtime.balancer:
+            self._runtime.balancer.start()
         while not self._stop.is_set():
             pause = self._turn()
             self._runtime.dispatcher.check()
@@ -109,32 +122,73 @@ class MainLoop:
         """
         runtime = self._runtime
         runtime.log.info("stopping", in_flight=runtime.dispatcher.busy)
+        if runtime.balancer:
+            runtime.balancer.leave()
+            runtime.reading_parts.close()
+            runtime.balancer.release_reading()
         whole = runtime.dispatcher.stop(self._grace)
-        with suppress(StoreError):
-            self._reporter.report_status(time.time())
+        if not runtime.balancer:
+            with suppress(StoreError):
+                self._reporter.report_status(runtime.store.clock())
         self._reporter.close()
         runtime.log.info("stopped", all_finished=whole)
 
     def _turn(self) -> float:
         """Take one turn; return the seconds until the next."""
         self._heartbeat.beat()
-        now, pace = time.time(), time.monotonic()
-        more, failed = False, _tried(lambda: self._housekeeping.step(now, pace))
+        now, pace = self._runtime.store.clock(), time.monotonic()
+        more, failed = False, _tried(self._begin_reading)
+        if self._reading:
+            failed = _tried(lambda: self._housekeeping.step(now, pace))
         try:
-            self._runtime.reconciler.reconcile(now)
-            more = self._runtime.reconciler.ready and self._poll(now, pace)
+            more = self._read(now, pace) if self._reading else self._follow(pace)
         except StoreError as error:
             failed = error
         if failed:
             self._store_failed(failed)
         else:
             self._store_works()
-        unreported = _tried(lambda: self._reporter.update(now, pace, self._store_error))
+        unreported = _tried(lambda: self._reporter.update(now, pace, self._store_error, reads=self._reading))
         if unreported:
             self._store_failed(unreported)
         if failed or more:
             return _FAILED_PAUSE if failed else 0.0
-        return min(RECONCILE_EVERY, max(self._next_poll - pace, 0.0))
+        return min(RECONCILE_EVERY, max(self._next_poll - pace, 0.0)) if self._reading else RECONCILE_EVERY
+
+    def _begin_reading(self) -> None:
+        """Read from now on where no other agent does. Raises StoreError."""
+        sharing = self._runtime.store.sharing()
+        if not self._reading and (sharing is None or sharing.reads):
+            self._runtime.poller.resume()
+            self._runtime.reconciler.resume()
+            self._reading = True
+
+    def _read(self, now: float, pace: float) -> bool:
+        """Reconcile and poll; return whether there is more to read. Raises StoreError."""
+        self._runtime.reconciler.reconcile(now)
+        ready = self._runtime.reconciler.ready
+        more = ready and self._poll(now, pace)
+        if ready and not self._failures:
+            self._reading_turn.works()
+        elif not self._runtime.tester.busy and self._reading_turn.fails(pace):
+            self._stop_reading()
+        return more
+
+    def _stop_reading(self) -> None:
+        """Follow from now on: another agent is to read."""
+        why = self._source_error or self._webhooks_error()
+        self._runtime.log.error("reading_passed_on", message=f"another agent is to read, since this one cannot: {why}")
+        self._runtime.status_sink.pause()
+        self._reading = False
+        self._failures, self._source_error, self._next_poll = 0, "", 0.0
+
+    def _follow(self, pace: float) -> bool:
+        """Follow the webhooks while another agent reads; return that there is nothing to read. Raises StoreError."""
+        if pace >= self._next_fields:
+            self._runtime.source.read_fields()
+            self._next_fields = pace + _FIELDS_EVERY
+        self._runtime.reconciler.follow()
+        return False
 
     def _poll(self, now: float, pace: float) -> bool:
         """Poll if it is time; return whether there is more. `pace` is monotonic: the clock may be set."""

@@ -45,19 +45,22 @@ class Reporter:
         """Remove the report file: the agent ends."""
         self._file.remove()
 
-    def update(self, now: float, pace: float, store_error: str) -> None:
+    def update(self, now: float, pace: float, store_error: str, *, reads: bool = True) -> None:
         """Report what changed, and all of it every 2 s. Raises StoreError.
 
         `now` is in epoch seconds, `pace` in monotonic ones; `store_error`: why the store cannot be used, "" if it can.
+        `reads`: False where another agent reads, and reports what holds for all.
         """
         validated = self._runtime.reconciler.validated
         if validated is self._reported and pace < self._next_report:
             return
-        progress = self._progress(now, store_error)
-        self._check_room()
-        self._measure(validated, progress)
-        self._report_status(progress, now)
-        self._file.write(self._report(progress, now, store_error))
+        progress = self._progress(now, store_error) if reads else {}
+        if reads:
+            self._check_room()
+            self._measure(validated, progress)
+            self._report_status(progress, now)
+        report = self._report(progress, now, store_error)
+        self._file.write(report if reads else replace(report, reads=False, source_troubles=()))
         self._reported, self._next_report = validated, pace + _REPORT_EVERY
 
     def report_status(self, now: float) -> None:
@@ -94,8 +97,9 @@ class Reporter:
         runtime = self._runtime
         snapshot = runtime.reconciler.snapshot
         counters = {counters.webhook: counters for counters in runtime.store.counters()}
-        receivers, peers = runtime.dispatcher.receivers(), runtime.routes.failing_peers()
-        known = Observations(self._room, progress, receivers, counters, runtime.settings.rates, peers)
+        receivers, peers = runtime.receivers.states(), runtime.receivers.failing_peers()
+        beside_calico = runtime.settings.beside_calico
+        known = Observations(self._room, progress, receivers, counters, runtime.settings.rates, peers, beside_calico)
         store = (f"store: {store_error}",) if store_error else ()
         stalled = (f"{loop}: {problem}" for loop, problem in runtime.health.stalled().items())
         problems = (*(snapshot.problems if snapshot else ()), *runtime.environment.problems(), *store, *stalled)
@@ -112,4 +116,5 @@ class Reporter:
             source_troubles=runtime.poller.problems,
             events_read=runtime.reading.events,
             started=self._started,
+            beside_calico=beside_calico,
         )

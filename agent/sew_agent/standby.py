@@ -9,6 +9,7 @@ from typing import TypeVar
 from sew_agent.base.health import MAIN, STALLED_AFTER, Health
 from sew_agent.base.log import Log
 from sew_agent.base.metrics import Metrics
+from sew_agent.base.process import process_gauges
 from sew_agent.base.settings import Settings
 from sew_agent.base.threads import Stop
 from sew_agent.status.report import ReportFile, report_of_process
@@ -93,7 +94,7 @@ class _Wait:
         health = Health()
         self._heartbeat = health.heartbeat(MAIN, STALLED_AFTER)
         health.probe("store", lambda: self._problem)
-        serve(settings.listen, health, lambda: Metrics().write({}), log, stack)
+        serve(settings.listen, health, lambda: Metrics(process_gauges).write({}), log, stack)
         self._file = ReportFile(store_place(settings).folder)
         stack.callback(self._file.remove)
 

@@ -15,13 +15,17 @@ from kubectl_sew.consumers.base import Outcome
 from kubectl_sew.consumers.registry import consumers
 from kubectl_sew.consumers.slack import URL_PREFIXES
 from kubectl_sew.event import Event, delivery_id
+from kubectl_sew.event_maps.files import load_maps
+from kubectl_sew.event_maps.readable import EventMaps
 from kubectl_sew.query import FieldSet
 from kubectl_sew.query.fields import FIELD_SETS
 from kubectl_sew.validation import Accepted
+from sew_agent.base.clocks import steady_seconds
 from sew_agent.base.health import MAIN, STALLED_AFTER, Health
 from sew_agent.base.log import Log
 from sew_agent.base.metrics import Metrics
 from sew_agent.base.open_files import deliveries_within
+from sew_agent.base.process import process_gauges
 from sew_agent.base.settings import Settings, SettingsError
 from sew_agent.delivery.attempt import MOST_REQUESTS, Send, attempt
 from sew_agent.delivery.dispatcher import Dispatcher
@@ -43,13 +47,17 @@ from sew_agent.status.collector import collect
 from sew_agent.status.server import serve
 from sew_agent.status.telemetry import DeliveryTelemetry, IngestTelemetry
 from sew_agent.store.contract import Store
-from sew_agent.store.opening import StorePlace, open_for_agent, read_url
+from sew_agent.store.opening import StoreLimits, StorePlace, open_for_agent, read_url
 from sew_agent.store.records import Delivery, EnqueueBatch
+from sew_agent.webhooks.balancer import LONGEST_ROUND, Balancer
+from sew_agent.webhooks.receivers import Receivers
 from sew_agent.webhooks.reconciler import Parts, Reconciler
 from sew_agent.webhooks.routes import Routes, route_of
 from sew_agent.webhooks.validator import ValidationResult, WebhookValidator
 
 _NO_ROOM_PAUSE = 2.0
+_WATCH = 600.0
+"""Seconds for which a running agent has seen at least that a webhook is gone, before it forgets it."""
 _STDIN = 0
 
 
@@ -64,13 +72,18 @@ class Runtime:
     reading: IngestTelemetry
     poller: Poller
     dispatcher: Dispatcher
-    routes: Routes
+    receivers: Receivers
     tester: DeliveryTester
     reconciler: Reconciler
     health: Health
     metrics: Metrics
     environment: Environment
     status_sink: StatusSink
+    source: EventSource
+    balancer: Balancer | None
+    """None where all is this agent's own."""
+    reading_parts: ExitStack
+    """What the agent that reads must close before another one reads."""
 
 
 def open_environment(settings: Settings, log: Log, stack: ExitStack) -> Environment:
@@ -89,34 +102,41 @@ def store_place(settings: Settings) -> StorePlace:
 
 def open_store(settings: Settings, stack: ExitStack) -> Store:
     """Open the store, until `stack` closes it. Raises StoreError, StoreHeldError where another agent has it."""
-    known_for = _known_for(settings)
-    return open_for_agent(store_place(settings), stack, known_for=known_for, max_bytes=settings.store_max)
+    limits = StoreLimits(
+        known_for=_known_for(settings), max_bytes=settings.store_max, attempts_kept=settings.attempts_kept
+    )
+    return open_for_agent(store_place(settings), stack, limits, alone=settings.once)
 
 
 def assemble(settings: Settings, environment: Environment, store: Store, log: Log, stack: ExitStack) -> Runtime:
     """Open all the rest; `stack` closes it in the right order. Raises SewError."""
     most = _in_flight(settings, log)
     client = _client(settings, most, environment, stack)
-    health, metrics = Health(), Metrics()
+    health, metrics = Health(), Metrics(process_gauges)
     for name, heartbeat in store.heartbeats().items():
         health.watch(name, heartbeat)
+    reading_parts = stack.enter_context(ExitStack())
     session = environment.start_session(
-        store, _tried(partial(client.send, deadline=settings.request_timeout)), health, stack
+        store, _tried(partial(client.send, deadline=settings.request_timeout)), health, reading_parts
     )
     page = partial(_scrape, store, metrics)
     serve(settings.listen, health, page, log, stack)
-    dispatcher = _dispatcher(settings, most, store, client, DeliveryTelemetry(log, metrics, _failing(store)))
-    routes = Routes(dispatcher)
-    source = _source(settings, store, log, health.heartbeat(MAIN, STALLED_AFTER).beat, stack)
+    maps = EventMaps(load_maps(settings.event_map), settings.time_field)
+    dispatcher = _dispatcher(
+        settings, most, store, client, DeliveryTelemetry(log, metrics, _failing(store), maps), maps
+    )
+    sharing = store.sharing()
+    routes = Routes(dispatcher, frozenset() if sharing else None)
+    receivers = Receivers(store, dispatcher, routes)
+    source = _source(settings, maps, store, log, health.heartbeat(MAIN, STALLED_AFTER).beat, stack)
     _inherit(source, store, environment.inherited_position())
-    reading = IngestTelemetry(log, metrics, time.time, dispatcher.notify)
+    reading = IngestTelemetry(log, metrics, time.time, dispatcher.notify, maps)
     stack.callback(reading.close)
-    poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE)
+    known_for = _known_for(settings)
+    poller = Poller(source, store, reading, page_size=settings.page_size, pause=_NO_ROOM_PAUSE, known_for=known_for)
     parts = Parts(
         webhooks=session.webhooks,
-        validator=WebhookValidator(
-            lambda: source.fields, consumers(settings.slack_url_prefixes or URL_PREFIXES, settings.time_field)
-        ),
+        validator=WebhookValidator(lambda: source.fields, consumers(settings.slack_url_prefixes or URL_PREFIXES, maps)),
         store=store,
         poller=poller,
         routes=routes,
@@ -128,8 +148,15 @@ def assemble(settings: Settings, environment: Environment, store: Store, log: Lo
         forget_after=settings.forget_after,
         start=settings.start,
         by_number=bool(settings.elasticsearch),
+        beside_calico=settings.beside_calico,
         changed=partial(_serve, reading, metrics),
+        steady=steady_seconds,
+        watch=0.0 if settings.once else min(settings.forget_after, _WATCH),
     )
+    balancer = None
+    if sharing:
+        balancer = Balancer(sharing, routes, dispatcher, health.heartbeat("ownership", LONGEST_ROUND), log)
+        stack.callback(balancer.stop)
     return Runtime(
         settings=settings,
         state=_given(settings.state),
@@ -138,13 +165,16 @@ def assemble(settings: Settings, environment: Environment, store: Store, log: Lo
         reading=reading,
         poller=poller,
         dispatcher=dispatcher,
-        routes=routes,
+        receivers=receivers,
         tester=session.tester,
         reconciler=reconciler,
         health=health,
         metrics=metrics,
         environment=environment,
-        status_sink=session.start_reporter(reconciler, routes.receivers, stack),
+        status_sink=session.start_reporter(reconciler, receivers.states, reading_parts),
+        source=source,
+        balancer=balancer,
+        reading_parts=reading_parts,
     )
 
 
@@ -161,11 +191,11 @@ def _inherit(source: EventSource, store: Store, position: str) -> None:
         return
     with suppress(ValueError, TypeError, AttributeError, LookupError):  # of another version: it begins at the newest
         source.reached(position, position)
-        store.enqueue(EnqueueBatch((), {SHARED: position}, time.time()))
+        store.enqueue(EnqueueBatch((), {SHARED: position}, store.clock()))
 
 
 def check(settings: Settings) -> None:
-    """Raise SettingsError where settings are missing, or do not go together."""
+    """Raise SettingsError where settings are missing, or do not go together, EventMapError for a map that is wrong."""
     if settings.state is None:
         raise SettingsError("--state (SEW_STATE) is needed: see `sew-agent run --help`")
     if bool(settings.events) == bool(settings.elasticsearch):
@@ -178,6 +208,7 @@ def check(settings: Settings) -> None:
             "--webhooks (SEW_WEBHOOKS) is needed, or outside of a pod --kubeconfig (SEW_KUBECONFIG) for those of a "
             "cluster: see `sew-agent run --help`"
         )
+    load_maps(settings.event_map)
 
 
 def _in_flight(settings: Settings, log: Log) -> int:
@@ -209,16 +240,17 @@ def _own(settings: Settings, environment: Environment) -> Mapping[str, str]:
     if host := os.environ.get("KUBERNETES_SERVICE_HOST", ""):
         in_url = f"[{host}]" if ":" in host else host
         servers.append(f"https://{in_url}:{os.environ.get('KUBERNETES_SERVICE_PORT', '443')}")
-    return urls | dict.fromkeys(servers, "the cluster's API server")
+    urls |= dict.fromkeys(servers, "the cluster's API server")
+    return urls | dict.fromkeys(store_place(settings).servers(), "the agent's own PostgreSQL")
 
 
 def _dispatcher(
-    settings: Settings, most: int, store: Store, client: HttpClient, observer: DeliveryTelemetry
+    settings: Settings, most: int, store: Store, client: HttpClient, observer: DeliveryTelemetry, maps: EventMaps
 ) -> Dispatcher:
     policy = Policy(settings.retry_initial, settings.retry_max, settings.retry_horizon, random.random)
-    queues = Queues(store, settings.rates, most, policy)
+    queues = Queues(store, settings.rates, most, policy, maps)
     transport = HttpTransport(client, settings.request_timeout)
-    return Dispatcher(store, queues, transport, observer, time.time, _steady)
+    return Dispatcher(store, queues, transport, observer, store.clock, steady_seconds, maps=maps)
 
 
 def _failing(store: Store) -> set[str]:
@@ -226,12 +258,11 @@ def _failing(store: Store) -> set[str]:
 
 
 def _scrape(store: Store, metrics: Metrics) -> str:
-    return collect(store.counters(), store.receivers(), store.room(), metrics, time.time())
-
-
-def _steady() -> float:
-    """Seconds of a clock that nobody sets, and that goes on while the machine sleeps where the system has one."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+    sharing, counters = store.sharing(), store.counters()
+    if sharing and not sharing.reads:  # what is counted for all together, the one that reads serves
+        metrics.keep({row.webhook for row in counters})
+        return metrics.write({})
+    return collect(counters, store.receivers(), store.room(), metrics, store.clock())
 
 
 def _known_for(settings: Settings) -> float:
@@ -239,7 +270,9 @@ def _known_for(settings: Settings) -> float:
     return max(settings.known_for, settings.max_event_age)
 
 
-def _source(settings: Settings, store: Store, log: Log, beat: Callable[[], None], stack: ExitStack) -> EventSource:
+def _source(
+    settings: Settings, maps: EventMaps, store: Store, log: Log, beat: Callable[[], None], stack: ExitStack
+) -> EventSource:
     """`beat`: the sign of life of the loop that reads."""
     source: EventSource
     fields = FIELD_SETS[settings.fields]
@@ -249,9 +282,9 @@ def _source(settings: Settings, store: Store, log: Log, beat: Callable[[], None]
         log.warning(
             "position_not_kept", message="standard input cannot be read again: what is not in the store is lost"
         )
-        source = NdjsonStream(_STDIN, fields, run=uuid.uuid4().hex, whole=settings.once)
+        source = NdjsonStream(_STDIN, fields, maps, run=uuid.uuid4().hex, whole=settings.once)
     else:
-        source = NdjsonFile(Path(settings.events), fields, whole=settings.once)
+        source = NdjsonFile(Path(settings.events), fields, maps, whole=settings.once, beat=beat)
     stack.callback(source.close)
     _check_positions(source, store.positions(), settings)
     return source

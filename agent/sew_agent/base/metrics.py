@@ -8,7 +8,7 @@ https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format.
 import threading
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -60,7 +60,7 @@ LAST_DELIVERY = Metric(
     "time of the last successful delivery, since the epoch",
 )
 PARKED = Metric(
-    "sew_parked",
+    "sew_webhook_parked",
     "gauge",
     ("webhook",),
     "1 while the webhook is parked: it is tried again when its settings change, and once an hour",
@@ -75,6 +75,12 @@ ATTEMPT_SECONDS = Metric(
     ("consumer",),
     "duration of an attempt; requests sent side by side are one",
     DURATION_BUCKETS,
+)
+WEBHOOK_SECONDS = Metric(
+    "sew_webhook_attempt_duration_seconds",
+    "summary",
+    ("webhook",),
+    "duration of the webhook's attempts, which is its receiver's latency: the sum and the number of them",
 )
 EVENT_LATENCY = Metric(
     "sew_event_latency_seconds",
@@ -107,8 +113,9 @@ POLL_ERRORS = Metric("sew_poll_errors_total", "counter", ("reason",), "polls for
 POLL_SECONDS = Metric(
     "sew_poll_duration_seconds", "histogram", (), "duration of a poll for new events", DURATION_BUCKETS
 )
-NOTES = Metric("sew_source_notes_total", "counter", ("kind",), "lines and documents that are not events, e.g. not JSON")
-
+WARNINGS = Metric(
+    "sew_source_warnings_total", "counter", ("kind",), "lines and documents that are not events, e.g. not JSON"
+)
 READ = Metric(
     "sew_events_read_total",
     "counter",
@@ -130,13 +137,20 @@ SUPPRESSED = Metric(
     ("exception",),
     "events that match a webhook and were not delivered, since the AlertException selects them; each counts once",
 )
+BUILD_INFO = Metric("sew_build_info", "gauge", ("version",), "always 1; the label is the version of the agent")
+CPU_SECONDS = Metric("process_cpu_seconds_total", "counter", (), "processor time that the agent has used")
+MEMORY = Metric("process_resident_memory_bytes", "gauge", (), "memory that the agent has in use, where the system says")
+OPEN_FILES = Metric("process_open_fds", "gauge", (), "open files and connections of the agent, where the system says")
+MOST_OPEN_FILES = Metric("process_max_fds", "gauge", (), "how many files and connections the agent may have open")
+STARTED = Metric("process_start_time_seconds", "gauge", (), "time of the agent's start, since the epoch")
 _LEFT_OUT = {"too_old": TOO_OLD, "before_start": BEFORE_START}
 
 METRICS = (
     *(SEEN, DELIVERIES, DROPPED, OLDEST, STORED, ROOM, LAST_DELIVERY, PARKED, FAILURES),
-    *(ATTEMPTS, ATTEMPT_SECONDS, EVENT_LATENCY, DELIVERY_LATENCY),
+    *(ATTEMPTS, WEBHOOK_SECONDS, ATTEMPT_SECONDS, EVENT_LATENCY, DELIVERY_LATENCY),
     *(ACCEPTED, READ_LAG),
-    *(POLLS, POLL_ERRORS, POLL_SECONDS, READ, NOTES, TOO_OLD, BEFORE_START, SUPPRESSED),
+    *(POLLS, POLL_ERRORS, POLL_SECONDS, READ, WARNINGS, TOO_OLD, BEFORE_START, SUPPRESSED),
+    *(BUILD_INFO, CPU_SECONDS, MEMORY, OPEN_FILES, MOST_OPEN_FILES, STARTED),
 )
 """Every metric, in the order in which it is served and documented."""
 
@@ -151,17 +165,28 @@ class _Distribution:
     total: float = 0.0
 
 
-class Metrics:
-    """Counters and histograms of this process. Thread-safe."""
+@dataclass(slots=True)
+class _Sum:
+    count: int = 0
+    total: float = 0.0
 
-    def __init__(self) -> None:
+
+class Metrics:
+    """Counters, summaries and histograms of this process. Thread-safe."""
+
+    def __init__(self, process: Callable[[], Mapping[Metric, Samples]] = dict) -> None:
+        """`process` returns what the system says of this process, at each scrape."""
         self._lock = threading.Lock()
-        self._counters: dict[Metric, Counter[Labels]] = {metric: Counter() for metric in (ATTEMPTS, NOTES, SUPPRESSED)}
+        self._process = process
+        self._counters: dict[Metric, Counter[Labels]] = {}
+        self._counters |= {metric: Counter() for metric in (ATTEMPTS, WARNINGS, SUPPRESSED)}
         self._counters |= {metric: Counter({(): 0}) for metric in (POLLS, READ, TOO_OLD, BEFORE_START)}
         self._counters[POLL_ERRORS] = Counter({(reason.value,): 0 for reason in PollFailure})
         self._histograms: dict[Metric, dict[Labels, _Distribution]] = {
             metric: {} for metric in METRICS if metric.kind == "histogram"
         }
+        self._seconds: dict[str, _Sum] = {}
+        """Of each webhook, the duration of its attempts."""
         self._accepted: Mapping[str, bool] = {}
         self._read_to: Mapping[str, float] = {}
 
@@ -169,6 +194,11 @@ class Metrics:
         """Count an attempt to deliver. `outcome` and `reason` are values of Verdict and FailureReason."""
         with self._lock:
             self._counters[ATTEMPTS][webhook, outcome, reason] += 1
+            summed = self._seconds.get(webhook)
+            if summed is None:
+                summed = self._seconds[webhook] = _Sum()
+            summed.count += 1
+            summed.total += seconds
             self._observe(ATTEMPT_SECONDS, (consumer,), seconds)
 
     def delivered(self, consumer: str, *, now: float, read_at: float, event_time: float | None) -> None:
@@ -189,7 +219,7 @@ class Metrics:
     def skipped(self, kind: str, count: int = 1) -> None:
         """Count input that is not delivered. `kind` is one of a closed set, not text that was read."""
         with self._lock:
-            self._counters[NOTES][kind,] += count
+            self._counters[WARNINGS][kind,] += count
             if left_out := _LEFT_OUT.get(kind):
                 self._counters[left_out][()] += count
 
@@ -233,11 +263,14 @@ class Metrics:
             attempts = self._counters[ATTEMPTS]
             for labels in [key for key in attempts if key[0] not in webhooks]:
                 del attempts[labels]
+            for webhook in self._seconds.keys() - set(webhooks):
+                del self._seconds[webhook]
 
     def write(self, gauges: Mapping[Metric, Samples]) -> str:
         """Return the text for Prometheus; `gauges` holds what this process does not count."""
+        given = {**gauges, **self._process()}
         with self._lock:
-            return "\n".join(line for metric in METRICS for line in self._lines(metric, gauges)) + "\n"
+            return "\n".join(line for metric in METRICS for line in self._lines(metric, given)) + "\n"
 
     def _observe(self, metric: Metric, labels: Labels, value: float) -> None:
         by_labels = self._histograms[metric]
@@ -253,9 +286,16 @@ class Metrics:
         yield f"# TYPE {metric.name} {metric.kind}"
         for labels, distribution in self._histograms.get(metric, {}).items():
             yield from _histogram(metric, labels, distribution)
+        if metric is WEBHOOK_SECONDS:
+            yield from self._summary()
         samples: Samples = self._counters.get(metric) or gauges.get(metric, {})
         for labels, value in samples.items():
             yield _sample(metric.name, metric.labels, labels, value)
+
+    def _summary(self) -> Iterator[str]:
+        for webhook, summed in self._seconds.items():
+            for part, value in (("sum", summed.total), ("count", summed.count)):
+                yield _sample(f"{WEBHOOK_SECONDS.name}_{part}", WEBHOOK_SECONDS.labels, (webhook,), value)
 
 
 def _histogram(metric: Metric, labels: Labels, distribution: _Distribution) -> Iterator[str]:

@@ -101,6 +101,13 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
+def parse_number(text: str) -> int:
+    """Return a whole number."""
+    if not _COUNT.fullmatch(text):
+        raise ValueError("must be a whole number, 0 or more")
+    return int(text)
+
+
 def parse_index(text: str) -> str:
     """Return a pattern of indices that Elasticsearch accepts."""
     try:
@@ -177,6 +184,12 @@ SETTINGS = (
     Setting("api_group", "", parse_group, "API group that serves the webhooks; discovery finds it unless given"),
     Setting("selector", "", parse_selector, "label selector: which webhooks of the cluster this agent serves"),
     Setting(
+        "beside_calico",
+        "false",
+        parse_flag,
+        "leave to Calico's own processor what it delivers: serve only webhooks that were taken over from it",
+    ),
+    Setting(
         "secret_selector", "", parse_selector, "label selector: which Secrets and ConfigMaps webhooks may refer to"
     ),
     Setting("events", "", str, "NDJSON file of events, followed as it grows; `-` is standard input"),
@@ -223,6 +236,12 @@ SETTINGS = (
     Setting("timeout", "", _optional_duration, "with --once: stop after so long, with exit code 124"),
     Setting("secrets_namespace", "tigera-intrusion-detection", str, "namespace of the Secrets and ConfigMaps"),
     Setting("fields", "calico", parse_fields, "which keys queries may use: `calico` or `any`"),
+    Setting(
+        "event_map",
+        "",
+        parse_path,
+        "file with maps of your own events, for messages and times: read when the agent starts",
+    ),
     Setting("poll_interval", "1s", parse_pause, "pause between two polls for new events"),
     Setting("page_size", "1000", parse_count, "events read at once"),
     Setting("known_for", "24h", parse_duration, "how long a read event is remembered, so that it is not sent twice"),
@@ -245,6 +264,8 @@ SETTINGS = (
     Setting("retry_max", "15m", parse_pause, "longest pause between two attempts"),
     Setting("retry_horizon", "72h", parse_pause, "how long a delivery is tried before it is a dead letter"),
     Setting("dead_letters_for", "30d", parse_pause, "how long a dead letter is kept before it is dropped, and counted"),
+    Setting("attempts_kept", "1000", parse_number, "attempts of each webhook that the log of deliveries has; 0: none"),
+    Setting("attempts_for", "7d", parse_pause, "how long an attempt stays in the log of deliveries"),
     Setting("workers", "1024", parse_count, "most requests at the same time"),
     Setting("rate_slack", "1/s", parse_rate, "most requests to each Slack webhook"),
     Setting("rate_jira", "10/min", parse_rate, "most requests to each Jira webhook"),
@@ -276,6 +297,7 @@ class Settings:
     context: str
     api_group: str
     selector: str
+    beside_calico: bool
     secret_selector: str
     events: str
     elasticsearch: tuple[str, ...]
@@ -296,6 +318,7 @@ class Settings:
     timeout: float | None
     secrets_namespace: str
     fields: str
+    event_map: Path | None
     poll_interval: float
     page_size: int
     known_for: float
@@ -308,6 +331,8 @@ class Settings:
     retry_max: float
     retry_horizon: float
     dead_letters_for: float
+    attempts_kept: int
+    attempts_for: float
     workers: int
     rate_slack: float
     rate_jira: float

@@ -21,7 +21,7 @@ from sew_agent.cli.options import (
     yes_option,
 )
 from sew_agent.store.opening import StorePlace
-from sew_agent.store.records import DropReason
+from sew_agent.store.records import DropReason, owners
 
 COLUMNS = {"WEBHOOK": "webhook", "WAITING": "pending", "OLDEST": "oldest", "DEAD": "dead", "BYTES": "bytes"}
 
@@ -46,7 +46,8 @@ def list_command(state: StorePlace, webhook: str | None, output: str | None) -> 
     with beside(state) as store:
         check_webhook(store, webhook, state)
         counters = [row for row in store.counters() if webhook in (None, row.webhook)]
-    now = time.time()
+        members = store.members()
+    now, owned_by = time.time(), owners(members)
     rows: list[dict[str, Any]] = [
         {
             "webhook": row.webhook,
@@ -54,14 +55,16 @@ def list_command(state: StorePlace, webhook: str | None, output: str | None) -> 
             "oldestWaitingSeconds": None if row.oldest_pending is None else round(now - row.oldest_pending),
             "dead": row.dead,
             "bytes": row.bytes_used,
+            "owner": owned_by.get(row.webhook),
         }
         for row in counters
     ]
     if output:
         print_json(rows)
     else:
+        columns = COLUMNS | {"OWNER": "owner"} if members else COLUMNS
         shown = [{**row, "oldest": _age(row["oldestWaitingSeconds"])} for row in rows]
-        click.echo(table_of(shown, COLUMNS) if rows else "nothing waits")
+        click.echo(table_of(shown, columns) if rows else "nothing waits")
 
 
 def _age(seconds: float | None) -> str | None:

@@ -25,7 +25,7 @@ from sew_agent.cli.options import (
 )
 from sew_agent.store.contract import Store
 from sew_agent.store.opening import StorePlace
-from sew_agent.store.records import DeadLetter, DropReason
+from sew_agent.store.records import DeadLetter, DropReason, owners
 from sew_agent.webhooks.plan import FORGOTTEN
 
 COLUMNS = {
@@ -67,11 +67,14 @@ def list_command(state: StorePlace, webhook: str | None, output: str | None) -> 
     """List dead letters, oldest first."""
     with beside(state) as store:
         check_webhook(store, webhook, state)
-        rows = [_row(letter) for letter in store.dead_letters(webhook)]
+        members = store.members()
+        owned_by = owners(members)
+        rows = [_row(letter) | {"owner": owned_by.get(letter.webhook)} for letter in store.dead_letters(webhook)]
     if output:
         print_json(rows)
     else:
-        click.echo(table_of(rows, COLUMNS) if rows else "no dead letters")
+        columns = COLUMNS | {"OWNER": "owner"} if members else COLUMNS
+        click.echo(table_of(rows, columns) if rows else "no dead letters")
 
 
 @dead_letters.command()

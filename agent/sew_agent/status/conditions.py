@@ -33,6 +33,7 @@ PARKED_UNTIL = "tried again when the webhook, its Secret or its ConfigMap change
 _NOT_RUN = "it is not run: see the condition Healthy"
 _LATER = "what matches meanwhile is read when it runs"
 _DISABLED = "the state is Disabled: nothing is fetched or sent, and what waits is kept"
+_TAKEN_OVER = "taken over: this agent delivers it, and Calico's processor sees it Disabled"
 _DEBUG = "the state is Debug: events are counted and logged, and nothing is sent"
 
 
@@ -84,7 +85,7 @@ def healthy_now(known: WebhookStatus, now: float) -> tuple[Status, HealthyReason
     validated = known.validated
     if isinstance(validated, InvalidWebhook):
         return "False", validated.reason, validated.message
-    if validated.webhook.state is State.DISABLED:
+    if validated.webhook.effective_state is State.DISABLED:
         return "False", HealthyReason.STATE, _DISABLED
     if known.tested and _nothing_since(known.tested, known.counters):
         return _truth(known.tested.delivered), HealthyReason.TEST, known.tested.result
@@ -118,7 +119,7 @@ def _fetching(known: WebhookStatus) -> Progress:
     kept = "" if known.checkpoint is None else f"{read_to(known.checkpoint)}; "
     if isinstance(known.validated, InvalidWebhook):
         return Progress("False", FetchedReason.NOT_ACCEPTED, kept + _NOT_RUN)
-    if known.validated.webhook.state is State.DISABLED:
+    if known.validated.webhook.effective_state is State.DISABLED:
         return Progress("False", FetchedReason.STATE, _DISABLED)
     return known.progress or Progress("Unknown", FetchedReason.READ, f"{kept}events have not been read yet")
 
@@ -128,8 +129,8 @@ def _delivery(known: WebhookStatus, now: float) -> tuple[Status, DeliveringReaso
     backlog = _backlog(known.counters, now)
     if isinstance(validated, InvalidWebhook):
         return "False", DeliveringReason.NOT_ACCEPTED, f"{_NOT_RUN}; {backlog}; {_LATER}"
-    if validated.webhook.state in (State.DISABLED, State.DEBUG):
-        quiet = _DISABLED if validated.webhook.state is State.DISABLED else _DEBUG
+    if validated.webhook.effective_state in (State.DISABLED, State.DEBUG):
+        quiet = _DISABLED if validated.webhook.effective_state is State.DISABLED else _DEBUG
         return "False", DeliveringReason.STATE, f"{quiet}; {backlog}"
     if not failing(receiver, now):
         peers = (
@@ -183,7 +184,8 @@ def _nothing_since(tested: DeliveryTestResult, counters: Counters | None) -> boo
 
 
 def _with_warnings(text: str, accepted: Accepted) -> str:
-    return "; ".join([text, *(warning.message for warning in accepted.warnings)])
+    taken_over = [_TAKEN_OVER] if accepted.webhook.is_taken_over else []
+    return "; ".join([text, *taken_over, *(warning.message for warning in accepted.warnings)])
 
 
 def not_delivered(error: str) -> str:

@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 
 from kubectl_sew.consumers.base import RenderError, Request
 from kubectl_sew.consumers.classification import shown_body
+from kubectl_sew.consumers.template_secrets import concealed
 from kubectl_sew.event import Event, delivery_id
+from kubectl_sew.event_maps.readable import EVENT_MAPS, EventMaps
 from kubectl_sew.json_text import line
 from kubectl_sew.validation import Accepted
 from sew_agent.base.log import Log
@@ -27,9 +29,10 @@ _Pending = tuple[Accepted, Event]
 class DebugLog:
     """Logger of events of webhooks in state Debug. A thread of its own renders: a template may take seconds."""
 
-    def __init__(self, log: Log, clock: Callable[[], float]) -> None:
+    def __init__(self, log: Log, clock: Callable[[], float], maps: EventMaps = EVENT_MAPS) -> None:
         self._log = log
         self._clock = clock
+        self._maps = maps
         self._waiting: Queue[_Pending | None] = Queue(ROOM)
         self._thread: Thread | None = None
 
@@ -54,27 +57,28 @@ class DebugLog:
         self._thread.join(_GRACE)
 
     def _not_shown(self, accepted: Accepted, event: Event, why: str) -> None:
-        self._log.info("debug_event", **_named(accepted, event), would_send=[f"not shown: {why}"])
+        self._log.info("debug_event", **_named(accepted, event, self._maps), would_send=[f"not shown: {why}"])
 
     def _run(self) -> None:
         while pending := self._waiting.get():
-            self._log.info("debug_event", **describe(*pending, self._clock()))
+            self._log.info("debug_event", **describe(*pending, self._clock(), self._maps))
 
 
-def describe(accepted: Accepted, event: Event, now: float) -> dict[str, Any]:
+def describe(accepted: Accepted, event: Event, now: float, maps: EventMaps = EVENT_MAPS) -> dict[str, Any]:
     """Return the event's id and type, and the requests: method, host and the beginning of the body."""
-    return _named(accepted, event) | {"would_send": _requests(accepted, event, now)}
+    return _named(accepted, event, maps) | {"would_send": _requests(accepted, event, now)}
 
 
-def _named(accepted: Accepted, event: Event) -> dict[str, Any]:
-    name, kind = accepted.webhook.name, line(event.document.get("type"), 100)
+def _named(accepted: Accepted, event: Event, maps: EventMaps) -> dict[str, Any]:
+    name, kind = accepted.webhook.name, line(maps.read(event).shown.document.get("type"), 100)
     return {"webhook": name, "id": line(event.id, 100), "type": kind}
 
 
 def _requests(accepted: Accepted, event: Event, now: float) -> list[str]:
     identity = delivery_id(accepted.webhook.name, event)
     try:
-        requests = accepted.consumer.render(event, accepted.labels, accepted.config, now=now, delivery_id=identity)
+        config = concealed(accepted.config)
+        requests = accepted.consumer.render(event, accepted.labels, config, now=now, delivery_id=identity)
     except RenderError as error:
         return [f"nothing: {error}"]
     return [_shown(accepted, request) for request in requests]

@@ -14,12 +14,14 @@ from kubectl_sew.consumers.rate import rate_of
 from kubectl_sew.elasticsearch.access import IndexProblem
 from kubectl_sew.exceptions import ValidatedExceptions
 from kubectl_sew.redaction import redact_urls
+from kubectl_sew.resource import Deliverer
 from kubectl_sew.resource.conditions import TIGHT
 from kubectl_sew.validation import Accepted
 from sew_agent.ingest.progress import Progress
 from sew_agent.ingest.source import SourceProblem
 from sew_agent.status.conditions import WebhookStatus, healthy_now
 from sew_agent.store.records import Counters, ReceiverState
+from sew_agent.webhooks.plan import HANDED_BACK
 from sew_agent.webhooks.validator import ValidationResult
 
 NAME = "agent.json"
@@ -81,8 +83,12 @@ class Report:
     """Start of the agent, in seconds since the epoch."""
     standing_by: bool = False
     """True while another agent has the Lease: this one reads and sends nothing."""
+    reads: bool = True
+    """False for an agent that leaves reading to another one, and delivers for the webhooks that it owns."""
     holder: str = ""
     """Holder of the Lease then; "" where that is not known."""
+    beside_calico: bool = False
+    """True where it leaves to Calico's processor what that delivers."""
 
 
 def report_of_process(problems: Iterable[str], now: float) -> Report:
@@ -103,6 +109,8 @@ class Observations:
     counters: Mapping[str, Counters]
     rates: Mapping[str, float]
     failing_peers: Mapping[str, str]
+    beside_calico: bool = False
+    """True where Calico's processor delivers some of them."""
 
 
 def build(validated: ValidationResult, known: Observations, now: float) -> Mapping[str, WebhookReport]:
@@ -122,7 +130,7 @@ def _accepted(name: str, accepted: Accepted, known: Observations, now: float) ->
     reads, words = (read.status != "False", read.message) if read else (True, "")
     return WebhookReport(
         consumer,
-        accepted.webhook.state.value,
+        _state(accepted, known),
         status == "True",
         reason.value,
         "" if status == "True" else redact_urls(message),
@@ -132,6 +140,11 @@ def _accepted(name: str, accepted: Accepted, known: Observations, now: float) ->
         fetched=words,
         failing_peers=known.failing_peers.get(name, ""),
     )
+
+
+def _state(accepted: Accepted, known: Observations) -> str:
+    by_calico = accepted.webhook.delivered_by(beside_calico=known.beside_calico) is Deliverer.CALICO
+    return HANDED_BACK if by_calico else accepted.webhook.effective_state.value
 
 
 def report_exceptions(

@@ -4,15 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from kubectl_sew.agents import describe_agent
 from kubectl_sew.columns import table_of
 from kubectl_sew.event import read_time
 from kubectl_sew.resource.exceptions import describe_exception
 from kubectl_sew.text import plural, rfc3339, spell_age, spell_seconds
 from sew_agent.ingest.readers import SHARED, dedicated_cursor
+from sew_agent.ingest.replay import as_object, replays_in
 from sew_agent.status.conditions import PARKED_UNTIL, failing, falling_behind, last_error, not_delivered
 from sew_agent.status.report import ExceptionReport, Report, WebhookReport, room_words
 from sew_agent.store.contract import Store
-from sew_agent.store.records import Counters, ManualAction, ReceiverState, WebhookRecord
+from sew_agent.store.records import Counters, ManualAction, ReceiverState, WebhookRecord, owners
 from sew_agent.webhooks.plan import FORGOTTEN
 
 _ACTS_SHOWN_FOR = 7 * 86_400.0
@@ -30,6 +32,9 @@ def status(store: Store | None, report: Report | None, now: float) -> dict[str, 
     known, receivers, positions = (
         (store.webhook_records(), store.receivers(), store.positions()) if store else ({}, {}, {})
     )
+    members = store.members() if store else ()
+    replays = replays_in(positions)
+    owned_by = owners(members)
     reports = report.webhooks if report else {}
     kept = {name for name, record in known.items() if record.state != FORGOTTEN or _has_deliveries(counters.get(name))}
     recorded = store.manual_actions() if store else []
@@ -37,16 +42,21 @@ def status(store: Store | None, report: Report | None, now: float) -> dict[str, 
     return {
         "now": _date(now),
         "agent": _agent(report),
+        "agents": [
+            {"name": member.name, "reads": member.reads, "webhooks": len(member.webhooks)} for member in members
+        ],
         "position": positions.get(SHARED),
         "exceptions": [
             _exception(name, known) for name, known in sorted((report.exceptions if report else {}).items())
         ],
         "webhooks": [
             _webhook(name, known.get(name), reports.get(name), now)
+            | {"owner": owned_by.get(name)}
             | _counts(counters.get(name), now)
             | {"behind": _behind(counters.get(name), reports.get(name), now)}
             | _receiver(receivers.get(name), now)
             | {"position": positions.get(dedicated_cursor(name), positions.get(SHARED))}
+            | {"replay": as_object(replays[name]) if name in replays else None}
             | {"byHand": [_act(action) for action in manual_actions if action.webhook == name][-_ACTS_SHOWN:]}
             for name in sorted(kept | reports.keys())
         ],
@@ -79,6 +89,8 @@ def _agent(report: Report | None) -> dict[str, Any]:
         "pid": report.pid,
         "standingBy": report.standing_by,
         "leaseHolder": report.holder or None,
+        "besideCalico": report.beside_calico,
+        "reads": report.reads and not report.standing_by,
         "source": report.source,
         "startedAt": _date(report.started) if report.started else None,
         "eventsRead": report.events_read,
@@ -175,15 +187,18 @@ def for_people(report: Mapping[str, Any]) -> str:
     """Return a table of the webhooks, and below it each problem with the command that helps."""
     agent = report["agent"]
     lines = [f"agent: {_life(agent)}"]
+    lines += [f"alive: {describe_agent(one)}" for one in report["agents"]]
     if agent["running"]:
-        if agent["startedAt"]:
+        if agent["startedAt"] and agent["reads"]:
             lines.append(f"events read since {agent['startedAt']}: {agent['eventsRead']:,}")
         lines += [f"! {problem['message']}" for problem in agent["sourceTroubles"]]
         lines += [f"! {problem}" for problem in agent["problems"]]
     now = read_time(report["now"]) or 0.0
     rows = [_row(webhook, now) for webhook in report["webhooks"]]
-    lines += ["", table_of(rows, COLUMNS)] if rows else ["no webhooks are known"]
+    columns = COLUMNS | {"OWNER": "owner"} if report["agents"] else COLUMNS
+    lines += ["", table_of(rows, columns)] if rows else ["no webhooks are known"]
     lines += [line for webhook in report["webhooks"] for line in _problems(webhook, now)]
+    lines += _replays(report["webhooks"])
     lines += _exceptions(report["exceptions"])
     by_hand = [
         f"{action['at']}: {action['who']} gave up {action['count']:,} of {action['webhook']} ({action['what']})"
@@ -228,6 +243,13 @@ def _failed_since(at: str | None, seconds: int | None, now: float) -> bool:
     """Return whether something failed lately, within so many seconds: what waits for so long may wait because of it."""
     failed = read_time(at)
     return failed is not None and seconds is not None and failed >= int(now) - min(seconds, _ERRORS_SHOWN_FOR)
+
+
+def _replays(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each replay because of which old events come, or were to come."""
+    replays = [(row["name"], row["replay"]) for row in rows if row["replay"]]
+    lines = [f"{name}: {replay['text']}" for name, replay in replays if replay["phase"] not in ("counted", "done")]
+    return ["", *lines] if lines else []
 
 
 def _problems(webhook: Mapping[str, Any], now: float) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from time import monotonic
 
 from kubectl_sew.consumers.base import Outcome
+from kubectl_sew.event_maps.readable import EVENT_MAPS, EventMaps
 from kubectl_sew.resource import State as Wanted
 from kubectl_sew.text import rfc3339
 from kubectl_sew.validation import Accepted
@@ -24,11 +25,16 @@ class IngestTelemetry:
     """Observer of the poller. `notify` is called with the webhooks that have new deliveries."""
 
     def __init__(
-        self, log: Log, metrics: Metrics, clock: Callable[[], float], notify: Callable[[Collection[str]], None]
+        self,
+        log: Log,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        notify: Callable[[Collection[str]], None],
+        maps: EventMaps = EVENT_MAPS,
     ) -> None:
         self._log = log
         self._metrics = metrics
-        self._debug_log = DebugLog(log, clock)
+        self._debug_log = DebugLog(log, clock, maps)
         self._notify = notify
         self._debug: Mapping[str, Accepted] = {}
         self.without_room: set[str] = set()
@@ -39,7 +45,9 @@ class IngestTelemetry:
 
     def serve(self, accepted: Mapping[str, Accepted]) -> None:
         """Set the webhooks that are served from now on."""
-        self._debug = {name: webhook for name, webhook in accepted.items() if webhook.webhook.state is Wanted.DEBUG}
+        self._debug = {
+            name: webhook for name, webhook in accepted.items() if webhook.webhook.effective_state is Wanted.DEBUG
+        }
 
     def close(self) -> None:
         """Wait a moment for events that are not logged yet."""
@@ -66,6 +74,9 @@ class IngestTelemetry:
             if arrival.suppressed_by and arrival.event.key in taken.suppressed:
                 self._metrics.suppressed(arrival.suppressed_by)
 
+    def replaying(self, webhook: str, message: str) -> None:
+        self._log.info("replay", webhook=webhook, message=message)
+
     def store_full(self, webhooks: Collection[str]) -> None:
         for name in set(webhooks) - self.without_room:
             self._log.warning("webhook_without_room", webhook=name, message=FULL)
@@ -81,10 +92,11 @@ class IngestTelemetry:
 class DeliveryTelemetry:
     """Observer of the dispatcher; called from the dispatcher's thread."""
 
-    def __init__(self, log: Log, metrics: Metrics, failing: Collection[str]) -> None:
-        """`failing`: webhooks whose receivers failed before the start of this process."""
+    def __init__(self, log: Log, metrics: Metrics, failing: Collection[str], maps: EventMaps = EVENT_MAPS) -> None:
+        """`failing`: webhooks whose receivers failed before the start of this process. `maps` date events."""
         self._log = log
         self._metrics = metrics
+        self._maps = maps
         self._quiet_until = 0.0
         self._down = set(failing)
         """Webhooks whose receivers were reported as failing, and have accepted nothing since."""
@@ -95,7 +107,7 @@ class DeliveryTelemetry:
         self._log_peers(route)
         self._metrics.attempted(route.webhook, consumer, outcome.verdict.value, outcome.reason.value, seconds)
         if result.state is DeliveryState.DELIVERED:
-            read_at, time = delivery.read_at, delivery.event.time
+            read_at, time = delivery.read_at, self._maps.time(delivery.event)
             self._metrics.delivered(consumer, now=result.at, read_at=read_at, event_time=time)
             self._log_recovery(route.webhook)
             if outcome.receipt:

@@ -2,11 +2,13 @@
 
 import json
 import signal
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sew_agent.app import run
+from sew_agent.app import run, stop_on_signals
 from sew_agent.base.settings import from_environment
 from sew_agent.delivery.dispatcher import DispatcherError
 from sew_agent.main_loop import pause_after
@@ -124,3 +126,18 @@ def test_a_mistake_in_the_thread_that_delivers_ends_the_agent_with_an_error(
         run(settings, ())
     assert "KeyError at test_app.py" in str(ended.value)
     assert "secret" not in str(ended.value)
+
+
+def test_a_signal_counts_that_comes_while_the_main_thread_begins_to_wait_for_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its handler runs within that thread, which holds the event's lock then."""
+    stop, handlers = threading.Event(), dict[int, Any]()
+    monkeypatch.setattr(signal, "signal", handlers.setdefault)
+    stop_on_signals(stop)
+    with stop._cond:  # type: ignore[attr-defined]
+        handling = threading.Thread(target=handlers[signal.SIGTERM], args=(signal.SIGTERM, None), daemon=True)
+        handling.start()
+        handling.join(5.0)
+        assert not handling.is_alive()
+    assert stop.wait(5.0)

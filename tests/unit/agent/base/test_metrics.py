@@ -40,7 +40,7 @@ def test_the_text_is_what_prometheus_reads() -> None:
         'sew_backlog_oldest_seconds{webhook="w"} 100',
         'sew_last_delivery_timestamp_seconds{webhook="w"} 990.5',
         'sew_store_room_ratio{webhook="w"} 0.25',
-        'sew_parked{webhook="w"} 1',
+        'sew_webhook_parked{webhook="w"} 1',
         'sew_failures_in_a_row{webhook="w"} 2',
         "sew_polls_total 0",
         'sew_poll_errors_total{reason="source"} 0',
@@ -94,6 +94,20 @@ def test_attempts_are_counted_by_outcome_and_reason() -> None:
     assert 'sew_attempt_duration_seconds_sum{consumer="Slack"} 6.001' in lines
 
 
+def test_a_receivers_latency_is_summed_up_by_webhook_until_that_is_deleted() -> None:
+    metrics = Metrics()
+    for seconds in (3.0, 0.5):
+        metrics.attempted("w", "Slack", "retry", "timeout", seconds)
+    metrics.attempted("gone", "Slack", "retry", "timeout", 1.0)
+    metrics.keep({"w"})
+    text = metrics.write({})
+    lines = text.splitlines()
+    assert "# TYPE sew_webhook_attempt_duration_seconds summary" in lines
+    assert 'sew_webhook_attempt_duration_seconds_sum{webhook="w"} 3.5' in lines
+    assert 'sew_webhook_attempt_duration_seconds_count{webhook="w"} 2' in lines
+    assert "gone" not in text
+
+
 def test_a_value_on_a_bound_belongs_to_its_bucket() -> None:
     metrics = Metrics()
     metrics.polled(0.5)
@@ -125,7 +139,7 @@ def test_failed_polls_are_polls_too(failure: PollFailure) -> None:
 def test_what_is_no_event_is_counted_by_kind() -> None:
     metrics = Metrics()
     metrics.skipped("bad_line")
-    assert 'sew_source_notes_total{kind="bad_line"} 1' in metrics.write({})
+    assert 'sew_source_warnings_total{kind="bad_line"} 1' in metrics.write({})
 
 
 def test_every_line_is_of_the_text_format() -> None:
@@ -150,17 +164,9 @@ def test_the_documentation_names_the_metrics_that_there_are() -> None:
 
 
 def test_alerts_ask_only_for_metrics_that_there_are() -> None:
-    rules = [
-        rule
-        for group in yaml.safe_load((ROOT / "manifests/alerts.yaml").read_text())["groups"]
-        for rule in group["rules"]
-    ]
-    served = {metric.name for metric in METRICS} | {
-        metric.name + suffix
-        for metric in METRICS
-        if metric.kind == "histogram"
-        for suffix in ("_bucket", "_sum", "_count")
-    }
+    groups = yaml.safe_load((ROOT / "manifests/monitoring/prometheusrule.yaml").read_text())["spec"]["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    served = {metric.name for metric in METRICS}
     assert rules
     for rule in rules:
         named = set(re.findall(r"\bsew_\w+", rule["expr"]))

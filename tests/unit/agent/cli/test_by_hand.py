@@ -146,7 +146,8 @@ def test_a_dead_letter_is_shown_without_what_could_steer_a_terminal(tmp_path: Pa
 
 def test_the_running_agent_logs_what_was_done_beside_it_and_what_expired(state: Path) -> None:
     store, out = open_store(state), io.StringIO()
-    keeping = Housekeeping(store, CaughtUpPoller(), Log(out, lambda: NOW), dead_letters_for=10.0)  # type: ignore[arg-type]
+    poller, log = CaughtUpPoller(), Log(out, lambda: NOW)
+    keeping = Housekeeping(store, poller, log, dead_letters_for=10.0, attempts_for=10.0)  # type: ignore[arg-type]
     keeping.step(NOW, 0.0)
     assert out.getvalue() == ""
     run(backlog, "drop", "--state", str(state), "--webhook", "hook", "--yes", "--by", "ann")

@@ -21,7 +21,7 @@ from sew_agent.status.conditions import PARKED_UNTIL
 from sew_agent.status.report import Observations as Known_
 from sew_agent.status.report import Report, ReportFile, WebhookReport, build, read_report, report_exceptions
 from sew_agent.status.status import for_people, status
-from sew_agent.store.records import Counters, ManualAction, ReceiverState, WebhookRecord
+from sew_agent.store.records import Counters, ManualAction, Member, ReceiverState, WebhookRecord
 from sew_agent.webhooks.base import Snapshot
 from sew_agent.webhooks.validator import ValidationResult, WebhookValidator
 
@@ -55,6 +55,11 @@ class FakeStore:
 
     def positions(self) -> dict[str, str]:
         return {"common": "here"}
+
+    def members(self) -> tuple[Member, ...]:
+        return self.sharing
+
+    sharing: tuple[Member, ...] = ()
 
 
 def test_columns_stand_one_below_the_other_whatever_width_characters_have() -> None:
@@ -323,3 +328,17 @@ def test_how_many_events_were_read_and_that_none_of_them_matched_is_reported() -
     assert "events read since 2025-12-31T23:59:00Z: 6,026" in text
     assert f"w: nothing that was read matches since 2025-12-31T23:59:10Z, by the events' own time ({progress})" in text
     assert "nothing that was read" not in for_people(status(FakeStore(), report, NOW))  # type: ignore[arg-type]
+
+
+def test_agents_that_share_a_store_are_listed_with_the_owner_of_each_webhook() -> None:
+    store = FakeStore()
+    store.sharing = (Member("one", False, ("w",)), Member("two", True, ()))
+    shown = status(store, REPORT, NOW)  # type: ignore[arg-type]
+    assert shown["agents"] == [
+        {"name": "one", "reads": False, "webhooks": 1},
+        {"name": "two", "reads": True, "webhooks": 0},
+    ]
+    assert shown["webhooks"][0]["owner"] == "one"
+    text = for_people(shown)
+    assert "alive: one delivers for 1 webhook\nalive: two reads events, and delivers for 0 webhooks\n" in text
+    assert next(line for line in text.splitlines() if line.startswith("WEBHOOK")).endswith("OWNER")
