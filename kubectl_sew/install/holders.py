@@ -42,6 +42,18 @@ def refuse_another(kubectl: Kubectl, secrets_namespace: str, ours: Host) -> None
             )
 
 
+def refuse_helms(kubectl: Kubectl, namespace: str) -> None:
+    """Raises InstallError where the agent on its own is of a release of Helm: each undoes what the other one set."""
+    agent = kubectl.find(f"/apis/apps/v1/namespaces/{quote(namespace)}/deployments/{NAME}") or {}
+    release = agent.get("metadata", {}).get("annotations", {}).get("meta.helm.sh/release-name")
+    if release:
+        raise target.InstallError(
+            f"deployment/{NAME} (namespace {namespace}) belongs to Helm's release {release}: "
+            f"`helm upgrade {release} -n {namespace}` changes it, and `helm uninstall {release} -n {namespace}` "
+            "removes it; webhooks, and what waits to be sent, stay"
+        )
+
+
 def _options(agent: Host, secrets_namespace: str) -> str:
     """Return the flags that name an agent's place to `install` and `uninstall`."""
     sidecar = f"--sidecar-of deployment/{agent.name} " if agent.name != NAME else ""

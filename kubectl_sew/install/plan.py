@@ -46,6 +46,9 @@ CREDENTIAL_VARIABLES: Mapping[str, str] = {
 """Key of the Secret -> the agent's setting that names its file."""
 
 
+EVENT_MAP = f"{NAME}-event-map"
+"""ConfigMap in the agent's namespace with the maps of events of other tools."""
+
 STORE_KEY = "url"
 """Key of a Secret with the URL of the PostgreSQL that is the agent's store."""
 
@@ -69,5 +72,7 @@ class InstallPlan:
     """Secret in the agent's namespace with the URL of a PostgreSQL in STORE_KEY; with one there is no claim."""
     replicas: int = 1
     """Agents beside each other; more than one have a PodDisruptionBudget."""
+    event_map: str = ""
+    """Text of the maps of events of other tools; "" for none."""
     host: Host | None = None
     parts: frozenset[str] = frozenset(PARTS)

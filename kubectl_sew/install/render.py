@@ -1,10 +1,12 @@
 """The objects of an installation, in the order in which they can be applied. Pure."""
 
 from collections.abc import Iterable
+from hashlib import sha256
 
 from kubectl_sew.install.manifests import Document, documents, resources
 from kubectl_sew.install.plan import (
     CREDENTIAL_VARIABLES,
+    EVENT_MAP,
     FALLBACK_API_GROUP,
     NAME,
     NAMESPACE,
@@ -16,6 +18,7 @@ from kubectl_sew.resource.exceptions import EXCEPTION_PLURAL
 
 _CREDENTIALS = "/etc/sew/credentials"
 _STORE = "/etc/sew/store"
+_EVENT_MAP = "/etc/sew/event-map"
 _BUDGET = "overlays/standalone/disruption_budget.yaml"
 _FIRST = ("Namespace", "CustomResourceDefinition")
 _LISTS = ("initContainers", "volumes")
@@ -28,6 +31,8 @@ def render(plan: InstallPlan) -> list[Document]:
     if plan.replicas > 1:
         rendered += documents(_BUDGET)
     objects = [_adapted(document, plan) for document in rendered if not _left_out(document, plan)]
+    if plan.event_map and "agent" in plan.parts:
+        objects.insert(0, _event_map(plan))
     if plan.create_secrets_namespace and plan.secrets_namespace not in _names(objects, "Namespace"):
         objects.append(_namespace(plan.secrets_namespace))
     return sorted(objects, key=lambda document: document["kind"] not in _FIRST)
@@ -127,6 +132,17 @@ def _serve_fallback(definition: Document) -> None:
     definition["spec"]["versions"][0]["name"] = "v1"
 
 
+def _event_map(plan: InstallPlan) -> Document:
+    """The ConfigMap with the maps. Its key differs with the text, so that a changed map starts the agent anew."""
+    (like,) = documents("overlays/standalone/namespace.yaml")
+    metadata = {"name": EVENT_MAP, "namespace": plan.namespace, "labels": like["metadata"]["labels"]}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {_map_key(plan): plan.event_map}}
+
+
+def _map_key(plan: InstallPlan) -> str:
+    return f"map-{sha256(plan.event_map.encode()).hexdigest()[:8]}.yaml"
+
+
 def _names(objects: Iterable[Document], kind: str) -> list[str]:
     return [obj["metadata"]["name"] for obj in objects if obj["kind"] == kind]
 
@@ -148,17 +164,20 @@ def _configure(pod: Document, container: Document, plan: InstallPlan) -> None:
     if plan.store_secret:
         state.pop("persistentVolumeClaim", None)
         state["emptyDir"] = {}
-        _mount(pod, container, "sew-store", plan.store_secret, _STORE)
+        _mount(pod, container, {"name": "sew-store", "secret": {"secretName": plan.store_secret}}, _STORE)
     given = dict(_settings(plan))
     container["env"] = [variable for variable in container["env"] if variable["name"] not in given]
     container["env"] += [{"name": name, "value": value} for name, value in given.items()]
     if plan.credentials:
-        _mount(pod, container, "sew-credentials", plan.credentials.secret, _CREDENTIALS)
+        secret = {"secretName": plan.credentials.secret}
+        _mount(pod, container, {"name": "sew-credentials", "secret": secret}, _CREDENTIALS)
+    if plan.event_map:
+        _mount(pod, container, {"name": "sew-event-map", "configMap": {"name": EVENT_MAP}}, _EVENT_MAP)
 
 
-def _mount(pod: Document, container: Document, name: str, secret: str, path: str) -> None:
-    pod["volumes"].append({"name": name, "secret": {"secretName": secret}})
-    container["volumeMounts"].append({"name": name, "mountPath": path, "readOnly": True})
+def _mount(pod: Document, container: Document, volume: Document, path: str) -> None:
+    pod["volumes"].append(volume)
+    container["volumeMounts"].append({"name": volume["name"], "mountPath": path, "readOnly": True})
 
 
 def _settings(plan: InstallPlan) -> Iterable[tuple[str, str]]:
@@ -167,6 +186,8 @@ def _settings(plan: InstallPlan) -> Iterable[tuple[str, str]]:
         yield "SEW_SECRETS_NAMESPACE", plan.secrets_namespace
     if plan.store_secret:
         yield "SEW_STORE_FILE", f"{_STORE}/{STORE_KEY}"
+    if plan.event_map:
+        yield "SEW_EVENT_MAP", f"{_EVENT_MAP}/{_map_key(plan)}"
     if plan.credentials:
         for key in plan.credentials.keys:
             yield CREDENTIAL_VARIABLES[key], f"{_CREDENTIALS}/{key}"

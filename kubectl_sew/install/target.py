@@ -9,6 +9,7 @@ from kubectl_sew.install.manifests import Document
 from kubectl_sew.install.plan import (
     API_GROUP,
     CREDENTIAL_VARIABLES,
+    EVENT_MAP,
     FALLBACK_API_GROUP,
     NAME,
     STORE_KEY,
@@ -109,6 +110,11 @@ def credentials(kubectl: Kubectl, namespace: str, secret: str) -> UsableCredenti
 def has_budget(kubectl: Kubectl, namespace: str) -> bool:
     """Return whether our PodDisruptionBudget is there, which only several agents have."""
     return kubectl.find(f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets/{NAME}") is not None
+
+
+def has_event_map(kubectl: Kubectl, namespace: str) -> bool:
+    """Return whether our ConfigMap with maps of events is there."""
+    return kubectl.find(f"/api/v1/namespaces/{namespace}/configmaps/{EVENT_MAP}") is not None
 
 
 def store_secret(kubectl: Kubectl, namespace: str, secret: str) -> str:

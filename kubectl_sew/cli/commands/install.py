@@ -1,6 +1,7 @@
 """`kubectl sew install`."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -8,8 +9,9 @@ import click
 from kubectl_sew.cli.install_options import placement_options, reach, running
 from kubectl_sew.cli.output import echo, print_warning
 from kubectl_sew.elasticsearch.access import read_url
+from kubectl_sew.event_maps.files import text_of_maps
 from kubectl_sew.install import Host, InstallPlan, render, target, with_agent
-from kubectl_sew.install.holders import refuse_another
+from kubectl_sew.install.holders import refuse_another, refuse_helms
 from kubectl_sew.install.manifests import Document
 from kubectl_sew.install.plan import API_GROUP, FALLBACK_API_GROUP, NAME, NAMESPACE, PARTS
 from kubectl_sew.kubectl import Kubectl, KubectlError
@@ -26,10 +28,13 @@ class InstallOptions:
     create_namespace: bool
     image: str
     elasticsearch: str
+    index: str
+    time_field: str
     credentials_secret: str
     claim: str
     store_secret: str
     replicas: int
+    event_map: Path | None
     host: str | None
     selector: str
     secret_selector: str
@@ -62,6 +67,8 @@ def _parts(_ctx: click.Context, _option: click.Parameter, text: str) -> frozense
     callback=_readable,
     help="The URLs of Elasticsearch. [default: Calico's]",
 )
+@click.option("--index", metavar="PATTERN", default="", help="The indices with the events. [default: Calico's]")
+@click.option("--time-field", metavar="NAME", default="", help="The field with an event's time. [default: Calico's]")
 @click.option("--credentials-secret", metavar="NAME", default="", help="The Secret with the keys for Elasticsearch.")
 @click.option("--claim", metavar="NAME", default="", help="An existing PersistentVolumeClaim for the agent's state.")
 @click.option("--store-secret", metavar="NAME", default="", help="The Secret with the URL of the agent's PostgreSQL.")
@@ -70,7 +77,13 @@ def _parts(_ctx: click.Context, _option: click.Parameter, text: str) -> frozense
     metavar="N",
     type=click.IntRange(1),
     default=1,
-    help="How many agents, of which one is active; needs --store-secret. [default: 1]",
+    help="How many agents, which share the webhooks; needs --store-secret. [default: 1]",
+)
+@click.option(
+    "--event-map",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Maps of events of other tools, for the agent's SEW_EVENT_MAP.",
 )
 @click.option(
     "--selector", metavar="LABELS", envvar="SEW_SELECTOR", default="", help="Only webhooks with these labels."
@@ -89,7 +102,7 @@ def _parts(_ctx: click.Context, _option: click.Parameter, text: str) -> frozense
     callback=_parts,
     help="api, rights, agent: for an agent outside of the cluster, api,rights. [default: all]",
 )
-@click.option("--beside-calico", is_flag=True, help="Install beside Calico's own processor; needs --selector.")
+@click.option("--beside-calico", is_flag=True, help="Leave to Calico's own processor what it delivers.")
 @click.pass_context
 def install(ctx: click.Context, /, **given: Any) -> None:
     """Print the API, the agent's rights and the agent, or apply them.
@@ -107,8 +120,6 @@ def install(ctx: click.Context, /, **given: Any) -> None:
       kubectl sew install --apply --only api,rights
     """
     options = InstallOptions(**given)
-    if options.beside_calico and not options.selector:
-        raise click.UsageError("--beside-calico needs --selector: else both deliver the same events", ctx)
     _check_store(ctx, options)
     if options.host and options.only != set(PARTS):
         raise click.UsageError("--only is for an agent on its own or outside: a sidecar is installed as a whole", ctx)
@@ -129,7 +140,10 @@ def _plan(kubectl: Kubectl, namespace: str | None, deployment: Document | None, 
     ours = host or Host(NAME, namespace or NAMESPACE, NAME)
     settings = {
         "SEW_ELASTICSEARCH": options.elasticsearch,
+        "SEW_INDEX": options.index,
+        "SEW_TIME_FIELD": options.time_field,
         "SEW_SELECTOR": options.selector,
+        "SEW_BESIDE_CALICO": "true" if options.beside_calico else "",
         "SEW_SECRET_SELECTOR": options.secret_selector,
     }
     secret = options.credentials_secret
@@ -146,6 +160,7 @@ def _plan(kubectl: Kubectl, namespace: str | None, deployment: Document | None, 
         claim=options.claim,
         store_secret=target.store_secret(kubectl, ours.namespace, store) if (store := options.store_secret) else "",
         replicas=options.replicas,
+        event_map=text_of_maps(options.event_map) if options.event_map else "",
         host=host,
         parts=options.only,
     )
@@ -193,6 +208,7 @@ def _look_around(kubectl: Kubectl, options: InstallOptions, ours: Host) -> tuple
         return API_GROUP, True
     _refuse_twice(kubectl, options)
     refuse_another(kubectl, options.secrets_namespace, ours)
+    refuse_helms(kubectl, ours.namespace)
     _miss_namespace(kubectl, options)
     if group != API_GROUP:
         print_warning(_OF_GROUP[group])
@@ -210,7 +226,8 @@ def _refuse_twice(kubectl: Kubectl, options: InstallOptions) -> None:
     if processor and not options.beside_calico:
         raise target.InstallError(
             f"Calico's own processor runs in {processor} (namespace {options.secrets_namespace}), and each event would "
-            "be sent twice: --beside-calico --selector LABELS installs an agent for the webhooks with these labels only"
+            "be sent twice: --beside-calico installs an agent that delivers only the webhooks that `kubectl sew "
+            "takeover` gives it"
         )
 
 

@@ -1,7 +1,7 @@
 """`kubectl sew uninstall`."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,13 @@ from kubectl_sew.cli.install_options import placement_options, reach, where
 from kubectl_sew.cli.output import echo, print_warning
 from kubectl_sew.cli.waiting import until
 from kubectl_sew.cluster.agent import AgentError, find_holder
+from kubectl_sew.cluster.webhooks import connect
 from kubectl_sew.install import Host, InstallPlan, removable, target, without_agent
-from kubectl_sew.install.holders import refuse_another
+from kubectl_sew.install.holders import refuse_another, refuse_helms
 from kubectl_sew.install.manifests import Document
 from kubectl_sew.install.plan import NAME, NAMESPACE
 from kubectl_sew.kubectl import Kubectl, KubectlError
+from kubectl_sew.resource import Webhook
 
 _LONGEST_END = 60.0
 """Seconds: as a sidecar the agent ends after the containers of its host."""
@@ -54,6 +56,8 @@ def uninstall(ctx: click.Context, /, **given: Any) -> None:
     options = UninstallOptions(**given)
     kubectl, namespace = reach(ctx, options.namespace)
     objects = removable(_plan(kubectl, namespace, options), data=options.data)
+    if options.apply and not options.crd:
+        _mind_taken_over(kubectl)
     if options.apply:
         _apply(kubectl, namespace, options, objects)
     else:
@@ -62,22 +66,42 @@ def uninstall(ctx: click.Context, /, **given: Any) -> None:
             print_warning(f"the agent stays in deployment/{options.host}: --apply removes it")
 
 
+def _mind_taken_over(kubectl: Kubectl) -> None:
+    """Say which webhooks nobody delivers without the agent: Calico's processor sees them Disabled."""
+    try:
+        listed = [Webhook.from_object(obj) for obj in connect(kubectl).all()]
+    except KubectlError:
+        return
+    if names := [webhook.name for webhook in listed if webhook.is_taken_over]:
+        shown = ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
+        print_warning(
+            f"without the agent nobody delivers what was taken over from Calico's processor ({shown}): "
+            "`kubectl sew handback --all` gives it back, while the agent runs"
+        )
+
+
+_SHOWN = 10
+
+
 def _plan(kubectl: Kubectl, namespace: str | None, options: UninstallOptions) -> InstallPlan:
     group = target.installed_crd_group(kubectl) if options.crd else None
+    found = target.deployment(kubectl, namespace, options.host) if options.host and options.apply else None
+    place = target.host_of(found).namespace if found else namespace or NAMESPACE
     return InstallPlan(
-        namespace=namespace or NAMESPACE,
+        namespace=place,
         secrets_namespace=options.secrets_namespace,
         crd_group=group,
         defines_exceptions=group is not None and target.may_define_exceptions(kubectl, group),
-        replicas=2 if not options.host and _budgeted(kubectl, namespace or NAMESPACE, options) else 1,
+        replicas=2 if not options.host and _is_there(lambda: target.has_budget(kubectl, place), options) else 1,
+        event_map="-" if _is_there(lambda: target.has_event_map(kubectl, place), options) else "",
         host=Host(options.host, namespace or "", "") if options.host else None,
     )
 
 
-def _budgeted(kubectl: Kubectl, namespace: str, options: UninstallOptions) -> bool:
-    """Return whether there is a PodDisruptionBudget to delete; what is printed has one where that cannot be known."""
+def _is_there(looks: Callable[[], bool], options: UninstallOptions) -> bool:
+    """Return whether there is something of ours to delete; what is printed has it where that cannot be known."""
     try:
-        return target.has_budget(kubectl, namespace)
+        return looks()
     except KubectlError:
         if options.apply:
             raise
@@ -88,6 +112,7 @@ def _apply(kubectl: Kubectl, namespace: str | None, options: UninstallOptions, o
     host = target.deployment(kubectl, namespace, options.host) if options.host else None
     ours = target.host_of(host) if host else Host(NAME, namespace or NAMESPACE, "" if options.host else NAME)
     refuse_another(kubectl, options.secrets_namespace, ours)
+    refuse_helms(kubectl, ours.namespace)
     gone = host is not None and target.change_pod(kubectl, host, without_agent)
     if gone:
         echo(f"deployment.apps/{options.host} patched")

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from testbed.servers import helm as helms
+from testbed.servers.helm import Helm
 from testbed.servers.kubernetes import Kubernetes, find, kubernetes
 from testbed.servers.required import required
 
@@ -79,6 +81,12 @@ def person(own_server: Kubernetes) -> Iterator[Person]:
             item["spec"]["finalizers"] = []
             finalize = f"/api/v1/namespaces/{item['metadata']['name']}/finalize"
             own_server.kubectl("replace", "--raw", finalize, "-f", "-", stdin=json.dumps(item))
+
+
+@pytest.fixture(params=helms.VERSIONS.values(), ids=helms.VERSIONS.keys())
+def helm(request: pytest.FixtureRequest, tmp_path: Path) -> Helm:
+    with required():
+        return Helm(helms.find(request.param), tmp_path)
 
 
 def deployment(name: str, namespace: str, **pod: Any) -> dict[str, Any]:

@@ -100,6 +100,22 @@ def test_several_agents_share_the_postgresql_whose_url_is_in_a_secret(person: Pe
     assert person.names("poddisruptionbudgets") == []
 
 
+def test_a_map_of_events_is_installed_and_goes_with_the_agent(person: Person, tmp_path: Path) -> None:
+    maps = tmp_path / "map.yaml"
+    maps.write_text("title: rule\nwrong: x\n")
+    assert f"{maps}, line 2" in person.is_refused("sew", "install", "--apply", "--event-map", str(maps))
+    maps.write_text("title: rule\n")
+    for _ in range(2):
+        person.installs("--event-map", str(maps))
+    (held,) = person.server.get("configmap", "sew-agent-event-map", "-n", "sew-system")["data"].values()
+    assert held == "title: rule\n"
+    person.runs("delete", "-f", "-", stdin=person.runs("sew", "uninstall"))
+    assert "sew-system/sew-agent-event-map" not in person.names("configmaps")
+    person.installs("--event-map", str(maps))
+    person.runs("sew", "uninstall", "--apply")
+    assert "sew-system/sew-agent-event-map" not in person.names("configmaps")
+
+
 @pytest.mark.parametrize(
     ("flags", "why"),
     [
@@ -307,19 +323,20 @@ def test_where_calico_defines_the_api_its_definition_is_left_alone(person: Perso
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "Pod"])
-def test_beside_calico_s_own_processor_only_webhooks_of_a_selector_are_ours(person: Person, kind: str) -> None:
+def test_beside_calico_s_own_processor_the_agent_leaves_to_it_what_it_delivers(person: Person, kind: str) -> None:
     made = deployment("controller", SECRETS, containers=[{"name": "webhooks-processor", "image": "x:1"}])
     if kind == "Pod":
         made = {"apiVersion": "v1", "kind": "Pod", **made["spec"]["template"]}
         made["metadata"] = {"name": "controller", "namespace": SECRETS}
     person.runs("apply", "-f", "-", stdin=json.dumps(made))
     assert f"{kind.lower()}/controller" in person.is_refused("sew", "install")
-    assert "needs --selector" in person.is_refused("sew", "install", "--beside-calico")
-    for words, env in ((("--selector", "team=blue"), {}), ((), {"SEW_SELECTOR": "team=blue"})):
+    for words, env in (((), {}), (("--selector", "team=blue"), {}), ((), {"SEW_SELECTOR": "team=blue"})):
         printed = yaml.safe_load_all(person.runs("sew", "install", "--beside-calico", *words, **env))
         (agent,) = [obj for obj in printed if obj["kind"] == "Deployment"]
         (container,) = agent["spec"]["template"]["spec"]["containers"]
-        assert {"name": "SEW_SELECTOR", "value": "team=blue"} in container["env"]
+        assert {"name": "SEW_BESIDE_CALICO", "value": "true"} in container["env"]
+        selected = {"name": "SEW_SELECTOR", "value": "team=blue"} in container["env"]
+        assert selected == bool(words or env)
 
 
 def test_without_any_cluster_it_prints_what_a_plain_one_needs_and_says_so(person: Person) -> None:

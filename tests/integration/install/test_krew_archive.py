@@ -63,7 +63,7 @@ def test_the_manifest_is_as_krew_s_index_asks(krew: Krew, archive: Path) -> None
 
 
 def test_kubectl_runs_what_krew_installed_on_a_machine_without_python(environment: dict[str, str]) -> None:
-    assert prints(environment, "sew", "version") == f"kubectl-sew {__version__}\n"
+    assert prints(environment, "sew", "version", "--client") == f"kubectl-sew {__version__}\n"
     assert "severity" in prints(environment, "sew", "preview-query", "severity > 90")
 
 

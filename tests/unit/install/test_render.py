@@ -38,6 +38,7 @@ PLANS = {
         "a", "b", create_secrets_namespace=True, credentials=UsableCredentials("es", ("api-key",))
     ),
     "alone, replicated": InstallPlan("a", store_secret="pg", replicas=3),
+    "alone, with an event map": InstallPlan("a", event_map="title: rule\n"),
     "sidecar": InstallPlan(host=HOST),
     "sidecar, all of it": InstallPlan("a", "b", create_secrets_namespace=True, claim="c", host=HOST),
 }
@@ -85,7 +86,7 @@ def test_whatever_is_ours_carries_the_standard_labels_and_the_version(plan: Inst
 
 
 def test_the_image_is_of_this_version() -> None:
-    assert {agent_of(plan)["image"] for plan in PLANS.values()} == {f"sew-agent:{__version__}"}
+    assert {agent_of(plan)["image"] for plan in PLANS.values()} == {f"ghcr.io/kubectl-sew/sew-agent:{__version__}"}
 
 
 def test_the_agent_is_the_same_container_alone_and_as_a_sidecar_but_for_its_part_in_the_pod() -> None:
@@ -95,6 +96,22 @@ def test_the_agent_is_the_same_container_alone_and_as_a_sidecar_but_for_its_part
     assert [mount["name"] for mount in sidecar.pop("volumeMounts")] == ["sew-state", "sew-token"]
     assert [mount["name"] for mount in alone.pop("volumeMounts")] == ["sew-state"]
     assert alone == sidecar
+
+
+@pytest.mark.parametrize("host", [None, HOST])
+def test_the_agent_reads_the_event_map_where_its_config_map_is_mounted(host: Host | None) -> None:
+    plans = [InstallPlan("shops", event_map=text, host=host) for text in ("title: rule\n", "title: name\n")]
+    for plan in plans:
+        held = named(plan, "ConfigMap")
+        assert held["metadata"]["namespace"] == "shops"
+        (volume,) = (each for each in pod_of(plan)["volumes"] if each.get("configMap"))
+        assert volume["configMap"]["name"] == held["metadata"]["name"]
+        (mount,) = (each for each in agent_of(plan)["volumeMounts"] if each["name"] == volume["name"])
+        folder, _, key = variables(plan)["SEW_EVENT_MAP"].rpartition("/")
+        assert (folder, held["data"]) == (mount["mountPath"], {key: plan.event_map})
+    assert variables(plans[0]) != variables(plans[1])  # a changed map starts the agent anew
+    assert "ConfigMap" not in {obj["kind"] for obj in render(InstallPlan(parts=frozenset({"rights"}), event_map="x"))}
+    assert "SEW_EVENT_MAP" not in variables(InstallPlan(host=host))
 
 
 def test_a_sidecar_is_no_part_of_the_readiness_of_its_pod() -> None:
@@ -299,8 +316,8 @@ def test_a_namespace_that_enforces_pod_security_restricted_takes_the_agent(plan:
 
 def test_every_manifest_is_of_one_version() -> None:
     key = "app.kubernetes.io/version"
-    labels = {obj["metadata"]["labels"][key] for obj in files() if "labels" in obj.get("metadata", {})}
-    assert labels == {__version__}
+    labels = [obj["metadata"].get("labels", {}) for obj in files() if "metadata" in obj]
+    assert {of_one[key] for of_one in labels if key in of_one} == {__version__}
 
 
 def test_with_postgresql_replicas_run_beside_each_other_without_a_claim() -> None:

@@ -1,0 +1,217 @@
+"""The chart beside `kubectl sew install`: the same objects for the same options, as Helm renders it."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kubectl_sew.cli.commands.install import install
+from kubectl_sew.cli.connection import connection_options
+from kubectl_sew.install import InstallPlan, UsableCredentials, render
+from kubectl_sew.install.manifests import Document
+from testbed.servers.helm import Helm
+
+pytestmark = pytest.mark.server
+ROOT = Path(__file__).parents[3]
+CHART = ROOT / "charts" / "kubectl-sew"
+RELEASE = "sew-agent"
+HELMS_OWN = ("helm.sh/chart", "app.kubernetes.io/instance", "app.kubernetes.io/managed-by")
+
+
+def sets(values: tuple[str, ...]) -> list[str]:
+    return [word for value in values for word in ("--set", value)]
+
+
+def rendered(helm: Helm, *values: str) -> list[Document]:
+    done = helm.tries("template", RELEASE, CHART, "-n", "sew-system", *sets(values))
+    assert done.returncode == 0, done.stderr
+    return [obj for obj in yaml.safe_load_all(done.stdout) if obj]
+
+
+def as_install_writes_it(obj: Any) -> Any:
+    """Return an object of the chart without what Helm's conventions add to it."""
+    metadata = obj["metadata"]
+    _without(metadata, "annotations", ("helm.sh/resource-policy",))
+    labelled = [metadata]
+    spec = obj.get("spec", {})
+    selectors = [spec.get("podSelector"), spec.get("selector")]
+    if obj["kind"] == "Deployment":
+        pod = spec["template"]["spec"]
+        labelled.append(spec["template"]["metadata"])
+        selectors += [constraint["labelSelector"] for constraint in pod.get("topologySpreadConstraints", ())]
+        assert pod["containers"][0].pop("imagePullPolicy") == "IfNotPresent"  # the server's own choice for a tag
+    for item in labelled:
+        _without(item, "labels", HELMS_OWN)
+    for item in filter(None, selectors):
+        _without(item, "matchLabels", HELMS_OWN)
+    return obj
+
+
+def _without(holder: Any, name: str, keys: tuple[str, ...]) -> None:
+    for key in keys:
+        holder.get(name, {}).pop(key, None)
+    if not holder.get(name, True):
+        del holder[name]
+
+
+def by_identity(objects: list[Any]) -> dict[tuple[str, str, str], Any]:
+    """Return the objects by kind, namespace and name, with the variables of a container by theirs."""
+    for obj in objects:
+        if obj["kind"] == "Deployment":
+            (agent,) = obj["spec"]["template"]["spec"]["containers"]
+            agent["env"] = {variable["name"]: variable for variable in agent["env"]}
+            for volumes in (agent["volumeMounts"], obj["spec"]["template"]["spec"]["volumes"]):
+                volumes.sort(key=lambda volume: volume["name"])
+    return {(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]): obj for obj in objects}
+
+
+SAME: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
+    "": ({}, ()),
+    "image": ({"image": "own/agent:7.0.1"}, ("image.repository=own/agent", "image.tag=7.0.1")),
+    "elasticsearch": (
+        {"settings": {"SEW_ELASTICSEARCH": "https://a:9200,https://b"}},
+        ("elasticsearch.urls=https://a:9200\\,https://b",),
+    ),
+    "index": ({"settings": {"SEW_INDEX": "falco-*,-falco-old"}}, ("elasticsearch.index=falco-*\\,-falco-old",)),
+    "time_field": ({"settings": {"SEW_TIME_FIELD": "@timestamp"}}, ("elasticsearch.timeField=@timestamp",)),
+    "credentials_secret": (
+        {"credentials": UsableCredentials("es", ("username", "password", "ca.crt"))},
+        ("elasticsearch.existingSecret=es", "elasticsearch.secretKeys={ca.crt,username,password}"),
+    ),
+    "claim": ({"claim": "mine"}, ("persistence.existingClaim=mine",)),
+    "store_secret": ({"store_secret": "pg"}, ("store.existingSecret=pg",)),
+    "replicas": ({"store_secret": "pg", "replicas": 3}, ("store.existingSecret=pg", "replicaCount=3")),
+    "event_map": ({"event_map": "title: rule\ntext: [a, b]\n"}, ("eventMap=title: rule\ntext: [a\\, b]\n",)),
+    "selector": ({"settings": {"SEW_SELECTOR": "team=a"}}, ("webhooks.selector=team=a",)),
+    "secret_selector": ({"settings": {"SEW_SECRET_SELECTOR": "for=a"}}, ("webhooks.secretSelector=for=a",)),
+    "beside_calico": ({"settings": {"SEW_BESIDE_CALICO": "true"}}, ("besideCalico=true",)),
+    "secrets_namespace": ({"secrets_namespace": "vault"}, ("secretsNamespace.name=vault",)),
+    "create_namespace": ({"create_secrets_namespace": True}, ("secretsNamespace.create=true",)),
+}
+"""Option of `install` -> what it makes of the plan, and the values that mean the same."""
+FOUND_OUT: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
+    "Calico serves both kinds": ({"crd_group": None}, ("crds.enabled=false",)),
+    "another definition of exceptions": ({"defines_exceptions": False}, ("crds.exceptions=false",)),
+    "Calico hides the group": ({"crd_group": "crd.projectcalico.org"}, ("crds.group=crd.projectcalico.org",)),
+}
+"""What `install` finds out about a cluster -> the same."""
+ONLY_INSTALL = {
+    "apply": "`helm template` prints, `helm install` applies",
+    "namespace": "Helm's own --namespace",
+    "host": "a chart cannot change a Deployment that is not its own",
+    "only": "crds.enabled, rbac.create and replicaCount=0 leave parts out",
+}
+ONLY_CHART = {
+    *("nameOverride", "fullnameOverride", "commonLabels", "image.pullPolicy", "imagePullSecrets"),
+    *("persistence.storageClass", "persistence.size", "rbac.create", "rbac.aggregateRoles"),
+    *("serviceAccount.create", "serviceAccount.name", "serviceAccount.annotations", "networkPolicy.enabled"),
+    *(f"monitoring.{part}.{value}" for part in ("podMonitor", "prometheusRule") for value in ("enabled", "labels")),
+    *("monitoring.dashboard.enabled", "monitoring.dashboard.labels", "podAnnotations", "podLabels"),
+    *("podSecurityContext", "securityContext", "resources", "nodeSelector", "tolerations", "affinity"),
+    *("priorityClassName", "extraEnv"),
+}
+OF_ANY_SHAPE = {"resources", "podSecurityContext", "securityContext", "nodeSelector", "labels"}
+
+
+def settable(values: Any, prefix: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, dict) and value and name not in OF_ANY_SHAPE:
+            yield from settable(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def test_each_option_of_install_and_each_value_is_compared_or_named_as_the_only_one() -> None:
+    kubectls = {option.name for option in connection_options(listed=False)}  # the group gives each command these
+    ours = (set(SAME) - {""}) | set(ONLY_INSTALL)
+    assert {option.name for option in install.params} - (kubectls - ours) == ours
+    tables = [*SAME.values(), *FOUND_OUT.values()]
+    compared = {value.partition("=")[0] for _, values in tables for value in values}
+    assert set(settable(yaml.safe_load((CHART / "values.yaml").read_text("utf-8")))) == compared | ONLY_CHART
+    assert not compared & ONLY_CHART
+
+
+@pytest.mark.parametrize("option", [*SAME, *FOUND_OUT])
+def test_the_chart_renders_what_install_prints(helm: Helm, option: str) -> None:
+    plan, values = {**SAME, **FOUND_OUT}[option]
+    printed = by_identity(render(InstallPlan(**plan)))
+    assert printed.pop(("Namespace", "", "sew-system"))  # Helm's --create-namespace
+    assert by_identity([as_install_writes_it(obj) for obj in rendered(helm, *values)]) == printed
+
+
+MONITORING = tuple(f"monitoring.{part}.enabled=true" for part in ("podMonitor", "prometheusRule", "dashboard"))
+
+
+def test_monitoring_is_what_the_kustomization_of_it_has(helm: Helm) -> None:
+    objects = by_identity([as_install_writes_it(obj) for obj in rendered(helm, *MONITORING)])
+    for name in ("podmonitor", "prometheusrule"):
+        (written,) = yaml.safe_load_all((ROOT / "manifests" / "monitoring" / f"{name}.yaml").read_text("utf-8"))
+        assert objects[written["kind"], "sew-system", "sew-agent"] == written
+    dashboard = objects["ConfigMap", "sew-system", "sew-agent-dashboard"]
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+    written = (ROOT / "manifests" / "monitoring" / "dashboard.json").read_text("utf-8")
+    assert dashboard["data"] == {"sew-agent.json": written.strip()}
+
+
+def test_lint_has_nothing_to_say(helm: Helm) -> None:
+    done = helm.tries("lint", "--strict", CHART)
+    assert done.returncode == 0, done.stdout
+    assert re.findall(r"\[(ERROR|WARNING)\].*", done.stdout + done.stderr) == []
+
+
+WRONG: dict[str, tuple[str, ...]] = {
+    "more than one agent needs store.existingSecret": ("replicaCount=2",),
+    "PostgreSQL needs no claim": ("store.existingSecret=pg", "persistence.existingClaim=c"),
+    "name the keys of elasticsearch.existingSecret": ("elasticsearch.existingSecret=es",),
+    "name the Secret that has the keys": ("elasticsearch.secretKeys={api-key}",),
+    "SEW_STORE is a secret": ("extraEnv[0].name=SEW_STORE", "extraEnv[0].value=postgresql://u:p@db"),
+    "SEW_LISTEN is set by the chart itself": ("extraEnv[0].name=SEW_LISTEN", "extraEnv[0].value=off"),
+    "use elasticsearch.urls": ("extraEnv[0].name=SEW_ELASTICSEARCH", "extraEnv[0].value=https://a"),
+    "SEW_SELECTOR is set by other values": (
+        *("extraEnv[0].name=SEW_SELECTOR", "extraEnv[0].value=a=b"),
+        "webhooks.selector=a=b",
+    ),
+    "replicas": ("replicas=2",),
+    "replicaCount": ("replicaCount=two",),
+    "a user and a password do not belong into values": ("elasticsearch.urls=https://user:password@es:9200",),
+    "each begins with https:// or http://": ("elasticsearch.urls=https://es:9200\\,es",),
+    "the URL of SEW_PROXY holds a password": (
+        *("extraEnv[0].name=SEW_PROXY", "extraEnv[0].value=http://user:password@proxy"),
+    ),
+    "secretKeys": ("elasticsearch.existingSecret=es", "elasticsearch.secretKeys={apikey}"),
+    "group": ("crds.group=calico.org",),
+}
+
+
+@pytest.mark.parametrize("why", WRONG)
+def test_values_that_are_wrong_are_refused_with_the_name_of_the_value(helm: Helm, why: str) -> None:
+    done = helm.tries("template", RELEASE, CHART, *sets(WRONG[why]))
+    assert done.returncode == 1, done.stdout
+    error = " ".join(done.stderr.split())
+    assert why in error
+    assert "user:password" not in error
+
+
+def test_what_openshift_chooses_may_be_left_out(helm: Helm) -> None:
+    chosen = ("securityContext.runAsUser=null", "securityContext.runAsGroup=null", "podSecurityContext.fsGroup=null")
+    pod = next(obj for obj in rendered(helm, *chosen) if obj["kind"] == "Deployment")["spec"]["template"]["spec"]
+    assert "runAsUser" not in pod["containers"][0]["securityContext"]
+    assert pod["containers"][0]["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"] == {"fsGroupChangePolicy": "OnRootMismatch"}
+
+
+@pytest.mark.parametrize(
+    ("release", "name"), [("sew-agent", "sew-agent"), ("prod", "prod-sew-agent"), ("r" * 53, "r" * 53)]
+)
+def test_the_names_are_made_of_the_releases(helm: Helm, release: str, name: str) -> None:
+    done = helm.tries("template", release, CHART, *sets(MONITORING))
+    names = {(obj["kind"], obj["metadata"]["name"]) for obj in yaml.safe_load_all(done.stdout) if obj}
+    assert {("Deployment", name), ("Role", f"{name}-events"), ("ConfigMap", f"{name}-dashboard")} <= names
+    assert max(len(found) for _, found in names) <= 63
+
+
+def test_a_parent_chart_may_have_a_condition_and_global_values(helm: Helm) -> None:
+    assert rendered(helm, "enabled=true", "global.imageRegistry=registry.example")

@@ -1,0 +1,77 @@
+"""Grafana's dashboard: its queries are Prometheus', and ask for what a real agent serves."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sew_agent.base import metrics
+from testbed.servers.kubernetes import kubectl
+from testbed.servers.required import required
+from tests.integration.monitoring.conftest import MONITORING
+
+pytestmark = pytest.mark.server
+DASHBOARD: Any = json.loads((MONITORING / "dashboard.json").read_text())
+GRAPHS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+
+
+def expressions() -> Iterator[str]:
+    """Yield each query, with Grafana's own variables replaced by values."""
+    for panel in GRAPHS:
+        for target in panel["targets"]:
+            yield target["expr"].replace("$__rate_interval", "5m").replace("$job", ".*").replace("$webhook", ".*")
+
+
+def test_each_query_is_one_of_prometheus(promtool: Path, tmp_path: Path) -> None:
+    asked = [{"record": "any:thing", "expr": expression} for expression in expressions()]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": asked}]}))
+    command = [promtool, "check", "rules", "--lint=none", tmp_path / "rules.yaml"]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+
+
+NOT_YET = {metrics.DROPPED, metrics.READ_LAG, metrics.WARNINGS, metrics.SUPPRESSED}
+"""Served where something was dropped, events come from Elasticsearch, or are none, or an AlertException is in force."""
+
+
+def test_each_query_asks_for_series_and_labels_that_a_real_agent_serves(scrapes: tuple[str, str]) -> None:
+    served = {metric.name: set(metric.labels) for metric in NOT_YET}
+    for name, labels in re.findall(r"^(\w+)(?:\{(.*)\})? ", scrapes[1], re.MULTILINE):
+        served.setdefault(name, set()).update(re.findall(r'(\w+)="', labels))
+    of_prometheus = {"job", "instance"}
+    for expression in expressions():
+        found = re.findall(r"\b((?:sew|process)_\w+)\{([^}]*)\}", expression)
+        assert found, expression
+        grouped = {label for labels in re.findall(r"by \(([^)]*)\)", expression) for label in labels.split(", ")}
+        for name, selector in found:
+            asked = grouped | set(re.findall(r"(\w+)[=!]", selector))
+            assert name in served, expression
+            assert asked - of_prometheus <= served[name], expression
+
+
+def test_kustomize_makes_of_it_what_grafanas_sidecar_loads() -> None:
+    with required():
+        built = subprocess.run([kubectl(), "kustomize", MONITORING], capture_output=True, text=True, check=True)
+    objects = {obj["kind"]: obj for obj in yaml.safe_load_all(built.stdout)}
+    assert objects.keys() == {"ConfigMap", "PodMonitor", "PrometheusRule"}
+    assert {obj["metadata"]["namespace"] for obj in objects.values()} == {"sew-system"}
+    assert objects["ConfigMap"]["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(objects["ConfigMap"]["data"]["sew-agent.json"]) == DASHBOARD
+
+
+def test_the_kustomization_of_the_documentation_sets_what_it_says(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", (MONITORING.parents[1] / "docs/monitoring.md").read_text(), re.DOTALL)
+    (tmp_path / "manifests").symlink_to(MONITORING.parent)
+    local = re.sub(r"- github\.com/\S*(manifests/\S+)\?ref=\S+", r"- \1", example)
+    (tmp_path / "kustomization.yaml").write_text(local)
+    with required():
+        built = subprocess.run([kubectl(), "kustomize", tmp_path], capture_output=True, text=True, check=True)
+    objects = {obj["kind"]: obj for obj in yaml.safe_load_all(built.stdout)}
+    assert {obj["metadata"]["namespace"] for obj in objects.values()} == {"shops"}
+    assert {obj["metadata"]["labels"]["release"] for obj in objects.values()} == {"kube-prometheus-stack"}
+    assert objects["PodMonitor"]["spec"]["selector"] == {"matchLabels": {"app": "shop"}}
