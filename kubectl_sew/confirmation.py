@@ -8,6 +8,9 @@ from collections.abc import Callable
 
 import click
 
+MAY_COME_TWICE = "A receiver that has taken one already, without saying so, gets it twice, with the same id"
+"""What is asked for before something is sent again."""
+
 
 def confirm(question: str, ask: Callable[[str], None], *, yes: bool) -> None:
     """Ask a person on a terminal; elsewhere `--yes` must have been given.

@@ -3,9 +3,12 @@
 SewError                              whatever a user can cause: printed as `error: …`, never as a traceback
 ├── query.errors.QueryError           a query that cannot be read or answered: place, caret, hint
 ├── consumers.base.RenderError        an event that cannot be rendered for its receiver
+├── recipes.recipe.RecipeError        a recipe that cannot be used as it is asked to be
+├── event_maps.event_map.EventMapError  a map of events that cannot be used
 ├── elasticsearch.access.ElasticsearchError  the index cannot be asked now
 ├── kubectl.KubectlError              kubectl, or the server behind it, refused
 ├── cluster.agent.AgentError          no agent can be asked
+├── cli.commands.handover.HandoverError  webhooks cannot change hands: nobody would deliver them
 ├── install.target.InstallError       nothing can be installed as it was asked for
 ├── sew_agent.base.settings.SettingsError     a flag or an environment variable that cannot be used
 ├── sew_agent.base.threads.NoThreadError      the system gives no more threads

@@ -199,9 +199,14 @@ def explain(stderr: str, flags: Sequence[str] = ()) -> KubectlError:
 _CHOOSING = ("--kubeconfig=", "--context=", "--cluster=", "--user=")
 
 
+def chosen_by(flags: Sequence[str]) -> list[str]:
+    """Return the flags that choose a cluster and a user, none of which is a secret."""
+    return [flag for flag in flags if flag.startswith(_CHOOSING)]
+
+
 def _in_context(hint: str, flags: Sequence[str]) -> str:
     """A hint whose commands have the flags that choose a cluster and a user; a person's others may be secret."""
-    given = shlex.join(flag for flag in flags if flag.startswith(_CHOOSING))
+    given = shlex.join(chosen_by(flags))
     return re.sub(r"`kubectl (sew )?(?=get|check)", lambda hit: f"{hit[0]}{given} ", hint) if given else hint
 
 

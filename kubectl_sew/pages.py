@@ -1,6 +1,13 @@
-"""Addresses of the project and its pages: whoever installed a program has no `docs/` beside it."""
+"""Addresses of the project, its pages and its image: whoever installed a program has no `docs/` beside it.
 
-HOMEPAGE = "https://github.com/kubectl-sew/kubectl-sew"
+The one place for them. What must repeat them (setup.cfg, the manifests) is held to it by tests, and a release is
+refused where they are not those of the repository that releases (krew/check_release.py).
+"""
+
+_OWNER = "kubectl-sew"
+HOMEPAGE = f"https://github.com/{_OWNER}/kubectl-sew"
+IMAGE = f"ghcr.io/{_OWNER}/sew-agent"
+"""The agent's image, to which a release pushes its version as tag."""
 
 
 def page(name: str, heading: str = "") -> str:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 
+from kubectl_sew.agents import describe_agent
 from kubectl_sew.check.api import skew
 from kubectl_sew.check.facts import Facts, Unknown
 from kubectl_sew.check.pods import AgentPod
 from kubectl_sew.check.rights import spell
 from kubectl_sew.check.verdict import OK, Check, CheckResult, CheckVerdict, failed, fails_with, unknown
 from kubectl_sew.cluster.agent import Holder
+from kubectl_sew.resource.effective import CONTESTED
 
 NO_AGENT = "the agent could not be asked"
 _NO_POD = "there is no pod"
@@ -27,7 +29,9 @@ def _running(facts: Facts) -> CheckVerdict:
         return failed(problem, f"install one: `{facts.install}`; {why}")
     if isinstance(facts.holder, Unknown):
         return failed(facts.holder.why, _commands(facts))
-    return _renews(facts, facts.holder) or CheckVerdict(CheckResult.OK, tuple(_standing_by(facts.pods, facts.holder)))
+    beside = map(describe_agent, facts.agent.report.get("agents") or ())
+    others = tuple(beside) or tuple(_standing_by(facts.pods, facts.holder))
+    return _renews(facts, facts.holder) or CheckVerdict(CheckResult.OK, others)
 
 
 def _renews(facts: Facts, holder: Holder) -> CheckVerdict | None:
@@ -135,17 +139,36 @@ def _clock(facts: Facts) -> CheckVerdict:
 
 
 def _alone(facts: Facts) -> CheckVerdict:
-    """Check for Calico's own processor: each event would be sent twice, unless ours serves webhooks of its own."""
+    """Check for Calico's own processor: each event would be sent twice, unless ours leaves to it what it delivers."""
     if isinstance(facts.processor, Unknown):
         return unknown(facts.processor.why)
+    if not facts.processor:
+        return _nobody(facts)
     pods = () if isinstance(facts.pods, Unknown) else facts.pods
-    everything = [pod for pod in pods if not pod.selector]
-    if not facts.processor or not everything:
+    others = [pod for pod in pods if str(pod) != str(facts.holder)]
+    if all(pod.beside_calico for pod in others) and (facts.beside_calico or isinstance(facts.holder, Unknown)):
         return OK
     problem = f"{facts.processor} in {facts.secrets_namespace} is Calico's own processor: each event is sent twice"
-    return failed(
-        problem, "give our agent webhooks of its own: `kubectl sew install --beside-calico --selector LABELS`"
-    )
+    return failed(problem, "have the agent leave to it what it delivers: `kubectl sew install --beside-calico`")
+
+
+def _nobody(facts: Facts) -> CheckVerdict:
+    """Check that nothing is left to a processor that is not there."""
+    details = [
+        f"{webhook.name}: nobody delivers it: the agent leaves it to Calico's processor, which does not run in "
+        f"{facts.secrets_namespace}"
+        for webhook in facts.left_to_calico
+    ]
+    hint = "`kubectl sew takeover NAME` has the agent deliver it; or install the agent without --beside-calico"
+    return fails_with(details, hint)
+
+
+def _contested(facts: Facts) -> CheckVerdict:
+    if isinstance(facts.webhooks, Unknown):
+        return unknown(facts.webhooks.why)
+    contested = [webhook for webhook in facts.left_to_calico if webhook.is_contested]
+    details = [f"{webhook.name}: {CONTESTED.format(name=webhook.name)}" for webhook in contested]
+    return fails_with(details, "what sets `spec.state` again (GitOps, a script) would have to leave it Disabled")
 
 
 AGENT = (
@@ -157,4 +180,5 @@ AGENT = (
     Check("agent-problems", "it reports no problem", _problems),
     Check("agent-clock", "its clock is right", _clock),
     Check("calico-processor", "no other processor delivers the same events", _alone),
+    Check("webhook-contested", "no webhook is meant for both processors", _contested),
 )

@@ -93,7 +93,7 @@ ELASTICSEARCH = (
         "index-pattern",
         "the index pattern names an index",
         IndexProblem.EMPTY,
-        "see the agent's setting SEW_INDEX; an index that is made later is found by itself",
+        "see the agent's setting SEW_INDEX (`kubectl sew install --index`); a later index is found by itself",
     ),
     Check("events-readable", "events can be read", _readable),
 )

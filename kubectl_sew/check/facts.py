@@ -12,7 +12,7 @@ from kubectl_sew.cluster.objects import Held
 from kubectl_sew.cluster.webhook_details import AgentReport
 from kubectl_sew.install.holders import Account
 from kubectl_sew.install.plan import NAME, NAMESPACE
-from kubectl_sew.resource import API_GROUPS, SECRETS_NAMESPACE, Webhook
+from kubectl_sew.resource import API_GROUPS, SECRETS_NAMESPACE, Deliverer, Webhook
 from kubectl_sew.resource.serving import Served
 
 
@@ -74,6 +74,18 @@ class Facts:
     held: Held | Unknown = field(default_factory=Held)
     own_rights: Mapping[Right, bool] | Unknown = field(default_factory=dict)
     agent_rights: Mapping[Right, bool] | Unknown = field(default_factory=dict)
+
+    @property
+    def beside_calico(self) -> bool:
+        """Whether the active agent leaves to Calico's processor what that delivers."""
+        return isinstance(self.holder, Holder) and self.holder.beside_calico
+
+    @property
+    def left_to_calico(self) -> tuple[Webhook, ...]:
+        """The webhooks that the active agent leaves to Calico's processor."""
+        webhooks = () if isinstance(self.webhooks, Unknown) else self.webhooks
+        by_calico = Deliverer.CALICO
+        return tuple(hook for hook in webhooks if hook.delivered_by(beside_calico=self.beside_calico) is by_calico)
 
     @property
     def api_group(self) -> str:

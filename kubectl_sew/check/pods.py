@@ -24,6 +24,8 @@ class AgentPod:
     account: Account
     selector: str = ""
     """The labels of the webhooks that this agent serves; "" for all."""
+    beside_calico: bool = False
+    """True where it leaves to Calico's processor what that delivers."""
     api_group: str = ""
     """The one that it is set to read, "" where it finds out by itself."""
     problem: str = ""
@@ -74,8 +76,9 @@ def read_pod(pod: Object) -> AgentPod | None:
         return None
     account = Account(metadata["namespace"], spec.get("serviceAccountName", "default"))
     selector, group = _setting(ours, "selector"), _setting(ours, "api-group")
+    beside_calico = _setting(ours, "beside-calico") == "true"
     place, name = metadata["namespace"], metadata["name"]
-    return AgentPod(place, name, account, selector, group, _trouble(pod), *_before(pod))
+    return AgentPod(place, name, account, selector, beside_calico, group, _trouble(pod), *_before(pod))
 
 
 def _phase(pod: Object) -> str:

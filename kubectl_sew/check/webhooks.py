@@ -78,10 +78,14 @@ def _each(code: str, title: str, find: FindProblem, hint: str) -> Check:
 
 def _invalid(facts: Facts, webhook: Webhook) -> str:
     """Return the problem that the agent reports for the resource as it is now; without an agent, by the rules alone."""
+    if webhook in facts.left_to_calico:
+        return ""
     healthy = webhook.condition("Healthy")
-    if healthy and healthy.observed_generation == webhook.generation:
+    if healthy and healthy.observed_generation in (webhook.generation, *([0] if webhook.is_taken_over else [])):
         passing = (HealthyReason.STATE.value, HealthyReason.PROCESSING.value, HealthyReason.TEST.value)
-        bad = healthy.status == "False" and healthy.reason not in passing
+        fetched = webhook.condition("EventsFetched")
+        is_refused = fetched is not None and fetched.reason == FetchedReason.NOT_ACCEPTED.value
+        bad = healthy.status == "False" and (is_refused or healthy.reason not in passing)
         return f"{healthy.reason}: {healthy.message}" if bad else ""
     if isinstance(facts.held, Unknown) or _unread(webhook, facts.held):
         return ""
@@ -100,7 +104,7 @@ def _complained(webhook: Webhook, kind: str, reason: str) -> str:
         condition is None
         or condition.status != "False"
         or condition.reason != reason
-        or webhook.state is State.DISABLED
+        or webhook.effective_state is State.DISABLED
     ):
         return ""
     return condition.message or reason
@@ -163,9 +167,13 @@ def _served(facts: Facts) -> CheckVerdict:
     old = [
         webhook for webhook in facts.webhooks if webhook.created is not None and facts.now - webhook.created > _TAKEN_UP
     ]
-    left = [webhook.name for webhook in old if not _is_taken_up(facts, webhook)]
+    left = [webhook.name for webhook in old if _is_for_agent(facts, webhook) and not _is_taken_up(facts, webhook)]
     which = _selector(facts)
     return fails_with([f"{name}: {facts.holder} does not serve it{which}" for name in left], _UNSERVED)
+
+
+def _is_for_agent(facts: Facts, webhook: Webhook) -> bool:
+    return webhook.is_taken_over or not facts.beside_calico
 
 
 def _is_taken_up(facts: Facts, webhook: Webhook) -> bool:

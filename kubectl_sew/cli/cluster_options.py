@@ -47,6 +47,13 @@ def names_argument(command: Command) -> Command:
     )(command)
 
 
+def some_names_argument(command: Command) -> Command:
+    """Add the argument `names`: names of webhooks, each once; none where another option says which."""
+    return click.argument("names", metavar="[NAME...]", nargs=-1, callback=_names, shell_complete=_complete_names)(
+        command
+    )
+
+
 def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_name(ctx, param, word) for word in value))
 
@@ -64,7 +71,7 @@ def _complete_names(ctx: click.Context, param: click.Parameter, incomplete: str)
     quick = Kubectl((*connection(ctx).flags, "--request-timeout=3s"))
     listed = [Webhook.from_object(obj) for obj in connect(quick, ctx.params.get("api_group") or "").all()]
     fitting = [webhook for webhook in listed if webhook.name.startswith(incomplete)]
-    return [CompletionItem(name.name, help=f"{name.consumer}, {name.state.value}") for name in fitting]
+    return [CompletionItem(name.name, help=f"{name.consumer}, {name.effective_state.value}") for name in fitting]
 
 
 def api_group_option(command: Command) -> Command:

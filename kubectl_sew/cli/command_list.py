@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """The place of a command (`module:attribute` in kubectl_sew.cli.commands), and the first line of its help."""
+    """The place of a command (`module:attribute` in kubectl_sew.cli.commands, or a whole name for one that stands above
+    the command line), and the first line of its help."""
 
     name: str
     place: str
@@ -14,6 +15,7 @@ class Entry(NamedTuple):
 SECTIONS: dict[str, tuple[Entry, ...]] = {
     "Write and check webhooks": (
         Entry("create", "create:create", "Create a webhook from flags, or step by step on a terminal."),
+        Entry("recipes", "recipes:recipes", "List recipes for receivers that are no consumers, or show one."),
         Entry("validate", "validate:validate", "Check manifests: structure, names, labels, variables, queries."),
         Entry(
             "preview-query",
@@ -30,22 +32,37 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
     "Operate the cluster's webhooks": (
         Entry("list", "list:list_command", "List the cluster's webhooks with their state and health."),
         Entry("status", "status:status", "Show all that is known of a webhook, and what to do."),
+        Entry("why", "why:why", "Say why a webhook gets few events or none, or why it did not get one EVENT."),
         Entry(
             "exceptions",
             "exceptions:exceptions",
             "List the AlertExceptions that keep events from all webhooks, or show what one selects.",
         ),
         Entry("check", "check:check", "Find out what is wrong with an installation, and what to do."),
+        Entry(
+            "dashboard",
+            "kubectl_sew.dashboard.command:dashboard",
+            "Show webhooks, their health and what was delivered in a browser, and act on them.",
+        ),
         Entry("test", "test:test", "Have the agent send one sample event, and print the receiver's answer."),
         Entry("enable", "state:enable", "Enable a webhook: its events are delivered."),
         Entry("disable", "state:disable", "Stop a webhook: nothing is read or sent for it."),
         Entry("debug", "state:debug", "Have the agent log a webhook's events instead of sending them."),
+        Entry("takeover", "handover:takeover", "Have the agent deliver webhooks instead of Calico's own processor."),
+        Entry("handback", "handover:handback", "Give webhooks back to Calico's own processor."),
         Entry("backlog", "backlog:backlog", "Show what waits to be sent for a webhook, or drop it."),
+        Entry("trace", "trace:trace", "Show what became of one event, for each webhook."),
+        Entry(
+            "deliveries",
+            "deliveries:deliveries",
+            "List what was sent and what came back, show one delivery, or send some again.",
+        ),
         Entry(
             "dead-letters",
             "dead_letters:dead_letters",
             "List, show, replay or purge what could not be delivered.",
         ),
+        Entry("replay", "replay:replay", "Send the events of a past window to a webhook, beside what comes now."),
     ),
     "Install": (
         Entry("install", "install:install", "Print the API, the agent's rights and the agent, or apply them."),
@@ -57,7 +74,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
             "completion:completion",
             "Set up completion of `kubectl sew` in the shell.",
         ),
-        Entry("version", "version:version", "Print the version of this program."),
+        Entry("version", "version:version", "Print the versions of this program, the agent and the API server."),
     ),
 }
 """Heading in `--help` -> its commands, in the order shown. A new command is its own file and one line here."""

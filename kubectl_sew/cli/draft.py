@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from kubectl_sew.cli.output import print_warning
 from kubectl_sew.cli.validation_options import ValidationRules
 from kubectl_sew.errors import SewError
-from kubectl_sew.resource import LABELS_ANNOTATION, ConfigVar, Finding, Reference, State, Webhook, to_object
+from kubectl_sew.resource import (
+    LABELS_ANNOTATION,
+    RECIPE_ANNOTATION,
+    ConfigVar,
+    Finding,
+    Reference,
+    State,
+    Webhook,
+    to_object,
+)
 from kubectl_sew.resource.manifests import load_manifests
 from kubectl_sew.validation import validate_manifests
 
@@ -22,6 +31,8 @@ class Draft:
     state: str | None = None
     config: tuple[ConfigVar, ...] = ()
     labels: tuple[str, ...] = ()
+    recipe: str = ""
+    """Name of the recipe that the variables are from; "" where there is none."""
 
     @property
     def missing(self) -> list[str]:
@@ -33,6 +44,7 @@ class Draft:
 def build(draft: Draft) -> Webhook:
     """The webhook of a draft that misses nothing."""
     annotations = {LABELS_ANNOTATION: ",".join(draft.labels)} if draft.labels else {}
+    annotations |= {RECIPE_ANNOTATION: draft.recipe} if draft.recipe else {}
     state = State(draft.state or State.ENABLED.value)
     return Webhook(draft.name or "", draft.consumer or "", state, draft.query or "", draft.config, annotations)
 

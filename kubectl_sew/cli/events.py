@@ -51,7 +51,9 @@ def print_matching(
     echo(_summary(selector), err=True)
     for name in suppressing or ():
         echo(f"  AlertException {name}: {selector.suppressed[name]:,} more suppressed", err=True)
-    _hint_at_json(selector)
+    if len(suppressing or ()) > 1:
+        echo(f"  In all {selector.suppressed_in_all:,} more suppressed", err=True)
+    _check_events(selector, source)
     if parts and selector.events and not selector.matching and Path(source).is_file():
         echo("\n".join(["Each part alone:", *_alone(parts, source)]), err=True)
 
@@ -69,7 +71,7 @@ def read_events(source: str, take: Callable[[Mapping[str, Any]], None]) -> None:
             named = selector.bad
             _, bad = selector.take(lines, 0.0)
             _print([], bad[: max(0, NAMED - named)])
-    _hint_at_json(selector)
+    _check_events(selector, source)
 
 
 def _alone(parts: Mapping[str, Match], source: str) -> Iterator[str]:
@@ -92,10 +94,13 @@ def _print(matching: list[bytes], bad: list[str]) -> None:
         print_warning(text)
 
 
-def _hint_at_json(selector: Selector) -> None:
-    """Print a hint where there is no event at all: mostly it is JSON over several lines, or a list."""
-    if not selector.events and (wanted := _FILTERS.get(selector.begins)):
-        print_warning(f"an event is one line: if this is JSON, `jq -c '{wanted}'` makes lines of it")
+def _check_events(selector: Selector, source: str) -> None:
+    """Raise SewError where lines were read and none is an event: mostly it is JSON over several lines, or a list."""
+    if selector.events or not selector.bad:
+        return
+    wanted = _FILTERS.get(selector.begins)
+    hint = f": an event is one line; if this is JSON, `jq -c '{wanted}'` makes lines of it" if wanted else ""
+    raise SewError(f"no line of {'standard input' if source == '-' else source} is an event{hint}")
 
 
 def _summary(selector: Selector) -> str:

@@ -89,7 +89,10 @@ class Plugin(click.Group):
 
 def _load(entry: Entry) -> click.Command:
     module, _, attribute = entry.place.partition(":")
-    command: click.Command = getattr(import_module(f"kubectl_sew.cli.commands.{module}"), attribute)
+    above = module.startswith("kubectl_sew.")
+    command: click.Command = getattr(
+        import_module(module if above else f"kubectl_sew.cli.commands.{module}"), attribute
+    )
     _connect(command, entry.name)
     return command
 

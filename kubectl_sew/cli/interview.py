@@ -14,6 +14,7 @@ from kubectl_sew.cli.validation_options import ValidationRules
 from kubectl_sew.consumers.base import Consumer, Variable
 from kubectl_sew.members import members
 from kubectl_sew.query import FieldSet, QueryError, bind, parse
+from kubectl_sew.recipes.recipe import Recipe, RecipeVariable, own_problems
 from kubectl_sew.resource import SECRETS_NAMESPACE, ConfigVar, Reference, State, Webhook, check_structure, to_object
 
 _KINDS = {"secret": "Secret", "configmap": "ConfigMap"}
@@ -48,10 +49,31 @@ def ask_missing(draft: Draft, rules: ValidationRules) -> Draft:
     query = draft.query or _ask(
         "Query, e.g. type = waf AND severity >= 90", lambda answer: _query_problem(answer, rules.fields)
     )
-    config = _ask_variables(consumer, draft.config)
+    config = draft.config if draft.recipe else _ask_variables(consumer, draft.config)
     labels = draft.labels or _ask_labels()
     state = draft.state or _choose("State", [known.value for known in State], State.ENABLED.value)
-    return Draft(name, consumer.name, query, state, config, labels)
+    return Draft(name, consumer.name, query, state, config, labels, draft.recipe)
+
+
+def ask_recipe_variables(recipe: Recipe, given: tuple[ConfigVar, ...]) -> tuple[ConfigVar, ...]:
+    """The variables of a recipe with those that are required and were not given."""
+    names = {setting.name for setting in given}
+    missing = [variable for variable in recipe.variables if variable.required and variable.name not in names]
+    return (*given, *(_ask_recipe_variable(recipe, variable) for variable in missing))
+
+
+def _ask_recipe_variable(recipe: Recipe, variable: RecipeVariable) -> ConfigVar:
+    def check(answer: str) -> str:
+        value = _read_value(answer)
+        if value is None:
+            return "a reference must be secret:NAME/KEY or configmap:NAME/KEY"
+        if not answer:
+            return f"the recipe {recipe.name} requires `{variable.name}`"
+        return "\n".join(own_problems(recipe.name, variable, value))
+
+    how = ", or secret:NAME/KEY where a Secret holds it; not shown while you type" if variable.secret else ""
+    answer = _ask(f"* {variable.name} ({variable.meaning}{how})", check, read_unseen if variable.secret else read_line)
+    return ConfigVar(variable.name, _read_value(answer) or "")
 
 
 def _ask(question: str, check: AnswerCheck, read: Callable[[str], str] = read_line) -> str:

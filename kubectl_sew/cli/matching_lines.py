@@ -38,7 +38,8 @@ class Selector:
         """`suppressing`: exception -> what it selects, and so is not taken."""
         self._suppressing = suppressing or {}
         self.suppressed: Counter[str] = Counter()
-        """Exception -> how many events that match it took away."""
+        """Exception -> how many events that match it took away; one may count for several."""
+        self.suppressed_in_all = 0
         self._match = self._is_delivered if self._suppressing else match
         self._wanted = match
         self._lines = 0
@@ -52,6 +53,7 @@ class Selector:
             return False
         by = [name for name, selects in self._suppressing.items() if selects(event, now)]
         self.suppressed.update(by)
+        self.suppressed_in_all += bool(by)
         return not by
 
     def take(self, lines: Sequence[bytes], now: float) -> tuple[list[bytes], list[str]]:

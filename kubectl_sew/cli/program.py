@@ -49,7 +49,7 @@ def _asked(args: list[str]) -> list[str]:
     """`help COMMAND` and `--version`, which people expect everywhere, as the command lines that they stand for."""
     if args[:1] == ["help"]:
         return [*args[1:], "--help"]
-    return ["version"] if args == ["--version"] else args
+    return ["version", "--client"] if args == ["--version"] else args
 
 
 def _report(error: click.ClickException | SewError | OSError) -> int:

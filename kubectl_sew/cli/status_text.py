@@ -4,14 +4,19 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from kubectl_sew.agents import describe_agent
 from kubectl_sew.cluster.webhook_details import Lookup, Resolved, WebhookDetails
 from kubectl_sew.event import read_time
 from kubectl_sew.json_text import line
 from kubectl_sew.pages import page
-from kubectl_sew.resource import Condition, DeliveringReason, State, Webhook
+from kubectl_sew.resource import STATE_ANNOTATION, Condition, Deliverer, DeliveringReason, State, Webhook
 from kubectl_sew.resource.conditions import TIGHT, with_backlog
+from kubectl_sew.resource.effective import CONTESTED
 from kubectl_sew.resource.exceptions import describe_exception
-from kubectl_sew.text import plural, spell_age, spell_duration
+from kubectl_sew.text import plural, rfc3339, spell_age, spell_duration
+
+Labelled = tuple[str, str]
+"""A label, and one line of text."""
 
 _LONGEST = 600
 _LABEL = 15
@@ -20,8 +25,16 @@ _LABEL = 15
 def for_people(details: WebhookDetails) -> str:
     """Labelled lines, and below them the commands that help."""
     helps = [f"  {command}" for command in advice(details)]
-    lines = [*_resource(details), *_references(details), *_agent(details), *_delivery(details)]
+    lines = [f"{label and label + ':':<{_LABEL}}{text}" for label, text in labelled(details)]
     return "\n".join(lines + (["What to do:", *helps] if helps else []))
+
+
+def labelled(details: WebhookDetails) -> Iterator[Labelled]:
+    """Yield what is known, each line below its label; a line without one belongs to the one above."""
+    yield from _resource(details)
+    yield from _references(details)
+    yield from _agent(details)
+    yield from _delivery(details)
 
 
 def as_object(details: WebhookDetails) -> dict[str, Any]:
@@ -30,7 +43,9 @@ def as_object(details: WebhookDetails) -> dict[str, Any]:
     return {
         "name": webhook.name,
         "consumer": webhook.consumer,
-        "state": webhook.state.value,
+        "state": webhook.effective_state.value,
+        "specState": webhook.state.value,
+        "deliveredBy": deliverer.value if (deliverer := agent.deliverer(webhook)) else None,
         "query": webhook.query,
         "generation": webhook.generation,
         "healthy": webhook.healthy,
@@ -55,14 +70,15 @@ def _reference_object(resolved: Resolved) -> dict[str, Any]:
     return {"variable": resolved.variable, **where, "found": exists, "said": resolved.said}
 
 
-def _labelled(label: str, text: str) -> str:
-    return f"{label and label + ':':<{_LABEL}}{line(text, _LONGEST)}"
+def _labelled(label: str, text: str) -> Labelled:
+    return label, line(text, _LONGEST)
 
 
-def _resource(details: WebhookDetails) -> Iterator[str]:
+def _resource(details: WebhookDetails) -> Iterator[Labelled]:
     webhook = details.webhook
     yield _labelled("Webhook", f"{webhook.name} ({webhook.consumer})")
-    yield _labelled("State", webhook.state.value)
+    yield _labelled("State", _state(webhook))
+    yield from _deliverer(details)
     yield _labelled("Query", webhook.query)
     if not webhook.conditions:
         yield _labelled("Healthy", "unknown: no agent has written a status yet")
@@ -77,6 +93,32 @@ def _resource(details: WebhookDetails) -> Iterator[str]:
         yield _labelled("Last test", webhook.test_result)
 
 
+def _state(webhook: Webhook) -> str:
+    if not webhook.is_taken_over:
+        return webhook.state.value
+    state = webhook.effective_state.value
+    return f"{state}, by the annotation {STATE_ANNOTATION}: `spec.state` is Disabled, so that Calico's processor rests"
+
+
+def _deliverer(details: WebhookDetails) -> Iterator[Labelled]:
+    """Say who delivers, where there are two who might."""
+    webhook, row = details.webhook, details.delivery or {}
+    if not (details.agent.beside_calico or webhook.state_text):
+        return
+    match details.agent.deliverer(webhook):
+        case None:
+            yield _labelled("Delivered by", "unknown: whether the agent leaves it to Calico's processor is not known")
+        case Deliverer.NOBODY:
+            yield _labelled("Delivered by", "nobody")
+        case Deliverer.AGENT:
+            yield _labelled("Delivered by", "sew-agent")
+        case Deliverer.CALICO if row:
+            dated = f"what is dated before {rfc3339(webhook.end)}, and " if webhook.end is not None else ""
+            yield _labelled("Delivered by", f"Calico's processor; the agent delivers {dated}what waits")
+        case Deliverer.CALICO:
+            yield _labelled("Delivered by", "Calico's processor")
+
+
 def _condition(details: WebhookDetails, condition: Condition) -> str:
     """Return a condition as it was written; the backlog as the agent reports it, where that is known."""
     message, row = condition.message, details.delivery
@@ -88,14 +130,14 @@ def _condition(details: WebhookDetails, condition: Condition) -> str:
     return f"{condition.status} ({condition.reason})" + (f": {message}" if message else "") + since
 
 
-def _references(details: WebhookDetails) -> Iterator[str]:
+def _references(details: WebhookDetails) -> Iterator[Labelled]:
     for at, resolved in enumerate(details.references):
         optional = ", optional" if resolved.reference.optional else ""
-        text = line(f"{resolved.variable}: {resolved.reference}{optional}: {resolved.said}", _LONGEST)
-        yield f"{'' if at else 'References:':<{_LABEL}}{text}"
+        text = f"{resolved.variable}: {resolved.reference}{optional}: {resolved.said}"
+        yield _labelled("" if at else "References", text)
 
 
-def _agent(details: WebhookDetails) -> Iterator[str]:
+def _agent(details: WebhookDetails) -> Iterator[Labelled]:
     agent, report = details.agent, details.agent.report
     if agent.unknown:
         yield _labelled("Agent", f"unknown: {agent.unknown}")
@@ -103,16 +145,17 @@ def _agent(details: WebhookDetails) -> Iterator[str]:
         yield _labelled("Agent", f"{agent.holder}: its program is not running; the figures are from its store")
     else:
         yield _labelled("Agent", f"{agent.holder}, version {report.get('version')}")
+    for one in report.get("agents") or ():
+        yield _labelled("", describe_agent(one))
     reasons = [row.get("message") for row in report.get("sourceTroubles") or ()]
     for problem in (*reasons, *(report.get("problems") or ())):
         yield _labelled("", f"! {problem}")
 
 
-def _delivery(details: WebhookDetails) -> Iterator[str]:
+def _delivery(details: WebhookDetails) -> Iterator[Labelled]:
     row = details.delivery
     if row is None:
-        if not details.agent.unknown:
-            yield _labelled("Backlog", "unknown: the agent does not know this webhook (yet)")
+        yield from _no_delivery(details)
         return
     now = read_time(details.agent.report.get("now"))
     if row.get("eventsFetched"):
@@ -121,7 +164,10 @@ def _delivery(details: WebhookDetails) -> Iterator[str]:
         seen = row.get("seen") or 0
         events = f"{seen:,} {plural(seen, 'event')}"
         yield _labelled("Matched", f"{events} since {_moment(row['start'], now)}, where it began")
+    yield from _owner(row)
     yield _labelled("Backlog", _backlog(row, _is_refused(details.webhook)))
+    if row.get("replay"):
+        yield _labelled("Replay", str(row["replay"]["text"]))
     yield _labelled("Delivered", f"{row.get('delivered', 0):,}, the last {_moment(row.get('lastDelivery'), now)}")
     yield _labelled("Dead letters", f"{row.get('deadLetters', 0):,}")
     yield from _suppressed(row, details.agent.report.get("exceptions") or ())
@@ -139,7 +185,21 @@ def _delivery(details: WebhookDetails) -> Iterator[str]:
         yield _labelled("Store", f"{row['room']:.0%} of its share is used; from 100 % on nothing is read for it")
 
 
-def _suppressed(row: Mapping[str, Any], exceptions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _no_delivery(details: WebhookDetails) -> Iterator[Labelled]:
+    """Say why the agent reports nothing of a webhook."""
+    if details.agent.deliverer(details.webhook) is Deliverer.CALICO:
+        yield _labelled("Backlog", "none of the agent's: Calico's processor delivers it")
+    elif not details.agent.unknown:
+        yield _labelled("Backlog", "unknown: the agent does not know this webhook (yet)")
+
+
+def _owner(row: Mapping[str, Any]) -> Iterator[Labelled]:
+    """Say which agent delivers, where several share a store."""
+    if row.get("owner"):
+        yield _labelled("Owner", str(row["owner"]))
+
+
+def _suppressed(row: Mapping[str, Any], exceptions: Sequence[Mapping[str, Any]]) -> Iterator[Labelled]:
     """Say how many of this webhook's events were suppressed, and what each exception did for all webhooks."""
     count = (row.get("dropped") or {}).get("suppressed") or 0
     lines = [describe_exception(one) for one in exceptions if one["broken"] or one["inForce"] or one["suppressed"]]
@@ -173,6 +233,8 @@ def _backlog(row: Mapping[str, Any], refused: bool) -> str:
 
 def advice(details: WebhookDetails) -> Iterator[str]:
     """Return what to do, most urgent first; nothing where all is well."""
+    if details.agent.beside_calico and details.webhook.is_contested:
+        yield CONTESTED.format(name=details.webhook.name)
     yield from _about_references(details)
     yield from _about_health(details.webhook)
     yield from _about_state(details.webhook)
@@ -190,7 +252,7 @@ def _about_references(details: WebhookDetails) -> Iterator[str]:
 
 def _about_health(webhook: Webhook) -> Iterator[str]:
     healthy = webhook.condition("Healthy")
-    if healthy is None or healthy.status != "False" or webhook.state is State.DISABLED:
+    if healthy is None or healthy.status != "False" or webhook.effective_state is State.DISABLED:
         return
     if healthy.reason in ("QueryParsing", "QueryValidation"):
         yield "the query: `kubectl sew preview-query QUERY` shows what is wrong with it, `kubectl sew fields` the keys"
@@ -198,9 +260,9 @@ def _about_health(webhook: Webhook) -> Iterator[str]:
 
 
 def _about_state(webhook: Webhook) -> Iterator[str]:
-    if webhook.state is State.DISABLED:
+    if webhook.effective_state is State.DISABLED:
         yield f"nothing is read or sent while it is Disabled: `kubectl sew enable {webhook.name}`"
-    if webhook.state is State.DEBUG:
+    if webhook.effective_state is State.DEBUG:
         yield f"nothing is sent while it is in Debug: `kubectl sew enable {webhook.name}`"
 
 

@@ -46,19 +46,34 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """Events of a stretch of the window: those that would be delivered, and those that exceptions take away."""
+
+    start: int
+    """Milliseconds since the epoch."""
+    count: int
+    suppressed: int = 0
+
+
+@dataclass(frozen=True)
 class Survey:
-    """`total`: all events of the window. `bars`: (start in milliseconds, events)."""
+    """`total`: all events of the window; `count`: those that match and that no exception takes away."""
 
     total: int
     count: int
     took: int
-    bars: Sequence[tuple[int, int]]
+    bars: Sequence[Bar]
     samples: Sequence[Mapping[str, Any]]
     parts: Sequence[Part]
     left_out: int = 0
     """Parts that were not asked alone."""
     suppressed: Mapping[str, int] = field(default_factory=dict)
-    """Exception -> how many events that match it takes away; they are not in `count`."""
+    """Exception -> how many events that match it takes away; they are not in `count`. One may count for several."""
+
+    @property
+    def suppressed_in_all(self) -> int:
+        """Events that match and that some exception takes away."""
+        return sum(bar.suppressed for bar in self.bars)
 
 
 def searches(query: BoundQuery, window: Window, selectors: Sequence[tuple[str, BoundQuery]] = ()) -> list[Json]:
@@ -70,9 +85,11 @@ def searches(query: BoundQuery, window: Window, selectors: Sequence[tuple[str, B
     bars["extended_bounds"] = {"min": window.start, "max": window.end - 1}
     bars["format"] = "epoch_millis"
     sort = [{window.field: {"order": "desc", "unmapped_type": "date"}}]
-    left = [{"bool": {"must_not": [to_dsl(selector) for _, selector in selectors]}}] if selectors else []
-    whole = _body(window, to_dsl(query), *left) | {"size": SAMPLES, "sort": sort}
+    whole = _body(window, to_dsl(query)) | {"size": SAMPLES, "sort": sort}
     whole["aggs"] = {"bars": {"date_histogram": bars}}
+    if selectors:  # The bars count what matches, the hits only what is left of it.
+        whole["post_filter"] = {"bool": {"must_not": [to_dsl(selector) for _, selector in selectors]}}
+        whole["aggs"]["bars"]["aggs"] = {"left": {"filter": whole["post_filter"]}}
     parts = [_body(window, to_dsl(part)) for part in _asked(query)]
     return [_body(window), whole, *parts, *(_body(window, to_dsl(query), to_dsl(one)) for _, one in selectors)]
 
@@ -105,12 +122,18 @@ def read(
         total=_count(answers[0]),
         count=_count(whole),
         took=whole["took"],
-        bars=[(int(bar["key"]), bar["doc_count"]) for bar in whole["aggregations"]["bars"]["buckets"]],
+        bars=[_bar(bucket) for bucket in whole["aggregations"]["bars"]["buckets"]],
         samples=whole["hits"]["hits"],
         parts=parts,
         left_out=len(query.parts) - len(parts),
         suppressed={name: _count(answer) for (name, _), answer in zip(selectors, of_exceptions, strict=True)},
     )
+
+
+def _bar(bucket: Mapping[str, Any]) -> Bar:
+    matching = bucket["doc_count"]
+    left = bucket["left"]["doc_count"] if "left" in bucket else matching
+    return Bar(int(bucket["key"]), left, matching - left)
 
 
 def _count(answer: Mapping[str, Any]) -> int:
@@ -128,16 +151,23 @@ def _part(part: BoundQuery, answer: Mapping[str, Any]) -> Part:
 
 def for_people(survey: Survey, window: Window, where: str) -> str:
     """Lines for a terminal."""
-    share = f" ({survey.count / survey.total:.1%})" if survey.total else ""
+    matching = survey.count + survey.suppressed_in_all
+    share = f" ({matching / survey.total:.1%})" if survey.total else ""
     heads = [
         f"Indices:  {where}",
         f"Window:   {_moment(window.start)} to {_moment(window.end)}",
-        f"Events:   {survey.count:,} of {survey.total:,} match{share}, found in {survey.took} ms{_slow(survey.took)}",
+        f"Events:   {matching:,} of {survey.total:,} match{share}, found in {survey.took} ms{_slow(survey.took)}",
+        *_suppressed(survey),
     ]
-    for name, count in survey.suppressed.items():
-        heads.append(f"          and {count:,} more, which AlertException {name} suppresses")
     drawn = [*_histogram(survey, window), *_parts(survey), *_samples(survey)] if survey.total else []
     return "\n".join([*heads, *drawn])
+
+
+def _suppressed(survey: Survey) -> Iterator[str]:
+    if survey.suppressed:
+        yield f"          {survey.count:,} of them would be delivered, and {survey.suppressed_in_all:,} suppressed"
+    for name, count in survey.suppressed.items():
+        yield f"          {count:,} by AlertException {name}"
 
 
 def _moment(milliseconds: int) -> str:
@@ -149,13 +179,16 @@ def _slow(took: int) -> str:
 
 
 def _histogram(survey: Survey, window: Window) -> Iterator[str]:
-    most = max((count for _, count in survey.bars), default=0)
+    most = max((bar.count + bar.suppressed for bar in survey.bars), default=0)
     if not most:
         return
-    yield f"\nEvents in each {spell_exactly(window.step)}:"
-    for start, count in survey.bars:
-        bar = "#" * -(-count * _WIDTH // most)
-        yield f"  {_moment(start)[:16]}  {bar:<{_WIDTH}} {count:>9,}".rstrip()
+    legend = ", # delivered, - suppressed" if survey.suppressed else ""
+    yield f"\nEvents in each {spell_exactly(window.step)}{legend}:"
+    for bar in survey.bars:
+        delivered, both = (-(-count * _WIDTH // most) for count in (bar.count, bar.count + bar.suppressed))
+        drawn = "#" * delivered + "-" * (both - delivered)
+        suppressed = f" {bar.suppressed:>9,}" if survey.suppressed else ""
+        yield f"  {_moment(bar.start)[:16]}  {drawn:<{_WIDTH}} {bar.count:>9,}{suppressed}".rstrip()
 
 
 def _parts(survey: Survey) -> Iterator[str]:
@@ -170,7 +203,7 @@ def _parts(survey: Survey) -> Iterator[str]:
 
 def _samples(survey: Survey) -> Iterator[str]:
     if survey.samples:
-        yield "\nThe newest that match:"
+        yield f"\nThe newest that {'would be delivered' if survey.suppressed else 'match'}:"
     for hit in survey.samples:
         yield f"  {hit['_id']}  {line(hit.get('_source', {}), _LONGEST)}"
 
@@ -183,7 +216,10 @@ def as_object(survey: Survey, window: Window) -> Json:
         "count": survey.count,
         "tookMilliseconds": survey.took,
         "suppressed": dict(survey.suppressed),
-        "histogram": [{"start": _moment(start), "count": count} for start, count in survey.bars],
+        "suppressedInAll": survey.suppressed_in_all,
+        "histogram": [
+            {"start": _moment(bar.start), "count": bar.count, "suppressed": bar.suppressed} for bar in survey.bars
+        ],
         "parts": [
             {"query": part.text, "count": part.count, "tookMilliseconds": part.took, "refusal": part.refusal or None}
             for part in survey.parts

@@ -3,18 +3,28 @@
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from kubectl_sew.cli.exception_options import in_force
 from kubectl_sew.cli.output import echo, print_json, print_yaml
 from kubectl_sew.cli.query_argument import read_query
-from kubectl_sew.cli.survey import Window, as_object, for_people, read, searches
+from kubectl_sew.cli.survey import Survey, Window, as_object, for_people, read, searches
 from kubectl_sew.elasticsearch.client import Index
 from kubectl_sew.elasticsearch.credentials import VARIABLES, from_files
 from kubectl_sew.errors import SewError
 from kubectl_sew.members import members
 from kubectl_sew.query import FieldSet, FieldType
 from kubectl_sew.resource.exceptions import AlertException
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSurvey:
+    """What an index has of a query in a window of time; `where` names the index."""
+
+    survey: Survey
+    window: Window
+    where: str
 
 
 def print_survey(  # noqa: PLR0913, PLR0917 - one for each flag
@@ -26,10 +36,24 @@ def print_survey(  # noqa: PLR0913, PLR0917 - one for each flag
     output: str | None,
     exceptions: Sequence[AlertException] = (),
 ) -> None:
-    """`since` in seconds, at least one, and not before 1970; `output` is "json", "yaml" or None for people.
+    """Print what `survey_index` returns; `output` is "json", "yaml" or None for people."""
+    asked = survey_index(text, urls, pattern, since, time_field, exceptions)
+    if output:
+        (print_yaml if output == "yaml" else print_json)(as_object(asked.survey, asked.window))
+    else:
+        echo(for_people(asked.survey, asked.window, asked.where))
 
-    What `exceptions` in force select is not counted.
-    """
+
+def survey_index(
+    text: str,
+    urls: str,
+    pattern: str,
+    since: float,
+    time_field: str,
+    exceptions: Sequence[AlertException] = (),
+) -> IndexSurvey:
+    """Ask an index. `since` in seconds, at least one, and not before 1970. What `exceptions` in force select is not
+    counted. Raises ElasticsearchError, QueryError."""
     files = {name: Path(path) for name, variable in VARIABLES.items() if (path := os.environ.get(variable))}
     access = from_files(members(urls), files)()
     index = Index(access, pattern)
@@ -37,7 +61,7 @@ def print_survey(  # noqa: PLR0913, PLR0917 - one for each flag
         fields = index.fields()
         end = int(time.time() * 1_000)
         start = max(0, end - max(1_000, int(since * 1_000)))
-        window = Window(_time_path(fields, time_field, index), start, end)
+        window = Window(time_path(fields, time_field, index), start, end)
         query = read_query(text, fields)
         header = {**index.everywhere, "request_cache": False}
         selectors = in_force(exceptions, fields)
@@ -45,13 +69,11 @@ def print_survey(  # noqa: PLR0913, PLR0917 - one for each flag
         survey = read(query, index.search_many([(header, body) for body in bodies]), selectors)
     finally:
         index.close()
-    if output:
-        (print_yaml if output == "yaml" else print_json)(as_object(survey, window))
-    else:
-        echo(for_people(survey, window, f"{index.pattern} at {index.place}"))
+    return IndexSurvey(survey, window, f"{index.pattern} at {index.place}")
 
 
-def _time_path(fields: FieldSet, name: str, index: Index) -> str:
+def time_path(fields: FieldSet, name: str, index: Index) -> str:
+    """Return the path of the field of time in a search. Raises SewError where there is none that is a time."""
     if not list(fields)[1:]:
         raise SewError(f"no index of {index.place} has a name like {index.pattern} and a field: see --index")
     field = fields.get(name)

@@ -15,11 +15,13 @@ from kubectl_sew.query.fields import FIELD_SETS
 
 if TYPE_CHECKING:
     from kubectl_sew.consumers.base import Consumer
+    from kubectl_sew.event_maps.readable import EventMaps
 
 _GIVEN = click.core.ParameterSource.COMMANDLINE
 INDEX = "tigera_secure_ee_events.*"
 SLACK_URL_PREFIXES = "SEW_SLACK_URL_PREFIXES"
-"""The agent's own variable: CI judges as the agent does where both have it."""
+"""The agent's own variable, as the next: CI judges as the agent does where both have it."""
+EVENT_MAP = "SEW_EVENT_MAP"
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -30,6 +32,8 @@ class ValidationRules:
 
     fields: FieldSet
     consumers: "Mapping[str, Consumer]"
+    maps: "EventMaps"
+    """How events that are not Calico's are read for messages."""
 
 
 def rules_options(command: Command) -> Command:
@@ -70,21 +74,31 @@ def _rules(fields: str | None, elasticsearch: str | None, index: str) -> Validat
     check_index_flags(elasticsearch)
     if fields and elasticsearch is not None:
         raise click.UsageError("--fields and --elasticsearch cannot be given together: an index has its own keys")
-    from kubectl_sew.consumers.registry import CONSUMERS, consumers  # noqa: PLC0415  # not every query's preview needs them
-
-    prefixes = members(os.environ.get(SLACK_URL_PREFIXES, ""))
     known = FIELD_SETS[fields or "calico"] if elasticsearch is None else index_fields(elasticsearch, index)
-    return ValidationRules(known, consumers(prefixes) if prefixes else CONSUMERS)
+    return ValidationRules(known, *consumers_and_maps())
+
+
+def consumers_and_maps() -> "tuple[Mapping[str, Consumer], EventMaps]":
+    """Return every consumer, and the maps by which they read events, as the agent's variables say. Raises SewError."""
+    from kubectl_sew.consumers.registry import consumers  # noqa: PLC0415  # not every query's preview needs them
+    from kubectl_sew.consumers.slack import URL_PREFIXES  # noqa: PLC0415  # as above
+
+    prefixes, maps = members(os.environ.get(SLACK_URL_PREFIXES, "")), event_maps()
+    return consumers(prefixes or URL_PREFIXES, maps), maps
+
+
+def event_maps(time_field: str = "time") -> "EventMaps":
+    """Return the maps by which events are read, with those of the agent's variable. Raises SewError."""
+    from kubectl_sew.event_maps.files import load_maps  # noqa: PLC0415  # as above
+    from kubectl_sew.event_maps.readable import EventMaps  # noqa: PLC0415  # as above
+
+    own = os.environ.get(EVENT_MAP, "").strip()
+    return EventMaps(load_maps(Path(own) if own else None), time_field)
 
 
 def index_fields(urls: str, pattern: str) -> FieldSet:
     """The keys that the mapping of an index has. Raises ElasticsearchError."""
-    from kubectl_sew.elasticsearch.client import Index  # noqa: PLC0415  # likewise
-    from kubectl_sew.elasticsearch.credentials import VARIABLES, from_files  # noqa: PLC0415  # few commands ask an index
+    from kubectl_sew.cli.selection_source import connected  # noqa: PLC0415  # few commands ask an index
 
-    files = {name: Path(path) for name, variable in VARIABLES.items() if (path := os.environ.get(variable))}
-    index = Index(from_files(members(urls), files)(), pattern)
-    try:
+    with connected(urls, pattern) as index:
         return index.fields()
-    finally:
-        index.close()

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from kubectl_sew.errors import SewError
 from kubectl_sew.event import read_time
 from kubectl_sew.kubectl import Kubectl, KubectlError, KubectlProblem
+from kubectl_sew.resource.effective import BESIDE_CALICO_ANNOTATION
 from kubectl_sew.resource.structure import is_dns_name
 from kubectl_sew.text import rfc3339, spell_seconds
 
@@ -29,12 +30,16 @@ class AgentError(SewError):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The pod that holds the Lease: the active agent. `renewed` in epoch seconds, `duration` in seconds."""
+    """The pod that holds the Lease: the active agent. `renewed` in epoch seconds, `duration` in seconds.
+
+    `beside_calico`: it leaves to Calico's processor what that delivers, as it has written there itself.
+    """
 
     namespace: str
     pod: str
     renewed: float | None
     duration: float
+    beside_calico: bool = False
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.pod}"
@@ -53,7 +58,7 @@ def find_holder(kubectl: Kubectl, secrets_namespace: str) -> Holder:
     """Raises AgentError where nobody holds the Lease or it may not be read, KubectlError without a server."""
     path = f"/apis/coordination.k8s.io/v1/namespaces/{quote(secrets_namespace)}/leases/{LEASE}"
     try:
-        spec = kubectl.get(path).get("spec") or {}
+        lease = kubectl.get(path)
     except KubectlError as error:
         if error.problem is KubectlProblem.NOT_FOUND:
             message = f"no agent has ever held the Lease {LEASE} in the namespace {secrets_namespace}"
@@ -61,13 +66,23 @@ def find_holder(kubectl: Kubectl, secrets_namespace: str) -> Holder:
         if error.problem is KubectlProblem.FORBIDDEN:
             raise AgentError(error.said, error.hint) from None
         raise
+    spec, annotations = lease.get("spec") or {}, (lease.get("metadata") or {}).get("annotations") or {}
     namespace, _, pod = str(spec.get("holderIdentity") or "").partition("/")
     if pod and not (is_dns_name(namespace) and is_dns_name(pod)):
         message = f"what holds the Lease {LEASE} in the namespace {secrets_namespace} is not NAMESPACE/POD"
         raise AgentError(message, "something other than an agent wrote it: who may change Leases there?")
     if not pod:
         raise AgentError(f"no agent holds the Lease {LEASE} in the namespace {secrets_namespace}", _INSTALL)
-    return Holder(namespace, pod, read_time(spec.get("renewTime")), float(spec.get("leaseDurationSeconds") or 15))
+    duration, beside_calico = spec.get("leaseDurationSeconds") or 15, annotations.get(BESIDE_CALICO_ANNOTATION)
+    return Holder(namespace, pod, read_time(spec.get("renewTime")), float(duration), beside_calico == "true")
+
+
+def is_beside_calico(kubectl: Kubectl, secrets_namespace: str) -> bool | None:
+    """Return whether the active agent leaves to Calico's processor what that delivers; None where nobody can say."""
+    try:
+        return find_holder(kubectl, secrets_namespace).beside_calico
+    except (AgentError, KubectlError):
+        return None
 
 
 def silence(kubectl: Kubectl, holder: Holder, clock: Callable[[], float]) -> str:

@@ -30,10 +30,15 @@ def against(
     fields: FieldSet,
     *,
     consumers: Mapping[str, Consumer],
+    calico: bool = False,
 ) -> list[Finding]:
-    """Return every finding, in the order of the files. Raises KubectlError where the cluster cannot be asked."""
+    """Return every finding, in the order of the files. Raises KubectlError where the cluster cannot be asked.
+
+    `calico` as for `validate_manifests`.
+    """
     held = read_objects(kubectl, secrets_namespace, _missing(manifests))
-    findings = validate_manifests(_joined(manifests, held), fields, consumers=consumers, unread=held.unread)
+    joined = _joined(manifests, held)
+    findings = validate_manifests(joined, fields, consumers=consumers, unread=held.unread, calico=calico)
     broken = {finding.resource for finding in findings if finding.is_error}
     for webhook in manifests.webhooks:
         if webhook.name not in broken:

@@ -10,7 +10,7 @@ from kubectl_sew.cluster.agent import AgentError, Holder, ask_status, find_holde
 from kubectl_sew.cluster.objects import Held, read_objects
 from kubectl_sew.cluster.webhooks import Webhooks
 from kubectl_sew.kubectl import Kubectl
-from kubectl_sew.resource import Reference, Webhook
+from kubectl_sew.resource import Deliverer, Reference, Webhook
 
 
 class Lookup(Enum):
@@ -63,6 +63,14 @@ class AgentReport:
     """Webhook -> what `sew-agent status -o json` says of it."""
     silent: str = ""
     """The time for which it has not renewed its Lease, where that is too long."""
+    beside_calico: bool | None = None
+    """Whether it leaves to Calico's processor what that delivers; None where nobody can say."""
+
+    def deliverer(self, webhook: Webhook) -> Deliverer | None:
+        """Return who delivers for a webhook; None where that depends on an agent of which nothing is known."""
+        if self.beside_calico is None and not webhook.is_taken_over:
+            return None
+        return webhook.delivered_by(beside_calico=bool(self.beside_calico))
 
     @property
     def gone(self) -> str:
@@ -101,7 +109,8 @@ def ask_agent_report(kubectl: Kubectl, secrets_namespace: str, clock: Callable[[
         holder = find_holder(kubectl, secrets_namespace)
     except AgentError as error:
         return AgentReport(unknown=str(error))
-    return replace(ask_holder(kubectl, holder), silent=silence(kubectl, holder, clock))
+    report = ask_holder(kubectl, holder)
+    return replace(report, silent=silence(kubectl, holder, clock), beside_calico=holder.beside_calico)
 
 
 def ask_holder(kubectl: Kubectl, holder: Holder) -> AgentReport:
@@ -112,9 +121,15 @@ def ask_holder(kubectl: Kubectl, holder: Holder) -> AgentReport:
         return AgentReport(str(holder), unknown=str(error))
     if report["agent"].get("standingBy"):
         return AgentReport(str(holder), unknown=_standing_by(holder, report["agent"].get("leaseHolder")))
-    beside = {"now": report.get("now"), "exceptions": report.get("exceptions") or []}  # an older agent has none
+    return read_agent_report(str(holder), report)
+
+
+def read_agent_report(holder: str, report: Mapping[str, Any]) -> AgentReport:
+    """Return what `sew-agent status -o json` printed, as `read_status` reads it; `holder` names that agent."""
+    lists = {key: report.get(key) or [] for key in ("exceptions", "agents")}  # an older agent has none
+    beside = {"now": report.get("now"), **lists}
     rows = {row["name"]: row for row in report["webhooks"]}
-    return AgentReport(str(holder), report=report["agent"] | beside, rows=rows)
+    return AgentReport(holder, report=report["agent"] | beside, rows=rows)
 
 
 def _standing_by(holder: Holder, other: str | None) -> str:

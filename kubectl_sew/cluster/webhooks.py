@@ -1,17 +1,19 @@
 """The SecurityEventWebhooks of a cluster, in whichever group it serves them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from kubectl_sew.kubectl import Kubectl, KubectlError, KubectlProblem
-from kubectl_sew.resource import API_GROUPS, KIND, PLURAL, TEST_REQUESTED_ANNOTATION, State
+from kubectl_sew.resource import API_GROUPS, KIND, PLURAL, TEST_REQUESTED_ANNOTATION, State, Webhook
+from kubectl_sew.resource.handover import state_patch
 from kubectl_sew.resource.ownership import give_back
 from kubectl_sew.resource.serving import Served, discover, shown
 
 Object = Mapping[str, Any]
+PatchOf = Callable[[Object], Object]
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
@@ -49,17 +51,36 @@ class Webhooks:
         metadata = {key: value for key, value in created["metadata"].items() if key != "managedFields"}
         return {**created, "metadata": metadata}
 
-    def set_state(self, name: str, state: State, *, dry_run: bool = False) -> Object:
-        """The webhook as it is then."""
-        more = ("--dry-run=server",) if dry_run else ()
-        patch = {"spec": {"state": state.value}}
-        changed: Object = self.kubectl.patch(self.api.resource, name, patch, *more)
-        return changed
+    def change(self, name: str, patch_of: PatchOf, *, dry_run: str = "none", seen: Object | None = None) -> Object:
+        """Apply one patch to the webhook as it is; return it as it is then.
+
+        `patch_of` sees it again where it was changed meanwhile, be it by who writes its status. With `dry_run` `server`
+        nothing is changed, and with `client` nothing is asked of the server but the webhook. `seen`: the webhook as it
+        was read a moment ago.
+        """
+        more = ("--dry-run=server",) if dry_run == "server" else ()
+        for _ in range(_TRIES):
+            before, seen = seen or self.one(name), None
+            patch = patch_of(before)
+            if not patch or dry_run == "client":
+                return before
+            try:
+                guarded = _guarded(patch, before)
+                changed: Object = self.kubectl.patch(self.api.resource, name, guarded, *more)
+            except KubectlError as error:
+                if error.problem is not KubectlProblem.CONFLICT:
+                    raise
+            else:
+                return changed
+        message = f"{self.shown(name)} changes all the time, and was left as it is"
+        raise KubectlError(KubectlProblem.CONFLICT, message, "try again")
 
     def request_test(self, name: str, at: str) -> Object:
         """Set state Test for a moment: the state stays whose it was. `at` marks this request."""
         before = self.one(name)
-        patch = {"metadata": {"annotations": {TEST_REQUESTED_ANNOTATION: at}}, "spec": {"state": State.TEST.value}}
+        state = state_patch(Webhook.from_object(before), State.TEST)
+        annotations = {TEST_REQUESTED_ANNOTATION: at, **state.get("metadata", {}).get("annotations", {})}
+        patch = {**state, "metadata": {"annotations": annotations}}
         after: Object = self.kubectl.patch(self.api.resource, name, patch, "--show-managed-fields")
         fields = (obj["metadata"].get("managedFields") or () for obj in (before, after))
         if (owned := give_back(*fields)) is None:
@@ -68,6 +89,15 @@ class Webhooks:
         with suppress(KubectlError):  # whoever wrote in between has the newer word
             self.kubectl.patch(self.api.resource, name, {"metadata": metadata})
         return after
+
+
+_TRIES = 10
+
+
+def _guarded(patch: Object, obj: Object) -> Object:
+    """Return the patch for this version of the object alone."""
+    metadata = {**patch.get("metadata", {}), "resourceVersion": obj["metadata"]["resourceVersion"]}
+    return {**patch, "metadata": metadata}
 
 
 def connect(kubectl: Kubectl, group: str = "") -> Webhooks:

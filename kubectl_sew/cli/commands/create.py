@@ -15,7 +15,7 @@ from kubectl_sew.cli.cluster_options import (
     webhooks,
 )
 from kubectl_sew.cli.draft import Draft, build, check, label_problem, read_reference
-from kubectl_sew.cli.interview import ask_missing, can_ask, needs_variables
+from kubectl_sew.cli.interview import ask_missing, ask_recipe_variables, can_ask, needs_variables
 from kubectl_sew.cli.next_steps import remaining
 from kubectl_sew.cli.output import echo, print_json, print_yaml
 from kubectl_sew.cli.validation_options import ValidationRules, rules_options
@@ -23,6 +23,7 @@ from kubectl_sew.cluster.objects import read_objects
 from kubectl_sew.cluster.webhooks import Object
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.kubectl import Kubectl, KubectlError
+from kubectl_sew.recipes.recipe import load_recipe, recipe_names
 from kubectl_sew.resource import API_VERSIONS, SECRETS_NAMESPACE, ConfigVar, State, Webhook, to_object
 from kubectl_sew.resource.serving import shown
 
@@ -33,6 +34,12 @@ STATES = [known.value for known in State]
 @new_name_argument
 @click.option(
     "--consumer", metavar="NAME", type=Words(list(CONSUMERS)), help=f"The kind of receiver: {', '.join(CONSUMERS)}."
+)
+@click.option(
+    "--recipe",
+    metavar="NAME",
+    type=Words(recipe_names()),
+    help="A recipe for a receiver that is no consumer: `kubectl sew recipes` lists them.",
 )
 @click.option("--query", help="The events to send: `kubectl sew preview-query` shows what a query selects.")
 @click.option("--config", metavar="NAME=VALUE", multiple=True, help="A variable of the consumer; may be repeated.")
@@ -59,6 +66,7 @@ def create(  # noqa: PLR0913  # one for each flag
     name: str | None,
     *,
     consumer: str | None,
+    recipe: str | None,
     query: str | None,
     config: tuple[str, ...],
     secret: tuple[str, ...],
@@ -80,6 +88,7 @@ def create(  # noqa: PLR0913  # one for each flag
     Examples:
       kubectl sew create urgent --consumer Slack --query 'severity >= 90' --secret url=slack-hook/url \\
         --label cluster:production
+      kubectl sew create on-call --recipe pagerduty --query 'severity >= 90' --secret routingKey=pagerduty/key
       kubectl sew create urgent --dry-run=client -o yaml > urgent.yaml
     """
     variables = (
@@ -87,7 +96,9 @@ def create(  # noqa: PLR0913  # one for each flag
         *_references(secret, "--secret", "Secret"),
         *_references(configmap, "--configmap", "ConfigMap"),
     )
-    draft = Draft(name, consumer, query, state, variables, _labels(label))
+    if recipe:
+        consumer, variables = _by_recipe(recipe, consumer, variables)
+    draft = Draft(name, consumer, query, state, variables, _labels(label), recipe or "")
     complete = _complete(draft, rules)
     webhook = build(complete)
     check(webhook, rules)
@@ -100,6 +111,14 @@ def create(  # noqa: PLR0913  # one for each flag
     _show(made, shown(webhook.name, api_version), output, DRY_RUN_NOTES[dry_run])
     if complete is not draft:
         _print_next(webhook, kubectl(ctx) if dry_run != "client" else None, made=dry_run == "none")
+
+
+def _by_recipe(name: str, consumer: str | None, given: tuple[ConfigVar, ...]) -> tuple[str, tuple[ConfigVar, ...]]:
+    """The consumer, and its variables as a recipe expands those given."""
+    if consumer not in (None, "Generic"):
+        raise click.UsageError(f"--recipe makes a webhook of the consumer Generic, not of {consumer}")
+    recipe = load_recipe(name)
+    return "Generic", recipe.expand(ask_recipe_variables(recipe, given) if can_ask() else given)
 
 
 def _complete(draft: Draft, rules: ValidationRules) -> Draft:

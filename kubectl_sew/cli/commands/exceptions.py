@@ -20,7 +20,7 @@ from kubectl_sew.json_text import line
 from kubectl_sew.query.fields import FIELD_SETS
 from kubectl_sew.text import rfc3339
 
-_HEADINGS = ("NAME", "STATE", "START", "END", "SUPPRESSED", "DESCRIPTION")
+HEADINGS = ("NAME", "STATE", "START", "END", "SUPPRESSED", "DESCRIPTION")
 
 
 @click.group(invoke_without_command=True)
@@ -62,10 +62,11 @@ def list_exceptions(
         print_warning(agent.gone)
     reported = {row["name"]: row for row in agent.report.get("exceptions") or ()}
     now = time.time()
-    echo(table(_HEADINGS, [_row(one, reported.get(one.exception.name), now) for one in held]))
+    echo(table(HEADINGS, [row_of(one, reported.get(one.exception.name), now) for one in held]))
 
 
-def _row(held: ClusterException, reported: Mapping[str, Any] | None, now: float) -> tuple[str, ...]:
+def row_of(held: ClusterException, reported: Mapping[str, Any] | None, now: float) -> tuple[str, ...]:
+    """Return the cells below HEADINGS. `reported`: what the agent says of it; `now` in epoch seconds."""
     exception, broken = held.exception, (reported or {}).get("broken") or held.broken
     return (
         exception.name,

@@ -11,10 +11,13 @@ from kubectl_sew.columns import table
 from kubectl_sew.json_text import line
 from kubectl_sew.resource import Condition, Webhook
 from kubectl_sew.resource.conditions import waiting_in
+from kubectl_sew.resource.effective import CONTESTED
 from kubectl_sew.text import spell_seconds
 
-_HEADINGS = ("NAME", "CONSUMER", "STATE", "HEALTHY", "REASON", "WAITING", "DEAD", "MESSAGE")
-_WIDE = (*_HEADINGS[:-1], "DELIVERING", "EVENTS", "AGE", "QUERY", "MESSAGE")
+HEADINGS = ("NAME", "CONSUMER", "STATE", "HEALTHY", "REASON", "WAITING", "DEAD", "MESSAGE")
+_BY = "BY"
+"""The heading of who delivers, beside Calico's processor."""
+_WIDE = (*HEADINGS[:-1], "DELIVERING", "EVENTS", "AGE", "QUERY", "MESSAGE")
 
 
 @click.command("list")
@@ -45,20 +48,43 @@ def list_command(ctx: click.Context, output: str | None, api_group: str | None, 
     if agent.gone:
         print_warning(agent.gone)
     now = time.time()
-    rows = [_wide(webhook, agent, now) if output else _row(webhook, agent) for webhook in listed]
-    echo(table(_WIDE if output else _HEADINGS, rows))
+    rows = [_wide(webhook, agent, now) if output else row_of(webhook, agent) for webhook in listed]
+    headings: tuple[str, ...] = _WIDE if output else HEADINGS
+    if agent.beside_calico or any(webhook.state_text for webhook in listed):
+        headings = _with(headings, _BY)
+        rows = [_with(row, deliverer_of(webhook, agent)) for webhook, row in zip(listed, rows, strict=True)]
+    echo(table(headings, rows))
 
 
-def _row(webhook: Webhook, agent: AgentReport) -> tuple[str, ...]:
+def _with(cells: tuple[str, ...], more: str) -> tuple[str, ...]:
+    """Return a row with another cell behind the state."""
+    behind = HEADINGS.index("STATE") + 1
+    return (*cells[:behind], more, *cells[behind:])
+
+
+def deliverer_of(webhook: Webhook, agent: AgentReport) -> str:
+    """Return who delivers, in a word."""
+    deliverer = agent.deliverer(webhook)
+    return "unknown" if deliverer is None else deliverer.value
+
+
+def row_of(webhook: Webhook, agent: AgentReport) -> tuple[str, ...]:
+    """Return the cells below HEADINGS."""
     healthy = _condition(webhook, "Healthy")
-    return (*_head(webhook, healthy, agent), line(healthy.message, 100) or "-")
+    return (*_head(webhook, healthy, agent), line(_message(webhook, healthy, agent), 100) or "-")
+
+
+def _message(webhook: Webhook, healthy: Condition, agent: AgentReport) -> str:
+    if webhook.is_contested and agent.beside_calico:
+        return CONTESTED.format(name=webhook.name)
+    return healthy.message
 
 
 def _wide(webhook: Webhook, agent: AgentReport, now: float) -> tuple[str, ...]:
     healthy, delivering, fetched = (_condition(webhook, kind) for kind in ("Healthy", "Delivering", "EventsFetched"))
     age = "-" if webhook.created is None else spell_seconds(now - webhook.created)
     more = (delivering.status, line(fetched.message, 60) or fetched.reason, age, line(webhook.query, 60))
-    return (*_head(webhook, healthy, agent), *more, line(healthy.message, 500) or "-")
+    return (*_head(webhook, healthy, agent), *more, line(_message(webhook, healthy, agent), 500) or "-")
 
 
 def _head(webhook: Webhook, healthy: Condition, agent: AgentReport) -> tuple[str, ...]:
@@ -69,7 +95,7 @@ def _head(webhook: Webhook, healthy: Condition, agent: AgentReport) -> tuple[str
     return (
         webhook.name,
         line(webhook.consumer, 30),
-        webhook.state.value,
+        webhook.effective_state.value,
         health,
         line(healthy.reason, 60),
         (waiting_in(webhook.conditions) or "-") if waiting is None else f"{waiting:,}",

@@ -28,7 +28,7 @@ def test(ctx: click.Context, name: str, *, yes: bool, timeout: float, api_group:
     """
     cluster = webhooks(ctx, api_group)
     before = Webhook.from_object(cluster.one(name))
-    if before.state in (State.DISABLED, State.DEBUG) and not yes:
+    if before.effective_state in (State.DISABLED, State.DEBUG) and not yes:
         _ask(before)
     asked = Webhook.from_object(cluster.request_test(name, datetime.now(UTC).isoformat(timespec="milliseconds")))
     result = until(lambda: read_result(Webhook.from_object(cluster.one(name)), before, asked.generation), timeout)
@@ -42,7 +42,7 @@ def test(ctx: click.Context, name: str, *, yes: bool, timeout: float, api_group:
 
 
 def _ask(webhook: Webhook) -> None:
-    question = f"{webhook.name} is {webhook.state.value}, and a test leaves it Enabled"
+    question = f"{webhook.name} is {webhook.effective_state.value}, and a test leaves it Enabled"
     if not can_answer():
         raise click.UsageError(f"{question}: add --yes if that is meant")
     confirm(f"{question}. Test it?")
@@ -60,7 +60,7 @@ class DeliveryTest:
 
 def read_result(now: Webhook, before: Webhook, generation: int) -> DeliveryTest | None:
     """None while there is none. `before` the test was asked for, which made the `generation`."""
-    ended = now.state is not State.TEST  # until then the annotation says that the sample is being sent
+    ended = now.effective_state is not State.TEST  # until then the annotation says that the sample is being sent
     if ended and now.test_result and now.test_result != before.test_result:
         return DeliveryTest(now.test_result, delivered=was_delivered(now.test_result))
     healthy = now.condition("Healthy")

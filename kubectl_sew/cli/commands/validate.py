@@ -32,6 +32,7 @@ FINDINGS, ONLY_WARNINGS = 1, 3
 )
 @click.option("--strict", is_flag=True, help="Exit with 3 if there are only warnings.")
 @click.option("--against-cluster", is_flag=True, help="Also look up Secrets in the cluster, and ask its API server.")
+@click.option("--calico", is_flag=True, help="Also warn of each difference from Calico's own processor.")
 @rules_options
 @secrets_namespace_option
 @click.pass_context
@@ -43,6 +44,7 @@ def validate(  # noqa: PLR0913  # one for each flag
     output: str,
     strict: bool,
     against_cluster: bool,
+    calico: bool,
     rules: ValidationRules,
     secrets_namespace: str,
 ) -> int:
@@ -54,6 +56,8 @@ def validate(  # noqa: PLR0913  # one for each flag
     Queries may use the keys of Calico's events. For other events give what the agent has: --fields any, or its index.
     If the agent has SEW_SLACK_URL_PREFIXES, set the same variable here.
 
+    With --calico, for webhooks that were written for Calico's own processor, a warning says what it does otherwise.
+
     Exit codes: 0 no errors, 1 errors, 3 only warnings, with --strict.
 
     \b
@@ -62,14 +66,17 @@ def validate(  # noqa: PLR0913  # one for each flag
       kubectl sew validate -f webhooks/ -R --strict
       kubectl kustomize overlay/ | kubectl sew validate -f - -o json
       kubectl sew validate -f webhook.yaml --against-cluster
+      kubectl get securityeventwebhooks.p -o yaml | kubectl sew validate -f - --calico
       kubectl sew validate -f falco.yaml --elasticsearch https://elasticsearch:9200 --index 'falco-*'
     """
     sources = read_sources(files, recursive=recursive)
     manifests = load_many(sources.files, secrets_namespace=secrets_namespace)
     if against_cluster:
-        findings = against(kubectl(ctx), manifests, secrets_namespace, rules.fields, consumers=rules.consumers)
+        findings = against(
+            kubectl(ctx), manifests, secrets_namespace, rules.fields, consumers=rules.consumers, calico=calico
+        )
     else:
-        findings = validate_manifests(manifests, rules.fields, consumers=rules.consumers)
+        findings = validate_manifests(manifests, rules.fields, consumers=rules.consumers, calico=calico)
     if sources.problems:
         findings = [*sources.problems, *(finding for finding in findings if finding.code != "SEW017")]
     if output == "json":

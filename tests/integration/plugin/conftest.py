@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,19 @@ def here(server: Kubernetes) -> Iterator[ClusterHarness]:
         set_agent_status(server, ready=True)
         yield made
         server.kubectl("-n", "sew-system", "delete", "pod", "agent-0", "--now")
+
+
+@contextmanager
+def calicos_processor(server: Kubernetes) -> Iterator[None]:
+    """Deploy Calico's own processor, as an object that no kubelet starts."""
+    labels = {"app": "controller"}
+    pod = {"containers": [{"name": "webhooks-processor", "image": "x"}]}
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    metadata = {"name": "controller", "namespace": SECRETS}
+    spec = {"selector": {"matchLabels": labels}, "template": template}
+    server.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
+    yield
+    server.kubectl("-n", SECRETS, "delete", "deployment", "controller")
 
 
 def clock_ahead(folder: Path, seconds: float) -> str:

@@ -3,6 +3,7 @@ machine, so what exec would run in its container is run beside it, and all else 
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 
 import kubectl_sew
+from kubectl_sew.text import rfc3339
 from testbed.receivers import Answer, Incoming, Receiver
 from tests.e2e.sew_agent import Agent, Folder
-from tests.integration.cluster.in_cluster import ClusterHarness, webhook
+from tests.integration.cluster.in_cluster import ClusterHarness, secret, webhook
 from tests.integration.plugin.conftest import SECRETS, Sew, beside, clock_ahead
 from tests.waiting import eventually
 
@@ -112,6 +114,46 @@ def test_dead_letters_are_listed_shown_replayed_and_purged(
     assert sew("dead-letters", "refusing").stdout == "no dead letters\n"
 
 
+def test_a_past_window_is_counted_and_replayed_and_its_last_replay_stays_in_sight(
+    sew: Sew, here: ClusterHarness, folder: Folder, receiver: PathReceiver
+) -> None:
+    here.apply(webhook("late", f"{receiver.url}/ok", state="Disabled"))
+    eventually(lambda: row(sew, "late").get("state") == "Disabled", "it is taken up")
+    folder.write(range(3), time=rfc3339(time.time() - 3600))
+    eventually(lambda: json.loads(folder.command("status", "-o", "json").stdout)["agent"]["eventsRead"] == 3, "read")
+    here.apply(webhook("late", f"{receiver.url}/ok"))
+    eventually(lambda: row(sew, "late").get("state") == "Enabled", "it is enabled")
+
+    window = ("replay", "late", "--since", "2h")
+    assert " match, 3 to send\n" in sew(*window, "--dry-run").stdout
+    assert sew("replay", "late", "status").stdout == "no replay\n"
+    assert receiver.accepted == []
+    assert sew(*window, "--yes").stdout.startswith("late: asked for")
+    eventually(lambda: " done, 3 events read" in sew("replay", "late", "status").stdout, "it ends", 60)
+    eventually(lambda: len(receiver.accepted) == 3, "all arrive")
+    last = sew("replay", "late", "status").stdout
+    assert " 0 to send; 3 left out" in sew(*window, "--dry-run").stdout
+    assert sew("replay", "late", "status").stdout == last
+
+    assert sew(*window, "--again", "--yes").returncode == 0
+    eventually(lambda: len(receiver.accepted) == 6, "all arrive again", 60)
+    eventually(lambda: sew("deliveries", "late").stdout.count(" 1 again ") == 3, "they are marked in the log")
+
+
+def test_what_would_be_sent_of_a_dead_letter_is_shown_by_what_the_cluster_holds(
+    sew: Sew, here: ClusterHarness, folder: Folder, receiver: PathReceiver
+) -> None:
+    here.apply(webhook("told"), secret("told", url=f"{receiver.url}/400"))
+    folder.write(range(1))
+    eventually(lambda: row(sew, "told").get("deadLetters") == 1, "a dead letter")
+    (attempt,) = json.loads(sew("deliveries", "told", "-o", "json").stdout)
+    shown = sew("deliveries", "told", "show", attempt["deliveryId"][:12])
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert f"POST {receiver.url}/[secret]\n" in shown.stdout
+    assert f"webhook-id: {attempt['deliveryId']}\n" in shown.stdout
+    assert f"{receiver.url}/400" not in shown.stdout
+
+
 @pytest.mark.parametrize(("path", "code", "said"), [("ok", 0, " delivered: 204"), ("401", 1, " not delivered (")])
 def test_a_test_delivery_reports_the_receivers_answer(
     sew: Sew, here: ClusterHarness, receiver: PathReceiver, path: str, code: int, said: str
@@ -158,6 +200,19 @@ def test_an_agent_whose_clock_is_wrong_is_found(here: ClusterHarness, folder: Fo
     sew = beside(here, folder, ahead)
     eventually(lambda: set(findings(sew)) == {"agent-clock"}, "it alone is found", 60)
     assert re.match("the agent's clock is 1(19|20|21) s ahead", findings(sew)["agent-clock"][0])
+
+
+def test_version_tells_that_of_the_agent_and_of_the_server_too(sew: Sew) -> None:
+    told = json.loads(sew("version", "-o", "json").stdout)
+    version = kubectl_sew.__version__
+    assert told["client"] == version
+    assert told["agent"] == {"version": version, "pod": "sew-system/agent-0"}
+    assert told["server"].startswith("v1.")
+    assert sew("version").stdout.splitlines() == [
+        f"kubectl-sew {version}",
+        f"sew-agent {version} (sew-system/agent-0)",
+        f"Kubernetes {told['server']}",
+    ]
 
 
 def test_an_agent_of_another_version_is_found(here: ClusterHarness, folder: Folder, tmp_path: Path) -> None:

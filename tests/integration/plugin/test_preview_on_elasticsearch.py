@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from elasticsearch import Elasticsearch
 
-from testbed.servers.indices import index, write
+from testbed.servers.indices import connect, index, write
 
 pytestmark = [
     pytest.mark.server,
@@ -29,7 +28,7 @@ def events(each_elasticsearch: str) -> Iterator[str]:
     made = [
         {"_id": f"e{n}", "time": now - n * HOUR - 60, "type": ["waf", "alert"][n % 2], "severity": n} for n in range(10)
     ]
-    with Elasticsearch(each_elasticsearch) as client, index(client) as name:
+    with connect(each_elasticsearch) as client, index(client) as name:
         write(client, name, [*made, {"_id": "old", "time": now - 50 * HOUR, "type": "waf"}])
         yield name
 
@@ -46,15 +45,39 @@ def preview(each_elasticsearch: str, events: str) -> Sew:
     return run
 
 
-def test_what_an_exception_takes_away_is_counted_apart(preview: Sew, tmp_path: Path) -> None:
-    spec = {"description": "d", "selector": "severity IN {2, 3, 4}", "startTime": "2026-01-01T00:00:00Z"}
-    head = {"apiVersion": "projectcalico.org/v3", "kind": "AlertException", "metadata": {"name": "few"}}
-    (tmp_path / "few.json").write_text(json.dumps({**head, "spec": spec}))
-    ran = preview("type = waf", "--exceptions", str(tmp_path / "few.json"))
+@pytest.fixture
+def exceptions(tmp_path: Path) -> str:
+    """A folder of two exceptions that have an event in common."""
+    for name, selector in (("few", "severity IN {2, 3, 4}"), ("high", "severity >= 4 AND severity < 8")):
+        spec = {"description": "d", "selector": selector, "startTime": "2026-01-01T00:00:00Z"}
+        head = {"apiVersion": "projectcalico.org/v3", "kind": "AlertException", "metadata": {"name": name}}
+        (tmp_path / f"{name}.json").write_text(json.dumps({**head, "spec": spec}))
+    return str(tmp_path)
+
+
+def test_what_exceptions_take_away_is_counted_apart_and_each_event_once_in_all(preview: Sew, exceptions: str) -> None:
+    ran = preview("type = waf", "--exceptions", exceptions)
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert "Events:   3 of 10 match (30.0%), found in" in ran.stdout
-    assert "          and 2 more, which AlertException few suppresses" in ran.stdout
-    assert "  e2  {" not in ran.stdout
+    assert "Events:   5 of 10 match (50.0%), found in" in ran.stdout
+    assert "          2 of them would be delivered, and 3 suppressed\n" in ran.stdout
+    assert "          2 by AlertException few\n          2 by AlertException high\n" in ran.stdout
+    shown = [line.split()[0] for line in ran.stdout.splitlines() if line.startswith("  e")]
+    assert shown == ["e0", "e8"]
+    assert "\nThe newest that would be delivered:\n" in ran.stdout
+
+
+def test_when_events_would_be_delivered_and_when_suppressed_is_drawn(preview: Sew, exceptions: str) -> None:
+    lines = preview("type = waf", "--exceptions", exceptions).stdout.splitlines()
+    assert "Events in each 1h, # delivered, - suppressed:" in lines
+    assert [line.split()[-3:] for line in lines if line.startswith("  20") and ("#" in line or "-" * 40 in line)] == [
+        ["#" * 40, "1", "0"],
+        *[["-" * 40, "0", "1"]] * 3,
+        ["#" * 40, "1", "0"],
+    ]
+    result = json.loads(preview("type = waf", "--exceptions", exceptions, "-o", "json").stdout)
+    assert (result["count"], result["suppressed"], result["suppressedInAll"]) == (2, {"few": 2, "high": 2}, 3)
+    assert sum(bar["count"] for bar in result["histogram"]) == 2
+    assert sum(bar["suppressed"] for bar in result["histogram"]) == 3
 
 
 def test_it_counts_samples_and_draws_when(preview: Sew) -> None:

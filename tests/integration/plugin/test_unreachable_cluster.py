@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kubectl_sew import __version__
 from testbed.servers.kubernetes import Kubernetes, find, kubernetes
 from testbed.servers.required import required
 from testbed.servers.running import slowness
@@ -44,6 +45,12 @@ def silent() -> Iterator[str]:
 def test_no_cluster(sew: Sew, command: tuple[str, ...]) -> None:
     ran = sew(*command, "--server", "http://127.0.0.1:1")
     assert_refused(ran, "The connection to the server 127.0.0.1:1 was refused", "`kubectl config get-contexts`")
+
+
+def test_version_prints_what_it_knows_without_a_cluster(sew: Sew) -> None:
+    ran = sew("version", "--server", "http://127.0.0.1:1")
+    assert (ran.returncode, ran.stdout) == (1, f"kubectl-sew {__version__}\n")
+    assert ran.stderr.startswith("error: The connection to the server 127.0.0.1:1 was refused")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

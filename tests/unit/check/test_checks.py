@@ -17,7 +17,7 @@ from kubectl_sew.cluster.objects import Held
 from kubectl_sew.cluster.webhook_details import AgentReport
 from kubectl_sew.install.holders import Account
 from kubectl_sew.pages import page
-from kubectl_sew.resource import Condition, ConfigVar, Reference, State, Webhook
+from kubectl_sew.resource import STATE_ANNOTATION, Condition, ConfigVar, Reference, State, Webhook
 from kubectl_sew.resource.exceptions import AlertException
 from kubectl_sew.resource.serving import Served
 
@@ -148,6 +148,16 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("agent-problems", {"agent": agent(problems=["secrets: forbidden"])}, "secrets: forbidden"),
     ("agent-clock", {"agent_clock_ahead": 120.0}, "the agent's clock is 120 s ahead of the API server's"),
+    (
+        "webhook-contested",
+        {
+            "holder": Holder("sew-system", "sew-agent-0", NOW - 3, 15.0, beside_calico=True),
+            "webhooks": (replace(WEBHOOK, annotations={STATE_ANNOTATION: "Enabled"}),),
+            "pods": (replace(POD, beside_calico=True),),
+            "processor": "deployment/intrusion",
+        },
+        "w: it was taken over, but its `spec.state` was set since, so Calico's processor delivers it",
+    ),
     (
         "calico-processor",
         {"processor": "deployment/intrusion"},
@@ -333,14 +343,73 @@ def test_a_webhook_is_unserved_only_where_an_agent_is_active_and_none_took_it_up
     assert "webhook-unserved" not in failures(replace(GOOD, **(UNSERVED | more)))
 
 
-def test_an_agent_with_webhooks_of_its_own_may_run_beside_calicos() -> None:
-    facts = replace(GOOD, processor="deployment/intrusion", pods=(replace(POD, selector="team=a"),))
-    assert not failures(facts)
+BESIDE = {
+    "processor": "deployment/intrusion",
+    "pods": (replace(POD, beside_calico=True),),
+    "holder": Holder("sew-system", "sew-agent-0", NOW - 3, 15.0, beside_calico=True),
+}
+TAKEN_OVER = replace(WEBHOOK, state=State.DISABLED, annotations={STATE_ANNOTATION: "Enabled"})
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"pods": (POD,)},
+        {"pods": ()},
+        {"webhooks": (TAKEN_OVER,)},
+        {"processor": "", "webhooks": (TAKEN_OVER,)},
+        {"holder": Unknown("none"), "agent": AgentReport(unknown="none")},
+    ],
+    ids=["by setting and Lease", "by its Lease alone", "outside", "taken over", "without Calico's", "nobody active"],
+)
+def test_an_agent_that_leaves_to_calicos_processor_what_that_delivers_may_run_beside_it(more: dict[str, Any]) -> None:
+    found = failures(replace(GOOD, **(BESIDE | more)))
+    assert not {"calico-processor", "webhook-contested", "webhook-unserved"} & found.keys()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"holder": GOOD.holder},
+        {"pods": (replace(POD, name="sew-agent-1"),)},
+        {"pods": (replace(POD, selector="team=a"),), "holder": GOOD.holder},
+    ],
+    ids=["by its Lease not", "one that stands by", "a selector is none"],
+)
+def test_an_agent_that_delivers_what_calicos_processor_delivers_is_found(more: dict[str, Any]) -> None:
+    found = failures(replace(GOOD, **(BESIDE | more)))
+    assert "each event is sent twice" in found["calico-processor"].verdict.details[0]
+
+
+def test_what_is_left_to_a_processor_that_does_not_run_is_found() -> None:
+    found = failures(replace(GOOD, **(BESIDE | {"processor": "", "webhooks": (WEBHOOK, TAKEN_OVER)})))
+    (detail,) = found["calico-processor"].verdict.details
+    assert detail.startswith("w: nobody delivers it: the agent leaves it to Calico's processor, which does not run")
+
+
+def test_what_is_left_to_calicos_processor_is_neither_unserved_nor_invalid_and_what_was_taken_over_may_be() -> None:
+    old: dict[str, Any] = {"created": NOW - 31, "conditions": (), "query": "type ="}
+    agent = {"agent": AgentReport("sew-system/sew-agent-0", "", REPORT)}
+    left = replace(GOOD, **(BESIDE | agent | {"webhooks": (replace(WEBHOOK, **old),)}))
+    assert not {"webhook-unserved", "webhook-invalid"} & failures(left).keys()
+    taken = replace(GOOD, **(BESIDE | agent | {"webhooks": (replace(TAKEN_OVER, **old),)}))
+    assert {"webhook-unserved", "webhook-invalid"} <= failures(taken).keys()
 
 
 def test_a_disabled_webhook_is_not_wrong() -> None:
     (webhook,) = condition("Healthy", "WebhookState")
     assert not failures(replace(GOOD, webhooks=(replace(webhook, state=State.DISABLED),)))
+
+
+def test_a_webhook_whose_state_the_agent_cannot_read_is_invalid() -> None:
+    refused = (
+        Condition("Healthy", "False", "WebhookState", "the annotation must be Enabled, but is `on`", 1),
+        Condition("EventsFetched", "False", "WebhookNotAccepted", "it is not run", 1),
+    )
+    webhook = replace(WEBHOOK, state=State.DISABLED, conditions=refused)
+    found = failures(replace(GOOD, webhooks=(webhook,)))["webhook-invalid"]
+    assert found.verdict.details == ("w: WebhookState: the annotation must be Enabled, but is `on`",)
 
 
 def test_calicos_own_definition_has_no_version_of_ours() -> None:

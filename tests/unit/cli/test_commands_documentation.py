@@ -1,4 +1,4 @@
-"""docs/commands.md names every command and flag of both programs; its examples and README.md's are what they print."""
+"""docs/commands.md names every command and flag of both programs; the examples of all pages are what they print."""
 
 import os
 import re
@@ -17,7 +17,14 @@ pytestmark = pytest.mark.documentation
 
 PAGE = Path("docs/commands.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^#+ (.+)\n((?:(?!^#).*\n)*)", PAGE, re.MULTILINE))
-EXAMPLES = [*examples("docs/commands.md"), *examples("README.md")]
+EXAMPLES = [
+    *examples("docs/commands.md"),
+    *examples("docs/digests.md"),
+    *examples("docs/events.md"),
+    *examples("docs/migrating.md"),
+    *examples("docs/recipes.md"),
+    *examples("README.md"),
+]
 ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 

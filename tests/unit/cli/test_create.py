@@ -287,3 +287,19 @@ def test_of_the_secrets_in_the_cluster_only_those_that_are_missing_are_listed():
         "configmap gone --from-file=key",
     ]
     assert printed[-1] == "next: `kubectl sew test urgent` sends a sample event"
+
+
+def test_by_a_recipe_its_own_variables_are_asked_for_and_held_to_their_form(dialogue):
+    shown = dialogue("--recipe", "telegram", "--query", "type = waf", "--dry-run=client", "-o", "json")
+    shown.answer("url", "https://evil.example/\n")
+    shown.answer("url", "https://api.telegram.org/bot123:abc/sendMessage\n")
+    shown.answer("chatId", 'x"y\n')
+    shown.answer("chatId", "-100\n")
+    for question in ("Name", "Labels", "State"):
+        shown.answer(question, "tg\n" if question == "Name" else "\n")
+    made = json.loads(shown.process.communicate()[0])
+    assert shown.process.returncode == 0
+    assert made["metadata"]["annotations"] == {"kubectl-sew/recipe": "telegram"}
+    assert [each["name"] for each in made["spec"]["config"]] == ["url", "template", "expect", "limits", "rate"]
+    assert "be of the form" in shown.seen
+    assert "evil" not in shown.seen

@@ -43,6 +43,7 @@ def test_what_an_exception_in_force_selects_is_taken_away_and_counted_by_excepti
         "1 of 4 events match",
         "  AlertException a: 1 more suppressed",
         "  AlertException ab: 2 more suppressed",
+        "  In all 2 more suppressed",
     ]
     assert ran.err.splitlines()[0].startswith("warning: AlertException torn suppresses nothing: ")
 
@@ -120,8 +121,15 @@ def test_on_an_index_what_is_suppressed_is_counted_by_exception_and_left_out_of_
     selectors = [("a", bind(parse("host = a"), CALICO))]
     bodies = searches(QUERY, WINDOW, selectors)
     assert len(bodies) == 5
-    assert bodies[1]["query"]["bool"]["filter"][-1] == {"bool": {"must_not": [{"term": {"host": "a"}}]}}
+    assert bodies[1]["post_filter"] == {"bool": {"must_not": [{"term": {"host": "a"}}]}}
     assert bodies[4]["query"]["bool"]["filter"][-1] == {"term": {"host": "a"}}
-    survey = read(QUERY, [_answer(9), _answer(3), _answer(5), _answer(4), _answer(2)], selectors)
-    assert "          and 2 more, which AlertException a suppresses" in for_people(survey, WINDOW, "an index")
-    assert as_object(survey, Window("time", 0, 1))["suppressed"] == {"a": 2}
+    whole = _answer(3)
+    buckets = [{"key": WINDOW.start, "doc_count": 5, "left": {"doc_count": 3}}]
+    whole["aggregations"]["bars"]["buckets"] = buckets
+    survey = read(QUERY, [_answer(9), whole, _answer(5), _answer(4), _answer(2)], selectors)
+    text = for_people(survey, WINDOW, "an index")
+    assert "5 of 9 match (55.6%)" in text
+    assert "          3 of them would be delivered, and 2 suppressed\n          2 by AlertException a\n" in text
+    assert "#" * 24 + "-" * 16 in text
+    shown = as_object(survey, Window("time", 0, 1))
+    assert (shown["count"], shown["suppressed"], shown["suppressedInAll"]) == (3, {"a": 2}, 2)

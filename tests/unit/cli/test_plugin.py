@@ -1,5 +1,6 @@
 """All commands share help, usage errors, kubectl's flags and start-up."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -64,7 +65,7 @@ def test_an_error_is_short_and_cannot_steer_a_terminal(sew):
 
 def test_kubectls_flags_are_taken_before_and_after_the_command():
     before = ["--context", "prod", "--as-group=a", "-n", "here", "--insecure-skip-tls-verify"]
-    after = ["version", "--context=test", "-s", "https://x", "--as-group", "b"]
+    after = ["version", "--client", "--context=test", "-s", "https://x", "--as-group", "b"]
     with PLUGIN.make_context("kubectl sew", before + after) as context:
         PLUGIN.invoke(context)
         given = connection(context)
@@ -77,12 +78,13 @@ def test_kubectls_flags_are_taken_before_and_after_the_command():
 
 
 def test_a_token_is_not_shown():
-    with PLUGIN.make_context("kubectl sew", ["--token", "s3cret", "version"]) as context:
+    with PLUGIN.make_context("kubectl sew", ["--token", "s3cret", "version", "--client"]) as context:
         assert "s3cret" not in repr(connection(context))
 
 
 def test_version_prints_the_version(sew):
-    assert sew("version").out == f"kubectl-sew {kubectl_sew.__version__}\n"
+    assert sew("version", "--client").out == f"kubectl-sew {kubectl_sew.__version__}\n"
+    assert json.loads(sew("version", "--client", "-o", "json").out) == {"client": kubectl_sew.__version__}
 
 
 def test_fields_of_one_type_are_listed_with_what_they_take(sew):
@@ -157,7 +159,7 @@ def test_who_asks_for_a_shells_completion_reads_that_kubectls_is_enough(shell, s
 def test_help_and_the_version_are_found_where_people_look_for_them(sew):
     assert sew("help").out == sew("--help").out
     assert sew("help", "list").out == sew("list", "--help").out
-    assert sew("--version").out == sew("version").out
+    assert sew("--version").out == sew("version", "--client").out
 
 
 @pytest.mark.parametrize(

@@ -142,3 +142,54 @@ def test_a_manifest_that_cannot_be_read_is_all_that_is_reported(tmp_path, sew):
     ran = sew("preview-payload", "-f", str(tmp_path / "none.yaml"))
     assert ran.code == 1
     assert ran.err == f"{tmp_path}/none.yaml: error SEW051: it cannot be read: No such file or directory\n"
+
+
+DIGEST = str(Path("docs/examples/digest.yaml"))
+STORM = str(Path("docs/examples/storm.ndjson"))
+
+
+def test_the_digest_of_all_events_of_a_file_or_of_all_samples_is_drawn(tmp_path, sew):
+    ran = sew("preview-payload", "-f", DIGEST, "--digest", "--event", STORM)
+    blocks = json.loads(ran.out.partition("\n\n")[2])["blocks"]
+    assert (ran.code, blocks[0]["text"]["text"]) == (0, "6 events · highest severity 95")
+    samples = sew("preview-payload", "-f", DIGEST, "--digest")
+    assert samples.code == 0
+    assert " events" in json.loads(samples.out.partition("\n\n")[2])["blocks"][0]["text"]["text"]
+    lines = tmp_path / "lines.ndjson"
+    lines.write_text("no event\n" + Path(STORM).read_text())
+    grouped = tmp_path / "grouped.yaml"
+    grouped.write_text(Path(DIGEST).read_text() + "    - name: groupBy\n      value: type\n")
+    ran = sew("preview-payload", "-f", str(grouped), "--digest", "--event", str(lines))
+    assert "4 events · global_alert · highest severity 80" in ran.out
+    assert "1 of 7 lines are no events" in ran.err
+
+
+def test_a_digest_is_drawn_only_for_who_has_digests(sew):
+    ran = sew("preview-payload", "-f", str(EXAMPLES["slack"]), "--digest")
+    assert (ran.code, "has no digests: set its variable `digest`" in ran.err) == (1, True)
+    ran = sew("preview-payload", "-f", str(EXAMPLES["alertmanager"]), "--digest")
+    assert (ran.code, "AlertManager gets no digests" in ran.err) == (1, True)
+    ran = sew("preview-payload", "-f", DIGEST, "--digest", "--sample", "waf")
+    assert (ran.code, "leave --sample out" in ran.err) == (2, True)
+
+
+def test_a_field_to_group_by_must_exist(tmp_path, sew):
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(Path(DIGEST).read_text() + "    - name: groupBy\n      value: type, source_namspace\n")
+    ran = sew("validate", "-f", str(wrong))
+    assert ran.code == 1
+    assert "there is no field `source_namspace` to group by (did you mean `source_namespace`?)" in ran.out + ran.err
+    assert ":16:" in ran.out + ran.err
+
+
+def test_a_template_may_ask_for_the_digest_where_there_is_one(tmp_path, sew):
+    manifest = Path("docs/examples/archive-digest.yaml").read_text()
+    template = '    - name: template\n      value: \'{"text": "{{ digest.count }} of {{ type }}"}\'\n'
+    (tmp_path / "with.yaml").write_text(manifest + template)
+    ran = sew("validate", "-f", str(tmp_path / "with.yaml"))
+    assert (ran.code, ran.out, ran.err) == (0, "", "1 webhook checked: 0 errors, 0 warnings\n")
+    ran = sew("preview-payload", "-f", str(tmp_path / "with.yaml"), "--digest", "--event", STORM)
+    assert json.loads(ran.out.partition("\n\n")[2]) == {"text": "6 of digest"}
+    without = "".join(line for line in (manifest + template).splitlines(True) if "digest" not in line.split("{{")[0])
+    (tmp_path / "without.yaml").write_text(without.replace("      value: 10m\n", "").replace('      value: "1"\n', ""))
+    assert "there is no field `digest`" in sew("validate", "-f", str(tmp_path / "without.yaml")).out

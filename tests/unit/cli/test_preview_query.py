@@ -138,9 +138,12 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path, sew):
 
 def test_a_flood_of_bad_lines_is_counted_and_the_first_are_named(sew):
     ran = sew("preview-query", "type = waf", "--events", "-", stdin="x\n" * 1_000)
-    assert ran.code == 0
-    assert len(ran.err.splitlines()) == 101
-    assert ran.err.endswith("0 of 0 events match; 1,000 lines are not events (the first 100 are named above)\n")
+    assert ran.code == 1
+    assert len(ran.err.splitlines()) == 102
+    assert ran.err.endswith(
+        "0 of 0 events match; 1,000 lines are not events (the first 100 are named above)\n"
+        "error: no line of standard input is an event\n"
+    )
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1_000])
@@ -222,7 +225,9 @@ def test_an_empty_query_selects_everything_and_says_what_a_webhook_takes_instead
 )
 def test_json_that_is_not_one_event_a_line_comes_with_the_command_that_makes_it_so(text, wanted, sew):
     for command in (("preview-query", "type = waf"), ("fields",)):
-        assert f"`{wanted}` makes lines of it" in sew(*command, "--events", "-", stdin=text).err
+        ran = sew(*command, "--events", "-", stdin=text)
+        assert f"`{wanted}` makes lines of it" in ran.err
+        assert ran.code == 1, "nothing was checked"
 
 
 def test_a_bad_line_among_events_is_no_reason_to_name_jq(sew):

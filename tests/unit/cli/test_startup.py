@@ -15,6 +15,8 @@ SLOW = (
     "jinja2",
     "urllib.request",
     "asyncio",
+    "werkzeug",
+    "waitress",
 )
 CHECK = f"""
 import sys
@@ -31,12 +33,13 @@ print(*[name for name in {SLOW!r} if name in sys.modules], file=sys.stderr)
     "line",
     [
         ["--help"],
-        ["version"],
+        ["version", "--client"],
         ["fields"],
         ["completion"],
         ["__complete", ""],
         ["__complete", "preview-query", "--"],
         ["preview-query", "--help"],
+        ["dashboard", "--help"],
         ["preview-query", "type = waf"],
         ["preview-query", "type = waf", "--explain"],
         ["preview-query", "type = waf", "--format"],

@@ -63,7 +63,7 @@ def test_bars_are_as_long_as_their_share():
 
 
 def test_without_the_client_the_extra_is_named(sew, monkeypatch):
-    monkeypatch.setitem(sys.modules, "elasticsearch", None)
+    monkeypatch.setitem(sys.modules, "elastic_transport", None)
     ran = sew("preview-query", "type = waf", "--elasticsearch", "http://127.0.0.1:9200")
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == "error: Elasticsearch's client is not installed: pip install 'kubectl-sew[elasticsearch]'\n"

@@ -11,7 +11,15 @@ from kubectl_sew.cli.status_text import advice, as_object, for_people
 from kubectl_sew.cluster.agent import AgentError, read_status
 from kubectl_sew.cluster.objects import Held
 from kubectl_sew.cluster.webhook_details import AgentReport, WebhookDetails, resolve_references
-from kubectl_sew.resource import Condition, ConfigVar, Reference, State, Webhook
+from kubectl_sew.resource import (
+    END_ANNOTATION,
+    STATE_ANNOTATION,
+    Condition,
+    ConfigVar,
+    Reference,
+    State,
+    Webhook,
+)
 
 URL = Reference("Secret", "slack", "url")
 HEALTHY = Condition("Healthy", "True", "WebhookValidation", "accepted", 3)
@@ -237,3 +245,41 @@ def test_a_command_to_paste_holds_what_an_author_wrote_as_one_word() -> None:
 def test_what_was_given_up_by_hand_is_shown() -> None:
     act = {"at": "2026-01-01T00:00:00Z", "who": "ann@desk", "what": "backlog_dropped", "count": 19_914}
     assert "Given up:      19,914 by ann@desk, 2026-01-01T00:00:00Z" in for_people(details({"byHand": [act]}))
+
+
+TAKEN_OVER: dict[str, Any] = {"state": State.DISABLED, "annotations": {STATE_ANNOTATION: "Enabled"}}
+ENDED = "Calico's processor; the agent delivers what is dated before 2026-01-01T00:00:00Z, and what waits"
+
+
+@pytest.mark.parametrize(
+    ("beside", "webhook", "said"),
+    [
+        (None, {}, ""),
+        (False, {}, ""),
+        (True, {}, "Calico's processor; the agent delivers what waits"),
+        (True, {"annotations": {END_ANNOTATION: "2026-01-01T00:00:00Z"}}, ENDED),
+        (True, {"state": State.DISABLED}, "nobody"),
+        (None, TAKEN_OVER, "sew-agent"),
+        (False, TAKEN_OVER, "sew-agent"),
+        (True, TAKEN_OVER, "sew-agent"),
+        (
+            None,
+            TAKEN_OVER | {"state": State.ENABLED},
+            "unknown: whether the agent leaves it to Calico's processor is not",
+        ),
+    ],
+)
+def test_who_delivers_is_said_where_there_are_two_who_might(
+    beside: bool | None, webhook: dict[str, Any], said: str
+) -> None:
+    seen = details(**webhook)
+    lines = for_people(replace(seen, agent=replace(seen.agent, beside_calico=beside))).splitlines()
+    told = [line.removeprefix("Delivered by:  ") for line in lines if line.startswith("Delivered by:")]
+    assert [text[: len(said)] for text in told] == ([said] if said else [])
+
+
+def test_the_state_of_one_that_was_taken_over_is_the_effective_one() -> None:
+    obj = as_object(details(**TAKEN_OVER))
+    assert (obj["state"], obj["specState"], obj["deliveredBy"]) == ("Enabled", "Disabled", "sew-agent")
+    assert "State:         Enabled, by the annotation kubectl-sew/state: " in for_people(details(**TAKEN_OVER))
+    assert not any("kubectl sew enable" in line for line in advice(details(**TAKEN_OVER)))
