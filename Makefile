@@ -3,13 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/zizmor --quiet --offline --persona auditor .github/workflows action.yml
 # Two tests beside each other, since most wait for a server; those of one file follow each other, since they share one.
 TESTS := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # Else each of the hundreds of programs that the tests start compiles all of its modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo lint test test-unit test-integration docs simulate fuzz fuzz-query fuzz-template mutation krew-archive clean
+.PHONY: help setup demo demo-dashboard pictures lint test test-unit test-integration test-matrix docs simulate prove fuzz fuzz-query fuzz-template mutation dashboard chart krew-archive krew-twice lock audit sbom clean
 
 setup: $(READY) ## make .venv with all that development needs
 
@@ -17,7 +17,7 @@ $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or newer is needed, this is %s; name one with PYTHON=" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -e '.[agent,postgresql,test]'
+	$(BIN)/pip install --quiet -e '.[agent,dashboard,postgresql,test]'
 	touch $@
 
 help: ## list the targets
@@ -26,12 +26,18 @@ help: ## list the targets
 demo: $(READY) ## deliver 300 events to receivers on this machine, with the agent killed in the middle
 	$(BIN)/python -m examples.demo
 
+demo-dashboard: $(READY) ## the same, and leave an agent and its dashboard running until Ctrl-C
+	$(BIN)/python -m examples.demo --dashboard
+
+pictures: $(READY) ## draw docs/pictures anew, of a real dashboard in a real browser, which it installs
+	$(BIN)/python -m tests.e2e.pictures
+
 lint: $(READY) ## check style, types and the directions of imports
 	$(LINT)
 
 test: $(READY) ## run all checks and tests, the quick ones first, while the servers are built (log: .venv/servers.log)
 	@$(BIN)/python -m testbed.servers.build_all >$(VENV)/servers.log 2>&1 & trap "kill $$! 2>/dev/null" EXIT INT TERM; \
-	$(LINT) && $(TESTS) tests/unit tests/contract tests/simulation tests/e2e tests/integration
+	$(LINT) && $(TESTS) tests/unit tests/contract tests/simulation tests/proof tests/e2e tests/integration
 
 test-unit: $(READY) ## run the tests that need no server
 	$(TESTS) tests/unit tests/contract
@@ -39,14 +45,24 @@ test-unit: $(READY) ## run the tests that need no server
 test-integration: $(READY) ## run the tests on real servers, which the first run builds into ~/.cache/kubectl-sew
 	$(TESTS) tests/e2e tests/integration
 
+test-matrix: $(READY) ## run what `make test` leaves out: Helm 3, and reading events from Elasticsearch 9 and OpenSearch 2 and 3
+	SEW_TEST_MATRIX=1 $(TESTS) tests/integration/install/test_helm_*.py
+	$(MAKE) --keep-going test-on-elasticsearch_9 test-on-opensearch_2 test-on-opensearch_3
+
+test-on-%: $(READY) ## run the tests of reading events, and of what the plugin asks an index, on elasticsearch_9, opensearch_2 or opensearch_3
+	SEARCH_SERVER=$* $(TESTS) tests/integration/elasticsearch tests/integration/plugin/test_*_on_elasticsearch.py
+
 docs: $(READY) ## check the documentation: links, headings, paths, commands, flags, and what examples print
 	$(BIN)/python -m pytest tests/unit -m documentation
 
-server-%: $(READY) ## run one real server until Ctrl-C: elasticsearch, kubernetes, node, alertmanager, krew or postgresql
+server-%: $(READY) ## run one real server until Ctrl-C: elasticsearch, opensearch, kubernetes, node, alertmanager, helm, krew or postgresql
 	$(BIN)/python -m testbed.servers.$* $(VERSION)
 
 simulate: $(READY) ## send N random histories of receivers and answers through the real dispatcher (SEED=)
 	$(BIN)/python -m tests.simulation $(or $(N),10000) $(or $(SEED),1)
+
+prove: $(READY) ## run real agents under random faults, and judge what arrived (SETUP=, EVENTS=, WEBHOOKS=, KILLS=, SEED=)
+	$(BIN)/python -m tests.proof $(or $(SETUP),files) $(if $(EVENTS),--events $(EVENTS)) $(if $(WEBHOOKS),--webhooks $(WEBHOOKS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 
 fuzz: $(READY) ## give N random and hostile inputs to each part that reads text from outside (SEED=, PARTS=)
 	$(BIN)/python -m tests.fuzz $(or $(N),20000) $(or $(SEED),1) $(PARTS)
@@ -58,16 +74,50 @@ fuzz-template: $(READY) ## render N random templates in Calico's language beside
 	$(BIN)/python -m tests.differential.go_templates $(or $(N),20000) $(or $(SEED),1)
 
 mutation: $(READY) ## change one decision at a time, and list the changes that the quick tests do not notice (MUTANTS=)
-	$(BIN)/pip install --quiet -e '.[agent,postgresql,test,mutation]'
+	$(BIN)/pip install --quiet -e '.[agent,dashboard,postgresql,test,mutation]'
 	ln -sfn agent src  # mutmut knows packages in the top folder and in src/ alone
 	$(BIN)/python -m tests.mutation $(MUTANTS); rm src
+
+dashboard: $(READY) ## write Grafana's dashboard, manifests/monitoring/dashboard.json
+	$(BIN)/python manifests/monitoring/make_dashboard.py
+
+chart: ## copy into the Helm chart what it shares with manifests/
+	cp manifests/base/crd.yaml manifests/base/alertexceptions.yaml charts/kubectl-sew/files/
+	cp manifests/monitoring/prometheusrule.yaml manifests/monitoring/dashboard.json charts/kubectl-sew/files/
 
 krew-archive: ## build what krew installs, for this platform, into dist/
 	rm -rf build
 	$(PYTHON) -m venv build/krew/venv
-	build/krew/venv/bin/pip install --quiet '.[archive]'
+	build/krew/venv/bin/pip install --quiet --require-hashes --only-binary :all: -r krew/requirements.txt
+	build/krew/venv/bin/pip install --quiet --no-deps --no-index --no-build-isolation .
 	build/krew/venv/bin/python krew/archive.py build
 	build/krew/venv/bin/python krew/archive.py manifest
+
+krew-twice: ## build the archive twice, in two environments, and compare the bytes
+	$(MAKE) krew-archive && sha256sum dist/kubectl-sew-*.tar.gz >build.first
+	$(MAKE) krew-archive && sha256sum --check build.first; code=$$?; rm build.first; exit $$code
+
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
+	--custom-compile-command 'make lock' setup.cfg
+
+lock: $(READY) ## pin what goes into the image and the archives, by hash, at the newest versions that setup.cfg allows
+	$(BIN)/pip install --quiet -e '.[release]'
+	$(LOCK) --extra agent --extra postgresql --extra build --output-file agent/requirements.txt
+	$(LOCK) --extra archive --extra build --output-file krew/requirements.txt
+	$(LOCK) --extra sbom --output-file krew/sbom-requirements.txt
+
+audit: $(READY) ## look for known vulnerabilities in what is pinned, and fail where pypi.org could not be asked
+	$(BIN)/pip install --quiet -e '.[release]'
+	for file in agent krew; do $(BIN)/pip-audit --strict --require-hashes --disable-pip -r $$file/requirements.txt || exit 1; done
+
+SBOM := build/sbom/bin/cyclonedx-py requirements --output-reproducible --mc-type application --output-file
+
+sbom: ## write what is in the image and the archives, as CycloneDX, into dist/
+	mkdir -p dist
+	$(PYTHON) -m venv build/sbom
+	build/sbom/bin/pip install --quiet --require-hashes --only-binary :all: -r krew/sbom-requirements.txt
+	$(SBOM) dist/sew-agent.cdx.json agent/requirements.txt
+	$(SBOM) dist/kubectl-sew.cdx.json krew/requirements.txt
 
 clean: ## remove .venv and what was built
 	rm -rf $(VENV) build dist *.egg-info

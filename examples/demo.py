@@ -45,14 +45,33 @@ class DemoReceiver:
     """Return one received message in a line."""
 
 
-def main() -> int:
+def main(*arguments: str) -> int:
+    """`--dashboard` leaves an agent and its dashboard running until Ctrl-C."""
     with ExitStack() as stack:
         places = list(_places(stack))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kubectl-sew-demo-")))
         webhooks = _write_webhooks(folder / "webhooks", places)
         due = {webhook.name: _due(webhook) for webhook in webhooks}
         _introduce(webhooks, due)
-        return _run(folder, places, due)
+        code = _run(folder, places, due)
+        if "--dashboard" in arguments:
+            _show(folder, places)
+        else:
+            print("`make demo-dashboard` shows the webhooks in a browser.")
+        return code
+
+
+def _show(folder: Path, places: list[DemoReceiver]) -> None:
+    """Keep an agent on the same state folder, with a dashboard, until Ctrl-C."""
+    agent = _start(folder, places, "agent-3.log", once=False)
+    paths = ["--state", folder / "state", "--webhooks", folder / "webhooks", "--events", EVENTS]
+    try:
+        subprocess.run([sys.executable, "-m", "kubectl_sew.cli.main", "dashboard", *paths], check=False)
+    except KeyboardInterrupt:
+        print()
+    finally:
+        agent.terminate()
+        agent.wait()
 
 
 def _introduce(webhooks: list[Webhook], due: Mapping[str, set[str]]) -> None:
@@ -159,9 +178,10 @@ def _count_events() -> int:
     return sum(1 for _ in EVENTS.open())
 
 
-def _start(folder: Path, places: list[DemoReceiver], log: str) -> subprocess.Popen[bytes]:
+def _start(folder: Path, places: list[DemoReceiver], log: str, *, once: bool = True) -> subprocess.Popen[bytes]:
     slack = next(place.url for place in places if place.webhook == "slack-urgent")
-    command = [sys.executable, "-m", "sew_agent", "run", "--once", "--timeout", f"{TIMEOUT}s"]
+    command = [sys.executable, "-m", "sew_agent", "run"]
+    command += ["--once", "--timeout", f"{TIMEOUT}s"] if once else ["--listen", "off"]
     command += ["--webhooks", str(folder / "webhooks"), "--events", str(EVENTS), "--state", str(folder / "state")]
     settings = {"SEW_EGRESS_ALLOW": "127.0.0.0/8", "SEW_SLACK_URL_PREFIXES": slack, "SEW_RATE_JIRA": "20/s"}
     with (folder / log).open("wb") as stderr:
@@ -202,4 +222,4 @@ def _total(due: Mapping[str, set[str]]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -2,8 +2,12 @@
 
 Usage: archive.py build      where the plugin and PyInstaller are installed
        archive.py manifest   over all archives in dist/, of this machine or of others
+
+An archive depends on what goes into it and on nothing else: whoever builds it again, gets the same bytes.
 """
 
+import gzip
+import os
 import platform
 import subprocess
 import sys
@@ -21,6 +25,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 DIST, WORK = ROOT / "dist", ROOT / "build" / "krew"
 SYSTEMS = {"Linux": "linux", "Darwin": "darwin", "Windows": "windows"}
+_EPOCH = 315_532_800
+"""The time of all files: 1980, as early as a zip file can say."""
+_REPEATABLE = {"SOURCE_DATE_EPOCH": str(_EPOCH), "PYTHONHASHSEED": "0"}
 MACHINES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
@@ -29,10 +36,19 @@ def build() -> Path:
     command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level=WARN", str(HERE / "kubectl-sew.spec")]
     WORK.mkdir(parents=True, exist_ok=True)
     # Elsewhere than in the checkout, which would be found before what is installed.
-    subprocess.run([*command, f"--distpath={WORK}", f"--workpath={WORK / 'work'}"], cwd=WORK, check=True)
+    subprocess.run(
+        [*command, f"--distpath={WORK}", f"--workpath={WORK / 'work'}"],
+        cwd=WORK,
+        env=os.environ | _REPEATABLE,
+        check=True,
+    )
     archive = DIST / archive_name(SYSTEMS[platform.system()], MACHINES[platform.machine()])
     DIST.mkdir(exist_ok=True)
-    with tarfile.open(archive, "w:gz") as tar:
+    with (
+        archive.open("wb") as file,
+        gzip.GzipFile("", "wb", fileobj=file, mtime=_EPOCH) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
         tar.add(ROOT / "LICENSE", "LICENSE", filter=_anonymous)
         for part in sorted((WORK / "kubectl-sew").iterdir()):
             tar.add(part, part.name, filter=_anonymous)
@@ -77,8 +93,11 @@ def _released(entry: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Take off what tells who built it, when, and under which umask."""
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
+    entry.mtime = _EPOCH
+    entry.mode = 0o755 if entry.mode & 0o100 else 0o644
     return entry
 
 

@@ -23,6 +23,8 @@ class Connection:
     socket: socket.socket
     stopped: threading.Event
     requests: list[bytes] = field(default_factory=list)
+    request: bytes = b""
+    """The request of this connection that is to be answered; `requests` has those of all."""
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
@@ -48,8 +50,9 @@ class Connection:
         )
         while len(body) < length:
             body += self.socket.recv(65536)
-        self.requests.append(head + b"\r\n\r\n" + body)
-        return self.requests[-1]
+        self.request = head + b"\r\n\r\n" + body
+        self.requests.append(self.request)
+        return self.request
 
 
 class RawServer:
@@ -81,7 +84,7 @@ class RawServer:
         for connection in list(self._open):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
+        for thread in list(self._threads):
             thread.join(5)
 
     def _accept(self) -> None:
@@ -112,6 +115,8 @@ class RawServer:
             pass
         finally:
             accepted.close()
+            self._open.remove(accepted)  # a long run opens many
+            self._threads.remove(threading.current_thread())
 
 
 def answering(*answers: bytes) -> Script:

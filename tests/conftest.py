@@ -1,5 +1,6 @@
 """Fixtures of all tests: examples that repeat, the session's real servers, and the duration of each part of a run."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from testbed.receivers import Receiver, generic
-from testbed.servers.elasticsearch import V8, V9, elasticsearch_url
+from testbed.servers import opensearch
+from testbed.servers.elasticsearch import V8, V9, Version, elasticsearch_url
 from testbed.servers.images import agent_image
 from testbed.servers.kubernetes import Kubernetes, find, kubernetes
 from testbed.servers.postgresql import PostgreSQL, postgresql
@@ -65,9 +67,41 @@ def elasticsearch_9() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["elasticsearch_8", "elasticsearch_9"])
+@pytest.fixture(scope="session")
+def opensearch_2() -> Iterator[str]:
+    """The URL of an OpenSearch 2.19 that all tests share."""
+    with required(), elasticsearch_url(opensearch.V2) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def opensearch_3() -> Iterator[str]:
+    """The URL of an OpenSearch 3.9 that all tests share."""
+    with required(), elasticsearch_url(opensearch.V3) as url:
+        yield url
+
+
+VERSIONS = {"elasticsearch_8": V8, "elasticsearch_9": V9, "opensearch_2": opensearch.V2, "opensearch_3": opensearch.V3}
+SEARCH_SERVER = os.environ.get("SEARCH_SERVER", "")
+"""One of them, which `make test-matrix` chooses for the tests of the event source and of previews."""
+
+
+@pytest.fixture(scope="session")
+def search_version() -> Version:
+    """The version of the chosen server, for tests that run their own."""
+    return VERSIONS[SEARCH_SERVER or "elasticsearch_8"]
+
+
+@pytest.fixture
+def search_url(request: pytest.FixtureRequest) -> str:
+    """The URL of the chosen server, else of Elasticsearch 8."""
+    url: str = request.getfixturevalue(SEARCH_SERVER or "elasticsearch_8")
+    return url
+
+
+@pytest.fixture(params=[SEARCH_SERVER] if SEARCH_SERVER else ["elasticsearch_8", "elasticsearch_9"])
 def each_elasticsearch(request: pytest.FixtureRequest) -> str:
-    """The URL of the one and of the other, for what must hold on both."""
+    """The URL of the one and of the other, for what must hold on both; of the chosen server, where there is one."""
     url: str = request.getfixturevalue(request.param)
     return url
 

@@ -8,19 +8,23 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
-from testbed.servers import alertmanager, elasticsearch, krew, kubernetes, node, postgresql
+from testbed.servers import alertmanager, browser, elasticsearch, helm, krew, kubernetes, node, opensearch, postgresql
 from testbed.servers.building import UnavailableError
 from testbed.servers.images import base_image
 
 SERVERS: Mapping[str, Callable[[], object]] = {
     "PostgreSQL": postgresql.find,
+    "Chromium": browser.find,
     "Elasticsearch 8": lambda: elasticsearch.build(elasticsearch.V8),
     "Elasticsearch 9": lambda: elasticsearch.build(elasticsearch.V9),
+    "OpenSearch 2": lambda: elasticsearch.build(opensearch.V2),
     "Alertmanager": alertmanager.find,
     "the API server": kubernetes.find,
     "the node": node.find,
     "the base of the agent's image": base_image,
+    **{name: partial(helm.find, version) for name, version in helm.VERSIONS.items()},
     "krew": krew.find,
 }
 """Each server and how it is had, in the order in which the tests come to need them."""

@@ -99,6 +99,20 @@ class PostgreSQL:
         rules.write_text(f"host all {role} all scram-sha-256\n{rules.read_text()}")
         self._server.signal(signal.SIGHUP)
 
+    def take_tls_alone(self, certificate: Path, key: Path) -> None:
+        """Take connections over TLS alone from now on, with this certificate and key."""
+        for name, source in (("server.crt", certificate), ("server.key", key)):
+            target = self._data / name
+            target.write_bytes(source.read_bytes())
+            target.chmod(0o600)
+            if os.geteuid() == 0:
+                shutil.chown(target, _ACCOUNT, _ACCOUNT)
+        rules = self._data / "pg_hba.conf"
+        rules.write_text("hostssl all all 127.0.0.1/32 trust\n")
+        self._settings = (*self._settings, "ssl=on")
+        self.stop(signal.SIGINT)
+        self.start()
+
     def pause(self) -> None:
         """Let it hang: connections stay open, and nothing is answered."""
         self._signal_all(signal.SIGSTOP)

@@ -55,10 +55,11 @@ class Folder:
         with self.events.open("a") as file:
             file.writelines(event(number, **fields) for number in numbers)
 
-    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    def command(self, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
         """Run another command of sew-agent on the same state."""
         command = [sys.executable, "-m", "sew_agent", *arguments, "--state", str(self.state)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60 * slowness(), check=False)
+        environment, seconds = os.environ | settings, 60 * slowness()
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds, check=False)
 
     def start(self, *flags: str, events: str | None = None, stdin: int | None = None, **settings: str) -> "Agent":
         command = [sys.executable, "-m", "sew_agent", "run", "--state", str(self.state)]
@@ -101,8 +102,11 @@ class Agent:
         self._process.kill()
         self._process.wait()
 
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
     def terminate(self) -> int:
-        self._process.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         return self.wait()
 
     def wait(self, seconds: float = DEADLINE) -> int:

@@ -97,5 +97,5 @@ def test_a_closed_pipe_ends_the_preview_without_an_error(environment, tmp_path):
 
 
 def test_kubectls_flags_may_stand_before_the_command(sew):
-    done = sew("--context", "prod", "version")
+    done = sew("--context", "prod", "version", "--client")
     assert (done.returncode, done.stderr) == (0, b"")

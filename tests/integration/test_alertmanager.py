@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
 from urllib.request import Request as HttpRequest
@@ -128,3 +129,26 @@ def test_the_reason_of_a_refusal_is_reported(base: str) -> None:
     outcome = post(Request("POST", f"{base}/api/v2/alerts", HEADERS, b'[{"labels":{"bad-name":"x"}}]'))
     assert outcome.verdict is Verdict.REJECTED
     assert "invalid label" in outcome.detail
+
+
+def test_what_is_said_of_alerts_of_calicos_processor_is_so(base: str) -> None:
+    """It sends the webhook's labels and `alertname`, facts as annotations, and no end."""
+    headers = (("Content-Type", "application/json"),)
+    labels = {"alertname": "Calico Security Event", "webhook": "theirs"}
+    for description in ("first", "second"):
+        body = json.dumps([{"labels": labels, "annotations": {"Description": description}}]).encode()
+        assert exchange("POST", f"{base}/api/v2/alerts", headers, body).status == 200
+    (alert,) = json.loads(exchange("GET", f"{base}/api/v2/alerts?filter=webhook%3D%22theirs%22").body)
+    assert alert["annotations"] == {"Description": "second"}
+    ends = datetime.fromisoformat(alert["endsAt"]) - datetime.fromisoformat(alert["updatedAt"])
+    assert timedelta(minutes=4, seconds=50) < ends <= timedelta(minutes=5)
+    refused = [{"labels": {**labels, "Cluster name": "prod"}}]
+    assert exchange("POST", f"{base}/api/v2/alerts", headers, json.dumps(refused).encode()).status == 400
+    for number in range(2):
+        event = Event("i", f"e{number}", sample("waf"))
+        assert (
+            post_event(base, event, {"webhook": "ours", "Cluster name": "prod"}, f"n{number}").verdict
+            is Verdict.DELIVERED
+        )
+    ours = json.loads(exchange("GET", f"{base}/api/v2/alerts?filter=webhook%3D%22ours%22").body)
+    assert len(ours) == 2

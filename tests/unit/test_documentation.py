@@ -17,7 +17,7 @@ pytestmark = pytest.mark.documentation
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 PROGRAMS = dict([*commands(PLUGIN, "kubectl sew"), *commands(cli, "sew-agent")])
-FOLDERS = "agent|benchmarks|docs|examples|kubectl_sew|krew|manifests|testbed|tests"
+FOLDERS = "agent|benchmarks|charts|docs|examples|kubectl_sew|krew|manifests|testbed|tests"
 
 each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 
@@ -97,8 +97,15 @@ def test_a_target_of_make_and_a_module_that_are_shown_exist(path: Path) -> None:
 
 @each_page
 def test_what_a_person_types_is_run_by_a_test(path: Path) -> None:
-    """The tests that run them: test_commands_documentation.py, test_installation_page.py, test_node_e2e.py."""
-    run = {"README.md", "commands.md", "install.md"}
+    """The tests that run them: test_commands_documentation.py, test_installation_page.py, test_node_e2e.py, for
+    replay.md test_replay_e2e.py, for deliveries.md test_deliveries_page.py, and for ten-minutes-*.md
+    test_ten_minutes_e2e.py and test_ten_minutes_calico.py."""
+    run = {"README.md", "commands.md", "events.md", "install.md", "migrating.md", "recipes.md", "replay.md"}
+    run |= {
+        "deliveries.md",
+        "digests.md",
+        *(f"ten-minutes-{name}.md" for name in ("calico", "falco", "files", "suricata")),
+    }
     blocks = re.findall(r"^```console\n(.*?)^```", path.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     ours = [block for block in blocks if "$ kubectl sew" in block or "$ sew-agent" in block]
     assert not ours or path.name in run

@@ -57,6 +57,17 @@ def test_each_problem_of_an_exception_has_its_place(old: str, new: str, expected
     assert found(QUIET.replace(old, new, 1)) == [expected]
 
 
+@pytest.mark.parametrize("selector", ["! type = waf", "!type = waf"])
+def test_a_tag_before_a_selector_is_an_error_since_the_opposite_would_be_suppressed(selector: str) -> None:
+    text = QUIET.replace('source_ip = "10.0.0.0/8" AND type = waf', selector)
+    manifests = load_manifests(text, "f")
+    finding = next(iter(validate_manifests(manifests, CALICO)))
+    assert (finding.code, finding.severity, finding.line, finding.resource) == ("SEW001", "error", 6, "quiet")
+    assert finding.message.endswith("before the selector as a tag, and drops it")
+    assert finding.hint == "write `selector: 'NOT type = waf'`"
+    assert usable(manifests.exceptions)[0] == {}
+
+
 def test_two_of_one_name_are_both_named_and_neither_is_used() -> None:
     manifests = load_many([("f", QUIET), ("g", QUIET)])
     assert [finding.code for finding in validate_manifests(manifests, CALICO)] == ["SEW060", "SEW060"]

@@ -14,9 +14,11 @@ import pytest
 
 import kubectl_sew
 import sew_agent
-from kubectl_sew.query import QueryError, parse
+from kubectl_sew.query import CALICO, QueryError, parse
 from kubectl_sew.redaction import redact_urls
+from kubectl_sew.resource import ConfigVar, State, Webhook
 from kubectl_sew.resource.splitting import split
+from kubectl_sew.validation import Accepted, accept
 
 LENGTH = 2_000
 ALLOWED = 0.01
@@ -97,3 +99,21 @@ def test_a_line_of_many_objects_becomes_no_more_than_it_is() -> None:
 
 def test_urls_are_taken_out_of_a_long_text_in_no_time() -> None:
     assert seconds(lambda: redact_urls("a-" * 20_000)) < 0.2
+
+
+@pytest.mark.parametrize("consumer", ["Jira", "Generic"])
+def test_trying_a_webhooks_templates_takes_no_time_however_many_they_are_and_whatever_they_do(consumer: str) -> None:
+    long = "{{range 999999}}{{range 9}}{{end}}{{end}}"
+    config = {"url": "https://jira.example/rest/api/2/issue", "project": "A", "issueType": "B", "username": "u"}
+    config |= {"apiToken": "t", "fields": json.dumps({f"c{number}": long for number in range(200)})}
+    if consumer == "Generic":
+        config = {"url": "https://r.example/", "template": long}
+    variables = tuple(ConfigVar(name, value) for name, value in config.items())
+    webhook = Webhook("w", consumer, State.ENABLED, "severity >= 0", config=variables)
+
+    def warn() -> None:
+        accepted = accept(webhook, {}, {}, CALICO)
+        assert isinstance(accepted, Accepted)
+        assert "takes long to render, so not all sample events were tried" in accepted.warnings[0].message
+
+    assert seconds(warn) < 2.0, "3,700 s where each rendering has a bound of its own"

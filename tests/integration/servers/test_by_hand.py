@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from testbed.servers import alertmanager, elasticsearch, krew, kubernetes, postgresql
+from testbed.servers import alertmanager, elasticsearch, helm, krew, kubernetes, postgresql
 from testbed.servers.required import required
 
 pytestmark = pytest.mark.server
 FIND: dict[str, Callable[[], object]] = {
     "alertmanager": alertmanager.find,
     "elasticsearch": lambda: elasticsearch.build(elasticsearch.V8),
+    "helm": lambda: helm.find(helm.V4),
     "krew": krew.find,
     "kubernetes": kubernetes.find,
     "postgresql": postgresql.find,
