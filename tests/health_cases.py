@@ -7,7 +7,7 @@ from typing import Any
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.query import CALICO
 from kubectl_sew.resource import Condition, ConfigVar, FetchedReason, HealthyReason, State, Webhook, healthy
-from kubectl_sew.validation import Accepted, InvalidWebhook
+from kubectl_sew.validation.webhook import Accepted, InvalidWebhook
 from sew_agent.ingest.progress import Progress
 from sew_agent.status.conditions import WebhookStatus, conditions
 from sew_agent.store.records import Counters, ReceiverState

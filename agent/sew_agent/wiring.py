@@ -19,7 +19,7 @@ from kubectl_sew.event_maps.files import load_maps
 from kubectl_sew.event_maps.readable import EventMaps
 from kubectl_sew.query import FieldSet
 from kubectl_sew.query.fields import FIELD_SETS
-from kubectl_sew.validation import Accepted
+from kubectl_sew.validation.webhook import Accepted
 from sew_agent.base.clocks import steady_seconds
 from sew_agent.base.health import MAIN, STALLED_AFTER, Health
 from sew_agent.base.log import Log

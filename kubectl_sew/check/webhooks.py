@@ -12,7 +12,7 @@ from kubectl_sew.query.fields import ANY
 from kubectl_sew.resource import DeliveringReason, FetchedReason, HealthyReason, State, Webhook
 from kubectl_sew.resource.conditions import TIGHT
 from kubectl_sew.text import plural, spell_duration
-from kubectl_sew.validation import InvalidWebhook, accept
+from kubectl_sew.validation.webhook import InvalidWebhook, accept
 
 _TAKEN_UP = 30.0
 """Seconds in which an agent that is active has written the conditions of a new webhook."""

@@ -18,7 +18,7 @@ from kubectl_sew.resource import (
     to_object,
 )
 from kubectl_sew.resource.manifests import load_manifests
-from kubectl_sew.validation import validate_manifests
+from kubectl_sew.validation.manifests import validate_manifests
 
 
 @dataclass(frozen=True, slots=True)

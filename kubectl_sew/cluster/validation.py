@@ -11,7 +11,7 @@ from kubectl_sew.query import FieldSet
 from kubectl_sew.resource import Finding, Reference
 from kubectl_sew.resource.findings import error
 from kubectl_sew.resource.manifests import LocatedWebhook, Manifests
-from kubectl_sew.validation import validate_manifests
+from kubectl_sew.validation.manifests import validate_manifests
 
 _DRY = (
     "--server-side",

@@ -21,7 +21,7 @@ from kubectl_sew.kubectl import Kubectl, chosen_by
 from kubectl_sew.query import FieldSet
 from kubectl_sew.resource import SECRETS_NAMESPACE, Finding, State, Webhook, to_object
 from kubectl_sew.resource.manifests import load_manifests
-from kubectl_sew.validation import validate_manifests
+from kubectl_sew.validation.manifests import validate_manifests
 
 Clock = Callable[[], float]
 

@@ -25,7 +25,7 @@ from kubectl_sew.resource import SECRETS_NAMESPACE, Condition, Finding, State, W
 from kubectl_sew.resource.effective import read_state
 from kubectl_sew.resource.exceptions import AlertException
 from kubectl_sew.resource.manifests import Manifests, load_many
-from kubectl_sew.validation import validate_manifests
+from kubectl_sew.validation.manifests import validate_manifests
 
 _SECONDS = 60.0
 """Seconds for one command of the agent."""

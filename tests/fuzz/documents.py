@@ -5,7 +5,7 @@ from random import Random
 
 from kubectl_sew.query import ANY, CALICO
 from kubectl_sew.resource import load_manifests
-from kubectl_sew.validation import validate_manifests
+from kubectl_sew.validation.manifests import validate_manifests
 from tests.fuzz.alphabet import PIECES, text
 
 _EXAMPLES = [path.read_text("utf-8") for path in sorted(Path("examples/webhooks").glob("*.yaml"))]

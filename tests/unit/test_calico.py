@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kubectl_sew.query import CALICO
 from kubectl_sew.resource import load_manifests
 from kubectl_sew.resource.findings import Finding
-from kubectl_sew.validation import check_for_calico, validate_manifests
+from kubectl_sew.validation.manifests import check_for_calico, validate_manifests
 
 URLS = {
     "Slack": "https://hooks.slack.com/services/T/B/x",
@@ -311,7 +311,7 @@ def test_headers_out_of_sight_leave_open_what_a_body_is() -> None:
 
 def test_whoever_validates_without_it_loads_no_engine_of_templates() -> None:
     """The agent does."""
-    code = "import sys, kubectl_sew.validation; sys.exit('jinja2' in sys.modules)"
+    code = "import sys, kubectl_sew.validation.manifests; sys.exit('jinja2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

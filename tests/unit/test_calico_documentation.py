@@ -16,7 +16,7 @@ from kubectl_sew.event import Event
 from kubectl_sew.query import CALICO, bind, compile_matcher, parse
 from kubectl_sew.resource import Webhook, load_manifests, parse_labels
 from kubectl_sew.samples import sample
-from kubectl_sew.validation import validate_manifests
+from kubectl_sew.validation.manifests import validate_manifests
 
 JIRA = """\
 apiVersion: projectcalico.org/v3

@@ -6,7 +6,7 @@ from kubectl_sew.exceptions import AcceptedException, accept_exception, usable
 from kubectl_sew.query import CALICO
 from kubectl_sew.resource.exceptions import AlertException
 from kubectl_sew.resource.manifests import load_manifests, load_many
-from kubectl_sew.validation import validate_manifests
+from kubectl_sew.validation.manifests import validate_manifests
 
 QUIET = """\
 apiVersion: projectcalico.org/v3

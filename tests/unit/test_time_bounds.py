@@ -18,7 +18,7 @@ from kubectl_sew.query import CALICO, QueryError, parse
 from kubectl_sew.redaction import redact_urls
 from kubectl_sew.resource import ConfigVar, State, Webhook
 from kubectl_sew.resource.splitting import split
-from kubectl_sew.validation import Accepted, accept
+from kubectl_sew.validation.webhook import Accepted, accept
 
 LENGTH = 2_000
 ALLOWED = 0.01

@@ -17,7 +17,8 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.query import ANY, CALICO
 from kubectl_sew.resource import CODES, ConfigVar, HealthyReason, Reference, State, Webhook, load_manifests, load_many
 from kubectl_sew.resource.findings import Finding
-from kubectl_sew.validation import REASONS, Accepted, InvalidWebhook, accept, validate_manifests
+from kubectl_sew.validation.manifests import validate_manifests
+from kubectl_sew.validation.webhook import REASONS, Accepted, InvalidWebhook, accept
 
 ROOT = Path(__file__).parents[2]
 
@@ -242,7 +243,7 @@ def test_the_documentation_lists_every_code_with_its_meaning() -> None:
 
 def test_every_code_is_used_and_none_is_unknown() -> None:
     package = ROOT / "kubectl_sew"
-    sources = [*(package / "resource").glob("*.py"), package / "validation.py"]
+    sources = [*(package / "resource").glob("*.py"), *(package / "validation").glob("*.py")]
     sources += [package / "exceptions.py", package / "query_findings.py", package / "calico.py"]
     sources += [package / "cluster/validation.py", package / "cli/files.py"]
     text = "".join(path.read_text() for path in sources)

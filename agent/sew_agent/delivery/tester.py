@@ -8,7 +8,7 @@ from kubectl_sew.consumers.base import Outcome, Verdict
 from kubectl_sew.event import Event
 from kubectl_sew.samples import sample
 from kubectl_sew.text import rfc3339
-from kubectl_sew.validation import Accepted
+from kubectl_sew.validation.webhook import Accepted
 from sew_agent.base.log import Log
 from sew_agent.base.threads import NoThreadError, start_thread
 

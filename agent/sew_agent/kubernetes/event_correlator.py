@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kubectl_sew.redaction import redact_urls
 from kubectl_sew.text import cut
-from kubectl_sew.validation import InvalidWebhook
+from kubectl_sew.validation.webhook import InvalidWebhook
 from sew_agent.base.token_bucket import TokenBucket
 from sew_agent.status.conditions import WebhookStatus, last_error
 from sew_agent.store.records import BY_HAND, Counters

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from kubectl_sew.consumers.rate import rate_of
-from kubectl_sew.validation import Accepted, InvalidWebhook
+from kubectl_sew.validation.webhook import Accepted, InvalidWebhook
 from sew_agent.ingest.progress import Progress
 from sew_agent.kubernetes.event_recorder import EventRecorder
 from sew_agent.kubernetes.status_writer import StatusWriter

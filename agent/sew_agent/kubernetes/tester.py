@@ -19,7 +19,7 @@ from kubectl_sew.resource import STATE_ANNOTATION, TEST_RESULT_ANNOTATION, State
 from kubectl_sew.resource.delivery_tests import read_test_result, write_test_result
 from kubectl_sew.resource.ownership import give_back
 from kubectl_sew.text import rfc3339
-from kubectl_sew.validation import Accepted
+from kubectl_sew.validation.webhook import Accepted
 from sew_agent.base.health import Health, Heartbeat
 from sew_agent.base.threads import NoThreadError, start_thread
 from sew_agent.delivery.attempt import MOST_REQUESTS

@@ -22,7 +22,7 @@ from kubectl_sew.resource import (
 )
 from kubectl_sew.resource.exceptions import EXCEPTION_PLURAL, AlertException, problem_of
 from kubectl_sew.resource.objects import PLURALS
-from kubectl_sew.validation import InvalidWebhook, reason_of
+from kubectl_sew.validation.webhook import InvalidWebhook, reason_of
 from sew_agent.base.health import Health, Heartbeat
 from sew_agent.base.threads import start_thread
 from sew_agent.kubernetes.client import ApiError

@@ -17,7 +17,7 @@ from kubectl_sew.resource import (
 )
 from kubectl_sew.resource.conditions import Status
 from kubectl_sew.text import plural, spell_duration
-from kubectl_sew.validation import Accepted, InvalidWebhook
+from kubectl_sew.validation.webhook import Accepted, InvalidWebhook
 from sew_agent.ingest.progress import Progress
 from sew_agent.store.records import Counters, ReceiverState
 

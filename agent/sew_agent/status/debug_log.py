@@ -12,7 +12,7 @@ from kubectl_sew.consumers.template_secrets import concealed
 from kubectl_sew.event import Event, delivery_id
 from kubectl_sew.event_maps.readable import EVENT_MAPS, EventMaps
 from kubectl_sew.json_text import line
-from kubectl_sew.validation import Accepted
+from kubectl_sew.validation.webhook import Accepted
 from sew_agent.base.log import Log
 from sew_agent.base.threads import NoThreadError, start_thread
 

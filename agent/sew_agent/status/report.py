@@ -16,7 +16,7 @@ from kubectl_sew.exceptions import ValidatedExceptions
 from kubectl_sew.redaction import redact_urls
 from kubectl_sew.resource import Deliverer
 from kubectl_sew.resource.conditions import TIGHT
-from kubectl_sew.validation import Accepted
+from kubectl_sew.validation.webhook import Accepted
 from sew_agent.ingest.progress import Progress
 from sew_agent.ingest.source import SourceProblem
 from sew_agent.status.conditions import WebhookStatus, healthy_now

@@ -7,7 +7,7 @@ from kubectl_sew.consumers.base import Outcome
 from kubectl_sew.event_maps.readable import EVENT_MAPS, EventMaps
 from kubectl_sew.resource import State as Wanted
 from kubectl_sew.text import rfc3339
-from kubectl_sew.validation import Accepted
+from kubectl_sew.validation.webhook import Accepted
 from sew_agent.base.log import Log
 from sew_agent.base.metrics import Metrics
 from sew_agent.delivery.attempt import Route

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from kubectl_sew.resource import Webhook
 from kubectl_sew.resource.exceptions import AlertException
-from kubectl_sew.validation import InvalidWebhook
+from kubectl_sew.validation.webhook import InvalidWebhook
 
 
 @dataclass(frozen=True, slots=True)

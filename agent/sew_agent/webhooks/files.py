@@ -14,7 +14,7 @@ from kubectl_sew.errors import SewError
 from kubectl_sew.exceptions import usable
 from kubectl_sew.folders import empty_folders, is_empty, manifests_in
 from kubectl_sew.resource import Finding, LocatedWebhook, Manifests, load_manifests
-from kubectl_sew.validation import InvalidWebhook, reason_of
+from kubectl_sew.validation.webhook import InvalidWebhook, reason_of
 from sew_agent.webhooks.base import Snapshot
 
 CHECK_EVERY = 0.5

@@ -8,7 +8,7 @@ from kubectl_sew.exceptions import ValidatedExceptions
 from kubectl_sew.resource import Deliverer, State, Webhook, checkpoint
 from kubectl_sew.resource.effective import CONTESTED
 from kubectl_sew.text import rfc3339
-from kubectl_sew.validation import Accepted
+from kubectl_sew.validation.webhook import Accepted
 from sew_agent.base.log import Log
 from sew_agent.delivery.tester import DeliveryTester
 from sew_agent.ingest.poller import Poller

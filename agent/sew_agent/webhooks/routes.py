@@ -4,7 +4,7 @@ import threading
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from kubectl_sew.validation import Accepted
+from kubectl_sew.validation.webhook import Accepted
 from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.dispatcher import Dispatcher
 from sew_agent.webhooks.validator import endpoint_digest, settings_digest

@@ -10,7 +10,7 @@ from kubectl_sew.exceptions import NO_EXCEPTIONS, AcceptedException, ValidatedEx
 from kubectl_sew.query import FieldSet
 from kubectl_sew.resource import Webhook
 from kubectl_sew.resource.exceptions import AlertException
-from kubectl_sew.validation import Accepted, InvalidWebhook, accept
+from kubectl_sew.validation.webhook import Accepted, InvalidWebhook, accept
 from sew_agent.webhooks.base import Snapshot
 
 _ENDPOINT = ("url", "username", "authentication")

@@ -33,7 +33,7 @@ from kubectl_sew.resource.effective import END_ANNOTATION, MARGIN
 from kubectl_sew.resource.findings import error
 from kubectl_sew.resource.handover import Beginning, Patch, beginning, handback_patch, takeover_patch
 from kubectl_sew.text import rfc3339
-from kubectl_sew.validation import check_for_calico
+from kubectl_sew.validation.manifests import check_for_calico
 
 _LONGEST = 600
 _BEGUN = "EventsFetched"

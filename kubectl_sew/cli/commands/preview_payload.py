@@ -33,7 +33,7 @@ from kubectl_sew.recipes.recipe import load_recipe, recipe_names
 from kubectl_sew.resource import Webhook, parse_labels, resolve
 from kubectl_sew.resource.manifests import Manifests, load_many
 from kubectl_sew.samples import OTHER_SAMPLES, SAMPLE_TYPES, sample
-from kubectl_sew.validation import validate_manifests
+from kubectl_sew.validation.manifests import validate_manifests
 
 
 @click.command("preview-payload")

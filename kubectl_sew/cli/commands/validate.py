@@ -16,7 +16,7 @@ from kubectl_sew.pages import page
 from kubectl_sew.resource import Finding
 from kubectl_sew.resource.manifests import Manifests, load_many
 from kubectl_sew.text import plural
-from kubectl_sew.validation import validate_manifests
+from kubectl_sew.validation.manifests import validate_manifests
 
 FINDINGS, ONLY_WARNINGS = 1, 3
 

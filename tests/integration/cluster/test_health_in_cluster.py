@@ -10,7 +10,7 @@ import pytest
 from kubectl_sew.consumers.base import Outcome, Verdict
 from kubectl_sew.event import Event
 from kubectl_sew.query import CALICO
-from kubectl_sew.validation import Accepted, accept
+from kubectl_sew.validation.webhook import Accepted, accept
 from sew_agent.base.health import Health
 from sew_agent.base.log import Log
 from sew_agent.kubernetes.client import connect

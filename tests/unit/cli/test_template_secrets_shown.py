@@ -9,7 +9,8 @@ from kubectl_sew.event import Event
 from kubectl_sew.query import CALICO
 from kubectl_sew.resource import load_manifests
 from kubectl_sew.resource.findings import Finding
-from kubectl_sew.validation import Accepted, accept, validate_manifests
+from kubectl_sew.validation.manifests import validate_manifests
+from kubectl_sew.validation.webhook import Accepted, accept
 from sew_agent.status.debug_log import describe
 from sew_agent.webhooks.validator import endpoint_digest
 

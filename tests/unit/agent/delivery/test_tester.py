@@ -13,7 +13,7 @@ from kubectl_sew.event import Event
 from kubectl_sew.query import parse
 from kubectl_sew.resource import TEST_EVENT_ANNOTATION, State, Webhook
 from kubectl_sew.samples import SAMPLE_TYPES, sample
-from kubectl_sew.validation import Accepted
+from kubectl_sew.validation.webhook import Accepted
 from sew_agent.base.log import Log
 from sew_agent.delivery.tester import FileDeliveryTester, describe, marked_sample
 from tests import threads

@@ -5,7 +5,7 @@ from typing import Any
 
 from kubectl_sew.query import ANY
 from kubectl_sew.resource import ConfigVar, HealthyReason, State, Webhook
-from kubectl_sew.validation import Accepted, InvalidWebhook, accept
+from kubectl_sew.validation.webhook import Accepted, InvalidWebhook, accept
 from sew_agent.kubernetes.event_correlator import AGAIN_AFTER, AT_ONCE, LONGEST, ONE_EVERY, EventCorrelator
 from sew_agent.status.conditions import WebhookStatus
 from sew_agent.store.records import Counters, ReceiverState

@@ -8,7 +8,7 @@ import pytest
 
 from kubectl_sew.event import Event
 from kubectl_sew.resource import Condition, State, Webhook, read_to
-from kubectl_sew.validation import InvalidWebhook
+from kubectl_sew.validation.webhook import InvalidWebhook
 from sew_agent.base.log import Log
 from sew_agent.kubernetes.failover import Failover, WebhooksAfterFailover, mark
 from sew_agent.store.records import EnqueueBatch, NewDelivery, WebhookRecord

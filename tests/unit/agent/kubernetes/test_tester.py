@@ -13,7 +13,7 @@ from kubectl_sew.query import ANY
 from kubectl_sew.resource import TEST_REQUESTED_ANNOTATION, TEST_RESULT_ANNOTATION
 from kubectl_sew.resource.delivery_tests import read_test_result
 from kubectl_sew.resource.serving import Served
-from kubectl_sew.validation import Accepted, accept
+from kubectl_sew.validation.webhook import Accepted, accept
 from sew_agent.base.health import Health
 from sew_agent.base.log import Log
 from sew_agent.kubernetes.context import ClusterContext

@@ -16,7 +16,7 @@ from kubectl_sew.resource import (
     Webhook,
     checkpoint,
 )
-from kubectl_sew.validation import Accepted, InvalidWebhook
+from kubectl_sew.validation.webhook import Accepted, InvalidWebhook
 from sew_agent.ingest.progress import Progress
 from sew_agent.status.conditions import LONG_WAIT, DeliveryTestResult, WebhookStatus, conditions
 from sew_agent.store.records import Counters, ReceiverState

@@ -13,7 +13,7 @@ from kubectl_sew.event import Event
 from kubectl_sew.query import parse
 from kubectl_sew.redaction import Secret
 from kubectl_sew.resource.model import State, Webhook
-from kubectl_sew.validation import Accepted
+from kubectl_sew.validation.webhook import Accepted
 from sew_agent.base.log import Log
 from sew_agent.base.metrics import Metrics
 from sew_agent.ingest.source import Arrival

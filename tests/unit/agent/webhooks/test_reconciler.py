@@ -11,7 +11,7 @@ import pytest
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.query import CALICO
 from kubectl_sew.resource import TEST_EVENT_ANNOTATION, Condition, ConfigVar, State, Webhook, read_to
-from kubectl_sew.validation import Accepted
+from kubectl_sew.validation.webhook import Accepted
 from sew_agent.base.log import Log
 from sew_agent.ingest.ndjson.file import NdjsonFile
 from sew_agent.ingest.poller import Poller

@@ -8,7 +8,7 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.query import CALICO, FieldSet
 from kubectl_sew.resource import LABELS_ANNOTATION, ConfigVar, Reference, State, Webhook
 from kubectl_sew.resource.exceptions import AlertException
-from kubectl_sew.validation import Accepted, InvalidWebhook
+from kubectl_sew.validation.webhook import Accepted, InvalidWebhook
 from sew_agent.webhooks.base import Snapshot
 from sew_agent.webhooks.validator import WebhookValidator, content_digest, endpoint_digest, settings_digest
 
