@@ -23,6 +23,7 @@ from kubectl_sew.json_text import line
 from kubectl_sew.query import CALICO, bind, compile_matcher, parse
 from kubectl_sew.resource import Webhook, load_manifests
 from testbed import receivers
+from testbed.jira import jira as jira_receiver
 from testbed.servers.alertmanager import alertmanager, find
 from testbed.servers.building import UnavailableError
 
@@ -102,7 +103,7 @@ def _run(folder: Path, places: list[DemoReceiver], due: Mapping[str, set[str]]) 
 
 def _places(stack: ExitStack) -> Iterator[DemoReceiver]:
     jira = stack.enter_context(
-        receivers.jira(project="PRJ", issue_type="Bug", username="security@example.com", token="a-jira-api-token")
+        jira_receiver(project="PRJ", issue_type="Bug", username="security@example.com", token="a-jira-api-token")
     )
     yield DemoReceiver(
         "jira-webhook",

@@ -4,7 +4,6 @@ Each runs on loopback in threads of this process, answers what the real one docu
 refuses, and keeps the requests that it accepted.
 """
 
-import base64
 import json
 import threading
 import time
@@ -13,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
-from urllib.parse import parse_qs, urlsplit
 
 
 @dataclass(frozen=True)
@@ -158,52 +156,6 @@ def _slack_block(block: Any) -> bool:
         and all(1 <= len(field["text"]) <= 2000 for field in fields)
         and len(block.get("elements", [])) <= 10
     )
-
-
-def jira(*, project: str, issue_type: str, username: str, token: str) -> Receiver:
-    """Return Jira's REST API v2: it creates issues, and finds them by a word of their description."""
-    issues: dict[str, str] = {}
-    credential = "Basic " + base64.b64encode(f"{username}:{token}".encode()).decode()
-
-    def answer(incoming: Incoming) -> Answer:
-        if incoming.headers.get("authorization") != credential:
-            return Answer(401, b"<html>Unauthorized</html>")
-        target = urlsplit(incoming.path)
-        if target.path.rstrip("/") == "/rest/api/2/issue" and incoming.method == "POST":
-            return _create_issue(_parse(incoming), project, issue_type, issues)
-        if target.path.startswith("/rest/api/2/search"):
-            return _search(incoming, parse_qs(target.query), issues)
-        return _jira_errors(404, "no such resource")
-
-    return Receiver(answer)
-
-
-def _create_issue(payload: Any, project: str, issue_type: str, issues: dict[str, str]) -> Answer:
-    fields = payload.get("fields", {}) if isinstance(payload, dict) else {}
-    summary, description = fields.get("summary", ""), fields.get("description", "")
-    errors = {
-        "project": fields.get("project", {}).get("key") != project and "valid project is required",
-        "issuetype": fields.get("issuetype", {}).get("name") != issue_type and "valid issue type is required",
-        "summary": (not summary or len(summary) > 255 or "\n" in summary) and "one line of at most 255 characters",
-        "description": len(description) > 32767 and "The entered text is too long.",
-    }
-    refused = {name: message for name, message in errors.items() if message}
-    if refused:
-        return Answer(400, json.dumps({"errorMessages": [], "errors": refused}).encode())
-    key = f"{project}-{len(issues) + 1}"
-    issues[key] = description
-    return Answer(201, json.dumps({"id": str(10000 + len(issues)), "key": key, "self": ""}).encode())
-
-
-def _search(incoming: Incoming, parameters: Mapping[str, list[str]], issues: Mapping[str, str]) -> Answer:
-    jql = parameters.get("jql", [""])[0] or (_parse(incoming) or {}).get("jql", "")
-    word = jql.rsplit('"', 2)[-2] if jql.count('"') >= 2 else ""
-    matching = [{"key": key} for key, description in issues.items() if word and word in description.split()]
-    return Answer(200, json.dumps({"issues": matching, "total": len(matching)}).encode(), takes=False)
-
-
-def _jira_errors(status: int, *messages: str) -> Answer:
-    return Answer(status, json.dumps({"errorMessages": messages, "errors": {}}).encode())
 
 
 def _parse(incoming: Incoming) -> Any:

@@ -213,3 +213,23 @@ class FindsEarlier(Protocol):
 
     def read_lookup(self, response: Response, *, now: float) -> LookupResult:
         """Classify a search's answer. `now` in seconds since the epoch, for `Retry-After`."""
+
+
+@runtime_checkable
+class JoinsOpen(FindsEarlier, Protocol):
+    """A consumer that may write what is gathered into the entry that its receiver has open of the same group.
+
+    `group` is the group's id, of letters and digits; `entry` the receiver's name for what it has, as in `Found`.
+    """
+
+    def find_open(self, config: Config, *, group: str) -> tuple[Request, ...]:
+        """Return the searches for the open entry, as `lookup` does; empty where the configuration asks for none."""
+
+    def in_group(self, request: Request, *, group: str) -> Request:
+        """Return a rendered request whose entry such a search finds."""
+
+    def added(self, request: Request, *, entry: str) -> Request:
+        """Return the request that writes into an entry what a rendered one would create."""
+
+    def read_added(self, response: Response, *, entry: str) -> Outcome | None:
+        """Classify the answer to that; None where the entry surely takes no more: create another one."""

@@ -49,8 +49,13 @@ def classify_response(consumer: Consumer, response: Response, now: float, config
     24 h; one that is zero, past or unreadable gives WAIT with 0.0 seconds, in place of which the delivery takes its own
     shortest pause.
     """
-    outcome = _redirect(response) if 300 <= response.status < 400 else consumer.classify(response, config or {})
-    return with_retry_after(redact_outcome(outcome, consumer, config or {}), response, now)
+    return completed(consumer.classify(response, config or {}), consumer, response, now, config or {})
+
+
+def completed(outcome: Outcome, consumer: Consumer, response: Response, now: float, config: Config) -> Outcome:
+    """Return what a consumer makes of `response` with what means the same for all, as `classify_response` says."""
+    outcome = _redirect(response) if 300 <= response.status < 400 else outcome
+    return with_retry_after(redact_outcome(outcome, consumer, config), response, now)
 
 
 def redact_outcome(outcome: Outcome, consumer: Consumer, config: Config) -> Outcome:

@@ -151,6 +151,11 @@ def digest_id(webhook: str, members: Iterable[str]) -> str:
     return sha256("\0".join(["digest", webhook, *sorted(members)]).encode()).hexdigest()[:32]
 
 
+def group_id(webhook: str, key: str) -> str:
+    """Return the id of a webhook's group, by what stands for its values: 32 hexadecimal digits."""
+    return sha256(f"group\0{webhook}\0{key}".encode()).hexdigest()[:32]
+
+
 def fitting_ids(ids: Sequence[str], limit: int, size: Callable[[str], int] = len) -> tuple[str, int]:
     """Return the ids that fit, newest last, separated by blanks, and how many were left out."""
     kept, room = 0, limit

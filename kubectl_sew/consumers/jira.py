@@ -4,36 +4,29 @@ Facts: https://developer.atlassian.com/cloud/jira/platform/rest/v2/api-group-iss
 for Data Center, and Jira's notation guide (https://jira.atlassian.com/secure/WikiRendererHelpAction.jspa).
 """
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
-from urllib.parse import quote
 
 from kubectl_sew import json_text, text
-from kubectl_sew.consumers import response_text, settings
+from kubectl_sew.consumers import settings
 from kubectl_sew.consumers.base import (
     Config,
     ConfigProblem,
-    Failed,
-    FailureReason,
-    Found,
     LookupResult,
-    NotFound,
     Outcome,
     Request,
     Response,
-    Unavailable,
     Variable,
-    Verdict,
 )
-from kubectl_sew.consumers.classification import by_status, describe, with_retry_after
 from kubectl_sew.consumers.digest import Digest
-from kubectl_sew.consumers.digest_settings import DIGEST_VARIABLES, check_digest
+from kubectl_sew.consumers.digest_settings import DIGEST, DIGEST_VARIABLES, check_digest
+from kubectl_sew.consumers.jira_answers import commented, created, searched
 from kubectl_sew.consumers.jira_description import SUMMARY_LIMIT, description, escape, summary_line
 from kubectl_sew.consumers.jira_digest import digest_description
 from kubectl_sew.consumers.jira_fields import FIELDS_VARIABLE, check_fields, more_fields
+from kubectl_sew.consumers.jira_requests import BEARER, comment, creation, find_delivery, find_open, in_group
 from kubectl_sew.consumers.own_lines import check_own_line, line_variable, own_line
 from kubectl_sew.consumers.rate import RATE_VARIABLE, check_rate
 from kubectl_sew.consumers.templated import check_own_template, own_text, template_variable
@@ -43,17 +36,10 @@ from kubectl_sew.members import members
 
 LABEL_LIMIT = 255
 """In UTF-16 units: Jira is written in Java."""
-BASIC, BEARER = "Basic", "Bearer"
+BASIC = "Basic"
+INTO, OPEN = "groupInto", "open"
 CALICO_SUMMARY = "Calico Security Alert"
 """Summary of every issue that Calico's own processor creates."""
-
-_ANONYMOUS = re.compile(r"\banonymous\b", re.IGNORECASE)
-_SAME_FOR_ALL = re.compile(
-    r"project|pid|issuetype|priority|labels|components|assignee|reporter|versions|fixVersions|security|parent|duedate"
-    r"|customfield_\w+"
-)
-"""The fields that a webhook's issues have in common, or that its project demands of all of them."""
-_NO_SUCH_SEARCH = {404, 405, 410}
 
 
 @dataclass(frozen=True)
@@ -83,6 +69,12 @@ class Jira:
         FIELDS_VARIABLE,
         RATE_VARIABLE,
         *DIGEST_VARIABLES,
+        Variable(
+            INTO,
+            required=False,
+            meaning="with `digest`: `open` comments on the open issue of the same group, where there is one",
+            asked=False,
+        ),
     )
 
     def validate(self, config: Config) -> list[ConfigProblem]:
@@ -100,6 +92,7 @@ class Jira:
             *check_fields(config),
             *check_rate(config),
             *check_digest(config),
+            *_check_into(config),
         ]
 
     def render(
@@ -114,7 +107,7 @@ class Jira:
         readable = self.maps.read(event)
         own = own_text(readable, labels, config, _value)
         written = description(readable, labels, delivery_id, own)
-        return _created(_fields(readable, labels, config, summary_line(readable.shown), written), config)
+        return (creation(_fields(readable, labels, config, summary_line(readable.shown), written), config),)
 
     def render_digest(
         self,
@@ -128,44 +121,29 @@ class Jira:
         readable = self.maps.read(digest.event(delivery_id))
         own = own_text(readable, labels, config, _value)
         written = digest_description(digest, labels, delivery_id, own)
-        return _created(_fields(readable, labels, config, json_text.line(digest.headline, 250), written), config)
+        fields = _fields(readable, labels, config, json_text.line(digest.headline, 250), written)
+        return (creation(fields, config),)
 
     def classify(self, response: Response, config: Config) -> Outcome:  # noqa: ARG002 - all alike
-        answer = _json_object(response.body)
-        if response.status == 201 and isinstance(key := answer.get("key"), str) and key:
-            return Outcome(Verdict.DELIVERED, detail=describe(201), status=201, receipt=key)
-        outcome = by_status(response, _said(answer), "Jira's 201 with the new issue's key")
-        if response.status == 400 and (reason := _refused(response, answer)):
-            outcome = replace(outcome, verdict=Verdict.PARKED, reason=reason)
-        return replace(outcome, detail=outcome.detail + _denied(response))
+        return created(response)
 
     def lookup(self, config: Config, *, delivery_id: str) -> tuple[Request, ...]:
-        """Cloud's search, then Data Center's; none where the URL does not end with `/issue`."""
-        base, end = _create_url(config).rpartition("/")[::2]
-        if end != "issue":
-            return ()
-        jql = f"project = {_quoted(settings.text(config, 'project'))} AND description ~ {_quoted(delivery_id)}"
-        query = f"?jql={quote(jql, safe='')}&maxResults=1&fields=summary"
-        return tuple(
-            Request("GET", f"{base}/{place}{query}", _headers(config), b"") for place in ("search/jql", "search")
-        )
+        return find_delivery(config, delivery_id, in_comments=_joins(config))
 
     def read_lookup(self, response: Response, *, now: float) -> LookupResult:
-        if response.status in _NO_SUCH_SEARCH:
-            return Unavailable()
-        answer = _json_object(response.body)
-        issues = answer.get("issues")
-        if response.status != 200 or not isinstance(issues, list):
-            return Failed(_failed_search(response, answer, now))
-        if not issues:
-            return Failed(_unknown_caller(response, now)) if _is_anonymous(response) else NotFound()
-        key = issues[0].get("key") if isinstance(issues[0], dict) else None
-        return Found(key) if isinstance(key, str) and key else Failed(_failed_search(response, answer, now))
+        return searched(response, now)
 
+    def find_open(self, config: Config, *, group: str) -> tuple[Request, ...]:
+        return find_open(config, group) if _joins(config) else ()
 
-def _created(fields: Mapping[str, Any], config: Config) -> tuple[Request, ...]:
-    headers = (*_headers(config), ("Content-Type", "application/json"))
-    return (Request("POST", _create_url(config), headers, json.dumps({"fields": fields}).encode()),)
+    def in_group(self, request: Request, *, group: str) -> Request:
+        return in_group(request, group)
+
+    def added(self, request: Request, *, entry: str) -> Request:
+        return comment(request, entry)
+
+    def read_added(self, response: Response, *, entry: str) -> Outcome | None:
+        return commented(response, entry)
 
 
 def _fields(
@@ -195,76 +173,8 @@ def _value(value: str) -> str:
     return escape(json_text.line(value, 4_000))
 
 
-def _headers(config: Config) -> tuple[tuple[str, str], ...]:
-    token = settings.text(config, "apiToken")
-    bearer = settings.text(config, "authentication") == BEARER
-    authorization = f"Bearer {token}" if bearer else settings.basic(settings.text(config, "username"), token)
-    return (("Authorization", authorization), ("Accept", "application/json"))
-
-
-def _create_url(config: Config) -> str:
-    return settings.address(settings.text(config, "url")).url.rstrip("/")
-
-
 def _own_labels(config: Config) -> list[str]:
     return list(members(settings.text(config, "labels")))
-
-
-def _quoted(word: str) -> str:
-    return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _failed_search(response: Response, answer: Mapping[str, Any], now: float) -> Outcome:
-    """Retry a failed search whatever its status, since nothing may be created before it has answered."""
-    outcome = by_status(response, _said(answer))
-    reason = FailureReason.UNEXPECTED_ANSWER if outcome.verdict is Verdict.REJECTED else outcome.reason
-    return with_retry_after(replace(outcome, verdict=Verdict.RETRY, reason=reason), response, now)
-
-
-def _json_object(body: bytes) -> Mapping[str, Any]:
-    """Read a JSON object, an empty one from anything else: gateways answer in HTML."""
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return answer if isinstance(answer, dict) else {}
-
-
-def _said(answer: Mapping[str, Any]) -> str:
-    """Return Jira's own messages: `{"errorMessages": [text], "errors": {field: text}}`."""
-    messages, errors = answer.get("errorMessages"), answer.get("errors")
-    texts = [response_text.plain(message) for message in messages] if isinstance(messages, list) else []
-    if isinstance(errors, dict):
-        texts += [f"{name}: {response_text.plain(message)}" for name, message in errors.items()]
-    return "; ".join(texts)
-
-
-def _refused(response: Response, answer: Mapping[str, Any]) -> FailureReason | None:
-    """Return why a 400 concerns every issue; None where it concerns this event alone."""
-    errors = answer.get("errors")
-    if _is_anonymous(response) or _ANONYMOUS.search(_said(answer)):
-        return FailureReason.CREDENTIAL_REFUSED
-    if isinstance(errors, dict) and errors and all(map(_SAME_FOR_ALL.fullmatch, errors)):
-        return FailureReason.CONFIGURATION_REFUSED
-    return None
-
-
-def _is_anonymous(response: Response) -> bool:
-    """Return whether Jira refused the credentials and answered as it answers anybody."""
-    login = response.headers.get("x-seraph-loginreason", "OK").upper().replace(",", " ").split()
-    user = response.headers.get("x-ausername", "").strip().lower()
-    return "OK" not in login or user == "anonymous" or response_text.DENIED in response.headers
-
-
-def _unknown_caller(response: Response, now: float) -> Outcome:
-    detail = describe(response.status, "Jira did not accept the credentials, so its search says nothing")
-    reason, denied = FailureReason.CREDENTIAL_REFUSED, response.headers.get(response_text.DENIED, "")
-    return with_retry_after(Outcome(Verdict.RETRY, reason, detail, response.status, said=denied), response, now)
-
-
-def _denied(response: Response) -> str:
-    wanted = "CAPTCHA" in response.headers.get(response_text.DENIED, "").upper()
-    return ", Jira asks for a CAPTCHA: log in once as this user in a browser" if wanted else ""
 
 
 def _check_version(url: str) -> list[ConfigProblem]:
@@ -301,3 +211,22 @@ def _check_project(config: Config) -> list[ConfigProblem]:
         return []
     hint = "give the key, e.g. `SEC`, and not the project's name"
     return [ConfigProblem("project", "a project's key has no space", hint, warning=True)]
+
+
+def _joins(config: Config) -> bool:
+    return settings.text(config, INTO) == OPEN
+
+
+def _check_into(config: Config) -> list[ConfigProblem]:
+    into = settings.text(config, INTO)
+    if not into:
+        return []
+    if into != OPEN:
+        return [ConfigProblem(INTO, f"`{INTO}` must be `{OPEN}`", "leave it out for an issue of its own each time")]
+    if not settings.text(config, DIGEST):
+        why = f"`{INTO}` does nothing without `{DIGEST}`: it is digests that have groups"
+        return [ConfigProblem(INTO, why, f"set `{DIGEST}` to a duration such as 10m")]
+    if not settings.text(config, "url").rstrip("/").endswith("/issue"):
+        why = f"`{INTO}` needs a `url` that ends with `/issue`: open issues are searched beside it"
+        return [ConfigProblem(INTO, why, "end the URL with `/rest/api/2/issue`")]
+    return []

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from testbed.jira import jira
 from testbed.raw_server import Connection, RawServer, answering
-from testbed.receivers import Answer, Incoming, Receiver, jira
+from testbed.receivers import Answer, Incoming, Receiver
 from tests.e2e.receivers import SwitchableReceiver, delivery_ids, received_ids
 from tests.e2e.sew_agent import Folder
 from tests.waiting import eventually

@@ -12,16 +12,24 @@ from kubectl_sew.consumers.base import (
     FailureReason,
     FindsEarlier,
     Found,
+    JoinsOpen,
+    LookupResult,
     MarksAgain,
-    NotFound,
     Outcome,
     RenderError,
     Request,
     Response,
+    Unavailable,
     Verdict,
 )
-from kubectl_sew.consumers.classification import DETAIL_LIMIT, classify_response, redact_outcome, with_retry_after
-from kubectl_sew.consumers.digest import Digest, SendsDigests
+from kubectl_sew.consumers.classification import (
+    DETAIL_LIMIT,
+    classify_response,
+    completed,
+    redact_outcome,
+    with_retry_after,
+)
+from kubectl_sew.consumers.digest import Digest, SendsDigests, group_id
 from kubectl_sew.json_text import line
 from sew_agent.delivery.http.errors import SendError
 from sew_agent.delivery.peers import Peers, named
@@ -81,22 +89,25 @@ def _send_all(send: Send, requests: Sequence[Request]) -> Sequence[Answer]:
         return [SendError(FailureReason.INTERNAL, internal_error(error))] * len(requests)
 
 
-def steps_of(route: Route, delivery: Delivery, now: float, digest: Digest | Exception | None = None) -> Steps:
+def steps_of(
+    route: Route, delivery: Delivery, now: float, digest: Digest | Exception | None = None, group: str | None = None
+) -> Steps:
     """Deliver; search the receiver first where an earlier attempt may have arrived already.
 
-    Of a `digest`, `delivery` stands for all that it holds.
+    Of a `digest`, `delivery` stands for all that it holds. `group` stands for its values, or for those of the one event
+    that is gathered by groups; None where there are none.
     """
     if isinstance(digest, Exception):
         return Outcome(Verdict.REJECTED, FailureReason.INTERNAL, internal_error(digest))
     try:
         if delivery.in_doubt and route.finder:
-            return (yield from _search_first(route, route.finder, delivery, now, digest))
-        return (yield from _deliver(route, delivery, now, digest))
+            return (yield from _search_first(route, route.finder, delivery, now, digest, group))
+        return (yield from _deliver(route, delivery, now, digest, group))
     except Exception as error:  # noqa: BLE001 - a mistake of ours costs one event, which is kept
         return Outcome(Verdict.REJECTED, FailureReason.INTERNAL, internal_error(error))
 
 
-def _deliver(route: Route, delivery: Delivery, now: float, digest: Digest | None) -> Steps:
+def _deliver(route: Route, delivery: Delivery, now: float, digest: Digest | None, group: str | None) -> Steps:
     try:
         requests = _rendered(route, delivery, now, digest)
     except RenderError as error:
@@ -106,6 +117,12 @@ def _deliver(route: Route, delivery: Delivery, now: float, digest: Digest | None
     if len(requests) > MOST_REQUESTS:
         detail = f"an event takes {len(requests)} requests, and may take {MOST_REQUESTS}"
         return Outcome(Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED, detail)
+    if group is not None and isinstance(route.consumer, JoinsOpen):
+        return (yield from _join(route, route.consumer, requests, group_id(route.webhook, group), now))
+    return (yield from _send(route, requests, now))
+
+
+def _send(route: Route, requests: Sequence[Request], now: float) -> Steps:
     awake = route.peers.awake(requests, now) if len(requests) > 1 else requests
     answers = yield awake
     outcomes = [_classify(route, answer, now) for answer in answers]
@@ -113,6 +130,25 @@ def _deliver(route: Route, delivery: Delivery, now: float, digest: Digest | None
         route.peers.record(awake, outcomes, now)
     best = min(outcomes, key=lambda outcome: _PREFERENCE.index(outcome.verdict))
     return _name_failed_peers(best, awake, outcomes)
+
+
+def _join(route: Route, joiner: JoinsOpen, requests: Sequence[Request], group: str, now: float) -> Steps:
+    """Write into the open entry of the group; create one where there is none, or where it takes no more."""
+    searches = joiner.find_open(route.config, group=group)
+    if not searches:
+        return (yield from _send(route, requests, now))
+    found = yield from _search(route, joiner, searches, now)
+    if isinstance(found, Failed):
+        return replace(found.outcome, detail=f"looking for the open one of its group: {found.outcome.detail}")
+    if isinstance(found, Found):
+        (answer,) = yield [joiner.added(request, entry=found.receipt) for request in requests]
+        if isinstance(answer, SendError):
+            return _send_failure(answer, now)
+        outcome = joiner.read_added(answer, entry=found.receipt)
+        if outcome:
+            return completed(outcome, route.consumer, answer, now, route.config)
+    outcome = yield from _send(route, [joiner.in_group(request, group=group) for request in requests], now)
+    return _without_search(outcome, "the open one of its group") if isinstance(found, Unavailable) else outcome
 
 
 def _rendered(route: Route, delivery: Delivery, now: float, digest: Digest | None) -> tuple[Request, ...]:
@@ -140,23 +176,39 @@ def _name_failed_peers(best: Outcome, requests: Sequence[Request], outcomes: Seq
     return replace(best, detail=line(f"{best.detail}; not taken by {'; '.join(failed)}", DETAIL_LIMIT))
 
 
-def _search_first(route: Route, finder: FindsEarlier, delivery: Delivery, now: float, digest: Digest | None) -> Steps:
+def _search_first(
+    route: Route, finder: FindsEarlier, delivery: Delivery, now: float, digest: Digest | None, group: str | None
+) -> Steps:
     """Send only where the receiver does not have the delivery, or has no search at all."""
-    for request in finder.lookup(route.config, delivery_id=_searched_id(delivery)):
+    searches = finder.lookup(route.config, delivery_id=_searched_id(delivery))
+    found = yield from _search(route, finder, searches, now)
+    if isinstance(found, Found):
+        outcome = Outcome(Verdict.DELIVERED, detail="found at the receiver", receipt=found.receipt)
+        return redact_outcome(outcome, route.consumer, route.config)
+    if isinstance(found, Failed):
+        return replace(found.outcome, detail=f"looking for an earlier delivery: {found.outcome.detail}")
+    outcome = yield from _deliver(route, delivery, now, digest, group)
+    return _without_search(outcome, "an earlier one") if isinstance(found, Unavailable) else outcome
+
+
+def _search(
+    route: Route, finder: FindsEarlier, searches: Sequence[Request], now: float
+) -> Generator[Sequence[Request], Sequence[Answer], LookupResult]:
+    """Ask one search after the other until one is there, and return its result; what failed holds no secret."""
+    for request in searches:
         (answer,) = yield [request]
         if isinstance(answer, SendError):
-            return _send_failure(answer, now)
+            return Failed(_send_failure(answer, now))
         result = finder.read_lookup(answer, now=now)
-        if isinstance(result, Found):
-            outcome = Outcome(Verdict.DELIVERED, detail="found at the receiver", receipt=result.receipt)
-            return redact_outcome(outcome, route.consumer, route.config)
         if isinstance(result, Failed):
-            outcome = redact_outcome(result.outcome, route.consumer, route.config)
-            return replace(outcome, detail=f"looking for an earlier delivery: {outcome.detail}")
-        if isinstance(result, NotFound):
-            return (yield from _deliver(route, delivery, now, digest))
-    outcome = yield from _deliver(route, delivery, now, digest)
-    return replace(outcome, detail=f"{outcome.detail} (without looking for an earlier one: {_NO_SEARCH})")
+            return Failed(redact_outcome(result.outcome, route.consumer, route.config))
+        if not isinstance(result, Unavailable):
+            return result
+    return Unavailable()
+
+
+def _without_search(outcome: Outcome, of: str) -> Outcome:
+    return replace(outcome, detail=f"{outcome.detail} (without looking for {of}: {_NO_SEARCH})")
 
 
 def _searched_id(delivery: Delivery) -> str:

@@ -43,6 +43,11 @@ class Message:
     attempts: int = 0
     due: float = 0.0
 
+    @property
+    def alone(self) -> bool:
+        """Return whether it is one delivery that is not gathered, in a group of its own."""
+        return self.group.startswith(_ALONE)
+
 
 @dataclass(slots=True)
 class _Group:
@@ -212,7 +217,7 @@ class Gathering:
             self._put(message.group)
             for other in group.resends:
                 self._put_resend(other)
-            if message.group.startswith(_ALONE) and group.is_idle:
+            if message.alone and group.is_idle:
                 del self._groups[message.group]
         if now >= self._tidy_at:
             self._tidy_at, within = now + self.settings.within, self.settings.within

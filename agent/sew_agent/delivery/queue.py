@@ -61,6 +61,11 @@ class Assignment:
         return self.bundle.members if self.bundle else (self.delivery,)
 
     @property
+    def group(self) -> str | None:
+        """Return what stands for the values of its group; None where it is not gathered."""
+        return self.message.group if self.message and not self.message.alone else None
+
+    @property
     def marked_first(self) -> bool:
         """Return whether the store must know of it before it is sent."""
         return bool(self.bundle or self.route.finder)

@@ -14,10 +14,10 @@ from kubectl_sew.cli.findings import print_findings
 from kubectl_sew.cli.output import echo, print_warning
 from kubectl_sew.cli.standard_input import standard_input
 from kubectl_sew.cli.validation_options import ValidationRules, rules_options
-from kubectl_sew.consumers.base import Config, Consumer, Request
+from kubectl_sew.consumers.base import Config, Consumer, JoinsOpen, Request
 from kubectl_sew.consumers.classification import secrets_of, without_secrets
-from kubectl_sew.consumers.digest import SendsDigests, digest_id, make_digest
-from kubectl_sew.consumers.digest_settings import DigestSettings, digest_settings, group_values
+from kubectl_sew.consumers.digest import SendsDigests, digest_id, group_id, make_digest
+from kubectl_sew.consumers.digest_settings import DigestSettings, digest_settings, group_key, group_values
 from kubectl_sew.consumers.headers import is_json
 from kubectl_sew.consumers.registry import find
 from kubectl_sew.consumers.template_findings import body_problem, is_secret
@@ -132,20 +132,34 @@ def _describe(
         notes.append("the event has none of the fields that messages are made of: its main fields are shown instead")
     labels, _ = parse_labels(webhook.labels_text)
     if together:
-        group, asked = _first_group(webhook, consumer, config, selected or events, rules)
-        ids = [delivery_id(webhook.name, each) for each in group]
-        identity, digest = digest_id(webhook.name, ids), make_digest(group, asked, rules.maps)
+        gathered, asked = _first_group(webhook, consumer, config, selected or events, rules)
+        event, ids = gathered[0], [delivery_id(webhook.name, each) for each in gathered]
+        identity, digest = digest_id(webhook.name, ids), make_digest(gathered, asked, rules.maps)
         sender = _sender(webhook, consumer)
         requests = sender.render_digest(digest, labels, concealed(config), now=now, delivery_id=identity)
     else:
         identity = delivery_id(webhook.name, event)
         requests = consumer.render(event, labels, concealed(config), now=now, delivery_id=identity)
+    if isinstance(consumer, JoinsOpen) and (group := _open_group(webhook, consumer, config, event, rules)):
+        notes.append("where an issue with this group's label is open, the description is a comment on that one instead")
+        requests = tuple(consumer.in_group(request, group=group) for request in requests)
     if config.get("template") and consumer.name == "Generic":
         problems = {body_problem(request.body, as_json=is_json(config)) for request in requests}
         notes += [f"the body that the template makes of this event {problem}" for problem in problems if problem]
     for note in notes:
         print_warning(f"{webhook.name}: {note}")
     return [describe(request, consumer, known) + _drawn(webhook, request, consumer, known) for request in requests]
+
+
+def _open_group(
+    webhook: Webhook, consumer: JoinsOpen, config: Config, event: Event, rules: ValidationRules
+) -> str | None:
+    """The id of an event's group, where its messages are added to what the receiver has open of that."""
+    asked = digest_settings(config)
+    if asked is None:
+        return None
+    group = group_id(webhook.name, group_key(group_values(rules.maps.read(event), asked.group_by)))
+    return group if consumer.find_open(config, group=group) else None
 
 
 def _sender(webhook: Webhook, consumer: Consumer) -> SendsDigests:

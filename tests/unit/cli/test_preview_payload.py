@@ -164,6 +164,17 @@ def test_the_digest_of_all_events_of_a_file_or_of_all_samples_is_drawn(tmp_path,
     assert "1 of 7 lines are no events" in ran.err
 
 
+def test_a_digest_that_may_be_a_comment_is_drawn_as_the_first_issue_of_its_group(sew):
+    ran = sew("preview-payload", "-f", "docs/examples/jira-open.yaml", "--digest", "--event", STORM)
+    fields = json.loads(ran.out.partition("\n\n")[2])["fields"]
+    assert (ran.code, fields["summary"]) == (0, "3 events · global_alert · highest severity 70")
+    (label,) = fields["labels"]
+    assert label.startswith("sew-")
+    alone = sew("preview-payload", "-f", "docs/examples/jira-open.yaml", "--event", STORM)
+    assert json.loads(alone.out.partition("\n\n")[2])["fields"]["labels"] == [label]
+    assert "with this group's label is open, the description is a comment" in ran.err
+
+
 def test_a_digest_is_drawn_only_for_who_has_digests(sew):
     ran = sew("preview-payload", "-f", str(EXAMPLES["slack"]), "--digest")
     assert (ran.code, "has no digests: set its variable `digest`" in ran.err) == (1, True)

@@ -29,6 +29,8 @@ CONFIG = {
     "apiToken": "token\n",
 }
 ID = "0123456789abcdef0123456789abcdef"
+EVENT = Event("i", "1", sample("waf"))
+INTO = {"digest": "10m", "groupInto": "open"}
 
 
 def fields(document: dict[str, object], labels: dict[str, str] | None = None) -> dict[str, object]:
@@ -209,6 +211,58 @@ def test_an_earlier_issue_is_searched_in_the_cloud_s_place_and_then_in_the_data_
     assert "Authorization" in dict(second.headers)
 
 
+def test_an_earlier_delivery_may_be_a_comment_where_there_are_comments() -> None:
+    first, _ = Jira().lookup(CONFIG | INTO, delivery_id=ID)
+    jql = f'project = "SEC" AND (description ~ "{ID}" OR comment ~ "{ID}")'
+    assert parse_qs(urlsplit(first.url).query)["jql"] == [jql]
+
+
+def test_the_open_issue_of_a_group_is_the_newest_one_with_its_label_that_is_not_done() -> None:
+    assert Jira().find_open(CONFIG, group="abc") == ()
+    first, second = Jira().find_open(CONFIG | INTO, group="abc")
+    jql = 'project = "SEC" AND labels = "sew-abc" AND statusCategory != Done ORDER BY created DESC'
+    assert parse_qs(urlsplit(first.url).query)["jql"] == [jql]
+    assert [urlsplit(each.url).path.rpartition("/2/")[2] for each in (first, second)] == ["search/jql", "search"]
+
+
+@pytest.mark.parametrize("more", [{}, {"labels": "a, b"}, {"fields": '{"labels": ["a", "b"]}'}])
+def test_an_issue_of_a_group_has_its_label_beside_the_webhooks(more: dict[str, str]) -> None:
+    (request,) = Jira().render(EVENT, {}, CONFIG | INTO | more, now=0.0, delivery_id=ID)
+    grouped = Jira().in_group(request, group="abc")
+    before, after = json.loads(request.body)["fields"], json.loads(grouped.body)["fields"]
+    assert after == {**before, "labels": [*(["a", "b"] if more else []), "sew-abc"]}
+    assert (grouped.url, grouped.headers) == (request.url, request.headers)
+
+
+def test_a_comment_has_the_description_and_its_url_the_issue_whatever_that_is_called() -> None:
+    (request,) = Jira().render(EVENT, {}, CONFIG | INTO, now=0.0, delivery_id=ID)
+    added = Jira().added(request, entry="SEC-7")
+    assert (added.method, added.url, added.headers) == ("POST", f"{request.url}/SEC-7/comment", request.headers)
+    assert json.loads(added.body) == {"body": json.loads(request.body)["fields"]["description"]}
+    assert Jira().added(request, entry="../x?y#z").url == f"{request.url}/..%2Fx%3Fy%23z/comment"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "verdict"),
+    [
+        (201, b'{"id": "10", "body": "x"}', Verdict.DELIVERED),
+        (201, b"<html>", Verdict.RETRY),
+        (200, b'{"id": "10"}', Verdict.RETRY),
+        (400, b'{"errorMessages": [], "errors": {"comment": "The entered text is too long."}}', Verdict.REJECTED),
+        (401, b"", Verdict.PARKED),
+        (403, b"", Verdict.PARKED),
+        (404, b'{"errorMessages": ["Issue does not exist or you do not have permission to see it."]}', None),
+        (413, b"", None),
+        (429, b"", Verdict.RETRY),
+        (503, b"", Verdict.RETRY),
+    ],
+)
+def test_an_answer_to_a_comment_is_classified(status: int, body: bytes, verdict: Verdict | None) -> None:
+    outcome = Jira().read_added(Response(status, {}, body), entry="SEC-7")
+    assert (outcome and outcome.verdict) == verdict
+    assert (outcome.receipt if outcome else "") == ("SEC-7" if verdict is Verdict.DELIVERED else "")
+
+
 def test_a_url_of_another_form_has_no_place_to_search_and_a_warning_says_so() -> None:
     config = {**CONFIG, "url": "https://jira.example/proxy"}
     assert Jira().lookup(config, delivery_id=ID) == ()
@@ -259,3 +313,17 @@ def test_a_search_that_is_limited_waits_as_long_as_it_says() -> None:
 def test_what_jira_would_refuse_is_found_when_the_webhook_is_accepted(variable: str, value: str) -> None:
     (problem,) = Jira().validate(CONFIG | {variable: value})
     assert (problem.variable, problem.warning) == (variable, False)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"groupInto": "closed", "digest": "10m"}, "must be `open`"),
+        ({"groupInto": "open"}, "does nothing without `digest`"),
+        (INTO | {"url": "https://jira.example/proxy"}, "needs a `url` that ends with `/issue`"),
+    ],
+)
+def test_what_is_wrong_with_open_issues_is_named(more: dict[str, str], words: str) -> None:
+    (problem,) = (each for each in Jira().validate(CONFIG | more) if not each.warning)
+    assert (problem.variable, words in problem.message, bool(problem.hint)) == ("groupInto", True, True)
+    assert Jira().validate(CONFIG | INTO) == []

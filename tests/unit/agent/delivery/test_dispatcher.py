@@ -354,11 +354,20 @@ SENT = Outcome(Verdict.DELIVERED, detail="201 Created", status=201, receipt="P-2
                 400,
             ),
         ),
-        ([SendError(FailureReason.TIMEOUT, "late")], "GET", Outcome(Verdict.RETRY, FailureReason.TIMEOUT, "late")),
+        (
+            [SendError(FailureReason.TIMEOUT, "late")],
+            "GET",
+            Outcome(Verdict.RETRY, FailureReason.TIMEOUT, "looking for an earlier delivery: late"),
+        ),
         (
             [SendError(FailureReason.PROXY_REFUSED, "busy", answer=Response(503, {"retry-after": IN_40_S}, b""))],
             "GET",
-            Outcome(Verdict.WAIT, FailureReason.PROXY_REFUSED, "busy", retry_after=30.0),
+            Outcome(
+                Verdict.WAIT,
+                FailureReason.PROXY_REFUSED,
+                "looking for an earlier delivery: busy",
+                retry_after=30.0,
+            ),
         ),
     ],
 )
