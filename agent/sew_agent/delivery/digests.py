@@ -9,7 +9,7 @@ from kubectl_sew.consumers.digest_settings import DigestSettings
 from kubectl_sew.event import Event
 from kubectl_sew.event_maps.readable import EventMaps
 from sew_agent.delivery.gathering import STUCK
-from sew_agent.delivery.retry import Decision, Policy, Staleness, decide
+from sew_agent.delivery.retry import Decision, Policy, Staleness, backoff, decide
 from sew_agent.store.records import Delivery, DeliveryResult, DeliveryState, ReceiverState
 
 
@@ -76,8 +76,11 @@ def decide_digest(  # noqa: PLR0913 - as `retry.decide`
     made = decide(outcome, lead, receiver, policy, now=now, staleness=staleness)
     result = made.result
     if result.state is DeliveryState.DEAD and outcome.verdict is Verdict.PARKED and len(members) > 1:
-        pending = replace(result, state=DeliveryState.PENDING, due=now, attempts=lead.attempts, in_doubt=False)
-        return replace(made, result=pending), [_unsent(pending, member) for member in members], True
+        pending = replace(result, state=DeliveryState.PENDING, due=now)
+        if not result.in_doubt:
+            pending = replace(pending, attempts=lead.attempts)
+            return replace(made, result=pending), [_unsent(pending, member) for member in members], True
+        result = replace(pending, due=now + backoff(result.attempts, policy))  # it may have arrived before
     tried = result.attempts - lead.attempts
     failed = result.state is DeliveryState.PENDING and tried > 0 and len(members) > 1
     stuck = failed and result.attempts >= STUCK

@@ -80,5 +80,5 @@ def judge(
     members = assignment.bundle.members
     made, results, halved = decide_digest(outcome, delivery, members, receiver, policy, now=now, staleness=staleness)
     if halved and gathering and message:
-        gathering.halve(message, len(members))
+        gathering.halve(message, [member.seq for member in members])
     return made, results

@@ -56,7 +56,9 @@ class _Group:
     resends: list[Message] = field(default_factory=list)
     """What may have arrived, or goes alone."""
     most: int = MOST
-    """Events in its next digest: fewer after one was refused."""
+    """Events in its next digest: fewer as long as any of one that was refused wait."""
+    halves: set[int] = field(default_factory=set)
+    """What waits of a digest that was refused, by `seq`: digests with any of them do not wait for the duration."""
     accepted_at: float = _NEVER
     in_flight: bool = False
     not_before: float = _NEVER
@@ -70,8 +72,12 @@ class _Group:
         return self.in_flight or not self.waiting or not stuck
 
     def ready_at(self, within: float) -> float:
-        full = len(self.waiting) >= self.most
+        full = len(self.waiting) >= self.most and (self.most == MOST or self._has_halves)
         return max(self.accepted_at if full else self.accepted_at + within, _NEVER if self.fresh else self.not_before)
+
+    @property
+    def _has_halves(self) -> bool:
+        return any(number in self.halves for _, number in self.waiting[: self.most])
 
     @property
     def fresh(self) -> bool:
@@ -86,7 +92,7 @@ class _Group:
     @property
     def is_idle(self) -> bool:
         """Return whether it holds nothing but the time of its last message."""
-        return not (self.waiting or self.resends or self.in_flight or self.most < MOST)
+        return not (self.waiting or self.resends or self.in_flight or self.halves)
 
 
 class Gathering:
@@ -188,6 +194,9 @@ class Gathering:
             left = set(gone)
             group.waiting = [each for each in group.waiting if each[1] not in left]
         self._known.difference_update(gone)
+        group.halves.difference_update(gone)
+        if not group.halves:
+            group.most = MOST
         if members:
             group.in_flight = True
             self._in_flight.update(member.seq for member in members)
@@ -199,11 +208,14 @@ class Gathering:
         group = self._groups.setdefault(message.group, _Group())
         group.accepted_at = now
         group.most = min(2 * group.most, MOST)
+        if group.most == MOST:
+            group.halves.clear()  # a person may have dropped the rest of them
 
-    def halve(self, message: Message, members: int) -> None:
-        """Let the next digests of a group hold half as much: the receiver has refused this one for good."""
+    def halve(self, message: Message, numbers: Collection[int]) -> None:
+        """Let what is in this digest go in digests of half the size: the receiver has refused it for good."""
         group = self._groups.setdefault(message.group, _Group())
-        group.most = max(members // 2, 1)
+        group.most = max(len(numbers) // 2, 1)
+        group.halves.update(numbers)
 
     def read_again(self, numbers: Collection[int]) -> None:
         """Note that these are pending again."""

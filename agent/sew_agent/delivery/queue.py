@@ -67,8 +67,11 @@ class Assignment:
 
     @property
     def marked_first(self) -> bool:
-        """Return whether the store must know of it before it is sent."""
-        return bool(self.bundle or self.route.finder)
+        """Return whether the store must know of it before it is sent.
+
+        Of what is gathered, each message: after a kill it goes again as it was, and not as a part of another one.
+        """
+        return bool(self.gathering or self.route.finder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,6 +166,25 @@ def test_a_digest_that_may_have_arrived_is_sent_again_as_it_was(harness: Dispatc
     assert books(harness) == (5, 5, 0, 0)
 
 
+def test_a_digest_that_may_have_arrived_is_not_dissolved_where_its_credential_is_refused_later(
+    harness: DispatcherHarness, sent: Sent
+) -> None:
+    serve(harness, groupBy="host")
+    sent.refuses, sent.refusal = "e0", 500
+    enqueue(harness, some(3), host="h1")
+    settle(harness)
+    sent.refusal = 401
+    for number in range(STUCK):
+        enqueue(harness, [f"other{number}"], host=f"other{number}")
+        wait(harness, 2)
+        if len([ids for _, ids in sent.messages if "e0" in ids]) == STUCK - 1:
+            break
+    sent.refuses = None
+    wait(harness, 60)
+    assert len({identity for identity, ids in sent.messages if "e0" in ids}) == 1
+    assert books(harness)[2:] == (0, 0)
+
+
 def test_a_digest_that_was_surely_not_taken_takes_in_what_came_meanwhile(
     harness: DispatcherHarness, sent: Sent
 ) -> None:
@@ -195,6 +214,21 @@ def test_what_was_in_flight_at_a_kill_is_sent_again_as_it_was(harness: Dispatche
     assert books(harness) == (255, 255, 0, 0)
 
 
+def test_a_single_event_that_was_in_flight_at_a_kill_is_sent_again_alone(
+    harness: DispatcherHarness, sent: Sent
+) -> None:
+    enqueue(harness, ["first"])
+    harness.dispatcher.begin(next_assignment(harness))
+    harness.restart()
+    serve(harness)
+    enqueue(harness, some(5, "late"))
+    settle(harness)
+    assert sent.messages[:2] == [(delivery_id("a", Event("", "first", {})), ["first"])] * 2
+    wait(harness, 70)
+    assert sent.messages[2][1] == some(5, "late")
+    assert books(harness) == (6, 6, 0, 0)
+
+
 def next_assignment(harness: DispatcherHarness) -> Assignment:
     while not isinstance(assignment := harness.dispatcher.next_assignment(), Assignment):
         harness.clock.now += 0.01
@@ -217,6 +251,21 @@ def test_one_bad_event_is_found_by_halves_and_dies_alone(harness: DispatcherHarn
     harness.dispatcher.notify({"a"})
     wait(harness, 70)
     assert books(harness) == (64, 64, 0, 0)
+
+
+def test_once_a_refused_digest_is_through_its_group_waits_for_its_time_again(
+    harness: DispatcherHarness, sent: Sent
+) -> None:
+    sent.refuses = "e1"
+    enqueue(harness, some(4))
+    wait(harness, 10)
+    wait(harness, WITHIN)
+    assert books(harness) == (4, 3, 0, 1)
+    before, began = len(sent.messages), harness.clock()
+    for number in range(120):
+        enqueue(harness, [f"new{number}"])
+        wait(harness, 1)
+    assert len(sent.messages) - before <= (harness.clock() - began) // WITHIN + 1
 
 
 def test_a_receiver_that_refuses_all_of_it_is_parked_and_nothing_dies(harness: DispatcherHarness, sent: Sent) -> None:
