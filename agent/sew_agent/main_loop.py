@@ -107,6 +107,8 @@ class MainLoop:
         while not self._stop.is_set():
             pause = self._turn()
             self._runtime.dispatcher.check()
+            if settings.once and self._done:
+                self._runtime.dispatcher.gather_no_longer()
             if settings.once and self._finished():
                 return self._end_of_once()
             if time.monotonic() >= self._ends:

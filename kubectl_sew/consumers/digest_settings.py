@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from kubectl_sew import json_text
 from kubectl_sew.consumers import settings
@@ -68,9 +69,20 @@ def group_values(readable: ReadableEvent, fields: Sequence[str]) -> tuple[tuple[
     return tuple((name, json_text.line(value_at(readable.shown.document, name), _VALUE_LIMIT)) for name in fields)
 
 
-def group_key(values: Sequence[tuple[str, str]]) -> str:
-    """Return what stands for a group, of one length whatever its values are."""
+def group_key(readable: ReadableEvent, fields: Sequence[str]) -> str:
+    """Return what stands for an event's group, of one length whatever its values are; "" where all is one group."""
+    values = [_whole(value_at(readable.shown.document, name)) for name in fields]
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16] if values else ""
+
+
+def _whole(value: Any) -> str:
+    """Return a value as text, of which nothing is cut; one that JSON cannot hold as messages show it."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    try:
+        return json.dumps(value, sort_keys=True)
+    except (ValueError, RecursionError):
+        return json_text.line(value, _VALUE_LIMIT)
 
 
 def check_digest(config: Config) -> list[ConfigProblem]:

@@ -87,9 +87,11 @@ def _check_group_by(config: Mapping[str, str], fields: FieldSet) -> Iterator[Con
     """Errors of fields that no event has: all events would be one group without a word."""
     for name in members(config.get(GROUP_BY, "")):
         if not _is_of_events(name, fields):
-            near = closest(name, [*fields.fields, *_ALSO_IN_EVENTS], 1)
+            secret = is_secret(config, GROUP_BY)
+            near = [] if secret else closest(name, [*fields.fields, *_ALSO_IN_EVENTS], 1)
             hint = f"did you mean `{near[0]}`?" if near else "name fields as queries do"
-            yield ConfigProblem(GROUP_BY, f"there is no field `{shown(name)}` to group by", hint)
+            asked = "of that name" if secret else f"`{shown(name)}`"
+            yield ConfigProblem(GROUP_BY, f"there is no field {asked} to group by", hint)
 
 
 def _check_bodies(

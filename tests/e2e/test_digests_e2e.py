@@ -62,6 +62,15 @@ def test_a_storm_over_kills_is_in_digests_of_which_each_kill_doubles_at_most_one
     receiver.close()
 
 
+def test_a_run_that_ends_waits_for_no_digest_once_all_is_read(folder: Folder, receiver: Receiver) -> None:
+    folder.webhook("hook", receiver.url, digest="24h", groupBy="host")
+    folder.write(range(1200), host="a")
+    folder.write(range(1200, 2500), host="b")
+    assert folder.start("--once").wait() == 0
+    assert sum(len(members(incoming)) for incoming in receiver.accepted) == 2500
+    assert len(receiver.accepted) <= 8
+
+
 def test_a_quiet_group_has_its_first_event_at_once_and_a_storm_two_messages(folder: Folder, receiver: Receiver) -> None:
     folder.webhook("hook", receiver.url, digest="3s")
     agent = folder.start()

@@ -399,3 +399,11 @@ def test_of_a_template_from_a_secret_nothing_is_shown_but_the_line(text: str) ->
     findings = findings_in(GENERIC % "valueFrom: {secretKeyRef: {name: keys, key: token}}" + secret)
     assert any("line 1" in finding.message for finding in findings)
     assert not [finding for finding in findings if "cana" in finding.message + finding.hint]
+
+
+def test_of_what_to_group_by_nothing_is_shown_where_it_is_from_a_secret() -> None:
+    digest = GENERIC.replace("    - name: template\n", "    - {name: digest, value: 10m}\n    - name: groupBy\n")
+    assert any("`canary`" in finding.message for finding in findings_in(digest % "value: canary"))
+    findings = findings_in(digest % "valueFrom: {secretKeyRef: {name: keys, key: token}}" + SECRET)
+    assert any("to group by" in finding.message for finding in findings)
+    assert not [finding for finding in findings if "canary" in finding.message + finding.hint]

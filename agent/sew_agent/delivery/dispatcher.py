@@ -155,6 +155,12 @@ class Dispatcher:
             self._queues.notify(webhooks)
         self._transport.wake()
 
+    def gather_no_longer(self) -> None:
+        """Say that no event follows in this run: what is gathered goes as soon as it may."""
+        with self._lock:
+            self._queues.gather_no_longer()
+        self._transport.wake()
+
     def start(self, beat: Callable[[], None], may_send: Callable[[], bool] = lambda: True) -> None:
         """Start to deliver, in a thread that calls `beat` at every turn. Nothing is sent while `may_send` is False.
 

@@ -13,7 +13,7 @@ from bisect import insort
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from kubectl_sew.consumers.digest_settings import DigestSettings, group_key, group_values
+from kubectl_sew.consumers.digest_settings import DigestSettings, group_key
 from kubectl_sew.event_maps.readable import EventMaps
 from sew_agent.store.records import Delivery
 
@@ -30,7 +30,7 @@ _ALONE = "alone-"
 """Begins the name of a group of one delivery that is not gathered."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Message:
     """Deliveries that go together, by `seq`, as the digest of this id; "" for what was never sent as one.
 
@@ -54,7 +54,7 @@ class _Group:
     waiting: list[tuple[int, int]] = field(default_factory=list)
     """Attempts and `seq` of what is free to go with any others: what failed most often comes last."""
     resends: list[Message] = field(default_factory=list)
-    """What may have arrived, or goes alone."""
+    """What may have arrived, or goes alone, by when it is due."""
     most: int = MOST
     """Events in its next digest: fewer as long as any of one that was refused wait."""
     halves: set[int] = field(default_factory=set)
@@ -65,6 +65,8 @@ class _Group:
     """Time before which what was tried does not go."""
     queued_at: float | None = None
     """Time under which it is queued."""
+    resends_queued_at: float | None = None
+    """Time under which its resends are queued."""
 
     @property
     def blocked(self) -> bool:
@@ -102,13 +104,12 @@ class Gathering:
         self.settings = settings
         self.maps = maps
         self._in_flight = in_flight
+        self._within = settings.within
         self._groups: dict[str, _Group] = {}
         self._queue: list[tuple[float, int, str]] = []
         """Groups by the time at which they may send."""
-        self._resends: list[tuple[float, Message]] = []
-        """What may have arrived, or goes alone, by when it is due."""
-        self._queued: set[Message] = set()
-        """All that is in it."""
+        self._resends: list[tuple[float, str]] = []
+        """Groups by the time at which the first of their resends is due."""
         self._known: set[int] = set()
         self._scanned = 0
         self._returned: set[int] = set()
@@ -227,23 +228,26 @@ class Gathering:
         if group := self._groups.get(message.group):
             group.in_flight = False
             self._put(message.group)
-            for other in group.resends:
-                self._put_resend(other)
             if message.alone and group.is_idle:
                 del self._groups[message.group]
         if now >= self._tidy_at:
-            self._tidy_at, within = now + self.settings.within, self.settings.within
-            idle = [key for key, each in self._groups.items() if each.is_idle and each.accepted_at + within <= now]
+            self._tidy_at, quiet = now + self._within, now - self._within
+            idle = [key for key, each in self._groups.items() if each.is_idle and each.accepted_at <= quiet]
             for key in idle:
                 del self._groups[key]
+
+    def wait_no_longer(self) -> None:
+        """Let each group send what waits as soon as it may: no event follows."""
+        self._within = 0.0
+        for key in self._groups:
+            self._put(key)
 
     def reset(self) -> None:
         """Forget what waits: the store is read anew."""
         for group in self._groups.values():
-            group.waiting, group.resends, group.queued_at = [], [], None
-            group.not_before = _NEVER
+            group.waiting, group.resends, group.not_before = [], [], _NEVER
+            group.queued_at = group.resends_queued_at = None
         self._queue, self._resends, self._scanned = [], [], 0
-        self._queued.clear()
         self._known.clear()
         self._returned.clear()
 
@@ -258,7 +262,7 @@ class Gathering:
         if not self.settings.group_by:
             return ""
         try:
-            return group_key(group_values(self.maps.read(delivery.event), self.settings.group_by))
+            return group_key(self.maps.read(delivery.event), self.settings.group_by)
         except Exception:  # noqa: BLE001 - a mistake of ours costs an event its group, and ends no thread
             return ""
 
@@ -272,38 +276,34 @@ class Gathering:
     def _resend(self, key: str, members: Sequence[Delivery], longest: float, now: float) -> None:
         first = members[0]
         group = self._groups.setdefault(key, _Group())
-        for known in [message for message in group.resends if message.digest and message.digest == first.digest]:
+        for known in [message for message in group.resends if first.digest and message.digest == first.digest]:
             group.resends.remove(known)  # the rest of it was on another page
             members = [*members, *[replace(first, seq=number) for number in known.numbers]]
         numbers = tuple(sorted(member.seq for member in members))
         due = min(_due(member, longest, now) for member in members)
         message = Message(key, numbers, first.digest, max(member.attempts for member in members), due)
-        group.resends.append(message)
-        self._put_resend(message)
+        insort(group.resends, message, key=lambda each: each.due)
         self._put(key)
-
-    def _put_resend(self, message: Message) -> None:
-        if message not in self._queued:
-            self._queued.add(message)
-            heapq.heappush(self._resends, (message.due, message))
 
     def _first_resend(self, now: float) -> Message | float:
         """Return what is due for the longest time, or the seconds until something is."""
         while self._resends:
-            due, message = self._resends[0]
-            group = self._groups.get(message.group)
-            if group is None or message not in group.resends or group.in_flight:
-                self._queued.discard(
-                    heapq.heappop(self._resends)[1]
-                )  # where its group has another one in flight, the end of that puts it back
-                continue
-            return message if due <= now else due - now
+            due, key = self._resends[0]
+            group = self._groups.get(key)
+            if group and group.resends_queued_at == due:
+                if group.resends and not group.in_flight:
+                    return group.resends[0] if due <= now else due - now
+                group.resends_queued_at = None  # the end of what is in flight queues it again
+            heapq.heappop(self._resends)
         return float("inf")
 
     def _ready(self, now: float, *, retries: bool) -> Message | float:
-        """Return the group that may send for the longest time, or the seconds until one may."""
+        """Return the group that may send for the longest time, or the seconds until one may.
+
+        Where no more can be known ahead, nothing waits for its time: else a quiet group's first event would.
+        """
         held, found = list[str](), None
-        while self._queue and self._queue[0][0] <= now:
+        while self._queue and (self._queue[0][0] <= now or not self.has_room):
             at, _, key = heapq.heappop(self._queue)
             group = self._groups.get(key)
             if group is None or group.queued_at != at:
@@ -321,9 +321,12 @@ class Gathering:
         return found or max(wait, 0.0)
 
     def _put(self, key: str) -> None:
-        """Queue a group under the time at which it may send, where it has anything to send."""
+        """Queue a group under the times at which it may send, where it has anything to send."""
         group = self._groups[key]
-        if not group.blocked and (at := group.ready_at(self.settings.within)) != group.queued_at:
+        if group.resends and not group.in_flight and (due := group.resends[0].due) != group.resends_queued_at:
+            group.resends_queued_at = due
+            heapq.heappush(self._resends, (due, key))
+        if not group.blocked and (at := group.ready_at(self._within)) != group.queued_at:
             group.queued_at = at
             heapq.heappush(self._queue, (at, group.waiting[0][1], key))
 

@@ -170,6 +170,14 @@ class Queues:
         soonest = self._asleep[0][0] - now if self._asleep else self._check_every
         return min(max(soonest, 0.0), self._check_every)
 
+    def gather_no_longer(self) -> None:
+        """Let digests wait for nothing more: no event follows in this run."""
+        for queue in self._queues.values():
+            if queue.gathering:
+                queue.gathering.wait_no_longer()
+                if queue.sleeps_until:
+                    self._wake(queue)
+
     def clock_was_set(self, seconds: float) -> None:
         """Move all pauses with the clock: they last as long as they were to."""
         for queue in self._queues.values():

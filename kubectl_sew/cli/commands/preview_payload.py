@@ -17,7 +17,7 @@ from kubectl_sew.cli.validation_options import ValidationRules, rules_options
 from kubectl_sew.consumers.base import Config, Consumer, JoinsOpen, Request
 from kubectl_sew.consumers.classification import secrets_of, without_secrets
 from kubectl_sew.consumers.digest import SendsDigests, digest_id, group_id, make_digest
-from kubectl_sew.consumers.digest_settings import DigestSettings, digest_settings, group_key, group_values
+from kubectl_sew.consumers.digest_settings import DigestSettings, digest_settings, group_key
 from kubectl_sew.consumers.headers import is_json
 from kubectl_sew.consumers.registry import find
 from kubectl_sew.consumers.template_findings import body_problem, is_secret
@@ -158,7 +158,7 @@ def _open_group(
     asked = digest_settings(config)
     if asked is None:
         return None
-    group = group_id(webhook.name, group_key(group_values(rules.maps.read(event), asked.group_by)))
+    group = group_id(webhook.name, group_key(rules.maps.read(event), asked.group_by))
     return group if consumer.find_open(config, group=group) else None
 
 
@@ -176,7 +176,7 @@ def _first_group(
     asked = digest_settings(config)
     if asked is None:
         raise SewError(f"{webhook.name} has no digests: set its variable `digest`, such as `digest: 10m`")
-    groups = [group_values(rules.maps.read(event), asked.group_by) for event in events]
+    groups = [group_key(rules.maps.read(event), asked.group_by) for event in events]
     return [event for event, group in zip(events, groups, strict=True) if group == groups[0]], asked
 
 

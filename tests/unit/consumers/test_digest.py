@@ -154,10 +154,21 @@ def test_events_are_of_one_group_by_the_values_of_its_fields() -> None:
         Event("", "3", {"type": "waf", "host": "b"}),
         Event("", "4", {"type": "waf", "host": "a,b"}),
     ]
-    keys = [group_key(group_values(EVENT_MAPS.read(each), ("host", "record.x.y"))) for each in events]
+    keys = [group_key(EVENT_MAPS.read(each), ("host", "record.x.y")) for each in events]
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
-    assert {group_key(group_values(EVENT_MAPS.read(each), ())) for each in events} == {""}
+    assert {group_key(EVENT_MAPS.read(each), ()) for each in events} == {""}
+
+
+def test_values_that_differ_where_no_message_shows_them_make_groups_of_their_own() -> None:
+    long = "x" * 9_000
+    values = [long, f"{long}y", [long, *range(30)], [long, *range(31)], {"a": long + "1"}, {"a": long + "2"}, None]
+    events = [Event("", str(number), {"host": value}) for number, value in enumerate(values)]
+    assert len({group_key(EVENT_MAPS.read(each), ("host",)) for each in events}) == len(values)
+    (shown,) = group_values(EVENT_MAPS.read(events[0]), ("host",))
+    assert len(shown[1]) == 200
+    same = [Event("", "1", {"host": {"a": 1, "b": 2}}), Event("", "2", {"host": {"b": 2, "a": 1}})]
+    assert len({group_key(EVENT_MAPS.read(each), ("host",)) for each in same}) == 1
 
 
 @pytest.mark.parametrize(

@@ -330,13 +330,40 @@ def test_a_mistake_of_ours_costs_no_event(
         raise KeyError("x")
 
     serve(harness, groupBy="host")
-    for name in ("digests.make_digest", "gathering.group_values"):
+    for name in ("digests.make_digest", "gathering.group_key"):
         monkeypatch.setattr(f"sew_agent.delivery.{name}", mistaken)
     enqueue(harness, some(4))
     wait(harness, 2 * WITHIN)
     assert sent.sizes == [1, 1, 1, 1]
     assert "report it: KeyError" in harness.store.attempts("a")[0].detail
     assert books(harness) == (4, 4, 0, 0)
+
+
+def test_where_too_much_waits_to_be_known_the_oldest_groups_go_sooner(
+    harness: DispatcherHarness, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sew_agent.delivery.gathering.AHEAD", 1000)
+    serve(harness, "24h", groupBy="host")
+    for group in range(12):
+        enqueue(harness, [f"{group}-first"], host=group)
+    wait(harness, 30)
+    for group in range(12):
+        enqueue(harness, some(90, f"{group}-"), host=group)
+    enqueue(harness, ["quiet"], host="another")
+    wait(harness, 30)
+    assert sent.sizes == [*[1] * 12, 90, 1]
+    assert sent.messages[-1][1] == ["quiet"]
+
+
+def test_nothing_waits_for_more_where_no_more_comes(harness: DispatcherHarness, sent: Sent) -> None:
+    enqueue(harness, ["first"])
+    settle(harness)
+    enqueue(harness, some(3))
+    settle(harness)
+    assert sent.sizes == [1]
+    harness.dispatcher.gather_no_longer()
+    settle(harness)
+    assert sent.sizes == [1, 3]
 
 
 def test_several_webhooks_and_groups_are_in_flight_side_by_side(harness: DispatcherHarness) -> None:
