@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from kubectl_sew.consumers.base import Outcome
+from kubectl_sew.consumers.digest_settings import gathered_for
 from kubectl_sew.consumers.registry import consumers
 from kubectl_sew.consumers.slack import URL_PREFIXES
 from kubectl_sew.event import Event, delivery_id
@@ -119,7 +120,8 @@ def assemble(settings: Settings, environment: Environment, store: Store, log: Lo
     session = environment.start_session(
         store, _tried(partial(client.send, deadline=settings.request_timeout)), health, reading_parts
     )
-    page = partial(_scrape, store, metrics)
+    gathered: dict[str, float] = {}
+    page = partial(_scrape, store, metrics, gathered)
     serve(settings.listen, health, page, log, stack)
     maps = EventMaps(load_maps(settings.event_map), settings.time_field)
     dispatcher = _dispatcher(
@@ -149,7 +151,7 @@ def assemble(settings: Settings, environment: Environment, store: Store, log: Lo
         start=settings.start,
         by_number=bool(settings.elasticsearch),
         beside_calico=settings.beside_calico,
-        changed=partial(_serve, reading, metrics),
+        changed=partial(_serve, reading, metrics, gathered),
         steady=steady_seconds,
         watch=0.0 if settings.once else min(settings.forget_after, _WATCH),
     )
@@ -178,9 +180,10 @@ def assemble(settings: Settings, environment: Environment, store: Store, log: Lo
     )
 
 
-def _serve(reading: IngestTelemetry, metrics: Metrics, validated: ValidationResult) -> None:
+def _serve(reading: IngestTelemetry, metrics: Metrics, gathered: dict[str, float], validated: ValidationResult) -> None:
     """Observe the webhooks and exceptions that there are from now on."""
     reading.serve(validated.accepted)
+    gathered.update({name: gathered_for(accepted.config) for name, accepted in validated.accepted.items()})
     exceptions = validated.exceptions
     metrics.set_exceptions([*(accepted.name for accepted in exceptions.accepted), *exceptions.broken])
 
@@ -257,12 +260,12 @@ def _failing(store: Store) -> set[str]:
     return {name for name, receiver in store.receivers().items() if is_failing(receiver)}
 
 
-def _scrape(store: Store, metrics: Metrics) -> str:
+def _scrape(store: Store, metrics: Metrics, gathered: Mapping[str, float]) -> str:
     sharing, counters = store.sharing(), store.counters()
     if sharing and not sharing.reads:  # what is counted for all together, the one that reads serves
         metrics.keep({row.webhook for row in counters})
         return metrics.write({})
-    return collect(counters, store.receivers(), store.room(), metrics, store.clock())
+    return collect(counters, store.receivers(), store.room(), gathered, metrics, store.clock())
 
 
 def _known_for(settings: Settings) -> float:

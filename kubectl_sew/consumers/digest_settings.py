@@ -59,6 +59,12 @@ def digest_settings(config: Config) -> DigestSettings | None:
     return _read(*asked) if asked[0] else None
 
 
+def gathered_for(config: Config) -> float:
+    """Return the seconds for which what a webhook sends may be gathered; 0.0 where it has no digests."""
+    asked = digest_settings(config)
+    return asked.within if asked else 0.0
+
+
 @lru_cache(maxsize=1024)
 def _read(within: str, group_by: str, named: str) -> DigestSettings:
     return DigestSettings(parse_duration(within), tuple(members(group_by)), int(named or NAMED_DEFAULT))

@@ -45,7 +45,12 @@ DELIVERIES = Metric(
     "deliveries by state: delivered, pending (the backlog), dead, dropped",
 )
 DROPPED = Metric("sew_dropped_total", "counter", ("webhook", "reason"), "deliveries that will never be sent, by reason")
-OLDEST = Metric("sew_backlog_oldest_seconds", "gauge", ("webhook",), "age of the oldest pending delivery")
+OLDEST = Metric(
+    "sew_backlog_oldest_seconds",
+    "gauge",
+    ("webhook",),
+    "age of the oldest pending delivery, less its webhook's `digest`",
+)
 STORED = Metric("sew_store_bytes", "gauge", ("webhook",), "bytes of pending deliveries and dead letters in the store")
 ROOM = Metric(
     "sew_store_room_ratio",

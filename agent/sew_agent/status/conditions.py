@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from kubectl_sew.consumers.digest_settings import gathered_for
 from kubectl_sew.redaction import redact_urls
 from kubectl_sew.resource import (
     Condition,
@@ -101,7 +102,8 @@ def _working(known: WebhookStatus, accepted: Accepted, now: float) -> tuple[Stat
     if failing(known.receiver, now):
         return "False", HealthyReason.PROCESSING, not_delivered(last_error(known.receiver))
     if known.counters and known.counters.last_delivered_at is not None:
-        late = f", and late: {lag}" if (lag := falling_behind(known.counters, known.rate, now)) else ""
+        lag = falling_behind(known.counters, known.rate, gathered_for(accepted.config), now)
+        late = f", and late: {lag}" if lag else ""
         return (
             "True",
             HealthyReason.PROCESSING,
@@ -138,7 +140,7 @@ def _delivery(known: WebhookStatus, now: float) -> tuple[Status, DeliveringReaso
             if receiver and receiver.detail and not receiver.failures
             else ""
         )
-        behind = falling_behind(known.counters, known.rate, now)
+        behind = falling_behind(known.counters, known.rate, gathered_for(validated.config), now)
         reason = DeliveringReason.BEHIND if behind else DeliveringReason.DELIVERING
         return "True", reason, (behind or backlog) + peers
     error = last_error(receiver)
@@ -147,17 +149,20 @@ def _delivery(known: WebhookStatus, now: float) -> tuple[Status, DeliveringReaso
     return "False", DeliveringReason.RETRYING, f"{error}; {backlog}"
 
 
-def falling_behind(counters: Counters | None, rate: float, now: float) -> str:
-    """Describe a backlog that cannot be sent soon, and when its last event goes; "" otherwise."""
+def falling_behind(counters: Counters | None, rate: float, gathered: float, now: float) -> str:
+    """Describe a backlog that cannot be sent soon, and when its last event goes; "" otherwise.
+
+    `gathered`: seconds for which it may be gathered; then a message holds many, and nobody knows how many will go.
+    """
     if counters is None or counters.oldest_pending is None:
         return ""
-    lasts = counters.pending / rate if rate else 0.0
+    lasts = counters.pending / rate if rate and not gathered else 0.0
     if lasts >= BEHIND:
         soonest = spell_duration(lasts)
         return (
             f"{_backlog(counters, now)}; {spell_rate(rate)} are sent, so the last is sent in {soonest} at the earliest"
         )
-    if counters.pending >= _SOME and now - counters.oldest_pending >= _OLD:
+    if counters.pending >= _SOME and now - counters.oldest_pending >= gathered + _OLD:
         return f"{_backlog(counters, now)}: the receiver takes them more slowly than they come"
     return ""
 

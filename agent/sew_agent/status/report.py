@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from kubectl_sew.consumers.digest_settings import gathered_for
 from kubectl_sew.consumers.rate import rate_of
 from kubectl_sew.elasticsearch.access import IndexProblem
 from kubectl_sew.exceptions import ValidatedExceptions
@@ -45,6 +46,8 @@ class WebhookReport:
     """True where events can be read for it."""
     rate: float = 0.0
     """Allowed requests a second."""
+    gathered: float = 0.0
+    """Seconds for which events are gathered into digests; 0.0 without."""
     fetched: str = field(default="", compare=False)
     """Words on how far events are read, and what is in the way; they change all the time."""
     failing_peers: str = ""
@@ -137,6 +140,7 @@ def _accepted(name: str, accepted: Accepted, known: Observations, now: float) ->
         room=int(known.room.get(name, 0.0) * 20) / 20,
         reads=reads,
         rate=rate,
+        gathered=gathered_for(accepted.config),
         fetched=words,
         failing_peers=known.failing_peers.get(name, ""),
     )

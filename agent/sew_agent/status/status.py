@@ -145,7 +145,8 @@ def _counts(counters: Counters | None, now: float) -> dict[str, Any]:
 
 
 def _behind(counters: Counters | None, report: WebhookReport | None, now: float) -> str | None:
-    return falling_behind(counters, report.rate if report else 0.0, now) or None
+    rate, gathered = (report.rate, report.gathered) if report else (0.0, 0.0)
+    return falling_behind(counters, rate, gathered, now) or None
 
 
 def _receiver(receiver: ReceiverState | None, now: float) -> dict[str, Any]:

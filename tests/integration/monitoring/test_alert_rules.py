@@ -35,7 +35,7 @@ class ScrapedAgent:
         self._fault(self, now)
         self._metrics.polled(0.01, self.failure)
         self._metrics.set_webhooks({W: self.accepted}, {W: self.read_to} if self.accepted else {})
-        return collect([self.counters], {W: self.receiver}, {W: self.room}, self._metrics, now)
+        return collect([self.counters], {W: self.receiver}, {W: self.room}, {}, self._metrics, now)
 
     @staticmethod
     def _counters(now: float, **changes: Any) -> Counters:

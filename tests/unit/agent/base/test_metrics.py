@@ -28,7 +28,8 @@ def counters(webhook: str, **changes: object) -> Counters:
 
 
 def test_the_text_is_what_prometheus_reads() -> None:
-    text = collect([counters("w")], {"w": ReceiverState("w", failures=2, parked=True)}, {"w": 0.25}, Metrics(), 1000.0)
+    receivers = {"w": ReceiverState("w", failures=2, parked=True)}
+    text = collect([counters("w")], receivers, {"w": 0.25}, {}, Metrics(), 1000.0)
     for line in (
         "# TYPE sew_events_seen_total counter",
         'sew_events_seen_total{webhook="w"} 15',
@@ -52,29 +53,31 @@ def test_the_text_is_what_prometheus_reads() -> None:
 def test_how_far_behind_reading_is_grows_with_the_clock() -> None:
     metrics = Metrics()
     metrics.set_webhooks({"good": True, "bad": False}, {"good": 990.0, "ahead": 1001.0})
-    lines = collect([], {}, {}, metrics, 1000.0).splitlines()
+    lines = collect([], {}, {}, {}, metrics, 1000.0).splitlines()
     assert 'sew_read_lag_seconds{webhook="good"} 10' in lines
     assert 'sew_read_lag_seconds{webhook="ahead"} 0' in lines
     assert 'sew_webhook_accepted{webhook="good"} 1' in lines
     assert 'sew_webhook_accepted{webhook="bad"} 0' in lines
-    assert 'sew_read_lag_seconds{webhook="good"} 70' in collect([], {}, {}, metrics, 1060.0).splitlines()
+    assert 'sew_read_lag_seconds{webhook="good"} 70' in collect([], {}, {}, {}, metrics, 1060.0).splitlines()
 
 
 def test_seen_is_the_sum_of_the_states() -> None:
-    text = collect([counters("a"), counters("b", pending=0, dropped={})], {}, {}, Metrics(), 1000.0)
+    text = collect([counters("a"), counters("b", pending=0, dropped={})], {}, {}, {}, Metrics(), 1000.0)
     states = re.findall(r'^sew_deliveries\{webhook="a",.*\} (\d+)$', text, re.MULTILINE)
     assert 'sew_events_seen_total{webhook="a"} 15' in text
     assert sum(map(int, states)) == 15
 
 
 def test_an_empty_backlog_has_no_age_and_a_new_webhook_no_last_delivery() -> None:
-    text = collect([counters("w", pending=0, oldest_pending=None, last_delivered_at=None)], {}, {}, Metrics(), 1000.0)
+    text = collect(
+        [counters("w", pending=0, oldest_pending=None, last_delivered_at=None)], {}, {}, {}, Metrics(), 1000.0
+    )
     assert 'sew_backlog_oldest_seconds{webhook="w"} 0' in text
     assert "sew_last_delivery_timestamp_seconds{" not in text
 
 
 def test_labels_are_escaped() -> None:
-    text = collect([counters('a"b\\c\nd')], {}, {}, Metrics(), 1000.0)
+    text = collect([counters('a"b\\c\nd')], {}, {}, {}, Metrics(), 1000.0)
     assert 'sew_events_seen_total{webhook="a\\"b\\\\c\\nd"} 15' in text.splitlines()
 
 
@@ -147,7 +150,7 @@ def test_every_line_is_of_the_text_format() -> None:
     metrics.polled(1.5)
     metrics.attempted("w", "Slack", "retry", "timeout", 3.0)
     sample = re.compile(r'[a-z_]+(\{([a-z]+="[^"]*")(,[a-z]+="[^"]*")*\})? [0-9.+Inf]+')
-    for line in collect([counters("w")], {"w": ReceiverState("w")}, {"w": 0.5}, metrics, 1000.0).splitlines():
+    for line in collect([counters("w")], {"w": ReceiverState("w")}, {"w": 0.5}, {}, metrics, 1000.0).splitlines():
         assert line.startswith(("# HELP ", "# TYPE ")) or sample.fullmatch(line), line
 
 
@@ -196,3 +199,10 @@ def test_what_was_read_and_what_was_left_out_for_its_own_time_are_counted() -> N
     metrics.skipped("too_old", 5)
     lines = metrics.write({}).splitlines()
     assert {"sew_events_read_total 7", "sew_events_before_start_total 2", "sew_events_too_old_total 5"} <= set(lines)
+
+
+def test_what_waits_for_its_digest_is_not_old_until_its_time_is_over() -> None:
+    rows = [counters("early", oldest_pending=500.0), counters("late", oldest_pending=300.0)]
+    text = collect(rows, {}, {}, {"early": 600.0, "late": 600.0}, Metrics(), 1000.0)
+    assert 'sew_backlog_oldest_seconds{webhook="early"} 0' in text
+    assert 'sew_backlog_oldest_seconds{webhook="late"} 100' in text

@@ -164,6 +164,6 @@ def test_metrics_let_go_of_webhooks_that_are_gone() -> None:
     for name in ("there", "gone"):
         metrics.attempted(name, "Generic", "delivered", "", 0.1)
     counters = [Counters("there", 1, 0, 0, {}, None, None, "", 0)]
-    text = collect(counters, {}, {}, metrics, NOW)
+    text = collect(counters, {}, {}, {}, metrics, NOW)
     assert 'sew_attempts_total{webhook="there"' in text
     assert "gone" not in text

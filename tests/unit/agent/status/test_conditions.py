@@ -107,6 +107,16 @@ def test_what_will_soon_be_sent_and_a_few_events_that_fail_are_no_falling_behind
     assert shown["Delivering"].reason == "Delivering"
 
 
+@pytest.mark.parametrize(("waiting", "age", "reason"), [(900, 3_890.0, "Delivering"), (10, 3_901.0, "FallingBehind")])
+def test_what_is_gathered_into_digests_falls_behind_only_after_their_time(
+    waiting: int, age: float, reason: str
+) -> None:
+    config = {**GOOD.validated.config, "digest": "1h"}  # type: ignore[union-attr]
+    gathered = replace(GOOD, validated=replace(GOOD.validated, config=config))  # type: ignore[type-var]
+    shown = by_type(replace(gathered, rate=1.0, counters=counters(pending=waiting, oldest_pending=NOW - age)))
+    assert shown["Delivering"].reason == reason
+
+
 def test_dead_letters_are_reported_with_the_backlog() -> None:
     shown = by_type(replace(GOOD, counters=counters(dead=12)))["Delivering"]
     assert shown.message == "nothing is waiting; 12 dead letters"

@@ -216,8 +216,8 @@ def test_of_two_reports_the_newer_one_counts(tmp_path: Path, monkeypatch: pytest
     assert shown.version == "1.2.3"
 
 
-def accepted() -> ValidationResult:
-    webhook = Webhook("w", "Slack", ResourceState.ENABLED, "type = waf", (ConfigVar("url", URL),))
+def accepted(*more: ConfigVar) -> ValidationResult:
+    webhook = Webhook("w", "Slack", ResourceState.ENABLED, "type = waf", (ConfigVar("url", URL), *more))
     return WebhookValidator(lambda: CALICO, CONSUMERS).validate(Snapshot({"w": webhook}, {}, {}))
 
 
@@ -243,6 +243,14 @@ def test_what_falls_behind_says_its_rate_and_when_the_last_will_be_sent() -> Non
     said = "about 19,000 events wait, the oldest for 1 min; 1 dead letter; at most 1 a second are sent, so the last is"
     assert shown["behind"] == f"{said} sent in 5 h at the earliest"
     assert f"w: falls behind: {said}" in for_people(status(FakeStore(many), report, NOW))  # type: ignore[arg-type]
+
+
+def test_what_waits_for_its_digest_does_not_fall_behind() -> None:
+    report = replace(REPORT, webhooks={"w": replace(REPORT.webhooks["w"], rate=1.0, gathered=3600.0)})
+    many = replace(COUNTERS, pending=900, oldest_pending=NOW - 3_800)
+    assert webhook_shown(FakeStore(many), report)["behind"] is None
+    known = Known_({}, {}, {}, {"w": many}, {"Slack": 1.0}, {})
+    assert build(accepted(ConfigVar("digest", "1h")), known, NOW)["w"].gathered == 3600.0
 
 
 def test_what_waits_has_the_heading_that_other_commands_give_it() -> None:
