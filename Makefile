@@ -45,17 +45,17 @@ test-unit: $(READY) ## run the tests that need no server
 test-integration: $(READY) ## run the tests on real servers, which the first run builds into ~/.cache/kubectl-sew
 	$(TESTS) tests/e2e tests/integration
 
-test-matrix: $(READY) ## run what `make test` leaves out: Helm 3, and reading events from Elasticsearch 9 and OpenSearch 2 and 3
-	SEW_TEST_MATRIX=1 $(TESTS) tests/integration/install/test_helm_*.py
-	$(MAKE) --keep-going test-on-elasticsearch_9 test-on-opensearch_2 test-on-opensearch_3
+test-matrix: $(READY) ## run what `make test` leaves out: Helm 3, more servers with security, and reading events from the other servers
+	SEW_TEST_MATRIX=1 $(TESTS) tests/integration/install/test_helm_*.py tests/integration/elasticsearch/test_security.py
+	$(MAKE) --keep-going $(addprefix test-on-,elasticsearch_8_19 elasticsearch_9 elasticsearch_9_5 opensearch_2 opensearch_3)
 
-test-on-%: $(READY) ## run the tests of reading events, and of what the plugin asks an index, on elasticsearch_9, opensearch_2 or opensearch_3
+test-on-%: $(READY) ## run the tests of reading events, and of what the plugin asks an index, on elasticsearch_8_19, elasticsearch_9_5, opensearch_3, …
 	SEARCH_SERVER=$* $(TESTS) tests/integration/elasticsearch tests/integration/plugin/test_*_on_elasticsearch.py
 
 docs: $(READY) ## check the documentation: links, headings, paths, commands, flags, and what examples print
 	$(BIN)/python -m pytest tests/unit -m documentation
 
-server-%: $(READY) ## run one real server until Ctrl-C: elasticsearch, opensearch, kubernetes, node, alertmanager, helm, krew or postgresql
+server-%: $(READY) ## run one real server until Ctrl-C: elasticsearch, opensearch, secured, kubernetes, node, alertmanager, helm, krew or postgresql
 	$(BIN)/python -m testbed.servers.$* $(VERSION)
 
 simulate: $(READY) ## send N random histories of receivers and answers through the real dispatcher (SEED=)

@@ -36,17 +36,20 @@ def redact_urls(text: str) -> str:
     return _URL.sub(lambda match: match[1] + match[2].rpartition("@")[2], text)
 
 
-def redactor(*credentials: str) -> Redact:
+def redactor(*credentials: str, named: bool = False) -> Redact:
     """Return what hides the credentials in a text, before it is cut: as they are, decoded, percent-encoded, escaped
-    for JSON and HTML, as Base64 and inside a longer Base64; and the parts `a` and `b` of the Base64 of `a:b`."""
-    return _prepared(credentials)
+    for JSON and HTML, as Base64 and inside a longer Base64; and the parts `a` and `b` of the Base64 of `a:b`.
+
+    With `named` that `a` is known to be a name, such as an API key's id, and is shown: it says whose the secret is.
+    """
+    return _prepared(credentials, named)
 
 
 @lru_cache(maxsize=1024)
-def _prepared(credentials: Sequence[str]) -> Redact:
-    forms = {form for credential in credentials for form in _forms(credential) if len(form) >= _SHORTEST}
+def _prepared(credentials: Sequence[str], named: bool) -> Redact:
+    forms = {form for credential in credentials for form in _forms(credential, named) if len(form) >= _SHORTEST}
     whole = sorted((form for form in forms if len(form) >= _LONG), key=len, reverse=True)
-    # A short one is hidden as a word alone: a user `elastic` is in many words that are no secret.
+    # A short one is hidden as a word alone: it is in many words that are no secret.
     short = sorted((re.escape(form) for form in forms if len(form) < _LONG), key=len, reverse=True)
     words = re.compile(rf"(?<!\w)(?:{'|'.join(short)})(?!\w)") if short else None
 
@@ -90,8 +93,8 @@ def _all(value: Any, redact: Redact) -> Any:
     return [_all(member, redact) for member in value] if isinstance(value, list) else value
 
 
-def _forms(credential: str) -> Iterator[str]:
-    for text in {credential, unquote(credential), *_parts(credential)}:
+def _forms(credential: str, named: bool) -> Iterator[str]:
+    for text in {credential, unquote(credential), *_parts(credential, named)}:
         yield from _encoded(text)
 
 
@@ -115,10 +118,13 @@ def _inside(encode: Callable[[bytes], bytes], data: bytes, before: int) -> str:
     return whole[-(-before * 8 // 6) : own]
 
 
-def _parts(credential: str) -> Sequence[str]:
-    """Return the text of what is Base64 (Basic credentials, an API key) and the parts around its first colon."""
+def _parts(credential: str, named: bool) -> Sequence[str]:
+    """Return the text of what is Base64 (Basic credentials, an API key) and the parts around its first colon.
+
+    Of one that is `named` only the part behind it is secret.
+    """
     try:
         text = b64decode(credential, validate=True).decode()
     except ValueError:
         return ()
-    return (text, *text.split(":", 1)) if text.isprintable() else ()
+    return (text, *text.split(":", 1)[1 if named else 0 :]) if text.isprintable() else ()

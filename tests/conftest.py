@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 
 from testbed.receivers import Receiver, generic
 from testbed.servers import opensearch
-from testbed.servers.elasticsearch import V8, V9, Version, elasticsearch_url
+from testbed.servers.elasticsearch import V8, V8_NEWEST, V9, V9_NEWEST, Version, elasticsearch_url
 from testbed.servers.images import agent_image
 from testbed.servers.kubernetes import Kubernetes, find, kubernetes
 from testbed.servers.postgresql import PostgreSQL, postgresql
@@ -68,6 +68,20 @@ def elasticsearch_9() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def elasticsearch_8_19() -> Iterator[str]:
+    """The URL of an Elasticsearch 8.19 that all tests share."""
+    with required(), elasticsearch_url(V8_NEWEST) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_9_5() -> Iterator[str]:
+    """The URL of an Elasticsearch 9.5 that all tests share."""
+    with required(), elasticsearch_url(V9_NEWEST) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def opensearch_2() -> Iterator[str]:
     """The URL of an OpenSearch 2.19 that all tests share."""
     with required(), elasticsearch_url(opensearch.V2) as url:
@@ -81,7 +95,14 @@ def opensearch_3() -> Iterator[str]:
         yield url
 
 
-VERSIONS = {"elasticsearch_8": V8, "elasticsearch_9": V9, "opensearch_2": opensearch.V2, "opensearch_3": opensearch.V3}
+VERSIONS = {
+    "elasticsearch_8": V8,
+    "elasticsearch_8_19": V8_NEWEST,
+    "elasticsearch_9": V9,
+    "elasticsearch_9_5": V9_NEWEST,
+    "opensearch_2": opensearch.V2,
+    "opensearch_3": opensearch.V3,
+}
 SEARCH_SERVER = os.environ.get("SEARCH_SERVER", "")
 """One of them, which `make test-matrix` chooses for the tests of the event source and of previews."""
 

@@ -65,10 +65,10 @@ class Access:
     seal: str = field(default="", repr=False)
 
     @property
-    def credentials(self) -> tuple[str, ...]:
-        """Return all secrets; the last is what basic authentication sends."""
+    def secrets(self) -> tuple[str, ...]:
+        """Return all secrets; the last is what basic authentication sends. A user's name alone is none."""
         pair = f"{self.username}:{self.password}" if self.username or self.password else ""
-        return self.api_key, self.username, self.password, self.token, pair
+        return self.api_key, self.password, self.token, pair
 
     @property
     def place(self) -> str:

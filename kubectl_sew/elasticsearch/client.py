@@ -62,7 +62,7 @@ class Index:
         self.timeout = timeout
         self._path = _path(self.pattern)
         probe = f"{self._path}/_mapping?filter_path=none&ignore_unavailable=true"
-        self._connection = ServerConnection(access, probe, timeout, beat)
+        self._connection = ServerConnection(access, self.pattern, probe, timeout, beat)
         self.place = access.place
 
     def close(self) -> None:

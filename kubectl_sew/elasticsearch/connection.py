@@ -52,18 +52,20 @@ class Answer:
 class ServerConnection:
     """Every request raises ElasticsearchError where the server cannot answer as it should."""
 
-    def __init__(self, access: Access, probe: str, timeout: float, beat: Callable[[], object]) -> None:
-        """`probe`: what is asked for first, to see who answers; 404 is an answer, too.
+    def __init__(self, access: Access, pattern: str, probe: str, timeout: float, beat: Callable[[], object]) -> None:
+        """`pattern`: the indices that are asked for, as errors name them. `probe`: what is asked for first, to see who
+        answers; 404 is an answer, too.
 
         Raises ElasticsearchError where `access` cannot be used.
         """
+        self._pattern = pattern
         self._probe = probe
         self._timeout = timeout
         self._beat = beat
         self._headers = authorization(access)
         self._transport = _transport(access)
         self.place = access.place
-        self._redact = redactor(*access.credentials)
+        self._redact = redactor(*access.secrets, named=True)
         self._dialect: Dialect | None = None
         capture_client(self._redact)
 
@@ -129,6 +131,7 @@ class ServerConnection:
             redact_failures(body, self._redact),
             self._dialect or by_headers(meta.headers) or ELASTICSEARCH,
             self.place,
+            self._pattern,
         )
 
     @property
@@ -136,14 +139,18 @@ class ServerConnection:
         return (self._dialect or ELASTICSEARCH).product
 
 
-def refusal(status: int, body: Any, dialect: Dialect, place: str) -> ElasticsearchError:
-    """Return an answer that is an error as ours. OpenSearch gives some as plain text, or their `error` as a string."""
+def refusal(status: int, body: Any, dialect: Dialect, place: str, pattern: str) -> ElasticsearchError:
+    """Return an answer that is an error as ours. OpenSearch gives some as plain text, or their `error` as a string.
+
+    A server names the user, and seldom the indices or the roles: what it says is repeated, and `pattern` beside it.
+    """
     cause = body.get("error", {}) if isinstance(body, Mapping) else {}
     cause = cause if isinstance(cause, Mapping) else {"type": str(cause)}
     kind, reason = str(cause.get("type", "")), str(cause.get("reason", ""))
+    refused = str(cause.get("additional_unsuccessful_credentials", "")) or reason
     known = {
-        401: "refuses our credentials (401): check API key, user and password, or token",
-        403: f"does not let us (403): {dialect.privileges}: {reason}",
+        401: f"refuses our credentials (401): check API key, user and password, or token: {refused}".removesuffix(": "),
+        403: f"does not let us (403): {dialect.privileges.format(pattern)}: {reason}",
         429: "has too much to do (429)",
     }
     problem = known.get(status, f"answers {status}" + (f": {kind}: {reason}".removesuffix(": ") if kind else ""))

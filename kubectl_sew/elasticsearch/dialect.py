@@ -25,7 +25,7 @@ class Dialect:
 
     product: str
     privileges: str
-    """What it calls the privileges that we need."""
+    """What it calls the privileges that we need on the indices of a pattern, which stands for `{}`."""
     media_types: str
     """Form of the media types of what is sent and asked for, by its last part."""
     points: str
@@ -72,7 +72,7 @@ class Dialect:
 
 ELASTICSEARCH = Dialect(
     product="Elasticsearch",
-    privileges="the privileges `read`, `view_index_metadata` and `monitor` on the indices are needed",
+    privileges="the privileges `read`, `view_index_metadata` and `monitor` on {} are needed",
     media_types="application/vnd.elasticsearch+{}; compatible-with=8",
     points="_pit",
     closing="_pit",
@@ -86,8 +86,8 @@ ELASTICSEARCH = Dialect(
 OPENSEARCH = Dialect(
     product="OpenSearch",
     privileges=(
-        "the permissions `cluster_composite_ops_ro`, and on the indices `read`, `indices_monitor`, "
-        "`indices:admin/mappings/get` and `indices:monitor/settings/get` are needed"
+        "the permissions `cluster_composite_ops_ro`, and on {} `read`, `indices_monitor`, "
+        "`indices:admin/mappings/get`, `indices:admin/shards/search_shards` and `indices:admin/aliases/get` are needed"
     ),
     media_types="application/{}",
     points="_search/point_in_time",

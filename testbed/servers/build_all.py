@@ -10,7 +10,18 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
-from testbed.servers import alertmanager, browser, elasticsearch, helm, krew, kubernetes, node, opensearch, postgresql
+from testbed.servers import (
+    alertmanager,
+    browser,
+    elasticsearch,
+    helm,
+    krew,
+    kubernetes,
+    node,
+    opensearch,
+    postgresql,
+    secured,
+)
 from testbed.servers.building import UnavailableError
 from testbed.servers.images import base_image
 
@@ -20,6 +31,7 @@ SERVERS: Mapping[str, Callable[[], object]] = {
     "Elasticsearch 8": lambda: elasticsearch.build(elasticsearch.V8),
     "Elasticsearch 9": lambda: elasticsearch.build(elasticsearch.V9),
     "OpenSearch 2": lambda: elasticsearch.build(opensearch.V2),
+    "Elasticsearch 8 with security": lambda: elasticsearch.build(secured.VERSIONS["elasticsearch_8"]),
     "Alertmanager": alertmanager.find,
     "the API server": kubernetes.find,
     "the node": node.find,

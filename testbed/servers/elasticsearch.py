@@ -12,11 +12,11 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import OpenerDirector, ProxyHandler, build_opener
 
 from testbed.servers.building import UnavailableError, built, packages, run
 from testbed.servers.by_hand import serve
@@ -24,6 +24,7 @@ from testbed.servers.running import Server, free_port
 from tests.waiting import eventually
 
 READY_WITHIN = 90.0
+HEALTH = "/_cluster/health?wait_for_status=yellow&timeout=1s"
 VIRTUAL_MACHINES = Path("/usr/lib/jvm")
 _OPENER = build_opener(ProxyHandler({}))
 _LOG = """\
@@ -51,6 +52,12 @@ class Version:
     """The setting that names the nodes of which a new cluster's first leader is elected."""
     pinned: Mapping[str, str] = field(default_factory=dict)
     """Jar -> its version, where Maven cannot know it."""
+    folders: tuple[str, ...] = ()
+    """Folders below `sources` for it, where that of its major version is not enough; the last may have its own pom."""
+    jars: tuple[str, ...] = ("lib",)
+    """Folders of what is built for it whose jars are on the class path."""
+    arrange: Callable[[Path], None] | None = None
+    """Moves what was fetched into `lib` to where our classes look for it."""
 
     @property
     def major(self) -> str:
@@ -62,9 +69,23 @@ class Version:
         """The folder with our sources of all its versions."""
         return Path(__file__).parent / f"{self.product.lower()}-node"
 
+    @property
+    def classes(self) -> list[Path]:
+        """Our sources for it: of one file in several folders, the last."""
+        folders = [self.sources / name for name in self.folders or (self.major,)]
+        return list({path.name: path for folder in folders for path in sorted(folder.rglob("*.java"))}.values())
+
+    @property
+    def pom(self) -> Path:
+        """Maven's list of what it needs."""
+        own = self.sources / (self.folders or (self.major,))[-1] / "pom.xml"
+        return own if own.exists() else self.sources / "pom.xml"
+
 
 V8 = Version("8.17.0", 17, 23)
 V9 = Version("9.0.4", 21, 99)
+V8_NEWEST = Version("8.19.21", 17, 23, folders=("9",))
+V9_NEWEST = Version("9.5.3", 21, 99, folders=("9", "9.5"))
 
 
 @dataclass
@@ -103,8 +124,10 @@ class ElasticsearchNode:
     def wait(self) -> None:
         """Wait until every index can be searched. Raises UnavailableError with the end of its log."""
         assert self._server is not None
-        health = f"{self.url}/_cluster/health?wait_for_status=yellow&timeout=1s"
-        self._server.wait_until(lambda: _answers(health), READY_WITHIN)
+        self._server.wait_until(self._is_ready, READY_WITHIN)
+
+    def _is_ready(self) -> bool:
+        return answers(f"{self.url}{HEALTH}", _OPENER)
 
     def start(self) -> None:
         """Start the node on the same ports with the same data, and return when it answers."""
@@ -190,7 +213,7 @@ def _stopped_at_the_end(size: int, version: Version, heap: str) -> Iterator[list
 def build(version: Version) -> Path:
     """Return the folder with its jars (`lib`) and our classes (`classes`), built where it is not there yet."""
     digest = hashlib.sha256()
-    for source in [version.sources / "pom.xml", *sorted((version.sources / version.major).glob("*.java"))]:
+    for source in [version.pom, *version.classes]:
         digest.update(source.read_bytes())
     name = version.product.lower()
     return built(name, f"{version.number}-{digest.hexdigest()[:12]}", lambda folder: _build(version, folder))
@@ -219,14 +242,15 @@ def _java_version(home: Path) -> int:
 def _build(version: Version, folder: Path) -> None:
     if shutil.which("mvn") is None:
         packages("maven")
-    pom, lib, classes = version.sources / "pom.xml", folder / "lib", folder / "classes"
+    lib, classes = folder / "lib", folder / "classes"
     home = _jdk(version)
     jars = {version.product.lower(): version.number, **version.pinned}
     goal = ("dependency:copy-dependencies", f"-DoutputDirectory={lib}")
     versions = [f"-D{jar}.version={number}" for jar, number in jars.items()]
-    run("mvn", "-q", "-B", "-f", pom, *goal, *versions, env={"JAVA_HOME": str(home)})
-    sources = sorted((version.sources / version.major).glob("*.java"))
-    run(home / "bin" / "javac", "-proc:none", "-d", classes, "-cp", f"{lib}/*", *sources)
+    run("mvn", "-q", "-B", "-f", version.pom, *goal, *versions, env={"JAVA_HOME": str(home)})
+    run(home / "bin" / "javac", "-proc:none", "-d", classes, "-cp", f"{lib}/*", *version.classes)
+    if version.arrange:
+        version.arrange(folder)
 
 
 def _jdk(version: Version) -> Path:
@@ -271,7 +295,7 @@ def _command(node: ElasticsearchNode) -> list[str]:
         "-Dlog4j2.shutdownHookEnabled=false",  # the last words of an orderly end are worth having
         *(["--enable-native-access=ALL-UNNAMED"] if node.version.first_java > 17 else []),
         "-cp",
-        f"{files / 'classes'}:{files / 'lib'}/*",
+        ":".join([str(files / "classes"), *(f"{files / jars}/*" for jars in node.version.jars)]),
         node.version.main,
         str(node.folder / "config"),
         node.name,
@@ -279,9 +303,10 @@ def _command(node: ElasticsearchNode) -> list[str]:
     ]
 
 
-def _answers(url: str) -> bool:
+def answers(health: str, opener: OpenerDirector) -> bool:
+    """Return whether the node at this URL of `HEALTH` has every index ready."""
     try:
-        with _OPENER.open(url, timeout=5) as answer:
+        with opener.open(health, timeout=5) as answer:
             return b'"timed_out":false' in answer.read()
     except OSError:
         return False
@@ -297,11 +322,11 @@ def _major(url: str) -> str:
 
 
 @contextmanager
-def _by_hand(major: str) -> Iterator[str]:
-    versions = {version.major: version for version in (V8, V9)}
-    if major not in versions:
-        raise UnavailableError(f"Elasticsearch {major} is not under test: name {' or '.join(versions)}")
-    with elasticsearch(versions[major]) as node:
+def _by_hand(name: str) -> Iterator[str]:
+    versions = {"8": V8, "9": V9, "8.19": V8_NEWEST, "9.5": V9_NEWEST}
+    if name not in versions:
+        raise UnavailableError(f"Elasticsearch {name} is not under test: name {' or '.join(versions)}")
+    with elasticsearch(versions[name]) as node:
         yield f"export ELASTICSEARCH_URL={node.url}"
 
 

@@ -23,6 +23,13 @@ def test_a_credential_its_base64_and_an_api_keys_parts_are_hidden_short_ones_as_
     assert redactor(ENCODED, "sew", "pass word", "sew:pass word", "")(said) == shown
 
 
+def test_of_a_pair_that_is_named_the_name_is_shown_unless_it_is_the_secret_as_well() -> None:
+    said = f"API key id [id-7] of user [sew]: {ENCODED}, id-7:s3cret, s3cret"
+    shown = f"API key id [id-7] of user [sew]: {HIDDEN}, {HIDDEN}, {HIDDEN}"
+    assert redactor(ENCODED, "sew:s3cret", named=True)(said) == shown
+    assert redactor("sew", "sew:sew", named=True)("user [sew]") == f"user [{HIDDEN}]"
+
+
 def test_without_credentials_nothing_is_hidden() -> None:
     assert redactor("", "")("a  b") == "a  b"
 

@@ -82,11 +82,11 @@ def _decoded(credential: str) -> str:
 @pytest.mark.parametrize(
     ("given", "status"),
     [
-        ({"api_key": base64.b64encode(b"canary-id:canary-secret").decode()}, 403),
+        ({"api_key": base64.b64encode(b"id-7:canary-secret").decode()}, 403),
         ({"api_key": "canary"}, 500),
         ({"token": "canary-token\n"}, 403),
-        ({"username": "canary-user", "password": "canary\npassword"}, 403),
-        ({"username": "canary-user", "password": "canary"}, 401),
+        ({"username": "sew", "password": "canary\npassword"}, 403),
+        ({"username": "sew", "password": "canary"}, 401),
     ],
     ids=["api key", "odd api key", "token", "password of two lines", "password"],
 )
@@ -99,7 +99,7 @@ def test_a_credential_that_is_refused_and_repeated_shows_nowhere(
         eventually(lambda: harness.condition("any", "EventsFetched").get("status") == "False", "it is reported", 30)
     message = harness.condition("any", "EventsFetched")["message"]
     assert f"{status}" in message
-    assert HIDDEN in message or status == 401
+    assert HIDDEN in message
     token = json.loads(harness.kubeconfig.read_text())["users"][0]["user"]["token"]
     assert redaction.leaks(redaction.of_webhooks(harness, "any") | redaction.of_agent(agent, folder), token) == {}
 

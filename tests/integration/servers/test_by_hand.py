@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.servers import alertmanager, elasticsearch, helm, krew, kubernetes, postgresql
+from testbed.servers import alertmanager, elasticsearch, helm, krew, kubernetes, postgresql, secured
 from testbed.servers.required import required
 
 pytestmark = pytest.mark.server
@@ -20,6 +20,7 @@ FIND: dict[str, Callable[[], object]] = {
     "krew": krew.find,
     "kubernetes": kubernetes.find,
     "postgresql": postgresql.find,
+    "secured": lambda: elasticsearch.build(secured.VERSIONS["elasticsearch_8"]),
 }
 
 
@@ -45,4 +46,4 @@ def test_a_server_prints_how_to_reach_it_and_runs_until_ctrl_c(name: str, tmp_pa
 def test_a_version_that_is_not_under_test_is_refused_with_those_that_are(tmp_path: Path) -> None:
     with started("elasticsearch", "7", folder=tmp_path) as server:
         _, said = server.communicate()
-    assert (server.returncode, said) == (1, "error: Elasticsearch 7 is not under test: name 8 or 9\n")
+    assert (server.returncode, said) == (1, "error: Elasticsearch 7 is not under test: name 8 or 9 or 8.19 or 9.5\n")

@@ -9,7 +9,7 @@ import pytest
 from kubectl_sew.elasticsearch.access import Access, ElasticsearchError, IndexProblem
 from kubectl_sew.elasticsearch.client import Index, search_error
 from kubectl_sew.elasticsearch.connection import refusal, unreachable
-from kubectl_sew.elasticsearch.dialect import ELASTICSEARCH, OPENSEARCH
+from kubectl_sew.elasticsearch.dialect import ELASTICSEARCH, OPENSEARCH, Dialect
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_an_error_of_the_client_is_one_of_a_few_problems(error: Exception, probl
 )
 def test_an_answer_that_is_an_error_is_one_of_a_few_problems(status: int, problem: IndexProblem) -> None:
     body = {"error": {"type": "made_up", "reason": "so"}}
-    assert refusal(status, body, ELASTICSEARCH, "http://es:9200").problem is problem
+    assert refusal(status, body, ELASTICSEARCH, "http://es:9200", "events.*").problem is problem
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,25 @@ def test_an_answer_that_is_an_error_is_one_of_a_few_problems(status: int, proble
     ],
 )
 def test_an_error_of_opensearch_that_is_a_text_is_said_as_well(status: int, body: object, said: str) -> None:
-    assert f"OpenSearch at http://os:9200 {said}" in str(refusal(status, body, OPENSEARCH, "http://os:9200"))
+    error = refusal(status, body, OPENSEARCH, "http://os:9200", "events.*")
+    assert f"OpenSearch at http://os:9200 {said}" in str(error)
+
+
+def test_refused_credentials_are_named_as_the_server_does_and_an_expired_key_as_such() -> None:
+    reason = "unable to authenticate with provided credentials"
+    error = {"reason": reason, "additional_unsuccessful_credentials": "API key: api key is expired"}
+    said = str(refusal(401, {"error": error}, ELASTICSEARCH, "http://es:9200", "events.*"))
+    assert said.endswith("check API key, user and password, or token: API key: api key is expired")
+    said = str(refusal(401, {"error": {"reason": "token expired"}}, ELASTICSEARCH, "http://es:9200", "events.*"))
+    assert said.endswith("or token: token expired")
+
+
+@pytest.mark.parametrize("dialect", [ELASTICSEARCH, OPENSEARCH], ids=lambda dialect: dialect.product)
+def test_a_missing_privilege_is_named_with_the_indices_that_it_is_needed_on(dialect: Dialect) -> None:
+    error = {"type": "security_exception", "reason": "no permissions for [indices:data/read/search]"}
+    said = str(refusal(403, {"error": error}, dialect, "http://es:9200", "events.*"))
+    assert "on events.* " in said
+    assert said.endswith("are needed: no permissions for [indices:data/read/search]")
 
 
 def test_a_search_among_many_that_is_forbidden_misses_a_privilege() -> None:

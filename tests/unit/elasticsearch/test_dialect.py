@@ -1,5 +1,8 @@
 """Which product answers, and what is asked of each in its own words."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from kubectl_sew.elasticsearch.dialect import ELASTICSEARCH, OPENSEARCH, Dialect, View, by_greeting, by_headers
@@ -55,3 +58,15 @@ def test_an_early_end_counts_only_where_it_means_that_something_was_not_seen() -
     answer = {"terminated_early": True, "hits": {}}
     assert (ELASTICSEARCH.whole(answer), OPENSEARCH.whole(answer)) == (answer, {"hits": {}})
     assert OPENSEARCH.whole({"hits": {}}) == {"hits": {}}
+
+
+@pytest.mark.documentation
+@pytest.mark.parametrize(
+    ("dialect", "path"), [(ELASTICSEARCH, "_security/role"), (OPENSEARCH, "_plugins/_security/api/roles")]
+)
+def test_the_documented_role_grants_what_an_error_says_to_be_needed(dialect: Dialect, path: str) -> None:
+    page = Path("docs/elasticsearch.md").read_text("utf-8")
+    role = page.partition(f"PUT /{path}/sew\n")[2].partition("```")[0]
+    lists = re.findall(r'"(?:privileges|cluster_permissions|allowed_actions)": \[(.*?)\]', role, re.DOTALL)
+    granted = {name for names in lists for name in re.findall(r'"(.+?)"', names)}
+    assert granted == set(re.findall(r"`(.+?)`", dialect.privileges)) != set()

@@ -1,0 +1,4 @@
+package org.opensaml.saml.saml2.core;
+
+/** A stand-in: the types of SAML actions, which nobody calls here, must be there to be looked at. */
+public interface LogoutResponse extends StatusResponseType {}
