@@ -22,12 +22,14 @@ from pathlib import Path
 
 from testbed.servers.running import slowness
 from tests.e2e.sew_agent import Folder
+from tests.proof.disruptions import POWER
 from tests.proof.events import Events
 from tests.proof.files import Files
 from tests.proof.history import Arrival, Change, Definition, Disruption, History, Limits, State
-from tests.proof.judge import POWER, Violation, judge
+from tests.proof.judge import judge
 from tests.proof.receivers import ProofReceiver
 from tests.proof.setup import FORGET_AFTER, SETTINGS, TIMEOUT, WORKERS
+from tests.proof.verdict import Violation
 from tests.waiting import eventually
 
 WEBHOOKS = ("w0", "w1", "away")

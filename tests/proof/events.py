@@ -29,7 +29,8 @@ class Events:
         drawn = chance.randrange(100)
         bad = frozenset(name for name in self._webhooks if chance.random() < BAD_SHARE)
         self._times.append(int(self._now()))
-        self.written.append(Written(number, self._clock(), drawn if severity is None else severity, bad))
+        wanted = drawn if severity is None else severity
+        self.written.append(Written(number, self._clock(), wanted, chance.choice(KINDS), bad))
         return self.document(number)
 
     def document(self, number: int) -> dict[str, Any]:
@@ -38,7 +39,7 @@ class Events:
         words = chance.choices(WORDS, k=chance.randint(1, 40))
         return {
             "time": self._times[number],
-            "type": chance.choice(KINDS),
+            "type": self.written[number].kind,
             "severity": self.written[number].severity,
             "description": " ".join(words),
             "record": {"number": number, "fraction": chance.choice((0.5, 1e-7, -3)), "list": [None, True, {}]},
@@ -63,6 +64,15 @@ def number_of(body: Mapping[str, Any]) -> int:
     """Return the number in a body's id; -1 for none."""
     text = str(body.get("id", ""))
     return int(text[1:]) if text.startswith("e") and text[1:].isdecimal() else -1
+
+
+def numbers_in(body: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the numbers of the events in a body, which is an event or a digest of several; -1 for each foreign one."""
+    digest = body.get("digest")
+    if digest is None:
+        return (number_of(body),)
+    ids = digest.get("ids") if isinstance(digest, dict) else None
+    return tuple(number_of({"id": each}) for each in ids or ("",))
 
 
 def _text(document: Mapping[str, Any], key: str) -> str:

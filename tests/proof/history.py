@@ -31,6 +31,10 @@ class Definition:
     """Number of the word in its URL: a receiver refuses one that has been replaced."""
     secret: int = 0
     """Number of the secret that signs its requests."""
+    digest: int = 0
+    """Seconds within which a group of its events has one message; 0 for none."""
+    group_by: str = ""
+    """`type`, or "" where all its events are one group."""
 
     @property
     def query(self) -> str:
@@ -53,6 +57,8 @@ class Written:
     number: int
     at: float
     severity: int
+    kind: str = ""
+    """Its type."""
     bad: frozenset[str] = frozenset()
     gone: bool = False
     """True where its source may have lost it: its file was truncated before it was read."""
@@ -63,8 +69,10 @@ class Arrival:
     """A request at a webhook's receiver, and the answer: `status` 0 is none that a client could use."""
 
     webhook: str
-    event: int
-    """Number of the event in its body; -1 for a body that holds none of ours."""
+    events: tuple[int, ...]
+    """Numbers of the events in its body; -1 for each that is none of ours. Several are a digest."""
+    identity: str
+    """Id under which it was sent: a message that is sent again keeps it."""
     began: float
     ended: float
     """When the answer was sent; NEVER for none."""
@@ -78,6 +86,12 @@ class Arrival:
     @property
     def accepted(self) -> bool:
         return 200 <= self.status < 300
+
+    @property
+    def shown(self) -> str:
+        if len(self.events) == 1:
+            return f"event {self.events[0]}"
+        return f"a digest of {len(self.events)} events, the first one {self.events[0]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +124,8 @@ class History:
     """By webhook in the order in which they were made."""
     arrivals: Sequence[Arrival] = ()
     disruptions: Sequence[Disruption] = ()
+    begins: Sequence[float] = ()
+    """Moments at which an agent began to send for webhooks, and did not know when they had been sent to."""
     books: Mapping[str, Books] = field(default_factory=dict)
     problems: Sequence[str] = ()
     """What the oracle itself saw: an agent that ended by itself, a traceback, a wait that never ended."""

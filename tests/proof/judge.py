@@ -4,20 +4,19 @@ Each check knows why a thing may happen all the same, and excuses nothing else: 
 off the first one or kept its result from the store, and each such fault excuses as many as one agent has in flight.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import pairwise
 
+from tests.proof.disruptions import CLOCK, POWER, STOP, STORE, later_by_stops
+from tests.proof.doubles import check_doubles
+from tests.proof.groups import crowded
 from tests.proof.history import NEVER, Arrival, Books, Change, Disruption, History, Limits, State, Written
+from tests.proof.verdict import Verdict, Violation
 
-KINDS = ("lost", "altered", "unwanted", "doubled", "early", "stale", "books", "unsettled", "problem")
-"""Kinds of violations, in the order in which they are shown."""
 _CLOCKS = 0.05
 """Seconds by which two clocks of one machine may differ."""
-_STORE, _STOP, _CLOCK, POWER = "store", "stop", "clock", "power failure"
-"""Kinds of faults that mean something of their own; all others cut off what is in flight."""
 
 
 class Due(Enum):
@@ -28,23 +27,6 @@ class Due(Enum):
     NEVER = "must not arrive"
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
-    kind: str
-    text: str
-
-
-@dataclass(slots=True)
-class Verdict:
-    """`figures`: counts by name, for people. It holds where there are no violations."""
-
-    violations: list[Violation] = field(default_factory=list)
-    figures: Counter[str] = field(default_factory=Counter)
-
-    def count(self, kind: str) -> int:
-        return sum(violation.kind == kind for violation in self.violations)
-
-
 def judge(history: History, limits: Limits) -> Verdict:
     """Return the verdict on a history."""
     verdict = Verdict()
@@ -53,21 +35,23 @@ def judge(history: History, limits: Limits) -> Verdict:
     for arrival in sorted(history.arrivals, key=lambda arrival: arrival.began):
         arrivals.setdefault(arrival.webhook, []).append(arrival)
     read = _read_by(history.events, history.arrivals, ordered=limits.ordered)
+    events = {event.number: event for event in history.events}
     cut = sorted(history.disruptions, key=lambda disruption: disruption.began)
     for webhook, arrived in arrivals.items():
         due = {
             event.number: due_for(event, changes.get(webhook, ()), limits, read.get(event.number, NEVER))
             for event in history.events
         }
-        found = _Found(webhook, arrived, due, {event.number: event for event in history.events}, verdict)
+        found = _Found(webhook, arrived, due, events, verdict)
         found.check_losses(history.books.get(webhook))
         found.check_requests()
         verdict.violations += _early(webhook, arrived, changes.get(webhook, ()), cut, limits)
         verdict.violations += _stale(webhook, arrived, changes.get(webhook, ()), cut, limits)
+        verdict.violations += crowded(webhook, arrived, changes.get(webhook, ()), events, history.begins, limits)
         if webhook in history.books:
             forgotten = any(_forgotten(changes.get(webhook, ()), limits))
             verdict.violations += _wrong_books(webhook, history.books[webhook], found, exact=not forgotten)
-    _check_doubles(arrivals, cut, limits, verdict)
+    check_doubles(arrivals, changes, events, cut, limits, verdict)
     _count(history, verdict)
     verdict.violations += [Violation("problem", problem) for problem in history.problems]
     return verdict
@@ -153,7 +137,8 @@ def _read_by(events: Sequence[Written], arrivals: Sequence[Arrival], *, ordered:
     """Return when each event had been read: once it, or where `ordered` a later one, arrived anywhere."""
     first: dict[int, float] = {}
     for arrival in arrivals:
-        first[arrival.event] = min(first.get(arrival.event, NEVER), arrival.began)
+        for number in arrival.events:
+            first[number] = min(first.get(number, NEVER), arrival.began)
     if not ordered:
         return first
     latest, read = NEVER, {}
@@ -174,7 +159,7 @@ class _Found:
     accepted: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.accepted = {arrival.event for arrival in self.arrived if arrival.accepted}
+        self.accepted = {number for arrival in self.arrived if arrival.accepted for number in arrival.events}
 
     def is_bad(self, number: int) -> bool:
         return self.webhook in self.events[number].bad
@@ -193,60 +178,13 @@ class _Found:
     def check_requests(self) -> None:
         for arrival in self.arrived:
             if arrival.flaw:
-                self._add("altered", f"event {arrival.event}: {arrival.flaw}")
-            if self.due.get(arrival.event) in (None, Due.NEVER):
-                self._add("unwanted", f"event {arrival.event} was sent at {arrival.began:.2f} s, and not selected")
+                self._add("altered", f"{arrival.shown}: {arrival.flaw}")
+            for number in arrival.events:
+                if self.due.get(number) in (None, Due.NEVER):
+                    self._add("unwanted", f"event {number} was sent at {arrival.began:.2f} s, and not selected")
 
     def _add(self, kind: str, text: str) -> None:
         self.verdict.violations.append(Violation(kind, f"{self.webhook}: {text}"))
-
-
-def _check_doubles(
-    arrivals: Mapping[str, Sequence[Arrival]], cut: Sequence[Disruption], limits: Limits, verdict: Verdict
-) -> None:
-    by_cause: Counter[int] = Counter()
-    for first, again in _doubles(arrivals):
-        verdict.figures["doubled"] += 1
-        if first.ended - first.began >= limits.timeout / 2:
-            verdict.figures["doubled after a late answer"] += 1
-            continue
-        known = _later_by_faults(first.ended, cut, limits)
-        causes = (number for number, fault in enumerate(cut) if _is_cut(first, again, fault, known, limits))
-        cause = next(causes, None)
-        if cause is None:
-            text = f"event {first.event} was accepted at {first.ended:.2f} s, and sent at {again.began:.2f} s"
-            verdict.violations.append(Violation("doubled", f"{first.webhook}: {text}"))
-        else:
-            by_cause[cause] += 1
-            verdict.figures[f"doubled after a {cut[cause].kind}"] += 1
-    verdict.figures["most doubled after one fault"] = max(by_cause.values(), default=0)
-    for cause, count in by_cause.items():
-        if count > limits.workers and cut[cause].kind != POWER:
-            fault = f"the {cut[cause].kind} at {cut[cause].began:.2f} s"
-            text = f"{count} after {fault}: {limits.workers} were in flight at most"
-            verdict.violations.append(Violation("doubled", text))
-
-
-def _doubles(arrivals: Mapping[str, Sequence[Arrival]]) -> Iterator[tuple[Arrival, Arrival]]:
-    """Yield each request that was accepted, with the next one of the same event that was accepted, too."""
-    for arrived in arrivals.values():
-        accepted: dict[int, list[Arrival]] = defaultdict(list)
-        for arrival in arrived:
-            if arrival.accepted:
-                accepted[arrival.event].append(arrival)
-        for same in accepted.values():
-            yield from pairwise(same)
-
-
-def _is_cut(first: Arrival, again: Arrival, fault: Disruption, known: float, limits: Limits) -> bool:
-    """Return whether a fault came before the result of the first request was in the store: at `known` it should be.
-
-    Who sent it may have been killed before its receiver read it. A power failure may take a result back at any time.
-    """
-    if fault.kind == POWER:
-        return first.began <= fault.ended and fault.began <= again.began
-    sent = first.began - limits.in_flight
-    return fault.kind != _CLOCK and fault.ended >= sent and fault.began <= min(again.began, known)
 
 
 def _early(
@@ -258,7 +196,7 @@ def _early(
         holds = [hold for hold in holds if hold[1] > arrival.began]
         for known, until in holds:
             if known < arrival.began < until - _CLOCKS:
-                sent = f"event {arrival.event} was sent {arrival.began - known:.2f} s after it was known"
+                sent = f"{arrival.shown} was sent {arrival.began - known:.2f} s after it was known"
                 text = f"{webhook}: {until - arrival.began:.2f} s before a Retry-After's end {sent}"
                 yield Violation("early", text)
                 break
@@ -270,31 +208,13 @@ def _hold(
     refused: Arrival, changes: Sequence[Change], cut: Sequence[Disruption], limits: Limits
 ) -> list[tuple[float, float]]:
     """Return from when on, and until when, nothing may be sent after such an answer; [] where it may be unknown."""
-    known, until = _later_by_stops(refused.ended, cut, limits), refused.ended + refused.retry_after
+    known, until = later_by_stops(refused.ended, cut, limits), refused.ended + refused.retry_after
     during = [fault for fault in cut if fault.ended >= refused.ended and fault.began <= until]
-    forgets = any(fault.kind in (_STORE, _CLOCK, POWER) for fault in during)
-    if any(fault.kind not in (_STORE, _CLOCK, _STOP) and (forgets or fault.began <= known) for fault in during):
+    forgets = any(fault.kind in (STORE, CLOCK, POWER) for fault in during)
+    if any(fault.kind not in (STORE, CLOCK, STOP) and (forgets or fault.began <= known) for fault in during):
         return []
     moved = [change.began for change in changes if refused.began < change.settled and change.began < until]
     return [(known, min([until, *moved]))]
-
-
-def _later_by_stops(moment: float, cut: Sequence[Disruption], limits: Limits) -> float:
-    """Return when an answer of that moment has surely been read, by an agent that is paused meanwhile."""
-    known = moment + limits.in_flight
-    for fault in cut:
-        if fault.kind == _STOP and fault.began <= known and fault.ended >= moment:
-            known = max(known, fault.ended + limits.in_flight)
-    return known
-
-
-def _later_by_faults(moment: float, cut: Sequence[Disruption], limits: Limits) -> float:
-    """Return when the result of an answer of that moment is surely in the store, if its agent lives on."""
-    known = _later_by_stops(moment, cut, limits) + limits.in_flight
-    for fault in cut:
-        if fault.kind == _STORE and fault.began <= known and fault.ended >= moment:
-            known = max(known, fault.ended + limits.effect)
-    return known
 
 
 def _stale(
@@ -311,11 +231,8 @@ def _stale(
     }
     for arrival in arrived:
         since = replaced.get(arrival.generation, NEVER)
-        if (
-            arrival.began > since + limits.effect
-            and arrival.began > _later_by_stops(since, cut, limits) + limits.effect
-        ):
-            text = f"event {arrival.event} was sent {arrival.began - since:.2f} s after its settings were replaced"
+        if arrival.began > since + limits.effect and arrival.began > later_by_stops(since, cut, limits) + limits.effect:
+            text = f"{arrival.shown} was sent {arrival.began - since:.2f} s after its settings were replaced"
             yield Violation("stale", f"{webhook}: {text}")
 
 
@@ -350,6 +267,8 @@ def _count(history: History, verdict: Verdict) -> None:
     figures = verdict.figures
     figures["events"] = len(history.events)
     figures["requests"] = len(history.arrivals)
+    figures["digests"] = sum(len(arrival.events) > 1 for arrival in history.arrivals)
+    figures["events in digests"] = sum(len(arrival.events) for arrival in history.arrivals if len(arrival.events) > 1)
     figures["accepted"] = sum(arrival.accepted for arrival in history.arrivals)
     figures["refused"] = sum(arrival.status >= 300 for arrival in history.arrivals)
     figures["without an answer"] = sum(not arrival.status for arrival in history.arrivals)

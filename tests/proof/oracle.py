@@ -1,15 +1,18 @@
 """Runs a proof: writes events, injects the faults of a schedule into real agents, and returns the history."""
 
+import json
 import random
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from testbed.servers.running import slowness
 from tests.e2e.sew_agent import Agent
+from tests.proof.changes import Step, steps_of, with_new_secret
 from tests.proof.events import Events
 from tests.proof.history import NEVER, Books, Change, Definition, Disruption, History, Limits, State
 from tests.proof.judge import Due, due_for
@@ -23,8 +26,8 @@ TURN = 0.02
 SLOWEST = 3.0
 """How much longer the schedule lasts on a busy machine, at most."""
 SEVERITIES = (0, 20, 40, 60, 80)
-NARROWED = 5
-"""Severity by which a changed query selects fewer events, and then more again."""
+DIGESTS = {1: (2, "type"), 3: (1, "")}
+"""Which of five webhooks have digests at first: within so many seconds, grouped by which field."""
 FLUSH = 100
 """Severity of the events at the end, which every query selects."""
 WORKS = '"webhook_accepted"'
@@ -60,7 +63,7 @@ class Steps:
 
     receiver: ProofReceiver
     done: list[Change] = field(default_factory=list)
-    waiting: list[tuple[float, Callable[[Definition], Definition]]] = field(default_factory=list)
+    waiting: list[Step] = field(default_factory=list)
     """Seconds to wait after the change before, and the next change."""
 
     @property
@@ -91,6 +94,7 @@ class Oracle:
         self._steps: dict[str, Steps] = {}
         self._agents: list[RunningAgent] = []
         self._disruptions: list[Disruption] = []
+        self._begins: list[float] = []
         self._problems: list[str] = []
         self._slowest = 1.0
         self._turned = self._paced = 0.0
@@ -124,6 +128,7 @@ class Oracle:
             [change for steps in self._steps.values() for change in steps.done],
             [arrival for steps in self._steps.values() for arrival in steps.receiver.arrivals],
             self._disruptions,
+            self._begins,
             books,
             self._problems,
         )
@@ -143,7 +148,9 @@ class Oracle:
                 atomic=self._setup.atomic,
             )
             self._steps[name] = Steps(stack.enter_context(receiver))
-            self._apply(name, Definition(name, 0, State.ENABLED, SEVERITIES[number % len(SEVERITIES)]))
+            digest, group_by = DIGESTS.get(number % len(SEVERITIES), (0, ""))
+            severity = SEVERITIES[number % len(SEVERITIES)]
+            self._apply(name, Definition(name, 0, State.ENABLED, severity, digest=digest, group_by=group_by))
 
     def _begin_reading(self) -> None:
         """Write first events until each webhook has had one: from then on all that is written is due."""
@@ -261,6 +268,8 @@ class Oracle:
             self._turn()
 
     def _start(self, number: int) -> RunningAgent:
+        if self._setup.agents == 1:  # of several, each says itself what it takes over
+            self._begins.append(self._clock())
         return RunningAgent(number, self._setup.start_agent(number), self._clock())
 
     def _tend(self, agent: RunningAgent) -> None:
@@ -286,6 +295,8 @@ class Oracle:
 
     def _check_log(self, agent: RunningAgent) -> None:
         text = agent.process.text()
+        since_epoch = time.time() - self._clock()
+        self._begins += [moment - since_epoch for moment in takeovers(text)]
         if "Traceback" in text:
             self._problems.append(f"agent {agent.number} printed a traceback: {text[text.index('Traceback') :][:1500]}")
 
@@ -298,20 +309,8 @@ class Oracle:
 
     def _change(self, name: str, fault: Fault) -> None:
         """Queue what a change of a webhook consists of."""
-        waiting = self._steps[name].waiting
-        if fault.what == "query":
-            waiting += [(0.0, _narrow), (fault.lasts, _widen)]
-        elif fault.what == "secret":
-            waiting.append((0.0, lambda now: replace(now, secret=now.secret + 1)))
-        elif fault.what == "token":
-            waiting.append((0.0, lambda now: replace(now, token=now.token + 1)))
-        else:
-            state = State.DISABLED if fault.what == "disabled" else State.ABSENT
-            lasts = fault.lasts if fault.what != "forgotten" else FORGET_AFTER + fault.lasts
-            waiting += [
-                (0.0, lambda now: replace(now, state=state)),
-                (lasts, lambda now: replace(now, state=State.ENABLED)),
-            ]
+        steps = self._steps[name]
+        steps.waiting += steps_of(fault, steps.done[0].definition)
 
     def _settle(self, name: str) -> None:
         """Note when a change was seen to be used: by a request that shows it, by the store, by what the agent says."""
@@ -355,7 +354,7 @@ class Oracle:
             self._turn()
         self._say(f"all faults have ended: {self._progress()}")
         for steps in self._steps.values():
-            steps.waiting.append((0.0, lambda now: replace(now, secret=now.secret + 1)))
+            steps.waiting.append((0.0, with_new_secret))
         began = self._clock()
         while any(steps.waiting or steps.settled == NEVER for steps in self._steps.values()):
             self._setup.write(self._events, 5, FLUSH)
@@ -407,12 +406,11 @@ class Oracle:
             agent.process.kill()
 
 
-def _narrow(now: Definition) -> Definition:
-    return replace(now, severity=now.severity + NARROWED)
-
-
-def _widen(now: Definition) -> Definition:
-    return replace(now, severity=now.severity - NARROWED)
+def takeovers(log: str) -> Iterator[float]:
+    """Yield the moments, since the epoch, at which an agent says that it has begun to send for more webhooks."""
+    for line in log.splitlines():
+        if '"webhooks_moved"' in line and '"claimed": 0' not in line and line.endswith("}"):
+            yield datetime.fromisoformat(json.loads(line)["time"]).timestamp()
 
 
 def say(text: str) -> None:

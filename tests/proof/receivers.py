@@ -4,14 +4,16 @@ import hashlib
 import json
 import random
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
 
 from standardwebhooks import Webhook
 
+from kubectl_sew.consumers.digest import digest_id
 from testbed.raw_server import Connection, RawServer
-from tests.proof.events import Events, number_of
+from tests.proof import digests
+from tests.proof.events import Events, numbers_in
 from tests.proof.history import NEVER, Arrival, Definition
 
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
@@ -68,18 +70,19 @@ class ProofReceiver:
         connection.requests.clear()  # a run has more requests than memory for their bodies
         path, headers, body = parse(request)
         document = json.loads(body)
-        number, generation = number_of(document), int(document.get("labels", {}).get("generation", -1))
+        numbers, generation = numbers_in(document), int(document.get("labels", {}).get("generation", -1))
         self.newest = max(self.newest, generation)
         trouble = self.troubles[-1] if self.troubles and self._chance.random() < FAILS else ""
         status, retry_after, goes_on = 0, 0.0, True
         try:
-            status, retry_after = self._status(path, number, trouble)
+            status, retry_after = self._status(path, numbers, trouble)
             goes_on = self._send(connection, status, retry_after, trouble)
         finally:
             usable = status if status < 1000 else 0
             arrival = Arrival(
                 self.webhook,
-                number,
+                numbers,
+                headers.get("webhook-id", ""),
                 began,
                 self._clock() if usable else NEVER,
                 usable,
@@ -89,18 +92,21 @@ class ProofReceiver:
             )
             self.arrivals.append(arrival)
             if arrival.accepted:
-                self.accepted.add(number)
+                self.accepted.update(numbers)
         return goes_on
 
-    def _status(self, path: str, number: int, trouble: str) -> tuple[int, float]:
+    def _status(self, path: str, numbers: Sequence[int], trouble: str) -> tuple[int, float]:
         """Return the status and the seconds of a Retry-After; a status from 1000 on is none that can be used."""
         if int(path.rpartition("-")[2]) < self.token:
             return 401, 0.0
-        if 0 <= number < len(self._events.written) and self.webhook in self._events.written[number].bad:
+        if any(self._is_bad(number) for number in numbers):
             return 400, 0.0
         if "away" in self.troubles:
             return 503, 0.0
         return _STATUSES.get(trouble, 204), float(self._chance.randint(*RETRY_AFTER)) if trouble == "limits" else 0.0
+
+    def _is_bad(self, number: int) -> bool:
+        return 0 <= number < len(self._events.written) and self.webhook in self._events.written[number].bad
 
     def _send(self, connection: Connection, status: int, retry_after: float, trouble: str) -> bool:
         if status == _HANGS:
@@ -128,7 +134,7 @@ class ProofReceiver:
         """Return what is wrong with a request: everything in it must be of one generation."""
         if generation not in self.definitions:
             return f"made by generation {generation}, which there never was"
-        if headers.get("webhook-id") != self._identify(self.webhook, number_of(document)):
+        if headers.get("webhook-id") != self._wanted_id(document):
             return "its id is that of another delivery"
         possible = [self.definitions[generation]]
         if not self._atomic and generation + 1 in self.definitions:
@@ -138,7 +144,14 @@ class ProofReceiver:
             return "its URL is not that of its generation"
         if not any(_signed(definition, headers, body) for definition in possible):
             return "its signature is not that of its generation"
+        if "digest" in document:
+            return digests.flaw(document, self._events, possible[0])
         return self._events.flaw(document)
+
+    def _wanted_id(self, document: Mapping[str, Any]) -> str:
+        """Return the id that a request must have, by the events in it."""
+        ids = [self._identify(self.webhook, number) for number in numbers_in(document)]
+        return digest_id(self.webhook, ids) if "digest" in document else ids[0]
 
 
 _HANGS, _DRIPS, _CUTS = 1000, 1001, 1002

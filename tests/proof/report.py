@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from kubectl_sew.text import plural
 from tests.proof.history import History
-from tests.proof.judge import KINDS, Verdict, by_webhook
+from tests.proof.judge import by_webhook
+from tests.proof.verdict import KINDS, Verdict
 
 SHOWN = 5
 """Violations of one kind that are shown in full."""
@@ -28,6 +29,7 @@ def report(verdict: Verdict, history: History, skipped: Sequence[str]) -> Iterat
                 made = change.definition
                 times = f"{change.began:.2f} s, used from {change.settled:.2f} s on"
                 what = f"{made.state.value}, {made.query}, token {made.token}, secret {made.secret}"
+                what += f", digest {made.digest} s {made.group_by}".rstrip() if made.digest else ""
                 yield f"  {webhook}: {times}: {what}"
 
 

@@ -11,7 +11,7 @@ WORKS = (0.05, 3.0)
 IN_START = 0.2
 """Share of the kills that come while an agent starts."""
 SHORTEST = 15.0
-CHANGES = ("query", "secret", "token", "deleted")
+CHANGES = ("query", "secret", "token", "deleted", "digest")
 STOPS = ("disabled", "forgotten")
 """Changes after which a webhook has no right to some events; they come to the last third of the webhooks alone."""
 TROUBLES = ("refuses", "limits", "hangs", "drips", "late", "cuts", "slow")

@@ -82,7 +82,13 @@ def manifests(definition: Definition, receiver: ProofReceiver) -> list[dict[str,
     """Return a webhook, and the Secret with its URL and its signing secret. Its labels show its generation."""
     name = definition.webhook
     values = {"url": receiver.url(definition.token), "signingSecret": signing_secret(definition)}
-    config = [{"name": key, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}} for key in values]
+    config: list[dict[str, Any]] = [
+        {"name": key, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}} for key in values
+    ]
+    if definition.digest:
+        config += [{"name": "digest", "value": f"{definition.digest}s"}]
+    if definition.group_by:
+        config += [{"name": "groupBy", "value": definition.group_by}]
     labels = {"webhooks.projectcalico.org/labels": f"generation: {definition.generation}"}
     spec = {"state": definition.state.value, "query": definition.query, "config": config}
     return [secret(name, **values), webhook(name, annotations=labels, **spec)]

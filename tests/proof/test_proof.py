@@ -7,10 +7,11 @@ import pytest
 from testbed.servers.required import required
 from tests.proof.elasticsearch import InCluster
 from tests.proof.files import Files
-from tests.proof.judge import Verdict, judge
+from tests.proof.judge import judge
 from tests.proof.oracle import Oracle, say
 from tests.proof.postgresql import WithPostgresql
 from tests.proof.setup import Setup
+from tests.proof.verdict import Verdict
 
 SEED = 1
 
@@ -24,6 +25,7 @@ def test_nothing_is_lost_altered_doubled_or_early_with_files(tmp_path: Path) -> 
     verdict = verdict_of(Files(), tmp_path)
     assert not verdict.violations
     assert verdict.figures["must"] > 400
+    assert verdict.figures["digests"]
     assert verdict.figures["faults: kill"] == 4
 
 
@@ -34,4 +36,5 @@ def test_nothing_is_lost_altered_doubled_or_early_in_a_cluster(setup: type[InClu
         verdict = verdict_of(setup(), tmp_path)
     assert not verdict.violations
     assert verdict.figures["must"] > 200
+    assert verdict.figures["digests"]
     assert verdict.figures["faults: kill"] == 4

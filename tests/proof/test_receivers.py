@@ -3,12 +3,19 @@
 import http.client
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
 
+from kubectl_sew.consumers.digest import digest_id, make_digest
+from kubectl_sew.consumers.digest_settings import DigestSettings
+from kubectl_sew.event import Event
+from kubectl_sew.event_maps.readable import EVENT_MAPS
+from tests.proof import digests
 from tests.proof.events import Events, identity
 from tests.proof.history import Definition, State
 from tests.proof.receivers import ProofReceiver, signing_secret
@@ -113,3 +120,69 @@ def test_what_is_wrong_with_a_request_is_seen(
 ) -> None:
     post(receiver, body(events, **changed), **sent)  # type: ignore[arg-type]
     eventually(lambda: [arrival.flaw for arrival in receiver.arrivals] == [flaw], f"it sees: {flaw}")
+
+
+GATHERS = replace(ON, digest=5)
+BY_TYPE = replace(GATHERS, group_by="type")
+NAME = digest_id("w", [f"w-{number}" for number in range(3)])
+
+
+def digest_of(events: Events, numbers: Sequence[int], definition: Definition) -> dict[str, Any]:
+    """Return a digest as the agent makes it."""
+    made = [Event("", identity(number), events.document(number)) for number in numbers]
+    grouped = (definition.group_by,) if definition.group_by else ()
+    document = make_digest(made, DigestSettings(definition.digest, grouped), EVENT_MAPS).event(NAME).fields()
+    return document | {"id": NAME, "labels": {"generation": "0"}}
+
+
+@pytest.mark.parametrize(
+    ("definition", "changed", "numbers", "flaw"),
+    [
+        (GATHERS, {}, (0, 1, 2), ""),
+        (GATHERS, {"count": 4}, (0, 1, 2), "a digest, altered in count"),
+        (GATHERS, {"newest": []}, (0, 1, 2), "a digest, altered in newest"),
+        (GATHERS, {"types": [{"value": "waf", "count": 3}]}, (0, 1, 2), "a digest, altered in types"),
+        (GATHERS, {"first": "1970-01-01T00:00:00Z"}, (0, 1, 2), "a digest, altered in first"),
+        (GATHERS, {"more": 1}, (0, 1, 2), "a digest, altered in more"),
+        (GATHERS, {"ids": ["e0", "e1"]}, (0, 1, 2), "its id is that of another delivery"),
+        (GATHERS, {"ids": ["e0", "e1", "e99"]}, (0, 1, 2), "its id is that of another delivery"),
+        (GATHERS, {}, (0, 1), "its id is that of another delivery"),
+        (ON, {}, (0, 1, 2), "a digest, although its webhook has none"),
+        (BY_TYPE, {}, (0, 1, 2), "a digest of several groups"),
+    ],
+)
+def test_what_is_wrong_with_a_digest_is_seen(
+    receiver: ProofReceiver,
+    events: Events,
+    definition: Definition,
+    changed: dict[str, object],
+    numbers: Sequence[int],
+    flaw: str,
+) -> None:
+    receiver.definitions[0] = definition
+    made = digest_of(events, numbers, definition if definition.digest else GATHERS)
+    made["digest"] |= changed
+    assert post(receiver, made, name=NAME) == "204"
+    eventually(lambda: [arrival.flaw for arrival in receiver.arrivals] == [flaw], f"it sees: {flaw}")
+
+
+def test_a_digest_is_right_whatever_is_in_it(receiver: ProofReceiver, events: Events) -> None:
+    for _ in range(200):
+        events.next()
+    for definition in (GATHERS, BY_TYPE):
+        kinds = {event.kind for event in events.written} if definition.group_by else {""}
+        for kind in kinds:
+            numbers = [event.number for event in events.written if not kind or event.kind == kind]
+            assert digests.flaw(digest_of(events, numbers, definition), events, definition) == ""
+
+
+def test_a_digest_is_accepted_or_refused_as_a_whole(receiver: ProofReceiver, events: Events) -> None:
+    receiver.definitions[0] = GATHERS
+    assert post(receiver, digest_of(events, (0, 1, 2), GATHERS), name=NAME) == "204"
+    eventually(lambda: receiver.accepted == {0, 1, 2}, "all of it is accepted")
+    while not events.written[-1].bad:
+        events.next()
+    bad = events.written[-1].number
+    assert post(receiver, digest_of(events, (0, bad), GATHERS), name=NAME) == "400"
+    eventually(lambda: receiver.arrivals[-1].events == (0, bad), "it has been recorded")
+    assert receiver.accepted == {0, 1, 2}

@@ -1,0 +1,162 @@
+"""Judges what a webhook with `digest` is sent: a group of its events has one message within that time. Pure.
+
+What is promised is in docs/digests.md, and no more is excused than it says there.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from tests.proof.disruptions import is_late
+from tests.proof.history import NEVER, Arrival, Change, Definition, Limits, State, Written
+from tests.proof.verdict import Violation
+
+FULL = 1_000
+"""Events of a digest that does not wait: more do not go into one."""
+GIVEN_UP = 5
+"""Requests after which a digest that always failed is sent in halves."""
+_CLOCKS = 0.05
+"""Seconds by which two moments of one machine may be read wrong."""
+
+
+def definitions_of(changes: Sequence[Change]) -> dict[int, Definition]:
+    """Return a webhook's definitions by their generations."""
+    return {change.definition.generation: change.definition for change in changes}
+
+
+def group_of(arrival: Arrival, made_by: Mapping[int, Definition], events: Mapping[int, Written]) -> str | None:
+    """Return the group of a request's events; None where the webhook had no digests as it was made."""
+    definition = made_by.get(arrival.generation)
+    if definition is None or not definition.digest:
+        return None
+    first = events.get(arrival.events[0])
+    return first.kind if first and definition.group_by else ""
+
+
+def is_regrouped(changes: Sequence[Change], since: float, until: float, limits: Limits) -> bool:
+    """Return whether what goes together may have changed meanwhile."""
+    changed = [
+        after for before, after in pairwise(changes) if _gathers(before.definition) != _gathers(after.definition)
+    ]
+    return any(after.began <= until and after.settled + limits.effect >= since for after in changed)
+
+
+def was_given_up(first: Arrival, again: Arrival, arrived: Sequence[Arrival]) -> bool:
+    """Return whether a digest had failed so often that its events go in halves, although it may have arrived."""
+    before = [one for one in arrived if one.identity == first.identity and one.began < again.began]
+    return len(first.events) > 1 and len(before) >= GIVEN_UP
+
+
+def crowded(
+    webhook: str,
+    arrived: Sequence[Arrival],
+    changes: Sequence[Change],
+    events: Mapping[int, Written],
+    begins: Sequence[float],
+    limits: Limits,
+) -> Iterator[Violation]:
+    """Yield requests that came too soon after another one of their group, or before one that may have arrived.
+
+    `arrived`: in their order. `begins`: moments at which an agent began to send, and did not know what was before.
+    """
+    seen, groups, made_by = _Seen(changes, begins, limits), defaultdict[str, _Group](_Group), definitions_of(changes)
+    for arrival in arrived:
+        key = group_of(arrival, made_by, events)
+        if key is None:
+            continue
+        group, within = groups[key], made_by[arrival.generation].digest
+        for wrong in (seen.beside(arrival, group), seen.too_soon(arrival, group, within)):
+            if wrong:
+                what = f"{arrival.shown} of {key or 'all'}, sent at {arrival.began:.2f} s"
+                yield Violation("crowded", f"{webhook}: {what}, {wrong}")
+        seen.note(arrival, group)
+
+
+@dataclass(slots=True)
+class _Group:
+    accepted: Arrival | None = None
+    """Its last message."""
+    doubtful: dict[str, Arrival] = field(default_factory=dict)
+    """Its digests that may have arrived, by their ids: each is to be sent again, before anything else."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known of a webhook's messages so far."""
+
+    changes: Sequence[Change]
+    begins: Sequence[float]
+    limits: Limits
+    requests: Counter[str] = field(default_factory=Counter)
+    """How often each message was sent, by its id."""
+    numbers: dict[str, int] = field(default_factory=dict)
+    """The messages, by their ids, in the order in which they were seen first."""
+    ended: set[str] = field(default_factory=set)
+    """Messages that were taken, refused for good, or given up, by their ids."""
+    possible: set[str] = field(default_factory=set)
+    """Messages that may have arrived, by their ids."""
+    halved: set[int] = field(default_factory=set)
+    """Events of digests that were refused for good, or failed again and again: they go in halves, at once."""
+
+    def beside(self, arrival: Arrival, group: _Group) -> str:
+        for identity, digest in group.doubtful.items():
+            if identity != arrival.identity and not self._is_freed(digest, arrival):
+                return f"before {digest.shown} of {digest.began:.2f} s, which may have arrived, was sent again"
+        return ""
+
+    def too_soon(self, arrival: Arrival, group: _Group, within: float) -> str:
+        last = group.accepted
+        if last is None or arrival.identity == last.identity or arrival.identity in self.possible:
+            return ""
+        waited = arrival.began - last.began
+        if waited >= within - _CLOCKS or self._may_go(arrival, last):
+            return ""
+        return f"{waited:.2f} s after {last.shown}: its digest is {within:g} s"
+
+    def note(self, arrival: Arrival, group: _Group) -> None:
+        """Learn of a request. A busy receiver may have read it long after others that were sent after it."""
+        identity, is_digest = arrival.identity, len(arrival.events) > 1
+        self.requests[identity] += 1
+        number = self.numbers.setdefault(identity, len(self.numbers))
+        refused = 400 <= arrival.status < 500
+        if not refused:
+            self.possible.add(identity)
+        if arrival.accepted and (group.accepted is None or number >= self.numbers[group.accepted.identity]):
+            group.accepted = arrival
+        if (is_digest and arrival.status == 400) or self.requests[identity] >= GIVEN_UP:
+            self.halved.update(arrival.events)
+            self.ended.add(identity)
+        elif arrival.accepted and not is_late(arrival, self.limits):
+            self.ended.add(identity)
+        elif is_digest and not refused:
+            group.doubtful.setdefault(identity, arrival)
+        if identity in self.ended:
+            group.doubtful.pop(identity, None)
+
+    def _may_go(self, arrival: Arrival, last: Arrival) -> bool:
+        since, until = last.began, arrival.began
+        return (
+            len(arrival.events) >= FULL
+            or not self.halved.isdisjoint(arrival.events)
+            or self.requests[last.identity] >= GIVEN_UP
+            or any(since <= begin <= until + self.limits.in_flight for begin in self.begins)
+            or is_regrouped(self.changes, since, until, self.limits)
+            or self._was(State.DISABLED, since, until)
+            or self._was(State.ABSENT, since, until)
+        )
+
+    def _is_freed(self, digest: Arrival, arrival: Arrival) -> bool:
+        since, until = digest.began, arrival.began
+        return is_regrouped(self.changes, since, until, self.limits) or self._was(State.ABSENT, since, until)
+
+    def _was(self, state: State, since: float, until: float) -> bool:
+        for change, following in zip(self.changes, [*self.changes[1:], None], strict=True):
+            ended = following.settled + self.limits.effect if following else NEVER
+            if change.definition.state is state and change.began <= until and ended >= since:
+                return True
+        return False
+
+
+def _gathers(definition: Definition) -> tuple[int, str]:
+    return definition.digest, definition.group_by
