@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from kubectl_sew import text
 from kubectl_sew.consumers import event_text
-from kubectl_sew.consumers.digest import Digest, fitting_ids
+from kubectl_sew.consumers.digest import NOTHING, Digest, fitting_ids
 from kubectl_sew.consumers.jira_description import BLOCK_ENDS, DESCRIPTION_LIMIT, ending, escape, listed
 from kubectl_sew.event_maps.readable import ReadableEvent
 from kubectl_sew.json_text import line
@@ -25,7 +25,7 @@ def digest_description(digest: Digest, labels: Mapping[str, str], delivery_id: s
 def _facts(digest: Digest, labels: Mapping[str, str]) -> list[str]:
     """Return lines, of which none begins with an event's text."""
     lines = [f"*Events:* {digest.count} {digest.span}"]
-    lines += [f"*{escape(name)}:* {escape(value)}" for name, value in digest.group]
+    lines += [f"*{escape(name)}:* {escape(value or NOTHING)}" for name, value in digest.group]
     for name, tally in digest.tallies.items():
         lines += listed(name, tally.shown())
     lines += ["*The newest of them:*", *map(_named, digest.newest)]

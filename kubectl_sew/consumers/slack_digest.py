@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kubectl_sew.consumers import event_text
-from kubectl_sew.consumers.digest import Digest, fitting_ids
+from kubectl_sew.consumers.digest import NOTHING, Digest, fitting_ids
 from kubectl_sew.consumers.slack_message import (
     TEXT_LIMIT,
     Block,
@@ -49,7 +49,7 @@ def _facts(digest: Digest) -> list[Block]:
 
 
 def _about(digest: Digest) -> str:
-    group = "".join(f"\n*{escape(name, 100)}* {escape(value, 250)}" for name, value in digest.group)
+    group = "".join(f"\n*{escape(name, 100)}* {escape(value or NOTHING, 250)}" for name, value in digest.group)
     return f"{digest.count} events {digest.span}" + group
 
 

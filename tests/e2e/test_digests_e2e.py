@@ -1,11 +1,13 @@
 """Digests by the real agent: over kills, each event is in a digest that was taken, and the books balance."""
 
 import json
+import re
 import time
 from collections import Counter
 from typing import Any
 
 from kubectl_sew.event import Event, delivery_id
+from testbed.jira import jira
 from testbed.receivers import Answer, Incoming, Receiver
 from tests.e2e.sew_agent import Folder
 from tests.waiting import eventually
@@ -83,3 +85,38 @@ def test_a_quiet_group_has_its_first_event_at_once_and_a_storm_two_messages(fold
     assert (sizes[0], sum(sizes)) == (1, 300)
     assert len(sizes) <= 3
     assert "in digest " in folder.command("deliveries", "list").stdout
+
+
+def test_comments_over_kills_say_each_event_once_in_one_issue_until_that_is_done(folder: Folder) -> None:
+    with jira(project="P", issue_type="Bug", username="u", token="t") as tracker:
+        answer = tracker.receive
+
+        def slowly(incoming: Incoming) -> Answer:
+            answered = answer(incoming)
+            time.sleep(0.1)  # so that a kill finds one in flight that has arrived
+            return answered
+
+        tracker.receive = slowly  # type: ignore[method-assign]
+        config = {"project": "P", "issueType": "Bug", "username": "u", "apiToken": "t", "groupInto": "open"}
+        folder.webhook("hook", f"{tracker.url}/rest/api/2/issue", consumer="Jira", digest="1s", **config)
+        total = 0
+        for _ in range(2):
+            folder.start(SEW_RATE_JIRA="100/s")
+            folder.write(range(total, total + 30))
+            total += 30
+            taken = len(tracker.accepted)
+            eventually(lambda taken=taken: len(tracker.accepted) > taken, "one arrives", 30)  # type: ignore[misc]
+            folder.agents[-1].kill()
+        folder.start(SEW_RATE_JIRA="100/s")
+        eventually(lambda: row(folder)["delivered"] == total, "all of it is delivered", 60)
+        (issue,) = tracker.issues.values()
+        assert mentioned([issue.description, *issue.comments]) == Counter(f"e{number}" for number in range(total))
+        issue.done = True
+        folder.write([total])
+        eventually(lambda: row(folder)["delivered"] == total + 1, "the next one is delivered", 30)
+        assert list(tracker.issues) == ["P-1", "P-2"]
+
+
+def mentioned(texts: list[str]) -> Counter[str]:
+    """Return how many of the texts name each event."""
+    return Counter(name for text in texts for name in set(re.findall(r"\be[0-9]+\b", text)))

@@ -331,6 +331,9 @@ class Dispatcher:
             if (seconds := self._worked() - began) >= _LONG:
                 with self._lock:
                     self._queues.rest(assignment, self._now() + _RESTS * seconds)
+        if answers is not None and not self._may_send():  # what it asked before has delivered nothing
+            self._let_go(assignment)
+            return
         done = partial(self._advance, assignment, steps, sent(requests))
         try:
             self._transport.begin(requests, done)

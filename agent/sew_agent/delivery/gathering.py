@@ -256,6 +256,7 @@ class Gathering:
         for key, group in self._groups.items():
             group.accepted_at += seconds
             group.not_before += seconds
+            group.resends = [replace(message, due=message.due + seconds) for message in group.resends]
             self._put(key)
 
     def _group_of(self, delivery: Delivery) -> str:

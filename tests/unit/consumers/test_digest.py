@@ -160,6 +160,13 @@ def test_events_are_of_one_group_by_the_values_of_its_fields() -> None:
     assert {group_key(EVENT_MAPS.read(each), ()) for each in events} == {""}
 
 
+def test_a_group_of_events_without_a_value_says_so() -> None:
+    digest = make_digest([event(1), event(2)], DigestSettings(60.0, ("host",)), EVENT_MAPS)
+    assert "*host* none" in sent("Slack", digest)["blocks"][1]["text"]["text"]
+    assert "\n*host:* none\n" in sent("Jira", digest)["fields"]["description"]
+    assert sent("Generic", digest)["digest"]["group"] == {"host": ""}
+
+
 def test_values_that_differ_where_no_message_shows_them_make_groups_of_their_own() -> None:
     long = "x" * 9_000
     values = [long, f"{long}y", [long, *range(30)], [long, *range(31)], {"a": long + "1"}, {"a": long + "2"}, None]

@@ -185,6 +185,21 @@ def test_a_digest_that_may_have_arrived_is_not_dissolved_where_its_credential_is
     assert books(harness)[2:] == (0, 0)
 
 
+@pytest.mark.parametrize("set_by", [-1800.0, -7200.0, 7200.0])
+def test_a_clock_that_is_set_makes_no_pause_of_a_digest_longer(
+    harness: DispatcherHarness, sent: Sent, set_by: float
+) -> None:
+    enqueue(harness, ["first"])
+    settle(harness)
+    sent.answers = [Response(500, {}, b"")] * 2
+    enqueue(harness, some(3))
+    wait(harness, 65)
+    assert sent.sizes[:2] == [1, 3]
+    harness.clock.set(set_by)
+    wait(harness, 60)
+    assert books(harness) == (4, 4, 0, 0)
+
+
 def test_a_digest_that_was_surely_not_taken_takes_in_what_came_meanwhile(
     harness: DispatcherHarness, sent: Sent
 ) -> None:

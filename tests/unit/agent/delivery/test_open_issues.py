@@ -1,6 +1,7 @@
 """Digests that are comments on the open issue of their group, by the dispatcher and a Jira that is strict."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from sew_agent.delivery.queue import Assignment
 from sew_agent.store.records import EnqueueBatch, NewDelivery
 from testbed.jira import Jira
 from testbed.receivers import Incoming
-from tests.unit.agent.delivery.harness import NOW, PATIENCE, DispatcherHarness
+from tests.unit.agent.delivery.harness import NOW, PATIENCE, DispatcherHarness, until
 
 LOST = SendError(FailureReason.NETWORK, "the connection broke")
 CONFIG = {
@@ -225,6 +226,27 @@ def test_a_search_that_fails_creates_nothing_and_one_that_is_not_there_says_so(
     assert list(tracker.said.values()) == [0, 0]
     assert "without looking for the open one of its group" in harness.store.attempts("a")[-1].detail
     assert books(harness) == (3, 3, 0, 0)
+
+
+def test_an_agent_that_may_not_send_any_more_after_its_search_sends_nothing(
+    harness: DispatcherHarness, tracker: Tracker
+) -> None:
+    may_send = threading.Event()
+    may_send.set()
+
+    def lose(called: str) -> None:
+        if called.startswith("GET"):
+            may_send.clear()
+
+    tracker.after = lose
+    harness.start(may_send.is_set)
+    enqueue(harness, ["first"])
+    until(lambda: tracker.asked and not harness.dispatcher.busy)
+    assert tracker.asked == ["GET search/jql"]
+    tracker.after = lambda _: None
+    may_send.set()
+    until(lambda: books(harness)[1] == 1)
+    assert tracker.said == {"SEC-1": 0}
 
 
 def test_what_a_person_sends_again_is_an_issue_of_its_own(harness: DispatcherHarness, tracker: Tracker) -> None:
