@@ -76,6 +76,8 @@ class Queues:
         self._in_flight: dict[str, set[int]] = {}
         """Webhook -> its deliveries that are in flight, where there are any."""
         self._busy = 0
+        self._reader: Queue | None = None
+        """Of which was read ahead last."""
         self._crowded: list[Queue] = []
         """Queues whose receivers are not proven, and for which there is no room: the end of another one wakes them."""
         self._version = store.version()
@@ -153,6 +155,7 @@ class Queues:
     def next(self, now: float) -> Assignment | float:
         """Return an assignment, or the seconds until there may be one if none ends before. Raises StoreError."""
         self._advance(now)
+        self._reader = None
         while self._ready and self._busy < self._most:
             queue = self._ready[0]
             if not self._admits(queue):
@@ -212,6 +215,11 @@ class Queues:
     def rest(self, assignment: Assignment, until: float) -> None:
         """Let an assignment's webhook start nothing until then."""
         assignment.queue.rests_until = until
+
+    def rest_reader(self, until: float) -> None:
+        """Let the webhook of which was read ahead last start nothing until then."""
+        if self._reader:
+            self._reader.rests_until, self._reader = until, None
 
     def let_go(self, assignment: Assignment) -> None:
         """Release a delivery that was not sent."""
@@ -369,6 +377,7 @@ class Queues:
 
     def _look_ahead(self, queue: Queue, gathering: Gathering, now: float) -> float:
         """Return the seconds until something of what is gathered may go."""
+        self._reader = queue
         longest, retries = self._policy.longest, not self._retry_pause(queue, now)
         pause = look_ahead(self._store, queue, gathering, now, longest, retries=retries)
         return _UNTIL_NOTIFIED if pause is None else min(pause, CHECK_EVERY)

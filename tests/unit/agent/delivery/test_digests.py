@@ -354,6 +354,20 @@ def test_a_mistake_of_ours_costs_no_event(
     assert books(harness) == (4, 4, 0, 0)
 
 
+def test_a_webhook_whose_events_take_long_to_read_ahead_rests_so_that_others_have_their_turn(
+    harness: DispatcherHarness, sent: Sent
+) -> None:
+    worked = iter(range(10_000))
+    harness.restart(worked=lambda: next(worked) * 0.02)  # seconds of the processor from one look at it to the next
+    serve(harness)
+    enqueue(harness, some(350))
+    assert harness.dispatcher.next_assignment() == pytest.approx(0.001, rel=0.01)
+    harness.clock.now += 0.01
+    assert harness.dispatcher.next_assignment() == pytest.approx(0.19)
+    harness.clock.now += 0.2
+    assert harness.dispatcher.next_assignment() == pytest.approx(0.001, rel=0.01)
+
+
 def test_where_too_much_waits_to_be_known_the_oldest_groups_go_sooner(
     harness: DispatcherHarness, sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -228,6 +228,20 @@ def test_a_search_that_fails_creates_nothing_and_one_that_is_not_there_says_so(
     assert books(harness) == (3, 3, 0, 0)
 
 
+def test_where_the_index_lags_a_second_issue_begins_and_the_newest_one_goes_on(
+    harness: DispatcherHarness, tracker: Tracker
+) -> None:
+    tracker.lags = True
+    for name in ("first", "second"):
+        enqueue(harness, [name])
+        wait(harness)
+    assert tracker.said == {"SEC-1": 0, "SEC-2": 0}
+    tracker.lags = False
+    enqueue(harness, ["third"])
+    wait(harness)
+    assert tracker.said == {"SEC-1": 0, "SEC-2": 1}
+
+
 def test_an_agent_that_may_not_send_any_more_after_its_search_sends_nothing(
     harness: DispatcherHarness, tracker: Tracker
 ) -> None:
