@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/zizmor --quiet --offline --persona auditor .github/workflows action.yml
 # Two tests beside each other, since most wait for a server; those of one file follow each other, since they share one.
-TESTS := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+TESTS := $(BIN)/python $(PYTEST)
+WITHOUT_SERVER := tests/unit tests/contract
 # Else each of the hundreds of programs that the tests start compiles all of its modules.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -37,19 +39,32 @@ lint: $(READY) ## check style, types and the directions of imports
 
 test: $(READY) ## run all checks and tests, the quick ones first, while the servers are built (log: .venv/servers.log)
 	@$(BIN)/python -m testbed.servers.build_all >$(VENV)/servers.log 2>&1 & trap "kill $$! 2>/dev/null" EXIT INT TERM; \
-	$(LINT) && $(TESTS) tests/unit tests/contract tests/simulation tests/proof tests/e2e tests/integration
+	$(LINT) && $(TESTS) $(WITHOUT_SERVER) tests/simulation tests/proof tests/e2e tests/integration
 
 test-unit: $(READY) ## run the tests that need no server
-	$(TESTS) tests/unit tests/contract
+	$(TESTS) $(WITHOUT_SERVER)
 
 test-integration: $(READY) ## run the tests on real servers, which the first run builds into ~/.cache/kubectl-sew
 	$(TESTS) tests/e2e tests/integration
 
-test-matrix: $(READY) ## run what `make test` leaves out: Helm 3, more servers with security, and reading events from the other servers
-	SEW_TEST_MATRIX=1 $(TESTS) tests/integration/install/test_helm_*.py tests/integration/elasticsearch/test_security.py
-	$(MAKE) --keep-going $(addprefix test-on-,elasticsearch_8_19 elasticsearch_9 elasticsearch_9_5 opensearch_2 opensearch_3)
+test-matrix: $(READY) ## run what `make test` leaves out, part by part, and say in the last lines what passed
+	$(BIN)/python -m testbed.run_matrix
 
-test-on-%: $(READY) ## run the tests of reading events, and of what the plugin asks an index, on elasticsearch_8_19, elasticsearch_9_5, opensearch_3, …
+test-on-helm_3: $(READY) ## run one part of the matrix: the chart, by Helm 3
+	SEW_TEST_MATRIX=1 $(TESTS) tests/integration/install/test_helm_*.py
+
+test-on-security: $(READY) ## another part: the users and rights of more servers with security
+	SEW_TEST_MATRIX=1 $(TESTS) tests/integration/elasticsearch/test_security.py
+
+NO_CLUSTER := image krew_archive wheel
+
+test-on-kubernetes_%: $(READY) ## the plugin, installations, policies and agents in a cluster, on an API server and kubectl of kubernetes_1.36
+	KUBERNETES_VERSION=$* $(TESTS) $(addprefix tests/integration/,cluster gitops plugin install) $(NO_CLUSTER:%=--ignore=tests/integration/install/test_%.py)
+
+test-on-python_%: $(READY) ## the tests that need no server, on another Python: python_3.12, or python_3.11.2
+	$(BIN)/python -m testbed.pythons $* $(PYTEST) $(WITHOUT_SERVER)
+
+test-on-%: $(READY) ## reading events, and what the plugin asks an index, on elasticsearch_8_19, elasticsearch_9_5, opensearch_3, …
 	SEARCH_SERVER=$* $(TESTS) tests/integration/elasticsearch tests/integration/plugin/test_*_on_elasticsearch.py
 
 docs: $(READY) ## check the documentation: links, headings, paths, commands, flags, and what examples print
@@ -120,4 +135,4 @@ sbom: ## write what is in the image and the archives, as CycloneDX, into dist/
 	$(SBOM) dist/kubectl-sew.cdx.json krew/requirements.txt
 
 clean: ## remove .venv and what was built
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-* build dist *.egg-info

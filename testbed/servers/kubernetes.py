@@ -25,7 +25,10 @@ from testbed.servers.by_hand import serve
 from testbed.servers.golang import go_program
 from testbed.servers.running import Server, free_port
 
-VERSION = "1.32.4"
+VERSIONS = {"1.32": "1.32.4", "1.36": "1.36.3"}
+"""A minor version -> what is built of it, from the module go/kubernetes-MINOR."""
+CHOSEN = os.environ.get("KUBERNETES_VERSION", "")
+"""One of them, which `make test-matrix` chooses for the tests in a cluster; else the first."""
 READY_WITHIN = 60.0
 _STAMP = "k8s.io/component-base/version"
 _ADMIN = "admin-of-the-tests"
@@ -50,15 +53,18 @@ def find() -> ControlPlanePrograms:
 
 
 def kubectl() -> Path:
-    """Find or build kubectl alone. Raises UnavailableError."""
-    return _given("kubectl") or Path(shutil.which("kubectl") or kubernetes_program("kubectl"))
+    """Find or build kubectl alone: one of your own, unless a version is chosen. Raises UnavailableError."""
+    own = None if CHOSEN else shutil.which("kubectl")
+    return _given("kubectl") or Path(own or kubernetes_program("kubectl"))
 
 
 def kubernetes_program(name: str) -> Path:
     """Build one of Kubernetes' own programs, such as `kubelet`, from source. Raises UnavailableError."""
-    major, minor, _ = VERSION.split(".")
-    stamps = {f"{_STAMP}.gitVersion": f"v{VERSION}", f"{_STAMP}.gitMajor": major, f"{_STAMP}.gitMinor": minor}
-    return go_program("kubernetes", f"k8s.io/kubernetes/cmd/{name}", VERSION, stamps=stamps)
+    chosen = CHOSEN or next(iter(VERSIONS))
+    version = VERSIONS[chosen]
+    major, minor, _ = version.split(".")
+    stamps = {f"{_STAMP}.gitVersion": f"v{version}", f"{_STAMP}.gitMajor": major, f"{_STAMP}.gitMinor": minor}
+    return go_program(f"kubernetes-{chosen}", f"k8s.io/kubernetes/cmd/{name}", version, stamps=stamps)
 
 
 def _given(name: str) -> Path | None:

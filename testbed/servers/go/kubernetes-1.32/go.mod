@@ -1,4 +1,4 @@
-module kubectl-sew/testbed/servers/kubernetes
+module kubectl-sew/testbed/servers/kubernetes-1.32
 
 go 1.23.0
 
