@@ -111,7 +111,11 @@ def test_nothing_in_an_event_can_steer_a_terminal(tmp_path, sew):
 @pytest.mark.parametrize(
     ("template", "event", "warning"),
     [
-        ('{"a": {{.severity}}{{if .x}},{{end}}}', '{"severity": 1, "x": 1}', "is not JSON: line 1 column 9"),
+        (
+            '{"a": {{.severity}}{{if .x}},{{end}}}',
+            '{"severity": 1, "x": 1}',
+            "is not JSON: line 1 column ",  # 9; from Python 3.13 on 8
+        ),
         ("{{if .severity}}{}{{end}}", '{"severity": 0}', "is empty"),
         ('{"a": "{{.severity}}"}', '{"severity": 0}', ""),
     ],

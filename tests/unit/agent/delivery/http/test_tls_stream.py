@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from kubectl_sew.tls import client_context
 from sew_agent.delivery.http.connection import Connection, secured
 from sew_agent.delivery.http.event_loop import Steps
 from testbed.raw_server import Authority
@@ -82,11 +83,11 @@ def peer(authority: Authority, request: pytest.FixtureRequest) -> Iterator[Peer]
 
 
 def trusting(authority: Authority) -> ssl.SSLContext:
-    return ssl.create_default_context(cadata=authority.certificate)
+    return client_context(cadata=authority.certificate)
 
 
 def connected(peer: Peer, authority: Authority) -> Connection:
-    steps = secured(peer.ours, ssl.create_default_context(cadata=authority.certificate), "hooks.test", NEVER)
+    steps = secured(peer.ours, client_context(cadata=authority.certificate), "hooks.test", NEVER)
     next(steps)
     connection: Connection = peer.value_of(steps, peer.shake_hands)
     peer.shake_hands()
