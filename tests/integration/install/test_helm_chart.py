@@ -13,6 +13,7 @@ from kubectl_sew.cli.connection import connection_options
 from kubectl_sew.install import InstallPlan, UsableCredentials, render
 from kubectl_sew.install.manifests import Document
 from testbed.servers.helm import Helm
+from tests.kubernetes_schemas import VERSIONS, objections
 
 pytestmark = pytest.mark.server
 ROOT = Path(__file__).parents[3]
@@ -154,6 +155,21 @@ def test_monitoring_is_what_the_kustomization_of_it_has(helm: Helm) -> None:
     assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
     written = (ROOT / "manifests" / "monitoring" / "dashboard.json").read_text("utf-8")
     assert dashboard["data"] == {"sew-agent.json": written.strip()}
+
+
+EVERYTHING = (
+    *MONITORING,
+    *SAME["elasticsearch"][1],
+    *SAME["credentials_secret"][1],
+    *SAME["event_map"][1],
+    *SAME["create_namespace"][1],
+)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_each_version_of_kubernetes_knows_what_the_chart_renders(helm: Helm, version: str) -> None:
+    shared = ("crds.enabled=false", "store.existingSecret=pg", "replicaCount=3")  # the definitions: tests/unit/install
+    assert objections(rendered(helm, *EVERYTHING, *shared), version) == []
 
 
 def test_lint_has_nothing_to_say(helm: Helm) -> None:
