@@ -19,7 +19,7 @@ $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or newer is needed, this is %s; name one with PYTHON=" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -e '.[agent,dashboard,postgresql,test]'
+	$(BIN)/pip install --quiet -e '.[agent,dashboard,opentelemetry,postgresql,test]'
 	touch $@
 
 help: ## list the targets
@@ -89,7 +89,7 @@ fuzz-template: $(READY) ## render N random templates in Calico's language beside
 	$(BIN)/python -m tests.differential.go_templates $(or $(N),20000) $(or $(SEED),1)
 
 mutation: $(READY) ## change one decision at a time, and list the changes that the quick tests do not notice (MUTANTS=)
-	$(BIN)/pip install --quiet -e '.[agent,dashboard,postgresql,test,mutation]'
+	$(BIN)/pip install --quiet -e '.[agent,dashboard,opentelemetry,postgresql,test,mutation]'
 	ln -sfn agent src  # mutmut knows packages in the top folder and in src/ alone
 	$(BIN)/python -m tests.mutation $(MUTANTS); rm src
 
@@ -117,7 +117,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 lock: $(READY) ## pin what goes into the image and the archives, by hash, at the newest versions that setup.cfg allows
 	$(BIN)/pip install --quiet -e '.[release]'
-	$(LOCK) --extra agent --extra postgresql --extra build --output-file agent/requirements.txt
+	$(LOCK) --extra agent --extra opentelemetry --extra postgresql --extra build --output-file agent/requirements.txt
 	$(LOCK) --extra archive --extra build --output-file krew/requirements.txt
 	$(LOCK) --extra sbom --output-file krew/sbom-requirements.txt
 

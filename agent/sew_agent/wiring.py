@@ -47,6 +47,7 @@ from sew_agent.ingest.source import EventSource
 from sew_agent.status.collector import collect
 from sew_agent.status.server import serve
 from sew_agent.status.telemetry import DeliveryTelemetry, IngestTelemetry
+from sew_agent.status.tracing import collector, start_tracing
 from sew_agent.store.contract import Store
 from sew_agent.store.opening import StoreLimits, StorePlace, open_for_agent, read_url
 from sew_agent.store.records import Delivery, EnqueueBatch
@@ -124,8 +125,15 @@ def assemble(settings: Settings, environment: Environment, store: Store, log: Lo
     page = partial(_scrape, store, metrics, gathered)
     serve(settings.listen, health, page, log, stack)
     maps = EventMaps(load_maps(settings.event_map), settings.time_field)
-    dispatcher = _dispatcher(
-        settings, most, store, client, DeliveryTelemetry(log, metrics, _failing(store), maps), maps
+    dispatcher = Dispatcher(
+        store,
+        _queues(settings, most, store, maps),
+        HttpTransport(client, settings.request_timeout),
+        DeliveryTelemetry(log, metrics, _failing(store), maps),
+        store.clock,
+        steady_seconds,
+        maps=maps,
+        tracing=start_tracing(os.environ, log, stack),
     )
     sharing = store.sharing()
     routes = Routes(dispatcher, frozenset() if sharing else None)
@@ -244,16 +252,13 @@ def _own(settings: Settings, environment: Environment) -> Mapping[str, str]:
         in_url = f"[{host}]" if ":" in host else host
         servers.append(f"https://{in_url}:{os.environ.get('KUBERNETES_SERVICE_PORT', '443')}")
     urls |= dict.fromkeys(servers, "the cluster's API server")
-    return urls | dict.fromkeys(store_place(settings).servers(), "the agent's own PostgreSQL")
+    urls |= dict.fromkeys(store_place(settings).servers(), "the agent's own PostgreSQL")
+    return urls | dict.fromkeys([collector(os.environ)], "the agent's own collector of traces")
 
 
-def _dispatcher(
-    settings: Settings, most: int, store: Store, client: HttpClient, observer: DeliveryTelemetry, maps: EventMaps
-) -> Dispatcher:
+def _queues(settings: Settings, most: int, store: Store, maps: EventMaps) -> Queues:
     policy = Policy(settings.retry_initial, settings.retry_max, settings.retry_horizon, random.random)
-    queues = Queues(store, settings.rates, most, policy, maps)
-    transport = HttpTransport(client, settings.request_timeout)
-    return Dispatcher(store, queues, transport, observer, store.clock, steady_seconds, maps=maps)
+    return Queues(store, settings.rates, most, policy, maps)
 
 
 def _failing(store: Store) -> set[str]:

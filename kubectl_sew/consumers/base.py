@@ -174,6 +174,14 @@ class MarksAgain(Protocol):
         """Return a rendered request with the mark."""
 
 
+@runtime_checkable
+class ContinuesTraces(Protocol):
+    """A consumer whose receiver may go on with the agent's trace: https://www.w3.org/TR/trace-context/."""
+
+    def in_trace(self, request: Request, traceparent: str) -> Request:
+        """Return a rendered request with its place in the trace, unless it has one of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """The receiver has it already, under the name `receipt`: its whole text, as that of an Outcome."""

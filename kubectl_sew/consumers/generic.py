@@ -105,6 +105,12 @@ class Generic:
     def mark_again(self, request: Request) -> Request:
         return replace(request, headers=(*request.headers, AGAIN))
 
+    def in_trace(self, request: Request, traceparent: str) -> Request:
+        """Return the request with the header; one that `headers` sets stays."""
+        if any(name.lower() == "traceparent" for name, _ in request.headers):
+            return request
+        return replace(request, headers=(*request.headers, ("traceparent", traceparent)))
+
     def classify(self, response: Response, config: Config) -> Outcome:
         expected = is_expected(response, config)
         if expected or (expected is None and 200 <= response.status < 300):

@@ -172,7 +172,7 @@ def test_only_the_changelog_keeps_this_checkout_from_a_release() -> None:
 @pytest.mark.parametrize(
     ("lock", "extras"),
     [
-        ("agent/requirements.txt", ("agent", "postgresql", "build")),
+        ("agent/requirements.txt", ("agent", "opentelemetry", "postgresql", "build")),
         ("krew/requirements.txt", ("archive", "build")),
         ("krew/sbom-requirements.txt", ("sbom",)),
     ],

@@ -22,10 +22,12 @@ _WORST = 10**6
 
 
 class Sent(NamedTuple):
-    """Destination of requests that went side by side, as it may be shown, and the bytes of their bodies."""
+    """Destination of requests that went side by side, as it may be shown, the bytes of their bodies, and the method."""
 
     to: str = ""
     bytes: int = 0
+    method: str = ""
+    """"" where nothing was sent."""
 
 
 NOTHING = Sent()
@@ -34,9 +36,10 @@ NOTHING = Sent()
 def sent(requests: Sequence[Request]) -> Sent:
     """Return what went where: scheme and host of each receiver."""
     if len(requests) == 1:
-        return Sent(_shown(requests[0].url), len(requests[0].body))
+        return Sent(_shown(requests[0].url), len(requests[0].body), requests[0].method)
     to = ", ".join(dict.fromkeys(_shown(request.url) for request in requests))
-    return Sent(short(to, _ADDRESS_LIMIT), sum(len(request.body) for request in requests))
+    size, method = sum(len(request.body) for request in requests), next((request.method for request in requests), "")
+    return Sent(short(to, _ADDRESS_LIMIT), size, method)
 
 
 def logged(

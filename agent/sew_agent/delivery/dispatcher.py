@@ -54,6 +54,16 @@ class DeliveryObserver(Protocol):
         """Report that the store cannot be used now; writing is tried again."""
 
 
+class Tracing(Protocol):
+    """Maker of traces; called from the dispatcher's thread, and raises nothing."""
+
+    def mark(self, assignment: Assignment, requests: Sequence[Request]) -> Sequence[Request]:
+        """Return the requests of an attempt as they are sent: with its place in the trace, where they carry one."""
+
+    def attempted(self, assignment: Assignment, outcome: Outcome, went: Sent, changes: QueueChanges) -> None:
+        """Trace an attempt whose result is in the store."""
+
+
 class Transport(Protocol):
     """Sender of requests. All but `wake` is called from one thread."""
 
@@ -102,9 +112,11 @@ class Dispatcher:
         *,
         worked: Callable[[], float] | None = None,
         maps: EventMaps = EVENT_MAPS,
+        tracing: Tracing | None = None,
     ) -> None:
         """`worked`: seconds of the processor for the thread that delivers. `maps`: how the log reads an event."""
         self._maps = maps
+        self._tracing = tracing
         self._store = store
         self._queues = queues
         self._transport = transport
@@ -246,6 +258,8 @@ class Dispatcher:
         for result in written:
             made, seconds = result.assignment, now - result.assignment.started
             self._observer.attempted(made.route, made.delivery, result.outcome, result.changes.decision, seconds)
+            if self._tracing:
+                self._tracing.attempted(made, result.outcome, result.went, result.changes)
 
     def _work(self, beat: Callable[[], None]) -> None:
         try:
@@ -340,6 +354,8 @@ class Dispatcher:
         if answers is not None and not self._may_send():  # what it asked before has delivered nothing
             self._let_go(assignment)
             return
+        if self._tracing:
+            requests = self._tracing.mark(assignment, requests)
         done = partial(self._advance, assignment, steps, sent(requests))
         try:
             self._transport.begin(requests, done)

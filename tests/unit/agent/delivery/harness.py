@@ -13,7 +13,7 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
 from kubectl_sew.event_maps.readable import EVENT_MAPS, EventMaps
 from sew_agent.delivery.attempt import Answer, Route
-from sew_agent.delivery.dispatcher import Dispatcher
+from sew_agent.delivery.dispatcher import Dispatcher, Tracing
 from sew_agent.delivery.http.errors import SendError
 from sew_agent.delivery.queue import Assignment
 from sew_agent.delivery.queues import Queues
@@ -123,6 +123,7 @@ class DispatcherHarness:
         self.store: SqliteStore = open_store(folder)
         self.receivers, self.clock, self.observer = ScriptedReceivers(), Clock(), RecordingObserver()
         self.beats = threading.Event()
+        self.tracing: Tracing | None = None
         self.in_flight, self.rates = in_flight, dict.fromkeys(CONSUMERS, rate)
         self.restart()
 
@@ -131,7 +132,15 @@ class DispatcherHarness:
         policy = Policy(2.0, 900.0, 72 * 3600.0, lambda: 1.0)
         queues = Queues(self.store, self.rates, self.in_flight, policy)
         self.dispatcher = Dispatcher(
-            self.store, queues, self.receivers, self.observer, self.clock, self.clock.steady, worked=worked, maps=maps
+            self.store,
+            queues,
+            self.receivers,
+            self.observer,
+            self.clock,
+            self.clock.steady,
+            worked=worked,
+            maps=maps,
+            tracing=self.tracing,
         )
 
     def enqueue(self, webhook: str, count: int = 1) -> None:

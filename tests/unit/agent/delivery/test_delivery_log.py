@@ -167,10 +167,16 @@ def request(url: str, body: bytes = b"") -> Request:
     ("requests", "expected"),
     [
         ((), Sent()),
-        ((request("https://u:p@hooks.slack.com/services/T0/B0/xyz?a=b", b"1234"),), Sent("https://hooks.slack.com", 4)),
-        ((request("http://[::1]:8080/x", b"1"), request("http://b/y", b"22")), Sent("http://[::1]:8080, http://b", 3)),
-        ((request("http://b/x", b"1"), request("http://b/y", b"22")), Sent("http://b", 3)),
-        ((request("http://[broken/x", b"1"),), Sent("a URL that cannot be read", 1)),
+        (
+            (request("https://u:p@hooks.slack.com/services/T0/B0/xyz?a=b", b"1234"),),
+            Sent("https://hooks.slack.com", 4, "POST"),
+        ),
+        (
+            (request("http://[::1]:8080/x", b"1"), request("http://b/y", b"22")),
+            Sent("http://[::1]:8080, http://b", 3, "POST"),
+        ),
+        ((request("http://b/x", b"1"), request("http://b/y", b"22")), Sent("http://b", 3, "POST")),
+        ((request("http://[broken/x", b"1"),), Sent("a URL that cannot be read", 1, "POST")),
     ],
 )
 def test_of_what_was_sent_scheme_and_host_are_logged_and_the_bytes(
