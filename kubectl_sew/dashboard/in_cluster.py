@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -52,8 +53,11 @@ class ClusterReach:
         return connect(self._kubectl, self._group)
 
     def fleet(self) -> Fleet:
-        webhooks = tuple(Webhook.from_object(obj) for obj in self._webhooks.all())
-        return Fleet(webhooks, ask_agent_report(self._kubectl, self._secrets_namespace, self._clock))
+        webhooks = self._webhooks  # asked for alone the first time: a login helper must not run twice side by side
+        with ThreadPoolExecutor(1) as beside:
+            agent = beside.submit(ask_agent_report, self._kubectl, self._secrets_namespace, self._clock)
+            listed = tuple(Webhook.from_object(obj) for obj in webhooks.all())
+            return Fleet(listed, agent.result())
 
     def details(self, name: str) -> WebhookDetails:
         return read_details(self._webhooks, name, self._secrets_namespace, self._clock)
