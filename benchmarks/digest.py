@@ -9,6 +9,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,23 +57,23 @@ def run(count: int, longest: float, **config: str) -> Run:
         return Run(first, empty, len(receiver.accepted) - 1, delivered - 1, len(receiver.refused))
 
 
+def storm(count: int) -> Iterator[dict[str, Any]]:
+    """Return the storm's events, as they come from a cluster, a third of them in each group."""
+    for number in range(count):
+        yield {
+            "_id": f"s{number}",
+            "type": GROUPS[number % len(GROUPS)],
+            "severity": 60 + number % 40,
+            "time": int(time.time()),
+            "description": f"attempt {number} " + "x" * 300,
+            "source_namespace": f"ns-{number % 40}",
+            "source_name": f"pod-{number % 400}",
+        }
+
+
 def _write(folder: Folder, count: int) -> None:
-    lines = (
-        json.dumps(
-            {
-                "_id": f"s{number}",
-                "type": GROUPS[number % len(GROUPS)],
-                "severity": 60 + number % 40,
-                "time": int(time.time()),
-                "description": f"attempt {number} " + "x" * 300,
-                "source_namespace": f"ns-{number % 40}",
-                "source_name": f"pod-{number % 400}",
-            }
-        )
-        for number in range(count)
-    )
     with folder.events.open("a") as file:
-        file.write("\n".join(lines) + "\n")
+        file.write("\n".join(map(json.dumps, storm(count))) + "\n")
 
 
 def _delivered(agent: Agent) -> float:

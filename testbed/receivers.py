@@ -138,7 +138,8 @@ def slack(path: str, *, clock: Callable[[], float] = time.monotonic, burst: int 
 def _slack_payload(payload: Any) -> Answer:
     if not isinstance(payload, dict):
         return Answer(400, b"invalid_payload")
-    if not isinstance(payload.get("text"), str) or not payload["text"]:
+    text = payload.get("text")
+    if not (text and isinstance(text, str)) and not payload.get("attachments"):
         return Answer(400, b"no_text")
     blocks = payload.get("blocks", [])
     fits = isinstance(blocks, list) and len(blocks) <= 50 and all(_slack_block(block) for block in blocks)
