@@ -15,7 +15,6 @@ from testbed.servers.postgresql import PostgreSQL, find, postgresql
 from testbed.servers.required import required
 from testbed.servers.running import slowness
 from testbed.tcp_proxy import TcpProxy
-from tests.e2e.earlier_version import earlier_version
 from tests.e2e.receivers import delivery_ids, received_ids
 from tests.e2e.several_agents import TAKEN_OVER_WITHIN, WORKERS, Agents
 from tests.e2e.sew_agent import Agent, Folder, counters
@@ -120,43 +119,44 @@ def test_agents_are_replaced_one_by_one_and_nothing_is_sent_twice(agents: Agents
     assert received_ids(receiver).total() == 1000
 
 
-def test_an_agent_of_the_version_before_goes_on_beside_a_new_one_and_refuses_to_start_again(
+def patched(folder: Path, code: str) -> str:
+    """Return the PYTHONPATH with which an agent runs this before all else."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(code)
+    return str(folder)
+
+
+def test_an_agent_goes_on_beside_one_whose_schema_has_a_step_more_and_refuses_to_start_again(
     folder: Folder, receiver: Receiver, postgresql_server: PostgreSQL
 ) -> None:
-    with required():
-        older = earlier_version(folder.path / "older")
+    step = "ALTER TABLE deliveries ADD COLUMN of_the_next_version text NOT NULL DEFAULT ''"
+    code = f"from sew_agent.store.postgresql import schema\nschema.MIGRATIONS += ({step!r},)\n"
+    newer = {"PYTHONPATH": patched(folder.path / "newer", code)}
     agents = Agents(folder, postgresql_server)
     for number in range(6):
         folder.webhook(f"w{number}", receiver.url)
-    first = agents.start("old-0", **older)
+    first = agents.start("old-0")
     eventually(lambda: first.says("started"), "it has made the tables")
-    second = agents.start("old-1", **older)
+    second = agents.start("old-1")
     eventually(lambda: agents.loads() == [3, 3], "each has its share")
     folder.write(range(30))
-    agents.start("new-0")
+    agents.start("new-0", **newer)
     eventually(lambda: agents.loads() == [2, 2, 2], "all have their share")
-    assert agents.sql("SELECT version FROM store_schema") == str(len(MIGRATIONS))
+    assert agents.sql("SELECT version FROM store_schema") == str(len(MIGRATIONS) + 1)
     folder.write(range(30, 60))
     eventually(lambda: received_ids(receiver).keys() == all_ids(6, 60), "all arrive")
     assert first.terminate() == 0
-    again = agents.start("old-0", **older)
+    again = agents.start("old-0")
     assert again.wait() == 1
-    versions = f"schema {len(MIGRATIONS)}, this one knows {len(MIGRATIONS) - 1}"
+    versions = f"schema {len(MIGRATIONS) + 1}, this one knows {len(MIGRATIONS)}"
     assert f"was written by a newer agent ({versions})" in again.text()
-    agents.start("old-0")
+    agents.start("new-1", **newer)
     eventually(lambda: agents.loads() == [2, 2, 2], "the new one has its share")
     assert second.terminate() == 0
     folder.write(range(60, 90))
     eventually(lambda: received_ids(receiver).keys() == all_ids(6, 90), "all arrive")
     eventually(lambda: agents.sql("SELECT sum(pending) FROM webhooks") == "0", "all are counted")
     assert received_ids(receiver).total() == 6 * 90
-
-
-def patched(folder: Path, code: str) -> str:
-    """Return the PYTHONPATH with which an agent runs this before all else."""
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(code)
-    return str(folder)
 
 
 def test_an_agent_that_cannot_reach_its_events_lets_another_one_read_and_reads_where_nobody_else_is(
