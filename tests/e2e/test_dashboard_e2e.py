@@ -143,7 +143,7 @@ def test_a_backlog_is_dropped_after_a_question(address: str, page: BrowserPage) 
     page.click("a[href$='do/drop']")
     assert "sew-agent backlog drop" in page.text
     page.click("button.grave")
-    sees(page, "deliveries waiting for waiting were dropped")
+    sees(page, "2 of the deliveries waiting for waiting were dropped")
 
 
 def test_from_the_log_one_gets_to_what_became_of_an_event(address: str, page: BrowserPage) -> None:

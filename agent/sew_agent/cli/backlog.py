@@ -88,4 +88,5 @@ def drop(state: StorePlace, webhook: str, older_than: float | None, *, yes: bool
         confirm(f"{waiting} wait for {webhook}: give {some or 'them '}up? They are never sent", ask, yes=yes)
         dropped = store.drop(webhook, DropReason.BACKLOG_DROPPED, older_than=before)
         record(store, DropReason.BACKLOG_DROPPED, webhook, dropped, by)
-    click.echo(f"{dropped} of the deliveries waiting for {webhook} were dropped")
+    verb = "was" if dropped == 1 else "were"
+    click.echo(f"{dropped} of the deliveries waiting for {webhook} {verb} dropped")

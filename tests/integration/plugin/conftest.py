@@ -112,13 +112,20 @@ def set_agent_status(server: Kubernetes, *, ready: bool, **state: Any) -> None:
     server.kubectl("-n", "sew-system", "patch", "pod", "agent-0", "--subresource=status", "--type=merge", "-p", patch)
 
 
-@pytest.fixture
-def here(server: Kubernetes) -> Iterator[ClusterHarness]:
+@contextmanager
+def installed(server: Kubernetes) -> Iterator[ClusterHarness]:
+    """Install, with a pod that stands for the agent's; leave no webhook behind."""
     with cluster_harness(server) as made:
         server.apply(agent_pod())
         set_agent_status(server, ready=True)
         yield made
         server.kubectl("-n", "sew-system", "delete", "pod", "agent-0", "--now")
+
+
+@pytest.fixture
+def here(server: Kubernetes) -> Iterator[ClusterHarness]:
+    with installed(server) as made:
+        yield made
 
 
 @contextmanager
@@ -153,12 +160,17 @@ exit $code
 """
 
 
-def beside(here: ClusterHarness, folder: Folder, inside: str = "") -> Sew:
-    """`kubectl sew` whose exec runs on the state of this folder's agent; `inside` is the PYTHONPATH there."""
+def environment_beside(here: ClusterHarness, folder: Folder, inside: str = "") -> dict[str, str]:
+    """Return what makes kubectl's exec run on the state of this folder's agent; `inside` is the PYTHONPATH there."""
     kubectl = folder.path / "kubectl"
     kubectl.write_text(_EXEC)
     kubectl.chmod(kubectl.stat().st_mode | stat.S_IXUSR)
     real, state = str(here.server.programs.kubectl), str(folder.state)
-    env = {"KUBECTL_PATH": str(kubectl), "REAL_KUBECTL": real, "PYTHON": sys.executable, "SEW_STATE": state}
-    env["INSIDE"] = inside
+    own = {"KUBECTL_PATH": str(kubectl), "REAL_KUBECTL": real, "PYTHON": sys.executable, "SEW_STATE": state}
+    return environment(here.server) | own | {"INSIDE": inside}
+
+
+def beside(here: ClusterHarness, folder: Folder, inside: str = "") -> Sew:
+    """`kubectl sew` whose exec runs on the state of this folder's agent."""
+    env = environment_beside(here, folder, inside)
     return lambda *args, **more: run_plugin(here.server, *args, env=env, **more)
