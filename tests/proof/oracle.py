@@ -21,6 +21,7 @@ from tests.proof.schedule import COMMON, Fault, duration
 from tests.proof.schedule import faults as draw_faults
 from tests.proof.schedule import kills as draw_kills
 from tests.proof.setup import FORGET_AFTER, TIMEOUT, WORKERS, Setup
+from tests.waiting import eventually
 
 TURN = 0.02
 SLOWEST = 3.0
@@ -150,7 +151,8 @@ class Oracle:
             self._steps[name] = Steps(stack.enter_context(receiver))
             digest, group_by = DIGESTS.get(number % len(SEVERITIES), (0, ""))
             severity = SEVERITIES[number % len(SEVERITIES)]
-            self._apply(name, Definition(name, 0, State.ENABLED, severity, digest=digest, group_by=group_by))
+            first = Definition(name, 0, State.ENABLED, severity, digest=digest, group_by=group_by)
+            eventually(lambda first=first: self._apply(first), f"{name} is written", 60)  # type: ignore[misc]
 
     def _begin_reading(self) -> None:
         """Write first events until each webhook has had one: from then on all that is written is due."""
@@ -300,12 +302,14 @@ class Oracle:
         if "Traceback" in text:
             self._problems.append(f"agent {agent.number} printed a traceback: {text[text.index('Traceback') :][:1500]}")
 
-    def _apply(self, name: str, definition: Definition) -> None:
-        steps, now = self._steps[name], self._clock()
+    def _apply(self, definition: Definition) -> bool:
+        """Write a webhook's definition, and return whether that could be done now."""
+        steps, now = self._steps[definition.webhook], self._clock()
         steps.receiver.definitions[definition.generation] = definition
-        if self._setup.apply(definition, steps.receiver):
+        if done := self._setup.apply(definition, steps.receiver):
             steps.done.append(Change(definition, now))
             steps.receiver.token = definition.token
+        return done
 
     def _change(self, name: str, fault: Fault) -> None:
         """Queue what a change of a webhook consists of."""
@@ -343,8 +347,7 @@ class Oracle:
         if self._clock() < steps.settled + pause:
             return
         wanted = change(steps.now)
-        self._apply(name, replace(wanted, generation=steps.now.generation + 1))
-        if steps.now.generation == wanted.generation + 1:
+        if self._apply(replace(wanted, generation=steps.now.generation + 1)):
             steps.waiting.pop(0)
 
     def _heal(self) -> None:
