@@ -275,3 +275,20 @@ def test_one_that_is_taken_over_again_begins_anew(begin: float | None, begins: f
     assert (made.begin, made.read, made.ends) == ({"w": begins}, {"w": 300.0}, {})
     after = made.remember[0]
     assert (after.state, after.start, after.end, after.begun) == ("Enabled", 300.0, None, begin or 800.0)
+
+
+def test_an_annotation_of_one_that_is_disabled_says_where_it_begins_once_it_is_enabled() -> None:
+    (after,) = decide(DesiredWebhook("Disabled", "d", taken_over=True, begin=800.0), None).remember
+    assert after.begun is None
+    (after,) = decide(DesiredWebhook("Enabled", "d", taken_over=True, begin=800.0), None).remember
+    assert after.begun == 800.0
+
+
+def test_handing_back_gives_no_time_back_of_one_that_was_sent_to_nor_by_a_clock_that_was_set_back() -> None:
+    assert decide(replace(BACK, end=1005.0), KNOWN).shift == {}
+    assert decide(BACK, replace(KNOWN, state="Debug", since=NOW + 60)).shift == {"w": 0.0}
+
+
+def test_one_that_was_handed_back_and_comes_back_is_deleted_no_longer() -> None:
+    known = replace(KNOWN, state=HANDED_BACK, end=900.0, deleted_at=950.0)
+    assert decide(BACK, known).remember == [replace(known, deleted_at=None)]

@@ -1,154 +1,19 @@
-"""The reconciler over a real store and real files, with routes and a tester that only record."""
+"""Reconciling what is desired with reading, sending, and what the store knows."""
 
-import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from kubectl_sew.consumers.registry import CONSUMERS
-from kubectl_sew.query import CALICO
 from kubectl_sew.resource import TEST_EVENT_ANNOTATION, Condition, ConfigVar, State, Webhook, read_to
 from kubectl_sew.validation.webhook import Accepted
-from sew_agent.base.log import Log
-from sew_agent.ingest.ndjson.file import NdjsonFile
-from sew_agent.ingest.poller import Poller
 from sew_agent.ingest.readers import dedicated_cursor
 from sew_agent.ingest.source import Subscription
 from sew_agent.store.records import DeliveryResult, DeliveryState, DropReason, StoreError
-from sew_agent.store.sqlite.store import SqliteStore, open_store
 from sew_agent.webhooks.base import Snapshot
-from sew_agent.webhooks.files import FileWebhooks
 from sew_agent.webhooks.plan import FORGOTTEN
-from sew_agent.webhooks.reconciler import Parts, Reconciler
-from sew_agent.webhooks.validator import ValidationResult, WebhookValidator
-from tests.unit.agent.ingest.harness import RecordingObserver
-
-
-class FakeRoutes:
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def serve(self, webhooks: Mapping[str, Accepted]) -> None:
-        self.names = sorted(webhooks)
-
-
-class FakeSource:
-    """A source that has nothing but one snapshot."""
-
-    def __init__(self, only: Snapshot) -> None:
-        self._only = only
-
-    def snapshot(self) -> Snapshot:
-        return self._only
-
-    def close(self) -> None:
-        """Nothing is watched."""
-
-
-class FakeTester:
-    def __init__(self) -> None:
-        self.fired: list[tuple[str, str]] = []
-        self.ended: list[tuple[str, str, str]] = []
-
-    def fire(self, webhook: Accepted, digest: str) -> None:
-        self.fired.append((webhook.webhook.name, digest))
-
-    def take_finished(self) -> list[tuple[str, str, str]]:
-        ended, self.ended = self.ended, []
-        return ended
-
-
-class ReconcilerHarness:
-    """An agent without delivery, whose clock is moved by hand."""
-
-    def __init__(self, path: Path) -> None:
-        self.now = 10_000_000_000.0
-        self.steady = 5.0
-        """Seconds of the clock that nobody sets."""
-        self.beside_calico = False
-        self.path = path
-        (path / "webhooks").mkdir()
-        (path / "events").touch()
-        self.open()
-
-    def open(self) -> None:
-        self.store: SqliteStore = open_store(self.path / "state")
-        self.source = NdjsonFile(self.path / "events", CALICO)
-        self.routes, self.tester, self.stream = FakeRoutes(), FakeTester(), io.StringIO()
-        self.poller = Poller(self.source, self.store, RecordingObserver(), page_size=100, pause=1.0)
-        self.reported: list[ValidationResult] = []
-        self.parts = parts = Parts(
-            webhooks=FileWebhooks(self.path / "webhooks", secrets_namespace="n", clock=lambda: self.now),
-            validator=WebhookValidator(lambda: self.source.fields, CONSUMERS),
-            store=self.store,
-            poller=self.poller,
-            routes=self.routes,
-            tester=self.tester,
-            log=Log(self.stream, lambda: self.now),
-        )
-        self.reconciler = self.of(parts)
-
-    def of(self, parts: Parts, start: str | float = "", *, by_number: bool = False) -> Reconciler:
-        return Reconciler(
-            parts,
-            forget_after=600.0,
-            start=start,
-            by_number=by_number,
-            beside_calico=self.beside_calico,
-            changed=self.reported.append,
-            steady=lambda: self.steady,
-            watch=600.0,
-        )
-
-    def restart(self) -> None:
-        self.close()
-        self.open()
-
-    def close(self) -> None:
-        self.source.close()
-        self.store.close()
-
-    def webhook(
-        self, name: str, spec_state: str = "Enabled", /, query: str = "severity >= 0", **annotations: str
-    ) -> None:
-        """Write a manifest. `annotations`: those of ours, by the part of their names behind the slash."""
-        spec = {"consumer": "Generic", "state": spec_state, "query": query}
-        spec |= {"config": [{"name": "url", "value": "https://example.com/SECRET"}]}  # type: ignore[dict-item]
-        ours = {f"kubectl-sew/{key}": value for key, value in annotations.items()}
-        metadata = {"name": name, "annotations": ours}
-        manifest = {"apiVersion": "projectcalico.org/v3", "kind": "SecurityEventWebhook", "metadata": metadata}
-        (self.path / "webhooks" / f"{name}.json").write_text(json.dumps(manifest | {"spec": spec}))
-
-    def delete(self, name: str) -> None:
-        (self.path / "webhooks" / f"{name}.json").unlink()
-
-    def step(self, seconds: float = 1.0) -> None:
-        self.now += seconds
-        self.steady += seconds
-        self.reconciler.reconcile(self.now)
-        while not self.poller.poll(self.now).done:
-            pass
-
-    def write(self, *numbers: int) -> None:
-        with (self.path / "events").open("a") as file:
-            file.writelines(json.dumps({"id": number, "severity": 1}) + "\n" for number in numbers)
-
-    def pending(self, name: str) -> int:
-        return next((counter.pending for counter in self.store.counters() if counter.webhook == name), 0)
-
-    def logged(self, event: str) -> list[dict[str, object]]:
-        entries = [json.loads(line) for line in self.stream.getvalue().splitlines()]
-        return [entry for entry in entries if entry["event"] == event]
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> Iterator[ReconcilerHarness]:
-    made = ReconcilerHarness(tmp_path)
-    yield made
-    made.close()
+from tests.unit.agent.webhooks.harness import FakeSource, ReconcilerHarness
 
 
 def test_a_new_webhook_is_read_for_from_the_beginning_and_sent_for(harness: ReconcilerHarness) -> None:
@@ -399,11 +264,13 @@ def test_a_refused_webhook_is_logged_with_the_message_of_its_condition(harness: 
 def test_what_is_deleted_is_logged_with_how_long_its_deliveries_are_kept(harness: ReconcilerHarness) -> None:
     harness.webhook("a")
     harness.step()
+    assert harness.logged("webhook_deleted") == []
     harness.delete("a")
     harness.step()
-    harness.step(601)
     (line,) = harness.logged("webhook_deleted")
     assert (line["webhook"], line["message"]) == ("a", "what waits is kept for 600 s")
+    harness.step(601)
+    assert len(harness.logged("webhook_deleted")) == 1
     assert [line["webhook"] for line in harness.logged("webhook_forgotten")] == ["a"]
 
 
@@ -444,6 +311,7 @@ def test_an_exception_takes_effect_and_ends_with_its_manifest(harness: Reconcile
     exception("quiet", "severity = 1")
     exception("broken", "sevrity = 1")
     harness.step()
+    assert [line["exception"] for line in harness.logged("exception_refused")] == ["broken"]
     exception("later", "severity = 2", endTime="2300-01-01T00:00:00Z")
     harness.write(1)
     harness.step()
@@ -571,65 +439,72 @@ def test_time_disabled_is_taken_off_once_however_often_the_step_fails_after_it(
     assert delivery.first_attempt == pytest.approx(harness.now, abs=10.0)
 
 
-def test_beside_calico_only_what_was_taken_over_is_served(harness: ReconcilerHarness) -> None:
-    harness.beside_calico = True
-    harness.restart()
-    harness.webhook("calicos")
-    harness.webhook("nobodys", "Disabled")
-    harness.webhook("ours", "Disabled", state="Enabled")
-    harness.webhook("debugged", "Disabled", state="Debug")
-    harness.webhook("contested", state="Enabled")
-    harness.webhook("broken", query="severity >=")
-    harness.webhook("mistaken", "Disabled", state="on")
+def test_a_clock_that_was_set_ahead_has_nothing_planned_sooner(harness: ReconcilerHarness) -> None:
+    harness.webhook("a")
     harness.step()
-    harness.write(1)
+    harness.delete("a")
     harness.step()
-    assert set(harness.reconciler.validated.accepted) == {"ours", "debugged"}
-    assert set(harness.reconciler.validated.invalid) == {"mistaken"}
-    assert harness.reconciler.sending == {"ours"}
-    assert {name: harness.pending(name) for name in ("ours", "debugged", "calicos")} == {
-        "ours": 1,
-        "debugged": 0,
-        "calicos": 0,
-    }
-    (contested,) = harness.logged("webhook_contested")
-    assert contested["webhook"] == "contested"
-    assert "`kubectl sew takeover contested`" in contested["message"]
+    harness.now += 86_400
+    harness.reconciler.resume()
+    harness.step()
+    harness.routes.names = ["untouched"]
+    harness.step(599)
+    assert (harness.routes.names, harness.logged("webhook_forgotten")) == (["untouched"], [])
+    harness.step(1)
+    assert [line["webhook"] for line in harness.logged("webhook_forgotten")] == ["a"]
 
 
-def test_without_calico_the_state_of_the_specification_counts_and_the_annotation_of_one_that_is_disabled(
-    harness: ReconcilerHarness,
+def test_one_that_was_seen_gone_for_long_enough_is_still_kept_for_its_time(harness: ReconcilerHarness) -> None:
+    harness.reconciler = harness.of(harness.parts, watch=60.0)
+    harness.webhook("a")
+    harness.step()
+    harness.delete("a")
+    harness.step()
+    harness.routes.names = ["untouched"]
+    harness.step(599)
+    assert harness.routes.names == ["untouched"]
+    harness.step(1)
+    assert [line["webhook"] for line in harness.logged("webhook_forgotten")] == ["a"]
+
+
+class Sharing:
+    """What agents of one store share, of which only the webhooks to own are recorded."""
+
+    def __init__(self) -> None:
+        self.wanted: list[list[str]] = []
+
+    def want(self, webhooks: Collection[str]) -> None:
+        self.wanted.append(sorted(webhooks))
+
+
+def test_agents_of_one_store_are_told_what_to_own_once_for_each_change_and_again_after_another_one_read(
+    harness: ReconcilerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    harness.webhook("plain")
+    sharing = Sharing()
+    monkeypatch.setattr(harness.store, "sharing", lambda: sharing)
+    harness.step()
+    harness.webhook("a")
+    harness.step()
     harness.webhook("off", "Disabled")
-    harness.webhook("ours", "Disabled", state="Enabled")
-    harness.webhook("both", state="Debug")
     harness.step()
-    assert harness.reconciler.sending == {"plain", "ours", "both"}
+    assert sharing.wanted == [[], ["a"]]
+    harness.routes.names = ["of another agent"]
+    harness.reconciler.resume()
+    harness.step()
+    assert (sharing.wanted, harness.routes.names) == ([[], ["a"], ["a"]], ["a"])
 
 
-def test_one_that_is_handed_back_delivers_what_is_dated_before_its_end_and_no_more(harness: ReconcilerHarness) -> None:
-    harness.beside_calico = True
-    harness.restart()
-    harness.webhook("w", "Disabled", state="Enabled")
-    harness.step()
-    harness.webhook("w", end="2286-11-20T17:50:00Z")
-    harness.step(5.0)
-    (said,) = harness.logged("webhook_handed_back")
-    assert (said["webhook"], said["end"]) == ("w", "2286-11-20T17:50:00Z")
-    end = 10_000_000_200
-    with (harness.path / "events").open("a") as file:
-        for number, time in enumerate((end - 1, end, end + 1)):
-            file.write(json.dumps({"id": f"t{number}", "severity": 1, "time": time}) + "\n")
-    harness.write(7)
-    harness.step()
-    assert harness.pending("w") == 2
-    assert harness.reconciler.sending == {"w"}
-    harness.restart()
-    harness.step()
-    assert harness.logged("webhook_handed_back") == []
-    harness.step(200.0 + 3600.0)
-    harness.write(8)
-    harness.step()
-    assert harness.pending("w") == 2
-    assert harness.reconciler.sending == {"w"}
+def test_an_agent_that_does_not_read_sends_for_what_may_be_sent_and_writes_nothing(harness: ReconcilerHarness) -> None:
+    for name, state in (("a", "Enabled"), ("off", "Disabled"), ("watched", "Debug")):
+        harness.webhook(name, state)
+    harness.reconciler.follow()
+    assert (harness.routes.names, harness.reconciler.sending) == (["a"], {"a"})
+    harness.routes.names = ["untouched"]
+    harness.reconciler.follow()
+    assert harness.routes.names == ["untouched"]
+    harness.now += 5
+    harness.webhook("b")
+    harness.reconciler.follow()
+    assert (harness.routes.names, harness.reconciler.sending) == (["a", "b"], {"a", "b"})
+    assert len(harness.reported) == 2
+    assert harness.store.webhook_records() == {}
