@@ -39,6 +39,9 @@ SURVIVED, KILLED, NO_TESTS, TIMEOUT, REFUSED = 0, 1, 33, 36, 37  # as mutmut kee
 _OF_ALL_MUTANTS = {"unused-ignore", "no-redef", "has-type"}
 """Errors of mypy that come from all mutants of a function together, and not from one."""
 _MEMORY = 4 << 30
+_LONGEST = 60.0
+"""Seconds after which a test hangs, however little the processor did for it."""
+_HANGS = (-signal.SIGPROF, -signal.SIGALRM)
 _SQL = re.compile(r"\" ?(SELECT|INSERT|UPDATE|DELETE|PRAGMA|VACUUM|WHERE|ON CONFLICT)\b|\w = \?|\(SELECT ")
 _OPTIONS = ["--rootdir=.", "-qqs", "-pno:cacheprovider", "-pno:times", "-otmp_path_retention_policy=none"]
 
@@ -79,7 +82,7 @@ class Trial:
                     yield module, mutant
 
     def _measured(self, session: pytest.Session) -> tuple[dict[str, float], dict[str, set[str]]]:
-        """Return the seconds of each test, and the tests that run through each function."""
+        """Return the seconds of the processor for each test, and the tests that run through each function."""
         measured = _answer(lambda: pickle.dumps(self._measure(session)))
         if not measured:
             pytest.exit("The tests fail without any mutant: run them alone first", 1)
@@ -91,9 +94,9 @@ class Trial:
         seconds: dict[str, float] = {}
         tests: defaultdict[str, set[str]] = defaultdict(set)
         for item in session.items:
-            started = time.monotonic()
+            started = time.process_time()
             self._run(item)
-            seconds[item.nodeid] = time.monotonic() - started
+            seconds[item.nodeid] = time.process_time() - started
             for function in state()._stats:
                 tests[function].add(item.nodeid)
             state()._stats.clear()
@@ -118,7 +121,8 @@ class Trial:
         _be_silent(session)
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
         for test in tests:
-            signal.setitimer(signal.ITIMER_REAL, 10 + 10 * self._seconds[test])  # ends this process
+            signal.setitimer(signal.ITIMER_PROF, 5 + 10 * self._seconds[test])  # ends this process
+            signal.setitimer(signal.ITIMER_REAL, _LONGEST)  # and this where it waits for what never comes
             self._run(self._items[test])
             if self._failed:
                 return test
@@ -136,7 +140,7 @@ class Trial:
         code = os.waitstatus_to_exitcode(status)
         if code > 0:
             pytest.exit(f"The process that tried {mutant} ended with {code}", 1)
-        self._record(module, mutant, TIMEOUT if code == -signal.SIGALRM else KILLED if code or killer else SURVIVED)
+        self._record(module, mutant, TIMEOUT if code in _HANGS else KILLED if code or killer else SURVIVED)
 
     def _record(self, module: SourceFileMutationData, mutant: str, code: int) -> None:
         module.exit_code_by_key[mutant] = code
