@@ -121,7 +121,7 @@ lock: $(READY) ## pin what goes into the image and the archives, by hash, at the
 	$(LOCK) --extra archive --extra build --output-file krew/requirements.txt
 	$(LOCK) --extra sbom --output-file krew/sbom-requirements.txt
 
-audit: $(READY) ## look for known vulnerabilities in what is pinned, and fail where pypi.org could not be asked
+audit: $(READY) ## look for known vulnerabilities in what is pinned, and fail where PyPI could not be asked
 	$(BIN)/pip install --quiet -e '.[release]'
 	for file in agent krew; do $(BIN)/pip-audit --strict --require-hashes --disable-pip -r $$file/requirements.txt || exit 1; done
 
