@@ -1,4 +1,4 @@
-"""`kubectl sew dashboard` as a process, as a person starts it."""
+"""`kubectl sew dashboard` as a process, as a person starts it, and what must hold of each of its pages."""
 
 import subprocess
 import sys
@@ -7,8 +7,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.receivers import Answer, Incoming, Receiver
 from testbed.servers.browser import BrowserPage
 from tests.waiting import eventually
+
+CANARY = "CANARY-of-a-credential"
+HOSTILE = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
+
+
+class NamedReceiver(Receiver):
+    """Answers hostile text by the path /NAME/STATUS/…, and takes everything for the names in `mended`."""
+
+    def __init__(self) -> None:
+        self.mended: set[str] = set()
+        super().__init__(self._decide)
+
+    def _decide(self, incoming: Incoming) -> Answer:
+        name, status, *_ = incoming.path.strip("/").split("/")
+        return Answer(204 if name in self.mended else int(status), body=HOSTILE.encode())
 
 
 @dataclass(frozen=True)
@@ -42,3 +58,15 @@ def dashboard(*flags: str, env: Mapping[str, str] | None = None) -> Iterator[Das
             yield Dashboard(link, process)
         finally:
             process.kill()
+
+
+def assert_sound(page: BrowserPage, address: str) -> None:
+    """Open a page: it has no barriers, fits a phone, runs no script of others, and shows no secret."""
+    page.open(address)
+    assert page.barriers() == []
+    page.resize(390, 844, dark=True)
+    assert page.barriers() == []
+    assert page.script("return document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    assert page.script("return window.hacked") is None
+    assert CANARY not in page.script("return document.documentElement.outerHTML")
+    assert [line for line in page.console() if "/nowhere" not in line] == []

@@ -6,16 +6,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from testbed.receivers import Answer, Incoming, Receiver
 from testbed.servers.browser import BrowserPage, browser, find
 from testbed.servers.required import required
-from tests.e2e.dashboards import Dashboard, dashboard
+from tests.e2e.dashboards import CANARY, HOSTILE, Dashboard, NamedReceiver, assert_sound, dashboard
 from tests.e2e.sew_agent import Folder
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server
-CANARY = "CANARY-of-a-credential"
-HOSTILE = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
 HOSTILE_ID = "<script>window.hacked=1</script>"
 TAB, ENTER = "\ue004", "\ue007"
 LIMIT = 60.0
@@ -36,18 +33,6 @@ PAGES = [
     "/exceptions",
     "/nowhere",
 ]
-
-
-class NamedReceiver(Receiver):
-    """Answers by the path /NAME/STATUS/…, and takes everything for the names in `mended`."""
-
-    def __init__(self) -> None:
-        self.mended: set[str] = set()
-        super().__init__(self._decide)
-
-    def _decide(self, incoming: Incoming) -> Answer:
-        name, status, *_ = incoming.path.strip("/").split("/")
-        return Answer(204 if name in self.mended else int(status), body=HOSTILE.encode())
 
 
 @pytest.fixture(scope="module")
@@ -108,14 +93,7 @@ def sees(page: BrowserPage, text: str) -> None:
 def test_a_page_has_no_barriers_runs_no_script_of_others_and_shows_no_secret(
     address: str, page: BrowserPage, path: str
 ) -> None:
-    page.open(address + path)
-    assert page.barriers() == []
-    page.resize(390, 844, dark=True)
-    assert page.barriers() == []
-    assert page.script("return document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
-    assert page.script("return window.hacked") is None
-    assert CANARY not in page.script("return document.documentElement.outerHTML")
-    assert [line for line in page.console() if "/nowhere" not in line] == []
+    assert_sound(page, address + path)
 
 
 def test_a_dead_letter_is_purged_and_another_one_replayed_each_after_a_question(

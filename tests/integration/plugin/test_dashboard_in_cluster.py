@@ -11,19 +11,16 @@ from dataclasses import dataclass
 
 import pytest
 
-from testbed.receivers import Answer, Incoming, Receiver
 from testbed.servers.browser import BrowserPage, browser, find
 from testbed.servers.indices import connect, index, write
 from testbed.servers.kubernetes import Kubernetes
 from testbed.servers.required import required
-from tests.e2e.dashboards import Dashboard, dashboard
+from tests.e2e.dashboards import CANARY, HOSTILE, Dashboard, NamedReceiver, assert_sound, dashboard
 from tests.e2e.sew_agent import Folder
 from tests.integration.cluster.in_cluster import ClusterHarness, secret, webhook
 from tests.integration.plugin.conftest import environment_beside, installed, webhook_reader
 from tests.waiting import eventually
 
-CANARY = "CANARY-of-a-credential"
-HOSTILE = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
 LIMIT = 60.0
 PAGES = [
     "/",
@@ -40,25 +37,13 @@ PAGES = [
 ]
 
 
-class PathReceiver(Receiver):
-    """Answers by the path /STATUS/NAME/…, and takes everything for the names in `mended`."""
-
-    def __init__(self) -> None:
-        self.mended: set[str] = set()
-        super().__init__(self._decide)
-
-    def _decide(self, incoming: Incoming) -> Answer:
-        _, status, name, *_ = incoming.path.split("/")
-        return Answer(204 if name in self.mended else int(status), body=HOSTILE.encode())
-
-
 @dataclass(frozen=True)
 class Scene:
     """What the tests share: one that changes a webhook has one of its own."""
 
     here: ClusterHarness
     folder: Folder
-    receiver: PathReceiver
+    receiver: NamedReceiver
     page: BrowserPage
     index: str
     elasticsearch: str
@@ -92,16 +77,16 @@ def scene(server: Kubernetes, elasticsearch_8: str, tmp_path_factory: pytest.Tem
     folder = Folder(tmp_path_factory.mktemp("agent"))
     with (
         browser(programs) as page,
-        PathReceiver() as receiver,
+        NamedReceiver() as receiver,
         connect(elasticsearch_8) as client,
         index(client) as name,
         installed(server) as here,
     ):
         made = Scene(here, folder, receiver, page, name, elasticsearch_8)
         for hook, status in {"fine": 204, "down": 503, "refused": 400, "replayed": 400, "waiting": 503}.items():
-            here.apply(secret(hook, url=f"{receiver.url}/{status}/{hook}/{CANARY}"), webhook(hook))
-        here.apply(webhook("quiet", f"{receiver.url}/204/quiet", query="type = nothing"))
-        here.apply(webhook("broken", f"{receiver.url}/204/broken", query="tpye = waf"))
+            here.apply(secret(hook, url=f"{receiver.url}/{hook}/{status}/{CANARY}"), webhook(hook))
+        here.apply(webhook("quiet", f"{receiver.url}/quiet/204", query="type = nothing"))
+        here.apply(webhook("broken", f"{receiver.url}/broken/204", query="tpye = waf"))
         here.agent(
             folder,
             *("--elasticsearch", elasticsearch_8, "--index", name),
@@ -140,15 +125,7 @@ def address(scene: Scene, started: Dashboard) -> str:
 def test_a_page_has_no_barriers_runs_no_script_of_others_and_shows_no_secret(
     address: str, scene: Scene, path: str
 ) -> None:
-    page = scene.page
-    page.open(address + path)
-    assert page.barriers() == []
-    page.resize(390, 844, dark=True)
-    assert page.barriers() == []
-    assert page.script("return document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
-    assert page.script("return window.hacked") is None
-    assert CANARY not in page.script("return document.documentElement.outerHTML")
-    assert page.console() == []
+    assert_sound(scene.page, address + path)
 
 
 def test_a_webhook_is_disabled_and_enabled_in_the_cluster_each_after_a_question(address: str, scene: Scene) -> None:
