@@ -53,12 +53,13 @@ def receiver() -> Iterator[NamedReceiver]:
 def agent(receiver: NamedReceiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
     """An agent that all tests share: a test that changes something has webhooks of its own."""
     folder = Folder(tmp_path_factory.mktemp("agent"))
-    for name, status in {"fine": 204, "down": 503, "waiting": 503, "refused": 400, "replayed": 400}.items():
+    refused = ("refused", "replayed", "resent")
+    for name, status in {"fine": 204, "down": 503, "waiting": 503, **dict.fromkeys(refused, 400)}.items():
         folder.webhook(name, f"{receiver.url}/{name}/{status}/{CANARY}", query="severity >= 0")
     folder.write(range(1), name=HOSTILE)
     folder.write(range(1), name=HOSTILE, _id=HOSTILE_ID)
     folder.start(SEW_RETRY_INITIAL="5s", SEW_RETRY_MAX="60s")
-    eventually(lambda: dead(folder, "refused") == dead(folder, "replayed") == 2, "dead letters", LIMIT)
+    eventually(lambda: [dead(folder, name) for name in refused] == [2, 2, 2], "dead letters", LIMIT)
     yield folder
     folder.stop()
 
@@ -114,6 +115,20 @@ def test_a_dead_letter_is_purged_and_another_one_replayed_each_after_a_question(
     page.click("form[method=post] button")
     sees(page, "1 dead letter replayed")
     eventually(lambda: dead(agent, "replayed") == 0, "it is sent again", LIMIT)
+
+
+def test_a_delivery_is_sent_again_from_its_page_after_a_question(
+    address: str, page: BrowserPage, agent: Folder, receiver: NamedReceiver
+) -> None:
+    page.open(f"{address}/webhooks/resent/deliveries?failed=1&event=e0")
+    page.click("tbody a[href*='/resent/deliveries/']")
+    receiver.mended.add("resent")
+    page.click("a[href*='do/redeliver']")
+    assert "sew-agent deliveries redeliver" in page.text
+    assert dead(agent, "resent") == 2
+    page.click("form[method=post] button")
+    sees(page, "Send again: ")
+    eventually(lambda: dead(agent, "resent") == 1, "it is sent again", LIMIT)
 
 
 def test_a_backlog_is_dropped_after_a_question(address: str, page: BrowserPage) -> None:
