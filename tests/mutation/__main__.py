@@ -33,7 +33,14 @@ from mutmut.mutation.diff_apply import get_diff_for_mutant
 from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.state import state
 from mutmut.utils.file_utils import copy_also_copy_files, copy_src_dir, setup_source_paths, walk_mutatable_files
-from mutmut.utils.format_utils import get_mutant_name, mangled_name_from_mutant_name
+from mutmut.utils.format_utils import (
+    get_module_from_key,
+    get_mutant_name,
+    mangled_name_from_mutant_name,
+    orig_function_and_class_names_from_key,
+)
+
+from tests.mutation.equivalents import Change, equivalents
 
 SURVIVED, KILLED, NO_TESTS, TIMEOUT, REFUSED = 0, 1, 33, 36, 37  # as mutmut keeps them
 _OF_ALL_MUTANTS = {"unused-ignore", "no-redef", "has-type"}
@@ -43,6 +50,7 @@ _LONGEST = 60.0
 """Seconds after which a test hangs, however little the processor did for it."""
 _HANGS = (-signal.SIGPROF, -signal.SIGALRM)
 _SQL = re.compile(r"\" ?(SELECT|INSERT|UPDATE|DELETE|PRAGMA|VACUUM|WHERE|ON CONFLICT)\b|\w = \?|\(SELECT ")
+_EQUIVALENTS = Path(__file__).with_name("equivalents.txt")
 _OPTIONS = ["--rootdir=.", "-qqs", "-pno:cacheprovider", "-pno:times", "-otmp_path_retention_policy=none"]
 
 
@@ -232,26 +240,45 @@ def _refuse(modules: list[SourceFileMutationData]) -> None:
 
 
 def _report(modules: list[SourceFileMutationData], selects: Callable[[str], bool]) -> None:
-    """Print each mutant that nothing noticed as a diff, and the counts of each module."""
+    """Print each mutant that nothing noticed and no entry explains, the entries that explain none, and the counts."""
+    explained = equivalents(_EQUIVALENTS.read_text())
+    seen = set()
     lines = []
     for module in modules:
         codes = {mutant: code for mutant, code in module.exit_code_by_key.items() if selects(mutant)}
         survivors = [mutant for mutant, code in codes.items() if code in (SURVIVED, NO_TESTS)]
-        diffs = {mutant: get_diff_for_mutant(mutant, path=module.path) for mutant in survivors}
-        missed = {mutant: diff for mutant, diff in diffs.items() if not _is_same_sql(diff)}
-        for mutant, diff in missed.items():
-            print(f"# {mutant}\n{diff}")
+        diffs = {mutant: _diff(module, mutant) for mutant in survivors}
+        changes = {mutant: Change.of_diff(_function(mutant), diff) for mutant, diff in diffs.items()}
+        equivalent = {mutant for mutant in survivors if changes[mutant] in explained or _is_same_sql(diffs[mutant])}
+        seen.update(changes.values())
+        missed = [mutant for mutant in survivors if mutant not in equivalent]
+        for mutant in missed:
+            print(f"# {mutant}", f"{changes[mutant].function}:", *diffs[mutant], "", sep="\n")
         if codes:
             module.save()
             counts = Counter(codes.values())
-            lines.append(f"{len(codes):8}{counts[REFUSED]:9}{counts[TIMEOUT]:9}{len(missed):9}  {module.path}")
-    print(f"{'mutants':>8}{'refused':>9}{'timeout':>9}{'survived':>9}  module", *lines, sep="\n")
+            numbers = len(codes), counts[REFUSED], counts[TIMEOUT], len(equivalent), len(missed)
+            lines.append("".join(f"{number:11}" for number in numbers) + f"  {module.path}")
+    for change in (change for change in explained if selects(change.function) and change not in seen):
+        print(f"No mutant that survives is this one any more: {change.function}: {explained[change]}")
+    columns = "mutants", "refused", "timeout", "equivalent", "survived"
+    print("".join(f"{column:>11}" for column in columns) + "  module", *lines, sep="\n")
 
 
-def _is_same_sql(diff: str) -> bool:
+def _diff(module: SourceFileMutationData, mutant: str) -> list[str]:
+    lines = get_diff_for_mutant(mutant, path=module.path).splitlines()
+    return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
+
+
+def _function(mutant: str) -> str:
+    """Return the function of a mutant as people name it."""
+    function, owner = orig_function_and_class_names_from_key(mutant)
+    return ".".join(filter(None, (get_module_from_key(mutant), owner, function)))
+
+
+def _is_same_sql(diff: list[str]) -> bool:
     """Return whether a mutant changes nothing but the case of SQL, which takes both."""
-    lines = [line for line in diff.splitlines() if not line.startswith(("---", "+++"))]
-    before, after = (" ".join(line[1:] for line in lines if line.startswith(sign)) for sign in "-+")
+    before, after = (" ".join(line[1:] for line in diff if line.startswith(sign)) for sign in "-+")
     return before.casefold() == after.casefold() and bool(_SQL.search(before))
 
 
