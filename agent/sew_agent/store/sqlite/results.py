@@ -2,9 +2,10 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sew_agent.store.records import DeliveryResult, DeliveryState, DropReason
+from sew_agent.store.rows import write_json
 
 Row = tuple[int, int, int, int]
 """A delivery's seq, webhook, event and bytes."""
@@ -14,16 +15,16 @@ RELEASED_AT_ONCE = 100
 
 def record_results(db: sqlite3.Connection, results: Sequence[tuple[int, DeliveryResult]]) -> None:
     """Write results, each with its webhook. What is counted is counted once for each webhook."""
-    delivered: dict[int, list[DeliveryResult]] = {}
+    delivered: dict[int, DeliveryResult] = {}
     for webhook, result in results:
         if result.state is DeliveryState.DELIVERED:
-            delivered.setdefault(webhook, []).append(result)
+            delivered[result.delivery.seq] = result
         elif result.state is DeliveryState.DEAD:
             _record_dead(db, webhook, result)
         else:
             _record_failed(db, webhook, result)
-    for webhook, ended in delivered.items():
-        _record_delivered(db, webhook, ended)
+    if delivered:
+        _record_delivered(db, delivered)
 
 
 def drop(db: sqlite3.Connection, rows: Sequence[Row], counter: str, reason: DropReason) -> None:
@@ -61,9 +62,11 @@ def shift_first_attempts(db: sqlite3.Connection, webhook: int, seconds: float) -
 def release_payloads(db: sqlite3.Connection) -> bool:
     """Release some payloads of ended deliveries, and return whether there are more. Many at once write half as much."""
     rows = db.execute("SELECT rowid, event FROM released ORDER BY rowid LIMIT ?", (RELEASED_AT_ONCE,)).fetchall()
-    for _, event in rows:
-        _release(db, event)
-    db.executemany("DELETE FROM released WHERE rowid = ?", ((row,) for row, _ in rows))
+    ended = Counter(event for _, event in rows).items()
+    if db.executemany("DELETE FROM events WHERE id = ? AND owed = ?", ended).rowcount < len(ended):
+        db.executemany("UPDATE events SET owed = owed - ?2 WHERE id = ?1", ended)
+    if rows:
+        db.execute("DELETE FROM released WHERE rowid <= ?", (rows[-1][0],))
     return len(rows) == RELEASED_AT_ONCE
 
 
@@ -105,20 +108,18 @@ def _record_dead(db: sqlite3.Connection, webhook: int, result: DeliveryResult) -
     db.execute(sql, (buried, buried, result.detail, result.at, webhook))
 
 
-def _record_delivered(db: sqlite3.Connection, webhook: int, results: Sequence[DeliveryResult]) -> None:
-    """Delete deliveries. One that a person dropped during the attempt is gone already, and stays counted as dropped."""
-    sql = "DELETE FROM deliveries WHERE seq = ? RETURNING event, bytes"
-    rows = [row for result in results for row in db.execute(sql, (result.delivery.seq,)).fetchall()]
-    if rows:
-        db.executemany("INSERT INTO released VALUES (?)", ((event,) for event, _ in rows))
+def _record_delivered(db: sqlite3.Connection, delivered: Mapping[int, DeliveryResult]) -> None:
+    """Delete deliveries, by their seq. One that a person dropped during the attempt is gone, and stays so counted."""
+    sql = "DELETE FROM deliveries WHERE seq IN (SELECT value FROM json_each(?)) RETURNING seq, webhook, event, bytes"
+    rows = db.execute(sql, (write_json([*delivered]),)).fetchall()
+    db.executemany("INSERT INTO released VALUES (?)", ((event,) for _, _, event, _ in rows))
+    by_webhook: dict[int, list[Row]] = {}
+    for row in rows:
+        by_webhook.setdefault(row[1], []).append(row)
+    for webhook, own in by_webhook.items():
+        freed, last = sum(size for _, _, _, size in own), max(delivered[seq].at for seq, *_ in own)
         db.execute(
             "UPDATE webhooks SET pending = pending - ?, delivered = delivered + ?, bytes = bytes - ?,"
             " last_delivered_at = ? WHERE id = ?",
-            (len(rows), len(rows), sum(size for _, size in rows), results[-1].at, webhook),
+            (len(own), len(own), freed, last, webhook),
         )
-
-
-def _release(db: sqlite3.Connection, event: int) -> None:
-    """Count one delivery of an event less; the payload is deleted with the last one."""
-    if not db.execute("DELETE FROM events WHERE id = ? AND owed = 1", (event,)).rowcount:
-        db.execute("UPDATE events SET owed = owed - 1 WHERE id = ?", (event,))
