@@ -88,7 +88,7 @@ class Generic:
         self, event: Event, labels: Mapping[str, str], config: Config, *, now: float, delivery_id: str
     ) -> tuple[Request, ...]:
         target = settings.address(settings.text(config, "url"))
-        body = self._body(event, labels, config, BesideEvent(delivery_id, int(now)))
+        body = self._body(event, labels, config, int(now), delivery_id)
         own = [(name, fill_header(value, config)) for name, value in own_headers(config)]
         headers = [("webhook-id", delivery_id), *own]
         if target.authorization:
@@ -122,7 +122,7 @@ class Generic:
         outcome = by_status(response, instead="what `expect` asks for")
         return replace(outcome, reason=FailureReason.RATE_LIMITED) if response.status in (502, 504) else outcome
 
-    def _body(self, event: Event, labels: Mapping[str, str], config: Config, beside: BesideEvent) -> bytes:
+    def _body(self, event: Event, labels: Mapping[str, str], config: Config, now: int, delivery_id: str) -> bytes:
         template, as_json = config.get("template", ""), is_json(config)
         document = template_document(event, labels)
         secrets: Mapping[str, str] = {}
@@ -130,7 +130,7 @@ class Generic:
             from kubectl_sew.consumers.template import render_body  # noqa: PLC0415 - jinja2 only where it is needed
 
             secrets = secrets_for_template(config)
-            beside = replace(beside, secrets=secrets, filled=self.maps.read(event).names)
+            beside = BesideEvent(delivery_id, now, secrets, self.maps.read(event).names)
             body = render_body(template, document, as_json=as_json, beside=beside)
         else:
             body = _plain(document)

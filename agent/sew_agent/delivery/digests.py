@@ -79,7 +79,7 @@ def decide_digest(  # noqa: PLR0913 - as `retry.decide`
         pending = replace(result, state=DeliveryState.PENDING, due=now)
         if not result.in_doubt:
             pending = replace(pending, attempts=lead.attempts)
-            return replace(made, result=pending), [_unsent(pending, member) for member in members], True
+            return made._replace(result=pending), [_unsent(pending, member) for member in members], True
         result = replace(pending, due=now + backoff(result.attempts, policy))  # it may have arrived before
     tried = result.attempts - lead.attempts
     failed = result.state is DeliveryState.PENDING and tried > 0 and len(members) > 1
@@ -92,7 +92,7 @@ def decide_digest(  # noqa: PLR0913 - as `retry.decide`
         for member in members
     ]
     halved = failed and not held and (stuck or outcome.verdict is Verdict.PARKED)
-    return replace(made, result=replace(result, digest=digest, in_doubt=doubt)), results, halved
+    return made._replace(result=replace(result, digest=digest, in_doubt=doubt)), results, halved
 
 
 def _unsent(refused: DeliveryResult, member: Delivery) -> DeliveryResult:

@@ -6,9 +6,8 @@ A delivery counts as in flight until its result is on disk, so a kill leaves at 
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from kubectl_sew.consumers.base import FailureReason, Outcome, Request
 from kubectl_sew.errors import SewError
@@ -80,8 +79,7 @@ class Transport(Protocol):
         """Let go of what it holds; nothing is in flight any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
+class _Result(NamedTuple):
     """An attempt that has ended, and the changes by it."""
 
     assignment: Assignment
@@ -93,7 +91,7 @@ class _Result:
         """Yield what the log says of it: a line for each event."""
         made, decision = self.assignment, self.changes.decision
         for result in self.changes.results:
-            own = decision if result is decision.result else replace(decision, result=result)
+            own = decision if result is decision.result else decision._replace(result=result)
             entry = logged(result.delivery, made.started, self.outcome, own, self.went, maps)
             yield entry._replace(digest=made.delivery.delivery_id) if made.bundle else entry
 

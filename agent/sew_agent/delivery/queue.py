@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
 from sew_agent.base.token_bucket import TokenBucket
@@ -40,8 +41,7 @@ class Queue:
     """Where it has digests: what is known ahead, in place of `prefetched`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """A delivery that starts now, and what was known at its start; for a digest, one that stands for its members."""
 
     queue: Queue
@@ -74,8 +74,7 @@ class Assignment:
         return bool(self.gathering or self.route.finder)
 
 
-@dataclass(frozen=True, slots=True)
-class QueueChanges:
+class QueueChanges(NamedTuple):
     """Changes by one outcome, written together. `receiver`: None where its state is unchanged."""
 
     decision: Decision

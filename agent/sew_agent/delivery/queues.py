@@ -6,7 +6,6 @@ Not thread-safe; no clock, and no I/O but the store's.
 import heapq
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
 from kubectl_sew.consumers.base import Outcome
 from kubectl_sew.consumers.digest import SendsDigests
@@ -210,7 +209,8 @@ class Queues:
         if queue.gathering:
             pending = [result.delivery.seq for result in results if result.state is DeliveryState.PENDING]
             queue.gathering.read_again([*pending, *decision.revived])
-        return QueueChanges(decision, receiver if receiver != before else None, shifts, results)
+        changed = receiver is not before and receiver != before
+        return QueueChanges(decision, receiver if changed else None, shifts, results)
 
     def rest(self, assignment: Assignment, until: float) -> None:
         """Let an assignment's webhook start nothing until then."""
@@ -391,7 +391,7 @@ class Queues:
         if taken is None:
             return None
         lead, message, together = taken
-        return replace(self._started(queue, lead, now), gathering=queue.gathering, message=message, bundle=together)
+        return self._started(queue, lead, now)._replace(gathering=queue.gathering, message=message, bundle=together)
 
     def _started(self, queue: Queue, delivery: Delivery, now: float) -> Assignment:
         proven = queue.receiver.proven

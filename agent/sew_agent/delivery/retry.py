@@ -8,6 +8,8 @@ state stays.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
+from typing import NamedTuple
 
 from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
 from kubectl_sew.consumers.classification import LONGEST_WAIT
@@ -51,8 +53,7 @@ class Policy:
         return max(LONGEST_WAIT, self.longest) + self.longest
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """Changes to write. `revived`: the `seq` of dead letters that are pending after all."""
 
     result: DeliveryResult
@@ -87,13 +88,8 @@ def decide(
 
 
 def recovered(receiver: ReceiverState) -> ReceiverState:
-    """Return the state of a receiver that accepts what is sent."""
-    return ReceiverState(
-        receiver.webhook,
-        proven=True,
-        settings_digest=receiver.settings_digest,
-        endpoint_digest=receiver.endpoint_digest,
-    )
+    """Return the state of a receiver that accepts what is sent: the same one as long as it does."""
+    return _accepting(receiver.webhook, receiver.settings_digest, receiver.endpoint_digest)
 
 
 def with_settings(receiver: ReceiverState, settings_digest: str, endpoint_digest: str) -> ReceiverState:
@@ -156,6 +152,11 @@ def shifted(receiver: ReceiverState, seconds: float) -> ReceiverState:
         retry_until=receiver.retry_until + seconds,
         since=receiver.since + seconds,
     )
+
+
+@lru_cache(maxsize=4096)
+def _accepting(webhook: str, settings_digest: str, endpoint_digest: str) -> ReceiverState:
+    return ReceiverState(webhook, proven=True, settings_digest=settings_digest, endpoint_digest=endpoint_digest)
 
 
 def _is_suspect(delivery: Delivery, receiver: ReceiverState) -> bool:
