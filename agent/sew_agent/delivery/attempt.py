@@ -126,8 +126,9 @@ def _send(route: Route, requests: Sequence[Request], now: float) -> Steps:
     awake = route.peers.awake(requests, now) if len(requests) > 1 else requests
     answers = yield awake
     outcomes = [_classify(route, answer, now) for answer in answers]
-    if len(requests) > 1:
-        route.peers.record(awake, outcomes, now)
+    if len(requests) == 1:
+        return outcomes[0]
+    route.peers.record(awake, outcomes, now)
     best = min(outcomes, key=lambda outcome: _PREFERENCE.index(outcome.verdict))
     return _name_failed_peers(best, awake, outcomes)
 

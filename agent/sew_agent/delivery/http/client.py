@@ -137,7 +137,7 @@ class HttpClient:
 
     def _head(self, target: _Target, path: str, request: Request) -> bytes:
         headers = dict(request.headers)
-        if not any(name.lower() == "user-agent" for name in headers):
+        if "user-agent" not in map(str.lower, headers):
             headers["User-Agent"] = self._user_agent
         if proxy := self._http_proxy_for(target):
             path = f"{target}{path}"

@@ -8,18 +8,16 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sew_agent.base.clocks import ProcessorTime
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """Until when (time.monotonic) a task waits at most, and for what: one of the sockets, or a future."""
 
     until: float
@@ -28,6 +26,7 @@ class Wait:
     future: Future[Any] | None = None
 
 
+_NOTHING = Wait(0.0)
 _TURN = 0.02
 """Seconds of the processor after which a turn of the loop ends: its caller has other work."""
 _Result = TypeVar("_Result")
@@ -44,7 +43,7 @@ class _Running:
         self.steps, self.done = steps, done
         self.number = 0
         """Number of its wait."""
-        self.wait = Wait(0.0)
+        self.wait = _NOTHING
 
 
 class EventLoop:
@@ -128,18 +127,18 @@ class EventLoop:
 
     def _resume(self, task: _Running, ready: Sequence[socket.socket] | None) -> None:
         """Let a task go on until it waits again; None begins it."""
-        self._go_on(task, lambda: task.steps.send(ready))  # type: ignore[arg-type]
+        self._go_on(task, task.steps.send, ready)
 
-    def _go_on(self, task: _Running, go: Callable[[], Wait]) -> None:
+    def _go_on(self, task: _Running, go: Callable[[Any], Wait], given: Any) -> None:
         try:
-            wait = go()
+            wait = go(given)
         except StopIteration as ended:
             task.done(ended.value)
             return
         try:
             self._register(task, wait)
         except OSError as error:  # the system has no room for another watch: this task alone fails
-            self._go_on(task, partial(task.steps.throw, error))
+            self._go_on(task, task.steps.throw, error)
             return
         self._await(task, wait)
 
