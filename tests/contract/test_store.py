@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -118,7 +117,7 @@ def test_a_delivery_is_given_whole_from_its_intake_to_its_end(store: Store) -> N
     failed = DeliveryResult(first, DeliveryState.PENDING, NOW + 1, 1, NOW + 9, "unreachable", "no route", in_doubt=True)
     store.record_results([failed], ())
     (again,) = store.due("hook", now=NOW + 9, limit=1)
-    assert again == replace(first, attempts=1, first_attempt=NOW + 1, due=NOW + 9, in_doubt=True)
+    assert again == first._replace(attempts=1, first_attempt=NOW + 1, due=NOW + 9, in_doubt=True)
     assert store.counters() == [Counters("hook", 0, 1, 0, {}, NOW, None, "no route", size, NOW + 1)]
     store.record_results([DeliveryResult(again, DeliveryState.DEAD, NOW + 10, 2, 0.0, "event_refused", "too long")], ())
     letter = DeadLetter(1, "hook", first.delivery_id, whole, "event_refused", "too long", 2, NOW + 10)
@@ -864,7 +863,7 @@ def test_a_delivery_is_found_by_its_number_and_its_event_while_it_is_pending_or_
     enqueue(store, NewDelivery(whole, ("hook", "other")), NewDelivery(event("b"), ("hook",)))
     first, second = (store.due(name, now=NOW, limit=1)[0] for name in ("hook", "other"))
     store.record_results([DeliveryResult(first, DeliveryState.DEAD, NOW + 1, 3, 0.0, "event_refused", "too long")], ())
-    dead = KeptDelivery(replace(first, attempts=3), "event_refused", "too long", NOW + 1)
+    dead = KeptDelivery(first._replace(attempts=3), "event_refused", "too long", NOW + 1)
     assert store.kept_deliveries(number=first.seq) == [dead]
     assert store.kept_deliveries(event=whole.id) == [dead, KeptDelivery(second, "", "", None)]
     assert store.kept_deliveries(number=77) == store.kept_deliveries(event="nothing") == []
@@ -904,7 +903,7 @@ def test_what_a_digest_holds_is_known_after_a_restart_until_a_result_says_otherw
     owe(store, "a", "b", "c")
     first, second, third = store.due("hook", now=NOW, limit=3)
     assert first.digest == ""
-    store.begin_attempts([replace(first, digest="d1"), replace(second, digest="d1"), third])
+    store.begin_attempts([first._replace(digest="d1"), second._replace(digest="d1"), third])
     store = open_again()
     held = store.waiting("hook", limit=9)
     assert [(delivery.digest, delivery.in_doubt) for delivery in held] == [("d1", True), ("d1", True), ("", True)]

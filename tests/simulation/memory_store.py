@@ -1,7 +1,6 @@
 """A store in memory that holds what a dispatcher needs, as sew_agent.store.records.Store says."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
 from kubectl_sew.event import Event
 from sew_agent.store.records import Delivery, DeliveryResult, DeliveryState, LoggedAttempt, ReceiverState
@@ -73,7 +72,7 @@ class MemoryStore:
 
     def begin_attempts(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
-            self.pending[delivery.seq] = replace(self.pending[delivery.seq], in_doubt=True, digest=delivery.digest)
+            self.pending[delivery.seq] = self.pending[delivery.seq]._replace(in_doubt=True, digest=delivery.digest)
 
     def record_results(
         self,
@@ -87,7 +86,7 @@ class MemoryStore:
         for name, seconds in shifts:
             mine = [delivery for delivery in self.pending.values() if delivery.webhook == name and delivery.attempts]
             for delivery in mine:
-                self.pending[delivery.seq] = replace(delivery, first_attempt=(delivery.first_attempt or 0.0) + seconds)
+                self.pending[delivery.seq] = delivery._replace(first_attempt=(delivery.first_attempt or 0.0) + seconds)
         for made in results:
             self._record_results(made)
         for seq in revived:
@@ -98,8 +97,8 @@ class MemoryStore:
     def _record_results(self, made: DeliveryResult) -> None:
         before = self.pending.pop(made.delivery.seq)
         first = made.at if before.first_attempt is None else before.first_attempt
-        after = replace(before, attempts=made.attempts, first_attempt=first, due=made.due, in_doubt=made.in_doubt)
-        after = replace(after, digest=made.digest)
+        after = before._replace(attempts=made.attempts, first_attempt=first, due=made.due, in_doubt=made.in_doubt)
+        after = after._replace(digest=made.digest)
         {DeliveryState.PENDING: self.pending, DeliveryState.DEAD: self.dead, DeliveryState.DELIVERED: self.delivered}[
             made.state
         ][after.seq] = after

@@ -1,7 +1,7 @@
 """A digest under way: what is sent of its members, and what its outcome means for each of them. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from kubectl_sew.consumers.base import Outcome, Verdict
 from kubectl_sew.consumers.digest import Digest, digest_id, make_digest
@@ -31,8 +31,7 @@ def bundle(members: Sequence[Delivery], settings: DigestSettings, maps: EventMap
     identity = first.digest or digest_id(first.webhook, [member.delivery_id for member in members])
     begun = [member.first_attempt for member in members]
     known = [time for time in begun if time is not None]
-    lead = replace(
-        first,
+    lead = first._replace(
         delivery_id=identity,
         digest=identity,
         attempts=max(member.attempts for member in members),
@@ -40,8 +39,8 @@ def bundle(members: Sequence[Delivery], settings: DigestSettings, maps: EventMap
         in_doubt=any(member.in_doubt for member in members),
     )
     made = _made([member.event for member in members], settings, maps)
-    kept = tuple(replace(member, digest=identity, event=_heading(member.event, maps)) for member in members)
-    return replace(lead, event=kept[0].event), Bundle(kept, made)
+    kept = tuple(member._replace(digest=identity, event=_heading(member.event, maps)) for member in members)
+    return lead._replace(event=kept[0].event), Bundle(kept, made)
 
 
 def decide_digest(  # noqa: PLR0913 - as `retry.decide`
@@ -76,11 +75,11 @@ def decide_digest(  # noqa: PLR0913 - as `retry.decide`
     made = decide(outcome, lead, receiver, policy, now=now, staleness=staleness)
     result = made.result
     if result.state is DeliveryState.DEAD and outcome.verdict is Verdict.PARKED and len(members) > 1:
-        pending = replace(result, state=DeliveryState.PENDING, due=now)
+        pending = result._replace(state=DeliveryState.PENDING, due=now)
         if not result.in_doubt:
-            pending = replace(pending, attempts=lead.attempts)
+            pending = pending._replace(attempts=lead.attempts)
             return made._replace(result=pending), [_unsent(pending, member) for member in members], True
-        result = replace(pending, due=now + backoff(result.attempts, policy))  # it may have arrived before
+        result = pending._replace(due=now + backoff(result.attempts, policy))  # it may have arrived before
     tried = result.attempts - lead.attempts
     failed = result.state is DeliveryState.PENDING and tried > 0 and len(members) > 1
     stuck = failed and result.attempts >= STUCK
@@ -88,15 +87,15 @@ def decide_digest(  # noqa: PLR0913 - as `retry.decide`
     digest = lead.digest if held else ""
     doubt = bool(digest)  # what died as a part of a digest was never sent by its own id
     results = [
-        replace(result, delivery=member, attempts=member.attempts + tried, in_doubt=doubt, digest=digest)
+        result._replace(delivery=member, attempts=member.attempts + tried, in_doubt=doubt, digest=digest)
         for member in members
     ]
     halved = failed and not held and (stuck or outcome.verdict is Verdict.PARKED)
-    return made._replace(result=replace(result, digest=digest, in_doubt=doubt)), results, halved
+    return made._replace(result=result._replace(digest=digest, in_doubt=doubt)), results, halved
 
 
 def _unsent(refused: DeliveryResult, member: Delivery) -> DeliveryResult:
-    return replace(refused, delivery=member, attempts=member.attempts)
+    return refused._replace(delivery=member, attempts=member.attempts)
 
 
 def _made(events: Sequence[Event], settings: DigestSettings, maps: EventMaps) -> Digest | Exception:

@@ -279,7 +279,7 @@ class Gathering:
         group = self._groups.setdefault(key, _Group())
         for known in [message for message in group.resends if first.digest and message.digest == first.digest]:
             group.resends.remove(known)  # the rest of it was on another page
-            members = [*members, *[replace(first, seq=number) for number in known.numbers]]
+            members = [*members, *[first._replace(seq=number) for number in known.numbers]]
         numbers = tuple(sorted(member.seq for member in members))
         due = min(_due(member, longest, now) for member in members)
         message = Message(key, numbers, first.digest, max(member.attempts for member in members), due)

@@ -134,8 +134,7 @@ class EnqueueResult:
     """Keys of the events that were suppressed for a webhook, and that no webhook had seen before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A pending delivery of one event to one webhook."""
 
     seq: int
@@ -172,8 +171,7 @@ class DeadLetter:
     died_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryResult:
+class DeliveryResult(NamedTuple):
     """Result of an attempt: `state` is PENDING (with `due`), DELIVERED or DEAD."""
 
     delivery: Delivery

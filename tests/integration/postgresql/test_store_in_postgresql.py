@@ -4,7 +4,6 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import replace
 
 import psycopg
 import pytest
@@ -171,7 +170,7 @@ def test_a_commit_whose_answer_was_lost_is_made_again_and_changes_nothing(own_se
         first, second = store.due("hook", now=NOW, limit=2)
         failed = DeliveryResult(first, DeliveryState.PENDING, NOW, 1, NOW)
         store.record_results([failed], ())
-        results = [replace(failed, at=NOW + 60, attempts=2), DeliveryResult(second, DeliveryState.DELIVERED, NOW, 1)]
+        results = [failed._replace(at=NOW + 60, attempts=2), DeliveryResult(second, DeliveryState.DELIVERED, NOW, 1)]
 
         def work() -> None:
             store.record_results(results, [ReceiverState("hook")], [("hook", 20.0), ("hook", 40.0)])

@@ -38,7 +38,7 @@ ASKED = replace(HELD, waiting=True, held_until=NOW + 77, retry_until=NOW + 77, r
 
 
 def delivery(**more: object) -> Delivery:
-    return replace(Delivery(1, "hook", "id", Event("", "a", {}), NOW - 5), **more)  # type: ignore[arg-type]
+    return Delivery(1, "hook", "id", Event("", "a", {}), NOW - 5)._replace(**more)  # type: ignore[arg-type]
 
 
 TRIED = delivery(attempts=2, first_attempt=NOW - 60)
@@ -171,7 +171,7 @@ def test_an_event_that_fails_again_changes_how_long_it_waits_and_not_how_long_ot
 def test_an_event_that_failed_before_others_were_accepted_is_alone_the_trouble() -> None:
     made = decided(RETRY, PROVEN, attempts=3)
     assert (made.receiver.proven, made.receiver.held_until, is_failing(made.receiver)) == (True, 0.0, False)
-    assert made.result == replace(written(RETRY, DeliveryState.PENDING, attempts=3), due=NOW + 16, in_doubt=True)
+    assert made.result == written(RETRY, DeliveryState.PENDING, attempts=3)._replace(due=NOW + 16, in_doubt=True)
     again = decided(REFUSED, PROVEN, attempts=1)
     assert (again.result, again.receiver) == (written(REFUSED, DeliveryState.DEAD, attempts=1), PROVEN)
 
@@ -189,7 +189,7 @@ def test_many_of_them_in_a_row_with_nothing_accepted_make_it_the_receiver() -> N
 )
 def test_one_that_is_refused_like_a_wrong_configuration_has_a_few_tries(attempts: int, state: DeliveryState) -> None:
     made = decided(PARK, PROVEN, attempts=attempts).result
-    assert made == replace(written(PARK, state, attempts=attempts), due=made.due)
+    assert made == written(PARK, state, attempts=attempts)._replace(due=made.due)
     assert decided(PARK, RECEIVER, attempts=attempts).result.state is DeliveryState.PENDING
 
 
@@ -253,7 +253,7 @@ def test_an_event_that_is_rejected_again_is_one_of_a_row_and_none_after_the_park
     late = decide(REFUSED, delivery(seq=3), receiver, POLICY, now=NOW, staleness=Staleness.RECEIVER)
     assert (late.result, late.receiver.refused) == (written(REFUSED, DeliveryState.DEAD, seq=3), (1, 2, 3))
     late = decide(REFUSED, delivery(), PARKED, POLICY, now=NOW, staleness=Staleness.RECEIVER)
-    assert (late.result, late.receiver) == (replace(written(REFUSED, DeliveryState.PENDING), due=NOW), PARKED)
+    assert (late.result, late.receiver) == (written(REFUSED, DeliveryState.PENDING)._replace(due=NOW), PARKED)
 
 
 @pytest.mark.parametrize(("until", "waits"), [(NOW - 1, False), (NOW + 0.5, True)])
