@@ -33,8 +33,6 @@ _STARTS = 32
 """Deliveries that start before answers are read again: else those would look slow."""
 _LONG = 0.05
 """Seconds of the processor from which an attempt's own work, such as its template, counts as long: all others wait."""
-_LONG_READ = 0.01
-"""Seconds of the processor from which what was read ahead of a webhook with digests counts as long."""
 _RESTS = 10.0
 """Times as long that its webhook rests then."""
 
@@ -225,8 +223,7 @@ class Dispatcher:
                 return _STORE_PAUSE
             began, now = self._worked(), self._now()
             found = self._queues.next(now)
-            if (seconds := self._worked() - began) >= _LONG_READ:
-                self._queues.rest_reader(now + _RESTS * seconds)
+            self._queues.rest_reader(now, self._worked() - began)
             return found
 
     def begin(self, assignment: Assignment) -> None:

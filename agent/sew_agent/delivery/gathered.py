@@ -10,7 +10,7 @@ from sew_agent.delivery.retry import Decision, Policy, Staleness, decide
 from sew_agent.store.contract import Store
 from sew_agent.store.records import Delivery, DeliveryResult, ReceiverState
 
-_SCAN_PAUSE = 0.001
+SCAN_PAUSE = 0.001
 """Seconds between two pages of what is to be gathered: others have their turn."""
 _REST_FOR_EACH = 0.001
 """Seconds that a webhook rests for each event of a digest, which takes a tenth of that to make."""
@@ -29,21 +29,20 @@ def look_ahead(
         gathering.learn(page, longest, now)
         last = page[-1].seq if page else returned[-1]
         gathering.forget_returned([number for number in returned if number <= last])
-    more = not queue.empty and gathering.has_room
-    if more:
+    if more := queue.reads_ahead:
         page = store.waiting(name, after=gathering.after, limit=PAGE)
         gathering.scan(page, queue.in_flight, longest, now)
         queue.empty = not page
         if len(page) == PAGE and gathering.looks_on():
-            return _SCAN_PAUSE  # else a digest would hold what is known so far, although more is there
+            return SCAN_PAUSE  # else a digest would hold what is known so far, although more is there
     found = gathering.next(now, longest, retries=retries)
     if isinstance(found, Message):
         return 0.0
     if more or gathering.returned:
-        return _SCAN_PAUSE
+        return SCAN_PAUSE
     if gathering.is_empty:
         return None
-    return max(found, _SCAN_PAUSE)
+    return max(found, SCAN_PAUSE)
 
 
 def take_next(

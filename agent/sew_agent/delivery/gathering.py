@@ -116,7 +116,7 @@ class Gathering:
         """What failed, and is to be read again."""
         self._resent = False
         """True where the last message was such a one: then it is the turn of a group, if any may send."""
-        self._pages = 0
+        self.pages = 0
         """Full pages that were read."""
         self._tidy_at = 0.0
 
@@ -133,8 +133,8 @@ class Gathering:
 
     def looks_on(self) -> bool:
         """Return whether another full page is read before anything begins: as many as fill two digests."""
-        self._pages += 1
-        return self.has_room and self._pages % (2 * MOST // PAGE) != 0
+        self.pages += 1
+        return self.has_room and self.pages % (2 * MOST // PAGE) != 0
 
     @property
     def is_empty(self) -> bool:

@@ -40,6 +40,11 @@ class Queue:
     gathering: Gathering | None = None
     """Where it has digests: what is known ahead, in place of `prefetched`."""
 
+    @property
+    def reads_ahead(self) -> bool:
+        """Return whether more is to be read of what waits for digests."""
+        return self.gathering is not None and not self.empty and self.gathering.has_room
+
 
 class Assignment(NamedTuple):
     """A delivery that starts now, and what was known at its start; for a digest, one that stands for its members."""

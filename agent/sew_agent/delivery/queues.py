@@ -15,7 +15,7 @@ from kubectl_sew.event_maps.readable import EVENT_MAPS, EventMaps
 from sew_agent.base.token_bucket import TokenBucket
 from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.concurrency_limit import ConcurrencyLimit
-from sew_agent.delivery.gathered import judge, look_ahead, take_next
+from sew_agent.delivery.gathered import SCAN_PAUSE, judge, look_ahead, take_next
 from sew_agent.delivery.gathering import Gathering
 from sew_agent.delivery.pace import Pace
 from sew_agent.delivery.queue import Assignment, Queue, QueueChanges, learn, staleness_of
@@ -44,6 +44,8 @@ _MANY = 16
 """Requests in flight that one webhook may have however few there may be in all."""
 _UNTIL_NOTIFIED = float("inf")
 """Seconds that a queue sleeps while nothing is pending."""
+_RESTS = 4.0
+"""Times as long as a page took that was read ahead, its webhook rests, for each one that reads."""
 
 
 class Queues:
@@ -76,7 +78,7 @@ class Queues:
         """Webhook -> its deliveries that are in flight, where there are any."""
         self._busy = 0
         self._reader: Queue | None = None
-        """Of which was read ahead last."""
+        """Of which a full page was read ahead in this turn."""
         self._crowded: list[Queue] = []
         """Queues whose receivers are not proven, and for which there is no room: the end of another one wakes them."""
         self._version = store.version()
@@ -216,10 +218,14 @@ class Queues:
         """Let an assignment's webhook start nothing until then."""
         assignment.queue.rests_until = until
 
-    def rest_reader(self, until: float) -> None:
-        """Let the webhook of which was read ahead last start nothing until then."""
+    def rest_reader(self, now: float, seconds: float) -> None:
+        """Let the webhook of which a full page was read rest for it, so that all who read have little of the time.
+
+        `seconds`: of the processor, for the page.
+        """
         if self._reader:
-            self._reader.rests_until, self._reader = until, None
+            reading = sum(queue.reads_ahead for queue in self._queues.values())
+            self._reader.rests_until, self._reader = now + _RESTS * seconds * max(reading, 1), None
 
     def let_go(self, assignment: Assignment) -> None:
         """Release a delivery that was not sent."""
@@ -377,9 +383,12 @@ class Queues:
 
     def _look_ahead(self, queue: Queue, gathering: Gathering, now: float) -> float:
         """Return the seconds until something of what is gathered may go."""
-        self._reader = queue
-        longest, retries = self._policy.longest, not self._retry_pause(queue, now)
+        if self._reader:  # what its page takes is measured alone
+            return SCAN_PAUSE
+        longest, retries, pages = self._policy.longest, not self._retry_pause(queue, now), gathering.pages
         pause = look_ahead(self._store, queue, gathering, now, longest, retries=retries)
+        if gathering.pages > pages:
+            self._reader = queue
         return _UNTIL_NOTIFIED if pause is None else min(pause, CHECK_EVERY)
 
     def _assign(self, queue: Queue, now: float) -> Assignment | None:

@@ -2,7 +2,6 @@
 
 import queue
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -127,7 +126,7 @@ class DispatcherHarness:
         self.in_flight, self.rates = in_flight, dict.fromkeys(CONSUMERS, rate)
         self.restart()
 
-    def restart(self, worked: Callable[[], float] = time.thread_time, maps: EventMaps = EVENT_MAPS) -> None:
+    def restart(self, worked: Callable[[], float] = lambda: 0.0, maps: EventMaps = EVENT_MAPS) -> None:
         """Make another dispatcher over the same store."""
         policy = Policy(2.0, 900.0, 72 * 3600.0, lambda: 1.0)
         queues = Queues(self.store, self.rates, self.in_flight, policy)
