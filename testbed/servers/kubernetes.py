@@ -120,7 +120,7 @@ class Kubernetes:
         config.write_text(json.dumps(_kubeconfig(self.url, self.ca, name, token, namespace)))
         return config
 
-    def token(self, account: str, namespace: str = "default", duration: str = "1h") -> str:
+    def token(self, account: str, namespace: str = "default", duration: str = "24h") -> str:
         """Return a token of an existing service account, as a pod of it would have."""
         return self.kubectl("create", "token", account, "--namespace", namespace, "--duration", duration).strip()
 

@@ -8,10 +8,12 @@ import json
 import re
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from copy import copy
 from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -74,12 +76,25 @@ class InvalidError(ApiError):
 
 
 class ForbiddenError(ApiError):
-    """The server does not accept the credential, or the account has no such right (401, 403)."""
+    """The account has no such right (403); 401: `UnauthorizedError`."""
 
     @property
     def advice(self) -> str:
         """The error, and what to do."""
         return f"{self}: grant it as manifests/base/rbac.yaml does"
+
+
+class UnauthorizedError(ForbiddenError):
+    """The server does not accept the credential: a token has expired, or its account is gone (401)."""
+
+    @property
+    def advice(self) -> str:
+        """The error, and what to do."""
+        return (
+            f"{self}: the API server does not accept this credential. Where --kubeconfig names it, its token has "
+            "expired or was revoked: put a new one there (`kubectl create token`), which is used at once. In a pod the "
+            "service account was deleted, or made again: restart the pod"
+        )
 
 
 class NotFoundError(ApiError):
@@ -96,7 +111,7 @@ class GoneError(ApiError):
 
 _BY_STATUS: Mapping[int, type[ApiError]] = {
     400: InvalidError,
-    401: ForbiddenError,
+    401: UnauthorizedError,
     403: ForbiddenError,
     404: NotFoundError,
     409: ConflictError,
@@ -169,8 +184,10 @@ class _Request:
 class KubernetesClient:
     """The API server of one cluster, over kept connections. Thread-safe; every request raises ApiError."""
 
-    def __init__(self, configuration: Configuration) -> None:
-        self._configuration = configuration
+    def __init__(self, log_in: Callable[[], Configuration]) -> None:
+        """`log_in` reads the credential, and once more whenever the server refuses it. Raises what `log_in` raises."""
+        self._log_in = log_in
+        self._configuration = configuration = log_in()
         self._pool = RESTClientObject(configuration).pool_manager
         self._pool.connection_pool_kw["socket_options"] = _KEEPALIVE
         self._pool.connection_pool_kw["ssl_context"] = _tls_context(configuration)
@@ -232,9 +249,18 @@ class KubernetesClient:
             )
         except (HTTPError, OSError) as error:
             raise ApiError(f"the API server at {self.server} cannot be reached ({_why(error)})") from None
+        if response.status == HTTPStatus.UNAUTHORIZED:
+            self._log_in_again()
         if not 200 <= response.status < 300:
             raise _refusal(response, request)
         return response
+
+    def _log_in_again(self) -> None:
+        """Take a new credential of the same server for the next request, where there is one."""
+        with suppress(ApiError):  # it is being written: the old one is tried once more
+            new, known = self._log_in(), self._configuration
+            if new.host == known.host:
+                known.api_key, known.refresh_api_key_hook = new.api_key, new.refresh_api_key_hook
 
     def _login(self) -> dict[str, str]:
         try:
@@ -253,6 +279,10 @@ class KubernetesClient:
 
 def connect(kubeconfig: Path | None, context: str) -> KubernetesClient:
     """Return a client by a kubeconfig, else by the service account of the pod that this runs in. Raises ApiError."""
+    return KubernetesClient(partial(_log_in, kubeconfig, context))
+
+
+def _log_in(kubeconfig: Path | None, context: str) -> Configuration:
     configuration = Configuration()
     try:
         if kubeconfig is None:
@@ -262,7 +292,7 @@ def connect(kubeconfig: Path | None, context: str) -> KubernetesClient:
     except (ConfigException, OSError, yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
         source = f"the kubeconfig {kubeconfig}" if kubeconfig else "the pod's service account"
         raise ApiError(f"{source} cannot be used: {_flaw(error)}") from None
-    return KubernetesClient(configuration)
+    return configuration
 
 
 def _flaw(error: Exception) -> str:

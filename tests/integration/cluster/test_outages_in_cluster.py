@@ -58,6 +58,20 @@ def test_a_server_that_hangs_holds_up_nobody(own: ClusterHarness, folder: Folder
     eventually(lambda: page(agent, "/readyz")[0] == 200, "it is ready again", 20)
 
 
+def test_a_token_that_is_refused_is_named_and_a_new_one_in_the_kubeconfig_is_used(
+    own: ClusterHarness, folder: Folder, receiver: Receiver
+) -> None:
+    own.define()
+    agent = own.agent(folder)
+    eventually(lambda: page(agent, "/readyz")[0] == 200, "it is ready", SOON)
+    own.server.kubectl("delete", "serviceaccount", "sew-agent", "-n", "sew-system")
+    eventually(lambda: "put a new one there" in agent.text(), "it says what to do", 30)
+    own.server.as_account("sew-agent", "sew-system")
+    own.apply(webhook("a", receiver.url))
+    eventually(lambda: accepted(agent, "a"), "a new webhook is seen", 30)
+    eventually(lambda: page(agent, "/readyz")[0] == 200, "nothing is refused any more", 30)
+
+
 def test_without_the_kind_the_agent_waits_and_says_so_and_a_lost_kind_deletes_nothing(
     own: ClusterHarness, folder: Folder, receiver: Receiver
 ) -> None:

@@ -9,6 +9,7 @@ from sew_agent.kubernetes.client import (
     GoneError,
     InvalidError,
     NotFoundError,
+    UnauthorizedError,
     error_of,
 )
 
@@ -17,7 +18,7 @@ from sew_agent.kubernetes.client import (
     ("status", "kind"),
     [
         (400, InvalidError),
-        (401, ForbiddenError),
+        (401, UnauthorizedError),
         (403, ForbiddenError),
         (404, NotFoundError),
         (409, ConflictError),
