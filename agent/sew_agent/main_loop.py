@@ -75,6 +75,8 @@ class MainLoop:
         self._grace = runtime.settings.request_timeout + _FAILED_PAUSE
         """Seconds in which requests in flight may end."""
         self._source_error = self._store_error = ""
+        self._caveats: Sequence[str] = ()
+        """What may be missing of what is read, as last logged."""
         self._failures = 0
         """Failures of the source in a row."""
         self._next_poll = 0.0
@@ -204,6 +206,7 @@ class MainLoop:
             self._source_failed(str(error), pace)
             return False
         self._done = polled.done
+        self._tell_caveats()
         problems = joined(self._runtime.poller.problems)
         if polled.failed:
             self._source_failed(problems, pace)
@@ -246,6 +249,16 @@ class MainLoop:
         if self._source_error and not error:
             self._runtime.log.info("source_recovered")
         self._source_error = error
+
+    def _tell_caveats(self) -> None:
+        caveats = self._runtime.source.caveats
+        if caveats == self._caveats:
+            return
+        for caveat in caveats:
+            self._runtime.log.warning("source_covered_in_part", message=caveat)
+        if not caveats:
+            self._runtime.log.info("source_covered")
+        self._caveats = caveats
 
     def _store_failed(self, error: StoreError) -> None:
         if str(error) != self._store_error:

@@ -60,7 +60,7 @@ class Reporter:
             self._measure(validated, progress)
             self._report_status(progress, now)
         report = self._report(progress, now, store_error)
-        self._file.write(report if reads else replace(report, reads=False, source_troubles=()))
+        self._file.write(report if reads else replace(report, reads=False, source_troubles=(), source_caveats=()))
         self._reported, self._next_report = validated, pace + _REPORT_EVERY
 
     def report_status(self, now: float) -> None:
@@ -114,6 +114,7 @@ class Reporter:
             ),
             source=source_name(runtime.settings),
             source_troubles=runtime.poller.problems,
+            source_caveats=tuple(runtime.source.caveats),
             events_read=runtime.reading.events,
             started=self._started,
             beside_calico=beside_calico,

@@ -1,11 +1,11 @@
-"""Checks of reading events, from the agent's own report: Elasticsearch answers, accepts it, and has the indices."""
+"""Checks of reading events, from the agent's own report: Elasticsearch answers, accepts it, and shows the indices."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from kubectl_sew.check.agent import NO_AGENT
 from kubectl_sew.check.facts import Facts, Unknown
-from kubectl_sew.check.verdict import OK, Check, CheckVerdict, failed, unknown
+from kubectl_sew.check.verdict import OK, Check, CheckVerdict, failed, fails_with, unknown
 from kubectl_sew.elasticsearch.access import IndexProblem
 from kubectl_sew.resource import FetchedReason
 
@@ -25,7 +25,7 @@ def _check(code: str, title: str, problem: IndexProblem, hint: str) -> Check:
         if problem in problems:
             return failed(problems[problem], hint)
         well = not problems or any(problem in _RULED_OUT.get(other, ()) for other in problems)
-        return OK if well else unknown("this is not known while events cannot be read")
+        return OK if well else unknown(_UNREAD)
 
     return Check(code, title, judge)
 
@@ -57,6 +57,14 @@ def _readable(facts: Facts) -> CheckVerdict:
     return unknown("see what fails above") if problems else OK
 
 
+def _whole(facts: Facts) -> CheckVerdict:
+    """Check what the agent reads for parts that its login may not see."""
+    if _is_silent(facts):
+        return unknown(NO_AGENT)
+    caveats = [str(caveat) for caveat in facts.agent.report.get("sourceCaveats") or ()]
+    return unknown(_UNREAD) if _problems(facts) and not caveats else fails_with(caveats, _COVERAGE)
+
+
 def _written(facts: Facts) -> str:
     webhooks = () if isinstance(facts.webhooks, Unknown) else facts.webhooks
     conditions = (webhook.condition("EventsFetched") for webhook in webhooks)
@@ -68,6 +76,8 @@ def _written(facts: Facts) -> str:
     return next((condition.message for condition in unreadable), "")
 
 
+_UNREAD = "this is not known while events cannot be read"
+_COVERAGE = "grant that to its role, or name only what the role covers: SEW_INDEX (`kubectl sew install --index`)"
 _SETTINGS = "see the agent's settings SEW_ELASTICSEARCH… and SEW_INDEX"
 
 ELASTICSEARCH = (
@@ -95,5 +105,6 @@ ELASTICSEARCH = (
         IndexProblem.EMPTY,
         "see the agent's setting SEW_INDEX (`kubectl sew install --index`); a later index is found by itself",
     ),
+    Check("index-coverage", "it may see all indices of the pattern", _whole),
     Check("events-readable", "events can be read", _readable),
 )

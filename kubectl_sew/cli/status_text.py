@@ -148,7 +148,7 @@ def _agent(details: WebhookDetails) -> Iterator[Labelled]:
     for one in report.get("agents") or ():
         yield _labelled("", describe_agent(one))
     reasons = [row.get("message") for row in report.get("sourceTroubles") or ()]
-    for problem in (*reasons, *(report.get("problems") or ())):
+    for problem in (*reasons, *(report.get("sourceCaveats") or ()), *(report.get("problems") or ())):
         yield _labelled("", f"! {problem}")
 
 
@@ -240,7 +240,7 @@ def advice(details: WebhookDetails) -> Iterator[str]:
     yield from _about_state(details.webhook)
     yield from _about_delivery(details)
     agent = details.agent
-    if agent.gone or agent.unknown or agent.report.get("sourceTroubles"):
+    if agent.gone or agent.unknown or agent.report.get("sourceTroubles") or agent.report.get("sourceCaveats"):
         yield "the agent: `kubectl sew check`"
 
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from kubectl_sew.elasticsearch.access import Access, ElasticsearchError, index_pattern
 from kubectl_sew.elasticsearch.connection import NOT_FOUND, Answer, ServerConnection
+from kubectl_sew.elasticsearch.coverage import HAS_PRIVILEGES, question, uncovered
 from kubectl_sew.elasticsearch.dialect import Dialect, View
 from kubectl_sew.query import FieldSet
 from kubectl_sew.query.mapping import field_set
@@ -37,6 +38,8 @@ _LONGEST_NAMES = 2_000
 """Elasticsearch takes 4,096 bytes as a request's first line, where no other limit is set."""
 _NO_INDEX = "index_not_found_exception"
 _BUSY = 429
+_NOT_SERVED = (400, NOT_FOUND, 405)
+"""How a server answers that has no security, or a proxy that does not let this through."""
 _MOST_INDICES = 10_000
 
 
@@ -113,6 +116,20 @@ class Index:
     def fields_of(self, mappings: Json, settings: Json) -> FieldSet:
         """Return the fields of such mappings and settings as this server can be asked for them."""
         return field_set(self.pattern, mappings, settings, names_ignored=self.dialect.names_ignored)
+
+    def uncovered(self) -> str:
+        """Return what the login lacks on the pattern that no other answer tells; "" where nothing, or nobody knows."""
+        privileges = self.dialect.unnoticed
+        asked = question(self.pattern, privileges)
+        if asked is None:
+            return ""
+        try:
+            answer = self._ask("POST", HAS_PRIVILEGES, body=asked)
+        except ElasticsearchError as error:
+            if error.status in _NOT_SERVED:
+                return ""
+            raise
+        return uncovered(self._object(answer, "index")["index"], privileges)
 
     def _check_routing(self, aliases: Collection[str]) -> None:
         """Refuse an alias with a routing: a search sees some of its shards, and nobody knows which."""

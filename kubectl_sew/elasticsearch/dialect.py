@@ -26,6 +26,8 @@ class Dialect:
     product: str
     privileges: str
     """What it calls the privileges that we need on the indices of a pattern, which stands for `{}`."""
+    unnoticed: Mapping[str, str]
+    """Privileges without which an index is left out of an answer and nobody says so, each with an action of it."""
     media_types: str
     """Form of the media types of what is sent and asked for, by its last part."""
     points: str
@@ -73,6 +75,11 @@ class Dialect:
 ELASTICSEARCH = Dialect(
     product="Elasticsearch",
     privileges="the privileges `read`, `view_index_metadata` and `monitor` on {} are needed",
+    unnoticed={
+        "read": "indices:data/read/search",
+        "view_index_metadata": "indices:admin/mappings/get",
+        "monitor": "indices:monitor/stats",
+    },
     media_types="application/vnd.elasticsearch+{}; compatible-with=8",
     points="_pit",
     closing="_pit",
@@ -89,6 +96,7 @@ OPENSEARCH = Dialect(
         "the permissions `cluster_composite_ops_ro`, and on {} `read`, `indices_monitor`, "
         "`indices:admin/mappings/get`, `indices:admin/shards/search_shards` and `indices:admin/aliases/get` are needed"
     ),
+    unnoticed={},  # it refuses the whole pattern
     media_types="application/{}",
     points="_search/point_in_time",
     closing="_search/point_in_time",

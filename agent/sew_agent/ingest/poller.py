@@ -356,7 +356,7 @@ class Poller:
             problem=joined(next((self._problems[cursor] for cursor in cursors if cursor in self._problems), ())),
             refused=next((self._refused[cursor] for cursor in cursors if cursor in self._refused), ""),
             full=any(cursor in self._full for cursor in cursors),
-            warnings=[*self._warnings.of(name, now), *self._broken()],
+            warnings=[*self._warnings.of(name, now), *self._source.caveats, *self._broken()],
         )
 
     def _broken(self) -> Iterator[str]:

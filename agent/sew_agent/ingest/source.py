@@ -128,6 +128,10 @@ class EventSource(Protocol):
     def fields(self) -> FieldSet:
         """Fields that queries may ask for here; a new object after they changed."""
 
+    @property
+    def caveats(self) -> Sequence[str]:
+        """Sentences on what may be missing of what is read though nothing fails, and what to do; without secrets."""
+
     def read_fields(self) -> None:
         """Read the fields again, where they may have changed; what is wrong says the next read of events."""
 

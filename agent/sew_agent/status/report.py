@@ -69,7 +69,7 @@ class ExceptionReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """State of the agent. `written` in seconds since the epoch; `problems` and `source_troubles` hold no secrets."""
+    """State of the agent. `written` in seconds since the epoch; no problem or caveat holds a secret."""
 
     version: str
     pid: int
@@ -80,6 +80,8 @@ class Report:
     source: str = ""
     source_troubles: tuple[SourceProblem, ...] = ()
     """Problems of reading events, or some of them."""
+    source_caveats: tuple[str, ...] = ()
+    """What may be missing of what is read, though nothing fails."""
     events_read: int = field(default=0, compare=False)
     """Events read since the start, whether or not a query selects them; the count changes all the time."""
     started: float = 0.0
@@ -250,7 +252,7 @@ def _read(place: Path) -> Report | None:
             for problem in content["source_troubles"]
         )
         parts = {"problems": tuple(content["problems"]), "webhooks": webhooks, "source_troubles": problems}
-        parts["exceptions"] = exceptions
+        parts |= {"exceptions": exceptions, "source_caveats": tuple(content["source_caveats"])}
         return Report(**{**content, **parts})
     except (OSError, ValueError, TypeError, LookupError, AttributeError):  # of no agent, or of another version
         return None

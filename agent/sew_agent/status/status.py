@@ -95,6 +95,7 @@ def _agent(report: Report | None) -> dict[str, Any]:
         "startedAt": _date(report.started) if report.started else None,
         "eventsRead": report.events_read,
         "sourceTroubles": [asdict(problem) for problem in report.source_troubles],
+        "sourceCaveats": list(report.source_caveats),
         "problems": list(report.problems),
     }
 
@@ -193,7 +194,7 @@ def for_people(report: Mapping[str, Any]) -> str:
         if agent["startedAt"] and agent["reads"]:
             lines.append(f"events read since {agent['startedAt']}: {agent['eventsRead']:,}")
         lines += [f"! {problem['message']}" for problem in agent["sourceTroubles"]]
-        lines += [f"! {problem}" for problem in agent["problems"]]
+        lines += [f"! {problem}" for problem in (*agent["sourceCaveats"], *agent["problems"])]
     now = read_time(report["now"]) or 0.0
     rows = [_row(webhook, now) for webhook in report["webhooks"]]
     columns = COLUMNS | {"OWNER": "owner"} if report["agents"] else COLUMNS

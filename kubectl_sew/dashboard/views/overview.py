@@ -131,4 +131,5 @@ def _lag(fleet: Fleet, now: float) -> list[str]:
 def _problems(fleet: Fleet) -> list[str]:
     report = fleet.agent.report
     reasons = [str(problem.get("message")) for problem in report.get("sourceTroubles") or ()]
-    return [*([fleet.agent.gone] if fleet.agent.gone else []), *reasons, *map(str, report.get("problems") or ())]
+    said = (*(report.get("sourceCaveats") or ()), *(report.get("problems") or ()))
+    return [*([fleet.agent.gone] if fleet.agent.gone else []), *reasons, *map(str, said)]

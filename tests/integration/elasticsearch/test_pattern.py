@@ -109,6 +109,13 @@ def test_of_hidden_indices_behind_a_wildcard_no_privilege_is_said_to_be_missing(
     assert [problem.problem for problem in harness.poller.problems] == [IndexProblem.EMPTY]
 
 
+def test_where_nobody_logs_in_nothing_is_said_of_privileges(harness: IngestHarness) -> None:
+    harness.index()
+    harness.serve()
+    harness.record_results()
+    assert (harness.source.caveats, harness.message()[:7]) == ((), "read to")
+
+
 CLUSTER_AS_TEXT = {"cluster": {"type": "text", "fields": {"keyword": {"type": "keyword"}}}}
 
 

@@ -4,6 +4,7 @@
 """
 
 import base64
+import functools
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from kubectl_sew.elasticsearch.access import Access, ElasticsearchError, IndexProblem
 from kubectl_sew.elasticsearch.client import Index
 from kubectl_sew.elasticsearch.credentials import VARIABLES
+from sew_agent.ingest.elasticsearch.coverage import ASKED_EVERY
 from sew_agent.ingest.elasticsearch.source import IngestSettings
 from sew_agent.ingest.replay import ReplayRequest, replays_in, request_row
 from sew_agent.ingest.source import SourceError
@@ -203,10 +205,9 @@ def test_the_plugin_previews_and_tells_why_and_says_what_is_missing(
 
 @of_elasticsearch
 @pytest.mark.parametrize("pattern", [PATTERN, f"{PREFIX}.a,{PREFIX}.b"])
-def test_of_a_pattern_that_the_role_covers_in_part_the_rest_is_not_there(
+def test_of_a_pattern_that_the_role_covers_in_part_the_rest_is_missing_and_it_is_said_until_it_is_granted(
     read: Read, logins: Logins, pattern: str
 ) -> None:
-    """As the page warns: to Elasticsearch a pattern names what the login may see, and it does not say what is left."""
     logins.on(f"{PREFIX}.a")
     harness = read(pattern=pattern)
     harness.index("a")
@@ -216,7 +217,97 @@ def test_of_a_pattern_that_the_role_covers_in_part_the_rest_is_not_there(
     harness.serve(start=NOW - HOUR)
     harness.record_results()
     assert harness.got() == ids("a")
+    left_out = pattern.rpartition(",")[2]
+    (caveat,) = harness.source.caveats
+    assert f"does not have `read`, `view_index_metadata` and `monitor` on all of `{left_out}`, and" in caveat
     assert harness.message().startswith("read to")
+    assert harness.message().endswith(f"; {caveat}")
+    logins.whole()
+    harness.now += ASKED_EVERY
+    harness.record_results()
+    assert harness.got() == ids("a", "b")
+    assert caveat not in harness.message()
+
+
+def lacks(access: Access, pattern: str = PATTERN) -> str:
+    index = Index(access, pattern)
+    try:
+        return index.uncovered()
+    finally:
+        index.close()
+
+
+@of_elasticsearch
+def test_what_a_role_covers_by_whatever_means_is_not_missed(read: Read, logins: Logins) -> None:
+    assert lacks(logins.access()) == ""
+    with_role = functools.partial(logins.server.change, "PUT", f"/_security/role/{NAME}")
+    actions = ["indices:data/read/*", "indices:admin/*", "indices:monitor/*"]
+    with_role({"indices": [{"names": [f"{PREFIX}*"], "privileges": actions}]})
+    assert lacks(logins.access()) == ""
+    with_role({"indices": [{"names": [f"/{PREFIX}\\..*/"], "privileges": ["all"]}]})
+    assert lacks(logins.access()) == ""
+    assert lacks(logins.access(), f"{PATTERN},-{PREFIX}.old*,<{PREFIX}-{{now/d}}>,.ds-{PREFIX}-*") == ""
+    harness = read()
+    harness.client.indices.put_alias(index=harness.index(), name="ours", filter={"term": {"type": "waf"}})
+    logins.on("ours")
+    harness.write(range(2))
+    assert lacks(logins.access(), "ours") == ""
+    assert lacks(logins.access(), f"{PREFIX}.a") != ""
+    index = Index(logins.access(), "ours")
+    assert index.search({"size": 0})["hits"]["total"]["value"] == 2
+    index.close()
+
+
+@of_elasticsearch
+def test_what_is_missing_is_named_by_privilege_and_name_and_of_an_api_key_too(logins: Logins) -> None:
+    lacking = f"`read`, `view_index_metadata` and `monitor` on all of `{PATTERN}`"
+    logins.without("monitor")
+    assert lacks(logins.access()) == f"`monitor` on all of `{PATTERN}`"
+    logins.on(f"{PREFIX}.a", f"{PREFIX}.b")
+    assert lacks(logins.access()) == lacking
+    assert lacks(logins.access(), f"{PREFIX}.a,{PREFIX}.b") == ""
+    narrow = {"sew": {"indices": [{"names": [f"{PREFIX}.a"], "privileges": ["all"]}]}}
+    assert lacks(logins.access(api_key=logins.api_key(role_descriptors=narrow)["encoded"])) == lacking
+    assert lacks(logins.access(api_key=logins.api_key()["encoded"])) == ""
+
+
+@of_elasticsearch
+def test_a_role_on_an_index_covers_no_alias_of_it_and_its_events_are_missing(read: Read, logins: Logins) -> None:
+    harness = read()
+    harness.client.indices.put_alias(index=harness.index(), name="ours")
+    harness.write(range(2))
+    assert "on all of `ours`" in lacks(logins.access(), "ours")
+    index = Index(logins.access(), "ours")
+    assert index.search({"size": 0})["hits"]["total"]["value"] == 0
+    index.close()
+
+
+@of_elasticsearch
+def test_the_agent_logs_what_its_login_lacks_once_and_goes_on_and_asks_a_new_login_at_once(
+    read: Read, logins: Logins, folder: Folder, receiver: Receiver
+) -> None:
+    harness = read()
+    harness.index("a")
+    harness.index("b")
+    narrow = {"sew": {"indices": [{"names": [f"{PREFIX}.a"], "privileges": ["all"]}]}}
+    key = folder.path / "key"
+    key.write_text(logins.api_key(role_descriptors=narrow)["encoded"])
+    folder.webhook("any", receiver.url)
+    given = {VARIABLES["api_key"]: str(key), VARIABLES["ca"]: str(logins.server.ca)}
+    agent = folder.start("--elasticsearch", logins.server.url, "--index", PATTERN, SEW_START="1h", **given)
+    for index in "ab":
+        harness.write([index], index=index, time=int(time.time()), severity=50)
+    eventually(lambda: len(receiver.accepted) == 1, "what it may see is delivered", 60)
+    eventually(lambda: agent.says("source_covered_in_part"), "it is said", 60)
+    (said,) = agent.says("source_covered_in_part")
+    assert (said["level"], f"on all of `{PATTERN}`" in said["message"]) == ("warning", True)
+    assert agent.get("/readyz")[0] == 200
+    eventually(lambda: f"! {said['message']}" in folder.command("status").stdout, "the status says it", 60)
+    key.write_text(logins.api_key()["encoded"])
+    eventually(lambda: len(receiver.accepted) == 2, "the rest is delivered", 60)
+    eventually(lambda: len(agent.says("source_covered")) == 1, "that is said, too", 60)
+    assert len(agent.says("source_covered_in_part")) == 1
+    assert agent.terminate() == 0
 
 
 def refused(access: Access) -> str:

@@ -85,10 +85,12 @@ def test_what_exceptions_suppressed_stands_with_the_exceptions_that_matter() -> 
 
 def test_what_the_agent_cannot_do_stands_below_its_name() -> None:
     report = {**REPORT, "sourceTroubles": [{"message": "no index is there"}], "problems": ["lease: forbidden"]}
+    report |= {"sourceCaveats": ["events may be missing"]}
     troubled = replace(details(), agent=AgentReport("sew-system/agent-0", "", report))
     lines = for_people(troubled).splitlines()
     at = lines.index("Agent:         sew-system/agent-0, version 0.1.0")
-    assert lines[at + 1 : at + 3] == ["               ! no index is there", "               ! lease: forbidden"]
+    said = ["no index is there", "events may be missing", "lease: forbidden"]
+    assert lines[at + 1 : at + 4] == [f"               ! {problem}" for problem in said]
 
 
 def test_a_parked_webhook_says_why_since_when_and_what_to_do() -> None:

@@ -102,6 +102,7 @@ def hostile() -> StandInReach:
     one = replace(one, config=(*one.config, ConfigVar(SCRIPT, CANARY)), annotations={"last": CANARY})
     row = {**ROW, "name": "night", "eventsFetched": SCRIPT, "lastError": SCRIPT, "delivery": SCRIPT, "behind": SCRIPT}
     report = {"running": True, "version": SCRIPT, "problems": [SCRIPT], "sourceTroubles": [{"message": SCRIPT}]}
+    report |= {"sourceCaveats": [SCRIPT]}
     letter = {**LETTER, "event": SCRIPT, "detail": SCRIPT, "reason": SCRIPT}
     texts = ("event", "index", "type", "outcome", "reason", "detail", "sentTo", "receipt", "nextTry", "at")
     attempt = {**ATTEMPT, **dict.fromkeys(texts, SCRIPT)}

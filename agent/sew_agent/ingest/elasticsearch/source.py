@@ -14,6 +14,7 @@ from sew_agent.base.log import locate
 from sew_agent.ingest.elasticsearch.arrivals import ArrivalReader, ReadRequest, TimeRules
 from sew_agent.ingest.elasticsearch.backfill import Backfill
 from sew_agent.ingest.elasticsearch.backfill_cursor import BackfillCursor, is_backfill
+from sew_agent.ingest.elasticsearch.coverage import Coverage
 from sew_agent.ingest.elasticsearch.cursors import TailPosition, reached
 from sew_agent.ingest.elasticsearch.index_monitor import IndexMonitor
 from sew_agent.ingest.elasticsearch.named_queries import Dsl, NamedQueries
@@ -68,6 +69,7 @@ class ElasticsearchSource:
             self._access = access()
             self._index = Index(self._access, self._pattern, beat=beat)
         self._monitor = IndexMonitor(clock, fields, reading.time_field, reading.most_age)
+        self._coverage = Coverage(clock)
         self._queries = NamedQueries()
         self._following = Tail(reader, self._monitor)
         self._backfill = Backfill(reader, self._monitor)
@@ -75,12 +77,19 @@ class ElasticsearchSource:
     def read_fields(self) -> None:
         """Read the fields, where no poll does; a poll says what is wrong where they cannot be read."""
         with suppress(ElasticsearchError):
-            self._monitor.read_fields(self._current())
+            index = self._current()
+            self._monitor.read_fields(index)
+            self._coverage.update(index)
 
     @property
     def fields(self) -> FieldSet:
         """The fields of all indices of the pattern, as last read."""
         return self._monitor.fields
+
+    @property
+    def caveats(self) -> Sequence[str]:
+        """What the login may not see of the pattern."""
+        return self._coverage.caveats
 
     def origin(self, start: float) -> Origin:
         """Return a backfill beside the tail: events that were written before the tail began are found by time."""
@@ -103,6 +112,7 @@ class ElasticsearchSource:
         with _as_source_errors(), _readable():
             index = self._current()
             self._monitor.update(index, now)
+            self._coverage.update(index)
             queries, refused = self._queries.of(subscriptions, self.fields)
             selectors, broken = self._queries.of_exceptions(suppressions, self.fields)
             everywhere, filters = self._everywhere(), self._monitor.filters

@@ -25,6 +25,8 @@ _LINES_BETWEEN_BEATS = 10_000
 class NdjsonFile:
     """Reads events from a file. `whole`: a last line without a line break is an event, if it is a whole JSON object."""
 
+    caveats = ()
+
     def __init__(
         self,
         path: Path,

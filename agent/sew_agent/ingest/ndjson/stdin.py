@@ -23,6 +23,8 @@ class NdjsonStream:
     caught up only at the stream's end. A stream that is read too slowly fills its pipe, and the writer waits.
     """
 
+    caveats = ()
+
     def __init__(
         self, descriptor: int, fields: FieldSet, maps: EventMaps = EVENT_MAPS, *, run: str, whole: bool = False
     ) -> None:

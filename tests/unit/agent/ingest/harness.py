@@ -147,6 +147,7 @@ class ScriptedSource:
     seekable: bool = True
     unanswered: dict[str, str] = field(default_factory=dict)
     """Exception -> why its selector cannot be answered; any other selects every event."""
+    caveats: tuple[str, ...] = ()
     fields = ANY
 
     def origin(self, start: float) -> Origin:

@@ -331,3 +331,13 @@ def test_what_a_webhook_missed_that_began_in_the_past_is_its_own_when_it_is_disa
     harness.poller.detach({"a"})
     harness.poller.forget({"a"})
     assert list(harness.store.positions()) == [SHARED]
+
+
+def test_what_may_be_missing_of_what_is_read_stands_in_the_condition_as_long_as_it_may(harness: PollerHarness) -> None:
+    harness.serve("a")
+    harness.source.caveats = ("some may be missing",)
+    harness.poller.poll(NOW)
+    progress = harness.poller.progress(NOW + 10_000)["a"]
+    assert (progress.status, progress.what) == ("True", "some may be missing")
+    harness.source.caveats = ()
+    assert harness.poller.progress(NOW + 10_000)["a"].what == ""

@@ -165,8 +165,15 @@ def test_an_agent_that_stands_by_says_so_and_for_whom(holder: str, said: str) ->
 
 def test_a_report_comes_back_as_it_was_written(tmp_path: Path) -> None:
     report = replace(REPORT, problems=("one",), source_troubles=(SourceProblem("cannot read", IndexProblem.REFUSED),))
+    report = replace(report, source_caveats=("some may be missing",))
     ReportFile(tmp_path).write(report)
     assert read_report(tmp_path, NOW) == report
+
+
+def test_what_may_be_missing_of_what_is_read_is_said() -> None:
+    shown = status(FakeStore(), replace(REPORT, source_caveats=("some may be missing",)), NOW)  # type: ignore[arg-type]
+    assert shown["agent"]["sourceCaveats"] == ["some may be missing"]
+    assert "! some may be missing" in for_people(shown).splitlines()
 
 
 @pytest.mark.parametrize("gone", [{"written": NOW - 31}, {"pid": 2**22 + 1}])
