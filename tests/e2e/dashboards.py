@@ -70,3 +70,26 @@ def assert_sound(page: BrowserPage, address: str) -> None:
     assert page.script("return window.hacked") is None
     assert CANARY not in page.script("return document.documentElement.outerHTML")
     assert [line for line in page.console() if "/nowhere" not in line] == []
+
+
+def ask_to_purge(page: BrowserPage, webhook: str) -> str:
+    """Go from a webhook's dead letters to the first, and to the question before it is given up; return what that says.
+
+    `webhook`: the address of its page.
+    """
+    page.open(f"{webhook}/dead-letters")
+    page.click("tbody th a")
+    assert "onerror" in page.text
+    page.click("a[href*='do/purge']")
+    return page.text
+
+
+def ask_to_send_again(page: BrowserPage, webhook: str, event: str) -> str:
+    """Go from the log of a webhook's failed deliveries to the question before one is sent again; return what it says.
+
+    `webhook`: the address of its page.
+    """
+    page.open(f"{webhook}/deliveries?failed=1&event={event}")
+    page.click("tbody a[href*='/deliveries/']")
+    page.click("a[href*='do/redeliver']")
+    return page.text

@@ -8,7 +8,16 @@ import pytest
 
 from testbed.servers.browser import BrowserPage, browser, find
 from testbed.servers.required import required
-from tests.e2e.dashboards import CANARY, HOSTILE, Dashboard, NamedReceiver, assert_sound, dashboard
+from tests.e2e.dashboards import (
+    CANARY,
+    HOSTILE,
+    Dashboard,
+    NamedReceiver,
+    ask_to_purge,
+    ask_to_send_again,
+    assert_sound,
+    dashboard,
+)
 from tests.e2e.sew_agent import Folder
 from tests.waiting import eventually
 
@@ -102,10 +111,7 @@ def test_a_dead_letter_is_purged_and_another_one_replayed_each_after_a_question(
 ) -> None:
     page.open(f"{address}/webhooks/replayed/dead-letters")
     assert "2 in all" in page.text
-    page.click("tbody th a")
-    assert "onerror" in page.text
-    page.click("a[href*='do/purge']")
-    assert "sew-agent dead-letters purge" in page.text
+    assert "sew-agent dead-letters purge" in ask_to_purge(page, f"{address}/webhooks/replayed")
     assert dead(agent, "replayed") == 2
     page.click("button.grave")
     sees(page, "1 dead letter purged")
@@ -120,11 +126,8 @@ def test_a_dead_letter_is_purged_and_another_one_replayed_each_after_a_question(
 def test_a_delivery_is_sent_again_from_its_page_after_a_question(
     address: str, page: BrowserPage, agent: Folder, receiver: NamedReceiver
 ) -> None:
-    page.open(f"{address}/webhooks/resent/deliveries?failed=1&event=e0")
-    page.click("tbody a[href*='/resent/deliveries/']")
     receiver.mended.add("resent")
-    page.click("a[href*='do/redeliver']")
-    assert "sew-agent deliveries redeliver" in page.text
+    assert "sew-agent deliveries redeliver" in ask_to_send_again(page, f"{address}/webhooks/resent", "e0")
     assert dead(agent, "resent") == 2
     page.click("form[method=post] button")
     sees(page, "Send again: ")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -15,13 +16,24 @@ from testbed.servers.browser import BrowserPage, browser, find
 from testbed.servers.indices import connect, index, write
 from testbed.servers.kubernetes import Kubernetes
 from testbed.servers.required import required
-from tests.e2e.dashboards import CANARY, HOSTILE, Dashboard, NamedReceiver, assert_sound, dashboard
+from tests.e2e.dashboards import (
+    CANARY,
+    HOSTILE,
+    Dashboard,
+    NamedReceiver,
+    ask_to_purge,
+    ask_to_send_again,
+    assert_sound,
+    dashboard,
+)
 from tests.e2e.sew_agent import Folder
 from tests.integration.cluster.in_cluster import ClusterHarness, secret, webhook
 from tests.integration.plugin.conftest import environment_beside, installed, webhook_reader
 from tests.waiting import eventually
 
 LIMIT = 60.0
+DYING = ("refused", "replayed", "purged", "resent")
+"""Webhooks whose receivers refuse the event, so that each has one dead letter."""
 PAGES = [
     "/",
     "/webhooks/refused",
@@ -69,6 +81,17 @@ class Scene:
     def paths(self) -> list[str]:
         return [incoming.path for incoming in self.receiver.accepted]
 
+    def sent(self, name: str) -> list[str]:
+        """Return the ids of all that was sent to a webhook's receiver, those that it refused first."""
+        refused = [incoming for incoming, _ in self.receiver.refused]
+        asked = [*refused, *self.receiver.accepted]
+        return [incoming.headers["webhook-id"] for incoming in asked if incoming.path.startswith(f"/{name}/")]
+
+    def stored(self, name: str) -> dict[str, Any]:
+        """Return what the agent's store holds of a webhook."""
+        rows = json.loads(self.folder.command("status", "-o", "json").stdout)["webhooks"]
+        return next(row for row in rows if row["name"] == name)
+
 
 @pytest.fixture(scope="module")
 def scene(server: Kubernetes, elasticsearch_8: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
@@ -83,7 +106,7 @@ def scene(server: Kubernetes, elasticsearch_8: str, tmp_path_factory: pytest.Tem
         installed(server) as here,
     ):
         made = Scene(here, folder, receiver, page, name, elasticsearch_8)
-        for hook, status in {"fine": 204, "down": 503, "refused": 400, "replayed": 400, "waiting": 503}.items():
+        for hook, status in {"fine": 204, "down": 503, "waiting": 503, **dict.fromkeys(DYING, 400)}.items():
             here.apply(secret(hook, url=f"{receiver.url}/{hook}/{status}/{CANARY}"), webhook(hook))
         here.apply(webhook("quiet", f"{receiver.url}/quiet/204", query="type = nothing"))
         here.apply(webhook("broken", f"{receiver.url}/broken/204", query="tpye = waf"))
@@ -99,13 +122,9 @@ def scene(server: Kubernetes, elasticsearch_8: str, tmp_path_factory: pytest.Tem
         now = int(time.time())
         write(client, name, [{"_id": "hostile", "time": now, "type": "waf", "severity": 90, "name": HOSTILE}])
         eventually(lambda: any("fine" in path for path in made.paths()), "it is delivered", LIMIT)
-        eventually(lambda: _dead(folder, "refused") == _dead(folder, "replayed") == 1, "dead letters", LIMIT)
+        eventually(lambda: [made.stored(name)["deadLetters"] for name in DYING] == [1] * 4, "dead letters", LIMIT)
         yield made
         folder.stop()
-
-
-def _dead(folder: Folder, name: str) -> int:
-    return len(json.loads(folder.command("dead-letters", "list", "--webhook", name, "-o", "json").stdout))
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +181,32 @@ def test_a_dead_letter_is_replayed_and_a_backlog_dropped(address: str, scene: Sc
     page.click("form[method=post] button")
     scene.sees("1 dead letter replayed")
     eventually(lambda: any("replayed" in path for path in scene.paths()), "it is sent again", LIMIT)
+
+
+def test_a_dead_letter_is_given_up_after_a_question_and_never_sent(address: str, scene: Scene) -> None:
+    page = scene.page
+    assert "kubectl sew dead-letters purged purge" in ask_to_purge(page, f"{address}/webhooks/purged")
+    assert scene.stored("purged")["deadLetters"] == 1
+    page.click("button.grave")
+    scene.sees("1 dead letter purged")
+    row = scene.stored("purged")
+    assert (row["deadLetters"], row["backlog"], row["delivered"]) == (0, 0, 0)
+    assert [(act["what"], act["count"]) for act in row["byHand"]] == [("purged", 1)]
+    assert len(scene.sent("purged")) == 1
+
+
+def test_a_delivery_is_sent_again_after_a_question_with_the_same_id(address: str, scene: Scene) -> None:
+    page = scene.page
+    (first,) = scene.sent("resent")
+    scene.receiver.mended.add("resent")
+    question = ask_to_send_again(page, f"{address}/webhooks/resent", "hostile")
+    assert f"kubectl sew deliveries resent redeliver {first}" in question
+    assert scene.sent("resent") == [first]
+    page.click("form[method=post] button")
+    scene.sees("Send again: ")
+    eventually(lambda: scene.stored("resent")["delivered"] == 1, "it is sent again", LIMIT)
+    assert scene.stored("resent")["deadLetters"] == 0
+    assert scene.sent("resent") == [first, first]
 
 
 def test_a_query_is_tried_on_the_index_and_becomes_a_webhook_that_the_agent_serves(address: str, scene: Scene) -> None:
