@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,6 +27,8 @@ from sew_agent.store.records import (
 )
 from tests.unit.agent.delivery.harness import NOW, PATIENCE, TOKEN, DispatcherHarness, answering_within, status
 
+DELIVERED = Outcome(Verdict.DELIVERED)
+RECEIVER = ReceiverState("a")
 EVENT = Event("events.2026", "e-1", {"type": "waf", "severity": 90, "time": NOW - 60})
 
 
@@ -193,12 +196,61 @@ def test_of_what_was_sent_scheme_and_host_are_logged_and_the_bytes(
         ({"type": {"a": [1]}, "severity": "80"}, '{"a": [1]}', None),
         ({"type": 7, "severity": 80.9}, "7", 80),
         ({"type": "x" * 100, "severity": 10**400}, "x" * 63 + "…", None),
+        ({"type": "x" * 64, "severity": 0}, "x" * 64, 0),
+        ({"severity": 10**6}, "", 10**6),
+        ({"severity": 10**6 + 1}, "", None),
     ],
 )
 def test_type_and_severity_of_any_event_can_be_logged(
     document: Mapping[str, Any], type_: str, severity: int | None
 ) -> None:
-    delivery = Delivery(1, "a", "id", Event("", "e", document), NOW)
-    decision = Decision(DeliveryResult(delivery, DeliveryState.DELIVERED, NOW, 1), ReceiverState("a"))
-    entry = logged(delivery, NOW, Outcome(Verdict.DELIVERED), decision, Sent(), EVENT_MAPS)
+    entry = entry_of(event=Event("", "e", document))
     assert (entry.type, entry.severity) == (type_, severity)
+
+
+def entry_of(
+    event: Event = EVENT,
+    outcome: Outcome = DELIVERED,
+    receiver: ReceiverState = RECEIVER,
+    started: float = NOW,
+    **written: Any,
+) -> LoggedAttempt:
+    """Return the entry of an attempt that began then, of whose result this is written."""
+    delivery = Delivery(1, "a", "id", event, NOW)
+    result = replace(DeliveryResult(delivery, DeliveryState.DELIVERED, NOW, 1), **written)
+    return logged(delivery, started, outcome, Decision(result, receiver), Sent(), EVENT_MAPS)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "milliseconds"), [(12.3456, 12346), (0.0004, 0), (0.0, 0), pytest.param(-30.0, 0, id="clock set back")]
+)
+def test_an_attempt_is_logged_to_the_millisecond(seconds: float, milliseconds: int) -> None:
+    entry = entry_of(at=NOW + seconds)
+    assert (entry.at, entry.milliseconds) == (round(NOW + seconds, 3), milliseconds)
+    assert entry_of(at=NOW + seconds, started=NOW + seconds).milliseconds == 0
+
+
+@pytest.mark.parametrize(("due", "held", "retry"), [(9.0, 3.0, 4.0), (1.0, 9.0, 2.0), (1.0, 2.0, 9.0)])
+def test_the_next_try_is_when_the_event_is_due_and_its_receiver_is_asked_again(
+    due: float, held: float, retry: float
+) -> None:
+    receiver = ReceiverState("a", held_until=NOW + held, retry_until=NOW + retry)
+    assert entry_of(receiver=receiver, state=DeliveryState.PENDING, due=NOW + due).next_try == NOW + 9
+
+
+def test_what_is_decided_of_a_delivery_is_logged_rather_than_what_its_receiver_said() -> None:
+    outcome = Outcome(Verdict.RETRY, FailureReason.SERVER_ERROR, "503")
+    assert entry_of(outcome=outcome, detail="given up after 72 h: 503").detail == "given up after 72 h: 503"
+    assert entry_of(outcome=outcome).detail == "503"
+
+
+def test_each_text_of_an_entry_is_cut() -> None:
+    long = "x" * 999
+    outcome = Outcome(Verdict.DELIVERED, FailureReason.NONE, long, receipt=long)
+    entry = entry_of(Event(long, long, {"type": long}), outcome)
+    assert [len(text) for text in (entry.event, entry.source, entry.type, entry.detail, entry.receipt)] == [
+        *(128, 128),
+        *(64, 300, 64),
+    ]
+    assert len(sent([request(f"http://{long}/")]).to) == 128
+    assert len(sent([request(f"http://{letter * 90}/") for letter in "ab"]).to) == 128
