@@ -797,6 +797,21 @@ def test_the_newest_attempts_of_each_webhook_stay(open_again: Open) -> None:
     assert logged(store, "quiet") == [0]
 
 
+def test_one_attempt_too_many_goes_whatever_other_logs_hold_and_one_that_is_just_old_enough_stays(
+    open_again: Open,
+) -> None:
+    store = open_again(attempts_kept=10)
+    for webhook, count in (("quiet", 10), ("hook", 11), ("other", 11)):
+        for number in range(count):
+            log(store, attempt(number, webhook))
+    assert store.trim_attempts(NOW + 100, kept_for=100.0) == 2
+    assert store.trim_attempts(NOW + 100, kept_for=100.0) == 0
+    assert logged(store, "quiet") == list(range(10))
+    assert logged(store) == logged(store, "other") == list(range(1, 11))
+    assert store.trim_attempts(NOW + 101.5, kept_for=100.0) == 4
+    assert (logged(store, "quiet")[0], logged(store)[0]) == (2, 2)
+
+
 def test_of_many_attempts_at_once_the_newest_are_logged(open_again: Open) -> None:
     store = open_again(attempts_kept=100)
     log(store, *(attempt(number) for number in range(3_000)))

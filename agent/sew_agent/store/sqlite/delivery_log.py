@@ -115,8 +115,6 @@ def _trim(db: sqlite3.Connection, now: float, before: float, most: int) -> tuple
         sql = "SELECT number, at FROM attempts WHERE webhook = ? AND number <= ? ORDER BY number"
         rows = db.execute(sql, (webhook, first + left)).fetchall()
         some = surplus(rows, last, kept, before)
-        if not some:
-            continue
         db.execute("DELETE FROM attempts WHERE webhook = ? AND number <= ?", (webhook, some[-1]))
         removed += len(some)
         left -= some[-1] - first + 1
