@@ -148,6 +148,10 @@ class ScriptedSource:
     unanswered: dict[str, str] = field(default_factory=dict)
     """Exception -> why its selector cannot be answered; any other selects every event."""
     caveats: tuple[str, ...] = ()
+    kept: tuple[set[str], set[str]] = (set(), set())
+    """Webhooks and exceptions that it was last told to keep."""
+    resumed: int = 0
+    """How often it was told that another reader has gone on."""
     fields = ANY
 
     def origin(self, start: float) -> Origin:
@@ -188,7 +192,10 @@ class ScriptedSource:
         return Batch(arrivals, position, more=self.more, done=True, **state)  # type: ignore[arg-type]
 
     def keep(self, webhooks: Collection[str], exceptions: Collection[str]) -> None:
-        """Nothing is kept."""
+        self.kept = (set(webhooks), set(exceptions))
+
+    def resume(self) -> None:
+        self.resumed += 1
 
     def read_to(self, position: str | None) -> float | None:
         if position is None:

@@ -131,6 +131,18 @@ def test_a_webhook_without_room_waits_alone_and_catches_up(harness: FilePollerHa
     assert harness.store.of("b") == ids(*range(10))
 
 
+def test_one_that_had_no_room_when_another_agent_took_over_is_no_longer_said_to_have_none(
+    harness: FilePollerHarness,
+) -> None:
+    harness.store.room["a"] = 0
+    harness.serve("a")
+    harness.write(1)
+    harness.poller.poll(0.0)
+    assert harness.poller.progress(0.0)["a"].reason is FetchedReason.BACKLOG_FULL
+    harness.poller.resume()
+    assert harness.poller.progress(0.0)["a"].status == "True"
+
+
 def test_of_those_that_read_together_only_the_one_without_room_waits(harness: FilePollerHarness) -> None:
     harness.write(1, 2)
     harness.drain()

@@ -8,7 +8,9 @@ import pytest
 from kubectl_sew.resource import FetchedReason
 from sew_agent.ingest.poller import Polled
 from sew_agent.ingest.readers import SHARED, backfill_cursor, dedicated_cursor
+from sew_agent.ingest.replay import request_row
 from sew_agent.ingest.source import SourceError, SourceProblem, Subscription
+from sew_agent.store.records import EnqueueBatch
 from tests.unit.agent.ingest.harness import NOW, QUERY, PollerHarness
 
 
@@ -341,3 +343,38 @@ def test_what_may_be_missing_of_what_is_read_stands_in_the_condition_as_long_as_
     assert (progress.status, progress.what) == ("True", "some may be missing")
     harness.source.caveats = ()
     assert harness.poller.progress(NOW + 10_000)["a"].what == ""
+
+
+def test_an_agent_that_takes_over_goes_on_where_the_other_one_has_read_to(harness: PollerHarness) -> None:
+    harness.serve("a")
+    harness.source.events = 2
+    harness.poller.poll(NOW)
+    harness.store.enqueue(EnqueueBatch((), {SHARED: "7", request_row("a"): "{}"}, NOW))
+    harness.source.events = 9
+    harness.poller.resume()
+    assert (harness.poller.positions, harness.source.resumed) == ({SHARED: "7"}, 1)
+    harness.poller.poll(NOW)
+    assert harness.source.reads[-1] == ("7", ("a",))
+    assert harness.pending() == {"a": 4}
+
+
+def test_what_stood_in_its_way_before_another_agent_took_over_is_no_longer_reported(harness: PollerHarness) -> None:
+    harness.serve("a", "b")
+    harness.source.refuses = {"b": "the field is no date"}
+    harness.source.problems = (SourceProblem("shard 2 is absent"),)
+    harness.poller.poll(NOW)
+    reasons = [progress.reason for progress in harness.poller.progress(NOW).values()]
+    assert reasons == [FetchedReason.SOURCE_UNAVAILABLE, FetchedReason.UNANSWERABLE]
+    harness.poller.resume()
+    assert harness.poller.problems == ()
+    assert [progress.status for progress in harness.poller.progress(NOW).values()] == ["True", "True"]
+
+
+@pytest.mark.parametrize(("time", "owners"), [(NOW - 1, "ab"), (NOW, "b"), (NOW + 1, "b"), (None, "ab")])
+def test_an_event_of_the_moment_at_which_a_webhook_ends_or_later_is_not_its_own(
+    harness: PollerHarness, time: float | None, owners: str
+) -> None:
+    harness.poller.serve({"a": Subscription("a", QUERY, end=NOW), "b": Subscription("b", QUERY)}, ())
+    harness.source.events, harness.source.time = 3, time
+    harness.poller.poll(NOW)
+    assert harness.pending() == dict.fromkeys(owners, 3)

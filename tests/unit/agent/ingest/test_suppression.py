@@ -137,6 +137,12 @@ def test_an_event_that_is_read_again_after_the_exception_ended_stays_suppressed(
     assert (counters.seen, dict(counters.dropped)) == (2, {"suppressed": 1})
 
 
+def test_a_source_keeps_what_it_made_of_those_webhooks_and_exceptions_that_there_are(harness: PollerHarness) -> None:
+    subscriptions = {name: Subscription(name, QUERY) for name in "ab"}
+    harness.poller.serve(subscriptions, (), exceptions(exception("quiet"), torn="the selector is empty"))
+    assert harness.source.kept == ({"a", "b"}, {"quiet"})
+
+
 def test_what_was_pending_before_an_exception_came_is_delivered(harness: PollerHarness) -> None:
     subscriptions = {"w": Subscription("w", QUERY, NOW - 2000)}
     harness.source.events = 1
