@@ -46,8 +46,10 @@ SURVIVED, KILLED, NO_TESTS, TIMEOUT, REFUSED = 0, 1, 33, 36, 37  # as mutmut kee
 _OF_ALL_MUTANTS = {"unused-ignore", "no-redef", "has-type"}
 """Errors of mypy that come from all mutants of a function together, and not from one."""
 _MEMORY = 4 << 30
-_LONGEST = 60.0
-"""Seconds after which a test hangs, however little the processor did for it."""
+_IDLE = 60.0
+"""Seconds after which a test hangs that waits: the processor did next to nothing for it."""
+_NEXT_TO_NOTHING = 0.02
+"""Seconds of the processor: beside much other work, a test that goes on has more in a minute."""
 _HANGS = (-signal.SIGPROF, -signal.SIGALRM)
 _SQL = re.compile(r"\" ?(SELECT|INSERT|UPDATE|DELETE|PRAGMA|VACUUM|WHERE|ON CONFLICT)\b|\w = \?|\(SELECT ")
 _EQUIVALENTS = Path(__file__).with_name("equivalents.txt")
@@ -128,9 +130,9 @@ class Trial:
         set_mutant_under_test(mutant)
         _be_silent(session)
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+        _end_when_idle()
         for test in tests:
             signal.setitimer(signal.ITIMER_PROF, 5 + 10 * self._seconds[test])  # ends this process
-            signal.setitimer(signal.ITIMER_REAL, _LONGEST)  # and this where it waits for what never comes
             self._run(self._items[test])
             if self._failed:
                 return test
@@ -154,6 +156,21 @@ class Trial:
         module.exit_code_by_key[mutant] = code
         if code in (SURVIVED, NO_TESTS):
             print(mutant, "(no test runs through it)" if code == NO_TESTS else "", file=sys.__stdout__, flush=True)
+
+
+def _end_when_idle() -> None:
+    """End this process as soon as it waits for what never comes."""
+    worked = time.process_time()
+
+    def look(*_: object) -> None:
+        nonlocal worked
+        before, worked = worked, time.process_time()
+        if worked - before < _NEXT_TO_NOTHING:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGALRM)
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, _IDLE, _IDLE)
 
 
 def _child(work: Callable[[], bytes]) -> tuple[int, int]:
