@@ -132,6 +132,7 @@ def test_what_is_in_flight_already_is_not_read_as_waiting() -> None:
     gathered = Gathered(Held(*some([1, 2, 3])))
     gathered.queue.in_flight.update([1, 3])
     gathered.look()
+    assert gathered.store.asked == [0]
     assert [each.seq for each in gathered.begin().deliveries] == [2]
 
 
