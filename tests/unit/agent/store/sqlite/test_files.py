@@ -12,7 +12,7 @@ import pytest
 
 from kubectl_sew.event import Event
 from sew_agent.store.records import EnqueueBatch, NewDelivery, ReceiverState, StoreError, WebhookRecord
-from sew_agent.store.sqlite.files import DATABASE, LOCK, MARK, has_store, identity, write_private
+from sew_agent.store.sqlite.files import DATABASE, LOCK, MARK, MOVED, has_store, identity, mark_moved, write_private
 from sew_agent.store.sqlite.schema import MIGRATIONS
 from sew_agent.store.sqlite.store import open_store
 
@@ -211,3 +211,23 @@ def test_the_log_is_moved_into_the_database_before_it_grows_beyond_the_reserve(t
             event = Event("", f"{number}", {"text": "x" * 5_000})
             store.enqueue(EnqueueBatch([NewDelivery(event, ("hook",))], {}, NOW))
         assert (tmp_path / f"{DATABASE}-wal").stat().st_size < 81_920 * 2
+
+
+@pytest.mark.usefixtures("open_umask")
+def test_where_a_store_has_moved_to_postgresql_none_is_begun_anew(tmp_path: Path) -> None:
+    open_store(tmp_path).close()
+    mark_moved(tmp_path)
+    why = (
+        f"the store of {tmp_path} was moved to PostgreSQL: give its URL by SEW_STORE or SEW_STORE_FILE, or name "
+        "another --state"
+    )
+    assert (refused(tmp_path), refused(tmp_path, exclusive=False)) == (why, why)
+    for name in (DATABASE, MARK):
+        (tmp_path / name).unlink()
+    assert refused(tmp_path) == why
+    assert mode(tmp_path / MOVED) == 0o600
+
+
+def test_a_folder_that_cannot_be_marked_as_moved_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=f"^the store {tmp_path / 'gone'} cannot be used: No such file or directory$"):
+        mark_moved(tmp_path / "gone")
