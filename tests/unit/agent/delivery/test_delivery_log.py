@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -217,7 +216,7 @@ def entry_of(
 ) -> LoggedAttempt:
     """Return the entry of an attempt that began then, of whose result this is written."""
     delivery = Delivery(1, "a", "id", event, NOW)
-    result = replace(DeliveryResult(delivery, DeliveryState.DELIVERED, NOW, 1), **written)
+    result = DeliveryResult(delivery, DeliveryState.DELIVERED, NOW, 1)._replace(**written)
     return logged(delivery, started, outcome, Decision(result, receiver), Sent(), EVENT_MAPS)
 
 

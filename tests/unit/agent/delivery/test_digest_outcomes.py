@@ -100,7 +100,7 @@ def test_of_each_event_only_what_the_log_shows_stays_in_memory(monkeypatch: pyte
 def test_a_digest_that_is_taken_is_taken_for_each_of_it() -> None:
     lead, members, made, results, halved = decided(DELIVERED, [0, 2], PROVEN)
     expected = decide(DELIVERED, lead, PROVEN, POLICY, now=NOW)
-    assert made == replace(expected, result=replace(expected.result, digest="", in_doubt=False))
+    assert made == expected._replace(result=expected.result._replace(digest="", in_doubt=False))
     assert results == [
         DeliveryResult(members[0], DeliveryState.DELIVERED, NOW, 1, receipt="P-1"),
         DeliveryResult(members[1], DeliveryState.DELIVERED, NOW, 3, receipt="P-1"),
@@ -113,22 +113,23 @@ def test_what_is_in_a_refused_digest_was_not_tried_and_goes_at_once_in_halves(st
     lead, members, made, results, halved = decided(REFUSED, [1, 3], staleness=staleness, in_doubt=True)
     written = DeliveryResult(lead, PENDING, NOW, 3, NOW, "event_refused", "400")
     assert made == Decision(written, RECEIVER)
-    assert results == [replace(written, delivery=members[0], attempts=1), replace(written, delivery=members[1])]
+    assert results == [written._replace(delivery=members[0], attempts=1), written._replace(delivery=members[1])]
     assert halved
 
 
 def test_what_is_refused_as_the_last_of_a_digest_is_judged_as_any_other_event_is() -> None:
     lead, members, made, results, halved = decided(REFUSED, [0])
     written = DeliveryResult(members[0], DEAD, NOW, 1, reason="event_refused", detail="400")
-    assert (made.result, made.receiver) == (replace(written, delivery=lead), replace(RECEIVER, refused=(0,)))
+    assert (made.result, made.receiver) == (written._replace(delivery=lead), replace(RECEIVER, refused=(0,)))
     assert (results, halved) == ([written], False)
 
 
-def test_a_refusal_under_settings_that_are_no_longer_those_says_nothing_of_a_digest() -> None:
-    _, members, made, results, halved = decided(REFUSED, [1, 0], staleness=Staleness.SETTINGS)
+@pytest.mark.parametrize("outcome", [REFUSED, PARKED])
+def test_a_refusal_under_settings_that_are_no_longer_those_says_nothing_of_a_digest(outcome: Outcome) -> None:
+    _, members, made, results, halved = decided(outcome, [STUCK, 0], staleness=Staleness.SETTINGS)
     assert made.receiver == RECEIVER
     assert [(one.delivery, one.state, one.attempts) for one in results] == [
-        (members[0], PENDING, 1),
+        (members[0], PENDING, STUCK),
         (members[1], PENDING, 0),
     ]
     assert not halved
@@ -150,10 +151,10 @@ def test_a_digest_that_may_have_arrived_stays_one_until_it_is_stuck_and_others_a
     lead, members, made, results, smaller = decided(outcome, [tried, 0])
     expected = decide(outcome, lead, RECEIVER, POLICY, now=NOW)
     kept = {"digest": lead.digest if held else "", "in_doubt": held}
-    assert made == replace(expected, result=replace(expected.result, **kept))  # type: ignore[arg-type]
+    assert made == expected._replace(result=expected.result._replace(**kept))  # type: ignore[arg-type]
     assert results == [
-        replace(made.result, delivery=members[0], attempts=tried + 1),
-        replace(made.result, delivery=members[1], attempts=1),
+        made.result._replace(delivery=members[0], attempts=tried + 1),
+        made.result._replace(delivery=members[1], attempts=1),
     ]
     assert made.result.state is PENDING
     assert smaller is halved
@@ -183,8 +184,8 @@ def test_one_of_these_that_may_have_arrived_before_stays_one_and_waits_a_while()
     written = DeliveryResult(
         members[0], PENDING, NOW, MAX_TRIES, NOW + wait, "credential_refused", "401", in_doubt=True, digest=lead.digest
     )
-    assert results == [written, replace(written, delivery=members[1], attempts=2)]
-    assert made.result == replace(written, delivery=lead)
+    assert results == [written, written._replace(delivery=members[1], attempts=2)]
+    assert made.result == written._replace(delivery=lead)
     assert not halved
 
 

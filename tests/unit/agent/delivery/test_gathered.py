@@ -1,7 +1,7 @@
 """What a queue with digests reads ahead and begins, and what an outcome tells it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -63,6 +63,7 @@ class Gathered:
     def __post_init__(self) -> None:
         self.queue = Queue(ROUTE, ReceiverState("a", settings_digest="s", endpoint_digest="e"), TokenBucket(1.0))
         self.gathering = Gathering(DigestSettings(WITHIN), EVENT_MAPS, self.queue.in_flight)
+        self.queue.gathering = self.gathering
         self.now = NOW
 
     def look(self, *, retries: bool = True) -> float | None:
@@ -231,5 +232,5 @@ def test_the_outcome_of_what_is_not_gathered_is_that_of_its_delivery() -> None:
     for outcome in (DELIVERED, REFUSED):
         made = decide(outcome, delivery, queue.receiver, POLICY, now=NOW)
         assert judge(assignment, queue.receiver, outcome, POLICY, NOW, Staleness.NOTHING) == (made, [made.result])
-    stale = replace(assignment, settings_version=1)
+    stale = assignment._replace(settings_version=1)
     assert judge(stale, queue.receiver, REFUSED, POLICY, NOW, Staleness.ENDPOINT)[0].receiver == queue.receiver

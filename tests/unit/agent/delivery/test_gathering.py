@@ -379,7 +379,6 @@ def test_what_is_known_or_in_flight_is_not_learnt_again(group: GatheringHarness)
     group.learn(*some([1, 2]))
     message = group.begin()
     group.learn(*some([1, 2, 3]))
-    group.learn(delivery(3))
     group.end(message)
     assert group.accept() == (3,)
 
