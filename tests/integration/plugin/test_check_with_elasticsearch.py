@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from testbed.servers.indices import connect
+from testbed.servers.indices import CALICO_MAPPINGS, connect
 from tests.e2e.sew_agent import Folder
 from tests.integration.cluster.in_cluster import ClusterHarness, webhook
 from tests.integration.elasticsearch.faults import Answer, Proxy, proxy, refuse
@@ -64,7 +64,7 @@ def test_check_says_what_the_agents_login_may_not_see(
     answer = Answer(200, json.dumps({"index": {"covered-*": granted}}).encode())
     front.fault = lambda path, _, real: answer if "_has_privileges" in path else real()
     with connect(elasticsearch_8) as client:
-        client.indices.create(index="covered-in-part")
+        client.indices.create(index="covered-in-part", mappings=CALICO_MAPPINGS)
         try:
             here.agent(folder, "--elasticsearch", front.url, "--index", "covered-*", **AS_POD)
             here.apply(webhook("reads", "https://receiver.example/hook"))
