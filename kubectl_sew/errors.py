@@ -22,6 +22,7 @@ SewError                              whatever a user can cause: printed as `err
 └── sew_agent.kubernetes.client.ApiError      the API server refused, or was not reached
     ├── sew_agent.kubernetes.client.InvalidError    it refuses the object
     ├── sew_agent.kubernetes.client.ForbiddenError  it refuses the agent
+    │   └── sew_agent.kubernetes.client.UnauthorizedError    it does not accept its credential
     ├── sew_agent.kubernetes.client.NotFoundError   there is no such object
     ├── sew_agent.kubernetes.client.ConflictError   somebody else wrote it
     ├── sew_agent.kubernetes.client.GoneError       its history does not reach back so far: list again
