@@ -15,7 +15,7 @@ from tests.proof.verdict import Violation
 FULL = 1_000
 """Events of a digest that does not wait: more do not go into one."""
 GIVEN_UP = 5
-"""Requests after which a digest that always failed is sent in halves."""
+"""Requests with an event, in whichever digests, after which one that failed is sent in halves."""
 _CLOCKS = 0.05
 """Seconds by which two moments of one machine may be read wrong."""
 
@@ -44,8 +44,9 @@ def is_regrouped(changes: Sequence[Change], since: float, until: float, limits: 
 
 def was_given_up(first: Arrival, again: Arrival, arrived: Sequence[Arrival]) -> bool:
     """Return whether a digest had failed so often that its events go in halves, although it may have arrived."""
-    before = [one for one in arrived if one.identity == first.identity and one.began < again.began]
-    return len(first.events) > 1 and len(before) >= GIVEN_UP
+    members = set(first.events)
+    tried = Counter(number for one in arrived if one.began < again.began for number in members.intersection(one.events))
+    return len(members) > 1 and max(tried.values(), default=0) >= GIVEN_UP
 
 
 def crowded(
@@ -88,8 +89,8 @@ class _Seen:
     changes: Sequence[Change]
     begins: Sequence[float]
     limits: Limits
-    requests: Counter[str] = field(default_factory=Counter)
-    """How often each message was sent, by its id."""
+    tried: Counter[int] = field(default_factory=Counter)
+    """How often each event was sent, in whichever messages."""
     numbers: dict[str, int] = field(default_factory=dict)
     """The messages, by their ids, in the order in which they were seen first."""
     ended: set[str] = field(default_factory=set)
@@ -117,14 +118,14 @@ class _Seen:
     def note(self, arrival: Arrival, group: _Group) -> None:
         """Learn of a request. A busy receiver may have read it long after others that were sent after it."""
         identity, is_digest = arrival.identity, len(arrival.events) > 1
-        self.requests[identity] += 1
+        self.tried.update(arrival.events)
         number = self.numbers.setdefault(identity, len(self.numbers))
         refused = 400 <= arrival.status < 500
         if not refused:
             self.possible.add(identity)
         if arrival.accepted and (group.accepted is None or number >= self.numbers[group.accepted.identity]):
             group.accepted = arrival
-        if (is_digest and arrival.status == 400) or self.requests[identity] >= GIVEN_UP:
+        if (is_digest and arrival.status == 400) or self._is_given_up(arrival):
             self.halved.update(arrival.events)
             self.ended.add(identity)
         elif arrival.accepted and not is_late(arrival, self.limits):
@@ -139,12 +140,15 @@ class _Seen:
         return (
             len(arrival.events) >= FULL
             or not self.halved.isdisjoint(arrival.events)
-            or self.requests[last.identity] >= GIVEN_UP
+            or self._is_given_up(last)
             or any(since <= begin <= until + self.limits.in_flight for begin in self.begins)
             or is_regrouped(self.changes, since, until, self.limits)
             or self._was(State.DISABLED, since, until)
             or self._was(State.ABSENT, since, until)
         )
+
+    def _is_given_up(self, arrival: Arrival) -> bool:
+        return max(self.tried[number] for number in arrival.events) >= GIVEN_UP
 
     def _is_freed(self, digest: Arrival, arrival: Arrival) -> bool:
         since, until = digest.began, arrival.began

@@ -142,6 +142,9 @@ RIGHT_DIGESTS = {
     ),
     "halves of one that was refused for good": gathered(message((0, 1, 2, 3), 11.0, 400), *HALVES),
     "halves of one that has failed five times": gathered(*FAILED, *HALVES),
+    "a half that failed once, in halves again": gathered(
+        *FAILED, message((0, 1), 17.0, 503), message((0,), 17.5), message((1,), 18.0), message((2, 3), 18.5), LATER
+    ),
     "halves of one that was taken too late five times": gathered(
         *(replace(failed, status=204, ended=failed.began + 2.0) for failed in FAILED), *HALVES
     ),
