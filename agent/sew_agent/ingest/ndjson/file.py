@@ -94,6 +94,8 @@ class NdjsonFile:
         here, there = FilePosition.load(position), FilePosition.load(other)
         if (here.generation, here.offset) < (there.generation, there.offset):
             return False
+        if here.generation == there.generation and not self._files.holds_both(here, there):
+            return False
         left, theirs = here.left, there.left
         return left is None or (theirs is not None and (left.inode, left.offset) >= (theirs.inode, theirs.offset))
 

@@ -166,6 +166,15 @@ class RotatedFiles:
         """
         return bool(self._listed(opened.position, opened.position.written, _inode(opened.file)).after)
 
+    def holds_both(self, here: FilePosition, there: FilePosition) -> bool:
+        """Return whether a position's file is that of another one, whose generation has the same number.
+
+        Each reader counts generations for itself: one that follows into a file that was copied already, and is
+        truncated only then, takes the copy for the file, and its count for that of what is written there afterwards.
+        """
+        file = self._find(here) if there.offset else None
+        return here.inode == there.inode if file is None else _has_position(file, there)
+
     def close(self) -> None:
         for file in self._open.values():
             file.close()

@@ -32,7 +32,7 @@ class TwoReaders:
 
     def __init__(self, path: Path, source: NdjsonFile) -> None:
         self.path, self.source = path, source
-        self.now, self.written = 0.0, 0
+        self.now, self.written, self.copied = 0.0, 0, False
         self.ahead: str | None = None
         self.behind: str | None = None
         self.by_ahead: set[str] = set()
@@ -40,6 +40,9 @@ class TwoReaders:
 
     def step(self, what: str, many: int) -> None:
         self.now += SECONDS
+        if self.copied and what not in ("read", "follow"):  # what came meanwhile would be lost, whoever reads
+            os.truncate(self.path, 0)
+            self.copied = False
         if what == "write":
             self.write(many)
         elif what == "read":
@@ -52,7 +55,7 @@ class TwoReaders:
             copy = self.path.with_name("copy")
             shutil.copyfile(self.path, copy)
             copy.replace(self.path)
-        elif what in ("rename", "truncate"):
+        elif what in ("rename", "truncate", "copy"):
             self.rotate(what)
 
     def write(self, many: int) -> None:
@@ -62,6 +65,7 @@ class TwoReaders:
         self.written += many
 
     def rotate(self, how: str) -> None:
+        """Rotate the file. `copy`: it is truncated later, so a reader may come in between."""
         old = sorted(self.path.parent.glob("events.*"), key=lambda file: -int(file.suffix[1:]))
         for file in old:
             file.rename(self.path.with_name(f"events.{int(file.suffix[1:]) + 1}"))
@@ -71,7 +75,9 @@ class TwoReaders:
             self.path.touch()
         else:
             shutil.copyfile(self.path, first)
-            os.truncate(self.path, 0)
+            self.copied = how == "copy"
+            if not self.copied:
+                os.truncate(self.path, 0)
 
     def read(self) -> None:
         for _ in range(MOST):
@@ -107,3 +113,23 @@ def test_a_reader_that_was_left_behind_meets_the_other_and_misses_nothing(steps:
                     break
             assert readers.behind is None
             assert readers.by_ahead == {f"e{number}" for number in range(readers.written)}
+
+
+def test_a_reader_that_comes_between_the_copy_and_the_truncation_misses_nothing() -> None:
+    steps = [("write", 1), ("read", 0), ("stay behind", 0), ("rename", 0), ("write", 3), ("copy", 0)]
+    steps += [
+        ("follow", 1000),
+        ("follow", 1),
+        ("cut", 0),
+        ("write", 1),
+        ("read", 0),
+        ("follow", 1000),
+        ("follow", 1000),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events"
+        with closing(NdjsonFile(path, ANY)) as source:
+            readers = TwoReaders(path, source)
+            for step in steps:
+                readers.step(*step)
+            assert readers.by_behind == readers.by_ahead == {f"e{number}" for number in range(5)}
