@@ -39,7 +39,8 @@ lint: $(READY) ## check style, types and the directions of imports
 
 test: $(READY) ## run all checks and tests, the quick ones first, while the servers are built (log: .venv/servers.log)
 	@$(BIN)/python -m testbed.servers.build_all >$(VENV)/servers.log 2>&1 & trap "kill $$! 2>/dev/null" EXIT INT TERM; \
-	$(LINT) && $(TESTS) $(WITHOUT_SERVER) tests/simulation tests/proof tests/e2e tests/integration
+	$(LINT) && $(TESTS) $(WITHOUT_SERVER) tests/simulation tests/proof tests/e2e tests/integration && \
+	$(BIN)/python -m testbed.pythons farthest $(PYTEST) $(WITHOUT_SERVER)
 
 test-unit: $(READY) ## run the tests that need no server
 	$(TESTS) $(WITHOUT_SERVER)

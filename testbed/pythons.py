@@ -1,9 +1,11 @@
 """Run something on another Python than that of `.venv`: `python -m testbed.pythons 3.13 -m pytest tests/unit`.
 
-Each has an environment of its own, `.venv-VERSION`, with what the tests need. Free of pytest.
+`farthest` in place of a version is the one of this machine that is farthest from that of `.venv`. Each has an
+environment of its own, `.venv-VERSION`, with what the tests need. Free of pytest.
 """
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -13,11 +15,25 @@ from pathlib import Path
 
 from testbed.servers.building import UnavailableError, built, program, run
 
+_SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
+_FARTHEST = "farthest"
 _OF_DEBIAN = {"3.14": "forky"}
 """A version that few machines have -> the release of Debian that has it."""
 _CHECKOUT = Path(__file__).parents[1]
-_INSTALLED = ".[agent,dashboard,postgresql,test]"
+_INSTALLED = ".[agent,dashboard,opentelemetry,postgresql,test]"
 _ASKED = "import platform; print(platform.python_version())"
+
+
+def farthest(own: str) -> str:
+    """Return the supported version that is there, on PATH or in pyenv, and farthest from `own`; the newer one of two.
+
+    Raises UnavailableError where there is no other one.
+    """
+    newer = {version: number - _SUPPORTED.index(own) for number, version in enumerate(_SUPPORTED)}
+    for version in sorted(_SUPPORTED, key=lambda version: (abs(newer[version]), newer[version]), reverse=True):
+        if version != own and _installed(version):
+            return version
+    raise UnavailableError(f"this machine has no other one than {own} of {', '.join(_SUPPORTED)}")
 
 
 def find(version: str) -> Path:
@@ -25,13 +41,19 @@ def find(version: str) -> Path:
 
     Raises UnavailableError.
     """
+    if installed := _installed(version):
+        return installed
+    if version not in _OF_DEBIAN:
+        raise UnavailableError(f"no Python {version} on PATH or in pyenv: install one")
+    return _of_debian(version, _OF_DEBIAN[version])
+
+
+def _installed(version: str) -> Path | None:
     minor = ".".join(version.split(".")[:2])
     for candidate in _candidates(minor):
         if f"{full_version(candidate)}.".startswith(f"{version}."):
             return candidate
-    if version not in _OF_DEBIAN:
-        raise UnavailableError(f"no Python {version} on PATH or in pyenv: install one")
-    return _of_debian(version, _OF_DEBIAN[version])
+    return None
 
 
 def full_version(python: Path) -> str:
@@ -48,7 +70,9 @@ def environment(version: str, python: Path) -> Path:
     Raises UnavailableError with what pip said.
     """
     folder = _CHECKOUT / f".venv-{version}"
-    made_of = f"{python} {full_version(python)} {sha256((_CHECKOUT / 'setup.cfg').read_bytes()).hexdigest()}"
+    made_of = (
+        f"{python} {full_version(python)} {_INSTALLED} {sha256((_CHECKOUT / 'setup.cfg').read_bytes()).hexdigest()}"
+    )
     stamp = folder / ".made-of"
     if not stamp.exists() or stamp.read_text() != made_of:
         run(python, "-m", "venv", "--clear", "--without-pip", folder)
@@ -59,7 +83,17 @@ def environment(version: str, python: Path) -> Path:
 
 
 def main(version: str, *arguments: str) -> int:
-    """Run `python ARGUMENTS` on a version, and return its exit code; 1 where it cannot be had."""
+    """Run `python ARGUMENTS` on a version, and return its exit code; 1 where it cannot be had.
+
+    On a machine without any other Python there is nothing to do for `farthest`: that is said, and returns 0.
+    """
+    if version == _FARTHEST:
+        try:
+            version = farthest(".".join(platform.python_version_tuple()[:2]))
+        except UnavailableError as error:
+            print(f"NOT RUN on another Python: {error}", file=sys.stderr)
+            return 0
+        print(f"on Python {version}:", flush=True)
     try:
         python = environment(version, find(version))
     except UnavailableError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from testbed import pythons
-from testbed.pythons import find, full_version, main
+from testbed.pythons import farthest, find, full_version, main
 from testbed.servers.building import UnavailableError
 
 
@@ -70,3 +70,34 @@ def test_requirements_that_cannot_be_installed_are_said_with_the_reason(
     monkeypatch.setattr(pythons, "run", refused)
     assert main("3.13", "-c", "") == 1
     assert "3.13: no wheel for lupa" in capsys.readouterr().err
+
+
+def test_the_farthest_is_the_one_that_is_there_and_most_versions_away(machine: Path) -> None:
+    python(machine / "bin", "python3.11", "3.11.7")
+    python(machine / "bin", "python3.12", "3.12.1")
+    python(machine / "bin", "python3.14", "")
+    assert (farthest("3.11"), farthest("3.12"), farthest("3.14")) == ("3.12", "3.11", "3.11")
+
+
+def test_of_two_that_are_as_far_away_the_newer_one_is_the_farthest(machine: Path) -> None:
+    python(machine / "bin", "python3.11", "3.11.7")
+    python(machine / "bin", "python3.13", "3.13.0")
+    assert farthest("3.12") == "3.13"
+
+
+def test_a_machine_of_one_python_has_nothing_to_do_for_the_farthest_and_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main("farthest", "-c", "raise SystemExit(7)") == 0
+    assert capsys.readouterr().err.startswith("NOT RUN on another Python: this machine has no other one than 3.")
+
+
+def test_what_fails_on_the_farthest_fails(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = f"3.{sys.version_info.minor}"
+    other = "3.13" if own != "3.13" else "3.11"
+    python(machine / "bin", f"python{other}", f"{other}.0")
+    monkeypatch.setattr(pythons, "environment", lambda _version, _found: Path(sys.executable))
+    assert main("farthest", "-c", "raise SystemExit(7)") == 7
+    assert capsys.readouterr().out == f"on Python {other}:\n"
