@@ -45,7 +45,8 @@ class NdjsonFile:
         self._beat = beat
         self._files = RotatedFiles(path)
         self._matchers = Matchers(fields)
-        self._numberings: dict[int, LineNumbering] = {}
+        self._numberings: dict[tuple[int, int], LineNumbering] = {}
+        """Inode and generation -> running numbers: each reader counts generations for itself."""
 
     def read_fields(self) -> None:
         """Do nothing: they are the same for ever."""
@@ -91,13 +92,7 @@ class NdjsonFile:
         return None
 
     def reached(self, position: str, other: str) -> bool:
-        here, there = FilePosition.load(position), FilePosition.load(other)
-        if (here.generation, here.offset) < (there.generation, there.offset):
-            return False
-        if here.generation == there.generation and not self._files.holds_both(here, there):
-            return False
-        left, theirs = here.left, there.left
-        return left is None or (theirs is not None and (left.inode, left.offset) >= (theirs.inode, theirs.offset))
+        return self._files.has_reached(FilePosition.load(position), FilePosition.load(other))
 
     def close(self) -> None:
         self._files.close()
@@ -126,7 +121,7 @@ class NdjsonFile:
             if page.full:
                 break
         if last.end > position.offset == 0 and not opened.rotated and self._files.was_copied(opened):
-            del self._numberings[position.generation]
+            del self._numberings[opened.inode, position.generation]
             return Batch([], opened.position_at(0, 0).dump(), more=True, done=False), True
         same = all(opened.has(line.start, line.text) for line in (first, last))
         ended = not page.full and not opened.rotated and same
@@ -150,10 +145,10 @@ class NdjsonFile:
     def _identities(self, opened: OpenedFile) -> Identities:
         """Return the identities of this file; running numbers of the files read least recently are dropped."""
         generation = opened.position.generation
-        numbering = self._numberings.pop(generation, None) or LineNumbering()
+        numbering = self._numberings.pop((opened.inode, generation), None) or LineNumbering()
         while len(self._numberings) >= _NUMBERINGS:
             del self._numberings[next(iter(self._numberings))]
-        self._numberings[generation] = numbering
+        self._numberings[opened.inode, generation] = numbering
         return Identities(generation, numbering, partial(self._recount, opened.file))
 
     def _recount(self, file: BinaryIO, identities: Identities, to: int) -> None:

@@ -84,6 +84,10 @@ class OpenedFile:
     main: FilePosition | None = None
     """Position in the file that came after this one, where this is the file before."""
 
+    @property
+    def inode(self) -> int:
+        return _inode(self.file)
+
     def has(self, offset: int, text: bytes | None) -> bool:
         """Return whether what was read is still there: a file that was truncated and has grown again has other text."""
         if not _has_position(self.file, self.position):
@@ -99,7 +103,7 @@ class OpenedFile:
         """Return a position further on in this file."""
         there = replace(
             self.position,
-            inode=_inode(self.file),
+            inode=self.inode,
             offset=offset,
             line=line,
             before=_before(self.file, offset),
@@ -156,7 +160,7 @@ class RotatedFiles:
         position = finished.position
         # an empty file looks like a later one with its inode: once it has content, it counts as unread
         left = None if finished.over or not position.offset else replace(position, left=None)
-        listed = self._listed(position, _written(finished.file), _inode(finished.file))
+        listed = self._listed(position, _written(finished.file), finished.inode)
         return self._next(position, listed, left, now + WATCHED)
 
     def was_copied(self, opened: OpenedFile) -> bool:
@@ -164,21 +168,46 @@ class RotatedFiles:
 
         It may have what was at the beginning here, before this one was truncated and has grown again.
         """
-        return bool(self._listed(opened.position, opened.position.written, _inode(opened.file)).after)
+        return bool(self._listed(opened.position, opened.position.written, opened.inode).after)
 
-    def holds_both(self, here: FilePosition, there: FilePosition) -> bool:
-        """Return whether a position's file is that of another one, whose generation has the same number.
+    def has_reached(self, here: FilePosition, there: FilePosition) -> bool:
+        """Return whether a reader that came to a position has read all that is before another one.
 
-        Each reader counts generations for itself: one that follows into a file that was copied already, and is
-        truncated only then, takes the copy for the file, and its count for that of what is written there afterwards.
+        The text of the files decides: each reader counts generations for itself, and one that comes between the
+        copying and the truncation of a file counts the copy, too.
         """
-        file = self._find(here) if there.offset else None
-        return here.inode == there.inode if file is None else _has_position(file, there)
+        return self._is_beyond(here, there) and (here.left is None or self._is_left_beyond(here.left, there.left))
 
     def close(self) -> None:
         for file in self._open.values():
             file.close()
         self._open.clear()
+
+    def _is_beyond(self, here: FilePosition, there: FilePosition) -> bool:
+        file = self._find(here)
+        if file is None:
+            return False
+        unread = {
+            _beginning(other): _has_position(other, there)
+            for _, other in self._rotated_and_open()
+            if not _is_one_of(*_beginning(other), here.seen or ())
+        }
+        if any(_is_one_of(*beginning, there.seen or ()) for beginning in (_beginning(file), *unread)):
+            return False
+        if _has_position(file, there):
+            return here.offset >= there.offset
+        return not (any(unread.values()) or self._is_in_current(there))
+
+    def _is_left_beyond(self, left: FilePosition, theirs: FilePosition | None) -> bool:
+        file = self._find(left)
+        return theirs is not None and (file is None or (_has_position(file, theirs) and left.offset >= theirs.offset))
+
+    def _is_in_current(self, position: FilePosition) -> bool:
+        file = _open(self._path)
+        if file is None:
+            return False
+        with file:
+            return _has_position(file, position)
 
     def _begin(self, path: Path, generation: int, before: tuple[SeenFile, ...]) -> OpenedFile | None:
         """Return the beginning of a file. `before`: rotated files, as they were when it was chosen.

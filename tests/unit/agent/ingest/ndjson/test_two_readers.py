@@ -20,7 +20,7 @@ STEPS = st.one_of(
     st.tuples(st.just("read"), st.just(0)),
     st.tuples(st.just("stay behind"), st.just(0)),
     st.tuples(st.just("follow"), st.sampled_from([1, 2, 1000])),
-    st.tuples(st.sampled_from(["rename", "truncate", "replace"]), st.just(0)),
+    st.tuples(st.sampled_from(["rename", "truncate", "replace", "copy", "cut", "restart"]), st.just(0)),
 )
 MOST = 300
 SECONDS = 2.0
@@ -30,13 +30,16 @@ SECONDS = 2.0
 class TwoReaders:
     """The one reads all there is; the other stays where the first one was, and reads a page at a time."""
 
-    def __init__(self, path: Path, source: NdjsonFile) -> None:
-        self.path, self.source = path, source
+    def __init__(self, path: Path) -> None:
+        self.path, self.source = path, NdjsonFile(path, ANY)
         self.now, self.written, self.copied = 0.0, 0, False
         self.ahead: str | None = None
         self.behind: str | None = None
         self.by_ahead: set[str] = set()
         self.by_behind: set[str] = set()
+
+    def close(self) -> None:
+        self.source.close()
 
     def step(self, what: str, many: int) -> None:
         self.now += SECONDS
@@ -57,9 +60,12 @@ class TwoReaders:
             copy.replace(self.path)
         elif what in ("rename", "truncate", "copy"):
             self.rotate(what)
+        elif what == "restart":
+            self.source.close()
+            self.source = NdjsonFile(self.path, ANY)
 
-    def write(self, many: int) -> None:
-        with self.path.open("a") as file:
+    def write(self, many: int, name: str = "events") -> None:
+        with self.path.with_name(name).open("a") as file:
             for number in range(self.written, self.written + many):
                 file.write(json.dumps({"_id": f"e{number}", "type": "waf"}) + "\n")
         self.written += many
@@ -98,13 +104,12 @@ class TwoReaders:
             self.behind = None
 
 
-@given(st.lists(STEPS, min_size=20, max_size=40))
-def test_a_reader_that_was_left_behind_meets_the_other_and_misses_nothing(steps: list[tuple[str, int]]) -> None:
+def run(steps: list[tuple[str, int]]) -> None:
+    """Run a history, and on until the readers meet."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "events"
-        with closing(NdjsonFile(path, ANY)) as source:
-            readers = TwoReaders(path, source)
-            for step in [("write", 1), ("read", 0), *steps]:
+        readers = TwoReaders(Path(folder) / "events")
+        with closing(readers):
+            for step in [("write", 1), ("read", 0), *steps, ("cut", 0), ("write", 1)]:
                 readers.step(*step)
             for _ in range(MOST):
                 readers.step("read", 0)
@@ -115,21 +120,41 @@ def test_a_reader_that_was_left_behind_meets_the_other_and_misses_nothing(steps:
             assert readers.by_ahead == {f"e{number}" for number in range(readers.written)}
 
 
+@given(st.lists(STEPS, min_size=20, max_size=40))
+def test_a_reader_that_was_left_behind_meets_the_other_and_misses_nothing(steps: list[tuple[str, int]]) -> None:
+    run(steps)
+
+
 def test_a_reader_that_comes_between_the_copy_and_the_truncation_misses_nothing() -> None:
-    steps = [("write", 1), ("read", 0), ("stay behind", 0), ("rename", 0), ("write", 3), ("copy", 0)]
-    steps += [
-        ("follow", 1000),
-        ("follow", 1),
-        ("cut", 0),
-        ("write", 1),
-        ("read", 0),
-        ("follow", 1000),
-        ("follow", 1000),
-    ]
+    begun = [("stay behind", 0), ("rename", 0), ("write", 3), ("copy", 0), ("follow", 1000), ("follow", 1)]
+    run([*begun, ("cut", 0), ("write", 1), ("read", 0), ("follow", 1000)])
+
+
+def test_a_reader_that_counted_copies_does_not_pass_for_one_that_is_further() -> None:
+    begun = [("stay behind", 0), ("copy", 0), ("cut", 0), ("write", 1), ("follow", 1), ("write", 3), ("copy", 0)]
+    run([*begun, ("follow", 1000), ("follow", 1)])
+
+
+def test_readers_that_counted_different_copies_meet() -> None:
+    run([("copy", 0), ("stay behind", 0), ("write", 3), ("copy", 0), ("read", 0)])
+
+
+def test_readers_meet_though_a_file_that_was_rotated_empty_was_written_to_later() -> None:
+    """Only the one of them that comes afterwards reads it on its way."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "events"
-        with closing(NdjsonFile(path, ANY)) as source:
-            readers = TwoReaders(path, source)
-            for step in steps:
-                readers.step(*step)
+        readers = TwoReaders(Path(folder) / "events")
+        with closing(readers):
+            for what, many in [("write", 1), ("read", 0), ("rename", 0), ("stay behind", 0), ("rename", 0)]:
+                readers.step(what, many)
+            readers.step("write", 2)
+            readers.step("follow", 1000)
+            readers.write(1, "events.1")
+            readers.step("read", 0)
+            readers.step("follow", 1000)
+            readers.step("rename", 0)
+            readers.step("write", 1)
+            for _ in range(MOST):
+                readers.step("read", 0)
+                readers.step("follow", 1000)
+            assert readers.behind is None
             assert readers.by_behind == readers.by_ahead == {f"e{number}" for number in range(5)}
