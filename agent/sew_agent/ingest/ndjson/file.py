@@ -13,7 +13,8 @@ from kubectl_sew.ndjson import LONGEST_LINE, BadLineError, parse_line
 from kubectl_sew.query import FieldSet
 from sew_agent.ingest.ndjson.line_ids import LineNumbering
 from sew_agent.ingest.ndjson.page import Identities, Line, Matchers, Page, read_event
-from sew_agent.ingest.ndjson.rotation import FilePosition, OpenedFile, RotatedFiles
+from sew_agent.ingest.ndjson.position import FilePosition
+from sew_agent.ingest.ndjson.rotation import OpenedFile, RotatedFiles
 from sew_agent.ingest.source import Batch, Origin, SourceError, Subscription, Suppression
 
 _CHUNK = 2**20

@@ -1,66 +1,31 @@
-"""Finds the file of a position, through rename, re-creation, replacement and truncation.
+"""Finds the file of a position, through rename, re-creation, replacement and truncation."""
 
-A position has a hash of up to 1 KiB before its offset, so a file that was truncated and has grown again, or was
-replaced by another, differs from one that only grew. The inode helps to find a file that was renamed. The position also
-lists the rotated files that were there before its file was begun: any other one came after, whatever its time.
-"""
-
-import json
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-_CHECKED = 1024
+from sew_agent.ingest.ndjson.position import (
+    WATCHED,
+    FilePosition,
+    SeenFile,
+    beginning_of,
+    inode_of,
+    text_before,
+    written_at,
+)
+
 _COMPARED = 2**20
 _BUFFER = 2**18
 _KEPT_OPEN = 8
-WATCHED = 30.0
-"""Seconds for which a rotated file is still read: a second writer may not have noticed the rotation."""
 _SET_BACK = 3_600 * 10**9
 """Nanoseconds by which a clock may have been set back: a much older file was put there by a person."""
 _ROTATED = re.compile(r"[.-]\d[\dT:.-]*")
 """Suffix that log rotation adds to a name: a number or a date."""
 _NUMBER = re.compile(r"\.(\d{1,6})$")
-
-SeenFile = tuple[int, int, str]
-"""A rotated file: its inode, and the hash of so many bytes at its beginning."""
-
-
-@dataclass(frozen=True, slots=True)
-class FilePosition:
-    """A position: the file's inode, how many files came before it, and the offset in it."""
-
-    inode: int = 0
-    generation: int = 0
-    offset: int = 0
-    line: int = 0
-    before: str = ""
-    """Hash of the bytes that end at `offset`."""
-    written: int = 0
-    """Time of the last write to the file, in nanoseconds since the epoch."""
-    seen: tuple[SeenFile, ...] | None = ()
-    """Rotated files that came before this one; None in a position that an earlier version wrote."""
-    left: "FilePosition | None" = None
-    """Position in the file before, while that may still be written to."""
-    left_until: float = 0.0
-
-    def dump(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def load(cls, text: str) -> "FilePosition":
-        return cls._of(json.loads(text))
-
-    @classmethod
-    def _of(cls, values: dict[str, Any]) -> "FilePosition":
-        seen, left = values.pop("seen", None), values.pop("left", None)
-        rotated = None if seen is None else tuple((inode, length, before) for inode, length, before in seen)
-        return cls(**values, seen=rotated, left=cls._of(left) if left else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +51,11 @@ class OpenedFile:
 
     @property
     def inode(self) -> int:
-        return _inode(self.file)
+        return inode_of(self.file)
 
     def has(self, offset: int, text: bytes | None) -> bool:
         """Return whether what was read is still there: a file that was truncated and has grown again has other text."""
-        if not _has_position(self.file, self.position):
+        if not self.position.is_in(self.file):
             return False
         return text is None or os.pread(self.file.fileno(), len(text), offset) == text
 
@@ -106,8 +71,8 @@ class OpenedFile:
             inode=self.inode,
             offset=offset,
             line=line,
-            before=_before(self.file, offset),
-            written=_written(self.file),
+            before=text_before(self.file, offset),
+            written=written_at(self.file),
         )
         return replace(self.main, left=there) if self.main else there
 
@@ -124,14 +89,14 @@ class RotatedFiles:
         """Return the file of a position, or, where that is gone, the beginning of the next; None without any."""
         current = _stat(self._path)
         if position is None:
-            before = tuple(_seen(*_beginning(file)) for _, file in self._rotated_and_open())
+            before = tuple(beginning_of(file).seen for _, file in self._rotated_and_open())
             return self._begin(self._path, self._generations.get(current.st_ino, 0), before) if current else None
-        if position.left and not _watched(position, now):
+        if position.left and not position.watches_left(now):
             position = replace(position, left=None)
         file = self._find(position)
         if file is None:
             return self._next(position, self._listed(position, position.written), position.left, position.left_until)
-        if current is None or _inode(file) == current.st_ino:
+        if current is None or inode_of(file) == current.st_ino:
             if position.offset:
                 return self._opened(file, position)
             listed = self._listed(position, position.written, position.inode)
@@ -139,8 +104,8 @@ class RotatedFiles:
                 return self._next(position, listed, position.left, position.left_until)
             return self._opened(file, position)
         file = self._replacement(file, position) or file
-        rotated = _inode(file) != current.st_ino and bool(
-            current.st_size or self._listed(position, _written(file), _inode(file)).after
+        rotated = inode_of(file) != current.st_ino and bool(
+            current.st_size or self._listed(position, written_at(file), inode_of(file)).after
         )
         return self._opened(file, position, rotated=rotated)
 
@@ -149,18 +114,18 @@ class RotatedFiles:
         if position is None or position.left is None:
             return None
         file = self._held(position.left) or self._named(position.left, self._with_inode(position.left.inode))
-        if file is None or _inode(file) == _inode_at(self._path):
+        if file is None or inode_of(file) == _inode_at(self._path):
             return None
         if os.fstat(file.fileno()).st_size == position.left.offset:
             return None
-        return OpenedFile(file, position.left, rotated=True, over=not _watched(position, now), main=position)
+        return OpenedFile(file, position.left, rotated=True, over=not position.watches_left(now), main=position)
 
     def following(self, finished: OpenedFile, now: float) -> OpenedFile | None:
         """Return the beginning of the file after a rotated one."""
         position = finished.position
         # an empty file looks like a later one with its inode: once it has content, it counts as unread
         left = None if finished.over or not position.offset else replace(position, left=None)
-        listed = self._listed(position, _written(finished.file), finished.inode)
+        listed = self._listed(position, written_at(finished.file), finished.inode)
         return self._next(position, listed, left, now + WATCHED)
 
     def was_copied(self, opened: OpenedFile) -> bool:
@@ -188,26 +153,26 @@ class RotatedFiles:
         if file is None:
             return False
         unread = {
-            _beginning(other): _has_position(other, there)
+            beginning_of(other): there.is_in(other)
             for _, other in self._rotated_and_open()
-            if not _is_one_of(*_beginning(other), here.seen or ())
+            if not here.came_after(beginning_of(other))
         }
-        if any(_is_one_of(*beginning, there.seen or ()) for beginning in (_beginning(file), *unread)):
-            return False
-        if _has_position(file, there):
+        if any(there.came_after(beginning) for beginning in (beginning_of(file), *unread)):
+            return False  # their reader has finished it
+        if there.is_in(file):
             return here.offset >= there.offset
         return not (any(unread.values()) or self._is_in_current(there))
 
     def _is_left_beyond(self, left: FilePosition, theirs: FilePosition | None) -> bool:
         file = self._find(left)
-        return theirs is not None and (file is None or (_has_position(file, theirs) and left.offset >= theirs.offset))
+        return theirs is not None and (file is None or (theirs.is_in(file) and left.offset >= theirs.offset))
 
     def _is_in_current(self, position: FilePosition) -> bool:
         file = _open(self._path)
         if file is None:
             return False
         with file:
-            return _has_position(file, position)
+            return position.is_in(file)
 
     def _begin(self, path: Path, generation: int, before: tuple[SeenFile, ...]) -> OpenedFile | None:
         """Return the beginning of a file. `before`: rotated files, as they were when it was chosen.
@@ -234,13 +199,12 @@ class RotatedFiles:
         after, before = [], []
         earliest = written + 1 if position.seen is None else written - _SET_BACK
         for path, file in self._rotated_and_open():
-            inode_here, beginning = _beginning(file)
-            last_write = _written(file)
-            is_other = inode_here != inode and last_write >= earliest
-            if is_other and not _is_one_of(inode_here, beginning, position.seen or ()):
+            beginning, last_write = beginning_of(file), written_at(file)
+            is_other = beginning.inode != inode and last_write >= earliest
+            if is_other and not position.came_after(beginning):
                 after.append((last_write, _age(path), path))
             else:
-                before.append(_seen(inode_here, beginning))
+                before.append(beginning.seen)
         return RotatedFilesNow([path for _, _, path in sorted(after)], tuple(before))
 
     def _rotated_and_open(self) -> Iterator[tuple[Path, BinaryIO]]:
@@ -258,16 +222,16 @@ class RotatedFiles:
         It may have been rotated away since.
         """
         rotated = self._rotated()
-        if not position.offset or _inode(file) in map(_inode_at, rotated):
+        if not position.offset or inode_of(file) in map(_inode_at, rotated):
             return None
         for new in filter(None, map(_open, (self._path, *rotated))):
-            if _has_position(new, position) and _begins_with_all_of(file, new):
+            if position.is_in(new) and _begins_with_all_of(file, new):
                 return self._keep(new)
             new.close()
         return None
 
     def _opened(self, file: BinaryIO, position: FilePosition, *, rotated: bool = False) -> OpenedFile:
-        self._generations[_inode(file)] = position.generation
+        self._generations[inode_of(file)] = position.generation
         return OpenedFile(file, position, rotated)
 
     def _find(self, position: FilePosition) -> BinaryIO | None:
@@ -280,11 +244,11 @@ class RotatedFiles:
 
     def _held(self, position: FilePosition) -> BinaryIO | None:
         held = self._open.get(position.inode)
-        return held if held and _has_position(held, position) else None
+        return held if held and position.is_in(held) else None
 
     def _named(self, position: FilePosition, paths: Sequence[Path]) -> BinaryIO | None:
         for file in filter(None, map(_open, paths)):
-            if _has_position(file, position):
+            if position.is_in(file):
                 return self._keep(file)
             file.close()
         return None
@@ -305,28 +269,13 @@ class RotatedFiles:
         return [path for path in paths if (stat := _stat(path)) and stat.st_ino == inode and S_ISREG(stat.st_mode)]
 
     def _keep(self, file: BinaryIO) -> BinaryIO:
-        old = self._open.pop(_inode(file), None)
+        old = self._open.pop(inode_of(file), None)
         if old:
             old.close()
-        self._open[_inode(file)] = file
+        self._open[inode_of(file)] = file
         while len(self._open) > _KEPT_OPEN:
             self._open.pop(next(iter(self._open))).close()
         return file
-
-
-def _before(file: BinaryIO, offset: int) -> str:
-    length = min(offset, _CHECKED)
-    return _hash(os.pread(file.fileno(), length, offset - length))
-
-
-def _hash(content: bytes) -> str:
-    return sha256(content).hexdigest()[:16]
-
-
-def _has_position(file: BinaryIO, position: FilePosition) -> bool:
-    if os.fstat(file.fileno()).st_size < position.offset:
-        return False
-    return not position.offset or _before(file, position.offset) == position.before
 
 
 def _begins_with_all_of(old: BinaryIO, new: BinaryIO) -> bool:
@@ -334,24 +283,6 @@ def _begins_with_all_of(old: BinaryIO, new: BinaryIO) -> bool:
     size = os.fstat(old.fileno()).st_size
     parts = ((0, min(size, _COMPARED)), (max(size - _COMPARED, 0), min(size, _COMPARED)))
     return all(os.pread(old.fileno(), length, at) == os.pread(new.fileno(), length, at) for at, length in parts)
-
-
-def _watched(position: FilePosition, now: float) -> bool:
-    """Return whether the file before may still be written to. A clock that was set back makes it no longer."""
-    return now < position.left_until <= now + WATCHED
-
-
-def _beginning(file: BinaryIO) -> tuple[int, bytes]:
-    return _inode(file), os.pread(file.fileno(), _CHECKED, 0)
-
-
-def _seen(inode: int, beginning: bytes) -> SeenFile:
-    """Return what identifies a file among others."""
-    return inode, len(beginning), _hash(beginning)
-
-
-def _is_one_of(inode: int, beginning: bytes, seen: Collection[SeenFile]) -> bool:
-    return any(known == inode and _hash(beginning[:length]) == digest for known, length, digest in seen)
 
 
 def _suffix(path: Path, name: str) -> bool:
@@ -376,14 +307,6 @@ def _stat(path: Path) -> os.stat_result | None:
         return path.stat()
     except FileNotFoundError:
         return None
-
-
-def _inode(file: BinaryIO) -> int:
-    return os.fstat(file.fileno()).st_ino
-
-
-def _written(file: BinaryIO) -> int:
-    return os.fstat(file.fileno()).st_mtime_ns
 
 
 def _inode_at(path: Path) -> int | None:
