@@ -77,7 +77,7 @@ class Poller:
         *,
         page_size: int,
         pause: float,
-        known_for: float = 86_400.0,
+        known_for: float,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         """`pause`: seconds until a reader that could not go on is tried again. `clock` is monotonic, in seconds.

@@ -141,7 +141,7 @@ class RotatedFiles:
         The text of the files decides: each reader counts generations for itself, and one that comes between the
         copying and the truncation of a file counts the copy, too.
         """
-        return self._is_beyond(here, there) and (here.left is None or self._is_left_beyond(here.left, there.left))
+        return self._is_beyond(here, there) and (here.left is None or self._is_left_beyond(here.left, there))
 
     def close(self) -> None:
         for file in self._open.values():
@@ -163,9 +163,11 @@ class RotatedFiles:
             return here.offset >= there.offset
         return not (any(unread.values()) or self._is_in_current(there))
 
-    def _is_left_beyond(self, left: FilePosition, theirs: FilePosition | None) -> bool:
+    def _is_left_beyond(self, left: FilePosition, there: FilePosition) -> bool:
+        """Return the same of the file before, where the other reader may be, or may still watch it."""
         file = self._find(left)
-        return theirs is not None and (file is None or (theirs.is_in(file) and left.offset >= theirs.offset))
+        theirs = [other for other in (there, there.left) if other and other.offset]
+        return file is None or any(other.is_in(file) and left.offset >= other.offset for other in theirs)
 
     def _is_in_current(self, position: FilePosition) -> bool:
         file = _open(self._path)

@@ -97,7 +97,7 @@ class FilePollerHarness:
     def start(self) -> None:
         self.source.close()
         self.source = NdjsonFile(self.path, ANY)
-        self.poller = Poller(self.source, self.store, self.observer, page_size=4, pause=5.0)  # type: ignore[arg-type]
+        self.poller = Poller(self.source, self.store, self.observer, page_size=4, pause=5.0, known_for=86_400.0)  # type: ignore[arg-type]
 
     def write(self, *numbers: int) -> None:
         with self.path.open("a") as file:
@@ -216,7 +216,9 @@ class PollerHarness:
         self.source, self.observer = ScriptedSource(), RecordingObserver()
         self.store: SqliteStore = open_store(path)
         clock = lambda: self.source.clock  # noqa: E731
-        self.poller = Poller(self.source, self.store, self.observer, page_size=10, pause=5.0, clock=clock)
+        self.poller = Poller(
+            self.source, self.store, self.observer, page_size=10, pause=5.0, known_for=86_400.0, clock=clock
+        )
 
     def serve(self, *names: str, start: float = NOW - 2000) -> None:
         self.poller.serve({name: Subscription(name, QUERY, start) for name in names}, ())

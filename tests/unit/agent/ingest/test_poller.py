@@ -157,6 +157,12 @@ def test_of_those_that_read_together_only_the_one_without_room_waits(harness: Fi
     assert harness.store.of("b") == ids(1, 2)
 
 
+def test_one_that_still_has_no_room_is_no_reason_to_poll_at_once(harness: FilePollerHarness) -> None:
+    wait_for_room(harness, 0.0)
+    for now in (5.0, 10.0):
+        assert harness.poller.poll(now) == Polled(done=False, more=False)
+
+
 def test_a_stream_waits_as_a_whole_where_one_has_no_room(harness: FilePollerHarness) -> None:
     harness.source.seekable = False
     harness.serve("a", "b")

@@ -73,9 +73,11 @@ def test_a_webhook_whose_query_is_refused_again_and_again_stays_where_it_is_and_
     harness.poller.poll(NOW)
     harness.source.refuses = {"b": "the field is no date"}
     harness.source.events = 3
-    for seconds in (0, 1, 6, 12):
+    for seconds, tried_again in ((0, False), (1, False), (6, True), (12, True)):
+        harness.source.reads.clear()
         harness.poller.poll(NOW + seconds)
         assert harness.pending() == {"a": harness.source.events}
+        assert len(harness.source.reads) == (2 if tried_again else 1)
         harness.source.events += 1
     harness.source.refuses = {}
     harness.poller.poll(NOW + 18)
@@ -304,6 +306,8 @@ def test_the_checkpoint_is_never_beyond_the_oldest_event_that_waits(harness: Pol
     harness.poller.poll(NOW)
     progress = harness.poller.progress(NOW)["a"]
     assert (progress.read_to, progress.reading) == (NOW - 60, NOW - 5)
+    progress = harness.poller.progress(NOW - 90)["a"]
+    assert (progress.read_to, progress.reading) == (NOW - 90, NOW - 90)
     assert harness.observer.taken == [1]
 
 

@@ -66,6 +66,7 @@ class ReplayHarness:
             self.observer,
             page_size=100,
             pause=5.0,
+            known_for=86_400.0,
             clock=self.clock,
         )
         self.change(disabled=disabled, debug=debug)

@@ -161,7 +161,11 @@ def test_a_position_of_an_earlier_version_is_gone_on_with(path: Path) -> None:
     append(path, line(4))
     assert reader.ids() == ["e4"]
     rotate(path, line(5), at=2_000_000_000)
-    assert reader.ids() == ["e5"]
+    for name, rotated_at in (("2", 0), ("3", 1)):
+        other = path.with_name(f"events.ndjson.{name}")
+        other.write_text(line(10 + rotated_at))
+        os.utime(other, ns=(0, 2 * 10**18 + rotated_at))
+    assert reader.ids() == ["e11", "e5"]
 
 
 def test_a_reader_that_begins_later_has_the_same_ids(path: Path) -> None:
@@ -487,6 +491,35 @@ def test_an_equal_line_in_a_file_that_came_after_is_another_event(tmp_path: Path
     path.write_text('{"a": 1}\n{"a": 2}\n')
     after = reader.ids()
     assert len({*before, *after}) == 3
+
+
+def test_an_equal_line_is_another_event_where_its_file_came_after_one_that_was_truncated_while_it_was_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_text(bare(1) + bare(2))
+    reader = FileReader(path)
+    parse_line = page.parse_line
+
+    def truncate_once(text: bytes) -> object:
+        monkeypatch.setattr(page, "parse_line", parse_line)
+        os.truncate(path, 0)
+        append(path, bare(3))
+        return parse_line(text)
+
+    monkeypatch.setattr(page, "parse_line", truncate_once)
+    before = reader.ids()
+    rotate(path, bare(1))
+    (after,) = reader.ids()
+    assert after not in before
+
+
+def test_a_file_that_has_a_second_name_is_read_once(path: Path) -> None:
+    path.write_text("")
+    reader = FileReader(path)
+    reader.ids()
+    os.link(path, path.with_name("events.ndjson.1"))
+    append(path, bare(1))
+    assert len(reader.ids()) == 1
 
 
 def test_a_reader_has_reached_another_when_it_stands_at_or_beyond_it(path: Path) -> None:
