@@ -337,6 +337,17 @@ def test_live_events_are_read_first(harness: ReplayHarness) -> None:
     assert len(harness.sent) == 170
 
 
+def test_nothing_is_counted_either_while_there_are_live_events_to_read(harness: ReplayHarness) -> None:
+    disabled_meanwhile(harness, range(20))
+    harness.ask(confirmed=False)
+    harness.write(range(20, 170), age=0.0)
+    harness.clock.now += 2.0
+    assert harness.poller.poll(harness.clock()).more
+    assert harness.replay.progress is None
+    harness.poll()
+    assert harness.replay.progress is not None
+
+
 @pytest.mark.parametrize(("state", "why"), [("disabled", NOT_READ), ("debug", IN_DEBUG)])
 def test_it_waits_while_nothing_is_sent_and_says_why(harness: ReplayHarness, state: str, why: str) -> None:
     disabled_meanwhile(harness, range(5))
