@@ -13,7 +13,7 @@ from kubectl_sew.ndjson import LONGEST_LINE, BadLineError, parse_line
 from kubectl_sew.query import FieldSet
 from sew_agent.ingest.ndjson.line_ids import LineNumbering
 from sew_agent.ingest.ndjson.page import Identities, Line, Matchers, Page, read_event
-from sew_agent.ingest.ndjson.position import FilePosition
+from sew_agent.ingest.ndjson.position import FilePosition, text_before
 from sew_agent.ingest.ndjson.rotation import OpenedFile, RotatedFiles
 from sew_agent.ingest.source import Batch, Origin, SourceError, Subscription, Suppression
 
@@ -46,8 +46,8 @@ class NdjsonFile:
         self._beat = beat
         self._files = RotatedFiles(path)
         self._matchers = Matchers(fields)
-        self._numberings: dict[tuple[int, int], LineNumbering] = {}
-        """Inode and generation -> running numbers: each reader counts generations for itself."""
+        self._numberings: dict[tuple[int, int], tuple[LineNumbering, str]] = {}
+        """Inode and generation -> running numbers, and a hash of the text that ends with the last of them."""
 
     def read_fields(self) -> None:
         """Do nothing: they are the same for ever."""
@@ -73,8 +73,11 @@ class NdjsonFile:
         matchers, exceptions = self._matchers.of(subscriptions), self._matchers.of_exceptions(suppressions)
         try:
             for opened in self._opened(FilePosition.load(position) if position else None, now):
-                page = Page(str(self._path), matchers, exceptions, self._maps, self._identities(opened), now, limit)
+                numbering = self._numbering(opened)
+                identities = Identities(opened.position.generation, numbering, partial(self._recount, opened.file))
+                page = Page(str(self._path), matchers, exceptions, self._maps, identities, now, limit)
                 batch, advanced = self._read(opened, page)
+                self._keep_numbering(opened, numbering)
                 if advanced:
                     return batch
             return batch
@@ -93,7 +96,10 @@ class NdjsonFile:
         return None
 
     def reached(self, position: str, other: str) -> bool:
-        return self._files.has_reached(FilePosition.load(position), FilePosition.load(other))
+        try:
+            return self._files.has_reached(FilePosition.load(position), FilePosition.load(other))
+        except OSError:  # to read says what is wrong, once it stands in the way
+            return False
 
     def close(self) -> None:
         self._files.close()
@@ -122,7 +128,6 @@ class NdjsonFile:
             if page.full:
                 break
         if last.end > position.offset == 0 and not opened.rotated and self._files.was_copied(opened):
-            del self._numberings[opened.inode, position.generation]
             return Batch([], opened.position_at(0, 0).dump(), more=True, done=False), True
         same = all(opened.has(line.start, line.text) for line in (first, last))
         ended = not page.full and not opened.rotated and same
@@ -143,14 +148,19 @@ class NdjsonFile:
             if broken or opened.over or (last_counts and _is_event(line)):
                 yield line
 
-    def _identities(self, opened: OpenedFile) -> Identities:
-        """Return the identities of this file; running numbers of the files read least recently are dropped."""
-        generation = opened.position.generation
-        numbering = self._numberings.pop((opened.inode, generation), None) or LineNumbering()
+    def _numbering(self, opened: OpenedFile) -> LineNumbering:
+        """Return the running numbers of this text: another reader may count its generation for another text's."""
+        kept = self._numberings.pop((opened.inode, opened.position.generation), None)
+        if kept and kept[1] == text_before(opened.file, kept[0].passed):
+            return kept[0]
+        return LineNumbering()
+
+    def _keep_numbering(self, opened: OpenedFile, numbering: LineNumbering) -> None:
+        """Keep running numbers in place of those of the file that was read least recently."""
         while len(self._numberings) >= _NUMBERINGS:
             del self._numberings[next(iter(self._numberings))]
-        self._numberings[opened.inode, generation] = numbering
-        return Identities(generation, numbering, partial(self._recount, opened.file))
+        key = (opened.inode, opened.position.generation)
+        self._numberings[key] = (numbering, text_before(opened.file, numbering.passed))
 
     def _recount(self, file: BinaryIO, identities: Identities, to: int) -> None:
         """Number the lines before an offset again: they were read before a restart, or by nobody yet."""

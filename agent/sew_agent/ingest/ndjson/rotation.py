@@ -141,7 +141,9 @@ class RotatedFiles:
         The text of the files decides: each reader counts generations for itself, and one that comes between the
         copying and the truncation of a file counts the copy, too.
         """
-        return self._is_beyond(here, there) and (here.left is None or self._is_left_beyond(here.left, there))
+        if not self._is_beyond(here, there):
+            return False
+        return here.left is None or any(self._is_beyond(here.left, other) for other in (there, there.left) if other)
 
     def close(self) -> None:
         for file in self._open.values():
@@ -152,22 +154,24 @@ class RotatedFiles:
         file = self._find(here)
         if file is None:
             return False
-        unread = {
+        own = beginning_of(file)
+        has_theirs = bool(there.offset) and there.is_in(file)
+        if there.came_after(own) or (has_theirs and here.offset < there.offset):
+            return False
+        others = {
             beginning_of(other): there.is_in(other)
             for _, other in self._rotated_and_open()
-            if not here.came_after(beginning_of(other))
+            if written_at(other) >= here.written - _SET_BACK
         }
-        if any(there.came_after(beginning) for beginning in (beginning_of(file), *unread)):
+        unread = [other for other in others if not here.came_after(other)]
+        if any(map(there.came_after, unread)):
             return False  # their reader has finished it
-        if there.is_in(file):
-            return here.offset >= there.offset
-        return not (any(unread.values()) or self._is_in_current(there))
-
-    def _is_left_beyond(self, left: FilePosition, there: FilePosition) -> bool:
-        """Return the same of the file before, where the other reader may be, or may still watch it."""
-        file = self._find(left)
-        theirs = [other for other in (there, there.left) if other and other.offset]
-        return file is None or any(other.is_in(file) and left.offset >= other.offset for other in theirs)
+        if has_theirs:
+            return True
+        is_listed = own.inode in (_inode_at(self._path), *(other.inode for other in others))
+        if not is_listed and os.fstat(file.fileno()).st_size > here.offset:
+            return False  # one that is in no list is finished first: theirs may have come after it
+        return not there.offset or not (any(others[other] for other in unread) or self._is_in_current(there))
 
     def _is_in_current(self, position: FilePosition) -> bool:
         file = _open(self._path)
@@ -179,13 +183,14 @@ class RotatedFiles:
     def _begin(self, path: Path, generation: int, before: tuple[SeenFile, ...]) -> OpenedFile | None:
         """Return the beginning of a file. `before`: rotated files, as they were when it was chosen.
 
-        One that is made since, of this very file, comes after it.
+        One that is made since, of this very file, comes after it. It is in the list itself where it has another name.
         """
         file = _open(path)
         if file is None:
             return None
+        seen = tuple(one for one in before if one[0] != inode_of(file))
         return self._opened(
-            self._keep(file), FilePosition(generation=generation, seen=before), rotated=path != self._path
+            self._keep(file), FilePosition(generation=generation, seen=seen), rotated=path != self._path
         )
 
     def _next(
@@ -263,7 +268,7 @@ class RotatedFiles:
 
     def _rotated(self) -> list[Path]:
         paths = (path for name, path in self._beside() if path.name.startswith(name) and _suffix(path, name))
-        return list(dict.fromkeys(paths))
+        return [path for path in dict.fromkeys(paths) if path.is_file()]
 
     def _with_inode(self, inode: int) -> list[Path]:
         """Return the paths with this inode, whatever their names."""

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
@@ -117,6 +117,17 @@ def append(path: Path, text: str) -> None:
 def bare(number: int) -> str:
     """A line without an id of its own."""
     return json.dumps({"type": "waf", "number": number}) + "\n"
+
+
+def rotate_by_copy(path: Path, *, between: Callable[[], object] = lambda: None) -> None:
+    """Rotate by copying and truncating; `between` is called in the moment between them."""
+    for number in (3, 2, 1):
+        old = path.with_name(f"{path.name}.{number}")
+        if old.exists():
+            old.rename(path.with_name(f"{path.name}.{number + 1}"))
+    path.with_name(f"{path.name}.1").write_bytes(path.read_bytes())
+    between()
+    os.truncate(path, 0)
 
 
 def rotate(path: Path, text: str, *, at: int = 1000) -> None:
@@ -520,6 +531,24 @@ def test_an_equal_line_is_another_event_where_the_file_was_truncated_while_it_wa
     monkeypatch.setattr(page, "parse_line", truncate_once)
     read = reader.ids()
     assert len(read) == len(set(read)) == 3
+
+
+def test_equal_lines_are_events_of_their_own_though_another_reader_counted_a_copy_as_a_file(tmp_path: Path) -> None:
+    """The one counts the text of a file as the third, for the other an earlier text of the same file was the third."""
+    path = tmp_path / "events.ndjson"
+    path.write_text(bare(1))
+    one, other = FileReader(path), FileReader(path)
+    other.source = one.source
+    one.ids(), other.ids()
+    rotate(path, bare(2))
+    rotate_by_copy(path, between=other.ids)
+    for lines in ([bare(number) for number in range(10, 20)], [bare(4)] * 3):
+        append(path, "".join(lines))
+        one.now = other.now = one.now + 40.0
+        other.ids()
+        read = one.ids()
+        assert len(set(read[-len(lines) :])) == len(lines)
+        rotate_by_copy(path)
 
 
 def test_a_file_that_has_a_second_name_is_read_once(path: Path) -> None:
