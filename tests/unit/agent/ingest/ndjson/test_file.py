@@ -545,9 +545,9 @@ def test_equal_lines_are_events_of_their_own_though_another_reader_counted_a_cop
     for lines in ([bare(number) for number in range(10, 20)], [bare(4)] * 3):
         append(path, "".join(lines))
         one.now = other.now = one.now + 40.0
-        other.ids()
         read = one.ids()
         assert len(set(read[-len(lines) :])) == len(lines)
+        other.ids()
         rotate_by_copy(path)
 
 
