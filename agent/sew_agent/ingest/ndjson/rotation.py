@@ -2,11 +2,11 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from stat import S_ISREG
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from sew_agent.ingest.ndjson.position import (
     WATCHED,
@@ -21,11 +21,14 @@ from sew_agent.ingest.ndjson.position import (
 _COMPARED = 2**20
 _BUFFER = 2**18
 _KEPT_OPEN = 8
+_LOOKS = 10
+"""How often rotated files are looked at where their names change meanwhile, at most."""
 _SET_BACK = 3_600 * 10**9
 """Nanoseconds by which a clock may have been set back: a much older file was put there by a person."""
 _ROTATED = re.compile(r"[.-]\d[\dT:.-]*")
 """Suffix that log rotation adds to a name: a number or a date."""
 _NUMBER = re.compile(r"\.(\d{1,6})$")
+_Seen = TypeVar("_Seen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class RotatedFiles:
         """Return the file of a position, or, where that is gone, the beginning of the next; None without any."""
         current = _stat(self._path)
         if position is None:
-            before = tuple(beginning_of(file).seen for _, file in self._rotated_and_open())
+            before = tuple(self._look_at_rotated(lambda _, file: beginning_of(file).seen))
             return self._begin(self._path, self._generations.get(current.st_ino, 0), before) if current else None
         if position.left and not position.watches_left(now):
             position = replace(position, left=None)
@@ -158,11 +161,8 @@ class RotatedFiles:
         has_theirs = bool(there.offset) and there.is_in(file)
         if there.came_after(own) or (has_theirs and here.offset < there.offset):
             return False
-        others = {
-            beginning_of(other): there.is_in(other)
-            for _, other in self._rotated_and_open()
-            if written_at(other) >= here.written - _SET_BACK
-        }
+        rotated = self._look_at_rotated(lambda _, other: (beginning_of(other), written_at(other), there.is_in(other)))
+        others = {other: has for other, written, has in rotated if written >= here.written - _SET_BACK}
         unread = [other for other in others if not here.came_after(other)]
         if any(map(there.came_after, unread)):
             return False  # their reader has finished it
@@ -205,8 +205,8 @@ class RotatedFiles:
         """Return the rotated files; `inode`: the position's own, which came before what is after it."""
         after, before = [], []
         earliest = written + 1 if position.seen is None else written - _SET_BACK
-        for path, file in self._rotated_and_open():
-            beginning, last_write = beginning_of(file), written_at(file)
+        rotated = self._look_at_rotated(lambda path, file: (path, beginning_of(file), written_at(file)))
+        for path, beginning, last_write in rotated:
             is_other = beginning.inode != inode and last_write >= earliest
             if is_other and not position.came_after(beginning):
                 after.append((last_write, _age(path), path))
@@ -214,14 +214,21 @@ class RotatedFiles:
                 before.append(beginning.seen)
         return RotatedFilesNow([path for _, _, path in sorted(after)], tuple(before))
 
-    def _rotated_and_open(self) -> Iterator[tuple[Path, BinaryIO]]:
-        """Yield the rotated files that are not empty; a name may be another file's a moment later."""
-        for path in self._rotated():
-            file = _open(path)
-            if file:
+    def _look_at_rotated(self, look: Callable[[Path, BinaryIO], _Seen]) -> list[_Seen]:
+        """Return what `look` returns of each rotated file that is not empty, all at one moment.
+
+        A rotation renames them one after the other: one may have a new name when its old one is opened.
+        """
+        seen: list[_Seen] = []
+        for _ in range(_LOOKS):
+            names, seen = self._rotated(), []
+            for file in filter(None, map(_open, names)):
                 with file:
                     if os.fstat(file.fileno()).st_size:
-                        yield path, file
+                        seen.append(look(Path(file.name), file))
+            if self._rotated() == names:
+                break
+        return seen
 
     def _replacement(self, file: BinaryIO, position: FilePosition) -> BinaryIO | None:
         """Return the file that is no later one but a copy of this one, e.g. by rsync or an editor, and has its place.
@@ -229,7 +236,7 @@ class RotatedFiles:
         It may have been rotated away since.
         """
         rotated = self._rotated()
-        if not position.offset or inode_of(file) in map(_inode_at, rotated):
+        if not position.offset or inode_of(file) in rotated.values():
             return None
         for new in filter(None, map(_open, (self._path, *rotated))):
             if position.is_in(new) and _begins_with_all_of(file, new):
@@ -266,9 +273,10 @@ class RotatedFiles:
             if ours.parent.is_dir():
                 yield from ((ours.name, path) for path in ours.parent.iterdir() if path != ours)
 
-    def _rotated(self) -> list[Path]:
+    def _rotated(self) -> dict[Path, int]:
+        """Return the paths of the rotated files, and their inodes."""
         paths = (path for name, path in self._beside() if path.name.startswith(name) and _suffix(path, name))
-        return [path for path in dict.fromkeys(paths) if path.is_file()]
+        return {path: inode for path in paths if path.is_file() and (inode := _inode_at(path))}
 
     def _with_inode(self, inode: int) -> list[Path]:
         """Return the paths with this inode, whatever their names."""

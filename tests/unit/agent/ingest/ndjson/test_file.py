@@ -781,6 +781,35 @@ def test_a_reader_that_missed_a_replacement_before_a_rotation_has_not_reached_th
     assert read == ["e4", "e5"]
 
 
+@pytest.mark.parametrize("begun", [False, True], ids=["at the first read", "later"])
+def test_files_that_are_renamed_while_they_are_listed_are_not_read_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, begun: bool
+) -> None:
+    rotated = [path.with_name(f"events.ndjson.{number}") for number in range(1, 9)]
+    for number, old in enumerate(rotated):
+        old.write_text(line(100 + number))
+    reader = FileReader(path)
+    if begun:
+        assert reader.ids() == ["e1", "e2", "e3"]
+        rotate(path, line(4))
+    opened = rotation._open
+
+    def renaming(wanted: Path) -> BinaryIO | None:
+        if wanted in rotated:
+            monkeypatch.setattr(rotation, "_open", opened)
+            for number in range(12, 0, -1):
+                old = path.with_name(f"events.ndjson.{number}")
+                if old.exists():
+                    old.rename(path.with_name(f"events.ndjson.{number + 1}"))
+        return opened(wanted)
+
+    monkeypatch.setattr(rotation, "_open", renaming)
+    assert reader.ids() == (["e4"] if begun else ["e1", "e2", "e3"])
+    append(path, line(5))
+    rotate(path, line(6))
+    assert reader.ids() == ["e5", "e6"]
+
+
 def test_a_copy_that_is_made_while_its_file_is_begun_came_after(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = FileReader(path)
     reader.ids()
