@@ -252,6 +252,7 @@ class Poller:
                 now=now,
                 limit=self._page_size,
                 suppressions=self._suppressions(now),
+                until=self._cursors.fixed_goal(next(iter(cursors))),
             )
         except SourceError as error:
             self._problems.update(dict.fromkeys(cursors, (error.problem,)))

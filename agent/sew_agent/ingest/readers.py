@@ -85,7 +85,11 @@ class Cursors:
 
     def ends_early(self, cursor: str) -> bool:
         """Return whether a backfill ends before the shared cursor: its webhook was disabled meanwhile."""
-        return cursor.startswith(_BACKFILL) and until_cursor(cursor) in self._positions
+        return self.fixed_goal(cursor) is not None
+
+    def fixed_goal(self, cursor: str) -> str | None:
+        """Return the position where a backfill ends early; None for any other cursor."""
+        return self._positions.get(until_cursor(cursor)) if cursor.startswith(_BACKFILL) else None
 
     def move(self, positions: Mapping[str, str]) -> None:
         """Store these positions."""

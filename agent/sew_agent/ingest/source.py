@@ -156,10 +156,12 @@ class EventSource(Protocol):
         now: float,
         limit: int,
         suppressions: Sequence[Suppression] = (),
+        until: str | None = None,
     ) -> Batch:
         """Return the next matching events, about `limit`, after `position`. Raises SourceError.
 
         None is the position of the very first reader. All reads of one poll have the same `now` and `suppressions`.
+        `until`: a position that nobody moves, where this reader ends: what came behind it is not its webhooks'.
         """
 
     def keep(self, webhooks: Collection[str], exceptions: Collection[str]) -> None:

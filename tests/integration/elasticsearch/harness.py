@@ -84,7 +84,13 @@ class IngestHarness:
         self.source = ElasticsearchSource(self.reading, self.access, known, CALICO, self.clock, self.beat)
         self.source.read_fields()
         self.poller = Poller(
-            self.source, self.store, self.observer, page_size=self.page_size, pause=2.0, clock=self.clock
+            self.source,
+            self.store,
+            self.observer,
+            page_size=self.page_size,
+            pause=2.0,
+            known_for=86_400.0,
+            clock=self.clock,
         )
         self.poller.serve(self.subscriptions, ())
 

@@ -5,7 +5,7 @@ cursor a write may become visible later than one with a higher number, so those 
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 
@@ -185,6 +185,14 @@ def searches(position: TailPosition, stats: ShardStats, visible: VisibleCheckpoi
         above = max(cursor.seen, visible_up_to)
         if above < shard.top:
             yield Search(shard, above)
+
+
+def up_to(end: TailPosition, wanted: Iterable[Search]) -> Iterator[Search]:
+    """Yield of these searches what stands before an end: up to the highest number that was read there."""
+    for search in wanted:
+        cursor = end.cursors.get(search.shard.key)
+        if search.whole and cursor and cursor.history == search.shard.history and search.above < cursor.seen:
+            yield replace(search, upto=min(search.last, cursor.seen))
 
 
 def moved(cursor: Cursor, search: Search, last: int, page_end: int | None) -> Cursor:

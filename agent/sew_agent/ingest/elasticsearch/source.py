@@ -107,8 +107,9 @@ class ElasticsearchSource:
         now: float,
         limit: int,
         suppressions: Sequence[Suppression] = (),
+        until: str | None = None,
     ) -> Batch:
-        """Return a page of each shard that moved, or of a backfill."""
+        """Return a page of each shard that moved, or of a backfill, which has an end of its own."""
         with _as_source_errors(), _readable():
             index = self._current()
             self._monitor.update(index, now)
@@ -120,7 +121,7 @@ class ElasticsearchSource:
             limit = min(limit, self._monitor.window)
             if position and is_backfill(position):
                 return self._backfill.read(request, BackfillCursor.load(position), limit)
-            return self._following.read(request, position, limit)
+            return self._following.read(request, position, limit, until)
 
     def keep(self, webhooks: Collection[str], exceptions: Collection[str]) -> None:
         self._queries.keep(webhooks, exceptions)

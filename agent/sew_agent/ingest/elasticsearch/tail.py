@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sew_agent.ingest.elasticsearch.arrivals import ArrivalReader, ReadRequest, arrival, oldest_first
-from sew_agent.ingest.elasticsearch.cursors import Cursor, Search, TailPosition, begin, catch_up, moved, searches
+from sew_agent.ingest.elasticsearch.cursors import Cursor, Search, TailPosition, begin, catch_up, moved, searches, up_to
 from sew_agent.ingest.elasticsearch.index_monitor import IndexMonitor, check_vanished
 from sew_agent.ingest.elasticsearch.multi_search import SearchJob, SearchResult
 from sew_agent.ingest.elasticsearch.new_hits import TEXTS, Hit, SkippedHits, since_start, skip_reason
@@ -24,7 +24,7 @@ class Tail:
         self._monitor = monitor
         self._initial: ShardStats | None = None
 
-    def read(self, request: ReadRequest, position: str | None, limit: int) -> Batch:
+    def read(self, request: ReadRequest, position: str | None, limit: int, until: str | None = None) -> Batch:
         """Return about `limit` hits, fewer of each shard where many have moved. Raises ElasticsearchError."""
         monitor = self._monitor
         start = TailPosition.load(position) if position else begin(monitor.stats)
@@ -33,7 +33,8 @@ class Tail:
         request = replace(request, origins=monitor.find_origins(request.index, start))
         caught_up = catch_up(start, monitor.stats, monitor.there, monitor.find_aged(request.index, start))
         page = _Page(self._reader, request, caught_up.position)
-        page.read(list(searches(caught_up.position, monitor.stats, monitor.visible)), limit)
+        wanted = searches(caught_up.position, monitor.stats, monitor.visible)
+        page.read(list(up_to(TailPosition.load(until), wanted) if until else wanted), limit)
         after = TailPosition(caught_up.position.at, page.cursors)
         return Batch(
             page.arrivals,

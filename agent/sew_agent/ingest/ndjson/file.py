@@ -68,15 +68,19 @@ class NdjsonFile:
         now: float,
         limit: int,
         suppressions: Sequence[Suppression] = (),
+        until: str | None = None,
     ) -> Batch:
         """Return the next matching events; a file that was rotated away is finished first."""
         matchers, exceptions = self._matchers.of(subscriptions), self._matchers.of_exceptions(suppressions)
+        goal = FilePosition.load(until) if until else None
         try:
             for opened in self._opened(FilePosition.load(position) if position else None, now):
+                if goal and self._files.has_reached(here := opened.here, goal):
+                    return Batch([], here.dump(), more=False, done=True)
                 numbering = self._numbering(opened)
                 identities = Identities(opened.position.generation, numbering, partial(self._recount, opened.file))
                 page = Page(str(self._path), matchers, exceptions, self._maps, identities, now, limit)
-                batch, advanced = self._read(opened, page)
+                batch, advanced = self._read(opened, page, goal)
                 self._keep_numbering(opened, numbering)
                 if advanced:
                     return batch
@@ -118,11 +122,14 @@ class NdjsonFile:
             raise SourceError(f"there is no events file {self._path}: create it, or name another with --events")
         yield opened
 
-    def _read(self, opened: OpenedFile, page: Page) -> tuple[Batch, bool]:
-        """Fill one page of a file; return it, and whether its position is further on."""
+    def _read(self, opened: OpenedFile, page: Page, goal: FilePosition | None) -> tuple[Batch, bool]:
+        """Fill one page of a file, up to the goal; return it, and whether its position is further on."""
         position = opened.position
         first = last = Line(position.offset, position.offset, position.line, None)
+        end = goal.offset if goal and goal.offset and goal.is_in(opened.file) else None
         for line in self._lines(opened):
+            if end is not None and line.start >= end:
+                break
             page.add(line)
             first, last = first if first.text else line, line
             if page.full:

@@ -67,6 +67,11 @@ class OpenedFile:
         """Return the position to look from where the file was truncated while it was read: its text is another one."""
         return self.main or replace(self.position, generation=self.position.generation + 1)
 
+    @property
+    def here(self) -> FilePosition:
+        """The position where reading goes on; that of a file which is begun has no inode yet."""
+        return self.position_at(self.position.offset, self.position.line)
+
     def position_at(self, offset: int, line: int) -> FilePosition:
         """Return a position further on in this file."""
         there = replace(

@@ -62,6 +62,7 @@ class NdjsonStream:
         now: float,
         limit: int,
         suppressions: Sequence[Suppression] = (),
+        until: str | None = None,  # noqa: ARG002 - a stream has one reader, which has no end
     ) -> Batch:
         """Return what the stream holds now, without waiting."""
         try:

@@ -144,6 +144,8 @@ class ScriptedSource:
     reads: list[tuple[str | None, tuple[str, ...]]] = field(default_factory=list)
     asked: list[tuple[Sequence[Subscription], float]] = field(default_factory=list)
     """Subscriptions and moment of each read."""
+    ends: list[str | None] = field(default_factory=list)
+    """Where each read ends."""
     seekable: bool = True
     unanswered: dict[str, str] = field(default_factory=dict)
     """Exception -> why its selector cannot be answered; any other selects every event."""
@@ -165,10 +167,12 @@ class ScriptedSource:
         now: float,
         limit: int,
         suppressions: Sequence[Suppression] = (),
+        until: str | None = None,
     ) -> Batch:
         names = tuple(subscription.webhook for subscription in subscriptions)
         self.reads.append((position, names))
         self.asked.append((subscriptions, now))
+        self.ends.append(until)
         if position and position.startswith("past:"):
             self.clock += self.backfill_takes
             if self.backfill_fails:

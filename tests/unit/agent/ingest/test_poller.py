@@ -97,6 +97,34 @@ def test_what_came_while_a_webhook_was_disabled_is_not_its_own_however_often_it_
     assert list(harness.store.kept) == [SHARED]
 
 
+@pytest.mark.parametrize("rotate", [False, True])
+def test_what_came_after_a_webhook_was_disabled_is_not_read_for_it_with_what_came_before(
+    harness: FilePollerHarness, *, rotate: bool
+) -> None:
+    harness.serve("a")
+    harness.write(*range(6))
+    harness.drain()
+    harness.poller.begin({"b": 0.0}, 0.0)
+    harness.serve("a", "b")
+    harness.poller.poll(0.0)
+    assert harness.store.of("b") == ids(*range(4))
+    harness.poller.detach({"b"})
+    harness.serve("a")
+    if rotate:
+        harness.path.rename(harness.path.with_name("events.1"))
+    harness.write(6, 7)
+    harness.drain()
+    harness.serve("a", "b")
+    for _ in range(4):
+        harness.drain()
+        harness.now += 10.0
+    assert harness.store.of("b") == ids(*range(6))
+    assert list(harness.store.kept) == [SHARED]
+    harness.write(8)
+    harness.drain()
+    assert harness.store.of("b") == ids(*range(6), 8)
+
+
 def test_a_webhook_that_left_misses_nothing_when_it_comes_back(harness: FilePollerHarness) -> None:
     harness.serve("a", "b")
     harness.write(1)

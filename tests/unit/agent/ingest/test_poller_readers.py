@@ -257,6 +257,7 @@ def test_what_was_not_read_when_a_webhook_was_disabled_is_read_whatever_its_star
     ]
     assert sorted(starts, key=str) == [{"a": NOW, "b": NOW}, {"a": None}, {"b": NOW}]
     assert {moment for _, moment in harness.source.asked} == {NOW}
+    assert [end for end in harness.source.ends if end] == ["0"]
     assert list(harness.store.positions()) == [SHARED]
 
 

@@ -70,7 +70,7 @@ class ReconcilerHarness:
         self.store: SqliteStore = open_store(self.path / "state")
         self.source = NdjsonFile(self.path / "events", CALICO)
         self.routes, self.tester, self.stream = FakeRoutes(), FakeTester(), io.StringIO()
-        self.poller = Poller(self.source, self.store, RecordingObserver(), page_size=100, pause=1.0)
+        self.poller = Poller(self.source, self.store, RecordingObserver(), page_size=100, pause=1.0, known_for=86_400.0)
         self.reported: list[ValidationResult] = []
         self.parts = parts = Parts(
             webhooks=FileWebhooks(self.path / "webhooks", secrets_namespace="n", clock=lambda: self.now),

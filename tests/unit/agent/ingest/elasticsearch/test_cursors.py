@@ -14,6 +14,7 @@ from sew_agent.ingest.elasticsearch.cursors import (
     moved,
     reached,
     searches,
+    up_to,
 )
 from sew_agent.ingest.elasticsearch.shards import IndexSettings, Shard, ShardStats
 from sew_agent.ingest.elasticsearch.visibility import VisibleCheckpoints
@@ -76,6 +77,23 @@ def test_only_a_whole_search_moves_the_cursor_and_never_beyond_the_visible_check
     assert moved(CURSOR, Search(SHARD, 5, 9, AT + 3), 8, None) == replace(CURSOR, seq=9, seen=9, at=AT + 3)
     assert moved(CURSOR, Search(SHARD, 5, 9, AT + 3), -1, None).seq == 9
     assert moved(CURSOR, Search(SHARD, 7), -1, None) == CURSOR
+
+
+@pytest.mark.parametrize(
+    ("end", "searched"),
+    [
+        (replace(CURSOR, seq=8, seen=9), [(5, 9)]),
+        (replace(CURSOR, seq=20, seen=20), [(5, 10)]),
+        (replace(CURSOR, seq=5, seen=6), [(5, 6)]),
+        (replace(CURSOR, seq=5, seen=5), []),
+        (replace(CURSOR, history="another"), []),
+    ],
+)
+def test_a_reader_that_ends_searches_up_to_what_was_read_there(end: Cursor, searched: list[tuple[int, int]]) -> None:
+    wanted = list(searches(position(), stats(SHARD), visible_up_to()))
+    assert [(search.above, search.last) for search in wanted] == [(5, 10), (10, 12)]
+    assert [(search.above, search.last) for search in up_to(position(end), wanted)] == searched
+    assert list(up_to(TailPosition(AT), wanted)) == []
 
 
 def test_a_page_that_is_cut_off_moves_the_cursor_to_its_end_and_not_its_moment() -> None:
