@@ -11,7 +11,7 @@ WITHOUT_SERVER := tests/unit tests/contract
 # Else each of the hundreds of programs that the tests start compiles all of its modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo demo-dashboard pictures lint test test-unit test-integration test-matrix docs simulate prove fuzz fuzz-query fuzz-template mutation dashboard chart krew-archive krew-twice lock audit sbom clean
+.PHONY: help setup demo demo-dashboard pictures lint test test-unit test-integration test-matrix docs simulate prove judge fuzz fuzz-query fuzz-template mutation dashboard chart krew-archive krew-twice lock audit sbom clean
 
 setup: $(READY) ## make .venv with all that development needs
 
@@ -79,6 +79,9 @@ simulate: $(READY) ## send N random histories of receivers and answers through t
 
 prove: $(READY) ## run real agents under random faults, and judge what arrived (SETUP=, EVENTS=, WEBHOOKS=, KILLS=, SEED=)
 	$(BIN)/python -m tests.proof $(or $(SETUP),files) $(if $(EVENTS),--events $(EVENTS)) $(if $(WEBHOOKS),--webhooks $(WEBHOOKS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
+
+judge: $(READY) ## judge a run of `make prove` again that broke a promise (HISTORY=)
+	$(BIN)/python -m tests.proof judge --history $(HISTORY)
 
 fuzz: $(READY) ## give N random and hostile inputs to each part that reads text from outside (SEED=, PARTS=)
 	$(BIN)/python -m tests.fuzz $(or $(N),20000) $(or $(SEED),1) $(PARTS)

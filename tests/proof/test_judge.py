@@ -88,6 +88,11 @@ EXCUSED = {
     "a kill while no result could be written": history(
         *ALL, arrival(2, 16.0), disruptions=[Disruption("store", 11.0, 15.0), Disruption("kill", 14.0, 14.1)]
     ),
+    "two kills close together, each with what was in flight": history(
+        *ALL,
+        *(arrival(number, 12.0) for number in range(3)),
+        disruptions=[Disruption("kill", 11.05, 11.06), Disruption("kill", 11.07, 11.08)],
+    ),
     "a power failure takes results back": history(
         *ALL, *(arrival(number, 19.0) for number in range(3)), disruptions=[Disruption("power failure", 18.0, 18.1)]
     ),
