@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from tests.proof.disruptions import is_late
-from tests.proof.history import NEVER, Arrival, Change, Definition, Limits, State, Written
+from tests.proof.disruptions import is_late, later_by_stops
+from tests.proof.history import NEVER, Arrival, Change, Definition, Disruption, Limits, State, Written
 from tests.proof.verdict import Violation
 
 FULL = 1_000
@@ -42,6 +42,15 @@ def is_regrouped(changes: Sequence[Change], since: float, until: float, limits: 
     return any(after.began <= until and after.settled + limits.effect >= since for after in changed)
 
 
+def is_rest(arrival: Arrival, arrived: Sequence[Arrival], changes: Sequence[Change], limits: Limits) -> bool:
+    """Return whether a digest keeps the id under which it was sent with more events: they went alone meanwhile."""
+    if len(arrival.events) < 2:
+        return False
+    before = (one for one in arrived if one.identity == arrival.identity and one.began < arrival.began)
+    whole = next((one for one in before if not one.flaw and set(arrival.events) < set(one.events)), None)
+    return whole is not None and is_regrouped(changes, whole.began, arrival.began, limits)
+
+
 def was_given_up(first: Arrival, again: Arrival, arrived: Sequence[Arrival]) -> bool:
     """Return whether a digest had failed so often that its events go in halves, although it may have arrived."""
     members = set(first.events)
@@ -54,14 +63,17 @@ def crowded(
     arrived: Sequence[Arrival],
     changes: Sequence[Change],
     events: Mapping[int, Written],
-    begins: Sequence[float],
     limits: Limits,
+    *,
+    begins: Sequence[float],
+    cut: Sequence[Disruption],
 ) -> Iterator[Violation]:
     """Yield requests that came too soon after another one of their group, or before one that may have arrived.
 
     `arrived`: in their order. `begins`: moments at which an agent began to send, and did not know what was before.
     """
-    seen, groups, made_by = _Seen(changes, begins, limits), defaultdict[str, _Group](_Group), definitions_of(changes)
+    seen, groups = _Seen(changes, begins, cut, limits), defaultdict[str, _Group](_Group)
+    made_by = definitions_of(changes)
     for arrival in arrived:
         key = group_of(arrival, made_by, events)
         if key is None:
@@ -88,6 +100,7 @@ class _Seen:
 
     changes: Sequence[Change]
     begins: Sequence[float]
+    cut: Sequence[Disruption]
     limits: Limits
     tried: Counter[int] = field(default_factory=Counter)
     """How often each event was sent, in whichever messages."""
@@ -128,7 +141,7 @@ class _Seen:
         if (is_digest and arrival.status == 400) or self._is_given_up(arrival):
             self.halved.update(arrival.events)
             self.ended.add(identity)
-        elif arrival.accepted and not is_late(arrival, self.limits):
+        elif arrival.accepted and not self._was_not_heard(arrival):
             self.ended.add(identity)
         elif is_digest and not refused:
             group.doubtful.setdefault(identity, arrival)
@@ -146,6 +159,12 @@ class _Seen:
             or self._was(State.DISABLED, since, until)
             or self._was(State.ABSENT, since, until)
         )
+
+    def _was_not_heard(self, arrival: Arrival) -> bool:
+        """Return whether the answer came when its sender had surely given up: one that is paused hears it later."""
+        if not is_late(arrival, self.limits):
+            return False
+        return arrival.ended >= later_by_stops(arrival.began + self.limits.timeout, self.cut, self.limits)
 
     def _is_given_up(self, arrival: Arrival) -> bool:
         return max(self.tried[number] for number in arrival.events) >= GIVEN_UP

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 NEVER = float("inf")
+OTHER_ID = "its id is that of another delivery"
+"""Flaw of a request whose id is not made of what is in it."""
 
 
 class State(Enum):

@@ -11,8 +11,19 @@ from enum import Enum
 
 from tests.proof.disruptions import CLOCK, POWER, STOP, STORE, later_by_stops
 from tests.proof.doubles import check_doubles
-from tests.proof.groups import crowded
-from tests.proof.history import NEVER, Arrival, Books, Change, Disruption, History, Limits, State, Written
+from tests.proof.groups import crowded, is_rest
+from tests.proof.history import (
+    NEVER,
+    OTHER_ID,
+    Arrival,
+    Books,
+    Change,
+    Disruption,
+    History,
+    Limits,
+    State,
+    Written,
+)
 from tests.proof.verdict import Verdict, Violation
 
 _CLOCKS = 0.05
@@ -44,10 +55,12 @@ def judge(history: History, limits: Limits) -> Verdict:
         }
         found = _Found(webhook, arrived, due, events, verdict)
         found.check_losses(history.books.get(webhook))
-        found.check_requests()
+        found.check_requests(changes.get(webhook, ()), limits)
         verdict.violations += _early(webhook, arrived, changes.get(webhook, ()), cut, limits)
         verdict.violations += _stale(webhook, arrived, changes.get(webhook, ()), cut, limits)
-        verdict.violations += crowded(webhook, arrived, changes.get(webhook, ()), events, history.begins, limits)
+        verdict.violations += crowded(
+            webhook, arrived, changes.get(webhook, ()), events, limits, begins=history.begins, cut=cut
+        )
         if webhook in history.books:
             forgotten = any(_forgotten(changes.get(webhook, ()), limits))
             verdict.violations += _wrong_books(webhook, history.books[webhook], found, exact=not forgotten)
@@ -175,9 +188,10 @@ class _Found:
             elif books and number not in dead:
                 self._add("lost", f"event {number}, which is refused for good, is no dead letter")
 
-    def check_requests(self) -> None:
+    def check_requests(self, changes: Sequence[Change], limits: Limits) -> None:
         for arrival in self.arrived:
-            if arrival.flaw:
+            is_whole = arrival.flaw != OTHER_ID or not is_rest(arrival, self.arrived, changes, limits)
+            if arrival.flaw and is_whole:
                 self._add("altered", f"{arrival.shown}: {arrival.flaw}")
             for number in arrival.events:
                 if self.due.get(number) in (None, Due.NEVER):

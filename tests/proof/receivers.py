@@ -14,7 +14,7 @@ from kubectl_sew.consumers.digest import digest_id
 from testbed.raw_server import Connection, RawServer
 from tests.proof import digests
 from tests.proof.events import Events, numbers_in
-from tests.proof.history import NEVER, Arrival, Definition
+from tests.proof.history import NEVER, OTHER_ID, Arrival, Definition
 
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 RETRY_AFTER = (2, 4)
@@ -135,7 +135,7 @@ class ProofReceiver:
         if generation not in self.definitions:
             return f"made by generation {generation}, which there never was"
         if headers.get("webhook-id") != self._wanted_id(document):
-            return "its id is that of another delivery"
+            return OTHER_ID
         possible = [self.definitions[generation]]
         if not self._atomic and generation + 1 in self.definitions:
             possible.append(self.definitions[generation + 1])

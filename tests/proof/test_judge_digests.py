@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.proof.history import Arrival, Change, Disruption, History, State
+from tests.proof.history import OTHER_ID, Arrival, Change, Disruption, History, State
 from tests.proof.judge import judge
 from tests.proof.small_history import LIMITS, ON, arrival, event, history, message
 
@@ -15,6 +15,7 @@ OF_TWO = [*OF_WAF, event(8, kind="alert")]
 FIRST, REST = message((0,), 11.0), message((1, 2, 3, 4, 5, 6, 7), 21.3)
 UNKNOWN = message((0, 1, 2, 3), 11.0, 503)
 LATER = message((4, 5, 6, 7), 33.0)
+ALL_LATER = message((0, 4, 5, 6, 7), 33.0)
 MANY = [event(number, kind="waf") for number in range(1002)]
 FAILED = [message((0, 1, 2, 3), 11.0 + number, 503) for number in range(5)]
 HALVES = [message((0, 1), 17.0), message((2, 3), 18.0), LATER]
@@ -88,6 +89,11 @@ WRONG_DIGESTS = {
         1,
         gathered(UNKNOWN, LATER, message((0, 1, 2, 3), 44.0)),
     ),
+    "a digest under the id of another one, though nothing changed": (
+        "altered",
+        1,
+        gathered(UNKNOWN, replace(message((1, 2, 3), 12.0), identity=UNKNOWN.identity, flaw=OTHER_ID), ALL_LATER),
+    ),
     "another message before one that was answered late": (
         "crowded",
         1,
@@ -139,6 +145,23 @@ RIGHT_DIGESTS = {
         message((4, 5, 6, 7), 31.6),
         disruptions=[KILL],
         begins=[11.2],
+    ),
+    "one whose answer may have been heard, though it came late": gathered(
+        replace(UNKNOWN, status=204, ended=12.4), LATER
+    ),
+    "one whose answer a paused agent heard late": gathered(
+        replace(UNKNOWN, status=204, ended=15.0), LATER, disruptions=[Disruption("stop", 12.0, 15.5)]
+    ),
+    "the rest of one that may have arrived, of which some went alone": gathered(
+        UNKNOWN,
+        arrival(0, 14.5, generation=1),
+        replace(message((1, 2, 3), 17.0, generation=2), identity=UNKNOWN.identity, flaw=OTHER_ID),
+        replace(LATER, generation=2),
+        changes=[
+            Change(GATHERS, 0.0, 1.0),
+            Change(SINGLE, 13.0, 14.0),
+            Change(replace(GATHERS, generation=2), 15.0, 16.0),
+        ],
     ),
     "halves of one that was refused for good": gathered(message((0, 1, 2, 3), 11.0, 400), *HALVES),
     "halves of one that has failed five times": gathered(*FAILED, *HALVES),
