@@ -147,7 +147,7 @@ RIGHT_DIGESTS = {
         begins=[11.2],
     ),
     "one whose answer may have been heard, though it came late": gathered(
-        replace(UNKNOWN, status=204, ended=12.4), LATER
+        replace(UNKNOWN, status=204, ended=13.2), LATER
     ),
     "one whose answer a paused agent heard late": gathered(
         replace(UNKNOWN, status=204, ended=15.0), LATER, disruptions=[Disruption("stop", 12.0, 15.5)]
