@@ -159,6 +159,7 @@ class RotatedFiles:
         self._open.clear()
 
     def _is_beyond(self, here: FilePosition, there: FilePosition) -> bool:
+        """Return the same, whatever is still to come in a file before that a second writer may not have left."""
         file = self._find(here)
         if file is None:
             return False
