@@ -167,6 +167,28 @@ def test_a_webhook_that_left_and_came_back_misses_nothing(harness: IngestHarness
     assert list(harness.poller.positions) == [SHARED]
 
 
+def test_what_came_while_a_webhook_was_disabled_is_not_read_with_what_was_left_before(harness: IngestHarness) -> None:
+    harness.index(shards=2)
+    harness.serve("type = waf", "a", "b")
+    harness.record_results()
+    harness.poller.leave({"b"})
+    harness.poller.serve({"a": harness.subscriptions["a"]}, ())
+    harness.write(range(10))
+    harness.record_results()
+    harness.poller.detach({"b"})
+    harness.write(range(10, 20))
+    harness.index("of-the-meantime")
+    harness.write(range(20, 30), index="of-the-meantime")
+    harness.record_results()
+    harness.poller.serve(harness.subscriptions, ())
+    harness.record_results()
+    assert harness.got("b") == ids(*range(10))
+    assert list(harness.poller.positions) == [SHARED]
+    harness.write(["after"])
+    harness.record_results()
+    assert harness.got("b") == ids(*range(10), "after")
+
+
 def test_a_query_that_one_index_of_the_backfill_refuses_waits_alone(harness: IngestHarness) -> None:
     """The mapping is changed after it was read."""
     harness.index()
