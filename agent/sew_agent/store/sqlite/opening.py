@@ -123,4 +123,4 @@ def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
     if path.stat().st_size <= _CHECKED_WHOLE:
         result = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
         if result != "ok":
-            raise damaged(path, result.splitlines()[0])
+            raise damaged(path, result.splitlines()[-1])  # the line before it names the database

@@ -113,6 +113,30 @@ def test_a_file_that_is_cut_short_is_not_filled_up(folder: Path, lost: int) -> N
     assert path.stat().st_size == size
 
 
+def test_a_file_of_64_gib_that_is_cut_short_is_known_by_its_header(folder: Path) -> None:
+    with (folder / DATABASE).open("r+b") as file:
+        file.seek(28)
+        file.write((2**24).to_bytes(4))
+    with pytest.raises(StoreError, match="it is cut short"):
+        open_store(folder)
+
+
+def test_what_is_damaged_is_named(folder: Path) -> None:
+    path = folder / DATABASE
+    whole = path.read_bytes()
+    path.write_bytes(whole[:8192] + b"\xaa" * 4096 + whole[12288:])
+    with pytest.raises(StoreError, match=r"sew\.db is damaged \((On tree p|P)age \d.+\)\. It holds"):
+        open_store(folder)
+    path.write_bytes(whole)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "PRAGMA writable_schema = ON;"
+            "UPDATE sqlite_master SET sql = replace(sql, 'known TEXT', 'known TEXT NOT NULL') WHERE name = 'webhooks';"
+        )
+    with pytest.raises(StoreError, match=r"sew\.db is damaged \(NULL value in webhooks\.known\)\. It holds"):
+        open_store(folder)
+
+
 def test_what_a_killed_agent_left_in_its_log_is_no_damage(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -288,17 +312,25 @@ def test_a_reserve_that_another_process_gave_up_is_made_again_before_more_is_enq
     store.close()
 
 
-def test_the_file_of_an_older_version_shrinks_from_the_next_start_on(folder: Path) -> None:
+@pytest.mark.parametrize(("mib", "kept", "mode"), [(1, True, 2), (33, False, 2), (65, True, 0)])
+def test_the_file_of_an_older_version_shrinks_from_the_next_start_on_where_it_does_not_hold_much(
+    folder: Path, mib: int, mode: int, *, kept: bool
+) -> None:
     with closing(sqlite3.connect(folder / DATABASE)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("PRAGMA auto_vacuum = NONE")
         connection.execute("VACUUM")
         assert connection.execute("PRAGMA auto_vacuum").fetchone() == (0,)
+        connection.execute("CREATE TABLE much (content BLOB)")
+        connection.execute("INSERT INTO much VALUES (zeroblob(?))", (mib * 2**20,))
+        if not kept:
+            connection.execute("DELETE FROM much")
+        connection.commit()
     store = open_store(folder)
     assert store.pending_counts() == {"hook": 100}
     store.close()
     with closing(sqlite3.connect(folder / DATABASE)) as connection:
-        assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+        assert connection.execute("PRAGMA auto_vacuum").fetchone() == (mode,)
 
 
 def test_a_file_of_this_version_is_not_written_anew_at_the_start(folder: Path) -> None:
