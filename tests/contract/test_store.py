@@ -358,6 +358,13 @@ def test_a_backlog_can_be_dropped_by_age_and_is_counted_so(store: Store) -> None
     assert store.counters()[0].dropped == {"backlog_dropped": 1}
 
 
+def test_what_is_old_is_dropped_also_behind_hundreds_that_are_not(store: Store) -> None:
+    owe(store, *(str(number) for number in range(600)))
+    enqueue(store, NewDelivery(event("old"), ("hook",)), at=NOW - 100)
+    assert store.drop("hook", DropReason.BACKLOG_DROPPED, older_than=NOW) == 1
+    assert counts(store) == (601, 0, 600, 0, 1)
+
+
 def test_what_was_dropped_while_it_was_in_flight_stays_dropped(store: Store) -> None:
     owe(store, "a")
     (delivery,) = store.due("hook", now=NOW, limit=1)
@@ -385,6 +392,33 @@ def test_a_webhook_whose_share_is_full_stops_enqueueing_and_the_others_go_on(ope
     assert enqueue(store, NewDelivery(event("b"), ("modest",)), position="2").new == 1
     record_results(store, DeliveryState.DELIVERED, "greedy")
     assert enqueue(store, NewDelivery(event("b"), ("greedy",)), position="2").new == 1
+
+
+def test_a_share_that_is_filled_to_the_last_byte_is_full(open_again: Open) -> None:
+    store = open_again(max_bytes=2_500)
+    store.save_webhook(WebhookRecord("other", "Enabled", None))
+    rest = len('{"text":""}') + 300
+    half = Event("", "a", {"text": "x" * ((2_400 - 64) // 2 - rest)})
+    enqueue(store, NewDelivery(half, ("hook",)))
+    assert store.room() == {"hook": 1.0, "other": 0.0}
+    assert enqueue(store, NewDelivery(event("b"), ("hook",))).full == {"hook"}
+
+
+def test_what_was_seen_before_takes_no_more_room(open_again: Open) -> None:
+    store = open_again(max_bytes=10_000)
+    owe(store, "a")
+    before = dict(store.room())
+    owe(store, "a")
+    assert store.room() == before
+
+
+def test_an_event_stays_whole_for_the_webhook_that_still_waits_for_it(store: Store) -> None:
+    enqueue(store, NewDelivery(event("a"), ("hook", "other", "late")))
+    record_results(store, DeliveryState.DELIVERED)
+    record_results(store, DeliveryState.DELIVERED, "other")
+    store.forget(NOW)
+    store.forget(NOW)
+    assert names(store, "late") == ["a"]
 
 
 def test_a_seen_event_is_forgotten_when_its_time_is_over_but_not_while_it_is_pending(open_again: Open) -> None:
@@ -702,10 +736,11 @@ def test_an_event_that_was_delivered_late_stays_seen_for_as_long_as_any_other(op
 
 
 def test_a_webhook_that_comes_back_after_weeks_still_has_what_it_saw(store: Store) -> None:
-    enqueue(store, NewDelivery(event("a", time=NOW + 29 * 86_400), ("hook",)))
+    enqueue(store, NewDelivery(event("a", time=NOW + 30 * 86_400), ("hook",)))
     record_results(store, DeliveryState.DELIVERED)
     gone(store, "hook")
-    for day in range(1, 30):
+    store.forget(NOW + 700)
+    for day in range(1, 31):
         store.forget(NOW + day * 86_400)
     assert store.counters() == []
     enqueued = enqueue(store, NewDelivery(event("a"), ("hook",)), NewDelivery(event("b"), ("hook",)))
@@ -777,6 +812,12 @@ def test_the_log_gives_what_became_of_one_event(store: Store) -> None:
     assert logged(store, None, event="b") == []
 
 
+def test_an_attempt_of_which_everything_is_known_is_in_the_log_of_all_and_of_its_event(store: Store) -> None:
+    known = attempt(1, source="index", time=NOW, next_try=NOW + 9, receipt="SEC-1", digest="d")
+    log(store, known)
+    assert store.attempts() == store.attempts(event="event-1") == [known]
+
+
 def test_the_log_is_written_in_the_transaction_of_the_results(store: Store) -> None:
     owe(store, "a")
     (delivery,) = store.due("hook", now=NOW, limit=1)
@@ -795,6 +836,19 @@ def test_the_newest_attempts_of_each_webhook_stay(open_again: Open) -> None:
     assert store.trim_attempts(NOW, kept_for=1e6) == 0
     assert logged(store) == list(range(2_990, 3_000))
     assert logged(store, "quiet") == [0]
+
+
+@pytest.mark.parametrize(("kept", "page"), [(100, 100), (1_000, 1_000)])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_log_stays_short_by_what_is_written_and_always_holds_the_newest_attempts(
+    open_again: Open, kept: int, page: int, *, restarts: bool
+) -> None:
+    store = open_again(attempts_kept=kept)
+    for last in range(page, 10 * page, page):
+        store = open_again(attempts_kept=kept) if restarts else store
+        log(store, *(attempt(number) for number in range(last - page, last)))
+        assert logged(store)[-kept:] == list(range(max(last - kept, 0), last))
+        assert len(logged(store)) < kept + page + 300
 
 
 def test_one_attempt_too_many_goes_whatever_other_logs_hold_and_one_that_is_just_old_enough_stays(

@@ -87,7 +87,18 @@ def test_a_little_is_left_in_the_log_without_work_for_the_disk(
     for number in range(5):
         enqueue(store, 10, str(number))
         store.forget(NOW)
+        store.shrink()
     assert (synced, without_log(tmp_path)) == ([], {})
+
+
+def test_steps_of_housekeeping_that_write_little_leave_it_in_the_log(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueue(store, MUCH)
+    store.forget(NOW)
+    synced = on_sync(monkeypatch, lambda: None)
+    assert store.drop("hook", DropReason.BACKLOG_DROPPED) == MUCH
+    assert (synced, without_log(tmp_path)) == ([], {"hook": MUCH})
 
 
 def test_housekeeping_moves_the_log_between_its_steps(
