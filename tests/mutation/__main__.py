@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import pickle
-import re
 import resource
 import signal
 import subprocess
@@ -40,7 +39,7 @@ from mutmut.utils.format_utils import (
     orig_function_and_class_names_from_key,
 )
 
-from tests.mutation.equivalents import Change, equivalents
+from tests.mutation.equivalents import Change, equivalents, is_same_sql
 
 SURVIVED, KILLED, NO_TESTS, TIMEOUT, REFUSED = 0, 1, 33, 36, 37  # as mutmut keeps them
 _OF_ALL_MUTANTS = {"unused-ignore", "no-redef", "has-type"}
@@ -51,7 +50,6 @@ _IDLE = 60.0
 _NEXT_TO_NOTHING = 0.02
 """Seconds of the processor: beside much other work, a test that goes on has more in a minute."""
 _HANGS = (-signal.SIGPROF, -signal.SIGALRM)
-_SQL = re.compile(r"\" ?(SELECT|INSERT|UPDATE|DELETE|PRAGMA|VACUUM|WHERE|ON CONFLICT)\b|\w = \?|\(SELECT ")
 _EQUIVALENTS = Path(__file__).with_name("equivalents.txt")
 _OPTIONS = ["--rootdir=.", "-qqs", "-pno:cacheprovider", "-pno:times", "-otmp_path_retention_policy=none"]
 
@@ -266,7 +264,11 @@ def _report(modules: list[SourceFileMutationData], selects: Callable[[str], bool
         survivors = [mutant for mutant, code in codes.items() if code in (SURVIVED, NO_TESTS)]
         diffs = {mutant: _diff(module, mutant) for mutant in survivors}
         changes = {mutant: Change.of_diff(_function(mutant), diff) for mutant, diff in diffs.items()}
-        equivalent = {mutant for mutant in survivors if changes[mutant] in explained or _is_same_sql(diffs[mutant])}
+        equivalent = {
+            mutant
+            for mutant in survivors
+            if changes[mutant] in explained or is_same_sql(changes[mutant].function, diffs[mutant])
+        }
         seen.update(changes.values())
         missed = [mutant for mutant in survivors if mutant not in equivalent]
         for mutant in missed:
@@ -291,12 +293,6 @@ def _function(mutant: str) -> str:
     """Return the function of a mutant as people name it."""
     function, owner = orig_function_and_class_names_from_key(mutant)
     return ".".join(filter(None, (get_module_from_key(mutant), owner, function)))
-
-
-def _is_same_sql(diff: list[str]) -> bool:
-    """Return whether a mutant changes nothing but the case of SQL, which takes both."""
-    before, after = (" ".join(line[1:] for line in diff if line.startswith(sign)) for sign in "-+")
-    return before.casefold() == after.casefold() and bool(_SQL.search(before))
 
 
 def main() -> None:

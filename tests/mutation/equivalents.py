@@ -1,7 +1,12 @@
 """Mutants that change nothing, as `equivalents.txt` lists them. Pure."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+_WORDS = "SELECT|INSERT|REPLACE|UPDATE|DELETE|PRAGMA|VACUUM|BEGIN|FROM|WHERE|AND|ORDER BY|ON CONFLICT"
+_SQL = re.compile(rf'["( ]({_WORDS})[" ]|\w = \?')
+_TEXT_IN_SQL = re.compile(r"'[^']*'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +44,15 @@ def equivalents(text: str) -> dict[Change, str]:
             raise ValueError(f"{head!r}: expected FUNCTION: REASON, and below it lines that begin with - or +")
         reasons[Change.of_diff(function, diff)] = reason
     return reasons
+
+
+def is_same_sql(function: str, diff: Iterable[str]) -> bool:
+    """Return whether a mutant changes nothing but the case of SQLite's SQL, which takes both, but for texts in it."""
+    lines = list(diff)
+    before, after = (" ".join(line[1:] for line in lines if line.startswith(sign)) for sign in "-+")
+    return (
+        ".sqlite." in function
+        and before.casefold() == after.casefold()
+        and bool(_SQL.search(before))
+        and _TEXT_IN_SQL.findall(before) == _TEXT_IN_SQL.findall(after)
+    )

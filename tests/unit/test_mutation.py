@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.mutation.equivalents import Change, equivalents
+from tests.mutation.equivalents import Change, equivalents, is_same_sql
 
 LIST = """
 # How to read it.
@@ -47,3 +47,37 @@ def test_another_function_or_another_change_is_another_mutant(function: str, dif
 def test_an_entry_says_why_and_what(entry: str) -> None:
     with pytest.raises(ValueError, match=r"a\.b\.c.*expected FUNCTION: REASON, and below it lines"):
         equivalents(entry)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('db.execute("REPLACE INTO readers VALUES (?, ?)")', 'db.execute("replace into readers values (?, ?)")'),
+        ('with self._transaction("BEGIN") as db:', 'with self._transaction("begin") as db:'),
+        ('" ORDER BY name"', '" ORDER BY NAME"'),
+        ('pending = "FROM deliveries d"', 'pending = "from deliveries d"'),
+        ('" AND NOT EXISTS (SELECT 1 FROM attempts)"', '" and not exists (select 1 from attempts)"'),
+        ('" last_error_at FROM webhooks w"', '" LAST_ERROR_AT FROM WEBHOOKS W"'),
+        ('" last_error_at = ?"', '" LAST_ERROR_AT = ?"'),
+        (
+            'execute(f"PRAGMA {name}") for name in ("page_count",)',
+            'execute(f"PRAGMA {name}") for name in ("PAGE_COUNT",)',
+        ),
+        ("\"SELECT at FROM moments WHERE name = 'first'\"", "\"select at from moments where name = 'first'\""),
+    ],
+)
+def test_sql_is_the_same_in_either_case(before: str, after: str) -> None:
+    assert is_same_sql("sew_agent.store.sqlite.rows.seen", ["     db = 1", f"-    {before}", f"+    {after}"])
+
+
+@pytest.mark.parametrize(
+    ("function", "before", "after"),
+    [
+        ("store.sqlite.rows.seen", '"SELECT at FROM moments"', '"XXSELECT at FROM momentsXX"'),
+        ("store.sqlite.rows.seen", "\" AND json_extract(k, '$.state')\"", "\" AND JSON_EXTRACT(K, '$.STATE')\""),
+        ("store.sqlite.rows.seen", 'drop(db, rows, "dead")', 'drop(db, rows, "DEAD")'),
+        ("delivery.http.pool.ask", 'request("DELETE", url)', 'request("delete", url)'),
+    ],
+)
+def test_a_text_within_sql_or_beside_it_is_not_the_same_in_another_case(function: str, before: str, after: str) -> None:
+    assert not is_same_sql(f"sew_agent.{function}", [f"-    {before}", f"+    {after}"])
