@@ -20,7 +20,7 @@ SeenFile = tuple[int, int, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class FileBeginning:
     """What a file is known by among others: its inode, and up to 1 KiB at its beginning."""
 
     inode: int
@@ -68,7 +68,7 @@ class FilePosition:
             return False
         return not self.offset or text_before(file, self.offset) == self.before
 
-    def came_after(self, file: Beginning) -> bool:
+    def came_after(self, file: FileBeginning) -> bool:
         """Return whether a rotated file was there when this position's file was begun."""
         return any(
             inode == file.inode and _hash(file.text[:length]) == digest for inode, length, digest in self.seen or ()
@@ -79,8 +79,8 @@ class FilePosition:
         return now < self.left_until <= now + WATCHED
 
 
-def beginning_of(file: BinaryIO) -> Beginning:
-    return Beginning(inode_of(file), os.pread(file.fileno(), _CHECKED, 0))
+def beginning_of(file: BinaryIO) -> FileBeginning:
+    return FileBeginning(inode_of(file), os.pread(file.fileno(), _CHECKED, 0))
 
 
 def text_before(file: BinaryIO, offset: int) -> str:
