@@ -53,3 +53,8 @@ def test_only_a_stretch_that_was_left_ends_early() -> None:
     assert [there.ends_early(cursor) for cursor in there.positions] == [False, True, False, False, False]
     assert (there.goal(backfill_cursor("a")), there.goal(backfill_cursor("b"))) == ("5", "9")
     assert until_cursor(backfill_cursor("a", 2)) == "until:a 2"
+
+
+def test_the_shared_reader_has_no_end_whatever_a_webhook_is_called() -> None:
+    there = cursors(past_common="3", until_common="5")
+    assert (there.fixed_goal(SHARED), there.fixed_goal(backfill_cursor(SHARED))) == (None, "5")
