@@ -148,7 +148,8 @@ def test_a_deleted_webhook_is_forgotten_after_its_time_where_it_was_seen_to_be_g
 def test_a_forgotten_webhook_needs_nothing_more_and_the_others_what_they_do() -> None:
     forgotten = replace(KNOWN, state=FORGOTTEN, deleted_at=1.0)
     assert decide(None, forgotten) == Plan()
-    known = {"gone": forgotten, "left": replace(KNOWN, name="left"), "ended": replace(forgotten, name="ended")}
+    gone = {f"gone-{number}": replace(forgotten, name=f"gone-{number}") for number in range(100)}
+    known = {**gone, "left": replace(KNOWN, name="left")}
     made = plan({}, set(), known, complete=True, rules=PlanRules(600.0, known, FIRST_USED), now=NOW)
     assert (made.leave, [record.name for record in made.remember]) == ({"left"}, ["left"])
 

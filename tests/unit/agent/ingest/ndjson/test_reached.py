@@ -87,7 +87,7 @@ def test_a_reader_has_not_reached_one_that_read_a_file_which_was_still_empty_for
     path.rename(path.with_name("events.2"))
     path.with_name("events.1").touch()
     write(path, 2)
-    here = read(source, begun)
+    here = read(source, read(source, begun), now=40.0)
     write(path.with_name("events.1"), 3)
     goal = read(source, read(source, begun))
     assert not source.reached(here, goal)
@@ -135,6 +135,18 @@ def test_a_file_that_no_list_of_rotated_ones_has_is_finished_first(path: Path, s
     for goal in goals:
         assert not source.reached(behind, goal)
         assert source.reached(finished, goal)
+
+
+def test_a_goal_that_is_gone_is_reached_in_a_file_that_was_rotated_after_it(path: Path, source: NdjsonFile) -> None:
+    write(path, 1)
+    goal = read(source)
+    path.unlink()
+    source.close()
+    write(path, 2)
+    write(path, 3)
+    here = read(source, goal, limit=1)
+    path.rename(path.with_name("events.1"))
+    assert source.reached(here, goal)
 
 
 @pytest.mark.parametrize("link", ["symbolic", "hard"])
