@@ -246,7 +246,7 @@ class Queues:
         if queue and queue.gathering and queue.gathering is not assignment.gathering:
             queue.gathering.reset()  # it has passed over what was in flight
             self.notify({name})
-        if queue and queue.rests:
+        if queue and (queue.rests or (assignment.gathering and queue.sleeps_until)):  # its group may go on
             self._wake(queue)
         if not (assignment.proven and queue and queue.receiver.proven):  # it may have failed since its start
             self._ready.extend(self._crowded)

@@ -269,6 +269,23 @@ def test_one_bad_event_is_found_by_halves_and_dies_alone(harness: DispatcherHarn
     assert books(harness) == (64, 64, 0, 0)
 
 
+def test_halves_follow_each_answer_however_long_that_took(harness: DispatcherHarness, sent: Sent) -> None:
+    enqueue(harness, ["proof"])
+    settle(harness)
+    sent.refuses = "e0"
+    enqueue(harness, some(8))
+    harness.clock.now += WITHIN
+    answered = harness.clock()
+    for size in (8, 4, 2, 1):
+        message = next_assignment(harness)
+        assert (len(message.deliveries), harness.clock() - answered < 0.1) == (size, True)
+        for _ in range(5):
+            harness.clock.now += 0.05
+            assert isinstance(harness.dispatcher.next_assignment(), float)
+        harness.deliver(message)
+        answered = harness.clock()
+
+
 def test_once_a_refused_digest_is_through_its_group_waits_for_its_time_again(
     harness: DispatcherHarness, sent: Sent
 ) -> None:
