@@ -43,12 +43,17 @@ def is_regrouped(changes: Sequence[Change], since: float, until: float, limits: 
 
 
 def is_rest(arrival: Arrival, arrived: Sequence[Arrival], changes: Sequence[Change], limits: Limits) -> bool:
-    """Return whether a digest keeps the id under which it was sent with more events: they went alone meanwhile."""
+    """Return whether a digest keeps the id under which it went with more events: they went alone meanwhile.
+
+    The whole of it may never have arrived.
+    """
     if len(arrival.events) < 2:
         return False
-    before = (one for one in arrived if one.identity == arrival.identity and one.began < arrival.began)
-    whole = next((one for one in before if not one.flaw and set(arrival.events) < set(one.events)), None)
-    return whole is not None and is_regrouped(changes, whole.began, arrival.began, limits)
+    before = [one for one in arrived if one.identity == arrival.identity and one.began < arrival.began]
+    whole = [one for one in before if not one.flaw and set(arrival.events) < set(one.events)]
+    if before and not whole:
+        return False
+    return is_regrouped(changes, min((one.began for one in whole), default=0.0), arrival.began, limits)
 
 
 def was_given_up(first: Arrival, again: Arrival, arrived: Sequence[Arrival]) -> bool:

@@ -163,6 +163,16 @@ RIGHT_DIGESTS = {
             Change(replace(GATHERS, generation=2), 15.0, 16.0),
         ],
     ),
+    "the rest of one that never arrived, of which some went alone": gathered(
+        arrival(0, 14.5, generation=1),
+        replace(message((1, 2, 3), 17.0, generation=2), flaw=OTHER_ID),
+        replace(LATER, generation=2),
+        changes=[
+            Change(GATHERS, 0.0, 1.0),
+            Change(SINGLE, 13.0, 14.0),
+            Change(replace(GATHERS, generation=2), 15.0, 16.0),
+        ],
+    ),
     "halves of one that was refused for good": gathered(message((0, 1, 2, 3), 11.0, 400), *HALVES),
     "halves of one that has failed five times": gathered(*FAILED, *HALVES),
     "a half that failed once, in halves again": gathered(
