@@ -190,8 +190,8 @@ class _Found:
 
     def check_requests(self, changes: Sequence[Change], limits: Limits) -> None:
         for arrival in self.arrived:
-            is_whole = arrival.flaw != OTHER_ID or not is_rest(arrival, self.arrived, changes, limits)
-            if arrival.flaw and is_whole:
+            excused = arrival.flaw == OTHER_ID and is_rest(arrival, self.arrived, changes, limits)
+            if arrival.flaw and not excused:
                 self._add("altered", f"{arrival.shown}: {arrival.flaw}")
             for number in arrival.events:
                 if self.due.get(number) in (None, Due.NEVER):

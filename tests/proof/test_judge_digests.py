@@ -10,6 +10,11 @@ from tests.proof.small_history import LIMITS, ON, arrival, event, history, messa
 
 GATHERS = replace(ON, digest=10, group_by="type")
 SINGLE = replace(ON, generation=1)
+WITHOUT_MEANWHILE = [
+    Change(GATHERS, 0.0, 1.0),
+    Change(SINGLE, 13.0, 14.0),
+    Change(replace(GATHERS, generation=2), 15.0, 16.0),
+]
 OF_WAF = [event(number, kind="waf") for number in range(8)]
 OF_TWO = [*OF_WAF, event(8, kind="alert")]
 FIRST, REST = message((0,), 11.0), message((1, 2, 3, 4, 5, 6, 7), 21.3)
@@ -157,21 +162,13 @@ RIGHT_DIGESTS = {
         arrival(0, 14.5, generation=1),
         replace(message((1, 2, 3), 17.0, generation=2), identity=UNKNOWN.identity, flaw=OTHER_ID),
         replace(LATER, generation=2),
-        changes=[
-            Change(GATHERS, 0.0, 1.0),
-            Change(SINGLE, 13.0, 14.0),
-            Change(replace(GATHERS, generation=2), 15.0, 16.0),
-        ],
+        changes=WITHOUT_MEANWHILE,
     ),
     "the rest of one that never arrived, of which some went alone": gathered(
         arrival(0, 14.5, generation=1),
         replace(message((1, 2, 3), 17.0, generation=2), flaw=OTHER_ID),
         replace(LATER, generation=2),
-        changes=[
-            Change(GATHERS, 0.0, 1.0),
-            Change(SINGLE, 13.0, 14.0),
-            Change(replace(GATHERS, generation=2), 15.0, 16.0),
-        ],
+        changes=WITHOUT_MEANWHILE,
     ),
     "halves of one that was refused for good": gathered(message((0, 1, 2, 3), 11.0, 400), *HALVES),
     "halves of one that has failed five times": gathered(*FAILED, *HALVES),

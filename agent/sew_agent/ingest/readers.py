@@ -81,7 +81,8 @@ class Cursors:
 
     def goal(self, cursor: str) -> str:
         """Return the position where a dedicated or a backfill cursor ends."""
-        return self._positions.get(until_cursor(cursor), self._positions[SHARED])
+        fixed = self.fixed_goal(cursor)
+        return self._positions[SHARED] if fixed is None else fixed
 
     def ends_early(self, cursor: str) -> bool:
         """Return whether a backfill ends before the shared cursor: its webhook was disabled meanwhile."""

@@ -20,6 +20,17 @@ def lose_volume(harness: IngestHarness) -> None:
     harness.open()
 
 
+def write_after_leaving(harness: IngestHarness) -> None:
+    """Serve `a` and `b`, and write ten events after `b` has left, which `a` reads."""
+    harness.index(shards=2)
+    harness.serve("type = waf", "a", "b")
+    harness.record_results()
+    harness.poller.leave({"b"})
+    harness.poller.serve({"a": harness.subscriptions["a"]}, ())
+    harness.write(range(10))
+    harness.record_results()
+
+
 def test_a_fresh_store_begins_at_its_first_poll(harness: IngestHarness) -> None:
     harness.index()
     harness.write(["before"], time=int(NOW) - 10)
@@ -153,13 +164,7 @@ def test_a_webhook_whose_share_is_full_waits_alone_and_catches_up(harness: Inges
 
 
 def test_a_webhook_that_left_and_came_back_misses_nothing(harness: IngestHarness, tmp_path: Path) -> None:
-    harness.index(shards=2)
-    harness.serve("type = waf", "a", "b")
-    harness.record_results()
-    harness.poller.leave({"b"})
-    harness.poller.serve({"a": harness.subscriptions["a"]}, ())
-    harness.write(range(10))
-    harness.record_results()
+    write_after_leaving(harness)
     assert harness.got("b") == ids()
     harness.poller.serve(harness.subscriptions, ())
     harness.record_results()
@@ -168,13 +173,7 @@ def test_a_webhook_that_left_and_came_back_misses_nothing(harness: IngestHarness
 
 
 def test_what_came_while_a_webhook_was_disabled_is_not_read_with_what_was_left_before(harness: IngestHarness) -> None:
-    harness.index(shards=2)
-    harness.serve("type = waf", "a", "b")
-    harness.record_results()
-    harness.poller.leave({"b"})
-    harness.poller.serve({"a": harness.subscriptions["a"]}, ())
-    harness.write(range(10))
-    harness.record_results()
+    write_after_leaving(harness)
     harness.poller.detach({"b"})
     harness.write(range(10, 20))
     harness.index("of-the-meantime")

@@ -24,7 +24,7 @@ class Tail:
         self._monitor = monitor
         self._initial: ShardStats | None = None
 
-    def read(self, request: ReadRequest, position: str | None, limit: int, until: str | None = None) -> Batch:
+    def read(self, request: ReadRequest, position: str | None, limit: int, until: str | None) -> Batch:
         """Return about `limit` hits, fewer of each shard where many have moved. Raises ElasticsearchError."""
         monitor = self._monitor
         start = TailPosition.load(position) if position else begin(monitor.stats)

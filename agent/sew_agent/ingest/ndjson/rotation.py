@@ -97,7 +97,7 @@ class RotatedFiles:
         """Return the file of a position, or, where that is gone, the beginning of the next; None without any."""
         current = _stat(self._path)
         if position is None:
-            before = tuple(self._look_at_rotated(lambda _, file: beginning_of(file).seen))
+            before = tuple(self._look_at_rotated(lambda file: beginning_of(file).seen))
             return self._begin(self._path, self._generations.get(current.st_ino, 0), before) if current else None
         if position.left and not position.watches_left(now):
             position = replace(position, left=None)
@@ -167,7 +167,7 @@ class RotatedFiles:
         has_theirs = bool(there.offset) and there.is_in(file)
         if there.came_after(own) or (has_theirs and here.offset < there.offset):
             return False
-        rotated = self._look_at_rotated(lambda _, other: (beginning_of(other), written_at(other), there.is_in(other)))
+        rotated = self._look_at_rotated(lambda other: (beginning_of(other), written_at(other), there.is_in(other)))
         others = {other: has for other, written, has in rotated if written >= here.written - _SET_BACK}
         unread = [other for other in others if not here.came_after(other)]
         if any(map(there.came_after, unread)):
@@ -211,7 +211,7 @@ class RotatedFiles:
         """Return the rotated files; `inode`: the position's own, which came before what is after it."""
         after, before = [], []
         earliest = written + 1 if position.seen is None else written - _SET_BACK
-        rotated = self._look_at_rotated(lambda path, file: (path, beginning_of(file), written_at(file)))
+        rotated = self._look_at_rotated(lambda file: (Path(file.name), beginning_of(file), written_at(file)))
         for path, beginning, last_write in rotated:
             is_other = beginning.inode != inode and last_write >= earliest
             if is_other and not position.came_after(beginning):
@@ -220,7 +220,7 @@ class RotatedFiles:
                 before.append(beginning.seen)
         return RotatedFilesNow([path for _, _, path in sorted(after)], tuple(before))
 
-    def _look_at_rotated(self, look: Callable[[Path, BinaryIO], _Seen]) -> list[_Seen]:
+    def _look_at_rotated(self, look: Callable[[BinaryIO], _Seen]) -> list[_Seen]:
         """Return what `look` returns of each rotated file that is not empty, all at one moment.
 
         A rotation renames them one after the other: one may have a new name when its old one is opened.
@@ -231,7 +231,7 @@ class RotatedFiles:
             for file in filter(None, map(_open, names)):
                 with file:
                     if os.fstat(file.fileno()).st_size:
-                        seen.append(look(Path(file.name), file))
+                        seen.append(look(file))
             if self._rotated() == names:
                 break
         return seen

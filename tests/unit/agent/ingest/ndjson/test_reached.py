@@ -35,6 +35,16 @@ def read(source: NdjsonFile, position: str | None = None, *, now: float = 0.0, l
     return source.read(ALL, position, now=now, limit=limit).position
 
 
+def with_an_empty_rotated_file(path: Path, source: NdjsonFile) -> str:
+    """Rotate a file that was read, and an empty one after it; return the position at the end of the first."""
+    write(path, 1)
+    begun = read(source)
+    path.rename(path.with_name("events.2"))
+    path.with_name("events.1").touch()
+    write(path, 2)
+    return begun
+
+
 def test_a_goal_in_a_file_that_was_read_to_its_end_is_reached_wherever_that_file_is_now(
     path: Path, source: NdjsonFile
 ) -> None:
@@ -82,11 +92,7 @@ def test_a_reader_whose_file_is_gone_has_reached_nothing_before_it_reads_on(path
 def test_a_reader_has_not_reached_one_that_read_a_file_which_was_still_empty_for_it(
     path: Path, source: NdjsonFile
 ) -> None:
-    write(path, 1)
-    begun = read(source)
-    path.rename(path.with_name("events.2"))
-    path.with_name("events.1").touch()
-    write(path, 2)
+    begun = with_an_empty_rotated_file(path, source)
     here = read(source, read(source, begun), now=40.0)
     write(path.with_name("events.1"), 3)
     goal = read(source, read(source, begun))
@@ -96,11 +102,7 @@ def test_a_reader_has_not_reached_one_that_read_a_file_which_was_still_empty_for
 def test_a_reader_of_a_file_that_was_empty_at_its_rotation_has_not_reached_one_of_the_next_file(
     path: Path, source: NdjsonFile
 ) -> None:
-    write(path, 1)
-    begun = read(source)
-    path.rename(path.with_name("events.2"))
-    path.with_name("events.1").touch()
-    write(path, 2)
+    begun = with_an_empty_rotated_file(path, source)
     goal = read(source, begun)
     write(path.with_name("events.1"), 3)
     late = read(source, begun)
