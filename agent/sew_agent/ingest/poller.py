@@ -13,7 +13,6 @@ from sew_agent.ingest.readers import (
     SHARED,
     Cursors,
     Reader,
-    backfill_cursor,
     dedicated_cursor,
     until_cursor,
     webhook_of,
@@ -142,7 +141,7 @@ class Poller:
         for start, names in _together(starts, now):
             origin = self._source.origin(start)
             if origin.beside:
-                self._cursors.move({backfill_cursor(name): origin.position for name in names})
+                self._cursors.move({self._cursors.free_backfill(name): origin.position for name in names})
             elif SHARED in self.positions and self._source.seekable:
                 self._cursors.move({dedicated_cursor(name): origin.position for name in names})
 
@@ -150,14 +149,17 @@ class Poller:
         """Keep the position of these webhooks, for when they come back."""
         self._dedicate(webhooks, self._cursors.at(SHARED))
 
-    def detach(self, webhooks: Collection[str]) -> None:
+    def detach(self, starts: Mapping[str, float | None], now: float) -> None:
         """Let these webhooks go on where the source stands when they come back.
 
-        Events before that stay theirs if they were not read for them yet.
+        Events from their starts (epoch seconds; None: not known) until now stay theirs if they were not read for them
+        yet.
         """
-        for name in webhooks if SHARED in self.positions else ():
-            self._cursors.end_at_shared(name)
-        self._drop(map(dedicated_cursor, webhooks))
+        for name, start in starts.items() if SHARED in self.positions else ():
+            backfills = {one: self._cursors.at(one) for one in self._cursors.unfinished(name)}
+            narrowed = {one: self._source.narrowed(position, start, now) for one, position in backfills.items()}
+            self._cursors.end_at_shared(name, narrowed)
+        self._drop(map(dedicated_cursor, starts))
 
     def forget(self, webhooks: Collection[str]) -> None:
         """Drop the positions of these webhooks."""

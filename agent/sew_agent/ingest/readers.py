@@ -30,7 +30,7 @@ def dedicated_cursor(webhook: str) -> str:
 
 
 def backfill_cursor(webhook: str, number: int = 0) -> str:
-    """Return the cursor for a webhook's old events, or for a stretch that was left when it was disabled."""
+    """Return one of the cursors for a webhook's old events, or for a stretch that was left when it was disabled."""
     return f"{_BACKFILL}{webhook} {number}" if number else _BACKFILL + webhook
 
 
@@ -107,16 +107,25 @@ class Cursors:
         if cursors:
             self.move(dict.fromkeys(cursors, position))
 
-    def end_at_shared(self, webhook: str) -> None:
-        """Let backfills of a webhook end where the shared cursor is, and make its dedicated cursor one of them."""
-        dedicated, backfill, positions = dedicated_cursor(webhook), backfill_cursor(webhook), {}
+    def unfinished(self, webhook: str) -> list[str]:
+        """Return the backfills of a webhook that do not end early."""
+        backfills = (cursor for cursor in self._positions if cursor.startswith(_BACKFILL))
+        return [one for one in backfills if webhook_of(one) == webhook and not self.ends_early(one)]
+
+    def free_backfill(self, webhook: str) -> str:
+        """Return the next cursor for old events of a webhook: others may not be read to their ends yet."""
+        return next(free for n in count() if (free := backfill_cursor(webhook, n)) not in self._positions)
+
+    def end_at_shared(self, webhook: str, unfinished: Mapping[str, str]) -> None:
+        """Let these backfills of a webhook, at new positions, end where the shared cursor is.
+
+        Its dedicated cursor becomes one of them.
+        """
+        dedicated, positions = dedicated_cursor(webhook), dict(unfinished)
         if dedicated in self._positions:
-            stretch = next(free for n in count() if (free := backfill_cursor(webhook, n)) not in self._positions)
-            positions = {stretch: self._positions[dedicated], until_cursor(stretch): self._positions[SHARED]}
-        if backfill in self._positions and until_cursor(backfill) not in self._positions:
-            positions[until_cursor(backfill)] = self._positions[SHARED]
+            positions[self.free_backfill(webhook)] = self._positions[dedicated]
         if positions:
-            self.move(positions)
+            self.move(positions | dict.fromkeys(map(until_cursor, positions), self._positions[SHARED]))
 
     def drop(self, cursors: Iterable[str]) -> list[str]:
         """Drop those cursors that exist, and return them."""

@@ -148,6 +148,13 @@ class EventSource(Protocol):
         It may give other events, too. Only for a source that is seekable.
         """
 
+    def narrowed(self, position: str, since: float | None, until: float) -> str:
+        """Return the position of a reader that goes on there, with the events of a window of time alone.
+
+        In epoch seconds; `since`: None for all that `position` has. A reader that finds its events by their place needs
+        no window: it is told where to end.
+        """
+
     def read(
         self,
         subscriptions: Sequence[Subscription],

@@ -92,8 +92,11 @@ class Plan:
     """New: read from this moment on (epoch seconds)."""
     leave: set[str] = field(default_factory=set)
     """Deleted or no longer valid: stop, and keep the position, so that nothing is missed if they come back."""
-    detach: set[str] = field(default_factory=set)
-    """Disabled: stop. Enabled again they read from where the source stands, and what they had not read before."""
+    detach: dict[str, float | None] = field(default_factory=dict)
+    """Disabled: stop, with their starts, as in `read`.
+
+    Enabled again they read from where the source stands, and what they had not read before.
+    """
     forget: set[str] = field(default_factory=set)
     """Deleted long enough: drop what is pending, and the position."""
     shift: dict[str, float] = field(default_factory=dict)
@@ -142,7 +145,7 @@ def _present(
         _handed_back(changes, wanted, before, now)
         return
     if wanted.state == "Disabled":
-        changes.detach.add(name)
+        changes.detach[name] = None if before is None else before.start
     else:
         again = None if before is None else _taken_over_again(wanted, before, now)
         start = _start(wanted, before, again, rules, now)
@@ -212,7 +215,7 @@ def _handed_back(changes: Plan, wanted: DesiredWebhook, before: WebhookRecord | 
     if after.end is not None and now < after.end + LATE:
         changes.read[after.name], changes.ends[after.name] = after.start, after.end
     else:
-        changes.detach.add(after.name)
+        changes.detach[after.name] = after.start
     if after != before:
         changes.remember.append(after)
 

@@ -217,7 +217,7 @@ class Reconciler:
         self._let_own(self.sending)
         parts.poller.leave(changes.leave)
         parts.poller.begin(changes.begin, now)
-        parts.poller.detach(changes.detach)
+        parts.poller.detach(changes.detach, now)
         parts.poller.forget(changes.forget)
         read = {
             name: Subscription(name, accepted[name].node, start, changes.ends.get(name))

@@ -6,6 +6,7 @@ import pytest
 
 from kubectl_sew.resource import FetchedReason
 from sew_agent.ingest.readers import SHARED
+from sew_agent.ingest.source import Subscription
 from testbed.servers.indices import CALICO_MAPPINGS
 from tests.integration.elasticsearch.harness import NOW, WAIT, IngestHarness, ids
 
@@ -174,7 +175,7 @@ def test_a_webhook_that_left_and_came_back_misses_nothing(harness: IngestHarness
 
 def test_what_came_while_a_webhook_was_disabled_is_not_read_with_what_was_left_before(harness: IngestHarness) -> None:
     write_after_leaving(harness)
-    harness.poller.detach({"b"})
+    harness.poller.detach({"b": None}, harness.now)
     harness.write(range(10, 20))
     harness.index("of-the-meantime")
     harness.write(range(20, 30), index="of-the-meantime")
@@ -186,6 +187,45 @@ def test_what_came_while_a_webhook_was_disabled_is_not_read_with_what_was_left_b
     harness.write(["after"])
     harness.record_results()
     assert harness.got("b") == ids(*range(10), "after")
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_came_while_a_webhook_was_disabled_is_not_read_with_what_was_before_it(
+    harness: IngestHarness, *, begun: bool, restart: bool
+) -> None:
+    """It is disabled before all old events were read for it, and has a later start than the one it is read with."""
+    harness.page_size = 10
+    harness.restart()
+    harness.index(shards=2)
+    harness.write(range(40), time=int(NOW) - HOUR)
+    harness.write(["not-its-own"], time=int(NOW) - HOUR - 60)
+    harness.serve("type = waf", "a")
+    harness.record_results()
+    harness.poller.begin({"b": NOW - HOUR, "other": NOW - 2 * HOUR}, harness.now)
+    both = {name: Subscription(name, harness.subscriptions["a"].query, NOW - HOUR) for name in ("b", "other")}
+    harness.poller.serve(harness.subscriptions | both, ())
+    harness.poller.poll(harness.now)
+    while begun and not harness.count("b"):
+        harness.now += 0.3
+        harness.poller.poll(harness.now)
+    assert harness.count("b") < 40
+    harness.poller.detach({"b": NOW - HOUR}, harness.now)
+    harness.poller.serve(harness.subscriptions, ())
+    harness.now += 10
+    harness.write(range(50, 60))
+    harness.record_results()
+    harness.poller.detach({"b": None}, harness.now)
+    if restart:
+        harness.restart()
+    harness.now += 10
+    enabled = {"b": Subscription("b", harness.subscriptions["a"].query, harness.now)}
+    harness.poller.serve(harness.subscriptions | enabled, ())
+    harness.write(["after"])
+    harness.record_results()
+    assert harness.got("b") == ids(*range(40), "after")
+    harness.poller.forget({"other"})
+    assert list(harness.poller.positions) == [SHARED]
 
 
 def test_a_query_that_one_index_of_the_backfill_refuses_waits_alone(harness: IngestHarness) -> None:

@@ -37,18 +37,20 @@ class Backfill:
         self._monitor = monitor
         self._runs: dict[str, _BackfillRun] = {}
 
-    def read(self, request: ReadRequest, cursor: BackfillCursor, limit: int) -> Batch:
+    def read(self, request: ReadRequest, cursor: BackfillCursor, limit: int, *, left: bool = False) -> Batch:
         """Return the next page. Raises ElasticsearchError; a failed run begins again where it was.
 
-        A window that ends is read as it can be seen now: what becomes visible later, the tail reads.
+        A window that ends is read as it can be seen now: what becomes visible later, the tail reads. `left`: not for
+        what was left when a webhook was disabled, which the tail reads past.
         The points in time are searched from the next read on, by a mapping that has all their fields.
         """
+        waits = left or cursor.end is None
         run = self._runs.get(cursor.run)
         if run is None:
             name = uuid4().hex[:8]
             self._runs[name] = _BackfillRun(self._monitor.stats)
-            return replace(_waiting(replace(cursor, run=name, after=None)), more=cursor.end is not None)
-        if cursor.end is None and not self._monitor.sees(run.initial):
+            return replace(_waiting(replace(cursor, run=name, after=None)), more=not waits)
+        if waits and not self._monitor.sees(run.initial):
             return _waiting(cursor)
         if not request.queries:
             return Batch([], cursor.dump(), more=False, done=False, refused=request.refused)

@@ -51,6 +51,12 @@ class BackfillCursor:
             return time, document
         return time, _LAST if point < last else -1
 
+    def narrowed(self, since: float | None, until: float) -> "BackfillCursor":
+        """Return the cursor of what is left of the window from `since` on and before `until` (epoch seconds)."""
+        start = self.start if since is None else max(self.start, since)
+        read = self.reached is not None and self.reached >= int(start) * 1000
+        return replace(self, start=start, reached=self.reached if read else None, end=until)
+
     @property
     def begin(self) -> int:
         """Milliseconds from which a new run reads: the whole second of the start, or the last millisecond reached."""

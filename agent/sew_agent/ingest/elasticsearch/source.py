@@ -99,6 +99,9 @@ class ElasticsearchSource:
         """Return the position of a backfill that ends, too."""
         return BackfillCursor(since, end=until).dump()
 
+    def narrowed(self, position: str, since: float | None, until: float) -> str:
+        return BackfillCursor.load(position).narrowed(since, until).dump() if is_backfill(position) else position
+
     def read(
         self,
         subscriptions: Sequence[Subscription],
@@ -120,7 +123,7 @@ class ElasticsearchSource:
             request = ReadRequest(index, self.fields, queries, refused, everywhere, filters, selectors, broken)
             limit = min(limit, self._monitor.window)
             if position and is_backfill(position):
-                return self._backfill.read(request, BackfillCursor.load(position), limit)
+                return self._backfill.read(request, BackfillCursor.load(position), limit, left=until is not None)
             return self._following.read(request, position, limit, until)
 
     def keep(self, webhooks: Collection[str], exceptions: Collection[str]) -> None:

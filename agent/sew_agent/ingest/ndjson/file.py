@@ -60,6 +60,9 @@ class NdjsonFile:
         """Return the beginning of the file: lines are in no order of time. Rotated files are left out."""
         return ""
 
+    def narrowed(self, position: str, _since: float | None, _until: float) -> str:
+        return position
+
     def read(
         self,
         subscriptions: Sequence[Subscription],

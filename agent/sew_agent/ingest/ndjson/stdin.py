@@ -54,6 +54,9 @@ class NdjsonStream:
         """Return where the one reader stands: there is no way back."""
         return ""
 
+    def narrowed(self, position: str, _since: float | None, _until: float) -> str:
+        return position
+
     def read(
         self,
         subscriptions: Sequence[Subscription],

@@ -159,6 +159,9 @@ class ScriptedSource:
     def origin(self, start: float) -> Origin:
         return Origin(f"past:{start:.0f}", beside=True)
 
+    def narrowed(self, position: str, since: float | None, until: float) -> str:
+        return f"{position} from {since} to {until:.0f}" if position.startswith("past:") else position
+
     def read(
         self,
         subscriptions: Sequence[Subscription],

@@ -67,7 +67,7 @@ def test_a_webhook_that_is_enabled_goes_on_where_the_source_stands(harness: File
     harness.serve("a")
     harness.write(1)
     harness.drain()
-    harness.poller.detach({"b"})
+    harness.poller.detach({"b": None}, 0.0)
     harness.serve("a", "b")
     harness.write(2)
     harness.drain()
@@ -85,7 +85,7 @@ def test_what_came_while_a_webhook_was_disabled_is_not_its_own_however_often_it_
         harness.poller.leave({"a"})
         harness.write(*range(first, first + 4))
         harness.drain()
-        harness.poller.detach({"a"})
+        harness.poller.detach({"a": None}, 0.0)
         harness.write(*range(first + 4, first + 8))
         harness.drain()
     if restart:
@@ -108,7 +108,7 @@ def test_what_came_after_a_webhook_was_disabled_is_not_read_for_it_with_what_cam
     harness.serve("a", "b")
     harness.poller.poll(0.0)
     assert harness.store.of("b") == ids(*range(4))
-    harness.poller.detach({"b"})
+    harness.poller.detach({"b": None}, 0.0)
     harness.serve("a")
     if rotate:
         harness.path.rename(harness.path.with_name("events.1"))
@@ -210,7 +210,7 @@ def test_one_that_left_before_anything_was_read_and_is_disabled_goes_on_with_the
     harness: FilePollerHarness,
 ) -> None:
     harness.poller.leave({"b"})
-    harness.poller.detach({"b"})
+    harness.poller.detach({"b": None}, 0.0)
     harness.serve("a", "b")
     harness.write(1)
     harness.drain()

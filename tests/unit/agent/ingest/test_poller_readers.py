@@ -246,7 +246,7 @@ def test_what_was_not_read_when_a_webhook_was_disabled_is_read_whatever_its_star
     harness.serve("a", "b")
     harness.poller.poll(NOW)
     harness.poller.begin({"a": NOW - 100, "b": NOW - 100}, NOW)
-    harness.poller.detach({"a"})
+    harness.poller.detach({"a": None}, NOW)
     harness.source.events = 5
     harness.serve("a", "b", start=NOW)
     harness.source.asked.clear()
@@ -263,15 +263,36 @@ def test_what_was_not_read_when_a_webhook_was_disabled_is_read_whatever_its_star
 
 def test_a_backfill_that_was_not_done_when_a_webhook_was_disabled_stays_its_own(harness: PollerHarness) -> None:
     harness.poller.begin({"a": NOW - 100}, NOW)
-    harness.poller.detach({"a"})
+    harness.poller.detach({"a": None}, NOW)
     assert dict(harness.store.positions()) == {backfill_cursor("a"): "past:1799999900"}
     harness.serve("b")
     harness.poller.poll(NOW)
-    harness.poller.detach({"a"})
+    harness.poller.detach({"a": NOW - 90}, NOW + 1)
+    harness.poller.detach({"a": None}, NOW + 2)
+    narrowed = f"past:1799999900 from {NOW - 90} to {NOW + 1:.0f}"
+    assert harness.store.positions() == {SHARED: "0", backfill_cursor("a"): narrowed, "until:a": "0"}
     harness.source.events = 3
     harness.serve("a", "b")
     harness.poller.poll(NOW)
     assert harness.pending() == {"a": 4, "b": 3}
+
+
+def test_one_that_begins_again_keeps_what_was_left_to_read_of_its_first_beginning(harness: PollerHarness) -> None:
+    harness.poller.poll(NOW)
+    harness.poller.begin({"a": NOW - 100}, NOW)
+    harness.poller.begin({"a": NOW - 50}, NOW)
+    harness.poller.detach({"a": None}, NOW)
+    harness.poller.begin({"a": NOW - 20}, NOW)
+    assert harness.store.positions() == {
+        SHARED: "0",
+        backfill_cursor("a"): f"past:1799999900 from None to {NOW:.0f}",
+        "until:a": "0",
+        backfill_cursor("a", 1): f"past:1799999950 from None to {NOW:.0f}",
+        "until:a 1": "0",
+        backfill_cursor("a", 2): "past:1799999980",
+    }
+    harness.poller.forget({"a"})
+    assert list(harness.store.positions()) == [SHARED]
 
 
 def test_one_that_left_keeps_the_position_of_the_shared_reader_and_what_it_missed_when_it_is_disabled(
@@ -283,7 +304,7 @@ def test_one_that_left_keeps_the_position_of_the_shared_reader_and_what_it_misse
     assert harness.store.positions()[dedicated_cursor("a")] == "3"
     harness.source.events = 5
     harness.poller.poll(NOW)
-    harness.poller.detach({"a"})
+    harness.poller.detach({"a": None}, NOW)
     harness.source.events = 9
     harness.poller.poll(NOW)
     assert harness.store.positions() == {SHARED: "9", backfill_cursor("a"): "3", "until:a": "5"}
@@ -326,7 +347,7 @@ def test_what_a_webhook_missed_that_began_in_the_past_is_its_own_when_it_is_disa
     harness.poller.leave({"a"})
     harness.source.events = 3
     harness.poller.poll(NOW)
-    harness.poller.detach({"a"})
+    harness.poller.detach({"a": None}, NOW)
     harness.poller.poll(NOW)
     harness.serve("a")
     assert harness.poller.progress(NOW)["a"].read_to == NOW - 1000
@@ -335,7 +356,7 @@ def test_what_a_webhook_missed_that_began_in_the_past_is_its_own_when_it_is_disa
     assert list(harness.store.positions()) == [SHARED]
     harness.poller.begin({"a": NOW - 100}, NOW)
     harness.poller.leave({"a"})
-    harness.poller.detach({"a"})
+    harness.poller.detach({"a": None}, NOW)
     harness.poller.forget({"a"})
     assert list(harness.store.positions()) == [SHARED]
 

@@ -50,6 +50,11 @@ def test_a_state_says_whether_events_are_read_and_sent(
     assert made.remember == []
 
 
+def test_a_webhook_that_is_disabled_is_detached_with_the_start_that_it_had() -> None:
+    assert decide(DesiredWebhook("Disabled", "d"), KNOWN).detach == {"w": 300.0}
+    assert decide(DesiredWebhook("Disabled", "d"), None).detach == {"w": None}
+
+
 @pytest.mark.parametrize("known", [None, replace(KNOWN, state=FORGOTTEN, deleted_at=1.0)], ids=["never", "forgotten"])
 def test_a_webhook_not_known_begins_and_its_start_is_remembered(known: WebhookRecord | None) -> None:
     made = decide(DesiredWebhook("Enabled", "d", created=800.0), known)
@@ -225,7 +230,7 @@ BACK = DesiredWebhook(HANDED_BACK, "d", created=100.0)
 @pytest.mark.parametrize(("wanted", "end"), [(None, NOW + MARGIN), (1005.0, 1005.0)])
 def test_one_that_is_handed_back_delivers_up_to_its_end(state: str, wanted: float | None, end: float) -> None:
     made = decide(replace(BACK, end=wanted), replace(KNOWN, state=state))
-    assert (made.read, made.ends, made.send, made.detach) == ({"w": 300.0}, {"w": end}, {"w"}, set())
+    assert (made.read, made.ends, made.send, made.detach) == ({"w": 300.0}, {"w": end}, {"w"}, {})
     assert made.remember == [replace(KNOWN, state=HANDED_BACK, since=NOW, end=end)]
 
 
@@ -247,13 +252,13 @@ def test_the_end_stays_whatever_is_written_later_and_what_waits_is_sent_after_it
     soon = decide(replace(BACK, end=5000.0), known)
     assert (soon.ends, soon.send, soon.remember) == ({"w": known.end}, {"w"}, [])
     over = decide(BACK, replace(known, end=NOW - LATE))
-    assert (over.read, over.send, over.detach, over.remember) == ({}, {"w"}, {"w"}, [])
+    assert (over.read, over.send, over.detach, over.remember) == ({}, {"w"}, {"w": 300.0}, [])
 
 
 @pytest.mark.parametrize("state", ["Debug", "Disabled"])
 def test_of_one_that_rested_nothing_more_is_read_when_it_is_handed_back_and_what_waits_is_sent(state: str) -> None:
     made = decide(replace(BACK, end=1005.0), replace(KNOWN, state=state))
-    assert (made.read, made.send, made.detach) == ({}, {"w"}, {"w"})
+    assert (made.read, made.send, made.detach) == ({}, {"w"}, {"w": 300.0})
     assert made.shift == {"w": 600.0}
     assert made.remember == [replace(KNOWN, state=HANDED_BACK, since=NOW)]
 

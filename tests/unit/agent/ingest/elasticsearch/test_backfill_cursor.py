@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,3 +50,22 @@ def test_a_position_is_the_same_after_it_was_stored() -> None:
     cursor = BackfillCursor(1.5, reached=2000, after=(2000, 1, 7), run="r", end=9.0)
     assert BackfillCursor.load(cursor.dump()) == cursor
     assert json.loads(cursor.dump())["after"] == [2000, 1, 7]
+
+
+@pytest.mark.parametrize(
+    ("cursor", "since", "start", "begin"),
+    [
+        (BackfillCursor(10.0), None, 10.0, 10_000),
+        (BackfillCursor(10.0), 5.0, 10.0, 10_000),
+        (BackfillCursor(10.0), 20.5, 20.5, 20_000),
+        (BackfillCursor(10.0, reached=19_999), 20.5, 20.5, 20_000),
+        (BackfillCursor(10.0, reached=20_000), 20.5, 20.5, 20_000),
+        (BackfillCursor(10.0, reached=30_000), 20.5, 20.5, 30_000),
+    ],
+)
+def test_a_narrowed_window_begins_no_earlier_and_goes_on_where_it_was_read_to(
+    cursor: BackfillCursor, since: float | None, start: float, begin: int
+) -> None:
+    narrowed = cursor.narrowed(since, 40.25)
+    assert (narrowed.start, narrowed.begin) == (start, begin)
+    assert narrowed.window == {"gte": begin, "lt": 40_250, "format": "epoch_millis"}
