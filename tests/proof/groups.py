@@ -3,6 +3,7 @@
 What is promised is in docs/digests.md, and no more is excused than it says there.
 """
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ FULL = 1_000
 """Events of a digest that does not wait: more do not go into one."""
 GIVEN_UP = 5
 """Requests with an event, in whichever digests, after which one that failed is sent in halves."""
+AHEAD = 20_000
+"""Events of a webhook that are known ahead: where so many wait, nothing waits for its time."""
 _CLOCKS = 0.05
 """Seconds by which two moments of one machine may be read wrong."""
 
@@ -77,8 +80,10 @@ def crowded(
 
     `arrived`: in their order. `begins`: moments at which an agent began to send, and did not know what was before.
     """
-    seen, groups = _Seen(changes, begins, cut, limits), defaultdict[str, _Group](_Group)
     made_by = definitions_of(changes)
+    lowest = min((definition.severity for definition in made_by.values()), default=0)
+    selected = sorted(event.at for event in events.values() if event.severity >= lowest)
+    seen, groups = _Seen(changes, begins, cut, limits, selected), defaultdict[str, _Group](_Group)
     for arrival in arrived:
         key = group_of(arrival, made_by, events)
         if key is None:
@@ -107,6 +112,8 @@ class _Seen:
     begins: Sequence[float]
     cut: Sequence[Disruption]
     limits: Limits
+    selected: Sequence[float]
+    """When each event was written that it may be sent."""
     tried: Counter[int] = field(default_factory=Counter)
     """How often each event was sent, in whichever messages."""
     numbers: dict[str, int] = field(default_factory=dict)
@@ -117,6 +124,8 @@ class _Seen:
     """Messages that may have arrived, by their ids."""
     halved: set[int] = field(default_factory=set)
     """Events of digests that were refused for good, or failed again and again: they go in halves, at once."""
+    done: set[int] = field(default_factory=set)
+    """Events that were taken, or refused for good."""
 
     def beside(self, arrival: Arrival, group: _Group) -> str:
         for identity, digest in group.doubtful.items():
@@ -137,6 +146,8 @@ class _Seen:
         """Learn of a request. A busy receiver may have read it long after others that were sent after it."""
         identity, is_digest = arrival.identity, len(arrival.events) > 1
         self.tried.update(arrival.events)
+        if arrival.accepted or (arrival.status == 400 and not is_digest):
+            self.done.update(arrival.events)
         number = self.numbers.setdefault(identity, len(self.numbers))
         refused = 400 <= arrival.status < 500
         if not refused:
@@ -157,6 +168,7 @@ class _Seen:
         since, until = last.began, arrival.began
         return (
             len(arrival.events) >= FULL
+            or bisect_right(self.selected, until) - len(self.done) >= AHEAD
             or not self.halved.isdisjoint(arrival.events)
             or self._is_given_up(last)
             or any(since <= begin <= until + self.limits.in_flight for begin in self.begins)

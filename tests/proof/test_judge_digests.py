@@ -22,6 +22,17 @@ UNKNOWN = message((0, 1, 2, 3), 11.0, 503)
 LATER = message((4, 5, 6, 7), 33.0)
 ALL_LATER = message((0, 4, 5, 6, 7), 33.0)
 MANY = [event(number, kind="waf") for number in range(1002)]
+STORM = [event(number, kind="waf") for number in range(20_001)]
+SOON = [FIRST, message((1, 2), 11.5)]
+
+
+def in_full_digests(first: int, last: int) -> list[Arrival]:
+    """Return messages with the events of these numbers, before `last`, a thousand in each."""
+    return [
+        message(tuple(range(number, min(number + 1000, last))), 12.0 + number) for number in range(first, last, 1000)
+    ]
+
+
 FAILED = [message((0, 1, 2, 3), 11.0 + number, 503) for number in range(5)]
 HALVES = [message((0, 1), 17.0), message((2, 3), 18.0), LATER]
 KILL = Disruption("kill", 11.05, 11.1)
@@ -79,6 +90,11 @@ WRONG_DIGESTS = {
         1,
         gathered(UNKNOWN, message((0, 1, 2, 3), 12.0), message((4, 5, 6, 7), 21.5)),
     ),
+    "a message too soon where fewer wait than are known ahead": (
+        "crowded",
+        1,
+        gathered(*SOON, *in_full_digests(3, 20_000), events=STORM[:20_000]),
+    ),
     "a message too soon by an agent that had begun before": (
         "crowded",
         1,
@@ -121,6 +137,7 @@ RIGHT_DIGESTS = {
     "a full one does not wait": gathered(
         FIRST, message(tuple(range(1, 1001)), 11.5), message((1001,), 21.7), events=MANY
     ),
+    "where more wait than are known ahead none waits": gathered(*SOON, *in_full_digests(3, 20_001), events=STORM),
     "one that may have arrived is sent again at once": gathered(UNKNOWN, message((0, 1, 2, 3), 12.0), LATER),
     "one that was in flight at a kill is sent again": gathered(
         message((0, 1, 2, 3), 11.0), message((0, 1, 2, 3), 11.5), LATER, disruptions=[KILL], begins=[11.2]
