@@ -138,10 +138,12 @@ class Poller:
 
     def begin(self, starts: Mapping[str, float], now: float) -> None:
         """Begin new webhooks at their starts (epoch seconds); those that begin together share a reader."""
+        unended = self._cursors.unended
         for start, names in _together(starts, now):
             origin = self._source.origin(start)
             if origin.beside:
-                self._cursors.move({self._cursors.free_backfill(name): origin.position for name in names})
+                backfills = (unended.get(name) or self._cursors.free_backfill(name) for name in names)
+                self._cursors.move(dict.fromkeys(backfills, origin.position))
             elif SHARED in self.positions and self._source.seekable:
                 self._cursors.move({dedicated_cursor(name): origin.position for name in names})
 
@@ -155,11 +157,21 @@ class Poller:
         Events from their starts (epoch seconds; None: not known) until now stay theirs if they were not read for them
         yet.
         """
-        for name, start in starts.items() if SHARED in self.positions else ():
-            backfills = {one: self._cursors.at(one) for one in self._cursors.unfinished(name)}
-            narrowed = {one: self._source.narrowed(position, start, now) for one, position in backfills.items()}
-            self._cursors.end_at_shared(name, narrowed)
+        read_to = self._read_to(self._cursors.at(SHARED))
+        end = now if read_to is None else max(now, read_to)  # a clock that was set back
+        self.end_backfills({name: (start, end) for name, start in starts.items()})
+        if SHARED in self.positions:
+            self._cursors.end_dedicated(starts)
         self._drop(map(dedicated_cursor, starts))
+
+    def end_backfills(self, windows: Mapping[str, tuple[float | None, float]]) -> None:
+        """Read the old events of these webhooks between two moments (epoch seconds; None: from where they begin)."""
+        unended = self._cursors.unended
+        backfills = {unended[name]: window for name, window in windows.items() if name in unended}
+        at = self._cursors.at
+        self._cursors.end_early(
+            {cursor: self._source.narrowed(at(cursor), *window) for cursor, window in backfills.items()}
+        )
 
     def forget(self, webhooks: Collection[str]) -> None:
         """Drop the positions of these webhooks."""

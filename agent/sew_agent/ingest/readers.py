@@ -107,25 +107,25 @@ class Cursors:
         if cursors:
             self.move(dict.fromkeys(cursors, position))
 
-    def unfinished(self, webhook: str) -> list[str]:
-        """Return the backfills of a webhook that do not end early."""
+    @property
+    def unended(self) -> Mapping[str, str]:
+        """Webhook -> its backfill that does not end early, where it has one."""
         backfills = (cursor for cursor in self._positions if cursor.startswith(_BACKFILL))
-        return [one for one in backfills if webhook_of(one) == webhook and not self.ends_early(one)]
+        return {webhook_of(one): one for one in backfills if not self.ends_early(one)}
 
     def free_backfill(self, webhook: str) -> str:
         """Return the next cursor for old events of a webhook: others may not be read to their ends yet."""
         return next(free for n in count() if (free := backfill_cursor(webhook, n)) not in self._positions)
 
-    def end_at_shared(self, webhook: str, unfinished: Mapping[str, str]) -> None:
-        """Let these backfills of a webhook, at new positions, end where the shared cursor is.
+    def end_early(self, backfills: Mapping[str, str]) -> None:
+        """Move these backfills, and let them end where the shared cursor is now."""
+        if backfills:
+            self.move({**backfills, **dict.fromkeys(map(until_cursor, backfills), self.at(SHARED))})
 
-        Its dedicated cursor becomes one of them.
-        """
-        dedicated, positions = dedicated_cursor(webhook), dict(unfinished)
-        if dedicated in self._positions:
-            positions[self.free_backfill(webhook)] = self._positions[dedicated]
-        if positions:
-            self.move(positions | dict.fromkeys(map(until_cursor, positions), self._positions[SHARED]))
+    def end_dedicated(self, webhooks: Collection[str]) -> None:
+        """Make backfills of the dedicated cursors of these webhooks, which end where the shared cursor is now."""
+        dedicated = {name: self._positions.get(dedicated_cursor(name)) for name in webhooks}
+        self.end_early({self.free_backfill(name): at for name, at in dedicated.items() if at is not None})
 
     def drop(self, cursors: Iterable[str]) -> list[str]:
         """Drop those cursors that exist, and return them."""

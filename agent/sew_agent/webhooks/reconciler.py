@@ -217,6 +217,7 @@ class Reconciler:
         self._let_own(self.sending)
         parts.poller.leave(changes.leave)
         parts.poller.begin(changes.begin, now)
+        parts.poller.end_backfills({name: (changes.read[name], end) for name, end in changes.ends.items()})
         parts.poller.detach(changes.detach, now)
         parts.poller.forget(changes.forget)
         read = {

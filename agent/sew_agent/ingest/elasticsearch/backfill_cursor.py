@@ -52,10 +52,13 @@ class BackfillCursor:
         return time, _LAST if point < last else -1
 
     def narrowed(self, since: float | None, until: float) -> "BackfillCursor":
-        """Return the cursor of what is left of the window from `since` on and before `until` (epoch seconds)."""
+        """Return the cursor of what is left of the window from `since` on and before `until` (epoch seconds).
+
+        Its points in time are others: those of before may be a wider window's, whose webhooks read on.
+        """
         start = self.start if since is None else max(self.start, since)
         read = self.reached is not None and self.reached >= int(start) * 1000
-        return replace(self, start=start, reached=self.reached if read else None, end=until)
+        return BackfillCursor(start, self.reached if read else None, end=until)
 
     @property
     def begin(self) -> int:

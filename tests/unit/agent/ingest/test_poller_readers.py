@@ -261,36 +261,60 @@ def test_what_was_not_read_when_a_webhook_was_disabled_is_read_whatever_its_star
     assert list(harness.store.positions()) == [SHARED]
 
 
+def narrowed(start: int, since: float | None, until: float) -> str:
+    return f"past:{start} from {since} to {until:.0f}"
+
+
 def test_a_backfill_that_was_not_done_when_a_webhook_was_disabled_stays_its_own(harness: PollerHarness) -> None:
-    harness.poller.begin({"a": NOW - 100}, NOW)
-    harness.poller.detach({"a": None}, NOW)
-    assert dict(harness.store.positions()) == {backfill_cursor("a"): "past:1799999900"}
     harness.serve("b")
     harness.poller.poll(NOW)
+    harness.poller.begin({"a": NOW - 100}, NOW)
     harness.poller.detach({"a": NOW - 90}, NOW + 1)
     harness.poller.detach({"a": None}, NOW + 2)
-    narrowed = f"past:1799999900 from {NOW - 90} to {NOW + 1:.0f}"
-    assert harness.store.positions() == {SHARED: "0", backfill_cursor("a"): narrowed, "until:a": "0"}
+    left = narrowed(1799999900, NOW - 90, NOW + 1)
+    assert harness.store.positions() == {SHARED: "0", backfill_cursor("a"): left, "until:a": "0"}
     harness.source.events = 3
     harness.serve("a", "b")
     harness.poller.poll(NOW)
     assert harness.pending() == {"a": 4, "b": 3}
 
 
+def test_old_events_stay_those_of_a_webhook_that_was_disabled_before_anything_was_read(harness: PollerHarness) -> None:
+    harness.poller.begin({"a": NOW - 100}, NOW)
+    harness.poller.detach({"a": NOW - 90}, NOW + 1)
+    left = narrowed(1799999900, NOW - 90, NOW + 1)
+    assert harness.store.positions() == {backfill_cursor("a"): left, "until:a": ""}
+    harness.serve("b")
+    harness.poller.poll(NOW)
+    harness.serve("a", "b", start=NOW + 10)
+    harness.poller.poll(NOW)
+    assert harness.pending() == {"a": 1}
+    assert list(harness.store.positions()) == [SHARED]
+
+
+def test_a_clock_that_was_set_back_ends_no_backfill_before_what_was_read(harness: PollerHarness) -> None:
+    harness.poller.poll(NOW)
+    harness.poller.begin({"a": NOW - 100}, NOW)
+    harness.poller.detach({"a": None}, NOW - 3600)
+    assert harness.store.positions()[backfill_cursor("a")] == narrowed(1799999900, None, NOW - 5)
+
+
 def test_one_that_begins_again_keeps_what_was_left_to_read_of_its_first_beginning(harness: PollerHarness) -> None:
     harness.poller.poll(NOW)
     harness.poller.begin({"a": NOW - 100}, NOW)
-    harness.poller.begin({"a": NOW - 50}, NOW)
-    harness.poller.detach({"a": None}, NOW)
-    harness.poller.begin({"a": NOW - 20}, NOW)
+    harness.poller.end_backfills({"a": (None, NOW - 60), "never-begun": (None, NOW)})
+    for _ in range(2):
+        harness.poller.begin({"a": NOW - 50}, NOW)
     assert harness.store.positions() == {
         SHARED: "0",
-        backfill_cursor("a"): f"past:1799999900 from None to {NOW:.0f}",
+        backfill_cursor("a"): narrowed(1799999900, None, NOW - 60),
         "until:a": "0",
-        backfill_cursor("a", 1): f"past:1799999950 from None to {NOW:.0f}",
-        "until:a 1": "0",
-        backfill_cursor("a", 2): "past:1799999980",
+        backfill_cursor("a", 1): "past:1799999950",
     }
+    harness.poller.detach({"a": NOW - 50}, NOW)
+    harness.poller.begin({"a": NOW - 20}, NOW)
+    assert harness.store.positions()[backfill_cursor("a", 1)] == narrowed(1799999950, NOW - 50, NOW)
+    assert harness.store.positions()[backfill_cursor("a", 2)] == "past:1799999980"
     harness.poller.forget({"a"})
     assert list(harness.store.positions()) == [SHARED]
 

@@ -81,6 +81,20 @@ def test_one_that_is_handed_back_delivers_what_is_dated_before_its_end_and_no_mo
     assert harness.reconciler.sending == {"w"}
 
 
+def test_what_is_left_of_the_old_events_of_one_that_is_handed_back_ends_where_it_does(
+    harness: ReconcilerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows: list[Mapping[str, tuple[float | None, float]]] = []
+    harness.beside_calico = True
+    harness.restart()
+    harness.webhook("w", "Disabled", state="Enabled", begin="2286-11-20T17:46:00Z")
+    harness.step()
+    monkeypatch.setattr(harness.poller, "end_backfills", windows.append)
+    harness.webhook("w", end="2286-11-20T17:50:00Z")
+    harness.step(5.0)
+    assert windows[0] == {"w": (10_000_000_000.0 - 40.0, 10_000_000_000.0 + 200.0)}
+
+
 def test_once_it_is_handed_back_nothing_is_planned_before_its_events_have_ended_and_it_is_said_once(
     harness: ReconcilerHarness,
 ) -> None:

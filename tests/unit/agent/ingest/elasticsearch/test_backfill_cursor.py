@@ -60,7 +60,7 @@ def test_a_position_is_the_same_after_it_was_stored() -> None:
         (BackfillCursor(10.0), 20.5, 20.5, 20_000),
         (BackfillCursor(10.0, reached=19_999), 20.5, 20.5, 20_000),
         (BackfillCursor(10.0, reached=20_000), 20.5, 20.5, 20_000),
-        (BackfillCursor(10.0, reached=30_000), 20.5, 20.5, 30_000),
+        (BackfillCursor(10.0, reached=30_000, after=(30_000, 1, 7), run="r"), 20.5, 20.5, 30_000),
     ],
 )
 def test_a_narrowed_window_begins_no_earlier_and_goes_on_where_it_was_read_to(
@@ -68,4 +68,5 @@ def test_a_narrowed_window_begins_no_earlier_and_goes_on_where_it_was_read_to(
 ) -> None:
     narrowed = cursor.narrowed(since, 40.25)
     assert (narrowed.start, narrowed.begin) == (start, begin)
+    assert (narrowed.run, narrowed.after) == ("", None)  # another webhook's run may be of a wider window
     assert narrowed.window == {"gte": begin, "lt": 40_250, "format": "epoch_millis"}
